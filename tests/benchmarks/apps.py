@@ -1,0 +1,58 @@
+"""The apps that are measured, each an ASGI callable for uvicorn to import."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import create_model
+from starlette.types import Receive, Scope, Send
+
+from webhook_receiver import Event, OrderFulfilled, WebhookReceiver
+
+SECRET = "benchmark-secret"
+
+
+async def floor(scope: Scope, receive: Receive, send: Send) -> None:
+    """The least that an ASGI app can do with a delivery: read the body, answer 204."""
+    if scope["type"] != "http":
+        return
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def receiver(events: int) -> WebhookReceiver:
+    """Return a receiver with one async handler for each of `events` event classes."""
+    hooks = WebhookReceiver(secret=SECRET)
+
+    @hooks.on(OrderFulfilled)
+    async def download(order: OrderFulfilled) -> None:
+        pass
+
+    for number in range(1, events):
+        name: Any = Literal[f"made.up.{number}"]  # type: ignore[valid-type]
+        made_up: type[Event] = create_model(f"MadeUp{number}", __base__=Event, event=(name, ...))
+        hooks.on(made_up, name=f"made up {number}")(_ignore)
+    return hooks
+
+
+async def _ignore(event: Event) -> None:
+    pass
+
+
+def one() -> WebhookReceiver:
+    return receiver(1)
+
+
+def ten() -> WebhookReceiver:
+    return receiver(10)
+
+
+def thousand() -> WebhookReceiver:
+    return receiver(1000)
+
+
+def floor_app() -> Any:
+    return floor
+

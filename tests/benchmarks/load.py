@@ -1,0 +1,83 @@
+"""A load: keep-alive connections that each send one request after the other, as fast as they are answered."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import cast
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What a round of load gave."""
+
+    answered: int
+    seconds: float
+
+    @property
+    def per_second(self) -> float:
+        return self.answered / self.seconds
+
+
+class _Connection(asyncio.Protocol):
+    """Sends `request` again whenever a whole answer has come; every answer has the first one's length."""
+
+    def __init__(self, request: bytes, status: bytes, deadline: float) -> None:
+        self.answered = 0
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._request = request
+        self._status = status
+        self._deadline = deadline
+        self._length = 0
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own are none by class
+        self._transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        self._received = self._received + data if self._received else data
+        if not self._length:
+            self._length = _whole(self._received)
+        if not self._length or len(self._received) < self._length:
+            return
+        if not self._received.startswith(b"HTTP/1.1 " + self._status):
+            self.closed.set_exception(AssertionError(self._received[:200]))
+        self._received = b""
+        self.answered += 1
+        if time.monotonic() < self._deadline:
+            self._transport.write(self._request)
+        else:
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.closed.done():
+            self.closed.set_result(None) if exc is None else self.closed.set_exception(exc)
+
+
+def _whole(answer: bytes) -> int:
+    """Return the length of the answer if it is complete, else 0."""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    if not end:
+        return 0
+    lengths = [line[16:] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length: ")]
+    length = len(head) + 4 + (int(lengths[0]) if lengths else 0)
+    return length if len(answer) >= length else 0
+
+
+async def run(port: int, request: bytes, *, status: int, connections: int, seconds: float) -> Rate:
+    """Load the server on the loopback's `port` and return what it answered."""
+    loop = asyncio.get_running_loop()
+    start = time.monotonic()
+    protocols = [
+        (
+            await loop.create_connection(
+                lambda: _Connection(request, str(status).encode(), start + seconds), "127.0.0.1", port
+            )
+        )[1]
+        for _ in range(connections)
+    ]
+    async with asyncio.timeout(seconds + 30):
+        await asyncio.gather(*(protocol.closed for protocol in protocols))
+    return Rate(sum(protocol.answered for protocol in protocols), time.monotonic() - start)

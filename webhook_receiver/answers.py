@@ -1,0 +1,95 @@
+"""What a sender is answered: a status, and for all but success a problem document (RFC 9457)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import ceil
+from typing import NamedTuple
+
+from starlette.types import Send
+
+from .delivery import Delivery
+from .errors import (
+    BodyTooLarge,
+    BodyTooSlow,
+    InvalidContentLength,
+    MethodNotAllowed,
+    NotAnEvent,
+    UnsupportedEncoding,
+    VerificationError,
+    WebhookError,
+)
+from .events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP response, made once and sent often."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    body: bytes = b""
+    _raw: tuple[tuple[bytes, bytes], ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        raw = tuple((name.encode(), value.encode()) for name, value in self.headers.items())
+        object.__setattr__(self, "_raw", raw)
+
+    async def send(self, send: Send) -> None:
+        """Send it as ASGI messages; new ones each time, since middleware writes into them."""
+        await send({"type": "http.response.start", "status": self.status, "headers": [*self._raw]})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+class Receipt(NamedTuple):
+    """What became of a request: the answer to give, and what was accepted."""
+
+    answer: Answer
+    delivery: Delivery | None = None
+    """None when the request was refused."""
+    event: Event | None = None
+    """None when the request was refused, or is no event."""
+    error: WebhookError | None = None
+    """Why it was refused, or is no event."""
+
+
+def problem(status: int, kind: str, title: str, detail: str | None = None, **headers: str) -> Answer:
+    """Return the answer that says what was wrong; `kind` is what programs may rely on."""
+    document = {"type": f"urn:webhook-receiver:problem:{kind}", "title": title, "status": status}
+    if detail is not None:
+        document["detail"] = detail
+    body = json.dumps(document).encode()
+    fields = {"content-type": "application/problem+json", "content-length": str(len(body))}
+    fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(status, fields, body)
+
+
+HANDLED = Answer(204)
+FAILED = problem(500, "handler-failed", "A handler failed; please send it again")
+
+
+def retry_after(seconds: float) -> Answer:
+    """Return the answer to a delivery that a handler wants to see again later."""
+    return problem(503, "try-again", "Please send it again later", retry_after=str(ceil(seconds)))
+
+
+def not_an_event(error: NotAnEvent) -> Answer:
+    """Return the answer to an authentic body that is no event; it names the fields, not their values."""
+    return problem(422, "not-an-event", "The body is not an event", detail=str(error))
+
+
+def refusals(refused_status: int) -> Mapping[type[WebhookError], Answer]:
+    """Return the answer for each kind of refusal; `refused_status` is that of a bad signature."""
+    authenticate = {"www_authenticate": "Signature"} if refused_status == 401 else {}  # RFC 9110, 15.5.2
+    return {
+        VerificationError: problem(refused_status, "refused", "The signature was refused", **authenticate),
+        MethodNotAllowed: problem(405, "method-not-allowed", "Deliveries come by POST", allow="POST"),
+        InvalidContentLength: problem(400, "invalid-content-length", "Content-Length is not a number"),
+        BodyTooLarge: problem(413, "body-too-large", "The body is too large"),
+        BodyTooSlow: problem(408, "body-too-slow", "The body took too long"),
+        UnsupportedEncoding: problem(
+            415, "unsupported-encoding", "The body must not be compressed", accept_encoding="identity"
+        ),
+    }

@@ -1,0 +1,88 @@
+"""Reading a request's body: bounded in size and in time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.types import Receive
+
+from .errors import BodyTooLarge, BodyTooSlow
+
+_SWEEPS = 8
+"""How often a timer looks after the bodies within the time that each of them has."""
+
+
+class BodyReader:
+    """Reads bodies of at most `max_body` bytes, each within `timeout` seconds or an eighth more.
+
+    One timer looks after all the bodies that are being read: a timer each would cost a tenth of a request.
+    """
+
+    def __init__(self, max_body: int, timeout: float) -> None:
+        self._max_body = max_body
+        self._timeout = timeout
+        self._sweeps: dict[asyncio.Task[object], int] = {}
+        """How many sweeps the reading tasks have seen."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The loop in which a sweep is due; None when none is."""
+
+    async def read(self, receive: Receive) -> bytes | None:
+        """Return the body, or None when the client went away before it was complete.
+
+        Raises:
+            BodyTooLarge: as soon as there are more bytes than `max_body`.
+            BodyTooSlow: the time is up.
+        """
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
+        assert task is not None, "ASGI servers run an app in a task"  # noqa: S101 - for the type checkers
+        if self._loop is not loop:
+            self._sweep_later(loop)
+        self._sweeps[task] = 0
+        try:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body: bytes = message.get("body", b"")
+            if message.get("more_body"):
+                return await self._rest(bytearray(body), receive)
+        except asyncio.CancelledError:
+            if self._sweeps[task] <= _SWEEPS or task.uncancel():
+                raise
+            raise BodyTooSlow(f"the body took more than {self._timeout:g} s") from None
+        finally:
+            del self._sweeps[task]
+        self.refuse_large(body)
+        return body
+
+    async def _rest(self, body: bytearray, receive: Receive) -> bytes | None:
+        # Into one buffer: a list of chunks of one byte each would be fifty times as large.
+        more = True
+        while more:
+            self.refuse_large(body)
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        self.refuse_large(body)
+        return bytes(body)
+
+    def refuse_large(self, body: bytes | bytearray) -> None:
+        """Raise BodyTooLarge if there are more bytes than `max_body`."""
+        if len(body) > self._max_body:
+            raise BodyTooLarge(f"the body has more than {self._max_body} bytes")
+
+    def _sweep_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        loop.call_later(self._timeout / _SWEEPS, self._sweep, loop)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = None
+        for task, seen in self._sweeps.items():
+            if task.get_loop() is loop:
+                self._sweeps[task] = seen + 1
+                if seen == _SWEEPS:
+                    task.cancel()
+        if self._sweeps:
+            self._sweep_later(loop)

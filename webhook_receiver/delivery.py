@@ -1,0 +1,84 @@
+"""A delivery, one notification as it was received; and the attempt, one run of a handler for it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple, cast
+
+Headers = Sequence[tuple[bytes, bytes]]
+"""A request's headers as ASGI gives them: lower-case names, values as received, in order."""
+
+AnyHeaders = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
+"""Headers as other places give them: a mapping or pairs, str or bytes, names in any case."""
+
+
+def header_pairs(headers: AnyHeaders) -> Headers:
+    """Return `headers` in the form that ASGI gives them.
+
+    Text becomes the bytes that were on the wire: some servers read those as latin-1 (PEP 3333), others as
+    UTF-8. Text beyond ASCII is taken for the former where that yields valid UTF-8, else for the latter.
+    """
+    pairs = cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
+    return [(_to_bytes(name).lower(), _to_bytes(value)) for name, value in pairs]
+
+
+def _to_bytes(text: str | bytes) -> bytes:
+    if isinstance(text, bytes):
+        return text
+    try:
+        wire = text.encode("latin-1")
+        wire.decode("utf-8")
+    except UnicodeError:
+        return text.encode("utf-8", "surrogateescape")
+    return wire
+
+
+class Delivery(NamedTuple):
+    """One notification as received; immutable. Its repr shows neither headers nor body."""
+
+    id: str
+    """Given by the receiver, unique; stands in every log line about this delivery."""
+    source: str
+    """The receiver's name."""
+    headers: Headers
+    body: bytes
+    received: float
+    """When it was accepted, by the receiver's clock, in Unix seconds; see `received_at`."""
+    verified_by: int | None
+    """Which of the receiver's secrets verified it, by index; None when it came unsigned."""
+    body_verified: bool
+    """Whether the signature covers the body. False only where the receiver was told to accept that."""
+    origin: str = "http"
+
+    def __repr__(self) -> str:
+        return f"<Delivery {self.id} to {self.source!r} at {self.received_at:%Y-%m-%d %H:%M:%S} UTC>"
+
+    @property
+    def received_at(self) -> datetime:
+        """When it was accepted, by the receiver's clock, in UTC."""
+        return datetime.fromtimestamp(self.received, UTC)
+
+    def header(self, name: str) -> str | None:
+        """Return the value of the first header of this name, in any case, or None."""
+        wanted = name.lower().encode("latin-1", "replace")
+        return next((value.decode("latin-1") for key, value in self.headers if key == wanted), None)
+
+
+class Attempt(NamedTuple):
+    """One run of one handler for one delivery: what a handler's second parameter gets."""
+
+    delivery: Delivery
+    handler: str
+    """The handler's name, `module:qualname` unless it was given one."""
+    number: int
+    """1 for the first run of this handler for this delivery."""
+
+    @property
+    def idempotency_key(self) -> str:
+        """32 hex digits, the same on every attempt of this handler for this delivery.
+
+        Hand it on to systems that take such a key, so that a repeated attempt has no second effect there.
+        """
+        return hashlib.sha256(f"{self.delivery.id}\n{self.handler}".encode()).hexdigest()[:32]

@@ -1,0 +1,118 @@
+"""Everything this package raises, as one tree.
+
+WebhookError
+├── ConfigurationError          misuse; raised while the app starts, never for a delivery
+├── RequestError                not a request this receiver reads; says nothing about the sender
+│   ├── MethodNotAllowed        not a POST                                   405
+│   ├── InvalidContentLength    Content-Length is no number                  400
+│   ├── BodyTooLarge            more bytes than `max_body`                   413
+│   ├── BodyTooSlow             not complete within `body_timeout`           408
+│   └── UnsupportedEncoding     Content-Encoding other than identity         415
+├── VerificationError           not proven to come from the sender           401
+│   ├── MissingSignature        a signature header is absent
+│   ├── MalformedSignature      a signature header cannot be read
+│   ├── BadSignature            no secret gives this signature
+│   ├── StaleSignature          authentic, but signed too long ago or ahead of our clock
+│   ├── BodyMismatch            the signature does not cover this body
+│   └── UnexpectedSignature     signed, but the receiver was told that nothing is
+├── NotAnEvent                  authentic, but not JSON or not an event      422
+├── Retry                       a handler's word: not now, try again         503
+└── GiveUp                      a handler's word: never, do not try again    204
+
+No message here holds a secret, a signature, a body or a header's value.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+
+class WebhookError(Exception):
+    """Base of everything that this package raises."""
+
+
+class ConfigurationError(WebhookError):
+    """The receiver, a scheme, a secret or a handler was declared in a way that cannot work."""
+
+
+class RequestError(WebhookError):
+    """The request is not one this receiver reads."""
+
+
+class MethodNotAllowed(RequestError):
+    """The request is not a POST."""
+
+
+class InvalidContentLength(RequestError):
+    """The request's Content-Length is not a number of bytes."""
+
+
+class BodyTooLarge(RequestError):
+    """The request's body is larger than the receiver's `max_body`."""
+
+
+class BodyTooSlow(RequestError):
+    """The request's body was not complete within the receiver's `body_timeout`."""
+
+
+class UnsupportedEncoding(RequestError):
+    """The request's body is compressed; a signature covers the bytes as they were sent."""
+
+
+class VerificationError(WebhookError):
+    """The request is not proven to come from the sender."""
+
+
+class MissingSignature(VerificationError):
+    """A header that the scheme needs is absent: the sender has no secret, or a proxy dropped it."""
+
+
+class MalformedSignature(VerificationError):
+    """A signature header cannot be read, or names headers that it must not name."""
+
+
+class BadSignature(VerificationError):
+    """None of the receiver's secrets gives this signature over these headers."""
+
+
+class StaleSignature(VerificationError):
+    """The signature is authentic, but its time is too far from the receiver's clock."""
+
+
+class BodyMismatch(VerificationError):
+    """The signature is authentic, but does not cover the body that came with it."""
+
+
+class UnexpectedSignature(VerificationError):
+    """The request is signed, but the receiver's scheme is `Unsigned()`: its sender has a secret."""
+
+
+class NotAnEvent(WebhookError):
+    """The body is authentic, but it is not JSON, or not an event; the message names the fields."""
+
+
+class Retry(WebhookError):
+    """Raise it in a handler to be called again later; any other exception does so too, as a failure.
+
+    Args:
+        after: how long to wait, in seconds or as a timedelta; not negative.
+
+    Raises:
+        ValueError: `after` is negative or not finite.
+    """
+
+    def __init__(self, after: float | timedelta) -> None:
+        seconds = after.total_seconds() if isinstance(after, timedelta) else float(after)
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"Retry(after=...) takes a number of seconds from 0 up, not {after!r}")
+        super().__init__(f"try again after {seconds:g} s")
+        self.after = seconds
+
+
+class GiveUp(WebhookError):
+    """Raise it in a handler, with the reason, when trying again cannot help."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

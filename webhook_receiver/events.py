@@ -1,0 +1,161 @@
+"""Events: what a delivery's body says, as frozen pydantic models that keep all the sender sent."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Literal, cast
+
+from pydantic import BaseModel, BeforeValidator
+
+Path = tuple[str, ...]
+"""The keys that lead from the top of a JSON document to a value."""
+
+ORDER_ID_PATHS: tuple[Path, ...] = (("body", "orderId"), ("body", "id"), ("body", "order", "id"))
+"""Where an order's id is looked for. UP42 publishes no payload: these are candidates, in order."""
+
+
+class OrderStatus(StrEnum):
+    """The statuses of an order that are known; any other text is a member of its own, equal to that text.
+
+    UP42 spells a status with underscores in its API and with spaces in its webhook examples; both are
+    the same member. FAILED and the four that no notification was seen with are here all the same, since
+    a receiver must not be surprised by them.
+    """
+
+    CREATED = "CREATED"
+    BEING_PLACED = "BEING_PLACED"
+    PLACEMENT_FAILED = "PLACEMENT_FAILED"
+    PLACED = "PLACED"
+    BEING_FULFILLED = "BEING_FULFILLED"
+    DELIVERY_INITIALIZATION_FAILED = "DELIVERY_INITIALIZATION_FAILED"
+    DOWNLOAD_FAILED = "DOWNLOAD_FAILED"
+    DOWNLOADED = "DOWNLOADED"
+    FULFILLED = "FULFILLED"
+    FAILED_PERMANENTLY = "FAILED_PERMANENTLY"
+    CANCELED = "CANCELED"
+    FAILED = "FAILED"
+
+    @classmethod
+    def _missing_(cls, value: object) -> OrderStatus | None:
+        if not isinstance(value, str):
+            return None
+        known = cls.__members__.get(value.replace(" ", "_"))
+        return known if known is not None else cls._unknown(value)
+
+    @classmethod
+    def _unknown(cls, value: str) -> OrderStatus:
+        # Not stored in the enum: a sender that invents statuses must not fill our memory.
+        member = str.__new__(cls, value)
+        member._name_ = member._value_ = value
+        return member
+
+
+class Event(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
+    """Base of all events. A subclass says by literals which documents are its own:
+
+        class ShipmentCreated(Event, frozen=True):
+            event: Literal["shipment.created"]
+            body: Shipment
+
+    Fields that the class does not declare are kept, in `model_extra` and as attributes.
+    """
+
+    event: str
+    """The event's name. A sender that calls it otherwise is met with `Field(alias="type")`."""
+
+
+class UnknownEvent(Event, frozen=True):
+    """An event whose name no known class claims; never an error. Goes to the fallback handler."""
+
+    body: Any = None
+
+
+class OrderBody(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
+    """The body of `order.status`. Only `status` is certain; whatever else was sent is in `model_extra`."""
+
+    status: OrderStatus
+
+
+class OrderStatusChanged(Event, frozen=True):
+    """`order.status`: an order has another status, be it known or not."""
+
+    event: Literal["order.status"]
+    body: OrderBody
+
+    order_id_paths: ClassVar[tuple[Path, ...]] = ORDER_ID_PATHS
+
+    @property
+    def status(self) -> OrderStatus:
+        """The order's new status."""
+        return self.body.status
+
+    @property
+    def order_id(self) -> str | None:
+        """The id at the first of `order_id_paths` that holds a text or a whole number; None if none does."""
+        for path in self.order_id_paths:
+            found = _value_at(self, path)
+            if isinstance(found, str | int) and not isinstance(found, bool) and found != "":
+                return str(found)
+        return None
+
+
+class FulfilledBody(OrderBody, frozen=True):
+    """The body of `order.status` with the status FULFILLED."""
+
+    status: Literal[OrderStatus.FULFILLED]
+
+
+class OrderFulfilled(OrderStatusChanged, frozen=True):
+    """`order.status` FULFILLED: every image of the order is in storage, ready to be downloaded."""
+
+    body: FulfilledBody
+
+
+class FailedPermanentlyBody(OrderBody, frozen=True):
+    """The body of `order.status` with the status FAILED_PERMANENTLY, in either spelling."""
+
+    status: Annotated[Literal[OrderStatus.FAILED_PERMANENTLY], BeforeValidator(OrderStatus)]
+
+
+class OrderFailedPermanently(OrderStatusChanged, frozen=True):
+    """`order.status` FAILED_PERMANENTLY: the order has failed for good, or was cancelled."""
+
+    body: FailedPermanentlyBody
+
+
+class JobBody(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
+    """The body of `job.status`."""
+
+    status: str
+
+
+class JobStatusChanged(Event, frozen=True):
+    """`job.status`: a job of UP42's older workflow product has another status."""
+
+    event: Literal["job.status"]
+    body: JobBody
+
+    @property
+    def status(self) -> str:
+        """The job's new status, as it was sent."""
+        return self.body.status
+
+
+def _value_at(value: Any, path: Path) -> Any:
+    """Return what the sender's document holds at `path`, or None."""
+    for key in path:
+        if isinstance(value, BaseModel):
+            value = _field(value, key)
+        elif isinstance(value, dict):
+            value = cast("dict[str, Any]", value).get(key)
+        else:
+            return None
+    return value
+
+
+def _field(model: BaseModel, key: str) -> Any:
+    """Return the field that the sender calls `key`, declared by the model or kept as extra."""
+    for name, info in type(model).model_fields.items():
+        if (info.alias or name) == key:
+            return getattr(model, name)
+    return (model.model_extra or {}).get(key)

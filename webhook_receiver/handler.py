@@ -1,0 +1,147 @@
+"""A handler: a user's function, checked when it is registered, and how it is called."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from anyio.to_thread import run_sync
+
+from .delivery import Attempt, Delivery
+from .errors import ConfigurationError
+from .events import Event, UnknownEvent
+
+Function = Callable[..., Any]
+Route = type[Event] | str
+Predicate = Callable[[Any], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A user's function and the route it is registered for.
+
+    Raises:
+        ConfigurationError: the function cannot be called with an event, or with an event and an attempt.
+    """
+
+    name: str
+    """`module:qualname` unless it was given one; its state is kept under it."""
+    function: Function
+    route: Route
+    where: Predicate | None = None
+    takes_attempt: bool = field(init=False)
+    is_async: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "takes_attempt", _takes_attempt(self))
+        object.__setattr__(self, "is_async", _is_async(self.function))
+
+    def call(self, event: Event, delivery: Delivery, number: int) -> Awaitable[object]:
+        """Call the function: on the loop if it is async, else in a thread. Await what this returns."""
+        arguments = (event, Attempt(delivery, self.name, number)) if self.takes_attempt else (event,)
+        return self.function(*arguments) if self.is_async else _in_thread(self.function, arguments)
+
+
+async def _in_thread(function: Function, arguments: tuple[object, ...]) -> None:
+    result = await run_sync(function, *arguments)
+    if inspect.isawaitable(result):  # a plain function may hand one back
+        await result
+
+
+def name_of(function: Function) -> str:
+    """Return `module:qualname`.
+
+    Raises:
+        ConfigurationError: it is not callable, or has no name of its own.
+    """
+    if not callable(function):
+        raise ConfigurationError(f"a handler is a function, not {type(function).__name__}")
+    try:
+        return f"{function.__module__}:{function.__qualname__}"
+    except AttributeError:
+        kind = type(function).__name__
+        raise ConfigurationError(f"a {kind} has no name to keep its state under: give it name=...") from None
+
+
+def _is_async(function: Function) -> bool:
+    call = getattr(function, "__call__", None)  # noqa: B004 - an object's own async __call__ counts, too
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+
+
+def _takes_attempt(handler: Handler) -> bool:
+    """Whether the handler wants the attempt; refuses one that could not be called."""
+    function = handler.function
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigurationError(f"{handler.name} is a generator: calling it would run nothing")
+    parameters = _parameters(function)
+    if parameters is None:
+        return False
+    _refuse_unfillable(handler, parameters)
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if positional:
+        given = UnknownEvent if isinstance(handler.route, str) else handler.route
+        _refuse_annotation(handler, positional[0], given)
+    if len(positional) < 2:
+        return False
+    second = positional[1]
+    if second.default is not second.empty and second.annotation is not Attempt:
+        return False  # a parameter of the user's own, with a value of its own
+    _refuse_annotation(handler, second, Attempt)
+    return True
+
+
+def _parameters(function: Function) -> list[inspect.Parameter] | None:
+    """Return the function's parameters, annotations resolved if they can be; None if it hides them."""
+    for resolve in (True, False):
+        try:
+            return list(inspect.signature(function, eval_str=resolve).parameters.values())
+        except (NameError, AttributeError, SyntaxError):
+            continue  # an annotation under `if TYPE_CHECKING` cannot be resolved
+        except (ValueError, TypeError):
+            return None
+    return None
+
+
+def _refuse_unfillable(handler: Handler, parameters: list[inspect.Parameter]) -> None:
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if not positional and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        raise ConfigurationError(f"{handler.name} takes no positional parameter: it could not get the event")
+    for parameter in parameters:
+        place = positional.index(parameter) if parameter in positional else None
+        if type(parameter.default).__name__ == "Depends":
+            raise ConfigurationError(
+                f"the parameter {parameter.name!r} of {handler.name} asks for a FastAPI dependency, "
+                "which only FastAPI's own routes get: call it inside the handler"
+            )
+        required = parameter.default is parameter.empty
+        if required and (parameter.kind is parameter.KEYWORD_ONLY or (place is not None and place > 1)):
+            raise ConfigurationError(
+                f"nothing fills the parameter {parameter.name!r} of {handler.name}: "
+                "a handler gets the event and the attempt, by position; give it a default"
+            )
+
+
+def _refuse_annotation(handler: Handler, parameter: inspect.Parameter, given: type) -> None:
+    if not _accepts(parameter.annotation, given):
+        wanted = getattr(parameter.annotation, "__name__", parameter.annotation)
+        raise ConfigurationError(
+            f"the parameter {parameter.name!r} of {handler.name} is annotated {wanted}, "
+            f"but gets {'an' if given.__name__[0] in 'AEIOU' else 'a'} {given.__name__}"
+        )
+
+
+def _accepts(annotation: Any, given: type) -> bool:
+    """Whether a value of the class `given` fits; True also where only a type checker could tell."""
+    if get_origin(annotation) is Annotated:
+        return _accepts(get_args(annotation)[0], given)
+    if get_origin(annotation) in (Union, UnionType):
+        return any(_accepts(each, given) for each in get_args(annotation))
+    if not isinstance(annotation, type) or annotation is inspect.Parameter.empty:
+        return True
+    try:
+        return issubclass(given, annotation)
+    except TypeError:  # a protocol that is not made for it
+        return True

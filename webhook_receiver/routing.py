@@ -1,0 +1,164 @@
+"""Routes: which handlers an event goes to. Registering, matching and running are kept apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Generic, TypeVar, overload
+
+from .catalog import Catalog
+from .delivery import Attempt
+from .errors import ConfigurationError
+from .events import Event, OrderFailedPermanently, OrderFulfilled, UnknownEvent
+from .handler import Function, Handler, Predicate, Route, name_of
+
+E = TypeVar("E", bound=Event)
+R = TypeVar("R")
+
+
+class On(Generic[E]):
+    """A decorator that registers a handler and returns it as it came."""
+
+    def __init__(self, register: Callable[[Function], None]) -> None:
+        self._register = register
+
+    @overload
+    def __call__(self, handler: Callable[[E], R]) -> Callable[[E], R]: ...
+    @overload
+    def __call__(self, handler: Callable[[E, Attempt], R]) -> Callable[[E, Attempt], R]: ...
+    def __call__(self, handler: Callable[..., R]) -> Callable[..., R]:
+        self._register(handler)
+        return handler
+
+
+class Router:
+    """Collects handlers, here or in another module, for a receiver to include."""
+
+    def __init__(self, catalog: Catalog | None = None) -> None:
+        self._catalog = catalog or Catalog()
+        self._handlers: list[Handler] = []
+        self._fallbacks: list[Handler] = []
+        self._by_route: dict[Route, list[Handler]] = {}
+        self._certain: dict[type[Event], list[Handler]] = {}
+        """What `match` found for classes of which every event goes the same way."""
+        self._included = False
+
+    @overload
+    def on(self, event: type[E], *, where: Callable[[E], bool] | None = None, name: str | None = None) -> On[E]: ...
+    @overload
+    def on(
+        self, event: str, *, where: Callable[[UnknownEvent], bool] | None = None, name: str | None = None
+    ) -> On[UnknownEvent]: ...
+    def on(self, event: Route, *, where: Predicate | None = None, name: str | None = None) -> On[Any]:
+        """Register a handler for an event: a class, with all below it, or a name that no class has.
+
+        The handler, a function or an async function, takes the event and, if it has a second positional
+        parameter, the attempt. A plain function runs in a thread.
+
+        Args:
+            event: `OrderFulfilled`, a class of your own, `Event` for all; or "shipment.created".
+            where: narrows the route further; called with the event, on the loop.
+            name: the handler's name, where `module:qualname` will not do.
+
+        Raises:
+            ConfigurationError: the route or the handler's signature cannot work, or its name is taken.
+        """
+        if not isinstance(event, str) and not (isinstance(event, type) and issubclass(event, Event)):
+            raise ConfigurationError(
+                f"on(...) takes an event class or an event's name, as in @hooks.on(OrderFulfilled), not {event!r}"
+            )
+        return On(lambda function: self._add(Handler(name or name_of(function), function, event, where)))
+
+    @property
+    def on_fulfilled(self) -> On[OrderFulfilled]:
+        """Register a handler for orders that are fulfilled: `@hooks.on_fulfilled`."""
+        return self.on(OrderFulfilled)
+
+    @property
+    def on_failed_permanently(self) -> On[OrderFailedPermanently]:
+        """Register a handler for orders that have failed for good: `@hooks.on_failed_permanently`."""
+        return self.on(OrderFailedPermanently)
+
+    @property
+    def fallback(self) -> On[Event]:
+        """Register a handler for the events that no other handler wants: `@hooks.fallback`."""
+        return On(lambda function: self._add_fallback(Handler(name_of(function), function, Event)))
+
+    @property
+    def handlers(self) -> tuple[Handler, ...]:
+        """All handlers in order of registration, fallbacks last."""
+        return (*self._handlers, *self._fallbacks)
+
+    def include(self, router: Router) -> None:
+        """Take over all handlers of `router` and close it: what it were given later would never run.
+
+        Raises:
+            ConfigurationError: a handler's name is taken, or two classes claim the same documents.
+        """
+        if router is self:
+            raise ConfigurationError("a router cannot include itself")
+        for handler in router._handlers:
+            self._add(handler)
+        for handler in router._fallbacks:
+            self._add_fallback(handler)
+        router._included = True
+
+    def match(self, event: Event) -> Sequence[Handler]:
+        """Return the handlers that would run for `event`, the most specific route first.
+
+        A predicate that raises fails as its handler would: the handler is returned, and raises when it is run.
+        """
+        cls = type(event)
+        if cls in self._certain:
+            return self._certain[cls]
+        candidates = [handler for above in cls.__mro__ for handler in self._by_route.get(above, ())]
+        if isinstance(event, UnknownEvent):
+            candidates = self._by_route.get(event.event, []) + candidates
+        # By name: a function that is registered for several routes is one handler, and runs once.
+        found: dict[str, Handler] = {}
+        for handler in candidates:
+            if wanting := _if_wanted(handler, event):
+                found.setdefault(handler.name, wanting)
+        matching = list(found.values()) or self._fallbacks
+        if not isinstance(event, UnknownEvent) and all(handler.where is None for handler in candidates):
+            self._certain[cls] = matching
+        return matching
+
+    def _add(self, handler: Handler) -> None:
+        self._refuse_clash(handler)
+        if isinstance(handler.route, str):
+            self._catalog.add_name(handler.route)
+        else:
+            self._catalog.add(handler.route)
+        self._handlers.append(handler)
+        self._by_route.setdefault(handler.route, []).append(handler)
+
+    def _add_fallback(self, handler: Handler) -> None:
+        self._refuse_clash(handler)
+        self._fallbacks.append(handler)
+
+    def _refuse_clash(self, handler: Handler) -> None:
+        self._certain.clear()
+        if self._included:
+            raise ConfigurationError(
+                f"{handler.name} comes too late, its router is included already: register first, then include"
+            )
+        for other in self.handlers:
+            # One function may serve several routes; it is then one handler, under one name.
+            same = other.function is handler.function and other.route != handler.route
+            if other.name == handler.name and not same:
+                raise ConfigurationError(f"two handlers are named {handler.name}: give one of them name=...")
+
+
+def _if_wanted(handler: Handler, event: Event) -> Handler | None:
+    if handler.where is None:
+        return handler
+    try:
+        return handler if handler.where(event) else None
+    except Exception as error:
+        failure = error
+
+        async def fail(event: Event) -> None:
+            raise failure
+
+        return replace(handler, function=fail)

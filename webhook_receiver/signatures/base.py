@@ -1,0 +1,112 @@
+"""What all signature schemes share: secrets, the protocol of a scheme, and what a check yields."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol, Self, runtime_checkable
+
+from pydantic import SecretStr
+
+from ..delivery import AnyHeaders, Headers
+from ..errors import ConfigurationError
+
+
+class Secret(SecretStr):
+    """A webhook's secret; its repr is masked, and an empty one is refused.
+
+    Args:
+        secret_value: the secret as it was given to the sender; used as its UTF-8 bytes, undecoded.
+
+    Raises:
+        ConfigurationError: the secret is no text, or empty.
+    """
+
+    def __init__(self, secret_value: str) -> None:
+        if not isinstance(secret_value, str):
+            raise ConfigurationError(f"a secret is a text, not {type(secret_value).__name__}")
+        if not secret_value:
+            raise ConfigurationError("a secret must not be empty: anyone could sign with it")
+        super().__init__(secret_value)
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> Self:
+        """Read the secret from a file, such as a mounted Docker or Kubernetes secret, without its last newline.
+
+        Raises:
+            ConfigurationError: the file cannot be read as text, or is empty.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"cannot read a secret from {os.fspath(path)}: {_cause(error)}") from None
+        try:
+            return cls(text.rstrip("\r\n"))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"in the file {os.fspath(path)}: {error}") from None
+
+    @classmethod
+    def from_env(cls, name: str) -> Self:
+        """Read the secret from the environment variable `name`.
+
+        Raises:
+            ConfigurationError: the variable is not set, or empty.
+        """
+        try:
+            return cls(os.environ[name])
+        except KeyError:
+            raise ConfigurationError(f"the environment variable {name} is not set: it has no secret") from None
+        except ConfigurationError as error:
+            raise ConfigurationError(f"in the environment variable {name}: {error}") from None
+
+
+def _cause(error: OSError | UnicodeDecodeError) -> str:
+    return error.strerror or "" if isinstance(error, OSError) else "not UTF-8"
+
+
+Secrets = str | SecretStr | Sequence[str | SecretStr]
+"""One secret or several, for rotation: the first signs, any verifies."""
+
+
+def keys_of(secrets: Secrets) -> list[bytes]:
+    """Return the bytes of each secret, in order.
+
+    Raises:
+        ConfigurationError: there is none, one is empty, or one is no text.
+    """
+    listed = [secrets] if isinstance(secrets, str | SecretStr) else list(secrets)
+    if not listed:
+        raise ConfigurationError("the list of secrets is empty: give at least one")
+    plain = (secret.get_secret_value() if isinstance(secret, SecretStr) else secret for secret in listed)
+    return [Secret(text).get_secret_value().encode() for text in plain]
+
+
+class Verified(NamedTuple):
+    """What a check found out about a delivery."""
+
+    by: int | None
+    """The index of the secret that verified it; None when it came unsigned."""
+    body: bool
+    """Whether the signature covers the body."""
+
+
+BodyCheck = Callable[[bytes], Verified]
+"""Takes the body's bytes; returns what is verified, or raises a VerificationError."""
+
+
+@runtime_checkable
+class Scheme(Protocol):
+    """A way to sign and verify a delivery. It does no I/O and reads no clock: `now` is in Unix seconds."""
+
+    def sign(self, headers: AnyHeaders, body: bytes, now: float) -> Headers:
+        """Return `headers` and, behind them, those that prove the delivery, made with the first secret."""
+        ...
+
+    def verify_headers(self, headers: Headers, now: float) -> BodyCheck:
+        """Verify all that can be verified before the body is read, so that a stranger costs next to nothing.
+
+        Raises:
+            VerificationError: and nothing else, whatever the headers hold.
+        """
+        ...

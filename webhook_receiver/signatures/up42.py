@@ -1,0 +1,274 @@
+"""UP42's scheme: an HMAC over the values of listed headers, one of which holds the body's digest.
+
+The rules are those of the receiver snippets that UP42 published (github.com/up42/up42-webhooks): the header
+`signature-input` lists header names and a time, `signature` is the base64 of HMAC-SHA256 over those headers'
+values, joined without separators, with the secret's UTF-8 bytes as key. Neither the list nor the time is
+covered, so this module trusts the time for nothing but freshness, and insists that a digest binds the body.
+"""
+
+from __future__ import annotations
+
+from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from hashlib import sha256, sha512
+from hmac import compare_digest
+from typing import Literal
+
+from ..delivery import AnyHeaders, Headers, header_pairs
+from ..errors import (
+    BadSignature,
+    BodyMismatch,
+    ConfigurationError,
+    MalformedSignature,
+    MissingSignature,
+    StaleSignature,
+)
+from .base import BodyCheck, Secrets, Verified, keys_of
+
+DIGEST_HEADERS = ("digest", "content-digest")
+SIGNED_BY_DEFAULT = ("content-type", "digest")
+
+_LABEL = b"up42-sig=("
+_SIGNATURE_HEADERS = (b"signature-input", b"signature")
+_LONGEST_LIST = 4096  # bytes of header names: far more than any sender lists, far less than would cost us
+_DIGESTS = {b"sha-256": sha256, b"sha-512": sha512}
+
+
+class UP42Signature:
+    """Signs and verifies deliveries as UP42 does.
+
+    Args:
+        secrets: one secret or several; the first signs, any verifies.
+        max_age: seconds; a signature this old or older is stale.
+        max_ahead: seconds that the sender's clock may be ahead of ours.
+        body_binding: "required" refuses a signature that covers no digest of the body. "optional" is for a
+            sender that sends no digest, and lets whoever saw one delivery put another body under it.
+        digest_header: the header that holds the body's digest, if it is neither `digest` nor `content-digest`;
+            its form is theirs (RFC 3230, RFC 9530), with SHA-256 or SHA-512.
+        components: the exact list of headers that the sender signs, in order, once it is known; any other
+            list is refused then. They are also what `sign` covers.
+
+    Raises:
+        ConfigurationError: a secret or an option cannot work.
+    """
+
+    def __init__(
+        self,
+        secrets: Secrets,
+        *,
+        max_age: float = 300,
+        max_ahead: float = 60,
+        body_binding: Literal["required", "optional"] = "required",
+        digest_header: str | None = None,
+        components: Sequence[str] | None = None,
+    ) -> None:
+        if not (max_age > 0 and max_ahead >= 0):
+            raise ConfigurationError(
+                f"max_age is above 0 and max_ahead at least 0 seconds, not {max_age!r} and {max_ahead!r}"
+            )
+        if body_binding not in ("required", "optional"):
+            raise ConfigurationError(f'body_binding is "required" or "optional", not {body_binding!r}')
+        self._max_age = max_age
+        self._max_ahead = max_ahead
+        self._digest_headers = [_name(digest_header)] if digest_header else [_name(each) for each in DIGEST_HEADERS]
+        self._bound = body_binding == "required"
+        self._components = None if components is None else _checked_components(components)
+        if self._bound and self._components and not set(self._components) & set(self._digest_headers):
+            raise ConfigurationError(
+                "components=... lists no header with the body's digest, so every delivery would be refused: "
+                'add it, name it with digest_header=..., or accept what body_binding="optional" means'
+            )
+        self._macs = [_mac(key) for key in keys_of(secrets)]
+        self._verified = [(Verified(by, body=False), Verified(by, body=True)) for by in range(len(self._macs))]
+        # A sender lists the same names every time; a stranger's lists must not fill our memory.
+        self._read_list = lru_cache(maxsize=64)(self._components_in)
+
+    @property
+    def binds_body(self) -> bool:
+        """Whether every accepted delivery's body is covered by its signature."""
+        return self._bound
+
+    def sign(self, headers: AnyHeaders, body: bytes, now: float) -> Headers:
+        """Return `headers`, the body's digest where it is listed and absent, and the two signature headers.
+
+        Raises:
+            ConfigurationError: a header that is to be signed is absent.
+        """
+        pairs = list(header_pairs(headers))
+        names = self._components or tuple(_name(each) for each in SIGNED_BY_DEFAULT)
+        fields = dict(pairs)
+        for name in self._digest_headers:
+            if name in names and name not in fields:
+                fields[name] = _digest(name, body)
+                pairs.append((name, fields[name]))
+        absent = [name.decode() for name in names if name not in fields]
+        if absent:
+            raise ConfigurationError(f"cannot sign: the headers lack {', '.join(absent)}")
+        listed = b" ".join(b'"%b"' % name for name in names)
+        signature = self._macs[0](b"".join(fields[name] for name in names))
+        return [
+            *pairs,
+            (b"signature-input", b"%b%b);created=%d" % (_LABEL, listed, int(now))),
+            (b"signature", b"up42-sig=" + signature),
+        ]
+
+    def verify(self, headers: AnyHeaders, body: bytes, now: float) -> Verified:
+        """Verify headers and body at once; `now` is in Unix seconds.
+
+        Raises:
+            VerificationError: and nothing else, whatever the arguments hold.
+        """
+        return self.verify_headers(header_pairs(headers), now)(body)
+
+    def verify_headers(self, headers: Headers, now: float) -> BodyCheck:
+        """Verify the signature, then its age; return the check of the body. See `Scheme`."""
+        fields = dict(headers)
+        try:
+            listed, created = _read_input(fields[b"signature-input"])
+            claimed = fields[b"signature"].partition(b"=")[2]
+            if claimed[:1] == b":":
+                claimed = _without_colons(claimed)
+        except KeyError as absent:
+            raise MissingSignature(f"there is no header {absent.args[0].decode()}") from None
+        names, digest_names = self._read_list(listed)
+        if len(fields) != len(headers):
+            _refuse_repeated(headers, {*_SIGNATURE_HEADERS, *names})
+        try:
+            signed = b"".join([fields[name] for name in names])
+        except KeyError:
+            raise MalformedSignature("the signature lists a header that is absent") from None
+        for by, mac in enumerate(self._macs):  # noqa: B007 - the index of the one that matched is used below
+            if compare_digest(mac(signed), claimed):
+                break
+        else:
+            raise _mismatch(claimed)
+        age = now - int(created)
+        if not -self._max_ahead <= age < self._max_age:
+            raise StaleSignature(
+                f"signed {age:.0f} s ago, by our clock; from {-self._max_ahead:g} s to {self._max_age:g} s is allowed"
+            )
+        if self._bound and not digest_names:
+            raise BodyMismatch(
+                f"the signature covers no digest of the body (no {' or '.join(map(bytes.decode, self._digest_headers))}"
+                " is listed), so anyone could put another body under it; if the digest is in another header, say "
+                'UP42Signature(digest_header=...); if the sender has none, body_binding="optional" with components=...'
+            )
+        digests = [(name, fields[name]) for name in digest_names]
+        return partial(_check_body, digests, self._verified[by][bool(digests)])
+
+    def _components_in(self, listed: bytes) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """Return the names in `up42-sig=("content-type" "digest"`, and which of them hold the body's digest."""
+        names = _names(listed)
+        if self._components is not None and names != self._components:
+            raise MalformedSignature("the signature lists other headers than components=... pins")
+        return names, tuple(name for name in self._digest_headers if name in names)
+
+
+def _mac(key: bytes) -> Callable[[bytes], bytes]:
+    """Return the base64 of HMAC-SHA256 (RFC 2104) as a function of the message.
+
+    The key is hashed in beforehand, which takes half the time that the `hmac` module takes for a request.
+    """
+    block = (sha256(key).digest() if len(key) > 64 else key).ljust(64, b"\0")
+    inner_key = sha256(bytes(byte ^ 0x36 for byte in block))
+    outer_key = sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def mac(message: bytes) -> bytes:
+        inner, outer = inner_key.copy(), outer_key.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return b2a_base64(outer.digest(), newline=False)
+
+    return mac
+
+
+def _mismatch(claimed: bytes) -> MalformedSignature | BadSignature:
+    try:
+        a2b_base64(claimed or b"=", strict_mode=True)
+    except Base64Error:
+        return MalformedSignature("signature is not of the form label=base64")
+    return BadSignature("no secret gives this signature: another secret, or a header was changed on the way")
+
+
+def _name(header: str) -> bytes:
+    return header.lower().encode()
+
+
+def _checked_components(components: Sequence[str]) -> tuple[bytes, ...]:
+    if isinstance(components, str):
+        raise ConfigurationError("components is a list of header names, not one text")
+    try:
+        return _names(_LABEL + b" ".join(map(_name, components)))
+    except MalformedSignature as error:
+        raise ConfigurationError(f"components=... cannot be signed: {error}") from None
+
+
+def _read_input(value: bytes) -> tuple[bytes, bytes]:
+    """Return the list of names and the time in a `signature-input` header; all else in it means nothing."""
+    listed, _, created = value.partition(b");created=")
+    if not created.isdigit():  # there are other parameters beside it
+        listed, _, parameters = value.partition(b");")
+        _, *times = (b";" + parameters.replace(b" ", b"")).split(b";created=")
+        created = times[0].partition(b";")[0] if len(times) == 1 else b""
+    if not (created.isdigit() and 10 <= len(created) <= 20):
+        raise MalformedSignature("signature-input is not up42-sig=(names);created=time, with one time in Unix seconds")
+    if len(listed) > _LONGEST_LIST:
+        raise MalformedSignature("signature-input lists too many headers")
+    return listed, created
+
+
+def _names(listed: bytes) -> tuple[bytes, ...]:
+    if not listed.startswith(_LABEL):
+        raise MalformedSignature("signature-input is not up42-sig=(names);created=time")
+    names = tuple(listed[len(_LABEL) :].replace(b'"', b" ").split())
+    if not names:
+        raise MalformedSignature("the signature lists no headers")
+    if len(set(names)) != len(names):
+        raise MalformedSignature("the signature lists a header twice")
+    if not set(_SIGNATURE_HEADERS).isdisjoint(names):
+        raise MalformedSignature("the signature lists a signature header")
+    return names
+
+
+def _without_colons(encoded: bytes) -> bytes:
+    return encoded[1:-1] if encoded[:1] == b":" == encoded[-1:] else encoded
+
+
+def _refuse_repeated(headers: Headers, once: set[bytes]) -> None:
+    present = [name for name, _ in headers if name in once]
+    if len(set(present)) != len(present):
+        raise MalformedSignature("a signature header, or a header that it lists, is there more than once")
+
+
+def _digest(header: bytes, body: bytes) -> bytes:
+    encoded = b2a_base64(sha256(body).digest(), newline=False)
+    return b"sha-256=:%b:" % encoded if header == b"content-digest" else b"SHA-256=" + encoded
+
+
+def _check_body(digests: list[tuple[bytes, bytes]], verified: Verified, body: bytes) -> Verified:
+    """Compare the body with each listed digest header."""
+    for header, value in digests:
+        if value != _digest(header, body):  # the usual spelling, or else one to be read
+            _read_digests(value, body)
+    return verified
+
+
+def _read_digests(value: bytes, body: bytes) -> None:
+    """Refuse the body unless there is at least one digest of a kind we know, and all of those are right."""
+    known = 0
+    for each in value.split(b","):
+        algorithm, _, encoded = each.strip().partition(b"=")
+        digest = _DIGESTS.get(algorithm.lower())
+        if digest is None:
+            continue
+        known += 1
+        try:
+            expected = a2b_base64(_without_colons(encoded or b"="), strict_mode=True)
+        except Base64Error:
+            raise BodyMismatch("the body's digest is not base64") from None
+        if not compare_digest(digest(body).digest(), expected):
+            raise BodyMismatch("the body is not the one that was signed")
+    if not known:
+        raise BodyMismatch("the body's digest is neither SHA-256 nor SHA-512")
