@@ -1,0 +1,16 @@
+"""The command line: `webhook-receiver demo | serve | send`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line; say which extra it needs where that is missing."""
+    try:
+        from .commands import app
+    except ImportError as error:
+        if error.name is None or error.name.partition(".")[0] == "webhook_receiver":
+            raise
+        sys.exit(f"webhook-receiver needs {error.name}: install it with  pip install 'webhook-receiver[standard]'")
+    app()

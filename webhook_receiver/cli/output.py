@@ -1,0 +1,42 @@
+"""What the commands print: tables and colours for people, plain lines in a pipe, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+console = Console(highlight=False)
+stderr = Console(stderr=True, highlight=False)
+
+
+def say(text: str, style: str = "") -> None:
+    """Print a line as it is: no markup, and no wrapping, which would cut a command that is to be copied."""
+    console.print(Text(text, style), soft_wrap=True)
+
+
+def say_json(document: object) -> None:
+    """Print one JSON document on a line."""
+    print(json.dumps(document), flush=True)  # noqa: T201 - not through rich, which wraps
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table; in a pipe one line a row, its cells parted by tabs, without headings."""
+    if not console.is_terminal:
+        for row in rows:
+            say("\t".join(row))
+        return
+    drawn = Table(*headings, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    console.print(drawn)
+
+
+def progress_bar() -> Progress:
+    """Return a progress bar on stderr, which shows nothing where that is not a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal)

@@ -1,0 +1,122 @@
+"""`send`: deliver one notification, or many at once, and say what was answered."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+
+from ..delivery import Headers
+from ..sender.deliveries import Result, post
+from . import output
+
+MakeDelivery = Callable[[], tuple[Headers, bytes]]
+
+HINTS = {
+    307: "the path ends, or does not end, in a slash; senders follow no redirect: mount with hooks.route(path)",
+    308: "the path ends, or does not end, in a slash; senders follow no redirect: mount with hooks.route(path)",
+    401: "is --secret the one that the receiver has?",
+    404: "is the receiver at this path? `serve` puts it at /webhooks",
+}
+
+
+@dataclass
+class Summary:
+    """What came of all deliveries."""
+
+    answers: Counter[str] = field(default_factory=Counter[str])
+    seconds: list[float] = field(default_factory=list[float])
+    """How long each answer took."""
+    refused: int = 0
+    """How many were not answered 2xx."""
+    elapsed: float = 0
+    last: Result | None = None
+
+    def add(self, result: Result) -> None:
+        self.answers[result.label] += 1
+        self.refused += not result.ok
+        if result.status is not None:
+            self.seconds.append(result.seconds)
+        self.last = result
+
+    def latencies(self) -> dict[str, float]:
+        """Return milliseconds by name; empty when nothing was answered."""
+        ordered = sorted(self.seconds)
+        if not ordered:
+            return {}
+        shares = {"min": 0.0, "p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
+        return {name: round(ordered[int(share * (len(ordered) - 1))] * 1000, 2) for name, share in shares.items()}
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "sent": self.answers.total(),
+            "refused": self.refused,
+            "answers": dict(self.answers),
+            "latency_ms": self.latencies(),
+            "seconds": round(self.elapsed, 3),
+        }
+
+
+def client(seconds: float, connections: int, *, check_tls: bool) -> httpx.AsyncClient:
+    """Return a client that waits `seconds` for an answer."""
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+    return httpx.AsyncClient(timeout=seconds, limits=limits, verify=check_tls)
+
+
+async def send(
+    summary: Summary, client: httpx.AsyncClient, url: str, make: MakeDelivery, *, count: int, concurrency: int
+) -> None:
+    """Send `count` deliveries, at most `concurrency` at once; `summary` holds what came of them so far."""
+    start = time.perf_counter()
+    deliveries = iter(range(count))
+    with output.progress_bar() as bar:
+        task = bar.add_task("sending", total=count, visible=count > 1)
+
+        async def work() -> None:
+            for _ in deliveries:
+                headers, body = make()
+                summary.add(await post(client, url, headers, body))
+                summary.elapsed = time.perf_counter() - start
+                bar.advance(task)
+
+        async with client:
+            await asyncio.gather(*(work() for _ in range(min(concurrency, count))))
+
+
+def show(summary: Summary) -> None:
+    """Print the answers, and what to do about those that were not 2xx."""
+    if summary.answers.total() == 1 and summary.last is not None:
+        style = "green" if summary.last.ok else "red"
+        output.say(f"{summary.last.label} in {summary.last.seconds * 1000:.1f} ms", style)
+    else:
+        output.table(("answer", "deliveries"), [(label, f"{n}") for label, n in summary.answers.most_common()])
+        latencies = summary.latencies()
+        if latencies:
+            output.say("  ".join(f"{name} {value:g} ms" for name, value in latencies.items()))
+        rate = summary.answers.total() / summary.elapsed if summary.elapsed else 0
+        output.say(f"{summary.answers.total()} sent in {summary.elapsed:.2f} s, {rate:,.0f} a second")
+    for line in _advice(summary):
+        output.say(line, "yellow")
+
+
+def _advice(summary: Summary) -> Iterator[str]:
+    last = summary.last
+    if last is None or not summary.refused or last.ok:
+        return
+    if last.status is None:
+        yield "is the receiver running, and is this its address?"
+        return
+    if last.reason:
+        yield f"the receiver says: {last.reason}"
+    if last.location:
+        yield f"it points to {last.location}"
+    if last.status in HINTS:
+        yield HINTS[last.status]
+    elif last.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        yield "what went wrong is in the receiver's log"

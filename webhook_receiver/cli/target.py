@@ -1,0 +1,43 @@
+"""Finding the user's receiver: what `module:hooks` on a command line means."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import typer
+
+from ..errors import ConfigurationError
+from ..receiver import WebhookReceiver
+
+
+def load(target: str) -> WebhookReceiver:
+    """Import `module:name` from the current directory or from what is installed.
+
+    Raises:
+        typer.BadParameter: there is no such module, no such name, or it is not a receiver.
+    """
+    module_name, _, name = target.partition(":")
+    module_name = module_name.removesuffix(".py").replace("/", ".")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the module is there, but imports one that is not
+        raise typer.BadParameter(f"there is no module {module_name!r} in {here} or among the installed") from None
+    except ConfigurationError as error:
+        raise typer.BadParameter(f"{module_name} cannot work as it is: {error}") from None
+    except ValueError:
+        raise typer.BadParameter(f"{target!r} is not of the form module:hooks") from None
+    receivers = [key for key, value in vars(module).items() if isinstance(value, WebhookReceiver)]
+    found = getattr(module, name or "hooks", None)
+    if isinstance(found, WebhookReceiver):
+        return found
+    hint = f"; it has {', '.join(f'{module_name}:{key}' for key in receivers)}" if receivers else ""
+    if found is not None:
+        raise typer.BadParameter(f"{name or 'hooks'} in {module_name} is no WebhookReceiver{hint}")
+    raise typer.BadParameter(f"{module_name} has nothing called {name or 'hooks'}{hint}")

@@ -1,0 +1,122 @@
+"""Making deliveries, good and bad, and posting them."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, cast
+from uuid import uuid4
+
+import httpx
+
+from ..delivery import Headers, header_pairs
+from ..signatures import Scheme, UP42Signature
+
+Document = dict[str, Any]
+"""A JSON object that is to be delivered."""
+
+JSON = {"content-type": "application/json"}
+
+
+def document(event: str, status: str, order_id: str | None = None, *, now: float) -> Document:
+    """Return a document like UP42's. Only `event` and `body.status` are certain; the rest is modelled.
+
+    Args:
+        event: its name, such as "order.status".
+        status: the new status of the order, or of the job.
+        order_id: a new one if None.
+        now: when it happens, in Unix seconds.
+    """
+    updated = datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z")
+    return {"event": event, "body": {"orderId": order_id or str(uuid4()), "status": status, "updatedAt": updated}}
+
+
+def put(document: Document, path: str, value: object) -> None:
+    """Set what is at a dotted path, such as "body.order.id", making the objects on the way.
+
+    Raises:
+        ValueError: a key is empty, or something on the way is no object.
+    """
+    *way, last = path.split(".")
+    if not all([*way, last]):
+        raise ValueError(f"{path!r} is not a path such as body.order.id")
+    place = document
+    for key in way:
+        below: object = place.setdefault(key, {})
+        if not isinstance(below, dict):
+            raise ValueError(f"{key!r} in {path!r} is not an object, so nothing can be put into it")
+        place = cast("Document", below)
+    place[last] = value
+
+
+def dump(document: Document) -> bytes:
+    """Return the bytes that are signed and sent."""
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def signed(body: bytes, scheme: Scheme, *, now: float) -> Headers:
+    """Return the headers that deliver `body`, signed at the Unix time `now`."""
+    return scheme.sign(JSON, body, now)
+
+
+def forged(body: bytes, *, now: float) -> Headers:
+    """Return headers as `signed` does, made by somebody who does not know the secret."""
+    return UP42Signature(secrets.token_urlsafe()).sign(JSON, body, now)
+
+
+def unsigned() -> Headers:
+    """Return the headers of a sender that has no secret."""
+    return header_pairs(JSON)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one delivery."""
+
+    seconds: float
+    status: int | None = None
+    """None when there was no answer."""
+    reason: str = ""
+    """What the receiver said was wrong, or why there was no answer."""
+    location: str | None = None
+    """Where the answer wanted to send us."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the receiver took it: a status from 200 to 299."""
+        return self.status is not None and 200 <= self.status <= 299
+
+    @property
+    def label(self) -> str:
+        """The status with its phrase, such as "204 No Content", or why there was none."""
+        if self.status is None:
+            return self.reason
+        phrase = HTTPStatus(self.status).phrase if self.status in set(HTTPStatus) else ""
+        return f"{self.status} {phrase}".rstrip()
+
+
+async def post(client: httpx.AsyncClient, url: str, headers: Headers, body: bytes) -> Result:
+    """Deliver it once, following no redirect, as senders do not; a failure to connect is a result, too."""
+    start = time.perf_counter()
+    try:
+        response = await client.post(url, headers=list(headers), content=body, follow_redirects=False)
+    except httpx.RequestError as error:
+        return Result(time.perf_counter() - start, reason=f"no answer: {error or type(error).__name__}")
+    seconds = time.perf_counter() - start
+    return Result(seconds, response.status_code, _reason(response), response.headers.get("location"))
+
+
+def _reason(response: httpx.Response) -> str:
+    """Return what a problem document (RFC 9457) says, or nothing."""
+    try:
+        problem: object = response.json()
+    except ValueError:
+        return ""
+    if not isinstance(problem, dict):
+        return ""
+    said = [str(value) for key in ("title", "detail") if (value := cast("Document", problem).get(key))]
+    return ": ".join(said)
