@@ -88,7 +88,8 @@ def serve(
     hooks = load(target)  # here too, so that a mistake is told at once and in a sentence
     scheme = "https" if ssl_certfile else "http"
     where = f"on the socket {uds} at {path}" if uds else f"at {scheme}://{host}:{port}{path}"
-    output.say(f"{target} receives {where}, with {len(hooks.handlers)} handlers", "bold")
+    names = ", ".join(handler.name for handler in hooks.handlers) or "none yet"
+    output.say(f"{target} receives {where}; handlers: {names}", "bold")
     serving.run(
         target,
         path,

@@ -1,0 +1,34 @@
+"""Another sender's event with a model of its own. This sender calls an event's name `type`.
+
+WEBHOOK_SECRET=try-me webhook-receiver serve custom_event:hooks
+WEBHOOK_SECRET=try-me webhook-receiver send http://127.0.0.1:8000/webhooks --data parcel.json
+"""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from webhook_receiver import Event, Secret, WebhookReceiver
+
+hooks = WebhookReceiver(secret=Secret.from_env("WEBHOOK_SECRET"))
+
+
+class Parcel(BaseModel, frozen=True):
+    number: str
+    delivered_at: datetime
+
+
+class ParcelDelivered(Event, frozen=True):
+    event: Literal["parcel.delivered"] = Field(alias="type")
+    data: Parcel
+
+
+@hooks.on(ParcelDelivered)
+async def celebrate(delivered: ParcelDelivered) -> None:
+    print(f"{delivered.data.number} arrived on {delivered.data.delivered_at:%d %B}")
+
+
+@hooks.on("parcel.lost")
+async def search(event: Event) -> None:
+    print("a parcel is lost:", event.model_extra)

@@ -1,0 +1,26 @@
+"""A receiver inside a FastAPI app: `WEBHOOK_SECRET=try-me uvicorn fastapi_app:app`."""
+
+from fastapi import FastAPI
+
+from webhook_receiver import Attempt, OrderFailedPermanently, OrderFulfilled, Retry, Secret, WebhookReceiver
+
+hooks = WebhookReceiver(secret=Secret.from_env("WEBHOOK_SECRET"))
+app = FastAPI(lifespan=hooks.lifespan, routes=[hooks.route("/webhooks")])
+orders: dict[str, str] = {}
+
+
+@hooks.on_fulfilled
+async def remember(order: OrderFulfilled, attempt: Attempt) -> None:
+    if order.order_id is None:
+        raise Retry(after=60)  # the sender will try again
+    orders[order.order_id] = f"fulfilled, as delivery {attempt.delivery.id} says"
+
+
+@hooks.on_failed_permanently
+async def regret(order: OrderFailedPermanently) -> None:
+    orders[order.order_id or "unknown"] = "failed for good"
+
+
+@app.get("/orders")
+async def list_orders() -> dict[str, str]:
+    return orders

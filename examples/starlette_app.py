@@ -1,0 +1,43 @@
+"""Two receivers with secrets of their own in one Starlette app, and handlers in a router of their own.
+
+WEBHOOK_SECRET=try-me PARTNER_SECRET=try-me-too uvicorn starlette_app:app
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+
+from webhook_receiver import Event, OrderFulfilled, OrderStatus, OrderStatusChanged, Router, Secret, WebhookReceiver
+
+tasks = Router()
+
+
+@tasks.on(OrderFulfilled)
+def download(order: OrderFulfilled) -> None:
+    print("ready to download:", order.order_id)
+
+
+@tasks.on(OrderStatusChanged, where=lambda order: order.status == OrderStatus.BEING_FULFILLED)
+def follow(order: OrderStatusChanged) -> None:
+    print("on its way:", order.order_id)
+
+
+@tasks.fallback
+def note(event: Event) -> None:
+    print("something else:", event)
+
+
+ours = WebhookReceiver(name="ours", secret=Secret.from_env("WEBHOOK_SECRET"))
+partner = WebhookReceiver(name="partner", secret=Secret.from_env("PARTNER_SECRET"))
+for hooks in (ours, partner):
+    hooks.include(tasks)
+
+
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async with ours, partner:
+        yield
+
+
+app = Starlette(lifespan=lifespan, routes=[ours.route("/webhooks"), partner.route("/partner/webhooks")])
