@@ -18,6 +18,8 @@ from pydantic import (
     BaseModel,
     Field,
     GetCoreSchemaHandler,
+    PydanticUndefinedAnnotation,
+    PydanticUserError,
     TypeAdapter,
     ValidationError,
     create_model,
@@ -67,10 +69,14 @@ class Catalog:
         """Let documents become `cls`.
 
         Raises:
-            ConfigurationError: it has no literal `event`, or another class claims the same documents.
+            ConfigurationError: it is not fully defined, has no literal `event`, or another class claims the same.
         """
         if cls in self._claims or cls in (Event, UnknownEvent):
             return
+        try:
+            cls.model_rebuild()  # nothing, unless it was declared before a class that it names
+        except (PydanticUserError, PydanticUndefinedAnnotation) as error:
+            raise ConfigurationError(f"{cls.__name__} is not fully defined: {error.message}") from None
         claims = _claims(cls)
         name = claims.get(_name_path(cls))
         if name is None:

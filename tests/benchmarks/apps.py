@@ -55,4 +55,3 @@ def thousand() -> WebhookReceiver:
 
 def floor_app() -> Any:
     return floor
-

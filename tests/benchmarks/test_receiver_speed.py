@@ -48,9 +48,7 @@ class Server:
 
     def round(self, name: str, request: bytes, status: int) -> None:
         before = _cpu_seconds(self.pid)
-        rate = uvloop.run(
-            load.run(self.port, request, status=status, connections=CONNECTIONS, seconds=SECONDS)
-        )
+        rate = uvloop.run(load.run(self.port, request, status=status, connections=CONNECTIONS, seconds=SECONDS))
         self.rates.setdefault(name, []).append(rate.per_second)
         self.cpu.setdefault(name, []).append((_cpu_seconds(self.pid) - before) / rate.answered * 1e6)
 

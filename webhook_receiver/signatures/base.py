@@ -75,7 +75,7 @@ def keys_of(secrets: Secrets) -> list[bytes]:
     Raises:
         ConfigurationError: there is none, one is empty, or one is no text.
     """
-    listed = [secrets] if isinstance(secrets, str | SecretStr) else list(secrets)
+    listed = list(secrets) if isinstance(secrets, Sequence) and not isinstance(secrets, str | bytes) else [secrets]
     if not listed:
         raise ConfigurationError("the list of secrets is empty: give at least one")
     plain = (secret.get_secret_value() if isinstance(secret, SecretStr) else secret for secret in listed)

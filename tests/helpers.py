@@ -1,0 +1,131 @@
+"""What many tests need: a signed delivery, a receiver that notes what ran, a real server."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp, Message, Scope
+
+from webhook_receiver import Event, Scheme, UP42Signature, WebhookReceiver
+from webhook_receiver.delivery import Headers
+
+SECRET = "KbsDE5kGZoDiPCFd"
+NOW = 1_765_433_012.0
+"""What the tests' clocks show."""
+
+
+def order(status: str = "FULFILLED", **body: Any) -> bytes:
+    """Return the body of an `order.status` notification."""
+    return json.dumps({"event": "order.status", "body": {"orderId": "o-1", "status": status, **body}}).encode()
+
+
+def signed(
+    body: bytes,
+    *,
+    secret: str = SECRET,
+    now: float = NOW,
+    headers: Mapping[str, str] | None = None,
+    scheme: Scheme | None = None,
+) -> Headers:
+    """Return the headers of a genuine delivery of `body`."""
+    given = {"content-type": "application/json"} | dict(headers or {})
+    return (scheme or UP42Signature(secret)).sign(given, body, now)
+
+
+@dataclass
+class Noted:
+    """A receiver, and the events that its one handler got."""
+
+    hooks: WebhookReceiver
+    events: list[Event] = field(default_factory=list[Event])
+
+
+def noting(*, clock: float | None = NOW, **options: Any) -> Noted:
+    """Return a receiver that handles every event by noting it; its clock stands still unless `clock` is None."""
+    if "scheme" not in options:
+        options.setdefault("secret", SECRET)
+    if clock is not None:
+        options["clock"] = lambda: clock
+    noted = Noted(WebhookReceiver(**options))
+
+    @noted.hooks.on(Event)
+    async def note(event: Event) -> None:
+        noted.events.append(event)
+
+    return noted
+
+
+@dataclass
+class Exchange:
+    """What an ASGI app did with a request."""
+
+    sent: list[Message]
+    read: int
+    """How many messages of the body it asked for."""
+
+    @property
+    def status(self) -> int:
+        status: int = self.sent[0]["status"]
+        return status
+
+    @property
+    def headers(self) -> dict[bytes, bytes]:
+        return dict(self.sent[0]["headers"])
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        problem: dict[str, Any] = json.loads(self.sent[1]["body"])
+        return problem
+
+
+async def call(
+    app: ASGIApp, headers: Headers, chunks: Sequence[bytes] = (b"",), *, method: str = "POST", gone: bool = False
+) -> Exchange:
+    """Call an app as a server would; with `gone`, the client leaves before the body is complete."""
+    exchange = Exchange([], 0)
+    messages: list[Message] = [
+        {"type": "http.request", "body": chunk, "more_body": gone or index < len(chunks) - 1}
+        for index, chunk in enumerate(chunks)
+    ]
+    messages.append({"type": "http.disconnect"})
+
+    async def receive() -> Message:
+        exchange.read += 1
+        return messages[exchange.read - 1]
+
+    async def send(message: Message) -> None:
+        exchange.sent.append(message)
+
+    scope: Scope = {"type": "http", "method": method, "path": "/", "root_path": "", "headers": list(headers)}
+    await app(scope, receive, send)
+    return exchange
+
+
+@contextmanager
+def serving(app: Any, *, uds: str | None = None, **options: Any) -> Generator[str]:
+    """Serve an app with uvicorn in a thread; yield its address. Clients may connect at once: it listens already."""
+    if uds is None:
+        listener = socket.create_server(("127.0.0.1", 0))
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    else:
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(uds)
+        listener.listen()
+        address = "receiver"
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", **options))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    with listener:
+        thread.start()
+        try:
+            yield ("https://" if "ssl_certfile" in options else "http://") + address
+        finally:
+            server.should_exit = True
+            thread.join(timeout=30)
+    assert not thread.is_alive(), "the server does not stop"

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.helpers import NOW
+from webhook_receiver import Attempt, Delivery
+from webhook_receiver.delivery import header_pairs
+
+DELIVERY = Delivery("d-1", "webhooks", [(b"x-a", b"1"), (b"x-a", b"2"), (b"x-b", b"\xe9")], b"a body", NOW, 0, True)
+
+
+def test_a_delivery_is_immutable_and_shows_neither_headers_nor_body() -> None:
+    with pytest.raises(AttributeError):
+        DELIVERY.body = b""  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    assert repr(DELIVERY) == "<Delivery d-1 to 'webhooks' at 2025-12-11 06:03:32 UTC>"
+    assert "a body" not in repr(Attempt(DELIVERY, "module:handler", 1))
+
+
+def test_a_header_is_found_in_any_case_and_the_first_one_counts() -> None:
+    assert DELIVERY.header("X-A") == "1"
+    assert DELIVERY.header("x-b") == "é"
+    assert DELIVERY.header("x-c") is None
+    assert DELIVERY.header("鍵") is None
+
+
+def test_it_was_received_at_a_time_in_utc() -> None:
+    assert DELIVERY.received_at == datetime(2025, 12, 11, 6, 3, 32, tzinfo=UTC)
+
+
+def test_the_idempotency_key_depends_on_delivery_and_handler_and_not_on_the_attempt() -> None:
+    key = Attempt(DELIVERY, "module:handler", 1).idempotency_key
+    assert key == Attempt(DELIVERY, "module:handler", 2).idempotency_key
+    assert key != Attempt(DELIVERY, "module:other", 1).idempotency_key
+    assert key != Attempt(DELIVERY._replace(id="d-2"), "module:handler", 1).idempotency_key
+    assert len(key) == 32
+
+
+@pytest.mark.parametrize(
+    ("text", "wire"),
+    [
+        ("plain", b"plain"),
+        ("grüße", "grüße".encode()),  # decoded as UTF-8
+        ("grüße".encode().decode("latin-1"), "grüße".encode()),  # the same bytes, decoded as latin-1
+        ("鍵", "鍵".encode()),
+        ("\udcff", b"\xff"),
+    ],
+)
+def test_text_becomes_the_bytes_that_were_on_the_wire(text: str, wire: bytes) -> None:
+    assert header_pairs({"X-Name": text}) == [(b"x-name", wire)]
+    assert header_pairs([("X-Name", text), (b"Y", b"z")]) == [(b"x-name", wire), (b"y", b"z")]

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tests.helpers import order
+from webhook_receiver import Event, JobStatusChanged, OrderFulfilled, OrderStatus, OrderStatusChanged
+
+
+def changed(**body: Any) -> OrderStatusChanged:
+    return OrderStatusChanged.model_validate({"event": "order.status", "body": {"status": "PLACED", **body}})
+
+
+def test_an_event_keeps_whatever_was_sent_and_cannot_be_changed() -> None:
+    event = OrderFulfilled.model_validate_json(order(assets=["a", "b"], updatedAt="today"))
+    assert event.body.model_extra == {"orderId": "o-1", "assets": ["a", "b"], "updatedAt": "today"}
+    assert Event.model_validate({"event": "e", "top": {"deep": 1}}).model_extra == {"top": {"deep": 1}}
+    with pytest.raises(ValidationError):
+        event.event = "another"  # type: ignore  # pyright: ignore
+
+
+@pytest.mark.parametrize(
+    ("body", "order_id"),
+    [
+        ({"orderId": "a", "id": "b", "order": {"id": "c"}}, "a"),
+        ({"id": "b", "order": {"id": "c"}}, "b"),
+        ({"order": {"id": "c"}}, "c"),
+        ({"orderId": None, "id": "b"}, "b"),
+        ({"orderId": "", "id": "b"}, "b"),
+        ({"orderId": {"not": "an id"}, "id": True, "order": {"id": 12}}, "12"),
+        ({"order": "no object"}, None),
+        ({"order": ["no object"]}, None),
+        ({}, None),
+    ],
+)
+def test_the_order_id_is_at_the_first_place_that_holds_one(body: dict[str, Any], order_id: str | None) -> None:
+    assert changed(**body).order_id == order_id
+
+
+def test_a_senders_names_do_not_hide_ours() -> None:
+    event = OrderStatusChanged.model_validate(
+        {"event": "order.status", "body": {"status": "PLACED", "id": "b"}, "status": "theirs", "order_id": "theirs"}
+    )
+    assert (event.status, event.order_id) == (OrderStatus.PLACED, "b")
+    assert event.model_extra == {"status": "theirs", "order_id": "theirs"}
+
+
+def test_a_status_with_spaces_is_the_one_with_underscores() -> None:
+    assert OrderStatus("FAILED PERMANENTLY") is OrderStatus.FAILED_PERMANENTLY
+
+
+def test_an_unknown_status_is_a_member_that_is_equal_to_its_text_and_is_not_kept() -> None:
+    unknown = OrderStatus("ON_THE MOON")
+    assert isinstance(unknown, OrderStatus)
+    assert unknown == "ON_THE MOON" == unknown.value == unknown.name
+    assert unknown == OrderStatus("ON_THE MOON")
+    assert unknown not in list(OrderStatus)
+    assert {unknown: 1}["ON_THE MOON"] == 1  # type: ignore[index]
+    assert pickle.loads(pickle.dumps(unknown)) == copy.deepcopy(unknown) == unknown
+    assert changed(status="ON_THE MOON").status == unknown
+
+
+def test_a_status_that_is_no_text_is_refused() -> None:
+    with pytest.raises(ValueError, match="5 is not a valid OrderStatus"):
+        OrderStatus(5)
+
+
+def test_a_job_has_a_status_of_its_own() -> None:
+    job = JobStatusChanged.model_validate({"event": "job.status", "body": {"status": "NOT STARTED"}})
+    assert job.status == "NOT STARTED"
+
+
+def test_a_body_that_names_its_order_id_field_otherwise_still_has_one() -> None:
+    from pydantic import Field
+
+    from webhook_receiver.events import OrderBody
+
+    class Body(OrderBody, frozen=True):
+        number: str = Field(alias="orderId")
+
+    class Changed(OrderStatusChanged, frozen=True):
+        body: Body
+
+    assert Changed.model_validate_json(order("PLACED")).order_id == "o-1"

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import ssl
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import django.conf
+import httpx
+import pytest
+import trustme
+from fastapi import FastAPI
+from litestar import Litestar, asgi
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tests.helpers import Noted, noting, order, serving, signed
+from webhook_receiver import WebhookReceiver
+
+BODY = order()
+
+
+async def post(url: str, *, secret: str | None = None, body: bytes = BODY, **client: Any) -> httpx.Response:
+    import time
+
+    headers = signed(body, now=time.time(), **({} if secret is None else {"secret": secret}))
+    async with httpx.AsyncClient(trust_env=False, **client) as http:
+        return await http.post(url, content=body, headers=list(headers))
+
+
+async def hello(request: Request) -> Response:
+    return PlainTextResponse("hello")
+
+
+@pytest.fixture
+def noted() -> Noted:
+    return noting(clock=None)
+
+
+async def test_alone(noted: Noted) -> None:
+    with serving(noted.hooks) as url:
+        for path in ("", "/", "/any/path?with=query"):
+            assert (await post(url + path)).status_code == 204
+    assert len(noted.events) == 3
+
+
+@pytest.mark.parametrize("http", ["h11", "httptools"])
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+async def test_with_either_parser_and_either_loop(noted: Noted, http: str, loop: str) -> None:
+    with serving(noted.hooks, http=http, loop=loop) as url:
+        assert (await post(url)).status_code == 204
+        assert (await post(url, secret="another")).status_code == 401
+    assert len(noted.events) == 1
+
+
+async def test_in_starlette_by_route_with_and_without_the_slash(noted: Noted) -> None:
+    app = Starlette(routes=[noted.hooks.route("/webhooks"), Route("/", hello)], lifespan=noted.hooks.lifespan)
+    with serving(app) as url:
+        assert (await post(f"{url}/webhooks")).status_code == 204
+        assert (await post(f"{url}/webhooks/")).status_code == 204
+        assert (await post(f"{url}/webhooks/deeper")).status_code == 404
+        async with httpx.AsyncClient(trust_env=False) as http:
+            answer = await http.get(f"{url}/webhooks")
+            assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+            assert (await http.get(url)).text == "hello"
+    assert len(noted.events) == 2
+
+
+async def test_a_route_at_the_root(noted: Noted) -> None:
+    with serving(Starlette(routes=[noted.hooks.route("/")])) as url:
+        assert (await post(url)).status_code == 204
+
+
+async def test_in_starlette_by_mount_which_redirects_what_lacks_the_slash(noted: Noted) -> None:
+    with serving(Starlette(routes=[Mount("/webhooks", noted.hooks)])) as url:
+        assert (await post(f"{url}/webhooks/")).status_code == 204
+        assert (await post(f"{url}/webhooks")).status_code == 307
+    assert len(noted.events) == 1
+
+
+async def test_in_fastapi(noted: Noted) -> None:
+    app = FastAPI(lifespan=noted.hooks.lifespan, routes=[noted.hooks.route("/webhooks")])
+
+    @app.get("/hello")
+    async def greet() -> str:
+        return "hello"
+
+    with serving(app) as url:
+        assert (await post(f"{url}/webhooks")).status_code == 204
+        async with httpx.AsyncClient(trust_env=False) as http:
+            assert (await http.get(f"{url}/hello")).json() == "hello"
+            assert (await http.get(f"{url}/openapi.json")).status_code == 200
+    assert len(noted.events) == 1
+
+
+async def test_in_litestar(noted: Noted) -> None:
+    app = Litestar([asgi("/webhooks", is_mount=True, copy_scope=True)(noted.hooks)], lifespan=[noted.hooks.lifespan])
+    with serving(app) as url:
+        assert (await post(f"{url}/webhooks")).status_code == 204
+        assert (await post(f"{url}/webhooks/")).status_code == 204
+    assert len(noted.events) == 2
+
+
+async def test_beside_django(noted: Noted) -> None:
+    if not django.conf.settings.configured:
+        django.conf.settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="of django")
+    from django.core.asgi import get_asgi_application
+
+    django_app: ASGIApp = get_asgi_application()  # type: ignore  # pyright: ignore
+    routes = [noted.hooks.route("/webhooks"), Mount("/", django_app)]
+    with serving(Starlette(routes=routes, lifespan=noted.hooks.lifespan)) as url:
+        assert (await post(f"{url}/webhooks")).status_code == 204
+        async with httpx.AsyncClient(trust_env=False) as http:
+            assert (await http.get(f"{url}/django")).text == "from django"
+    assert len(noted.events) == 1
+
+
+def _django_urls() -> list[Any]:
+    from django.http import HttpRequest, HttpResponse
+    from django.urls import path
+
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse("from django")
+
+    return [path("django", view)]  # type: ignore  # pyright: ignore
+
+
+def __getattr__(name: str) -> Any:
+    """Django reads `urlpatterns` from here, and only once it is configured."""
+    if name == "urlpatterns":
+        return _django_urls()
+    raise AttributeError(name)
+
+
+async def test_two_receivers_with_different_secrets_in_one_app() -> None:
+    ours, theirs = noting(clock=None, name="ours"), noting(clock=None, name="theirs", secret="of theirs")
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncGenerator[None]:
+        async with ours.hooks, theirs.hooks:
+            yield
+
+    app = Starlette(routes=[ours.hooks.route("/ours"), theirs.hooks.route("/theirs")], lifespan=lifespan)
+    with serving(app) as url:
+        assert (await post(f"{url}/ours")).status_code == 204
+        assert (await post(f"{url}/theirs", secret="of theirs")).status_code == 204
+        assert (await post(f"{url}/theirs")).status_code == 401
+        assert (await post(f"{url}/ours", secret="of theirs")).status_code == 401
+    assert (len(ours.events), len(theirs.events)) == (1, 1)
+
+
+async def test_two_levels_deep_and_behind_a_root_path(noted: Noted) -> None:
+    inner = Starlette(routes=[noted.hooks.route("/webhooks"), Mount("/mounted", noted.hooks)])
+    app = Starlette(routes=[Mount("/a", routes=[Mount("/b", inner)])])
+    with serving(app) as url:
+        assert (await post(f"{url}/a/b/webhooks")).status_code == 204
+        assert (await post(f"{url}/a/b/mounted/")).status_code == 204
+    with serving(app, root_path="/prefix") as url:
+        assert (await post(f"{url}/a/b/webhooks")).status_code == 204
+    with serving(noted.hooks, root_path="/prefix") as url:
+        assert (await post(f"{url}/webhooks")).status_code == 204
+    assert len(noted.events) == 4
+
+
+async def test_over_tls(noted: Noted, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    with serving(noted.hooks, ssl_certfile=str(tmp_path / "server.pem")) as url:
+        assert (await post(url, verify=trusting)).status_code == 204
+    assert len(noted.events) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows' asyncio has no Unix sockets")
+async def test_over_a_unix_socket(noted: Noted, tmp_path: Path) -> None:
+    with serving(noted.hooks, uds=str(tmp_path / "socket")) as url:
+        assert (await post(url, transport=httpx.AsyncHTTPTransport(uds=str(tmp_path / "socket")))).status_code == 204
+    assert len(noted.events) == 1
+
+
+class Stamping:
+    """Writes into the messages it passes on, as Starlette's own middleware does."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def stamp(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).append("x-stamp", "once")
+                message["headers"].append((b"x-more", b"more"))
+            await send(message)
+
+        await self.app(scope, receive, stamp)
+
+
+async def test_under_middleware_that_reads_bodies_and_writes_headers(noted: Noted) -> None:
+    async def read_first(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        await request.body()
+        return await call_next(request)
+
+    middleware = [
+        Middleware(Stamping),
+        Middleware(GZipMiddleware, minimum_size=1),
+        Middleware(BaseHTTPMiddleware, dispatch=read_first),
+    ]
+    app = Starlette(routes=[noted.hooks.route("/webhooks")], middleware=middleware)
+    with serving(app) as url:
+        answers = [await post(f"{url}/webhooks") for _ in range(3)]
+        refused = [await post(f"{url}/webhooks", secret="another") for _ in range(3)]
+    assert [answer.status_code for answer in [*answers, *refused]] == [204, 204, 204, 401, 401, 401]
+    assert all(answer.headers.get_list("x-stamp") == ["once"] for answer in [*answers, *refused])
+    assert refused[0].json()["status"] == 401
+    assert len(noted.events) == 3
+
+
+async def test_a_limit_of_the_hosts_own_on_bodies_holds_as_well() -> None:
+    small, large = noting(clock=None, max_body=10), noting(clock=None)
+    app = Starlette(routes=[small.hooks.route("/small"), large.hooks.route("/large")], max_body_size=len(BODY))
+    with serving(app) as url:
+        assert (await post(f"{url}/small")).status_code == 413
+        assert (await post(f"{url}/large")).status_code == 204
+        assert (await post(f"{url}/large", body=BODY + b" ")).status_code == 413
+    assert (len(small.events), len(large.events)) == (0, 1)
+
+
+async def test_a_host_that_does_not_start_says_why() -> None:
+    class Failing(WebhookReceiver):
+        async def __aenter__(self) -> Any:
+            raise RuntimeError("not today")
+
+    hooks = Failing(secret="s")
+    with pytest.raises(RuntimeError, match="not today"):
+        async with hooks.lifespan():
+            pass

@@ -1,0 +1,393 @@
+from __future__ import annotations
+
+import logging
+from typing import Any, NoReturn
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.types import Message
+
+from tests.helpers import NOW, SECRET, call, noting, order, signed
+from webhook_receiver import (
+    Attempt,
+    BodyMismatch,
+    ConfigurationError,
+    Delivery,
+    Event,
+    GiveUp,
+    MissingSignature,
+    NotAnEvent,
+    OrderFulfilled,
+    Retry,
+    StaleSignature,
+    UnknownEvent,
+    Unsigned,
+    UP42Signature,
+    WebhookReceiver,
+)
+from webhook_receiver.answers import Receipt
+from webhook_receiver.errors import BodyTooLarge
+
+BODY = order()
+HUSH = "hush-hush"
+"""What must not be in any log."""
+
+
+async def test_a_genuine_delivery_is_handled_and_answered_204() -> None:
+    noted = noting()
+    exchange = await call(noted.hooks, signed(BODY), [BODY[:10], BODY[10:]])
+    assert (exchange.status, exchange.headers, exchange.sent[1]["body"]) == (204, {}, b"")
+    assert [type(event) for event in noted.events] == [OrderFulfilled]
+    assert noted.hooks.refused == {}
+
+
+async def test_a_delivery_that_nothing_wants_is_answered_204() -> None:
+    hooks = WebhookReceiver(secret=SECRET, clock=lambda: NOW)
+    assert (await call(hooks, signed(BODY), [BODY])).status == 204
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "post"])
+async def test_only_a_post_delivers(method: str) -> None:
+    noted = noting()
+    exchange = await call(noted.hooks, signed(BODY), [BODY], method=method)
+    assert (exchange.status, exchange.headers[b"allow"], exchange.read) == (405, b"POST", 0)
+    assert noted.events == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "error"),
+    [
+        ([], "MissingSignature"),
+        ([(b"signature", b""), (b"signature-input", b"")], "MalformedSignature"),
+        (signed(BODY, secret="another"), "BadSignature"),
+        (signed(BODY, now=NOW - 300), "StaleSignature"),
+    ],
+)
+async def test_a_stranger_is_refused_before_the_body_is_read(headers: Any, error: str) -> None:
+    noted = noting()
+    exchange = await call(noted.hooks, headers, [BODY])
+    assert (exchange.status, exchange.read) == (401, 0)
+    assert exchange.problem == {
+        "type": "urn:webhook-receiver:problem:refused",
+        "title": "The signature was refused",
+        "status": 401,
+    }
+    assert noted.hooks.refused == {error: 1}
+    assert noted.events == []
+
+
+async def test_another_body_under_a_genuine_signature_is_refused() -> None:
+    noted = noting()
+    exchange = await call(noted.hooks, signed(BODY), [order("FAILED_PERMANENTLY")])
+    assert (exchange.status, noted.hooks.refused, noted.events) == (401, {"BodyMismatch": 1}, [])
+
+
+async def test_the_answer_to_a_bad_signature_is_settable() -> None:
+    exchange = await call(noting(refused_status=403).hooks, [], [BODY])
+    assert (exchange.status, exchange.problem["status"]) == (403, 403)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"content-length": "ten"}, 400),
+        ({"content-length": "-1"}, 400),
+        ({"content-length": "1_0"}, 400),
+        ({"content-length": "²"}, 400),
+        ({"content-length": ""}, 400),
+        ({"content-length": "1048577"}, 413),
+        ({"content-length": "9" * 10_000}, 413),
+        ({"content-length": "0000000000000000000000000"}, 204),
+        ({"content-length": "1048576"}, 204),
+        ({"content-encoding": "gzip"}, 415),
+        ({"content-encoding": "br, identity"}, 415),
+        ({"content-encoding": "Identity"}, 204),
+        ({"content-encoding": ""}, 204),
+    ],
+)
+async def test_what_the_headers_say_of_the_body_is_checked_before_it_is_read(
+    headers: dict[str, str], status: int
+) -> None:
+    noted = noting()
+    exchange = await call(noted.hooks, signed(BODY, headers=headers), [BODY])
+    assert exchange.status == status
+    assert exchange.read == (1 if status == 204 else 0)
+    assert len(noted.events) == exchange.read
+
+
+async def test_a_body_over_the_limit_is_refused_whatever_its_length_claims() -> None:
+    noted = noting(max_body=len(BODY))
+    assert (await call(noted.hooks, signed(BODY), [BODY[:5], BODY[5:]])).status == 204
+    for chunks in ([BODY + b" "], [BODY, b" "]):
+        exchange = await call(noted.hooks, signed(BODY + b" "), chunks)
+        assert (exchange.status, exchange.problem["type"]) == (413, "urn:webhook-receiver:problem:body-too-large")
+    assert len(noted.events) == 1
+
+
+async def test_a_client_that_goes_away_is_not_answered() -> None:
+    noted = noting()
+    exchange = await call(noted.hooks, signed(BODY), [BODY[:5]], gone=True)
+    assert (exchange.sent, noted.events, noted.hooks.refused) == ([], [], {})
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[]", b'{"event": "order.status", "body": {}}'])
+async def test_an_authentic_body_that_is_no_event_is_answered_422_with_the_field(
+    body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    noted = noting()
+    exchange = await call(noted.hooks, signed(body), [body])
+    assert (exchange.status, noted.events) == (422, [])
+    assert exchange.problem["type"] == "urn:webhook-receiver:problem:not-an-event"
+    assert exchange.problem["detail"] in caplog.text
+
+
+class Outcomes:
+    """A receiver with a handler for each of some outcomes, and the names of those that ran."""
+
+    def __init__(self, **outcomes: Exception | None) -> None:
+        self.hooks = WebhookReceiver(secret=SECRET, clock=lambda: NOW)
+        self.ran: list[str] = []
+        for name, outcome in outcomes.items():
+            self.hooks.on(Event, name=name)(self._handler(name, outcome))
+
+    def _handler(self, name: str, outcome: Exception | None) -> Any:
+        def handler(event: Event) -> None:
+            self.ran.append(name)
+            if outcome is not None:
+                raise outcome
+
+        return handler
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "status"),
+    [
+        ({"a": None, "b": None}, 204),
+        ({"a": ValueError("x"), "b": None}, 500),
+        ({"a": GiveUp("no"), "b": None}, 204),
+        ({"a": Retry(5), "b": None}, 503),
+        ({"a": Retry(5), "b": ValueError("x"), "c": GiveUp("no")}, 500),
+        ({"a": ValueError("x"), "b": KeyError("y")}, 500),
+    ],
+)
+async def test_all_handlers_run_and_the_answer_is_that_of_the_worst(
+    outcomes: dict[str, Exception | None], status: int
+) -> None:
+    made = Outcomes(**outcomes)
+    assert (await call(made.hooks, signed(BODY), [BODY])).status == status
+    assert made.ran == list(outcomes)
+
+
+async def test_the_longest_wait_that_a_handler_wants_is_answered() -> None:
+    exchange = await call(Outcomes(a=Retry(5), b=Retry(60.5), c=Retry(0)).hooks, signed(BODY), [BODY])
+    assert exchange.headers[b"retry-after"] == b"61"
+
+
+async def test_an_exception_that_claims_to_be_nothing_is_a_failure_all_the_same() -> None:
+    class Falsy(Exception):
+        def __bool__(self) -> bool:
+            return False
+
+    assert (await call(Outcomes(a=Falsy()).hooks, signed(BODY), [BODY])).status == 500
+
+
+async def test_a_handler_gets_the_delivery_as_it_was_received() -> None:
+    hooks = WebhookReceiver(secret=["new", SECRET], name="orders", clock=lambda: NOW)
+    attempts: list[Attempt] = []
+
+    @hooks.on_fulfilled
+    async def handler(order: OrderFulfilled, attempt: Attempt) -> None:
+        attempts.append(attempt)
+
+    headers = signed(BODY)
+    await call(hooks, headers, [BODY])
+    await call(hooks, headers, [BODY])
+    first, second = (attempt.delivery for attempt in attempts)
+    assert first == Delivery(first.id, "orders", list(headers), BODY, NOW, verified_by=1, body_verified=True)
+    assert first.id != second.id
+    assert attempts[0].number == 1
+
+
+async def test_without_a_signature_scheme_everything_unsigned_comes_in_and_nothing_signed() -> None:
+    noted = noting(scheme=Unsigned())
+    assert (await call(noted.hooks, [], [BODY])).status == 204
+    assert (await call(noted.hooks, signed(BODY), [BODY])).status == 401
+    assert noted.hooks.refused == {"UnexpectedSignature": 1}
+    assert len(noted.events) == 1
+
+
+async def test_receive_is_the_same_way_without_asgi() -> None:
+    noted = noting()
+    receipt = await noted.hooks.receive(signed(BODY), BODY)
+    assert (receipt.answer.status, receipt.event, receipt.error) == (204, noted.events[0], None)
+    assert receipt.delivery is not None
+    refused = await noted.hooks.receive({"Content-Type": "application/json"}, BODY)
+    assert refused == Receipt(refused.answer, None, None, refused.error)
+    assert (refused.answer.status, type(refused.error)) == (401, MissingSignature)
+    mismatch = await noted.hooks.receive(signed(BODY), b"another")
+    assert (mismatch.answer.status, type(mismatch.error)) == (401, BodyMismatch)
+    odd = await noted.hooks.receive(signed(b"[]"), b"[]")
+    assert (odd.answer.status, odd.event, type(odd.error)) == (422, None, NotAnEvent)
+    assert odd.delivery is not None
+    large = await noting(max_body=2).hooks.receive(signed(BODY), BODY)
+    assert (large.answer.status, type(large.error)) == (413, BodyTooLarge)
+
+
+@pytest.mark.parametrize("body", ["text", {"event": "parsed"}, None, bytearray(b"{}")])
+async def test_receive_takes_bytes_only(body: Any) -> None:
+    with pytest.raises(TypeError, match="bytes as they came"):
+        await noting().hooks.receive({}, body)
+
+
+async def test_an_id_is_found_where_the_receiver_was_told_to_look() -> None:
+    noted = noting(order_id_paths=["body.number", "top"])
+    body = order(number=12)
+    await call(noted.hooks, signed(body), [body])
+    (event,) = noted.events
+    assert isinstance(event, OrderFulfilled)
+    assert event.order_id == "12"
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({}, r"needs the secret .*Secret\.from_env\(\"WEBHOOK_SECRET\"\).* scheme=Unsigned\(\)"),
+        ({"secret": ""}, "must not be empty"),
+        ({"secret": []}, "list of secrets is empty"),
+        ({"secret": "a", "scheme": Unsigned()}, "give the secret to the scheme"),
+        ({"scheme": "up42"}, "takes a scheme, such as"),
+        ({"scheme": Unsigned}, "takes a scheme, such as"),
+        ({"secret": "a", "max_body": 0}, "max_body"),
+        ({"secret": "a", "body_timeout": 0}, "body_timeout"),
+        ({"secret": "a", "refused_status": 200}, "refused_status"),
+        ({"secret": "a", "order_id_paths": "body.id"}, "order_id_paths"),
+        ({"secret": "a", "order_id_paths": ["body..id"]}, "order_id_paths"),
+    ],
+)
+def test_a_receiver_that_cannot_work_or_would_let_strangers_in_is_refused(
+    options: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        WebhookReceiver(**options)
+
+
+def test_its_repr_names_it_and_its_scheme() -> None:
+    assert repr(noting().hooks) == "<WebhookReceiver 'webhooks': 1 handlers, UP42Signature>"
+
+
+async def test_nothing_a_stranger_sends_is_in_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    noted = noting()
+    body = order("FULFILLED", note=HUSH)
+    for headers in (
+        [(b"signature", HUSH.encode()), (b"signature-input", HUSH.encode())],
+        [*signed(body, secret="another"), (b"x-note", HUSH.encode())],
+        signed(body, headers={"content-encoding": HUSH}),
+        signed(body, headers={"content-length": HUSH}),
+    ):
+        await call(noted.hooks, headers, [body])
+    await call(noted.hooks, signed(body), [body], method=HUSH)
+    await call(noted.hooks, signed(HUSH.encode()), [HUSH.encode()])
+    await call(noted.hooks, signed(body), [body])
+    assert len(caplog.records) == 7
+    assert HUSH not in caplog.text
+    assert SECRET not in caplog.text
+
+
+async def test_what_was_handled_is_logged_with_the_deliverys_id(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    receipt = await noting().hooks.receive(signed(BODY), BODY)
+    assert receipt.delivery is not None
+    assert [record.getMessage() for record in caplog.records] == [
+        f"delivery {receipt.delivery.id}: OrderFulfilled: tests.helpers:noting.<locals>.note"
+    ]
+    body = b'{"event": "never heard of"}'
+    await WebhookReceiver(secret=SECRET, clock=lambda: NOW).receive(signed(body), body)
+    assert caplog.records[-1].getMessage().endswith("UnknownEvent: no handler")
+
+
+async def converse(hooks: WebhookReceiver, scope_type: str) -> list[Message]:
+    sent: list[Message] = []
+    messages = iter([{"type": f"{scope_type}.startup"}, {"type": f"{scope_type}.shutdown"}])
+
+    async def receive() -> Message:
+        return next(messages)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await hooks({"type": scope_type}, receive, send)
+    return sent
+
+
+async def test_it_lives_with_its_server() -> None:
+    assert [message["type"] for message in await converse(noting().hooks, "lifespan")] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]
+
+
+async def test_it_tells_the_server_why_it_cannot_start() -> None:
+    class Failing(WebhookReceiver):
+        async def __aenter__(self) -> NoReturn:
+            raise ConfigurationError("the disk is full")
+
+    assert await converse(Failing(secret=SECRET), "lifespan") == [
+        {"type": "lifespan.startup.failed", "message": "webhooks cannot start: the disk is full"}
+    ]
+
+
+async def test_a_websocket_is_closed() -> None:
+    assert await converse(noting().hooks, "websocket") == [{"type": "websocket.close"}]
+
+
+async def test_a_receiver_without_handlers_warns_when_it_starts(caplog: pytest.LogCaptureFixture) -> None:
+    async with WebhookReceiver(secret=SECRET, name="idle"):
+        assert "idle has no handlers" in caplog.text
+    caplog.clear()
+    async with noting().hooks.lifespan():
+        assert caplog.text == ""
+
+
+async def test_a_scheme_of_the_users_own_is_asked() -> None:
+    class Stale(UP42Signature):
+        def verify_headers(self, headers: Any, now: float) -> Any:
+            raise StaleSignature("never in time")
+
+    assert (await call(noting(scheme=Stale(SECRET)).hooks, signed(BODY), [BODY])).status == 401
+
+
+header_names = st.sampled_from(
+    [b"signature", b"signature-input", b"digest", b"content-type", b"content-length", b"content-encoding", b"host"]
+)
+header_values = st.binary(max_size=50) | st.sampled_from([value for _, value in signed(BODY)])
+
+
+@given(
+    st.lists(st.tuples(header_names | st.binary(max_size=8), header_values), max_size=10),
+    st.lists(st.binary(max_size=50) | st.just(BODY), min_size=1, max_size=4),
+    st.sampled_from(["POST", "GET", "\x00"]),
+    st.booleans(),
+)
+async def test_no_stranger_gets_a_5xx_an_exception_or_a_handler(
+    headers: list[tuple[bytes, bytes]], chunks: list[bytes], method: str, gone: bool
+) -> None:
+    noted = noting()
+    exchange = await call(noted.hooks, headers, chunks, method=method, gone=gone)
+    assert exchange.sent == [] or 400 <= exchange.status <= 499
+    assert noted.events == []
+    receipt = await noted.hooks.receive(headers, chunks[0])
+    assert 400 <= receipt.answer.status <= 499
+    assert noted.events == []
+
+
+@given(st.binary(max_size=200) | st.just(BODY))
+async def test_whatever_the_sender_signs_is_handled_or_no_event(body: bytes) -> None:
+    noted = noting()
+    exchange = await call(noted.hooks, signed(body), [body])
+    assert exchange.status == (204 if noted.events else 422)
+
+
+def test_an_unknown_event_compares_by_what_it_holds() -> None:
+    assert UnknownEvent(event="a") == UnknownEvent(event="a") != UnknownEvent(event="b")

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import pytest
+
+from tests.helpers import order
+from webhook_receiver import (
+    ConfigurationError,
+    Event,
+    OrderFailedPermanently,
+    OrderFulfilled,
+    OrderStatus,
+    OrderStatusChanged,
+    Router,
+    UnknownEvent,
+)
+
+FULFILLED = OrderFulfilled.model_validate_json(order())
+FAILED = OrderFailedPermanently.model_validate_json(order("FAILED_PERMANENTLY"))
+PLACED = OrderStatusChanged.model_validate_json(order("PLACED"))
+UNKNOWN = UnknownEvent(event="storage.cleaned")
+
+
+class Parcel(Event, frozen=True):
+    event: Literal["parcel"]
+
+
+def named(name: str) -> Callable[[Event], None]:
+    def handler(event: Event) -> None: ...
+
+    handler.__qualname__ = name
+    return handler
+
+
+def matching(router: Router, event: Event) -> list[str]:
+    return [handler.name.partition(":")[2] for handler in router.match(event)]
+
+
+def test_routes_follow_the_class_tree_the_most_specific_first_then_as_registered() -> None:
+    router = Router()
+    router.on(Event)(named("every"))
+    router.on(OrderStatusChanged)(named("status"))
+    router.on(OrderFulfilled)(named("fulfilled 1"))
+    router.on_fulfilled(named("fulfilled 2"))
+    router.on_failed_permanently(named("failed"))
+    assert matching(router, FULFILLED) == ["fulfilled 1", "fulfilled 2", "status", "every"]
+    assert matching(router, FAILED) == ["failed", "status", "every"]
+    assert matching(router, PLACED) == ["status", "every"]
+    assert matching(router, UNKNOWN) == ["every"]
+
+
+def test_a_name_is_a_route_where_there_is_no_class() -> None:
+    router = Router()
+    router.on(UnknownEvent)(named("unknown"))
+    router.on("storage.cleaned")(named("cleaned"))
+    assert matching(router, UNKNOWN) == ["cleaned", "unknown"]
+    assert matching(router, UnknownEvent(event="another")) == ["unknown"]
+
+
+def test_a_name_that_a_class_owns_is_refused_in_either_order() -> None:
+    with pytest.raises(ConfigurationError, match="register for OrderStatusChanged instead"):
+        Router().on("order.status")(named("a"))
+    router = Router()
+    router.on("parcel")(named("by name"))
+    with pytest.raises(ConfigurationError, match="registered by name"):
+        router.on(Parcel)(named("by class"))
+
+
+def test_a_predicate_narrows_a_route() -> None:
+    router = Router()
+    router.on(OrderStatusChanged, where=lambda order: order.status == OrderStatus.PLACED)(named("placed"))
+    router.fallback(named("rest"))
+    assert matching(router, PLACED) == ["placed"]
+    assert matching(router, FULFILLED) == ["rest"]
+
+
+async def test_a_predicate_that_raises_fails_as_its_handler_would_and_stops_no_other() -> None:
+    router = Router()
+    router.on(OrderStatusChanged, where=lambda order: 1 / 0 > 1)(named("failing"))
+    router.on(OrderStatusChanged)(named("well"))
+    assert matching(router, PLACED) == ["failing", "well"]
+    with pytest.raises(ZeroDivisionError):
+        await router.match(PLACED)[0].call(PLACED, None, 1)  # type: ignore  # pyright: ignore
+
+
+def test_the_fallback_gets_what_no_handler_wants() -> None:
+    router = Router()
+    router.fallback(named("rest"))
+    assert matching(router, UNKNOWN) == matching(router, PLACED) == ["rest"]
+    router.on(OrderStatusChanged)(named("status"))
+    assert (matching(router, UNKNOWN), matching(router, PLACED)) == (["rest"], ["status"])
+
+
+def test_nothing_matches_where_nothing_is_registered() -> None:
+    assert matching(Router(), FULFILLED) == []
+
+
+def test_one_function_on_several_routes_is_one_handler_and_runs_once() -> None:
+    router = Router()
+
+    @router.on(Event)
+    @router.on(OrderFulfilled)
+    @router.on(OrderFailedPermanently, where=lambda order: False)
+    def both(event: Event) -> None: ...
+
+    router.on(OrderStatusChanged)(named("status"))
+    assert [each.function for each in router.match(FULFILLED)][0] is both
+    assert len(router.match(FULFILLED)) == 2
+    assert [each.name.rpartition(".")[2] for each in router.match(FAILED)] == ["test_routing:status", "both"]
+
+
+def test_the_decorator_returns_the_function_as_it_came() -> None:
+    router = Router()
+
+    def handler(order: OrderFulfilled) -> int:
+        return 1
+
+    assert router.on(OrderFulfilled)(handler) is handler
+    assert router.fallback(named("rest")) is router.handlers[-1].function
+
+
+def test_two_handlers_of_one_name_are_refused() -> None:
+    router = Router()
+    first = named("same")
+    router.on(OrderFulfilled)(first)
+    with pytest.raises(ConfigurationError, match=r"two handlers are named tests\.test_routing:same"):
+        router.on(OrderFailedPermanently)(named("same"))
+    with pytest.raises(ConfigurationError, match="two handlers"):
+        router.on(OrderFulfilled)(first)
+    with pytest.raises(ConfigurationError, match="two handlers"):
+        router.fallback(named("same"))
+    router.on(OrderFailedPermanently, name="another")(named("same"))
+    assert matching(router, FAILED) == [""]
+
+
+@pytest.mark.parametrize("mistake", [named("a function"), OrderStatus, int, None])
+def test_what_is_no_route_is_refused(mistake: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"as in @hooks\.on\(OrderFulfilled\)"):
+        Router().on(mistake)
+
+
+def test_an_included_routers_handlers_run_behind_those_that_were_there() -> None:
+    outer, inner = Router(), Router()
+    outer.on(OrderFulfilled)(named("outer"))
+    inner.on(OrderFulfilled)(named("inner"))
+    inner.on("storage.cleaned")(named("cleaned"))
+    inner.fallback(named("rest"))
+    outer.include(inner)
+    assert matching(outer, FULFILLED) == ["outer", "inner"]
+    assert matching(outer, UNKNOWN) == ["cleaned"]
+    assert matching(outer, PLACED) == ["rest"]
+
+
+def test_a_router_may_be_included_by_several_and_is_closed_by_it() -> None:
+    inner = Router()
+    inner.on(OrderFulfilled)(named("inner"))
+    for outer in (Router(), Router()):
+        outer.include(inner)
+        assert matching(outer, FULFILLED) == ["inner"]
+    with pytest.raises(ConfigurationError, match="comes too late"):
+        inner.on(OrderFulfilled)(named("late"))
+
+
+def test_what_clashes_is_refused_when_it_is_included() -> None:
+    class Other(Event, frozen=True):
+        event: Literal["parcel"]
+
+    outer, inner, twin = Router(), Router(), Router()
+    outer.on(Parcel)(named("parcel"))
+    inner.on(Other)(named("other"))
+    twin.on(Event)(named("parcel"))
+    with pytest.raises(ConfigurationError, match="claim the same documents"):
+        outer.include(inner)
+    with pytest.raises(ConfigurationError, match="two handlers are named"):
+        outer.include(twin)
+    with pytest.raises(ConfigurationError, match="include itself"):
+        outer.include(outer)
+
+
+def test_a_handler_that_is_registered_later_is_matched_as_well() -> None:
+    router = Router()
+    router.on(OrderFulfilled)(named("first"))
+    assert matching(router, FULFILLED) == ["first"]
+    router.on(Event)(named("second"))
+    assert matching(router, FULFILLED) == ["first", "second"]

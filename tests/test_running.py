@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.helpers import NOW
+from webhook_receiver import Delivery, Event, GiveUp, Retry, UnknownEvent
+from webhook_receiver.handler import Handler
+from webhook_receiver.running import Outcome, run
+
+EVENT = UnknownEvent(event="an event")
+DELIVERY = Delivery("d-1", "webhooks", [(b"signature", b"sign-here")], b"a body", NOW, 0, True)
+
+
+async def outcome(function: Callable[..., Any]) -> Outcome:
+    return await run(Handler("the handler", function, Event), EVENT, DELIVERY)
+
+
+def raising(error: BaseException) -> Callable[[Event], None]:
+    def handler(event: Event) -> None:
+        raise error
+
+    return handler
+
+
+async def test_a_handler_that_returns_is_done() -> None:
+    assert await outcome(lambda event: 7) is None
+
+
+async def test_a_failure_is_logged_once_with_its_traceback_and_the_deliverys_id(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    error = ValueError("the disk is full")
+    assert await outcome(raising(error)) is error
+    (record,) = caplog.records
+    assert record.getMessage() == "delivery d-1: the handler failed"
+    assert "ValueError: the disk is full" in caplog.text
+    assert "in handler" in caplog.text
+    assert not any(kept in caplog.text for kept in ("a body", "sign-here"))
+
+
+async def test_retry_and_give_up_are_outcomes_and_no_failures(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    retry, give_up = Retry(after=90), GiveUp("no such order")
+    assert await outcome(raising(retry)) is retry
+    assert await outcome(raising(give_up)) is give_up
+    assert [(record.levelname, record.getMessage(), record.exc_info) for record in caplog.records] == [
+        ("INFO", "delivery d-1: the handler wants to try again after 90 s", None),
+        ("WARNING", "delivery d-1: the handler gave up: no such order", None),
+    ]
+
+
+async def test_a_cancellation_of_the_handlers_own_making_is_a_failure() -> None:
+    async def handler(event: Event) -> None:
+        await _cancelled()
+
+    assert isinstance(await outcome(handler), asyncio.CancelledError)
+
+
+async def _cancelled() -> None:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.cancel()
+    await future
+
+
+async def test_a_cancellation_from_outside_goes_through() -> None:
+    started = asyncio.Event()
+
+    async def handler(event: Event) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(outcome(handler))
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
