@@ -21,14 +21,14 @@ def say(text: str, style: str = "") -> None:
 
 def say_json(document: object) -> None:
     """Print one JSON document on a line."""
-    print(json.dumps(document), flush=True)  # noqa: T201 - not through rich, which wraps
+    print(json.dumps(document), flush=True)  # noqa: T201 - rich would wrap it
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table; in a pipe one line a row, its cells parted by tabs, without headings."""
     if not console.is_terminal:
         for row in rows:
-            say("\t".join(row))
+            print("\t".join(row), flush=True)  # noqa: T201 - rich would turn tabs into spaces
         return
     drawn = Table(*headings, box=None, pad_edge=False, header_style="bold")
     for row in rows:

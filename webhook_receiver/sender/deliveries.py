@@ -105,7 +105,7 @@ async def post(client: httpx.AsyncClient, url: str, headers: Headers, body: byte
     try:
         response = await client.post(url, headers=list(headers), content=body, follow_redirects=False)
     except httpx.RequestError as error:
-        return Result(time.perf_counter() - start, reason=f"no answer: {error or type(error).__name__}")
+        return Result(time.perf_counter() - start, reason=f"no answer: {str(error) or type(error).__name__}")
     seconds = time.perf_counter() - start
     return Result(seconds, response.status_code, _reason(response), response.headers.get("location"))
 

@@ -1,0 +1,354 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+
+from tests.helpers import SECRET, noting, order, serving
+from webhook_receiver import OrderFulfilled
+
+COMMAND = [sys.executable, "-m", "webhook_receiver"]
+
+MODULE = """
+from webhook_receiver import OrderFulfilled, WebhookReceiver
+hooks = WebhookReceiver(secret="{secret}")
+@hooks.on_fulfilled
+async def download(order: OrderFulfilled) -> None:
+    print("downloading", order.order_id, flush=True)
+"""
+
+
+def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, check=False, **options)
+
+
+def on_a_terminal(*arguments: str) -> tuple[int, str]:
+    """Run a command on a pseudo terminal; return its exit code and what a person would see."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(ours, 65536)
+        except OSError:  # how Linux says that the other end is closed
+            break
+    os.close(ours)
+    return process.wait(), shown.decode()
+
+
+@contextmanager
+def serve(directory: Path, *options: str, target: str = "app:hooks") -> Generator[tuple[str, subprocess.Popen[str]]]:
+    """Run `serve` on a free port until it says that it is up; stop it as Ctrl-C would."""
+    directory.joinpath("app.py").write_text(MODULE.format(secret=SECRET), encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [*COMMAND, "serve", target, "--port", str(port), *options],
+        cwd=directory,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        until(process, "Application startup complete")
+        yield f"http://127.0.0.1:{port}", process
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=30)
+
+
+def until(process: subprocess.Popen[str], text: str) -> str:
+    """Read what a process prints up to a line with `text`."""
+    assert process.stdout is not None
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if text in line:
+            return seen
+    raise AssertionError(f"{text!r} was never printed:\n{seen}")
+
+
+def test_the_demo_shows_every_delivery_and_ends_well() -> None:
+    done = run("demo")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "10 of 10 deliveries were answered and handled as they should be." in done.stdout
+    rows = [re.split(r"  +", line) for line in done.stdout.splitlines() if line.endswith("ok")]
+    assert [(row[0], row[1][:3], row[2]) for row in rows] == [
+        ("order fulfilled", "204", "download"),
+        ("order failed permanently", "204", "alert"),
+        ("another status of an order", "204", "other"),
+        ("an event nobody knows", "204", "other"),
+        ("forged: signed with another secret", "401", "-"),
+        ("forged: not signed at all", "401", "-"),
+        ("replayed with another body", "401", "-"),
+        ("stale: signed an hour ago", "401", "-"),
+        ("oversized: more than 1 MiB", "413", "-"),
+        ("signed, but not JSON", "422", "-"),
+    ]
+    assert "\x1b" not in done.stdout
+
+
+def test_the_demo_for_programs_prints_json_and_nothing_else() -> None:
+    done = run("demo", "--json")
+    assert done.returncode == 0
+    outcomes = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(outcomes) == 10
+    assert all(outcome["right"] for outcome in outcomes)
+
+
+def test_the_demo_is_coloured_on_a_terminal() -> None:
+    code, shown = on_a_terminal("demo")
+    assert code == 0
+    assert "\x1b[32m" in shown
+
+
+def test_the_demo_fails_when_an_answer_is_wrong() -> None:
+    broken = "import webhook_receiver.cli.demo as d, webhook_receiver.answers as a; a.HANDLED.__class__;"
+    broken += "import webhook_receiver.receiver as r; r.HANDLED = a.FAILED;"
+    broken += "from webhook_receiver.cli import main; import sys; sys.argv[1:] = ['demo']; main()"
+    done = subprocess.run([sys.executable, "-c", broken], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "WRONG: 204, download expected" in done.stdout
+    assert "6 of 10" in done.stdout
+
+
+def test_the_demo_that_keeps_running_takes_what_is_sent_and_ends_with_ctrl_c() -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "demo", "--keep-running"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        command = until(process, "webhook-receiver send").splitlines()[-1].split()
+        assert run(*command[1:]).returncode == 0
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run("demo", "--port", str(taken.getsockname()[1]))
+    assert done.returncode == 2
+    assert "Address already in use" in done.stderr
+
+
+def test_serve_receives_what_send_sends(tmp_path: Path) -> None:
+    with serve(tmp_path) as (url, process):
+        assert run("send", f"{url}/webhooks", "--secret", SECRET, "--order-id", "o-7").returncode == 0
+        assert "downloading o-7" in until(process, "204 No Content")
+        refused = run("send", f"{url}/webhooks", "--secret", "another")
+        assert (refused.returncode, refused.stdout.splitlines()[1:]) == (
+            1,
+            ["the receiver says: The signature was refused", "is --secret the one that the receiver has?"],
+        )
+        assert "BadSignature: no secret gives this signature" in until(process, "401 Unauthorized")
+        assert "serve` puts it at /webhooks" in run("send", url, "--secret", SECRET).stdout
+        health = httpx.get(f"{url}/healthz", trust_env=False)
+        assert (health.status_code, health.json()) == (200, {"status": "ok"})
+
+
+def test_serve_says_where_and_with_which_handlers(tmp_path: Path) -> None:
+    tmp_path.joinpath("app.py").write_text(MODULE.format(secret=SECRET), encoding="utf-8")
+    process = subprocess.Popen([*COMMAND, "serve", "app", "--port", "0", "--path", "/in"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])})  # fmt: skip
+    try:
+        first = until(process, "app receives")
+        assert "/in; handlers: app:download" in first
+        assert SECRET not in until(process, "Uvicorn running")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+
+
+def test_serve_with_several_workers(tmp_path: Path) -> None:
+    with serve(tmp_path, "--workers", "2") as (url, process):
+        until(process, "Application startup complete")  # the second one's
+        assert run("send", f"{url}/webhooks", "--secret", SECRET, "--count", "20", "--concurrency", "4").returncode == 0
+
+
+def test_serve_starts_anew_when_a_file_changes(tmp_path: Path) -> None:
+    with serve(tmp_path, "--reload") as (url, process):
+        tmp_path.joinpath("app.py").write_text(MODULE.format(secret="changed"), encoding="utf-8")
+        until(process, "Application startup complete")
+        assert run("send", f"{url}/webhooks", "--secret", "changed").returncode == 0
+
+
+def test_serve_over_tls(tmp_path: Path) -> None:
+    certificate = trustme.CA().issue_cert("127.0.0.1")
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    options = ("--ssl-certfile", str(tmp_path / "cert.pem"), "--ssl-keyfile", str(tmp_path / "key.pem"))
+    with serve(tmp_path, *options) as (url, _):
+        url = url.replace("http:", "https:")
+        assert run("send", f"{url}/webhooks", "--secret", SECRET, "--insecure").returncode == 0
+        untrusted = run("send", f"{url}/webhooks", "--secret", SECRET)
+        assert untrusted.returncode == 1
+        assert "CERTIFICATE_VERIFY_FAILED" in untrusted.stdout
+
+
+@pytest.mark.parametrize(
+    ("target", "complaint"),
+    [
+        ("nowhere:hooks", "there is no module 'nowhere'"),
+        ("nowhere.at.all:hooks", "there is no module 'nowhere.at.all'"),
+        ("app:missing", "app has nothing called missing; it has app:hooks"),
+        ("app:download", "download in app is no WebhookReceiver; it has app:hooks"),
+        ("app.py:other", "app has nothing called other; it has app:hooks"),
+        ("bad:hooks", "bad cannot work as it is: a receiver needs the secret"),
+        (":hooks", "is not of the form module:hooks"),
+    ],
+)
+def test_serve_says_what_is_wrong_with_its_target(tmp_path: Path, target: str, complaint: str) -> None:
+    tmp_path.joinpath("app.py").write_text(MODULE.format(secret=SECRET), encoding="utf-8")
+    tmp_path.joinpath("bad.py").write_text(
+        "import webhook_receiver\nwebhook_receiver.WebhookReceiver()", encoding="utf-8"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "300"}
+    done = run("serve", target, cwd=tmp_path, env=environment)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert complaint in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--path", "webhooks"], "does not start with a slash"),
+        (["--reload", "--workers", "2"], "one process only"),
+        (["--ssl-keyfile", __file__], "a key needs its certificate"),
+        (["--port", "70000"], "Invalid value for '--port'"),
+    ],
+)
+def test_serve_refuses_options_that_do_not_go_together(options: list[str], complaint: str) -> None:
+    done = run("serve", "app:hooks", *options)
+    assert done.returncode == 2
+    assert complaint in " ".join(done.stderr.split())
+
+
+def test_send_makes_the_delivery_it_is_told_to(tmp_path: Path) -> None:
+    noted = noting(clock=None)
+    with serving(noted.hooks) as url:
+        secret = tmp_path / "secret"
+        secret.write_text(f"{SECRET}\n", encoding="utf-8")
+        sent = run(
+            *("send", url, "--secret-file", str(secret), "--event", "parcel", "--status", "LOST", "--order-id", "7"),
+            *("--set", "body.n=1", "--set", "body.text=one", "--set", "top.deep=[true]"),
+        )
+        assert (sent.returncode, sent.stderr) == (0, "")
+        data = tmp_path / "data.json"
+        data.write_bytes(order(orderId="from the file"))
+        assert run("send", url, "--data", str(data), env={**os.environ, "WEBHOOK_SECRET": SECRET}).returncode == 0
+        stdin = run("send", url, "--secret", SECRET, "--data", "-", "--set", "body.orderId=9", input=order().decode())
+        assert stdin.returncode == 0
+    first, second, third = noted.events
+    body = first.model_dump()["body"]
+    assert (first.event, body.pop("updatedAt")[-1]) == ("parcel", "Z")
+    assert body == {"orderId": "7", "status": "LOST", "n": 1, "text": "one"}
+    assert first.model_extra == {"top": {"deep": [True]}}
+    assert isinstance(second, OrderFulfilled)
+    assert isinstance(third, OrderFulfilled)
+    assert (second.order_id, third.order_id) == ("from the file", "9")
+
+
+def test_send_forges_dates_back_and_leaves_the_signature_out() -> None:
+    noted = noting(clock=None)
+    with serving(noted.hooks) as url:
+        for options in (["--forge"], ["--secret", SECRET, "--stale"], []):
+            assert run("send", url, *options).returncode == 1
+    assert noted.hooks.refused == {"BadSignature": 1, "StaleSignature": 1, "MissingSignature": 1}
+
+
+def test_send_tells_people_and_programs_what_was_answered() -> None:
+    noted = noting(clock=None)
+    many = ("--secret", SECRET, "--count", "50", "--concurrency", "5")
+    with serving(noted.hooks) as url:
+        piped = run("send", url, *many)
+        told = run("send", url, *many, "--json")
+        code, shown = on_a_terminal("send", url, *many)
+    assert piped.returncode == told.returncode == code == 0
+    assert piped.stdout.startswith("204 No Content\t50\nmin ")
+    assert "50 sent in " in piped.stdout
+    summary = json.loads(told.stdout)
+    assert (summary["sent"], summary["refused"], summary["answers"]) == (50, 0, {"204 No Content": 50})
+    latency = summary["latency_ms"]
+    assert 0 < latency["min"] <= latency["p50"] <= latency["p95"] <= latency["p99"] <= latency["max"]
+    assert "50/50" in shown
+    assert "deliveries" in shown
+    ids = {event.order_id for event in noted.events if isinstance(event, OrderFulfilled)}
+    assert len(ids) == len(noted.events) == 150
+
+
+def test_send_says_when_nobody_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    done = run("send", f"http://127.0.0.1:{port}/", "--json")
+    assert done.returncode == 1
+    (answer,) = json.loads(done.stdout)["answers"]
+    assert answer.startswith("no answer: ")
+    assert "is the receiver running" in run("send", f"http://127.0.0.1:{port}/").stdout
+
+
+def test_send_stops_at_ctrl_c_and_tells_how_far_it_came() -> None:
+    noted = noting(clock=None)
+    with serving(noted.hooks) as url:
+        process = subprocess.Popen(
+            [*COMMAND, "send", url, "--secret", SECRET, "--count", "1000000", "--json"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        while len(noted.events) < 10:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        stdout, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert 0 < json.loads(stdout)["sent"] < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["ftp://host/"], "is not of the form http://host/path"),
+        (["localhost:8000"], "is not of the form http://host/path"),
+        (["http://h:port/"], "is no URL"),
+        (["http://h/", "--set", "nothing"], "'nothing' is not of the form body.key=value"),
+        (["http://h/", "--set", "event.deeper=1"], "'event' in 'event.deeper' is not an object"),
+        (["http://h/", "--data", "/not/there"], "cannot read /not/there: No such file"),
+        (["http://h/", "--data", __file__, "--set", "a=1"], "--set needs JSON in --data"),
+        (["http://h/", "--secret", ""], "a secret must not be empty"),
+        (["http://h/", "--secret-file", "/not/there"], "cannot read a secret from /not/there"),
+        (["http://h/", "--count", "0"], "Invalid value for '--count'"),
+    ],
+)
+def test_send_refuses_what_makes_no_sense_before_it_sends(arguments: list[str], complaint: str) -> None:
+    done = run("send", *arguments, env={**os.environ, "COLUMNS": "300"})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert complaint in " ".join(done.stderr.split())
+
+
+def test_help_version_and_completion_are_there() -> None:
+    assert "demo" in run("--help").stdout
+    assert re.fullmatch(r"webhook-receiver \d+\.\d+\.\d+\n", run("--version").stdout)
+    assert "--install-completion" in run("--help").stdout
+
+
+def test_a_missing_extra_is_named() -> None:
+    without = "import sys; sys.modules['typer'] = None; from webhook_receiver.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", without], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "webhook-receiver needs typer: install it with  pip install 'webhook-receiver[standard]'\n"
