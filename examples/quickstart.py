@@ -1,7 +1,7 @@
 """The ten-line program. Run it and send it something, in two terminals:
 
-    WEBHOOK_SECRET=try-me webhook-receiver serve quickstart:hooks
-    WEBHOOK_SECRET=try-me webhook-receiver send http://127.0.0.1:8000/webhooks
+WEBHOOK_SECRET=try-me webhook-receiver serve quickstart:hooks
+WEBHOOK_SECRET=try-me webhook-receiver send http://127.0.0.1:8000/webhooks
 """
 
 from webhook_receiver import OrderFailedPermanently, OrderFulfilled, Secret, WebhookReceiver

@@ -3,7 +3,7 @@
 WEBHOOK_SECRET=try-me PARTNER_SECRET=try-me-too uvicorn starlette_app:app
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -35,7 +35,7 @@ for hooks in (ours, partner):
 
 
 @asynccontextmanager
-async def lifespan(app: Starlette) -> AsyncIterator[None]:
+async def lifespan(app: Starlette) -> AsyncGenerator[None]:
     async with ours, partner:
         yield
 

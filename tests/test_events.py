@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import ValidationError
@@ -20,7 +20,7 @@ def test_an_event_keeps_whatever_was_sent_and_cannot_be_changed() -> None:
     assert event.body.model_extra == {"orderId": "o-1", "assets": ["a", "b"], "updatedAt": "today"}
     assert Event.model_validate({"event": "e", "top": {"deep": 1}}).model_extra == {"top": {"deep": 1}}
     with pytest.raises(ValidationError):
-        event.event = "another"  # type: ignore  # pyright: ignore
+        event.event = "another"  # type: ignore
 
 
 @pytest.mark.parametrize(
@@ -56,17 +56,18 @@ def test_a_status_with_spaces_is_the_one_with_underscores() -> None:
 def test_an_unknown_status_is_a_member_that_is_equal_to_its_text_and_is_not_kept() -> None:
     unknown = OrderStatus("ON_THE MOON")
     assert isinstance(unknown, OrderStatus)
-    assert unknown == "ON_THE MOON" == unknown.value == unknown.name
+    assert unknown == "ON_THE MOON"
+    assert unknown.value == unknown.name == "ON_THE MOON"
     assert unknown == OrderStatus("ON_THE MOON")
     assert unknown not in list(OrderStatus)
-    assert {unknown: 1}["ON_THE MOON"] == 1  # type: ignore[index]
+    assert hash(unknown) == hash("ON_THE MOON")
     assert pickle.loads(pickle.dumps(unknown)) == copy.deepcopy(unknown) == unknown
     assert changed(status="ON_THE MOON").status == unknown
 
 
 def test_a_status_that_is_no_text_is_refused() -> None:
     with pytest.raises(ValueError, match="5 is not a valid OrderStatus"):
-        OrderStatus(5)
+        OrderStatus(cast(str, 5))
 
 
 def test_a_job_has_a_status_of_its_own() -> None:

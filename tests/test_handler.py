@@ -22,7 +22,7 @@ from webhook_receiver import (
 from webhook_receiver.handler import Handler, Route, name_of
 
 if TYPE_CHECKING:
-    from nowhere import Missing  # type: ignore  # pyright: ignore
+    from nowhere import Missing  # type: ignore
 
 EVENT = UnknownEvent(event="an event")
 DELIVERY = Delivery("d-1", "webhooks", [], b"", NOW, 0, True)
@@ -38,12 +38,12 @@ async def called(function: Callable[..., Any], route: Route = Event) -> None:
 
 def event_only(order: OrderFulfilled) -> None: ...
 def with_attempt(order: OrderFulfilled, attempt: Attempt) -> None: ...
-def unannotated(order, attempt): ...  # type: ignore  # pyright: ignore
+def unannotated(order, attempt): ...  # type: ignore
 def supertypes(order: Event, attempt: object) -> None: ...
 def union(order: OrderStatusChanged | None, attempt: Annotated[Attempt, "mine"]) -> None: ...
 def own_default(order: OrderFulfilled, retries: int = 3) -> None: ...
 def optional_attempt(order: OrderFulfilled, attempt: Attempt | None = None, other: int = 1) -> None: ...
-def attempt_with_default(order: OrderFulfilled, attempt: Attempt = None) -> None: ...  # type: ignore  # pyright: ignore
+def attempt_with_default(order: OrderFulfilled, attempt: Attempt = None) -> None: ...  # type: ignore
 def variadic(*arguments: Any, **options: Any) -> None: ...
 def unresolvable(order: Missing) -> None: ...
 def keyword_default(order: OrderFulfilled, /, *, client: object = None) -> None: ...
@@ -157,7 +157,7 @@ def test_what_has_no_name_of_its_own_has_to_be_given_one(function: Callable[...,
 
 def test_what_is_not_callable_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="a handler is a function, not int"):
-        name_of(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        name_of(7)  # type: ignore[arg-type]
 
 
 async def test_an_async_handler_runs_on_the_loop_and_a_plain_one_in_a_thread() -> None:
@@ -170,13 +170,13 @@ async def test_an_async_handler_runs_on_the_loop_and_a_plain_one_in_a_thread() -
         assert attempt == (DELIVERY, "the handler", 1)
         where.append(threading.get_ident())
 
-    class Callable_:
+    class Working:
         async def __call__(self, event: Event) -> None:
             where.append(threading.get_ident())
 
     await called(on_the_loop)
     await called(in_a_thread)
-    await called(Callable_())
+    await called(Working())
     assert where[0] == where[2] == threading.get_ident() != where[1]
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ssl
 import sys
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,16 +24,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tests.helpers import Noted, noting, order, serving, signed
+from tests.helpers import SECRET, Noted, noting, order, serving, signed
 from webhook_receiver import WebhookReceiver
 
 BODY = order()
 
 
-async def post(url: str, *, secret: str | None = None, body: bytes = BODY, **client: Any) -> httpx.Response:
-    import time
-
-    headers = signed(body, now=time.time(), **({} if secret is None else {"secret": secret}))
+async def post(url: str, *, secret: str = SECRET, body: bytes = BODY, **client: Any) -> httpx.Response:
+    headers = signed(body, secret=secret, now=time.time())
     async with httpx.AsyncClient(trust_env=False, **client) as http:
         return await http.post(url, content=body, headers=list(headers))
 
@@ -115,7 +114,7 @@ async def test_beside_django(noted: Noted) -> None:
         django.conf.settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="of django")
     from django.core.asgi import get_asgi_application
 
-    django_app: ASGIApp = get_asgi_application()  # type: ignore  # pyright: ignore
+    django_app: ASGIApp = get_asgi_application()
     routes = [noted.hooks.route("/webhooks"), Mount("/", django_app)]
     with serving(Starlette(routes=routes, lifespan=noted.hooks.lifespan)) as url:
         assert (await post(f"{url}/webhooks")).status_code == 204
@@ -129,9 +128,9 @@ def _django_urls() -> list[Any]:
     from django.urls import path
 
     def view(request: HttpRequest) -> HttpResponse:
-        return HttpResponse("from django")
+        return HttpResponse(b"from django")
 
-    return [path("django", view)]  # type: ignore  # pyright: ignore
+    return [path("django", view)]
 
 
 def __getattr__(name: str) -> Any:

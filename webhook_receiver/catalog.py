@@ -7,7 +7,6 @@ a thousand classes cost what one costs, and a document that a class claims is of
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Literal, get_args, get_origin
@@ -37,6 +36,7 @@ from .events import (
     Path,
     UnknownEvent,
 )
+from .reasons import reason
 
 Value = str | int
 Claims = Mapping[Path, frozenset[Value]]
@@ -125,13 +125,13 @@ class Catalog:
         try:
             return (self._validate or self.build())(body)
         except ValidationError as error:
-            raise NotAnEvent(_reason(error)) from None
+            raise NotAnEvent(reason(error)) from None
         except _Refused as refused:
             cls = refused.cls
         try:
             return cls.model_validate_json(body)  # again, for errors that speak of this class alone
         except ValidationError as error:
-            raise NotAnEvent(f"{_reason(error)} (read as {cls.__name__})") from None
+            raise NotAnEvent(f"{reason(error)} (read as {cls.__name__})") from None
 
     def _with_paths(self, cls: type[Event]) -> type[Event]:
         if self._order_id_paths is None or not issubclass(cls, OrderStatusChanged):
@@ -258,25 +258,3 @@ def _overlap(one: type[Event], one_claims: Claims, two: type[Event], two_claims:
 
 def _describe(claims: Claims) -> str:
     return ", ".join(f"{'.'.join(path)}: {' or '.join(map(str, sorted(v, key=str)))}" for path, v in claims.items())
-
-
-def _reason(error: ValidationError) -> str:
-    """Say what is wrong and where, in words that hold nothing the sender wrote."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    reasons = [f"{_place(detail['loc'])}{_message(detail['type'], detail['msg'])}" for detail in found[:3]]
-    more = [f"and {len(found) - 3} more"] if len(found) > 3 else []
-    return "; ".join(reasons + more)
-
-
-def _place(loc: tuple[int | str, ...]) -> str:
-    keys = [str(key) if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", str(key), re.ASCII) else "?" for key in loc]
-    return ".".join(keys) + ": " if keys else ""
-
-
-def _message(kind: str, message: str) -> str:
-    # A user's validator, and a tag, may quote the document.
-    quoting = kind in ("value_error", "assertion_error", "union_tag_invalid")
-    return kind if quoting or kind not in _KINDS else message
-
-
-_KINDS = frozenset(get_args(core_schema.ErrorType))

@@ -99,7 +99,7 @@ def _parameters(function: Function) -> list[inspect.Parameter] | None:
         try:
             return list(inspect.signature(function, eval_str=resolve).parameters.values())
         except (NameError, AttributeError, SyntaxError):
-            continue  # an annotation under `if TYPE_CHECKING` cannot be resolved
+            continue  # an annotation that only type checkers can resolve
         except (ValueError, TypeError):
             return None
     return None

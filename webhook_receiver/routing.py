@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from .catalog import Catalog
 from .delivery import Attempt
@@ -13,19 +13,45 @@ from .events import Event, OrderFailedPermanently, OrderFulfilled, UnknownEvent
 from .handler import Function, Handler, Predicate, Route, name_of
 
 E = TypeVar("E", bound=Event)
+E_contra = TypeVar("E_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
+P = ParamSpec("P")
+
+
+class TakesEvent(Protocol[E_contra, P, R_co]):  # pyright: ignore[reportInvalidTypeVarUse] - contravariant by its use
+    """A function that takes an event. Two overloads mean both: it can be called so, and is a function of P."""
+
+    @overload
+    def __call__(self, event: E_contra, /) -> object: ...
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+
+class TakesAttempt(Protocol[E_contra, P, R_co]):  # pyright: ignore[reportInvalidTypeVarUse] - contravariant by its use
+    """A function that takes an event and the attempt."""
+
+    @overload
+    def __call__(self, event: E_contra, attempt: Attempt, /) -> object: ...
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
 
 class On(Generic[E]):
-    """A decorator that registers a handler and returns it as it came."""
+    """A decorator that registers a handler and returns it as it came, with its type."""
 
     def __init__(self, register: Callable[[Function], None]) -> None:
         self._register = register
 
+    # The last two are for mypy, which sees no P in what it knows as a mere Callable, and say better what is wrong.
     @overload
-    def __call__(self, handler: Callable[[E], R]) -> Callable[[E], R]: ...
+    def __call__(self, handler: TakesEvent[E, P, R]) -> Callable[P, R]: ...  # pyright: ignore[reportOverlappingOverload]
     @overload
-    def __call__(self, handler: Callable[[E, Attempt], R]) -> Callable[[E, Attempt], R]: ...
+    def __call__(self, handler: TakesAttempt[E, P, R]) -> Callable[P, R]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def __call__(self, handler: Callable[[E], R]) -> Callable[[E], R]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def __call__(self, handler: Callable[[E, Attempt], R]) -> Callable[[E, Attempt], R]: ...  # pyright: ignore[reportOverlappingOverload]
     def __call__(self, handler: Callable[..., R]) -> Callable[..., R]:
         self._register(handler)
         return handler

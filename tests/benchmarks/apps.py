@@ -31,7 +31,7 @@ def receiver(events: int) -> WebhookReceiver:
         pass
 
     for number in range(1, events):
-        name: Any = Literal[f"made.up.{number}"]  # type: ignore[valid-type]
+        name: Any = Literal[f"made.up.{number}"]
         made_up: type[Event] = create_model(f"MadeUp{number}", __base__=Event, event=(name, ...))
         hooks.on(made_up, name=f"made up {number}")(_ignore)
     return hooks

@@ -58,7 +58,7 @@ class _Connection(asyncio.Protocol):
 
 def _whole(answer: bytes) -> int:
     """Return the length of the answer if it is complete, else 0."""
-    head, end, body = answer.partition(b"\r\n\r\n")
+    head, end, _ = answer.partition(b"\r\n\r\n")
     if not end:
         return 0
     lengths = [line[16:] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length: ")]

@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,8 +40,8 @@ class Server:
 
     port: int
     pid: int
-    rates: dict[str, list[float]] = field(default_factory=dict)
-    cpu: dict[str, list[float]] = field(default_factory=dict)
+    rates: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    cpu: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
 
     def warm_up(self, request: bytes) -> None:
         uvloop.run(load.run(self.port, request, status=204, connections=1, seconds=0.2))
@@ -54,7 +54,7 @@ class Server:
 
 
 @contextmanager
-def serving(factory: str) -> Iterator[Server]:
+def serving(factory: str) -> Generator[Server]:
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         fd, port = listener.fileno(), listener.getsockname()[1]
         process = subprocess.Popen(

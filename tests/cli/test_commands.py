@@ -167,7 +167,14 @@ def test_serve_receives_what_send_sends(tmp_path: Path) -> None:
 
 def test_serve_says_where_and_with_which_handlers(tmp_path: Path) -> None:
     tmp_path.joinpath("app.py").write_text(MODULE.format(secret=SECRET), encoding="utf-8")
-    process = subprocess.Popen([*COMMAND, "serve", "app", "--port", "0", "--path", "/in"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])})  # fmt: skip
+    process = subprocess.Popen(
+        [*COMMAND, "serve", "app", "--port", "0", "--path", "/in"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     try:
         first = until(process, "app receives")
         assert "/in; handlers: app:download" in first

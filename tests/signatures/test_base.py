@@ -30,10 +30,10 @@ def test_a_secret_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_cannot_be_read_is_told_by_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigurationError, match="missing: No such file"):
+    with pytest.raises(ConfigurationError, match=r"missing: No such file"):
         Secret.from_file(tmp_path / "missing")
     tmp_path.joinpath("empty").write_text("\n", encoding="utf-8")
-    with pytest.raises(ConfigurationError, match="in the file .*empty: a secret must not be empty"):
+    with pytest.raises(ConfigurationError, match=r"in the file .*empty: a secret must not be empty"):
         Secret.from_file(tmp_path / "empty")
     tmp_path.joinpath("latin").write_bytes(b"\xe9")
     with pytest.raises(ConfigurationError, match="not UTF-8"):
@@ -48,7 +48,7 @@ def test_what_cannot_be_read_is_told_by_its_place(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize("secrets", [[], "", [""], ["good", ""], [None], 7, [b"bytes"]])
 def test_an_empty_secret_or_none_at_all_is_refused(secrets: object) -> None:
     with pytest.raises(ConfigurationError):
-        UP42Signature(secrets)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        UP42Signature(secrets)  # type: ignore[arg-type]
 
 
 def test_no_repr_and_no_traceback_shows_a_secret() -> None:

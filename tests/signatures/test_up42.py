@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.helpers import NOW, SECRET, order, signed
@@ -238,10 +238,9 @@ def test_a_genuine_delivery_with_one_byte_changed_is_refused(data: st.DataObject
     at = data.draw(st.integers(0, len(target) - 1))
     byte = data.draw(st.integers(0, 255).filter(lambda value: value != target[at]))
     changed = target[:at] + bytes([byte]) + target[at + 1 :]
-    # the label before the first "=" of the signature is not checked, by the sender's own rule
-    if where is not None and pairs[where][0] == b"signature" and b"=" in changed[: len(b"up42-sig=")]:
-        if changed.partition(b"=")[2] == target.partition(b"=")[2]:
-            return
+    if where is not None and pairs[where][0] == b"signature":
+        # by the sender's own rule, the label before the first "=" is not checked
+        assume(changed.partition(b"=")[2] != target.partition(b"=")[2])
     if where is not None:
         pairs[where] = (pairs[where][0], changed)
     with pytest.raises(VerificationError):

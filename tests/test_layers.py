@@ -1,0 +1,75 @@
+"""Imports go downward only. This table is the order; it has no cycles and needs no TYPE_CHECKING."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import webhook_receiver
+
+PACKAGE = Path(webhook_receiver.__file__).parent
+
+ROWS = [
+    ["errors"],
+    ["delivery", "reasons"],
+    ["events", "signatures.base"],
+    ["catalog", "signatures.unsigned", "signatures.up42"],
+    ["handler", "signatures"],
+    ["routing", "running", "answers", "body", "refusals", "mounting"],
+    ["receiver"],
+    [""],
+    ["sender"],
+    ["sender.deliveries"],
+    ["cli.output", "cli.options", "cli.target"],
+    ["cli.serve", "cli.send"],
+    ["cli.demo"],
+    ["cli.commands"],
+    ["cli"],
+    ["__main__"],
+]
+ROW = {module: row for row, modules in enumerate(ROWS) for module in modules}
+
+
+def name_of(file: Path) -> str:
+    parts = file.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {name_of(file): file for file in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imports(module: str) -> set[str]:
+    """Return the modules of the package that `module` imports, anywhere in it."""
+    found: set[str] = set()
+    package = module.split(".") if FILES[module].name == "__init__.py" else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(FILES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = [part for part in package[: len(package) - node.level + 1] if part]
+            base += node.module.split(".") if node.module else []
+            whole = ".".join(base)
+            below = {".".join([*base, alias.name]) for alias in node.names} & FILES.keys()
+            found |= below if below else {whole}
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            assert not any(name.startswith("webhook_receiver") for name in names), "imports within it are relative"
+    return found
+
+
+def test_the_table_names_every_module_once() -> None:
+    assert sorted(ROW) == sorted(FILES)
+    assert sum(map(len, ROWS)) == len(ROW)
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_a_module_imports_only_from_rows_above_its_own(module: str) -> None:
+    assert {below for below in imports(module) if ROW[below] >= ROW[module]} == set()
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_a_module_says_first_what_it_is_for_and_fits_a_few_screens(module: str) -> None:
+    source = FILES[module].read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(source))
+    assert "TYPE_CHECKING" not in source
+    assert len(source.splitlines()) <= 280
