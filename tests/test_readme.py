@@ -1,0 +1,140 @@
+"""Every block of code in the README is run: programs as programs, commands as commands."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = ROOT.joinpath("README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+PROGRAMS = [code for language, code in BLOCKS if language == "python"]
+COMMANDS = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "WEBHOOK_SECRET": "try-me"}
+
+DELIVER = """
+import asyncio, json, time
+import httpx
+from webhook_receiver import UP42Signature
+
+body = json.dumps({"event": "order.status", "body": {"id": "o-7", "status": "FULFILLED"}}).encode()
+headers = list(UP42Signature("try-me").sign({"content-type": "application/json"}, body, time.time()))
+
+async def deliver(app, path):
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
+        answer = await client.post(f"http://receiver{path}", content=body, headers=headers)
+        assert answer.status_code == 204, (answer.status_code, answer.text)
+
+if "app" in globals():
+    asyncio.run(deliver(app, "/webhooks"))
+    asyncio.run(deliver(app, "/webhooks/"))
+elif "from_env" in SOURCE:
+    asyncio.run(deliver(hooks, "/"))
+"""
+
+DJANGO = """
+import django.conf
+django.conf.settings.configure(ROOT_URLCONF="django.contrib.flatpages.urls", ALLOWED_HOSTS=["*"], SECRET_KEY="x")
+"""
+
+
+@pytest.mark.parametrize("code", PROGRAMS, ids=range(len(PROGRAMS)))
+def test_a_program_runs_and_takes_a_delivery(code: str, tmp_path: Path) -> None:
+    file = tmp_path / "program.py"
+    before = DJANGO if "django" in code else ""
+    file.write_text(f"SOURCE = {code!r}\n{before}{code}{DELIVER}", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(file)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=ENVIRONMENT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_ten_lines_are_ten_and_are_the_quickstart() -> None:
+    def bare(code: str) -> list[str]:
+        return [line for line in code.splitlines() if line.strip()]
+
+    example = ROOT.joinpath("examples", "quickstart.py").read_text(encoding="utf-8")
+    assert len(bare(PROGRAMS[0])) == 8
+    assert bare(PROGRAMS[0]) == bare(example.split('"""')[2])
+
+
+def test_the_commands_do_what_the_readme_says(tmp_path: Path) -> None:
+    setting_up = [line for line in COMMANDS if line.startswith("python3 -m venv")]
+    assert [line.rpartition("&& ")[2] for line in setting_up] == [
+        ".venv/bin/webhook-receiver demo",  # run with its set-up by .ci/run, and here without
+        ".venv/bin/python -m pytest",  # what is running just now
+    ]
+    tmp_path.joinpath("quickstart.py").write_text(PROGRAMS[0], encoding="utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    assert shell(".venv/bin/webhook-receiver demo", tmp_path, port).returncode == 0
+    (serve,) = [line for line in COMMANDS if " serve " in line]
+    server = subprocess.Popen(
+        [*prepared(serve, port), "--port", str(port)],
+        cwd=tmp_path,
+        env={**ENVIRONMENT, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        for line in server.stdout:
+            if "Application startup complete" in line:
+                break
+        sends = [line for line in COMMANDS if " send " in line]
+        assert len(sends) == len(COMMANDS) - 3
+        for line in sends:
+            done = shell(line, tmp_path, port)
+            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    finally:
+        server.send_signal(signal.SIGINT)
+        printed, _ = server.communicate(timeout=30)
+    assert printed.count("ready to download:") == 1 + 1 + 100
+    assert "ready to download: 7" in printed
+    assert printed.count("failed for good:") == 1
+
+
+def prepared(line: str, port: int) -> list[str]:
+    """Return a command of the README's as it is run here: this interpreter, and a port of our own."""
+    words = shlex.split(line.replace("127.0.0.1:8000", f"127.0.0.1:{port}"))
+    words = [word for word in words if "=" not in word or not word.startswith("WEBHOOK_SECRET")]
+    assert words[0] == ".venv/bin/webhook-receiver"
+    return [sys.executable, "-m", "webhook_receiver", *words[1:]]
+
+
+def shell(line: str, cwd: Path, port: int) -> subprocess.CompletedProcess[str]:
+    command, _, fallback = line.partition(" || ")
+    done = subprocess.run(
+        prepared(command, port), cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False
+    )
+    return subprocess.CompletedProcess(done.args, int(not done.returncode)) if fallback else done
+
+
+def test_what_the_readme_says_of_answers_is_what_is_answered() -> None:
+    from webhook_receiver.answers import refusals
+
+    table = README.partition("## What is answered")[2].partition("Errors are")[0]
+    told = {int(status) for status in re.findall(r"\| (\d{3})", table)}
+    assert told == {204, 500, 503, 422} | {answer.status for answer in refusals(401).values()}
+
+
+def test_every_command_is_in_the_readme() -> None:
+    from webhook_receiver.cli.commands import app
+
+    names = [command.callback.__name__ for command in app.registered_commands if command.callback]
+    assert names == ["demo", "serve", "send"]
+    assert all(f"`webhook-receiver {name}" in README for name in names)
