@@ -1,13 +1,18 @@
-"""What many tests need: a signed delivery, a receiver that notes what ran, a real server."""
+"""What many tests need: a signed delivery, a receiver that notes what ran, a real server, a command that serves."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -129,3 +134,41 @@ def serving(app: Any, *, uds: str | None = None, **options: Any) -> Generator[st
             server.should_exit = True
             thread.join(timeout=30)
     assert not thread.is_alive(), "the server does not stop"
+
+
+ROOT = Path(__file__).parents[1]
+
+
+@contextmanager
+def running(
+    *module: str, cwd: Path, environment: Mapping[str, str] | None = None
+) -> Generator[tuple[str, subprocess.Popen[str]]]:
+    """Run `python -m module... --port` on a free port until it says that it is up; stop it as Ctrl-C would."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", *module, "--port", str(port)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        printed(process, "Application startup complete")
+        yield f"http://127.0.0.1:{port}", process
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=30)
+
+
+def printed(process: subprocess.Popen[str], text: str) -> str:
+    """Read what a process prints up to a line with `text`; return all of it."""
+    assert process.stdout is not None
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if text in line:
+            return seen
+    raise AssertionError(f"{text!r} was never printed:\n{seen}")

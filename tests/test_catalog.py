@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any, Literal, Optional
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from pydantic import AliasPath, BaseModel, Field, field_validator
+from pydantic import AliasChoices, AliasPath, BaseModel, Field, field_validator
 
 from tests.helpers import order
 from webhook_receiver import (
@@ -249,14 +249,21 @@ def test_literals_of_enums_and_optional_ones_and_recursive_models_are_understood
     class Loop(BaseModel, frozen=True):
         node: Node
 
+    class Number(IntEnum):
+        ONE = 1
+
     class Sized(Event, frozen=True):
         event: Literal["sized"]
         size: Literal[Size.VERY_LARGE]
+        number: Literal[Number.ONE] = Number.ONE
+        flag: Literal[True, None] = None
+        place: Literal["here"] = Field("here", validation_alias=AliasChoices("place", "where"))
         loop: Loop | None = None
 
     Node.model_rebuild(_types_namespace={"Node": Node, "Loop": Loop})
-    assert type(parse({"event": "sized", "size": "VERY_LARGE"}, Sized)) is Sized
-    assert type(parse({"event": "sized", "size": "VERY LARGE"}, Sized)) is UnknownEvent
+    assert type(parse({"event": "sized", "size": "VERY_LARGE", "number": 1}, Sized)) is Sized
+    assert type(parse({"event": "sized", "size": "VERY LARGE", "number": 1}, Sized)) is UnknownEvent
+    assert type(parse({"event": "sized", "size": "VERY_LARGE", "number": 2}, Sized)) is UnknownEvent
 
 
 def test_order_ids_are_looked_for_where_the_receiver_says() -> None:

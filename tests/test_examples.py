@@ -2,52 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.helpers import ROOT, printed, running
+
 EXAMPLES = ROOT / "examples"
 SECRETS = {"WEBHOOK_SECRET": "try-me", "PARTNER_SECRET": "try-me-too"}
 
 
-@contextmanager
-def running(*command: str) -> Generator[tuple[str, subprocess.Popen[str]]]:
-    """Run a server in examples/ on a free port, until it says that it is up."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command, "--port", str(port)],
-        cwd=EXAMPLES,
-        env={**os.environ, **SECRETS, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        line_with(process, "Application startup complete")
-        yield f"http://127.0.0.1:{port}", process
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+def example(*module: str) -> AbstractContextManager[tuple[str, subprocess.Popen[str]]]:
+    return running(*module, cwd=EXAMPLES, environment=SECRETS)
 
 
 def line_with(process: subprocess.Popen[str], text: str) -> str:
-    assert process.stdout is not None
-    seen = ""
-    for line in process.stdout:
-        seen += line
-        if text in line:
-            return line
-    raise AssertionError(f"{text!r} was never printed:\n{seen}")
+    return printed(process, text).splitlines(keepends=True)[-1]
 
 
 def send(url: str, *options: str, secret: str = "try-me") -> int:
@@ -56,7 +30,7 @@ def send(url: str, *options: str, secret: str = "try-me") -> int:
 
 
 def test_the_quickstart() -> None:
-    with running("webhook_receiver", "serve", "quickstart:hooks") as (url, process):
+    with example("webhook_receiver", "serve", "quickstart:hooks") as (url, process):
         assert send(f"{url}/webhooks", "--order-id", "o-7") == 0
         assert line_with(process, "download") == "ready to download: o-7\n"
         assert send(f"{url}/webhooks", "--order-id", "o-8", "--status", "FAILED_PERMANENTLY") == 0
@@ -64,7 +38,7 @@ def test_the_quickstart() -> None:
 
 
 def test_the_fastapi_app() -> None:
-    with running("uvicorn", "fastapi_app:app") as (url, _):
+    with example("uvicorn", "fastapi_app:app") as (url, _):
         assert send(f"{url}/webhooks", "--order-id", "o-7") == 0
         assert send(f"{url}/webhooks", "--order-id", "o-8", "--status", "FAILED_PERMANENTLY") == 0
         assert send(f"{url}/webhooks", "--set", "body.orderId=null") == 1
@@ -74,7 +48,7 @@ def test_the_fastapi_app() -> None:
 
 
 def test_the_starlette_app() -> None:
-    with running("uvicorn", "starlette_app:app") as (url, process):
+    with example("uvicorn", "starlette_app:app") as (url, process):
         assert send(f"{url}/webhooks", "--order-id", "o-7") == 0
         assert line_with(process, "download") == "ready to download: o-7\n"
         assert (
@@ -89,7 +63,7 @@ def test_the_starlette_app() -> None:
 
 def test_the_custom_event(tmp_path: Path) -> None:
     parcel = tmp_path / "parcel.json"
-    with running("webhook_receiver", "serve", "custom_event:hooks") as (url, process):
+    with example("webhook_receiver", "serve", "custom_event:hooks") as (url, process):
         parcel.write_text(
             '{"type": "parcel.delivered", "data": {"number": "P7", "delivered_at": "2026-07-14T12:00:00Z"}}'
         )
@@ -102,7 +76,7 @@ def test_the_custom_event(tmp_path: Path) -> None:
         assert send(f"{url}/webhooks", "--data", str(parcel)) == 1
 
 
-@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
-def test_an_example_is_short_and_tested(example: Path) -> None:
-    assert len(example.read_text(encoding="utf-8").splitlines()) < 60
-    assert f"{example.stem}:" in Path(__file__).read_text(encoding="utf-8")
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_an_example_is_short_and_tested(file: Path) -> None:
+    assert len(file.read_text(encoding="utf-8").splitlines()) < 60
+    assert f"{file.stem}:" in Path(__file__).read_text(encoding="utf-8")

@@ -79,6 +79,7 @@ class Service:
         (functools.partial(own_default, retries=1), False),
         (lambda order: None, False),
         (print, False),
+        (max, False),  # has no signature to look at
     ],
 )
 def test_it_is_told_from_the_signature_whether_the_attempt_is_wanted(
@@ -134,12 +135,14 @@ def test_a_signature_that_cannot_be_satisfied_is_refused_naming_the_parameter(
         handler(function, route)
 
 
+class HasEvent(Protocol):
+    event: str
+
+
+def takes_protocol(order: HasEvent) -> None: ...
+
+
 def test_what_only_a_type_checker_can_tell_is_let_through() -> None:
-    class HasEvent(Protocol):
-        event: str
-
-    def takes_protocol(order: HasEvent) -> None: ...
-
     assert not handler(takes_protocol).takes_attempt
     assert handler(not_the_attempt).takes_attempt  # dict[str, str] is no class
 

@@ -6,14 +6,14 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.helpers import ROOT, printed, running
+
 README = ROOT.joinpath("README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 PROGRAMS = [code for language, code in BLOCKS if language == "python"]
@@ -78,48 +78,33 @@ def test_the_commands_do_what_the_readme_says(tmp_path: Path) -> None:
         ".venv/bin/python -m pytest",  # what is running just now
     ]
     tmp_path.joinpath("quickstart.py").write_text(PROGRAMS[0], encoding="utf-8")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    assert shell(".venv/bin/webhook-receiver demo", tmp_path, port).returncode == 0
+    assert shell(".venv/bin/webhook-receiver demo", tmp_path, "").returncode == 0
     (serve,) = [line for line in COMMANDS if " serve " in line]
-    server = subprocess.Popen(
-        [*prepared(serve, port), "--port", str(port)],
-        cwd=tmp_path,
-        env={**ENVIRONMENT, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        assert server.stdout is not None
-        for line in server.stdout:
-            if "Application startup complete" in line:
-                break
-        sends = [line for line in COMMANDS if " send " in line]
-        assert len(sends) == len(COMMANDS) - 3
+    sends = [line for line in COMMANDS if " send " in line]
+    assert len(sends) == len(COMMANDS) - 3
+    with running(*prepared(serve, "")[2:], cwd=tmp_path, environment={"WEBHOOK_SECRET": "try-me"}) as (url, server):
         for line in sends:
-            done = shell(line, tmp_path, port)
+            done = shell(line, tmp_path, url)
             assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-    finally:
         server.send_signal(signal.SIGINT)
-        printed, _ = server.communicate(timeout=30)
-    assert printed.count("ready to download:") == 1 + 1 + 100
-    assert "ready to download: 7" in printed
-    assert printed.count("failed for good:") == 1
+        told = printed(server, "Finished server process")
+    assert told.count("ready to download:") == 1 + 1 + 100
+    assert "ready to download: 7" in told
+    assert told.count("failed for good:") == 1
 
 
-def prepared(line: str, port: int) -> list[str]:
+def prepared(line: str, url: str) -> list[str]:
     """Return a command of the README's as it is run here: this interpreter, and a port of our own."""
-    words = shlex.split(line.replace("127.0.0.1:8000", f"127.0.0.1:{port}"))
-    words = [word for word in words if "=" not in word or not word.startswith("WEBHOOK_SECRET")]
+    words = shlex.split(line.replace("http://127.0.0.1:8000", url))
+    words = [word for word in words if not word.startswith("WEBHOOK_SECRET=")]
     assert words[0] == ".venv/bin/webhook-receiver"
     return [sys.executable, "-m", "webhook_receiver", *words[1:]]
 
 
-def shell(line: str, cwd: Path, port: int) -> subprocess.CompletedProcess[str]:
+def shell(line: str, cwd: Path, url: str) -> subprocess.CompletedProcess[str]:
     command, _, fallback = line.partition(" || ")
     done = subprocess.run(
-        prepared(command, port), cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False
+        prepared(command, url), cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False
     )
     return subprocess.CompletedProcess(done.args, int(not done.returncode)) if fallback else done
 

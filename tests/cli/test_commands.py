@@ -8,8 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import httpx
 import pytest
 import trustme
 
-from tests.helpers import SECRET, noting, order, serving
+from tests.helpers import ROOT, SECRET, noting, order, printed, running, serving
 from webhook_receiver import OrderFulfilled
 
 COMMAND = [sys.executable, "-m", "webhook_receiver"]
@@ -51,39 +50,9 @@ def on_a_terminal(*arguments: str) -> tuple[int, str]:
     return process.wait(), shown.decode()
 
 
-@contextmanager
-def serve(directory: Path, *options: str, target: str = "app:hooks") -> Generator[tuple[str, subprocess.Popen[str]]]:
-    """Run `serve` on a free port until it says that it is up; stop it as Ctrl-C would."""
+def serve(directory: Path, *options: str) -> AbstractContextManager[tuple[str, subprocess.Popen[str]]]:
     directory.joinpath("app.py").write_text(MODULE.format(secret=SECRET), encoding="utf-8")
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [*COMMAND, "serve", target, "--port", str(port), *options],
-        cwd=directory,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        until(process, "Application startup complete")
-        yield f"http://127.0.0.1:{port}", process
-    finally:
-        os.killpg(process.pid, signal.SIGINT)
-        process.communicate(timeout=30)
-
-
-def until(process: subprocess.Popen[str], text: str) -> str:
-    """Read what a process prints up to a line with `text`."""
-    assert process.stdout is not None
-    seen = ""
-    for line in process.stdout:
-        seen += line
-        if text in line:
-            return seen
-    raise AssertionError(f"{text!r} was never printed:\n{seen}")
+    return running("webhook_receiver", "serve", "app:hooks", *options, cwd=directory)
 
 
 def test_the_demo_shows_every_delivery_and_ends_well() -> None:
@@ -135,7 +104,7 @@ def test_the_demo_that_keeps_running_takes_what_is_sent_and_ends_with_ctrl_c() -
         [*COMMAND, "demo", "--keep-running"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
-        command = until(process, "webhook-receiver send").splitlines()[-1].split()
+        command = printed(process, "webhook-receiver send").splitlines()[-1].split()
         assert run(*command[1:]).returncode == 0
     finally:
         process.send_signal(signal.SIGINT)
@@ -153,13 +122,13 @@ def test_a_port_that_is_taken_is_told() -> None:
 def test_serve_receives_what_send_sends(tmp_path: Path) -> None:
     with serve(tmp_path) as (url, process):
         assert run("send", f"{url}/webhooks", "--secret", SECRET, "--order-id", "o-7").returncode == 0
-        assert "downloading o-7" in until(process, "204 No Content")
+        assert "downloading o-7" in printed(process, "204 No Content")
         refused = run("send", f"{url}/webhooks", "--secret", "another")
         assert (refused.returncode, refused.stdout.splitlines()[1:]) == (
             1,
             ["the receiver says: The signature was refused", "is --secret the one that the receiver has?"],
         )
-        assert "BadSignature: no secret gives this signature" in until(process, "401 Unauthorized")
+        assert "BadSignature: no secret gives this signature" in printed(process, "401 Unauthorized")
         assert "serve` puts it at /webhooks" in run("send", url, "--secret", SECRET).stdout
         health = httpx.get(f"{url}/healthz", trust_env=False)
         assert (health.status_code, health.json()) == (200, {"status": "ok"})
@@ -170,15 +139,15 @@ def test_serve_says_where_and_with_which_handlers(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [*COMMAND, "serve", "app", "--port", "0", "--path", "/in"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     try:
-        first = until(process, "app receives")
+        first = printed(process, "app receives")
         assert "/in; handlers: app:download" in first
-        assert SECRET not in until(process, "Uvicorn running")
+        assert SECRET not in printed(process, "Uvicorn running")
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
@@ -186,14 +155,14 @@ def test_serve_says_where_and_with_which_handlers(tmp_path: Path) -> None:
 
 def test_serve_with_several_workers(tmp_path: Path) -> None:
     with serve(tmp_path, "--workers", "2") as (url, process):
-        until(process, "Application startup complete")  # the second one's
+        printed(process, "Application startup complete")  # the second one's
         assert run("send", f"{url}/webhooks", "--secret", SECRET, "--count", "20", "--concurrency", "4").returncode == 0
 
 
 def test_serve_starts_anew_when_a_file_changes(tmp_path: Path) -> None:
     with serve(tmp_path, "--reload") as (url, process):
         tmp_path.joinpath("app.py").write_text(MODULE.format(secret="changed"), encoding="utf-8")
-        until(process, "Application startup complete")
+        printed(process, "Application startup complete")
         assert run("send", f"{url}/webhooks", "--secret", "changed").returncode == 0
 
 
@@ -227,10 +196,17 @@ def test_serve_says_what_is_wrong_with_its_target(tmp_path: Path, target: str, c
     tmp_path.joinpath("bad.py").write_text(
         "import webhook_receiver\nwebhook_receiver.WebhookReceiver()", encoding="utf-8"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "300"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "300"}
     done = run("serve", target, cwd=tmp_path, env=environment)
     assert (done.returncode, done.stdout) == (2, "")
     assert complaint in " ".join(done.stderr.split())
+
+
+def test_serve_shows_the_traceback_of_a_target_that_cannot_be_imported(tmp_path: Path) -> None:
+    tmp_path.joinpath("app.py").write_text("import not_there", encoding="utf-8")
+    done = run("serve", "app:hooks", cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 1
+    assert "No module named 'not_there'" in done.stderr
 
 
 @pytest.mark.parametrize(

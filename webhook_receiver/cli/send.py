@@ -37,10 +37,13 @@ class Summary:
     """How many were not answered 2xx."""
     elapsed: float = 0
     last: Result | None = None
+    last_refused: Result | None = None
 
     def add(self, result: Result) -> None:
         self.answers[result.label] += 1
-        self.refused += not result.ok
+        if not result.ok:
+            self.refused += 1
+            self.last_refused = result
         if result.status is not None:
             self.seconds.append(result.seconds)
         self.last = result
@@ -101,22 +104,20 @@ def show(summary: Summary) -> None:
             output.say("  ".join(f"{name} {value:g} ms" for name, value in latencies.items()))
         rate = summary.answers.total() / summary.elapsed if summary.elapsed else 0
         output.say(f"{summary.answers.total()} sent in {summary.elapsed:.2f} s, {rate:,.0f} a second")
-    for line in _advice(summary):
-        output.say(line, "yellow")
+    if summary.last_refused is not None:
+        for line in _advice(summary.last_refused):
+            output.say(line, "yellow")
 
 
-def _advice(summary: Summary) -> Iterator[str]:
-    last = summary.last
-    if last is None or not summary.refused or last.ok:
-        return
-    if last.status is None:
+def _advice(refused: Result) -> Iterator[str]:
+    if refused.status is None:
         yield "is the receiver running, and is this its address?"
         return
-    if last.reason:
-        yield f"the receiver says: {last.reason}"
-    if last.location:
-        yield f"it points to {last.location}"
-    if last.status in HINTS:
-        yield HINTS[last.status]
-    elif last.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if refused.reason:
+        yield f"the receiver says: {refused.reason}"
+    if refused.location:
+        yield f"it points to {refused.location}"
+    if refused.status in HINTS:
+        yield HINTS[refused.status]
+    elif refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         yield "what went wrong is in the receiver's log"

@@ -85,11 +85,6 @@ class UP42Signature:
         # A sender lists the same names every time; a stranger's lists must not fill our memory.
         self._read_list = lru_cache(maxsize=64)(self._components_in)
 
-    @property
-    def binds_body(self) -> bool:
-        """Whether every accepted delivery's body is covered by its signature."""
-        return self._bound
-
     def sign(self, headers: AnyHeaders, body: bytes, now: float) -> Headers:
         """Return `headers`, the body's digest where it is listed and absent, and the two signature headers.
 
