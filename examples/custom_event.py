@@ -1,7 +1,8 @@
 """Another sender's event with a model of its own. This sender calls an event's name `type`.
 
 WEBHOOK_SECRET=try-me webhook-receiver serve custom_event:hooks
-WEBHOOK_SECRET=try-me webhook-receiver send http://127.0.0.1:8000/webhooks --data parcel.json
+echo '{"type": "parcel.delivered", "data": {"number": "P7", "delivered_at": "2026-07-14T12:00:00Z"}}' |
+    WEBHOOK_SECRET=try-me webhook-receiver send http://127.0.0.1:8000/webhooks --data -
 """
 
 from datetime import datetime

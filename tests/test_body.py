@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -8,7 +10,7 @@ from anyio.lowlevel import checkpoint
 from starlette.types import Message, Receive
 
 from webhook_receiver.body import BodyReader
-from webhook_receiver.errors import BodyTooLarge, BodyTooSlow
+from webhook_receiver.errors import BodyIncomplete, BodyTooLarge, BodyTooSlow
 
 
 def receiving(*chunks: bytes, then: Sequence[Message] = ()) -> Receive:
@@ -57,7 +59,8 @@ def endless(chunk: bytes) -> Receive:
 @pytest.mark.parametrize("chunks", [[], [b"abc"], [b"a", b"b"]])
 async def test_a_client_that_goes_away_leaves_no_body(chunks: list[bytes]) -> None:
     receive = receiving(*chunks, then=[{"type": "http.disconnect"}])
-    assert await BodyReader(max_body=10, timeout=30).read(receive) is None
+    with pytest.raises(BodyIncomplete):
+        await BodyReader(max_body=10, timeout=30).read(receive)
 
 
 async def test_a_body_that_takes_too_long_is_refused_whether_it_never_starts_or_never_ends() -> None:
@@ -86,3 +89,25 @@ def test_one_reader_serves_one_loop_after_the_other() -> None:
 
     asyncio.run(slow())
     asyncio.run(slow())
+
+
+def test_one_reader_serves_two_loops_at_once() -> None:
+    reader = BodyReader(max_body=10, timeout=0.4)
+    took: list[float] = []
+
+    async def slow() -> None:
+        start = time.monotonic()
+        reading = asyncio.create_task(reader.read(receiving()))
+        while not reading.done():
+            assert await reader.read(receiving(b"abc")) == b"abc"
+            await checkpoint()
+        assert isinstance(reading.exception(), BodyTooSlow)
+        took.append(time.monotonic() - start)
+
+    threads = [threading.Thread(target=asyncio.run, args=(slow(),)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(took) == 2
+    assert all(seconds >= 0.39 for seconds in took)

@@ -3,12 +3,14 @@ from __future__ import annotations
 import copy
 import pickle
 from typing import Any, cast
+from uuid import UUID
 
 import pytest
-from pydantic import ValidationError
+from pydantic import AliasChoices, AliasPath, Field, ValidationError, create_model
 
 from tests.helpers import order
 from webhook_receiver import Event, JobStatusChanged, OrderFulfilled, OrderStatus, OrderStatusChanged
+from webhook_receiver.events import OrderBody
 
 
 def changed(**body: Any) -> OrderStatusChanged:
@@ -75,15 +77,24 @@ def test_a_job_has_a_status_of_its_own() -> None:
     assert job.status == "NOT STARTED"
 
 
-def test_a_body_that_names_its_order_id_field_otherwise_still_has_one() -> None:
-    from pydantic import Field
+UUID_OF_ORDER = "95e60af5-658c-40cb-8f9e-0bec3898d190"
 
-    from webhook_receiver.events import OrderBody
 
-    class Body(OrderBody, frozen=True):
-        number: str = Field(alias="orderId")
+@pytest.mark.parametrize(
+    "number",
+    [
+        (str, Field(alias="orderId")),
+        (UUID, Field(validation_alias="orderId")),
+        (str, Field(validation_alias=AliasChoices("number", AliasPath("not", "here"), "orderId"))),
+    ],
+)
+def test_a_body_that_names_and_types_its_id_otherwise_still_has_one(number: Any) -> None:
+    body = create_model("Body", __base__=OrderBody, number=number)
+    cls: type[OrderStatusChanged] = create_model("Changed", __base__=OrderStatusChanged, body=(body, ...))
+    assert cls.model_validate_json(order("PLACED", orderId=UUID_OF_ORDER)).order_id == UUID_OF_ORDER
 
-    class Changed(OrderStatusChanged, frozen=True):
-        body: Body
 
-    assert Changed.model_validate_json(order("PLACED")).order_id == "o-1"
+def test_an_id_that_is_declared_as_a_uuid_is_one() -> None:
+    body = create_model("Body", __base__=OrderBody, orderId=(UUID, ...))
+    cls: type[OrderStatusChanged] = create_model("Changed", __base__=OrderStatusChanged, body=(body, ...))
+    assert cls.model_validate_json(order("PLACED", orderId=UUID_OF_ORDER)).order_id == UUID_OF_ORDER

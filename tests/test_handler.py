@@ -68,7 +68,7 @@ class Service:
         (supertypes, True),
         (union, True),
         (own_default, False),
-        (optional_attempt, False),
+        (optional_attempt, True),
         (attempt_with_default, True),
         (variadic, False),
         (unresolvable, False),
@@ -104,6 +104,16 @@ async def async_generator(order: OrderFulfilled) -> AsyncGenerator[None]:
     yield
 
 
+class GeneratorObject:
+    def __call__(self, order: OrderFulfilled) -> Generator[None]:
+        yield
+
+
+@functools.wraps(generator)
+def wrapped_generator(*arguments: Any) -> Any:
+    return generator(*arguments)
+
+
 class Mistaken:
     def method(self, order: OrderFulfilled) -> None: ...
 
@@ -126,6 +136,8 @@ class Mistaken:
         (dependency, OrderFulfilled, "'session' of the handler asks for a FastAPI dependency"),
         (generator, OrderFulfilled, "the handler is a generator"),
         (async_generator, OrderFulfilled, "the handler is a generator"),
+        (GeneratorObject(), OrderFulfilled, "the handler is a generator"),
+        (wrapped_generator, OrderFulfilled, "the handler is a generator"),
     ],
 )
 def test_a_signature_that_cannot_be_satisfied_is_refused_naming_the_parameter(
@@ -170,7 +182,7 @@ async def test_an_async_handler_runs_on_the_loop_and_a_plain_one_in_a_thread() -
         where.append(threading.get_ident())
 
     def in_a_thread(event: Event, attempt: Attempt) -> None:
-        assert attempt == (DELIVERY, "the handler", 1)
+        assert attempt == Attempt(DELIVERY, "the handler", 1)
         where.append(threading.get_ident())
 
     class Working:
@@ -195,3 +207,8 @@ async def test_what_a_plain_function_hands_back_is_awaited() -> None:
     await called(plain)
     await called(lambda event: work())
     assert ran == ["work", "work"]
+
+
+async def test_a_generator_that_is_handed_back_is_a_failure() -> None:
+    with pytest.raises(TypeError, match="which nothing runs"):
+        await called(lambda event: (each for each in "abc"))

@@ -11,6 +11,11 @@ from collections.abc import Generator
 from contextlib import closing
 
 import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
 
 from tests.helpers import Noted, noting, order, serving, signed
 from webhook_receiver.delivery import Headers
@@ -187,3 +192,19 @@ def test_many_forged_megabytes_cost_a_bounded_amount_of_memory(server: tuple[Not
     assert grown < 10, f"{grown:.0f} MiB more after 27 MB of forged bodies"
     assert noted.events == []
     assert noted.hooks.refused["BadSignature"] == 301
+
+
+def test_a_client_that_is_gone_leaves_no_traceback_under_middleware_either(caplog: pytest.LogCaptureFixture) -> None:
+    async def pass_on(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        return await call_next(request)
+
+    noted = noting(clock=None)
+    middleware = [Middleware(BaseHTTPMiddleware, dispatch=pass_on)]
+    with serving(Starlette(routes=[noted.hooks.route("/webhooks")], middleware=middleware)) as url:
+        port = int(url.rpartition(":")[2])
+        for _ in range(5):
+            with closing(socket.create_connection(("127.0.0.1", port))) as sock:
+                sock.sendall(head(genuine(), sized(BODY)) + BODY[:20])
+        assert status(talk(port, head(genuine(), sized(BODY)), BODY)) == 204
+    assert not [record for record in caplog.records if record.exc_info]
+    assert noted.hooks.refused == {"BodyIncomplete": 5}

@@ -141,6 +141,30 @@ def test_what_is_no_route_is_refused(mistake: Any) -> None:
         Router().on(mistake)
 
 
+@pytest.mark.parametrize("where", [5, "status"])
+def test_a_predicate_that_cannot_be_asked_is_refused(where: Any) -> None:
+    with pytest.raises(ConfigurationError, match="plain function of the event"):
+        Router().on(OrderFulfilled, where=where)
+
+
+def test_an_async_predicate_is_refused_since_it_would_always_hold() -> None:
+    async def where(event: Event) -> bool:
+        return False
+
+    with pytest.raises(ConfigurationError, match="plain function of the event"):
+        Router().on(OrderFulfilled, where=where)  # type: ignore[arg-type]
+
+
+def test_a_method_may_serve_two_routes() -> None:
+    class Service:
+        def handle(self, event: Event) -> None: ...
+
+    router, service = Router(), Service()
+    router.on(OrderFulfilled)(service.handle)
+    router.on(OrderFailedPermanently)(service.handle)
+    assert len(router.match(FAILED)) == len(router.match(FULFILLED)) == 1
+
+
 def test_an_included_routers_handlers_run_behind_those_that_were_there() -> None:
     outer, inner = Router(), Router()
     outer.on(OrderFulfilled)(named("outer"))

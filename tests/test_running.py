@@ -67,6 +67,22 @@ async def _cancelled() -> None:
     await future
 
 
+@pytest.mark.parametrize("error", [SystemExit(3), BaseExceptionGroup("many", [SystemExit()])])
+async def test_no_handler_ends_the_server(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
+    assert await outcome(raising(error)) is error
+    assert "the handler failed" in caplog.text
+
+
+async def test_a_retry_of_the_users_own_that_says_no_time_is_one_at_once() -> None:
+    class Again(Retry):
+        def __init__(self) -> None:
+            pass
+
+    raised = await outcome(raising(Again()))
+    assert isinstance(raised, Retry)
+    assert raised.after == 0
+
+
 async def test_a_cancellation_from_outside_goes_through() -> None:
     started = asyncio.Event()
 

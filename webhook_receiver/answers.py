@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import ceil
-from typing import NamedTuple
 
 from starlette.types import Send
 
 from .delivery import Delivery
 from .errors import (
+    BodyIncomplete,
     BodyTooLarge,
     BodyTooSlow,
     InvalidContentLength,
@@ -43,13 +43,14 @@ class Answer:
         await send({"type": "http.response.body", "body": self.body})
 
 
-class Receipt(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Receipt:
     """What became of a request: the answer to give, and what was accepted."""
 
     answer: Answer
     delivery: Delivery | None = None
     """None when the request was refused."""
-    event: Event | None = None
+    event: Event | None = field(default=None, repr=False)
     """None when the request was refused, or is no event."""
     error: WebhookError | None = None
     """Why it was refused, or is no event."""
@@ -88,6 +89,7 @@ def refusals(refused_status: int) -> Mapping[type[WebhookError], Answer]:
         MethodNotAllowed: problem(405, "method-not-allowed", "Deliveries come by POST", allow="POST"),
         InvalidContentLength: problem(400, "invalid-content-length", "Content-Length is not a number"),
         BodyTooLarge: problem(413, "body-too-large", "The body is too large"),
+        BodyIncomplete: problem(400, "body-incomplete", "The body ended too early"),
         BodyTooSlow: problem(408, "body-too-slow", "The body took too long"),
         UnsupportedEncoding: problem(
             415, "unsupported-encoding", "The body must not be compressed", accept_encoding="identity"

@@ -6,7 +6,7 @@ import asyncio
 
 from starlette.types import Receive
 
-from .errors import BodyTooLarge, BodyTooSlow
+from .errors import BodyIncomplete, BodyTooLarge, BodyTooSlow
 
 _SWEEPS = 8
 """How often a timer looks after the bodies within the time that each of them has."""
@@ -23,26 +23,28 @@ class BodyReader:
         self._timeout = timeout
         self._sweeps: dict[asyncio.Task[object], int] = {}
         """How many sweeps the reading tasks have seen."""
-        self._loop: asyncio.AbstractEventLoop | None = None
-        """The loop in which a sweep is due; None when none is."""
+        self._due: set[asyncio.AbstractEventLoop] = set()
+        """The loops in which a sweep is due: one as a rule, but tests and threads bring others."""
 
-    async def read(self, receive: Receive) -> bytes | None:
-        """Return the body, or None when the client went away before it was complete.
+    async def read(self, receive: Receive) -> bytes:
+        """Return the body.
 
         Raises:
+            BodyIncomplete: the client went away before its end.
             BodyTooLarge: as soon as there are more bytes than `max_body`.
             BodyTooSlow: the time is up.
         """
         loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         assert task is not None, "ASGI servers run an app in a task"  # noqa: S101 - for the type checkers
-        if self._loop is not loop:
+        if loop not in self._due:
+            self._due = {each for each in self._due if not each.is_closed()}
             self._sweep_later(loop)
         self._sweeps[task] = 0
         try:
             message = await receive()
             if message["type"] == "http.disconnect":
-                return None
+                raise _gone()
             body: bytes = message.get("body", b"")
             if message.get("more_body"):
                 return await self._rest(bytearray(body), receive)
@@ -55,14 +57,14 @@ class BodyReader:
         self.refuse_large(body)
         return body
 
-    async def _rest(self, body: bytearray, receive: Receive) -> bytes | None:
+    async def _rest(self, body: bytearray, receive: Receive) -> bytes:
         # Into one buffer: a list of chunks of one byte each would be fifty times as large.
         more = True
         while more:
             self.refuse_large(body)
             message = await receive()
             if message["type"] == "http.disconnect":
-                return None
+                raise _gone()
             body += message.get("body", b"")
             more = message.get("more_body", False)
         self.refuse_large(body)
@@ -74,15 +76,19 @@ class BodyReader:
             raise BodyTooLarge(f"the body has more than {self._max_body} bytes")
 
     def _sweep_later(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self._due.add(loop)
         loop.call_later(self._timeout / _SWEEPS, self._sweep, loop)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = None
-        for task, seen in self._sweeps.items():
-            if task.get_loop() is loop:
-                self._sweeps[task] = seen + 1
-                if seen == _SWEEPS:
-                    task.cancel()
-        if self._sweeps:
+        self._due.discard(loop)
+        reading = [(task, seen) for task, seen in list(self._sweeps.items()) if task.get_loop() is loop]
+        for task, seen in reading:
+            self._sweeps[task] = seen + 1
+            if seen == _SWEEPS:
+                task.cancel()
+        if reading:
             self._sweep_later(loop)
+
+
+def _gone() -> BodyIncomplete:
+    return BodyIncomplete("the client went away before the end of the body")

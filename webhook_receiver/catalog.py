@@ -12,7 +12,6 @@ from enum import Enum
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import (
-    AliasChoices,
     AliasPath,
     BaseModel,
     Field,
@@ -35,6 +34,7 @@ from .events import (
     OrderStatusChanged,
     Path,
     UnknownEvent,
+    wire_names,
 )
 from .reasons import reason
 
@@ -113,7 +113,7 @@ class Catalog:
     def build(self) -> Callable[[bytes], Event]:
         """Make the validator for all classes; done at start, so that no delivery has to wait for it."""
         if self._validate is None:
-            self._validate = _validator({self._with_paths(cls): c for cls, c in self._claims.items()})
+            self._validate = _validator(self._claims)
         return self._validate
 
     def parse(self, body: bytes) -> Event:
@@ -123,24 +123,16 @@ class Catalog:
             NotAnEvent: it is not JSON, has no name, or lacks what its class needs.
         """
         try:
-            return (self._validate or self.build())(body)
+            event = (self._validate or self.build())(body)
         except ValidationError as error:
-            raise NotAnEvent(reason(error)) from None
+            why = reason(error)
         except _Refused as refused:
-            cls = refused.cls
-        try:
-            return cls.model_validate_json(body)  # again, for errors that speak of this class alone
-        except ValidationError as error:
-            raise NotAnEvent(f"{reason(error)} (read as {cls.__name__})") from None
-
-    def _with_paths(self, cls: type[Event]) -> type[Event]:
-        if self._order_id_paths is None or not issubclass(cls, OrderStatusChanged):
-            return cls
-        here: type[OrderStatusChanged] = create_model(
-            cls.__name__, __base__=cls, __module__=cls.__module__, __doc__=cls.__doc__
-        )
-        here.order_id_paths = tuple(self._order_id_paths)
-        return here
+            why = _why(refused.cls, body)
+        else:
+            if self._order_id_paths is not None and isinstance(event, OrderStatusChanged):
+                return event.with_order_id_paths(self._order_id_paths)
+            return event
+        raise NotAnEvent(why)  # out here, where no other error with the body in it is its context
 
 
 class _Refused(Exception):
@@ -150,15 +142,25 @@ class _Refused(Exception):
         self.cls = cls
 
 
+def _why(cls: type[Event], body: bytes) -> str:
+    """Say why the body does not fit the class that claims it, by validating it once more for that class alone."""
+    try:
+        cls.model_validate_json(body)
+    except ValidationError as error:
+        return f"{reason(error, cls)} (read as {cls.__name__})"
+    return f"refused by {cls.__name__}"
+
+
 def _validator(claims: Mapping[type[Event], Claims]) -> Callable[[bytes], Event]:
-    unknown = _unknown_event(claims)
+    *unknown_elsewhere, unknown = _unknown_events(claims)
 
     class AnyEvent:
         @classmethod
         def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
             choices = {event: _or_refused(event, handler) for event in [*claims, unknown]}
             known = _tree(choices, claims, list(claims), frozenset())
-            return core_schema.union_schema([known, choices[unknown]], mode="left_to_right")
+            others = [handler.generate_schema(event) for event in unknown_elsewhere]
+            return core_schema.union_schema([known, *others, choices[unknown]], mode="left_to_right")
 
     adapter: TypeAdapter[Any] = TypeAdapter(AnyEvent)
     return adapter.validator.validate_json
@@ -193,21 +195,24 @@ def _tree(
         branches: dict[Hashable, CoreSchema] = {
             value: _tree(choices, claims, owners, spent | {path}) for value, owners in by_value.items()
         }
-        keys: list[str | int] = [*path]
-        options.append(core_schema.tagged_union_schema(branches, discriminator=[keys]))
+        options.append(core_schema.tagged_union_schema(branches, discriminator=[[*path]]))
         classes = [cls for cls in classes if path not in claims[cls]]
     return core_schema.union_schema(options, mode="left_to_right")
 
 
-def _unknown_event(claims: Mapping[type[Event], Claims]) -> type[UnknownEvent]:
-    """Return UnknownEvent, reading the name wherever one of the classes has it."""
-    places = {_name_path(cls): None for cls in claims}
-    if len(places) == 1:
-        return UnknownEvent
-    own_first = sorted(places, key=lambda path: path == ("event",))
-    alias = AliasChoices(*(AliasPath(*path) for path in own_first))
-    field = (str, Field(validation_alias=alias))
-    return create_model("UnknownEvent", __base__=UnknownEvent, __module__=UnknownEvent.__module__, event=field)
+def _unknown_events(claims: Mapping[type[Event], Claims]) -> list[type[UnknownEvent]]:
+    """Return UnknownEvent, behind one such class for each other place where some class has its name."""
+    places = {_name_path(cls): None for cls in claims} | {("event",): None}
+    return [
+        create_model(
+            "UnknownEvent",
+            __base__=UnknownEvent,
+            __module__=UnknownEvent.__module__,
+            event=(str, Field(validation_alias=AliasPath(str(path[0]), *path[1:]))),
+        )
+        for path in places
+        if path != ("event",)
+    ] + [UnknownEvent]
 
 
 def _claims(model: type[BaseModel], above: tuple[type[BaseModel], ...] = ()) -> Claims:
@@ -243,10 +248,10 @@ def _name_path(cls: type[Event]) -> Path:
 
 def _wire_path(name: str, info: FieldInfo) -> Path | None:
     """Return where the sender's document has this field; None where it may be at several places."""
-    alias = info.validation_alias
-    if isinstance(alias, AliasPath):
-        return tuple(str(key) for key in alias.path)
-    return (alias or name,) if not isinstance(alias, AliasChoices) else None
+    if isinstance(info.validation_alias, AliasPath):
+        return tuple(info.validation_alias.path)
+    names = wire_names(name, info)
+    return (names[0],) if len(names) == 1 else None
 
 
 def _overlap(one: type[Event], one_claims: Claims, two: type[Event], two_claims: Claims) -> bool:
@@ -257,4 +262,7 @@ def _overlap(one: type[Event], one_claims: Claims, two: type[Event], two_claims:
 
 
 def _describe(claims: Claims) -> str:
-    return ", ".join(f"{'.'.join(path)}: {' or '.join(map(str, sorted(v, key=str)))}" for path, v in claims.items())
+    """Return the claims as `event: order.status, body.status: FULFILLED or DONE`."""
+    return ", ".join(
+        f"{'.'.join(map(str, path))}: {' or '.join(sorted(map(str, values)))}" for path, values in claims.items()
+    )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple, cast
+from typing import cast
 
 Headers = Sequence[tuple[bytes, bytes]]
 """A request's headers as ASGI gives them: lower-case names, values as received, in order."""
@@ -31,11 +32,19 @@ def _to_bytes(text: str | bytes) -> bytes:
         wire = text.encode("latin-1")
         wire.decode("utf-8")
     except UnicodeError:
-        return text.encode("utf-8", "surrogateescape")
+        return _as_utf8(text)
     return wire
 
 
-class Delivery(NamedTuple):
+def _as_utf8(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # lone surrogates, which JSON can bring, but no wire
+        return text.encode("utf-8", "surrogatepass")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Delivery:
     """One notification as received; immutable. Its repr shows neither headers nor body."""
 
     id: str
@@ -66,7 +75,8 @@ class Delivery(NamedTuple):
         return next((value.decode("latin-1") for key, value in self.headers if key == wanted), None)
 
 
-class Attempt(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Attempt:
     """One run of one handler for one delivery: what a handler's second parameter gets."""
 
     delivery: Delivery

@@ -7,6 +7,7 @@ WebhookError
 │   ├── InvalidContentLength    Content-Length is no number                  400
 │   ├── BodyTooLarge            more bytes than `max_body`                   413
 │   ├── BodyTooSlow             not complete within `body_timeout`           408
+│   ├── BodyIncomplete          the client went away before its end          400
 │   └── UnsupportedEncoding     Content-Encoding other than identity         415
 ├── VerificationError           not proven to come from the sender           401
 │   ├── MissingSignature        a signature header is absent
@@ -56,6 +57,10 @@ class BodyTooSlow(RequestError):
     """The request's body was not complete within the receiver's `body_timeout`."""
 
 
+class BodyIncomplete(RequestError):
+    """The client went away before the body was complete; hardly anybody is left to hear the answer."""
+
+
 class UnsupportedEncoding(RequestError):
     """The request's body is compressed; a signature covers the bytes as they were sent."""
 
@@ -101,6 +106,8 @@ class Retry(WebhookError):
     Raises:
         ValueError: `after` is negative or not finite.
     """
+
+    after: float = 0
 
     def __init__(self, after: float | timedelta) -> None:
         seconds = after.total_seconds() if isinstance(after, timedelta) else float(after)

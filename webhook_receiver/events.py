@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import Any, Literal, Self, cast
+from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator
+from pydantic import AliasChoices, BaseModel, field_validator
+from pydantic.fields import FieldInfo
 
-Path = tuple[str, ...]
+Key = str | int
+Path = tuple[Key, ...]
 """The keys that lead from the top of a JSON document to a value."""
 
 ORDER_ID_PATHS: tuple[Path, ...] = (("body", "orderId"), ("body", "id"), ("body", "order", "id"))
@@ -75,14 +79,20 @@ class OrderBody(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True
 
     status: OrderStatus
 
+    @field_validator("status", mode="before")
+    @classmethod
+    def _underscores(cls, status: object) -> object:
+        # For classes that narrow `status` to literals, which pydantic compares before the enum is asked.
+        return OrderStatus(status) if isinstance(status, str) and " " in status else status
+
 
 class OrderStatusChanged(Event, frozen=True):
     """`order.status`: an order has another status, be it known or not."""
 
+    __slots__ = ("_order_id_paths",)  # set where a receiver has places of its own; no field, so nothing to send
+
     event: Literal["order.status"]
     body: OrderBody
-
-    order_id_paths: ClassVar[tuple[Path, ...]] = ORDER_ID_PATHS
 
     @property
     def status(self) -> OrderStatus:
@@ -91,12 +101,17 @@ class OrderStatusChanged(Event, frozen=True):
 
     @property
     def order_id(self) -> str | None:
-        """The id at the first of `order_id_paths` that holds a text or a whole number; None if none does."""
-        for path in self.order_id_paths:
+        """The id at the first place that holds a text, a whole number or a UUID; None if none does."""
+        for path in getattr(self, "_order_id_paths", ORDER_ID_PATHS):
             found = _value_at(self, path)
-            if isinstance(found, str | int) and not isinstance(found, bool) and found != "":
+            if isinstance(found, str | int | UUID) and not isinstance(found, bool) and found != "":
                 return str(found)
         return None
+
+    def with_order_id_paths(self, paths: Sequence[Path]) -> Self:
+        """Return this event, its order's id looked for at `paths` from now on."""
+        object.__setattr__(self, "_order_id_paths", paths)
+        return self
 
 
 class FulfilledBody(OrderBody, frozen=True):
@@ -114,7 +129,7 @@ class OrderFulfilled(OrderStatusChanged, frozen=True):
 class FailedPermanentlyBody(OrderBody, frozen=True):
     """The body of `order.status` with the status FAILED_PERMANENTLY, in either spelling."""
 
-    status: Annotated[Literal[OrderStatus.FAILED_PERMANENTLY], BeforeValidator(OrderStatus)]
+    status: Literal[OrderStatus.FAILED_PERMANENTLY]
 
 
 class OrderFailedPermanently(OrderStatusChanged, frozen=True):
@@ -147,15 +162,22 @@ def _value_at(value: Any, path: Path) -> Any:
         if isinstance(value, BaseModel):
             value = _field(value, key)
         elif isinstance(value, dict):
-            value = cast("dict[str, Any]", value).get(key)
+            value = cast("dict[Key, Any]", value).get(key)
         else:
             return None
     return value
 
 
-def _field(model: BaseModel, key: str) -> Any:
+def _field(model: BaseModel, key: Key) -> Any:
     """Return the field that the sender calls `key`, declared by the model or kept as extra."""
     for name, info in type(model).model_fields.items():
-        if (info.alias or name) == key:
+        if key in wire_names(name, info):
             return getattr(model, name)
-    return (model.model_extra or {}).get(key)
+    return (model.model_extra or {}).get(str(key))
+
+
+def wire_names(name: str, info: FieldInfo) -> list[Key]:
+    """Return what the sender may call a field; a path that leads elsewhere is no name of it."""
+    alias = info.validation_alias
+    choices = alias.choices if isinstance(alias, AliasChoices) else [alias or name]
+    return [choice for choice in choices if isinstance(choice, str)]

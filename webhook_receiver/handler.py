@@ -47,6 +47,8 @@ class Handler:
 
 async def _in_thread(function: Function, arguments: tuple[object, ...]) -> None:
     result = await run_sync(function, *arguments)
+    if inspect.isgenerator(result) or inspect.isasyncgen(result):
+        raise TypeError("the handler handed back a generator, which nothing runs")
     if inspect.isawaitable(result):  # a plain function may hand one back
         await result
 
@@ -74,7 +76,7 @@ def _is_async(function: Function) -> bool:
 def _takes_attempt(handler: Handler) -> bool:
     """Whether the handler wants the attempt; refuses one that could not be called."""
     function = handler.function
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+    if any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in _layers(function)):
         raise ConfigurationError(f"{handler.name} is a generator: calling it would run nothing")
     parameters = _parameters(function)
     if parameters is None:
@@ -87,10 +89,19 @@ def _takes_attempt(handler: Handler) -> bool:
     if len(positional) < 2:
         return False
     second = positional[1]
-    if second.default is not second.empty and second.annotation is not Attempt:
+    if second.default is not second.empty and not _names_attempt(second.annotation):
         return False  # a parameter of the user's own, with a value of its own
     _refuse_annotation(handler, second, Attempt)
     return True
+
+
+def _layers(function: Function) -> list[object]:
+    """Return what may be what runs: the function, what it wraps, and the method that makes an object callable."""
+    return [function, inspect.unwrap(function), getattr(function, "__call__", None)]  # noqa: B004
+
+
+def _names_attempt(annotation: Any) -> bool:
+    return annotation is Attempt or any(_names_attempt(each) for each in get_args(annotation))
 
 
 def _parameters(function: Function) -> list[inspect.Parameter] | None:

@@ -6,6 +6,8 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from .errors import ConfigurationError
+
 
 class _OptionalSlash(Convertor[str]):
     regex = "/?"
@@ -21,6 +23,12 @@ register_url_convertor("optional_slash", _OptionalSlash())
 
 
 def slash_or_not(path: str, app: ASGIApp, *, name: str) -> Route:
-    """Return a route to `app` at `path`, with and without a slash at its end, for every method."""
+    """Return a route to `app` at `path`, with and without a slash at its end, for every method.
+
+    Raises:
+        ConfigurationError: the path does not start with a slash.
+    """
+    if not path.startswith("/"):
+        raise ConfigurationError(f"a route's path starts with a slash; {path!r} does not")
     stem = path.rstrip("/")
     return Route(f"{stem}{{_:optional_slash}}" if stem else "/", app, name=name)

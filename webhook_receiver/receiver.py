@@ -34,7 +34,7 @@ from .refusals import Refusals
 from .routing import Router
 from .running import run
 from .signatures import BodyCheck, Scheme, UP42Signature, Verified
-from .signatures.base import Secrets
+from .signatures.base import Secrets, masked
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -71,6 +71,7 @@ class WebhookReceiver(Router):
         order_id_paths: Sequence[str] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        secret = None if secret is None else masked(secret)
         _refuse_limits(max_body, body_timeout, refused_status)
         super().__init__(Catalog(_paths(order_id_paths)))
         self.name = name
@@ -83,6 +84,8 @@ class WebhookReceiver(Router):
         self._clock = clock
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_clock"):
+            return f"<{type(self).__name__}, unfinished>"  # in a traceback of its constructor
         return f"<{type(self).__name__} {self.name!r}: {len(self.handlers)} handlers, {type(self._scheme).__name__}>"
 
     @property
@@ -93,7 +96,8 @@ class WebhookReceiver(Router):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI asks for; its order is what keeps strangers cheap."""
         if scope["type"] != "http":
-            return await self._other(scope, receive, send)
+            await self._other(scope, receive, send)
+            return
         try:
             if scope["method"] != "POST":
                 raise MethodNotAllowed(f"{self.name} takes POST only")
@@ -101,14 +105,12 @@ class WebhookReceiver(Router):
             headers: Headers = scope["headers"]
             check = self._admit(headers, now)
             body = await self._bodies.read(receive)
-            if body is None:
-                return None  # the client went away: nobody is there to hear an answer
             answer, _ = await self._handle(self._delivery(headers, body, check(body), now))
         except (RequestError, VerificationError) as error:
             answer = self._refuse(error)
         except NotAnEvent as error:
             answer = not_an_event(error)
-        return await answer.send(send)
+        await answer.send(send)
 
     async def receive(self, headers: AnyHeaders, body: bytes) -> Receipt:
         """Do what the app does, without ASGI: for a Lambda function, another framework's view, a test.
@@ -131,9 +133,9 @@ class WebhookReceiver(Router):
             delivery = self._delivery(pairs, body, check(body), now)
             answer, event = await self._handle(delivery)
         except (RequestError, VerificationError) as error:
-            return Receipt(self._refuse(error), error=error)
+            return Receipt(self._refuse(error), error=error.with_traceback(None))
         except NotAnEvent as error:
-            return Receipt(not_an_event(error), delivery, error=error)
+            return Receipt(not_an_event(error), delivery, error=error.with_traceback(None))
         return Receipt(answer, delivery, event)
 
     def route(self, path: str) -> Route:
@@ -192,13 +194,16 @@ class WebhookReceiver(Router):
     def _delivery(self, headers: Headers, body: bytes, verified: Verified, now: float) -> Delivery:
         return Delivery(os.urandom(16).hex(), self.name, headers, body, now, verified.by, verified.body)
 
-    async def _handle(self, delivery: Delivery) -> tuple[Answer, Event]:
+    async def _handle(self, delivery: Delivery) -> tuple[Answer, Event | None]:
         """Run the handlers of an authentic delivery, all of them, one after the other."""
         try:
             event = self._catalog.parse(delivery.body)
         except NotAnEvent as error:
             logger.warning("delivery %s: %s", delivery.id, error)
             raise
+        except Exception:  # from a validator of the user's
+            logger.exception("delivery %s: a validator failed", delivery.id)
+            return FAILED, None
         handlers = self.match(event)
         raised: list[BaseException] = []
         for handler in handlers:
@@ -235,7 +240,8 @@ def _scheme(secret: Secrets | None, scheme: Scheme | None) -> Scheme:
             "if the sender has no secret, say so with scheme=Unsigned()"
         )
     if isinstance(scheme, type) or not isinstance(scheme, Scheme):
-        raise ConfigurationError(f"scheme=... takes a scheme, such as UP42Signature(secret), not {scheme!r}")
+        given = f"the class {scheme.__name__}" if isinstance(scheme, type) else type(scheme).__name__
+        raise ConfigurationError(f"scheme=... takes a scheme, such as UP42Signature(secret), not {given}")
     return scheme
 
 

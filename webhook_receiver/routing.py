@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
@@ -65,7 +66,7 @@ class Router:
         self._handlers: list[Handler] = []
         self._fallbacks: list[Handler] = []
         self._by_route: dict[Route, list[Handler]] = {}
-        self._certain: dict[type[Event], list[Handler]] = {}
+        self._certain: dict[type[Event], tuple[Handler, ...]] = {}
         """What `match` found for classes of which every event goes the same way."""
         self._included = False
 
@@ -93,6 +94,8 @@ class Router:
             raise ConfigurationError(
                 f"on(...) takes an event class or an event's name, as in @hooks.on(OrderFulfilled), not {event!r}"
             )
+        if where is not None and (not callable(where) or inspect.iscoroutinefunction(where)):
+            raise ConfigurationError(f"where=... takes a plain function of the event, not {type(where).__name__}")
         return On(lambda function: self._add(Handler(name or name_of(function), function, event, where)))
 
     @property
@@ -129,7 +132,7 @@ class Router:
             self._add_fallback(handler)
         router._included = True
 
-    def match(self, event: Event) -> Sequence[Handler]:
+    def match(self, event: Event) -> tuple[Handler, ...]:
         """Return the handlers that would run for `event`, the most specific route first.
 
         A predicate that raises fails as its handler would: the handler is returned, and raises when it is run.
@@ -145,7 +148,7 @@ class Router:
         for handler in candidates:
             if wanting := _if_wanted(handler, event):
                 found.setdefault(handler.name, wanting)
-        matching = list(found.values()) or self._fallbacks
+        matching = tuple(found.values() or self._fallbacks)
         if not isinstance(event, UnknownEvent) and all(handler.where is None for handler in candidates):
             self._certain[cls] = matching
         return matching
@@ -171,7 +174,7 @@ class Router:
             )
         for other in self.handlers:
             # One function may serve several routes; it is then one handler, under one name.
-            same = other.function is handler.function and other.route != handler.route
+            same = other.function == handler.function and other.route != handler.route
             if other.name == handler.name and not same:
                 raise ConfigurationError(f"two handlers are named {handler.name}: give one of them name=...")
 

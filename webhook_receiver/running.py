@@ -26,9 +26,12 @@ async def run(handler: Handler, event: Event, delivery: Delivery, number: int = 
     except GiveUp as outcome:
         logger.warning("delivery %s: %s gave up: %s", delivery.id, handler.name, outcome)
         return outcome
-    except (Exception, asyncio.CancelledError) as outcome:
+    except (KeyboardInterrupt, GeneratorExit):
+        raise  # the process ends, or this coroutine does
+    except BaseException as outcome:
+        # A server that stops cancels us. A cancellation of the handler's own making is a failure, as is sys.exit().
         if isinstance(outcome, asyncio.CancelledError) and _is_cancelled():
-            raise  # the server is stopping; a cancellation of the handler's own making is a failure
+            raise
         logger.exception("delivery %s: %s failed", delivery.id, handler.name)
         return outcome
     return None

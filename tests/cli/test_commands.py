@@ -122,13 +122,13 @@ def test_a_port_that_is_taken_is_told() -> None:
 def test_serve_receives_what_send_sends(tmp_path: Path) -> None:
     with serve(tmp_path) as (url, process):
         assert run("send", f"{url}/webhooks", "--secret", SECRET, "--order-id", "o-7").returncode == 0
-        assert "downloading o-7" in printed(process, "204 No Content")
+        assert "downloading o-7" in printed(process, "OrderFulfilled: app:download")
         refused = run("send", f"{url}/webhooks", "--secret", "another")
         assert (refused.returncode, refused.stdout.splitlines()[1:]) == (
             1,
             ["the receiver says: The signature was refused", "is --secret the one that the receiver has?"],
         )
-        assert "BadSignature: no secret gives this signature" in printed(process, "401 Unauthorized")
+        assert "no secret gives this signature" in printed(process, "webhooks refused a request: BadSignature")
         assert "serve` puts it at /webhooks" in run("send", url, "--secret", SECRET).stdout
         health = httpx.get(f"{url}/healthz", trust_env=False)
         assert (health.status_code, health.json()) == (200, {"status": "ok"})
@@ -146,7 +146,7 @@ def test_serve_says_where_and_with_which_handlers(tmp_path: Path) -> None:
     )
     try:
         first = printed(process, "app receives")
-        assert "/in; handlers: app:download" in first
+        assert "at /in, on a free port; handlers: app:download" in first
         assert SECRET not in printed(process, "Uvicorn running")
     finally:
         process.send_signal(signal.SIGINT)
@@ -189,6 +189,9 @@ def test_serve_over_tls(tmp_path: Path) -> None:
         ("app.py:other", "app has nothing called other; it has app:hooks"),
         ("bad:hooks", "bad cannot work as it is: a receiver needs the secret"),
         (":hooks", "is not of the form module:hooks"),
+        ("./app.py:hooks", "is not of the form module:hooks"),
+        ("../app:hooks", "is not of the form module:hooks"),
+        ("app:hooks:more", "is not of the form module:hooks"),
     ],
 )
 def test_serve_says_what_is_wrong_with_its_target(tmp_path: Path, target: str, complaint: str) -> None:
@@ -207,12 +210,19 @@ def test_serve_shows_the_traceback_of_a_target_that_cannot_be_imported(tmp_path:
     done = run("serve", "app:hooks", cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode == 1
     assert "No module named 'not_there'" in done.stderr
+    tmp_path.joinpath("app.py").write_text("raise ValueError('mine')", encoding="utf-8")
+    done = run("serve", "app:hooks", cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 1
+    assert "ValueError: mine" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--path", "webhooks"], "does not start with a slash"),
+        (["--path", "webhooks"], "'webhooks' does not"),
+        (["--path", "/{x:nope}"], "is no path to serve at"),
+        (["--path", "/healthz/"], "the health check is at /healthz"),
+        (["--ssl-certfile", __file__], "cannot serve TLS with it"),
         (["--reload", "--workers", "2"], "one process only"),
         (["--ssl-keyfile", __file__], "a key needs its certificate"),
         (["--port", "70000"], "Invalid value for '--port'"),
@@ -253,7 +263,9 @@ def test_send_forges_dates_back_and_leaves_the_signature_out() -> None:
     noted = noting(clock=None)
     with serving(noted.hooks) as url:
         for options in (["--forge"], ["--secret", SECRET, "--stale"], []):
-            assert run("send", url, *options).returncode == 1
+            done = run("send", url, *options)
+            assert done.returncode == 1
+            assert ("is --secret the one" in done.stdout) is (options == [])
     assert noted.hooks.refused == {"BadSignature": 1, "StaleSignature": 1, "MissingSignature": 1}
 
 
@@ -275,6 +287,19 @@ def test_send_tells_people_and_programs_what_was_answered() -> None:
     assert "deliveries" in shown
     ids = {event.order_id for event in noted.events if isinstance(event, OrderFulfilled)}
     assert len(ids) == len(noted.events) == 150
+
+
+def test_send_takes_odd_text_and_an_odd_environment() -> None:
+    noted = noting(clock=None)
+    environment = {**os.environ, "ALL_PROXY": "socks5://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1"}
+    deep = "[" * 100_000
+    with serving(noted.hooks) as url:
+        for odd, code in (('body.x="\\ud800"', 1), ("body.x=é鍵", 0), (f"body.x={deep}", 0)):
+            assert run("send", url, "--secret", SECRET, "--set", odd, env=environment).returncode == code
+    assert len(noted.events) == 2
+    refused = run("send", "http://192.0.2.1/", env={**environment, "COLUMNS": "300"})
+    assert refused.returncode == 2
+    assert "the environment's proxy or certificates cannot be used" in refused.stderr
 
 
 def test_send_says_when_nobody_answers() -> None:
@@ -315,6 +340,8 @@ def test_send_stops_at_ctrl_c_and_tells_how_far_it_came() -> None:
         (["http://h/", "--data", __file__, "--set", "a=1"], "--set needs JSON in --data"),
         (["http://h/", "--secret", ""], "a secret must not be empty"),
         (["http://h/", "--secret-file", "/not/there"], "cannot read a secret from /not/there"),
+        (["http://h/", "--secret", "a", "--secret-file", "b"], "give --secret or --secret-file, not both"),
+        (["http://h:99999/"], "there is no port 99999"),
         (["http://h/", "--count", "0"], "Invalid value for '--count'"),
     ],
 )

@@ -104,6 +104,13 @@ def test_without_body_binding_the_body_is_said_to_be_unverified() -> None:
     assert not scheme.verify(headers, b"anything else", NOW).body
 
 
+def test_body_binding_that_is_optional_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    scheme = UP42Signature(SECRET, body_binding="optional")
+    scheme.verify(signed(BODY), BODY, NOW)
+    (record,) = caplog.records
+    assert "can put another body under it" in record.getMessage()
+
+
 def test_max_age_and_max_ahead_are_settable() -> None:
     scheme = UP42Signature(SECRET, max_age=10, max_ahead=0)
     headers = signed(BODY)

@@ -69,7 +69,7 @@ def serve(
     target: Annotated[str, typer.Argument(metavar="MODULE:HOOKS", help="Your receiver, as quickstart:hooks.")],
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Port = 8000,
-    path: Annotated[str, typer.Option(help="Where senders post to.")] = "/webhooks",
+    path: Annotated[str, typer.Option(callback=options.checked_path, help="Where senders post to.")] = "/webhooks",
     uds: Annotated[str | None, typer.Option(help="Listen on this Unix socket instead.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="How many processes serve.")] = 1,
     reload: Annotated[bool, typer.Option("--reload", help="Start anew when a file changes.")] = False,
@@ -79,15 +79,14 @@ def serve(
     ssl_keyfile_password: Annotated[str | None, typer.Option(envvar="SSL_KEY_PASSWORD", help="Its password.")] = None,
 ) -> None:
     """Serve a receiver with uvicorn; GET /healthz beside it tells that it is up."""
-    if not path.startswith("/"):
-        raise typer.BadParameter(f"{path!r} does not start with a slash", param_hint="--path")
     if reload and workers > 1:
         raise typer.BadParameter("--reload works with one process only", param_hint="--workers")
-    if ssl_keyfile and not ssl_certfile:
-        raise typer.BadParameter("a key needs its certificate: --ssl-certfile", param_hint="--ssl-keyfile")
+    options.checked_certificate(ssl_certfile, ssl_keyfile, ssl_keyfile_password)
     hooks = load(target)  # here too, so that a mistake is told at once and in a sentence
     scheme = "https" if ssl_certfile else "http"
-    where = f"on the socket {uds} at {path}" if uds else f"at {scheme}://{host}:{port}{path}"
+    address = f"[{host}]" if ":" in host else host
+    at = f"at {scheme}://{address}:{port}{path}" if port else f"at {path}, on a free port"
+    where = f"on the socket {uds} at {path}" if uds else at
     names = ", ".join(handler.name for handler in hooks.handlers) or "none yet"
     output.say(f"{target} receives {where}; handlers: {names}", "bold")
     serving.run(
@@ -111,7 +110,9 @@ def send(
     event: Annotated[str, typer.Option(help="The event's name.")] = "order.status",
     status: Annotated[str, typer.Option(help="The order's new status: body.status.")] = "FULFILLED",
     order_id: Annotated[str | None, typer.Option(help="body.orderId; a new one each time if left out.")] = None,
-    secret: Annotated[str | None, typer.Option(envvar="WEBHOOK_SECRET", help="Sign with it; else unsigned.")] = None,
+    secret: Annotated[
+        str | None, typer.Option(envvar=options.SECRET_VARIABLE, help="Sign with it; else unsigned.")
+    ] = None,
     secret_file: Annotated[Path | None, typer.Option(help="Sign with the secret in this file.")] = None,
     data: Annotated[str | None, typer.Option(metavar="FILE", help="Send its bytes instead; - is stdin.")] = None,
     change: Annotated[
@@ -143,11 +144,11 @@ def send(
 
     make()  # a mistake in the options is told before anything is sent
     summary = sending.Summary()
-    client = sending.client(timeout, concurrency, check_tls=not insecure)
+    client = sending.client(url, timeout, concurrency, check_tls=not insecure)
     try:
         asyncio.run(sending.send(summary, client, url, make, count=count, concurrency=concurrency))
         code = 1 if summary.refused else 0
     except KeyboardInterrupt:
         code = 130
-    output.say_json(summary.as_json()) if as_json else sending.show(summary)
+    output.say_json(summary.as_json()) if as_json else sending.show(summary, genuine=not (forge or stale))
     raise typer.Exit(code)

@@ -3,31 +3,68 @@
 from __future__ import annotations
 
 import json
+import os
+import ssl
 import sys
 from pathlib import Path
 from typing import Any, cast
 
 import httpx
+from starlette.types import Receive, Scope, Send
 from typer import BadParameter
 
 from ..errors import ConfigurationError
+from ..mounting import slash_or_not
 from ..sender.deliveries import Document, put
 from ..signatures import Scheme, Secret, UP42Signature
+
+SECRET_VARIABLE = "WEBHOOK_SECRET"  # noqa: S105 - its name
 
 
 def checked_url(url: str) -> str:
     """Return `url` if it is one that can be posted to."""
     try:
         parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise BadParameter(f"{url!r} is no URL: {error}") from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise BadParameter(f"{url!r} is not of the form http://host/path")
+    if not 0 < (parsed.port or 80) < 65536:
+        raise BadParameter(f"there is no port {parsed.port}")
     return url
+
+
+def checked_path(path: str) -> str:
+    """Return `path` if a receiver can be served at it, beside the health check."""
+    try:
+        slash_or_not(path, _nothing, name="receiver")
+    except (ConfigurationError, AssertionError) as error:
+        raise BadParameter(f"{path!r} is no path to serve at: {error}") from None
+    if path.rstrip("/") == "/healthz":
+        raise BadParameter("the health check is at /healthz: choose another path")
+    return path
+
+
+async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """Stand for the receiver while its path is tried."""
+
+
+def checked_certificate(certfile: Path | None, keyfile: Path | None, password: str | None) -> None:
+    """Refuse a certificate and a key that cannot be served with."""
+    if certfile is None:
+        if keyfile is not None:
+            raise BadParameter("a key needs its certificate: --ssl-certfile", param_hint="--ssl-keyfile")
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certfile, keyfile, password or "")
+    except OSError as error:  # an SSLError is one
+        raise BadParameter(f"cannot serve TLS with it: {error}", param_hint="--ssl-certfile") from None
 
 
 def scheme(secret: str | None, secret_file: Path | None) -> Scheme | None:
     """Return how to sign; None without a secret."""
+    if secret is not None and secret_file is not None and secret != os.environ.get(SECRET_VARIABLE):
+        raise BadParameter("give --secret or --secret-file, not both", param_hint="--secret-file")
     try:
         if secret_file is not None:
             return UP42Signature(Secret.from_file(secret_file))
@@ -48,7 +85,7 @@ def parsed(body: bytes) -> Document:
     """Return the JSON object that `body` is, for `--set` to change."""
     try:
         document: object = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadParameter(f"--set needs JSON in --data, and that is none: {error}", param_hint="--set") from None
     if not isinstance(document, dict):
         raise BadParameter("--set needs a JSON object in --data", param_hint="--set")
@@ -63,7 +100,7 @@ def changed(document: Document, changes: list[str]) -> Document:
             raise BadParameter(f"{change!r} is not of the form body.key=value", param_hint="--set")
         try:
             value: object = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = text
         try:
             put(document, path, value)

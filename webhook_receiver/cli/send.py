@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 import httpx
+import typer
 
 from ..delivery import Headers
 from ..sender.deliveries import Result, post
@@ -66,10 +67,18 @@ class Summary:
         }
 
 
-def client(seconds: float, connections: int, *, check_tls: bool) -> httpx.AsyncClient:
-    """Return a client that waits `seconds` for an answer."""
+def client(url: str, seconds: float, connections: int, *, check_tls: bool) -> httpx.AsyncClient:
+    """Return a client that waits `seconds` for an answer, through the environment's proxy unless `url` is local.
+
+    Raises:
+        typer.BadParameter: the environment names a proxy or certificates that cannot be used.
+    """
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    return httpx.AsyncClient(timeout=seconds, limits=limits, verify=check_tls)
+    local = httpx.URL(url).host in ("localhost", "127.0.0.1", "::1")
+    try:
+        return httpx.AsyncClient(timeout=seconds, limits=limits, verify=check_tls, trust_env=not local)
+    except (ImportError, OSError, ValueError) as error:
+        raise typer.BadParameter(f"the environment's proxy or certificates cannot be used: {error}") from None
 
 
 async def send(
@@ -92,8 +101,8 @@ async def send(
             await asyncio.gather(*(work() for _ in range(min(concurrency, count))))
 
 
-def show(summary: Summary) -> None:
-    """Print the answers, and what to do about those that were not 2xx."""
+def show(summary: Summary, *, genuine: bool) -> None:
+    """Print the answers, and what to do about those that were not 2xx, unless that was to be expected."""
     if summary.answers.total() == 1 and summary.last is not None:
         style = "green" if summary.last.ok else "red"
         output.say(f"{summary.last.label} in {summary.last.seconds * 1000:.1f} ms", style)
@@ -104,7 +113,7 @@ def show(summary: Summary) -> None:
             output.say("  ".join(f"{name} {value:g} ms" for name, value in latencies.items()))
         rate = summary.answers.total() / summary.elapsed if summary.elapsed else 0
         output.say(f"{summary.answers.total()} sent in {summary.elapsed:.2f} s, {rate:,.0f} a second")
-    if summary.last_refused is not None:
+    if summary.last_refused is not None and (genuine or summary.last_refused.status != HTTPStatus.UNAUTHORIZED):
         for line in _advice(summary.last_refused):
             output.say(line, "yellow")
 

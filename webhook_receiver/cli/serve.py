@@ -28,6 +28,7 @@ def run(target: str, path: str, **options: Any) -> None:
         f"{__name__}:app",
         factory=True,
         lifespan="on",
+        access_log=False,  # it would hold what strangers put into a path; the receiver has its own lines
         log_config=log_config(),
         app_dir=os.getcwd(),
         **options,

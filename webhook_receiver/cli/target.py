@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from pathlib import Path
 
@@ -18,8 +19,10 @@ def load(target: str) -> WebhookReceiver:
     Raises:
         typer.BadParameter: there is no such module, no such name, or it is not a receiver.
     """
-    module_name, _, name = target.partition(":")
-    module_name = module_name.removesuffix(".py").replace("/", ".")
+    form = re.fullmatch(r"([^\W\d]\w*(?:[./][^\W\d]\w*)*?)(?:\.py)?(?::([^\W\d]\w*))?", target)
+    if form is None:
+        raise typer.BadParameter(f"{target!r} is not of the form module:hooks")
+    module_name, name = form[1].replace("/", "."), form[2]
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -31,8 +34,6 @@ def load(target: str) -> WebhookReceiver:
         raise typer.BadParameter(f"there is no module {module_name!r} in {here} or among the installed") from None
     except ConfigurationError as error:
         raise typer.BadParameter(f"{module_name} cannot work as it is: {error}") from None
-    except ValueError:
-        raise typer.BadParameter(f"{target!r} is not of the form module:hooks") from None
     receivers = [key for key, value in vars(module).items() if isinstance(value, WebhookReceiver)]
     found = getattr(module, name or "hooks", None)
     if isinstance(found, WebhookReceiver):

@@ -55,7 +55,7 @@ def put(document: Document, path: str, value: object) -> None:
 
 def dump(document: Document) -> bytes:
     """Return the bytes that are signed and sent."""
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(document, separators=(",", ":")).encode()
 
 
 def signed(body: bytes, scheme: Scheme, *, now: float) -> Headers:

@@ -28,6 +28,8 @@ class Secret(SecretStr):
             raise ConfigurationError(f"a secret is a text, not {type(secret_value).__name__}")
         if not secret_value:
             raise ConfigurationError("a secret must not be empty: anyone could sign with it")
+        if not _is_utf8(secret_value):
+            raise ConfigurationError("a secret is a text that UTF-8 can hold; this one has half characters in it")
         super().__init__(secret_value)
 
     @classmethod
@@ -35,14 +37,13 @@ class Secret(SecretStr):
         """Read the secret from a file, such as a mounted Docker or Kubernetes secret, without its last newline.
 
         Raises:
-            ConfigurationError: the file cannot be read as text, or is empty.
+            ConfigurationError: the file cannot be read, is not UTF-8, or is empty.
         """
         try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"cannot read a secret from {os.fspath(path)}: {_cause(error)}") from None
-        try:
+            text = Path(path).read_bytes().decode("utf-8", "surrogateescape")
             return cls(text.rstrip("\r\n"))
+        except OSError as error:
+            raise ConfigurationError(f"cannot read a secret from {os.fspath(path)}: {error.strerror}") from None
         except ConfigurationError as error:
             raise ConfigurationError(f"in the file {os.fspath(path)}: {error}") from None
 
@@ -61,16 +62,20 @@ class Secret(SecretStr):
             raise ConfigurationError(f"in the environment variable {name}: {error}") from None
 
 
-def _cause(error: OSError | UnicodeDecodeError) -> str:
-    return error.strerror or "" if isinstance(error, OSError) else "not UTF-8"
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # holds the whole text, so it must not become any other error's context
+        return False
+    return True
 
 
 Secrets = str | SecretStr | Sequence[str | SecretStr]
 """One secret or several, for rotation: the first signs, any verifies."""
 
 
-def keys_of(secrets: Secrets) -> list[bytes]:
-    """Return the bytes of each secret, in order.
+def masked(secrets: Secrets) -> list[Secret]:
+    """Return the secrets as such, for whoever holds them on may end up in a traceback that shows its locals.
 
     Raises:
         ConfigurationError: there is none, one is empty, or one is no text.
@@ -78,8 +83,7 @@ def keys_of(secrets: Secrets) -> list[bytes]:
     listed = list(secrets) if isinstance(secrets, Sequence) and not isinstance(secrets, str | bytes) else [secrets]
     if not listed:
         raise ConfigurationError("the list of secrets is empty: give at least one")
-    plain = (secret.get_secret_value() if isinstance(secret, SecretStr) else secret for secret in listed)
-    return [Secret(text).get_secret_value().encode() for text in plain]
+    return [Secret(each.get_secret_value() if isinstance(each, SecretStr) else each) for each in listed]
 
 
 class Verified(NamedTuple):

@@ -8,6 +8,7 @@ covered, so this module trusts the time for nothing but freshness, and insists t
 
 from __future__ import annotations
 
+import logging
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Sequence
@@ -25,7 +26,9 @@ from ..errors import (
     MissingSignature,
     StaleSignature,
 )
-from .base import BodyCheck, Secrets, Verified, keys_of
+from .base import BodyCheck, Secrets, Verified, masked
+
+logger = logging.getLogger("webhook_receiver")
 
 DIGEST_HEADERS = ("digest", "content-digest")
 SIGNED_BY_DEFAULT = ("content-type", "digest")
@@ -64,6 +67,7 @@ class UP42Signature:
         digest_header: str | None = None,
         components: Sequence[str] | None = None,
     ) -> None:
+        secrets = masked(secrets)
         if not (max_age > 0 and max_ahead >= 0):
             raise ConfigurationError(
                 f"max_age is above 0 and max_ahead at least 0 seconds, not {max_age!r} and {max_ahead!r}"
@@ -80,8 +84,13 @@ class UP42Signature:
                 "components=... lists no header with the body's digest, so every delivery would be refused: "
                 'add it, name it with digest_header=..., or accept what body_binding="optional" means'
             )
-        self._macs = [_mac(key) for key in keys_of(secrets)]
+        self._macs = [_mac(secret.get_secret_value().encode()) for secret in secrets]
         self._verified = [(Verified(by, body=False), Verified(by, body=True)) for by in range(len(self._macs))]
+        if not self._bound:
+            logger.warning(
+                'body_binding="optional": where a signature covers no digest, whoever saw one delivery can put '
+                "another body under it; check attempt.delivery.body_verified before you trust one"
+            )
         # A sender lists the same names every time; a stranger's lists must not fill our memory.
         self._read_list = lru_cache(maxsize=64)(self._components_in)
 
