@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import warnings
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -8,7 +10,7 @@ import pytest
 
 from tests.helpers import NOW
 from webhook_receiver import Attempt, Delivery
-from webhook_receiver.delivery import header_pairs
+from webhook_receiver.delivery import header_pairs, new_id
 
 DELIVERY = Delivery("d-1", "webhooks", [(b"x-a", b"1"), (b"x-a", b"2"), (b"x-b", b"\xe9")], b"a body", NOW, 0, True)
 
@@ -54,3 +56,19 @@ def test_the_idempotency_key_depends_on_delivery_and_handler_and_not_on_the_atte
 def test_text_becomes_the_bytes_that_were_on_the_wire(text: str, wire: bytes) -> None:
     assert header_pairs({"X-Name": text}) == [(b"x-name", wire)]
     assert header_pairs([("X-Name", text), (b"Y", b"z")]) == [(b"x-name", wire), (b"y", b"z")]
+
+
+def test_no_two_deliveries_have_one_id_even_in_a_forked_process() -> None:
+    ours = [new_id() for _ in range(1000)]
+    read, write = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of threads
+        child = os.fork()
+    if not child:
+        os.write(write, "".join(new_id() for _ in range(1000)).encode())
+        os._exit(0)
+    os.close(write)
+    os.waitpid(child, 0)
+    with os.fdopen(read) as pipe:
+        theirs = pipe.read()
+    assert len({*ours, *(theirs[at : at + 32] for at in range(0, len(theirs), 32))}) == 2000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -15,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from .answers import FAILED, HANDLED, Answer, Receipt, not_an_event, refusals, retry_after
 from .body import BodyReader
 from .catalog import Catalog
-from .delivery import AnyHeaders, Delivery, Headers, header_pairs
+from .delivery import AnyHeaders, Delivery, Headers, header_pairs, new_id
 from .errors import (
     BodyTooLarge,
     ConfigurationError,
@@ -192,7 +191,7 @@ class WebhookReceiver(Router):
         return self._scheme.verify_headers(headers, now)
 
     def _delivery(self, headers: Headers, body: bytes, verified: Verified, now: float) -> Delivery:
-        return Delivery(os.urandom(16).hex(), self.name, headers, body, now, verified.by, verified.body)
+        return Delivery(new_id(), self.name, headers, body, now, verified.by, verified.body)
 
     async def _handle(self, delivery: Delivery) -> tuple[Answer, Event | None]:
         """Run the handlers of an authentic delivery, all of them, one after the other."""
