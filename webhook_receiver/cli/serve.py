@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractAsyncContextManager
 from copy import deepcopy
 from typing import Any
 
@@ -46,10 +45,7 @@ def beside_health(hooks: WebhookReceiver, path: str) -> Starlette:
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
-    def lifespan(app: Starlette) -> AbstractAsyncContextManager[None]:
-        return hooks.lifespan(app)
-
-    return Starlette(routes=[Route("/healthz", health), hooks.route(path)], lifespan=lifespan)
+    return Starlette(routes=[Route("/healthz", health), hooks.route(path)], lifespan=hooks.lifespan)
 
 
 def log_config() -> dict[str, Any]:
