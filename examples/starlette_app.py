@@ -30,8 +30,8 @@ def note(event: Event) -> None:
 
 ours = WebhookReceiver(name="ours", secret=Secret.from_env("WEBHOOK_SECRET"))
 partner = WebhookReceiver(name="partner", secret=Secret.from_env("PARTNER_SECRET"))
-for hooks in (ours, partner):
-    hooks.include(tasks)
+for receiver in (ours, partner):
+    receiver.include(tasks)
 
 
 @asynccontextmanager

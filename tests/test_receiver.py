@@ -206,7 +206,8 @@ async def test_a_handler_gets_the_delivery_as_it_was_received() -> None:
     await call(hooks, headers, [BODY])
     await call(hooks, headers, [BODY])
     first, second = (attempt.delivery for attempt in attempts)
-    assert first == Delivery(first.id, "orders", list(headers), BODY, NOW, verified_by=1, body_verified=True)
+    assert first == Delivery(first.id, "orders", tuple(headers), BODY, NOW, verified_by=1, body_verified=True)
+    assert hash(first) != hash(second)
     assert first.id != second.id
     assert attempts[0].number == 1
 
@@ -243,8 +244,8 @@ async def test_receive_takes_bytes_only(body: Any) -> None:
 
 
 async def test_an_id_is_found_where_the_receiver_was_told_to_look() -> None:
-    noted = noting(order_id_paths=["body.number", "top"])
-    body = order(number=12)
+    noted = noting(order_id_paths=["top", "body.orders.1.id", "body.orders.0.id", "body.0"])
+    body = order(orders=[{"id": 12}])
     await call(noted.hooks, signed(body), [body])
     (event,) = noted.events
     assert isinstance(event, OrderFulfilled)
@@ -265,6 +266,10 @@ async def test_an_id_is_found_where_the_receiver_was_told_to_look() -> None:
         ({"secret": "a", "refused_status": 200}, "refused_status"),
         ({"secret": "a", "order_id_paths": "body.id"}, "order_id_paths"),
         ({"secret": "a", "order_id_paths": ["body..id"]}, "order_id_paths"),
+        ({"secret": "a", "order_id_paths": [5]}, "order_id_paths"),
+        ({"secret": "a", "max_body": "1MB"}, "max_body"),
+        ({"secret": "a", "body_timeout": "3"}, "body_timeout"),
+        ({"secret": "a", "refused_status": "403"}, "refused_status"),
     ],
 )
 def test_a_receiver_that_cannot_work_or_would_let_strangers_in_is_refused(

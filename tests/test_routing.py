@@ -155,6 +155,18 @@ def test_an_async_predicate_is_refused_since_it_would_always_hold() -> None:
         Router().on(OrderFulfilled, where=where)  # type: ignore[arg-type]
 
 
+async def test_a_predicate_that_hands_back_an_awaitable_fails_as_its_handler_would() -> None:
+    async def later() -> bool:
+        return False
+
+    coroutine = later()
+    router = Router()
+    router.on(OrderFulfilled, where=lambda order: coroutine)(named("failing"))  # type: ignore
+    with pytest.raises(TypeError, match="awaitable"):
+        await router.match(FULFILLED)[0].call(FULFILLED, None, 1)  # type: ignore
+    coroutine.close()
+
+
 def test_a_method_may_serve_two_routes() -> None:
     class Service:
         def handle(self, event: Event) -> None: ...

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from tests.helpers import NOW
 from webhook_receiver import Delivery, Event, GiveUp, Retry, UnknownEvent
@@ -65,6 +66,19 @@ async def _cancelled() -> None:
     future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     future.cancel()
     await future
+
+
+async def test_what_pydantic_would_quote_of_the_body_is_not_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    class Strict(BaseModel):
+        size: int
+
+    def handler(event: Event) -> None:
+        Strict.model_validate({"size": "-".join(["hush"] * 2)})
+
+    assert isinstance(await outcome(handler), ValidationError)
+    assert "the handler failed: ValidationError: ?: Input should be a valid integer" in caplog.text
+    assert "in handler" in caplog.text
+    assert "hush-hush" not in caplog.text
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), BaseExceptionGroup("many", [SystemExit()])])

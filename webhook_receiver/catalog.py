@@ -88,7 +88,8 @@ class Catalog:
             if _overlap(cls, claims, other, self._claims[other]):
                 raise ConfigurationError(
                     f"{cls.__name__} and {other.__name__} claim the same documents ({_describe(claims)}): "
-                    f"make one a subclass of the other, or tell them apart by a literal"
+                    f"make one a subclass of the other, or tell them apart by another literal at "
+                    f"{' or '.join(sorted(_dotted(path) for path in self._claims[other]))}"
                 )
         if taken := self._names & name:
             raise ConfigurationError(
@@ -216,11 +217,11 @@ def _unknown_events(claims: Mapping[type[Event], Claims]) -> list[type[UnknownEv
 
 
 def _claims(model: type[BaseModel], above: tuple[type[BaseModel], ...] = ()) -> Claims:
-    """Return the literal values that a document of this model has, by their path."""
+    """Return the literal values that a document of this model has to have, by their path."""
     found: dict[Path, frozenset[Value]] = {}
     for name, info in model.model_fields.items():
         path = _wire_path(name, info)
-        if path is None:
+        if path is None or not (info.is_required() or name == "event"):
             continue
         if get_origin(info.annotation) is Literal:
             found[path] = frozenset(text for value in get_args(info.annotation) for text in _spellings(value))
@@ -263,6 +264,8 @@ def _overlap(one: type[Event], one_claims: Claims, two: type[Event], two_claims:
 
 def _describe(claims: Claims) -> str:
     """Return the claims as `event: order.status, body.status: FULFILLED or DONE`."""
-    return ", ".join(
-        f"{'.'.join(map(str, path))}: {' or '.join(sorted(map(str, values)))}" for path, values in claims.items()
-    )
+    return ", ".join(f"{_dotted(path)}: {' or '.join(sorted(map(str, values)))}" for path, values in claims.items())
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(map(str, path))

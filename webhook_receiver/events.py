@@ -89,8 +89,6 @@ class OrderBody(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True
 class OrderStatusChanged(Event, frozen=True):
     """`order.status`: an order has another status, be it known or not."""
 
-    __slots__ = ("_order_id_paths",)  # set where a receiver has places of its own; no field, so nothing to send
-
     event: Literal["order.status"]
     body: OrderBody
 
@@ -110,7 +108,7 @@ class OrderStatusChanged(Event, frozen=True):
 
     def with_order_id_paths(self, paths: Sequence[Path]) -> Self:
         """Return this event, its order's id looked for at `paths` from now on."""
-        object.__setattr__(self, "_order_id_paths", paths)
+        vars(self)["_order_id_paths"] = paths  # no field, but copied and pickled with the fields
         return self
 
 
@@ -162,7 +160,9 @@ def _value_at(value: Any, path: Path) -> Any:
         if isinstance(value, BaseModel):
             value = _field(value, key)
         elif isinstance(value, dict):
-            value = cast("dict[Key, Any]", value).get(key)
+            value = cast("dict[str, Any]", value).get(str(key))
+        elif isinstance(value, list) and isinstance(key, int):
+            value = next(iter(cast("Sequence[Any]", value)[key : key + 1]), None)
         else:
             return None
     return value

@@ -122,7 +122,7 @@ def _refuse_unfillable(handler: Handler, parameters: list[inspect.Parameter]) ->
         raise ConfigurationError(f"{handler.name} takes no positional parameter: it could not get the event")
     for parameter in parameters:
         place = positional.index(parameter) if parameter in positional else None
-        if type(parameter.default).__name__ == "Depends":
+        if "Depends" in {type(each).__name__ for each in (parameter.default, *_metadata(parameter.annotation))}:
             raise ConfigurationError(
                 f"the parameter {parameter.name!r} of {handler.name} asks for a FastAPI dependency, "
                 "which only FastAPI's own routes get: call it inside the handler"
@@ -137,19 +137,28 @@ def _refuse_unfillable(handler: Handler, parameters: list[inspect.Parameter]) ->
 
 def _refuse_annotation(handler: Handler, parameter: inspect.Parameter, given: type) -> None:
     if not _accepts(parameter.annotation, given):
-        wanted = getattr(parameter.annotation, "__name__", parameter.annotation)
+        wanted = _unwrapped(parameter.annotation)
+        wanted = getattr(wanted, "__name__", wanted)
         raise ConfigurationError(
             f"the parameter {parameter.name!r} of {handler.name} is annotated {wanted}, "
             f"but gets {'an' if given.__name__[0] in 'AEIOU' else 'a'} {given.__name__}"
         )
 
 
+def _unwrapped(annotation: Any) -> Any:
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+
+
+def _metadata(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+
+
 def _accepts(annotation: Any, given: type) -> bool:
     """Whether a value of the class `given` fits; True also where only a type checker could tell."""
-    if get_origin(annotation) is Annotated:
-        return _accepts(get_args(annotation)[0], given)
+    annotation = _unwrapped(annotation)
     if get_origin(annotation) in (Union, UnionType):
         return any(_accepts(each, given) for each in get_args(annotation))
+    annotation = get_origin(annotation) or annotation  # dict[str, str] is a dict
     if not isinstance(annotation, type) or annotation is inspect.Parameter.empty:
         return True
     try:

@@ -27,11 +27,11 @@ from .errors import (
     UnsupportedEncoding,
     VerificationError,
 )
-from .events import Event
+from .events import Event, Path
 from .mounting import slash_or_not
 from .refusals import Refusals
 from .routing import Router
-from .running import run
+from .running import log_failure, run
 from .signatures import BodyCheck, Scheme, UP42Signature, Verified
 from .signatures.base import Secrets, masked
 
@@ -140,7 +140,8 @@ class WebhookReceiver(Router):
     def route(self, path: str) -> Route:
         """Return a Starlette route that answers at `path` with and without a slash at the end.
 
-        `Mount(path, hooks)` answers the one without by a redirect, which senders do not follow.
+        `Mount(path, hooks)` answers the one without by a redirect, which senders do not follow. The slash is the
+        route's one path parameter, `_`: `app.url_path_for(hooks.name, _="")`.
         """
         return slash_or_not(path, self, name=self.name)
 
@@ -191,7 +192,7 @@ class WebhookReceiver(Router):
         return self._scheme.verify_headers(headers, now)
 
     def _delivery(self, headers: Headers, body: bytes, verified: Verified, now: float) -> Delivery:
-        return Delivery(new_id(), self.name, headers, body, now, verified.by, verified.body)
+        return Delivery(new_id(), self.name, tuple(headers), body, now, verified.by, verified.body)
 
     async def _handle(self, delivery: Delivery) -> tuple[Answer, Event | None]:
         """Run the handlers of an authentic delivery, all of them, one after the other."""
@@ -200,8 +201,8 @@ class WebhookReceiver(Router):
         except NotAnEvent as error:
             logger.warning("delivery %s: %s", delivery.id, error)
             raise
-        except Exception:  # from a validator of the user's
-            logger.exception("delivery %s: a validator failed", delivery.id)
+        except Exception as error:  # from a validator of the user's
+            log_failure(f"delivery {delivery.id}: a validator failed", error)
             return FAILED, None
         handlers = self.match(event)
         raised: list[BaseException] = []
@@ -245,17 +246,17 @@ def _scheme(secret: Secrets | None, scheme: Scheme | None) -> Scheme:
 
 
 def _refuse_limits(max_body: int, body_timeout: float, refused_status: int) -> None:
-    if max_body < 1:
+    if not isinstance(max_body, int) or max_body < 1:
         raise ConfigurationError(f"max_body is a number of bytes above 0, not {max_body!r}")
-    if not body_timeout > 0:
+    if not isinstance(body_timeout, int | float) or not body_timeout > 0:
         raise ConfigurationError(f"body_timeout is a number of seconds above 0, not {body_timeout!r}")
-    if not 400 <= refused_status <= 499:
+    if not isinstance(refused_status, int) or not 400 <= refused_status <= 499:
         raise ConfigurationError(f"refused_status is a status from 400 to 499, not {refused_status!r}")
 
 
-def _paths(dotted: Sequence[str] | None) -> list[tuple[str, ...]] | None:
+def _paths(dotted: Sequence[str] | None) -> list[Path] | None:
     if dotted is None:
         return None
-    if isinstance(dotted, str) or not all(path and all(path.split(".")) for path in dotted):
+    if isinstance(dotted, str) or not all(isinstance(path, str) and all(path.split(".")) for path in dotted):
         raise ConfigurationError(f'order_id_paths is a list such as ["body.orderId", "body.id"], not {dotted!r}')
-    return [tuple(path.split(".")) for path in dotted]
+    return [tuple(int(key) if key.isdecimal() else key for key in path.split(".")) for path in dotted]

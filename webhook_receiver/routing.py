@@ -183,7 +183,10 @@ def _if_wanted(handler: Handler, event: Event) -> Handler | None:
     if handler.where is None:
         return handler
     try:
-        return handler if handler.where(event) else None
+        wanted: object = handler.where(event)
+        if inspect.isawaitable(wanted):
+            raise TypeError("where=... handed back an awaitable, which would always hold")
+        return handler if wanted else None
     except Exception as error:
         failure = error
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
+
+from pydantic import ValidationError
 
 from .delivery import Delivery
 from .errors import GiveUp, Retry
 from .events import Event
 from .handler import Handler
+from .reasons import reason
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -32,9 +36,18 @@ async def run(handler: Handler, event: Event, delivery: Delivery, number: int = 
         # A server that stops cancels us. A cancellation of the handler's own making is a failure, as is sys.exit().
         if isinstance(outcome, asyncio.CancelledError) and _is_cancelled():
             raise
-        logger.exception("delivery %s: %s failed", delivery.id, handler.name)
+        log_failure(f"delivery {delivery.id}: {handler.name} failed", outcome)
         return outcome
     return None
+
+
+def log_failure(what: str, error: BaseException) -> None:
+    """Log an error of the user's code with its traceback; pydantic's, which quotes the body, in our own words."""
+    if isinstance(error, ValidationError):
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        logger.error("%s: %s: %s\n%s", what, type(error).__name__, reason(error), frames)
+    else:
+        logger.error("%s", what, exc_info=error)
 
 
 def _is_cancelled() -> bool:

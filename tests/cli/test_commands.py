@@ -134,6 +134,17 @@ def test_serve_receives_what_send_sends(tmp_path: Path) -> None:
         assert (health.status_code, health.json()) == (200, {"status": "ok"})
 
 
+def test_serve_logs_nothing_of_what_a_stranger_asks_for(tmp_path: Path) -> None:
+    with serve(tmp_path) as (url, process):
+        upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+        for more in ("", f"{upgrade}sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"):
+            with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as sock:
+                sock.sendall(f"GET /webhooks/?STRANGER HTTP/1.1\r\nhost: x\r\n{more}\r\n".encode())
+                assert sock.recv(100).startswith(b"HTTP/1.1 405")
+        assert run("send", f"{url}/webhooks", "--secret", SECRET).returncode == 0
+        assert "STRANGER" not in printed(process, "OrderFulfilled: app:download")
+
+
 def test_serve_says_where_and_with_which_handlers(tmp_path: Path) -> None:
     tmp_path.joinpath("app.py").write_text(MODULE.format(secret=SECRET), encoding="utf-8")
     process = subprocess.Popen(
@@ -167,7 +178,9 @@ def test_serve_starts_anew_when_a_file_changes(tmp_path: Path) -> None:
 
 
 def test_serve_over_tls(tmp_path: Path) -> None:
-    certificate = trustme.CA().issue_cert("127.0.0.1")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    certificate = authority.issue_cert("127.0.0.1")
     certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
     certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     options = ("--ssl-certfile", str(tmp_path / "cert.pem"), "--ssl-keyfile", str(tmp_path / "key.pem"))
@@ -177,6 +190,9 @@ def test_serve_over_tls(tmp_path: Path) -> None:
         untrusted = run("send", f"{url}/webhooks", "--secret", SECRET)
         assert untrusted.returncode == 1
         assert "CERTIFICATE_VERIFY_FAILED" in untrusted.stdout
+        assert "trust its certificate with SSL_CERT_FILE" in untrusted.stdout
+        environment = {**os.environ, "SSL_CERT_FILE": str(tmp_path / "ca.pem")}
+        assert run("send", f"{url}/webhooks", "--secret", SECRET, env=environment).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -336,6 +352,7 @@ def test_send_stops_at_ctrl_c_and_tells_how_far_it_came() -> None:
         (["http://h:port/"], "is no URL"),
         (["http://h/", "--set", "nothing"], "'nothing' is not of the form body.key=value"),
         (["http://h/", "--set", "event.deeper=1"], "'event' in 'event.deeper' is not an object"),
+        (["http://h/", "--data", __file__, "--status", "PLACED"], "a file has its own event, status and order id"),
         (["http://h/", "--data", "/not/there"], "cannot read /not/there: No such file"),
         (["http://h/", "--data", __file__, "--set", "a=1"], "--set needs JSON in --data"),
         (["http://h/", "--secret", ""], "a secret must not be empty"),

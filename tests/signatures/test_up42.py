@@ -123,7 +123,7 @@ def test_max_age_and_max_ahead_are_settable() -> None:
 
 
 def test_the_reason_says_how_old_a_stale_signature_is() -> None:
-    with pytest.raises(StaleSignature, match="signed 3600 s ago, by our clock; from -60 s to 300 s is allowed"):
+    with pytest.raises(StaleSignature, match="signed 3600 s ago, by our clock; allowed are 300 s ago to 60 s ahead"):
         UP42Signature(SECRET).verify(signed(BODY), BODY, NOW + 3600)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +22,7 @@ from .target import load
 app = typer.Typer(
     help="Receive webhooks: verified, parsed, routed to your handlers.",
     no_args_is_help=True,
+    rich_markup_mode="rich" if sys.stderr.isatty() else None,  # no boxes in a pipe
     pretty_exceptions_show_locals=False,  # they may hold a secret
 )
 
@@ -107,8 +109,8 @@ def serve(
 @app.command()
 def send(
     url: Annotated[str, typer.Argument(callback=options.checked_url, help="As http://127.0.0.1:8000/webhooks.")],
-    event: Annotated[str, typer.Option(help="The event's name.")] = "order.status",
-    status: Annotated[str, typer.Option(help="The order's new status: body.status.")] = "FULFILLED",
+    event: Annotated[str | None, typer.Option(help="The event's name; order.status if left out.")] = None,
+    status: Annotated[str | None, typer.Option(help="body.status; FULFILLED if left out.")] = None,
     order_id: Annotated[str | None, typer.Option(help="body.orderId; a new one each time if left out.")] = None,
     secret: Annotated[
         str | None, typer.Option(envvar=options.SECRET_VARIABLE, help="Sign with it; else unsigned.")
@@ -128,6 +130,10 @@ def send(
 ) -> None:
     """Deliver a notification as the sender would, or many; ends with 1 if any was not answered 2xx."""
     scheme = options.scheme(secret, secret_file)
+    if data is not None and (event or status or order_id):
+        raise typer.BadParameter(
+            "a file has its own event, status and order id; change them with --set", param_hint="--data"
+        )
     given = None if data is None else options.read(data)
     if given is not None and change:
         given = deliveries.dump(options.changed(options.parsed(given), change))
@@ -136,7 +142,8 @@ def send(
         now = time.time()
         body = given
         if body is None:
-            body = deliveries.dump(options.changed(deliveries.document(event, status, order_id, now=now), change or []))
+            document = deliveries.document(event or "order.status", status or "FULFILLED", order_id, now=now)
+            body = deliveries.dump(options.changed(document, change or []))
         signed_at = now - 3600 if stale else now
         if forge:
             return deliveries.forged(body, now=signed_at), body

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -76,7 +77,8 @@ def client(url: str, seconds: float, connections: int, *, check_tls: bool) -> ht
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     local = httpx.URL(url).host in ("localhost", "127.0.0.1", "::1")
     try:
-        return httpx.AsyncClient(timeout=seconds, limits=limits, verify=check_tls, trust_env=not local)
+        verify = ssl.create_default_context() if local and check_tls else check_tls  # it knows SSL_CERT_FILE
+        return httpx.AsyncClient(timeout=seconds, limits=limits, verify=verify, trust_env=not local)
     except (ImportError, OSError, ValueError) as error:
         raise typer.BadParameter(f"the environment's proxy or certificates cannot be used: {error}") from None
 
@@ -120,7 +122,12 @@ def show(summary: Summary, *, genuine: bool) -> None:
 
 def _advice(refused: Result) -> Iterator[str]:
     if refused.status is None:
-        yield "is the receiver running, and is this its address?"
+        certificate = "CERTIFICATE" in refused.reason
+        yield (
+            "trust its certificate with SSL_CERT_FILE=..., or use --insecure"
+            if certificate
+            else "is the receiver running, and is this its address?"
+        )
         return
     if refused.reason:
         yield f"the receiver says: {refused.reason}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from copy import deepcopy
 from typing import Any
 
@@ -28,6 +29,7 @@ def run(target: str, path: str, **options: Any) -> None:
         factory=True,
         lifespan="on",
         access_log=False,  # it would hold what strangers put into a path; the receiver has its own lines
+        ws="none",  # and so would what uvicorn logs of a WebSocket that is refused
         log_config=log_config(),
         app_dir=os.getcwd(),
         **options,
@@ -36,6 +38,8 @@ def run(target: str, path: str, **options: Any) -> None:
 
 def app() -> Starlette:
     """Make the app in the process that serves it."""
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):
+        reconfigure(line_buffering=True)  # what handlers print is to be seen at once, in a container's log too
     return beside_health(load(os.environ[TARGET]), os.environ[PATH])
 
 

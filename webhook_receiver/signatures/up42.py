@@ -150,8 +150,10 @@ class UP42Signature:
             raise _mismatch(claimed)
         age = now - int(created)
         if not -self._max_ahead <= age < self._max_age:
+            ago = f"{age:.0f} s" if abs(age) < 86400 else "more than a day"
             raise StaleSignature(
-                f"signed {age:.0f} s ago, by our clock; from {-self._max_ahead:g} s to {self._max_age:g} s is allowed"
+                f"signed {ago} {'ago' if age > 0 else 'ahead'}, by our clock; "
+                f"allowed are {self._max_age:g} s ago to {self._max_ahead:g} s ahead"
             )
         if self._bound and not digest_names:
             raise BodyMismatch(
