@@ -156,7 +156,8 @@ def running(
         start_new_session=True,
     )
     try:
-        printed(process, "Application startup complete")
+        if "Uvicorn running" not in printed(process, "Application startup complete"):
+            printed(process, "Uvicorn running")  # only now it listens, unless a parent process does
         yield f"http://127.0.0.1:{port}", process
     finally:
         os.killpg(process.pid, signal.SIGINT)
