@@ -168,8 +168,13 @@ def printed(process: subprocess.Popen[str], text: str) -> str:
     """Read what a process prints up to a line with `text`; return all of it."""
     assert process.stdout is not None
     seen = ""
-    for line in process.stdout:
-        seen += line
-        if text in line:
-            return seen
+    patience = threading.Timer(60, process.kill)  # ends the lines, so that what never comes is told
+    patience.start()
+    try:
+        for line in process.stdout:
+            seen += line
+            if text in line:
+                return seen
+    finally:
+        patience.cancel()
     raise AssertionError(f"{text!r} was never printed:\n{seen}")
