@@ -81,8 +81,8 @@ def _takes_attempt(handler: Handler) -> bool:
     parameters = _parameters(function)
     if parameters is None:
         return False
-    _refuse_unfillable(handler, parameters)
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    _refuse_unfillable(handler, parameters, positional)
     if positional:
         given = UnknownEvent if isinstance(handler.route, str) else handler.route
         _refuse_annotation(handler, positional[0], given)
@@ -116,19 +116,19 @@ def _parameters(function: Function) -> list[inspect.Parameter] | None:
     return None
 
 
-def _refuse_unfillable(handler: Handler, parameters: list[inspect.Parameter]) -> None:
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+def _refuse_unfillable(
+    handler: Handler, parameters: list[inspect.Parameter], positional: list[inspect.Parameter]
+) -> None:
     if not positional and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
         raise ConfigurationError(f"{handler.name} takes no positional parameter: it could not get the event")
     for parameter in parameters:
-        place = positional.index(parameter) if parameter in positional else None
         if "Depends" in {type(each).__name__ for each in (parameter.default, *_metadata(parameter.annotation))}:
             raise ConfigurationError(
                 f"the parameter {parameter.name!r} of {handler.name} asks for a FastAPI dependency, "
                 "which only FastAPI's own routes get: call it inside the handler"
             )
         required = parameter.default is parameter.empty
-        if required and (parameter.kind is parameter.KEYWORD_ONLY or (place is not None and place > 1)):
+        if required and (parameter.kind is parameter.KEYWORD_ONLY or parameter in positional[2:]):
             raise ConfigurationError(
                 f"nothing fills the parameter {parameter.name!r} of {handler.name}: "
                 "a handler gets the event and the attempt, by position; give it a default"
