@@ -17,6 +17,10 @@ WebhookError
 │   ├── BodyMismatch            the signature does not cover this body
 │   └── UnexpectedSignature     signed, but the receiver was told that nothing is
 ├── NotAnEvent                  authentic, but not JSON or not an event      422
+├── InboxError                  the inbox did not do what was asked          503
+│   ├── InboxUnavailable        it cannot commit now: locked, disk full, gone
+│   ├── InboxDamaged            what it holds was changed or lost from outside
+│   └── AmbiguousId             several ids begin as the one that was asked for
 ├── Retry                       a handler's word: not now, try again         503
 └── GiveUp                      a handler's word: never, do not try again    204
 
@@ -95,6 +99,22 @@ class UnexpectedSignature(VerificationError):
 
 class NotAnEvent(WebhookError):
     """The body is authentic, but it is not JSON, or not an event; the message names the fields."""
+
+
+class InboxError(WebhookError):
+    """The inbox did not do what it was asked; nothing of it has happened."""
+
+
+class InboxUnavailable(InboxError):
+    """The inbox cannot commit now: it is locked, its disk is full, or it is gone. Try again."""
+
+
+class InboxDamaged(InboxError):
+    """What the inbox holds was changed or lost from outside; the message says what, and what to do."""
+
+
+class AmbiguousId(InboxError):
+    """Several deliveries have ids that begin as the one that was asked for."""
 
 
 class Retry(WebhookError):

@@ -1,0 +1,304 @@
+"""What a SQLite inbox does for a delivery on its way, inside a transaction and for a whole batch at once.
+
+Every function takes the connection and a list of jobs, and returns a result for each job. The statements take
+all rows of a batch together: each call of SQLite lets go of Python's lock, and taking it back from a busy event
+loop can take longer than the work itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from sqlite3 import Connection
+from typing import Any, NamedTuple
+
+from ..errors import InboxDamaged
+from . import lines, rows
+from .base import Claim, Duplicate, Entry, Outcome, Progress, State, Stored
+
+logger = logging.getLogger("webhook_receiver")
+
+
+class Put(NamedTuple):
+    """A delivery to keep; `since` is when the window of duplicates began."""
+
+    entry: Entry
+    now: float
+    since: float
+
+
+class Take(NamedTuple):
+    """Deliveries to claim."""
+
+    source: str
+    limit: int
+    lease: float
+    now: float
+
+
+class Lease(NamedTuple):
+    """Which row is leased, and the mark of the lease."""
+
+    seq: int
+    token: int
+
+
+class _Known(NamedTuple):
+    """A delivery that is kept, or is about to be, which another may be a repeat of."""
+
+    seq: int
+    id: str
+    source: str
+    origin: str
+    event: str | None
+    key: bytes | None
+    identity: str | None
+    received: float
+
+
+class OneByOne(Exception):
+    """A batch cannot be done as one: its jobs are to be done each by itself."""
+
+
+def put(connection: Connection, jobs: Sequence[Put]) -> list[Stored | Duplicate]:
+    """Keep what is new; find out what is not."""
+    hashes = [
+        rows.lookup(job.entry.delivery.source, job.entry.event, job.entry.key, job.entry.identity) for job in jobs
+    ]
+    known = _known(connection, {each for each in hashes if each is not None})
+    (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM delivery").fetchone()
+    results: list[Stored | Duplicate] = []
+    new: list[tuple[int, Put]] = []
+    for job, found in zip(jobs, hashes, strict=True):
+        entry, delivery = job.entry, job.entry.delivery
+        candidates = [] if found is None else known.setdefault(found, [])
+        repeated = next((kept for kept in candidates if _repeats(job, kept)), None)
+        if repeated is not None:
+            if any(seq == repeated.seq for seq, _ in new):
+                results.append(Duplicate(repeated.id))
+            else:
+                results.append(_duplicate(connection, job, repeated))
+            continue
+        last += 1
+        new.append((last, job))
+        candidates.append(
+            _Known(
+                last,
+                delivery.id,
+                delivery.source,
+                delivery.origin,
+                entry.event,
+                entry.key,
+                entry.identity,
+                delivery.received,
+            )
+        )
+        results.append(Stored(delivery.id))
+    if new:
+        _insert(connection, new)
+        looked_up = [(found, seq) for found in known for seq in _new_seqs(known[found], new[0][0])]
+        if looked_up:
+            connection.execute(
+                f"INSERT OR ROLLBACK INTO lookup (hash, seq) {rows.values(looked_up)}", rows.flat(looked_up)
+            )
+    return results
+
+
+def _known(connection: Connection, hashes: set[int]) -> dict[int, list[_Known]]:
+    found: dict[int, list[_Known]] = {}
+    if hashes:
+        columns = "d.seq, d.id, d.source, d.origin, d.event, d.key, d.identity, d.received"
+        for row in connection.execute(
+            f"SELECT l.hash, {columns} FROM lookup l JOIN delivery d USING (seq) "
+            f"WHERE l.hash IN ({rows.marks(hashes)})",
+            list(hashes),
+        ).fetchall():
+            found.setdefault(row[0], []).append(_Known(*row[1:]))
+    return found
+
+
+def _new_seqs(known: Sequence[_Known], first: int) -> list[int]:
+    return [kept.seq for kept in known if kept.seq >= first]
+
+
+def _repeats(job: Put, kept: _Known) -> bool:
+    """Whether the entry says what the kept delivery says: the same key lately, or the same event by backfill."""
+    entry = job.entry
+    if kept.source != entry.delivery.source:
+        return False
+    if entry.key is not None and entry.key == kept.key and kept.received >= job.since:
+        return True
+    same = entry.identity is not None and (entry.event, entry.identity) == (kept.event, kept.identity)
+    return same and "backfill" in (entry.delivery.origin, kept.origin)
+
+
+def _duplicate(connection: Connection, job: Put, kept: _Known) -> Duplicate:
+    (state,) = connection.execute("SELECT state FROM progress WHERE seq = ?", (kept.seq,)).fetchone()
+    if state != State.DEAD or job.entry.delivery.origin == "backfill":
+        return Duplicate(kept.id)
+    lines.revive(connection, kept.seq, job.now)
+    return Duplicate(kept.id, replayed=True)
+
+
+def _insert(connection: Connection, new: Sequence[tuple[int, Put]]) -> None:
+    deliveries = [(seq, *rows.delivery_row(job.entry)) for seq, job in new]
+    connection.execute(
+        f"INSERT OR ROLLBACK INTO delivery (seq, {', '.join(rows.COLUMNS)}) {rows.values(deliveries)}",
+        rows.flat(deliveries),
+    )
+    progress: list[tuple[Any, ...]] = []
+    for seq, job in new:
+        source, dead = job.entry.delivery.source, job.entry.dead
+        state, settled = (State.WAITING, None) if dead is None else (State.DEAD, job.now)
+        # Due at 0 and not now: a clock that is set back must not make a new delivery wait.
+        progress.append((seq, source, rows.line(source, job.entry.order_key), state, 0.0, job.now, dead, settled))
+    connection.execute(
+        f"INSERT OR ROLLBACK INTO progress (seq, source, line, state, due, since, reason, settled) "
+        f"{rows.values(progress)}",
+        rows.flat(progress),
+    )
+
+
+def claim(connection: Connection, jobs: Sequence[Take]) -> list[list[Claim]]:
+    """Lease what is due."""
+    return [_claim(connection, job) for job in jobs]
+
+
+def _claim(connection: Connection, job: Take) -> list[Claim]:
+    entering: list[int] = []
+    # Those that stand back are not seen again, so that another look finds others.
+    while len(entering) < job.limit:
+        due: list[lines.Due] = connection.execute(
+            "SELECT seq, CASE state WHEN 'waiting' THEN line END FROM progress "
+            "WHERE source = ? AND due <= ? ORDER BY due, seq LIMIT ?",
+            (job.source, job.now, job.limit),
+        ).fetchall()
+        entering = lines.enter(connection, due)
+        if len(due) < job.limit:
+            break
+    return _lease(connection, job, entering) if entering else []
+
+
+def _lease(connection: Connection, job: Take, seqs: Sequence[int]) -> list[Claim]:
+    token, until = secrets.randbits(62), job.now + job.lease
+    connection.execute(
+        # A lease that is still there was never settled: whoever had it died, or was too slow.
+        "UPDATE OR ROLLBACK progress SET crashes = crashes + (lease IS NOT NULL), lease = ?, due = ?, since = ? "
+        f"WHERE seq IN ({rows.marks(seqs)})",
+        (token, until, job.now, *seqs),
+    )
+    claims: list[Claim] = []
+    for row in connection.execute(
+        f"SELECT {rows.DELIVERY}, p.state, p.handlers, p.crashes, p.reason, p.seq "
+        "FROM progress p JOIN delivery d USING (seq) "
+        f"WHERE p.seq IN ({rows.marks(seqs)}) ORDER BY p.seq",
+        seqs,
+    ).fetchall():
+        state, handlers, crashes, reason, seq = row[-5:]
+        try:
+            delivery = rows.delivery(row)
+        except InboxDamaged as damage:
+            logger.error("delivery %s is dead: %s", row[0], damage)
+            lines.bury(connection, seq, str(damage), job.now)
+            continue
+        claims.append(Claim(delivery, State(state), rows.progress(handlers), crashes, reason, Lease(seq, token)))
+    return claims
+
+
+def renew(connection: Connection, jobs: Sequence[tuple[Sequence[Claim], float, float]]) -> list[None]:
+    """Let leases end later."""
+    for claims, lease, now in jobs:
+        leases = _leases(claims)
+        connection.execute(
+            f"UPDATE progress SET due = ?, since = ? FROM {rows.as_table(Lease._fields, leases)} AS mine "
+            "WHERE progress.seq = mine.seq AND progress.lease = mine.token",
+            [now + lease, now, *rows.flat(leases)],
+        )
+    return [None] * len(jobs)
+
+
+def release(connection: Connection, jobs: Sequence[Sequence[Claim]]) -> list[None]:
+    """End leases as if they had never been."""
+    for claims in jobs:
+        leases = _leases(claims)
+        connection.execute(
+            f"UPDATE progress SET due = 0, lease = NULL FROM {rows.as_table(Lease._fields, leases)} AS mine "
+            "WHERE progress.seq = mine.seq AND progress.lease = mine.token",
+            rows.flat(leases),
+        )
+        for lease in leases:
+            lines.give_way(connection, lease.seq)
+    return [None] * len(jobs)
+
+
+def note(connection: Connection, jobs: Sequence[tuple[Claim, Mapping[str, Progress]]]) -> list[bool]:
+    """Keep how far the handlers are while the lease goes on."""
+    return [
+        connection.execute(
+            "UPDATE progress SET handlers = ? WHERE seq = ? AND lease = ?", (rows.progress_json(handlers), *lease)
+        ).rowcount
+        == 1
+        for claim, handlers in jobs
+        for lease in _leases([claim])
+    ]
+
+
+def settle(connection: Connection, jobs: Sequence[tuple[Outcome, float]]) -> list[bool]:
+    """End leases with what became of the deliveries."""
+    paused = _paused(connection, {outcome.held for outcome, _ in jobs if outcome.held is not None})
+    table: list[tuple[Any, ...]] = []
+    for outcome, now in jobs:
+        (lease,) = _leases([outcome.claim])
+        held = outcome.held if outcome.held in paused else None
+        due = 0.0 if outcome.held is not None and held is None else outcome.due
+        finished = None if outcome.state is State.WAITING else now
+        handlers = rows.progress_json(outcome.handlers)
+        table.append((*lease, outcome.state, due, now, handlers, held, outcome.reason, finished))
+    columns = ("seq", "token", "state", "due", "now", "handlers", "held", "reason", "settled")
+    ended = connection.execute(
+        "UPDATE OR ROLLBACK progress SET state = o.state, due = o.due, since = o.now, lease = NULL, "
+        "handlers = o.handlers, crashes = CASE o.state WHEN 'waiting' THEN crashes ELSE 0 END, "
+        "held = o.held, reason = o.reason, settled = coalesce(o.settled, progress.settled) "
+        f"FROM {rows.as_table(columns, table)} AS o WHERE progress.seq = o.seq AND progress.lease = o.token",
+        rows.flat(table),
+    ).rowcount
+    if ended < len(jobs):
+        if len(jobs) > 1:
+            raise OneByOne
+        return [False]
+    _keep_attempts(connection, [outcome for outcome, _ in jobs if outcome.attempts])
+    lines.leave(connection, [row[0] for row in table if row[2] is not State.WAITING])
+    for row in table:
+        if row[2] is State.WAITING:
+            lines.give_way(connection, row[0])
+    return [True] * len(jobs)
+
+
+def _paused(connection: Connection, handlers: set[str]) -> set[str]:
+    if not handlers:
+        return set()
+    found = connection.execute(f"SELECT handler FROM paused WHERE handler IN ({rows.marks(handlers)})", list(handlers))
+    return {name for (name,) in found.fetchall()}
+
+
+def _keep_attempts(connection: Connection, outcomes: Iterable[Outcome]) -> None:
+    for outcome in outcomes:
+        (lease,) = _leases([outcome.claim])
+        keep_attempts(connection, lease.seq, outcome.attempts)
+
+
+def keep_attempts(connection: Connection, seq: int, attempts: Iterable[Sequence[object]]) -> None:
+    """Keep failed attempts of the delivery in row `seq`, behind those that are kept already."""
+    for attempt in attempts:
+        connection.execute(
+            "INSERT INTO attempt SELECT ?1, (SELECT coalesce(max(place), 0) + 1 FROM attempt WHERE seq = ?1), "
+            "?2, ?3, ?4, ?5, ?6, ?7, ?8",
+            (seq, *attempt),
+        )
+
+
+def _leases(claims: Sequence[Claim]) -> list[Lease]:
+    leases = [claim.lease for claim in claims]
+    assert all(isinstance(lease, Lease) for lease in leases), "a claim of another inbox"  # noqa: S101
+    return [lease for lease in leases if isinstance(lease, Lease)]

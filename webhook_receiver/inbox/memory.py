@@ -1,0 +1,39 @@
+"""An inbox that forgets everything when its process ends: for tests."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from .schema import migrate
+from .sqlite import SQLiteInbox
+
+R = TypeVar("R")
+
+
+class MemoryInbox(SQLiteInbox):
+    """Keeps deliveries in memory, by the same rules and the same code as a SQLite file. Fulfils `Inbox`."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(":memory:", **{"min_free": 0, **settings})
+
+    def __repr__(self) -> str:
+        return "<MemoryInbox>"
+
+    def _open(self) -> None:
+        pass
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, cached_statements=512)
+        migrate(connection, ":memory:")
+        return connection
+
+    def _guard(self) -> None:
+        pass
+
+    async def _read(self, ask: Callable[[sqlite3.Connection], R]) -> R:
+        return await self._write(lambda connection, jobs: [ask(connection) for _ in jobs], None)
+
+    def _vacuum(self) -> None:
+        pass

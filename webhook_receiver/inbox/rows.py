@@ -1,0 +1,149 @@
+"""How deliveries and progress become rows of a SQLite inbox and come back; a row knows when it was damaged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
+from typing import Any
+from zlib import crc32
+
+from ..delivery import Delivery, Headers
+from ..errors import InboxDamaged
+from .base import Entry, Progress, Record, State
+
+COLUMNS = (
+    *("id", "source", "origin", "event", "key", "identity", "order_key"),
+    *("received", "headers", "body", "verified_by", "body_verified", "checksum"),
+)
+"""The columns of a delivery, in the order of the functions below."""
+DELIVERY = ", ".join(f"d.{column}" for column in COLUMNS)
+"""The same of a delivery d."""
+RECORD = (
+    "d.id, d.source, d.origin, d.event, d.identity, d.received, p.state, p.due, p.lease IS NOT NULL, p.held, p.reason, "
+    "p.settled, p.handlers, d.verified_by, d.body_verified"
+)
+"""The columns of a record, of delivery d and progress p."""
+
+
+def delivery_row(entry: Entry) -> tuple[Any, ...]:
+    """Return the values of COLUMNS."""
+    delivery = entry.delivery
+    row = (
+        delivery.id,
+        delivery.source,
+        delivery.origin,
+        entry.event,
+        entry.key,
+        entry.identity,
+        entry.order_key,
+        float(delivery.received),
+        packed(delivery.headers),
+        delivery.body,
+        delivery.verified_by,
+        int(delivery.body_verified),
+    )
+    return (*row, checksum(row))
+
+
+def checksum(row: Sequence[Any]) -> int:
+    """Return a number that another value anywhere in the row would change."""
+    texts = f"{row[0]}\0{row[1]}\0{row[2]}\0{row[3]}\0{row[5]}\0{row[6]}\0{row[7]!r}\0{row[10]}\0{row[11]}"
+    return crc32(row[9], crc32(row[8], crc32(row[4] or b"", crc32(texts.encode("utf-8", "surrogatepass")))))
+
+
+def delivery(row: tuple[Any, ...]) -> Delivery:
+    """Return the delivery in a row that begins with COLUMNS.
+
+    Raises:
+        InboxDamaged: it is not what was written.
+    """
+    if checksum(row) != row[12]:
+        raise InboxDamaged(f"what is kept of the delivery {row[0]!r:.80} is not what was put: the file was damaged")
+    return Delivery(row[0], row[1], unpacked(row[8]), row[9], row[7], row[10], bool(row[11]), row[2])
+
+
+def packed(headers: Headers) -> bytes:
+    """Return headers as one value; what no header can hold (RFC 9110, 5.5) becomes a space, as it says."""
+    return b"\n".join([b"%b:%b" % (name, value.replace(b"\n", b" ")) for name, value in headers])
+
+
+def unpacked(headers: bytes) -> Headers:
+    """Return what was packed."""
+    return tuple((line.partition(b":")[::2]) for line in headers.split(b"\n") if line)
+
+
+def lookup(source: str, event: str | None, key: bytes | None, identity: str | None) -> int | None:
+    """Return a hash of what a repeat would be known by; None if nothing is ever a repeat of it.
+
+    The identity will do where there is one, since the same key means the same identity: a second hash would be a
+    second random place in a large index to write for each delivery.
+    """
+    if identity is not None:
+        return _hash(f"{source}\0{event}\0{identity}")
+    return None if key is None else _hash(f"{source}\0{key.hex()}")
+
+
+def line(source: str, order_key: str | None) -> int | None:
+    """Return a hash of the line that a delivery stands in; None if it stands in none."""
+    return None if order_key is None else _hash(f"{source}\0{order_key}")
+
+
+def _hash(text: str) -> int:
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def progress_json(handlers: Mapping[str, Progress]) -> str | None:
+    """Return the progress of all handlers as JSON, None for none."""
+    return json.dumps(handlers, separators=(",", ":")) if handlers else None
+
+
+def progress(text: str | None) -> dict[str, Progress]:
+    """Return what was written by `progress_json`."""
+    if text is None:
+        return {}
+    found = json.loads(text)
+    return {name: Progress(State(values[0]), *values[1:]) for name, values in found.items()}
+
+
+def record(row: tuple[Any, ...]) -> Record:
+    """Return a row of RECORD as one."""
+    return Record(
+        id=row[0],
+        source=row[1],
+        origin=row[2],
+        event=row[3],
+        identity=row[4],
+        received=row[5],
+        state=State(row[6]),
+        due=row[7],
+        leased=bool(row[8]),
+        held=row[9],
+        reason=row[10],
+        settled=row[11],
+        handlers=progress(row[12]),
+        verified_by=row[13],
+        body_verified=bool(row[14]),
+    )
+
+
+def values(table: Sequence[Sequence[Any]]) -> str:
+    """Return `VALUES (?,?),(?,?)` for the rows of a table, none of which is missing."""
+    return "VALUES " + ",".join(["(" + ",".join("?" * len(table[0])) + ")"] * len(table))
+
+
+def as_table(columns: Sequence[str], table: Sequence[Sequence[Any]]) -> str:
+    """Return the rows of a table as one to select from, with these columns."""
+    named = ", ".join(f"column{number} AS {column}" for number, column in enumerate(columns, 1))
+    return f"(SELECT {named} FROM ({values(table)}))"
+
+
+def flat(table: Iterable[Iterable[Any]]) -> list[Any]:
+    """Return the cells of a table, one after the other."""
+    return [cell for row in table for cell in row]
+
+
+def marks(items: Iterable[object]) -> str:
+    """Return `?,?,?` for the items."""
+    return ",".join("?" for _ in items)

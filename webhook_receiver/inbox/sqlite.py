@@ -1,0 +1,281 @@
+"""An inbox in a SQLite file: durable, with nothing else to run; several processes of one machine may share it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import Any, Self, TypeVar
+
+from ..errors import ConfigurationError, InboxDamaged, InboxUnavailable
+from . import damage, ledger, reading, upkeep
+from .base import Claim, Duplicate, Entry, Filter, Kept, Outcome, Progress, Record, Stats, Stored
+from .schema import migrate
+from .writer import Writer
+
+R = TypeVar("R")
+
+DAY = 86_400.0  # seconds
+_STEP = 200  # rows that are tidied away at a time: a few milliseconds, which no put notices
+
+
+class SQLiteInbox:
+    """Keeps deliveries in a SQLite file on a local disk. Fulfils `Inbox`.
+
+    Args:
+        path: the file; made if it is not there, its folder is not.
+        window: seconds for which a repeat of a delivery is known as such.
+        retention: seconds for which a delivery is kept that is done; at least `window`.
+        min_free: bytes that the disk must have free; with less, `put` refuses, before the disk is full.
+        busy_timeout: seconds to wait for another process that writes.
+        create: whether to make the file if it is not there.
+
+    Raises:
+        ConfigurationError: the settings cannot work.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        window: float = 7 * DAY,
+        retention: float = 30 * DAY,
+        min_free: int = 64 * 1024 * 1024,
+        busy_timeout: float = 5.0,
+        create: bool = True,
+    ) -> None:
+        if not (window > 0 and retention >= window):
+            raise ConfigurationError(
+                f"an inbox's window is above 0 seconds and its retention no shorter, not {window!r} and {retention!r}"
+            )
+        if min_free < 0 or not 0 <= busy_timeout < 2**31 / 1000:
+            raise ConfigurationError(
+                f"min_free is a number of bytes and busy_timeout of seconds, not {min_free!r} and {busy_timeout!r}"
+            )
+        if sqlite3.sqlite_version_info < (3, 38):
+            raise ConfigurationError(f"the inbox needs SQLite 3.38, this Python has {sqlite3.sqlite_version}")
+        self.path = Path(path).absolute()
+        self._window = window
+        self._retention = retention
+        self._min_free = min_free
+        self._busy_timeout = busy_timeout
+        self._create = create
+        self._writer: Writer | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._reading = Lock()
+        self._opening = Lock()
+        self._inode: int | None = None
+        self._guarded = float("-inf")
+        self._latest = float("-inf")
+        """The latest time that a claim was asked for: a clock that is set back shows here."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path}>"
+
+    async def open(self) -> Self:
+        """See `Inbox`."""
+        if self._writer is None:
+            await asyncio.to_thread(self._open_once)
+        return self
+
+    async def close(self) -> None:
+        """See `Inbox`."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            await writer.close()
+        with self._reading:
+            if self._reader is not None:
+                self._reader.close()
+            self._reader = None
+
+    async def check(self) -> None:
+        """See `Inbox`."""
+        self._guarded = float("-inf")
+        await self._write(upkeep.beat, None)
+
+    async def put(self, entry: Entry, now: float) -> Stored | Duplicate:
+        """See `Inbox`."""
+        return await self._write(ledger.put, ledger.Put(entry, now, now - self._window))
+
+    async def claim(self, source: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
+        """See `Inbox`."""
+        if now < self._latest - 1 or self._latest == float("-inf"):
+            await self._write(upkeep.remeasure, now)
+        self._latest = now
+        return await self._write(ledger.claim, ledger.Take(source, limit, lease, now))
+
+    async def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
+        """See `Inbox`."""
+        if claims:
+            await self._write(ledger.renew, (claims, lease, now))
+
+    async def note(self, claim: Claim, handlers: Mapping[str, Progress], now: float) -> bool:
+        """See `Inbox`."""
+        return await self._write(ledger.note, (claim, handlers))
+
+    async def settle(self, outcome: Outcome, now: float) -> bool:
+        """See `Inbox`."""
+        return await self._write(ledger.settle, (outcome, now))
+
+    async def release(self, claims: Sequence[Claim], now: float) -> None:
+        """See `Inbox`."""
+        if claims:
+            await self._write(ledger.release, claims)
+
+    async def pause(self, handler: str, now: float) -> None:
+        """See `Inbox`."""
+        await self._write(upkeep.pause, (handler, now))
+
+    async def resume(self, handler: str) -> bool:
+        """See `Inbox`."""
+        return await self._write(upkeep.resume, handler)
+
+    async def paused(self) -> frozenset[str]:
+        """See `Inbox`."""
+        return await self._read(reading.paused)
+
+    async def find(self, which: Filter, *, limit: int | None = None, newest_first: bool = True) -> Sequence[Record]:
+        """See `Inbox`."""
+        return await self._read(partial(reading.find, which=which, limit=limit, newest_first=newest_first))
+
+    async def get(self, id: str) -> Kept | None:
+        """See `Inbox`."""
+        return await self._read(partial(reading.get, beginning=id))
+
+    async def replay(self, ids: Sequence[str], now: float, *, handler: str | None = None) -> int:
+        """See `Inbox`."""
+        return await self._write(upkeep.replay, upkeep.Again(ids, now, handler))
+
+    async def purge(self, which: Filter, now: float, *, limit: int) -> int:
+        """See `Inbox`."""
+        return await self._write(upkeep.purge, upkeep.Removal(which, limit))
+
+    async def tidy(self, now: float) -> int:
+        """See `Inbox`."""
+        return await self._write(upkeep.purge, upkeep.Removal(Filter(), _STEP, now - self._retention))
+
+    async def stats(self) -> Stats:
+        """See `Inbox`."""
+        return await self._read(reading.stats)
+
+    async def dump(self, which: Filter) -> AsyncIterator[Kept]:
+        """See `Inbox`."""
+        seq: int | None = None
+        while True:
+            page = await self._read(partial(reading.after, which=which, seq=seq, limit=_STEP))
+            for seq, kept in page:  # noqa: B007 - the last one is where the next page begins
+                yield kept
+            if len(page) < _STEP:
+                return
+
+    async def load(self, kept: Sequence[Kept], now: float) -> int:
+        """See `Inbox`."""
+        return await self._write(upkeep.load, (kept, now))
+
+    async def vacuum(self) -> None:
+        """Give the space of what was removed back to the file system; writers wait meanwhile.
+
+        Raises:
+            InboxUnavailable: it cannot be written to, or there is no room for the copy that this makes.
+        """
+        await asyncio.to_thread(self._vacuum)
+
+    def _open_once(self) -> None:
+        with self._opening:
+            if self._writer is None:
+                self._open()
+                self._writer = Writer(self._connect, self._guard)
+
+    def _open(self) -> None:
+        """Make the file if need be, bring it to the newest schema, and see that it is whole."""
+        if not self._create and not self.path.exists():
+            raise ConfigurationError(f"there is no inbox at {self.path}")
+        if not self.path.parent.is_dir():
+            raise ConfigurationError(f"there is no folder {self.path.parent} for the inbox {self.path.name}: make it")
+        try:
+            connection = self._connect()
+            try:
+                migrate(connection, str(self.path))
+                self._refuse_damaged(connection)
+            finally:
+                connection.close()
+        except sqlite3.OperationalError as error:
+            raise InboxUnavailable(f"the inbox {self.path} cannot be opened: {error}") from None
+        except sqlite3.DatabaseError as error:
+            raise InboxDamaged(f"{self.path} is not an inbox, or is damaged: {error}") from None
+
+    def _connect(self) -> sqlite3.Connection:
+        before = damage.committed(self.path)
+        connection = sqlite3.connect(
+            self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False, cached_statements=512
+        )
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")  # each commit survives the loss of power
+            connection.execute("PRAGMA journal_size_limit = 67108864")
+            damage.compare(self.path, before, damage.committed(self.path))
+            self._inode = self.path.stat().st_ino
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _refuse_damaged(self, connection: sqlite3.Connection) -> None:
+        (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+        if found != "ok":
+            raise InboxDamaged(f"{self.path} is damaged ({found}): bring it back from a copy, or `export` what is left")
+
+    def _guard(self) -> None:
+        """Refuse to write to a disk that is nearly full, or a file that is not at its place any more."""
+        now = time.monotonic()
+        if now < self._guarded + 1:
+            return
+        free = shutil.disk_usage(self.path.parent).free
+        if free < self._min_free:
+            raise InboxUnavailable(f"the disk of the inbox has {free} bytes free, less than min_free={self._min_free}")
+        try:
+            inode = self.path.stat().st_ino
+        except FileNotFoundError:
+            inode = None
+        if self._inode is not None and inode != self._inode:
+            raise InboxDamaged(f"{self.path} was removed or replaced while it was in use: start again")
+        self._guarded = now
+
+    async def _write(self, operation: Callable[[sqlite3.Connection, Sequence[Any]], Sequence[R]], job: Any) -> R:
+        if self._writer is None:
+            raise InboxUnavailable("the inbox is not open")
+        return await self._writer.do(operation, job)
+
+    async def _read(self, ask: Callable[[sqlite3.Connection], R]) -> R:
+        return await asyncio.to_thread(self._read_now, ask)
+
+    def _read_now(self, ask: Callable[[sqlite3.Connection], R]) -> R:
+        with self._reading:
+            if self._writer is None:
+                raise InboxUnavailable("the inbox is not open")
+            try:
+                if self._reader is None:
+                    self._reader = self._connect()
+                    self._reader.execute("PRAGMA query_only = 1")
+                return ask(self._reader)
+            except sqlite3.OperationalError as error:
+                raise InboxUnavailable(f"the inbox cannot be read: {error}") from None
+            except sqlite3.DatabaseError as error:
+                raise InboxDamaged(f"the inbox is damaged: {error}") from None
+
+    def _vacuum(self) -> None:
+        try:
+            connection = self._connect()
+            try:
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                connection.close()
+        except sqlite3.OperationalError as error:
+            raise InboxUnavailable(f"the inbox cannot be vacuumed: {error}") from None

@@ -1,0 +1,160 @@
+"""What a SQLite inbox does beside the way of a delivery: pause, replay, purge, load, and setting waits right.
+
+As in `ledger`, every function does a batch of jobs inside a transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from sqlite3 import Connection
+from typing import NamedTuple
+
+from . import lines, rows
+from .base import Entry, Filter, Kept, State
+from .ledger import keep_attempts
+from .reading import chosen
+
+
+class Again(NamedTuple):
+    """Kept deliveries to be handled again."""
+
+    ids: Sequence[str]
+    now: float
+    handler: str | None
+
+
+class Removal(NamedTuple):
+    """Kept deliveries to be removed; `settled_before` is for those that are done."""
+
+    which: Filter
+    limit: int
+    settled_before: float | None = None
+
+
+def beat(connection: Connection, jobs: Sequence[None]) -> Sequence[None]:
+    """Commit something that means nothing."""
+    connection.execute("UPDATE heartbeat SET beats = beats + 1")
+    return jobs
+
+
+def pause(connection: Connection, jobs: Sequence[tuple[str, float]]) -> list[None]:
+    """Keep handlers from running."""
+    connection.executemany("INSERT OR IGNORE INTO paused VALUES (?, ?)", jobs)
+    return [None] * len(jobs)
+
+
+def resume(connection: Connection, jobs: Sequence[str]) -> list[bool]:
+    """Let handlers run again, and be due what was held for them."""
+    return [_resume(connection, handler) for handler in jobs]
+
+
+def _resume(connection: Connection, handler: str) -> bool:
+    ended = connection.execute("DELETE FROM paused WHERE handler = ?", (handler,)).rowcount
+    connection.execute("UPDATE progress SET held = NULL, due = coalesce(due, 0) WHERE held = ?", (handler,))
+    return ended == 1
+
+
+def replay(connection: Connection, jobs: Sequence[Again]) -> list[int]:
+    """Let deliveries be handled again."""
+    return [
+        sum(
+            lines.revive(connection, seq, job.now, job.handler)
+            for identifier in job.ids
+            for (seq,) in connection.execute("SELECT seq FROM delivery WHERE id = ?", (identifier,)).fetchall()
+        )
+        for job in jobs
+    ]
+
+
+def purge(connection: Connection, jobs: Sequence[Removal]) -> list[int]:
+    """Remove deliveries for good."""
+    return [_purge(connection, job) for job in jobs]
+
+
+def _purge(connection: Connection, job: Removal) -> int:
+    if job.settled_before is None:
+        where, arguments = chosen(job.which)
+        where += " AND p.lease IS NULL"
+    else:
+        where, arguments = "p.state = 'done' AND p.settled < ?", [job.settled_before]
+    found = connection.execute(
+        "SELECT d.seq, d.source, d.event, d.key, d.identity, p.line FROM progress p JOIN delivery d USING (seq) "
+        f"WHERE {where} LIMIT ?",
+        [*arguments, job.limit],
+    ).fetchall()
+    connection.executemany(
+        "DELETE FROM lookup WHERE hash = ? AND seq = ?", [(rows.lookup(*row[1:5]), row[0]) for row in found]
+    )
+    gone = [row[0] for row in found]
+    for table in ("attempt", "progress", "delivery"):
+        connection.executemany(f"DELETE FROM {table} WHERE seq = ?", [(seq,) for seq in gone])
+    lines.leave(connection, gone)
+    lines.call(connection, [row[5] for row in found if row[5] is not None])  # for who was let through, but not claimed
+    return len(gone)
+
+
+def remeasure(connection: Connection, jobs: Sequence[float]) -> list[None]:
+    """Let every wait that began in the future begin anew: the clock was set back, `now` is what it shows."""
+    for now in jobs:
+        found = connection.execute(
+            "SELECT since - ?1, handlers, seq FROM progress WHERE due > ?1 AND since > ?1", (now,)
+        ).fetchall()
+        for shift, text, seq in found:
+            handlers = {name: each._replace(due=each.due - shift) for name, each in rows.progress(text).items()}
+            connection.execute(
+                "UPDATE progress SET due = due - ?, since = ?, handlers = ? WHERE seq = ?",
+                (shift, now, rows.progress_json(handlers), seq),
+            )
+    return [None] * len(jobs)
+
+
+def load(connection: Connection, jobs: Sequence[tuple[Sequence[Kept], float]]) -> list[int]:
+    """Keep what another inbox dumped, before all that is kept already."""
+    return [_load(connection, kept, now) for kept, now in jobs]
+
+
+def _load(connection: Connection, dumped: Sequence[Kept], now: float) -> int:
+    # Rows that are not there leave gaps, which mean nothing.
+    (first,) = connection.execute("SELECT coalesce(min(seq), 1) FROM delivery").fetchone()
+    seq = min(first, 1) - len(dumped) - 1
+    loaded = 0
+    for kept in dumped:
+        seq += 1
+        loaded += _load_one(connection, seq, kept, now)
+    return loaded
+
+
+def _load_one(connection: Connection, seq: int, kept: Kept, now: float) -> bool:
+    record, key = kept.record, kept.key
+    entry = Entry(kept.delivery, record.event, key, record.identity, kept.order_key)
+    if _is_kept(connection, entry):
+        return False
+    row = (seq, *rows.delivery_row(entry))
+    connection.execute(f"INSERT INTO delivery (seq, {', '.join(rows.COLUMNS)}) {rows.values([row])}", row)
+    lookup = rows.lookup(record.source, record.event, key, record.identity)
+    if lookup is not None:
+        connection.execute("INSERT INTO lookup (hash, seq) VALUES (?, ?)", (lookup, seq))
+    waits = record.state is State.WAITING
+    due = record.due if record.due is not None or not waits else 0
+    progress = (
+        *(seq, record.source, rows.line(record.source, kept.order_key), record.state, 0 if record.leased else due, now),
+        *(rows.progress_json(record.handlers), record.reason, record.settled),
+    )
+    connection.execute(
+        "INSERT INTO progress (seq, source, line, state, due, since, handlers, reason, settled) "
+        f"{rows.values([progress])}",
+        progress,
+    )
+    keep_attempts(connection, seq, kept.attempts)
+    return True
+
+
+def _is_kept(connection: Connection, entry: Entry) -> bool:
+    delivery = entry.delivery
+    by_id = connection.execute("SELECT 1 FROM delivery WHERE id = ?", (delivery.id,)).fetchone()
+    lookup = rows.lookup(delivery.source, entry.event, entry.key, entry.identity)
+    by_key = connection.execute(
+        "SELECT 1 FROM lookup JOIN delivery USING (seq) WHERE hash = ? AND source = ? AND key = ?",
+        (lookup, delivery.source, entry.key),
+    ).fetchone()
+    return by_id is not None or by_key is not None

@@ -1,0 +1,163 @@
+"""The one thread that writes to a SQLite file: whatever is asked for while it commits shares the next commit."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from ..errors import InboxDamaged, InboxError, InboxUnavailable
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+Operation = Callable[[sqlite3.Connection, Sequence[Job]], Sequence[Result]]
+"""Does a batch of jobs inside a transaction, and returns a result for each."""
+
+_LARGEST_BATCH = 256  # jobs: more in one transaction would only let other processes wait
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    operation: Operation[Any, Any]
+    job: Any
+    answer: asyncio.Future[Any]
+
+
+class Writer:
+    """Runs operations on a connection of its own, in batches that are committed as one.
+
+    Args:
+        connect: opens the connection; called again after an error that may have left it unusable.
+        guard: called before each transaction; raises an InboxError when nothing may be written now.
+    """
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], guard: Callable[[], None]) -> None:
+        self._connect = connect
+        self._guard = guard
+        self._connection: sqlite3.Connection | None = None
+        self._asked: SimpleQueue[_Asked | None] = SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="webhook-inbox-writer", daemon=True)
+        self._thread.start()
+
+    async def do(self, operation: Operation[Job, Result], job: Job) -> Result:
+        """Have a job done; return once it is committed.
+
+        Raises:
+            InboxUnavailable: it could not be committed; nothing of it has happened.
+            InboxDamaged: SQLite finds the file damaged.
+        """
+        if self._closed:
+            raise InboxUnavailable("the inbox is closed")
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._asked.put(_Asked(operation, job, answer))
+        return await answer
+
+    async def close(self) -> None:
+        """Commit what was asked for, then end the thread and close the connection."""
+        if not self._closed:
+            self._closed = True
+            self._asked.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        going_on = True
+        while going_on:
+            batch: list[_Asked] = []
+            asked = self._asked.get()
+            while asked is not None:
+                batch.append(asked)
+                if self._asked.empty() or len(batch) >= _LARGEST_BATCH:
+                    break
+                asked = self._asked.get()
+            going_on = asked is not None
+            _tell([(each, outcome) for each, outcome in zip(batch, self._do(batch), strict=True)])
+        self._disconnect()
+
+    def _do(self, batch: list[_Asked]) -> list[Any]:
+        """Return a result or an exception for each; one that fails must not fail the others."""
+        if not batch:
+            return []
+        try:
+            return self._transaction(batch)
+        except InboxUnavailable as error:
+            return [error] * len(batch)
+        except Exception as error:
+            if len(batch) == 1:
+                return [_told(error)]
+            return [outcome for each in batch for outcome in self._do([each])]
+
+    def _transaction(self, batch: list[_Asked]) -> list[Any]:
+        groups: dict[Operation[Any, Any], list[int]] = {}
+        for index, each in enumerate(batch):
+            groups.setdefault(each.operation, []).append(index)
+        results: list[Any] = [None] * len(batch)
+        connection = self._begin()
+        try:
+            for operation, indexes in groups.items():
+                found = operation(connection, [batch[index].job for index in indexes])
+                for index, result in zip(indexes, found, strict=True):
+                    results[index] = result
+            connection.execute("COMMIT")
+        except BaseException as error:
+            if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
+                self._disconnect()  # it rolls back, too; the next one starts with a connection that is whole
+                if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY:
+                    raise _told(error) from None
+            elif connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return results
+
+    def _begin(self) -> sqlite3.Connection:
+        try:
+            self._guard()
+            if self._connection is None:
+                self._connection = self._connect()
+            self._connection.execute("BEGIN IMMEDIATE")
+        except (sqlite3.OperationalError, OSError) as error:
+            self._disconnect()
+            raise InboxUnavailable(f"the inbox cannot be written to: {error}") from None
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+
+def _told(error: Exception) -> Exception:
+    """Return an error of SQLite's as one of ours, any other as it is."""
+    if isinstance(error, sqlite3.OperationalError):
+        return InboxUnavailable(f"the inbox cannot be written to: {error}")
+    if type(error) is sqlite3.DatabaseError:
+        return InboxDamaged(f"the inbox is damaged: {error}")
+    if isinstance(error, sqlite3.Error):
+        return InboxError(f"the inbox does not take it: {error}")
+    return error
+
+
+def _tell(outcomes: Iterable[tuple[_Asked, Any]]) -> None:
+    """Answer in each loop that asked, once for the whole batch."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
+    for asked, outcome in outcomes:
+        by_loop.setdefault(asked.answer.get_loop(), []).append((asked.answer, outcome))
+    for loop, answers in by_loop.items():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_answer, answers)
+
+
+def _answer(answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    for answer, outcome in answers:
+        if answer.done():
+            continue  # whoever asked was cancelled meanwhile
+        if isinstance(outcome, Exception):
+            answer.set_exception(outcome)
+        else:
+            answer.set_result(outcome)
