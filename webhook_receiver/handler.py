@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from anyio.to_thread import run_sync
 
+from .backoff import Backoff
 from .delivery import Attempt, Delivery
 from .errors import ConfigurationError
 from .events import Event, UnknownEvent
@@ -32,6 +33,10 @@ class Handler:
     function: Function
     route: Route
     where: Predicate | None = None
+    backoff: Backoff | None = None
+    """When it is run again after a failure; the receiver's own if None."""
+    timeout: float | None = None
+    """Seconds that one run may take; the worker's own if None."""
     takes_attempt: bool = field(init=False)
     is_async: bool = field(init=False)
 
@@ -42,11 +47,48 @@ class Handler:
     def call(self, event: Event, delivery: Delivery, number: int) -> Awaitable[object]:
         """Call the function: on the loop if it is async, else in a thread. Await what this returns."""
         arguments = (event, Attempt(delivery, self.name, number)) if self.takes_attempt else (event,)
-        return self.function(*arguments) if self.is_async else _in_thread(self.function, arguments)
+        return call(self.function, arguments, is_async=self.is_async)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A user's function that wants to hear of dead letters.
+
+    Raises:
+        ConfigurationError: the function cannot be called with a delivery and its attempts.
+    """
+
+    name: str
+    function: Function
+    backoff: Backoff | None = None
+    timeout: float | None = None
+    is_async: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        _refuse_generator(self.name, self.function)
+        try:
+            inspect.signature(self.function).bind(None, None)
+        except TypeError as error:
+            raise ConfigurationError(
+                f"{self.name} cannot be called with a dead delivery and the list of its attempts: {error}"
+            ) from None
+        except ValueError:
+            pass  # it hides its parameters
+        object.__setattr__(self, "is_async", _is_async(self.function))
+
+    def call(self, delivery: Delivery, attempts: Sequence[object], number: int) -> Awaitable[object]:
+        """Call the function; `number` counts the runs, and is nothing to it. Await what this returns."""
+        return call(self.function, (delivery, attempts), is_async=self.is_async)
+
+
+def call(function: Function, arguments: tuple[object, ...], *, is_async: bool) -> Awaitable[object]:
+    """Call a user's function: on the loop if it is async, else in a thread. Await what this returns."""
+    return function(*arguments) if is_async else _in_thread(function, arguments)
 
 
 async def _in_thread(function: Function, arguments: tuple[object, ...]) -> None:
-    result = await run_sync(function, *arguments)
+    # A thread cannot be stopped: when its time is up nobody waits for it any more.
+    result = await run_sync(function, *arguments, abandon_on_cancel=True)
     if inspect.isgenerator(result) or inspect.isasyncgen(result):
         raise TypeError("the handler handed back a generator, which nothing runs")
     if inspect.isawaitable(result):  # a plain function may hand one back
@@ -76,8 +118,7 @@ def _is_async(function: Function) -> bool:
 def _takes_attempt(handler: Handler) -> bool:
     """Whether the handler wants the attempt; refuses one that could not be called."""
     function = handler.function
-    if any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in _layers(function)):
-        raise ConfigurationError(f"{handler.name} is a generator: calling it would run nothing")
+    _refuse_generator(handler.name, function)
     parameters = _parameters(function)
     if parameters is None:
         return False
@@ -93,6 +134,11 @@ def _takes_attempt(handler: Handler) -> bool:
         return False  # a parameter of the user's own, with a value of its own
     _refuse_annotation(handler, second, Attempt)
     return True
+
+
+def _refuse_generator(name: str, function: Function) -> None:
+    if any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in _layers(function)):
+        raise ConfigurationError(f"{name} is a generator: calling it would run nothing")
 
 
 def _layers(function: Function) -> list[object]:

@@ -1,53 +1,60 @@
-"""Running a handler: whatever it does, it ends in an outcome, and a failure is logged once."""
+"""Running a user's function: whatever it does, it ends in an outcome, and a failure is logged once."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import traceback
+from collections.abc import Awaitable, Callable
 
 from pydantic import ValidationError
 
-from .delivery import Delivery
 from .errors import GiveUp, Retry
-from .events import Event
-from .handler import Handler
 from .reasons import reason
 
 logger = logging.getLogger("webhook_receiver")
 
-Outcome = BaseException | None
-"""What became of an attempt: None when it is done, else what the handler raised."""
 
-
-async def run(handler: Handler, event: Event, delivery: Delivery, number: int = 1) -> Outcome:
-    """Run one handler for one delivery; `number` counts the attempts."""
+async def run(start: Callable[[], Awaitable[object]], name: str, delivery: str) -> BaseException | None:
+    """Run a handler, which `start` calls, for the delivery of this id; return what it raised, None if it is done."""
     try:
-        await handler.call(event, delivery, number)
-    except Retry as outcome:
-        logger.info("delivery %s: %s wants to %s", delivery.id, handler.name, outcome)
-        return outcome
-    except GiveUp as outcome:
-        logger.warning("delivery %s: %s gave up: %s", delivery.id, handler.name, outcome)
-        return outcome
+        await start()
+    except Retry as raised:
+        logger.info("delivery %s: %s wants to %s", delivery, name, raised)
+        return raised
+    except GiveUp as raised:
+        logger.warning("delivery %s: %s gave up: %s", delivery, name, raised)
+        return raised
     except (KeyboardInterrupt, GeneratorExit):
         raise  # the process ends, or this coroutine does
-    except BaseException as outcome:
-        # A server that stops cancels us. A cancellation of the handler's own making is a failure, as is sys.exit().
-        if isinstance(outcome, asyncio.CancelledError) and _is_cancelled():
+    except BaseException as raised:
+        # Whoever stops us cancels us. A cancellation of the handler's own making is a failure, as is sys.exit().
+        if isinstance(raised, asyncio.CancelledError) and _is_cancelled():
             raise
-        log_failure(f"delivery {delivery.id}: {handler.name} failed", outcome)
-        return outcome
+        log_failure(f"delivery {delivery}: {name} failed", raised)
+        return raised
     return None
 
 
 def log_failure(what: str, error: BaseException) -> None:
     """Log an error of the user's code with its traceback; pydantic's, which quotes the body, in our own words."""
     if isinstance(error, ValidationError):
-        frames = "".join(traceback.format_tb(error.__traceback__))
-        logger.error("%s: %s: %s\n%s", what, type(error).__name__, reason(error), frames)
+        logger.error("%s: %s\n%s", what, summary(error), frames(error))
     else:
         logger.error("%s", what, exc_info=error)
+
+
+def summary(error: BaseException) -> str:
+    """Return the error in a line."""
+    said = reason(error) if isinstance(error, ValidationError) else str(error)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def frames(error: BaseException) -> str:
+    """Return where the error came from, and of any but pydantic's, which quotes the body, what it says."""
+    if isinstance(error, ValidationError):
+        return "".join(traceback.format_tb(error.__traceback__))
+    return "".join(traceback.format_exception(error))
 
 
 def _is_cancelled() -> bool:

@@ -1,0 +1,79 @@
+"""A circuit breaker: a handler that fails and fails, each time in the same way, is left alone for a while.
+
+What fails is then something that it depends on, and deliveries that wait for that should not use up their attempts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """When to leave a handler alone, and for how long.
+
+    Raises:
+        ConfigurationError: it could not work.
+    """
+
+    failures: int = 10
+    """So many in a row, all with the same kind of exception, open it."""
+    seconds: float = 30.0
+    """For so long nothing runs; then one delivery tries, and opens it again or closes it."""
+
+    def __post_init__(self) -> None:
+        if self.failures < 1 or not 0 < self.seconds < float("inf"):
+            raise ConfigurationError(f"a breaker has 1 failure or more, and seconds above 0: {self!r}")
+
+
+BREAKER = Breaker()
+
+
+class Circuit:
+    """The state of one handler's breaker in this process."""
+
+    def __init__(self, breaker: Breaker) -> None:
+        self._breaker = breaker
+        self._kind: type[BaseException] | None = None
+        self._failures = 0
+        self._open_until: float | None = None
+        self._trying = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the handler is being left alone."""
+        return self._open_until is not None
+
+    def wait(self, now: float) -> float:
+        """Return the seconds for which the handler must not run: 0 lets the caller run it, and tell how it went."""
+        if self._open_until is None:
+            return 0
+        wait = self._open_until - now
+        if 0 < wait <= self._breaker.seconds:  # more than that: the clock was set back
+            return wait
+        if self._trying:
+            return self._breaker.seconds
+        self._trying = True
+        return 0
+
+    def succeeded(self) -> None:
+        """Close it."""
+        self._kind, self._failures, self._open_until, self._trying = None, 0, None, False
+
+    def undecided(self) -> None:
+        """Let another delivery try: this one said nothing about what the handler depends on."""
+        self._trying = False
+
+    def failed(self, error: BaseException, now: float) -> bool:
+        """Count a failure; return whether it opened the circuit just now."""
+        same = type(error) is self._kind
+        self._kind = type(error)
+        self._failures = self._failures + 1 if same else 1
+        tried, self._trying = self._trying, False
+        if self._failures < self._breaker.failures and not tried:
+            return False
+        was_open = self._open_until is not None
+        self._open_until = now + self._breaker.seconds
+        return not was_open

@@ -1,0 +1,252 @@
+"""Handling one claimed delivery: its handlers are run one after the other, in their time, and noted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+from .breaker import Circuit
+from .errors import GiveUp, NotAnEvent, Retry
+from .events import Event
+from .handler import Handler, Notice
+from .inbox.base import Claim, Inbox, Outcome, State
+from .options import WorkerOptions
+from .running import log_failure, run, summary
+from .work import ProcessEnded, Runnable, Work
+
+logger = logging.getLogger("webhook_receiver")
+
+_GRACE = 5.0  # seconds that a handler has to end when its time is up and it was cancelled
+
+Start = Callable[[int], Awaitable[object]]
+"""Begins the run with this number."""
+
+
+class Handlers(Protocol):
+    """Who says what a delivery is and who wants it: the receiver."""
+
+    def parse(self, body: bytes) -> Event:
+        """Return the event that a body is, or raise NotAnEvent."""
+        ...
+
+    def match(self, event: Event) -> Sequence[Handler]:
+        """Return the handlers that want it."""
+        ...
+
+    @property
+    def notices(self) -> Sequence[Notice]:
+        """Return who wants to hear of dead letters."""
+        ...
+
+
+@dataclass(eq=False, slots=True)
+class Case:
+    """A delivery that we have a lease on, and where it is."""
+
+    claim: Claim
+    task: asyncio.Task[None] = field(init=False)
+    has_begun: bool = False
+    has_slot: bool = False
+    work: Work | None = None
+    handler: Runnable | None = None
+    """The handler that is running."""
+    started: float = 0
+    timed_out: bool = False
+    abandoned: bool = False
+
+
+class LeaseLost(Exception):
+    """Another worker has the delivery now."""
+
+
+class Handling:
+    """How deliveries are handled in this process.
+
+    Args:
+        inbox: where a run is noted before it begins, if need be.
+        handlers: who says what a delivery is and who wants it.
+        options: how long a run may take, and when the next one is.
+        clock: returns the time in Unix seconds.
+        abandon: called with the outcome of a case whose handler does not end although its time is up.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        handlers: Handlers,
+        options: WorkerOptions,
+        clock: Callable[[], float],
+        abandon: Callable[[Case, Outcome], None],
+    ) -> None:
+        self.paused: frozenset[str] = frozenset()
+        self._inbox = inbox
+        self._handlers = handlers
+        self._options = options
+        self._clock = clock
+        self._abandon = abandon
+        self._circuits: dict[str, Circuit] = {}
+        """Of the handlers that failed last time."""
+        self._running: dict[asyncio.Task[Any], Case] = {}
+
+    def handler_of(self, task: asyncio.Task[Any] | None) -> str | None:
+        """Return the name of the handler that a task is running."""
+        case = self._running.get(task) if task is not None else None
+        return case.handler.name if case is not None and case.handler is not None else None
+
+    def stuck(self) -> list[str]:
+        """Return the names of the handlers that still run."""
+        return [name for task in [*self._running] if (name := self.handler_of(task)) is not None]
+
+    async def handle(self, case: Case) -> Outcome | None:
+        """Return what became of it; None if that is not ours to say any more.
+
+        When it is cancelled, the outcome is what was reached until then, and the rest is due at once.
+        """
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - for the type checkers
+        self._running[task] = case
+        try:
+            return await self._outcome(case)
+        except asyncio.CancelledError:
+            if case.work is None or case.abandoned:
+                raise
+            return case.work.outcome(self._clock(), self.paused)
+        except LeaseLost:
+            logger.warning("delivery %s: its lease was lost, another worker has it", case.claim.delivery.id)
+            return None
+        finally:
+            del self._running[task]
+
+    async def _outcome(self, case: Case) -> Outcome | None:
+        delivery = case.claim.delivery
+        if case.claim.state is State.DEAD:
+            return await self._notify(case)
+        notify = bool(self._handlers.notices)
+        try:
+            event = self._handlers.parse(delivery.body)
+        except Exception as error:
+            why = str(error) if isinstance(error, NotAnEvent) else f"a validator failed: {summary(error)}"
+            if not isinstance(error, NotAnEvent):
+                log_failure(f"delivery {delivery.id}: a validator failed", error)
+            return Work(case, (), self._options.backoff).buried(why, notify=notify)
+        handlers = self._handlers.match(event)
+        work = case.work = Work(case, handlers, self._options.backoff)
+        for handler in handlers:
+            await self._attempt(case, work, handler, partial(handler.call, event, delivery))
+            if case.abandoned:
+                return None
+        outcome = work.outcome(self._clock(), self.paused, notify=notify)
+        _log(outcome, event, handlers)
+        return outcome
+
+    async def _notify(self, case: Case) -> Outcome | None:
+        """Tell those who want to hear of it that a delivery is dead."""
+        notices = self._handlers.notices
+        kept = await self._inbox.get(case.claim.delivery.id)
+        attempts = kept.attempts if kept is not None else ()
+        work = case.work = Work(case, notices, self._options.backoff)
+        for notice in notices:
+            await self._attempt(case, work, notice, partial(notice.call, case.claim.delivery, attempts))
+            if case.abandoned:
+                return None
+        return work.noticed()
+
+    async def _attempt(self, case: Case, work: Work, handler: Handler | Notice, start: Start) -> None:
+        """Run one handler, if it is due and nothing keeps it from running."""
+        now = self._clock()
+        if not work.is_due(handler, now) or handler.name in self.paused:
+            return
+        if work.of(handler).running:
+            logger.error("delivery %s: the process ended while %s ran", case.claim.delivery.id, handler.name)
+            work.failed(handler, ProcessEnded("the process ended while it ran"), now, now)
+            if not work.is_due(handler, now):
+                return
+        circuit = self._circuits.get(handler.name)
+        if circuit is not None and (wait := circuit.wait(now)):
+            work.postpone(handler, now + wait)
+            return
+        number = work.begin(handler)
+        if work.is_careful and not await self._inbox.note(case.claim, work.progress, now):
+            raise LeaseLost
+        error = await self._run(case, work, handler, lambda: start(number))
+        if case.abandoned:
+            return
+        self._tell_circuit(handler, error)
+        if error is None:
+            work.done(handler)
+        else:
+            work.failed(handler, error, case.started, self._clock())
+
+    async def _run(
+        self, case: Case, work: Work, handler: Handler | Notice, start: Callable[[], Awaitable[object]]
+    ) -> BaseException | None:
+        """Run it for no longer than its time; return what it raised."""
+        seconds = self._options.timeout if handler.timeout is None else handler.timeout
+        case.handler, case.started, case.timed_out = handler, self._clock(), False
+        timer = asyncio.get_running_loop().call_later(seconds, self._time_is_up, case, seconds)
+        try:
+            error = await run(start, handler.name, case.claim.delivery.id)
+        except asyncio.CancelledError:
+            if not case.timed_out or case.task.cancelling() > 1:
+                work.undo(handler)
+                raise
+            error = _late(seconds)
+            logger.error("delivery %s: %s: %s", case.claim.delivery.id, handler.name, error)
+        finally:
+            timer.cancel()
+            case.handler = None
+        if case.timed_out:
+            case.task.uncancel()
+        return error
+
+    def _time_is_up(self, case: Case, seconds: float) -> None:
+        case.timed_out = True
+        case.task.cancel()
+        loop = asyncio.get_running_loop()
+        loop.call_later(min(_GRACE, seconds), self._leave_behind, case, case.handler, case.started, seconds)
+
+    def _leave_behind(self, case: Case, handler: Runnable | None, started: float, seconds: float) -> None:
+        """Go on without a handler that ignores that it was cancelled."""
+        if handler is None or case.handler is not handler or case.started != started or case.work is None:
+            return
+        logger.error("delivery %s: %s ignores that its time is up", case.claim.delivery.id, handler.name)
+        case.abandoned = True
+        case.work.failed(handler, _late(seconds), started, self._clock())
+        self._abandon(case, case.work.outcome(self._clock(), self.paused, notify=bool(self._handlers.notices)))
+
+    def _tell_circuit(self, handler: Handler | Notice, error: BaseException | None) -> None:
+        circuit = self._circuits.get(handler.name)
+        if error is None:
+            if circuit is not None:
+                del self._circuits[handler.name]
+                if circuit.is_open:
+                    logger.info("%s works again", handler.name)
+        elif isinstance(error, Retry | GiveUp):
+            if circuit is not None:
+                circuit.undecided()
+        elif isinstance(handler, Handler):
+            breaker = self._options.breaker
+            circuit = self._circuits.setdefault(handler.name, Circuit(breaker))
+            if circuit.failed(error, self._clock()):
+                logger.error(
+                    "%s failed %d times in a row with %s, and is left alone for %g s at a time until it works again",
+                    handler.name,
+                    breaker.failures,
+                    type(error).__name__,
+                    breaker.seconds,
+                )
+
+
+def _late(seconds: float) -> TimeoutError:
+    return TimeoutError(f"it took more than {seconds:g} s")
+
+
+def _log(outcome: Outcome, event: Event, handlers: Sequence[Handler]) -> None:
+    if logger.isEnabledFor(logging.INFO):
+        names = ", ".join(handler.name for handler in handlers) or "no handler"
+        identifier = outcome.claim.delivery.id
+        logger.info("delivery %s: %s: %s: %s", identifier, type(event).__name__, names, outcome.state)
