@@ -14,6 +14,7 @@ from .errors import (
     BodyIncomplete,
     BodyTooLarge,
     BodyTooSlow,
+    InboxError,
     InvalidContentLength,
     MethodNotAllowed,
     NotAnEvent,
@@ -54,6 +55,8 @@ class Receipt:
     """None when the request was refused, or is no event."""
     error: WebhookError | None = None
     """Why it was refused, or is no event."""
+    duplicate_of: str | None = None
+    """The id of the kept delivery that this one repeats."""
 
 
 def problem(status: int, kind: str, title: str, detail: str | None = None, **headers: str) -> Answer:
@@ -68,6 +71,8 @@ def problem(status: int, kind: str, title: str, detail: str | None = None, **hea
 
 
 HANDLED = Answer(204)
+STORED = Answer(202, {"content-length": "0"})
+DUPLICATE = Answer(200, {"content-length": "0"})
 FAILED = problem(500, "handler-failed", "A handler failed; please send it again")
 
 
@@ -82,9 +87,10 @@ def not_an_event(error: NotAnEvent) -> Answer:
 
 
 def refusals(refused_status: int) -> Mapping[type[WebhookError], Answer]:
-    """Return the answer for each kind of refusal; `refused_status` is that of a bad signature."""
+    """Return the answer for each kind of error; `refused_status` is that of a bad signature."""
     authenticate = {"www_authenticate": "Signature"} if refused_status == 401 else {}  # RFC 9110, 15.5.2
     return {
+        InboxError: problem(503, "inbox-unavailable", "It cannot be kept now; please send it again", retry_after="10"),
         VerificationError: problem(refused_status, "refused", "The signature was refused", **authenticate),
         MethodNotAllowed: problem(405, "method-not-allowed", "Deliveries come by POST", allow="POST"),
         InvalidContentLength: problem(400, "invalid-content-length", "Content-Length is not a number"),

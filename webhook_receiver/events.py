@@ -67,6 +67,15 @@ class Event(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
     event: str
     """The event's name. A sender that calls it otherwise is met with `Field(alias="type")`."""
 
+    @property
+    def identity(self) -> tuple[str, ...] | None:
+        """What happened to what: two events of one name and identity tell the same news. None: nobody can tell.
+
+        A delivery whose event has one is known when the sender repeats it. A class of your own may say it:
+        `return (self.body.number, self.body.state)`.
+        """
+        return None
+
 
 class UnknownEvent(Event, frozen=True):
     """An event whose name no known class claims; never an error. Goes to the fallback handler."""
@@ -105,6 +114,12 @@ class OrderStatusChanged(Event, frozen=True):
             if isinstance(found, str | int | UUID) and not isinstance(found, bool) and found != "":
                 return str(found)
         return None
+
+    @property
+    def identity(self) -> tuple[str, ...] | None:
+        """The order's id and its new status; None without an id."""
+        order_id = self.order_id
+        return None if order_id is None else (order_id, self.body.status)
 
     def with_order_id_paths(self, paths: Sequence[Path]) -> Self:
         """Return this event, its order's id looked for at `paths` from now on."""

@@ -1,4 +1,4 @@
-"""The receiver: an ASGI app that verifies a delivery, parses it and runs the handlers of its event."""
+"""The receiver: an ASGI app that verifies a delivery, parses it, and keeps it or runs its handlers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Self
 
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from .answers import FAILED, HANDLED, Answer, Receipt, not_an_event, refusals, retry_after
+from .answers import DUPLICATE, FAILED, HANDLED, STORED, Answer, Receipt, not_an_event, refusals, retry_after
+from .arguments import parsed_paths, refuse_limits, scheme_for
 from .body import BodyReader
 from .catalog import Catalog
 from .delivery import AnyHeaders, Delivery, Headers, header_pairs, new_id
@@ -19,6 +21,7 @@ from .errors import (
     BodyTooLarge,
     ConfigurationError,
     GiveUp,
+    InboxError,
     InvalidContentLength,
     MethodNotAllowed,
     NotAnEvent,
@@ -27,12 +30,17 @@ from .errors import (
     UnsupportedEncoding,
     VerificationError,
 )
-from .events import Event, Path
+from .events import Event
+from .handler import Function
+from .handler import name_of as name_of_function
+from .inbox.base import Duplicate, Inbox
+from .keeping import Health, Keeper, OrderKey, kept_headers, order_of
 from .mounting import slash_or_not
+from .options import WorkerOptions
 from .refusals import Refusals
 from .routing import Router
-from .running import log_failure, run
-from .signatures import BodyCheck, Scheme, UP42Signature, Verified
+from .running import log_failure, run, summary
+from .signatures import BodyCheck, Scheme, Verified
 from .signatures.base import Secrets, masked
 
 logger = logging.getLogger("webhook_receiver")
@@ -47,6 +55,11 @@ class WebhookReceiver(Router):
     Args:
         secret: what the sender signs with, as UP42 does; several for rotation, any of which verifies.
         scheme: another way to verify, or `UP42Signature(secret, ...)` with options, or `Unsigned()`.
+        inbox: where deliveries are kept before they are answered, as "sqlite:///hooks.db"; their handlers run
+            afterwards, and again if they fail. Without one they run before the answer, and nothing is kept.
+        key: returns what an event is about; such deliveries are handled one at a time, in order of receipt. The
+            order's id if left out; `lambda event: None` for no order at all.
+        worker: how handlers are run for what is in the inbox.
         name: what this receiver is called in its deliveries and its log lines.
         max_body: bytes; a larger body is answered 413.
         body_timeout: seconds; a body that is not complete by then is answered 408.
@@ -63,6 +76,9 @@ class WebhookReceiver(Router):
         *,
         secret: Secrets | None = None,
         scheme: Scheme | None = None,
+        inbox: Inbox | str | None = None,
+        key: OrderKey = order_of,
+        worker: WorkerOptions | None = None,
         name: str = "webhooks",
         max_body: int = MAX_BODY,
         body_timeout: float = BODY_TIMEOUT,
@@ -71,15 +87,20 @@ class WebhookReceiver(Router):
         clock: Callable[[], float] = time.time,
     ) -> None:
         secret = None if secret is None else masked(secret)
-        _refuse_limits(max_body, body_timeout, refused_status)
-        super().__init__(Catalog(_paths(order_id_paths)))
+        refuse_limits(max_body, body_timeout, refused_status)
+        super().__init__(Catalog(parsed_paths(order_id_paths)))
         self.name = name
-        self._scheme = _scheme(secret, scheme)
+        self._scheme = scheme_for(secret, scheme)
         self._max_body = max_body
         self._most_digits = len(str(max_body))
         self._bodies = BodyReader(max_body, body_timeout)
         self._refusals = Refusals(name, clock)
         self._answers = refusals(refused_status)
+        self._keeper = None
+        if inbox is not None:
+            self._keeper = Keeper(inbox, name, self, key, worker or WorkerOptions(), clock)
+        elif worker is not None or key is not order_of:
+            raise ConfigurationError('worker=... and key=... need an inbox: inbox="sqlite:///hooks.db"')
         self._clock = clock
 
     def __repr__(self) -> str:
@@ -104,8 +125,9 @@ class WebhookReceiver(Router):
             headers: Headers = scope["headers"]
             check = self._admit(headers, now)
             body = await self._bodies.read(receive)
-            answer, _ = await self._handle(self._delivery(headers, body, check(body), now))
-        except (RequestError, VerificationError) as error:
+            verified = check(body)
+            answer, _, _ = await self._handle(self._delivery(headers, body, verified, now), verified.id)
+        except (RequestError, VerificationError, InboxError) as error:
             answer = self._refuse(error)
         except NotAnEvent as error:
             answer = not_an_event(error)
@@ -129,13 +151,14 @@ class WebhookReceiver(Router):
             pairs = header_pairs(headers)
             check = self._admit(pairs, now)
             self._bodies.refuse_large(body)
-            delivery = self._delivery(pairs, body, check(body), now)
-            answer, event = await self._handle(delivery)
-        except (RequestError, VerificationError) as error:
+            verified = check(body)
+            delivery = self._delivery(pairs, body, verified, now)
+            answer, event, duplicate_of = await self._handle(delivery, verified.id)
+        except (RequestError, VerificationError, InboxError) as error:
             return Receipt(self._refuse(error), error=error.with_traceback(None))
         except NotAnEvent as error:
             return Receipt(not_an_event(error), delivery, error=error.with_traceback(None))
-        return Receipt(answer, delivery, event)
+        return Receipt(answer, delivery, event, duplicate_of=duplicate_of)
 
     def route(self, path: str) -> Route:
         """Return a Starlette route that answers at `path` with and without a slash at the end.
@@ -153,12 +176,69 @@ class WebhookReceiver(Router):
 
     async def __aenter__(self) -> Self:
         self._catalog.build()
+        if self._keeper is None and self.notices:
+            raise ConfigurationError(
+                'on_dead needs an inbox: nothing else knows dead letters; inbox="sqlite:///hooks.db"'
+            )
         if not self.handlers:
-            logger.warning("%s has no handlers: deliveries are verified, answered 204 and forgotten", self.name)
+            logger.warning("%s has no handlers: deliveries are verified, and that is all", self.name)
+        if self._keeper is not None:
+            await self._keeper.start()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        return None
+        if self._keeper is not None:
+            await self._keeper.stop()
+
+    @property
+    def inbox(self) -> Inbox:
+        """The inbox, to list, replay or purge what is in it; open while the receiver is.
+
+        Raises:
+            ConfigurationError: it has none.
+        """
+        return self._kept_by().inbox
+
+    def parse(self, body: bytes) -> Event:
+        """Return the event that a body is.
+
+        Raises:
+            NotAnEvent: it is none.
+        """
+        return self._catalog.parse(body)
+
+    async def pause(self, handler: str | Function) -> None:
+        """Run a handler no more, in any process on this inbox, until it is resumed; what it has to do waits.
+
+        Args:
+            handler: the function, or its name.
+
+        Raises:
+            ConfigurationError: there is no such handler, or no inbox.
+            InboxError: the inbox cannot keep it.
+        """
+        await self._kept_by().pause(self._handler_name(handler))
+
+    async def resume(self, handler: str | Function) -> bool:
+        """Let a handler run again, with all that waited for it; False if it was not paused. See `pause`."""
+        return await self._kept_by().resume(self._handler_name(handler))
+
+    async def health(self) -> Health:
+        """Return how it is. Without an inbox it is well as long as it answers."""
+        return Health(ok=True, state="working") if self._keeper is None else await self._keeper.health()
+
+    def _kept_by(self) -> Keeper:
+        if self._keeper is None:
+            raise ConfigurationError(f'{self.name} has no inbox: inbox="sqlite:///hooks.db" gives it one')
+        return self._keeper
+
+    def _handler_name(self, handler: str | Function) -> str:
+        names = {each.name for each in self.handlers}
+        named = [each.name for each in self.handlers if each.function == handler]
+        name = handler if isinstance(handler, str) else (named or [name_of_function(handler)])[0]
+        if name not in names:
+            raise ConfigurationError(f"{self.name} has no handler {name}; it has {', '.join(sorted(names)) or 'none'}")
+        return name
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -192,30 +272,44 @@ class WebhookReceiver(Router):
         return self._scheme.verify_headers(headers, now)
 
     def _delivery(self, headers: Headers, body: bytes, verified: Verified, now: float) -> Delivery:
-        return Delivery(new_id(), self.name, tuple(headers), body, now, verified.by, verified.body)
+        kept = tuple(headers) if self._keeper is None else kept_headers(headers)
+        return Delivery(new_id(), self.name, kept, body, now, verified.by, verified.body)
 
-    async def _handle(self, delivery: Delivery) -> tuple[Answer, Event | None]:
-        """Run the handlers of an authentic delivery, all of them, one after the other."""
+    async def _handle(self, delivery: Delivery, id: str | None) -> tuple[Answer, Event | None, str | None]:
+        """Keep an authentic delivery, or run its handlers; return the answer, the event, and whose repeat it is."""
+        event, dead = None, None
         try:
             event = self._catalog.parse(delivery.body)
         except NotAnEvent as error:
             logger.warning("delivery %s: %s", delivery.id, error)
-            raise
+            if self._keeper is None:
+                raise
+            dead = str(error)
         except Exception as error:  # from a validator of the user's
             log_failure(f"delivery {delivery.id}: a validator failed", error)
-            return FAILED, None
+            if self._keeper is None:
+                return FAILED, None, None
+            dead = f"a validator failed: {summary(error)}"
+        if self._keeper is not None:
+            kept = await self._keeper.put(delivery, event, id=id, dead=dead)
+            return (DUPLICATE, event, kept.id) if isinstance(kept, Duplicate) else (STORED, event, None)
+        assert event is not None  # noqa: S101 - for the type checkers
+        return await self._run(delivery, event), event, None
+
+    async def _run(self, delivery: Delivery, event: Event) -> Answer:
+        """Run the handlers at once, all of them, one after the other."""
         handlers = self.match(event)
         raised: list[BaseException] = []
         for handler in handlers:
-            outcome = await run(handler, event, delivery)
+            outcome = await run(partial(handler.call, event, delivery, 1), handler.name, delivery.id)
             if outcome is not None:
                 raised.append(outcome)
         if logger.isEnabledFor(logging.INFO):
             names = ", ".join(handler.name for handler in handlers) or "no handler"
             logger.info("delivery %s: %s: %s", delivery.id, type(event).__name__, names)
-        return (_answer(raised) if raised else HANDLED), event
+        return _answer(raised) if raised else HANDLED
 
-    def _refuse(self, error: RequestError | VerificationError) -> Answer:
+    def _refuse(self, error: RequestError | VerificationError | InboxError) -> Answer:
         self._refusals.add(error)
         return next(self._answers[cls] for cls in type(error).__mro__ if cls in self._answers)
 
@@ -226,37 +320,3 @@ def _answer(raised: list[BaseException]) -> Answer:
         return FAILED
     waits = [each.after for each in raised if isinstance(each, Retry)]
     return retry_after(max(waits)) if waits else HANDLED
-
-
-def _scheme(secret: Secrets | None, scheme: Scheme | None) -> Scheme:
-    if secret is not None and scheme is not None:
-        raise ConfigurationError("give the secret to the scheme: scheme=UP42Signature(secret, ...), not both")
-    if secret is not None:
-        return UP42Signature(secret)
-    if scheme is None:
-        raise ConfigurationError(
-            "a receiver needs the secret that its sender signs with, or anyone could deliver: "
-            'WebhookReceiver(secret=Secret.from_env("WEBHOOK_SECRET")); '
-            "if the sender has no secret, say so with scheme=Unsigned()"
-        )
-    if isinstance(scheme, type) or not isinstance(scheme, Scheme):
-        given = f"the class {scheme.__name__}" if isinstance(scheme, type) else type(scheme).__name__
-        raise ConfigurationError(f"scheme=... takes a scheme, such as UP42Signature(secret), not {given}")
-    return scheme
-
-
-def _refuse_limits(max_body: int, body_timeout: float, refused_status: int) -> None:
-    if not isinstance(max_body, int) or max_body < 1:
-        raise ConfigurationError(f"max_body is a number of bytes above 0, not {max_body!r}")
-    if not isinstance(body_timeout, int | float) or not body_timeout > 0:
-        raise ConfigurationError(f"body_timeout is a number of seconds above 0, not {body_timeout!r}")
-    if not isinstance(refused_status, int) or not 400 <= refused_status <= 499:
-        raise ConfigurationError(f"refused_status is a status from 400 to 499, not {refused_status!r}")
-
-
-def _paths(dotted: Sequence[str] | None) -> list[Path] | None:
-    if dotted is None:
-        return None
-    if isinstance(dotted, str) or not all(isinstance(path, str) and all(path.split(".")) for path in dotted):
-        raise ConfigurationError(f'order_id_paths is a list such as ["body.orderId", "body.id"], not {dotted!r}')
-    return [tuple(int(key) if key.isdecimal() else key for key in path.split(".")) for path in dotted]

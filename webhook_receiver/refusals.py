@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 
-from .errors import VerificationError, WebhookError
+from .errors import InboxError, VerificationError, WebhookError
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -35,6 +35,7 @@ class Refusals:
             return
         self._logged[reason] = (now, self.counts[reason])
         level = logging.WARNING if isinstance(error, VerificationError) else logging.INFO
+        level = logging.ERROR if isinstance(error, InboxError) else level
         unlogged = self.counts[reason] - count - 1
         more = f" ({unlogged} more since the last line)" if unlogged else ""
         logger.log(level, "%s refused a request: %s: %s%s", self._source, reason, error, more)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
+from .backoff import Backoff
 from .catalog import Catalog
-from .delivery import Attempt
+from .delivery import Attempt, Delivery
 from .errors import ConfigurationError
 from .events import Event, OrderFailedPermanently, OrderFulfilled, UnknownEvent
-from .handler import Function, Handler, Predicate, Route, name_of
+from .handler import Function, Handler, Notice, Predicate, Route, name_of
+from .inbox.base import NOTICE, PastAttempt
 
 E = TypeVar("E", bound=Event)
 E_contra = TypeVar("E_contra", contravariant=True)
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
 P = ParamSpec("P")
+HearsOfDead = TypeVar("HearsOfDead", bound=Callable[[Delivery, Sequence[PastAttempt]], object])
 
 
 class TakesEvent(Protocol[E_contra, P, R_co]):  # pyright: ignore[reportInvalidTypeVarUse] - contravariant by its use
@@ -65,18 +68,41 @@ class Router:
         self._catalog = catalog or Catalog()
         self._handlers: list[Handler] = []
         self._fallbacks: list[Handler] = []
+        self._notices: list[Notice] = []
         self._by_route: dict[Route, list[Handler]] = {}
         self._certain: dict[type[Event], tuple[Handler, ...]] = {}
         """What `match` found for classes of which every event goes the same way."""
         self._included = False
 
     @overload
-    def on(self, event: type[E], *, where: Callable[[E], bool] | None = None, name: str | None = None) -> On[E]: ...
+    def on(
+        self,
+        event: type[E],
+        *,
+        where: Callable[[E], bool] | None = None,
+        name: str | None = None,
+        backoff: Backoff | None = None,
+        timeout: float | None = None,
+    ) -> On[E]: ...
     @overload
     def on(
-        self, event: str, *, where: Callable[[UnknownEvent], bool] | None = None, name: str | None = None
+        self,
+        event: str,
+        *,
+        where: Callable[[UnknownEvent], bool] | None = None,
+        name: str | None = None,
+        backoff: Backoff | None = None,
+        timeout: float | None = None,
     ) -> On[UnknownEvent]: ...
-    def on(self, event: Route, *, where: Predicate | None = None, name: str | None = None) -> On[Any]:
+    def on(
+        self,
+        event: Route,
+        *,
+        where: Predicate | None = None,
+        name: str | None = None,
+        backoff: Backoff | None = None,
+        timeout: float | None = None,
+    ) -> On[Any]:
         """Register a handler for an event: a class, with all below it, or a name that no class has.
 
         The handler, a function or an async function, takes the event and, if it has a second positional
@@ -86,6 +112,8 @@ class Router:
             event: `OrderFulfilled`, a class of your own, `Event` for all; or "shipment.created".
             where: narrows the route further; called with the event, on the loop.
             name: the handler's name, where `module:qualname` will not do.
+            backoff: when it is run again after a failure; with an inbox only.
+            timeout: seconds that one run may take; with an inbox only.
 
         Raises:
             ConfigurationError: the route or the handler's signature cannot work, or its name is taken.
@@ -96,7 +124,11 @@ class Router:
             )
         if where is not None and (not callable(where) or inspect.iscoroutinefunction(where)):
             raise ConfigurationError(f"where=... takes a plain function of the event, not {type(where).__name__}")
-        return On(lambda function: self._add(Handler(name or name_of(function), function, event, where)))
+        if timeout is not None and not 0 < timeout < float("inf"):
+            raise ConfigurationError(f"timeout is a number of seconds above 0, not {timeout!r}")
+        return On(
+            lambda function: self._add(Handler(name or name_of(function), function, event, where, backoff, timeout))
+        )
 
     @property
     def on_fulfilled(self) -> On[OrderFulfilled]:
@@ -112,6 +144,23 @@ class Router:
     def fallback(self) -> On[Event]:
         """Register a handler for the events that no other handler wants: `@hooks.fallback`."""
         return On(lambda function: self._add_fallback(Handler(name_of(function), function, Event)))
+
+    def on_dead(self, function: HearsOfDead) -> HearsOfDead:
+        """Register a function that hears of dead letters: `@hooks.on_dead`. It needs an inbox.
+
+        It gets the delivery and its failed attempts, after it is settled that the delivery is dead; at least once,
+        and again by the worker's `Backoff` if it fails itself.
+
+        Raises:
+            ConfigurationError: it cannot be called with these two, or its name is taken.
+        """
+        self._add_notice(Notice(NOTICE + name_of(function), function))
+        return function
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """Who hears of dead letters, in order of registration."""
+        return tuple(self._notices)
 
     @property
     def handlers(self) -> tuple[Handler, ...]:
@@ -130,6 +179,8 @@ class Router:
             self._add(handler)
         for handler in router._fallbacks:
             self._add_fallback(handler)
+        for notice in router._notices:
+            self._add_notice(notice)
         router._included = True
 
     def match(self, event: Event) -> tuple[Handler, ...]:
@@ -165,6 +216,11 @@ class Router:
     def _add_fallback(self, handler: Handler) -> None:
         self._refuse_clash(handler)
         self._fallbacks.append(handler)
+
+    def _add_notice(self, notice: Notice) -> None:
+        if any(other.name == notice.name for other in self._notices):
+            raise ConfigurationError(f"two functions are named {notice.name.removeprefix(NOTICE)} and hear of the dead")
+        self._notices.append(notice)
 
     def _refuse_clash(self, handler: Handler) -> None:
         self._certain.clear()

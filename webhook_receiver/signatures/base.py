@@ -93,6 +93,8 @@ class Verified(NamedTuple):
     """The index of the secret that verified it; None when it came unsigned."""
     body: bool
     """Whether the signature covers the body."""
+    id: str | None = None
+    """The sender's id of the delivery, the same when it is sent again, if the scheme has one and verified it."""
 
 
 BodyCheck = Callable[[bytes], Verified]

@@ -1,0 +1,227 @@
+"""The durable side of a receiver: deliveries are put into its inbox, and its worker lives beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote
+
+from .delivery import Delivery, Headers
+from .errors import ConfigurationError, InboxError, InboxUnavailable
+from .events import Event, OrderStatusChanged
+from .handling import Handlers
+from .inbox import from_url
+from .inbox.base import Duplicate, Entry, Inbox, State, Stored
+from .options import WorkerOptions
+from .worker import Worker
+
+logger = logging.getLogger("webhook_receiver")
+
+OrderKey = Callable[[Any], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a receiver is. Its `as_json()` is what `serve` answers at `/healthz`."""
+
+    ok: bool
+    """Whether deliveries can be kept."""
+    state: str
+    """"working", "not started" (what is kept waits), or "failing"."""
+    problem: str | None = None
+    waiting: int = 0
+    oldest_waiting_seconds: float | None = None
+    """How long ago the oldest delivery was received that is not handled yet."""
+    unhandled: int = 0
+    dead: int = 0
+    paused: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return asdict(self)
+
+
+_NOT_KEPT = re.compile(rb"authorization|cookie|signature|token|secret|password|api-?key|x-auth")
+
+
+@lru_cache(maxsize=512)
+def _is_kept(name: bytes) -> bool:
+    return _NOT_KEPT.search(name) is None
+
+
+def kept_headers(headers: Headers) -> Headers:
+    """Return the headers without credentials and signatures, which nobody needs once they have been checked."""
+    return tuple([pair for pair in headers if _is_kept(pair[0])])
+
+
+def order_of(event: Event) -> str | None:
+    """Return the order that an event is about: its deliveries are handled one at a time, in order of receipt."""
+    return event.order_id if isinstance(event, OrderStatusChanged) else None
+
+
+class Keeper:
+    """A receiver's inbox and the worker on it.
+
+    Args:
+        inbox: an inbox, or the URL of one.
+        source: the receiver's name.
+        handlers: the receiver.
+        key: returns the order key of an event.
+        options: how the worker works.
+        clock: returns the time in Unix seconds.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox | str,
+        source: str,
+        handlers: Handlers,
+        key: OrderKey,
+        options: WorkerOptions,
+        clock: Callable[[], float],
+    ) -> None:
+        if not isinstance(inbox, Inbox | str) or isinstance(inbox, type):
+            raise ConfigurationError(
+                f'inbox=... takes a URL such as "sqlite:///hooks.db" or an inbox, not {type(inbox).__name__}'
+            )
+        self.inbox: Inbox = from_url(inbox) if isinstance(inbox, str) else inbox
+        self._source = source
+        self._handlers = handlers
+        self._key = key
+        self._options = options
+        self._clock = clock
+        self._worker: Worker | None = None
+        self._lives = 0
+
+    async def start(self) -> None:
+        """Open the inbox and set the worker to work; once more for each start that was not stopped yet is nothing."""
+        self._lives += 1
+        try:
+            await self._start()
+        except BaseException:
+            self._lives -= 1
+            raise
+
+    async def stop(self) -> None:
+        """Stop the worker in a bounded time, then close the inbox."""
+        self._lives -= 1
+        if self._lives > 0:
+            return
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            await worker.stop()
+        await self.inbox.close()
+
+    async def _start(self) -> None:
+        await self.inbox.open()
+        if self._worker is not None and self._worker.is_working:
+            return
+        self._worker = Worker(self.inbox, self._source, self._handlers, self._options, self._clock)
+        self._worker.start()
+
+    async def put(
+        self, delivery: Delivery, event: Event | None, *, id: str | None = None, dead: str | None = None
+    ) -> Stored | Duplicate:
+        """Keep a delivery; return once that is committed.
+
+        Args:
+            delivery: what was received and verified.
+            event: what it says; None with `dead`.
+            id: the sender's id of the delivery, if its scheme has one.
+            dead: why it is no event.
+
+        Raises:
+            InboxError: it is not kept.
+        """
+        worker = self._worker
+        if worker is None or not worker.is_working:
+            await self._start_late()
+        try:
+            kept = await self.inbox.put(self._entry(delivery, event, id, dead), delivery.received)
+        except InboxError:
+            raise
+        except Exception as error:
+            logger.exception("delivery %s: the inbox stumbled", delivery.id)
+            raise InboxError(f"the inbox stumbled: {type(error).__name__}") from None
+        if self._worker is not None and not (isinstance(kept, Duplicate) and not kept.replayed):
+            self._worker.wake()
+        return kept
+
+    async def _start_late(self) -> None:
+        """Start with the first delivery, where the host's lifespan did not."""
+        if self._worker is None:
+            logger.warning(
+                "%s was not started: it begins to work with this delivery, but after a restart what is kept waits for "
+                "the next one. Give its life to the host: lifespan=hooks.lifespan, or `async with hooks:`",
+                self._source,
+            )
+        try:
+            await self._start()
+        except ConfigurationError as error:
+            raise InboxUnavailable(f"the inbox cannot work: {error}") from None
+
+    def _entry(self, delivery: Delivery, event: Event | None, id: str | None, dead: str | None) -> Entry:
+        if event is None:
+            key = None if id is None else _digest(delivery.source, id)
+            return Entry(delivery, key=key, dead=dead)
+        identity = event.identity
+        if id is not None:
+            key = _digest(delivery.source, id, event.event, *(identity or ()))
+        else:
+            key = None if identity is None else _digest(delivery.source, delivery.body)
+        said = None if identity is None else " ".join(quote(part, safe="") for part in identity)
+        return Entry(delivery, event.event, key, said, self._order_key(delivery, event))
+
+    def _order_key(self, delivery: Delivery, event: Event) -> str | None:
+        try:
+            key = self._key(event)
+        except Exception:
+            logger.exception("delivery %s: key=... failed, so it is handled in no order", delivery.id)
+            return None
+        return None if key is None else str(key)
+
+    async def pause(self, handler: str) -> None:
+        """Run a handler no more, in any process, until it is resumed."""
+        await self.inbox.pause(handler, self._clock())
+        if self._worker is not None:
+            self._worker.pause(handler)
+
+    async def resume(self, handler: str) -> bool:
+        """Let a handler run again; False if it was not paused."""
+        resumed = await self.inbox.resume(handler)
+        if self._worker is not None:
+            self._worker.resume(handler)
+        return resumed
+
+    async def health(self) -> Health:
+        """Return how it is; commits something to find out whether that works."""
+        working = self._worker is not None and self._worker.is_working
+        try:
+            await self.inbox.check()
+            stats = await self.inbox.stats()
+        except InboxError as error:
+            return Health(ok=False, state="failing", problem=str(error))
+        oldest = stats.oldest_waiting
+        return Health(
+            ok=True,
+            state="working" if working else "not started",
+            waiting=stats.counts[State.WAITING],
+            oldest_waiting_seconds=None if oldest is None else max(0.0, self._clock() - oldest),
+            unhandled=stats.counts[State.UNHANDLED],
+            dead=stats.counts[State.DEAD],
+            paused=tuple(stats.paused),
+        )
+
+
+def _digest(source: str, *parts: str | bytes) -> bytes:
+    digest = hashlib.sha256(source.encode("utf-8", "surrogatepass"))
+    for part in parts:
+        data = part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")
+        digest.update(b"\0%d\0" % len(data))
+        digest.update(data)
+    return digest.digest()
