@@ -6,7 +6,7 @@ from starlette.types import Message
 
 from webhook_receiver import VerificationError
 from webhook_receiver.answers import FAILED, HANDLED, problem, refusals, retry_after
-from webhook_receiver.errors import BodyTooLarge, MethodNotAllowed, RequestError, UnsupportedEncoding
+from webhook_receiver.errors import BodyTooLarge, InboxError, MethodNotAllowed, RequestError, UnsupportedEncoding
 
 
 def test_a_problem_is_a_document_with_a_stable_type() -> None:
@@ -28,7 +28,7 @@ def test_a_wait_is_rounded_up_to_whole_seconds() -> None:
 
 def test_every_refusal_has_an_answer_of_its_own() -> None:
     answers = refusals(401)
-    assert set(answers) == {VerificationError, *RequestError.__subclasses__()}
+    assert set(answers) == {InboxError, VerificationError, *RequestError.__subclasses__()}
     assert answers[VerificationError].headers["www-authenticate"] == "Signature"
     assert answers[MethodNotAllowed].headers["allow"] == "POST"
     assert answers[UnsupportedEncoding].headers["accept-encoding"] == "identity"

@@ -11,14 +11,15 @@ from pydantic import BaseModel, ValidationError
 from tests.helpers import NOW
 from webhook_receiver import Delivery, Event, GiveUp, Retry, UnknownEvent
 from webhook_receiver.handler import Handler
-from webhook_receiver.running import Outcome, run
+from webhook_receiver.running import run
 
 EVENT = UnknownEvent(event="an event")
 DELIVERY = Delivery("d-1", "webhooks", [(b"signature", b"sign-here")], b"a body", NOW, 0, True)
 
 
-async def outcome(function: Callable[..., Any]) -> Outcome:
-    return await run(Handler("the handler", function, Event), EVENT, DELIVERY)
+async def outcome(function: Callable[..., Any]) -> BaseException | None:
+    handler = Handler("the handler", function, Event)
+    return await run(lambda: handler.call(EVENT, DELIVERY, 1), handler.name, DELIVERY.id)
 
 
 def raising(error: BaseException) -> Callable[[Event], None]:

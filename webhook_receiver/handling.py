@@ -13,7 +13,8 @@ from .breaker import Circuit
 from .errors import GiveUp, NotAnEvent, Retry
 from .events import Event
 from .handler import Handler, Notice
-from .inbox.base import Claim, Inbox, Outcome, State
+from .inbox.base import Inbox
+from .inbox.records import Claim, Outcome, State
 from .options import WorkerOptions
 from .running import log_failure, run, summary
 from .work import ProcessEnded, Runnable, Work

@@ -16,7 +16,8 @@ from .errors import ConfigurationError, InboxError, InboxUnavailable
 from .events import Event, OrderStatusChanged
 from .handling import Handlers
 from .inbox import from_url
-from .inbox.base import Duplicate, Entry, Inbox, State, Stored
+from .inbox.base import Inbox
+from .inbox.records import Duplicate, Entry, State, Stored
 from .options import WorkerOptions
 from .worker import Worker
 

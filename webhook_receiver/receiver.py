@@ -6,13 +6,12 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Self
 
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from .answers import DUPLICATE, FAILED, HANDLED, STORED, Answer, Receipt, not_an_event, refusals, retry_after
+from .answers import DUPLICATE, FAILED, STORED, Answer, Receipt, not_an_event, refusals
 from .arguments import parsed_paths, refuse_limits, scheme_for
 from .body import BodyReader
 from .catalog import Catalog
@@ -20,26 +19,27 @@ from .delivery import AnyHeaders, Delivery, Headers, header_pairs, new_id
 from .errors import (
     BodyTooLarge,
     ConfigurationError,
-    GiveUp,
     InboxError,
     InvalidContentLength,
     MethodNotAllowed,
     NotAnEvent,
     RequestError,
-    Retry,
     UnsupportedEncoding,
     VerificationError,
 )
 from .events import Event
 from .handler import Function
 from .handler import name_of as name_of_function
-from .inbox.base import Duplicate, Inbox
+from .immediate import handle
+from .inbox.base import Inbox
+from .inbox.records import Duplicate
 from .keeping import Health, Keeper, OrderKey, kept_headers, order_of
+from .lifespan import live
 from .mounting import slash_or_not
 from .options import WorkerOptions
 from .refusals import Refusals
 from .routing import Router
-from .running import log_failure, run, summary
+from .running import log_failure, summary
 from .signatures import BodyCheck, Scheme, Verified
 from .signatures.base import Secrets, masked
 
@@ -242,22 +242,9 @@ class WebhookReceiver(Router):
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await live(self, self.name, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})  # before it is accepted: the server answers 403
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        """Speak ASGI's lifespan protocol, for a receiver that is the server's whole app."""
-        await receive()
-        try:
-            await self.__aenter__()
-        except Exception as error:
-            await send({"type": "lifespan.startup.failed", "message": f"{self.name} cannot start: {error}"})
-            return
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self.__aexit__()
-        await send({"type": "lifespan.shutdown.complete"})
 
     def _admit(self, headers: Headers, now: float) -> BodyCheck:
         """Refuse what can be refused before the body is read."""
@@ -294,29 +281,8 @@ class WebhookReceiver(Router):
             kept = await self._keeper.put(delivery, event, id=id, dead=dead)
             return (DUPLICATE, event, kept.id) if isinstance(kept, Duplicate) else (STORED, event, None)
         assert event is not None  # noqa: S101 - for the type checkers
-        return await self._run(delivery, event), event, None
-
-    async def _run(self, delivery: Delivery, event: Event) -> Answer:
-        """Run the handlers at once, all of them, one after the other."""
-        handlers = self.match(event)
-        raised: list[BaseException] = []
-        for handler in handlers:
-            outcome = await run(partial(handler.call, event, delivery, 1), handler.name, delivery.id)
-            if outcome is not None:
-                raised.append(outcome)
-        if logger.isEnabledFor(logging.INFO):
-            names = ", ".join(handler.name for handler in handlers) or "no handler"
-            logger.info("delivery %s: %s: %s", delivery.id, type(event).__name__, names)
-        return _answer(raised) if raised else HANDLED
+        return await handle(self.match(event), event, delivery), event, None
 
     def _refuse(self, error: RequestError | VerificationError | InboxError) -> Answer:
         self._refusals.add(error)
         return next(self._answers[cls] for cls in type(error).__mro__ if cls in self._answers)
-
-
-def _answer(raised: list[BaseException]) -> Answer:
-    """One failure asks the sender to try again; so does a handler's wish to, at the latest time of any."""
-    if not all(isinstance(each, Retry | GiveUp) for each in raised):
-        return FAILED
-    waits = [each.after for each in raised if isinstance(each, Retry)]
-    return retry_after(max(waits)) if waits else HANDLED

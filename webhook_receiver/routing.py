@@ -13,7 +13,7 @@ from .delivery import Attempt, Delivery
 from .errors import ConfigurationError
 from .events import Event, OrderFailedPermanently, OrderFulfilled, UnknownEvent
 from .handler import Function, Handler, Notice, Predicate, Route, name_of
-from .inbox.base import NOTICE, PastAttempt
+from .inbox.records import NOTICE, PastAttempt
 
 E = TypeVar("E", bound=Event)
 E_contra = TypeVar("E_contra", contravariant=True)

@@ -56,7 +56,7 @@ class Watchdog:
         handler = self._handler_of(asyncio.current_task(self._loop))
         if handler is None:
             return  # the host's own code; it is not ours to complain about
-        frame = sys._current_frames().get(self._watched)
+        frame = sys._current_frames().get(self._watched)  # pyright: ignore[reportPrivateUsage] - but documented
         place = f", just now in {frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
         logger.warning(
             "%s has blocked the event loop for more than %g s%s: no request is answered meanwhile. "

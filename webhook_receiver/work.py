@@ -7,7 +7,7 @@ from typing import Protocol
 
 from .backoff import Backoff
 from .errors import GiveUp, Retry
-from .inbox.base import Claim, Outcome, PastAttempt, Progress, State
+from .inbox.records import Claim, Outcome, PastAttempt, Progress, State
 from .running import frames, summary
 
 _LONGEST_TRACEBACK = 8192  # characters that are kept of each

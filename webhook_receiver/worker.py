@@ -9,7 +9,8 @@ from contextlib import suppress
 
 from .errors import InboxError
 from .handling import Case, Handlers, Handling
-from .inbox.base import Claim, Inbox, Outcome
+from .inbox.base import Inbox
+from .inbox.records import Claim, Outcome
 from .options import WorkerOptions
 from .watchdog import Watchdog
 

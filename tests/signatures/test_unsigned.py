@@ -4,10 +4,11 @@ import pytest
 
 from tests.helpers import NOW, order, signed
 from webhook_receiver import UnexpectedSignature, Unsigned
+from webhook_receiver.signatures import Verified
 
 
 def test_it_takes_what_is_not_signed_and_says_that_nothing_is_verified() -> None:
-    assert Unsigned().verify_headers([(b"content-type", b"text/plain")], NOW)(b"") == (None, False)
+    assert Unsigned().verify_headers([(b"content-type", b"text/plain")], NOW)(b"") == Verified(by=None, body=False)
 
 
 @pytest.mark.parametrize("header", [b"signature", b"signature-input", b"webhook-signature", b"x-hub-signature-256"])

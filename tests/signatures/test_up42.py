@@ -22,6 +22,7 @@ from webhook_receiver import (
     UP42Signature,
     VerificationError,
 )
+from webhook_receiver.signatures import Verified
 from webhook_receiver.signatures.up42 import _mac
 
 VECTORS = json.loads(Path(__file__).parents[1].joinpath("vectors", "up42.json").read_text(encoding="utf-8"))
@@ -71,7 +72,7 @@ def test_signing_gives_the_signature_of_the_vector() -> None:
 
 def test_the_first_secret_signs_and_any_verifies_telling_which() -> None:
     headers = signed(BODY, scheme=UP42Signature(["new", "old"]))
-    assert UP42Signature("new").verify(headers, BODY, NOW) == (0, True)
+    assert UP42Signature("new").verify(headers, BODY, NOW) == Verified(by=0, body=True)
     assert UP42Signature(["other", "third", "new"]).verify(headers, BODY, NOW).by == 2
     assert outcome(UP42Signature("old"), headers, BODY, NOW) == "BadSignature"
 

@@ -7,12 +7,13 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ..durations import seconds
 from ..errors import ConfigurationError
-from .base import (
+from .base import Inbox
+from .memory import MemoryInbox
+from .records import (
     Claim,
     Duplicate,
     Entry,
     Filter,
-    Inbox,
     Kept,
     Outcome,
     PastAttempt,
@@ -22,7 +23,6 @@ from .base import (
     Stats,
     Stored,
 )
-from .memory import MemoryInbox
 from .sqlite import SQLiteInbox
 
 __all__ = [
@@ -63,17 +63,19 @@ def from_url(url: str, *, create: bool = True) -> SQLiteInbox:
     Raises:
         ConfigurationError: it names none.
     """
-    forms = "sqlite:///file.db (four slashes before an absolute path) or memory://"
     parts = urlsplit(url)
+    in_memory = parts.scheme == "memory" and not parts.netloc and not parts.path.strip("/")
+    known = {name: _SETTINGS[name] for name in ("window", "retention")} if in_memory else _SETTINGS
+    forms = "sqlite:///file.db (four slashes before an absolute path) or memory://"
     settings: dict[str, float | int] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        if name not in _SETTINGS:
-            raise ConfigurationError(f"an inbox has no setting {name!r}; it has {', '.join(_SETTINGS)}")
+        if name not in known:
+            raise ConfigurationError(f"this inbox has no setting {name!r}; it has {', '.join(known)}")
         try:
-            settings[name] = _SETTINGS[name](value)
+            settings[name] = known[name](value)
         except ValueError as error:
             raise ConfigurationError(f"the inbox's setting {name}={value!r} cannot be read: {error}") from None
-    if parts.scheme == "memory" and not parts.netloc and not parts.path.strip("/"):
+    if in_memory:
         return MemoryInbox(**settings)
     if parts.scheme != "sqlite":
         # Only the scheme is quoted: the URL of a database server may hold its password.

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sqlite3 import Connection
 
 from . import rows
-from .base import NOTICE, Progress, State
+from .records import NOTICE, Progress, State
 
 Due = tuple[int, int | None]
 """The row of a delivery that is due, and the line that it stands in."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from .schema import migrate
-from .sqlite import SQLiteInbox
+from .sqlite import DAY, SQLiteInbox
 
 R = TypeVar("R")
 
@@ -15,8 +15,8 @@ R = TypeVar("R")
 class MemoryInbox(SQLiteInbox):
     """Keeps deliveries in memory, by the same rules and the same code as a SQLite file. Fulfils `Inbox`."""
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(":memory:", **{"min_free": 0, **settings})
+    def __init__(self, *, window: float = 7 * DAY, retention: float = 30 * DAY) -> None:
+        super().__init__(":memory:", window=window, retention=retention)
 
     def __repr__(self) -> str:
         return "<MemoryInbox>"

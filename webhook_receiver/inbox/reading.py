@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import AmbiguousId
 from . import rows
-from .base import Filter, Kept, PastAttempt, Record, State, Stats
+from .records import Filter, Kept, PastAttempt, Record, State, Stats
 
 
 def chosen(which: Filter) -> tuple[str, list[Any]]:

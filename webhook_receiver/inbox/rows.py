@@ -10,7 +10,7 @@ from zlib import crc32
 
 from ..delivery import Delivery, Headers
 from ..errors import InboxDamaged
-from .base import Entry, Progress, Record, State
+from .records import Entry, Progress, Record, State
 
 COLUMNS = (
     *("id", "source", "origin", "event", "key", "identity", "order_key"),
@@ -70,7 +70,7 @@ def packed(headers: Headers) -> bytes:
 
 def unpacked(headers: bytes) -> Headers:
     """Return what was packed."""
-    return tuple((line.partition(b":")[::2]) for line in headers.split(b"\n") if line)
+    return tuple([(name, value) for line in headers.split(b"\n") if line for name, _, value in [line.partition(b":")]])
 
 
 def lookup(source: str, event: str | None, key: bytes | None, identity: str | None) -> int | None:

@@ -14,8 +14,8 @@ from threading import Lock
 from typing import Any, Self, TypeVar
 
 from ..errors import ConfigurationError, InboxDamaged, InboxUnavailable
-from . import damage, ledger, reading, upkeep
-from .base import Claim, Duplicate, Entry, Filter, Kept, Outcome, Progress, Record, Stats, Stored
+from . import arrivals, damage, leases, reading, upkeep
+from .records import Claim, Duplicate, Entry, Filter, Kept, Outcome, Progress, Record, Stats, Stored
 from .schema import migrate
 from .writer import Writer
 
@@ -76,7 +76,7 @@ class SQLiteInbox:
         """The latest time that a claim was asked for: a clock that is set back shows here."""
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.path}>"
+        return f"<SQLiteInbox {self.path}>"
 
     async def open(self) -> Self:
         """See `Inbox`."""
@@ -101,32 +101,32 @@ class SQLiteInbox:
 
     async def put(self, entry: Entry, now: float) -> Stored | Duplicate:
         """See `Inbox`."""
-        return await self._write(ledger.put, ledger.Put(entry, now, now - self._window))
+        return await self._write(arrivals.put, arrivals.Put(entry, now, now - self._window))
 
     async def claim(self, source: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
         """See `Inbox`."""
         if now < self._latest - 1 or self._latest == float("-inf"):
             await self._write(upkeep.remeasure, now)
         self._latest = now
-        return await self._write(ledger.claim, ledger.Take(source, limit, lease, now))
+        return await self._write(leases.claim, leases.Take(source, limit, lease, now))
 
     async def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
         """See `Inbox`."""
         if claims:
-            await self._write(ledger.renew, (claims, lease, now))
+            await self._write(leases.renew, (claims, lease, now))
 
     async def note(self, claim: Claim, handlers: Mapping[str, Progress], now: float) -> bool:
         """See `Inbox`."""
-        return await self._write(ledger.note, (claim, handlers))
+        return await self._write(leases.note, (claim, handlers))
 
     async def settle(self, outcome: Outcome, now: float) -> bool:
         """See `Inbox`."""
-        return await self._write(ledger.settle, (outcome, now))
+        return await self._write(leases.settle, (outcome, now))
 
     async def release(self, claims: Sequence[Claim], now: float) -> None:
         """See `Inbox`."""
         if claims:
-            await self._write(ledger.release, claims)
+            await self._write(leases.release, claims)
 
     async def pause(self, handler: str, now: float) -> None:
         """See `Inbox`."""
@@ -166,7 +166,7 @@ class SQLiteInbox:
 
     async def dump(self, which: Filter) -> AsyncIterator[Kept]:
         """See `Inbox`."""
-        seq: int | None = None
+        seq = None
         while True:
             page = await self._read(partial(reading.after, which=which, seq=seq, limit=_STEP))
             for seq, kept in page:  # noqa: B007 - the last one is where the next page begins

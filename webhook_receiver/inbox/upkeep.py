@@ -1,6 +1,6 @@
 """What a SQLite inbox does beside the way of a delivery: pause, replay, purge, load, and setting waits right.
 
-As in `ledger`, every function does a batch of jobs inside a transaction.
+As in `arrivals`, every function does a batch of jobs inside a transaction.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from sqlite3 import Connection
 from typing import NamedTuple
 
 from . import lines, rows
-from .base import Entry, Filter, Kept, State
-from .ledger import keep_attempts
+from .leases import keep_attempts
 from .reading import chosen
+from .records import Entry, Filter, Kept, State
 
 
 class Again(NamedTuple):

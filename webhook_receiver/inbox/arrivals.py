@@ -1,0 +1,135 @@
+"""Putting deliveries into a SQLite inbox: what is new is kept, and what is a repeat is known.
+
+As everything that is done inside a transaction, `put` takes the connection and a list of jobs, and returns a result
+for each job. The statements take all rows of a batch together: each call of SQLite lets go of Python's lock, and
+taking it back from a busy event loop can take longer than the work itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from sqlite3 import Connection
+from typing import Any, NamedTuple
+
+from . import lines, rows
+from .records import Duplicate, Entry, State, Stored
+
+
+class Put(NamedTuple):
+    """A delivery to keep; `since` is when the window of duplicates began."""
+
+    entry: Entry
+    now: float
+    since: float
+
+
+class _Known(NamedTuple):
+    """A delivery that is kept, or is about to be, which another may be a repeat of."""
+
+    seq: int
+    id: str
+    source: str
+    origin: str
+    event: str | None
+    key: bytes | None
+    identity: str | None
+    received: float
+
+
+def put(connection: Connection, jobs: Sequence[Put]) -> list[Stored | Duplicate]:
+    """Keep what is new; find out what is not."""
+    hashes = [
+        rows.lookup(job.entry.delivery.source, job.entry.event, job.entry.key, job.entry.identity) for job in jobs
+    ]
+    known = _known(connection, {each for each in hashes if each is not None})
+    (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM delivery").fetchone()
+    results: list[Stored | Duplicate] = []
+    new: list[tuple[int, Put]] = []
+    for job, found in zip(jobs, hashes, strict=True):
+        entry, delivery = job.entry, job.entry.delivery
+        candidates = [] if found is None else known.setdefault(found, [])
+        repeated = next((kept for kept in candidates if _repeats(job, kept)), None)
+        if repeated is not None:
+            if any(seq == repeated.seq for seq, _ in new):
+                results.append(Duplicate(repeated.id))
+            else:
+                results.append(_duplicate(connection, job, repeated))
+            continue
+        last += 1
+        new.append((last, job))
+        candidates.append(
+            _Known(
+                last,
+                delivery.id,
+                delivery.source,
+                delivery.origin,
+                entry.event,
+                entry.key,
+                entry.identity,
+                delivery.received,
+            )
+        )
+        results.append(Stored(delivery.id))
+    if new:
+        _insert(connection, new)
+        looked_up = [(found, seq) for found in known for seq in _new_seqs(known[found], new[0][0])]
+        if looked_up:
+            connection.execute(
+                f"INSERT OR ROLLBACK INTO lookup (hash, seq) {rows.values(looked_up)}", rows.flat(looked_up)
+            )
+    return results
+
+
+def _known(connection: Connection, hashes: set[int]) -> dict[int, list[_Known]]:
+    found: dict[int, list[_Known]] = {}
+    if hashes:
+        columns = "d.seq, d.id, d.source, d.origin, d.event, d.key, d.identity, d.received"
+        for row in connection.execute(
+            f"SELECT l.hash, {columns} FROM lookup l JOIN delivery d USING (seq) "
+            f"WHERE l.hash IN ({rows.marks(hashes)})",
+            list(hashes),
+        ).fetchall():
+            found.setdefault(row[0], []).append(_Known(*row[1:]))
+    return found
+
+
+def _new_seqs(known: Sequence[_Known], first: int) -> list[int]:
+    return [kept.seq for kept in known if kept.seq >= first]
+
+
+def _repeats(job: Put, kept: _Known) -> bool:
+    """Whether the entry says what the kept delivery says: the same key lately, or the same event by backfill."""
+    entry = job.entry
+    if kept.source != entry.delivery.source:
+        return False
+    if entry.key is not None and entry.key == kept.key and kept.received >= job.since:
+        return True
+    same = entry.identity is not None and (entry.event, entry.identity) == (kept.event, kept.identity)
+    return same and "backfill" in (entry.delivery.origin, kept.origin)
+
+
+def _duplicate(connection: Connection, job: Put, kept: _Known) -> Duplicate:
+    (state,) = connection.execute("SELECT state FROM progress WHERE seq = ?", (kept.seq,)).fetchone()
+    if state != State.DEAD or job.entry.delivery.origin == "backfill":
+        return Duplicate(kept.id)
+    lines.revive(connection, kept.seq, job.now)
+    return Duplicate(kept.id, replayed=True)
+
+
+def _insert(connection: Connection, new: Sequence[tuple[int, Put]]) -> None:
+    deliveries = [(seq, *rows.delivery_row(job.entry)) for seq, job in new]
+    connection.execute(
+        f"INSERT OR ROLLBACK INTO delivery (seq, {', '.join(rows.COLUMNS)}) {rows.values(deliveries)}",
+        rows.flat(deliveries),
+    )
+    progress: list[tuple[Any, ...]] = []
+    for seq, job in new:
+        source, dead = job.entry.delivery.source, job.entry.dead
+        state, settled = (State.WAITING, None) if dead is None else (State.DEAD, job.now)
+        # Due at 0 and not now: a clock that is set back must not make a new delivery wait.
+        progress.append((seq, source, rows.line(source, job.entry.order_key), state, 0.0, job.now, dead, settled))
+    connection.execute(
+        f"INSERT OR ROLLBACK INTO progress (seq, source, line, state, due, since, reason, settled) "
+        f"{rows.values(progress)}",
+        rows.flat(progress),
+    )
