@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import create_model
 from starlette.types import Receive, Scope, Send
 
-from webhook_receiver import Event, OrderFulfilled, WebhookReceiver
+from webhook_receiver import Event, OrderFulfilled, VerificationError, WebhookReceiver
+from webhook_receiver.answers import refusals
 
 SECRET = "benchmark-secret"
 
@@ -20,6 +21,18 @@ async def floor(scope: Scope, receive: Receive, send: Send) -> None:
         pass
     await send({"type": "http.response.start", "status": 204, "headers": []})
     await send({"type": "http.response.body", "body": b""})
+
+
+REFUSED = refusals(401)[VerificationError]
+REFUSED_HEADERS = [(name.encode(), value.encode()) for name, value in REFUSED.headers.items()]
+
+
+async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+    """The least that an ASGI app can do to answer what the receiver answers to a bad signature."""
+    if scope["type"] != "http":
+        return
+    await send({"type": "http.response.start", "status": 401, "headers": [*REFUSED_HEADERS]})
+    await send({"type": "http.response.body", "body": REFUSED.body})
 
 
 def receiver(events: int) -> WebhookReceiver:
@@ -55,3 +68,7 @@ def thousand() -> WebhookReceiver:
 
 def floor_app() -> Any:
     return floor
+
+
+def refusing_app() -> Any:
+    return refusing
