@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from hashlib import sha256, sha512
 from hmac import compare_digest
@@ -84,8 +84,8 @@ class UP42Signature:
                 "components=... lists no header with the body's digest, so every delivery would be refused: "
                 'add it, name it with digest_header=..., or accept what body_binding="optional" means'
             )
-        self._macs = [_mac(secret.get_secret_value().encode()) for secret in secrets]
-        self._verified = [(Verified(by, body=False), Verified(by, body=True)) for by in range(len(self._macs))]
+        macs = [_mac(secret.get_secret_value().encode()) for secret in secrets]
+        self._keys = [(mac, Verified(by, body=False), Verified(by, body=True)) for by, mac in enumerate(macs)]
         if not self._bound:
             logger.warning(
                 'body_binding="optional": where a signature covers no digest, whoever saw one delivery can put '
@@ -111,7 +111,7 @@ class UP42Signature:
         if absent:
             raise ConfigurationError(f"cannot sign: the headers lack {', '.join(absent)}")
         listed = b" ".join(b'"%b"' % name for name in names)
-        signature = self._macs[0](b"".join(fields[name] for name in names))
+        signature = self._keys[0][0](b"".join(fields[name] for name in names))
         return [
             *pairs,
             (b"signature-input", b"%b%b);created=%d" % (_LABEL, listed, int(now))),
@@ -136,14 +136,14 @@ class UP42Signature:
                 claimed = _without_colons(claimed)
         except KeyError as absent:
             raise MissingSignature(f"there is no header {absent.args[0].decode()}") from None
-        names, digest_names = self._read_list(listed)
+        names, digests = self._read_list(listed)
         if len(fields) != len(headers):
             _refuse_repeated(headers, {*_SIGNATURE_HEADERS, *names})
         try:
             signed = b"".join([fields[name] for name in names])
         except KeyError:
             raise MalformedSignature("the signature lists a header that is absent") from None
-        for by, mac in enumerate(self._macs):  # noqa: B007 - the index of the one that matched is used below
+        for mac, unbound, bound in self._keys:  # noqa: B007 - of the one that matched, the rest is used below
             if compare_digest(mac(signed), claimed):
                 break
         else:
@@ -155,14 +155,13 @@ class UP42Signature:
                 f"signed {ago} {'ago' if age > 0 else 'ahead'}, by our clock; "
                 f"allowed are {self._max_age:g} s ago to {self._max_ahead:g} s ahead"
             )
-        if self._bound and not digest_names:
+        if self._bound and not digests:
             raise BodyMismatch(
                 f"the signature covers no digest of the body (no {' or '.join(map(bytes.decode, self._digest_headers))}"
                 " is listed), so anyone could put another body under it; if the digest is in another header, say "
                 'UP42Signature(digest_header=...); if the sender has none, body_binding="optional" with components=...'
             )
-        digests = [(name, fields[name]) for name in digest_names]
-        return partial(_check_body, digests, self._verified[by][bool(digests)])
+        return partial(_check_body, fields, digests, bound if digests else unbound)
 
     def _components_in(self, listed: bytes) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
         """Return the names in `up42-sig=("content-type" "digest"`, and which of them hold the body's digest."""
@@ -253,11 +252,11 @@ def _digest(header: bytes, body: bytes) -> bytes:
     return b"sha-256=:%b:" % encoded if header == b"content-digest" else b"SHA-256=" + encoded
 
 
-def _check_body(digests: list[tuple[bytes, bytes]], verified: Verified, body: bytes) -> Verified:
+def _check_body(fields: Mapping[bytes, bytes], digests: tuple[bytes, ...], verified: Verified, body: bytes) -> Verified:
     """Compare the body with each listed digest header."""
-    for header, value in digests:
-        if value != _digest(header, body):  # the usual spelling, or else one to be read
-            _read_digests(value, body)
+    for header in digests:
+        if fields[header] != _digest(header, body):  # the usual spelling, or else one to be read
+            _read_digests(fields[header], body)
     return verified
 
 
