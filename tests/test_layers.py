@@ -31,6 +31,7 @@ ROWS = [
     ["cli.output", "cli.options", "cli.target"],
     ["cli.serve", "cli.send"],
     ["cli.demo"],
+    ["cli.demo_app"],
     ["cli.commands"],
     ["cli"],
     ["__main__"],

@@ -73,7 +73,7 @@ class Keeper:
         source: the receiver's name.
         handlers: the receiver.
         key: returns the order key of an event.
-        options: how the worker works.
+        options: how the worker works; None for no worker in this process.
         clock: returns the time in Unix seconds.
     """
 
@@ -83,7 +83,7 @@ class Keeper:
         source: str,
         handlers: Handlers,
         key: OrderKey,
-        options: WorkerOptions,
+        options: WorkerOptions | None,
         clock: Callable[[], float],
     ) -> None:
         if not isinstance(inbox, Inbox | str) or isinstance(inbox, type):
@@ -97,6 +97,7 @@ class Keeper:
         self._options = options
         self._clock = clock
         self._worker: Worker | None = None
+        self._opened = False
         self._lives = 0
 
     async def start(self) -> None:
@@ -114,13 +115,15 @@ class Keeper:
         if self._lives > 0:
             return
         worker, self._worker = self._worker, None
+        self._opened = False
         if worker is not None:
             await worker.stop()
         await self.inbox.close()
 
     async def _start(self) -> None:
         await self.inbox.open()
-        if self._worker is not None and self._worker.is_working:
+        self._opened = True
+        if self._options is None or (self._worker is not None and self._worker.is_working):
             return
         self._worker = Worker(self.inbox, self._source, self._handlers, self._options, self._clock)
         self._worker.start()
@@ -139,8 +142,7 @@ class Keeper:
         Raises:
             InboxError: it is not kept.
         """
-        worker = self._worker
-        if worker is None or not worker.is_working:
+        if not self._is_started():
             await self._start_late()
         try:
             kept = await self.inbox.put(self._entry(delivery, event, id, dead), delivery.received)
@@ -153,9 +155,14 @@ class Keeper:
             self._worker.wake()
         return kept
 
+    def _is_started(self) -> bool:
+        if self._options is None:
+            return self._opened
+        return self._worker is not None and self._worker.is_working
+
     async def _start_late(self) -> None:
         """Start with the first delivery, where the host's lifespan did not."""
-        if self._worker is None:
+        if self._worker is None and self._options is not None:
             logger.warning(
                 "%s was not started: it begins to work with this delivery, but after a restart what is kept waits for "
                 "the next one. Give its life to the host: lifespan=hooks.lifespan, or `async with hooks:`",
@@ -201,7 +208,6 @@ class Keeper:
 
     async def health(self) -> Health:
         """Return how it is; commits something to find out whether that works."""
-        working = self._worker is not None and self._worker.is_working
         try:
             await self.inbox.check()
             stats = await self.inbox.stats()
@@ -210,7 +216,7 @@ class Keeper:
         oldest = stats.oldest_waiting
         return Health(
             ok=True,
-            state="working" if working else "not started",
+            state="working" if self._is_started() else "not started",
             waiting=stats.counts[State.WAITING],
             oldest_waiting_seconds=None if oldest is None else max(0.0, self._clock() - oldest),
             unhandled=stats.counts[State.UNHANDLED],

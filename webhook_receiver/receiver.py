@@ -60,6 +60,7 @@ class WebhookReceiver(Router):
         key: returns what an event is about; such deliveries are handled one at a time, in order of receipt. The
             order's id if left out; `lambda event: None` for no order at all.
         worker: how handlers are run for what is in the inbox.
+        work: False for a receiver that only keeps: another process on the same inbox runs the handlers.
         name: what this receiver is called in its deliveries and its log lines.
         max_body: bytes; a larger body is answered 413.
         body_timeout: seconds; a body that is not complete by then is answered 408.
@@ -79,6 +80,7 @@ class WebhookReceiver(Router):
         inbox: Inbox | str | None = None,
         key: OrderKey = order_of,
         worker: WorkerOptions | None = None,
+        work: bool = True,
         name: str = "webhooks",
         max_body: int = MAX_BODY,
         body_timeout: float = BODY_TIMEOUT,
@@ -98,9 +100,9 @@ class WebhookReceiver(Router):
         self._answers = refusals(refused_status)
         self._keeper = None
         if inbox is not None:
-            self._keeper = Keeper(inbox, name, self, key, worker or WorkerOptions(), clock)
-        elif worker is not None or key is not order_of:
-            raise ConfigurationError('worker=... and key=... need an inbox: inbox="sqlite:///hooks.db"')
+            self._keeper = Keeper(inbox, name, self, key, (worker or WorkerOptions()) if work else None, clock)
+        elif worker is not None or key is not order_of or not work:
+            raise ConfigurationError('worker=..., work=... and key=... need an inbox: inbox="sqlite:///hooks.db"')
         self._clock = clock
 
     def __repr__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Literal
 
 from pydantic import create_model
@@ -46,11 +47,11 @@ def receiver(events: int) -> WebhookReceiver:
     for number in range(1, events):
         name: Any = Literal[f"made.up.{number}"]
         made_up: type[Event] = create_model(f"MadeUp{number}", __base__=Event, event=(name, ...))
-        hooks.on(made_up, name=f"made up {number}")(_ignore)
+        hooks.on(made_up, name=f"made up {number}")(ignore)
     return hooks
 
 
-async def _ignore(event: Event) -> None:
+async def ignore(event: Event) -> None:
     pass
 
 
@@ -64,6 +65,15 @@ def ten() -> WebhookReceiver:
 
 def thousand() -> WebhookReceiver:
     return receiver(1000)
+
+
+def durable() -> WebhookReceiver:
+    """Return a receiver that keeps deliveries in the file that INBOX names; WORK says whether it handles them."""
+    hooks = WebhookReceiver(
+        secret=SECRET, inbox=f"sqlite:///{os.environ['INBOX']}?min_free=0", work=os.environ["WORK"] == "yes"
+    )
+    hooks.on_fulfilled(ignore)
+    return hooks
 
 
 def floor_app() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -21,12 +22,12 @@ class Rate:
 
 
 class _Connection(asyncio.Protocol):
-    """Sends `request` again whenever a whole answer has come; every answer has the first one's length."""
+    """Sends the next request whenever a whole answer has come; every answer has the first one's length."""
 
-    def __init__(self, request: bytes, status: bytes, deadline: float) -> None:
+    def __init__(self, requests: Iterator[bytes], status: bytes, deadline: float) -> None:
         self.answered = 0
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._request = request
+        self._requests = requests
         self._status = status
         self._deadline = deadline
         self._length = 0
@@ -34,7 +35,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own are none by class
-        self._transport.write(self._request)
+        self._transport.write(next(self._requests))
 
     def data_received(self, data: bytes) -> None:
         self._received = self._received + data if self._received else data
@@ -47,7 +48,7 @@ class _Connection(asyncio.Protocol):
         self._received = b""
         self.answered += 1
         if time.monotonic() < self._deadline:
-            self._transport.write(self._request)
+            self._transport.write(next(self._requests))
         else:
             self._transport.close()
 
@@ -71,7 +72,13 @@ def _stay_awake(loop: asyncio.AbstractEventLoop) -> None:
 
 
 async def run(
-    port: int, request: bytes, *, status: int, connections: int, seconds: float, stay_awake: bool = False
+    port: int,
+    requests: Iterator[bytes],
+    *,
+    status: int,
+    connections: int,
+    seconds: float,
+    stay_awake: bool = False,
 ) -> Rate:
     """Load the server on the loopback's `port` and return what it answered.
 
@@ -86,7 +93,7 @@ async def run(
     protocols = [
         (
             await loop.create_connection(
-                lambda: _Connection(request, str(status).encode(), start + seconds), "127.0.0.1", port
+                lambda: _Connection(requests, str(status).encode(), start + seconds), "127.0.0.1", port
             )
         )[1]
         for _ in range(connections)

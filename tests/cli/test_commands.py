@@ -55,23 +55,30 @@ def serve(directory: Path, *options: str) -> AbstractContextManager[tuple[str, s
     return running("webhook_receiver", "serve", "app:hooks", *options, cwd=directory)
 
 
-def test_the_demo_shows_every_delivery_and_ends_well() -> None:
+def test_the_demo_shows_what_became_of_everything_and_ends_well() -> None:
     done = run("demo")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "10 of 10 deliveries were answered and handled as they should be." in done.stdout
+    assert "15 of 15 came out as they should." in done.stdout
     rows = [re.split(r"  +", line) for line in done.stdout.splitlines() if line.endswith("ok")]
-    assert [(row[0], row[1][:3], row[2]) for row in rows] == [
-        ("order fulfilled", "204", "download"),
-        ("order failed permanently", "204", "alert"),
-        ("another status of an order", "204", "other"),
-        ("an event nobody knows", "204", "other"),
+    assert [(row[0], row[1][:3], row[2]) for row in rows[:-1]] == [
+        ("order fulfilled", "202", "download: done"),
+        ("the same delivery again", "200", "-"),
+        ("order failed permanently", "202", "alert: done"),
+        ("another status of an order", "202", "other: done"),
+        ("an event nobody knows", "202", "other: done"),
+        ("its handler fails twice", "202", "download: done, 3 attempts"),
+        ("its handler gives up", "202", "download: dead"),
+        ("signed, but not JSON", "202", "dead"),
         ("forged: signed with another secret", "401", "-"),
         ("forged: not signed at all", "401", "-"),
         ("replayed with another body", "401", "-"),
         ("stale: signed an hour ago", "401", "-"),
         ("oversized: more than 1 MiB", "413", "-"),
-        ("signed, but not JSON", "422", "-"),
+        ("the dead letter is replayed", "-", "download: done, 2 attempts"),
     ]
+    what, answers, fate, _ = rows[-1]
+    assert (what, answers) == ("kill -9 with 12 just acknowledged", "12 times 202")
+    assert re.fullmatch(r"[1-9]\d* were left; 12 done after a restart", fate)
     assert "\x1b" not in done.stdout
 
 
@@ -79,7 +86,7 @@ def test_the_demo_for_programs_prints_json_and_nothing_else() -> None:
     done = run("demo", "--json")
     assert done.returncode == 0
     outcomes = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(outcomes) == 10
+    assert len(outcomes) == 15
     assert all(outcome["right"] for outcome in outcomes)
 
 
@@ -90,13 +97,12 @@ def test_the_demo_is_coloured_on_a_terminal() -> None:
 
 
 def test_the_demo_fails_when_an_answer_is_wrong() -> None:
-    broken = "import webhook_receiver.cli.demo as d, webhook_receiver.answers as a; a.HANDLED.__class__;"
-    broken += "import webhook_receiver.receiver as r; r.HANDLED = a.FAILED;"
+    broken = "import webhook_receiver.cli.demo as d; d.make.signed = lambda body, scheme, now: d.make.unsigned();"
     broken += "from webhook_receiver.cli import main; import sys; sys.argv[1:] = ['demo']; main()"
     done = subprocess.run([sys.executable, "-c", broken], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert "WRONG: 204, download expected" in done.stdout
-    assert "6 of 10" in done.stdout
+    assert "WRONG: 202, download: done expected" in done.stdout
+    assert "5 of 15" in done.stdout
 
 
 def test_the_demo_that_keeps_running_takes_what_is_sent_and_ends_with_ctrl_c() -> None:

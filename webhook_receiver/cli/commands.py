@@ -49,21 +49,21 @@ def demo(
     keep_running: Annotated[bool, typer.Option("--keep-running", help="Go on listening afterwards.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Start a receiver, deliver genuine and hostile notifications to it, show each answer.
+    """Start a receiver, deliver genuine and hostile notifications to it, kill it, and show what became of them.
 
-    Ends with 0 only if every delivery was answered and handled as it should be.
+    Ends with 0 only if everything was answered and handled as it should be.
     """
     try:
-        listener = demos.listen(port)
+        port = demos.free_port(port)
     except OSError as error:
         raise typer.BadParameter(f"cannot listen on {port}: {error.strerror}", param_hint="--port") from None
     outcomes: list[demos.Outcome] = []
     try:
-        asyncio.run(demos.run(listener, outcomes, keep_running=keep_running, as_json=as_json))
+        asyncio.run(demos.run(port, outcomes, keep_running=keep_running, as_json=as_json))
     except KeyboardInterrupt:
         if not outcomes:
             raise typer.Exit(130) from None
-    raise typer.Exit(0 if all(outcome.right for outcome in outcomes) else 1)
+    raise typer.Exit(0 if outcomes and all(outcome.right for outcome in outcomes) else 1)
 
 
 @app.command()
