@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Literal, Self, cast
 from uuid import UUID
 
@@ -16,6 +17,10 @@ Path = tuple[Key, ...]
 
 ORDER_ID_PATHS: tuple[Path, ...] = (("body", "orderId"), ("body", "id"), ("body", "order", "id"))
 """Where an order's id is looked for. UP42 publishes no payload: these are candidates, in order."""
+
+
+_IDS = (str, int, UUID)
+"""What an order's id may be in JSON, or where a class declares it."""
 
 
 class OrderStatus(StrEnum):
@@ -109,9 +114,9 @@ class OrderStatusChanged(Event, frozen=True):
     @property
     def order_id(self) -> str | None:
         """The id at the first place that holds a text, a whole number or a UUID; None if none does."""
-        for path in getattr(self, "_order_id_paths", ORDER_ID_PATHS):
+        for path in vars(self).get("_order_id_paths", ORDER_ID_PATHS):
             found = _value_at(self, path)
-            if isinstance(found, str | int | UUID) and not isinstance(found, bool) and found != "":
+            if isinstance(found, _IDS) and not isinstance(found, bool) and found != "":
                 return str(found)
         return None
 
@@ -172,7 +177,7 @@ class JobStatusChanged(Event, frozen=True):
 def _value_at(value: Any, path: Path) -> Any:
     """Return what the sender's document holds at `path`, or None."""
     for key in path:
-        if isinstance(value, BaseModel):
+        if hasattr(type(value), "__pydantic_fields__"):  # isinstance(value, BaseModel) takes a microsecond
             value = _field(value, key)
         elif isinstance(value, dict):
             value = cast("dict[str, Any]", value).get(str(key))
@@ -185,10 +190,14 @@ def _value_at(value: Any, path: Path) -> Any:
 
 def _field(model: BaseModel, key: Key) -> Any:
     """Return the field that the sender calls `key`, declared by the model or kept as extra."""
-    for name, info in type(model).model_fields.items():
-        if key in wire_names(name, info):
-            return getattr(model, name)
-    return (model.model_extra or {}).get(str(key))
+    name = _declared(type(model), key)
+    return getattr(model, name) if name is not None else (model.__pydantic_extra__ or {}).get(str(key))
+
+
+@lru_cache(maxsize=1024)
+def _declared(model: type[BaseModel], key: Key) -> str | None:
+    """Return the name of the field that the model declares for what the sender calls `key`."""
+    return next((name for name, info in model.model_fields.items() if key in wire_names(name, info)), None)
 
 
 def wire_names(name: str, info: FieldInfo) -> list[Key]:

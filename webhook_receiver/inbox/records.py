@@ -55,8 +55,7 @@ class PastAttempt(NamedTuple):
     traceback: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A delivery to put, and what its event says about it."""
 
     delivery: Delivery
