@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from webhook_receiver import Attempt, OrderFailedPermanently, OrderFulfilled, Retry, Secret, WebhookReceiver
 
-hooks = WebhookReceiver(secret=Secret.from_env("WEBHOOK_SECRET"))
+hooks = WebhookReceiver(secret=Secret.from_env("WEBHOOK_SECRET"), inbox="sqlite:///hooks.db")
 app = FastAPI(lifespan=hooks.lifespan, routes=[hooks.route("/webhooks")])
 orders: dict[str, str] = {}
 

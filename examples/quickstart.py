@@ -6,7 +6,7 @@ WEBHOOK_SECRET=try-me webhook-receiver send http://127.0.0.1:8000/webhooks
 
 from webhook_receiver import OrderFailedPermanently, OrderFulfilled, Secret, WebhookReceiver
 
-hooks = WebhookReceiver(secret=Secret.from_env("WEBHOOK_SECRET"))
+hooks = WebhookReceiver(secret=Secret.from_env("WEBHOOK_SECRET"), inbox="sqlite:///hooks.db")
 
 
 @hooks.on(OrderFulfilled)

@@ -2,7 +2,7 @@
 
     from webhook_receiver import OrderFailedPermanently, OrderFulfilled, Secret, WebhookReceiver
 
-    hooks = WebhookReceiver(secret=Secret.from_env("WEBHOOK_SECRET"))
+    hooks = WebhookReceiver(secret=Secret.from_env("WEBHOOK_SECRET"), inbox="sqlite:///hooks.db")
 
     @hooks.on(OrderFulfilled)
     async def download(order: OrderFulfilled) -> None:
