@@ -52,7 +52,7 @@ def _claim(connection: Connection, job: Take) -> list[Claim]:
             "WHERE source = ? AND due <= ? ORDER BY due, seq LIMIT ?",
             (job.source, job.now, job.limit),
         ).fetchall()
-        entering = lines.enter(connection, due)
+        entering = lines.enter(connection, due, job.now)
         if len(due) < job.limit:
             break
     return _lease(connection, job, entering) if entering else []

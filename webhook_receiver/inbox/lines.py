@@ -17,9 +17,9 @@ Due = tuple[int, int | None]
 """The row of a delivery that is due, and the line that it stands in."""
 
 
-def enter(connection: Connection, due: Sequence[Due]) -> list[int]:
+def enter(connection: Connection, due: Sequence[Due], now: float) -> list[int]:
     """Return who of these may be handled now, and let them hold their lines; the others stand back."""
-    holders = _holders(connection, {line for _, line in due if line is not None})
+    holders = _holders(connection, {line for _, line in due if line is not None}, now)
     entering = [seq for seq, line in due if line is None]
     back: list[int] = []
     new: dict[int, int] = {}
@@ -45,14 +45,14 @@ def enter(connection: Connection, due: Sequence[Due]) -> list[int]:
     return entering
 
 
-def _holders(connection: Connection, lines: set[int]) -> dict[int, tuple[int, bool]]:
-    """Return who holds these lines, and whether it is under a lease."""
+def _holders(connection: Connection, lines: set[int], now: float) -> dict[int, tuple[int, bool]]:
+    """Return who holds these lines, and whether a lease on it is running."""
     if not lines:
         return {}
     found = connection.execute(
-        "SELECT h.line, h.seq, p.lease IS NOT NULL FROM holder h JOIN progress p ON p.seq = h.seq "
+        "SELECT h.line, h.seq, p.lease IS NOT NULL AND p.due > ? FROM holder h JOIN progress p ON p.seq = h.seq "
         f"WHERE h.line IN ({rows.marks(lines)})",
-        list(lines),
+        [now, *lines],
     )
     return {line: (seq, bool(leased)) for line, seq, leased in found.fetchall()}
 
@@ -92,7 +92,7 @@ def call(connection: Connection, lines: Sequence[int]) -> None:
 def revive(connection: Connection, seq: int, now: float, handler: str | None = None) -> bool:
     """Let a kept delivery be handled again; see `Inbox.replay`."""
     state, text, leased = connection.execute(
-        "SELECT state, handlers, lease IS NOT NULL FROM progress WHERE seq = ?", (seq,)
+        "SELECT state, handlers, lease IS NOT NULL AND due > ? FROM progress WHERE seq = ?", (now, seq)
     ).fetchone()
     if state == State.WAITING and leased:
         return False  # it is being handled just now

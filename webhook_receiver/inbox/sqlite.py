@@ -154,11 +154,11 @@ class SQLiteInbox:
 
     async def purge(self, which: Filter, now: float, *, limit: int) -> int:
         """See `Inbox`."""
-        return await self._write(upkeep.purge, upkeep.Removal(which, limit))
+        return await self._write(upkeep.purge, upkeep.Removal(which, now, limit))
 
     async def tidy(self, now: float) -> int:
         """See `Inbox`."""
-        return await self._write(upkeep.purge, upkeep.Removal(Filter(), _STEP, now - self._retention))
+        return await self._write(upkeep.purge, upkeep.Removal(Filter(), now, _STEP, now - self._retention))
 
     async def stats(self) -> Stats:
         """See `Inbox`."""

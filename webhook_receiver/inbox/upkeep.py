@@ -27,6 +27,7 @@ class Removal(NamedTuple):
     """Kept deliveries to be removed; `settled_before` is for those that are done."""
 
     which: Filter
+    now: float
     limit: int
     settled_before: float | None = None
 
@@ -74,7 +75,8 @@ def purge(connection: Connection, jobs: Sequence[Removal]) -> list[int]:
 def _purge(connection: Connection, job: Removal) -> int:
     if job.settled_before is None:
         where, arguments = chosen(job.which)
-        where += " AND p.lease IS NULL"
+        where += " AND (p.lease IS NULL OR p.due IS NULL OR p.due <= ?)"
+        arguments.append(job.now)
     else:
         where, arguments = "p.state = 'done' AND p.settled < ?", [job.settled_before]
     found = connection.execute(
