@@ -101,8 +101,10 @@ def revive(connection: Connection, seq: int, now: float, handler: str | None = N
         again = {handler}
     elif state == State.WAITING:
         again = {name for name, each in found.items() if each.state is State.WAITING}
+    elif state == State.DEAD:
+        again = {name for name, each in found.items() if each.state is not State.DONE}
     else:
-        again = {name for name, each in found.items() if each.state is State.DEAD} or set(found)
+        again = set(found)
     handlers = found | {name: Progress(attempts=found.get(name, Progress()).attempts) for name in again}
     connection.execute(
         "UPDATE progress SET state = 'waiting', due = 0, since = ?, lease = NULL, crashes = 0, handlers = ?, "

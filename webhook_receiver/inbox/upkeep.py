@@ -60,7 +60,7 @@ def replay(connection: Connection, jobs: Sequence[Again]) -> list[int]:
     return [
         sum(
             lines.revive(connection, seq, job.now, job.handler)
-            for identifier in job.ids
+            for identifier in dict.fromkeys(job.ids)
             for (seq,) in connection.execute("SELECT seq FROM delivery WHERE id = ?", (identifier,)).fetchall()
         )
         for job in jobs
