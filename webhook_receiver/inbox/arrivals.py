@@ -45,15 +45,14 @@ def put(connection: Connection, jobs: Sequence[Put]) -> list[Stored | Duplicate]
     (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM delivery").fetchone()
     results: list[Stored | Duplicate] = []
     new: list[tuple[int, Put]] = []
+    repeats: list[tuple[int, Put, _Known]] = []
     for job, found in zip(jobs, hashes, strict=True):
         entry, delivery = job.entry, job.entry.delivery
         candidates = [] if found is None else known.setdefault(found, [])
         repeated = next((kept for kept in candidates if _repeats(job, kept)), None)
         if repeated is not None:
-            if any(seq == repeated.seq for seq, _ in new):
-                results.append(Duplicate(repeated.id))
-            else:
-                results.append(_duplicate(connection, job, repeated))
+            repeats.append((len(results), job, repeated))
+            results.append(Duplicate(repeated.id))
             continue
         last += 1
         new.append((last, job))
@@ -77,6 +76,8 @@ def put(connection: Connection, jobs: Sequence[Put]) -> list[Stored | Duplicate]
             connection.execute(
                 f"INSERT OR ROLLBACK INTO lookup (hash, seq) {rows.values(looked_up)}", rows.flat(looked_up)
             )
+    for index, job, kept in repeats:  # only now, for what they repeat may be among the new ones
+        results[index] = _duplicate(connection, job, kept)
     return results
 
 
