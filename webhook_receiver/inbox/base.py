@@ -142,6 +142,8 @@ class Inbox(Protocol):
     async def load(self, kept: Sequence[Kept], now: float) -> int:
         """Keep what another inbox dumped, except ids and keys that are kept already; return how many.
 
-        They count as received before all that is kept already, in the order they are given. Leases do not move.
+        They count as received before all that is kept already, in the order they are given. Neither leases nor
+        pauses move: what was leased or held is due at once. So may be what waits for its retry, since the times of
+        its handlers are kept; but nobody passes it. All of them are kept, or none when this raises.
         """
         ...

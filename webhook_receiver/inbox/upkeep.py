@@ -136,10 +136,12 @@ def _load_one(connection: Connection, seq: int, kept: Kept, now: float) -> bool:
     lookup = rows.lookup(record.source, record.event, key, record.identity)
     if lookup is not None:
         connection.execute("INSERT INTO lookup (hash, seq) VALUES (?, ?)", (lookup, seq))
-    waits = record.state is State.WAITING
-    due = record.due if record.due is not None or not waits else 0
+    line = rows.line(record.source, kept.order_key)
+    # One that waits in a line is to be found at once, whatever its due, so that nobody passes it. Its handlers still
+    # have their times.
+    at_once = record.leased or (record.state is State.WAITING and (record.due is None or line is not None))
     progress = (
-        *(seq, record.source, rows.line(record.source, kept.order_key), record.state, 0 if record.leased else due, now),
+        *(seq, record.source, line, record.state, 0 if at_once else record.due, now),
         *(rows.progress_json(record.handlers), record.reason, record.settled),
     )
     connection.execute(
