@@ -54,17 +54,14 @@ def find(connection: Connection, which: Filter, limit: int | None, newest_first:
 
 def get(connection: Connection, beginning: str) -> Kept | None:
     """Return all that is known of the one delivery whose id begins so."""
-    escaped = beginning.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    seqs = connection.execute(
-        "SELECT seq FROM delivery WHERE id = ?1 UNION SELECT seq FROM delivery WHERE id LIKE ?2 ESCAPE '\\' LIMIT 2",
-        (beginning, f"{escaped}%"),
+    found = connection.execute(
+        # Not LIKE, which takes "A" for "a" and would read the whole table.
+        "SELECT seq, id FROM delivery WHERE id >= ?1 AND id < ?1 || char(0x10FFFF) ORDER BY id LIMIT 2",
+        (beginning,),
     ).fetchall()
-    exact = connection.execute("SELECT seq FROM delivery WHERE id = ?", (beginning,)).fetchone()
-    if exact is None and len(seqs) > 1:
+    if len(found) > 1 and found[0][1] != beginning:
         raise AmbiguousId(f"several deliveries have ids that begin with {beginning!r}: give more of it")
-    if exact is None and not seqs:
-        return None
-    return _kept(connection, (exact or seqs[0])[0])
+    return _kept(connection, found[0][0]) if found else None
 
 
 def after(connection: Connection, which: Filter, seq: int | None, limit: int) -> list[tuple[int, Kept]]:
