@@ -107,7 +107,7 @@ def stats(connection: Connection) -> Stats:
     counts = {State(state): count for state, count in unfinished}
     (everything,) = connection.execute("SELECT count(*) FROM delivery").fetchone()
     (running,) = connection.execute(
-        "SELECT count(*) FROM progress WHERE due IS NOT NULL AND lease IS NOT NULL"
+        "SELECT count(*) FROM progress WHERE state = 'waiting' AND due IS NOT NULL AND lease IS NOT NULL"
     ).fetchone()
     (oldest,) = connection.execute(
         "SELECT received FROM delivery WHERE seq = (SELECT min(seq) FROM progress WHERE state = 'waiting')"

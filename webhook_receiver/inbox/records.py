@@ -138,6 +138,7 @@ class Record:
     due: float | None
     """When it is claimable, or its lease ends; None: it waits for its turn or for a paused handler, or is finished."""
     leased: bool
+    """Whether it is under a lease; one whose time is up counts until another is given."""
     held: str | None
     reason: str | None
     settled: float | None
@@ -179,7 +180,7 @@ class Stats:
 
     counts: Mapping[State, int]
     running: int
-    """How many of the waiting ones are under a lease."""
+    """How many of the waiting ones are under a lease; one whose time is up counts until another is given."""
     oldest_waiting: float | None
     """When the oldest waiting delivery was received, in Unix seconds."""
     paused: Mapping[str, float] = field(default_factory=dict[str, float])
