@@ -1,4 +1,4 @@
-"""Noticing that a SQLite file's log was damaged from outside.
+"""Noticing that a SQLite file was replaced, or its log damaged, from outside.
 
 SQLite takes a write-ahead log that was cut off, changed or removed for one whose end was never committed: it goes
 on without what is missing, and says nothing. But unless the last process ended in peace, the wal-index beside it
@@ -63,6 +63,18 @@ def refuse_marked(path: Path) -> None:
             f"{_beside(path, '-wal')} was damaged or removed: deliveries that had been acknowledged are missing from "
             f"{path.name}. Bring the files back from a copy; or remove {mark} to go on with what is left"
         )
+
+
+def refuse_replaced(path: Path, inode: int | None) -> None:
+    """Raise InboxDamaged if another file, or none, is where that with this inode was."""
+    if inode is None:
+        return
+    try:
+        found = path.stat().st_ino
+    except FileNotFoundError:
+        found = None
+    if found != inode:
+        raise InboxDamaged(f"{path} was removed or replaced while it was in use: start again")
 
 
 def _goes_on(before: Committed, after: Committed | None) -> bool:

@@ -16,7 +16,7 @@ class MemoryInbox(SQLiteInbox):
     """Keeps deliveries in memory, by the same rules and the same code as a SQLite file. Fulfils `Inbox`."""
 
     def __init__(self, *, window: float = 7 * DAY, retention: float = 30 * DAY) -> None:
-        super().__init__(":memory:", window=window, retention=retention)
+        super().__init__(":memory:", window=window, retention=retention, min_free=0)
 
     def __repr__(self) -> str:
         return "<MemoryInbox>"
@@ -28,9 +28,6 @@ class MemoryInbox(SQLiteInbox):
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, cached_statements=512)
         migrate(connection, ":memory:")
         return connection
-
-    def _guard(self) -> None:
-        pass
 
     async def _read(self, ask: Callable[[sqlite3.Connection], R]) -> R:
         return await self._write(lambda connection, jobs: [ask(connection) for _ in jobs], None)

@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from ..errors import ConfigurationError, InboxDamaged, InboxUnavailable
 from . import arrivals, damage, leases, reading, upkeep
 from .records import Claim, Duplicate, Entry, Filter, Kept, Outcome, Progress, Record, Stats, Stored
 from .schema import migrate
-from .writer import Writer
+from .writer import Operation, Writer
 
 R = TypeVar("R")
 
@@ -71,7 +70,9 @@ class SQLiteInbox:
         self._reading = Lock()
         self._opening = Lock()
         self._inode: int | None = None
-        self._guarded = float("-inf")
+        self._put = partial(self._if_room, arrivals.put)
+        self._beat = partial(self._if_room, upkeep.beat)
+        self._load = partial(self._if_room, upkeep.load)
         self._latest = float("-inf")
         """The latest time that a claim was asked for: a clock that is set back shows here."""
 
@@ -96,12 +97,11 @@ class SQLiteInbox:
 
     async def check(self) -> None:
         """See `Inbox`."""
-        self._guarded = float("-inf")
-        await self._write(upkeep.beat, None)
+        await self._write(self._beat, None)
 
     async def put(self, entry: Entry, now: float) -> Stored | Duplicate:
         """See `Inbox`."""
-        return await self._write(arrivals.put, arrivals.Put(entry, now, now - self._window))
+        return await self._write(self._put, arrivals.Put(entry, now, now - self._window))
 
     async def claim(self, source: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
         """See `Inbox`."""
@@ -176,7 +176,7 @@ class SQLiteInbox:
 
     async def load(self, kept: Sequence[Kept], now: float) -> int:
         """See `Inbox`."""
-        return await self._write(upkeep.load, (kept, now))
+        return await self._write(self._load, (kept, now))
 
     async def vacuum(self) -> None:
         """Give the space of what was removed back to the file system; writers wait meanwhile.
@@ -194,6 +194,7 @@ class SQLiteInbox:
 
     def _open(self) -> None:
         """Make the file if need be, bring it to the newest schema, and see that it is whole."""
+        self._inode = None
         if not self._create and not self.path.exists():
             raise ConfigurationError(f"there is no inbox at {self.path}")
         if not self.path.parent.is_dir():
@@ -211,6 +212,7 @@ class SQLiteInbox:
             raise InboxDamaged(f"{self.path} is not an inbox, or is damaged: {error}") from None
 
     def _connect(self) -> sqlite3.Connection:
+        damage.refuse_replaced(self.path, self._inode)
         before = damage.committed(self.path)
         connection = sqlite3.connect(
             self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False, cached_statements=512
@@ -232,22 +234,17 @@ class SQLiteInbox:
             raise InboxDamaged(f"{self.path} is damaged ({found}): bring it back from a copy, or `export` what is left")
 
     def _guard(self) -> None:
-        """Refuse to write to a disk that is nearly full, or a file that is not at its place any more."""
-        now = time.monotonic()
-        if now < self._guarded + 1:
-            return
-        free = shutil.disk_usage(self.path.parent).free
-        if free < self._min_free:
-            raise InboxUnavailable(f"the disk of the inbox has {free} bytes free, less than min_free={self._min_free}")
-        try:
-            inode = self.path.stat().st_ino
-        except FileNotFoundError:
-            inode = None
-        if self._inode is not None and inode != self._inode:
-            raise InboxDamaged(f"{self.path} was removed or replaced while it was in use: start again")
-        self._guarded = now
+        """Refuse to write to a file that is not at its place any more."""
+        damage.refuse_replaced(self.path, self._inode)
 
-    async def _write(self, operation: Callable[[sqlite3.Connection, Sequence[Any]], Sequence[R]], job: Any) -> R:
+    def _if_room(self, operation: Operation[Any, Any], connection: sqlite3.Connection, jobs: Sequence[Any]) -> Any:
+        """Do what fills the disk unless it is nearly full; what else shares the commit is done all the same."""
+        if self._min_free and (free := shutil.disk_usage(self.path.parent).free) < self._min_free:
+            refusal = f"the disk of the inbox has {free} bytes free, less than min_free={self._min_free}"
+            return [InboxUnavailable(refusal)] * len(jobs)
+        return operation(connection, jobs)
+
+    async def _write(self, operation: Operation[Any, R], job: Any) -> R:
         if self._writer is None:
             raise InboxUnavailable("the inbox is not open")
         return await self._writer.do(operation, job)
@@ -263,7 +260,9 @@ class SQLiteInbox:
                 if self._reader is None:
                     self._reader = self._connect()
                     self._reader.execute("PRAGMA query_only = 1")
-                return ask(self._reader)
+                with self._reader:
+                    self._reader.execute("BEGIN")  # what it reads in several steps is of one moment
+                    return ask(self._reader)
             except sqlite3.OperationalError as error:
                 raise InboxUnavailable(f"the inbox cannot be read: {error}") from None
             except sqlite3.DatabaseError as error:

@@ -16,7 +16,7 @@ from ..errors import InboxDamaged, InboxError, InboxUnavailable
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 Operation = Callable[[sqlite3.Connection, Sequence[Job]], Sequence[Result]]
-"""Does a batch of jobs inside a transaction, and returns a result for each."""
+"""Does a batch of jobs inside a transaction, and returns a result, or the error that it is, for each."""
 
 _LARGEST_BATCH = 256  # jobs: more in one transaction would only let other processes wait
 
@@ -107,7 +107,7 @@ class Writer:
         except BaseException as error:
             if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
                 self._disconnect()  # it rolls back, too; the next one starts with a connection that is whole
-                if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY:
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
                     raise _told(error) from None
             elif connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -134,7 +134,7 @@ class Writer:
 
 def _told(error: Exception) -> Exception:
     """Return an error of SQLite's as one of ours, any other as it is."""
-    if isinstance(error, sqlite3.OperationalError):
+    if isinstance(error, sqlite3.OperationalError | OSError):
         return InboxUnavailable(f"the inbox cannot be written to: {error}")
     if type(error) is sqlite3.DatabaseError:
         return InboxDamaged(f"the inbox is damaged: {error}")
