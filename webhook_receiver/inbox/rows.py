@@ -48,8 +48,8 @@ def delivery_row(entry: Entry) -> tuple[Any, ...]:
 
 def checksum(row: Sequence[Any]) -> int:
     """Return a number that another value anywhere in the row would change."""
-    texts = f"{row[0]}\0{row[1]}\0{row[2]}\0{row[3]}\0{row[5]}\0{row[6]}\0{row[7]!r}\0{row[10]}\0{row[11]}"
-    return crc32(row[9], crc32(row[8], crc32(row[4] or b"", crc32(texts.encode("utf-8", "surrogatepass")))))
+    small = ascii((*row[:8], *row[10:12], len(row[8])))  # not repr, which differs with the version of Unicode
+    return crc32(row[9], crc32(row[8], crc32(small.encode("ascii"))))
 
 
 def delivery(row: tuple[Any, ...]) -> Delivery:
