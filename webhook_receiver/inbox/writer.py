@@ -42,6 +42,7 @@ class Writer:
         self._connection: sqlite3.Connection | None = None
         self._asked: SimpleQueue[_Asked | None] = SimpleQueue()
         self._closed = False
+        self._closing = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="webhook-inbox-writer", daemon=True)
         self._thread.start()
 
@@ -52,17 +53,19 @@ class Writer:
             InboxUnavailable: it could not be committed; nothing of it has happened.
             InboxDamaged: SQLite finds the file damaged.
         """
-        if self._closed:
-            raise InboxUnavailable("the inbox is closed")
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._asked.put(_Asked(operation, job, answer))
+        with self._closing:  # what is asked for behind the end of the queue would never be answered
+            if self._closed:
+                raise InboxUnavailable("the inbox is closed")
+            self._asked.put(_Asked(operation, job, answer))
         return await answer
 
     async def close(self) -> None:
         """Commit what was asked for, then end the thread and close the connection."""
-        if not self._closed:
-            self._closed = True
-            self._asked.put(None)
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                self._asked.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
