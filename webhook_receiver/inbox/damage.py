@@ -7,8 +7,10 @@ still tells how much was committed (sqlite.org/walformat.html): if less than tha
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from struct import Struct
+from threading import Lock
 from typing import NamedTuple
 
 from ..errors import InboxDamaged
@@ -16,6 +18,12 @@ from ..errors import InboxDamaged
 _HEADER = Struct("=12xB3xI28x")  # initialised, frames; twice, in the machine's byte order
 _SALTS = Struct(">32x2I")  # as they are in the log
 _BACKFILLED = Struct("=96xI")
+_LOOKS = 1000  # at a header that is just being written, which takes a microsecond
+
+_opened: dict[tuple[int, int], int] = {}
+"""The wal-indexes that were looked into, by device and inode. To close one would end the locks that SQLite has on it
+in this process, and other processes would wipe it under our hands (sqlite.org/howtocorrupt.html, 2.2)."""
+_opening = Lock()
 
 
 class Committed(NamedTuple):
@@ -27,22 +35,43 @@ class Committed(NamedTuple):
     salt: int
     """It counts up by one whenever the log begins anew, which it only does when all of it is in the database."""
     other_salt: int
+    index: tuple[int, int]
+    """Which file tells it. Whoever is the last to end in peace removes it, when all is in the database."""
 
 
 def committed(path: Path) -> Committed | None:
-    """Read the wal-index of the database at `path`; None if there is none, or it is just being written."""
+    """Read the wal-index of the database at `path`; None if there is none that is whole."""
     try:
-        with _beside(path, "-shm").open("rb") as index:
-            header = index.read(_BACKFILLED.size)
+        descriptor, index = _open(_beside(path, "-shm"))
     except FileNotFoundError:
         return None
     size = _HEADER.size
-    if len(header) < _BACKFILLED.size or header[:size] != header[size : 2 * size]:
+    for _ in range(_LOOKS):
+        header = os.pread(descriptor, _BACKFILLED.size, 0)
+        if len(header) == _BACKFILLED.size and header[:size] == header[size : 2 * size]:
+            break
+    else:
         return None
     initialised, frames = _HEADER.unpack_from(header)
     (backfilled,) = _BACKFILLED.unpack_from(header)
     salt, other_salt = _SALTS.unpack_from(header)
-    return Committed(frames, backfilled, salt, other_salt) if initialised else None
+    return Committed(frames, backfilled, salt, other_salt, index) if initialised else None
+
+
+def _open(path: Path) -> tuple[int, tuple[int, int]]:
+    """Return a descriptor of a file, the same one each time, and which file it is."""
+    with _opening:
+        for index, descriptor in [*_opened.items()]:
+            if not os.fstat(descriptor).st_nlink:  # it was removed, so nobody has a lock on it that matters
+                os.close(_opened.pop(index))
+        found = path.stat()
+        index = (found.st_dev, found.st_ino)
+        if index not in _opened:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            found = os.fstat(descriptor)  # it may be another one by now
+            index = (found.st_dev, found.st_ino)
+            _opened.setdefault(index, descriptor)
+        return _opened[index], index
 
 
 def compare(path: Path, before: Committed | None, after: Committed | None) -> None:
@@ -78,8 +107,8 @@ def refuse_replaced(path: Path, inode: int | None) -> None:
 
 
 def _goes_on(before: Committed, after: Committed | None) -> bool:
-    if after is None:
-        return False
+    if after is None or after.index != before.index:
+        return True  # the last other process has ended in peace meanwhile
     if (after.salt, after.other_salt) == (before.salt, before.other_salt):
         return after.frames >= before.frames
     return 0 < (after.salt - before.salt) % 2**32 < 2**20  # another process has begun the log anew meanwhile

@@ -84,16 +84,7 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-        application: int = connection.execute("PRAGMA application_id").fetchone()[0]
-        objects: int = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-        if application != APPLICATION and (application or version or objects):
-            raise ConfigurationError(f"{path} is a database of another program: choose another file")
-        if version > len(MIGRATIONS):
-            raise ConfigurationError(
-                f"{path} was written by a newer webhook-receiver (schema {version}, this one knows {len(MIGRATIONS)}): "
-                "install that version again"
-            )
+        version = version_of(connection, path)
         if version == len(MIGRATIONS):
             return
         for script in MIGRATIONS[version:]:
@@ -105,6 +96,26 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+def version_of(connection: sqlite3.Connection, path: str) -> int:
+    """Return the version of the file's schema, 0 for a new file; changes nothing in it.
+
+    Raises:
+        ConfigurationError: as `migrate`.
+    """
+    application, version, objects = connection.execute(  # in one statement, so of one moment
+        "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
+        "FROM pragma_application_id, pragma_user_version"
+    ).fetchone()
+    if application != APPLICATION and (application or version or objects):
+        raise ConfigurationError(f"{path} is a database of another program: choose another file")
+    if version > len(MIGRATIONS):
+        raise ConfigurationError(
+            f"{path} was written by a newer webhook-receiver (schema {version}, this one knows {len(MIGRATIONS)}): "
+            "install that version again"
+        )
+    return int(version)
 
 
 def statements(script: str) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 from ..errors import ConfigurationError, InboxDamaged, InboxUnavailable
 from . import arrivals, damage, leases, reading, upkeep
 from .records import Claim, Duplicate, Entry, Filter, Kept, Outcome, Progress, Record, Stats, Stored
-from .schema import migrate
+from .schema import migrate, version_of
 from .writer import Operation, Writer
 
 R = TypeVar("R")
@@ -218,6 +218,7 @@ class SQLiteInbox:
             self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False, cached_statements=512
         )
         try:
+            version_of(connection, str(self.path))  # before anything is changed in another program's file
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # each commit survives the loss of power
             connection.execute("PRAGMA journal_size_limit = 67108864")
