@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ..durations import seconds
@@ -63,24 +63,35 @@ def from_url(url: str, *, create: bool = True) -> SQLiteInbox:
     Raises:
         ConfigurationError: it names none.
     """
-    parts = urlsplit(url)
-    in_memory = parts.scheme == "memory" and not parts.netloc and not parts.path.strip("/")
-    known = {name: _SETTINGS[name] for name in ("window", "retention")} if in_memory else _SETTINGS
-    forms = "sqlite:///file.db (four slashes before an absolute path) or memory://"
+    # Of a URL that names no inbox at most the scheme is quoted: that of a database server may hold its password.
+    forms = "an inbox's URL is sqlite:///file.db (four slashes before an absolute path) or memory://"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigurationError(f"{forms}; this one cannot be read") from None
+    path = unquote(parts.path).removeprefix("/")
+    if parts.scheme not in ("sqlite", "memory"):
+        raise ConfigurationError(f"{forms}; {parts.scheme or 'none'!r} is no kind of inbox")
+    if parts.fragment or "\0" in path:
+        raise ConfigurationError(f"{forms}; a # in the file's name is written as %23, and a zero byte is in none")
+    if parts.scheme == "memory":
+        if parts.netloc or path:
+            raise ConfigurationError(f"{forms}; memory:// names no file and no host")
+        return MemoryInbox(**_settings(parts.query, ("window", "retention")))
+    if parts.netloc or not path or path.endswith("/") or path == ":memory:":
+        raise ConfigurationError(f"{forms}; this one names no file, or a host")
+    return SQLiteInbox(path, create=create, **_settings(parts.query, _SETTINGS))  # type: ignore[arg-type]
+
+
+def _settings(query: str, known: Collection[str]) -> dict[str, float | int]:
     settings: dict[str, float | int] = {}
-    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+    for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in known:
             raise ConfigurationError(f"this inbox has no setting {name!r}; it has {', '.join(known)}")
+        if name in settings:
+            raise ConfigurationError(f"the inbox's setting {name!r} is given twice")
         try:
-            settings[name] = known[name](value)
+            settings[name] = _SETTINGS[name](value)
         except ValueError as error:
             raise ConfigurationError(f"the inbox's setting {name}={value!r} cannot be read: {error}") from None
-    if in_memory:
-        return MemoryInbox(**settings)
-    if parts.scheme != "sqlite":
-        # Only the scheme is quoted: the URL of a database server may hold its password.
-        raise ConfigurationError(f"an inbox's URL is {forms}; {parts.scheme or 'none'!r} is no kind of inbox")
-    path = unquote(parts.path).removeprefix("/")
-    if parts.netloc or not path or path.endswith("/"):
-        raise ConfigurationError(f"an inbox's URL is {forms}; this one names no file, or a host")
-    return SQLiteInbox(path, create=create, **settings)  # type: ignore[arg-type]
+    return settings
