@@ -35,8 +35,8 @@ class Committed(NamedTuple):
     salt: int
     """It counts up by one whenever the log begins anew, which it only does when all of it is in the database."""
     other_salt: int
-    index: tuple[int, int]
-    """Which file tells it. Whoever is the last to end in peace removes it, when all is in the database."""
+    file: tuple[int, int]
+    """Which wal-index tells it, by device and inode. Whoever is the last to end in peace removes it, when all is in the database."""
 
 
 def committed(path: Path) -> Committed | None:
@@ -107,7 +107,7 @@ def refuse_replaced(path: Path, inode: int | None) -> None:
 
 
 def _goes_on(before: Committed, after: Committed | None) -> bool:
-    if after is None or after.index != before.index:
+    if after is None or after.file != before.file:
         return True  # the last other process has ended in peace meanwhile
     if (after.salt, after.other_salt) == (before.salt, before.other_salt):
         return after.frames >= before.frames

@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -200,13 +201,10 @@ class SQLiteInbox:
         if not self.path.parent.is_dir():
             raise ConfigurationError(f"there is no folder {self.path.parent} for the inbox {self.path.name}: make it")
         try:
-            connection = self._connect()
-            try:
+            with closing(self._connect()) as connection:
                 migrate(connection, str(self.path))
                 self._refuse_damaged(connection)
-            finally:
-                connection.close()
-        except sqlite3.OperationalError as error:
+        except (sqlite3.OperationalError, OSError) as error:
             raise InboxUnavailable(f"the inbox {self.path} cannot be opened: {error}") from None
         except sqlite3.DatabaseError as error:
             raise InboxDamaged(f"{self.path} is not an inbox, or is damaged: {error}") from None
@@ -271,11 +269,8 @@ class SQLiteInbox:
 
     def _vacuum(self) -> None:
         try:
-            connection = self._connect()
-            try:
+            with closing(self._connect()) as connection:
                 connection.execute("VACUUM")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            finally:
-                connection.close()
         except sqlite3.OperationalError as error:
             raise InboxUnavailable(f"the inbox cannot be vacuumed: {error}") from None

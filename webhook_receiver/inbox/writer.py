@@ -141,7 +141,7 @@ def _told(error: Exception) -> Exception:
         return InboxUnavailable(f"the inbox cannot be written to: {error}")
     if type(error) is sqlite3.DatabaseError:
         return InboxDamaged(f"the inbox is damaged: {error}")
-    if isinstance(error, sqlite3.Error):
+    if isinstance(error, sqlite3.Error | UnicodeError):
         return InboxError(f"the inbox does not take it: {error}")
     return error
 

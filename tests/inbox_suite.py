@@ -1,0 +1,1091 @@
+"""What every inbox has to do: the contract of `webhook_receiver.inbox.base`, in tests that run over any store.
+
+Whoever writes a store subclasses the suite in a test module of their own and says how one is made:
+
+    class TestMyInbox(InboxSuite):
+        @pytest.fixture
+        def make(self, tmp_path: Path) -> Make:
+            return lambda name: MyInbox(tmp_path / name)
+
+`make` returns an object that is not opened yet, on the store of that name, which is empty when a test begins. For a
+store that outlives its objects, so that several of them and several processes may share it, subclass
+`SharedInboxSuite` instead. The tests are async: run them with anyio's pytest plugin and `anyio_mode = "auto"`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from webhook_receiver import Delivery
+from webhook_receiver.errors import AmbiguousId, InboxError, InboxUnavailable
+from webhook_receiver.inbox.base import Inbox
+from webhook_receiver.inbox.records import (
+    NOTICE,
+    Claim,
+    Duplicate,
+    Entry,
+    Filter,
+    Kept,
+    Outcome,
+    PastAttempt,
+    Progress,
+    State,
+    Stored,
+)
+
+Make = Callable[[str], Inbox]
+
+NOW = 1_765_433_012.0
+DAY = 86_400.0
+LEASE = 30.0
+WAITING, DONE, UNHANDLED, DEAD = State.WAITING, State.DONE, State.UNHANDLED, State.DEAD
+ALL = Filter()
+
+
+def entry(
+    id: str,
+    *,
+    source: str = "hooks",
+    origin: str = "http",
+    received: float = NOW,
+    body: bytes = b'{"event": "order.status"}',
+    event: str | None = "order.status",
+    **said: Any,
+) -> Entry:
+    """Return a delivery to put; `said` is what its event says about it."""
+    headers = ((b"content-type", b"application/json"), (b"x-b", b""), (b"x-b", b"\xe9:1"))
+    return Entry(Delivery(id, source, headers, body, received, 0, True, origin), event, **said)
+
+
+async def put(inbox: Inbox, *ids: str, now: float = NOW, **said: Any) -> list[Stored | Duplicate]:
+    """Put one delivery after the other."""
+    return [await inbox.put(entry(id, received=now, **said), now) for id in ids]
+
+
+async def claim(inbox: Inbox, limit: int = 100, *, now: float = NOW, source: str = "hooks") -> dict[str, Claim]:
+    """Claim; return the claims by their delivery's id, in the order in which they came."""
+    claims = await inbox.claim(source, limit, LEASE, now)
+    return {claim.delivery.id: claim for claim in claims}
+
+
+async def settle(inbox: Inbox, claim: Claim, state: State = DONE, *, now: float = NOW, **more: Any) -> bool:
+    """Settle a claim; the handlers are as they were unless given."""
+    return await inbox.settle(Outcome(claim, state, **({"handlers": claim.handlers} | more)), now)
+
+
+async def finish(inbox: Inbox, state: State = DONE, *, now: float = NOW, **more: Any) -> list[str]:
+    """Claim what is eligible and settle it; return which it was."""
+    claims = await claim(inbox, now=now)
+    for each in claims.values():
+        assert await settle(inbox, each, state, now=now, **more)
+    return [*claims]
+
+
+async def kept(inbox: Inbox, id: str) -> Kept:
+    """Return what is known of a delivery that is there."""
+    found = await inbox.get(id)
+    assert found is not None
+    return found
+
+
+async def listed(inbox: Inbox, which: Filter = ALL, **how: Any) -> list[str]:
+    """Return the ids that are found, oldest first unless said otherwise."""
+    return [record.id for record in await inbox.find(which, **({"newest_first": False} | how))]
+
+
+async def dumped(inbox: Inbox, which: Filter = ALL) -> list[Kept]:
+    return [each async for each in inbox.dump(which)]
+
+
+class InboxSuite:
+    """The contract. What it needs of the store's settings stands in the two attributes."""
+
+    window = 7 * DAY
+    """For how long the store under test knows a repeat."""
+    retention = 30 * DAY
+    """For how long it keeps what is done."""
+
+    @pytest.fixture
+    def make(self) -> Make:
+        raise NotImplementedError("a store's own tests say how one is made")
+
+    @pytest.fixture
+    async def inbox(self, make: Make) -> AsyncIterator[Inbox]:
+        inbox = await make("one").open()
+        yield inbox
+        await inbox.close()
+
+    @pytest.fixture
+    async def another(self, make: Make) -> AsyncIterator[Inbox]:
+        """An inbox on another store."""
+        another = await make("another").open()
+        yield another
+        await another.close()
+
+    # Putting and claiming
+
+    async def test_it_is_an_inbox(self, inbox: Inbox) -> None:
+        assert isinstance(inbox, Inbox)
+
+    async def test_what_was_put_comes_back_as_it_was(self, inbox: Inbox) -> None:
+        given = entry("d-1", body=b"\x00\xff\r\n", key=b"k\x00", identity="o-1 FULFILLED", order_key="o-1")
+        assert await inbox.put(given, NOW) == Stored("d-1")
+        (claimed,) = await inbox.claim("hooks", 10, LEASE, NOW)
+        assert claimed.delivery == given.delivery
+        assert (claimed.state, claimed.handlers, claimed.crashes, claimed.reason) == (WAITING, {}, 0, None)
+        found = await kept(inbox, "d-1")
+        assert found.delivery == given.delivery
+        assert (found.key, found.order_key, found.attempts) == (b"k\x00", "o-1", [])
+        record = found.record
+        assert (record.event, record.identity, record.origin) == ("order.status", "o-1 FULFILLED", "http")
+        assert (record.received, record.verified_by, record.body_verified) == (NOW, 0, True)
+
+    @pytest.mark.parametrize("text", ["o-1\x00", "ключ 鍵", "'; DROP TABLE delivery; --", "", "%_\\"])
+    async def test_any_text_is_kept_as_it_is(self, inbox: Inbox, text: str) -> None:
+        given = entry(f"d-{text}", source=text, event=text, identity=text, order_key=text)
+        await inbox.put(given, NOW)
+        (claimed,) = await inbox.claim(text, 10, LEASE, NOW)
+        assert claimed.delivery == given.delivery
+        handler = text.strip("\0")  # a name in Python has none
+        handlers = {handler: Progress(DEAD, 1, 1)}
+        await settle(inbox, claimed, DEAD, handlers=handlers, reason=text)
+        (record,) = await inbox.find(Filter(ids=[f"d-{text}"], source=text, event=text, handler=handler))
+        assert (record.event, record.identity, record.reason, record.handlers) == (text, text, text, handlers)
+        assert (await kept(inbox, f"d-{text}")).order_key == text
+
+    async def test_an_unsigned_delivery_with_nothing_in_it_is_kept(self, inbox: Inbox) -> None:
+        empty = Delivery("d-1", "hooks", (), b"", NOW, None, False, "backfill")
+        await inbox.put(Entry(empty), NOW)
+        assert (await kept(inbox, "d-1")).delivery == empty
+        assert (await claim(inbox))["d-1"].delivery == empty
+
+    async def test_a_claim_takes_no_more_than_its_limit_and_the_older_first(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2", "d-3")
+        assert [*await claim(inbox, 2)] == ["d-1", "d-2"]
+        assert [*await claim(inbox, 2)] == ["d-3"]
+        assert await claim(inbox) == {}
+
+    async def test_a_claim_takes_from_its_own_source(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1")
+        await put(inbox, "e-1", source="others")
+        assert [*await claim(inbox, source="others")] == ["e-1"]
+        assert [*await claim(inbox)] == ["d-1"]
+
+    async def test_what_is_no_event_is_dead_at_once_and_due_so_that_somebody_hears_of_it(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", event=None, dead="not JSON")
+        claimed = (await claim(inbox))["d-1"]
+        assert (claimed.state, claimed.reason) == (DEAD, "not JSON")
+        assert await settle(inbox, claimed, DEAD, reason="not JSON")
+        assert await claim(inbox, now=NOW + 9e9) == {}
+        record = (await kept(inbox, "d-1")).record
+        assert (record.state, record.reason, record.due, record.leased) == (DEAD, "not JSON", None, False)
+
+    async def test_concurrent_claims_never_share_a_delivery(self, inbox: Inbox) -> None:
+        ids = [f"d-{number:02}" for number in range(40)]
+        await put(inbox, *ids)
+        claims = await asyncio.gather(*[claim(inbox, 3) for _ in range(20)])
+        assert sorted(id for each in claims for id in each) == ids
+
+    # Leases
+
+    async def test_a_lease_that_is_not_settled_ends_by_itself_and_that_is_counted(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1")
+        await claim(inbox)
+        assert await claim(inbox, now=NOW + LEASE - 1) == {}
+        assert (await claim(inbox, now=NOW + LEASE))["d-1"].crashes == 1
+        assert (await claim(inbox, now=NOW + 2 * LEASE))["d-1"].crashes == 2
+
+    async def test_a_retry_keeps_the_count_of_crashes_and_an_end_forgets_it(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1")
+        await claim(inbox)
+        second = (await claim(inbox, now=NOW + LEASE))["d-1"]
+        await settle(inbox, second, WAITING, due=NOW + 40, now=NOW + LEASE)
+        third = (await claim(inbox, now=NOW + 40))["d-1"]
+        assert third.crashes == 1
+        await settle(inbox, third, DEAD, now=NOW + 40)
+        await inbox.replay(["d-1"], NOW + 50)
+        assert (await claim(inbox, now=NOW + 50))["d-1"].crashes == 0
+
+    async def test_a_renewed_lease_ends_later(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2")
+        claims = await claim(inbox)
+        await inbox.renew([claims["d-1"]], LEASE, NOW + 20)
+        assert [*await claim(inbox, now=NOW + 20 + LEASE - 1)] == ["d-2"]
+        assert [*await claim(inbox, now=NOW + 20 + LEASE)] == ["d-1"]
+
+    async def test_a_released_lease_was_never_there(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", order_key="o-1")
+        await inbox.release([*(await claim(inbox)).values()], NOW)
+        record = (await kept(inbox, "d-1")).record
+        assert (record.state, record.leased) == (WAITING, False)
+        again = (await claim(inbox))["d-1"]
+        assert again.crashes == 0
+        assert await settle(inbox, again)
+
+    async def test_to_renew_or_release_nothing_does_nothing(self, inbox: Inbox) -> None:
+        await inbox.renew([], LEASE, NOW)
+        await inbox.release([], NOW)
+
+    async def test_a_lost_lease_changes_nothing_and_says_so(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1")
+        lost = (await claim(inbox))["d-1"]
+        mine = (await claim(inbox, now=NOW + LEASE))["d-1"]
+        later = NOW + LEASE + 1
+        before = await kept(inbox, "d-1")
+        await inbox.renew([lost], 1000, later)
+        await inbox.release([lost], later)
+        assert not await inbox.note(lost, {"h": Progress(DONE)}, later)
+        failed = PastAttempt("h", 1, NOW, 1, "dead", "ValueError")
+        assert not await settle(inbox, lost, DEAD, attempts=[failed], now=later)
+        assert await kept(inbox, "d-1") == before
+        assert await claim(inbox, now=NOW + 2 * LEASE - 1) == {}
+        assert await settle(inbox, mine, now=later)
+        assert not await settle(inbox, mine, DEAD, now=later)
+        assert not await inbox.note(mine, {}, later)
+        assert (await kept(inbox, "d-1")).record.state is DONE
+
+    async def test_a_lease_whose_time_is_up_counts_until_another_is_given(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2")
+        claims = await claim(inbox)
+        assert await settle(inbox, claims["d-1"], now=NOW + 2 * LEASE)
+        assert await inbox.note(claims["d-2"], {"h": Progress()}, NOW + 2 * LEASE)
+        assert [*await claim(inbox, now=NOW + 2 * LEASE)] == ["d-2"]
+
+    async def test_of_two_that_settle_at_once_under_one_lease_one_is_told_so(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2")
+        claims = await claim(inbox)
+        settled = await asyncio.gather(
+            settle(inbox, claims["d-1"], DONE), settle(inbox, claims["d-1"], DEAD), settle(inbox, claims["d-2"])
+        )
+        assert sorted(settled[:2]) == [False, True]
+        assert settled[2]
+
+    async def test_what_was_noted_is_there_for_the_next_claim(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1")
+        handlers = {"a": Progress(DONE, 1, 1), "b": Progress(WAITING, 2, 2, NOW + 5, running=True)}
+        assert await inbox.note((await claim(inbox))["d-1"], handlers, NOW)
+        assert await claim(inbox, now=NOW + LEASE - 1) == {}
+        assert (await claim(inbox, now=NOW + LEASE))["d-1"].handlers == handlers
+
+    # Settling
+
+    @pytest.mark.parametrize("state", [DONE, UNHANDLED, DEAD])
+    async def test_what_is_finished_is_kept_with_why_and_when_and_not_claimed(self, inbox: Inbox, state: State) -> None:
+        await put(inbox, "d-1")
+        claimed = (await claim(inbox))["d-1"]
+        handlers = {"h": Progress(DONE, 3, 2)}
+        assert await settle(inbox, claimed, state, handlers=handlers, reason="why", now=NOW + 7)
+        assert await claim(inbox, now=NOW + 9e9) == {}
+        record = (await kept(inbox, "d-1")).record
+        assert (record.state, record.handlers, record.reason) == (state, handlers, "why")
+        assert (record.settled, record.leased, record.due, record.held) == (NOW + 7, False, None, None)
+
+    async def test_a_retry_waits_for_its_time(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1")
+        handlers = {"h": Progress(WAITING, 1, 1, NOW + 100)}
+        await settle(inbox, (await claim(inbox))["d-1"], WAITING, due=NOW + 100, handlers=handlers)
+        assert await claim(inbox, now=NOW + 99) == {}
+        record = (await kept(inbox, "d-1")).record
+        assert (record.state, record.due, record.settled) == (WAITING, NOW + 100, None)
+        again = (await claim(inbox, now=NOW + 100))["d-1"]
+        assert (again.handlers, again.crashes) == (handlers, 0)
+
+    async def test_failed_attempts_are_kept_in_their_order(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1")
+        first, second, third = [
+            PastAttempt("h", number, NOW, 0.5, "retry", "ValueError: \x00鍵", "File ...\n") for number in (1, 2, 3)
+        ]
+        await settle(inbox, (await claim(inbox))["d-1"], WAITING, due=NOW, attempts=[first, second])
+        await settle(inbox, (await claim(inbox))["d-1"], DEAD, attempts=[third])
+        assert (await kept(inbox, "d-1")).attempts == [first, second, third]
+
+    async def test_a_dead_delivery_with_a_time_is_claimed_so_that_somebody_hears_of_it(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1")
+        await settle(inbox, (await claim(inbox))["d-1"], DEAD, due=NOW + 5, reason="why")
+        assert await claim(inbox, now=NOW + 4) == {}
+        claimed = (await claim(inbox, now=NOW + 5))["d-1"]
+        assert (claimed.state, claimed.reason) == (DEAD, "why")
+
+    # Uniqueness
+
+    async def test_a_repeat_inside_the_window_keeps_nothing(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", key=b"k")
+        assert await put(inbox, "d-2", key=b"k", now=NOW + self.window) == [Duplicate("d-1")]
+        assert await put(inbox, "d-3", key=b"other") == [Stored("d-3")]
+        assert await listed(inbox) == ["d-1", "d-3"]
+
+    async def test_outside_of_the_window_it_is_another_one_and_the_newer_is_what_counts(self, inbox: Inbox) -> None:
+        later = NOW + self.window + 1
+        await put(inbox, "d-1", key=b"k")
+        assert await put(inbox, "d-2", key=b"k", now=later) == [Stored("d-2")]
+        assert await put(inbox, "d-3", key=b"k", now=later + 1) == [Duplicate("d-2")]
+
+    async def test_a_key_belongs_to_its_source(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", key=b"k", identity="o-1")
+        assert await put(inbox, "d-2", key=b"k", identity="o-1", source="others") == [Stored("d-2")]
+        assert await put(inbox, "d-3", identity="o-1", source="a third", origin="backfill") == [Stored("d-3")]
+
+    async def test_deliveries_without_a_key_are_never_repeats(self, inbox: Inbox) -> None:
+        kept = await put(inbox, "d-1", "d-2", identity="o-1 FULFILLED")
+        assert kept == [Stored("d-1"), Stored("d-2")]
+        assert await put(inbox, "d-3", "d-4") == [Stored("d-3"), Stored("d-4")]
+
+    async def test_of_many_at_the_same_moment_one_is_kept(self, inbox: Inbox) -> None:
+        entries = [entry(f"d-{number}", key=b"k", identity="o-1") for number in range(50)]
+        found = await asyncio.gather(*[inbox.put(each, NOW) for each in entries])
+        (stored,) = [each.id for each in found if isinstance(each, Stored)]
+        assert [each for each in found if isinstance(each, Duplicate)] == [Duplicate(stored)] * 49
+        assert await listed(inbox) == [stored]
+
+    async def test_a_repeat_runs_nothing_while_the_first_is_leased_waits_or_is_held_or_finished(
+        self, inbox: Inbox
+    ) -> None:
+        await put(inbox, "d-1", key=b"k")
+        claimed = (await claim(inbox))["d-1"]
+        assert await put(inbox, "r-1", key=b"k") == [Duplicate("d-1")]
+        await settle(inbox, claimed, WAITING, due=NOW + 10)
+        assert await put(inbox, "r-2", key=b"k") == [Duplicate("d-1")]
+        assert await claim(inbox, now=NOW + 9) == {}
+        await inbox.pause("h", NOW)
+        await settle(inbox, (await claim(inbox, now=NOW + 10))["d-1"], WAITING, held="h")
+        assert await put(inbox, "r-3", key=b"k") == [Duplicate("d-1")]
+        assert await claim(inbox, now=NOW + 11) == {}
+        await inbox.resume("h")
+        for state in (DONE, UNHANDLED):
+            assert await finish(inbox, state, now=NOW + 12) == ["d-1"]
+            assert await put(inbox, "r-4", key=b"k") == [Duplicate("d-1")]
+            assert await claim(inbox, now=NOW + 13) == {}
+            await inbox.replay(["d-1"], NOW + 12)
+
+    async def test_a_repeat_of_a_dead_one_replays_it(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", key=b"k")
+        handlers = {"a": Progress(DONE, 1, 1), "b": Progress(DEAD, 3, 3)}
+        await finish(inbox, DEAD, handlers=handlers, reason="why")
+        assert await put(inbox, "d-2", key=b"k") == [Duplicate("d-1", replayed=True)]
+        claimed = (await claim(inbox))["d-1"]
+        assert (claimed.state, claimed.reason) == (WAITING, None)
+        assert claimed.handlers == {"a": Progress(DONE, 1, 1), "b": Progress(WAITING, 3, 0)}
+        assert await put(inbox, "d-3", key=b"k") == [Duplicate("d-1")]
+
+    async def test_a_repeat_of_what_is_no_event_replays_it_also_at_the_same_moment(self, inbox: Inbox) -> None:
+        entries = [entry(f"d-{number}", event=None, key=b"k", dead="not JSON") for number in (1, 2, 3)]
+        found = await asyncio.gather(*[inbox.put(each, NOW) for each in entries])
+        assert found == [Stored("d-1"), Duplicate("d-1", replayed=True), Duplicate("d-1")]
+        assert (await claim(inbox))["d-1"].state is WAITING
+
+    async def test_what_was_backfilled_is_a_repeat_of_what_has_its_identity_and_the_other_way_round(
+        self, inbox: Inbox
+    ) -> None:
+        await put(inbox, "d-1", key=b"k1", identity="o-1")
+        late = NOW + 2 * self.window
+        assert await put(inbox, "b-1", origin="backfill", identity="o-1", now=late) == [Duplicate("d-1")]
+        assert await put(inbox, "b-2", origin="backfill", identity="o-2") == [Stored("b-2")]
+        assert await put(inbox, "b-3", origin="backfill", identity="o-2") == [Duplicate("b-2")]
+        assert await put(inbox, "d-2", key=b"k2", identity="o-2", now=late) == [Duplicate("b-2")]
+        assert await put(inbox, "d-3", identity="o-2", event="order.other") == [Stored("d-3")]
+        assert await put(inbox, "d-4", key=b"k4", identity="o-1") == [Stored("d-4")], "both came by HTTP"
+
+    async def test_a_backfilled_repeat_replays_nothing(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", identity="o-1")
+        await finish(inbox, DEAD)
+        assert await put(inbox, "b-1", origin="backfill", identity="o-1") == [Duplicate("d-1")]
+        assert await claim(inbox) == {}
+
+    async def test_a_notification_of_what_was_backfilled_and_is_dead_replays_it(self, inbox: Inbox) -> None:
+        await put(inbox, "b-1", origin="backfill", identity="o-1")
+        await finish(inbox, DEAD)
+        assert await put(inbox, "d-1", key=b"k", identity="o-1") == [Duplicate("b-1", replayed=True)]
+
+    async def test_what_was_purged_is_not_known_any_more(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", key=b"k", identity="o-1")
+        await inbox.purge(ALL, NOW, limit=10)
+        assert await put(inbox, "d-2", key=b"k", identity="o-1") == [Stored("d-2")]
+
+    # Ordering
+
+    async def test_one_delivery_of_a_key_at_a_time_and_other_keys_beside_it(self, inbox: Inbox) -> None:
+        for number in (1, 2):
+            await put(inbox, f"a-{number}", order_key="a")
+            await put(inbox, f"b-{number}", order_key="b")
+            await put(inbox, f"c-{number}")
+        claims = await claim(inbox)
+        assert [*claims] == ["a-1", "b-1", "c-1", "c-2"]
+        assert await claim(inbox) == {}
+        await settle(inbox, claims["b-1"])
+        assert [*await claim(inbox)] == ["b-2"]
+        await settle(inbox, claims["a-1"])
+        assert [*await claim(inbox)] == ["a-2"]
+
+    async def test_those_behind_in_line_do_not_hide_others(self, inbox: Inbox) -> None:
+        await put(inbox, *[f"a-{number}" for number in range(20)], order_key="a")
+        await put(inbox, "b-1", order_key="b")
+        assert [*await claim(inbox, 2)] == ["a-0", "b-1"]
+
+    async def test_a_line_is_handled_in_the_order_of_receipt(self, inbox: Inbox) -> None:
+        ids = [f"d-{number:02}" for number in range(12)]
+        await put(inbox, *ids, order_key="o-1")
+        assert [id for _ in ids for id in await finish(inbox)] == ids
+
+    @pytest.mark.parametrize("state", [DONE, UNHANDLED, DEAD])
+    async def test_the_next_one_is_let_through_by_one_that_is_finished(self, inbox: Inbox, state: State) -> None:
+        await put(inbox, "d-1", "d-2", order_key="o-1")
+        assert await finish(inbox, state) == ["d-1"]
+        assert await finish(inbox) == ["d-2"]
+
+    async def test_a_dead_one_that_somebody_has_to_hear_of_blocks_nobody(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2", order_key="o-1")
+        await settle(inbox, (await claim(inbox))["d-1"], DEAD, due=NOW)
+        assert [*await claim(inbox)] == ["d-1", "d-2"]
+
+    async def test_nobody_passes_one_that_waits_for_its_retry(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2", order_key="o-1")
+        await settle(inbox, (await claim(inbox))["d-1"], WAITING, due=NOW + 10)
+        assert await claim(inbox, now=NOW + 9) == {}
+        await put(inbox, "d-3", order_key="o-1")
+        assert await finish(inbox, now=NOW + 10) == ["d-1"]
+        assert [*await claim(inbox, now=NOW + 10)] == ["d-2"]
+
+    async def test_nobody_passes_one_that_waits_for_a_paused_handler(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2", order_key="o-1")
+        await inbox.pause("h", NOW)
+        await settle(inbox, (await claim(inbox))["d-1"], WAITING, held="h")
+        assert await claim(inbox, now=NOW + 9e9) == {}
+        await inbox.resume("h")
+        assert await finish(inbox, now=NOW + 9e9) == ["d-1"]
+        assert [*await claim(inbox, now=NOW + 9e9)] == ["d-2"]
+
+    async def test_nobody_passes_one_whose_lease_ended_or_was_released(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2", order_key="o-1")
+        await claim(inbox)
+        claims = await claim(inbox, now=NOW + LEASE)
+        assert [*claims] == ["d-1"]
+        await inbox.release([*claims.values()], NOW + LEASE)
+        assert [*await claim(inbox, now=NOW + LEASE)] == ["d-1"]
+
+    async def test_lines_are_per_source(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", order_key="o-1")
+        await put(inbox, "e-1", order_key="o-1", source="others")
+        assert [*await claim(inbox)] == ["d-1"]
+        assert [*await claim(inbox, source="others")] == ["e-1"]
+
+    async def test_an_older_one_that_is_replayed_goes_first(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2", "d-3", order_key="o-1")
+        assert await finish(inbox, DEAD) == ["d-1"]
+        await inbox.replay(["d-1"], NOW)
+        assert [(await finish(inbox)) for _ in range(3)] == [["d-1"], ["d-2"], ["d-3"]]
+
+    async def test_an_older_one_that_is_replayed_goes_before_one_that_waits_for_its_retry(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2", order_key="o-1")
+        await finish(inbox, DEAD)
+        await settle(inbox, (await claim(inbox))["d-2"], WAITING, due=NOW + 10)
+        await inbox.replay(["d-1"], NOW)
+        first = await claim(inbox, now=NOW + 10)
+        assert [*first] == ["d-1"]
+        await settle(inbox, first["d-1"], now=NOW + 10)
+        assert [*await claim(inbox, now=NOW + 10)] == ["d-2"]
+
+    async def test_an_older_one_that_is_replayed_waits_while_another_is_leased(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2", "d-3", order_key="o-1")
+        await finish(inbox, DEAD)
+        second = (await claim(inbox))["d-2"]
+        await inbox.replay(["d-1"], NOW)
+        assert await claim(inbox) == {}
+        await settle(inbox, second, WAITING, due=NOW)
+        assert [(await finish(inbox)) for _ in range(3)] == [["d-1"], ["d-2"], ["d-3"]]
+
+    async def test_an_older_one_that_is_replayed_goes_before_one_whose_lease_has_ended(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2", order_key="o-1")
+        await finish(inbox, DEAD)
+        await claim(inbox)
+        await inbox.replay(["d-1"], NOW)
+        assert await finish(inbox, now=NOW + LEASE) == ["d-1"]
+        assert (await claim(inbox, now=NOW + LEASE))["d-2"].crashes == 1
+
+    async def test_a_released_one_lets_an_older_one_go_first(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2", order_key="o-1")
+        await finish(inbox, DEAD)
+        second = await claim(inbox)
+        await inbox.replay(["d-1"], NOW)
+        assert await claim(inbox) == {}
+        await inbox.release([*second.values()], NOW)
+        assert [(await finish(inbox)) for _ in range(2)] == [["d-1"], ["d-2"]]
+
+    # Pausing
+
+    async def test_handlers_are_paused_until_they_are_resumed(self, inbox: Inbox) -> None:
+        await inbox.pause("a", NOW)
+        await inbox.pause("b", NOW)
+        await inbox.pause("a", NOW + 1)
+        assert await inbox.paused() == {"a", "b"}
+        assert (await inbox.stats()).paused == {"a": NOW, "b": NOW}
+        assert await inbox.resume("a")
+        assert not await inbox.resume("a")
+        assert await inbox.paused() == {"b"}
+
+    async def test_what_is_held_is_due_when_its_handler_is_resumed(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2")
+        await inbox.pause("a", NOW)
+        await inbox.pause("b", NOW)
+        claims = await claim(inbox)
+        await settle(inbox, claims["d-1"], WAITING, held="a")
+        await settle(inbox, claims["d-2"], WAITING, held="b")
+        record = (await kept(inbox, "d-1")).record
+        assert (record.state, record.held, record.due) == (WAITING, "a", None)
+        assert await claim(inbox, now=NOW + 9e9) == {}
+        await inbox.resume("a")
+        assert [*await claim(inbox)] == ["d-1"]
+        assert (await kept(inbox, "d-1")).record.held is None
+
+    async def test_what_is_held_by_a_handler_that_was_resumed_meanwhile_is_due_at_once(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1")
+        await inbox.pause("h", NOW)
+        claimed = (await claim(inbox))["d-1"]
+        await inbox.resume("h")
+        await settle(inbox, claimed, WAITING, held="h")
+        assert (await kept(inbox, "d-1")).record.held is None
+        assert [*await claim(inbox)] == ["d-1"]
+
+    # Replay
+
+    async def test_of_a_dead_one_only_the_dead_handlers_run_again_and_attempts_go_on_counting(
+        self, inbox: Inbox
+    ) -> None:
+        await put(inbox, "d-1")
+        past = PastAttempt("b", 4, NOW, 1, "dead", "ValueError")
+        handlers = {
+            "a": Progress(DONE, 1, 1),
+            "b": Progress(DEAD, 4, 4, NOW + 99, running=True),
+            f"{NOTICE}tell": Progress(DONE, 1, 1),
+        }
+        await finish(inbox, DEAD, handlers=handlers, reason="why", attempts=[past])
+        assert await inbox.replay(["d-1"], NOW + 5) == 1
+        found = await kept(inbox, "d-1")
+        assert (found.record.state, found.record.reason, found.record.settled) == (WAITING, None, None)
+        assert found.attempts == [past]
+        again = (await claim(inbox, now=NOW + 5))["d-1"]
+        assert again.handlers == {"a": Progress(DONE, 1, 1), "b": Progress(WAITING, 4, 0)}
+        assert again.delivery == entry("d-1").delivery, "with who verified it at receipt"
+
+    @pytest.mark.parametrize("state", [DONE, UNHANDLED])
+    async def test_of_any_other_one_all_handlers_run_again(self, inbox: Inbox, state: State) -> None:
+        await put(inbox, "d-1")
+        await finish(inbox, state, handlers={"a": Progress(DONE, 2, 2), "b": Progress(DONE, 1, 1)})
+        assert await inbox.replay(["d-1"], NOW) == 1
+        handlers = (await claim(inbox))["d-1"].handlers
+        assert handlers == {"a": Progress(WAITING, 2, 0), "b": Progress(WAITING, 1, 0)}
+
+    async def test_a_dead_one_without_a_dead_handler_runs_what_was_left(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1")
+        await finish(inbox, DEAD, handlers={"a": Progress(DONE, 1, 1), "b": Progress(WAITING, 1, 1, NOW + 9)})
+        await inbox.replay(["d-1"], NOW)
+        handlers = (await claim(inbox))["d-1"].handlers
+        assert handlers == {"a": Progress(DONE, 1, 1), "b": Progress(WAITING, 1, 0)}
+
+    @pytest.mark.parametrize("state", [DONE, DEAD])
+    async def test_one_handler_alone_may_be_replayed(self, inbox: Inbox, state: State) -> None:
+        await put(inbox, "d-1")
+        before = {"a": Progress(state, 2, 2), "b": Progress(state, 2, 2)}
+        await finish(inbox, state, handlers=before)
+        assert await inbox.replay(["d-1"], NOW, handler="b") == 1
+        assert (await claim(inbox))["d-1"].handlers == before | {"b": Progress(WAITING, 2, 0)}
+
+    async def test_a_handler_that_never_ran_may_be_replayed(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1")
+        await finish(inbox, handlers={"a": Progress(DONE, 1, 1)})
+        await inbox.replay(["d-1"], NOW, handler="new")
+        assert (await claim(inbox))["d-1"].handlers == {"a": Progress(DONE, 1, 1), "new": Progress()}
+
+    async def test_a_waiting_one_is_due_at_once(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2")
+        await inbox.pause("h", NOW)
+        claims = await claim(inbox)
+        handlers = {"a": Progress(DONE, 1, 1), "h": Progress(WAITING, 1, 1, NOW + 99)}
+        await settle(inbox, claims["d-1"], WAITING, due=NOW + 99, handlers=handlers)
+        await settle(inbox, claims["d-2"], WAITING, held="h", handlers=handlers)
+        assert await inbox.replay(["d-1", "d-2"], NOW) == 2
+        claims = await claim(inbox)
+        assert [*claims] == ["d-1", "d-2"]
+        assert claims["d-1"].handlers == {"a": Progress(DONE, 1, 1), "h": Progress(WAITING, 1, 0)}
+
+    async def test_one_that_is_being_handled_is_not_replayed_unless_its_lease_has_ended(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1")
+        first = (await claim(inbox))["d-1"]
+        assert await inbox.replay(["d-1"], NOW + LEASE - 1) == 0
+        assert await inbox.replay(["d-1"], NOW + LEASE) == 1
+        assert not await settle(inbox, first, now=NOW + LEASE)
+        assert [*await claim(inbox, now=NOW + LEASE)] == ["d-1"]
+
+    async def test_a_dead_one_is_replayed_also_while_somebody_hears_of_it(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", dead="not JSON")
+        hearing = (await claim(inbox))["d-1"]
+        assert await inbox.replay(["d-1"], NOW) == 1
+        assert not await settle(inbox, hearing, DEAD)
+        assert (await claim(inbox))["d-1"].state is WAITING
+
+    async def test_each_that_is_there_is_replayed_once(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2")
+        await finish(inbox)
+        assert await inbox.replay(["d-1", "none", "d-1"], NOW) == 1
+        assert await inbox.replay([], NOW) == 0
+        assert [*await claim(inbox)] == ["d-1"]
+
+    # Removing
+
+    async def test_purge_removes_what_fits_and_no_more_than_its_limit(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2", "d-3")
+        await finish(inbox, DEAD, attempts=[PastAttempt("h", 1, NOW, 1, "dead", "ValueError")])
+        await put(inbox, "d-4")
+        assert await inbox.purge(Filter(states=[DEAD]), NOW, limit=2) == 2
+        assert await inbox.purge(Filter(states=[DEAD]), NOW, limit=2) == 1
+        assert await inbox.purge(Filter(states=[DEAD]), NOW, limit=2) == 0
+        assert await listed(inbox) == ["d-4"]
+        assert await inbox.get("d-1") is None
+
+    async def test_purge_never_removes_what_is_under_a_lease(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1")
+        await claim(inbox)
+        assert await inbox.purge(ALL, NOW + LEASE - 1, limit=10) == 0
+        assert await inbox.purge(ALL, NOW + LEASE, limit=10) == 1
+
+    async def test_purge_lets_the_line_go_on(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2", "d-3", order_key="o-1")
+        await settle(inbox, (await claim(inbox))["d-1"], WAITING, due=NOW + 99)
+        assert await claim(inbox) == {}
+        await inbox.purge(Filter(ids=["d-1"]), NOW, limit=1)
+        await inbox.purge(Filter(ids=["d-2"]), NOW, limit=1)
+        assert [*await claim(inbox)] == ["d-3"]
+
+    async def test_a_new_delivery_is_younger_than_all_also_after_the_youngest_was_purged(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2", order_key="o-1")
+        await inbox.purge(Filter(ids=["d-2"]), NOW, limit=1)
+        await put(inbox, "d-3", order_key="o-1")
+        assert (await kept(inbox, "d-3")).attempts == []
+        assert [(await finish(inbox)) for _ in range(2)] == [["d-1"], ["d-3"]]
+
+    async def test_tidy_removes_what_is_done_and_past_its_retention_and_nothing_else(self, inbox: Inbox) -> None:
+        for state in State:
+            await put(inbox, state.value)
+            await settle(inbox, (await claim(inbox))[state.value], state, **({"due": NOW} if state is WAITING else {}))
+            if state is WAITING:
+                await inbox.purge(Filter(ids=[state.value]), NOW, limit=1)
+        await put(inbox, "waiting", now=NOW)
+        assert await inbox.tidy(NOW + self.retention - 1) == 0
+        assert await inbox.tidy(NOW + self.retention + 1) == 1
+        assert await listed(inbox) == ["unhandled", "dead", "waiting"]
+
+    async def test_tidy_takes_small_steps_until_nothing_is_left(self, inbox: Inbox) -> None:
+        ids = [f"d-{number}" for number in range(300)]
+        await asyncio.gather(*[inbox.put(entry(id), NOW) for id in ids])
+        while await finish(inbox):
+            pass
+        steps: list[int] = []
+        while removed := await inbox.tidy(NOW + self.retention + 1):
+            steps.append(removed)
+        assert sum(steps) == 300
+        assert await listed(inbox) == []
+
+    # Looking
+
+    async def test_records_are_found_in_order_of_receipt(self, inbox: Inbox) -> None:
+        await put(inbox, "d-2", "d-1", "d-3")
+        assert await listed(inbox) == ["d-2", "d-1", "d-3"]
+        assert [record.id for record in await inbox.find(ALL)] == ["d-3", "d-1", "d-2"]
+        assert await listed(inbox, limit=2) == ["d-2", "d-1"]
+        assert await listed(inbox, limit=2, newest_first=True) == ["d-3", "d-1"]
+        assert await listed(inbox, limit=0) == []
+
+    @pytest.mark.parametrize(
+        ("which", "expected"),
+        [
+            (Filter(), "abcd"),
+            (Filter(ids=["a", "d", "none"]), "ad"),
+            (Filter(ids=[]), ""),
+            (Filter(states=[DEAD, WAITING]), "acd"),
+            (Filter(states=[]), ""),
+            (Filter(source="others"), "d"),
+            (Filter(event="order.status"), "abd"),
+            (Filter(event=""), ""),
+            (Filter(since=NOW + 1), "bcd"),
+            (Filter(before=NOW + 2), "ab"),
+            (Filter(since=NOW + 1, before=NOW + 2), "b"),
+            (Filter(handler="h"), "a"),
+            (Filter(handler="g"), ""),
+            (Filter(states=[DEAD], source="hooks", event="order.status", handler="h"), "a"),
+            (Filter(states=[DONE], ids=["a"]), ""),
+        ],
+    )
+    async def test_every_part_of_a_filter_narrows_it(self, inbox: Inbox, which: Filter, expected: str) -> None:
+        await put(inbox, "a")
+        await finish(inbox, DEAD, handlers={"h": Progress(DEAD, 1, 1), "g": Progress(DONE, 1, 1)})
+        await put(inbox, "b", now=NOW + 1)
+        await finish(inbox, handlers={"h": Progress(DONE, 1, 1)}, now=NOW + 1)
+        await put(inbox, "c", now=NOW + 2, event=None)
+        await put(inbox, "d", now=NOW + 3, source="others")
+        assert await listed(inbox, which) == [*expected]
+        assert [each.record.id for each in await dumped(inbox, which)] == [*expected]
+        assert await inbox.purge(which, NOW, limit=10) == len(expected)
+        assert await listed(inbox, which) == []
+
+    async def test_a_delivery_is_found_by_its_id_or_the_beginning_of_it(self, inbox: Inbox) -> None:
+        await put(inbox, "abc", "abd", "ab", "x%1", "x_2", "Y")
+        assert (await kept(inbox, "abc")).record.id == "abc"
+        assert (await kept(inbox, "ab")).record.id == "ab", "an id as a whole comes before longer ones"
+        assert (await kept(inbox, "x%")).record.id == "x%1"
+        assert (await kept(inbox, "x_")).record.id == "x_2"
+        assert await inbox.get("b") is None
+        assert await inbox.get("abcd") is None
+        assert await inbox.get("y") is None
+        for several in ("a", "x", ""):
+            with pytest.raises(AmbiguousId):
+                await inbox.get(several)
+
+    async def test_stats_say_how_it_stands(self, inbox: Inbox) -> None:
+        empty = await inbox.stats()
+        assert (empty.counts, empty.running, empty.oldest_waiting) == (dict.fromkeys(State, 0), 0, None)
+        for number, state in enumerate([DONE, DONE, DEAD, UNHANDLED]):
+            await put(inbox, f"d-{number}")
+            await finish(inbox, state)
+        await put(inbox, "w-1", now=NOW + 1)
+        await put(inbox, "w-2", now=NOW + 2)
+        await claim(inbox, 1)
+        stats = await inbox.stats()
+        assert stats.counts == {WAITING: 2, DONE: 2, DEAD: 1, UNHANDLED: 1}
+        assert (stats.running, stats.oldest_waiting) == (1, NOW + 1)
+
+    async def test_a_dead_one_that_somebody_hears_of_is_not_running(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", dead="not JSON")
+        await claim(inbox)
+        assert (await inbox.stats()).running == 0
+
+    async def test_it_says_who_is_leased(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1")
+        assert not (await kept(inbox, "d-1")).record.leased
+        await claim(inbox)
+        record = (await kept(inbox, "d-1")).record
+        assert (record.leased, record.due) == (True, NOW + LEASE)
+
+    # Moving
+
+    async def _filled(self, inbox: Inbox) -> list[Kept]:
+        """Fill it with one of each kind; return what it dumps."""
+        await put(inbox, "done", key=b"k", identity="o-1", order_key="a")
+        await finish(inbox, handlers={"h": Progress(DONE, 2, 2)})
+        await put(inbox, "unhandled")
+        await finish(inbox, UNHANDLED, reason="no handler wants it")
+        await put(inbox, "dead")
+        await finish(
+            inbox,
+            DEAD,
+            handlers={"h": Progress(DEAD, 3, 3)},
+            reason="why",
+            attempts=[PastAttempt("h", number, NOW, 1, "retry", "ValueError", "File") for number in (1, 2, 3)],
+        )
+        await put(inbox, "retried", order_key="b")
+        await finish(inbox, WAITING, due=NOW + 50, handlers={"h": Progress(WAITING, 1, 1, NOW + 50)})
+        await put(inbox, "leased", order_key="c")
+        await claim(inbox)
+        await put(inbox, "waiting-1", "waiting-2", order_key="c", origin="backfill")
+        return await dumped(inbox)
+
+    async def test_what_one_dumps_another_loads(self, inbox: Inbox, another: Inbox) -> None:
+        dump = await self._filled(inbox)
+        assert await another.load(dump, NOW) == 7
+        loaded = await dumped(another)
+        assert [each.delivery for each in loaded] == [each.delivery for each in dump]
+        for before, after in zip(dump, loaded, strict=True):
+            was, now = before.record, after.record
+            assert (before.attempts, before.key, before.order_key) == (after.attempts, after.key, after.order_key)
+            assert now == replace(was, due=now.due, leased=False)
+        claims = await claim(another)
+        assert "leased" in claims, "leases do not move"
+        assert {*claims} <= {"leased", "retried"}, "what waits for its retry may be due at once"
+        assert claims["leased"].crashes == 0
+        for each in claims.values():
+            await settle(another, each, WAITING, due=NOW + 50)
+        assert [*await claim(another, now=NOW + 50)] == ["retried", "leased"]
+
+    async def test_what_is_loaded_is_known_as_kept(self, inbox: Inbox, another: Inbox) -> None:
+        await another.load(await self._filled(inbox), NOW)
+        assert await put(another, "d-1", key=b"k", identity="o-1") == [Duplicate("done")]
+        assert await put(another, "b-1", origin="backfill", identity="o-1") == [Duplicate("done")]
+        assert await another.replay(["dead"], NOW) == 1
+
+    async def test_what_is_loaded_twice_is_kept_once(self, inbox: Inbox, another: Inbox) -> None:
+        dump = await self._filled(inbox)
+        assert await another.load([*dump, *dump], NOW) == 7
+        assert await another.load(dump, NOW) == 0
+        same_key = replace(dump[0], record=replace(dump[0].record, id="x"), delivery=replace(dump[0].delivery, id="x"))
+        assert await another.load([same_key], NOW) == 0
+        assert len(await listed(another)) == 7
+
+    async def test_what_is_loaded_comes_before_what_is_there(self, inbox: Inbox, another: Inbox) -> None:
+        await put(inbox, "d-1", "d-2", order_key="o-1")
+        dump = await dumped(inbox)
+        await put(another, "e-1", "e-2", order_key="o-1")
+        await another.load(dump[1:], NOW)
+        await another.load(dump[:1], NOW)
+        assert await listed(another) == ["d-1", "d-2", "e-1", "e-2"]
+        assert [id for _ in range(4) for id in await finish(another)] == ["d-1", "d-2", "e-1", "e-2"]
+
+    async def test_nobody_passes_a_loaded_one_that_waits_for_its_retry(self, inbox: Inbox, another: Inbox) -> None:
+        await put(inbox, "d-1", order_key="o-1")
+        handlers = {"h": Progress(WAITING, 1, 1, NOW + 50)}
+        await finish(inbox, WAITING, due=NOW + 50, handlers=handlers)
+        await put(another, "e-1", order_key="o-1")
+        await another.load(await dumped(inbox), NOW)
+        assert "e-1" not in await claim(another, now=NOW + 1)
+        assert (await claim(another, now=NOW + 50))["d-1"].handlers == handlers
+
+    async def test_what_is_loaded_waits_while_one_of_its_line_is_leased(self, inbox: Inbox, another: Inbox) -> None:
+        await put(inbox, "d-1", order_key="o-1")
+        await put(another, "e-1", order_key="o-1")
+        leased = (await claim(another))["e-1"]
+        await another.load(await dumped(inbox), NOW)
+        assert await claim(another) == {}
+        await settle(another, leased, WAITING, due=NOW)
+        assert [(await finish(another)) for _ in range(2)] == [["d-1"], ["e-1"]]
+
+    async def test_a_held_one_is_loaded_as_waiting_at_once(self, inbox: Inbox, another: Inbox) -> None:
+        await put(inbox, "d-1")
+        await inbox.pause("h", NOW)
+        await finish(inbox, WAITING, held="h")
+        await another.load(await dumped(inbox), NOW)
+        assert (await kept(another, "d-1")).record.held is None
+        assert [*await claim(another)] == ["d-1"]
+
+    async def test_a_dead_one_that_nobody_heard_of_yet_is_loaded_as_such(self, inbox: Inbox, another: Inbox) -> None:
+        await put(inbox, "d-1", dead="not JSON")
+        await another.load(await dumped(inbox), NOW)
+        assert (await claim(another))["d-1"].state is DEAD
+
+    async def test_a_dump_may_take_long_and_holds_nothing_up(self, inbox: Inbox) -> None:
+        ids = [f"d-{number:03}" for number in range(500)]
+        await asyncio.gather(*[inbox.put(entry(id), NOW) for id in ids])
+        dump = inbox.dump(ALL)
+        first = await anext(aiter(dump))
+        await put(inbox, "later")
+        assert len(await claim(inbox, 1)) == 1
+        await inbox.purge(Filter(ids=["d-400"]), NOW, limit=1)
+        seen = [first.record.id, *[each.record.id async for each in dump]]
+        assert len({*seen}) == len(seen)
+        assert set(ids) - {"d-400"} <= {*seen} <= {*ids, "later"}
+
+    # Failing
+
+    async def test_one_that_cannot_be_kept_fails_alone(self, inbox: Inbox) -> None:
+        await put(inbox, "taken")
+        entries = [entry(f"d-{number}", order_key="o-1") for number in range(30)]
+        bad = [entry("taken"), entry("lone", identity="\ud800"), entry("lone", source="\udfff")]
+        mixed = [*entries[:10], bad[0], *entries[10:20], bad[1], *entries[20:], bad[2]]
+        found = await asyncio.gather(*[inbox.put(each, NOW) for each in mixed], return_exceptions=True)
+        assert all(isinstance(each, Stored | InboxError) for each in found)
+        failed = [mixed[at].delivery.id for at, each in enumerate(found) if isinstance(each, InboxError)]
+        assert "taken" in failed
+        assert {*failed} <= {"taken", "lone"}, "a store may take what is no text, but then it must not spoil others"
+        stored = [each.id for each in found if isinstance(each, Stored) and each.id != "lone"]
+        assert stored == [each.delivery.id for each in entries]
+        assert {*stored} <= {*await listed(inbox)}
+
+    async def test_a_claim_of_another_inbox_fails_alone(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2")
+        claims = await claim(inbox)
+        strange = replace(claims["d-1"], lease="another's")
+        found = await asyncio.gather(
+            settle(inbox, claims["d-1"]), settle(inbox, strange), settle(inbox, claims["d-2"]), return_exceptions=True
+        )
+        assert (found[0], found[2]) == (True, True)
+        assert found[1] is False or isinstance(found[1], Exception)
+
+    async def test_a_caller_that_is_cancelled_leaves_the_others_alone(self, inbox: Inbox) -> None:
+        puts = [asyncio.ensure_future(inbox.put(entry(f"d-{number}"), NOW)) for number in range(20)]
+        first = await asyncio.wait([*puts], return_when=asyncio.FIRST_COMPLETED)
+        for task in puts[::2]:
+            task.cancel()
+        found = await asyncio.gather(*puts, return_exceptions=True)
+        assert first
+        assert [each for each in found[1::2] if not isinstance(each, Stored)] == []
+
+    async def test_several_loops_in_several_threads_may_share_an_inbox(self, inbox: Inbox) -> None:
+        async def put_many(name: str) -> None:
+            found = await asyncio.gather(
+                *[inbox.put(entry(f"{name}-{number}", key=b"k%d" % number), NOW) for number in range(50)]
+            )
+            assert len(found) == 50
+
+        threads = [threading.Thread(target=asyncio.run, args=(put_many(name),)) for name in "abc"]
+        for thread in threads:
+            thread.start()
+        await put_many("d")
+        for thread in threads:
+            await asyncio.to_thread(thread.join)
+        assert len(await listed(inbox)) == 50
+        assert len(await claim(inbox)) == 50
+
+    # Life
+
+    async def test_it_may_be_checked(self, inbox: Inbox) -> None:
+        await inbox.check()
+        assert await listed(inbox) == []
+
+    async def test_to_open_it_twice_is_to_open_it_once(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1")
+        assert await inbox.open() is inbox
+        assert await listed(inbox) == ["d-1"]
+
+    async def test_close_finishes_what_was_asked_for(self, make: Make) -> None:
+        inbox = await make("one").open()
+        puts = [inbox.put(entry(f"d-{number}"), NOW) for number in range(50)]
+        *stored, _ = await asyncio.gather(*puts, inbox.close())
+        assert stored == [Stored(f"d-{number}") for number in range(50)]
+
+    async def test_before_it_is_opened_and_after_it_was_closed_it_is_unavailable(self, make: Make) -> None:
+        inbox = make("one")
+        for _ in range(2):
+            for refused in (
+                lambda: inbox.put(entry("d-1"), NOW),
+                lambda: inbox.claim("hooks", 1, LEASE, NOW),
+                lambda: inbox.find(ALL),
+                lambda: inbox.get("d-1"),
+                lambda: inbox.check(),
+                lambda: inbox.stats(),
+                lambda: inbox.tidy(NOW),
+                lambda: dumped(inbox),
+            ):
+                with pytest.raises(InboxUnavailable):
+                    await refused()
+            await inbox.open()
+            await inbox.close()
+            await inbox.close()
+
+    async def test_threads_that_put_while_it_is_closed_hear_what_became_of_it(self, make: Make) -> None:
+        inbox = await make("one").open()
+        begun = threading.Barrier(5)
+        kept: list[str] = []
+
+        async def put_on(name: str) -> None:
+            begun.wait()
+            for number in range(100_000):
+                try:
+                    await inbox.put(entry(f"{name}-{number}"), NOW)
+                except InboxUnavailable:
+                    return
+                kept.append(name)
+
+        threads = [threading.Thread(target=asyncio.run, args=(put_on(name),), daemon=True) for name in "abcd"]
+        for thread in threads:
+            thread.start()
+        await asyncio.to_thread(begun.wait)
+        await inbox.close()
+        for thread in threads:
+            await asyncio.to_thread(thread.join, 30)
+        assert not any(thread.is_alive() for thread in threads)
+
+    # Time
+
+    @pytest.mark.parametrize("now", [1.0, 4_000_000_000.0])
+    async def test_only_the_time_that_is_passed_counts(self, inbox: Inbox, now: float) -> None:
+        await put(inbox, "d-1", key=b"k", now=now)
+        assert await put(inbox, "d-2", key=b"k", now=now + self.window) == [Duplicate("d-1")]
+        assert await put(inbox, "d-3", key=b"k", now=now + self.window + 1) == [Stored("d-3")]
+        await claim(inbox, now=now)
+        assert await claim(inbox, now=now + LEASE - 0.5) == {}
+        claims = await claim(inbox, now=now + LEASE)
+        assert [*claims] == ["d-1", "d-3"]
+        for each in claims.values():
+            await settle(inbox, each, now=now + LEASE)
+        assert await inbox.tidy(now + LEASE + self.retention - 1) == 0
+        assert await inbox.tidy(now + LEASE + self.retention + 1) == 2
+
+    async def test_a_clock_that_is_set_back_makes_nobody_wait_longer_than_meant(self, inbox: Inbox) -> None:
+        await put(inbox, "leased", "retried")
+        claims = await claim(inbox)
+        handlers = {"h": Progress(WAITING, 1, 1, NOW + 10)}
+        await settle(inbox, claims["retried"], WAITING, due=NOW + 10, handlers=handlers)
+        past = NOW - 365 * DAY
+        await put(inbox, "new", now=past)
+        assert [*await claim(inbox, now=past)] == ["new"]
+        again = await claim(inbox, now=past + 10)
+        assert [*again] == ["retried"]
+        assert again["retried"].handlers["h"].due <= past + 10
+        assert "leased" in await claim(inbox, now=past + LEASE)
+
+
+class SharedInboxSuite(InboxSuite):
+    """The contract of a store that outlives its objects, and that several of them share."""
+
+    @pytest.fixture
+    async def other(self, make: Make, inbox: Inbox) -> AsyncIterator[Inbox]:
+        """Another object on the same store, as another process has one."""
+        other = await make("one").open()
+        yield other
+        await other.close()
+
+    async def test_what_one_has_put_the_other_sees_and_claims(self, inbox: Inbox, other: Inbox) -> None:
+        await put(inbox, "d-1", "d-2")
+        assert await listed(other) == ["d-1", "d-2"]
+        assert [*await claim(other, 1), *await claim(inbox)] == ["d-1", "d-2"]
+        assert await claim(other) == {}
+
+    async def test_of_repeats_put_through_both_at_the_same_moment_one_is_kept(self, inbox: Inbox, other: Inbox) -> None:
+        through = [inbox, other] * 25
+        found = await asyncio.gather(
+            *[each.put(entry(f"d-{number}", key=b"k"), NOW) for number, each in enumerate(through)]
+        )
+        assert sum(isinstance(each, Stored) for each in found) == 1
+        assert len(await listed(inbox)) == 1
+
+    async def test_a_line_is_one_line_for_both(self, inbox: Inbox, other: Inbox) -> None:
+        await put(inbox, "d-1", order_key="o-1")
+        await put(other, "d-2", order_key="o-1")
+        first = await claim(other)
+        assert [*first] == ["d-1"]
+        assert await claim(inbox) == {}
+        assert await settle(inbox, first["d-1"]), "a lease belongs to whoever has the claim"
+        assert [*await claim(inbox)] == ["d-2"]
+
+    async def test_both_claiming_at_once_never_share_a_delivery(self, inbox: Inbox, other: Inbox) -> None:
+        ids = [f"d-{number:02}" for number in range(60)]
+        await put(inbox, *ids)
+        claims = await asyncio.gather(*[claim(each, 2) for each in [inbox, other] * 20])
+        assert sorted(id for each in claims for id in each) == ids
+
+    async def test_a_lease_lost_to_the_other_changes_nothing(self, inbox: Inbox, other: Inbox) -> None:
+        await put(inbox, "d-1")
+        lost = (await claim(inbox))["d-1"]
+        mine = (await claim(other, now=NOW + LEASE))["d-1"]
+        assert not await settle(inbox, lost, DEAD)
+        assert await settle(other, mine)
+
+    async def test_a_pause_is_one_for_both(self, inbox: Inbox, other: Inbox) -> None:
+        await inbox.pause("h", NOW)
+        assert await other.paused() == {"h"}
+        await put(other, "d-1")
+        await settle(other, (await claim(other))["d-1"], WAITING, held="h")
+        assert await inbox.resume("h")
+        assert [*await claim(other)] == ["d-1"]
+
+    async def test_everything_is_there_when_it_is_opened_again(self, inbox: Inbox, make: Make) -> None:
+        before = await self._filled(inbox)
+        await inbox.pause("h", NOW)
+        await inbox.close()
+        again = await make("one").open()
+        try:
+            assert await dumped(again) == before
+            assert await again.paused() == {"h"}
+            claims = await claim(again, now=NOW + LEASE)
+            assert (claims["leased"].crashes, [*claims]) == (1, ["leased"])
+        finally:
+            await again.close()
+
+    async def test_one_object_may_be_opened_again(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1")
+        await inbox.close()
+        await inbox.open()
+        assert await listed(inbox) == ["d-1"]
+        assert [*await claim(inbox)] == ["d-1"]
