@@ -39,7 +39,6 @@ class Circuit:
         self._kind: type[BaseException] | None = None
         self._failures = 0
         self._open_until: float | None = None
-        self._trying = False
 
     @property
     def is_open(self) -> bool:
@@ -53,27 +52,25 @@ class Circuit:
         wait = self._open_until - now
         if 0 < wait <= self._breaker.seconds:  # more than that: the clock was set back
             return wait
-        if self._trying:
-            return self._breaker.seconds
-        self._trying = True
+        self._open_until = now + self._breaker.seconds  # should this try never tell how it went, another one follows
         return 0
 
     def succeeded(self) -> None:
         """Close it."""
-        self._kind, self._failures, self._open_until, self._trying = None, 0, None, False
+        self._kind, self._failures, self._open_until = None, 0, None
 
     def undecided(self) -> None:
         """Let another delivery try: this one said nothing about what the handler depends on."""
-        self._trying = False
+        if self._open_until is not None:
+            self._open_until = float("-inf")
 
     def failed(self, error: BaseException, now: float) -> bool:
         """Count a failure; return whether it opened the circuit just now."""
         same = type(error) is self._kind
         self._kind = type(error)
         self._failures = self._failures + 1 if same else 1
-        tried, self._trying = self._trying, False
-        if self._failures < self._breaker.failures and not tried:
-            return False
         was_open = self._open_until is not None
+        if self._failures < self._breaker.failures and not was_open:
+            return False
         self._open_until = now + self._breaker.seconds
         return not was_open
