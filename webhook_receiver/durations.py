@@ -13,7 +13,7 @@ def seconds(text: str) -> float:
     Raises:
         ValueError: it is no span of time.
     """
-    found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,9})?)\s*([smhdw]?)", text.strip().lower())
+    found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,9})?)\s*([smhdw]?)", text.strip().lower(), re.ASCII)
     if found is None:
         raise ValueError(f"{text!r} is not a span of time such as 45s, 15m, 2h or 30d")
     return float(found[1]) * _UNITS[found[2]]
