@@ -76,7 +76,7 @@ async def claim(inbox: Inbox, limit: int = 100, *, now: float = NOW, source: str
 
 async def settle(inbox: Inbox, claim: Claim, state: State = DONE, *, now: float = NOW, **more: Any) -> bool:
     """Settle a claim; the handlers are as they were unless given."""
-    return await inbox.settle(Outcome(claim, state, **({"handlers": claim.handlers} | more)), now)
+    return await inbox.settle(replace(Outcome(claim, state, claim.handlers), **more), now)
 
 
 async def finish(inbox: Inbox, state: State = DONE, *, now: float = NOW, **more: Any) -> list[str]:
@@ -904,11 +904,10 @@ class InboxSuite:
 
     async def test_a_caller_that_is_cancelled_leaves_the_others_alone(self, inbox: Inbox) -> None:
         puts = [asyncio.ensure_future(inbox.put(entry(f"d-{number}"), NOW)) for number in range(20)]
-        first = await asyncio.wait([*puts], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(puts, return_when=asyncio.FIRST_COMPLETED)
         for task in puts[::2]:
             task.cancel()
         found = await asyncio.gather(*puts, return_exceptions=True)
-        assert first
         assert [each for each in found[1::2] if not isinstance(each, Stored)] == []
 
     async def test_several_loops_in_several_threads_may_share_an_inbox(self, inbox: Inbox) -> None:

@@ -36,7 +36,7 @@ class Committed(NamedTuple):
     """It counts up by one whenever the log begins anew, which it only does when all of it is in the database."""
     other_salt: int
     file: tuple[int, int]
-    """Which wal-index tells it, by device and inode. Whoever is the last to end in peace removes it, when all is in the database."""
+    """Which wal-index tells it, by device and inode. Whoever ends last in peace removes it: all is in the database."""
 
 
 def committed(path: Path) -> Committed | None:
