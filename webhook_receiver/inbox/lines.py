@@ -82,6 +82,8 @@ def give_way(connection: Connection, seq: int) -> None:
 
 def call(connection: Connection, lines: Sequence[int]) -> None:
     """Let the first of those that stood back in each of these lines be due."""
+    if not lines:
+        return
     connection.execute(
         "UPDATE OR ROLLBACK progress SET due = 0 WHERE seq IN (SELECT min(seq) FROM progress "
         f"WHERE line IN ({rows.marks(lines)}) AND state = 'waiting' AND due IS NULL AND held IS NULL GROUP BY line)",
