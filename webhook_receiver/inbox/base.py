@@ -36,8 +36,9 @@ class Inbox(Protocol):
 
     **Leases.** At most one lease on a delivery is running; it runs until `due`. They are fenced: what is settled,
     noted, renewed or released under a lease that has ended, because it was settled or released, the delivery was
-    replayed, or another one was given, changes nothing. One whose time is up still counts until then: what its
-    owner settles late is true. But it keeps nobody from claiming, replaying or purging the delivery.
+    replayed, an older one of its line went first, or another one was given, changes nothing. One whose time is up
+    still counts until then: what its owner settles late is true. But it keeps nobody from claiming, replaying or
+    purging the delivery.
 
     **Ordering.** Among deliveries of one source and order key the WAITING one that was received first is the only
     one that may be claimed, also while it waits for its retry or for a paused handler. As soon as it is done, dead

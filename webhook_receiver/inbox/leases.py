@@ -47,11 +47,14 @@ def _claim(connection: Connection, job: Take) -> list[Claim]:
     entering: list[int] = []
     # Those that stand back are not seen again, so that another look finds others.
     while len(entering) < job.limit:
-        due: list[lines.Due] = connection.execute(
-            "SELECT seq, CASE state WHEN 'waiting' THEN line END FROM progress "
+        found: list[tuple[int, int | None, bool]] = connection.execute(
+            "SELECT seq, CASE state WHEN 'waiting' THEN line END, lease IS NOT NULL FROM progress "
             "WHERE source = ? AND due <= ? ORDER BY due, seq LIMIT ?",
             (job.source, job.now, job.limit),
         ).fetchall()
+        if any(lines.give_way(connection, seq) for seq, line, leased in found if leased and line is not None):
+            continue  # a lease has ended by itself, and an older one came into its line meanwhile
+        due: list[lines.Due] = [(seq, line) for seq, line, _ in found]
         entering = lines.enter(connection, due, job.now)
         if len(due) < job.limit:
             break

@@ -39,9 +39,7 @@ def enter(connection: Connection, due: Sequence[Due], now: float) -> list[int]:
             f"INSERT OR REPLACE INTO holder (line, seq) {rows.values([*new.items()])}", rows.flat(new.items())
         )
     if back:
-        connection.execute(
-            f"UPDATE OR ROLLBACK progress SET due = NULL, held = NULL WHERE seq IN ({rows.marks(back)})", back
-        )
+        stand_back(connection, back)
     return entering
 
 
@@ -57,6 +55,16 @@ def _holders(connection: Connection, lines: set[int], now: float) -> dict[int, t
     return {line: (seq, bool(leased)) for line, seq, leased in found.fetchall()}
 
 
+def stand_back(connection: Connection, seqs: Sequence[int]) -> None:
+    """Let these wait for their turn."""
+    connection.execute(
+        # A lease whose time is up ends here: only who holds the line may have one.
+        "UPDATE OR ROLLBACK progress SET due = NULL, held = NULL, lease = NULL, "
+        f"crashes = crashes + (lease IS NOT NULL) WHERE seq IN ({rows.marks(seqs)})",
+        seqs,
+    )
+
+
 def leave(connection: Connection, left: Sequence[int]) -> None:
     """Let these hold no line any more, and the next one of each line be due."""
     if not left:
@@ -68,16 +76,18 @@ def leave(connection: Connection, left: Sequence[int]) -> None:
         call(connection, [line for (line,) in found])
 
 
-def give_way(connection: Connection, seq: int) -> None:
-    """Let a delivery that waits for its retry stand back if an older one has come into its line meanwhile."""
+def give_way(connection: Connection, seq: int) -> bool:
+    """Let a delivery that is not handled now stand back if an older one has come into its line; whether it did."""
     found = connection.execute(
         "SELECT h.line FROM holder h WHERE h.seq = ?1 AND EXISTS (SELECT 1 FROM progress p "
         "WHERE p.line = h.line AND p.state = 'waiting' AND p.due IS NULL AND p.held IS NULL AND p.seq < ?1)",
         (seq,),
     ).fetchone()
-    if found is not None:
-        connection.execute("UPDATE progress SET due = NULL, held = NULL WHERE seq = ?", (seq,))
-        leave(connection, [seq])
+    if found is None:
+        return False
+    stand_back(connection, [seq])
+    leave(connection, [seq])
+    return True
 
 
 def call(connection: Connection, lines: Sequence[int]) -> None:
