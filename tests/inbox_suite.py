@@ -17,7 +17,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any
 
 import pytest
@@ -101,6 +102,125 @@ async def listed(inbox: Inbox, which: Filter = ALL, **how: Any) -> list[str]:
 
 async def dumped(inbox: Inbox, which: Filter = ALL) -> list[Kept]:
     return [each async for each in inbox.dump(which)]
+
+
+@dataclass
+class Course:
+    """A course of events at random, beside a simple account of what has to be eligible after it."""
+
+    inbox: Inbox
+    random: Random
+    now: float = NOW
+    waiting: dict[str, float | None] = field(default_factory=dict[str, float | None])
+    """All that wait, in order of receipt, and when they are due; None while they are held."""
+    leases: dict[str, tuple[Claim, float]] = field(default_factory=dict[str, tuple[Claim, float]])
+    """The newest lease of each, and when it ends."""
+    everything: list[str] = field(default_factory=list[str])
+    may_forget: set[str] = field(default_factory=set[str])
+    """The lines into which an older one came back: then the others may be due early."""
+
+    async def run(self, steps: int) -> None:
+        acts = [self.put, self.put, self.claim, self.claim, self.claim, self.settle, self.settle, self.settle]
+        acts += [self.release, self.replay, self.purge, self.pause_or_resume, self.pass_time]
+        for _ in range(steps):
+            await self.random.choice(acts)()
+
+    def line(self, id: str) -> str:
+        """Return the order key, which is the id's first letter; x is for none."""
+        return id[0]
+
+    def is_leased(self, id: str) -> bool:
+        return id in self.leases and self.leases[id][1] > self.now
+
+    def may_be_claimed(self, id: str) -> bool:
+        """Whether its line allows it, whatever its time."""
+        if self.is_leased(id):
+            return False
+        older = [each for each in self.in_order() if each in self.waiting and self.line(each) == self.line(id)]
+        is_free = not any(self.is_leased(each) for each in older)
+        return self.line(id) == "x" or (older[0] == id and is_free)
+
+    def in_order(self) -> list[str]:
+        return [id for id in self.everything if id in self.waiting]
+
+    def is_due(self, id: str) -> bool:
+        due = self.waiting[id]
+        return due is not None and due <= self.now
+
+    async def put(self) -> None:
+        id = f"{self.random.choice('abx')}-{self.random.getrandbits(64):x}"
+        await self.inbox.put(entry(id, order_key=None if id[0] == "x" else id[0]), self.now)
+        self.everything.append(id)
+        self.waiting[id] = 0
+
+    async def claim(self) -> None:
+        limit = self.random.choice([1, 2, 1000])
+        allowed = {id for id in self.waiting if self.may_be_claimed(id)}
+        eligible = {id for id in allowed if self.is_due(id)}
+        claims = await claim(self.inbox, limit, now=self.now)
+        assert {*claims} <= {id for id in allowed if self.is_due(id) or self.line(id) in self.may_forget}
+        assert eligible <= {*claims} or len(claims) == limit
+        for id, each in claims.items():
+            if self.line(id) != "x":  # whoever had the line before has lost it
+                self.leases = {
+                    other: lease for other, lease in self.leases.items() if self.line(other) != self.line(id)
+                }
+            self.leases[id] = each, self.now + LEASE
+            self.waiting[id] = 0
+
+    async def settle(self) -> None:
+        if not self.leases:
+            return
+        id = self.random.choice([*self.leases])
+        claimed, _ = self.leases.pop(id)
+        state = self.random.choice([DONE, DEAD, UNHANDLED, WAITING, WAITING])
+        paused = await self.inbox.paused()
+        held = "h" if state is WAITING and self.random.random() < 0.3 else None
+        due = self.now + self.random.choice([0, 5, 50]) if state is WAITING and not held else None
+        assert await settle(self.inbox, claimed, state, due=due, held=held, now=self.now)
+        if state is not WAITING:
+            del self.waiting[id]
+        else:
+            self.waiting[id] = due if held is None else None if held in paused else 0
+
+    async def release(self) -> None:
+        claims = [each for id, (each, _) in self.leases.items() if self.random.random() < 0.5]
+        await self.inbox.release(claims, self.now)
+        for each in claims:
+            del self.leases[each.delivery.id]
+
+    async def replay(self) -> None:
+        if not self.everything:
+            return
+        id = self.random.choice(self.everything)
+        replayed = await self.inbox.replay([id], self.now)
+        assert replayed == (not self.is_leased(id))
+        if replayed:
+            self.leases.pop(id, None)
+            self.waiting[id] = 0
+            self.may_forget.add(self.line(id))
+
+    async def purge(self) -> None:
+        if not self.everything:
+            return
+        id = self.random.choice(self.everything)
+        if await self.inbox.purge(Filter(ids=[id]), self.now, limit=1):
+            assert not self.is_leased(id)
+            self.everything.remove(id)
+            self.waiting.pop(id, None)
+            self.leases.pop(id, None)
+        else:
+            assert self.is_leased(id)
+
+    async def pause_or_resume(self) -> None:
+        if self.random.random() < 0.5:
+            await self.inbox.pause("h", self.now)
+            return
+        await self.inbox.resume("h")
+        self.waiting = {id: 0 if due is None else due for id, due in self.waiting.items()}
+
+    async def pass_time(self) -> None:
+        self.now += self.random.choice([1, 5, LEASE])
 
 
 class InboxSuite:
@@ -502,10 +622,19 @@ class InboxSuite:
     async def test_an_older_one_that_is_replayed_goes_before_one_whose_lease_has_ended(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", "d-2", order_key="o-1")
         await finish(inbox, DEAD)
-        await claim(inbox)
+        late = (await claim(inbox))["d-2"]
         await inbox.replay(["d-1"], NOW)
         assert await finish(inbox, now=NOW + LEASE) == ["d-1"]
+        assert not await settle(inbox, late, now=NOW + LEASE)
         assert (await claim(inbox, now=NOW + LEASE))["d-2"].crashes == 1
+
+    async def test_one_whose_process_died_lets_an_older_one_go_first(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2", "d-3", order_key="o-1")
+        await finish(inbox, DEAD)
+        await claim(inbox)
+        await inbox.replay(["d-1"], NOW)
+        assert await claim(inbox) == {}
+        assert [await finish(inbox, now=NOW + LEASE) for _ in range(3)] == [["d-1"], ["d-2"], ["d-3"]]
 
     async def test_a_released_one_lets_an_older_one_go_first(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", "d-2", order_key="o-1")
@@ -515,6 +644,10 @@ class InboxSuite:
         assert await claim(inbox) == {}
         await inbox.release([*second.values()], NOW)
         assert [(await finish(inbox)) for _ in range(2)] == [["d-1"], ["d-2"]]
+
+    @pytest.mark.parametrize("seed", range(10))
+    async def test_whatever_happens_the_rules_of_eligibility_hold(self, inbox: Inbox, seed: int) -> None:
+        await Course(inbox, Random(seed)).run(300)
 
     # Pausing
 
