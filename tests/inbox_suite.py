@@ -184,7 +184,7 @@ class Course:
             self.waiting[id] = due if held is None else None if held in paused else 0
 
     async def release(self) -> None:
-        claims = [each for id, (each, _) in self.leases.items() if self.random.random() < 0.5]
+        claims = [each for each, _ in self.leases.values() if self.random.random() < 0.5]
         await self.inbox.release(claims, self.now)
         for each in claims:
             del self.leases[each.delivery.id]
