@@ -46,15 +46,27 @@ def log_failure(what: str, error: BaseException) -> None:
 
 def summary(error: BaseException) -> str:
     """Return the error in a line."""
-    said = reason(error) if isinstance(error, ValidationError) else str(error)
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    said = reason(error) if isinstance(error, ValidationError) else _said(error)
+    return storable(f"{type(error).__name__}: {said}" if said else type(error).__name__)
 
 
 def frames(error: BaseException) -> str:
     """Return where the error came from, and of any but pydantic's, which quotes the body, what it says."""
     if isinstance(error, ValidationError):
-        return "".join(traceback.format_tb(error.__traceback__))
-    return "".join(traceback.format_exception(error))
+        return storable("".join(traceback.format_tb(error.__traceback__)))
+    return storable("".join(traceback.format_exception(error)))
+
+
+def storable(text: str) -> str:
+    """Return a text with half characters spelt out, which no store takes: names of files may have some."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as failure:
+        return f"(it cannot say what it is: {type(failure).__name__})"
 
 
 def _is_cancelled() -> bool:
