@@ -49,8 +49,10 @@ class Watchdog:
             except RuntimeError:
                 return  # the loop is closed
             if not self._beat.wait(self._seconds) and not self._stopped.is_set():
-                self._say()
-                self._beat.wait()  # once for each time
+                self._say()  # once for each time
+                while not self._beat.wait(self._seconds):
+                    if self._stopped.is_set() or self._loop.is_closed():
+                        return
 
     def _say(self) -> None:
         handler = self._handler_of(asyncio.current_task(self._loop))
