@@ -12,18 +12,25 @@
     def alert(order: OrderFailedPermanently) -> None:
         print("failed for good:", order.order_id)
 
-`hooks` is the ASGI app: run it with uvicorn, or mount it in yours with `hooks.route("/webhooks")`.
+`hooks` is the ASGI app: run it with uvicorn, or mount it in yours with `hooks.route("/webhooks")` and give it your
+app's `lifespan=hooks.lifespan`. What it has answered with 2xx is in the inbox, and is handled, again if need be.
 """
 
 from __future__ import annotations
 
 from .answers import Answer, Receipt
+from .backoff import Backoff
+from .breaker import Breaker
 from .delivery import Attempt, Delivery
 from .errors import (
+    AmbiguousId,
     BadSignature,
     BodyMismatch,
     ConfigurationError,
     GiveUp,
+    InboxDamaged,
+    InboxError,
+    InboxUnavailable,
     MalformedSignature,
     MissingSignature,
     NotAnEvent,
@@ -46,23 +53,37 @@ from .events import (
     OrderStatusChanged,
     UnknownEvent,
 )
+from .inbox import Filter, Inbox, Kept, MemoryInbox, PastAttempt, Progress, Record, SQLiteInbox, State, Stats
+from .keeping import Health
+from .options import WorkerOptions
 from .receiver import WebhookReceiver
 from .routing import Router
 from .signatures import Scheme, Secret, Unsigned, UP42Signature
 
 __all__ = [
+    "AmbiguousId",
     "Answer",
     "Attempt",
+    "Backoff",
     "BadSignature",
     "BodyMismatch",
+    "Breaker",
     "ConfigurationError",
     "Delivery",
     "Event",
     "FailedPermanentlyBody",
+    "Filter",
     "FulfilledBody",
     "GiveUp",
+    "Health",
+    "Inbox",
+    "InboxDamaged",
+    "InboxError",
+    "InboxUnavailable",
     "JobStatusChanged",
+    "Kept",
     "MalformedSignature",
+    "MemoryInbox",
     "MissingSignature",
     "NotAnEvent",
     "OrderBody",
@@ -70,13 +91,19 @@ __all__ = [
     "OrderFulfilled",
     "OrderStatus",
     "OrderStatusChanged",
+    "PastAttempt",
+    "Progress",
     "Receipt",
+    "Record",
     "RequestError",
     "Retry",
     "Router",
+    "SQLiteInbox",
     "Scheme",
     "Secret",
     "StaleSignature",
+    "State",
+    "Stats",
     "UP42Signature",
     "UnexpectedSignature",
     "UnknownEvent",
@@ -84,4 +111,5 @@ __all__ = [
     "VerificationError",
     "WebhookError",
     "WebhookReceiver",
+    "WorkerOptions",
 ]
