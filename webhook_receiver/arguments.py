@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from .errors import ConfigurationError
 from .events import Path
+from .handler import Handler, Notice
 from .signatures import Scheme, UP42Signature
 from .signatures.base import Secrets
 
@@ -36,6 +37,18 @@ def refuse_limits(max_body: int, body_timeout: float, refused_status: int) -> No
         raise ConfigurationError(f"body_timeout is a number of seconds above 0, not {body_timeout!r}")
     if not isinstance(refused_status, int) or not 400 <= refused_status <= 499:
         raise ConfigurationError(f"refused_status is a status from 400 to 499, not {refused_status!r}")
+
+
+def refuse_without_inbox(handlers: Sequence[Handler], notices: Sequence[Notice]) -> None:
+    """Refuse what only a worker could do, where there is no inbox."""
+    if notices:
+        raise ConfigurationError('on_dead needs an inbox: nothing else knows dead letters; inbox="sqlite:///hooks.db"')
+    for handler in handlers:
+        if handler.backoff is not None or handler.timeout is not None:
+            raise ConfigurationError(
+                f"backoff=... and timeout=... of {handler.name} need an inbox, without which a handler is run once, "
+                'before the answer: inbox="sqlite:///hooks.db"'
+            )
 
 
 def parsed_paths(dotted: Sequence[str] | None) -> list[Path] | None:

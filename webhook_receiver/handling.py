@@ -10,13 +10,13 @@ from functools import partial
 from typing import Any, Protocol
 
 from .breaker import Circuit
-from .errors import GiveUp, NotAnEvent, Retry
+from .errors import GiveUp, InboxError, NotAnEvent, Retry
 from .events import Event
 from .handler import Handler, Notice
 from .inbox.base import Inbox
 from .inbox.records import Claim, Outcome, State
 from .options import WorkerOptions
-from .running import log_failure, run, summary
+from .running import log_failure, run
 from .work import ProcessEnded, Runnable, Work
 
 logger = logging.getLogger("webhook_receiver")
@@ -49,7 +49,11 @@ class Case:
     """A delivery that we have a lease on, and where it is."""
 
     claim: Claim
+    next: Claim | None = None
+    """A newer lease on it that came while this one was worked on."""
     task: asyncio.Task[None] = field(init=False)
+    was_ready: bool = False
+    """It waited for a slot already when the leases were renewed last."""
     has_begun: bool = False
     has_slot: bool = False
     work: Work | None = None
@@ -105,7 +109,7 @@ class Handling:
     async def handle(self, case: Case) -> Outcome | None:
         """Return what became of it; None if that is not ours to say any more.
 
-        When it is cancelled, the outcome is what was reached until then, and the rest is due at once.
+        When it is cancelled, or the inbox fails, it is what was reached until then, and the rest is to run again.
         """
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - for the type checkers
@@ -115,46 +119,52 @@ class Handling:
         except asyncio.CancelledError:
             if case.work is None or case.abandoned:
                 raise
-            return case.work.outcome(self._clock(), self.paused)
+        except InboxError as error:
+            if case.work is None:
+                raise
+            logger.error("delivery %s: %s", case.claim.delivery.id, error)
         except LeaseLost:
             logger.warning("delivery %s: its lease was lost, another worker has it", case.claim.delivery.id)
             return None
         finally:
             del self._running[task]
+        return self._reached(case.work)
+
+    def _reached(self, work: Work) -> Outcome:
+        return work.outcome(self._clock(), self.paused, notify=bool(self._handlers.notices))
 
     async def _outcome(self, case: Case) -> Outcome | None:
         delivery = case.claim.delivery
         if case.claim.state is State.DEAD:
             return await self._notify(case)
-        notify = bool(self._handlers.notices)
         try:
             event = self._handlers.parse(delivery.body)
         except Exception as error:
-            why = str(error) if isinstance(error, NotAnEvent) else f"a validator failed: {summary(error)}"
             if not isinstance(error, NotAnEvent):
                 log_failure(f"delivery {delivery.id}: a validator failed", error)
-            return Work(case, (), self._options.backoff).buried(why, notify=notify)
+            work = Work(case.claim, (), self._options.backoff)
+            return work.buried(no_event(error), notify=bool(self._handlers.notices))
         handlers = self._handlers.match(event)
-        work = case.work = Work(case, handlers, self._options.backoff)
+        work = case.work = Work(case.claim, handlers, self._options.backoff)
         for handler in handlers:
             await self._attempt(case, work, handler, partial(handler.call, event, delivery))
             if case.abandoned:
                 return None
-        outcome = work.outcome(self._clock(), self.paused, notify=notify)
+        outcome = self._reached(work)
         _log(outcome, event, handlers)
         return outcome
 
     async def _notify(self, case: Case) -> Outcome | None:
         """Tell those who want to hear of it that a delivery is dead."""
         notices = self._handlers.notices
-        kept = await self._inbox.get(case.claim.delivery.id)
+        work = case.work = Work(case.claim, notices, self._options.backoff)
+        kept = await self._inbox.get(case.claim.delivery.id) if notices else None
         attempts = kept.attempts if kept is not None else ()
-        work = case.work = Work(case, notices, self._options.backoff)
         for notice in notices:
             await self._attempt(case, work, notice, partial(notice.call, case.claim.delivery, attempts))
             if case.abandoned:
                 return None
-        return work.noticed()
+        return self._reached(work)
 
     async def _attempt(self, case: Case, work: Work, handler: Handler | Notice, start: Start) -> None:
         """Run one handler, if it is due and nothing keeps it from running."""
@@ -171,9 +181,16 @@ class Handling:
             work.postpone(handler, now + wait)
             return
         number = work.begin(handler)
-        if work.is_careful and not await self._inbox.note(case.claim, work.progress, now):
-            raise LeaseLost
-        error = await self._run(case, work, handler, lambda: start(number))
+        try:
+            if work.is_careful:
+                await self._note(case, work)
+            error = await self._run(case, handler, lambda: start(number))
+        except BaseException as stopped:
+            if not case.abandoned:
+                work.undo(handler, due=now + self._options.poll if isinstance(stopped, InboxError) else 0)
+                if circuit is not None:
+                    circuit.undecided()
+            raise
         if case.abandoned:
             return
         self._tell_circuit(handler, error)
@@ -182,8 +199,12 @@ class Handling:
         else:
             work.failed(handler, error, case.started, self._clock())
 
+    async def _note(self, case: Case, work: Work) -> None:
+        if not await self._inbox.note(case.claim, work.progress, self._clock()):
+            raise LeaseLost
+
     async def _run(
-        self, case: Case, work: Work, handler: Handler | Notice, start: Callable[[], Awaitable[object]]
+        self, case: Case, handler: Handler | Notice, start: Callable[[], Awaitable[object]]
     ) -> BaseException | None:
         """Run it for no longer than its time; return what it raised."""
         seconds = self._options.timeout if handler.timeout is None else handler.timeout
@@ -193,7 +214,6 @@ class Handling:
             error = await run(start, handler.name, case.claim.delivery.id)
         except asyncio.CancelledError:
             if not case.timed_out or case.task.cancelling() > 1:
-                work.undo(handler)
                 raise
             error = _late(seconds)
             logger.error("delivery %s: %s: %s", case.claim.delivery.id, handler.name, error)
@@ -216,10 +236,12 @@ class Handling:
             return
         logger.error("delivery %s: %s ignores that its time is up", case.claim.delivery.id, handler.name)
         case.abandoned = True
-        case.work.failed(handler, _late(seconds), started, self._clock())
-        self._abandon(case, case.work.outcome(self._clock(), self.paused, notify=bool(self._handlers.notices)))
+        error = _late(seconds)
+        self._tell_circuit(handler, error)
+        case.work.failed(handler, error, started, self._clock())
+        self._abandon(case, self._reached(case.work))
 
-    def _tell_circuit(self, handler: Handler | Notice, error: BaseException | None) -> None:
+    def _tell_circuit(self, handler: Runnable, error: BaseException | None) -> None:
         circuit = self._circuits.get(handler.name)
         if error is None:
             if circuit is not None:
@@ -240,6 +262,11 @@ class Handling:
                     type(error).__name__,
                     breaker.seconds,
                 )
+
+
+def no_event(error: Exception) -> str:
+    """Return why a body is no event, in words that hold nothing of it: what a validator raised may."""
+    return str(error) if isinstance(error, NotAnEvent) else f"a validator failed with {type(error).__name__}"
 
 
 def _late(seconds: float) -> TimeoutError:

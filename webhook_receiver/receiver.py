@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from .answers import DUPLICATE, FAILED, STORED, Answer, Receipt, not_an_event, refusals
-from .arguments import parsed_paths, refuse_limits, scheme_for
+from .arguments import parsed_paths, refuse_limits, refuse_without_inbox, scheme_for
 from .body import BodyReader
 from .catalog import Catalog
 from .delivery import AnyHeaders, Delivery, Headers, header_pairs, new_id
@@ -29,7 +29,7 @@ from .errors import (
 )
 from .events import Event
 from .handler import Function
-from .handler import name_of as name_of_function
+from .handling import no_event
 from .immediate import handle
 from .inbox.base import Inbox
 from .inbox.records import Duplicate
@@ -39,7 +39,7 @@ from .mounting import slash_or_not
 from .options import WorkerOptions
 from .refusals import Refusals
 from .routing import Router
-from .running import log_failure, summary
+from .running import log_failure
 from .signatures import BodyCheck, Scheme, Verified
 from .signatures.base import Secrets, masked
 
@@ -178,10 +178,8 @@ class WebhookReceiver(Router):
 
     async def __aenter__(self) -> Self:
         self._catalog.build()
-        if self._keeper is None and self.notices:
-            raise ConfigurationError(
-                'on_dead needs an inbox: nothing else knows dead letters; inbox="sqlite:///hooks.db"'
-            )
+        if self._keeper is None:
+            refuse_without_inbox(self.handlers, self.notices)
         if not self.handlers:
             logger.warning("%s has no handlers: deliveries are verified, and that is all", self.name)
         if self._keeper is not None:
@@ -219,11 +217,11 @@ class WebhookReceiver(Router):
             ConfigurationError: there is no such handler, or no inbox.
             InboxError: the inbox cannot keep it.
         """
-        await self._kept_by().pause(self._handler_name(handler))
+        await self._kept_by().pause(self.name_of(handler))
 
     async def resume(self, handler: str | Function) -> bool:
         """Let a handler run again, with all that waited for it; False if it was not paused. See `pause`."""
-        return await self._kept_by().resume(self._handler_name(handler))
+        return await self._kept_by().resume(self.name_of(handler))
 
     async def health(self) -> Health:
         """Return how it is. Without an inbox it is well as long as it answers."""
@@ -233,14 +231,6 @@ class WebhookReceiver(Router):
         if self._keeper is None:
             raise ConfigurationError(f'{self.name} has no inbox: inbox="sqlite:///hooks.db" gives it one')
         return self._keeper
-
-    def _handler_name(self, handler: str | Function) -> str:
-        names = {each.name for each in self.handlers}
-        named = [each.name for each in self.handlers if each.function == handler]
-        name = handler if isinstance(handler, str) else (named or [name_of_function(handler)])[0]
-        if name not in names:
-            raise ConfigurationError(f"{self.name} has no handler {name}; it has {', '.join(sorted(names)) or 'none'}")
-        return name
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -273,12 +263,12 @@ class WebhookReceiver(Router):
             logger.warning("delivery %s: %s", delivery.id, error)
             if self._keeper is None:
                 raise
-            dead = str(error)
+            dead = no_event(error)
         except Exception as error:  # from a validator of the user's
             log_failure(f"delivery {delivery.id}: a validator failed", error)
             if self._keeper is None:
                 return FAILED, None, None
-            dead = f"a validator failed: {summary(error)}"
+            dead = no_event(error)
         if self._keeper is not None:
             kept = await self._keeper.put(delivery, event, id=id, dead=dead)
             return (DUPLICATE, event, kept.id) if isinstance(kept, Duplicate) else (STORED, event, None)

@@ -167,6 +167,19 @@ class Router:
         """All handlers in order of registration, fallbacks last."""
         return (*self._handlers, *self._fallbacks)
 
+    def name_of(self, handler: str | Function) -> str:
+        """Return the name of a handler, given as that or as its function.
+
+        Raises:
+            ConfigurationError: there is no such handler.
+        """
+        names = {each.name for each in self.handlers}
+        named = [each.name for each in self.handlers if each.function == handler]
+        name = handler if isinstance(handler, str) else (named or [name_of(handler)])[0]
+        if name not in names:
+            raise ConfigurationError(f"there is no handler {name}; there is {', '.join(sorted(names)) or 'none'}")
+        return name
+
     def include(self, router: Router) -> None:
         """Take over all handlers of `router` and close it: what it were given later would never run.
 

@@ -26,27 +26,21 @@ class ProcessEnded(Exception):
     """The process ended while the handler ran, and maybe because of it."""
 
 
-class Leased(Protocol):
-    """Where the claim is found: another one, under a newer lease, may take its place."""
-
-    claim: Claim
-
-
 class Work:
     """A claimed delivery: who has to run, how far each is, and the outcome of it all.
 
     Args:
-        case: has the claim of what is to be handled.
+        claim: what is to be handled.
         handlers: those that want it by the code of today; who else has run for it before does not count.
         backoff: for handlers that have none of their own.
     """
 
-    def __init__(self, case: Leased, handlers: Sequence[Runnable], backoff: Backoff) -> None:
-        self._case = case
+    def __init__(self, claim: Claim, handlers: Sequence[Runnable], backoff: Backoff) -> None:
+        self._claim = claim
         self.handlers = handlers
-        self.progress = dict(case.claim.handlers)
+        self.progress = dict(claim.handlers)
         self.attempts: list[PastAttempt] = []
-        self.is_careful = case.claim.crashes > 0
+        self.is_careful = claim.crashes > 0
         """Whether each run has to be noted before it begins, since a process died with this delivery before."""
         self._backoff = backoff
 
@@ -67,11 +61,11 @@ class Work:
         )
         return each.attempts + 1
 
-    def undo(self, handler: Runnable) -> None:
+    def undo(self, handler: Runnable, due: float = 0) -> None:
         """Uncount a run that was interrupted from outside: it is to run again as if it never had."""
         each = self.of(handler)
         self.progress[handler.name] = each._replace(
-            attempts=each.attempts - 1, since_replay=each.since_replay - 1, running=False, due=0
+            attempts=each.attempts - 1, since_replay=each.since_replay - 1, running=False, due=due
         )
 
     def done(self, handler: Runnable) -> None:
@@ -107,6 +101,8 @@ class Work:
 
     def outcome(self, now: float, paused: Collection[str] = (), *, notify: bool = False) -> Outcome:
         """Return what became of it; `notify` is whether somebody wants to hear that it is dead."""
+        if self._claim.state is State.DEAD:
+            return self._noticed()
         states = {handler.name: self.of(handler) for handler in self.handlers}
         waiting = {name: each for name, each in states.items() if each.state is State.WAITING}
         if waiting:
@@ -118,13 +114,13 @@ class Work:
             return self._outcome(State.DEAD, due=0 if notify else None, reason=self._why_dead(dead))
         if states:
             return self._outcome(State.DONE)
-        gone = "the handlers that wanted it are gone" if self._case.claim.handlers else "no handler wants it"
+        gone = "the handlers that wanted it are gone" if self._claim.handlers else "no handler wants it"
         return self._outcome(State.UNHANDLED, reason=gone)
 
-    def noticed(self) -> Outcome:
+    def _noticed(self) -> Outcome:
         """Return what became of a dead delivery that `on_dead` was to hear of: still dead, heard of or tried again."""
         dues = [self.of(handler).due for handler in self.handlers if self.of(handler).state is State.WAITING]
-        return self._outcome(State.DEAD, due=min(dues, default=None), reason=self._case.claim.reason)
+        return self._outcome(State.DEAD, due=min(dues, default=None), reason=self._claim.reason)
 
     def buried(self, reason: str, *, notify: bool) -> Outcome:
         """Return the outcome of a delivery that turns out to be no event."""
@@ -133,7 +129,7 @@ class Work:
     def _outcome(
         self, state: State, *, due: float | None = None, held: str | None = None, reason: str | None = None
     ) -> Outcome:
-        return Outcome(self._case.claim, state, self.progress, due, held, reason, self.attempts)
+        return Outcome(self._claim, state, self.progress, due, held, reason, self.attempts)
 
     def _why_dead(self, dead: Sequence[str]) -> str:
         last = {attempt.handler: attempt.error for attempt in self.attempts}
