@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import re
@@ -19,6 +20,7 @@ from .inbox import from_url
 from .inbox.base import Inbox
 from .inbox.records import Duplicate, Entry, State, Stored
 from .options import WorkerOptions
+from .running import log_failure, storable
 from .worker import Worker
 
 logger = logging.getLogger("webhook_receiver")
@@ -47,7 +49,7 @@ class Health:
         return asdict(self)
 
 
-_NOT_KEPT = re.compile(rb"authorization|cookie|signature|token|secret|password|api-?key|x-auth")
+_NOT_KEPT = re.compile(rb"authorization|cookie|signature|token|secret|password|api[-_]?key|x-auth")
 
 
 @lru_cache(maxsize=512)
@@ -99,6 +101,8 @@ class Keeper:
         self._worker: Worker | None = None
         self._opened = False
         self._lives = 0
+        self._is_late = False
+        """It was said that the host does not start it."""
 
     async def start(self) -> None:
         """Open the inbox and set the worker to work; once more for each start that was not stopped yet is nothing."""
@@ -116,17 +120,22 @@ class Keeper:
             return
         worker, self._worker = self._worker, None
         self._opened = False
-        if worker is not None:
-            await worker.stop()
-        await self.inbox.close()
+        try:
+            if worker is not None and worker.loop is asyncio.get_running_loop():  # else its loop ended, and so has it
+                await worker.stop()
+        finally:
+            await self.inbox.close()
 
     async def _start(self) -> None:
         await self.inbox.open()
         self._opened = True
-        if self._options is None or (self._worker is not None and self._worker.is_working):
+        if self._options is None:
             return
+        paused = await self.inbox.paused()  # before anything is claimed
+        if self._worker is not None and self._worker.is_working:
+            return  # maybe since a moment ago
         self._worker = Worker(self.inbox, self._source, self._handlers, self._options, self._clock)
-        self._worker.start()
+        self._worker.start(paused)
 
     async def put(
         self, delivery: Delivery, event: Event | None, *, id: str | None = None, dead: str | None = None
@@ -142,14 +151,14 @@ class Keeper:
         Raises:
             InboxError: it is not kept.
         """
-        if not self._is_started():
-            await self._start_late()
         try:
+            if not self._is_started():
+                await self._start_late()
             kept = await self.inbox.put(self._entry(delivery, event, id, dead), delivery.received)
         except InboxError:
             raise
         except Exception as error:
-            logger.exception("delivery %s: the inbox stumbled", delivery.id)
+            log_failure(f"delivery {delivery.id}: the inbox stumbled", error)
             raise InboxError(f"the inbox stumbled: {type(error).__name__}") from None
         if self._worker is not None and not (isinstance(kept, Duplicate) and not kept.replayed):
             self._worker.wake()
@@ -162,7 +171,8 @@ class Keeper:
 
     async def _start_late(self) -> None:
         """Start with the first delivery, where the host's lifespan did not."""
-        if self._worker is None and self._options is not None:
+        if self._worker is None and self._options is not None and not self._is_late:
+            self._is_late = True
             logger.warning(
                 "%s was not started: it begins to work with this delivery, but after a restart what is kept waits for "
                 "the next one. Give its life to the host: lifespan=hooks.lifespan, or `async with hooks:`",
@@ -177,7 +187,7 @@ class Keeper:
         if event is None:
             key = None if id is None else _digest(delivery.source, id)
             return Entry(delivery, key=key, dead=dead)
-        identity = event.identity
+        identity = self._identity(delivery, event)
         if id is not None:
             key = _digest(delivery.source, id, event.event, *(identity or ()))
         else:
@@ -185,13 +195,21 @@ class Keeper:
         said = None if identity is None else " ".join(quote(part, safe="") for part in identity)
         return Entry(delivery, event.event, key, said, self._order_key(delivery, event))
 
+    def _identity(self, delivery: Delivery, event: Event) -> tuple[str, ...] | None:
+        try:
+            identity = event.identity
+            return None if identity is None else tuple(storable(str(part)) for part in identity)
+        except Exception as error:  # of a class of the user's
+            log_failure(f"delivery {delivery.id}: its event's identity failed, so a repeat of it is not known", error)
+            return None
+
     def _order_key(self, delivery: Delivery, event: Event) -> str | None:
         try:
             key = self._key(event)
-        except Exception:
-            logger.exception("delivery %s: key=... failed, so it is handled in no order", delivery.id)
+        except Exception as error:
+            log_failure(f"delivery {delivery.id}: key=... failed, so it is handled in no order", error)
             return None
-        return None if key is None else str(key)
+        return None if key is None else storable(str(key))
 
     async def pause(self, handler: str) -> None:
         """Run a handler no more, in any process, until it is resumed."""
@@ -207,12 +225,16 @@ class Keeper:
         return resumed
 
     async def health(self) -> Health:
-        """Return how it is; commits something to find out whether that works."""
+        """Return how it is; commits something to find out whether that works, and opens the inbox if need be."""
         try:
+            await self.inbox.open()
             await self.inbox.check()
             stats = await self.inbox.stats()
-        except InboxError as error:
+        except (InboxError, ConfigurationError) as error:
             return Health(ok=False, state="failing", problem=str(error))
+        except Exception as error:
+            log_failure(f"{self._source}: the inbox stumbled", error)
+            return Health(ok=False, state="failing", problem=f"the inbox stumbled: {type(error).__name__}")
         oldest = stats.oldest_waiting
         return Health(
             ok=True,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 
 from .errors import InboxError
 from .handling import Case, Handlers, Handling
@@ -18,6 +19,7 @@ logger = logging.getLogger("webhook_receiver")
 
 _MOST_AHEAD = 256  # deliveries that are claimed beyond those that run, while handlers are fast
 _PATIENCE = 1.0  # seconds for a cancelled handler to end when the process stops
+_PAUSE = 1.0  # seconds between two tries, at most, while the inbox fails
 _SECONDS_BETWEEN_TIDYING = 60.0
 
 
@@ -48,15 +50,15 @@ class Worker:
         """For deliveries with which the process died twice: none of them may take another one along."""
         self._finished = 0
         """How many were finished since the last claim: as many are worth claiming ahead."""
-        self._next_due = float("inf")
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._chores: list[asyncio.Task[None]] = []
         self._watchdog: Watchdog | None = None
 
-    def start(self) -> None:
-        """Begin to work, in tasks of its own."""
+    def start(self, paused: frozenset[str] = frozenset()) -> None:
+        """Begin to work, in tasks of its own; `paused` are the handlers that must not run."""
+        self._handling.paused = paused
         chores = (self._claim, self._renew, self._look_around, self._tidy)
         self._chores = [self._loop.create_task(self._go_on(chore)) for chore in chores]
         self._watchdog = Watchdog(self._loop, self._handling.handler_of)
@@ -97,8 +99,8 @@ class Worker:
         self._stopping.set()
         self._changed.set()
         claiming, *others = self._chores
+        await self._give_back([case for case in self._tasks.values() if not case.has_begun])
         await asyncio.wait([claiming])
-        await self._release_ready()
         for task in await self._still_running(self._options.stop):
             task.cancel()
         await self._still_running(_PATIENCE)
@@ -117,13 +119,16 @@ class Worker:
         _, running = await asyncio.wait(set(self._tasks), timeout=seconds)
         return running
 
-    async def _release_ready(self) -> None:
-        ready = [(task, case) for task, case in self._tasks.items() if not case.has_begun]
-        for task, _ in ready:
-            task.cancel()
+    async def _give_back(self, ready: Sequence[Case]) -> None:
+        """Let go of what was claimed, but has not begun."""
+        for case in ready:
+            case.task.cancel()
+        await self._release([case.claim for case in ready])
+
+    async def _release(self, claims: Sequence[Claim]) -> None:
         try:
-            await self._inbox.release([case.claim for _, case in ready], self._clock())
-        except InboxError as error:
+            await self._inbox.release(claims, self._clock())
+        except Exception as error:
             logger.error("%s: leases are not released, they end by themselves: %s", self._source, error)
 
     async def _go_on(self, chore: Callable[[], Awaitable[None]]) -> None:
@@ -135,36 +140,37 @@ class Worker:
                 if failing:
                     logger.info("%s: the inbox works again", self._source)
                 failing = False
-            except InboxError as error:
-                if not failing:
+            except Exception as error:
+                if not failing and isinstance(error, InboxError):
                     logger.error("%s: %s", self._source, error)
+                elif not failing:
+                    logger.exception("%s: the worker stumbled, and goes on", self._source)
                 failing = True
-                await asyncio.sleep(self._options.poll)
-            except Exception:
-                logger.exception("%s: the worker stumbled, and goes on", self._source)
-                await asyncio.sleep(self._options.poll)
+                await asyncio.sleep(min(self._options.poll, _PAUSE))
 
     async def _claim(self) -> None:
         """Claim what there is room for, then wait until there may be more."""
         wanted = self._options.concurrency + min(self._finished, _MOST_AHEAD) - len(self._cases)
         self._changed.clear()
-        claims: Sequence[Claim] = []
-        if wanted > 0:
-            self._finished = 0
-            self._next_due = float("inf")
-            claims = await self._inbox.claim(self._source, wanted, self._options.lease, self._clock())
-            for claim in claims:
-                self._take(claim)
-        if len(claims) < max(wanted, 1) and not self._stopping.is_set():
-            seconds = min(self._options.poll, max(0.0, self._next_due - self._clock()))
-            timer = self._loop.call_later(seconds, self._changed.set)
+        if wanted <= 0:
+            await self._changed.wait()  # until one of ours has ended
+            return
+        self._finished = 0
+        claims = await self._inbox.claim(self._source, wanted, self._options.lease, self._clock())
+        if self._stopping.is_set():
+            await self._release(claims)
+            return
+        for claim in claims:
+            self._take(claim)
+        if len(claims) < wanted:
+            timer = self._loop.call_later(self._options.poll, self._changed.set)
             await self._changed.wait()
             timer.cancel()
 
     def _take(self, claim: Claim) -> None:
         ours = self._cases.get(claim.delivery.id)
-        if ours is not None:  # its lease ended under our hands, as when the clock jumps: it goes on under the new one
-            ours.claim = claim
+        if ours is not None:  # it is settled and due again; or its lease ended, as when the clock jumps
+            ours.next = claim
             return
         case = self._cases[claim.delivery.id] = Case(claim)
         task = case.task = self._loop.create_task(self._handle(case))
@@ -172,13 +178,10 @@ class Worker:
         task.add_done_callback(self._ended)
 
     async def _handle(self, case: Case) -> None:
-        if case.claim.crashes > 1:
-            async with self._alone:
-                outcome = await self._in_slot(case)
-        else:
+        async with self._alone if case.claim.crashes > 1 else nullcontext():
             outcome = await self._in_slot(case)
         if outcome is not None:  # no slot is needed to settle: a slow disk must not keep handlers from running
-            await self._settle(outcome)
+            await self._settle(case, outcome)
 
     async def _in_slot(self, case: Case) -> Outcome | None:
         await self._slots.acquire()
@@ -200,6 +203,8 @@ class Worker:
         case = self._tasks.pop(task)
         if self._cases.get(case.claim.delivery.id) is case:
             del self._cases[case.claim.delivery.id]
+            if case.next is not None and not self._stopping.is_set():
+                self._take(case.next)
         self._changed.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("%s: delivery %s: the worker stumbled", self._source, case.claim.delivery.id, exc_info=error)
@@ -209,28 +214,45 @@ class Worker:
         self._leave_slot(case)
         self._tasks.pop(case.task, None)
         case.task.remove_done_callback(self._ended)
-        task = self._loop.create_task(self._settle(outcome))
+        task = self._loop.create_task(self._settle(case, outcome))
         self._tasks[task] = case
         task.add_done_callback(self._ended)
 
-    async def _settle(self, outcome: Outcome) -> None:
+    async def _settle(self, case: Case, outcome: Outcome) -> None:
+        settled = await self._try_to_settle(outcome)
+        if settled is False and case.next is not None and _is_same(case.next, case.claim):
+            # Its lease ended under our hands, but nobody else had it meanwhile: what was done counts.
+            outcome, case.next = replace(outcome, claim=case.next), None
+            settled = await self._try_to_settle(outcome)
+        if settled is False:
+            logger.warning("delivery %s: its lease was lost, so it is handled again", outcome.claim.delivery.id)
+        if outcome.due is not None and (seconds := outcome.due - self._clock()) < self._options.poll:
+            # A little later than due, since the two clocks do not tick alike.
+            self._loop.call_later(max(0.0, seconds) + 0.001, self._changed.set)
+
+    async def _try_to_settle(self, outcome: Outcome) -> bool | None:
+        """Return whether the lease was still ours; None if the process stops while the inbox fails."""
+        failing = False
         while True:
             try:
-                settled = await self._inbox.settle(outcome, self._clock())
-                break
+                return await self._inbox.settle(outcome, self._clock())
             except InboxError as error:
-                logger.error("%s: delivery %s is not settled: %s", self._source, outcome.claim.delivery.id, error)
+                if not failing:
+                    logger.error("%s: delivery %s is not settled: %s", self._source, outcome.claim.delivery.id, error)
+                failing = True
                 if self._stopping.is_set():
-                    return
-                await asyncio.sleep(self._options.poll)
-        if not settled:
-            logger.warning("delivery %s: its lease was lost, so it is handled again", outcome.claim.delivery.id)
-        if outcome.due is not None:
-            self._next_due = min(self._next_due, outcome.due)
+                    return None
+                await self._nap(min(self._options.poll, _PAUSE))
 
     async def _renew(self) -> None:
+        """Let leases go on; give back what has found no slot for so long that another worker may have one."""
+        cases = [*self._cases.values()]
+        await self._give_back([case for case in cases if case.was_ready and not case.has_begun])
+        for case in cases:
+            case.was_ready = True
+        leases = [case.next or case.claim for case in self._cases.values()]
+        await self._inbox.renew(leases, self._options.lease, self._clock())
         await asyncio.sleep(self._options.lease / 3)
-        await self._inbox.renew([case.claim for case in self._cases.values()], self._options.lease, self._clock())
 
     async def _look_around(self) -> None:
         """Hear of handlers that other processes, or the command line, have paused or resumed."""
@@ -243,7 +265,7 @@ class Worker:
 
     async def _tidy(self) -> None:
         """Purge what is past its retention, a little at a time."""
-        while await self._inbox.tidy(self._clock()):
+        while not self._stopping.is_set() and await self._inbox.tidy(self._clock()):
             await self._nap(0.05)
         await self._nap(_SECONDS_BETWEEN_TIDYING)
 
@@ -251,3 +273,8 @@ class Worker:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
+
+
+def _is_same(claim: Claim, before: Claim) -> bool:
+    """Whether nothing was done to a delivery between two claims of it."""
+    return (claim.state, claim.handlers) == (before.state, before.handlers)
