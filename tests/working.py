@@ -1,0 +1,144 @@
+"""What the tests of the worker need: a clock that they move, receivers with an inbox, an inbox that fails on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tests.helpers import NOW
+from webhook_receiver import Backoff, Inbox, Kept, MemoryInbox, Progress, Record, State, Unsigned, WebhookReceiver
+from webhook_receiver.answers import Receipt
+from webhook_receiver.inbox import Claim, Outcome
+from webhook_receiver.options import WorkerOptions
+
+PATIENCE = 30.0  # seconds of real time after which a test that waits fails
+LEASE = 30.0  # seconds
+
+
+class Clock:
+    """A clock that stands still until it is moved, and counts how often it was looked at."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.looks = 0
+
+    def __call__(self) -> float:
+        self.looks += 1
+        return self.now
+
+    def move(self, seconds: float) -> None:
+        self.now += seconds
+
+
+AT_ONCE = Backoff(first=0, longest=0, attempts=3)
+LATER = Backoff(first=10, longest=10, attempts=3)
+
+
+def durable(inbox: Inbox | str | None = None, *, clock: Callable[[], float] | None = None, **worker: Any) -> WebhookReceiver:
+    """Return a receiver of unsigned deliveries with an inbox; what is no option of a worker's is one of its own."""
+    own = {name: worker.pop(name) for name in ("key", "name", "scheme", "secret") if name in worker}
+    if "secret" not in own:
+        own.setdefault("scheme", Unsigned())
+    options = WorkerOptions(**{"poll": 0.01, "backoff": LATER, "lease": LEASE} | worker)
+    return WebhookReceiver(
+        inbox="memory://" if inbox is None else inbox, worker=options, clock=clock or (lambda: NOW), **own
+    )
+
+
+def about(order: object = "o-1", status: str = "FULFILLED", **more: Any) -> bytes:
+    """Return the body of a notification about an order."""
+    return json.dumps({"event": "order.status", "body": {"orderId": order, "status": status, **more}}).encode()
+
+
+async def deliver(hooks: WebhookReceiver, body: bytes | None = None, *, status: int = 202) -> str:
+    """Deliver a body; return the id under which it is kept."""
+    receipt: Receipt = await hooks.receive({}, about() if body is None else body)
+    assert receipt.answer.status == status
+    assert receipt.delivery is not None
+    return receipt.duplicate_of or receipt.delivery.id
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until a condition holds."""
+    async with asyncio.timeout(PATIENCE):
+        while not holds():
+            await asyncio.to_thread(int)  # lets everybody else go on
+
+
+async def kept_until(hooks: WebhookReceiver, id: str, holds: Callable[[Record], bool]) -> Kept:
+    """Wait until the record of a delivery is as it should be."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            kept = await hooks.inbox.get(id)
+            assert kept is not None
+            if holds(kept.record):
+                return kept
+
+
+async def settled(hooks: WebhookReceiver, id: str, state: State = State.DONE) -> Kept:
+    """Wait until a delivery is finished in this state, and nobody has to hear of it any more."""
+    return await kept_until(hooks, id, lambda record: (record.state, record.due) == (state, None) and not record.leased)
+
+
+async def waiting(hooks: WebhookReceiver, id: str) -> Kept:
+    """Wait until a delivery that was tried waits for its retry."""
+    return await kept_until(
+        hooks, id, lambda record: record.state is State.WAITING and not record.leased and bool(record.handlers)
+    )
+
+
+class Faulty(MemoryInbox):
+    """An inbox that counts what it is asked for, and fails on demand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.faults: dict[str, Exception] = {}
+        self.calls = Counter[str]()
+
+    def _meet(self, what: str) -> None:
+        self.calls[what] += 1
+        if what in self.faults:
+            raise self.faults[what]
+
+    async def open(self) -> Any:
+        self._meet("open")
+        return await super().open()
+
+    async def check(self) -> None:
+        self._meet("check")
+        await super().check()
+
+    async def put(self, entry: Any, now: float) -> Any:
+        self._meet("put")
+        return await super().put(entry, now)
+
+    async def claim(self, source: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
+        self._meet("claim")
+        return await super().claim(source, limit, lease, now)
+
+    async def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
+        self._meet("renew")
+        await super().renew(claims, lease, now)
+
+    async def note(self, claim: Claim, handlers: Mapping[str, Progress], now: float) -> bool:
+        self._meet("note")
+        return await super().note(claim, handlers, now)
+
+    async def settle(self, outcome: Outcome, now: float) -> bool:
+        self._meet("settle")
+        return await super().settle(outcome, now)
+
+    async def release(self, claims: Sequence[Claim], now: float) -> None:
+        self._meet("release")
+        await super().release(claims, now)
+
+    async def paused(self) -> frozenset[str]:
+        self._meet("paused")
+        return await super().paused()
+
+    async def tidy(self, now: float) -> int:
+        self._meet("tidy")
+        return await super().tidy(now)
