@@ -88,7 +88,7 @@ def test_the_reason_names_a_handler_that_died_earlier() -> None:
     [({}, "no handler wants it"), ({"gone": Progress()}, "the handlers that wanted it are gone")],
 )
 def test_what_no_handler_of_today_wants_is_unhandled(handlers: dict[str, Progress], reason: str) -> None:
-    outcome = work(claimed(**handlers)).outcome(NOW)
+    outcome = work(Claim(DELIVERY, State.WAITING, handlers, 0, None, None)).outcome(NOW)
     assert (outcome.state, outcome.due, outcome.reason, outcome.handlers) == (State.UNHANDLED, None, reason, handlers)
 
 

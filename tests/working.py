@@ -37,15 +37,15 @@ AT_ONCE = Backoff(first=0, longest=0, attempts=3)
 LATER = Backoff(first=10, longest=10, attempts=3)
 
 
-def durable(inbox: Inbox | str | None = None, *, clock: Callable[[], float] | None = None, **worker: Any) -> WebhookReceiver:
+def durable(
+    inbox: Inbox | str = "memory://", *, clock: Callable[[], float] = lambda: NOW, **worker: Any
+) -> WebhookReceiver:
     """Return a receiver of unsigned deliveries with an inbox; what is no option of a worker's is one of its own."""
     own = {name: worker.pop(name) for name in ("key", "name", "scheme", "secret") if name in worker}
     if "secret" not in own:
         own.setdefault("scheme", Unsigned())
-    options = WorkerOptions(**{"poll": 0.01, "backoff": LATER, "lease": LEASE} | worker)
-    return WebhookReceiver(
-        inbox="memory://" if inbox is None else inbox, worker=options, clock=clock or (lambda: NOW), **own
-    )
+    options: dict[str, Any] = {"poll": 0.01, "backoff": LATER, "lease": LEASE} | worker
+    return WebhookReceiver(inbox=inbox, worker=WorkerOptions(**options), clock=clock, **own)
 
 
 def about(order: object = "o-1", status: str = "FULFILLED", **more: Any) -> bytes:
