@@ -114,10 +114,7 @@ class Worker:
 
     async def _still_running(self, seconds: float) -> set[asyncio.Task[None]]:
         """Wait for what is running; return what has not ended by then."""
-        if not self._tasks:
-            return set()
-        _, running = await asyncio.wait(set(self._tasks), timeout=seconds)
-        return running
+        return (await asyncio.wait(set(self._tasks), timeout=seconds))[1] if self._tasks else set()
 
     async def _give_back(self, ready: Sequence[Case]) -> None:
         """Let go of what was claimed, but has not begun."""
@@ -131,12 +128,12 @@ class Worker:
         except Exception as error:
             logger.error("%s: leases are not released, they end by themselves: %s", self._source, error)
 
-    async def _go_on(self, chore: Callable[[], Awaitable[None]]) -> None:
-        """Do a chore again and again; when something goes wrong say so, once, and wait."""
+    async def _go_on(self, chore: Callable[[], Awaitable[float]]) -> None:
+        """Do a chore again and again, each time after the seconds that it says; when it fails say so, once."""
         failing = False
         while not self._stopping.is_set() or chore == self._renew:
             try:
-                await chore()
+                seconds = await chore()
                 if failing:
                     logger.info("%s: the inbox works again", self._source)
                 failing = False
@@ -145,27 +142,29 @@ class Worker:
                     logger.error("%s: %s", self._source, error)
                 elif not failing:
                     logger.exception("%s: the worker stumbled, and goes on", self._source)
-                failing = True
-                await asyncio.sleep(min(self._options.poll, _PAUSE))
+                failing, seconds = True, min(self._options.poll, _PAUSE)
+            # Leases are renewed while it stops, too.
+            await (asyncio.sleep(seconds) if chore == self._renew else self._nap(seconds))
 
-    async def _claim(self) -> None:
+    async def _claim(self) -> float:
         """Claim what there is room for, then wait until there may be more."""
         wanted = self._options.concurrency + min(self._finished, _MOST_AHEAD) - len(self._cases)
         self._changed.clear()
         if wanted <= 0:
             await self._changed.wait()  # until one of ours has ended
-            return
+            return 0
         self._finished = 0
         claims = await self._inbox.claim(self._source, wanted, self._options.lease, self._clock())
         if self._stopping.is_set():
             await self._release(claims)
-            return
+            return 0
         for claim in claims:
             self._take(claim)
         if len(claims) < wanted:
             timer = self._loop.call_later(self._options.poll, self._changed.set)
             await self._changed.wait()
             timer.cancel()
+        return 0
 
     def _take(self, claim: Claim) -> None:
         ours = self._cases.get(claim.delivery.id)
@@ -244,7 +243,7 @@ class Worker:
                     return None
                 await self._nap(min(self._options.poll, _PAUSE))
 
-    async def _renew(self) -> None:
+    async def _renew(self) -> float:
         """Let leases go on; give back what has found no slot for so long that another worker may have one."""
         cases = [*self._cases.values()]
         await self._give_back([case for case in cases if case.was_ready and not case.has_begun])
@@ -252,24 +251,24 @@ class Worker:
             case.was_ready = True
         leases = [case.next or case.claim for case in self._cases.values()]
         await self._inbox.renew(leases, self._options.lease, self._clock())
-        await asyncio.sleep(self._options.lease / 3)
+        return self._options.lease / 3
 
-    async def _look_around(self) -> None:
+    async def _look_around(self) -> float:
         """Hear of handlers that other processes, or the command line, have paused or resumed."""
         before = self._handling.paused
         found = await self._inbox.paused()
         if self._handling.paused is before and found != before:
             self._handling.paused = found
             self._changed.set()
-        await self._nap(self._options.poll)
+        return self._options.poll
 
-    async def _tidy(self) -> None:
+    async def _tidy(self) -> float:
         """Purge what is past its retention, a little at a time."""
-        while not self._stopping.is_set() and await self._inbox.tidy(self._clock()):
-            await self._nap(0.05)
-        await self._nap(_SECONDS_BETWEEN_TIDYING)
+        return 0.05 if await self._inbox.tidy(self._clock()) else _SECONDS_BETWEEN_TIDYING
 
     async def _nap(self, seconds: float) -> None:
+        if not seconds:
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
