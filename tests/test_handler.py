@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import pytest
@@ -19,7 +19,7 @@ from webhook_receiver import (
     OrderStatusChanged,
     UnknownEvent,
 )
-from webhook_receiver.handler import Handler, Route, name_of
+from webhook_receiver.handler import Handler, Notice, Route, name_of
 
 if TYPE_CHECKING:
     from nowhere import Missing  # type: ignore
@@ -218,3 +218,37 @@ async def test_what_a_plain_function_hands_back_is_awaited() -> None:
 async def test_a_generator_that_is_handed_back_is_a_failure() -> None:
     with pytest.raises(TypeError, match="which nothing runs"):
         await called(lambda event: (each for each in "abc"))
+
+
+async def test_a_notice_gets_the_delivery_and_its_attempts() -> None:
+    got: list[object] = []
+
+    async def hear(delivery: Delivery, attempts: Sequence[object]) -> None:
+        got.extend([delivery, attempts])
+
+    await Notice("on the loop", hear).call(DELIVERY, ["an attempt"], 1)
+    await Notice("in a thread", lambda delivery, attempts: got.append(threading.get_ident())).call(DELIVERY, [], 2)
+    assert got[:2] == [DELIVERY, ["an attempt"]]
+    assert got[2] != threading.get_ident()
+
+
+def hears_generator(delivery: Delivery, attempts: Sequence[object]) -> Generator[None]:
+    yield
+
+
+@pytest.mark.parametrize(
+    ("function", "complaint"),
+    [
+        (event_only, "cannot be called with a dead delivery and the list of its attempts: too many"),
+        (three, "cannot be called with a dead delivery"),
+        (no_parameter, "cannot be called with a dead delivery"),
+        (hears_generator, "is a generator"),
+    ],
+)
+def test_a_notice_that_could_not_be_called_is_refused(function: Callable[..., Any], complaint: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"it {complaint}"):
+        Notice("it", function)
+
+
+def test_a_notice_that_hides_its_parameters_is_let_through() -> None:
+    assert not Notice("it", max).is_async

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import traceback
+from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import pytest
@@ -11,22 +13,30 @@ from pydantic import field_validator
 from starlette.types import Message
 
 from tests.helpers import NOW, SECRET, call, noting, order, signed
+from tests.working import Faulty, deliver, durable, settled
 from webhook_receiver import (
     Attempt,
+    Backoff,
     BodyMismatch,
     ConfigurationError,
     Delivery,
     Event,
+    Filter,
     GiveUp,
+    Health,
+    InboxUnavailable,
+    MemoryInbox,
     MissingSignature,
     NotAnEvent,
     OrderFulfilled,
     Retry,
     StaleSignature,
+    State,
     UnknownEvent,
     Unsigned,
     UP42Signature,
     WebhookReceiver,
+    WorkerOptions,
 )
 from webhook_receiver.answers import Receipt
 from webhook_receiver.errors import BodyTooLarge
@@ -270,6 +280,10 @@ async def test_an_id_is_found_where_the_receiver_was_told_to_look() -> None:
         ({"secret": "a", "max_body": "1MB"}, "max_body"),
         ({"secret": "a", "body_timeout": "3"}, "body_timeout"),
         ({"secret": "a", "refused_status": "403"}, "refused_status"),
+        ({"secret": "a", "worker": WorkerOptions()}, r"worker=\.\.\. and key=\.\.\. need an inbox"),
+        ({"secret": "a", "key": lambda event: None}, r"worker=\.\.\. and key=\.\.\. need an inbox"),
+        ({"secret": "a", "inbox": "redis://host"}, "'redis' is no kind of inbox"),
+        ({"secret": "a", "inbox": MemoryInbox}, "takes a URL such as"),
     ],
 )
 def test_a_receiver_that_cannot_work_or_would_let_strangers_in_is_refused(
@@ -445,3 +459,148 @@ async def test_whatever_the_sender_signs_is_handled_or_no_event(body: bytes) -> 
 
 def test_an_unknown_event_compares_by_what_it_holds() -> None:
     assert UnknownEvent(event="a") == UnknownEvent(event="a") != UnknownEvent(event="b")
+
+
+async def test_with_an_inbox_a_delivery_is_answered_once_it_is_kept() -> None:
+    noted = noting(inbox="memory://")
+    headers = signed(BODY)
+    async with noted.hooks:
+        exchange = await call(noted.hooks, headers, [BODY])
+        assert (exchange.status, exchange.sent[1]["body"]) == (202, b"")
+        (record,) = await noted.hooks.inbox.find(Filter())
+        await settled(noted.hooks, record.id)
+        again = await call(noted.hooks, headers, [BODY])
+        assert (again.status, again.sent[1]["body"]) == (200, b"")
+    assert len(noted.events) == 1
+
+
+async def test_what_is_refused_is_not_kept() -> None:
+    noted = noting(inbox="memory://", max_body=len(BODY))
+    async with noted.hooks:
+        statuses = [
+            (await call(noted.hooks, headers, chunks, method=method)).status
+            for headers, chunks, method in [
+                ([], [BODY], "POST"),
+                (signed(BODY, secret="another"), [BODY], "POST"),
+                (signed(BODY), [order("FAILED")], "POST"),
+                (signed(BODY), [BODY], "GET"),
+                (signed(BODY), [BODY, b" "], "POST"),
+                (signed(BODY, headers={"content-encoding": "gzip"}), [BODY], "POST"),
+            ]
+        ]
+        assert statuses == [401, 401, 401, 405, 413, 415]
+        assert await noted.hooks.inbox.find(Filter()) == []
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"\xff", b"[]", b'{"event": "order.status", "body": {"note": "hush-hush"}}']
+)
+async def test_an_authentic_body_that_is_no_event_is_kept_as_a_dead_letter(
+    body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    noted = noting(inbox="memory://")
+    async with noted.hooks:
+        receipt = await noted.hooks.receive(signed(body), body)
+        assert receipt.answer.status == 202
+        assert receipt.delivery is not None
+        kept = await settled(noted.hooks, receipt.delivery.id, State.DEAD)
+    assert kept.delivery.body == body
+    assert kept.record.reason
+    assert HUSH not in kept.record.reason
+    assert HUSH not in caplog.text
+    assert f"delivery {receipt.delivery.id}: {kept.record.reason}" in caplog.text
+
+
+async def test_a_validator_that_fails_makes_a_dead_letter_that_quotes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Event, frozen=True):
+        event: Literal["broken"]
+        word: str
+
+        @field_validator("word")
+        @classmethod
+        def look_up(cls, word: str) -> str:
+            return dict[str, str]()[word]
+
+    hooks = durable()
+    hooks.on(Broken, name="handler")(lambda event: None)
+    async with hooks:
+        id = await deliver(hooks, b'{"event": "broken", "word": "hush-hush"}')
+        kept = await settled(hooks, id, State.DEAD)
+    assert kept.record.reason == "a validator failed with KeyError"
+    assert f"delivery {id}: a validator failed" in caplog.text
+
+
+@pytest.mark.parametrize("error", [InboxUnavailable("the disk is full"), OSError("it broke")])
+@pytest.mark.parametrize("operation", ["put", "open"])
+async def test_what_cannot_be_kept_is_never_answered_2xx(
+    operation: str, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    inbox = Faulty()
+    inbox.faults[operation] = error
+    noted = noting(inbox=inbox)
+    exchange = await call(noted.hooks, signed(BODY), [BODY])
+    assert (exchange.status, exchange.headers[b"retry-after"]) == (503, b"10")
+    assert exchange.problem["type"] == "urn:webhook-receiver:problem:inbox-unavailable"
+    receipt = await noted.hooks.receive(signed(BODY), BODY)
+    assert receipt.answer.status == 503
+    assert str(error) in caplog.text
+    inbox.faults.clear()
+    async with noted.hooks:
+        assert (await call(noted.hooks, signed(BODY), [BODY])).status == 202
+
+
+def newer(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA application_id = 0x57484B52")
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+
+async def test_an_inbox_that_cannot_work_keeps_the_server_from_starting(tmp_path: Path) -> None:
+    newer(tmp_path / "newer.db")
+    for file, why in {"nowhere/hooks.db": "there is no folder", "newer.db": "was written by a newer"}.items():
+        hooks = noting(inbox=f"sqlite:///{tmp_path}/{file}").hooks
+        (told,) = await converse(hooks, "lifespan")
+        assert told["type"] == "lifespan.startup.failed"
+        assert told["message"].startswith("webhooks cannot start: ")
+        assert why in told["message"]
+
+
+@pytest.mark.parametrize("options", [{"backoff": Backoff()}, {"timeout": 5.0}])
+async def test_what_only_a_worker_can_do_is_refused_at_the_start_where_there_is_none(options: dict[str, Any]) -> None:
+    hooks = WebhookReceiver(secret=SECRET)
+    hooks.on(Event, name="handler", **options)(lambda event: None)
+    with pytest.raises(ConfigurationError, match="of handler need an inbox, without which a handler is run once"):
+        await hooks.__aenter__()
+
+
+async def test_nobody_hears_of_dead_letters_where_there_is_no_inbox() -> None:
+    hooks = noting().hooks
+    hooks.on_dead(lambda delivery, attempts: None)
+    with pytest.raises(ConfigurationError, match="on_dead needs an inbox"):
+        await hooks.__aenter__()
+
+
+async def test_what_needs_an_inbox_says_so() -> None:
+    hooks = noting().hooks
+    with pytest.raises(ConfigurationError, match=r'webhooks has no inbox: inbox="sqlite:///hooks\.db" gives it one'):
+        assert hooks.inbox
+    for ask in (hooks.pause, hooks.resume):
+        with pytest.raises(ConfigurationError, match="has no inbox"):
+            await ask("handler")
+    assert await hooks.health() == Health(True, "working")
+
+
+async def test_only_a_handler_that_there_is_can_be_paused() -> None:
+    noted = noting(inbox="memory://")
+    with pytest.raises(ConfigurationError, match=r"there is no handler nobody; there is tests\.helpers:noting"):
+        await noted.hooks.pause("nobody")
+    with pytest.raises(ConfigurationError, match="there is no handler"):
+        await noted.hooks.resume(print)
+
+
+def test_a_body_can_be_parsed_by_hand() -> None:
+    hooks = noting().hooks
+    assert isinstance(hooks.parse(BODY), OrderFulfilled)
+    with pytest.raises(NotAnEvent):
+        hooks.parse(b"[]")

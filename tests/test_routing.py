@@ -1,18 +1,21 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import pytest
 
 from tests.helpers import order
 from webhook_receiver import (
+    Backoff,
     ConfigurationError,
+    Delivery,
     Event,
     OrderFailedPermanently,
     OrderFulfilled,
     OrderStatus,
     OrderStatusChanged,
+    PastAttempt,
     Router,
     UnknownEvent,
 )
@@ -221,3 +224,56 @@ def test_a_handler_that_is_registered_later_is_matched_as_well() -> None:
     assert matching(router, FULFILLED) == ["first"]
     router.on(Event)(named("second"))
     assert matching(router, FULFILLED) == ["first", "second"]
+
+
+def hear(delivery: Delivery, attempts: Sequence[PastAttempt]) -> None: ...
+
+
+def test_those_that_hear_of_dead_letters_keep_their_order_and_are_included_too() -> None:
+    router, hooks = Router(), Router()
+    assert router.on_dead(hear) is hear
+
+    @hooks.on_dead
+    async def first(delivery: Delivery, attempts: Sequence[PastAttempt]) -> None: ...
+
+    hooks.include(router)
+    names = [notice.name for notice in hooks.notices]
+    assert names[0].startswith("on_dead tests.test_routing:test_those_that_hear")
+    assert names[1:] == ["on_dead tests.test_routing:hear"]
+
+
+def test_two_that_hear_of_dead_letters_cannot_have_one_name() -> None:
+    hooks = Router()
+    hooks.on_dead(hear)
+    with pytest.raises(ConfigurationError, match=r"two functions are named tests\.test_routing:hear"):
+        hooks.on_dead(hear)
+
+
+def test_a_handler_is_found_by_its_function_and_by_its_name() -> None:
+    hooks = Router()
+
+    @hooks.on(Event, name="mine")
+    def handler(event: Event) -> None: ...
+
+    @hooks.fallback
+    def rest(event: Event) -> None: ...
+
+    assert hooks.name_of(handler) == hooks.name_of("mine") == "mine"
+    assert hooks.name_of(rest).endswith("rest")
+    with pytest.raises(ConfigurationError, match="there is no handler yours; there is mine, tests"):
+        hooks.name_of("yours")
+    with pytest.raises(ConfigurationError, match="there is none"):
+        Router().name_of("yours")
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan")])
+def test_a_timeout_that_bounds_nothing_is_refused(timeout: float) -> None:
+    with pytest.raises(ConfigurationError, match="timeout is a number of seconds above 0"):
+        Router().on(Event, timeout=timeout)
+
+
+def test_a_route_keeps_its_backoff_and_timeout() -> None:
+    hooks = Router()
+    hooks.on(Event, name="handler", backoff=Backoff(attempts=2), timeout=5)(lambda event: None)
+    (handler,) = hooks.handlers
+    assert (handler.backoff, handler.timeout) == (Backoff(attempts=2), 5)

@@ -6,17 +6,21 @@ one that is not needed, so that a checker that accepts such a line fails.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, assert_type
 
 from pydantic import BaseModel
 
 from webhook_receiver import (
     Attempt,
+    Backoff,
+    Delivery,
     Event,
     OrderFailedPermanently,
     OrderFulfilled,
     OrderStatus,
     OrderStatusChanged,
+    PastAttempt,
     Router,
     UnknownEvent,
     WebhookReceiver,
@@ -50,6 +54,25 @@ def shorthand(order: OrderFulfilled) -> None:
 def by_name(event: UnknownEvent) -> None: ...
 
 
+@hooks.on(OrderFulfilled, backoff=Backoff(attempts=3), timeout=60)
+async def bounded(order: OrderFulfilled, attempt: Attempt) -> int:
+    return attempt.number
+
+
+@hooks.on("another.name", backoff=Backoff(first=1), timeout=0.5)
+def bounded_by_name(event: UnknownEvent) -> None: ...
+
+
+@hooks.on_dead
+async def mourn(delivery: Delivery, attempts: Sequence[PastAttempt]) -> str:
+    return assert_type(attempts[0].error, str) + delivery.id
+
+
+@hooks.on_dead
+def mourn_in_a_thread(delivery: Delivery, attempts: Sequence[PastAttempt], again: bool = False) -> int:
+    return len(attempts)
+
+
 @hooks.fallback
 def rest(event: Event) -> None: ...
 
@@ -71,6 +94,9 @@ async def the_types_are_kept(order: OrderFulfilled, attempt: Attempt) -> None:
     assert_type(await download(order=order), int)
     assert_type(with_attempt(order, attempt=attempt), str)
     assert_type(both(order), None)
+    assert_type(await bounded(order, attempt=attempt), int)
+    assert_type(await mourn(attempt.delivery, attempts=[]), str)
+    assert_type(mourn_in_a_thread(attempt.delivery, [], again=True), int)
     assert_type(celebrate(ParcelDelivered(event="parcel.delivered", body=Parcel(number="7"))), None)
 
 
@@ -79,6 +105,9 @@ def too_narrow(order: OrderFulfilled) -> None: ...
 def three(order: OrderFulfilled, attempt: Attempt, third: int) -> None: ...
 def wrong_second(order: OrderFulfilled, session: int) -> None: ...
 def nothing() -> None: ...
+def hears_events(event: Event, attempts: Sequence[PastAttempt]) -> None: ...
+def hears_too_little(delivery: Delivery) -> None: ...
+def hears_wrong_attempts(delivery: Delivery, attempts: list[Attempt]) -> None: ...
 
 
 hooks.on(OrderFulfilled)(wrong_event)  # type: ignore[arg-type]
@@ -92,3 +121,9 @@ Router().on("a.name")(too_narrow)  # type: ignore[arg-type]
 hooks.on(int)  # type: ignore[type-var]
 hooks.on(OrderFulfilled, where=lambda order: order.nonsense)  # type: ignore[attr-defined]
 hooks.on(OrderFulfilled, where=7)  # type: ignore[call-overload]
+hooks.on(OrderFulfilled, backoff=3)  # type: ignore[call-overload]
+hooks.on("a.name", timeout="1m")  # type: ignore[call-overload]
+hooks.on(OrderFulfilled, backoff=Backoff())(wrong_event)  # type: ignore[arg-type]
+hooks.on_dead(hears_events)  # type: ignore[type-var]
+hooks.on_dead(hears_too_little)  # type: ignore[type-var]
+hooks.on_dead(hears_wrong_attempts)  # type: ignore[type-var]
