@@ -661,6 +661,30 @@ async def test_a_run_that_cannot_be_noted_does_not_begin_but_will(caplog: pytest
     assert f"delivery {id}: no room" in caplog.text
 
 
+async def test_an_inbox_that_cannot_be_read_only_delays_who_hears_of_dead_letters(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock, inbox, heard = Clock(), Faulty(), list[str]()
+    hooks = durable(inbox, clock=clock)
+    hooks.on(Event, name="hopeless")(failing([], "hopeless", GiveUp("no")))
+
+    @hooks.on_dead
+    def hear(delivery: Delivery, attempts: Sequence[PastAttempt]) -> None:
+        heard.append(delivery.id)
+
+    inbox.faults["get"] = InboxUnavailable("too many files are open")
+    async with hooks:
+        id = await deliver(hooks)
+        await until(lambda: f"delivery {id}: too many files are open" in caplog.text)
+        claims = inbox.calls["claim"]
+        await until(lambda: inbox.calls["claim"] > claims + 2)
+        assert (heard, inbox.calls["get"]) == ([], 1)
+        inbox.faults.clear()
+        clock.move(1)
+        kept = await settled(hooks, id, State.DEAD)
+    assert (heard, kept.record.reason) == ([id], "hopeless: GiveUp: no")
+
+
 async def test_a_lease_that_was_lost_is_noticed_before_a_careful_run(caplog: pytest.LogCaptureFixture) -> None:
     clock, ran = Clock(), list[str]()
     first_began, go_on = asyncio.Event(), asyncio.Event()

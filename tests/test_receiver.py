@@ -566,6 +566,17 @@ async def test_an_inbox_that_cannot_work_keeps_the_server_from_starting(tmp_path
         assert why in told["message"]
 
 
+async def test_its_inbox_lives_with_its_server_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    hooks = noting(inbox=f"sqlite:///{tmp_path}/hooks.db").hooks
+    assert [message["type"] for message in await converse(hooks, "lifespan")] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]
+    async with hooks.lifespan():
+        await settled(hooks, (await hooks.receive(signed(BODY), BODY)).delivery.id)  # type: ignore[union-attr]
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize("options", [{"backoff": Backoff()}, {"timeout": 5.0}])
 async def test_what_only_a_worker_can_do_is_refused_at_the_start_where_there_is_none(options: dict[str, Any]) -> None:
     hooks = WebhookReceiver(secret=SECRET)

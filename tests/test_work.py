@@ -167,6 +167,13 @@ def test_an_interrupted_run_never_was() -> None:
     assert todo.outcome(NOW).due == 0
 
 
+def test_what_waits_can_be_delayed_and_what_waits_longer_or_is_finished_is_not() -> None:
+    c, d = Named("c"), Named("d")
+    todo = work(claimed(b=Progress(due=NOW + 9), c=Progress(State.DONE), d=Progress(State.DEAD)), A, B, c, d)
+    todo.delay(NOW + 5)
+    assert [todo.of(handler).due for handler in (A, B, c, d)] == [NOW + 5, NOW + 9, 0, 0]
+
+
 def test_only_what_was_in_a_crash_is_noted_as_running() -> None:
     todo = work(claimed(), A)
     todo.begin(A)

@@ -111,6 +111,10 @@ class Faulty(MemoryInbox):
         self._meet("check")
         await super().check()
 
+    async def get(self, id: str) -> Kept | None:
+        self._meet("get")
+        return await super().get(id)
+
     async def put(self, entry: Any, now: float) -> Any:
         self._meet("put")
         return await super().put(entry, now)

@@ -123,6 +123,7 @@ class Handling:
             if case.work is None:
                 raise
             logger.error("delivery %s: %s", case.claim.delivery.id, error)
+            case.work.delay(self._clock() + self._options.poll)
         except LeaseLost:
             logger.warning("delivery %s: its lease was lost, another worker has it", case.claim.delivery.id)
             return None
@@ -182,12 +183,12 @@ class Handling:
             return
         number = work.begin(handler)
         try:
-            if work.is_careful:
-                await self._note(case, work)
+            if work.is_careful and not await self._inbox.note(case.claim, work.progress, now):
+                raise LeaseLost
             error = await self._run(case, handler, lambda: start(number))
-        except BaseException as stopped:
+        except BaseException:
             if not case.abandoned:
-                work.undo(handler, due=now + self._options.poll if isinstance(stopped, InboxError) else 0)
+                work.undo(handler)
                 if circuit is not None:
                     circuit.undecided()
             raise
@@ -198,10 +199,6 @@ class Handling:
             work.done(handler)
         else:
             work.failed(handler, error, case.started, self._clock())
-
-    async def _note(self, case: Case, work: Work) -> None:
-        if not await self._inbox.note(case.claim, work.progress, self._clock()):
-            raise LeaseLost
 
     async def _run(
         self, case: Case, handler: Handler | Notice, start: Callable[[], Awaitable[object]]

@@ -61,11 +61,11 @@ class Work:
         )
         return each.attempts + 1
 
-    def undo(self, handler: Runnable, due: float = 0) -> None:
+    def undo(self, handler: Runnable) -> None:
         """Uncount a run that was interrupted from outside: it is to run again as if it never had."""
         each = self.of(handler)
         self.progress[handler.name] = each._replace(
-            attempts=each.attempts - 1, since_replay=each.since_replay - 1, running=False, due=due
+            attempts=each.attempts - 1, since_replay=each.since_replay - 1, running=False, due=0
         )
 
     def done(self, handler: Runnable) -> None:
@@ -75,6 +75,12 @@ class Work:
     def postpone(self, handler: Runnable, due: float) -> None:
         """Let a handler wait without having run."""
         self.progress[handler.name] = self.of(handler)._replace(due=due)
+
+    def delay(self, due: float) -> None:
+        """Let all that wait, wait until then at least."""
+        for handler in self.handlers:
+            if self.of(handler).state is State.WAITING:
+                self.postpone(handler, max(due, self.of(handler).due))
 
     def failed(self, handler: Runnable, error: BaseException, started: float, now: float) -> Progress:
         """A run ended with an error: it is run again at its time, or it is dead."""
