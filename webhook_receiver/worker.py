@@ -120,6 +120,7 @@ class Worker:
         """Let go of what was claimed, but has not begun."""
         for case in ready:
             case.task.cancel()
+            self._finished = 0  # nothing is worth claiming ahead just now
         await self._release([case.claim for case in ready])
 
     async def _release(self, claims: Sequence[Claim]) -> None:
@@ -225,9 +226,9 @@ class Worker:
             settled = await self._try_to_settle(outcome)
         if settled is False:
             logger.warning("delivery %s: its lease was lost, so it is handled again", outcome.claim.delivery.id)
-        if outcome.due is not None and (seconds := outcome.due - self._clock()) < self._options.poll:
-            # A little later than due, since the two clocks do not tick alike.
-            self._loop.call_later(max(0.0, seconds) + 0.001, self._changed.set)
+        if outcome.due is not None and 0 < (seconds := outcome.due - self._clock()) < self._options.poll:
+            # A little later than due, since the two clocks do not tick alike. What is due already is looked at anyway.
+            self._loop.call_later(seconds + 0.001, self._changed.set)
 
     async def _try_to_settle(self, outcome: Outcome) -> bool | None:
         """Return whether the lease was still ours; None if the process stops while the inbox fails."""
