@@ -574,7 +574,7 @@ async def test_its_inbox_lives_with_its_server_too(tmp_path: Path, caplog: pytes
     ]
     async with hooks.lifespan():
         await settled(hooks, (await hooks.receive(signed(BODY), BODY)).delivery.id)  # type: ignore[union-attr]
-    assert caplog.text == ""
+    assert "was not started" not in caplog.text
 
 
 @pytest.mark.parametrize("options", [{"backoff": Backoff()}, {"timeout": 5.0}])

@@ -49,7 +49,7 @@ async def test_a_handler_that_blocks_the_loop_is_named_with_the_line_where_it_is
             await settled(hooks, await deliver(hooks))
     finally:
         logging.getLogger("webhook_receiver").removeHandler(said)
-    (message,) = said.messages
+    message = next(message for message in said.messages if "blocked" in message)  # a busy machine may say more
     assert message.startswith("blocking has blocked the event loop for more than 0.05 s, just now in ")
     assert "Make it a plain function" in message
 
