@@ -1,16 +1,21 @@
-"""Noticing that a SQLite file was replaced, or its log damaged, from outside.
+"""Noticing that a SQLite file's log was damaged from outside.
 
 SQLite takes a write-ahead log that was cut off, changed or removed for one whose end was never committed: it goes
 on without what is missing, and says nothing. But unless the last process ended in peace, the wal-index beside it
 still tells how much was committed (sqlite.org/walformat.html): if less than that comes back, something is lost.
+
+Only the first process that opens the file can tell, and only while it is alone with it: another one that came and
+went in peace meanwhile would look the same. So the lock is taken by which SQLite itself knows who is first.
 """
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from struct import Struct
-from threading import Lock
 from typing import NamedTuple
 
 from ..errors import InboxDamaged
@@ -18,12 +23,7 @@ from ..errors import InboxDamaged
 _HEADER = Struct("=12xB3xI28x")  # initialised, frames; twice, in the machine's byte order
 _SALTS = Struct(">32x2I")  # as they are in the log
 _BACKFILLED = Struct("=96xI")
-_LOOKS = 1000  # at a header that is just being written, which takes a microsecond
-
-_opened: dict[tuple[int, int], int] = {}
-"""The wal-indexes that were looked into, by device and inode. To close one would end the locks that SQLite has on it
-in this process, and other processes would wipe it under our hands (sqlite.org/howtocorrupt.html, 2.2)."""
-_opening = Lock()
+_FIRST = 128  # the byte that each process on the database has locked ("DMS" in SQLite's os_unix.c)
 
 
 class Committed(NamedTuple):
@@ -35,57 +35,61 @@ class Committed(NamedTuple):
     salt: int
     """It counts up by one whenever the log begins anew, which it only does when all of it is in the database."""
     other_salt: int
-    file: tuple[int, int]
-    """Which wal-index tells it, by device and inode. Whoever ends last in peace removes it: all is in the database."""
 
 
-def committed(path: Path) -> Committed | None:
-    """Read the wal-index of the database at `path`; None if there is none that is whole."""
+@contextmanager
+def opening(path: Path, *, alone: bool) -> Generator[Callable[[], None]]:
+    """Have SQLite open the database at `path` inside this, then call what it yields, which raises InboxDamaged.
+
+    It is `alone` if nothing else of this process has the database open, and only then is the wal-index looked at: to
+    close a file that SQLite has locked ends the locks of the whole process (sqlite.org/howtocorrupt.html, 2.2).
+    """
+    index = _index_of_nobody(path) if alone else None
     try:
-        descriptor, index = _open(_beside(path, "-shm"))
-    except FileNotFoundError:
+        before = None if index is None else _committed(index)
+        yield lambda: _compare(path, before, None if index is None else _committed(index))
+    finally:
+        if index is not None:
+            os.close(index)
+
+
+def _index_of_nobody(path: Path) -> int | None:
+    """Open the wal-index and lock it as the first process on it; None if there is none, or somebody uses it."""
+    if sys.platform == "win32":
+        return None  # its locks are of another kind
+    import fcntl
+
+    try:
+        index = os.open(_beside(path, "-shm"), os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None  # whatever keeps us from it is SQLite's to complain about
+    try:
+        fcntl.lockf(index, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _FIRST)
+    except OSError:
+        os.close(index)
         return None
+    return index
+
+
+def _committed(index: int) -> Committed | None:
+    """Read the wal-index; None if it is empty."""
+    header = os.pread(index, _BACKFILLED.size, 0)
     size = _HEADER.size
-    for _ in range(_LOOKS):
-        header = os.pread(descriptor, _BACKFILLED.size, 0)
-        if len(header) == _BACKFILLED.size and header[:size] == header[size : 2 * size]:
-            break
-    else:
+    if len(header) < _BACKFILLED.size or header[:size] != header[size : 2 * size]:
         return None
     initialised, frames = _HEADER.unpack_from(header)
     (backfilled,) = _BACKFILLED.unpack_from(header)
     salt, other_salt = _SALTS.unpack_from(header)
-    return Committed(frames, backfilled, salt, other_salt, index) if initialised else None
+    return Committed(frames, backfilled, salt, other_salt) if initialised else None
 
 
-def _open(path: Path) -> tuple[int, tuple[int, int]]:
-    """Return a descriptor of a file, the same one each time, and which file it is."""
-    with _opening:
-        for index, descriptor in [*_opened.items()]:
-            if not os.fstat(descriptor).st_nlink:  # it was removed, so nobody has a lock on it that matters
-                os.close(_opened.pop(index))
-        found = path.stat()
-        index = (found.st_dev, found.st_ino)
-        if index not in _opened:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            found = os.fstat(descriptor)  # it may be another one by now
-            index = (found.st_dev, found.st_ino)
-            _opened.setdefault(index, descriptor)
-        return _opened[index], index
-
-
-def compare(path: Path, before: Committed | None, after: Committed | None) -> None:
+def _compare(path: Path, before: Committed | None, after: Committed | None) -> None:
     """Raise InboxDamaged if SQLite, by opening the database, went on with less than was committed before.
 
     A mark is left beside it, since what SQLite does next makes the loss invisible to whoever opens it then.
     """
     if before is not None and before.backfilled < before.frames and not _goes_on(before, after):
         _beside(path, "-damaged").touch()
-    refuse_marked(path)
-
-
-def refuse_marked(path: Path) -> None:
-    """Raise InboxDamaged if the mark is there."""
     mark = _beside(path, "-damaged")
     if mark.exists():
         raise InboxDamaged(
@@ -94,21 +98,9 @@ def refuse_marked(path: Path) -> None:
         )
 
 
-def refuse_replaced(path: Path, inode: int | None) -> None:
-    """Raise InboxDamaged if another file, or none, is where that with this inode was."""
-    if inode is None:
-        return
-    try:
-        found = path.stat().st_ino
-    except FileNotFoundError:
-        found = None
-    if found != inode:
-        raise InboxDamaged(f"{path} was removed or replaced while it was in use: start again")
-
-
 def _goes_on(before: Committed, after: Committed | None) -> bool:
-    if after is None or after.file != before.file:
-        return True  # the last other process has ended in peace meanwhile
+    if after is None:
+        return False
     if (after.salt, after.other_salt) == (before.salt, before.other_salt):
         return after.frames >= before.frames
     return 0 < (after.salt - before.salt) % 2**32 < 2**20  # another process has begun the log anew meanwhile

@@ -78,12 +78,12 @@ def _lease(connection: Connection, job: Take, seqs: Sequence[int]) -> list[Claim
     ).fetchall():
         state, handlers, crashes, reason, seq = row[-5:]
         try:
-            delivery = rows.delivery(row)
+            delivery, progress = rows.delivery(row), rows.progress(handlers)
         except InboxDamaged as damage:
             logger.error("delivery %s is dead: %s", row[0], damage)
             lines.bury(connection, seq, str(damage), job.now)
             continue
-        claims.append(Claim(delivery, State(state), rows.progress(handlers), crashes, reason, Lease(seq, token)))
+        claims.append(Claim(delivery, State(state), progress, crashes, reason, Lease(seq, token)))
     return claims
 
 

@@ -129,7 +129,8 @@ def revive(connection: Connection, seq: int, now: float, handler: str | None = N
 def bury(connection: Connection, seq: int, reason: str, now: float) -> None:
     """Let a delivery be dead, and let nobody claim it."""
     connection.execute(
-        "UPDATE progress SET state = 'dead', due = NULL, lease = NULL, held = NULL, reason = ?, settled = ? "
+        "UPDATE progress SET state = 'dead', due = NULL, lease = NULL, held = NULL, handlers = NULL, reason = ?, "
+        "settled = ? "
         "WHERE seq = ?",
         (reason, now, seq),
     )

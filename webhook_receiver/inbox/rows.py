@@ -100,11 +100,25 @@ def progress_json(handlers: Mapping[str, Progress]) -> str | None:
 
 
 def progress(text: str | None) -> dict[str, Progress]:
-    """Return what was written by `progress_json`."""
+    """Return what was written by `progress_json`.
+
+    Raises:
+        InboxDamaged: it was not.
+    """
     if text is None:
         return {}
-    found = json.loads(text)
-    return {name: Progress(State(values[0]), *values[1:]) for name, values in found.items()}
+    try:
+        found = json.loads(text)
+        return {name: Progress(State(values[0]), *values[1:]) for name, values in found.items()}
+    except (ValueError, TypeError, AttributeError, LookupError):
+        raise InboxDamaged(
+            "what is kept of the handlers' progress is not what was written: the file was damaged"
+        ) from None
+
+
+def text(data: bytes) -> str:
+    """Return a text of the file's; one that was damaged must not keep all others from being read."""
+    return data.decode("utf-8", "surrogateescape")
 
 
 def record(row: tuple[Any, ...]) -> Record:

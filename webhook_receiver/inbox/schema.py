@@ -80,8 +80,10 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
     """Bring the file to the newest version; at once from several processes, each step is done by one of them.
 
     Raises:
-        ConfigurationError: the file is another program's, or was written by a newer version of this one.
+        ConfigurationError: see `version_of`.
     """
+    version_of(connection, path)  # another program's file must not change even so much
+    connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = version_of(connection, path)

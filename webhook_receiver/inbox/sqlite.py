@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import closing
@@ -14,7 +13,8 @@ from threading import Lock
 from typing import Any, Self, TypeVar
 
 from ..errors import ConfigurationError, InboxDamaged, InboxUnavailable
-from . import arrivals, damage, leases, reading, upkeep
+from . import arrivals, damage, leases, place, reading, rows, upkeep
+from .integrity import IntegrityCheck
 from .records import Claim, Duplicate, Entry, Filter, Kept, Outcome, Progress, Record, Stats, Stored
 from .schema import migrate, version_of
 from .writer import Operation, Writer
@@ -22,6 +22,10 @@ from .writer import Operation, Writer
 R = TypeVar("R")
 
 DAY = 86_400.0  # seconds
+_PATIENCE = 2.0  # seconds that the check of the whole file may hold up the start; then it goes on beside
+_opening = Lock()
+_open_here: list[str] = []
+"""The files of the inboxes that are open in this process."""
 _STEP = 200  # rows that are tidied away at a time: a few milliseconds, which no put notices
 
 
@@ -60,20 +64,16 @@ class SQLiteInbox:
             )
         if sqlite3.sqlite_version_info < (3, 38):
             raise ConfigurationError(f"the inbox needs SQLite 3.38, this Python has {sqlite3.sqlite_version}")
-        self.path = Path(path).absolute()
+        self.path = Path(path).resolve()  # as SQLite does: its log is beside the file, not beside a link to it
         self._window = window
         self._retention = retention
-        self._min_free = min_free
+        self._place = place.Place(self.path, min_free)
         self._busy_timeout = busy_timeout
         self._create = create
         self._writer: Writer | None = None
         self._reader: sqlite3.Connection | None = None
+        self._check: IntegrityCheck | None = None
         self._reading = Lock()
-        self._opening = Lock()
-        self._inode: int | None = None
-        self._put = partial(self._if_room, arrivals.put)
-        self._beat = partial(self._if_room, upkeep.beat)
-        self._load = partial(self._if_room, upkeep.load)
         self._latest = float("-inf")
         """The latest time that a claim was asked for: a clock that is set back shows here."""
 
@@ -95,14 +95,20 @@ class SQLiteInbox:
             if self._reader is not None:
                 self._reader.close()
             self._reader = None
+        if self._check is not None:
+            await asyncio.to_thread(self._check.stop)
+        if writer is not None:
+            _open_here.remove(str(self.path))
 
     async def check(self) -> None:
         """See `Inbox`."""
-        await self._write(self._beat, None)
+        self._place.refuse_full(at_once=True)
+        await self._write(upkeep.beat, None)
 
     async def put(self, entry: Entry, now: float) -> Stored | Duplicate:
         """See `Inbox`."""
-        return await self._write(self._put, arrivals.Put(entry, now, now - self._window))
+        self._place.refuse_full()
+        return await self._write(arrivals.put, arrivals.Put(entry, now, now - self._window))
 
     async def claim(self, source: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
         """See `Inbox`."""
@@ -177,7 +183,8 @@ class SQLiteInbox:
 
     async def load(self, kept: Sequence[Kept], now: float) -> int:
         """See `Inbox`."""
-        return await self._write(self._load, (kept, now))
+        self._place.refuse_full()
+        return await self._write(upkeep.load, (kept, now))
 
     async def vacuum(self) -> None:
         """Give the space of what was removed back to the file system; writers wait meanwhile.
@@ -188,60 +195,54 @@ class SQLiteInbox:
         await asyncio.to_thread(self._vacuum)
 
     def _open_once(self) -> None:
-        with self._opening:
+        with _opening:
             if self._writer is None:
                 self._open()
                 self._writer = Writer(self._connect, self._guard)
+                _open_here.append(str(self.path))
 
     def _open(self) -> None:
-        """Make the file if need be, bring it to the newest schema, and see that it is whole."""
-        self._inode = None
-        if not self._create and not self.path.exists():
-            raise ConfigurationError(f"there is no inbox at {self.path}")
-        if not self.path.parent.is_dir():
-            raise ConfigurationError(f"there is no folder {self.path.parent} for the inbox {self.path.name}: make it")
+        """Make the file if need be, bring it to the newest schema, and begin to see that it is whole."""
+        self._place.refuse_impossible(create=self._create)
         try:
-            with closing(self._connect()) as connection:
-                migrate(connection, str(self.path))
-                self._refuse_damaged(connection)
-        except (sqlite3.OperationalError, OSError) as error:
+            with damage.opening(self.path, alone=str(self.path) not in _open_here) as refuse_loss:
+                self._make_ready(refuse_loss)
+            self._check = IntegrityCheck(self._connect, self.path)
+            self._check.wait(_PATIENCE)
+        except sqlite3.OperationalError as error:
             raise InboxUnavailable(f"the inbox {self.path} cannot be opened: {error}") from None
         except sqlite3.DatabaseError as error:
             raise InboxDamaged(f"{self.path} is not an inbox, or is damaged: {error}") from None
+        except OSError as error:
+            raise InboxUnavailable(f"the inbox {self.path} cannot be opened: {error.strerror}") from None
+
+    def _make_ready(self, refuse_loss: Callable[[], None]) -> None:
+        self._place.forget()
+        with closing(self._connect()) as connection:
+            self._place.refuse_read_only()
+            version_of(connection, str(self.path))  # with this, SQLite takes up the log
+            refuse_loss()
+            migrate(connection, str(self.path))
+            self._place.remember()
 
     def _connect(self) -> sqlite3.Connection:
-        damage.refuse_replaced(self.path, self._inode)
-        before = damage.committed(self.path)
+        self._place.refuse_moved()
         connection = sqlite3.connect(
             self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False, cached_statements=512
         )
+        connection.text_factory = rows.text
         try:
-            version_of(connection, str(self.path))  # before anything is changed in another program's file
-            connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # each commit survives the loss of power
             connection.execute("PRAGMA journal_size_limit = 67108864")
-            damage.compare(self.path, before, damage.committed(self.path))
-            self._inode = self.path.stat().st_ino
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _refuse_damaged(self, connection: sqlite3.Connection) -> None:
-        (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-        if found != "ok":
-            raise InboxDamaged(f"{self.path} is damaged ({found}): bring it back from a copy, or `export` what is left")
-
     def _guard(self) -> None:
-        """Refuse to write to a file that is not at its place any more."""
-        damage.refuse_replaced(self.path, self._inode)
-
-    def _if_room(self, operation: Operation[Any, Any], connection: sqlite3.Connection, jobs: Sequence[Any]) -> Any:
-        """Do what fills the disk unless it is nearly full; what else shares the commit is done all the same."""
-        if self._min_free and (free := shutil.disk_usage(self.path.parent).free) < self._min_free:
-            refusal = f"the disk of the inbox has {free} bytes free, less than min_free={self._min_free}"
-            return [InboxUnavailable(refusal)] * len(jobs)
-        return operation(connection, jobs)
+        self._place.refuse_moved()
+        if self._check is not None:
+            self._check.refuse_damaged()
 
     async def _write(self, operation: Operation[Any, R], job: Any) -> R:
         if self._writer is None:

@@ -6,9 +6,11 @@ As in `arrivals`, every function does a batch of jobs inside a transaction.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from sqlite3 import Connection
 from typing import NamedTuple
 
+from ..errors import InboxDamaged
 from . import lines, rows
 from .leases import keep_attempts
 from .reading import chosen
@@ -102,10 +104,11 @@ def remeasure(connection: Connection, jobs: Sequence[float]) -> list[None]:
             "SELECT since - ?1, handlers, seq FROM progress WHERE due > ?1 AND since > ?1", (now,)
         ).fetchall()
         for shift, text, seq in found:
-            handlers = {name: each._replace(due=each.due - shift) for name, each in rows.progress(text).items()}
+            with suppress(InboxDamaged):  # whoever claims it says so
+                handlers = {name: each._replace(due=each.due - shift) for name, each in rows.progress(text).items()}
+                text = rows.progress_json(handlers)
             connection.execute(
-                "UPDATE progress SET due = due - ?, since = ?, handlers = ? WHERE seq = ?",
-                (shift, now, rows.progress_json(handlers), seq),
+                "UPDATE progress SET due = due - ?, since = ?, handlers = ? WHERE seq = ?", (shift, now, text, seq)
             )
     return [None] * len(jobs)
 

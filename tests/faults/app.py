@@ -1,0 +1,120 @@
+"""A receiver that is run as a process of its own, to be killed and tormented: `python -m tests.faults.app FD`.
+
+FD is a socket that listens. The folder of its files is in FAULTS_FOLDER, settings that differ are in FAULTS_OPTIONS.
+Each order says in its body what its handlers are to do; what they did is in the file `ran`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from tests.helpers import SECRET
+from webhook_receiver import Attempt, OrderStatusChanged, Retry, WebhookReceiver
+from webhook_receiver.backoff import Backoff
+from webhook_receiver.breaker import Breaker
+from webhook_receiver.inbox import SQLiteInbox
+from webhook_receiver.options import WorkerOptions
+
+FOLDER = Path(os.environ.get("FAULTS_FOLDER", "."))
+OPTIONS: dict[str, Any] = {
+    "inbox": {},
+    "backoff": {"first": 0.05, "longest": 0.2, "attempts": 50},
+    "worker": {"lease": 1.0, "poll": 0.1},
+    "max_file": None,  # bytes, as if the disk were full
+} | json.loads(os.environ.get("FAULTS_OPTIONS", "{}"))
+OPTIONS["inbox"] = {"min_free": 0} | OPTIONS["inbox"]
+
+if OPTIONS["max_file"] is not None:
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (OPTIONS["max_file"], most))
+
+
+def now() -> float:
+    """Return the time, moved by the seconds in the file `shift` if there is one."""
+    try:
+        return time.time() + float(FOLDER.joinpath("shift").read_text(encoding="utf-8") or 0)
+    except FileNotFoundError:
+        return time.time()
+
+
+hooks = WebhookReceiver(
+    secret=SECRET,
+    inbox=SQLiteInbox(FOLDER / "hooks.db", **OPTIONS["inbox"]),
+    worker=WorkerOptions(
+        backoff=Backoff(**OPTIONS["backoff"]), breaker=Breaker(failures=1_000_000), **OPTIONS["worker"]
+    ),
+    clock=now,
+)
+
+
+def ran(event: OrderStatusChanged, attempt: Attempt, what: str) -> None:
+    """Note it in a line that is written at once and whole."""
+    number = (event.body.model_extra or {}).get("number", 0)
+    handler = attempt.handler.rpartition(":")[2]
+    line = f"{time.monotonic()} {os.getpid()} {handler} {event.order_id} {number} {attempt.number} {what}\n"
+    file = os.open(FOLDER / "ran", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.write(file, line.encode())
+    os.close(file)
+
+
+def does(event: OrderStatusChanged) -> str:
+    """Return what the order wants its handlers to do."""
+    return str((event.body.model_extra or {}).get("does", "end"))
+
+
+@hooks.on(OrderStatusChanged)
+async def on_loop(event: OrderStatusChanged, attempt: Attempt) -> None:
+    ran(event, attempt, "begin")
+    match does(event):
+        case "exit":
+            os._exit(1)
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "hang":
+            await asyncio.Event().wait()
+        case "swallow":
+            while True:
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    ran(event, attempt, "swallowed")
+        case "block":
+            time.sleep(2.5)  # noqa: ASYNC251 - what must not be done
+        case _:
+            await asyncio.sleep(0.001)
+    ran(event, attempt, "end")
+
+
+@hooks.on(OrderStatusChanged)
+def in_thread(event: OrderStatusChanged, attempt: Attempt) -> None:
+    ran(event, attempt, "begin")
+    if does(event) == "hang in thread":
+        threading.Event().wait()
+    ran(event, attempt, "end")
+
+
+@hooks.on(OrderStatusChanged)
+async def at_second_try(event: OrderStatusChanged, attempt: Attempt) -> None:
+    ran(event, attempt, "begin")
+    if attempt.number == 1 and does(event) != "end at once":
+        raise OSError("not the first time") if event.body.status.endswith("7") else Retry(after=0.01)
+    ran(event, attempt, "end")
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    config = uvicorn.Config("tests.faults.app:hooks", lifespan="on", log_level="warning", access_log=False)
+    uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])

@@ -1,0 +1,280 @@
+"""A receiver in a process of its own that can be killed and started again, who sends to it, and what it ran."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.helpers import ROOT, signed
+
+
+class Server:
+    """The receiver of `app.py` as a process, on a socket that outlives it: while it is dead, senders wait.
+
+    Args:
+        folder: where its files are.
+        options: those of `app.OPTIONS` that differ.
+    """
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.folder = folder
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port: int = self.listener.getsockname()[1]
+        self.ended: dict[int, float] = {}
+        """When each process that was killed came to its end, by its id."""
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+        self.listener.close()
+
+    @property
+    def inbox(self) -> Path:
+        return self.folder / "hooks.db"
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None
+        return self._process
+
+    def start(self, preexec: Callable[[], None] | None = None) -> None:
+        """Start it, in a process group of its own; it may not be up yet."""
+        with self.folder.joinpath("said").open("ab") as said:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.faults.app", str(self.listener.fileno())],
+                cwd=ROOT,
+                env={
+                    **{name: value for name, value in os.environ.items() if not name.startswith("COV")},
+                    "PYTHONPATH": str(ROOT),
+                    "FAULTS_FOLDER": str(self.folder),
+                    "FAULTS_OPTIONS": json.dumps(self._options),
+                },
+                stdout=said,
+                stderr=said,
+                pass_fds=[self.listener.fileno()],
+                start_new_session=True,
+                preexec_fn=preexec,
+            )
+
+    def kill(self) -> None:
+        """End it as `kill -9` does."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=30)
+        self.ended[self.process.pid] = time.monotonic()
+
+    def stop(self) -> None:
+        """End it as a supervisor does, and wait until it has."""
+        self.process.send_signal(signal.SIGTERM)
+        # Uvicorn ends itself by the signal again, once everything has stopped.
+        assert self.process.wait(timeout=30) in (0, -signal.SIGTERM), self.said()
+
+    def said(self) -> str:
+        """Return what all of its processes have logged."""
+        return self.folder.joinpath("said").read_text(encoding="utf-8")
+
+    def wait_for(self, condition: Callable[[], object], what: str, seconds: float = 30) -> None:
+        """Wait until a condition holds."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"{what} never came:\n{self.said()[-5000:]}"
+            moment(0.1)
+
+
+def moment(seconds: float) -> None:
+    """Let other processes do something for so long."""
+    threading.Event().wait(seconds)
+
+
+class Run(NamedTuple):
+    """A line of the file `ran`."""
+
+    at: float
+    process: int
+    handler: str
+    order: str
+    number: int
+    attempt: int
+    what: str
+
+
+def runs(folder: Path) -> list[Run]:
+    """Return what the handlers noted, in the order in which they did."""
+    try:
+        lines = folder.joinpath("ran").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    found: list[Run] = []
+    for line in lines:
+        at, process, handler, order, number, attempt, what = line.split(" ", 6)
+        found.append(Run(float(at), int(process), handler, order, int(number), int(attempt), what))
+    return found
+
+
+def ended(folder: Path, handler: str = "on_loop") -> set[tuple[str, int]]:
+    """Return the orders and numbers that a handler has brought to an end."""
+    return {(run.order, run.number) for run in runs(folder) if run.handler == handler and run.what == "end"}
+
+
+def delivery(order: str, number: int, *, now: float | None = None, **body: Any) -> bytes:
+    """Return a signed request for the `number`th news of an order, ready to be sent, and sent again."""
+    document = {"event": "order.status", "body": {"orderId": order, "status": f"S{number}", "number": number, **body}}
+    content = json.dumps(document).encode()
+    headers = signed(content, now=time.time() if now is None else now)
+    lines = [b"POST / HTTP/1.1", b"host: receiver", b"content-length: %d" % len(content)]
+    lines += [b"%b: %b" % pair for pair in headers]
+    return b"\r\n".join([*lines, b"", content])
+
+
+def states(inbox: Path) -> dict[str, int]:
+    """Return how many deliveries are in which state."""
+    connection = sqlite3.connect(inbox)
+    try:
+        return dict(connection.execute("SELECT state, count(*) FROM progress GROUP BY state").fetchall())
+    finally:
+        connection.close()
+
+
+class Answer(NamedTuple):
+    """What a request was answered."""
+
+    status: int
+    retry_after: bool
+
+
+class Connection:
+    """A connection that is kept alive; after an error the next request opens another one."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, request: bytes) -> Answer | None:
+        """Send a request; return its answer, None if none came."""
+        try:
+            if self._streams is None:
+                self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+            reader, writer = self._streams
+            writer.write(request)
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            length = next((int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"content-length:")), 0)
+            await reader.readexactly(length)
+            return Answer(int(head.split()[1]), b"\r\nretry-after:" in head)
+        except (OSError, asyncio.IncompleteReadError):
+            await self.close()
+            return None
+
+    async def close(self) -> None:
+        """Close it."""
+        streams, self._streams = self._streams, None
+        if streams is not None:
+            streams[1].close()
+            with suppress(OSError):
+                await streams[1].wait_closed()
+
+
+def ask(port: int, request: bytes) -> Answer | None:
+    """Send one request on a connection of its own."""
+
+    async def asked() -> Answer | None:
+        connection = Connection(port)
+        answer = await connection.ask(request)
+        await connection.close()
+        return answer
+
+    return asyncio.run(asked())
+
+
+@dataclass
+class Sender:
+    """Sends the news of many orders at full speed, each order's one after the other, from a thread of its own."""
+
+    port: int
+    orders: int = 16
+    budget: float = float("inf")
+    """How many deliveries may be acknowledged until more are allowed: what is sent has to be handled, too."""
+    acknowledged: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
+    wrong: list[str] = field(default_factory=list[str])
+    """Answers that should not have been."""
+    unanswered: int = 0
+    refused: int = 0
+    repeated: int = 0
+    slowest: float = 0
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def __enter__(self) -> Sender:
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._send_all()))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Finish what was begun: everything that was sent is acknowledged afterwards."""
+        assert self._thread is not None
+        self._stop.set()
+        self._thread.join(timeout=60)
+        assert not self._thread.is_alive(), "the sender gets no answer any more"
+
+    async def _send_all(self) -> None:
+        await asyncio.gather(*(self._send(f"o-{order}") for order in range(self.orders)))
+
+    async def _send(self, order: str) -> None:
+        connection = Connection(self.port)
+        number = 0
+        while not self._stop.is_set():
+            if len(self.acknowledged) >= self.budget:
+                await asyncio.sleep(0.01)
+                continue
+            number += 1
+            await self._deliver(connection, order, number)
+        await connection.close()
+
+    async def _deliver(self, connection: Connection, order: str, number: int) -> None:
+        request = delivery(order, number)
+        expected = {202}
+        while True:
+            began = time.monotonic()
+            answer = await connection.ask(request)
+            if answer is None:
+                self.unanswered += 1
+                expected = {202, 200}  # it may have been kept, although nobody could say so
+            elif answer.status == 503:
+                self.refused += 1
+                if not answer.retry_after:
+                    self.wrong.append(f"{order} {number}: 503 without Retry-After")
+                await asyncio.sleep(0.05)
+            else:
+                self.slowest = max(self.slowest, time.monotonic() - began)
+                if answer.status not in expected:
+                    self.wrong.append(f"{order} {number}: {answer.status}, not in {expected}")
+                if answer.status in (200, 202):
+                    self.acknowledged.append((order, number))
+                break
+        if random.random() < 0.1:
+            await self._repeat(connection, order, number, request)
+
+    async def _repeat(self, connection: Connection, order: str, number: int, request: bytes) -> None:
+        answer = await connection.ask(request)
+        if answer is not None and answer.status != 503:
+            self.repeated += 1
+            if answer.status != 200:
+                self.wrong.append(f"{order} {number} again: {answer.status}")

@@ -1,0 +1,198 @@
+"""A disk that is full, a file that is locked, read-only or gone: 503 and never a 2xx for what is not kept."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.faults.harness import Answer, Server, ask, delivery, ended, runs, states
+from tests.faults.keep import entry
+from webhook_receiver.errors import InboxUnavailable
+from webhook_receiver.inbox import Filter, SQLiteInbox, State
+from webhook_receiver.inbox.records import Outcome
+
+STORED = Answer(202, False)
+UNAVAILABLE = Answer(503, True)
+LARGE = "x" * 8192
+
+
+def may_mount() -> bool:
+    """Whether this process may mount a disk of its own; found out in a namespace that ends at once."""
+    try:
+        tried = subprocess.run(
+            ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False
+        )
+    except FileNotFoundError:
+        return False
+    return tried.returncode == 0
+
+
+@contextmanager
+def small_disk(folder: Path, size: int) -> Generator[Path]:
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def send_until_full(server: Server) -> list[tuple[str, int]]:
+    """Send one delivery after the other until five were refused; return those that were acknowledged."""
+    acknowledged: list[tuple[str, int]] = []
+    refused = 0
+    for number in range(1, 1000):
+        answer = ask(server.port, delivery("o-1", number, does="end at once", filler=LARGE))
+        assert answer in (STORED, UNAVAILABLE)
+        if answer == STORED:
+            acknowledged.append(("o-1", number))
+        refused += answer == UNAVAILABLE
+        if refused == 5:
+            break
+    assert refused == 5
+    assert acknowledged
+    return acknowledged
+
+
+def goes_on(server: Server, acknowledged: list[tuple[str, int]]) -> None:
+    """Assert that the same process keeps what comes now, and handles that and all that it ever acknowledged."""
+    process = server.process.pid
+    after = [("o-2", number) for number in range(1, 4)]
+    for order, number in after:
+        assert ask(server.port, delivery(order, number, does="end at once")) == STORED
+    expected = {*acknowledged, *after}
+    server.wait_for(lambda: expected <= ended(server.folder), "the handling of what was acknowledged")
+    server.wait_for(lambda: states(server.inbox) == {"done": len(expected)}, "the commit of it")
+    server.stop()
+    assert server.process.pid == process
+    assert ended(server.folder) == expected
+
+
+def test_a_full_disk_is_answered_503_and_with_space_again_it_goes_on(tmp_path: Path) -> None:
+    with Server(tmp_path, max_file=600_000) as server:  # each file may grow so large and no larger
+        acknowledged = send_until_full(server)
+        assert "the inbox cannot be written to" in server.said()
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, resource.getrlimit(resource.RLIMIT_FSIZE))
+        goes_on(server, acknowledged)
+
+
+if may_mount():  # the test above needs no such right
+
+    def test_a_small_disk_that_is_full_is_answered_503_and_with_space_again_it_goes_on(tmp_path: Path) -> None:
+        with small_disk(tmp_path / "disk", 4_000_000) as disk:
+            disk.joinpath("ballast").write_bytes(b"x" * 3_000_000)
+            with Server(disk) as server:
+                acknowledged = send_until_full(server)
+                disk.joinpath("ballast").unlink()
+                goes_on(server, acknowledged)
+
+    def test_a_disk_that_is_nearly_full_takes_nothing_more_while_there_is_room_for_the_outcome(tmp_path: Path) -> None:
+        with (
+            small_disk(tmp_path / "disk", 8_000_000) as disk,
+            Server(disk, inbox={"min_free": 5_000_000}) as server,
+        ):
+            acknowledged = send_until_full(server)
+            server.wait_for(lambda: set(acknowledged) <= ended(disk), "the handling of what was acknowledged")
+            assert shutil.disk_usage(disk).free > 2_000_000
+            server.stop()
+            assert "less than min_free=5000000" in server.said()
+            assert states(server.inbox) == {"done": len(acknowledged)}
+
+
+async def test_below_min_free_nothing_is_put_but_what_is_there_is_handled_and_removed(tmp_path: Path) -> None:
+    path = tmp_path / "hooks.db"
+    inbox = await SQLiteInbox(path, min_free=0).open()
+    await inbox.put(entry("d", 1), 1000.0)
+    await inbox.close()
+    full = await SQLiteInbox(path, min_free=2**62).open()
+    for ask_for in (full.put(entry("d", 2), 1000.0), full.check(), full.load([], 1000.0)):
+        with pytest.raises(InboxUnavailable, match="less than min_free="):
+            await ask_for
+    (claim,) = await full.claim("webhooks", 10, 30.0, 1000.0)
+    assert await full.settle(Outcome(claim, State.DONE, {}), 1000.0)
+    assert await full.purge(Filter(), 1000.0, limit=10) == 1
+    await full.close()
+
+
+def test_a_file_that_another_process_has_locked_is_answered_503_until_it_lets_go(tmp_path: Path) -> None:
+    with Server(tmp_path, inbox={"busy_timeout": 0.2}) as server:
+        assert ask(server.port, delivery("o-1", 1, does="end at once")) == STORED
+        server.wait_for(lambda: ended(tmp_path), "its end")
+        lock = sqlite3.connect(server.inbox, isolation_level=None)
+        lock.execute("BEGIN IMMEDIATE")
+        for number in range(2, 6):
+            assert ask(server.port, delivery("o-1", number, does="end at once")) == UNAVAILABLE
+        server.wait_for(lambda: "database is locked" in server.said(), "word of it")
+        lock.execute("ROLLBACK")
+        lock.close()
+        goes_on(server, [("o-1", 1)])
+
+
+def test_what_was_begun_while_the_file_was_locked_is_settled_afterwards_and_not_run_again(tmp_path: Path) -> None:
+    with Server(tmp_path, inbox={"busy_timeout": 0.2}) as server:
+        assert ask(server.port, delivery("o-1", 1, does="block")) == STORED
+        server.wait_for(lambda: tmp_path.joinpath("ran").exists(), "its begin")
+        lock = sqlite3.connect(server.inbox, isolation_level=None, timeout=10)
+        lock.execute("BEGIN IMMEDIATE")
+        server.wait_for(lambda: ended(tmp_path, "in_thread"), "its end")
+        lock.execute("ROLLBACK")
+        lock.close()
+        goes_on(server, [("o-1", 1)])
+        assert [run.what for run in runs(tmp_path) if run[2:4] == ("on_loop", "o-1")] == ["begin", "end"]
+
+
+def without_override() -> None:
+    """Let file permissions count for this process even if it is root's."""
+    pr_capbset_drop, cap_dac_override = 24, 1
+    ctypes.CDLL(None).prctl(pr_capbset_drop, cap_dac_override, 0, 0, 0)
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_a_file_that_cannot_be_written_to_ends_the_start_with_a_sentence(tmp_path: Path, what: str) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with Server(folder) as server:
+        assert ask(server.port, delivery("o-1", 1)) == STORED
+        server.kill()
+        read_only = [folder, server.inbox, *folder.glob("hooks.db-*")] if what == "folder" else [server.inbox]
+        before = [path.stat().st_mode for path in read_only]
+        for path in read_only:
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        server.start(preexec=without_override if os.geteuid() == 0 else None)
+        assert server.process.wait(timeout=30) == 3
+        assert f"the inbox {server.inbox} cannot be opened" in server.said()
+        for path, mode in zip(read_only, before, strict=True):
+            path.chmod(mode)
+        server.start()
+        server.wait_for(lambda: ended(folder), "the handling of what was acknowledged")
+
+
+@pytest.mark.parametrize("what", ["removed", "replaced", "folder removed"])
+def test_a_file_that_is_gone_or_another_one_is_answered_503(tmp_path: Path, what: str) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with Server(folder) as server:
+        assert ask(server.port, delivery("o-1", 1, does="end at once")) == STORED
+        server.wait_for(lambda: ended(folder), "its end")
+        if what == "replaced":
+            shutil.copy(server.inbox, tmp_path / "copy")
+            (tmp_path / "copy").rename(server.inbox)
+        elif what == "removed":
+            server.inbox.unlink()
+        else:
+            folder.rename(tmp_path / "elsewhere")
+        for number in range(2, 6):
+            assert ask(server.port, delivery("o-1", number)) == UNAVAILABLE
+        if what == "folder removed":
+            (tmp_path / "elsewhere").rename(folder)
+        missed = "cannot be looked at" if what == "folder removed" else "was removed or replaced while it was in use"
+        assert missed in server.said()
