@@ -131,4 +131,6 @@ def test_every_command_is_in_the_readme() -> None:
 
     names = [command.callback.__name__ for command in app.registered_commands if command.callback]
     assert names == ["demo", "serve", "send"]
-    assert all(f"`webhook-receiver {name}" in README for name in names)
+    groups = [group.name for group in app.registered_groups if group.name]
+    assert groups == ["inbox"]
+    assert all(f"`webhook-receiver {name}" in README for name in names + groups)

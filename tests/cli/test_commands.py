@@ -137,7 +137,7 @@ def test_serve_receives_what_send_sends(tmp_path: Path) -> None:
         assert "no secret gives this signature" in printed(process, "webhooks refused a request: BadSignature")
         assert "serve` puts it at /webhooks" in run("send", url, "--secret", SECRET).stdout
         health = httpx.get(f"{url}/healthz", trust_env=False)
-        assert (health.status_code, health.json()) == (200, {"status": "ok"})
+        assert (health.status_code, health.json()["ok"], health.json()["state"]) == (200, True, "working")
 
 
 def test_serve_logs_nothing_of_what_a_stranger_asks_for(tmp_path: Path) -> None:

@@ -12,11 +12,14 @@ from typing import Annotated
 import typer
 
 from ..delivery import Headers
+from ..errors import ConfigurationError, InboxError
 from ..sender import deliveries
 from . import demo as demos
 from . import options, output
 from . import send as sending
 from . import serve as serving
+from .inbox import inbox as inbox_commands
+from .place import fail
 from .target import load
 
 app = typer.Typer(
@@ -25,6 +28,8 @@ app = typer.Typer(
     rich_markup_mode="rich" if sys.stderr.isatty() else None,  # no boxes in a pipe
     pretty_exceptions_show_locals=False,  # they may hold a secret
 )
+
+app.add_typer(inbox_commands, name="inbox")
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one document a line.")]
@@ -80,11 +85,15 @@ def serve(
     ssl_keyfile: Annotated[Path | None, typer.Option(exists=True, help="The certificate's key.")] = None,
     ssl_keyfile_password: Annotated[str | None, typer.Option(envvar="SSL_KEY_PASSWORD", help="Its password.")] = None,
 ) -> None:
-    """Serve a receiver with uvicorn; GET /healthz beside it tells that it is up."""
+    """Serve a receiver with uvicorn; GET /healthz beside it tells how it is: 200, or 503 if nothing can be kept."""
     if reload and workers > 1:
         raise typer.BadParameter("--reload works with one process only", param_hint="--workers")
     options.checked_certificate(ssl_certfile, ssl_keyfile, ssl_keyfile_password)
     hooks = load(target)  # here too, so that a mistake is told at once and in a sentence
+    try:
+        asyncio.run(serving.try_inbox(hooks))
+    except (ConfigurationError, InboxError) as error:
+        raise fail(f"{target} cannot start: {error}") from None
     scheme = "https" if ssl_certfile else "http"
     address = f"[{host}]" if ":" in host else host
     at = f"at {scheme}://{address}:{port}{path}" if port else f"at {path}, on a free port"

@@ -24,16 +24,21 @@ def say_json(document: object) -> None:
     print(json.dumps(document), flush=True)  # noqa: T201 - rich would wrap it
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
     """Print a table; in a pipe one line a row, its cells parted by tabs, without headings."""
     if not console.is_terminal:
         for row in rows:
-            print("\t".join(row), flush=True)  # noqa: T201 - rich would turn tabs into spaces
+            print("\t".join(str(cell) for cell in row), flush=True)  # noqa: T201 - rich would turn tabs into spaces
         return
     drawn = Table(*headings, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
+        drawn.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     console.print(drawn)
+
+
+def printable(text: str) -> str:
+    """Return text from a stranger as a terminal may have it: nothing in it moves the cursor or ends the line."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def progress_bar() -> Progress:

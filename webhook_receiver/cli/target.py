@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from ..errors import ConfigurationError
+from ..inbox.base import Inbox
 from ..receiver import WebhookReceiver
 
 
@@ -42,3 +43,11 @@ def load(target: str) -> WebhookReceiver:
     if found is not None:
         raise typer.BadParameter(f"{name or 'hooks'} in {module_name} is no WebhookReceiver{hint}")
     raise typer.BadParameter(f"{module_name} has nothing called {name or 'hooks'}{hint}")
+
+
+def inbox_of(hooks: WebhookReceiver) -> Inbox | None:
+    """Return a receiver's inbox, None if it has none."""
+    try:
+        return hooks.inbox
+    except ConfigurationError:
+        return None

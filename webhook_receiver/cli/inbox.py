@@ -1,0 +1,275 @@
+"""`inbox`: look into an inbox, replay, purge, move and pause; the commands and their options."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Awaitable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import ConfigurationError
+from ..inbox import Filter, Kept, Record, SQLiteInbox, State
+from ..inbox.documents import record_document, to_document
+from . import listing, moving, output
+from .many import by_chunks, named, tell
+from .place import VARIABLE, Place, WhereCommand, confirm, fail, moment, run, span
+
+inbox = typer.Typer(help="Look into an inbox, replay, purge, move what is in it.", no_args_is_help=True)
+
+UNFINISHED = (State.WAITING, State.DEAD, State.UNHANDLED)
+
+Where = Annotated[
+    str,
+    typer.Argument(metavar="WHERE", envvar=VARIABLE, help="An inbox's URL, as sqlite:///hooks.db, or module:hooks."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one document a line.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+States = Annotated[list[State] | None, typer.Option("--state", help="Only in this state; may be repeated.")]
+Dead = Annotated[bool, typer.Option("--dead", help="Only dead ones.")]
+EventName = Annotated[str | None, typer.Option("--event", help="Only of this event.")]
+Source = Annotated[str | None, typer.Option("--source", help="Only of the receiver of this name.")]
+HandlerName = Annotated[str | None, typer.Option("--handler", help="Only where this handler was run and is not done.")]
+Since = Annotated[str | None, typer.Option("--since", help="Received since: 2h (ago), 30d, 2026-03-01.")]
+Before = Annotated[str | None, typer.Option("--before", help="Received before: 2h (ago), 30d, 2026-03-01.")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids, or beginnings that only one has.")]
+HandlerArgument = Annotated[str, typer.Argument(metavar="HANDLER", help="Its name, as module:function.")]
+
+
+@inbox.command("ls", cls=WhereCommand)
+def ls(
+    where: Where,
+    state: States = None,
+    dead: Dead = False,
+    event: EventName = None,
+    source: Source = None,
+    handler: HandlerName = None,
+    since: Since = None,
+    before: Before = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most, the newest first.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List deliveries, the newest first."""
+    states = {*(state or ()), *((State.DEAD,) if dead else ())}
+    start, end = moment(since), moment(before)
+
+    async def work(place: Place) -> Sequence[Record]:
+        which = place.chosen(states=states, event=event, source=source, handler=handler, since=start, before=end)
+        return await place.inbox.find(which, limit=limit)
+
+    records = run(where, work)
+    if as_json:
+        for record in records:
+            output.say_json(record_document(record))
+    else:
+        listing.show_records(records, time.time())
+
+
+@inbox.command("show", cls=WhereCommand)
+def show(
+    where: Where,
+    id: Annotated[str, typer.Argument(metavar="ID", help="An id, or a beginning that only one has.")],
+    body: Annotated[bool, typer.Option("--body", help="Show the body, too.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Print the body's bytes and nothing else.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show all that is known of a delivery."""
+
+    async def work(place: Place) -> Kept | None:
+        return await place.inbox.get(id)
+
+    kept = run(where, work)
+    if kept is None:
+        raise fail(f"there is no delivery {id!r}")
+    if raw:
+        sys.stdout.buffer.write(kept.delivery.body)
+        sys.stdout.buffer.flush()
+    elif as_json:
+        output.say_json(to_document(kept))
+    else:
+        listing.show_kept(kept, time.time(), body=body)
+
+
+@inbox.command("replay", cls=WhereCommand)
+def replay(
+    where: Where,
+    ids: Ids = None,
+    dead: Dead = False,
+    unhandled: Annotated[bool, typer.Option("--unhandled", help="Only unhandled ones.")] = False,
+    event: EventName = None,
+    source: Source = None,
+    handler: Annotated[
+        str | None, typer.Option("--handler", help="Just this handler; without ids, where it was run and is not done.")
+    ] = None,
+    since: Since = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Have deliveries handled again: those named, or those that all the options fit.
+
+    Without --dead and --unhandled the options choose among all but the waiting ones.
+    """
+    start = moment(since)
+    if bool(ids) == bool(dead or unhandled or event or source or (handler and not ids) or start is not None):
+        raise typer.BadParameter("give ids, or a selection such as --dead: one of the two", param_hint="ID")
+    states = [state for state, wanted in ((State.DEAD, dead), (State.UNHANDLED, unhandled)) if wanted]
+
+    async def work(place: Place) -> int:
+        if ids:
+            chosen = await named(place, ids)
+        else:
+            which = place.chosen(
+                states=states or set(State) - {State.WAITING}, event=event, source=source, handler=handler, since=start
+            )
+            found = await place.inbox.find(which, newest_first=False)
+            if found:
+                confirm(f"Replay {listing.counted(found)}?", yes=yes)
+            chosen = [record.id for record in found]
+        return await by_chunks("replaying", chosen, lambda some: place.inbox.replay(some, time.time(), handler=handler))
+
+    count = run(where, work)
+    tell(count, "replayed", as_json=as_json)
+
+
+@inbox.command("purge", cls=WhereCommand)
+def purge(
+    where: Where,
+    ids: Ids = None,
+    state: States = None,
+    older_than: Annotated[str | None, typer.Option(help="Received longer ago than this, as 30d.")] = None,
+    event: EventName = None,
+    source: Source = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Remove deliveries for good: those named, or those that all the options fit.
+
+    None that is just being handled; and waiting ones only with --state waiting.
+    """
+    age = span(older_than)
+    if not (ids or state or event or age is not None):
+        raise typer.BadParameter("say which: ids, --state, --older-than or --event", param_hint="ID")
+    before = None if age is None else time.time() - age
+    states = state or [each for each in State if each is not State.WAITING]
+
+    async def work(place: Place) -> int:
+        chosen = await named(place, ids) if ids else None
+        which = place.chosen(ids=chosen, states=states, event=event, source=source, before=before)
+        found = [record for record in await place.inbox.find(which, newest_first=False) if not record.leased]
+        if found:
+            confirm(f"Remove {listing.counted(found)} for good?", yes=yes)
+
+        def remove(some: Sequence[str]) -> Awaitable[int]:
+            # The states again: what was replayed since is not removed.
+            return place.inbox.purge(Filter(ids=some, states=states), time.time(), limit=len(some))
+
+        return await by_chunks("removing", [record.id for record in found], remove)
+
+    tell(run(where, work), "removed", as_json=as_json)
+
+
+@inbox.command("stats", cls=WhereCommand)
+def stats(where: Where, as_json: Json = False) -> None:
+    """Tell how an inbox stands."""
+    found = run(where, lambda place: place.inbox.stats())
+    now = time.time()
+    if not as_json:
+        listing.show_stats(found, now)
+        return
+    oldest = None if found.oldest_waiting is None else max(0.0, now - found.oldest_waiting)
+    counts = {"counts": dict(found.counts), "running": found.running, "oldest_waiting_seconds": oldest}
+    output.say_json(counts | {"paused": dict(found.paused)} | dict(found.extra))
+
+
+@inbox.command("vacuum", cls=WhereCommand)
+def vacuum(where: Where, as_json: Json = False) -> None:
+    """Give the space of what was removed back to the file system; who writes waits meanwhile."""
+
+    async def work(place: Place) -> int:
+        if not isinstance(place.inbox, SQLiteInbox):
+            raise ConfigurationError("only an inbox in a SQLite file can be vacuumed")
+        before: int = (await place.inbox.stats()).extra["bytes"]
+        await place.inbox.vacuum()
+        after: int = (await place.inbox.stats()).extra["bytes"]
+        return max(0, before - after)
+
+    freed = run(where, work)
+    output.say_json({"freed_bytes": freed}) if as_json else output.say(f"{freed} bytes given back")
+
+
+@inbox.command("pause", cls=WhereCommand)
+def pause(where: Where, handler: HandlerArgument) -> None:
+    """Run a handler no more, in any process, until it is resumed; what it has to do waits."""
+
+    async def work(place: Place) -> None:
+        if place.hooks is None:
+            await place.inbox.pause(handler, time.time())
+        else:
+            await place.hooks.pause(handler)
+
+    run(where, work)
+    output.say(f"{output.printable(handler)} is paused")
+
+
+@inbox.command("resume", cls=WhereCommand)
+def resume(where: Where, handler: HandlerArgument) -> None:
+    """Let a handler run again, with all that waited for it."""
+
+    async def work(place: Place) -> bool:
+        return await (place.inbox if place.hooks is None else place.hooks).resume(handler)
+
+    resumed = run(where, work)
+    output.say(f"{output.printable(handler)} {'runs again' if resumed else 'was not paused'}")
+
+
+@inbox.command("export", cls=WhereCommand)
+def export(
+    where: Where,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Standard output if left out.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Not only what is waiting, dead or unhandled.")] = False,
+    state: States = None,
+    event: EventName = None,
+    source: Source = None,
+    handler: HandlerName = None,
+    since: Since = None,
+    before: Before = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+) -> None:
+    """Write unfinished deliveries, whole, to a file of JSON lines, for `import`. It holds their bodies."""
+    if file is not None and file.exists() and not force:
+        raise fail(f"{file} is there already: --force overwrites it")
+    states = state or (list(State) if everything else list(UNFINISHED))
+    start, end = moment(since), moment(before)
+
+    async def work(place: Place) -> int:
+        which = place.chosen(states=states, event=event, source=source, handler=handler, since=start, before=end)
+        counts = (await place.inbox.stats()).counts
+        total = sum(counts[each] for each in set(states))
+        return await moving.write(place.inbox, which, total, file)
+
+    try:
+        count = run(where, work)
+    except OSError as error:
+        raise fail(f"cannot write {file or 'the standard output'}: {error.strerror}") from None
+    output.stderr.print(f"{listing.deliveries(count)} exported")
+
+
+@inbox.command("import", cls=WhereCommand)
+def import_(
+    where: Where,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="What `export` wrote; - is the standard input.")] = "-",
+    as_json: Json = False,
+) -> None:
+    """Load what `export` wrote; what the inbox has already is left out. Makes the inbox if it is not there."""
+    with moving.seekable(file) as lines:
+        try:
+            begins, count = moving.checked(lines)
+        except moving.BadLine as error:
+            raise fail(f"{error}; nothing was loaded") from None
+        new = run(where, lambda place: moving.load(place.inbox, lines, begins, count, time.time()), create=True)
+    if as_json:
+        output.say_json({"new": new, "already_there": count - new})
+    else:
+        output.say(f"{listing.deliveries(new)} loaded, {count - new} were there already")
