@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
@@ -141,7 +142,7 @@ def confirm(question: str, *, yes: bool) -> None:
     """Ask; go on only after a yes. Where nobody can be asked, only `--yes` will do."""
     if yes:
         return
-    if not os.isatty(0):
+    if not sys.stdin.isatty():
         raise typer.BadParameter(f"{question} Nobody is here to be asked: give --yes", param_hint="--yes")
     if not typer.confirm(question, err=True):
         raise fail("nothing was done")

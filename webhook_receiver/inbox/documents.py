@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
-from pydantic import BaseModel, FiniteFloat, NonNegativeInt, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, FiniteFloat, ValidationError
 
 from ..delivery import Delivery
 from ..reasons import reason
@@ -16,48 +16,57 @@ HEADER: Mapping[str, Any] = {"format": "webhook-receiver inbox", "version": 1}
 """The first line of a file of documents: what it is, and the version of what follows."""
 
 
+def _storable(text: str) -> str:
+    text.encode()  # the error for a lone surrogate, which JSON can bring and no store takes, is a ValueError
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+
+
 class _Part(BaseModel, frozen=True, extra="forbid"):
     """A document, or a part of one, as it has to be."""
 
 
 class _Progress(_Part, frozen=True):
     state: State
-    attempts: NonNegativeInt
-    since_replay: NonNegativeInt
+    attempts: Count
+    since_replay: Count
     due: FiniteFloat
     running: bool
 
 
 class _Attempt(_Part, frozen=True):
-    handler: str
-    number: NonNegativeInt
+    handler: Text
+    number: Count
     started: FiniteFloat
     seconds: FiniteFloat
-    outcome: str
-    error: str
-    traceback: str
+    outcome: Text
+    error: Text
+    traceback: Text
 
 
 class _Document(_Part, frozen=True):
-    id: str
-    source: str
-    origin: str
-    event: str | None
-    identity: str | None
+    id: Text
+    source: Text
+    origin: Text
+    event: Text | None
+    identity: Text | None
     received: FiniteFloat
     state: State
     due: FiniteFloat | None
     leased: bool
-    held: str | None
-    reason: str | None
+    held: Text | None
+    reason: Text | None
     settled: FiniteFloat | None
-    handlers: dict[str, _Progress]
-    verified_by: int | None
+    handlers: dict[Text, _Progress]
+    verified_by: Count | None
     body_verified: bool
-    key: str | None
-    order_key: str | None
-    headers: list[tuple[str, str]]
-    body: str
+    key: Text | None
+    order_key: Text | None
+    headers: list[tuple[Text, Text]]
+    body: Text
     attempts: list[_Attempt]
 
 

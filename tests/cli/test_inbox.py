@@ -1,0 +1,417 @@
+"""The commands of the inbox, on real files: what they print, and what is in the file afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+import sqlite3
+import subprocess
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.cli.test_commands import COMMAND
+from tests.helpers import ROOT
+from webhook_receiver import Delivery
+from webhook_receiver.cli.commands import app
+from webhook_receiver.inbox import Entry, Filter, Outcome, PastAttempt, Progress, Record, SQLiteInbox, State
+
+R = TypeVar("R")
+
+IDS = {"waiting": "aa01", "done": "bb02", "unhandled": "cc03", "dead": "dd04", "no event": "dd05", "held": "ee06"}
+FAILED = PastAttempt("app:alert", 1, 1_765_000_000.0, 0.25, "dead", "ValueError: boom", "Traceback:\n  line \x1b[31m\n")
+
+MODULE = """
+from webhook_receiver import OrderFulfilled, WebhookReceiver
+hooks = WebhookReceiver(secret="x", inbox="sqlite:///hooks.db", name="{name}")
+@hooks.on_fulfilled
+async def download(order: OrderFulfilled) -> None: ...
+"""
+
+
+def inbox_command(*arguments: str, **options: Any) -> Result:
+    return CliRunner().invoke(app, ["inbox", *arguments], **options)
+
+
+def outside(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own, which nobody can be asked from."""
+    options = {"stdin": subprocess.DEVNULL, "env": {**os.environ, "PYTHONPATH": str(ROOT)}} | options
+    return subprocess.run(
+        [*COMMAND, "inbox", *arguments], capture_output=True, text=True, timeout=60, check=False, **options
+    )
+
+
+def answering(answer: str, *arguments: str) -> tuple[int, str]:
+    """Run a command on a pseudo terminal and type an answer; return its exit code and what a person would see."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "160", "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [*COMMAND, "inbox", *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+    )
+    os.close(theirs)
+    os.write(ours, f"{answer}\n".encode())
+    shown = b""
+    while True:
+        try:
+            shown += os.read(ours, 65536)
+        except OSError:  # how Linux says that the other end is closed
+            break
+    os.close(ours)
+    return process.wait(60), shown.decode()
+
+
+def on(path: Path, work: Callable[[SQLiteInbox], Awaitable[R]]) -> R:
+    async def opened() -> R:
+        inbox = await SQLiteInbox(path).open()
+        try:
+            return await work(inbox)
+        finally:
+            await inbox.close()
+
+    return asyncio.run(opened())
+
+
+def records(path: Path) -> dict[str, Record]:
+    found = on(path, lambda inbox: inbox.find(Filter(), newest_first=False))
+    return {record.id: record for record in found}
+
+
+def entry(id: str, *, ago: float = 60, source: str = "webhooks", body: bytes = b'{"n":"\xc3\xa9"}') -> Entry:
+    headers = ((b"content-type", b"application/json"), (b"x-odd", b"\xff\x1b[31m"))
+    delivery = Delivery(id, source, headers, body, time.time() - ago, 1, True)
+    return Entry(delivery, "order.status", id.encode(), f"o%20{id} FULFILLED", None)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return an inbox with a delivery in each state."""
+    path = tmp_path / "hooks.db"
+
+    async def fill(inbox: SQLiteInbox) -> None:
+        now = time.time()
+        await inbox.pause("app:download", now)
+        for what in ("done", "unhandled", "dead", "held"):
+            await inbox.put(entry(IDS[what]), now)
+        for claim in await inbox.claim("webhooks", 9, 60, now):
+            (what,) = [what for what, id in IDS.items() if id == claim.delivery.id]
+            outcome = {
+                "done": Outcome(claim, State.DONE, {"app:download": Progress(State.DONE, 1, 1)}),
+                "unhandled": Outcome(claim, State.UNHANDLED, {}, reason="no handler wants it"),
+                "dead": Outcome(
+                    claim,
+                    State.DEAD,
+                    {"app:alert": Progress(State.DEAD, 1, 1), "app:download": Progress(State.DONE, 1, 1)},
+                    reason="app:alert: ValueError: boom",
+                    attempts=[FAILED],
+                ),
+                "held": Outcome(claim, State.WAITING, {"app:download": Progress()}, held="app:download"),
+            }[what]
+            assert await inbox.settle(outcome, now)
+        await inbox.put(replace(entry(IDS["no event"]), event=None, identity=None, dead="not JSON"), now)
+        await inbox.put(entry(IDS["waiting"]), now)
+
+    on(path, fill)
+    return path
+
+
+@pytest.fixture
+def url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def test_ls_shows_what_there_is_the_newest_first(url: str) -> None:
+    done = inbox_command("ls", url)
+    assert done.exit_code == 0
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [(row[0], *row[2:]) for row in rows] == [
+        ("aa01", "order.status", "o aa01 FULFILLED", "waiting", "due now"),
+        ("dd05", "-", "-", "dead", "not JSON"),
+        ("ee06", "order.status", "o ee06 FULFILLED", "waiting", "held: app:download is paused"),
+        ("dd04", "order.status", "o dd04 FULFILLED", "dead", "app:alert: ValueError: boom"),
+        ("cc03", "order.status", "o cc03 FULFILLED", "unhandled", "no handler wants it"),
+        ("bb02", "order.status", "o bb02 FULFILLED", "done", "-"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [
+        (["--dead"], ["dd05", "dd04"]),
+        (["--state", "dead", "--state", "unhandled"], ["dd05", "dd04", "cc03"]),
+        (["--dead", "--event", "order.status"], ["dd04"]),
+        (["--handler", "app:alert"], ["dd04"]),
+        (["--handler", "app:download"], ["ee06"]),
+        (["--source", "another"], []),
+        (["--limit", "1"], ["aa01"]),
+        (["--since", "30s"], []),
+        (["--before", "30s", "--limit", "2"], ["aa01", "dd05"]),
+        (["--since", "20200101"], ["aa01", "dd05", "ee06", "dd04", "cc03", "bb02"]),
+        (["--before", "2020-01-01T00:00+01:00"], []),
+    ],
+)
+def test_ls_for_programs_lists_only_what_fits(url: str, options: list[str], ids: list[str]) -> None:
+    done = inbox_command("ls", url, "--json", *options)
+    assert done.exit_code == 0
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == ids
+
+
+def test_ls_says_from_whom_when_there_are_several_and_keeps_a_stranger_off_the_terminal(path: Path, url: str) -> None:
+    odd = replace(entry("ff07", source="another"), identity="a%1B%5B2J%09b x")
+    on(path, lambda inbox: inbox.put(odd, time.time()))
+    first = inbox_command("ls", url).stdout.splitlines()[0].split("\t")
+    assert first[0] == "ff07"
+    assert first[2:] == ["another", "order.status", r"a\x1b[2J\tb x", "waiting", "due now"]
+
+
+def test_ls_on_a_terminal_is_a_table_in_colours(url: str) -> None:
+    code, shown = answering("", "ls", url)
+    assert code == 0
+    assert "what is next" in shown
+    assert "1 min ago" in shown
+    assert "\x1b[31mdead" in shown
+
+
+def test_show_tells_all_and_the_body_only_when_asked(url: str) -> None:
+    done = inbox_command("show", url, "dd04")
+    assert done.exit_code == 0
+    for part in (
+        "dd04  dead",
+        "at receipt, by secret 1 (counted from 0); the body is covered",
+        "handler app:alert: dead, 1 attempt",
+        "handler app:download: done, 1 attempt",
+        "0.250 s, then dead: ValueError: boom",
+        r"  line \x1b[31m",
+        r"x-odd: ÿ\x1b[31m",
+        "body, 10 bytes: --body shows it",
+    ):
+        assert part in done.stdout
+    assert "é" not in done.stdout
+    assert '{\n  "n": "é"\n}' in inbox_command("show", url, "dd04", "--body").stdout
+    assert inbox_command("show", url, "dd04", "--raw").stdout_bytes == b'{"n":"\xc3\xa9"}'
+
+
+def test_show_takes_a_beginning_that_only_one_id_has(url: str) -> None:
+    document = json.loads(inbox_command("show", url, "aa", "--json").stdout)
+    assert (document["id"], document["state"], document["body"]) == ("aa01", "waiting", "eyJuIjoiw6kifQ==")
+    several = inbox_command("show", url, "dd")
+    assert (several.exit_code, several.stdout) == (1, "")
+    assert several.stderr == "several deliveries have ids that begin with 'dd': give more of it\n"
+    unknown = inbox_command("show", url, "zz")
+    assert (unknown.exit_code, unknown.stderr) == (1, "there is no delivery 'zz'\n")
+
+
+def test_replay_of_ids_asks_nobody(path: Path, url: str) -> None:
+    done = inbox_command("replay", url, "dd04", "bb")
+    assert (done.exit_code, done.stdout) == (0, "2 deliveries replayed\n")
+    found = records(path)
+    assert found["dd04"].state is found["bb02"].state is State.WAITING
+    assert found["dd04"].handlers["app:alert"] == Progress(attempts=1)
+    assert found["dd04"].handlers["app:download"].state is State.DONE
+
+
+def test_replay_with_an_unknown_id_replays_nothing(path: Path, url: str) -> None:
+    done = inbox_command("replay", url, "dd04", "zz")
+    assert (done.exit_code, done.stderr) == (1, "there is no delivery 'zz'; nothing was done\n")
+    assert records(path)["dd04"].state is State.DEAD
+
+
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [
+        (["--dead"], {"dd04", "dd05"}),
+        (["--unhandled"], {"cc03"}),
+        (["--dead", "--unhandled", "--event", "order.status"], {"dd04", "cc03"}),
+        (["--dead", "--handler", "app:alert"], {"dd04"}),
+        (["--since", "1h", "--source", "webhooks"], {"bb02", "cc03", "dd04", "dd05"}),
+        (["--dead", "--since", "10s"], set[str]()),
+    ],
+)
+def test_replay_of_a_selection(path: Path, url: str, options: list[str], ids: set[str]) -> None:
+    done = inbox_command("replay", url, *options, "--yes", "--json")
+    assert (done.exit_code, json.loads(done.stdout)) == (0, {"replayed": len(ids)})
+    waiting = {record.id for record in records(path).values() if record.state is State.WAITING}
+    assert waiting - {"aa01", "ee06"} == ids
+
+
+def test_replay_of_just_one_handler(path: Path, url: str) -> None:
+    assert inbox_command("replay", url, "dd04", "--handler", "app:download").exit_code == 0
+    handlers = records(path)["dd04"].handlers
+    assert handlers["app:download"] == Progress(attempts=1)
+    assert handlers["app:alert"].state is State.DEAD
+
+
+def test_replay_takes_ids_or_a_selection(url: str) -> None:
+    for arguments in ([], ["dd04", "--dead"], ["dd04", "--event", "order.status"]):
+        done = inbox_command("replay", url, *arguments)
+        assert done.exit_code == 2
+        assert "give ids, or a selection such as --dead" in done.stderr
+
+
+def test_a_selection_is_replayed_only_after_a_yes(path: Path, url: str) -> None:
+    nobody = outside("replay", url, "--dead")
+    assert (nobody.returncode, nobody.stdout) == (2, "")
+    assert "Replay 2 deliveries (2 dead)? Nobody is here to be asked: give --yes" in nobody.stderr
+    code, shown = answering("n", "replay", url, "--dead")
+    assert (code, "nothing was done" in shown) == (1, True)
+    assert records(path)["dd04"].state is State.DEAD
+    code, shown = answering("y", "replay", url, "--dead")
+    assert (code, "Replay 2 deliveries (2 dead)? [y/N]" in shown, "2 deliveries replayed" in shown) == (0, True, True)
+    assert records(path)["dd04"].state is State.WAITING
+
+
+def test_many_are_replayed_in_chunks_under_a_progress_bar(path: Path, url: str) -> None:
+    async def more(inbox: SQLiteInbox) -> None:
+        await asyncio.gather(*(inbox.put(replace(entry(f"many{n}"), dead="x"), time.time()) for n in range(450)))
+
+    on(path, more)
+    code, shown = answering("y", "replay", url, "--dead")
+    assert (code, "452 deliveries replayed" in shown) == (0, True)
+    assert "452/452" in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        (["--state", "done"], {"aa01", "cc03", "dd04", "dd05", "ee06"}),
+        (["dd04", "cc"], {"aa01", "bb02", "dd05", "ee06"}),
+        (["--older-than", "10s"], {"aa01", "ee06"}),
+        (["--older-than", "1h"], {"aa01", "bb02", "cc03", "dd04", "dd05", "ee06"}),
+        (["--event", "order.status"], {"aa01", "dd05", "ee06"}),
+        (["--state", "waiting", "--state", "dead"], {"bb02", "cc03"}),
+        (["aa01"], {"aa01", "bb02", "cc03", "dd04", "dd05", "ee06"}),
+    ],
+)
+def test_purge_removes_what_is_chosen_and_waiting_ones_only_by_name(
+    path: Path, url: str, options: list[str], left: set[str]
+) -> None:
+    done = inbox_command("purge", url, *options, "--yes", "--json")
+    assert (done.exit_code, json.loads(done.stdout)) == (0, {"removed": 6 - len(left)})
+    assert set(records(path)) == left
+
+
+def test_purge_never_removes_what_is_leased_and_asks_before_it_removes(path: Path, url: str) -> None:
+    on(path, lambda inbox: inbox.claim("webhooks", 9, 600, time.time()))
+    nobody = outside("purge", url, "--state", "waiting")
+    assert nobody.returncode == 2
+    assert "Remove 1 delivery (1 waiting) for good?" in nobody.stderr
+    code, _ = answering("n", "purge", url, "--state", "waiting")
+    assert code == 1
+    assert set(IDS.values()) == set(records(path))
+    code, _ = answering("y", "purge", url, "--state", "waiting")
+    assert code == 0
+    assert set(IDS.values()) - set(records(path)) == {"ee06"}  # the other waiting one is leased
+    assert inbox_command("purge", url).exit_code == 2
+
+
+def test_stats_for_people_and_programs(path: Path, url: str) -> None:
+    rows = dict(line.split("\t") for line in inbox_command("stats", url).stdout.splitlines())
+    assert rows | {"waiting": "2", "done": "1", "unhandled": "1", "dead": "2", "running": "0"} == rows
+    assert rows["oldest waiting"] == "received 1 min ago"
+    assert "paused: app:download" in rows
+    document = json.loads(inbox_command("stats", url, "--json").stdout)
+    assert document["counts"] == {"waiting": 2, "done": 1, "unhandled": 1, "dead": 2}
+    assert 59 < document["oldest_waiting_seconds"] < 600
+    assert list(document["paused"]) == ["app:download"]
+    assert document["bytes"] == path.stat().st_size
+
+
+def test_vacuum_says_what_it_gave_back(path: Path, url: str) -> None:
+    on(path, lambda inbox: inbox.put(replace(entry("big0", body=bytes(500_000)), dead="big"), time.time()))
+    assert inbox_command("purge", url, "big0", "--yes").exit_code == 0
+    freed = json.loads(inbox_command("vacuum", url, "--json").stdout)["freed_bytes"]
+    assert 400_000 < freed < 600_000
+    assert path.stat().st_size < 200_000
+    assert inbox_command("vacuum", url).stdout == "0 bytes given back\n"
+
+
+def test_resume_makes_due_what_was_held(path: Path, url: str) -> None:
+    assert inbox_command("resume", url, "app:download").stdout == "app:download runs again\n"
+    assert records(path)["ee06"].held is None
+    assert records(path)["ee06"].due is not None
+    assert inbox_command("resume", url, "app:download").stdout == "app:download was not paused\n"
+    assert inbox_command("pause", url, "app:alert").stdout == "app:alert is paused\n"
+    assert on(path, lambda inbox: inbox.paused()) == {"app:alert"}
+
+
+def test_a_receiver_names_its_inbox_its_source_and_its_handlers(path: Path) -> None:
+    path.parent.joinpath("app.py").write_text(MODULE.format(name="another"), encoding="utf-8")
+    on(path, lambda inbox: inbox.put(entry("ff07", source="another"), time.time()))
+    listed = outside("ls", "app:hooks", cwd=path.parent)
+    assert [line.split("\t")[0] for line in listed.stdout.splitlines()] == ["ff07"]
+    assert len(outside("ls", "app:hooks", "--source", "webhooks", cwd=path.parent).stdout.splitlines()) == 6
+    refused = outside("pause", "app:hooks", "app:alert", cwd=path.parent)
+    assert (refused.returncode, refused.stderr) == (1, "another has no handler app:alert; it has app:download\n")
+    assert outside("resume", "app:hooks", "app:download", cwd=path.parent).stdout == "app:download runs again\n"
+
+
+def test_the_environment_may_name_the_inbox(path: Path, url: str) -> None:
+    environment = {"WEBHOOK_INBOX": url}
+    assert len(inbox_command("ls", env=environment).stdout.splitlines()) == 6
+    assert "aa01  waiting" in inbox_command("show", "aa", env=environment).stdout
+    assert inbox_command("replay", "bb", "cc", env=environment).stdout == "2 deliveries replayed\n"
+    assert inbox_command("pause", "app:alert", env=environment).stdout == "app:alert is paused\n"
+    other = on(path.with_name("other.db"), lambda inbox: inbox.stats())
+    assert sum(other.counts.values()) == 0
+    elsewhere = f"sqlite:///{path.with_name('other.db')}"
+    assert inbox_command("ls", elsewhere, env=environment).stdout == ""
+    assert inbox_command("show", elsewhere, "aa", env=environment).exit_code == 1
+    assert inbox_command("--help", env=environment).exit_code == 0
+    assert "WHERE" in inbox_command("ls", "--help", env=environment).stdout
+
+
+@pytest.mark.parametrize(
+    ("where", "complaint"),
+    [
+        ("sqlite:///{here}/none.db", "there is no inbox at {here}/none.db"),
+        ("mysql://user:word@host/x", "'mysql' is no kind of inbox"),
+        ("memory://", "an inbox in memory is in its own process"),
+        ("sqlite:///{here}/text.db", "{here}/text.db is not an inbox, or is damaged"),
+        ("sqlite:///{here}/other.db", "{here}/other.db is a database of another program"),
+    ],
+)
+def test_an_inbox_that_is_none_is_told_in_a_sentence_and_never_made(tmp_path: Path, where: str, complaint: str) -> None:
+    tmp_path.joinpath("text.db").write_text("no database " * 100, encoding="utf-8")
+    with sqlite3.connect(tmp_path / "other.db") as other:
+        other.execute("CREATE TABLE mine (x)")
+    other.close()
+    for command in (["ls"], ["stats"], ["vacuum"], ["export"], ["purge", "--state", "done"], ["replay", "--dead"]):
+        done = inbox_command(command[0], where.format(here=tmp_path), *command[1:])
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert complaint.format(here=tmp_path) in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert not tmp_path.joinpath("none.db").exists()
+
+
+def test_a_receiver_whose_inbox_is_not_there_or_none_is_told_in_a_sentence(tmp_path: Path) -> None:
+    tmp_path.joinpath("app.py").write_text(
+        MODULE.format(name="webhooks") + "bare = WebhookReceiver(secret='x')\n", encoding="utf-8"
+    )
+    done = outside("ls", "app:hooks", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, f"there is no inbox at {tmp_path}/hooks.db\n")
+    assert not tmp_path.joinpath("hooks.db").exists()
+    done = outside("ls", "app:bare", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "app:bare has no inbox: nothing is kept\n")
+    assert outside("ls", "app:nothing", cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["ls", "--since", "soon"], "'soon' is neither a span of time such as 2h or 30d nor a date"),
+        (["ls", "--state", "lost"], "'lost' is not one of"),
+        (["ls", "--limit", "0"], "Invalid value for '--limit'"),
+        (["purge", "--older-than", "ever"], "'ever' is not a span of time"),
+        (["show"], "Missing argument"),
+    ],
+)
+def test_what_an_option_cannot_mean_is_refused(url: str, arguments: list[str], complaint: str) -> None:
+    done = inbox_command(arguments[0], url, *arguments[1:])
+    assert done.exit_code == 2
+    assert complaint in " ".join(done.stderr.split())

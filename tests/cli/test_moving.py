@@ -1,0 +1,191 @@
+"""Export and import: whole, once, in order, and all or nothing of a file that is not right."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_commands import COMMAND
+from tests.cli.test_inbox import IDS, answering, entry, inbox_command, on, outside, path, records, url
+from webhook_receiver.inbox import Filter, Kept, SQLiteInbox, State
+
+__all__ = ["path", "url"]  # the fixtures
+
+
+def dumped(path: Path) -> list[Kept]:
+    async def dump(inbox: SQLiteInbox) -> list[Kept]:
+        return [kept async for kept in inbox.dump(Filter())]
+
+    return on(path, dump)
+
+
+def exported(url: str, file: Path, *options: str) -> list[str]:
+    """Export to a file; return the ids in it."""
+    done = inbox_command("export", url, str(file), *options)
+    assert (done.exit_code, done.stdout) == (0, "")
+    header, *lines = file.read_text(encoding="ascii").splitlines()
+    assert json.loads(header) == {"format": "webhook-receiver inbox", "version": 1}
+    assert done.stderr == f"{len(lines)} {'delivery' if len(lines) == 1 else 'deliveries'} exported\n"
+    return [json.loads(line)["id"] for line in lines]
+
+
+def test_everything_comes_back_as_it_was_and_a_second_time_nothing_is_doubled(path: Path, url: str) -> None:
+    file, other = path.with_name("all.jsonl"), path.with_name("other.db")
+    assert exported(url, file, "--all") == ["bb02", "cc03", "dd04", "ee06", "dd05", "aa01"]
+    elsewhere = f"sqlite:///{other}"
+    assert inbox_command("import", elsewhere, str(file)).stdout == "6 deliveries loaded, 0 were there already\n"
+    before, after = dumped(path), dumped(other)
+    # The pause stays where it is, so that nothing is held there.
+    assert [replace(kept, record=replace(kept.record, held=None)) for kept in before if kept.record.held] == [
+        replace(kept, record=replace(kept.record, due=None)) for kept in after if kept.record.id == IDS["held"]
+    ]
+    assert [kept for kept in before if not kept.record.held] == [kept for kept in after if kept.record.id != "ee06"]
+    again = inbox_command("import", elsewhere, str(file), "--json")
+    assert json.loads(again.stdout) == {"new": 0, "already_there": 6}
+    assert dumped(other) == after
+
+
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [
+        ([], ["cc03", "dd04", "ee06", "dd05", "aa01"]),
+        (["--state", "done"], ["bb02"]),
+        (["--handler", "app:alert"], ["dd04"]),
+        (["--event", "order.status", "--since", "1h"], ["cc03", "dd04", "ee06", "aa01"]),
+        (["--before", "1h"], []),
+        (["--source", "another"], []),
+    ],
+)
+def test_what_is_unfinished_is_exported_or_what_the_options_choose(
+    path: Path, url: str, options: list[str], ids: list[str]
+) -> None:
+    assert exported(url, path.with_name("some.jsonl"), *options) == ids
+
+
+def test_an_export_overwrites_only_when_told_and_leaves_no_half_a_file(path: Path, url: str) -> None:
+    file = path.with_name("file.jsonl")
+    file.write_text("mine", encoding="utf-8")
+    refused = inbox_command("export", url, str(file))
+    assert (refused.exit_code, refused.stderr) == (1, f"{file} is there already: --force overwrites it\n")
+    assert file.read_text(encoding="utf-8") == "mine"
+    assert len(exported(url, file, "--force")) == 5
+    assert file.stat().st_mode & 0o077 == 0  # it holds bodies
+    nowhere = inbox_command("export", url, str(path.with_name("no") / "file"))
+    assert nowhere.exit_code == 1
+    assert "No such file or directory" in nowhere.stderr
+    assert {each.name for each in path.parent.iterdir()} == {"hooks.db", "file.jsonl"}
+
+
+def test_an_export_that_fails_leaves_the_old_file(path: Path, url: str) -> None:
+    file = path.with_name("file.jsonl")
+    exported(url, file)
+    before = file.read_bytes()
+    with sqlite3.connect(path) as outsider:
+        outsider.execute("UPDATE delivery SET body = x'00' WHERE id = 'aa01'")
+    outsider.close()
+    damaged = inbox_command("export", url, str(file), "--force")
+    assert damaged.exit_code == 1
+    assert "the file was damaged" in damaged.stderr
+    assert file.read_bytes() == before
+    assert not list(path.parent.glob(".*"))
+
+
+def test_from_pipe_to_pipe_in_the_order_of_receipt(path: Path, url: str) -> None:
+    async def more(inbox: SQLiteInbox) -> None:
+        await asyncio.gather(*(inbox.put(entry(f"many{n:03}"), time.time()) for n in range(450)))
+
+    on(path, more)
+    other = path.with_name("other.db")
+    later = on(other, lambda inbox: inbox.put(entry("zz99"), time.time()))
+    assert later.id == "zz99"
+    written = outside("export", url, "--state", "waiting")
+    assert (written.returncode, written.stderr) == (0, "452 deliveries exported\n")
+    read = subprocess.run(
+        [*COMMAND, "inbox", "import", f"sqlite:///{other}"],
+        input=written.stdout,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (read.returncode, read.stdout) == (0, "452 deliveries loaded, 0 were there already\n")
+    waiting = [record.id for record in records(path).values() if record.state is State.WAITING]
+    assert list(records(other)) == [*waiting, "zz99"]  # older than what is there, and in their order
+
+
+def test_both_show_how_far_they_are(path: Path, url: str) -> None:
+    file = path.with_name("file.jsonl")
+    code, shown = answering("", "export", url, str(file))
+    assert (code, "5/5" in shown, "5 deliveries exported" in shown) == (0, True, True)
+    code, shown = answering("", "import", f"sqlite:///{path.with_name('other.db')}", str(file))
+    assert (code, "5/5" in shown, "5 deliveries loaded" in shown) == (0, True, True)
+
+
+@pytest.mark.parametrize(
+    ("number", "line", "complaint"),
+    [
+        (1, "", "line 1: not JSON"),
+        (1, "{}", "line 1: this is no export of an inbox"),
+        (1, '{"format": "webhook-receiver inbox", "version": 2}', "line 1: this export has version 2"),
+        (3, "{", "line 3: not JSON"),
+        (4, "[" * 100_000, "line 4: not JSON"),
+        (5, "{}", "line 5: id: Field required"),
+        (6, "", "line 6: not JSON"),
+    ],
+)
+def test_a_file_with_a_bad_line_is_not_loaded_at_all(
+    path: Path, url: str, number: int, line: str, complaint: str
+) -> None:
+    file, other = path.with_name("file.jsonl"), path.with_name("other.db")
+    exported(url, file)
+    lines = file.read_text(encoding="ascii").splitlines()
+    lines[number - 1] = line
+    file.write_text("\n".join([*lines, ""]), encoding="ascii")
+    done = inbox_command("import", f"sqlite:///{other}", str(file))
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith(complaint)
+    assert done.stderr.endswith("; nothing was loaded\n")
+    assert not other.exists()
+
+
+def test_a_file_that_is_cut_off_or_not_there_is_told(path: Path, url: str) -> None:
+    file = path.with_name("file.jsonl")
+    exported(url, file)
+    os.truncate(file, file.stat().st_size - 10)
+    cut = inbox_command("import", url, str(file))
+    assert (cut.exit_code, cut.stderr) == (1, "line 6: not JSON; nothing was loaded\n")
+    gone = inbox_command("import", url, str(path.with_name("gone")))
+    assert gone.exit_code == 2
+    assert "No such file or directory" in gone.stderr
+
+
+def test_an_import_that_the_inbox_stops_says_how_far_it_came_and_goes_on_when_run_again(path: Path, url: str) -> None:
+    async def more(inbox: SQLiteInbox) -> None:
+        await asyncio.gather(*(inbox.put(entry(f"many{n:03}"), time.time()) for n in range(450)))
+
+    on(path, more)
+    file, other = path.with_name("file.jsonl"), path.with_name("other.db")
+    exported(url, file, "--all")
+    on(other, lambda inbox: inbox.stats())
+    with sqlite3.connect(other) as outsider:
+        outsider.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON delivery WHEN NEW.id = 'many200' BEGIN SELECT RAISE(ABORT, 'x'); END"
+        )
+    outsider.close()
+    stopped = inbox_command("import", f"sqlite:///{other}", str(file))
+    assert (stopped.exit_code, stopped.stdout) == (1, "")
+    assert "; 56 were loaded before that: import again, it loads the others\n" in stopped.stderr
+    with sqlite3.connect(other) as outsider:
+        outsider.execute("DROP TRIGGER full")
+    outsider.close()
+    again = inbox_command("import", f"sqlite:///{other}", str(file))
+    assert again.stdout == "400 deliveries loaded, 56 were there already\n"
+    assert list(records(other)) == list(records(path))

@@ -1,0 +1,143 @@
+"""`serve` with an inbox: its health, a start that cannot be, and an end that nothing holds up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.cli.test_commands import COMMAND, run
+from tests.helpers import ROOT, SECRET, printed, running
+
+MODULE = f"""
+import threading
+from webhook_receiver import OrderFulfilled, WebhookReceiver
+from webhook_receiver.options import WorkerOptions
+hooks = WebhookReceiver(secret="{SECRET}", inbox="INBOX", worker=WorkerOptions(stop=0.2))
+@hooks.on_fulfilled
+def stuck(order: OrderFulfilled) -> None:
+    print("begun", flush=True)
+    threading.Event().wait()
+"""
+
+
+def module(directory: Path, inbox: str = "sqlite:///hooks.db") -> None:
+    directory.joinpath("app.py").write_text(MODULE.replace("INBOX", inbox), encoding="utf-8")
+
+
+def health(url: str) -> tuple[int, dict[str, Any]]:
+    answer = httpx.get(f"{url}/healthz", trust_env=False)
+    return answer.status_code, answer.json()
+
+
+def test_the_health_is_200_until_nothing_can_be_kept(tmp_path: Path) -> None:
+    module(tmp_path)
+    with running("webhook_receiver", "serve", "app:hooks", cwd=tmp_path) as (url, _):
+        status, found = health(url)
+        assert (status, found["ok"], found["state"], found["waiting"], found["dead"]) == (200, True, "working", 0, 0)
+        tmp_path.joinpath("hooks.db").rename(tmp_path / "elsewhere.db")
+        status, found = health(url)
+        assert (status, found["ok"], found["state"]) == (503, False, "failing")
+        assert "was removed or replaced while it was in use" in found["problem"]
+        assert run("send", f"{url}/webhooks", "--secret", SECRET).stdout.startswith("503 ")
+        tmp_path.joinpath("elsewhere.db").rename(tmp_path / "hooks.db")
+        assert health(url)[0] == 200
+
+
+@contextmanager
+def handling(directory: Path, *options: str) -> Generator[subprocess.Popen[str]]:
+    """Serve with a handler that is stuck in its thread; whoever leaves has to have ended the process."""
+    module(directory)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [*COMMAND, "serve", "app:hooks", "--port", str(port), *options],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        if "Uvicorn running" not in printed(process, "Application startup complete"):
+            printed(process, "Uvicorn running")
+        assert run("send", f"http://127.0.0.1:{port}/webhooks", "--secret", SECRET).returncode == 0
+        printed(process, "begun")
+        yield process
+    finally:
+        with suppress(ProcessLookupError):  # it has ended, as it should have
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=30)
+
+
+def ended(process: subprocess.Popen[str]) -> str:
+    """Wait for the end, for much less than Python would; return what was printed until then."""
+    patience = threading.Timer(40, os.killpg, (process.pid, signal.SIGKILL))
+    patience.start()
+    try:
+        told = "".join(process.stdout or ())
+        process.wait(timeout=30)
+    finally:
+        patience.cancel()
+    return told
+
+
+def test_a_handler_that_is_stuck_in_its_thread_does_not_hold_up_a_sigterm(tmp_path: Path) -> None:
+    with handling(tmp_path) as process:
+        process.send_signal(signal.SIGTERM)
+        assert "Finished server process" in ended(process)
+    assert process.returncode == -signal.SIGTERM  # as uvicorn does it: the signal ends it after all
+
+
+def test_a_handler_that_is_stuck_in_its_thread_does_not_hold_up_ctrl_c(tmp_path: Path) -> None:
+    with handling(tmp_path) as process:
+        process.send_signal(signal.SIGINT)
+        assert "the process ends although 1 of its threads still run" in ended(process)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("options", [["--workers", "2"], ["--reload"]])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_nor_does_it_where_the_server_is_in_another_process(
+    tmp_path: Path, options: list[str], number: signal.Signals
+) -> None:
+    with handling(tmp_path, *options) as process:
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as a terminal does
+        else:
+            process.send_signal(number)  # as a supervisor does
+        told = ended(process)  # to its end, which comes when no process has it open any more
+    assert "Finished server process" in told
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("inbox", "code", "complaint"),
+    [
+        ("sqlite:///no/hooks.db", 1, "app:hooks cannot start: there is no folder {here}/no for the inbox hooks.db"),
+        ("sqlite:///app.py", 1, "app:hooks cannot start: {here}/app.py is not an inbox, or is damaged"),
+        ("mysql://host/x", 2, "app cannot work as it is: an inbox's URL is"),
+        ("sqlite:///hooks.db?window=ever", 2, "app cannot work as it is: the inbox's setting window='ever'"),
+    ],
+)
+def test_an_inbox_that_cannot_be_is_told_in_a_sentence_before_anything_is_served(
+    tmp_path: Path, inbox: str, code: int, complaint: str
+) -> None:
+    module(tmp_path, inbox)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "300"}
+    done = run("serve", "app:hooks", "--port", "0", cwd=tmp_path, env=environment)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert complaint.format(here=tmp_path) in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert sys.executable not in done.stderr
