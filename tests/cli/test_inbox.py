@@ -42,9 +42,9 @@ def inbox_command(*arguments: str, **options: Any) -> Result:
 
 def outside(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command in a process of its own, which nobody can be asked from."""
-    options = {"stdin": subprocess.DEVNULL, "env": {**os.environ, "PYTHONPATH": str(ROOT)}} | options
+    given: dict[str, Any] = {"stdin": subprocess.DEVNULL, "env": {**os.environ, "PYTHONPATH": str(ROOT)}, **options}
     return subprocess.run(
-        [*COMMAND, "inbox", *arguments], capture_output=True, text=True, timeout=60, check=False, **options
+        [*COMMAND, "inbox", *arguments], capture_output=True, text=True, timeout=60, check=False, **given
     )
 
 

@@ -86,7 +86,8 @@ def example() -> dict[str, Any]:
         verified_by=0,
         body_verified=True,
     )
-    return json.loads(json.dumps(to_document(Kept(record, delivery, [], b"key", None))))  # type: ignore[no-any-return]
+    document: dict[str, Any] = json.loads(json.dumps(to_document(Kept(record, delivery, [], b"key", None))))
+    return document
 
 
 @pytest.mark.parametrize(
@@ -122,6 +123,7 @@ def test_only_a_header_of_this_format_and_version_is_taken() -> None:
     refuse_other(dict(HEADER))
     with pytest.raises(ValueError, match="version 2; this webhook-receiver reads 1"):
         refuse_other({**HEADER, "version": 2})
-    for other in (None, [], {}, {"format": "another"}, example()):
+    others: list[object] = [None, [], {}, {"format": "another"}, example()]
+    for other in others:
         with pytest.raises(ValueError, match="this is no export of an inbox"):
             refuse_other(other)
