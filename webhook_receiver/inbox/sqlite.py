@@ -263,7 +263,7 @@ class SQLiteInbox:
                 with self._reader:
                     self._reader.execute("BEGIN")  # what it reads in several steps is of one moment
                     return ask(self._reader)
-            except sqlite3.OperationalError as error:
+            except (sqlite3.OperationalError, OSError) as error:
                 raise InboxUnavailable(f"the inbox cannot be read: {error}") from None
             except sqlite3.DatabaseError as error:
                 raise InboxDamaged(f"the inbox is damaged: {error}") from None
