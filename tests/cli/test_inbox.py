@@ -308,6 +308,7 @@ def test_purge_never_removes_what_is_leased_and_asks_before_it_removes(path: Pat
     assert code == 0
     assert set(IDS.values()) - set(records(path)) == {"ee06"}  # the other waiting one is leased
     assert inbox_command("purge", url).exit_code == 2
+    assert inbox_command("purge", url, "aa", "--yes").stderr.startswith("1 delivery spared: just being handled, or not")
 
 
 def test_stats_for_people_and_programs(path: Path, url: str) -> None:
@@ -374,6 +375,7 @@ def test_the_environment_may_name_the_inbox(path: Path, url: str) -> None:
         ("memory://", "an inbox in memory is in its own process"),
         ("sqlite:///{here}/text.db", "{here}/text.db is not an inbox, or is damaged"),
         ("sqlite:///{here}/other.db", "{here}/other.db is a database of another program"),
+        ("sqlite:///{here}/kept-from-us.db", "the inbox {here}/kept-from-us.db cannot be opened: "),
     ],
 )
 def test_an_inbox_that_is_none_is_told_in_a_sentence_and_never_made(tmp_path: Path, where: str, complaint: str) -> None:
@@ -381,6 +383,8 @@ def test_an_inbox_that_is_none_is_told_in_a_sentence_and_never_made(tmp_path: Pa
     with sqlite3.connect(tmp_path / "other.db") as other:
         other.execute("CREATE TABLE mine (x)")
     other.close()
+    tmp_path.joinpath("kept-from-us.db").touch()
+    tmp_path.joinpath("kept-from-us.db-shm").mkdir()  # as good as a file that only another user may read
     for command in (["ls"], ["stats"], ["vacuum"], ["export"], ["purge", "--state", "done"], ["replay", "--dead"]):
         done = inbox_command(command[0], where.format(here=tmp_path), *command[1:])
         assert (done.exit_code, done.stdout) == (1, "")

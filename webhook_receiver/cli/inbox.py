@@ -158,6 +158,9 @@ def purge(
         chosen = await named(place, ids) if ids else None
         which = place.chosen(ids=chosen, states=states, event=event, source=source, before=before)
         found = [record for record in await place.inbox.find(which, newest_first=False) if not record.leased]
+        if chosen and len(found) < len(chosen):
+            spared = listing.deliveries(len(chosen) - len(found))
+            output.stderr.print(f"{spared} spared: just being handled, or not what the options say (--state waiting?)")
         if found:
             confirm(f"Remove {listing.counted(found)} for good?", yes=yes)
 
