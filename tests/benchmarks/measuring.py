@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,7 +87,7 @@ def serving(factory: str, environment: Mapping[str, str] | None = None) -> Gener
 
 
 @contextmanager
-def on_the_last_core() -> Iterator[None]:
+def on_the_last_core() -> Generator[None]:
     """Keep the load away from the servers' core, where there are two."""
     os.sched_setaffinity(0, {max(CORES)})
     yield

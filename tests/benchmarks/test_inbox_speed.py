@@ -9,7 +9,7 @@ import asyncio
 import resource
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from itertools import count, repeat
@@ -134,7 +134,7 @@ def _resident() -> float:
 
 
 @asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[SQLiteInbox]:
+async def opened(path: Path) -> AsyncGenerator[SQLiteInbox]:
     inbox = await SQLiteInbox(path, min_free=0).open()
     yield inbox
     await inbox.close()

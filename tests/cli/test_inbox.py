@@ -10,7 +10,6 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -114,7 +113,7 @@ def path(tmp_path: Path) -> Path:
                 "held": Outcome(claim, State.WAITING, {"app:download": Progress()}, held="app:download"),
             }[what]
             assert await inbox.settle(outcome, now)
-        await inbox.put(replace(entry(IDS["no event"]), event=None, identity=None, dead="not JSON"), now)
+        await inbox.put(entry(IDS["no event"])._replace(event=None, identity=None, dead="not JSON"), now)
         await inbox.put(entry(IDS["waiting"]), now)
 
     on(path, fill)
@@ -163,7 +162,7 @@ def test_ls_for_programs_lists_only_what_fits(url: str, options: list[str], ids:
 
 
 def test_ls_says_from_whom_when_there_are_several_and_keeps_a_stranger_off_the_terminal(path: Path, url: str) -> None:
-    odd = replace(entry("ff07", source="another"), identity="a%1B%5B2J%09b x")
+    odd = entry("ff07", source="another")._replace(identity="a%1B%5B2J%09b x")
     on(path, lambda inbox: inbox.put(odd, time.time()))
     first = inbox_command("ls", url).stdout.splitlines()[0].split("\t")
     assert first[0] == "ff07"
@@ -268,7 +267,7 @@ def test_a_selection_is_replayed_only_after_a_yes(path: Path, url: str) -> None:
 
 def test_many_are_replayed_in_chunks_under_a_progress_bar(path: Path, url: str) -> None:
     async def more(inbox: SQLiteInbox) -> None:
-        await asyncio.gather(*(inbox.put(replace(entry(f"many{n}"), dead="x"), time.time()) for n in range(450)))
+        await asyncio.gather(*(inbox.put(entry(f"many{n}")._replace(dead="x"), time.time()) for n in range(450)))
 
     on(path, more)
     code, shown = answering("y", "replay", url, "--dead")
@@ -324,7 +323,7 @@ def test_stats_for_people_and_programs(path: Path, url: str) -> None:
 
 
 def test_vacuum_says_what_it_gave_back(path: Path, url: str) -> None:
-    on(path, lambda inbox: inbox.put(replace(entry("big0", body=bytes(500_000)), dead="big"), time.time()))
+    on(path, lambda inbox: inbox.put(entry("big0", body=bytes(500_000))._replace(dead="big"), time.time()))
     assert inbox_command("purge", url, "big0", "--yes").exit_code == 0
     freed = json.loads(inbox_command("vacuum", url, "--json").stdout)["freed_bytes"]
     assert 400_000 < freed < 600_000
@@ -348,7 +347,7 @@ def test_a_receiver_names_its_inbox_its_source_and_its_handlers(path: Path) -> N
     assert [line.split("\t")[0] for line in listed.stdout.splitlines()] == ["ff07"]
     assert len(outside("ls", "app:hooks", "--source", "webhooks", cwd=path.parent).stdout.splitlines()) == 6
     refused = outside("pause", "app:hooks", "app:alert", cwd=path.parent)
-    assert (refused.returncode, refused.stderr) == (1, "another has no handler app:alert; it has app:download\n")
+    assert (refused.returncode, refused.stderr) == (1, "there is no handler app:alert; there is app:download\n")
     assert outside("resume", "app:hooks", "app:download", cwd=path.parent).stdout == "app:download runs again\n"
 
 
