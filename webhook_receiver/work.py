@@ -113,7 +113,7 @@ class Work:
         waiting = {name: each for name, each in states.items() if each.state is State.WAITING}
         if waiting:
             dues = [each.due for name, each in waiting.items() if name not in paused]
-            held = None if dues else next(iter(waiting))
+            held = next((name for name in waiting if name in paused), None)
             return self._outcome(State.WAITING, due=min(dues, default=None), held=held)
         dead = [name for name, each in states.items() if each.state is State.DEAD]
         if dead:

@@ -41,7 +41,7 @@ def put(connection: Connection, jobs: Sequence[Put]) -> list[Stored | Duplicate]
     hashes = [
         rows.lookup(job.entry.delivery.source, job.entry.event, job.entry.key, job.entry.identity) for job in jobs
     ]
-    known = _known(connection, {each for each in hashes if each is not None})
+    known = _known(connection, jobs, {each for each in hashes if each is not None})
     (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM delivery").fetchone()
     results: list[Stored | Duplicate] = []
     new: list[tuple[int, Put]] = []
@@ -81,16 +81,24 @@ def put(connection: Connection, jobs: Sequence[Put]) -> list[Stored | Duplicate]
     return results
 
 
-def _known(connection: Connection, hashes: set[int]) -> dict[int, list[_Known]]:
+def _known(connection: Connection, jobs: Sequence[Put], hashes: set[int]) -> dict[int, list[_Known]]:
+    """Return what is kept under these hashes, as far as one of the jobs may repeat it."""
+    if not hashes:
+        return {}
+    arguments: list[Any] = [*hashes]
+    may_repeat = "1"
+    if all(job.entry.delivery.origin != "backfill" for job in jobs):
+        # An order may have been told the same a thousand times: most of that is not even looked at.
+        keys = [job.entry.key for job in jobs]
+        may_repeat = f"(d.key IN ({rows.marks(keys)}) OR d.origin = 'backfill')"
+        arguments += keys
     found: dict[int, list[_Known]] = {}
-    if hashes:
-        columns = "d.seq, d.id, d.source, d.origin, d.event, d.key, d.identity, d.received"
-        for row in connection.execute(
-            f"SELECT l.hash, {columns} FROM lookup l JOIN delivery d USING (seq) "
-            f"WHERE l.hash IN ({rows.marks(hashes)})",
-            list(hashes),
-        ).fetchall():
-            found.setdefault(row[0], []).append(_Known(*row[1:]))
+    for row in connection.execute(
+        "SELECT l.hash, d.seq, d.id, d.source, d.origin, d.event, d.key, d.identity, d.received "
+        f"FROM lookup l JOIN delivery d USING (seq) WHERE l.hash IN ({rows.marks(hashes)}) AND {may_repeat}",
+        arguments,
+    ).fetchall():
+        found.setdefault(row[0], []).append(_Known(*row[1:]))
     return found
 
 

@@ -117,7 +117,7 @@ class Outcome:
     due: float | None = None
     """The Unix time at which it is claimable again; None: not by time."""
     held: str | None = None
-    """With state WAITING and no `due`: the paused handler whose `resume` makes it claimable."""
+    """With state WAITING: a paused handler whose `resume` makes it claimable at once."""
     reason: str | None = None
     """Why it is dead or unhandled."""
     attempts: Sequence[PastAttempt] = ()

@@ -53,7 +53,7 @@ def resume(connection: Connection, jobs: Sequence[str]) -> list[bool]:
 
 def _resume(connection: Connection, handler: str) -> bool:
     ended = connection.execute("DELETE FROM paused WHERE handler = ?", (handler,)).rowcount
-    connection.execute("UPDATE progress SET held = NULL, due = coalesce(due, 0) WHERE held = ?", (handler,))
+    connection.execute("UPDATE progress SET held = NULL, due = 0 WHERE held = ? AND lease IS NULL", (handler,))
     return ended == 1
 
 
