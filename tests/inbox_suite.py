@@ -675,6 +675,18 @@ class InboxSuite:
         assert [*await claim(inbox)] == ["d-1"]
         assert (await kept(inbox, "d-1")).record.held is None
 
+    async def test_what_is_held_and_waits_for_another_handler_too_is_due_when_either_may_run(
+        self, inbox: Inbox
+    ) -> None:
+        await inbox.pause("a", NOW)
+        await put(inbox, "d-1", "d-2")
+        for claimed in (await claim(inbox)).values():
+            await settle(inbox, claimed, WAITING, due=NOW + 50, held="a")
+        assert await claim(inbox, now=NOW + 49) == {}
+        assert [*await claim(inbox, now=NOW + 50, limit=1)] == ["d-1"]
+        await inbox.resume("a")
+        assert [*await claim(inbox, now=NOW + 50)] == ["d-2"]
+
     async def test_what_is_held_by_a_handler_that_was_resumed_meanwhile_is_due_at_once(self, inbox: Inbox) -> None:
         await put(inbox, "d-1")
         await inbox.pause("h", NOW)

@@ -62,9 +62,10 @@ def test_it_waits_for_the_first_of_the_handlers_that_wait() -> None:
     assert (outcome.state, outcome.due, outcome.held) == (State.WAITING, NOW + 3, None)
 
 
-def test_it_is_held_only_when_all_that_wait_are_paused() -> None:
+def test_it_is_held_by_whoever_is_paused_and_due_for_the_others() -> None:
     todo = work(claimed(a=Progress(due=NOW + 5), b=Progress(due=NOW + 3)), A, B)
-    assert (todo.outcome(NOW, {"b"}).due, todo.outcome(NOW, {"b"}).held) == (NOW + 5, None)
+    assert (todo.outcome(NOW).due, todo.outcome(NOW).held) == (NOW + 3, None)
+    assert (todo.outcome(NOW, {"b"}).due, todo.outcome(NOW, {"b"}).held) == (NOW + 5, "b")
     assert (todo.outcome(NOW, {"a", "b"}).due, todo.outcome(NOW, {"a", "b"}).held) == (None, "a")
 
 
