@@ -969,6 +969,20 @@ class InboxSuite:
         assert await another.load([same_key], NOW) == 0
         assert len(await listed(another)) == 7
 
+    async def test_a_body_that_came_again_after_the_window_is_loaded_too(self, inbox: Inbox, another: Inbox) -> None:
+        await put(inbox, "d-1", key=b"k", now=NOW - 365 * 86_400)
+        await put(inbox, "d-2", key=b"k", now=NOW)
+        dump = [each async for each in inbox.dump(Filter())]
+        assert await another.load(dump[:1], NOW) == 1
+        assert await another.load(dump, NOW) == 1
+
+    async def test_what_waits_there_and_is_dead_here_is_replayed(self, inbox: Inbox, another: Inbox) -> None:
+        await put(inbox, "d-1", key=b"k")
+        await put(another, "d-2", key=b"k")
+        await finish(another, DEAD)
+        assert await another.load([each async for each in inbox.dump(Filter())], NOW) == 0
+        assert [*await claim(another)] == ["d-2"]
+
     async def test_what_is_loaded_comes_before_what_is_there(self, inbox: Inbox, another: Inbox) -> None:
         await put(inbox, "d-1", "d-2", order_key="o-1")
         dump = await dumped(inbox)

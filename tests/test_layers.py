@@ -40,7 +40,7 @@ ROWS = [
     ["sender.deliveries"],
     ["cli.output", "cli.options", "cli.target"],
     ["cli.serve", "cli.send", "cli.place", "cli.listing", "cli.moving"],
-    ["cli.demo", "cli.many"],
+    ["cli.demo", "cli.many", "cli.upkeep"],
     ["cli.demo_app", "cli.inbox"],
     ["cli.commands"],
     ["cli"],

@@ -39,6 +39,11 @@ class Handlers(Protocol):
         ...
 
     @property
+    def handlers(self) -> Sequence[Handler]:
+        """Return all there are."""
+        ...
+
+    @property
     def notices(self) -> Sequence[Notice]:
         """Return who wants to hear of dead letters."""
         ...
@@ -252,13 +257,8 @@ class Handling:
             breaker = self._options.breaker
             circuit = self._circuits.setdefault(handler.name, Circuit(breaker))
             if circuit.failed(error, self._clock()):
-                logger.error(
-                    "%s failed %d times in a row with %s, and is left alone for %g s at a time until it works again",
-                    handler.name,
-                    breaker.failures,
-                    type(error).__name__,
-                    breaker.seconds,
-                )
+                said = "%s failed %d times in a row with %s, and is left alone for %g s at a time until it works again"
+                logger.error(said, handler.name, breaker.failures, type(error).__name__, breaker.seconds)
 
 
 def no_event(error: Exception) -> str:

@@ -107,6 +107,8 @@ class Keeper:
     async def start(self) -> None:
         """Open the inbox and set the worker to work; once more for each start that was not stopped yet is nothing."""
         self._lives += 1
+        if self._options is not None and not self._handlers.handlers:
+            logger.warning("%s has no handlers: what is kept is unhandled, until it is replayed", self._source)
         try:
             await self._start()
         except BaseException:

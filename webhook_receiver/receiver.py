@@ -180,9 +180,9 @@ class WebhookReceiver(Router):
         self._catalog.build()
         if self._keeper is None:
             refuse_without_inbox(self.handlers, self.notices)
-        if not self.handlers:
-            logger.warning("%s has no handlers: deliveries are verified, and that is all", self.name)
-        if self._keeper is not None:
+            if not self.handlers:
+                logger.warning("%s has no handlers: deliveries are verified, and that is all", self.name)
+        else:
             await self._keeper.start()
         return self
 

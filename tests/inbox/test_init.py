@@ -54,8 +54,8 @@ def test_without_settings_repeats_are_known_for_a_week_and_what_is_done_is_kept_
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("", "sqlite:///file.db .* or memory://; 'none' is no kind of inbox"),
-        ("hooks.db", "'none' is no kind of inbox"),
+        ("", "sqlite:///file.db .* or memory://; this one begins otherwise"),
+        ("hooks.db", "this one begins otherwise"),
         ("redis://localhost", "'redis' is no kind of inbox"),
         ("sqlite://", "names no file, or a host"),
         ("sqlite:///", "names no file"),

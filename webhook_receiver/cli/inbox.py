@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Awaitable, Sequence
@@ -10,32 +11,34 @@ from typing import Annotated
 
 import typer
 
-from ..errors import ConfigurationError
-from ..inbox import Filter, Kept, Record, SQLiteInbox, State
+from ..inbox import Filter, Kept, Record, State
 from ..inbox.documents import record_document, to_document
-from . import listing, moving, output
+from . import listing, moving, output, upkeep
 from .many import by_chunks, named, tell
-from .place import VARIABLE, Place, WhereCommand, confirm, fail, moment, run, span
+from .place import (
+    Before,
+    Dead,
+    EventName,
+    HandlerName,
+    Ids,
+    Json,
+    Place,
+    Since,
+    Source,
+    States,
+    Where,
+    WhereCommand,
+    Yes,
+    confirm,
+    fail,
+    moment,
+    run,
+    span,
+)
 
 inbox = typer.Typer(help="Look into an inbox, replay, purge, move what is in it.", no_args_is_help=True)
 
 UNFINISHED = (State.WAITING, State.DEAD, State.UNHANDLED)
-
-Where = Annotated[
-    str,
-    typer.Argument(metavar="WHERE", envvar=VARIABLE, help="An inbox's URL, as sqlite:///hooks.db, or module:hooks."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, one document a line.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-States = Annotated[list[State] | None, typer.Option("--state", help="Only in this state; may be repeated.")]
-Dead = Annotated[bool, typer.Option("--dead", help="Only dead ones.")]
-EventName = Annotated[str | None, typer.Option("--event", help="Only of this event.")]
-Source = Annotated[str | None, typer.Option("--source", help="Only of the receiver of this name.")]
-HandlerName = Annotated[str | None, typer.Option("--handler", help="Only where this handler was run and is not done.")]
-Since = Annotated[str | None, typer.Option("--since", help="Received since: 2h (ago), 30d, 2026-03-01.")]
-Before = Annotated[str | None, typer.Option("--before", help="Received before: 2h (ago), 30d, 2026-03-01.")]
-Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids, or beginnings that only one has.")]
-HandlerArgument = Annotated[str, typer.Argument(metavar="HANDLER", help="Its name, as module:function.")]
 
 
 @inbox.command("ls", cls=WhereCommand)
@@ -117,6 +120,8 @@ def replay(
     states = [state for state, wanted in ((State.DEAD, dead), (State.UNHANDLED, unhandled)) if wanted]
 
     async def work(place: Place) -> int:
+        if handler is not None and place.hooks is not None:
+            place.hooks.name_of(handler)  # which refuses what is none
         if ids:
             chosen = await named(place, ids)
         else:
@@ -138,6 +143,7 @@ def purge(
     where: Where,
     ids: Ids = None,
     state: States = None,
+    dead: Dead = False,
     older_than: Annotated[str | None, typer.Option(help="Received longer ago than this, as 30d.")] = None,
     event: EventName = None,
     source: Source = None,
@@ -149,8 +155,9 @@ def purge(
     None that is just being handled; and waiting ones only with --state waiting.
     """
     age = span(older_than)
+    state = [*(state or ()), *((State.DEAD,) if dead else ())]
     if not (ids or state or event or age is not None):
-        raise typer.BadParameter("say which: ids, --state, --older-than or --event", param_hint="ID")
+        raise typer.BadParameter("say which: ids, --state, --dead, --older-than or --event", param_hint="ID")
     before = None if age is None else time.time() - age
     states = state or [each for each in State if each is not State.WAITING]
 
@@ -173,64 +180,14 @@ def purge(
     tell(run(where, work), "removed", as_json=as_json)
 
 
-@inbox.command("stats", cls=WhereCommand)
-def stats(where: Where, as_json: Json = False) -> None:
-    """Tell how an inbox stands."""
-    found = run(where, lambda place: place.inbox.stats())
-    now = time.time()
-    if not as_json:
-        listing.show_stats(found, now)
-        return
-    oldest = None if found.oldest_waiting is None else max(0.0, now - found.oldest_waiting)
-    counts = {"counts": dict(found.counts), "running": found.running, "oldest_waiting_seconds": oldest}
-    output.say_json(counts | {"paused": dict(found.paused)} | dict(found.extra))
-
-
-@inbox.command("vacuum", cls=WhereCommand)
-def vacuum(where: Where, as_json: Json = False) -> None:
-    """Give the space of what was removed back to the file system; who writes waits meanwhile."""
-
-    async def work(place: Place) -> int:
-        if not isinstance(place.inbox, SQLiteInbox):
-            raise ConfigurationError("only an inbox in a SQLite file can be vacuumed")
-        before: int = (await place.inbox.stats()).extra["bytes"]
-        await place.inbox.vacuum()
-        after: int = (await place.inbox.stats()).extra["bytes"]
-        return max(0, before - after)
-
-    freed = run(where, work)
-    output.say_json({"freed_bytes": freed}) if as_json else output.say(f"{freed} bytes given back")
-
-
-@inbox.command("pause", cls=WhereCommand)
-def pause(where: Where, handler: HandlerArgument) -> None:
-    """Run a handler no more, in any process, until it is resumed; what it has to do waits."""
-
-    async def work(place: Place) -> None:
-        if place.hooks is None:
-            await place.inbox.pause(handler, time.time())
-        else:
-            await place.hooks.pause(handler)
-
-    run(where, work)
-    output.say(f"{output.printable(handler)} is paused")
-
-
-@inbox.command("resume", cls=WhereCommand)
-def resume(where: Where, handler: HandlerArgument) -> None:
-    """Let a handler run again, with all that waited for it."""
-
-    async def work(place: Place) -> bool:
-        return await (place.inbox if place.hooks is None else place.hooks).resume(handler)
-
-    resumed = run(where, work)
-    output.say(f"{output.printable(handler)} {'runs again' if resumed else 'was not paused'}")
+for command in (upkeep.stats, upkeep.vacuum, upkeep.pause, upkeep.resume):
+    inbox.command(command.__name__, cls=WhereCommand)(command)
 
 
 @inbox.command("export", cls=WhereCommand)
 def export(
     where: Where,
-    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Standard output if left out.")] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Standard output if left out, or -.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Not only what is waiting, dead or unhandled.")] = False,
     state: States = None,
     event: EventName = None,
@@ -239,8 +196,10 @@ def export(
     since: Since = None,
     before: Before = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Say on stderr in JSON how many they were.")] = False,
 ) -> None:
     """Write unfinished deliveries, whole, to a file of JSON lines, for `import`. It holds their bodies."""
+    file = None if file == Path("-") else file
     if file is not None and file.exists() and not force:
         raise fail(f"{file} is there already: --force overwrites it")
     states = state or (list(State) if everything else list(UNFINISHED))
@@ -256,7 +215,8 @@ def export(
         count = run(where, work)
     except OSError as error:
         raise fail(f"cannot write {file or 'the standard output'}: {error.strerror}") from None
-    output.stderr.print(f"{listing.deliveries(count)} exported")
+    said = json.dumps({"exported": count}) if as_json else f"{listing.deliveries(count)} exported"
+    output.stderr.print(said, soft_wrap=True)
 
 
 @inbox.command("import", cls=WhereCommand)

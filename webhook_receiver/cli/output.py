@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 console = Console(highlight=False)
@@ -30,7 +30,10 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None
         for row in rows:
             print("\t".join(str(cell) for cell in row), flush=True)  # noqa: T201 - rich would turn tabs into spaces
         return
-    drawn = Table(*headings, box=None, pad_edge=False, header_style="bold")
+    first, *others = headings  # by the first cell a row is named in other commands: it is never cut
+    drawn = Table(
+        Column(first, no_wrap=True, overflow="ignore"), *others, box=None, pad_edge=False, header_style="bold"
+    )
     for row in rows:
         drawn.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     console.print(drawn)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.text import Text
@@ -25,6 +25,22 @@ from .target import inbox_of, load
 R = TypeVar("R")
 
 VARIABLE = "WEBHOOK_INBOX"
+
+Where = Annotated[
+    str,
+    typer.Argument(metavar="WHERE", envvar=VARIABLE, help="An inbox's URL, as sqlite:///hooks.db, or module:hooks."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one document a line.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+States = Annotated[list[State] | None, typer.Option("--state", help="Only in this state; may be repeated.")]
+Dead = Annotated[bool, typer.Option("--dead", help="Only dead ones.")]
+EventName = Annotated[str | None, typer.Option("--event", help="Only of this event.")]
+Source = Annotated[str | None, typer.Option("--source", help="Only of the receiver of this name.")]
+HandlerName = Annotated[str | None, typer.Option("--handler", help="Only where this handler was run and is not done.")]
+Since = Annotated[str | None, typer.Option("--since", help="Received since: 2h (ago), 30d, 2026-03-01.")]
+Before = Annotated[str | None, typer.Option("--before", help="Received before: 2h (ago), 30d, 2026-03-01.")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids, or beginnings that only one has.")]
+HandlerArgument = Annotated[str, typer.Argument(metavar="HANDLER", help="Its name, as module:function.")]
 
 
 class WhereCommand(TyperCommand):

@@ -71,7 +71,8 @@ def from_url(url: str, *, create: bool = True) -> SQLiteInbox:
         raise ConfigurationError(f"{forms}; this one cannot be read") from None
     path = unquote(parts.path).removeprefix("/")
     if parts.scheme not in ("sqlite", "memory"):
-        raise ConfigurationError(f"{forms}; {parts.scheme or 'none'!r} is no kind of inbox")
+        kind = f"{parts.scheme!r} is no kind of inbox" if parts.scheme else "this one begins otherwise"
+        raise ConfigurationError(f"{forms}; {kind}")
     if parts.fragment or "\0" in path:
         raise ConfigurationError(f"{forms}; a # in the file's name is written as %23, and a zero byte is in none")
     if parts.scheme == "memory":

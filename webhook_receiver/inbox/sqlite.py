@@ -56,7 +56,8 @@ class SQLiteInbox:
     ) -> None:
         if not (window > 0 and retention >= window):
             raise ConfigurationError(
-                f"an inbox's window is above 0 seconds and its retention no shorter, not {window!r} and {retention!r}"
+                f"an inbox's window is above 0 seconds, and its retention no shorter: window={window:g} s with "
+                f"retention={retention:g} s does not work"
             )
         if min_free < 0 or not 0 <= busy_timeout < 2**31 / 1000:
             raise ConfigurationError(
@@ -184,7 +185,7 @@ class SQLiteInbox:
     async def load(self, kept: Sequence[Kept], now: float) -> int:
         """See `Inbox`."""
         self._place.refuse_full()
-        return await self._write(upkeep.load, (kept, now))
+        return await self._write(upkeep.load, (kept, now, self._window))
 
     async def vacuum(self) -> None:
         """Give the space of what was removed back to the file system; writers wait meanwhile.

@@ -113,27 +113,30 @@ def remeasure(connection: Connection, jobs: Sequence[float]) -> list[None]:
     return [None] * len(jobs)
 
 
-def load(connection: Connection, jobs: Sequence[tuple[Sequence[Kept], float]]) -> list[int]:
-    """Keep what another inbox dumped, before all that is kept already."""
-    return [_load(connection, kept, now) for kept, now in jobs]
+def load(connection: Connection, jobs: Sequence[tuple[Sequence[Kept], float, float]]) -> list[int]:
+    """Keep what another inbox dumped, before all that is kept already; each job ends with the window of repeats."""
+    return [_load(connection, kept, now, window) for kept, now, window in jobs]
 
 
-def _load(connection: Connection, dumped: Sequence[Kept], now: float) -> int:
+def _load(connection: Connection, dumped: Sequence[Kept], now: float, window: float) -> int:
     # Rows that are not there leave gaps, which mean nothing.
     (first,) = connection.execute("SELECT coalesce(min(seq), 1) FROM delivery").fetchone()
     seq = min(first, 1) - len(dumped) - 1
     loaded = 0
     for kept in dumped:
         seq += 1
-        loaded += _load_one(connection, seq, kept, now)
+        repeated = _repeated(connection, kept, window)
+        if repeated is None:
+            _load_one(connection, seq, kept, now)
+            loaded += 1
+        elif kept.record.state is State.WAITING:
+            _revive_dead(connection, repeated, now)
     return loaded
 
 
-def _load_one(connection: Connection, seq: int, kept: Kept, now: float) -> bool:
+def _load_one(connection: Connection, seq: int, kept: Kept, now: float) -> None:
     record, key = kept.record, kept.key
     entry = Entry(kept.delivery, record.event, key, record.identity, kept.order_key)
-    if _is_kept(connection, entry):
-        return False
     row = (seq, *rows.delivery_row(entry))
     connection.execute(f"INSERT INTO delivery (seq, {', '.join(rows.COLUMNS)}) {rows.values([row])}", row)
     lookup = rows.lookup(record.source, record.event, key, record.identity)
@@ -153,15 +156,24 @@ def _load_one(connection: Connection, seq: int, kept: Kept, now: float) -> bool:
         progress,
     )
     keep_attempts(connection, seq, kept.attempts)
-    return True
 
 
-def _is_kept(connection: Connection, entry: Entry) -> bool:
-    delivery = entry.delivery
-    by_id = connection.execute("SELECT 1 FROM delivery WHERE id = ?", (delivery.id,)).fetchone()
-    lookup = rows.lookup(delivery.source, entry.event, entry.key, entry.identity)
-    by_key = connection.execute(
-        "SELECT 1 FROM lookup JOIN delivery USING (seq) WHERE hash = ? AND source = ? AND key = ?",
-        (lookup, delivery.source, entry.key),
-    ).fetchone()
-    return by_id is not None or by_key is not None
+def _repeated(connection: Connection, kept: Kept, window: float) -> int | None:
+    """Return the row of the same delivery, or of one that it repeats or is repeated by."""
+    delivery, record = kept.delivery, kept.record
+    lookup = rows.lookup(delivery.source, record.event, kept.key, record.identity)
+    found: tuple[int] | None = (
+        connection.execute("SELECT seq FROM delivery WHERE id = ?", (delivery.id,)).fetchone()
+        or connection.execute(
+            "SELECT seq FROM lookup JOIN delivery USING (seq) "
+            "WHERE hash = ? AND source = ? AND key = ? AND abs(received - ?) <= ?",
+            (lookup, delivery.source, kept.key, delivery.received, window),
+        ).fetchone()
+    )
+    return None if found is None else found[0]
+
+
+def _revive_dead(connection: Connection, seq: int, now: float) -> None:
+    (state,) = connection.execute("SELECT state FROM progress WHERE seq = ?", (seq,)).fetchone()
+    if state == State.DEAD:
+        lines.revive(connection, seq, now)
