@@ -418,3 +418,22 @@ def test_what_an_option_cannot_mean_is_refused(url: str, arguments: list[str], c
     done = inbox_command(arguments[0], url, *arguments[1:])
     assert done.exit_code == 2
     assert complaint in " ".join(done.stderr.split())
+
+
+def test_what_the_commands_take_alike(path: Path, url: str) -> None:
+    paused = outside("pause", url, "app:download", "--json", cwd=path.parent)
+    assert json.loads(paused.stdout) == {"handler": "app:download", "paused": True}
+    resumed = outside("resume", url, "app:download", "--json", cwd=path.parent)
+    assert json.loads(resumed.stdout) == {"handler": "app:download", "resumed": True}
+    exported = outside("export", url, "-", "--json", cwd=path.parent)
+    assert json.loads(exported.stderr)["exported"] == len(exported.stdout.splitlines()) - 1 > 0
+    assert not (path.parent / "-").exists()
+    removed = outside("purge", url, "--dead", "--yes", cwd=path.parent)
+    assert removed.returncode == 0
+    assert outside("ls", url, "--dead", cwd=path.parent).stdout == ""
+
+
+def test_a_handler_that_the_receiver_has_not_is_not_replayed(path: Path) -> None:
+    path.parent.joinpath("app.py").write_text(MODULE.format(name="webhooks"), encoding="utf-8")
+    refused = outside("replay", "app:hooks", IDS["dead"], "--handler", "nosuch", cwd=path.parent)
+    assert (refused.returncode, refused.stderr) == (1, "there is no handler nosuch; there is app:download\n")
