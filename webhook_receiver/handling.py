@@ -99,7 +99,7 @@ class Handling:
         self._clock = clock
         self._abandon = abandon
         self._circuits: dict[str, Circuit] = {}
-        """Of the handlers that failed last time."""
+        """Of the handlers that have ever failed."""
         self._running: dict[asyncio.Task[Any], Case] = {}
 
     def handler_of(self, task: asyncio.Task[Any] | None) -> str | None:
@@ -247,9 +247,9 @@ class Handling:
         circuit = self._circuits.get(handler.name)
         if error is None:
             if circuit is not None:
-                del self._circuits[handler.name]
                 if circuit.is_open:
                     logger.info("%s works again", handler.name)
+                circuit.succeeded()
         elif isinstance(error, Retry | GiveUp):
             if circuit is not None:
                 circuit.undecided()
