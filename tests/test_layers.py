@@ -16,6 +16,7 @@ ROWS = [
     ["delivery", "reasons", "durations", "backoff", "breaker"],
     ["events", "signatures.base", "inbox.records", "options", "running"],
     [
+        "up42",
         "catalog",
         "signatures.unsigned",
         "signatures.up42",

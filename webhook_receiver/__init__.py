@@ -24,6 +24,7 @@ from .breaker import Breaker
 from .delivery import Attempt, Delivery
 from .errors import (
     AmbiguousId,
+    ApiError,
     BadSignature,
     BodyMismatch,
     ConfigurationError,
@@ -63,6 +64,7 @@ from .signatures import Scheme, Secret, Unsigned, UP42Signature
 __all__ = [
     "AmbiguousId",
     "Answer",
+    "ApiError",
     "Attempt",
     "Backoff",
     "BadSignature",

@@ -21,6 +21,7 @@ WebhookError
 │   ├── InboxUnavailable        it cannot commit now: locked, disk full, gone
 │   ├── InboxDamaged            what it holds was changed or lost from outside
 │   └── AmbiguousId             several ids begin as the one that was asked for
+├── ApiError                    the sender's API did not do what it was asked
 ├── Retry                       a handler's word: not now, try again         503
 └── GiveUp                      a handler's word: never, do not try again    204
 
@@ -115,6 +116,26 @@ class InboxDamaged(InboxError):
 
 class AmbiguousId(InboxError):
     """Several deliveries have ids that begin as the one that was asked for."""
+
+
+class ApiError(WebhookError):
+    """The sender's API did not do what it was asked.
+
+    Args:
+        message: what was wrong, where, and what to do; without any secret or token.
+        status: what was answered; None when there was no answer.
+        code: the sender's own code of it.
+        details: what else the sender said of it.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, code: int | str | None = None, details: object = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.code = code
+        self.details = details
 
 
 class Retry(WebhookError):
