@@ -28,7 +28,7 @@ class Secret(SecretStr):
             raise ConfigurationError(f"a secret is a text, not {type(secret_value).__name__}")
         if not secret_value:
             raise ConfigurationError("a secret must not be empty: anyone could sign with it")
-        if not _is_utf8(secret_value):
+        if not is_utf8(secret_value):
             raise ConfigurationError("a secret is a text that UTF-8 can hold; this one has half characters in it")
         super().__init__(secret_value)
 
@@ -62,7 +62,8 @@ class Secret(SecretStr):
             raise ConfigurationError(f"in the environment variable {name}: {error}") from None
 
 
-def _is_utf8(text: str) -> bool:
+def is_utf8(text: str) -> bool:
+    """Whether UTF-8 can hold a text; half characters it cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:  # holds the whole text, so it must not become any other error's context
