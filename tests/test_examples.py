@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.helpers import ROOT, printed, running
+from tests.api import AT, WEBHOOK, Api, data
+from tests.helpers import ROOT, printed, running, serving
 
 EXAMPLES = ROOT / "examples"
 SECRETS = {"WEBHOOK_SECRET": "try-me", "PARTNER_SECRET": "try-me-too"}
@@ -107,7 +109,29 @@ def test_the_custom_event(tmp_path: Path) -> None:
         assert send(f"{url}/webhooks", "--data", str(parcel)) == 1
 
 
+def test_the_deployment_step_that_registers_the_webhook(tmp_path: Path) -> None:
+    api = Api()
+    api.on("GET", "/workspaces/w-1/webhooks", data([]))
+    api.on("POST", "/workspaces/w-1/webhooks", data(WEBHOOK))
+    tests = {"startedAt": AT, "testsRun": 1, "testsSucceeded": 1}
+    api.on("POST", "/workspaces/w-1/webhooks/wh-1/tests", data(tests), data(tests | {"testsSucceeded": 0}))
+    with serving(api.app) as url:
+        environment = {**os.environ, **SECRETS, "PYTHONPATH": str(ROOT), "UP42_URL": url, "UP42_TOKEN": "ready"}
+        command = [sys.executable, str(EXAMPLES / "register_webhook.py"), "https://example.com/webhooks"]
+
+        def step() -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                command, env=environment, cwd=tmp_path, capture_output=True, timeout=60, check=False, text=True
+            )
+
+        well, badly = step(), step()
+    assert (well.returncode, well.stderr) == (0, "")
+    assert well.stdout == "webhook wh-1: created\n1 of 1 test deliveries succeeded\n"
+    assert (badly.returncode, badly.stdout) == (1, "webhook wh-1: created\n0 of 1 test deliveries succeeded\n")
+    assert "is the receiver up at https://example.com/webhooks" in badly.stderr
+
+
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_an_example_is_short_and_tested(file: Path) -> None:
     assert len(file.read_text(encoding="utf-8").splitlines()) < 60
-    assert f"{file.stem}:" in Path(__file__).read_text(encoding="utf-8")
+    assert re.search(rf"\b{file.stem}(:|\.py)", Path(__file__).read_text(encoding="utf-8"))

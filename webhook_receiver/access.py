@@ -140,14 +140,15 @@ class PasswordAccess(httpx.Auth):
             return token
 
     async def _renewed(self) -> SecretStr:
-        self._asked += 1
         asked_at = self._clock()
         try:
             granted = await self._ask()
+            self._failure = None
         except ApiError as error:
             self._failure = error
             raise
-        self._failure = None
+        finally:
+            self._asked += 1
         self._token = granted.access_token
         self._renew_at = asked_at + granted.expires_in - min(EARLY, granted.expires_in / 2)
         return self._token

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
-from types import TracebackType
 from typing import Literal, NamedTuple, Self, Unpack
 
 from pydantic import BaseModel, SecretStr, TypeAdapter
@@ -93,13 +92,7 @@ class WebhooksClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the connections; `async with` does it."""
+    async def __aexit__(self, *_: object) -> None:
         await self._api.aclose()
 
     async def event_types(self) -> tuple[EventType, ...]:

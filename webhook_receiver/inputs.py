@@ -39,6 +39,8 @@ def document(fields: Mapping[str, object], *, local: bool) -> dict[str, Any]:
     except ValidationError as error:
         told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise ConfigurationError(f"that is no webhook: {told}") from None
+    if made.secret is None and fields.get("secret") is not None:
+        raise ConfigurationError("the webhook's secret is empty: leave it out if deliveries are to come unsigned")
     for event in made.events:
         if "," in event:
             raise ConfigurationError(f"{event!r} is one text; events are a list of names, one in each")

@@ -74,7 +74,7 @@ def no_answer(method: str, url: str, error: httpx.HTTPError) -> ApiError:
     where = f"{method} {asked.path} at {asked.netloc.decode('ascii')}"
     if isinstance(error, httpx.TimeoutException):
         return ApiError(f"{where}: no answer within the time-out")
-    return ApiError(f"{where}: {str(error) or type(error).__name__}: is it up, and is UP42_URL right?")
+    return ApiError(f"{where}: {str(error).rstrip('.') or type(error).__name__}: is it up, and is UP42_URL right?")
 
 
 def _failed(response: httpx.Response, why: str, problem: Problem | None = None) -> ApiError:

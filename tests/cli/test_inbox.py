@@ -47,12 +47,12 @@ def outside(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]
     )
 
 
-def answering(answer: str, *arguments: str) -> tuple[int, str]:
+def answering(answer: str, *arguments: str, group: str = "inbox") -> tuple[int, str]:
     """Run a command on a pseudo terminal and type an answer; return its exit code and what a person would see."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "160", "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        [*COMMAND, "inbox", *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+        [*COMMAND, group, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
     )
     os.close(theirs)
     os.write(ours, f"{answer}\n".encode())

@@ -21,6 +21,7 @@ from . import serve as serving
 from .inbox import inbox as inbox_commands
 from .place import fail
 from .target import load
+from .webhooks import webhooks as webhooks_commands
 
 app = typer.Typer(
     help="Receive webhooks: verified, parsed, routed to your handlers.",
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 
 app.add_typer(inbox_commands, name="inbox")
+app.add_typer(webhooks_commands, name="webhooks")
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one document a line.")]

@@ -63,14 +63,25 @@ def checked_certificate(certfile: Path | None, keyfile: Path | None, password: s
 
 def scheme(secret: str | None, secret_file: Path | None) -> Scheme | None:
     """Return how to sign; None without a secret."""
-    if secret is not None and secret_file is not None and secret != os.environ.get(SECRET_VARIABLE):
+    found = chosen_secret(secret, secret_file)
+    return None if found is None else UP42Signature(found)
+
+
+def chosen_secret(secret: str | None, secret_file: Path | None) -> Secret | None:
+    """Return the secret that is given or in a file, if any is."""
+    if secret_file is not None and typed(secret):
         raise BadParameter("give --secret or --secret-file, not both", param_hint="--secret-file")
     try:
         if secret_file is not None:
-            return UP42Signature(Secret.from_file(secret_file))
-        return None if secret is None else UP42Signature(secret)
+            return Secret.from_file(secret_file)
+        return None if secret is None else Secret(secret)
     except ConfigurationError as error:
         raise BadParameter(str(error), param_hint="--secret") from None
+
+
+def typed(secret: str | None) -> bool:
+    """Whether a secret was given by an option, not by the environment, which may be there for something else."""
+    return secret is not None and secret != os.environ.get(SECRET_VARIABLE)
 
 
 def read(file: str) -> bytes:

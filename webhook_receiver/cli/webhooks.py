@@ -1,0 +1,220 @@
+"""`webhooks`: the webhooks of a workspace at the sender: list, create, change, test, remove; commands and options."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Annotated, cast
+
+import typer
+
+from ..client import Ensured, WebhooksClient
+from ..errors import WebhookError
+from ..inputs import Changes
+from ..up42 import Webhook
+from . import api, options, output
+from .api import InRegion, SecretFile, ShowSecret, Url, Workspace
+from .place import Json, Yes, confirm
+
+webhooks = typer.Typer(
+    help="Manage the webhooks of a workspace. Who asks: UP42_USERNAME and UP42_PASSWORD, or UP42_TOKEN.",
+    no_args_is_help=True,
+)
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The webhook's id; `webhooks ls` has it.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="What you call it.")]
+Receiver = Annotated[str, typer.Argument(metavar="URL", help="Where it delivers to, as https://host/webhooks.")]
+Events = Annotated[list[str] | None, typer.Option("--event", help="An event's name; may be repeated.")]
+SecretOrVariable = Annotated[
+    str | None, typer.Option("--secret", envvar=options.SECRET_VARIABLE, help="Its deliveries are signed with it.")
+]
+
+ORDER_STATUS = "order.status"
+
+
+@webhooks.command("events")
+def events(as_json: Json = False, url: Url = None, region: InRegion = None, workspace: Workspace = None) -> None:
+    """List the events that a webhook can be created for."""
+    found = api.run(lambda client: client.event_types(), url, region, workspace)
+    if as_json:
+        for each in found:
+            output.say_json(each.as_json())
+        return
+    rows = [tuple(map(output.printable, (each.name, each.category, each.description or each.title))) for each in found]
+    output.table(("event", "category", "description"), rows)
+
+
+@webhooks.command("create")
+def create(
+    name: Name,
+    receiver: Receiver,
+    event: Events = None,
+    secret: SecretOrVariable = None,
+    secret_file: SecretFile = None,
+    generate_secret: Annotated[
+        bool, typer.Option("--generate-secret", help="Make a strong one, for --secret-file to keep.")
+    ] = False,
+    inactive: Annotated[bool, typer.Option("--inactive", help="Do not deliver yet.")] = False,
+    show_secret: ShowSecret = False,
+    as_json: Json = False,
+    url: Url = None,
+    region: InRegion = None,
+    workspace: Workspace = None,
+) -> None:
+    """Create a webhook, which delivers order.status unless other events are named."""
+    if generate_secret:
+        if options.typed(secret):
+            raise typer.BadParameter("give --secret or --generate-secret, not both", param_hint="--generate-secret")
+        if secret_file is None and not show_secret:
+            raise typer.BadParameter(
+                "say where you will find it: --secret-file FILE keeps it, --show-secret prints it",
+                param_hint="--generate-secret",
+            )
+    given = None if generate_secret else options.chosen_secret(secret, secret_file)
+
+    async def work(client: WebhooksClient) -> Webhook:
+        chosen = api.new_secret(secret_file) if generate_secret else given
+        try:
+            return await client.create(name, receiver, event or [ORDER_STATUS], secret=chosen, active=not inactive)
+        except WebhookError:
+            if generate_secret and secret_file is not None:
+                output.stderr.print(
+                    f"the new secret is in {secret_file}: try again without --generate-secret", soft_wrap=True
+                )
+            raise
+
+    _tell(api.run(work, url, region, workspace), "created", as_json=as_json, show_secret=show_secret)
+
+
+@webhooks.command("ls")
+def ls(
+    show_secret: ShowSecret = False,
+    as_json: Json = False,
+    url: Url = None,
+    region: InRegion = None,
+    workspace: Workspace = None,
+) -> None:
+    """List the webhooks of the workspace."""
+    found = api.run(lambda client: client.list(), url, region, workspace)
+    if as_json:
+        for each in found:
+            output.say_json(api.as_json(each, secret=show_secret))
+    else:
+        api.show_all(found, secret=show_secret)
+
+
+@webhooks.command("show")
+def show(
+    id: Id,
+    show_secret: ShowSecret = False,
+    as_json: Json = False,
+    url: Url = None,
+    region: InRegion = None,
+    workspace: Workspace = None,
+) -> None:
+    """Show all that is known of a webhook."""
+    _tell(api.run(lambda client: client.get(id), url, region, workspace), "", as_json=as_json, show_secret=show_secret)
+
+
+@webhooks.command("update")
+def update(
+    id: Id,
+    name: Annotated[str | None, typer.Option("--name", help="What you call it from now on.")] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="URL", help="Where it delivers to from now on.")] = None,
+    event: Events = None,
+    secret: Annotated[str | None, typer.Option("--secret", help="Its deliveries are signed with it.")] = None,
+    secret_file: SecretFile = None,
+    active: Annotated[bool | None, typer.Option("--active/--inactive", help="Whether it delivers.")] = None,
+    show_secret: ShowSecret = False,
+    as_json: Json = False,
+    url: Url = None,
+    region: InRegion = None,
+    workspace: Workspace = None,
+) -> None:
+    """Change a webhook, and nothing else of it. The environment's WEBHOOK_SECRET is not looked at."""
+    chosen = options.chosen_secret(secret, secret_file)
+    given = {"name": name, "url": to, "events": event or None, "secret": chosen, "active": active}
+    changes = cast("Changes", {key: value for key, value in given.items() if value is not None})
+    if not changes:
+        raise typer.BadParameter("say what changes: --name, --to, --event, --secret, --active", param_hint="ID")
+    changed = api.run(lambda client: client.update(id, **changes), url, region, workspace)
+    _tell(changed, "updated", as_json=as_json, show_secret=show_secret)
+
+
+@webhooks.command("rm")
+def rm(
+    id: Id,
+    yes: Yes = False,
+    as_json: Json = False,
+    url: Url = None,
+    region: InRegion = None,
+    workspace: Workspace = None,
+) -> None:
+    """Remove a webhook: nothing is delivered by it any more."""
+
+    async def work(client: WebhooksClient) -> Webhook:
+        webhook = await client.get(id)
+        shown = output.printable(f"{webhook.name}, which delivers to {webhook.url}")
+        confirm(f"Remove {shown}?", yes=yes)
+        await client.delete(id)
+        return webhook
+
+    removed = api.run(work, url, region, workspace)
+    if as_json:
+        output.say_json({"removed": removed.id})
+    else:
+        output.say(f"{output.printable(removed.name)} is removed")
+
+
+@webhooks.command("test")
+def check(
+    id: Id,
+    event: Annotated[str | None, typer.Option("--event", help="Just this one; UP42 may test all the same.")] = None,
+    as_json: Json = False,
+    url: Url = None,
+    region: InRegion = None,
+    workspace: Workspace = None,
+) -> None:
+    """Have the sender deliver a test of each event; ends with 1 if any failed, or none was run."""
+    tests = api.run(lambda client: client.test(id, event), url, region, workspace)
+    output.say_json(tests.as_json()) if as_json else api.show_tests(tests)
+    raise typer.Exit(0 if api.succeeded(tests) else 1)
+
+
+@webhooks.command("ensure")
+def ensure(
+    name: Name,
+    receiver: Receiver,
+    event: Events = None,
+    secret: SecretOrVariable = None,
+    secret_file: SecretFile = None,
+    inactive: Annotated[bool, typer.Option("--inactive", help="It does not deliver.")] = False,
+    show_secret: ShowSecret = False,
+    as_json: Json = False,
+    url: Url = None,
+    region: InRegion = None,
+    workspace: Workspace = None,
+) -> None:
+    """Create the webhook of this name, or make it as it is said here; for scripts that run again and again.
+
+    Without a secret, the one it has is left alone.
+    """
+    chosen = options.chosen_secret(secret, secret_file)
+    events = event or [ORDER_STATUS]
+
+    def work(client: WebhooksClient) -> Awaitable[Ensured]:
+        return client.ensure(name=name, url=receiver, events=events, secret=chosen, active=not inactive)
+
+    webhook, done = api.run(work, url, region, workspace)
+    if as_json:
+        output.say_json({"done": done, "webhook": api.as_json(webhook, secret=show_secret)})
+    else:
+        _tell(webhook, done, as_json=False, show_secret=show_secret)
+
+
+def _tell(webhook: Webhook, done: str, *, as_json: bool, show_secret: bool) -> None:
+    if as_json:
+        output.say_json(api.as_json(webhook, secret=show_secret))
+        return
+    if done:
+        output.say(done, "green")
+    api.show(webhook, secret=show_secret)
