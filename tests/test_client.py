@@ -21,6 +21,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from tests.api import AT, ORDER, PASSWORD, WEBHOOK, Answer, Api, Got, data, failed, noting, page
 from tests.helpers import serving
+from tests.working import PATIENCE
 from webhook_receiver import ApiError, ConfigurationError, OrderStatus
 from webhook_receiver.client import WebhooksClient
 from webhook_receiver.up42 import TOKEN, USER_INFO
@@ -317,7 +318,7 @@ async def test_no_number_of_pages_leads_astray(total_pages: int) -> None:
     for last in (page([], total_pages=total_pages), page(orders(20, 20), total_pages=total_pages)):
         api = Api()
         api.on("GET", "/v2/orders", *full, last)
-        async with client_of(api) as client:
+        async with client_of(api) as client, asyncio.timeout(PATIENCE):
             assert await ids(client.orders()) == [f"o-{n}" for n in range(40)]
         assert len(api.at("/v2/orders")) == 3
 
@@ -377,7 +378,7 @@ def broken(content: bytes, media_type: str = "application/json", status: int = 2
         (broken(b""), 200, "nothing is in the answer"),
         (HTMLResponse("<h1>Sign in</h1>"), 200, "the answer is HTML and not JSON; does a proxy stand in between?"),
         (HTMLResponse("<h1>Bad Gateway</h1>", 502), 502, "tried 4 times; the answer is HTML and not JSON"),
-        (broken(b"plain", "text/plain"), 200, "something else and not JSON"),
+        (broken(b"plain", "text/plain"), 200, "200 OK: the answer is no JSON"),
         (broken(b'{"data": {"id": "wh'), 200, "the answer is broken JSON at character 16, maybe cut off"),
         (broken(b"\xff{}"), 200, "the answer is broken JSON"),
         (broken(b"[" * 100_000), 200, "the answer is broken JSON"),
@@ -571,6 +572,14 @@ async def test_nothing_confidential_is_told_or_logged(caplog: pytest.LogCaptureF
     for confidential in (SECRET, "new-secret", PASSWORD, "confidential-token"):
         assert confidential not in told
         assert confidential not in caplog.text
+
+
+async def test_a_password_of_a_letter_makes_no_gaps_in_what_is_told() -> None:
+    api = Api()
+    api.on("GET", ONE, failed(400, "nobody knows it"))
+    async with client_of(api, username="me", password="b") as client:
+        with pytest.raises(ApiError, match="nobody knows it"):
+            await client.get("wh-1")
 
 
 async def test_an_argument_that_no_url_can_hold_is_refused() -> None:

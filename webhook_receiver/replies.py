@@ -117,8 +117,9 @@ def _document(response: httpx.Response) -> object:
     kind = response.headers.get("content-type", "")
     if "json" in kind:
         raise ValueError(f"the answer is broken JSON{where}")
-    what = "HTML" if "html" in kind else "something else"
-    raise ValueError(f"the answer is {what} and not JSON; does a proxy stand in between?")
+    if "html" in kind:
+        raise ValueError("the answer is HTML and not JSON; does a proxy stand in between?")
+    raise ValueError("the answer is no JSON")
 
 
 def _problem(document: object) -> Problem:
@@ -137,8 +138,9 @@ def _fields(document: object) -> dict[str, Any] | None:
 def _without(value: object, secrets: Collection[str]) -> object:
     """Return a document without the secrets: a sender may repeat what it refuses."""
     if isinstance(value, str):
-        for secret in filter(None, secrets):
-            value = value.replace(secret, "***")
+        for secret in secrets:
+            if len(secret) > 3:  # a shorter one is in any text, and would be told by the gaps
+                value = value.replace(secret, "***")
         return value
     if isinstance(value, list):
         return [_without(each, secrets) for each in cast("list[object]", value)]
