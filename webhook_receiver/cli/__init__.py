@@ -1,4 +1,4 @@
-"""The command line: `webhook-receiver demo | serve | send | inbox | webhooks`."""
+"""The command line: `webhook-receiver demo | serve | send | inbox`."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from ..client import WebhooksClient
 from ..errors import ApiError, ConfigurationError
 from ..signatures import Secret
 from ..up42 import Region, Webhook, WebhookTests
-from . import output
+from . import options, output
 from .place import fail
 
 R = TypeVar("R")
@@ -49,6 +49,11 @@ def run(
         raise fail(output.printable(str(error))) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def typed(secret: str | None) -> bool:
+    """Whether a secret was given by an option, not by the environment, which may be there for something else."""
+    return secret is not None and secret != os.environ.get(options.SECRET_VARIABLE)
 
 
 def new_secret(file: Path | None) -> Secret:

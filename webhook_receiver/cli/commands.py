@@ -30,8 +30,8 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # they may hold a secret
 )
 
-app.add_typer(inbox_commands, name="inbox")
 app.add_typer(webhooks_commands, name="webhooks")
+app.add_typer(inbox_commands, name="inbox")
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one document a line.")]

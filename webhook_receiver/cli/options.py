@@ -61,27 +61,22 @@ def checked_certificate(certfile: Path | None, keyfile: Path | None, password: s
         raise BadParameter(f"cannot serve TLS with it: {error}", param_hint="--ssl-certfile") from None
 
 
-def scheme(secret: str | None, secret_file: Path | None) -> Scheme | None:
+def scheme(given: str | None, file: Path | None) -> Scheme | None:
     """Return how to sign; None without a secret."""
-    found = chosen_secret(secret, secret_file)
+    found = secret(given, file)
     return None if found is None else UP42Signature(found)
 
 
-def chosen_secret(secret: str | None, secret_file: Path | None) -> Secret | None:
-    """Return the secret that is given or in a file, if any is."""
-    if secret_file is not None and typed(secret):
+def secret(given: str | None, file: Path | None) -> Secret | None:
+    """Return the secret that was given, or that is in the file; None if neither is."""
+    if given is not None and file is not None and given != os.environ.get(SECRET_VARIABLE):
         raise BadParameter("give --secret or --secret-file, not both", param_hint="--secret-file")
     try:
-        if secret_file is not None:
-            return Secret.from_file(secret_file)
-        return None if secret is None else Secret(secret)
+        if file is not None:
+            return Secret.from_file(file)
+        return None if given is None else Secret(given)
     except ConfigurationError as error:
         raise BadParameter(str(error), param_hint="--secret") from None
-
-
-def typed(secret: str | None) -> bool:
-    """Whether a secret was given by an option, not by the environment, which may be there for something else."""
-    return secret is not None and secret != os.environ.get(SECRET_VARIABLE)
 
 
 def read(file: str) -> bytes:

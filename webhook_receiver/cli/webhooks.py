@@ -62,14 +62,14 @@ def create(
 ) -> None:
     """Create a webhook, which delivers order.status unless other events are named."""
     if generate_secret:
-        if options.typed(secret):
+        if api.typed(secret):
             raise typer.BadParameter("give --secret or --generate-secret, not both", param_hint="--generate-secret")
         if secret_file is None and not show_secret:
             raise typer.BadParameter(
                 "say where you will find it: --secret-file FILE keeps it, --show-secret prints it",
                 param_hint="--generate-secret",
             )
-    given = None if generate_secret else options.chosen_secret(secret, secret_file)
+    given = None if generate_secret else options.secret(secret, secret_file)
 
     async def work(client: WebhooksClient) -> Webhook:
         chosen = api.new_secret(secret_file) if generate_secret else given
@@ -131,7 +131,7 @@ def update(
     workspace: Workspace = None,
 ) -> None:
     """Change a webhook, and nothing else of it. The environment's WEBHOOK_SECRET is not looked at."""
-    chosen = options.chosen_secret(secret, secret_file)
+    chosen = options.secret(secret, secret_file)
     given = {"name": name, "url": to, "events": event or None, "secret": chosen, "active": active}
     changes = cast("Changes", {key: value for key, value in given.items() if value is not None})
     if not changes:
@@ -198,7 +198,7 @@ def ensure(
 
     Without a secret, the one it has is left alone.
     """
-    chosen = options.chosen_secret(secret, secret_file)
+    chosen = options.secret(secret, secret_file)
     events = event or [ORDER_STATUS]
 
     def work(client: WebhooksClient) -> Awaitable[Ensured]:
