@@ -19,6 +19,7 @@ TWICE = Backoff(first=0, longest=0, attempts=2)
 class Named:
     name: str
     backoff: Backoff | None = None
+    timeout: float | None = None
 
 
 A, B = Named("a"), Named("b")

@@ -41,7 +41,11 @@ def durable(
     inbox: Inbox | str = "memory://", *, clock: Callable[[], float] = lambda: NOW, **worker: Any
 ) -> WebhookReceiver:
     """Return a receiver of unsigned deliveries with an inbox; what is no option of a worker's is one of its own."""
-    own = {name: worker.pop(name) for name in ("key", "name", "scheme", "secret") if name in worker}
+    own = {
+        name: worker.pop(name)
+        for name in ("confirm", "key", "name", "order_id_paths", "scheme", "secret")
+        if name in worker
+    }
     if "secret" not in own:
         own.setdefault("scheme", Unsigned())
     options: dict[str, Any] = {"poll": 0.01, "backoff": LATER, "lease": LEASE} | worker

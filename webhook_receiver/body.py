@@ -1,4 +1,4 @@
-"""Reading a request's body: bounded in size and in time."""
+"""Reading a request's body: bounded in size and in time, and not begun where its headers say enough."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 
 from starlette.types import Receive
 
-from .errors import BodyIncomplete, BodyTooLarge, BodyTooSlow
+from .delivery import Headers
+from .errors import BodyIncomplete, BodyTooLarge, BodyTooSlow, InvalidContentLength, UnsupportedEncoding
 
 _SWEEPS = 8
 """How often a timer looks after the bodies within the time that each of them has."""
@@ -20,11 +21,29 @@ class BodyReader:
 
     def __init__(self, max_body: int, timeout: float) -> None:
         self._max_body = max_body
+        self._most_digits = len(str(max_body))
         self._timeout = timeout
         self._sweeps: dict[asyncio.Task[object], int] = {}
         """How many sweeps the reading tasks have seen."""
         self._due: set[asyncio.AbstractEventLoop] = set()
         """The loops in which a sweep is due: one as a rule, but tests and threads bring others."""
+
+    def refuse_by(self, headers: Headers) -> None:
+        """Refuse a body, before it is read, by what its headers say.
+
+        Raises:
+            InvalidContentLength: Content-Length is no number.
+            BodyTooLarge: it is more than `max_body`.
+            UnsupportedEncoding: the body is compressed.
+        """
+        fields = dict(headers)
+        length = fields.get(b"content-length", b"0")
+        if not length.isdigit():
+            raise InvalidContentLength("Content-Length is not a number")
+        if len(length) >= self._most_digits and int(length[:20]) > self._max_body:
+            raise BodyTooLarge(f"Content-Length is more than {self._max_body}")
+        if b"content-encoding" in fields and fields[b"content-encoding"].lower() not in (b"", b"identity"):
+            raise UnsupportedEncoding("the body is compressed")
 
     async def read(self, receive: Receive) -> bytes:
         """Return the body.

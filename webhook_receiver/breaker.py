@@ -5,9 +5,12 @@ What fails is then something that it depends on, and deliveries that wait for th
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, GiveUp, Retry, Unconfirmed
+
+logger = logging.getLogger("webhook_receiver")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +77,32 @@ class Circuit:
             return False
         self._open_until = now + self._breaker.seconds
         return not was_open
+
+
+class Circuits:
+    """The circuits of all handlers in this process, made when one fails."""
+
+    def __init__(self, breaker: Breaker) -> None:
+        self._breaker = breaker
+        self._by_name: dict[str, Circuit] = {}
+
+    def of(self, handler: str) -> Circuit | None:
+        """Return a handler's circuit; None if it has never failed."""
+        return self._by_name.get(handler)
+
+    def tell(self, handler: str, error: BaseException | None, now: float) -> None:
+        """Count how a run ended, and say when a handler is left alone and when it works again."""
+        circuit = self._by_name.get(handler)
+        if error is None:
+            if circuit is not None:
+                if circuit.is_open:
+                    logger.info("%s works again", handler)
+                circuit.succeeded()
+        elif isinstance(error, Retry | GiveUp | Unconfirmed):
+            if circuit is not None:
+                circuit.undecided()
+        else:
+            circuit = self._by_name.setdefault(handler, Circuit(self._breaker))
+            if circuit.failed(error, now):
+                said = "%s failed %d times in a row with %s, and is left alone for %g s at a time until it works again"
+                logger.error(said, handler, self._breaker.failures, type(error).__name__, self._breaker.seconds)

@@ -22,6 +22,7 @@ WebhookError
 │   ├── InboxDamaged            what it holds was changed or lost from outside
 │   └── AmbiguousId             several ids begin as the one that was asked for
 ├── ApiError                    the sender's API did not do what it was asked
+├── Unconfirmed                 the sender's API does not say so yet          503
 ├── Retry                       a handler's word: not now, try again         503
 └── GiveUp                      a handler's word: never, do not try again    204
 
@@ -136,6 +137,10 @@ class ApiError(WebhookError):
         self.status = status
         self.code = code
         self.details = details
+
+
+class Unconfirmed(WebhookError):
+    """The sender's API does not say yet what a delivery says, see `confirm=`; kept as the reason of an attempt."""
 
 
 class Retry(WebhookError):

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-from .breaker import Circuit
-from .errors import GiveUp, InboxError, NotAnEvent, Retry
+from .breaker import Circuits
+from .confirm import Confirmation
+from .errors import InboxError, NotAnEvent
 from .events import Event
 from .handler import Handler, Notice
 from .inbox.base import Inbox
@@ -46,6 +47,11 @@ class Handlers(Protocol):
     @property
     def notices(self) -> Sequence[Notice]:
         """Return who wants to hear of dead letters."""
+        ...
+
+    @property
+    def confirmation(self) -> Confirmation | None:
+        """Return what has to confirm an uncovered body before a handler runs."""
         ...
 
 
@@ -98,8 +104,7 @@ class Handling:
         self._options = options
         self._clock = clock
         self._abandon = abandon
-        self._circuits: dict[str, Circuit] = {}
-        """Of the handlers that have ever failed."""
+        self._circuits = Circuits(options.breaker)
         self._running: dict[asyncio.Task[Any], Case] = {}
 
     def handler_of(self, task: asyncio.Task[Any] | None) -> str | None:
@@ -152,6 +157,8 @@ class Handling:
             return work.buried(no_event(error), notify=bool(self._handlers.notices))
         handlers = self._handlers.match(event)
         work = case.work = Work(case.claim, handlers, self._options.backoff)
+        if not await self._is_confirmed(case, work, event):
+            return None if case.abandoned else self._reached(work)
         for handler in handlers:
             await self._attempt(case, work, handler, partial(handler.call, event, delivery))
             if case.abandoned:
@@ -159,6 +166,17 @@ class Handling:
         outcome = self._reached(work)
         _log(outcome, event, handlers)
         return outcome
+
+    async def _is_confirmed(self, case: Case, work: Work, event: Event) -> bool:
+        """Whether handlers may run: nothing has to confirm the delivery, or it is confirmed."""
+        first = self._handlers.confirmation
+        if first is None or not first.is_about(event, case.claim.delivery):
+            return True
+        if not work.is_any_due(self._clock(), self.paused):
+            return True  # nobody would run
+        work.require(first)
+        await self._attempt(case, work, first, lambda number: first.call(event))
+        return work.of(first).state is State.DONE
 
     async def _notify(self, case: Case) -> Outcome | None:
         """Tell those who want to hear of it that a delivery is dead."""
@@ -172,7 +190,7 @@ class Handling:
                 return None
         return self._reached(work)
 
-    async def _attempt(self, case: Case, work: Work, handler: Handler | Notice, start: Start) -> None:
+    async def _attempt(self, case: Case, work: Work, handler: Runnable, start: Start) -> None:
         """Run one handler, if it is due and nothing keeps it from running."""
         now = self._clock()
         if not work.is_due(handler, now) or handler.name in self.paused:
@@ -182,7 +200,7 @@ class Handling:
             work.failed(handler, ProcessEnded("the process ended while it ran"), now, now)
             if not work.is_due(handler, now):
                 return
-        circuit = self._circuits.get(handler.name)
+        circuit = self._circuits.of(handler.name)
         if circuit is not None and (wait := circuit.wait(now)):
             work.postpone(handler, now + wait)
             return
@@ -205,9 +223,7 @@ class Handling:
         else:
             work.failed(handler, error, case.started, self._clock())
 
-    async def _run(
-        self, case: Case, handler: Handler | Notice, start: Callable[[], Awaitable[object]]
-    ) -> BaseException | None:
+    async def _run(self, case: Case, handler: Runnable, start: Callable[[], Awaitable[object]]) -> BaseException | None:
         """Run it for no longer than its time; return what it raised."""
         seconds = self._options.timeout if handler.timeout is None else handler.timeout
         case.handler, case.started, case.timed_out = handler, self._clock(), False
@@ -244,21 +260,8 @@ class Handling:
         self._abandon(case, self._reached(case.work))
 
     def _tell_circuit(self, handler: Runnable, error: BaseException | None) -> None:
-        circuit = self._circuits.get(handler.name)
-        if error is None:
-            if circuit is not None:
-                if circuit.is_open:
-                    logger.info("%s works again", handler.name)
-                circuit.succeeded()
-        elif isinstance(error, Retry | GiveUp):
-            if circuit is not None:
-                circuit.undecided()
-        elif isinstance(handler, Handler):
-            breaker = self._options.breaker
-            circuit = self._circuits.setdefault(handler.name, Circuit(breaker))
-            if circuit.failed(error, self._clock()):
-                said = "%s failed %d times in a row with %s, and is left alone for %g s at a time until it works again"
-                logger.error(said, handler.name, breaker.failures, type(error).__name__, breaker.seconds)
+        if not isinstance(handler, Notice):  # which has nothing else to wait for
+            self._circuits.tell(handler.name, error, self._clock())
 
 
 def no_event(error: Exception) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from .answers import FAILED, HANDLED, Answer, retry_after
+from .confirm import Confirmation
 from .delivery import Delivery
 from .errors import GiveUp, Retry
 from .events import Event
@@ -16,8 +17,17 @@ from .running import run
 logger = logging.getLogger("webhook_receiver")
 
 
-async def handle(handlers: Sequence[Handler], event: Event, delivery: Delivery) -> Answer:
+_LATER = 10.0  # seconds after which the sender may try what could not be confirmed
+
+
+async def handle(
+    handlers: Sequence[Handler], event: Event, delivery: Delivery, confirmation: Confirmation | None = None
+) -> Answer:
     """Run the handlers, all of them, one after the other; return what the sender is answered."""
+    if handlers and confirmation is not None and confirmation.is_about(event, delivery):
+        error = await run(partial(confirmation.call, event), confirmation.name, delivery.id)
+        if error is not None:
+            return HANDLED if isinstance(error, GiveUp) else retry_after(_LATER)
     raised: list[BaseException] = []
     for handler in handlers:
         error = await run(partial(handler.call, event, delivery, 1), handler.name, delivery.id)

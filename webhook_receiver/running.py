@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from pydantic import ValidationError
 
-from .errors import GiveUp, Retry
+from .errors import GiveUp, Retry, Unconfirmed
 from .reasons import reason
 
 logger = logging.getLogger("webhook_receiver")
@@ -24,6 +24,9 @@ async def run(start: Callable[[], Awaitable[object]], name: str, delivery: str) 
         return raised
     except GiveUp as raised:
         logger.warning("delivery %s: %s gave up: %s", delivery, name, raised)
+        return raised
+    except Unconfirmed as raised:
+        logger.warning("delivery %s: %s: not yet: %s", delivery, name, raised)
         return raised
     except (KeyboardInterrupt, GeneratorExit):
         raise  # the process ends, or this coroutine does

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from .backoff import Backoff
-from .errors import GiveUp, Retry
+from .errors import GiveUp, Retry, Unconfirmed
 from .inbox.records import Claim, Outcome, PastAttempt, Progress, State
 from .running import frames, summary
 
@@ -20,6 +20,8 @@ class Runnable(Protocol):
     def name(self) -> str: ...
     @property
     def backoff(self) -> Backoff | None: ...
+    @property
+    def timeout(self) -> float | None: ...
 
 
 class ProcessEnded(Exception):
@@ -43,6 +45,13 @@ class Work:
         self.is_careful = claim.crashes > 0
         """Whether each run has to be noted before it begins, since a process died with this delivery before."""
         self._backoff = backoff
+        self._first: Runnable | None = None
+
+    def require(self, first: Runnable) -> None:
+        """Let no handler run, and nothing else become of it, until `first` is done."""
+        self._first = first
+        if self.of(first).state is State.DEAD:  # somebody replayed it for one handler: that is asked again, too
+            self.progress[first.name] = Progress(attempts=self.of(first).attempts)
 
     def of(self, handler: Runnable) -> Progress:
         """Return how far a handler is."""
@@ -52,6 +61,10 @@ class Work:
         """Whether a handler has to run now."""
         each = self.progress.get(handler.name)
         return each is None or (each.state is State.WAITING and each.due <= now)
+
+    def is_any_due(self, now: float, paused: Collection[str]) -> bool:
+        """Whether a handler would run now."""
+        return any(self.is_due(handler, now) and handler.name not in paused for handler in self.handlers)
 
     def begin(self, handler: Runnable) -> int:
         """Count a run that begins; return its number."""
@@ -78,7 +91,7 @@ class Work:
 
     def delay(self, due: float) -> None:
         """Let all that wait, wait until then at least."""
-        for handler in self.handlers:
+        for handler in (*self.handlers, *((self._first,) if self._first else ())):
             if self.of(handler).state is State.WAITING:
                 self.postpone(handler, max(due, self.of(handler).due))
 
@@ -91,7 +104,11 @@ class Work:
         state = State.DEAD if wait is None else State.WAITING
         after = each._replace(state=state, running=False, due=0 if wait is None else now + wait)
         self.progress[handler.name] = after
-        traceback = "" if isinstance(error, Retry | GiveUp | ProcessEnded) else frames(error)[-_LONGEST_TRACEBACK:]
+        traceback = (
+            ""
+            if isinstance(error, Retry | GiveUp | Unconfirmed | ProcessEnded)
+            else frames(error)[-_LONGEST_TRACEBACK:]
+        )
         self.attempts.append(
             PastAttempt(
                 handler=handler.name,
@@ -109,6 +126,12 @@ class Work:
         """Return what became of it; `notify` is whether somebody wants to hear that it is dead."""
         if self._claim.state is State.DEAD:
             return self._noticed()
+        if self._first is not None and (first := self.of(self._first)).state is not State.DONE:
+            name = self._first.name
+            if first.state is State.DEAD:
+                return self.buried(self._why_dead([name]), notify=notify)
+            held = name if name in paused else None
+            return self._outcome(State.WAITING, due=None if held else first.due, held=held)
         states = {handler.name: self.of(handler) for handler in self.handlers}
         waiting = {name: each for name, each in states.items() if each.state is State.WAITING}
         if waiting:
@@ -129,7 +152,7 @@ class Work:
         return self._outcome(State.DEAD, due=min(dues, default=None), reason=self._claim.reason)
 
     def buried(self, reason: str, *, notify: bool) -> Outcome:
-        """Return the outcome of a delivery that turns out to be no event."""
+        """Return the outcome of a delivery that no handler can be run for: it is no event, or was contradicted."""
         return self._outcome(State.DEAD, due=0 if notify else None, reason=reason)
 
     def _outcome(

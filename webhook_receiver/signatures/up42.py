@@ -89,7 +89,7 @@ class UP42Signature:
         if not self._bound:
             logger.warning(
                 'body_binding="optional": where a signature covers no digest, whoever saw one delivery can put '
-                "another body under it; check attempt.delivery.body_verified before you trust one"
+                "another body under it; see attempt.delivery.body_verified, or have orders read again: confirm=client"
             )
         # A sender lists the same names every time; a stranger's lists must not fill our memory.
         self._read_list = lru_cache(maxsize=64)(self._components_in)
@@ -159,7 +159,8 @@ class UP42Signature:
             raise BodyMismatch(
                 f"the signature covers no digest of the body (no {' or '.join(map(bytes.decode, self._digest_headers))}"
                 " is listed), so anyone could put another body under it; if the digest is in another header, say "
-                'UP42Signature(digest_header=...); if the sender has none, body_binding="optional" with components=...'
+                'UP42Signature(digest_header=...); if the sender has none, body_binding="optional" with components=... '
+                "and WebhookReceiver(confirm=client), which reads the order again"
             )
         return partial(_check_body, fields, digests, bound if digests else unbound)
 
