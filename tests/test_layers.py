@@ -13,7 +13,7 @@ PACKAGE = Path(webhook_receiver.__file__).parent
 
 ROWS = [
     ["errors"],
-    ["delivery", "reasons", "durations", "backoff", "breaker"],
+    ["delivery", "reasons", "durations", "backoff", "breaker", "chores"],
     ["events", "signatures.base", "inbox.records", "options", "running"],
     [
         "up42",
@@ -31,14 +31,14 @@ ROWS = [
     ["access", "inputs"],
     ["connection"],
     ["client"],
-    ["handler", "signatures", "inbox.lines", "inbox.reading", "inbox.documents"],
-    ["inbox.arrivals", "inbox.leases", "watchdog", "work"],
+    ["handler", "orders", "signatures", "inbox.lines", "inbox.reading", "inbox.documents"],
+    ["inbox.arrivals", "inbox.leases", "watchdog", "work", "confirm", "backfill"],
     ["inbox.upkeep", "inbox.writer", "handling"],
     ["inbox.sqlite", "worker"],
     ["inbox.memory"],
     ["inbox"],
     ["routing", "answers", "arguments", "body", "refusals", "mounting", "lifespan", "keeping"],
-    ["immediate"],
+    ["immediate", "inboxed"],
     ["receiver"],
     [""],
     ["sender"],

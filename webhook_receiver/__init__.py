@@ -19,6 +19,7 @@ app's `lifespan=hooks.lifespan`. What it has answered with 2xx is in the inbox, 
 from __future__ import annotations
 
 from .answers import Answer, Receipt
+from .backfill import Backfill
 from .backoff import Backoff
 from .breaker import Breaker
 from .delivery import Attempt, Delivery
@@ -38,6 +39,7 @@ from .errors import (
     RequestError,
     Retry,
     StaleSignature,
+    Unconfirmed,
     UnexpectedSignature,
     VerificationError,
     WebhookError,
@@ -57,6 +59,7 @@ from .events import (
 from .inbox import Filter, Inbox, Kept, MemoryInbox, PastAttempt, Progress, Record, SQLiteInbox, State, Stats
 from .keeping import Health
 from .options import WorkerOptions
+from .orders import OrdersApi
 from .receiver import WebhookReceiver
 from .routing import Router
 from .signatures import Scheme, Secret, Unsigned, UP42Signature
@@ -66,6 +69,7 @@ __all__ = [
     "Answer",
     "ApiError",
     "Attempt",
+    "Backfill",
     "Backoff",
     "BadSignature",
     "BodyMismatch",
@@ -93,6 +97,7 @@ __all__ = [
     "OrderFulfilled",
     "OrderStatus",
     "OrderStatusChanged",
+    "OrdersApi",
     "PastAttempt",
     "Progress",
     "Receipt",
@@ -107,6 +112,7 @@ __all__ = [
     "State",
     "Stats",
     "UP42Signature",
+    "Unconfirmed",
     "UnexpectedSignature",
     "UnknownEvent",
     "Unsigned",

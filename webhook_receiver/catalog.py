@@ -57,7 +57,7 @@ class Catalog:
     """
 
     def __init__(self, order_id_paths: Sequence[Path] | None = None) -> None:
-        self._order_id_paths = order_id_paths
+        self.order_id_paths = order_id_paths
         self._claims: dict[type[Event], Claims] = {}
         self._owners: dict[Value, list[type[Event]]] = {}
         self._names: set[str] = set()
@@ -130,8 +130,8 @@ class Catalog:
         except _Refused as refused:
             why = _why(refused.cls, body)
         else:
-            if self._order_id_paths is not None and isinstance(event, OrderStatusChanged):
-                return event.with_order_id_paths(self._order_id_paths)
+            if self.order_id_paths is not None and isinstance(event, OrderStatusChanged):
+                return event.with_order_id_paths(self.order_id_paths)
             return event
         raise NotAnEvent(why)  # out here, where no other error with the body in it is its context
 

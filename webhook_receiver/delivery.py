@@ -74,10 +74,12 @@ class Delivery:
     received: float
     """When it was accepted, by the receiver's clock, in Unix seconds; see `received_at`."""
     verified_by: int | None
-    """Which of the receiver's secrets verified it, by index; None when it came unsigned."""
+    """Which of the receiver's secrets verified it, by index; None when it came unsigned, or by backfill."""
     body_verified: bool
-    """Whether the signature covers the body. False only where the receiver was told to accept that."""
+    """Whether the body is known to be the sender's: covered by the signature, or read from its API. False only where
+    the receiver was told to accept that."""
     origin: str = "http"
+    """"http", or "backfill": not sent, but made of an order that the sender's API told of."""
 
     def __init__(
         self,

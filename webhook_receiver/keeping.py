@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
+from .chores import Chores
 from .delivery import Delivery, Headers
 from .errors import ConfigurationError, InboxError, InboxUnavailable
 from .events import Event, OrderStatusChanged
@@ -98,6 +99,7 @@ class Keeper:
         self._key = key
         self._options = options
         self._clock = clock
+        self.chores = Chores()
         self._worker: Worker | None = None
         self._opened = False
         self._lives = 0
@@ -123,6 +125,7 @@ class Keeper:
         worker, self._worker = self._worker, None
         self._opened = False
         try:
+            await self.chores.stop()
             if worker is not None and worker.loop is asyncio.get_running_loop():  # else its loop ended, and so has it
                 await worker.stop()
         finally:
@@ -131,13 +134,12 @@ class Keeper:
     async def _start(self) -> None:
         await self.inbox.open()
         self._opened = True
-        if self._options is None:
-            return
-        paused = await self.inbox.paused()  # before anything is claimed
-        if self._worker is not None and self._worker.is_working:
-            return  # maybe since a moment ago
-        self._worker = Worker(self.inbox, self._source, self._handlers, self._options, self._clock)
-        self._worker.start(paused)
+        if self._options is not None:
+            paused = await self.inbox.paused()  # before anything is claimed
+            if self._worker is None or not self._worker.is_working:  # it may be since a moment ago
+                self._worker = Worker(self.inbox, self._source, self._handlers, self._options, self._clock)
+                self._worker.start(paused)
+        self.chores.start()
 
     async def put(
         self, delivery: Delivery, event: Event | None, *, id: str | None = None, dead: str | None = None
@@ -154,7 +156,9 @@ class Keeper:
             InboxError: it is not kept.
         """
         try:
-            if not self._is_started():
+            if delivery.origin == "backfill":
+                await self.inbox.open()  # maybe by a command, which leaves the handlers to who serves
+            elif not self._is_started():
                 await self._start_late()
             kept = await self.inbox.put(self._entry(delivery, event, id, dead), delivery.received)
         except InboxError:

@@ -15,30 +15,21 @@ from .answers import DUPLICATE, FAILED, STORED, Answer, Receipt, not_an_event, r
 from .arguments import parsed_paths, refuse_limits, refuse_without_inbox, scheme_for
 from .body import BodyReader
 from .catalog import Catalog
+from .confirm import Confirmation
 from .delivery import AnyHeaders, Delivery, Headers, header_pairs, new_id
-from .errors import (
-    BodyTooLarge,
-    ConfigurationError,
-    InboxError,
-    InvalidContentLength,
-    MethodNotAllowed,
-    NotAnEvent,
-    RequestError,
-    UnsupportedEncoding,
-    VerificationError,
-)
+from .errors import ConfigurationError, InboxError, MethodNotAllowed, NotAnEvent, RequestError, VerificationError
 from .events import Event
-from .handler import Function
 from .handling import no_event
 from .immediate import handle
 from .inbox.base import Inbox
 from .inbox.records import Duplicate
-from .keeping import Health, Keeper, OrderKey, kept_headers, order_of
+from .inboxed import InboxedRouter
+from .keeping import Keeper, OrderKey, kept_headers, order_of
 from .lifespan import live
 from .mounting import slash_or_not
 from .options import WorkerOptions
+from .orders import OrdersApi, checked_api
 from .refusals import Refusals
-from .routing import Router
 from .running import log_failure
 from .signatures import BodyCheck, Scheme, Verified
 from .signatures.base import Secrets, masked
@@ -49,7 +40,7 @@ MAX_BODY = 1024 * 1024  # bytes; an order's notification has some hundred
 BODY_TIMEOUT = 30.0  # seconds
 
 
-class WebhookReceiver(Router):
+class WebhookReceiver(InboxedRouter):
     """Receives the deliveries of one sender. It is an ASGI app: run it, mount it, or use its `route`.
 
     Args:
@@ -65,6 +56,9 @@ class WebhookReceiver(Router):
         max_body: bytes; a larger body is answered 413.
         body_timeout: seconds; a body that is not complete by then is answered 408.
         refused_status: what a bad signature is answered, for senders that ask for another 4xx than 401.
+        confirm: the sender's API, such as a `WebhooksClient`: where the signature does not cover the body, an order is
+            read again before its handlers run. See `confirm.Confirmation` for what is made of the answer; a delivery
+            that is contradicted is dead. Without an inbox it is asked before the answer: 204 then, 503 for "not yet".
         order_id_paths: where the id of an order is in the sender's document, such as ["body.orderNumber"].
         clock: returns the time in Unix seconds.
 
@@ -85,6 +79,7 @@ class WebhookReceiver(Router):
         max_body: int = MAX_BODY,
         body_timeout: float = BODY_TIMEOUT,
         refused_status: int = 401,
+        confirm: OrdersApi | None = None,
         order_id_paths: Sequence[str] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -92,9 +87,9 @@ class WebhookReceiver(Router):
         refuse_limits(max_body, body_timeout, refused_status)
         super().__init__(Catalog(parsed_paths(order_id_paths)))
         self.name = name
+        self.confirmation = None if confirm is None else Confirmation(checked_api(confirm, "confirm=..."))
+        """What confirms a delivery before its handlers run, if anything does."""
         self._scheme = scheme_for(secret, scheme)
-        self._max_body = max_body
-        self._most_digits = len(str(max_body))
         self._bodies = BodyReader(max_body, body_timeout)
         self._refusals = Refusals(name, clock)
         self._answers = refusals(refused_status)
@@ -190,48 +185,6 @@ class WebhookReceiver(Router):
         if self._keeper is not None:
             await self._keeper.stop()
 
-    @property
-    def inbox(self) -> Inbox:
-        """The inbox, to list, replay or purge what is in it; open while the receiver is.
-
-        Raises:
-            ConfigurationError: it has none.
-        """
-        return self._kept_by().inbox
-
-    def parse(self, body: bytes) -> Event:
-        """Return the event that a body is.
-
-        Raises:
-            NotAnEvent: it is none.
-        """
-        return self._catalog.parse(body)
-
-    async def pause(self, handler: str | Function) -> None:
-        """Run a handler no more, in any process on this inbox, until it is resumed; what it has to do waits.
-
-        Args:
-            handler: the function, or its name.
-
-        Raises:
-            ConfigurationError: there is no such handler, or no inbox.
-            InboxError: the inbox cannot keep it.
-        """
-        await self._kept_by().pause(self.name_of(handler))
-
-    async def resume(self, handler: str | Function) -> bool:
-        """Let a handler run again, with all that waited for it; False if it was not paused. See `pause`."""
-        return await self._kept_by().resume(self.name_of(handler))
-
-    async def health(self) -> Health:
-        """Return how it is. Without an inbox it is well as long as it answers."""
-        return Health(ok=True, state="working") if self._keeper is None else await self._keeper.health()
-
-    def _kept_by(self) -> Keeper:
-        if self._keeper is None:
-            raise ConfigurationError(f'{self.name} has no inbox: inbox="sqlite:///hooks.db" gives it one')
-        return self._keeper
-
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await live(self, self.name, receive, send)
@@ -240,14 +193,7 @@ class WebhookReceiver(Router):
 
     def _admit(self, headers: Headers, now: float) -> BodyCheck:
         """Refuse what can be refused before the body is read."""
-        fields = dict(headers)
-        length = fields.get(b"content-length", b"0")
-        if not length.isdigit():
-            raise InvalidContentLength("Content-Length is not a number")
-        if len(length) >= self._most_digits and int(length[:20]) > self._max_body:
-            raise BodyTooLarge(f"Content-Length is more than {self._max_body}")
-        if b"content-encoding" in fields and fields[b"content-encoding"].lower() not in (b"", b"identity"):
-            raise UnsupportedEncoding("the body is compressed")
+        self._bodies.refuse_by(headers)
         return self._scheme.verify_headers(headers, now)
 
     def _delivery(self, headers: Headers, body: bytes, verified: Verified, now: float) -> Delivery:
@@ -273,7 +219,7 @@ class WebhookReceiver(Router):
             kept = await self._keeper.put(delivery, event, id=id, dead=dead)
             return (DUPLICATE, event, kept.id) if isinstance(kept, Duplicate) else (STORED, event, None)
         assert event is not None  # noqa: S101 - for the type checkers
-        return await handle(self.match(event), event, delivery), event, None
+        return await handle(self.match(event), event, delivery, self.confirmation), event, None
 
     def _refuse(self, error: RequestError | VerificationError | InboxError) -> Answer:
         self._refusals.add(error)
