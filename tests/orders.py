@@ -18,9 +18,6 @@ from tests.helpers import NOW, serving
 from webhook_receiver import ApiError, OrderStatus
 from webhook_receiver.up42 import ORDER, ORDERS, Order, Page
 
-SIZE = 20
-"""How many orders are on a page, as with UP42."""
-
 
 def order(id: str, status: str = "FULFILLED", changed: float = NOW) -> Order:
     """Return an order that changed at this Unix time."""
@@ -37,6 +34,8 @@ class Sender:
     """What was asked for: "page 0", or an order's id."""
     failure: int | None = None
     """The status that everything is answered with."""
+    size: int = 20
+    """How many orders are on a page, as with UP42."""
     before_page: Callable[[int], None] = lambda page: None
 
     def change(self, id: str, status: str = "FULFILLED", at: float = NOW) -> None:
@@ -49,7 +48,7 @@ class Sender:
         return JSONResponse(document if status == 200 else {"error": {"code": "X"}}, status)
 
     async def list(self, request: Request) -> Response:
-        page, size = (int(request.query_params.get(name, default)) for name, default in (("page", 0), ("size", SIZE)))
+        page, size = int(request.query_params["page"]), self.size
         self.before_page(page)
         statuses = request.query_params.getlist("status")
         assert request.query_params["sort"] == "updatedAt,desc"

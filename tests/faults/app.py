@@ -19,9 +19,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import uvicorn
 
 from tests.helpers import SECRET
+from tests.orders import Client
 from webhook_receiver import Attempt, OrderStatusChanged, Retry, WebhookReceiver
 from webhook_receiver.backoff import Backoff
 from webhook_receiver.breaker import Breaker
@@ -34,6 +36,7 @@ OPTIONS: dict[str, Any] = {
     "backoff": {"first": 0.05, "longest": 0.2, "attempts": 50},
     "worker": {"lease": 1.0, "poll": 0.1},
     "max_file": None,  # bytes, as if the disk were full
+    "api": None,  # the address of an orders API to backfill from
 } | json.loads(os.environ.get("FAULTS_OPTIONS", "{}"))
 OPTIONS["inbox"] = {"min_free": 0} | OPTIONS["inbox"]
 
@@ -58,6 +61,10 @@ hooks = WebhookReceiver(
     ),
     clock=now,
 )
+
+if OPTIONS["api"] is not None:
+    api = httpx.AsyncClient(base_url=OPTIONS["api"], trust_env=False)
+    hooks.backfill_every(OPTIONS["interval"], Client(api), since=3600)
 
 
 def ran(event: OrderStatusChanged, attempt: Attempt, what: str) -> None:
