@@ -19,10 +19,10 @@ from webhook_receiver import ApiError, OrderStatus
 from webhook_receiver.up42 import ORDER, ORDERS, Order, Page
 
 
-def order(id: str, status: str = "FULFILLED", changed: float = NOW) -> Order:
+def order(id: str, status: str = "FULFILLED", changed: float = NOW, workspace: str = "w-1") -> Order:
     """Return an order that changed at this Unix time."""
     at = datetime.fromtimestamp(changed, UTC)
-    return Order(id=id, status=OrderStatus(status), workspace_id="w-1", created_at=at, updated_at=at)
+    return Order(id=id, status=OrderStatus(status), workspace_id=workspace, created_at=at, updated_at=at)
 
 
 @dataclass
@@ -52,7 +52,12 @@ class Sender:
         self.before_page(page)
         statuses = request.query_params.getlist("status")
         assert request.query_params["sort"] == "updatedAt,desc"
-        found = [each for each in self.orders.values() if not statuses or each.status in statuses]
+        workspace = request.query_params.get("workspaceId")
+        found = [
+            each
+            for each in self.orders.values()
+            if (not statuses or each.status in statuses) and workspace in (None, each.workspace_id)
+        ]
         found.sort(key=lambda each: each.updated_at, reverse=True)
         content = [each.as_json() for each in found[page * size : (page + 1) * size]]
         return self.answer(f"page {page}", {"content": content, "totalPages": -(-len(found) // size)})
@@ -73,11 +78,13 @@ class Client:
     http: httpx.AsyncClient
 
     async def orders(
-        self, *, status: Sequence[OrderStatus] | None = None, sort: str | None = "updatedAt,desc"
+        self, *, status: Sequence[OrderStatus] | None = None, workspace_id: str | None = None, sort: str | None = None
     ) -> AsyncIterator[Order]:
         number, pages = 0, 1
         while number < pages:
-            query = {"status": [*map(str, status or ())], "sort": sort or "", "page": number}
+            query: dict[str, Any] = {"status": [*map(str, status or ())], "sort": sort or "", "page": number}
+            if workspace_id is not None:
+                query["workspaceId"] = workspace_id
             page = Page[Order].model_validate(await self._get(ORDERS, query))
             for each in page.content:
                 yield each

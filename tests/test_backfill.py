@@ -231,7 +231,11 @@ def test_no_order_is_missed_or_told_twice_however_they_move(count: int, size: in
 
     class Moving:
         async def orders(
-            self, *, status: Sequence[OrderStatus] | None = None, sort: str | None = None
+            self,
+            *,
+            status: Sequence[OrderStatus] | None = None,
+            workspace_id: str | None = None,
+            sort: str | None = None,
         ) -> AsyncIterator[Order]:
             page = 0
             while True:
@@ -302,6 +306,18 @@ async def test_without_an_inbox_or_a_client_it_is_refused(client: Client) -> Non
     uncalled: Any = Client
     with pytest.raises(ConfigurationError, match="not the class Client"):
         hooks.backfill_every(HOUR, uncalled)
+
+
+async def test_other_workspaces_are_left_out_where_one_is_named(sender: Sender, client: Client) -> None:
+    sender.change("o-1")
+    sender.orders["o-2"] = order("o-2", workspace="w-2")
+    hooks, told = noting()
+    async with hooks:
+        assert (await hooks.backfill(client, since=HOUR, workspace_id="w-2")).put == 1
+        await until(lambda: told == [("o-2", "FULFILLED")])
+    hooks.backfill_every(HOUR, client, workspace_id="w-1")
+    async with hooks:
+        await until(lambda: told == [("o-2", "FULFILLED"), ("o-1", "FULFILLED")])
 
 
 async def test_an_error_of_the_api_is_raised_and_what_was_put_stays(sender: Sender, client: Client) -> None:
@@ -436,7 +452,7 @@ class Failing:
         self.begun = 0
 
     async def orders(
-        self, *, status: Sequence[OrderStatus] | None = None, sort: str | None = None
+        self, *, status: Sequence[str] | None = None, workspace_id: str | None = None, sort: str | None = None
     ) -> AsyncIterator[Order]:
         self.begun += 1
         if self.errors:

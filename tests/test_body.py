@@ -10,7 +10,7 @@ from anyio.lowlevel import checkpoint
 from starlette.types import Message, Receive
 
 from webhook_receiver.body import BodyReader
-from webhook_receiver.errors import BodyIncomplete, BodyTooLarge, BodyTooSlow
+from webhook_receiver.errors import BodyIncomplete, BodyTooLarge, BodyTooSlow, InvalidContentLength, UnsupportedEncoding
 
 
 def receiving(*chunks: bytes, then: Sequence[Message] = ()) -> Receive:
@@ -27,6 +27,22 @@ def receiving(*chunks: bytes, then: Sequence[Message] = ()) -> Receive:
             return await asyncio.Event().wait()  # type: ignore[return-value]  # nothing more ever comes
 
     return receive
+
+
+@pytest.mark.parametrize(
+    ("headers", "error"),
+    [
+        ([(b"content-length", b"-1")], InvalidContentLength),
+        ([(b"content-length", b"11")], BodyTooLarge),
+        ([(b"content-length", b"9" * 5000)], BodyTooLarge),
+        ([(b"content-encoding", b"gzip")], UnsupportedEncoding),
+    ],
+)
+def test_a_body_is_refused_by_its_headers(headers: list[tuple[bytes, bytes]], error: type[Exception]) -> None:
+    reader = BodyReader(max_body=10, timeout=30)
+    with pytest.raises(error):
+        reader.refuse_by(headers)
+    reader.refuse_by([(b"content-length", b"10"), (b"content-encoding", b"Identity")])
 
 
 async def test_a_body_is_put_together_from_its_chunks() -> None:

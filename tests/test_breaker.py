@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from tests.helpers import NOW
-from webhook_receiver import ConfigurationError
-from webhook_receiver.breaker import Breaker, Circuit
+from webhook_receiver import ConfigurationError, GiveUp, Retry, Unconfirmed
+from webhook_receiver.breaker import Breaker, Circuit, Circuits
 
 
 def opened(breaker: Breaker) -> Circuit:
@@ -106,3 +108,26 @@ def test_a_clock_that_is_set_back_does_not_keep_it_open_for_longer() -> None:
 def test_one_that_could_not_work_is_refused(settings: dict[str, float]) -> None:
     with pytest.raises(ConfigurationError, match="1 failure or more, and seconds above 0"):
         Breaker(**settings)  # type: ignore[arg-type]
+
+
+def test_each_handler_has_a_circuit_once_it_has_failed(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    circuits = Circuits(Breaker(failures=2, seconds=30))
+    for error in (None, Retry(1), GiveUp("never"), Unconfirmed("not yet")):
+        circuits.tell("a", error, NOW)
+        assert circuits.of("a") is None
+    circuits.tell("a", ValueError(), NOW)
+    circuits.tell("b", ValueError(), NOW)
+    circuits.tell("a", ValueError(), NOW)
+    a, b = circuits.of("a"), circuits.of("b")
+    assert a is not None
+    assert b is not None
+    assert (a.is_open, b.is_open) == (True, False)
+    circuits.tell("a", Unconfirmed("not yet"), NOW)  # says nothing about what failed
+    assert (a.is_open, a.wait(NOW)) == (True, 0)
+    circuits.tell("a", None, NOW)
+    assert not a.is_open
+    assert [record.getMessage() for record in caplog.records] == [
+        "a failed 2 times in a row with ValueError, and is left alone for 30 s at a time until it works again",
+        "a works again",
+    ]

@@ -19,7 +19,6 @@ from webhook_receiver import (
     ConfigurationError,
     Delivery,
     Event,
-    OrderStatus,
     PastAttempt,
     Progress,
     State,
@@ -170,7 +169,9 @@ class Raising:
     def __init__(self, *errors: BaseException) -> None:
         self.errors = [*errors]
 
-    def orders(self, *, status: Sequence[OrderStatus] | None = None, sort: str | None = None) -> AsyncIterator[Order]:
+    def orders(
+        self, *, status: Sequence[str] | None = None, workspace_id: str | None = None, sort: str | None = None
+    ) -> AsyncIterator[Order]:
         raise NotImplementedError
 
     async def order(self, id: str, /) -> Order:

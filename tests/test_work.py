@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers import NOW
-from webhook_receiver import Backoff, Delivery, GiveUp, Retry
+from webhook_receiver import Backoff, Delivery, GiveUp, Retry, Unconfirmed
 from webhook_receiver.inbox.records import Claim, Progress, State
 from webhook_receiver.work import ProcessEnded, Work
 
@@ -22,7 +22,7 @@ class Named:
     timeout: float | None = None
 
 
-A, B = Named("a"), Named("b")
+A, B, FIRST = Named("a"), Named("b"), Named("first")
 
 
 def claimed(
@@ -231,3 +231,49 @@ def test_whatever_happens_a_handler_ends_after_its_attempts_and_the_delivery_say
     assert len(todo.attempts) == progress.attempts - (progress.state is State.DONE)
     if progress.state is State.DEAD:
         assert "give up" in events or progress.attempts == attempts
+
+
+def test_what_is_required_first_decides_alone_until_it_is_done() -> None:
+    todo = work(claimed(a=Progress(due=NOW + 99)), A, B)
+    todo.require(FIRST)
+    assert todo.outcome(NOW).due == 0
+    todo.begin(FIRST)
+    todo.failed(FIRST, Unconfirmed("not yet"), NOW, NOW)
+    outcome = todo.outcome(NOW)
+    assert (outcome.state, outcome.held) == (State.WAITING, None)
+    assert outcome.due == todo.of(FIRST).due
+    assert outcome.attempts[0].traceback == ""
+    held = todo.outcome(NOW, paused=["first"])
+    assert (held.due, held.held) == (None, "first")
+    todo.begin(FIRST)
+    todo.done(FIRST)
+    assert (todo.outcome(NOW).state, todo.outcome(NOW).due) == (State.WAITING, 0)
+
+
+def test_what_is_required_first_makes_it_dead_when_it_is() -> None:
+    todo = work(claimed(), A)
+    todo.require(FIRST)
+    todo.begin(FIRST)
+    todo.failed(FIRST, GiveUp("contradicted"), NOW, NOW)
+    outcome = todo.outcome(NOW, notify=True)
+    assert (outcome.state, outcome.due, outcome.reason) == (State.DEAD, 0, "first: GiveUp: contradicted")
+
+
+def test_what_is_required_first_begins_anew_where_it_was_dead_and_the_delivery_was_replayed() -> None:
+    todo = work(claimed(first=Progress(State.DEAD, 5, 5)), A)
+    todo.require(FIRST)
+    assert todo.of(FIRST) == Progress(State.WAITING, 5, 0)
+
+
+def test_a_failing_inbox_delays_what_is_required_first_too() -> None:
+    todo = work(claimed(), A)
+    todo.require(FIRST)
+    todo.delay(NOW + 5)
+    assert todo.outcome(NOW).due == NOW + 5
+
+
+def test_somebody_is_due_if_one_is_that_is_not_paused() -> None:
+    todo = work(claimed(a=Progress(due=NOW + 1), b=Progress()), A, B)
+    assert todo.is_any_due(NOW, [])
+    assert not todo.is_any_due(NOW, ["b"])
+    assert todo.is_any_due(NOW + 1, ["b"])

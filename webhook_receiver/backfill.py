@@ -52,14 +52,14 @@ Progress = Callable[[Backfill], object]
 """Hears after each order how far a backfill is."""
 
 
-async def backfill(api: OrdersApi, begin: float, keep: Keep, progress: Progress | None = None) -> Backfill:
-    """Keep the orders that are in a terminal status and changed at `begin`, in Unix seconds, or later.
+async def backfill(orders: AsyncGenerator[Order], keep: Keep, progress: Progress | None = None) -> Backfill:
+    """Keep these orders.
 
     Raises:
         ApiError, InboxError: one of the two failed; what was put until then stays.
     """
     found = Backfill()
-    async with aclosing(changed_since(api, begin)) as orders:
+    async with aclosing(orders):
         async for order in orders:
             new = await keep(order)
             found = Backfill(
@@ -73,8 +73,8 @@ async def backfill(api: OrdersApi, begin: float, keep: Keep, progress: Progress 
     return found
 
 
-async def changed_since(api: OrdersApi, begin: float) -> AsyncGenerator[Order]:
-    """Yield the terminal orders changed at `begin` or later, each status of an order once, about the newest first.
+async def changed_since(api: OrdersApi, begin: float, workspace_id: str | None = None) -> AsyncGenerator[Order]:
+    """Yield the orders in a terminal status that changed at `begin`, a Unix time, or later; each status of one once.
 
     An order that changes while we page moves to the front of the list, and pushes others back: those may be met
     twice, and it may be missed, as it leaves a page that was not read for one that was. So we look again, from the
@@ -84,7 +84,7 @@ async def changed_since(api: OrdersApi, begin: float) -> AsyncGenerator[Order]:
     told: set[tuple[str, str]] = set()
     for _ in range(_LOOKS):
         newest: float | None = None
-        orders = api.orders(status=sorted(TERMINAL), sort=_NEWEST_FIRST)
+        orders = api.orders(status=sorted(TERMINAL), workspace_id=workspace_id, sort=_NEWEST_FIRST)
         try:
             async for order in orders:
                 changed = _unix(order.updated_at)

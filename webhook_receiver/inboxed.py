@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
-from .backfill import SLACK, Backfill, Progress, backfill, body_of, keep_on, moment, span
+from .backfill import SLACK, Backfill, Progress, backfill, body_of, changed_since, keep_on, moment, span
 from .delivery import Delivery, new_id
 from .errors import ConfigurationError
 from .events import ORDER_ID_PATHS, Event, OrderStatusChanged
@@ -70,7 +70,12 @@ class InboxedRouter(Router):
         return Health(ok=True, state="working") if self._keeper is None else await self._keeper.health()
 
     async def backfill(
-        self, client: OrdersApi, *, since: datetime | timedelta | float, progress: Progress | None = None
+        self,
+        client: OrdersApi,
+        *,
+        since: datetime | timedelta | float,
+        workspace_id: str | None = None,
+        progress: Progress | None = None,
     ) -> Backfill:
         """Put into the inbox what the sender's API tells of orders and the inbox does not have yet.
 
@@ -78,12 +83,14 @@ class InboxedRouter(Router):
         origin "backfill" with the body of an `order.status`, unless a delivery about the same order and status is
         kept, whatever became of it; also of two that are put at the same moment, by whichever processes, one is kept.
         A cancelled order, of which it is not known whether the sender notifies, goes to the handlers of
-        `OrderStatusChanged`, else to the fallback.
+        `OrderStatusChanged`, else to the fallback. A receiver that is not started keeps what is put for who is.
 
         Args:
             client: the sender's API.
             since: how far back, as a time, a timedelta or seconds; not beyond the inbox's retention, after which it
                 does not know what it had. Five minutes more are looked at, since clocks differ.
+            workspace_id: only the orders of this workspace, which the webhook is of; all that the client's user sees
+                if None.
             progress: called after each order with what was reached.
 
         Raises:
@@ -92,7 +99,7 @@ class InboxedRouter(Router):
             InboxError: the inbox failed.
         """
         begin = moment(since, self._clock()) - SLACK
-        return await self._backfill(checked_api(client, "backfill(...)"), begin, progress)
+        return await self._backfill(checked_api(client, "backfill(...)"), workspace_id, begin, progress)
 
     def backfill_every(
         self,
@@ -100,6 +107,7 @@ class InboxedRouter(Router):
         client: OrdersApi,
         *,
         since: timedelta | float = DAY,
+        workspace_id: str | None = None,
         at_start: bool = True,
     ) -> None:
         """Backfill for as long as the receiver runs; whatever fails is logged and tried again at the next interval.
@@ -111,6 +119,7 @@ class InboxedRouter(Router):
             interval: how long to wait after each, as a timedelta or seconds; a tenth more or less, at random.
             client: the sender's API.
             since: how far back the first one looks: longer than the receiver is ever down.
+            workspace_id: only the orders of this workspace, as with `backfill`.
             at_start: whether the first one is at once, not after an interval.
 
         Raises:
@@ -118,12 +127,14 @@ class InboxedRouter(Router):
         """
         api = checked_api(client, "backfill_every(...)")
         seconds, back = span(interval, "interval"), span(since, "since") + SLACK
-        run = partial(self._backfill, api)
+        run = partial(self._backfill, api, workspace_id)
         self._kept_by().chores.add(
             lambda: keep_on(run, self.name, interval=seconds, since=back, at_start=at_start, clock=self._clock)
         )
 
-    async def _backfill(self, api: OrdersApi, begin: float, progress: Progress | None = None) -> Backfill:
+    async def _backfill(
+        self, api: OrdersApi, workspace_id: str | None, begin: float, progress: Progress | None = None
+    ) -> Backfill:
         keeper = self._kept_by()
         path = (self._catalog.order_id_paths or ORDER_ID_PATHS)[0]
 
@@ -141,7 +152,7 @@ class InboxedRouter(Router):
             delivery = Delivery(new_id(), self.name, (), body, self._clock(), None, True, "backfill")
             return isinstance(await keeper.put(delivery, event), Stored)
 
-        return await backfill(api, begin, keep, progress)
+        return await backfill(changed_since(api, begin, workspace_id), keep, progress)
 
     def _event_about(self, order: Order, body: bytes) -> Event:
         event = self.parse(body)

@@ -12,16 +12,17 @@ from .up42 import Order
 
 @runtime_checkable
 class OrdersApi(Protocol):
-    """The orders of a workspace, as the sender knows them. Both may raise ApiError."""
+    """The orders as the sender knows them. Both methods may raise ApiError."""
 
     def orders(
-        self, *, status: Sequence[OrderStatus] | None = None, sort: str | None = "updatedAt,desc"
+        self, *, status: Sequence[OrderStatus] | None = None, workspace_id: str | None = None, sort: str | None = None
     ) -> AsyncIterator[Order]:
         """Yield the orders that are in one of these statuses, page by page; each page is asked for when it is due.
 
         Args:
             status: any of these; all if None.
-            sort: a field and "asc" or "desc", with a comma between.
+            workspace_id: only of this workspace; of all that the user sees if None.
+            sort: such as "updatedAt,desc".
         """
         ...
 

@@ -7,7 +7,7 @@ import random
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ LOST = 0.3
 
 
 @contextmanager
-def two_servers(folder: Path, **options: object) -> Iterator[list[Server]]:
+def two_servers(folder: Path, **options: object) -> Generator[list[Server]]:
     """Yield two receivers on one file and one socket."""
     with ExitStack() as stack:
         first, second = Server(folder, **options), Server(folder, **options)
