@@ -1,4 +1,4 @@
-"""The command line: `webhook-receiver demo | serve | send | inbox`."""
+"""The command line, `webhook-receiver`; it needs the extra `standard`."""
 
 from __future__ import annotations
 

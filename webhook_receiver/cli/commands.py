@@ -18,6 +18,7 @@ from . import demo as demos
 from . import options, output
 from . import send as sending
 from . import serve as serving
+from .backfill import backfill
 from .inbox import inbox as inbox_commands
 from .place import fail
 from .target import load
@@ -30,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # they may hold a secret
 )
 
+app.command()(backfill)
 app.add_typer(webhooks_commands, name="webhooks")
 app.add_typer(inbox_commands, name="inbox")
 

@@ -1,0 +1,63 @@
+"""`backfill`: what the sender's API tells of orders, and the receiver's inbox does not have, is put into it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from ..backfill import Backfill
+from ..client import WebhooksClient
+from ..errors import ApiError
+from . import output
+from .api import InRegion, Url
+from .place import Json, Place, fail, moment, run
+
+
+def backfill(
+    target: Annotated[str, typer.Argument(metavar="MODULE:HOOKS", help="Your receiver, as quickstart:hooks.")],
+    since: Annotated[str, typer.Option(help="Changed since: 2h (ago), 30d, 2026-03-01.")] = "1d",
+    workspace: Annotated[
+        str | None, typer.Option(envvar="UP42_WORKSPACE_ID", help="Only its orders; else all that the user sees.")
+    ] = None,
+    url: Url = None,
+    region: InRegion = None,
+    as_json: Json = False,
+) -> None:
+    """Put orders that ended while nobody listened into the receiver's inbox; a server may run on it meanwhile.
+
+    Who asks: UP42_USERNAME and UP42_PASSWORD, or UP42_TOKEN. Ends with 1 if the API or the inbox failed, or no event
+    could be made of an order; what was put until then stays.
+    """
+    if "://" in target:
+        raise typer.BadParameter("a receiver is needed, as quickstart:hooks, not an inbox", param_hint="MODULE:HOOKS")
+    begin = datetime.fromtimestamp(moment(since) or 0, UTC)
+    reached = Backfill()
+
+    async def work(place: Place) -> None:
+        nonlocal reached
+        assert place.hooks is not None  # noqa: S101 - for the type checkers
+        async with WebhooksClient(url=url, region=region, workspace_id=workspace) as client:
+            with output.progress_bar() as bar:
+                task = bar.add_task("orders", total=None)
+
+                def progress(found: Backfill) -> None:
+                    nonlocal reached
+                    reached = found
+                    bar.update(task, completed=found.seen)
+
+                reached = await place.hooks.backfill(client, since=begin, workspace_id=workspace, progress=progress)
+
+    try:
+        run(target, work, create=True)
+    except ApiError as error:
+        raise fail(f"{output.printable(str(error))}; {_said(reached)} until then") from None
+    output.say_json(reached.as_json()) if as_json else output.say(_said(reached))
+    if reached.unfit:
+        raise typer.Exit(1)
+
+
+def _said(found: Backfill) -> str:
+    unfit = f", {found.unfit} that no event could be made of" if found.unfit else ""
+    return f"{found.seen} orders: {found.put} put into the inbox, {found.known} were there already{unfit}"
