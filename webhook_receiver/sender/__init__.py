@@ -1,1 +1,17 @@
-"""The sender's side: what UP42 would deliver, made here, for trying a receiver out and for testing it."""
+"""The sender's side: a local test server that plays UP42, for trying a receiver out and for testing it.
+
+from webhook_receiver.sender import Sender, sender_app
+
+sender = Sender()
+uvicorn.run(sender_app(sender))
+"""
+
+from __future__ import annotations
+
+from .app import sender_app
+from .making import NewOrders
+from .mischief import Mischief
+from .options import SenderOptions
+from .play import Sender
+
+__all__ = ["Mischief", "NewOrders", "Sender", "SenderOptions", "sender_app"]

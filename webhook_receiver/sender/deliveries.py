@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import AsyncIterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -20,6 +21,8 @@ Document = dict[str, Any]
 """A JSON object that is to be delivered."""
 
 JSON = {"content-type": "application/json"}
+
+_LONGEST_ANSWER = 65_536  # bytes
 
 
 def document(event: str, status: str, order_id: str | None = None, *, now: float) -> Document:
@@ -99,24 +102,35 @@ class Result:
         return f"{self.status} {phrase}".rstrip()
 
 
-async def post(client: httpx.AsyncClient, url: str, headers: Headers, body: bytes) -> Result:
+async def post(client: httpx.AsyncClient, url: str, headers: Headers, body: bytes | AsyncIterable[bytes]) -> Result:
     """Deliver it once, following no redirect, as senders do not; a failure to connect is a result, too."""
     start = time.perf_counter()
     try:
-        response = await client.post(url, headers=list(headers), content=body, follow_redirects=False)
+        async with client.stream("POST", url, headers=list(headers), content=body, follow_redirects=False) as response:
+            said = await _beginning(response)
     except httpx.RequestError as error:
         return Result(time.perf_counter() - start, reason=f"no answer: {str(error) or type(error).__name__}")
     seconds = time.perf_counter() - start
-    return Result(seconds, response.status_code, _reason(response), response.headers.get("location"))
+    return Result(seconds, response.status_code, _reason(said), response.headers.get("location"))
 
 
-def _reason(response: httpx.Response) -> str:
+async def _beginning(response: httpx.Response) -> bytes:
+    """Return the answer's body, or as much of it as anybody could want to hear."""
+    said = b""
+    async for chunk in response.aiter_bytes():
+        said += chunk
+        if len(said) > _LONGEST_ANSWER:
+            break
+    return said
+
+
+def _reason(said: bytes) -> str:
     """Return what a problem document (RFC 9457) says, or nothing."""
     try:
-        problem: object = response.json()
-    except ValueError:
+        problem: object = json.loads(said)
+    except (ValueError, RecursionError):
         return ""
     if not isinstance(problem, dict):
         return ""
-    said = [str(value) for key in ("title", "detail") if (value := cast("Document", problem).get(key))]
-    return ": ".join(said)
+    told = [str(value) for key in ("title", "detail") if (value := cast("Document", problem).get(key))]
+    return ": ".join(told)
