@@ -53,7 +53,7 @@ ROWS = [
     ["sender"],
     ["cli.output", "cli.options", "cli.target"],
     ["cli.serve", "cli.send", "cli.place", "cli.listing", "cli.moving"],
-    ["cli.demo", "cli.many", "cli.upkeep", "cli.api"],
+    ["cli.demo", "cli.many", "cli.upkeep", "cli.api", "cli.sender", "cli.order"],
     ["cli.demo_app", "cli.inbox", "cli.webhooks", "cli.backfill"],
     ["cli.commands"],
     ["cli"],

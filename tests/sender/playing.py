@@ -1,4 +1,4 @@
-"""What the tests of the sender need: one that is served, a client with a token, and a receiver that notes what comes."""
+"""What the tests of the sender need: one that is served, with a client, and a receiver that notes what comes."""
 
 from __future__ import annotations
 
@@ -149,7 +149,10 @@ def playing(
 
         timing = {"clock": clock, "sleep": sleep}
     sender = Sender(
-        SenderOptions(**options), state=state, on_attempt=lambda outgoing, made: attempts.put((outgoing, made)), **timing
+        SenderOptions(**options),
+        state=state,
+        on_attempt=lambda outgoing, made: attempts.put((outgoing, made)),
+        **timing,
     )
     try:
         with serving(sender_app(sender)) as url, httpx.Client(base_url=url, trust_env=False) as client:

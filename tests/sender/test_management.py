@@ -88,7 +88,9 @@ def test_what_a_webhook_cannot_be_is_refused_by_field(played: Played, change: di
     assert played.ask("GET", HOOKS)["data"] == [kept]
 
 
-@pytest.mark.parametrize("url", ["http://localhost:8000/", "http://127.7.7.7/x", "http://[::1]:1/", "https://a.example"])
+@pytest.mark.parametrize(
+    "url", ["http://localhost:8000/", "http://127.7.7.7/x", "http://[::1]:1/", "https://a.example"]
+)
 def test_https_and_the_loopback_may_be_delivered_to(played: Played, url: str) -> None:
     assert played.ask("POST", HOOKS, json=GIVEN | {"url": url})["data"]["url"] == url
 
@@ -124,7 +126,7 @@ def test_a_test_delivers_each_event_once_and_tells_what_was_answered(played: Pla
     assert played.waits == []
     assert catcher.got.empty()
     assert [len(each["attempts"]) for each in played.deliveries()] == [1, 1]
-    assert NOW == played.deliveries()[0]["created"]
+    assert played.deliveries()[0]["created"] == NOW
 
 
 def test_a_test_of_an_address_that_nobody_listens_at_is_a_failed_one(played: Played) -> None:

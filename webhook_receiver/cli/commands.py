@@ -20,7 +20,10 @@ from . import send as sending
 from . import serve as serving
 from .backfill import backfill
 from .inbox import inbox as inbox_commands
+from .order import mischief
+from .order import order as order_commands
 from .place import fail
+from .sender import sender
 from .target import load
 from .webhooks import webhooks as webhooks_commands
 
@@ -34,6 +37,7 @@ app = typer.Typer(
 app.command()(backfill)
 app.add_typer(webhooks_commands, name="webhooks")
 app.add_typer(inbox_commands, name="inbox")
+app.add_typer(order_commands, name="order")
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one document a line.")]
@@ -172,3 +176,7 @@ def send(
         code = 130
     output.say_json(summary.as_json()) if as_json else sending.show(summary, genuine=not (forge or stale))
     raise typer.Exit(code)
+
+
+app.command()(sender)
+app.command()(mischief)

@@ -34,6 +34,11 @@ def checked_url(url: str) -> str:
     return url
 
 
+def checked_url_or_none(url: str | None) -> str | None:
+    """Return `url`, where there is one, if it is one that can be posted to."""
+    return None if url is None else checked_url(url)
+
+
 def checked_path(path: str) -> str:
     """Return `path` if a receiver can be served at it, beside the health check."""
     try:
