@@ -11,6 +11,7 @@ from ..durations import seconds
 from ..events import OrderStatus
 from ..sender import control
 from ..sender.mischief import Mischief
+from ..up42 import Problem
 from . import output
 from .place import Json, fail
 
@@ -189,7 +190,9 @@ def _ask(sender: str, method: str, path: str, body: Any = None, query: Any = Non
     except ValueError:
         raise fail(f"what answers at {sender} is no sender of ours: give its address with --sender") from None
     if answer.is_error:
-        problem = told.get("error") if isinstance(told, dict) else None
-        message = problem.get("message") if isinstance(problem, dict) else None
-        raise fail(output.printable(str(message or f"the sender answered {answer.status_code}")))
+        try:
+            message = Problem.model_validate(told["error"]).message
+        except (LookupError, TypeError, ValueError):
+            message = f"{sender} answered {answer.status_code}: is it `webhook-receiver sender`?"
+        raise fail(output.printable(message))
     return told

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from operator import attrgetter
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -45,11 +45,11 @@ class AssetsQuery(Paging):
         )
 
 
-_KEYS: dict[str, Any] = {
-    "createdAt": lambda asset: asset.created_at,
-    "updatedAt": lambda asset: asset.updated_at,
-    "name": lambda asset: asset.name,
-    "size": lambda asset: asset.size,
+_KEYS = {
+    "createdAt": attrgetter("created_at"),
+    "updatedAt": attrgetter("updated_at"),
+    "name": attrgetter("name"),
+    "size": attrgetter("size"),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable
 from uuid import uuid4
 
 import httpx
@@ -15,10 +15,8 @@ from ..signatures import UP42Signature
 from ..up42 import Webhook
 from . import deliveries
 from .deliveries import Result
-from .mischief import dripped
+from .mischief import Sleep, dripped
 from .state import Outgoing, SendAttempt
-
-Sleep = Callable[[float], Awaitable[object]]
 
 
 async def attempt(

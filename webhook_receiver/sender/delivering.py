@@ -15,9 +15,9 @@ import httpx
 from ..running import log_failure
 from ..up42 import Webhook, WebhookTest, WebhookTests
 from . import deliveries
-from .attempting import Sleep, attempt
+from .attempting import attempt
 from .deliveries import Document
-from .mischief import NONE, Mischief
+from .mischief import NONE, Mischief, Sleep
 from .options import SenderOptions
 from .state import Outgoing, SendAttempt, State
 
@@ -174,7 +174,7 @@ class Delivering:
 
     def _forget_old(self) -> None:
         many = len(self._state.outgoing) - _KEPT
-        if many > 0:
+        if many > _KEPT // 10:  # many at once, for each time takes time
             ended = [each.id for each in self._state.outgoing if each.ended]
             self._state.outgoing.remove(*ended[:many])
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, SecretStr, field_serializer, model_validator
 
 from ..up42 import Resource
+
+Sleep = Callable[[float], Awaitable[object]]
+"""Waits so many seconds."""
 
 _BITES = 20  # into how many pieces a slow body is cut
 
@@ -56,9 +59,9 @@ class Mischief(Resource):
 NONE = Mischief()
 
 
-async def dripped(body: bytes, seconds: float, sleep: Callable[[float], object]) -> AsyncIterator[bytes]:
+async def dripped(body: bytes, seconds: float, sleep: Sleep) -> AsyncIterator[bytes]:
     """Yield the body piece by piece, over so many seconds."""
     size = max(1, -(-len(body) // _BITES))
     for start in range(0, len(body), size):
-        await sleep(seconds / _BITES)  # type: ignore[misc]
+        await sleep(seconds / _BITES)
         yield body[start : start + size]

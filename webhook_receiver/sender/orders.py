@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from operator import attrgetter
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -43,11 +43,11 @@ class OrdersQuery(Paging):
         )
 
 
-_KEYS: dict[str, Any] = {
-    "createdAt": lambda order: order.created_at,
-    "updatedAt": lambda order: order.updated_at,
-    "type": lambda order: order.type,
-    "status": lambda order: order.status,
+_KEYS = {
+    "createdAt": attrgetter("created_at"),
+    "updatedAt": attrgetter("updated_at"),
+    "type": attrgetter("type"),
+    "status": attrgetter("status"),
 }
 
 

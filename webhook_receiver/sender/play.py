@@ -14,10 +14,9 @@ from ..events import OrderStatus
 from ..running import log_failure
 from ..up42 import CANCELABLE, TERMINAL, Asset, Order, Webhook
 from . import deliveries
-from .attempting import Sleep
 from .delivering import Delivering, OnAttempt
 from .making import NewOrders, assets_of
-from .mischief import Mischief
+from .mischief import Mischief, Sleep
 from .options import SenderOptions
 from .state import KeptOrder, Outgoing, SendAttempt, State
 
@@ -41,7 +40,8 @@ def _ignored(outgoing: Outgoing, attempt: SendAttempt) -> None:
 class Sender:
     """Plays UP42 for one account with one workspace; `sender_app` serves its API.
 
-    Use it, as the app's lifespan does, in `async with`: then deliveries are made.
+    Use it, as the app's lifespan does, in `async with`: then deliveries are made. From outside of that loop drive it
+    by its control API.
 
     Args:
         options: how it behaves.

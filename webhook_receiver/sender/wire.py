@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar, get_origin
 
@@ -99,7 +99,7 @@ class Paging(Resource):
     sort: str = "createdAt,desc"
 
 
-def paged(found: Sequence[R], paging: Paging, keys: dict[str, Callable[[R], Any]]) -> Response:
+def paged(found: Sequence[R], paging: Paging, keys: Mapping[str, Callable[[R], Any]]) -> Response:
     """Return one page of a list, sorted by one of `keys`.
 
     Raises:
