@@ -9,6 +9,8 @@ Prints what the SDK returned as one JSON document.
 import json
 import socket
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 PORT, URL = int(sys.argv[1]), sys.argv[2]
@@ -20,17 +22,11 @@ def here(*_: object, **__: object) -> list[Any]:
 
 socket.getaddrinfo = here
 
-import up42  # noqa: E402
-
-# The installed SDK decides what there is: webhooks were removed in 3.0.
-try:
-    from up42.webhooks import Webhook  # type: ignore[import-not-found,unused-ignore]
-except ImportError:
-    Webhook = None
-
+up42: Any = import_module("up42")
 up42.authenticate(username="user@example.com", password="a password")
 told: dict[str, Any] = {}
-if Webhook is not None:
+if find_spec("up42.webhooks"):  # they were removed in 3.0
+    Webhook: Any = import_module("up42.webhooks").Webhook
     told["events"] = [each["name"] for each in Webhook.get_webhook_events()]
     webhook = Webhook(url=URL, name="made by the SDK", events=["order.status"], secret="try-me", active=True)
     webhook.save()
@@ -44,8 +40,7 @@ if Webhook is not None:
     webhook.delete()
     told["left"] = [each.id for each in Webhook.all()]
 
-from up42.order import Order  # noqa: E402
-
+Order: Any = import_module("up42.order").Order
 orders = [*Order.all()]
 told["orders"] = [order.id for order in orders]
 told["fulfilled"] = [order.id for order in Order.all(status=["FULFILLED"])]

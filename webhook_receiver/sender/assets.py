@@ -59,7 +59,7 @@ def routes(sender: Sender) -> list[BaseRoute]:
         guarded(sender, ASSETS, all_assets),
         guarded(sender, ASSET, get),
         guarded(sender, DOWNLOAD, download_url, "POST"),
-        Route(FILE, partial(file, sender)),
+        Route(FILE, partial(file, sender), name=FILE),
     ]
 
 

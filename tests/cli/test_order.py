@@ -1,0 +1,134 @@
+"""`order` and `mischief`: the commands that drive the sender."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Route
+from typer.testing import CliRunner, Result
+
+from tests.cli.test_commands import on_a_terminal
+from tests.helpers import serving
+from tests.sender.playing import Played, catching, playing
+from tests.working import Clock
+from webhook_receiver.cli.commands import app
+
+
+@pytest.fixture
+def played() -> Iterator[Played]:
+    with playing(clock=Clock(), retry=()) as played:
+        yield played
+
+
+def invoke(*arguments: str) -> Result:
+    """Run a command in this process: each of its own would take longer than all the rest."""
+    return CliRunner().invoke(app, arguments, env={"COLUMNS": "300"})
+
+
+def tell(played: Played, *arguments: str) -> list[Any]:
+    """Run a command with --json; return the documents that it prints."""
+    done = invoke(*arguments, "--sender", played.url, "--json")
+    assert (done.exit_code, done.stderr) == (0, "")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_orders_are_created_and_listed(played: Played) -> None:
+    new = ("--count", "2", "--name", "harbour", "--type", "TASKING", "--tag", "a", "--tag", "b")
+    made = tell(played, "order", "create", *new)
+    assert len(made) == 2
+    assert {(each["displayName"], each["type"], each["status"]) for each in made} == {("harbour", "TASKING", "CREATED")}
+    assert made[0]["tags"] == ["a", "b"]
+    assert tell(played, "order", "ls") == made[::-1]
+    assert tell(played, "order", "ls", "--status", "PLACED") == []
+    assert tell(played, "order", "ls", "--limit", "1") == [made[1]]
+
+
+def test_orders_are_fulfilled_fail_and_walk(played: Played) -> None:
+    with catching() as (catcher, url):
+        played.webhook(url)
+        one, two, three = (each["id"] for each in played.create(count=3))
+        assert tell(played, "order", "fulfill", one)[0]["status"] == "FULFILLED"
+        assert catcher.next().order_id == one
+        assert tell(played, "order", "fail", two)[0]["status"] == "FAILED_PERMANENTLY"
+        assert catcher.next().order_id == two
+        walk = invoke("order", "walk", three, "--pace", "2m", "--sender", played.url)
+        statuses = "BEING_PLACED, PLACED, BEING_FULFILLED, DOWNLOADED, FULFILLED"
+        assert walk.stdout == f"{three} becomes {statuses}: one every 120 s\n"
+        assert catcher.next().order_id == three
+        assert played.waits == [120] * 5
+        (told,) = tell(played, "order", "walk", played.create()[0]["id"], "--to", "PLACED", "--pace", "0s")
+        assert told["way"] == ["BEING_PLACED", "PLACED"]
+
+
+def test_deliveries_are_listed_and_replayed(played: Played) -> None:
+    with catching(500) as (catcher, url):
+        played.webhook(url)
+        (order,) = played.create(status="FULFILLED")
+        (failed,) = played.ended()
+        listed = invoke("order", "deliveries", "--sender", played.url).stdout
+        assert listed == f"{failed.id}\torder.status\t{order['id']}\tfailed\t500\n"
+        replayed = invoke("order", "replay", failed.id, "--sender", played.url)
+        assert replayed.stdout.startswith("delivered again as ")
+        played.ended()
+        assert catcher.next().body == catcher.next().body
+        again, first = tell(played, "order", "deliveries", order["id"])
+        assert (again["ended"], first["ended"]) == ("delivered", "failed")
+        assert first["attempts"][0]["headers"]
+        assert tell(played, "order", "deliveries", "another") == []
+
+
+def test_mischief_is_done_told_and_ended(played: Played) -> None:
+    at = ("--sender", played.url)
+    assert invoke("mischief", *at).stdout == "none\n"
+    done = invoke("mischief", "--copies", "2", "--forged", "--rotate-after", "3", "--rotate-to", "hush", *at)
+    assert done.stdout == "copies 2, forged True, rotateAfter 3, rotateTo ***\n"
+    assert (played.sender.mischief.copies, played.sender.mischief.forged) == (2, True)
+    assert tell(played, "mischief")[0]["copies"] == 2
+    assert invoke("mischief", "--none", *at).stdout == "none\n"
+    assert played.sender.mischief.copies == 1
+
+
+def test_orders_are_a_table_on_a_terminal(played: Played) -> None:
+    played.create(displayName="\x1b[2Jharbour")
+    code, shown = on_a_terminal("order", "ls", "--sender", played.url)
+    assert code == 0
+    assert "status" in shown
+    assert "\x1b[2J" not in shown
+    assert "harbour" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        ("order fulfill x", 1, "there is no order 'x'"),
+        ("order walk x --pace slowly", 2, "'slowly' is not a span of time"),
+        ("order create --type OTHER", 1, "type: Input should be 'ARCHIVE' or 'TASKING'"),
+        ("mischief --lose 3", 1, "lose: Input should be less than or equal to 1"),
+        ("mischief --none --copies 2", 2, "it goes with no other option"),
+        ("order replay x", 1, "there is no delivery 'x'"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_a_sentence(played: Played, arguments: str, code: int, complaint: str) -> None:
+    check(invoke(*arguments.split(), "--sender", played.url), code, complaint)
+
+
+def test_where_no_sender_is_that_is_said() -> None:
+    check(invoke("order", "ls", "--sender", "http://127.0.0.1:9"), 1, "no sender answers at http://127.0.0.1:9 (")
+    check(invoke("order", "ls", "--sender", "nonsense"), 1, "no sender answers at nonsense (")
+
+
+@pytest.mark.parametrize("answer", [PlainTextResponse("hello"), JSONResponse(["x"], 404), JSONResponse({}, 500)])
+def test_what_is_no_sender_is_told_so(answer: Any) -> None:
+    with serving(Starlette(routes=[Route("/{path:path}", lambda request: answer)])) as url:
+        check(invoke("order", "ls", "--sender", url), 1, "sender")
+
+
+def check(done: Result, code: int, complaint: str) -> None:
+    assert (done.exit_code, done.stdout) == (code, "")
+    assert complaint in " ".join(done.stderr.replace("│", " ").split())
+    assert "Traceback" not in done.stderr
