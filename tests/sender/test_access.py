@@ -10,8 +10,6 @@ from pydantic import SecretStr
 
 from tests.sender.playing import HOOKS, WORKSPACE, playing, token
 from tests.working import Clock
-from webhook_receiver import errors
-from webhook_receiver.sender import SenderOptions
 from webhook_receiver.up42 import ASSETS, ORDERS, USER_INFO
 
 
@@ -97,16 +95,3 @@ def test_the_tokens_of_another_sender_are_refused() -> None:
     with playing() as one, playing() as other:
         other.client.headers["authorization"] = one.client.headers["authorization"]
         other.ask("GET", HOOKS, status=401)
-
-
-def test_options_show_no_password() -> None:
-    assert "right" not in repr(SenderOptions(user="me", password=SecretStr("right")))
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [{"expires_in": 0}, {"timeout": float("inf")}, {"stop": -1}, {"concurrency": 0}, {"retry": (1.0, -1.0)}],
-)
-def test_options_that_could_not_work_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(errors.ConfigurationError, match=next(iter(wrong))):
-        SenderOptions(**wrong)

@@ -89,3 +89,9 @@ async def test_no_answer_is_a_result_as_well() -> None:
     result = await post(httpx.ReadTimeout("too slow"))
     assert (result.status, result.ok, result.label) == (None, False, "no answer: too slow")
     assert (await post(httpx.ConnectError(""))).label == "no answer: ConnectError"
+
+
+async def test_an_answer_longer_than_anybody_wants_to_hear_is_not_read_to_its_end() -> None:
+    long = JSONResponse({"title": "No", "detail": "x" * 70_000}, status_code=500)
+    assert (await post(long)).label == "500 Internal Server Error"
+    assert (await post(long)).reason == ""

@@ -44,13 +44,13 @@ def environment(requirement: str, directory: Path) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not complete.exists():
             shutil.rmtree(home, ignore_errors=True)
-            subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True, timeout=60)
+            subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(home)], check=True, timeout=60)
             install = [
                 sys.executable,
                 "-m",
                 "pip",
                 "--python",
-                python,
+                str(python),
                 "install",
                 "--quiet",
                 "--no-compile",

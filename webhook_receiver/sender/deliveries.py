@@ -121,7 +121,7 @@ async def _beginning(response: httpx.Response) -> bytes:
         said += chunk
         if len(said) > _LONGEST_ANSWER:
             break
-    return said
+    return said[:_LONGEST_ANSWER]
 
 
 def _reason(said: bytes) -> str:

@@ -47,7 +47,13 @@ class GivenWebhook(WebhookInput):
     name: Annotated[str, Field(min_length=1, max_length=256)]
     url: Annotated[str, Field(max_length=2048)]
     events: Annotated[tuple[str, ...], Field(min_length=1, max_length=len(KNOWN_EVENTS))]
-    secret: Annotated[SecretStr, Field(max_length=256)] | None = None
+
+    @field_validator("secret", mode="after")
+    @classmethod
+    def _short(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value()) > 256:
+            raise ValueError("it has at most 256 characters")
+        return secret
 
     @field_validator("url", mode="after")
     @classmethod
