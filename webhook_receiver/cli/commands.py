@@ -19,6 +19,7 @@ from . import options, output
 from . import send as sending
 from . import serve as serving
 from .backfill import backfill
+from .dev import dev
 from .inbox import inbox as inbox_commands
 from .order import mischief
 from .order import order as order_commands
@@ -178,5 +179,6 @@ def send(
     raise typer.Exit(code)
 
 
+app.command()(dev)
 app.command()(sender)
 app.command()(mischief)
