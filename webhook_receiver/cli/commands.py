@@ -15,6 +15,7 @@ from ..delivery import Headers
 from ..errors import ConfigurationError, InboxError
 from ..sender import deliveries
 from . import demo as demos
+from . import loop as loops
 from . import options, output
 from . import send as sending
 from . import serve as serving
@@ -63,12 +64,12 @@ def demo(
     keep_running: Annotated[bool, typer.Option("--keep-running", help="Go on listening afterwards.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Start a receiver, deliver genuine and hostile notifications to it, kill it, and show what became of them.
+    """Live the local loop by itself: a receiver, a sender that delivers to it, what can go wrong, and what becomes of it.
 
     Ends with 0 only if everything was answered and handled as it should be.
     """
     try:
-        port = demos.free_port(port)
+        port = loops.free_port(port)
     except OSError as error:
         raise typer.BadParameter(f"cannot listen on {port}: {error.strerror}", param_hint="--port") from None
     outcomes: list[demos.Outcome] = []

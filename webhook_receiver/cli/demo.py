@@ -1,48 +1,96 @@
-"""`demo`: a receiver on the loopback gets what a sender would send it, and what strangers would; then it is killed."""
+"""`demo`: the local loop lives by itself; orders come true, fail and get lost, strangers knock, the receiver is killed."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import signal
-import socket
-import sys
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import httpx
-
 from ..delivery import Headers
 from ..inbox import Filter, Record, SQLiteInbox, State
 from ..receiver import MAX_BODY
+from ..sender import control
 from ..sender import deliveries as make
 from ..sender.deliveries import post
-from ..signatures import UP42Signature
+from ..signatures import Secret, UP42Signature
+from . import loop as loops
 from . import output
+from .loop import Loop, Plan
 
-FLAKY, LOST, SLOW = "storage is down twice", "no room left", "large"
-"""Notes in orders, by which the handlers of `demo_app` know what to do."""
-PATH = "/webhooks"
+FLAKY, FULL, SLOW = "storage is down twice", "no room left", "large"
+"""Names of orders, by which the handlers of `demo_app` know what to do."""
 SLOW_ORDERS = 12
 _PATIENCE = 30.0  # seconds for anything here to happen
 
+MakeDelivery = Callable[[UP42Signature, float], tuple[Headers, bytes]]
+
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """One delivery, and what has to become of it."""
+class Told:
+    """An order that the sender tells of, what goes wrong on the way, and what has to become of it."""
 
     what: str
-    headers: Headers
-    body: bytes
-    status: int
+    order: Mapping[str, Any]
+    answers: str
     fate: str = "-"
     """What the inbox says of it afterwards, as `download: done`."""
+    mischief: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A request that our sender would never make, and what has to become of it."""
+
+    what: str
+    make: MakeDelivery
+    answers: str
+    fate: str = "-"
+
+
+def _unsigned(scheme: UP42Signature, now: float) -> tuple[Headers, bytes]:
+    return make.unsigned(), make.dump(make.document("order.status", "FULFILLED", now=now))
+
+
+def _unheard_of(scheme: UP42Signature, now: float) -> tuple[Headers, bytes]:
+    body = make.dump(make.document("storage.cleaned", "DONE", now=now))
+    return make.signed(body, scheme, now=now), body
+
+
+def _no_json(scheme: UP42Signature, now: float) -> tuple[Headers, bytes]:
+    return make.signed(b"<xml/>", scheme, now=now), b"<xml/>"
+
+
+def _large(scheme: UP42Signature, now: float) -> tuple[Headers, bytes]:
+    body = b'{"padding": "' + b"x" * MAX_BODY + b'"}'
+    return make.signed(body, scheme, now=now), body
+
+
+FULFILLED, FAILED, CANCELED = {"status": "FULFILLED"}, {"status": "FAILED_PERMANENTLY"}, {"status": "CANCELED"}
+
+CASES: tuple[Told | Posted, ...] = (
+    Told("order fulfilled", FULFILLED, "202", "download: done"),
+    Told("order failed permanently", FAILED, "202", "alert: done"),
+    Told("another status of an order", CANCELED, "202", "other: done"),
+    Told("delivered twice", FULFILLED, "200, 202", "download: done", {"copies": 2}),
+    Posted("an event nobody knows", _unheard_of, "202", "other: done"),
+    Told("its handler fails twice", {"displayName": FLAKY, **FULFILLED}, "202", "download: done, 3 attempts"),
+    Told("its handler gives up", {"displayName": FULL, **FULFILLED}, "202", "download: dead"),
+    Posted("signed, but not JSON", _no_json, "202", "dead"),
+    Told("forged: signed with another secret", FULFILLED, "401", mischief={"wrongSecret": True}),
+    Posted("forged: not signed at all", _unsigned, "401"),
+    Told("forged: another body under a signature", FULFILLED, "401", mischief={"forged": True}),
+    Told("stale: signed an hour ago", FULFILLED, "401", mischief={"late": 3600}),
+    Posted("oversized: more than 1 MiB", _large, "413"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,51 +108,37 @@ class Outcome:
 
 
 class Demo:
-    """A receiver in a process of its own, with an inbox in a file that is looked into from here."""
+    """The loop, and the receiver's inbox, which is looked into from here."""
 
-    def __init__(self, port: int, folder: Path) -> None:
-        self.url = f"http://127.0.0.1:{port}{PATH}"
-        self.secret = secrets.token_urlsafe(24)
-        self.inbox = SQLiteInbox(folder / "hooks.db", min_free=0)
-        self._port = port
-        self._log = folder / "log"
-        self._process: asyncio.subprocess.Process | None = None
+    def __init__(self, loop: Loop, inbox: SQLiteInbox, secret: Secret) -> None:
+        self.loop = loop
+        self.inbox = inbox
+        self._scheme = UP42Signature(secret)
 
-    async def serve(self, client: httpx.AsyncClient) -> None:
-        """Start the receiver's process, and wait until it answers."""
-        command = [sys.executable, "-m", "webhook_receiver", "serve", f"{__package__}.demo_app:hooks"]
-        environment = {"WEBHOOK_SECRET": self.secret, "WEBHOOK_INBOX": f"sqlite:///{self.inbox.path}?min_free=0"}
-        with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *(*command, "--port", str(self._port), "--path", PATH),
-                env={**os.environ, **environment},
-                stdout=log,
-                stderr=log,
-            )
-        health = self.url.removesuffix(PATH) + "/healthz"
-        async with asyncio.timeout(_PATIENCE):
-            while not (await post(client, health, (), b"")).status:
-                if self._process.returncode is not None:
-                    raise RuntimeError(self._log.read_text(errors="replace"))
-                await asyncio.sleep(0.02)
+    async def test(self, what: str) -> Outcome:
+        """Create the webhook, and have it tested."""
+        webhook = await self.loop.create_webhook()
+        tests = (await self.loop.client.test(webhook.id)).tests
+        answers = ", ".join(_label(test.status) for test in tests)
+        return await self._outcome(what, answers, set(), "202", "download: done")
 
-    async def end(self, with_signal: signal.Signals) -> None:
-        """End the receiver's process."""
-        process, self._process = self._process, None
-        if process is not None and process.returncode is None:
-            process.send_signal(with_signal)
-            async with asyncio.timeout(_PATIENCE):
-                await process.wait()
-
-    async def deliver(self, client: httpx.AsyncClient, case: Case) -> Outcome:
-        """Deliver one case over HTTP; wait until the inbox knows what became of it."""
+    async def show(self, case: Told | Posted) -> Outcome:
+        """Have one case happen over HTTP; wait until the inbox knows what became of it."""
         before = {record.id for record in await self._records()}
-        result = await post(client, self.url, case.headers, case.body)
-        await self._until_finished()
-        new = [record for record in await self._records() if record.id not in before]
-        fate = _fate(new[0]) if new else "-"
-        right = result.status == case.status and fate == case.fate
-        return Outcome(case.what, result.label, fate, right, f"{case.status}, {case.fate}")
+        if isinstance(case, Posted):
+            headers, body = case.make(self._scheme, time.time())
+            result = await post(self.loop.http, self.loop.plan.url, headers, body)
+            answers = result.label
+        else:
+            answers = ", ".join(_label(status) for status in await self._tell(case.order, case.mischief))
+        return await self._outcome(case.what, answers, before, case.answers, case.fate)
+
+    async def backfill(self, what: str) -> Outcome:
+        """Lose a delivery on the way; have the receiver ask for what it missed."""
+        before = {record.id for record in await self._records()}
+        await self._tell(FULFILLED, {"lose": 1})
+        await self.loop.run("backfill", self.loop.plan.target, "--since", "1h")
+        return await self._outcome(what, "never delivered", before, "never", "download: done")
 
     async def replay(self, what: str) -> Outcome:
         """Replay what is dead because a handler gave up."""
@@ -112,25 +146,43 @@ class Demo:
         await self.inbox.replay([record.id for record in dead], time.time())
         await self._until_finished()
         fates = [_fate(record) for record in await self._records() if record.id in {each.id for each in dead}]
-        return Outcome(
-            what, "-", ", ".join(fates), fates == ["download: done, 2 attempts"], "download: done, 2 attempts"
-        )
+        expected = "download: done, 2 attempts"
+        return Outcome(what, "-", ", ".join(fates), fates == [expected], expected)
 
-    async def kill(self, client: httpx.AsyncClient, what: str) -> Outcome:
+    async def kill(self, what: str) -> Outcome:
         """Kill the receiver while it handles what it has acknowledged; start it again, and count."""
-        scheme, before = UP42Signature(self.secret), {record.id for record in await self._records()}
-        bodies = [_order("FULFILLED", note=SLOW) for _ in range(SLOW_ORDERS)]
-        sent = [post(client, self.url, make.signed(body, scheme, now=time.time()), body) for body in bodies]
-        acknowledged = sum(result.ok for result in await asyncio.gather(*sent))
-        await self.end(signal.SIGKILL)
+        before = {record.id for record in await self._records()}
+        answers = Counter(await self._tell({"displayName": SLOW, "count": SLOW_ORDERS, **FULFILLED}, {}))
+        await self.loop.end_receiver(signal.SIGKILL)
         unfinished = len([record for record in await self._records() if record.state is State.WAITING])
-        await self.serve(client)
+        await self.loop.start_receiver()
         await self._until_finished()
         new = [record for record in await self._records() if record.id not in before]
         done = len([record for record in new if record.state is State.DONE])
         fate = f"{unfinished} were left; {done} done after a restart"
-        right = acknowledged == done == SLOW_ORDERS and unfinished > 0
-        return Outcome(what, f"{acknowledged} times 202", fate, right, f"{SLOW_ORDERS} of {SLOW_ORDERS}")
+        right = answers[202] == done == SLOW_ORDERS and unfinished > 0
+        return Outcome(what, f"{answers[202]} times 202", fate, right, f"{SLOW_ORDERS} of {SLOW_ORDERS}")
+
+    async def _tell(self, order: Mapping[str, Any], mischief: Mapping[str, Any]) -> list[int]:
+        """Have the sender tell of new orders; return what was answered, once it has been."""
+        await self.loop.tell(control.MISCHIEF, mischief, method="PUT")
+        orders = await self.loop.tell(control.ORDERS, order)
+        ids = {each["id"] for each in orders}
+        async with asyncio.timeout(_PATIENCE):
+            while True:
+                told = await self.loop.tell(f"{control.DELIVERIES}?limit=1000", method="GET")
+                ours = [each for each in told if each["orderId"] in ids]
+                if all(each["ended"] for each in ours):
+                    break
+                await asyncio.sleep(0.02)
+        return sorted(made["status"] or 0 for each in ours for made in each["attempts"])
+
+    async def _outcome(self, what: str, answers: str, before: set[str], expected: str, fate: str) -> Outcome:
+        await self._until_finished()
+        new = [record for record in await self._records() if record.id not in before]
+        found = ", ".join(map(_fate, new)) or "-"
+        codes = ", ".join(label.split()[0] for label in answers.split(", "))
+        return Outcome(what, answers, found, codes == expected and found == fate, f"{expected}, {fate}")
 
     async def _records(self) -> list[Record]:
         return list(await self.inbox.find(Filter()))
@@ -139,6 +191,10 @@ class Demo:
         async with asyncio.timeout(_PATIENCE):
             while (await self.inbox.stats()).counts[State.WAITING]:  # noqa: ASYNC110 - another process works
                 await asyncio.sleep(0.02)
+
+
+def _label(status: int | None) -> str:
+    return "no answer" if not status else f"{status} {HTTPStatus(status).phrase}"
 
 
 def _fate(record: Record) -> str:
@@ -150,80 +206,53 @@ def _fate(record: Record) -> str:
     return f"{name}: {progress.state}{attempts}"
 
 
-def _order(status: str, **body: str) -> bytes:
-    document = make.document("order.status", status, now=time.time())
-    document["body"] |= body
-    return make.dump(document)
-
-
-def cases(secret: str, now: float) -> Iterator[Case]:
-    """Yield what is delivered, genuine and hostile."""
-    scheme = UP42Signature(secret)
-
-    def signed(body: bytes, seconds_ago: float = 0) -> Headers:
-        return make.signed(body, scheme, now=now - seconds_ago)
-
-    fulfilled, failed, placed = _order("FULFILLED"), _order("FAILED_PERMANENTLY"), _order("PLACED")
-    flaky, lost = _order("FULFILLED", note=FLAKY), _order("FULFILLED", note=LOST)
-    unheard_of = make.dump(make.document("storage.cleaned", "DONE", now=now))
-    large = b'{"padding": "' + b"x" * MAX_BODY + b'"}'
-    yield Case("order fulfilled", signed(fulfilled), fulfilled, 202, "download: done")
-    yield Case("the same delivery again", signed(fulfilled), fulfilled, 200)
-    yield Case("order failed permanently", signed(failed), failed, 202, "alert: done")
-    yield Case("another status of an order", signed(placed), placed, 202, "other: done")
-    yield Case("an event nobody knows", signed(unheard_of), unheard_of, 202, "other: done")
-    yield Case("its handler fails twice", signed(flaky), flaky, 202, "download: done, 3 attempts")
-    yield Case("its handler gives up", signed(lost), lost, 202, "download: dead")
-    yield Case("signed, but not JSON", signed(b"<xml/>"), b"<xml/>", 202, "dead")
-    yield Case("forged: signed with another secret", make.forged(fulfilled, now=now), fulfilled, 401)
-    yield Case("forged: not signed at all", make.unsigned(), fulfilled, 401)
-    yield Case("replayed with another body", signed(fulfilled), failed, 401)
-    yield Case("stale: signed an hour ago", signed(fulfilled, seconds_ago=3600), fulfilled, 401)
-    yield Case("oversized: more than 1 MiB", signed(large), large, 413)
-
-
-def free_port(port: int) -> int:
-    """Return `port` if it can be listened on, or a free one for 0.
-
-    Raises:
-        OSError: the port is taken, or not ours to take.
-    """
-    with socket.create_server(("127.0.0.1", port)) as listener:
-        found: int = listener.getsockname()[1]
-        return found
-
-
 async def run(port: int, outcomes: list[Outcome], *, keep_running: bool, as_json: bool) -> None:
     """Show every case with what became of it; put them into `outcomes`."""
+
+    def shown(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        _show(outcome, as_json)
+
     with TemporaryDirectory(prefix="webhook-receiver-demo-") as folder:
-        async with _served(Demo(port, Path(folder))) as (demo, client):
+        async with _looping(port, Path(folder)) as demo:
+            plan = demo.loop.plan
             if not as_json:
-                output.say(
-                    f"A receiver listens at {demo.url}. It gets what a sender, and what strangers, would send:\n"
-                )
-            for case in cases(demo.secret, time.time()):
-                outcomes.append(_shown(await demo.deliver(client, case), as_json))
-            outcomes.append(_shown(await demo.replay("the dead letter is replayed"), as_json))
-            outcomes.append(_shown(await demo.kill(client, f"kill -9 with {SLOW_ORDERS} just acknowledged"), as_json))
+                output.say(f"A receiver listens at {plan.url}, and a sender at {plan.sender_url} delivers to it:\n")
+            shown(await demo.test("its webhook is created and tested"))
+            for case in CASES:
+                shown(await demo.show(case))
+            shown(await demo.backfill("lost on the way, found by a backfill"))
+            shown(await demo.replay("the dead letter is replayed"))
+            shown(await demo.kill(f"kill -9 with {SLOW_ORDERS} just acknowledged"))
             if not as_json:
                 _conclude(outcomes)
             if keep_running:
-                output.stderr.print("\nIt still listens; Ctrl-C ends it. Send it more, and look into its inbox:")
-                output.stderr.print(f"  webhook-receiver send {demo.url} --secret {demo.secret}", soft_wrap=True)
-                output.stderr.print(f"  webhook-receiver inbox ls sqlite:///{demo.inbox.path}", soft_wrap=True)
+                _invite(demo)
                 await asyncio.Event().wait()
 
 
 @asynccontextmanager
-async def _served(demo: Demo) -> AsyncGenerator[tuple[Demo, httpx.AsyncClient]]:
-    await demo.inbox.open()
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+async def _looping(port: int, folder: Path) -> AsyncGenerator[Demo]:
+    secret = Secret(secrets.token_urlsafe(24))
+    inbox = SQLiteInbox(folder / "hooks.db", min_free=0)
+    with (folder / "log").open("wb") as log:
+        plan = Plan(
+            f"{__package__}.demo_app:hooks",
+            port,
+            loops.free_port(0),
+            secret=secret,
+            retry="",
+            environment={"WEBHOOK_INBOX": f"sqlite:///{inbox.path}?min_free=0"},
+            log=log,
+        )
+        await inbox.open()
         try:
-            await demo.serve(client)
-            yield demo, client
+            async with loops.running(plan, lambda told: None) as loop:
+                yield Demo(loop, inbox, secret)
+        except (loops.Ended, TimeoutError) as error:
+            raise RuntimeError((folder / "log").read_text(errors="replace")) from error
         finally:
-            await demo.end(signal.SIGTERM)
-            await demo.inbox.close()
+            await inbox.close()
 
 
 def _conclude(outcomes: list[Outcome]) -> None:
@@ -232,11 +261,17 @@ def _conclude(outcomes: list[Outcome]) -> None:
     output.say(f"\n{right} of {len(outcomes)} came out as they should.", style)
 
 
-def _shown(outcome: Outcome, as_json: bool) -> Outcome:
+def _invite(demo: Demo) -> None:
+    to = f"--sender {demo.loop.plan.sender_url}"
+    output.stderr.print("\nBoth still run; Ctrl-C ends them. Have more delivered, and look into the inbox:")
+    output.stderr.print(f"  webhook-receiver order create --status FULFILLED {to}", soft_wrap=True)
+    output.stderr.print(f"  webhook-receiver inbox ls sqlite:///{demo.inbox.path}", soft_wrap=True)
+
+
+def _show(outcome: Outcome, as_json: bool) -> None:
     if as_json:
         output.say_json(outcome.as_json())
-        return outcome
+        return
     verdict = "ok" if outcome.right else f"WRONG: {outcome.expected} expected"
-    line = f"{outcome.what:37}{outcome.answer:30}{outcome.fate:40}{verdict}"
+    line = f"{outcome.what:40}{outcome.answer:30}{outcome.fate:40}{verdict}"
     output.say(line, "green" if outcome.right else "bold red")
-    return outcome

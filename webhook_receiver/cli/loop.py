@@ -117,6 +117,16 @@ class Loop:
         answer.raise_for_status()
         return answer.json()
 
+    async def run(self, *arguments: str) -> None:
+        """Run another of our commands where the receiver runs, to its end.
+
+        Raises:
+            Ended: it failed.
+        """
+        process = await self._start(*arguments, stdout=self.plan.log)
+        if await process.wait():
+            raise Ended(f"{arguments[0]} has failed")
+
     async def until_one_ends(self) -> None:
         """Wait for as long as both run.
 
