@@ -40,7 +40,9 @@ async def alert(order: OrderFailedPermanently) -> None:
 """
 
 
-def module(folder: Path, *, secret: str = 'Secret.from_env("WEBHOOK_SECRET")', inbox: str = "sqlite:///hooks.db") -> None:
+def module(
+    folder: Path, *, secret: str = 'Secret.from_env("WEBHOOK_SECRET")', inbox: str = "sqlite:///hooks.db"
+) -> None:
     text = MODULE.replace("secret=SECRET", f"secret={secret}").replace("inbox=INBOX", f"inbox={inbox!r}")
     folder.joinpath("app.py").write_text(text, encoding="utf-8")
 

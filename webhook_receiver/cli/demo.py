@@ -134,11 +134,12 @@ class Demo:
         return await self._outcome(case.what, answers, before, case.answers, case.fate)
 
     async def backfill(self, what: str) -> Outcome:
-        """Lose a delivery on the way; have the receiver ask for what it missed."""
+        """Lose a delivery on the way; have the receiver ask for what it missed, which is that one, and what it refused."""
         before = {record.id for record in await self._records()}
         await self._tell(FULFILLED, {"lose": 1})
         await self.loop.run("backfill", self.loop.plan.target, "--since", "1h")
-        return await self._outcome(what, "never delivered", before, "never", "download: done")
+        refused = sum(isinstance(case, Told) and case.answers == "401" for case in CASES)
+        return await self._outcome(what, "never delivered", before, "never", f"{refused + 1} times download: done")
 
     async def replay(self, what: str) -> Outcome:
         """Replay what is dead because a handler gave up."""
@@ -180,7 +181,7 @@ class Demo:
     async def _outcome(self, what: str, answers: str, before: set[str], expected: str, fate: str) -> Outcome:
         await self._until_finished()
         new = [record for record in await self._records() if record.id not in before]
-        found = ", ".join(map(_fate, new)) or "-"
+        found = ", ".join(f"{n} times {fate}" if n > 1 else fate for fate, n in Counter(map(_fate, new)).items()) or "-"
         codes = ", ".join(label.split()[0] for label in answers.split(", "))
         return Outcome(what, answers, found, codes == expected and found == fate, f"{expected}, {fate}")
 
@@ -221,7 +222,7 @@ async def run(port: int, outcomes: list[Outcome], *, keep_running: bool, as_json
             shown(await demo.test("its webhook is created and tested"))
             for case in CASES:
                 shown(await demo.show(case))
-            shown(await demo.backfill("lost on the way, found by a backfill"))
+            shown(await demo.backfill("a backfill finds what was lost or spoilt"))
             shown(await demo.replay("the dead letter is replayed"))
             shown(await demo.kill(f"kill -9 with {SLOW_ORDERS} just acknowledged"))
             if not as_json:
@@ -273,5 +274,5 @@ def _show(outcome: Outcome, as_json: bool) -> None:
         output.say_json(outcome.as_json())
         return
     verdict = "ok" if outcome.right else f"WRONG: {outcome.expected} expected"
-    line = f"{outcome.what:40}{outcome.answer:30}{outcome.fate:40}{verdict}"
+    line = f"{outcome.what:42}{outcome.answer:30}{outcome.fate:40}{verdict}"
     output.say(line, "green" if outcome.right else "bold red")

@@ -137,7 +137,9 @@ async def _test(loop: Loop, webhook: Webhook, *, as_json: bool) -> None:
         if not each.succeeded:
             output.say(f"{each.event}: {printable(each.error or '')}", "red")
             if each.status == 401:
-                output.say("does the receiver have this secret? Take it from WEBHOOK_SECRET, or give --secret", "yellow")
+                output.say(
+                    "does the receiver have this secret? Take it from WEBHOOK_SECRET, or give --secret", "yellow"
+                )
 
 
 def _introduce(plan: Plan) -> None:
