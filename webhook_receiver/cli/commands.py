@@ -64,7 +64,7 @@ def demo(
     keep_running: Annotated[bool, typer.Option("--keep-running", help="Go on listening afterwards.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Live the local loop by itself: a receiver, a sender that delivers to it, what can go wrong, and what becomes of it.
+    """Live the local loop by itself: a receiver, a sender that delivers to it, and what can go wrong.
 
     Ends with 0 only if everything was answered and handled as it should be.
     """

@@ -1,4 +1,4 @@
-"""`demo`: the local loop lives by itself; orders come true, fail and get lost, strangers knock, the receiver is killed."""
+"""`demo`: the local loop by itself: orders come true, fail and get lost, strangers knock, the receiver is killed."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class Demo:
         return await self._outcome(case.what, answers, before, case.answers, case.fate)
 
     async def backfill(self, what: str) -> Outcome:
-        """Lose a delivery on the way; have the receiver ask for what it missed, which is that one, and what it refused."""
+        """Lose a delivery on the way; have the receiver ask for what it missed, and for what it refused."""
         before = {record.id for record in await self._records()}
         await self._tell(FULFILLED, {"lose": 1})
         await self.loop.run("backfill", self.loop.plan.target, "--since", "1h")
