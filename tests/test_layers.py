@@ -41,6 +41,11 @@ ROWS = [
     ["immediate", "inboxed"],
     ["receiver"],
     [""],
+    ["testing.wire", "testing.driving", "testing.inbox_suite"],
+    ["testing.making", "testing.inside"],
+    ["testing.rehearsal"],
+    ["testing"],
+    ["pytest_plugin"],
     ["sender.deliveries", "sender.mischief", "sender.options"],
     ["sender.state"],
     ["sender.attempting", "sender.making"],
@@ -84,7 +89,11 @@ def imports(module: str) -> set[str]:
             found |= below if below else {whole}
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
-            assert not any(name.startswith("webhook_receiver") for name in names), "imports within it are relative"
+            own = [name for name in names if name.startswith("webhook_receiver")]
+            if module == "pytest_plugin":  # which is installed outside of the package: see there
+                found |= {name.partition(".")[2] for name in own}
+            else:
+                assert not own, "imports within it are relative"
     return found
 
 
@@ -103,4 +112,4 @@ def test_a_module_says_first_what_it_is_for_and_fits_a_few_screens(module: str) 
     source = FILES[module].read_text(encoding="utf-8")
     assert ast.get_docstring(ast.parse(source))
     assert "TYPE_CHECKING" not in source
-    assert len(source.splitlines()) <= 280
+    assert len(source.splitlines()) <= 280 or module.endswith("_suite"), "only a suite is read test by test"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.inbox_suite import DAY, listed, put
 from webhook_receiver import ConfigurationError
 from webhook_receiver.inbox import Inbox, MemoryInbox, SQLiteInbox, from_url
+from webhook_receiver.testing.inbox_suite import DAY, listed, put
 
 
 @pytest.mark.parametrize(

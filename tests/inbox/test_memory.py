@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.inbox_suite import ALL, InboxSuite, Make, listed, put
 from webhook_receiver import ConfigurationError
 from webhook_receiver.inbox import MemoryInbox
+from webhook_receiver.testing.inbox_suite import ALL, InboxSuite, Make, listed, put
 
 
 class TestMemoryInbox(InboxSuite):

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.inbox_suite import NOW, entry
 from webhook_receiver import Delivery
 from webhook_receiver.errors import InboxDamaged
 from webhook_receiver.inbox import rows
 from webhook_receiver.inbox.records import Entry, Progress, State
+from webhook_receiver.testing.inbox_suite import NOW, entry
 
 TEXT = st.text(max_size=20)
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-_", min_size=1, max_size=10).map(str.encode)

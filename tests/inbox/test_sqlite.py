@@ -15,7 +15,11 @@ from typing import Any
 import pytest
 
 from tests.helpers import ROOT
-from tests.inbox_suite import (
+from webhook_receiver import ConfigurationError
+from webhook_receiver.errors import InboxDamaged, InboxUnavailable
+from webhook_receiver.inbox import SQLiteInbox
+from webhook_receiver.inbox.records import Filter, Stored
+from webhook_receiver.testing.inbox_suite import (
     ALL,
     DAY,
     DEAD,
@@ -32,10 +36,6 @@ from tests.inbox_suite import (
     put,
     settle,
 )
-from webhook_receiver import ConfigurationError
-from webhook_receiver.errors import InboxDamaged, InboxUnavailable
-from webhook_receiver.inbox import SQLiteInbox
-from webhook_receiver.inbox.records import Filter, Stored
 
 
 class TestSQLiteInbox(SharedInboxSuite):
@@ -112,7 +112,7 @@ async def test_what_was_put_is_seen_by_another_process(inbox: SQLiteInbox, path:
 
 PUT_AND_WAIT = """
 import asyncio, sys
-from tests.inbox_suite import put
+from webhook_receiver.testing.inbox_suite import put
 from webhook_receiver.inbox import SQLiteInbox
 
 async def put_and_wait():
@@ -155,7 +155,7 @@ async def test_a_log_of_a_killed_process_that_was_cut_is_noticed(path: Path) -> 
 
 OPEN = """
 import asyncio, sys
-from tests.inbox_suite import put
+from webhook_receiver.testing.inbox_suite import put
 from webhook_receiver.inbox import SQLiteInbox
 
 async def open_and_put():

@@ -1,7 +1,7 @@
 """The contract of an inbox: where accepted deliveries are kept until they are handled, and after.
 
 An inbox is what a receiver puts deliveries into and what a worker takes them from. Whoever writes one fulfils
-the protocol `Inbox` below; `tests/inbox_suite.py` says the same in tests and runs over any store.
+the protocol `Inbox` below; `webhook_receiver.testing.inbox_suite` says the same in tests and runs over any store.
 """
 
 from __future__ import annotations

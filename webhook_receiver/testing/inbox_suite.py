@@ -9,7 +9,8 @@ Whoever writes a store subclasses the suite in a test module of their own and sa
 
 `make` returns an object that is not opened yet, on the store of that name, which is empty when a test begins. For a
 store that outlives its objects, so that several of them and several processes may share it, subclass
-`SharedInboxSuite` instead. The tests are async: run them with anyio's pytest plugin and `anyio_mode = "auto"`.
+`SharedInboxSuite` instead. The tests are async, and run on asyncio: with anyio's pytest plugin and
+`anyio_mode = "auto"`, or with pytest-asyncio and `asyncio_mode = "auto"`.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from typing import Any
 
 import pytest
 
-from webhook_receiver import Delivery
-from webhook_receiver.errors import AmbiguousId, InboxError, InboxUnavailable
-from webhook_receiver.inbox.base import Inbox
-from webhook_receiver.inbox.records import (
+from ..delivery import Delivery
+from ..errors import AmbiguousId, InboxError, InboxUnavailable
+from ..inbox.base import Inbox
+from ..inbox.records import (
     NOTICE,
     Claim,
     Duplicate,

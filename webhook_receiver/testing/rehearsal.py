@@ -1,0 +1,258 @@
+"""A rehearsal: a receiver's own handlers and verifier, with another inbox and a clock that the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial, wraps
+from typing import Concatenate, ParamSpec, TypedDict, TypeVar
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from ..answers import Receipt
+from ..errors import ConfigurationError
+from ..handler import Function
+from ..inbox.base import Inbox
+from ..inbox.records import Filter, Kept, State
+from ..receiver import WebhookReceiver
+from ..running import summary
+from .driving import Clock, Driver, Run
+from .inside import Lasting, moved, scheme_of
+from .wire import Sendable, encode, forge, sign
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Request(TypedDict):
+    """What httpx and the test clients built on it take: `client.post(url, **request)`."""
+
+    content: bytes
+    headers: dict[str, str]
+
+
+class Rehearsal:
+    """A receiver under test. Nothing is handled until the test says so, and no wait takes real time.
+
+    What is sent goes through the receiver's own verifier into an inbox of the test's; `drain` then runs the handlers
+    by the receiver's own rules. Deliveries are handled one at a time. A receiver without an inbox runs its handlers
+    before it answers, here as ever: there is nothing to drain.
+
+    Made by the fixture `webhooks`, or by `rehearse(hooks)`.
+    """
+
+    clock: Clock
+    """What the receiver takes for the time. It stands still until `clock.advance(seconds)`, or `drain`, moves it."""
+    ran: list[Run]
+    """All runs of handlers, in the order in which they ended."""
+
+    def __init__(self, hooks: WebhookReceiver, inbox: Inbox | None) -> None:
+        self.hooks = hooks
+        self.clock = Clock()
+        self.ran = []
+        self.sync = Sync(self)
+        self._scheme = scheme_of(hooks)
+        self._memory = Lasting()
+        self._life = ExitStack()
+        self._driver = self._life.enter_context(moved(hooks, inbox or self._memory, self.clock, self.ran.append))
+        self._portal: BlockingPortal | None = None
+        self._is_open = False
+
+    def request(self, what: Sendable) -> Request:
+        """Return a signed request for a client: `client.post("/webhooks", **webhooks.request(event))`."""
+        return {"content": encode(what), "headers": sign(what, self._scheme, now=self.clock())}
+
+    async def send(self, what: Sendable) -> Receipt:
+        """Deliver it, signed as the sender does; return what became of it, as `hooks.receive` does."""
+        return await self._receive(self.request(what))
+
+    async def send_twice(self, what: Sendable) -> tuple[Receipt, Receipt]:
+        """Deliver it, and the very same request again."""
+        request = self.request(what)
+        return await self._receive(request), await self._receive(request)
+
+    async def send_out_of_order(self, *whats: Sendable) -> list[Receipt]:
+        """Deliver what was signed one second after the other the other way round, the last one first."""
+        requests: list[Request] = []
+        for what in whats:
+            requests.append(self.request(what))
+            self.clock.advance(1)
+        return [await self._receive(request) for request in reversed(requests)]
+
+    async def send_forged(self, what: Sendable) -> Receipt:
+        """Deliver it as somebody would who does not know the secret.
+
+        Raises:
+            ConfigurationError: the receiver lets everybody in.
+        """
+        return await self._receive({"content": encode(what), "headers": forge(what, self._scheme, now=self.clock())})
+
+    async def handle_due(self) -> list[Run]:
+        """Run the handlers of all that is due by now; return their runs."""
+        return await self._drive(lambda driver: driver.handle_due())
+
+    async def drain(self) -> list[Run]:
+        """Run handlers until nothing is left to do, moving the clock over all waits; return their runs.
+
+        What waits for a handler that is paused is left.
+        """
+        return await self._drive(lambda driver: driver.drain())
+
+    async def crash(self) -> None:
+        """Let the process die and another one go on with the same inbox: what was answered with 2xx is in it."""
+        await self._open()
+        if self._driver is not None:
+            self._driver.begin_anew()
+
+    async def crash_after_handling(self) -> list[Run]:
+        """Run the handlers of all that is due, then let the process die before any of that is kept; return the runs.
+
+        They run again when the lease has ended, as `drain` awaits it: what a handler does must bear that.
+        """
+        return await self._drive(lambda driver: driver.handle_in_vain())
+
+    async def dead_letters(self) -> Sequence[Kept]:
+        """Return the dead letters, the oldest first, each with its failed attempts."""
+        await self._open()
+        inbox = self.hooks.inbox
+        dead = await inbox.find(Filter(source=self.hooks.name, states={State.DEAD}), newest_first=False)
+        return [kept for record in dead if (kept := await inbox.get(record.id)) is not None]
+
+    async def kept(self, receipt: Receipt) -> Kept:
+        """Return what the inbox knows of a delivery: its state, how far its handlers are, its failed attempts.
+
+        Raises:
+            ValueError: it was refused, so nothing is kept.
+        """
+        await self._open()
+        kept = await self.hooks.inbox.get(self._id_of(receipt))
+        if kept is None:
+            raise ValueError("the delivery is not in the inbox any more")
+        return kept
+
+    async def replay(self, *which: Receipt | Kept) -> None:
+        """Put deliveries back to be handled again; of a dead one those handlers run that are not done."""
+        await self._open()
+        ids = [each.record.id if isinstance(each, Kept) else self._id_of(each) for each in which]
+        await self.hooks.inbox.replay(ids, self.clock())
+
+    def runs_of(self, handler: str | Function) -> list[Run]:
+        """Return the runs of a handler, given as its function or its name.
+
+        Raises:
+            ConfigurationError: the receiver has no such handler.
+        """
+        name = self.hooks.name_of(handler)
+        return [run for run in self.ran if run.handler == name]
+
+    def assert_handled(self, handler: str | Function, *, times: int = 1) -> None:
+        """Fail unless runs of a handler ended well so many times; failed runs do not count."""
+        __tracebackhide__ = True
+        runs = self.runs_of(handler)
+        well = sum(run.error is None for run in runs)
+        if well != times:
+            ran = "\n".join(f"  attempt {run.attempt}: {_how(run)}" for run in runs) or "  it was never run"
+            raise AssertionError(f"{self.hooks.name_of(handler)} handled {well}, not {times}:\n{ran}")
+
+    async def _open(self) -> None:
+        """Begin the receiver's life, as its host does."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            raise ConfigurationError(
+                'a receiver needs asyncio: let the fixture anyio_backend return "asyncio"'
+            ) from None
+        if not self._is_open:
+            self._is_open = True  # at once: several tasks may send
+            try:
+                await self.hooks.__aenter__()
+            except BaseException:
+                self._is_open = False
+                raise
+
+    async def _receive(self, request: Request) -> Receipt:
+        await self._open()
+        return await self.hooks.receive(request["headers"], request["content"])
+
+    async def _drive(self, act: Callable[[Driver], Awaitable[None]]) -> list[Run]:
+        await self._open()
+        before = len(self.ran)
+        if self._driver is not None:
+            await act(self._driver)
+        return self.ran[before:]
+
+    def _id_of(self, receipt: Receipt) -> str:
+        if receipt.delivery is None:
+            raise ValueError(f"it was answered {receipt.answer.status} and not kept: {receipt.error}")
+        return receipt.duplicate_of or receipt.delivery.id
+
+    @property
+    def portal(self) -> BlockingPortal:
+        """What runs async code for tests that are plain functions: an event loop in a thread of its own."""
+        if self._portal is None:
+            self._portal = self._life.enter_context(start_blocking_portal("asyncio"))
+        return self._portal
+
+    def end(self) -> None:
+        """End the receiver's life here, and leave it as it was before."""
+        with self._life:
+            if self._is_open:
+                self.portal.call(self.hooks.__aexit__, None, None, None)
+                self.portal.call(self._memory.forget)
+
+
+def _blocking(method: Callable[Concatenate[Rehearsal, P], Awaitable[R]]) -> Callable[Concatenate[Sync, P], R]:
+    @wraps(method)
+    def call(sync: Sync, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return sync.rehearsal.portal.call(partial(method, sync.rehearsal, *args, **kwargs))
+
+    return call
+
+
+class Sync:
+    """What a rehearsal does, for tests that are plain functions: each call returns when it is done."""
+
+    def __init__(self, rehearsal: Rehearsal) -> None:
+        self.rehearsal = rehearsal
+
+    send = _blocking(Rehearsal.send)
+    send_twice = _blocking(Rehearsal.send_twice)
+    send_out_of_order = _blocking(Rehearsal.send_out_of_order)
+    send_forged = _blocking(Rehearsal.send_forged)
+    handle_due = _blocking(Rehearsal.handle_due)
+    drain = _blocking(Rehearsal.drain)
+    crash = _blocking(Rehearsal.crash)
+    crash_after_handling = _blocking(Rehearsal.crash_after_handling)
+    dead_letters = _blocking(Rehearsal.dead_letters)
+    kept = _blocking(Rehearsal.kept)
+    replay = _blocking(Rehearsal.replay)
+
+
+def _how(run: Run) -> str:
+    return "ended well" if run.error is None else summary(run.error)
+
+
+@contextmanager
+def rehearse(hooks: WebhookReceiver, *, inbox: Inbox | None = None) -> Generator[Rehearsal]:
+    """Rehearse a receiver: what the fixture `webhooks` does, for a fixture or a test of your own.
+
+    Until it ends, the receiver itself, and so every app that it is mounted in, keeps deliveries in the other inbox,
+    tells the time by the rehearsal's clock, and runs no handler by itself. Its own inbox is not touched.
+
+    Args:
+        hooks: your receiver.
+        inbox: where deliveries are kept meanwhile; in memory if None.
+
+    Raises:
+        ConfigurationError: it is no receiver, or has no inbox but is given one.
+    """
+    if not isinstance(hooks, WebhookReceiver):
+        raise ConfigurationError(f"what is rehearsed is a WebhookReceiver, not {type(hooks).__name__}")
+    if inbox is not None:
+        _ = hooks.inbox  # raises if it has none
+    rehearsal = Rehearsal(hooks, inbox)
+    try:
+        yield rehearsal
+    finally:
+        rehearsal.end()
