@@ -54,8 +54,9 @@ class Rehearsal:
         self.sync = Sync(self)
         self._scheme = scheme_of(hooks)
         self._memory = Lasting()
+        kept_in = self._memory if inbox is None else inbox
         self._life = ExitStack()
-        self._driver = self._life.enter_context(moved(hooks, inbox or self._memory, self.clock, self.ran.append))
+        self._driver = self._life.enter_context(moved(hooks, kept_in, self.clock, self.ran.append))
         self._portal: BlockingPortal | None = None
         self._is_open = False
 
