@@ -154,7 +154,7 @@ class Rehearsal:
         well = sum(run.error is None for run in runs)
         if well != times:
             ran = "\n".join(f"  attempt {run.attempt}: {_how(run)}" for run in runs) or "  it was never run"
-            raise AssertionError(f"{self.hooks.name_of(handler)} handled {well}, not {times}:\n{ran}")
+            raise AssertionError(f"{self.hooks.name_of(handler)} ended well {well} times, not {times}:\n{ran}")
 
     async def _open(self) -> None:
         """Begin the receiver's life, as its host does."""

@@ -1,0 +1,56 @@
+"""Testing your handlers: with your secret and your rules, but no server, no file and no wait. Run it: pytest examples
+
+The fixture `webhooks` comes with the package. It rehearses the receiver that `webhook_receiver_under_test` returns.
+"""
+
+import pytest
+
+from webhook_receiver import Attempt, OrderFulfilled, WebhookReceiver
+from webhook_receiver.testing import Rehearsal, make
+
+# What you test is your own module; here it is.
+hooks = WebhookReceiver(secret="try-me", inbox="sqlite:///hooks.db")
+archive: list[str | None] = []
+
+
+@hooks.on(OrderFulfilled)
+def download(order: OrderFulfilled, attempt: Attempt) -> None:
+    if order.order_id == "o-late" and attempt.number < 3:
+        raise TimeoutError("the images are not there yet")
+    archive.append(order.order_id)
+
+
+@pytest.fixture
+def webhook_receiver_under_test() -> WebhookReceiver:
+    archive.clear()
+    return hooks
+
+
+def test_a_fulfilled_order_is_downloaded(webhooks: Rehearsal) -> None:
+    webhooks.sync.send(make(OrderFulfilled, order_id="o-7"))
+    webhooks.sync.drain()
+    assert archive == ["o-7"]
+
+
+def test_a_download_that_fails_is_tried_again(webhooks: Rehearsal) -> None:
+    webhooks.sync.send(make(OrderFulfilled, order_id="o-late"))
+    webhooks.sync.drain()
+    assert [run.attempt for run in webhooks.runs_of(download)] == [1, 2, 3]
+    webhooks.assert_handled(download)
+
+
+def test_a_stranger_is_refused(webhooks: Rehearsal) -> None:
+    assert webhooks.sync.send_forged(make(OrderFulfilled)).answer.status == 401
+
+
+def test_what_the_sender_sends_twice_is_handled_once(webhooks: Rehearsal) -> None:
+    webhooks.sync.send_twice(make(OrderFulfilled))
+    webhooks.sync.drain()
+    webhooks.assert_handled(download, times=1)
+
+
+async def test_an_async_test_awaits_the_same(webhooks: Rehearsal) -> None:  # with anyio's plugin, or pytest-asyncio
+    await webhooks.send(make(OrderFulfilled, order_id="o-7"))
+    await webhooks.crash()  # committed, not handled: the next process does it
+    await webhooks.drain()
+    assert archive == ["o-7"]
