@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -131,7 +132,25 @@ def test_the_deployment_step_that_registers_the_webhook(tmp_path: Path) -> None:
     assert "is the receiver up at https://example.com/webhooks" in badly.stderr
 
 
+def test_the_tests_of_handlers(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(
+        "import pytest\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n", encoding="utf-8"
+    )
+    (tmp_path / "pytest.ini").write_text("[pytest]\nanyio_mode = auto\n", encoding="utf-8")
+    shutil.copy(EXAMPLES / "test_my_handlers.py", tmp_path)
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:asyncio", "-p", "no:faker"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.splitlines()[-1].startswith("5 passed"), done.stdout
+    assert not (tmp_path / "hooks.db").exists()
+
+
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_an_example_is_short_and_tested(file: Path) -> None:
     assert len(file.read_text(encoding="utf-8").splitlines()) < 60
     assert re.search(rf"\b{file.stem}(:|\.py)", Path(__file__).read_text(encoding="utf-8"))
+
+
+    assert re.search(rf"\b{file.stem}[:.]", Path(__file__).read_text(encoding="utf-8"))

@@ -6,12 +6,13 @@ import importlib.util
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from tests.helpers import ROOT
+import webhook_receiver
 
 pytest_plugins = ["pytester"]
 
@@ -55,9 +56,16 @@ ASYNC = """
         assert [run.attempt for run in await webhooks.drain()] == [1, 2]
         webhooks.assert_handled(download)
 """
-ALONE = ["-p", "no:randomly", "-p", "no:xdist", "-p", "no:cov", "-W", "error"]
+OTHERS = ("randomly", "cov", "faker", "hypothesispytest")
+"""Plugins that are here and that these suites do not need; some take longer to load than the suites."""
 HAS_PYTEST_ASYNCIO = importlib.util.find_spec("pytest_asyncio") is not None
 needs_pytest_asyncio = pytest.mark.skipif(not HAS_PYTEST_ASYNCIO, reason="pytest-asyncio is not installed")
+
+
+def run(pytester: pytest.Pytester, *arguments: str, without: Sequence[str] = ("xdist", "asyncio")) -> pytest.RunResult:
+    """Run the suite that was written, as a user does; warnings are errors."""
+    left_out = [word for plugin in (*OTHERS, *without) for word in ("-p", f"no:{plugin}")]
+    return pytester.runpytest_subprocess("-W", "error", *left_out, *arguments)
 
 
 @pytest.fixture(autouse=True)
@@ -71,13 +79,13 @@ def test_it_is_installed_by_its_entry_point_and_under_a_name_outside_of_the_pack
     installed = importlib.util.find_spec(plugin.value)
     assert installed is not None
     assert installed.origin is not None
-    source = ROOT / "webhook_receiver" / "pytest_plugin.py"
+    source = Path(webhook_receiver.__file__).with_name("pytest_plugin.py")
     assert Path(installed.origin).read_text() == source.read_text(), "install the package again: pip install -e ."
 
 
 def test_plain_functions_use_it(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(SYNC)
-    pytester.runpytest_subprocess(*ALONE, "-p", "no:asyncio").assert_outcomes(passed=1)
+    run(pytester).assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize(("mode", "mark"), [("auto", ""), ("strict", "@pytest.mark.anyio")])
@@ -85,7 +93,7 @@ def test_async_tests_of_anyio_use_it(pytester: pytest.Pytester, mode: str, mark:
     pytester.makepyfile(ASYNC.format(mark=mark))
     pytester.makeini(f"[pytest]\nanyio_mode = {mode}\n")
     pytester.makeconftest(CONFTEST + "\n    @pytest.fixture\n    def anyio_backend():\n        return 'asyncio'\n")
-    pytester.runpytest_subprocess(*ALONE, "-p", "no:asyncio").assert_outcomes(passed=1)
+    run(pytester).assert_outcomes(passed=1)
 
 
 @needs_pytest_asyncio
@@ -93,25 +101,25 @@ def test_async_tests_of_anyio_use_it(pytester: pytest.Pytester, mode: str, mark:
 def test_async_tests_of_pytest_asyncio_use_it(pytester: pytest.Pytester, mode: str, mark: str) -> None:
     pytester.makepyfile(ASYNC.format(mark=mark), test_sync=SYNC)
     pytester.makeini(f"[pytest]\nasyncio_mode = {mode}\nasyncio_default_fixture_loop_scope = function\n")
-    pytester.runpytest_subprocess(*ALONE).assert_outcomes(passed=2)
+    run(pytester, without=("xdist",)).assert_outcomes(passed=2)
 
 
 def test_it_runs_on_several_processes_at_once(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(**{f"test_{number}": SYNC for number in range(4)})
-    pytester.runpytest_subprocess("-n", "2", "-W", "error", "-p", "no:asyncio").assert_outcomes(passed=4)
+    run(pytester, "-n", "2", without=("asyncio",)).assert_outcomes(passed=4)
 
 
 def test_what_is_missing_is_said_with_how_to_give_it(pytester: pytest.Pytester) -> None:
     pytester.makeconftest("")
     pytester.makepyfile("def test_it(webhooks): pass")
-    result = pytester.runpytest_subprocess(*ALONE, "-p", "no:asyncio")
+    result = run(pytester)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*webhooks does not know your receiver*", "*def webhook_receiver_under_test():*"])
     result.stdout.no_fnmatch_line("*pytest.fail*")
 
 
 def test_the_fixtures_say_what_they_are(pytester: pytest.Pytester) -> None:
-    result = pytester.runpytest_subprocess(*ALONE, "-p", "no:asyncio", "--fixtures")
+    result = run(pytester, "--fixtures")
     result.stdout.fnmatch_lines(["webhook_receiver_under_test -- *", "webhooks -- *", "*A rehearsal of your receiver*"])
 
 
@@ -128,7 +136,7 @@ UNRELATED = """
 def test_a_suite_that_does_not_use_it_is_left_alone(pytester: pytest.Pytester, more: list[str]) -> None:
     pytester.makeconftest("")
     pytester.makepyfile(UNRELATED)
-    pytester.runpytest_subprocess(*ALONE, "-p", "no:asyncio", *more).assert_outcomes(passed=1, failed=1)
+    run(pytester, *more).assert_outcomes(passed=1, failed=1)
 
 
 def test_collecting_such_a_suite_and_its_fixtures_differ_by_nothing_but_ours(pytester: pytest.Pytester) -> None:
@@ -136,7 +144,7 @@ def test_collecting_such_a_suite_and_its_fixtures_differ_by_nothing_but_ours(pyt
     pytester.makepyfile(UNRELATED)
 
     def said(*arguments: str) -> list[str]:
-        return pytester.runpytest_subprocess(*ALONE, "-p", "no:asyncio", "-q", *arguments).outlines
+        return run(pytester, "-q", *arguments).outlines
 
     without = "-p", "no:webhook_receiver"
     collected, plain = said("--collect-only"), said("--collect-only", *without)
@@ -151,12 +159,12 @@ def test_collecting_such_a_suite_and_its_fixtures_differ_by_nothing_but_ours(pyt
 def test_a_fixture_of_the_suites_own_goes_first(pytester: pytest.Pytester) -> None:
     pytester.makeconftest("import pytest\n@pytest.fixture\ndef webhooks():\n    return 'mine'\n")
     pytester.makepyfile("def test_it(webhooks):\n    assert webhooks == 'mine'")
-    pytester.runpytest_subprocess(*ALONE, "-p", "no:asyncio").assert_outcomes(passed=1)
+    run(pytester).assert_outcomes(passed=1)
 
 
 def test_left_out_it_is_not_there(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(SYNC)
-    result = pytester.runpytest_subprocess(*ALONE, "-p", "no:asyncio", "-p", "no:webhook_receiver")
+    result = run(pytester, "-p", "no:webhook_receiver")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*fixture 'webhooks' not found*"])
 
@@ -168,14 +176,6 @@ def test_to_import_it_imports_nothing_that_pytest_has_not() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert json.loads(done.stdout) == ["webhook_receiver_pytest"]
-
-
-def test_the_example_runs(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest("import pytest\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n")
-    pytester.makeini("[pytest]\nanyio_mode = auto\n")
-    example = ROOT / "examples" / "test_my_handlers.py"
-    pytester.path.joinpath(example.name).write_text(example.read_text(encoding="utf-8"), encoding="utf-8")
-    pytester.runpytest_subprocess(*ALONE, "-p", "no:asyncio").assert_outcomes(passed=5)
 
 
 BROKEN = """
@@ -198,7 +198,7 @@ BROKEN = """
 def test_an_inbox_of_the_users_is_held_to_the_contract(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(BROKEN.format(made="MemoryInbox"))
     pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n")
-    result = pytester.runpytest_subprocess(*ALONE, "-k", "claim")
+    result = run(pytester, "-k", "claim", without=("xdist",))
     result.assert_outcomes(passed=result.parseoutcomes()["passed"], deselected=result.parseoutcomes()["deselected"])
 
 
@@ -206,6 +206,6 @@ def test_a_broken_one_is_told_so_in_values(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(BROKEN.format(made="Forgetful"))
     pytester.makeini("[pytest]\nanyio_mode = auto\n")
     pytester.makeconftest("import pytest\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n")
-    result = pytester.runpytest_subprocess(*ALONE, "-p", "no:asyncio", "-k", "takes_no_more_than_its_limit")
+    result = run(pytester, "-k", "takes_no_more_than_its_limit")
     result.assert_outcomes(failed=1, deselected=result.parseoutcomes()["deselected"])
     result.stdout.fnmatch_lines(["E*assert [[]] == [[]'d-1', 'd-2'[]]"])

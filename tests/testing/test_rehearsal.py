@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import time
 from collections.abc import Generator
@@ -60,7 +61,7 @@ class Shop:
 
 
 def open_shop(**options: Any) -> Shop:
-    shop = Shop(WebhookReceiver(**({"secret": SECRET} | options)))
+    shop = Shop(WebhookReceiver(secret=SECRET, **options))
     shop.hooks.on(OrderFulfilled, name="download")(shop.download)
     shop.hooks.on(OrderFailedPermanently, name="alert")(shop.alert)
     return shop
@@ -296,16 +297,13 @@ def test_a_plain_function_may_do_all_that_through_sync(webhooks: Rehearsal, shop
 
 
 def test_sync_does_all_that_a_test_awaits() -> None:
-    verbs = {name for name, verb in vars(Rehearsal).items() if asyncio.iscoroutinefunction(verb)}
+    verbs = {name for name, verb in vars(Rehearsal).items() if inspect.iscoroutinefunction(verb)}
     offered = {name for name in vars(Sync) if not name.startswith("_")}
     assert offered == {name for name in verbs if not name.startswith("_")}
 
 
 def host(shop: Shop, kind: type) -> Any:
-    routes = [shop.hooks.route("/webhooks")]
-    if kind is FastAPI:
-        return FastAPI(routes=routes, lifespan=shop.hooks.lifespan)
-    return Starlette(routes=routes, lifespan=shop.hooks.lifespan)
+    return kind(routes=[shop.hooks.route("/webhooks")], lifespan=shop.hooks.lifespan)
 
 
 @pytest.mark.parametrize("kind", [FastAPI, Starlette])
