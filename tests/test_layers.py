@@ -74,6 +74,8 @@ def name_of(file: Path) -> str:
 
 
 FILES = {name_of(file): file for file in sorted(PACKAGE.rglob("*.py"))}
+if "pytest_plugin" not in FILES:  # a wheel has it beside the package: see there
+    FILES["pytest_plugin"] = PACKAGE.with_name("webhook_receiver_pytest.py")
 
 
 def imports(module: str) -> set[str]:

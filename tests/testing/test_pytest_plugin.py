@@ -80,7 +80,8 @@ def test_it_is_installed_by_its_entry_point_and_under_a_name_outside_of_the_pack
     assert installed is not None
     assert installed.origin is not None
     source = Path(webhook_receiver.__file__).with_name("pytest_plugin.py")
-    assert Path(installed.origin).read_text() == source.read_text(), "install the package again: pip install -e ."
+    if source.exists():  # in a checkout; what is installed is a copy
+        assert Path(installed.origin).read_text() == source.read_text(), "install the package again: pip install -e ."
 
 
 def test_plain_functions_use_it(pytester: pytest.Pytester) -> None:
