@@ -147,6 +147,17 @@ async def test_a_forged_request_is_refused_by_the_receivers_own_verifier(webhook
         await webhooks.kept(receipt)
 
 
+async def test_the_sender_may_have_more_headers(webhooks: Rehearsal) -> None:
+    more = {"X-Tenant": "acme"}
+    receipts = [
+        await webhooks.send(FULFILLED, headers=more),
+        *await webhooks.send_twice(make(OrderFulfilled), headers=more),
+    ]
+    assert [each.delivery.header("x-tenant") for each in receipts if each.delivery is not None] == ["acme"] * 3
+    assert webhooks.request(FULFILLED, headers=more)["headers"]["x-tenant"] == "acme"
+    assert (await webhooks.send_forged(FULFILLED, headers=more)).answer.status == 401
+
+
 async def test_events_may_come_out_of_order(webhooks: Rehearsal, shop: Shop) -> None:
     receipts = await webhooks.send_out_of_order(make(OrderFulfilled, 1), make(OrderFulfilled, 2))
     assert [receipt.answer.status for receipt in receipts] == [202, 202]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
 from typing import Concatenate, ParamSpec, TypedDict, TypeVar
@@ -36,8 +36,9 @@ class Rehearsal:
     """A receiver under test. Nothing is handled until the test says so, and no wait takes real time.
 
     What is sent goes through the receiver's own verifier into an inbox of the test's; `drain` then runs the handlers
-    by the receiver's own rules. Deliveries are handled one at a time. A receiver without an inbox runs its handlers
-    before it answers, here as ever: there is nothing to drain.
+    by the receiver's own rules. Deliveries are handled one at a time. Only what a handler awaits itself takes its time,
+    and so does its timeout. A receiver without an inbox runs its handlers before it answers, here as ever: there is
+    nothing to drain.
 
     Made by the fixture `webhooks`, or by `rehearse(hooks)`.
     """
@@ -60,17 +61,22 @@ class Rehearsal:
         self._portal: BlockingPortal | None = None
         self._is_open = False
 
-    def request(self, what: Sendable) -> Request:
-        """Return a signed request for a client: `client.post("/webhooks", **webhooks.request(event))`."""
-        return {"content": encode(what), "headers": sign(what, self._scheme, now=self.clock())}
+    def request(self, what: Sendable, *, headers: Mapping[str, str] | None = None) -> Request:
+        """Return a signed request for a client: `client.post("/webhooks", **webhooks.request(event))`.
 
-    async def send(self, what: Sendable) -> Receipt:
+        Args:
+            what: an event, a dict, or the bytes of any body.
+            headers: more headers, such as one in which the sender names the event.
+        """
+        return {"content": encode(what), "headers": sign(what, self._scheme, headers=headers, now=self.clock())}
+
+    async def send(self, what: Sendable, *, headers: Mapping[str, str] | None = None) -> Receipt:
         """Deliver it, signed as the sender does; return what became of it, as `hooks.receive` does."""
-        return await self._receive(self.request(what))
+        return await self._receive(self.request(what, headers=headers))
 
-    async def send_twice(self, what: Sendable) -> tuple[Receipt, Receipt]:
+    async def send_twice(self, what: Sendable, *, headers: Mapping[str, str] | None = None) -> tuple[Receipt, Receipt]:
         """Deliver it, and the very same request again."""
-        request = self.request(what)
+        request = self.request(what, headers=headers)
         return await self._receive(request), await self._receive(request)
 
     async def send_out_of_order(self, *whats: Sendable) -> list[Receipt]:
@@ -81,13 +87,14 @@ class Rehearsal:
             self.clock.advance(1)
         return [await self._receive(request) for request in reversed(requests)]
 
-    async def send_forged(self, what: Sendable) -> Receipt:
+    async def send_forged(self, what: Sendable, *, headers: Mapping[str, str] | None = None) -> Receipt:
         """Deliver it as somebody would who does not know the secret.
 
         Raises:
             ConfigurationError: the receiver lets everybody in.
         """
-        return await self._receive({"content": encode(what), "headers": forge(what, self._scheme, now=self.clock())})
+        forged = forge(what, self._scheme, headers=headers, now=self.clock())
+        return await self._receive({"content": encode(what), "headers": forged})
 
     async def handle_due(self) -> list[Run]:
         """Run the handlers of all that is due by now; return their runs."""
