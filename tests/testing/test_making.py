@@ -5,11 +5,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Literal, Optional, Self
 from uuid import UUID
 
 import pytest
-from pydantic import AnyUrl, BaseModel, Field, StrictInt, field_validator
+from pydantic import AnyUrl, BaseModel, Field, StrictInt, field_validator, model_validator
 
 from webhook_receiver import (
     Event,
@@ -152,6 +152,16 @@ def test_an_order_whose_class_says_where_its_id_is_has_it_there() -> None:
     assert make(OwnOrder, order_id=UUID(int=3)).body.id == UUID(int=3)
 
 
+class RenamedOrder(OrderStatusChanged, frozen=True):
+    body: OrderBody = Field(alias="data")
+
+
+def test_an_order_whose_class_has_its_id_elsewhere_is_given_it_there() -> None:
+    with pytest.raises(ValueError, match="where RenamedOrder has its order's id is not known"):
+        make(RenamedOrder, order_id="o-7")
+    assert make(RenamedOrder, body={"orderId": "o-7"}).body.model_extra == {"orderId": "o-7"}
+
+
 class Numbered(BaseModel):
     number: str = Field(pattern=r"^P\d+$")
 
@@ -167,6 +177,14 @@ class Checked(Event, frozen=True):
     @field_validator("event")
     @classmethod
     def refuse(cls, event: str) -> str:
+        raise ValueError("never")
+
+
+class Whole(Event, frozen=True):
+    event: Literal["whole"]
+
+    @model_validator(mode="after")
+    def refuse(self) -> Self:
         raise ValueError("never")
 
 
@@ -194,6 +212,7 @@ class Endless(Event, frozen=True):
     [
         (Shipped, r"make(Shipped, parcels=[{'number': ...}])"),
         (Checked, "make(Checked, event=...)"),
+        (Whole, "make(Whole, field=...)"),
         (HoldsStrange, "HoldsStrange.model_validate({...})"),
         (Endless, "one of its own kind in itself"),
     ],

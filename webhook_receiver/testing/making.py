@@ -66,9 +66,12 @@ def make(cls: type[E], number: int = 1, /, **values: Any) -> E:
     if about_order:
         _put_order_id(document, order_id, number)
     try:
-        return cls.model_validate_json(json.dumps(document))
+        event = cls.model_validate_json(json.dumps(document))
     except ValidationError as error:
         raise ValueError(_how_to_give(cls, error)) from None
+    if about_order and order_id not in (_FILL, None) and cast("OrderStatusChanged", event).order_id != str(order_id):
+        raise ValueError(f"where {cls.__name__} has its order's id is not known: give it with the field that holds it")
+    return event
 
 
 class _Fill:
@@ -171,12 +174,13 @@ def _put_order_id(document: Any, order_id: Any, number: int) -> None:
         if order_id is not _FILL:
             holder[key] = as_sent(order_id)
         return
-    if order_id is not None and isinstance(document["body"], dict):
+    if order_id is not None and isinstance(document.get("body"), dict):
         document["body"]["orderId"] = str(UUID(int=number)) if order_id is _FILL else as_sent(order_id)
 
 
 def _how_to_give(cls: type[Event], error: ValidationError) -> str:
-    field, *below = error.errors()[0]["loc"] or ("...",)
+    """Say which field could not be filled, and how to give it; a validator of the whole model names none."""
+    field, *below = error.errors(include_url=False)[0]["loc"] or ("field",)
     value = "..."
     for key in reversed(below):
         value = f"[{value}]" if isinstance(key, int) else f"{{{key!r}: {value}}}"
