@@ -151,6 +151,3 @@ def test_the_tests_of_handlers(tmp_path: Path) -> None:
 def test_an_example_is_short_and_tested(file: Path) -> None:
     assert len(file.read_text(encoding="utf-8").splitlines()) < 60
     assert re.search(rf"\b{file.stem}(:|\.py)", Path(__file__).read_text(encoding="utf-8"))
-
-
-    assert re.search(rf"\b{file.stem}[:.]", Path(__file__).read_text(encoding="utf-8"))
