@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import shutil
+import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import AbstractContextManager, closing
+from collections.abc import Generator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -18,6 +22,9 @@ import pytest
 
 from tests.api import AT, WEBHOOK, Api, data
 from tests.helpers import ROOT, printed, running, serving
+from webhook_receiver.client import WebhooksClient
+from webhook_receiver.sender import Sender, SenderOptions, control, sender_app
+from webhook_receiver.sender.assets import content
 
 EXAMPLES = ROOT / "examples"
 SECRETS = {"WEBHOOK_SECRET": "try-me", "PARTNER_SECRET": "try-me-too"}
@@ -130,6 +137,98 @@ def test_the_deployment_step_that_registers_the_webhook(tmp_path: Path) -> None:
     assert well.stdout == "webhook wh-1: created\n1 of 1 test deliveries succeeded\n"
     assert (badly.returncode, badly.stdout) == (1, "webhook wh-1: created\n0 of 1 test deliveries succeeded\n")
     assert "is the receiver up at https://example.com/webhooks" in badly.stderr
+
+
+@contextmanager
+def playing(folder: Path) -> Generator[dict[str, str]]:
+    """Run the test server, with a receiver at a port that is free; yield the environment of that receiver."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with serving(sender_app(Sender(SenderOptions(retry=(0.2,) * 100)))) as url:
+        api = {"UP42_URL": url, "UP42_USERNAME": "me", "UP42_PASSWORD": "anything"}
+
+        async def create() -> None:
+            async with WebhooksClient(url=url, username="me", password="anything") as client:
+                secret = SECRETS["WEBHOOK_SECRET"]
+                await client.create("images", f"http://127.0.0.1:{port}/webhooks", ["order.status"], secret=secret)
+
+        asyncio.run(create())
+        paths = {"IMAGES": str(folder / "images"), "PYTHONPATH": f"{ROOT}{os.pathsep}{EXAMPLES}"}
+        yield {**SECRETS, **api, **paths, "PORT": str(port)}
+
+
+def receiving(folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "webhook_receiver", "serve", "download_when_fulfilled:hooks"),
+            "--port",
+            environment["PORT"],
+        ],
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def fulfilled(environment: dict[str, str], **more: object) -> str:
+    """Create an order that is fulfilled; return its id."""
+    wanted = {"status": "FULFILLED", **more}
+    (order,) = httpx.post(f"{environment['UP42_URL']}{control.ORDERS}", json=wanted).json()
+    return str(order["id"])
+
+
+def test_the_images_of_an_order_are_downloaded_and_again_is_nothing(tmp_path: Path) -> None:
+    with playing(tmp_path) as environment:
+        process = receiving(tmp_path, environment)
+        try:
+            printed(process, "Uvicorn running")
+            order = fulfilled(environment, assets=2, assetSize=3_000_000)
+            printed(process, f"order {order}: 2 in ")
+            images = {path: path.stat().st_mtime_ns for path in (tmp_path / "images" / order).iterdir()}
+            assert sorted(path.stat().st_size for path in images) == [3_000_000, 3_000_000]
+            for path in images:
+                assert path.read_bytes() == b"".join(content(path.name.partition(" ")[0], 0, 3_000_000))
+            (listed,) = inbox_command("ls", f"sqlite:///{tmp_path}/hooks.db", "--json").splitlines()
+            inbox_command("replay", f"sqlite:///{tmp_path}/hooks.db", json.loads(listed)["id"])
+            printed(process, f"order {order}: 2 in ")
+            assert {path: path.stat().st_mtime_ns for path in (tmp_path / "images" / order).iterdir()} == images
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=30)
+
+
+def test_a_download_goes_on_where_a_killed_process_left_it(tmp_path: Path) -> None:
+    size = 100_000_000
+    with playing(tmp_path) as environment:
+        process = receiving(tmp_path, environment)
+        printed(process, "Uvicorn running")
+        order = fulfilled(environment, assetSize=size)
+        part = begun(tmp_path / "images" / order)
+        process.kill()
+        process.communicate(timeout=30)
+        left = part.stat()
+        assert 0 < left.st_size < size
+        process = receiving(tmp_path, environment)
+        try:
+            printed(process, f"order {order}: 1 in ")
+            (image,) = (tmp_path / "images" / order).iterdir()
+            assert image.stat().st_ino == left.st_ino  # it was appended to, not begun anew
+            assert image.read_bytes() == b"".join(content(part.stem, 0, size))
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=30)
+
+
+def begun(folder: Path) -> Path:
+    """Return the file that a download is written to, as soon as there is something in it."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for part in folder.glob("*.part"):
+            if part.stat().st_size:
+                return part
+    raise AssertionError("no download was begun")
 
 
 def test_the_tests_of_handlers(tmp_path: Path) -> None:

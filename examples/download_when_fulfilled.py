@@ -1,0 +1,59 @@
+"""Download the images of an order the moment it is fulfilled: streamed to disk, resumed where it broke off, once.
+
+UP42_USERNAME=... UP42_PASSWORD=... WEBHOOK_SECRET=... webhook-receiver serve download_when_fulfilled:hooks
+With no account, on this machine alone: webhook-receiver dev download_when_fulfilled:hooks
+"""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+from anyio import open_file
+from rich.progress import DownloadColumn, Progress
+
+from webhook_receiver import ApiError, OrderFulfilled, Retry, Secret, WebhookReceiver
+from webhook_receiver.client import WebhooksClient
+from webhook_receiver.up42 import Asset
+
+IMAGES = Path(os.environ.get("IMAGES", "images"))
+
+hooks = WebhookReceiver(secret=Secret.from_env("WEBHOOK_SECRET"), inbox="sqlite:///hooks.db")
+hooks.backfill_every(timedelta(minutes=30), WebhooksClient(), since=timedelta(days=7))  # for what was never delivered
+
+
+@hooks.on(OrderFulfilled, timeout=6 * 3600)
+async def download(event: OrderFulfilled) -> None:
+    async with WebhooksClient() as client, httpx.AsyncClient(timeout=60) as web:
+        try:
+            order = await client.order(event.order_id or "")
+        except ApiError as error:
+            if error.status == 404:
+                return  # a test of the webhook: there is no such order
+            raise
+        assets = [asset async for asset in client.assets(order.id, created_after=order.created_at)]
+        if not assets:
+            raise Retry(after=60)  # not in storage yet
+        folder = IMAGES / order.id
+        folder.mkdir(parents=True, exist_ok=True)
+        for asset in assets:
+            await save(web, await client.download_url(asset.id), asset, folder)
+    print(f"order {order.id}: {len(assets)} in {folder}", flush=True)
+
+
+async def save(web: httpx.AsyncClient, url: str, asset: Asset, folder: Path) -> None:
+    whole, part = folder / f"{asset.id} {Path(asset.name or '').name}", folder / f"{asset.id}.part"
+    if whole.exists():
+        return  # by an earlier attempt: a handler may run again
+    begun = part.stat().st_size if part.exists() else 0
+    if begun < asset.size or not asset.size:
+        async with web.stream("GET", url, headers={"range": f"bytes={begun}-"} if begun else {}) as answer:
+            mode = "ab" if answer.raise_for_status().status_code == httpx.codes.PARTIAL_CONTENT else "wb"
+            async with await open_file(part, mode) as file:
+                with Progress(*Progress.get_default_columns(), DownloadColumn()) as bar:
+                    task = bar.add_task(whole.name, total=asset.size, completed=begun if mode == "ab" else 0)
+                    async for chunk in answer.aiter_bytes():
+                        bar.advance(task, await file.write(chunk))
+    if part.stat().st_size != asset.size:
+        raise OSError(f"{part} is {part.stat().st_size} bytes, not {asset.size}")
+    part.replace(whole)  # under its name it is whole
