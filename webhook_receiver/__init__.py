@@ -62,11 +62,21 @@ from .options import WorkerOptions
 from .orders import OrdersApi
 from .receiver import WebhookReceiver
 from .routing import Router
-from .signatures import Scheme, Secret, Unsigned, UP42Signature
+from .signatures import (
+    AnyOf,
+    HMACBody,
+    HTTPMessageSignature,
+    Scheme,
+    Secret,
+    StandardWebhooks,
+    Unsigned,
+    UP42Signature,
+)
 
 __all__ = [
     "AmbiguousId",
     "Answer",
+    "AnyOf",
     "ApiError",
     "Attempt",
     "Backfill",
@@ -81,6 +91,8 @@ __all__ = [
     "Filter",
     "FulfilledBody",
     "GiveUp",
+    "HMACBody",
+    "HTTPMessageSignature",
     "Health",
     "Inbox",
     "InboxDamaged",
@@ -109,6 +121,7 @@ __all__ = [
     "Scheme",
     "Secret",
     "StaleSignature",
+    "StandardWebhooks",
     "State",
     "Stats",
     "UP42Signature",

@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+from .any_of import AnyOf
 from .base import BodyCheck, Scheme, Secret, Verified
+from .hmac_body import HMACBody
+from .rfc9421 import HTTPMessageSignature
+from .standard import StandardWebhooks
 from .unsigned import Unsigned
 from .up42 import UP42Signature
 
-__all__ = ["BodyCheck", "Scheme", "Secret", "UP42Signature", "Unsigned", "Verified"]
+__all__ = [
+    "AnyOf",
+    "BodyCheck",
+    "HMACBody",
+    "HTTPMessageSignature",
+    "Scheme",
+    "Secret",
+    "StandardWebhooks",
+    "UP42Signature",
+    "Unsigned",
+    "Verified",
+]

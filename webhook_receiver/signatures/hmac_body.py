@@ -1,0 +1,231 @@
+"""The scheme of most senders: an HMAC over the body, and maybe a time and an id, in a header. GitHub, Stripe, ..."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from hashlib import sha256
+from string import Formatter
+from typing import Literal, NamedTuple, Self
+
+from ..delivery import AnyHeaders, Headers, header_pairs
+from ..errors import ConfigurationError, MalformedSignature, MissingSignature
+from .base import BodyCheck, Secret, Secrets, Verified, is_same, masked
+from .keyring import Keyring, mac
+from .reading import checked_tolerance, is_base64, only, refuse_stale, seconds, to_base64
+
+_HASHES = ("sha1", "sha256", "sha384", "sha512")
+_HEX = b"0123456789abcdef"
+_MOST_SIGNATURES = 16  # in one header
+
+
+class _Place(NamedTuple):
+    """Where a value is: a header, or an item of a header such as `t=1765433012,v1=5257a869`."""
+
+    header: bytes
+    item: bytes | None
+
+    def values(self, headers: Headers) -> list[bytes]:
+        value = only(headers, self.header)
+        if self.item is None:
+            return [value]
+        items = [each.strip(b" \t").partition(b"=") for each in value.split(b",", 2 * _MOST_SIGNATURES)]
+        return [value for name, _, value in items if name == self.item]
+
+    def value(self, headers: Headers) -> bytes:
+        values = self.values(headers)
+        if len(values) != 1:
+            raise MalformedSignature(f"{self} is there {len(values) or 'no'} times, not once")
+        return values[0]
+
+    def __str__(self) -> str:
+        return self.header.decode() if self.item is None else f"{self.item.decode()} in {self.header.decode()}"
+
+
+class _Template:
+    """What the HMAC is over: "{timestamp}.{body}", cut into its literal parts and its fields."""
+
+    def __init__(self, signed: str, given: set[str]) -> None:
+        try:
+            cut = [each for literal, field, *_ in Formatter().parse(signed) for each in (literal.encode(), field)]
+        except ValueError as error:
+            raise ConfigurationError(f"signed={signed!r} cannot be read: {error}") from None
+        self._parts = [part for part in cut if part]
+        fields = [part for part in self._parts if isinstance(part, str)]
+        if unknown := set(fields) - {"body", "timestamp", "id"}:
+            raise ConfigurationError(f"signed=... knows {{body}}, {{timestamp}} and {{id}}, not {unknown.pop()!r}")
+        if fields.count("body") != 1:
+            raise ConfigurationError("signed=... has {body} once, or the signature would prove nothing of it")
+        if lacking := set(fields) - {"body"} - given:
+            raise ConfigurationError(f"signed=... has {{{lacking.copy().pop()}}}, so say in which header that is")
+        if "timestamp" in given and "timestamp" not in fields:
+            raise ConfigurationError("a timestamp that is not signed proves nothing: put {timestamp} into signed=...")
+        self.has_id = "id" in fields
+        self._end_of_id = b""
+        if self.has_id and isinstance(end := [*self._parts, b""][self._parts.index("id") + 1], bytes):
+            self._end_of_id = end
+        elif self.has_id:
+            raise ConfigurationError("signed=... has no mark behind {id}: what is the id, and what comes next?")
+
+    def fill(self, timestamp: bytes, id: bytes, body: bytes) -> bytes:
+        if len(self._parts) == 1:
+            return body
+        if self._end_of_id and self._end_of_id in id:
+            raise MalformedSignature("the delivery's id holds the mark that ends it in what is signed")
+        values = {"timestamp": timestamp, "id": id, "body": body}
+        return b"".join([values[part] if isinstance(part, str) else part for part in self._parts])
+
+
+class HMACBody:
+    """Signs and verifies by an HMAC whose parts are told here; `github`, `stripe`, `slack` and `shopify` know theirs.
+
+    A place is the name of a header, or "header:item" for an item of a header such as `t=1765433012,v1=5257a869`.
+
+    Args:
+        secrets: one secret or several; the first signs, any verifies.
+        signature: the place of the signature; as an item it may be there several times.
+        prefix: what stands before it, such as "sha256=".
+        hash: "sha256", "sha512", "sha384" or "sha1".
+        encoding: "hex", in lower case, or "base64".
+        signed: what the HMAC is over: a text with {body} and maybe {timestamp} and {id}.
+        timestamp: the place of the time of signing, in Unix seconds; it has to be signed.
+        id: the header with the sender's id of the delivery, the same when it is sent again. If it is not signed,
+            a delivery counts as a repeat only where its body is the same as well.
+        tolerance: seconds that the sender's clock may be behind or ahead of ours, where there is a timestamp.
+
+    Raises:
+        ConfigurationError: a secret or an option cannot work.
+    """
+
+    def __init__(
+        self,
+        secrets: Secrets,
+        *,
+        signature: str,
+        prefix: str = "",
+        hash: Literal["sha1", "sha256", "sha384", "sha512"] = "sha256",
+        encoding: Literal["hex", "base64"] = "hex",
+        signed: str = "{body}",
+        timestamp: str | None = None,
+        id: str | None = None,
+        tolerance: float = 300,
+    ) -> None:
+        secrets = masked(secrets)
+        if hash not in _HASHES:
+            raise ConfigurationError(f"hash is one of {', '.join(_HASHES)}, not {hash!r}")
+        if encoding not in ("hex", "base64"):
+            raise ConfigurationError(f'encoding is "hex" or "base64", not {encoding!r}')
+        self._signature = _place(signature)
+        self._timestamp = None if timestamp is None else _place(timestamp)
+        self._id = None if id is None else _place(id)
+        self._prefix = prefix.encode()
+        self._encoding = encoding
+        self._tolerance = checked_tolerance(tolerance)
+        given = {name for name, place in (("timestamp", timestamp), ("id", id)) if place is not None}
+        self._template = _Template(signed, given)
+        self._keyring = Keyring(secrets, partial(_key, hash, self._encode))
+        self.secret_count = len(self._keyring)
+
+    @classmethod
+    def github(cls, secrets: Secrets) -> Self:
+        """GitHub's: docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries."""
+        return cls(secrets, signature="x-hub-signature-256", prefix="sha256=", id="x-github-delivery")
+
+    @classmethod
+    def stripe(cls, secrets: Secrets, *, tolerance: float = 300) -> Self:
+        """Stripe's: docs.stripe.com/webhooks#verify-manually. The secret is used as it is, `whsec_` and all."""
+        return cls(
+            secrets,
+            signature="stripe-signature:v1",
+            timestamp="stripe-signature:t",
+            signed="{timestamp}.{body}",
+            tolerance=tolerance,
+        )
+
+    @classmethod
+    def slack(cls, secrets: Secrets, *, tolerance: float = 300) -> Self:
+        """Slack's: docs.slack.dev/authentication/verifying-requests-from-slack."""
+        return cls(
+            secrets,
+            signature="x-slack-signature",
+            prefix="v0=",
+            timestamp="x-slack-request-timestamp",
+            signed="v0:{timestamp}:{body}",
+            tolerance=tolerance,
+        )
+
+    @classmethod
+    def shopify(cls, secrets: Secrets) -> Self:
+        """Shopify's: shopify.dev/docs/apps/build/webhooks/subscribe/https, with the app's client secret."""
+        return cls(secrets, signature="x-shopify-hmac-sha256", encoding="base64", id="x-shopify-webhook-id")
+
+    def sign(self, headers: AnyHeaders, body: bytes, now: float) -> Headers:
+        """Return `headers` and those that prove the delivery.
+
+        Raises:
+            ConfigurationError: the id is signed, and absent from the headers.
+        """
+        pairs = list(header_pairs(headers))
+        time = b"%d" % int(now)
+        try:
+            id = self._id.value(pairs) if self._id is not None and self._template.has_id else b""
+            content = self._template.fill(time, id, body)
+        except (MissingSignature, MalformedSignature) as error:
+            raise ConfigurationError(f"cannot sign: {error}") from None
+        signature = self._prefix + self._keyring.first(now)[1](content)
+        added: dict[bytes, list[bytes]] = {}
+        for place, value in ((self._timestamp, time), (self._signature, signature)):
+            if place is not None:
+                added.setdefault(place.header, []).append(value if place.item is None else place.item + b"=" + value)
+        return [*pairs, *((name, b",".join(values)) for name, values in added.items())]
+
+    def verify_headers(self, headers: Headers, now: float) -> BodyCheck:
+        """Read what the headers hold; return the check of the signature, which covers the body. See `Scheme`."""
+        claims = self._signature.values(headers)
+        if not any(self._is_signature(claimed) for claimed in claims) or len(claims) > _MOST_SIGNATURES:
+            raise MalformedSignature(
+                f"{self._signature} holds no signature: {self._prefix.decode()}, then {self._encoding}"
+            )
+        time = b"" if self._timestamp is None else self._timestamp.value(headers)
+        signed_at = None if self._timestamp is None else seconds(time, str(self._timestamp))
+        id = None if self._id is None else self._id.value(headers)
+        self._template.fill(time, id or b"", b"")
+        return partial(self._check, claims, time, signed_at, id, now)
+
+    def _check(
+        self, claims: list[bytes], time: bytes, signed_at: int | None, id: bytes | None, now: float, body: bytes
+    ) -> Verified:
+        content = self._template.fill(time, id or b"", body)
+        for by, digest in self._keyring.at(now):
+            expected = self._prefix + digest(content)
+            if any(is_same(expected, claimed) for claimed in claims):
+                if signed_at is not None:
+                    refuse_stale(signed_at, now, self._tolerance)
+                return Verified(by, body=True, id=None if id is None else self._repeated(id, body))
+        raise self._keyring.mismatch(now)
+
+    def _repeated(self, id: bytes, body: bytes) -> str:
+        """Return what is the same when the delivery is sent again, and that nobody else can make up."""
+        said = id.decode("latin-1")
+        return said if self._template.has_id else f"{said} {sha256(body).hexdigest()}"
+
+    def _is_signature(self, claimed: bytes) -> bool:
+        encoded = claimed.removeprefix(self._prefix)
+        if not claimed.startswith(self._prefix):
+            return False
+        return is_base64(encoded) if self._encoding == "base64" else bool(encoded) and not encoded.strip(_HEX)
+
+    def _encode(self, digest: bytes) -> bytes:
+        return to_base64(digest) if self._encoding == "base64" else digest.hex().encode()
+
+
+def _key(hash: str, encode: Callable[[bytes], bytes], by: int, secret: Secret) -> tuple[int, Callable[[bytes], bytes]]:
+    digest = mac(secret.get_secret_value().encode(), hash)
+    return by, lambda content: encode(digest(content))
+
+
+def _place(text: str) -> _Place:
+    header, colon, item = text.partition(":") if isinstance(text, str) else ("", "", "")
+    if not header or (colon and not item) or not text.isascii() or not text.isprintable():
+        raise ConfigurationError(f'a place is "header" or "header:item", such as "stripe-signature:v1", not {text!r}')
+    return _Place(header.strip().lower().encode(), item.strip().encode() if item else None)

@@ -1,0 +1,127 @@
+"""HTTP Message Signatures (RFC 9421) with the body's Content-Digest (RFC 9530)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from secrets import token_urlsafe
+from typing import Any, Literal
+
+from pydantic import SecretStr
+
+from ..delivery import AnyHeaders, Headers, header_pairs
+from ..errors import ConfigurationError, MalformedSignature, StaleSignature
+from .base import BodyCheck, Verified, masked
+from .keyring import Keyring
+from .reading import checked_tolerance, only, refuse_stale
+
+_DIGEST = "content-digest"
+_LONGEST = 8192  # bytes of a signature header: far more than any sender needs, far less than would cost us
+
+Algorithm = Literal[
+    "hmac-sha256", "ed25519", "ecdsa-p256-sha256", "ecdsa-p384-sha384", "rsa-pss-sha512", "rsa-v1_5-sha256"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    by: int
+    name: str
+    public: Any = field(repr=False)
+    private: Any = field(repr=False)
+
+
+class HTTPMessageSignature:
+    """Signs and verifies deliveries by RFC 9421. Needs the extra `[rfc9421]`.
+
+    A signature has to cover `content-digest`, and that has to be right; `created` and `keyid` have to be there.
+    Of the derived components, `@method` is POST, and all that the URL says (`@target-uri`, `@authority`, `@scheme`,
+    `@path`, `@query`, `@query-param`, `@request-target`) is taken from `url`: what a proxy makes of it does not matter.
+
+    Args:
+        keys: the keys by the name that the sender's `keyid` gives them: the secret of an HMAC, or PEM, public to
+            verify and private to sign as well. The first signs. `by` is a key's place among them.
+        algorithm: the algorithm of all keys, by its name in RFC 9421; a signature that names another is refused.
+        components: what a signature has to cover beside `content-digest`, such as ["@method", "@target-uri",
+            "content-type"]; `sign` covers it.
+        url: the URL that the sender posts to, as the sender knows it.
+        id: a header with the sender's id of the delivery, the same when it is sent again; it has to be covered.
+            Without one the signature's nonce, if it has one, at least tells an exact repeat.
+        nonce: "required" refuses a signature without one, and lets `sign` make one.
+        tag: the application's tag that the signature has to have; needed where proxies add signatures of their own.
+        tolerance: seconds that the sender's clock may be behind or ahead of ours. `expires` is kept to the second.
+
+    Raises:
+        ConfigurationError: a key or an option cannot work, or the extra is missing.
+    """
+
+    def __init__(
+        self,
+        keys: Mapping[str, str | SecretStr],
+        *,
+        algorithm: Algorithm = "hmac-sha256",
+        components: Sequence[str] = (),
+        url: str | None = None,
+        id: str | None = None,
+        nonce: Literal["required", "optional"] = "optional",
+        tag: str | None = None,
+        tolerance: float = 300,
+    ) -> None:
+        if not isinstance(keys, Mapping) or not all(isinstance(name, str) for name in keys):
+            raise ConfigurationError('keys is a mapping of the sender\'s key ids to keys, such as {"key-1": secret}')
+        keys = dict(zip(keys, masked(list(keys.values())), strict=True))
+        if isinstance(components, str):
+            raise ConfigurationError("components is a list of names, not one text")
+        if nonce not in ("required", "optional"):
+            raise ConfigurationError(f'nonce is "required" or "optional", not {nonce!r}')
+        try:
+            from . import messages
+        except ImportError:
+            raise ConfigurationError("RFC 9421 needs an extra: pip install 'webhook-receiver[rfc9421]'") from None
+        kind = messages.algorithm_of(algorithm)
+        wanted = [*components, *([] if id is None else [id]), _DIGEST]
+        self._messages = messages.Messages(kind, list(dict.fromkeys(wanted)), url, tag)
+        self._keys = messages.Keys
+        self._refuse_other_body = messages.refuse_other_body
+        self._id = None if id is None else id.lower().encode()
+        self._nonce_required = nonce == "required"
+        self._tolerance = checked_tolerance(tolerance)
+        names = [*keys]
+        self._keyring = Keyring(
+            [*keys.values()], lambda by, secret: _Key(by, names[by], *messages.key_of(kind, secret))
+        )
+        self.secret_count = len(self._keyring)
+
+    def sign(self, headers: AnyHeaders, body: bytes, now: float) -> Headers:
+        """Return `headers`, the body's digest, and the two headers of the signature.
+
+        Raises:
+            ConfigurationError: the first key is public, or a header that is to be covered is absent.
+        """
+        pairs = header_pairs(headers)
+        key = self._keyring.first(now)
+        if key.private is None:
+            raise ConfigurationError("cannot sign with a public key: give the private one")
+        nonce = token_urlsafe(16) if self._nonce_required else None
+        return [*pairs, *self._messages.sign(pairs, body, (key.name, key.private), now, nonce)]
+
+    def verify_headers(self, headers: Headers, now: float) -> BodyCheck:
+        """Verify the signature, then its times; return the check of the body against its digest. See `Scheme`."""
+        for name in (b"signature-input", b"signature"):
+            if len(only(headers, name)) > _LONGEST:
+                raise MalformedSignature(f"{name.decode()} has more than {_LONGEST} bytes")
+        keys = {key.name: key for key in self._keyring.at(now)}
+        found = self._messages.verify(headers, self._keys({name: key.public for name, key in keys.items()}))
+        if self._nonce_required and not found.nonce:
+            raise MalformedSignature('the signature has no nonce, which nonce="required" asks for')
+        refuse_stale(int(found.parameters["created"]), now, self._tolerance)
+        if now > int(found.parameters.get("expires", now)):
+            raise StaleSignature("the signature has expired, as it says itself")
+        id = found.nonce if self._id is None else only(headers, self._id).decode("latin-1")
+        verified = Verified(keys[str(found.parameters["keyid"])].by, body=True, id=id)
+        return partial(self._check, found, verified)
+
+    def _check(self, found: Any, verified: Verified, body: bytes) -> Verified:
+        self._refuse_other_body(found, body)
+        return verified

@@ -1,0 +1,165 @@
+"""Standard Webhooks (standardwebhooks.com), which many senders use; Svix's own is the same under other header names."""
+
+from __future__ import annotations
+
+from binascii import Error as Base64Error
+from binascii import a2b_base64
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, NamedTuple
+from uuid import uuid4
+
+from ..delivery import AnyHeaders, Headers, header_pairs
+from ..errors import ConfigurationError, MalformedSignature
+from .base import BodyCheck, Secret, Secrets, Verified, is_same, masked
+from .keyring import Keyring, mac
+from .reading import checked_tolerance, is_base64, only, refuse_stale, seconds, to_base64
+
+_MOST_SIGNATURES = 16  # in one header; each may cost us an ed25519 check
+
+
+class _Key(NamedTuple):
+    by: int
+    version: bytes
+    sign: Callable[[bytes], bytes] | None
+    """Returns the base64 of a signature; None for a public key."""
+    verifies: Callable[[bytes, bytes], bool]
+    """Whether this base64 is a signature of this content."""
+
+
+class StandardWebhooks:
+    """Signs and verifies deliveries as the specification of Standard Webhooks says (version 1.0.0).
+
+    What is signed is `id.timestamp.body`, so an id with a full stop is refused. The delivery's id is the
+    sender's, `webhook-id`: it stays the same when the delivery is sent again.
+
+    Args:
+        secrets: one secret or several, as the sender shows them: base64 behind `whsec_` or no prefix (HMAC-SHA256,
+            `v1`), behind `whpk_` (an ed25519 public key, `v1a`) or `whsk_` (a private one). ed25519 needs the
+            extra `[ed25519]`.
+        headers: how the three headers begin: "webhook" or "svix".
+        tolerance: seconds that the sender's clock may be behind or ahead of ours.
+
+    Raises:
+        ConfigurationError: a secret or an option cannot work.
+    """
+
+    def __init__(
+        self, secrets: Secrets, *, headers: Literal["webhook", "svix"] = "webhook", tolerance: float = 300
+    ) -> None:
+        secrets = masked(secrets)
+        if headers not in ("webhook", "svix"):
+            raise ConfigurationError(f'headers is "webhook" or "svix", not {headers!r}')
+        self._id, self._timestamp, self._signature = (
+            f"{headers}-{part}".encode() for part in ("id", "timestamp", "signature")
+        )
+        self._tolerance = checked_tolerance(tolerance)
+        self._keyring = Keyring(secrets, _key)
+        self.secret_count = len(self._keyring)
+
+    def sign(self, headers: AnyHeaders, body: bytes, now: float) -> Headers:
+        """Return `headers` and the three of the scheme; an id among them is kept, else it is a random one.
+
+        Raises:
+            ConfigurationError: the first secret is a public key, or the id has a full stop.
+        """
+        pairs = list(header_pairs(headers))
+        key = self._keyring.first(now)
+        if key.sign is None:
+            raise ConfigurationError("cannot sign with a public key: give the private one, whsk_...")
+        id = dict(pairs).get(self._id)
+        if id is None:
+            id = b"msg_" + uuid4().hex.encode()
+            pairs.append((self._id, id))
+        if not id or b"." in id:
+            raise ConfigurationError(f"cannot sign: {self._id.decode()} is empty or has a full stop")
+        signature = b"%b,%b" % (key.version, key.sign(b"%b.%d.%b" % (id, int(now), body)))
+        return [*pairs, (self._timestamp, b"%d" % int(now)), (self._signature, signature)]
+
+    def verify_headers(self, headers: Headers, now: float) -> BodyCheck:
+        """Read the three headers; return the check of the signature, which covers the body. See `Scheme`."""
+        id = only(headers, self._id)
+        time = only(headers, self._timestamp)
+        signatures = only(headers, self._signature).split(b" ", _MOST_SIGNATURES)
+        if not id or b"." in id:
+            raise MalformedSignature(f"{self._id.decode()} is empty or has a full stop")
+        signed_at = seconds(time, self._timestamp.decode())
+        if len(signatures) > _MOST_SIGNATURES:
+            raise MalformedSignature(f"more than {_MOST_SIGNATURES} signatures")
+        claims = [(version, claimed) for version, _, claimed in (each.partition(b",") for each in signatures)]
+        if not any(version in (b"v1", b"v1a") and is_base64(claimed) for version, claimed in claims):
+            raise MalformedSignature(f"{self._signature.decode()} holds no v1,base64 and no v1a,base64")
+        return partial(self._check, id, time, signed_at, claims, now)
+
+    def _check(
+        self, id: bytes, time: bytes, signed_at: int, claims: list[tuple[bytes, bytes]], now: float, body: bytes
+    ) -> Verified:
+        content = b"%b.%b.%b" % (id, time, body)
+        for key in self._keyring.at(now):
+            for version, claimed in claims:
+                if version == key.version and key.verifies(content, claimed):
+                    refuse_stale(signed_at, now, self._tolerance)
+                    return Verified(key.by, body=True, id=id.decode("latin-1"))
+        raise self._keyring.mismatch(now)
+
+
+def _key(by: int, secret: Secret) -> _Key:
+    prefix, _, _ = secret.get_secret_value().partition("_")
+    if prefix in ("whsk", "whpk"):
+        return _ed25519_key(by, secret, is_private=prefix == "whsk")
+    digest = mac(_decoded(secret))
+
+    def sign(content: bytes) -> bytes:
+        return to_base64(digest(content))
+
+    def verifies(content: bytes, claimed: bytes) -> bool:
+        return is_same(sign(content), claimed)
+
+    return _Key(by, b"v1", sign, verifies)
+
+
+def _decoded(secret: Secret) -> bytes:
+    """Return the bytes that a secret is the base64 of, with or without prefix and padding."""
+    try:
+        decoded = a2b_base64(_padded(secret.get_secret_value().rpartition("_")[2]), strict_mode=True)
+    except (Base64Error, ValueError):
+        decoded = b""
+    if not decoded:
+        raise ConfigurationError(
+            "a secret of Standard Webhooks is base64, behind whsec_, whpk_, whsk_ or no prefix; this one is not"
+        )
+    return decoded
+
+
+def _padded(text: str) -> str:
+    return text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4)
+
+
+def _ed25519_key(by: int, secret: Secret, *, is_private: bool) -> _Key:
+    try:
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+    except ImportError:
+        raise ConfigurationError("ed25519 keys need an extra: pip install 'webhook-receiver[ed25519]'") from None
+    try:
+        if is_private:  # some write the public key behind it
+            private = Ed25519PrivateKey.from_private_bytes(_decoded(secret)[:32])
+            public = private.public_key()
+        else:
+            private, public = None, Ed25519PublicKey.from_public_bytes(_decoded(secret))
+    except ValueError:
+        raise ConfigurationError("an ed25519 key has 32 bytes; this one has not") from None
+
+    def sign(content: bytes) -> bytes:
+        assert private is not None  # noqa: S101 - for the type checkers
+        return to_base64(private.sign(content))
+
+    def verifies(content: bytes, claimed: bytes) -> bool:
+        try:
+            signature = a2b_base64(claimed, strict_mode=True)
+            public.verify(signature, content)
+        except (Base64Error, InvalidSignature):
+            return False
+        return is_same(to_base64(signature), claimed)  # in its one spelling
+
+    return _Key(by, b"v1a", sign if is_private else None, verifies)
