@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from .errors import ConfigurationError
 from .events import Path
 from .handler import Handler, Notice
+from .keeping import kept_headers
 from .signatures import Scheme, UP42Signature
 from .signatures.base import Secrets
 
@@ -37,6 +38,16 @@ def refuse_limits(max_body: int, body_timeout: float, refused_status: int) -> No
         raise ConfigurationError(f"body_timeout is a number of seconds above 0, not {body_timeout!r}")
     if not isinstance(refused_status, int) or not 400 <= refused_status <= 499:
         raise ConfigurationError(f"refused_status is a status from 400 to 499, not {refused_status!r}")
+
+
+def refuse_header(name: str) -> bytes:
+    """Return a header's name as it is among headers, or refuse one that no header has, or that is not kept."""
+    if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
+        raise ConfigurationError(f'event_header is the name of a header, such as "X-GitHub-Event", not {name!r}')
+    header = name.lower().encode()
+    if not kept_headers([(header, b"")]):
+        raise ConfigurationError(f"event_header={name!r} cannot be: a header of that name is not kept in the inbox")
+    return header
 
 
 def refuse_without_inbox(handlers: Sequence[Handler], notices: Sequence[Notice]) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from .breaker import Circuits
 from .confirm import Confirmation
+from .delivery import Headers
 from .errors import InboxError, NotAnEvent
 from .events import Event
 from .handler import Handler, Notice
@@ -31,28 +32,23 @@ Start = Callable[[int], Awaitable[object]]
 class Handlers(Protocol):
     """Who says what a delivery is and who wants it: the receiver."""
 
-    def parse(self, body: bytes) -> Event:
-        """Return the event that a body is, or raise NotAnEvent."""
-        ...
+    def parse(self, body: bytes, headers: Headers = ()) -> Event:
+        """Return the event that a delivery is, or raise NotAnEvent."""
 
     def match(self, event: Event) -> Sequence[Handler]:
         """Return the handlers that want it."""
-        ...
 
     @property
     def handlers(self) -> Sequence[Handler]:
         """Return all there are."""
-        ...
 
     @property
     def notices(self) -> Sequence[Notice]:
         """Return who wants to hear of dead letters."""
-        ...
 
     @property
     def confirmation(self) -> Confirmation | None:
         """Return what has to confirm an uncovered body before a handler runs."""
-        ...
 
 
 @dataclass(eq=False, slots=True)
@@ -149,7 +145,7 @@ class Handling:
         if case.claim.state is State.DEAD:
             return await self._notify(case)
         try:
-            event = self._handlers.parse(delivery.body)
+            event = self._handlers.parse(delivery.body, delivery.headers)
         except Exception as error:
             if not isinstance(error, NotAnEvent):
                 log_failure(f"delivery {delivery.id}: a validator failed", error)

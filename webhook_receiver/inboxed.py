@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from .backfill import SLACK, Backfill, Progress, backfill, body_of, changed_since, keep_on, moment, span
-from .delivery import Delivery, new_id
+from .delivery import Delivery, Headers, new_id
 from .errors import ConfigurationError
 from .events import ORDER_ID_PATHS, Event, OrderStatusChanged
 from .handler import Function
@@ -16,6 +16,7 @@ from .handling import no_event
 from .inbox.base import Inbox
 from .inbox.records import Stored
 from .keeping import Health, Keeper
+from .naming import named
 from .orders import OrdersApi, checked_api
 from .routing import Router
 from .up42 import Order
@@ -31,6 +32,7 @@ class InboxedRouter(Router):
     name: str
     _clock: Callable[[], float]
     _keeper: Keeper | None
+    _event_header: bytes | None
 
     @property
     def inbox(self) -> Inbox:
@@ -41,13 +43,13 @@ class InboxedRouter(Router):
         """
         return self._kept_by().inbox
 
-    def parse(self, body: bytes) -> Event:
-        """Return the event that a body is.
+    def parse(self, body: bytes, headers: Headers = ()) -> Event:
+        """Return the event that a body is; the headers are needed where one of them is the `event_header`.
 
         Raises:
             NotAnEvent: it is none.
         """
-        return self._catalog.parse(body)
+        return self._catalog.parse(body if self._event_header is None else named(body, headers, self._event_header))
 
     async def pause(self, handler: str | Function) -> None:
         """Run a handler no more, in any process on this inbox, until it is resumed; what it has to do waits.

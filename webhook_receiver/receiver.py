@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from .answers import DUPLICATE, FAILED, STORED, Answer, Receipt, not_an_event, refusals
-from .arguments import parsed_paths, refuse_limits, refuse_without_inbox, scheme_for
+from .arguments import parsed_paths, refuse_header, refuse_limits, refuse_without_inbox, scheme_for
 from .body import BodyReader
 from .catalog import Catalog
 from .confirm import Confirmation
@@ -30,6 +30,7 @@ from .mounting import slash_or_not
 from .options import WorkerOptions
 from .orders import OrdersApi, checked_api
 from .refusals import Refusals
+from .rotation import Rotation
 from .running import log_failure
 from .signatures import BodyCheck, Scheme, Verified
 from .signatures.base import Secrets, masked
@@ -60,6 +61,8 @@ class WebhookReceiver(InboxedRouter):
             read again before its handlers run. See `confirm.Confirmation` for what is made of the answer; a delivery
             that is contradicted is dead. Without an inbox it is asked before the answer: 204 then, 503 for "not yet".
         order_id_paths: where the id of an order is in the sender's document, such as ["body.orderNumber"].
+        event_header: the header that holds the event's name, such as "X-GitHub-Event", for senders that do not put
+            it into the body; it becomes the event's `event`. Few signatures cover it.
         clock: returns the time in Unix seconds.
 
     Raises:
@@ -81,6 +84,7 @@ class WebhookReceiver(InboxedRouter):
         refused_status: int = 401,
         confirm: OrdersApi | None = None,
         order_id_paths: Sequence[str] | None = None,
+        event_header: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         secret = None if secret is None else masked(secret)
@@ -90,6 +94,9 @@ class WebhookReceiver(InboxedRouter):
         self.confirmation = None if confirm is None else Confirmation(checked_api(confirm, "confirm=..."))
         """What confirms a delivery before its handlers run, if anything does."""
         self._scheme = scheme_for(secret, scheme)
+        self._reads_path: bool = getattr(self._scheme, "reads_path", False)
+        self._rotation = Rotation(name)
+        self._event_header = None if event_header is None else refuse_header(event_header)
         self._bodies = BodyReader(max_body, body_timeout)
         self._refusals = Refusals(name, clock)
         self._answers = refusals(refused_status)
@@ -120,7 +127,7 @@ class WebhookReceiver(InboxedRouter):
                 raise MethodNotAllowed(f"{self.name} takes POST only")
             now = self._clock()
             headers: Headers = scope["headers"]
-            check = self._admit(headers, now)
+            check = self._admit(headers, scope["path"], now)
             body = await self._bodies.read(receive)
             verified = check(body)
             answer, _, _ = await self._handle(self._delivery(headers, body, verified, now), verified.id)
@@ -130,12 +137,13 @@ class WebhookReceiver(InboxedRouter):
             answer = not_an_event(error)
         await answer.send(send)
 
-    async def receive(self, headers: AnyHeaders, body: bytes) -> Receipt:
+    async def receive(self, headers: AnyHeaders, body: bytes, *, path: str | None = None) -> Receipt:
         """Do what the app does, without ASGI: for a Lambda function, another framework's view, a test.
 
         Args:
             headers: the request's, as a mapping or as pairs.
             body: the bytes as they came; a body that was parsed and dumped again does not verify.
+            path: the request's, for `Unsigned(token_in_path=...)`, which nothing else needs.
 
         Raises:
             TypeError: the body is not bytes.
@@ -146,7 +154,7 @@ class WebhookReceiver(InboxedRouter):
         try:
             now = self._clock()
             pairs = header_pairs(headers)
-            check = self._admit(pairs, now)
+            check = self._admit(pairs, path, now)
             self._bodies.refuse_large(body)
             verified = check(body)
             delivery = self._delivery(pairs, body, verified, now)
@@ -191,12 +199,16 @@ class WebhookReceiver(InboxedRouter):
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})  # before it is accepted: the server answers 403
 
-    def _admit(self, headers: Headers, now: float) -> BodyCheck:
+    def _admit(self, headers: Headers, path: str | None, now: float) -> BodyCheck:
         """Refuse what can be refused before the body is read."""
         self._bodies.refuse_by(headers)
+        if self._reads_path and path is not None:
+            headers = [*headers, (b":path", path.encode("utf-8", "surrogateescape"))]
         return self._scheme.verify_headers(headers, now)
 
     def _delivery(self, headers: Headers, body: bytes, verified: Verified, now: float) -> Delivery:
+        if verified.by or self._rotation.is_under_way:
+            self._rotation.note(verified.by or 0, now)
         kept = tuple(headers) if self._keeper is None else kept_headers(headers)
         return Delivery(new_id(), self.name, kept, body, now, verified.by, verified.body)
 
@@ -204,7 +216,7 @@ class WebhookReceiver(InboxedRouter):
         """Keep an authentic delivery, or run its handlers; return the answer, the event, and whose repeat it is."""
         event, dead = None, None
         try:
-            event = self._catalog.parse(delivery.body)
+            event = self.parse(delivery.body, delivery.headers)
         except NotAnEvent as error:
             logger.warning("delivery %s: %s", delivery.id, error)
             if self._keeper is None:
