@@ -47,10 +47,13 @@ class _Template:
 
     def __init__(self, signed: str, given: set[str]) -> None:
         try:
-            cut = [each for literal, field, *_ in Formatter().parse(signed) for each in (literal.encode(), field)]
+            cut = [*Formatter().parse(signed)]
         except ValueError as error:
             raise ConfigurationError(f"signed={signed!r} cannot be read: {error}") from None
-        self._parts = [part for part in cut if part]
+        if any(spec or conversion for _, _, spec, conversion in cut):
+            raise ConfigurationError(f"signed={signed!r} has fields with a format, which nothing here has")
+        pieces = [piece for literal, field, _, _ in cut for piece in (literal.encode() or None, field)]
+        self._parts = [piece for piece in pieces if piece is not None]
         fields = [part for part in self._parts if isinstance(part, str)]
         if unknown := set(fields) - {"body", "timestamp", "id"}:
             raise ConfigurationError(f"signed=... knows {{body}}, {{timestamp}} and {{id}}, not {unknown.pop()!r}")

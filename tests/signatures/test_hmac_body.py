@@ -1,0 +1,116 @@
+"""What is particular to HMACBody; the rest is in the suite and beside the senders' libraries."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any
+
+import pytest
+
+from webhook_receiver import ConfigurationError, HMACBody, MalformedSignature, MissingSignature, StaleSignature
+
+NOW = 1_531_420_618.0
+
+
+def test_the_examples_that_github_and_slack_publish() -> None:
+    github = HMACBody.github("It's a Secret to Everybody")
+    signature = b"sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+    headers = [(b"x-hub-signature-256", signature), (b"x-github-delivery", b"7")]
+    assert github.verify_headers(headers, NOW)(b"Hello, World!").by == 0
+
+    slack = HMACBody.slack("8f742231b10e8888abcd99yyyzzz85a5")
+    body = (
+        b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&"
+        b"channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&"
+        b"response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&"
+        b"trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c"
+    )
+    headers = [
+        (b"x-slack-request-timestamp", b"1531420618"),
+        (b"x-slack-signature", b"v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"),
+    ]
+    assert slack.verify_headers(headers, NOW)(body).body
+
+
+def test_an_id_that_is_not_signed_counts_only_together_with_the_body() -> None:
+    scheme = HMACBody.github("a")
+    given = {"x-github-delivery": "7"}
+    first, second = (scheme.verify_headers(scheme.sign(given, body, NOW), NOW)(body).id for body in (b"{}", b"[]"))
+    assert first != second
+    assert first is not None
+    assert first.startswith("7 ")
+
+
+def test_an_id_that_is_signed_is_the_senders() -> None:
+    scheme = HMACBody("a", signature="x-sig", id="x-id", signed="{id}.{body}")
+    assert scheme.verify_headers(scheme.sign({"x-id": "7"}, b"{}", NOW), NOW)(b"{}").id == "7"
+
+
+def test_an_id_cannot_take_over_a_part_of_the_body() -> None:
+    scheme = HMACBody("a", signature="x-sig", id="x-id", signed="{id}.{body}")
+    signature = hmac.digest(b"a", b"7.8.{}", "sha256").hex().encode()
+    assert scheme.verify_headers([(b"x-id", b"7"), (b"x-sig", signature)], NOW)(b"8.{}").id == "7"
+    with pytest.raises(MalformedSignature, match="the mark that ends it"):
+        scheme.verify_headers([(b"x-id", b"7.8"), (b"x-sig", signature)], NOW)
+    with pytest.raises(ConfigurationError, match=r"cannot sign: .* mark"):
+        scheme.sign({"x-id": "7.8"}, b"{}", NOW)
+
+
+def test_signing_without_the_id_that_is_signed_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="cannot sign: there is no header x-id"):
+        HMACBody("a", signature="x-sig", id="x-id", signed="{id}.{body}").sign({}, b"", NOW)
+
+
+def test_of_several_signatures_any_may_be_right_up_to_sixteen() -> None:
+    scheme = HMACBody.stripe("a")
+    ((name, value),) = scheme.sign({}, b"{}", NOW)
+    for more in (b",v1=abcd", b",v0=old", b",v1=,x=,", b", v2=1", b",v1=ab" * 15):
+        assert scheme.verify_headers([(name, value + more)], NOW)(b"{}").by == 0
+    with pytest.raises(MalformedSignature, match="v1 in stripe-signature"):
+        scheme.verify_headers([(name, value + b",v1=ab" * 16)], NOW)
+
+
+def test_the_tolerance_is_settable() -> None:
+    scheme = HMACBody.slack("a", tolerance=10)
+    check = scheme.verify_headers(scheme.sign({}, b"{}", NOW), NOW + 11)
+    with pytest.raises(StaleSignature, match="signed 11 s ago, by our clock; allowed are 10 s either way"):
+        check(b"{}")
+    assert HMACBody.stripe("a", tolerance=86_400).verify_headers(HMACBody.stripe("a").sign({}, b"", NOW), 0)
+
+
+def test_a_header_that_is_missing_or_repeated_is_named() -> None:
+    with pytest.raises(MissingSignature, match="no header x-hub-signature-256"):
+        HMACBody.github("a").verify_headers([], NOW)
+    headers = [*HMACBody.github("a").sign({"x-github-delivery": "7"}, b"", NOW)]
+    with pytest.raises(MissingSignature, match="no header x-github-delivery"):
+        HMACBody.github("a").verify_headers(headers[1:], NOW)
+    with pytest.raises(MalformedSignature, match="x-github-delivery is there more than once"):
+        HMACBody.github("a").verify_headers([*headers, headers[0]], NOW)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"signature": ""}, "a place is"),
+        ({"signature": "x-sig:"}, "a place is"),
+        ({"signature": ":v1"}, "a place is"),
+        ({"signature": "x-sïg"}, "a place is"),
+        ({"signature": 7}, "a place is"),
+        ({"hash": "md5"}, "hash is one of"),
+        ({"encoding": "utf-8"}, "encoding is"),
+        ({"tolerance": -1}, "tolerance"),
+        ({"signed": "{timestamp}"}, "has {body} once"),
+        ({"signed": "{body}{body}"}, "has {body} once"),
+        ({"signed": "{body"}, "cannot be read"),
+        ({"signed": "{body}{url}"}, "not 'url'"),
+        ({"signed": "{body}{}"}, "not ''"),
+        ({"signed": "{body!r}"}, "with a format"),
+        ({"signed": "{timestamp}.{body}"}, "in which header"),
+        ({"signed": "{id}.{body}"}, "in which header"),
+        ({"timestamp": "x-time"}, "proves nothing"),
+        ({"signed": "{id}{body}", "id": "x-id"}, "no mark behind {id}"),
+    ],
+)
+def test_options_that_cannot_work_are_refused_at_once(options: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        HMACBody("a", **{"signature": "x-sig", **options})

@@ -1,0 +1,182 @@
+"""What is particular to HTTP Message Signatures; the rest is in the suite and beside the library."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from http_message_signatures import HTTPMessageSigner, MappingKeyResolver, algorithms  # pyright: ignore[reportPrivateImportUsage]
+
+from webhook_receiver import (
+    BadSignature,
+    BodyMismatch,
+    ConfigurationError,
+    HTTPMessageSignature,
+    MalformedSignature,
+    StaleSignature,
+)
+from webhook_receiver.delivery import Headers
+
+from .keys import ED25519, P256, RSA, pem, public_pem
+from .scheme_suite import NOW
+
+URL = "https://hooks.example.com/in?x=1"
+BODY = b'{"event": "a"}'
+
+
+def by_library(components: list[str], *, body: bytes | None = BODY, name: str = "key-1", **more: Any) -> Headers:
+    """Return the headers of a delivery that the library signs with the secret "a"."""
+    keys = MappingKeyResolver(public_keys={}, private_keys={name: b"a"})
+    signer: Any = HTTPMessageSigner(signature_algorithm=algorithms.HMAC_SHA256, key_resolver=keys)  # pyright: ignore[reportPrivateImportUsage]
+    message = SimpleNamespace(method="POST", url=URL, headers={"content-type": "text/plain", "x-id": "7"})
+    more.setdefault("created", datetime.fromtimestamp(NOW, UTC))
+    signer.sign(message, key_id=name, covered_component_ids=components, body=body, **more)
+    return [(key.lower().encode(), value.encode()) for key, value in message.headers.items()]
+
+
+def test_the_example_of_the_rfc_is_authentic_but_covers_no_body() -> None:
+    key = "MCowBQYDK2VwAyEAJrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs="
+    key = f"-----BEGIN PUBLIC KEY-----\n{key}\n-----END PUBLIC KEY-----"
+    signature = b"wqcAqbmYJ2ji2glfAMaRy4gruYYnx2nEFN2HN6jrnDnQCK1u02Gb04v9EDgwUPiu4A0w6vuQv5lIp5WPpBKRCw=="
+    headers = [  # RFC 9421, appendix B.2.6
+        (b"host", b"example.com"),
+        (b"date", b"Tue, 20 Apr 2021 02:07:55 GMT"),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"18"),
+        (
+            b"signature-input",
+            b'sig-b26=("date" "@method" "@path" "@authority" "content-type" "content-length")'
+            b';created=1618884473;keyid="test-key-ed25519"',
+        ),
+        (b"signature", b"sig-b26=:" + signature + b":"),
+    ]
+    scheme = HTTPMessageSignature(
+        {"test-key-ed25519": key}, algorithm="ed25519", url="https://example.com/foo?param=Value&Pet=dog"
+    )
+    with pytest.raises(BodyMismatch, match="does not cover content-digest"):
+        scheme.verify_headers(headers, 1_618_884_473)
+    elsewhere = HTTPMessageSignature({"test-key-ed25519": key}, algorithm="ed25519", url="https://example.com/bar")
+    with pytest.raises(BadSignature):
+        elsewhere.verify_headers(headers, 1_618_884_473)
+
+
+def test_every_derived_component_of_a_request_is_verified_from_the_url() -> None:
+    derived = ["@method", "@target-uri", "@authority", "@scheme", "@request-target", "@path", "@query"]
+    headers = by_library([*derived, '"@query-param";name="x"'])
+    assert HTTPMessageSignature({"key-1": "a"}, url=URL).verify_headers(headers, NOW)(BODY).body
+    for url in ("https://hooks.example.com/in?x=2", "https://example.com/in?x=1", "http://hooks.example.com/in?x=1"):
+        with pytest.raises(BadSignature):
+            HTTPMessageSignature({"key-1": "a"}, url=url).verify_headers(headers, NOW)
+
+
+def test_without_the_url_only_the_method_is_known_and_the_rest_is_refused_with_a_word_of_advice() -> None:
+    scheme = HTTPMessageSignature({"key-1": "a"})
+    assert scheme.verify_headers(by_library(["@method"]), NOW)(BODY).body
+    for component in ("@target-uri", "@authority", "@path"):
+        with pytest.raises(MalformedSignature, match=r"HTTPMessageSignature\(url="):
+            scheme.verify_headers(by_library([component]), NOW)
+
+
+def test_what_has_to_be_covered_is_settable_and_named() -> None:
+    scheme = HTTPMessageSignature({"key-1": "a"}, components=["@method", "Content-Type"])
+    assert scheme.verify_headers(by_library(["content-type", "@method"]), NOW)(BODY).body
+    with pytest.raises(MalformedSignature, match='does not cover "content-type", which'):
+        scheme.verify_headers(by_library(["@method"]), NOW)
+    with pytest.raises(BodyMismatch, match="another body under it"):
+        scheme.verify_headers(by_library(["content-type", "@method"], body=None), NOW)
+
+
+def test_it_expires_when_it_says_so() -> None:
+    headers = by_library([], expires=datetime.fromtimestamp(NOW + 10, UTC))
+    scheme = HTTPMessageSignature({"key-1": "a"})
+    assert scheme.verify_headers(headers, NOW + 10)(BODY).body
+    with pytest.raises(StaleSignature, match="expired"):
+        scheme.verify_headers(headers, NOW + 10.5)
+
+
+def test_the_nonce_tells_an_exact_repeat_and_may_be_required() -> None:
+    headers = by_library([], nonce="once")
+    assert HTTPMessageSignature({"key-1": "a"}).verify_headers(headers, NOW)(BODY).id == "once"
+    required = HTTPMessageSignature({"key-1": "a"}, nonce="required")
+    assert required.verify_headers(headers, NOW)(BODY).id == "once"
+    with pytest.raises(MalformedSignature, match="no nonce"):
+        required.verify_headers(by_library([]), NOW)
+    first, second = (required.verify_headers(required.sign({}, BODY, NOW), NOW)(BODY).id for _ in range(2))
+    assert first != second
+
+
+def test_the_senders_id_has_to_be_covered() -> None:
+    scheme = HTTPMessageSignature({"key-1": "a"}, id="X-Id")
+    assert scheme.verify_headers(by_library(["x-id"], nonce="once"), NOW)(BODY).id == "7"
+    with pytest.raises(MalformedSignature, match="x-id"):
+        scheme.verify_headers(by_library([]), NOW)
+
+
+def test_the_key_id_chooses_the_key_and_an_unknown_one_is_refused() -> None:
+    keys = {"key-0": "a", "key-1": "b", "key-2": "a"}
+    scheme = HTTPMessageSignature(keys)
+    assert scheme.verify_headers(by_library([], name="key-2"), NOW)(BODY).by == 2
+    with pytest.raises(BadSignature, match="the key gives another"):
+        scheme.verify_headers(by_library([], name="key-1"), NOW)
+    with pytest.raises(BadSignature, match="none of ours"):
+        scheme.verify_headers(by_library([], name="key-9"), NOW)
+
+
+def test_of_two_signatures_the_tag_says_which_one_counts() -> None:
+    two = dict(by_library([], tag="ours"))
+    others = dict(by_library(["content-type"], tag="proxy", label="other", name="key-9"))
+    for name in (b"signature", b"signature-input"):
+        two[name] += b", " + others[name]
+    headers = [*two.items()]
+    assert HTTPMessageSignature({"key-1": "a"}, tag="ours").verify_headers(headers, NOW)(BODY).body
+    with pytest.raises(MalformedSignature, match="by tag="):
+        HTTPMessageSignature({"key-1": "a"}).verify_headers(headers, NOW)
+
+
+def test_a_digest_that_is_there_already_is_kept_and_has_to_be_right() -> None:
+    scheme = HTTPMessageSignature({"key-1": "a"})
+    headers = scheme.sign({}, BODY, NOW)
+    digest = dict(headers)[b"content-digest"].decode()
+    assert scheme.sign({"content-digest": digest}, BODY, NOW)[0] == (b"content-digest", digest.encode())
+    with pytest.raises(ConfigurationError, match="cannot sign"):
+        scheme.sign({"content-digest": digest}, b"another", NOW)
+    with pytest.raises(ConfigurationError, match="cannot sign"):
+        HTTPMessageSignature({"key-1": "a"}, components=["x-absent"]).sign({}, BODY, NOW)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "private"),
+    [("ed25519", ED25519[0]), ("ecdsa-p256-sha256", P256[0]), ("rsa-pss-sha512", RSA[0])],
+)
+def test_a_public_key_verifies_and_signs_nothing(algorithm: Any, private: Any) -> None:
+    headers = HTTPMessageSignature({"k": pem(private)}, algorithm=algorithm).sign({}, BODY, NOW)
+    public = HTTPMessageSignature({"k": public_pem(private)}, algorithm=algorithm)
+    assert public.verify_headers(headers, NOW)(BODY).body
+    with pytest.raises(ConfigurationError, match="public key"):
+        public.sign({}, BODY, NOW)
+
+
+@pytest.mark.parametrize(
+    ("keys", "options", "complaint"),
+    [
+        ("a", {}, "keys is a mapping"),
+        (["a"], {}, "keys is a mapping"),
+        ({}, {}, "list of secrets is empty"),
+        ({"k": ""}, {}, "must not be empty"),
+        ({"k": "a"}, {"algorithm": "md5"}, "algorithm is one of"),
+        ({"k": "a"}, {"algorithm": "ed25519"}, "is PEM of that kind"),
+        ({"k": pem(P256[0])}, {"algorithm": "ed25519"}, "is PEM of that kind"),
+        ({"k": "a"}, {"components": "date"}, "not one text"),
+        ({"k": "a"}, {"components": ["@status"]}, "cannot work"),
+        ({"k": "a"}, {"components": ["@path"]}, "cannot work.*url="),
+        ({"k": "a"}, {"components": ["@nothing"], "url": URL}, "cannot work"),
+        ({"k": "a"}, {"url": "/in"}, "cannot work"),
+        ({"k": "a"}, {"nonce": "maybe"}, "nonce is"),
+        ({"k": "a"}, {"tolerance": 0}, "tolerance"),
+    ],
+)
+def test_what_cannot_work_is_refused_at_once(keys: Any, options: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        HTTPMessageSignature(keys, **options)
