@@ -22,6 +22,7 @@ import pytest
 
 from tests.api import AT, WEBHOOK, Api, data
 from tests.helpers import ROOT, printed, running, serving
+from webhook_receiver import HMACBody, Scheme, StandardWebhooks
 from webhook_receiver.client import WebhooksClient
 from webhook_receiver.sender import Sender, SenderOptions, control, sender_app
 from webhook_receiver.sender.assets import content
@@ -30,9 +31,10 @@ EXAMPLES = ROOT / "examples"
 SECRETS = {"WEBHOOK_SECRET": "try-me", "PARTNER_SECRET": "try-me-too"}
 
 
-def example(*module: str, cwd: Path) -> AbstractContextManager[tuple[str, subprocess.Popen[str]]]:
+def example(*module: str, cwd: Path, **secrets: str) -> AbstractContextManager[tuple[str, subprocess.Popen[str]]]:
     """Serve an example in a folder where it may leave its files."""
-    return running(*module, cwd=cwd, environment={**SECRETS, "PYTHONPATH": f"{ROOT}{os.pathsep}{EXAMPLES}"})
+    paths = {"PYTHONPATH": f"{ROOT}{os.pathsep}{EXAMPLES}"}
+    return running(*module, cwd=cwd, environment={**SECRETS, **secrets, **paths})
 
 
 def line_with(process: subprocess.Popen[str], text: str) -> str:
@@ -244,6 +246,36 @@ def test_the_tests_of_handlers(tmp_path: Path) -> None:
     )
     assert done.stdout.splitlines()[-1].startswith("5 passed"), done.stdout
     assert not (tmp_path / "hooks.db").exists()
+
+
+def post(url: str, scheme: Scheme, document: object, **headers: str) -> int:
+    """Send what another sender would; return the status."""
+    body = json.dumps(document).encode()
+    signed = scheme.sign(headers, body, time.time())
+    return httpx.post(f"{url}/webhooks", content=body, headers=list(signed), trust_env=False).status_code
+
+
+def test_github_webhooks(tmp_path: Path) -> None:
+    with example("webhook_receiver", "serve", "github_webhooks:hooks", cwd=tmp_path) as (url, process):
+        github = HMACBody.github("try-me")
+        ping = {"X-GitHub-Event": "ping", "X-GitHub-Delivery": "1"}
+        assert post(url, github, {"zen": "Keep it logically awesome."}, **ping) == 202
+        assert line_with(process, "GitHub knows") == "GitHub knows this receiver now\n"
+        push = {"X-GitHub-Event": "push", "X-GitHub-Delivery": "2"}
+        commits = [{"id": "6dcb09b", "message": "Fix all the bugs"}]
+        document = {"ref": "refs/heads/main", "repository": {"full_name": "octocat/hello"}, "commits": commits}
+        assert [post(url, github, document, **push) for _ in range(2)] == [202, 200]
+        assert line_with(process, "octocat") == "octocat/hello has 1 new commits on refs/heads/main\n"
+        assert post(url, HMACBody.github("another"), document, **push) == 401
+
+
+def test_standard_webhooks(tmp_path: Path) -> None:
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    created = {"type": "contact.created", "timestamp": "2022-11-03T20:26:10.344522Z", "data": {"id": "1f81eb52"}}
+    command = ("webhook_receiver", "serve", "standard_webhooks:hooks")
+    with example(*command, cwd=tmp_path, WEBHOOK_SECRET=secret) as (url, process):
+        assert [post(url, StandardWebhooks(secret), created, **{"webhook-id": "msg_7"}) for _ in range(2)] == [202, 200]
+        assert line_with(process, "1f81eb52") == "contact 1f81eb52 was created on 03 November\n"
 
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)

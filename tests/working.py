@@ -41,11 +41,8 @@ def durable(
     inbox: Inbox | str = "memory://", *, clock: Callable[[], float] = lambda: NOW, **worker: Any
 ) -> WebhookReceiver:
     """Return a receiver of unsigned deliveries with an inbox; what is no option of a worker's is one of its own."""
-    own = {
-        name: worker.pop(name)
-        for name in ("confirm", "key", "name", "order_id_paths", "scheme", "secret")
-        if name in worker
-    }
+    names = ("confirm", "event_header", "key", "name", "order_id_paths", "scheme", "secret")
+    own = {name: worker.pop(name) for name in names if name in worker}
     if "secret" not in own:
         own.setdefault("scheme", Unsigned())
     options: dict[str, Any] = {"poll": 0.01, "backoff": LATER, "lease": LEASE} | worker

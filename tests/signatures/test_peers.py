@@ -134,15 +134,9 @@ def verify_by_stripe(request: Request) -> object:
 
 def more_items(rng: random.Random, value: bytes) -> bytes:
     other = rng.randbytes(32).hex().encode()
-    forms = [b"%b,v1=%b", b"%b,v0=%b", b"%b,v1=,v2=%b", b"%b, v1=%b", b"%b,t=%b"]
-    return rng.choice(
-        [
-            lambda: rng.choice(forms) % (value, other),
-            lambda: b",".join(reversed(value.split(b","))),
-            lambda: value.replace(b",", b", "),
-            lambda: value.replace(b"t=", b"t=0"),
-        ]
-    )()
+    form = rng.choice([b"%b,v1=%b", b"%b,v0=%b", b"%b,v1=,v2=%b", b"%b, v1=%b", b"%b,t=%b"])
+    turned = b",".join(reversed(value.split(b",")))
+    return rng.choice([form % (value, other), turned, value.replace(b",", b", "), value.replace(b"t=", b"t=0")])
 
 
 def why_only_stripe(request: Request) -> str | None:

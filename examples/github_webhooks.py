@@ -1,0 +1,42 @@
+"""GitHub's webhooks: signed over the body, with the event's name in the header X-GitHub-Event.
+
+WEBHOOK_SECRET=try-me webhook-receiver serve github_webhooks:hooks
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from webhook_receiver import Event, HMACBody, Secret, UnknownEvent, WebhookReceiver
+
+hooks = WebhookReceiver(
+    scheme=HMACBody.github(Secret.from_env("WEBHOOK_SECRET")),
+    event_header="X-GitHub-Event",
+    inbox="sqlite:///github.db",
+)
+
+
+class Repository(BaseModel, frozen=True):
+    full_name: str
+
+
+class Commit(BaseModel, frozen=True):
+    id: str
+    message: str
+
+
+class Push(Event, frozen=True):
+    event: Literal["push"]
+    ref: str
+    repository: Repository
+    commits: list[Commit]
+
+
+@hooks.on(Push)
+async def build(push: Push) -> None:
+    print(f"{push.repository.full_name} has {len(push.commits)} new commits on {push.ref}")
+
+
+@hooks.on("ping")
+async def pong(ping: UnknownEvent) -> None:
+    print("GitHub knows this receiver now")

@@ -1,0 +1,204 @@
+"""Receivers of other senders: from the request to the handler, over HTTP where the path matters."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any, Literal
+
+import httpx
+import pytest
+from pydantic import Field
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from tests.helpers import NOW, noting, serving
+from tests.working import Clock, durable, settled
+from webhook_receiver import (
+    AnyOf,
+    ConfigurationError,
+    Event,
+    HMACBody,
+    StandardWebhooks,
+    State,
+    UnknownEvent,
+    Unsigned,
+    UP42Signature,
+    WebhookReceiver,
+)
+from webhook_receiver.delivery import Headers
+from webhook_receiver.signatures import BodyCheck, Verified
+
+TOKEN = "sS6-4Vd_bB.q~0123456789"
+SECRET = "It's a Secret to Everybody"
+WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+class Push(Event, frozen=True):
+    event: Literal["push"]
+    ref: str
+
+
+class ContactCreated(Event, frozen=True):
+    event: Literal["contact.created"] = Field(alias="type")
+    data: dict[str, Any]
+
+
+def github(**options: Any) -> WebhookReceiver:
+    return WebhookReceiver(scheme=HMACBody.github(SECRET), event_header="X-GitHub-Event", clock=lambda: NOW, **options)
+
+
+def from_github(body: bytes, event: str | None = "push", id: str = "72d3162e") -> Any:
+    given = {"x-github-delivery": id} | ({} if event is None else {"X-GitHub-Event": event})
+    return HMACBody.github(SECRET).sign(given, body, NOW)
+
+
+async def test_the_event_is_named_by_a_header() -> None:
+    hooks, seen = github(), list[Event]()
+
+    @hooks.on(Push)
+    async def push(event: Push) -> None:
+        seen.append(event)
+
+    @hooks.on("ping")
+    async def ping(event: UnknownEvent) -> None:
+        seen.append(event)
+
+    async def receive(body: bytes, event: str | None) -> int:
+        return (await hooks.receive(from_github(body, event), body)).answer.status
+
+    assert await receive(b'{"ref": "refs/heads/main"}', "push") == 204
+    assert await receive(b'{"zen": "Keep it logically awesome."}', "ping") == 204
+    assert await receive(b"{}", "star") == 204
+    assert [(type(event).__name__, event.event) for event in seen] == [("Push", "push"), ("UnknownEvent", "ping")]
+    assert await receive(b"{}", "push") == 422  # the class of that name needs more
+    assert await receive(b'{"ref": "refs/heads/main"}', None) == 422
+    assert await receive(b"[]", "push") == 422
+
+
+async def test_an_inbox_keeps_the_name_for_whoever_handles_the_delivery_later() -> None:
+    hooks, seen = durable("memory://", scheme=HMACBody.github(SECRET), event_header="X-GitHub-Event"), list[Push]()
+
+    @hooks.on(Push)
+    async def push(event: Push) -> None:
+        seen.append(event)
+
+    body = b'{"ref": "refs/heads/main"}'
+    async with hooks:
+        receipt = await hooks.receive(from_github(body), body)
+        assert (receipt.answer.status, receipt.delivery is not None) == (202, True)
+        kept = await settled(hooks, receipt.delivery.id if receipt.delivery else "")
+        assert (kept.record.event, seen[0].ref) == ("push", "refs/heads/main")
+        again, other = from_github(body), from_github(body, id="another")
+        assert (await hooks.receive(again, body)).answer.status == 200
+        assert (await hooks.receive(other, body)).answer.status == 202
+        nameless = await hooks.receive(from_github(body, None, id="third"), body)
+        assert nameless.answer.status == 202
+        dead = await settled(hooks, nameless.delivery.id if nameless.delivery else "", State.DEAD)
+        assert "no header x-github-event" in str(dead.record)
+
+
+async def test_an_id_that_is_not_signed_holds_up_no_other_delivery() -> None:
+    hooks = github(inbox="memory://", work=False)
+    old, new = b'{"ref": "old"}', b'{"ref": "new"}'
+    async with hooks:
+        replayed = HMACBody.github(SECRET).sign({"x-github-delivery": "of the new", "x-github-event": "push"}, old, NOW)
+        assert (await hooks.receive(replayed, old)).answer.status == 202
+        assert (await hooks.receive(from_github(new, id="of the new"), new)).answer.status == 202
+
+
+@pytest.mark.parametrize("name", ["", "x event", "X-Évent", 7, "x-event:", "X-Token-Event", "Authorization"])
+def test_an_event_header_that_cannot_be_is_refused_at_once(name: Any) -> None:
+    with pytest.raises(ConfigurationError, match="event_header"):
+        WebhookReceiver(secret="a", event_header=name)
+
+
+async def test_the_id_of_standard_webhooks_tells_a_repeat_although_it_is_signed_anew() -> None:
+    clock = Clock()
+    hooks = durable("memory://", scheme=StandardWebhooks(WHSEC), clock=clock)
+
+    @hooks.on(ContactCreated)
+    async def created(event: ContactCreated) -> None: ...
+
+    body = json.dumps({"type": "contact.created", "timestamp": "2022-11-03T20:26:10Z", "data": {"id": 7}}).encode()
+    statuses = list[int]()
+    async with hooks:
+        for id in ("msg_1", "msg_1", "msg_2"):
+            clock.move(60)
+            headers = StandardWebhooks(WHSEC).sign({"webhook-id": id}, body, clock())
+            statuses.append((await hooks.receive(headers, body)).answer.status)
+    assert statuses == [202, 200, 202]
+
+
+@pytest.mark.parametrize("root", ["", "/behind/a/proxy"])
+async def test_a_token_in_the_path_lets_in_wherever_the_receiver_is(
+    root: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="webhook_receiver")
+    alone, routed, mounted = (noting(scheme=Unsigned(token_in_path=TOKEN)) for _ in range(3))
+    app = Starlette(
+        routes=[
+            routed.hooks.route("/routed/{token}"),
+            Mount("/mounted", Starlette(routes=[Mount("/in", mounted.hooks)])),
+        ]
+    )
+    body = b'{"event": "parcel.lost"}'
+    with serving(alone.hooks) as by_itself, serving(app, root_path=root) as hosted:
+        urls = [by_itself, f"{hosted}/routed", f"{hosted}/mounted/in"]
+        async with httpx.AsyncClient(trust_env=False) as http:
+            for url in urls:
+                for end, status in ((TOKEN, 204), (TOKEN + "/", 204), (TOKEN[:-1], 401), ("x" * 22 + "?" + TOKEN, 401)):
+                    assert (await http.post(f"{url}/{end}", content=body)).status_code == status
+    assert [len(noted.events) for noted in (alone, routed, mounted)] == [2, 2, 2]
+    assert TOKEN[:-1] not in caplog.text
+
+
+async def test_a_stranger_cannot_tell_the_path_in_a_header() -> None:
+    noted = noting(scheme=AnyOf(UP42Signature("a"), Unsigned(token_in_path=TOKEN)))
+    body = b'{"event": "parcel.lost"}'
+    with serving(noted.hooks) as url:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            for name in (":path", "path"):
+                try:
+                    answer = await http.post(f"{url}/in", content=body, headers=[(name.encode(), f"/{TOKEN}".encode())])
+                except httpx.HTTPError:
+                    continue
+                assert answer.status_code in (400, 401)
+    assert (await noted.hooks.receive({":path": f"/{TOKEN}"}, body, path="/in")).answer.status == 401
+    assert (await noted.hooks.receive({}, body)).answer.status == 401
+    assert (await noted.hooks.receive({}, body, path=f"/in/{TOKEN}")).answer.status == 204
+
+
+class Noting:
+    """A scheme that notes the headers that it is asked about."""
+
+    def __init__(self, reads_path: bool) -> None:
+        self.reads_path = reads_path
+        self.asked: list[Headers] = []
+
+    def sign(self, headers: Any, body: bytes, now: float) -> Headers:
+        return [*headers]
+
+    def verify_headers(self, headers: Headers, now: float) -> BodyCheck:
+        self.asked.append(headers)
+        return lambda body: Verified(0, body=True)
+
+
+async def test_the_path_is_for_schemes_that_ask_for_it_and_comes_last() -> None:
+    plain, reading = Noting(False), Noting(True)
+    for scheme in (plain, reading):
+        hooks = noting(scheme=scheme).hooks
+        for path in ("/é\udcff", None):
+            assert (await hooks.receive({"x-id": "7"}, b'{"event": "a"}', path=path)).answer.status == 204
+    assert plain.asked == [[(b"x-id", b"7")]] * 2
+    assert reading.asked == [[(b"x-id", b"7"), (b":path", b"/\xc3\xa9\xff")], [(b"x-id", b"7")]]
+
+
+async def test_the_token_is_not_kept() -> None:
+    hooks = WebhookReceiver(inbox="memory://", scheme=Unsigned(token_in_path=TOKEN), work=False, clock=lambda: NOW)
+    async with hooks:
+        receipt = await hooks.receive({"x-id": "7"}, b'{"event": "a"}', path=f"/in/{TOKEN}")
+        kept = await hooks.inbox.get(receipt.delivery.id if receipt.delivery else "")
+        assert kept is not None
+        assert list(kept.delivery.headers) == [(b"x-id", b"7")]
+        assert (kept.delivery.verified_by, kept.delivery.body_verified) == (0, False)
