@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 from .breaker import Circuits
 from .confirm import Confirmation
-from .delivery import Headers
 from .errors import InboxError, NotAnEvent
 from .events import Event
 from .handler import Handler, Notice
@@ -32,23 +31,28 @@ Start = Callable[[int], Awaitable[object]]
 class Handlers(Protocol):
     """Who says what a delivery is and who wants it: the receiver."""
 
-    def parse(self, body: bytes, headers: Headers = ()) -> Event:
+    def parse(self, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> Event:
         """Return the event that a delivery is, or raise NotAnEvent."""
+        ...
 
     def match(self, event: Event) -> Sequence[Handler]:
         """Return the handlers that want it."""
+        ...
 
     @property
     def handlers(self) -> Sequence[Handler]:
         """Return all there are."""
+        ...
 
     @property
     def notices(self) -> Sequence[Notice]:
         """Return who wants to hear of dead letters."""
+        ...
 
     @property
     def confirmation(self) -> Confirmation | None:
         """Return what has to confirm an uncovered body before a handler runs."""
+        ...
 
 
 @dataclass(eq=False, slots=True)
