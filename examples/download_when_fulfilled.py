@@ -48,7 +48,7 @@ async def save(web: httpx.AsyncClient, url: str, asset: Asset, folder: Path) -> 
     begun = part.stat().st_size if part.exists() else 0
     if begun < asset.size or not asset.size:
         async with web.stream("GET", url, headers={"range": f"bytes={begun}-"} if begun else {}) as answer:
-            resumed = answer.raise_for_status().status_code == httpx.codes.PARTIAL_CONTENT
+            resumed = answer.raise_for_status().status_code == 206
             async with await open_file(part, "ab" if resumed else "wb") as file:
                 with Progress(*Progress.get_default_columns(), DownloadColumn()) as bar:
                     task = bar.add_task(whole.name, total=asset.size, completed=begun if resumed else 0)

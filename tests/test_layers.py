@@ -46,7 +46,7 @@ ROWS = [
     ["arguments", "immediate", "inboxed"],
     ["receiver"],
     [""],
-    ["testing.wire", "testing.driving", "testing.inbox_suite"],
+    ["testing.wire", "testing.driving", "testing.inbox_suite", "testing.scheme_suite"],
     ["testing.making", "testing.inside"],
     ["testing.rehearsal"],
     ["testing"],

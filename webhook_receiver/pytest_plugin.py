@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("webhook_receiver.testing.inbox_suite")
+pytest.register_assert_rewrite("webhook_receiver.testing.inbox_suite", "webhook_receiver.testing.scheme_suite")
 
 
 @pytest.fixture

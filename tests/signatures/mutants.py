@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from .scheme_suite import HOSTILE_VALUES
+from webhook_receiver.testing.scheme_suite import HOSTILE_VALUES
 
 Pairs = list[tuple[bytes, bytes]]
 COUNT = 1500  # of which more than a thousand are changed

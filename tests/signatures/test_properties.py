@@ -18,9 +18,9 @@ from webhook_receiver import (
     UP42Signature,
     VerificationError,
 )
+from webhook_receiver.testing.scheme_suite import HOSTILE_VALUES, NOW
 
 from .keys import ED25519, WHSK, pem, whsec
-from .scheme_suite import HOSTILE_VALUES, NOW
 
 ID = {"x-github-delivery": "1", "x-shopify-webhook-id": "1", "x-id": "1"}
 SCHEMES: dict[str, Callable[[list[str]], Scheme]] = {

@@ -18,9 +18,9 @@ from webhook_receiver import (
     StaleSignature,
 )
 from webhook_receiver.delivery import Headers
+from webhook_receiver.testing.scheme_suite import NOW
 
 from .keys import ED25519, P256, RSA, pem, public_pem
-from .scheme_suite import NOW
 
 URL = "https://hooks.example.com/in?x=1"
 BODY = b'{"event": "a"}'

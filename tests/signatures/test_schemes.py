@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from webhook_receiver import AnyOf, HMACBody, HTTPMessageSignature, Scheme, StandardWebhooks, UP42Signature
+from webhook_receiver.testing.scheme_suite import SchemeSuite
 
 from .keys import ED25519, P256, P384, RSA, WHSK, pem, whsec
-from .scheme_suite import SchemeSuite
 
 
 class TestUP42(SchemeSuite):

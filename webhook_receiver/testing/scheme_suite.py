@@ -14,9 +14,9 @@ from functools import cached_property
 
 import pytest
 
-from webhook_receiver import Scheme, StaleSignature, VerificationError
-from webhook_receiver.delivery import Headers, header_pairs
-from webhook_receiver.signatures import Verified
+from ..delivery import Headers, header_pairs
+from ..errors import StaleSignature, VerificationError
+from ..signatures import Scheme, Verified
 
 NOW = 1_765_433_012.0
 
