@@ -1,4 +1,5 @@
 """The command line, `webhook-receiver`; it needs the extra `standard`."""
+"""The command line: `webhook-receiver demo | serve | send | explain | capture | to-test | inbox`."""
 
 from __future__ import annotations
 

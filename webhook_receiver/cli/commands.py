@@ -14,7 +14,9 @@ import typer
 from ..delivery import Headers
 from ..errors import ConfigurationError, InboxError
 from ..sender import deliveries
+from . import capture as capturing
 from . import demo as demos
+from . import explain as explaining
 from . import loop as loops
 from . import options, output
 from . import send as sending
@@ -183,3 +185,6 @@ def send(
 app.command()(dev)
 app.command()(sender)
 app.command()(mischief)
+app.command()(explaining.explain)
+app.command()(capturing.capture)
+app.command("to-test")(capturing.to_test)

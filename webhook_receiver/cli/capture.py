@@ -1,0 +1,108 @@
+"""`capture` and `to-test`: keep requests as they come, and make a test of one."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..as_test import as_test
+from ..capturing import LARGEST, Captured, serve
+from ..signatures.explain import explain
+from ..signatures.known import recognised
+from . import output
+from .place import Json, fail
+from .request import (
+    Entry,
+    RequestText,
+    SchemeName,
+    SecretFiles,
+    SecretTexts,
+    chosen_scheme,
+    read_request,
+    read_secrets,
+)
+
+
+def capture(
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Where the files go; made if it is not there.")],
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")] = 8000,
+    answer: Annotated[int, typer.Option(min=200, max=599, help="The status to answer.")] = 200,
+    as_json: Json = False,
+) -> None:
+    """Take any request, of any method and path, and write it to a file byte for byte, for explain and to-test.
+
+    The files hold signatures, perhaps tokens: only you may read them. A request may have 16 MiB; Ctrl-C stops.
+    """
+    try:
+        to.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"cannot write into {to}: {error.strerror}", param_hint="--to") from None
+
+    def ready(taken: int) -> None:
+        address = f"[{host}]" if ":" in host else host
+        if as_json:
+            output.say_json({"listening": f"http://{address}:{taken}"})
+        else:
+            output.say(
+                f"capturing at http://{address}:{taken} into {to}, {LARGEST >> 20} MiB at most; Ctrl-C stops", "bold"
+            )
+
+    def tell(captured: Captured) -> None:
+        output.say_json(captured.as_json()) if as_json else _show(captured)
+
+    try:
+        asyncio.run(serve(host, port, to, answer=answer, ready=ready, tell=tell))
+    except OSError as error:
+        raise typer.BadParameter(f"cannot listen on {host}:{port}: {error.strerror}", param_hint="--port") from None
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
+def _show(captured: Captured) -> None:
+    request = f"{captured.method} {captured.target[:200]}" if captured.method else "no HTTP request"
+    whose = captured.scheme or "no known scheme"
+    line = f"{captured.file or '-'}  {request}  {captured.size} bytes  {whose}"
+    if captured.complaint:
+        output.say(output.printable(f"{line}  {captured.complaint}"), "red")
+    else:
+        output.say(output.printable(line), "green" if captured.scheme else "")
+
+
+def to_test(
+    request: RequestText,
+    secret: SecretTexts = None,
+    secret_file: SecretFiles = None,
+    scheme: SchemeName = None,
+    entry: Entry = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it to this new file; else print it.")] = None,
+) -> None:
+    """Make a test for pytest of a captured request: the body as it came, signed anew with a secret for tests.
+
+    With the real secret the captured signature is verified first; the secret is never written anywhere.
+    """
+    found = read_request(request, entry)
+    if scheme is None and recognised(found.headers) is None:
+        raise typer.BadParameter("its headers are no known scheme's: say which, with --scheme", param_hint="--scheme")
+    known = chosen_scheme(scheme, found)
+    secrets = read_secrets(secret, secret_file)
+    if secrets and not explain(found.headers, found.body, secrets, make=known.make, now=None).authentic:
+        raise fail("it does not verify with this secret: see  webhook-receiver explain  with the same arguments")
+    try:
+        code = as_test(found, known, checked=bool(secrets))
+    except ValueError as error:
+        raise fail(output.printable(str(error))) from None
+    if not secrets:
+        output.stderr.print("no secret was given: the signature that it came with could not be checked")
+    if out is None:
+        print(code, end="")  # noqa: T201 - a program, as it is
+        return
+    try:
+        with out.open("x", encoding="utf-8") as file:
+            file.write(code)
+    except OSError as error:
+        raise fail(f"cannot write {out}: {error.strerror}") from None
+    output.say(f"{out}: run it with  python -m pytest {out}")

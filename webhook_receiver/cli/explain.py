@@ -1,0 +1,143 @@
+"""`explain`: say of a request, step by step, why it was refused, and what would make it verify."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import ConfigurationError, StaleSignature
+from ..inbox import Kept
+from ..saved import SavedRequest
+from ..signatures.explain import Explanation
+from ..signatures.explain import explain as explained
+from ..signatures.known import Known, recognised
+from . import output
+from .place import Json, Place, fail, run
+from .request import (
+    Entry,
+    RequestText,
+    SchemeName,
+    SecretFiles,
+    SecretTexts,
+    chosen_scheme,
+    clock,
+    read_request,
+    read_secrets,
+)
+
+_STYLES = {"passed": "green", "failed": "red", "not reached": "dim"}
+_MARKS = {"passed": "\N{CHECK MARK}", "failed": "\N{BALLOT X}", "not reached": "\N{MIDDLE DOT}"}
+_KEPT = (
+    "kept headers are without signatures, so nothing can be verified again. What is known is what was found when it "
+    "came; what is refused is never kept: catch it with  webhook-receiver capture"
+)
+
+
+def explain(
+    request: RequestText,
+    secret: SecretTexts = None,
+    secret_file: SecretFiles = None,
+    scheme: SchemeName = None,
+    now: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Verify as of then: Unix seconds, a date, 2h (ago), or the word signed."),
+    ] = None,
+    entry: Entry = None,
+    inbox: Annotated[
+        str | None, typer.Option(metavar="WHERE", help="REQUEST is the id of a delivery kept in this inbox.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say why a request is refused: each step of its verification, and the changes that, undone, make it verify.
+
+    Ends with 0 if it verifies, with 1 if not.
+    """
+    if inbox is not None:
+        raise typer.Exit(_show_kept(inbox, request, as_json=as_json))
+    secrets = read_secrets(secret, secret_file)
+    if not secrets:
+        raise typer.BadParameter("give the receiver's secret: --secret, --secret-file or WEBHOOK_SECRET")
+    found = read_request(request, entry)
+    known = chosen_scheme(scheme, found)
+    try:
+        result = explained(found.headers, found.body, secrets, make=known.make, now=clock(now))
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error), param_hint="--secret") from None
+    if as_json:
+        output.say_json(_document(found, known, result))
+    else:
+        _show(found, known, result)
+    raise typer.Exit(0 if result.ok else 1)
+
+
+def _document(request: SavedRequest, known: Known, result: Explanation) -> dict[str, Any]:
+    about = {"method": request.method, "target": request.target, "size": len(request.body)}
+    return {**about, "notes": _notes(request), "scheme": known.name, **result.as_json()}
+
+
+def _notes(request: SavedRequest) -> list[str]:
+    """Return what may not be as it was, and what of the request no signature covers."""
+    if request.method.upper() == "POST":
+        return [*request.notes]
+    return [*request.notes, f"it is a {request.method}: a receiver takes POST only; a redirect makes a GET of a POST"]
+
+
+def _show(request: SavedRequest, known: Known, result: Explanation) -> None:
+    theirs = recognised(request.headers)
+    whose = "no known scheme's" if theirs is None else f"those of {theirs.title}"
+    head = f"{request.method} {request.target}, {len(request.headers)} headers, {len(request.body)} bytes of body"
+    output.say(output.printable(head), "bold")
+    output.say(f"checked as {known.title}; its headers are {whose}")
+    for note in _notes(request):
+        output.say(f"note: {output.printable(note)}", "yellow")
+    for step in result.steps:
+        # In a pipe the word, for a program that looks for it; on a terminal the mark.
+        mark = _MARKS[step.state] if output.console.is_terminal else f"{step.state}:"
+        output.say(f"{mark} {step.what}{f' - {step.said}' if step.said else ''}", _STYLES[step.state])
+    output.say(_verdict(result), "bold green" if result.ok else "bold red")
+    for cause in result.causes:
+        output.say(f"cause: {cause.what}", "yellow")
+        output.say(f"  what to do: {cause.advice}")
+    for hint in result.hints:
+        output.say(f"note: {hint}", "yellow")
+    if result.error == StaleSignature.__name__:
+        output.say("for a saved request, verify as of the time it was signed: --now signed")
+
+
+def _verdict(result: Explanation) -> str:
+    by = "" if result.verified_by is None else f", by secret {result.verified_by} (counted from 0)"
+    if result.ok:
+        return f"it verifies{by}"
+    return f"it is authentic{by}, but stale" if result.authentic else f"it does not verify: {result.error}"
+
+
+def _show_kept(where: str, id: str, *, as_json: bool) -> int:
+    """Say what can be said of a kept delivery; return the exit code."""
+
+    async def work(place: Place) -> Kept | None:
+        return await place.inbox.get(id)
+
+    kept = run(where, work)
+    if kept is None:
+        raise fail(f"there is no delivery {id!r}")
+    delivery, reason = kept.delivery, kept.record.reason
+    verified = delivery.verified_by is not None
+    if as_json:
+        about = {"id": delivery.id, "origin": delivery.origin, "verified_by": delivery.verified_by}
+        output.say_json({**about, "body_verified": delivery.body_verified, "reason": reason, "hints": [_KEPT]})
+        return 0 if verified else 1
+    output.say(f"{delivery.id}, received at {delivery.received_at:%Y-%m-%d %H:%M:%S} UTC by {delivery.origin}", "bold")
+    if verified:
+        covered = "covers" if delivery.body_verified else "does not cover"
+        output.say(
+            f"it was verified when it came, by secret {delivery.verified_by} (counted from 0); the signature {covered} "
+            "the body",
+            "green",
+        )
+    else:
+        output.say("it was not verified: it came unsigned, or not from the sender itself", "yellow")
+    if reason:
+        output.say(f"it is {kept.record.state}: {output.printable(reason)}", "yellow")
+    output.say(f"note: {_KEPT}")
+    return 0 if verified else 1
