@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 from .delivery import Headers
 from .errors import ConfigurationError
@@ -17,7 +18,10 @@ from .signatures.up42 import DIGEST_HEADERS, SIGNED_BY_DEFAULT, UP42Signature
 
 SECRET = "a-secret-for-tests"  # noqa: S105 - the one that stands in the test
 _WIDTH = 80  # bytes of the body a line
-_OF_THE_WAY = ("connection", "content-length", "expect", "host", "transfer-encoding", "via", "forwarded")
+_OF_THE_WAY = (
+    *("accept", "accept-encoding", "connection", "content-length", "expect", "forwarded", "host", "transfer-encoding"),
+    *("user-agent", "via"),
+)
 
 _TEMPLATE = '''"""{title}"""
 
@@ -44,7 +48,7 @@ def test_{function}() -> None:
     receipt = asyncio.run(hooks.receive(SCHEME.sign(HEADERS, BODY, SIGNED_AT), BODY))
 
     assert receipt.answer.status == {status}
-    assert [type(event).__name__ for event in events] == {events!r}
+    assert [type(event).__name__ for event in events] == {events}
 '''
 
 
@@ -59,7 +63,8 @@ def as_test(request: SavedRequest, known: Known, *, checked: bool) -> str:
     Raises:
         ValueError: it cannot be signed anew.
     """
-    headers = [pair for pair in kept_headers(request.headers) if _is_said(pair[0].decode("latin-1"))]
+    listed = listed_names(request.headers)
+    headers = [pair for pair in kept_headers(request.headers) if _is_said(pair[0].decode("latin-1"), pair[0] in listed)]
     now = next(stated_times(request.headers), 0.0)
     try:
         scheme, source = _scheme(request.headers, known)
@@ -72,28 +77,28 @@ def as_test(request: SavedRequest, known: Known, *, checked: bool) -> str:
         name=known.title.partition(".")[0],
         scheme=source,
         now=now,
-        headers="".join(f"    ({name.decode('latin-1')!r}, {_text(value)}),\n" for name, value in headers),
+        headers="".join(f"    ({_text(name)}, {_text(value)}),\n" for name, value in headers),
         body="".join(f"    {request.body[at : at + _WIDTH]!r}\n" for at in range(0, len(request.body) or 1, _WIDTH)),
         function="the_captured_delivery_is_taken" if status < 300 else "the_captured_delivery_is_no_event",
         status=status,
-        events=events,
+        events=json.dumps(events),
     )
 
 
-def _is_said(name: str) -> bool:
+def _is_said(name: str, signed: bool) -> bool:
     """Whether a header is the sender's word, and not the way's; a digest is made anew."""
-    return name not in (*_OF_THE_WAY, *DIGEST_HEADERS) and not name.startswith("x-forwarded-")
+    return name not in DIGEST_HEADERS and (signed or not (name in _OF_THE_WAY or name.startswith("x-forwarded-")))
 
 
 def _text(value: bytes) -> str:
-    return repr(value.decode()) if value.isascii() else repr(value)
+    return json.dumps(value.decode()) if value.isascii() else repr(value)
 
 
 def _scheme(headers: Headers, known: Known) -> tuple[Scheme, str]:
     """Return the scheme that signs anew, and how the test makes it."""
     listed = [name.decode() for name in listed_names(headers)]
     if known.make is UP42Signature and listed and tuple(listed) != SIGNED_BY_DEFAULT:
-        return UP42Signature(SECRET, components=listed), f'{known.title}("{SECRET}", components={listed!r})'
+        return UP42Signature(SECRET, components=listed), f'{known.title}("{SECRET}", components={json.dumps(listed)})'
     return known.make(SECRET), f'{known.title}("{SECRET}")'
 
 
