@@ -143,7 +143,8 @@ class _Incoming:
 
     async def _more(self) -> None:
         if self._connection.they_are_waiting_for_100_continue:
-            self._writer.write(self._connection.send(h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")) or b"")
+            go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
+            self._writer.write(self._connection.send(go_on) or b"")
         data = await self._reader.read(65_536)
         self.raw += data
         if len(self.raw) > self._largest:

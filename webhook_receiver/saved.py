@@ -12,7 +12,6 @@ import h11
 
 from .delivery import Headers, header_pairs
 
-_LONGEST_HEAD = 1_000_000  # bytes; servers take far less
 _REQUEST_LINE = re.compile(rb"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+)(?: HTTP/[\d.]{1,3})?[ \t]*(?=\r?\n)")
 
 
@@ -48,7 +47,7 @@ def from_http(raw: bytes) -> SavedRequest:
     raw = b"%b %b HTTP/1.0" % first.groups() + raw[first.end() :]
     if not re.search(rb"\n\r?\n", raw):
         raw = raw.rstrip(b"\r\n") + b"\r\n\r\n"  # a head and nothing else, saved without its empty line
-    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=_LONGEST_HEAD)
+    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=len(raw) + 1)
     try:
         connection.receive_data(raw)
         request = connection.next_event()

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.cli.test_commands import on_a_terminal
+from tests.helpers import NOW, SECRET, noting, order, signed
+from webhook_receiver import UP42Signature
+from webhook_receiver.cli.commands import app
+
+BODY = order()
+AT = ("--now", f"{NOW:.0f}")
+
+
+def explain(*arguments: str, **options: object) -> Result:
+    return CliRunner().invoke(app, ["explain", *arguments], **options)  # type: ignore[arg-type]
+
+
+def raw(body: bytes = BODY, *, now: float = NOW, method: str = "POST", more: str = "", genuine: bytes = BODY) -> bytes:
+    """Return a saved request, signed for the `genuine` body."""
+    lines = [f"{method} /webhooks HTTP/1.1", "Host: x", f"Content-Length: {len(body)}"]
+    lines += [f"{name.decode().title()}: {value.decode()}" for name, value in signed(genuine, now=now)]
+    return ("\r\n".join(lines) + f"\r\n{more}\r\n").encode() + body
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "request.http"
+    path.write_bytes(raw())
+    return str(path)
+
+
+def test_a_good_request_ends_with_0(file: str) -> None:
+    done = explain(file, "--secret", SECRET, *AT)
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        f"POST /webhooks, 6 headers, {len(BODY)} bytes of body",
+        "checked as UP42Signature; its headers are those of UP42Signature",
+        "passed: the headers are those of the scheme",
+        "passed: they can be read",
+        "passed: one of the secrets gives this signature",
+        "passed: its time is within the limits",
+        "passed: it covers this body",
+        "it verifies, by secret 0 (counted from 0)",
+    ]
+
+
+def test_a_refused_one_ends_with_1_and_says_what_to_do(file: str) -> None:
+    Path(file).write_bytes(raw(json.dumps(json.loads(BODY), indent=2).encode()))
+    done = explain(file, "--secret", SECRET, *AT)
+    assert done.exit_code == 1
+    assert done.stdout.splitlines()[6:9] == [
+        "failed: it covers this body - the body is not the one that was signed",
+        "it does not verify: BodyMismatch",
+        "cause: the JSON was parsed and written anew: its spaces, key order or escapes are others",
+    ]
+    assert "  what to do: verify the bytes as they came" in done.stdout
+
+
+def test_an_old_one_is_authentic_but_stale_until_the_time_is_given(file: str) -> None:
+    done = explain(file, "--secret", SECRET, "--now", "2025-12-13")
+    assert done.exit_code == 1
+    assert "it is authentic, by secret 0 (counted from 0), but stale" in done.stdout
+    assert "that is natural for a saved request" in done.stdout
+    assert done.stdout.splitlines()[-1] == "for a saved request, verify as of the time it was signed: --now signed"
+    moment = datetime.fromtimestamp(NOW, UTC).isoformat()
+    for given in ("signed", f"{NOW:.0f}", f"{NOW}", moment):
+        assert explain(file, "--secret", SECRET, "--now", given).exit_code == 0
+    assert explain(file, "--secret", SECRET).exit_code == 1
+
+
+def test_without_now_it_is_compared_with_the_clock(tmp_path: Path) -> None:
+    path = tmp_path / "fresh"
+    path.write_bytes(raw(now=time.time()))
+    assert explain(str(path), "--secret", SECRET).exit_code == 0
+    assert explain(str(path), "--secret", SECRET, "--now", "2h").exit_code == 1
+
+
+def test_for_programs_it_is_one_json_document(file: str) -> None:
+    done = explain(file, "--secret", "other", *AT, "--json")
+    assert done.exit_code == 1
+    document = json.loads(done.stdout)
+    assert (document["method"], document["target"], document["scheme"]) == ("POST", "/webhooks", "up42")
+    assert (document["ok"], document["error"], document["causes"]) == (False, "BadSignature", [])
+    assert [step["state"] for step in document["steps"]] == ["passed", "passed", "failed", "not reached", "not reached"]
+
+
+def test_on_a_terminal_there_are_ticks_and_crosses_in_colour(file: str) -> None:
+    Path(file).write_bytes(raw(BODY + b"\n"))
+    code, shown = on_a_terminal("explain", file, "--secret", SECRET, *AT)
+    assert code == 1
+    assert "\x1b[32m✓ they can be read" in shown
+    assert "\x1b[31m✗ it covers this body" in shown
+
+
+def test_it_is_read_from_stdin() -> None:
+    assert explain("-", "--secret", SECRET, *AT, input=raw()).exit_code == 0
+
+
+def test_it_may_be_a_curl_command_as_text_or_in_a_file(tmp_path: Path) -> None:
+    headers = " ".join(f"-H '{name.decode()}: {value.decode()}'" for name, value in signed(BODY))
+    command = f"curl http://x/webhooks {headers} --data-raw '{BODY.decode()}'"
+    assert explain(command, "--secret", SECRET, *AT).exit_code == 0
+    tmp_path.joinpath("body").write_bytes(BODY)
+    tmp_path.joinpath("command").write_text(command.replace(f"'{BODY.decode()}'", "@body").replace("-raw", "-binary"))
+    assert explain(str(tmp_path / "command"), "--secret", SECRET, *AT).exit_code == 0
+
+
+def test_it_may_be_an_entry_of_a_har(tmp_path: Path) -> None:
+    headers = [{"name": name.decode(), "value": value.decode()} for name, value in signed(BODY)]
+    entry = {"request": {"method": "POST", "url": "/", "headers": headers, "postData": {"text": BODY.decode()}}}
+    path = tmp_path / "saved.har"
+    path.write_text(json.dumps({"log": {"entries": [{"request": {}}, entry]}}))
+    assert explain(str(path), "--secret", SECRET, *AT, "--entry", "2").exit_code == 0
+    several = explain(str(path), "--secret", SECRET, *AT)
+    assert several.exit_code == 2
+    assert "this HAR has 2 entries" in several.stderr
+
+
+def test_secrets_come_from_options_files_or_the_environment(file: str, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(f"{SECRET}\n")
+    several = explain(file, "--secret", "a b", "--secret", "c", "--secret-file", str(secret), *AT)
+    assert "by secret 2" in several.stdout
+    assert explain(file, *AT, env={"WEBHOOK_SECRET": SECRET}).exit_code == 0
+    assert explain(file, *AT, "--secret", "x", env={"WEBHOOK_SECRET": SECRET}).exit_code == 1
+
+
+def test_no_secret_is_shown(file: str) -> None:
+    for secret in (f'"{SECRET}"', SECRET.lower()):
+        done = explain(file, "--secret", secret, *AT)
+        assert secret not in done.output
+        assert SECRET not in done.output
+
+
+def test_what_is_odd_about_the_request_is_noted(file: str) -> None:
+    Path(file).write_bytes(raw(method="GET") + b"\n")
+    done = explain(file, "--secret", SECRET, *AT)
+    assert done.exit_code == 0
+    assert "note: the file goes on 1 bytes" in done.stdout
+    assert "note: it is a GET: a receiver takes POST only" in done.stdout
+
+
+def test_what_a_stranger_wrote_moves_no_cursor(tmp_path: Path) -> None:
+    path = tmp_path / "request"
+    path.write_bytes(b"POST /\x9b\xff HTTP/1.1\r\nSignature-Input: up42-sig=(\x1b)\r\n\r\n")
+    done = explain(str(path), "--secret", SECRET)
+    assert done.exit_code in (1, 2)
+    assert "\x1b" not in done.output
+    assert "\x9b" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["missing"], "No such file or directory"),
+        ([""], "cannot read"),
+        (["."], "Is a directory"),
+        (["curl -F a=b http://x"], "option -F is not understood"),
+        (["FILE", "--scheme", "md5"], "is none of up42"),
+        (["FILE", "--now", "yesterday"], "neither a span of time"),
+        (["FILE", "--entry", "1"], "only a HAR has entries"),
+        (["FILE", "--secret-file", "missing"], "cannot read a secret from missing"),
+        (["FILE", "--secret", ""], "must not be empty"),
+        ([], "Missing argument 'REQUEST'"),
+    ],
+)
+def test_bad_usage_ends_with_2(arguments: list[str], complaint: str, file: str) -> None:
+    given = [file if each == "FILE" else each for each in arguments]
+    done = explain(*given, *(() if "--secret-file" in given else ("--secret", SECRET)))
+    assert done.exit_code == 2
+    assert complaint in " ".join(done.stderr.split())
+
+
+def test_without_a_secret_it_says_how_to_give_one(file: str) -> None:
+    done = explain(file)
+    assert done.exit_code == 2
+    assert "give the receiver's secret" in done.stderr
+
+
+def test_an_empty_input_is_told() -> None:
+    done = explain("-", "--secret", SECRET, input=b" \n")
+    assert done.exit_code == 2
+    assert "the standard input is empty" in done.stderr
+
+
+async def kept(directory: Path, body: bytes) -> tuple[str, str]:
+    """Keep a delivery; return the inbox's URL and the id."""
+    url = f"sqlite:///{directory}/hooks.db"
+    noted = noting(scheme=UP42Signature(["older", SECRET]), inbox=url)
+    async with noted.hooks:
+        receipt = await noted.hooks.receive(signed(body), body)
+    assert receipt.delivery is not None
+    return url, receipt.delivery.id
+
+
+async def test_of_a_kept_delivery_it_says_what_is_known(tmp_path: Path) -> None:
+    import anyio.to_thread
+
+    url, id = await kept(tmp_path, b"no event")
+    done = await anyio.to_thread.run_sync(lambda: explain("--inbox", url, id))
+    assert done.exit_code == 0
+    assert "it was verified when it came, by secret 1 (counted from 0); the signature covers the body" in done.stdout
+    assert "it is dead: " in done.stdout
+    assert "nothing can be verified again" in done.stdout
+    document = json.loads((await anyio.to_thread.run_sync(lambda: explain("--inbox", url, id, "--json"))).stdout)
+    assert (document["id"], document["verified_by"], document["body_verified"]) == (id, 1, True)
+    missing = await anyio.to_thread.run_sync(lambda: explain("--inbox", url, "nothing"))
+    assert (missing.exit_code, "there is no delivery 'nothing'" in missing.stderr) == (1, True)
