@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 from .delivery import Headers
 from .errors import ConfigurationError
@@ -16,7 +17,6 @@ from .signatures.known import Known
 from .signatures.trying import listed_names, stated_times
 from .signatures.up42 import DIGEST_HEADERS, SIGNED_BY_DEFAULT, UP42Signature
 
-SECRET = "a-secret-for-tests"  # noqa: S105 - the one that stands in the test
 _WIDTH = 80  # bytes of the body a line
 _OF_THE_WAY = (
     *("accept", "accept-encoding", "connection", "content-length", "expect", "forwarded", "host", "transfer-encoding"),
@@ -64,7 +64,12 @@ def as_test(request: SavedRequest, known: Known, *, checked: bool) -> str:
         ValueError: it cannot be signed anew.
     """
     listed = listed_names(request.headers)
-    headers = [pair for pair in kept_headers(request.headers) if _is_said(pair[0].decode("latin-1"), pair[0] in listed)]
+    proofs = [mark.encode() for mark in known.marks if re.search("signature|timestamp|hmac", mark)]
+    headers = [
+        pair
+        for pair in kept_headers(request.headers)
+        if pair[0] not in proofs and _is_said(pair[0].decode("latin-1"), pair[0] in listed)
+    ]
     now = next(stated_times(request.headers), 0.0)
     try:
         scheme, source = _scheme(request.headers, known)
@@ -98,8 +103,9 @@ def _scheme(headers: Headers, known: Known) -> tuple[Scheme, str]:
     """Return the scheme that signs anew, and how the test makes it."""
     listed = [name.decode() for name in listed_names(headers)]
     if known.make is UP42Signature and listed and tuple(listed) != SIGNED_BY_DEFAULT:
-        return UP42Signature(SECRET, components=listed), f'{known.title}("{SECRET}", components={json.dumps(listed)})'
-    return known.make(SECRET), f'{known.title}("{SECRET}")'
+        source = f'{known.title}("{known.example}", components={json.dumps(listed)})'
+        return UP42Signature(known.example, components=listed), source
+    return known.make(known.example), f'{known.title}("{known.example}")'
 
 
 async def _deliver(scheme: Scheme, headers: Headers, body: bytes, now: float) -> tuple[int, list[str]]:

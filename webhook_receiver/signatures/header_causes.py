@@ -13,7 +13,7 @@ from email.utils import formatdate
 from hashlib import sha256, sha512
 from urllib.parse import unquote_to_bytes
 
-from .known import KNOWN
+from .known import known_as
 from .trying import Case, Cause, Suspicion, fields, listed_names, named, stated_times
 
 _MOST = 200
@@ -28,6 +28,8 @@ _TYPES = (
     b"application/x-www-form-urlencoded",
 )
 _FORWARDED_HOST = (b"x-forwarded-host", b"x-original-host", b"x-forwarded-server")
+_LABELS = (b"sha256=", b"v1,", b"v0=", b"up42-sig=")
+_LABELLED = re.compile(rb"(.*?[=,])?(:?[A-Za-z0-9+/_ -][^=,]*=*:?)", re.DOTALL)
 _PREFIXES = re.compile(rb"^(?:http-|x-amzn-remapped-|x-original-|x-forwarded-|x-)")
 _PROXY = "tell the proxy to hand it on as it came"
 
@@ -40,8 +42,9 @@ def header_suspicions(case: Case) -> Iterator[Suspicion]:
 
 def _renamed(case: Case) -> Iterator[Suspicion]:
     present = fields(case.headers)
-    marks = next((known.marks for known in KNOWN if known.make is case.make), ())
-    absent = [name for name in (*(mark.encode() for mark in marks), *listed_names(case.headers)) if name not in present]
+    known = known_as(case.make)
+    marks = [mark.encode() for mark in known.marks] if known else []
+    absent = [name for name in (*marks, *listed_names(case.headers)) if name not in present]
     new = {other: name for name in absent for other in present if name in (_dashed(other), _bare(other))}
     if new:
         cause = Cause(
@@ -184,16 +187,17 @@ def _respelt(case: Case) -> Iterator[Suspicion]:
     """Yield the signature in the encoding that the scheme reads."""
     cause = Cause(
         "signature-encoding",
-        "the signature is right, but in another encoding than the scheme reads (hex, base64, colons, padding)",
+        "the signature is right, but in another encoding than the scheme reads (hex, base64, label, colons, padding)",
         "let the sender, or what is in between, write it as the scheme does",
     )
     for name, value in fields(case.headers).items():
-        if b"signature" not in name or name == b"signature-input":
+        found = _LABELLED.fullmatch(value[:1024])
+        if found is None or not re.search(rb"signature|hmac", name) or name == b"signature-input":
             continue
-        label, sign, text = value.partition(b"=") if b"=" in value.rstrip(b"=") else (b"", b"", value)
-        for other in _encodings(text):
-            if other != text:
-                yield cause, case.with_header(name, label + sign + other)
+        for before in (b"", *_LABELS) if found[1] is None else (found[1], b""):
+            for other in _encodings(found[2]):
+                if before + other != value:
+                    yield cause, case.with_header(name, before + other)
 
 
 def _encodings(text: bytes) -> Iterator[bytes]:

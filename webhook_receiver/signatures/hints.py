@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .known import KNOWN, recognised
+from .known import known_as, recognised
 from .trying import MILLISECONDS_FROM, Case, fields, stated_times
 
 _PROXIES = (b"via", b"x-forwarded-for", b"forwarded", b"x-amzn-trace-id", b"cf-ray", b"x-envoy-external-address")
@@ -35,7 +35,7 @@ def hints(case: Case, *, known: bool) -> Iterator[str]:
 
 
 def _about_headers(case: Case) -> Iterator[str]:
-    given = next((each for each in KNOWN if each.make is case.make), None)
+    given = known_as(case.make)
     other = recognised(case.headers)
     if other is not None and other is not given:
         yield f"its headers are those of {other.title}"

@@ -25,6 +25,8 @@ class Known:
     """The headers that all its requests have, in lower case."""
     within: bytes = b""
     """What the first of them has in it, where another scheme has headers of the same names."""
+    example: str = "a-secret-for-tests"
+    """A secret that it takes, for tests."""
 
     def fits(self, headers: Headers) -> bool:
         """Whether a request's headers are those of this scheme."""
@@ -35,6 +37,11 @@ class Known:
 
 KNOWN = (Known("up42", "UP42Signature", UP42Signature, ("signature-input", "signature"), b"up42-sig"),)
 """In the order in which they are tried: the first whose headers these are is the one."""
+
+
+def known_as(make: Make) -> Known | None:
+    """Return the scheme that is made so, None if it is no known one as it is."""
+    return next((known for known in KNOWN if known.make == make), None)
 
 
 def recognised(headers: Headers) -> Known | None:

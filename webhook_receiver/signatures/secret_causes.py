@@ -30,7 +30,7 @@ def secret_suspicions(case: Case) -> Iterator[Suspicion]:
 def scheme_suspicions(case: Case) -> Iterator[Suspicion]:
     """Yield the other schemes whose headers these are."""
     for known in KNOWN:
-        if known.make is not case.make and known.fits(case.headers):
+        if known.make != case.make and known.fits(case.headers):
             cause = Cause(
                 "wrong-scheme",
                 f"the request is signed as {known.title} does it, not as the given scheme",
