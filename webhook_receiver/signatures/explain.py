@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from ..delivery import AnyHeaders, header_pairs
@@ -181,11 +181,13 @@ def _singles(case: Case, now: float) -> Iterator[tuple[list[Cause], Case]]:
 def _pairs(case: Case, now: float) -> Iterator[tuple[list[Cause], Case]]:
     if len(case.body) > _LARGEST_FOR_PAIRS:
         return
+    bodies = list(body_suspicions(case))  # once, for they take most of the time
     for first, second in itertools.combinations(_SUSPICIONS, 2):
         for cause, before in first(case):
-            if second is not body_suspicions or _reaches_body(before, now):
-                for other, still_before in second(before):
-                    yield [cause, other], still_before
+            if second is not body_suspicions:
+                yield from (([cause, other], both) for other, both in second(before))
+            elif _reaches_body(before, now):
+                yield from (([cause, other], replace(before, body=was.body)) for other, was in bodies)
 
 
 def _reaches_body(case: Case, now: float) -> bool:

@@ -107,7 +107,7 @@ def stated_times(headers: Headers) -> Iterator[float]:
 def listed_names(headers: Headers) -> list[bytes]:
     """Return the names of the headers that `signature-input` says are signed; none where there is no such header."""
     listed = re.search(rb"\(([^)]{0,4096})", fields(headers).get(b"signature-input", b""))
-    return re.findall(rb"[A-Za-z0-9-]+", listed[1].lower())[:32] if listed else []
+    return re.findall(rb"(?<![@a-z0-9-])[a-z0-9-]+", listed[1].lower())[:32] if listed else []
 
 
 def fields(headers: Headers) -> dict[bytes, bytes]:
