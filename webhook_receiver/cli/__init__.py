@@ -1,5 +1,4 @@
 """The command line, `webhook-receiver`; it needs the extra `standard`."""
-"""The command line: `webhook-receiver demo | serve | send | explain | capture | to-test | inbox`."""
 
 from __future__ import annotations
 
