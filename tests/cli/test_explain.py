@@ -44,7 +44,7 @@ def test_a_good_request_ends_with_0(file: str) -> None:
         "passed: the headers are those of the scheme",
         "passed: they can be read",
         "passed: one of the secrets gives this signature",
-        "passed: its time is within the limits",
+        "passed: its time, if it states one, is within the limits",
         "passed: it covers this body",
         "it verifies, by secret 0 (counted from 0)",
     ]

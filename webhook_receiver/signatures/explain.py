@@ -35,7 +35,7 @@ _STEPS: tuple[tuple[tuple[type[VerificationError], ...], str], ...] = (
     ((MissingSignature, UnexpectedSignature), "the headers are those of the scheme"),
     ((MalformedSignature,), "they can be read"),
     ((BadSignature,), "one of the secrets gives this signature"),
-    ((StaleSignature,), "its time is within the limits"),
+    ((StaleSignature,), "its time, if it states one, is within the limits"),
     ((BodyMismatch,), "it covers this body"),
 )
 _SUSPICIONS: tuple[Callable[[Case], Iterator[Suspicion]], ...] = (
