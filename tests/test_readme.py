@@ -130,7 +130,7 @@ def test_every_command_is_in_the_readme() -> None:
     from webhook_receiver.cli.commands import app
 
     names = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
-    assert names == ["backfill", "demo", "serve", "send", "explain", "capture", "to-test"]
+    assert names == ["backfill", "demo", "serve", "send", "sender", "mischief", "explain", "capture", "to-test"]
     groups = [group.name for group in app.registered_groups if group.name]
-    assert groups == ["webhooks", "inbox"]
+    assert groups == ["webhooks", "inbox", "order"]
     assert all(f"`webhook-receiver {name}" in README for name in names + groups)
