@@ -105,7 +105,7 @@ def _scheme(headers: Headers, known: Known) -> tuple[Scheme, str]:
     if known.make is UP42Signature and listed and tuple(listed) != SIGNED_BY_DEFAULT:
         source = f'{known.title}("{known.example}", components={json.dumps(listed)})'
         return UP42Signature(known.example, components=listed), source
-    return known.make(known.example), f'{known.title}("{known.example}")'
+    return known.make(known.example), known.written()
 
 
 async def _deliver(scheme: Scheme, headers: Headers, body: bytes, now: float) -> tuple[int, list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import run
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.helpers import NOW, ROOT, order
-from webhook_receiver import ConfigurationError
+from webhook_receiver import ConfigurationError, HTTPMessageSignature, Secret
 from webhook_receiver.as_test import as_test
 from webhook_receiver.delivery import Headers
 from webhook_receiver.saved import SavedRequest
@@ -105,3 +106,22 @@ def test_its_test_passes(known: Known, tmp_path: Path) -> None:
         command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120, check=False
     )
     assert "1 passed" in done.stdout, done.stdout
+
+
+def test_a_secret_whose_time_is_up_is_told() -> None:
+    ended = Secret(KNOWN[0].example, until=datetime.fromtimestamp(NOW - 1, UTC))
+    found = explain(signed(KNOWN[0]), BODY, [Secret("new"), ended], now=NOW)
+    assert names(found) == ["secret-expired"]
+    assert explain(signed(KNOWN[0]), BODY, [Secret("new"), ended], now=NOW - 2).verified_by == 1
+
+
+def test_a_message_signature_is_explained_with_the_key_and_the_algorithm_that_it_names() -> None:
+    sender = HTTPMessageSignature({"their-key": "secret"})
+    (known,) = [each for each in KNOWN if each.name == "rfc9421"]
+    headers = sender.sign({"content-type": "text/plain"}, BODY, NOW)
+    assert recognised(headers) is known
+    assert explain(headers, BODY, ["another", "secret"], make=known.made_for(headers), now=NOW).verified_by == 1
+    broken = explain(headers, BODY + b"\n", "secret", make=known.made_for(headers), now=NOW)
+    assert names(broken) == ["newline-added"]
+    wrong = explain(headers, BODY, "wrong", make=known.made_for(headers), now=NOW)
+    assert (names(wrong), wrong.hints[0].partition(":")[0]) == ([], "no usual change explains it")

@@ -89,7 +89,8 @@ def to_test(
         raise typer.BadParameter("its headers are no known scheme's: say which, with --scheme", param_hint="--scheme")
     known = chosen_scheme(scheme, found)
     secrets = read_secrets(secret, secret_file)
-    if secrets and not explain(found.headers, found.body, secrets, make=known.make, now=None).authentic:
+    make = known.made_for(found.headers)
+    if secrets and not explain(found.headers, found.body, secrets, make=make, now=None).authentic:
         raise fail("it does not verify with this secret: see  webhook-receiver explain  with the same arguments")
     try:
         code = as_test(found, known, checked=bool(secrets))

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import cast
 
 from ..delivery import Headers
-from .base import Scheme, Secrets
+from .any_of import AnyOf
+from .base import Scheme, Secrets, masked
+from .hmac_body import HMACBody
+from .rfc9421 import Algorithm, HTTPMessageSignature
+from .standard import StandardWebhooks
 from .up42 import UP42Signature
 
 Make = Callable[[Secrets], Scheme]
@@ -27,6 +34,18 @@ class Known:
     """What the first of them has in it, where another scheme has headers of the same names."""
     example: str = "a-secret-for-tests"
     """A secret that it takes, for tests."""
+    code: str = ""
+    """How it is made with that secret, if not as `title("secret")`."""
+    of: Callable[[Headers], Make] | None = None
+    """What makes it as a request's headers say, where they name the key."""
+
+    def written(self) -> str:
+        """Return the Python that makes it with the example of a secret."""
+        return self.code or f'{self.title}("{self.example}")'
+
+    def made_for(self, headers: Headers) -> Make:
+        """Return what makes the scheme for a request."""
+        return self.make if self.of is None else self.of(headers)
 
     def fits(self, headers: Headers) -> bool:
         """Whether a request's headers are those of this scheme."""
@@ -34,13 +53,63 @@ class Known:
         return any(name == mark and self.within in value for name, value in headers)
 
 
-KNOWN = (Known("up42", "UP42Signature", UP42Signature, ("signature-input", "signature"), b"up42-sig"),)
+def _three(prefix: str) -> tuple[str, str, str]:
+    return (f"{prefix}-signature", f"{prefix}-id", f"{prefix}-timestamp")
+
+
+def _message(secrets: Secrets, key: str = "key-1", algorithm: Algorithm = "hmac-sha256") -> Scheme:
+    return AnyOf(*(HTTPMessageSignature({key: each}, algorithm=algorithm) for each in masked(secrets)))
+
+
+def _message_of(headers: Headers) -> Make:
+    """Return what makes RFC 9421's scheme with the key's name and the algorithm that the request states."""
+    stated = dict(headers).get(b"signature-input", b"").decode("latin-1")
+    key = re.search(r';\s*keyid="([^"\\]{1,200})"', stated)
+    algorithm = re.search(r';\s*alg="([^"\\]{1,40})"', stated)
+    return partial(
+        _message,
+        key=key[1] if key else "key-1",
+        algorithm=cast("Algorithm", algorithm[1] if algorithm else "hmac-sha256"),
+    )
+
+
+_SVIX = partial(StandardWebhooks, headers="svix")
+_KEY = "whsec_YS1zZWNyZXQtZm9yLXRlc3Rz"
+
+KNOWN = (
+    Known("up42", "UP42Signature", UP42Signature, ("signature-input", "signature"), b"up42-sig"),
+    Known("standard", "StandardWebhooks", StandardWebhooks, _three("webhook"), example=_KEY),
+    Known(
+        "svix",
+        "StandardWebhooks",
+        _SVIX,
+        _three("svix"),
+        example=_KEY,
+        code=f'StandardWebhooks("{_KEY}", headers="svix")',
+    ),
+    Known("github", "HMACBody.github", HMACBody.github, ("x-hub-signature-256", "x-github-delivery")),
+    Known("stripe", "HMACBody.stripe", HMACBody.stripe, ("stripe-signature",)),
+    Known("slack", "HMACBody.slack", HMACBody.slack, ("x-slack-signature", "x-slack-request-timestamp")),
+    Known("shopify", "HMACBody.shopify", HMACBody.shopify, ("x-shopify-hmac-sha256", "x-shopify-webhook-id")),
+    Known(
+        "rfc9421",
+        "HTTPMessageSignature",
+        _message,
+        ("signature-input", "signature"),
+        code='HTTPMessageSignature({"key-1": "a-secret-for-tests"})',
+        of=_message_of,
+    ),
+)
 """In the order in which they are tried: the first whose headers these are is the one."""
 
 
 def known_as(make: Make) -> Known | None:
-    """Return the scheme that is made so, None if it is no known one as it is."""
-    return next((known for known in KNOWN if known.make == make), None)
+    """Return the scheme that is made so, maybe with options; None if it is no known one."""
+    for way in (make, getattr(make, "func", None)):
+        for known in KNOWN:
+            if known.make == way:
+                return known
+    return None
 
 
 def recognised(headers: Headers) -> Known | None:

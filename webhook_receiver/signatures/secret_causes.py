@@ -8,12 +8,17 @@ from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import unquote
 
-from .base import masked
-from .known import KNOWN
+from .base import Secret, masked
+from .known import KNOWN, known_as
 from .trying import Case, Cause, Suspicion
 
 _PREFIX = "whsec_"
 _FILE = "write it with printf, not echo; Secret.from_file leaves out a last newline"
+EXPIRED = Cause(
+    "secret-expired",
+    "it is signed with a secret whose time is up (until=...)",
+    "let the sender sign with the new secret, or give the old one more time",
+)
 
 
 def secret_suspicions(case: Case) -> Iterator[Suspicion]:
@@ -21,6 +26,9 @@ def secret_suspicions(case: Case) -> Iterator[Suspicion]:
     given = masked(case.secrets)
     seen = {each.get_secret_value() for each in given}
     for each in given:
+        if each.until is not None:
+            lasting = Secret(each.get_secret_value())
+            yield EXPIRED, replace(case, secrets=[lasting])
         for cause, secret in _instead(each.get_secret_value()):
             if secret and secret not in seen:
                 seen.add(secret)
@@ -28,15 +36,22 @@ def secret_suspicions(case: Case) -> Iterator[Suspicion]:
 
 
 def scheme_suspicions(case: Case) -> Iterator[Suspicion]:
-    """Yield the other schemes whose headers these are."""
+    """Yield the other schemes whose headers these are, and the given one without its options."""
+    given = known_as(case.make)
     for known in KNOWN:
         if known.make != case.make and known.fits(case.headers):
             cause = Cause(
                 "wrong-scheme",
                 f"the request is signed as {known.title} does it, not as the given scheme",
-                f"give the receiver scheme={known.title}",
+                f"give the receiver scheme={known.title}(...)",
             )
-            yield cause, replace(case, make=known.make)
+            if known is given:
+                cause = Cause(
+                    "scheme-options",
+                    f"it verifies by {known.title} with its defaults: an option of the given scheme refuses it",
+                    "look at what the scheme was given: components, headers, limits of time",
+                )
+            yield cause, replace(case, make=known.made_for(case.headers))
 
 
 def _instead(secret: str) -> Iterator[tuple[Cause, str]]:

@@ -82,7 +82,9 @@ def digest_causes(case: Case, outcome: Outcome) -> Iterator[Cause]:
 
 def _unbound(case: Case) -> Iterator[Cause]:
     """Yield why no digest of the body is among what was signed."""
+    advice = "the sender has to sign it"
     if getattr(case.make, "func", case.make) is UP42Signature:
+        advice += '; or accept what body_binding="optional" with components=... means'
         with_options = cast("Callable[..., Scheme]", case.make)
         for name in listed_names(case.headers):
             make = partial(with_options, digest_header=name.decode())
@@ -99,7 +101,7 @@ def _unbound(case: Case) -> Iterator[Cause]:
     yield Cause(
         "digest-unlisted",
         f"the signature is right, but lists no header with the body's digest{there}: it covers no body at all",
-        'the sender has to sign it; or accept what body_binding="optional" with components=... means',
+        advice,
     )
 
 
