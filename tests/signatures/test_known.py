@@ -101,7 +101,19 @@ def test_its_test_passes(known: Known, tmp_path: Path) -> None:
     code = as_test(SavedRequest("POST", "/", signed(known), BODY), known, checked=True)
     file = tmp_path / "test_captured.py"
     file.write_text(code, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", str(file)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-W",
+        "error",
+        "-p",
+        "no:asyncio",
+        "-p",
+        "no:cacheprovider",
+        str(file),
+    ]
     done = run(
         command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120, check=False
     )
