@@ -22,6 +22,7 @@ WEBHOOKS = "/workspaces/w-1/webhooks"
 ONE = f"{WEBHOOKS}/wh-1"
 SECRET = str(WEBHOOK["secret"])
 URL = "https://example.com/webhooks"
+CREATE, ENSURE = (("create", "--name", "images", "--url", URL), ("ensure", "--name", "images", "--url", URL))
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_a_webhook_is_shown_with_what_is_not_known_of_it(api: Api) -> None:
 def test_a_webhook_is_created_with_the_secret_that_receivers_have(api: Api, tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("in the file\n", encoding="utf-8")
-    created = command("create", "images", URL, env={"WEBHOOK_SECRET": "in the environment"})
+    created = command(*CREATE, env={"WEBHOOK_SECRET": "in the environment"})
     assert created.exit_code == 0
     assert created.stdout.startswith("created\nid\twh-1\n")
     assert "in the environment" not in created.output
@@ -100,7 +101,7 @@ def test_a_webhook_is_created_with_the_secret_that_receivers_have(api: Api, tmp_
     }
     api.got.clear()
     options = ("--secret-file", str(file), "--event", "a", "--event", "b", "--inactive", "--json")
-    created = command("create", "images", URL, *options, env={"WEBHOOK_SECRET": "in the environment"})
+    created = command(*CREATE, *options, env={"WEBHOOK_SECRET": "in the environment"})
     assert json.loads(created.stdout)["secret"] == "**********"
     assert made(api) | {"name": ""} == {
         "name": "",
@@ -113,7 +114,7 @@ def test_a_webhook_is_created_with_the_secret_that_receivers_have(api: Api, tmp_
 
 def test_a_generated_secret_is_kept_in_a_file_or_printed_on_demand(api: Api, tmp_path: Path) -> None:
     file = tmp_path / "secret"
-    created = command("create", "images", URL, "--generate-secret", "--secret-file", str(file))
+    created = command(*CREATE, "--generate-secret", "--secret-file", str(file))
     assert created.exit_code == 0
     secret = file.read_text(encoding="utf-8").rstrip("\n")
     assert len(secret) == 43
@@ -121,7 +122,7 @@ def test_a_generated_secret_is_kept_in_a_file_or_printed_on_demand(api: Api, tmp
     assert secret not in created.output
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     api.got.clear()
-    printed = command("create", "images", URL, "--generate-secret", "--show-secret", "--json")
+    printed = command(*CREATE, "--generate-secret", "--show-secret", "--json")
     other = json.loads(printed.stdout)["secret"]
     assert made(api)["secret"] == other
     assert other != secret
@@ -129,7 +130,7 @@ def test_a_generated_secret_is_kept_in_a_file_or_printed_on_demand(api: Api, tmp
 
 def test_a_generated_secret_overwrites_none_and_is_not_lost_when_the_api_refuses(api: Api, tmp_path: Path) -> None:
     file = tmp_path / "secret"
-    generate = ("create", "images", URL, "--generate-secret", "--secret-file", str(file))
+    generate = (*CREATE, "--generate-secret", "--secret-file", str(file))
     api.on("POST", WEBHOOKS, failed(500, "not now"))
     refused = command(*generate)
     assert refused.exit_code == 1
@@ -145,14 +146,14 @@ def test_a_generated_secret_overwrites_none_and_is_not_lost_when_the_api_refuses
 
 def test_no_secret_is_made_where_nobody_may_ask(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "secret"
-    refused = command("create", "images", URL, "--generate-secret", "--secret-file", str(file))
+    refused = command(*CREATE, "--generate-secret", "--secret-file", str(file))
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert refused.stderr == "no credentials: set UP42_USERNAME and UP42_PASSWORD, or UP42_TOKEN\n"
     assert not file.exists()
 
 
 def test_an_update_changes_what_is_named_and_not_the_secret_by_chance(api: Api) -> None:
-    options = ("--name", "pictures", "--to", "https://moved.example.com/", "--inactive")
+    options = ("--name", "pictures", "--url", "https://moved.example.com/", "--inactive")
     updated = command("update", "wh-1", *options, env={"WEBHOOK_SECRET": "for something else"})
     assert updated.exit_code == 0
     assert updated.stdout.startswith("updated\nid\twh-1\nname\tpictures\n")
@@ -175,13 +176,13 @@ def test_an_update_changes_what_is_named_and_not_the_secret_by_chance(api: Api) 
 
 
 def test_ensure_tells_what_was_done(api: Api) -> None:
-    assert command("ensure", "images", URL).stdout.startswith("unchanged\nid\twh-1\n")
-    updated = command("ensure", "images", URL, "--event", "a", "--json", env={"WEBHOOK_SECRET": "another"})
+    assert command(*ENSURE).stdout.startswith("unchanged\nid\twh-1\n")
+    updated = command(*ENSURE, "--event", "a", "--json", env={"WEBHOOK_SECRET": "another"})
     assert json.loads(updated.stdout)["done"] == "updated"
     assert json.loads(updated.stdout)["webhook"]["secret"] == "**********"
     assert (made(api)["events"], made(api)["secret"]) == (["a"], "another")
     api.got.clear()
-    assert command("ensure", "new", URL, "--inactive").stdout.startswith("created\n")
+    assert command("ensure", "--name", "new", "--url", URL, "--inactive").stdout.startswith("created\n")
     assert made(api)["active"] is False
 
 
@@ -248,10 +249,10 @@ def test_the_options_say_where_the_api_is(api: Api) -> None:
     url = os.environ["UP42_URL"]
     api.on("GET", "/workspaces/w-9/webhooks", data([WEBHOOK]))
     elsewhere = {"UP42_URL": "http://127.0.0.1:9", "UP42_REGION": "sa"}
-    listed = command("ls", "--url", url, "--workspace", "w-9", env=elsewhere | {"UP42_URL": None})
+    listed = command("ls", "--api", url, "--workspace", "w-9", env=elsewhere | {"UP42_URL": None})
     assert listed.exit_code == 0
     assert api.called == [("GET", "/workspaces/w-9/webhooks")]
-    refused = command("ls", "--url", url, "--region", "eu")
+    refused = command("ls", "--api", url, "--region", "eu")
     assert (refused.exit_code, refused.stderr) == (1, "UP42_URL is in place of UP42_REGION: give one or the other\n")
     assert command("ls", "--region", "us").exit_code == 2
 
@@ -267,13 +268,25 @@ def test_what_the_api_says_is_printed_so_that_no_terminal_is_moved(api: Api) -> 
 @pytest.mark.parametrize(
     ("arguments", "code", "complaint"),
     [
-        (["create", "a", "http://example.com/"], 1, "has to be https"),
-        (["create", "a", URL, "--event", "a,b"], 1, "'a,b' is one text"),
-        (["create", "a", URL, "--secret", ""], 2, "a secret must not be empty"),
-        (["create", "a", URL, "--secret-file", "/not/there"], 2, "cannot read a secret from /not/there"),
-        (["create", "a", URL, "--secret", "a", "--secret-file", "b"], 2, "give --secret or --secret-file, not both"),
-        (["create", "a", URL, "--generate-secret"], 2, "say where you will find it"),
-        (["create", "a", URL, "--generate-secret", "--secret", "a"], 2, "give --secret or --generate-secret"),
+        (["create", "--name", "a", "--url", "http://example.com/"], 1, "has to be https"),
+        ([*CREATE, "--event", "a,b"], 1, "'a,b' is one text"),
+        ([*CREATE, "--secret", ""], 2, "a secret must not be empty"),
+        (
+            [*CREATE, "--secret-file", "/not/there"],
+            2,
+            "cannot read a secret from /not/there",
+        ),
+        (
+            [*CREATE, "--secret", "a", "--secret-file", "b"],
+            2,
+            "give --secret or --secret-file, not both",
+        ),
+        ([*CREATE, "--generate-secret"], 2, "say where you will find it"),
+        (
+            [*CREATE, "--generate-secret", "--secret", "a"],
+            2,
+            "give --secret or --generate-secret",
+        ),
         (["update", "wh-1"], 2, "say what changes"),
         (["show", ".."], 1, "'..' is no id"),
     ],

@@ -21,7 +21,7 @@ from .place import fail
 
 R = TypeVar("R")
 
-Url = Annotated[str | None, typer.Option("--url", help="The API's address, as the test server's; else UP42_URL.")]
+Address = Annotated[str | None, typer.Option("--api", metavar="URL", help="The API's address; else UP42_URL.")]
 InRegion = Annotated[Region | None, typer.Option("--region", help="UP42's region; else UP42_REGION, else eu.")]
 Workspace = Annotated[str | None, typer.Option("--workspace", help="Its id; else UP42_WORKSPACE_ID, else your own.")]
 SecretFile = Annotated[Path | None, typer.Option("--secret-file", help="The secret is in this file.")]
@@ -33,14 +33,14 @@ UNSIGNED = "none: its deliveries are unsigned"
 
 def run(
     work: Callable[[WebhooksClient], Awaitable[R]],
-    url: str | None = None,
+    at: str | None = None,
     region: Region | None = None,
     workspace: str | None = None,
 ) -> R:
     """Do some work with the API; what cannot be done ends the command with a sentence and 1."""
 
     async def connected() -> R:
-        async with WebhooksClient(url=url, region=region, workspace_id=workspace) as client:
+        async with WebhooksClient(url=at, region=region, workspace_id=workspace) as client:
             return await work(client)
 
     try:

@@ -11,7 +11,7 @@ from ..backfill import Backfill
 from ..client import WebhooksClient
 from ..errors import ApiError
 from . import output
-from .api import InRegion, Url
+from .api import Address, InRegion
 from .place import Json, Place, fail, moment, run
 
 
@@ -21,7 +21,7 @@ def backfill(
     workspace: Annotated[
         str | None, typer.Option(envvar="UP42_WORKSPACE_ID", help="Only its orders; else all that the user sees.")
     ] = None,
-    url: Url = None,
+    at: Address = None,
     region: InRegion = None,
     as_json: Json = False,
 ) -> None:
@@ -38,7 +38,7 @@ def backfill(
     async def work(place: Place) -> None:
         nonlocal reached
         assert place.hooks is not None  # noqa: S101 - for the type checkers
-        async with WebhooksClient(url=url, region=region, workspace_id=workspace) as client:
+        async with WebhooksClient(url=at, region=region, workspace_id=workspace) as client:
             with output.progress_bar() as bar:
                 task = bar.add_task("orders", total=None)
 

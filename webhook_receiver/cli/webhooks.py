@@ -12,7 +12,7 @@ from ..errors import WebhookError
 from ..inputs import Changes
 from ..up42 import Webhook
 from . import api, options, output
-from .api import InRegion, SecretFile, ShowSecret, Url, Workspace
+from .api import Address, InRegion, SecretFile, ShowSecret, Workspace
 from .place import Json, Yes, confirm
 
 webhooks = typer.Typer(
@@ -21,9 +21,9 @@ webhooks = typer.Typer(
 )
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The webhook's id; `webhooks ls` has it.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="What you call it.")]
-Receiver = Annotated[str, typer.Argument(metavar="URL", help="Where it delivers to, as https://host/webhooks.")]
-Events = Annotated[list[str] | None, typer.Option("--event", help="An event's name; may be repeated.")]
+Name = Annotated[str, typer.Option("--name", help="What you call it.")]
+Receiver = Annotated[str, typer.Option("--url", help="Where it delivers to, as https://host/webhooks.")]
+Events = Annotated[list[str] | None, typer.Option("--events", "--event", help="An event's name; may be repeated.")]
 SecretOrVariable = Annotated[
     str | None, typer.Option("--secret", envvar=options.SECRET_VARIABLE, help="Its deliveries are signed with it.")
 ]
@@ -32,9 +32,9 @@ ORDER_STATUS = "order.status"
 
 
 @webhooks.command("events")
-def events(as_json: Json = False, url: Url = None, region: InRegion = None, workspace: Workspace = None) -> None:
+def events(as_json: Json = False, at: Address = None, region: InRegion = None, workspace: Workspace = None) -> None:
     """List the events that a webhook can be created for."""
-    found = api.run(lambda client: client.event_types(), url, region, workspace)
+    found = api.run(lambda client: client.event_types(), at, region, workspace)
     if as_json:
         for each in found:
             output.say_json(each.as_json())
@@ -46,7 +46,7 @@ def events(as_json: Json = False, url: Url = None, region: InRegion = None, work
 @webhooks.command("create")
 def create(
     name: Name,
-    receiver: Receiver,
+    url: Receiver,
     event: Events = None,
     secret: SecretOrVariable = None,
     secret_file: SecretFile = None,
@@ -56,7 +56,7 @@ def create(
     inactive: Annotated[bool, typer.Option("--inactive", help="Do not deliver yet.")] = False,
     show_secret: ShowSecret = False,
     as_json: Json = False,
-    url: Url = None,
+    at: Address = None,
     region: InRegion = None,
     workspace: Workspace = None,
 ) -> None:
@@ -74,7 +74,7 @@ def create(
     async def work(client: WebhooksClient) -> Webhook:
         chosen = api.new_secret(secret_file) if generate_secret else given
         try:
-            return await client.create(name, receiver, event or [ORDER_STATUS], secret=chosen, active=not inactive)
+            return await client.create(name, url, event or [ORDER_STATUS], secret=chosen, active=not inactive)
         except WebhookError:
             if generate_secret and secret_file is not None:
                 output.stderr.print(
@@ -82,19 +82,19 @@ def create(
                 )
             raise
 
-    _tell(api.run(work, url, region, workspace), "created", as_json=as_json, show_secret=show_secret)
+    _tell(api.run(work, at, region, workspace), "created", as_json=as_json, show_secret=show_secret)
 
 
 @webhooks.command("ls")
 def ls(
     show_secret: ShowSecret = False,
     as_json: Json = False,
-    url: Url = None,
+    at: Address = None,
     region: InRegion = None,
     workspace: Workspace = None,
 ) -> None:
     """List the webhooks of the workspace."""
-    found = api.run(lambda client: client.list(), url, region, workspace)
+    found = api.run(lambda client: client.list(), at, region, workspace)
     if as_json:
         for each in found:
             output.say_json(api.as_json(each, secret=show_secret))
@@ -107,36 +107,36 @@ def show(
     id: Id,
     show_secret: ShowSecret = False,
     as_json: Json = False,
-    url: Url = None,
+    at: Address = None,
     region: InRegion = None,
     workspace: Workspace = None,
 ) -> None:
     """Show all that is known of a webhook."""
-    _tell(api.run(lambda client: client.get(id), url, region, workspace), "", as_json=as_json, show_secret=show_secret)
+    _tell(api.run(lambda client: client.get(id), at, region, workspace), "", as_json=as_json, show_secret=show_secret)
 
 
 @webhooks.command("update")
 def update(
     id: Id,
     name: Annotated[str | None, typer.Option("--name", help="What you call it from now on.")] = None,
-    to: Annotated[str | None, typer.Option("--to", metavar="URL", help="Where it delivers to from now on.")] = None,
+    url: Annotated[str | None, typer.Option("--url", help="Where it delivers to from now on.")] = None,
     event: Events = None,
     secret: Annotated[str | None, typer.Option("--secret", help="Its deliveries are signed with it.")] = None,
     secret_file: SecretFile = None,
     active: Annotated[bool | None, typer.Option("--active/--inactive", help="Whether it delivers.")] = None,
     show_secret: ShowSecret = False,
     as_json: Json = False,
-    url: Url = None,
+    at: Address = None,
     region: InRegion = None,
     workspace: Workspace = None,
 ) -> None:
     """Change a webhook, and nothing else of it. The environment's WEBHOOK_SECRET is not looked at."""
     chosen = options.secret(secret, secret_file)
-    given = {"name": name, "url": to, "events": event or None, "secret": chosen, "active": active}
+    given = {"name": name, "url": url, "events": event or None, "secret": chosen, "active": active}
     changes = cast("Changes", {key: value for key, value in given.items() if value is not None})
     if not changes:
-        raise typer.BadParameter("say what changes: --name, --to, --event, --secret, --active", param_hint="ID")
-    changed = api.run(lambda client: client.update(id, **changes), url, region, workspace)
+        raise typer.BadParameter("say what changes: --name, --url, --events, --secret, --active", param_hint="ID")
+    changed = api.run(lambda client: client.update(id, **changes), at, region, workspace)
     _tell(changed, "updated", as_json=as_json, show_secret=show_secret)
 
 
@@ -145,7 +145,7 @@ def rm(
     id: Id,
     yes: Yes = False,
     as_json: Json = False,
-    url: Url = None,
+    at: Address = None,
     region: InRegion = None,
     workspace: Workspace = None,
 ) -> None:
@@ -158,7 +158,7 @@ def rm(
         await client.delete(id)
         return webhook
 
-    removed = api.run(work, url, region, workspace)
+    removed = api.run(work, at, region, workspace)
     if as_json:
         output.say_json({"removed": removed.id})
     else:
@@ -170,12 +170,12 @@ def check(
     id: Id,
     event: Annotated[str | None, typer.Option("--event", help="Just this one; UP42 may test all the same.")] = None,
     as_json: Json = False,
-    url: Url = None,
+    at: Address = None,
     region: InRegion = None,
     workspace: Workspace = None,
 ) -> None:
     """Have the sender deliver a test of each event; ends with 1 if any failed, or none was run."""
-    tests = api.run(lambda client: client.test(id, event), url, region, workspace)
+    tests = api.run(lambda client: client.test(id, event), at, region, workspace)
     output.say_json(tests.as_json()) if as_json else api.show_tests(tests)
     raise typer.Exit(0 if api.succeeded(tests) else 1)
 
@@ -183,14 +183,14 @@ def check(
 @webhooks.command("ensure")
 def ensure(
     name: Name,
-    receiver: Receiver,
+    url: Receiver,
     event: Events = None,
     secret: SecretOrVariable = None,
     secret_file: SecretFile = None,
     inactive: Annotated[bool, typer.Option("--inactive", help="It does not deliver.")] = False,
     show_secret: ShowSecret = False,
     as_json: Json = False,
-    url: Url = None,
+    at: Address = None,
     region: InRegion = None,
     workspace: Workspace = None,
 ) -> None:
@@ -202,9 +202,9 @@ def ensure(
     events = event or [ORDER_STATUS]
 
     def work(client: WebhooksClient) -> Awaitable[Ensured]:
-        return client.ensure(name=name, url=receiver, events=events, secret=chosen, active=not inactive)
+        return client.ensure(name=name, url=url, events=events, secret=chosen, active=not inactive)
 
-    webhook, done = api.run(work, url, region, workspace)
+    webhook, done = api.run(work, at, region, workspace)
     if as_json:
         output.say_json({"done": done, "webhook": api.as_json(webhook, secret=show_secret)})
     else:
