@@ -192,14 +192,21 @@ class Connection:
                 await streams[1].wait_closed()
 
 
-def ask(port: int, request: bytes) -> Answer | None:
-    """Send one request on a connection of its own."""
+def ask(port: int, request: bytes, seconds: float = 30) -> Answer | None:
+    """Send one request on a connection of its own; None if that breaks, or nothing is answered in time.
+
+    While the receiver is dead its socket lives on: a request then waits for whoever starts it again.
+    """
 
     async def asked() -> Answer | None:
         connection = Connection(port)
-        answer = await connection.ask(request)
-        await connection.close()
-        return answer
+        try:
+            async with asyncio.timeout(seconds):
+                return await connection.ask(request)
+        except TimeoutError:
+            return None
+        finally:
+            await connection.close()
 
     return asyncio.run(asked())
 

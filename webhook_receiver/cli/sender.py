@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,15 +66,26 @@ def sender(
     except OSError as error:
         raise typer.BadParameter(f"cannot listen on {host}:{port}: {error.strerror}", param_hint="--port") from None
     with listener:
-        _introduce(played, _address(listener), as_json=as_json)
-        _serve(played, listener)
+        _serve(played, listener, as_json=as_json)
 
 
-def _serve(played: Sender, listener: socket.socket) -> None:
+class _Server(uvicorn.Server):
+    """Says where it is only once it is there: from then on Ctrl-C ends it, whatever it is just doing."""
+
+    introduce: Callable[[], None]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.introduce()
+
+
+def _serve(played: Sender, listener: socket.socket, *, as_json: bool) -> None:
     """Serve until Ctrl-C, or whatever else ends a process in an orderly way."""
     config = uvicorn.Config(sender_app(played), lifespan="on", log_level="warning", access_log=False, ws="none")
+    server = _Server(config)
+    server.introduce = partial(_introduce, played, _address(listener), as_json=as_json)
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
     except KeyboardInterrupt:
         pass  # that is how it is meant to end; uvicorn has stopped everything before it raises this
     finally:
