@@ -13,7 +13,7 @@ PACKAGE = Path(webhook_receiver.__file__).parent
 
 ROWS = [
     ["errors"],
-    ["delivery", "reasons", "durations", "backoff", "breaker", "chores"],
+    ["delivery", "reasons", "durations", "backoff", "breaker", "chores", "pace"],
     ["events", "signatures.base", "inbox.records", "options", "running"],
     [
         "up42",

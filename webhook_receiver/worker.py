@@ -13,11 +13,12 @@ from .handling import Case, Handlers, Handling
 from .inbox.base import Inbox
 from .inbox.records import Claim, Outcome
 from .options import WorkerOptions
+from .pace import Pace
 from .watchdog import Watchdog
 
 logger = logging.getLogger("webhook_receiver")
 
-_MOST_AHEAD = 256  # deliveries that are claimed beyond those that run, while handlers are fast
+_MOST_UNSETTLED = 512  # deliveries that have been handled; with more of them nothing else is claimed
 _PATIENCE = 1.0  # seconds for a cancelled handler to end when the process stops
 _PAUSE = 1.0  # seconds between two tries, at most, while the inbox fails
 _SECONDS_BETWEEN_TIDYING = 60.0
@@ -48,11 +49,12 @@ class Worker:
         self._slots = asyncio.Semaphore(options.concurrency)
         self._alone = asyncio.Lock()
         """For deliveries with which the process died twice: none of them may take another one along."""
-        self._finished = 0
-        """How many were finished since the last claim: as many are worth claiming ahead."""
+        self._unfinished = 0
+        """How many of them are ready or running: what has been handled already keeps no room."""
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._pace = Pace(self._loop.time)
         self._chores: list[asyncio.Task[None]] = []
         self._watchdog: Watchdog | None = None
 
@@ -120,7 +122,7 @@ class Worker:
         """Let go of what was claimed, but has not begun."""
         for case in ready:
             case.task.cancel()
-            self._finished = 0  # nothing is worth claiming ahead just now
+            self._pace.begin()  # nothing is worth claiming ahead just now
         await self._release([case.claim for case in ready])
 
     async def _release(self, claims: Sequence[Claim]) -> None:
@@ -145,16 +147,17 @@ class Worker:
                     logger.exception("%s: the worker stumbled, and goes on", self._source)
                 failing, seconds = True, min(self._options.poll, _PAUSE)
             # Leases are renewed while it stops, too.
-            await (asyncio.sleep(seconds) if chore == self._renew else self._nap(seconds))
+            if seconds:
+                await (asyncio.sleep(seconds) if chore == self._renew else self._nap(seconds))
 
     async def _claim(self) -> float:
         """Claim what there is room for, then wait until there may be more."""
-        wanted = self._options.concurrency + min(self._finished, _MOST_AHEAD) - len(self._cases)
+        wanted = self._options.concurrency + self._pace.ahead() - self._unfinished
         self._changed.clear()
-        if wanted <= 0:
+        if wanted <= 0 or len(self._cases) - self._unfinished > _MOST_UNSETTLED:
             await self._changed.wait()  # until one of ours has ended
             return 0
-        self._finished = 0
+        self._pace.begin()
         claims = await self._inbox.claim(self._source, wanted, self._options.lease, self._clock())
         if self._stopping.is_set():
             await self._release(claims)
@@ -173,6 +176,7 @@ class Worker:
             ours.next = claim
             return
         case = self._cases[claim.delivery.id] = Case(claim)
+        self._unfinished += 1
         task = case.task = self._loop.create_task(self._handle(case))
         self._tasks[task] = case
         task.add_done_callback(self._ended)
@@ -195,12 +199,14 @@ class Worker:
         if case.has_slot:
             case.has_slot = False
             self._slots.release()
-            self._finished += 1
-            if len(self._cases) - self._finished < self._options.concurrency:
+            self._unfinished -= 1
+            self._pace.count()
+            if self._unfinished < self._options.concurrency:
                 self._changed.set()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         case = self._tasks.pop(task)
+        self._unfinished -= not case.has_begun
         if self._cases.get(case.claim.delivery.id) is case:
             del self._cases[case.claim.delivery.id]
             if case.next is not None and not self._stopping.is_set():
@@ -220,9 +226,10 @@ class Worker:
 
     async def _settle(self, case: Case, outcome: Outcome) -> None:
         settled = await self._try_to_settle(outcome)
-        if settled is False and case.next is not None and _is_same(case.next, case.claim):
+        newer = case.next
+        if settled is False and newer and (newer.state, newer.handlers) == (case.claim.state, case.claim.handlers):
             # Its lease ended under our hands, but nobody else had it meanwhile: what was done counts.
-            outcome, case.next = replace(outcome, claim=case.next), None
+            outcome, case.next = replace(outcome, claim=newer), None
             settled = await self._try_to_settle(outcome)
         if settled is False:
             logger.warning("delivery %s: its lease was lost, so it is handled again", outcome.claim.delivery.id)
@@ -268,13 +275,6 @@ class Worker:
         return 0.05 if await self._inbox.tidy(self._clock()) else _SECONDS_BETWEEN_TIDYING
 
     async def _nap(self, seconds: float) -> None:
-        if not seconds:
-            return
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
-
-
-def _is_same(claim: Claim, before: Claim) -> bool:
-    """Whether nothing was done to a delivery between two claims of it."""
-    return (claim.state, claim.handlers) == (before.state, before.handlers)

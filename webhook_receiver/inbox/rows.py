@@ -12,6 +12,8 @@ from ..delivery import Delivery, Headers
 from ..errors import InboxDamaged
 from .records import Entry, Progress, Record, State
 
+_as_json = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make an encoder for each
+
 COLUMNS = (
     *("id", "source", "origin", "event", "key", "identity", "order_key"),
     *("received", "headers", "body", "verified_by", "body_verified", "checksum"),
@@ -96,7 +98,7 @@ def _hash(text: str) -> int:
 
 def progress_json(handlers: Mapping[str, Progress]) -> str | None:
     """Return the progress of all handlers as JSON, None for none."""
-    return json.dumps(handlers, separators=(",", ":")) if handlers else None
+    return _as_json(handlers) if handlers else None
 
 
 def progress(text: str | None) -> dict[str, Progress]:
