@@ -37,7 +37,7 @@ ROWS = [
     ["client"],
     ["signatures.unsigned", "signatures.up42", "signatures.standard", "signatures.hmac_body", "signatures.messages"],
     ["signatures.rfc9421"],
-    ["handler", "orders", "signatures", "inbox.lines", "inbox.reading", "inbox.documents"],
+    ["handler", "orders", "signatures", "inbox.lines", "inbox.lookup", "inbox.reading", "inbox.documents"],
     ["signatures.known", "curl"],
     ["signatures.trying", "capturing"],
     ["signatures.header_causes", "signatures.body_causes", "signatures.secret_causes", "signatures.hints"],

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from webhook_receiver import ConfigurationError
-from webhook_receiver.inbox import SQLiteInbox, schema
+from webhook_receiver.inbox import Duplicate, SQLiteInbox, Stored, rows, schema
+from webhook_receiver.testing.inbox_suite import claim, entry, put
 
-TABLES = ["attempt", "delivery", "heartbeat", "holder", "lookup", "paused", "progress"]
+TABLES = ["arrived", "attempt", "delivery", "heartbeat", "holder", "lookup", "paused", "progress"]
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_an_older_file_takes_only_the_steps_that_it_lacks(
     assert tables(connection) == sorted([*TABLES, "second", "third"])
     assert connection.execute("SELECT handler FROM paused").fetchall() == [("module:handler",)]
     assert connection.execute("SELECT a FROM third").fetchall() == [(1,)]
-    assert schema.version_of(connection, "hooks.db") == 3
+    assert schema.version_of(connection, "hooks.db") == len(schema.MIGRATIONS)
 
 
 def test_a_step_that_fails_leaves_the_file_as_it_was(
@@ -65,7 +66,7 @@ def test_a_step_that_fails_leaves_the_file_as_it_was(
         with pytest.raises(sqlite3.OperationalError):
             schema.migrate(connection, "hooks.db")
     assert tables(connection) == TABLES
-    assert schema.version_of(connection, "hooks.db") == 1
+    assert schema.version_of(connection, "hooks.db") == len(schema.MIGRATIONS)
     assert not connection.in_transaction
 
 
@@ -99,6 +100,26 @@ async def test_a_database_of_another_program_is_not_changed_in_any_byte(tmp_path
         await SQLiteInbox(path).open()
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["theirs.db"]
+
+
+async def test_a_file_of_the_first_version_keeps_its_deliveries_and_knows_their_repeats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "hooks.db"
+    old = entry("d-1", key=b"k-1", identity="o-1")
+    hashed = rows.lookup(old.delivery.source, old.event, old.key, old.identity)
+    with monkeypatch.context() as patched, closing(sqlite3.connect(path, isolation_level=None)) as first:
+        patched.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        schema.migrate(first, "hooks.db")
+        row = (1, *rows.delivery_row(old))
+        first.execute(f"INSERT INTO delivery (seq, {', '.join(rows.COLUMNS)}) {rows.values([row])}", row)
+        first.execute("INSERT INTO progress (seq, source, state, due) VALUES (1, ?, 'waiting', 0)", (row[2],))
+        first.execute("INSERT INTO lookup VALUES (?, 1)", (hashed,))
+    inbox = await SQLiteInbox(path, min_free=0).open()
+    assert await put(inbox, "d-2", key=b"k-1", identity="o-1") == [Duplicate("d-1")]
+    assert await put(inbox, "d-3", key=b"k-3") == [Stored("d-3")]
+    assert [*await claim(inbox)] == ["d-1", "d-3"]
+    await inbox.close()
 
 
 def test_a_script_is_cut_into_its_statements() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
-from . import lines, rows
+from . import lines, lookup, rows
 from .records import Duplicate, Entry, State, Stored
 
 
@@ -41,41 +41,29 @@ def put(connection: Connection, jobs: Sequence[Put]) -> list[Stored | Duplicate]
     hashes = [
         rows.lookup(job.entry.delivery.source, job.entry.event, job.entry.key, job.entry.identity) for job in jobs
     ]
+    memory = lookup.refresh(connection)
+    last = memory.last
     known = _known(connection, jobs, {each for each in hashes if each is not None})
-    (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM delivery").fetchone()
     results: list[Stored | Duplicate] = []
     new: list[tuple[int, Put]] = []
+    looked_up: list[lookup.Found] = []
     repeats: list[tuple[int, Put, _Known]] = []
     for job, found in zip(jobs, hashes, strict=True):
-        entry, delivery = job.entry, job.entry.delivery
-        candidates = [] if found is None else known.setdefault(found, [])
-        repeated = next((kept for kept in candidates if _repeats(job, kept)), None)
+        entry = job.entry
+        repeated = None if found is None else next((kept for kept in known.get(found, ()) if _repeats(job, kept)), None)
         if repeated is not None:
             repeats.append((len(results), job, repeated))
             results.append(Duplicate(repeated.id))
             continue
         last += 1
         new.append((last, job))
-        candidates.append(
-            _Known(
-                last,
-                delivery.id,
-                delivery.source,
-                delivery.origin,
-                entry.event,
-                entry.key,
-                entry.identity,
-                delivery.received,
-            )
-        )
-        results.append(Stored(delivery.id))
+        if found is not None:
+            looked_up.append((found, last))
+            known.setdefault(found, []).append(_as_known(last, entry))
+        results.append(Stored(entry.delivery.id))
     if new:
         _insert(connection, new)
-        looked_up = [(found, seq) for found in known for seq in _new_seqs(known[found], new[0][0])]
-        if looked_up:
-            connection.execute(
-                f"INSERT OR ROLLBACK INTO lookup (hash, seq) {rows.values(looked_up)}", rows.flat(looked_up)
-            )
+        lookup.add(connection, memory, looked_up, last)
     for index, job, kept in repeats:  # only now, for what they repeat may be among the new ones
         results[index] = _duplicate(connection, job, kept)
     return results
@@ -85,7 +73,7 @@ def _known(connection: Connection, jobs: Sequence[Put], hashes: set[int]) -> dic
     """Return what is kept under these hashes, as far as one of the jobs may repeat it."""
     if not hashes:
         return {}
-    arguments: list[Any] = [*hashes]
+    table, arguments = lookup.found([*hashes])
     may_repeat = "1"
     if all(job.entry.delivery.origin != "backfill" for job in jobs):
         # An order may have been told the same a thousand times: most of that is not even looked at.
@@ -94,16 +82,17 @@ def _known(connection: Connection, jobs: Sequence[Put], hashes: set[int]) -> dic
         arguments += keys
     found: dict[int, list[_Known]] = {}
     for row in connection.execute(
-        "SELECT l.hash, d.seq, d.id, d.source, d.origin, d.event, d.key, d.identity, d.received "
-        f"FROM lookup l JOIN delivery d USING (seq) WHERE l.hash IN ({rows.marks(hashes)}) AND {may_repeat}",
+        "SELECT hash, d.seq, d.id, d.source, d.origin, d.event, d.key, d.identity, d.received "
+        f"FROM {table} JOIN delivery d USING (seq) WHERE {may_repeat}",
         arguments,
     ).fetchall():
         found.setdefault(row[0], []).append(_Known(*row[1:]))
     return found
 
 
-def _new_seqs(known: Sequence[_Known], first: int) -> list[int]:
-    return [kept.seq for kept in known if kept.seq >= first]
+def _as_known(seq: int, entry: Entry) -> _Known:
+    kept = entry.delivery
+    return _Known(seq, kept.id, kept.source, kept.origin, entry.event, entry.key, entry.identity, kept.received)
 
 
 def _repeats(job: Put, kept: _Known) -> bool:

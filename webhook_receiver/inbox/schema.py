@@ -72,7 +72,17 @@ CREATE TABLE heartbeat (one INTEGER PRIMARY KEY CHECK (one = 1), beats INTEGER N
 INSERT INTO heartbeat VALUES (1, 0);
 """
 
-MIGRATIONS = (FIRST,)
+# The last deliveries are not in `lookup`: see lookup.py.
+SECOND = """
+CREATE TABLE arrived (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    last INTEGER NOT NULL,   -- the last row of `delivery` that there ever was: a number is never used again
+    merged INTEGER NOT NULL  -- up to this row, `lookup` is complete
+) STRICT;
+INSERT INTO arrived SELECT 1, max(0, coalesce(max(seq), 0)), max(0, coalesce(max(seq), 0)) FROM delivery;
+"""
+
+MIGRATIONS = (FIRST, SECOND)
 """Each brings a file from the version that is its index to the next one. Released ones never change."""
 
 

@@ -235,6 +235,7 @@ class SQLiteInbox:
         try:
             connection.execute("PRAGMA synchronous = FULL")  # each commit survives the loss of power
             connection.execute("PRAGMA journal_size_limit = 67108864")
+            connection.execute("PRAGMA temp_store = MEMORY")
         except BaseException:
             connection.close()
             raise

@@ -11,7 +11,7 @@ from sqlite3 import Connection
 from typing import NamedTuple
 
 from ..errors import InboxDamaged
-from . import lines, rows
+from . import lines, lookup, rows
 from .leases import keep_attempts
 from .reading import chosen
 from .records import Entry, Filter, Kept, State
@@ -86,9 +86,8 @@ def _purge(connection: Connection, job: Removal) -> int:
         f"WHERE {where} LIMIT ?",
         [*arguments, job.limit],
     ).fetchall()
-    connection.executemany(
-        "DELETE FROM lookup WHERE hash = ? AND seq = ?", [(rows.lookup(*row[1:5]), row[0]) for row in found]
-    )
+    lookup.refresh(connection)
+    lookup.remove(connection, [(rows.lookup(*row[1:5]), row[0]) for row in found])
     gone = [row[0] for row in found]
     for table in ("attempt", "progress", "delivery"):
         connection.executemany(f"DELETE FROM {table} WHERE seq = ?", [(seq,) for seq in gone])
@@ -120,6 +119,7 @@ def load(connection: Connection, jobs: Sequence[tuple[Sequence[Kept], float, flo
 
 def _load(connection: Connection, dumped: Sequence[Kept], now: float, window: float) -> int:
     # Rows that are not there leave gaps, which mean nothing.
+    lookup.refresh(connection)
     (first,) = connection.execute("SELECT coalesce(min(seq), 1) FROM delivery").fetchone()
     seq = min(first, 1) - len(dumped) - 1
     loaded = 0
@@ -139,9 +139,9 @@ def _load_one(connection: Connection, seq: int, kept: Kept, now: float) -> None:
     entry = Entry(kept.delivery, record.event, key, record.identity, kept.order_key)
     row = (seq, *rows.delivery_row(entry))
     connection.execute(f"INSERT INTO delivery (seq, {', '.join(rows.COLUMNS)}) {rows.values([row])}", row)
-    lookup = rows.lookup(record.source, record.event, key, record.identity)
-    if lookup is not None:
-        connection.execute("INSERT INTO lookup (hash, seq) VALUES (?, ?)", (lookup, seq))
+    found = rows.lookup(record.source, record.event, key, record.identity)
+    if found is not None:
+        lookup.add_older(connection, (found, seq))
     line = rows.line(record.source, kept.order_key)
     # One that waits in a line is to be found at once, whatever its due, so that nobody passes it. Its handlers still
     # have their times.
@@ -161,13 +161,14 @@ def _load_one(connection: Connection, seq: int, kept: Kept, now: float) -> None:
 def _repeated(connection: Connection, kept: Kept, window: float) -> int | None:
     """Return the row of the same delivery, or of one that it repeats or is repeated by."""
     delivery, record = kept.delivery, kept.record
-    lookup = rows.lookup(delivery.source, record.event, kept.key, record.identity)
+    repeated_by = rows.lookup(delivery.source, record.event, kept.key, record.identity)
+    table, hashes = lookup.found([] if repeated_by is None else [repeated_by])
     found: tuple[int] | None = (
         connection.execute("SELECT seq FROM delivery WHERE id = ?", (delivery.id,)).fetchone()
         or connection.execute(
-            "SELECT seq FROM lookup JOIN delivery USING (seq) "
-            "WHERE hash = ? AND source = ? AND key = ? AND abs(received - ?) <= ?",
-            (lookup, delivery.source, kept.key, delivery.received, window),
+            f"SELECT seq FROM {table} JOIN delivery USING (seq) "
+            "WHERE source = ? AND key = ? AND abs(received - ?) <= ?",
+            (*hashes, delivery.source, kept.key, delivery.received, window),
         ).fetchone()
     )
     return None if found is None else found[0]

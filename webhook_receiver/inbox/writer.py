@@ -7,9 +7,8 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ..errors import InboxDamaged, InboxError, InboxUnavailable
 
@@ -21,8 +20,7 @@ Operation = Callable[[sqlite3.Connection, Sequence[Job]], Sequence[Result]]
 _LARGEST_BATCH = 256  # jobs: more in one transaction would only let other processes wait
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(NamedTuple):
     operation: Operation[Any, Any]
     job: Any
     answer: asyncio.Future[Any]
