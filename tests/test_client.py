@@ -76,7 +76,7 @@ async def test_webhooks_are_listed_read_and_deleted() -> None:
         assert [(each.id, each.secret is None) for each in await client.list()] == [("wh-1", False), ("wh-2", True)]
         assert (await client.get("wh-1")).as_json() == WEBHOOK
         await client.delete("wh-1")
-        api.on("DELETE", ONE, HTMLResponse("gone"))  # whatever it says, it was a success
+        api.on("DELETE", ONE, broken(b"gone", "text/plain"))  # whatever it says, it was a success
         await client.delete("wh-1")
 
 
@@ -374,6 +374,8 @@ def broken(content: bytes, media_type: str = "application/json", status: int = 2
         (JSONResponse({"title": "Bad", "status": 422, "detail": "no"}, 422), 422, "Bad: no"),
         (JSONResponse({"error": "Not Found", "message": "No route", "status": 404}, 404), 404, "No route"),
         (JSONResponse(["odd"], 418), 418, "it does not say why"),
+        (broken(b'{"error": %s1%s}' % (b"[" * 900, b"]" * 900), status=400), 400, "is nested too deeply to be read"),
+        (broken(b'{"error": {"message": "half \\ud83d"}}', status=400), 400, "400 Bad Request: half \\ud83d"),
         (broken(b"", status=400), 400, "400 Bad Request: nothing is in the answer"),
         (broken(b""), 200, "nothing is in the answer"),
         (HTMLResponse("<h1>Sign in</h1>"), 200, "the answer is HTML and not JSON; does a proxy stand in between?"),
@@ -405,6 +407,16 @@ async def test_every_bad_answer_is_told(answer: Answer, status: int, complaint: 
     assert len(str(error)) < 1500
     assert SECRET not in str(error)
     assert "hush" not in str(error)
+
+
+@pytest.mark.parametrize("status", [200, 400])
+async def test_a_page_of_a_proxy_is_not_taken_for_a_deletion(status: int) -> None:
+    api = Api()
+    api.on("DELETE", ONE, HTMLResponse("<h1>Sign in</h1>", status), HTMLResponse(""))
+    async with client_of(api) as client:
+        with pytest.raises(ApiError, match="the answer is HTML and not JSON; does a proxy stand in between"):
+            await client.delete("wh-1")
+        await client.delete("wh-1")
 
 
 async def test_an_error_has_the_senders_code_and_details() -> None:
@@ -544,9 +556,10 @@ async def test_another_host_hears_nothing_of_a_redirect() -> None:
     assert other.got == []
 
 
-async def test_nothing_confidential_is_told_or_logged(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("status", [400, 200])
+async def test_nothing_confidential_is_told_or_logged(caplog: pytest.LogCaptureFixture, status: int) -> None:
     def repeated(got: Got) -> Response:
-        return failed(400, f"not good: {got.authorization} {got.body.decode()}")
+        return failed(status, f"not good: {got.authorization} {got.body.decode()}")
 
     api = Api()
     api.on("GET", ONE, data(WEBHOOK))
@@ -561,7 +574,7 @@ async def test_nothing_confidential_is_told_or_logged(caplog: pytest.LogCaptureF
                 client.create("a", "https://example.com/", ["e"], secret="new-secret"),
                 client.update("wh-1", name="b"),
                 client.update("wh-1", secret=SecretStr("new-secret")),
-                client.delete("wh-1"),
+                *([client.delete("wh-1")] if status == 400 else []),  # of whose success nothing is read
             ):
                 with pytest.raises(ApiError) as refused:
                     await call
@@ -614,9 +627,12 @@ async def test_it_is_all_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         ({}, "set UP42_USERNAME and UP42_PASSWORD, or UP42_TOKEN"),
         ({"token": "hush hush"}, "UP42_TOKEN: a token has no spaces"),
         ({"token": "hush", "url": "https://a\x7fb"}, "UP42_URL is no URL"),
+        ({"token": "hush", "url": ""}, "UP42_URL: is not of the form https://host"),
+        ({"token": "hush", "timeout": 0}, "timeout is a number of seconds above 0, not 0"),
+        ({"token": "hush", "timeout": None}, "timeout is a number of seconds above 0, not None"),
     ],
 )
-def test_a_client_that_could_not_work_is_not_made(options: dict[str, str], complaint: str) -> None:
+def test_a_client_that_could_not_work_is_not_made(options: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(complaint)) as refused:
         WebhooksClient(**options)  # type: ignore[arg-type]
     assert "hush" not in str(refused.value)

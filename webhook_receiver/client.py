@@ -146,7 +146,7 @@ class WebhooksClient:
         return await self._replace(await self.get(id), changes)
 
     async def delete(self, id: str) -> None:
-        """Delete a webhook. What the API answers beside its success is not known, and not read."""
+        """Delete a webhook. What the API answers beside its success is not known, and not read, unless it is a page."""
         await self._api.send("DELETE", await self._path(up42.WEBHOOK, id))
 
     async def test(self, id: str, event: str | None = None) -> WebhookTests:

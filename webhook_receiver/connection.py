@@ -45,10 +45,13 @@ class Connection:
         retry: how failed calls are repeated.
 
     Raises:
-        ConfigurationError: the token, or the environment's proxy or certificates cannot be used.
+        ConfigurationError: the time-out, the token, or the environment's proxy or certificates cannot be used.
     """
 
     def __init__(self, settings: Settings, timeout: float, retry: Retry) -> None:
+        seconds: object = timeout
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+            raise ConfigurationError(f"timeout is a number of seconds above 0, not {timeout!r}")
         self._hosts = settings.hosts
         self._retry = retry
         self._workspace_id = settings.workspace_id
@@ -106,7 +109,7 @@ class Connection:
             ConfigurationError: a parameter cannot be in a URL.
         """
         response = await self.send(method, path, params=params, body=body, host=host)
-        return replies.read(response, shape, enveloped=enveloped)
+        return replies.read(response, shape, enveloped=enveloped, secrets=self._secrets(body))
 
     async def send(
         self,
@@ -128,8 +131,7 @@ class Connection:
             raise replies.no_answer(method, url, error) from error
         except (httpx.InvalidURL, UnicodeError) as error:
             raise ConfigurationError(f"{method} {path[:100]}: an argument cannot be in a URL: {error}") from None
-        secret = (body or {}).get("secret")
-        replies.check(response, (*self._access.secrets, *([secret] if secret else [])))
+        replies.check(response, self._secrets(body))
         return response
 
     async def pages(
@@ -151,3 +153,8 @@ class Connection:
             number += 1
             if not new or (number >= page.total_pages and len(page.content) < size):
                 return
+
+    def _secrets(self, body: Mapping[str, Any] | None) -> tuple[str, ...]:
+        """Return what no error may repeat: who asks, and what is in the body that was sent."""
+        secret = (body or {}).get("secret")
+        return (*self._access.secrets, *([secret] if secret else []))

@@ -15,6 +15,7 @@ from .up42 import Problem
 
 T = TypeVar("T")
 
+_HTML = "the answer is HTML and not JSON; does a proxy stand in between?"
 LONGEST = 1000  # characters of what the sender says, for it may repeat what it was sent
 
 _HINTS = {
@@ -57,15 +58,17 @@ def read(response: httpx.Response, shape: TypeAdapter[T], *, enveloped: bool, se
 
 
 def check(response: httpx.Response, secrets: Collection[str] = ()) -> None:
-    """Refuse an answer that is no success.
+    """Refuse an answer that is no success, or is a page: that is a proxy's, whatever its status says.
 
     Raises:
-        ApiError: it is none.
+        ApiError: it is one of the two.
     """
     if 300 <= response.status_code <= 399:
         raise _failed(response, f"it points to {_target(response)}, which is not followed: check UP42_URL")
     if not response.is_success:
         raise _problem_of(response, secrets)
+    if _is_html(response) and response.content.strip():
+        raise _failed(response, _HTML)
 
 
 def no_answer(method: str, url: str, error: httpx.HTTPError) -> ApiError:
@@ -100,6 +103,8 @@ def _problem_of(response: httpx.Response, secrets: Collection[str]) -> ApiError:
         problem = _problem(_without(_document(response), secrets))
     except ValueError as error:
         return _failed(response, "; ".join([*notes, str(error)]))
+    except RecursionError:
+        return _failed(response, "; ".join([*notes, "the answer is nested too deeply to be read"]))
     said = problem.message[:LONGEST] + ("…" if len(problem.message) > LONGEST else "")
     return _failed(response, "; ".join([part for part in (said, *notes) if part] or ["it does not say why"]), problem)
 
@@ -114,12 +119,15 @@ def _document(response: httpx.Response) -> object:
         where = f" at character {error.pos}, maybe cut off"
     except (ValueError, RecursionError):
         where = ""
-    kind = response.headers.get("content-type", "")
-    if "json" in kind:
+    if "json" in response.headers.get("content-type", ""):
         raise ValueError(f"the answer is broken JSON{where}")
-    if "html" in kind:
-        raise ValueError("the answer is HTML and not JSON; does a proxy stand in between?")
+    if _is_html(response):
+        raise ValueError(_HTML)
     raise ValueError("the answer is no JSON")
+
+
+def _is_html(response: httpx.Response) -> bool:
+    return "html" in response.headers.get("content-type", "")
 
 
 def _problem(document: object) -> Problem:
@@ -136,12 +144,12 @@ def _fields(document: object) -> dict[str, Any] | None:
 
 
 def _without(value: object, secrets: Collection[str]) -> object:
-    """Return a document without the secrets: a sender may repeat what it refuses."""
+    """Return a document without the secrets, as a sender may repeat what it refuses; and such as can be printed."""
     if isinstance(value, str):
         for secret in secrets:
             if len(secret) > 3:  # a shorter one is in any text, and would be told by the gaps
                 value = value.replace(secret, "***")
-        return value
+        return value.encode("utf-8", "backslashreplace").decode()  # half characters cannot be
     if isinstance(value, list):
         return [_without(each, secrets) for each in cast("list[object]", value)]
     if isinstance(value, dict):

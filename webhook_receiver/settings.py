@@ -71,8 +71,11 @@ class Settings(BaseSettings):
     @field_validator("url", mode="after")
     @classmethod
     def _safe_to_ask(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        url = url.strip()  # as urlsplit does
         try:
-            parts = urlsplit(url or "https://host")
+            parts = urlsplit(url)
             parts.port  # noqa: B018 - raises where it is none
         except ValueError:
             parts = urlsplit("")
@@ -80,7 +83,7 @@ class Settings(BaseSettings):
             raise ValueError("is not of the form https://host")
         if parts.username is not None:
             raise ValueError("holds a user name: that goes into UP42_USERNAME and UP42_PASSWORD")
-        if parts.scheme == "http" and not is_local(url or ""):
+        if parts.scheme == "http" and not is_local(url):
             raise ValueError("must be https: the password and the token would go in clear over the network")
         return url
 
