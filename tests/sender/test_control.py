@@ -87,6 +87,7 @@ def test_an_order_moves_until_it_is_where_none_leaves() -> None:
         ("CREATED", "PLACED", ["BEING_PLACED", "PLACED"]),
         ("PLACED", "FULFILLED", ["BEING_FULFILLED", "DOWNLOADED", "FULFILLED"]),
         ("DOWNLOADED", "FULFILLED", ["FULFILLED"]),
+        ("DOWNLOADED", "FAILED_PERMANENTLY", ["FAILED_PERMANENTLY"]),
         ("PLACEMENT_FAILED", "PLACED", ["BEING_PLACED", "PLACED"]),
     ],
 )
@@ -101,6 +102,15 @@ def test_an_order_walks_through_the_statuses_on_its_way_at_a_pace(start: str, to
         assert [body["status"] for body in told] == way
         assert played.waits == [60] * len(way)
         assert clock.now == NOW + 60 * len(way)
+
+
+@pytest.mark.parametrize(("start", "to"), [("CREATED", "CREATED"), ("DOWNLOADED", "PLACED")])
+def test_no_order_walks_back(start: str, to: str) -> None:
+    with playing() as played:
+        (made,) = played.create(status=start)
+        refused = played.ask("POST", f"/_sender/orders/{made['id']}/walk", status=409, json={"to": to})["error"]
+        assert refused["message"] == f"the order is {start}, and {to} is not ahead of it"
+        assert statuses(played) == {"order 1": start}
 
 
 async def test_a_walk_ends_when_somebody_else_moves_the_order() -> None:

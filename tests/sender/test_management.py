@@ -129,6 +129,17 @@ def test_a_test_delivers_each_event_once_and_tells_what_was_answered(played: Pla
     assert played.deliveries()[0]["created"] == NOW
 
 
+def test_a_test_of_one_event_delivers_no_other(played: Played) -> None:
+    with catching() as (catcher, url):
+        tests = f"{HOOKS}/{played.webhook(url, events=['order.status', 'job.status'])['id']}/tests"
+        told = played.ask("POST", f"{tests}?event=job.status")["data"]
+        assert [each["event"] for each in told["tests"]] == ["job.status"]
+        assert catcher.next().document["event"] == "job.status"
+        refused = played.ask("POST", f"{tests}?event=storage.full", status=400)["error"]
+        assert refused["message"] == "event: the webhook is not subscribed to 'storage.full'"
+        assert catcher.got.empty()
+
+
 def test_a_test_of_an_address_that_nobody_listens_at_is_a_failed_one(played: Played) -> None:
     with catching() as (_, url):
         pass

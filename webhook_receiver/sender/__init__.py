@@ -8,10 +8,18 @@ uvicorn.run(sender_app(sender))
 
 from __future__ import annotations
 
-from .app import sender_app
-from .making import NewOrders
-from .mischief import Mischief
-from .options import SenderOptions
-from .play import Sender
+try:
+    from .app import sender_app
+    from .making import NewOrders
+    from .mischief import Mischief
+    from .options import SenderOptions
+    from .play import Sender
+except ImportError as error:
+    if error.name is None or error.name.partition(".")[0] == "webhook_receiver":
+        raise
+    raise ImportError(
+        f"webhook_receiver.sender needs {error.name}: install it with  pip install 'webhook-receiver[standard]'",
+        name=error.name,
+    ) from None
 
 __all__ = ["Mischief", "NewOrders", "Sender", "SenderOptions", "sender_app"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
 from uuid import uuid4
@@ -130,11 +130,11 @@ class Delivering:
         self._start(again.id)
         return again
 
-    async def test(self, webhook: Webhook) -> WebhookTests:
-        """Deliver each event that the webhook is subscribed to, once, and tell what was answered."""
+    async def test(self, webhook: Webhook, events: Sequence[str]) -> WebhookTests:
+        """Deliver each of these events to a webhook, once, and tell what was answered."""
         started = self._clock()
         tests: list[WebhookTest] = []
-        for event in webhook.events:
+        for event in events:
             document = deliveries.document(event, _TESTS.get(event, "TEST"), now=started)
             outgoing = self._made_for(webhook, document, None, NONE, 0).model_copy(update={"test": True})
             self._state.outgoing.put(outgoing)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated
 from uuid import uuid4
 
@@ -13,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from ..errors import ApiError
+from ..settings import is_local
 from ..up42 import EVENTS, TESTS, WEBHOOK, WEBHOOKS, EventType, Webhook, WebhookInput
 from .access import guarded
 from .play import Sender
@@ -62,7 +62,7 @@ class GivenWebhook(WebhookInput):
             parsed = httpx.URL(url)
         except (httpx.InvalidURL, UnicodeError):
             raise ValueError("it is no URL") from None
-        local = parsed.scheme == "http" and _is_loopback(parsed.host)
+        local = parsed.scheme == "http" and is_local(str(parsed))
         if not parsed.host or not (parsed.scheme == "https" or local) or not 0 < (parsed.port or 443) < 65536:
             raise ValueError("it begins with https://, or with http:// and a loopback address")
         return url
@@ -119,8 +119,12 @@ async def update(sender: Sender, request: Request) -> Response:
 
 
 async def test(sender: Sender, request: Request) -> Response:
-    """Deliver an event of each kind that the webhook is subscribed to, and tell what was answered."""
-    return data(await sender.delivering.test(_asked_for(sender, request)))
+    """Deliver each event that the webhook is subscribed to, or only `?event=` (modelled); tell what was answered."""
+    webhook = _asked_for(sender, request)
+    only = request.query_params.get("event")
+    if only is not None and only not in webhook.events:
+        raise ApiError(f"event: the webhook is not subscribed to {only[:64]!r}", status=400)
+    return data(await sender.delivering.test(webhook, webhook.events if only is None else [only]))
 
 
 async def delete(sender: Sender, request: Request) -> Response:
@@ -149,12 +153,3 @@ def _check_workspace(sender: Sender, request: Request) -> None:
 def _asked_for(sender: Sender, request: Request) -> Webhook:
     _check_workspace(sender, request)
     return sender.webhook(request.path_params["webhook_id"])
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

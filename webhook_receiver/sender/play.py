@@ -181,18 +181,20 @@ class Sender:
             pace: seconds between two statuses.
 
         Raises:
-            ApiError: there is no such order, or it is in a status that no order leaves.
+            ApiError: there is no such order, it is in a status that no order leaves, or beyond where it is to end.
         """
         order = self.order(order_id).order
         if order.is_terminal:
             raise ApiError(f"the order is {order.status}, and no order leaves that", status=409)
-        way = [*USUAL_WAY[1 : USUAL_WAY.index(to)]] if to in USUAL_WAY else [*USUAL_WAY[1:4]]
-        if order.status in way:
-            way = way[way.index(order.status) + 1 :]
-        task = asyncio.create_task(self._walk(order, [*way, to], pace))
+        begin = USUAL_WAY.index(order.status) if order.status in USUAL_WAY else 0
+        end = USUAL_WAY.index(to) if to in USUAL_WAY else USUAL_WAY.index(OrderStatus.DOWNLOADED)
+        if to in USUAL_WAY[: begin + 1]:
+            raise ApiError(f"the order is {order.status}, and {to} is not ahead of it", status=409)
+        way = [*USUAL_WAY[begin + 1 : end], to]
+        task = asyncio.create_task(self._walk(order, way, pace))
         self._walks.add(task)
         task.add_done_callback(self._walked)
-        return [*way, to]
+        return way
 
     async def _walk(self, order: Order, way: Sequence[OrderStatus], pace: float) -> None:
         for status in way:
