@@ -634,7 +634,7 @@ async def test_it_is_all_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_a_client_that_could_not_work_is_not_made(options: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(complaint)) as refused:
-        WebhooksClient(**options)  # type: ignore[arg-type]
+        WebhooksClient(**options)
     assert "hush" not in str(refused.value)
 
 
