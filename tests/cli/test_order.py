@@ -46,6 +46,9 @@ def test_orders_are_created_and_listed(played: Played) -> None:
     assert tell(played, "order", "ls") == made[::-1]
     assert tell(played, "order", "ls", "--status", "PLACED") == []
     assert tell(played, "order", "ls", "--limit", "1") == [made[1]]
+    (placed,) = tell(played, "order", "create", "--status", "PLACED")
+    assert placed["status"] == "PLACED"
+    assert tell(played, "order", "ls", "--status", "PLACED") == [placed]
 
 
 def test_orders_are_fulfilled_fail_and_walk(played: Played) -> None:
@@ -106,6 +109,11 @@ def test_orders_are_a_table_on_a_terminal(played: Played) -> None:
     ("arguments", "code", "complaint"),
     [
         ("order fulfill x", 1, "there is no order 'x'"),
+        ("order fulfill ?x", 1, "there is no order '?x'"),
+        ("order fulfill ..", 2, "'..' is no id"),
+        ("order create --status FUFILLED", 2, "'FUFILLED' is not one of 'CREATED',"),
+        ("order ls --status NONE", 2, "'NONE' is not one of 'CREATED',"),
+        ("order walk x --to NOWHERE", 2, "'NOWHERE' is not one of 'CREATED',"),
         ("order walk x --pace slowly", 2, "'slowly' is not a span of time"),
         ("order create --type OTHER", 1, "type: Input should be 'ARCHIVE' or 'TASKING'"),
         ("mischief --lose 3", 1, "lose: Input should be less than or equal to 1"),

@@ -8,7 +8,9 @@ import httpx
 import typer
 
 from ..durations import seconds
+from ..errors import ConfigurationError
 from ..events import OrderStatus
+from ..inputs import segment
 from ..sender import control
 from ..sender.mischief import Mischief
 from ..up42 import Problem
@@ -27,7 +29,9 @@ HERE = "http://127.0.0.1:8042"
 @order.command()
 def create(
     count: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 1,
-    status: Annotated[str, typer.Option(help="What they begin with; FULFILLED delivers at once.")] = "CREATED",
+    status: Annotated[
+        OrderStatus, typer.Option(help="What they begin with; FULFILLED delivers at once.")
+    ] = OrderStatus.CREATED,
     name: Annotated[str, typer.Option(help="What they are called.")] = "",
     type: Annotated[str, typer.Option(help="ARCHIVE or TASKING.")] = "ARCHIVE",
     tag: Annotated[list[str] | None, typer.Option(help="A tag; may be repeated.")] = None,
@@ -43,7 +47,7 @@ def create(
 
 @order.command()
 def ls(
-    status: Annotated[list[str] | None, typer.Option(help="Only in this status; may be repeated.")] = None,
+    status: Annotated[list[OrderStatus] | None, typer.Option(help="Only in this status; may be repeated.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
     sender: SenderUrl = HERE,
     as_json: Json = False,
@@ -67,7 +71,7 @@ def fail_(order_id: OrderId, sender: SenderUrl = HERE, as_json: Json = False) ->
 @order.command()
 def walk(
     order_id: OrderId,
-    to: Annotated[str, typer.Option(help="Where it ends.")] = "FULFILLED",
+    to: Annotated[OrderStatus, typer.Option(help="Where it ends.")] = OrderStatus.FULFILLED,
     pace: Annotated[str, typer.Option(help="How long it is in each status.")] = "1s",
     sender: SenderUrl = HERE,
     as_json: Json = False,
@@ -77,7 +81,7 @@ def walk(
         between = seconds(pace)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--pace") from None
-    way = _ask(sender, "POST", control.WALK.format(order_id=order_id), {"to": to, "pace": between})
+    way = _ask(sender, "POST", control.WALK.format(order_id=_segment(order_id)), {"to": to, "pace": between})
     if as_json:
         output.say_json({"orderId": order_id, "way": way, "pace": between})
     else:
@@ -119,7 +123,7 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """Deliver the same body again."""
-    again = _ask(sender, "POST", control.REPLAY.format(delivery_id=delivery_id))
+    again = _ask(sender, "POST", control.REPLAY.format(delivery_id=_segment(delivery_id)))
     output.say_json(again) if as_json else output.say(f"delivered again as {output.printable(again['id'])}")
 
 
@@ -165,8 +169,16 @@ def mischief(
 
 
 def _move(sender: str, order_id: str, status: OrderStatus, *, as_json: bool) -> None:
-    moved = _ask(sender, "POST", control.STATUS.format(order_id=order_id), {"status": status})
+    moved = _ask(sender, "POST", control.STATUS.format(order_id=_segment(order_id)), {"status": status})
     _show([moved], as_json=as_json)
+
+
+def _segment(id: str) -> str:
+    """Return an id as a part of a path."""
+    try:
+        return segment(id)
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _show(orders: list[Any], *, as_json: bool) -> None:
