@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import signal
 import stat
+import subprocess
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tests.api import AT, PASSWORD, WEBHOOK, Api, data, failed
-from tests.cli.test_commands import on_a_terminal
+from tests.cli.test_commands import COMMAND, on_a_terminal
 from tests.cli.test_inbox import answering
 from tests.helpers import serving
 from webhook_receiver.cli.commands import app
@@ -203,6 +206,23 @@ def test_a_person_is_asked_before_a_webhook_is_removed(api: Api, answer: str, co
     ended, shown = answering(answer, "rm", "wh-1", group="webhooks")
     assert "Remove images" in shown
     assert (ended, api.called.count(("DELETE", ONE))) == (code, removed)
+
+
+def test_ctrl_c_ends_the_question_at_once(api: Api) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([*COMMAND, "webhooks", "rm", "wh-1"], stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    try:
+        shown = b""
+        while b"[y/N]" not in shown:
+            shown += os.read(ours, 65536)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 1
+    finally:
+        process.kill()
+        process.wait(30)
+        os.close(ours)
+    assert ("DELETE", ONE) not in api.called
 
 
 def outcome(api: Api, run: int, succeeded: int, *tests: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Collection
@@ -160,5 +161,10 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise typer.BadParameter(f"{question} Nobody is here to be asked: give --yes", param_hint="--yes")
-    if not typer.confirm(question, err=True):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a running loop would first wait for the answer
+    try:
+        agreed = typer.confirm(question, err=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if not agreed:
         raise fail("nothing was done")
