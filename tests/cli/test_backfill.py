@@ -83,6 +83,12 @@ def test_it_works_beside_a_server_which_handles_what_is_put(tmp_path: Path, send
         printed(process, "told of o-1 FULFILLED")
 
 
+def test_longer_ago_than_any_clock_can_tell_is_all_of_them(sender: Sender, backfill: Command) -> None:
+    sender.change("o-1", at=time.time())
+    done = backfill("--since", "99999999999w")
+    assert (done.returncode, done.stdout) == (0, "1 orders: 1 put into the inbox, 0 were there already\n")
+
+
 def test_only_the_orders_of_the_workspace_where_one_is_named(sender: Sender, backfill: Command) -> None:
     sender.change("o-1", at=time.time())
     assert "0 orders" in backfill("--workspace", "w-2").stdout

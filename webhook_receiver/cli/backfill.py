@@ -32,7 +32,7 @@ def backfill(
     """
     if "://" in target:
         raise typer.BadParameter("a receiver is needed, as quickstart:hooks, not an inbox", param_hint="MODULE:HOOKS")
-    begin = datetime.fromtimestamp(moment(since) or 0, UTC)
+    begin = datetime.fromtimestamp(max(0.0, moment(since) or 0), UTC)  # there were no orders before 1970
     reached = Backfill()
 
     async def work(place: Place) -> None:
