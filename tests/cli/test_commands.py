@@ -122,6 +122,26 @@ def test_the_demo_that_keeps_running_takes_what_is_sent_and_ends_with_ctrl_c() -
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_demo_that_is_interrupted_leaves_no_process_and_is_no_success(end: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "demo"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        shown = printed(process, "order fulfilled")
+    finally:
+        process.send_signal(end)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    for address in re.findall(r"http://127\.0\.0\.1:\d+", shown):
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(address, trust_env=False)
+    assert len(re.findall(r"http://", shown)) == 2
+
+
 def test_a_port_that_is_taken_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = run("demo", "--port", str(taken.getsockname()[1]))

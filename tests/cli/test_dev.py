@@ -191,6 +191,8 @@ def test_mistakes_are_told_before_anything_starts(tmp_path: Path) -> None:
         port = str(taken.getsockname()[1])
         assert "Address already in use" in run("dev", "app:hooks", "--port", port, cwd=tmp_path).stderr
         assert "Address already in use" in run("dev", "app:hooks", "--sender-port", port, cwd=tmp_path).stderr
+    same = run("dev", "app:hooks", "--port", "8765", "--sender-port", "8765", cwd=tmp_path)
+    assert (same.returncode, "8765 is the receiver's: give it another one" in same.stderr) == (2, True)
     for arguments, said in [
         (["app:nothing"], "has nothing called nothing"),
         (["app:hooks", "--retry", "soon"], "'soon' is not a span of time"),

@@ -68,7 +68,7 @@ def demo(
 ) -> None:
     """Live the local loop by itself: a receiver, a sender that delivers to it, and what can go wrong.
 
-    Ends with 0 only if everything was answered and handled as it should be.
+    Ends with 0 only if everything was answered and handled as it should be, and with 130 if it was interrupted.
     """
     try:
         port = loops.free_port(port)
@@ -77,9 +77,8 @@ def demo(
     outcomes: list[demos.Outcome] = []
     try:
         asyncio.run(demos.run(port, outcomes, keep_running=keep_running, as_json=as_json))
-    except KeyboardInterrupt:
-        if not outcomes:
-            raise typer.Exit(130) from None
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise typer.Exit(130) from None
     raise typer.Exit(0 if outcomes and all(outcome.right for outcome in outcomes) else 1)
 
 

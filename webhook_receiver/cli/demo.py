@@ -8,7 +8,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -229,7 +229,8 @@ async def run(port: int, outcomes: list[Outcome], *, keep_running: bool, as_json
                 _conclude(outcomes)
             if keep_running:
                 _invite(demo)
-                await asyncio.Event().wait()
+                with suppress(asyncio.CancelledError):  # by Ctrl-C, as it is meant to end
+                    await asyncio.Event().wait()
 
 
 @asynccontextmanager

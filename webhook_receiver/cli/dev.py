@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import signal
 import sys
 import time
 from contextlib import suppress
@@ -52,6 +51,8 @@ def dev(
     given = options.secret(secret, secret_file)
     if unsigned and given is not None:
         raise typer.BadParameter("a receiver has a secret or none", param_hint="--unsigned")
+    if port and port == sender_port:
+        raise typer.BadParameter(f"{port} is the receiver's: give it another one", param_hint="--sender-port")
     plan = Plan(
         module,
         _free(port, "--port"),
@@ -86,7 +87,6 @@ def _load(plan: Plan) -> WebhookReceiver:
 
 async def _run(plan: Plan, source: str, inbox: Inbox | None, *, as_json: bool) -> None:
     started = time.time()
-    _let_signals_end_it()
     async with loops.running(plan, _show_attempt_json if as_json else _show_attempt) as loop:
         webhook = await loop.create_webhook()
         if as_json:
@@ -100,14 +100,6 @@ async def _run(plan: Plan, source: str, inbox: Inbox | None, *, as_json: bool) -
         finally:
             watching.cancel()
             await asyncio.wait([watching])
-
-
-def _let_signals_end_it() -> None:
-    """Have the end of the terminal, and a kind kill, end it as Ctrl-C does: the other processes must not stay."""
-    ours = asyncio.current_task()
-    assert ours is not None  # noqa: S101 - for the type checkers
-    for each in (signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(each, ours.cancel)
 
 
 async def _watch(inbox: Inbox | None, source: str, since: float, *, as_json: bool) -> None:

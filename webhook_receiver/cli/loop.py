@@ -124,8 +124,11 @@ class Loop:
             Ended: it failed.
         """
         process = await self._start(*arguments, stdout=self.plan.log)
-        if await process.wait():
-            raise Ended(f"{arguments[0]} has failed")
+        try:
+            if await process.wait():
+                raise Ended(f"{arguments[0]} has failed")
+        finally:
+            await _end(process, signal.SIGTERM)
 
     async def until_one_ends(self) -> None:
         """Wait for as long as both run.
@@ -168,11 +171,12 @@ class Loop:
 
 @asynccontextmanager
 async def running(plan: Plan, on_attempt: OnAttempt) -> AsyncGenerator[Loop]:
-    """Start both processes; end them when this is left, however that is.
+    """Start both processes; end them when this is left, however that is: by a kind kill or a lost terminal, too.
 
     Raises:
         Ended: one did not start, or ended by itself before it answered.
     """
+    _let_signals_end_it()
     identity: dict[str, Any] = {"username": USER, "password": PASSWORD, "workspace_id": SenderOptions().workspace_id}
     async with (
         httpx.AsyncClient(trust_env=False, timeout=10) as http,
@@ -188,6 +192,14 @@ async def running(plan: Plan, on_attempt: OnAttempt) -> AsyncGenerator[Loop]:
             await loop.end()
             if hearing is not None:
                 await hearing
+
+
+def _let_signals_end_it() -> None:
+    """Have the end of the terminal, and a kind kill, end it as Ctrl-C does: the other processes must not stay."""
+    ours = asyncio.current_task()
+    assert ours is not None  # noqa: S101 - for the type checkers
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(each, ours.cancel)
 
 
 def free_port(port: int) -> int:
