@@ -19,10 +19,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 
-from tests.api import AT, WEBHOOK, Api, data
 from tests.helpers import ROOT, printed, running, serving
-from webhook_receiver import HMACBody, Scheme, StandardWebhooks
+from webhook_receiver import HMACBody, Scheme, StandardWebhooks, WebhookReceiver
 from webhook_receiver.client import WebhooksClient
 from webhook_receiver.sender import Sender, SenderOptions, control, sender_app
 from webhook_receiver.sender.assets import content
@@ -120,25 +120,23 @@ def test_the_custom_event(tmp_path: Path) -> None:
 
 
 def test_the_deployment_step_that_registers_the_webhook(tmp_path: Path) -> None:
-    api = Api()
-    api.on("GET", "/workspaces/w-1/webhooks", data([]))
-    api.on("POST", "/workspaces/w-1/webhooks", data(WEBHOOK))
-    tests = {"startedAt": AT, "testsRun": 1, "testsSucceeded": 1}
-    api.on("POST", "/workspaces/w-1/webhooks/wh-1/tests", data(tests), data(tests | {"testsSucceeded": 0}))
-    with serving(api.app) as url:
-        environment = {**os.environ, **SECRETS, "PYTHONPATH": str(ROOT), "UP42_URL": url, "UP42_TOKEN": "ready"}
-        command = [sys.executable, str(EXAMPLES / "register_webhook.py"), "https://example.com/webhooks"]
+    hooks = WebhookReceiver(secret=SECRETS["WEBHOOK_SECRET"])
+    with serving(sender_app(Sender())) as api, serving(Starlette(routes=[hooks.route("/webhooks")])) as receiver:
+        asks = {"UP42_URL": api, "UP42_USERNAME": "me", "UP42_PASSWORD": "anything"}
+        command = [sys.executable, str(EXAMPLES / "register_webhook.py"), f"{receiver}/webhooks"]
 
-        def step() -> subprocess.CompletedProcess[str]:
+        def step(secret: str) -> subprocess.CompletedProcess[str]:
+            environment = {**os.environ, **asks, "PYTHONPATH": str(ROOT), "WEBHOOK_SECRET": secret}
             return subprocess.run(
                 command, env=environment, cwd=tmp_path, capture_output=True, timeout=60, check=False, text=True
             )
 
-        well, badly = step(), step()
-    assert (well.returncode, well.stderr) == (0, "")
-    assert well.stdout == "webhook wh-1: created\n1 of 1 test deliveries succeeded\n"
-    assert (badly.returncode, badly.stdout) == (1, "webhook wh-1: created\n0 of 1 test deliveries succeeded\n")
-    assert "is the receiver up at https://example.com/webhooks" in badly.stderr
+        first, again, badly = step("try-me"), step("try-me"), step("not the receiver's")
+    assert [done.returncode for done in (first, again, badly)] == [0, 0, 1]
+    assert re.fullmatch(r"webhook \S+: created\n1 of 1 test deliveries succeeded\n", first.stdout)
+    assert again.stdout == first.stdout.replace("created", "unchanged")
+    assert badly.stdout == first.stdout.replace("created", "updated").replace("1 of 1", "0 of 1")
+    assert f"is the receiver up at {receiver}/webhooks" in badly.stderr
 
 
 @contextmanager
