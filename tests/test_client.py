@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 import socket
@@ -585,6 +586,16 @@ async def test_nothing_confidential_is_told_or_logged(caplog: pytest.LogCaptureF
     for confidential in (SECRET, "new-secret", PASSWORD, "confidential-token"):
         assert confidential not in told
         assert confidential not in caplog.text
+
+
+@pytest.mark.parametrize("ascii", [True, False])
+async def test_a_secret_is_not_told_as_json_either(ascii: bool) -> None:
+    api = Api()
+    api.on("POST", WEBHOOKS, lambda got: failed(400, json.dumps(got.json, ensure_ascii=ascii)))
+    async with client_of(api) as client:
+        with pytest.raises(ApiError) as refused:
+            await client.create("a", "https://example.com/", ["e"], secret='hush"hüsh')
+    assert '"secret": "***"' in str(refused.value)
 
 
 async def test_a_password_of_a_letter_makes_no_gaps_in_what_is_told() -> None:

@@ -148,7 +148,8 @@ def _without(value: object, secrets: Collection[str]) -> object:
     if isinstance(value, str):
         for secret in secrets:
             if len(secret) > 3:  # a shorter one is in any text, and would be told by the gaps
-                value = value.replace(secret, "***")
+                for form in (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
+                    value = value.replace(form, "***")  # it may repeat the JSON that it was sent
         return value.encode("utf-8", "backslashreplace").decode()  # half characters cannot be
     if isinstance(value, list):
         return [_without(each, secrets) for each in cast("list[object]", value)]
