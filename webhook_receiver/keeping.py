@@ -23,6 +23,7 @@ from .inbox.records import Duplicate, Entry, State, Stored
 from .options import WorkerOptions
 from .running import log_failure, storable
 from .worker import Worker
+from .workers import worker_on
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -137,7 +138,7 @@ class Keeper:
         if self._options is not None:
             paused = await self.inbox.paused()  # before anything is claimed
             if self._worker is None or not self._worker.is_working:  # it may be since a moment ago
-                self._worker = Worker(self.inbox, self._source, self._handlers, self._options, self._clock)
+                self._worker = worker_on(self.inbox, self._source, self._handlers, self._options, self._clock)
                 self._worker.start(paused)
         self.chores.start()
 

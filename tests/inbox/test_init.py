@@ -36,6 +36,7 @@ def test_a_memory_url_names_no_file(url: str) -> None:
 
 def test_settings_follow_with_units() -> None:
     inbox = from_url("sqlite:///hooks.db?window=2d&retention=90d&min_free=1000000&busy_timeout=1.5s")
+    assert isinstance(inbox, SQLiteInbox)
     assert (inbox._window, inbox._retention, inbox._place._min_free, inbox._busy_timeout) == (
         2 * DAY,
         90 * DAY,
@@ -43,18 +44,20 @@ def test_settings_follow_with_units() -> None:
         1.5,
     )
     in_memory = from_url("memory://?window=1h&retention=2h")
+    assert isinstance(in_memory, MemoryInbox)
     assert (in_memory._window, in_memory._retention) == (3600, 7200)
 
 
 def test_without_settings_repeats_are_known_for_a_week_and_what_is_done_is_kept_for_a_month() -> None:
     inbox = from_url("sqlite:///hooks.db")
+    assert isinstance(inbox, SQLiteInbox)
     assert (inbox._window, inbox._retention) == (7 * DAY, 30 * DAY)
 
 
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("", "sqlite:///file.db .* or memory://; this one begins otherwise"),
+        ("", "sqlite:///file.db .*, postgresql://... or memory://; this one begins otherwise"),
         ("hooks.db", "this one begins otherwise"),
         ("redis://localhost", "'redis' is no kind of inbox"),
         ("sqlite://", "names no file, or a host"),
@@ -90,8 +93,11 @@ def test_a_url_that_cannot_work_is_refused_with_what_to_do(url: str, problem: st
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql://user:hunter2@host/db",
+        "postgresql://user:hunter2%zz@host/db",
+        "postgresql://user:hunter2@host/db?hunter2=on",
         "postgresql://user:hunter2@host/db?password=hunter2&window=hunter2",
+        "postgresql://user:hunter2@host/db?window=1d&window=hunter2",
+        "postgresql://user:hunter2@host/db?schema=",
         "mysql://user:hunter2@[host/db",
         "sqlite://user:hunter2@host/db",
         "memory://user:hunter2@host",

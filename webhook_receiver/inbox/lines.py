@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sqlite3 import Connection
 
 from . import rows
-from .records import NOTICE, Progress, State
+from .records import State, begun_again
 
 Due = tuple[int, int | None]
 """The row of a delivery that is due, and the line that it stands in."""
@@ -108,16 +108,7 @@ def revive(connection: Connection, seq: int, now: float, handler: str | None = N
     ).fetchone()
     if state == State.WAITING and leased:
         return False  # it is being handled just now
-    found = {name: each for name, each in rows.progress(text).items() if not name.startswith(NOTICE)}
-    if handler is not None:
-        again = {handler}
-    elif state == State.WAITING:
-        again = {name for name, each in found.items() if each.state is State.WAITING}
-    elif state == State.DEAD:
-        again = {name for name, each in found.items() if each.state is not State.DONE}
-    else:
-        again = set(found)
-    handlers = found | {name: Progress(attempts=found.get(name, Progress()).attempts) for name in again}
+    handlers = begun_again(State(state), rows.progress(text), handler)
     connection.execute(
         "UPDATE progress SET state = 'waiting', due = 0, since = ?, lease = NULL, crashes = 0, handlers = ?, "
         "held = NULL, reason = NULL, settled = NULL WHERE seq = ?",

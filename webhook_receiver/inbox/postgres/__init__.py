@@ -1,0 +1,242 @@
+"""An inbox in a PostgreSQL database: many machines share it, and procrastinate's workers handle what is in it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from threading import Lock
+from typing import Any, Self, TypeVar
+
+import psycopg
+
+from ...errors import ConfigurationError, InboxUnavailable
+from ...handling import Handlers
+from ...options import WorkerOptions
+from ..records import Claim, Duplicate, Entry, Filter, Kept, Outcome, Progress, Record, Stats, Stored
+from . import arrivals, claims, leases, reading, upkeep
+from .connecting import Server, told
+from .lane import Lane, Operation
+from .rows import Connection
+from .schema import migrate, refuse_unready
+from .worker import JobWorker
+
+logger = logging.getLogger("webhook_receiver")
+
+R = TypeVar("R")
+
+DAY = 86_400.0  # seconds
+SCHEMA = "webhook_receiver"
+_MOST = 128  # requests in one transaction: each may take an advisory lock, of which a server has some thousands
+_STEP = 200  # rows that are read or tidied away at a time
+_SLOWLY = 12  # times as long as for a put may take what is done to many deliveries at once
+
+
+class PostgresInbox:
+    """Keeps deliveries in a schema of a PostgreSQL database, beside procrastinate's jobs. Fulfils `Inbox`.
+
+    Its tables are made by `migrate`, or by `webhook-receiver inbox migrate URL`, and never when it is opened.
+
+    Args:
+        url: as libpq takes it: `postgresql://user:password@host/database`, with `?sslmode=verify-full` and the like.
+        schema: where the tables are.
+        window: seconds for which a repeat of a delivery is known as such.
+        retention: seconds for which a delivery is kept that is done; at least `window`.
+        timeout: seconds after which a server that does not answer counts as away.
+
+    Raises:
+        ConfigurationError: the settings cannot work.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        schema: str = SCHEMA,
+        window: float = 7 * DAY,
+        retention: float = 30 * DAY,
+        timeout: float = 5.0,
+    ) -> None:
+        if not (window > 0 and retention >= window):
+            raise ConfigurationError(
+                f"an inbox's window is above 0 seconds, and its retention no shorter: window={window:g} s with "
+                f"retention={retention:g} s does not work"
+            )
+        if not 0 < timeout < 86_400:
+            raise ConfigurationError(f"an inbox's timeout is above 0 seconds and below a day, not {timeout!r}")
+        self.server = Server(url, schema)
+        self._window = window
+        self._retention = retention
+        self._timeout = timeout
+        self._lanes: tuple[Lane, Lane, Lane] | None = None
+        """For what arrives, for what is handled, and for all the rest: nobody waits for another kind of work."""
+        self._opening = Lock()
+        self._latest = float("-inf")
+        """The latest time that a claim was asked for: a clock that is set back shows here."""
+
+    def __repr__(self) -> str:
+        return f"<PostgresInbox {self.server}>"
+
+    async def migrate(self, role: str | None = None) -> list[str]:
+        """Make the tables, or bring them to the newest version; safe to do twice, and from several places at once.
+
+        Args:
+            role: who may use them from then on, without being allowed to make any.
+
+        Raises:
+            ConfigurationError: they are newer than this code, or the server does not allow it.
+            InboxUnavailable: the server cannot be reached.
+        """
+        return await asyncio.to_thread(_telling, lambda: migrate(self.server, role))
+
+    def worker(self, source: str, handlers: Handlers, options: WorkerOptions, clock: Callable[[], float]) -> JobWorker:
+        """Return the worker that handles what is in it; it may be started while this is open."""
+        return JobWorker(self, source, handlers, options, clock)
+
+    async def open(self) -> Self:
+        """See `Inbox`."""
+        if self._lanes is None:
+            await asyncio.to_thread(self._open_once)
+        return self
+
+    def _open_once(self) -> None:
+        with self._opening:
+            if self._lanes is None:
+                _telling(self._refuse_unready)
+                kinds = (("arrivals", _MOST, 1), ("leases", _MOST, 1), ("upkeep", 1, _SLOWLY))
+                one, two, three = [
+                    Lane(f"webhook-inbox-{name}", self.server.connect, most, self._timeout * times)
+                    for name, most, times in kinds
+                ]
+                self._lanes = one, two, three
+
+    def _refuse_unready(self) -> None:
+        with self.server.connect() as connection:
+            refuse_unready(connection, self.server)
+            if connection.execute("SELECT current_setting('fsync')").fetchone() == ("off",):
+                logger.warning("%s runs with fsync = off: what it has committed may not survive", self.server)
+
+    async def close(self) -> None:
+        """See `Inbox`."""
+        lanes, self._lanes = self._lanes, None
+        for lane in lanes or ():
+            await lane.close()
+
+    async def check(self) -> None:
+        """See `Inbox`."""
+        await self._lane(0).do(upkeep.beat, None)
+
+    async def put(self, entry: Entry, now: float) -> Stored | Duplicate:
+        """See `Inbox`."""
+        return await self._lane(0).do(arrivals.put, arrivals.Put(entry, now, now - self._window))
+
+    async def claim(self, source: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
+        """See `Inbox`."""
+        await self._see(now)
+        return await self._lane(1).do(claims.claim, claims.Take(source, limit, lease, now))
+
+    async def take(self, seq: int, job: int, lease: float, now: float) -> Claim | claims.Later | None:
+        """Claim one delivery for its job; None if the job has nothing left to do."""
+        await self._see(now)
+        return await self._lane(1).do(claims.take, claims.Ticket(seq, job, lease, now))
+
+    async def _see(self, now: float) -> None:
+        if now < self._latest - 1 or self._latest == float("-inf"):
+            await self._ask(lambda connection: upkeep.remeasure(connection, now))
+        self._latest = now
+
+    async def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
+        """See `Inbox`."""
+        if claims:
+            await self._lane(1).do(leases.renew, (claims, lease, now))
+
+    async def note(self, claim: Claim, handlers: Mapping[str, Progress], now: float) -> bool:
+        """See `Inbox`."""
+        return await self._lane(1).do(leases.note, (claim, handlers))
+
+    async def settle(self, outcome: Outcome, now: float) -> bool:
+        """See `Inbox`."""
+        return await self._lane(1).do(leases.settle, (outcome, now))
+
+    async def release(self, claims: Sequence[Claim], now: float) -> None:
+        """See `Inbox`."""
+        if claims:
+            await self._lane(1).do(leases.release, claims)
+
+    async def pause(self, handler: str, now: float) -> None:
+        """See `Inbox`."""
+        await self._ask(lambda connection: upkeep.pause(connection, handler, now))
+
+    async def resume(self, handler: str) -> bool:
+        """See `Inbox`."""
+        return await self._ask(lambda connection: upkeep.resume(connection, handler))
+
+    async def paused(self) -> frozenset[str]:
+        """See `Inbox`."""
+        return await self._ask(reading.paused)
+
+    async def find(self, which: Filter, *, limit: int | None = None, newest_first: bool = True) -> Sequence[Record]:
+        """See `Inbox`."""
+        return await self._ask(lambda connection: reading.find(connection, which, limit, newest_first))
+
+    async def get(self, id: str) -> Kept | None:
+        """See `Inbox`."""
+        return await self._ask(lambda connection: reading.get(connection, id))
+
+    async def replay(self, ids: Sequence[str], now: float, *, handler: str | None = None) -> int:
+        """See `Inbox`."""
+        return await self._ask(lambda connection: upkeep.replay(connection, ids, now, handler))
+
+    async def purge(self, which: Filter, now: float, *, limit: int) -> int:
+        """See `Inbox`."""
+        return await self._ask(lambda connection: upkeep.purge(connection, which, now, limit))
+
+    async def tidy(self, now: float) -> int:
+        """See `Inbox`."""
+        return await self._ask(lambda connection: upkeep.tidy(connection, now - self._retention, _STEP))
+
+    async def stats(self) -> Stats:
+        """See `Inbox`."""
+        return await self._ask(reading.stats)
+
+    async def mend(self, source: str, now: float) -> int:
+        """Give a job to those that should have been handled long ago and have none; return how many."""
+        return await self._ask(lambda connection: upkeep.mend(connection, source, now))
+
+    async def clock(self) -> float:
+        """Return what the server's clock shows, in Unix seconds."""
+        return await self._ask(reading.clock)
+
+    async def dump(self, which: Filter) -> AsyncIterator[Kept]:
+        """See `Inbox`."""
+        seq = None
+        while True:
+            page = await self._page(which, seq)
+            for seq, kept in page:  # noqa: B007 - the last one is where the next page begins
+                yield kept
+            if len(page) < _STEP:
+                return
+
+    async def _page(self, which: Filter, seq: int | None) -> list[tuple[int, Kept]]:
+        return await self._ask(lambda connection: reading.after(connection, which, seq, _STEP))
+
+    async def load(self, kept: Sequence[Kept], now: float) -> int:
+        """See `Inbox`."""
+        return await self._ask(lambda connection: upkeep.load(connection, kept, now, self._window))
+
+    async def _ask(self, ask: Callable[[Connection], R]) -> R:
+        operation: Operation[Any, Any] = lambda connection, requests: [ask(connection) for _ in requests]  # noqa: E731
+        found: R = await self._lane(2).do(operation, None)
+        return found
+
+    def _lane(self, which: int) -> Lane:
+        if self._lanes is None:
+            raise InboxUnavailable("the inbox is not open")
+        return self._lanes[which]
+
+
+def _telling(do: Callable[[], R]) -> R:
+    try:
+        return do()
+    except (psycopg.Error, OSError) as error:
+        raise told(error) from None

@@ -1,0 +1,34 @@
+"""Kept deliveries in a PostgreSQL inbox are handled again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..records import State, begun_again
+from ..rows import progress, progress_json
+from . import jobs
+from .rows import Connection, ask
+
+
+def revive(connection: Connection, seqs: Sequence[int], now: float, handler: str | None = None) -> int:
+    """Let these be handled again, but for those that are being handled; return how many. See `Inbox.replay`."""
+    found = ask(
+        connection,
+        "SELECT seq, state, handlers::text, lease IS NOT NULL AND due > %s FROM progress WHERE seq = ANY(%s) "
+        "ORDER BY seq FOR UPDATE",
+        [now, [*seqs]],
+    ).fetchall()
+    revived: list[int] = []
+    for seq, state, text, leased in found:
+        if state == State.WAITING and leased:
+            continue
+        handlers = begun_again(State(state), progress(text), handler)
+        ask(
+            connection,
+            "UPDATE progress SET state = 'waiting', due = 0, since = %s, lease = NULL, crashes = 0, handlers = %s, "
+            "held = NULL, reason = NULL, settled = NULL WHERE seq = %s",
+            [now, progress_json(handlers), seq],
+        )
+        revived.append(seq)
+    jobs.renew(connection, revived)
+    return len(revived)

@@ -1,0 +1,99 @@
+"""Connecting to a PostgreSQL server: what a URL says, the schema that a connection sees, and what its errors mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from procrastinate.exceptions import ConnectorException
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from ...errors import ConfigurationError, InboxError, InboxUnavailable
+from .rows import Connection
+
+# What libpq takes unless the URL says otherwise: a server that is gone without a word is noticed.
+_DEFAULTS: Mapping[str, Any] = {"connect_timeout": 5, "tcp_user_timeout": 15_000, "keepalives_idle": 15}
+_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A database, and the schema in it that holds our tables.
+
+    Args:
+        url: as libpq takes it, `postgresql://user:password@host/database?sslmode=verify-full`.
+        schema: letters, digits and underscores.
+
+    Raises:
+        ConfigurationError: libpq cannot read the URL, or the schema's name is none.
+    """
+
+    url: str = field(repr=False)
+    schema: str
+    _conninfo: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if _NAME.fullmatch(self.schema) is None:
+            raise ConfigurationError(f"a schema's name is made of a-z, 0-9 and _, not {self.schema!r:.80}")
+        try:
+            given = conninfo_to_dict(self.url)
+            conninfo = make_conninfo("", **{**_DEFAULTS, "application_name": "webhook-receiver", **given})
+        except psycopg.Error:  # whose message may quote the password
+            raise ConfigurationError(
+                "the URL of the PostgreSQL server cannot be read: it is postgresql://user:password@host/database, with "
+                "%XX for characters that mean something in a URL, and with parameters of libpq's or of the inbox's"
+            ) from None
+        object.__setattr__(self, "_conninfo", conninfo)
+
+    def __str__(self) -> str:
+        """Say where it is, without the password and the user."""
+        given = conninfo_to_dict(self._conninfo)
+        return f"postgresql://{given.get('host', '')}/{given.get('dbname', '')}?schema={self.schema}"
+
+    @property
+    def conninfo(self) -> str:
+        """What libpq is given. It may hold the password."""
+        return self._conninfo
+
+    def connect(self) -> Connection:
+        """Return a connection that commits each statement, and each `transaction()` as a whole.
+
+        Raises:
+            psycopg.Error: there is none to be had.
+        """
+        connection = psycopg.connect(self._conninfo, autocommit=True)
+        try:
+            connection.execute(PREPARE, [self.schema])
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+PREPARE = """
+SELECT set_config('search_path', quote_ident(%s), false),
+    CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', false) END
+"""
+"""What every connection does first: what is committed has to survive the loss of power, whatever the role's default."""
+
+
+def told(error: Exception) -> Exception:
+    """Return an error of psycopg's as one of ours, any other as it is. No message of ours holds what is kept."""
+    if isinstance(error, ConnectorException) and isinstance(error.__cause__, psycopg.Error):
+        error = error.__cause__
+    if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
+        return InboxUnavailable("the inbox has no tables: webhook-receiver inbox migrate makes them")
+    if isinstance(error, psycopg.DataError | psycopg.IntegrityError | UnicodeError):
+        return InboxError(f"the inbox does not take it: {_said(error)}")
+    if isinstance(error, psycopg.Error | OSError):
+        return InboxUnavailable(f"the inbox cannot be reached or written to: {_said(error)}")
+    return error
+
+
+def _said(error: Exception) -> str:
+    # Not the whole message, whose second line may quote a row.
+    primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return " ".join((primary or str(error)).split())

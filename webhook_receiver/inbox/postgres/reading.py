@@ -1,0 +1,138 @@
+"""What is asked of a PostgreSQL inbox; as in `arrivals`, inside a transaction, but one question at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...errors import AmbiguousId
+from .. import rows
+from ..records import Filter, Kept, PastAttempt, Record, State, Stats
+from .rows import DELIVERY, RECORD, Connection, all_unstored, ask, record, stored, unstored
+
+
+def chosen(which: Filter) -> tuple[str, list[Any]]:
+    """Return the condition on delivery d and progress p that a filter means, and its arguments."""
+    conditions: list[str] = ["true"]
+    arguments: list[Any] = []
+
+    def also(condition: str, *values: Any) -> None:
+        conditions.append(condition)
+        arguments.extend(values)
+
+    if which.ids is not None:
+        also("d.id = ANY(%s)", [stored(each) for each in which.ids])
+    if which.states is not None:
+        also("p.state = ANY(%s)", [state.value for state in which.states])
+    if which.source is not None:
+        also("p.source = %s", stored(which.source))
+    if which.event is not None:
+        also("d.event = %s", stored(which.event))
+    if which.since is not None:
+        also("d.received >= %s", which.since)
+    if which.before is not None:
+        also("d.received < %s", which.before)
+    if which.handler is not None:
+        also("p.handlers -> %s ->> 0 <> 'done'", which.handler)
+    return " AND ".join(conditions), arguments
+
+
+def find(connection: Connection, which: Filter, limit: int | None, newest_first: bool) -> list[Record]:
+    """Return the records that fit."""
+    where, arguments = chosen(which)
+    order = "DESC" if newest_first else "ASC"
+    found = ask(
+        connection,
+        f"SELECT {RECORD} FROM progress p JOIN delivery d USING (seq) WHERE {where} ORDER BY p.seq {order} LIMIT %s",
+        [*arguments, limit],
+    )
+    return [record(row) for row in found.fetchall()]
+
+
+def get(connection: Connection, beginning: str) -> Kept | None:
+    """Return all that is known of the one delivery whose id begins so."""
+    begins = stored(beginning)
+    found = ask(
+        connection,
+        "SELECT seq, id FROM delivery WHERE id >= %s AND id < %s ORDER BY id LIMIT 2",
+        [begins, f"{begins}\U0010ffff"],
+    ).fetchall()
+    if len(found) > 1 and found[0][1] != begins:
+        raise AmbiguousId(f"several deliveries have ids that begin with {beginning!r}: give more of it")
+    return _kept(connection, [found[0][0]])[0][1] if found else None
+
+
+def after(connection: Connection, which: Filter, seq: int | None, limit: int) -> list[tuple[int, Kept]]:
+    """Return up to `limit` deliveries that fit, those behind row `seq`, with their rows' numbers."""
+    where, arguments = chosen(which)
+    found = ask(
+        connection,
+        f"SELECT p.seq FROM progress p JOIN delivery d USING (seq) WHERE {where} "
+        "AND (%s::bigint IS NULL OR p.seq > %s) ORDER BY p.seq LIMIT %s",
+        [*arguments, seq, seq, limit],
+    ).fetchall()
+    return _kept(connection, [each for (each,) in found])
+
+
+def _kept(connection: Connection, seqs: Sequence[int]) -> list[tuple[int, Kept]]:
+    attempts: dict[int, list[PastAttempt]] = {}
+    for seq, *attempt in ask(
+        connection,
+        "SELECT seq, handler, number, started, seconds, outcome, error, traceback FROM attempt "
+        "WHERE seq = ANY(%s) ORDER BY seq, place",
+        [[*seqs]],
+    ).fetchall():
+        attempts.setdefault(seq, []).append(PastAttempt(*all_unstored(attempt)))
+    found = ask(
+        connection,
+        f"SELECT {DELIVERY}, {RECORD}, seq FROM delivery d JOIN progress p USING (seq) "
+        "WHERE seq = ANY(%s) ORDER BY seq",
+        [[*seqs]],
+    ).fetchall()
+    return [(row[-1], _one(all_unstored(row[:-1]), attempts.get(row[-1], []))) for row in found]
+
+
+def _one(row: tuple[Any, ...], attempts: Sequence[PastAttempt]) -> Kept:
+    return Kept(
+        record=rows.record(row[len(rows.COLUMNS) :]),
+        delivery=rows.delivery(row),
+        attempts=attempts,
+        key=row[4],
+        order_key=row[6],
+    )
+
+
+def paused(connection: Connection) -> frozenset[str]:
+    """Return the handlers that are paused."""
+    return frozenset(unstored(name) for (name,) in ask(connection, "SELECT handler FROM paused").fetchall())
+
+
+def stats(connection: Connection) -> Stats:
+    """Return how the inbox stands."""
+    counts: dict[State, int] = dict.fromkeys(State, 0)
+    for state, count in ask(connection, "SELECT state, count(*) FROM progress GROUP BY state").fetchall():
+        counts[State(state)] = count
+    (running, oldest) = ask(
+        connection,
+        "SELECT count(*) FILTER (WHERE lease IS NOT NULL AND due IS NOT NULL), (SELECT received FROM delivery "
+        "WHERE seq = (SELECT min(seq) FROM progress WHERE state = 'waiting')) FROM progress WHERE state = 'waiting'",
+    ).fetchone() or (0, None)
+    size, jobs = ask(
+        connection,
+        "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint, (SELECT count(*) FROM procrastinate_jobs) "
+        "FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace",
+    ).fetchone() or (0, 0)
+    held = ask(connection, "SELECT handler, since FROM paused ORDER BY handler").fetchall()
+    return Stats(
+        counts=counts,
+        running=running,
+        oldest_waiting=oldest,
+        paused={unstored(name): since for name, since in held},
+        extra={"bytes": size, "jobs": jobs},
+    )
+
+
+def clock(connection: Connection) -> float:
+    """Return what the server's clock shows, in Unix seconds."""
+    (now,) = ask(connection, "SELECT extract(epoch FROM clock_timestamp())::double precision").fetchone() or (0.0,)
+    return float(now)
