@@ -85,7 +85,7 @@ ROWS = [
         "cli.watching",
         "cli.request",
     ],
-    ["cli.demo", "cli.dev", "cli.inbox", "cli.webhooks", "cli.backfill", "cli.explain", "cli.capture"],
+    ["cli.demo", "cli.dev", "cli.inbox", "cli.webhooks", "cli.backfill", "cli.explain", "cli.capture", "cli.worker"],
     ["cli.demo_app"],
     ["cli.commands"],
     ["cli"],

@@ -51,6 +51,17 @@ class InboxedRouter(Router):
         """
         return self._catalog.parse(body if self._event_header is None else named(body, headers, self._event_header))
 
+    def set_to_work(self, concurrency: int | None = None) -> None:
+        """Run the handlers in this process whatever `work` says: for one that does nothing else.
+
+        Args:
+            concurrency: how many deliveries are handled at once; as `worker` says if left out.
+
+        Raises:
+            ConfigurationError: there is no inbox, or the number cannot work.
+        """
+        self._kept_by().set_to_work(concurrency)
+
     async def pause(self, handler: str | Function) -> None:
         """Run a handler no more, in any process on this inbox, until it is resumed; what it has to do waits.
 

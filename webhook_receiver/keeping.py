@@ -7,7 +7,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -77,8 +77,9 @@ class Keeper:
         source: the receiver's name.
         handlers: the receiver.
         key: returns the order key of an event.
-        options: how the worker works; None for no worker in this process.
+        options: how the worker works.
         clock: returns the time in Unix seconds.
+        work: whether it works in this process.
     """
 
     def __init__(
@@ -87,8 +88,10 @@ class Keeper:
         source: str,
         handlers: Handlers,
         key: OrderKey,
-        options: WorkerOptions | None,
+        options: WorkerOptions,
         clock: Callable[[], float],
+        *,
+        work: bool = True,
     ) -> None:
         if not isinstance(inbox, Inbox | str) or isinstance(inbox, type):
             raise ConfigurationError(
@@ -100,6 +103,7 @@ class Keeper:
         self._key = key
         self._options = options
         self._clock = clock
+        self._work = work
         self.chores = Chores()
         self._worker: Worker | None = None
         self._opened = False
@@ -110,13 +114,19 @@ class Keeper:
     async def start(self) -> None:
         """Open the inbox and set the worker to work; once more for each start that was not stopped yet is nothing."""
         self._lives += 1
-        if self._options is not None and not self._handlers.handlers:
+        if self._work and not self._handlers.handlers:
             logger.warning("%s has no handlers: what is kept is unhandled, until it is replayed", self._source)
         try:
             await self._start()
         except BaseException:
             self._lives -= 1
             raise
+
+    def set_to_work(self, concurrency: int | None = None) -> None:
+        """Work in this process, with so many deliveries at once; to be called before it starts."""
+        self._work = True
+        if concurrency is not None:
+            self._options = replace(self._options, concurrency=concurrency)
 
     async def stop(self) -> None:
         """Stop the worker in a bounded time, then close the inbox."""
@@ -135,7 +145,7 @@ class Keeper:
     async def _start(self) -> None:
         await self.inbox.open()
         self._opened = True
-        if self._options is not None:
+        if self._work:
             paused = await self.inbox.paused()  # before anything is claimed
             if self._worker is None or not self._worker.is_working:  # it may be since a moment ago
                 self._worker = worker_on(self.inbox, self._source, self._handlers, self._options, self._clock)
@@ -172,13 +182,13 @@ class Keeper:
         return kept
 
     def _is_started(self) -> bool:
-        if self._options is None:
+        if not self._work:
             return self._opened
         return self._worker is not None and self._worker.is_working
 
     async def _start_late(self) -> None:
         """Start with the first delivery, where the host's lifespan did not."""
-        if self._worker is None and self._options is not None and not self._is_late:
+        if self._worker is None and self._work and not self._is_late:
             self._is_late = True
             logger.warning(
                 "%s was not started: it begins to work with this delivery, but after a restart what is kept waits for "

@@ -102,7 +102,7 @@ class WebhookReceiver(InboxedRouter):
         self._answers = refusals(refused_status)
         self._keeper = None
         if inbox is not None:
-            self._keeper = Keeper(inbox, name, self, key, (worker or WorkerOptions()) if work else None, clock)
+            self._keeper = Keeper(inbox, name, self, key, worker or WorkerOptions(), clock, work=work)
         elif worker is not None or key is not order_of or not work:
             raise ConfigurationError('worker=..., work=... and key=... need an inbox: inbox="sqlite:///hooks.db"')
         self._clock = clock

@@ -30,6 +30,7 @@ from .place import fail
 from .sender import sender
 from .target import load
 from .webhooks import webhooks as webhooks_commands
+from .worker import worker
 
 app = typer.Typer(
     help="Receive webhooks: verified, parsed, routed to your handlers.",
@@ -181,6 +182,7 @@ def send(
     raise typer.Exit(code)
 
 
+app.command()(worker)
 app.command()(dev)
 app.command()(sender)
 app.command()(mischief)

@@ -180,7 +180,7 @@ def purge(
     tell(run(where, work), "removed", as_json=as_json)
 
 
-for command in (upkeep.stats, upkeep.vacuum, upkeep.pause, upkeep.resume):
+for command in (upkeep.stats, upkeep.vacuum, upkeep.migrate, upkeep.pause, upkeep.resume):
     inbox.command(command.__name__, cls=WhereCommand)(command)
 
 

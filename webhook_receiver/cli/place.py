@@ -90,20 +90,21 @@ class Place:
         return Filter(ids, states or None, source, event, handler, since, before)
 
 
-def run(where: str, work: Callable[[Place], Awaitable[R]], *, create: bool = False) -> R:
+def run(where: str, work: Callable[[Place], Awaitable[R]], *, create: bool = False, is_opened: bool = True) -> R:
     """Do some work on an inbox; what the inbox cannot do ends the command with a sentence and 1."""
     try:
-        return asyncio.run(_run(where, work, create))
+        return asyncio.run(_run(where, work, create, is_opened))
     except (InboxError, ConfigurationError) as error:
         raise fail(str(error)) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 
 
-async def _run(where: str, work: Callable[[Place], Awaitable[R]], create: bool) -> R:
+async def _run(where: str, work: Callable[[Place], Awaitable[R]], create: bool, is_opened: bool) -> R:
     place = _found(where, create)
     try:
-        await place.inbox.open()
+        if is_opened:
+            await place.inbox.open()
         return await work(place)
     finally:
         await place.inbox.close()

@@ -46,10 +46,10 @@ def run(target: str, path: str, **options: Any) -> None:
         code = ended.code
         raise
     finally:
-        _leave_threads_behind(code if isinstance(code, int) else 1)
+        leave_threads_behind(code if isinstance(code, int) else 1)
 
 
-def _leave_threads_behind(code: int) -> None:
+def leave_threads_behind(code: int) -> None:
     """End the process now if a handler is stuck in its thread, for Python would wait for it.
 
     This concerns Ctrl-C where the server is in this process: uvicorn ends every other one by the signal it got.

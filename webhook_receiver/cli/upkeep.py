@@ -1,8 +1,11 @@
-"""What the commands `inbox stats | vacuum | pause | resume` do: they are about an inbox, not about deliveries in it."""
+"""What the commands `inbox stats | vacuum | migrate | pause | resume` do: they are about an inbox as a whole."""
 
 from __future__ import annotations
 
 import time
+from typing import Annotated, Protocol, runtime_checkable
+
+import typer
 
 from ..errors import ConfigurationError
 from ..inbox import SQLiteInbox
@@ -35,6 +38,39 @@ def vacuum(where: Where, as_json: Json = False) -> None:
 
     freed = run(where, work)
     output.say_json({"freed_bytes": freed}) if as_json else output.say(f"{freed} bytes given back")
+
+
+@runtime_checkable
+class Migrates(Protocol):
+    """An inbox whose tables are made before it is opened."""
+
+    async def migrate(self, role: str | None = None) -> list[str]:
+        """Make the tables; let `role` use them; return the steps that were taken."""
+        ...
+
+
+def migrate(
+    where: Where,
+    grant: Annotated[
+        str | None, typer.Option(metavar="ROLE", help="Let this role use the tables; it need not be able to make any.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make the tables of an inbox on PostgreSQL, or bring them to the newest version; safe to run twice and at once."""
+
+    async def work(place: Place) -> list[str]:
+        if isinstance(place.inbox, Migrates):
+            return await place.inbox.migrate(grant)
+        if grant is not None:
+            raise ConfigurationError("only an inbox on PostgreSQL has roles: leave out --grant")
+        await place.inbox.open()  # which does it
+        return []
+
+    steps = run(where, work, create=True, is_opened=False)
+    if as_json:
+        output.say_json({"steps": steps})
+    else:
+        output.say(f"the tables are up to date now: {len(steps)} steps" if steps else "the tables are up to date")
 
 
 def pause(where: Where, handler: HandlerArgument, as_json: Json = False) -> None:
