@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.postgres import database, migrated, some_server
+
 settings.register_profile("here", deadline=None, max_examples=200)
 settings.load_profile("here")
 
@@ -32,3 +34,30 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     if report.skipped and os.environ.get("TESTS_MAY_NOT_SKIP"):
         report.outcome = "failed"
     return report
+
+
+@pytest.fixture(scope="session")
+def postgres_address() -> Generator[str]:
+    """The address of a PostgreSQL server to make databases on: one for each process of tests."""
+    with some_server() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_address: str) -> Generator[str]:
+    with database(postgres_address) as url:
+        yield migrated(url).rpartition("/")[2]
+
+
+@pytest.fixture
+def empty_database(postgres_address: str) -> Generator[str]:
+    """The URL of a database without the tables of an inbox."""
+    with database(postgres_address) as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres_address: str, postgres_template: str) -> Generator[str]:
+    """The URL of a database with them."""
+    with database(postgres_address, postgres_template) as url:
+        yield url

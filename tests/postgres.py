@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -19,7 +20,6 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from webhook_receiver.inbox.postgres import PostgresInbox
 from webhook_receiver.inbox.postgres.connecting import Server
 from webhook_receiver.inbox.postgres.schema import migrate
 
@@ -36,6 +36,12 @@ def _programs() -> Path:
 
 
 PROGRAMS = _programs()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
 
 
 class Postgres:
@@ -70,8 +76,7 @@ class Postgres:
         subprocess.run(
             [PROGRAMS / "initdb", *arguments], check=True, stdout=subprocess.DEVNULL, user=self._user, cwd=self.folder
         )
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -113,9 +118,36 @@ class Postgres:
         raise AssertionError(f"PostgreSQL does not start:\n{self.folder.joinpath('log').read_text()[-5000:]}")
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stop it: SIGINT ends connections, SIGQUIT leaves everything as a crash does."""
+        """Stop it: SIGINT ends connections, SIGQUIT and SIGKILL leave everything as a crash does."""
+        family = self.family()
         self.process.send_signal(how)
         self.process.wait(timeout=PATIENCE)
+        deadline = time.monotonic() + PATIENCE  # those that a killed one leaves behind end by themselves
+        while any(Path(f"/proc/{process}").exists() for process in family):
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.02)
+
+    def family(self) -> list[int]:
+        """Return the ids of all its processes."""
+        found = [self.process.pid]
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                if int(stat.read_text().rpartition(")")[2].split()[1]) == self.process.pid:
+                    found.append(int(stat.parent.name))
+        return found
+
+    @contextmanager
+    def standing_still(self) -> Generator[None]:
+        """Keep it from doing anything, as a machine that is overloaded or hangs."""
+        stopped = self.family()
+        for process in stopped:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in stopped:
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGCONT)
 
     def remove(self) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -148,7 +180,7 @@ def some_server() -> Generator[str]:
 
 def execute(url: str, statement: str, *arguments: Any) -> list[tuple[Any, ...]]:
     """Execute a statement from outside; return its rows."""
-    with psycopg.connect(url, autocommit=True) as connection:
+    with psycopg.connect(url, autocommit=True, options="-c search_path=webhook_receiver,public") as connection:
         found = connection.execute(statement.encode(), arguments)
         return found.fetchall() if found.description else []
 
@@ -164,11 +196,7 @@ def database(address: str, template: str | None = None) -> Generator[str]:
         execute(f"{address}/postgres", f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def migrated(url: str) -> str:
-    """Make the tables of an inbox in a database; return its URL."""
-    migrate(Server(url, "webhook_receiver"))
+def migrated(url: str, role: str | None = None) -> str:
+    """Make the tables of an inbox in a database, for a role to use; return its URL."""
+    migrate(Server(url, "webhook_receiver"), role)
     return url
-
-
-def inbox_at(url: str, **settings: Any) -> PostgresInbox:
-    return PostgresInbox(url, **settings)

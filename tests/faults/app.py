@@ -32,6 +32,8 @@ from webhook_receiver.options import WorkerOptions
 
 FOLDER = Path(os.environ.get("FAULTS_FOLDER", "."))
 OPTIONS: dict[str, Any] = {
+    "url": None,  # of another inbox than the file
+    "work": True,
     "inbox": {},
     "backoff": {"first": 0.05, "longest": 0.2, "attempts": 50},
     "worker": {"lease": 1.0, "poll": 0.1},
@@ -55,7 +57,8 @@ def now() -> float:
 
 hooks = WebhookReceiver(
     secret=SECRET,
-    inbox=SQLiteInbox(FOLDER / "hooks.db", **OPTIONS["inbox"]),
+    inbox=OPTIONS["url"] or SQLiteInbox(FOLDER / "hooks.db", **OPTIONS["inbox"]),
+    work=OPTIONS["work"],
     worker=WorkerOptions(
         backoff=Backoff(**OPTIONS["backoff"]), breaker=Breaker(failures=1_000_000), **OPTIONS["worker"]
     ),

@@ -57,11 +57,14 @@ class Server:
         assert self._process is not None
         return self._process
 
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "tests.faults.app", str(self.listener.fileno())]
+
     def start(self, preexec: Callable[[], None] | None = None) -> None:
         """Start it, in a process group of its own; it may not be up yet."""
         with self.folder.joinpath("said").open("ab") as said:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.app", str(self.listener.fileno())],
+                self.command(),
                 cwd=ROOT,
                 env={
                     **{name: value for name, value in os.environ.items() if not name.startswith("COV")},
@@ -75,6 +78,10 @@ class Server:
                 start_new_session=True,
                 preexec_fn=preexec,
             )
+
+    def change(self, **options: Any) -> None:
+        """Let it be started with other options."""
+        self._options |= options
 
     def kill(self) -> None:
         """End it as `kill -9` does."""

@@ -13,6 +13,7 @@ import procrastinate
 from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job
+from procrastinate.manager import JobManager
 from procrastinate.worker import Worker as Fetcher
 
 from ...handling import Handlers
@@ -25,7 +26,7 @@ from .claims import NEVER, Later
 from .connecting import Server, told
 from .connector import PatientConnector
 
-_ONE_DAY_OFF = datetime(9000, 1, 1, tzinfo=UTC)
+_NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 _SECONDS_BETWEEN_MENDING = 60.0
 _HOURS_OF_FAILED_JOBS = 1
 _SLACK = 5.0  # seconds beyond those that handlers have, for jobs to end when the process stops
@@ -198,7 +199,7 @@ class JobWorker(Worker):
 
     def _again(self, due: float, lock: str | None = None) -> Again:
         if due == NEVER:
-            return Again(_ONE_DAY_OFF, lock)
+            return Again(_NEVER, lock)
         wait = max(0.0, due - self._clock())
         if 0 < wait < self._options.poll:
             # A little later than due, since the two clocks do not tick alike.
@@ -224,17 +225,18 @@ class JobWorker(Worker):
 
     async def _rescue(self) -> float:
         """Have those jobs run again whose worker died, or never heard that it has them."""
+        if self._fetcher is None or self._fetcher.worker_id is None:
+            return 0.1  # it is just about to begin
         self._ahead = await self._store.clock() - time.time()
-        manager = procrastinate.App(connector=self._connector).job_manager
-        if self._fetcher is not None and self._fetcher.worker_id is not None:
-            stalled = await manager.get_stalled_jobs(queue=self._queue, seconds_since_heartbeat=self._options.lease)
-            ours = await manager.list_jobs_async(queue=self._queue, status="doing", worker_id=self._fetcher.worker_id)
-            missing = {job.id for job in ours if job.id is not None} - self._in_hand
-            lost = {job.id for job in stalled if job.id is not None} | (missing & self._missed)
-            self._missed = missing
-            for id in lost - self._in_hand:
-                with suppress(ConnectorException):  # somebody else has rescued it meanwhile
-                    await manager.retry_job_by_id_async(id, datetime.now(UTC) + timedelta(seconds=self._ahead))
+        manager = JobManager(self._connector)
+        stalled = await manager.get_stalled_jobs(queue=self._queue, seconds_since_heartbeat=self._options.lease)
+        ours = await manager.list_jobs_async(queue=self._queue, status="doing", worker_id=self._fetcher.worker_id)
+        missing = {job.id for job in ours if job.id is not None} - self._in_hand
+        lost = {job.id for job in stalled if job.id is not None} | (missing & self._missed)
+        self._missed = missing
+        for id in lost - self._in_hand:
+            with suppress(ConnectorException):  # somebody else has rescued it meanwhile
+                await manager.retry_job_by_id_async(id, datetime.now(UTC) + timedelta(seconds=self._ahead))
         if time.monotonic() > self._mended + _SECONDS_BETWEEN_MENDING:
             self._mended = time.monotonic()
             await self._store.mend(self._source, self._clock())

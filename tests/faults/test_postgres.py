@@ -1,0 +1,264 @@
+"""Several processes on a PostgreSQL server, all of which are killed, stopped and cut off: nothing acknowledged is lost.
+
+FAULTS_SEED=... repeats the moments of an earlier run as well as they can be.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.faults.harness import Sender, Server, ask, delivery, moment, runs
+from tests.faults.test_kills import HANDLERS, SLACK, assert_order, doubled
+from tests.postgres import Postgres, execute, free_port, migrated, postgres
+
+LEASE = 1.0  # seconds
+
+
+class Worker(Server):
+    """The same receiver in a process that answers nothing and handles what is kept, on a "host" of its own if it can.
+
+    A host is a network namespace, in which the server is reached by its socket and nothing else by anything.
+    """
+
+    apart = False
+
+    def command(self) -> list[str]:
+        host = ["unshare", "--net"] if self.apart else []
+        return [*host, sys.executable, "-m", "webhook_receiver", "worker", "tests.faults.app:hooks"]
+
+
+def _can_be_apart() -> bool:
+    program = shutil.which("unshare")
+    return program is not None and subprocess.run([program, "--net", "true"], capture_output=True).returncode == 0
+
+
+def states(url: str) -> dict[str, int]:
+    """Return how many deliveries are in which state; as yet none is known while the server is away."""
+    try:
+        found = execute(url, "SELECT state, count(*) FROM webhook_receiver.progress GROUP BY state")
+    except psycopg.OperationalError:
+        return {"waiting": 0}
+    return dict(found)
+
+
+class Cluster:
+    """A server, a receiver that only keeps, workers, and a sender; and when which of them was away."""
+
+    def __init__(self, folder: Path, server: Postgres, url: str, receiver: Server, workers: list[Worker]) -> None:
+        self.folder = folder
+        self.server = server
+        self.url = url
+        self.receiver = receiver
+        self.workers = workers
+        self.away: list[tuple[float, float]] = []
+        """From when to when the server was away, or cut off."""
+
+    @contextmanager
+    def without_server(self) -> Generator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.away.append((began, time.monotonic()))
+
+    def assert_all_handled(self, sender: Sender, *, refused: bool = True) -> None:
+        """Nothing acknowledged is lost, each order's news are in order, and only what was in flight ran twice."""
+        acknowledged = set(sender.acknowledged)
+        self.receiver.wait_for(lambda: "waiting" not in states(self.url), "the end of it all", 120)
+        for each in [self.receiver, *self.workers]:
+            each.stop()
+        found = runs(self.folder)
+        print(
+            f"{len(acknowledged)} acknowledged, {sender.refused} refused, {sender.unanswered} unanswered, "
+            f"slowest {sender.slowest:.1f} s"
+        )
+        assert sender.wrong == []
+        assert len(acknowledged) > 20
+        assert bool(sender.refused) is refused
+        for handler in HANDLERS:
+            assert {run[3:5] for run in found if (run.handler, run.what) == (handler, "end")} >= acknowledged
+        assert set(states(self.url)) == {"done"}
+        twice = doubled(found)
+        killed = {process: at for each in self.workers for process, at in each.ended.items()}
+        print(f"{len(twice)} runs for a second time")
+        for run in twice:
+            latest = max(
+                at for at, *which in found if which[0] == run.process and which[2:4] == [run.order, run.number]
+            )
+            was_killed = run.process in killed and killed[run.process] - latest < SLACK
+            was_cut_off = any(began - SLACK < latest and run.at < ended + SLACK for began, ended in self.away)
+            assert was_killed or was_cut_off, run
+        assert_order(found)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Generator[Callable[..., Cluster]]:
+    """Make a cluster of processes that all use one server."""
+    with ExitStack() as stack:
+
+        def make(*, workers: int = 2, apart: bool = False, also: int | None = None, **settings: object) -> Cluster:
+            server = stack.enter_context(postgres(**settings))
+            execute(f"{server.address}/postgres", "CREATE DATABASE inbox")
+            execute(f"{server.address}/postgres", "CREATE ROLE app LOGIN")
+            url = migrated(f"{server.address}/inbox", "app")
+            hosts = f"127.0.0.1:{server.port}" if also is None else f"127.0.0.1:{server.port},127.0.0.1:{also}"
+            reached = f"postgresql://app@{hosts}/inbox?timeout=1"
+            by_socket = f"postgresql://app@/inbox?timeout=1&host={server.sockets}&port={server.port}"
+            options = {"worker": {"lease": LEASE, "poll": 0.1}}
+            receiver = stack.enter_context(Server(tmp_path, url=reached, work=False, **options))
+            others: list[Worker] = []
+            for _ in range(workers):
+                worker = Worker(tmp_path, url=by_socket if apart else reached, work=False, **options)
+                worker.apart = apart
+                others.append(stack.enter_context(worker))
+            return Cluster(tmp_path, server, url, receiver, others)
+
+        yield make
+
+
+@contextmanager
+def sending(cluster: Cluster, orders: int = 6) -> Generator[Sender]:
+    """Send, and see that it has begun to be handled."""
+    with Sender(cluster.receiver.port, orders, budget=60) as sender:
+        cluster.receiver.wait_for(lambda: runs(cluster.folder), "the first run", 60)
+        yield sender
+        sender.budget = len(sender.acknowledged) + 60  # what was away is back: this is answered
+        cluster.receiver.wait_for(lambda: len(sender.acknowledged) >= sender.budget, "an answer", 60)
+
+
+def chosen() -> random.Random:
+    seed = int(os.environ.get("FAULTS_SEED") or random.randrange(10**6))
+    print(f"FAULTS_SEED={seed}")
+    return random.Random(seed)
+
+
+def test_receivers_and_workers_are_killed_at_random(make: Callable[..., Cluster]) -> None:
+    survive_kills(make(workers=2), kills=8)
+
+
+@pytest.mark.faults
+def test_receivers_and_workers_are_killed_at_random_100_times(make: Callable[..., Cluster]) -> None:
+    survive_kills(make(workers=3), kills=100)
+
+
+def survive_kills(cluster: Cluster, kills: int) -> None:
+    random = chosen()
+    with sending(cluster) as sender:
+        for _ in range(kills):
+            sender.budget = len(sender.acknowledged) + 40
+            moment(random.uniform(0.1, 2.0))
+            victim = random.choice([cluster.receiver, *cluster.workers])
+            victim.kill()
+            victim.start()
+    cluster.assert_all_handled(sender, refused=False)
+
+
+def test_two_hosts_that_share_nothing_but_the_server(make: Callable[..., Cluster]) -> None:
+    apart = _can_be_apart()
+    print("in network namespaces" if apart else "as plain processes: network namespaces cannot be made here")
+    cluster = make(workers=2, apart=apart)
+    with sending(cluster) as sender:
+        sender.budget = 200
+        cluster.receiver.wait_for(lambda: len({run.process for run in runs(cluster.folder)}) > 1, "both hosts", 60)
+        cluster.workers[0].kill()
+        moment(1)
+        cluster.workers[0].start()
+    cluster.assert_all_handled(sender, refused=False)
+
+
+@pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGKILL])
+def test_the_server_is_restarted_in_the_middle_as_after_a_crash(
+    make: Callable[..., Cluster], how: signal.Signals
+) -> None:
+    cluster = make()
+    with sending(cluster) as sender:
+        sender.budget = 10_000
+        for _ in range(2):
+            moment(1)
+            with cluster.without_server():
+                cluster.server.stop(how)
+                answer = ask(cluster.receiver.port, delivery("away", 1))
+                assert answer is not None
+                assert (answer.status, answer.retry_after) == (503, True)
+                moment(1.5)
+                cluster.server.start()
+        sender.budget = 0
+    cluster.assert_all_handled(sender)
+
+
+def test_a_second_server_takes_over_the_data_of_the_first(make: Callable[..., Cluster]) -> None:
+    second = free_port()
+    cluster = make(also=second)
+    with sending(cluster) as sender:
+        sender.budget = 10_000
+        moment(1)
+        with cluster.without_server():
+            cluster.server.stop(signal.SIGKILL)
+            cluster.server.port = second
+            cluster.server.start()
+        cluster.url = f"{cluster.server.address}/inbox"
+        sender.budget = 0
+    cluster.assert_all_handled(sender, refused=bool(sender.refused))
+
+
+def test_all_connections_are_cut_again_and_again(make: Callable[..., Cluster]) -> None:
+    cluster = make()
+    with sending(cluster) as sender, cluster.without_server():
+        sender.budget = 10_000
+        for _ in range(20):
+            execute(
+                f"{cluster.server.address}/postgres",
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'inbox'",
+            )
+            moment(0.15)
+        sender.budget = 0
+    cluster.assert_all_handled(sender)
+
+
+def test_a_server_that_stands_still_and_goes_on(make: Callable[..., Cluster]) -> None:
+    cluster = make()
+    with sending(cluster) as sender:
+        sender.budget = 10_000
+        moment(1)
+        with cluster.without_server(), cluster.server.standing_still():
+            began = time.monotonic()
+            answer = ask(cluster.receiver.port, delivery("away", 1))
+            assert answer is not None
+            assert (answer.status, answer.retry_after) == (503, True)
+            assert time.monotonic() - began < 10
+        sender.budget = 0
+    cluster.assert_all_handled(sender)
+
+
+def test_a_server_without_a_connection_to_spare(make: Callable[..., Cluster]) -> None:
+    cluster = make(max_connections=30)
+    execute(cluster.url, "CREATE ROLE other LOGIN")
+    with sending(cluster) as sender, ExitStack() as taken:
+        sender.budget = 10_000
+        with cluster.without_server():
+            while not sender.refused:
+                execute(cluster.url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'")
+                take_all(cluster.url.replace("postgres@", "other@"), taken)
+            moment(1)
+            taken.close()
+        sender.budget = 0
+    cluster.assert_all_handled(sender)
+
+
+def take_all(url: str, taken: ExitStack) -> None:
+    """Take all the connections that a server has."""
+    with suppress(psycopg.OperationalError):
+        while True:
+            taken.enter_context(psycopg.connect(url))

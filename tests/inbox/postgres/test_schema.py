@@ -1,0 +1,97 @@
+"""The tables: made once whoever asks, refused when they are newer, and of use to a role that may make none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+
+import psycopg
+import pytest
+
+from tests.inbox_suite import claim, put
+from tests.postgres import execute
+from webhook_receiver import ConfigurationError
+from webhook_receiver.errors import InboxUnavailable
+from webhook_receiver.inbox.postgres import PostgresInbox
+from webhook_receiver.inbox.records import Stored
+
+
+async def test_the_tables_are_made_once_and_then_again_is_nothing(empty_database: str) -> None:
+    inbox = PostgresInbox(empty_database)
+    assert (await inbox.migrate())[-1] == "inbox 1"
+    assert await inbox.migrate() == []
+    await inbox.open()
+    assert await put(inbox, "d-1") == [Stored("d-1")]
+    await inbox.close()
+
+
+async def test_many_may_make_them_at_once(empty_database: str) -> None:
+    steps = await asyncio.gather(*[PostgresInbox(empty_database).migrate() for _ in range(6)])
+    assert sorted(map(bool, steps)) == [False] * 5 + [True]
+
+
+async def test_several_inboxes_share_a_database_in_schemas_of_their_own(empty_database: str) -> None:
+    one, two = [PostgresInbox(empty_database, schema=name) for name in ("one", "two")]
+    for inbox in (one, two):
+        await inbox.migrate()
+        await inbox.open()
+    await put(one, "d-1")
+    assert await claim(two) == {}
+    assert [*await claim(one)] == ["d-1"]
+    for inbox in (one, two):
+        await inbox.close()
+
+
+async def test_newer_tables_are_refused(postgres_url: str) -> None:
+    execute(postgres_url, "INSERT INTO migration VALUES ('inbox 2')")
+    inbox = PostgresInbox(postgres_url)
+    for refused in (inbox.open(), inbox.migrate()):
+        with pytest.raises(ConfigurationError, match=r"made by a newer webhook-receiver or procrastinate \(inbox 2\)"):
+            await refused
+
+
+async def test_older_tables_are_told_and_brought_to_the_newest_version(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from webhook_receiver.inbox.postgres import schema
+
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, "CREATE TABLE another (one integer)"))
+    inbox = PostgresInbox(postgres_url)
+    with pytest.raises(ConfigurationError, match="has older tables: run  webhook-receiver inbox migrate URL"):
+        await inbox.open()
+    assert await inbox.migrate() == ["inbox 2"]
+    assert execute(postgres_url, "SELECT count(*) FROM another") == [(0,)]
+
+
+@pytest.fixture
+def role(postgres_address: str) -> Generator[str]:
+    name = "may_make_nothing"
+    execute(f"{postgres_address}/postgres", f"CREATE ROLE {name} LOGIN")
+    yield name
+    execute(f"{postgres_address}/postgres", f"DROP ROLE {name}")
+
+
+async def test_a_role_that_may_make_no_tables_uses_them(empty_database: str, role: str) -> None:
+    theirs = empty_database.replace("postgres@", f"{role}@")
+    with pytest.raises(ConfigurationError, match="cannot be made: permission denied"):
+        await PostgresInbox(theirs).migrate()
+    await PostgresInbox(empty_database).migrate(role)
+    inbox = await PostgresInbox(theirs).open()
+    await put(inbox, "d-1", "d-2", order_key="o-1")
+    assert [*await claim(inbox)] == ["d-1"]
+    await inbox.close()
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        execute(theirs, "CREATE TABLE webhook_receiver.mine (one integer)")
+    execute(empty_database, f"DROP OWNED BY {role}")
+
+
+async def test_a_role_that_is_not_there_is_told(empty_database: str) -> None:
+    with pytest.raises(ConfigurationError, match='role "nobody" does not exist'):
+        await PostgresInbox(empty_database).migrate("nobody")
+    with pytest.raises(ConfigurationError, match="has no tables"):
+        await PostgresInbox(empty_database).open()
+
+
+async def test_a_server_that_is_away_is_told_when_the_tables_are_made() -> None:
+    with pytest.raises(InboxUnavailable, match="refused"):
+        await PostgresInbox("postgresql://127.0.0.1:1/inbox").migrate()
