@@ -25,6 +25,10 @@ R = TypeVar("R")
 _CONNECTIONS = 4
 _PAUSE = 1.0  # seconds between two tries, at most, while the server is away
 _LISTENING = 5.0  # seconds after which it is seen whether the connection that listens still is one
+_NEXT_JOB_BY_INDEX = "; ".join(
+    f"SET enable_{way} = off" for way in ("hashjoin", "mergejoin", "seqscan", "bitmapscan", "sort", "material")
+)
+"""Else all jobs are looked at to find the next one, as long as the server has no statistics of them: much slower."""
 _WORTH_IT = json.dumps({"type": "job_inserted", "job_id": 0})
 
 
@@ -71,6 +75,7 @@ class PatientConnector(PsycopgConnector):
         # What becomes of a job need not survive a crash of the server: what became of the delivery does, and a job
         # that is run again finds that out.
         await connection.execute("SET synchronous_commit = off")
+        await connection.execute(_NEXT_JOB_BY_INDEX.encode())
 
     def wake(self) -> None:
         """Let the worker look for a job at once."""

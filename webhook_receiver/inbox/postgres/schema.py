@@ -73,7 +73,7 @@ CREATE TABLE heartbeat (one integer PRIMARY KEY CHECK (one = 1), beats bigint NO
 INSERT INTO heartbeat VALUES (1, 0);
 
 -- Else to fetch a job reads all those of its line.
-CREATE INDEX progress_jobs_of_a_line ON procrastinate_jobs (lock, priority DESC, id) WHERE status = 'todo';
+CREATE INDEX procrastinate_jobs_of_a_line ON procrastinate_jobs (lock) WHERE lock IS NOT NULL;
 """
 
 MIGRATIONS = (FIRST,)
