@@ -122,7 +122,8 @@ def make(tmp_path: Path) -> Generator[Callable[..., Cluster]]:
             for _ in range(workers):
                 worker = Worker(tmp_path, url=by_socket if apart else reached, work=False, **options)
                 worker.apart = apart
-                others.append(stack.enter_context(worker))
+                stack.enter_context(worker)
+                others.append(worker)
             return Cluster(tmp_path, server, url, receiver, others)
 
         yield make

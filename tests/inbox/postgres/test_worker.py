@@ -40,10 +40,10 @@ def make(postgres_url: str) -> Make:
 
 
 @pytest.fixture
-async def ran(make: Make) -> AsyncIterator[tuple[WebhookReceiver, list[str]]]:
+async def ran(make: Make) -> AsyncIterator[tuple[WebhookReceiver, list[str | None]]]:
     """A receiver that notes the orders that it has handled."""
     hooks = make()
-    orders: list[str] = []
+    orders: list[str | None] = []
 
     @hooks.on(OrderFulfilled)
     async def note(order: OrderFulfilled) -> None:
@@ -59,7 +59,7 @@ def count_jobs(url: str) -> int:
 
 
 async def test_a_delivery_is_handled_and_its_job_is_gone(
-    ran: tuple[WebhookReceiver, list[str]], postgres_url: str
+    ran: tuple[WebhookReceiver, list[str | None]], postgres_url: str
 ) -> None:
     hooks, orders = ran
     id = await deliver(hooks)
@@ -187,7 +187,7 @@ async def test_a_replayed_one_runs_again_at_once_although_it_waits_for_its_retry
 
 
 async def test_what_waits_for_a_paused_handler_runs_when_it_is_resumed(
-    ran: tuple[WebhookReceiver, list[str]], postgres_url: str
+    ran: tuple[WebhookReceiver, list[str | None]], postgres_url: str
 ) -> None:
     hooks, orders = ran
     (name,) = [handler.name for handler in hooks.handlers]
@@ -234,7 +234,7 @@ async def test_jobs_of_a_worker_that_died_run_again(make: Make, postgres_url: st
         "RETURNING id) UPDATE procrastinate_jobs SET status = 'doing', worker_id = (SELECT id FROM dead)",
     )
     hooks = make()
-    orders: list[str] = []
+    orders: list[str | None] = []
 
     @hooks.on(OrderFulfilled)
     async def note(order: OrderFulfilled) -> None:
@@ -252,7 +252,7 @@ def only_keeping(url: str) -> WebhookReceiver:
 
 async def test_a_job_that_a_worker_never_heard_of_runs_after_all(make: Make, postgres_url: str) -> None:
     hooks = make(lease=0.6)
-    orders: list[str] = []
+    orders: list[str | None] = []
 
     @hooks.on(OrderFulfilled)
     async def note(order: OrderFulfilled) -> None:
@@ -288,7 +288,7 @@ async def test_receivers_that_only_keep_have_no_worker(postgres_url: str) -> Non
 
 async def test_a_receiver_that_only_keeps_may_be_set_to_work(postgres_url: str) -> None:
     hooks = only_keeping(postgres_url)
-    orders: list[str] = []
+    orders: list[str | None] = []
 
     @hooks.on(OrderFulfilled)
     async def note(order: OrderFulfilled) -> None:
