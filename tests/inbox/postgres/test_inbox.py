@@ -8,7 +8,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.inbox_suite import (
+from tests.postgres import database, execute
+from webhook_receiver import ConfigurationError
+from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
+from webhook_receiver.inbox.postgres import PostgresInbox
+from webhook_receiver.inbox.postgres.claims import NEVER, Later
+from webhook_receiver.inbox.records import Claim, Duplicate, Filter, Stored
+from webhook_receiver.testing.inbox_suite import (
     DEAD,
     LEASE,
     NOW,
@@ -23,12 +29,6 @@ from tests.inbox_suite import (
     put,
     settle,
 )
-from tests.postgres import database, execute
-from webhook_receiver import ConfigurationError
-from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
-from webhook_receiver.inbox.postgres import PostgresInbox
-from webhook_receiver.inbox.postgres.claims import NEVER, Later
-from webhook_receiver.inbox.records import Claim, Duplicate, Filter, Stored
 
 
 class TestPostgresInbox(SharedInboxSuite):

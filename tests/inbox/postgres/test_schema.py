@@ -8,12 +8,12 @@ from collections.abc import Generator
 import psycopg
 import pytest
 
-from tests.inbox_suite import claim, put
 from tests.postgres import execute
 from webhook_receiver import ConfigurationError
 from webhook_receiver.errors import InboxUnavailable
 from webhook_receiver.inbox.postgres import PostgresInbox
 from webhook_receiver.inbox.records import Stored
+from webhook_receiver.testing.inbox_suite import claim, put
 
 
 async def test_the_tables_are_made_once_and_then_again_is_nothing(empty_database: str) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.inbox_suite import entry
 from tests.postgres import execute
 from tests.working import AT_ONCE, about, deliver, durable, kept_until, settled, until, waiting
 from webhook_receiver import (
@@ -25,6 +24,7 @@ from webhook_receiver import (
 )
 from webhook_receiver.inbox.postgres import PostgresInbox
 from webhook_receiver.inbox.postgres.worker import JobWorker
+from webhook_receiver.testing.inbox_suite import entry
 
 SOON = Backoff(first=0.2, longest=0.2, attempts=5)
 
