@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -172,4 +173,8 @@ def _cpu(processes: list[subprocess.Popen[bytes]]) -> float:
 
 
 def _cpu_of(server: Postgres) -> float:
-    return sum(_cpu_seconds(process) for process in server.family())
+    found = 0.0
+    for process in server.family():
+        with suppress(FileNotFoundError):  # one of those that come and go
+            found += _cpu_seconds(process)
+    return found

@@ -224,6 +224,12 @@ async def test_a_server_that_is_not_there_is_told_without_the_password() -> None
         assert "hunter2" not in said
 
 
+async def test_the_url_says_whether_the_server_has_to_prove_itself(postgres_url: str) -> None:
+    inbox = PostgresInbox(f"{postgres_url}?sslmode=verify-full&sslrootcert=system")
+    with pytest.raises(InboxUnavailable, match="server does not support SSL, but SSL was required"):
+        await inbox.open()
+
+
 async def test_without_its_tables_it_says_which_command_makes_them(empty_database: str) -> None:
     with pytest.raises(ConfigurationError, match="webhook-receiver inbox migrate URL"):
         await PostgresInbox(empty_database).open()

@@ -275,6 +275,17 @@ async def test_a_job_that_a_worker_never_heard_of_runs_after_all(make: Make, pos
     assert orders == ["o-0", "o-1"]
 
 
+async def test_a_worker_that_the_others_took_for_dead_begins_anew(
+    ran: tuple[WebhookReceiver, list[str | None]], postgres_url: str
+) -> None:
+    hooks, orders = ran
+    await settled(hooks, await deliver(hooks, about("o-0")))
+    execute(postgres_url, "DELETE FROM procrastinate_workers")
+    await settled(hooks, await deliver(hooks, about("o-1")))
+    assert orders == ["o-0", "o-1"]
+    assert execute(postgres_url, "SELECT count(*) FROM procrastinate_workers") == [(1,)]
+
+
 async def test_receivers_that_only_keep_have_no_worker(postgres_url: str) -> None:
     hooks = only_keeping(postgres_url)
     async with hooks:

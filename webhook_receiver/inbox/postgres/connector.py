@@ -47,6 +47,7 @@ class PatientConnector(PsycopgConnector):
         self._source = source
         self._stopping = stopping
         self._is_away = False
+        self._has_ended = False
         self._notify: Notify | None = None
         self._channel = ""
         self._wakes = 0
@@ -67,7 +68,8 @@ class PatientConnector(PsycopgConnector):
         await self.open_async(pool)
 
     async def end(self) -> None:
-        """Close them."""
+        """Close them; who still waits for the server gets its error."""
+        self._has_ended = True
         await self.pool.close()
 
     async def _configure(self, connection: psycopg.AsyncConnection[Any]) -> None:
@@ -137,7 +139,8 @@ class PatientConnector(PsycopgConnector):
             try:
                 found = await do()
             except ConnectorException as error:
-                if self._stopping.is_set() or not isinstance(error.__cause__, psycopg.OperationalError):
+                is_over = self._stopping.is_set() or self._has_ended
+                if is_over or not isinstance(error.__cause__, psycopg.OperationalError):
                     raise
                 if not self._is_away and pause > 0.05:
                     self._is_away = True
