@@ -10,12 +10,15 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Generator, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
+from queue import SimpleQueue
 from statistics import median
+from typing import Any
 
 import procrastinate
 import pytest
@@ -109,23 +112,59 @@ async def _ours(url: str) -> tuple[float, float]:
         return put, JOBS / (time.perf_counter() - start)
 
 
-@pytest.mark.parametrize("in_line", [False, True], ids=["one order each", "ten of each order"])
-def test_more_workers_are_measured_and_what_bounds_them(server: Postgres, in_line: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("repeats", [1, 10], ids=["one of each order", "ten of each order"])
+def test_more_workers_are_measured_and_what_bounds_them(server: Postgres, repeats: int, tmp_path: Path) -> None:
     for workers in (1, 2, 4):
         with database(server.address) as url:
             migrated(url)
-            rate, busy, server_busy = _handled_by(workers, url, server, tmp_path, 10 if in_line else 1)
-        say(
-            f"{workers} workers: {rate:,.0f} deliveries/s; the workers kept {busy:.2f} cores busy, the server "
-            f"{server_busy:.2f}, of {len(os.sched_getaffinity(0))}"
-        )
+            _say_handled_by(workers, url, url, server, tmp_path, repeats)
 
 
-def _handled_by(workers: int, url: str, server: Postgres, folder: Path, repeats: int) -> tuple[float, float, float]:
+def test_more_workers_are_measured_with_a_server_that_is_5_ms_away(server: Postgres, tmp_path: Path) -> None:
+    with distant(server.port, seconds=0.0025) as port:
+        for workers in (1, 2, 4):
+            with database(server.address) as url:
+                migrated(url)
+                _say_handled_by(workers, url, url.replace(str(server.port), str(port)), server, tmp_path, 1)
+
+
+@contextmanager
+def distant(port: int, seconds: float) -> Generator[int]:
+    """Yield a port of which what is sent takes so long to the other one, and back."""
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        while data := await reader.read(1 << 16):
+            loop.call_later(seconds, writer.write, data)
+        loop.call_later(seconds, writer.close)
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        with suppress(OSError, asyncio.CancelledError):
+            await asyncio.gather(pass_on(reader, back), pass_on(there, writer))
+
+    async def serve() -> None:
+        listening = await asyncio.start_server(connected, "127.0.0.1", 0)
+        ready.put((asyncio.get_running_loop(), asyncio.current_task(), listening.sockets[0].getsockname()[1]))
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        listening.close()
+
+    ready: SimpleQueue[Any] = SimpleQueue()
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    loop, task, listens = ready.get()
+    yield listens
+    loop.call_soon_threadsafe(task.cancel)
+    thread.join()
+
+
+def _say_handled_by(workers: int, url: str, reached: str, server: Postgres, folder: Path, repeats: int) -> None:
+    """Have deliveries handled by so many processes; say how many a second, and who was busy."""
     asyncio.run(_fill(url, 1_500, repeats))
     folder.joinpath("benched.py").write_text(
         "from webhook_receiver import OrderFulfilled, Unsigned, WebhookReceiver\n"
-        f"hooks = WebhookReceiver(scheme=Unsigned(), inbox={url!r})\n"
+        f"hooks = WebhookReceiver(scheme=Unsigned(), inbox={reached!r})\n"
         "@hooks.on(OrderFulfilled)\nasync def ignore(order): pass\n"
     )
     command = [sys.executable, "-m", "webhook_receiver", "worker", "benched:hooks"]
@@ -135,12 +174,16 @@ def _handled_by(workers: int, url: str, server: Postgres, folder: Path, repeats:
         for _ in range(workers)
     ]
     try:
-        _until_done(url, 200)  # all of them have begun
-        before = (time.perf_counter(), _cpu(everyone), _cpu_of(server), _done(url))
-        _until_done(url, 1_300)
-        seconds = time.perf_counter() - before[0]
-        rate = (_done(url) - before[3]) / seconds
-        return rate, (_cpu(everyone) - before[1]) / seconds, (_cpu_of(server) - before[2]) / seconds
+        _until_done(url, 300)  # all of them have begun
+        start, busy, server_busy, done = time.perf_counter(), _cpu(everyone), _cpu_of(server), _done(url)
+        _until_done(url, 1_400)
+        seconds = time.perf_counter() - start
+        rate = (_done(url) - done) / seconds
+        busy, server_busy = (_cpu(everyone) - busy) / seconds, (_cpu_of(server) - server_busy) / seconds
+        say(
+            f"{workers} workers: {rate:,.0f} deliveries/s; they kept {busy:.2f} cores busy, the server "
+            f"{server_busy:.2f}, of {len(os.sched_getaffinity(0))}"
+        )
     finally:
         for process in everyone:
             process.terminate()

@@ -51,7 +51,7 @@ def moved(hooks: WebhookReceiver, inbox: Inbox, clock: Clock, note: Callable[[Ru
     mine: dict[str, Any] = {"match": watching, "_clock": clock, "_refusals": Refusals(hooks.name, clock)}
     driver = None
     if keeper is not None:
-        mine["_keeper"] = Keeper(inbox, hooks.name, hooks, vars(keeper)["_key"], None, clock)
-        driver = Driver(inbox, hooks.name, hooks, vars(keeper)["_options"] or WorkerOptions(), clock)
+        mine["_keeper"] = Keeper(inbox, hooks.name, hooks, vars(keeper)["_key"], WorkerOptions(), clock, work=False)
+        driver = Driver(inbox, hooks.name, hooks, vars(keeper)["_options"], clock)
     with patch.multiple(hooks, **mine):
         yield driver

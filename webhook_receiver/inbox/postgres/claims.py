@@ -86,8 +86,9 @@ def take(connection: Connection, tickets: Sequence[Ticket]) -> list[Claim | Late
     """Lease the deliveries of these jobs; None for a job that has nothing left to do."""
     claims: dict[int, Claim] = {}
     named = {ticket.seq: ticket.job for ticket in tickets}
-    for lease, now in {(ticket.lease, ticket.now) for ticket in tickets}:
-        seqs = [ticket.seq for ticket in tickets if (ticket.lease, ticket.now) == (lease, now)]
+    now = max(ticket.now for ticket in tickets)  # all together, for they were asked for within moments
+    for lease in {ticket.lease for ticket in tickets}:
+        seqs = [ticket.seq for ticket in tickets if ticket.lease == lease]
         claims |= _lease(connection, seqs, lease, now, named)[0]
     results: list[Claim | Later | None] = []
     for ticket in tickets:
