@@ -132,7 +132,7 @@ def make(tmp_path: Path) -> Generator[Callable[..., Cluster]]:
 @contextmanager
 def sending(cluster: Cluster, orders: int = 6) -> Generator[Sender]:
     """Send, and see that it has begun to be handled."""
-    with Sender(cluster.receiver.port, orders, budget=60) as sender:
+    with Sender(cluster.receiver.port, orders, budget=60, in_doubt=True) as sender:
         cluster.receiver.wait_for(lambda: runs(cluster.folder), "the first run", 60)
         yield sender
         sender.budget = len(sender.acknowledged) + 60  # what was away is back: this is answered
