@@ -34,8 +34,7 @@ async def download(event: OrderFulfilled) -> None:
         assets = [asset async for asset in client.assets(order.id, created_after=order.created_at)]
         if not assets:
             raise Retry(after=60)  # not in storage yet
-        folder = IMAGES / order.id
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder := IMAGES / order.id).mkdir(parents=True, exist_ok=True)
         for asset in assets:
             await save(web, await client.download_url(asset.id), asset, folder)
     print(f"order {order.id}: {len(assets)} in {folder}", flush=True)
@@ -43,11 +42,12 @@ async def download(event: OrderFulfilled) -> None:
 
 async def save(web: httpx.AsyncClient, url: str, asset: Asset, folder: Path) -> None:
     whole, part = folder / f"{asset.id} {Path(asset.name or '').name}", folder / f"{asset.id}.part"
-    if whole.exists():
-        return  # by an earlier attempt: a handler may run again
-    begun = part.stat().st_size if part.exists() else 0
-    if begun < asset.size or not asset.size:
-        async with web.stream("GET", url, headers={"range": f"bytes={begun}-"} if begun else {}) as answer:
+    if whole.exists():  # by an earlier attempt: a handler may run again
+        return
+    begun = part.stat().st_size if part.exists() else -1
+    if begun != asset.size:
+        asked = {"range": f"bytes={begun}-"} if 0 < begun < asset.size else {}
+        async with web.stream("GET", url, headers=asked) as answer:
             resumed = answer.raise_for_status().status_code == 206
             async with await open_file(part, "ab" if resumed else "wb") as file:
                 with Progress(*Progress.get_default_columns(), DownloadColumn()) as bar:
