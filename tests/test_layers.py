@@ -13,7 +13,7 @@ PACKAGE = Path(webhook_receiver.__file__).parent
 
 ROWS = [
     ["errors"],
-    ["delivery", "reasons", "durations", "backoff", "breaker", "chores", "pace"],
+    ["delivery", "reasons", "durations", "backoff", "breaker", "chores", "inbox.telling", "pace"],
     ["events", "signatures.base", "inbox.records", "options", "running"],
     [
         "up42",
@@ -24,6 +24,7 @@ ROWS = [
         "signatures.reading",
         "signatures.any_of",
         "inbox.rows",
+        "inbox.repeats",
         "inbox.schema",
         "inbox.damage",
         "inbox.integrity",

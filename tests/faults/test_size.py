@@ -17,6 +17,7 @@ import pytest
 from webhook_receiver.delivery import Delivery
 from webhook_receiver.inbox import Entry, Filter, SQLiteInbox, State, arrivals
 from webhook_receiver.inbox.records import Outcome
+from webhook_receiver.inbox.repeats import Put
 
 BATCH = 500
 BODY = b'{"event": "order.status", "body": {"status": "FULFILLED"}}' + b" " * 300
@@ -69,7 +70,7 @@ async def filled(path: Path, size: int) -> None:
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("BEGIN")
     for first in range(0, size, BATCH):
-        arrivals.put(connection, [arrivals.Put(entry(number), 1000.0, 0.0) for number in range(first, first + BATCH)])
+        arrivals.put(connection, [Put(entry(number), 1000.0, 0.0) for number in range(first, first + BATCH)])
     connection.execute("UPDATE progress SET state = 'done', due = NULL, settled = 1000 WHERE seq % 2 = 0")
     connection.execute("COMMIT")
     connection.close()

@@ -9,31 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from sqlite3 import Connection
-from typing import Any, NamedTuple
+from typing import Any
 
 from . import lines, lookup, rows
-from .records import Duplicate, Entry, State, Stored
-
-
-class Put(NamedTuple):
-    """A delivery to keep; `since` is when the window of duplicates began."""
-
-    entry: Entry
-    now: float
-    since: float
-
-
-class _Known(NamedTuple):
-    """A delivery that is kept, or is about to be, which another may be a repeat of."""
-
-    seq: int
-    id: str
-    source: str
-    origin: str
-    event: str | None
-    key: bytes | None
-    identity: str | None
-    received: float
+from .records import Duplicate, State, Stored
+from .repeats import Known, Put, repeats
 
 
 def put(connection: Connection, jobs: Sequence[Put]) -> list[Stored | Duplicate]:
@@ -47,29 +27,29 @@ def put(connection: Connection, jobs: Sequence[Put]) -> list[Stored | Duplicate]
     results: list[Stored | Duplicate] = []
     new: list[tuple[int, Put]] = []
     looked_up: list[lookup.Found] = []
-    repeats: list[tuple[int, Put, _Known]] = []
+    again: list[tuple[int, Put, Known]] = []
     for job, found in zip(jobs, hashes, strict=True):
         entry = job.entry
-        repeated = None if found is None else next((kept for kept in known.get(found, ()) if _repeats(job, kept)), None)
+        repeated = None if found is None else next((kept for kept in known.get(found, ()) if repeats(job, kept)), None)
         if repeated is not None:
-            repeats.append((len(results), job, repeated))
+            again.append((len(results), job, repeated))
             results.append(Duplicate(repeated.id))
             continue
         last += 1
         new.append((last, job))
         if found is not None:
             looked_up.append((found, last))
-            known.setdefault(found, []).append(_as_known(last, entry))
+            known.setdefault(found, []).append(Known.of(last, entry))
         results.append(Stored(entry.delivery.id))
     if new:
         _insert(connection, new)
         lookup.add(connection, memory, looked_up, last)
-    for index, job, kept in repeats:  # only now, for what they repeat may be among the new ones
+    for index, job, kept in again:  # only now, for what they repeat may be among the new ones
         results[index] = _duplicate(connection, job, kept)
     return results
 
 
-def _known(connection: Connection, jobs: Sequence[Put], hashes: set[int]) -> dict[int, list[_Known]]:
+def _known(connection: Connection, jobs: Sequence[Put], hashes: set[int]) -> dict[int, list[Known]]:
     """Return what is kept under these hashes, as far as one of the jobs may repeat it."""
     if not hashes:
         return {}
@@ -80,33 +60,17 @@ def _known(connection: Connection, jobs: Sequence[Put], hashes: set[int]) -> dic
         keys = [job.entry.key for job in jobs]
         may_repeat = f"(d.key IN ({rows.marks(keys)}) OR d.origin = 'backfill')"
         arguments += keys
-    found: dict[int, list[_Known]] = {}
+    found: dict[int, list[Known]] = {}
     for row in connection.execute(
         "SELECT hash, d.seq, d.id, d.source, d.origin, d.event, d.key, d.identity, d.received "
         f"FROM {table} JOIN delivery d USING (seq) WHERE {may_repeat}",
         arguments,
     ).fetchall():
-        found.setdefault(row[0], []).append(_Known(*row[1:]))
+        found.setdefault(row[0], []).append(Known(*row[1:]))
     return found
 
 
-def _as_known(seq: int, entry: Entry) -> _Known:
-    kept = entry.delivery
-    return _Known(seq, kept.id, kept.source, kept.origin, entry.event, entry.key, entry.identity, kept.received)
-
-
-def _repeats(job: Put, kept: _Known) -> bool:
-    """Whether the entry says what the kept delivery says: the same key lately, or the same event by backfill."""
-    entry = job.entry
-    if kept.source != entry.delivery.source:
-        return False
-    if entry.key is not None and entry.key == kept.key and kept.received >= job.since:
-        return True
-    same = entry.identity is not None and (entry.event, entry.identity) == (kept.event, kept.identity)
-    return same and "backfill" in (entry.delivery.origin, kept.origin)
-
-
-def _duplicate(connection: Connection, job: Put, kept: _Known) -> Duplicate:
+def _duplicate(connection: Connection, job: Put, kept: Known) -> Duplicate:
     (state,) = connection.execute("SELECT state FROM progress WHERE seq = ?", (kept.seq,)).fetchone()
     if state != State.DEAD or job.entry.delivery.origin == "backfill":
         return Duplicate(kept.id)

@@ -16,6 +16,7 @@ from ..errors import ConfigurationError, InboxDamaged, InboxUnavailable
 from . import arrivals, damage, leases, place, reading, rows, upkeep
 from .integrity import IntegrityCheck
 from .records import Claim, Duplicate, Entry, Filter, Kept, Outcome, Progress, Record, Stats, Stored
+from .repeats import Put
 from .schema import migrate, version_of
 from .writer import Operation, Writer
 
@@ -109,7 +110,7 @@ class SQLiteInbox:
     async def put(self, entry: Entry, now: float) -> Stored | Duplicate:
         """See `Inbox`."""
         self._place.refuse_full()
-        return await self._write(arrivals.put, arrivals.Put(entry, now, now - self._window))
+        return await self._write(arrivals.put, Put(entry, now, now - self._window))
 
     async def claim(self, source: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
         """See `Inbox`."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 from ..errors import InboxDamaged, InboxError, InboxUnavailable
+from .telling import tell
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -77,7 +78,7 @@ class Writer:
                     break
                 asked = self._asked.get()
             going_on = asked is not None
-            _tell([(each, outcome) for each, outcome in zip(batch, self._do(batch), strict=True)])
+            tell(zip((each.answer for each in batch), self._do(batch), strict=True))
         self._disconnect()
 
     def _do(self, batch: list[_Asked]) -> list[Any]:
@@ -142,23 +143,3 @@ def _told(error: Exception) -> Exception:
     if isinstance(error, sqlite3.Error | UnicodeError):
         return InboxError(f"the inbox does not take it: {error}")
     return error
-
-
-def _tell(outcomes: Iterable[tuple[_Asked, Any]]) -> None:
-    """Answer in each loop that asked, once for the whole batch."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
-    for asked, outcome in outcomes:
-        by_loop.setdefault(asked.answer.get_loop(), []).append((asked.answer, outcome))
-    for loop, answers in by_loop.items():
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_answer, answers)
-
-
-def _answer(answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    for answer, outcome in answers:
-        if answer.done():
-            continue  # whoever asked was cancelled meanwhile
-        if isinstance(outcome, Exception):
-            answer.set_exception(outcome)
-        else:
-            answer.set_result(outcome)

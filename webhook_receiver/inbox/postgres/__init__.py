@@ -14,6 +14,7 @@ from ...errors import ConfigurationError, InboxUnavailable
 from ...handling import Handlers
 from ...options import WorkerOptions
 from ..records import Claim, Duplicate, Entry, Filter, Kept, Outcome, Progress, Record, Stats, Stored
+from ..repeats import Put
 from . import arrivals, claims, leases, reading, upkeep
 from .connecting import Server, told
 from .lane import Lane, Operation
@@ -128,7 +129,7 @@ class PostgresInbox:
 
     async def put(self, entry: Entry, now: float) -> Stored | Duplicate:
         """See `Inbox`."""
-        return await self._lane(0).do(arrivals.put, arrivals.Put(entry, now, now - self._window))
+        return await self._lane(0).do(arrivals.put, Put(entry, now, now - self._window))
 
     async def claim(self, source: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
         """See `Inbox`."""

@@ -7,10 +7,11 @@ result for each of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from .. import rows
 from ..records import Duplicate, Entry, State, Stored
+from ..repeats import Known, Put, repeats
 from . import jobs
 from .again import revive
 from .rows import Connection, all_unstored, ask, columns, delivery_row, stored
@@ -22,51 +23,29 @@ _TYPES = (
 """The types of `rows.COLUMNS`."""
 
 
-class Put(NamedTuple):
-    """A delivery to keep; `since` is when the window of duplicates began."""
-
-    entry: Entry
-    now: float
-    since: float
-
-
-class _Known(NamedTuple):
-    """A delivery that is kept, or is about to be, which another may be a repeat of."""
-
-    seq: int
-    id: str
-    source: str
-    origin: str
-    event: str | None
-    key: bytes | None
-    identity: str | None
-    received: float
-
-
 def put(connection: Connection, puts: Sequence[Put]) -> list[Stored | Duplicate]:
     """Keep what is new; find out what is not."""
     alone(connection, [each.entry for each in puts])
     known = _known(connection, [each.entry for each in puts])
     results: list[Stored | Duplicate] = []
     new: list[Put] = []
-    repeats: list[tuple[int, Put, _Known]] = []
+    again: list[tuple[int, Put, Known]] = []
     for each in puts:
-        repeated = next((kept for kept in known if _repeats(each, kept)), None)
+        repeated = next((kept for kept in known if repeats(each, kept)), None)
         if repeated is not None:
-            repeats.append((len(results), each, repeated))
+            again.append((len(results), each, repeated))
             results.append(Duplicate(repeated.id))
             continue
         entry, delivery = each.entry, each.entry.delivery
         if entry.key is not None or entry.identity is not None:
-            said = (delivery.id, delivery.source, delivery.origin, entry.event, entry.key, entry.identity)
-            known.append(_Known(0, *said, delivery.received))
+            known.append(Known.of(0, entry))
         new.append(each)
         results.append(Stored(delivery.id))
     if new:
         keys = {(each.entry.delivery.source, each.entry.key) for each in new}
         _outdate(connection, [kept.seq for kept in known if kept.seq and (kept.source, kept.key) in keys])
         _insert(connection, new)
-    for index, each, kept in repeats:  # only now, for what they repeat may be among the new ones
+    for index, each, kept in again:  # only now, for what they repeat may be among the new ones
         results[index] = _duplicate(connection, each, kept)
     return results
 
@@ -82,7 +61,7 @@ def alone(connection: Connection, entries: Iterable[Entry]) -> None:
         )
 
 
-def _known(connection: Connection, entries: Sequence[Entry]) -> list[_Known]:
+def _known(connection: Connection, entries: Sequence[Entry]) -> list[Known]:
     """Return what is kept that one of these may repeat."""
     keys = [(stored(each.delivery.source), each.key) for each in entries if each.key is not None]
     said = [
@@ -104,21 +83,10 @@ def _known(connection: Connection, entries: Sequence[Entry]) -> list[_Known]:
         "ORDER BY 1",
         [*columns(keys, 2), *columns(said, 3)],
     )
-    return [_Known(*all_unstored(row)) for row in found.fetchall()]
+    return [Known(*all_unstored(row)) for row in found.fetchall()]
 
 
-def _repeats(each: Put, kept: _Known) -> bool:
-    """Whether the entry says what the kept delivery says: the same key lately, or the same event by backfill."""
-    entry = each.entry
-    if kept.source != entry.delivery.source:
-        return False
-    if entry.key is not None and entry.key == kept.key and kept.received >= each.since:
-        return True
-    same = entry.identity is not None and (entry.event, entry.identity) == (kept.event, kept.identity)
-    return same and "backfill" in (entry.delivery.origin, kept.origin)
-
-
-def _duplicate(connection: Connection, each: Put, kept: _Known) -> Duplicate:
+def _duplicate(connection: Connection, each: Put, kept: Known) -> Duplicate:
     found = ask(
         connection,
         "SELECT p.seq, p.state FROM progress p JOIN delivery d USING (seq) WHERE d.id = %s",

@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -17,6 +17,7 @@ import psycopg
 from procrastinate.exceptions import ConnectorException
 
 from ...errors import InboxUnavailable
+from ..telling import tell
 from .connecting import told
 from .rows import Connection
 
@@ -109,7 +110,7 @@ class Lane:
                     break
                 asked = self._asked.get()
             going_on = asked is not None
-            _tell([(each, outcome) for each, outcome in zip(batch, self._do(batch), strict=True)])
+            tell(zip((each.answer for each in batch), self._do(batch), strict=True))
         self._disconnect()
 
     def _do(self, batch: list[_Asked]) -> list[Any]:
@@ -165,23 +166,3 @@ class Lane:
             if connection is not None:
                 with suppress(psycopg.Error):
                     connection.close()
-
-
-def _tell(outcomes: Iterable[tuple[_Asked, Any]]) -> None:
-    """Answer in each loop that asked, once for the whole batch."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
-    for asked, outcome in outcomes:
-        by_loop.setdefault(asked.answer.get_loop(), []).append((asked.answer, outcome))
-    for loop, answers in by_loop.items():
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_answer, answers)
-
-
-def _answer(answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    for answer, outcome in answers:
-        if answer.done():
-            continue  # whoever asked was cancelled meanwhile
-        if isinstance(outcome, Exception):
-            answer.set_exception(outcome)
-        else:
-            answer.set_result(outcome)

@@ -1,0 +1,31 @@
+"""Telling tasks in any loop, from a thread, what has come of what they asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+Outcome = tuple[asyncio.Future[Any], Any]
+"""What somebody waits for, and its result, or the exception."""
+
+
+def tell(outcomes: Iterable[Outcome]) -> None:
+    """Answer in each loop that asked, once for all that it waits for."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
+    for answer, outcome in outcomes:
+        by_loop.setdefault(answer.get_loop(), []).append((answer, outcome))
+    for loop, answers in by_loop.items():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_answer, answers)
+
+
+def _answer(answers: list[Outcome]) -> None:
+    for answer, outcome in answers:
+        if answer.done():
+            continue  # whoever asked was cancelled meanwhile
+        if isinstance(outcome, Exception):
+            answer.set_exception(outcome)
+        else:
+            answer.set_result(outcome)
