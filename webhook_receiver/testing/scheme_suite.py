@@ -143,6 +143,9 @@ class SchemeSuite:
         verified = self.verify(self.signed())
         assert (verified.by, verified.body) == (0, self.covers_body)
 
+    def test_the_time_may_be_between_two_seconds(self) -> None:
+        assert self.verify(self.signed(now=NOW + 0.4), now=NOW + 0.9).by == 0
+
     @pytest.mark.parametrize("body", [b"", b"\0", b"\xff\xfe", "é".encode(), b".", b"a" * 1_000_000])
     def test_a_body_is_bytes_whatever_they_are(self, body: bytes) -> None:
         assert self.verify(self.signed(body), body).body == self.covers_body
