@@ -36,7 +36,21 @@ def test_a_secret_comes_with_or_without_its_prefix_and_its_padding(secret: str) 
 
 
 @pytest.mark.parametrize(
-    "secret", ["whsec_", "whsec_=", "whsec_%%%", "not base64", "whsk_", "whsk_AAAA", "whpk_AAAA", "whpk_é", "é"]
+    "secret",
+    [
+        "whsec_",
+        "whsec_a_b_YWJj",
+        "url-safe_YWJj",
+        "WHSEC_YWJj",
+        "whsec_=",
+        "whsec_%%%",
+        "not base64",
+        "whsk_",
+        "whsk_AAAA",
+        "whpk_AAAA",
+        "whpk_é",
+        "é",
+    ],
 )
 def test_what_is_no_secret_of_the_kind_is_refused_at_once_and_not_shown(secret: str) -> None:
     with pytest.raises(ConfigurationError, match=r"base64|32 bytes") as refused:

@@ -15,6 +15,7 @@ from .base import BodyCheck, Secret, Secrets, Verified, is_same, masked
 from .keyring import Keyring, mac
 from .reading import checked_tolerance, is_base64, only, refuse_stale, seconds, to_base64
 
+_PREFIXES = ("whsec", "whpk", "whsk", "")
 _MOST_SIGNATURES = 16  # in one header; each may cost us an ed25519 check
 
 
@@ -104,7 +105,7 @@ class StandardWebhooks:
 
 
 def _key(by: int, secret: Secret) -> _Key:
-    prefix, _, _ = secret.get_secret_value().partition("_")
+    prefix, _, _ = secret.get_secret_value().rpartition("_")
     if prefix in ("whsk", "whpk"):
         return _ed25519_key(by, secret, is_private=prefix == "whsk")
     digest = mac(_decoded(secret))
@@ -120,8 +121,9 @@ def _key(by: int, secret: Secret) -> _Key:
 
 def _decoded(secret: Secret) -> bytes:
     """Return the bytes that a secret is the base64 of, with or without prefix and padding."""
+    prefix, _, encoded = secret.get_secret_value().rpartition("_")
     try:
-        decoded = a2b_base64(_padded(secret.get_secret_value().rpartition("_")[2]), strict_mode=True)
+        decoded = a2b_base64(_padded(encoded), strict_mode=True) if prefix in _PREFIXES else b""
     except (Base64Error, ValueError):
         decoded = b""
     if not decoded:
