@@ -56,9 +56,21 @@ def test_an_id_cannot_take_over_a_part_of_the_body() -> None:
         scheme.sign({"x-id": "7.8"}, b"{}", NOW)
 
 
-def test_signing_without_the_id_that_is_signed_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="cannot sign: there is no header x-id"):
-        HMACBody("a", signature="x-sig", id="x-id", signed="{id}.{body}").sign({}, b"", NOW)
+@pytest.mark.parametrize(
+    ("scheme", "header"),
+    [
+        (HMACBody.github("a"), b"x-github-delivery"),
+        (HMACBody.shopify("a"), b"x-shopify-webhook-id"),
+        (HMACBody("a", signature="x-sig", id="x-id", signed="{id}.{body}"), b"x-id"),
+        (HMACBody("a", signature="x-sig:v1", id="x-sig:id", signed="{id}.{body}"), b"x-sig"),
+    ],
+)
+def test_signing_makes_an_id_unless_there_is_one(scheme: HMACBody, header: bytes) -> None:
+    first, second = scheme.sign({}, b"{}", NOW), scheme.sign({}, b"{}", NOW)
+    assert dict(first)[header] != dict(second)[header]
+    ids = [scheme.verify_headers(headers, NOW)(b"{}").id for headers in (first, second)]
+    assert None not in ids
+    assert ids[0] != ids[1]
 
 
 def test_of_several_signatures_any_may_be_right_up_to_sixteen() -> None:

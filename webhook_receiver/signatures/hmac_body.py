@@ -7,9 +7,10 @@ from functools import partial
 from hashlib import sha256
 from string import Formatter
 from typing import Literal, NamedTuple, Self
+from uuid import uuid4
 
 from ..delivery import AnyHeaders, Headers, header_pairs
-from ..errors import ConfigurationError, MalformedSignature, MissingSignature
+from ..errors import ConfigurationError, MalformedSignature
 from .base import BodyCheck, Secret, Secrets, Verified, is_same, masked
 from .keyring import Keyring, mac
 from .reading import checked_tolerance, is_base64, only, refuse_stale, seconds, to_base64
@@ -163,21 +164,22 @@ class HMACBody:
         return cls(secrets, signature="x-shopify-hmac-sha256", encoding="base64", id="x-shopify-webhook-id")
 
     def sign(self, headers: AnyHeaders, body: bytes, now: float) -> Headers:
-        """Return `headers` and those that prove the delivery.
+        """Return `headers` and those that prove the delivery; an id among them is kept, else it is a random one.
 
         Raises:
-            ConfigurationError: the id is signed, and absent from the headers.
+            ConfigurationError: the id cannot be signed.
         """
         pairs = list(header_pairs(headers))
         time = b"%d" % int(now)
+        has_id = self._id is None or any(name == self._id.header for name, _ in pairs)
         try:
-            id = self._id.value(pairs) if self._id is not None and self._template.has_id else b""
+            id = b"" if self._id is None else self._id.value(pairs) if has_id else uuid4().hex.encode()
             content = self._template.fill(time, id, body)
-        except (MissingSignature, MalformedSignature) as error:
+        except MalformedSignature as error:
             raise ConfigurationError(f"cannot sign: {error}") from None
         signature = self._prefix + self._keyring.first(now)[1](content)
         added: dict[bytes, list[bytes]] = {}
-        for place, value in ((self._timestamp, time), (self._signature, signature)):
+        for place, value in ((None if has_id else self._id, id), (self._timestamp, time), (self._signature, signature)):
             if place is not None:
                 added.setdefault(place.header, []).append(value if place.item is None else place.item + b"=" + value)
         return [*pairs, *((name, b",".join(values)) for name, values in added.items())]
