@@ -40,6 +40,7 @@ def idle(*arguments: Any, **options: Any) -> WebhookReceiver:
     "name",
     [
         *("authorization", "proxy-authorization", "cookie", "set-cookie", "signature", "signature-input"),
+        *("x-shopify-hmac-sha256", "x-sig", "sig", "x-sig-v2", ":path"),
         *("x-hub-signature-256", "webhook-signature", "x-gitlab-token", "x-api-key", "apikey", "x_api_key"),
         *("x-webhook-secret", "x-amz-security-token", "x-auth-user", "x-password"),
     ],

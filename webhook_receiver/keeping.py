@@ -51,7 +51,9 @@ class Health:
         return asdict(self)
 
 
-_NOT_KEPT = re.compile(rb"authorization|cookie|signature|token|secret|password|api[-_]?key|x-auth")
+_NOT_KEPT = re.compile(
+    rb"authorization|cookie|signature|hmac|(^|[-_])sig([-_]|$)|token|secret|password|api[-_]?key|x-auth|^:path$"
+)
 
 
 @lru_cache(maxsize=512)
