@@ -20,7 +20,9 @@ def test_it_takes_what_is_not_signed_and_says_that_nothing_is_verified() -> None
     assert Unsigned().verify_headers([(b"content-type", b"text/plain")], NOW)(b"") == Verified(by=None, body=False)
 
 
-@pytest.mark.parametrize("header", [b"signature", b"signature-input", b"webhook-signature", b"x-hub-signature-256"])
+@pytest.mark.parametrize(
+    "header", [b"signature", b"signature-input", b"webhook-signature", b"x-hub-signature-256", b"x-shopify-hmac-sha256"]
+)
 def test_it_refuses_what_is_signed_even_with_an_empty_value(header: bytes) -> None:
     with pytest.raises(UnexpectedSignature, match="give it the sender's secret"):
         Unsigned().verify_headers([(header, b"")], NOW)
@@ -38,6 +40,13 @@ TOKEN = "sS6-4Vd_bB.q~0123456789"
 def test_a_token_is_the_last_part_of_the_path_and_which_one_it_is_is_told(path: str) -> None:
     scheme = Unsigned(token_in_path=["x" * 22, TOKEN])
     assert scheme.verify_headers([(b":path", path.encode())], NOW)(b"") == Verified(by=1, body=False)
+
+
+def test_it_signs_with_a_path_that_ends_in_the_first_token() -> None:
+    scheme = Unsigned(token_in_path=[TOKEN, "x" * 22])
+    headers = scheme.sign({"Content-Type": "text/plain"}, b"", NOW)
+    assert headers == [(b"content-type", b"text/plain"), (b":path", f"/{TOKEN}".encode())]
+    assert scheme.verify_headers(headers, NOW)(b"").by == 0
 
 
 @pytest.mark.parametrize("path", ["", "/", "/webhooks", f"/{TOKEN}/more", f"/{TOKEN[:-1]}", f"/{TOKEN}x", f"/x{TOKEN}"])

@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 
 from tests.helpers import SECRET
 from webhook_receiver import (
+    AnyOf,
     Attempt,
     Backoff,
     BadSignature,
@@ -24,12 +25,17 @@ from webhook_receiver import (
     Delivery,
     Event,
     GiveUp,
+    HMACBody,
+    HTTPMessageSignature,
     OrderFailedPermanently,
     OrderFulfilled,
     Retry,
     SQLiteInbox,
     State,
+    Scheme,
+    StandardWebhooks,
     Unsigned,
+    UP42Signature,
     WebhookReceiver,
     WorkerOptions,
 )
@@ -468,3 +474,56 @@ def test_without_asyncio_it_says_what_is_missing(webhooks: Rehearsal) -> None:
     sending = webhooks.send(FULFILLED)
     with pytest.raises(ConfigurationError, match="let the fixture anyio_backend return"):
         sending.send(None)
+
+
+TOKEN = "sS6-4Vd_bB.q~0123456789"
+WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        UP42Signature(SECRET),
+        StandardWebhooks(WHSEC),
+        StandardWebhooks(WHSEC, headers="svix"),
+        HMACBody.github(SECRET),
+        HMACBody.stripe(SECRET),
+        HMACBody.slack(SECRET),
+        HMACBody.shopify(SECRET),
+        HTTPMessageSignature({"key-1": SECRET}, nonce="required"),
+        Unsigned(token_in_path=TOKEN),
+        AnyOf(Unsigned(token_in_path=TOKEN), UP42Signature(SECRET)),
+        AnyOf(UP42Signature(SECRET), Unsigned(token_in_path=TOKEN)),
+    ],
+    ids=lambda scheme: type(scheme).__name__,
+)
+async def test_a_receiver_is_rehearsed_whatever_its_scheme(scheme: Scheme) -> None:
+    hooks = WebhookReceiver(scheme=scheme, inbox="memory://")
+    app = Starlette(routes=[hooks.route("/webhooks/{token}")])
+    with rehearse(hooks) as webhooks:
+        assert [receipt.answer.status for receipt in await webhooks.send_twice(FULFILLED)] == [202, 200]
+        assert isinstance((await webhooks.send_forged(FULFILLED)).error, BadSignature)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            another = webhooks.request(make(OrderFulfilled, 2))
+            assert (await client.post(f"/webhooks/{TOKEN}", **another)).status_code == 202
+
+
+class Push(Event, frozen=True):
+    event: Literal["push"]
+    ref: str
+
+
+async def test_an_event_is_named_in_the_header_where_the_receiver_looks_for_its_name() -> None:
+    hooks = WebhookReceiver(scheme=HMACBody.github(SECRET), event_header="X-GitHub-Event", inbox="memory://")
+    pushed: list[str] = []
+
+    @hooks.on(Push)
+    def build(push: Push) -> None:
+        pushed.append(push.ref)
+
+    with rehearse(hooks) as webhooks:
+        await webhooks.send(make(Push, ref="main"))
+        await webhooks.send({"ref": "dev"}, headers={"X-GitHub-Event": "push"})
+        await webhooks.send(make(Push, ref="other"), headers={"X-GitHub-Event": "star"})
+        await webhooks.drain()
+    assert pushed == ["main", "dev"]

@@ -5,12 +5,23 @@ import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal
+from uuid import UUID
 
 import pytest
 from pydantic import AliasChoices, AliasPath, BaseModel, Field
 
 from tests.helpers import NOW, SECRET
-from webhook_receiver import BadSignature, ConfigurationError, Event, OrderFulfilled, Unsigned, UP42Signature
+from webhook_receiver import (
+    BadSignature,
+    ConfigurationError,
+    Event,
+    HMACBody,
+    HTTPMessageSignature,
+    OrderFulfilled,
+    StandardWebhooks,
+    Unsigned,
+    UP42Signature,
+)
 from webhook_receiver.delivery import AnyHeaders, Headers, header_pairs
 from webhook_receiver.signatures import BodyCheck, Scheme, Verified
 from webhook_receiver.testing import encode, forge, make, sign
@@ -130,3 +141,23 @@ def test_the_proof_of_any_scheme_can_be_forged() -> None:
 def test_where_all_are_let_in_there_is_nothing_to_forge() -> None:
     with pytest.raises(ConfigurationError, match="Unsigned signs nothing"):
         forge(b"", Unsigned())
+
+
+@pytest.mark.parametrize(
+    ("scheme", "proof"),
+    [
+        (StandardWebhooks("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), "webhook-signature"),
+        (HMACBody.github(SECRET), "x-hub-signature-256"),
+        (HMACBody.slack(SECRET), "x-slack-signature"),
+        (HTTPMessageSignature({"key-1": SECRET}), "signature"),
+        (Unsigned(token_in_path="Zm9vYmFyYmF6cXV4cXV1eA"), ":path"),
+    ],
+)
+def test_of_what_is_forged_only_the_proof_is_wrong(monkeypatch: pytest.MonkeyPatch, scheme: Scheme, proof: str) -> None:
+    for module in ("standard", "hmac_body"):
+        monkeypatch.setattr(f"webhook_receiver.signatures.{module}.uuid4", lambda: UUID(int=7))
+    genuine, forged = sign(b"{}", scheme, now=NOW), forge(b"{}", scheme, now=NOW)
+    assert {name for name in genuine if genuine[name] != forged[name]} == {proof}
+    assert scheme.verify_headers(header_pairs(genuine), NOW)(b"{}").by == 0
+    with pytest.raises(BadSignature):
+        scheme.verify_headers(header_pairs(forged), NOW)(b"{}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from ..delivery import AnyHeaders, Headers, header_pairs
 from ..errors import BadSignature, ConfigurationError, MalformedSignature, MissingSignature, UnexpectedSignature
@@ -38,8 +37,9 @@ class Unsigned:
         self.secret_count = 0 if self._keyring is None else len(self._keyring)
 
     def sign(self, headers: AnyHeaders, body: bytes, now: float) -> Headers:
-        """Return the headers as they are."""
-        return header_pairs(headers)
+        """Return the headers as they are, and behind them, if there is a token, a path that ends in the first."""
+        pairs = header_pairs(headers)
+        return pairs if self._keyring is None else [*pairs, (PATH, b"/" + _bytes(self._keyring.first(now)[1]))]
 
     def verify_headers(self, headers: Headers, now: float) -> BodyCheck:
         """Refuse what is signed, or has another token; see `Scheme`.
@@ -50,15 +50,13 @@ class Unsigned:
             BadSignature: it is another one.
         """
         for name, _ in headers:
-            if b"signature" in name:
+            if b"signature" in name or b"hmac" in name:
                 raise UnexpectedSignature(
                     "the delivery is signed, but the receiver has scheme=Unsigned(): give it the sender's secret"
                 )
         return _unverified if self._keyring is None else self._check_token(self._keyring, headers, now)
 
-    def _check_token(
-        self, keyring: Keyring[tuple[int, Callable[[bytes], bool]]], headers: Headers, now: float
-    ) -> BodyCheck:
+    def _check_token(self, keyring: Keyring[tuple[int, Secret]], headers: Headers, now: float) -> BodyCheck:
         paths = [value for name, value in headers if name == PATH]
         if len(paths) != 1:
             raise (
@@ -69,8 +67,8 @@ class Unsigned:
                 )
             )
         claimed = paths[0].rstrip(b"/").rpartition(b"/")[2]
-        for by, is_token in keyring.at(now):
-            if is_token(claimed):
+        for by, token in keyring.at(now):
+            if is_same(_bytes(token), claimed):
                 verified = Verified(by, body=False)
                 return lambda body: verified
         raise BadSignature("the path ends in no token of ours")
@@ -80,10 +78,14 @@ def _unverified(body: bytes) -> Verified:
     return Verified(by=None, body=False)
 
 
-def _key(by: int, secret: Secret) -> tuple[int, Callable[[bytes], bool]]:
+def _key(by: int, secret: Secret) -> tuple[int, Secret]:
     if not _TOKEN.fullmatch(secret.get_secret_value()):
         raise ConfigurationError(
             "token_in_path is at least 22 letters, digits, '-', '_', '.' or '~', for anyone who guesses it gets in; "
             "`python -c 'import secrets; print(secrets.token_urlsafe())'` makes one"
         )
-    return by, lambda claimed: is_same(secret.get_secret_value().encode(), claimed)
+    return by, secret
+
+
+def _bytes(token: Secret) -> bytes:
+    return token.get_secret_value().encode()

@@ -36,6 +36,12 @@ def scheme_of(hooks: WebhookReceiver) -> Scheme:
     return scheme
 
 
+def event_header_of(hooks: WebhookReceiver) -> str | None:
+    """Return the header that names its events, in lower case; None if their bodies do."""
+    header: bytes | None = vars(hooks)["_event_header"]
+    return None if header is None else header.decode()
+
+
 @contextmanager
 def moved(hooks: WebhookReceiver, inbox: Inbox, clock: Clock, note: Callable[[Run], None]) -> Generator[Driver | None]:
     """Let the receiver itself keep in `inbox`, if it keeps at all, by `clock`, with no worker; note what handlers run.

@@ -12,13 +12,14 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from ..answers import Receipt
 from ..errors import ConfigurationError
+from ..events import Event
 from ..handler import Function
 from ..inbox.base import Inbox
 from ..inbox.records import Filter, Kept, State
 from ..receiver import WebhookReceiver
 from ..running import summary
 from .driving import Clock, Driver, Run
-from .inside import Lasting, moved, scheme_of
+from .inside import Lasting, event_header_of, moved, scheme_of
 from .wire import Sendable, encode, forge, sign
 
 P = ParamSpec("P")
@@ -54,6 +55,7 @@ class Rehearsal:
         self.ran = []
         self.sync = Sync(self)
         self._scheme = scheme_of(hooks)
+        self._event_header = event_header_of(hooks)
         self._memory = Lasting()
         kept_in = self._memory if inbox is None else inbox
         self._life = ExitStack()
@@ -66,24 +68,26 @@ class Rehearsal:
 
         Args:
             what: an event, a dict, or the bytes of any body.
-            headers: more headers, such as one in which the sender names the event.
+            headers: more headers. Of an event, the receiver's `event_header` has its name unless it is given here.
         """
-        return {"content": encode(what), "headers": sign(what, self._scheme, headers=headers, now=self.clock())}
+        request = self._request(what, headers)
+        request["headers"].pop(":path", None)  # the client has to post to the URL itself
+        return request
 
     async def send(self, what: Sendable, *, headers: Mapping[str, str] | None = None) -> Receipt:
         """Deliver it, signed as the sender does; return what became of it, as `hooks.receive` does."""
-        return await self._receive(self.request(what, headers=headers))
+        return await self._receive(self._request(what, headers))
 
     async def send_twice(self, what: Sendable, *, headers: Mapping[str, str] | None = None) -> tuple[Receipt, Receipt]:
         """Deliver it, and the very same request again."""
-        request = self.request(what, headers=headers)
+        request = self._request(what, headers)
         return await self._receive(request), await self._receive(request)
 
     async def send_out_of_order(self, *whats: Sendable) -> list[Receipt]:
         """Deliver what was signed one second after the other the other way round, the last one first."""
         requests: list[Request] = []
         for what in whats:
-            requests.append(self.request(what))
+            requests.append(self._request(what, None))
             self.clock.advance(1)
         return [await self._receive(request) for request in reversed(requests)]
 
@@ -93,8 +97,7 @@ class Rehearsal:
         Raises:
             ConfigurationError: the receiver lets everybody in.
         """
-        forged = forge(what, self._scheme, headers=headers, now=self.clock())
-        return await self._receive({"content": encode(what), "headers": forged})
+        return await self._receive(self._request(what, headers, forge))
 
     async def handle_due(self) -> list[Run]:
         """Run the handlers of all that is due by now; return their runs."""
@@ -178,6 +181,16 @@ class Rehearsal:
             except BaseException:
                 self._is_open = False
                 raise
+
+    def _request(
+        self,
+        what: Sendable,
+        headers: Mapping[str, str] | None,
+        prove: Callable[..., dict[str, str]] = sign,
+    ) -> Request:
+        named = {} if self._event_header is None or not isinstance(what, Event) else {self._event_header: what.event}
+        given = named | {name.lower(): value for name, value in (headers or {}).items()}
+        return {"content": encode(what), "headers": prove(what, self._scheme, headers=given, now=self.clock())}
 
     async def _receive(self, request: Request) -> Receipt:
         await self._open()

@@ -20,6 +20,8 @@ Sendable = Event | Mapping[str, Any] | bytes
 """What can be sent: an event, a JSON object, or the bytes of any body."""
 
 JSON = {"content-type": "application/json"}
+_SAID = ("-input", "-timestamp", "digest", "-delivery", "-id")
+"""How the names of headers end that say how and when what was signed, and prove nothing."""
 _CODED = re.compile(r"[A-Za-z0-9+/_-]{20,}")
 """A stretch of base64 or hex digits."""
 
@@ -66,6 +68,9 @@ def sign(
 ) -> dict[str, str]:
     """Return the headers that deliver `what`, for httpx or a test client; the body is `encode(what)`.
 
+    For `Unsigned(token_in_path=...)` there is `:path` among them, which is no header: `hooks.receive` takes it as it
+    is, a client has to post to a URL that ends so.
+
     Args:
         what: an event, a dict, or the bytes themselves.
         scheme: how it is signed, such as `UP42Signature(secret)`.
@@ -88,8 +93,8 @@ def forge(
     proofs = {name for name in signed if name not in JSON and name not in {each.lower() for each in headers or {}}}
     if not proofs:
         raise ConfigurationError(f"{type(scheme).__name__} signs nothing: there is nothing to forge, all are let in")
-    # The wrong digits, in the form that the scheme expects; what says how and when it was signed stays.
-    wrong = {name: _wrong(signed[name]) for name in proofs if not name.endswith(("-input", "digest", "-id"))}
+    # The wrong digits, in the form that the scheme expects.
+    wrong = {name: _wrong(signed[name]) for name in proofs if not name.endswith(_SAID)}
     return signed | wrong
 
 
