@@ -88,6 +88,9 @@ async def serve(
             incoming.status, incoming.complaint = 408, f"it is not complete after {patience:g} s"
         except OSError:
             incoming.status, incoming.complaint = 400, "the connection broke"
+        except asyncio.CancelledError:  # the server ends; Python 3.11's streams would print a traceback of that
+            writer.close()
+            return
         try:
             if incoming.raw:
                 captured = incoming.captured(directory)
