@@ -39,7 +39,7 @@ BODY = (
 
 def test_{function}() -> None:
     events: list[Event] = []
-    hooks = WebhookReceiver(scheme=SCHEME, clock=lambda: SIGNED_AT)
+    hooks = WebhookReceiver(scheme=SCHEME, {event_header}clock=lambda: SIGNED_AT)
 
     @hooks.on(Event)
     def note(event: Event) -> None:
@@ -71,9 +71,10 @@ def as_test(request: SavedRequest, known: Known, *, checked: bool) -> str:
         if pair[0] not in proofs and _is_said(pair[0].decode("latin-1"), pair[0] in listed)
     ]
     now = next(stated_times(request.headers), 0.0)
+    named = known.event_header if known.event_header.lower().encode() in dict(headers) else None
     try:
         scheme, source = _scheme(request.headers, known)
-        status, events = asyncio.run(_deliver(scheme, headers, request.body, now))
+        status, events = asyncio.run(_deliver(scheme, headers, request.body, now, named))
     except ConfigurationError as error:
         raise ValueError(f"the request cannot be signed anew: {error}") from None
     how = "was verified" if checked else "could not be checked: no secret was given"
@@ -82,6 +83,7 @@ def as_test(request: SavedRequest, known: Known, *, checked: bool) -> str:
         name=known.title.partition(".")[0],
         scheme=source,
         now=now,
+        event_header=f"event_header={json.dumps(named)}, " if named else "",
         headers="".join(f"    ({_text(name)}, {_text(value)}),\n" for name, value in headers),
         body="".join(f"    {request.body[at : at + _WIDTH]!r}\n" for at in range(0, len(request.body) or 1, _WIDTH)),
         function="the_captured_delivery_is_taken" if status < 300 else "the_captured_delivery_is_no_event",
@@ -108,10 +110,12 @@ def _scheme(headers: Headers, known: Known) -> tuple[Scheme, str]:
     return known.make(known.example), known.written()
 
 
-async def _deliver(scheme: Scheme, headers: Headers, body: bytes, now: float) -> tuple[int, list[str]]:
+async def _deliver(
+    scheme: Scheme, headers: Headers, body: bytes, now: float, event_header: str | None
+) -> tuple[int, list[str]]:
     """Return what the test will see: the status, and the events' classes."""
     events: list[str] = []
-    hooks = WebhookReceiver(scheme=scheme, clock=lambda: now)
+    hooks = WebhookReceiver(scheme=scheme, event_header=event_header, clock=lambda: now)
 
     @hooks.on(Event)
     def note(event: Event) -> None:

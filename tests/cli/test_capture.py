@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from tests.cli.test_commands import COMMAND, run
 from tests.helpers import NOW, ROOT, SECRET, order, signed
-from webhook_receiver import UP42Signature
+from webhook_receiver import HMACBody, UP42Signature
 from webhook_receiver.capturing import Captured, serve
 from webhook_receiver.cli.commands import app
 
@@ -103,6 +103,13 @@ def test_anything_is_taken(tmp_path: Path) -> None:
             assert (told["scheme"], told["size"]) == (None, len(sent))
         assert httpx.get(f"http://127.0.0.1:{port}/?a=b", trust_env=False).status_code == 503
         assert said(process)["target"] == "/?a=b"
+
+
+def test_a_request_that_is_still_coming_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    with socket.socket() as sock, capturing(tmp_path) as (port, _):
+        sock.connect(("127.0.0.1", port))
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+        assert sock.recv(100).startswith(b"HTTP/1.1 100")  # so it is being read
 
 
 def test_a_client_that_waits_for_100_continue_gets_it(tmp_path: Path) -> None:
@@ -246,6 +253,26 @@ def test_a_captured_request_becomes_a_test_that_passes(
     namespace: dict[str, Any] = {}
     exec(code, namespace)
     assert namespace["BODY"] == body
+    ran = run_test(file)
+    assert "1 passed" in ran.stdout, ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("scheme", "header", "name"),
+    [
+        (HMACBody.github(SECRET), "x-github-event", "push"),
+        (HMACBody.shopify(SECRET), "x-shopify-topic", "orders/create"),
+    ],
+)
+def test_an_event_that_a_header_names_is_one_in_the_test_too(
+    scheme: HMACBody, header: str, name: str, tmp_path: Path
+) -> None:
+    body = b'{"ref": "refs/heads/main"}'
+    file = tmp_path / "test_captured.py"
+    request = saved(tmp_path, body, scheme.sign({header: name}, body, NOW))
+    done = to_test(request, "--secret", SECRET, "--out", str(file))
+    assert done.exit_code == 0, done.output
+    assert "def test_the_captured_delivery_is_taken() -> None:" in file.read_text(encoding="utf-8")
     ran = run_test(file)
     assert "1 passed" in ran.stdout, ran.stdout
 

@@ -36,6 +36,8 @@ class Known:
     """A secret that it takes, for tests."""
     code: str = ""
     """How it is made with that secret, if not as `title("secret")`."""
+    event_header: str = ""
+    """The header that holds the event's name, if its body does not."""
     of: Callable[[Headers], Make] | None = None
     """What makes it as a request's headers say, where they name the key."""
 
@@ -87,10 +89,22 @@ KNOWN = (
         example=_KEY,
         code=f'StandardWebhooks("{_KEY}", headers="svix")',
     ),
-    Known("github", "HMACBody.github", HMACBody.github, ("x-hub-signature-256", "x-github-delivery")),
+    Known(
+        "github",
+        "HMACBody.github",
+        HMACBody.github,
+        ("x-hub-signature-256", "x-github-delivery"),
+        event_header="X-GitHub-Event",
+    ),
     Known("stripe", "HMACBody.stripe", HMACBody.stripe, ("stripe-signature",)),
     Known("slack", "HMACBody.slack", HMACBody.slack, ("x-slack-signature", "x-slack-request-timestamp")),
-    Known("shopify", "HMACBody.shopify", HMACBody.shopify, ("x-shopify-hmac-sha256", "x-shopify-webhook-id")),
+    Known(
+        "shopify",
+        "HMACBody.shopify",
+        HMACBody.shopify,
+        ("x-shopify-hmac-sha256", "x-shopify-webhook-id"),
+        event_header="X-Shopify-Topic",
+    ),
     Known(
         "rfc9421",
         "HTTPMessageSignature",
