@@ -121,6 +121,9 @@ def test_a_header_that_is_missing_or_repeated_is_named() -> None:
         ({"signed": "{timestamp}.{body}"}, "in which header"),
         ({"signed": "{id}.{body}"}, "in which header"),
         ({"timestamp": "x-time"}, "proves nothing"),
+        ({"signed": "{timestamp}.{body}", "timestamp": "X-Sig"}, "places of their own"),
+        ({"id": "x-sig"}, "places of their own"),
+        ({"signed": "{timestamp}.{body}", "timestamp": "x-a", "id": "x-a"}, "places of their own"),
         ({"signed": "{id}{body}", "id": "x-id"}, "no mark behind {id}"),
     ],
 )

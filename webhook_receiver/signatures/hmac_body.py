@@ -122,6 +122,8 @@ class HMACBody:
         self._signature = _place(signature)
         self._timestamp = None if timestamp is None else _place(timestamp)
         self._id = None if id is None else _place(id)
+        if self._signature in (self._timestamp, self._id) or (self._id and self._id == self._timestamp):
+            raise ConfigurationError("signature, timestamp and id have places of their own")
         self._prefix = prefix.encode()
         self._encoding = encoding
         self._tolerance = checked_tolerance(tolerance)
