@@ -6,7 +6,7 @@ import pytest
 
 from tests.helpers import NOW, order, signed
 from tests.working import Clock
-from webhook_receiver import Event, UP42Signature, WebhookReceiver
+from webhook_receiver import Event, Unsigned, UP42Signature, WebhookReceiver
 from webhook_receiver.rotation import Rotation
 
 BODY = order()
@@ -29,11 +29,11 @@ def test_it_is_said_once_when_an_old_secret_was_not_used_for_a_day_although_the_
 ) -> None:
     caplog.set_level(logging.INFO)
     rotation = Rotation("webhooks")
-    under_way = list[bool]()
-    for by, seconds in ((0, 0), (1, 0), (0, 86_399), (0, 86_400), (0, 86_401)):
+    for by, seconds in ((0, 0), (1, 0), (0, 86_399)):
         rotation.note(by, NOW + seconds)
-        under_way.append(rotation.is_under_way)
-    assert under_way == [False, True, True, False, False]
+    assert len(caplog.records) == 1
+    for by, seconds in ((0, 86_400), (0, 86_401)):
+        rotation.note(by, NOW + seconds)
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
     assert caplog.messages[1] == "webhooks: for a day secret 0 was used and secret 1 was not: that can be removed"
     rotation.note(1, NOW + 90_000)  # a late retry: it is news again
@@ -59,3 +59,15 @@ async def test_a_receiver_tells_of_the_old_secret_and_of_its_end(caplog: pytest.
     assert [await deliver("new"), await deliver("new")] == [0, 0]
     told = [record.levelname for record in caplog.records if record.module == "rotation"]
     assert told == ["WARNING", "INFO"]
+
+
+async def test_it_is_counted_how_often_each_secret_verified() -> None:
+    hooks = WebhookReceiver(secret=["new", "old"], clock=lambda: NOW)
+    assert hooks.verified == {}
+    for secret in ("new", "old", "old", "of a stranger"):
+        await hooks.receive(signed(BODY, scheme=UP42Signature(secret)), BODY)
+    assert hooks.verified == {0: 1, 1: 2}
+    assert hooks.refused == {"BadSignature": 1}
+    unsigned = WebhookReceiver(scheme=Unsigned())
+    assert (await unsigned.receive({}, BODY)).answer.status == 204
+    assert unsigned.verified == {}

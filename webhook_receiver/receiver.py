@@ -117,6 +117,11 @@ class WebhookReceiver(InboxedRouter):
         """How many requests were refused so far, by the error's name."""
         return dict(self._refusals.counts)
 
+    @property
+    def verified(self) -> Mapping[int, int]:
+        """How many requests were verified so far, by the secret's index; those that were sent again count again."""
+        return dict(self._rotation.counts)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI asks for; its order is what keeps strangers cheap."""
         if scope["type"] != "http":
@@ -207,8 +212,8 @@ class WebhookReceiver(InboxedRouter):
         return self._scheme.verify_headers(headers, now)
 
     def _delivery(self, headers: Headers, body: bytes, verified: Verified, now: float) -> Delivery:
-        if verified.by or self._rotation.is_under_way:
-            self._rotation.note(verified.by or 0, now)
+        if verified.by is not None:
+            self._rotation.note(verified.by, now)
         kept = tuple(headers) if self._keeper is None else kept_headers(headers)
         return Delivery(new_id(), self.name, kept, body, now, verified.by, verified.body)
 

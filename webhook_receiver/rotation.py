@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -18,18 +19,16 @@ class Rotation:
     """
 
     def __init__(self, source: str) -> None:
+        self.counts: Counter[int] = Counter()
+        """How many deliveries each of them verified."""
         self._source = source
         self._used: dict[int, float] = {}
         """When old ones were used last."""
         self._warned: dict[int, float] = {}
 
-    @property
-    def is_under_way(self) -> bool:
-        """Whether an old secret was used lately."""
-        return bool(self._used)
-
     def note(self, by: int, now: float) -> None:
         """Note that the secret of this index verified a delivery at `now`; warn at most hourly if it is an old one."""
+        self.counts[by] += 1
         if by == 0:
             self._tell_unused(now)
             return

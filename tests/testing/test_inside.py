@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import asyncio
+
 from tests.helpers import NOW, SECRET
 from webhook_receiver import Delivery, State, UP42Signature, WebhookReceiver
 from webhook_receiver.inbox import Entry
-from webhook_receiver.testing import Clock, Run
+from webhook_receiver.testing import Clock, Run, sign
 from webhook_receiver.testing.inside import Lasting, moved, scheme_of
 
 
@@ -38,5 +40,8 @@ def test_only_what_keeps_is_given_an_inbox_and_a_driver() -> None:
 
 def test_what_was_counted_before_and_meanwhile_is_not_mixed() -> None:
     hooks = WebhookReceiver(secret=SECRET)
+    asyncio.run(hooks.receive({}, b""))
+    asyncio.run(hooks.receive(sign(b"{}", UP42Signature(SECRET)), b"{}"))
     with moved(hooks, Lasting(), Clock(), print):
-        assert hooks.refused == {}
+        assert (hooks.refused, hooks.verified) == ({}, {})
+    assert (hooks.refused, hooks.verified) == ({"MissingSignature": 1}, {0: 1})

@@ -15,6 +15,7 @@ from ..keeping import Keeper
 from ..options import WorkerOptions
 from ..receiver import WebhookReceiver
 from ..refusals import Refusals
+from ..rotation import Rotation
 from ..signatures import Scheme
 from .driving import Clock, Driver, Run, watched
 
@@ -55,6 +56,7 @@ def moved(hooks: WebhookReceiver, inbox: Inbox, clock: Clock, note: Callable[[Ru
         return tuple(watched(handler, note) for handler in match(event))
 
     mine: dict[str, Any] = {"match": watching, "_clock": clock, "_refusals": Refusals(hooks.name, clock)}
+    mine["_rotation"] = Rotation(hooks.name)
     driver = None
     if keeper is not None:
         mine["_keeper"] = Keeper(inbox, hooks.name, hooks, vars(keeper)["_key"], WorkerOptions(), clock, work=False)
