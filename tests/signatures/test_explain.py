@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import hmac
 import json
+import tracemalloc
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from webhook_receiver import ConfigurationError, UP42Signature, VerificationErro
 from webhook_receiver.delivery import Headers, header_pairs
 from webhook_receiver.signatures import explain as module
 from webhook_receiver.signatures import known as known_schemes
+from webhook_receiver.signatures.body_causes import body_suspicions
 from webhook_receiver.signatures.explain import Explanation, explain
 from webhook_receiver.signatures.known import Known, Make
 from webhook_receiver.signatures.trying import Case, holds
@@ -442,3 +444,15 @@ def test_explain_agrees_with_the_scheme_whatever_it_is_given(
 def test_deep_and_huge_bodies_are_no_trouble() -> None:
     for body in (b"[" * 100_000, b'"' + b"x" * 300_000 + b'"', gzip.compress(b"\0" * 20_000_000)):
         assert explain(GOOD.headers, body, SECRET, now=NOW).causes == ()
+
+
+def test_the_bodies_that_were_tried_are_not_all_held_at_once() -> None:
+    body = json.dumps({"paths": [f"/path/{number} <\u00e9>" for number in range(5000)]}, indent=2).encode()
+    tracemalloc.start()
+    try:
+        tried = sum(1 for _ in body_suspicions(Case([], body, SECRET, UP42Signature)))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert tried > 100
+    assert most < 40 * len(body)
