@@ -61,6 +61,8 @@ def test_what_is_no_curl_command_or_is_not_understood_is_told(tmp_path: Path) ->
         ("curl http://x/ http://y/", "several URLs"),
         ("curl http://x/ -d @missing", "cannot read missing.*No such file"),
         ("curl http://x/ -d @-", "standard input"),
+        ('curl "http://x/" ^\n -d ^"SECRET^"', "Windows.*copy it as cURL .bash."),
+        ('curl.exe ^"http://x/^" -d SECRET', "Windows.*copy it as cURL .bash."),
         ("curl http://x/ -d $'@a\\0b'", "cannot read a"),
     ):
         with pytest.raises(ValueError, match=complaint) as refused:

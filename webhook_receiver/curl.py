@@ -50,6 +50,8 @@ def from_curl(command: str, directory: Path | None = None) -> SavedRequest:
     Raises:
         ValueError: it is no such command, has an option that is not understood, or a file cannot be read.
     """
+    if re.search(r"\s\^\r?\n|curl\S*\s+\^", command):
+        raise ValueError("this curl command is for the shell of Windows (^): copy it as cURL (bash)")
     try:
         words = shlex.split(_PIECE.sub(_plain, command))
     except ValueError:

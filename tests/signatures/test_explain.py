@@ -112,6 +112,7 @@ BROKEN: dict[str, tuple[str, Sent]] = {
         "charset",
         replace(GOOD, headers=signed("ordér".encode()), body="ordér".encode("latin-1")),
     ),
+    "JSON written as UTF-16": ("charset", replace(GOOD, body=BODY.decode().encode("utf-16"))),
     "put into a JSON string": ("json-quoted", replace(GOOD, body=json.dumps(BODY.decode()).encode())),
     "taken out of a JSON string": ("json-unquoted", replace(GOOD, headers=signed(json.dumps(BODY.decode()).encode()))),
     "in base64": ("base64-body", replace(GOOD, body=b64encode(BODY))),

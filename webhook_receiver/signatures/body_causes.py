@@ -183,10 +183,10 @@ _BEFORE = (
     (LINE_ENDINGS, _line_endings),
     (BOM_LOST, _bom_lost),
     (BOM_ADDED, _bom_added),
+    (CHARSET, _charset),  # before what parses JSON, which may be in UTF-16
     (RESERIALISED, _reserialised),
     (QUOTED, _quoted),
     (UNQUOTED, _unquoted),
-    (CHARSET, _charset),
     (BASE64, _base64),
     (COMPRESSED, _decompressed),
     (DECOMPRESSED, _compressed),

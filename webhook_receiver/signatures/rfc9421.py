@@ -117,7 +117,7 @@ class HTTPMessageSignature:
         if self._nonce_required and not found.nonce:
             raise MalformedSignature('the signature has no nonce, which nonce="required" asks for')
         refuse_stale(int(found.parameters["created"]), now, self._tolerance)
-        if now > found.parameters.get("expires", inf):
+        if now > float(found.parameters.get("expires", inf)):
             raise StaleSignature("the signature has expired, as it says itself")
         id = found.nonce if self._id is None else only(headers, self._id).decode("latin-1")
         verified = Verified(keys[str(found.parameters["keyid"])].by, body=True, id=id)

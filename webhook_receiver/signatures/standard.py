@@ -128,7 +128,8 @@ def _decoded(secret: Secret) -> bytes:
         decoded = b""
     if not decoded:
         raise ConfigurationError(
-            "a secret of Standard Webhooks is base64, behind whsec_, whpk_, whsk_ or no prefix; this one is not"
+            "a secret of Standard Webhooks is base64, behind whsec_, whpk_, whsk_ or no prefix; this one is not: "
+            "are there quotes or white space around it?"
         )
     return decoded
 
