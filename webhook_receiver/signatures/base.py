@@ -134,7 +134,7 @@ class Scheme(Protocol):
 
     Two attributes may say more of it. `secret_count`, 1 if left out: how many secrets `Verified.by` is an index of.
     `reads_path`, False if left out: whether the receiver is to put the request's path among the headers, as the
-    last one and under HTTP/2's name for it, `:path`.
+    last one and under HTTP/2's name for it, `:path`. What proves a delivery by its path puts it there when it signs.
     """
 
     def sign(self, headers: AnyHeaders, body: bytes, now: float) -> Headers:
