@@ -151,6 +151,7 @@ def test_where_all_are_let_in_there_is_nothing_to_forge() -> None:
         (HMACBody.slack(SECRET), "x-slack-signature"),
         (HTTPMessageSignature({"key-1": SECRET}), "signature"),
         (Unsigned(token_in_path="Zm9vYmFyYmF6cXV4cXV1eA"), ":path"),
+        (Unsigned(token_in_path="x" * 30), ":path"),
     ],
 )
 def test_of_what_is_forged_only_the_proof_is_wrong(monkeypatch: pytest.MonkeyPatch, scheme: Scheme, proof: str) -> None:
