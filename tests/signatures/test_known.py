@@ -16,7 +16,7 @@ from webhook_receiver import ConfigurationError, HTTPMessageSignature, Secret
 from webhook_receiver.as_test import as_test
 from webhook_receiver.delivery import Headers
 from webhook_receiver.saved import SavedRequest
-from webhook_receiver.signatures.explain import Explanation, explain
+from webhook_receiver.signatures import Explanation, explain
 from webhook_receiver.signatures.known import KNOWN, Known, recognised
 
 BODY = order()

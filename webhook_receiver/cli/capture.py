@@ -10,7 +10,7 @@ import typer
 
 from ..as_test import as_test
 from ..capturing import LARGEST, Captured, serve
-from ..signatures.explain import explain
+from ..signatures import explain
 from ..signatures.known import recognised
 from . import output
 from .place import Json, fail

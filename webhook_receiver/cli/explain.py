@@ -9,8 +9,8 @@ import typer
 from ..errors import ConfigurationError, StaleSignature
 from ..inbox import Kept
 from ..saved import SavedRequest
-from ..signatures.explain import Explanation
-from ..signatures.explain import explain as explained
+from ..signatures import Explanation
+from ..signatures import explain as explained
 from ..signatures.known import Known, recognised
 from . import output
 from .place import Json, Place, fail, run

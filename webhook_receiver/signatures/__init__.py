@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .any_of import AnyOf
 from .base import BodyCheck, Scheme, Secret, Verified
+from .explaining import Explanation, explain
 from .hmac_body import HMACBody
 from .rfc9421 import HTTPMessageSignature
 from .standard import StandardWebhooks
@@ -13,6 +14,7 @@ from .up42 import UP42Signature
 __all__ = [
     "AnyOf",
     "BodyCheck",
+    "Explanation",
     "HMACBody",
     "HTTPMessageSignature",
     "Scheme",
@@ -21,4 +23,5 @@ __all__ = [
     "UP42Signature",
     "Unsigned",
     "Verified",
+    "explain",
 ]

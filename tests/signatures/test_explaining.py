@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from tests.helpers import NOW, SECRET
 from webhook_receiver import ConfigurationError, UP42Signature, VerificationError
 from webhook_receiver.delivery import Headers, header_pairs
-from webhook_receiver.signatures import explain as module
+from webhook_receiver.signatures import Explanation, explain
+from webhook_receiver.signatures import explaining as module
 from webhook_receiver.signatures import known as known_schemes
 from webhook_receiver.signatures.body_causes import body_suspicions
-from webhook_receiver.signatures.explain import Explanation, explain
 from webhook_receiver.signatures.known import Known, Make
 from webhook_receiver.signatures.trying import Case, holds
 
