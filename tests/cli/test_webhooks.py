@@ -216,6 +216,9 @@ def test_ctrl_c_ends_the_question_at_once(api: Api) -> None:
         shown = b""
         while b"[y/N]: " not in shown:  # the space is printed by what reads the answer
             shown += os.read(ours, 65536)
+        stat = Path(f"/proc/{process.pid}/stat")
+        while stat.read_text(encoding="ascii").rpartition(")")[2].split()[0] != "S":
+            pass  # just before it waits, Python itself overlooks a signal
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 1
     finally:
