@@ -24,6 +24,34 @@ def test_a_url_names_an_inbox_its_settings_and_what_is_libpqs() -> None:
     assert repr(inbox) == "<PostgresInbox postgresql://db/hooks?schema=hooks>"
 
 
+@pytest.mark.parametrize("password", ["ab@s3cret", "ab/s3cret", "12/s3cret", "a?b@s3cret", "s3cret%"])
+def test_a_password_that_is_not_written_for_a_url_is_told_of_but_not_told(password: str) -> None:
+    # libpq ends the password early, and takes the rest for what messages name: the host, the port or the database.
+    with pytest.raises(ConfigurationError, match="%XX for characters") as raised:
+        from_url(f"postgresql://app:{password}@127.0.0.1:5432/hooks?schema=hooks")
+    assert "s3cret" not in str(raised.value)
+    assert raised.value.__suppress_context__ or raised.value.__context__ is None
+
+
+def test_what_stands_in_the_place_of_a_port_is_not_told() -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read") as raised:
+        from_url("postgresql://app:s3cret/hooks")
+    assert "s3cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://app:p%40s%2Fs@one:5432,two:5433/hooks", "postgresql://one,two:5432,5433/hooks?schema=hooks"),
+        ("postgresql:///hooks?host=/run/a@b&user=me@here", "postgresql:///run/a@b/hooks?schema=hooks"),
+        ("host=db dbname=hooks password=a@b/c", "postgresql://db/hooks?schema=hooks"),
+        ("postgresql://[::1]:5433/hooks", "postgresql://::1:5433/hooks?schema=hooks"),
+    ],
+)
+def test_a_server_is_told_by_its_hosts_ports_and_database(url: str, said: str) -> None:
+    assert str(Server(url, "hooks")) == said
+
+
 def test_a_server_that_is_gone_without_a_word_is_noticed_unless_the_url_says_otherwise() -> None:
     assert "connect_timeout=5 tcp_user_timeout=15000" in Server("postgresql://db/hooks", "hooks").conninfo
     assert "connect_timeout=60" in Server("postgresql://db/hooks?connect_timeout=60", "hooks").conninfo

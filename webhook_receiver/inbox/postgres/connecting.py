@@ -17,6 +17,8 @@ from .rows import Connection
 # What libpq takes unless the URL says otherwise: a server that is gone without a word is noticed.
 _DEFAULTS: Mapping[str, Any] = {"connect_timeout": 5, "tcp_user_timeout": 15_000, "keepalives_idle": 15}
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_USER_IN_URL = re.compile(r"postgres(?:ql)?://(?:[^@/]*@)?")
+_PORTS = re.compile(r"[0-9,]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +44,25 @@ class Server:
             given = conninfo_to_dict(self.url)
             conninfo = make_conninfo("", **{**_DEFAULTS, "application_name": "webhook-receiver", **given})
         except psycopg.Error:  # whose message may quote the password
+            given, conninfo = {}, None
+        if conninfo is None or self._is_split_amiss(given):
             raise ConfigurationError(
                 "the URL of the PostgreSQL server cannot be read: it is postgresql://user:password@host/database, with "
                 "%XX for characters that mean something in a URL, and with parameters of libpq's or of the inbox's"
-            ) from None
+            )
         object.__setattr__(self, "_conninfo", conninfo)
+
+    def _is_split_amiss(self, given: Mapping[str, Any]) -> bool:
+        """Whether libpq takes the end of a password with an @ or a / for the host, the port or the database."""
+        user = _USER_IN_URL.match(self.url)
+        place = "" if user is None else self.url[user.end() :].partition("?")[0]
+        return "@" in place or _PORTS.fullmatch(str(given.get("port", ""))) is None
 
     def __str__(self) -> str:
         """Say where it is, without the password and the user."""
         given = conninfo_to_dict(self._conninfo)
-        return f"postgresql://{given.get('host', '')}/{given.get('dbname', '')}?schema={self.schema}"
+        port = f":{given['port']}" if "port" in given else ""
+        return f"postgresql://{given.get('host', '')}{port}/{given.get('dbname', '')}?schema={self.schema}"
 
     @property
     def conninfo(self) -> str:
