@@ -75,7 +75,11 @@ async def test_a_role_that_may_make_no_tables_uses_them(empty_database: str, rol
     theirs = empty_database.replace("postgres@", f"{role}@")
     with pytest.raises(ConfigurationError, match="cannot be made: permission denied"):
         await PostgresInbox(theirs).migrate()
+    await PostgresInbox(empty_database).migrate()
+    with pytest.raises(ConfigurationError, match="may not use the schema webhook_receiver .* --grant ROLE"):
+        await PostgresInbox(theirs).open()
     await PostgresInbox(empty_database).migrate(role)
+    assert await PostgresInbox(theirs).migrate() == []
     inbox = await PostgresInbox(theirs).open()
     await put(inbox, "d-1", "d-2", order_key="o-1")
     assert [*await claim(inbox)] == ["d-1"]
@@ -90,6 +94,13 @@ async def test_a_role_that_is_not_there_is_told(empty_database: str) -> None:
         await PostgresInbox(empty_database).migrate("nobody")
     with pytest.raises(ConfigurationError, match="has no tables"):
         await PostgresInbox(empty_database).open()
+
+
+async def test_a_schema_with_jobs_of_somebody_elses_is_left_as_it_is(empty_database: str) -> None:
+    execute(empty_database, "CREATE TABLE public.procrastinate_jobs (id integer)")
+    with pytest.raises(ConfigurationError, match='public cannot be made: relation "procrastinate_jobs" already exists'):
+        await PostgresInbox(empty_database, schema="public").migrate()
+    assert execute(empty_database, "SELECT to_regclass('public.migration')") == [(None,)]
 
 
 async def test_a_server_that_is_away_is_told_when_the_tables_are_made() -> None:

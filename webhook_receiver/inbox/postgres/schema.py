@@ -79,7 +79,7 @@ CREATE INDEX procrastinate_jobs_of_a_line ON procrastinate_jobs (lock) WHERE loc
 MIGRATIONS = (FIRST,)
 """Each brings the tables from the version that is its index to the next one. Released ones never change."""
 
-_STEPS = "CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
+_STEPS = "CREATE TABLE migration (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
 _ALONE = 0x57484B52  # "WHKR": the advisory lock of who migrates
 
 
@@ -99,7 +99,7 @@ def migrate(server: Server, role: str | None = None) -> list[str]:
             steps = _migrate(connection, server)
             if role is not None:
                 _grant(connection, server.schema, role)
-        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedObject) as error:
+        except psycopg.ProgrammingError as error:  # not allowed, a name that is taken, a role that is not there
             raise ConfigurationError(
                 f"the schema {server.schema} cannot be made: {error.diag.message_primary}"
             ) from None
@@ -107,10 +107,11 @@ def migrate(server: Server, role: str | None = None) -> list[str]:
 
 
 def _migrate(connection: Connection, server: Server) -> list[str]:
-    (there,) = ask(connection, "SELECT to_regnamespace(quote_ident(%s)) IS NOT NULL", [server.schema]).fetchone() or [0]
-    if not there:
+    # Nothing is made that is there: who may not make it may ask whether all is up to date.
+    if not _is_there(connection, "regnamespace", server.schema):
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(server.schema)))
-    ask(connection, _STEPS)
+    if not _is_there(connection, "regclass", "migration"):
+        ask(connection, _STEPS)
     done = _steps_done(connection)
     _refuse_newer(done, server)
     missing = [name for name in _steps() if name not in done]
@@ -120,14 +121,24 @@ def _migrate(connection: Connection, server: Server) -> list[str]:
     else:
         for name in missing:
             ask(connection, _steps()[name])
-    ask(connection, "INSERT INTO migration (name) SELECT unnest(%s::text[])", [missing])
+    if missing:
+        ask(connection, "INSERT INTO migration (name) SELECT unnest(%s::text[])", [missing])
     return missing
+
+
+def _is_there(connection: Connection, kind: str, name: str) -> bool:
+    return ask(connection, f"SELECT to_{kind}(quote_ident(%s)) IS NOT NULL", [name]).fetchone() == (True,)
 
 
 def refuse_unready(connection: Connection, server: Server) -> None:
     """Raise ConfigurationError if the tables are not those that this code needs."""
-    (there,) = ask(connection, "SELECT to_regclass('migration') IS NOT NULL").fetchone() or [False]
-    done = _steps_done(connection) if there else set[str]()
+    is_hidden = "SELECT NOT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = %s"
+    if ask(connection, is_hidden, [server.schema]).fetchone() == (True,):
+        raise ConfigurationError(
+            f"this role may not use the schema {server.schema} of the PostgreSQL server: its owner runs  "
+            "webhook-receiver inbox migrate URL --grant ROLE"
+        )
+    done = _steps_done(connection) if _is_there(connection, "regclass", "migration") else set[str]()
     _refuse_newer(done, server)
     if set(_steps()) - done:
         what = "has older tables" if done else "has no tables of the inbox"
