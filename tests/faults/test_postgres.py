@@ -53,6 +53,12 @@ def states(url: str) -> dict[str, int]:
     return dict(found)
 
 
+def begun(url: str) -> int:
+    """Return how many workers have begun to fetch jobs."""
+    [(count,)] = execute(url, "SELECT count(*) FROM procrastinate_workers")
+    return int(count)
+
+
 class Cluster:
     """A server, a receiver that only keeps, workers, and a sender; and when which of them was away."""
 
@@ -131,9 +137,13 @@ def make(tmp_path: Path) -> Generator[Callable[..., Cluster]]:
 
 @contextmanager
 def sending(cluster: Cluster, orders: int = 6) -> Generator[Sender]:
-    """Send, and see that it has begun to be handled."""
+    """Send, and see that it has begun to be handled, and that each worker has begun.
+
+    One that cannot reach the server when it starts says so, and ends with 1: whoever started it may start it again.
+    """
     with Sender(cluster.receiver.port, orders, budget=60, in_doubt=True) as sender:
         cluster.receiver.wait_for(lambda: runs(cluster.folder), "the first run", 60)
+        cluster.receiver.wait_for(lambda: begun(cluster.url) >= len(cluster.workers), "the last worker", 60)
         yield sender
         sender.budget = len(sender.acknowledged) + 60  # what was away is back: this is answered
         cluster.receiver.wait_for(lambda: len(sender.acknowledged) >= sender.budget, "an answer", 60)
