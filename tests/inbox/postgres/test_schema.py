@@ -76,7 +76,7 @@ async def test_a_role_that_may_make_no_tables_uses_them(empty_database: str, rol
     with pytest.raises(ConfigurationError, match="cannot be made: permission denied"):
         await PostgresInbox(theirs).migrate()
     await PostgresInbox(empty_database).migrate()
-    with pytest.raises(ConfigurationError, match="may not use the schema webhook_receiver .* --grant ROLE"):
+    with pytest.raises(ConfigurationError, match=r"may not use the schema webhook_receiver .* --grant ROLE"):
         await PostgresInbox(theirs).open()
     await PostgresInbox(empty_database).migrate(role)
     assert await PostgresInbox(theirs).migrate() == []
