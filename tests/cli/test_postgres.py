@@ -17,9 +17,9 @@ from typer.testing import CliRunner, Result
 from tests.faults.harness import Sender, Server, moment, runs
 from tests.faults.harness import states as states_of_file
 from tests.faults.test_kills import HANDLERS, assert_order, doubled
-from tests.faults.test_postgres import states
+from tests.faults.test_postgres import begun, states
 from tests.helpers import ROOT, printed
-from tests.postgres import execute
+from tests.postgres import execute, migrated, postgres
 from webhook_receiver.cli.commands import app
 
 MODULE = """
@@ -98,13 +98,40 @@ def test_a_worker_handles_what_is_kept_until_it_is_told_to_stop(postgres_url: st
     assert execute(postgres_url, "SELECT state FROM progress") == [("done",)]
 
 
-def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def test_a_worker_says_once_that_the_server_is_away_and_that_it_is_back(tmp_path: Path) -> None:
+    with postgres() as server:
+        url = migrated(f"{server.address}/postgres")
+        tmp_path.joinpath("hooksapp.py").write_text(MODULE.format(url=url))
+        worker = started(tmp_path, "worker", "hooksapp:hooks", stderr=subprocess.STDOUT)
+        printed(worker, "handles what is in")
+        wait_until_begun(url)
+        server.stop(signal.SIGQUIT)
+        said = printed(worker, "cannot be reached")
+        moment(1)
+        server.start()
+        said += printed(worker, "the inbox works again")
+        worker.send_signal(signal.SIGTERM)
+        said += worker.communicate(timeout=60)[0]
+        assert worker.returncode == 0
+    assert "pool" not in said
+    assert "Traceback" not in said
+
+
+def wait_until_begun(url: str) -> None:
+    for _ in range(600):
+        if begun(url):
+            return
+        moment(0.1)
+    raise AssertionError("the worker does not begin")
+
+
+def started(folder: Path, *arguments: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "webhook_receiver", *arguments],
         cwd=folder,
         env=environment(),
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
 

@@ -101,4 +101,5 @@ def log_config() -> dict[str, Any]:
     """Return uvicorn's logging, with the receiver's lines among its own."""
     config = deepcopy(LOGGING_CONFIG)
     config["loggers"]["webhook_receiver"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
+    config["loggers"]["psycopg.pool"] = {"level": "ERROR"}  # the receiver says once that the server is away
     return config
