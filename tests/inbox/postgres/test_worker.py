@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
 
-from tests.postgres import execute
+from tests.postgres import execute, migrated, postgres
 from tests.working import AT_ONCE, about, deliver, durable, kept_until, settled, until, waiting
 from webhook_receiver import (
     Attempt,
@@ -284,6 +286,47 @@ async def test_a_worker_that_the_others_took_for_dead_begins_anew(
     await settled(hooks, await deliver(hooks, about("o-1")))
     assert orders == ["o-0", "o-1"]
     assert execute(postgres_url, "SELECT count(*) FROM procrastinate_workers") == [(1,)]
+
+
+async def test_a_job_that_another_worker_has_done_meanwhile_ends_without_a_word(
+    make: Make, postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    hooks = make()
+    began, goes_on = asyncio.Event(), asyncio.Event()
+
+    @hooks.on(OrderFulfilled)
+    async def wait(order: OrderFulfilled) -> None:
+        began.set()
+        await goes_on.wait()
+
+    async with hooks:
+        id = await deliver(hooks)
+        await began.wait()
+        execute(postgres_url, "DELETE FROM procrastinate_jobs")
+        goes_on.set()
+        await settled(hooks, id)
+    gc.collect()  # which tells of errors that nobody has seen
+    assert "never retrieved" not in caplog.text
+
+
+async def test_it_stops_without_the_server_and_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    with postgres() as server:
+        hooks = durable(migrated(f"{server.address}/postgres") + "?timeout=1", clock=time.time, poll=0.2)
+        began, goes_on = asyncio.Event(), asyncio.Event()
+
+        @hooks.on(OrderFulfilled)
+        async def wait(order: OrderFulfilled) -> None:
+            began.set()
+            await goes_on.wait()
+
+        async with hooks:
+            await deliver(hooks)
+            await began.wait()
+            server.stop(signal.SIGQUIT)
+            goes_on.set()
+            await until(lambda: "is not settled" in caplog.text)
+    gc.collect()
+    assert "Traceback" not in caplog.text
 
 
 async def test_receivers_that_only_keep_have_no_worker(postgres_url: str) -> None:

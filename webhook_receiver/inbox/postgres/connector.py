@@ -93,7 +93,13 @@ class PatientConnector(PsycopgConnector):
     async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
         """See `PsycopgConnector`."""
         execute = super().execute_query_async
-        await self._patiently(lambda: execute(query, **arguments))
+        try:
+            await self._patiently(lambda: execute(query, **arguments))
+        except ConnectorException as error:
+            # The job is no longer ours, since it was rescued or withdrawn, or it is left for others to rescue. So be
+            # it, for what the store keeps decides; nobody would see the error but asyncio, which prints it.
+            if not (self._is_over or isinstance(error.__cause__, psycopg.errors.RaiseException)):
+                raise
         self.wake()  # a job has ended, and maybe lets another one of its lock go on
 
     async def execute_query_one_async(self, query: LiteralString, **arguments: Any) -> dict[str, Any]:
@@ -133,14 +139,18 @@ class PatientConnector(PsycopgConnector):
                     await on_notification(channel=found.channel, payload=found.payload)
                 await connection.execute("SELECT 1")
 
+    @property
+    def _is_over(self) -> bool:
+        """Whether nothing is worth waiting for any more."""
+        return self._stopping.is_set() or self._has_ended
+
     async def _patiently(self, do: Callable[[], Awaitable[R]]) -> R:
         pause = 0.05
         while True:
             try:
                 found = await do()
             except ConnectorException as error:
-                is_over = self._stopping.is_set() or self._has_ended
-                if is_over or not isinstance(error.__cause__, psycopg.OperationalError):
+                if self._is_over or not isinstance(error.__cause__, psycopg.OperationalError):
                     raise
                 if not self._is_away and pause > 0.05:
                     self._is_away = True

@@ -235,8 +235,7 @@ class JobWorker(Worker):
         lost = {job.id for job in stalled if job.id is not None} | (missing & self._missed)
         self._missed = missing
         for id in lost - self._in_hand:
-            with suppress(ConnectorException):  # another worker has rescued it meanwhile
-                await manager.retry_job_by_id_async(id, datetime.now(UTC) + timedelta(seconds=self._ahead))
+            await manager.retry_job_by_id_async(id, datetime.now(UTC) + timedelta(seconds=self._ahead))
         if time.monotonic() > self._mended + _SECONDS_BETWEEN_MENDING:
             self._mended = time.monotonic()
             await self._store.mend(self._source, self._clock())
