@@ -78,6 +78,7 @@ def test_a_connection_sees_its_schema(empty_database: str) -> None:
         (psycopg.errors.InsufficientPrivilege("denied"), InboxUnavailable, "denied"),
         (psycopg.errors.UndefinedTable("no table"), InboxUnavailable, "inbox migrate"),
         (psycopg.errors.UniqueViolation("twice"), InboxError, "does not take it: twice"),
+        (psycopg.errors.ProgramLimitExceeded("too large"), InboxError, "does not take it: too large"),
         (OSError("unreachable"), InboxUnavailable, "unreachable"),
     ],
 )

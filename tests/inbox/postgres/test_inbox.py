@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Generator
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -50,6 +51,21 @@ async def inbox(postgres_url: str) -> AsyncIterator[PostgresInbox]:
     inbox = await PostgresInbox(postgres_url).open()
     yield inbox
     await inbox.close()
+
+
+async def test_an_identity_may_be_long(inbox: PostgresInbox) -> None:
+    long = random.Random(1).randbytes(50_000).hex()  # nothing that could be compressed to fit into an index
+    assert await put(inbox, "d-1", identity=f"{long}1") == [Stored("d-1")]
+    assert await put(inbox, "d-2", identity=f"{long}2", origin="backfill") == [Stored("d-2")]
+    assert await put(inbox, "d-3", identity=f"{long}1", origin="backfill") == [Duplicate("d-1")]
+
+
+async def test_what_the_server_has_no_room_for_is_refused_alone(inbox: PostgresInbox, postgres_url: str) -> None:
+    execute(postgres_url, "CREATE INDEX ON webhook_receiver.delivery (order_key)")
+    long = random.Random(1).randbytes(50_000).hex()
+    puts = [inbox.put(entry(f"d-{each}", order_key=long if each == 2 else None), NOW) for each in range(5)]
+    found = await asyncio.gather(*puts, return_exceptions=True)
+    assert [type(each) for each in found] == [Stored, Stored, InboxError, Stored, Stored]
 
 
 def jobs(url: str) -> list[tuple[Any, ...]]:

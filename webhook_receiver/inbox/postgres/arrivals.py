@@ -79,7 +79,8 @@ def _known(connection: Connection, entries: Sequence[Entry]) -> list[Known]:
         "UNION SELECT d.seq, d.id, d.source, d.origin, d.event, d.key, d.identity, d.received "
         "FROM unnest(%s::text[], %s::text[], %s::boolean[]) AS s(source, identity, backfill) "
         # An order may have been told the same a thousand times: most of that is not even looked at.
-        "JOIN delivery d ON d.source = s.source AND d.identity = s.identity AND (d.origin = 'backfill' OR s.backfill) "
+        "JOIN delivery d ON d.source = s.source AND left(d.identity, 200) = left(s.identity, 200) "
+        "AND d.identity = s.identity AND (d.origin = 'backfill' OR s.backfill) "
         "ORDER BY 1",
         [*columns(keys, 2), *columns(said, 3)],
     )

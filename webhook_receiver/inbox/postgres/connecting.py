@@ -97,7 +97,8 @@ def told(error: Exception) -> Exception:
         error = error.__cause__
     if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
         return InboxUnavailable("the inbox has no tables: webhook-receiver inbox migrate makes them")
-    if isinstance(error, psycopg.DataError | psycopg.IntegrityError | UnicodeError):
+    refused = psycopg.DataError | psycopg.IntegrityError | psycopg.errors.ProgramLimitExceeded | UnicodeError
+    if isinstance(error, refused):
         return InboxError(f"the inbox does not take it: {_said(error)}")
     if isinstance(error, psycopg.Error | OSError):
         return InboxUnavailable(f"the inbox cannot be reached or written to: {_said(error)}")

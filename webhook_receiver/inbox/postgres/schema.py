@@ -32,7 +32,8 @@ CREATE TABLE delivery (
     current boolean NOT NULL   -- no later one has its key
 );
 CREATE UNIQUE INDEX delivery_key ON delivery (source, key) WHERE current AND key IS NOT NULL;
-CREATE INDEX delivery_identity ON delivery (source, identity, origin) WHERE identity IS NOT NULL;
+-- Not all of an identity, for an index takes no texts of some thousand characters.
+CREATE INDEX delivery_identity ON delivery (source, left(identity, 200), origin) WHERE identity IS NOT NULL;
 
 CREATE TABLE progress (
     seq bigint PRIMARY KEY REFERENCES delivery ON DELETE CASCADE,
