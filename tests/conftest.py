@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from tests.orders import Client, Sender, client_at, sending
 from tests.postgres import database, migrated, some_server
 
 settings.register_profile("here", deadline=None, max_examples=200)
@@ -61,3 +62,21 @@ def postgres_url(postgres_address: str, postgres_template: str) -> Generator[str
     """The URL of a database with them."""
     with database(postgres_address, postgres_template) as url:
         yield url
+
+
+@pytest.fixture
+def sender() -> Sender:
+    """The orders that `url` serves."""
+    return Sender()
+
+
+@pytest.fixture
+def url(sender: Sender) -> Generator[str]:
+    with sending(sender) as url:
+        yield url
+
+
+@pytest.fixture
+async def client(url: str) -> AsyncGenerator[Client]:
+    async with client_at(url) as client:
+        yield client

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import field_validator
 
 from tests.helpers import NOW
-from tests.orders import Client, Sender, client_at, order, sending
+from tests.orders import Client, Sender, order
 from tests.working import PATIENCE, Clock, about, deliver, durable, settled, until
 from webhook_receiver import (
     ApiError,
@@ -39,23 +39,6 @@ from webhook_receiver.up42 import TERMINAL, Order
 
 HOUR = 3600.0
 BEGIN = NOW - HOUR
-
-
-@pytest.fixture
-def sender() -> Sender:
-    return Sender()
-
-
-@pytest.fixture
-def url(sender: Sender) -> Generator[str]:
-    with sending(sender) as url:
-        yield url
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncGenerator[Client]:
-    async with client_at(url) as client:
-        yield client
 
 
 def noting(**options: Any) -> tuple[WebhookReceiver, list[tuple[str | None, str]]]:

@@ -3,14 +3,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from tests.helpers import NOW, SECRET, call, signed
-from tests.orders import Client, Sender, client_at, order, sending
+from tests.orders import Client, Sender, order
 from tests.working import AT_ONCE, PATIENCE, Clock, about, deliver, durable, kept_until, settled, until, waiting
 from webhook_receiver import (
     ApiError,
@@ -28,23 +28,6 @@ from webhook_receiver import (
 )
 from webhook_receiver.confirm import NAME
 from webhook_receiver.up42 import Order
-
-
-@pytest.fixture
-def sender() -> Sender:
-    return Sender()
-
-
-@pytest.fixture
-def url(sender: Sender) -> Generator[str]:
-    with sending(sender) as url:
-        yield url
-
-
-@pytest.fixture
-async def client(url: str) -> AsyncGenerator[Client]:
-    async with client_at(url) as client:
-        yield client
 
 
 @dataclass

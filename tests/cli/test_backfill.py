@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 from tests.cli.test_commands import COMMAND, on_a_terminal
 from tests.cli.test_inbox import records
 from tests.helpers import ROOT, SECRET, printed, running
-from tests.orders import Sender, sending
+from tests.orders import Sender
 from webhook_receiver import State
 
 MODULE = f"""
@@ -28,17 +28,6 @@ async def tell(order: OrderStatusChanged) -> None:
 """
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def sender() -> Sender:
-    return Sender()
-
-
-@pytest.fixture
-def url(sender: Sender) -> Generator[str]:
-    with sending(sender) as url:
-        yield url
 
 
 @pytest.fixture
