@@ -13,7 +13,7 @@ PACKAGE = Path(webhook_receiver.__file__).parent
 
 ROWS = [
     ["errors"],
-    ["delivery", "reasons", "durations", "backoff", "breaker", "chores", "inbox.telling", "pace"],
+    ["delivery", "reasons", "durations", "backoff", "breaker", "chores", "inbox.telling", "inbox.recent", "pace"],
     ["events", "signatures.base", "inbox.records", "options", "running"],
     [
         "up42",
@@ -27,7 +27,6 @@ ROWS = [
         "inbox.repeats",
         "inbox.schema",
         "inbox.damage",
-        "inbox.integrity",
         "inbox.place",
         "inbox.base",
         "saved",
@@ -38,8 +37,8 @@ ROWS = [
     ["client"],
     ["signatures.unsigned", "signatures.up42", "signatures.standard", "signatures.hmac_body", "signatures.messages"],
     ["signatures.rfc9421"],
-    ["handler", "orders", "inbox.lines", "inbox.lookup", "inbox.reading", "inbox.documents"],
-    ["signatures.known", "curl"],
+    ["handler", "orders", "inbox.lines", "inbox.connection", "inbox.journal", "inbox.reading", "inbox.documents"],
+    ["signatures.known", "curl", "inbox.lookup", "inbox.integrity"],
     ["signatures.trying", "capturing"],
     ["signatures.header_causes", "signatures.body_causes", "signatures.secret_causes", "signatures.hints"],
     ["signatures.verdict_causes"],

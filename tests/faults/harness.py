@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.helpers import ROOT, signed
+from webhook_receiver.inbox import journal
 
 
 class Server:
@@ -158,7 +159,9 @@ def states(inbox: Path) -> dict[str, int]:
     """Return how many deliveries are in which state."""
     connection = sqlite3.connect(inbox)
     try:
-        return dict(connection.execute("SELECT state, count(*) FROM progress GROUP BY state").fetchall())
+        found = dict(connection.execute("SELECT state, count(*) FROM progress GROUP BY state").fetchall())
+        fresh = sum(map(len, journal.read(connection)))
+        return found | ({"waiting": found.get("waiting", 0) + fresh} if fresh else {})
     finally:
         connection.close()
 

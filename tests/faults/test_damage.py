@@ -14,7 +14,7 @@ import pytest
 
 from tests.faults.keep import entry, keeping
 from webhook_receiver.errors import InboxDamaged, InboxError, WebhookError
-from webhook_receiver.inbox import Filter, SQLiteInbox, State, sqlite
+from webhook_receiver.inbox import Filter, SQLiteInbox, State, journal, sqlite
 from webhook_receiver.inbox.records import Outcome
 
 COUNT = 300
@@ -33,11 +33,21 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of an inbox that was closed in peace: all is in the one file."""
+    """Return the folder of an inbox that was closed in peace: all is in the one file, and in its journal."""
     folder = tmp_path_factory.mktemp("closed")
     process = keeping(folder / NAME, "d", COUNT, "close")
     assert (process.communicate(timeout=60)[0], process.returncode) == ("", 0)
     return folder
+
+
+@pytest.fixture(scope="module")
+async def listed(closed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of one whose deliveries were listed, and so have rows of their own."""
+    path = copy(closed, tmp_path_factory.mktemp("listed"))
+    inbox = await SQLiteInbox(path, min_free=0).open()
+    assert len(await inbox.find(Filter())) == COUNT
+    await inbox.close()
+    return path.parent
 
 
 def copy(folder: Path, to: Path) -> Path:
@@ -152,6 +162,16 @@ async def test_a_file_that_was_damaged_is_refused_at_every_start(closed: Path, t
             await SQLiteInbox(path, min_free=0).open()
 
 
+async def test_a_file_in_whose_journal_a_byte_was_changed_is_refused_at_every_start(
+    closed: Path, tmp_path: Path
+) -> None:
+    path = copy(closed, tmp_path)
+    flip(path, path.read_bytes().index(entry("d", 150).delivery.body))
+    for _ in range(2):
+        with pytest.raises(InboxDamaged, match=r"hooks\.db is damaged \(what is kept in its journal is not what was"):
+            await SQLiteInbox(path, min_free=0).open()
+
+
 async def test_an_empty_file_becomes_an_inbox(tmp_path: Path) -> None:
     path = tmp_path / NAME
     path.touch()
@@ -160,8 +180,8 @@ async def test_an_empty_file_becomes_an_inbox(tmp_path: Path) -> None:
     await inbox.close()
 
 
-async def test_the_delivery_in_whose_body_a_byte_was_changed_is_dead_and_says_why(closed: Path, tmp_path: Path) -> None:
-    path = copy(closed, tmp_path)
+async def test_the_delivery_in_whose_body_a_byte_was_changed_is_dead_and_says_why(listed: Path, tmp_path: Path) -> None:
+    path = copy(listed, tmp_path)
     flip(path, path.read_bytes().index(entry("d", 150).delivery.body))
     inbox = await SQLiteInbox(path, min_free=0).open()
     assert await handled(inbox) == {f"d-{number}" for number in range(COUNT)} - {"d-150"}
@@ -178,9 +198,9 @@ async def test_the_delivery_in_whose_body_a_byte_was_changed_is_dead_and_says_wh
     ["handlers = '{\"h\":'", "handlers = '[1]'", 'handlers = \'{"h":["wating",1]}\'', "handlers = CAST(x'ff' AS TEXT)"],
 )
 async def test_a_delivery_whose_progress_was_damaged_is_dead_and_keeps_no_other_from_being_handled(
-    closed: Path, tmp_path: Path, damage: str
+    listed: Path, tmp_path: Path, damage: str
 ) -> None:
-    path = copy(closed, tmp_path)
+    path = copy(listed, tmp_path)
     connection = sqlite3.connect(path)
     connection.execute(f"UPDATE progress SET {damage} WHERE seq = 7")
     connection.commit()
@@ -192,14 +212,18 @@ async def test_a_delivery_whose_progress_was_damaged_is_dead_and_keeps_no_other_
     await inbox.close()
 
 
-async def test_a_byte_that_was_changed_anywhere_is_never_silently_read(closed: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", ["closed", "listed"])
+async def test_a_byte_that_was_changed_anywhere_is_never_silently_read(
+    request: pytest.FixtureRequest, tmp_path: Path, kept: str
+) -> None:
+    folder: Path = request.getfixturevalue(kept)
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     chosen = random.Random(seed)
     refused = dead = unharmed = 0
-    size = (closed / NAME).stat().st_size
+    size = (folder / NAME).stat().st_size
     for number in range(30):
-        path = copy(closed, tmp_path / str(number))
+        path = copy(folder, tmp_path / str(number))
         at = chosen.randrange(100, size)  # before it is the file's header, half of which means nothing
         flip(path, at)
         inbox = SQLiteInbox(path, min_free=0)
@@ -289,7 +313,9 @@ def after_a_kill(folder: Path, times: int) -> None:
 def count(path: Path) -> int:
     connection = sqlite3.connect(path)
     try:
-        (found,) = connection.execute("SELECT count(*) FROM delivery").fetchone()
+        found = connection.execute("SELECT count(*) FROM delivery").fetchone()[0] + sum(
+            map(len, journal.read(connection))
+        )
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         return int(found)
     finally:

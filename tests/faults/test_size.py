@@ -6,7 +6,6 @@ The long form has 1,000,000 rows:
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -15,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from webhook_receiver.delivery import Delivery
-from webhook_receiver.inbox import Entry, Filter, SQLiteInbox, State, arrivals
+from webhook_receiver.inbox import Entry, Filter, SQLiteInbox, State, arrivals, journal
+from webhook_receiver.inbox.connection import connect
 from webhook_receiver.inbox.records import Outcome
 from webhook_receiver.inbox.repeats import Put
 
@@ -66,11 +66,12 @@ async def works(path: Path, size: int) -> None:
 async def filled(path: Path, size: int) -> None:
     """Make an inbox of which every other delivery waits, and the rest are done."""
     await (await SQLiteInbox(path, min_free=0).open()).close()
-    connection = sqlite3.connect(path, isolation_level=None)
+    connection = connect(path)
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("BEGIN")
     for first in range(0, size, BATCH):
         arrivals.put(connection, [Put(entry(number), 1000.0, 0.0) for number in range(first, first + BATCH)])
+        journal.unpack_all(connection)
     connection.execute("UPDATE progress SET state = 'done', due = NULL, settled = 1000 WHERE seq % 2 = 0")
     connection.execute("COMMIT")
     connection.close()

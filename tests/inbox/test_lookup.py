@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from webhook_receiver.errors import InboxError
-from webhook_receiver.inbox import Duplicate, Filter, MemoryInbox, SQLiteInbox, Stored, lookup
+from webhook_receiver.inbox import Duplicate, Filter, MemoryInbox, SQLiteInbox, Stored, lookup, recent
+from webhook_receiver.inbox.connection import Connection
 from webhook_receiver.testing.inbox_suite import ALL, NOW, claim, entry, finish, put
 
 MANY, PARTS = 8, 16
@@ -18,8 +19,9 @@ MANY, PARTS = 8, 16
 @pytest.fixture(autouse=True)
 def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookup, "_MANY", MANY)
-    monkeypatch.setattr(lookup, "_PARTS", PARTS)
-    monkeypatch.setattr(lookup, "_WIDTH", 2**64 // PARTS)
+    for module in (lookup, recent):
+        monkeypatch.setattr(module, "PARTS", PARTS)
+    monkeypatch.setattr(recent, "_REST", 65 - PARTS.bit_length())
 
 
 @pytest.fixture
@@ -162,8 +164,9 @@ async def test_what_is_loaded_is_known_and_knows_what_is_held_in_memory(inboxes:
 
 
 async def test_what_is_held_in_memory_stays_small_whoever_merges(inboxes: list[SQLiteInbox]) -> None:
-    def held(connection: sqlite3.Connection, jobs: Sequence[None]) -> list[int]:
-        return [connection.execute("SELECT count(*) FROM temp.recent").fetchone()[0] for _ in jobs]
+    def held(connection: Connection, jobs: Sequence[None]) -> list[int]:
+        assert connection.recent is not None
+        return [sum(map(len, connection.recent.young + connection.recent.old)) for _ in jobs]
 
     here, there = inboxes
     for number in range(6 * PARTS):

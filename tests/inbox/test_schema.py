@@ -12,7 +12,7 @@ from webhook_receiver import ConfigurationError
 from webhook_receiver.inbox import Duplicate, SQLiteInbox, Stored, rows, schema
 from webhook_receiver.testing.inbox_suite import claim, entry, put
 
-TABLES = ["arrived", "attempt", "delivery", "heartbeat", "holder", "lookup", "paused", "progress"]
+TABLES = ["arrived", "attempt", "delivery", "heartbeat", "holder", "journal", "lookup", "paused", "progress"]
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
+from webhook_receiver.inbox.connection import Connection, connect
 from webhook_receiver.inbox.writer import Writer
 
 
@@ -24,7 +25,7 @@ class Rig:
     """A writer on a file, what its connections were told, and a gate that keeps its thread busy."""
 
     path: Path
-    connections: list[sqlite3.Connection] = field(default_factory=list[sqlite3.Connection])
+    connections: list[Connection] = field(default_factory=list[Connection])
     statements: list[str] = field(default_factory=list[str])
     transactions: int = 0
     refusal: Exception | None = None
@@ -36,14 +37,14 @@ class Rig:
             connection.execute("CREATE TABLE IF NOT EXISTS kept (text TEXT UNIQUE)")
         self.writer = Writer(self.connect, self.guard)
 
-    def connect(self) -> sqlite3.Connection:
+    def connect(self) -> Connection:
         connection = self.other()
         connection.set_trace_callback(self.statements.append)
         self.connections.append(connection)
         return connection
 
-    def other(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
+    def other(self) -> Connection:
+        connection = connect(self.path)
         connection.execute("PRAGMA journal_mode = WAL")
         return connection
 
@@ -188,7 +189,7 @@ async def test_a_damaged_file_is_told_as_such(tmp_path: Path) -> None:
     path = tmp_path / "kept.db"
     with open(path, "wb") as file:  # noqa: ASYNC230
         file.write(b"this is not a database, by any means" * 100)
-    writer = Writer(lambda: sqlite3.connect(path, isolation_level=None, check_same_thread=False), lambda: None)
+    writer = Writer(lambda: connect(path), lambda: None)
     for _ in range(2):
         with pytest.raises(InboxDamaged, match="not a database"):
             await writer.do(keep, "a")
@@ -197,7 +198,7 @@ async def test_a_damaged_file_is_told_as_such(tmp_path: Path) -> None:
 
 async def test_a_file_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
     path = tmp_path / "later" / "kept.db"
-    writer = Writer(lambda: sqlite3.connect(path, isolation_level=None, check_same_thread=False), lambda: None)
+    writer = Writer(lambda: connect(path), lambda: None)
     with pytest.raises(InboxUnavailable, match="unable to open"):
         await writer.do(keep, "a")
     path.parent.mkdir()

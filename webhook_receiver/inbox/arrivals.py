@@ -8,10 +8,11 @@ taking it back from a busy event loop can take longer than the work itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from sqlite3 import Connection
-from typing import Any
 
-from . import lines, lookup, rows
+from ..errors import InboxError
+from . import journal, lines, lookup, rows
+from .connection import Connection
+from .recent import Found, Recent
 from .records import Duplicate, State, Stored
 from .repeats import Known, Put, repeats
 
@@ -21,12 +22,12 @@ def put(connection: Connection, jobs: Sequence[Put]) -> list[Stored | Duplicate]
     hashes = [
         rows.lookup(job.entry.delivery.source, job.entry.event, job.entry.key, job.entry.identity) for job in jobs
     ]
-    memory = lookup.refresh(connection)
-    last = memory.last
-    known = _known(connection, jobs, {each for each in hashes if each is not None})
+    recent = lookup.refresh(connection)
+    last = recent.last
+    known = _known(connection, recent, jobs, {each for each in hashes if each is not None})
     results: list[Stored | Duplicate] = []
-    new: list[tuple[int, Put]] = []
-    looked_up: list[lookup.Found] = []
+    new: list[Put] = []
+    looked_up: list[Found] = []
     again: list[tuple[int, Put, Known]] = []
     for job, found in zip(jobs, hashes, strict=True):
         entry = job.entry
@@ -36,62 +37,58 @@ def put(connection: Connection, jobs: Sequence[Put]) -> list[Stored | Duplicate]
             results.append(Duplicate(repeated.id))
             continue
         last += 1
-        new.append((last, job))
+        new.append(job)
         if found is not None:
             looked_up.append((found, last))
             known.setdefault(found, []).append(Known.of(last, entry))
         results.append(Stored(entry.delivery.id))
     if new:
-        _insert(connection, new)
-        lookup.add(connection, memory, looked_up, last)
+        _keep(connection, recent, new, last)
+        lookup.add(connection, recent, looked_up, last)
     for index, job, kept in again:  # only now, for what they repeat may be among the new ones
         results[index] = _duplicate(connection, job, kept)
     return results
 
 
-def _known(connection: Connection, jobs: Sequence[Put], hashes: set[int]) -> dict[int, list[Known]]:
+def _known(connection: Connection, recent: Recent, jobs: Sequence[Put], hashes: set[int]) -> dict[int, list[Known]]:
     """Return what is kept under these hashes, as far as one of the jobs may repeat it."""
-    if not hashes:
+    candidates = lookup.candidates(connection, recent, hashes)
+    if not candidates:
         return {}
-    table, arguments = lookup.found([*hashes])
-    may_repeat = "1"
+    journal.unpack_all(connection)
+    candidates = rows.rounded(candidates)
+    may_repeat, keys = "1", []
     if all(job.entry.delivery.origin != "backfill" for job in jobs):
         # An order may have been told the same a thousand times: most of that is not even looked at.
-        keys = [job.entry.key for job in jobs]
+        keys = rows.rounded([job.entry.key for job in jobs])
         may_repeat = f"(d.key IN ({rows.marks(keys)}) OR d.origin = 'backfill')"
-        arguments += keys
     found: dict[int, list[Known]] = {}
     for row in connection.execute(
         "SELECT hash, d.seq, d.id, d.source, d.origin, d.event, d.key, d.identity, d.received "
-        f"FROM {table} JOIN delivery d USING (seq) WHERE {may_repeat}",
-        arguments,
+        f"FROM {rows.as_table(('hash', 'seq'), candidates)} JOIN delivery d USING (seq) WHERE {may_repeat}",
+        [*rows.flat(candidates), *keys],
     ).fetchall():
         found.setdefault(row[0], []).append(Known(*row[1:]))
     return found
 
 
+def _keep(connection: Connection, recent: Recent, new: Sequence[Put], last: int) -> None:
+    ids = [job.entry.delivery.id for job in new]
+    if recent.may_be_in_journal(ids):
+        journal.unpack_all(connection)
+    asked = rows.rounded(ids)
+    kept = connection.execute(f"SELECT id FROM delivery WHERE id IN ({rows.marks(asked)})", asked).fetchone()
+    if kept is not None or len(set(ids)) < len(ids):
+        raise InboxError("the inbox has a delivery with this id already")
+    journal.append(connection, new, last)
+    journal.bound(connection, last, len(new))
+    recent.add_ids(ids, last)
+
+
 def _duplicate(connection: Connection, job: Put, kept: Known) -> Duplicate:
+    journal.unpack_all(connection)
     (state,) = connection.execute("SELECT state FROM progress WHERE seq = ?", (kept.seq,)).fetchone()
     if state != State.DEAD or job.entry.delivery.origin == "backfill":
         return Duplicate(kept.id)
     lines.revive(connection, kept.seq, job.now)
     return Duplicate(kept.id, replayed=True)
-
-
-def _insert(connection: Connection, new: Sequence[tuple[int, Put]]) -> None:
-    deliveries = [(seq, *rows.delivery_row(job.entry)) for seq, job in new]
-    connection.execute(
-        f"INSERT OR ROLLBACK INTO delivery (seq, {', '.join(rows.COLUMNS)}) {rows.values(deliveries)}",
-        rows.flat(deliveries),
-    )
-    progress: list[tuple[Any, ...]] = []
-    for seq, job in new:
-        source, dead = job.entry.delivery.source, job.entry.dead
-        state, settled = (State.WAITING, None) if dead is None else (State.DEAD, job.now)
-        # Due at 0 and not now: a clock that is set back must not make a new delivery wait.
-        progress.append((seq, source, rows.line(source, job.entry.order_key), state, 0.0, job.now, dead, settled))
-    connection.execute(
-        f"INSERT OR ROLLBACK INTO progress (seq, source, line, state, due, since, reason, settled) "
-        f"{rows.values(progress)}",
-        rows.flat(progress),
-    )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from ..errors import InboxDamaged
+from . import journal
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -72,7 +73,7 @@ class IntegrityCheck:
                 self._connection = connection
             if not self._stopped:
                 (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-                self._damage = None if found == "ok" else found
+                self._damage = journal.damage(connection) if found == "ok" else found
         finally:
             with self._connecting:
                 self._connection = None

@@ -12,7 +12,7 @@ from sqlite3 import Connection
 from typing import Any, NamedTuple
 
 from ..errors import InboxDamaged
-from . import lines, rows
+from . import journal, lines, rows
 from .records import Claim, Outcome, Progress, State
 
 logger = logging.getLogger("webhook_receiver")
@@ -39,8 +39,8 @@ class OneByOne(Exception):
 
 
 def claim(connection: Connection, jobs: Sequence[Take]) -> list[list[Claim]]:
-    """Lease what is due."""
-    return [_claim(connection, job) for job in jobs]
+    """Lease what is due, and then what is in the journal, which is younger."""
+    return [claims + _claim_fresh(connection, job, len(claims)) for job in jobs for claims in [_claim(connection, job)]]
 
 
 def _claim(connection: Connection, job: Take) -> list[Claim]:
@@ -63,6 +63,7 @@ def _claim(connection: Connection, job: Take) -> list[Claim]:
 
 def _lease(connection: Connection, job: Take, seqs: Sequence[int]) -> list[Claim]:
     token, until = secrets.randbits(62), job.now + job.lease
+    seqs = rows.rounded(seqs)
     connection.execute(
         # A lease that is still there was never settled: whoever had it died, or was too slow.
         "UPDATE OR ROLLBACK progress SET crashes = crashes + (lease IS NOT NULL), lease = ?, due = ?, since = ? "
@@ -87,10 +88,29 @@ def _lease(connection: Connection, job: Take, seqs: Sequence[int]) -> list[Claim
     return claims
 
 
+def _claim_fresh(connection: Connection, job: Take, already: int) -> list[Claim]:
+    """Lease what was put lately, with the rows that it gets now."""
+    claims: list[Claim] = []
+    while fresh := journal.take(connection, job.limit - already - len(claims)):
+        mine = [each for each in fresh if each.row[1] == job.source]
+        due: list[lines.Due] = [(each.seq, each.line if each.dead is None else None) for each in mine]
+        entering = {*lines.enter(connection, due, job.now)}
+        token, until = secrets.randbits(62), job.now + job.lease
+        back: journal.Wait = (None, job.now, None)
+        waits = {seq: (until, job.now, token) if seq in entering else back for seq, _ in due}
+        journal.keep(connection, fresh, waits)
+        claims += [
+            Claim(rows.delivery_of(row), State.WAITING if dead is None else State.DEAD, {}, 0, dead, Lease(seq, token))
+            for seq, row, _, dead, _ in mine
+            if seq in entering
+        ]
+    return claims
+
+
 def renew(connection: Connection, jobs: Sequence[tuple[Sequence[Claim], float, float]]) -> list[None]:
     """Let leases end later."""
     for claims, lease, now in jobs:
-        leases = _leases(claims)
+        leases = rows.rounded(_leases(claims))
         connection.execute(
             f"UPDATE progress SET due = ?, since = ? FROM {rows.as_table(Lease._fields, leases)} AS mine "
             "WHERE progress.seq = mine.seq AND progress.lease = mine.token",
@@ -103,10 +123,11 @@ def release(connection: Connection, jobs: Sequence[Sequence[Claim]]) -> list[Non
     """End leases as if they had never been."""
     for claims in jobs:
         leases = _leases(claims)
+        rounded = rows.rounded(leases)
         connection.execute(
-            f"UPDATE progress SET due = 0, lease = NULL FROM {rows.as_table(Lease._fields, leases)} AS mine "
+            f"UPDATE progress SET due = 0, lease = NULL FROM {rows.as_table(Lease._fields, rounded)} AS mine "
             "WHERE progress.seq = mine.seq AND progress.lease = mine.token",
-            rows.flat(leases),
+            rows.flat(rounded),
         )
         for lease in leases:
             lines.give_way(connection, lease.seq)
@@ -137,12 +158,13 @@ def settle(connection: Connection, jobs: Sequence[tuple[Outcome, float]]) -> lis
         handlers = rows.progress_json(outcome.handlers)
         table.append((*lease, outcome.state, due, now, handlers, held, outcome.reason, finished))
     columns = ("seq", "token", "state", "due", "now", "handlers", "held", "reason", "settled")
+    rounded = rows.rounded(table)
     ended = connection.execute(
         "UPDATE OR ROLLBACK progress SET state = o.state, due = o.due, since = o.now, lease = NULL, "
         "handlers = o.handlers, crashes = CASE o.state WHEN 'waiting' THEN crashes ELSE 0 END, "
         "held = o.held, reason = o.reason, settled = coalesce(o.settled, progress.settled) "
-        f"FROM {rows.as_table(columns, table)} AS o WHERE progress.seq = o.seq AND progress.lease = o.token",
-        rows.flat(table),
+        f"FROM {rows.as_table(columns, rounded)} AS o WHERE progress.seq = o.seq AND progress.lease = o.token",
+        rows.flat(rounded),
     ).rowcount
     if ended < len(jobs):
         if len(jobs) > 1:

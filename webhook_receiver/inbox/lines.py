@@ -35,9 +35,7 @@ def enter(connection: Connection, due: Sequence[Due], now: float) -> list[int]:
             back.append(seq)
     entering += [seq for seq, line in due if line is not None and holders[line][0] == seq]
     if new:
-        connection.execute(
-            f"INSERT OR REPLACE INTO holder (line, seq) {rows.values([*new.items()])}", rows.flat(new.items())
-        )
+        rows.insert(connection, "holder (line, seq)", [*new.items()], otherwise="REPLACE")
     if back:
         stand_back(connection, back)
     return entering
@@ -47,16 +45,18 @@ def _holders(connection: Connection, lines: set[int], now: float) -> dict[int, t
     """Return who holds these lines, and whether a lease on it is running."""
     if not lines:
         return {}
+    asked = rows.rounded(lines)
     found = connection.execute(
         "SELECT h.line, h.seq, p.lease IS NOT NULL AND p.due > ? FROM holder h JOIN progress p ON p.seq = h.seq "
-        f"WHERE h.line IN ({rows.marks(lines)})",
-        [now, *lines],
+        f"WHERE h.line IN ({rows.marks(asked)})",
+        [now, *asked],
     )
     return {line: (seq, bool(leased)) for line, seq, leased in found.fetchall()}
 
 
 def stand_back(connection: Connection, seqs: Sequence[int]) -> None:
     """Let these wait for their turn."""
+    seqs = rows.rounded(seqs)
     connection.execute(
         # A lease whose time is up ends here: only who holds the line may have one.
         "UPDATE OR ROLLBACK progress SET due = NULL, held = NULL, lease = NULL, "
@@ -69,6 +69,7 @@ def leave(connection: Connection, left: Sequence[int]) -> None:
     """Let these hold no line any more, and the next one of each line be due."""
     if not left:
         return
+    left = rows.rounded(left)
     among = f"({rows.marks(left)})"
     found = connection.execute(f"SELECT line FROM holder WHERE seq IN {among}", left).fetchall()
     if found:
@@ -94,6 +95,7 @@ def call(connection: Connection, lines: Sequence[int]) -> None:
     """Let the first of those that stood back in each of these lines be due."""
     if not lines:
         return
+    lines = rows.rounded(lines)
     connection.execute(
         "UPDATE OR ROLLBACK progress SET due = 0 WHERE seq IN (SELECT min(seq) FROM progress "
         f"WHERE line IN ({rows.marks(lines)}) AND state = 'waiting' AND due IS NULL AND held IS NULL GROUP BY line)",

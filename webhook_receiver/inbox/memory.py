@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import TypeVar
 
+from .connection import Connection, connect
 from .schema import migrate
 from .sqlite import DAY, SQLiteInbox
 
@@ -24,8 +25,8 @@ class MemoryInbox(SQLiteInbox):
     def _open(self) -> None:
         pass
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, cached_statements=512)
+    def _connect(self) -> Connection:
+        connection = connect(":memory:")
         migrate(connection, ":memory:")
         return connection
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any
+from sqlite3 import Connection
+from typing import Any, TypeVar
 from zlib import crc32
 
 from ..delivery import Delivery, Headers
 from ..errors import InboxDamaged
 from .records import Entry, Progress, Record, State
+
+Item = TypeVar("Item")
+
+_AT_ONCE = 64  # rows for a statement to insert: more cost no less
 
 _as_json = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make an encoder for each
 
@@ -30,22 +35,18 @@ RECORD = (
 
 def delivery_row(entry: Entry) -> tuple[Any, ...]:
     """Return the values of COLUMNS."""
-    delivery = entry.delivery
-    row = (
-        delivery.id,
-        delivery.source,
-        delivery.origin,
-        entry.event,
-        entry.key,
-        entry.identity,
-        entry.order_key,
-        float(delivery.received),
-        packed(delivery.headers),
-        delivery.body,
-        delivery.verified_by,
-        int(delivery.body_verified),
-    )
+    row = values_of(entry)
     return (*row, checksum(row))
+
+
+def values_of(entry: Entry) -> tuple[Any, ...]:
+    """Return the values of COLUMNS but for the checksum."""
+    delivery, event, key, identity, order_key, _ = entry
+    return (
+        *(delivery.id, delivery.source, delivery.origin, event, key, identity, order_key),
+        *(float(delivery.received), packed(delivery.headers), delivery.body),
+        *(delivery.verified_by, int(delivery.body_verified)),
+    )
 
 
 def checksum(row: Sequence[Any]) -> int:
@@ -62,6 +63,11 @@ def delivery(row: tuple[Any, ...]) -> Delivery:
     """
     if checksum(row) != row[12]:
         raise InboxDamaged(f"what is kept of the delivery {row[0]!r:.80} is not what was put: the file was damaged")
+    return delivery_of(row)
+
+
+def delivery_of(row: Sequence[Any]) -> Delivery:
+    """Return the delivery in a row that begins with COLUMNS, and is known to be whole."""
     return Delivery(row[0], row[1], unpacked(row[8]), row[9], row[7], row[10], bool(row[11]), row[2])
 
 
@@ -142,6 +148,25 @@ def record(row: tuple[Any, ...]) -> Record:
         verified_by=row[13],
         body_verified=bool(row[14]),
     )
+
+
+def insert(connection: Connection, into: str, table: Sequence[Sequence[Any]], otherwise: str = "ROLLBACK") -> None:
+    """Insert the rows of a table, many with each statement; `otherwise` is what is done if one is there already."""
+    start = 0
+    while start < len(table):
+        size = min(_AT_ONCE, 2 ** ((len(table) - start).bit_length() - 1))
+        part = table[start : start + size]
+        connection.execute(f"INSERT OR {otherwise} INTO {into} {values(part)}", flat(part))
+        start += size
+
+
+def rounded(items: Collection[Item]) -> list[Item]:
+    """Return the items, the last one repeated so that they are 1, 2, 4, 8, ... in number.
+
+    A statement is compiled, and held in memory, for each number of them that there is.
+    """
+    found = [*items]
+    return found + found[-1:] * ((1 << (len(found) - 1).bit_length()) - len(found)) if found else found
 
 
 def values(table: Sequence[Sequence[Any]]) -> str:

@@ -82,7 +82,19 @@ CREATE TABLE arrived (
 INSERT INTO arrived SELECT 1, max(0, coalesce(max(seq), 0)), max(0, coalesce(max(seq), 0)) FROM delivery;
 """
 
-MIGRATIONS = (FIRST, SECOND)
+# What was put lately has no rows in `delivery` and `progress` yet: see journal.py.
+THIRD = """
+CREATE TABLE journal (
+    last INTEGER PRIMARY KEY,  -- the `seq` of the last of its deliveries, which the others come before
+    kept REAL NOT NULL,
+    packed BLOB NOT NULL,      -- a pickle of tuples of plain values: of the columns of each delivery
+    checksum INTEGER NOT NULL
+) STRICT;
+ALTER TABLE arrived ADD COLUMN unpacked INTEGER NOT NULL DEFAULT 0;  -- up to this row, none is in the journal any more
+UPDATE arrived SET unpacked = last;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD)
 """Each brings a file from the version that is its index to the next one. Released ones never change."""
 
 

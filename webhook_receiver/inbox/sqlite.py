@@ -13,7 +13,8 @@ from threading import Lock
 from typing import Any, Self, TypeVar
 
 from ..errors import ConfigurationError, InboxDamaged, InboxUnavailable
-from . import arrivals, damage, leases, place, reading, rows, upkeep
+from . import arrivals, damage, journal, leases, place, reading, upkeep
+from .connection import Connection, connect
 from .integrity import IntegrityCheck
 from .records import Claim, Duplicate, Entry, Filter, Kept, Outcome, Progress, Record, Stats, Stored
 from .repeats import Put
@@ -25,8 +26,7 @@ R = TypeVar("R")
 DAY = 86_400.0  # seconds
 _PATIENCE = 2.0  # seconds that the check of the whole file may hold up the start; then it goes on beside
 _opening = Lock()
-_open_here: list[str] = []
-"""The files of the inboxes that are open in this process."""
+_open_here: list[str] = []  # the files of the inboxes that are open in this process
 _STEP = 200  # rows that are tidied away at a time: a few milliseconds, which no put notices
 
 
@@ -67,8 +67,7 @@ class SQLiteInbox:
         if sqlite3.sqlite_version_info < (3, 38):
             raise ConfigurationError(f"the inbox needs SQLite 3.38, this Python has {sqlite3.sqlite_version}")
         self.path = Path(path).resolve()  # as SQLite does: its log is beside the file, not beside a link to it
-        self._window = window
-        self._retention = retention
+        self._window, self._retention = window, retention
         self._place = place.Place(self.path, min_free)
         self._busy_timeout = busy_timeout
         self._create = create
@@ -76,8 +75,7 @@ class SQLiteInbox:
         self._reader: sqlite3.Connection | None = None
         self._check: IntegrityCheck | None = None
         self._reading = Lock()
-        self._latest = float("-inf")
-        """The latest time that a claim was asked for: a clock that is set back shows here."""
+        self._latest = float("-inf")  # that a claim was asked for: a clock that is set back shows here
 
     def __repr__(self) -> str:
         return f"<SQLiteInbox {self.path}>"
@@ -151,18 +149,20 @@ class SQLiteInbox:
 
     async def find(self, which: Filter, *, limit: int | None = None, newest_first: bool = True) -> Sequence[Record]:
         """See `Inbox`."""
-        return await self._read(partial(reading.find, which=which, limit=limit, newest_first=newest_first))
+        return await self._read_whole(partial(reading.find, which=which, limit=limit, newest_first=newest_first))
 
     async def get(self, id: str) -> Kept | None:
         """See `Inbox`."""
-        return await self._read(partial(reading.get, beginning=id))
+        return await self._read_whole(partial(reading.get, beginning=id))
 
     async def replay(self, ids: Sequence[str], now: float, *, handler: str | None = None) -> int:
         """See `Inbox`."""
+        await self._unpack()
         return await self._write(upkeep.replay, upkeep.Again(ids, now, handler))
 
     async def purge(self, which: Filter, now: float, *, limit: int) -> int:
         """See `Inbox`."""
+        await self._unpack()
         return await self._write(upkeep.purge, upkeep.Removal(which, now, limit))
 
     async def tidy(self, now: float) -> int:
@@ -171,13 +171,13 @@ class SQLiteInbox:
 
     async def stats(self) -> Stats:
         """See `Inbox`."""
-        return await self._read(reading.stats)
+        return await self._read_whole(reading.stats)
 
     async def dump(self, which: Filter) -> AsyncIterator[Kept]:
         """See `Inbox`."""
         seq = None
         while True:
-            page = await self._read(partial(reading.after, which=which, seq=seq, limit=_STEP))
+            page = await self._read_whole(partial(reading.after, which=which, seq=seq, limit=_STEP))
             for seq, kept in page:  # noqa: B007 - the last one is where the next page begins
                 yield kept
             if len(page) < _STEP:
@@ -186,6 +186,7 @@ class SQLiteInbox:
     async def load(self, kept: Sequence[Kept], now: float) -> int:
         """See `Inbox`."""
         self._place.refuse_full()
+        await self._unpack()
         return await self._write(upkeep.load, (kept, now, self._window))
 
     async def vacuum(self) -> None:
@@ -227,30 +228,29 @@ class SQLiteInbox:
             migrate(connection, str(self.path))
             self._place.remember()
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self) -> Connection:
         self._place.refuse_moved()
-        connection = sqlite3.connect(
-            self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False, cached_statements=512
-        )
-        connection.text_factory = rows.text
-        try:
-            connection.execute("PRAGMA synchronous = FULL")  # each commit survives the loss of power
-            connection.execute("PRAGMA journal_size_limit = 67108864")
-            connection.execute("PRAGMA temp_store = MEMORY")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return connect(self.path, self._busy_timeout)
 
     def _guard(self) -> None:
         self._place.refuse_moved()
         if self._check is not None:
             self._check.refuse_damaged()
 
-    async def _write(self, operation: Operation[Any, R], job: Any) -> R:
+    def _write(self, operation: Operation[Any, R], job: Any) -> asyncio.Future[R]:
         if self._writer is None:
             raise InboxUnavailable("the inbox is not open")
-        return await self._writer.do(operation, job)
+        return self._writer.do(operation, job)
+
+    async def _unpack(self) -> None:
+        """Let all that was put until now have rows of its own, in steps that hold up nobody."""
+        last = await self._read(journal.last)
+        while last is not None and await self._write(journal.unpack_until, last):
+            pass
+
+    async def _read_whole(self, ask: Callable[[sqlite3.Connection], R]) -> R:
+        await self._unpack()
+        return await self._read(ask)
 
     async def _read(self, ask: Callable[[sqlite3.Connection], R]) -> R:
         return await asyncio.to_thread(self._read_now, ask)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from sqlite3 import Connection
 from typing import NamedTuple
 
 from ..errors import InboxDamaged
-from . import lines, lookup, rows
+from . import journal, lines, lookup, rows
+from .connection import Connection
 from .leases import keep_attempts
 from .reading import chosen
+from .recent import Recent
 from .records import Entry, Filter, Kept, State
 
 
@@ -59,6 +60,7 @@ def _resume(connection: Connection, handler: str) -> bool:
 
 def replay(connection: Connection, jobs: Sequence[Again]) -> list[int]:
     """Let deliveries be handled again."""
+    journal.unpack_all(connection)
     return [
         sum(
             lines.revive(connection, seq, job.now, job.handler)
@@ -76,6 +78,7 @@ def purge(connection: Connection, jobs: Sequence[Removal]) -> list[int]:
 
 def _purge(connection: Connection, job: Removal) -> int:
     if job.settled_before is None:
+        journal.unpack_all(connection)
         where, arguments = chosen(job.which)
         where += " AND (p.lease IS NULL OR p.due IS NULL OR p.due <= ?)"
         arguments.append(job.now)
@@ -86,8 +89,8 @@ def _purge(connection: Connection, job: Removal) -> int:
         f"WHERE {where} LIMIT ?",
         [*arguments, job.limit],
     ).fetchall()
-    lookup.refresh(connection)
-    lookup.remove(connection, [(rows.lookup(*row[1:5]), row[0]) for row in found])
+    recent = lookup.refresh(connection)
+    lookup.remove(connection, recent, [(rows.lookup(*row[1:5]), row[0]) for row in found])
     gone = [row[0] for row in found]
     for table in ("attempt", "progress", "delivery"):
         connection.executemany(f"DELETE FROM {table} WHERE seq = ?", [(seq,) for seq in gone])
@@ -119,13 +122,14 @@ def load(connection: Connection, jobs: Sequence[tuple[Sequence[Kept], float, flo
 
 def _load(connection: Connection, dumped: Sequence[Kept], now: float, window: float) -> int:
     # Rows that are not there leave gaps, which mean nothing.
-    lookup.refresh(connection)
+    journal.unpack_all(connection)
+    recent = lookup.refresh(connection)
     (first,) = connection.execute("SELECT coalesce(min(seq), 1) FROM delivery").fetchone()
     seq = min(first, 1) - len(dumped) - 1
     loaded = 0
     for kept in dumped:
         seq += 1
-        repeated = _repeated(connection, kept, window)
+        repeated = _repeated(connection, recent, kept, window)
         if repeated is None:
             _load_one(connection, seq, kept, now)
             loaded += 1
@@ -158,17 +162,17 @@ def _load_one(connection: Connection, seq: int, kept: Kept, now: float) -> None:
     keep_attempts(connection, seq, kept.attempts)
 
 
-def _repeated(connection: Connection, kept: Kept, window: float) -> int | None:
+def _repeated(connection: Connection, recent: Recent, kept: Kept, window: float) -> int | None:
     """Return the row of the same delivery, or of one that it repeats or is repeated by."""
     delivery, record = kept.delivery, kept.record
     repeated_by = rows.lookup(delivery.source, record.event, kept.key, record.identity)
-    table, hashes = lookup.found([] if repeated_by is None else [repeated_by])
+    candidates = [] if repeated_by is None else lookup.candidates(connection, recent, [repeated_by])
     found: tuple[int] | None = (
         connection.execute("SELECT seq FROM delivery WHERE id = ?", (delivery.id,)).fetchone()
         or connection.execute(
-            f"SELECT seq FROM {table} JOIN delivery USING (seq) "
-            "WHERE source = ? AND key = ? AND abs(received - ?) <= ?",
-            (*hashes, delivery.source, kept.key, delivery.received, window),
+            f"SELECT seq FROM delivery WHERE seq IN ({rows.marks(candidates)}) "
+            "AND source = ? AND key = ? AND abs(received - ?) <= ?",
+            (*(seq for _, seq in candidates), delivery.source, kept.key, delivery.received, window),
         ).fetchone()
     )
     return None if found is None else found[0]

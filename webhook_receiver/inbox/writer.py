@@ -11,11 +11,12 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 from ..errors import InboxDamaged, InboxError, InboxUnavailable
+from .connection import Connection
 from .telling import tell
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-Operation = Callable[[sqlite3.Connection, Sequence[Job]], Sequence[Result]]
+Operation = Callable[[Connection, Sequence[Job]], Sequence[Result]]
 """Does a batch of jobs inside a transaction, and returns a result, or the error that it is, for each."""
 
 _LARGEST_BATCH = 256  # jobs: more in one transaction would only let other processes wait
@@ -35,35 +36,60 @@ class Writer:
         guard: called before each transaction; raises an InboxError when nothing may be written now.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], guard: Callable[[], None]) -> None:
+    def __init__(self, connect: Callable[[], Connection], guard: Callable[[], None]) -> None:
         self._connect = connect
         self._guard = guard
-        self._connection: sqlite3.Connection | None = None
-        self._asked: SimpleQueue[_Asked | None] = SimpleQueue()
+        self._connection: Connection | None = None
+        self._asked: SimpleQueue[list[_Asked] | None] = SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Asked]] = {}
+        """What was asked for in a loop, and is handed over soon."""
         self._closed = False
         self._closing = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="webhook-inbox-writer", daemon=True)
         self._thread.start()
 
-    async def do(self, operation: Operation[Job, Result], job: Job) -> Result:
-        """Have a job done; return once it is committed.
+    def do(self, operation: Operation[Job, Result], job: Job) -> asyncio.Future[Result]:
+        """Have a job done; what is returned is answered once it is committed.
 
         Raises:
-            InboxUnavailable: it could not be committed; nothing of it has happened.
+            InboxUnavailable: it could not be committed; nothing of it has happened. Like the next one, it is raised
+                when that is awaited, if not at once.
             InboxDamaged: SQLite finds the file damaged.
         """
-        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Result] = loop.create_future()
         with self._closing:  # what is asked for behind the end of the queue would never be answered
             if self._closed:
                 raise InboxUnavailable("the inbox is closed")
-            self._asked.put(_Asked(operation, job, answer))
-        return await answer
+            gathered = self._gathered.get(loop)
+            if gathered is None:
+                gathered = self._gathered[loop] = []
+                loop.call_soon(self._hand_over, loop, 0)
+            gathered.append(_Asked(operation, job, answer))
+            if len(gathered) == _LARGEST_BATCH:
+                self._asked.put(self._gathered.pop(loop))
+        return answer
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, before: int) -> None:
+        """Let the thread have what was gathered, once a turn of the loop has brought no more.
+
+        A commit costs the same whatever is in it, and so does it to wake a thread.
+        """
+        with self._closing:
+            number = len(self._gathered.get(loop, ()))
+            if before < number:
+                loop.call_soon(self._hand_over, loop, number)
+            elif number:
+                self._asked.put(self._gathered.pop(loop))
 
     async def close(self) -> None:
         """Commit what was asked for, then end the thread and close the connection."""
         with self._closing:
             if not self._closed:
                 self._closed = True
+                for gathered in self._gathered.values():
+                    self._asked.put(gathered)
+                self._gathered.clear()
                 self._asked.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -73,7 +99,7 @@ class Writer:
             batch: list[_Asked] = []
             asked = self._asked.get()
             while asked is not None:
-                batch.append(asked)
+                batch += asked
                 if self._asked.empty() or len(batch) >= _LARGEST_BATCH:
                     break
                 asked = self._asked.get()
@@ -106,17 +132,20 @@ class Writer:
                 for index, result in zip(indexes, found, strict=True):
                     results[index] = result
             connection.execute("COMMIT")
+            connection.committed()
         except BaseException as error:
             if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
                 self._disconnect()  # it rolls back, too; the next one starts with a connection that is whole
                 if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
                     raise _told(error) from None
-            elif connection.in_transaction:
-                connection.execute("ROLLBACK")
+            else:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                connection.rolled_back()
             raise
         return results
 
-    def _begin(self) -> sqlite3.Connection:
+    def _begin(self) -> Connection:
         try:
             self._guard()
             if self._connection is None:

@@ -1,0 +1,43 @@
+"""A connection to a SQLite inbox, and what one that writes holds in memory beside it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+
+from . import rows
+from .recent import Recent
+
+
+class Connection(sqlite3.Connection):
+    """A connection that writes, and what it holds in memory."""
+
+    recent: Recent | None = None
+    undo: tuple[Callable[[], object], ...] = ()
+    """What takes back, the last one first, what the transaction under way has changed in memory."""
+
+    def committed(self) -> None:
+        """Let what is in memory be as it is."""
+        self.undo = ()
+
+    def rolled_back(self) -> None:
+        """Let memory be as it was before the transaction."""
+        for undo in reversed(self.undo):
+            undo()
+        self.undo = ()
+
+
+def connect(path: str | os.PathLike[str], timeout: float = 0) -> Connection:
+    """Return a connection to a file; it waits for `timeout` seconds when another one writes."""
+    connection = sqlite3.connect(
+        path, timeout=timeout, isolation_level=None, check_same_thread=False, cached_statements=512, factory=Connection
+    )
+    connection.text_factory = rows.text
+    try:
+        connection.execute("PRAGMA synchronous = FULL")  # each commit survives the loss of power
+        connection.execute("PRAGMA journal_size_limit = 67108864")
+    except BaseException:
+        connection.close()
+        raise
+    return connection

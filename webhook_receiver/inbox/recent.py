@@ -1,0 +1,88 @@
+"""The last deliveries of a SQLite inbox, as a connection that writes holds them in memory; see lookup.py."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+
+_BITS = 6  # of a hash say in which part of all it is
+PARTS, _REST = 2**_BITS, 64 - _BITS
+
+Found = tuple[int, int]
+"""A hash, and the row of a delivery that has it."""
+Part = dict[int, tuple[int, ...]]
+"""The rows of the deliveries that have a hash."""
+
+
+def parts() -> list[Part]:
+    """Return empty parts."""
+    return [{} for _ in range(PARTS)]
+
+
+class Recent:
+    """The hashes of the last deliveries, and marks of the ids of those that may be in the journal."""
+
+    def __init__(self, merged: int) -> None:
+        self.last = merged
+        """The number of the last row that there ever was."""
+        self.merged = merged
+        """Up to this row, the file's table is complete."""
+        self.seen = merged
+        """Up to this row, what is not in the file's table is in memory."""
+        self.young, self.old = parts(), parts()
+        """The old ones are being merged, while that is done."""
+        self.part, self.until = PARTS, merged
+        """The part of the old ones that is merged next, and the last row among them."""
+        self.ids: set[int] = set()
+        self.parts_of_journal: deque[tuple[int, list[int]]] = deque()
+
+    def find(self, hash: int) -> tuple[int, ...]:
+        """Return the rows that have this hash."""
+        return self.old[hash >> _REST].get(hash, ()) + self.young[hash >> _REST].get(hash, ())
+
+    def add(self, new: Iterable[Found]) -> None:
+        """Let these be found."""
+        for hash, seq in new:
+            part = self.young[hash >> _REST]
+            part[hash] = (*part[hash], seq) if hash in part else (seq,)
+
+    def remove(self, gone: Iterable[Found]) -> list[Found]:
+        """Let these not be found any more; return those that were."""
+        removed: list[Found] = []
+        for hash, seq in gone:
+            for parts in (self.young, self.old):
+                part = parts[hash >> _REST]
+                if seq in part.get(hash, ()):
+                    removed.append((hash, seq))
+                    left = tuple(each for each in part.pop(hash) if each != seq)
+                    part |= {hash: left} if left else {}
+        return removed
+
+    def forget(self, until: int) -> None:
+        """Let those up to row `until` not be found any more: the file's table has them."""
+        kept = [[(hash, seq) for hash, seqs in part.items() for seq in seqs if seq > until] for part in self.young]
+        self.young = parts()
+        for part in kept:
+            self.add(part)
+        if self.until <= until:
+            self.old, self.part = parts(), PARTS
+
+    def add_ids(self, new: Iterable[str], last: int) -> None:
+        """Remember that these are in the journal, up to row `last`."""
+        marks = [*map(hash, new)]
+        self.ids.update(marks)
+        self.parts_of_journal.append((last, marks))
+
+    def forget_ids(self, unpacked: int) -> None:
+        """Forget those up to row `unpacked`, which are in the journal no more."""
+        while self.parts_of_journal and self.parts_of_journal[0][0] <= unpacked:
+            self.ids.difference_update(self.parts_of_journal.popleft()[1])
+
+    def may_be_in_journal(self, ids: Iterable[str]) -> bool:
+        """Whether one of these ids may be in the journal."""
+        return not self.ids.isdisjoint(map(hash, ids))
+
+    def snapshot(self) -> Callable[[], None]:
+        """Return what restores all but what is in the parts."""
+        before = {**vars(self)}
+        return lambda: vars(self).update(before)
