@@ -211,13 +211,13 @@ class Keeper:
             key = _digest(delivery.source, id, event.event, *(identity or ()))
         else:
             key = None if identity is None else _digest(delivery.source, delivery.body)
-        said = None if identity is None else " ".join(quote(part, safe="") for part in identity)
+        said = None if identity is None else " ".join([_quoted(part) for part in identity])
         return Entry(delivery, event.event, key, said, self._order_key(delivery, event))
 
     def _identity(self, delivery: Delivery, event: Event) -> tuple[str, ...] | None:
         try:
             identity = event.identity
-            return None if identity is None else tuple(storable(str(part)) for part in identity)
+            return None if identity is None else tuple([storable(str(part)) for part in identity])
         except Exception as error:  # of a class of the user's
             log_failure(f"delivery {delivery.id}: its event's identity failed, so a repeat of it is not known", error)
             return None
@@ -266,8 +266,21 @@ class Keeper:
         )
 
 
+_UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*")
+
+
+def _quoted(text: str) -> str:
+    """Quote a text for a line of such: nearly none needs it, and `quote` takes as long to leave one as it is."""
+    return text if _UNRESERVED.fullmatch(text) else quote(text, safe="")
+
+
+@lru_cache(maxsize=64)
+def _digest_of(source: str) -> hashlib._Hash:
+    return hashlib.sha256(source.encode("utf-8", "surrogatepass"))
+
+
 def _digest(source: str, *parts: str | bytes) -> bytes:
-    digest = hashlib.sha256(source.encode("utf-8", "surrogatepass"))
+    digest = _digest_of(source).copy()
     for part in parts:
         data = part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")
         digest.update(b"\0%d\0" % len(data))

@@ -30,7 +30,8 @@ class Rotation:
         """Note that the secret of this index verified a delivery at `now`; warn at most hourly if it is an old one."""
         self.counts[by] += 1
         if by == 0:
-            self._tell_unused(now)
+            if self._used:
+                self._tell_unused(now)
             return
         self._used[by] = now
         last = self._warned.get(by)

@@ -62,7 +62,7 @@ def frames(error: BaseException) -> str:
 
 def storable(text: str) -> str:
     """Return a text with half characters spelt out, which no store takes: names of files may have some."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _said(error: BaseException) -> str:
