@@ -20,6 +20,7 @@ ROWS = [
         "catalog",
         "naming",
         "rotation",
+        "marks",
         "signatures.keyring",
         "signatures.reading",
         "signatures.any_of",

@@ -177,7 +177,7 @@ class JobStatusChanged(Event, frozen=True):
 def _value_at(value: Any, path: Path) -> Any:
     """Return what the sender's document holds at `path`, or None."""
     for key in path:
-        if hasattr(cast("object", value), "__pydantic_fields__"):  # isinstance(value, BaseModel) takes a microsecond
+        if getattr(value, "__pydantic_fields__", None) is not None:  # isinstance(value, BaseModel) takes a microsecond
             value = _field(value, key)
         elif isinstance(value, dict):
             value = cast("dict[str, Any]", value).get(str(key))

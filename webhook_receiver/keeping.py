@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
 
 from .chores import Chores
 from .delivery import Delivery, Headers
@@ -20,6 +17,7 @@ from .handling import Handlers
 from .inbox import from_url
 from .inbox.base import Inbox
 from .inbox.records import Duplicate, Entry, State, Stored
+from .marks import digester, line
 from .options import WorkerOptions
 from .running import log_failure, storable
 from .worker import Worker
@@ -56,14 +54,22 @@ _NOT_KEPT = re.compile(
 )
 
 
-@lru_cache(maxsize=512)
-def _is_kept(name: bytes) -> bool:
-    return _NOT_KEPT.search(name) is None
+class _IsKept(dict[bytes, bool]):
+    """Whether headers of a name are kept: looked up for each of every delivery, so found out once for a name."""
+
+    def __missing__(self, name: bytes) -> bool:
+        if len(self) >= 512:
+            self.clear()  # a stranger's names must not fill our memory
+        kept = self[name] = _NOT_KEPT.search(name) is None
+        return kept
+
+
+_is_kept = _IsKept()
 
 
 def kept_headers(headers: Headers) -> Headers:
     """Return the headers without credentials and signatures, which nobody needs once they have been checked."""
-    return tuple([pair for pair in headers if _is_kept(pair[0])])
+    return tuple([pair for pair in headers if _is_kept[pair[0]]])
 
 
 def order_of(event: Event) -> str | None:
@@ -101,6 +107,7 @@ class Keeper:
             )
         self.inbox: Inbox = from_url(inbox) if isinstance(inbox, str) else inbox
         self._source = source
+        self._digest = digester(source)
         self._handlers = handlers
         self._key = key
         self._options = options
@@ -204,25 +211,27 @@ class Keeper:
 
     def _entry(self, delivery: Delivery, event: Event | None, id: str | None, dead: str | None) -> Entry:
         if event is None:
-            key = None if id is None else _digest(delivery.source, id)
+            key = None if id is None else self._digest(id)
             return Entry(delivery, key=key, dead=dead)
         identity = self._identity(delivery, event)
         if id is not None:
-            key = _digest(delivery.source, id, event.event, *(identity or ()))
+            key = self._digest(id, event.event, *map(storable, identity or ()))
         else:
-            key = None if identity is None else _digest(delivery.source, delivery.body)
-        said = None if identity is None else " ".join([_quoted(part) for part in identity])
-        return Entry(delivery, event.event, key, said, self._order_key(delivery, event))
+            key = None if identity is None else self._digest(delivery.body)
+        said = None if identity is None else line(identity)
+        return Entry(delivery, event.event, key, said, self._order_key(delivery, event, identity))
 
-    def _identity(self, delivery: Delivery, event: Event) -> tuple[str, ...] | None:
+    def _identity(self, delivery: Delivery, event: Event) -> list[str] | None:
         try:
             identity = event.identity
-            return None if identity is None else tuple([storable(str(part)) for part in identity])
+            return None if identity is None else [*map(str, identity)]
         except Exception as error:  # of a class of the user's
             log_failure(f"delivery {delivery.id}: its event's identity failed, so a repeat of it is not known", error)
             return None
 
-    def _order_key(self, delivery: Delivery, event: Event) -> str | None:
+    def _order_key(self, delivery: Delivery, event: Event, identity: list[str] | None) -> str | None:
+        if identity and self._key is order_of and type(event).identity is OrderStatusChanged.identity:
+            return storable(identity[0])  # the order's id, which takes a microsecond to find again
         try:
             key = self._key(event)
         except Exception as error:
@@ -264,25 +273,3 @@ class Keeper:
             dead=stats.counts[State.DEAD],
             paused=tuple(stats.paused),
         )
-
-
-_UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*")
-
-
-def _quoted(text: str) -> str:
-    """Quote a text for a line of such: nearly none needs it, and `quote` takes as long to leave one as it is."""
-    return text if _UNRESERVED.fullmatch(text) else quote(text, safe="")
-
-
-@lru_cache(maxsize=64)
-def _digest_of(source: str) -> hashlib._Hash:
-    return hashlib.sha256(source.encode("utf-8", "surrogatepass"))
-
-
-def _digest(source: str, *parts: str | bytes) -> bytes:
-    digest = _digest_of(source).copy()
-    for part in parts:
-        data = part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")
-        digest.update(b"\0%d\0" % len(data))
-        digest.update(data)
-    return digest.digest()

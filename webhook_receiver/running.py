@@ -62,7 +62,9 @@ def frames(error: BaseException) -> str:
 
 def storable(text: str) -> str:
     """Return a text with half characters spelt out, which no store takes: names of files may have some."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+    if type(text) is str and text.isascii():  # as nearly every one is
+        return text
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _said(error: BaseException) -> str:
