@@ -52,6 +52,12 @@ def test_headers_with_credentials_and_signatures_are_not_kept(name: str) -> None
     )
 
 
+def test_a_header_is_kept_or_not_by_its_name_however_many_others_there_are() -> None:
+    many = [(b"x-%d" % number, b"") for number in range(2000)]
+    hidden = (b"x-token", b"hush")
+    assert kept_headers([hidden, *many, hidden, *many, hidden]) == (*many, *many)
+
+
 def test_an_event_without_an_order_is_in_no_line() -> None:
     assert order_of(UnknownEvent(event="a")) is None
 
@@ -207,6 +213,42 @@ async def test_an_identity_of_the_users_own_may_be_odd_or_fail(caplog: pytest.Lo
         assert await deliver(hooks, one, status=200) == first
         assert await deliver(hooks, odd) != await deliver(hooks, odd)
     assert caplog.text.count("its event's identity failed, so a repeat of it is not known") == 2
+
+
+class ByRevision(OrderFulfilled, frozen=True):
+    """An order that tells more than one news of the same status."""
+
+    @property
+    def identity(self) -> tuple[str, ...] | None:
+        return ("a", "half \ud800")
+
+
+class Renamed(OrderFulfilled, frozen=True):
+    """An order whose id is another one than would be found."""
+
+    @property
+    def order_id(self) -> str | None:
+        return "renamed"
+
+
+@pytest.mark.parametrize(
+    ("cls", "key", "identity", "order_key"),
+    [
+        (OrderFulfilled, order_of, "o%2F1 FULFILLED", "o/1"),
+        (OrderFulfilled, lambda event: None, "o%2F1 FULFILLED", None),
+        (OrderFulfilled, lambda event: 7, "o%2F1 FULFILLED", "7"),
+        (ByRevision, order_of, "a half%20%5Cud800", "o/1"),
+        (Renamed, order_of, "renamed FULFILLED", "renamed"),
+    ],
+)
+async def test_what_an_event_says_is_kept_in_a_line_and_its_order_as_the_key_says(
+    cls: type[OrderFulfilled], key: Any, identity: str, order_key: str | None
+) -> None:
+    hooks = durable(key=key)
+    hooks.on(cls, name="handler")(lambda event: None)
+    async with hooks:
+        kept = await settled(hooks, await deliver(hooks, about("o/1")))
+    assert (kept.record.identity, kept.order_key) == (identity, order_key)
 
 
 async def test_health_says_how_it_is() -> None:

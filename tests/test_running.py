@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from tests.helpers import NOW
 from webhook_receiver import Delivery, Event, GiveUp, Retry, UnknownEvent
 from webhook_receiver.handler import Handler
-from webhook_receiver.running import run
+from webhook_receiver.running import run, storable
 
 EVENT = UnknownEvent(event="an event")
 DELIVERY = Delivery("d-1", "webhooks", [(b"signature", b"sign-here")], b"a body", NOW, 0, True)
@@ -110,3 +112,16 @@ async def test_a_cancellation_from_outside_goes_through() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@given(st.text(st.characters(exclude_categories=())))
+@example("half \ud800 a character")
+def test_a_text_is_storable_once_half_characters_are_spelt_out_and_all_others_stay(text: str) -> None:
+    assert storable(text) == text.encode("utf-8", "backslashreplace").decode()
+
+
+def test_what_is_storable_is_a_text_and_of_no_class_of_the_users() -> None:
+    class Theirs(str):
+        pass
+
+    assert type(storable(Theirs("a"))) is str

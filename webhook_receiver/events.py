@@ -178,7 +178,9 @@ def _value_at(value: Any, path: Path) -> Any:
     """Return what the sender's document holds at `path`, or None."""
     for key in path:
         if getattr(value, "__pydantic_fields__", None) is not None:  # isinstance(value, BaseModel) takes a microsecond
-            value = _field(value, key)
+            model: BaseModel = value
+            name = _declared(type(model), key)
+            value = getattr(model, name) if name is not None else (model.__pydantic_extra__ or {}).get(str(key))
         elif isinstance(value, dict):
             value = cast("dict[str, Any]", value).get(str(key))
         elif isinstance(value, list) and isinstance(key, int):
@@ -186,12 +188,6 @@ def _value_at(value: Any, path: Path) -> Any:
         else:
             return None
     return value
-
-
-def _field(model: BaseModel, key: Key) -> Any:
-    """Return the field that the sender calls `key`, declared by the model or kept as extra."""
-    name = _declared(type(model), key)
-    return getattr(model, name) if name is not None else (model.__pydantic_extra__ or {}).get(str(key))
 
 
 @lru_cache(maxsize=1024)
