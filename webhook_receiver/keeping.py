@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from .chores import Chores
@@ -54,22 +55,14 @@ _NOT_KEPT = re.compile(
 )
 
 
-class _IsKept(dict[bytes, bool]):
-    """Whether headers of a name are kept: looked up for each of every delivery, so found out once for a name."""
-
-    def __missing__(self, name: bytes) -> bool:
-        if len(self) >= 512:
-            self.clear()  # a stranger's names must not fill our memory
-        kept = self[name] = _NOT_KEPT.search(name) is None
-        return kept
-
-
-_is_kept = _IsKept()
+@lru_cache(maxsize=512)
+def _is_kept(name: bytes) -> bool:
+    return _NOT_KEPT.search(name) is None
 
 
 def kept_headers(headers: Headers) -> Headers:
     """Return the headers without credentials and signatures, which nobody needs once they have been checked."""
-    return tuple([pair for pair in headers if _is_kept[pair[0]]])
+    return tuple([pair for pair in headers if _is_kept(pair[0])])
 
 
 def order_of(event: Event) -> str | None:

@@ -160,7 +160,7 @@ def states(inbox: Path) -> dict[str, int]:
     connection = sqlite3.connect(inbox)
     try:
         found = dict(connection.execute("SELECT state, count(*) FROM progress GROUP BY state").fetchall())
-        fresh = sum(map(len, journal.read(connection)))
+        fresh = len([*journal.read(connection)])
         return found | ({"waiting": found.get("waiting", 0) + fresh} if fresh else {})
     finally:
         connection.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
+from itertools import islice
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -60,33 +61,30 @@ def bound(connection: Connection, last: int, new: int) -> None:
         unpack(connection, new)
 
 
-def read(connection: Connection, after: int | None = None) -> Iterator[list[Fresh]]:
-    """Yield what is in the journal, behind row `after` if given, in the parts in which it was put.
+def read(connection: Connection, after: int | None = None) -> Iterator[Fresh]:
+    """Yield what is in the journal, the oldest first, or what is there behind row `after`.
 
     Raises:
         InboxDamaged: it is not what was written.
     """
     for unpacked, last, kept, packed, checksum in connection.execute(
-        "SELECT max(unpacked, ?1), j.last, kept, packed, checksum FROM arrived, journal j "
+        "SELECT max(unpacked, ?1), j.last, kept, packed, checksum FROM arrived CROSS JOIN journal j "
         "WHERE j.last > max(unpacked, ?1) ORDER BY j.last",
         (-(2**63) if after is None else after,),
     ):
         if crc32(packed) != checksum:
             raise InboxDamaged(f"the inbox is damaged: {_DAMAGE}")
         found = _Unpickler(BytesIO(packed)).load()
-        first = last - len(found) + 1
-        yield [_fresh(seq, each, kept) for seq, each in enumerate(found, first) if seq > unpacked]
+        for seq, values in enumerate(found, last - len(found) + 1):
+            if seq > unpacked:
+                row = values[:-1]
+                yield Fresh(seq, (*row, rows.checksum(row)), rows.line(row[1], row[6]), values[-1], kept)
 
 
 def damage(connection: Connection) -> str | None:
     """Return what is wrong with it, None if nothing is."""
     found = connection.execute("SELECT packed, checksum FROM journal")
     return None if all(crc32(packed) == checksum for packed, checksum in found) else _DAMAGE
-
-
-def _fresh(seq: int, values: tuple[Any, ...], kept: float) -> Fresh:
-    row = values[:-1]
-    return Fresh(seq, (*row, rows.checksum(row)), rows.line(row[1], row[6]), values[-1], kept)
 
 
 class _Unpickler(pickle.Unpickler):
@@ -98,11 +96,7 @@ class _Unpickler(pickle.Unpickler):
 
 def take(connection: Connection, limit: int) -> list[Fresh]:
     """Remove the oldest deliveries, up to `limit`, to be given rows of their own."""
-    fresh: list[Fresh] = []
-    for part in read(connection):
-        fresh += part[: limit - len(fresh)]
-        if len(fresh) == limit:
-            break
+    fresh = [*islice(read(connection), limit)]
     if fresh:
         connection.execute("DELETE FROM journal WHERE last <= ?", (fresh[-1].seq,))
         connection.execute("UPDATE arrived SET unpacked = ?", (fresh[-1].seq,))

@@ -38,9 +38,10 @@ def refresh(connection: Connection) -> Recent:
 def _take_in(connection: Connection, recent: Recent, after: int) -> None:
     kept = connection.execute("SELECT seq, source, event, key, identity FROM delivery WHERE seq > ?", (after,))
     others = kept.fetchall()
-    for part in journal.read(connection, after):
-        others += [(each.seq, each.row[1], *each.row[3:6]) for each in part]
-        recent.add_ids((each.row[0] for each in part), part[-1].seq)
+    fresh = [*journal.read(connection, after)]
+    if fresh:
+        others += [(each.seq, each.row[1], *each.row[3:6]) for each in fresh]
+        recent.add_ids((each.row[0] for each in fresh), fresh[-1].seq)
     hashed = [(rows.lookup(*row), seq) for seq, *row in others]
     recent.add([(each, seq) for each, seq in hashed if each is not None])
 

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import pytest
+
+from webhook_receiver.errors import InboxDamaged, InboxError
+from webhook_receiver.inbox import Duplicate, Filter, SQLiteInbox, Stored, journal
+from webhook_receiver.testing.inbox_suite import (
+    ALL,
+    DEAD,
+    NOW,
+    WAITING,
+    claim,
+    entry,
+    finish,
+    kept,
+    listed,
+    put,
+    settle,
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "hooks.db"
+
+
+@pytest.fixture
+def file(path: Path) -> Iterator[sqlite3.Connection]:
+    """A look into the file."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def inboxes(path: Path) -> AsyncIterator[list[SQLiteInbox]]:
+    """Two on the same file, as two processes have."""
+    async with AsyncExitStack() as stack:
+        inboxes = [SQLiteInbox(path, min_free=0), SQLiteInbox(path, min_free=0)]
+        for inbox in inboxes:
+            await inbox.open()
+            stack.push_async_callback(inbox.close)
+        yield inboxes
+
+
+@pytest.fixture
+def inbox(inboxes: list[SQLiteInbox]) -> SQLiteInbox:
+    return inboxes[0]
+
+
+async def together(inbox: SQLiteInbox, *ids: str, **said: Any) -> list[Stored | Duplicate | BaseException]:
+    """Put deliveries at once, so that they share a commit."""
+    return await asyncio.gather(*[inbox.put(entry(id, **said), NOW) for id in ids], return_exceptions=True)
+
+
+def journaled(file: sqlite3.Connection) -> list[str]:
+    return [each.row[0] for each in journal.read(file)]
+
+
+def parts(file: sqlite3.Connection) -> int:
+    """Return how many rows the journal has."""
+    return int(file.execute("SELECT count(*) FROM journal").fetchone()[0])
+
+
+IDS = [f"d-{number}" for number in range(10)]
+
+
+async def test_what_shares_a_commit_shares_a_row(inbox: SQLiteInbox, file: sqlite3.Connection) -> None:
+    assert await together(inbox, *IDS) == [Stored(id) for id in IDS]
+    assert (journaled(file), parts(file)) == (IDS, 1)
+    assert file.execute("SELECT count(*) FROM delivery").fetchone() == (0,)
+
+
+async def test_it_is_claimed_a_few_at_a_time_by_whoever_asks(
+    inboxes: list[SQLiteInbox], file: sqlite3.Connection
+) -> None:
+    here, there = inboxes
+    await together(here, *IDS)
+    assert [*await claim(here, 3)] == IDS[:3]
+    assert [*await claim(there, 4)] == IDS[3:7]
+    assert (journaled(file), parts(file)) == (IDS[7:], 1)
+    assert [*await claim(here)] == IDS[7:]
+    assert parts(file) == 0
+    assert await claim(there) == {}
+
+
+async def test_what_is_due_already_is_claimed_before_what_is_in_the_journal(inbox: SQLiteInbox) -> None:
+    await together(inbox, "d-0", "d-1")
+    claimed = await claim(inbox, 1)
+    await put(inbox, "d-2")
+    await inbox.release([*claimed.values()], NOW)
+    assert [*await claim(inbox, 2)] == ["d-0", "d-1"]
+    assert [*await claim(inbox, 2)] == ["d-2"]
+
+
+async def test_the_deliveries_of_other_receivers_are_left_for_them(inbox: SQLiteInbox) -> None:
+    await asyncio.gather(*[inbox.put(entry(id, source=f"hooks-{int(id[2:]) % 3}"), NOW) for id in IDS])
+    assert [*await claim(inbox, 2, source="hooks-2")] == ["d-2", "d-5"]
+    assert [*await claim(inbox, source="hooks-0")] == ["d-0", "d-3", "d-6", "d-9"]
+    assert [*await claim(inbox, source="hooks-2")] == ["d-8"]
+    assert [*await claim(inbox, source="hooks-1")] == ["d-1", "d-4", "d-7"]
+
+
+async def test_deliveries_of_one_order_in_one_row_are_handled_one_at_a_time(inbox: SQLiteInbox) -> None:
+    await together(inbox, "d-0", "d-1", "d-2", order_key="o-1")
+    await together(inbox, "d-3", order_key="o-2")
+    assert [*await claim(inbox)] == ["d-0", "d-3"]
+    assert await finish(inbox) == []
+    claimed = (await kept(inbox, "d-0")).record
+    assert claimed.leased
+    assert [(record.id, record.due) for record in await inbox.find(Filter(ids=["d-1", "d-2"]), newest_first=False)] == [
+        ("d-1", None),
+        ("d-2", None),
+    ]
+
+
+async def test_one_whose_order_waits_already_stands_behind(inbox: SQLiteInbox) -> None:
+    await together(inbox, "d-0", order_key="o-1")
+    first = (await claim(inbox))["d-0"]
+    await together(inbox, "d-1", "d-2", order_key="o-1")
+    assert await claim(inbox) == {}
+    await settle(inbox, first, WAITING, due=NOW + 10)
+    assert await claim(inbox) == {}
+    for id in ("d-0", "d-1", "d-2"):
+        assert await finish(inbox, now=NOW + 10) == [id]
+
+
+async def test_what_is_no_event_is_dead_and_claimed_as_such(inbox: SQLiteInbox) -> None:
+    await asyncio.gather(inbox.put(entry("d-0")._replace(dead="no event"), NOW), inbox.put(entry("d-1"), NOW))
+    claimed = await claim(inbox)
+    assert [(each.state, each.reason) for each in claimed.values()] == [(DEAD, "no event"), (WAITING, None)]
+
+
+async def test_it_can_be_looked_at_and_changed_like_anything_else(
+    inboxes: list[SQLiteInbox], file: sqlite3.Connection
+) -> None:
+    here, there = inboxes
+    await together(here, *IDS)
+    assert await listed(there) == IDS
+    assert journaled(file) == []
+    await together(here, "d-10", "d-11")
+    assert (await there.stats()).counts[WAITING] == 12
+    await together(here, "d-12")
+    assert (await kept(there, "d-12")).delivery == entry("d-12").delivery
+    await together(here, "d-13", "d-14")
+    assert await there.purge(Filter(ids=["d-13"]), NOW, limit=10) == 1
+    await together(here, "d-15")
+    assert await there.replay(["d-15"], NOW) == 1
+    assert await finish(here) == [*IDS, "d-10", "d-11", "d-12", "d-14", "d-15"]
+
+
+async def test_to_look_takes_no_more_than_what_was_there(
+    inbox: SQLiteInbox, file: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "_STEP", 2)
+    await together(inbox, *IDS)
+    assert await listed(inbox) == IDS
+
+
+@pytest.mark.parametrize("looked_at", [False, True])
+async def test_an_id_that_is_kept_already_is_refused_alone(
+    inboxes: list[SQLiteInbox], file: sqlite3.Connection, looked_at: bool
+) -> None:
+    here, there = inboxes
+    await together(here, "d-0")
+    if looked_at:
+        await here.find(ALL)
+    outcomes = await together(there, "d-1", "d-0", "d-2", "d-2")
+    assert [type(outcome) for outcome in outcomes] == [Stored, InboxError, Stored, InboxError]
+    assert await listed(here) == ["d-0", "d-1", "d-2"]
+
+
+@pytest.mark.parametrize("part", ["identity", "order_key", "source", "event", "dead"])
+async def test_a_text_that_no_file_can_hold_is_refused_alone_and_at_once(inbox: SQLiteInbox, part: str) -> None:
+    lone: Any = "\ud800"
+    whole = entry("d-1", source=lone) if part == "source" else entry("d-1")._replace(**{part: lone})
+    outcomes = await asyncio.gather(
+        *[inbox.put(each, NOW) for each in (entry("d-0"), whole, entry("d-2"))], return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes] == [Stored, InboxError, Stored]
+    assert await listed(inbox) == ["d-0", "d-2"]
+
+
+async def test_while_nobody_looks_or_claims_it_stays_bounded(
+    inbox: SQLiteInbox, file: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "MOST", 20)
+    for start in range(0, 100, 5):
+        await together(inbox, *[f"d-{number}" for number in range(start, start + 5)])
+        assert len(journaled(file)) <= 20
+    assert len(journaled(file)) == 20
+    assert await finish(inbox) == [f"d-{number}" for number in range(100)]
+
+
+async def test_a_repeat_of_what_is_in_it_is_known(inboxes: list[SQLiteInbox]) -> None:
+    here, there = inboxes
+    assert await put(here, "d-0", key=b"k", identity="o-1") == [Stored("d-0")]
+    assert await put(there, "d-1", key=b"k", identity="o-1") == [Duplicate("d-0")]
+    assert await put(here, "d-2", key=b"k", identity="o-1") == [Duplicate("d-0")]
+    assert await finish(there) == ["d-0"]
+
+
+async def test_one_that_was_changed_is_read_by_nobody(inbox: SQLiteInbox, file: sqlite3.Connection) -> None:
+    await together(inbox, *IDS)
+    file.execute("UPDATE journal SET packed = CAST(replace(packed, 'd-3', 'd-4') AS BLOB)")
+    for ask in (claim(inbox), inbox.find(ALL), inbox.stats(), inbox.get("d-0"), inbox.replay(["d-0"], NOW)):
+        with pytest.raises(InboxDamaged, match="what is kept in its journal is not what was put"):
+            await ask
+
+
+async def test_one_that_would_run_something_is_refused(
+    inbox: SQLiteInbox, file: sqlite3.Connection, tmp_path: Path
+) -> None:
+    class Harm:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.mkdir, (str(tmp_path / "harmed"),)
+
+    await together(inbox, *IDS)
+    packed = pickle.dumps([Harm()], 5)
+    file.execute("UPDATE journal SET packed = ?, checksum = ?", (packed, crc32(packed)))
+    with pytest.raises(InboxDamaged, match="what is kept in its journal is not what was put"):
+        await claim(inbox)
+    assert not (tmp_path / "harmed").exists()
