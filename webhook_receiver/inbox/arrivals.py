@@ -81,7 +81,8 @@ def _keep(connection: Connection, recent: Recent, new: Sequence[Put], last: int)
     if kept is not None or len(set(ids)) < len(ids):
         raise InboxError("the inbox has a delivery with this id already")
     journal.append(connection, new, last)
-    journal.bound(connection, last, len(new))
+    if last - recent.unpacked > journal.MOST:
+        journal.unpack(connection, len(new))
     recent.add_ids(ids, last)
 
 

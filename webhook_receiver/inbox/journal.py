@@ -54,13 +54,6 @@ def append(connection: Connection, new: Sequence[Put], last: int) -> None:
     )
 
 
-def bound(connection: Connection, last: int, new: int) -> None:
-    """Unpack as many as were put if there are too many of them."""
-    (unpacked,) = connection.execute("SELECT unpacked FROM arrived").fetchone()
-    if last - unpacked > MOST:
-        unpack(connection, new)
-
-
 def read(connection: Connection, after: int | None = None) -> Iterator[Fresh]:
     """Yield what is in the journal, the oldest first, or what is there behind row `after`.
 

@@ -30,8 +30,8 @@ def refresh(connection: Connection) -> Recent:
         recent.seen = last
     if recent.merged < merged:  # by another process
         recent.forget(merged)
-    recent.forget_ids(unpacked)
     recent.last, recent.merged = last, merged
+    recent.forget_ids(unpacked)
     return recent
 
 

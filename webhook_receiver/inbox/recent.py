@@ -33,6 +33,8 @@ class Recent:
         """The old ones are being merged, while that is done."""
         self.part, self.until = PARTS, merged
         """The part of the old ones that is merged next, and the last row among them."""
+        self.unpacked = merged
+        """Up to this row, none is in the journal any more."""
         self.ids: set[int] = set()
         self.parts_of_journal: deque[tuple[int, list[int]]] = deque()
 
@@ -75,6 +77,7 @@ class Recent:
 
     def forget_ids(self, unpacked: int) -> None:
         """Forget those up to row `unpacked`, which are in the journal no more."""
+        self.unpacked = unpacked
         while self.parts_of_journal and self.parts_of_journal[0][0] <= unpacked:
             self.ids.difference_update(self.parts_of_journal.popleft()[1])
 
