@@ -13,7 +13,18 @@ PACKAGE = Path(webhook_receiver.__file__).parent
 
 ROWS = [
     ["errors"],
-    ["delivery", "reasons", "durations", "backoff", "breaker", "chores", "inbox.telling", "inbox.recent", "pace"],
+    [
+        "delivery",
+        "reasons",
+        "durations",
+        "backoff",
+        "breaker",
+        "chores",
+        "deadlines",
+        "inbox.telling",
+        "inbox.recent",
+        "pace",
+    ],
     ["events", "signatures.base", "inbox.records", "options", "running"],
     [
         "up42",

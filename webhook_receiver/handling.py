@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from .breaker import Circuits
 from .confirm import Confirmation
+from .deadlines import Deadlines
 from .errors import InboxError, NotAnEvent
 from .events import Event
 from .handler import Handler, Notice
@@ -106,14 +107,16 @@ class Handling:
         self._abandon = abandon
         self._circuits = Circuits(options.breaker)
         self._running: dict[asyncio.Task[Any], Case] = {}
+        self._deadlines = Deadlines(self._time_is_up)
 
     def handler_of(self, task: asyncio.Task[Any] | None) -> str | None:
         """Return the name of the handler that a task is running."""
         case = self._running.get(task) if task is not None else None
         return case.handler.name if case is not None and case.handler is not None else None
 
-    def stuck(self) -> list[str]:
-        """Return the names of the handlers that still run."""
+    def stop(self) -> list[str]:
+        """Nothing more is to be run; return the names of the handlers that still are."""
+        self._deadlines.stop()
         return [name for task in [*self._running] if (name := self.handler_of(task)) is not None]
 
     async def handle(self, case: Case) -> Outcome | None:
@@ -157,7 +160,8 @@ class Handling:
             return work.buried(no_event(error), notify=bool(self._handlers.notices))
         handlers = self._handlers.match(event)
         work = case.work = Work(case.claim, handlers, self._options.backoff)
-        if not await self._is_confirmed(case, work, event):
+        first = self._handlers.confirmation
+        if first is not None and not await self._is_confirmed(first, case, work, event):
             return None if case.abandoned else self._reached(work)
         for handler in handlers:
             await self._attempt(case, work, handler, partial(handler.call, event, delivery))
@@ -167,10 +171,9 @@ class Handling:
         _log(outcome, event, handlers)
         return outcome
 
-    async def _is_confirmed(self, case: Case, work: Work, event: Event) -> bool:
+    async def _is_confirmed(self, first: Confirmation, case: Case, work: Work, event: Event) -> bool:
         """Whether handlers may run: nothing has to confirm the delivery, or it is confirmed."""
-        first = self._handlers.confirmation
-        if first is None or not first.is_about(event, case.claim.delivery):
+        if not first.is_about(event, case.claim.delivery):
             return True
         if not work.is_any_due(self._clock(), self.paused):
             return True  # nobody would run
@@ -208,7 +211,7 @@ class Handling:
         try:
             if work.is_careful and not await self._inbox.note(case.claim, work.progress, now):
                 raise LeaseLost
-            error = await self._run(case, handler, lambda: start(number))
+            error = await self._run(case, handler, partial(start, number))
         except BaseException:
             if not case.abandoned:
                 work.undo(handler)
@@ -225,9 +228,9 @@ class Handling:
 
     async def _run(self, case: Case, handler: Runnable, start: Callable[[], Awaitable[object]]) -> BaseException | None:
         """Run it for no longer than its time; return what it raised."""
-        seconds = self._options.timeout if handler.timeout is None else handler.timeout
+        seconds = self._seconds(handler)
         case.handler, case.started, case.timed_out = handler, self._clock(), False
-        timer = asyncio.get_running_loop().call_later(seconds, self._time_is_up, case, seconds)
+        self._deadlines.begin(case, seconds)
         try:
             error = await run(start, handler.name, case.claim.delivery.id)
         except asyncio.CancelledError:
@@ -236,25 +239,29 @@ class Handling:
             error = _late(seconds)
             logger.error("delivery %s: %s: %s", case.claim.delivery.id, handler.name, error)
         finally:
-            timer.cancel()
+            self._deadlines.end(case)
             case.handler = None
         if case.timed_out:
             case.task.uncancel()
         return error
 
-    def _time_is_up(self, case: Case, seconds: float) -> None:
+    def _seconds(self, handler: Runnable) -> float:
+        return self._options.timeout if handler.timeout is None else handler.timeout
+
+    def _time_is_up(self, case: Case) -> None:
+        assert case.handler is not None  # noqa: S101 - for the type checkers
         case.timed_out = True
         case.task.cancel()
-        loop = asyncio.get_running_loop()
-        loop.call_later(min(_GRACE, seconds), self._leave_behind, case, case.handler, case.started, seconds)
+        grace = min(_GRACE, self._seconds(case.handler))
+        asyncio.get_running_loop().call_later(grace, self._leave_behind, case, case.handler, case.started)
 
-    def _leave_behind(self, case: Case, handler: Runnable | None, started: float, seconds: float) -> None:
+    def _leave_behind(self, case: Case, handler: Runnable, started: float) -> None:
         """Go on without a handler that ignores that it was cancelled."""
-        if handler is None or case.handler is not handler or case.started != started or case.work is None:
+        if case.handler is not handler or case.started != started or case.work is None:
             return
         logger.error("delivery %s: %s ignores that its time is up", case.claim.delivery.id, handler.name)
         case.abandoned = True
-        error = _late(seconds)
+        error = _late(self._seconds(handler))
         self._tell_circuit(handler, error)
         case.work.failed(handler, error, started, self._clock())
         self._abandon(case, self._reached(case.work))

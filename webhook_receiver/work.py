@@ -69,10 +69,9 @@ class Work:
     def begin(self, handler: Runnable) -> int:
         """Count a run that begins; return its number."""
         each = self.of(handler)
-        self.progress[handler.name] = each._replace(
-            attempts=each.attempts + 1, since_replay=each.since_replay + 1, running=self.is_careful
-        )
-        return each.attempts + 1
+        number = each.attempts + 1
+        self.progress[handler.name] = Progress(each.state, number, each.since_replay + 1, each.due, self.is_careful)
+        return number
 
     def undo(self, handler: Runnable) -> None:
         """Uncount a run that was interrupted from outside: it is to run again as if it never had."""
@@ -83,7 +82,8 @@ class Work:
 
     def done(self, handler: Runnable) -> None:
         """A run ended well."""
-        self.progress[handler.name] = self.of(handler)._replace(state=State.DONE, running=False, due=0)
+        each = self.of(handler)
+        self.progress[handler.name] = Progress(State.DONE, each.attempts, each.since_replay)
 
     def postpone(self, handler: Runnable, due: float) -> None:
         """Let a handler wait without having run."""

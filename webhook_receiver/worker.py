@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
 
 from .errors import InboxError
@@ -111,7 +111,7 @@ class Worker:
         await asyncio.gather(*others, return_exceptions=True)
         if self._watchdog is not None:
             self._watchdog.stop()
-        for name in self._handling.stuck():
+        for name in self._handling.stop():
             logger.error("%s: %s does not end, and is left behind; its lease ends by itself", self._source, name)
 
     async def _still_running(self, seconds: float) -> set[asyncio.Task[None]]:
@@ -182,7 +182,10 @@ class Worker:
         task.add_done_callback(self._ended)
 
     async def _handle(self, case: Case) -> None:
-        async with self._alone if case.claim.crashes > 1 else nullcontext():
+        if case.claim.crashes > 1:
+            async with self._alone:
+                outcome = await self._in_slot(case)
+        else:
             outcome = await self._in_slot(case)
         if outcome is not None:  # no slot is needed to settle: a slow disk must not keep handlers from running
             await self._settle(case, outcome)
