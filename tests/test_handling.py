@@ -398,6 +398,27 @@ async def test_an_async_handler_that_takes_too_long_fails_and_the_others_run(cap
     assert "slow: it took more than 0.05 s" in caplog.text
 
 
+async def test_a_handler_has_its_own_time_whatever_those_have_that_run_beside_it() -> None:
+    hooks, running, release = durable(backoff=Backoff(attempts=1)), asyncio.Event(), asyncio.Event()
+
+    @hooks.on(OrderFulfilled, name="patient", timeout=PATIENCE)
+    async def patient(order: OrderFulfilled) -> None:
+        running.set()
+        await release.wait()
+
+    @hooks.on(OrderFailedPermanently, name="hasty", timeout=0.05)
+    async def hasty(order: OrderFailedPermanently) -> None:
+        await asyncio.Event().wait()
+
+    async with hooks, ending(release):
+        long = await deliver(hooks, about("o-1"))
+        await asyncio.wait_for(running.wait(), PATIENCE)
+        short = await settled(hooks, await deliver(hooks, about("o-2", "FAILED_PERMANENTLY")), State.DEAD)
+        assert [each.error for each in short.attempts] == ["TimeoutError: it took more than 0.05 s"]
+        release.set()
+        assert (await settled(hooks, long)).attempts == []
+
+
 async def test_a_handler_that_ends_in_time_after_it_was_told_to_is_done() -> None:
     hooks = durable()
 

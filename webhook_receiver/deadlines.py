@@ -40,9 +40,10 @@ class Deadlines(Generic[K]):
         self._ends.pop(what, None)
 
     def stop(self) -> None:
-        """Nothing begins any more: keep no timer for nothing."""
+        """Leave no timer behind for nothing; what still begins sets another one."""
         if self._timer is not None and not self._ends:
             self._timer.cancel()
+            self._rings = _NEVER
 
     def _ring_at(self, when: float) -> None:
         if self._timer is not None:

@@ -72,6 +72,7 @@ class Case:
     handler: Runnable | None = None
     """The handler that is running."""
     started: float = 0
+    timeout: float = 0
     timed_out: bool = False
     abandoned: bool = False
 
@@ -106,12 +107,12 @@ class Handling:
         self._clock = clock
         self._abandon = abandon
         self._circuits = Circuits(options.breaker)
-        self._running: dict[asyncio.Task[Any], Case] = {}
+        self._running: dict[asyncio.Task[Any] | None, Case] = {}
         self._deadlines = Deadlines(self._time_is_up)
 
     def handler_of(self, task: asyncio.Task[Any] | None) -> str | None:
         """Return the name of the handler that a task is running."""
-        case = self._running.get(task) if task is not None else None
+        case = self._running.get(task)
         return case.handler.name if case is not None and case.handler is not None else None
 
     def stop(self) -> list[str]:
@@ -125,7 +126,6 @@ class Handling:
         When it is cancelled, or the inbox fails, it is what was reached until then, and the rest is to run again.
         """
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - for the type checkers
         self._running[task] = case
         try:
             return await self._outcome(case)
@@ -173,10 +173,8 @@ class Handling:
 
     async def _is_confirmed(self, first: Confirmation, case: Case, work: Work, event: Event) -> bool:
         """Whether handlers may run: nothing has to confirm the delivery, or it is confirmed."""
-        if not first.is_about(event, case.claim.delivery):
-            return True
-        if not work.is_any_due(self._clock(), self.paused):
-            return True  # nobody would run
+        if not first.is_about(event, case.claim.delivery) or not work.is_any_due(self._clock(), self.paused):
+            return True  # there is nothing to ask, or nobody would run
         work.require(first)
         await self._attempt(case, work, first, lambda number: first.call(event))
         return work.of(first).state is State.DONE
@@ -228,15 +226,15 @@ class Handling:
 
     async def _run(self, case: Case, handler: Runnable, start: Callable[[], Awaitable[object]]) -> BaseException | None:
         """Run it for no longer than its time; return what it raised."""
-        seconds = self._seconds(handler)
         case.handler, case.started, case.timed_out = handler, self._clock(), False
-        self._deadlines.begin(case, seconds)
+        case.timeout = self._options.timeout if handler.timeout is None else handler.timeout
+        self._deadlines.begin(case, case.timeout)
         try:
             error = await run(start, handler.name, case.claim.delivery.id)
         except asyncio.CancelledError:
             if not case.timed_out or case.task.cancelling() > 1:
                 raise
-            error = _late(seconds)
+            error = _late(case)
             logger.error("delivery %s: %s: %s", case.claim.delivery.id, handler.name, error)
         finally:
             self._deadlines.end(case)
@@ -245,23 +243,19 @@ class Handling:
             case.task.uncancel()
         return error
 
-    def _seconds(self, handler: Runnable) -> float:
-        return self._options.timeout if handler.timeout is None else handler.timeout
-
     def _time_is_up(self, case: Case) -> None:
-        assert case.handler is not None  # noqa: S101 - for the type checkers
         case.timed_out = True
         case.task.cancel()
-        grace = min(_GRACE, self._seconds(case.handler))
-        asyncio.get_running_loop().call_later(grace, self._leave_behind, case, case.handler, case.started)
+        loop = asyncio.get_running_loop()
+        loop.call_later(min(_GRACE, case.timeout), self._leave_behind, case, case.handler, case.started)
 
-    def _leave_behind(self, case: Case, handler: Runnable, started: float) -> None:
+    def _leave_behind(self, case: Case, handler: Runnable | None, started: float) -> None:
         """Go on without a handler that ignores that it was cancelled."""
-        if case.handler is not handler or case.started != started or case.work is None:
+        if handler is None or case.handler is not handler or case.started != started or case.work is None:
             return
         logger.error("delivery %s: %s ignores that its time is up", case.claim.delivery.id, handler.name)
         case.abandoned = True
-        error = _late(self._seconds(handler))
+        error = _late(case)
         self._tell_circuit(handler, error)
         case.work.failed(handler, error, started, self._clock())
         self._abandon(case, self._reached(case.work))
@@ -276,12 +270,11 @@ def no_event(error: Exception) -> str:
     return str(error) if isinstance(error, NotAnEvent) else f"a validator failed with {type(error).__name__}"
 
 
-def _late(seconds: float) -> TimeoutError:
-    return TimeoutError(f"it took more than {seconds:g} s")
+def _late(case: Case) -> TimeoutError:
+    return TimeoutError(f"it took more than {case.timeout:g} s")
 
 
 def _log(outcome: Outcome, event: Event, handlers: Sequence[Handler]) -> None:
     if logger.isEnabledFor(logging.INFO):
         names = ", ".join(handler.name for handler in handlers) or "no handler"
-        identifier = outcome.claim.delivery.id
-        logger.info("delivery %s: %s: %s: %s", identifier, type(event).__name__, names, outcome.state)
+        logger.info("delivery %s: %s: %s: %s", outcome.claim.delivery.id, type(event).__name__, names, outcome.state)

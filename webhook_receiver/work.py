@@ -132,17 +132,16 @@ class Work:
                 return self.buried(self._why_dead([name]), notify=notify)
             held = name if name in paused else None
             return self._outcome(State.WAITING, due=None if held else first.due, held=held)
-        states = {handler.name: self.of(handler) for handler in self.handlers}
-        waiting = {name: each for name, each in states.items() if each.state is State.WAITING}
+        left = {handler.name: each for handler in self.handlers if (each := self.of(handler)).state is not State.DONE}
+        if self.handlers and not left:
+            return self._outcome(State.DONE)
+        waiting = {name: each for name, each in left.items() if each.state is State.WAITING}
         if waiting:
             dues = [each.due for name, each in waiting.items() if name not in paused]
             held = next((name for name in waiting if name in paused), None)
             return self._outcome(State.WAITING, due=min(dues, default=None), held=held)
-        dead = [name for name, each in states.items() if each.state is State.DEAD]
-        if dead:
-            return self._outcome(State.DEAD, due=0 if notify else None, reason=self._why_dead(dead))
-        if states:
-            return self._outcome(State.DONE)
+        if left:
+            return self.buried(self._why_dead([*left]), notify=notify)
         gone = "the handlers that wanted it are gone" if self._claim.handlers else "no handler wants it"
         return self._outcome(State.UNHANDLED, reason=gone)
 

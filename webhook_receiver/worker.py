@@ -56,7 +56,6 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._pace = Pace(self._loop.time)
         self._chores: list[asyncio.Task[None]] = []
-        self._watchdog: Watchdog | None = None
 
     def start(self, paused: frozenset[str] = frozenset()) -> None:
         """Begin to work, in tasks of its own; `paused` are the handlers that must not run."""
@@ -78,12 +77,11 @@ class Worker:
     def wake(self) -> None:
         """Something was put: look at once. May be called from another loop's thread."""
         try:
-            here = asyncio.get_running_loop() is self._loop
+            if asyncio.get_running_loop() is self._loop:
+                self._changed.set()
+                return
         except RuntimeError:
-            here = False
-        if here:
-            self._changed.set()
-            return
+            pass  # no loop runs here
         with suppress(RuntimeError):  # its loop is closed
             self._loop.call_soon_threadsafe(self._changed.set)
 
@@ -109,8 +107,7 @@ class Worker:
         for chore in others:
             chore.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        if self._watchdog is not None:
-            self._watchdog.stop()
+        self._watchdog.stop()
         for name in self._handling.stop():
             logger.error("%s: %s does not end, and is left behind; its lease ends by itself", self._source, name)
 
