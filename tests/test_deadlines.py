@@ -151,3 +151,51 @@ async def test_stopped_it_still_tells_of_what_has_not_ended_and_of_what_begins_y
     deadlines.begin("late", 0.02)
     await told.until("late")
     assert told.of == ["stubborn", "late"]
+
+
+def test_made_outside_of_any_loop_it_is_used_in_one_after_the_other() -> None:
+    late: list[str] = []
+    done: asyncio.Future[None]
+
+    def is_up(what: str) -> None:
+        late.append(what)
+        done.set_result(None)
+
+    deadlines = Deadlines(is_up)
+
+    async def begin(what: str) -> None:
+        nonlocal done
+        done = asyncio.get_running_loop().create_future()
+        deadlines.begin(what, 0.05)
+        await asyncio.wait_for(done, PATIENCE)
+
+    async def forget() -> None:
+        deadlines.begin("forgotten", 0.05)
+
+    asyncio.run(begin("first"))
+    asyncio.run(forget())
+    asyncio.run(begin("second"))
+    assert late == ["first", "second"]
+
+
+def test_a_loop_from_which_another_one_took_over_is_not_heard_any_more() -> None:
+    told: list[str] = []
+    deadlines = Deadlines(told.append)
+
+    async def begin(what: str) -> None:
+        deadlines.begin(what, 0.01)
+
+    async def pass_by() -> None:
+        passed = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.02, passed.set)
+        await passed.wait()
+
+    before, after = asyncio.new_event_loop(), asyncio.new_event_loop()
+    before.run_until_complete(begin("forgotten"))
+    after.run_until_complete(begin("going on"))
+    before.run_until_complete(pass_by())
+    assert told == []
+    after.run_until_complete(pass_by())
+    assert told == ["going on"]
+    before.close()
+    after.close()

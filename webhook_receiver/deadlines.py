@@ -14,7 +14,7 @@ _TICK = 0.001  # seconds: the clock of some event loops goes by milliseconds
 
 
 class Deadlines(Generic[K]):
-    """Tells of what has not ended in its time; made and used in one event loop.
+    """Tells of what has not ended in its time. One event loop uses it at a time: what began in another is forgotten.
 
     Args:
         is_up: called with what was given to `begin`, once, as soon as its time is up.
@@ -22,18 +22,21 @@ class Deadlines(Generic[K]):
 
     def __init__(self, is_up: Callable[[K], None]) -> None:
         self._is_up = is_up
-        self._loop = asyncio.get_running_loop()
         self._context = copy_context()  # not that of the task which happens to set the timer
         self._ends: dict[K, float] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._rings = _NEVER
         """When the timer does: at the first of the ends or before, since it is left alone when something ends."""
 
     def begin(self, what: K, seconds: float) -> None:
         """From now on it has so many seconds."""
-        ends = self._ends[what] = self._loop.time() + seconds
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._ends, self._timer, self._rings = loop, {}, None, _NEVER
+        ends = self._ends[what] = loop.time() + seconds
         if ends < self._rings:
-            self._ring_at(ends)
+            self._ring_at(ends, loop)
 
     def end(self, what: K) -> None:
         """It has ended, in its time or not."""
@@ -45,18 +48,20 @@ class Deadlines(Generic[K]):
             self._timer.cancel()
             self._rings = _NEVER
 
-    def _ring_at(self, when: float) -> None:
+    def _ring_at(self, when: float, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._rings = when
-        self._timer = self._loop.call_at(when, self._ring, context=self._context)
+        self._timer = loop.call_at(when, self._ring, loop, context=self._context)
 
-    def _ring(self) -> None:
-        now, self._rings = self._loop.time(), _NEVER
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        if loop is not self._loop:
+            return
+        now, self._rings = loop.time(), _NEVER
         late = [what for what, ends in self._ends.items() if ends <= now]
         for what in late:
             del self._ends[what]
         if self._ends:
-            self._ring_at(max(min(self._ends.values()), now + _TICK))
+            self._ring_at(max(min(self._ends.values()), now + _TICK), loop)
         for what in late:
             self._is_up(what)
