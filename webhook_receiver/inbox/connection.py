@@ -37,6 +37,7 @@ def connect(path: str | os.PathLike[str], timeout: float = 0) -> Connection:
     try:
         connection.execute("PRAGMA synchronous = FULL")  # each commit survives the loss of power
         connection.execute("PRAGMA journal_size_limit = 67108864")
+        connection.execute("PRAGMA temp_store = MEMORY")  # what a statement needs for a moment
     except BaseException:
         connection.close()
         raise

@@ -60,16 +60,16 @@ def read(connection: Connection, after: int | None = None) -> Iterator[Fresh]:
     Raises:
         InboxDamaged: it is not what was written.
     """
-    for unpacked, last, kept, packed, checksum in connection.execute(
-        "SELECT max(unpacked, ?1), j.last, kept, packed, checksum FROM arrived CROSS JOIN journal j "
-        "WHERE j.last > max(unpacked, ?1) ORDER BY j.last",
-        (-(2**63) if after is None else after,),
+    (unpacked,) = connection.execute("SELECT unpacked FROM arrived").fetchone()
+    after = unpacked if after is None else max(after, unpacked)
+    for last, kept, packed, checksum in connection.execute(
+        "SELECT last, kept, packed, checksum FROM journal WHERE last > ? ORDER BY last", (after,)
     ):
         if crc32(packed) != checksum:
             raise InboxDamaged(f"the inbox is damaged: {_DAMAGE}")
         found = _Unpickler(BytesIO(packed)).load()
         for seq, values in enumerate(found, last - len(found) + 1):
-            if seq > unpacked:
+            if seq > after:
                 row = values[:-1]
                 yield Fresh(seq, (*row, rows.checksum(row)), rows.line(row[1], row[6]), values[-1], kept)
 
