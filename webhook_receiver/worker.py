@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from .errors import InboxError
 from .handling import Case, Handlers, Handling
@@ -229,7 +228,7 @@ class Worker:
         newer = case.next
         if settled is False and newer and (newer.state, newer.handlers) == (case.claim.state, case.claim.handlers):
             # Its lease ended under our hands, but nobody else had it meanwhile: what was done counts.
-            outcome, case.next = replace(outcome, claim=newer), None
+            outcome, case.next = outcome._replace(claim=newer), None
             settled = await self._try_to_settle(outcome)
         if settled is False:
             logger.warning("delivery %s: its lease was lost, so it is handled again", outcome.claim.delivery.id)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from ..errors import InboxError
 from . import journal, lines, lookup, rows
 from .connection import Connection
-from .recent import Found, Recent
+from .recent import Recent
 from .records import Duplicate, State, Stored
 from .repeats import Known, Put, repeats
 
@@ -27,24 +27,24 @@ def put(connection: Connection, jobs: Sequence[Put]) -> list[Stored | Duplicate]
     known = _known(connection, recent, jobs, {each for each in hashes if each is not None})
     results: list[Stored | Duplicate] = []
     new: list[Put] = []
-    looked_up: list[Found] = []
+    looked_up: dict[int, list[int]] = {}
     again: list[tuple[int, Put, Known]] = []
     for job, found in zip(jobs, hashes, strict=True):
-        entry = job.entry
-        repeated = None if found is None else next((kept for kept in known.get(found, ()) if repeats(job, kept)), None)
-        if repeated is not None:
-            again.append((len(results), job, repeated))
-            results.append(Duplicate(repeated.id))
-            continue
+        if found is not None and (found in known or found in looked_up):
+            among_new = [Known.of(seq, new[seq - recent.last - 1].entry) for seq in looked_up.get(found, ())]
+            repeated = next((kept for kept in (*known.get(found, ()), *among_new) if repeats(job, kept)), None)
+            if repeated is not None:
+                again.append((len(results), job, repeated))
+                results.append(Duplicate(repeated.id))
+                continue
         last += 1
         new.append(job)
         if found is not None:
-            looked_up.append((found, last))
-            known.setdefault(found, []).append(Known.of(last, entry))
-        results.append(Stored(entry.delivery.id))
+            looked_up.setdefault(found, []).append(last)
+        results.append(Stored(job.entry.delivery.id))
     if new:
         _keep(connection, recent, new, last)
-        lookup.add(connection, recent, looked_up, last)
+        lookup.add(connection, recent, [(each, seq) for each, seqs in looked_up.items() for seq in seqs], last)
     for index, job, kept in again:  # only now, for what they repeat may be among the new ones
         results[index] = _duplicate(connection, job, kept)
     return results

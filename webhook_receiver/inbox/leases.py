@@ -110,7 +110,7 @@ def _claim_fresh(connection: Connection, job: Take, already: int) -> list[Claim]
 def renew(connection: Connection, jobs: Sequence[tuple[Sequence[Claim], float, float]]) -> list[None]:
     """Let leases end later."""
     for claims, lease, now in jobs:
-        leases = rows.rounded(_leases(claims))
+        leases = rows.rounded([_lease_of(claim) for claim in claims])
         connection.execute(
             f"UPDATE progress SET due = ?, since = ? FROM {rows.as_table(Lease._fields, leases)} AS mine "
             "WHERE progress.seq = mine.seq AND progress.lease = mine.token",
@@ -122,7 +122,7 @@ def renew(connection: Connection, jobs: Sequence[tuple[Sequence[Claim], float, f
 def release(connection: Connection, jobs: Sequence[Sequence[Claim]]) -> list[None]:
     """End leases as if they had never been."""
     for claims in jobs:
-        leases = _leases(claims)
+        leases = [_lease_of(claim) for claim in claims]
         rounded = rows.rounded(leases)
         connection.execute(
             f"UPDATE progress SET due = 0, lease = NULL FROM {rows.as_table(Lease._fields, rounded)} AS mine "
@@ -138,11 +138,11 @@ def note(connection: Connection, jobs: Sequence[tuple[Claim, Mapping[str, Progre
     """Keep how far the handlers are while the lease goes on."""
     return [
         connection.execute(
-            "UPDATE progress SET handlers = ? WHERE seq = ? AND lease = ?", (rows.progress_json(handlers), *lease)
+            "UPDATE progress SET handlers = ? WHERE seq = ? AND lease = ?",
+            (rows.progress_json(handlers), *_lease_of(claim)),
         ).rowcount
         == 1
         for claim, handlers in jobs
-        for lease in _leases([claim])
     ]
 
 
@@ -150,13 +150,11 @@ def settle(connection: Connection, jobs: Sequence[tuple[Outcome, float]]) -> lis
     """End leases with what became of the deliveries."""
     paused = _paused(connection, {outcome.held for outcome, _ in jobs if outcome.held is not None})
     table: list[tuple[Any, ...]] = []
-    for outcome, now in jobs:
-        (lease,) = _leases([outcome.claim])
-        held = outcome.held if outcome.held in paused else None
-        due = 0.0 if outcome.held is not None and held is None else outcome.due
-        finished = None if outcome.state is State.WAITING else now
-        handlers = rows.progress_json(outcome.handlers)
-        table.append((*lease, outcome.state, due, now, handlers, held, outcome.reason, finished))
+    for (claim, state, progress, due, held, reason, _), now in jobs:
+        if held is not None and held not in paused:
+            due, held = 0.0, None
+        finished = None if state is State.WAITING else now
+        table.append((*_lease_of(claim), state, due, now, rows.progress_json(progress), held, reason, finished))
     columns = ("seq", "token", "state", "due", "now", "handlers", "held", "reason", "settled")
     rounded = rows.rounded(table)
     ended = connection.execute(
@@ -187,8 +185,7 @@ def _paused(connection: Connection, handlers: set[str]) -> set[str]:
 
 def _keep_attempts(connection: Connection, outcomes: Iterable[Outcome]) -> None:
     for outcome in outcomes:
-        (lease,) = _leases([outcome.claim])
-        keep_attempts(connection, lease.seq, outcome.attempts)
+        keep_attempts(connection, _lease_of(outcome.claim).seq, outcome.attempts)
 
 
 def keep_attempts(connection: Connection, seq: int, attempts: Iterable[Sequence[object]]) -> None:
@@ -201,7 +198,7 @@ def keep_attempts(connection: Connection, seq: int, attempts: Iterable[Sequence[
         )
 
 
-def _leases(claims: Sequence[Claim]) -> list[Lease]:
-    leases = [claim.lease for claim in claims]
-    assert all(isinstance(lease, Lease) for lease in leases), "a claim of another inbox"  # noqa: S101
-    return [lease for lease in leases if isinstance(lease, Lease)]
+def _lease_of(claim: Claim) -> Lease:
+    lease = claim.lease
+    assert isinstance(lease, Lease), "a claim of another inbox"  # noqa: S101
+    return lease

@@ -21,7 +21,9 @@ _MANY = 32_768  # deliveries that are held in memory, before they are merged: to
 
 def refresh(connection: Connection) -> Recent:
     """Take in what other connections have put. Before anything is found, added or removed in a transaction."""
-    last, merged, unpacked = connection.execute("SELECT last, merged, unpacked FROM arrived").fetchone()
+    last, merged, unpacked = connection.execute(
+        "SELECT max(last, coalesce((SELECT max(last) FROM journal), last)), merged, unpacked FROM arrived"
+    ).fetchone()
     recent = connection.recent
     if recent is None:
         recent = connection.recent = Recent(merged)
@@ -58,17 +60,15 @@ def add(connection: Connection, recent: Recent, new: Sequence[Found], last: int)
     """Let these be found; `last` is the last row that there is now."""
     connection.undo += (recent.snapshot(), partial(recent.remove, new))
     recent.add(new)
-    merged = recent.merged
-    if recent.part == PARTS and last - merged >= _MANY:
+    recent.seen = recent.last = last
+    if recent.part == PARTS and last - recent.merged >= _MANY:
         recent.old, recent.young, recent.part, recent.until = recent.young, parts(), 0, last
     if recent.part < PARTS:
         _merge(connection, recent.old[recent.part])
         recent.part += 1
         if recent.part == PARTS:
-            recent.old, merged = parts(), recent.until
-    connection.execute("UPDATE arrived SET last = ?, merged = ?", (last, merged))
-    recent.seen = recent.last = last
-    recent.merged = merged
+            recent.old, recent.merged = parts(), recent.until
+            connection.execute("UPDATE arrived SET merged = ?", (recent.merged,))
 
 
 def _merge(connection: Connection, part: Part) -> None:

@@ -90,8 +90,7 @@ class Duplicate:
     """It was dead, and is waiting again because of this repeat."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A delivery under a lease: it is the claimer's to handle until the lease ends."""
 
     delivery: Delivery
@@ -107,8 +106,7 @@ class Claim:
     """The store's own mark of this lease; nobody else looks into it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a claim. To settle it ends the lease."""
 
     claim: Claim

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from sqlite3 import Connection
 from typing import Any, TypeVar
@@ -42,10 +43,21 @@ def delivery_row(entry: Entry) -> tuple[Any, ...]:
 def values_of(entry: Entry) -> tuple[Any, ...]:
     """Return the values of COLUMNS but for the checksum."""
     delivery, event, key, identity, order_key, _ = entry
+    received, headers, verified = float(delivery.received), packed(delivery.headers), int(delivery.body_verified)
+    body, by = delivery.body, delivery.verified_by
     return (
-        *(delivery.id, delivery.source, delivery.origin, event, key, identity, order_key),
-        *(float(delivery.received), packed(delivery.headers), delivery.body),
-        *(delivery.verified_by, int(delivery.body_verified)),
+        delivery.id,
+        delivery.source,
+        delivery.origin,
+        event,
+        key,
+        identity,
+        order_key,
+        received,
+        headers,
+        body,
+        by,
+        verified,
     )
 
 
@@ -104,7 +116,12 @@ def _hash(text: str) -> int:
 
 def progress_json(handlers: Mapping[str, Progress]) -> str | None:
     """Return the progress of all handlers as JSON, None for none."""
-    return _as_json(handlers) if handlers else None
+    return _progress_json(tuple(handlers.items())) if handlers else None
+
+
+@lru_cache(maxsize=256)
+def _progress_json(handlers: tuple[tuple[str, Progress], ...]) -> str:
+    return _as_json(dict(handlers))  # of most deliveries it is the same
 
 
 def progress(text: str | None) -> dict[str, Progress]:

@@ -78,7 +78,7 @@ async def claim(inbox: Inbox, limit: int = 100, *, now: float = NOW, source: str
 
 async def settle(inbox: Inbox, claim: Claim, state: State = DONE, *, now: float = NOW, **more: Any) -> bool:
     """Settle a claim; the handlers are as they were unless given."""
-    return await inbox.settle(replace(Outcome(claim, state, claim.handlers), **more), now)
+    return await inbox.settle(Outcome(claim, state, claim.handlers)._replace(**more), now)
 
 
 async def finish(inbox: Inbox, state: State = DONE, *, now: float = NOW, **more: Any) -> list[str]:
@@ -1055,7 +1055,7 @@ class InboxSuite:
     async def test_a_claim_of_another_inbox_fails_alone(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", "d-2")
         claims = await claim(inbox)
-        strange = replace(claims["d-1"], lease="another's")
+        strange = claims["d-1"]._replace(lease="another's")
         found = await asyncio.gather(
             settle(inbox, claims["d-1"]), settle(inbox, strange), settle(inbox, claims["d-2"]), return_exceptions=True
         )
