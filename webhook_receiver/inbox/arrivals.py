@@ -23,7 +23,7 @@ def put(connection: Connection, jobs: Sequence[Put]) -> list[Stored | Duplicate]
         rows.lookup(job.entry.delivery.source, job.entry.event, job.entry.key, job.entry.identity) for job in jobs
     ]
     recent = lookup.refresh(connection)
-    last = recent.last
+    before = last = recent.last
     known = _known(connection, recent, jobs, {each for each in hashes if each is not None})
     results: list[Stored | Duplicate] = []
     new: list[Put] = []
@@ -31,7 +31,7 @@ def put(connection: Connection, jobs: Sequence[Put]) -> list[Stored | Duplicate]
     again: list[tuple[int, Put, Known]] = []
     for job, found in zip(jobs, hashes, strict=True):
         if found is not None and (found in known or found in looked_up):
-            among_new = [Known.of(seq, new[seq - recent.last - 1].entry) for seq in looked_up.get(found, ())]
+            among_new = [Known.of(seq, new[seq - before - 1].entry) for seq in looked_up.get(found, ())]
             repeated = next((kept for kept in (*known.get(found, ()), *among_new) if repeats(job, kept)), None)
             if repeated is not None:
                 again.append((len(results), job, repeated))
@@ -45,6 +45,8 @@ def put(connection: Connection, jobs: Sequence[Put]) -> list[Stored | Duplicate]
     if new:
         _keep(connection, recent, new, last)
         lookup.add(connection, recent, [(each, seq) for each, seqs in looked_up.items() for seq in seqs], last)
+    if any(kept.seq > before for _, _, kept in again):
+        journal.unpack_all(connection)
     for index, job, kept in again:  # only now, for what they repeat may be among the new ones
         results[index] = _duplicate(connection, job, kept)
     return results
@@ -87,7 +89,6 @@ def _keep(connection: Connection, recent: Recent, new: Sequence[Put], last: int)
 
 
 def _duplicate(connection: Connection, job: Put, kept: Known) -> Duplicate:
-    journal.unpack_all(connection)
     (state,) = connection.execute("SELECT state FROM progress WHERE seq = ?", (kept.seq,)).fetchone()
     if state != State.DEAD or job.entry.delivery.origin == "backfill":
         return Duplicate(kept.id)
