@@ -38,6 +38,7 @@ def connect(path: str | os.PathLike[str], timeout: float = 0) -> Connection:
         connection.execute("PRAGMA synchronous = FULL")  # each commit survives the loss of power
         connection.execute("PRAGMA journal_size_limit = 67108864")
         connection.execute("PRAGMA temp_store = MEMORY")  # what a statement needs for a moment
+        connection.execute("PRAGMA cache_size = -8192")  # KiB: a part of the lookup is merged without reading it twice
     except BaseException:
         connection.close()
         raise
