@@ -61,16 +61,16 @@ def read(connection: Connection, after: int | None = None) -> Iterator[Fresh]:
     Raises:
         InboxDamaged: it is not what was written.
     """
-    (unpacked,) = connection.execute("SELECT unpacked FROM arrived").fetchone()
-    after = unpacked if after is None else max(after, unpacked)
+    unpacked: tuple[int] = connection.execute("SELECT unpacked FROM arrived").fetchone()
+    first = unpacked[0] if after is None else max(after, unpacked[0])
     for last, kept, packed, checksum in connection.execute(
-        "SELECT last, kept, packed, checksum FROM journal WHERE last > ? ORDER BY last", (after,)
+        "SELECT last, kept, packed, checksum FROM journal WHERE last > ? ORDER BY last", (first,)
     ):
         if crc32(packed) != checksum:
             raise InboxDamaged(f"the inbox is damaged: {_DAMAGE}")
         found = _Unpickler(BytesIO(packed)).load()
         for seq, values in enumerate(found, last - len(found) + 1):
-            if seq > after:
+            if seq > first:
                 row = values[:-1]
                 yield Fresh(seq, (*row, rows.checksum(row)), rows.line(row[1], row[6]), values[-1], kept)
 

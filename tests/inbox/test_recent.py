@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from functools import partial
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webhook_receiver.inbox.connection import connect
+from webhook_receiver.inbox.recent import Recent
+
+FEW_HASHES = st.sampled_from([-(2**63), -1, 0, 1, 2**58, 2**63 - 1])
+TRANSACTIONS = st.lists(st.tuples(st.lists(FEW_HASHES, max_size=4), st.booleans()), max_size=12)
+
+
+def found(recent: Recent) -> dict[int, list[int]]:
+    return {hash: sorted(seqs) for hash in (-(2**63), -1, 0, 1, 2**58, 2**63 - 1) if (seqs := recent.find(hash))}
+
+
+@given(TRANSACTIONS)
+def test_what_was_committed_is_found_and_what_was_rolled_back_is_not(
+    transactions: list[tuple[list[int], bool]],
+) -> None:
+    connection, recent = connect(":memory:"), Recent(0)
+    expected: dict[int, list[int]] = {}
+    for hashes, commits in transactions:
+        new = [(hash, recent.seen + number) for number, hash in enumerate(hashes, 1)]
+        connection.undo += (recent.snapshot(), partial(recent.remove, new))
+        recent.add(new)
+        recent.seen += len(new)
+        if commits:
+            connection.committed()
+            for hash, seq in new:
+                expected.setdefault(hash, []).append(seq)
+        else:
+            connection.rolled_back()
+    assert found(recent) == expected
+    assert recent.seen == sum(map(len, expected.values()))
+    connection.close()
+
+
+@given(st.lists(st.tuples(FEW_HASHES, st.integers(1, 20)), unique=True), st.integers(0, 20))
+def test_what_the_file_has_is_forgotten(new: list[tuple[int, int]], until: int) -> None:
+    recent = Recent(0)
+    recent.add(new)
+    recent.forget(until)
+    assert sum(map(len, found(recent).values())) == sum(seq > until for _, seq in new)
+    assert all(seq > until for seqs in found(recent).values() for seq in seqs)
+
+
+def test_what_was_removed_is_said_and_found_no_more() -> None:
+    recent = Recent(0)
+    recent.add([(7, 1), (7, 2), (8, 3)])
+    assert recent.remove([(7, 1), (8, 3), (8, 4), (9, 5)]) == [(7, 1), (8, 3)]
+    assert (recent.find(7), recent.find(8)) == ((2,), ())
+
+
+def test_an_id_is_known_until_it_has_left_the_journal() -> None:
+    recent = Recent(0)
+    recent.add_ids(["d-1", "d-2"], 2)
+    recent.add_ids(["d-3"], 3)
+    assert recent.may_be_in_journal(["d-9", "d-2"])
+    recent.forget_ids(1)
+    assert recent.may_be_in_journal(["d-1"]), "part of what shared a commit is still there"
+    recent.forget_ids(2)
+    assert not recent.may_be_in_journal(["d-1", "d-2"])
+    assert recent.may_be_in_journal(["d-3"])
