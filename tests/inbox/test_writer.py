@@ -106,6 +106,34 @@ async def test_no_transaction_is_so_large_that_other_processes_wait_for_long(rig
     assert rig.commits == 1 + 3
 
 
+async def test_what_comes_in_one_turn_of_the_loop_after_the_other_shares_a_commit(rig: Rig) -> None:
+    asked: list[asyncio.Future[int]] = []
+    for number in range(5):
+        asked.append(rig.writer.do(keep, f"job {number}"))
+        await asyncio.sleep(0)
+    assert await asyncio.gather(*asked) == [1] * 5
+    assert rig.commits == 1
+
+
+async def test_a_loop_that_asks_in_every_turn_is_answered_all_the_same(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhook_receiver.inbox.writer._LARGEST_BATCH", 10**9)
+    first = rig.writer.do(keep, "first")
+    asked: list[asyncio.Future[int]] = []
+    async with asyncio.timeout(30):
+        while not first.done():
+            asked.append(rig.writer.do(keep, f"job {len(asked)}"))
+            await asyncio.sleep(0)
+    assert await asyncio.gather(first, *asked) == [1] * (1 + len(asked))
+
+
+async def test_what_was_gathered_when_it_closes_is_done(rig: Rig) -> None:
+    asked = rig.writer.do(keep, "last")
+    await rig.writer.close()
+    assert await asked == 1
+
+
 async def test_different_operations_share_a_commit_too(rig: Rig) -> None:
     def count(connection: sqlite3.Connection, jobs: Sequence[None]) -> list[int]:
         return [connection.execute("SELECT count(*) FROM kept").fetchone()[0] for _ in jobs]

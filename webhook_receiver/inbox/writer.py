@@ -20,6 +20,7 @@ Operation = Callable[[Connection, Sequence[Job]], Sequence[Result]]
 """Does a batch of jobs inside a transaction, and returns a result, or the error that it is, for each."""
 
 _LARGEST_BATCH = 256  # jobs: more in one transaction would only let other processes wait
+_PATIENCE = 0.005  # seconds for what comes in one turn of the loop after the other to be gathered
 
 
 class _Asked(NamedTuple):
@@ -64,21 +65,21 @@ class Writer:
             gathered = self._gathered.get(loop)
             if gathered is None:
                 gathered = self._gathered[loop] = []
-                loop.call_soon(self._hand_over, loop, 0)
+                loop.call_soon(self._hand_over, loop, 0, loop.time() + _PATIENCE)
             gathered.append(_Asked(operation, job, answer))
             if len(gathered) == _LARGEST_BATCH:
                 self._asked.put(self._gathered.pop(loop))
         return answer
 
-    def _hand_over(self, loop: asyncio.AbstractEventLoop, before: int) -> None:
-        """Let the thread have what was gathered, once a turn of the loop has brought no more.
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, before: int, until: float) -> None:
+        """Let the thread have what was gathered, once a turn of the loop has brought no more or it is late.
 
         A commit costs the same whatever is in it, and so does it to wake a thread.
         """
         with self._closing:
             number = len(self._gathered.get(loop, ()))
-            if before < number:
-                loop.call_soon(self._hand_over, loop, number)
+            if before < number and loop.time() < until:
+                loop.call_soon(self._hand_over, loop, number, until)
             elif number:
                 self._asked.put(self._gathered.pop(loop))
 
