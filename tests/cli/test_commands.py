@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -201,9 +202,19 @@ def test_serve_with_several_workers(tmp_path: Path) -> None:
 
 
 def test_serve_starts_anew_when_a_file_changes(tmp_path: Path) -> None:
+    started = threading.Event()
+
+    def save() -> None:
+        while not started.is_set():  # once more, if it was not looking yet: on a busy machine that takes its time
+            tmp_path.joinpath("app.py").write_text(MODULE.format(secret="changed"), encoding="utf-8")
+            started.wait(10)
+
     with serve(tmp_path, "--reload") as (url, process):
-        tmp_path.joinpath("app.py").write_text(MODULE.format(secret="changed"), encoding="utf-8")
+        saving = threading.Thread(target=save)
+        saving.start()
         printed(process, "Application startup complete")
+        started.set()
+        saving.join()
         assert run("send", f"{url}/webhooks", "--secret", "changed").returncode == 0
 
 
