@@ -23,6 +23,7 @@ ROWS = [
         "deadlines",
         "inbox.telling",
         "inbox.recent",
+        "inbox.reader",
         "pace",
     ],
     ["events", "signatures.base", "inbox.records", "options", "running"],

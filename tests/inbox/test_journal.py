@@ -4,22 +4,25 @@ import asyncio
 import os
 import pickle
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, closing
+from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import pytest
 
-from webhook_receiver.errors import InboxDamaged, InboxError
-from webhook_receiver.inbox import Duplicate, Filter, SQLiteInbox, Stored, journal
+from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
+from webhook_receiver.inbox import Duplicate, Filter, SQLiteInbox, Stored, journal, lookup
+from webhook_receiver.inbox.connection import Connection
 from webhook_receiver.testing.inbox_suite import (
     ALL,
     DEAD,
     NOW,
     WAITING,
     claim,
+    dumped,
     entry,
     finish,
     kept,
@@ -161,7 +164,7 @@ async def test_it_can_be_looked_at_and_changed_like_anything_else(
 async def test_to_look_takes_no_more_than_what_was_there(
     inbox: SQLiteInbox, file: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal, "_STEP", 2)
+    monkeypatch.setattr(journal, "STEP", 2)
     await together(inbox, *IDS)
     assert await listed(inbox) == IDS
 
@@ -230,3 +233,123 @@ async def test_one_that_would_run_something_is_refused(
     with pytest.raises(InboxDamaged, match="what is kept in its journal is not what was put"):
         await claim(inbox)
     assert not (tmp_path / "harmed").exists()
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+class Number(IntEnum):
+    ONE = 1
+
+
+async def test_members_of_enums_become_what_they_are(inbox: SQLiteInbox) -> None:
+    strange = entry("d-1", source="hooks", event=Colour.RED, identity=Colour.RED, order_key=Colour.RED)
+    strange.delivery.__dict__["verified_by"] = Number.ONE
+    assert await inbox.put(strange, NOW) == Stored("d-1")
+    found = (await claim(inbox))["d-1"].delivery
+    assert (type(found.verified_by), found.verified_by) == (int, 1)
+    assert [type(record.event) for record in await inbox.find(ALL)] == [str]
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        *(("id", None), ("id", b"d-1"), ("source", 1), ("body", "text"), ("body", None), ("origin", None)),
+        *(("verified_by", 2**63), ("verified_by", "0"), ("received", float("nan"))),
+    ],
+)
+async def test_what_no_row_could_hold_is_refused_alone_and_at_once(
+    inbox: SQLiteInbox, part: str, value: object
+) -> None:
+    strange = entry("d-1")
+    strange.delivery.__dict__[part] = value
+    outcomes = await asyncio.gather(
+        *[inbox.put(each, NOW) for each in (entry("d-0"), strange, entry("d-2"))], return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes] == [Stored, InboxError, Stored]
+    assert [*await claim(inbox)] == ["d-0", "d-2"]
+
+
+async def test_an_id_in_it_is_known_by_whoever_connects_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup, "_MANY", 1)
+    async with AsyncExitStack() as stack:
+        first = await SQLiteInbox(path, min_free=0).open()
+        stack.push_async_callback(first.close)
+        for number in range(100):
+            await put(first, f"d-{number}", key=b"%d" % number)
+        second = await SQLiteInbox(path, min_free=0).open()
+        stack.push_async_callback(second.close)
+        with pytest.raises(InboxError, match="this id"):
+            await put(second, "d-0", key=b"new")
+        assert len(await claim(second, 1000)) == 100
+
+
+async def test_an_id_in_it_is_known_after_a_step_that_failed(inbox: SQLiteInbox) -> None:
+    def unpack_and_fail(connection: Connection, jobs: Sequence[None]) -> list[None]:
+        journal.unpack_all(connection)
+        lookup.refresh(connection)
+        raise InboxError("on purpose")
+
+    await put(inbox, "d-0")
+    with pytest.raises(InboxError, match="on purpose"):
+        await inbox._write(unpack_and_fail, None)
+    with pytest.raises(InboxError, match="this id"):
+        await put(inbox, "d-0")
+    assert [*await claim(inbox)] == ["d-0"]
+
+
+async def test_repeats_and_claims_of_others_leave_what_is_in_it_where_it_is(
+    inbox: SQLiteInbox, file: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "STEP", 10)
+    for number in range(20):
+        await put(inbox, f"d-{number}", key=b"%d" % number, identity="o-1")
+    assert await put(inbox, "again", key=b"3", identity="o-1") == [Duplicate("d-3")]
+    assert len(journaled(file)) == 20
+    assert await claim(inbox, source="another") == {}
+    assert [*await claim(inbox)] == [f"d-{number}" for number in range(20)]
+
+
+async def test_one_told_thousands_of_times_is_looked_up_quickly(inbox: SQLiteInbox) -> None:
+    told = 1_500
+    for start in range(0, told * 12, 256):
+        await asyncio.gather(
+            *[
+                inbox.put(entry(f"d-{n}", key=b"%d" % n, identity=f"o-{n % 12}"), NOW)
+                for n in range(start, min(start + 256, told * 12))
+            ]
+        )
+    assert len(await inbox.find(ALL, limit=1)) == 1
+    async with asyncio.timeout(30):
+        assert await asyncio.gather(
+            *[inbox.put(entry(f"new-{n}", key=b"new %d" % n, identity=f"o-{n}"), NOW) for n in range(12)]
+        ) == [Stored(f"new-{n}") for n in range(12)]
+
+
+async def test_large_bodies_are_packed_and_unpacked_a_few_at_a_time(
+    inbox: SQLiteInbox, file: sqlite3.Connection
+) -> None:
+    bodies = [bytes([number]) * 300_000 for number in range(10)]
+    await asyncio.gather(*[inbox.put(entry(f"d-{n}", body=body), NOW) for n, body in enumerate(bodies)])
+    assert parts(file) == 3
+    claimed = await claim(inbox)
+    assert [each.delivery.body for each in claimed.values()] == bodies[: len(claimed)]
+    assert await listed(inbox) == IDS
+
+
+async def test_what_is_locked_is_read_as_far_as_it_has_rows(
+    path: Path, file: sqlite3.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    inbox = await SQLiteInbox(path, min_free=0, busy_timeout=0).open()
+    await put(inbox, "d-0")
+    assert await listed(inbox) == ["d-0"]
+    await put(inbox, "d-1")
+    file.execute("BEGIN IMMEDIATE")
+    assert await listed(inbox) == ["d-0"]
+    assert "what was put lately is not looked at" in caplog.text
+    with pytest.raises(InboxUnavailable):
+        await dumped(inbox)
+    file.execute("ROLLBACK")
+    assert await listed(inbox) == ["d-0", "d-1"]
+    await inbox.close()

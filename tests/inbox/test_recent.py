@@ -47,11 +47,13 @@ def test_what_the_file_has_is_forgotten(new: list[tuple[int, int]], until: int) 
     assert all(seq > until for seqs in found(recent).values() for seq in seqs)
 
 
-def test_what_was_removed_is_said_and_found_no_more() -> None:
+def test_what_was_removed_is_found_no_more_unless_that_is_taken_back() -> None:
     recent = Recent(0)
     recent.add([(7, 1), (7, 2), (8, 3)])
-    assert recent.remove([(7, 1), (8, 3), (8, 4), (9, 5)]) == [(7, 1), (8, 3)]
-    assert (recent.find(7), recent.find(8)) == ((2,), ())
+    undo = recent.remove([(7, 1), (7, 2), (8, 3), (8, 4), (9, 5)])
+    assert (recent.find(7), recent.find(8)) == ((), ())
+    undo()
+    assert (recent.find(7), recent.find(8), recent.find(9)) == ((1, 2), (3,), ())
 
 
 def test_an_id_is_known_until_it_has_left_the_journal() -> None:
@@ -59,8 +61,10 @@ def test_an_id_is_known_until_it_has_left_the_journal() -> None:
     recent.add_ids(["d-1", "d-2"], 2)
     recent.add_ids(["d-3"], 3)
     assert recent.may_be_in_journal(["d-9", "d-2"])
-    recent.forget_ids(1)
+    recent.unpacked = 1
+    recent.forget_ids()
     assert recent.may_be_in_journal(["d-1"]), "part of what shared a commit is still there"
-    recent.forget_ids(2)
+    recent.unpacked = 2
+    recent.forget_ids()
     assert not recent.may_be_in_journal(["d-1", "d-2"])
     assert recent.may_be_in_journal(["d-3"])

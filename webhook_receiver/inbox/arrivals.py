@@ -8,13 +8,16 @@ taking it back from a busy event loop can take longer than the work itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ..errors import InboxError
 from . import journal, lines, lookup, rows
 from .connection import Connection
-from .recent import Recent
+from .recent import Found, Recent
 from .records import Duplicate, State, Stored
 from .repeats import Known, Put, repeats
+
+_AT_ONCE = 1024  # candidates to look at with one statement
 
 
 def put(connection: Connection, jobs: Sequence[Put]) -> list[Stored | Duplicate]:
@@ -45,42 +48,46 @@ def put(connection: Connection, jobs: Sequence[Put]) -> list[Stored | Duplicate]
     if new:
         _keep(connection, recent, new, last)
         lookup.add(connection, recent, [(each, seq) for each, seqs in looked_up.items() for seq in seqs], last)
-    if any(kept.seq > before for _, _, kept in again):
-        journal.unpack_all(connection)
     for index, job, kept in again:  # only now, for what they repeat may be among the new ones
-        results[index] = _duplicate(connection, job, kept)
+        results[index] = _duplicate(connection, recent, job, kept)
     return results
 
 
 def _known(connection: Connection, recent: Recent, jobs: Sequence[Put], hashes: set[int]) -> dict[int, list[Known]]:
     """Return what is kept under these hashes, as far as one of the jobs may repeat it."""
-    candidates = lookup.candidates(connection, recent, hashes)
-    if not candidates:
-        return {}
-    journal.unpack_all(connection)
+    candidates = [*dict.fromkeys(lookup.candidates(connection, recent, hashes))]
+    known: dict[int, list[Known]] = {}
+    unpacked = [each for each in candidates if each[1] <= recent.unpacked]
+    for start in range(0, len(unpacked), _AT_ONCE):
+        for hash, *values in _kept(connection, jobs, unpacked[start : start + _AT_ONCE]):
+            known.setdefault(hash, []).append(Known(*values))
+    hashes_of = {seq: hash for hash, seq in candidates if seq > recent.unpacked}
+    for seq, row, *_ in journal.find(connection, hashes_of) if hashes_of else ():
+        known.setdefault(hashes_of[seq], []).append(Known._make((seq, *row[:6], row[7])))
+    return known
+
+
+def _kept(connection: Connection, jobs: Sequence[Put], candidates: Sequence[Found]) -> list[tuple[Any, ...]]:
     candidates = rows.rounded(candidates)
-    may_repeat, keys = "1", []
+    may_repeat, keys = "1", list[bytes | None]()
     if all(job.entry.delivery.origin != "backfill" for job in jobs):
         # An order may have been told the same a thousand times: most of that is not even looked at.
         keys = rows.rounded([job.entry.key for job in jobs])
         may_repeat = f"(d.key IN ({rows.marks(keys)}) OR d.origin = 'backfill')"
-    found: dict[int, list[Known]] = {}
-    for row in connection.execute(
+    return connection.execute(
         "SELECT hash, d.seq, d.id, d.source, d.origin, d.event, d.key, d.identity, d.received "
-        f"FROM {rows.as_table(('hash', 'seq'), candidates)} JOIN delivery d USING (seq) WHERE {may_repeat}",
+        # CROSS, for SQLite would read the whole table instead.
+        f"FROM {rows.as_table(('hash', 'seq'), candidates)} CROSS JOIN delivery d USING (seq) WHERE {may_repeat}",
         [*rows.flat(candidates), *keys],
-    ).fetchall():
-        found.setdefault(row[0], []).append(Known(*row[1:]))
-    return found
+    ).fetchall()
 
 
 def _keep(connection: Connection, recent: Recent, new: Sequence[Put], last: int) -> None:
     ids = [job.entry.delivery.id for job in new]
-    if recent.may_be_in_journal(ids):
-        journal.unpack_all(connection)
     asked = rows.rounded(ids)
     kept = connection.execute(f"SELECT id FROM delivery WHERE id IN ({rows.marks(asked)})", asked).fetchone()
-    if kept is not None or len(set(ids)) < len(ids):
+    fresh = {each.row[0] for each in journal.read(connection)} if recent.may_be_in_journal(ids) else set[str]()
+    if kept is not None or not fresh.isdisjoint(ids) or len({*ids}) < len(ids):
         raise InboxError("the inbox has a delivery with this id already")
     journal.append(connection, new, last)
     if last - recent.unpacked > journal.MOST:
@@ -88,9 +95,15 @@ def _keep(connection: Connection, recent: Recent, new: Sequence[Put], last: int)
     recent.add_ids(ids, last)
 
 
-def _duplicate(connection: Connection, job: Put, kept: Known) -> Duplicate:
+def _duplicate(connection: Connection, recent: Recent, job: Put, kept: Known) -> Duplicate:
+    by_backfill = job.entry.delivery.origin == "backfill"
+    if kept.seq > recent.unpacked:
+        (fresh,) = journal.find(connection, [kept.seq])
+        if fresh.dead is None or by_backfill:
+            return Duplicate(kept.id)
+        journal.unpack_all(connection)
     (state,) = connection.execute("SELECT state FROM progress WHERE seq = ?", (kept.seq,)).fetchone()
-    if state != State.DEAD or job.entry.delivery.origin == "backfill":
+    if state != State.DEAD or by_backfill:
         return Duplicate(kept.id)
     lines.revive(connection, kept.seq, job.now)
     return Duplicate(kept.id, replayed=True)

@@ -20,6 +20,8 @@ class Connection(sqlite3.Connection):
     def committed(self) -> None:
         """Let what is in memory be as it is."""
         self.undo = ()
+        if self.recent is not None:
+            self.recent.forget_ids()
 
     def rolled_back(self) -> None:
         """Let memory be as it was before the transaction."""

@@ -7,23 +7,33 @@ it is written here first, and unpacked when somebody wants to claim it, look at 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from io import BytesIO
-from itertools import islice
 from sqlite3 import Connection
+from types import NoneType
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from ..errors import InboxDamaged
+from ..errors import InboxDamaged, InboxError
 from . import rows
 from .records import State
 from .repeats import Put
 
+STEP = 1024
+"""Deliveries that are unpacked in one step, at most: that takes some 20 ms."""
 MOST = 65_536
 """Deliveries that are in the journal before each put unpacks as many as it brings: to read them takes some 0.2 s."""
 
-_STEP = 1024  # deliveries
+_LARGE = 2**20  # bytes of bodies that are packed into one row, or unpacked in one step
 _DAMAGE = "what is kept in its journal is not what was put"
+_RECEIVED, _BODY, _BY = (rows.COLUMNS.index(column) for column in ("received", "body", "verified_by"))
+_TEXT, _TEXT_OR_NONE = {str}, {str, NoneType}
+_KINDS: Sequence[set[Any]] = (
+    *(_TEXT, _TEXT, _TEXT, _TEXT_OR_NONE, {bytes, NoneType}, _TEXT_OR_NONE, _TEXT_OR_NONE),
+    *({float}, {bytes}, {bytes}, {int, NoneType}, {int}, _TEXT_OR_NONE),
+)
+"""The types that the values may have: those of the columns, and why it is dead."""
 
 
 class Fresh(NamedTuple):
@@ -40,19 +50,54 @@ class Fresh(NamedTuple):
 
 
 def append(connection: Connection, new: Sequence[Put], last: int) -> None:
-    """Keep deliveries in one row; `last` is the number of the last of them.
+    """Keep deliveries; `last` is the number of the last of them.
 
     Raises:
-        UnicodeEncodeError: no row of its own could hold one of their texts.
+        InboxError: no row of its own could hold one of them.
+        UnicodeEncodeError: nor one of its texts.
     """
-    values = [(*rows.values_of(job.entry), job.entry.dead) for job in new]
-    packed = pickle.dumps(values, 5)
-    if b"\xed" in packed:  # with which half characters begin, but others, too
-        "".join([text for each in values for text in each if isinstance(text, str)]).encode()
-    connection.execute(
-        "INSERT OR ROLLBACK INTO journal (last, kept, packed, checksum) VALUES (?, ?, ?, ?)",
-        (last, new[-1].now, packed, crc32(packed)),
-    )
+    values = [_plain((*rows.values_of(job.entry), job.entry.dead)) for job in new]
+    seq = last - len(values)
+    for part in _parts(values):
+        seq += len(part)
+        packed = pickle.dumps(part, 5)
+        if b"\xed" in packed:  # with which half characters begin, but others, too
+            "".join([text for each in part for text in each if isinstance(text, str)]).encode()
+        connection.execute(
+            "INSERT OR ROLLBACK INTO journal (last, kept, packed, checksum) VALUES (?, ?, ?, ?)",
+            (seq, new[-1].now, packed, crc32(packed)),
+        )
+    connection.execute("UPDATE arrived SET last = ?", (last,))
+
+
+def _parts(values: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield them in parts that are not too large to be held in memory."""
+    start = size = 0
+    for place, each in enumerate(values):
+        size += len(each[_BODY])
+        if size > _LARGE:
+            yield values[start : place + 1]
+            start, size = place + 1, 0
+    if start < len(values):
+        yield values[start:]
+
+
+def _plain(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return values of a row as those that a file can hold: an enum's member would come back as something else."""
+    if not _are_plain(tuple(map(type, row))):
+        row = tuple(
+            str.__str__(each) if isinstance(each, str) else int(each) if isinstance(each, int) else each for each in row
+        )
+        if not _are_plain(tuple(map(type, row))):
+            raise InboxError("the inbox does not take it: one of its values is of a kind that no delivery has")
+    if row[_RECEIVED] != row[_RECEIVED] or not (row[_BY] is None or abs(row[_BY]) < 2**63):
+        raise InboxError("the inbox does not take it: one of its numbers is none that a file can hold")
+    return row
+
+
+@lru_cache(maxsize=256)
+def _are_plain(kinds: tuple[type, ...]) -> bool:
+    return all(kind in allowed for kind, allowed in zip(kinds, _KINDS, strict=True))
 
 
 def read(connection: Connection, after: int | None = None) -> Iterator[Fresh]:
@@ -63,16 +108,50 @@ def read(connection: Connection, after: int | None = None) -> Iterator[Fresh]:
     """
     unpacked: tuple[int] = connection.execute("SELECT unpacked FROM arrived").fetchone()
     first = unpacked[0] if after is None else max(after, unpacked[0])
-    for last, kept, packed, checksum in connection.execute(
+    for row in connection.execute(
         "SELECT last, kept, packed, checksum FROM journal WHERE last > ? ORDER BY last", (first,)
     ):
-        if crc32(packed) != checksum:
-            raise InboxDamaged(f"the inbox is damaged: {_DAMAGE}")
-        found = _Unpickler(BytesIO(packed)).load()
-        for seq, values in enumerate(found, last - len(found) + 1):
+        for seq, values, kept in _loaded(*row):
             if seq > first:
-                row = values[:-1]
-                yield Fresh(seq, (*row, rows.checksum(row)), rows.line(row[1], row[6]), values[-1], kept)
+                yield _fresh(seq, values, kept)
+
+
+def find(connection: Connection, seqs: Iterable[int]) -> list[Fresh]:
+    """Return those of the journal that have these rows' numbers."""
+    fresh: list[Fresh] = []
+    loaded: dict[int, tuple[int, tuple[Any, ...], float]] = {}
+    for seq in sorted({*seqs}):
+        if seq not in loaded:
+            row = connection.execute(
+                "SELECT last, kept, packed, checksum FROM journal WHERE last >= ? ORDER BY last LIMIT 1", (seq,)
+            ).fetchone()
+            loaded = {each[0]: each for each in _loaded(*row)} if row else {}
+        if seq in loaded:
+            fresh.append(_fresh(*loaded[seq]))
+    return fresh
+
+
+def _loaded(last: int, kept: float, packed: bytes, checksum: int) -> list[tuple[int, tuple[Any, ...], float]]:
+    try:
+        if crc32(packed) == checksum:
+            found = _Unpickler(BytesIO(packed)).load()
+            if {len(each) for each in found} == {len(_KINDS)}:
+                return [(seq, values, kept) for seq, values in enumerate(found, last - len(found) + 1)]
+    except Exception:  # noqa: S110 - whatever it is, it was never put
+        pass
+    raise InboxDamaged(f"the inbox is damaged: {_DAMAGE}")
+
+
+def _fresh(seq: int, values: tuple[Any, ...], kept: float) -> Fresh:
+    row = values[:-1]
+    return Fresh(seq, (*row, rows.checksum(row)), rows.line(row[1], row[6]), values[-1], kept)
+
+
+class _Unpickler(pickle.Unpickler):
+    """Takes plain values, and nothing that would import or run anything, whoever has written it."""
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        raise pickle.UnpicklingError
 
 
 def damage(connection: Connection) -> str | None:
@@ -81,24 +160,27 @@ def damage(connection: Connection) -> str | None:
     return None if all(crc32(packed) == checksum for packed, checksum in found) else _DAMAGE
 
 
-class _Unpickler(pickle.Unpickler):
-    """Takes plain values, and nothing that would import or run anything, whoever has written it."""
+def take(connection: Connection, limit: int, source: str | None = None) -> list[Fresh]:
+    """Remove the oldest deliveries, to be given rows of their own: a step that holds up nobody for long.
 
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        raise InboxDamaged(f"the inbox is damaged: {_DAMAGE}")
-
-
-def take(connection: Connection, limit: int) -> list[Fresh]:
-    """Remove the oldest deliveries, up to `limit`, to be given rows of their own."""
-    fresh = [*islice(read(connection), limit)]
+    It is over with `limit` deliveries, of `source` if that is given, or with as many as one step may take.
+    """
+    fresh: list[Fresh] = []
+    size = 0
+    for each in read(connection):
+        fresh.append(each)
+        size += len(each.row[_BODY])
+        limit -= source is None or each.row[1] == source
+        if not limit or len(fresh) == STEP or size > _LARGE:
+            break
     if fresh:
         connection.execute("DELETE FROM journal WHERE last <= ?", (fresh[-1].seq,))
-        connection.execute("UPDATE arrived SET unpacked = ?1, last = max(last, ?1)", (fresh[-1].seq,))
+        connection.execute("UPDATE arrived SET unpacked = ?", (fresh[-1].seq,))
     return fresh
 
 
 def unpack(connection: Connection, limit: int) -> int:
-    """Give up to `limit` deliveries, the oldest, rows of their own; return how many."""
+    """Give up to `limit` deliveries, the oldest, rows of their own; return how many, 0 if there are none."""
     fresh = take(connection, limit)
     keep(connection, fresh, {})
     return len(fresh)
@@ -106,7 +188,7 @@ def unpack(connection: Connection, limit: int) -> int:
 
 def unpack_all(connection: Connection) -> None:
     """Give all deliveries rows of their own."""
-    while unpack(connection, _STEP):
+    while unpack(connection, STEP):
         pass
 
 
@@ -118,7 +200,7 @@ def last(connection: Connection) -> int | None:
 
 def unpack_until(connection: Connection, jobs: Sequence[int]) -> list[bool]:
     """Take a step of giving all deliveries up to these rows rows of their own; whether others are left."""
-    unpack(connection, _STEP)
+    unpack(connection, STEP)
     (unpacked,) = connection.execute("SELECT unpacked FROM arrived").fetchone()
     return [unpacked < job for job in jobs]
 

@@ -17,6 +17,8 @@ from .records import Claim, Outcome, Progress, State
 
 logger = logging.getLogger("webhook_receiver")
 
+_STEPS = 8  # through the journal with one claim: other processes wait meanwhile
+
 
 class Take(NamedTuple):
     """Deliveries to claim."""
@@ -38,9 +40,23 @@ class OneByOne(Exception):
     """A batch cannot be done as one: its jobs are to be done each by itself."""
 
 
-def claim(connection: Connection, jobs: Sequence[Take]) -> list[list[Claim]]:
-    """Lease what is due, and then what is in the journal, which is younger."""
-    return [claims + _claim_fresh(connection, job, len(claims)) for job in jobs for claims in [_claim(connection, job)]]
+def claim(connection: Connection, jobs: Sequence[Take]) -> list[tuple[list[Claim], bool]]:
+    """Lease what is due, and then what is in the journal, which is younger; and whether to look at once again."""
+    return [_claim_both(connection, job) for job in jobs]
+
+
+def _claim_both(connection: Connection, job: Take) -> tuple[list[Claim], bool]:
+    claims = _claim(connection, job)
+    if len(claims) == job.limit:
+        return claims, False
+    fresh = journal.take(connection, job.limit - len(claims), job.source)
+    claims += _claim_fresh(connection, job, fresh)
+    for _ in range(_STEPS):
+        # If that was not enough, some were of other sources, or wait behind others.
+        if not fresh or len(claims) == job.limit or not journal.unpack(connection, journal.STEP):
+            return claims, False
+        claims += _claim(connection, job._replace(limit=job.limit - len(claims)))
+    return claims, not claims
 
 
 def _claim(connection: Connection, job: Take) -> list[Claim]:
@@ -88,23 +104,20 @@ def _lease(connection: Connection, job: Take, seqs: Sequence[int]) -> list[Claim
     return claims
 
 
-def _claim_fresh(connection: Connection, job: Take, already: int) -> list[Claim]:
+def _claim_fresh(connection: Connection, job: Take, fresh: Sequence[journal.Fresh]) -> list[Claim]:
     """Lease what was put lately, with the rows that it gets now."""
-    claims: list[Claim] = []
-    while fresh := journal.take(connection, job.limit - already - len(claims)):
-        mine = [each for each in fresh if each.row[1] == job.source]
-        due: list[lines.Due] = [(each.seq, each.line if each.dead is None else None) for each in mine]
-        entering = {*lines.enter(connection, due, job.now)}
-        token, until = secrets.randbits(62), job.now + job.lease
-        back: journal.Wait = (None, job.now, None)
-        waits = {seq: (until, job.now, token) if seq in entering else back for seq, _ in due}
-        journal.keep(connection, fresh, waits)
-        claims += [
-            Claim(rows.delivery_of(row), State.WAITING if dead is None else State.DEAD, {}, 0, dead, Lease(seq, token))
-            for seq, row, _, dead, _ in mine
-            if seq in entering
-        ]
-    return claims
+    mine = [each for each in fresh if each.row[1] == job.source]
+    due: list[lines.Due] = [(each.seq, each.line if each.dead is None else None) for each in mine]
+    entering = {*lines.enter(connection, due, job.now)}
+    token, until = secrets.randbits(62), job.now + job.lease
+    back: journal.Wait = (None, job.now, None)
+    waits = {seq: (until, job.now, token) if seq in entering else back for seq, _ in due}
+    journal.keep(connection, fresh, waits)
+    return [
+        Claim(rows.delivery_of(row), State.WAITING if dead is None else State.DEAD, {}, 0, dead, Lease(seq, token))
+        for seq, row, _, dead, _ in mine
+        if seq in entering
+    ]
 
 
 def renew(connection: Connection, jobs: Sequence[tuple[Sequence[Claim], float, float]]) -> list[None]:

@@ -21,30 +21,27 @@ _MANY = 65_536  # deliveries that are held in memory, before they are merged: to
 
 def refresh(connection: Connection) -> Recent:
     """Take in what other connections have put. Before anything is found, added or removed in a transaction."""
-    last, merged, unpacked = connection.execute(
-        "SELECT max(last, coalesce((SELECT max(last) FROM journal), last)), merged, unpacked FROM arrived"
-    ).fetchone()
+    last, merged, unpacked = connection.execute("SELECT last, merged, unpacked FROM arrived").fetchone()
     recent = connection.recent
     if recent is None:
         recent = connection.recent = Recent(merged)
-    if recent.seen < last:
-        _take_in(connection, recent, max(recent.seen, merged))
-        recent.seen = last
+        _take_in(connection, recent, merged, unpacked)
+    elif recent.seen < last:
+        after = max(recent.seen, merged)
+        _take_in(connection, recent, after, after)
     if recent.merged < merged:  # by another process
         recent.forget(merged)
-    recent.last, recent.merged = last, merged
-    recent.forget_ids(unpacked)
+    recent.last, recent.merged, recent.unpacked, recent.seen = last, merged, unpacked, last
     return recent
 
 
-def _take_in(connection: Connection, recent: Recent, after: int) -> None:
+def _take_in(connection: Connection, recent: Recent, after: int, after_in_journal: int) -> None:
     kept = connection.execute("SELECT seq, source, event, key, identity FROM delivery WHERE seq > ?", (after,))
-    others = kept.fetchall()
-    fresh = [*journal.read(connection, after)]
-    if fresh:
-        others += [(each.seq, each.row[1], *each.row[3:6]) for each in fresh]
-        recent.add_ids((each.row[0] for each in fresh), fresh[-1].seq)
-    hashed = [(rows.lookup(*row), seq) for seq, *row in others]
+    hashed = [(rows.lookup(*row), seq) for seq, *row in kept.fetchall()]
+    for seq, row, *_ in journal.read(connection, after_in_journal):
+        recent.add_ids([row[0]], seq)
+        if seq > after:
+            hashed.append((rows.lookup(row[1], *row[3:6]), seq))
     recent.add([(each, seq) for each, seq in hashed if each is not None])
 
 
@@ -86,4 +83,4 @@ def remove(connection: Connection, recent: Recent, gone: Sequence[tuple[int | No
     """Let these not be found any more."""
     hashed = [(each, seq) for each, seq in gone if each is not None]
     connection.executemany("DELETE FROM lookup WHERE hash = ? AND seq = ?", hashed)
-    connection.undo += (partial(recent.add, recent.remove(hashed)),)
+    connection.undo += (recent.remove(hashed),)

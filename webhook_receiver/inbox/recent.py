@@ -48,17 +48,24 @@ class Recent:
             part = self.young[hash >> _REST]
             part[hash] = (*part[hash], seq) if hash in part else (seq,)
 
-    def remove(self, gone: Iterable[Found]) -> list[Found]:
-        """Let these not be found any more; return those that were."""
-        removed: list[Found] = []
+    def remove(self, gone: Iterable[Found]) -> Callable[[], None]:
+        """Let these not be found any more; return what takes that back."""
+        before: list[tuple[Part, int, tuple[int, ...]]] = []
         for hash, seq in gone:
             for parts in (self.young, self.old):
                 part = parts[hash >> _REST]
-                if seq in part.get(hash, ()):
-                    removed.append((hash, seq))
-                    left = tuple(each for each in part.pop(hash) if each != seq)
+                seqs = part.get(hash, ())
+                if seq in seqs:
+                    before.append((part, hash, seqs))
+                    left = tuple(each for each in seqs if each != seq)
+                    del part[hash]
                     part |= {hash: left} if left else {}
-        return removed
+
+        def undo() -> None:
+            for part, hash, seqs in reversed(before):
+                part[hash] = seqs
+
+        return undo
 
     def forget(self, until: int) -> None:
         """Let those up to row `until` not be found any more: the file's table has them."""
@@ -75,10 +82,9 @@ class Recent:
         self.ids.update(marks)
         self.parts_of_journal.append((last, marks))
 
-    def forget_ids(self, unpacked: int) -> None:
-        """Forget those up to row `unpacked`, which are in the journal no more."""
-        self.unpacked = unpacked
-        while self.parts_of_journal and self.parts_of_journal[0][0] <= unpacked:
+    def forget_ids(self) -> None:
+        """Forget those that are in the journal no more, now that this is committed."""
+        while self.parts_of_journal and self.parts_of_journal[0][0] <= self.unpacked:
             self.ids.difference_update(self.parts_of_journal.popleft()[1])
 
     def may_be_in_journal(self, ids: Iterable[str]) -> bool:

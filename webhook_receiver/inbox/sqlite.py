@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -16,10 +17,13 @@ from ..errors import ConfigurationError, InboxDamaged, InboxUnavailable
 from . import arrivals, damage, journal, leases, place, reading, upkeep
 from .connection import Connection, connect
 from .integrity import IntegrityCheck
+from .reader import Reader
 from .records import Claim, Duplicate, Entry, Filter, Kept, Outcome, Progress, Record, Stats, Stored
 from .repeats import Put
 from .schema import migrate, version_of
 from .writer import Operation, Writer
+
+logger = logging.getLogger("webhook_receiver")
 
 R = TypeVar("R")
 
@@ -72,9 +76,8 @@ class SQLiteInbox:
         self._busy_timeout = busy_timeout
         self._create = create
         self._writer: Writer | None = None
-        self._reader: sqlite3.Connection | None = None
+        self._reader: Reader | None = None
         self._check: IntegrityCheck | None = None
-        self._reading = Lock()
         self._latest = float("-inf")  # that a claim was asked for: a clock that is set back shows here
 
     def __repr__(self) -> str:
@@ -91,10 +94,9 @@ class SQLiteInbox:
         writer, self._writer = self._writer, None
         if writer is not None:
             await writer.close()
-        with self._reading:
-            if self._reader is not None:
-                self._reader.close()
-            self._reader = None
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await asyncio.to_thread(reader.close)
         if self._check is not None:
             await asyncio.to_thread(self._check.stop)
         if writer is not None:
@@ -115,7 +117,10 @@ class SQLiteInbox:
         if now < self._latest - 1 or self._latest == float("-inf"):
             await self._write(upkeep.remeasure, now)
         self._latest = now
-        return await self._write(leases.claim, leases.Take(source, limit, lease, now))
+        claims, look_again = await self._write(leases.claim, leases.Take(source, limit, lease, now))
+        while look_again:
+            claims, look_again = await self._write(leases.claim, leases.Take(source, limit, lease, now))
+        return claims
 
     async def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
         """See `Inbox`."""
@@ -162,7 +167,7 @@ class SQLiteInbox:
 
     async def purge(self, which: Filter, now: float, *, limit: int) -> int:
         """See `Inbox`."""
-        await self._unpack()
+        await self._unpack(or_warn=True)  # on a full disk, this is what makes room
         return await self._write(upkeep.purge, upkeep.Removal(which, now, limit))
 
     async def tidy(self, now: float) -> int:
@@ -175,9 +180,10 @@ class SQLiteInbox:
 
     async def dump(self, which: Filter) -> AsyncIterator[Kept]:
         """See `Inbox`."""
+        await self._unpack()
         seq = None
         while True:
-            page = await self._read_whole(partial(reading.after, which=which, seq=seq, limit=_STEP))
+            page = await self._read(partial(reading.after, which=which, seq=seq, limit=_STEP))
             for seq, kept in page:  # noqa: B007 - the last one is where the next page begins
                 yield kept
             if len(page) < _STEP:
@@ -201,6 +207,7 @@ class SQLiteInbox:
         with _opening:
             if self._writer is None:
                 self._open()
+                self._reader = Reader(self._connect)
                 self._writer = Writer(self._connect, self._guard)
                 _open_here.append(str(self.path))
 
@@ -242,34 +249,25 @@ class SQLiteInbox:
             raise InboxUnavailable("the inbox is not open")
         return self._writer.do(operation, job)
 
-    async def _unpack(self) -> None:
+    async def _unpack(self, *, or_warn: bool = False) -> None:
         """Let all that was put until now have rows of its own, in steps that hold up nobody."""
         last = await self._read(journal.last)
-        while last is not None and await self._write(journal.unpack_until, last):
-            pass
+        try:
+            while last is not None and await self._write(journal.unpack_until, last):
+                pass
+        except InboxUnavailable as error:
+            if not or_warn:
+                raise
+            logger.warning("%s: what was put lately is not looked at: %s", self, error)
 
     async def _read_whole(self, ask: Callable[[sqlite3.Connection], R]) -> R:
-        await self._unpack()
+        await self._unpack(or_warn=True)
         return await self._read(ask)
 
     async def _read(self, ask: Callable[[sqlite3.Connection], R]) -> R:
-        return await asyncio.to_thread(self._read_now, ask)
-
-    def _read_now(self, ask: Callable[[sqlite3.Connection], R]) -> R:
-        with self._reading:
-            if self._writer is None:
-                raise InboxUnavailable("the inbox is not open")
-            try:
-                if self._reader is None:
-                    self._reader = self._connect()
-                    self._reader.execute("PRAGMA query_only = 1")
-                with self._reader:
-                    self._reader.execute("BEGIN")  # what it reads in several steps is of one moment
-                    return ask(self._reader)
-            except (sqlite3.OperationalError, OSError) as error:
-                raise InboxUnavailable(f"the inbox cannot be read: {error}") from None
-            except sqlite3.DatabaseError as error:
-                raise InboxDamaged(f"the inbox is damaged: {error}") from None
+        if self._reader is None:
+            raise InboxUnavailable("the inbox is not open")
+        return await asyncio.to_thread(self._reader.ask, ask)
 
     def _vacuum(self) -> None:
         try:

@@ -78,7 +78,6 @@ def purge(connection: Connection, jobs: Sequence[Removal]) -> list[int]:
 
 def _purge(connection: Connection, job: Removal) -> int:
     if job.settled_before is None:
-        journal.unpack_all(connection)
         where, arguments = chosen(job.which)
         where += " AND (p.lease IS NULL OR p.due IS NULL OR p.due <= ?)"
         arguments.append(job.now)
