@@ -4,8 +4,8 @@ import asyncio
 import os
 import pickle
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, closing
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Any
@@ -30,29 +30,6 @@ from webhook_receiver.testing.inbox_suite import (
     put,
     settle,
 )
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "hooks.db"
-
-
-@pytest.fixture
-def file(path: Path) -> Iterator[sqlite3.Connection]:
-    """A look into the file."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        yield connection
-
-
-@pytest.fixture
-async def inboxes(path: Path) -> AsyncIterator[list[SQLiteInbox]]:
-    """Two on the same file, as two processes have."""
-    async with AsyncExitStack() as stack:
-        inboxes = [SQLiteInbox(path, min_free=0), SQLiteInbox(path, min_free=0)]
-        for inbox in inboxes:
-            await inbox.open()
-            stack.push_async_callback(inbox.close)
-        yield inboxes
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, closing
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -22,29 +22,6 @@ def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (lookup, recent):
         monkeypatch.setattr(module, "PARTS", PARTS)
     monkeypatch.setattr(recent, "_REST", 65 - PARTS.bit_length())
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "hooks.db"
-
-
-@pytest.fixture
-def file(path: Path) -> Iterator[sqlite3.Connection]:
-    """A look into the file."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        yield connection
-
-
-@pytest.fixture
-async def inboxes(path: Path) -> AsyncIterator[list[SQLiteInbox]]:
-    """Two on the same file, as two processes have."""
-    async with AsyncExitStack() as stack:
-        inboxes = [SQLiteInbox(path, min_free=0), SQLiteInbox(path, min_free=0)]
-        for inbox in inboxes:
-            await inbox.open()
-            stack.push_async_callback(inbox.close)
-        yield inboxes
 
 
 async def new(inbox: SQLiteInbox, *numbers: int) -> None:
