@@ -289,7 +289,7 @@ async def test_repeats_and_claims_of_others_leave_what_is_in_it_where_it_is(
 
 
 async def test_one_told_thousands_of_times_is_looked_up_quickly(inbox: SQLiteInbox) -> None:
-    told = 1_500
+    told = 1_400
     for start in range(0, told * 12, 256):
         await asyncio.gather(
             *[

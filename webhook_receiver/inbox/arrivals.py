@@ -7,7 +7,7 @@ taking it back from a busy event loop can take longer than the work itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ..errors import InboxError
@@ -56,29 +56,31 @@ def put(connection: Connection, jobs: Sequence[Put]) -> list[Stored | Duplicate]
 def _known(connection: Connection, recent: Recent, jobs: Sequence[Put], hashes: set[int]) -> dict[int, list[Known]]:
     """Return what is kept under these hashes, as far as one of the jobs may repeat it."""
     candidates = [*dict.fromkeys(lookup.candidates(connection, recent, hashes))]
+    # An order may have been told the same a thousand times: most of that is not even looked at.
+    keys = None if any(job.entry.delivery.origin == "backfill" for job in jobs) else {job.entry.key for job in jobs}
     known: dict[int, list[Known]] = {}
     unpacked = [each for each in candidates if each[1] <= recent.unpacked]
     for start in range(0, len(unpacked), _AT_ONCE):
-        for hash, *values in _kept(connection, jobs, unpacked[start : start + _AT_ONCE]):
-            known.setdefault(hash, []).append(Known(*values))
+        for hash, *row in _unpacked(connection, unpacked[start : start + _AT_ONCE], keys):
+            known.setdefault(hash, []).append(Known(*row))
     hashes_of = {seq: hash for hash, seq in candidates if seq > recent.unpacked}
-    for seq, row, *_ in journal.find(connection, hashes_of) if hashes_of else ():
-        known.setdefault(hashes_of[seq], []).append(Known._make((seq, *row[:6], row[7])))
+    for seq, values in journal.find(connection, hashes_of):
+        found = Known._make((seq, *values[:6], values[7]))
+        if keys is None or found.key in keys or found.origin == "backfill":
+            known.setdefault(hashes_of[seq], []).append(found)
     return known
 
 
-def _kept(connection: Connection, jobs: Sequence[Put], candidates: Sequence[Found]) -> list[tuple[Any, ...]]:
-    candidates = rows.rounded(candidates)
-    may_repeat, keys = "1", list[bytes | None]()
-    if all(job.entry.delivery.origin != "backfill" for job in jobs):
-        # An order may have been told the same a thousand times: most of that is not even looked at.
-        keys = rows.rounded([job.entry.key for job in jobs])
-        may_repeat = f"(d.key IN ({rows.marks(keys)}) OR d.origin = 'backfill')"
+def _unpacked(
+    connection: Connection, candidates: Sequence[Found], keys: Collection[bytes | None] | None
+) -> list[tuple[Any, ...]]:
+    candidates, asked = rows.rounded(candidates), rows.rounded(keys or ())
+    may_repeat = "1" if keys is None else f"(d.key IN ({rows.marks(asked)}) OR d.origin = 'backfill')"
     return connection.execute(
         "SELECT hash, d.seq, d.id, d.source, d.origin, d.event, d.key, d.identity, d.received "
         # CROSS, for SQLite would read the whole table instead.
         f"FROM {rows.as_table(('hash', 'seq'), candidates)} CROSS JOIN delivery d USING (seq) WHERE {may_repeat}",
-        [*rows.flat(candidates), *keys],
+        [*rows.flat(candidates), *asked],
     ).fetchall()
 
 
@@ -98,8 +100,8 @@ def _keep(connection: Connection, recent: Recent, new: Sequence[Put], last: int)
 def _duplicate(connection: Connection, recent: Recent, job: Put, kept: Known) -> Duplicate:
     by_backfill = job.entry.delivery.origin == "backfill"
     if kept.seq > recent.unpacked:
-        (fresh,) = journal.find(connection, [kept.seq])
-        if fresh.dead is None or by_backfill:
+        ((_, values),) = journal.find(connection, [kept.seq])
+        if values[-1] is None or by_backfill:
             return Duplicate(kept.id)
         journal.unpack_all(connection)
     (state,) = connection.execute("SELECT state FROM progress WHERE seq = ?", (kept.seq,)).fetchone()

@@ -116,19 +116,17 @@ def read(connection: Connection, after: int | None = None) -> Iterator[Fresh]:
                 yield _fresh(seq, values, kept)
 
 
-def find(connection: Connection, seqs: Iterable[int]) -> list[Fresh]:
-    """Return those of the journal that have these rows' numbers."""
-    fresh: list[Fresh] = []
-    loaded: dict[int, tuple[int, tuple[Any, ...], float]] = {}
-    for seq in sorted({*seqs}):
+def find(connection: Connection, seqs: Iterable[int]) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """Yield those of the journal that have these rows' numbers: the values of rows.COLUMNS but the last, and `dead`."""
+    loaded: dict[int, tuple[Any, ...]] = {}
+    for seq in sorted(seqs):
         if seq not in loaded:
             row = connection.execute(
                 "SELECT last, kept, packed, checksum FROM journal WHERE last >= ? ORDER BY last LIMIT 1", (seq,)
             ).fetchone()
-            loaded = {each[0]: each for each in _loaded(*row)} if row else {}
+            loaded = {found: values for found, values, _ in _loaded(*row)} if row else {}
         if seq in loaded:
-            fresh.append(_fresh(*loaded[seq]))
-    return fresh
+            yield seq, loaded[seq]
 
 
 def _loaded(last: int, kept: float, packed: bytes, checksum: int) -> list[tuple[int, tuple[Any, ...], float]]:
