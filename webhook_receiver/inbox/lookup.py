@@ -27,8 +27,7 @@ def refresh(connection: Connection) -> Recent:
         recent = connection.recent = Recent(merged)
         _take_in(connection, recent, merged, unpacked)
     elif recent.seen < last:
-        after = max(recent.seen, merged)
-        _take_in(connection, recent, after, after)
+        _take_in(connection, recent, max(recent.seen, merged), recent.seen)
     if recent.merged < merged:  # by another process
         recent.forget(merged)
     recent.last, recent.merged, recent.unpacked, recent.seen = last, merged, unpacked, last
