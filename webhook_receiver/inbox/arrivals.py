@@ -94,7 +94,7 @@ def _keep(connection: Connection, recent: Recent, new: Sequence[Put], last: int)
     journal.append(connection, new, last)
     if last - recent.unpacked > journal.MOST:
         journal.unpack(connection, len(new))
-    recent.add_ids(ids, last)
+    connection.undo += (recent.add_ids(ids, last),)
 
 
 def _duplicate(connection: Connection, recent: Recent, job: Put, kept: Known) -> Duplicate:

@@ -76,11 +76,17 @@ class Recent:
         if self.until <= until:
             self.old, self.part = parts(), PARTS
 
-    def add_ids(self, new: Iterable[str], last: int) -> None:
-        """Remember that these are in the journal, up to row `last`."""
+    def add_ids(self, new: Iterable[str], last: int) -> Callable[[], None]:
+        """Remember that these are in the journal, up to row `last`; return what takes that back."""
         marks = [*map(hash, new)]
         self.ids.update(marks)
         self.parts_of_journal.append((last, marks))
+
+        def undo() -> None:
+            self.parts_of_journal.remove((last, marks))
+            self.ids.difference_update(marks)
+
+        return undo
 
     def forget_ids(self) -> None:
         """Forget those that are in the journal no more, now that this is committed."""
