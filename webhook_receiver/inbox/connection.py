@@ -29,9 +29,7 @@ class Connection(sqlite3.Connection):
             undo()
         self.undo = ()
         if self.recent is not None:
-            self.recent.unpacked = -(
-                2**63
-            )  # what it was is read with the next refresh; until then nothing is forgotten
+            self.recent.unpacked = -(2**63)  # until the next refresh reads it, nothing is forgotten
 
 
 def connect(path: str | os.PathLike[str], timeout: float = 0) -> Connection:

@@ -35,7 +35,8 @@ class Recent:
         """The part of the old ones that is merged next, and the last row among them."""
         self.unpacked = merged
         """Up to this row, none is in the journal any more."""
-        self.ids: set[int] = set()
+        self.ids: dict[int, int] = {}
+        """Marks of ids, and up to which row they were put last: one that was purged may be put again."""
         self.parts_of_journal: deque[tuple[int, list[int]]] = deque()
 
     def find(self, hash: int) -> tuple[int, ...]:
@@ -79,23 +80,28 @@ class Recent:
     def add_ids(self, new: Iterable[str], last: int) -> Callable[[], None]:
         """Remember that these are in the journal, up to row `last`; return what takes that back."""
         marks = [*map(hash, new)]
-        self.ids.update(marks)
+        self.ids.update(dict.fromkeys(marks, last))
         self.parts_of_journal.append((last, marks))
 
         def undo() -> None:
             self.parts_of_journal.remove((last, marks))
-            self.ids.difference_update(marks)
+            self._forget(last, marks)
 
         return undo
 
     def forget_ids(self) -> None:
         """Forget those that are in the journal no more, now that this is committed."""
         while self.parts_of_journal and self.parts_of_journal[0][0] <= self.unpacked:
-            self.ids.difference_update(self.parts_of_journal.popleft()[1])
+            self._forget(*self.parts_of_journal.popleft())
+
+    def _forget(self, last: int, marks: Iterable[int]) -> None:
+        for mark in marks:
+            if self.ids.get(mark) == last:
+                del self.ids[mark]
 
     def may_be_in_journal(self, ids: Iterable[str]) -> bool:
         """Whether one of these ids may be in the journal."""
-        return not self.ids.isdisjoint(map(hash, ids))
+        return not self.ids.keys().isdisjoint(map(hash, ids))
 
     def snapshot(self) -> Callable[[], None]:
         """Return what restores all but what is in the parts."""
