@@ -262,19 +262,23 @@ async def test_an_id_in_it_is_known_by_whoever_connects_anew(path: Path, monkeyp
         assert len(await claim(second, 1000)) == 100
 
 
-async def test_an_id_in_it_is_known_after_a_step_that_failed(inbox: SQLiteInbox) -> None:
-    def unpack_and_fail(connection: Connection, jobs: Sequence[None]) -> list[None]:
-        journal.unpack_all(connection)
-        lookup.refresh(connection)
-        raise InboxError("on purpose")
+def unpack_and_fail(connection: Connection, jobs: Sequence[None]) -> list[None]:
+    journal.unpack_all(connection)
+    lookup.refresh(connection)
+    raise InboxError("on purpose")
 
+
+@pytest.mark.parametrize("whose", [0, 1])
+async def test_an_id_in_it_is_known_after_a_step_that_failed(inboxes: list[SQLiteInbox], whose: int) -> None:
+    inbox, *_ = inboxes
     await put(inbox, "d-0")
+    await put(inboxes[whose], "d-1")
     with pytest.raises(InboxError, match="on purpose"):
         await inbox._write(unpack_and_fail, None)
     await inbox.pause("handler", NOW)  # which is committed, and asks for none of this
     with pytest.raises(InboxError, match="this id"):
-        await put(inbox, "d-0")
-    assert [*await claim(inbox)] == ["d-0"]
+        await put(inbox, "d-1")
+    assert [*await claim(inbox)] == ["d-0", "d-1"]
 
 
 async def test_repeats_and_claims_of_others_leave_what_is_in_it_where_it_is(

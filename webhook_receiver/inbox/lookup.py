@@ -25,9 +25,13 @@ def refresh(connection: Connection) -> Recent:
     recent = connection.recent
     if recent is None:
         recent = connection.recent = Recent(merged)
+        connection.undo += (partial(setattr, connection, "recent", None),)
         _take_in(connection, recent, merged, unpacked)
-    elif recent.seen < last:
-        _take_in(connection, recent, max(recent.seen, merged), recent.seen)
+    else:
+        # What was taken in may be without what this transaction has unpacked: then it is to be taken in again.
+        connection.undo += (recent.snapshot(),)
+        if recent.seen < last:
+            _take_in(connection, recent, max(recent.seen, merged), recent.seen)
     if recent.merged < merged:  # by another process
         recent.forget(merged)
     recent.last, recent.merged, recent.unpacked, recent.seen = last, merged, unpacked, last
@@ -54,7 +58,7 @@ def candidates(connection: Connection, recent: Recent, hashes: Collection[int]) 
 
 def add(connection: Connection, recent: Recent, new: Sequence[Found], last: int) -> None:
     """Let these be found; `last` is the last row that there is now."""
-    connection.undo += (recent.snapshot(), partial(recent.remove, new))
+    connection.undo += (partial(recent.remove, new),)
     recent.add(new)
     recent.seen = recent.last = last
     if recent.part == PARTS and last - recent.merged >= _MANY:
