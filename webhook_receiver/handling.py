@@ -125,8 +125,7 @@ class Handling:
 
         When it is cancelled, or the inbox fails, it is what was reached until then, and the rest is to run again.
         """
-        task = asyncio.current_task()
-        self._running[task] = case
+        self._running[case.task] = case
         try:
             return await self._outcome(case)
         except asyncio.CancelledError:
@@ -141,7 +140,7 @@ class Handling:
             logger.warning("delivery %s: its lease was lost, another worker has it", case.claim.delivery.id)
             return None
         finally:
-            del self._running[task]
+            del self._running[case.task]
         return self._reached(case.work)
 
     def _reached(self, work: Work) -> Outcome:
@@ -218,7 +217,8 @@ class Handling:
             raise
         if case.abandoned:
             return
-        self._tell_circuit(handler, error)
+        if circuit is not None or error is not None:
+            self._tell_circuit(handler, error)
         if error is None:
             work.done(handler)
         else:

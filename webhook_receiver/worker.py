@@ -118,6 +118,7 @@ class Worker:
         """Let go of what was claimed, but has not begun."""
         for case in ready:
             case.task.cancel()
+            self._end(case.task)  # which it does not say itself if it never began
             self._pace.begin()  # nothing is worth claiming ahead just now
         await self._release([case.claim for case in ready])
 
@@ -175,16 +176,20 @@ class Worker:
         self._unfinished += 1
         task = case.task = self._loop.create_task(self._handle(case))
         self._tasks[task] = case
-        task.add_done_callback(self._ended)
 
     async def _handle(self, case: Case) -> None:
-        if case.claim.crashes > 1:
-            async with self._alone:
+        try:
+            if case.claim.crashes > 1:
+                async with self._alone:
+                    outcome = await self._in_slot(case)
+            else:
                 outcome = await self._in_slot(case)
-        else:
-            outcome = await self._in_slot(case)
-        if outcome is not None:  # no slot is needed to settle: a slow disk must not keep handlers from running
-            await self._settle(case, outcome)
+            if outcome is not None:  # no slot is needed to settle: a slow disk must not keep handlers from running
+                await self._settle(case, outcome)
+        except Exception:
+            logger.exception("%s: delivery %s: the worker stumbled", self._source, case.claim.delivery.id)
+        finally:
+            self._end(case.task)  # not by a callback of the task's, which would cost as much as to run a handler
 
     async def _in_slot(self, case: Case) -> Outcome | None:
         await self._slots.acquire()
@@ -203,25 +208,25 @@ class Worker:
             if self._unfinished < self._options.concurrency:
                 self._changed.set()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        case = self._tasks.pop(task)
+    def _end(self, task: asyncio.Task[None]) -> None:
+        """Have a task no more: it ends now, or is left to itself."""
+        case = self._tasks.pop(task, None)
+        if case is None:
+            return
         self._unfinished -= not case.has_begun
         if self._cases.get(case.claim.delivery.id) is case:
             del self._cases[case.claim.delivery.id]
             if case.next is not None and not self._stopping.is_set():
                 self._take(case.next)
         self._changed.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("%s: delivery %s: the worker stumbled", self._source, case.claim.delivery.id, exc_info=error)
 
     def _abandoned(self, case: Case, outcome: Outcome) -> None:
         """A handler ignores that its time is up: settle without it, and let another delivery run."""
         self._leave_slot(case)
         self._tasks.pop(case.task, None)
-        case.task.remove_done_callback(self._ended)
         task = self._loop.create_task(self._settle(case, outcome))
         self._tasks[task] = case
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._end)
 
     async def _settle(self, case: Case, outcome: Outcome) -> None:
         settled = await self._try_to_settle(outcome)

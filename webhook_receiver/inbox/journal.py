@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from io import BytesIO
+from math import isnan
 from sqlite3 import Connection
 from types import NoneType
 from typing import Any, NamedTuple
@@ -56,7 +56,7 @@ def append(connection: Connection, new: Sequence[Put], last: int) -> None:
         InboxError: no row of its own could hold one of them.
         UnicodeEncodeError: nor one of its texts.
     """
-    values = [_plain((*rows.values_of(job.entry), job.entry.dead)) for job in new]
+    values = _plain([(*rows.values_of(job.entry), job.entry.dead) for job in new])
     seq = last - len(values)
     for part in _parts(values):
         seq += len(part)
@@ -82,22 +82,24 @@ def _parts(values: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
         yield values[start:]
 
 
-def _plain(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return values of a row as those that a file can hold: an enum's member would come back as something else."""
-    if not _are_plain(tuple(map(type, row))):
-        row = tuple(
-            str.__str__(each) if isinstance(each, str) else int(each) if isinstance(each, int) else each for each in row
-        )
-        if not _are_plain(tuple(map(type, row))):
+def _plain(table: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return rows with values that a file can hold: an enum's member would come back as something else."""
+    if not _are_plain(table):
+        table = [tuple(map(_plain_value, row)) for row in table]
+        if not _are_plain(table):
             raise InboxError("the inbox does not take it: one of its values is of a kind that no delivery has")
-    if row[_RECEIVED] != row[_RECEIVED] or not (row[_BY] is None or abs(row[_BY]) < 2**63):
+    if any(isnan(row[_RECEIVED]) or not -(2**63) < (row[_BY] or 0) < 2**63 for row in table):
         raise InboxError("the inbox does not take it: one of its numbers is none that a file can hold")
-    return row
+    return table
 
 
-@lru_cache(maxsize=256)
-def _are_plain(kinds: tuple[type, ...]) -> bool:
-    return all(kind in allowed for kind, allowed in zip(kinds, _KINDS, strict=True))
+def _plain_value(value: Any) -> Any:
+    return str.__str__(value) if isinstance(value, str) else int(value) if isinstance(value, int) else value
+
+
+def _are_plain(table: list[tuple[Any, ...]]) -> bool:
+    columns = zip(*table, strict=True)
+    return all(kinds.issuperset(map(type, column)) for kinds, column in zip(_KINDS, columns, strict=True))
 
 
 def read(connection: Connection, after: int | None = None) -> Iterator[Fresh]:

@@ -73,15 +73,13 @@ class Entry(NamedTuple):
     """Why it is dead at once: the body is no event."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """`put` has committed the delivery."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Duplicate:
+class Duplicate(NamedTuple):
     """`put` has kept nothing: the inbox has this delivery already, under another id."""
 
     id: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -13,9 +14,9 @@ Outcome = tuple[asyncio.Future[Any], Any]
 
 def tell(outcomes: Iterable[Outcome]) -> None:
     """Answer in each loop that asked, once for all that it waits for."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
-    for answer, outcome in outcomes:
-        by_loop.setdefault(answer.get_loop(), []).append((answer, outcome))
+    by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        by_loop[outcome[0].get_loop()].append(outcome)
     for loop, answers in by_loop.items():
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(_answer, answers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import SimpleQueue
@@ -122,9 +123,9 @@ class Writer:
             return [outcome for each in batch for outcome in self._do([each])]
 
     def _transaction(self, batch: list[_Asked]) -> list[Any]:
-        groups: dict[Operation[Any, Any], list[int]] = {}
+        groups: dict[Operation[Any, Any], list[int]] = defaultdict(list)
         for index, each in enumerate(batch):
-            groups.setdefault(each.operation, []).append(index)
+            groups[each.operation].append(index)
         results: list[Any] = [None] * len(batch)
         connection = self._begin()
         try:

@@ -212,12 +212,11 @@ class JobWorker(Worker):
             self._settled[outcome.claim.delivery.id] = outcome
         return settled
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        case = self._tasks[task]
-        super()._ended(task)
-        id = case.claim.delivery.id
-        if id in self._cases:
-            return  # under a newer lease
+    def _end(self, task: asyncio.Task[None]) -> None:
+        case = self._tasks.get(task)
+        super()._end(task)
+        if case is None or (id := case.claim.delivery.id) in self._cases:
+            return  # it has ended already, or goes on under a newer lease
         outcome = self._settled.pop(id, None)
         for end in self._ends.pop(id, ()):
             if not end.done():
