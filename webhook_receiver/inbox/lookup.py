@@ -51,9 +51,8 @@ def _take_in(connection: Connection, recent: Recent, after: int, after_in_journa
 def candidates(connection: Connection, recent: Recent, hashes: Collection[int]) -> list[Found]:
     """Return what has one of these hashes, or had: what was purged may still be among it."""
     wanted = rows.rounded(hashes)
-    found: list[Found] = [(each, seq) for each in hashes for seq in recent.find(each)]
     merged = connection.execute(f"SELECT hash, seq FROM lookup WHERE hash IN ({rows.marks(wanted)})", wanted)
-    return found + merged.fetchall()
+    return recent.find(hashes) + merged.fetchall()
 
 
 def add(connection: Connection, recent: Recent, new: Sequence[Found], last: int) -> None:

@@ -39,9 +39,15 @@ class Recent:
         """Marks of ids, and up to which row they were put last: one that was purged may be put again."""
         self.parts_of_journal: deque[tuple[int, list[int]]] = deque()
 
-    def find(self, hash: int) -> tuple[int, ...]:
-        """Return the rows that have this hash."""
-        return self.old[hash >> _REST].get(hash, ()) + self.young[hash >> _REST].get(hash, ())
+    def find(self, hashes: Iterable[int]) -> list[Found]:
+        """Return what has one of these hashes."""
+        return [
+            (hash, seq)
+            for hash in hashes
+            for parts in (self.old, self.young)
+            if hash in (part := parts[hash >> _REST])
+            for seq in part[hash]
+        ]
 
     def add(self, new: Iterable[Found]) -> None:
         """Let these be found."""
