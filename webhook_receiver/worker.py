@@ -52,33 +52,37 @@ class Worker:
         """How many of them are ready or running: what has been handled already keeps no room."""
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
-        self.loop = asyncio.get_running_loop()
-        """The loop that it works in."""
-        self._pace = Pace(self.loop.time)
+        self._loop = asyncio.get_running_loop()
+        self._pace = Pace(self._loop.time)
         self._chores: list[asyncio.Task[None]] = []
 
     def start(self, paused: frozenset[str] = frozenset()) -> None:
         """Begin to work, in tasks of its own; `paused` are the handlers that must not run."""
         self._handling.paused = paused
         chores = (self._claim, self._renew, self._look_around, self._tidy)
-        self._chores = [self.loop.create_task(self._go_on(chore)) for chore in chores]
-        self._watchdog = Watchdog(self.loop, self._handling.handler_of)
+        self._chores = [self._loop.create_task(self._go_on(chore)) for chore in chores]
+        self._watchdog = Watchdog(self._loop, self._handling.handler_of)
 
     @property
     def is_working(self) -> bool:
         """Whether it claims what is there, or will when it is woken."""
-        return not (self._stopping.is_set() or self.loop.is_closed() or any(chore.done() for chore in self._chores))
+        return not (self._stopping.is_set() or self._loop.is_closed() or any(chore.done() for chore in self._chores))
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that it works in."""
+        return self._loop
 
     def wake(self) -> None:
         """Something was put: look at once. May be called from another loop's thread."""
         try:
-            if asyncio.get_running_loop() is self.loop:
+            if asyncio.get_running_loop() is self._loop:
                 self._changed.set()
                 return
         except RuntimeError:
             pass  # no loop runs here
         with suppress(RuntimeError):  # its loop is closed
-            self.loop.call_soon_threadsafe(self._changed.set)
+            self._loop.call_soon_threadsafe(self._changed.set)
 
     def pause(self, handler: str) -> None:
         """Do not run this handler any more."""
@@ -158,7 +162,7 @@ class Worker:
         for claim in claims:
             self._take(claim)
         if len(claims) < wanted:
-            timer = self.loop.call_later(self._options.poll, self._changed.set)
+            timer = self._loop.call_later(self._options.poll, self._changed.set)
             await self._changed.wait()
             timer.cancel()
         return 0
@@ -170,7 +174,7 @@ class Worker:
             return
         case = self._cases[claim.delivery.id] = Case(claim)
         self._unfinished += 1
-        task = case.task = self.loop.create_task(self._handle(case))
+        task = case.task = self._loop.create_task(self._handle(case))
         self._tasks[task] = case
 
     async def _handle(self, case: Case) -> None:
@@ -206,7 +210,8 @@ class Worker:
 
     def _end(self, task: asyncio.Task[None]) -> None:
         """Have a task no more: it ends now, or is left to itself."""
-        if (case := self._tasks.pop(task, None)) is None:
+        case = self._tasks.pop(task, None)
+        if case is None:
             return
         self._unfinished -= not case.has_begun
         if self._cases.get(case.claim.delivery.id) is case:
@@ -219,7 +224,7 @@ class Worker:
         """A handler ignores that its time is up: settle without it, and let another delivery run."""
         self._leave_slot(case)
         self._tasks.pop(case.task, None)
-        task = self.loop.create_task(self._settle(case, outcome))
+        task = self._loop.create_task(self._settle(case, outcome))
         self._tasks[task] = case
         task.add_done_callback(self._end)
 
@@ -234,7 +239,7 @@ class Worker:
             logger.warning("delivery %s: its lease was lost, so it is handled again", outcome.claim.delivery.id)
         if outcome.due is not None and 0 < (seconds := outcome.due - self._clock()) < self._options.poll:
             # A little later than due, since the two clocks do not tick alike. What is due already is looked at anyway.
-            self.loop.call_later(seconds + 0.001, self._changed.set)
+            self._loop.call_later(seconds + 0.001, self._changed.set)
 
     async def _try_to_settle(self, outcome: Outcome) -> bool | None:
         """Return whether the lease was still ours; None if the process stops while the inbox fails."""

@@ -17,7 +17,6 @@ from .records import Claim, Outcome, Progress, State
 
 logger = logging.getLogger("webhook_receiver")
 
-_NONE: Mapping[str, Progress] = {}
 _STEPS = 8  # through the journal with one claim: other processes wait meanwhile
 
 
@@ -112,11 +111,10 @@ def _claim_fresh(connection: Connection, job: Take, fresh: Sequence[journal.Fres
     entering = {*lines.enter(connection, due, job.now)}
     token, until = secrets.randbits(62), job.now + job.lease
     back: journal.Wait = (None, job.now, None)
-    leased: journal.Wait = (until, job.now, token)
-    waits = {seq: leased if seq in entering else back for seq, _ in due}
+    waits = {seq: (until, job.now, token) if seq in entering else back for seq, _ in due}
     journal.keep(connection, fresh, waits)
     return [
-        Claim(rows.delivery_of(row), State.WAITING if dead is None else State.DEAD, _NONE, 0, dead, Lease(seq, token))
+        Claim(rows.delivery_of(row), State.WAITING if dead is None else State.DEAD, {}, 0, dead, Lease(seq, token))
         for seq, row, _, dead, _ in mine
         if seq in entering
     ]

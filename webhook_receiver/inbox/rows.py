@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from sqlite3 import Connection
-from typing import Any, TypeVar, cast, overload
+from typing import Any, TypeVar
 from zlib import crc32
 
 from ..delivery import Delivery, Headers
@@ -80,7 +80,7 @@ def delivery(row: tuple[Any, ...]) -> Delivery:
 
 def delivery_of(row: Sequence[Any]) -> Delivery:
     """Return the delivery in a row that begins with COLUMNS, and is known to be whole."""
-    return Delivery(row[0], row[1], Unpacked(row[8]), row[9], row[7], row[10], bool(row[11]), row[2])
+    return Delivery(row[0], row[1], unpacked(row[8]), row[9], row[7], row[10], bool(row[11]), row[2])
 
 
 def packed(headers: Headers) -> bytes:
@@ -88,41 +88,9 @@ def packed(headers: Headers) -> bytes:
     return b"\n".join([b"%b:%b" % (name, value.replace(b"\n", b" ")) for name, value in headers])
 
 
-class Unpacked(Sequence[tuple[bytes, bytes]]):
-    """Headers that were packed; they are taken apart when somebody looks, for most handlers never do."""
-
-    __slots__ = ("_packed",)
-
-    def __init__(self, packed: bytes) -> None:
-        self._packed = packed
-
-    def _pairs(self) -> tuple[tuple[bytes, bytes], ...]:
-        lines = self._packed.split(b"\n")
-        return tuple([(name, value) for line in lines if line for name, _, value in [line.partition(b":")]])
-
-    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
-        return iter(self._pairs())
-
-    def __len__(self) -> int:
-        return len(self._pairs())
-
-    @overload
-    def __getitem__(self, index: int) -> tuple[bytes, bytes]: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[tuple[bytes, bytes], ...]: ...
-    def __getitem__(self, index: int | slice) -> tuple[bytes, bytes] | tuple[tuple[bytes, bytes], ...]:
-        return self._pairs()[index]
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            self._pairs() == tuple(cast("Sequence[object]", other)) if isinstance(other, Sequence) else NotImplemented
-        )
-
-    def __hash__(self) -> int:
-        return hash(self._pairs())
-
-    def __repr__(self) -> str:
-        return repr(self._pairs())
+def unpacked(headers: bytes) -> Headers:
+    """Return what was packed."""
+    return tuple([(name, value) for line in headers.split(b"\n") if line for name, _, value in [line.partition(b":")]])
 
 
 def lookup(source: str, event: str | None, key: bytes | None, identity: str | None) -> int | None:
