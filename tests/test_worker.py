@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -493,3 +494,21 @@ async def test_a_worker_leaves_no_task_behind() -> None:
     async with hooks:
         await settled(hooks, await deliver(hooks))
     assert asyncio.all_tasks() == before
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks that begin at once come with Python 3.12")
+async def test_tasks_may_begin_at_once() -> None:
+    loop, handled = asyncio.get_running_loop(), list[str | None]()
+    hooks = durable()
+
+    @hooks.on_fulfilled
+    async def download(event: OrderFulfilled) -> None:
+        handled.append(event.order_id)
+
+    loop.set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009 - not known where it is not there
+    async with hooks:
+        ids = [await deliver(hooks, about(f"o-{number}")) for number in range(20)]
+        for id in ids:
+            await settled(hooks, id, State.DONE)
+    loop.set_task_factory(None)
+    assert sorted(filter(None, handled)) == sorted(f"o-{number}" for number in range(20))

@@ -125,7 +125,8 @@ class Handling:
 
         When it is cancelled, or the inbox fails, it is what was reached until then, and the rest is to run again.
         """
-        self._running[case.task] = case
+        task = asyncio.current_task()
+        self._running[task] = case
         try:
             return await self._outcome(case)
         except asyncio.CancelledError:
@@ -140,7 +141,7 @@ class Handling:
             logger.warning("delivery %s: its lease was lost, another worker has it", case.claim.delivery.id)
             return None
         finally:
-            del self._running[case.task]
+            del self._running[task]
         return self._reached(case.work)
 
     def _reached(self, work: Work) -> Outcome:

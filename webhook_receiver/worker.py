@@ -44,7 +44,8 @@ class Worker:
         self._handling = Handling(inbox, handlers, options, clock, self._abandoned)
         self._cases: dict[str, Case] = {}
         """All that we have a lease on, by the delivery's id: ready, running or being settled."""
-        self._tasks: dict[asyncio.Task[None], Case] = {}
+        self._open: set[Case] = set()
+        """Those of them that a task of ours is about."""
         self._slots = asyncio.Semaphore(options.concurrency)
         self._alone = asyncio.Lock()
         """For deliveries with which the process died twice: none of them may take another one along."""
@@ -52,37 +53,33 @@ class Worker:
         """How many of them are ready or running: what has been handled already keeps no room."""
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        self._pace = Pace(self._loop.time)
+        self.loop = asyncio.get_running_loop()
+        """The loop that it works in."""
+        self._pace = Pace(self.loop.time)
         self._chores: list[asyncio.Task[None]] = []
 
     def start(self, paused: frozenset[str] = frozenset()) -> None:
         """Begin to work, in tasks of its own; `paused` are the handlers that must not run."""
         self._handling.paused = paused
         chores = (self._claim, self._renew, self._look_around, self._tidy)
-        self._chores = [self._loop.create_task(self._go_on(chore)) for chore in chores]
-        self._watchdog = Watchdog(self._loop, self._handling.handler_of)
+        self._chores = [self.loop.create_task(self._go_on(chore)) for chore in chores]
+        self._watchdog = Watchdog(self.loop, self._handling.handler_of)
 
     @property
     def is_working(self) -> bool:
         """Whether it claims what is there, or will when it is woken."""
-        return not (self._stopping.is_set() or self._loop.is_closed() or any(chore.done() for chore in self._chores))
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop that it works in."""
-        return self._loop
+        return not (self._stopping.is_set() or self.loop.is_closed() or any(chore.done() for chore in self._chores))
 
     def wake(self) -> None:
         """Something was put: look at once. May be called from another loop's thread."""
         try:
-            if asyncio.get_running_loop() is self._loop:
+            if asyncio.get_running_loop() is self.loop:
                 self._changed.set()
                 return
         except RuntimeError:
             pass  # no loop runs here
         with suppress(RuntimeError):  # its loop is closed
-            self._loop.call_soon_threadsafe(self._changed.set)
+            self.loop.call_soon_threadsafe(self._changed.set)
 
     def pause(self, handler: str) -> None:
         """Do not run this handler any more."""
@@ -98,7 +95,7 @@ class Worker:
         self._stopping.set()
         self._changed.set()
         claiming, *others = self._chores
-        await self._give_back([case for case in self._tasks.values() if not case.has_begun])
+        await self._give_back([case for case in self._open if not case.has_begun])
         await asyncio.wait([claiming])
         for task in await self._still_running(self._options.stop):
             task.cancel()
@@ -112,13 +109,14 @@ class Worker:
 
     async def _still_running(self, seconds: float) -> set[asyncio.Task[None]]:
         """Wait for what is running; return what has not ended by then."""
-        return (await asyncio.wait(set(self._tasks), timeout=seconds))[1] if self._tasks else set()
+        tasks = {case.task for case in self._open}
+        return (await asyncio.wait(tasks, timeout=seconds))[1] if tasks else set()
 
     async def _give_back(self, ready: Sequence[Case]) -> None:
         """Let go of what was claimed, but has not begun."""
         for case in ready:
             case.task.cancel()
-            self._end(case.task)  # which it does not say itself if it never began
+            self._end(case)  # which its task does not say if it never began
             self._pace.begin()  # nothing is worth claiming ahead just now
         await self._release([case.claim for case in ready])
 
@@ -162,7 +160,7 @@ class Worker:
         for claim in claims:
             self._take(claim)
         if len(claims) < wanted:
-            timer = self._loop.call_later(self._options.poll, self._changed.set)
+            timer = self.loop.call_later(self._options.poll, self._changed.set)
             await self._changed.wait()
             timer.cancel()
         return 0
@@ -174,8 +172,8 @@ class Worker:
             return
         case = self._cases[claim.delivery.id] = Case(claim)
         self._unfinished += 1
-        task = case.task = self._loop.create_task(self._handle(case))
-        self._tasks[task] = case
+        self._open.add(case)
+        case.task = self.loop.create_task(self._handle(case))  # which may have begun when this returns, or ended
 
     async def _handle(self, case: Case) -> None:
         try:
@@ -189,7 +187,8 @@ class Worker:
         except Exception:
             logger.exception("%s: delivery %s: the worker stumbled", self._source, case.claim.delivery.id)
         finally:
-            self._end(case.task)  # not by a callback of the task's, which would cost as much as to run a handler
+            if not case.abandoned:
+                self._end(case)  # not by a callback of the task's, which would cost as much as to run a handler
 
     async def _in_slot(self, case: Case) -> Outcome | None:
         await self._slots.acquire()
@@ -208,11 +207,10 @@ class Worker:
             if self._unfinished < self._options.concurrency:
                 self._changed.set()
 
-    def _end(self, task: asyncio.Task[None]) -> None:
-        """Have a task no more: it ends now, or is left to itself."""
-        case = self._tasks.pop(task, None)
-        if case is None:
-            return
+    def _end(self, case: Case) -> None:
+        if case not in self._open:
+            return  # it was given back
+        self._open.discard(case)
         self._unfinished -= not case.has_begun
         if self._cases.get(case.claim.delivery.id) is case:
             del self._cases[case.claim.delivery.id]
@@ -223,10 +221,8 @@ class Worker:
     def _abandoned(self, case: Case, outcome: Outcome) -> None:
         """A handler ignores that its time is up: settle without it, and let another delivery run."""
         self._leave_slot(case)
-        self._tasks.pop(case.task, None)
-        task = self._loop.create_task(self._settle(case, outcome))
-        self._tasks[task] = case
-        task.add_done_callback(self._end)
+        case.task = self.loop.create_task(self._settle(case, outcome))
+        case.task.add_done_callback(lambda task: self._end(case))
 
     async def _settle(self, case: Case, outcome: Outcome) -> None:
         settled = await self._try_to_settle(outcome)
@@ -239,7 +235,7 @@ class Worker:
             logger.warning("delivery %s: its lease was lost, so it is handled again", outcome.claim.delivery.id)
         if outcome.due is not None and 0 < (seconds := outcome.due - self._clock()) < self._options.poll:
             # A little later than due, since the two clocks do not tick alike. What is due already is looked at anyway.
-            self._loop.call_later(seconds + 0.001, self._changed.set)
+            self.loop.call_later(seconds + 0.001, self._changed.set)
 
     async def _try_to_settle(self, outcome: Outcome) -> bool | None:
         """Return whether the lease was still ours; None if the process stops while the inbox fails."""

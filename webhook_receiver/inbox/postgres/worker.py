@@ -16,7 +16,7 @@ from procrastinate.jobs import Job
 from procrastinate.manager import JobManager
 from procrastinate.worker import Worker as Fetcher
 
-from ...handling import Handlers
+from ...handling import Case, Handlers
 from ...options import WorkerOptions
 from ...worker import Worker
 from ..base import Inbox
@@ -107,12 +107,12 @@ class JobWorker(Worker):
     def start(self, paused: frozenset[str] = frozenset()) -> None:
         """See `Worker`."""
         super().start(paused)
-        self._chores.append(self._loop.create_task(self._go_on(self._rescue)))
+        self._chores.append(self.loop.create_task(self._go_on(self._rescue)))
 
     def wake(self) -> None:
         """See `Worker`."""
         with suppress(RuntimeError):  # its loop is closed
-            self._loop.call_soon_threadsafe(self._connector.wake)
+            self.loop.call_soon_threadsafe(self._connector.wake)
 
     async def stop(self) -> None:
         """See `Worker`."""
@@ -142,8 +142,8 @@ class JobWorker(Worker):
             stalled_worker_timeout=self._options.lease,
         )
         run: Callable[[], Coroutine[Any, Any, None]] = self._fetcher.run
-        self._fetching = self._loop.create_task(run())
-        stopping = self._loop.create_task(self._stopping.wait())
+        self._fetching = self.loop.create_task(run())
+        stopping = self.loop.create_task(self._stopping.wait())
         await asyncio.wait([self._fetching, stopping], return_when=asyncio.FIRST_COMPLETED)
         if self._stopping.is_set():
             stop: Callable[[], None] = self._fetcher.stop
@@ -192,7 +192,7 @@ class JobWorker(Worker):
         if self._stopping.is_set():
             await self._release([claim])
             return None
-        end: asyncio.Future[Outcome | None] = self._loop.create_future()
+        end: asyncio.Future[Outcome | None] = self.loop.create_future()
         self._ends.setdefault(claim.delivery.id, []).append(end)
         self._take(claim)
         return await end
@@ -203,7 +203,7 @@ class JobWorker(Worker):
         wait = max(0.0, due - self._clock())
         if 0 < wait < self._options.poll:
             # A little later than due, since the two clocks do not tick alike.
-            self._loop.call_later(wait + 0.01, self.wake)
+            self.loop.call_later(wait + 0.01, self.wake)
         return Again(datetime.now(UTC) + timedelta(seconds=min(wait, 1e9) + self._ahead), lock)
 
     async def _try_to_settle(self, outcome: Outcome) -> bool | None:
@@ -212,11 +212,11 @@ class JobWorker(Worker):
             self._settled[outcome.claim.delivery.id] = outcome
         return settled
 
-    def _end(self, task: asyncio.Task[None]) -> None:
-        case = self._tasks.get(task)
-        super()._end(task)
-        if case is None or (id := case.claim.delivery.id) in self._cases:
-            return  # it has ended already, or goes on under a newer lease
+    def _end(self, case: Case) -> None:
+        super()._end(case)
+        id = case.claim.delivery.id
+        if id in self._cases:
+            return  # under a newer lease
         outcome = self._settled.pop(id, None)
         for end in self._ends.pop(id, ()):
             if not end.done():
