@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook_receiver.inbox.connection import connect
-from webhook_receiver.inbox.recent import Recent
+from webhook_receiver.inbox.recent import Recent, grouped
 
 FEW_HASHES = st.sampled_from([-(2**63), -1, 0, 1, 2**58, 2**63 - 1])
 TRANSACTIONS = st.lists(st.tuples(st.lists(FEW_HASHES, max_size=4), st.booleans()), max_size=12)
@@ -25,8 +25,8 @@ def test_what_was_committed_is_found_and_what_was_rolled_back_is_not(
     expected: dict[int, list[int]] = {}
     for hashes, commits in transactions:
         new = [(hash, recent.seen + number) for number, hash in enumerate(hashes, 1)]
-        connection.undo += (recent.snapshot(), partial(recent.remove, new))
-        recent.add(new)
+        connection.undo += (recent.snapshot(), partial(recent.remove, grouped(new)))
+        recent.add(grouped(new))
         recent.seen += len(new)
         if commits:
             connection.committed()
@@ -42,7 +42,7 @@ def test_what_was_committed_is_found_and_what_was_rolled_back_is_not(
 @given(st.lists(st.tuples(FEW_HASHES, st.integers(1, 20)), unique=True), st.integers(0, 20))
 def test_what_the_file_has_is_forgotten(new: list[tuple[int, int]], until: int) -> None:
     recent = Recent(0)
-    recent.add(new)
+    recent.add(grouped(new))
     recent.forget(until)
     assert sum(map(len, found(recent).values())) == sum(seq > until for _, seq in new)
     assert all(seq > until for seqs in found(recent).values() for seq in seqs)
@@ -50,8 +50,8 @@ def test_what_the_file_has_is_forgotten(new: list[tuple[int, int]], until: int) 
 
 def test_what_was_removed_is_found_no_more_unless_that_is_taken_back() -> None:
     recent = Recent(0)
-    recent.add([(7, 1), (7, 2), (8, 3)])
-    undo = recent.remove([(7, 1), (7, 2), (8, 3), (8, 4), (9, 5)])
+    recent.add({7: [1, 2], 8: [3]})
+    undo = recent.remove({7: [1, 2], 8: [3, 4], 9: [5]})
     assert recent.find([7, 8]) == []
     undo()
     assert recent.find([7, 8, 9]) == [(7, 1), (7, 2), (8, 3)]
@@ -69,3 +69,14 @@ def test_an_id_is_known_until_it_has_left_the_journal() -> None:
     recent.forget_ids()
     assert not recent.may_be_in_journal(["d-1", "d-2"])
     assert recent.may_be_in_journal(["d-3"])
+
+
+def test_an_id_that_is_put_again_stays_known_when_that_is_taken_back() -> None:
+    recent = Recent(0)
+    recent.add_ids(["d-1", "d-2"], 2)
+    undo = recent.add_ids(["d-2", "d-3"], 4)
+    undo()
+    assert [recent.may_be_in_journal([id]) for id in ("d-1", "d-2", "d-3")] == [True, True, False]
+    recent.unpacked = 2
+    recent.forget_ids()
+    assert recent.ids == {}

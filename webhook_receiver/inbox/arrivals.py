@@ -47,7 +47,7 @@ def put(connection: Connection, jobs: Sequence[Put]) -> list[Stored | Duplicate]
         results.append(Stored(job.entry.delivery.id))
     if new:
         _keep(connection, recent, new, last)
-        lookup.add(connection, recent, [(each, seq) for each, seqs in looked_up.items() for seq in seqs], last)
+        lookup.add(connection, recent, looked_up, last)
     for index, job, kept in again:  # only now, for what they repeat may be among the new ones
         results[index] = _duplicate(connection, recent, job, kept)
     return results

@@ -28,6 +28,8 @@ class Connection(sqlite3.Connection):
         for undo in reversed(self.undo):
             undo()
         self.undo = ()
+        if self.recent is not None:
+            self.recent.unpacked = -(2**63)  # until the next refresh reads it, nothing is forgotten
 
 
 def connect(path: str | os.PathLike[str], timeout: float = 0) -> Connection:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import partial
+from itertools import chain
 
 from . import journal, rows
 from .connection import Connection
-from .recent import PARTS, Found, Part, Recent, parts
+from .recent import PARTS, Found, Grouped, Part, Recent, grouped, parts
 
 _MANY = 65_536  # deliveries that are held in memory, before they are merged: to read them anew takes some 0.4 s
 
@@ -27,25 +28,33 @@ def refresh(connection: Connection) -> Recent:
         recent = connection.recent = Recent(merged)
         connection.undo += (partial(setattr, connection, "recent", None),)
         _take_in(connection, recent, merged, unpacked)
-    else:
-        # What was taken in may be without what this transaction has unpacked: then it is to be taken in again.
-        connection.undo += (recent.snapshot(),)
-        if recent.seen < last:
-            _take_in(connection, recent, max(recent.seen, merged), recent.seen)
+    elif recent.seen < last:
+        _take_in(connection, recent, max(recent.seen, merged), recent.seen)
     if recent.merged < merged:  # by another process
         recent.forget(merged)
     recent.last, recent.merged, recent.unpacked, recent.seen = last, merged, unpacked, last
     return recent
 
 
-def _take_in(connection: Connection, recent: Recent, after: int, after_in_journal: int) -> None:
-    kept = connection.execute("SELECT seq, source, event, key, identity FROM delivery WHERE seq > ?", (after,))
-    hashed = [(rows.lookup(*row), seq) for seq, *row in kept.fetchall()]
-    for seq, row, *_ in journal.read(connection, after_in_journal):
-        recent.add_ids([row[0]], seq)
-        if seq > after:
-            hashed.append((rows.lookup(row[1], *row[3:6]), seq))
-    recent.add([(each, seq) for each, seq in hashed if each is not None])
+def _take_in(connection: Connection, recent: Recent, after: int, known: int) -> None:
+    """Take in the hashes of what came after row `after`, and the ids of what came after row `known`.
+
+    Ids also of what is in the journal no more: it is back there if that was done by this transaction, which may fail.
+    """
+    kept = connection.execute(
+        "SELECT seq, id, source, event, key, identity FROM delivery WHERE seq > ?", (min(after, known),)
+    )
+    fresh = ((seq, row[0], row[1], *row[3:6]) for seq, row, *_ in journal.read(connection, known))
+    ids: list[str] = []
+    hashed: list[Found] = []
+    last = known
+    for last, id, *said in chain(kept.fetchall(), fresh):
+        if last > known:
+            ids.append(id)
+        if last > after and (found := rows.lookup(*said)) is not None:
+            hashed.append((found, last))
+    recent.add(grouped(hashed))
+    recent.add_ids(ids, last)
 
 
 def candidates(connection: Connection, recent: Recent, hashes: Collection[int]) -> list[Found]:
@@ -55,9 +64,9 @@ def candidates(connection: Connection, recent: Recent, hashes: Collection[int]) 
     return recent.find(hashes) + merged.fetchall()
 
 
-def add(connection: Connection, recent: Recent, new: Sequence[Found], last: int) -> None:
+def add(connection: Connection, recent: Recent, new: Grouped, last: int) -> None:
     """Let these be found; `last` is the last row that there is now."""
-    connection.undo += (partial(recent.remove, new),)
+    connection.undo += (recent.snapshot(), partial(recent.remove, new))
     recent.add(new)
     recent.seen = recent.last = last
     if recent.part == PARTS and last - recent.merged >= _MANY:
@@ -85,4 +94,4 @@ def remove(connection: Connection, recent: Recent, gone: Sequence[tuple[int | No
     """Let these not be found any more."""
     hashed = [(each, seq) for each, seq in gone if each is not None]
     connection.executemany("DELETE FROM lookup WHERE hash = ? AND seq = ?", hashed)
-    connection.undo += (recent.remove(hashed),)
+    connection.undo += (recent.remove(grouped(hashed)),)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _BITS = 6  # of a hash say in which part of all it is
 PARTS, _REST = 2**_BITS, 64 - _BITS
@@ -12,11 +12,21 @@ Found = tuple[int, int]
 """A hash, and the row of a delivery that has it."""
 Part = dict[int, tuple[int, ...]]
 """The rows of the deliveries that have a hash."""
+Grouped = Mapping[int, Sequence[int]]
+"""The same, of any number of them."""
 
 
 def parts() -> list[Part]:
     """Return empty parts."""
     return [{} for _ in range(PARTS)]
+
+
+def grouped(found: Iterable[Found]) -> Grouped:
+    """Return the rows by their hashes."""
+    groups = defaultdict[int, list[int]](list)
+    for hash, seq in found:
+        groups[hash].append(seq)
+    return groups
 
 
 class Recent:
@@ -49,49 +59,51 @@ class Recent:
             for seq in part[hash]
         ]
 
-    def add(self, new: Iterable[Found]) -> None:
+    def add(self, new: Grouped) -> None:
         """Let these be found."""
-        for hash, seq in new:
+        for hash, seqs in new.items():
             part = self.young[hash >> _REST]
-            part[hash] = (*part[hash], seq) if hash in part else (seq,)
+            part[hash] = (*part[hash], *seqs) if hash in part else tuple(seqs)
 
-    def remove(self, gone: Iterable[Found]) -> Callable[[], None]:
+    def remove(self, gone: Grouped) -> Callable[[], None]:
         """Let these not be found any more; return what takes that back."""
         before: list[tuple[Part, int, tuple[int, ...]]] = []
-        for hash, seq in gone:
+        for hash, seqs in gone.items():
+            leaving = {*seqs}
             for parts in (self.young, self.old):
                 part = parts[hash >> _REST]
-                seqs = part.get(hash, ())
-                if seq in seqs:
-                    before.append((part, hash, seqs))
-                    left = tuple(each for each in seqs if each != seq)
-                    del part[hash]
-                    part |= {hash: left} if left else {}
+                found = part.get(hash, ())
+                left = tuple([seq for seq in found if seq not in leaving])
+                if len(left) < len(found):
+                    before.append((part, hash, found))
+                    part[hash] = left
 
         def undo() -> None:
-            for part, hash, seqs in reversed(before):
+            for part, hash, seqs in before:
                 part[hash] = seqs
 
         return undo
 
     def forget(self, until: int) -> None:
         """Let those up to row `until` not be found any more: the file's table has them."""
-        kept = [[(hash, seq) for hash, seqs in part.items() for seq in seqs if seq > until] for part in self.young]
-        self.young = parts()
-        for part in kept:
-            self.add(part)
+        before, self.young = self.young, parts()
+        for part in before:
+            kept = {hash: [seq for seq in seqs if seq > until] for hash, seqs in part.items()}
+            self.add({hash: seqs for hash, seqs in kept.items() if seqs})
         if self.until <= until:
             self.old, self.part = parts(), PARTS
 
     def add_ids(self, new: Iterable[str], last: int) -> Callable[[], None]:
         """Remember that these are in the journal, up to row `last`; return what takes that back."""
         marks = [*map(hash, new)]
+        before = {mark: self.ids[mark] for mark in marks if mark in self.ids}
         self.ids.update(dict.fromkeys(marks, last))
         self.parts_of_journal.append((last, marks))
 
         def undo() -> None:
             self.parts_of_journal.remove((last, marks))
             self._forget(last, marks)
+            self.ids.update(before)
 
         return undo
 
