@@ -3,10 +3,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from anyio.to_thread import current_default_thread_limiter
 
 from tests.helpers import NOW, SECRET, signed
 from tests.working import PATIENCE, Clock, Faulty, about, deliver, durable, kept_until, settled, until
@@ -353,3 +355,16 @@ def test_deliveries_in_loops_that_end_at_once_are_not_lost(tmp_path: Path, caplo
 def test_what_is_no_inbox_is_refused(inbox: Any) -> None:
     with pytest.raises(ConfigurationError, match="takes a URL such as"):
         durable(inbox)
+
+
+async def test_plain_handlers_have_threads_beside_those_of_the_host() -> None:
+    many, limiter = 60, current_default_thread_limiter()
+    before = limiter.total_tokens
+    together = threading.Barrier(many, timeout=PATIENCE)
+    hooks = durable(concurrency=many)
+    hooks.on(Event, name="handler")(lambda event: together.wait() and None)
+    async with hooks:
+        ids = [await deliver(hooks, about(f"o-{number}")) for number in range(many)]
+        for id in ids:
+            await settled(hooks, id)
+    assert limiter.total_tokens == before < many

@@ -218,8 +218,7 @@ class Handling:
             raise
         if case.abandoned:
             return
-        if circuit is not None or error is not None:
-            self._tell_circuit(handler, error)
+        self._tell_circuit(handler, error)
         if error is None:
             work.done(handler)
         else:

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from anyio.to_thread import current_default_thread_limiter
+
 from .chores import Chores
 from .delivery import Delivery, Headers
 from .errors import ConfigurationError, InboxError, InboxUnavailable
@@ -141,6 +143,7 @@ class Keeper:
             await self.chores.stop()
             if worker is not None and worker.loop is asyncio.get_running_loop():  # else its loop ended, and so has it
                 await worker.stop()
+                current_default_thread_limiter().total_tokens -= self._options.concurrency
         finally:
             await self.inbox.close()
 
@@ -152,6 +155,7 @@ class Keeper:
             if self._worker is None or not self._worker.is_working:  # it may be since a moment ago
                 self._worker = worker_on(self.inbox, self._source, self._handlers, self._options, self._clock)
                 self._worker.start(paused)
+                current_default_thread_limiter().total_tokens += self._options.concurrency  # beside those of the host's
         self.chores.start()
 
     async def put(

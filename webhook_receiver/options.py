@@ -18,7 +18,8 @@ class WorkerOptions:
     """
 
     concurrency: int = 16
-    """How many deliveries are handled at once in one process."""
+    """How many deliveries are handled at once in one process; plain functions get as many threads more than the 40 that
+    anyio has for the whole process."""
     timeout: float = 3600.0
     """How long one run of a handler may take, unless its route says otherwise."""
     stop: float = 10.0

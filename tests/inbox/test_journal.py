@@ -335,3 +335,48 @@ async def test_what_is_locked_is_read_as_far_as_it_has_rows(
     file.execute("ROLLBACK")
     assert await listed(inbox) == ["d-0", "d-1"]
     await inbox.close()
+
+
+async def test_a_repeat_of_a_dead_one_in_it_lets_that_wait_and_leaves_all_where_it_is(
+    inbox: SQLiteInbox, file: sqlite3.Connection
+) -> None:
+    await together(inbox, "d-0", "d-1", dead="no event", key=None)
+    await put(inbox, "d-2", key=b"2", dead="no event")
+    await together(inbox, "d-3", "d-4")
+    again = await asyncio.gather(*[inbox.put(entry(id, key=b"2"), NOW) for id in ("d-5", "d-6")])
+    assert again == [Duplicate("d-2", replayed=True), Duplicate("d-2")]
+    assert journaled(file) == [f"d-{number}" for number in range(5)]
+    states = {id: claimed.state for id, claimed in (await claim(inbox)).items()}
+    assert states == {"d-0": DEAD, "d-1": DEAD, "d-2": WAITING, "d-3": WAITING, "d-4": WAITING}
+
+
+async def test_a_repeat_of_a_dead_one_is_known_when_the_same_commit_unpacks_it(
+    inbox: SQLiteInbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "MOST", 2)
+    await put(inbox, "d-0", key=b"0", dead="no event")
+    await put(inbox, "d-1")
+    outcomes = await asyncio.gather(*[inbox.put(entry(id, key=key), NOW) for id, key in (("d-2", None), ("x", b"0"))])
+    assert outcomes == [Stored("d-2"), Duplicate("d-0", replayed=True)]
+
+
+async def test_puts_that_fail_take_no_memory(inboxes: list[SQLiteInbox]) -> None:
+    inbox, other = inboxes
+    await put(inbox, "mine")
+    for number in range(10):
+        await put(other, f"d-{number}", key=b"%d" % number)
+    for _ in range(20):
+        with pytest.raises(InboxError, match="this id"):
+            await put(inbox, "d-0", key=b"new")
+    assert inbox._writer is not None
+    connection = inbox._writer._connection
+    assert connection is not None
+    assert connection.recent is not None
+    assert sum(len(seqs) for part in connection.recent.young for seqs in part.values()) == 10
+
+
+async def test_a_time_that_no_file_gives_back_becomes_one_that_it_does(inbox: SQLiteInbox) -> None:
+    await put(inbox, "d-0", now=-0.0)
+    for later in (0, 1):
+        claimed = await claim(inbox, now=NOW + later * 60)
+        assert str(claimed["d-0"].delivery.received) == "0.0"

@@ -16,7 +16,7 @@ import pytest
 
 from tests.helpers import ROOT
 from webhook_receiver import ConfigurationError
-from webhook_receiver.errors import InboxDamaged, InboxUnavailable
+from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
 from webhook_receiver.inbox import SQLiteInbox, journal
 from webhook_receiver.inbox.records import Filter, Stored
 from webhook_receiver.testing.inbox_suite import (
@@ -433,3 +433,21 @@ async def test_what_every_delivery_needs_reads_no_table_from_end_to_end(inbox: S
     assert of_journal.splitlines()[0] == "SEARCH journal USING INTEGER PRIMARY KEY (rowid>?)"
     assert "ORDER BY" not in of_journal, "it is found in order"
     assert (await kept(inbox, "d-1")).record.state is WAITING
+
+
+async def test_thousands_of_ids_are_looked_for_and_what_cannot_be_is_refused(tmp_path: Path) -> None:
+    inbox = await SQLiteInbox(tmp_path / "hooks.db", min_free=0).open()
+    await put(inbox, "d-0", "d-1")
+    many = [f"d-{number}" for number in range(1, 30_001)]
+    assert [record.id for record in await inbox.find(Filter(ids=many))] == ["d-1"]
+    for ask in (inbox.find(Filter(ids=[*many, "d-0"])), inbox.purge(Filter(ids=[*many, "d-0"]), NOW, limit=1)):
+        with pytest.raises(InboxError, match="30,000 ids at once, not for 30,001"):
+            await ask
+    with pytest.raises(InboxError, match="cannot look for that"):
+        await inbox.get("\ud800")
+    with pytest.raises(InboxError, match="cannot look for that"):
+        await inbox.find(Filter(), limit=2**63)
+    with pytest.raises(InboxError, match="does not take it"):
+        await inbox.claim("hooks", 2**63, 30.0, NOW)
+    assert len(await inbox.find(Filter())) == 2
+    await inbox.close()

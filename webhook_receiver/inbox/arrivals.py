@@ -94,6 +94,7 @@ def _keep(connection: Connection, recent: Recent, new: Sequence[Put], last: int)
     journal.append(connection, new, last)
     if last - recent.unpacked > journal.MOST:
         journal.unpack(connection, len(new))
+        (recent.unpacked,) = connection.execute("SELECT unpacked FROM arrived").fetchone()
     connection.undo += (recent.add_ids(ids, last),)
 
 
@@ -103,7 +104,8 @@ def _duplicate(connection: Connection, recent: Recent, job: Put, kept: Known) ->
         ((_, values),) = journal.find(connection, [kept.seq])
         if values[-1] is None or by_backfill:
             return Duplicate(kept.id)
-        journal.unpack_all(connection)
+        journal.revive(connection, kept.seq)
+        return Duplicate(kept.id, replayed=True)
     (state,) = connection.execute("SELECT state FROM progress WHERE seq = ?", (kept.seq,)).fetchone()
     if state != State.DEAD or by_backfill:
         return Duplicate(kept.id)

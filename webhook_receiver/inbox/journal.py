@@ -123,12 +123,27 @@ def find(connection: Connection, seqs: Iterable[int]) -> Iterator[tuple[int, tup
     loaded: dict[int, tuple[Any, ...]] = {}
     for seq in sorted(seqs):
         if seq not in loaded:
-            row = connection.execute(
-                "SELECT last, kept, packed, checksum FROM journal WHERE last >= ? ORDER BY last LIMIT 1", (seq,)
-            ).fetchone()
-            loaded = {found: values for found, values, _ in _loaded(*row)} if row else {}
+            loaded = _beside(connection, seq)
         if seq in loaded:
             yield seq, loaded[seq]
+
+
+def revive(connection: Connection, seq: int) -> None:
+    """Let a dead delivery of the journal be one that waits."""
+    loaded = _beside(connection, seq)
+    loaded[seq] = (*loaded[seq][:-1], None)
+    packed = pickle.dumps([*loaded.values()], 5)
+    connection.execute(
+        "UPDATE OR ROLLBACK journal SET packed = ?, checksum = ? WHERE last = ?", (packed, crc32(packed), max(loaded))
+    )
+
+
+def _beside(connection: Connection, seq: int) -> dict[int, tuple[Any, ...]]:
+    """Return what shares a row of the journal with this delivery, itself among it if it is there."""
+    row = connection.execute(
+        "SELECT last, kept, packed, checksum FROM journal WHERE last >= ? ORDER BY last LIMIT 1", (seq,)
+    ).fetchone()
+    return {found: values for found, values, _ in _loaded(*row)} if row else {}
 
 
 def _loaded(last: int, kept: float, packed: bytes, checksum: int) -> list[tuple[int, tuple[Any, ...], float]]:

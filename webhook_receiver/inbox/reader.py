@@ -7,7 +7,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TypeVar
 
-from ..errors import InboxDamaged, InboxUnavailable
+from ..errors import InboxDamaged, InboxError, InboxUnavailable
 
 R = TypeVar("R")
 
@@ -31,6 +31,7 @@ class Reader:
         Raises:
             InboxUnavailable: it cannot be read.
             InboxDamaged: SQLite finds the file damaged.
+            InboxError: it is asked for what no file can hold.
         """
         with self._reading:
             if self._closed:
@@ -46,6 +47,8 @@ class Reader:
                 raise InboxUnavailable(f"the inbox cannot be read: {error}") from None
             except sqlite3.DatabaseError as error:
                 raise InboxDamaged(f"the inbox is damaged: {error}") from None
+            except (UnicodeError, OverflowError) as error:
+                raise InboxError(f"the inbox cannot look for that: {error}") from None
 
     def close(self) -> None:
         """Close the connection; then nothing is read any more."""

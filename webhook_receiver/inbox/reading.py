@@ -6,13 +6,19 @@ from collections.abc import Sequence
 from sqlite3 import Connection
 from typing import Any
 
-from ..errors import AmbiguousId
+from ..errors import AmbiguousId, InboxError
 from . import rows
 from .records import Filter, Kept, PastAttempt, Record, State, Stats
 
+_MOST_IDS = 30_000  # a statement of SQLite's may have 32,766 arguments, and more only where it was built so
+
 
 def chosen(which: Filter) -> tuple[str, list[Any]]:
-    """Return the condition on delivery d and progress p that a filter means, and its arguments."""
+    """Return the condition on delivery d and progress p that a filter means, and its arguments.
+
+    Raises:
+        InboxError: it has too many ids.
+    """
     conditions: list[str] = ["1"]
     arguments: list[Any] = []
 
@@ -21,6 +27,8 @@ def chosen(which: Filter) -> tuple[str, list[Any]]:
         arguments.extend(values)
 
     if which.ids is not None:
+        if len(which.ids) > _MOST_IDS:
+            raise InboxError(f"the inbox looks for {_MOST_IDS:,} ids at once, not for {len(which.ids):,}: ask in parts")
         also(f"d.id IN ({rows.marks(which.ids)})", *which.ids)
     if which.states is not None:
         also(f"p.state IN ({rows.marks(which.states)})", *which.states)

@@ -43,7 +43,8 @@ def delivery_row(entry: Entry) -> tuple[Any, ...]:
 def values_of(entry: Entry) -> tuple[Any, ...]:
     """Return the values of COLUMNS but for the checksum."""
     delivery, event, key, identity, order_key, _ = entry
-    received, headers, verified = float(delivery.received), packed(delivery.headers), int(delivery.body_verified)
+    received = float(delivery.received) + 0.0  # minus nothing does not come back
+    headers, verified = packed(delivery.headers), int(bool(delivery.body_verified))
     body, by = delivery.body, delivery.verified_by
     return (
         delivery.id,

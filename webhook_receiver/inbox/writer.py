@@ -171,6 +171,6 @@ def _told(error: Exception) -> Exception:
         return InboxUnavailable(f"the inbox cannot be written to: {error}")
     if type(error) is sqlite3.DatabaseError:
         return InboxDamaged(f"the inbox is damaged: {error}")
-    if isinstance(error, sqlite3.Error | UnicodeError):
+    if isinstance(error, sqlite3.Error | UnicodeError | OverflowError):
         return InboxError(f"the inbox does not take it: {error}")
     return error
