@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from webhook_receiver.up42 import TOKEN, USER_INFO
+from webhook_receiver.senders.up42.models import TOKEN, USER_INFO
 
 PASSWORD = "correct-horse-battery"
 AT = "2022-06-20T04:05:31.755744Z"

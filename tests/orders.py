@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from tests.helpers import NOW, serving
 from webhook_receiver import ApiError, OrderStatus
-from webhook_receiver.up42 import ORDER, ORDERS, Order, Page
+from webhook_receiver.senders.up42.models import ORDER, ORDERS, Order, Page
 
 
 def order(id: str, status: str = "FULFILLED", changed: float = NOW, workspace: str = "w-1") -> Order:

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from webhook_receiver.inbox.postgres.connecting import Server
+from webhook_receiver.inbox.postgres.connection import Server
 from webhook_receiver.inbox.postgres.schema import migrate
 
 PATIENCE = 30.0  # seconds for the server to start or stop

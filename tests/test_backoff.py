@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook_receiver import ConfigurationError
-from webhook_receiver.backoff import BACKOFF, Backoff
+from webhook_receiver.options import BACKOFF, Backoff
 
 
 @given(st.integers(1, 10_000))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from webhook_receiver.durations import seconds
+from webhook_receiver.options import seconds
 
 
 @pytest.mark.parametrize(

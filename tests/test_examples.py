@@ -23,9 +23,9 @@ from starlette.applications import Starlette
 
 from tests.helpers import ROOT, printed, running, serving
 from webhook_receiver import HMACBody, Scheme, StandardWebhooks, WebhookReceiver
-from webhook_receiver.client import WebhooksClient
-from webhook_receiver.sender import Sender, SenderOptions, control, sender_app
-from webhook_receiver.sender.assets import content
+from webhook_receiver.senders.up42.client import WebhooksClient
+from webhook_receiver.simulator import Sender, SenderOptions, control_api, sender_app
+from webhook_receiver.simulator.assets_api import content
 
 EXAMPLES = ROOT / "examples"
 SECRETS = {"WEBHOOK_SECRET": "try-me", "PARTNER_SECRET": "try-me-too"}
@@ -175,7 +175,7 @@ def receiving(folder: Path, environment: dict[str, str]) -> subprocess.Popen[str
 def fulfilled(environment: dict[str, str], **more: object) -> str:
     """Create an order that is fulfilled; return its id."""
     wanted = {"status": "FULFILLED", **more}
-    (order,) = httpx.post(f"{environment['UP42_URL']}{control.ORDERS}", json=wanted).json()
+    (order,) = httpx.post(f"{environment['UP42_URL']}{control_api.ORDERS}", json=wanted).json()
     return str(order["id"])
 
 

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from tests.helpers import ROOT, printed, running, serving
-from webhook_receiver.sender import Sender, sender_app
+from webhook_receiver.simulator import Sender, sender_app
 
 README = ROOT.joinpath("README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -247,7 +247,7 @@ def shell(line: str, cwd: Path, url: str, **environment: str) -> subprocess.Comp
 
 
 def test_what_the_readme_says_of_answers_is_what_is_answered() -> None:
-    from webhook_receiver.answers import refusals
+    from webhook_receiver.responses import refusals
 
     table = README.partition("## What is answered")[2].partition("Errors are")[0]
     told = {int(status) for status in re.findall(r"\| (\d{3})", table)}

@@ -38,8 +38,8 @@ from webhook_receiver import (
     WebhookReceiver,
     WorkerOptions,
 )
-from webhook_receiver.answers import Receipt
 from webhook_receiver.errors import BodyTooLarge
+from webhook_receiver.responses import Receipt
 
 BODY = order()
 HUSH = "hush-hush"

@@ -10,9 +10,9 @@ from typing import Any
 
 from tests.helpers import NOW
 from webhook_receiver import Backoff, Inbox, Kept, MemoryInbox, Progress, Record, State, Unsigned, WebhookReceiver
-from webhook_receiver.answers import Receipt
 from webhook_receiver.inbox import Claim, Outcome
 from webhook_receiver.options import WorkerOptions
+from webhook_receiver.responses import Receipt
 
 PATIENCE = 30.0  # seconds of real time after which a test that waits fails
 LEASE = 30.0  # seconds

@@ -18,10 +18,6 @@ app's `lifespan=hooks.lifespan`. What it has answered with 2xx is in the inbox, 
 
 from __future__ import annotations
 
-from .answers import Answer, Receipt
-from .backfill import Backfill
-from .backoff import Backoff
-from .breaker import Breaker
 from .delivery import Attempt, Delivery
 from .errors import (
     AmbiguousId,
@@ -57,11 +53,13 @@ from .events import (
     UnknownEvent,
 )
 from .inbox import Filter, Inbox, Kept, MemoryInbox, PastAttempt, Progress, Record, SQLiteInbox, State, Stats
-from .keeping import Health
-from .options import WorkerOptions
-from .orders import OrdersApi
+from .options import Backoff, Breaker, WorkerOptions
 from .receiver import WebhookReceiver
+from .responses import Answer, Receipt
 from .routing import Router
+from .runtime import Health
+from .senders.backfill import Backfill
+from .senders.up42.orders_api import OrdersApi
 from .signatures import (
     AnyOf,
     HMACBody,

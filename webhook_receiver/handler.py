@@ -10,10 +10,10 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from anyio.to_thread import run_sync
 
-from .backoff import Backoff
 from .delivery import Attempt, Delivery
 from .errors import ConfigurationError
 from .events import Event, UnknownEvent
+from .options import Backoff
 
 Function = Callable[..., Any]
 Route = type[Event] | str

@@ -7,19 +7,19 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
-from .backfill import SLACK, Backfill, Progress, backfill, body_of, changed_since, keep_on, moment, span
 from .delivery import Delivery, Headers, new_id
 from .errors import ConfigurationError
+from .event_header import named
 from .events import ORDER_ID_PATHS, Event, OrderStatusChanged
 from .handler import Function
-from .handling import no_event
 from .inbox.base import Inbox
 from .inbox.records import Stored
-from .keeping import Health, Keeper
-from .naming import named
-from .orders import OrdersApi, checked_api
 from .routing import Router
-from .up42 import Order
+from .runtime import Health, Keeper
+from .senders.backfill import SLACK, Backfill, Progress, backfill, body_of, changed_since, keep_on, moment, span
+from .senders.up42.models import Order
+from .senders.up42.orders_api import OrdersApi, checked_api
+from .worker.executor import no_event
 
 logger = logging.getLogger("webhook_receiver")
 

@@ -11,29 +11,36 @@ from typing import Self
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from .answers import DUPLICATE, FAILED, STORED, Answer, Receipt, not_an_event, refusals
-from .arguments import parsed_paths, refuse_header, refuse_limits, refuse_without_inbox, scheme_for
 from .body import BodyReader
-from .catalog import Catalog
-from .confirm import Confirmation
 from .delivery import AnyHeaders, Delivery, Headers, header_pairs, new_id
-from .errors import ConfigurationError, InboxError, MethodNotAllowed, NotAnEvent, RequestError, VerificationError
+from .errors import (
+    ConfigurationError,
+    InboxError,
+    MethodNotAllowed,
+    NotAnEvent,
+    RequestError,
+    VerificationError,
+)
+from .event_registry import Catalog
 from .events import Event
-from .handling import no_event
-from .immediate import handle
 from .inbox.base import Inbox
 from .inbox.records import Duplicate
 from .inboxed import InboxedRouter
-from .keeping import Keeper, OrderKey, kept_headers, order_of
 from .lifespan import live
 from .mounting import slash_or_not
 from .options import WorkerOptions
-from .orders import OrdersApi, checked_api
-from .refusals import Refusals
-from .rotation import Rotation
-from .running import log_failure
+from .redaction import log_failure
+from .rejections import Refusals
+from .responses import DUPLICATE, FAILED, STORED, Answer, Receipt, not_an_event, refusals
+from .runtime import Keeper, OrderKey, kept_headers, order_of
+from .secret_usage import Rotation
+from .senders.order_check import Confirmation
+from .senders.up42.orders_api import OrdersApi, checked_api
 from .signatures import BodyCheck, Scheme, Verified
-from .signatures.base import Secrets, masked
+from .signatures.scheme import Secrets, masked
+from .validation import parsed_paths, refuse_header, refuse_limits, refuse_without_inbox, scheme_for
+from .worker.executor import no_event
+from .worker.inline import handle
 
 logger = logging.getLogger("webhook_receiver")
 

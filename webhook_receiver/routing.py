@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
-from .backoff import Backoff
-from .catalog import Catalog
 from .delivery import Attempt, Delivery
 from .errors import ConfigurationError
+from .event_registry import Catalog
 from .events import Event, OrderFailedPermanently, OrderFulfilled, UnknownEvent
 from .handler import Function, Handler, Notice, Predicate, Route, name_of
 from .inbox.records import NOTICE, PastAttempt
+from .options import Backoff
 
 E = TypeVar("E", bound=Event)
 E_contra = TypeVar("E_contra", contravariant=True)

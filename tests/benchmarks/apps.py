@@ -9,7 +9,7 @@ from pydantic import create_model
 from starlette.types import Receive, Scope, Send
 
 from webhook_receiver import Event, OrderFulfilled, VerificationError, WebhookReceiver
-from webhook_receiver.answers import refusals
+from webhook_receiver.responses import refusals
 
 SECRET = "benchmark-secret"
 

@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 from tests.cli.test_commands import COMMAND, run
 from tests.helpers import NOW, ROOT, SECRET, order, signed
 from webhook_receiver import HMACBody, UP42Signature
-from webhook_receiver.capturing import Captured, serve
+from webhook_receiver.capture.server import Captured, serve
 from webhook_receiver.cli.commands import app
 
 BODY = order(note="é\n'\"")

@@ -23,7 +23,7 @@ MODULE = """
 import os
 from webhook_receiver import Attempt, OrderFailedPermanently, OrderFulfilled, Secret, WebhookReceiver
 from webhook_receiver.options import WorkerOptions
-from webhook_receiver.backoff import Backoff
+from webhook_receiver import Backoff
 
 hooks = WebhookReceiver(
     secret=SECRET, inbox=INBOX, worker=WorkerOptions(poll=0.05, backoff=Backoff(first=0.01, longest=0.01, attempts=3))

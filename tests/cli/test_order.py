@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from tests.cli.test_commands import on_a_terminal
 from tests.helpers import serving
-from tests.sender.playing import Played, catching, playing
+from tests.simulator.playing import Played, catching, playing
 from tests.working import Clock
 from webhook_receiver.cli.commands import app
 

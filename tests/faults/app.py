@@ -25,10 +25,8 @@ import uvicorn
 from tests.helpers import SECRET
 from tests.orders import Client
 from webhook_receiver import Attempt, OrderStatusChanged, Retry, WebhookReceiver
-from webhook_receiver.backoff import Backoff
-from webhook_receiver.breaker import Breaker
 from webhook_receiver.inbox import SQLiteInbox
-from webhook_receiver.options import WorkerOptions
+from webhook_receiver.options import Backoff, Breaker, WorkerOptions
 
 FOLDER = Path(os.environ.get("FAULTS_FOLDER", "."))
 OPTIONS: dict[str, Any] = {

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.helpers import ROOT, signed
-from webhook_receiver.inbox import journal
+from webhook_receiver.inbox.sqlite import staging
 
 
 class Server:
@@ -160,7 +160,7 @@ def states(inbox: Path) -> dict[str, int]:
     connection = sqlite3.connect(inbox)
     try:
         found = dict(connection.execute("SELECT state, count(*) FROM progress GROUP BY state").fetchall())
-        fresh = len([*journal.read(connection)])
+        fresh = len([*staging.read(connection)])
         return found | ({"waiting": found.get("waiting", 0) + fresh} if fresh else {})
     finally:
         connection.close()

@@ -14,8 +14,9 @@ import pytest
 
 from tests.faults.keep import entry, keeping
 from webhook_receiver.errors import InboxDamaged, InboxError, WebhookError
-from webhook_receiver.inbox import Filter, SQLiteInbox, State, journal, sqlite
+from webhook_receiver.inbox import Filter, SQLiteInbox, State, sqlite
 from webhook_receiver.inbox.records import Outcome
+from webhook_receiver.inbox.sqlite import staging
 
 COUNT = 300
 NAME = "hooks.db"
@@ -315,7 +316,7 @@ def count(path: Path) -> int:
     try:
         (found,) = connection.execute("SELECT count(*) FROM delivery").fetchone()
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        return int(found) + len([*journal.read(connection)])
+        return int(found) + len([*staging.read(connection)])
     finally:
         connection.close()
 

@@ -14,9 +14,8 @@ import pytest
 from tests.faults.harness import Answer, Server, ask, delivery, ended, moment, runs, states
 from tests.helpers import SECRET, order, signed
 from webhook_receiver import OrderStatusChanged, WebhookReceiver
-from webhook_receiver.backoff import Backoff
 from webhook_receiver.inbox import MemoryInbox
-from webhook_receiver.options import WorkerOptions
+from webhook_receiver.options import Backoff, WorkerOptions
 
 STORED = Answer(202, False)
 TWICE = {"first": 0, "longest": 0, "attempts": 2}

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from webhook_receiver.delivery import Delivery
-from webhook_receiver.inbox import Entry, Filter, SQLiteInbox, State, arrivals, journal
-from webhook_receiver.inbox.connection import connect
+from webhook_receiver.inbox import Entry, Filter, SQLiteInbox, State
+from webhook_receiver.inbox.dedup import Put
 from webhook_receiver.inbox.records import Outcome
-from webhook_receiver.inbox.repeats import Put
+from webhook_receiver.inbox.sqlite import insert, staging
+from webhook_receiver.inbox.sqlite.connection import connect
 
 BATCH = 500
 BODY = b'{"event": "order.status", "body": {"status": "FULFILLED"}}' + b" " * 300
@@ -70,8 +71,8 @@ async def filled(path: Path, size: int) -> None:
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("BEGIN")
     for first in range(0, size, BATCH):
-        arrivals.put(connection, [Put(entry(number), 1000.0, 0.0) for number in range(first, first + BATCH)])
-        journal.unpack_all(connection)
+        insert.put(connection, [Put(entry(number), 1000.0, 0.0) for number in range(first, first + BATCH)])
+        staging.unpack_all(connection)
     connection.execute("UPDATE progress SET state = 'done', due = NULL, settled = 1000 WHERE seq % 2 = 0")
     connection.execute("COMMIT")
     connection.close()

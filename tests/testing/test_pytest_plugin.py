@@ -79,7 +79,7 @@ def test_it_is_installed_by_its_entry_point_and_under_a_name_outside_of_the_pack
     installed = importlib.util.find_spec("webhook_receiver_pytest")
     assert installed is not None
     assert installed.origin is not None
-    source = Path(webhook_receiver.__file__).with_name("pytest_plugin.py")
+    source = Path(webhook_receiver.__file__).parent.joinpath("testing", "pytest_plugin.py")
     if source.exists():  # in a checkout; what is installed is a copy
         assert Path(installed.origin).read_text() == source.read_text(), "install the package again: pip install -e ."
 

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from ..backfill import Backfill
-from ..client import WebhooksClient
 from ..errors import ApiError
+from ..senders.backfill import Backfill
+from ..senders.up42.client import WebhooksClient
 from . import output
-from .api import Address, InRegion
-from .place import Json, Place, fail, moment, run
+from .inbox_option import Json, Place, fail, moment, run
+from .up42_options import Address, InRegion
 
 
 def backfill(

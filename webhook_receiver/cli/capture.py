@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from ..as_test import as_test
-from ..capturing import LARGEST, Captured, serve
-from ..signatures import explain
-from ..signatures.known import recognised
+from ..capture.pytest_export import as_test
+from ..capture.server import LARGEST, Captured, serve
+from ..explain import explain
+from ..senders.presets import recognised
 from . import output
-from .place import Json, fail
+from .inbox_option import Json, fail
 from .request import (
     Entry,
     RequestText,

@@ -13,22 +13,22 @@ import typer
 
 from ..delivery import Headers
 from ..errors import ConfigurationError, InboxError
-from ..sender import deliveries
+from ..simulator import payloads
 from . import capture as capturing
 from . import demo as demos
+from . import dev_processes as loops
 from . import explain as explaining
-from . import loop as loops
 from . import options, output
 from . import send as sending
 from . import serve as serving
+from .app_loader import load
 from .backfill import backfill
 from .dev import dev
 from .inbox import inbox as inbox_commands
+from .inbox_option import fail
 from .order import mischief
 from .order import order as order_commands
-from .place import fail
-from .sender import sender
-from .target import load
+from .simulator import sender
 from .webhooks import webhooks as webhooks_commands
 from .worker import worker
 
@@ -157,18 +157,18 @@ def send(
         )
     given = None if data is None else options.read(data)
     if given is not None and change:
-        given = deliveries.dump(options.changed(options.parsed(given), change))
+        given = payloads.dump(options.changed(options.parsed(given), change))
 
     def make() -> tuple[Headers, bytes]:
         now = time.time()
         body = given
         if body is None:
-            document = deliveries.document(event or "order.status", status or "FULFILLED", order_id, now=now)
-            body = deliveries.dump(options.changed(document, change or []))
+            document = payloads.document(event or "order.status", status or "FULFILLED", order_id, now=now)
+            body = payloads.dump(options.changed(document, change or []))
         signed_at = now - 3600 if stale else now
         if forge:
-            return deliveries.forged(body, now=signed_at), body
-        return (deliveries.signed(body, scheme, now=signed_at) if scheme else deliveries.unsigned()), body
+            return payloads.forged(body, now=signed_at), body
+        return (payloads.signed(body, scheme, now=signed_at) if scheme else payloads.unsigned()), body
 
     make()  # a mistake in the options is told before anything is sent
     summary = sending.Summary()

@@ -18,13 +18,13 @@ from typing import Any
 from ..delivery import Headers
 from ..inbox import Filter, Record, SQLiteInbox, State
 from ..receiver import MAX_BODY
-from ..sender import control
-from ..sender import deliveries as make
-from ..sender.deliveries import post
 from ..signatures import Secret, UP42Signature
-from . import loop as loops
+from ..simulator import control_api
+from ..simulator import payloads as make
+from ..simulator.payloads import post
+from . import dev_processes as loops
 from . import output
-from .loop import Loop, Plan
+from .dev_processes import Loop, Plan
 
 FLAKY, FULL, SLOW = "storage is down twice", "no room left", "large"
 """Names of orders, by which the handlers of `demo_app` know what to do."""
@@ -166,12 +166,12 @@ class Demo:
 
     async def _tell(self, order: Mapping[str, Any], mischief: Mapping[str, Any]) -> list[int]:
         """Have the sender tell of new orders; return what was answered, once it has been."""
-        await self.loop.tell(control.MISCHIEF, mischief, method="PUT")
-        orders = await self.loop.tell(control.ORDERS, order)
+        await self.loop.tell(control_api.MISCHIEF, mischief, method="PUT")
+        orders = await self.loop.tell(control_api.ORDERS, order)
         ids = {each["id"] for each in orders}
         async with asyncio.timeout(_PATIENCE):
             while True:
-                told = await self.loop.tell(f"{control.DELIVERIES}?limit=1000", method="GET")
+                told = await self.loop.tell(f"{control_api.DELIVERIES}?limit=1000", method="GET")
                 ours = [each for each in told if each["orderId"] in ids]
                 if all(each["ended"] for each in ours):
                     break

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 
-from ..backoff import Backoff
-from ..client import WebhooksClient
 from ..delivery import Attempt
 from ..errors import ApiError, GiveUp
 from ..events import Event, OrderFailedPermanently, OrderFulfilled
-from ..options import WorkerOptions
+from ..options import Backoff, WorkerOptions
 from ..receiver import WebhookReceiver
+from ..senders.up42.client import WebhooksClient
 from ..signatures import Secret
 from .demo import FLAKY, FULL, SLOW
 

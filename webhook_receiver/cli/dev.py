@@ -14,19 +14,19 @@ from urllib.parse import unquote
 
 import typer
 
-from ..durations import seconds
 from ..errors import ApiError, ConfigurationError, InboxError
 from ..inbox import Inbox, MemoryInbox, State
+from ..options import seconds
 from ..receiver import WebhookReceiver
+from ..senders.up42.models import Webhook
 from ..signatures import Secret
-from ..up42 import Webhook
-from . import loop as loops
-from . import options, output, serve, target
+from . import app_loader, options, output, serve
+from . import dev_processes as loops
+from .dev_processes import Ended, Loop, Plan
+from .follow import News, news
+from .inbox_option import Json, fail
 from .listing import STYLES
-from .loop import Ended, Loop, Plan
 from .output import printable
-from .place import Json, fail
-from .watching import News, news
 
 
 def dev(
@@ -64,7 +64,7 @@ def dev(
         log=sys.stderr if as_json else None,
     )
     hooks = _load(plan)
-    inbox = target.inbox_of(hooks)
+    inbox = app_loader.inbox_of(hooks)
     try:
         asyncio.run(serve.try_inbox(hooks))
         asyncio.run(_run(plan, hooks.name, inbox, as_json=as_json))
@@ -82,7 +82,7 @@ def _load(plan: Plan) -> WebhookReceiver:
     for name in os.environ.keys() - theirs.keys():
         del os.environ[name]
     os.environ |= theirs
-    return target.load(plan.target)
+    return app_loader.load(plan.target)
 
 
 async def _run(plan: Plan, source: str, inbox: Inbox | None, *, as_json: bool) -> None:

@@ -6,14 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
+from ..capture.request_files import SavedRequest
 from ..errors import ConfigurationError, StaleSignature
+from ..explain import Explanation
+from ..explain import explain as explained
 from ..inbox import Kept
-from ..saved import SavedRequest
-from ..signatures import Explanation
-from ..signatures import explain as explained
-from ..signatures.known import Known, recognised
+from ..senders.presets import Known, recognised
 from . import output
-from .place import Json, Place, fail, run
+from .inbox_option import Json, Place, fail, run
 from .request import (
     Entry,
     RequestText,

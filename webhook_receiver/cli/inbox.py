@@ -12,10 +12,10 @@ from typing import Annotated
 import typer
 
 from ..inbox import Filter, Kept, Record, State
-from ..inbox.documents import record_document, to_document
-from . import listing, moving, output, upkeep
-from .many import by_chunks, named, tell
-from .place import (
+from ..inbox.json_format import record_document, to_document
+from . import listing, maintenance, output, transfer
+from .bulk import by_chunks, named, tell
+from .inbox_option import (
     Before,
     Dead,
     EventName,
@@ -180,7 +180,7 @@ def purge(
     tell(run(where, work), "removed", as_json=as_json)
 
 
-for command in (upkeep.stats, upkeep.vacuum, upkeep.migrate, upkeep.pause, upkeep.resume):
+for command in (maintenance.stats, maintenance.vacuum, maintenance.migrate, maintenance.pause, maintenance.resume):
     inbox.command(command.__name__, cls=WhereCommand)(command)
 
 
@@ -209,7 +209,7 @@ def export(
         which = place.chosen(states=states, event=event, source=source, handler=handler, since=start, before=end)
         counts = (await place.inbox.stats()).counts
         total = sum(counts[each] for each in set(states))
-        return await moving.write(place.inbox, which, total, file)
+        return await transfer.write(place.inbox, which, total, file)
 
     try:
         count = run(where, work)
@@ -226,12 +226,12 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Load what `export` wrote; what the inbox has already is left out. Makes the inbox if it is not there."""
-    with moving.seekable(file) as lines:
+    with transfer.seekable(file) as lines:
         try:
-            begins, count = moving.checked(lines)
-        except moving.BadLine as error:
+            begins, count = transfer.checked(lines)
+        except transfer.BadLine as error:
             raise fail(f"{error}; nothing was loaded") from None
-        new = run(where, lambda place: moving.load(place.inbox, lines, begins, count, time.time()), create=True)
+        new = run(where, lambda place: transfer.load(place.inbox, lines, begins, count, time.time()), create=True)
     if as_json:
         output.say_json({"new": new, "already_there": count - new})
     else:

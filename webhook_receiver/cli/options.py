@@ -15,8 +15,8 @@ from typer import BadParameter
 
 from ..errors import ConfigurationError
 from ..mounting import slash_or_not
-from ..sender.deliveries import Document, put
 from ..signatures import Scheme, Secret, UP42Signature
+from ..simulator.payloads import Document, put
 
 SECRET_VARIABLE = "WEBHOOK_SECRET"  # noqa: S105 - its name
 

@@ -7,15 +7,15 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from ..durations import seconds
 from ..errors import ConfigurationError
 from ..events import OrderStatus
-from ..inputs import segment
-from ..sender import control
-from ..sender.mischief import Mischief
-from ..up42 import Problem
+from ..options import seconds
+from ..senders.up42.models import Problem
+from ..senders.up42.webhook_input import segment
+from ..simulator import control_api
+from ..simulator.faults import Mischief
 from . import output
-from .place import Json, fail
+from .inbox_option import Json, fail
 
 order = typer.Typer(help="Orders of the local test server: create them, and have them fulfilled.", no_args_is_help=True)
 
@@ -42,7 +42,9 @@ def create(
 ) -> None:
     """Create orders."""
     wanted = {"count": count, "status": status, "displayName": name, "type": type, "tags": tag}
-    _show(_ask(sender, "POST", control.ORDERS, wanted | {"assets": assets, "assetSize": asset_size}), as_json=as_json)
+    _show(
+        _ask(sender, "POST", control_api.ORDERS, wanted | {"assets": assets, "assetSize": asset_size}), as_json=as_json
+    )
 
 
 @order.command()
@@ -53,7 +55,7 @@ def ls(
     as_json: Json = False,
 ) -> None:
     """List orders, newest first."""
-    _show(_ask(sender, "GET", control.ORDERS, query={"status": status or [], "limit": limit}), as_json=as_json)
+    _show(_ask(sender, "GET", control_api.ORDERS, query={"status": status or [], "limit": limit}), as_json=as_json)
 
 
 @order.command()
@@ -81,7 +83,7 @@ def walk(
         between = seconds(pace)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--pace") from None
-    way = _ask(sender, "POST", control.WALK.format(order_id=_segment(order_id)), {"to": to, "pace": between})
+    way = _ask(sender, "POST", control_api.WALK.format(order_id=_segment(order_id)), {"to": to, "pace": between})
     if as_json:
         output.say_json({"orderId": order_id, "way": way, "pace": between})
     else:
@@ -97,7 +99,7 @@ def deliveries(
 ) -> None:
     """List deliveries, newest first, with what was answered; --json has their headers and bodies."""
     query = {"limit": limit} | ({"orderId": order_id} if order_id else {})
-    found = _ask(sender, "GET", control.DELIVERIES, query=query)
+    found = _ask(sender, "GET", control_api.DELIVERIES, query=query)
     if as_json:
         for each in found:
             output.say_json(each)
@@ -123,7 +125,7 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """Deliver the same body again."""
-    again = _ask(sender, "POST", control.REPLAY.format(delivery_id=_segment(delivery_id)))
+    again = _ask(sender, "POST", control_api.REPLAY.format(delivery_id=_segment(delivery_id)))
     output.say_json(again) if as_json else output.say(f"delivered again as {output.printable(again['id'])}")
 
 
@@ -158,7 +160,7 @@ def mischief(
     wanted = {name: value for name, value in given.items() if value is not None}
     if none and wanted:
         raise typer.BadParameter("it goes with no other option", param_hint="--none")
-    told = _ask(sender, "PUT" if none or wanted else "GET", control.MISCHIEF, wanted if none or wanted else None)
+    told = _ask(sender, "PUT" if none or wanted else "GET", control_api.MISCHIEF, wanted if none or wanted else None)
     if as_json:
         output.say_json(told)
         return
@@ -169,7 +171,7 @@ def mischief(
 
 
 def _move(sender: str, order_id: str, status: OrderStatus, *, as_json: bool) -> None:
-    moved = _ask(sender, "POST", control.STATUS.format(order_id=_segment(order_id)), {"status": status})
+    moved = _ask(sender, "POST", control_api.STATUS.format(order_id=_segment(order_id)), {"status": status})
     _show([moved], as_json=as_json)
 
 

@@ -11,13 +11,13 @@ from typing import Annotated
 
 import typer
 
-from ..curl import from_curl, is_curl
+from ..capture.curl import from_curl, is_curl
+from ..capture.request_files import SavedRequest, from_har, from_http, parse_json
 from ..errors import ConfigurationError
-from ..saved import SavedRequest, from_har, from_http, parse_json
+from ..senders.presets import KNOWN, Known, recognised
 from ..signatures import Secret
-from ..signatures.known import KNOWN, Known, recognised
+from .inbox_option import moment
 from .options import SECRET_VARIABLE
-from .place import moment
 
 LARGEST = 64 * 1024 * 1024
 """Bytes of a file that is read as a request."""

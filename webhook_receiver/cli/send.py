@@ -15,7 +15,7 @@ import httpx
 import typer
 
 from ..delivery import Headers
-from ..sender.deliveries import Result, post
+from ..simulator.payloads import Result, post
 from . import output
 
 MakeDelivery = Callable[[], tuple[Headers, bytes]]

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from uvicorn.config import LOGGING_CONFIG
 
 from ..receiver import WebhookReceiver
-from .target import inbox_of, load
+from .app_loader import inbox_of, load
 
 logger = logging.getLogger("webhook_receiver")
 

@@ -7,13 +7,13 @@ from typing import Annotated, cast
 
 import typer
 
-from ..client import Ensured, WebhooksClient
 from ..errors import WebhookError
-from ..inputs import Changes
-from ..up42 import Webhook
-from . import api, options, output
-from .api import Address, InRegion, SecretFile, ShowSecret, Workspace
-from .place import Json, Yes, confirm
+from ..senders.up42.client import Ensured, WebhooksClient
+from ..senders.up42.models import Webhook
+from ..senders.up42.webhook_input import Changes
+from . import options, output, up42_options
+from .inbox_option import Json, Yes, confirm
+from .up42_options import Address, InRegion, SecretFile, ShowSecret, Workspace
 
 webhooks = typer.Typer(
     help="Manage the webhooks of a workspace. Who asks: UP42_USERNAME and UP42_PASSWORD, or UP42_TOKEN.",
@@ -34,7 +34,7 @@ ORDER_STATUS = "order.status"
 @webhooks.command("events")
 def events(as_json: Json = False, at: Address = None, region: InRegion = None, workspace: Workspace = None) -> None:
     """List the events that a webhook can be created for."""
-    found = api.run(lambda client: client.event_types(), at, region, workspace)
+    found = up42_options.run(lambda client: client.event_types(), at, region, workspace)
     if as_json:
         for each in found:
             output.say_json(each.as_json())
@@ -62,7 +62,7 @@ def create(
 ) -> None:
     """Create a webhook, which delivers order.status unless other events are named."""
     if generate_secret:
-        if api.typed(secret):
+        if up42_options.typed(secret):
             raise typer.BadParameter("give --secret or --generate-secret, not both", param_hint="--generate-secret")
         if secret_file is None and not show_secret:
             raise typer.BadParameter(
@@ -72,7 +72,7 @@ def create(
     given = None if generate_secret else options.secret(secret, secret_file)
 
     async def work(client: WebhooksClient) -> Webhook:
-        chosen = api.new_secret(secret_file) if generate_secret else given
+        chosen = up42_options.new_secret(secret_file) if generate_secret else given
         try:
             return await client.create(name, url, event or [ORDER_STATUS], secret=chosen, active=not inactive)
         except WebhookError:
@@ -82,7 +82,7 @@ def create(
                 )
             raise
 
-    _tell(api.run(work, at, region, workspace), "created", as_json=as_json, show_secret=show_secret)
+    _tell(up42_options.run(work, at, region, workspace), "created", as_json=as_json, show_secret=show_secret)
 
 
 @webhooks.command("ls")
@@ -94,12 +94,12 @@ def ls(
     workspace: Workspace = None,
 ) -> None:
     """List the webhooks of the workspace."""
-    found = api.run(lambda client: client.list(), at, region, workspace)
+    found = up42_options.run(lambda client: client.list(), at, region, workspace)
     if as_json:
         for each in found:
-            output.say_json(api.as_json(each, secret=show_secret))
+            output.say_json(up42_options.as_json(each, secret=show_secret))
     else:
-        api.show_all(found, secret=show_secret)
+        up42_options.show_all(found, secret=show_secret)
 
 
 @webhooks.command("show")
@@ -112,7 +112,12 @@ def show(
     workspace: Workspace = None,
 ) -> None:
     """Show all that is known of a webhook."""
-    _tell(api.run(lambda client: client.get(id), at, region, workspace), "", as_json=as_json, show_secret=show_secret)
+    _tell(
+        up42_options.run(lambda client: client.get(id), at, region, workspace),
+        "",
+        as_json=as_json,
+        show_secret=show_secret,
+    )
 
 
 @webhooks.command("update")
@@ -136,7 +141,7 @@ def update(
     changes = cast("Changes", {key: value for key, value in given.items() if value is not None})
     if not changes:
         raise typer.BadParameter("say what changes: --name, --url, --events, --secret, --active", param_hint="ID")
-    changed = api.run(lambda client: client.update(id, **changes), at, region, workspace)
+    changed = up42_options.run(lambda client: client.update(id, **changes), at, region, workspace)
     _tell(changed, "updated", as_json=as_json, show_secret=show_secret)
 
 
@@ -158,7 +163,7 @@ def rm(
         await client.delete(id)
         return webhook
 
-    removed = api.run(work, at, region, workspace)
+    removed = up42_options.run(work, at, region, workspace)
     if as_json:
         output.say_json({"removed": removed.id})
     else:
@@ -175,9 +180,9 @@ def check(
     workspace: Workspace = None,
 ) -> None:
     """Have the sender deliver a test of each event; ends with 1 if any failed, or none was run."""
-    tests = api.run(lambda client: client.test(id, event), at, region, workspace)
-    output.say_json(tests.as_json()) if as_json else api.show_tests(tests)
-    raise typer.Exit(0 if api.succeeded(tests) else 1)
+    tests = up42_options.run(lambda client: client.test(id, event), at, region, workspace)
+    output.say_json(tests.as_json()) if as_json else up42_options.show_tests(tests)
+    raise typer.Exit(0 if up42_options.succeeded(tests) else 1)
 
 
 @webhooks.command("ensure")
@@ -204,17 +209,17 @@ def ensure(
     def work(client: WebhooksClient) -> Awaitable[Ensured]:
         return client.ensure(name=name, url=url, events=events, secret=chosen, active=not inactive)
 
-    webhook, done = api.run(work, at, region, workspace)
+    webhook, done = up42_options.run(work, at, region, workspace)
     if as_json:
-        output.say_json({"done": done, "webhook": api.as_json(webhook, secret=show_secret)})
+        output.say_json({"done": done, "webhook": up42_options.as_json(webhook, secret=show_secret)})
     else:
         _tell(webhook, done, as_json=False, show_secret=show_secret)
 
 
 def _tell(webhook: Webhook, done: str, *, as_json: bool, show_secret: bool) -> None:
     if as_json:
-        output.say_json(api.as_json(webhook, secret=show_secret))
+        output.say_json(up42_options.as_json(webhook, secret=show_secret))
         return
     if done:
         output.say(done, "green")
-    api.show(webhook, secret=show_secret)
+    up42_options.show(webhook, secret=show_secret)

@@ -13,9 +13,9 @@ from ..errors import ConfigurationError, InboxError
 from ..inbox import MemoryInbox
 from ..receiver import WebhookReceiver
 from . import output
-from .place import fail
+from .app_loader import inbox_of, load
+from .inbox_option import fail
 from .serve import leave_threads_behind, log_config
-from .target import inbox_of, load
 
 
 def worker(

@@ -6,24 +6,11 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from ..durations import seconds
 from ..errors import ConfigurationError
+from ..options import seconds
 from .base import Inbox
 from .memory import MemoryInbox
-from .records import (
-    Claim,
-    Duplicate,
-    Entry,
-    Filter,
-    Kept,
-    Outcome,
-    PastAttempt,
-    Progress,
-    Record,
-    State,
-    Stats,
-    Stored,
-)
+from .records import Claim, Duplicate, Entry, Filter, Kept, Outcome, PastAttempt, Progress, Record, State, Stats, Stored
 from .sqlite import SQLiteInbox
 
 __all__ = [

@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Callable
 from typing import TypeVar
 
-from .connection import Connection, connect
-from .schema import migrate
 from .sqlite import DAY, SQLiteInbox
+from .sqlite.connection import Connection, connect
+from .sqlite.schema import migrate
 
 R = TypeVar("R")
 

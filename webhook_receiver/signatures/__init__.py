@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from .any_of import AnyOf
-from .base import BodyCheck, Scheme, Secret, Verified
-from .explaining import Explanation, explain
 from .hmac_body import HMACBody
 from .rfc9421 import HTTPMessageSignature
+from .scheme import BodyCheck, Scheme, Secret, Verified
 from .standard import StandardWebhooks
 from .unsigned import Unsigned
 from .up42 import UP42Signature
@@ -14,7 +13,6 @@ from .up42 import UP42Signature
 __all__ = [
     "AnyOf",
     "BodyCheck",
-    "Explanation",
     "HMACBody",
     "HTTPMessageSignature",
     "Scheme",
@@ -23,5 +21,4 @@ __all__ = [
     "UP42Signature",
     "Unsigned",
     "Verified",
-    "explain",
 ]

@@ -17,7 +17,7 @@ from ..errors import (
     UnexpectedSignature,
     VerificationError,
 )
-from .base import BodyCheck, Scheme, Verified
+from .scheme import BodyCheck, Scheme, Verified
 
 _TELLING = (BodyMismatch, StaleSignature, BadSignature, MalformedSignature, UnexpectedSignature, MissingSignature)
 """The errors, the one first that came furthest: of what a scheme does not concern, it says that it is missing."""

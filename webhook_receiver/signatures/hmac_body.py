@@ -11,9 +11,9 @@ from uuid import uuid4
 
 from ..delivery import AnyHeaders, Headers, header_pairs
 from ..errors import ConfigurationError, MalformedSignature
-from .base import BodyCheck, Secret, Secrets, Verified, is_same, masked
-from .keyring import Keyring, mac
-from .reading import checked_tolerance, is_base64, only, refuse_stale, seconds, to_base64
+from .encoding import checked_tolerance, is_base64, only, refuse_stale, seconds, to_base64
+from .scheme import BodyCheck, Secret, Secrets, Verified, is_same, masked
+from .secrets import Keyring, mac
 
 _HASHES = ("sha1", "sha256", "sha384", "sha512")
 _HEX = b"0123456789abcdef"

@@ -13,9 +13,9 @@ from pydantic import SecretStr
 
 from ..delivery import AnyHeaders, Headers, header_pairs
 from ..errors import ConfigurationError, MalformedSignature, StaleSignature
-from .base import BodyCheck, Verified, masked
-from .keyring import Keyring
-from .reading import checked_tolerance, only, refuse_stale
+from .encoding import checked_tolerance, only, refuse_stale
+from .scheme import BodyCheck, Verified, masked
+from .secrets import Keyring
 
 _DIGEST = "content-digest"
 _LONGEST = 8192  # bytes of a signature header: far more than any sender needs, far less than would cost us
@@ -77,20 +77,20 @@ class HTTPMessageSignature:
         if nonce not in ("required", "optional"):
             raise ConfigurationError(f'nonce is "required" or "optional", not {nonce!r}')
         try:
-            from . import messages
+            from . import rfc9421_messages
         except ImportError:
             raise ConfigurationError("RFC 9421 needs an extra: pip install 'webhook-receiver[rfc9421]'") from None
-        kind = messages.algorithm_of(algorithm)
+        kind = rfc9421_messages.algorithm_of(algorithm)
         wanted = [*components, *([] if id is None else [id]), _DIGEST]
-        self._messages = messages.Messages(kind, list(dict.fromkeys(wanted)), url, tag)
-        self._keys = messages.Keys
-        self._refuse_other_body = messages.refuse_other_body
+        self._messages = rfc9421_messages.Messages(kind, list(dict.fromkeys(wanted)), url, tag)
+        self._keys = rfc9421_messages.Keys
+        self._refuse_other_body = rfc9421_messages.refuse_other_body
         self._id = None if id is None else id.lower().encode()
         self._nonce_required = nonce == "required"
         self._tolerance = checked_tolerance(tolerance)
         names = [*keys]
         self._keyring = Keyring(
-            [*keys.values()], lambda by, secret: _Key(by, names[by], *messages.key_of(kind, secret))
+            [*keys.values()], lambda by, secret: _Key(by, names[by], *rfc9421_messages.key_of(kind, secret))
         )
         self.secret_count = len(self._keyring)
 

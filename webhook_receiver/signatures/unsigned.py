@@ -5,9 +5,15 @@ from __future__ import annotations
 import re
 
 from ..delivery import AnyHeaders, Headers, header_pairs
-from ..errors import BadSignature, ConfigurationError, MalformedSignature, MissingSignature, UnexpectedSignature
-from .base import BodyCheck, Secret, Secrets, Verified, is_same, masked
-from .keyring import Keyring
+from ..errors import (
+    BadSignature,
+    ConfigurationError,
+    MalformedSignature,
+    MissingSignature,
+    UnexpectedSignature,
+)
+from .scheme import BodyCheck, Secret, Secrets, Verified, is_same, masked
+from .secrets import Keyring
 
 PATH = b":path"
 """The name of the request's path among the headers: HTTP/2's, which no header of a request can have."""

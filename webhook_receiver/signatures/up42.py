@@ -25,9 +25,9 @@ from ..errors import (
     MissingSignature,
     StaleSignature,
 )
-from .base import BodyCheck, Secret, Secrets, Verified, is_same, masked
-from .keyring import Keyring, mac
-from .reading import is_base64
+from .encoding import is_base64
+from .scheme import BodyCheck, Secret, Secrets, Verified, is_same, masked
+from .secrets import Keyring, mac
 
 logger = logging.getLogger("webhook_receiver")
 

@@ -13,8 +13,8 @@ The fixture `webhooks` comes with the package; which receiver it rehearses says 
 
 from __future__ import annotations
 
-from .driving import Clock, Run
-from .making import make
+from .driver import Clock, Run
+from .factories import make
 from .rehearsal import Rehearsal, Request, Sync, rehearse
 from .wire import encode, forge, sign
 

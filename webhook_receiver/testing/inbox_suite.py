@@ -27,19 +27,7 @@ import pytest
 from ..delivery import Delivery
 from ..errors import AmbiguousId, InboxError, InboxUnavailable
 from ..inbox.base import Inbox
-from ..inbox.records import (
-    NOTICE,
-    Claim,
-    Duplicate,
-    Entry,
-    Filter,
-    Kept,
-    Outcome,
-    PastAttempt,
-    Progress,
-    State,
-    Stored,
-)
+from ..inbox.records import NOTICE, Claim, Duplicate, Entry, Filter, Kept, Outcome, PastAttempt, Progress, State, Stored
 
 Make = Callable[[str], Inbox]
 

@@ -10,16 +10,16 @@ from typing import Concatenate, ParamSpec, TypedDict, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from ..answers import Receipt
 from ..errors import ConfigurationError
 from ..events import Event
 from ..handler import Function
 from ..inbox.base import Inbox
 from ..inbox.records import Filter, Kept, State
 from ..receiver import WebhookReceiver
-from ..running import summary
-from .driving import Clock, Driver, Run
-from .inside import Lasting, event_header_of, moved, scheme_of
+from ..redaction import summary
+from ..responses import Receipt
+from .driver import Clock, Driver, Run
+from .patching import Lasting, event_header_of, moved, scheme_of
 from .wire import Sendable, encode, forge, sign
 
 P = ParamSpec("P")

@@ -11,16 +11,13 @@ from typing import Any, Self, TypeVar
 import psycopg
 
 from ...errors import ConfigurationError, InboxUnavailable
-from ...handling import Handlers
-from ...options import WorkerOptions
+from ..dedup import Put
 from ..records import Claim, Duplicate, Entry, Filter, Kept, Outcome, Progress, Record, Stats, Stored
-from ..repeats import Put
-from . import arrivals, claims, leases, reading, upkeep
-from .connecting import Server, told
-from .lane import Lane, Operation
+from . import insert, lease_rows, leases, maintenance, queries
+from .connection import Server, told
 from .rows import Connection
 from .schema import migrate, refuse_unready
-from .worker import JobWorker
+from .writer import Lane, Operation
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -48,6 +45,9 @@ class PostgresInbox:
     Raises:
         ConfigurationError: the settings cannot work.
     """
+
+    engine = "procrastinate"
+    """Which worker handles what is in it, see `worker_for`."""
 
     def __init__(
         self,
@@ -90,10 +90,6 @@ class PostgresInbox:
         """
         return await asyncio.to_thread(_telling, lambda: migrate(self.server, role))
 
-    def worker(self, source: str, handlers: Handlers, options: WorkerOptions, clock: Callable[[], float]) -> JobWorker:
-        """Return the worker that handles what is in it; it may be started while this is open."""
-        return JobWorker(self, source, handlers, options, clock)
-
     async def open(self) -> Self:
         """See `Inbox`."""
         if self._lanes is None:
@@ -125,25 +121,25 @@ class PostgresInbox:
 
     async def check(self) -> None:
         """See `Inbox`."""
-        await self._lane(0).do(upkeep.beat, None)
+        await self._lane(0).do(maintenance.beat, None)
 
     async def put(self, entry: Entry, now: float) -> Stored | Duplicate:
         """See `Inbox`."""
-        return await self._lane(0).do(arrivals.put, Put(entry, now, now - self._window))
+        return await self._lane(0).do(insert.put, Put(entry, now, now - self._window))
 
     async def claim(self, source: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
         """See `Inbox`."""
         await self._see(now)
-        return await self._lane(1).do(claims.claim, claims.Take(source, limit, lease, now))
+        return await self._lane(1).do(lease_rows.claim, lease_rows.Take(source, limit, lease, now))
 
-    async def take(self, seq: int, job: int, lease: float, now: float) -> Claim | claims.Later | None:
+    async def take(self, seq: int, job: int, lease: float, now: float) -> Claim | lease_rows.Later | None:
         """Claim one delivery for its job; None if the job has nothing left to do."""
         await self._see(now)
-        return await self._lane(1).do(claims.take, claims.Ticket(seq, job, lease, now))
+        return await self._lane(1).do(lease_rows.take, lease_rows.Ticket(seq, job, lease, now))
 
     async def _see(self, now: float) -> None:
         if now < self._latest - 1 or self._latest == float("-inf"):
-            await self._ask(lambda connection: upkeep.remeasure(connection, now))
+            await self._ask(lambda connection: maintenance.remeasure(connection, now))
         self._latest = now
 
     async def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
@@ -166,47 +162,47 @@ class PostgresInbox:
 
     async def pause(self, handler: str, now: float) -> None:
         """See `Inbox`."""
-        await self._ask(lambda connection: upkeep.pause(connection, handler, now))
+        await self._ask(lambda connection: maintenance.pause(connection, handler, now))
 
     async def resume(self, handler: str) -> bool:
         """See `Inbox`."""
-        return await self._ask(lambda connection: upkeep.resume(connection, handler))
+        return await self._ask(lambda connection: maintenance.resume(connection, handler))
 
     async def paused(self) -> frozenset[str]:
         """See `Inbox`."""
-        return await self._ask(reading.paused)
+        return await self._ask(queries.paused)
 
     async def find(self, which: Filter, *, limit: int | None = None, newest_first: bool = True) -> Sequence[Record]:
         """See `Inbox`."""
-        return await self._ask(lambda connection: reading.find(connection, which, limit, newest_first))
+        return await self._ask(lambda connection: queries.find(connection, which, limit, newest_first))
 
     async def get(self, id: str) -> Kept | None:
         """See `Inbox`."""
-        return await self._ask(lambda connection: reading.get(connection, id))
+        return await self._ask(lambda connection: queries.get(connection, id))
 
     async def replay(self, ids: Sequence[str], now: float, *, handler: str | None = None) -> int:
         """See `Inbox`."""
-        return await self._ask(lambda connection: upkeep.replay(connection, ids, now, handler))
+        return await self._ask(lambda connection: maintenance.replay(connection, ids, now, handler))
 
     async def purge(self, which: Filter, now: float, *, limit: int) -> int:
         """See `Inbox`."""
-        return await self._ask(lambda connection: upkeep.purge(connection, which, now, limit))
+        return await self._ask(lambda connection: maintenance.purge(connection, which, now, limit))
 
     async def tidy(self, now: float) -> int:
         """See `Inbox`."""
-        return await self._ask(lambda connection: upkeep.tidy(connection, now - self._retention, _STEP))
+        return await self._ask(lambda connection: maintenance.tidy(connection, now - self._retention, _STEP))
 
     async def stats(self) -> Stats:
         """See `Inbox`."""
-        return await self._ask(reading.stats)
+        return await self._ask(queries.stats)
 
     async def mend(self, source: str, now: float) -> int:
         """Give a job to those that should have been handled long ago and have none; return how many."""
-        return await self._ask(lambda connection: upkeep.mend(connection, source, now))
+        return await self._ask(lambda connection: maintenance.mend(connection, source, now))
 
     async def clock(self) -> float:
         """Return what the server's clock shows, in Unix seconds."""
-        return await self._ask(reading.clock)
+        return await self._ask(queries.clock)
 
     async def dump(self, which: Filter) -> AsyncIterator[Kept]:
         """See `Inbox`."""
@@ -219,11 +215,11 @@ class PostgresInbox:
                 return
 
     async def _page(self, which: Filter, seq: int | None) -> list[tuple[int, Kept]]:
-        return await self._ask(lambda connection: reading.after(connection, which, seq, _STEP))
+        return await self._ask(lambda connection: queries.after(connection, which, seq, _STEP))
 
     async def load(self, kept: Sequence[Kept], now: float) -> int:
         """See `Inbox`."""
-        return await self._ask(lambda connection: upkeep.load(connection, kept, now, self._window))
+        return await self._ask(lambda connection: maintenance.load(connection, kept, now, self._window))
 
     async def _ask(self, ask: Callable[[Connection], R]) -> R:
         operation: Operation[Any, Any] = lambda connection, requests: [ask(connection) for _ in requests]  # noqa: E731

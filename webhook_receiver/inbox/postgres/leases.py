@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import rows
 from ..records import Claim, Outcome, Progress, State
-from .claims import Lease, alone, leases_of
+from .lease_rows import Lease, alone, leases_of
 from .rows import Connection, all_stored, ask, columns, stored, unstored
 
 

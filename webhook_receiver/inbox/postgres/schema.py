@@ -9,7 +9,7 @@ from procrastinate.schema import SchemaManager
 from psycopg import sql
 
 from ...errors import ConfigurationError
-from .connecting import Server
+from .connection import Server
 from .rows import Connection, ask
 
 # What never changes (delivery) is kept apart from what does (progress): settling must not write the body again.

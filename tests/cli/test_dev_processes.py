@@ -1,0 +1,28 @@
+"""The local loop: a command that is run in it does not outlive it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from webhook_receiver.cli.dev_processes import Loop, Plan
+from webhook_receiver.senders.up42.client import WebhooksClient
+
+
+async def test_a_command_that_is_no_longer_waited_for_is_ended(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    with file.open("wb") as log:
+        async with WebhooksClient(url="http://127.0.0.1:9", token="t") as client, httpx.AsyncClient() as http:
+            loop = Loop(Plan("unused:hooks", 0, 0, log=log), client, http)
+            run = asyncio.create_task(loop.run("sender", "--port", "0", "--json"))
+            async with asyncio.timeout(60):
+                while not (said := file.read_text(encoding="utf-8")).endswith("\n"):  # noqa: ASYNC110 - in a file
+                    await asyncio.sleep(0.02)
+            run.cancel()
+            await asyncio.wait([run])
+            with pytest.raises(httpx.ConnectError):
+                await http.get(json.loads(said)["url"])

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from webhook_receiver.inbox.sqlite.connection import connect
+
+
+def test_each_commit_survives_the_loss_of_power_and_other_writers_are_waited_for(tmp_path: Path) -> None:
+    connection = connect(tmp_path / "hooks.db", 1.5)
+    assert connection.execute("PRAGMA synchronous").fetchone() == (2,), "2 is FULL"
+    assert connection.execute("PRAGMA busy_timeout").fetchone() == (1500,)
+    connection.close()
+
+
+def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        connect(tmp_path / "missing" / "hooks.db")
+
+
+def test_what_was_changed_in_memory_is_taken_back_from_the_last_to_the_first() -> None:
+    connection, said = connect(":memory:"), list[int]()
+    connection.undo += (lambda: said.append(1), lambda: said.append(2))
+    connection.rolled_back()
+    assert said == [2, 1]
+    connection.undo += (lambda: said.append(3),)
+    connection.committed()
+    connection.rolled_back()
+    assert said == [2, 1]
+    connection.close()

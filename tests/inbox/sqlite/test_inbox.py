@@ -1,0 +1,454 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers import ROOT
+from webhook_receiver import ConfigurationError
+from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
+from webhook_receiver.inbox import SQLiteInbox
+from webhook_receiver.inbox.records import Filter, Stored
+from webhook_receiver.inbox.sqlite import staging
+from webhook_receiver.testing.inbox_suite import (
+    ALL,
+    DAY,
+    DEAD,
+    NOW,
+    WAITING,
+    Make,
+    SharedInboxSuite,
+    claim,
+    dumped,
+    entry,
+    finish,
+    kept,
+    listed,
+    put,
+    settle,
+)
+
+
+class TestSQLiteInbox(SharedInboxSuite):
+    @pytest.fixture
+    def make(self, tmp_path: Path) -> Make:
+        return lambda name: SQLiteInbox(tmp_path / f"{name}.db", min_free=0)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "hooks.db"
+
+
+@pytest.fixture
+async def inbox(path: Path) -> AsyncIterator[SQLiteInbox]:
+    inbox = await SQLiteInbox(path, min_free=0, busy_timeout=0).open()
+    yield inbox
+    await inbox.close()
+
+
+def raw(path: Path) -> closing[sqlite3.Connection]:
+    """A connection of another program's, which commits at once."""
+    return closing(sqlite3.connect(path, isolation_level=None, timeout=0))
+
+
+def child(script: str, *arguments: object) -> subprocess.Popen[str]:
+    """Run a script in another process; it goes on when it is written to, and says what it has done."""
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+# Durability
+
+
+async def test_each_commit_is_flushed_to_the_disk(inbox: SQLiteInbox) -> None:
+    def settings(connection: sqlite3.Connection, jobs: Sequence[None]) -> list[tuple[object, object]]:
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
+        return [(mode, synchronous) for _ in jobs]
+
+    assert await inbox._write(settings, None) == ("wal", 2), "2 is FULL"
+
+
+async def test_what_was_put_is_seen_by_another_connection_at_once(inbox: SQLiteInbox, path: Path) -> None:
+    await put(inbox, "d-1")
+    with raw(path) as other:
+        assert [each.row[0] for each in staging.read(other)] == ["d-1"]
+
+
+FIND = """
+import asyncio, sys
+from webhook_receiver.inbox import Filter, SQLiteInbox
+
+async def find():
+    inbox = await SQLiteInbox(sys.argv[1], min_free=0).open()
+    print(*[record.id for record in await inbox.find(Filter(), newest_first=False)])
+    await inbox.close()
+
+asyncio.run(find())
+"""
+
+
+async def test_what_was_put_is_seen_by_another_process(inbox: SQLiteInbox, path: Path) -> None:
+    await put(inbox, "d-1", "d-2")
+    found, _ = await asyncio.to_thread(child(FIND, path).communicate)
+    assert found == "d-1 d-2\n"
+    assert [*await claim(inbox)] == ["d-1", "d-2"]
+
+
+PUT_AND_WAIT = """
+import asyncio, sys
+from webhook_receiver.testing.inbox_suite import put
+from webhook_receiver.inbox import SQLiteInbox
+
+async def put_and_wait():
+    inbox = await SQLiteInbox(sys.argv[1], min_free=0).open()
+    await put(inbox, *[f"d-{number}" for number in range(20)])
+    print("put", flush=True)
+    sys.stdin.read()
+
+asyncio.run(put_and_wait())
+"""
+
+
+def killed(path: Path) -> None:
+    """Have another process put twenty deliveries, and kill it."""
+    with child(PUT_AND_WAIT, path) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "put\n"
+        process.send_signal(signal.SIGKILL)
+
+
+async def test_what_a_killed_process_has_put_is_there(path: Path) -> None:
+    await asyncio.to_thread(killed, path)
+    inbox = await SQLiteInbox(path, min_free=0).open()
+    assert len(await claim(inbox)) == 20
+    await inbox.close()
+
+
+async def test_a_log_of_a_killed_process_that_was_cut_is_noticed(path: Path) -> None:
+    await asyncio.to_thread(killed, path)
+    wal = f"{path}-wal"
+    os.truncate(wal, os.stat(wal).st_size // 2)
+    for _ in range(2):
+        with pytest.raises(InboxDamaged, match="deliveries that had been acknowledged are missing"):
+            await SQLiteInbox(path, min_free=0).open()
+    os.remove(f"{path}-damaged")
+    inbox = await SQLiteInbox(path, min_free=0).open()
+    assert len(await listed(inbox)) < 20
+    await inbox.close()
+
+
+OPEN = """
+import asyncio, sys
+from webhook_receiver.testing.inbox_suite import put
+from webhook_receiver.inbox import SQLiteInbox
+
+async def open_and_put():
+    inbox = await SQLiteInbox(sys.argv[1], min_free=0).open()
+    await put(inbox, sys.argv[2])
+    await inbox.close()
+
+print("ready", flush=True)
+sys.stdin.read()
+asyncio.run(open_and_put())
+"""
+
+
+async def test_several_processes_may_make_the_file_at_once(path: Path) -> None:
+    processes = [child(OPEN, path, f"d-{number}") for number in range(4)]
+    for process in processes:
+        assert process.stdout is not None
+        assert await asyncio.to_thread(process.stdout.readline) == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+    for process in processes:
+        with process:
+            assert await asyncio.to_thread(process.wait, 60) == 0
+    inbox = await SQLiteInbox(path, min_free=0).open()
+    assert sorted(await listed(inbox)) == ["d-0", "d-1", "d-2", "d-3"]
+    await inbox.close()
+
+
+# Concurrency
+
+
+async def test_many_concurrent_puts_share_commits(inbox: SQLiteInbox) -> None:
+    statements: list[str] = []
+
+    def trace(connection: sqlite3.Connection, jobs: Sequence[None]) -> Sequence[None]:
+        connection.set_trace_callback(statements.append)
+        return jobs
+
+    await inbox._write(trace, None)
+    found = await asyncio.gather(*[inbox.put(entry(f"d-{number}"), NOW) for number in range(200)])
+    assert all(isinstance(each, Stored) for each in found)
+    assert statements.count("COMMIT") <= 10
+
+
+async def test_a_long_read_holds_no_write_up_and_sees_one_moment(inbox: SQLiteInbox) -> None:
+    await put(inbox, "d-1")
+    begun, written = threading.Event(), threading.Event()
+
+    def twice(connection: sqlite3.Connection) -> list[int]:
+        counts: list[int] = []
+        for _ in range(2):
+            counts += connection.execute("SELECT count(*) FROM delivery").fetchone()
+            begun.set()
+            assert written.wait(30)
+        return counts
+
+    reading = asyncio.ensure_future(inbox._read_whole(twice))
+    await asyncio.to_thread(begun.wait, 30)
+    await put(inbox, "d-2")
+    assert [*await claim(inbox)] == ["d-1", "d-2"]
+    written.set()
+    assert await reading == [1, 1]
+    assert await listed(inbox) == ["d-1", "d-2"]
+
+
+async def test_a_reader_of_another_program_holds_no_write_up(inbox: SQLiteInbox, path: Path) -> None:
+    await put(inbox, "d-1")
+    with raw(path) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM delivery").fetchone()
+        await put(inbox, "d-2")
+        assert await finish(inbox) == ["d-1", "d-2"]
+
+
+async def test_a_writer_of_another_program_makes_it_unavailable_until_it_is_done(
+    inbox: SQLiteInbox, path: Path
+) -> None:
+    with raw(path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for refused in (put(inbox, "d-1"), inbox.check()):
+            with pytest.raises(InboxUnavailable, match="cannot be written to: database is locked"):
+                await refused
+        assert await listed(inbox) == [], "reading goes on"
+    await put(inbox, "d-1")
+    assert await listed(inbox) == ["d-1"]
+
+
+# The disk
+
+
+async def test_a_disk_that_is_nearly_full_keeps_nothing_new_but_what_is_kept_goes_on(path: Path) -> None:
+    before = await SQLiteInbox(path, min_free=0).open()
+    await put(before, "d-1", "d-2")
+    dump = await dumped(before)
+    await before.close()
+    inbox = await SQLiteInbox(path, min_free=2**62).open()
+    for refused in (put(inbox, "d-3"), inbox.check(), inbox.load(dump, NOW)):
+        with pytest.raises(
+            InboxUnavailable, match=r"the disk of the inbox has \d+ bytes free, less than min_free=4\d+"
+        ):
+            await refused
+    found = await asyncio.gather(inbox.put(entry("d-3"), NOW), claim(inbox), return_exceptions=True)
+    assert isinstance(found[0], InboxUnavailable)
+    assert isinstance(found[1], dict)
+    assert await settle(inbox, found[1]["d-1"])
+    assert await inbox.tidy(NOW + 31 * DAY) == 1
+    assert await listed(inbox) == ["d-2"]
+    await inbox.close()
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+@pytest.mark.parametrize("reads_first", [True, False])
+async def test_a_file_that_is_removed_or_replaced_while_it_is_in_use_is_written_to_no_more(
+    inbox: SQLiteInbox, path: Path, replaced: bool, reads_first: bool
+) -> None:
+    await put(inbox, "d-1")
+    os.rename(path, f"{path}.moved")
+    if replaced:
+        with open(path, "xb"):  # noqa: ASYNC230
+            pass
+    if reads_first:
+        with pytest.raises(InboxDamaged, match="removed or replaced"):
+            await listed(inbox)
+    for _ in range(2):
+        with pytest.raises(InboxDamaged, match="removed or replaced"):
+            await put(inbox, "d-2")
+    assert os.path.exists(path) is replaced  # noqa: ASYNC240
+    assert not replaced or os.stat(path).st_size == 0
+
+
+async def test_space_is_given_back_by_vacuum(inbox: SQLiteInbox, path: Path) -> None:
+    await asyncio.gather(*[inbox.put(entry(f"d-{number}", body=b"x" * 10_000), NOW) for number in range(100)])
+    await inbox.purge(ALL, NOW, limit=99)
+    before = (await inbox.stats()).extra
+    assert before["free_bytes"] > 500_000
+    await inbox.vacuum()
+    after = (await inbox.stats()).extra
+    assert after["free_bytes"] == 0
+    assert after["bytes"] < before["bytes"] / 5
+    assert os.stat(path).st_size == after["bytes"]
+    assert len(await listed(inbox)) == 1
+
+
+async def test_vacuum_does_not_wait_for_ever_for_another_writer(inbox: SQLiteInbox, path: Path) -> None:
+    with raw(path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(InboxUnavailable, match="cannot be vacuumed: database is locked"):
+            await inbox.vacuum()
+
+
+# Opening
+
+
+async def test_a_place_where_no_file_can_be_is_told_when_it_is_opened(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"there is no folder .*none for the inbox hooks\.db: make it"):
+        await SQLiteInbox(tmp_path / "none" / "hooks.db").open()
+    with pytest.raises(InboxUnavailable, match="cannot be opened: unable to open"):
+        await SQLiteInbox(tmp_path).open()
+    with pytest.raises(ConfigurationError, match="there is no inbox at"):
+        await SQLiteInbox(tmp_path / "hooks.db", create=False).open()
+    assert os.listdir(tmp_path) == []
+
+
+async def test_a_file_that_is_no_database_is_told(path: Path) -> None:
+    with open(path, "wb") as file:  # noqa: ASYNC230
+        file.write(b"some text, which nobody wants to lose\n" * 100)
+    with pytest.raises(InboxDamaged, match="is not an inbox, or is damaged"):
+        await SQLiteInbox(path).open()
+
+
+async def test_it_is_opened_once_by_many(path: Path) -> None:
+    inbox = SQLiteInbox(path, min_free=0)
+    assert await asyncio.gather(*[inbox.open() for _ in range(10)]) == [inbox] * 10
+    assert sum(thread.name == "webhook-inbox-writer" for thread in threading.enumerate()) == 1
+    await inbox.close()
+    assert os.listdir(path.parent) == ["hooks.db"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"window": 0},
+        {"window": -1},
+        {"window": 2 * DAY, "retention": DAY},
+        {"retention": float("nan")},
+        {"min_free": -1},
+        {"busy_timeout": -1},
+        {"busy_timeout": 1e9},
+    ],
+)
+def test_settings_that_cannot_work_are_refused(path: Path, settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        SQLiteInbox(path, **settings)
+    assert not path.exists()
+
+
+# Damage
+
+
+def change(path: Path, statement: str) -> None:
+    with raw(path) as other:
+        assert other.execute(statement).rowcount == 1
+
+
+@pytest.mark.parametrize(
+    "changed", ["body = x'00'", "headers = x'00'", "event = NULL", "received = received + 1", "verified_by = NULL"]
+)
+async def test_a_delivery_that_was_changed_is_never_handed_out(
+    inbox: SQLiteInbox, path: Path, changed: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await put(inbox, "d-1", "d-2", order_key="o-1")
+    assert len(await inbox.find(ALL)) == 2  # which gives them rows of their own
+    change(path, f"UPDATE delivery SET {changed} WHERE id = 'd-1'")
+    assert await claim(inbox) == {}
+    assert "delivery d-1 is dead: what is kept of the delivery 'd-1' is not what was put" in caplog.text
+    (record,) = await inbox.find(Filter(states=[DEAD]))
+    assert (record.id, record.due, record.leased) == ("d-1", None, False)
+    assert "the file was damaged" in str(record.reason)
+    with pytest.raises(InboxDamaged, match="'d-1' is not what was put"):
+        await inbox.get("d-1")
+    with pytest.raises(InboxDamaged, match="'d-1' is not what was put"):
+        await dumped(inbox)
+    assert [*await claim(inbox)] == ["d-2"], "those behind it go on"
+
+
+async def test_a_page_that_was_changed_is_noticed_when_the_file_is_opened(path: Path) -> None:
+    inbox = await SQLiteInbox(path, min_free=0).open()
+    await put(inbox, *[f"d-{number}" for number in range(200)])
+    await inbox.close()
+    with open(path, "r+b") as file:  # noqa: ASYNC230
+        file.seek(4096)
+        file.write(b"\xff" * (os.fstat(file.fileno()).st_size - 4096))
+    with pytest.raises(InboxDamaged, match="damaged"):
+        await SQLiteInbox(path).open()
+
+
+# The speed of questions
+
+
+def plans(path: Path, statements: Iterable[str]) -> str:
+    with raw(path) as other:
+        found = [other.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall() for statement in statements]
+    return "\n".join(str(step[3]) for plan in found for step in plan)
+
+
+async def test_what_every_delivery_needs_reads_no_table_from_end_to_end(inbox: SQLiteInbox, path: Path) -> None:
+    statements: list[str] = []
+
+    def trace(connection: sqlite3.Connection, jobs: Sequence[None]) -> Sequence[None]:
+        connection.set_trace_callback(statements.append)
+        return jobs
+
+    await put(inbox, "d-0")
+    await claim(inbox)
+    await inbox._write(trace, None)
+    await put(inbox, "d-1", "d-2", key=b"k", identity="o-1", order_key="o-1")
+    claimed = (await claim(inbox))["d-1"]
+    await inbox.note(claimed, {}, NOW)
+    await inbox.renew([claimed], 30, NOW)
+    await settle(inbox, claimed, WAITING, due=NOW)
+    await inbox.release([*(await claim(inbox)).values()], NOW)
+    await finish(inbox)
+    await inbox.replay(["d-1"], NOW)
+    await inbox.pause("h", NOW)
+    await inbox.resume("h")
+    await inbox.tidy(NOW)
+    asked = [each for each in statements if each.split()[0] in ("SELECT", "UPDATE", "DELETE", "INSERT")]
+    assert len(asked) > 20
+    plan = plans(path, asked)
+    scanned = {step for step in plan.splitlines() if step.startswith("SCAN")}
+    tables = ("delivery", "progress", "d", "p", "attempt", "lookup", "journal", "j")
+    assert not {step for step in scanned if step.split()[1] in tables}
+    of_journal = plans(path, [each for each in asked if each.startswith("SELECT last, kept, packed")])
+    assert of_journal.splitlines()[0] == "SEARCH journal USING INTEGER PRIMARY KEY (rowid>?)"
+    assert "ORDER BY" not in of_journal, "it is found in order"
+    assert (await kept(inbox, "d-1")).record.state is WAITING
+
+
+async def test_thousands_of_ids_are_looked_for_and_what_cannot_be_is_refused(tmp_path: Path) -> None:
+    inbox = await SQLiteInbox(tmp_path / "hooks.db", min_free=0).open()
+    await put(inbox, "d-0", "d-1")
+    many = [f"d-{number}" for number in range(1, 30_001)]
+    assert [record.id for record in await inbox.find(Filter(ids=many))] == ["d-1"]
+    for ask in (inbox.find(Filter(ids=[*many, "d-0"])), inbox.purge(Filter(ids=[*many, "d-0"]), NOW, limit=1)):
+        with pytest.raises(InboxError, match="30,000 ids at once, not for 30,001"):
+            await ask
+    with pytest.raises(InboxError, match="cannot look for that"):
+        await inbox.get("\ud800")
+    with pytest.raises(InboxError, match="cannot look for that"):
+        await inbox.find(Filter(), limit=2**63)
+    with pytest.raises(InboxError, match="does not take it"):
+        await inbox.claim("hooks", 2**63, 30.0, NOW)
+    assert len(await inbox.find(Filter())) == 2
+    await inbox.close()

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.helpers import NOW
+from webhook_receiver import (
+    BadSignature,
+    ConfigurationError,
+    HMACBody,
+    HTTPMessageSignature,
+    Secret,
+    StandardWebhooks,
+    UP42Signature,
+)
+from webhook_receiver.signatures.secrets import Keyring, mac
+
+from .keys import whsec
+
+
+def at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(NOW + seconds, UTC)
+
+
+def texts(secrets: Sequence[str | Secret] | Secret) -> Keyring[tuple[int, str]]:
+    return Keyring(secrets, lambda by, secret: (by, secret.get_secret_value()))
+
+
+def test_a_secret_holds_until_its_end_and_keeps_its_index() -> None:
+    keyring = texts([Secret("new"), Secret("old", until=at(10)), Secret("older", until=at(5)), "spare"])
+    assert keyring.at(NOW) == [(0, "new"), (1, "old"), (2, "older"), (3, "spare")]
+    assert keyring.at(NOW + 4.9) == keyring.at(NOW)
+    assert keyring.at(NOW + 5) == [(0, "new"), (1, "old"), (3, "spare")]
+    assert keyring.at(NOW + 10) == [(0, "new"), (3, "spare")]
+    assert keyring.at(NOW) == [(0, "new"), (1, "old"), (2, "older"), (3, "spare")]  # the clock was set back
+
+
+def test_an_end_is_a_moment_in_whatever_zone() -> None:
+    keyring = texts(Secret("a", until=at(10).astimezone(timezone(timedelta(hours=9)))))
+    assert (keyring.at(NOW + 9), keyring.at(NOW + 10)) == ([(0, "a")], [])
+
+
+@pytest.mark.parametrize("until", [datetime(2030, 1, 31), 1893456000, "2030-01-31"])
+def test_an_end_without_a_zone_or_that_is_no_time_is_refused(until: Any) -> None:
+    with pytest.raises(ConfigurationError, match="with a time zone"):
+        Secret("a", until=until)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        UP42Signature,
+        HMACBody.github,
+        StandardWebhooks,
+        lambda secrets: HTTPMessageSignature({str(each.until): each for each in secrets}),
+    ],
+)
+def test_in_every_scheme_an_expired_secret_verifies_nothing_and_signs_nothing(make: Any) -> None:
+    given = {"content-type": "a/b", "x-github-delivery": "7"}
+    scheme = make([Secret(whsec("old"), until=at(10)), Secret(whsec("new"))])
+    by_old, by_new = scheme.sign(given, b"{}", NOW), scheme.sign(given, b"{}", NOW + 10)
+    assert (scheme.verify_headers(by_old, NOW)(b"{}").by, scheme.verify_headers(by_new, NOW)(b"{}").by) == (0, 1)
+    with pytest.raises(BadSignature):
+        scheme.verify_headers(by_old, NOW + 10)(b"{}")
+    gone = make([Secret(whsec("old"), until=at(10))])
+    with pytest.raises(BadSignature, match="expired"):
+        gone.verify_headers(by_old, NOW + 10)(b"{}")
+    with pytest.raises(ConfigurationError, match="every secret has expired"):
+        gone.sign(given, b"{}", NOW + 10)
+
+
+def test_a_secret_from_the_environment_may_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRET", "a")
+    assert Secret.from_env("WEBHOOK_SECRET", until=at(10)).until == at(10)
+
+
+class File:
+    """A secret's file, whose every change is seen although the clock of the file system is coarse."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self.path = path
+        self._changes = 0
+        self.write(text)
+
+    def write(self, text: str) -> None:
+        self.path.write_text(text, encoding="utf-8")
+        self._changes += 1
+        os.utime(self.path, (self._changes, self._changes))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> File:
+    return File(tmp_path / "secret", "first\n")
+
+
+def test_a_file_that_changes_is_read_again_at_most_once_a_second(file: File, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    keyring = texts(["fixed", Secret.from_file(file.path)])
+    assert keyring.at(NOW) == [(0, "fixed"), (1, "first")]
+    file.write("second\n")
+    assert keyring.at(NOW + 0.9) == [(0, "fixed"), (1, "first")]
+    assert keyring.at(NOW + 1) == [(0, "fixed"), (1, "second")]
+    assert keyring.at(NOW + 9) == [(0, "fixed"), (1, "second")]
+    assert [record.getMessage() for record in caplog.records] == [f"secret 1 was read again from {file.path}"]
+
+
+def test_what_the_file_became_before_the_first_delivery_is_not_missed(file: File) -> None:
+    secret = Secret.from_file(file.path)
+    file.write("second")
+    assert texts(secret).at(NOW) == [(0, "second")]
+
+
+def test_a_link_that_is_turned_to_another_file_is_a_change(file: File, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(file.path)
+    keyring = texts(Secret.from_file(link))
+    assert keyring.at(NOW) == [(0, "first")]
+    other = File(tmp_path / "other", "other")
+    tmp_path.joinpath("next").symlink_to(other.path)
+    tmp_path.joinpath("next").rename(link)  # as Kubernetes does
+    assert keyring.at(NOW + 1) == [(0, "other")]
+
+
+@pytest.mark.parametrize("broken", ["", "\n", "\udcff", None])
+def test_a_file_that_is_broken_meanwhile_leaves_the_last_good_secret_and_is_warned_of_once(
+    file: File, broken: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    keyring = texts(Secret.from_file(file.path))
+    keyring.at(NOW)
+    for seconds in range(1, 4):
+        if broken is None:
+            file.path.unlink(missing_ok=True)
+        else:
+            file.path.write_bytes(broken.encode("utf-8", "surrogateescape"))
+            os.utime(file.path, (seconds + 100, seconds + 100))
+        assert keyring.at(NOW + seconds) == [(0, "first")]
+    (warning,) = caplog.records
+    assert warning.levelname == "WARNING"
+    assert "secret 0 stays what it was" in warning.getMessage()
+    file.write("second")
+    assert keyring.at(NOW + 9) == [(0, "second")]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+def test_a_file_with_what_is_no_key_of_the_scheme_is_broken_as_well(
+    file: File, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.write(whsec("good"))
+    scheme = StandardWebhooks(Secret.from_file(file.path))
+    headers = scheme.sign({}, b"{}", NOW)
+    file.write("whsec_%%%")
+    assert scheme.verify_headers(headers, NOW + 1)(b"{}").by == 0
+    assert "is base64" in caplog.text
+    assert "%%%" not in caplog.text
+
+
+def test_the_end_of_a_secret_in_a_file_stays_when_it_changes(file: File) -> None:
+    keyring = texts(Secret.from_file(file.path, until=at(10)))
+    assert keyring.at(NOW) == [(0, "first")]
+    file.write("second")
+    assert (keyring.at(NOW + 5), keyring.at(NOW + 10)) == ([(0, "second")], [])
+
+
+@given(st.sampled_from(["sha1", "sha256", "sha384", "sha512"]), st.binary(min_size=1, max_size=200), st.binary())
+def test_the_mac_is_that_of_the_standard_library(name: str, key: bytes, message: bytes) -> None:
+    assert mac(key, name)(message) == hmac.digest(key, message, getattr(hashlib, name))

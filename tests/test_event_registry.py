@@ -1,0 +1,363 @@
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from contextlib import suppress
+from enum import IntEnum, StrEnum
+from typing import Any, Literal, Optional
+from uuid import UUID
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic import AliasChoices, AliasPath, BaseModel, Field, field_validator
+
+from tests.helpers import order
+from webhook_receiver import (
+    ConfigurationError,
+    Event,
+    JobStatusChanged,
+    NotAnEvent,
+    OrderFailedPermanently,
+    OrderFulfilled,
+    OrderStatus,
+    OrderStatusChanged,
+    UnknownEvent,
+)
+from webhook_receiver.event_registry import Catalog
+from webhook_receiver.events import OrderBody
+
+
+class Shipped(Event, frozen=True):
+    event: Literal["shipment"]
+
+
+class Kind(BaseModel, frozen=True):
+    kind: Literal["fast", "slow"]
+
+
+class KindOfShipment(Shipped, frozen=True):
+    body: Kind
+
+
+class PlacedBody(OrderBody, frozen=True):
+    status: Literal[OrderStatus.PLACED]
+    by: str
+
+
+class OrderPlaced(OrderStatusChanged, frozen=True):
+    body: PlacedBody
+
+
+class Typed(Event, frozen=True):
+    event: Literal["parcel"] = Field(alias="type")
+
+
+class Deep(Event, frozen=True):
+    event: Literal["deep"] = Field(validation_alias=AliasPath("meta", "name"))
+
+
+def catalog(*classes: type[Event], **options: Any) -> Catalog:
+    made = Catalog(**options)
+    for cls in classes:
+        made.add(cls)
+    return made
+
+
+def parse(document: object, *classes: type[Event]) -> Event:
+    return catalog(*classes).parse(json.dumps(document).encode())
+
+
+@pytest.mark.parametrize(
+    ("status", "cls"),
+    [
+        ("FULFILLED", OrderFulfilled),
+        ("FAILED_PERMANENTLY", OrderFailedPermanently),
+        ("FAILED PERMANENTLY", OrderFailedPermanently),
+        ("PLACED", OrderStatusChanged),
+        ("NEVER HEARD OF", OrderStatusChanged),
+    ],
+)
+def test_an_order_becomes_the_class_of_its_status(status: str, cls: type[OrderStatusChanged]) -> None:
+    event = Catalog().parse(order(status))
+    assert type(event) is cls
+    assert isinstance(event, OrderStatusChanged)
+    assert event.status == OrderStatus(status)
+    assert event.order_id == "o-1"
+
+
+def test_the_smallest_document_is_an_event() -> None:
+    assert type(parse({"event": "order.status", "body": {"status": "FULFILLED"}})) is OrderFulfilled
+    assert type(parse({"event": "job.status", "body": {"status": "SUCCEEDED"}})) is JobStatusChanged
+
+
+def test_an_unknown_event_is_kept_whole() -> None:
+    event = parse({"event": "storage.cleaned", "body": [1], "id": "e-1"})
+    assert type(event) is UnknownEvent
+    assert (event.event, event.body, event.model_extra) == ("storage.cleaned", [1], {"id": "e-1"})
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ({"event": "order.status", "body": {}}, "body.status: Field required (read as OrderStatusChanged)"),
+        ({"event": "order.status"}, "body: Field required (read as OrderStatusChanged)"),
+        ({"event": "order.status", "body": {"status": None}}, "body.status: Input should be"),
+        ({"event": "order.status", "body": ["FULFILLED"]}, "body: Input should be an object"),
+        ({"event": "job.status", "body": {"status": 5}}, "body.status: Input should be a valid string"),
+        ({"body": {"status": "FULFILLED"}}, "event: Field required"),
+        ({"event": 5}, "event: Input should be a valid string"),
+        ([], "Input should be an object"),
+        (None, "Input should be an object"),
+    ],
+)
+def test_what_is_no_event_is_refused_saying_which_field(document: object, reason: str) -> None:
+    with pytest.raises(NotAnEvent) as refused:
+        parse(document)
+    assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize("body", [b"", b"<xml/>", b"\xff\xfe", '{"event": "é"}'.encode("latin-1"), b"[" * 10_000])
+def test_what_is_not_json_is_refused(body: bytes) -> None:
+    with pytest.raises(NotAnEvent, match="Invalid JSON"):
+        Catalog().parse(body)
+
+
+@given(
+    st.binary()
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: (
+            st.lists(inner) | st.dictionaries(st.sampled_from(["event", "body", "status"]) | st.text(), inner)
+        ),
+    ).map(lambda document: json.dumps(document).encode())
+    | st.fixed_dictionaries(
+        {"event": st.sampled_from(["order.status", "job.status", "x"]) | st.integers()},
+        optional={"body": st.dictionaries(st.just("status"), st.text() | st.none() | st.just("FULFILLED"))},
+    ).map(lambda document: json.dumps(document).encode())
+)
+@example(b'{"event": "order.status", "body": {"status": "\\ud800"}}')
+@example(b'{"event": "x", "n": ' + b"9" * 5000 + b"}")
+@example(b'{"event": "x", "n": NaN, "m": -Infinity, "o": 1e999}')
+@example(b'{"event": "x", "event": "order.status"}')
+def test_any_bytes_become_an_event_or_not_an_event(body: bytes) -> None:
+    with suppress(NotAnEvent):
+        assert isinstance(CATALOG.parse(body), Event)
+
+
+CATALOG = Catalog()
+
+
+def test_a_class_of_the_users_is_found_by_its_literals_however_deep() -> None:
+    classes = (Shipped, KindOfShipment, OrderPlaced)
+    assert type(parse({"event": "shipment"}, *classes)) is Shipped
+    assert type(parse({"event": "shipment", "body": {"kind": "fast"}}, *classes)) is KindOfShipment
+    assert type(parse({"event": "shipment", "body": {"kind": "other"}}, *classes)) is Shipped
+    assert type(parse({"event": "order.status", "body": {"status": "PLACED", "by": "me"}}, *classes)) is OrderPlaced
+
+
+def test_a_users_class_for_a_status_takes_both_of_its_spellings() -> None:
+    class OnItsWay(OrderBody, frozen=True):
+        status: Literal[OrderStatus.BEING_FULFILLED]
+
+    class OrderOnItsWay(OrderStatusChanged, frozen=True):
+        body: OnItsWay
+
+    for status in ("BEING_FULFILLED", "BEING FULFILLED"):
+        event = parse({"event": "order.status", "body": {"status": status}}, OrderOnItsWay)
+        assert isinstance(event, OrderOnItsWay)
+        assert event.status is OrderStatus.BEING_FULFILLED
+
+
+def test_literals_in_a_list_are_found_by_their_place() -> None:
+    class First(Event, frozen=True):
+        event: Literal["first"] = Field(validation_alias=AliasPath("events", 0, "name"))
+
+    assert type(parse({"events": [{"name": "first"}]}, First)) is First
+    assert parse({"events": [{"name": "other"}]}, First).event == "other"
+
+
+def test_a_document_that_a_class_claims_but_does_not_fit_is_no_event_of_another_class() -> None:
+    with pytest.raises(NotAnEvent, match=r"body\.by: Field required \(read as OrderPlaced\)"):
+        parse({"event": "order.status", "body": {"status": "PLACED"}}, OrderPlaced)
+
+
+@pytest.mark.parametrize(
+    ("document", "cls"),
+    [
+        ({"type": "parcel"}, Typed),
+        ({"meta": {"name": "deep"}}, Deep),
+        ({"event": "order.status", "body": {"status": "FULFILLED"}}, OrderFulfilled),
+        ({"type": "lost"}, UnknownEvent),
+        ({"event": "lost"}, UnknownEvent),
+        ({"type": "lost", "event": {"an": "object"}}, UnknownEvent),
+        ({"meta": {"name": "lost"}}, UnknownEvent),
+        ({"type": 5, "meta": {"name": {}}, "event": "lost"}, UnknownEvent),
+    ],
+)
+def test_the_name_of_an_event_may_be_elsewhere(document: object, cls: type[Event]) -> None:
+    event = parse(document, Typed, Deep)
+    assert isinstance(event, cls)
+    assert event.event in ("parcel", "deep", "order.status", "lost")
+
+
+def test_a_subclass_stands_for_its_parent_where_both_claim_the_same() -> None:
+    class MyFulfilled(OrderFulfilled, frozen=True):
+        pass
+
+    class Mine(MyFulfilled, frozen=True):
+        pass
+
+    assert type(catalog(MyFulfilled).parse(order())) is MyFulfilled
+    assert type(catalog(Mine, MyFulfilled).parse(order())) is Mine
+
+
+def test_two_classes_that_claim_the_same_documents_are_refused() -> None:
+    class Other(Event, frozen=True):
+        event: Literal["shipment", "another"]
+
+    with pytest.raises(ConfigurationError, match=r"Other and Shipped claim the same documents .* literal at event$"):
+        catalog(Shipped, Other)
+
+    class Left(Shipped, frozen=True):
+        left: Literal[1]
+
+    class Right(Shipped, frozen=True):
+        right: Literal[1]
+
+    with pytest.raises(ConfigurationError, match="Right and Left"):
+        catalog(Shipped, Left, Right)
+
+
+def test_classes_that_some_literal_tells_apart_are_not_refused() -> None:
+    class One(Event, frozen=True):
+        event: Literal["numbered"]
+        number: Literal[1]
+
+    class Two(Event, frozen=True):
+        event: Literal["numbered"]
+        number: Literal[2]
+
+    assert type(parse({"event": "numbered", "number": 2}, One, Two)) is Two
+    assert type(parse({"event": "numbered", "number": 3}, One, Two)) is UnknownEvent
+
+
+def test_a_literal_with_a_default_need_not_be_sent() -> None:
+    class Versioned(Event, frozen=True):
+        event: Literal["versioned"] = "versioned"
+        version: Literal["1"] = "1"
+
+    assert type(parse({"event": "versioned"}, Versioned)) is Versioned
+    with pytest.raises(NotAnEvent, match="read as Versioned"):
+        parse({"event": "versioned", "version": "2"}, Versioned)
+
+
+def test_a_class_without_a_literal_name_is_refused() -> None:
+    class Nameless(Event, frozen=True):
+        body: Kind
+
+    with pytest.raises(ConfigurationError, match="Nameless does not say which events are its own"):
+        catalog(Nameless)
+
+
+def test_a_name_has_a_class_or_handlers_by_name_and_not_both() -> None:
+    made = Catalog()
+    with pytest.raises(ConfigurationError, match="of the class OrderStatusChanged"):
+        made.add_name("order.status")
+    made.add_name("shipment")
+    with pytest.raises(
+        ConfigurationError, match="Shipped claims 'shipment', for which a handler was registered by name"
+    ):
+        made.add(Shipped)
+
+
+def test_literals_of_enums_and_optional_ones_and_recursive_models_are_understood() -> None:
+    class Size(StrEnum):
+        VERY_LARGE = "VERY_LARGE"
+
+    class Node(BaseModel, frozen=True):
+        below: Optional[Node] = None  # noqa: UP045
+        itself: Loop | None = None
+        flag: Literal[True]
+
+    class Loop(BaseModel, frozen=True):
+        node: Node
+
+    class Number(IntEnum):
+        ONE = 1
+
+    class Sized(Event, frozen=True):
+        event: Literal["sized"]
+        size: Literal[Size.VERY_LARGE]
+        number: Literal[Number.ONE]
+        flag: Literal[True, None] = None
+        place: Literal["here"] = Field("here", validation_alias=AliasChoices("place", "where"))
+        loop: Loop | None = None
+
+    Node.model_rebuild(_types_namespace={"Node": Node, "Loop": Loop})
+    assert type(parse({"event": "sized", "size": "VERY_LARGE", "number": 1}, Sized)) is Sized
+    assert type(parse({"event": "sized", "size": "VERY LARGE", "number": 1}, Sized)) is UnknownEvent
+    assert type(parse({"event": "sized", "size": "VERY_LARGE", "number": 2}, Sized)) is UnknownEvent
+
+
+def test_order_ids_are_looked_for_where_the_receiver_says() -> None:
+    made = catalog(OrderPlaced, order_id_paths=[("number",), ("body", "by")])
+    event = made.parse(order("PLACED", by="me"))
+    assert isinstance(event, OrderPlaced)
+    assert event.order_id == "me"
+    assert OrderPlaced.model_validate_json(order("PLACED", by="me")).order_id == "o-1"
+    assert type(event) is OrderPlaced
+    assert event == OrderPlaced.model_validate_json(order("PLACED", by="me"))
+    copies = (copy.copy(event), copy.deepcopy(event), event.model_copy(), pickle.loads(pickle.dumps(event)))
+    assert all(each == event and each.order_id == "me" for each in copies)
+    assert event.model_dump() == OrderPlaced.model_validate_json(order("PLACED", by="me")).model_dump()
+    assert "order_id" not in event.model_dump_json()
+
+
+class Closed(Event, frozen=True, extra="forbid"):
+    event: Literal["closed"]
+    id: UUID
+
+
+def test_a_refusal_quotes_nothing_that_was_sent() -> None:
+    class Picky(Event, frozen=True):
+        event: Literal["picky"]
+        numbers: dict[str, int]
+        word: str
+
+        @field_validator("word")
+        @classmethod
+        def refuse(cls, value: str) -> str:
+            raise ValueError(f"{value} is not a word")
+
+    with pytest.raises(NotAnEvent) as refused:
+        parse({"event": "picky", "numbers": {"se cret": "tok\nen"}, "word": "hush"}, Picky)
+    assert str(refused.value).startswith("numbers.?: Input should be a valid integer")
+    assert refused.value.__context__ is None
+    assert "word: value_error" in str(refused.value)
+    assert not any(text in str(refused.value) for text in ("se cret", "tok", "hush"))
+    with pytest.raises(NotAnEvent, match=r"^id: uuid_parsing; \?: Extra inputs are not permitted"):
+        parse({"event": "closed", "id": "tok\nen", "se cret": 1}, Closed)
+
+
+def test_many_complaints_are_counted_not_listed() -> None:
+    class Wide(Event, frozen=True):
+        event: Literal["wide"]
+        a: int
+        b: int
+        c: int
+        d: int
+        e: int
+
+    with pytest.raises(NotAnEvent, match="and 2 more"):
+        parse({"event": "wide"}, Wide)
+
+
+def test_a_class_that_names_one_that_is_nowhere_is_refused() -> None:
+    class Unfinished(Event, frozen=True):
+        event: Literal["unfinished"]
+        body: "NotThere"  # type: ignore  # noqa: F821, UP037
+
+    with pytest.raises(ConfigurationError, match="Unfinished is not fully defined: name 'NotThere'"):
+        catalog(Unfinished)

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import json
+
+from starlette.types import Message
+
+from webhook_receiver import VerificationError
+from webhook_receiver.errors import BodyTooLarge, InboxError, MethodNotAllowed, RequestError, UnsupportedEncoding
+from webhook_receiver.responses import FAILED, HANDLED, problem, refusals, retry_after
+
+
+def test_a_problem_is_a_document_with_a_stable_type() -> None:
+    answer = problem(422, "not-an-event", "The body is not an event", detail="event: missing", allow="POST")
+    assert json.loads(answer.body) == {
+        "type": "urn:webhook-receiver:problem:not-an-event",
+        "title": "The body is not an event",
+        "status": 422,
+        "detail": "event: missing",
+    }
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["content-length"] == str(len(answer.body))
+    assert answer.headers["allow"] == "POST"
+
+
+def test_a_wait_is_rounded_up_to_whole_seconds() -> None:
+    assert [retry_after(seconds).headers["retry-after"] for seconds in (0, 0.1, 60)] == ["0", "1", "60"]
+
+
+def test_every_refusal_has_an_answer_of_its_own() -> None:
+    answers = refusals(401)
+    assert set(answers) == {InboxError, VerificationError, *RequestError.__subclasses__()}
+    assert answers[VerificationError].headers["www-authenticate"] == "Signature"
+    assert answers[MethodNotAllowed].headers["allow"] == "POST"
+    assert answers[UnsupportedEncoding].headers["accept-encoding"] == "identity"
+    assert answers[BodyTooLarge].status == 413
+    assert "www-authenticate" not in refusals(403)[VerificationError].headers
+
+
+async def test_what_middleware_writes_into_an_answer_is_not_in_the_next_one() -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        message.get("headers", []).append((b"set-cookie", b"a=b"))
+        message["more"] = True
+
+    for answer in (HANDLED, FAILED, HANDLED, FAILED):
+        await answer.send(send)
+    assert [len(message["headers"]) for message in sent if "headers" in message] == [1, 3, 1, 3]
+    assert sent[5]["body"] == b""

@@ -1,0 +1,370 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from anyio.to_thread import current_default_thread_limiter
+
+from tests.helpers import NOW, SECRET, signed
+from tests.working import PATIENCE, Clock, Faulty, about, deliver, durable, kept_until, settled, until
+from webhook_receiver import (
+    Attempt,
+    ConfigurationError,
+    Event,
+    Filter,
+    GiveUp,
+    Health,
+    InboxUnavailable,
+    OrderFulfilled,
+    SQLiteInbox,
+    State,
+    UnknownEvent,
+    WebhookReceiver,
+)
+from webhook_receiver.delivery import Headers
+from webhook_receiver.responses import Receipt
+from webhook_receiver.runtime import kept_headers, order_of
+from webhook_receiver.signatures import BodyCheck, Verified
+
+
+def idle(*arguments: Any, **options: Any) -> WebhookReceiver:
+    hooks = durable(*arguments, **options)
+    hooks.on(Event, name="handler")(lambda event: None)
+    return hooks
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("authorization", "proxy-authorization", "cookie", "set-cookie", "signature", "signature-input"),
+        *("x-shopify-hmac-sha256", "x-sig", "sig", "x-sig-v2", ":path"),
+        *("x-hub-signature-256", "webhook-signature", "x-gitlab-token", "x-api-key", "apikey", "x_api_key"),
+        *("x-webhook-secret", "x-amz-security-token", "x-auth-user", "x-password"),
+    ],
+)
+def test_headers_with_credentials_and_signatures_are_not_kept(name: str) -> None:
+    assert kept_headers([(name.encode(), b"hush"), (b"digest", b"d"), (b"webhook-id", b"7")]) == (
+        (b"digest", b"d"),
+        (b"webhook-id", b"7"),
+    )
+
+
+def test_a_header_is_kept_or_not_by_its_name_however_many_others_there_are() -> None:
+    many = [(b"x-%d" % number, b"") for number in range(2000)]
+    hidden = (b"x-token", b"hush")
+    assert kept_headers([hidden, *many, hidden, *many, hidden]) == (*many, *many)
+
+
+def test_an_event_without_an_order_is_in_no_line() -> None:
+    assert order_of(UnknownEvent(event="a")) is None
+
+
+def test_no_credential_or_signature_is_in_the_file(tmp_path: Path) -> None:
+    hooks = idle(f"sqlite:///{tmp_path}/hooks.db", secret=SECRET)
+    headers = signed(about(), headers={"authorization": "Bearer hush-hush", "x-note": "kept"})
+
+    async def live() -> bytes:
+        async with hooks:
+            receipt = await hooks.receive(headers, about())
+            assert receipt.delivery is not None
+            kept = await settled(hooks, receipt.delivery.id)
+            assert kept.delivery.header("x-note") == "kept"
+            return await asyncio.to_thread(lambda: b"".join(file.read_bytes() for file in tmp_path.iterdir()))
+
+    everything = asyncio.run(live())
+    assert b"order.status" in everything
+    for hidden in (b"hush-hush", dict(headers)[b"signature"], SECRET.encode()):
+        assert hidden not in everything
+
+
+async def test_an_exact_repeat_runs_nothing_whatever_became_of_the_first() -> None:
+    ran: list[Event] = []
+    hooks = durable()
+    hooks.on(Event, name="handler")(ran.append)
+    async with hooks:
+        receipts: list[Receipt] = await asyncio.gather(*[hooks.receive({}, about()) for _ in range(10)])
+        first = receipts[0].delivery
+        assert first is not None
+        assert sorted(each.answer.status for each in receipts) == [200] * 9 + [202]
+        assert [each.duplicate_of for each in receipts] == [None] + [first.id] * 9
+        await settled(hooks, first.id)
+        assert await deliver(hooks, status=200) == first.id
+        assert len(await hooks.inbox.find(Filter())) == 1
+    assert len(ran) == 1
+
+
+async def test_a_repeat_from_another_process_on_the_same_file_is_known(tmp_path: Path) -> None:
+    inbox = f"sqlite:///{tmp_path}/hooks.db"
+    async with idle(inbox) as first, idle(inbox) as second:
+        receipts = await asyncio.gather(*[hooks.receive({}, about()) for hooks in (first, second) for _ in range(5)])
+    assert sorted(each.answer.status for each in receipts) == [200] * 9 + [202]
+
+
+async def test_a_repeat_whose_created_was_changed_is_known() -> None:
+    hooks = idle(secret=SECRET)
+    headers = signed(about(), now=NOW)
+    later = [
+        (name, value.replace(b"created=%d" % NOW, b"created=%d" % (NOW + 1)) if name == b"signature-input" else value)
+        for name, value in headers
+    ]
+    assert later != headers
+    async with hooks:
+        assert (await hooks.receive(headers, about())).answer.status == 202
+        assert (await hooks.receive(later, about())).answer.status == 200
+
+
+async def test_after_the_window_a_repeat_is_a_new_one() -> None:
+    clock = Clock()
+    async with idle("memory://?window=60&retention=60", clock=clock) as hooks:
+        first = await deliver(hooks)
+        clock.move(61)
+        assert await deliver(hooks) != first
+
+
+async def test_bodies_without_an_identity_are_never_duplicates() -> None:
+    body = b'{"event": "parcel.lost"}'
+    async with idle() as hooks:
+        assert len({await deliver(hooks, body) for _ in range(3)}) == 3
+        nameless = json.dumps({"event": "order.status", "body": {"status": "FULFILLED"}}).encode()
+        assert len({await deliver(hooks, nameless) for _ in range(3)}) == 3
+
+
+async def test_a_repeat_of_a_dead_one_replays_it() -> None:
+    hooks, errors = durable(), [GiveUp("no")]
+
+    @hooks.on(OrderFulfilled, name="handler")
+    async def handler(order: OrderFulfilled) -> None:
+        if errors:
+            raise errors.pop()
+
+    async with hooks:
+        id = await deliver(hooks)
+        await settled(hooks, id, State.DEAD)
+        assert await deliver(hooks, status=200) == id
+        kept = await settled(hooks, id)
+    assert kept.record.handlers["handler"].attempts == 2
+
+
+class WithIds:
+    """A scheme of a sender that gives each delivery an id."""
+
+    def sign(self, headers: Any, body: bytes, now: float) -> Headers:
+        return [*headers]
+
+    def verify_headers(self, headers: Headers, now: float) -> BodyCheck:
+        identifier = dict(headers)[b"webhook-id"].decode()
+        return lambda body: Verified(3, True, identifier)
+
+
+async def test_the_senders_id_tells_what_is_a_repeat() -> None:
+    async with idle(scheme=WithIds()) as hooks:
+
+        async def status(id: str, body: bytes) -> int:
+            return (await hooks.receive({"webhook-id": id}, body)).answer.status
+
+        parcel = b'{"event": "parcel.lost"}'
+        assert [await status("1", parcel), await status("1", parcel), await status("2", parcel)] == [202, 200, 202]
+        assert [await status("3", about()), await status("4", about()), await status("3", about())] == [202, 202, 200]
+        assert [await status("5", b"odd"), await status("5", b"odd")] == [202, 200]
+
+
+async def test_the_audit_mark_survives_replay_and_no_freshness_is_checked_then() -> None:
+    clock, attempts = Clock(), list[Attempt]()
+    hooks = durable(clock=clock, secret=["new", SECRET])
+
+    @hooks.on(Event, name="handler")
+    async def handler(event: Event, attempt: Attempt) -> None:
+        attempts.append(attempt)
+
+    async with hooks:
+        receipt = await hooks.receive(signed(about()), about())
+        assert receipt.delivery is not None
+        id = receipt.delivery.id
+        await settled(hooks, id)
+        clock.move(86_400)
+        await hooks.inbox.replay([id], clock())
+        await until(lambda: len(attempts) == 2)
+        kept = await settled(hooks, id)
+    for delivery in (kept.delivery, attempts[1].delivery):
+        assert (delivery.received, delivery.verified_by, delivery.body_verified) == (NOW, 1, True)
+    assert (kept.record.received, kept.record.verified_by, kept.record.body_verified) == (NOW, 1, True)
+
+
+class Parcel(Event, frozen=True):
+    event: Literal["parcel"]
+    number: int
+
+    @property
+    def identity(self) -> tuple[str, ...] | None:
+        if self.number == 0:
+            raise ZeroDivisionError
+        return (self.number,)  # type: ignore[return-value]  # as users do
+
+
+async def test_an_identity_of_the_users_own_may_be_odd_or_fail(caplog: pytest.LogCaptureFixture) -> None:
+    hooks = durable()
+    hooks.on(Parcel, name="handler")(lambda event: None)
+    one, odd = b'{"event": "parcel", "number": 1}', b'{"event": "parcel", "number": 0}'
+    async with hooks:
+        first = await deliver(hooks, one)
+        assert await deliver(hooks, one, status=200) == first
+        assert await deliver(hooks, odd) != await deliver(hooks, odd)
+    assert caplog.text.count("its event's identity failed, so a repeat of it is not known") == 2
+
+
+class ByRevision(OrderFulfilled, frozen=True):
+    """An order that tells more than one news of the same status."""
+
+    @property
+    def identity(self) -> tuple[str, ...] | None:
+        return ("a", "half \ud800")
+
+
+class Renamed(OrderFulfilled, frozen=True):
+    """An order whose id is another one than would be found."""
+
+    @property
+    def order_id(self) -> str | None:
+        return "renamed"
+
+
+@pytest.mark.parametrize(
+    ("cls", "key", "identity", "order_key"),
+    [
+        (OrderFulfilled, order_of, "o%2F1 FULFILLED", "o/1"),
+        (OrderFulfilled, lambda event: None, "o%2F1 FULFILLED", None),
+        (OrderFulfilled, lambda event: 7, "o%2F1 FULFILLED", "7"),
+        (ByRevision, order_of, "a half%20%5Cud800", "o/1"),
+        (Renamed, order_of, "renamed FULFILLED", "renamed"),
+    ],
+)
+async def test_what_an_event_says_is_kept_in_a_line_and_its_order_as_the_key_says(
+    cls: type[OrderFulfilled], key: Any, identity: str, order_key: str | None
+) -> None:
+    hooks = durable(key=key)
+    hooks.on(cls, name="handler")(lambda event: None)
+    async with hooks:
+        kept = await settled(hooks, await deliver(hooks, about("o/1")))
+    assert (kept.record.identity, kept.order_key) == (identity, order_key)
+
+
+async def test_health_says_how_it_is() -> None:
+    clock = Clock()
+    hooks = durable(clock=clock)
+
+    @hooks.on(OrderFulfilled, name="handler")
+    async def handler(order: OrderFulfilled) -> None:
+        if order.order_id == "dead":
+            raise GiveUp("no")
+
+    async with hooks:
+        await settled(hooks, await deliver(hooks, about("dead")), State.DEAD)
+        await settled(hooks, await deliver(hooks, b'{"event": "parcel.lost"}'), State.UNHANDLED)
+        await hooks.pause("handler")
+        id = await deliver(hooks, about("held"))
+        await kept_until(hooks, id, lambda record: record.held is not None)
+        clock.move(90)
+        health = await hooks.health()
+    assert health == Health(True, "working", None, 1, 90, 1, 1, ("handler",))
+    assert json.loads(json.dumps(health.as_json()))["oldest_waiting_seconds"] == 90
+
+
+async def test_health_says_what_waits_before_the_worker_has_started(tmp_path: Path) -> None:
+    inbox = f"sqlite:///{tmp_path}/hooks.db"
+    before = idle(inbox)
+    async with before:
+        await before.pause("handler")
+        await deliver(before)
+    after = idle(inbox)
+    health = await after.health()
+    assert (health.ok, health.state, health.waiting) == (True, "not started", 1)
+    await after.inbox.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (InboxUnavailable("the disk is full"), "the disk is full"),
+        (ConfigurationError("no folder"), "no folder"),
+        (OSError("it broke"), "the inbox stumbled: OSError"),
+    ],
+)
+async def test_health_says_what_keeps_the_inbox_from_working(error: Exception, problem: str) -> None:
+    inbox = Faulty()
+    async with idle(inbox) as hooks:
+        inbox.faults["check"] = error
+        health = await hooks.health()
+    assert (health.ok, health.state, health.problem) == (False, "failing", problem)
+
+
+async def test_nested_lives_are_one(caplog: pytest.LogCaptureFixture) -> None:
+    hooks = idle()
+    async with hooks:
+        async with hooks, hooks:
+            pass
+        await settled(hooks, await deliver(hooks))
+    with pytest.raises(InboxUnavailable, match="not open"):
+        await hooks.inbox.stats()
+    assert "was not started" not in caplog.text
+
+
+async def test_the_first_deliveries_start_what_nobody_started_and_one_warning_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hooks = idle()
+    receipts = await asyncio.gather(*[hooks.receive({}, about(number)) for number in range(5)])
+    for receipt in receipts:
+        assert receipt.delivery is not None
+        await settled(hooks, receipt.delivery.id)
+    (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert "webhooks was not started" in warning.getMessage()
+    assert "lifespan=hooks.lifespan" in warning.getMessage()
+    async with hooks:  # it stops, too, once somebody takes its life over
+        assert (await hooks.health()).state == "working"
+
+
+def test_deliveries_in_loops_that_end_at_once_are_not_lost(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ran: list[str] = []
+    hooks = durable(f"sqlite:///{tmp_path}/hooks.db", lease=0.5, clock=lambda: 0.0)
+
+    @hooks.on(OrderFulfilled, name="handler")
+    async def handler(order: OrderFulfilled) -> None:
+        await asyncio.to_thread(int)
+        ran.append(str(order.order_id))
+
+    ids = [asyncio.run(deliver(hooks, about(number))) for number in range(5)]
+
+    async def rest() -> None:
+        clock = Clock()
+        after = durable(hooks.inbox, clock=clock)
+        after.on(OrderFulfilled, name="handler")(handler)
+        async with after:
+            await asyncio.gather(*[settled(after, id) for id in ids])
+
+    asyncio.run(asyncio.wait_for(rest(), PATIENCE))
+    assert set(ran) == {"0", "1", "2", "3", "4"}
+    assert caplog.text.count("was not started") == 1
+
+
+@pytest.mark.parametrize("inbox", [SQLiteInbox, 7, None.__class__])
+def test_what_is_no_inbox_is_refused(inbox: Any) -> None:
+    with pytest.raises(ConfigurationError, match="takes a URL such as"):
+        durable(inbox)
+
+
+async def test_plain_handlers_have_threads_beside_those_of_the_host() -> None:
+    many, limiter = 60, current_default_thread_limiter()
+    before = limiter.total_tokens
+    together = threading.Barrier(many, timeout=PATIENCE)
+    hooks = durable(concurrency=many)
+    hooks.on(Event, name="handler")(lambda event: together.wait() and None)
+    async with hooks:
+        ids = [await deliver(hooks, about(f"o-{number}")) for number in range(many)]
+        for id in ids:
+            await settled(hooks, id)
+    assert limiter.total_tokens == before < many

@@ -1,0 +1,741 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from pydantic import field_validator
+
+from tests.helpers import NOW
+from tests.working import (
+    AT_ONCE,
+    LATER,
+    LEASE,
+    PATIENCE,
+    Clock,
+    Faulty,
+    about,
+    deliver,
+    durable,
+    kept_until,
+    settled,
+    until,
+    waiting,
+)
+from webhook_receiver import (
+    Attempt,
+    Backoff,
+    Breaker,
+    Delivery,
+    Event,
+    Filter,
+    GiveUp,
+    InboxUnavailable,
+    OrderFailedPermanently,
+    OrderFulfilled,
+    PastAttempt,
+    Progress,
+    Record,
+    Retry,
+    State,
+    UnknownEvent,
+    WebhookReceiver,
+)
+from webhook_receiver.delivery import new_id
+from webhook_receiver.inbox import Entry, Inbox
+
+
+def failing(ran: list[str], name: str, *errors: BaseException) -> Callable[[Event], None]:
+    """Return a handler that raises these, one on each run, and is done after them."""
+    left = [*errors]
+
+    def handler(event: Event) -> None:
+        ran.append(name)
+        if left:
+            raise left.pop(0)
+
+    return handler
+
+
+@asynccontextmanager
+async def ending(event: asyncio.Event) -> AsyncGenerator[None]:
+    """Set an event that a handler waits for at the end, whatever happens: it would never end."""
+    try:
+        yield
+    finally:
+        event.set()
+
+
+async def keep(inbox: Inbox, body: bytes, *, event: str | None = "order.status") -> str:
+    """Keep a delivery as if it had been received before."""
+    delivery = Delivery(new_id(), "webhooks", (), body, NOW, None, False)
+    await inbox.put(Entry(delivery, event), NOW)
+    return delivery.id
+
+
+async def tried(hooks: WebhookReceiver, id: str, handler: str, times: int, due: float | None = None) -> None:
+    """Wait until a handler has failed so often, and waits; until then if `due` is given."""
+
+    def holds(record: Record) -> bool:
+        each = record.handlers.get(handler, Progress())
+        return each.attempts == times and not each.running and not record.leased and due in (None, record.due)
+
+    await kept_until(hooks, id, holds)
+
+
+async def crash(inbox: Inbox, clock: Clock, times: int = 1) -> None:
+    """Let a process claim what there is and die, again and again."""
+    for _ in range(times):
+        assert await inbox.claim("webhooks", 100, LEASE, clock())
+        clock.move(LEASE + 1)
+
+
+async def test_of_three_handlers_only_the_one_that_failed_runs_again() -> None:
+    clock, ran = Clock(), list[str]()
+    hooks = durable(clock=clock)
+
+    @hooks.on(OrderFulfilled)
+    async def first(order: OrderFulfilled) -> None:
+        ran.append("first")
+
+    hooks.on(OrderFulfilled, name="second")(failing(ran, "second", OSError("gone"), OSError("gone")))
+    hooks.on(OrderFulfilled, name="third")(failing(ran, "third"))
+    async with hooks:
+        id = await deliver(hooks)
+        for _ in range(2):
+            kept = await waiting(hooks, id)
+            assert {name: each.state for name, each in kept.record.handlers.items()} == {
+                f"{__name__}:test_of_three_handlers_only_the_one_that_failed_runs_again.<locals>.first": "done",
+                "second": "waiting",
+                "third": "done",
+            }
+            clock.move(10)
+            await kept_until(hooks, id, lambda record: record.handlers["second"].due > clock.now or not record.due)
+        await settled(hooks, id)
+    assert ran == ["first", "second", "third", "second", "second"]
+
+
+async def test_a_handler_that_asks_for_a_later_time_runs_then() -> None:
+    clock, ran = Clock(), list[str]()
+    hooks = durable(clock=clock)
+    hooks.on(Event, name="later")(failing(ran, "later", Retry(after=90)))
+    async with hooks:
+        id = await deliver(hooks)
+        assert (await waiting(hooks, id)).record.due == NOW + 90
+        clock.move(90)
+        kept = await settled(hooks, id)
+    assert kept.attempts == [PastAttempt("later", 1, NOW, 0, "retry", "Retry: try again after 90 s")]
+    assert ran == ["later", "later"]
+
+
+async def test_a_handler_that_gives_up_is_not_run_again() -> None:
+    ran: list[str] = []
+    hooks = durable()
+    hooks.on(Event, name="hopeless")(failing(ran, "hopeless", GiveUp("no such order")))
+    async with hooks:
+        kept = await settled(hooks, await deliver(hooks), State.DEAD)
+    assert kept.record.reason == "hopeless: GiveUp: no such order"
+    assert [attempt.outcome for attempt in kept.attempts] == ["dead"]
+    assert ran == ["hopeless"]
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("odd"),
+        SystemExit(3),
+        BaseExceptionGroup("many", [SystemExit()]),
+        asyncio.CancelledError("of its own making"),
+        StopIteration(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_whatever_a_handler_raises_is_a_failed_attempt(error: BaseException, is_async: bool) -> None:
+    hooks, ran = durable(backoff=AT_ONCE), list[str]()
+    handler = failing(ran, "it", error)
+
+    @hooks.on(Event, name="plain", where=lambda event: not is_async)
+    def plain(event: Event) -> None:
+        handler(event)
+
+    @hooks.on(Event, name="async", where=lambda event: is_async)
+    async def awaited(event: Event) -> None:
+        handler(event)
+
+    async with hooks:
+        kept = await settled(hooks, await deliver(hooks))
+    (attempt,) = kept.attempts
+    assert (attempt.number, attempt.outcome) == (1, "retry")
+    assert "in handler" in attempt.traceback
+    assert ran == ["it", "it"]
+
+
+async def test_a_delivery_is_dead_after_the_last_attempt_and_every_attempts_error_is_kept() -> None:
+    clock = Clock()
+    hooks = durable(clock=clock, backoff=LATER)
+    hooks.on(Event, name="broken")(failing([], "broken", *[ValueError(f"number {number}") for number in (1, 2, 3)]))
+    async with hooks:
+        id = await deliver(hooks)
+        for number in (1, 2):
+            await tried(hooks, id, "broken", number)
+            clock.move(10)
+        kept = await settled(hooks, id, State.DEAD)
+    assert [(each.number, each.outcome, each.error) for each in kept.attempts] == [
+        (1, "retry", "ValueError: number 1"),
+        (2, "retry", "ValueError: number 2"),
+        (3, "dead", "ValueError: number 3"),
+    ]
+    assert all("in handler" in attempt.traceback for attempt in kept.attempts)
+    assert [attempt.started for attempt in kept.attempts] == [NOW, NOW + 10, NOW + 20]
+    assert kept.record.reason == "broken: ValueError: number 3"
+
+
+async def test_a_route_has_its_own_backoff() -> None:
+    ran: list[str] = []
+    hooks = durable(backoff=AT_ONCE)
+    errors = [OSError()] * 9
+    hooks.on(Event, name="once", backoff=Backoff(attempts=1))(failing(ran, "once", *errors))
+    hooks.on(Event, name="as all")(failing(ran, "as all", *errors))
+    async with hooks:
+        await settled(hooks, await deliver(hooks), State.DEAD)
+    assert sorted(ran) == ["as all", "as all", "as all", "once"]
+
+
+async def test_the_number_counts_over_replays_and_the_key_stays() -> None:
+    attempts: list[Attempt] = []
+    others: list[Attempt] = []
+    hooks = durable(backoff=Backoff(first=0, longest=0, attempts=2))
+
+    @hooks.on(Event, name="a")
+    async def a(event: Event, attempt: Attempt) -> None:
+        attempts.append(attempt)
+        if len(attempts) < 4:
+            raise OSError
+
+    @hooks.on(Event, name="b")
+    def b(event: Event, attempt: Attempt) -> None:
+        others.append(attempt)
+
+    async with hooks:
+        id = await deliver(hooks)
+        await settled(hooks, id, State.DEAD)
+        assert await hooks.inbox.replay([id], NOW) == 1
+        kept = await settled(hooks, id)
+    assert [attempt.number for attempt in attempts] == [1, 2, 3, 4]
+    assert len({attempt.idempotency_key for attempt in attempts}) == 1
+    assert {attempt.delivery for attempt in attempts} == {kept.delivery}
+    assert [attempt.number for attempt in others] == [1]
+    assert others[0].idempotency_key != attempts[0].idempotency_key
+
+
+async def test_the_newest_code_decides_who_handles_what_was_kept_before(tmp_path: Path) -> None:
+    inbox, clock, ran = f"sqlite:///{tmp_path}/hooks.db", Clock(), list[str]()
+    before = durable(inbox, clock=clock)
+    before.on(OrderFulfilled, name="stays")(failing(ran, "stays"))
+    before.on(OrderFulfilled, name="old name")(failing(ran, "old name", OSError()))
+    before.on(OrderFailedPermanently, name="removed")(failing(ran, "removed", OSError()))
+    async with before:
+        renamed, removed = await deliver(before, about(1)), await deliver(before, about(2, "FAILED_PERMANENTLY"))
+        await waiting(before, renamed)
+        await waiting(before, removed)
+    clock.move(10)
+    after = durable(inbox, clock=clock)
+    for name in ("added", "stays", "new name"):
+        after.on(OrderFulfilled, name=name)(failing(ran, name))
+    async with after:
+        await settled(after, renamed)
+        kept = await settled(after, removed, State.UNHANDLED)
+    assert ran[-2:] == ["added", "new name"]
+    assert sorted(ran[:-2]) == ["old name", "removed", "stays"]
+    assert kept.record.reason == "the handlers that wanted it are gone"
+    assert [attempt.handler for attempt in kept.attempts] == ["removed"]
+
+
+async def test_what_nobody_wants_is_kept_shown_and_replayable() -> None:
+    hooks, ran = durable(), list[str]()
+    async with hooks:
+        id = await deliver(hooks, b'{"event": "parcel.lost"}')
+        kept = await settled(hooks, id, State.UNHANDLED)
+        assert kept.record.reason == "no handler wants it"
+        assert [each.id for each in await hooks.inbox.find(Filter(states=[State.UNHANDLED]))] == [id]
+        hooks.on("parcel.lost", name="late")(failing(ran, "late"))
+        await hooks.inbox.replay([id], NOW)
+        await settled(hooks, id)
+    assert ran == ["late"]
+
+
+async def test_what_is_no_event_any_more_becomes_a_dead_letter_with_the_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(Event, frozen=True):
+        event: Literal["broken"]
+        word: str
+
+        @field_validator("word")
+        @classmethod
+        def look_up(cls, word: str) -> str:
+            return dict[str, str]()[word]
+
+    hooks, heard = durable(), list[str]()
+    hooks.on(Broken, name="handler")(lambda event: None)
+
+    @hooks.on_dead
+    def hear(delivery: Delivery, attempts: Sequence[PastAttempt]) -> None:
+        heard.append(delivery.id)
+
+    async with hooks:
+        odd = await keep(hooks.inbox, b'{"event": "order.status", "body": {"note": "hush"}}')
+        broken = await keep(hooks.inbox, b'{"event": "broken", "word": "hush"}')
+        first, second = await settled(hooks, odd, State.DEAD), await settled(hooks, broken, State.DEAD)
+        await until(lambda: len(heard) == 2)
+    assert first.record.reason is not None
+    assert "status" in first.record.reason
+    assert second.record.reason == "a validator failed with KeyError"
+    assert "hush" not in first.record.reason
+    assert f"delivery {broken}: a validator failed" in caplog.text
+
+
+async def test_a_predicate_that_raises_fails_as_its_handler_would() -> None:
+    ran: list[str] = []
+    hooks = durable(backoff=AT_ONCE)
+    hooks.on(Event, name="other")(failing(ran, "other"))
+    answers = [ZeroDivisionError(), None]
+
+    def where(event: Event) -> bool:
+        if error := answers.pop(0):
+            raise error
+        return True
+
+    hooks.on(Event, name="picky", where=where)(failing(ran, "picky"))
+    async with hooks:
+        kept = await settled(hooks, await deliver(hooks))
+    assert [(each.handler, each.error) for each in kept.attempts] == [("picky", "ZeroDivisionError")]
+    assert ran == ["other", "picky"]
+
+
+async def test_on_dead_hears_once_it_is_committed_and_again_until_it_succeeds(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hooks = durable(backoff=AT_ONCE)
+    heard: list[tuple[Delivery, Sequence[PastAttempt], State | None]] = []
+    hooks.on(Event, name="broken")(failing([], "broken", *[OSError(f"number {each}") for each in (1, 2, 3)]))
+
+    @hooks.on_dead
+    async def hear(delivery: Delivery, attempts: Sequence[PastAttempt]) -> None:
+        kept = await hooks.inbox.get(delivery.id)
+        heard.append((delivery, attempts, kept.record.state if kept else None))
+        if len(heard) < 3:
+            raise ConnectionError("no mail today")
+
+    async with hooks:
+        id = await deliver(hooks)
+        kept = await settled(hooks, id, State.DEAD)
+    assert [(delivery.id, state) for delivery, _, state in heard] == [(id, State.DEAD)] * 3
+    assert [attempt.error for attempt in heard[0][1]] == ["OSError: number 1", "OSError: number 2", "OSError: number 3"]
+    assert kept.record.reason == "broken: OSError: number 3"
+    assert caplog.text.count("hear failed") == 2
+    assert [each.error for each in kept.attempts if "hear" in each.handler] == ["ConnectionError: no mail today"] * 2
+
+
+async def test_on_dead_that_fails_for_good_leaves_the_delivery_dead() -> None:
+    hooks, heard = durable(backoff=AT_ONCE), list[str]()
+    hooks.on(Event, name="hopeless")(failing([], "hopeless", GiveUp("no")))
+
+    @hooks.on_dead
+    def hear(delivery: Delivery, attempts: Sequence[PastAttempt]) -> None:
+        heard.append(delivery.id)
+        raise ConnectionError
+
+    async with hooks:
+        id = await deliver(hooks)
+        kept = await settled(hooks, id, State.DEAD)
+        assert heard == [id] * 3
+        assert kept.record.reason == "hopeless: GiveUp: no"
+
+
+async def test_a_dead_letter_that_somebody_hears_of_while_the_process_stops_stays_dead(tmp_path: Path) -> None:
+    inbox, heard, blocked = f"sqlite:///{tmp_path}/hooks.db", list[str](), asyncio.Event()
+    hooks = durable(inbox, stop=0)
+    hooks.on(Event, name="hopeless")(failing([], "hopeless", GiveUp("no")))
+
+    async def never(delivery: Delivery, attempts: Sequence[PastAttempt]) -> None:
+        blocked.set()
+        await asyncio.Event().wait()
+
+    def hear(delivery: Delivery, attempts: Sequence[PastAttempt]) -> None:
+        heard.append(delivery.id)
+
+    hooks.on_dead(never)
+    async with hooks:
+        id = await deliver(hooks)
+        await asyncio.wait_for(blocked.wait(), PATIENCE)
+    after = durable(inbox)
+    after.on_dead(hear)
+    async with after:
+        kept = await settled(after, id, State.DEAD)
+        assert (heard, kept.record.reason) == ([id], "hopeless: GiveUp: no")
+
+
+async def test_an_async_handler_that_takes_too_long_fails_and_the_others_run(caplog: pytest.LogCaptureFixture) -> None:
+    hooks, ran = durable(timeout=0.05, backoff=AT_ONCE), list[str]()
+
+    @hooks.on(Event, name="slow")
+    async def slow(event: Event) -> None:
+        ran.append("slow")
+        await asyncio.Event().wait()
+
+    hooks.on(Event, name="other", timeout=PATIENCE)(failing(ran, "other"))
+    async with hooks:
+        kept = await settled(hooks, await deliver(hooks), State.DEAD)
+    assert ran == ["slow", "other", "slow", "slow"]
+    assert [each.error for each in kept.attempts] == ["TimeoutError: it took more than 0.05 s"] * 3
+    assert "slow: it took more than 0.05 s" in caplog.text
+
+
+async def test_a_handler_has_its_own_time_whatever_those_have_that_run_beside_it() -> None:
+    hooks, running, release = durable(backoff=Backoff(attempts=1)), asyncio.Event(), asyncio.Event()
+
+    @hooks.on(OrderFulfilled, name="patient", timeout=PATIENCE)
+    async def patient(order: OrderFulfilled) -> None:
+        running.set()
+        await release.wait()
+
+    @hooks.on(OrderFailedPermanently, name="hasty", timeout=0.05)
+    async def hasty(order: OrderFailedPermanently) -> None:
+        await asyncio.Event().wait()
+
+    async with hooks, ending(release):
+        long = await deliver(hooks, about("o-1"))
+        await asyncio.wait_for(running.wait(), PATIENCE)
+        short = await settled(hooks, await deliver(hooks, about("o-2", "FAILED_PERMANENTLY")), State.DEAD)
+        assert [each.error for each in short.attempts] == ["TimeoutError: it took more than 0.05 s"]
+        release.set()
+        assert (await settled(hooks, long)).attempts == []
+
+
+async def test_a_handler_that_ends_in_time_after_it_was_told_to_is_done() -> None:
+    hooks = durable()
+
+    @hooks.on(Event, name="tidy", timeout=0.05)
+    async def tidy(event: Event) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return
+
+    ran: list[str] = []
+    hooks.on(Event, name="other")(failing(ran, "other"))
+    async with hooks:
+        kept = await settled(hooks, await deliver(hooks))
+    assert (kept.attempts, ran) == ([], ["other"])
+
+
+async def test_a_handler_that_ignores_its_time_is_left_behind(caplog: pytest.LogCaptureFixture) -> None:
+    hooks, ran, release = durable(concurrency=1, backoff=AT_ONCE), list[str](), asyncio.Event()
+
+    @hooks.on(Event, name="stubborn", timeout=0.05, backoff=Backoff(attempts=1))
+    async def stubborn(event: Event) -> None:
+        ran.append("stubborn")
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+
+    hooks.on(Event, name="other")(failing(ran, "other"))
+    async with hooks, ending(release):
+        kept = await settled(hooks, await deliver(hooks), State.DEAD)
+        assert ran == ["stubborn", "other"]
+        assert [each.error for each in kept.attempts] == ["TimeoutError: it took more than 0.05 s"]
+        assert "stubborn ignores that its time is up" in caplog.text
+
+
+async def test_a_plain_handler_that_takes_too_long_is_left_to_its_thread() -> None:
+    hooks, ran, release = durable(), list[str](), threading.Event()
+
+    @hooks.on(Event, name="slow", timeout=0.05, backoff=Backoff(attempts=1))
+    def slow(event: Event) -> None:
+        release.wait(PATIENCE)
+
+    hooks.on(Event, name="other")(failing(ran, "other"))
+    try:
+        async with hooks:
+            kept = await settled(hooks, await deliver(hooks), State.DEAD)
+    finally:
+        release.set()
+    assert [(each.handler, each.outcome) for each in kept.attempts] == [("slow", "dead")]
+    assert ran == ["other"]
+
+
+class Down:
+    """A receiver with a handler whose dependency is down until it is up."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.error: type[Exception] | None = ConnectionError
+        self.ran = 0
+        self.hooks = durable(
+            clock=self.clock,
+            concurrency=1,
+            breaker=Breaker(failures=2, seconds=30),
+            backoff=Backoff(0, 0, 9),
+        )
+        self.hooks.on(Event, name="dependent")(self.handle)
+
+    def handle(self, event: Event) -> None:
+        self.ran += 1
+        if self.error is not None:
+            raise self.error
+
+    async def at_rest(self, ids: Sequence[str], due: float) -> list[int]:
+        """Wait until nothing runs before `due`; return how many attempts each delivery has had."""
+        found = [await kept_until(self.hooks, id, lambda record: not record.leased and record.due == due) for id in ids]
+        return [kept.record.handlers["dependent"].attempts for kept in found]
+
+
+async def test_the_circuit_opens_after_failures_of_the_same_kind_and_no_attempts_are_burnt(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    down = Down()
+    async with down.hooks:
+        ids = [await deliver(down.hooks, about(number)) for number in range(4)]
+        assert sum(await down.at_rest(ids, NOW + 30)) == down.ran == 2
+        assert "dependent failed 2 times in a row with ConnectionError, and is left alone for 30 s" in caplog.text
+        down.clock.move(30)
+        assert sum(await down.at_rest(ids, NOW + 60)) == down.ran == 3, "one delivery tries"
+        down.error = None
+        down.clock.move(30)
+        for id in ids:
+            await settled(down.hooks, id)
+    assert down.ran == 7
+    assert caplog.text.count("is left alone") == 1
+    assert "dependent works again" in caplog.text
+
+
+async def test_failures_of_different_kinds_open_no_circuit() -> None:
+    errors = [OSError(), ValueError(), OSError(), ValueError()]
+    down = Down()
+    down.hooks.on(Event, name="varied")(failing([], "varied", *errors))
+    down.error = None
+    async with down.hooks:
+        kept = await settled(down.hooks, await deliver(down.hooks))
+    assert len(kept.attempts) == 4
+
+
+async def test_a_trial_that_says_nothing_of_the_dependency_lets_another_one_try() -> None:
+    down = Down()
+    async with down.hooks:
+        ids = [await deliver(down.hooks, about(number)) for number in range(3)]
+        await down.at_rest(ids, NOW + 30)
+        down.error = type("Later", (Retry,), {"__init__": lambda self: Retry.__init__(self, 500)})
+        down.clock.move(30)
+        await until(lambda: down.ran == 5)
+        down.error = None
+        for id in ids:
+            await kept_until(down.hooks, id, lambda record: not record.leased and record.due == NOW + 530)
+        down.clock.move(500)
+        for id in ids:
+            await settled(down.hooks, id)
+
+
+async def test_a_trial_that_is_left_behind_is_a_failed_one_and_there_is_another() -> None:
+    clock, release, ran = Clock(), asyncio.Event(), list[str]()
+    hooks = durable(clock=clock, breaker=Breaker(failures=1, seconds=30), backoff=Backoff(0, 0, 9))
+
+    @hooks.on(Event, name="stubborn", timeout=0.05)
+    async def stubborn(event: Event) -> None:
+        ran.append("stubborn")
+        while len(ran) < 3 and not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+
+    async with hooks, ending(release):
+        id = await deliver(hooks)
+        for tries in (1, 2):
+            await tried(hooks, id, "stubborn", tries, clock.now + 30)
+            clock.move(30)
+        await settled(hooks, id)
+    assert len(ran) == 3
+
+
+async def test_a_paused_handler_does_not_run_until_it_is_resumed_and_the_others_do() -> None:
+    hooks, ran = durable(), list[str]()
+    paused = failing(ran, "paused")
+    hooks.on(Event, name="paused")(paused)
+    hooks.on(Event, name="other")(failing(ran, "other"))
+    async with hooks:
+        await hooks.pause(paused)
+        id = await deliver(hooks)
+        kept = await kept_until(hooks, id, lambda record: record.held == "paused")
+        assert (ran, kept.record.due) == (["other"], None)
+        assert await hooks.resume("paused")
+        await settled(hooks, id)
+        assert not await hooks.resume("paused")
+    assert ran == ["other", "paused"]
+
+
+async def test_a_handler_is_paused_and_resumed_from_elsewhere_and_over_restarts(tmp_path: Path) -> None:
+    inbox, ran = f"sqlite:///{tmp_path}/hooks.db", list[str]()
+
+    def receiver() -> WebhookReceiver:
+        hooks = durable(inbox)
+        hooks.on(Event, name="paused")(failing(ran, "paused"))
+        return hooks
+
+    async with receiver() as elsewhere:
+        async with receiver() as hooks:
+            await elsewhere.inbox.pause("paused", NOW)
+            await until(lambda: "paused" in hooks._keeper._worker._handling.paused)  # type: ignore[union-attr]
+        await elsewhere.pause("paused")
+        ids = [await deliver(elsewhere, about(number)) for number in range(5)]
+    async with receiver() as hooks:  # knows it before it claims anything
+        for id in ids:
+            await kept_until(hooks, id, lambda record: record.held == "paused" and not record.leased)
+        assert ran == []
+        async with receiver() as elsewhere:
+            await elsewhere.inbox.resume("paused")
+            for id in ids:
+                await settled(hooks, id)
+    assert ran == ["paused"] * 5
+
+
+async def test_what_is_held_is_not_looked_at_again_until_it_is_resumed() -> None:
+    inbox = Faulty()
+    hooks = durable(inbox)
+    hooks.on(Event, name="paused")(failing([], "paused"))
+    async with hooks:
+        await hooks.pause("paused")
+        id = await deliver(hooks)
+        await kept_until(hooks, id, lambda record: record.held == "paused")
+        settles, claims = inbox.calls["settle"], inbox.calls["claim"]
+        await until(lambda: inbox.calls["claim"] >= claims + 3)
+        assert inbox.calls["settle"] == settles
+
+
+async def test_after_a_crash_a_run_is_noted_before_it_begins() -> None:
+    clock, noted = Clock(), list[Progress]()
+    hooks = durable(clock=clock)
+
+    @hooks.on(Event, name="careful")
+    async def careful(event: Event, attempt: Attempt) -> None:
+        kept = await hooks.inbox.get(attempt.delivery.id)
+        assert kept is not None
+        noted.append(kept.record.handlers["careful"])
+
+    await hooks.inbox.open()
+    id = await keep(hooks.inbox, about())
+    await crash(hooks.inbox, clock)
+    async with hooks:
+        kept = await settled(hooks, id)
+    assert noted == [Progress(State.WAITING, 1, 1, 0, running=True)]
+    assert kept.record.handlers["careful"] == Progress(State.DONE, 1, 1)
+
+
+async def test_a_run_that_was_noted_and_never_ended_is_a_failed_attempt(caplog: pytest.LogCaptureFixture) -> None:
+    clock, ran = Clock(), list[str]()
+    hooks = durable(clock=clock, backoff=AT_ONCE)
+    hooks.on(Event, name="deadly")(failing(ran, "deadly"))
+    await hooks.inbox.open()
+    id = await keep(hooks.inbox, about())
+    await crash(hooks.inbox, clock)
+    for number in (1, 2, 3):
+        (claim,) = await hooks.inbox.claim("webhooks", 1, LEASE, clock())
+        await hooks.inbox.note(claim, {"deadly": Progress(State.WAITING, number, number, 0, running=True)}, clock())
+        clock.move(LEASE + 1)
+    async with hooks:
+        kept = await settled(hooks, id, State.DEAD)
+    assert [(each.number, each.outcome, each.error) for each in kept.attempts] == [
+        (3, "dead", "ProcessEnded: the process ended while it ran")
+    ]
+    assert f"delivery {id}: the process ended while deadly ran" in caplog.text
+    assert ran == []
+
+
+async def test_a_run_that_cannot_be_noted_does_not_begin_but_will(caplog: pytest.LogCaptureFixture) -> None:
+    clock, inbox, ran = Clock(), Faulty(), list[str]()
+    hooks = durable(inbox, clock=clock)
+    hooks.on(Event, name="careful")(failing(ran, "careful"))
+    await inbox.open()
+    id = await keep(inbox, about())
+    await crash(inbox, clock)
+    inbox.faults["note"] = InboxUnavailable("no room")
+    async with hooks:
+        await kept_until(hooks, id, lambda record: "careful" in record.handlers and not record.leased)
+        assert ran == []
+        del inbox.faults["note"]
+        clock.move(1)
+        kept = await settled(hooks, id)
+    assert kept.record.handlers["careful"].attempts == 1
+    assert f"delivery {id}: no room" in caplog.text
+
+
+async def test_an_inbox_that_cannot_be_read_only_delays_who_hears_of_dead_letters(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock, inbox, heard = Clock(), Faulty(), list[str]()
+    hooks = durable(inbox, clock=clock)
+    hooks.on(Event, name="hopeless")(failing([], "hopeless", GiveUp("no")))
+
+    @hooks.on_dead
+    def hear(delivery: Delivery, attempts: Sequence[PastAttempt]) -> None:
+        heard.append(delivery.id)
+
+    inbox.faults["get"] = InboxUnavailable("too many files are open")
+    async with hooks:
+        id = await deliver(hooks)
+        await until(lambda: f"delivery {id}: too many files are open" in caplog.text)
+        claims = inbox.calls["claim"]
+        await until(lambda: inbox.calls["claim"] > claims + 2)
+        assert (heard, inbox.calls["get"]) == ([], 1)
+        inbox.faults.clear()
+        clock.move(1)
+        kept = await settled(hooks, id, State.DEAD)
+    assert (heard, kept.record.reason) == ([id], "hopeless: GiveUp: no")
+
+
+async def test_a_lease_that_was_lost_is_noticed_before_a_careful_run(caplog: pytest.LogCaptureFixture) -> None:
+    clock, ran = Clock(), list[str]()
+    first_began, go_on = asyncio.Event(), asyncio.Event()
+    hooks = durable(clock=clock, concurrency=1)
+
+    @hooks.on(Event, name="first")
+    async def first(event: Event) -> None:
+        first_began.set()
+        await go_on.wait()
+
+    hooks.on(Event, name="second")(failing(ran, "second"))
+    await hooks.inbox.open()
+    id = await keep(hooks.inbox, about())
+    await crash(hooks.inbox, clock)
+    async with hooks:
+        await asyncio.wait_for(first_began.wait(), PATIENCE)
+        clock.move(LEASE + 1)
+        (claim,) = await hooks.inbox.claim("webhooks", 1, LEASE, clock())
+        go_on.set()
+        await until(lambda: "its lease was lost, another worker has it" in caplog.text)
+        assert ran == []
+        await hooks.inbox.release([claim], clock())
+        await tried(hooks, id, "first", 1)  # the run that was noted has failed
+        clock.move(10)
+        await settled(hooks, id)
+
+
+async def test_what_was_handled_is_logged_with_the_outcome(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    hooks = durable()
+    hooks.on("a.name", name="handler")(lambda event: None)
+    async with hooks:
+        done, unhandled = await deliver(hooks, b'{"event": "a.name"}'), await deliver(hooks)
+        await settled(hooks, done)
+        await settled(hooks, unhandled, State.UNHANDLED)
+    assert f"delivery {done}: {UnknownEvent.__name__}: handler: done" in caplog.text
+    assert f"delivery {unhandled}: OrderFulfilled: no handler: unhandled" in caplog.text

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from tests.helpers import NOW
+from webhook_receiver import Attempt, Delivery, Event, GiveUp, Retry, UnknownEvent
+from webhook_receiver.handler import Handler
+from webhook_receiver.responses import FAILED, HANDLED
+from webhook_receiver.worker.inline import handle
+
+EVENT = UnknownEvent(event="an event")
+DELIVERY = Delivery("d-1", "webhooks", [], b"", NOW, 0, True)
+
+
+def handlers(*outcomes: BaseException | None) -> tuple[list[Handler], list[int]]:
+    """Return a handler for each outcome, and the places of those that ran."""
+    ran: list[int] = []
+
+    def handler(place: int, outcome: BaseException | None) -> Handler:
+        def function(event: Event, attempt: Attempt) -> None:
+            assert (event, attempt.delivery, attempt.number) == (EVENT, DELIVERY, 1)
+            ran.append(place)
+            if outcome is not None:
+                raise outcome
+
+        return Handler(f"handler {place}", function, Event)
+
+    return [handler(place, outcome) for place, outcome in enumerate(outcomes)], ran
+
+
+@pytest.mark.parametrize(
+    "outcomes", [[], [None], [None, GiveUp("no")], [GiveUp("no"), None]], ids=lambda outcomes: str(len(outcomes))
+)
+async def test_what_is_done_or_given_up_is_handled(outcomes: list[BaseException | None]) -> None:
+    made, ran = handlers(*outcomes)
+    assert await handle(made, EVENT, DELIVERY) is HANDLED
+    assert ran == [*range(len(outcomes))]
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), SystemExit(3)])
+async def test_one_failure_asks_for_another_delivery_whatever_the_others_say(error: BaseException) -> None:
+    made, ran = handlers(None, error, Retry(5), GiveUp("no"), None)
+    assert await handle(made, EVENT, DELIVERY) is FAILED
+    assert ran == [0, 1, 2, 3, 4]
+
+
+async def test_the_latest_time_that_a_handler_wants_is_answered() -> None:
+    made, _ = handlers(Retry(5), Retry(60.5), GiveUp("no"))
+    answer = await handle(made, EVENT, DELIVERY)
+    assert (answer.status, answer.headers["retry-after"]) == (503, "61")
+
+
+async def test_it_is_logged_who_handled_it(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    await handle(handlers(None, None)[0], EVENT, DELIVERY)
+    await handle([], EVENT, DELIVERY)
+    assert [record.getMessage() for record in caplog.records] == [
+        "delivery d-1: UnknownEvent: handler 0, handler 1",
+        "delivery d-1: UnknownEvent: no handler",
+    ]

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from tests.helpers import NOW
+from webhook_receiver import Delivery, Event, GiveUp, Retry, UnknownEvent
+from webhook_receiver.handler import Handler
+from webhook_receiver.redaction import storable
+from webhook_receiver.worker.executor import run
+
+EVENT = UnknownEvent(event="an event")
+DELIVERY = Delivery("d-1", "webhooks", [(b"signature", b"sign-here")], b"a body", NOW, 0, True)
+
+
+async def outcome(function: Callable[..., Any]) -> BaseException | None:
+    handler = Handler("the handler", function, Event)
+    return await run(lambda: handler.call(EVENT, DELIVERY, 1), handler.name, DELIVERY.id)
+
+
+def raising(error: BaseException) -> Callable[[Event], None]:
+    def handler(event: Event) -> None:
+        raise error
+
+    return handler
+
+
+async def test_a_handler_that_returns_is_done() -> None:
+    assert await outcome(lambda event: 7) is None
+
+
+async def test_a_failure_is_logged_once_with_its_traceback_and_the_deliverys_id(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    error = ValueError("the disk is full")
+    assert await outcome(raising(error)) is error
+    (record,) = caplog.records
+    assert record.getMessage() == "delivery d-1: the handler failed"
+    assert "ValueError: the disk is full" in caplog.text
+    assert "in handler" in caplog.text
+    assert not any(kept in caplog.text for kept in ("a body", "sign-here"))
+
+
+async def test_retry_and_give_up_are_outcomes_and_no_failures(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    retry, give_up = Retry(after=90), GiveUp("no such order")
+    assert await outcome(raising(retry)) is retry
+    assert await outcome(raising(give_up)) is give_up
+    assert [(record.levelname, record.getMessage(), record.exc_info) for record in caplog.records] == [
+        ("INFO", "delivery d-1: the handler wants to try again after 90 s", None),
+        ("WARNING", "delivery d-1: the handler gave up: no such order", None),
+    ]
+
+
+async def test_a_cancellation_of_the_handlers_own_making_is_a_failure() -> None:
+    async def handler(event: Event) -> None:
+        await _cancelled()
+
+    assert isinstance(await outcome(handler), asyncio.CancelledError)
+
+
+async def _cancelled() -> None:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.cancel()
+    await future
+
+
+async def test_what_pydantic_would_quote_of_the_body_is_not_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    class Strict(BaseModel):
+        size: int
+
+    def handler(event: Event) -> None:
+        Strict.model_validate({"size": "-".join(["hush"] * 2)})
+
+    assert isinstance(await outcome(handler), ValidationError)
+    assert "the handler failed: ValidationError: ?: Input should be a valid integer" in caplog.text
+    assert "in handler" in caplog.text
+    assert "hush-hush" not in caplog.text
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), BaseExceptionGroup("many", [SystemExit()])])
+async def test_no_handler_ends_the_server(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
+    assert await outcome(raising(error)) is error
+    assert "the handler failed" in caplog.text
+
+
+async def test_a_retry_of_the_users_own_that_says_no_time_is_one_at_once() -> None:
+    class Again(Retry):
+        def __init__(self) -> None:
+            pass
+
+    raised = await outcome(raising(Again()))
+    assert isinstance(raised, Retry)
+    assert raised.after == 0
+
+
+async def test_a_cancellation_from_outside_goes_through() -> None:
+    started = asyncio.Event()
+
+    async def handler(event: Event) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(outcome(handler))
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@given(st.text(st.characters(exclude_categories=())))
+@example("half \ud800 a character")
+def test_a_text_is_storable_once_half_characters_are_spelt_out_and_all_others_stay(text: str) -> None:
+    assert storable(text) == text.encode("utf-8", "backslashreplace").decode()
+
+
+def test_what_is_storable_is_a_text_and_of_no_class_of_the_users() -> None:
+    class Theirs(str):
+        pass
+
+    assert type(storable(Theirs("a"))) is str

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from webhook_receiver.worker.prefetch import MOST_AHEAD, SOON, Pace
+
+
+class Counter:
+    """A clock that is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def pace(finished: int, seconds: float) -> Pace:
+    clock = Counter()
+    found = Pace(clock)
+    for _ in range(finished):
+        found.count()
+    clock.now += seconds
+    return found
+
+
+def test_nothing_is_worth_claiming_ahead_before_anything_was_finished() -> None:
+    assert pace(0, 0).ahead() == 0
+    assert pace(0, 10).ahead() == 0
+
+
+def test_slow_handlers_get_nothing_ahead() -> None:
+    assert pace(16, 16).ahead() == 0
+
+
+def test_as_many_are_worth_claiming_ahead_as_will_be_finished_soon() -> None:
+    assert pace(100, 1).ahead() == round(100 * SOON)
+
+
+def test_handlers_that_end_at_once_get_many_but_not_more_than_a_limit_also_where_the_clock_stands_still() -> None:
+    assert pace(16, 0.001).ahead() == MOST_AHEAD
+    assert pace(16, 0).ahead() == MOST_AHEAD
+
+
+def test_what_was_before_does_not_count_once_it_begins_anew() -> None:
+    found = pace(100, 1)
+    found.begin()
+    assert found.ahead() == 0

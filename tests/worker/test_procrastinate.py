@@ -1,0 +1,383 @@
+"""The worker on PostgreSQL: each test is a receiver, a real database, and procrastinate between them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import pytest
+
+from tests.postgres import execute, migrated, postgres
+from tests.working import AT_ONCE, about, deliver, durable, kept_until, settled, until, waiting
+from webhook_receiver import (
+    Attempt,
+    Backoff,
+    Delivery,
+    OrderFulfilled,
+    PastAttempt,
+    Retry,
+    State,
+    Unsigned,
+    WebhookReceiver,
+)
+from webhook_receiver.inbox.postgres import PostgresInbox
+from webhook_receiver.testing.inbox_suite import entry
+from webhook_receiver.worker.procrastinate import JobWorker
+
+SOON = Backoff(first=0.2, longest=0.2, attempts=5)
+
+Make = Callable[..., WebhookReceiver]
+
+
+@pytest.fixture
+def make(postgres_url: str) -> Make:
+    def make(**options: Any) -> WebhookReceiver:
+        return durable(postgres_url, clock=time.time, **({"poll": 0.2} | options))
+
+    return make
+
+
+@pytest.fixture
+async def ran(make: Make) -> AsyncIterator[tuple[WebhookReceiver, list[str | None]]]:
+    """A receiver that notes the orders that it has handled."""
+    hooks = make()
+    orders: list[str | None] = []
+
+    @hooks.on(OrderFulfilled)
+    async def note(order: OrderFulfilled) -> None:
+        orders.append(order.order_id)
+
+    async with hooks:
+        yield hooks, orders
+
+
+def count_jobs(url: str) -> int:
+    """Return how many jobs will run, or do; those that were withdrawn while they ran are marked as failed."""
+    return int(execute(url, "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')")[0][0])
+
+
+async def test_a_delivery_is_handled_and_its_job_is_gone(
+    ran: tuple[WebhookReceiver, list[str | None]], postgres_url: str
+) -> None:
+    hooks, orders = ran
+    id = await deliver(hooks)
+    await settled(hooks, id)
+    assert orders == ["o-1"]
+    await until(lambda: count_jobs(postgres_url) == 0)
+
+
+async def test_what_another_process_has_put_wakes_the_worker(make: Make) -> None:
+    hooks = make(poll=600)  # nobody waits for that
+    handled = asyncio.Event()
+
+    @hooks.on(OrderFulfilled)
+    async def note(order: OrderFulfilled) -> None:
+        handled.set()
+
+    elsewhere = make()
+    await elsewhere.inbox.open()
+    async with hooks:
+        await settled(hooks, await deliver(hooks, about("o-0")))  # now it listens
+        handled.clear()
+        await elsewhere.inbox.put(entry("d-1", source="webhooks", body=about("o-9"), received=time.time()), time.time())
+        async with asyncio.timeout(30):
+            await handled.wait()
+    await elsewhere.inbox.close()
+
+
+async def test_those_of_one_order_are_handled_one_after_the_other_without_waiting_for_a_poll(make: Make) -> None:
+    hooks = make(poll=600)
+    seen: list[int] = []
+
+    @hooks.on(OrderFulfilled)
+    async def note(order: OrderFulfilled) -> None:
+        seen.append((order.body.model_extra or {})["number"])
+
+    async with hooks:
+        for number in range(12):
+            await deliver(hooks, about(number=number))
+        await until(lambda: len(seen) == 12)
+    assert seen == [*range(12)]
+
+
+async def test_a_retry_comes_at_its_time_and_nobody_of_its_order_passes_it(make: Make) -> None:
+    hooks = make(backoff=SOON)
+    seen: list[tuple[int, int]] = []
+
+    @hooks.on(OrderFulfilled)
+    async def fail_once(order: OrderFulfilled, attempt: Attempt) -> None:
+        seen.append(((order.body.model_extra or {})["number"], attempt.number))
+        if attempt.number == 1:
+            raise Retry(after=0.3)
+
+    async with hooks:
+        ids = [await deliver(hooks, about(number=number)) for number in (1, 2)]
+        for id in ids:
+            await settled(hooks, id)
+    assert seen == [(1, 1), (1, 2), (2, 1), (2, 2)]
+
+
+async def test_of_three_handlers_only_the_one_that_failed_runs_again_and_then_it_is_dead(
+    make: Make, postgres_url: str
+) -> None:
+    hooks = make(backoff=AT_ONCE)
+    seen: list[str] = []
+    heard: list[str] = []
+
+    @hooks.on(OrderFulfilled)
+    async def good(order: OrderFulfilled) -> None:
+        seen.append("good")
+
+    @hooks.on(OrderFulfilled)
+    async def bad(order: OrderFulfilled) -> None:
+        seen.append("bad")
+        raise ValueError("no")
+
+    @hooks.on_dead
+    async def hear(delivery: Delivery, attempts: Sequence[PastAttempt]) -> None:
+        heard.append(delivery.id)
+
+    async with hooks:
+        id = await deliver(hooks)
+        await settled(hooks, id, State.DEAD)
+        await until(lambda: count_jobs(postgres_url) == 0)
+    assert (seen, heard) == (["good", "bad", "bad", "bad"], [id])
+
+
+async def test_one_that_is_dead_and_not_heard_of_yet_holds_nobody_up(make: Make) -> None:
+    hooks = make(backoff=Backoff(first=0, longest=0, attempts=1))
+    may_hear = asyncio.Event()
+
+    @hooks.on(OrderFulfilled)
+    async def bad(order: OrderFulfilled) -> None:
+        if (order.body.model_extra or {})["number"] == 1:
+            raise ValueError("no")
+
+    @hooks.on_dead
+    async def hear(delivery: Delivery, attempts: Sequence[PastAttempt]) -> None:
+        if not may_hear.is_set():
+            raise Retry(after=0.1)
+
+    async with hooks:
+        first = await deliver(hooks, about(number=1))
+        second = await deliver(hooks, about(number=2))
+        await settled(hooks, second)
+        may_hear.set()
+        await settled(hooks, first, State.DEAD)
+
+
+async def test_a_replayed_one_runs_again_at_once_although_it_waits_for_its_retry(make: Make) -> None:
+    hooks = make(backoff=Backoff(first=3600, longest=3600, attempts=5))
+    runs: list[int] = []
+
+    @hooks.on(OrderFulfilled)
+    async def fail_once(order: OrderFulfilled, attempt: Attempt) -> None:
+        runs.append(attempt.number)
+        if attempt.number == 1:
+            raise ValueError("not the first time")
+
+    async with hooks:
+        id = await deliver(hooks)
+        await waiting(hooks, id)
+        assert await hooks.inbox.replay([id], time.time()) == 1
+        await settled(hooks, id)
+    assert runs == [1, 2]
+
+
+async def test_what_waits_for_a_paused_handler_runs_when_it_is_resumed(
+    ran: tuple[WebhookReceiver, list[str | None]], postgres_url: str
+) -> None:
+    hooks, orders = ran
+    (name,) = [handler.name for handler in hooks.handlers]
+    await hooks.pause(name)
+    first = await deliver(hooks, about(number=1))
+    second = await deliver(hooks, about(number=2))
+    await kept_until(hooks, first, lambda record: record.held == name and not record.leased)
+    assert orders == []
+    assert await hooks.resume(name)
+    for id in (first, second):
+        await settled(hooks, id)
+    assert len(orders) == 2
+    await until(lambda: count_jobs(postgres_url) == 0)
+
+
+async def test_when_it_stops_what_has_not_ended_is_left_to_others(make: Make, postgres_url: str) -> None:
+    hooks = make(stop=0.1)
+    begun, attempts = asyncio.Event(), list[int]()
+
+    @hooks.on(OrderFulfilled)
+    async def hang_once(order: OrderFulfilled, attempt: Attempt) -> None:
+        attempts.append(attempt.number)
+        if len(attempts) == 1:
+            begun.set()
+            await asyncio.Event().wait()
+
+    async with hooks:
+        id = await deliver(hooks)
+        await begun.wait()
+    assert execute(postgres_url, "SELECT status::text FROM procrastinate_jobs") == [("todo",)]
+    assert execute(postgres_url, "SELECT count(*) FROM procrastinate_workers") == [(0,)]
+    async with hooks:
+        await settled(hooks, id)
+    assert attempts == [1, 1], "a run that was interrupted does not count"
+
+
+async def test_jobs_of_a_worker_that_died_run_again(make: Make, postgres_url: str) -> None:
+    keeper = only_keeping(postgres_url)
+    async with keeper:
+        id = await deliver(keeper)
+    execute(
+        postgres_url,
+        "WITH dead AS (INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour') "
+        "RETURNING id) UPDATE procrastinate_jobs SET status = 'doing', worker_id = (SELECT id FROM dead)",
+    )
+    hooks = make()
+    orders: list[str | None] = []
+
+    @hooks.on(OrderFulfilled)
+    async def note(order: OrderFulfilled) -> None:
+        orders.append(order.order_id)
+
+    async with hooks:
+        await settled(hooks, id)
+    assert orders == ["o-1"]
+
+
+def only_keeping(url: str) -> WebhookReceiver:
+    """Return a receiver that only keeps."""
+    return WebhookReceiver(inbox=url, scheme=Unsigned(), work=False)
+
+
+async def test_a_job_that_a_worker_never_heard_of_runs_after_all(make: Make, postgres_url: str) -> None:
+    hooks = make(lease=0.6)
+    orders: list[str | None] = []
+
+    @hooks.on(OrderFulfilled)
+    async def note(order: OrderFulfilled) -> None:
+        orders.append(order.order_id)
+
+    async with hooks:
+        await settled(hooks, await deliver(hooks, about("o-0")))
+        worker = hooks._kept_by()._worker
+        assert isinstance(worker, JobWorker)
+        assert worker._fetcher is not None
+        # As if the server had given it the job, and its answer were lost.
+        execute(
+            postgres_url,
+            "CREATE FUNCTION given() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.status = 'doing'; "
+            f"NEW.worker_id = {worker._fetcher.worker_id}; RETURN NEW; END $$; "
+            "CREATE TRIGGER given BEFORE INSERT ON procrastinate_jobs FOR EACH ROW EXECUTE FUNCTION given()",
+        )
+        id = await deliver(hooks, about("o-1"))
+        await settled(hooks, id)
+    assert orders == ["o-0", "o-1"]
+
+
+async def test_a_worker_that_the_others_took_for_dead_begins_anew(
+    ran: tuple[WebhookReceiver, list[str | None]], postgres_url: str
+) -> None:
+    hooks, orders = ran
+    await settled(hooks, await deliver(hooks, about("o-0")))
+    execute(postgres_url, "DELETE FROM procrastinate_workers")
+    await settled(hooks, await deliver(hooks, about("o-1")))
+    assert orders == ["o-0", "o-1"]
+    assert execute(postgres_url, "SELECT count(*) FROM procrastinate_workers") == [(1,)]
+
+
+async def test_a_job_that_another_worker_has_done_meanwhile_ends_without_a_word(
+    make: Make, postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    hooks = make()
+    began, goes_on = asyncio.Event(), asyncio.Event()
+
+    @hooks.on(OrderFulfilled)
+    async def wait(order: OrderFulfilled) -> None:
+        began.set()
+        await goes_on.wait()
+
+    async with hooks:
+        id = await deliver(hooks)
+        await began.wait()
+        execute(postgres_url, "DELETE FROM procrastinate_jobs")
+        goes_on.set()
+        await settled(hooks, id)
+    gc.collect()  # which tells of errors that nobody has seen
+    assert "never retrieved" not in caplog.text
+
+
+async def test_it_stops_without_the_server_and_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    with postgres() as server:
+        hooks = durable(migrated(f"{server.address}/postgres") + "?timeout=1", clock=time.time, poll=0.2)
+        began, goes_on = asyncio.Event(), asyncio.Event()
+
+        @hooks.on(OrderFulfilled)
+        async def wait(order: OrderFulfilled) -> None:
+            began.set()
+            await goes_on.wait()
+
+        async with hooks:
+            await deliver(hooks)
+            await began.wait()
+            server.stop(signal.SIGQUIT)
+            goes_on.set()
+            await until(lambda: "is not settled" in caplog.text)
+    gc.collect()
+    assert [record for record in caplog.records if record.exc_info and record.levelno > logging.INFO] == []
+
+
+async def test_receivers_that_only_keep_have_no_worker(postgres_url: str) -> None:
+    hooks = only_keeping(postgres_url)
+    async with hooks:
+        id = await deliver(hooks)
+        assert hooks._kept_by()._worker is None
+        assert (await hooks.health()).state == "working"
+        kept = await hooks.inbox.get(id)
+    assert kept is not None
+    assert kept.record.state is State.WAITING
+
+
+async def test_a_receiver_that_only_keeps_may_be_set_to_work(postgres_url: str) -> None:
+    hooks = only_keeping(postgres_url)
+    orders: list[str | None] = []
+
+    @hooks.on(OrderFulfilled)
+    async def note(order: OrderFulfilled) -> None:
+        orders.append(order.order_id)
+
+    hooks.set_to_work(3)
+    async with hooks:
+        worker = hooks._kept_by()._worker
+        assert isinstance(worker, JobWorker)
+        assert worker._options.concurrency == 3
+        await settled(hooks, await deliver(hooks))
+    assert orders == ["o-1"]
+
+
+async def test_no_more_handlers_run_at_once_than_there_may(make: Make) -> None:
+    hooks = make(concurrency=2)
+    running, most = 0, 0
+
+    @hooks.on(OrderFulfilled)
+    async def count(order: OrderFulfilled) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        running -= 1
+
+    async with hooks:
+        for id in [await deliver(hooks, about(f"o-{number}")) for number in range(12)]:
+            await settled(hooks, id)
+    assert most == 2
+
+
+async def test_the_inbox_brings_its_worker(postgres_url: str, make: Make) -> None:
+    hooks = make()
+    assert isinstance(hooks.inbox, PostgresInbox)
+    async with hooks:
+        assert isinstance(hooks._kept_by()._worker, JobWorker)

@@ -1,0 +1,515 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers import NOW
+from tests.working import (
+    AT_ONCE,
+    LEASE,
+    PATIENCE,
+    Clock,
+    Faulty,
+    about,
+    deliver,
+    durable,
+    kept_until,
+    settled,
+    until,
+    waiting,
+)
+from webhook_receiver import (
+    Attempt,
+    Backoff,
+    Delivery,
+    Event,
+    GiveUp,
+    InboxUnavailable,
+    OrderFulfilled,
+    Retry,
+    SQLiteInbox,
+    State,
+    WebhookReceiver,
+)
+from webhook_receiver.delivery import new_id
+from webhook_receiver.inbox import Claim, Entry
+from webhook_receiver.runtime import order_of
+
+
+class Blocking:
+    """A receiver whose handler waits until it is let go, and what it was called for."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.hooks = durable(*arguments, **options)
+        self.began: list[str] = []
+        self.running = self.most = 0
+        self.go_on = asyncio.Event()
+        self.hooks.on(Event, name="blocking")(self.handle)
+
+    async def handle(self, event: Event, attempt: Attempt) -> None:
+        self.began.append(attempt.delivery.id)
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            await self.go_on.wait()
+        finally:
+            self.running -= 1
+
+
+async def leased(hooks: WebhookReceiver) -> int:
+    return (await hooks.inbox.stats()).running
+
+
+async def test_no_more_are_handled_at_once_than_the_limit_says() -> None:
+    blocking = Blocking(concurrency=3)
+    async with blocking.hooks:
+        ids = [await deliver(blocking.hooks, about(number)) for number in range(12)]
+        await until(lambda: blocking.running == 3)
+        assert await leased(blocking.hooks) == 3, "nothing is claimed ahead of handlers that are slow"
+        blocking.go_on.set()
+        for id in ids:
+            await settled(blocking.hooks, id)
+    assert (blocking.most, sorted(blocking.began)) == (3, sorted(ids))
+
+
+@pytest.mark.parametrize("key", [order_of, lambda event: event.body.model_extra["customer"], lambda event: 7])
+async def test_deliveries_of_one_key_are_handled_one_at_a_time_in_order_of_receipt(
+    key: Callable[[Any], object],
+) -> None:
+    hooks = durable(key=key)
+    ran: list[str] = []
+    running = 0
+
+    @hooks.on(OrderFulfilled, name="handler")
+    async def handler(order: OrderFulfilled, attempt: Attempt) -> None:
+        nonlocal running
+        running += 1
+        assert running == 1
+        ran.append(attempt.delivery.id)
+        await asyncio.to_thread(int)
+        running -= 1
+
+    async with hooks:
+        ids = [await deliver(hooks, about("o-1", customer="c-1", number=number)) for number in range(10)]
+        for id in ids:
+            kept = await settled(hooks, id)
+            assert kept.attempts == []
+    assert ran == ids
+
+
+@pytest.mark.parametrize("key", [lambda event: None, lambda event: 1 / 0])
+async def test_deliveries_without_a_key_or_whose_key_cannot_be_told_run_in_parallel(
+    key: Callable[[Any], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    blocking = Blocking(key=key)
+    async with blocking.hooks:
+        for number in range(3):
+            await deliver(blocking.hooks, about("o-1", number=number))
+        await until(lambda: blocking.running == 3)
+        blocking.go_on.set()
+    assert ("key=... failed, so it is handled in no order" in caplog.text) == ("ZeroDivisionError" in caplog.text)
+
+
+async def test_what_is_behind_a_retry_waits_for_it_and_other_keys_do_not() -> None:
+    clock, ran = Clock(), list[str]()
+    hooks = durable(clock=clock)
+
+    @hooks.on(OrderFulfilled, name="handler")
+    async def handler(order: OrderFulfilled) -> None:
+        ran.append(str(order.order_id))
+        if len(ran) == 1:
+            raise Retry(60)
+
+    async with hooks:
+        first = await deliver(hooks, about("a"))
+        await waiting(hooks, first)
+        second, other = await deliver(hooks, about("a", number=2)), await deliver(hooks, about("b"))
+        await settled(hooks, other)
+        assert ran == ["a", "b"]
+        clock.move(60)
+        await settled(hooks, second)
+    assert ran == ["a", "b", "a", "a"]
+
+
+async def test_a_dead_one_does_not_block_those_behind_it() -> None:
+    hooks = durable()
+
+    @hooks.on(OrderFulfilled, name="handler")
+    async def handler(order: OrderFulfilled) -> None:
+        if order.body.model_extra and "number" not in order.body.model_extra:
+            raise GiveUp("no")
+
+    async with hooks:
+        first, second = await deliver(hooks), await deliver(hooks, about(number=2))
+        await settled(hooks, second)
+        await settled(hooks, first, State.DEAD)
+
+
+async def test_the_worker_wakes_at_once_when_something_is_put() -> None:
+    hooks = durable(poll=3600)
+    hooks.on(Event, name="handler")(lambda event: None)
+    async with hooks:
+        for number in range(3):
+            await settled(hooks, await deliver(hooks, about(number)))
+        id = await asyncio.to_thread(lambda: asyncio.run(deliver(hooks, about("from another loop"))))
+        await settled(hooks, id)
+
+
+async def test_a_replay_by_a_repeat_wakes_it_too() -> None:
+    hooks, errors = durable(poll=3600), [GiveUp("no")]
+
+    @hooks.on(Event, name="handler")
+    async def handler(event: Event) -> None:
+        if errors:
+            raise errors.pop()
+
+    async with hooks:
+        id = await deliver(hooks)
+        await settled(hooks, id, State.DEAD)
+        assert await deliver(hooks, status=200) == id
+        await settled(hooks, id)
+
+
+async def test_retries_are_looked_at_in_time_also_when_something_was_put_meanwhile() -> None:
+    hooks, tries = durable(poll=3600, clock=asyncio.get_running_loop().time), list[int]()
+
+    @hooks.on(OrderFulfilled, name="handler")
+    async def handler(order: OrderFulfilled, attempt: Attempt) -> None:
+        if order.order_id == "retried":
+            tries.append(attempt.number)
+            if attempt.number < 3:
+                raise Retry(0.1)
+
+    async with hooks:
+        id = await deliver(hooks, about("retried"))
+        await waiting(hooks, id)
+        await settled(hooks, await deliver(hooks, about("another")))
+        await settled(hooks, id)
+    assert tries == [1, 2, 3]
+
+
+async def test_what_is_due_again_at_once_is_never_left_to_its_lease() -> None:
+    hooks = durable(concurrency=4, poll=3600, backoff=Backoff(0, 0, 100))
+
+    @hooks.on(Event, name="handler")
+    async def handler(event: Event, attempt: Attempt) -> None:
+        if attempt.number < 10:
+            raise Retry(0)
+
+    async with hooks:
+        ids = await asyncio.gather(*[deliver(hooks, about(number)) for number in range(40)])
+        for id in ids:
+            assert (await settled(hooks, id)).record.handlers["handler"].attempts == 10
+
+
+async def test_a_worker_with_all_hands_full_rests_also_when_a_retry_is_due() -> None:
+    clock, inbox = Clock(), Faulty()
+    blocking = Blocking(inbox, clock=clock, concurrency=1)
+
+    @blocking.hooks.on("first", name="first")
+    async def first(event: Event, attempt: Attempt) -> None:
+        if attempt.number == 1:
+            raise Retry(5)
+
+    blocking.go_on.set()
+    async with blocking.hooks:
+        id = await deliver(blocking.hooks, b'{"event": "first"}')
+        await waiting(blocking.hooks, id)
+        blocking.go_on.clear()
+        await deliver(blocking.hooks)
+        await until(lambda: blocking.running == 1)
+        clock.move(10)
+        rounds, looks = inbox.calls["paused"], clock.looks
+        await until(lambda: inbox.calls["paused"] > rounds + 5)
+        assert clock.looks == looks
+        blocking.go_on.set()
+        await settled(blocking.hooks, id)
+
+
+@pytest.mark.parametrize("error", [InboxUnavailable("the disk is full"), OSError("it broke")])
+@pytest.mark.parametrize("operation", ["claim", "paused", "tidy", "renew"])
+async def test_an_inbox_that_fails_does_not_end_the_worker(
+    operation: str, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    inbox, ran = Faulty(), list[Event]()
+    hooks = durable(inbox, lease=0.03)
+    hooks.on(Event, name="handler")(ran.append)
+    if operation == "tidy":  # once it has succeeded it is asked for again after a minute
+        inbox.faults[operation] = error
+    async with hooks:
+        await until(lambda: inbox.calls[operation] > 0)
+        inbox.faults[operation] = error
+        before = inbox.calls[operation]
+        await until(lambda: inbox.calls[operation] > before + 2)
+        inbox.faults.clear()
+        await settled(hooks, await deliver(hooks))
+        await until(lambda: "webhooks: the inbox works again" in caplog.text)
+    assert len(ran) == 1
+    assert caplog.text.count(str(error)) == 1
+
+
+async def test_what_could_not_be_settled_is_settled_later_and_not_handled_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    inbox, ran = Faulty(), list[Event]()
+    hooks = durable(inbox)
+    hooks.on(Event, name="handler")(ran.append)
+    inbox.faults["settle"] = InboxUnavailable("the disk is full")
+    async with hooks:
+        id = await deliver(hooks)
+        await until(lambda: inbox.calls["settle"] > 3)
+        inbox.faults.clear()
+        await settled(hooks, id)
+    assert len(ran) == 1
+    assert caplog.text.count(f"delivery {id} is not settled: the disk is full") == 1
+
+
+async def test_a_worker_stops_also_while_nothing_can_be_settled_or_released() -> None:
+    inbox = Faulty()
+    hooks = durable(inbox, stop=PATIENCE)
+    hooks.on(Event, name="handler")(lambda event: None)
+    async with hooks:
+        inbox.faults |= dict.fromkeys(["settle", "release"], InboxUnavailable("the disk is full"))
+        await deliver(hooks)
+        await until(lambda: inbox.calls["settle"] > 1)
+
+
+async def test_what_is_settled_under_a_lease_that_another_worker_has_is_discarded(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = Clock()
+    blocking = Blocking(clock=clock, concurrency=1)
+    inbox = blocking.hooks.inbox
+    async with blocking.hooks:
+        id = await deliver(blocking.hooks)
+        await until(lambda: blocking.running == 1)
+        clock.move(LEASE + 1)
+        (claim,) = await inbox.claim("webhooks", 1, LEASE, clock())
+        blocking.go_on.set()
+        await until(lambda: f"delivery {id}: its lease was lost, so it is handled again" in caplog.text)
+        kept = await inbox.get(id)
+        assert kept is not None
+        assert (kept.record.state, kept.record.leased) == (State.WAITING, True)
+        await inbox.release([claim], clock())
+        await settled(blocking.hooks, id)
+    assert blocking.began == [id, id]
+
+
+async def test_a_lease_that_ended_under_our_hands_goes_on_if_nobody_else_had_it() -> None:
+    clock = Clock()
+    blocking = Blocking(clock=clock, concurrency=2)
+    async with blocking.hooks:
+        id = await deliver(blocking.hooks)
+        await until(lambda: blocking.running == 1)
+        clock.move(LEASE + 1)  # as after a jump of the clock
+        await kept_until(blocking.hooks, id, lambda record: record.due == clock.now + LEASE)
+        worker = blocking.hooks._keeper._worker  # type: ignore[union-attr]
+        await until(lambda: worker is not None and worker._cases[id].next is not None)
+        blocking.go_on.set()
+        await settled(blocking.hooks, id)
+    assert blocking.began == [id]
+
+
+class ByRenewal(SQLiteInbox):
+    """A file whose renewals move the clock: leases would end if they were not renewed."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        super().__init__(path)
+        self.clock = clock
+        self.renewals = 0
+
+    async def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
+        await super().renew(claims, lease, now)
+        if claims:
+            self.clock.move(lease * 2 / 3)
+            self.renewals += 1
+
+
+async def test_the_lease_of_a_long_handler_is_renewed_so_that_no_other_worker_gets_it(tmp_path: Path) -> None:
+    clock = Clock()
+    inbox = ByRenewal(tmp_path / "hooks.db", clock)
+    blocking = Blocking(inbox, clock=clock, lease=0.03)
+    other = Blocking(f"sqlite:///{tmp_path}/hooks.db", clock=clock, lease=0.03)
+    async with blocking.hooks:
+        id = await deliver(blocking.hooks)
+        await until(lambda: blocking.running == 1)
+        async with other.hooks:
+            await until(lambda: inbox.renewals > 10)
+            blocking.go_on.set()
+            await settled(blocking.hooks, id)
+    assert (blocking.began, other.began) == ([id], [])
+    assert clock.now > NOW + 0.03 * 6
+
+
+async def fill(hooks: WebhookReceiver, count: int) -> list[str]:
+    """Put deliveries into the inbox before the worker starts, so that it finds many at once."""
+    await hooks.inbox.open()
+    deliveries = [Delivery(new_id(), hooks.name, (), about(number), NOW, None, False) for number in range(count)]
+    await asyncio.gather(*[hooks.inbox.put(Entry(each, "order.status"), NOW) for each in deliveries])
+    return [each.id for each in deliveries]
+
+
+async def test_what_a_dead_worker_had_is_claimed_when_its_lease_has_ended() -> None:
+    clock, inbox, ran = Clock(), Faulty(), list[Event]()
+    hooks = durable(inbox, clock=clock)
+    hooks.on(Event, name="handler")(ran.append)
+    (id,) = await fill(hooks, 1)
+    assert await inbox.claim("webhooks", 1, LEASE, clock())
+    async with hooks:
+        clock.move(LEASE - 1)
+        await until(lambda: inbox.calls["claim"] > 4)
+        assert ran == []
+        clock.move(1)
+        await settled(hooks, id)
+    assert len(ran) == 1
+
+
+async def test_deliveries_with_which_the_process_died_twice_run_one_at_a_time() -> None:
+    clock = Clock()
+    blocking = Blocking(clock=clock)
+    blocking.go_on.set()
+    ids = await fill(blocking.hooks, 5)
+    for _ in range(2):
+        assert len(await blocking.hooks.inbox.claim("webhooks", 9, LEASE, clock())) == 5
+        clock.move(LEASE + 1)
+    async with blocking.hooks:
+        for id in ids:
+            await settled(blocking.hooks, id)
+    assert (blocking.most, sorted(blocking.began)) == (1, sorted(ids))
+
+
+class Generous(SQLiteInbox):
+    """A file that hands out more than is asked for, so that much is claimed ahead."""
+
+    async def claim(self, source: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
+        return await super().claim(source, limit + 10, lease, now)
+
+
+async def test_what_was_claimed_ahead_of_slow_handlers_is_given_back(tmp_path: Path) -> None:
+    blocking = Blocking(Generous(tmp_path / "hooks.db"), concurrency=2, lease=0.03)
+    ids = await fill(blocking.hooks, 30)
+    async with blocking.hooks:
+        await until(lambda: blocking.running == 2)
+        async with asyncio.timeout(PATIENCE):
+            while await leased(blocking.hooks) > 2:
+                pass
+        blocking.go_on.set()
+        for id in ids:
+            await settled(blocking.hooks, id)
+    assert sorted(blocking.began) == sorted(ids)
+
+
+async def test_at_a_stop_nothing_begins_any_more_and_a_second_worker_takes_over_at_once(tmp_path: Path) -> None:
+    blocking = Blocking(Generous(tmp_path / "hooks.db"), concurrency=2, stop=0)
+    ids = await fill(blocking.hooks, 30)
+    async with blocking.hooks:
+        await until(lambda: blocking.running == 2)
+        assert await leased(blocking.hooks) == 12
+    assert len(blocking.began) == 2
+    after = Blocking(f"sqlite:///{tmp_path}/hooks.db")
+    after.go_on.set()
+    async with after.hooks:
+        for id in ids:
+            kept = await settled(after.hooks, id)
+            assert kept.record.handlers["blocking"].attempts == 1
+    assert sorted(after.began) == sorted(ids)
+
+
+async def test_running_handlers_are_waited_for() -> None:
+    blocking = Blocking(stop=PATIENCE, concurrency=1)
+    leave = asyncio.Event()
+
+    async def live() -> None:
+        async with blocking.hooks:
+            await leave.wait()
+            asyncio.get_running_loop().call_later(0.05, blocking.go_on.set)
+        assert blocking.running == 0
+
+    life = asyncio.create_task(live())
+    await until(lambda: blocking.hooks._keeper._worker is not None)  # type: ignore[union-attr]
+    first, second = await deliver(blocking.hooks), await deliver(blocking.hooks, about("o-2"))
+    await until(lambda: blocking.running == 1)
+    leave.set()
+    await asyncio.wait_for(life, PATIENCE)
+    assert blocking.began == [first]
+    assert second not in blocking.began
+
+
+async def test_handlers_that_finished_stay_done_when_a_stop_cancels_the_next_one(tmp_path: Path) -> None:
+    inbox, ran = f"sqlite:///{tmp_path}/hooks.db", list[str]()
+    blocking = Blocking(inbox, stop=0)
+
+    @blocking.hooks.on(OrderFulfilled, name="before")
+    async def before(order: OrderFulfilled) -> None:
+        ran.append("before")
+
+    async with blocking.hooks:
+        id = await deliver(blocking.hooks)
+        await until(lambda: blocking.running == 1)
+    after = Blocking(inbox)
+    after.hooks.on(OrderFulfilled, name="before")(before)
+    after.go_on.set()
+    async with after.hooks:
+        kept = await settled(after.hooks, id)
+    assert (ran, after.began) == (["before"], [id])
+    assert kept.record.handlers["blocking"].attempts == 1, "the interrupted run never was"
+
+
+async def test_a_handler_that_does_not_end_is_named_when_the_process_stops(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhook_receiver.worker.worker._PATIENCE", 0.05)
+    release, began = asyncio.Event(), asyncio.Event()
+    hooks = durable(stop=0)
+
+    @hooks.on(Event, name="stubborn")
+    async def stubborn(event: Event) -> None:
+        began.set()
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+
+    try:
+        async with hooks:
+            await deliver(hooks)
+            await asyncio.wait_for(began.wait(), PATIENCE)
+        assert "webhooks: stubborn does not end, and is left behind; its lease ends by itself" in caplog.text
+    finally:
+        release.set()
+
+
+async def test_a_worker_leaves_no_task_behind() -> None:
+    before = asyncio.all_tasks()
+    hooks = durable(backoff=AT_ONCE)
+    hooks.on(Event, name="handler")(lambda event: None)
+    async with hooks:
+        await settled(hooks, await deliver(hooks))
+    assert asyncio.all_tasks() == before
+
+
+if sys.version_info >= (3, 12):  # which brought tasks that begin before whoever makes them goes on
+
+    async def test_tasks_may_begin_at_once() -> None:
+        loop, handled = asyncio.get_running_loop(), list[str | None]()
+        hooks = durable()
+
+        @hooks.on_fulfilled
+        async def download(event: OrderFulfilled) -> None:
+            handled.append(event.order_id)
+
+        loop.set_task_factory(asyncio.eager_task_factory)
+        async with hooks:
+            ids = [await deliver(hooks, about(f"o-{number}")) for number in range(20)]
+            for id in ids:
+                await settled(hooks, id, State.DONE)
+        loop.set_task_factory(None)
+        assert sorted(filter(None, handled)) == sorted(f"o-{number}" for number in range(20))

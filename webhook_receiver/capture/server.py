@@ -1,0 +1,199 @@
+"""A server that takes any HTTP request, answers it, and writes it to a file byte for byte as it came."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import h11
+
+from ..delivery import Headers
+from ..senders.presets import recognised
+
+LARGEST = 16 * 1024 * 1024
+"""Bytes of head and body together; what is larger is answered 413 and not kept."""
+PATIENCE = 60.0
+"""Seconds that a request may take to come."""
+
+_count = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What came of one connection. Its repr shows no header."""
+
+    file: Path | None
+    """Where it was written; None if it was not."""
+    size: int
+    """Bytes, head and body together."""
+    method: str = ""
+    target: str = ""
+    scheme: str | None = None
+    """Whose headers these are, None if no known scheme's."""
+    complaint: str = ""
+    """What was wrong with it, empty if nothing."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return {
+            "file": None if self.file is None else str(self.file),
+            "size": self.size,
+            "method": self.method,
+            "target": self.target,
+            "scheme": self.scheme,
+            "complaint": self.complaint,
+        }
+
+
+async def serve(
+    host: str,
+    port: int,
+    directory: Path,
+    *,
+    answer: int,
+    ready: Callable[[int], None],
+    tell: Callable[[Captured], None],
+    largest: int = LARGEST,
+    patience: float = PATIENCE,
+) -> None:
+    """Take requests until cancelled. Each connection is for one request, so that its bytes are that request's.
+
+    Args:
+        host: the address to listen on.
+        port: 0 takes a free one.
+        directory: an existing one, where the files are written, readable by their owner only: they hold signatures.
+        answer: the status that complete requests are answered.
+        ready: called with the port, once connections are taken.
+        tell: called after each request.
+        largest: bytes of a request.
+        patience: seconds that a request may take.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        incoming = _Incoming(reader, writer, largest)
+        try:
+            async with asyncio.timeout(patience):
+                await incoming.read()
+        except TimeoutError:
+            incoming.status, incoming.complaint = 408, f"it is not complete after {patience:g} s"
+        except OSError:
+            incoming.status, incoming.complaint = 400, "the connection broke"
+        except asyncio.CancelledError:  # the server ends; Python 3.11's streams would print a traceback of that
+            writer.close()
+            return
+        try:
+            if incoming.raw:
+                captured = incoming.captured(directory)
+                tell(captured)
+                writer.write(
+                    _response(500 if captured.file is None and not incoming.status else incoming.status or answer)
+                )
+                await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+        except OSError:
+            return  # the client has gone, and what it sent is kept
+
+    server = await asyncio.start_server(talk, host, port)
+    ready(server.sockets[0].getsockname()[1])
+    try:
+        await asyncio.get_running_loop().create_future()  # until cancelled
+    finally:
+        server.close()
+
+
+class _Incoming:
+    """One request while it comes: its bytes, and what `h11` reads in them."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, largest: int) -> None:
+        self.raw = bytearray()
+        self.status = 0
+        """What to answer; 0 for a request that is complete."""
+        self.complaint = ""
+        self._request: h11.Request | None = None
+        self._reader = reader
+        self._writer = writer
+        self._largest = largest
+        self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=largest)
+
+    async def read(self) -> None:
+        """Read up to the request's end, or until something is wrong with it."""
+        try:
+            while not self.complaint:
+                event = self._connection.next_event()
+                if isinstance(event, h11.Request):
+                    self._request = event
+                elif isinstance(event, h11.EndOfMessage):
+                    more, _ = self._connection.trailing_data
+                    del self.raw[len(self.raw) - len(more) :]
+                    return
+                elif event is h11.NEED_DATA:
+                    await self._more()
+                elif not isinstance(event, h11.Data):
+                    self._wrong(400, "the connection ended before the request did")
+        except h11.RemoteProtocolError as error:
+            self._wrong(400, str(error).partition(":")[0])  # behind it is what came
+
+    async def _more(self) -> None:
+        if self._connection.they_are_waiting_for_100_continue:
+            go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
+            self._writer.write(self._connection.send(go_on) or b"")
+        data = await self._reader.read(65_536)
+        self.raw += data
+        if len(self.raw) > self._largest:
+            self._wrong(413, f"it is larger than {self._largest} bytes, and not kept")
+        else:
+            self._connection.receive_data(data)
+
+    def _wrong(self, status: int, complaint: str) -> None:
+        self.status, self.complaint = status, complaint
+
+    def captured(self, directory: Path) -> Captured:
+        """Write the request, whole or not, unless it is too large."""
+        file, complaint = None, self.complaint
+        if self.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            try:
+                file = _write(directory, bytes(self.raw))
+            except OSError as error:
+                complaint = f"it cannot be written: {error.strerror}"
+        if self._request is None:
+            return Captured(file, len(self.raw), complaint=complaint)
+        headers: Headers = list(self._request.headers)
+        known = recognised(headers)
+        return Captured(
+            file,
+            len(self.raw),
+            self._request.method.decode("latin-1"),
+            self._request.target.decode("latin-1"),
+            None if known is None else known.title,
+            complaint,
+        )
+
+
+def _write(directory: Path, raw: bytes) -> Path:
+    """Write a new file whose name sorts by time; only its owner may read it."""
+    while True:
+        file = directory / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{next(_count):04}.http"
+        try:
+            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            continue
+        with os.fdopen(handle, "wb") as opened:
+            opened.write(raw)
+        return file
+
+
+def _response(status: int) -> bytes:
+    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
+    length = "" if status in (204, 304) else "content-length: 0\r\n"
+    return f"HTTP/1.1 {status} {phrase}\r\n{length}connection: close\r\n\r\n".encode()

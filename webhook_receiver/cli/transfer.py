@@ -1,0 +1,143 @@
+"""Export and import: an inbox's deliveries as a file of JSON lines, and back."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import typer
+
+from ..errors import InboxError
+from ..inbox import Filter, Inbox, Kept
+from ..inbox.json_format import HEADER, from_document, refuse_other, to_document
+from . import output
+
+CHUNK = 200  # deliveries that are loaded in one transaction
+
+
+class BadLine(ValueError):
+    """A line of an export cannot be read."""
+
+
+async def write(inbox: Inbox, which: Filter, total: int, file: Path | None) -> int:
+    """Write the deliveries that fit to a file, or to the standard output; return how many."""
+    written = 0
+    with _written(file) as lines, output.progress_bar() as bar:
+        task = bar.add_task("exporting", total=total)
+        lines.write(_line(HEADER))
+        async for kept in inbox.dump(which):
+            lines.write(_line(to_document(kept)))
+            written += 1
+            bar.advance(task)
+    return written
+
+
+def _line(document: object) -> bytes:
+    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
+
+
+@contextmanager
+def _written(file: Path | None) -> Generator[IO[bytes]]:
+    """Yield what to write to; a file takes its name only when all of it is on the disk."""
+    if file is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.absolute().parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as lines:
+            yield lines
+            lines.flush()
+            os.fsync(lines.fileno())
+        temporary.replace(file)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(file.absolute().parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def seekable(file: str) -> Generator[IO[bytes]]:
+    """Yield a file, or the standard input for "-", to be read twice."""
+    try:
+        source = sys.stdin.buffer if file == "-" else Path(file).open("rb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise typer.BadParameter(f"cannot read {file}: {error.strerror}", param_hint="FILE") from None
+    with source:
+        if source.seekable():
+            yield source
+            return
+        with tempfile.TemporaryFile() as copy:
+            while block := source.read(1 << 20):
+                copy.write(block)
+            copy.seek(0)
+            yield copy
+
+
+def checked(lines: IO[bytes]) -> tuple[list[int], int]:
+    """Read every line; return where each chunk begins and how many deliveries there are.
+
+    Raises:
+        BadLine: a line cannot be read; the message names it.
+    """
+    try:
+        refuse_other(_parsed(lines.readline()))
+    except ValueError as error:
+        raise BadLine(f"line 1: {error}") from None
+    begins: list[int] = []
+    count, begin = 0, lines.tell()
+    for number, line in enumerate(iter(lines.readline, b""), 2):
+        try:
+            from_document(_parsed(line))
+        except ValueError as error:
+            raise BadLine(f"line {number}: {error}") from None
+        if count % CHUNK == 0:
+            begins.append(begin)
+        count += 1
+        begin += len(line)
+    return begins, count
+
+
+async def load(inbox: Inbox, lines: IO[bytes], begins: list[int], count: int, now: float) -> int:
+    """Load what was checked; return how many were new.
+
+    The last chunk goes first, since an inbox takes what it loads for older than all that it has.
+
+    Raises:
+        InboxError: the inbox did not take a chunk; the message says how many were loaded before.
+    """
+    new = 0
+    with output.progress_bar() as bar:
+        task = bar.add_task("importing", total=count)
+        for begin in reversed(begins):
+            chunk = _chunk(lines, begin)
+            try:
+                new += await inbox.load(chunk, now)
+            except InboxError as error:
+                raise InboxError(f"{error}; {new} were loaded before that: import again, it loads the others") from None
+            bar.advance(task, len(chunk))
+    return new
+
+
+def _chunk(lines: IO[bytes], begin: int) -> list[Kept]:
+    lines.seek(begin)
+    some: Iterable[bytes] = (lines.readline() for _ in range(CHUNK))
+    return [from_document(_parsed(line)) for line in some if line]
+
+
+def _parsed(line: bytes) -> object:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        raise ValueError("not JSON") from None

@@ -1,0 +1,271 @@
+"""The catalog: which event class a document belongs to, decided and built in one pass over its bytes.
+
+A class claims documents by its literals: `OrderFulfilled` those whose `event` is `order.status` and whose
+`body.status` is `FULFILLED`. All classes become one pydantic validator that looks these values up, so that
+a thousand classes cost what one costs, and a document that a class claims is of that class or an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from enum import Enum
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import (
+    AliasPath,
+    BaseModel,
+    Field,
+    GetCoreSchemaHandler,
+    PydanticUndefinedAnnotation,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, core_schema
+
+from .errors import ConfigurationError, NotAnEvent
+from .events import (
+    Event,
+    JobStatusChanged,
+    OrderFailedPermanently,
+    OrderFulfilled,
+    OrderStatusChanged,
+    Path,
+    UnknownEvent,
+    wire_names,
+)
+from .redaction import reason
+
+Value = str | int
+Claims = Mapping[Path, frozenset[Value]]
+
+BUILT_IN: tuple[type[Event], ...] = (
+    OrderStatusChanged,
+    OrderFulfilled,
+    OrderFailedPermanently,
+    JobStatusChanged,
+)
+
+
+class Catalog:
+    """The event classes that a receiver knows, and how a body becomes one of them.
+
+    Args:
+        order_id_paths: where the id of an order is, for the classes of `order.status`; theirs if None.
+    """
+
+    def __init__(self, order_id_paths: Sequence[Path] | None = None) -> None:
+        self.order_id_paths = order_id_paths
+        self._claims: dict[type[Event], Claims] = {}
+        self._owners: dict[Value, list[type[Event]]] = {}
+        self._names: set[str] = set()
+        self._validate: Callable[[bytes], Event] | None = None
+        for cls in BUILT_IN:
+            self.add(cls)
+
+    def add(self, cls: type[Event]) -> None:
+        """Let documents become `cls`.
+
+        Raises:
+            ConfigurationError: it is not fully defined, has no literal `event`, or another class claims the same.
+        """
+        if cls in self._claims or cls in (Event, UnknownEvent):
+            return
+        try:
+            cls.model_rebuild()  # nothing, unless it was declared before a class that it names
+        except (PydanticUserError, PydanticUndefinedAnnotation) as error:
+            raise ConfigurationError(f"{cls.__name__} is not fully defined: {error.message}") from None
+        claims = _claims(cls)
+        name = claims.get(_name_path(cls))
+        if name is None:
+            raise ConfigurationError(
+                f"{cls.__name__} does not say which events are its own: "
+                f'give it a literal name, such as `event: Literal["shipment.created"]`'
+            )
+        for other in [owner for value in name for owner in self._owners.get(value, [])]:
+            if _overlap(cls, claims, other, self._claims[other]):
+                raise ConfigurationError(
+                    f"{cls.__name__} and {other.__name__} claim the same documents ({_describe(claims)}): "
+                    f"make one a subclass of the other, or tell them apart by another literal at "
+                    f"{' or '.join(sorted(_dotted(path) for path in self._claims[other]))}"
+                )
+        if taken := self._names & name:
+            raise ConfigurationError(
+                f"{cls.__name__} claims {taken.pop()!r}, for which a handler was registered by name"
+            )
+        self._claims[cls] = claims
+        for value in name:
+            self._owners.setdefault(value, []).append(cls)
+        self._validate = None
+
+    def add_name(self, name: str) -> None:
+        """Leave events of this name without a class.
+
+        Raises:
+            ConfigurationError: a class claims them.
+        """
+        if owners := self._owners.get(name):
+            cls = owners[0].__name__
+            raise ConfigurationError(f"the events named {name!r} are of the class {cls}: register for {cls} instead")
+        self._names.add(name)
+
+    def build(self) -> Callable[[bytes], Event]:
+        """Make the validator for all classes; done at start, so that no delivery has to wait for it."""
+        if self._validate is None:
+            self._validate = _validator(self._claims)
+        return self._validate
+
+    def parse(self, body: bytes) -> Event:
+        """Return the event that `body` is.
+
+        Raises:
+            NotAnEvent: it is not JSON, has no name, or lacks what its class needs.
+        """
+        try:
+            event = (self._validate or self.build())(body)
+        except ValidationError as error:
+            why = reason(error)
+        except _Refused as refused:
+            why = _why(refused.cls, body)
+        else:
+            if self.order_id_paths is not None and isinstance(event, OrderStatusChanged):
+                return event.with_order_id_paths(self.order_id_paths)
+            return event
+        raise NotAnEvent(why)  # out here, where no other error with the body in it is its context
+
+
+class _Refused(Exception):
+    """A class claims the document, which does not fit it. No ValueError, which a union would step over."""
+
+    def __init__(self, cls: type[Event]) -> None:
+        self.cls = cls
+
+
+def _why(cls: type[Event], body: bytes) -> str:
+    """Say why the body does not fit the class that claims it, by validating it once more for that class alone."""
+    try:
+        cls.model_validate_json(body)
+    except ValidationError as error:
+        return f"{reason(error, cls)} (read as {cls.__name__})"
+    return f"refused by {cls.__name__}"
+
+
+def _validator(claims: Mapping[type[Event], Claims]) -> Callable[[bytes], Event]:
+    *unknown_elsewhere, unknown = _unknown_events(claims)
+
+    class AnyEvent:
+        @classmethod
+        def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+            choices = {event: _or_refused(event, handler) for event in [*claims, unknown]}
+            known = _tree(choices, claims, list(claims), frozenset())
+            others = [handler.generate_schema(event) for event in unknown_elsewhere]
+            return core_schema.union_schema([known, *others, choices[unknown]], mode="left_to_right")
+
+    adapter: TypeAdapter[Any] = TypeAdapter(AnyEvent)
+    return adapter.validator.validate_json
+
+
+def _or_refused(cls: type[Event], handler: GetCoreSchemaHandler) -> CoreSchema:
+    def refuse(document: object) -> None:
+        raise _Refused(cls)
+
+    refusal = core_schema.no_info_plain_validator_function(refuse)
+    return core_schema.union_schema([handler.generate_schema(cls), refusal], mode="left_to_right")
+
+
+def _tree(
+    choices: Mapping[type[Event], CoreSchema],
+    claims: Mapping[type[Event], Claims],
+    classes: list[type[Event]],
+    spent: frozenset[Path],
+) -> CoreSchema:
+    """Tell `classes` apart by one path after the other; those that claim nothing more come last."""
+    options: list[CoreSchema | tuple[CoreSchema, str]] = []
+    while classes:
+        path = next((path for cls in classes for path in claims[cls] if path not in spent), None)
+        if path is None:
+            # They overlap, so each is a subclass of another: the narrowest stands for all.
+            options.append(choices[max(classes, key=lambda cls: len(cls.__mro__))])
+            break
+        by_value: dict[Value, list[type[Event]]] = {}
+        for cls in classes:
+            for value in claims[cls].get(path, ()):
+                by_value.setdefault(value, []).append(cls)
+        branches: dict[Hashable, CoreSchema] = {
+            value: _tree(choices, claims, owners, spent | {path}) for value, owners in by_value.items()
+        }
+        options.append(core_schema.tagged_union_schema(branches, discriminator=[[*path]]))
+        classes = [cls for cls in classes if path not in claims[cls]]
+    return core_schema.union_schema(options, mode="left_to_right")
+
+
+def _unknown_events(claims: Mapping[type[Event], Claims]) -> list[type[UnknownEvent]]:
+    """Return UnknownEvent, behind one such class for each other place where some class has its name."""
+    places = {_name_path(cls): None for cls in claims} | {("event",): None}
+    return [
+        create_model(
+            "UnknownEvent",
+            __base__=UnknownEvent,
+            __module__=UnknownEvent.__module__,
+            event=(str, Field(validation_alias=AliasPath(str(path[0]), *path[1:]))),
+        )
+        for path in places
+        if path != ("event",)
+    ] + [UnknownEvent]
+
+
+def _claims(model: type[BaseModel], above: tuple[type[BaseModel], ...] = ()) -> Claims:
+    """Return the literal values that a document of this model has to have, by their path."""
+    found: dict[Path, frozenset[Value]] = {}
+    for name, info in model.model_fields.items():
+        path = _wire_path(name, info)
+        if path is None or not (info.is_required() or name == "event"):
+            continue
+        if get_origin(info.annotation) is Literal:
+            found[path] = frozenset(text for value in get_args(info.annotation) for text in _spellings(value))
+        elif isinstance(below := info.annotation, type) and issubclass(below, BaseModel) and below not in above:
+            found |= {path + rest: values for rest, values in _claims(below, (*above, model)).items()}
+    return {path: values for path, values in found.items() if values}
+
+
+def _spellings(value: object) -> set[Value]:
+    """Return what stands for a literal in JSON: a member of an enum may be spelt in two ways."""
+    if not isinstance(value, Enum):
+        return {value} if isinstance(value, str | int) and not isinstance(value, bool) else set()
+    if not isinstance(value.value, str):
+        return _spellings(value.value)
+    spaced = value.value.replace("_", " ")
+    try:
+        return {value.value, spaced} if type(value)(spaced) is value else {value.value}
+    except ValueError:
+        return {value.value}
+
+
+def _name_path(cls: type[Event]) -> Path:
+    return _wire_path("event", cls.model_fields["event"]) or ("event",)
+
+
+def _wire_path(name: str, info: FieldInfo) -> Path | None:
+    """Return where the sender's document has this field; None where it may be at several places."""
+    if isinstance(info.validation_alias, AliasPath):
+        return tuple(info.validation_alias.path)
+    names = wire_names(name, info)
+    return (names[0],) if len(names) == 1 else None
+
+
+def _overlap(one: type[Event], one_claims: Claims, two: type[Event], two_claims: Claims) -> bool:
+    """Whether some document may be claimed by both, and neither is the other's refinement."""
+    if issubclass(one, two) or issubclass(two, one) or _name_path(one) != _name_path(two):
+        return False
+    return all(one_claims[path] & two_claims[path] for path in one_claims.keys() & two_claims.keys())
+
+
+def _describe(claims: Claims) -> str:
+    """Return the claims as `event: order.status, body.status: FULFILLED or DONE`."""
+    return ", ".join(f"{_dotted(path)}: {' or '.join(sorted(map(str, values)))}" for path, values in claims.items())
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(map(str, path))

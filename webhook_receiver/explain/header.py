@@ -1,0 +1,212 @@
+"""What happens to headers on the way, and the headers as they were before each of these."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from email.utils import formatdate
+from hashlib import sha256, sha512
+from urllib.parse import unquote_to_bytes
+
+from ..senders.presets import known_as
+from .trial import Case, Cause, Suspicion, fields, listed_names, named, stated_times
+
+_MOST = 200
+"""How many ways of having lost headers are tried."""
+_TYPES = (
+    b"application/json",
+    b"application/json; charset=utf-8",
+    b"application/json;charset=utf-8",
+    b"application/json; charset=UTF-8",
+    b"application/json;charset=UTF-8",
+    b"text/plain",
+    b"application/x-www-form-urlencoded",
+)
+_FORWARDED_HOST = (b"x-forwarded-host", b"x-original-host", b"x-forwarded-server")
+_LABELS = (b"sha256=", b"v1,", b"v0=", b"up42-sig=")
+_LABELLED = re.compile(rb"(.*?[=,])?(:?[A-Za-z0-9+/_ -][^=,]*=*:?)", re.DOTALL)
+_PREFIXES = re.compile(rb"^(?:http-|x-amzn-remapped-|x-original-|x-forwarded-|x-)")
+_PROXY = "tell the proxy to hand it on as it came"
+
+
+def header_suspicions(case: Case) -> Iterator[Suspicion]:
+    """Yield what may have happened to the headers."""
+    for suspicions in (_renamed, _lost, _repeated, _content_type, _host, _spelt, _respelt):
+        yield from suspicions(case)
+
+
+def _renamed(case: Case) -> Iterator[Suspicion]:
+    present = fields(case.headers)
+    known = known_as(case.make)
+    marks = [mark.encode() for mark in known.marks] if known else []
+    absent = [name for name in (*marks, *listed_names(case.headers)) if name not in present]
+    new = {other: name for name in absent for other in present if name in (_dashed(other), _bare(other))}
+    if new:
+        cause = Cause(
+            "header-renamed",
+            f"a proxy or framework renamed {' and '.join(f'{named(name)} to {named(to)}' for to, name in new.items())}",
+            "hand it on under its own name; a gateway's mapping or a WSGI environ has to be mapped back",
+        )
+        yield cause, replace(case, headers=[(new.get(name, name), value) for name, value in case.headers])
+
+
+def _dashed(name: bytes) -> bytes:
+    return name.replace(b"_", b"-")
+
+
+def _bare(name: bytes) -> bytes:
+    return _PREFIXES.sub(b"", _dashed(name), count=1)
+
+
+def _lost(case: Case) -> Iterator[Suspicion]:
+    present = fields(case.headers)
+    absent = [name for name in listed_names(case.headers) if name not in present]
+    if not 0 < len(absent) <= 3:
+        return
+    names = " and ".join(map(named, absent))
+    cause = Cause("header-lost", f"the header {names} was signed, and was lost on the way", _PROXY)
+    for values in itertools.islice(itertools.product(*(_likely(case, name) for name in absent)), _MOST):
+        yield cause, replace(case, headers=[*case.headers, *zip(absent, values, strict=True)])
+
+
+def _likely(case: Case, name: bytes) -> list[bytes]:
+    """Return what a header may have said that is not there any more."""
+    if name == b"content-type":
+        return [*_TYPES]
+    if name == b"content-length":
+        return [b"%d" % len(case.body)]
+    if name in (b"digest", b"content-digest"):
+        hashes = {b"256": b2a_base64(sha256(case.body).digest(), newline=False)}
+        hashes[b"512"] = b2a_base64(sha512(case.body).digest(), newline=False)
+        form = b"sha-%b=:%b:" if name == b"content-digest" else b"SHA-%b=%b"
+        return [form % each for each in hashes.items()]
+    if name == b"date":
+        times = [time for time in stated_times(case.headers) if time < 1e11]
+        return [formatdate(time + off, usegmt=True).encode() for time in times for off in (0, -1, 1, -2, 2)]
+    if name == b"content-encoding":
+        return [b"identity", b"gzip"]
+    if name == b"host":
+        return list(_hosts(case))
+    return [b"*/*"] if name == b"accept" else [b""]
+
+
+def _repeated(case: Case) -> Iterator[Suspicion]:
+    names = [name for name, _ in case.headers[:64]]
+    for name in dict.fromkeys(each for each in names if names.count(each) > 1):
+        values = [value for each, value in case.headers if each == name][:8]
+        cause = Cause("header-repeated", f"the header {named(name)} is there more than once", f"{_PROXY}, and add none")
+        others = [pair for pair in case.headers if pair[0] != name]
+        for value in values:
+            yield cause, replace(case, headers=[*others, (name, value)])
+    for name, value in fields(case.headers).items():
+        parts = value.split(b",")
+        if 1 < len(parts) <= 8:
+            cause = Cause(
+                "header-joined",
+                f"the header {named(name)} has several values, joined by a comma: it came more than once",
+                f"{_PROXY}, and add none",
+            )
+            for part in parts:
+                yield cause, case.with_header(name, part.strip())
+
+
+def _content_type(case: Case) -> Iterator[Suspicion]:
+    value = fields(case.headers).get(b"content-type")
+    if value is None:
+        return
+    kind = value.partition(b";")[0].strip()
+    added = Cause("charset-added", "a charset was added to the content-type", f"content-type: {_PROXY}")
+    yield added, case.with_header(b"content-type", kind)
+    changed = Cause("content-type-changed", "the content-type was rewritten", f"content-type: {_PROXY}")
+    for other in (value.lower(), kind.lower(), *_TYPES):
+        yield changed, case.with_header(b"content-type", other)
+
+
+def _host(case: Case) -> Iterator[Suspicion]:
+    if b"host" not in fields(case.headers):
+        return
+    cause = Cause(
+        "host-changed",
+        "the host was rewritten: the sender signed another, which a proxy has put into a header beside it",
+        "let the proxy keep the Host (nginx: proxy_set_header Host $host)",
+    )
+    for host in _hosts(case):
+        yield cause, case.with_header(b"host", host)
+
+
+def _hosts(case: Case) -> Iterator[bytes]:
+    present = fields(case.headers)
+    given = [present[name].split(b",")[0].strip() for name in _FORWARDED_HOST if name in present]
+    given += re.findall(rb'host="?([^";,\s]+)', present.get(b"forwarded", b""), re.IGNORECASE)[:1]
+    if b"host" in present:
+        given.append(present[b"host"])
+    for host in given:
+        bare = re.sub(rb":\d+$", b"", host)
+        yield from (host, bare, host.lower(), *(b"%b:%b" % (bare, port) for port in (b"443", b"80", b"8000")))
+
+
+def _spelt(case: Case) -> Iterator[Suspicion]:
+    """Yield what a proxy does to the values of headers in general."""
+    for name, value in fields(case.headers).items():
+        for kind, said, others in _spellings(value):
+            cause = Cause(kind, f"the value of the header {named(name)} {said}", _PROXY)
+            for other in others:
+                if other != value:
+                    yield cause, case.with_header(name, other)
+
+
+def _spellings(value: bytes) -> Iterator[tuple[str, str, Iterable[bytes]]]:
+    yield "header-folded", "was broken into lines", [re.sub(rb"\s*[\r\n]+\s*", by, value) for by in (b" ", b"")]
+    runs = re.sub(rb"[ \t]+", b" ", value)
+    spaces = [value.strip(), runs, runs.replace(b"; ", b";"), runs.replace(b";", b"; "), runs.replace(b", ", b",")]
+    yield "header-space", "has other white space", [*spaces, runs.replace(b",", b", "), value + b" ", b" " + value]
+    key, sign, rest = value.partition(b"=")
+    cases = [value.lower(), value.upper(), key.swapcase() + sign + rest, value.title()]
+    yield "header-case", "has other upper and lower case", cases
+    yield "header-charset", "was decoded in one charset and encoded in another", _charsets(value)
+    quoted = [value.replace(b'\\"', b'"'), value.replace(b"&quot;", b'"'), unquote_to_bytes(value), value.strip(b"\"'")]
+    yield "header-quoted", "was escaped or put into quotes", quoted
+
+
+def _charsets(value: bytes) -> Iterator[bytes]:
+    if value.isascii():
+        return
+    yield value.decode("latin-1").encode()
+    try:
+        yield value.decode().encode("latin-1")
+    except UnicodeError:
+        return
+
+
+def _respelt(case: Case) -> Iterator[Suspicion]:
+    """Yield the signature in the encoding that the scheme reads."""
+    cause = Cause(
+        "signature-encoding",
+        "the signature is right, but in another encoding than the scheme reads (hex, base64, label, colons, padding)",
+        "let the sender, or what is in between, write it as the scheme does",
+    )
+    for name, value in fields(case.headers).items():
+        found = _LABELLED.fullmatch(value[:1024])
+        if found is None or not re.search(rb"signature|hmac", name) or name == b"signature-input":
+            continue
+        for before in (b"", *_LABELS) if found[1] is None else (found[1], b""):
+            for other in _encodings(found[2]):
+                if before + other != value:
+                    yield cause, case.with_header(name, before + other)
+
+
+def _encodings(text: bytes) -> Iterator[bytes]:
+    bare = text.strip(b":")
+    plain = bare.replace(b" ", b"+").translate(bytes.maketrans(b"-_", b"+/"))
+    padded = plain.rstrip(b"=") + b"=" * (-len(plain.rstrip(b"=")) % 4)
+    yield from (bare, b":%b:" % bare, plain, padded, bare.lower())
+    with suppress(ValueError):
+        raw = bytes.fromhex(bare.decode("ascii"))
+        yield from (b2a_base64(raw, newline=False), b":%b:" % b2a_base64(raw, newline=False))
+    with suppress(Base64Error):
+        yield a2b_base64(padded, strict_mode=True).hex().encode()

@@ -1,0 +1,103 @@
+"""What is wrong with secrets that do not verify, and each secret as it should have been given."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode, urlsafe_b64encode
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from urllib.parse import unquote
+
+from ..senders.presets import KNOWN, known_as
+from ..signatures.scheme import Secret, masked
+from .trial import Case, Cause, Suspicion
+
+_PREFIX = "whsec_"
+_FILE = "write it with printf, not echo; Secret.from_file leaves out a last newline"
+EXPIRED = Cause(
+    "secret-expired",
+    "it is signed with a secret whose time is up (until=...)",
+    "let the sender sign with the new secret, or give the old one more time",
+)
+
+
+def secret_suspicions(case: Case) -> Iterator[Suspicion]:
+    """Yield what may be wrong with each of the secrets."""
+    given = masked(case.secrets)
+    seen = {each.get_secret_value() for each in given}
+    for each in given:
+        if each.until is not None:
+            lasting = Secret(each.get_secret_value())
+            yield EXPIRED, replace(case, secrets=[lasting])
+        for cause, secret in _instead(each.get_secret_value()):
+            if secret and secret not in seen:
+                seen.add(secret)
+                yield cause, replace(case, secrets=[secret])
+
+
+def scheme_suspicions(case: Case) -> Iterator[Suspicion]:
+    """Yield the other schemes whose headers these are, and the given one without its options."""
+    given = known_as(case.make)
+    for known in KNOWN:
+        if known.make != case.make and known.fits(case.headers):
+            cause = Cause(
+                "wrong-scheme",
+                f"the request is signed as {known.title} does it, not as the given scheme",
+                f"give the receiver scheme={known.title}(...)",
+            )
+            if known is given:
+                cause = Cause(
+                    "scheme-options",
+                    f"it verifies by {known.title} with its defaults: an option of the given scheme refuses it",
+                    "look at what the scheme was given: components, headers, limits of time",
+                )
+            yield cause, replace(case, make=known.made_for(case.headers))
+
+
+def _instead(secret: str) -> Iterator[tuple[Cause, str]]:
+    bare = secret.strip()
+    yield Cause("secret-space", "the secret has white space or a newline around it", f"give it without; {_FILE}"), bare
+    more = Cause(
+        "secret-newline",
+        "the sender's secret has a newline at its end, and this one has none",
+        "set the sender's secret anew, without the newline",
+    )
+    yield from ((more, secret + end) for end in ("\n", "\r\n", " "))
+    quotes = Cause("secret-quotes", "the secret is within quotes", "give it without them; a .env file may keep them")
+    yield quotes, bare.strip("\"'`").strip()
+    prefix = Cause("secret-prefix", f"the secret's {_PREFIX} is too much or missing", "give it as the sender uses it")
+    yield from ((prefix, bare.removeprefix(_PREFIX)), (prefix, _PREFIX + bare))
+    decoded = Cause(
+        "secret-encoded",
+        "the secret is given in base64 or hex, and the sender signs with what that decodes to",
+        "give it decoded; in Kubernetes, `kubectl get secret` shows base64",
+    )
+    yield from ((decoded, text) for text in _decoded(bare.removeprefix(_PREFIX)))
+    encoded = Cause(
+        "secret-decoded",
+        "the secret is given decoded, and the sender signs with its base64 or hex form",
+        "give it as the sender shows it, undecoded",
+    )
+    yield from ((encoded, text) for text in _encoded(bare))
+    percent = Cause("secret-percent", "the secret has percent escapes, as in a URL", "give it unescaped")
+    yield percent, unquote(bare)
+    case = Cause("secret-case", "the secret's upper and lower case were changed", "copy it as the sender shows it")
+    yield from ((case, bare.lower()), (case, bare.upper()))
+
+
+def _decoded(secret: str) -> Iterator[str]:
+    with suppress(ValueError):
+        yield bytes.fromhex(secret).decode()
+    for alphabet in (None, b"-_"):
+        try:
+            text = b64decode(secret + "=" * (-len(secret) % 4), alphabet, validate=True).decode()
+        except ValueError:
+            continue
+        yield from (text, text.strip())
+
+
+def _encoded(secret: str) -> Iterator[str]:
+    raw = secret.encode()
+    for text in (b64encode(raw).decode(), urlsafe_b64encode(raw).decode(), raw.hex(), raw.hex().upper()):
+        yield from (text, text.rstrip("="))
+    yield b64encode(raw + b"\n").decode()

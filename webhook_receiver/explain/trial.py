@@ -1,0 +1,120 @@
+"""One trial of `explain`: a request with one change undone, and whether it verifies then."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from ..delivery import Headers
+from ..errors import ConfigurationError, StaleSignature, VerificationError
+from ..senders.presets import Make
+from ..signatures.scheme import Secrets, Verified, masked
+
+MILLISECONDS_FROM = 1e11
+"""What is taken for seconds from here on means milliseconds: as seconds it is the year 5138."""
+
+_TIME = re.compile(rb"(?<![0-9A-Za-z+/])[0-9]{10,16}(?![0-9A-Za-z+/=])")
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A change that, undone, makes the request verify."""
+
+    name: str
+    """For programs, such as "json-reserialised"."""
+    what: str
+    """What has happened; a sentence without any secret, signature or body."""
+    advice: str
+    """What to do about it; a sentence."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Case:
+    """A request and how to verify it. No repr: it holds all that must not be shown."""
+
+    headers: Headers
+    body: bytes
+    secrets: Secrets
+    make: Make
+
+    def with_header(self, name: bytes, value: bytes) -> Case:
+        """Return the case with a header of another value, or with one more."""
+        others = [(key, found) if key != name else (key, value) for key, found in self.headers]
+        known = any(key == name for key, _ in others)
+        return replace(self, headers=others if known else [*others, (name, value)])
+
+
+Suspicion = tuple[Cause, Case]
+"""What may have happened, and the request as it was before that."""
+
+
+class Outcome(NamedTuple):
+    """What a scheme says of a case."""
+
+    verified: Verified | None = None
+    error: VerificationError | None = None
+    before_body: bool = False
+    """Whether the error came before the body was looked at."""
+
+    @property
+    def ok(self) -> bool:
+        return self.verified is not None
+
+
+def verify(case: Case, now: float) -> Outcome:
+    """Ask the scheme itself.
+
+    Raises:
+        ConfigurationError: no such scheme can be made of the secrets.
+    """
+    scheme = case.make(masked(case.secrets))
+    try:
+        check = scheme.verify_headers(case.headers, now)
+    except VerificationError as error:
+        return Outcome(error=error, before_body=True)
+    try:
+        return Outcome(check(case.body))
+    except VerificationError as error:
+        return Outcome(error=error)
+
+
+def holds(case: Case, now: float) -> float | None:
+    """Return the time at which a case verifies: `now`, else one that its headers state; None if at none."""
+    try:
+        first = verify(case, now)
+        if first.ok:
+            return now
+        if not isinstance(first.error, StaleSignature):
+            return None
+        return next((time for time in stated_times(case.headers) if verify(case, time).ok), None)
+    except ConfigurationError:
+        return None
+
+
+def stated_times(headers: Headers) -> Iterator[float]:
+    """Yield the times, in Unix seconds or what was taken for them, that the headers state."""
+    seen: set[bytes] = set()
+    for name, value in headers:
+        if b"signature" in name or b"timestamp" in name:
+            for digits in _TIME.findall(value[:4096])[:4]:
+                if digits not in seen and len(seen) < 8:
+                    seen.add(digits)
+                    yield float(digits)
+
+
+def listed_names(headers: Headers) -> list[bytes]:
+    """Return the names of the headers that `signature-input` says are signed; none where there is no such header."""
+    listed = re.search(rb"\(([^)]{0,4096})", fields(headers).get(b"signature-input", b""))
+    return re.findall(rb"(?<![@a-z0-9-])[a-z0-9-]+", listed[1].lower())[:32] if listed else []
+
+
+def fields(headers: Headers) -> dict[bytes, bytes]:
+    """Return the first value of each header, at most 64 of them."""
+    return dict(reversed(headers[:64]))
+
+
+def named(header: bytes) -> str:
+    """Return a header's name as a sentence may have it."""
+    return "".join(chr(byte) if 32 < byte < 127 else "?" for byte in header[:60])

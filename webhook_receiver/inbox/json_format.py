@@ -1,0 +1,155 @@
+"""A kept delivery as a JSON document and back: what export and import, and programs, read and write."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from typing import Annotated, Any, NoReturn
+
+from pydantic import AfterValidator, BaseModel, Field, FiniteFloat, ValidationError
+
+from ..delivery import Delivery
+from ..redaction import reason
+from .records import Kept, PastAttempt, Progress, Record, State
+
+HEADER: Mapping[str, Any] = {"format": "webhook-receiver inbox", "version": 1}
+"""The first line of a file of documents: what it is, and the version of what follows."""
+
+
+def _storable(text: str) -> str:
+    text.encode()  # the error for a lone surrogate, which JSON can bring and no store takes, is a ValueError
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class _Part(BaseModel, frozen=True, extra="forbid"):
+    """A document, or a part of one, as it has to be."""
+
+
+class _Progress(_Part, frozen=True):
+    state: State
+    attempts: Count
+    since_replay: Count
+    due: FiniteFloat
+    running: bool
+
+
+class _Attempt(_Part, frozen=True):
+    handler: Text
+    number: Count
+    started: FiniteFloat
+    seconds: FiniteFloat
+    outcome: Text
+    error: Text
+    traceback: Text
+
+
+class _Document(_Part, frozen=True):
+    id: Text
+    source: Text
+    origin: Text
+    event: Text | None
+    identity: Text | None
+    received: FiniteFloat
+    state: State
+    due: FiniteFloat | None
+    leased: bool
+    held: Text | None
+    reason: Text | None
+    settled: FiniteFloat | None
+    handlers: dict[Text, _Progress]
+    verified_by: Count | None
+    body_verified: bool
+    key: Text | None
+    order_key: Text | None
+    headers: list[tuple[Text, Text]]
+    body: Text
+    attempts: list[_Attempt]
+
+
+def record_document(record: Record) -> dict[str, Any]:
+    """Return a record as JSON can hold it."""
+    document = {name: getattr(record, name) for name in Record.__dataclass_fields__}
+    return document | {"handlers": {name: each._asdict() for name, each in record.handlers.items()}}
+
+
+def to_document(kept: Kept) -> dict[str, Any]:
+    """Return all that is known of a delivery as JSON can hold it: the body in base64, headers as latin-1 text."""
+    return record_document(kept.record) | {
+        "key": None if kept.key is None else kept.key.hex(),
+        "order_key": kept.order_key,
+        "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in kept.delivery.headers],
+        "body": b64encode(kept.delivery.body).decode("ascii"),
+        "attempts": [attempt._asdict() for attempt in kept.attempts],
+    }
+
+
+def from_document(document: object) -> Kept:
+    """Return what `to_document` was given.
+
+    Raises:
+        ValueError: it is no such document; the message says why, and quotes nothing of it.
+    """
+    try:
+        found = _Document.model_validate(document)
+    except ValidationError as error:
+        raise ValueError(reason(error, _Document)) from None
+    known = {name: getattr(found, name) for name in Record.__dataclass_fields__}
+    known["handlers"] = {name: Progress(**dict(each)) for name, each in found.handlers.items()}
+    return Kept(
+        record=Record(**known),
+        delivery=Delivery(
+            id=found.id,
+            source=found.source,
+            headers=tuple((_wire(name), _wire(value)) for name, value in found.headers),
+            body=_body(found.body),
+            received=found.received,
+            verified_by=found.verified_by,
+            body_verified=found.body_verified,
+            origin=found.origin,
+        ),
+        attempts=[PastAttempt(**dict(attempt)) for attempt in found.attempts],
+        key=None if found.key is None else _key(found.key),
+        order_key=found.order_key,
+    )
+
+
+def refuse_other(header: object) -> None:
+    """Refuse a first line that is not the HEADER of this version.
+
+    Raises:
+        ValueError: it is another, or none.
+    """
+    if not isinstance(header, dict) or header.get("format") != HEADER["format"]:  # pyright: ignore[reportUnknownMemberType]
+        raise ValueError("this is no export of an inbox: its first line does not say so")
+    version: object = header.get("version")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    if version != HEADER["version"]:
+        raise ValueError(f"this export has version {version!r:.20}; this webhook-receiver reads {HEADER['version']}")
+
+
+def _wire(text: str) -> bytes:
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        _refuse("headers: text beyond latin-1")
+
+
+def _body(text: str) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except ValueError:
+        _refuse("body: not base64")
+
+
+def _key(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        _refuse("key: not hexadecimal")
+
+
+def _refuse(why: str) -> NoReturn:
+    raise ValueError(why) from None

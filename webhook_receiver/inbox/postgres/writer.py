@@ -1,0 +1,168 @@
+"""A thread with a connection of its own to PostgreSQL: what is asked for while it commits shares the next commit."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+import psycopg
+from procrastinate.exceptions import ConnectorException
+
+from ...errors import InboxUnavailable
+from ..futures import tell
+from .connection import told
+from .rows import Connection
+
+Request = TypeVar("Request")
+Result = TypeVar("Result")
+Operation = Callable[[Connection, Sequence[Request]], Sequence[Result]]
+"""Does a batch of requests inside a transaction, and returns a result for each."""
+
+_TRIES = 5  # of a transaction that others got in the way of
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    operation: Operation[Any, Any]
+    request: Any
+    answer: asyncio.Future[Any]
+
+
+class Lane:
+    """Runs operations, in batches that are committed as one.
+
+    Args:
+        name: what its thread is called.
+        connect: opens the connection; called again after an error that has ended it.
+        most: how many requests share one transaction at most.
+        patience: seconds for a transaction; when the server takes longer, the connection is given up.
+    """
+
+    def __init__(self, name: str, connect: Callable[[], Connection], most: int, patience: float) -> None:
+        self._connect = connect
+        self._most = most
+        self._patience = patience
+        self._connection: Connection | None = None
+        self._began: float | None = None
+        """When the transaction began that is under way."""
+        self._asked: SimpleQueue[_Asked | None] = SimpleQueue()
+        self._closed = False
+        self._closing = threading.Lock()
+        self._cutting = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    async def do(self, operation: Operation[Request, Result], request: Request) -> Result:
+        """Have something done; return once it is committed.
+
+        Raises:
+            InboxUnavailable: the server is away, or too slow; then it may yet happen, whole.
+            InboxError: the server does not take it.
+        """
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        with self._closing:  # what is asked for behind the end of the queue would never be answered
+            if self._closed:
+                raise InboxUnavailable("the inbox is closed")
+            self._asked.put(_Asked(operation, request, answer))
+        try:
+            async with asyncio.timeout(2 * self._patience):  # another one may be under way
+                return await answer
+        except TimeoutError:
+            self._cut()
+            raise InboxUnavailable(f"the PostgreSQL server did not answer within {2 * self._patience:g} s") from None
+
+    async def close(self) -> None:
+        """Do what was asked for, then end the thread and close the connection."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                self._asked.put(None)
+        while self._thread.is_alive():
+            await asyncio.to_thread(self._thread.join, self._patience)
+            self._cut()
+
+    def _cut(self) -> None:
+        """Give up a connection on which a transaction takes too long; its thread gets an error then."""
+        with self._cutting:
+            began, connection = self._began, self._connection
+            if began is None or connection is None or time.monotonic() - began < self._patience:
+                return
+            with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as open_one:
+                open_one.shutdown(socket.SHUT_RDWR)
+
+    def _run(self) -> None:
+        going_on = True
+        while going_on:
+            batch: list[_Asked] = []
+            asked = self._asked.get()
+            while asked is not None:
+                if not asked.answer.done():  # else whoever asked has given up
+                    batch.append(asked)
+                if self._asked.empty() or len(batch) >= self._most:
+                    break
+                asked = self._asked.get()
+            going_on = asked is not None
+            tell(zip((each.answer for each in batch), self._do(batch), strict=True))
+        self._disconnect()
+
+    def _do(self, batch: list[_Asked]) -> list[Any]:
+        """Return a result or an exception for each; one that fails must not fail the others."""
+        if not batch:
+            return []
+        try:
+            return self._try(batch)
+        except Exception as error:
+            found = told(error)
+            if len(batch) == 1 or isinstance(found, InboxUnavailable):
+                return [found] * len(batch)
+            return [outcome for each in batch for outcome in self._do([each])]
+
+    def _try(self, batch: list[_Asked]) -> list[Any]:
+        for left in reversed(range(_TRIES)):
+            try:
+                return self._transaction(batch)
+            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, ConnectorException) as error:
+                cause = error.__cause__ if isinstance(error, ConnectorException) else error
+                others = psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure
+                if not left or not isinstance(cause, others):
+                    raise
+        raise AssertionError("unreachable")
+
+    def _transaction(self, batch: list[_Asked]) -> list[Any]:
+        groups: dict[Operation[Any, Any], list[int]] = {}
+        for index, each in enumerate(batch):
+            groups.setdefault(each.operation, []).append(index)
+        results: list[Any] = [None] * len(batch)
+        self._began = time.monotonic()
+        try:
+            connection = self._connection
+            if connection is None:
+                connection = self._connection = self._connect()
+                self._began = time.monotonic()
+            with connection.transaction():
+                for operation, indexes in groups.items():
+                    found = operation(connection, [batch[index].request for index in indexes])
+                    for index, result in zip(indexes, found, strict=True):
+                        results[index] = result
+        except BaseException as error:
+            self._began = None
+            if isinstance(told(error) if isinstance(error, Exception) else error, InboxUnavailable):
+                self._disconnect()  # maybe to another server, now; a new connection is whole
+            raise
+        self._began = None
+        return results
+
+    def _disconnect(self) -> None:
+        with self._cutting:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                with suppress(psycopg.Error):
+                    connection.close()

@@ -1,0 +1,278 @@
+"""An inbox in a SQLite file: durable, with nothing else to run; several processes of one machine may share it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import Any, Self, TypeVar
+
+from ...errors import ConfigurationError, InboxDamaged, InboxUnavailable
+from ..dedup import Put
+from ..records import Claim, Duplicate, Entry, Filter, Kept, Outcome, Progress, Record, Stats, Stored
+from . import damage, file_guard, insert, leases, maintenance, queries, staging
+from .connection import Connection, connect
+from .integrity import IntegrityCheck
+from .read_connection import Reader
+from .schema import migrate, version_of
+from .writer import Operation, Writer
+
+logger = logging.getLogger("webhook_receiver")
+
+R = TypeVar("R")
+
+DAY = 86_400.0  # seconds
+_PATIENCE = 2.0  # seconds that the check of the whole file may hold up the start; then it goes on beside
+_opening = Lock()
+_open_here: list[str] = []  # the files of the inboxes that are open in this process
+_STEP = 200  # rows that are tidied away at a time: a few milliseconds, which no put notices
+
+
+class SQLiteInbox:
+    """Keeps deliveries in a SQLite file on a local disk. Fulfils `Inbox`.
+
+    Args:
+        path: the file; made if it is not there, its folder is not.
+        window: seconds for which a repeat of a delivery is known as such.
+        retention: seconds for which a delivery is kept that is done; at least `window`.
+        min_free: bytes that the disk must have free; with less, `put` refuses, before the disk is full.
+        busy_timeout: seconds to wait for another process that writes.
+        create: whether to make the file if it is not there.
+
+    Raises:
+        ConfigurationError: the settings cannot work.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        window: float = 7 * DAY,
+        retention: float = 30 * DAY,
+        min_free: int = 64 * 1024 * 1024,
+        busy_timeout: float = 5.0,
+        create: bool = True,
+    ) -> None:
+        if not (window > 0 and retention >= window):
+            raise ConfigurationError(
+                f"an inbox's window is above 0 seconds, and its retention no shorter: window={window:g} s with "
+                f"retention={retention:g} s does not work"
+            )
+        if min_free < 0 or not 0 <= busy_timeout < 2**31 / 1000:
+            raise ConfigurationError(
+                f"min_free is a number of bytes and busy_timeout of seconds, not {min_free!r} and {busy_timeout!r}"
+            )
+        if sqlite3.sqlite_version_info < (3, 38):
+            raise ConfigurationError(f"the inbox needs SQLite 3.38, this Python has {sqlite3.sqlite_version}")
+        self.path = Path(path).resolve()  # as SQLite does: its log is beside the file, not beside a link to it
+        self._window, self._retention = window, retention
+        self._place = file_guard.Place(self.path, min_free)
+        self._busy_timeout = busy_timeout
+        self._create = create
+        self._writer: Writer | None = None
+        self._reader: Reader | None = None
+        self._check: IntegrityCheck | None = None
+        self._latest = float("-inf")  # that a claim was asked for: a clock that is set back shows here
+
+    def __repr__(self) -> str:
+        return f"<SQLiteInbox {self.path}>"
+
+    async def open(self) -> Self:
+        """See `Inbox`."""
+        if self._writer is None:
+            await asyncio.to_thread(self._open_once)
+        return self
+
+    async def close(self) -> None:
+        """See `Inbox`."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            await writer.close()
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await asyncio.to_thread(reader.close)
+        if self._check is not None:
+            await asyncio.to_thread(self._check.stop)
+        if writer is not None:
+            _open_here.remove(str(self.path))
+
+    async def check(self) -> None:
+        """See `Inbox`."""
+        self._place.refuse_full(at_once=True)
+        await self._write(maintenance.beat, None)
+
+    async def put(self, entry: Entry, now: float) -> Stored | Duplicate:
+        """See `Inbox`."""
+        self._place.refuse_full()
+        return await self._write(insert.put, Put(entry, now, now - self._window))
+
+    async def claim(self, source: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
+        """See `Inbox`."""
+        if now < self._latest - 1 or self._latest == float("-inf"):
+            await self._write(maintenance.remeasure, now)
+        self._latest = now
+        claims, look_again = await self._write(leases.claim, leases.Take(source, limit, lease, now))
+        while look_again:
+            claims, look_again = await self._write(leases.claim, leases.Take(source, limit, lease, now))
+        return claims
+
+    async def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
+        """See `Inbox`."""
+        if claims:
+            await self._write(leases.renew, (claims, lease, now))
+
+    async def note(self, claim: Claim, handlers: Mapping[str, Progress], now: float) -> bool:
+        """See `Inbox`."""
+        return await self._write(leases.note, (claim, handlers))
+
+    async def settle(self, outcome: Outcome, now: float) -> bool:
+        """See `Inbox`."""
+        return await self._write(leases.settle, (outcome, now))
+
+    async def release(self, claims: Sequence[Claim], now: float) -> None:
+        """See `Inbox`."""
+        if claims:
+            await self._write(leases.release, claims)
+
+    async def pause(self, handler: str, now: float) -> None:
+        """See `Inbox`."""
+        await self._write(maintenance.pause, (handler, now))
+
+    async def resume(self, handler: str) -> bool:
+        """See `Inbox`."""
+        return await self._write(maintenance.resume, handler)
+
+    async def paused(self) -> frozenset[str]:
+        """See `Inbox`."""
+        return await self._read(queries.paused)
+
+    async def find(self, which: Filter, *, limit: int | None = None, newest_first: bool = True) -> Sequence[Record]:
+        """See `Inbox`."""
+        return await self._read_whole(partial(queries.find, which=which, limit=limit, newest_first=newest_first))
+
+    async def get(self, id: str) -> Kept | None:
+        """See `Inbox`."""
+        return await self._read_whole(partial(queries.get, beginning=id))
+
+    async def replay(self, ids: Sequence[str], now: float, *, handler: str | None = None) -> int:
+        """See `Inbox`."""
+        await self._unpack()
+        return await self._write(maintenance.replay, maintenance.Again(ids, now, handler))
+
+    async def purge(self, which: Filter, now: float, *, limit: int) -> int:
+        """See `Inbox`."""
+        await self._unpack(or_warn=True)  # on a full disk, this is what makes room
+        return await self._write(maintenance.purge, maintenance.Removal(which, now, limit))
+
+    async def tidy(self, now: float) -> int:
+        """See `Inbox`."""
+        return await self._write(maintenance.purge, maintenance.Removal(Filter(), now, _STEP, now - self._retention))
+
+    async def stats(self) -> Stats:
+        """See `Inbox`."""
+        return await self._read_whole(queries.stats)
+
+    async def dump(self, which: Filter) -> AsyncIterator[Kept]:
+        """See `Inbox`."""
+        await self._unpack()
+        seq = None
+        while True:
+            page = await self._read(partial(queries.after, which=which, seq=seq, limit=_STEP))
+            for seq, kept in page:  # noqa: B007 - the last one is where the next page begins
+                yield kept
+            if len(page) < _STEP:
+                return
+
+    async def load(self, kept: Sequence[Kept], now: float) -> int:
+        """See `Inbox`."""
+        self._place.refuse_full()
+        await self._unpack()
+        return await self._write(maintenance.load, (kept, now, self._window))
+
+    async def vacuum(self) -> None:
+        """Give the space of what was removed back to the file system; writers wait meanwhile.
+
+        Raises:
+            InboxUnavailable: it cannot be written to, or there is no room for the copy that this makes.
+        """
+        await asyncio.to_thread(self._vacuum)
+
+    def _open_once(self) -> None:
+        with _opening:
+            if self._writer is None:
+                self._open()
+                self._reader = Reader(self._connect)
+                self._writer = Writer(self._connect, self._guard)
+                _open_here.append(str(self.path))
+
+    def _open(self) -> None:
+        """Make the file if need be, bring it to the newest schema, and begin to see that it is whole."""
+        self._place.refuse_impossible(create=self._create)
+        try:
+            with damage.opening(self.path, alone=str(self.path) not in _open_here) as refuse_loss:
+                self._make_ready(refuse_loss)
+            self._check = IntegrityCheck(self._connect, self.path)
+            self._check.wait(_PATIENCE)
+        except sqlite3.OperationalError as error:
+            raise InboxUnavailable(f"the inbox {self.path} cannot be opened: {error}") from None
+        except sqlite3.DatabaseError as error:
+            raise InboxDamaged(f"{self.path} is not an inbox, or is damaged: {error}") from None
+        except OSError as error:
+            raise InboxUnavailable(f"the inbox {self.path} cannot be opened: {error.strerror}") from None
+
+    def _make_ready(self, refuse_loss: Callable[[], None]) -> None:
+        self._place.forget()
+        with closing(self._connect()) as connection:
+            self._place.refuse_read_only()
+            version_of(connection, str(self.path))  # with this, SQLite takes up the log
+            refuse_loss()
+            migrate(connection, str(self.path))
+            self._place.remember()
+
+    def _connect(self) -> Connection:
+        self._place.refuse_moved()
+        return connect(self.path, self._busy_timeout)
+
+    def _guard(self) -> None:
+        self._place.refuse_moved()
+        if self._check is not None:
+            self._check.refuse_damaged()
+
+    def _write(self, operation: Operation[Any, R], job: Any) -> asyncio.Future[R]:
+        if self._writer is None:
+            raise InboxUnavailable("the inbox is not open")
+        return self._writer.do(operation, job)
+
+    async def _unpack(self, *, or_warn: bool = False) -> None:
+        """Let all that was put until now have rows of its own, in steps that hold up nobody."""
+        last = await self._read(staging.last)
+        try:
+            while last is not None and await self._write(staging.unpack_until, last):
+                pass
+        except InboxUnavailable as error:
+            if not or_warn:
+                raise
+            logger.warning("%s: what was put lately is not looked at: %s", self, error)
+
+    async def _read_whole(self, ask: Callable[[sqlite3.Connection], R]) -> R:
+        await self._unpack(or_warn=True)
+        return await self._read(ask)
+
+    async def _read(self, ask: Callable[[sqlite3.Connection], R]) -> R:
+        if self._reader is None:
+            raise InboxUnavailable("the inbox is not open")
+        return await asyncio.to_thread(self._reader.ask, ask)
+
+    def _vacuum(self) -> None:
+        try:
+            with closing(self._connect()) as connection:
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.OperationalError as error:
+            raise InboxUnavailable(f"the inbox cannot be vacuumed: {error}") from None

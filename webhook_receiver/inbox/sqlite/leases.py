@@ -1,0 +1,218 @@
+"""Leases in a SQLite inbox: deliveries are claimed, renewed, released and settled.
+
+As in `arrivals`, every function does a batch of jobs inside a transaction.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from sqlite3 import Connection
+from typing import Any, NamedTuple
+
+from ...errors import InboxDamaged
+from .. import rows
+from ..records import Claim, Outcome, Progress, State
+from . import ordering, staging
+
+logger = logging.getLogger("webhook_receiver")
+
+_STEPS = 8  # through the journal with one claim: other processes wait meanwhile
+
+
+class Take(NamedTuple):
+    """Deliveries to claim."""
+
+    source: str
+    limit: int
+    lease: float
+    now: float
+
+
+class Lease(NamedTuple):
+    """Which row is leased, and the mark of the lease."""
+
+    seq: int
+    token: int
+
+
+class OneByOne(Exception):
+    """A batch cannot be done as one: its jobs are to be done each by itself."""
+
+
+def claim(connection: Connection, jobs: Sequence[Take]) -> list[tuple[list[Claim], bool]]:
+    """Lease what is due, and then what is in the journal, which is younger; and whether to look at once again."""
+    return [_claim_both(connection, job) for job in jobs]
+
+
+def _claim_both(connection: Connection, job: Take) -> tuple[list[Claim], bool]:
+    claims = _claim(connection, job)
+    if len(claims) == job.limit:
+        return claims, False
+    fresh = staging.take(connection, job.limit - len(claims), job.source)
+    claims += _claim_fresh(connection, job, fresh)
+    for _ in range(_STEPS):
+        # If that was not enough, some were of other sources, or wait behind others.
+        if not fresh or len(claims) == job.limit or not staging.unpack(connection, staging.STEP):
+            return claims, False
+        claims += _claim(connection, job._replace(limit=job.limit - len(claims)))
+    return claims, not claims
+
+
+def _claim(connection: Connection, job: Take) -> list[Claim]:
+    entering: list[int] = []
+    # Those that stand back are not seen again, so that another look finds others.
+    while len(entering) < job.limit:
+        found: list[tuple[int, int | None, bool]] = connection.execute(
+            "SELECT seq, CASE state WHEN 'waiting' THEN line END, lease IS NOT NULL FROM progress "
+            "WHERE source = ? AND due <= ? ORDER BY due, seq LIMIT ?",
+            (job.source, job.now, job.limit),
+        ).fetchall()
+        if any(ordering.give_way(connection, seq) for seq, line, leased in found if leased and line is not None):
+            continue  # a lease has ended by itself, and an older one came into its line meanwhile
+        due: list[ordering.Due] = [(seq, line) for seq, line, _ in found]
+        entering = ordering.enter(connection, due, job.now)
+        if len(due) < job.limit:
+            break
+    return _lease(connection, job, entering) if entering else []
+
+
+def _lease(connection: Connection, job: Take, seqs: Sequence[int]) -> list[Claim]:
+    token, until = secrets.randbits(62), job.now + job.lease
+    seqs = rows.rounded(seqs)
+    connection.execute(
+        # A lease that is still there was never settled: whoever had it died, or was too slow.
+        "UPDATE OR ROLLBACK progress SET crashes = crashes + (lease IS NOT NULL), lease = ?, due = ?, since = ? "
+        f"WHERE seq IN ({rows.marks(seqs)})",
+        (token, until, job.now, *seqs),
+    )
+    claims: list[Claim] = []
+    for row in connection.execute(
+        f"SELECT {rows.DELIVERY}, p.state, p.handlers, p.crashes, p.reason, p.seq "
+        "FROM progress p JOIN delivery d USING (seq) "
+        f"WHERE p.seq IN ({rows.marks(seqs)}) ORDER BY p.seq",
+        seqs,
+    ).fetchall():
+        state, handlers, crashes, reason, seq = row[-5:]
+        try:
+            delivery, progress = rows.delivery(row), rows.progress(handlers)
+        except InboxDamaged as damage:
+            logger.error("delivery %s is dead: %s", row[0], damage)
+            ordering.bury(connection, seq, str(damage), job.now)
+            continue
+        claims.append(Claim(delivery, State(state), progress, crashes, reason, Lease(seq, token)))
+    return claims
+
+
+def _claim_fresh(connection: Connection, job: Take, fresh: Sequence[staging.Fresh]) -> list[Claim]:
+    """Lease what was put lately, with the rows that it gets now."""
+    mine = [each for each in fresh if each.row[1] == job.source]
+    due: list[ordering.Due] = [(each.seq, each.line if each.dead is None else None) for each in mine]
+    entering = {*ordering.enter(connection, due, job.now)}
+    token, until = secrets.randbits(62), job.now + job.lease
+    back: staging.Wait = (None, job.now, None)
+    waits = {seq: (until, job.now, token) if seq in entering else back for seq, _ in due}
+    staging.keep(connection, fresh, waits)
+    return [
+        Claim(rows.delivery_of(row), State.WAITING if dead is None else State.DEAD, {}, 0, dead, Lease(seq, token))
+        for seq, row, _, dead, _ in mine
+        if seq in entering
+    ]
+
+
+def renew(connection: Connection, jobs: Sequence[tuple[Sequence[Claim], float, float]]) -> list[None]:
+    """Let leases end later."""
+    for claims, lease, now in jobs:
+        leases = rows.rounded([_lease_of(claim) for claim in claims])
+        connection.execute(
+            f"UPDATE progress SET due = ?, since = ? FROM {rows.as_table(Lease._fields, leases)} AS mine "
+            "WHERE progress.seq = mine.seq AND progress.lease = mine.token",
+            [now + lease, now, *rows.flat(leases)],
+        )
+    return [None] * len(jobs)
+
+
+def release(connection: Connection, jobs: Sequence[Sequence[Claim]]) -> list[None]:
+    """End leases as if they had never been."""
+    for claims in jobs:
+        leases = [_lease_of(claim) for claim in claims]
+        rounded = rows.rounded(leases)
+        connection.execute(
+            f"UPDATE progress SET due = 0, lease = NULL FROM {rows.as_table(Lease._fields, rounded)} AS mine "
+            "WHERE progress.seq = mine.seq AND progress.lease = mine.token",
+            rows.flat(rounded),
+        )
+        for lease in leases:
+            ordering.give_way(connection, lease.seq)
+    return [None] * len(jobs)
+
+
+def note(connection: Connection, jobs: Sequence[tuple[Claim, Mapping[str, Progress]]]) -> list[bool]:
+    """Keep how far the handlers are while the lease goes on."""
+    return [
+        connection.execute(
+            "UPDATE progress SET handlers = ? WHERE seq = ? AND lease = ?",
+            (rows.progress_json(handlers), *_lease_of(claim)),
+        ).rowcount
+        == 1
+        for claim, handlers in jobs
+    ]
+
+
+def settle(connection: Connection, jobs: Sequence[tuple[Outcome, float]]) -> list[bool]:
+    """End leases with what became of the deliveries."""
+    paused = _paused(connection, {outcome.held for outcome, _ in jobs if outcome.held is not None})
+    table: list[tuple[Any, ...]] = []
+    for (claim, state, progress, due, held, reason, _), now in jobs:
+        if held is not None and held not in paused:
+            due, held = 0.0, None
+        finished = None if state is State.WAITING else now
+        table.append((*_lease_of(claim), state, due, now, rows.progress_json(progress), held, reason, finished))
+    columns = ("seq", "token", "state", "due", "now", "handlers", "held", "reason", "settled")
+    rounded = rows.rounded(table)
+    ended = connection.execute(
+        "UPDATE OR ROLLBACK progress SET state = o.state, due = o.due, since = o.now, lease = NULL, "
+        "handlers = o.handlers, crashes = CASE o.state WHEN 'waiting' THEN crashes ELSE 0 END, "
+        "held = o.held, reason = o.reason, settled = coalesce(o.settled, progress.settled) "
+        f"FROM {rows.as_table(columns, rounded)} AS o WHERE progress.seq = o.seq AND progress.lease = o.token",
+        rows.flat(rounded),
+    ).rowcount
+    if ended < len(jobs):
+        if len(jobs) > 1:
+            raise OneByOne
+        return [False]
+    _keep_attempts(connection, [outcome for outcome, _ in jobs if outcome.attempts])
+    ordering.leave(connection, [row[0] for row in table if row[2] is not State.WAITING])
+    for row in table:
+        if row[2] is State.WAITING:
+            ordering.give_way(connection, row[0])
+    return [True] * len(jobs)
+
+
+def _paused(connection: Connection, handlers: set[str]) -> set[str]:
+    if not handlers:
+        return set()
+    found = connection.execute(f"SELECT handler FROM paused WHERE handler IN ({rows.marks(handlers)})", list(handlers))
+    return {name for (name,) in found.fetchall()}
+
+
+def _keep_attempts(connection: Connection, outcomes: Iterable[Outcome]) -> None:
+    for outcome in outcomes:
+        keep_attempts(connection, _lease_of(outcome.claim).seq, outcome.attempts)
+
+
+def keep_attempts(connection: Connection, seq: int, attempts: Iterable[Sequence[object]]) -> None:
+    """Keep failed attempts of the delivery in row `seq`, behind those that are kept already."""
+    for attempt in attempts:
+        connection.execute(
+            "INSERT INTO attempt SELECT ?1, (SELECT coalesce(max(place), 0) + 1 FROM attempt WHERE seq = ?1), "
+            "?2, ?3, ?4, ?5, ?6, ?7, ?8",
+            (seq, *attempt),
+        )
+
+
+def _lease_of(claim: Claim) -> Lease:
+    lease = claim.lease
+    assert isinstance(lease, Lease), "a claim of another inbox"  # noqa: S101
+    return lease

@@ -1,0 +1,132 @@
+"""What is asked of a SQLite inbox: reads on a connection of their own, which never hold up a write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from sqlite3 import Connection
+from typing import Any
+
+from ...errors import AmbiguousId, InboxError
+from .. import rows
+from ..records import Filter, Kept, PastAttempt, Record, State, Stats
+
+_MOST_IDS = 30_000  # a statement of SQLite's may have 32,766 arguments, and more only where it was built so
+
+
+def chosen(which: Filter) -> tuple[str, list[Any]]:
+    """Return the condition on delivery d and progress p that a filter means, and its arguments.
+
+    Raises:
+        InboxError: it has too many ids.
+    """
+    conditions: list[str] = ["1"]
+    arguments: list[Any] = []
+
+    def also(condition: str, *values: Any) -> None:
+        conditions.append(condition)
+        arguments.extend(values)
+
+    if which.ids is not None:
+        if len(which.ids) > _MOST_IDS:
+            raise InboxError(f"the inbox looks for {_MOST_IDS:,} ids at once, not for {len(which.ids):,}: ask in parts")
+        also(f"d.id IN ({rows.marks(which.ids)})", *which.ids)
+    if which.states is not None:
+        also(f"p.state IN ({rows.marks(which.states)})", *which.states)
+    if which.source is not None:
+        also("p.source = ?", which.source)
+    if which.event is not None:
+        also("d.event = ?", which.event)
+    if which.since is not None:
+        also("d.received >= ?", which.since)
+    if which.before is not None:
+        also("d.received < ?", which.before)
+    if which.handler is not None:
+        also(
+            "EXISTS (SELECT 1 FROM json_each(p.handlers) WHERE key = ? AND json_extract(value, '$[0]') <> 'done')",
+            which.handler,
+        )
+    return " AND ".join(conditions), arguments
+
+
+def find(connection: Connection, which: Filter, limit: int | None, newest_first: bool) -> list[Record]:
+    """Return the records that fit."""
+    where, arguments = chosen(which)
+    order = "DESC" if newest_first else "ASC"
+    found = connection.execute(
+        f"SELECT {rows.RECORD} FROM progress p JOIN delivery d USING (seq) WHERE {where} "
+        f"ORDER BY p.seq {order} LIMIT ?",
+        [*arguments, -1 if limit is None else limit],
+    )
+    return [rows.record(row) for row in found.fetchall()]
+
+
+def get(connection: Connection, beginning: str) -> Kept | None:
+    """Return all that is known of the one delivery whose id begins so."""
+    found = connection.execute(
+        # Not LIKE, which takes "A" for "a" and would read the whole table.
+        "SELECT seq, id FROM delivery WHERE id >= ?1 AND id < ?1 || char(0x10FFFF) ORDER BY id LIMIT 2",
+        (beginning,),
+    ).fetchall()
+    if len(found) > 1 and found[0][1] != beginning:
+        raise AmbiguousId(f"several deliveries have ids that begin with {beginning!r}: give more of it")
+    return _kept(connection, found[0][0]) if found else None
+
+
+def after(connection: Connection, which: Filter, seq: int | None, limit: int) -> list[tuple[int, Kept]]:
+    """Return up to `limit` deliveries that fit, those behind row `seq`, with their rows' numbers."""
+    where, arguments = chosen(which)
+    found = connection.execute(
+        f"SELECT p.seq FROM progress p JOIN delivery d USING (seq) WHERE {where} AND (? IS NULL OR p.seq > ?) "
+        "ORDER BY p.seq LIMIT ?",
+        [*arguments, seq, seq, limit],
+    ).fetchall()
+    return [(each, _kept(connection, each)) for (each,) in found]
+
+
+def _kept(connection: Connection, seq: int) -> Kept:
+    row = connection.execute(
+        f"SELECT {rows.DELIVERY}, {rows.RECORD} FROM delivery d JOIN progress p USING (seq) WHERE seq = ?",
+        (seq,),
+    ).fetchone()
+    width = len(rows.COLUMNS)
+    attempts = connection.execute(
+        "SELECT handler, number, started, seconds, outcome, error, traceback FROM attempt WHERE seq = ? ORDER BY place",
+        (seq,),
+    ).fetchall()
+    return Kept(
+        record=rows.record(row[width:]),
+        delivery=rows.delivery(row),
+        attempts=[PastAttempt(*attempt) for attempt in attempts],
+        key=row[4],
+        order_key=row[6],
+    )
+
+
+def paused(connection: Connection) -> frozenset[str]:
+    """Return the handlers that are paused."""
+    return frozenset(name for (name,) in connection.execute("SELECT handler FROM paused").fetchall())
+
+
+def stats(connection: Connection) -> Stats:
+    """Return how the inbox stands."""
+    unfinished: Sequence[tuple[str, int]] = connection.execute(
+        "SELECT state, count(*) FROM progress WHERE state <> 'done' GROUP BY state"
+    ).fetchall()
+    counts = {State(state): count for state, count in unfinished}
+    (everything,) = connection.execute("SELECT count(*) FROM delivery").fetchone()
+    (running,) = connection.execute(
+        "SELECT count(*) FROM progress WHERE state = 'waiting' AND due IS NOT NULL AND lease IS NOT NULL"
+    ).fetchone()
+    (oldest,) = connection.execute(
+        "SELECT received FROM delivery WHERE seq = (SELECT min(seq) FROM progress WHERE state = 'waiting')"
+    ).fetchone() or (None,)
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    return Stats(
+        counts={state: counts.get(state, 0) for state in State} | {State.DONE: everything - sum(counts.values())},
+        running=running,
+        oldest_waiting=oldest,
+        paused=dict(connection.execute("SELECT handler, since FROM paused ORDER BY handler").fetchall()),
+        extra={"bytes": pages * size, "free_bytes": free * size},
+    )

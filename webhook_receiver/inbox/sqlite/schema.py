@@ -1,0 +1,154 @@
+"""The tables of a SQLite inbox, and how a file gets them: migrations go forward only."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from ...errors import ConfigurationError
+
+APPLICATION = 0x57484B52  # "WHKR", by which a file is known as ours (sqlite.org/pragma.html#pragma_application_id)
+
+# What never changes (delivery) is kept apart from what does (progress): settling must not write the body again.
+FIRST = """
+CREATE TABLE delivery (
+    seq INTEGER PRIMARY KEY,  -- the order of receipt
+    id TEXT NOT NULL UNIQUE,
+    source TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    event TEXT,
+    key BLOB,
+    identity TEXT,
+    order_key TEXT,
+    received REAL NOT NULL,
+    headers BLOB NOT NULL,
+    body BLOB NOT NULL,
+    verified_by INTEGER,
+    body_verified INTEGER NOT NULL,
+    checksum INTEGER NOT NULL  -- over all of the above but seq
+) STRICT;
+
+CREATE TABLE progress (
+    seq INTEGER PRIMARY KEY REFERENCES delivery,
+    source TEXT NOT NULL,
+    line INTEGER,  -- a 64-bit hash of source and order key; two that share one by chance just wait for each other
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'done', 'unhandled', 'dead')),
+    due REAL,      -- when it may be claimed, or its lease ends; null: not by time
+    since REAL,    -- when that wait began: a wait that began in the future cannot be measured
+    lease INTEGER,
+    crashes INTEGER NOT NULL DEFAULT 0,
+    handlers TEXT, -- JSON: the progress of each
+    held TEXT,
+    reason TEXT,
+    settled REAL
+) STRICT;
+CREATE INDEX ready ON progress (source, due) WHERE due IS NOT NULL;
+CREATE INDEX behind ON progress (line, seq) WHERE state = 'waiting' AND due IS NULL;
+CREATE INDEX unfinished ON progress (state, source) WHERE state <> 'done';
+CREATE INDEX finished ON progress (settled) WHERE state = 'done';
+CREATE INDEX held ON progress (held) WHERE held IS NOT NULL;
+
+CREATE TABLE holder (line INTEGER PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
+CREATE INDEX holder_seq ON holder (seq);
+
+-- The 64-bit hashes of what a repeat of a delivery would be known by. A hit is compared in full.
+CREATE TABLE lookup (hash INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (hash, seq)) STRICT, WITHOUT ROWID;
+
+CREATE TABLE attempt (
+    seq INTEGER NOT NULL,
+    place INTEGER NOT NULL,  -- the first, second, ... of its delivery
+    handler TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    started REAL NOT NULL,
+    seconds REAL NOT NULL,
+    outcome TEXT NOT NULL,
+    error TEXT NOT NULL,
+    traceback TEXT NOT NULL,
+    PRIMARY KEY (seq, place)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE paused (handler TEXT PRIMARY KEY, since REAL NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE heartbeat (one INTEGER PRIMARY KEY CHECK (one = 1), beats INTEGER NOT NULL) STRICT;
+INSERT INTO heartbeat VALUES (1, 0);
+"""
+
+# The last deliveries are not in `lookup`: see lookup.py.
+SECOND = """
+CREATE TABLE arrived (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    last INTEGER NOT NULL,   -- the last row of `delivery` that there ever was: a number is never used again
+    merged INTEGER NOT NULL  -- up to this row, `lookup` is complete
+) STRICT;
+INSERT INTO arrived SELECT 1, max(0, coalesce(max(seq), 0)), max(0, coalesce(max(seq), 0)) FROM delivery;
+"""
+
+# What was put lately has no rows in `delivery` and `progress` yet: see journal.py.
+THIRD = """
+CREATE TABLE journal (
+    last INTEGER PRIMARY KEY,  -- the `seq` of the last of its deliveries, which the others come before
+    kept REAL NOT NULL,
+    packed BLOB NOT NULL,      -- a pickle of tuples of plain values: of the columns of each delivery
+    checksum INTEGER NOT NULL
+) STRICT;
+ALTER TABLE arrived ADD COLUMN unpacked INTEGER NOT NULL DEFAULT 0;  -- up to this row, none is in the journal any more
+UPDATE arrived SET unpacked = last;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD)
+"""Each brings a file from the version that is its index to the next one. Released ones never change."""
+
+
+def migrate(connection: sqlite3.Connection, path: str) -> None:
+    """Bring the file to the newest version; at once from several processes, each step is done by one of them.
+
+    Raises:
+        ConfigurationError: see `version_of`.
+    """
+    version_of(connection, path)  # another program's file must not change even so much
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = version_of(connection, path)
+        if version == len(MIGRATIONS):
+            return
+        for script in MIGRATIONS[version:]:
+            for statement in statements(script):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def version_of(connection: sqlite3.Connection, path: str) -> int:
+    """Return the version of the file's schema, 0 for a new file; changes nothing in it.
+
+    Raises:
+        ConfigurationError: as `migrate`.
+    """
+    application, version, objects = connection.execute(  # in one statement, so of one moment
+        "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
+        "FROM pragma_application_id, pragma_user_version"
+    ).fetchone()
+    if application != APPLICATION and (application or version or objects):
+        raise ConfigurationError(f"{path} is a database of another program: choose another file")
+    if version > len(MIGRATIONS):
+        raise ConfigurationError(
+            f"{path} was written by a newer webhook-receiver (schema {version}, this one knows {len(MIGRATIONS)}): "
+            "install that version again"
+        )
+    return int(version)
+
+
+def statements(script: str) -> list[str]:
+    """Return the single statements of a script, for executescript would commit what is under way."""
+    found: list[str] = []
+    pending = ""
+    for line in script.splitlines():
+        pending += line.partition("--")[0] + "\n"
+        if sqlite3.complete_statement(pending):
+            found.append(pending.strip())
+            pending = ""
+    return found

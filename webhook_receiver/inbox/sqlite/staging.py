@@ -1,0 +1,236 @@
+"""The journal of a SQLite inbox: what was put lately, all that shared a commit in one row.
+
+To keep a delivery in a row of its own costs several times as much as all else that is done before it is answered. So
+it is written here first, and unpacked when somebody wants to claim it, look at it or change it, many at a time.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import BytesIO
+from math import isnan
+from sqlite3 import Connection
+from types import NoneType
+from typing import Any, NamedTuple
+from zlib import crc32
+
+from ...errors import InboxDamaged, InboxError
+from .. import rows
+from ..dedup import Put
+from ..records import State
+
+STEP = 1024
+"""Deliveries that are unpacked in one step, at most: that takes some 20 ms."""
+MOST = 65_536
+"""Deliveries that are in the journal before each put unpacks as many as it brings: to read them takes some 0.2 s."""
+
+_LARGE = 2**20  # bytes of bodies that are packed into one row, or unpacked in one step
+_DAMAGE = "what is kept in its journal is not what was put"
+_RECEIVED, _BODY, _BY = (rows.COLUMNS.index(column) for column in ("received", "body", "verified_by"))
+_TEXT, _TEXT_OR_NONE = {str}, {str, NoneType}
+_KINDS: Sequence[set[Any]] = (
+    *(_TEXT, _TEXT, _TEXT, _TEXT_OR_NONE, {bytes, NoneType}, _TEXT_OR_NONE, _TEXT_OR_NONE),
+    *({float}, {bytes}, {bytes}, {int, NoneType}, {int}, _TEXT_OR_NONE),
+)
+"""The types that the values may have: those of the columns, and why it is dead."""
+
+
+class Fresh(NamedTuple):
+    """A delivery from the journal."""
+
+    seq: int
+    row: tuple[Any, ...]
+    """The values of rows.COLUMNS."""
+    line: int | None
+    dead: str | None
+    """Why it is dead already."""
+    kept: float
+    """When it was put."""
+
+
+def append(connection: Connection, new: Sequence[Put], last: int) -> None:
+    """Keep deliveries; `last` is the number of the last of them.
+
+    Raises:
+        InboxError: no row of its own could hold one of them.
+        UnicodeEncodeError: nor one of its texts.
+    """
+    values = _plain([(*rows.values_of(job.entry), job.entry.dead) for job in new])
+    seq = last - len(values)
+    for part in _parts(values):
+        seq += len(part)
+        packed = pickle.dumps(part, 5)
+        if b"\xed" in packed:  # with which half characters begin, but others, too
+            "".join([text for each in part for text in each if isinstance(text, str)]).encode()
+        connection.execute(
+            "INSERT OR ROLLBACK INTO journal (last, kept, packed, checksum) VALUES (?, ?, ?, ?)",
+            (seq, new[-1].now, packed, crc32(packed)),
+        )
+    connection.execute("UPDATE arrived SET last = ?", (last,))
+
+
+def _parts(values: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield them in parts that are not too large to be held in memory."""
+    start = size = 0
+    for place, each in enumerate(values):
+        size += len(each[_BODY])
+        if size > _LARGE:
+            yield values[start : place + 1]
+            start, size = place + 1, 0
+    if start < len(values):
+        yield values[start:]
+
+
+def _plain(table: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return rows with values that a file can hold: an enum's member would come back as something else."""
+    if not _are_plain(table):
+        table = [tuple(map(_plain_value, row)) for row in table]
+        if not _are_plain(table):
+            raise InboxError("the inbox does not take it: one of its values is of a kind that no delivery has")
+    if any(isnan(row[_RECEIVED]) or not -(2**63) < (row[_BY] or 0) < 2**63 for row in table):
+        raise InboxError("the inbox does not take it: one of its numbers is none that a file can hold")
+    return table
+
+
+def _plain_value(value: Any) -> Any:
+    return str.__str__(value) if isinstance(value, str) else int(value) if isinstance(value, int) else value
+
+
+def _are_plain(table: list[tuple[Any, ...]]) -> bool:
+    columns = zip(*table, strict=True)
+    return all(kinds.issuperset(map(type, column)) for kinds, column in zip(_KINDS, columns, strict=True))
+
+
+def read(connection: Connection, after: int | None = None) -> Iterator[Fresh]:
+    """Yield what is in the journal, the oldest first, or what is there behind row `after`.
+
+    Raises:
+        InboxDamaged: it is not what was written.
+    """
+    unpacked: tuple[int] = connection.execute("SELECT unpacked FROM arrived").fetchone()
+    first = unpacked[0] if after is None else max(after, unpacked[0])
+    for row in connection.execute(
+        "SELECT last, kept, packed, checksum FROM journal WHERE last > ? ORDER BY last", (first,)
+    ):
+        for seq, values, kept in _loaded(*row):
+            if seq > first:
+                yield _fresh(seq, values, kept)
+
+
+def find(connection: Connection, seqs: Iterable[int]) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """Yield those of the journal that have these rows' numbers: the values of rows.COLUMNS but the last, and `dead`."""
+    loaded: dict[int, tuple[Any, ...]] = {}
+    for seq in sorted(seqs):
+        if seq not in loaded:
+            loaded = _beside(connection, seq)
+        if seq in loaded:
+            yield seq, loaded[seq]
+
+
+def revive(connection: Connection, seq: int) -> None:
+    """Let a dead delivery of the journal be one that waits."""
+    loaded = _beside(connection, seq)
+    loaded[seq] = (*loaded[seq][:-1], None)
+    packed = pickle.dumps([*loaded.values()], 5)
+    connection.execute(
+        "UPDATE OR ROLLBACK journal SET packed = ?, checksum = ? WHERE last = ?", (packed, crc32(packed), max(loaded))
+    )
+
+
+def _beside(connection: Connection, seq: int) -> dict[int, tuple[Any, ...]]:
+    """Return what shares a row of the journal with this delivery, itself among it if it is there."""
+    row = connection.execute(
+        "SELECT last, kept, packed, checksum FROM journal WHERE last >= ? ORDER BY last LIMIT 1", (seq,)
+    ).fetchone()
+    return {found: values for found, values, _ in _loaded(*row)} if row else {}
+
+
+def _loaded(last: int, kept: float, packed: bytes, checksum: int) -> list[tuple[int, tuple[Any, ...], float]]:
+    try:
+        if crc32(packed) == checksum:
+            found = _Unpickler(BytesIO(packed)).load()
+            if {len(each) for each in found} == {len(_KINDS)}:
+                return [(seq, values, kept) for seq, values in enumerate(found, last - len(found) + 1)]
+    except Exception:  # noqa: S110 - whatever it is, it was never put
+        pass
+    raise InboxDamaged(f"the inbox is damaged: {_DAMAGE}")
+
+
+def _fresh(seq: int, values: tuple[Any, ...], kept: float) -> Fresh:
+    row = values[:-1]
+    return Fresh(seq, (*row, rows.checksum(row)), rows.line(row[1], row[6]), values[-1], kept)
+
+
+class _Unpickler(pickle.Unpickler):
+    """Takes plain values, and nothing that would import or run anything, whoever has written it."""
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        raise pickle.UnpicklingError
+
+
+def damage(connection: Connection) -> str | None:
+    """Return what is wrong with it, None if nothing is."""
+    found = connection.execute("SELECT packed, checksum FROM journal")
+    return None if all(crc32(packed) == checksum for packed, checksum in found) else _DAMAGE
+
+
+def take(connection: Connection, limit: int, source: str | None = None) -> list[Fresh]:
+    """Remove the oldest deliveries, to be given rows of their own: a step that holds up nobody for long.
+
+    It is over with `limit` deliveries, of `source` if that is given, or with as many as one step may take.
+    """
+    fresh: list[Fresh] = []
+    size = 0
+    for each in read(connection):
+        fresh.append(each)
+        size += len(each.row[_BODY])
+        limit -= source is None or each.row[1] == source
+        if not limit or len(fresh) == STEP or size > _LARGE:
+            break
+    if fresh:
+        connection.execute("DELETE FROM journal WHERE last <= ?", (fresh[-1].seq,))
+        connection.execute("UPDATE arrived SET unpacked = ?", (fresh[-1].seq,))
+    return fresh
+
+
+def unpack(connection: Connection, limit: int) -> int:
+    """Give up to `limit` deliveries, the oldest, rows of their own; return how many, 0 if there are none."""
+    fresh = take(connection, limit)
+    keep(connection, fresh, {})
+    return len(fresh)
+
+
+def unpack_all(connection: Connection) -> None:
+    """Give all deliveries rows of their own."""
+    while unpack(connection, STEP):
+        pass
+
+
+def last(connection: Connection) -> int | None:
+    """Return the last row in the journal, None if it is empty."""
+    found: tuple[int | None] = connection.execute("SELECT max(last) FROM journal").fetchone()
+    return found[0]
+
+
+def unpack_until(connection: Connection, jobs: Sequence[int]) -> list[bool]:
+    """Take a step of giving all deliveries up to these rows rows of their own; whether others are left."""
+    unpack(connection, STEP)
+    (unpacked,) = connection.execute("SELECT unpacked FROM arrived").fetchone()
+    return [unpacked < job for job in jobs]
+
+
+Wait = tuple[float | None, float, int | None]
+"""When a delivery is due, since when it waits, and the mark of its lease."""
+
+
+def keep(connection: Connection, fresh: Sequence[Fresh], waits: Mapping[int, Wait]) -> None:
+    """Write rows of deliveries, and of their progress: of some it is given how they wait, all others are due."""
+    progress: list[tuple[Any, ...]] = []
+    for seq, row, line, dead, kept in fresh:
+        state, settled = (State.WAITING, None) if dead is None else (State.DEAD, kept)
+        # Due at 0 and not now: a clock that is set back must not make a new delivery wait.
+        due, since, lease = waits.get(seq) or (0.0, kept, None)
+        progress.append((seq, row[1], line, state, due, since, lease, dead, settled))
+    rows.insert(connection, f"delivery (seq, {', '.join(rows.COLUMNS)})", [(each.seq, *each.row) for each in fresh])
+    rows.insert(connection, "progress (seq, source, line, state, due, since, lease, reason, settled)", progress)

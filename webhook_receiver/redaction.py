@@ -1,0 +1,96 @@
+"""What is wrong with a body, in words that hold nothing the sender wrote."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, cast
+
+from pydantic import BaseModel, ValidationError
+
+_PLAIN = frozenset(
+    {
+        *("missing", "json_invalid", "enum", "literal_error", "extra_forbidden", "none_required"),
+        *("string_type", "int_type", "float_type", "bool_type", "list_type", "dict_type", "model_type"),
+        *("model_attributes_type", "int_parsing", "float_parsing", "bool_parsing", "int_from_float", "finite_number"),
+        *("greater_than", "greater_than_equal", "less_than", "less_than_equal", "multiple_of"),
+        *("string_too_short", "string_too_long", "string_pattern_mismatch", "too_short", "too_long"),
+    }
+)
+"""The kinds of pydantic's complaints whose message quotes the model, never the document."""
+
+
+def reason(error: ValidationError, model: type[BaseModel] | None = None) -> str:
+    """Say what is wrong and where; only keys that `model` declares are named."""
+    declared = _declared(model) if model else frozenset[str]()
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    reasons = [
+        _place(detail["loc"], declared) + (detail["msg"] if detail["type"] in _PLAIN else detail["type"])
+        for detail in found[:3]
+    ]
+    more = [f"and {len(found) - 3} more"] if len(found) > 3 else []
+    return "; ".join(reasons + more)
+
+
+def _place(loc: tuple[int | str, ...], declared: frozenset[str]) -> str:
+    keys = [str(key) if isinstance(key, int) or key in declared else "?" for key in loc]
+    return ".".join(keys) + ": " if keys else ""
+
+
+@lru_cache(maxsize=256)
+def _declared(model: type[BaseModel]) -> frozenset[str]:
+    """Return the keys that the model and those below it declare."""
+    try:
+        return frozenset(_properties(model.model_json_schema()))
+    except Exception:  # a type that JSON schema does not know
+        return frozenset()
+
+
+def _properties(schema: object) -> Iterator[str]:
+    if isinstance(schema, dict):
+        node = cast("dict[str, Any]", schema)
+        yield from node.get("properties", {})
+        schema = list(node.values())
+    if isinstance(schema, list):
+        for each in cast("list[object]", schema):
+            yield from _properties(each)
+
+
+logger = logging.getLogger("webhook_receiver")
+
+
+def log_failure(what: str, error: BaseException) -> None:
+    """Log an error of the user's code with its traceback; pydantic's, which quotes the body, in our own words."""
+    if isinstance(error, ValidationError):
+        logger.error("%s: %s\n%s", what, summary(error), frames(error))
+    else:
+        logger.error("%s", what, exc_info=error)
+
+
+def summary(error: BaseException) -> str:
+    """Return the error in a line."""
+    said = reason(error) if isinstance(error, ValidationError) else _said(error)
+    return storable(f"{type(error).__name__}: {said}" if said else type(error).__name__)
+
+
+def frames(error: BaseException) -> str:
+    """Return where the error came from, and of any but pydantic's, which quotes the body, what it says."""
+    if isinstance(error, ValidationError):
+        return storable("".join(traceback.format_tb(error.__traceback__)))
+    return storable("".join(traceback.format_exception(error)))
+
+
+def storable(text: str) -> str:
+    """Return a text with half characters spelt out, which no store takes: names of files may have some."""
+    if type(text) is str and text.isascii():  # as nearly every one is
+        return text
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as failure:
+        return f"(it cannot say what it is: {type(failure).__name__})"

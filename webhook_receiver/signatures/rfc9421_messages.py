@@ -1,0 +1,249 @@
+"""RFC 9421 as the library http-message-signatures does it, which is imported here only: its words become ours."""
+# The library's types are partial, and it exports without saying so.
+# pyright: reportPrivateImportUsage=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import cryptography.exceptions
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from http_message_signatures import (
+    ContentDigest,
+    HTTPMessageSignaturesException,
+    HTTPMessageSigner,
+    HTTPMessageVerifier,
+    HTTPSignatureAlgorithm,
+    HTTPSignatureComponentResolver,
+    HTTPSignatureKeyResolver,
+    InvalidSignature,
+    VerifyResult,
+    algorithms,
+)
+
+from ..delivery import Headers
+from ..errors import BadSignature, BodyMismatch, ConfigurationError, MalformedSignature, VerificationError
+from .scheme import Secret
+
+_ALGORITHMS: dict[str, type[HTTPSignatureAlgorithm]] = {
+    each.algorithm_id: each
+    for each in (
+        algorithms.HMAC_SHA256,
+        algorithms.ED25519,
+        algorithms.ECDSA_P256_SHA256,
+        algorithms.ECDSA_P384_SHA384,
+        algorithms.RSA_PSS_SHA512,
+        algorithms.RSA_V1_5_SHA256,
+    )
+}
+
+
+def algorithm_of(name: str) -> type[HTTPSignatureAlgorithm]:
+    """Return the algorithm, or raise ConfigurationError if there is none of this name."""
+    if name not in _ALGORITHMS:
+        raise ConfigurationError(f"algorithm is one of {', '.join(_ALGORITHMS)}, not {name!r}")
+    return _ALGORITHMS[name]
+
+
+def key_of(algorithm: type[HTTPSignatureAlgorithm], secret: Secret) -> tuple[Any, Any]:
+    """Return the public and the private key that a secret is, the latter None if it is public only.
+
+    Raises:
+        ConfigurationError: it is no key of this algorithm.
+    """
+    if algorithm is algorithms.HMAC_SHA256:
+        return secret.get_secret_value().encode(), secret.get_secret_value().encode()
+    try:
+        if "PRIVATE KEY-----" in secret.get_secret_value():
+            private: Any = load_pem_private_key(secret.get_secret_value().encode(), None)
+            public: Any = private.public_key()
+        else:
+            private, public = None, load_pem_public_key(secret.get_secret_value().encode())
+        algorithm(public_key=public, private_key=private)
+    except (ValueError, TypeError, UnsupportedAlgorithm, HTTPMessageSignaturesException):
+        raise ConfigurationError(f"a key for {algorithm.algorithm_id} is PEM of that kind, and not encrypted") from None
+    return public, private
+
+
+class _AllComponents(HTTPSignatureComponentResolver):
+    """What a component is in a request that was posted to a known URL."""
+
+
+class _OnlyHeaders(HTTPSignatureComponentResolver):
+    """What a component is, where the URL is not known."""
+
+    def resolve(self, component_node: Any) -> str:
+        if str(component_node.value).startswith("@") and component_node.value != "@method":
+            raise MalformedSignature(
+                "the signature covers something of the URL (@target-uri, @authority, @path or the like): "
+                "say which URL the sender posts to, HTTPMessageSignature(url=...)"
+            )
+        value: str = super().resolve(component_node)
+        return value
+
+
+class _Verifier(HTTPMessageVerifier):
+    def validate_created_and_expires(self, sig_input: Any, max_age: Any = None) -> None:
+        """Leave the times to whoever has the clock, once they are authentic; here they have to be there."""
+        if "created" not in sig_input.params:
+            raise MalformedSignature("the signature does not say when it was created")
+
+
+class Keys(HTTPSignatureKeyResolver):
+    """The keys by their names; no traceback that shows its locals shows them."""
+
+    def __init__(self, keys: Mapping[str, Any]) -> None:
+        self._keys = keys
+
+    def resolve_public_key(self, key_id: str) -> Any:
+        if key_id not in self._keys:
+            raise BadSignature("the signature names a key that is none of ours, or has expired")
+        return self._keys[key_id]
+
+    def resolve_private_key(self, key_id: str) -> Any:
+        return self._keys[key_id]
+
+
+class Messages:
+    """Requests to one URL, signed and verified with one algorithm.
+
+    Args:
+        algorithm: see `algorithm_of`.
+        components: what a signature has to cover, and `sign` covers.
+        url: where they are posted to; None if that is not known.
+        tag: what their signatures are tagged with, if anything.
+
+    Raises:
+        ConfigurationError: there can be no such component, or the URL is none.
+    """
+
+    def __init__(
+        self,
+        algorithm: type[HTTPSignatureAlgorithm],
+        components: Sequence[str],
+        url: str | None,
+        tag: str | None,
+    ) -> None:
+        self._algorithm = algorithm
+        self._components = [each if each.startswith('"') else f'"{each.lower()}"' for each in components]
+        self._resolver = _OnlyHeaders if url is None else _AllComponents
+        self._url = url or "https://not.known/"
+        self._tag = tag
+        self._try_out()
+
+    def sign(self, headers: Headers, body: bytes, key: tuple[str, Any], now: float, nonce: str | None) -> Headers:
+        """Return the headers that `headers` lack, made with a key of this name.
+
+        Raises:
+            ConfigurationError: what is to be covered is absent, or cannot be signed.
+        """
+        fields: dict[str, str] = {}
+        for name, value in ((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers):
+            fields[name] = f"{fields[name]}, {value}" if name in fields else value
+        given = {*fields}
+        signer = HTTPMessageSigner(
+            signature_algorithm=self._algorithm,
+            key_resolver=Keys({key[0]: key[1]}),
+            component_resolver_class=self._resolver,
+        )
+        try:
+            signer.sign(
+                self._message(fields),
+                key_id=key[0],
+                created=datetime.fromtimestamp(int(now), UTC),
+                nonce=nonce,
+                tag=self._tag,
+                label="sig1",
+                covered_component_ids=self._components,
+                body=body,
+                use_existing_digest=True,
+            )
+        except (HTTPMessageSignaturesException, VerificationError) as error:
+            raise ConfigurationError(f"cannot sign: {error}") from None
+        return [(name.lower().encode(), value.encode()) for name, value in fields.items() if name not in given]
+
+    def verify(self, headers: Headers, keys: Keys) -> VerifyResult:
+        """Return what the one signature says and covers.
+
+        Raises:
+            VerificationError: there is not just one, or no key gives it, or it does not cover what it has to.
+        """
+        verifier = _Verifier(
+            signature_algorithm=self._algorithm, key_resolver=keys, component_resolver_class=self._resolver
+        )
+        pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+        error: VerificationError | None
+        try:
+            found = verifier.verify(
+                self._message(SimpleNamespace(items=lambda: pairs)), max_age=None, expect_tag=self._tag
+            )
+        except Exception as raised:  # whatever the library stumbles over came from a stranger
+            error = _told(raised)
+        else:
+            error = self._lack(found)
+            if error is None:
+                return found[0]
+        raise error  # out here, where no error with the stranger's words in it is its context
+
+    def _message(self, headers: Any) -> Any:
+        return SimpleNamespace(method="POST", url=self._url, headers=headers)
+
+    def _lack(self, found: Sequence[VerifyResult]) -> VerificationError | None:
+        if len(found) != 1:
+            return MalformedSignature("there is more than one signature: say by tag=... which one counts")
+        absent = [each for each in self._components if each not in found[0].covered_components]
+        if '"content-digest"' in absent:
+            return BodyMismatch(
+                "the signature does not cover content-digest, so anyone could put another body under it"
+            )
+        if absent:
+            return MalformedSignature(
+                f"the signature does not cover {', '.join(absent)}, which components=... asks for"
+            )
+        return None
+
+    def _try_out(self) -> None:
+        """Sign something, so that components that there cannot be are told at the start."""
+        names = [each.split('"')[1] for each in self._components]
+        headers = [(each.encode(), b"x") for each in names if not each.startswith("@") and each != "content-digest"]
+        try:
+            HTTPMessageSigner(
+                signature_algorithm=self._algorithm, key_resolver=None, component_resolver_class=self._resolver
+            ).prepare(
+                self._message({name.decode(): value.decode() for name, value in headers}),
+                key_id="",
+                covered_component_ids=self._components,
+                body=b"",
+            )
+        except (HTTPMessageSignaturesException, VerificationError, ValueError) as error:
+            raise ConfigurationError(f"components=... and url=... cannot work: {error}") from None
+
+
+def refuse_other_body(found: VerifyResult, body: bytes) -> None:
+    """Raise BodyMismatch unless the digest that the signature covers is that of `body`."""
+    try:
+        is_right = ContentDigest.verify_components(found.covered_components, body)
+    except Exception:
+        is_right = False
+    if not is_right:
+        raise BodyMismatch(
+            "the body is not the one that was signed, or its content-digest is not of SHA-256 or SHA-512"
+        )
+
+
+def _told(raised: Exception) -> VerificationError:
+    """Return our own error for the library's, whose words may quote the request."""
+    for each in (raised, raised.__cause__):
+        if isinstance(each, VerificationError):
+            return each.with_traceback(None)
+        if isinstance(each, cryptography.exceptions.InvalidSignature):
+            return BadSignature(
+                "the key gives another signature: another key, or what it covers was changed on the way"
+            )
+    if isinstance(raised, InvalidSignature) and "Multiple signatures" in str(raised):
+        return MalformedSignature("there is more than one signature: say by tag=... which one counts")
+    return MalformedSignature("signature-input and signature are not one signature of RFC 9421 that we can verify")

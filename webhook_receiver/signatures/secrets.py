@@ -1,0 +1,146 @@
+"""The keys that a scheme makes of its secrets, which of them hold now, and the HMAC that most of them are for."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from ..errors import BadSignature, ConfigurationError
+from .scheme import Secret, Secrets, masked
+
+logger = logging.getLogger("webhook_receiver")
+
+K = TypeVar("K")
+Stamp = tuple[int, int, int] | None
+
+_UNSEEN = (-1, -1, -1)
+
+LOOK_AGAIN = 1.0  # seconds between two looks at a secret's file
+
+
+class Keyring(Generic[K]):
+    """Keys, made once of each secret and again when its file has changed.
+
+    Args:
+        secrets: one secret or several.
+        make: returns the key that a scheme uses, from the secret's index and itself.
+
+    Raises:
+        ConfigurationError: there is no secret, or `make` refuses one.
+    """
+
+    def __init__(self, secrets: Secrets, make: Callable[[int, Secret], K]) -> None:
+        self._entries = [_Entry(by, secret, make) for by, secret in enumerate(masked(secrets))]
+        self._keys: Sequence[K] = [entry.key for entry in self._entries]
+        lasting = all(entry.until == math.inf and entry.file is None for entry in self._entries)
+        self._from, self._to = (-math.inf, math.inf) if lasting else (math.inf, -math.inf)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def at(self, now: float) -> Sequence[K]:
+        """Return the keys that hold at `now`, in the order of their secrets."""
+        if not self._from <= now < self._to:
+            self._look(now)
+        return self._keys
+
+    def first(self, now: float) -> K:
+        """Return the key to sign with.
+
+        Raises:
+            ConfigurationError: none holds any more.
+        """
+        for key in self.at(now):
+            return key
+        raise ConfigurationError("cannot sign: every secret has expired")
+
+    def mismatch(self, now: float) -> BadSignature:
+        """Return the error for what no key gives."""
+        if not self.at(now):
+            return BadSignature("every secret has expired: the one that the sender signs with now is missing")
+        return BadSignature("no secret gives this signature: another secret, or what it covers was changed on the way")
+
+    def _look(self, now: float) -> None:
+        """Find out which keys hold, and until when that can be said without another look."""
+        for entry in self._entries:
+            entry.reload()
+        held = [entry for entry in self._entries if now < entry.until or entry.until == math.inf]
+        again = now + LOOK_AGAIN if any(entry.file for entry in self._entries) else math.inf
+        self._keys = [entry.key for entry in held]
+        self._from, self._to = now, min([again, *(entry.until for entry in held)])
+
+
+class _Entry(Generic[K]):
+    """A secret and the key it is."""
+
+    def __init__(self, by: int, secret: Secret, make: Callable[[int, Secret], K]) -> None:
+        self.file = secret.file
+        self.until = math.inf if secret.until is None else secret.until.timestamp()
+        self.key = make(by, secret)
+        self._make = make
+        self._by = by
+        self._secret: Secret = secret
+        self._stamp: Stamp = _UNSEEN  # it may have changed since the secret was read
+        self._is_broken = False
+
+    def reload(self) -> None:
+        """Make the key again if the file has changed; keep it, and say so once, while that cannot be read."""
+        if self.file is None or (stamp := _stamp(self.file)) == self._stamp:
+            return
+        self._stamp = stamp  # taken first: what is written from now on changes it again
+        try:
+            secret = Secret.from_file(self.file)
+            self.key = self._make(self._by, secret)
+        except ConfigurationError as error:
+            if not self._is_broken:
+                logger.warning("secret %d stays what it was: %s", self._by, error)
+            self._is_broken = True
+            return
+        if self._is_broken or secret != self._secret:
+            logger.info("secret %d was read again from %s", self._by, self.file)
+        self._is_broken, self._secret = False, secret
+
+
+def _stamp(file: Path | None) -> Stamp:
+    """Return what changes when a file does; None if there is no file."""
+    if file is None:
+        return None
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+class _Hash(Protocol):
+    """What `hashlib` makes."""
+
+    @property
+    def block_size(self) -> int: ...
+    def copy(self) -> _Hash: ...
+    def update(self, data: bytes, /) -> None: ...
+    def digest(self) -> bytes: ...
+
+
+def mac(key: bytes, name: str = "sha256") -> Callable[[bytes], bytes]:
+    """Return HMAC (RFC 2104) with this key as a function of the message.
+
+    The key is hashed in beforehand, which takes half the time that the `hmac` module takes for a request.
+    """
+    new: Callable[[bytes], _Hash] = getattr(hashlib, name)
+    block_size = new(b"").block_size
+    block = (new(key).digest() if len(key) > block_size else key).ljust(block_size, b"\0")
+    inner_key = new(bytes(byte ^ 0x36 for byte in block))
+    outer_key = new(bytes(byte ^ 0x5C for byte in block))
+
+    def digest(message: bytes) -> bytes:
+        inner, outer = inner_key.copy(), outer_key.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.digest()
+
+    return digest

@@ -1,0 +1,79 @@
+"""New orders and what they bring, with all that the SDK reads of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+from pydantic import ConfigDict, Field
+
+from ..events import OrderStatus
+from ..senders.up42.models import Asset, Order, Resource
+from .options import SenderOptions
+from .store import KeptOrder
+
+_AREA = {"type": "Polygon", "coordinates": [[[13.37, 52.51], [13.38, 52.51], [13.38, 52.52], [13.37, 52.51]]]}
+
+
+class NewOrders(Resource):
+    """Orders that are to be created, all alike."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    count: Annotated[int, Field(ge=1, le=10_000)] = 1
+    status: OrderStatus = OrderStatus.CREATED
+    """What they begin with; where that is a status that is told, they are told of at once: a burst."""
+    display_name: Annotated[str, Field(max_length=256)] = ""
+    """What each is called; "order 7" and the like if empty."""
+    type: Literal["ARCHIVE", "TASKING"] = "ARCHIVE"
+    tags: tuple[str, ...] | None = None
+    sub_status: str | None = None
+    """Of tasking orders."""
+    assets: Annotated[int, Field(ge=0, le=1000)] = 1
+    """How many assets each has once it is fulfilled."""
+    asset_size: Annotated[int, Field(ge=0, le=1 << 40)] = 1 << 20
+    """Of each asset, in bytes."""
+
+    def made(self, options: SenderOptions, first: int, now: datetime) -> Iterator[KeptOrder]:
+        """Yield the orders, as yet CREATED, counted from `first`."""
+        for number in range(first, first + self.count):
+            order = Order(
+                id=str(uuid4()),
+                display_name=self.display_name or f"order {number}",
+                status=OrderStatus.CREATED,
+                workspace_id=options.workspace_id,
+                account_id=options.account_id,
+                type=self.type,
+                tags=self.tags,
+                order_details=self._details(now),
+                created_at=now,
+                updated_at=now,
+            )
+            yield KeptOrder(order=order, assets=self.assets, asset_size=self.asset_size)
+
+    def _details(self, now: datetime) -> dict[str, Any]:
+        if self.type == "ARCHIVE":
+            return {"aoi": _AREA, "imageId": None}
+        day = now.isoformat()
+        return {"acquisitionStart": day, "acquisitionEnd": day, "geometry": _AREA, "subStatus": self.sub_status}
+
+
+def assets_of(kept: KeptOrder, now: datetime) -> list[Asset]:
+    """Return the assets that an order has once it is fulfilled."""
+    order = kept.order
+    return [
+        Asset(
+            id=str(uuid4()),
+            order_id=order.id,
+            name=f"{order.display_name} {number}.bin",
+            size=kept.asset_size,
+            content_type="application/octet-stream",
+            workspace_id=order.workspace_id,
+            account_id=order.account_id,
+            created_at=now,
+            updated_at=now,
+        )
+        for number in range(1, kept.assets + 1)
+    ]

@@ -1,0 +1,263 @@
+"""Delivering: which deliveries are made, when each is attempted, and what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime
+from typing import Any, Self
+from uuid import uuid4
+
+import httpx
+
+from ..redaction import log_failure
+from ..senders.up42.models import Webhook, WebhookTest, WebhookTests
+from . import payloads
+from .attempt import attempt
+from .faults import NONE, Mischief, Sleep
+from .options import SenderOptions
+from .payloads import Document
+from .store import Outgoing, SendAttempt, State
+
+OnAttempt = Callable[[Outgoing, SendAttempt], None]
+
+_KEPT = 10_000  # deliveries; of those that have ended the oldest are forgotten beyond it
+_TESTS = {"order.status": "FULFILLED", "job.status": "SUCCEEDED"}
+
+
+class Delivering:
+    """Delivers to the webhooks of a state, while it is entered; what is to be delivered before is left until then.
+
+    Args:
+        state: the webhooks, and where deliveries are noted.
+        options: the schedule, the time-out and the like.
+        clock: returns the time in Unix seconds.
+        sleep: waits so many seconds.
+        on_attempt: called after each attempt.
+    """
+
+    def __init__(
+        self, state: State, options: SenderOptions, *, clock: Callable[[], float], sleep: Sleep, on_attempt: OnAttempt
+    ) -> None:
+        self._state = state
+        self._options = options
+        self._clock = clock
+        self._sleep = sleep
+        self._on_attempt = on_attempt
+        self._client: httpx.AsyncClient | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._posting: set[asyncio.Task[Any] | None] = set()
+        self._held: list[str] = []
+        self._made = Counter[str]()  # deliveries by webhook since the mischief was set
+        self._stopping = False
+
+    async def __aenter__(self) -> Self:
+        self._stopping = False
+        self._places = asyncio.Semaphore(self._options.concurrency)
+        self._client = httpx.AsyncClient(
+            timeout=self._options.timeout,
+            limits=httpx.Limits(max_connections=self._options.concurrency),
+            verify=self._options.verify or ssl.create_default_context(),  # which knows SSL_CERT_FILE
+            trust_env=False,
+        )
+        for outgoing in self._state.outgoing:
+            if not outgoing.ended and outgoing.id not in self._held:
+                self._start(outgoing.id)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Begin no more attempts, and wait a bounded time for those that are being made."""
+        self._stopping = True
+        client, self._client = self._client, None
+        for task in self._tasks - self._posting:
+            task.cancel()
+        if ours := self._tasks & self._posting:
+            await asyncio.wait(ours, timeout=self._options.stop)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if client is not None:
+            await client.aclose()
+
+    def announce(self, document: Document, order_id: str | None = None) -> list[Outgoing]:
+        """Deliver a document to every active webhook that is subscribed to its event."""
+        mischief = self._state.mischief
+        made: list[Outgoing] = []
+        for webhook in self._state.webhooks:
+            if webhook.active and document["event"] in webhook.events:
+                for _ in range(mischief.copies):
+                    made.append(self._made_for(webhook, document, order_id, mischief, len(made)))
+        self._state.outgoing.put(*made)
+        self._forget_old()
+        going = [outgoing.id for outgoing in made if not outgoing.ended]
+        if mischief.reorder:
+            self._held += going
+            if len(self._held) >= mischief.reorder:
+                self.release()
+        else:
+            for id in going:
+                self._start(id)
+        return made
+
+    def use(self, mischief: Mischief) -> None:
+        """Do this to the deliveries that are made from now on; what is held back is delivered."""
+        self._state.mischief = mischief
+        self._made.clear()
+        self.release()
+
+    def release(self) -> None:
+        """Deliver what is held back, the last one first."""
+        held, self._held = self._held[::-1], []
+        if held and self._client is not None:
+            self._own(self._deliver_one_by_one(held))
+
+    def replay(self, outgoing: Outgoing) -> Outgoing:
+        """Deliver the same body once more, as a delivery of its own."""
+        now = self._clock()
+        again = Outgoing(
+            id=str(uuid4()),
+            number=self._next_number(),
+            webhook_id=outgoing.webhook_id,
+            event=outgoing.event,
+            order_id=outgoing.order_id,
+            body=outgoing.body,
+            created=now,
+            due=now,
+        )
+        self._state.outgoing.put(again)
+        self._start(again.id)
+        return again
+
+    async def test(self, webhook: Webhook, events: Sequence[str]) -> WebhookTests:
+        """Deliver each of these events to a webhook, once, and tell what was answered."""
+        started = self._clock()
+        tests: list[WebhookTest] = []
+        for event in events:
+            document = payloads.document(event, _TESTS.get(event, "TEST"), now=started)
+            outgoing = self._made_for(webhook, document, None, NONE, 0).model_copy(update={"test": True})
+            self._state.outgoing.put(outgoing)
+            await self._attempt(outgoing.id)
+            ended = self._state.outgoing.get(outgoing.id) or outgoing
+            tests.append(_test(event, ended.attempts[-1] if ended.attempts else None))
+        return WebhookTests(
+            started_at=datetime.fromtimestamp(started, UTC),
+            tests_run=len(tests),
+            tests_succeeded=sum(each.succeeded for each in tests),
+            tests=tuple(tests),
+        )
+
+    def _next_number(self) -> int:
+        newest = self._state.outgoing.newest()
+        return newest.number + 1 if newest else 1
+
+    def _made_for(
+        self, webhook: Webhook, document: Document, order_id: str | None, mischief: Mischief, others: int
+    ) -> Outgoing:
+        """Return a delivery that is not kept yet, as `others` before it are not."""
+        now = self._clock()
+        number = self._next_number() + others
+        lost = mischief.loses(number)
+        return Outgoing(
+            id=str(uuid4()),
+            number=number,
+            webhook_id=webhook.id,
+            event=document["event"],
+            order_id=order_id,
+            body=payloads.dump(document).decode(),
+            created=now,
+            mischief=mischief,
+            due=None if lost else now,
+            ended="lost" if lost else "",
+        )
+
+    def _forget_old(self) -> None:
+        many = len(self._state.outgoing) - _KEPT
+        if many > _KEPT // 10:  # many at once, for each time takes time
+            ended = [each.id for each in self._state.outgoing if each.ended]
+            self._state.outgoing.remove(*ended[:many])
+
+    def _start(self, id: str) -> None:
+        if self._client is not None:
+            self._own(self._deliver(id))
+
+    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log_failure("a delivery could not be made", error)
+
+    async def _deliver_one_by_one(self, ids: list[str]) -> None:
+        """Make the first attempts strictly one after the other; retries come as they are due."""
+        for id in ids:
+            if not self._stopping:
+                await self._attempt(id)
+                self._start(id)
+
+    async def _deliver(self, id: str) -> None:
+        """Attempt a delivery whenever it is due, until it has ended."""
+        while (outgoing := self._state.outgoing.get(id)) is not None and outgoing.due is not None:
+            if (wait := outgoing.due - self._clock()) > 0:
+                await self._sleep(wait)
+            if self._stopping:
+                return
+            await self._attempt(id)
+
+    async def _attempt(self, id: str) -> None:
+        """Make one attempt, once there is a place for it, and note what is to follow."""
+        async with self._places:
+            outgoing = self._state.outgoing.get(id)
+            if outgoing is None or self._client is None:
+                return
+            webhook = self._state.webhooks.get(outgoing.webhook_id)
+            if webhook is None or not (webhook.active or outgoing.test):
+                self._state.outgoing.put(outgoing.model_copy(update={"due": None, "ended": "dropped"}))
+                return
+            task = asyncio.current_task()
+            self._posting.add(task)
+            try:
+                made = await attempt(
+                    self._client,
+                    self._rotated(webhook, outgoing),
+                    outgoing,
+                    patience=self._options.timeout,
+                    now=self._clock(),
+                    sleep=self._sleep,
+                )
+            finally:
+                self._posting.discard(task)
+            tried = outgoing.model_copy(update={"attempts": (*outgoing.attempts, made), **self._next(outgoing, made)})
+            self._state.outgoing.put(tried)
+            self._on_attempt(tried, made)
+
+    def _next(self, outgoing: Outgoing, made: SendAttempt) -> dict[str, object]:
+        if made.ok:
+            return {"due": None, "ended": "delivered"}
+        if outgoing.test or made.number > len(self._options.retry):
+            return {"due": None, "ended": "failed"}
+        return {"due": self._clock() + self._options.retry[made.number - 1]}
+
+    def _rotated(self, webhook: Webhook, outgoing: Outgoing) -> Webhook:
+        """Return the webhook, with its new secret once so many deliveries were made."""
+        mischief = outgoing.mischief
+        if outgoing.attempts or not mischief.rotate_after:
+            return webhook
+        self._made[webhook.id] += 1
+        if self._made[webhook.id] == mischief.rotate_after + 1:
+            now = datetime.fromtimestamp(self._clock(), UTC)
+            webhook = webhook.model_copy(update={"secret": mischief.rotate_to, "updated_at": now})
+            self._state.webhooks.put(webhook)
+        return webhook
+
+
+def _test(event: str, made: SendAttempt | None) -> WebhookTest:
+    if made is None:
+        return WebhookTest(event=event, succeeded=False, error="the webhook was deleted meanwhile, or the sender stops")
+    error = None if made.ok else made.reason or f"answered {made.status}"
+    return WebhookTest(event=event, succeeded=made.ok, status=made.status, error=error)

@@ -1,0 +1,170 @@
+"""Handling what is in an inbox when a test says so: one delivery at a time, by a clock that the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from ..delivery import Delivery
+from ..events import Event
+from ..handler import Handler
+from ..inbox.base import Inbox
+from ..inbox.records import Claim, Filter, Outcome, State
+from ..options import WorkerOptions
+from ..worker.executor import Case, Handlers, Handling
+
+
+class Clock:
+    """A clock that stands still, at the time when it was made, until it is moved. It never goes back."""
+
+    def __init__(self) -> None:
+        self._now = time.time()
+
+    def __call__(self) -> float:
+        return self._now
+
+    def __repr__(self) -> str:
+        return f"<Clock at {self._now}>"
+
+    @property
+    def now(self) -> float:
+        """The time that it shows, in Unix seconds."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Let so many seconds pass.
+
+        Raises:
+            ValueError: they are negative.
+        """
+        if seconds < 0:
+            raise ValueError(f"the clock goes on by a number of seconds from 0 up, not {seconds!r}")
+        self._now += seconds
+
+    def advance_to(self, now: float) -> None:
+        """Let time pass until then; nothing if that is past already."""
+        self._now = max(self._now, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of one handler."""
+
+    handler: str
+    """The handler's name, `module:qualname` unless it was given one."""
+    attempt: int
+    delivery: str
+    """The delivery's id."""
+    event: Event = field(repr=False)
+    error: BaseException | None = None
+    """What it raised; None if it ended well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched(Handler):
+    """A handler whose runs are noted."""
+
+    note: Callable[[Run], None] = field(kw_only=True)
+
+    def call(self, event: Event, delivery: Delivery, number: int) -> Awaitable[object]:
+        """Call the function and note how that went. Await what this returns."""
+        return self._noted(event, delivery, number)
+
+    async def _noted(self, event: Event, delivery: Delivery, number: int) -> None:
+        error: BaseException | None = None
+        try:
+            await Handler.call(self, event, delivery, number)  # with slots, super() is of another class
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self.note(Run(self.name, number, delivery.id, event, error))
+
+
+def watched(handler: Handler, note: Callable[[Run], None]) -> Watched:
+    """Return the same handler, telling `note` of its runs."""
+    return Watched(
+        handler.name, handler.function, handler.route, handler.where, handler.backoff, handler.timeout, note=note
+    )
+
+
+class Driver:
+    """Does what a worker does, with the same rules, when it is told to.
+
+    Args:
+        inbox: where the deliveries are.
+        source: the receiver's name.
+        handlers: who says what a delivery is and who wants it.
+        options: how the receiver's own worker works.
+        clock: what is moved while handlers wait for their next attempt.
+    """
+
+    def __init__(self, inbox: Inbox, source: str, handlers: Handlers, options: WorkerOptions, clock: Clock) -> None:
+        self._inbox = inbox
+        self._source = source
+        self._handlers = handlers
+        self._options = options
+        self._clock = clock
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget all that is in no inbox, as with the process that it was in."""
+        self._outcome: asyncio.Future[Outcome | None] | None = None
+        self._handling = Handling(self._inbox, self._handlers, self._options, self._clock, self._leave_behind)
+
+    async def handle_due(self) -> None:
+        """Handle all that is due by now, one delivery after the other."""
+        while claim := await self._claim():
+            outcome = await self._handle(claim)
+            if outcome is not None:
+                await self._inbox.settle(outcome, self._clock())
+
+    async def handle_in_vain(self) -> None:
+        """Handle all that is due, but keep nothing of it, as when the process dies after that."""
+        while claim := await self._claim():
+            await self._handle(claim)
+
+    async def drain(self) -> None:
+        """Handle all that is due or will be, moving the clock on whenever something has to wait."""
+        await self.handle_due()
+        while (due := await self._next_due()) is not None:
+            self._clock.advance_to(due)
+            await self.handle_due()
+
+    async def _claim(self) -> Claim | None:
+        self._handling.paused = await self._inbox.paused()
+        claims = await self._inbox.claim(self._source, 1, self._options.lease, self._clock())
+        return claims[0] if claims else None
+
+    async def _next_due(self) -> float | None:
+        """Return when something is due that is not yet; what is due already waits for its turn, or for a resume."""
+        found = await self._inbox.find(Filter(source=self._source, states={State.WAITING, State.DEAD}))
+        return min((each.due for each in found if each.due is not None and each.due > self._clock()), default=None)
+
+    async def _handle(self, claim: Claim) -> Outcome | None:
+        case = Case(claim)
+        outcome: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
+        self._outcome = outcome
+        case.task = asyncio.create_task(self._run(case, outcome))
+        try:
+            return await outcome
+        finally:
+            if outcome.cancelled():
+                case.task.cancel()
+
+    async def _run(self, case: Case, outcome: asyncio.Future[Outcome | None]) -> None:
+        try:
+            found = await self._handling.handle(case)
+        except BaseException as error:
+            if not outcome.done():
+                outcome.set_exception(error)
+        else:
+            if not outcome.done():
+                outcome.set_result(found)
+
+    def _leave_behind(self, case: Case, outcome: Outcome) -> None:
+        """Go on without a handler that ignores that its time is up."""
+        if self._outcome is not None and not self._outcome.done():
+            self._outcome.set_result(outcome)

@@ -1,0 +1,87 @@
+"""A circuit breaker: a handler that fails and fails, each time in the same way, is left alone for a while.
+
+What fails is then something that it depends on, and deliveries that wait for that should not use up their attempts.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from ..errors import GiveUp, Retry, Unconfirmed
+from ..options import Breaker
+
+logger = logging.getLogger("webhook_receiver")
+
+
+class Circuit:
+    """The state of one handler's breaker in this process."""
+
+    def __init__(self, breaker: Breaker) -> None:
+        self._breaker = breaker
+        self._kind: type[BaseException] | None = None
+        self._failures = 0
+        self._open_until: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the handler is being left alone."""
+        return self._open_until is not None
+
+    def wait(self, now: float) -> float:
+        """Return the seconds for which the handler must not run: 0 lets the caller run it, and tell how it went."""
+        if self._open_until is None:
+            return 0
+        wait = self._open_until - now
+        if 0 < wait <= self._breaker.seconds:  # more than that: the clock was set back
+            return wait
+        self._open_until = now + self._breaker.seconds  # should this try never tell how it went, another one follows
+        return 0
+
+    def succeeded(self) -> None:
+        """Close it."""
+        self._kind, self._failures, self._open_until = None, 0, None
+
+    def undecided(self) -> None:
+        """Let another delivery try: this one said nothing about what the handler depends on."""
+        if self._open_until is not None:
+            self._open_until = float("-inf")
+
+    def failed(self, error: BaseException, now: float) -> bool:
+        """Count a failure; return whether it opened the circuit just now."""
+        same = type(error) is self._kind
+        self._kind = type(error)
+        self._failures = self._failures + 1 if same else 1
+        was_open = self._open_until is not None
+        if self._failures < self._breaker.failures and not was_open:
+            return False
+        self._open_until = now + self._breaker.seconds
+        return not was_open
+
+
+class Circuits:
+    """The circuits of all handlers in this process, made when one fails."""
+
+    def __init__(self, breaker: Breaker) -> None:
+        self._breaker = breaker
+        self._by_name: dict[str, Circuit] = {}
+
+    def of(self, handler: str) -> Circuit | None:
+        """Return a handler's circuit; None if it has never failed."""
+        return self._by_name.get(handler)
+
+    def tell(self, handler: str, error: BaseException | None, now: float) -> None:
+        """Count how a run ended, and say when a handler is left alone and when it works again."""
+        circuit = self._by_name.get(handler)
+        if error is None:
+            if circuit is not None:
+                if circuit.is_open:
+                    logger.info("%s works again", handler)
+                circuit.succeeded()
+        elif isinstance(error, Retry | GiveUp | Unconfirmed):
+            if circuit is not None:
+                circuit.undecided()
+        else:
+            circuit = self._by_name.setdefault(handler, Circuit(self._breaker))
+            if circuit.failed(error, now):
+                said = "%s failed %d times in a row with %s, and is left alone for %g s at a time until it works again"
+                logger.error(said, handler, self._breaker.failures, type(error).__name__, self._breaker.seconds)

@@ -1,0 +1,244 @@
+"""The worker of a PostgreSQL inbox: procrastinate has a job for each delivery, and `Worker` does it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import procrastinate
+from procrastinate import BaseRetryStrategy, RetryDecision
+from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Job
+from procrastinate.manager import JobManager
+from procrastinate.worker import Worker as Fetcher
+
+from ..inbox.base import Inbox
+from ..inbox.postgres import jobs
+from ..inbox.postgres.connection import Server, told
+from ..inbox.postgres.lease_rows import NEVER, Later
+from ..inbox.records import Claim, Outcome, State
+from ..options import WorkerOptions
+from .executor import Case, Handlers
+from .procrastinate_connector import PatientConnector
+from .worker import Worker
+
+_NEVER = datetime(9000, 1, 1, tzinfo=UTC)
+_SECONDS_BETWEEN_MENDING = 60.0
+_HOURS_OF_FAILED_JOBS = 1
+_SLACK = 5.0  # seconds beyond those that handlers have, for jobs to end when the process stops
+
+
+class Store(Inbox, Protocol):
+    """What this worker needs of its inbox."""
+
+    server: Server
+
+    async def take(self, seq: int, job: int, lease: float, now: float) -> Claim | Later | None:
+        """Claim one delivery for its job; None if the job has nothing left to do."""
+        ...
+
+    async def mend(self, source: str, now: float) -> int:
+        """Give a job to those that should have been handled long ago and have none; return how many."""
+        ...
+
+    async def clock(self) -> float:
+        """Return what the server's clock shows, in Unix seconds."""
+        ...
+
+
+class Again(Exception):
+    """A job is to be run again, with this lock if it is given."""
+
+    def __init__(self, at: datetime, lock: str | None = None) -> None:
+        super().__init__(f"again at {at:%Y-%m-%d %H:%M:%S}")
+        self.at = at
+        self.lock = lock
+
+
+class _AsItSays(BaseRetryStrategy):
+    def __init__(self, otherwise: float) -> None:
+        self._otherwise = timedelta(seconds=otherwise)
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
+        if isinstance(exception, Again):
+            return RetryDecision(retry_at=exception.at, lock=exception.lock)
+        return RetryDecision(retry_at=datetime.now(UTC) + self._otherwise)
+
+
+class JobWorker(Worker):
+    """Handles the deliveries of one source for which procrastinate has jobs, until it is stopped.
+
+    A job takes the lease on its delivery, and ends when that has been handled and settled. Then it is done, or it is
+    retried when the delivery is due, holding its lock meanwhile. What the store keeps decides, never the job: one
+    that is run twice, or for nothing, does no harm.
+
+    Args:
+        store: where the deliveries are.
+        source: the receiver's name.
+        handlers: who says what a delivery is and who wants it.
+        options: how it works.
+        clock: returns the time in Unix seconds.
+    """
+
+    def __init__(
+        self, store: Store, source: str, handlers: Handlers, options: WorkerOptions, clock: Callable[[], float]
+    ) -> None:
+        super().__init__(store, source, handlers, options, clock)
+        self._store = store
+        self._queue = jobs.queue(source)
+        self._connector = PatientConnector(store.server, source, self._stopping)
+        self._fetcher: Fetcher | None = None
+        self._fetching: asyncio.Task[None] | None = None
+        self._ahead = 0.0
+        """By how many seconds the server's clock is ahead of this machine's."""
+        self._in_hand: set[int] = set()
+        """The jobs that run here."""
+        self._missed: set[int] = set()
+        """Those that are said to run here, but did not when we looked last."""
+        self._mended = float("-inf")
+        self._settled: dict[str, Outcome] = {}
+        self._ends: dict[str, list[asyncio.Future[Outcome | None]]] = {}
+        """Who waits for a delivery to be settled, by its id."""
+
+    def start(self, paused: frozenset[str] = frozenset()) -> None:
+        """See `Worker`."""
+        super().start(paused)
+        self._chores.append(self.loop.create_task(self._go_on(self._rescue)))
+
+    def wake(self) -> None:
+        """See `Worker`."""
+        with suppress(RuntimeError):  # its loop is closed
+            self.loop.call_soon_threadsafe(self._connector.wake)
+
+    async def stop(self) -> None:
+        """See `Worker`."""
+        await super().stop()
+        if self._fetching is not None:
+            await asyncio.wait([self._fetching], timeout=_SLACK)
+            self._fetching.cancel()
+            await asyncio.gather(self._fetching, return_exceptions=True)
+            await self._connector.end()
+
+    async def _claim(self) -> float:
+        """Let procrastinate fetch and run jobs until we stop, or until it fails."""
+        self._connector = PatientConnector(self._store.server, self._source, self._stopping)
+        await self._connector.begin()
+        app = procrastinate.App(connector=self._connector)
+        app.task(name=jobs.TASK, retry=_AsItSays(self._options.poll), pass_context=True)(self._run)
+        self._fetcher = Fetcher(
+            app,
+            queues=[self._queue],
+            name=self._source,
+            concurrency=2 * self._options.concurrency,  # as many more are ready, so that handlers never wait for one
+            fetch_job_polling_interval=self._options.poll,
+            shutdown_graceful_timeout=self._options.stop + _SLACK,
+            delete_jobs="always",
+            install_signal_handlers=False,
+            update_heartbeat_interval=self._options.lease / 3,
+            stalled_worker_timeout=self._options.lease,
+        )
+        run: Callable[[], Coroutine[Any, Any, None]] = self._fetcher.run
+        self._fetching = self.loop.create_task(run())
+        stopping = self.loop.create_task(self._stopping.wait())
+        await asyncio.wait([self._fetching, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if self._stopping.is_set():
+            stop: Callable[[], None] = self._fetcher.stop
+            stop()  # what runs is waited for in our own `stop`
+            return 0
+        stopping.cancel()
+        fetching, self._fetching = self._fetching, None
+        await self._connector.end()
+        try:
+            fetching.result()
+        except ConnectorException as error:
+            raise told(error) from None
+        return self._options.poll
+
+    async def _run(self, context: procrastinate.JobContext, seq: int) -> None:
+        """Do a job: handle the delivery in this row."""
+        job = context.job.id
+        assert job is not None  # noqa: S101 - for the type checkers
+        self._in_hand.add(job)
+        try:
+            if not self._stopping.is_set():
+                await self._try(seq, job)
+            else:
+                raise self._again(self._clock())
+        finally:
+            self._in_hand.discard(job)
+
+    async def _try(self, seq: int, job: int) -> None:
+        found = await self._store.take(seq, job, self._options.lease, self._clock())
+        if found is None:
+            return
+        if isinstance(found, Later):
+            if found.alone:  # its job must not hold up that of the one which goes first
+                raise self._again(max(found.due, self._clock() + self._options.poll), f"alone-{seq}")
+            raise self._again(found.due)
+        outcome = await self._end_of(found)
+        if outcome is None:  # the store knows what is left to do, if anything
+            raise self._again(self._clock())
+        if outcome.due is not None:
+            raise self._again(outcome.due, f"dead-{seq}" if outcome.state is State.DEAD else None)
+        if outcome.state is State.WAITING:  # for a handler that is paused, unless that has been resumed already
+            raise self._again(self._clock())
+
+    async def _end_of(self, claim: Claim) -> Outcome | None:
+        """Have a delivery handled; return what has been settled, None if nothing has."""
+        if self._stopping.is_set():
+            await self._release([claim])
+            return None
+        end: asyncio.Future[Outcome | None] = self.loop.create_future()
+        self._ends.setdefault(claim.delivery.id, []).append(end)
+        self._take(claim)
+        return await end
+
+    def _again(self, due: float, lock: str | None = None) -> Again:
+        if due == NEVER:
+            return Again(_NEVER, lock)
+        wait = max(0.0, due - self._clock())
+        if 0 < wait < self._options.poll:
+            # A little later than due, since the two clocks do not tick alike.
+            self.loop.call_later(wait + 0.01, self.wake)
+        return Again(datetime.now(UTC) + timedelta(seconds=min(wait, 1e9) + self._ahead), lock)
+
+    async def _try_to_settle(self, outcome: Outcome) -> bool | None:
+        settled = await super()._try_to_settle(outcome)
+        if settled:
+            self._settled[outcome.claim.delivery.id] = outcome
+        return settled
+
+    def _end(self, case: Case) -> None:
+        super()._end(case)
+        id = case.claim.delivery.id
+        if id in self._cases:
+            return  # under a newer lease
+        outcome = self._settled.pop(id, None)
+        for end in self._ends.pop(id, ()):
+            if not end.done():
+                end.set_result(outcome)
+
+    async def _rescue(self) -> float:
+        """Have those jobs run again whose worker died, or never heard that it has them."""
+        if self._fetcher is None or self._fetcher.worker_id is None:
+            return 0.1  # it is just about to begin
+        self._ahead = await self._store.clock() - time.time()
+        manager = JobManager(self._connector)
+        stalled = await manager.get_stalled_jobs(queue=self._queue, seconds_since_heartbeat=self._options.lease)
+        ours = await manager.list_jobs_async(queue=self._queue, status="doing", worker_id=self._fetcher.worker_id)
+        missing = {job.id for job in ours if job.id is not None} - self._in_hand
+        lost = {job.id for job in stalled if job.id is not None} | (missing & self._missed)
+        self._missed = missing
+        for id in lost - self._in_hand:
+            await manager.retry_job_by_id_async(id, datetime.now(UTC) + timedelta(seconds=self._ahead))
+        if time.monotonic() > self._mended + _SECONDS_BETWEEN_MENDING:
+            self._mended = time.monotonic()
+            await self._store.mend(self._source, self._clock())
+            await manager.delete_old_jobs(
+                _HOURS_OF_FAILED_JOBS, self._queue, include_failed=True, include_cancelled=True, include_aborted=True
+            )
+        return self._options.lease / 3

@@ -1,0 +1,167 @@
+"""What is left to do for a claimed delivery, and what became of it: rules only, nothing is run or awaited here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from ..errors import GiveUp, Retry, Unconfirmed
+from ..inbox.records import Claim, Outcome, PastAttempt, Progress, State
+from ..options import Backoff
+from ..redaction import frames, summary
+
+_LONGEST_TRACEBACK = 8192  # characters that are kept of each
+
+
+class Runnable(Protocol):
+    """What the rules need to know of a handler."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def backoff(self) -> Backoff | None: ...
+    @property
+    def timeout(self) -> float | None: ...
+
+
+class ProcessEnded(Exception):
+    """The process ended while the handler ran, and maybe because of it."""
+
+
+class Work:
+    """A claimed delivery: who has to run, how far each is, and the outcome of it all.
+
+    Args:
+        claim: what is to be handled.
+        handlers: those that want it by the code of today; who else has run for it before does not count.
+        backoff: for handlers that have none of their own.
+    """
+
+    def __init__(self, claim: Claim, handlers: Sequence[Runnable], backoff: Backoff) -> None:
+        self._claim = claim
+        self.handlers = handlers
+        self.progress = dict(claim.handlers)
+        self.attempts: list[PastAttempt] = []
+        self.is_careful = claim.crashes > 0
+        """Whether each run has to be noted before it begins, since a process died with this delivery before."""
+        self._backoff = backoff
+        self._first: Runnable | None = None
+
+    def require(self, first: Runnable) -> None:
+        """Let no handler run, and nothing else become of it, until `first` is done."""
+        self._first = first
+        if self.of(first).state is State.DEAD:  # somebody replayed it for one handler: that is asked again, too
+            self.progress[first.name] = Progress(attempts=self.of(first).attempts)
+
+    def of(self, handler: Runnable) -> Progress:
+        """Return how far a handler is."""
+        return self.progress.get(handler.name, _FRESH)
+
+    def is_due(self, handler: Runnable, now: float) -> bool:
+        """Whether a handler has to run now."""
+        each = self.progress.get(handler.name)
+        return each is None or (each.state is State.WAITING and each.due <= now)
+
+    def is_any_due(self, now: float, paused: Collection[str]) -> bool:
+        """Whether a handler would run now."""
+        return any(self.is_due(handler, now) and handler.name not in paused for handler in self.handlers)
+
+    def begin(self, handler: Runnable) -> int:
+        """Count a run that begins; return its number."""
+        each = self.of(handler)
+        number = each.attempts + 1
+        self.progress[handler.name] = Progress(each.state, number, each.since_replay + 1, each.due, self.is_careful)
+        return number
+
+    def undo(self, handler: Runnable) -> None:
+        """Uncount a run that was interrupted from outside: it is to run again as if it never had."""
+        each = self.of(handler)
+        self.progress[handler.name] = each._replace(
+            attempts=each.attempts - 1, since_replay=each.since_replay - 1, running=False, due=0
+        )
+
+    def done(self, handler: Runnable) -> None:
+        """A run ended well."""
+        each = self.of(handler)
+        self.progress[handler.name] = Progress(State.DONE, each.attempts, each.since_replay)
+
+    def postpone(self, handler: Runnable, due: float) -> None:
+        """Let a handler wait without having run."""
+        self.progress[handler.name] = self.of(handler)._replace(due=due)
+
+    def delay(self, due: float) -> None:
+        """Let all that wait, wait until then at least."""
+        for handler in (*self.handlers, *((self._first,) if self._first else ())):
+            if self.of(handler).state is State.WAITING:
+                self.postpone(handler, max(due, self.of(handler).due))
+
+    def failed(self, handler: Runnable, error: BaseException, started: float, now: float) -> Progress:
+        """A run ended with an error: it is run again at its time, or it is dead."""
+        each = self.of(handler)
+        wait = None if isinstance(error, GiveUp) else (handler.backoff or self._backoff).wait(each.since_replay)
+        if isinstance(error, Retry) and wait is not None:
+            wait = error.after
+        state = State.DEAD if wait is None else State.WAITING
+        after = each._replace(state=state, running=False, due=0 if wait is None else now + wait)
+        self.progress[handler.name] = after
+        traceback = (
+            ""
+            if isinstance(error, Retry | GiveUp | Unconfirmed | ProcessEnded)
+            else frames(error)[-_LONGEST_TRACEBACK:]
+        )
+        self.attempts.append(
+            PastAttempt(
+                handler=handler.name,
+                number=each.attempts,
+                started=started,
+                seconds=max(0.0, now - started),
+                outcome="dead" if state is State.DEAD else "retry",
+                error=summary(error),
+                traceback=traceback,
+            )
+        )
+        return after
+
+    def outcome(self, now: float, paused: Collection[str] = (), *, notify: bool = False) -> Outcome:
+        """Return what became of it; `notify` is whether somebody wants to hear that it is dead."""
+        if self._claim.state is State.DEAD:
+            return self._noticed()
+        if self._first is not None and (first := self.of(self._first)).state is not State.DONE:
+            name = self._first.name
+            if first.state is State.DEAD:
+                return self.buried(self._why_dead([name]), notify=notify)
+            held = name if name in paused else None
+            return self._outcome(State.WAITING, due=None if held else first.due, held=held)
+        left = {handler.name: each for handler in self.handlers if (each := self.of(handler)).state is not State.DONE}
+        if self.handlers and not left:
+            return self._outcome(State.DONE)
+        waiting = {name: each for name, each in left.items() if each.state is State.WAITING}
+        if waiting:
+            dues = [each.due for name, each in waiting.items() if name not in paused]
+            held = next((name for name in waiting if name in paused), None)
+            return self._outcome(State.WAITING, due=min(dues, default=None), held=held)
+        if left:
+            return self.buried(self._why_dead([*left]), notify=notify)
+        gone = "the handlers that wanted it are gone" if self._claim.handlers else "no handler wants it"
+        return self._outcome(State.UNHANDLED, reason=gone)
+
+    def _noticed(self) -> Outcome:
+        """Return what became of a dead delivery that `on_dead` was to hear of: still dead, heard of or tried again."""
+        dues = [self.of(handler).due for handler in self.handlers if self.of(handler).state is State.WAITING]
+        return self._outcome(State.DEAD, due=min(dues, default=None), reason=self._claim.reason)
+
+    def buried(self, reason: str, *, notify: bool) -> Outcome:
+        """Return the outcome of a delivery that no handler can be run for: it is no event, or was contradicted."""
+        return self._outcome(State.DEAD, due=0 if notify else None, reason=reason)
+
+    def _outcome(
+        self, state: State, *, due: float | None = None, held: str | None = None, reason: str | None = None
+    ) -> Outcome:
+        return Outcome(self._claim, state, self.progress, due, held, reason, self.attempts)
+
+    def _why_dead(self, dead: Sequence[str]) -> str:
+        last = {attempt.handler: attempt.error for attempt in self.attempts}
+        return "; ".join(f"{name}: {last.get(name, 'dead since an earlier attempt')}" for name in dead)
+
+
+_FRESH = Progress()
