@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import cast
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -134,3 +136,18 @@ class Attempt:
         Hand it on to systems that take such a key, so that a repeated attempt has no second effect there.
         """
         return hashlib.sha256(f"{self.delivery.id}\n{self.handler}".encode()).hexdigest()[:32]
+
+
+_NOT_KEPT = re.compile(
+    rb"authorization|cookie|signature|hmac|(^|[-_])sig([-_]|$)|token|secret|password|api[-_]?key|x-auth|^:path$"
+)
+
+
+@lru_cache(maxsize=512)
+def _is_kept(name: bytes) -> bool:
+    return _NOT_KEPT.search(name) is None
+
+
+def kept_headers(headers: Headers) -> Headers:
+    """Return the headers without credentials and signatures, which nobody needs once they have been checked."""
+    return tuple([pair for pair in headers if _is_kept(pair[0])])

@@ -7,6 +7,7 @@ a thousand classes cost what one costs, and a document that a class claims is of
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Literal, get_args, get_origin
@@ -25,6 +26,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
+from .delivery import Headers
 from .errors import ConfigurationError, NotAnEvent
 from .events import (
     Event,
@@ -269,3 +271,25 @@ def _describe(claims: Claims) -> str:
 
 def _dotted(path: Path) -> str:
     return ".".join(map(str, path))
+
+
+_SPACE = b" \t\r\n"  # what JSON takes for space
+
+
+def named(body: bytes, headers: Headers, header: bytes) -> bytes:
+    """Return `body` with the header's value as its `event`, in the place of any that it has itself.
+
+    The document is not parsed for that, which the catalog does: the name becomes its last member, and the last counts.
+
+    Raises:
+        NotAnEvent: there is no such header, or the body is no JSON object.
+    """
+    name = next((value for key, value in headers if key == header), None)
+    if not name:
+        raise NotAnEvent(f"there is no header {header.decode()} with the event's name")
+    document = body.strip(_SPACE)
+    if document[:1] != b"{" or document[-1:] != b"}":
+        raise NotAnEvent("the body is no JSON object")
+    members = document[1:-1]
+    comma = b"," if members.strip(_SPACE) else b""
+    return b'{%b%b"event":%b}' % (members, comma, json.dumps(name.decode("latin-1")).encode())

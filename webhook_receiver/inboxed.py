@@ -9,12 +9,11 @@ from functools import partial
 
 from .delivery import Delivery, Headers, new_id
 from .errors import ConfigurationError
-from .event_header import named
+from .event_registry import named
 from .events import ORDER_ID_PATHS, Event, OrderStatusChanged
-from .handler import Function
 from .inbox.base import Inbox
 from .inbox.records import Stored
-from .routing import Router
+from .routing import Function, Router
 from .runtime import Health, Keeper
 from .senders.backfill import SLACK, Backfill, Progress, backfill, body_of, changed_since, keep_on, moment, span
 from .senders.up42.models import Order

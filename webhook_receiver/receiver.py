@@ -11,8 +11,9 @@ from typing import Self
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from .body import BodyReader
-from .delivery import AnyHeaders, Delivery, Headers, header_pairs, new_id
+from .asgi import BodyReader, live, slash_or_not
+from .counters import Refusals, Rotation
+from .delivery import AnyHeaders, Delivery, Headers, header_pairs, kept_headers, new_id
 from .errors import (
     ConfigurationError,
     InboxError,
@@ -26,18 +27,14 @@ from .events import Event
 from .inbox.base import Inbox
 from .inbox.records import Duplicate
 from .inboxed import InboxedRouter
-from .lifespan import live
-from .mounting import slash_or_not
 from .options import WorkerOptions
 from .redaction import log_failure
-from .rejections import Refusals
 from .responses import DUPLICATE, FAILED, STORED, Answer, Receipt, not_an_event, refusals
-from .runtime import Keeper, OrderKey, kept_headers, order_of
-from .secret_usage import Rotation
+from .runtime import Keeper, OrderKey, order_of
 from .senders.order_check import Confirmation
 from .senders.up42.orders_api import OrdersApi, checked_api
 from .signatures import BodyCheck, Scheme, Verified
-from .signatures.scheme import Secrets, masked
+from .signatures.secrets import Secrets, masked
 from .validation import parsed_paths, refuse_header, refuse_limits, refuse_without_inbox, scheme_for
 from .worker.executor import no_event
 from .worker.inline import handle

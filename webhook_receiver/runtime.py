@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 from anyio.to_thread import current_default_thread_limiter
 
-from .background_tasks import Chores
-from .delivery import Delivery, Headers
+from .delivery import Delivery
 from .errors import ConfigurationError, InboxError, InboxUnavailable
 from .events import Event, OrderStatusChanged
 from .inbox import from_url
 from .inbox.base import Inbox
-from .inbox.dedup_key import digester, line
+from .inbox.dedup import digester, line
 from .inbox.records import Duplicate, Entry, State, Stored
 from .options import WorkerOptions
 from .redaction import log_failure, storable
@@ -50,21 +47,6 @@ class Health:
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
         return asdict(self)
-
-
-_NOT_KEPT = re.compile(
-    rb"authorization|cookie|signature|hmac|(^|[-_])sig([-_]|$)|token|secret|password|api[-_]?key|x-auth|^:path$"
-)
-
-
-@lru_cache(maxsize=512)
-def _is_kept(name: bytes) -> bool:
-    return _NOT_KEPT.search(name) is None
-
-
-def kept_headers(headers: Headers) -> Headers:
-    """Return the headers without credentials and signatures, which nobody needs once they have been checked."""
-    return tuple([pair for pair in headers if _is_kept(pair[0])])
 
 
 def order_of(event: Event) -> str | None:
@@ -270,3 +252,43 @@ class Keeper:
             dead=stats.counts[State.DEAD],
             paused=tuple(stats.paused),
         )
+
+
+Chore = Callable[[], Coroutine[Any, Any, None]]
+"""Goes on until it is cancelled; whatever fails in it is its own to tell."""
+
+_PATIENCE = 1.0  # seconds for a cancelled task to end when the receiver stops
+
+
+class Chores:
+    """What runs beside a receiver's worker."""
+
+    def __init__(self) -> None:
+        self._chores: list[Chore] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._started = False
+
+    def add(self, chore: Chore) -> None:
+        """Run it from the next start on.
+
+        Raises:
+            ConfigurationError: they run already.
+        """
+        if self._started:
+            raise ConfigurationError("the receiver runs already: what it has to do besides is said before it starts")
+        self._chores.append(chore)
+
+    def start(self) -> None:
+        """Run them all, each in a task; nothing if they run already, in whichever loop."""
+        self._started = True
+        if not any(not task.done() and not task.get_loop().is_closed() for task in self._tasks):
+            self._tasks = [asyncio.get_running_loop().create_task(chore()) for chore in self._chores]
+
+    async def stop(self) -> None:
+        """Cancel them, and wait a bounded time for their end."""
+        tasks, self._tasks, self._started = self._tasks, [], False
+        ours = [task for task in tasks if task.get_loop() is asyncio.get_running_loop()]  # others ended with their loop
+        for task in ours:
+            task.cancel()
+        if ours:
+            await asyncio.wait(ours, timeout=_PATIENCE)

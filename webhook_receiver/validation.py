@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .delivery import kept_headers
 from .errors import ConfigurationError
 from .events import Path
-from .handler import Handler, Notice
-from .runtime import kept_headers
+from .routing import Handler, Notice
 from .signatures import Scheme, UP42Signature
-from .signatures.scheme import Secrets
+from .signatures.secrets import Secrets
 
 
 def scheme_for(secret: Secrets | None, scheme: Scheme | None) -> Scheme:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from webhook_receiver import ConfigurationError, Scheme, Secret, Unsigned, UP42Signature, WebhookReceiver
-from webhook_receiver.signatures.scheme import masked
+from webhook_receiver.signatures.secrets import masked
 
 PLAIN = "do-not-show-me"
 

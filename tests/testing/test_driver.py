@@ -6,7 +6,7 @@ import pytest
 
 from tests.helpers import NOW
 from webhook_receiver import Attempt, Delivery, OrderFulfilled, WebhookReceiver
-from webhook_receiver.handler import Handler
+from webhook_receiver.routing import Handler
 from webhook_receiver.testing import Clock, Run, make
 from webhook_receiver.testing.driver import watched
 

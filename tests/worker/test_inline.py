@@ -6,8 +6,8 @@ import pytest
 
 from tests.helpers import NOW
 from webhook_receiver import Attempt, Delivery, Event, GiveUp, Retry, UnknownEvent
-from webhook_receiver.handler import Handler
 from webhook_receiver.responses import FAILED, HANDLED
+from webhook_receiver.routing import Handler
 from webhook_receiver.worker.inline import handle
 
 EVENT = UnknownEvent(event="an event")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.working import PATIENCE
-from webhook_receiver.worker.timeouts import Deadlines
+from webhook_receiver.worker.executor import Deadlines
 
 said: ContextVar[str] = ContextVar("said", default="nothing")
 

@@ -6,12 +6,11 @@ import asyncio
 import json
 import re
 
-from ..delivery import Headers
+from ..delivery import Headers, kept_headers
 from ..errors import ConfigurationError
 from ..events import Event
 from ..explain.trial import listed_names, stated_times
 from ..receiver import WebhookReceiver
-from ..runtime import kept_headers
 from ..senders.presets import Known
 from ..signatures.scheme import Scheme
 from ..signatures.up42 import DIGEST_HEADERS, SIGNED_BY_DEFAULT, UP42Signature

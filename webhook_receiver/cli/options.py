@@ -13,8 +13,8 @@ import httpx
 from starlette.types import Receive, Scope, Send
 from typer import BadParameter
 
+from ..asgi import slash_or_not
 from ..errors import ConfigurationError
-from ..mounting import slash_or_not
 from ..signatures import Scheme, Secret, UP42Signature
 from ..simulator.payloads import Document, put
 

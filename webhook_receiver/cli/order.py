@@ -10,8 +10,8 @@ import typer
 from ..errors import ConfigurationError
 from ..events import OrderStatus
 from ..options import seconds
+from ..senders.up42.client import segment
 from ..senders.up42.models import Problem
-from ..senders.up42.webhook_input import segment
 from ..simulator import control_api
 from ..simulator.faults import Mischief
 from . import output

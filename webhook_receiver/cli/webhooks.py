@@ -8,9 +8,8 @@ from typing import Annotated, cast
 import typer
 
 from ..errors import WebhookError
-from ..senders.up42.client import Ensured, WebhooksClient
+from ..senders.up42.client import Changes, Ensured, WebhooksClient
 from ..senders.up42.models import Webhook
-from ..senders.up42.webhook_input import Changes
 from . import options, output, up42_options
 from .inbox_option import Json, Yes, confirm
 from .up42_options import Address, InRegion, SecretFile, ShowSecret, Workspace

@@ -22,13 +22,12 @@ from ..errors import (
     VerificationError,
 )
 from ..senders.presets import Make
-from ..signatures.scheme import Secrets
+from ..signatures.secrets import Secrets
 from ..signatures.up42 import UP42Signature
 from .body import body_suspicions
 from .header import header_suspicions
-from .hints import hints
 from .secret import scheme_suspicions, secret_suspicions
-from .trial import Case, Cause, Outcome, Suspicion, holds, stated_times, verify
+from .trial import Case, Cause, Outcome, Suspicion, hints, holds, stated_times, verify
 from .verdict import digest_causes, stale_cause
 
 _STEPS: tuple[tuple[tuple[type[VerificationError], ...], str], ...] = (

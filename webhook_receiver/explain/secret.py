@@ -9,7 +9,7 @@ from dataclasses import replace
 from urllib.parse import unquote
 
 from ..senders.presets import KNOWN, known_as
-from ..signatures.scheme import Secret, masked
+from ..signatures.secrets import Secret, masked
 from .trial import Case, Cause, Suspicion
 
 _PREFIX = "whsec_"

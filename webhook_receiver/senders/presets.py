@@ -12,7 +12,8 @@ from ..delivery import Headers
 from ..signatures.any_of import AnyOf
 from ..signatures.hmac_body import HMACBody
 from ..signatures.rfc9421 import Algorithm, HTTPMessageSignature
-from ..signatures.scheme import Scheme, Secrets, masked
+from ..signatures.scheme import Scheme
+from ..signatures.secrets import Secrets, masked
 from ..signatures.standard import StandardWebhooks
 from ..signatures.up42 import UP42Signature
 

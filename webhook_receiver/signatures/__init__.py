@@ -5,7 +5,8 @@ from __future__ import annotations
 from .any_of import AnyOf
 from .hmac_body import HMACBody
 from .rfc9421 import HTTPMessageSignature
-from .scheme import BodyCheck, Scheme, Secret, Verified
+from .scheme import BodyCheck, Scheme, Verified
+from .secrets import Secret
 from .standard import StandardWebhooks
 from .unsigned import Unsigned
 from .up42 import UP42Signature

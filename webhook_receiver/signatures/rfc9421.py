@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from ..delivery import AnyHeaders, Headers, header_pairs
 from ..errors import ConfigurationError, MalformedSignature, StaleSignature
 from .encoding import checked_tolerance, only, refuse_stale
-from .scheme import BodyCheck, Verified, masked
-from .secrets import Keyring
+from .scheme import BodyCheck, Verified
+from .secrets import Keyring, masked
 
 _DIGEST = "content-digest"
 _LONGEST = 8192  # bytes of a signature header: far more than any sender needs, far less than would cost us

@@ -27,7 +27,7 @@ from http_message_signatures import (
 
 from ..delivery import Headers
 from ..errors import BadSignature, BodyMismatch, ConfigurationError, MalformedSignature, VerificationError
-from .scheme import Secret
+from .secrets import Secret
 
 _ALGORITHMS: dict[str, type[HTTPSignatureAlgorithm]] = {
     each.algorithm_id: each

@@ -12,8 +12,8 @@ from uuid import uuid4
 from ..delivery import AnyHeaders, Headers, header_pairs
 from ..errors import ConfigurationError, MalformedSignature
 from .encoding import checked_tolerance, is_base64, only, refuse_stale, seconds, to_base64
-from .scheme import BodyCheck, Secret, Secrets, Verified, is_same, masked
-from .secrets import Keyring, mac
+from .scheme import BodyCheck, Verified
+from .secrets import Keyring, Secret, Secrets, is_same, mac, masked
 
 _PREFIXES = ("whsec", "whpk", "whsk", "")
 _MOST_SIGNATURES = 16  # in one header; each may cost us an ed25519 check

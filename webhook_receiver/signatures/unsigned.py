@@ -12,8 +12,8 @@ from ..errors import (
     MissingSignature,
     UnexpectedSignature,
 )
-from .scheme import BodyCheck, Secret, Secrets, Verified, is_same, masked
-from .secrets import Keyring
+from .scheme import BodyCheck, Verified
+from .secrets import Keyring, Secret, Secrets, is_same, masked
 
 PATH = b":path"
 """The name of the request's path among the headers: HTTP/2's, which no header of a request can have."""

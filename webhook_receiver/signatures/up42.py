@@ -26,8 +26,8 @@ from ..errors import (
     StaleSignature,
 )
 from .encoding import is_base64
-from .scheme import BodyCheck, Secret, Secrets, Verified, is_same, masked
-from .secrets import Keyring, mac
+from .scheme import BodyCheck, Verified
+from .secrets import Keyring, Secret, Secrets, is_same, mac, masked
 
 logger = logging.getLogger("webhook_receiver")
 

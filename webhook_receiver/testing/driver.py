@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from ..delivery import Delivery
 from ..events import Event
-from ..handler import Handler
 from ..inbox.base import Inbox
 from ..inbox.records import Claim, Filter, Outcome, State
 from ..options import WorkerOptions
+from ..routing import Handler
 from ..worker.executor import Case, Handlers, Handling
 
 

@@ -7,15 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from ..counters import Refusals, Rotation
 from ..events import Event
-from ..handler import Handler
 from ..inbox.base import Inbox
 from ..inbox.memory import MemoryInbox
 from ..options import WorkerOptions
 from ..receiver import WebhookReceiver
-from ..rejections import Refusals
+from ..routing import Handler
 from ..runtime import Keeper
-from ..secret_usage import Rotation
 from ..signatures import Scheme
 from .driver import Clock, Driver, Run, watched
 

@@ -12,12 +12,12 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from ..errors import ConfigurationError
 from ..events import Event
-from ..handler import Function
 from ..inbox.base import Inbox
 from ..inbox.records import Filter, Kept, State
 from ..receiver import WebhookReceiver
 from ..redaction import summary
 from ..responses import Receipt
+from ..routing import Function
 from .driver import Clock, Driver, Run
 from .patching import Lasting, event_header_of, moved, scheme_of
 from .wire import Sendable, encode, forge, sign

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from ..errors import GiveUp, InboxError, NotAnEvent, Retry, Unconfirmed
 from ..events import Event
-from ..handler import Handler, Notice
 from ..inbox.base import Inbox
 from ..inbox.records import Claim, Outcome, State
 from ..options import WorkerOptions
 from ..redaction import log_failure
+from ..routing import Handler, Notice
 from ..senders.order_check import Confirmation
 from .circuit_breaker import Circuits
 from .progress import ProcessEnded, Runnable, Work
-from .timeouts import Deadlines
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -307,3 +307,63 @@ async def run(start: Callable[[], Awaitable[object]], name: str, delivery: str) 
 def _is_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+K = TypeVar("K", bound=Hashable)
+
+_NEVER = float("inf")
+_TICK = 0.001  # seconds: the clock of some event loops goes by milliseconds
+
+
+class Deadlines(Generic[K]):
+    """Tells of what has not ended in its time. One event loop uses it at a time: what began in another is forgotten.
+
+    Args:
+        is_up: called with what was given to `begin`, once, as soon as its time is up.
+    """
+
+    def __init__(self, is_up: Callable[[K], None]) -> None:
+        self._is_up = is_up
+        self._context = copy_context()  # not that of the task which happens to set the timer
+        self._ends: dict[K, float] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings = _NEVER
+        """When the timer does: at the first of the ends or before, since it is left alone when something ends."""
+
+    def begin(self, what: K, seconds: float) -> None:
+        """From now on it has so many seconds."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._ends, self._timer, self._rings = loop, {}, None, _NEVER
+        ends = self._ends[what] = loop.time() + seconds
+        if ends < self._rings:
+            self._ring_at(ends, loop)
+
+    def end(self, what: K) -> None:
+        """It has ended, in its time or not."""
+        self._ends.pop(what, None)
+
+    def stop(self) -> None:
+        """Leave no timer behind for nothing; what still begins sets another one."""
+        if self._timer is not None and not self._ends:
+            self._timer.cancel()
+            self._rings = _NEVER
+
+    def _ring_at(self, when: float, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._rings = when
+        self._timer = loop.call_at(when, self._ring, loop, context=self._context)
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        if loop is not self._loop:
+            return
+        now, self._rings = loop.time(), _NEVER
+        late = [what for what, ends in self._ends.items() if ends <= now]
+        for what in late:
+            del self._ends[what]
+        if self._ends:
+            self._ring_at(max(min(self._ends.values()), now + _TICK), loop)
+        for what in late:
+            self._is_up(what)

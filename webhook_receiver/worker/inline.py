@@ -9,8 +9,8 @@ from functools import partial
 from ..delivery import Delivery
 from ..errors import GiveUp, Retry
 from ..events import Event
-from ..handler import Handler
 from ..responses import FAILED, HANDLED, Answer, retry_after
+from ..routing import Handler
 from ..senders.order_check import Confirmation
 from .executor import run
 

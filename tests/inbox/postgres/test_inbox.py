@@ -13,7 +13,7 @@ from tests.postgres import database, execute
 from webhook_receiver import ConfigurationError
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
 from webhook_receiver.inbox.postgres import PostgresInbox
-from webhook_receiver.inbox.postgres.lease_rows import NEVER, Later
+from webhook_receiver.inbox.postgres.leases import NEVER, Later
 from webhook_receiver.inbox.records import Claim, Duplicate, Filter, Stored
 from webhook_receiver.testing.inbox_suite import (
     DEAD,

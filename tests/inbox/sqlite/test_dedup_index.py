@@ -10,7 +10,7 @@ import pytest
 
 from webhook_receiver.errors import InboxError
 from webhook_receiver.inbox import Duplicate, Filter, MemoryInbox, SQLiteInbox, Stored
-from webhook_receiver.inbox.sqlite import dedup_cache, dedup_index
+from webhook_receiver.inbox.sqlite import dedup_index
 from webhook_receiver.inbox.sqlite.connection import Connection
 from webhook_receiver.testing.inbox_suite import ALL, NOW, claim, entry, finish, put
 
@@ -20,9 +20,9 @@ MANY, PARTS = 8, 16
 @pytest.fixture(autouse=True)
 def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dedup_index, "_MANY", MANY)
-    for module in (dedup_index, dedup_cache):
+    for module in (dedup_index, dedup_index):
         monkeypatch.setattr(module, "PARTS", PARTS)
-    monkeypatch.setattr(dedup_cache, "_REST", 65 - PARTS.bit_length())
+    monkeypatch.setattr(dedup_index, "_REST", 65 - PARTS.bit_length())
 
 
 async def new(inbox: SQLiteInbox, *numbers: int) -> None:

@@ -13,7 +13,7 @@ import psycopg
 from ...errors import ConfigurationError, InboxUnavailable
 from ..dedup import Put
 from ..records import Claim, Duplicate, Entry, Filter, Kept, Outcome, Progress, Record, Stats, Stored
-from . import insert, lease_rows, leases, maintenance, queries
+from . import insert, leases, maintenance, queries
 from .connection import Server, told
 from .rows import Connection
 from .schema import migrate, refuse_unready
@@ -130,12 +130,12 @@ class PostgresInbox:
     async def claim(self, source: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
         """See `Inbox`."""
         await self._see(now)
-        return await self._lane(1).do(lease_rows.claim, lease_rows.Take(source, limit, lease, now))
+        return await self._lane(1).do(leases.claim, leases.Take(source, limit, lease, now))
 
-    async def take(self, seq: int, job: int, lease: float, now: float) -> Claim | lease_rows.Later | None:
+    async def take(self, seq: int, job: int, lease: float, now: float) -> Claim | leases.Later | None:
         """Claim one delivery for its job; None if the job has nothing left to do."""
         await self._see(now)
-        return await self._lane(1).do(lease_rows.take, lease_rows.Ticket(seq, job, lease, now))
+        return await self._lane(1).do(leases.take, leases.Ticket(seq, job, lease, now))
 
     async def _see(self, now: float) -> None:
         if now < self._latest - 1 or self._latest == float("-inf"):

@@ -16,10 +16,9 @@ from typing import Any, Self, TypeVar
 from ...errors import ConfigurationError, InboxDamaged, InboxUnavailable
 from ..dedup import Put
 from ..records import Claim, Duplicate, Entry, Filter, Kept, Outcome, Progress, Record, Stats, Stored
-from . import damage, file_guard, insert, leases, maintenance, queries, staging
-from .connection import Connection, connect
-from .integrity import IntegrityCheck
-from .read_connection import Reader
+from . import file_guard, insert, leases, maintenance, queries, staging
+from .connection import Connection, Reader, connect
+from .file_guard import IntegrityCheck
 from .schema import migrate, version_of
 from .writer import Operation, Writer
 
@@ -215,7 +214,7 @@ class SQLiteInbox:
         """Make the file if need be, bring it to the newest schema, and begin to see that it is whole."""
         self._place.refuse_impossible(create=self._create)
         try:
-            with damage.opening(self.path, alone=str(self.path) not in _open_here) as refuse_loss:
+            with file_guard.opening(self.path, alone=str(self.path) not in _open_here) as refuse_loss:
                 self._make_ready(refuse_loss)
             self._check = IntegrityCheck(self._connect, self.path)
             self._check.wait(_PATIENCE)

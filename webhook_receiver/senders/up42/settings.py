@@ -10,7 +10,7 @@ from pydantic import SecretStr, ValidationError, field_validator, model_validato
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ...errors import ConfigurationError
-from ...signatures.scheme import is_utf8
+from ...signatures.secrets import is_utf8
 from .models import Hosts, Region
 
 _OUSTS = {

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from tests.helpers import NOW
 from webhook_receiver import Delivery, Event, GiveUp, Retry, UnknownEvent
-from webhook_receiver.handler import Handler
 from webhook_receiver.redaction import storable
+from webhook_receiver.routing import Handler
 from webhook_receiver.worker.executor import run
 
 EVENT = UnknownEvent(event="an event")

@@ -1,13 +1,23 @@
-"""Reading a request's body: bounded in size and in time, and not begun where its headers say enough."""
+"""What ASGI asks of an app: a bounded body, the lifespan protocol, and a route that takes both slash forms."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 
-from starlette.types import Receive
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Send
 
 from .delivery import Headers
-from .errors import BodyIncomplete, BodyTooLarge, BodyTooSlow, InvalidContentLength, UnsupportedEncoding
+from .errors import (
+    BodyIncomplete,
+    BodyTooLarge,
+    BodyTooSlow,
+    ConfigurationError,
+    InvalidContentLength,
+    UnsupportedEncoding,
+)
 
 _SWEEPS = 8
 """How often a timer looks after the bodies within the time that each of them has."""
@@ -111,3 +121,46 @@ class BodyReader:
 
 def _gone() -> BodyIncomplete:
     return BodyIncomplete("the client went away before the end of the body")
+
+
+async def live(app: AbstractAsyncContextManager[object], name: str, receive: Receive, send: Send) -> None:
+    """Enter `app` when the server starts and leave it when it stops; tell the server why that cannot be."""
+    await receive()
+    try:
+        await app.__aenter__()
+    except Exception as error:
+        await send({"type": "lifespan.startup.failed", "message": f"{name} cannot start: {error}"})
+        return
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    try:
+        await app.__aexit__(None, None, None)
+    except Exception as error:
+        await send({"type": "lifespan.shutdown.failed", "message": f"{name} cannot stop: {error}"})
+        return
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+class _OptionalSlash(Convertor[str]):
+    regex = "/?"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("optional_slash", _OptionalSlash())
+
+
+def slash_or_not(path: str, app: ASGIApp, *, name: str) -> Route:
+    """Return a route to `app` at `path`, with and without a slash at its end, for every method.
+
+    Raises:
+        ConfigurationError: the path does not start with a slash.
+    """
+    if not path.startswith("/"):
+        raise ConfigurationError(f"a route's path starts with a slash; {path!r} does not")
+    stem = path.rstrip("/")
+    return Route(f"{stem}{{_:optional_slash}}" if stem else "/", app, name=name)
