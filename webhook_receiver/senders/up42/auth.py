@@ -18,7 +18,7 @@ from httpx_retries import Retry, aretry_request
 from pydantic import AfterValidator, BaseModel, Field, NonNegativeFloat, SecretStr, TypeAdapter
 
 from ...errors import ApiError, ConfigurationError
-from . import http
+from . import api_errors
 from .models import CLIENT_ID
 
 EARLY = 30.0
@@ -163,8 +163,8 @@ class PasswordAccess(httpx.Auth):
         try:
             response = await aretry_request(self._http, "POST", self._url, retry=self._retry, auth=None, data=form)
         except httpx.HTTPError as error:
-            raise http.no_answer("POST", self._url, error) from error
-        return http.read(response, _GRANTED, enveloped=False, secrets=self.secrets)
+            raise api_errors.no_answer("POST", self._url, error) from error
+        return api_errors.read(response, _GRANTED, enveloped=False, secrets=self.secrets)
 
 
 def _bear(request: httpx.Request, token: SecretStr) -> None:

@@ -11,7 +11,7 @@ from httpx_retries import Retry, aretry_request
 from pydantic import BaseModel, SecretStr, TypeAdapter
 
 from ...errors import ConfigurationError
-from . import http, models
+from . import api_errors, models
 from .auth import Access, PasswordAccess, TokenAccess
 from .models import Asset, Order, Page
 from .settings import Settings, is_local
@@ -109,7 +109,7 @@ class Connection:
             ConfigurationError: a parameter cannot be in a URL.
         """
         response = await self.send(method, path, params=params, body=body, host=host)
-        return http.read(response, shape, enveloped=enveloped, secrets=self._secrets(body))
+        return api_errors.read(response, shape, enveloped=enveloped, secrets=self._secrets(body))
 
     async def send(
         self,
@@ -128,10 +128,10 @@ class Connection:
                 self._http, method, url, retry=self._retry, auth=self._access, params=query, json=body
             )
         except httpx.HTTPError as error:
-            raise http.no_answer(method, url, error) from error
+            raise api_errors.no_answer(method, url, error) from error
         except (httpx.InvalidURL, UnicodeError) as error:
             raise ConfigurationError(f"{method} {path[:100]}: an argument cannot be in a URL: {error}") from None
-        http.check(response, self._secrets(body))
+        api_errors.check(response, self._secrets(body))
         return response
 
     async def pages(
