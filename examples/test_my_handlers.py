@@ -40,7 +40,7 @@ def test_a_download_that_fails_is_tried_again(webhooks: Rehearsal) -> None:
 
 
 def test_a_stranger_is_refused(webhooks: Rehearsal) -> None:
-    assert webhooks.sync.send_forged(make(OrderFulfilled)).answer.status == 401
+    assert webhooks.sync.send_forged(make(OrderFulfilled)).response.status == 401
 
 
 def test_what_the_sender_sends_twice_is_handled_once(webhooks: Rehearsal) -> None:

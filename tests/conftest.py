@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.orders import Client, Sender, client_at, sending
+from tests.orders import Client, Simulator, client_at, sending
 from tests.postgres import database, migrated, some_server
 
 settings.register_profile("here", deadline=None, max_examples=200)
@@ -65,13 +65,13 @@ def postgres_url(postgres_address: str, postgres_template: str) -> Generator[str
 
 
 @pytest.fixture
-def sender() -> Sender:
+def sender() -> Simulator:
     """The orders that `url` serves."""
-    return Sender()
+    return Simulator()
 
 
 @pytest.fixture
-def url(sender: Sender) -> Generator[str]:
+def url(sender: Simulator) -> Generator[str]:
     with sending(sender) as url:
         yield url
 

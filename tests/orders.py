@@ -26,7 +26,7 @@ def order(id: str, status: str = "FULFILLED", changed: float = NOW, workspace: s
 
 
 @dataclass
-class Sender:
+class Simulator:
     """The orders, and how their API behaves."""
 
     orders: dict[str, Order] = field(default_factory=dict[str, Order])
@@ -111,7 +111,7 @@ async def client_at(url: str) -> AsyncGenerator[Client]:
 
 
 @contextmanager
-def sending(sender: Sender) -> Generator[str]:
+def sending(sender: Simulator) -> Generator[str]:
     """Serve the API of these orders; yield its address."""
     with serving(sender.app) as url:
         yield url

@@ -7,14 +7,14 @@ import pytest
 from tests.helpers import NOW, order, signed
 from tests.working import Clock
 from webhook_receiver import BadSignature, Event, StaleSignature, Unsigned, UP42Signature, WebhookReceiver
-from webhook_receiver.counters import Refusals, Rotation
+from webhook_receiver.counters import RejectionCounter, SecretUsage
 from webhook_receiver.errors import MethodNotAllowed
 
 
 def test_each_reason_is_counted_and_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     time = 1000.0
-    refusals = Refusals("webhooks", lambda: time)
+    refusals = RejectionCounter("webhooks", lambda: time)
     for _ in range(5):
         refusals.add(BadSignature("no secret gives it"))
     refusals.add(StaleSignature("too old"))
@@ -33,7 +33,7 @@ def test_each_reason_is_counted_and_logged_once_a_minute(caplog: pytest.LogCaptu
 
 def test_a_bad_signature_is_a_warning_and_a_get_is_not(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    refusals = Refusals("webhooks", lambda: 0.0)
+    refusals = RejectionCounter("webhooks", lambda: 0.0)
     refusals.add(BadSignature("no secret gives it"))
     refusals.add(MethodNotAllowed("POST only"))
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
@@ -43,7 +43,7 @@ BODY = order()
 
 
 def test_an_old_secret_is_warned_of_once_an_hour_and_each_by_itself(caplog: pytest.LogCaptureFixture) -> None:
-    rotation = Rotation("webhooks")
+    rotation = SecretUsage("webhooks")
     for seconds in (0, 1, 3599):
         rotation.note(1, NOW + seconds)
     rotation.note(2, NOW + 3599)
@@ -58,7 +58,7 @@ def test_it_is_said_once_when_an_old_secret_was_not_used_for_a_day_although_the_
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    rotation = Rotation("webhooks")
+    rotation = SecretUsage("webhooks")
     for by, seconds in ((0, 0), (1, 0), (0, 86_399)):
         rotation.note(by, NOW + seconds)
     assert len(caplog.records) == 1
@@ -99,5 +99,5 @@ async def test_it_is_counted_how_often_each_secret_verified() -> None:
     assert hooks.verified == {0: 1, 1: 2}
     assert hooks.refused == {"BadSignature": 1}
     unsigned = WebhookReceiver(scheme=Unsigned())
-    assert (await unsigned.receive({}, BODY)).answer.status == 204
+    assert (await unsigned.receive({}, BODY)).response.status == 204
     assert unsigned.verified == {}

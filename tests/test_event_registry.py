@@ -25,7 +25,7 @@ from webhook_receiver import (
     OrderStatusChanged,
     UnknownEvent,
 )
-from webhook_receiver.event_registry import Catalog, named
+from webhook_receiver.event_registry import EventRegistry, named
 from webhook_receiver.events import OrderBody
 
 
@@ -58,8 +58,8 @@ class Deep(Event, frozen=True):
     event: Literal["deep"] = Field(validation_alias=AliasPath("meta", "name"))
 
 
-def catalog(*classes: type[Event], **options: Any) -> Catalog:
-    made = Catalog(**options)
+def catalog(*classes: type[Event], **options: Any) -> EventRegistry:
+    made = EventRegistry(**options)
     for cls in classes:
         made.add(cls)
     return made
@@ -80,7 +80,7 @@ def parse(document: object, *classes: type[Event]) -> Event:
     ],
 )
 def test_an_order_becomes_the_class_of_its_status(status: str, cls: type[OrderStatusChanged]) -> None:
-    event = Catalog().parse(order(status))
+    event = EventRegistry().parse(order(status))
     assert type(event) is cls
     assert isinstance(event, OrderStatusChanged)
     assert event.status == OrderStatus(status)
@@ -121,7 +121,7 @@ def test_what_is_no_event_is_refused_saying_which_field(document: object, reason
 @pytest.mark.parametrize("body", [b"", b"<xml/>", b"\xff\xfe", '{"event": "é"}'.encode("latin-1"), b"[" * 10_000])
 def test_what_is_not_json_is_refused(body: bytes) -> None:
     with pytest.raises(NotAnEvent, match="Invalid JSON"):
-        Catalog().parse(body)
+        EventRegistry().parse(body)
 
 
 @given(
@@ -146,7 +146,7 @@ def test_any_bytes_become_an_event_or_not_an_event(body: bytes) -> None:
         assert isinstance(CATALOG.parse(body), Event)
 
 
-CATALOG = Catalog()
+CATALOG = EventRegistry()
 
 
 def test_a_class_of_the_users_is_found_by_its_literals_however_deep() -> None:
@@ -262,7 +262,7 @@ def test_a_class_without_a_literal_name_is_refused() -> None:
 
 
 def test_a_name_has_a_class_or_handlers_by_name_and_not_both() -> None:
-    made = Catalog()
+    made = EventRegistry()
     with pytest.raises(ConfigurationError, match="of the class OrderStatusChanged"):
         made.add_name("order.status")
     made.add_name("shipment")

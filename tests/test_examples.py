@@ -24,7 +24,7 @@ from starlette.applications import Starlette
 from tests.helpers import ROOT, printed, running, serving
 from webhook_receiver import HMACBody, Scheme, StandardWebhooks, WebhookReceiver
 from webhook_receiver.senders.up42.client import WebhooksClient
-from webhook_receiver.simulator import Sender, SenderOptions, control_api, sender_app
+from webhook_receiver.simulator import Simulator, SimulatorOptions, control_api, simulator_app
 from webhook_receiver.simulator.assets_api import content
 
 EXAMPLES = ROOT / "examples"
@@ -121,7 +121,7 @@ def test_the_custom_event(tmp_path: Path) -> None:
 
 def test_the_deployment_step_that_registers_the_webhook(tmp_path: Path) -> None:
     hooks = WebhookReceiver(secret=SECRETS["WEBHOOK_SECRET"])
-    with serving(sender_app(Sender())) as api, serving(Starlette(routes=[hooks.route("/webhooks")])) as receiver:
+    with serving(simulator_app(Simulator())) as api, serving(Starlette(routes=[hooks.route("/webhooks")])) as receiver:
         asks = {"UP42_URL": api, "UP42_USERNAME": "me", "UP42_PASSWORD": "anything"}
         command = [sys.executable, str(EXAMPLES / "register_webhook.py"), f"{receiver}/webhooks"]
 
@@ -144,7 +144,7 @@ def playing(folder: Path) -> Generator[dict[str, str]]:
     """Run the test server, with a receiver at a port that is free; yield the environment of that receiver."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with serving(sender_app(Sender(SenderOptions(retry=(0.2,) * 100)))) as url:
+    with serving(simulator_app(Simulator(SimulatorOptions(retry=(0.2,) * 100)))) as url:
         api = {"UP42_URL": url, "UP42_USERNAME": "me", "UP42_PASSWORD": "anything"}
 
         async def create() -> None:

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from tests.helpers import ROOT, printed, running, serving
-from webhook_receiver.simulator import Sender, sender_app
+from webhook_receiver.simulator import Simulator, simulator_app
 
 README = ROOT.joinpath("README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -67,7 +67,7 @@ def test_a_program_runs_and_takes_a_delivery(code: str, tmp_path: Path, request:
         code = code.replace(elsewhere[0], request.getfixturevalue("postgres_url"))
     before = DJANGO if "django" in code else ""
     file.write_text(f"SOURCE = {code!r}\n{before}{code}{DELIVER}", encoding="utf-8")
-    with serving(sender_app(Sender())) if "WebhooksClient" in code else nullcontext("") as api:
+    with serving(simulator_app(Simulator())) if "WebhooksClient" in code else nullcontext("") as api:
         done = subprocess.run(
             [sys.executable, "-W", "error", str(file)],
             cwd=tmp_path,

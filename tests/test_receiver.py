@@ -233,18 +233,18 @@ async def test_without_a_signature_scheme_everything_unsigned_comes_in_and_nothi
 async def test_receive_is_the_same_way_without_asgi() -> None:
     noted = noting()
     receipt = await noted.hooks.receive(signed(BODY), BODY)
-    assert (receipt.answer.status, receipt.event, receipt.error) == (204, noted.events[0], None)
+    assert (receipt.response.status, receipt.event, receipt.error) == (204, noted.events[0], None)
     assert receipt.delivery is not None
     refused = await noted.hooks.receive({"Content-Type": "application/json"}, BODY)
-    assert refused == Receipt(refused.answer, None, None, refused.error)
-    assert (refused.answer.status, type(refused.error)) == (401, MissingSignature)
+    assert refused == Receipt(refused.response, None, None, refused.error)
+    assert (refused.response.status, type(refused.error)) == (401, MissingSignature)
     mismatch = await noted.hooks.receive(signed(BODY), b"another")
-    assert (mismatch.answer.status, type(mismatch.error)) == (401, BodyMismatch)
+    assert (mismatch.response.status, type(mismatch.error)) == (401, BodyMismatch)
     odd = await noted.hooks.receive(signed(b"[]"), b"[]")
-    assert (odd.answer.status, odd.event, type(odd.error)) == (422, None, NotAnEvent)
+    assert (odd.response.status, odd.event, type(odd.error)) == (422, None, NotAnEvent)
     assert odd.delivery is not None
     large = await noting(max_body=2).hooks.receive(signed(BODY), BODY)
-    assert (large.answer.status, type(large.error)) == (413, BodyTooLarge)
+    assert (large.response.status, type(large.error)) == (413, BodyTooLarge)
 
 
 @pytest.mark.parametrize("body", ["text", {"event": "parsed"}, None, bytearray(b"{}")])
@@ -324,7 +324,7 @@ async def test_a_validator_that_fails_is_a_failure_with_the_deliverys_id(caplog:
     hooks.on(Broken, name="handler")(lambda event: None)
     body = b'{"event": "broken", "word": "x"}'
     receipt = await hooks.receive(signed(body), body)
-    assert receipt.answer.status == 500
+    assert receipt.response.status == 500
     assert receipt.delivery is not None
     assert f"delivery {receipt.delivery.id}: a validator failed" in caplog.text
 
@@ -446,7 +446,7 @@ async def test_no_stranger_gets_a_5xx_an_exception_or_a_handler(
     assert 400 <= exchange.status <= 499
     assert noted.events == []
     receipt = await noted.hooks.receive(headers, chunks[0])
-    assert 400 <= receipt.answer.status <= 499
+    assert 400 <= receipt.response.status <= 499
     assert noted.events == []
 
 
@@ -501,14 +501,14 @@ async def test_an_authentic_body_that_is_no_event_is_kept_as_a_dead_letter(
     noted = noting(inbox="memory://")
     async with noted.hooks:
         receipt = await noted.hooks.receive(signed(body), body)
-        assert receipt.answer.status == 202
+        assert receipt.response.status == 202
         assert receipt.delivery is not None
         kept = await settled(noted.hooks, receipt.delivery.id, State.DEAD)
     assert kept.delivery.body == body
-    assert kept.record.reason
-    assert HUSH not in kept.record.reason
+    assert kept.summary.reason
+    assert HUSH not in kept.summary.reason
     assert HUSH not in caplog.text
-    assert f"delivery {receipt.delivery.id}: {kept.record.reason}" in caplog.text
+    assert f"delivery {receipt.delivery.id}: {kept.summary.reason}" in caplog.text
 
 
 async def test_a_validator_that_fails_makes_a_dead_letter_that_quotes_nothing(caplog: pytest.LogCaptureFixture) -> None:
@@ -526,7 +526,7 @@ async def test_a_validator_that_fails_makes_a_dead_letter_that_quotes_nothing(ca
     async with hooks:
         id = await deliver(hooks, b'{"event": "broken", "word": "hush-hush"}')
         kept = await settled(hooks, id, State.DEAD)
-    assert kept.record.reason == "a validator failed with KeyError"
+    assert kept.summary.reason == "a validator failed with KeyError"
     assert f"delivery {id}: a validator failed" in caplog.text
 
 
@@ -542,7 +542,7 @@ async def test_what_cannot_be_kept_is_never_answered_2xx(
     assert (exchange.status, exchange.headers[b"retry-after"]) == (503, b"10")
     assert exchange.problem["type"] == "urn:webhook-receiver:problem:inbox-unavailable"
     receipt = await noted.hooks.receive(signed(BODY), BODY)
-    assert receipt.answer.status == 503
+    assert receipt.response.status == 503
     assert str(error) in caplog.text
     inbox.faults.clear()
     async with noted.hooks:

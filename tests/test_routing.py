@@ -15,15 +15,15 @@ from webhook_receiver import (
     ConfigurationError,
     Delivery,
     Event,
+    FailedAttempt,
     OrderFailedPermanently,
     OrderFulfilled,
     OrderStatus,
     OrderStatusChanged,
-    PastAttempt,
     Router,
     UnknownEvent,
 )
-from webhook_receiver.routing import Handler, Notice, Route, name_of
+from webhook_receiver.routing import DeadLetterHandler, Handler, Route, name_of
 
 if TYPE_CHECKING:
     from nowhere import Missing  # type: ignore
@@ -234,7 +234,7 @@ def test_a_handler_that_is_registered_later_is_matched_as_well() -> None:
     assert matching(router, FULFILLED) == ["first", "second"]
 
 
-def hear(delivery: Delivery, attempts: Sequence[PastAttempt]) -> None: ...
+def hear(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> None: ...
 
 
 def test_those_that_hear_of_dead_letters_keep_their_order_and_are_included_too() -> None:
@@ -242,10 +242,10 @@ def test_those_that_hear_of_dead_letters_keep_their_order_and_are_included_too()
     assert router.on_dead(hear) is hear
 
     @hooks.on_dead
-    async def first(delivery: Delivery, attempts: Sequence[PastAttempt]) -> None: ...
+    async def first(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> None: ...
 
     hooks.include(router)
-    names = [notice.name for notice in hooks.notices]
+    names = [notice.name for notice in hooks.dead_letter_handlers]
     assert names[0].startswith("on_dead tests.test_routing:test_those_that_hear")
     assert names[1:] == ["on_dead tests.test_routing:hear"]
 
@@ -489,8 +489,10 @@ async def test_a_notice_gets_the_delivery_and_its_attempts() -> None:
     async def hear(delivery: Delivery, attempts: Sequence[object]) -> None:
         got.extend([delivery, attempts])
 
-    await Notice("on the loop", hear).call(DELIVERY, ["an attempt"], 1)
-    await Notice("in a thread", lambda delivery, attempts: got.append(threading.get_ident())).call(DELIVERY, [], 2)
+    await DeadLetterHandler("on the loop", hear).call(DELIVERY, ["an attempt"], 1)
+    await DeadLetterHandler("in a thread", lambda delivery, attempts: got.append(threading.get_ident())).call(
+        DELIVERY, [], 2
+    )
     assert got[:2] == [DELIVERY, ["an attempt"]]
     assert got[2] != threading.get_ident()
 
@@ -510,8 +512,8 @@ def hears_generator(delivery: Delivery, attempts: Sequence[object]) -> Generator
 )
 def test_a_notice_that_could_not_be_called_is_refused(function: Callable[..., Any], complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=f"it {complaint}"):
-        Notice("it", function)
+        DeadLetterHandler("it", function)
 
 
 def test_a_notice_that_hides_its_parameters_is_let_through() -> None:
-    assert not Notice("it", max).is_async
+    assert not DeadLetterHandler("it", max).is_async

@@ -28,7 +28,7 @@ from webhook_receiver import (
 )
 from webhook_receiver.delivery import Headers, kept_headers
 from webhook_receiver.responses import Receipt
-from webhook_receiver.runtime import Chores, order_of
+from webhook_receiver.runtime import BackgroundTasks, order_of
 from webhook_receiver.signatures import BodyCheck, Verified
 
 
@@ -90,7 +90,7 @@ async def test_an_exact_repeat_runs_nothing_whatever_became_of_the_first() -> No
         receipts: list[Receipt] = await asyncio.gather(*[hooks.receive({}, about()) for _ in range(10)])
         first = receipts[0].delivery
         assert first is not None
-        assert sorted(each.answer.status for each in receipts) == [200] * 9 + [202]
+        assert sorted(each.response.status for each in receipts) == [200] * 9 + [202]
         assert [each.duplicate_of for each in receipts] == [None] + [first.id] * 9
         await settled(hooks, first.id)
         assert await deliver(hooks, status=200) == first.id
@@ -102,7 +102,7 @@ async def test_a_repeat_from_another_process_on_the_same_file_is_known(tmp_path:
     inbox = f"sqlite:///{tmp_path}/hooks.db"
     async with idle(inbox) as first, idle(inbox) as second:
         receipts = await asyncio.gather(*[hooks.receive({}, about()) for hooks in (first, second) for _ in range(5)])
-    assert sorted(each.answer.status for each in receipts) == [200] * 9 + [202]
+    assert sorted(each.response.status for each in receipts) == [200] * 9 + [202]
 
 
 async def test_a_repeat_whose_created_was_changed_is_known() -> None:
@@ -114,8 +114,8 @@ async def test_a_repeat_whose_created_was_changed_is_known() -> None:
     ]
     assert later != headers
     async with hooks:
-        assert (await hooks.receive(headers, about())).answer.status == 202
-        assert (await hooks.receive(later, about())).answer.status == 200
+        assert (await hooks.receive(headers, about())).response.status == 202
+        assert (await hooks.receive(later, about())).response.status == 200
 
 
 async def test_after_the_window_a_repeat_is_a_new_one() -> None:
@@ -147,7 +147,7 @@ async def test_a_repeat_of_a_dead_one_replays_it() -> None:
         await settled(hooks, id, State.DEAD)
         assert await deliver(hooks, status=200) == id
         kept = await settled(hooks, id)
-    assert kept.record.handlers["handler"].attempts == 2
+    assert kept.summary.handlers["handler"].attempts == 2
 
 
 class WithIds:
@@ -165,7 +165,7 @@ async def test_the_senders_id_tells_what_is_a_repeat() -> None:
     async with idle(scheme=WithIds()) as hooks:
 
         async def status(id: str, body: bytes) -> int:
-            return (await hooks.receive({"webhook-id": id}, body)).answer.status
+            return (await hooks.receive({"webhook-id": id}, body)).response.status
 
         parcel = b'{"event": "parcel.lost"}'
         assert [await status("1", parcel), await status("1", parcel), await status("2", parcel)] == [202, 200, 202]
@@ -192,7 +192,7 @@ async def test_the_audit_mark_survives_replay_and_no_freshness_is_checked_then()
         kept = await settled(hooks, id)
     for delivery in (kept.delivery, attempts[1].delivery):
         assert (delivery.received, delivery.verified_by, delivery.body_verified) == (NOW, 1, True)
-    assert (kept.record.received, kept.record.verified_by, kept.record.body_verified) == (NOW, 1, True)
+    assert (kept.summary.received, kept.summary.verified_by, kept.summary.body_verified) == (NOW, 1, True)
 
 
 class Parcel(Event, frozen=True):
@@ -234,7 +234,7 @@ class Renamed(OrderFulfilled, frozen=True):
 
 
 @pytest.mark.parametrize(
-    ("cls", "key", "identity", "order_key"),
+    ("cls", "key", "identity", "ordering_key"),
     [
         (OrderFulfilled, order_of, "o%2F1 FULFILLED", "o/1"),
         (OrderFulfilled, lambda event: None, "o%2F1 FULFILLED", None),
@@ -244,13 +244,13 @@ class Renamed(OrderFulfilled, frozen=True):
     ],
 )
 async def test_what_an_event_says_is_kept_in_a_line_and_its_order_as_the_key_says(
-    cls: type[OrderFulfilled], key: Any, identity: str, order_key: str | None
+    cls: type[OrderFulfilled], key: Any, identity: str, ordering_key: str | None
 ) -> None:
     hooks = durable(key=key)
     hooks.on(cls, name="handler")(lambda event: None)
     async with hooks:
         kept = await settled(hooks, await deliver(hooks, about("o/1")))
-    assert (kept.record.identity, kept.order_key) == (identity, order_key)
+    assert (kept.summary.identity, kept.ordering_key) == (identity, ordering_key)
 
 
 async def test_health_says_how_it_is() -> None:
@@ -267,7 +267,7 @@ async def test_health_says_how_it_is() -> None:
         await settled(hooks, await deliver(hooks, b'{"event": "parcel.lost"}'), State.UNHANDLED)
         await hooks.pause("handler")
         id = await deliver(hooks, about("held"))
-        await kept_until(hooks, id, lambda record: record.held is not None)
+        await kept_until(hooks, id, lambda record: record.paused_by is not None)
         clock.move(90)
         health = await hooks.health()
     assert health == Health(True, "working", None, 1, 90, 1, 1, ("handler",))
@@ -389,7 +389,7 @@ class Chore:
 
 
 async def test_they_run_from_start_to_stop_and_again() -> None:
-    chores, chore = Chores(), Chore()
+    chores, chore = BackgroundTasks(), Chore()
     chores.add(chore)
     for times in (1, 2):
         chores.start()
@@ -401,7 +401,7 @@ async def test_they_run_from_start_to_stop_and_again() -> None:
 
 
 async def test_what_comes_while_they_run_comes_too_late() -> None:
-    chores = Chores()
+    chores = BackgroundTasks()
     chores.start()
     with pytest.raises(ConfigurationError, match="runs already"):
         chores.add(Chore())
@@ -411,7 +411,7 @@ async def test_what_comes_while_they_run_comes_too_late() -> None:
 
 async def test_one_that_does_not_end_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("webhook_receiver.runtime._PATIENCE", 0.01)
-    chores, chore = Chores(), Chore(stubborn=True)
+    chores, chore = BackgroundTasks(), Chore(stubborn=True)
     chores.add(chore)
     chores.start()
     await until(lambda: chore.begun == 1)
@@ -422,7 +422,7 @@ async def test_one_that_does_not_end_does_not_hold_up_the_end(monkeypatch: pytes
 
 
 def test_they_start_anew_in_another_loop_when_the_first_has_ended() -> None:
-    chores, chore = Chores(), Chore()
+    chores, chore = BackgroundTasks(), Chore()
     chores.add(chore)
 
     async def start(*, stop: bool) -> None:

@@ -16,11 +16,11 @@ from webhook_receiver import (
     Backoff,
     Delivery,
     Event,
+    FailedAttempt,
     OrderFailedPermanently,
     OrderFulfilled,
     OrderStatus,
     OrderStatusChanged,
-    PastAttempt,
     Router,
     UnknownEvent,
     WebhookReceiver,
@@ -64,12 +64,12 @@ def bounded_by_name(event: UnknownEvent) -> None: ...
 
 
 @hooks.on_dead
-async def mourn(delivery: Delivery, attempts: Sequence[PastAttempt]) -> str:
+async def mourn(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> str:
     return assert_type(attempts[0].error, str) + delivery.id
 
 
 @hooks.on_dead
-def mourn_in_a_thread(delivery: Delivery, attempts: Sequence[PastAttempt], again: bool = False) -> int:
+def mourn_in_a_thread(delivery: Delivery, attempts: Sequence[FailedAttempt], again: bool = False) -> int:
     return len(attempts)
 
 
@@ -105,7 +105,7 @@ def too_narrow(order: OrderFulfilled) -> None: ...
 def three(order: OrderFulfilled, attempt: Attempt, third: int) -> None: ...
 def wrong_second(order: OrderFulfilled, session: int) -> None: ...
 def nothing() -> None: ...
-def hears_events(event: Event, attempts: Sequence[PastAttempt]) -> None: ...
+def hears_events(event: Event, attempts: Sequence[FailedAttempt]) -> None: ...
 def hears_too_little(delivery: Delivery) -> None: ...
 def hears_wrong_attempts(delivery: Delivery, attempts: list[Attempt]) -> None: ...
 

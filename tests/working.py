@@ -9,8 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tests.helpers import NOW
-from webhook_receiver import Backoff, Inbox, Kept, MemoryInbox, Progress, Record, State, Unsigned, WebhookReceiver
-from webhook_receiver.inbox import Claim, Outcome
+from webhook_receiver import (
+    Backoff,
+    DeliverySummary,
+    HandlerState,
+    Inbox,
+    MemoryInbox,
+    State,
+    StoredDelivery,
+    Unsigned,
+    WebhookReceiver,
+)
+from webhook_receiver.inbox import Claim, Settlement
 from webhook_receiver.options import WorkerOptions
 from webhook_receiver.responses import Receipt
 
@@ -57,7 +67,7 @@ def about(order: object = "o-1", status: str = "FULFILLED", **more: Any) -> byte
 async def deliver(hooks: WebhookReceiver, body: bytes | None = None, *, status: int = 202) -> str:
     """Deliver a body; return the id under which it is kept."""
     receipt: Receipt = await hooks.receive({}, about() if body is None else body)
-    assert receipt.answer.status == status
+    assert receipt.response.status == status
     assert receipt.delivery is not None
     return receipt.duplicate_of or receipt.delivery.id
 
@@ -69,22 +79,22 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.to_thread(int)  # lets everybody else go on
 
 
-async def kept_until(hooks: WebhookReceiver, id: str, holds: Callable[[Record], bool]) -> Kept:
+async def kept_until(hooks: WebhookReceiver, id: str, holds: Callable[[DeliverySummary], bool]) -> StoredDelivery:
     """Wait until the record of a delivery is as it should be."""
     async with asyncio.timeout(PATIENCE):
         while True:
             kept = await hooks.inbox.get(id)
             assert kept is not None
-            if holds(kept.record):
+            if holds(kept.summary):
                 return kept
 
 
-async def settled(hooks: WebhookReceiver, id: str, state: State = State.DONE) -> Kept:
+async def settled(hooks: WebhookReceiver, id: str, state: State = State.DONE) -> StoredDelivery:
     """Wait until a delivery is finished in this state, and nobody has to hear of it any more."""
     return await kept_until(hooks, id, lambda record: (record.state, record.due) == (state, None) and not record.leased)
 
 
-async def waiting(hooks: WebhookReceiver, id: str) -> Kept:
+async def waiting(hooks: WebhookReceiver, id: str) -> StoredDelivery:
     """Wait until a delivery that was tried waits for its retry."""
     return await kept_until(
         hooks, id, lambda record: record.state is State.WAITING and not record.leased and bool(record.handlers)
@@ -112,7 +122,7 @@ class Faulty(MemoryInbox):
         self._meet("check")
         await super().check()
 
-    async def get(self, id: str) -> Kept | None:
+    async def get(self, id: str) -> StoredDelivery | None:
         self._meet("get")
         return await super().get(id)
 
@@ -120,19 +130,19 @@ class Faulty(MemoryInbox):
         self._meet("put")
         return await super().put(entry, now)
 
-    async def claim(self, source: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
+    async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
         self._meet("claim")
-        return await super().claim(source, limit, lease, now)
+        return await super().claim(receiver, limit, lease, now)
 
     async def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
         self._meet("renew")
         await super().renew(claims, lease, now)
 
-    async def note(self, claim: Claim, handlers: Mapping[str, Progress], now: float) -> bool:
+    async def note(self, claim: Claim, handlers: Mapping[str, HandlerState], now: float) -> bool:
         self._meet("note")
         return await super().note(claim, handlers, now)
 
-    async def settle(self, outcome: Outcome, now: float) -> bool:
+    async def settle(self, outcome: Settlement, now: float) -> bool:
         self._meet("settle")
         return await super().settle(outcome, now)
 
@@ -144,6 +154,6 @@ class Faulty(MemoryInbox):
         self._meet("paused")
         return await super().paused()
 
-    async def tidy(self, now: float) -> int:
+    async def expire(self, now: float) -> int:
         self._meet("tidy")
-        return await super().tidy(now)
+        return await super().expire(now)

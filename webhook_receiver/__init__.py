@@ -52,10 +52,21 @@ from .events import (
     OrderStatusChanged,
     UnknownEvent,
 )
-from .inbox import Filter, Inbox, Kept, MemoryInbox, PastAttempt, Progress, Record, SQLiteInbox, State, Stats
+from .inbox import (
+    DeliverySummary,
+    FailedAttempt,
+    Filter,
+    HandlerState,
+    Inbox,
+    MemoryInbox,
+    SQLiteInbox,
+    State,
+    Stats,
+    StoredDelivery,
+)
 from .options import Backoff, Breaker, WorkerOptions
 from .receiver import WebhookReceiver
-from .responses import Answer, Receipt
+from .responses import Receipt, Response
 from .routing import Router
 from .runtime import Health
 from .senders.backfill import Backfill
@@ -73,7 +84,6 @@ from .signatures import (
 
 __all__ = [
     "AmbiguousId",
-    "Answer",
     "AnyOf",
     "ApiError",
     "Attempt",
@@ -84,20 +94,22 @@ __all__ = [
     "Breaker",
     "ConfigurationError",
     "Delivery",
+    "DeliverySummary",
     "Event",
+    "FailedAttempt",
     "FailedPermanentlyBody",
     "Filter",
     "FulfilledBody",
     "GiveUp",
     "HMACBody",
     "HTTPMessageSignature",
+    "HandlerState",
     "Health",
     "Inbox",
     "InboxDamaged",
     "InboxError",
     "InboxUnavailable",
     "JobStatusChanged",
-    "Kept",
     "MalformedSignature",
     "MemoryInbox",
     "MissingSignature",
@@ -108,11 +120,9 @@ __all__ = [
     "OrderStatus",
     "OrderStatusChanged",
     "OrdersApi",
-    "PastAttempt",
-    "Progress",
     "Receipt",
-    "Record",
     "RequestError",
+    "Response",
     "Retry",
     "Router",
     "SQLiteInbox",
@@ -122,6 +132,7 @@ __all__ = [
     "StandardWebhooks",
     "State",
     "Stats",
+    "StoredDelivery",
     "UP42Signature",
     "Unconfirmed",
     "UnexpectedSignature",

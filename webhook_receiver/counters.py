@@ -13,15 +13,15 @@ logger = logging.getLogger("webhook_receiver")
 SECONDS_BETWEEN_LINES = 60.0
 
 
-class Refusals:
+class RejectionCounter:
     """How often which error refused a request, and the log lines about it.
 
     A line holds the receiver's name and our own words for the reason, never a byte of the request.
     """
 
-    def __init__(self, source: str, clock: Callable[[], float]) -> None:
+    def __init__(self, receiver: str, clock: Callable[[], float]) -> None:
         self.counts: Counter[str] = Counter()
-        self._source = source
+        self._source = receiver
         self._clock = clock
         self._logged: dict[str, tuple[float, int]] = {}
 
@@ -45,17 +45,17 @@ BETWEEN_WARNINGS = 3600.0  # seconds
 QUIET = 86_400.0  # seconds without the old secret; senders retry with the old signature for hours
 
 
-class Rotation:
+class SecretUsage:
     """Which of a receiver's secrets deliveries are verified by. The first is the new one, all others are old.
 
     Args:
         source: the receiver's name.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, receiver: str) -> None:
         self.counts: Counter[int] = Counter()
         """How many deliveries each of them verified."""
-        self._source = source
+        self._source = receiver
         self._used: dict[int, float] = {}
         """When old ones were used last."""
         self._warned: dict[int, float] = {}

@@ -69,7 +69,7 @@ class Delivery:
 
     id: str
     """Given by the receiver, unique; stands in every log line about this delivery."""
-    source: str
+    receiver: str
     """The receiver's name."""
     headers: Headers
     body: bytes
@@ -80,33 +80,33 @@ class Delivery:
     body_verified: bool
     """Whether the body is known to be the sender's: covered by the signature, or read from its API. False only where
     the receiver was told to accept that."""
-    origin: str = "http"
+    via: str = "http"
     """"http", or "backfill": not sent, but made of an order that the sender's API told of."""
 
     def __init__(
         self,
         id: str,
-        source: str,
+        receiver: str,
         headers: Headers,
         body: bytes,
         received: float,
         verified_by: int | None,
         body_verified: bool,
-        origin: str = "http",
+        via: str = "http",
     ) -> None:
         # Not by eight calls of object.__setattr__, which would take a twentieth of a request.
         fields = self.__dict__
         fields["id"] = id
-        fields["source"] = source
+        fields["receiver"] = receiver
         fields["headers"] = headers
         fields["body"] = body
         fields["received"] = received
         fields["verified_by"] = verified_by
         fields["body_verified"] = body_verified
-        fields["origin"] = origin
+        fields["via"] = via
 
     def __repr__(self) -> str:
-        return f"<Delivery {self.id} to {self.source!r} at {self.received_at:%Y-%m-%d %H:%M:%S} UTC>"
+        return f"<Delivery {self.id} to {self.receiver!r} at {self.received_at:%Y-%m-%d %H:%M:%S} UTC>"
 
     @property
     def received_at(self) -> datetime:

@@ -41,7 +41,7 @@ from .events import (
 from .redaction import reason
 
 Value = str | int
-Claims = Mapping[Path, frozenset[Value]]
+Discriminators = Mapping[Path, frozenset[Value]]
 
 BUILT_IN: tuple[type[Event], ...] = (
     OrderStatusChanged,
@@ -51,7 +51,7 @@ BUILT_IN: tuple[type[Event], ...] = (
 )
 
 
-class Catalog:
+class EventRegistry:
     """The event classes that a receiver knows, and how a body becomes one of them.
 
     Args:
@@ -60,7 +60,7 @@ class Catalog:
 
     def __init__(self, order_id_paths: Sequence[Path] | None = None) -> None:
         self.order_id_paths = order_id_paths
-        self._claims: dict[type[Event], Claims] = {}
+        self._claims: dict[type[Event], Discriminators] = {}
         self._owners: dict[Value, list[type[Event]]] = {}
         self._names: set[str] = set()
         self._validate: Callable[[bytes], Event] | None = None
@@ -154,7 +154,7 @@ def _why(cls: type[Event], body: bytes) -> str:
     return f"refused by {cls.__name__}"
 
 
-def _validator(claims: Mapping[type[Event], Claims]) -> Callable[[bytes], Event]:
+def _validator(claims: Mapping[type[Event], Discriminators]) -> Callable[[bytes], Event]:
     *unknown_elsewhere, unknown = _unknown_events(claims)
 
     class AnyEvent:
@@ -179,7 +179,7 @@ def _or_refused(cls: type[Event], handler: GetCoreSchemaHandler) -> CoreSchema:
 
 def _tree(
     choices: Mapping[type[Event], CoreSchema],
-    claims: Mapping[type[Event], Claims],
+    claims: Mapping[type[Event], Discriminators],
     classes: list[type[Event]],
     spent: frozenset[Path],
 ) -> CoreSchema:
@@ -203,7 +203,7 @@ def _tree(
     return core_schema.union_schema(options, mode="left_to_right")
 
 
-def _unknown_events(claims: Mapping[type[Event], Claims]) -> list[type[UnknownEvent]]:
+def _unknown_events(claims: Mapping[type[Event], Discriminators]) -> list[type[UnknownEvent]]:
     """Return UnknownEvent, behind one such class for each other place where some class has its name."""
     places = {_name_path(cls): None for cls in claims} | {("event",): None}
     return [
@@ -218,7 +218,7 @@ def _unknown_events(claims: Mapping[type[Event], Claims]) -> list[type[UnknownEv
     ] + [UnknownEvent]
 
 
-def _claims(model: type[BaseModel], above: tuple[type[BaseModel], ...] = ()) -> Claims:
+def _claims(model: type[BaseModel], above: tuple[type[BaseModel], ...] = ()) -> Discriminators:
     """Return the literal values that a document of this model has to have, by their path."""
     found: dict[Path, frozenset[Value]] = {}
     for name, info in model.model_fields.items():
@@ -257,14 +257,14 @@ def _wire_path(name: str, info: FieldInfo) -> Path | None:
     return (names[0],) if len(names) == 1 else None
 
 
-def _overlap(one: type[Event], one_claims: Claims, two: type[Event], two_claims: Claims) -> bool:
+def _overlap(one: type[Event], one_claims: Discriminators, two: type[Event], two_claims: Discriminators) -> bool:
     """Whether some document may be claimed by both, and neither is the other's refinement."""
     if issubclass(one, two) or issubclass(two, one) or _name_path(one) != _name_path(two):
         return False
     return all(one_claims[path] & two_claims[path] for path in one_claims.keys() & two_claims.keys())
 
 
-def _describe(claims: Claims) -> str:
+def _describe(claims: Discriminators) -> str:
     """Return the claims as `event: order.status, body.status: FULFILLED or DONE`."""
     return ", ".join(f"{_dotted(path)}: {' or '.join(sorted(map(str, values)))}" for path, values in claims.items())
 

@@ -14,8 +14,8 @@ from .events import ORDER_ID_PATHS, Event, OrderStatusChanged
 from .inbox.base import Inbox
 from .inbox.records import Stored
 from .routing import Function, Router
-from .runtime import Health, Keeper
-from .senders.backfill import SLACK, Backfill, Progress, backfill, body_of, changed_since, keep_on, moment, span
+from .runtime import Health, Runtime
+from .senders.backfill import SLACK, Backfill, ProgressCallback, backfill, body_of, changed_since, keep_on, moment, span
 from .senders.up42.models import Order
 from .senders.up42.orders_api import OrdersApi, checked_api
 from .worker.executor import no_event
@@ -30,7 +30,7 @@ class InboxedRouter(Router):
 
     name: str
     _clock: Callable[[], float]
-    _keeper: Keeper | None
+    _keeper: Runtime | None
     _event_header: bytes | None
 
     @property
@@ -87,7 +87,7 @@ class InboxedRouter(Router):
         *,
         since: datetime | timedelta | float,
         workspace_id: str | None = None,
-        progress: Progress | None = None,
+        progress: ProgressCallback | None = None,
     ) -> Backfill:
         """Put into the inbox what the sender's API tells of orders and the inbox does not have yet.
 
@@ -145,7 +145,7 @@ class InboxedRouter(Router):
         )
 
     async def _backfill(
-        self, api: OrdersApi, workspace_id: str | None, begin: float, progress: Progress | None = None
+        self, api: OrdersApi, workspace_id: str | None, begin: float, progress: ProgressCallback | None = None
     ) -> Backfill:
         keeper = self._kept_by()
         path = (self._catalog.order_id_paths or ORDER_ID_PATHS)[0]
@@ -172,7 +172,7 @@ class InboxedRouter(Router):
             raise ConfigurationError("its event has another order id (see order_id_paths), or no identity")
         return event
 
-    def _kept_by(self) -> Keeper:
+    def _kept_by(self) -> Runtime:
         if self._keeper is None:
             raise ConfigurationError(f'{self.name} has no inbox: inbox="sqlite:///hooks.db" gives it one')
         return self._keeper

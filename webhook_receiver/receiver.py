@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from .asgi import BodyReader, live, slash_or_not
-from .counters import Refusals, Rotation
+from .counters import RejectionCounter, SecretUsage
 from .delivery import AnyHeaders, Delivery, Headers, header_pairs, kept_headers, new_id
 from .errors import (
     ConfigurationError,
@@ -22,16 +22,16 @@ from .errors import (
     RequestError,
     VerificationError,
 )
-from .event_registry import Catalog
+from .event_registry import EventRegistry
 from .events import Event
 from .inbox.base import Inbox
 from .inbox.records import Duplicate
 from .inboxed import InboxedRouter
 from .options import WorkerOptions
 from .redaction import log_failure
-from .responses import DUPLICATE, FAILED, STORED, Answer, Receipt, not_an_event, refusals
-from .runtime import Keeper, OrderKey, order_of
-from .senders.order_check import Confirmation
+from .responses import DUPLICATE, FAILED, STORED, Receipt, Response, not_an_event, refusals
+from .runtime import OrderKey, Runtime, order_of
+from .senders.order_check import OrderCheck
 from .senders.up42.orders_api import OrdersApi, checked_api
 from .signatures import BodyCheck, Scheme, Verified
 from .signatures.secrets import Secrets, masked
@@ -93,20 +93,20 @@ class WebhookReceiver(InboxedRouter):
     ) -> None:
         secret = None if secret is None else masked(secret)
         refuse_limits(max_body, body_timeout, refused_status)
-        super().__init__(Catalog(parsed_paths(order_id_paths)))
+        super().__init__(EventRegistry(parsed_paths(order_id_paths)))
         self.name = name
-        self.confirmation = None if confirm is None else Confirmation(checked_api(confirm, "confirm=..."))
+        self.confirmation = None if confirm is None else OrderCheck(checked_api(confirm, "confirm=..."))
         """What confirms a delivery before its handlers run, if anything does."""
         self._scheme = scheme_for(secret, scheme)
         self._reads_path: bool = getattr(self._scheme, "reads_path", False)
-        self._rotation = Rotation(name)
+        self._rotation = SecretUsage(name)
         self._event_header = None if event_header is None else refuse_header(event_header)
         self._bodies = BodyReader(max_body, body_timeout)
-        self._refusals = Refusals(name, clock)
+        self._refusals = RejectionCounter(name, clock)
         self._answers = refusals(refused_status)
         self._keeper = None
         if inbox is not None:
-            self._keeper = Keeper(inbox, name, self, key, worker or WorkerOptions(), clock, work=work)
+            self._keeper = Runtime(inbox, name, self, key, worker or WorkerOptions(), clock, work=work)
         elif worker is not None or key is not order_of or not work:
             raise ConfigurationError('worker=..., work=... and key=... need an inbox: inbox="sqlite:///hooks.db"')
         self._clock = clock
@@ -191,7 +191,7 @@ class WebhookReceiver(InboxedRouter):
     async def __aenter__(self) -> Self:
         self._catalog.build()
         if self._keeper is None:
-            refuse_without_inbox(self.handlers, self.notices)
+            refuse_without_inbox(self.handlers, self.dead_letter_handlers)
             if not self.handlers:
                 logger.warning("%s has no handlers: deliveries are verified, and that is all", self.name)
         else:
@@ -221,7 +221,7 @@ class WebhookReceiver(InboxedRouter):
         kept = tuple(headers) if self._keeper is None else kept_headers(headers)
         return Delivery(new_id(), self.name, kept, body, now, verified.by, verified.body)
 
-    async def _handle(self, delivery: Delivery, id: str | None) -> tuple[Answer, Event | None, str | None]:
+    async def _handle(self, delivery: Delivery, id: str | None) -> tuple[Response, Event | None, str | None]:
         """Keep an authentic delivery, or run its handlers; return the answer, the event, and whose repeat it is."""
         event, dead = None, None
         try:
@@ -242,6 +242,6 @@ class WebhookReceiver(InboxedRouter):
         assert event is not None  # noqa: S101 - for the type checkers
         return await handle(self.match(event), event, delivery, self.confirmation), event, None
 
-    def _refuse(self, error: RequestError | VerificationError | InboxError) -> Answer:
+    def _refuse(self, error: RequestError | VerificationError | InboxError) -> Response:
         self._refusals.add(error)
         return next(self._answers[cls] for cls in type(error).__mro__ if cls in self._answers)

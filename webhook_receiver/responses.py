@@ -26,7 +26,7 @@ from .events import Event
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """An HTTP response, made once and sent often."""
 
     status: int
@@ -48,7 +48,7 @@ class Answer:
 class Receipt:
     """What became of a request: the answer to give, and what was accepted."""
 
-    answer: Answer
+    response: Response
     delivery: Delivery | None = None
     """None when the request was refused."""
     event: Event | None = field(default=None, repr=False)
@@ -59,7 +59,7 @@ class Receipt:
     """The id of the kept delivery that this one repeats."""
 
 
-def problem(status: int, kind: str, title: str, detail: str | None = None, **headers: str) -> Answer:
+def problem(status: int, kind: str, title: str, detail: str | None = None, **headers: str) -> Response:
     """Return the answer that says what was wrong; `kind` is what programs may rely on."""
     document = {"type": f"urn:webhook-receiver:problem:{kind}", "title": title, "status": status}
     if detail is not None:
@@ -67,26 +67,26 @@ def problem(status: int, kind: str, title: str, detail: str | None = None, **hea
     body = json.dumps(document).encode()
     fields = {"content-type": "application/problem+json", "content-length": str(len(body))}
     fields |= {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(status, fields, body)
+    return Response(status, fields, body)
 
 
-HANDLED = Answer(204)
-STORED = Answer(202, {"content-length": "0"})
-DUPLICATE = Answer(200, {"content-length": "0"})
+HANDLED = Response(204)
+STORED = Response(202, {"content-length": "0"})
+DUPLICATE = Response(200, {"content-length": "0"})
 FAILED = problem(500, "handler-failed", "A handler failed; please send it again")
 
 
-def retry_after(seconds: float) -> Answer:
+def retry_after(seconds: float) -> Response:
     """Return the answer to a delivery that a handler wants to see again later."""
     return problem(503, "try-again", "Please send it again later", retry_after=str(ceil(seconds)))
 
 
-def not_an_event(error: NotAnEvent) -> Answer:
+def not_an_event(error: NotAnEvent) -> Response:
     """Return the answer to an authentic body that is no event; it names the fields, not their values."""
     return problem(422, "not-an-event", "The body is not an event", detail=str(error))
 
 
-def refusals(refused_status: int) -> Mapping[type[WebhookError], Answer]:
+def refusals(refused_status: int) -> Mapping[type[WebhookError], Response]:
     """Return the answer for each kind of error; `refused_status` is that of a bad signature."""
     authenticate = {"www_authenticate": "Signature"} if refused_status == 401 else {}  # RFC 9110, 15.5.2
     return {

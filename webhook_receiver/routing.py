@@ -12,9 +12,9 @@ from anyio.to_thread import run_sync
 
 from .delivery import Attempt, Delivery
 from .errors import ConfigurationError
-from .event_registry import Catalog
+from .event_registry import EventRegistry
 from .events import Event, OrderFailedPermanently, OrderFulfilled, UnknownEvent
-from .inbox.records import NOTICE, PastAttempt
+from .inbox.records import DEAD_LETTER_HANDLER, FailedAttempt
 from .options import Backoff
 
 E = TypeVar("E", bound=Event)
@@ -22,7 +22,7 @@ E_contra = TypeVar("E_contra", contravariant=True)
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
 P = ParamSpec("P")
-HearsOfDead = TypeVar("HearsOfDead", bound=Callable[[Delivery, Sequence[PastAttempt]], object])
+HearsOfDead = TypeVar("HearsOfDead", bound=Callable[[Delivery, Sequence[FailedAttempt]], object])
 
 
 class TakesEvent(Protocol[E_contra, P, R_co]):  # pyright: ignore[reportInvalidTypeVarUse] - contravariant by its use
@@ -43,7 +43,7 @@ class TakesAttempt(Protocol[E_contra, P, R_co]):  # pyright: ignore[reportInvali
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 
 
-class On(Generic[E]):
+class HandlerDecorator(Generic[E]):
     """A decorator that registers a handler and returns it as it came, with its type."""
 
     def __init__(self, register: Callable[[Function], None]) -> None:
@@ -66,11 +66,11 @@ class On(Generic[E]):
 class Router:
     """Collects handlers, here or in another module, for a receiver to include."""
 
-    def __init__(self, catalog: Catalog | None = None) -> None:
-        self._catalog = catalog or Catalog()
+    def __init__(self, catalog: EventRegistry | None = None) -> None:
+        self._catalog = catalog or EventRegistry()
         self._handlers: list[Handler] = []
         self._fallbacks: list[Handler] = []
-        self._notices: list[Notice] = []
+        self._notices: list[DeadLetterHandler] = []
         self._by_route: dict[Route, list[Handler]] = {}
         self._certain: dict[type[Event], tuple[Handler, ...]] = {}
         """What `match` found for classes of which every event goes the same way."""
@@ -85,7 +85,7 @@ class Router:
         name: str | None = None,
         backoff: Backoff | None = None,
         timeout: float | None = None,
-    ) -> On[E]: ...
+    ) -> HandlerDecorator[E]: ...
     @overload
     def on(
         self,
@@ -95,7 +95,7 @@ class Router:
         name: str | None = None,
         backoff: Backoff | None = None,
         timeout: float | None = None,
-    ) -> On[UnknownEvent]: ...
+    ) -> HandlerDecorator[UnknownEvent]: ...
     def on(
         self,
         event: Route,
@@ -104,7 +104,7 @@ class Router:
         name: str | None = None,
         backoff: Backoff | None = None,
         timeout: float | None = None,
-    ) -> On[Any]:
+    ) -> HandlerDecorator[Any]:
         """Register a handler for an event: a class, with all below it, or a name that no class has.
 
         The handler, a function or an async function, takes the event and, if it has a second positional
@@ -128,24 +128,24 @@ class Router:
             raise ConfigurationError(f"where=... takes a plain function of the event, not {type(where).__name__}")
         if timeout is not None and not 0 < timeout < float("inf"):
             raise ConfigurationError(f"timeout is a number of seconds above 0, not {timeout!r}")
-        return On(
+        return HandlerDecorator(
             lambda function: self._add(Handler(name or name_of(function), function, event, where, backoff, timeout))
         )
 
     @property
-    def on_fulfilled(self) -> On[OrderFulfilled]:
+    def on_fulfilled(self) -> HandlerDecorator[OrderFulfilled]:
         """Register a handler for orders that are fulfilled: `@hooks.on_fulfilled`."""
         return self.on(OrderFulfilled)
 
     @property
-    def on_failed_permanently(self) -> On[OrderFailedPermanently]:
+    def on_failed_permanently(self) -> HandlerDecorator[OrderFailedPermanently]:
         """Register a handler for orders that have failed for good: `@hooks.on_failed_permanently`."""
         return self.on(OrderFailedPermanently)
 
     @property
-    def fallback(self) -> On[Event]:
+    def fallback(self) -> HandlerDecorator[Event]:
         """Register a handler for the events that no other handler wants: `@hooks.fallback`."""
-        return On(lambda function: self._add_fallback(Handler(name_of(function), function, Event)))
+        return HandlerDecorator(lambda function: self._add_fallback(Handler(name_of(function), function, Event)))
 
     def on_dead(self, function: HearsOfDead) -> HearsOfDead:
         """Register a function that hears of dead letters: `@hooks.on_dead`. It needs an inbox.
@@ -156,11 +156,11 @@ class Router:
         Raises:
             ConfigurationError: it cannot be called with these two, or its name is taken.
         """
-        self._add_notice(Notice(NOTICE + name_of(function), function))
+        self._add_notice(DeadLetterHandler(DEAD_LETTER_HANDLER + name_of(function), function))
         return function
 
     @property
-    def notices(self) -> tuple[Notice, ...]:
+    def dead_letter_handlers(self) -> tuple[DeadLetterHandler, ...]:
         """Who hears of dead letters, in order of registration."""
         return tuple(self._notices)
 
@@ -232,9 +232,11 @@ class Router:
         self._refuse_clash(handler)
         self._fallbacks.append(handler)
 
-    def _add_notice(self, notice: Notice) -> None:
+    def _add_notice(self, notice: DeadLetterHandler) -> None:
         if any(other.name == notice.name for other in self._notices):
-            raise ConfigurationError(f"two functions are named {notice.name.removeprefix(NOTICE)} and hear of the dead")
+            raise ConfigurationError(
+                f"two functions are named {notice.name.removeprefix(DEAD_LETTER_HANDLER)} and hear of the dead"
+            )
         self._notices.append(notice)
 
     def _refuse_clash(self, handler: Handler) -> None:
@@ -303,7 +305,7 @@ class Handler:
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class DeadLetterHandler:
     """A user's function that wants to hear of dead letters.
 
     Raises:

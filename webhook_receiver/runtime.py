@@ -20,7 +20,7 @@ from .inbox.records import Duplicate, Entry, State, Stored
 from .options import WorkerOptions
 from .redaction import log_failure, storable
 from .worker import worker_for
-from .worker.executor import Handlers
+from .worker.executor import Dispatcher
 from .worker.worker import Worker
 
 logger = logging.getLogger("webhook_receiver")
@@ -54,7 +54,7 @@ def order_of(event: Event) -> str | None:
     return event.order_id if isinstance(event, OrderStatusChanged) else None
 
 
-class Keeper:
+class Runtime:
     """A receiver's inbox and the worker on it.
 
     Args:
@@ -70,8 +70,8 @@ class Keeper:
     def __init__(
         self,
         inbox: Inbox | str,
-        source: str,
-        handlers: Handlers,
+        receiver: str,
+        handlers: Dispatcher,
         key: OrderKey,
         options: WorkerOptions,
         clock: Callable[[], float],
@@ -83,14 +83,14 @@ class Keeper:
                 f'inbox=... takes a URL such as "sqlite:///hooks.db" or an inbox, not {type(inbox).__name__}'
             )
         self.inbox: Inbox = from_url(inbox) if isinstance(inbox, str) else inbox
-        self._source = source
-        self._digest = digester(source)
+        self._source = receiver
+        self._digest = digester(receiver)
         self._handlers = handlers
         self._key = key
         self._options = options
         self._clock = clock
         self._work = work
-        self.chores = Chores()
+        self.chores = BackgroundTasks()
         self._worker: Worker | None = None
         self._opened = False
         self._lives = 0
@@ -155,7 +155,7 @@ class Keeper:
             InboxError: it is not kept.
         """
         try:
-            if delivery.origin == "backfill":
+            if delivery.via == "backfill":
                 await self.inbox.open()  # maybe by a command, which leaves the handlers to who serves
             elif not self._is_started():
                 await self._start_late()
@@ -260,7 +260,7 @@ Chore = Callable[[], Coroutine[Any, Any, None]]
 _PATIENCE = 1.0  # seconds for a cancelled task to end when the receiver stops
 
 
-class Chores:
+class BackgroundTasks:
     """What runs beside a receiver's worker."""
 
     def __init__(self) -> None:

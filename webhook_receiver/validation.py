@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from .delivery import kept_headers
 from .errors import ConfigurationError
 from .events import Path
-from .routing import Handler, Notice
+from .routing import DeadLetterHandler, Handler
 from .signatures import Scheme, UP42Signature
 from .signatures.secrets import Secrets
 
@@ -50,9 +50,9 @@ def refuse_header(name: str) -> bytes:
     return header
 
 
-def refuse_without_inbox(handlers: Sequence[Handler], notices: Sequence[Notice]) -> None:
+def refuse_without_inbox(handlers: Sequence[Handler], dead_letter_handlers: Sequence[DeadLetterHandler]) -> None:
     """Refuse what only a worker could do, where there is no inbox."""
-    if notices:
+    if dead_letter_handlers:
         raise ConfigurationError('on_dead needs an inbox: nothing else knows dead letters; inbox="sqlite:///hooks.db"')
     for handler in handlers:
         if handler.backoff is not None or handler.timeout is not None:

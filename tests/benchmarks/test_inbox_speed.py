@@ -21,7 +21,7 @@ from rich.console import Console
 
 from webhook_receiver import Delivery, UP42Signature, WebhookReceiver
 from webhook_receiver.delivery import new_id
-from webhook_receiver.inbox import Entry, Inbox, Outcome, Progress, SQLiteInbox, State
+from webhook_receiver.inbox import Entry, HandlerState, Inbox, Settlement, SQLiteInbox, State
 
 from . import apps, measuring
 from .measuring import body, request, serving
@@ -170,8 +170,8 @@ async def _handle_all(inbox: SQLiteInbox) -> float:
     """Claim and settle everything; return the seconds that one delivery took."""
     handled, start = 0, time.perf_counter()
     while claims := await inbox.claim("webhooks", 256, 30, time.time()):
-        done = {"handler": Progress(State.DONE, 1, 1)}
-        await asyncio.gather(*(inbox.settle(Outcome(claim, State.DONE, done), time.time()) for claim in claims))
+        done = {"handler": HandlerState(State.DONE, 1, 1)}
+        await asyncio.gather(*(inbox.settle(Settlement(claim, State.DONE, done), time.time()) for claim in claims))
         handled += len(claims)
     return (time.perf_counter() - start) / handled
 

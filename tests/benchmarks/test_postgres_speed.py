@@ -195,7 +195,9 @@ async def _fill(url: str, count: int, repeats: int) -> None:
     async with hooks:
         orders = [next(entries(1)) for _ in range(count // repeats)]
         fresh = (
-            entry._replace(order_key=order.order_key) for order in orders for entry in islice(entries(repeats), repeats)
+            entry._replace(ordering_key=order.ordering_key)
+            for order in orders
+            for entry in islice(entries(repeats), repeats)
         )
         await _puts_a_second(hooks.inbox, fresh)
 

@@ -15,7 +15,7 @@ import pytest
 from tests.cli.test_commands import COMMAND, on_a_terminal
 from tests.cli.test_inbox import records
 from tests.helpers import ROOT, SECRET, printed, running
-from tests.orders import Sender
+from tests.orders import Simulator
 from webhook_receiver import State
 
 MODULE = f"""
@@ -46,7 +46,7 @@ def backfill(tmp_path: Path, url: str) -> Command:
 
 
 def test_it_puts_what_is_missing_and_leaves_the_handlers_to_the_server(
-    tmp_path: Path, sender: Sender, backfill: Command
+    tmp_path: Path, sender: Simulator, backfill: Command
 ) -> None:
     now = time.time()
     sender.change("o-1", at=now)
@@ -57,7 +57,7 @@ def test_it_puts_what_is_missing_and_leaves_the_handlers_to_the_server(
     said = "2 orders: 2 put into the inbox, 0 were there already\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
     found = records(tmp_path / "hooks.db").values()
-    assert {(each.identity, each.origin, each.state) for each in found} == {
+    assert {(each.identity, each.via, each.state) for each in found} == {
         ("o-1 FULFILLED", "backfill", State.WAITING),
         ("o-2 CANCELED", "backfill", State.WAITING),
     }
@@ -65,27 +65,29 @@ def test_it_puts_what_is_missing_and_leaves_the_handlers_to_the_server(
     assert (done.returncode, json.loads(done.stdout)) == (0, {"seen": 2, "put": 0, "known": 2, "unfit": 0})
 
 
-def test_it_works_beside_a_server_which_handles_what_is_put(tmp_path: Path, sender: Sender, backfill: Command) -> None:
+def test_it_works_beside_a_server_which_handles_what_is_put(
+    tmp_path: Path, sender: Simulator, backfill: Command
+) -> None:
     with running("webhook_receiver", "serve", "app:hooks", cwd=tmp_path) as (_, process):
         sender.change("o-1", at=time.time())
         assert backfill().returncode == 0
         printed(process, "told of o-1 FULFILLED")
 
 
-def test_longer_ago_than_any_clock_can_tell_is_all_of_them(sender: Sender, backfill: Command) -> None:
+def test_longer_ago_than_any_clock_can_tell_is_all_of_them(sender: Simulator, backfill: Command) -> None:
     sender.change("o-1", at=time.time())
     done = backfill("--since", "99999999999w")
     assert (done.returncode, done.stdout) == (0, "1 orders: 1 put into the inbox, 0 were there already\n")
 
 
-def test_only_the_orders_of_the_workspace_where_one_is_named(sender: Sender, backfill: Command) -> None:
+def test_only_the_orders_of_the_workspace_where_one_is_named(sender: Simulator, backfill: Command) -> None:
     sender.change("o-1", at=time.time())
     assert "0 orders" in backfill("--workspace", "w-2").stdout
     assert "0 orders" in backfill(UP42_WORKSPACE_ID="w-2").stdout
     assert "1 orders" in backfill("--workspace", "w-1").stdout
 
 
-def test_an_api_that_fails_ends_it_with_a_sentence_and_1(sender: Sender, backfill: Command) -> None:
+def test_an_api_that_fails_ends_it_with_a_sentence_and_1(sender: Simulator, backfill: Command) -> None:
     for number in range(30):
         sender.change(f"o-{number}", at=time.time() - number)
 
@@ -101,7 +103,7 @@ def test_an_api_that_fails_ends_it_with_a_sentence_and_1(sender: Sender, backfil
 
 
 def test_an_order_that_no_event_can_be_made_of_ends_it_with_1(
-    tmp_path: Path, sender: Sender, backfill: Command
+    tmp_path: Path, sender: Simulator, backfill: Command
 ) -> None:
     module = MODULE.replace("?min_free=0", '?min_free=0", order_id_paths=["body.status')
     tmp_path.joinpath("app.py").write_text(module.replace('status")', 'status"])'), encoding="utf-8")
@@ -132,7 +134,7 @@ def test_a_mistake_is_told_in_a_sentence(
 
 
 def test_on_a_terminal_it_shows_how_far_it_is(
-    tmp_path: Path, sender: Sender, url: str, backfill: Command, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sender: Simulator, url: str, backfill: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(40):
         sender.change(f"o-{number}", at=time.time())

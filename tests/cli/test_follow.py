@@ -7,7 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 
 from webhook_receiver import Delivery, MemoryInbox, State
 from webhook_receiver.cli.follow import News, news
-from webhook_receiver.inbox.records import Entry, Outcome, PastAttempt, Progress
+from webhook_receiver.inbox.records import Entry, FailedAttempt, HandlerState, Settlement
 
 NOW = 1_765_433_012.0
 
@@ -27,28 +27,32 @@ async def put(inbox: MemoryInbox, id: str, *, at: float = NOW, dead: str | None 
 
 
 async def settle(
-    inbox: MemoryInbox, state: State, handlers: dict[str, Progress], *attempts: PastAttempt, reason: str | None = None
+    inbox: MemoryInbox,
+    state: State,
+    handlers: dict[str, HandlerState],
+    *attempts: FailedAttempt,
+    reason: str | None = None,
 ) -> None:
     (claim,) = await inbox.claim("webhooks", 1, 60, NOW + 1)
     due = NOW + 1 if state is State.WAITING else None
-    await inbox.settle(Outcome(claim, state, handlers, due=due, reason=reason, attempts=attempts), NOW + 2)
+    await inbox.settle(Settlement(claim, state, handlers, due=due, reason=reason, attempts=attempts), NOW + 2)
 
 
 async def told(found: AsyncGenerator[News], count: int) -> Sequence[Told]:
     each = [await anext(found) for _ in range(count)]
-    return [(one.record.id, one.handler, one.state, one.attempts, one.error) for one in each]
+    return [(one.summary.id, one.handler, one.state, one.attempts, one.error) for one in each]
 
 
-FAILED = PastAttempt("download", 1, NOW + 1, 0.25, "retry", "ConnectionError: storage is down")
+FAILED = FailedAttempt("download", 1, NOW + 1, 0.25, "retry", "ConnectionError: storage is down")
 
 
 async def test_a_failure_and_the_end_are_told_one_after_the_other_and_once() -> None:
     async with opened() as inbox, aclosing(news(inbox, "webhooks", NOW)) as found:
         await put(inbox, "d-1")
-        await settle(inbox, State.WAITING, {"download": Progress(State.WAITING, 1, 1, NOW + 1)}, FAILED)
+        await settle(inbox, State.WAITING, {"download": HandlerState(State.WAITING, 1, 1, NOW + 1)}, FAILED)
         failed = await anext(found)
         assert (failed.state, failed.seconds, failed.error) == (State.WAITING, 0.25, FAILED.error)
-        await settle(inbox, State.DONE, {"download": Progress(State.DONE, 2, 2)})
+        await settle(inbox, State.DONE, {"download": HandlerState(State.DONE, 2, 2)})
         done = await anext(found)
         assert (done.state, done.attempts, done.seconds, done.error) == (State.DONE, 2, 2.0, None)
         await put(inbox, "d-2", dead="not JSON")
@@ -58,8 +62,8 @@ async def test_a_failure_and_the_end_are_told_one_after_the_other_and_once() -> 
 async def test_each_handler_is_told_by_itself() -> None:
     async with opened() as inbox, aclosing(news(inbox, "webhooks", NOW)) as found:
         await put(inbox, "d-1")
-        dead = PastAttempt("alert", 1, NOW + 1, 0.1, "dead", "GiveUp: no")
-        handlers = {"download": Progress(State.DONE, 1, 1), "alert": Progress(State.DEAD, 1, 1)}
+        dead = FailedAttempt("alert", 1, NOW + 1, 0.1, "dead", "GiveUp: no")
+        handlers = {"download": HandlerState(State.DONE, 1, 1), "alert": HandlerState(State.DEAD, 1, 1)}
         await settle(inbox, State.DEAD, handlers, dead, reason="alert gave up")
         assert sorted(await told(found, 2)) == [
             ("d-1", "alert", State.DEAD, 1, "GiveUp: no"),
@@ -79,8 +83,8 @@ async def test_what_no_handler_wanted_is_told_and_what_came_before_is_not() -> N
 async def test_a_replay_is_told_again() -> None:
     async with opened() as inbox, aclosing(news(inbox, "webhooks", NOW)) as found:
         await put(inbox, "d-1")
-        await settle(inbox, State.DONE, {"download": Progress(State.DONE, 1, 1)})
+        await settle(inbox, State.DONE, {"download": HandlerState(State.DONE, 1, 1)})
         assert await told(found, 1) == [("d-1", "download", State.DONE, 1, None)]
         await inbox.replay(["d-1"], NOW + 3)
-        await settle(inbox, State.DONE, {"download": Progress(State.DONE, 2, 1)})
+        await settle(inbox, State.DONE, {"download": HandlerState(State.DONE, 2, 1)})
         assert await told(found, 1) == [("d-1", "download", State.DONE, 2, None)]

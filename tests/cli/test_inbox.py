@@ -20,12 +20,23 @@ from tests.cli.test_commands import COMMAND
 from tests.helpers import ROOT
 from webhook_receiver import Delivery
 from webhook_receiver.cli.commands import app
-from webhook_receiver.inbox import Entry, Filter, Outcome, PastAttempt, Progress, Record, SQLiteInbox, State
+from webhook_receiver.inbox import (
+    DeliverySummary,
+    Entry,
+    FailedAttempt,
+    Filter,
+    HandlerState,
+    Settlement,
+    SQLiteInbox,
+    State,
+)
 
 R = TypeVar("R")
 
 IDS = {"waiting": "aa01", "done": "bb02", "unhandled": "cc03", "dead": "dd04", "no event": "dd05", "held": "ee06"}
-FAILED = PastAttempt("app:alert", 1, 1_765_000_000.0, 0.25, "dead", "ValueError: boom", "Traceback:\n  line \x1b[31m\n")
+FAILED = FailedAttempt(
+    "app:alert", 1, 1_765_000_000.0, 0.25, "dead", "ValueError: boom", "Traceback:\n  line \x1b[31m\n"
+)
 
 MODULE = """
 from webhook_receiver import OrderFulfilled, WebhookReceiver
@@ -77,14 +88,14 @@ def on(path: Path, work: Callable[[SQLiteInbox], Awaitable[R]]) -> R:
     return asyncio.run(opened())
 
 
-def records(path: Path) -> dict[str, Record]:
+def records(path: Path) -> dict[str, DeliverySummary]:
     found = on(path, lambda inbox: inbox.find(Filter(), newest_first=False))
     return {record.id: record for record in found}
 
 
-def entry(id: str, *, ago: float = 60, source: str = "webhooks", body: bytes = b'{"n":"\xc3\xa9"}') -> Entry:
+def entry(id: str, *, ago: float = 60, receiver: str = "webhooks", body: bytes = b'{"n":"\xc3\xa9"}') -> Entry:
     headers = ((b"content-type", b"application/json"), (b"x-odd", b"\xff\x1b[31m"))
-    delivery = Delivery(id, source, headers, body, time.time() - ago, 1, True)
+    delivery = Delivery(id, receiver, headers, body, time.time() - ago, 1, True)
     return Entry(delivery, "order.status", id.encode(), f"o%20{id} FULFILLED", None)
 
 
@@ -101,16 +112,16 @@ def path(tmp_path: Path) -> Path:
         for claim in await inbox.claim("webhooks", 9, 60, now):
             (what,) = [what for what, id in IDS.items() if id == claim.delivery.id]
             outcome = {
-                "done": Outcome(claim, State.DONE, {"app:download": Progress(State.DONE, 1, 1)}),
-                "unhandled": Outcome(claim, State.UNHANDLED, {}, reason="no handler wants it"),
-                "dead": Outcome(
+                "done": Settlement(claim, State.DONE, {"app:download": HandlerState(State.DONE, 1, 1)}),
+                "unhandled": Settlement(claim, State.UNHANDLED, {}, reason="no handler wants it"),
+                "dead": Settlement(
                     claim,
                     State.DEAD,
-                    {"app:alert": Progress(State.DEAD, 1, 1), "app:download": Progress(State.DONE, 1, 1)},
+                    {"app:alert": HandlerState(State.DEAD, 1, 1), "app:download": HandlerState(State.DONE, 1, 1)},
                     reason="app:alert: ValueError: boom",
                     attempts=[FAILED],
                 ),
-                "held": Outcome(claim, State.WAITING, {"app:download": Progress()}, held="app:download"),
+                "held": Settlement(claim, State.WAITING, {"app:download": HandlerState()}, paused_by="app:download"),
             }[what]
             assert await inbox.settle(outcome, now)
         await inbox.put(entry(IDS["no event"])._replace(event=None, identity=None, dead="not JSON"), now)
@@ -147,7 +158,7 @@ def test_ls_shows_what_there_is_the_newest_first(url: str) -> None:
         (["--dead", "--event", "order.status"], ["dd04"]),
         (["--handler", "app:alert"], ["dd04"]),
         (["--handler", "app:download"], ["ee06"]),
-        (["--source", "another"], []),
+        (["--receiver", "another"], []),
         (["--limit", "1"], ["aa01"]),
         (["--since", "30s"], []),
         (["--before", "30s", "--limit", "2"], ["aa01", "dd05"]),
@@ -162,7 +173,7 @@ def test_ls_for_programs_lists_only_what_fits(url: str, options: list[str], ids:
 
 
 def test_ls_says_from_whom_when_there_are_several_and_keeps_a_stranger_off_the_terminal(path: Path, url: str) -> None:
-    odd = entry("ff07", source="another")._replace(identity="a%1B%5B2J%09b x")
+    odd = entry("ff07", receiver="another")._replace(identity="a%1B%5B2J%09b x")
     on(path, lambda inbox: inbox.put(odd, time.time()))
     first = inbox_command("ls", url).stdout.splitlines()[0].split("\t")
     assert first[0] == "ff07"
@@ -211,7 +222,7 @@ def test_replay_of_ids_asks_nobody(path: Path, url: str) -> None:
     assert (done.exit_code, done.stdout) == (0, "2 deliveries replayed\n")
     found = records(path)
     assert found["dd04"].state is found["bb02"].state is State.WAITING
-    assert found["dd04"].handlers["app:alert"] == Progress(attempts=1)
+    assert found["dd04"].handlers["app:alert"] == HandlerState(attempts=1)
     assert found["dd04"].handlers["app:download"].state is State.DONE
 
 
@@ -228,7 +239,7 @@ def test_replay_with_an_unknown_id_replays_nothing(path: Path, url: str) -> None
         (["--unhandled"], {"cc03"}),
         (["--dead", "--unhandled", "--event", "order.status"], {"dd04", "cc03"}),
         (["--dead", "--handler", "app:alert"], {"dd04"}),
-        (["--since", "1h", "--source", "webhooks"], {"bb02", "cc03", "dd04", "dd05"}),
+        (["--since", "1h", "--receiver", "webhooks"], {"bb02", "cc03", "dd04", "dd05"}),
         (["--dead", "--since", "10s"], set[str]()),
     ],
 )
@@ -242,7 +253,7 @@ def test_replay_of_a_selection(path: Path, url: str, options: list[str], ids: se
 def test_replay_of_just_one_handler(path: Path, url: str) -> None:
     assert inbox_command("replay", url, "dd04", "--handler", "app:download").exit_code == 0
     handlers = records(path)["dd04"].handlers
-    assert handlers["app:download"] == Progress(attempts=1)
+    assert handlers["app:download"] == HandlerState(attempts=1)
     assert handlers["app:alert"].state is State.DEAD
 
 
@@ -333,7 +344,7 @@ def test_vacuum_says_what_it_gave_back(path: Path, url: str) -> None:
 
 def test_resume_makes_due_what_was_held(path: Path, url: str) -> None:
     assert inbox_command("resume", url, "app:download").stdout == "app:download runs again\n"
-    assert records(path)["ee06"].held is None
+    assert records(path)["ee06"].paused_by is None
     assert records(path)["ee06"].due is not None
     assert inbox_command("resume", url, "app:download").stdout == "app:download was not paused\n"
     assert inbox_command("pause", url, "app:alert").stdout == "app:alert is paused\n"
@@ -342,10 +353,10 @@ def test_resume_makes_due_what_was_held(path: Path, url: str) -> None:
 
 def test_a_receiver_names_its_inbox_its_source_and_its_handlers(path: Path) -> None:
     path.parent.joinpath("app.py").write_text(MODULE.format(name="another"), encoding="utf-8")
-    on(path, lambda inbox: inbox.put(entry("ff07", source="another"), time.time()))
+    on(path, lambda inbox: inbox.put(entry("ff07", receiver="another"), time.time()))
     listed = outside("ls", "app:hooks", cwd=path.parent)
     assert [line.split("\t")[0] for line in listed.stdout.splitlines()] == ["ff07"]
-    assert len(outside("ls", "app:hooks", "--source", "webhooks", cwd=path.parent).stdout.splitlines()) == 6
+    assert len(outside("ls", "app:hooks", "--receiver", "webhooks", cwd=path.parent).stdout.splitlines()) == 6
     refused = outside("pause", "app:hooks", "app:alert", cwd=path.parent)
     assert (refused.returncode, refused.stderr) == (1, "there is no handler app:alert; there is app:download\n")
     assert outside("resume", "app:hooks", "app:download", cwd=path.parent).stdout == "app:download runs again\n"

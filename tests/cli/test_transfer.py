@@ -15,13 +15,13 @@ import pytest
 
 from tests.cli.test_commands import COMMAND
 from tests.cli.test_inbox import IDS, answering, entry, inbox_command, on, outside, path, records, url
-from webhook_receiver.inbox import Filter, Kept, SQLiteInbox, State
+from webhook_receiver.inbox import Filter, SQLiteInbox, State, StoredDelivery
 
 __all__ = ["path", "url"]  # the fixtures
 
 
-def dumped(path: Path) -> list[Kept]:
-    async def dump(inbox: SQLiteInbox) -> list[Kept]:
+def dumped(path: Path) -> list[StoredDelivery]:
+    async def dump(inbox: SQLiteInbox) -> list[StoredDelivery]:
         return [kept async for kept in inbox.dump(Filter())]
 
     return on(path, dump)
@@ -32,7 +32,7 @@ def exported(url: str, file: Path, *options: str) -> list[str]:
     done = inbox_command("export", url, str(file), *options)
     assert (done.exit_code, done.stdout) == (0, "")
     header, *lines = file.read_text(encoding="ascii").splitlines()
-    assert json.loads(header) == {"format": "webhook-receiver inbox", "version": 1}
+    assert json.loads(header) == {"format": "webhook-receiver inbox", "version": 2}
     assert done.stderr == f"{len(lines)} {'delivery' if len(lines) == 1 else 'deliveries'} exported\n"
     return [json.loads(line)["id"] for line in lines]
 
@@ -44,10 +44,12 @@ def test_everything_comes_back_as_it_was_and_a_second_time_nothing_is_doubled(pa
     assert inbox_command("import", elsewhere, str(file)).stdout == "6 deliveries loaded, 0 were there already\n"
     before, after = dumped(path), dumped(other)
     # The pause stays where it is, so that nothing is held there.
-    assert [replace(kept, record=replace(kept.record, held=None)) for kept in before if kept.record.held] == [
-        replace(kept, record=replace(kept.record, due=None)) for kept in after if kept.record.id == IDS["held"]
+    assert [
+        replace(kept, summary=replace(kept.summary, paused_by=None)) for kept in before if kept.summary.paused_by
+    ] == [replace(kept, summary=replace(kept.summary, due=None)) for kept in after if kept.summary.id == IDS["held"]]
+    assert [kept for kept in before if not kept.summary.paused_by] == [
+        kept for kept in after if kept.summary.id != "ee06"
     ]
-    assert [kept for kept in before if not kept.record.held] == [kept for kept in after if kept.record.id != "ee06"]
     again = inbox_command("import", elsewhere, str(file), "--json")
     assert json.loads(again.stdout) == {"new": 0, "already_there": 6}
     assert dumped(other) == after
@@ -61,7 +63,7 @@ def test_everything_comes_back_as_it_was_and_a_second_time_nothing_is_doubled(pa
         (["--handler", "app:alert"], ["dd04"]),
         (["--event", "order.status", "--since", "1h"], ["cc03", "dd04", "ee06", "aa01"]),
         (["--before", "1h"], []),
-        (["--source", "another"], []),
+        (["--receiver", "another"], []),
     ],
 )
 def test_what_is_unfinished_is_exported_or_what_the_options_choose(
@@ -134,7 +136,7 @@ def test_both_show_how_far_they_are(path: Path, url: str) -> None:
     [
         (1, "", "line 1: not JSON"),
         (1, "{}", "line 1: this is no export of an inbox"),
-        (1, '{"format": "webhook-receiver inbox", "version": 2}', "line 1: this export has version 2"),
+        (1, '{"format": "webhook-receiver inbox", "version": 3}', "line 1: this export has version 3"),
         (3, "{", "line 3: not JSON"),
         (4, "[" * 100_000, "line 4: not JSON"),
         (5, "{}", "line 5: id: Field required"),

@@ -25,7 +25,7 @@ from webhook_receiver.explain import explanation as module
 from webhook_receiver.explain.body import body_suspicions
 from webhook_receiver.explain.trial import Case, holds
 from webhook_receiver.senders import presets as known_schemes
-from webhook_receiver.senders.presets import Known, Make
+from webhook_receiver.senders.presets import Make, Preset
 
 DOCUMENT = {
     "event": "order.status",
@@ -357,8 +357,8 @@ def test_another_scheme_is_named_when_it_verifies(monkeypatch: pytest.MonkeyPatc
                 raise BadSignature("other")
             return lambda body: Verified(0, body=True)
 
-    other = Known("other", "Other", Other, ("x-other-signature",))
-    both = (*known_schemes.KNOWN, other)
+    other = Preset("other", "Other", Other, ("x-other-signature",))
+    both = (*known_schemes.PRESETS, other)
     monkeypatch.setattr("webhook_receiver.explain.secret.KNOWN", both)
     monkeypatch.setattr(known_schemes, "KNOWN", both)
     headers = {"x-other-signature": hashlib.sha256(SECRET.encode() + BODY).hexdigest()}

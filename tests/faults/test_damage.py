@@ -15,7 +15,7 @@ import pytest
 from tests.faults.keep import entry, keeping
 from webhook_receiver.errors import InboxDamaged, InboxError, WebhookError
 from webhook_receiver.inbox import Filter, SQLiteInbox, State, sqlite
-from webhook_receiver.inbox.records import Outcome
+from webhook_receiver.inbox.records import Settlement
 from webhook_receiver.inbox.sqlite import staging
 
 COUNT = 300
@@ -254,7 +254,7 @@ async def handled(inbox: SQLiteInbox) -> set[str]:
     while (await inbox.stats()).counts[State.WAITING]:
         now += 1
         claims = await inbox.claim("webhooks", 100, 30.0, now)
-        assert all(await asyncio.gather(*(inbox.settle(Outcome(claim, State.DONE, {}), now) for claim in claims)))
+        assert all(await asyncio.gather(*(inbox.settle(Settlement(claim, State.DONE, {}), now) for claim in claims)))
         for claim in claims:
             number = int(claim.delivery.id.removeprefix("d-"))
             assert claim.delivery == entry("d", number).delivery

@@ -18,7 +18,7 @@ from tests.faults.harness import Answer, Server, ask, delivery, ended, runs, sta
 from tests.faults.keep import entry
 from webhook_receiver.errors import InboxUnavailable
 from webhook_receiver.inbox import Filter, SQLiteInbox, State
-from webhook_receiver.inbox.records import Outcome
+from webhook_receiver.inbox.records import Settlement
 
 STORED = Answer(202, False)
 UNAVAILABLE = Answer(503, True)
@@ -118,7 +118,7 @@ async def test_below_min_free_nothing_is_put_but_what_is_there_is_handled_and_re
         with pytest.raises(InboxUnavailable, match="less than min_free="):
             await ask_for
     (claim,) = await full.claim("webhooks", 10, 30.0, 1000.0)
-    assert await full.settle(Outcome(claim, State.DONE, {}), 1000.0)
+    assert await full.settle(Settlement(claim, State.DONE, {}), 1000.0)
     assert await full.purge(Filter(), 1000.0, limit=10) == 1
     await full.close()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.harness import Connection, Server, delivery, ended, runs, states
-from tests.orders import Sender, sending
+from tests.orders import Simulator, sending
 
 LOST = 0.3
 """Which part of the notifications never comes."""
@@ -32,7 +32,7 @@ def two_servers(folder: Path, **options: object) -> Generator[list[Server]]:
         yield [first, second]
 
 
-def end(sender: Sender, port: int | None, orders: Iterable[int]) -> list[int]:
+def end(sender: Simulator, port: int | None, orders: Iterable[int]) -> list[int]:
     """Let orders be fulfilled, and notify of some of them; return what was answered."""
     left = iter(orders)
     answers: list[int] = []
@@ -63,7 +63,7 @@ def test_every_order_is_handled_once_although_the_sender_loses_some_and_the_rece
 ) -> None:
     total = 500
     lease = 1.0 if how == "kill" else 30.0  # none ends by itself where each order is to be handled just once
-    sender = Sender(size=100)
+    sender = Simulator(size=100)
     for number in range(total):
         sender.change(f"o-{number}", "PLACED", time.time())
     with (

@@ -15,8 +15,8 @@ import pytest
 
 from webhook_receiver.delivery import Delivery
 from webhook_receiver.inbox import Entry, Filter, SQLiteInbox, State
-from webhook_receiver.inbox.dedup import Put
-from webhook_receiver.inbox.records import Outcome
+from webhook_receiver.inbox.dedup import PutJob
+from webhook_receiver.inbox.records import Settlement
 from webhook_receiver.inbox.sqlite import insert, staging
 from webhook_receiver.inbox.sqlite.connection import connect
 
@@ -46,7 +46,7 @@ async def works(path: Path, size: int) -> None:
         claims = await inbox.claim("webhooks", 16, 30.0, 1000.0)
     assert [claim.delivery.id for claim in claims] == [identifier(number) for number in range(0, 32, 2)]
     with timed("settle one"):
-        assert await inbox.settle(Outcome(claims[0], State.DONE, {}), 1000.0)
+        assert await inbox.settle(Settlement(claims[0], State.DONE, {}), 1000.0)
     with timed("list 50"):
         found = await inbox.find(Filter(), limit=50)
     assert found[0].id == identifier(size)
@@ -56,7 +56,7 @@ async def works(path: Path, size: int) -> None:
     with timed("replay"):
         assert await inbox.replay([identifier(1)], 1000.0) == 1
     with timed("tidy"):
-        await inbox.tidy(1000.0)
+        await inbox.expire(1000.0)
     with timed("stats"):
         stats = await inbox.stats()
     assert sum(stats.counts.values()) == size + 1
@@ -71,7 +71,7 @@ async def filled(path: Path, size: int) -> None:
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("BEGIN")
     for first in range(0, size, BATCH):
-        insert.put(connection, [Put(entry(number), 1000.0, 0.0) for number in range(first, first + BATCH)])
+        insert.put(connection, [PutJob(entry(number), 1000.0, 0.0) for number in range(first, first + BATCH)])
         staging.unpack_all(connection)
     connection.execute("UPDATE progress SET state = 'done', due = NULL, settled = 1000 WHERE seq % 2 = 0")
     connection.execute("COMMIT")

@@ -10,16 +10,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from webhook_receiver.delivery import Delivery
-from webhook_receiver.inbox.dedup import Known, Put, digester, line, repeats
+from webhook_receiver.inbox.dedup import Candidate, PutJob, digester, line, repeats
 from webhook_receiver.inbox.records import Entry
 
 KEPT_AT, KEY = 1_000.0, b"k"
 
 
 def entry(
-    *, origin: str = "http", source: str = "webhooks", key: bytes | None = KEY, event: str = "order.status"
+    *, via: str = "http", receiver: str = "webhooks", key: bytes | None = KEY, event: str = "order.status"
 ) -> Entry:
-    delivery = Delivery("d-1", source, (), b"{}", KEPT_AT, 0, True, origin)
+    delivery = Delivery("d-1", receiver, (), b"{}", KEPT_AT, 0, True, via)
     return Entry(delivery, event, key, "o-1 FULFILLED")
 
 
@@ -29,17 +29,17 @@ def entry(
         (entry(), entry(), 0, True),
         (entry(), entry(), KEPT_AT, True),
         (entry(), entry(), KEPT_AT + 1, False),
-        (entry(source="another"), entry(), 0, False),
+        (entry(receiver="another"), entry(), 0, False),
         (entry(key=b"other"), entry(), 0, False),
-        (entry(key=b"other"), entry(origin="backfill"), KEPT_AT + 1, True),
-        (entry(key=None, origin="backfill"), entry(), KEPT_AT + 1, True),
-        (entry(key=None, origin="backfill", event="job.status"), entry(), 0, False),
+        (entry(key=b"other"), entry(via="backfill"), KEPT_AT + 1, True),
+        (entry(key=None, via="backfill"), entry(), KEPT_AT + 1, True),
+        (entry(key=None, via="backfill", event="job.status"), entry(), 0, False),
     ],
 )
 def test_the_same_key_lately_or_the_same_news_by_backfill(
     given: Entry, kept: Entry, since: float, is_one: bool
 ) -> None:
-    assert repeats(Put(given, KEPT_AT, since), Known.of(1, kept)) is is_one
+    assert repeats(PutJob(given, KEPT_AT, since), Candidate.of(1, kept)) is is_one
 
 
 ANY = st.text(st.characters(exclude_categories=()))
@@ -64,11 +64,11 @@ def test_a_line_is_its_parts_quoted_each_and_a_space_between_them(parts: list[st
 
 @given(ANY, st.lists(ANY | st.binary()))
 def test_a_digest_is_that_of_the_source_and_of_each_part_behind_its_length(
-    source: str, parts: list[str | bytes]
+    receiver: str, parts: list[str | bytes]
 ) -> None:
-    everything = source.encode("utf-8", "surrogatepass")
+    everything = receiver.encode("utf-8", "surrogatepass")
     for part in parts:
         data = part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")
         everything += b"\0" + str(len(data)).encode() + b"\0" + data
-    digest = digester(source)
+    digest = digester(receiver)
     assert digest(*parts) == hashlib.sha256(everything).digest() == digest(*parts)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook_receiver import Delivery
-from webhook_receiver.inbox import Kept, PastAttempt, Progress, Record, State
+from webhook_receiver.inbox import DeliverySummary, FailedAttempt, HandlerState, State, StoredDelivery
 from webhook_receiver.inbox.json_format import HEADER, from_document, refuse_other, to_document
 
 texts = st.text(max_size=20)
@@ -21,72 +21,72 @@ states = st.sampled_from(State)
 
 
 @st.composite
-def kepts(draw: st.DrawFn) -> Kept:
+def kepts(draw: st.DrawFn) -> StoredDelivery:
     delivery = Delivery(
         id=draw(texts),
-        source=draw(texts),
+        receiver=draw(texts),
         headers=tuple(draw(st.lists(st.tuples(st.binary(max_size=8), st.binary(max_size=20)), max_size=4))),
         body=draw(st.binary(max_size=100)),
         received=draw(times),
         verified_by=draw(st.none() | st.integers(0, 9)),
         body_verified=draw(st.booleans()),
-        origin=draw(st.sampled_from(["http", "backfill"])),
+        via=draw(st.sampled_from(["http", "backfill"])),
     )
-    record = Record(
+    record = DeliverySummary(
         id=delivery.id,
-        source=delivery.source,
-        origin=delivery.origin,
+        receiver=delivery.receiver,
+        via=delivery.via,
         event=draw(maybe_texts),
         identity=draw(maybe_texts),
         received=delivery.received,
         state=draw(states),
         due=draw(maybe_times),
         leased=draw(st.booleans()),
-        held=draw(maybe_texts),
+        paused_by=draw(maybe_texts),
         reason=draw(maybe_texts),
         settled=draw(maybe_times),
         handlers=draw(
-            st.dictionaries(texts, st.builds(Progress, states, counts, counts, times, st.booleans()), max_size=3)
+            st.dictionaries(texts, st.builds(HandlerState, states, counts, counts, times, st.booleans()), max_size=3)
         ),
         verified_by=delivery.verified_by,
         body_verified=delivery.body_verified,
     )
-    attempts = st.builds(PastAttempt, texts, counts, times, times, st.sampled_from(["retry", "dead"]), texts, texts)
-    return Kept(
-        record=record,
+    attempts = st.builds(FailedAttempt, texts, counts, times, times, st.sampled_from(["retry", "dead"]), texts, texts)
+    return StoredDelivery(
+        summary=record,
         delivery=delivery,
         attempts=draw(st.lists(attempts, max_size=3)),
         key=draw(st.none() | st.binary(max_size=32)),
-        order_key=draw(maybe_texts),
+        ordering_key=draw(maybe_texts),
     )
 
 
 @given(kepts())
-def test_what_becomes_a_line_of_json_comes_back_as_it_was(kept: Kept) -> None:
+def test_what_becomes_a_line_of_json_comes_back_as_it_was(kept: StoredDelivery) -> None:
     line = json.dumps(to_document(kept), allow_nan=False)
     assert from_document(json.loads(line)) == kept
 
 
 def example() -> dict[str, Any]:
     delivery = Delivery("1", "webhooks", ((b"a", b"b"),), b"secret body", 1.0, 0, True)
-    record = Record(
+    record = DeliverySummary(
         id="1",
-        source="webhooks",
-        origin="http",
+        receiver="webhooks",
+        via="http",
         event=None,
         identity=None,
         received=1.0,
         state=State.DEAD,
         due=None,
         leased=False,
-        held=None,
+        paused_by=None,
         reason="no event",
         settled=1.0,
-        handlers={"app:f": Progress()},
+        handlers={"app:f": HandlerState()},
         verified_by=0,
         body_verified=True,
     )
-    document: dict[str, Any] = json.loads(json.dumps(to_document(Kept(record, delivery, [], b"key", None))))
+    document: dict[str, Any] = json.loads(json.dumps(to_document(StoredDelivery(record, delivery, [], b"key", None))))
     return document
 
 
@@ -121,9 +121,18 @@ def test_what_is_no_object_or_has_nothing_in_it_is_refused(document: object) -> 
 
 def test_only_a_header_of_this_format_and_version_is_taken() -> None:
     refuse_other(dict(HEADER))
-    with pytest.raises(ValueError, match="version 2; this webhook-receiver reads 1"):
-        refuse_other({**HEADER, "version": 2})
+    refuse_other({**HEADER, "version": 1})
+    with pytest.raises(ValueError, match="version 3; this webhook-receiver reads 1 and 2"):
+        refuse_other({**HEADER, "version": 3})
     others: list[object] = [None, [], {}, {"format": "another"}, example()]
     for other in others:
         with pytest.raises(ValueError, match="this is no export of an inbox"):
             refuse_other(other)
+
+
+def test_a_document_of_the_first_version_says_the_same_under_its_older_names() -> None:
+    older = {"receiver": "source", "via": "origin", "paused_by": "held", "ordering_key": "order_key"}
+    new = example()
+    old = {older.get(name, name): value for name, value in new.items()}
+    assert set(older.values()) <= old.keys()
+    assert from_document(old) == from_document(new)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from webhook_receiver import Delivery
 from webhook_receiver.errors import InboxDamaged
 from webhook_receiver.inbox import rows
-from webhook_receiver.inbox.records import Entry, Progress, State
+from webhook_receiver.inbox.records import Entry, HandlerState, State
 from webhook_receiver.testing.inbox_suite import NOW, entry
 
 TEXT = st.text(max_size=20)
@@ -22,13 +22,13 @@ TIMES = st.floats(allow_nan=False, allow_infinity=False)
 DELIVERIES = st.builds(
     Delivery,
     id=TEXT,
-    source=TEXT,
+    receiver=TEXT,
     headers=HEADERS,
     body=st.binary(max_size=50),
     received=TIMES,
     verified_by=st.none() | st.integers(0, 5),
     body_verified=st.booleans(),
-    origin=TEXT,
+    via=TEXT,
 )
 ENTRIES = st.builds(
     Entry,
@@ -36,10 +36,10 @@ ENTRIES = st.builds(
     event=st.none() | TEXT,
     key=st.none() | st.binary(max_size=32),
     identity=st.none() | TEXT,
-    order_key=st.none() | TEXT,
+    ordering_key=st.none() | TEXT,
 )
 PROGRESS = st.builds(
-    Progress,
+    HandlerState,
     state=st.sampled_from([State.WAITING, State.DONE, State.DEAD]),
     attempts=st.integers(0, 99),
     since_replay=st.integers(0, 99),
@@ -53,7 +53,7 @@ def test_a_delivery_comes_back_from_its_row_as_it_was(entry: Entry) -> None:
     row = rows.delivery_row(entry)
     assert len(row) == len(rows.COLUMNS)
     assert rows.delivery(row) == entry.delivery
-    assert (row[3], row[4], row[5], row[6]) == (entry.event, entry.key, entry.identity, entry.order_key)
+    assert (row[3], row[4], row[5], row[6]) == (entry.event, entry.key, entry.identity, entry.ordering_key)
 
 
 @given(ENTRIES, st.data())
@@ -78,7 +78,7 @@ def test_another_value_in_any_column_is_noticed(entry: Entry, data: st.DataObjec
     [
         (entry("d-1", event=None), entry("d-1", event="None")),
         (entry("d-1", key=None), entry("d-1", key=b"")),
-        (entry("a\x00b", source="c"), entry("a", source="b\x00c")),
+        (entry("a\x00b", receiver="c"), entry("a", receiver="b\x00c")),
     ],
 )
 def test_rows_that_look_alike_have_other_checksums(one: Entry, other: Entry) -> None:
@@ -92,7 +92,7 @@ def test_a_byte_that_moves_from_the_headers_to_the_body_is_noticed() -> None:
 
 
 def test_a_checksum_never_changes_since_files_are_read_by_later_versions() -> None:
-    fixed = entry("d-1", key=b"k", identity="o-1 \u9375\U0001fae8", order_key="o-1", received=NOW + 0.1)
+    fixed = entry("d-1", key=b"k", identity="o-1 \u9375\U0001fae8", ordering_key="o-1", received=NOW + 0.1)
     assert rows.delivery_row(fixed)[-1] == 1_510_977_268
 
 
@@ -110,7 +110,7 @@ def test_a_line_break_in_a_header_cannot_become_another_header() -> None:
 
 
 @given(st.dictionaries(TEXT, PROGRESS, max_size=4))
-def test_progress_comes_back_as_it_was(handlers: dict[str, Progress]) -> None:
+def test_progress_comes_back_as_it_was(handlers: dict[str, HandlerState]) -> None:
     assert rows.progress(rows.progress_json(handlers)) == handlers
 
 
@@ -120,7 +120,7 @@ def test_no_progress_is_nothing_at_all() -> None:
 
 
 def test_progress_of_an_older_version_that_knew_fewer_parts_is_read() -> None:
-    assert rows.progress(json.dumps({"h": ["dead", 3]})) == {"h": Progress(State.DEAD, 3)}
+    assert rows.progress(json.dumps({"h": ["dead", 3]})) == {"h": HandlerState(State.DEAD, 3)}
 
 
 @given(

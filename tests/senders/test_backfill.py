@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import field_validator
 
 from tests.helpers import NOW
-from tests.orders import Client, Sender, order
+from tests.orders import Client, Simulator, order
 from tests.working import PATIENCE, Clock, about, deliver, durable, settled, until
 from webhook_receiver import (
     ApiError,
@@ -58,7 +58,7 @@ async def all_handled(hooks: WebhookReceiver) -> None:
             await asyncio.to_thread(int)
 
 
-async def test_orders_that_ended_while_nobody_listened_are_handled(sender: Sender, client: Client) -> None:
+async def test_orders_that_ended_while_nobody_listened_are_handled(sender: Simulator, client: Client) -> None:
     for status in OrderStatus:
         sender.change(f"o-{status}", status, NOW - 60)
     hooks, told = noting()
@@ -69,7 +69,7 @@ async def test_orders_that_ended_while_nobody_listened_are_handled(sender: Sende
 
 
 async def test_a_cancelled_order_goes_to_the_fallback_where_nobody_wants_every_status(
-    sender: Sender, client: Client
+    sender: Simulator, client: Client
 ) -> None:
     sender.change("o-1", "CANCELED")
     hooks, fell = durable(), list[Event]()
@@ -81,7 +81,7 @@ async def test_a_cancelled_order_goes_to_the_fallback_where_nobody_wants_every_s
     assert [event.identity for event in fell] == [("o-1", "CANCELED")]
 
 
-async def test_a_backfilled_delivery_says_that_it_is_one(sender: Sender, client: Client) -> None:
+async def test_a_backfilled_delivery_says_that_it_is_one(sender: Simulator, client: Client) -> None:
     sender.change("o-1")
     hooks, _ = noting()
     async with hooks:
@@ -90,8 +90,8 @@ async def test_a_backfilled_delivery_says_that_it_is_one(sender: Sender, client:
         kept = await hooks.inbox.get(record.id)
     assert kept is not None
     delivery = kept.delivery
-    assert (record.origin, record.event, record.source) == ("backfill", "order.status", "webhooks")
-    assert (delivery.origin, delivery.verified_by, delivery.body_verified) == ("backfill", None, True)
+    assert (record.via, record.event, record.receiver) == ("backfill", "order.status", "webhooks")
+    assert (delivery.via, delivery.verified_by, delivery.body_verified) == ("backfill", None, True)
     assert (delivery.headers, delivery.received) == ((), NOW)
 
 
@@ -107,7 +107,7 @@ def test_the_body_has_the_form_of_a_notification_and_the_whole_order() -> None:
 
 
 @pytest.mark.parametrize("path", ["body.orderId", "body.order.id", "body.data.0.number", "number"])
-async def test_the_order_id_is_where_the_receiver_looks_for_it(sender: Sender, client: Client, path: str) -> None:
+async def test_the_order_id_is_where_the_receiver_looks_for_it(sender: Simulator, client: Client, path: str) -> None:
     sender.change("o-1")
     hooks, told = noting(order_id_paths=[path])
     async with hooks:
@@ -119,7 +119,7 @@ async def test_the_order_id_is_where_the_receiver_looks_for_it(sender: Sender, c
 
 @pytest.mark.parametrize("path", ["event", "body.status", "event.id"])
 async def test_an_id_that_cannot_be_where_the_receiver_looks_for_it_is_told(
-    sender: Sender, client: Client, caplog: pytest.LogCaptureFixture, path: str
+    sender: Simulator, client: Client, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
     sender.change("o-1")
     hooks, _ = noting(order_id_paths=[path])
@@ -129,7 +129,7 @@ async def test_an_id_that_cannot_be_where_the_receiver_looks_for_it_is_told(
     assert "an order cannot be backfilled" in caplog.text
 
 
-async def test_what_was_notified_is_known_whatever_became_of_it(sender: Sender, client: Client) -> None:
+async def test_what_was_notified_is_known_whatever_became_of_it(sender: Simulator, client: Client) -> None:
     hooks = durable(stop=0)
 
     @hooks.on(OrderStatusChanged)
@@ -154,7 +154,7 @@ async def test_what_was_notified_is_known_whatever_became_of_it(sender: Sender, 
         assert len(await hooks.inbox.find(Filter())) == 4
 
 
-async def test_a_notification_that_comes_after_the_backfill_is_a_repeat(sender: Sender, client: Client) -> None:
+async def test_a_notification_that_comes_after_the_backfill_is_a_repeat(sender: Simulator, client: Client) -> None:
     sender.change("o-1")
     hooks, told = noting()
     async with hooks:
@@ -165,7 +165,7 @@ async def test_a_notification_that_comes_after_the_backfill_is_a_repeat(sender: 
     assert told == [("o-1", "FULFILLED"), ("o-1", "FAILED_PERMANENTLY")]
 
 
-async def test_no_more_pages_are_read_than_needed(sender: Sender, client: Client) -> None:
+async def test_no_more_pages_are_read_than_needed(sender: Simulator, client: Client) -> None:
     for number in range(100):
         sender.change(f"o-{number}", at=NOW - 60 * number)
     hooks, _ = noting()
@@ -175,7 +175,7 @@ async def test_no_more_pages_are_read_than_needed(sender: Sender, client: Client
     assert sender.asked == ["page 0", "page 1", "page 0"]  # and one more look at the front
 
 
-async def test_nothing_is_asked_twice_where_there_is_nothing(sender: Sender, client: Client) -> None:
+async def test_nothing_is_asked_twice_where_there_is_nothing(sender: Simulator, client: Client) -> None:
     hooks, _ = noting()
     async with hooks:
         assert await hooks.backfill(client, since=HOUR) == Backfill()
@@ -186,7 +186,7 @@ async def test_nothing_is_asked_twice_where_there_is_nothing(sender: Sender, cli
 
 
 async def test_an_order_that_moves_from_a_page_ahead_to_one_behind_is_not_missed(
-    sender: Sender, client: Client
+    sender: Simulator, client: Client
 ) -> None:
     for number in range(50):
         sender.change(f"o-{number}", at=NOW - 60 - number)
@@ -244,7 +244,7 @@ def test_no_order_is_missed_or_told_twice_however_they_move(count: int, size: in
 
 
 async def test_orders_that_never_stand_still_are_told_of_instead_of_reading_for_ever(
-    sender: Sender, client: Client, caplog: pytest.LogCaptureFixture
+    sender: Simulator, client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     ticks = iter(range(1000))
     sender.before_page = lambda page: sender.change("o-1", at=NOW + next(ticks))
@@ -291,7 +291,7 @@ async def test_without_an_inbox_or_a_client_it_is_refused(client: Client) -> Non
         hooks.backfill_every(HOUR, uncalled)
 
 
-async def test_other_workspaces_are_left_out_where_one_is_named(sender: Sender, client: Client) -> None:
+async def test_other_workspaces_are_left_out_where_one_is_named(sender: Simulator, client: Client) -> None:
     sender.change("o-1")
     sender.orders["o-2"] = order("o-2", workspace="w-2")
     hooks, told = noting()
@@ -303,7 +303,7 @@ async def test_other_workspaces_are_left_out_where_one_is_named(sender: Sender, 
         await until(lambda: told == [("o-2", "FULFILLED"), ("o-1", "FULFILLED")])
 
 
-async def test_an_error_of_the_api_is_raised_and_what_was_put_stays(sender: Sender, client: Client) -> None:
+async def test_an_error_of_the_api_is_raised_and_what_was_put_stays(sender: Simulator, client: Client) -> None:
     for number in range(30):
         sender.change(f"o-{number:02}", at=NOW - number)
 
@@ -346,7 +346,7 @@ class PickyBody(FulfilledBody, frozen=True):
 
 
 async def test_an_order_that_the_users_class_refuses_does_not_hold_up_the_others(
-    sender: Sender, client: Client, caplog: pytest.LogCaptureFixture
+    sender: Simulator, client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     for id in ("o-1", "o-bad", "o-worse", "o-nameless", "o-2"):
         sender.change(id)
@@ -363,7 +363,7 @@ async def test_an_order_that_the_users_class_refuses_does_not_hold_up_the_others
 
 
 async def test_a_receiver_that_is_not_started_only_keeps_what_it_is_backfilled(
-    sender: Sender, client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    sender: Simulator, client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     sender.change("o-1")
     hooks, told = noting(inbox=f"sqlite:///{tmp_path}/hooks.db?min_free=0")
@@ -377,7 +377,7 @@ async def test_a_receiver_that_is_not_started_only_keeps_what_it_is_backfilled(
     assert told == [("o-1", "FULFILLED")]
 
 
-async def test_it_is_repeated_for_as_long_as_the_receiver_runs(sender: Sender, client: Client) -> None:
+async def test_it_is_repeated_for_as_long_as_the_receiver_runs(sender: Simulator, client: Client) -> None:
     hooks, told = noting()
     sender.change("o-1")
     hooks.backfill_every(0.01, client)
@@ -391,7 +391,7 @@ async def test_it_is_repeated_for_as_long_as_the_receiver_runs(sender: Sender, c
     assert sorted(told) == [("o-1", "FULFILLED"), ("o-2", "FAILED_PERMANENTLY")]
 
 
-async def test_it_ends_with_the_receiver_and_leaves_no_task(sender: Sender, client: Client) -> None:
+async def test_it_ends_with_the_receiver_and_leaves_no_task(sender: Simulator, client: Client) -> None:
     hooks, _ = noting()
     hooks.backfill_every(timedelta(days=1), client, at_start=False)
     before = asyncio.all_tasks()
@@ -402,7 +402,7 @@ async def test_it_ends_with_the_receiver_and_leaves_no_task(sender: Sender, clie
 
 
 async def test_it_starts_with_the_first_delivery_where_the_host_does_not_start_it(
-    sender: Sender, client: Client
+    sender: Simulator, client: Client
 ) -> None:
     hooks, told = noting()
     sender.change("o-1")
@@ -463,7 +463,7 @@ async def test_whatever_fails_is_logged_once_per_kind_and_tried_again(caplog: py
 
 
 async def test_after_the_api_was_down_it_looks_back_to_what_was_missed_meanwhile(
-    sender: Sender, client: Client
+    sender: Simulator, client: Client
 ) -> None:
     clock = Clock()
     hooks, told = noting(clock=clock)
@@ -484,7 +484,7 @@ async def test_after_the_api_was_down_it_looks_back_to_what_was_missed_meanwhile
 
 
 async def test_several_receivers_on_one_file_put_each_order_once(
-    sender: Sender, client: Client, tmp_path: Path
+    sender: Simulator, client: Client, tmp_path: Path
 ) -> None:
     for number in range(100):
         sender.change(f"o-{number}", at=NOW - number)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.helpers import NOW, SECRET, call, signed
-from tests.orders import Client, Sender, order
+from tests.orders import Client, Simulator, order
 from tests.working import AT_ONCE, PATIENCE, Clock, about, deliver, durable, kept_until, settled, until, waiting
 from webhook_receiver import (
     ApiError,
@@ -19,8 +19,8 @@ from webhook_receiver import (
     ConfigurationError,
     Delivery,
     Event,
-    PastAttempt,
-    Progress,
+    FailedAttempt,
+    HandlerState,
     State,
     Unsigned,
     UP42Signature,
@@ -45,23 +45,23 @@ def confirming(client: Any, **options: Any) -> Given:
     given.hooks.on(Event, name="second")(lambda event: given.ran.append("second"))
 
     @given.hooks.on_dead
-    def hear(delivery: Delivery, attempts: Sequence[PastAttempt]) -> None:
+    def hear(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> None:
         given.heard.append((delivery.id, [attempt.error for attempt in attempts]))
 
     return given
 
 
-async def test_a_confirmed_delivery_is_handled_and_asked_for_once(sender: Sender, client: Client) -> None:
+async def test_a_confirmed_delivery_is_handled_and_asked_for_once(sender: Simulator, client: Client) -> None:
     sender.change("o-1")
     given = confirming(client)
     async with given.hooks:
         kept = await settled(given.hooks, await deliver(given.hooks))
     assert given.ran == ["first", "second"]
     assert sender.asked == ["o-1"]
-    assert kept.record.handlers[NAME] == Progress(State.DONE, 1, 1)
+    assert kept.summary.handlers[NAME] == HandlerState(State.DONE, 1, 1)
 
 
-async def test_another_terminal_status_contradicts_it(sender: Sender, client: Client) -> None:
+async def test_another_terminal_status_contradicts_it(sender: Simulator, client: Client) -> None:
     sender.change("o-1", "FAILED_PERMANENTLY")
     given = confirming(client)
     async with given.hooks:
@@ -69,15 +69,15 @@ async def test_another_terminal_status_contradicts_it(sender: Sender, client: Cl
         kept = await settled(given.hooks, id, State.DEAD)
         await until(lambda: bool(given.heard))
     why = "GiveUp: the sender's API contradicts it: the order is FAILED_PERMANENTLY, not FULFILLED"
-    assert kept.record.reason == f"{NAME}: {why}"
+    assert kept.summary.reason == f"{NAME}: {why}"
     assert given.heard == [(id, [why])]
     assert given.ran == []
-    assert {name for name in kept.record.handlers if not name.startswith("on_dead")} == {NAME}
+    assert {name for name in kept.summary.handlers if not name.startswith("on_dead")} == {NAME}
 
 
 @pytest.mark.parametrize("status", ["BEING_FULFILLED", "FAILED", "SOMETHING NEW"])
 async def test_what_is_not_terminal_yet_is_asked_again_and_costs_the_handlers_nothing(
-    sender: Sender, client: Client, status: str, caplog: pytest.LogCaptureFixture
+    sender: Simulator, client: Client, status: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     sender.change("o-1", status)
     clock = Clock()
@@ -85,42 +85,42 @@ async def test_what_is_not_terminal_yet_is_asked_again_and_costs_the_handlers_no
     async with given.hooks:
         id = await deliver(given.hooks)
         kept = await waiting(given.hooks, id)
-        assert kept.record.handlers == {NAME: Progress(State.WAITING, 1, 1, kept.record.due or 0)}
-        assert 0 <= (kept.record.due or 0) - NOW <= 10
+        assert kept.summary.handlers == {NAME: HandlerState(State.WAITING, 1, 1, kept.summary.due or 0)}
+        assert 0 <= (kept.summary.due or 0) - NOW <= 10
         assert given.ran == []
         sender.change("o-1")
         clock.move(10)
         kept = await settled(given.hooks, id)
     assert given.ran == ["first", "second"]
-    assert {name: each.attempts for name, each in kept.record.handlers.items()} == {NAME: 2, "first": 1, "second": 1}
+    assert {name: each.attempts for name, each in kept.summary.handlers.items()} == {NAME: 2, "first": 1, "second": 1}
     assert "SOMETHING NEW" not in caplog.text
     assert "Traceback" not in caplog.text
 
 
-async def test_it_is_not_asked_for_ever(sender: Sender, client: Client) -> None:
+async def test_it_is_not_asked_for_ever(sender: Simulator, client: Client) -> None:
     sender.change("o-1", "PLACED")
     given = confirming(client, backoff=AT_ONCE)
     async with given.hooks:
         kept = await settled(given.hooks, await deliver(given.hooks), State.DEAD)
-    assert kept.record.reason == f"{NAME}: Unconfirmed: the order is PLACED by the sender's API, not FULFILLED"
+    assert kept.summary.reason == f"{NAME}: Unconfirmed: the order is PLACED by the sender's API, not FULFILLED"
     assert sender.asked == ["o-1"] * AT_ONCE.attempts
     assert given.ran == []
 
 
-async def test_an_order_that_is_unknown_may_not_be_known_yet(sender: Sender, client: Client) -> None:
+async def test_an_order_that_is_unknown_may_not_be_known_yet(sender: Simulator, client: Client) -> None:
     given = confirming(client, backoff=AT_ONCE)
     async with given.hooks:
         kept = await settled(given.hooks, await deliver(given.hooks), State.DEAD)
-        assert kept.record.reason == f"{NAME}: Unconfirmed: the sender's API knows no such order (404)"
+        assert kept.summary.reason == f"{NAME}: Unconfirmed: the sender's API knows no such order (404)"
         assert len(sender.asked) == AT_ONCE.attempts
         sender.change("o-1")
-        assert await given.hooks.inbox.replay([kept.record.id], NOW) == 1
-        await settled(given.hooks, kept.record.id)
+        assert await given.hooks.inbox.replay([kept.summary.id], NOW) == 1
+        await settled(given.hooks, kept.summary.id)
     assert given.ran == ["first", "second"]
 
 
 @pytest.mark.parametrize("status", [401, 429, 500])
-async def test_an_api_that_fails_is_asked_again(sender: Sender, client: Client, status: int) -> None:
+async def test_an_api_that_fails_is_asked_again(sender: Simulator, client: Client, status: int) -> None:
     sender.change("o-1")
     sender.failure = status
     clock = Clock()
@@ -135,14 +135,14 @@ async def test_an_api_that_fails_is_asked_again(sender: Sender, client: Client, 
         await settled(given.hooks, id)
 
 
-async def test_an_api_that_is_down_for_long_uses_up_no_attempts(sender: Sender, client: Client) -> None:
+async def test_an_api_that_is_down_for_long_uses_up_no_attempts(sender: Simulator, client: Client) -> None:
     sender.failure = 503
     given = confirming(client, backoff=AT_ONCE, breaker=Breaker(failures=2), concurrency=1)
     async with given.hooks:
         ids = [await deliver(given.hooks, about(f"o-{number}")) for number in range(10)]
         for id in ids:
             kept = await kept_until(given.hooks, id, lambda record: bool(record.handlers) and not record.leased)
-            assert kept.record.state is State.WAITING
+            assert kept.summary.state is State.WAITING
     assert len(sender.asked) == 2
 
 
@@ -172,7 +172,7 @@ async def test_whatever_the_client_raises_does_not_end_the_worker() -> None:
 
 
 async def test_what_is_confirmed_is_not_asked_for_again_when_a_handler_is_retried(
-    sender: Sender, client: Client
+    sender: Simulator, client: Client
 ) -> None:
     sender.change("o-1")
     hooks = durable(confirm=client, backoff=AT_ONCE)
@@ -190,7 +190,7 @@ async def test_what_is_confirmed_is_not_asked_for_again_when_a_handler_is_retrie
 
 
 @pytest.mark.parametrize("handler", [None, "first"])
-async def test_a_replay_asks_again(sender: Sender, client: Client, handler: str | None) -> None:
+async def test_a_replay_asks_again(sender: Simulator, client: Client, handler: str | None) -> None:
     sender.change("o-1", "CANCELED")
     given = confirming(client)
     async with given.hooks:
@@ -213,7 +213,7 @@ async def test_a_replay_asks_again(sender: Sender, client: Client, handler: str 
         b'{"event":"order.status","body":{"status":"PLACED"}}',
     ],
 )
-async def test_what_has_no_order_passes(sender: Sender, client: Client, body: bytes) -> None:
+async def test_what_has_no_order_passes(sender: Simulator, client: Client, body: bytes) -> None:
     given = confirming(client)
     async with given.hooks:
         await settled(given.hooks, await deliver(given.hooks, body))
@@ -221,7 +221,7 @@ async def test_what_has_no_order_passes(sender: Sender, client: Client, body: by
     assert sender.asked == []
 
 
-async def test_what_the_signature_covers_passes(sender: Sender, client: Client) -> None:
+async def test_what_the_signature_covers_passes(sender: Simulator, client: Client) -> None:
     unbound = UP42Signature(SECRET, body_binding="optional", components=["content-type"])
     bound = UP42Signature(SECRET)
     for scheme, asked in ((bound, []), (unbound, ["o-1"])):
@@ -235,7 +235,7 @@ async def test_what_the_signature_covers_passes(sender: Sender, client: Client) 
         assert sender.asked == asked
 
 
-async def test_what_was_backfilled_passes(sender: Sender, client: Client) -> None:
+async def test_what_was_backfilled_passes(sender: Simulator, client: Client) -> None:
     sender.change("o-1")
     given = confirming(client)
     async with given.hooks:
@@ -244,7 +244,7 @@ async def test_what_was_backfilled_passes(sender: Sender, client: Client) -> Non
     assert not [what for what in sender.asked if not what.startswith("page")]
 
 
-async def test_nobody_asks_for_what_nobody_handles(sender: Sender, client: Client) -> None:
+async def test_nobody_asks_for_what_nobody_handles(sender: Simulator, client: Client) -> None:
     hooks = durable(confirm=client)
     hooks.on("other", name="handler")(lambda event: None)
     async with hooks:
@@ -253,21 +253,21 @@ async def test_nobody_asks_for_what_nobody_handles(sender: Sender, client: Clien
     assert sender.asked == []
 
 
-async def test_nobody_asks_while_all_handlers_are_paused(sender: Sender, client: Client) -> None:
+async def test_nobody_asks_while_all_handlers_are_paused(sender: Simulator, client: Client) -> None:
     sender.change("o-1")
     given = confirming(client)
     async with given.hooks:
         for name in ("first", "second"):
             await given.hooks.pause(name)
         id = await deliver(given.hooks)
-        await kept_until(given.hooks, id, lambda record: record.held is not None)
+        await kept_until(given.hooks, id, lambda record: record.paused_by is not None)
         assert sender.asked == []
         for name in ("first", "second"):
             await given.hooks.resume(name)
         await settled(given.hooks, id)
 
 
-async def test_to_pause_the_asking_holds_the_deliveries(sender: Sender, client: Client) -> None:
+async def test_to_pause_the_asking_holds_the_deliveries(sender: Simulator, client: Client) -> None:
     sender.change("o-1")
     given = confirming(client)
     async with given.hooks:
@@ -277,13 +277,13 @@ async def test_to_pause_the_asking_holds_the_deliveries(sender: Sender, client: 
             while True:
                 id = await deliver(given.hooks, about(f"o-{len(sender.asked)}"), status=202)
                 kept = await kept_until(given.hooks, id, lambda record: not record.leased)
-                if kept.record.held == NAME:
+                if kept.summary.paused_by == NAME:
                     break
         await given.hooks.inbox.resume(NAME)
-        await kept_until(given.hooks, id, lambda record: record.held is None)
+        await kept_until(given.hooks, id, lambda record: record.paused_by is None)
 
 
-async def test_a_client_that_hangs_does_not_hold_up_the_end(sender: Sender) -> None:
+async def test_a_client_that_hangs_does_not_hold_up_the_end(sender: Simulator) -> None:
     begun = asyncio.Event()
 
     class Hanging(Raising):
@@ -299,7 +299,7 @@ async def test_a_client_that_hangs_does_not_hold_up_the_end(sender: Sender) -> N
     await given.hooks.inbox.open()
     kept = await given.hooks.inbox.get(id)
     await given.hooks.inbox.close()
-    assert kept is None or kept.record.state is State.WAITING  # what is in memory goes with it
+    assert kept is None or kept.summary.state is State.WAITING  # what is in memory goes with it
 
 
 async def test_a_client_that_hangs_is_given_up_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,7 +313,7 @@ async def test_a_client_that_hangs_is_given_up_after_a_while(monkeypatch: pytest
     given = confirming(Hanging(), backoff=AT_ONCE)
     async with given.hooks:
         kept = await settled(given.hooks, await deliver(given.hooks), State.DEAD)
-    assert kept.record.reason == f"{NAME}: TimeoutError"
+    assert kept.summary.reason == f"{NAME}: TimeoutError"
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ async def test_a_client_that_hangs_is_given_up_after_a_while(monkeypatch: pytest
     ],
 )
 async def test_without_an_inbox_it_is_asked_before_the_answer(
-    sender: Sender, client: Client, prepare: Callable[[Sender], None], status: int, ran: list[str]
+    sender: Simulator, client: Client, prepare: Callable[[Simulator], None], status: int, ran: list[str]
 ) -> None:
     prepare(sender)
     found: list[str] = []
@@ -345,7 +345,9 @@ def test_what_is_no_client_is_refused() -> None:
             WebhookReceiver(scheme=Unsigned(), confirm=wrong)
 
 
-async def test_a_made_up_status_is_in_no_log(sender: Sender, client: Client, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_made_up_status_is_in_no_log(
+    sender: Simulator, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     sender.change("o-1", "PLACED")
     given = confirming(client)

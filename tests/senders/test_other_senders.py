@@ -65,7 +65,7 @@ async def test_the_event_is_named_by_a_header() -> None:
         seen.append(event)
 
     async def receive(body: bytes, event: str | None) -> int:
-        return (await hooks.receive(from_github(body, event), body)).answer.status
+        return (await hooks.receive(from_github(body, event), body)).response.status
 
     assert await receive(b'{"ref": "refs/heads/main"}', "push") == 204
     assert await receive(b'{"zen": "Keep it logically awesome."}', "ping") == 204
@@ -86,16 +86,16 @@ async def test_an_inbox_keeps_the_name_for_whoever_handles_the_delivery_later() 
     body = b'{"ref": "refs/heads/main"}'
     async with hooks:
         receipt = await hooks.receive(from_github(body), body)
-        assert (receipt.answer.status, receipt.delivery is not None) == (202, True)
+        assert (receipt.response.status, receipt.delivery is not None) == (202, True)
         kept = await settled(hooks, receipt.delivery.id if receipt.delivery else "")
-        assert (kept.record.event, seen[0].ref) == ("push", "refs/heads/main")
+        assert (kept.summary.event, seen[0].ref) == ("push", "refs/heads/main")
         again, other = from_github(body), from_github(body, id="another")
-        assert (await hooks.receive(again, body)).answer.status == 200
-        assert (await hooks.receive(other, body)).answer.status == 202
+        assert (await hooks.receive(again, body)).response.status == 200
+        assert (await hooks.receive(other, body)).response.status == 202
         nameless = await hooks.receive(from_github(body, None, id="third"), body)
-        assert nameless.answer.status == 202
+        assert nameless.response.status == 202
         dead = await settled(hooks, nameless.delivery.id if nameless.delivery else "", State.DEAD)
-        assert "no header x-github-event" in str(dead.record)
+        assert "no header x-github-event" in str(dead.summary)
 
 
 async def test_an_id_that_is_not_signed_holds_up_no_other_delivery() -> None:
@@ -103,8 +103,8 @@ async def test_an_id_that_is_not_signed_holds_up_no_other_delivery() -> None:
     old, new = b'{"ref": "old"}', b'{"ref": "new"}'
     async with hooks:
         replayed = HMACBody.github(SECRET).sign({"x-github-delivery": "of the new", "x-github-event": "push"}, old, NOW)
-        assert (await hooks.receive(replayed, old)).answer.status == 202
-        assert (await hooks.receive(from_github(new, id="of the new"), new)).answer.status == 202
+        assert (await hooks.receive(replayed, old)).response.status == 202
+        assert (await hooks.receive(from_github(new, id="of the new"), new)).response.status == 202
 
 
 @pytest.mark.parametrize("name", ["", "x event", "X-Évent", 7, "x-event:", "X-Token-Event", "Authorization"])
@@ -126,7 +126,7 @@ async def test_the_id_of_standard_webhooks_tells_a_repeat_although_it_is_signed_
         for id in ("msg_1", "msg_1", "msg_2"):
             clock.move(60)
             headers = StandardWebhooks(WHSEC).sign({"webhook-id": id}, body, clock())
-            statuses.append((await hooks.receive(headers, body)).answer.status)
+            statuses.append((await hooks.receive(headers, body)).response.status)
     assert statuses == [202, 200, 202]
 
 
@@ -166,9 +166,9 @@ async def test_a_stranger_cannot_tell_the_path_in_a_header() -> None:
                 except httpx.HTTPError:
                     continue
                 assert answer.status_code in (400, 401)
-    assert (await noted.hooks.receive({":path": f"/{TOKEN}"}, body, path="/in")).answer.status == 401
-    assert (await noted.hooks.receive({}, body)).answer.status == 401
-    assert (await noted.hooks.receive({}, body, path=f"/in/{TOKEN}")).answer.status == 204
+    assert (await noted.hooks.receive({":path": f"/{TOKEN}"}, body, path="/in")).response.status == 401
+    assert (await noted.hooks.receive({}, body)).response.status == 401
+    assert (await noted.hooks.receive({}, body, path=f"/in/{TOKEN}")).response.status == 204
 
 
 class Noting:
@@ -191,7 +191,7 @@ async def test_the_path_is_for_schemes_that_ask_for_it_and_comes_last() -> None:
     for scheme in (plain, reading):
         hooks = noting(scheme=scheme).hooks
         for path in ("/é\udcff", None):
-            assert (await hooks.receive({"x-id": "7"}, b'{"event": "a"}', path=path)).answer.status == 204
+            assert (await hooks.receive({"x-id": "7"}, b'{"event": "a"}', path=path)).response.status == 204
     assert plain.asked == [[(b"x-id", b"7")]] * 2
     assert reading.asked == [[(b"x-id", b"7"), (b":path", b"/\xc3\xa9\xff")], [(b"x-id", b"7")]]
 

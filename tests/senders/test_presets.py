@@ -17,20 +17,20 @@ from webhook_receiver.capture.pytest_export import as_test
 from webhook_receiver.capture.request_files import SavedRequest
 from webhook_receiver.delivery import Headers
 from webhook_receiver.explain import Explanation, explain
-from webhook_receiver.senders.presets import KNOWN, Known, recognised
+from webhook_receiver.senders.presets import PRESETS, Preset, recognised
 
 BODY = order()
 
 GIVEN = {"content-type": "application/json", "x-github-delivery": "d-1", "x-shopify-webhook-id": "s-1"}
 
-every = pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.name)
+every = pytest.mark.parametrize("known", PRESETS, ids=lambda known: known.name)
 
 
-def signed(known: Known, body: bytes = BODY) -> Headers:
+def signed(known: Preset, body: bytes = BODY) -> Headers:
     return known.make(known.example).sign(GIVEN, body, NOW)
 
 
-def explained(known: Known, body: bytes = BODY, *, secret: str | None = None, **options: Any) -> Explanation:
+def explained(known: Preset, body: bytes = BODY, *, secret: str | None = None, **options: Any) -> Explanation:
     options = {"make": known.make, "now": NOW, **options}
     return explain(signed(known), body, secret or known.example, **options)
 
@@ -40,24 +40,24 @@ def names(found: Explanation) -> list[str]:
 
 
 @every
-def test_it_is_known_by_its_headers(known: Known) -> None:
+def test_it_is_known_by_its_headers(known: Preset) -> None:
     assert recognised(signed(known)) is known
 
 
 @every
-def test_what_is_good_is_explained_as_good(known: Known) -> None:
+def test_what_is_good_is_explained_as_good(known: Preset) -> None:
     assert explained(known).ok
     assert explained(known, now=None).ok
 
 
 @every
-def test_a_changed_body_is_explained(known: Known) -> None:
+def test_a_changed_body_is_explained(known: Preset) -> None:
     assert names(explained(known, BODY + b"\n")) == ["newline-added"]
     assert names(explained(known, json.dumps(json.loads(BODY), indent=2).encode())) == ["json-reserialised"]
 
 
 @every
-def test_a_secret_given_with_more_around_it_is_explained(known: Known) -> None:
+def test_a_secret_given_with_more_around_it_is_explained(known: Preset) -> None:
     quoted = f'"{known.example}"'
     if known.example.startswith("whsec_"):
         with pytest.raises(ConfigurationError, match="this one is not"):
@@ -67,14 +67,14 @@ def test_a_secret_given_with_more_around_it_is_explained(known: Known) -> None:
 
 
 @every
-def test_what_is_old_is_authentic_but_stale_or_has_no_time(known: Known) -> None:
+def test_what_is_old_is_authentic_but_stale_or_has_no_time(known: Preset) -> None:
     found = explained(known, now=NOW + 100_000)
     assert found.authentic
     assert names(found) == ([] if found.ok else ["stale"])
 
 
 @every
-def test_two_things_at_once_are_explained(known: Known) -> None:
+def test_two_things_at_once_are_explained(known: Preset) -> None:
     if not known.example.startswith("whsec_"):
         found = explained(known, BODY + b"\n", secret=f"'{known.example}'", now=NOW + 100_000)
         assert names(found)[:2] == ["secret-quotes", "newline-added"]
@@ -82,7 +82,7 @@ def test_two_things_at_once_are_explained(known: Known) -> None:
 
 
 @every
-def test_nothing_is_found_where_there_is_nothing(known: Known) -> None:
+def test_nothing_is_found_where_there_is_nothing(known: Preset) -> None:
     found = explained(known, b'{"another": "body"}')
     assert not found.ok
     assert names(found) == []
@@ -90,14 +90,14 @@ def test_nothing_is_found_where_there_is_nothing(known: Known) -> None:
 
 
 @every
-def test_the_other_scheme_is_named(known: Known) -> None:
-    for other in KNOWN:
+def test_the_other_scheme_is_named(known: Preset) -> None:
+    for other in PRESETS:
         if other is not known and other.example == known.example == "a-secret-for-tests":
             assert names(explained(known, make=other.make)) == ["wrong-scheme"]
 
 
 @every
-def test_its_test_passes(known: Known, tmp_path: Path) -> None:
+def test_its_test_passes(known: Preset, tmp_path: Path) -> None:
     code = as_test(SavedRequest("POST", "/", signed(known), BODY), known, checked=True)
     file = tmp_path / "test_captured.py"
     file.write_text(code, encoding="utf-8")
@@ -121,15 +121,15 @@ def test_its_test_passes(known: Known, tmp_path: Path) -> None:
 
 
 def test_a_secret_whose_time_is_up_is_told() -> None:
-    ended = Secret(KNOWN[0].example, until=datetime.fromtimestamp(NOW - 1, UTC))
-    found = explain(signed(KNOWN[0]), BODY, [Secret("new"), ended], now=NOW)
+    ended = Secret(PRESETS[0].example, until=datetime.fromtimestamp(NOW - 1, UTC))
+    found = explain(signed(PRESETS[0]), BODY, [Secret("new"), ended], now=NOW)
     assert names(found) == ["secret-expired"]
-    assert explain(signed(KNOWN[0]), BODY, [Secret("new"), ended], now=NOW - 2).verified_by == 1
+    assert explain(signed(PRESETS[0]), BODY, [Secret("new"), ended], now=NOW - 2).verified_by == 1
 
 
 def test_a_message_signature_is_explained_with_the_key_and_the_algorithm_that_it_names() -> None:
     sender = HTTPMessageSignature({"their-key": "secret"})
-    (known,) = [each for each in KNOWN if each.name == "rfc9421"]
+    (known,) = [each for each in PRESETS if each.name == "rfc9421"]
     headers = sender.sign({"content-type": "text/plain"}, BODY, NOW)
     assert recognised(headers) is known
     assert explain(headers, BODY, ["another", "secret"], make=known.made_for(headers), now=NOW).verified_by == 1

@@ -20,10 +20,10 @@ from tests.helpers import SECRET, noting, serving
 from tests.working import PATIENCE, Clock
 from webhook_receiver.delivery import Headers
 from webhook_receiver.senders.up42.models import CLIENT_ID, TOKEN
-from webhook_receiver.simulator import Sender, SenderOptions, sender_app
+from webhook_receiver.simulator import Simulator, SimulatorOptions, simulator_app
 from webhook_receiver.simulator.store import Outgoing, SendAttempt
 
-WORKSPACE = SenderOptions().workspace_id
+WORKSPACE = SimulatorOptions().workspace_id
 HOOKS = f"/workspaces/{WORKSPACE}/webhooks"
 
 
@@ -77,8 +77,8 @@ class Real:
             return
         body = await Request(scope, receive).body()
         receipt = await self.noted.hooks.receive(scope["headers"], body)
-        self.got.put(Got(scope["headers"], body, receipt.answer.status))
-        await Response(status_code=receipt.answer.status)(scope, receive, send)
+        self.got.put(Got(scope["headers"], body, receipt.response.status))
+        await Response(status_code=receipt.response.status)(scope, receive, send)
 
     def next(self) -> Got:
         return self.got.get(timeout=PATIENCE)
@@ -88,7 +88,7 @@ class Real:
 class Played:
     """A sender that is served, and a client with a token of it."""
 
-    sender: Sender
+    sender: Simulator
     url: str
     client: httpx.Client
     attempts: Queue[tuple[Outgoing, SendAttempt]]
@@ -148,14 +148,14 @@ def playing(
             await asyncio.sleep(0)
 
         timing = {"clock": clock, "sleep": sleep}
-    sender = Sender(
-        SenderOptions(**options),
+    sender = Simulator(
+        SimulatorOptions(**options),
         state=state,
         on_attempt=lambda outgoing, made: attempts.put((outgoing, made)),
         **timing,
     )
     try:
-        with serving(sender_app(sender)) as url, httpx.Client(base_url=url, trust_env=False) as client:
+        with serving(simulator_app(sender)) as url, httpx.Client(base_url=url, trust_env=False) as client:
             client.headers["authorization"] = f"Bearer {token(client).json().get('access_token')}"
             yield Played(sender, url, client, attempts, clock, waits)
     finally:

@@ -12,7 +12,7 @@ from tests.simulator.playing import Played, catching, playing
 from tests.working import PATIENCE, Clock, until
 from webhook_receiver.errors import ApiError
 from webhook_receiver.events import OrderStatus
-from webhook_receiver.simulator import NewOrders, Sender
+from webhook_receiver.simulator import NewOrders, Simulator
 
 
 def statuses(played: Played) -> dict[str, str]:
@@ -120,7 +120,7 @@ async def test_a_walk_ends_when_somebody_else_moves_the_order() -> None:
         turn.set()
         await go.wait()
 
-    sender = Sender(sleep=sleep)
+    sender = Simulator(sleep=sleep)
     async with sender, asyncio.timeout(PATIENCE):
         (order,) = sender.create()
         sender.walk(order.id)
@@ -132,7 +132,7 @@ async def test_a_walk_ends_when_somebody_else_moves_the_order() -> None:
 
 
 async def test_a_walk_ends_with_the_sender() -> None:
-    sender = Sender()
+    sender = Simulator()
     async with sender:
         (order,) = sender.create(NewOrders(display_name="slow"))
         sender.walk(order.id, pace=1e6)
@@ -166,5 +166,5 @@ def test_a_replay_is_the_same_body_as_a_delivery_of_its_own() -> None:
 
 def test_in_code_what_is_not_there_is_told_in_the_same_words() -> None:
     with pytest.raises(ApiError, match="there is no order 'x'") as refused:
-        Sender().move("x", OrderStatus.FULFILLED)
+        Simulator().move("x", OrderStatus.FULFILLED)
     assert refused.value.status == 404

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from tests.helpers import NOW, SECRET
 from tests.simulator.playing import HOOKS, Played, Real, catching, playing, receiving
 from tests.working import Clock
-from webhook_receiver.simulator import Mischief
+from webhook_receiver.simulator import FaultPlan
 from webhook_receiver.simulator.faults import dripped
 
 MISCHIEF = "/_sender/mischief"
@@ -22,10 +22,10 @@ def do(played: Played, **mischief: Any) -> Any:
 
 def test_by_default_there_is_none_and_what_is_set_is_told_and_taken_back() -> None:
     with playing() as played:
-        assert played.ask("GET", MISCHIEF) == Mischief().as_json()
+        assert played.ask("GET", MISCHIEF) == FaultPlan().as_json()
         assert do(played, copies=2)["copies"] == 2
         assert played.ask("GET", MISCHIEF)["copies"] == 2
-        assert do(played) == Mischief().as_json()
+        assert do(played) == FaultPlan().as_json()
 
 
 def test_duplicates_are_the_same_body_more_than_once() -> None:
@@ -126,7 +126,7 @@ def test_lost_deliveries_are_noted_never_made_and_the_same_with_the_same_seed() 
 
 @pytest.mark.parametrize(("share", "many"), [(0, 0), (1, 20)])
 def test_none_and_all_are_shares_as_well(share: float, many: int) -> None:
-    assert sum(Mischief(lose=share).loses(number) for number in range(20)) == many
+    assert sum(FaultPlan(lose=share).loses(number) for number in range(20)) == many
 
 
 def test_a_burst_is_many_orders_at_once() -> None:
@@ -167,8 +167,8 @@ def test_mischief_that_cannot_be_is_refused(mischief: dict[str, Any], complaint:
 
 def test_mischief_in_code_is_checked_too_and_shows_no_secret() -> None:
     with pytest.raises(ValidationError):
-        Mischief(copies=-1)
-    assert "hush" not in repr(Mischief.model_validate({"rotateAfter": 1, "rotateTo": "hush"}))
+        FaultPlan(copies=-1)
+    assert "hush" not in repr(FaultPlan.model_validate({"rotateAfter": 1, "rotateTo": "hush"}))
 
 
 def test_a_test_of_a_webhook_is_spared() -> None:

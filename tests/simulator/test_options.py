@@ -8,11 +8,11 @@ import pytest
 from pydantic import SecretStr
 
 from webhook_receiver.errors import ConfigurationError
-from webhook_receiver.simulator import SenderOptions
+from webhook_receiver.simulator import SimulatorOptions
 
 
 def test_options_show_no_password() -> None:
-    assert "right" not in repr(SenderOptions(user="me", password=SecretStr("right")))
+    assert "right" not in repr(SimulatorOptions(user="me", password=SecretStr("right")))
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,4 @@ def test_options_show_no_password() -> None:
 )
 def test_options_that_could_not_work_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
-        SenderOptions(**wrong)
+        SimulatorOptions(**wrong)

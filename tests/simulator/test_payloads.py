@@ -18,7 +18,7 @@ async def test_what_is_made_is_what_the_receiver_takes() -> None:
     noted = noting()
     body = payloads.dump(payloads.document("order.status", "FULFILLED", "o-7", now=NOW))
     headers = payloads.signed(body, UP42Signature(SECRET), now=NOW)
-    assert (await noted.hooks.receive(headers, body)).answer.status == 204
+    assert (await noted.hooks.receive(headers, body)).response.status == 204
     (event,) = noted.events
     assert isinstance(event, OrderFulfilled)
     assert event.order_id == "o-7"
@@ -29,7 +29,7 @@ async def test_what_is_forged_or_unsigned_is_what_the_receiver_refuses() -> None
     noted = noting()
     body = payloads.dump(payloads.document("order.status", "FULFILLED", now=NOW))
     for headers in (payloads.forged(body, now=NOW), payloads.unsigned()):
-        assert (await noted.hooks.receive(headers, body)).answer.status == 401
+        assert (await noted.hooks.receive(headers, body)).response.status == 401
     assert noted.hooks.refused == {"BadSignature": 1, "MissingSignature": 1}
 
 

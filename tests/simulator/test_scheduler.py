@@ -16,7 +16,7 @@ from tests.working import PATIENCE, Clock
 from webhook_receiver import OrderFulfilled
 from webhook_receiver.delivery import header_pairs
 from webhook_receiver.events import OrderStatus
-from webhook_receiver.simulator import NewOrders, Sender, SenderOptions
+from webhook_receiver.simulator import NewOrders, Simulator, SimulatorOptions
 from webhook_receiver.simulator.store import Outgoing, SendAttempt
 from webhook_receiver.simulator.webhooks_api import GivenWebhook, put
 
@@ -188,12 +188,12 @@ def test_every_status_is_told_where_that_is_wanted() -> None:
 async def test_what_waits_is_delivered_by_the_next_sender_on_the_same_file(tmp_path: Path) -> None:
     file = tmp_path / "sender.db"
     with catching() as (catcher, url):
-        first = Sender(state=file)
+        first = Simulator(state=file)
         put(first, GivenWebhook(name="tests", url=url, events=("order.status",), active=True))
         (order,) = first.create(NewOrders(status=OrderStatus.FULFILLED))
         first.close()  # it was never entered: nothing was delivered, as if it had been killed
         assert catcher.got.empty()
-        second = Sender(state=file)
+        second = Simulator(state=file)
         async with second:
             got = await asyncio.to_thread(catcher.next)
         second.close()
@@ -211,8 +211,8 @@ async def test_a_sender_that_stops_waits_for_the_attempt_that_is_being_made_and_
         await send({"type": "http.response.start", "status": 500, "headers": []})
         await send({"type": "http.response.body"})
 
-    options = SenderOptions(retry=(0.0,) * 5, stop=PATIENCE, concurrency=1)
-    sender = Sender(options, on_attempt=lambda outgoing, made: noted.append((outgoing, made)))
+    options = SimulatorOptions(retry=(0.0,) * 5, stop=PATIENCE, concurrency=1)
+    sender = Simulator(options, on_attempt=lambda outgoing, made: noted.append((outgoing, made)))
     with receiving(held) as url:
         async with sender:
             put(sender, GivenWebhook(name="tests", url=url, events=("order.status",), active=True))
@@ -231,7 +231,7 @@ async def test_a_sender_that_stops_waits_no_longer_than_it_was_told() -> None:
         loop.call_soon_threadsafe(begun.set)
         await asyncio.to_thread(may_end.wait, PATIENCE)
 
-    sender = Sender(SenderOptions(stop=0, timeout=PATIENCE))
+    sender = Simulator(SimulatorOptions(stop=0, timeout=PATIENCE))
     with receiving(held) as url:
         async with sender:
             put(sender, GivenWebhook(name="tests", url=url, events=("order.status",), active=True))

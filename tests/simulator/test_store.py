@@ -14,7 +14,7 @@ from tests.simulator.playing import HOOKS, catching, playing
 from tests.working import Clock
 from webhook_receiver.errors import ConfigurationError
 from webhook_receiver.events import OrderStatus
-from webhook_receiver.simulator import Mischief, NewOrders, Sender
+from webhook_receiver.simulator import FaultPlan, NewOrders, Simulator
 from webhook_receiver.simulator.scheduler import Delivering
 from webhook_receiver.simulator.store import State
 
@@ -38,7 +38,7 @@ def test_all_is_there_again_tokens_included(tmp_path: Path) -> None:
             assert played.ask("GET", "/_sender/orders") == orders[::-1]
             assert played.ask("GET", "/v2/assets") == assets
             assert played.deliveries() == deliveries
-            assert played.sender.mischief == Mischief(rotate_after=7, rotate_to=SecretStr("next"), lose=0.25)
+            assert played.sender.mischief == FaultPlan(rotate_after=7, rotate_to=SecretStr("next"), lose=0.25)
 
 
 def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_the_numbers_of_deliveries_go_on_after_a_restart(tmp_path: Path) -> None
 
 
 def test_in_memory_nothing_is_shared() -> None:
-    one, other = Sender(), Sender()
+    one, other = Simulator(), Simulator()
     one.create(NewOrders(status=OrderStatus.PLACED))
     assert (len(one.state.orders), len(other.state.orders)) == (1, 0)
     assert one.state.key != other.state.key

@@ -24,7 +24,7 @@ import trustme
 from tests.helpers import SECRET, serving
 from tests.simulator.playing import Got, Real, catching, playing, receiving
 from webhook_receiver.events import OrderStatus
-from webhook_receiver.simulator import NewOrders, Sender, sender_app
+from webhook_receiver.simulator import NewOrders, Simulator, simulator_app
 
 WITH_WEBHOOKS = "up42-py==2.5.0"
 NEWEST = "up42-py"
@@ -71,7 +71,7 @@ def environments(pytestconfig: pytest.Config) -> Path:
     return cache.mkdir("vendor")
 
 
-def driven(requirement: str, environments: Path, tmp_path: Path, sender: Sender, url: str) -> Mapping[str, Any]:
+def driven(requirement: str, environments: Path, tmp_path: Path, sender: Simulator, url: str) -> Mapping[str, Any]:
     """Run the SDK against a sender; return what it returned."""
     python = environment(requirement, environments)
     authority = trustme.CA()
@@ -79,7 +79,7 @@ def driven(requirement: str, environments: Path, tmp_path: Path, sender: Sender,
     # The SDK asks pypi.org whether it is the newest, and goes on when there is no such page.
     certificate = authority.issue_cert("api.up42.com", "auth.up42.com", "pypi.org")
     certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "sender.pem"))
-    with serving(sender_app(sender), ssl_certfile=str(tmp_path / "sender.pem")) as address:
+    with serving(simulator_app(sender), ssl_certfile=str(tmp_path / "sender.pem")) as address:
         done = subprocess.run(
             [python, HERE / "vendor.py", address.rpartition(":")[2], url],
             env={"PATH": os.environ["PATH"], "REQUESTS_CA_BUNDLE": str(tmp_path / "authority.pem")},
@@ -94,9 +94,9 @@ def driven(requirement: str, environments: Path, tmp_path: Path, sender: Sender,
     return told
 
 
-def with_orders() -> tuple[Sender, dict[str, str]]:
+def with_orders() -> tuple[Simulator, dict[str, str]]:
     """Return a sender with 21 orders, more than fit on a page, and the ids of those that are sought, by a name."""
-    sender = Sender()
+    sender = Simulator()
     sender.create(NewOrders(count=17))
     sought = {
         "fulfilled": NewOrders(status=OrderStatus.FULFILLED),
@@ -107,7 +107,7 @@ def with_orders() -> tuple[Sender, dict[str, str]]:
     return sender, {name: sender.create(wanted)[0].id for name, wanted in sought.items()}
 
 
-def check_orders(told: Mapping[str, Any], sender: Sender, sought: Mapping[str, str]) -> None:
+def check_orders(told: Mapping[str, Any], sender: Simulator, sought: Mapping[str, str]) -> None:
     assert len(told["orders"]) == 21
     assert {*told["orders"]} == {kept.id for kept in sender.state.orders}
     assert {name: told[name] for name in sought} == {name: [id] for name, id in sought.items()}

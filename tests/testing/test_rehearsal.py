@@ -93,14 +93,14 @@ def numbers(runs: list[Run]) -> list[int]:
 
 async def test_what_is_sent_is_kept_and_handled_only_when_the_test_says_so(webhooks: Rehearsal, shop: Shop) -> None:
     receipt = await webhooks.send(FULFILLED)
-    assert receipt.answer.status == 202
+    assert receipt.response.status == 202
     assert receipt.event == FULFILLED
-    assert (await webhooks.kept(receipt)).record.state is State.WAITING
+    assert (await webhooks.kept(receipt)).summary.state is State.WAITING
     assert (shop.downloaded, webhooks.ran) == ([], [])
     (run,) = await webhooks.drain()
     assert (run.handler, run.attempt, run.event, run.error) == ("download", 1, FULFILLED, None)
     assert shop.downloaded == ["o-7"]
-    assert (await webhooks.kept(receipt)).record.state is State.DONE
+    assert (await webhooks.kept(receipt)).summary.state is State.DONE
     webhooks.assert_handled(shop.download)
 
 
@@ -135,7 +135,7 @@ async def test_between_two_attempts_the_test_may_look_and_move_the_clock_itself(
 
 async def test_the_same_request_twice_is_handled_once(webhooks: Rehearsal, shop: Shop) -> None:
     first, second = await webhooks.send_twice(FULFILLED)
-    assert (first.answer.status, second.answer.status) == (202, 200)
+    assert (first.response.status, second.response.status) == (202, 200)
     assert first.delivery is not None
     assert second.duplicate_of == first.delivery.id
     assert (await webhooks.kept(second)).delivery == first.delivery
@@ -145,7 +145,7 @@ async def test_the_same_request_twice_is_handled_once(webhooks: Rehearsal, shop:
 
 async def test_a_forged_request_is_refused_by_the_receivers_own_verifier(webhooks: Rehearsal, shop: Shop) -> None:
     receipt = await webhooks.send_forged(FULFILLED)
-    assert receipt.answer.status == 401
+    assert receipt.response.status == 401
     assert isinstance(receipt.error, BadSignature)
     assert shop.hooks.refused == {"BadSignature": 1}
     assert await webhooks.drain() == []
@@ -161,12 +161,12 @@ async def test_the_sender_may_have_more_headers(webhooks: Rehearsal) -> None:
     ]
     assert [each.delivery.header("x-tenant") for each in receipts if each.delivery is not None] == ["acme"] * 3
     assert webhooks.request(FULFILLED, headers=more)["headers"]["x-tenant"] == "acme"
-    assert (await webhooks.send_forged(FULFILLED, headers=more)).answer.status == 401
+    assert (await webhooks.send_forged(FULFILLED, headers=more)).response.status == 401
 
 
 async def test_events_may_come_out_of_order(webhooks: Rehearsal, shop: Shop) -> None:
     receipts = await webhooks.send_out_of_order(make(OrderFulfilled, 1), make(OrderFulfilled, 2))
-    assert [receipt.answer.status for receipt in receipts] == [202, 202]
+    assert [receipt.response.status for receipt in receipts] == [202, 202]
     await webhooks.drain()
     assert shop.downloaded == [make(OrderFulfilled, number).order_id for number in (2, 1)]
 
@@ -181,7 +181,7 @@ async def test_what_was_committed_is_handled_by_the_next_process(webhooks: Rehea
 async def test_a_process_that_dies_after_the_handlers_runs_them_again(webhooks: Rehearsal, shop: Shop) -> None:
     receipt = await webhooks.send(FULFILLED)
     assert numbers(await webhooks.crash_after_handling()) == [1]
-    assert (await webhooks.kept(receipt)).record.state is State.WAITING
+    assert (await webhooks.kept(receipt)).summary.state is State.WAITING
     assert await webhooks.handle_due() == [], "its lease still runs"
     assert numbers(await webhooks.drain()) == [1]
     assert shop.downloaded == ["o-7", "o-7"]
@@ -206,13 +206,13 @@ async def test_dead_letters_are_seen_heard_of_and_replayed(webhooks: Rehearsal, 
     receipt = await webhooks.send(make(OrderFailedPermanently))
     await webhooks.drain()
     (dead,) = await webhooks.dead_letters()
-    assert dead.record.reason == "alert: GiveUp: nobody is there at attempt 1"
+    assert dead.summary.reason == "alert: GiveUp: nobody is there at attempt 1"
     assert [attempt.number for attempt in dead.attempts] == [1]
-    assert shop.dead == [dead.record.id]
+    assert shop.dead == [dead.summary.id]
     await webhooks.replay(receipt)
     await webhooks.replay(dead)
     assert numbers(await webhooks.drain()) == [2]
-    assert shop.dead == [dead.record.id] * 2
+    assert shop.dead == [dead.summary.id] * 2
 
 
 async def test_a_handler_that_uses_up_its_attempts_leaves_a_dead_letter(webhooks: Rehearsal, shop: Shop) -> None:
@@ -220,7 +220,7 @@ async def test_a_handler_that_uses_up_its_attempts_leaves_a_dead_letter(webhooks
     await webhooks.send(FULFILLED)
     assert numbers(await webhooks.drain()) == [1, 2, 3, 4]
     (dead,) = await webhooks.dead_letters()
-    assert dead.record.reason == "download: OSError: down"
+    assert dead.summary.reason == "download: OSError: down"
 
 
 async def test_what_is_no_event_is_a_dead_letter(webhooks: Rehearsal, shop: Shop) -> None:
@@ -228,7 +228,7 @@ async def test_what_is_no_event_is_a_dead_letter(webhooks: Rehearsal, shop: Shop
     await webhooks.drain()
     (dead,) = await webhooks.dead_letters()
     assert dead.delivery == receipt.delivery
-    assert shop.dead == [dead.record.id]
+    assert shop.dead == [dead.summary.id]
 
 
 async def test_a_paused_handler_is_left_alone_until_it_is_resumed(webhooks: Rehearsal, shop: Shop) -> None:
@@ -270,7 +270,7 @@ async def test_a_handler_whose_time_is_up_has_failed_and_one_that_ignores_that_i
         await webhooks.send(FULFILLED)
         await webhooks.send(make(OrderFailedPermanently))
         await webhooks.drain()
-        reasons = [dead.record.reason for dead in await webhooks.dead_letters()]
+        reasons = [dead.summary.reason for dead in await webhooks.dead_letters()]
         assert reasons == [f"{name}: TimeoutError: it took more than 0.01 s" for name in ("late", "deaf")]
     ends.set()
 
@@ -302,9 +302,9 @@ def test_a_plain_function_may_do_all_that_through_sync(webhooks: Rehearsal, shop
     shop.errors = [TimeoutError()]
     receipt = webhooks.sync.send(FULFILLED)
     assert numbers(webhooks.sync.drain()) == [1, 2]
-    assert webhooks.sync.kept(receipt).record.state is State.DONE
-    assert [each.answer.status for each in webhooks.sync.send_twice(make(OrderFulfilled, 2))] == [202, 200]
-    assert webhooks.sync.send_forged(FULFILLED).answer.status == 401
+    assert webhooks.sync.kept(receipt).summary.state is State.DONE
+    assert [each.response.status for each in webhooks.sync.send_twice(make(OrderFulfilled, 2))] == [202, 200]
+    assert webhooks.sync.send_forged(FULFILLED).response.status == 401
     webhooks.sync.crash()
     assert numbers(webhooks.sync.crash_after_handling()) == [1]
     webhooks.sync.replay(*webhooks.sync.send_out_of_order(make(OrderFailedPermanently, 5)))
@@ -353,16 +353,16 @@ async def test_the_clock_is_the_receivers(webhooks: Rehearsal) -> None:
     request = webhooks.request(FULFILLED)
     webhooks.clock.advance(301)
     stale = await webhooks.hooks.receive(request["headers"], request["content"])
-    assert stale.answer.status == 401
-    assert (await webhooks.send(FULFILLED)).answer.status == 202
+    assert stale.response.status == 401
+    assert (await webhooks.send(FULFILLED)).response.status == 202
 
 
 async def test_a_receiver_without_an_inbox_runs_its_handlers_before_it_answers() -> None:
     shop = open_shop()
     shop.errors = [TimeoutError()]
     with rehearse(shop.hooks) as webhooks:
-        assert (await webhooks.send(FULFILLED)).answer.status == 500
-        assert (await webhooks.send(FULFILLED)).answer.status == 204
+        assert (await webhooks.send(FULFILLED)).response.status == 500
+        assert (await webhooks.send(FULFILLED)).response.status == 204
         assert numbers(webhooks.ran) == [1, 1]
         assert await webhooks.drain() == []
         await webhooks.crash()
@@ -382,7 +382,7 @@ async def test_afterwards_the_receiver_is_as_it_was(shop: Shop, tmp_path: Path) 
 async def test_two_rehearsals_know_nothing_of_each_other(shop: Shop) -> None:
     for _ in range(2):
         with rehearse(shop.hooks) as webhooks:
-            assert (await webhooks.send(FULFILLED)).answer.status == 202
+            assert (await webhooks.send(FULFILLED)).response.status == 202
             assert numbers(await webhooks.drain()) == [1]
 
 
@@ -465,7 +465,7 @@ async def test_what_is_not_kept_any_more_is_told_as_such(webhooks: Rehearsal, sh
     receipt = await webhooks.send(FULFILLED)
     await webhooks.drain()
     webhooks.clock.advance(90 * 86400)
-    await shop.hooks.inbox.tidy(webhooks.clock.now)
+    await shop.hooks.inbox.expire(webhooks.clock.now)
     with pytest.raises(ValueError, match="not in the inbox any more"):
         await webhooks.kept(receipt)
 
@@ -501,7 +501,7 @@ async def test_a_receiver_is_rehearsed_whatever_its_scheme(scheme: Scheme) -> No
     hooks = WebhookReceiver(scheme=scheme, inbox="memory://")
     app = Starlette(routes=[hooks.route("/webhooks/{token}")])
     with rehearse(hooks) as webhooks:
-        assert [receipt.answer.status for receipt in await webhooks.send_twice(FULFILLED)] == [202, 200]
+        assert [receipt.response.status for receipt in await webhooks.send_twice(FULFILLED)] == [202, 200]
         assert isinstance((await webhooks.send_forged(FULFILLED)).error, BadSignature)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
             another = webhooks.request(make(OrderFulfilled, 2))

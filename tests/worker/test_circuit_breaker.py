@@ -7,19 +7,19 @@ import pytest
 from tests.helpers import NOW
 from webhook_receiver import ConfigurationError, GiveUp, Retry, Unconfirmed
 from webhook_receiver.options import Breaker
-from webhook_receiver.worker.circuit_breaker import Circuit, Circuits
+from webhook_receiver.worker.circuit_breaker import CircuitBreaker, CircuitBreakers
 
 
-def opened(breaker: Breaker) -> Circuit:
+def opened(breaker: Breaker) -> CircuitBreaker:
     """Return a circuit that was opened at NOW."""
-    circuit = Circuit(breaker)
+    circuit = CircuitBreaker(breaker)
     told = [circuit.failed(ConnectionError(), NOW) for _ in range(breaker.failures)]
     assert told == [False] * (breaker.failures - 1) + [True]
     return circuit
 
 
 def test_it_is_closed_until_enough_failures_of_one_kind_came_in_a_row() -> None:
-    circuit = Circuit(Breaker(failures=3))
+    circuit = CircuitBreaker(Breaker(failures=3))
     assert [circuit.failed(ConnectionError(), NOW) for _ in range(2)] == [False, False]
     assert circuit.wait(NOW) == 0
     assert not circuit.is_open
@@ -28,21 +28,21 @@ def test_it_is_closed_until_enough_failures_of_one_kind_came_in_a_row() -> None:
 
 
 def test_a_failure_of_another_kind_begins_the_count_anew() -> None:
-    circuit = Circuit(Breaker(failures=2))
+    circuit = CircuitBreaker(Breaker(failures=2))
     for error in (ConnectionError(), ValueError(), ConnectionError(), ConnectionRefusedError()):
         assert not circuit.failed(error, NOW)
     assert circuit.failed(ConnectionRefusedError(), NOW)
 
 
 def test_a_success_begins_the_count_anew() -> None:
-    circuit = Circuit(Breaker(failures=2))
+    circuit = CircuitBreaker(Breaker(failures=2))
     circuit.failed(ValueError(), NOW)
     circuit.succeeded()
     assert not circuit.failed(ValueError(), NOW)
 
 
 def test_one_failure_may_be_enough() -> None:
-    assert Circuit(Breaker(failures=1)).failed(ValueError(), NOW)
+    assert CircuitBreaker(Breaker(failures=1)).failed(ValueError(), NOW)
 
 
 def test_while_it_is_open_nothing_runs_until_its_time_is_over() -> None:
@@ -90,7 +90,7 @@ def test_a_try_that_never_tells_how_it_went_is_followed_by_another() -> None:
 
 
 def test_to_say_nothing_opens_nothing() -> None:
-    circuit = Circuit(Breaker(failures=2))
+    circuit = CircuitBreaker(Breaker(failures=2))
     circuit.undecided()
     assert not circuit.is_open
 
@@ -113,7 +113,7 @@ def test_one_that_could_not_work_is_refused(settings: dict[str, float]) -> None:
 
 def test_each_handler_has_a_circuit_once_it_has_failed(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    circuits = Circuits(Breaker(failures=2, seconds=30))
+    circuits = CircuitBreakers(Breaker(failures=2, seconds=30))
     for error in (None, Retry(1), GiveUp("never"), Unconfirmed("not yet")):
         circuits.tell("a", error, NOW)
         assert circuits.of("a") is None

@@ -32,15 +32,15 @@ from webhook_receiver import (
     Backoff,
     Breaker,
     Delivery,
+    DeliverySummary,
     Event,
+    FailedAttempt,
     Filter,
     GiveUp,
+    HandlerState,
     InboxUnavailable,
     OrderFailedPermanently,
     OrderFulfilled,
-    PastAttempt,
-    Progress,
-    Record,
     Retry,
     State,
     UnknownEvent,
@@ -81,8 +81,8 @@ async def keep(inbox: Inbox, body: bytes, *, event: str | None = "order.status")
 async def tried(hooks: WebhookReceiver, id: str, handler: str, times: int, due: float | None = None) -> None:
     """Wait until a handler has failed so often, and waits; until then if `due` is given."""
 
-    def holds(record: Record) -> bool:
-        each = record.handlers.get(handler, Progress())
+    def holds(record: DeliverySummary) -> bool:
+        each = record.handlers.get(handler, HandlerState())
         return each.attempts == times and not each.running and not record.leased and due in (None, record.due)
 
     await kept_until(hooks, id, holds)
@@ -109,7 +109,7 @@ async def test_of_three_handlers_only_the_one_that_failed_runs_again() -> None:
         id = await deliver(hooks)
         for _ in range(2):
             kept = await waiting(hooks, id)
-            assert {name: each.state for name, each in kept.record.handlers.items()} == {
+            assert {name: each.state for name, each in kept.summary.handlers.items()} == {
                 f"{__name__}:test_of_three_handlers_only_the_one_that_failed_runs_again.<locals>.first": "done",
                 "second": "waiting",
                 "third": "done",
@@ -126,10 +126,10 @@ async def test_a_handler_that_asks_for_a_later_time_runs_then() -> None:
     hooks.on(Event, name="later")(failing(ran, "later", Retry(after=90)))
     async with hooks:
         id = await deliver(hooks)
-        assert (await waiting(hooks, id)).record.due == NOW + 90
+        assert (await waiting(hooks, id)).summary.due == NOW + 90
         clock.move(90)
         kept = await settled(hooks, id)
-    assert kept.attempts == [PastAttempt("later", 1, NOW, 0, "retry", "Retry: try again after 90 s")]
+    assert kept.attempts == [FailedAttempt("later", 1, NOW, 0, "retry", "Retry: try again after 90 s")]
     assert ran == ["later", "later"]
 
 
@@ -139,7 +139,7 @@ async def test_a_handler_that_gives_up_is_not_run_again() -> None:
     hooks.on(Event, name="hopeless")(failing(ran, "hopeless", GiveUp("no such order")))
     async with hooks:
         kept = await settled(hooks, await deliver(hooks), State.DEAD)
-    assert kept.record.reason == "hopeless: GiveUp: no such order"
+    assert kept.summary.reason == "hopeless: GiveUp: no such order"
     assert [attempt.outcome for attempt in kept.attempts] == ["dead"]
     assert ran == ["hopeless"]
 
@@ -193,7 +193,7 @@ async def test_a_delivery_is_dead_after_the_last_attempt_and_every_attempts_erro
     ]
     assert all("in handler" in attempt.traceback for attempt in kept.attempts)
     assert [attempt.started for attempt in kept.attempts] == [NOW, NOW + 10, NOW + 20]
-    assert kept.record.reason == "broken: ValueError: number 3"
+    assert kept.summary.reason == "broken: ValueError: number 3"
 
 
 async def test_a_route_has_its_own_backoff() -> None:
@@ -253,7 +253,7 @@ async def test_the_newest_code_decides_who_handles_what_was_kept_before(tmp_path
         kept = await settled(after, removed, State.UNHANDLED)
     assert ran[-2:] == ["added", "new name"]
     assert sorted(ran[:-2]) == ["old name", "removed", "stays"]
-    assert kept.record.reason == "the handlers that wanted it are gone"
+    assert kept.summary.reason == "the handlers that wanted it are gone"
     assert [attempt.handler for attempt in kept.attempts] == ["removed"]
 
 
@@ -262,7 +262,7 @@ async def test_what_nobody_wants_is_kept_shown_and_replayable() -> None:
     async with hooks:
         id = await deliver(hooks, b'{"event": "parcel.lost"}')
         kept = await settled(hooks, id, State.UNHANDLED)
-        assert kept.record.reason == "no handler wants it"
+        assert kept.summary.reason == "no handler wants it"
         assert [each.id for each in await hooks.inbox.find(Filter(states=[State.UNHANDLED]))] == [id]
         hooks.on("parcel.lost", name="late")(failing(ran, "late"))
         await hooks.inbox.replay([id], NOW)
@@ -286,7 +286,7 @@ async def test_what_is_no_event_any_more_becomes_a_dead_letter_with_the_reason(
     hooks.on(Broken, name="handler")(lambda event: None)
 
     @hooks.on_dead
-    def hear(delivery: Delivery, attempts: Sequence[PastAttempt]) -> None:
+    def hear(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> None:
         heard.append(delivery.id)
 
     async with hooks:
@@ -294,10 +294,10 @@ async def test_what_is_no_event_any_more_becomes_a_dead_letter_with_the_reason(
         broken = await keep(hooks.inbox, b'{"event": "broken", "word": "hush"}')
         first, second = await settled(hooks, odd, State.DEAD), await settled(hooks, broken, State.DEAD)
         await until(lambda: len(heard) == 2)
-    assert first.record.reason is not None
-    assert "status" in first.record.reason
-    assert second.record.reason == "a validator failed with KeyError"
-    assert "hush" not in first.record.reason
+    assert first.summary.reason is not None
+    assert "status" in first.summary.reason
+    assert second.summary.reason == "a validator failed with KeyError"
+    assert "hush" not in first.summary.reason
     assert f"delivery {broken}: a validator failed" in caplog.text
 
 
@@ -323,13 +323,13 @@ async def test_on_dead_hears_once_it_is_committed_and_again_until_it_succeeds(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     hooks = durable(backoff=AT_ONCE)
-    heard: list[tuple[Delivery, Sequence[PastAttempt], State | None]] = []
+    heard: list[tuple[Delivery, Sequence[FailedAttempt], State | None]] = []
     hooks.on(Event, name="broken")(failing([], "broken", *[OSError(f"number {each}") for each in (1, 2, 3)]))
 
     @hooks.on_dead
-    async def hear(delivery: Delivery, attempts: Sequence[PastAttempt]) -> None:
+    async def hear(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> None:
         kept = await hooks.inbox.get(delivery.id)
-        heard.append((delivery, attempts, kept.record.state if kept else None))
+        heard.append((delivery, attempts, kept.summary.state if kept else None))
         if len(heard) < 3:
             raise ConnectionError("no mail today")
 
@@ -338,7 +338,7 @@ async def test_on_dead_hears_once_it_is_committed_and_again_until_it_succeeds(
         kept = await settled(hooks, id, State.DEAD)
     assert [(delivery.id, state) for delivery, _, state in heard] == [(id, State.DEAD)] * 3
     assert [attempt.error for attempt in heard[0][1]] == ["OSError: number 1", "OSError: number 2", "OSError: number 3"]
-    assert kept.record.reason == "broken: OSError: number 3"
+    assert kept.summary.reason == "broken: OSError: number 3"
     assert caplog.text.count("hear failed") == 2
     assert [each.error for each in kept.attempts if "hear" in each.handler] == ["ConnectionError: no mail today"] * 2
 
@@ -348,7 +348,7 @@ async def test_on_dead_that_fails_for_good_leaves_the_delivery_dead() -> None:
     hooks.on(Event, name="hopeless")(failing([], "hopeless", GiveUp("no")))
 
     @hooks.on_dead
-    def hear(delivery: Delivery, attempts: Sequence[PastAttempt]) -> None:
+    def hear(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> None:
         heard.append(delivery.id)
         raise ConnectionError
 
@@ -356,7 +356,7 @@ async def test_on_dead_that_fails_for_good_leaves_the_delivery_dead() -> None:
         id = await deliver(hooks)
         kept = await settled(hooks, id, State.DEAD)
         assert heard == [id] * 3
-        assert kept.record.reason == "hopeless: GiveUp: no"
+        assert kept.summary.reason == "hopeless: GiveUp: no"
 
 
 async def test_a_dead_letter_that_somebody_hears_of_while_the_process_stops_stays_dead(tmp_path: Path) -> None:
@@ -364,11 +364,11 @@ async def test_a_dead_letter_that_somebody_hears_of_while_the_process_stops_stay
     hooks = durable(inbox, stop=0)
     hooks.on(Event, name="hopeless")(failing([], "hopeless", GiveUp("no")))
 
-    async def never(delivery: Delivery, attempts: Sequence[PastAttempt]) -> None:
+    async def never(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> None:
         blocked.set()
         await asyncio.Event().wait()
 
-    def hear(delivery: Delivery, attempts: Sequence[PastAttempt]) -> None:
+    def hear(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> None:
         heard.append(delivery.id)
 
     hooks.on_dead(never)
@@ -379,7 +379,7 @@ async def test_a_dead_letter_that_somebody_hears_of_while_the_process_stops_stay
     after.on_dead(hear)
     async with after:
         kept = await settled(after, id, State.DEAD)
-        assert (heard, kept.record.reason) == ([id], "hopeless: GiveUp: no")
+        assert (heard, kept.summary.reason) == ([id], "hopeless: GiveUp: no")
 
 
 async def test_an_async_handler_that_takes_too_long_fails_and_the_others_run(caplog: pytest.LogCaptureFixture) -> None:
@@ -423,7 +423,7 @@ async def test_a_handler_that_ends_in_time_after_it_was_told_to_is_done() -> Non
     hooks = durable()
 
     @hooks.on(Event, name="tidy", timeout=0.05)
-    async def tidy(event: Event) -> None:
+    async def expire(event: Event) -> None:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -496,7 +496,7 @@ class Down:
     async def at_rest(self, ids: Sequence[str], due: float) -> list[int]:
         """Wait until nothing runs before `due`; return how many attempts each delivery has had."""
         found = [await kept_until(self.hooks, id, lambda record: not record.leased and record.due == due) for id in ids]
-        return [kept.record.handlers["dependent"].attempts for kept in found]
+        return [kept.summary.handlers["dependent"].attempts for kept in found]
 
 
 async def test_the_circuit_opens_after_failures_of_the_same_kind_and_no_attempts_are_burnt(
@@ -575,8 +575,8 @@ async def test_a_paused_handler_does_not_run_until_it_is_resumed_and_the_others_
     async with hooks:
         await hooks.pause(paused)
         id = await deliver(hooks)
-        kept = await kept_until(hooks, id, lambda record: record.held == "paused")
-        assert (ran, kept.record.due) == (["other"], None)
+        kept = await kept_until(hooks, id, lambda record: record.paused_by == "paused")
+        assert (ran, kept.summary.due) == (["other"], None)
         assert await hooks.resume("paused")
         await settled(hooks, id)
         assert not await hooks.resume("paused")
@@ -599,7 +599,7 @@ async def test_a_handler_is_paused_and_resumed_from_elsewhere_and_over_restarts(
         ids = [await deliver(elsewhere, about(number)) for number in range(5)]
     async with receiver() as hooks:  # knows it before it claims anything
         for id in ids:
-            await kept_until(hooks, id, lambda record: record.held == "paused" and not record.leased)
+            await kept_until(hooks, id, lambda record: record.paused_by == "paused" and not record.leased)
         assert ran == []
         async with receiver() as elsewhere:
             await elsewhere.inbox.resume("paused")
@@ -615,29 +615,29 @@ async def test_what_is_held_is_not_looked_at_again_until_it_is_resumed() -> None
     async with hooks:
         await hooks.pause("paused")
         id = await deliver(hooks)
-        await kept_until(hooks, id, lambda record: record.held == "paused")
+        await kept_until(hooks, id, lambda record: record.paused_by == "paused")
         settles, claims = inbox.calls["settle"], inbox.calls["claim"]
         await until(lambda: inbox.calls["claim"] >= claims + 3)
         assert inbox.calls["settle"] == settles
 
 
 async def test_after_a_crash_a_run_is_noted_before_it_begins() -> None:
-    clock, noted = Clock(), list[Progress]()
+    clock, noted = Clock(), list[HandlerState]()
     hooks = durable(clock=clock)
 
     @hooks.on(Event, name="careful")
     async def careful(event: Event, attempt: Attempt) -> None:
         kept = await hooks.inbox.get(attempt.delivery.id)
         assert kept is not None
-        noted.append(kept.record.handlers["careful"])
+        noted.append(kept.summary.handlers["careful"])
 
     await hooks.inbox.open()
     id = await keep(hooks.inbox, about())
     await crash(hooks.inbox, clock)
     async with hooks:
         kept = await settled(hooks, id)
-    assert noted == [Progress(State.WAITING, 1, 1, 0, running=True)]
-    assert kept.record.handlers["careful"] == Progress(State.DONE, 1, 1)
+    assert noted == [HandlerState(State.WAITING, 1, 1, 0, running=True)]
+    assert kept.summary.handlers["careful"] == HandlerState(State.DONE, 1, 1)
 
 
 async def test_a_run_that_was_noted_and_never_ended_is_a_failed_attempt(caplog: pytest.LogCaptureFixture) -> None:
@@ -649,7 +649,7 @@ async def test_a_run_that_was_noted_and_never_ended_is_a_failed_attempt(caplog: 
     await crash(hooks.inbox, clock)
     for number in (1, 2, 3):
         (claim,) = await hooks.inbox.claim("webhooks", 1, LEASE, clock())
-        await hooks.inbox.note(claim, {"deadly": Progress(State.WAITING, number, number, 0, running=True)}, clock())
+        await hooks.inbox.note(claim, {"deadly": HandlerState(State.WAITING, number, number, 0, running=True)}, clock())
         clock.move(LEASE + 1)
     async with hooks:
         kept = await settled(hooks, id, State.DEAD)
@@ -674,7 +674,7 @@ async def test_a_run_that_cannot_be_noted_does_not_begin_but_will(caplog: pytest
         del inbox.faults["note"]
         clock.move(1)
         kept = await settled(hooks, id)
-    assert kept.record.handlers["careful"].attempts == 1
+    assert kept.summary.handlers["careful"].attempts == 1
     assert f"delivery {id}: no room" in caplog.text
 
 
@@ -686,7 +686,7 @@ async def test_an_inbox_that_cannot_be_read_only_delays_who_hears_of_dead_letter
     hooks.on(Event, name="hopeless")(failing([], "hopeless", GiveUp("no")))
 
     @hooks.on_dead
-    def hear(delivery: Delivery, attempts: Sequence[PastAttempt]) -> None:
+    def hear(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> None:
         heard.append(delivery.id)
 
     inbox.faults["get"] = InboxUnavailable("too many files are open")
@@ -699,7 +699,7 @@ async def test_an_inbox_that_cannot_be_read_only_delays_who_hears_of_dead_letter
         inbox.faults.clear()
         clock.move(1)
         kept = await settled(hooks, id, State.DEAD)
-    assert (heard, kept.record.reason) == ([id], "hopeless: GiveUp: no")
+    assert (heard, kept.summary.reason) == ([id], "hopeless: GiveUp: no")
 
 
 async def test_a_lease_that_was_lost_is_noticed_before_a_careful_run(caplog: pytest.LogCaptureFixture) -> None:

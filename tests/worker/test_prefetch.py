@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from webhook_receiver.worker.worker import MOST_AHEAD, SOON, Pace
+from webhook_receiver.worker.worker import MOST_AHEAD, SOON, Prefetch
 
 
 class Counter:
@@ -13,9 +13,9 @@ class Counter:
         return self.now
 
 
-def pace(finished: int, seconds: float) -> Pace:
+def pace(finished: int, seconds: float) -> Prefetch:
     clock = Counter()
-    found = Pace(clock)
+    found = Prefetch(clock)
     for _ in range(finished):
         found.count()
     clock.now += seconds

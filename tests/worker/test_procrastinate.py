@@ -18,8 +18,8 @@ from webhook_receiver import (
     Attempt,
     Backoff,
     Delivery,
+    FailedAttempt,
     OrderFulfilled,
-    PastAttempt,
     Retry,
     State,
     Unsigned,
@@ -84,7 +84,9 @@ async def test_what_another_process_has_put_wakes_the_worker(make: Make) -> None
     async with hooks:
         await settled(hooks, await deliver(hooks, about("o-0")))  # now it listens
         handled.clear()
-        await elsewhere.inbox.put(entry("d-1", source="webhooks", body=about("o-9"), received=time.time()), time.time())
+        await elsewhere.inbox.put(
+            entry("d-1", receiver="webhooks", body=about("o-9"), received=time.time()), time.time()
+        )
         async with asyncio.timeout(30):
             await handled.wait()
     await elsewhere.inbox.close()
@@ -139,7 +141,7 @@ async def test_of_three_handlers_only_the_one_that_failed_runs_again_and_then_it
         raise ValueError("no")
 
     @hooks.on_dead
-    async def hear(delivery: Delivery, attempts: Sequence[PastAttempt]) -> None:
+    async def hear(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> None:
         heard.append(delivery.id)
 
     async with hooks:
@@ -159,7 +161,7 @@ async def test_one_that_is_dead_and_not_heard_of_yet_holds_nobody_up(make: Make)
             raise ValueError("no")
 
     @hooks.on_dead
-    async def hear(delivery: Delivery, attempts: Sequence[PastAttempt]) -> None:
+    async def hear(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> None:
         if not may_hear.is_set():
             raise Retry(after=0.1)
 
@@ -197,7 +199,7 @@ async def test_what_waits_for_a_paused_handler_runs_when_it_is_resumed(
     await hooks.pause(name)
     first = await deliver(hooks, about(number=1))
     second = await deliver(hooks, about(number=2))
-    await kept_until(hooks, first, lambda record: record.held == name and not record.leased)
+    await kept_until(hooks, first, lambda record: record.paused_by == name and not record.leased)
     assert orders == []
     assert await hooks.resume(name)
     for id in (first, second):
@@ -338,7 +340,7 @@ async def test_receivers_that_only_keep_have_no_worker(postgres_url: str) -> Non
         assert (await hooks.health()).state == "working"
         kept = await hooks.inbox.get(id)
     assert kept is not None
-    assert kept.record.state is State.WAITING
+    assert kept.summary.state is State.WAITING
 
 
 async def test_a_receiver_that_only_keeps_may_be_set_to_work(postgres_url: str) -> None:

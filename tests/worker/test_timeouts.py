@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.working import PATIENCE
-from webhook_receiver.worker.executor import Deadlines
+from webhook_receiver.worker.executor import Timeouts
 
 said: ContextVar[str] = ContextVar("said", default="nothing")
 
@@ -39,7 +39,7 @@ class Told:
 
 async def test_what_does_not_end_in_its_time_is_told_of_once_and_not_before() -> None:
     told = Told()
-    deadlines = Deadlines(told)
+    deadlines = Timeouts(told)
     began = asyncio.get_running_loop().time()
     deadlines.begin("late", 0.02)
     await told.until("late")
@@ -51,7 +51,7 @@ async def test_what_does_not_end_in_its_time_is_told_of_once_and_not_before() ->
 
 async def test_what_ends_in_its_time_is_not_told_of() -> None:
     told = Told()
-    deadlines = Deadlines(told)
+    deadlines = Timeouts(told)
     deadlines.begin("in time", 0.01)
     deadlines.begin("late", 0.02)
     deadlines.end("in time")
@@ -62,7 +62,7 @@ async def test_what_ends_in_its_time_is_not_told_of() -> None:
 
 async def test_what_begins_later_and_has_less_time_is_told_of_in_its_own() -> None:
     told = Told()
-    deadlines = Deadlines(told)
+    deadlines = Timeouts(told)
     deadlines.begin("long", PATIENCE)
     deadlines.begin("middling", 0.04)
     deadlines.begin("short", 0.02)
@@ -72,7 +72,7 @@ async def test_what_begins_later_and_has_less_time_is_told_of_in_its_own() -> No
 
 async def test_all_whose_time_is_up_at_once_are_told_of_together() -> None:
     told = Told()
-    deadlines = Deadlines(told)
+    deadlines = Timeouts(told)
     for what in ("one", "two", "three"):
         deadlines.begin(what, 0.02)
     await told.until("one")
@@ -91,7 +91,7 @@ async def test_what_begins_anew_while_its_time_is_up_is_told_of_again() -> None:
         else:
             done.set()
 
-    deadlines: Deadlines[int] = Deadlines(is_up)
+    deadlines: Timeouts[int] = Timeouts(is_up)
     deadlines.begin(1, 0.001)
     async with asyncio.timeout(PATIENCE):
         await done.wait()
@@ -107,7 +107,7 @@ async def test_any_number_that_end_in_time_take_one_timer(monkeypatch: pytest.Mo
         return call_at(when, *rest, **options)
 
     monkeypatch.setattr(loop, "call_at", counting)
-    deadlines = Deadlines(told)
+    deadlines = Timeouts(told)
     for number in range(1000):
         deadlines.begin(str(number), PATIENCE)
         deadlines.end(str(number))
@@ -117,7 +117,7 @@ async def test_any_number_that_end_in_time_take_one_timer(monkeypatch: pytest.Mo
 
 async def test_a_timer_belongs_to_no_task_that_happens_to_set_it() -> None:
     told = Told()
-    deadlines = Deadlines(told)
+    deadlines = Timeouts(told)
 
     async def handler() -> None:
         said.set("a secret of its own")
@@ -129,7 +129,7 @@ async def test_a_timer_belongs_to_no_task_that_happens_to_set_it() -> None:
 
 
 async def test_stopped_it_leaves_nothing_behind() -> None:
-    deadlines = Deadlines(Told())
+    deadlines = Timeouts(Told())
     deadlines.begin("in time", PATIENCE)
     deadlines.end("in time")
     left = weakref.ref(deadlines)
@@ -141,7 +141,7 @@ async def test_stopped_it_leaves_nothing_behind() -> None:
 
 async def test_stopped_it_still_tells_of_what_has_not_ended_and_of_what_begins_yet() -> None:
     told = Told()
-    deadlines = Deadlines(told)
+    deadlines = Timeouts(told)
     deadlines.begin("stubborn", 0.01)
     deadlines.stop()
     await told.until("stubborn")
@@ -161,7 +161,7 @@ def test_made_outside_of_any_loop_it_is_used_in_one_after_the_other() -> None:
         late.append(what)
         done.set_result(None)
 
-    deadlines = Deadlines(is_up)
+    deadlines = Timeouts(is_up)
 
     async def begin(what: str) -> None:
         nonlocal done
@@ -180,7 +180,7 @@ def test_made_outside_of_any_loop_it_is_used_in_one_after_the_other() -> None:
 
 def test_a_loop_from_which_another_one_took_over_is_not_heard_any_more() -> None:
     told: list[str] = []
-    deadlines = Deadlines(told.append)
+    deadlines = Timeouts(told.append)
 
     async def begin(what: str) -> None:
         deadlines.begin(what, 0.01)

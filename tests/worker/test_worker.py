@@ -205,7 +205,7 @@ async def test_what_is_due_again_at_once_is_never_left_to_its_lease() -> None:
     async with hooks:
         ids = await asyncio.gather(*[deliver(hooks, about(number)) for number in range(40)])
         for id in ids:
-            assert (await settled(hooks, id)).record.handlers["handler"].attempts == 10
+            assert (await settled(hooks, id)).summary.handlers["handler"].attempts == 10
 
 
 async def test_a_worker_with_all_hands_full_rests_also_when_a_retry_is_due() -> None:
@@ -296,7 +296,7 @@ async def test_what_is_settled_under_a_lease_that_another_worker_has_is_discarde
         await until(lambda: f"delivery {id}: its lease was lost, so it is handled again" in caplog.text)
         kept = await inbox.get(id)
         assert kept is not None
-        assert (kept.record.state, kept.record.leased) == (State.WAITING, True)
+        assert (kept.summary.state, kept.summary.leased) == (State.WAITING, True)
         await inbox.release([claim], clock())
         await settled(blocking.hooks, id)
     assert blocking.began == [id, id]
@@ -388,8 +388,8 @@ async def test_deliveries_with_which_the_process_died_twice_run_one_at_a_time() 
 class Generous(SQLiteInbox):
     """A file that hands out more than is asked for, so that much is claimed ahead."""
 
-    async def claim(self, source: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
-        return await super().claim(source, limit + 10, lease, now)
+    async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
+        return await super().claim(receiver, limit + 10, lease, now)
 
 
 async def test_what_was_claimed_ahead_of_slow_handlers_is_given_back(tmp_path: Path) -> None:
@@ -418,7 +418,7 @@ async def test_at_a_stop_nothing_begins_any_more_and_a_second_worker_takes_over_
     async with after.hooks:
         for id in ids:
             kept = await settled(after.hooks, id)
-            assert kept.record.handlers["blocking"].attempts == 1
+            assert kept.summary.handlers["blocking"].attempts == 1
     assert sorted(after.began) == sorted(ids)
 
 
@@ -459,7 +459,7 @@ async def test_handlers_that_finished_stay_done_when_a_stop_cancels_the_next_one
     async with after.hooks:
         kept = await settled(after.hooks, id)
     assert (ran, after.began) == (["before"], [id])
-    assert kept.record.handlers["blocking"].attempts == 1, "the interrupted run never was"
+    assert kept.summary.handlers["blocking"].attempts == 1, "the interrupted run never was"
 
 
 async def test_a_handler_that_does_not_end_is_named_when_the_process_stops(

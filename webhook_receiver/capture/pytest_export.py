@@ -11,7 +11,7 @@ from ..errors import ConfigurationError
 from ..events import Event
 from ..explain.trial import listed_names, stated_times
 from ..receiver import WebhookReceiver
-from ..senders.presets import Known
+from ..senders.presets import Preset
 from ..signatures.scheme import Scheme
 from ..signatures.up42 import DIGEST_HEADERS, SIGNED_BY_DEFAULT, UP42Signature
 from .request_files import SavedRequest
@@ -46,12 +46,12 @@ def test_{function}() -> None:
 
     receipt = asyncio.run(hooks.receive(SCHEME.sign(HEADERS, BODY, SIGNED_AT), BODY))
 
-    assert receipt.answer.status == {status}
+    assert receipt.response.status == {status}
     assert [type(event).__name__ for event in events] == {events}
 '''
 
 
-def as_test(request: SavedRequest, known: Known, *, checked: bool) -> str:
+def as_test(request: SavedRequest, known: Preset, *, checked: bool) -> str:
     """Return a module for pytest that delivers the request again.
 
     Args:
@@ -72,7 +72,7 @@ def as_test(request: SavedRequest, known: Known, *, checked: bool) -> str:
     now = next(stated_times(request.headers), 0.0)
     named = known.event_header if known.event_header.lower().encode() in dict(headers) else None
     try:
-        scheme, source = _scheme(request.headers, known)
+        scheme, receiver = _scheme(request.headers, known)
         status, events = asyncio.run(_deliver(scheme, headers, request.body, now, named))
     except ConfigurationError as error:
         raise ValueError(f"the request cannot be signed anew: {error}") from None
@@ -80,7 +80,7 @@ def as_test(request: SavedRequest, known: Known, *, checked: bool) -> str:
     return _TEMPLATE.format(
         title=f"A captured delivery. The signature that it came with {how}; here it is made anew.",
         name=known.title.partition(".")[0],
-        scheme=source,
+        scheme=receiver,
         now=now,
         event_header=f"event_header={json.dumps(named)}, " if named else "",
         headers="".join(f"    ({_text(name)}, {_text(value)}),\n" for name, value in headers),
@@ -100,12 +100,12 @@ def _text(value: bytes) -> str:
     return json.dumps(value.decode()) if value.isascii() else repr(value)
 
 
-def _scheme(headers: Headers, known: Known) -> tuple[Scheme, str]:
+def _scheme(headers: Headers, known: Preset) -> tuple[Scheme, str]:
     """Return the scheme that signs anew, and how the test makes it."""
     listed = [name.decode() for name in listed_names(headers)]
     if known.make is UP42Signature and listed and tuple(listed) != SIGNED_BY_DEFAULT:
-        source = f'{known.title}("{known.example}", components={json.dumps(listed)})'
-        return UP42Signature(known.example, components=listed), source
+        receiver = f'{known.title}("{known.example}", components={json.dumps(listed)})'
+        return UP42Signature(known.example, components=listed), receiver
     return known.make(known.example), known.written()
 
 
@@ -121,6 +121,6 @@ async def _deliver(
         events.append(type(event).__name__)
 
     receipt = await hooks.receive(scheme.sign(headers, body, now), body)
-    if receipt.answer.status not in (204, 422):
+    if receipt.response.status not in (204, 422):
         raise ConfigurationError(f"what was signed anew is refused: {receipt.error}")
-    return receipt.answer.status, events
+    return receipt.response.status, events

@@ -17,7 +17,7 @@ async def named(place: Place, ids: Sequence[str]) -> list[str]:
     unknown = [each for each, kept in found if kept is None]
     if unknown:
         raise fail(f"there is no delivery {', '.join(map(repr, unknown))}; nothing was done")
-    return list(dict.fromkeys(kept.record.id for _, kept in found if kept is not None))
+    return list(dict.fromkeys(kept.summary.id for _, kept in found if kept is not None))
 
 
 async def by_chunks(what: str, ids: Sequence[str], do: Callable[[Sequence[str]], Awaitable[int]]) -> int:

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..delivery import Headers
-from ..inbox import Filter, Record, SQLiteInbox, State
+from ..inbox import DeliverySummary, Filter, SQLiteInbox, State
 from ..receiver import MAX_BODY
 from ..signatures import Secret, UP42Signature
 from ..simulator import control_api
@@ -98,13 +98,13 @@ class Outcome:
     """What became of a case."""
 
     what: str
-    answer: str
+    response: str
     fate: str
     right: bool
     expected: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        return {"what": self.what, "answer": self.answer, "fate": self.fate, "right": self.right}
+        return {"what": self.what, "answer": self.response, "fate": self.fate, "right": self.right}
 
 
 class Demo:
@@ -185,7 +185,7 @@ class Demo:
         codes = ", ".join(label.split()[0] for label in answers.split(", "))
         return Outcome(what, answers, found, codes == expected and found == fate, f"{expected}, {fate}")
 
-    async def _records(self) -> list[Record]:
+    async def _records(self) -> list[DeliverySummary]:
         return list(await self.inbox.find(Filter()))
 
     async def _until_finished(self) -> None:
@@ -198,7 +198,7 @@ def _label(status: int | None) -> str:
     return "no answer" if not status else f"{status} {HTTPStatus(status).phrase}"
 
 
-def _fate(record: Record) -> str:
+def _fate(record: DeliverySummary) -> str:
     """Say what the inbox knows of a delivery, as `download: done, 3 attempts`."""
     if not record.handlers:
         return str(record.state)
@@ -275,5 +275,5 @@ def _show(outcome: Outcome, as_json: bool) -> None:
         output.say_json(outcome.as_json())
         return
     verdict = "ok" if outcome.right else f"WRONG: {outcome.expected} expected"
-    line = f"{outcome.what:42}{outcome.answer:30}{outcome.fate:40}{verdict}"
+    line = f"{outcome.what:42}{outcome.response:30}{outcome.fate:40}{verdict}"
     output.say(line, "green" if outcome.right else "bold red")

@@ -85,7 +85,7 @@ def _load(plan: Plan) -> WebhookReceiver:
     return app_loader.load(plan.target)
 
 
-async def _run(plan: Plan, source: str, inbox: Inbox | None, *, as_json: bool) -> None:
+async def _run(plan: Plan, receiver: str, inbox: Inbox | None, *, as_json: bool) -> None:
     started = time.time()
     async with loops.running(plan, _show_attempt_json if as_json else _show_attempt) as loop:
         webhook = await loop.create_webhook()
@@ -94,7 +94,7 @@ async def _run(plan: Plan, source: str, inbox: Inbox | None, *, as_json: bool) -
         else:
             _introduce(plan)
         await _test(loop, webhook, as_json=as_json)
-        watching = asyncio.create_task(_watch(inbox, source, started, as_json=as_json))
+        watching = asyncio.create_task(_watch(inbox, receiver, started, as_json=as_json))
         try:
             await loop.until_one_ends()
         finally:
@@ -102,7 +102,7 @@ async def _run(plan: Plan, source: str, inbox: Inbox | None, *, as_json: bool) -
             await asyncio.wait([watching])
 
 
-async def _watch(inbox: Inbox | None, source: str, since: float, *, as_json: bool) -> None:
+async def _watch(inbox: Inbox | None, receiver: str, since: float, *, as_json: bool) -> None:
     """Tell what becomes of the deliveries; what is wrong with the inbox is the receiver's to say."""
     if inbox is None or isinstance(inbox, MemoryInbox):
         if not as_json:
@@ -112,7 +112,7 @@ async def _watch(inbox: Inbox | None, source: str, since: float, *, as_json: boo
         while True:
             with suppress(InboxError):
                 await inbox.open()
-                async for each in news(inbox, source, since):
+                async for each in news(inbox, receiver, since):
                     output.say_json(each.as_json()) if as_json else _show_news(each)
             await asyncio.sleep(1)
     finally:
@@ -162,7 +162,7 @@ def _show_attempt_json(told: dict[str, Any]) -> None:
 
 
 def _show_news(told: News) -> None:
-    about = printable(unquote(told.record.identity or told.record.event or told.record.id))
+    about = printable(unquote(told.summary.identity or told.summary.event or told.summary.id))
     ran = told.handler or "no handler"
     attempts = f", attempt {told.attempts}" if told.attempts > 1 else ""
     why = f": {told.error.splitlines()[0]}" if told.error else ""

@@ -19,7 +19,7 @@ import httpx
 from ..senders.up42.client import WebhooksClient
 from ..senders.up42.models import Webhook
 from ..signatures import Secret
-from ..simulator import SenderOptions
+from ..simulator import SimulatorOptions
 from ..simulator.payloads import post
 from .options import SECRET_VARIABLE
 
@@ -67,7 +67,7 @@ def environment(plan: Plan) -> dict[str, str]:
     """Return an environment in which a client asks the test server and nobody else, whatever was set before."""
     mine = {name: value for name, value in os.environ.items() if not name.startswith("UP42_")}
     mine |= {"UP42_URL": plan.sender_url, "UP42_USERNAME": USER, "UP42_PASSWORD": PASSWORD}
-    mine["UP42_WORKSPACE_ID"] = SenderOptions().workspace_id
+    mine["UP42_WORKSPACE_ID"] = SimulatorOptions().workspace_id
     if plan.secret is not None:
         mine[SECRET_VARIABLE] = plan.secret.get_secret_value()
     return mine | dict(plan.environment)
@@ -177,7 +177,7 @@ async def running(plan: Plan, on_attempt: OnAttempt) -> AsyncGenerator[Loop]:
         Ended: one did not start, or ended by itself before it answered.
     """
     _let_signals_end_it()
-    identity: dict[str, Any] = {"username": USER, "password": PASSWORD, "workspace_id": SenderOptions().workspace_id}
+    identity: dict[str, Any] = {"username": USER, "password": PASSWORD, "workspace_id": SimulatorOptions().workspace_id}
     async with (
         httpx.AsyncClient(trust_env=False, timeout=10) as http,
         WebhooksClient(url=plan.sender_url, **identity) as client,

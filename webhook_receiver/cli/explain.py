@@ -10,8 +10,8 @@ from ..capture.request_files import SavedRequest
 from ..errors import ConfigurationError, StaleSignature
 from ..explain import Explanation
 from ..explain import explain as explained
-from ..inbox import Kept
-from ..senders.presets import Known, recognised
+from ..inbox import StoredDelivery
+from ..senders.presets import Preset, recognised
 from . import output
 from .inbox_option import Json, Place, fail, run
 from .request import (
@@ -71,7 +71,7 @@ def explain(
     raise typer.Exit(0 if result.ok else 1)
 
 
-def _document(request: SavedRequest, known: Known, result: Explanation) -> dict[str, Any]:
+def _document(request: SavedRequest, known: Preset, result: Explanation) -> dict[str, Any]:
     about = {"method": request.method, "target": request.target, "size": len(request.body)}
     return {**about, "notes": _notes(request), "scheme": known.name, **result.as_json()}
 
@@ -83,7 +83,7 @@ def _notes(request: SavedRequest) -> list[str]:
     return [*request.notes, f"it is a {request.method}: a receiver takes POST only; a redirect makes a GET of a POST"]
 
 
-def _show(request: SavedRequest, known: Known, result: Explanation) -> None:
+def _show(request: SavedRequest, known: Preset, result: Explanation) -> None:
     theirs = recognised(request.headers)
     whose = "no known scheme's" if theirs is None else f"those of {theirs.title}"
     head = f"{request.method} {request.target}, {len(request.headers)} headers, {len(request.body)} bytes of body"
@@ -115,19 +115,19 @@ def _verdict(result: Explanation) -> str:
 def _show_kept(where: str, id: str, *, as_json: bool) -> int:
     """Say what can be said of a kept delivery; return the exit code."""
 
-    async def work(place: Place) -> Kept | None:
+    async def work(place: Place) -> StoredDelivery | None:
         return await place.inbox.get(id)
 
     kept = run(where, work)
     if kept is None:
         raise fail(f"there is no delivery {id!r}")
-    delivery, reason = kept.delivery, kept.record.reason
+    delivery, reason = kept.delivery, kept.summary.reason
     verified = delivery.verified_by is not None
     if as_json:
-        about = {"id": delivery.id, "origin": delivery.origin, "verified_by": delivery.verified_by}
+        about = {"id": delivery.id, "via": delivery.via, "verified_by": delivery.verified_by}
         output.say_json({**about, "body_verified": delivery.body_verified, "reason": reason, "hints": [_KEPT]})
         return 0 if verified else 1
-    output.say(f"{delivery.id}, received at {delivery.received_at:%Y-%m-%d %H:%M:%S} UTC by {delivery.origin}", "bold")
+    output.say(f"{delivery.id}, received at {delivery.received_at:%Y-%m-%d %H:%M:%S} UTC by {delivery.via}", "bold")
     if verified:
         covered = "covers" if delivery.body_verified else "does not cover"
         output.say(
@@ -138,6 +138,6 @@ def _show_kept(where: str, id: str, *, as_json: bool) -> int:
     else:
         output.say("it was not verified: it came unsigned, or not from the sender itself", "yellow")
     if reason:
-        output.say(f"it is {kept.record.state}: {output.printable(reason)}", "yellow")
+        output.say(f"it is {kept.summary.state}: {output.printable(reason)}", "yellow")
     output.say(f"note: {_KEPT}")
     return 0 if verified else 1

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
-from ..inbox import Filter, Inbox, PastAttempt, Record, State
+from ..inbox import DeliverySummary, FailedAttempt, Filter, Inbox, State
 
 _EVERY = 0.2  # seconds between two looks: the handlers run in another process
 
@@ -16,7 +16,7 @@ _EVERY = 0.2  # seconds between two looks: the handlers run in another process
 class News:
     """What became of one handler's part of a delivery, or of a delivery that no handler has a part in."""
 
-    record: Record
+    summary: DeliverySummary
     handler: str | None
     state: State
     """WAITING: an attempt has failed, and another one follows."""
@@ -28,9 +28,9 @@ class News:
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
         return {
-            "delivery": self.record.id,
-            "event": self.record.event,
-            "identity": self.record.identity,
+            "delivery": self.summary.id,
+            "event": self.summary.event,
+            "identity": self.summary.identity,
             "handler": self.handler,
             "state": self.state,
             "attempts": self.attempts,
@@ -39,11 +39,11 @@ class News:
         }
 
 
-async def news(inbox: Inbox, source: str, since: float) -> AsyncGenerator[News]:
-    """Yield what becomes of the deliveries to `source` that are received from the Unix time `since` on."""
+async def news(inbox: Inbox, receiver: str, since: float) -> AsyncGenerator[News]:
+    """Yield what becomes of the deliveries to `receiver` that are received from the Unix time `since` on."""
     told: set[object] = set()
     while True:
-        records = await inbox.find(Filter(source=source, since=since), newest_first=False)
+        records = await inbox.find(Filter(receiver=receiver, since=since), newest_first=False)
         for record in records:
             for each, mark in await _of(inbox, record):
                 if mark not in told:
@@ -54,7 +54,7 @@ async def news(inbox: Inbox, source: str, since: float) -> AsyncGenerator[News]:
         await asyncio.sleep(_EVERY)
 
 
-async def _of(inbox: Inbox, record: Record) -> list[tuple[News, object]]:
+async def _of(inbox: Inbox, record: DeliverySummary) -> list[tuple[News, object]]:
     """Return all there is to tell of a delivery, each with a mark by which it is known again."""
     found: list[tuple[News, object]] = []
     if record.state is State.WAITING and not record.handlers:
@@ -72,10 +72,10 @@ async def _of(inbox: Inbox, record: Record) -> list[tuple[News, object]]:
     return found
 
 
-def _failed(record: Record) -> bool:
+def _failed(record: DeliverySummary) -> bool:
     return any(each.state is not State.DONE or each.attempts > 1 for each in record.handlers.values())
 
 
-def _failure(record: Record, attempt: PastAttempt) -> News:
+def _failure(record: DeliverySummary, attempt: FailedAttempt) -> News:
     state = State.DEAD if attempt.outcome == "dead" else State.WAITING
     return News(record, attempt.handler, state, attempt.number, attempt.error, attempt.seconds)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ..inbox import Filter, Kept, Record, State
+from ..inbox import DeliverySummary, Filter, State, StoredDelivery
 from ..inbox.json_format import record_document, to_document
 from . import listing, maintenance, output, transfer
 from .bulk import by_chunks, named, tell
@@ -23,8 +23,8 @@ from .inbox_option import (
     Ids,
     Json,
     Place,
+    ReceiverName,
     Since,
-    Source,
     States,
     Where,
     WhereCommand,
@@ -47,7 +47,7 @@ def ls(
     state: States = None,
     dead: Dead = False,
     event: EventName = None,
-    source: Source = None,
+    receiver: ReceiverName = None,
     handler: HandlerName = None,
     since: Since = None,
     before: Before = None,
@@ -58,8 +58,8 @@ def ls(
     states = {*(state or ()), *((State.DEAD,) if dead else ())}
     start, end = moment(since), moment(before)
 
-    async def work(place: Place) -> Sequence[Record]:
-        which = place.chosen(states=states, event=event, source=source, handler=handler, since=start, before=end)
+    async def work(place: Place) -> Sequence[DeliverySummary]:
+        which = place.chosen(states=states, event=event, receiver=receiver, handler=handler, since=start, before=end)
         return await place.inbox.find(which, limit=limit)
 
     records = run(where, work)
@@ -80,7 +80,7 @@ def show(
 ) -> None:
     """Show all that is known of a delivery."""
 
-    async def work(place: Place) -> Kept | None:
+    async def work(place: Place) -> StoredDelivery | None:
         return await place.inbox.get(id)
 
     kept = run(where, work)
@@ -102,7 +102,7 @@ def replay(
     dead: Dead = False,
     unhandled: Annotated[bool, typer.Option("--unhandled", help="Only unhandled ones.")] = False,
     event: EventName = None,
-    source: Source = None,
+    receiver: ReceiverName = None,
     handler: Annotated[
         str | None, typer.Option("--handler", help="Just this handler; without ids, where it was run and is not done.")
     ] = None,
@@ -115,7 +115,7 @@ def replay(
     Without --dead and --unhandled the options choose among all but the waiting ones.
     """
     start = moment(since)
-    if bool(ids) == bool(dead or unhandled or event or source or (handler and not ids) or start is not None):
+    if bool(ids) == bool(dead or unhandled or event or receiver or (handler and not ids) or start is not None):
         raise typer.BadParameter("give ids, or a selection such as --dead: one of the two", param_hint="ID")
     states = [state for state, wanted in ((State.DEAD, dead), (State.UNHANDLED, unhandled)) if wanted]
 
@@ -126,7 +126,11 @@ def replay(
             chosen = await named(place, ids)
         else:
             which = place.chosen(
-                states=states or set(State) - {State.WAITING}, event=event, source=source, handler=handler, since=start
+                states=states or set(State) - {State.WAITING},
+                event=event,
+                receiver=receiver,
+                handler=handler,
+                since=start,
             )
             found = await place.inbox.find(which, newest_first=False)
             if found:
@@ -146,7 +150,7 @@ def purge(
     dead: Dead = False,
     older_than: Annotated[str | None, typer.Option(help="Received longer ago than this, as 30d.")] = None,
     event: EventName = None,
-    source: Source = None,
+    receiver: ReceiverName = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -163,7 +167,7 @@ def purge(
 
     async def work(place: Place) -> int:
         chosen = await named(place, ids) if ids else None
-        which = place.chosen(ids=chosen, states=states, event=event, source=source, before=before)
+        which = place.chosen(ids=chosen, states=states, event=event, receiver=receiver, before=before)
         found = [record for record in await place.inbox.find(which, newest_first=False) if not record.leased]
         if chosen and len(found) < len(chosen):
             spared = listing.deliveries(len(chosen) - len(found))
@@ -191,7 +195,7 @@ def export(
     everything: Annotated[bool, typer.Option("--all", help="Not only what is waiting, dead or unhandled.")] = False,
     state: States = None,
     event: EventName = None,
-    source: Source = None,
+    receiver: ReceiverName = None,
     handler: HandlerName = None,
     since: Since = None,
     before: Before = None,
@@ -206,7 +210,7 @@ def export(
     start, end = moment(since), moment(before)
 
     async def work(place: Place) -> int:
-        which = place.chosen(states=states, event=event, source=source, handler=handler, since=start, before=end)
+        which = place.chosen(states=states, event=event, receiver=receiver, handler=handler, since=start, before=end)
         counts = (await place.inbox.stats()).counts
         total = sum(counts[each] for each in set(states))
         return await transfer.write(place.inbox, which, total, file)

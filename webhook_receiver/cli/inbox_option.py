@@ -36,7 +36,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 States = Annotated[list[State] | None, typer.Option("--state", help="Only in this state; may be repeated.")]
 Dead = Annotated[bool, typer.Option("--dead", help="Only dead ones.")]
 EventName = Annotated[str | None, typer.Option("--event", help="Only of this event.")]
-Source = Annotated[str | None, typer.Option("--source", help="Only of the receiver of this name.")]
+ReceiverName = Annotated[str | None, typer.Option("--receiver", help="Only of the receiver of this name.")]
 HandlerName = Annotated[str | None, typer.Option("--handler", help="Only where this handler was run and is not done.")]
 Since = Annotated[str | None, typer.Option("--since", help="Received since: 2h (ago), 30d, 2026-03-01.")]
 Before = Annotated[str | None, typer.Option("--before", help="Received before: 2h (ago), 30d, 2026-03-01.")]
@@ -79,15 +79,15 @@ class Place:
         ids: list[str] | None = None,
         states: Collection[State] | None = None,
         event: str | None = None,
-        source: str | None = None,
+        receiver: str | None = None,
         handler: str | None = None,
         since: float | None = None,
         before: float | None = None,
     ) -> Filter:
-        """Return the filter that options mean; a receiver's own deliveries, unless another source is named."""
-        if source is None and self.hooks is not None:
-            source = self.hooks.name
-        return Filter(ids, states or None, source, event, handler, since, before)
+        """Return the filter that options mean; a receiver's own deliveries, unless another one is named."""
+        if receiver is None and self.hooks is not None:
+            receiver = self.hooks.name
+        return Filter(ids, states or None, receiver, event, handler, since, before)
 
 
 def run(where: str, work: Callable[[Place], Awaitable[R]], *, create: bool = False, is_opened: bool = True) -> R:

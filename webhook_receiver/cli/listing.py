@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from rich.text import Text
 
 from ..delivery import Delivery
-from ..inbox import Kept, PastAttempt, Progress, Record, State, Stats
+from ..inbox import DeliverySummary, FailedAttempt, HandlerState, State, Stats, StoredDelivery
 from . import output
 from .output import printable
 
@@ -19,36 +19,36 @@ STYLES = {State.WAITING: "cyan", State.DONE: "green", State.UNHANDLED: "yellow",
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
-def show_records(records: Sequence[Record], now: float) -> None:
-    """Print a table of deliveries; the source only if there are several."""
-    several = len({record.source for record in records}) > 1
-    headings = ["id", "received", *(["source"] if several else []), "event", "identity", "state", "what is next"]
+def show_records(records: Sequence[DeliverySummary], now: float) -> None:
+    """Print a table of deliveries; the receiver only if there are several."""
+    several = len({record.receiver for record in records}) > 1
+    headings = ["id", "received", *(["receiver"] if several else []), "event", "identity", "state", "what is next"]
     output.table(headings, [_row(record, now, several=several) for record in records])
 
 
-def _row(record: Record, now: float, *, several: bool) -> list[str | Text]:
+def _row(record: DeliverySummary, now: float, *, several: bool) -> list[str | Text]:
     # The whole id: those of one process differ at their ends only, so that no short beginning is unique.
     on_terminal = output.console.is_terminal
     received = f"{span(now - record.received)} ago" if on_terminal else at(record.received)
-    source = [printable(record.source)] if several else []
+    receiver = [printable(record.receiver)] if several else []
     event = "-" if record.event is None else printable(record.event)
     state = Text(record.state, STYLES[record.state])
-    return [record.id, received, *source, event, identity(record), state, printable(what_is_next(record, now))]
+    return [record.id, received, *receiver, event, identity(record), state, printable(what_is_next(record, now))]
 
 
-def identity(record: Record) -> str:
+def identity(record: DeliverySummary) -> str:
     """Return what happened, for people."""
     return "-" if record.identity is None else printable(unquote(record.identity))
 
 
-def what_is_next(record: Record, now: float) -> str:
+def what_is_next(record: DeliverySummary, now: float) -> str:
     """Say what a delivery waits for, or why it does not."""
     if record.leased and record.due is not None:
         return f"leased for {span(record.due - now)}" if record.due > now else "due now: its lease has ended"
     if record.state is not State.WAITING:
         return record.reason or "-"
-    if record.held is not None:
-        return f"held: {record.held} is paused"
+    if record.paused_by is not None:
+        return f"held: {record.paused_by} is paused"
     if record.due is None:
         return "waits for its turn"
     return "due now" if record.due <= now else f"due in {span(record.due - now)}"
@@ -71,7 +71,7 @@ def at(moment: float) -> str:
         return f"{moment:g}"  # a clock that was far off
 
 
-def counted(records: Sequence[Record]) -> str:
+def counted(records: Sequence[DeliverySummary]) -> str:
     """Return how many deliveries these are, and in which states."""
     if not records:
         return "no deliveries"
@@ -85,9 +85,9 @@ def deliveries(count: int) -> str:
     return f"{count} {'delivery' if count == 1 else 'deliveries'}"
 
 
-def show_kept(kept: Kept, now: float, *, body: bool) -> None:
+def show_kept(kept: StoredDelivery, now: float, *, body: bool) -> None:
     """Print all that is known of a delivery; its body only if that is wanted."""
-    record, delivery = kept.record, kept.delivery
+    record, delivery = kept.summary, kept.delivery
     output.say(f"{record.id}  {record.state}", f"bold {STYLES[record.state]}")
     for fact, said in _facts(kept, now):
         output.say(f"  {fact:12}{printable(said)}")
@@ -103,36 +103,36 @@ def show_kept(kept: Kept, now: float, *, body: bool) -> None:
         output.say(_pretty(delivery.body))
 
 
-def _facts(kept: Kept, now: float) -> Iterator[tuple[str, str]]:
-    record = kept.record
-    yield "source", record.source
+def _facts(kept: StoredDelivery, now: float) -> Iterator[tuple[str, str]]:
+    record = kept.summary
+    yield "receiver", record.receiver
     yield "event", record.event or "none: the body is no event"
     yield "identity", identity(record)
-    yield "received", f"{at(record.received)}, {span(now - record.received)} ago, by {record.origin}"
+    yield "received", f"{at(record.received)}, {span(now - record.received)} ago, by {record.via}"
     yield "verified", _audit(kept.delivery)
-    if kept.order_key is not None:
-        yield "order key", kept.order_key
+    if kept.ordering_key is not None:
+        yield "order key", kept.ordering_key
     yield "next", what_is_next(record, now)
     if record.settled is not None:
         yield "settled", at(record.settled)
 
 
 def _audit(delivery: Delivery) -> str:
-    if delivery.origin != "http":
-        return f"no: it came by {delivery.origin}, not from the sender itself"
+    if delivery.via != "http":
+        return f"no: it came by {delivery.via}, not from the sender itself"
     if delivery.verified_by is None:
         return "no: it came unsigned, as the receiver was told"
     covered = "the body is covered" if delivery.body_verified else "the body is NOT covered"
     return f"at receipt, by secret {delivery.verified_by} (counted from 0); {covered}"
 
 
-def _progress(each: Progress, now: float) -> str:
+def _progress(each: HandlerState, now: float) -> str:
     times = "1 attempt" if each.attempts == 1 else f"{each.attempts} attempts"
     due = f", due in {span(each.due - now)}" if each.state is State.WAITING and each.due > now else ""
     return f"{each.state}, {times}{due}"
 
 
-def _show_attempt(attempt: PastAttempt) -> None:
+def _show_attempt(attempt: FailedAttempt) -> None:
     where = f"attempt {attempt.number} of {printable(attempt.handler)}, {at(attempt.started)}"
     output.say(f"{where}, {attempt.seconds:.3f} s, then {attempt.outcome}: {printable(attempt.error)}", "yellow")
     for line in attempt.traceback.splitlines():

@@ -13,7 +13,7 @@ from ..options import seconds
 from ..senders.up42.client import segment
 from ..senders.up42.models import Problem
 from ..simulator import control_api
-from ..simulator.faults import Mischief
+from ..simulator.faults import FaultPlan
 from . import output
 from .inbox_option import Json, fail
 
@@ -164,7 +164,7 @@ def mischief(
     if as_json:
         output.say_json(told)
         return
-    harm = {name: value for name, value in told.items() if value != Mischief().as_json().get(name)}
+    harm = {name: value for name, value in told.items() if value != FaultPlan().as_json().get(name)}
     if "rotateTo" in harm:
         harm["rotateTo"] = "***"
     output.say(output.printable(", ".join(f"{name} {value}" for name, value in harm.items()) or "none"))

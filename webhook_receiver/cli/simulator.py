@@ -16,7 +16,7 @@ from pydantic import SecretStr, ValidationError
 from ..errors import ConfigurationError
 from ..options import seconds
 from ..signatures import Secret
-from ..simulator import Sender, SenderOptions, sender_app
+from ..simulator import Simulator, SimulatorOptions, simulator_app
 from ..simulator.store import Outgoing, SendAttempt
 from ..simulator.webhooks_api import GivenWebhook, put
 from . import options, output
@@ -47,7 +47,7 @@ def sender(
     """Play UP42: its API for webhooks, orders and assets, and real deliveries; Ctrl-C ends it."""
     waits = [_span(each, "--retry") for each in retry.split(",") if each.strip()]
     try:
-        chosen = SenderOptions(
+        chosen = SimulatorOptions(
             retry=tuple(waits),
             timeout=_span(timeout, "--timeout"),
             every_status=every_status,
@@ -56,7 +56,7 @@ def sender(
             expires_in=_span(expires_in, "--expires-in"),
         )
         shown = _show_json if as_json else _show
-        played = Sender(chosen, state=state, on_attempt=shown)
+        played = Simulator(chosen, state=state, on_attempt=shown)
         if webhook is not None:
             _deliver_to(played, webhook, options.secret(secret, secret_file))
     except ConfigurationError as error:
@@ -79,9 +79,9 @@ class _Server(uvicorn.Server):
         self.introduce()
 
 
-def _serve(played: Sender, listener: socket.socket, *, as_json: bool) -> None:
+def _serve(played: Simulator, listener: socket.socket, *, as_json: bool) -> None:
     """Serve until Ctrl-C, or whatever else ends a process in an orderly way."""
-    config = uvicorn.Config(sender_app(played), lifespan="on", log_level="warning", access_log=False, ws="none")
+    config = uvicorn.Config(simulator_app(played), lifespan="on", log_level="warning", access_log=False, ws="none")
     server = _Server(config)
     server.introduce = partial(_introduce, played, _address(listener), as_json=as_json)
     try:
@@ -92,7 +92,7 @@ def _serve(played: Sender, listener: socket.socket, *, as_json: bool) -> None:
         played.close()
 
 
-def _deliver_to(played: Sender, url: str, secret: Secret | None) -> None:
+def _deliver_to(played: Simulator, url: str, secret: Secret | None) -> None:
     """Have orders told to a URL; a webhook that the state has for it already is brought up to date."""
     try:
         given = GivenWebhook(name="command line", url=url, events=("order.status",), secret=secret, active=True)
@@ -102,7 +102,7 @@ def _deliver_to(played: Sender, url: str, secret: Secret | None) -> None:
     put(played, given, next((each for each in played.state.webhooks if each.url == url), None))
 
 
-def _introduce(played: Sender, url: str, *, as_json: bool) -> None:
+def _introduce(played: Simulator, url: str, *, as_json: bool) -> None:
     user = played.options.user or "anybody"
     workspace = played.options.workspace_id
     if as_json:

@@ -14,7 +14,7 @@ from typing import IO
 import typer
 
 from ..errors import InboxError
-from ..inbox import Filter, Inbox, Kept
+from ..inbox import Filter, Inbox, StoredDelivery
 from ..inbox.json_format import HEADER, from_document, refuse_other, to_document
 from . import output
 
@@ -71,15 +71,15 @@ def _written(file: Path | None) -> Generator[IO[bytes]]:
 def seekable(file: str) -> Generator[IO[bytes]]:
     """Yield a file, or the standard input for "-", to be read twice."""
     try:
-        source = sys.stdin.buffer if file == "-" else Path(file).open("rb")  # noqa: SIM115 - closed below
+        receiver = sys.stdin.buffer if file == "-" else Path(file).open("rb")  # noqa: SIM115 - closed below
     except OSError as error:
         raise typer.BadParameter(f"cannot read {file}: {error.strerror}", param_hint="FILE") from None
-    with source:
-        if source.seekable():
-            yield source
+    with receiver:
+        if receiver.seekable():
+            yield receiver
             return
         with tempfile.TemporaryFile() as copy:
-            while block := source.read(1 << 20):
+            while block := receiver.read(1 << 20):
                 copy.write(block)
             copy.seek(0)
             yield copy
@@ -130,7 +130,7 @@ async def load(inbox: Inbox, lines: IO[bytes], begins: list[int], count: int, no
     return new
 
 
-def _chunk(lines: IO[bytes], begin: int) -> list[Kept]:
+def _chunk(lines: IO[bytes], begin: int) -> list[StoredDelivery]:
     lines.seek(begin)
     some: Iterable[bytes] = (lines.readline() for _ in range(CHUNK))
     return [from_document(_parsed(line)) for line in some if line]

@@ -27,7 +27,7 @@ from ..signatures.up42 import UP42Signature
 from .body import body_suspicions
 from .header import header_suspicions
 from .secret import scheme_suspicions, secret_suspicions
-from .trial import Case, Cause, Outcome, Suspicion, hints, holds, stated_times, verify
+from .trial import Case, Cause, Suspicion, Verdict, hints, holds, stated_times, verify
 from .verdict import digest_causes, stale_cause
 
 _STEPS: tuple[tuple[tuple[type[VerificationError], ...], str], ...] = (
@@ -131,7 +131,7 @@ def explain(
     )
 
 
-def _in_time(case: Case, verdict: Outcome, times: list[float]) -> Outcome:
+def _in_time(case: Case, verdict: Verdict, times: list[float]) -> Verdict:
     """Return the verdict as it were at the time that a stale signature states."""
     if not isinstance(verdict.error, StaleSignature):
         return verdict
@@ -139,7 +139,7 @@ def _in_time(case: Case, verdict: Outcome, times: list[float]) -> Outcome:
     return next((each for each in outcomes if not isinstance(each.error, StaleSignature)), verdict)
 
 
-def _steps(verdict: Outcome, in_time: Outcome) -> Iterator[Step]:
+def _steps(verdict: Verdict, in_time: Verdict) -> Iterator[Step]:
     """Yield the steps up to the one that failed, and what would have come of those behind a stale one."""
     failed = _position(verdict)
     then = len(_STEPS) if in_time.ok else _position(in_time)
@@ -152,11 +152,11 @@ def _steps(verdict: Outcome, in_time: Outcome) -> Iterator[Step]:
             yield Step(what, "passed" if index < then else "not reached")
 
 
-def _position(outcome: Outcome) -> int:
+def _position(outcome: Verdict) -> int:
     return next((index for index, (errors, _) in enumerate(_STEPS) if isinstance(outcome.error, errors)), 0)
 
 
-def _causes(case: Case, in_time: Outcome, now: float) -> list[Cause]:
+def _causes(case: Case, in_time: Verdict, now: float) -> list[Cause]:
     """Return the causes of a refusal: one, or two that came together, and beside them a time that is off."""
     if in_time.ok:
         return [stale_cause(case, now)]

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import unquote
 
-from ..senders.presets import KNOWN, known_as
+from ..senders.presets import PRESETS, known_as
 from ..signatures.secrets import Secret, masked
 from .trial import Case, Cause, Suspicion
 
@@ -38,7 +38,7 @@ def secret_suspicions(case: Case) -> Iterator[Suspicion]:
 def scheme_suspicions(case: Case) -> Iterator[Suspicion]:
     """Yield the other schemes whose headers these are, and the given one without its options."""
     given = known_as(case.make)
-    for known in KNOWN:
+    for known in PRESETS:
         if known.make != case.make and known.fits(case.headers):
             cause = Cause(
                 "wrong-scheme",

@@ -51,7 +51,7 @@ Suspicion = tuple[Cause, Case]
 """What may have happened, and the request as it was before that."""
 
 
-class Outcome(NamedTuple):
+class Verdict(NamedTuple):
     """What a scheme says of a case."""
 
     verified: Verified | None = None
@@ -64,7 +64,7 @@ class Outcome(NamedTuple):
         return self.verified is not None
 
 
-def verify(case: Case, now: float) -> Outcome:
+def verify(case: Case, now: float) -> Verdict:
     """Ask the scheme itself.
 
     Raises:
@@ -74,11 +74,11 @@ def verify(case: Case, now: float) -> Outcome:
     try:
         check = scheme.verify_headers(case.headers, now)
     except VerificationError as error:
-        return Outcome(error=error, before_body=True)
+        return Verdict(error=error, before_body=True)
     try:
-        return Outcome(check(case.body))
+        return Verdict(check(case.body))
     except VerificationError as error:
-        return Outcome(error=error)
+        return Verdict(error=error)
 
 
 def holds(case: Case, now: float) -> float | None:

@@ -14,7 +14,7 @@ from typing import cast
 from ..errors import BodyMismatch
 from ..signatures.scheme import Scheme
 from ..signatures.up42 import DIGEST_HEADERS, UP42Signature
-from .trial import MILLISECONDS_FROM, Case, Cause, Outcome, fields, listed_names, named, stated_times, verify
+from .trial import MILLISECONDS_FROM, Case, Cause, Verdict, fields, listed_names, named, stated_times, verify
 
 _HOUR = 3600
 _UNITS = ((86_400, "d"), (_HOUR, "h"), (60, "min"))
@@ -74,7 +74,7 @@ def _date(case: Case) -> float | None:
         return None
 
 
-def digest_causes(case: Case, outcome: Outcome) -> Iterator[Cause]:
+def digest_causes(case: Case, outcome: Verdict) -> Iterator[Cause]:
     """Yield why a signature that is right, by the scheme's word, does not cover the body."""
     if isinstance(outcome.error, BodyMismatch):
         yield from _unbound(case) if outcome.before_body else _unreadable(case)

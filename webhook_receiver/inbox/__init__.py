@@ -10,7 +10,20 @@ from ..errors import ConfigurationError
 from ..options import seconds
 from .base import Inbox
 from .memory import MemoryInbox
-from .records import Claim, Duplicate, Entry, Filter, Kept, Outcome, PastAttempt, Progress, Record, State, Stats, Stored
+from .records import (
+    Claim,
+    DeliverySummary,
+    Duplicate,
+    Entry,
+    FailedAttempt,
+    Filter,
+    HandlerState,
+    Settlement,
+    State,
+    Stats,
+    Stored,
+    StoredDelivery,
+)
 from .sqlite import SQLiteInbox
 
 __all__ = [
@@ -19,12 +32,12 @@ __all__ = [
     "Entry",
     "Filter",
     "Inbox",
-    "Kept",
+    "StoredDelivery",
     "MemoryInbox",
-    "Outcome",
-    "PastAttempt",
-    "Progress",
-    "Record",
+    "Settlement",
+    "FailedAttempt",
+    "HandlerState",
+    "DeliverySummary",
     "SQLiteInbox",
     "State",
     "Stats",

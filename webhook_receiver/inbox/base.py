@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol, Self, runtime_checkable
 
-from .records import Claim, Duplicate, Entry, Filter, Kept, Outcome, Progress, Record, Stats, Stored
+from .records import (
+    Claim,
+    DeliverySummary,
+    Duplicate,
+    Entry,
+    Filter,
+    HandlerState,
+    Settlement,
+    Stats,
+    Stored,
+    StoredDelivery,
+)
 
 
 @runtime_checkable
@@ -77,7 +88,7 @@ class Inbox(Protocol):
         """
         ...
 
-    async def claim(self, source: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
+    async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
         """Take up to `limit` eligible deliveries of `source`, the older first, each under a lease of `lease` seconds.
 
         A kept delivery that turns out to be damaged is not returned; it becomes DEAD and says so.
@@ -88,11 +99,11 @@ class Inbox(Protocol):
         """Let the leases that still are running end `lease` seconds from now."""
         ...
 
-    async def note(self, claim: Claim, handlers: Mapping[str, Progress], now: float) -> bool:
+    async def note(self, claim: Claim, handlers: Mapping[str, HandlerState], now: float) -> bool:
         """Keep how far the handlers are while the lease goes on; False if it has ended."""
         ...
 
-    async def settle(self, outcome: Outcome, now: float) -> bool:
+    async def settle(self, outcome: Settlement, now: float) -> bool:
         """End the lease with what became of it, all at once; False if it had ended already, and nothing is kept.
 
         Its failed attempts are kept behind those that are there. A delivery held
@@ -116,11 +127,13 @@ class Inbox(Protocol):
         """Return the handlers that are paused."""
         ...
 
-    async def find(self, which: Filter, *, limit: int | None = None, newest_first: bool = True) -> Sequence[Record]:
+    async def find(
+        self, which: Filter, *, limit: int | None = None, newest_first: bool = True
+    ) -> Sequence[DeliverySummary]:
         """Return the records that fit, or the first `limit` of them, in order of receipt or against it."""
         ...
 
-    async def get(self, id: str) -> Kept | None:
+    async def get(self, id: str) -> StoredDelivery | None:
         """Return all that is known of one delivery, by its id or by the only id that begins so; None if there is none.
 
         Raises:
@@ -143,7 +156,7 @@ class Inbox(Protocol):
         """Remove up to `limit` deliveries for good, never one under a running lease. Return how many."""
         ...
 
-    async def tidy(self, now: float) -> int:
+    async def expire(self, now: float) -> int:
         """Take a small step of what keeps the store small; return how many were removed, 0 when nothing is left to do.
 
         Only what is DONE is removed, once it was settled longer ago than the retention (the store's own setting).
@@ -154,14 +167,14 @@ class Inbox(Protocol):
         """Return how it stands."""
         ...
 
-    def dump(self, which: Filter) -> AsyncIterator[Kept]:
+    def dump(self, which: Filter) -> AsyncIterator[StoredDelivery]:
         """Yield all that is known of the deliveries that fit, in order of receipt.
 
         However long that takes, nothing else is held up; each is yielded as it is then.
         """
         ...
 
-    async def load(self, kept: Sequence[Kept], now: float) -> int:
+    async def load(self, kept: Sequence[StoredDelivery], now: float) -> int:
         """Keep what another inbox dumped, except ids and keys that are kept already; return how many.
 
         They count as received before all that is kept already, in the order they are given. Neither leases nor

@@ -12,7 +12,7 @@ from ..redaction import storable
 from .records import Entry
 
 
-class Put(NamedTuple):
+class PutJob(NamedTuple):
     """A delivery to keep; `since` is when the window of duplicates began."""
 
     entry: Entry
@@ -20,14 +20,14 @@ class Put(NamedTuple):
     since: float
 
 
-class Known(NamedTuple):
+class Candidate(NamedTuple):
     """A delivery that is kept, or is about to be, which another may be a repeat of."""
 
     seq: int
     """Its place in the order of receipt."""
     id: str
-    source: str
-    origin: str
+    receiver: str
+    via: str
     event: str | None
     key: bytes | None
     identity: str | None
@@ -37,27 +37,27 @@ class Known(NamedTuple):
     def of(cls, seq: int, entry: Entry) -> Self:
         """Return what is known of an entry once it is kept."""
         kept = entry.delivery
-        return cls(seq, kept.id, kept.source, kept.origin, entry.event, entry.key, entry.identity, kept.received)
+        return cls(seq, kept.id, kept.receiver, kept.via, entry.event, entry.key, entry.identity, kept.received)
 
 
-def repeats(put: Put, kept: Known) -> bool:
+def repeats(put: PutJob, kept: Candidate) -> bool:
     """Whether the entry says what the kept delivery says: the same key lately, or the same event by backfill."""
     entry = put.entry
-    if kept.source != entry.delivery.source:
+    if kept.receiver != entry.delivery.receiver:
         return False
     if entry.key is not None and entry.key == kept.key and kept.received >= put.since:
         return True
     same = entry.identity is not None and (entry.event, entry.identity) == (kept.event, kept.identity)
-    return same and "backfill" in (entry.delivery.origin, kept.origin)
+    return same and "backfill" in (entry.delivery.via, kept.via)
 
 
 _is_plain = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
 """Whether `quote` would leave a text as it is, which it takes several times as long to find out."""
 
 
-def digester(source: str) -> Callable[..., bytes]:
+def digester(receiver: str) -> Callable[..., bytes]:
     """Return the digest of parts, each bytes or a text, that no other parts of any source have."""
-    begun = hashlib.sha256(_wire(source))
+    begun = hashlib.sha256(_wire(receiver))
 
     def digest(*parts: str | bytes) -> bytes:
         whole = begun.copy()

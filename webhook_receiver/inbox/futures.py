@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-Outcome = tuple[asyncio.Future[Any], Any]
+Reply = tuple[asyncio.Future[Any], Any]
 """What somebody waits for, and its result, or the exception."""
 
 
-def tell(outcomes: Iterable[Outcome]) -> None:
+def tell(outcomes: Iterable[Reply]) -> None:
     """Answer in each loop that asked, once for all that it waits for."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = defaultdict(list)
+    by_loop: dict[asyncio.AbstractEventLoop, list[Reply]] = defaultdict(list)
     for outcome in outcomes:
         by_loop[outcome[0].get_loop()].append(outcome)
     for loop, answers in by_loop.items():
@@ -22,7 +22,7 @@ def tell(outcomes: Iterable[Outcome]) -> None:
             loop.call_soon_threadsafe(_answer, answers)
 
 
-def _answer(answers: list[Outcome]) -> None:
+def _answer(answers: list[Reply]) -> None:
     for answer, outcome in answers:
         if answer.done():
             continue  # whoever asked was cancelled meanwhile

@@ -6,14 +6,16 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Annotated, Any, NoReturn
 
-from pydantic import AfterValidator, BaseModel, Field, FiniteFloat, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, Field, FiniteFloat, ValidationError
 
 from ..delivery import Delivery
 from ..redaction import reason
-from .records import Kept, PastAttempt, Progress, Record, State
+from .records import DeliverySummary, FailedAttempt, HandlerState, State, StoredDelivery
 
-HEADER: Mapping[str, Any] = {"format": "webhook-receiver inbox", "version": 1}
+HEADER: Mapping[str, Any] = {"format": "webhook-receiver inbox", "version": 2}
 """The first line of a file of documents: what it is, and the version of what follows."""
+_READS = (1, 2)
+"""Version 1 called four members otherwise: source, origin, held and order_key."""
 
 
 def _storable(text: str) -> str:
@@ -48,46 +50,47 @@ class _Attempt(_Part, frozen=True):
 
 
 class _Document(_Part, frozen=True):
+    # The second names are those of version 1.
     id: Text
-    source: Text
-    origin: Text
+    receiver: Text = Field(validation_alias=AliasChoices("receiver", "source"))
+    via: Text = Field(validation_alias=AliasChoices("via", "origin"))
     event: Text | None
     identity: Text | None
     received: FiniteFloat
     state: State
     due: FiniteFloat | None
     leased: bool
-    held: Text | None
+    paused_by: Text | None = Field(validation_alias=AliasChoices("paused_by", "held"))
     reason: Text | None
     settled: FiniteFloat | None
     handlers: dict[Text, _Progress]
     verified_by: Count | None
     body_verified: bool
     key: Text | None
-    order_key: Text | None
+    ordering_key: Text | None = Field(validation_alias=AliasChoices("ordering_key", "order_key"))
     headers: list[tuple[Text, Text]]
     body: Text
     attempts: list[_Attempt]
 
 
-def record_document(record: Record) -> dict[str, Any]:
+def record_document(record: DeliverySummary) -> dict[str, Any]:
     """Return a record as JSON can hold it."""
-    document = {name: getattr(record, name) for name in Record.__dataclass_fields__}
+    document = {name: getattr(record, name) for name in DeliverySummary.__dataclass_fields__}
     return document | {"handlers": {name: each._asdict() for name, each in record.handlers.items()}}
 
 
-def to_document(kept: Kept) -> dict[str, Any]:
+def to_document(kept: StoredDelivery) -> dict[str, Any]:
     """Return all that is known of a delivery as JSON can hold it: the body in base64, headers as latin-1 text."""
-    return record_document(kept.record) | {
+    return record_document(kept.summary) | {
         "key": None if kept.key is None else kept.key.hex(),
-        "order_key": kept.order_key,
+        "ordering_key": kept.ordering_key,
         "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in kept.delivery.headers],
         "body": b64encode(kept.delivery.body).decode("ascii"),
         "attempts": [attempt._asdict() for attempt in kept.attempts],
     }
 
 
-def from_document(document: object) -> Kept:
+def from_document(document: object) -> StoredDelivery:
     """Return what `to_document` was given.
 
     Raises:
@@ -97,23 +100,23 @@ def from_document(document: object) -> Kept:
         found = _Document.model_validate(document)
     except ValidationError as error:
         raise ValueError(reason(error, _Document)) from None
-    known = {name: getattr(found, name) for name in Record.__dataclass_fields__}
-    known["handlers"] = {name: Progress(**dict(each)) for name, each in found.handlers.items()}
-    return Kept(
-        record=Record(**known),
+    known = {name: getattr(found, name) for name in DeliverySummary.__dataclass_fields__}
+    known["handlers"] = {name: HandlerState(**dict(each)) for name, each in found.handlers.items()}
+    return StoredDelivery(
+        summary=DeliverySummary(**known),
         delivery=Delivery(
             id=found.id,
-            source=found.source,
+            receiver=found.receiver,
             headers=tuple((_wire(name), _wire(value)) for name, value in found.headers),
             body=_body(found.body),
             received=found.received,
             verified_by=found.verified_by,
             body_verified=found.body_verified,
-            origin=found.origin,
+            via=found.via,
         ),
-        attempts=[PastAttempt(**dict(attempt)) for attempt in found.attempts],
+        attempts=[FailedAttempt(**dict(attempt)) for attempt in found.attempts],
         key=None if found.key is None else _key(found.key),
-        order_key=found.order_key,
+        ordering_key=found.ordering_key,
     )
 
 
@@ -126,8 +129,10 @@ def refuse_other(header: object) -> None:
     if not isinstance(header, dict) or header.get("format") != HEADER["format"]:  # pyright: ignore[reportUnknownMemberType]
         raise ValueError("this is no export of an inbox: its first line does not say so")
     version: object = header.get("version")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    if version != HEADER["version"]:
-        raise ValueError(f"this export has version {version!r:.20}; this webhook-receiver reads {HEADER['version']}")
+    if version not in _READS:
+        raise ValueError(
+            f"this export has version {version!r:.20}; this webhook-receiver reads {' and '.join(map(str, _READS))}"
+        )
 
 
 def _wire(text: str) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..delivery import Delivery
 
-NOTICE = "on_dead "
+DEAD_LETTER_HANDLER = "on_dead "
 """How the names begin under which the progress of those is kept that hear of dead letters; no replay keeps it."""
 
 
@@ -26,7 +26,7 @@ class State(StrEnum):
     """A handler gave up or used up its attempts, or it is no event. Kept until it is replayed or purged."""
 
 
-class Progress(NamedTuple):
+class HandlerState(NamedTuple):
     """How far one handler is with one delivery."""
 
     state: State = State.WAITING
@@ -40,7 +40,7 @@ class Progress(NamedTuple):
     """A run was begun, and noted as such because an earlier one ended with its process."""
 
 
-class PastAttempt(NamedTuple):
+class FailedAttempt(NamedTuple):
     """One run of one handler that did not end well; kept for whoever looks into it."""
 
     handler: str
@@ -67,7 +67,7 @@ class Entry(NamedTuple):
     The same key means the same event and identity, too."""
     identity: str | None = None
     """What happened, in a line: the same for a notification and for a backfilled delivery about it."""
-    order_key: str | None = None
+    ordering_key: str | None = None
     """Deliveries of one source and order key are handled one at a time, in order of receipt."""
     dead: str | None = None
     """Why it is dead at once: the body is no event."""
@@ -94,7 +94,7 @@ class Claim(NamedTuple):
     delivery: Delivery
     state: State
     """WAITING; or DEAD, when `on_dead` has to hear of it."""
-    handlers: Mapping[str, Progress]
+    handlers: Mapping[str, HandlerState]
     """How far each handler is that was run before, by its name."""
     crashes: int
     """How many leases of it ended without a word: the process died, or was too slow to renew."""
@@ -104,29 +104,29 @@ class Claim(NamedTuple):
     """The store's own mark of this lease; nobody else looks into it."""
 
 
-class Outcome(NamedTuple):
+class Settlement(NamedTuple):
     """What became of a claim. To settle it ends the lease."""
 
     claim: Claim
     state: State
-    handlers: Mapping[str, Progress]
+    handlers: Mapping[str, HandlerState]
     due: float | None = None
     """The Unix time at which it is claimable again; None: not by time."""
-    held: str | None = None
+    paused_by: str | None = None
     """With state WAITING: a paused handler whose `resume` makes it claimable at once."""
     reason: str | None = None
     """Why it is dead or unhandled."""
-    attempts: Sequence[PastAttempt] = ()
+    attempts: Sequence[FailedAttempt] = ()
     """The failed runs under this claim, to be kept."""
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class DeliverySummary:
     """A kept delivery as it is listed and shown."""
 
     id: str
-    source: str
-    origin: str
+    receiver: str
+    via: str
     event: str | None
     identity: str | None
     received: float
@@ -135,23 +135,23 @@ class Record:
     """When it is claimable, or its lease ends; None: it waits for its turn or for a paused handler, or is finished."""
     leased: bool
     """Whether it is under a lease; one whose time is up counts until another is given."""
-    held: str | None
+    paused_by: str | None
     reason: str | None
     settled: float | None
-    handlers: Mapping[str, Progress]
+    handlers: Mapping[str, HandlerState]
     verified_by: int | None
     body_verified: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredDelivery:
     """All that the inbox knows of one delivery."""
 
-    record: Record
+    summary: DeliverySummary
     delivery: Delivery
-    attempts: Sequence[PastAttempt]
+    attempts: Sequence[FailedAttempt]
     key: bytes | None
-    order_key: str | None
+    ordering_key: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ class Filter:
 
     ids: Sequence[str] | None = None
     states: Collection[State] | None = None
-    source: str | None = None
+    receiver: str | None = None
     event: str | None = None
     handler: str | None = None
     """A handler that was run for it, and in which state is not DONE."""
@@ -185,9 +185,11 @@ class Stats:
     """What only this kind of store can tell, such as its size in bytes."""
 
 
-def begun_again(state: State, handlers: Mapping[str, Progress], handler: str | None = None) -> dict[str, Progress]:
+def reset_for_replay(
+    state: State, handlers: Mapping[str, HandlerState], handler: str | None = None
+) -> dict[str, HandlerState]:
     """Return the progress of a kept delivery's handlers when it is replayed; see `Inbox.replay`."""
-    found = {name: each for name, each in handlers.items() if not name.startswith(NOTICE)}
+    found = {name: each for name, each in handlers.items() if not name.startswith(DEAD_LETTER_HANDLER)}
     if handler is not None:
         again = {handler}
     elif state is State.WAITING:
@@ -196,4 +198,4 @@ def begun_again(state: State, handlers: Mapping[str, Progress], handler: str | N
         again = {name for name, each in found.items() if each.state is not State.DONE}
     else:
         again = set(found)
-    return found | {name: Progress(attempts=found.get(name, Progress()).attempts) for name in again}
+    return found | {name: HandlerState(attempts=found.get(name, HandlerState()).attempts) for name in again}

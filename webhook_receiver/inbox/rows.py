@@ -12,7 +12,7 @@ from zlib import crc32
 
 from ..delivery import Delivery, Headers
 from ..errors import InboxDamaged
-from .records import Entry, Progress, Record, State
+from .records import DeliverySummary, Entry, HandlerState, State
 
 Item = TypeVar("Item")
 
@@ -42,18 +42,18 @@ def delivery_row(entry: Entry) -> tuple[Any, ...]:
 
 def values_of(entry: Entry) -> tuple[Any, ...]:
     """Return the values of COLUMNS but for the checksum."""
-    delivery, event, key, identity, order_key, _ = entry
+    delivery, event, key, identity, ordering_key, _ = entry
     received = float(delivery.received) + 0.0  # minus nothing does not come back
     headers, verified = packed(delivery.headers), int(bool(delivery.body_verified))
     body, by = delivery.body, delivery.verified_by
     return (
         delivery.id,
-        delivery.source,
-        delivery.origin,
+        delivery.receiver,
+        delivery.via,
         event,
         key,
         identity,
-        order_key,
+        ordering_key,
         received,
         headers,
         body,
@@ -94,20 +94,20 @@ def unpacked(headers: bytes) -> Headers:
     return tuple([(name, value) for line in headers.split(b"\n") if line for name, _, value in [line.partition(b":")]])
 
 
-def lookup(source: str, event: str | None, key: bytes | None, identity: str | None) -> int | None:
+def lookup(receiver: str, event: str | None, key: bytes | None, identity: str | None) -> int | None:
     """Return a hash of what a repeat would be known by; None if nothing is ever a repeat of it.
 
     The identity will do where there is one, since the same key means the same identity: a second hash would be a
     second random place in a large index to write for each delivery.
     """
     if identity is not None:
-        return _hash(f"{source}\0{event}\0{identity}")
-    return None if key is None else _hash(f"{source}\0{key.hex()}")
+        return _hash(f"{receiver}\0{event}\0{identity}")
+    return None if key is None else _hash(f"{receiver}\0{key.hex()}")
 
 
-def line(source: str, order_key: str | None) -> int | None:
+def line(receiver: str, ordering_key: str | None) -> int | None:
     """Return a hash of the line that a delivery stands in; None if it stands in none."""
-    return None if order_key is None else _hash(f"{source}\0{order_key}")
+    return None if ordering_key is None else _hash(f"{receiver}\0{ordering_key}")
 
 
 def _hash(text: str) -> int:
@@ -115,17 +115,17 @@ def _hash(text: str) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
-def progress_json(handlers: Mapping[str, Progress]) -> str | None:
+def progress_json(handlers: Mapping[str, HandlerState]) -> str | None:
     """Return the progress of all handlers as JSON, None for none."""
     return _progress_json(tuple(handlers.items())) if handlers else None
 
 
 @lru_cache(maxsize=256)
-def _progress_json(handlers: tuple[tuple[str, Progress], ...]) -> str:
+def _progress_json(handlers: tuple[tuple[str, HandlerState], ...]) -> str:
     return _as_json(dict(handlers))  # of most deliveries it is the same
 
 
-def progress(text: str | None) -> dict[str, Progress]:
+def progress(text: str | None) -> dict[str, HandlerState]:
     """Return what was written by `progress_json`.
 
     Raises:
@@ -135,7 +135,7 @@ def progress(text: str | None) -> dict[str, Progress]:
         return {}
     try:
         found = json.loads(text)
-        return {name: Progress(State(values[0]), *values[1:]) for name, values in found.items()}
+        return {name: HandlerState(State(values[0]), *values[1:]) for name, values in found.items()}
     except (ValueError, TypeError, AttributeError, LookupError):
         raise InboxDamaged(
             "what is kept of the handlers' progress is not what was written: the file was damaged"
@@ -147,19 +147,19 @@ def text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def record(row: tuple[Any, ...]) -> Record:
+def record(row: tuple[Any, ...]) -> DeliverySummary:
     """Return a row of RECORD as one."""
-    return Record(
+    return DeliverySummary(
         id=row[0],
-        source=row[1],
-        origin=row[2],
+        receiver=row[1],
+        via=row[2],
         event=row[3],
         identity=row[4],
         received=row[5],
         state=State(row[6]),
         due=row[7],
         leased=bool(row[8]),
-        held=row[9],
+        paused_by=row[9],
         reason=row[10],
         settled=row[11],
         handlers=progress(row[12]),

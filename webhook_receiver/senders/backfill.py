@@ -48,11 +48,11 @@ class Backfill:
 Keep = Callable[[Order], Awaitable[bool | None]]
 """Keeps an order as a delivery: whether it was new, None if no event can be made of it."""
 
-Progress = Callable[[Backfill], object]
+ProgressCallback = Callable[[Backfill], object]
 """Hears after each order how far a backfill is."""
 
 
-async def backfill(orders: AsyncGenerator[Order], keep: Keep, progress: Progress | None = None) -> Backfill:
+async def backfill(orders: AsyncGenerator[Order], keep: Keep, progress: ProgressCallback | None = None) -> Backfill:
     """Keep these orders.
 
     Raises:

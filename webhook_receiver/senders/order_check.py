@@ -19,7 +19,7 @@ _PATIENCE = 30.0  # seconds for the API to answer
 
 
 @dataclass(frozen=True, slots=True)
-class Confirmation:
+class OrderCheck:
     """Asks the sender's API whether an order is in the status that a delivery says.
 
     It is run as a handler is, before all others, until it is done: then the delivery is confirmed for good, and is

@@ -22,7 +22,7 @@ Make = Callable[[Secrets], Scheme]
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Preset:
     """A scheme that can be told by a request's headers."""
 
     name: str
@@ -79,10 +79,10 @@ def _message_of(headers: Headers) -> Make:
 _SVIX = partial(StandardWebhooks, headers="svix")
 _KEY = "whsec_YS1zZWNyZXQtZm9yLXRlc3Rz"
 
-KNOWN = (
-    Known("up42", "UP42Signature", UP42Signature, ("signature-input", "signature"), b"up42-sig"),
-    Known("standard", "StandardWebhooks", StandardWebhooks, _three("webhook"), example=_KEY),
-    Known(
+PRESETS = (
+    Preset("up42", "UP42Signature", UP42Signature, ("signature-input", "signature"), b"up42-sig"),
+    Preset("standard", "StandardWebhooks", StandardWebhooks, _three("webhook"), example=_KEY),
+    Preset(
         "svix",
         "StandardWebhooks",
         _SVIX,
@@ -90,23 +90,23 @@ KNOWN = (
         example=_KEY,
         code=f'StandardWebhooks("{_KEY}", headers="svix")',
     ),
-    Known(
+    Preset(
         "github",
         "HMACBody.github",
         HMACBody.github,
         ("x-hub-signature-256", "x-github-delivery"),
         event_header="X-GitHub-Event",
     ),
-    Known("stripe", "HMACBody.stripe", HMACBody.stripe, ("stripe-signature",)),
-    Known("slack", "HMACBody.slack", HMACBody.slack, ("x-slack-signature", "x-slack-request-timestamp")),
-    Known(
+    Preset("stripe", "HMACBody.stripe", HMACBody.stripe, ("stripe-signature",)),
+    Preset("slack", "HMACBody.slack", HMACBody.slack, ("x-slack-signature", "x-slack-request-timestamp")),
+    Preset(
         "shopify",
         "HMACBody.shopify",
         HMACBody.shopify,
         ("x-shopify-hmac-sha256", "x-shopify-webhook-id"),
         event_header="X-Shopify-Topic",
     ),
-    Known(
+    Preset(
         "rfc9421",
         "HTTPMessageSignature",
         _message,
@@ -118,15 +118,15 @@ KNOWN = (
 """In the order in which they are tried: the first whose headers these are is the one."""
 
 
-def known_as(make: Make) -> Known | None:
+def known_as(make: Make) -> Preset | None:
     """Return the scheme that is made so, maybe with options; None if it is no known one."""
     for way in (make, getattr(make, "func", None)):
-        for known in KNOWN:
+        for known in PRESETS:
             if known.make == way:
                 return known
     return None
 
 
-def recognised(headers: Headers) -> Known | None:
+def recognised(headers: Headers) -> Preset | None:
     """Return the scheme whose headers these are, None if no known one's."""
-    return next((known for known in KNOWN if known.fits(headers)), None)
+    return next((known for known in PRESETS if known.fits(headers)), None)

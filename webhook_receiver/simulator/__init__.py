@@ -1,19 +1,19 @@
 """The sender's side: a local test server that plays UP42, for trying a receiver out and for testing it.
 
-from webhook_receiver.simulator import Sender, sender_app
+from webhook_receiver.simulator import Simulator, simulator_app
 
-sender = Sender()
-uvicorn.run(sender_app(sender))
+simulator = Simulator()
+uvicorn.run(simulator_app(simulator))
 """
 
 from __future__ import annotations
 
 try:
-    from .app import sender_app
+    from .app import simulator_app
     from .factories import NewOrders
-    from .faults import Mischief
-    from .options import SenderOptions
-    from .simulator import Sender
+    from .faults import FaultPlan
+    from .options import SimulatorOptions
+    from .simulator import Simulator
 except ImportError as error:
     if error.name is None or error.name.partition(".")[0] == "webhook_receiver":
         raise
@@ -22,4 +22,4 @@ except ImportError as error:
         name=error.name,
     ) from None
 
-__all__ = ["Mischief", "NewOrders", "Sender", "SenderOptions", "sender_app"]
+__all__ = ["FaultPlan", "NewOrders", "Simulator", "SimulatorOptions", "simulator_app"]

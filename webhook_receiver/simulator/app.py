@@ -11,10 +11,10 @@ from starlette.exceptions import HTTPException
 from ..errors import ApiError
 from . import assets_api, control_api, orders_api, tokens, webhooks_api
 from .envelope import refused
-from .simulator import Sender
+from .simulator import Simulator
 
 
-def sender_app(sender: Sender) -> Starlette:
+def simulator_app(sender: Simulator) -> Starlette:
     """Return the app that serves a sender. Its lifespan makes the sender deliver, so serve it as an app of its own."""
 
     @asynccontextmanager

@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 from ..errors import ApiError
 from ..senders.up42.models import ASSET, ASSETS, DOWNLOAD, Asset
 from .envelope import Paging, paged, query
-from .simulator import Sender
+from .simulator import Simulator
 from .tokens import guarded, stamp
 
 FILE = "/_sender/files/{asset_id}"
@@ -53,7 +53,7 @@ _KEYS = {
 }
 
 
-def routes(sender: Sender) -> list[BaseRoute]:
+def routes(sender: Simulator) -> list[BaseRoute]:
     """Return the routes of the assets API, and of the files."""
     return [
         guarded(sender, ASSETS, all_assets),
@@ -63,18 +63,18 @@ def routes(sender: Sender) -> list[BaseRoute]:
     ]
 
 
-async def all_assets(sender: Sender, request: Request) -> Response:
+async def all_assets(sender: Simulator, request: Request) -> Response:
     """List assets, a page of them."""
     wanted = query(request, AssetsQuery)
     return paged([each for each in sender.state.assets if wanted.fits(each)], wanted, _KEYS)
 
 
-async def get(sender: Sender, request: Request) -> Response:
+async def get(sender: Simulator, request: Request) -> Response:
     """Return what is known of an asset, bare."""
     return JSONResponse(sender.asset(request.path_params["asset_id"]).as_json())
 
 
-async def download_url(sender: Sender, request: Request) -> Response:
+async def download_url(sender: Simulator, request: Request) -> Response:
     """Return a URL that the asset can be downloaded from for a while, without a token."""
     asset = sender.asset(request.path_params["asset_id"])
     until = f"{sender.clock() + sender.options.download_expires_in:.3f}"
@@ -84,7 +84,7 @@ async def download_url(sender: Sender, request: Request) -> Response:
     return JSONResponse({"url": str(url)})
 
 
-async def file(sender: Sender, request: Request) -> Response:
+async def file(sender: Simulator, request: Request) -> Response:
     """Serve an asset's bytes, or a range of them (RFC 9110 section 14); always the same for the same asset."""
     asset = sender.asset(request.path_params["asset_id"])
     until, signature = (request.query_params.get(name, "") for name in ("expires", "signature"))

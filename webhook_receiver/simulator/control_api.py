@@ -28,8 +28,8 @@ from ..events import OrderStatus
 from ..senders.up42.models import Resource
 from .envelope import plain, query, read
 from .factories import NewOrders
-from .faults import Mischief
-from .simulator import Sender
+from .faults import FaultPlan
+from .simulator import Simulator
 from .tokens import Endpoint
 
 ROOT = "/_sender"
@@ -66,7 +66,7 @@ class ListQuery(Resource):
     limit: Annotated[int, Field(ge=1)] = 100
 
 
-def routes(sender: Sender) -> list[BaseRoute]:
+def routes(sender: Simulator) -> list[BaseRoute]:
     """Return the routes of the control API."""
 
     def route(path: str, endpoint: Endpoint, method: str = "GET") -> BaseRoute:
@@ -85,7 +85,7 @@ def routes(sender: Sender) -> list[BaseRoute]:
     ]
 
 
-async def overview(sender: Sender, request: Request) -> Response:
+async def overview(sender: Simulator, request: Request) -> Response:
     """Tell what there is, in numbers."""
     state = sender.state
     return JSONResponse(
@@ -98,48 +98,48 @@ async def overview(sender: Sender, request: Request) -> Response:
     )
 
 
-async def orders(sender: Sender, request: Request) -> Response:
+async def orders(sender: Simulator, request: Request) -> Response:
     """List orders, newest first."""
     wanted = query(request, ListQuery)
     found = [each.order for each in sender.state.orders if not wanted.status or each.order.status in wanted.status]
     return JSONResponse(plain(found[::-1][: wanted.limit]))
 
 
-async def create(sender: Sender, request: Request) -> Response:
+async def create(sender: Simulator, request: Request) -> Response:
     """Create orders."""
     return JSONResponse(plain(sender.create(await read(request, NewOrders, empty=b"{}"))))
 
 
-async def move(sender: Sender, request: Request) -> Response:
+async def move(sender: Simulator, request: Request) -> Response:
     """Give an order another status."""
     wanted = await read(request, Move)
     return JSONResponse(sender.move(request.path_params["order_id"], wanted.status).as_json())
 
 
-async def walk(sender: Sender, request: Request) -> Response:
+async def walk(sender: Simulator, request: Request) -> Response:
     """Have an order move through its statuses; answer with those to come."""
     wanted = await read(request, Walk, empty=b"{}")
     return JSONResponse([*sender.walk(request.path_params["order_id"], wanted.to, pace=wanted.pace)], 202)
 
 
-async def deliveries(sender: Sender, request: Request) -> Response:
+async def deliveries(sender: Simulator, request: Request) -> Response:
     """List deliveries with their attempts, newest first."""
     wanted = query(request, ListQuery)
     found = [each for each in sender.state.outgoing if wanted.order_id in (None, each.order_id)]
     return JSONResponse(plain(found[::-1][: wanted.limit]))
 
 
-async def replay(sender: Sender, request: Request) -> Response:
+async def replay(sender: Simulator, request: Request) -> Response:
     """Deliver the same body again."""
     return JSONResponse(sender.replay(request.path_params["delivery_id"]).as_json(), 202)
 
 
-async def mischief(sender: Sender, request: Request) -> Response:
+async def mischief(sender: Simulator, request: Request) -> Response:
     """Tell what is done to deliveries."""
     return JSONResponse(sender.mischief.as_json())
 
 
-async def use(sender: Sender, request: Request) -> Response:
+async def use(sender: Simulator, request: Request) -> Response:
     """Do this to the deliveries that are made from now on."""
-    sender.mischief = await read(request, Mischief)
+    sender.mischief = await read(request, FaultPlan)
     return JSONResponse(sender.mischief.as_json())

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 
 from ..events import OrderStatus
 from ..senders.up42.models import Asset, Order, Resource
-from .options import SenderOptions
+from .options import SimulatorOptions
 from .store import KeptOrder
 
 _AREA = {"type": "Polygon", "coordinates": [[[13.37, 52.51], [13.38, 52.51], [13.38, 52.52], [13.37, 52.51]]]}
@@ -36,7 +36,7 @@ class NewOrders(Resource):
     asset_size: Annotated[int, Field(ge=0, le=1 << 40)] = 1 << 20
     """Of each asset, in bytes."""
 
-    def made(self, options: SenderOptions, first: int, now: datetime) -> Iterator[KeptOrder]:
+    def made(self, options: SimulatorOptions, first: int, now: datetime) -> Iterator[KeptOrder]:
         """Yield the orders, as yet CREATED, counted from `first`."""
         for number in range(first, first + self.count):
             order = Order(

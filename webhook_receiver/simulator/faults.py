@@ -16,7 +16,7 @@ Sleep = Callable[[float], Awaitable[object]]
 _BITES = 20  # into how many pieces a slow body is cut
 
 
-class Mischief(Resource):
+class FaultPlan(Resource):
     """What is done to the deliveries that are made from now on; by default nothing is."""
 
     model_config = ConfigDict(extra="forbid")
@@ -56,7 +56,7 @@ class Mischief(Resource):
         return random.Random(f"{self.seed}:{number}").random() < self.lose  # noqa: S311 - it is to be repeatable
 
 
-NONE = Mischief()
+NONE = FaultPlan()
 
 
 async def dripped(body: bytes, seconds: float, sleep: Sleep) -> AsyncIterator[bytes]:

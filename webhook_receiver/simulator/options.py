@@ -11,7 +11,7 @@ from ..errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
-class SenderOptions:
+class SimulatorOptions:
     """How the local test server behaves. All times are seconds.
 
     What UP42 does when a delivery fails is not known: retries, time-out and what counts as success are modelled.

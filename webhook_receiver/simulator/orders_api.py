@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute
 from ..events import OrderStatus
 from ..senders.up42.models import CANCELLATION, ORDER, ORDERS, Order
 from .envelope import Paging, paged, query
-from .simulator import Sender
+from .simulator import Simulator
 from .tokens import guarded
 
 
@@ -51,7 +51,7 @@ _KEYS = {
 }
 
 
-def routes(sender: Sender) -> list[BaseRoute]:
+def routes(sender: Simulator) -> list[BaseRoute]:
     """Return the routes of the orders API."""
     return [
         guarded(sender, ORDERS, all_orders),
@@ -60,19 +60,19 @@ def routes(sender: Sender) -> list[BaseRoute]:
     ]
 
 
-async def all_orders(sender: Sender, request: Request) -> Response:
+async def all_orders(sender: Simulator, request: Request) -> Response:
     """List orders, a page of them."""
     wanted = query(request, OrdersQuery)
     found = [each.order for each in sender.state.orders if wanted.fits(each.order)]
     return paged(found, wanted, _KEYS)
 
 
-async def get(sender: Sender, request: Request) -> Response:
+async def get(sender: Simulator, request: Request) -> Response:
     """Return an order, bare."""
     return JSONResponse(sender.order(request.path_params["order_id"]).order.as_json())
 
 
-async def cancel(sender: Sender, request: Request) -> Response:
+async def cancel(sender: Simulator, request: Request) -> Response:
     """Cancel an order that can be cancelled."""
     order = sender.cancel(request.path_params["order_id"])
     return JSONResponse({"orderId": order.id, "status": order.status})

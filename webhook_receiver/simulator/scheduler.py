@@ -16,8 +16,8 @@ from ..redaction import log_failure
 from ..senders.up42.models import Webhook, WebhookTest, WebhookTests
 from . import payloads
 from .attempt import attempt
-from .faults import NONE, Mischief, Sleep
-from .options import SenderOptions
+from .faults import NONE, FaultPlan, Sleep
+from .options import SimulatorOptions
 from .payloads import Document
 from .store import Outgoing, SendAttempt, State
 
@@ -39,7 +39,13 @@ class Delivering:
     """
 
     def __init__(
-        self, state: State, options: SenderOptions, *, clock: Callable[[], float], sleep: Sleep, on_attempt: OnAttempt
+        self,
+        state: State,
+        options: SimulatorOptions,
+        *,
+        clock: Callable[[], float],
+        sleep: Sleep,
+        on_attempt: OnAttempt,
     ) -> None:
         self._state = state
         self._options = options
@@ -101,7 +107,7 @@ class Delivering:
                 self._start(id)
         return made
 
-    def use(self, mischief: Mischief) -> None:
+    def use(self, mischief: FaultPlan) -> None:
         """Do this to the deliveries that are made from now on; what is held back is delivered."""
         self._state.mischief = mischief
         self._made.clear()
@@ -153,7 +159,7 @@ class Delivering:
         return newest.number + 1 if newest else 1
 
     def _made_for(
-        self, webhook: Webhook, document: Document, order_id: str | None, mischief: Mischief, others: int
+        self, webhook: Webhook, document: Document, order_id: str | None, mischief: FaultPlan, others: int
     ) -> Outgoing:
         """Return a delivery that is not kept yet, as `others` before it are not."""
         now = self._clock()

@@ -15,8 +15,8 @@ from ..redaction import log_failure
 from ..senders.up42.models import CANCELABLE, TERMINAL, Asset, Order, Webhook
 from . import payloads
 from .factories import NewOrders, assets_of
-from .faults import Mischief, Sleep
-from .options import SenderOptions
+from .faults import FaultPlan, Sleep
+from .options import SimulatorOptions
 from .scheduler import Delivering, OnAttempt
 from .store import KeptOrder, Outgoing, SendAttempt, State
 
@@ -37,7 +37,7 @@ def _ignored(outgoing: Outgoing, attempt: SendAttempt) -> None:
     """Stand for whoever wants to hear of attempts."""
 
 
-class Sender:
+class Simulator:
     """Plays UP42 for one account with one workspace; `sender_app` serves its API.
 
     Use it, as the app's lifespan does, in `async with`: then deliveries are made. From outside of that loop drive it
@@ -56,14 +56,14 @@ class Sender:
 
     def __init__(
         self,
-        options: SenderOptions | None = None,
+        options: SimulatorOptions | None = None,
         *,
         state: Path | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Sleep = asyncio.sleep,
         on_attempt: OnAttempt = _ignored,
     ) -> None:
-        self.options = options or SenderOptions()
+        self.options = options or SimulatorOptions()
         self.clock = clock
         self.state = State(state)
         self.delivering = Delivering(self.state, self.options, clock=clock, sleep=sleep, on_attempt=on_attempt)
@@ -90,12 +90,12 @@ class Sender:
         return datetime.fromtimestamp(self.clock(), UTC)
 
     @property
-    def mischief(self) -> Mischief:
+    def mischief(self) -> FaultPlan:
         """What is done to the deliveries that are made from now on; may be set."""
         return self.state.mischief
 
     @mischief.setter
-    def mischief(self, mischief: Mischief) -> None:
+    def mischief(self, mischief: FaultPlan) -> None:
         self.delivering.use(mischief)
 
     def webhook(self, webhook_id: str) -> Webhook:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 from ..errors import ConfigurationError
 from ..redaction import reason
 from ..senders.up42.models import Asset, Order, Resource, Webhook
-from .faults import NONE, Mischief
+from .faults import NONE, FaultPlan
 
 _APPLICATION = 0x77682D73  # "wh-s", in the file's header
 _VERSION = 1
@@ -56,7 +56,7 @@ class Outgoing(Resource):
     """In Unix seconds."""
     test: bool = False
     """Whether it is a test of its webhook: made once, whether or not the webhook is active."""
-    mischief: Mischief = Field(default=NONE, repr=False)
+    mischief: FaultPlan = Field(default=NONE, repr=False)
     attempts: tuple[SendAttempt, ...] = ()
     due: float | None = None
     """When the next attempt is made, in Unix seconds; None when there is none."""
@@ -174,13 +174,13 @@ class State:
             raise ConfigurationError(f"{path} holds what this sender cannot read: {reason(error)}") from None
 
     @property
-    def mischief(self) -> Mischief:
+    def mischief(self) -> FaultPlan:
         """What is done to the deliveries that are made from now on."""
         kept = self._own.get("mischief")
-        return NONE if kept is None else Mischief.model_validate_json(kept.value)
+        return NONE if kept is None else FaultPlan.model_validate_json(kept.value)
 
     @mischief.setter
-    def mischief(self, mischief: Mischief) -> None:
+    def mischief(self, mischief: FaultPlan) -> None:
         self._own.put(Kept(id="mischief", value=mischief.model_dump_json(by_alias=True)))
 
     def close(self) -> None:

@@ -16,12 +16,12 @@ from starlette.routing import BaseRoute, Route
 from ..errors import ApiError
 from ..senders.up42.models import TOKEN, USER_INFO
 from .envelope import read_bytes
-from .simulator import Sender
+from .simulator import Simulator
 
-Endpoint = Callable[[Sender, Request], Awaitable[Response]]
+Endpoint = Callable[[Simulator, Request], Awaitable[Response]]
 
 
-def routes(sender: Sender) -> list[BaseRoute]:
+def routes(sender: Simulator) -> list[BaseRoute]:
     """Return the routes of the token endpoint and of user info."""
     return [
         Route(TOKEN, partial(token, sender), methods=["POST"]),
@@ -29,12 +29,12 @@ def routes(sender: Sender) -> list[BaseRoute]:
     ]
 
 
-def guarded(sender: Sender, path: str, endpoint: Endpoint, method: str = "GET") -> BaseRoute:
+def guarded(sender: Simulator, path: str, endpoint: Endpoint, method: str = "GET") -> BaseRoute:
     """Return a route that is for bearers of a valid token only."""
     return Route(path, partial(_checked, sender, endpoint), methods=[method])
 
 
-async def _checked(sender: Sender, endpoint: Endpoint, request: Request) -> Response:
+async def _checked(sender: Simulator, endpoint: Endpoint, request: Request) -> Response:
     scheme, _, credential = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not credential:
         raise ApiError(f"there is no bearer token: get one at {TOKEN}", status=401)
@@ -43,7 +43,7 @@ async def _checked(sender: Sender, endpoint: Endpoint, request: Request) -> Resp
     return await endpoint(sender, request)
 
 
-async def token(sender: Sender, request: Request) -> Response:
+async def token(sender: Simulator, request: Request) -> Response:
     """Give a token for user and password, or for a refresh token, as UP42's identity server does (docs)."""
     form = dict(parse_qsl((await read_bytes(request)).decode("utf-8", "replace"), keep_blank_values=True))
     grant = form.get("grant_type")
@@ -72,13 +72,13 @@ async def token(sender: Sender, request: Request) -> Response:
     return JSONResponse(answer, headers={"cache-control": "no-store"})
 
 
-async def user_info(sender: Sender, request: Request) -> Response:
+async def user_info(sender: Simulator, request: Request) -> Response:
     """Tell who the bearer is; `sub` is what the SDK takes for the workspace."""
     user = sender.options.user or "user@example.com"
     return JSONResponse({"sub": sender.options.workspace_id, "preferred_username": user, "email": user})
 
 
-def _is_user(sender: Sender, user: str, password: str) -> bool:
+def _is_user(sender: Simulator, user: str, password: str) -> bool:
     options = sender.options
     known = options.password
     return (options.user is None or hmac.compare_digest(options.user.encode(), user.encode())) and (
@@ -86,13 +86,13 @@ def _is_user(sender: Sender, user: str, password: str) -> bool:
     )
 
 
-def _made(sender: Sender, kind: str, seconds: float) -> str:
+def _made(sender: Simulator, kind: str, seconds: float) -> str:
     """Return a token that says itself until when it is valid, so that none has to be kept."""
     claim = f"{kind}/{sender.clock() + seconds:.3f}/{secrets.token_urlsafe(12)}"
     return f"{claim}/{stamp(sender, claim)}"
 
 
-def _valid(sender: Sender, kind: str, token: str) -> bool:
+def _valid(sender: Simulator, kind: str, token: str) -> bool:
     claim, _, mark = token.rpartition("/")
     if not hmac.compare_digest(stamp(sender, claim).encode(), mark.encode("utf-8", "replace")):
         return False
@@ -100,7 +100,7 @@ def _valid(sender: Sender, kind: str, token: str) -> bool:
     return made_as == kind and sender.clock() < float(until)
 
 
-def stamp(sender: Sender, claim: str) -> str:
+def stamp(sender: Simulator, claim: str) -> str:
     """Return what shows that a claim is the sender's own."""
     return hmac.new(sender.state.key, claim.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 

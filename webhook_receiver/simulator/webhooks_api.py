@@ -15,7 +15,7 @@ from ..errors import ApiError
 from ..senders.up42.models import EVENTS, TESTS, WEBHOOK, WEBHOOKS, EventType, Webhook, WebhookInput
 from ..senders.up42.settings import is_local
 from .envelope import data, read
-from .simulator import Sender
+from .simulator import Simulator
 from .tokens import guarded
 
 KNOWN_EVENTS = (
@@ -76,7 +76,7 @@ class GivenWebhook(WebhookInput):
         return tuple(dict.fromkeys(events))
 
 
-def routes(sender: Sender) -> list[BaseRoute]:
+def routes(sender: Simulator) -> list[BaseRoute]:
     """Return the routes of the webhooks API."""
     return [
         guarded(sender, EVENTS, events),
@@ -89,36 +89,36 @@ def routes(sender: Sender) -> list[BaseRoute]:
     ]
 
 
-async def events(sender: Sender, request: Request) -> Response:
+async def events(sender: Simulator, request: Request) -> Response:
     """List the events that there are."""
     return data(KNOWN_EVENTS)
 
 
-async def all_webhooks(sender: Sender, request: Request) -> Response:
+async def all_webhooks(sender: Simulator, request: Request) -> Response:
     """List the workspace's webhooks."""
     _check_workspace(sender, request)
     return data([*sender.state.webhooks])
 
 
-async def create(sender: Sender, request: Request) -> Response:
+async def create(sender: Simulator, request: Request) -> Response:
     """Create a webhook."""
     _check_workspace(sender, request)
     return data(put(sender, await read(request, GivenWebhook)))
 
 
-async def get(sender: Sender, request: Request) -> Response:
+async def get(sender: Simulator, request: Request) -> Response:
     """Return a webhook, its secret in clear, as UP42 does."""
     return data(_asked_for(sender, request))
 
 
-async def update(sender: Sender, request: Request) -> Response:
+async def update(sender: Simulator, request: Request) -> Response:
     """Replace a webhook; what is left out is what it is by default."""
     _asked_for(sender, request)
     given = await read(request, GivenWebhook)
     return data(put(sender, given, _asked_for(sender, request)))
 
 
-async def test(sender: Sender, request: Request) -> Response:
+async def test(sender: Simulator, request: Request) -> Response:
     """Deliver each event that the webhook is subscribed to, or only `?event=` (modelled); tell what was answered."""
     webhook = _asked_for(sender, request)
     only = request.query_params.get("event")
@@ -127,13 +127,13 @@ async def test(sender: Sender, request: Request) -> Response:
     return data(await sender.delivering.test(webhook, webhook.events if only is None else [only]))
 
 
-async def delete(sender: Sender, request: Request) -> Response:
+async def delete(sender: Simulator, request: Request) -> Response:
     """Delete a webhook; what still waits to be delivered to it is dropped."""
     sender.state.webhooks.remove(_asked_for(sender, request).id)
     return data(None)
 
 
-def put(sender: Sender, given: WebhookInput, old: Webhook | None = None) -> Webhook:
+def put(sender: Simulator, given: WebhookInput, old: Webhook | None = None) -> Webhook:
     """Keep a webhook, in the place of an old one if there is one."""
     now = sender.now
     fields = {name: getattr(given, name) for name in WebhookInput.model_fields}
@@ -144,12 +144,12 @@ def put(sender: Sender, given: WebhookInput, old: Webhook | None = None) -> Webh
     return webhook
 
 
-def _check_workspace(sender: Sender, request: Request) -> None:
+def _check_workspace(sender: Simulator, request: Request) -> None:
     own = sender.options.workspace_id
     if request.path_params["workspace_id"] != own:
         raise ApiError(f"there is no such workspace: this sender has one, {own}", status=404)
 
 
-def _asked_for(sender: Sender, request: Request) -> Webhook:
+def _asked_for(sender: Simulator, request: Request) -> Webhook:
     _check_workspace(sender, request)
     return sender.webhook(request.path_params["webhook_id"])

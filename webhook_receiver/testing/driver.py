@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from ..delivery import Delivery
 from ..events import Event
 from ..inbox.base import Inbox
-from ..inbox.records import Claim, Filter, Outcome, State
+from ..inbox.records import Claim, Filter, Settlement, State
 from ..options import WorkerOptions
 from ..routing import Handler
-from ..worker.executor import Case, Handlers, Handling
+from ..worker.executor import Dispatcher, Executor, InFlight
 
 
 class Clock:
@@ -101,9 +101,9 @@ class Driver:
         clock: what is moved while handlers wait for their next attempt.
     """
 
-    def __init__(self, inbox: Inbox, source: str, handlers: Handlers, options: WorkerOptions, clock: Clock) -> None:
+    def __init__(self, inbox: Inbox, receiver: str, handlers: Dispatcher, options: WorkerOptions, clock: Clock) -> None:
         self._inbox = inbox
-        self._source = source
+        self._source = receiver
         self._handlers = handlers
         self._options = options
         self._clock = clock
@@ -111,8 +111,8 @@ class Driver:
 
     def begin_anew(self) -> None:
         """Forget all that is in no inbox, as with the process that it was in."""
-        self._outcome: asyncio.Future[Outcome | None] | None = None
-        self._handling = Handling(self._inbox, self._handlers, self._options, self._clock, self._leave_behind)
+        self._outcome: asyncio.Future[Settlement | None] | None = None
+        self._handling = Executor(self._inbox, self._handlers, self._options, self._clock, self._leave_behind)
 
     async def handle_due(self) -> None:
         """Handle all that is due by now, one delivery after the other."""
@@ -140,12 +140,12 @@ class Driver:
 
     async def _next_due(self) -> float | None:
         """Return when something is due that is not yet; what is due already waits for its turn, or for a resume."""
-        found = await self._inbox.find(Filter(source=self._source, states={State.WAITING, State.DEAD}))
+        found = await self._inbox.find(Filter(receiver=self._source, states={State.WAITING, State.DEAD}))
         return min((each.due for each in found if each.due is not None and each.due > self._clock()), default=None)
 
-    async def _handle(self, claim: Claim) -> Outcome | None:
-        case = Case(claim)
-        outcome: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
+    async def _handle(self, claim: Claim) -> Settlement | None:
+        case = InFlight(claim)
+        outcome: asyncio.Future[Settlement | None] = asyncio.get_running_loop().create_future()
         self._outcome = outcome
         case.task = asyncio.create_task(self._run(case, outcome))
         try:
@@ -154,7 +154,7 @@ class Driver:
             if outcome.cancelled():
                 case.task.cancel()
 
-    async def _run(self, case: Case, outcome: asyncio.Future[Outcome | None]) -> None:
+    async def _run(self, case: InFlight, outcome: asyncio.Future[Settlement | None]) -> None:
         try:
             found = await self._handling.handle(case)
         except BaseException as error:
@@ -164,7 +164,7 @@ class Driver:
             if not outcome.done():
                 outcome.set_result(found)
 
-    def _leave_behind(self, case: Case, outcome: Outcome) -> None:
+    def _leave_behind(self, case: InFlight, outcome: Settlement) -> None:
         """Go on without a handler that ignores that its time is up."""
         if self._outcome is not None and not self._outcome.done():
             self._outcome.set_result(outcome)

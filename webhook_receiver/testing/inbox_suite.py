@@ -27,7 +27,19 @@ import pytest
 from ..delivery import Delivery
 from ..errors import AmbiguousId, InboxError, InboxUnavailable
 from ..inbox.base import Inbox
-from ..inbox.records import NOTICE, Claim, Duplicate, Entry, Filter, Kept, Outcome, PastAttempt, Progress, State, Stored
+from ..inbox.records import (
+    DEAD_LETTER_HANDLER,
+    Claim,
+    Duplicate,
+    Entry,
+    FailedAttempt,
+    Filter,
+    HandlerState,
+    Settlement,
+    State,
+    Stored,
+    StoredDelivery,
+)
 
 Make = Callable[[str], Inbox]
 
@@ -41,8 +53,8 @@ ALL = Filter()
 def entry(
     id: str,
     *,
-    source: str = "hooks",
-    origin: str = "http",
+    receiver: str = "hooks",
+    via: str = "http",
     received: float = NOW,
     body: bytes = b'{"event": "order.status"}',
     event: str | None = "order.status",
@@ -50,7 +62,7 @@ def entry(
 ) -> Entry:
     """Return a delivery to put; `said` is what its event says about it."""
     headers = ((b"content-type", b"application/json"), (b"x-b", b""), (b"x-b", b"\xe9:1"))
-    return Entry(Delivery(id, source, headers, body, received, 0, True, origin), event, **said)
+    return Entry(Delivery(id, receiver, headers, body, received, 0, True, via), event, **said)
 
 
 async def put(inbox: Inbox, *ids: str, now: float = NOW, **said: Any) -> list[Stored | Duplicate]:
@@ -58,15 +70,15 @@ async def put(inbox: Inbox, *ids: str, now: float = NOW, **said: Any) -> list[St
     return [await inbox.put(entry(id, received=now, **said), now) for id in ids]
 
 
-async def claim(inbox: Inbox, limit: int = 100, *, now: float = NOW, source: str = "hooks") -> dict[str, Claim]:
+async def claim(inbox: Inbox, limit: int = 100, *, now: float = NOW, receiver: str = "hooks") -> dict[str, Claim]:
     """Claim; return the claims by their delivery's id, in the order in which they came."""
-    claims = await inbox.claim(source, limit, LEASE, now)
+    claims = await inbox.claim(receiver, limit, LEASE, now)
     return {claim.delivery.id: claim for claim in claims}
 
 
 async def settle(inbox: Inbox, claim: Claim, state: State = DONE, *, now: float = NOW, **more: Any) -> bool:
     """Settle a claim; the handlers are as they were unless given."""
-    return await inbox.settle(Outcome(claim, state, claim.handlers)._replace(**more), now)
+    return await inbox.settle(Settlement(claim, state, claim.handlers)._replace(**more), now)
 
 
 async def finish(inbox: Inbox, state: State = DONE, *, now: float = NOW, **more: Any) -> list[str]:
@@ -77,7 +89,7 @@ async def finish(inbox: Inbox, state: State = DONE, *, now: float = NOW, **more:
     return [*claims]
 
 
-async def kept(inbox: Inbox, id: str) -> Kept:
+async def kept(inbox: Inbox, id: str) -> StoredDelivery:
     """Return what is known of a delivery that is there."""
     found = await inbox.get(id)
     assert found is not None
@@ -89,7 +101,7 @@ async def listed(inbox: Inbox, which: Filter = ALL, **how: Any) -> list[str]:
     return [record.id for record in await inbox.find(which, **({"newest_first": False} | how))]
 
 
-async def dumped(inbox: Inbox, which: Filter = ALL) -> list[Kept]:
+async def dumped(inbox: Inbox, which: Filter = ALL) -> list[StoredDelivery]:
     return [each async for each in inbox.dump(which)]
 
 
@@ -138,7 +150,7 @@ class Course:
 
     async def put(self) -> None:
         id = f"{self.random.choice('abx')}-{self.random.getrandbits(64):x}"
-        await self.inbox.put(entry(id, order_key=None if id[0] == "x" else id[0]), self.now)
+        await self.inbox.put(entry(id, ordering_key=None if id[0] == "x" else id[0]), self.now)
         self.everything.append(id)
         self.waiting[id] = 0
 
@@ -164,13 +176,13 @@ class Course:
         claimed, _ = self.leases.pop(id)
         state = self.random.choice([DONE, DEAD, UNHANDLED, WAITING, WAITING])
         paused = await self.inbox.paused()
-        held = "h" if state is WAITING and self.random.random() < 0.3 else None
-        due = self.now + self.random.choice([0, 5, 50]) if state is WAITING and not held else None
-        assert await settle(self.inbox, claimed, state, due=due, held=held, now=self.now)
+        paused_by = "h" if state is WAITING and self.random.random() < 0.3 else None
+        due = self.now + self.random.choice([0, 5, 50]) if state is WAITING and not paused_by else None
+        assert await settle(self.inbox, claimed, state, due=due, paused_by=paused_by, now=self.now)
         if state is not WAITING:
             del self.waiting[id]
         else:
-            self.waiting[id] = due if held is None else None if held in paused else 0
+            self.waiting[id] = due if paused_by is None else None if paused_by in paused else 0
 
     async def release(self) -> None:
         claims = [each for each, _ in self.leases.values() if self.random.random() < 0.5]
@@ -243,30 +255,30 @@ class InboxSuite:
         assert isinstance(inbox, Inbox)
 
     async def test_what_was_put_comes_back_as_it_was(self, inbox: Inbox) -> None:
-        given = entry("d-1", body=b"\x00\xff\r\n", key=b"k\x00", identity="o-1 FULFILLED", order_key="o-1")
+        given = entry("d-1", body=b"\x00\xff\r\n", key=b"k\x00", identity="o-1 FULFILLED", ordering_key="o-1")
         assert await inbox.put(given, NOW) == Stored("d-1")
         (claimed,) = await inbox.claim("hooks", 10, LEASE, NOW)
         assert claimed.delivery == given.delivery
         assert (claimed.state, claimed.handlers, claimed.crashes, claimed.reason) == (WAITING, {}, 0, None)
         found = await kept(inbox, "d-1")
         assert found.delivery == given.delivery
-        assert (found.key, found.order_key, found.attempts) == (b"k\x00", "o-1", [])
-        record = found.record
-        assert (record.event, record.identity, record.origin) == ("order.status", "o-1 FULFILLED", "http")
+        assert (found.key, found.ordering_key, found.attempts) == (b"k\x00", "o-1", [])
+        record = found.summary
+        assert (record.event, record.identity, record.via) == ("order.status", "o-1 FULFILLED", "http")
         assert (record.received, record.verified_by, record.body_verified) == (NOW, 0, True)
 
     @pytest.mark.parametrize("text", ["o-1\x00", "ключ 鍵", "'; DROP TABLE delivery; --", "", "%_\\"])
     async def test_any_text_is_kept_as_it_is(self, inbox: Inbox, text: str) -> None:
-        given = entry(f"d-{text}", source=text, event=text, identity=text, order_key=text)
+        given = entry(f"d-{text}", receiver=text, event=text, identity=text, ordering_key=text)
         await inbox.put(given, NOW)
         (claimed,) = await inbox.claim(text, 10, LEASE, NOW)
         assert claimed.delivery == given.delivery
         handler = text.strip("\0")  # a name in Python has none
-        handlers = {handler: Progress(DEAD, 1, 1)}
+        handlers = {handler: HandlerState(DEAD, 1, 1)}
         await settle(inbox, claimed, DEAD, handlers=handlers, reason=text)
-        (record,) = await inbox.find(Filter(ids=[f"d-{text}"], source=text, event=text, handler=handler))
+        (record,) = await inbox.find(Filter(ids=[f"d-{text}"], receiver=text, event=text, handler=handler))
         assert (record.event, record.identity, record.reason, record.handlers) == (text, text, text, handlers)
-        assert (await kept(inbox, f"d-{text}")).order_key == text
+        assert (await kept(inbox, f"d-{text}")).ordering_key == text
 
     async def test_an_unsigned_delivery_with_nothing_in_it_is_kept(self, inbox: Inbox) -> None:
         empty = Delivery("d-1", "hooks", (), b"", NOW, None, False, "backfill")
@@ -282,8 +294,8 @@ class InboxSuite:
 
     async def test_a_claim_takes_from_its_own_source(self, inbox: Inbox) -> None:
         await put(inbox, "d-1")
-        await put(inbox, "e-1", source="others")
-        assert [*await claim(inbox, source="others")] == ["e-1"]
+        await put(inbox, "e-1", receiver="others")
+        assert [*await claim(inbox, receiver="others")] == ["e-1"]
         assert [*await claim(inbox)] == ["d-1"]
 
     async def test_what_is_no_event_is_dead_at_once_and_due_so_that_somebody_hears_of_it(self, inbox: Inbox) -> None:
@@ -292,7 +304,7 @@ class InboxSuite:
         assert (claimed.state, claimed.reason) == (DEAD, "not JSON")
         assert await settle(inbox, claimed, DEAD, reason="not JSON")
         assert await claim(inbox, now=NOW + 9e9) == {}
-        record = (await kept(inbox, "d-1")).record
+        record = (await kept(inbox, "d-1")).summary
         assert (record.state, record.reason, record.due, record.leased) == (DEAD, "not JSON", None, False)
 
     async def test_concurrent_claims_never_share_a_delivery(self, inbox: Inbox) -> None:
@@ -329,9 +341,9 @@ class InboxSuite:
         assert [*await claim(inbox, now=NOW + 20 + LEASE)] == ["d-1"]
 
     async def test_a_released_lease_was_never_there(self, inbox: Inbox) -> None:
-        await put(inbox, "d-1", order_key="o-1")
+        await put(inbox, "d-1", ordering_key="o-1")
         await inbox.release([*(await claim(inbox)).values()], NOW)
-        record = (await kept(inbox, "d-1")).record
+        record = (await kept(inbox, "d-1")).summary
         assert (record.state, record.leased) == (WAITING, False)
         again = (await claim(inbox))["d-1"]
         assert again.crashes == 0
@@ -349,21 +361,21 @@ class InboxSuite:
         before = await kept(inbox, "d-1")
         await inbox.renew([lost], 1000, later)
         await inbox.release([lost], later)
-        assert not await inbox.note(lost, {"h": Progress(DONE)}, later)
-        failed = PastAttempt("h", 1, NOW, 1, "dead", "ValueError")
+        assert not await inbox.note(lost, {"h": HandlerState(DONE)}, later)
+        failed = FailedAttempt("h", 1, NOW, 1, "dead", "ValueError")
         assert not await settle(inbox, lost, DEAD, attempts=[failed], now=later)
         assert await kept(inbox, "d-1") == before
         assert await claim(inbox, now=NOW + 2 * LEASE - 1) == {}
         assert await settle(inbox, mine, now=later)
         assert not await settle(inbox, mine, DEAD, now=later)
         assert not await inbox.note(mine, {}, later)
-        assert (await kept(inbox, "d-1")).record.state is DONE
+        assert (await kept(inbox, "d-1")).summary.state is DONE
 
     async def test_a_lease_whose_time_is_up_counts_until_another_is_given(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", "d-2")
         claims = await claim(inbox)
         assert await settle(inbox, claims["d-1"], now=NOW + 2 * LEASE)
-        assert await inbox.note(claims["d-2"], {"h": Progress()}, NOW + 2 * LEASE)
+        assert await inbox.note(claims["d-2"], {"h": HandlerState()}, NOW + 2 * LEASE)
         assert [*await claim(inbox, now=NOW + 2 * LEASE)] == ["d-2"]
 
     async def test_of_two_that_settle_at_once_under_one_lease_one_is_told_so(self, inbox: Inbox) -> None:
@@ -377,7 +389,7 @@ class InboxSuite:
 
     async def test_what_was_noted_is_there_for_the_next_claim(self, inbox: Inbox) -> None:
         await put(inbox, "d-1")
-        handlers = {"a": Progress(DONE, 1, 1), "b": Progress(WAITING, 2, 2, NOW + 5, running=True)}
+        handlers = {"a": HandlerState(DONE, 1, 1), "b": HandlerState(WAITING, 2, 2, NOW + 5, running=True)}
         assert await inbox.note((await claim(inbox))["d-1"], handlers, NOW)
         assert await claim(inbox, now=NOW + LEASE - 1) == {}
         assert (await claim(inbox, now=NOW + LEASE))["d-1"].handlers == handlers
@@ -388,19 +400,19 @@ class InboxSuite:
     async def test_what_is_finished_is_kept_with_why_and_when_and_not_claimed(self, inbox: Inbox, state: State) -> None:
         await put(inbox, "d-1")
         claimed = (await claim(inbox))["d-1"]
-        handlers = {"h": Progress(DONE, 3, 2)}
+        handlers = {"h": HandlerState(DONE, 3, 2)}
         assert await settle(inbox, claimed, state, handlers=handlers, reason="why", now=NOW + 7)
         assert await claim(inbox, now=NOW + 9e9) == {}
-        record = (await kept(inbox, "d-1")).record
+        record = (await kept(inbox, "d-1")).summary
         assert (record.state, record.handlers, record.reason) == (state, handlers, "why")
-        assert (record.settled, record.leased, record.due, record.held) == (NOW + 7, False, None, None)
+        assert (record.settled, record.leased, record.due, record.paused_by) == (NOW + 7, False, None, None)
 
     async def test_a_retry_waits_for_its_time(self, inbox: Inbox) -> None:
         await put(inbox, "d-1")
-        handlers = {"h": Progress(WAITING, 1, 1, NOW + 100)}
+        handlers = {"h": HandlerState(WAITING, 1, 1, NOW + 100)}
         await settle(inbox, (await claim(inbox))["d-1"], WAITING, due=NOW + 100, handlers=handlers)
         assert await claim(inbox, now=NOW + 99) == {}
-        record = (await kept(inbox, "d-1")).record
+        record = (await kept(inbox, "d-1")).summary
         assert (record.state, record.due, record.settled) == (WAITING, NOW + 100, None)
         again = (await claim(inbox, now=NOW + 100))["d-1"]
         assert (again.handlers, again.crashes) == (handlers, 0)
@@ -408,7 +420,7 @@ class InboxSuite:
     async def test_failed_attempts_are_kept_in_their_order(self, inbox: Inbox) -> None:
         await put(inbox, "d-1")
         first, second, third = [
-            PastAttempt("h", number, NOW, 0.5, "retry", "ValueError: \x00鍵", "File ...\n") for number in (1, 2, 3)
+            FailedAttempt("h", number, NOW, 0.5, "retry", "ValueError: \x00鍵", "File ...\n") for number in (1, 2, 3)
         ]
         await settle(inbox, (await claim(inbox))["d-1"], WAITING, due=NOW, attempts=[first, second])
         await settle(inbox, (await claim(inbox))["d-1"], DEAD, attempts=[third])
@@ -437,8 +449,8 @@ class InboxSuite:
 
     async def test_a_key_belongs_to_its_source(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", key=b"k", identity="o-1")
-        assert await put(inbox, "d-2", key=b"k", identity="o-1", source="others") == [Stored("d-2")]
-        assert await put(inbox, "d-3", identity="o-1", source="a third", origin="backfill") == [Stored("d-3")]
+        assert await put(inbox, "d-2", key=b"k", identity="o-1", receiver="others") == [Stored("d-2")]
+        assert await put(inbox, "d-3", identity="o-1", receiver="a third", via="backfill") == [Stored("d-3")]
 
     async def test_deliveries_without_a_key_are_never_repeats(self, inbox: Inbox) -> None:
         kept = await put(inbox, "d-1", "d-2", identity="o-1 FULFILLED")
@@ -462,7 +474,7 @@ class InboxSuite:
         assert await put(inbox, "r-2", key=b"k") == [Duplicate("d-1")]
         assert await claim(inbox, now=NOW + 9) == {}
         await inbox.pause("h", NOW)
-        await settle(inbox, (await claim(inbox, now=NOW + 10))["d-1"], WAITING, held="h")
+        await settle(inbox, (await claim(inbox, now=NOW + 10))["d-1"], WAITING, paused_by="h")
         assert await put(inbox, "r-3", key=b"k") == [Duplicate("d-1")]
         assert await claim(inbox, now=NOW + 11) == {}
         await inbox.resume("h")
@@ -474,12 +486,12 @@ class InboxSuite:
 
     async def test_a_repeat_of_a_dead_one_replays_it(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", key=b"k")
-        handlers = {"a": Progress(DONE, 1, 1), "b": Progress(DEAD, 3, 3)}
+        handlers = {"a": HandlerState(DONE, 1, 1), "b": HandlerState(DEAD, 3, 3)}
         await finish(inbox, DEAD, handlers=handlers, reason="why")
         assert await put(inbox, "d-2", key=b"k") == [Duplicate("d-1", replayed=True)]
         claimed = (await claim(inbox))["d-1"]
         assert (claimed.state, claimed.reason) == (WAITING, None)
-        assert claimed.handlers == {"a": Progress(DONE, 1, 1), "b": Progress(WAITING, 3, 0)}
+        assert claimed.handlers == {"a": HandlerState(DONE, 1, 1), "b": HandlerState(WAITING, 3, 0)}
         assert await put(inbox, "d-3", key=b"k") == [Duplicate("d-1")]
 
     async def test_a_repeat_of_what_is_no_event_replays_it_also_at_the_same_moment(self, inbox: Inbox) -> None:
@@ -493,9 +505,9 @@ class InboxSuite:
     ) -> None:
         await put(inbox, "d-1", key=b"k1", identity="o-1")
         late = NOW + 2 * self.window
-        assert await put(inbox, "b-1", origin="backfill", identity="o-1", now=late) == [Duplicate("d-1")]
-        assert await put(inbox, "b-2", origin="backfill", identity="o-2") == [Stored("b-2")]
-        assert await put(inbox, "b-3", origin="backfill", identity="o-2") == [Duplicate("b-2")]
+        assert await put(inbox, "b-1", via="backfill", identity="o-1", now=late) == [Duplicate("d-1")]
+        assert await put(inbox, "b-2", via="backfill", identity="o-2") == [Stored("b-2")]
+        assert await put(inbox, "b-3", via="backfill", identity="o-2") == [Duplicate("b-2")]
         assert await put(inbox, "d-2", key=b"k2", identity="o-2", now=late) == [Duplicate("b-2")]
         assert await put(inbox, "d-3", identity="o-2", event="order.other") == [Stored("d-3")]
         assert await put(inbox, "d-4", key=b"k4", identity="o-1") == [Stored("d-4")], "both came by HTTP"
@@ -503,11 +515,11 @@ class InboxSuite:
     async def test_a_backfilled_repeat_replays_nothing(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", identity="o-1")
         await finish(inbox, DEAD)
-        assert await put(inbox, "b-1", origin="backfill", identity="o-1") == [Duplicate("d-1")]
+        assert await put(inbox, "b-1", via="backfill", identity="o-1") == [Duplicate("d-1")]
         assert await claim(inbox) == {}
 
     async def test_a_notification_of_what_was_backfilled_and_is_dead_replays_it(self, inbox: Inbox) -> None:
-        await put(inbox, "b-1", origin="backfill", identity="o-1")
+        await put(inbox, "b-1", via="backfill", identity="o-1")
         await finish(inbox, DEAD)
         assert await put(inbox, "d-1", key=b"k", identity="o-1") == [Duplicate("b-1", replayed=True)]
 
@@ -520,8 +532,8 @@ class InboxSuite:
 
     async def test_one_delivery_of_a_key_at_a_time_and_other_keys_beside_it(self, inbox: Inbox) -> None:
         for number in (1, 2):
-            await put(inbox, f"a-{number}", order_key="a")
-            await put(inbox, f"b-{number}", order_key="b")
+            await put(inbox, f"a-{number}", ordering_key="a")
+            await put(inbox, f"b-{number}", ordering_key="b")
             await put(inbox, f"c-{number}")
         claims = await claim(inbox)
         assert [*claims] == ["a-1", "b-1", "c-1", "c-2"]
@@ -532,45 +544,45 @@ class InboxSuite:
         assert [*await claim(inbox)] == ["a-2"]
 
     async def test_those_behind_in_line_do_not_hide_others(self, inbox: Inbox) -> None:
-        await put(inbox, *[f"a-{number}" for number in range(20)], order_key="a")
-        await put(inbox, "b-1", order_key="b")
+        await put(inbox, *[f"a-{number}" for number in range(20)], ordering_key="a")
+        await put(inbox, "b-1", ordering_key="b")
         assert [*await claim(inbox, 2)] == ["a-0", "b-1"]
 
     async def test_a_line_is_handled_in_the_order_of_receipt(self, inbox: Inbox) -> None:
         ids = [f"d-{number:02}" for number in range(12)]
-        await put(inbox, *ids, order_key="o-1")
+        await put(inbox, *ids, ordering_key="o-1")
         assert [id for _ in ids for id in await finish(inbox)] == ids
 
     @pytest.mark.parametrize("state", [DONE, UNHANDLED, DEAD])
     async def test_the_next_one_is_let_through_by_one_that_is_finished(self, inbox: Inbox, state: State) -> None:
-        await put(inbox, "d-1", "d-2", order_key="o-1")
+        await put(inbox, "d-1", "d-2", ordering_key="o-1")
         assert await finish(inbox, state) == ["d-1"]
         assert await finish(inbox) == ["d-2"]
 
     async def test_a_dead_one_that_somebody_has_to_hear_of_blocks_nobody(self, inbox: Inbox) -> None:
-        await put(inbox, "d-1", "d-2", order_key="o-1")
+        await put(inbox, "d-1", "d-2", ordering_key="o-1")
         await settle(inbox, (await claim(inbox))["d-1"], DEAD, due=NOW)
         assert [*await claim(inbox)] == ["d-1", "d-2"]
 
     async def test_nobody_passes_one_that_waits_for_its_retry(self, inbox: Inbox) -> None:
-        await put(inbox, "d-1", "d-2", order_key="o-1")
+        await put(inbox, "d-1", "d-2", ordering_key="o-1")
         await settle(inbox, (await claim(inbox))["d-1"], WAITING, due=NOW + 10)
         assert await claim(inbox, now=NOW + 9) == {}
-        await put(inbox, "d-3", order_key="o-1")
+        await put(inbox, "d-3", ordering_key="o-1")
         assert await finish(inbox, now=NOW + 10) == ["d-1"]
         assert [*await claim(inbox, now=NOW + 10)] == ["d-2"]
 
     async def test_nobody_passes_one_that_waits_for_a_paused_handler(self, inbox: Inbox) -> None:
-        await put(inbox, "d-1", "d-2", order_key="o-1")
+        await put(inbox, "d-1", "d-2", ordering_key="o-1")
         await inbox.pause("h", NOW)
-        await settle(inbox, (await claim(inbox))["d-1"], WAITING, held="h")
+        await settle(inbox, (await claim(inbox))["d-1"], WAITING, paused_by="h")
         assert await claim(inbox, now=NOW + 9e9) == {}
         await inbox.resume("h")
         assert await finish(inbox, now=NOW + 9e9) == ["d-1"]
         assert [*await claim(inbox, now=NOW + 9e9)] == ["d-2"]
 
     async def test_nobody_passes_one_whose_lease_ended_or_was_released(self, inbox: Inbox) -> None:
-        await put(inbox, "d-1", "d-2", order_key="o-1")
+        await put(inbox, "d-1", "d-2", ordering_key="o-1")
         await claim(inbox)
         claims = await claim(inbox, now=NOW + LEASE)
         assert [*claims] == ["d-1"]
@@ -578,19 +590,19 @@ class InboxSuite:
         assert [*await claim(inbox, now=NOW + LEASE)] == ["d-1"]
 
     async def test_lines_are_per_source(self, inbox: Inbox) -> None:
-        await put(inbox, "d-1", order_key="o-1")
-        await put(inbox, "e-1", order_key="o-1", source="others")
+        await put(inbox, "d-1", ordering_key="o-1")
+        await put(inbox, "e-1", ordering_key="o-1", receiver="others")
         assert [*await claim(inbox)] == ["d-1"]
-        assert [*await claim(inbox, source="others")] == ["e-1"]
+        assert [*await claim(inbox, receiver="others")] == ["e-1"]
 
     async def test_an_older_one_that_is_replayed_goes_first(self, inbox: Inbox) -> None:
-        await put(inbox, "d-1", "d-2", "d-3", order_key="o-1")
+        await put(inbox, "d-1", "d-2", "d-3", ordering_key="o-1")
         assert await finish(inbox, DEAD) == ["d-1"]
         await inbox.replay(["d-1"], NOW)
         assert [(await finish(inbox)) for _ in range(3)] == [["d-1"], ["d-2"], ["d-3"]]
 
     async def test_an_older_one_that_is_replayed_goes_before_one_that_waits_for_its_retry(self, inbox: Inbox) -> None:
-        await put(inbox, "d-1", "d-2", order_key="o-1")
+        await put(inbox, "d-1", "d-2", ordering_key="o-1")
         await finish(inbox, DEAD)
         await settle(inbox, (await claim(inbox))["d-2"], WAITING, due=NOW + 10)
         await inbox.replay(["d-1"], NOW)
@@ -600,7 +612,7 @@ class InboxSuite:
         assert [*await claim(inbox, now=NOW + 10)] == ["d-2"]
 
     async def test_an_older_one_that_is_replayed_waits_while_another_is_leased(self, inbox: Inbox) -> None:
-        await put(inbox, "d-1", "d-2", "d-3", order_key="o-1")
+        await put(inbox, "d-1", "d-2", "d-3", ordering_key="o-1")
         await finish(inbox, DEAD)
         second = (await claim(inbox))["d-2"]
         await inbox.replay(["d-1"], NOW)
@@ -609,7 +621,7 @@ class InboxSuite:
         assert [(await finish(inbox)) for _ in range(3)] == [["d-1"], ["d-2"], ["d-3"]]
 
     async def test_an_older_one_that_is_replayed_goes_before_one_whose_lease_has_ended(self, inbox: Inbox) -> None:
-        await put(inbox, "d-1", "d-2", order_key="o-1")
+        await put(inbox, "d-1", "d-2", ordering_key="o-1")
         await finish(inbox, DEAD)
         late = (await claim(inbox))["d-2"]
         await inbox.replay(["d-1"], NOW)
@@ -618,7 +630,7 @@ class InboxSuite:
         assert (await claim(inbox, now=NOW + LEASE))["d-2"].crashes == 1
 
     async def test_one_whose_process_died_lets_an_older_one_go_first(self, inbox: Inbox) -> None:
-        await put(inbox, "d-1", "d-2", "d-3", order_key="o-1")
+        await put(inbox, "d-1", "d-2", "d-3", ordering_key="o-1")
         await finish(inbox, DEAD)
         await claim(inbox)
         await inbox.replay(["d-1"], NOW)
@@ -626,7 +638,7 @@ class InboxSuite:
         assert [await finish(inbox, now=NOW + LEASE) for _ in range(3)] == [["d-1"], ["d-2"], ["d-3"]]
 
     async def test_a_released_one_lets_an_older_one_go_first(self, inbox: Inbox) -> None:
-        await put(inbox, "d-1", "d-2", order_key="o-1")
+        await put(inbox, "d-1", "d-2", ordering_key="o-1")
         await finish(inbox, DEAD)
         second = await claim(inbox)
         await inbox.replay(["d-1"], NOW)
@@ -655,14 +667,14 @@ class InboxSuite:
         await inbox.pause("a", NOW)
         await inbox.pause("b", NOW)
         claims = await claim(inbox)
-        await settle(inbox, claims["d-1"], WAITING, held="a")
-        await settle(inbox, claims["d-2"], WAITING, held="b")
-        record = (await kept(inbox, "d-1")).record
-        assert (record.state, record.held, record.due) == (WAITING, "a", None)
+        await settle(inbox, claims["d-1"], WAITING, paused_by="a")
+        await settle(inbox, claims["d-2"], WAITING, paused_by="b")
+        record = (await kept(inbox, "d-1")).summary
+        assert (record.state, record.paused_by, record.due) == (WAITING, "a", None)
         assert await claim(inbox, now=NOW + 9e9) == {}
         await inbox.resume("a")
         assert [*await claim(inbox)] == ["d-1"]
-        assert (await kept(inbox, "d-1")).record.held is None
+        assert (await kept(inbox, "d-1")).summary.paused_by is None
 
     async def test_what_is_held_and_waits_for_another_handler_too_is_due_when_either_may_run(
         self, inbox: Inbox
@@ -670,7 +682,7 @@ class InboxSuite:
         await inbox.pause("a", NOW)
         await put(inbox, "d-1", "d-2")
         for claimed in (await claim(inbox)).values():
-            await settle(inbox, claimed, WAITING, due=NOW + 50, held="a")
+            await settle(inbox, claimed, WAITING, due=NOW + 50, paused_by="a")
         assert await claim(inbox, now=NOW + 49) == {}
         assert [*await claim(inbox, now=NOW + 50, limit=1)] == ["d-1"]
         await inbox.resume("a")
@@ -681,8 +693,8 @@ class InboxSuite:
         await inbox.pause("h", NOW)
         claimed = (await claim(inbox))["d-1"]
         await inbox.resume("h")
-        await settle(inbox, claimed, WAITING, held="h")
-        assert (await kept(inbox, "d-1")).record.held is None
+        await settle(inbox, claimed, WAITING, paused_by="h")
+        assert (await kept(inbox, "d-1")).summary.paused_by is None
         assert [*await claim(inbox)] == ["d-1"]
 
     # Replay
@@ -691,61 +703,61 @@ class InboxSuite:
         self, inbox: Inbox
     ) -> None:
         await put(inbox, "d-1")
-        past = PastAttempt("b", 4, NOW, 1, "dead", "ValueError")
+        past = FailedAttempt("b", 4, NOW, 1, "dead", "ValueError")
         handlers = {
-            "a": Progress(DONE, 1, 1),
-            "b": Progress(DEAD, 4, 4, NOW + 99, running=True),
-            f"{NOTICE}tell": Progress(DONE, 1, 1),
+            "a": HandlerState(DONE, 1, 1),
+            "b": HandlerState(DEAD, 4, 4, NOW + 99, running=True),
+            f"{DEAD_LETTER_HANDLER}tell": HandlerState(DONE, 1, 1),
         }
         await finish(inbox, DEAD, handlers=handlers, reason="why", attempts=[past])
         assert await inbox.replay(["d-1"], NOW + 5) == 1
         found = await kept(inbox, "d-1")
-        assert (found.record.state, found.record.reason, found.record.settled) == (WAITING, None, None)
+        assert (found.summary.state, found.summary.reason, found.summary.settled) == (WAITING, None, None)
         assert found.attempts == [past]
         again = (await claim(inbox, now=NOW + 5))["d-1"]
-        assert again.handlers == {"a": Progress(DONE, 1, 1), "b": Progress(WAITING, 4, 0)}
+        assert again.handlers == {"a": HandlerState(DONE, 1, 1), "b": HandlerState(WAITING, 4, 0)}
         assert again.delivery == entry("d-1").delivery, "with who verified it at receipt"
 
     @pytest.mark.parametrize("state", [DONE, UNHANDLED])
     async def test_of_any_other_one_all_handlers_run_again(self, inbox: Inbox, state: State) -> None:
         await put(inbox, "d-1")
-        await finish(inbox, state, handlers={"a": Progress(DONE, 2, 2), "b": Progress(DONE, 1, 1)})
+        await finish(inbox, state, handlers={"a": HandlerState(DONE, 2, 2), "b": HandlerState(DONE, 1, 1)})
         assert await inbox.replay(["d-1"], NOW) == 1
         handlers = (await claim(inbox))["d-1"].handlers
-        assert handlers == {"a": Progress(WAITING, 2, 0), "b": Progress(WAITING, 1, 0)}
+        assert handlers == {"a": HandlerState(WAITING, 2, 0), "b": HandlerState(WAITING, 1, 0)}
 
     async def test_a_dead_one_without_a_dead_handler_runs_what_was_left(self, inbox: Inbox) -> None:
         await put(inbox, "d-1")
-        await finish(inbox, DEAD, handlers={"a": Progress(DONE, 1, 1), "b": Progress(WAITING, 1, 1, NOW + 9)})
+        await finish(inbox, DEAD, handlers={"a": HandlerState(DONE, 1, 1), "b": HandlerState(WAITING, 1, 1, NOW + 9)})
         await inbox.replay(["d-1"], NOW)
         handlers = (await claim(inbox))["d-1"].handlers
-        assert handlers == {"a": Progress(DONE, 1, 1), "b": Progress(WAITING, 1, 0)}
+        assert handlers == {"a": HandlerState(DONE, 1, 1), "b": HandlerState(WAITING, 1, 0)}
 
     @pytest.mark.parametrize("state", [DONE, DEAD])
     async def test_one_handler_alone_may_be_replayed(self, inbox: Inbox, state: State) -> None:
         await put(inbox, "d-1")
-        before = {"a": Progress(state, 2, 2), "b": Progress(state, 2, 2)}
+        before = {"a": HandlerState(state, 2, 2), "b": HandlerState(state, 2, 2)}
         await finish(inbox, state, handlers=before)
         assert await inbox.replay(["d-1"], NOW, handler="b") == 1
-        assert (await claim(inbox))["d-1"].handlers == before | {"b": Progress(WAITING, 2, 0)}
+        assert (await claim(inbox))["d-1"].handlers == before | {"b": HandlerState(WAITING, 2, 0)}
 
     async def test_a_handler_that_never_ran_may_be_replayed(self, inbox: Inbox) -> None:
         await put(inbox, "d-1")
-        await finish(inbox, handlers={"a": Progress(DONE, 1, 1)})
+        await finish(inbox, handlers={"a": HandlerState(DONE, 1, 1)})
         await inbox.replay(["d-1"], NOW, handler="new")
-        assert (await claim(inbox))["d-1"].handlers == {"a": Progress(DONE, 1, 1), "new": Progress()}
+        assert (await claim(inbox))["d-1"].handlers == {"a": HandlerState(DONE, 1, 1), "new": HandlerState()}
 
     async def test_a_waiting_one_is_due_at_once(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", "d-2")
         await inbox.pause("h", NOW)
         claims = await claim(inbox)
-        handlers = {"a": Progress(DONE, 1, 1), "h": Progress(WAITING, 1, 1, NOW + 99)}
+        handlers = {"a": HandlerState(DONE, 1, 1), "h": HandlerState(WAITING, 1, 1, NOW + 99)}
         await settle(inbox, claims["d-1"], WAITING, due=NOW + 99, handlers=handlers)
-        await settle(inbox, claims["d-2"], WAITING, held="h", handlers=handlers)
+        await settle(inbox, claims["d-2"], WAITING, paused_by="h", handlers=handlers)
         assert await inbox.replay(["d-1", "d-2"], NOW) == 2
         claims = await claim(inbox)
         assert [*claims] == ["d-1", "d-2"]
-        assert claims["d-1"].handlers == {"a": Progress(DONE, 1, 1), "h": Progress(WAITING, 1, 0)}
+        assert claims["d-1"].handlers == {"a": HandlerState(DONE, 1, 1), "h": HandlerState(WAITING, 1, 0)}
 
     async def test_one_that_is_being_handled_is_not_replayed_unless_its_lease_has_ended(self, inbox: Inbox) -> None:
         await put(inbox, "d-1")
@@ -773,7 +785,7 @@ class InboxSuite:
 
     async def test_purge_removes_what_fits_and_no_more_than_its_limit(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", "d-2", "d-3")
-        await finish(inbox, DEAD, attempts=[PastAttempt("h", 1, NOW, 1, "dead", "ValueError")])
+        await finish(inbox, DEAD, attempts=[FailedAttempt("h", 1, NOW, 1, "dead", "ValueError")])
         await put(inbox, "d-4")
         assert await inbox.purge(Filter(states=[DEAD]), NOW, limit=2) == 2
         assert await inbox.purge(Filter(states=[DEAD]), NOW, limit=2) == 1
@@ -788,7 +800,7 @@ class InboxSuite:
         assert await inbox.purge(ALL, NOW + LEASE, limit=10) == 1
 
     async def test_purge_lets_the_line_go_on(self, inbox: Inbox) -> None:
-        await put(inbox, "d-1", "d-2", "d-3", order_key="o-1")
+        await put(inbox, "d-1", "d-2", "d-3", ordering_key="o-1")
         await settle(inbox, (await claim(inbox))["d-1"], WAITING, due=NOW + 99)
         assert await claim(inbox) == {}
         await inbox.purge(Filter(ids=["d-1"]), NOW, limit=1)
@@ -796,9 +808,9 @@ class InboxSuite:
         assert [*await claim(inbox)] == ["d-3"]
 
     async def test_a_new_delivery_is_younger_than_all_also_after_the_youngest_was_purged(self, inbox: Inbox) -> None:
-        await put(inbox, "d-1", "d-2", order_key="o-1")
+        await put(inbox, "d-1", "d-2", ordering_key="o-1")
         await inbox.purge(Filter(ids=["d-2"]), NOW, limit=1)
-        await put(inbox, "d-3", order_key="o-1")
+        await put(inbox, "d-3", ordering_key="o-1")
         assert (await kept(inbox, "d-3")).attempts == []
         assert [(await finish(inbox)) for _ in range(2)] == [["d-1"], ["d-3"]]
 
@@ -809,8 +821,8 @@ class InboxSuite:
             if state is WAITING:
                 await inbox.purge(Filter(ids=[state.value]), NOW, limit=1)
         await put(inbox, "waiting", now=NOW)
-        assert await inbox.tidy(NOW + self.retention - 1) == 0
-        assert await inbox.tidy(NOW + self.retention + 1) == 1
+        assert await inbox.expire(NOW + self.retention - 1) == 0
+        assert await inbox.expire(NOW + self.retention + 1) == 1
         assert await listed(inbox) == ["unhandled", "dead", "waiting"]
 
     async def test_tidy_takes_small_steps_until_nothing_is_left(self, inbox: Inbox) -> None:
@@ -819,7 +831,7 @@ class InboxSuite:
         while await finish(inbox):
             pass
         steps: list[int] = []
-        while removed := await inbox.tidy(NOW + self.retention + 1):
+        while removed := await inbox.expire(NOW + self.retention + 1):
             steps.append(removed)
         assert sum(steps) == 300
         assert await listed(inbox) == []
@@ -842,7 +854,7 @@ class InboxSuite:
             (Filter(ids=[]), ""),
             (Filter(states=[DEAD, WAITING]), "acd"),
             (Filter(states=[]), ""),
-            (Filter(source="others"), "d"),
+            (Filter(receiver="others"), "d"),
             (Filter(event="order.status"), "abd"),
             (Filter(event=""), ""),
             (Filter(since=NOW + 1), "bcd"),
@@ -850,28 +862,28 @@ class InboxSuite:
             (Filter(since=NOW + 1, before=NOW + 2), "b"),
             (Filter(handler="h"), "a"),
             (Filter(handler="g"), ""),
-            (Filter(states=[DEAD], source="hooks", event="order.status", handler="h"), "a"),
+            (Filter(states=[DEAD], receiver="hooks", event="order.status", handler="h"), "a"),
             (Filter(states=[DONE], ids=["a"]), ""),
         ],
     )
     async def test_every_part_of_a_filter_narrows_it(self, inbox: Inbox, which: Filter, expected: str) -> None:
         await put(inbox, "a")
-        await finish(inbox, DEAD, handlers={"h": Progress(DEAD, 1, 1), "g": Progress(DONE, 1, 1)})
+        await finish(inbox, DEAD, handlers={"h": HandlerState(DEAD, 1, 1), "g": HandlerState(DONE, 1, 1)})
         await put(inbox, "b", now=NOW + 1)
-        await finish(inbox, handlers={"h": Progress(DONE, 1, 1)}, now=NOW + 1)
+        await finish(inbox, handlers={"h": HandlerState(DONE, 1, 1)}, now=NOW + 1)
         await put(inbox, "c", now=NOW + 2, event=None)
-        await put(inbox, "d", now=NOW + 3, source="others")
+        await put(inbox, "d", now=NOW + 3, receiver="others")
         assert await listed(inbox, which) == [*expected]
-        assert [each.record.id for each in await dumped(inbox, which)] == [*expected]
+        assert [each.summary.id for each in await dumped(inbox, which)] == [*expected]
         assert await inbox.purge(which, NOW, limit=10) == len(expected)
         assert await listed(inbox, which) == []
 
     async def test_a_delivery_is_found_by_its_id_or_the_beginning_of_it(self, inbox: Inbox) -> None:
         await put(inbox, "abc", "abd", "ab", "x%1", "x_2", "Y")
-        assert (await kept(inbox, "abc")).record.id == "abc"
-        assert (await kept(inbox, "ab")).record.id == "ab", "an id as a whole comes before longer ones"
-        assert (await kept(inbox, "x%")).record.id == "x%1"
-        assert (await kept(inbox, "x_")).record.id == "x_2"
+        assert (await kept(inbox, "abc")).summary.id == "abc"
+        assert (await kept(inbox, "ab")).summary.id == "ab", "an id as a whole comes before longer ones"
+        assert (await kept(inbox, "x%")).summary.id == "x%1"
+        assert (await kept(inbox, "x_")).summary.id == "x_2"
         assert await inbox.get("b") is None
         assert await inbox.get("abcd") is None
         assert await inbox.get("y") is None
@@ -899,32 +911,32 @@ class InboxSuite:
 
     async def test_it_says_who_is_leased(self, inbox: Inbox) -> None:
         await put(inbox, "d-1")
-        assert not (await kept(inbox, "d-1")).record.leased
+        assert not (await kept(inbox, "d-1")).summary.leased
         await claim(inbox)
-        record = (await kept(inbox, "d-1")).record
+        record = (await kept(inbox, "d-1")).summary
         assert (record.leased, record.due) == (True, NOW + LEASE)
 
     # Moving
 
-    async def _filled(self, inbox: Inbox) -> list[Kept]:
+    async def _filled(self, inbox: Inbox) -> list[StoredDelivery]:
         """Fill it with one of each kind; return what it dumps."""
-        await put(inbox, "done", key=b"k", identity="o-1", order_key="a")
-        await finish(inbox, handlers={"h": Progress(DONE, 2, 2)})
+        await put(inbox, "done", key=b"k", identity="o-1", ordering_key="a")
+        await finish(inbox, handlers={"h": HandlerState(DONE, 2, 2)})
         await put(inbox, "unhandled")
         await finish(inbox, UNHANDLED, reason="no handler wants it")
         await put(inbox, "dead")
         await finish(
             inbox,
             DEAD,
-            handlers={"h": Progress(DEAD, 3, 3)},
+            handlers={"h": HandlerState(DEAD, 3, 3)},
             reason="why",
-            attempts=[PastAttempt("h", number, NOW, 1, "retry", "ValueError", "File") for number in (1, 2, 3)],
+            attempts=[FailedAttempt("h", number, NOW, 1, "retry", "ValueError", "File") for number in (1, 2, 3)],
         )
-        await put(inbox, "retried", order_key="b")
-        await finish(inbox, WAITING, due=NOW + 50, handlers={"h": Progress(WAITING, 1, 1, NOW + 50)})
-        await put(inbox, "leased", order_key="c")
+        await put(inbox, "retried", ordering_key="b")
+        await finish(inbox, WAITING, due=NOW + 50, handlers={"h": HandlerState(WAITING, 1, 1, NOW + 50)})
+        await put(inbox, "leased", ordering_key="c")
         await claim(inbox)
-        await put(inbox, "waiting-1", "waiting-2", order_key="c", origin="backfill")
+        await put(inbox, "waiting-1", "waiting-2", ordering_key="c", via="backfill")
         return await dumped(inbox)
 
     async def test_what_one_dumps_another_loads(self, inbox: Inbox, another: Inbox) -> None:
@@ -933,8 +945,8 @@ class InboxSuite:
         loaded = await dumped(another)
         assert [each.delivery for each in loaded] == [each.delivery for each in dump]
         for before, after in zip(dump, loaded, strict=True):
-            was, now = before.record, after.record
-            assert (before.attempts, before.key, before.order_key) == (after.attempts, after.key, after.order_key)
+            was, now = before.summary, after.summary
+            assert (before.attempts, before.key, before.ordering_key) == (after.attempts, after.key, after.ordering_key)
             assert now == replace(was, due=now.due, leased=False)
         claims = await claim(another)
         assert "leased" in claims, "leases do not move"
@@ -947,14 +959,16 @@ class InboxSuite:
     async def test_what_is_loaded_is_known_as_kept(self, inbox: Inbox, another: Inbox) -> None:
         await another.load(await self._filled(inbox), NOW)
         assert await put(another, "d-1", key=b"k", identity="o-1") == [Duplicate("done")]
-        assert await put(another, "b-1", origin="backfill", identity="o-1") == [Duplicate("done")]
+        assert await put(another, "b-1", via="backfill", identity="o-1") == [Duplicate("done")]
         assert await another.replay(["dead"], NOW) == 1
 
     async def test_what_is_loaded_twice_is_kept_once(self, inbox: Inbox, another: Inbox) -> None:
         dump = await self._filled(inbox)
         assert await another.load([*dump, *dump], NOW) == 7
         assert await another.load(dump, NOW) == 0
-        same_key = replace(dump[0], record=replace(dump[0].record, id="x"), delivery=replace(dump[0].delivery, id="x"))
+        same_key = replace(
+            dump[0], summary=replace(dump[0].summary, id="x"), delivery=replace(dump[0].delivery, id="x")
+        )
         assert await another.load([same_key], NOW) == 0
         assert len(await listed(another)) == 7
 
@@ -973,26 +987,26 @@ class InboxSuite:
         assert [*await claim(another)] == ["d-2"]
 
     async def test_what_is_loaded_comes_before_what_is_there(self, inbox: Inbox, another: Inbox) -> None:
-        await put(inbox, "d-1", "d-2", order_key="o-1")
+        await put(inbox, "d-1", "d-2", ordering_key="o-1")
         dump = await dumped(inbox)
-        await put(another, "e-1", "e-2", order_key="o-1")
+        await put(another, "e-1", "e-2", ordering_key="o-1")
         await another.load(dump[1:], NOW)
         await another.load(dump[:1], NOW)
         assert await listed(another) == ["d-1", "d-2", "e-1", "e-2"]
         assert [id for _ in range(4) for id in await finish(another)] == ["d-1", "d-2", "e-1", "e-2"]
 
     async def test_nobody_passes_a_loaded_one_that_waits_for_its_retry(self, inbox: Inbox, another: Inbox) -> None:
-        await put(inbox, "d-1", order_key="o-1")
-        handlers = {"h": Progress(WAITING, 1, 1, NOW + 50)}
+        await put(inbox, "d-1", ordering_key="o-1")
+        handlers = {"h": HandlerState(WAITING, 1, 1, NOW + 50)}
         await finish(inbox, WAITING, due=NOW + 50, handlers=handlers)
-        await put(another, "e-1", order_key="o-1")
+        await put(another, "e-1", ordering_key="o-1")
         await another.load(await dumped(inbox), NOW)
         assert "e-1" not in await claim(another, now=NOW + 1)
         assert (await claim(another, now=NOW + 50))["d-1"].handlers == handlers
 
     async def test_what_is_loaded_waits_while_one_of_its_line_is_leased(self, inbox: Inbox, another: Inbox) -> None:
-        await put(inbox, "d-1", order_key="o-1")
-        await put(another, "e-1", order_key="o-1")
+        await put(inbox, "d-1", ordering_key="o-1")
+        await put(another, "e-1", ordering_key="o-1")
         leased = (await claim(another))["e-1"]
         await another.load(await dumped(inbox), NOW)
         assert await claim(another) == {}
@@ -1002,9 +1016,9 @@ class InboxSuite:
     async def test_a_held_one_is_loaded_as_waiting_at_once(self, inbox: Inbox, another: Inbox) -> None:
         await put(inbox, "d-1")
         await inbox.pause("h", NOW)
-        await finish(inbox, WAITING, held="h")
+        await finish(inbox, WAITING, paused_by="h")
         await another.load(await dumped(inbox), NOW)
-        assert (await kept(another, "d-1")).record.held is None
+        assert (await kept(another, "d-1")).summary.paused_by is None
         assert [*await claim(another)] == ["d-1"]
 
     async def test_a_dead_one_that_nobody_heard_of_yet_is_loaded_as_such(self, inbox: Inbox, another: Inbox) -> None:
@@ -1020,7 +1034,7 @@ class InboxSuite:
         await put(inbox, "later")
         assert len(await claim(inbox, 1)) == 1
         await inbox.purge(Filter(ids=["d-400"]), NOW, limit=1)
-        seen = [first.record.id, *[each.record.id async for each in dump]]
+        seen = [first.summary.id, *[each.summary.id async for each in dump]]
         assert len({*seen}) == len(seen)
         assert set(ids) - {"d-400"} <= {*seen} <= {*ids, "later"}
 
@@ -1028,8 +1042,8 @@ class InboxSuite:
 
     async def test_one_that_cannot_be_kept_fails_alone(self, inbox: Inbox) -> None:
         await put(inbox, "taken")
-        entries = [entry(f"d-{number}", order_key="o-1") for number in range(30)]
-        bad = [entry("taken"), entry("lone", identity="\ud800"), entry("lone", source="\udfff")]
+        entries = [entry(f"d-{number}", ordering_key="o-1") for number in range(30)]
+        bad = [entry("taken"), entry("lone", identity="\ud800"), entry("lone", receiver="\udfff")]
         mixed = [*entries[:10], bad[0], *entries[10:20], bad[1], *entries[20:], bad[2]]
         found = await asyncio.gather(*[inbox.put(each, NOW) for each in mixed], return_exceptions=True)
         assert all(isinstance(each, Stored | InboxError) for each in found)
@@ -1101,7 +1115,7 @@ class InboxSuite:
                 lambda: inbox.get("d-1"),
                 lambda: inbox.check(),
                 lambda: inbox.stats(),
-                lambda: inbox.tidy(NOW),
+                lambda: inbox.expire(NOW),
                 lambda: dumped(inbox),
             ):
                 with pytest.raises(InboxUnavailable):
@@ -1146,13 +1160,13 @@ class InboxSuite:
         assert [*claims] == ["d-1", "d-3"]
         for each in claims.values():
             await settle(inbox, each, now=now + LEASE)
-        assert await inbox.tidy(now + LEASE + self.retention - 1) == 0
-        assert await inbox.tidy(now + LEASE + self.retention + 1) == 2
+        assert await inbox.expire(now + LEASE + self.retention - 1) == 0
+        assert await inbox.expire(now + LEASE + self.retention + 1) == 2
 
     async def test_a_clock_that_is_set_back_makes_nobody_wait_longer_than_meant(self, inbox: Inbox) -> None:
         await put(inbox, "leased", "retried")
         claims = await claim(inbox)
-        handlers = {"h": Progress(WAITING, 1, 1, NOW + 10)}
+        handlers = {"h": HandlerState(WAITING, 1, 1, NOW + 10)}
         await settle(inbox, claims["retried"], WAITING, due=NOW + 10, handlers=handlers)
         past = NOW - 365 * DAY
         await put(inbox, "new", now=past)
@@ -1188,8 +1202,8 @@ class SharedInboxSuite(InboxSuite):
         assert len(await listed(inbox)) == 1
 
     async def test_a_line_is_one_line_for_both(self, inbox: Inbox, other: Inbox) -> None:
-        await put(inbox, "d-1", order_key="o-1")
-        await put(other, "d-2", order_key="o-1")
+        await put(inbox, "d-1", ordering_key="o-1")
+        await put(other, "d-2", ordering_key="o-1")
         first = await claim(other)
         assert [*first] == ["d-1"]
         assert await claim(inbox) == {}
@@ -1213,7 +1227,7 @@ class SharedInboxSuite(InboxSuite):
         await inbox.pause("h", NOW)
         assert await other.paused() == {"h"}
         await put(other, "d-1")
-        await settle(other, (await claim(other))["d-1"], WAITING, held="h")
+        await settle(other, (await claim(other))["d-1"], WAITING, paused_by="h")
         assert await inbox.resume("h")
         assert [*await claim(other)] == ["d-1"]
 

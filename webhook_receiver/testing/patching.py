@@ -7,19 +7,19 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from ..counters import Refusals, Rotation
+from ..counters import RejectionCounter, SecretUsage
 from ..events import Event
 from ..inbox.base import Inbox
 from ..inbox.memory import MemoryInbox
 from ..options import WorkerOptions
 from ..receiver import WebhookReceiver
 from ..routing import Handler
-from ..runtime import Keeper
+from ..runtime import Runtime
 from ..signatures import Scheme
 from .driver import Clock, Driver, Run, watched
 
 
-class Lasting(MemoryInbox):
+class PersistentMemoryInbox(MemoryInbox):
     """An inbox that survives the lives of the app and of the receiver, as a file does, and ends with the test."""
 
     async def close(self) -> None:
@@ -49,16 +49,16 @@ def moved(hooks: WebhookReceiver, inbox: Inbox, clock: Clock, note: Callable[[Ru
     Itself, and no copy of it, for an app may have it mounted already. Yields what does a worker's work meanwhile.
     """
     match = hooks.match
-    keeper: Keeper | None = vars(hooks)["_keeper"]
+    keeper: Runtime | None = vars(hooks)["_keeper"]
 
     def watching(event: Event) -> tuple[Handler, ...]:
         return tuple(watched(handler, note) for handler in match(event))
 
-    mine: dict[str, Any] = {"match": watching, "_clock": clock, "_refusals": Refusals(hooks.name, clock)}
-    mine["_rotation"] = Rotation(hooks.name)
+    mine: dict[str, Any] = {"match": watching, "_clock": clock, "_refusals": RejectionCounter(hooks.name, clock)}
+    mine["_rotation"] = SecretUsage(hooks.name)
     driver = None
     if keeper is not None:
-        mine["_keeper"] = Keeper(inbox, hooks.name, hooks, vars(keeper)["_key"], WorkerOptions(), clock, work=False)
+        mine["_keeper"] = Runtime(inbox, hooks.name, hooks, vars(keeper)["_key"], WorkerOptions(), clock, work=False)
         driver = Driver(inbox, hooks.name, hooks, vars(keeper)["_options"], clock)
     with patch.multiple(hooks, **mine):
         yield driver

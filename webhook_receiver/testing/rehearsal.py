@@ -13,13 +13,13 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from ..errors import ConfigurationError
 from ..events import Event
 from ..inbox.base import Inbox
-from ..inbox.records import Filter, Kept, State
+from ..inbox.records import Filter, State, StoredDelivery
 from ..receiver import WebhookReceiver
 from ..redaction import summary
 from ..responses import Receipt
 from ..routing import Function
 from .driver import Clock, Driver, Run
-from .patching import Lasting, event_header_of, moved, scheme_of
+from .patching import PersistentMemoryInbox, event_header_of, moved, scheme_of
 from .wire import Sendable, encode, forge, sign
 
 P = ParamSpec("P")
@@ -56,7 +56,7 @@ class Rehearsal:
         self.sync = Sync(self)
         self._scheme = scheme_of(hooks)
         self._event_header = event_header_of(hooks)
-        self._memory = Lasting()
+        self._memory = PersistentMemoryInbox()
         kept_in = self._memory if inbox is None else inbox
         self._life = ExitStack()
         self._driver = self._life.enter_context(moved(hooks, kept_in, self.clock, self.ran.append))
@@ -123,14 +123,14 @@ class Rehearsal:
         """
         return await self._drive(lambda driver: driver.handle_in_vain())
 
-    async def dead_letters(self) -> Sequence[Kept]:
+    async def dead_letters(self) -> Sequence[StoredDelivery]:
         """Return the dead letters, the oldest first, each with its failed attempts."""
         await self._open()
         inbox = self.hooks.inbox
-        dead = await inbox.find(Filter(source=self.hooks.name, states={State.DEAD}), newest_first=False)
+        dead = await inbox.find(Filter(receiver=self.hooks.name, states={State.DEAD}), newest_first=False)
         return [kept for record in dead if (kept := await inbox.get(record.id)) is not None]
 
-    async def kept(self, receipt: Receipt) -> Kept:
+    async def kept(self, receipt: Receipt) -> StoredDelivery:
         """Return what the inbox knows of a delivery: its state, how far its handlers are, its failed attempts.
 
         Raises:
@@ -142,10 +142,10 @@ class Rehearsal:
             raise ValueError("the delivery is not in the inbox any more")
         return kept
 
-    async def replay(self, *which: Receipt | Kept) -> None:
+    async def replay(self, *which: Receipt | StoredDelivery) -> None:
         """Put deliveries back to be handled again; of a dead one those handlers run that are not done."""
         await self._open()
-        ids = [each.record.id if isinstance(each, Kept) else self._id_of(each) for each in which]
+        ids = [each.summary.id if isinstance(each, StoredDelivery) else self._id_of(each) for each in which]
         await self.hooks.inbox.replay(ids, self.clock())
 
     def runs_of(self, handler: str | Function) -> list[Run]:
@@ -205,7 +205,7 @@ class Rehearsal:
 
     def _id_of(self, receipt: Receipt) -> str:
         if receipt.delivery is None:
-            raise ValueError(f"it was answered {receipt.answer.status} and not kept: {receipt.error}")
+            raise ValueError(f"it was answered {receipt.response.status} and not kept: {receipt.error}")
         return receipt.duplicate_of or receipt.delivery.id
 
     @property

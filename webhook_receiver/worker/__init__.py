@@ -7,16 +7,16 @@ from typing import cast
 
 from ..inbox.base import Inbox
 from ..options import WorkerOptions
-from .executor import Handlers
+from .executor import Dispatcher
 from .worker import Worker
 
 
 def worker_for(
-    inbox: Inbox, source: str, handlers: Handlers, options: WorkerOptions, clock: Callable[[], float]
+    inbox: Inbox, receiver: str, handlers: Dispatcher, options: WorkerOptions, clock: Callable[[], float]
 ) -> Worker:
     """Return a worker, which is not started yet; its arguments are those of `Worker`."""
     if getattr(inbox, "engine", None) == "procrastinate":
         from .procrastinate import JobWorker, Store  # needs [postgres], as that inbox does
 
-        return JobWorker(cast(Store, inbox), source, handlers, options, clock)
-    return Worker(inbox, source, handlers, options, clock)
+        return JobWorker(cast(Store, inbox), receiver, handlers, options, clock)
+    return Worker(inbox, receiver, handlers, options, clock)

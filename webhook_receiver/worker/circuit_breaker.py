@@ -13,7 +13,7 @@ from ..options import Breaker
 logger = logging.getLogger("webhook_receiver")
 
 
-class Circuit:
+class CircuitBreaker:
     """The state of one handler's breaker in this process."""
 
     def __init__(self, breaker: Breaker) -> None:
@@ -58,14 +58,14 @@ class Circuit:
         return not was_open
 
 
-class Circuits:
+class CircuitBreakers:
     """The circuits of all handlers in this process, made when one fails."""
 
     def __init__(self, breaker: Breaker) -> None:
         self._breaker = breaker
-        self._by_name: dict[str, Circuit] = {}
+        self._by_name: dict[str, CircuitBreaker] = {}
 
-    def of(self, handler: str) -> Circuit | None:
+    def of(self, handler: str) -> CircuitBreaker | None:
         """Return a handler's circuit; None if it has never failed."""
         return self._by_name.get(handler)
 
@@ -81,7 +81,7 @@ class Circuits:
             if circuit is not None:
                 circuit.undecided()
         else:
-            circuit = self._by_name.setdefault(handler, Circuit(self._breaker))
+            circuit = self._by_name.setdefault(handler, CircuitBreaker(self._breaker))
             if circuit.failed(error, now):
                 said = "%s failed %d times in a row with %s, and is left alone for %g s at a time until it works again"
                 logger.error(said, handler, self._breaker.failures, type(error).__name__, self._breaker.seconds)

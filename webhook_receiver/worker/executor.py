@@ -13,13 +13,13 @@ from typing import Any, Generic, Protocol, TypeVar
 from ..errors import GiveUp, InboxError, NotAnEvent, Retry, Unconfirmed
 from ..events import Event
 from ..inbox.base import Inbox
-from ..inbox.records import Claim, Outcome, State
+from ..inbox.records import Claim, Settlement, State
 from ..options import WorkerOptions
 from ..redaction import log_failure
-from ..routing import Handler, Notice
-from ..senders.order_check import Confirmation
-from .circuit_breaker import Circuits
-from .progress import ProcessEnded, Runnable, Work
+from ..routing import DeadLetterHandler, Handler
+from ..senders.order_check import OrderCheck
+from .circuit_breaker import CircuitBreakers
+from .progress import DeliveryProgress, ProcessEnded, Runnable
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -29,7 +29,7 @@ Start = Callable[[int], Awaitable[object]]
 """Begins the run with this number."""
 
 
-class Handlers(Protocol):
+class Dispatcher(Protocol):
     """Who says what a delivery is and who wants it: the receiver."""
 
     def parse(self, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> Event:
@@ -46,18 +46,18 @@ class Handlers(Protocol):
         ...
 
     @property
-    def notices(self) -> Sequence[Notice]:
+    def dead_letter_handlers(self) -> Sequence[DeadLetterHandler]:
         """Return who wants to hear of dead letters."""
         ...
 
     @property
-    def confirmation(self) -> Confirmation | None:
+    def confirmation(self) -> OrderCheck | None:
         """Return what has to confirm an uncovered body before a handler runs."""
         ...
 
 
 @dataclass(eq=False, slots=True)
-class Case:
+class InFlight:
     """A delivery that we have a lease on, and where it is."""
 
     claim: Claim
@@ -68,7 +68,7 @@ class Case:
     """It waited for a slot already when the leases were renewed last."""
     has_begun: bool = False
     has_slot: bool = False
-    work: Work | None = None
+    work: DeliveryProgress | None = None
     handler: Runnable | None = None
     """The handler that is running."""
     started: float = 0
@@ -81,7 +81,7 @@ class LeaseLost(Exception):
     """Another worker has the delivery now."""
 
 
-class Handling:
+class Executor:
     """How deliveries are handled in this process.
 
     Args:
@@ -95,10 +95,10 @@ class Handling:
     def __init__(
         self,
         inbox: Inbox,
-        handlers: Handlers,
+        handlers: Dispatcher,
         options: WorkerOptions,
         clock: Callable[[], float],
-        abandon: Callable[[Case, Outcome], None],
+        abandon: Callable[[InFlight, Settlement], None],
     ) -> None:
         self.paused: frozenset[str] = frozenset()
         self._inbox = inbox
@@ -106,9 +106,9 @@ class Handling:
         self._options = options
         self._clock = clock
         self._abandon = abandon
-        self._circuits = Circuits(options.breaker)
-        self._running: dict[asyncio.Task[Any] | None, Case] = {}
-        self._deadlines = Deadlines(self._time_is_up)
+        self._circuits = CircuitBreakers(options.breaker)
+        self._running: dict[asyncio.Task[Any] | None, InFlight] = {}
+        self._deadlines = Timeouts(self._time_is_up)
 
     def handler_of(self, task: asyncio.Task[Any] | None) -> str | None:
         """Return the name of the handler that a task is running."""
@@ -120,7 +120,7 @@ class Handling:
         self._deadlines.stop()
         return [name for task in [*self._running] if (name := self.handler_of(task)) is not None]
 
-    async def handle(self, case: Case) -> Outcome | None:
+    async def handle(self, case: InFlight) -> Settlement | None:
         """Return what became of it; None if that is not ours to say any more.
 
         When it is cancelled, or the inbox fails, it is what was reached until then, and the rest is to run again.
@@ -144,10 +144,10 @@ class Handling:
             del self._running[task]
         return self._reached(case.work)
 
-    def _reached(self, work: Work) -> Outcome:
-        return work.outcome(self._clock(), self.paused, notify=bool(self._handlers.notices))
+    def _reached(self, work: DeliveryProgress) -> Settlement:
+        return work.outcome(self._clock(), self.paused, notify=bool(self._handlers.dead_letter_handlers))
 
-    async def _outcome(self, case: Case) -> Outcome | None:
+    async def _outcome(self, case: InFlight) -> Settlement | None:
         delivery = case.claim.delivery
         if case.claim.state is State.DEAD:
             return await self._notify(case)
@@ -156,10 +156,10 @@ class Handling:
         except Exception as error:
             if not isinstance(error, NotAnEvent):
                 log_failure(f"delivery {delivery.id}: a validator failed", error)
-            work = Work(case.claim, (), self._options.backoff)
-            return work.buried(no_event(error), notify=bool(self._handlers.notices))
+            work = DeliveryProgress(case.claim, (), self._options.backoff)
+            return work.buried(no_event(error), notify=bool(self._handlers.dead_letter_handlers))
         handlers = self._handlers.match(event)
-        work = case.work = Work(case.claim, handlers, self._options.backoff)
+        work = case.work = DeliveryProgress(case.claim, handlers, self._options.backoff)
         first = self._handlers.confirmation
         if first is not None and not await self._is_confirmed(first, case, work, event):
             return None if case.abandoned else self._reached(work)
@@ -171,7 +171,7 @@ class Handling:
         _log(outcome, event, handlers)
         return outcome
 
-    async def _is_confirmed(self, first: Confirmation, case: Case, work: Work, event: Event) -> bool:
+    async def _is_confirmed(self, first: OrderCheck, case: InFlight, work: DeliveryProgress, event: Event) -> bool:
         """Whether handlers may run: nothing has to confirm the delivery, or it is confirmed."""
         if not first.is_about(event, case.claim.delivery) or not work.is_any_due(self._clock(), self.paused):
             return True  # there is nothing to ask, or nobody would run
@@ -179,19 +179,19 @@ class Handling:
         await self._attempt(case, work, first, lambda number: first.call(event))
         return work.of(first).state is State.DONE
 
-    async def _notify(self, case: Case) -> Outcome | None:
+    async def _notify(self, case: InFlight) -> Settlement | None:
         """Tell those who want to hear of it that a delivery is dead."""
-        notices = self._handlers.notices
-        work = case.work = Work(case.claim, notices, self._options.backoff)
-        kept = await self._inbox.get(case.claim.delivery.id) if notices else None
+        dead_letter_handlers = self._handlers.dead_letter_handlers
+        work = case.work = DeliveryProgress(case.claim, dead_letter_handlers, self._options.backoff)
+        kept = await self._inbox.get(case.claim.delivery.id) if dead_letter_handlers else None
         attempts = kept.attempts if kept is not None else ()
-        for notice in notices:
+        for notice in dead_letter_handlers:
             await self._attempt(case, work, notice, partial(notice.call, case.claim.delivery, attempts))
             if case.abandoned:
                 return None
         return self._reached(work)
 
-    async def _attempt(self, case: Case, work: Work, handler: Runnable, start: Start) -> None:
+    async def _attempt(self, case: InFlight, work: DeliveryProgress, handler: Runnable, start: Start) -> None:
         """Run one handler, if it is due and nothing keeps it from running."""
         now = self._clock()
         if not work.is_due(handler, now) or handler.name in self.paused:
@@ -224,7 +224,9 @@ class Handling:
         else:
             work.failed(handler, error, case.started, self._clock())
 
-    async def _run(self, case: Case, handler: Runnable, start: Callable[[], Awaitable[object]]) -> BaseException | None:
+    async def _run(
+        self, case: InFlight, handler: Runnable, start: Callable[[], Awaitable[object]]
+    ) -> BaseException | None:
         """Run it for no longer than its time; return what it raised."""
         case.handler, case.started, case.timed_out = handler, self._clock(), False
         case.timeout = self._options.timeout if handler.timeout is None else handler.timeout
@@ -243,13 +245,13 @@ class Handling:
             case.task.uncancel()
         return error
 
-    def _time_is_up(self, case: Case) -> None:
+    def _time_is_up(self, case: InFlight) -> None:
         case.timed_out = True
         case.task.cancel()
         loop = asyncio.get_running_loop()
         loop.call_later(min(_GRACE, case.timeout), self._leave_behind, case, case.handler, case.started)
 
-    def _leave_behind(self, case: Case, handler: Runnable | None, started: float) -> None:
+    def _leave_behind(self, case: InFlight, handler: Runnable | None, started: float) -> None:
         """Go on without a handler that ignores that it was cancelled."""
         if handler is None or case.handler is not handler or case.started != started or case.work is None:
             return
@@ -261,7 +263,7 @@ class Handling:
         self._abandon(case, self._reached(case.work))
 
     def _tell_circuit(self, handler: Runnable, error: BaseException | None) -> None:
-        if not isinstance(handler, Notice):  # which has nothing else to wait for
+        if not isinstance(handler, DeadLetterHandler):  # which has nothing else to wait for
             self._circuits.tell(handler.name, error, self._clock())
 
 
@@ -270,11 +272,11 @@ def no_event(error: Exception) -> str:
     return str(error) if isinstance(error, NotAnEvent) else f"a validator failed with {type(error).__name__}"
 
 
-def _late(case: Case) -> TimeoutError:
+def _late(case: InFlight) -> TimeoutError:
     return TimeoutError(f"it took more than {case.timeout:g} s")
 
 
-def _log(outcome: Outcome, event: Event, handlers: Sequence[Handler]) -> None:
+def _log(outcome: Settlement, event: Event, handlers: Sequence[Handler]) -> None:
     if logger.isEnabledFor(logging.INFO):
         names = ", ".join(handler.name for handler in handlers) or "no handler"
         logger.info("delivery %s: %s: %s: %s", outcome.claim.delivery.id, type(event).__name__, names, outcome.state)
@@ -315,7 +317,7 @@ _NEVER = float("inf")
 _TICK = 0.001  # seconds: the clock of some event loops goes by milliseconds
 
 
-class Deadlines(Generic[K]):
+class Timeouts(Generic[K]):
     """Tells of what has not ended in its time. One event loop uses it at a time: what began in another is forgotten.
 
     Args:

@@ -9,9 +9,9 @@ from functools import partial
 from ..delivery import Delivery
 from ..errors import GiveUp, Retry
 from ..events import Event
-from ..responses import FAILED, HANDLED, Answer, retry_after
+from ..responses import FAILED, HANDLED, Response, retry_after
 from ..routing import Handler
-from ..senders.order_check import Confirmation
+from ..senders.order_check import OrderCheck
 from .executor import run
 
 logger = logging.getLogger("webhook_receiver")
@@ -21,8 +21,8 @@ _LATER = 10.0  # seconds after which the sender may try what could not be confir
 
 
 async def handle(
-    handlers: Sequence[Handler], event: Event, delivery: Delivery, confirmation: Confirmation | None = None
-) -> Answer:
+    handlers: Sequence[Handler], event: Event, delivery: Delivery, confirmation: OrderCheck | None = None
+) -> Response:
     """Run the handlers, all of them, one after the other; return what the sender is answered."""
     if handlers and confirmation is not None and confirmation.is_about(event, delivery):
         error = await run(partial(confirmation.call, event), confirmation.name, delivery.id)
@@ -39,7 +39,7 @@ async def handle(
     return _answer(raised) if raised else HANDLED
 
 
-def _answer(raised: list[BaseException]) -> Answer:
+def _answer(raised: list[BaseException]) -> Response:
     """One failure asks the sender to try again; so does a handler's wish to, at the latest time of any."""
     if not all(isinstance(each, Retry | GiveUp) for each in raised):
         return FAILED

@@ -26,10 +26,10 @@ from psycopg_pool import AsyncConnectionPool
 from ..inbox.base import Inbox
 from ..inbox.postgres import jobs
 from ..inbox.postgres.connection import PREPARE, Server, told
-from ..inbox.postgres.leases import NEVER, Later
-from ..inbox.records import Claim, Outcome, State
+from ..inbox.postgres.leases import NEVER, NotYet
+from ..inbox.records import Claim, Settlement, State
 from ..options import WorkerOptions
-from .executor import Case, Handlers
+from .executor import Dispatcher, InFlight
 from .worker import Worker
 
 _NEVER = datetime(9000, 1, 1, tzinfo=UTC)
@@ -43,11 +43,11 @@ class Store(Inbox, Protocol):
 
     server: Server
 
-    async def take(self, seq: int, job: int, lease: float, now: float) -> Claim | Later | None:
+    async def take(self, seq: int, job: int, lease: float, now: float) -> Claim | NotYet | None:
         """Claim one delivery for its job; None if the job has nothing left to do."""
         ...
 
-    async def mend(self, source: str, now: float) -> int:
+    async def mend(self, receiver: str, now: float) -> int:
         """Give a job to those that should have been handled long ago and have none; return how many."""
         ...
 
@@ -56,7 +56,7 @@ class Store(Inbox, Protocol):
         ...
 
 
-class Again(Exception):
+class RunAgain(Exception):
     """A job is to be run again, with this lock if it is given."""
 
     def __init__(self, at: datetime, lock: str | None = None) -> None:
@@ -70,7 +70,7 @@ class _AsItSays(BaseRetryStrategy):
         self._otherwise = timedelta(seconds=otherwise)
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
-        if isinstance(exception, Again):
+        if isinstance(exception, RunAgain):
             return RetryDecision(retry_at=exception.at, lock=exception.lock)
         return RetryDecision(retry_at=datetime.now(UTC) + self._otherwise)
 
@@ -91,12 +91,12 @@ class JobWorker(Worker):
     """
 
     def __init__(
-        self, store: Store, source: str, handlers: Handlers, options: WorkerOptions, clock: Callable[[], float]
+        self, store: Store, receiver: str, handlers: Dispatcher, options: WorkerOptions, clock: Callable[[], float]
     ) -> None:
-        super().__init__(store, source, handlers, options, clock)
+        super().__init__(store, receiver, handlers, options, clock)
         self._store = store
-        self._queue = jobs.queue(source)
-        self._connector = PatientConnector(store.server, source, self._stopping)
+        self._queue = jobs.queue(receiver)
+        self._connector = PatientConnector(store.server, receiver, self._stopping)
         self._fetcher: Fetcher | None = None
         self._fetching: asyncio.Task[None] | None = None
         self._ahead = 0.0
@@ -106,8 +106,8 @@ class JobWorker(Worker):
         self._missed: set[int] = set()
         """Those that are said to run here, but did not when we looked last."""
         self._mended = float("-inf")
-        self._settled: dict[str, Outcome] = {}
-        self._ends: dict[str, list[asyncio.Future[Outcome | None]]] = {}
+        self._settled: dict[str, Settlement] = {}
+        self._ends: dict[str, list[asyncio.Future[Settlement | None]]] = {}
         """Who waits for a delivery to be settled, by its id."""
 
     def start(self, paused: frozenset[str] = frozenset()) -> None:
@@ -181,7 +181,7 @@ class JobWorker(Worker):
         found = await self._store.take(seq, job, self._options.lease, self._clock())
         if found is None:
             return
-        if isinstance(found, Later):
+        if isinstance(found, NotYet):
             if found.alone:  # its job must not hold up that of the one which goes first
                 raise self._again(max(found.due, self._clock() + self._options.poll), f"alone-{seq}")
             raise self._again(found.due)
@@ -193,32 +193,32 @@ class JobWorker(Worker):
         if outcome.state is State.WAITING:  # for a handler that is paused, unless that has been resumed already
             raise self._again(self._clock())
 
-    async def _end_of(self, claim: Claim) -> Outcome | None:
+    async def _end_of(self, claim: Claim) -> Settlement | None:
         """Have a delivery handled; return what has been settled, None if nothing has."""
         if self._stopping.is_set():
             await self._release([claim])
             return None
-        end: asyncio.Future[Outcome | None] = self.loop.create_future()
+        end: asyncio.Future[Settlement | None] = self.loop.create_future()
         self._ends.setdefault(claim.delivery.id, []).append(end)
         self._take(claim)
         return await end
 
-    def _again(self, due: float, lock: str | None = None) -> Again:
+    def _again(self, due: float, lock: str | None = None) -> RunAgain:
         if due == NEVER:
-            return Again(_NEVER, lock)
+            return RunAgain(_NEVER, lock)
         wait = max(0.0, due - self._clock())
         if 0 < wait < self._options.poll:
             # A little later than due, since the two clocks do not tick alike.
             self.loop.call_later(wait + 0.01, self.wake)
-        return Again(datetime.now(UTC) + timedelta(seconds=min(wait, 1e9) + self._ahead), lock)
+        return RunAgain(datetime.now(UTC) + timedelta(seconds=min(wait, 1e9) + self._ahead), lock)
 
-    async def _try_to_settle(self, outcome: Outcome) -> bool | None:
+    async def _try_to_settle(self, outcome: Settlement) -> bool | None:
         settled = await super()._try_to_settle(outcome)
         if settled:
             self._settled[outcome.claim.delivery.id] = outcome
         return settled
 
-    def _end(self, case: Case) -> None:
+    def _end(self, case: InFlight) -> None:
         super()._end(case)
         id = case.claim.delivery.id
         if id in self._cases:
@@ -273,10 +273,10 @@ class PatientConnector(PsycopgConnector):
         stopping: set when nothing is worth waiting for any more.
     """
 
-    def __init__(self, server: Server, source: str, stopping: asyncio.Event) -> None:
+    def __init__(self, server: Server, receiver: str, stopping: asyncio.Event) -> None:
         super().__init__()  # pyright: ignore[reportUnknownMemberType]
         self._server = server
-        self._source = source
+        self._source = receiver
         self._stopping = stopping
         self._is_away = False
         self._has_ended = False

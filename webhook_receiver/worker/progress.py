@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from ..errors import GiveUp, Retry, Unconfirmed
-from ..inbox.records import Claim, Outcome, PastAttempt, Progress, State
+from ..inbox.records import Claim, FailedAttempt, HandlerState, Settlement, State
 from ..options import Backoff
 from ..redaction import frames, summary
 
@@ -28,7 +28,7 @@ class ProcessEnded(Exception):
     """The process ended while the handler ran, and maybe because of it."""
 
 
-class Work:
+class DeliveryProgress:
     """A claimed delivery: who has to run, how far each is, and the outcome of it all.
 
     Args:
@@ -41,7 +41,7 @@ class Work:
         self._claim = claim
         self.handlers = handlers
         self.progress = dict(claim.handlers)
-        self.attempts: list[PastAttempt] = []
+        self.attempts: list[FailedAttempt] = []
         self.is_careful = claim.crashes > 0
         """Whether each run has to be noted before it begins, since a process died with this delivery before."""
         self._backoff = backoff
@@ -51,9 +51,9 @@ class Work:
         """Let no handler run, and nothing else become of it, until `first` is done."""
         self._first = first
         if self.of(first).state is State.DEAD:  # somebody replayed it for one handler: that is asked again, too
-            self.progress[first.name] = Progress(attempts=self.of(first).attempts)
+            self.progress[first.name] = HandlerState(attempts=self.of(first).attempts)
 
-    def of(self, handler: Runnable) -> Progress:
+    def of(self, handler: Runnable) -> HandlerState:
         """Return how far a handler is."""
         return self.progress.get(handler.name, _FRESH)
 
@@ -70,7 +70,7 @@ class Work:
         """Count a run that begins; return its number."""
         each = self.of(handler)
         number = each.attempts + 1
-        self.progress[handler.name] = Progress(each.state, number, each.since_replay + 1, each.due, self.is_careful)
+        self.progress[handler.name] = HandlerState(each.state, number, each.since_replay + 1, each.due, self.is_careful)
         return number
 
     def undo(self, handler: Runnable) -> None:
@@ -83,7 +83,7 @@ class Work:
     def done(self, handler: Runnable) -> None:
         """A run ended well."""
         each = self.of(handler)
-        self.progress[handler.name] = Progress(State.DONE, each.attempts, each.since_replay)
+        self.progress[handler.name] = HandlerState(State.DONE, each.attempts, each.since_replay)
 
     def postpone(self, handler: Runnable, due: float) -> None:
         """Let a handler wait without having run."""
@@ -95,7 +95,7 @@ class Work:
             if self.of(handler).state is State.WAITING:
                 self.postpone(handler, max(due, self.of(handler).due))
 
-    def failed(self, handler: Runnable, error: BaseException, started: float, now: float) -> Progress:
+    def failed(self, handler: Runnable, error: BaseException, started: float, now: float) -> HandlerState:
         """A run ended with an error: it is run again at its time, or it is dead."""
         each = self.of(handler)
         wait = None if isinstance(error, GiveUp) else (handler.backoff or self._backoff).wait(each.since_replay)
@@ -110,7 +110,7 @@ class Work:
             else frames(error)[-_LONGEST_TRACEBACK:]
         )
         self.attempts.append(
-            PastAttempt(
+            FailedAttempt(
                 handler=handler.name,
                 number=each.attempts,
                 started=started,
@@ -122,7 +122,7 @@ class Work:
         )
         return after
 
-    def outcome(self, now: float, paused: Collection[str] = (), *, notify: bool = False) -> Outcome:
+    def outcome(self, now: float, paused: Collection[str] = (), *, notify: bool = False) -> Settlement:
         """Return what became of it; `notify` is whether somebody wants to hear that it is dead."""
         if self._claim.state is State.DEAD:
             return self._noticed()
@@ -130,38 +130,38 @@ class Work:
             name = self._first.name
             if first.state is State.DEAD:
                 return self.buried(self._why_dead([name]), notify=notify)
-            held = name if name in paused else None
-            return self._outcome(State.WAITING, due=None if held else first.due, held=held)
+            paused_by = name if name in paused else None
+            return self._outcome(State.WAITING, due=None if paused_by else first.due, paused_by=paused_by)
         left = {handler.name: each for handler in self.handlers if (each := self.of(handler)).state is not State.DONE}
         if self.handlers and not left:
             return self._outcome(State.DONE)
         waiting = {name: each for name, each in left.items() if each.state is State.WAITING}
         if waiting:
             dues = [each.due for name, each in waiting.items() if name not in paused]
-            held = next((name for name in waiting if name in paused), None)
-            return self._outcome(State.WAITING, due=min(dues, default=None), held=held)
+            paused_by = next((name for name in waiting if name in paused), None)
+            return self._outcome(State.WAITING, due=min(dues, default=None), paused_by=paused_by)
         if left:
             return self.buried(self._why_dead([*left]), notify=notify)
         gone = "the handlers that wanted it are gone" if self._claim.handlers else "no handler wants it"
         return self._outcome(State.UNHANDLED, reason=gone)
 
-    def _noticed(self) -> Outcome:
+    def _noticed(self) -> Settlement:
         """Return what became of a dead delivery that `on_dead` was to hear of: still dead, heard of or tried again."""
         dues = [self.of(handler).due for handler in self.handlers if self.of(handler).state is State.WAITING]
         return self._outcome(State.DEAD, due=min(dues, default=None), reason=self._claim.reason)
 
-    def buried(self, reason: str, *, notify: bool) -> Outcome:
+    def buried(self, reason: str, *, notify: bool) -> Settlement:
         """Return the outcome of a delivery that no handler can be run for: it is no event, or was contradicted."""
         return self._outcome(State.DEAD, due=0 if notify else None, reason=reason)
 
     def _outcome(
-        self, state: State, *, due: float | None = None, held: str | None = None, reason: str | None = None
-    ) -> Outcome:
-        return Outcome(self._claim, state, self.progress, due, held, reason, self.attempts)
+        self, state: State, *, due: float | None = None, paused_by: str | None = None, reason: str | None = None
+    ) -> Settlement:
+        return Settlement(self._claim, state, self.progress, due, paused_by, reason, self.attempts)
 
     def _why_dead(self, dead: Sequence[str]) -> str:
         last = {attempt.handler: attempt.error for attempt in self.attempts}
         return "; ".join(f"{name}: {last.get(name, 'dead since an earlier attempt')}" for name in dead)
 
 
-_FRESH = Progress()
+_FRESH = HandlerState()

@@ -9,9 +9,9 @@ from contextlib import suppress
 
 from ..errors import InboxError
 from ..inbox.base import Inbox
-from ..inbox.records import Claim, Outcome
+from ..inbox.records import Claim, Settlement
 from ..options import WorkerOptions
-from .executor import Case, Handlers, Handling
+from .executor import Dispatcher, Executor, InFlight
 from .watchdog import Watchdog
 
 logger = logging.getLogger("webhook_receiver")
@@ -34,16 +34,16 @@ class Worker:
     """
 
     def __init__(
-        self, inbox: Inbox, source: str, handlers: Handlers, options: WorkerOptions, clock: Callable[[], float]
+        self, inbox: Inbox, receiver: str, handlers: Dispatcher, options: WorkerOptions, clock: Callable[[], float]
     ) -> None:
         self._inbox = inbox
-        self._source = source
+        self._source = receiver
         self._options = options
         self._clock = clock
-        self._handling = Handling(inbox, handlers, options, clock, self._abandoned)
-        self._cases: dict[str, Case] = {}
+        self._handling = Executor(inbox, handlers, options, clock, self._abandoned)
+        self._cases: dict[str, InFlight] = {}
         """All that we have a lease on, by the delivery's id: ready, running or being settled."""
-        self._open: set[Case] = set()
+        self._open: set[InFlight] = set()
         """Those of them that a task of ours is about."""
         self._slots = asyncio.Semaphore(options.concurrency)
         self._alone = asyncio.Lock()
@@ -54,13 +54,13 @@ class Worker:
         self._stopping = asyncio.Event()
         self.loop = asyncio.get_running_loop()
         """The loop that it works in."""
-        self._pace = Pace(self.loop.time)
+        self._pace = Prefetch(self.loop.time)
         self._chores: list[asyncio.Task[None]] = []
 
     def start(self, paused: frozenset[str] = frozenset()) -> None:
         """Begin to work, in tasks of its own; `paused` are the handlers that must not run."""
         self._handling.paused = paused
-        chores = (self._claim, self._renew, self._look_around, self._tidy)
+        chores = (self._claim, self._renew, self._look_around, self._expire)
         self._chores = [self.loop.create_task(self._go_on(chore)) for chore in chores]
         self._watchdog = Watchdog(self.loop, self._handling.handler_of)
 
@@ -111,7 +111,7 @@ class Worker:
         tasks = {case.task for case in self._open}
         return (await asyncio.wait(tasks, timeout=seconds))[1] if tasks else set()
 
-    async def _give_back(self, ready: Sequence[Case]) -> None:
+    async def _give_back(self, ready: Sequence[InFlight]) -> None:
         """Let go of what was claimed, but has not begun."""
         for case in ready:
             case.task.cancel()
@@ -169,12 +169,12 @@ class Worker:
         if ours is not None:  # it is settled and due again; or its lease ended, as when the clock jumps
             ours.next = claim
             return
-        case = self._cases[claim.delivery.id] = Case(claim)
+        case = self._cases[claim.delivery.id] = InFlight(claim)
         self._unfinished += 1
         self._open.add(case)
         case.task = self.loop.create_task(self._handle(case))  # which may have begun when this returns, or ended
 
-    async def _handle(self, case: Case) -> None:
+    async def _handle(self, case: InFlight) -> None:
         try:
             if case.claim.crashes > 1:
                 async with self._alone:
@@ -189,7 +189,7 @@ class Worker:
             if not case.abandoned:
                 self._end(case)  # not by a callback of the task's, which would cost as much as to run a handler
 
-    async def _in_slot(self, case: Case) -> Outcome | None:
+    async def _in_slot(self, case: InFlight) -> Settlement | None:
         await self._slots.acquire()
         case.has_begun = case.has_slot = True
         try:
@@ -197,7 +197,7 @@ class Worker:
         finally:
             self._leave_slot(case)
 
-    def _leave_slot(self, case: Case) -> None:
+    def _leave_slot(self, case: InFlight) -> None:
         if case.has_slot:
             case.has_slot = False
             self._slots.release()
@@ -206,7 +206,7 @@ class Worker:
             if self._unfinished < self._options.concurrency:
                 self._changed.set()
 
-    def _end(self, case: Case) -> None:
+    def _end(self, case: InFlight) -> None:
         if case not in self._open:
             return  # it was given back
         self._open.discard(case)
@@ -217,13 +217,13 @@ class Worker:
                 self._take(case.next)
         self._changed.set()
 
-    def _abandoned(self, case: Case, outcome: Outcome) -> None:
+    def _abandoned(self, case: InFlight, outcome: Settlement) -> None:
         """A handler ignores that its time is up: settle without it, and let another delivery run."""
         self._leave_slot(case)
         case.task = self.loop.create_task(self._settle(case, outcome))
         case.task.add_done_callback(lambda task: self._end(case))
 
-    async def _settle(self, case: Case, outcome: Outcome) -> None:
+    async def _settle(self, case: InFlight, outcome: Settlement) -> None:
         settled = await self._try_to_settle(outcome)
         newer = case.next
         if settled is False and newer and (newer.state, newer.handlers) == (case.claim.state, case.claim.handlers):
@@ -236,7 +236,7 @@ class Worker:
             # A little later than due, since the two clocks do not tick alike. What is due already is looked at anyway.
             self.loop.call_later(seconds + 0.001, self._changed.set)
 
-    async def _try_to_settle(self, outcome: Outcome) -> bool | None:
+    async def _try_to_settle(self, outcome: Settlement) -> bool | None:
         """Return whether the lease was still ours; None if the process stops while the inbox fails."""
         failing = False
         while True:
@@ -269,9 +269,9 @@ class Worker:
             self._changed.set()
         return self._options.poll
 
-    async def _tidy(self) -> float:
+    async def _expire(self) -> float:
         """Purge what is past its retention, a little at a time."""
-        return 0.05 if await self._inbox.tidy(self._clock()) else _SECONDS_BETWEEN_TIDYING
+        return 0.05 if await self._inbox.expire(self._clock()) else _SECONDS_BETWEEN_TIDYING
 
     async def _nap(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -283,7 +283,7 @@ SOON = 0.05  # seconds: what will be finished within them is claimed ahead
 MOST_AHEAD = 256  # deliveries, however fast they are finished
 
 
-class Pace:
+class Prefetch:
     """Counts what is finished. To claim and settle many together costs far less than a few at a time.
 
     So a worker whose handlers end at once takes many, and one whose handlers are slow takes none ahead: another

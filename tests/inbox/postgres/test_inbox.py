@@ -13,7 +13,7 @@ from tests.postgres import database, execute
 from webhook_receiver import ConfigurationError
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
 from webhook_receiver.inbox.postgres import PostgresInbox
-from webhook_receiver.inbox.postgres.leases import NEVER, Later
+from webhook_receiver.inbox.postgres.leases import NEVER, NotYet
 from webhook_receiver.inbox.records import Claim, Duplicate, Filter, Stored
 from webhook_receiver.testing.inbox_suite import (
     DEAD,
@@ -56,14 +56,14 @@ async def inbox(postgres_url: str) -> AsyncIterator[PostgresInbox]:
 async def test_an_identity_may_be_long(inbox: PostgresInbox) -> None:
     long = random.Random(1).randbytes(50_000).hex()  # nothing that could be compressed to fit into an index
     assert await put(inbox, "d-1", identity=f"{long}1") == [Stored("d-1")]
-    assert await put(inbox, "d-2", identity=f"{long}2", origin="backfill") == [Stored("d-2")]
-    assert await put(inbox, "d-3", identity=f"{long}1", origin="backfill") == [Duplicate("d-1")]
+    assert await put(inbox, "d-2", identity=f"{long}2", via="backfill") == [Stored("d-2")]
+    assert await put(inbox, "d-3", identity=f"{long}1", via="backfill") == [Duplicate("d-1")]
 
 
 async def test_what_the_server_has_no_room_for_is_refused_alone(inbox: PostgresInbox, postgres_url: str) -> None:
     execute(postgres_url, "CREATE INDEX ON webhook_receiver.delivery (order_key)")
     long = random.Random(1).randbytes(50_000).hex()
-    puts = [inbox.put(entry(f"d-{each}", order_key=long if each == 2 else None), NOW) for each in range(5)]
+    puts = [inbox.put(entry(f"d-{each}", ordering_key=long if each == 2 else None), NOW) for each in range(5)]
     found = await asyncio.gather(*puts, return_exceptions=True)
     assert [type(each) for each in found] == [Stored, Stored, InboxError, Stored, Stored]
 
@@ -82,7 +82,7 @@ def jobs(url: str) -> list[tuple[Any, ...]]:
 
 async def test_a_delivery_and_its_job_are_kept_together(inbox: PostgresInbox, postgres_url: str) -> None:
     await put(inbox, "d-1")
-    await put(inbox, "d-2", "d-3", order_key="o-1")
+    await put(inbox, "d-2", "d-3", ordering_key="o-1")
     (one, *others) = jobs(postgres_url)
     assert one == ("d-1", "todo", None, None)
     assert [job[:2] for job in others] == [("d-2", "todo"), ("d-3", "todo")]
@@ -108,7 +108,7 @@ async def test_without_room_for_the_job_the_delivery_is_not_kept(inbox: Postgres
 async def test_an_older_one_that_is_replayed_has_its_job_before_those_behind_it(
     inbox: PostgresInbox, postgres_url: str
 ) -> None:
-    await put(inbox, "d-1", "d-2", "d-3", order_key="o-1")
+    await put(inbox, "d-1", "d-2", "d-3", ordering_key="o-1")
     await finish(inbox, DEAD)
     await inbox.replay(["d-1"], NOW)
     assert [job[0] for job in jobs(postgres_url)] == ["d-1", "d-2", "d-3"], "one each, the old one of d-1 is withdrawn"
@@ -117,10 +117,10 @@ async def test_an_older_one_that_is_replayed_has_its_job_before_those_behind_it(
 async def test_what_is_loaded_has_its_job_before_what_is_there(
     inbox: PostgresInbox, postgres_address: str, postgres_template: str
 ) -> None:
-    await put(inbox, "d-1", "d-2", order_key="o-1")
+    await put(inbox, "d-1", "d-2", ordering_key="o-1")
     with database(postgres_address, postgres_template) as url:
         another = await PostgresInbox(url).open()
-        await put(another, "e-1", order_key="o-1")
+        await put(another, "e-1", ordering_key="o-1")
         await another.load(await dumped(inbox), NOW)
         await another.close()
         assert [job[0] for job in jobs(url)] == ["d-1", "d-2", "e-1"]
@@ -129,7 +129,7 @@ async def test_what_is_loaded_has_its_job_before_what_is_there(
 async def test_what_is_purged_leaves_no_job_that_would_hold_up_its_line(
     inbox: PostgresInbox, postgres_url: str
 ) -> None:
-    await put(inbox, "d-1", "d-2", order_key="o-1")
+    await put(inbox, "d-1", "d-2", ordering_key="o-1")
     await inbox.purge(Filter(ids=["d-1"]), NOW, limit=1)
     assert [job[0] for job in jobs(postgres_url)] == ["d-2"]
     assert execute(postgres_url, "SELECT count(*) FROM webhook_receiver.procrastinate_jobs") == [(1,)]
@@ -141,21 +141,21 @@ async def test_a_job_takes_the_lease_on_its_delivery_alone(inbox: PostgresInbox,
     claimed = await inbox.take(*second, LEASE, NOW)
     assert isinstance(claimed, Claim)
     assert claimed.delivery.id == "d-2"
-    assert await inbox.take(*second, LEASE, NOW) == Later(NOW + LEASE), "it is leased until then"
+    assert await inbox.take(*second, LEASE, NOW) == NotYet(NOW + LEASE), "it is leased until then"
     assert await settle(inbox, claimed)
     assert await inbox.take(*second, LEASE, NOW) is None, "nothing is left to do"
 
 
 async def test_a_job_hears_what_its_delivery_waits_for(inbox: PostgresInbox, postgres_url: str) -> None:
-    await put(inbox, "d-1", "d-2", "d-3", order_key="o-1")
+    await put(inbox, "d-1", "d-2", "d-3", ordering_key="o-1")
     first, second, third = seqs_and_jobs(postgres_url)
-    assert await inbox.take(*second, LEASE, NOW) == Later(0, alone=True), "another one goes first"
+    assert await inbox.take(*second, LEASE, NOW) == NotYet(0, alone=True), "another one goes first"
     await settle(inbox, taken(await inbox.take(*first, LEASE, NOW)), WAITING, due=NOW + 50)
-    assert await inbox.take(*first, LEASE, NOW) == Later(NOW + 50), "it waits for its retry"
+    assert await inbox.take(*first, LEASE, NOW) == NotYet(NOW + 50), "it waits for its retry"
     await inbox.pause("h", NOW)
     again = taken(await inbox.take(*first, LEASE, NOW + 50))
-    await settle(inbox, again, WAITING, held="h", now=NOW + 50)
-    assert await inbox.take(*first, LEASE, NOW + 51) == Later(NEVER), "it waits until its handler is resumed"
+    await settle(inbox, again, WAITING, paused_by="h", now=NOW + 50)
+    assert await inbox.take(*first, LEASE, NOW + 51) == NotYet(NEVER), "it waits until its handler is resumed"
     await inbox.resume("h")
     assert await inbox.take(*first, LEASE, NOW + 51) is None, "another job has it now"
     (first, *_) = seqs_and_jobs(postgres_url)
@@ -207,7 +207,7 @@ async def test_many_concurrent_puts_share_commits(inbox: PostgresInbox, postgres
 async def test_a_delivery_that_was_changed_is_never_handed_out(
     inbox: PostgresInbox, postgres_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await put(inbox, "d-1", "d-2", order_key="o-1")
+    await put(inbox, "d-1", "d-2", ordering_key="o-1")
     execute(postgres_url, "UPDATE webhook_receiver.delivery SET body = 'x' WHERE id = 'd-1'")
     assert [*await claim(inbox)] == ["d-2"], "those behind it go on"
     assert "delivery d-1 is dead: what is kept of the delivery 'd-1' is not what was put" in caplog.text

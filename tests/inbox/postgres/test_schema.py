@@ -81,7 +81,7 @@ async def test_a_role_that_may_make_no_tables_uses_them(empty_database: str, rol
     await PostgresInbox(empty_database).migrate(role)
     assert await PostgresInbox(theirs).migrate() == []
     inbox = await PostgresInbox(theirs).open()
-    await put(inbox, "d-1", "d-2", order_key="o-1")
+    await put(inbox, "d-1", "d-2", ordering_key="o-1")
     assert [*await claim(inbox)] == ["d-1"]
     await inbox.close()
     with pytest.raises(psycopg.errors.InsufficientPrivilege):

@@ -14,7 +14,7 @@ from tests.postgres import execute
 from webhook_receiver.errors import InboxError, InboxUnavailable
 from webhook_receiver.inbox.postgres.connection import Server
 from webhook_receiver.inbox.postgres.rows import Connection, ask
-from webhook_receiver.inbox.postgres.writer import Lane
+from webhook_receiver.inbox.postgres.writer import Writer
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ def server(empty_database: str) -> Server:
 
 
 @pytest.fixture
-async def lane(server: Server) -> AsyncIterator[Lane]:
-    lane = Lane("lane", server.connect, 10, 30)
+async def lane(server: Server) -> AsyncIterator[Writer]:
+    lane = Writer("lane", server.connect, 10, 30)
     yield lane
     await lane.close()
 
@@ -49,7 +49,7 @@ def waiting_for(event: threading.Event) -> Callable[[Connection, Sequence[None]]
     return wait
 
 
-async def test_what_is_asked_for_meanwhile_shares_a_transaction_up_to_a_number(lane: Lane, server: Server) -> None:
+async def test_what_is_asked_for_meanwhile_shares_a_transaction_up_to_a_number(lane: Writer, server: Server) -> None:
     go_on = threading.Event()
     first = asyncio.ensure_future(lane.do(waiting_for(go_on), None))
     others = [asyncio.ensure_future(lane.do(keep, number)) for number in range(25)]
@@ -61,7 +61,7 @@ async def test_what_is_asked_for_meanwhile_shares_a_transaction_up_to_a_number(l
     assert kept(server.url) == [*range(25)]
 
 
-async def test_one_that_fails_fails_alone(lane: Lane, server: Server) -> None:
+async def test_one_that_fails_fails_alone(lane: Writer, server: Server) -> None:
     await lane.do(keep, 3)
     found = await asyncio.gather(*[lane.do(keep, number) for number in range(6)], return_exceptions=True)
     failed = [number for number, each in enumerate(found) if isinstance(each, InboxError)]
@@ -70,7 +70,7 @@ async def test_one_that_fails_fails_alone(lane: Lane, server: Server) -> None:
     assert kept(server.url) == [*range(6)]
 
 
-async def test_an_error_of_ours_is_told_as_it_is_and_nothing_of_it_is_kept(lane: Lane, server: Server) -> None:
+async def test_an_error_of_ours_is_told_as_it_is_and_nothing_of_it_is_kept(lane: Writer, server: Server) -> None:
     def stumble(connection: Connection, numbers: Sequence[int]) -> Sequence[int]:
         keep(connection, numbers)
         raise LookupError("no")
@@ -81,7 +81,7 @@ async def test_an_error_of_ours_is_told_as_it_is_and_nothing_of_it_is_kept(lane:
     assert await lane.do(keep, 1) == 1
 
 
-async def test_one_that_others_got_in_the_way_of_is_tried_again(lane: Lane, server: Server) -> None:
+async def test_one_that_others_got_in_the_way_of_is_tried_again(lane: Writer, server: Server) -> None:
     tries: list[int] = []
 
     def meet(connection: Connection, numbers: Sequence[int]) -> Sequence[int]:
@@ -96,7 +96,7 @@ async def test_one_that_others_got_in_the_way_of_is_tried_again(lane: Lane, serv
 
 
 async def test_two_that_wait_for_each_other_both_end(server: Server) -> None:
-    lanes = [Lane(name, server.connect, 1, 30) for name in "ab"]
+    lanes = [Writer(name, server.connect, 1, 30) for name in "ab"]
     both = threading.Barrier(2)
     tries: list[str] = []
 
@@ -115,7 +115,7 @@ async def test_two_that_wait_for_each_other_both_end(server: Server) -> None:
         await lane.close()
 
 
-async def test_who_gives_up_before_it_begins_leaves_nothing(lane: Lane, server: Server) -> None:
+async def test_who_gives_up_before_it_begins_leaves_nothing(lane: Writer, server: Server) -> None:
     go_on = threading.Event()
     first = asyncio.ensure_future(lane.do(waiting_for(go_on), None))
     second = asyncio.ensure_future(lane.do(keep, 1))
@@ -128,7 +128,7 @@ async def test_who_gives_up_before_it_begins_leaves_nothing(lane: Lane, server: 
     assert kept(server.url) == [2]
 
 
-async def test_a_lost_connection_is_told_and_the_next_one_is_new(lane: Lane, server: Server) -> None:
+async def test_a_lost_connection_is_told_and_the_next_one_is_new(lane: Writer, server: Server) -> None:
     def end(connection: Connection, requests: Sequence[None]) -> Sequence[None]:
         ask(connection, "SELECT pg_terminate_backend(pg_backend_pid())")
         return requests
@@ -139,7 +139,7 @@ async def test_a_lost_connection_is_told_and_the_next_one_is_new(lane: Lane, ser
 
 
 async def test_when_it_is_closed_what_was_asked_for_is_done_and_nothing_more(server: Server) -> None:
-    lane = Lane("lane", server.connect, 10, 30)
+    lane = Writer("lane", server.connect, 10, 30)
     asked = [asyncio.ensure_future(lane.do(keep, number)) for number in range(5)]
     await asyncio.sleep(0)
     await lane.close()
@@ -151,7 +151,7 @@ async def test_when_it_is_closed_what_was_asked_for_is_done_and_nothing_more(ser
 
 
 async def test_a_server_that_hangs_does_not_keep_it_from_being_closed(server: Server) -> None:
-    lane = Lane("lane", server.connect, 10, 0.2)
+    lane = Writer("lane", server.connect, 10, 0.2)
     with psycopg.connect(server.url) as other:
         other.execute("LOCK TABLE webhook_receiver.kept")
         with pytest.raises(InboxUnavailable, match="did not answer"):

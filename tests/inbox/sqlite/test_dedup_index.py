@@ -130,10 +130,10 @@ async def test_what_was_removed_is_no_repeat_of_anything_also_when_it_is_merged_
 
 async def test_what_is_loaded_is_known_and_knows_what_is_held_in_memory(inboxes: list[SQLiteInbox]) -> None:
     inbox, other = inboxes
-    source = await MemoryInbox().open()
-    await new(source, 0, 1)
-    dumped = [kept async for kept in source.dump(ALL)]
-    await source.close()
+    receiver = await MemoryInbox().open()
+    await new(receiver, 0, 1)
+    dumped = [kept async for kept in receiver.dump(ALL)]
+    await receiver.close()
     await put(inbox, "another", key=b"1")
     assert await other.load(dumped, NOW) == 1
     await repeated(inbox, 0)
@@ -142,7 +142,7 @@ async def test_what_is_loaded_is_known_and_knows_what_is_held_in_memory(inboxes:
 
 
 async def test_what_is_held_in_memory_stays_small_whoever_merges(inboxes: list[SQLiteInbox]) -> None:
-    def held(connection: Connection, jobs: Sequence[None]) -> list[int]:
+    def paused_by(connection: Connection, jobs: Sequence[None]) -> list[int]:
         assert connection.recent is not None
         return [sum(map(len, connection.recent.young + connection.recent.old)) for _ in jobs]
 
@@ -152,4 +152,4 @@ async def test_what_is_held_in_memory_stays_small_whoever_merges(inboxes: list[S
         if number % PARTS == 0:
             await repeated(there, number)
         for inbox in inboxes[: 1 + (number % PARTS == 0)]:
-            assert await inbox._write(held, None) <= MANY + 2 * PARTS
+            assert await inbox._write(paused_by, None) <= MANY + 2 * PARTS

@@ -14,7 +14,7 @@ import pytest
 
 from webhook_receiver.errors import ConfigurationError, InboxDamaged, InboxUnavailable
 from webhook_receiver.inbox.sqlite import file_guard
-from webhook_receiver.inbox.sqlite.file_guard import Place
+from webhook_receiver.inbox.sqlite.file_guard import FileGuard
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def made(path: Path) -> Path:
 
 
 def test_a_file_that_was_removed_or_replaced_is_noticed(made: Path) -> None:
-    place = Place(made, 0)
+    place = FileGuard(made, 0)
     place.refuse_moved()  # none is remembered
     place.remember()
     place.refuse_moved()
@@ -47,7 +47,7 @@ def test_a_folder_in_whose_place_there_is_a_file_now_is_noticed(tmp_path: Path) 
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "hooks.db").touch()
-    place = Place(folder / "hooks.db", 0)
+    place = FileGuard(folder / "hooks.db", 0)
     place.remember()
     (folder / "hooks.db").unlink()
     folder.rmdir()
@@ -57,20 +57,20 @@ def test_a_folder_in_whose_place_there_is_a_file_now_is_noticed(tmp_path: Path) 
 
 
 def test_a_disk_with_too_little_room_is_refused(made: Path) -> None:
-    Place(made, 0).refuse_full()
-    place = Place(made, 2**62)
+    FileGuard(made, 0).refuse_full()
+    place = FileGuard(made, 2**62)
     for at_once in (False, True):
         with pytest.raises(InboxUnavailable, match=r"bytes free, less than min_free="):
             place.refuse_full(at_once=at_once)
 
 
 def test_where_no_file_can_be_is_a_mistake(made: Path, tmp_path: Path) -> None:
-    Place(made, 0).refuse_impossible(create=False)
-    Place(tmp_path / "new.db", 0).refuse_impossible(create=True)
+    FileGuard(made, 0).refuse_impossible(create=False)
+    FileGuard(tmp_path / "new.db", 0).refuse_impossible(create=True)
     with pytest.raises(ConfigurationError, match="there is no inbox at"):
-        Place(tmp_path / "new.db", 0).refuse_impossible(create=False)
+        FileGuard(tmp_path / "new.db", 0).refuse_impossible(create=False)
     with pytest.raises(ConfigurationError, match=r"there is no folder .*: make it"):
-        Place(tmp_path / "nowhere" / "new.db", 0).refuse_impossible(create=True)
+        FileGuard(tmp_path / "nowhere" / "new.db", 0).refuse_impossible(create=True)
 
 
 def connect(path: Path) -> sqlite3.Connection:

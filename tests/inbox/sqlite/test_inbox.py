@@ -263,7 +263,7 @@ async def test_a_disk_that_is_nearly_full_keeps_nothing_new_but_what_is_kept_goe
     assert isinstance(found[0], InboxUnavailable)
     assert isinstance(found[1], dict)
     assert await settle(inbox, found[1]["d-1"])
-    assert await inbox.tidy(NOW + 31 * DAY) == 1
+    assert await inbox.expire(NOW + 31 * DAY) == 1
     assert await listed(inbox) == ["d-2"]
     await inbox.close()
 
@@ -368,7 +368,7 @@ def change(path: Path, statement: str) -> None:
 async def test_a_delivery_that_was_changed_is_never_handed_out(
     inbox: SQLiteInbox, path: Path, changed: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await put(inbox, "d-1", "d-2", order_key="o-1")
+    await put(inbox, "d-1", "d-2", ordering_key="o-1")
     assert len(await inbox.find(ALL)) == 2  # which gives them rows of their own
     change(path, f"UPDATE delivery SET {changed} WHERE id = 'd-1'")
     assert await claim(inbox) == {}
@@ -413,7 +413,7 @@ async def test_what_every_delivery_needs_reads_no_table_from_end_to_end(inbox: S
     await put(inbox, "d-0")
     await claim(inbox)
     await inbox._write(trace, None)
-    await put(inbox, "d-1", "d-2", key=b"k", identity="o-1", order_key="o-1")
+    await put(inbox, "d-1", "d-2", key=b"k", identity="o-1", ordering_key="o-1")
     claimed = (await claim(inbox))["d-1"]
     await inbox.note(claimed, {}, NOW)
     await inbox.renew([claimed], 30, NOW)
@@ -423,7 +423,7 @@ async def test_what_every_delivery_needs_reads_no_table_from_end_to_end(inbox: S
     await inbox.replay(["d-1"], NOW)
     await inbox.pause("h", NOW)
     await inbox.resume("h")
-    await inbox.tidy(NOW)
+    await inbox.expire(NOW)
     asked = [each for each in statements if each.split()[0] in ("SELECT", "UPDATE", "DELETE", "INSERT")]
     assert len(asked) > 20
     plan = plans(path, asked)
@@ -433,7 +433,7 @@ async def test_what_every_delivery_needs_reads_no_table_from_end_to_end(inbox: S
     of_journal = plans(path, [each for each in asked if each.startswith("SELECT last, kept, packed")])
     assert of_journal.splitlines()[0] == "SEARCH journal USING INTEGER PRIMARY KEY (rowid>?)"
     assert "ORDER BY" not in of_journal, "it is found in order"
-    assert (await kept(inbox, "d-1")).record.state is WAITING
+    assert (await kept(inbox, "d-1")).summary.state is WAITING
 
 
 async def test_thousands_of_ids_are_looked_for_and_what_cannot_be_is_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from webhook_receiver.errors import InboxError
 from webhook_receiver.inbox import Filter, Stored
-from webhook_receiver.inbox.dedup import Put
+from webhook_receiver.inbox.dedup import PutJob
 from webhook_receiver.inbox.sqlite import dedup_index, insert, leases, maintenance, staging
 from webhook_receiver.inbox.sqlite.connection import Connection, connect
 from webhook_receiver.inbox.sqlite.schema import migrate
@@ -41,7 +41,7 @@ def take(connection: Connection, step: str, numbers: list[int]) -> None:
     if step == "put":
         ids = [f"d-{number}" for number in numbers]
         new = len({*ids, *kept(connection)}) == len(ids) + len(kept(connection))
-        jobs = [Put(entry(id, key=b"%d" % next(keys)), NOW, NOW - 1) for id in ids]
+        jobs = [PutJob(entry(id, key=b"%d" % next(keys)), NOW, NOW - 1) for id in ids]
         if new:
             assert insert.put(connection, jobs) == [Stored(id) for id in ids]
         else:
@@ -49,11 +49,11 @@ def take(connection: Connection, step: str, numbers: list[int]) -> None:
                 insert.put(connection, jobs)
             raise OnPurpose
     elif step == "claim":
-        leases.claim(connection, [leases.Take("hooks", 1, 60.0, NOW)])
+        leases.claim(connection, [leases.ClaimJob("hooks", 1, 60.0, NOW)])
     elif step == "unpack":
         staging.unpack(connection, 2)
     elif step == "purge":
-        maintenance.purge(connection, [maintenance.Removal(Filter(), NOW + 61, 2)])
+        maintenance.purge(connection, [maintenance.PurgeJob(Filter(), NOW + 61, 2)])
     else:
         dedup_index.refresh(connection)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from webhook_receiver.delivery import Delivery
-from webhook_receiver.inbox import Claim, Duplicate, Entry, Filter, MemoryInbox, Outcome, Progress, State, Stored
+from webhook_receiver.inbox import Claim, Duplicate, Entry, Filter, HandlerState, MemoryInbox, Settlement, State, Stored
 
 R = TypeVar("R")
 
@@ -31,7 +31,7 @@ class Expected:
     state: State
     due: float | None = 0.0
     """None: not by time."""
-    held: bool = False
+    paused_by: bool = False
     stood_back: bool = False
     """It may have lost its `due` to one before it: then it may be claimed earlier than that."""
     claim: Claim | None = None
@@ -83,13 +83,13 @@ class Lines(RuleBasedStateMachine):
             self.puts += 1
             delivery = Delivery(f"d-{self.puts}", "webhooks", (), b"{}", self.now, None, True)
             reason = "no event" if dead else None
-            entries.append(Entry(delivery, key=b"%d" % self.puts, order_key=None if dead else key, dead=reason))
+            entries.append(Entry(delivery, key=b"%d" % self.puts, ordering_key=None if dead else key, dead=reason))
         stored = self.together([self.inbox.put(entry, self.now) for entry in entries])
         for entry, answer in zip(entries, stored, strict=True):
             assert isinstance(answer, Stored)
             state = State.WAITING if entry.dead is None else State.DEAD
             place = int(entry.delivery.id.removeprefix("d-"))
-            self.kept[entry.delivery.id] = Expected(place, entry.order_key, state)
+            self.kept[entry.delivery.id] = Expected(place, entry.ordering_key, state)
 
     @precondition(lambda self: self.kept)
     @rule(pick=PICK)
@@ -130,7 +130,7 @@ class Lines(RuleBasedStateMachine):
             expected = self.kept[claim.delivery.id]
             expected.claim, expected.until = claim, self.now + LEASE
             expected.due = expected.until
-            expected.stood_back = expected.held = False
+            expected.stood_back = expected.paused_by = False
             for each in self.line(expected.key) if expected.key and expected.state is State.WAITING else []:
                 if each is not expected:
                     each.claim = None  # it had run out; now the line is this one's
@@ -166,21 +166,21 @@ class Lines(RuleBasedStateMachine):
             if is_settled and expected is not None:
                 expected.claim = None
                 expected.state = outcome.state
-                expected.held = outcome.held is not None and self.paused
-                expected.due = 0.0 if outcome.held is not None and not self.paused else outcome.due
+                expected.paused_by = outcome.paused_by is not None and self.paused
+                expected.due = 0.0 if outcome.paused_by is not None and not self.paused else outcome.due
                 self.stand_back(expected)
 
-    def outcome(self, claim: Claim, state: State, due: float | None) -> Outcome:
-        handlers = {"h": Progress(state=State.DONE if state is State.DONE else State.DEAD, attempts=1)}
+    def outcome(self, claim: Claim, state: State, due: float | None) -> Settlement:
+        handlers = {"h": HandlerState(state=State.DONE if state is State.DONE else State.DEAD, attempts=1)}
         if claim.state is State.DEAD:
-            return Outcome(claim, State.DEAD, handlers, due=None if due is None else self.now + due, reason="why")
+            return Settlement(claim, State.DEAD, handlers, due=None if due is None else self.now + due, reason="why")
         if state is not State.WAITING:
             notify = 0.0 if state is State.DEAD and due is not None else None
-            return Outcome(claim, state, handlers, due=notify, reason="why")
-        waiting = {"h": Progress(attempts=1)}
+            return Settlement(claim, state, handlers, due=notify, reason="why")
+        waiting = {"h": HandlerState(attempts=1)}
         if due is None:
-            return Outcome(claim, state, waiting, held="h")
-        return Outcome(claim, state, waiting, due=self.now + due)
+            return Settlement(claim, state, waiting, paused_by="h")
+        return Settlement(claim, state, waiting, due=self.now + due)
 
     def stand_back(self, expected: Expected) -> None:
         """Whoever waits behind another one may lose its `due`, and then be claimed before that."""
@@ -228,7 +228,7 @@ class Lines(RuleBasedStateMachine):
             self.revived(expected)
 
     def revived(self, expected: Expected) -> None:
-        expected.state, expected.due, expected.claim, expected.held = State.WAITING, 0.0, None, False
+        expected.state, expected.due, expected.claim, expected.paused_by = State.WAITING, 0.0, None, False
         for each in self.line(expected.key):
             self.stand_back(each)
 
@@ -244,8 +244,8 @@ class Lines(RuleBasedStateMachine):
         assert self.wait(self.inbox.resume("h")) == self.paused
         self.paused = False
         for expected in self.kept.values():
-            if expected.held:
-                expected.due, expected.held = 0.0, False
+            if expected.paused_by:
+                expected.due, expected.paused_by = 0.0, False
 
     @precondition(lambda self: self.kept)
     @rule(picks=st.lists(PICK, min_size=1, max_size=3))
@@ -276,7 +276,7 @@ class Lines(RuleBasedStateMachine):
             self.check_claims(claims, 3)
             for claim in claims:
                 state = State.DONE if claim.state is State.WAITING else State.DEAD
-                outcome = Outcome(claim, state, {})
+                outcome = Settlement(claim, state, {})
                 assert self.wait(self.inbox.settle(outcome, self.now))
                 expected = self.kept[claim.delivery.id]
                 expected.claim, expected.state, expected.due = None, state, None

@@ -84,19 +84,19 @@ async def test_what_is_due_already_is_claimed_before_what_is_in_the_journal(inbo
 
 
 async def test_the_deliveries_of_other_receivers_are_left_for_them(inbox: SQLiteInbox) -> None:
-    await asyncio.gather(*[inbox.put(entry(id, source=f"hooks-{int(id[2:]) % 3}"), NOW) for id in IDS])
-    assert [*await claim(inbox, 2, source="hooks-2")] == ["d-2", "d-5"]
-    assert [*await claim(inbox, source="hooks-0")] == ["d-0", "d-3", "d-6", "d-9"]
-    assert [*await claim(inbox, source="hooks-2")] == ["d-8"]
-    assert [*await claim(inbox, source="hooks-1")] == ["d-1", "d-4", "d-7"]
+    await asyncio.gather(*[inbox.put(entry(id, receiver=f"hooks-{int(id[2:]) % 3}"), NOW) for id in IDS])
+    assert [*await claim(inbox, 2, receiver="hooks-2")] == ["d-2", "d-5"]
+    assert [*await claim(inbox, receiver="hooks-0")] == ["d-0", "d-3", "d-6", "d-9"]
+    assert [*await claim(inbox, receiver="hooks-2")] == ["d-8"]
+    assert [*await claim(inbox, receiver="hooks-1")] == ["d-1", "d-4", "d-7"]
 
 
 async def test_deliveries_of_one_order_in_one_row_are_handled_one_at_a_time(inbox: SQLiteInbox) -> None:
-    await together(inbox, "d-0", "d-1", "d-2", order_key="o-1")
-    await together(inbox, "d-3", order_key="o-2")
+    await together(inbox, "d-0", "d-1", "d-2", ordering_key="o-1")
+    await together(inbox, "d-3", ordering_key="o-2")
     assert [*await claim(inbox)] == ["d-0", "d-3"]
     assert await finish(inbox) == []
-    claimed = (await kept(inbox, "d-0")).record
+    claimed = (await kept(inbox, "d-0")).summary
     assert claimed.leased
     assert [(record.id, record.due) for record in await inbox.find(Filter(ids=["d-1", "d-2"]), newest_first=False)] == [
         ("d-1", None),
@@ -105,9 +105,9 @@ async def test_deliveries_of_one_order_in_one_row_are_handled_one_at_a_time(inbo
 
 
 async def test_one_whose_order_waits_already_stands_behind(inbox: SQLiteInbox) -> None:
-    await together(inbox, "d-0", order_key="o-1")
+    await together(inbox, "d-0", ordering_key="o-1")
     first = (await claim(inbox))["d-0"]
-    await together(inbox, "d-1", "d-2", order_key="o-1")
+    await together(inbox, "d-1", "d-2", ordering_key="o-1")
     assert await claim(inbox) == {}
     await settle(inbox, first, WAITING, due=NOW + 10)
     assert await claim(inbox) == {}
@@ -160,10 +160,10 @@ async def test_an_id_that_is_kept_already_is_refused_alone(
     assert await listed(here) == ["d-0", "d-1", "d-2"]
 
 
-@pytest.mark.parametrize("part", ["identity", "order_key", "source", "event", "dead"])
+@pytest.mark.parametrize("part", ["identity", "ordering_key", "receiver", "event", "dead"])
 async def test_a_text_that_no_file_can_hold_is_refused_alone_and_at_once(inbox: SQLiteInbox, part: str) -> None:
     lone: Any = "\ud800"
-    whole = entry("d-1", source=lone) if part == "source" else entry("d-1")._replace(**{part: lone})
+    whole = entry("d-1", receiver=lone) if part == "receiver" else entry("d-1")._replace(**{part: lone})
     outcomes = await asyncio.gather(
         *[inbox.put(each, NOW) for each in (entry("d-0"), whole, entry("d-2"))], return_exceptions=True
     )
@@ -222,7 +222,7 @@ class Number(IntEnum):
 
 
 async def test_members_of_enums_become_what_they_are(inbox: SQLiteInbox) -> None:
-    strange = entry("d-1", source="hooks", event=Colour.RED, identity=Colour.RED, order_key=Colour.RED)
+    strange = entry("d-1", receiver="hooks", event=Colour.RED, identity=Colour.RED, ordering_key=Colour.RED)
     strange.delivery.__dict__["verified_by"] = Number.ONE
     assert await inbox.put(strange, NOW) == Stored("d-1")
     found = (await claim(inbox))["d-1"].delivery
@@ -290,7 +290,7 @@ async def test_repeats_and_claims_of_others_leave_what_is_in_it_where_it_is(
         await put(inbox, f"d-{number}", key=b"%d" % number, identity="o-1")
     assert await put(inbox, "again", key=b"3", identity="o-1") == [Duplicate("d-3")]
     assert len(journaled(file)) == 20
-    assert await claim(inbox, source="another") == {}
+    assert await claim(inbox, receiver="another") == {}
     assert [*await claim(inbox)] == [f"d-{number}" for number in range(20)]
 
 

@@ -11,13 +11,24 @@ from typing import Any, Self, TypeVar
 import psycopg
 
 from ...errors import ConfigurationError, InboxUnavailable
-from ..dedup import Put
-from ..records import Claim, Duplicate, Entry, Filter, Kept, Outcome, Progress, Record, Stats, Stored
+from ..dedup import PutJob
+from ..records import (
+    Claim,
+    DeliverySummary,
+    Duplicate,
+    Entry,
+    Filter,
+    HandlerState,
+    Settlement,
+    Stats,
+    Stored,
+    StoredDelivery,
+)
 from . import insert, leases, maintenance, queries
 from .connection import Server, told
 from .rows import Connection
 from .schema import migrate, refuse_unready
-from .writer import Lane, Operation
+from .writer import Operation, Writer
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -69,7 +80,7 @@ class PostgresInbox:
         self._window = window
         self._retention = retention
         self._timeout = timeout
-        self._lanes: tuple[Lane, Lane, Lane] | None = None
+        self._lanes: tuple[Writer, Writer, Writer] | None = None
         """For what arrives, for what is handled, and for all the rest: nobody waits for another kind of work."""
         self._opening = Lock()
         self._latest = float("-inf")
@@ -102,7 +113,7 @@ class PostgresInbox:
                 _telling(self._refuse_unready)
                 kinds = (("arrivals", _MOST, 1), ("leases", _MOST, 1), ("upkeep", 1, _SLOWLY))
                 one, two, three = [
-                    Lane(f"webhook-inbox-{name}", self.server.connect, most, self._timeout * times)
+                    Writer(f"webhook-inbox-{name}", self.server.connect, most, self._timeout * times)
                     for name, most, times in kinds
                 ]
                 self._lanes = one, two, three
@@ -125,17 +136,17 @@ class PostgresInbox:
 
     async def put(self, entry: Entry, now: float) -> Stored | Duplicate:
         """See `Inbox`."""
-        return await self._lane(0).do(insert.put, Put(entry, now, now - self._window))
+        return await self._lane(0).do(insert.put, PutJob(entry, now, now - self._window))
 
-    async def claim(self, source: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
+    async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
         """See `Inbox`."""
         await self._see(now)
-        return await self._lane(1).do(leases.claim, leases.Take(source, limit, lease, now))
+        return await self._lane(1).do(leases.claim, leases.ClaimJob(receiver, limit, lease, now))
 
-    async def take(self, seq: int, job: int, lease: float, now: float) -> Claim | leases.Later | None:
+    async def take(self, seq: int, job: int, lease: float, now: float) -> Claim | leases.NotYet | None:
         """Claim one delivery for its job; None if the job has nothing left to do."""
         await self._see(now)
-        return await self._lane(1).do(leases.take, leases.Ticket(seq, job, lease, now))
+        return await self._lane(1).do(leases.take, leases.ClaimForJob(seq, job, lease, now))
 
     async def _see(self, now: float) -> None:
         if now < self._latest - 1 or self._latest == float("-inf"):
@@ -147,11 +158,11 @@ class PostgresInbox:
         if claims:
             await self._lane(1).do(leases.renew, (claims, lease, now))
 
-    async def note(self, claim: Claim, handlers: Mapping[str, Progress], now: float) -> bool:
+    async def note(self, claim: Claim, handlers: Mapping[str, HandlerState], now: float) -> bool:
         """See `Inbox`."""
         return await self._lane(1).do(leases.note, (claim, handlers))
 
-    async def settle(self, outcome: Outcome, now: float) -> bool:
+    async def settle(self, outcome: Settlement, now: float) -> bool:
         """See `Inbox`."""
         return await self._lane(1).do(leases.settle, (outcome, now))
 
@@ -172,11 +183,13 @@ class PostgresInbox:
         """See `Inbox`."""
         return await self._ask(queries.paused)
 
-    async def find(self, which: Filter, *, limit: int | None = None, newest_first: bool = True) -> Sequence[Record]:
+    async def find(
+        self, which: Filter, *, limit: int | None = None, newest_first: bool = True
+    ) -> Sequence[DeliverySummary]:
         """See `Inbox`."""
         return await self._ask(lambda connection: queries.find(connection, which, limit, newest_first))
 
-    async def get(self, id: str) -> Kept | None:
+    async def get(self, id: str) -> StoredDelivery | None:
         """See `Inbox`."""
         return await self._ask(lambda connection: queries.get(connection, id))
 
@@ -188,23 +201,23 @@ class PostgresInbox:
         """See `Inbox`."""
         return await self._ask(lambda connection: maintenance.purge(connection, which, now, limit))
 
-    async def tidy(self, now: float) -> int:
+    async def expire(self, now: float) -> int:
         """See `Inbox`."""
-        return await self._ask(lambda connection: maintenance.tidy(connection, now - self._retention, _STEP))
+        return await self._ask(lambda connection: maintenance.expire(connection, now - self._retention, _STEP))
 
     async def stats(self) -> Stats:
         """See `Inbox`."""
         return await self._ask(queries.stats)
 
-    async def mend(self, source: str, now: float) -> int:
+    async def mend(self, receiver: str, now: float) -> int:
         """Give a job to those that should have been handled long ago and have none; return how many."""
-        return await self._ask(lambda connection: maintenance.mend(connection, source, now))
+        return await self._ask(lambda connection: maintenance.mend(connection, receiver, now))
 
     async def clock(self) -> float:
         """Return what the server's clock shows, in Unix seconds."""
         return await self._ask(queries.clock)
 
-    async def dump(self, which: Filter) -> AsyncIterator[Kept]:
+    async def dump(self, which: Filter) -> AsyncIterator[StoredDelivery]:
         """See `Inbox`."""
         seq = None
         while True:
@@ -214,10 +227,10 @@ class PostgresInbox:
             if len(page) < _STEP:
                 return
 
-    async def _page(self, which: Filter, seq: int | None) -> list[tuple[int, Kept]]:
+    async def _page(self, which: Filter, seq: int | None) -> list[tuple[int, StoredDelivery]]:
         return await self._ask(lambda connection: queries.after(connection, which, seq, _STEP))
 
-    async def load(self, kept: Sequence[Kept], now: float) -> int:
+    async def load(self, kept: Sequence[StoredDelivery], now: float) -> int:
         """See `Inbox`."""
         return await self._ask(lambda connection: maintenance.load(connection, kept, now, self._window))
 
@@ -226,7 +239,7 @@ class PostgresInbox:
         found: R = await self._lane(2).do(operation, None)
         return found
 
-    def _lane(self, which: int) -> Lane:
+    def _lane(self, which: int) -> Writer:
         if self._lanes is None:
             raise InboxUnavailable("the inbox is not open")
         return self._lanes[which]

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .. import rows
-from ..dedup import Known, Put, repeats
+from ..dedup import Candidate, PutJob, repeats
 from ..records import Duplicate, Entry, State, Stored
 from . import jobs
-from .replay import revive
+from .replay import requeue
 from .rows import Connection, all_unstored, ask, columns, delivery_row, stored
 
 _TYPES = (
@@ -23,13 +23,13 @@ _TYPES = (
 """The types of `rows.COLUMNS`."""
 
 
-def put(connection: Connection, puts: Sequence[Put]) -> list[Stored | Duplicate]:
+def put(connection: Connection, puts: Sequence[PutJob]) -> list[Stored | Duplicate]:
     """Keep what is new; find out what is not."""
     alone(connection, [each.entry for each in puts])
     known = _known(connection, [each.entry for each in puts])
     results: list[Stored | Duplicate] = []
-    new: list[Put] = []
-    again: list[tuple[int, Put, Known]] = []
+    new: list[PutJob] = []
+    again: list[tuple[int, PutJob, Candidate]] = []
     for each in puts:
         repeated = next((kept for kept in known if repeats(each, kept)), None)
         if repeated is not None:
@@ -38,12 +38,12 @@ def put(connection: Connection, puts: Sequence[Put]) -> list[Stored | Duplicate]
             continue
         entry, delivery = each.entry, each.entry.delivery
         if entry.key is not None or entry.identity is not None:
-            known.append(Known.of(0, entry))
+            known.append(Candidate.of(0, entry))
         new.append(each)
         results.append(Stored(delivery.id))
     if new:
-        keys = {(each.entry.delivery.source, each.entry.key) for each in new}
-        _outdate(connection, [kept.seq for kept in known if kept.seq and (kept.source, kept.key) in keys])
+        keys = {(each.entry.delivery.receiver, each.entry.key) for each in new}
+        _outdate(connection, [kept.seq for kept in known if kept.seq and (kept.receiver, kept.key) in keys])
         _insert(connection, new)
     for index, each, kept in again:  # only now, for what they repeat may be among the new ones
         results[index] = _duplicate(connection, each, kept)
@@ -52,7 +52,7 @@ def put(connection: Connection, puts: Sequence[Put]) -> list[Stored | Duplicate]
 
 def alone(connection: Connection, entries: Iterable[Entry]) -> None:
     """Wait until nobody else puts what may be a repeat of these, and let others wait for us."""
-    hashes = {rows.lookup(each.delivery.source, each.event, each.key, each.identity) for each in entries} - {None}
+    hashes = {rows.lookup(each.delivery.receiver, each.event, each.key, each.identity) for each in entries} - {None}
     if hashes:  # in one order everywhere, so that no two wait for each other
         ask(
             connection,
@@ -61,11 +61,11 @@ def alone(connection: Connection, entries: Iterable[Entry]) -> None:
         )
 
 
-def _known(connection: Connection, entries: Sequence[Entry]) -> list[Known]:
+def _known(connection: Connection, entries: Sequence[Entry]) -> list[Candidate]:
     """Return what is kept that one of these may repeat."""
-    keys = [(stored(each.delivery.source), each.key) for each in entries if each.key is not None]
+    keys = [(stored(each.delivery.receiver), each.key) for each in entries if each.key is not None]
     said = [
-        (stored(each.delivery.source), stored(each.identity), each.delivery.origin == "backfill")
+        (stored(each.delivery.receiver), stored(each.identity), each.delivery.via == "backfill")
         for each in entries
         if each.identity is not None
     ]
@@ -84,19 +84,19 @@ def _known(connection: Connection, entries: Sequence[Entry]) -> list[Known]:
         "ORDER BY 1",
         [*columns(keys, 2), *columns(said, 3)],
     )
-    return [Known(*all_unstored(row)) for row in found.fetchall()]
+    return [Candidate(*all_unstored(row)) for row in found.fetchall()]
 
 
-def _duplicate(connection: Connection, each: Put, kept: Known) -> Duplicate:
+def _duplicate(connection: Connection, each: PutJob, kept: Candidate) -> Duplicate:
     found = ask(
         connection,
         "SELECT p.seq, p.state FROM progress p JOIN delivery d USING (seq) WHERE d.id = %s",
         [stored(kept.id)],
     )
     seq, state = found.fetchone() or (0, State.DONE)
-    if state != State.DEAD or each.entry.delivery.origin == "backfill":
+    if state != State.DEAD or each.entry.delivery.via == "backfill":
         return Duplicate(kept.id)
-    revive(connection, [seq], each.now)
+    requeue(connection, [seq], each.now)
     return Duplicate(kept.id, replayed=True)
 
 
@@ -106,17 +106,17 @@ def _outdate(connection: Connection, seqs: Sequence[int]) -> None:
         ask(connection, "UPDATE delivery SET current = false WHERE seq = ANY(%s)", [[*seqs]])
 
 
-def _insert(connection: Connection, new: Sequence[Put]) -> None:
+def _insert(connection: Connection, new: Sequence[PutJob]) -> None:
     seqs = insert(connection, [(delivery_row(each.entry), True) for each in new])
     progress: list[tuple[Any, ...]] = []
-    orders: list[jobs.Order] = []
+    orders: list[jobs.NewJob] = []
     for seq, (entry, now, _) in zip(seqs, new, strict=True):
-        source, dead = entry.delivery.source, entry.dead
+        receiver, dead = entry.delivery.receiver, entry.dead
         state, settled = (State.WAITING, None) if dead is None else (State.DEAD, now)
-        line = rows.line(source, entry.order_key)
-        orders.append(jobs.Order(seq, source, line, state))
+        line = rows.line(receiver, entry.ordering_key)
+        orders.append(jobs.NewJob(seq, receiver, line, state))
         # Due at 0 and not now: a clock that is set back must not make a new delivery wait.
-        progress.append((seq, stored(source), line, state, 0.0, now, None if dead is None else stored(dead), settled))
+        progress.append((seq, stored(receiver), line, state, 0.0, now, None if dead is None else stored(dead), settled))
     made = jobs.make(connection, orders)
     ask(
         connection,

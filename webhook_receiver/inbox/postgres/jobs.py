@@ -24,21 +24,21 @@ _LEAST, _MOST = -(2**31) + 1, 2**31 - 1
 _manager = JobManager(SyncPsycopgConnector())  # always given a connection, so that it needs none of its own
 
 
-class Order(NamedTuple):
+class NewJob(NamedTuple):
     """What a job is to be made for."""
 
     seq: int
-    source: str
+    receiver: str
     line: int | None
     state: State
 
 
-def queue(source: str) -> str:
+def queue(receiver: str) -> str:
     """Return the queue of a source: a name short enough for a channel of PostgreSQL's."""
-    return "webhooks-" + blake2b(source.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+    return "webhooks-" + blake2b(receiver.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
-def make(connection: Connection, orders: Sequence[Order]) -> list[int]:
+def make(connection: Connection, orders: Sequence[NewJob]) -> list[int]:
     """Make a job for each, to be run at once; return their ids."""
     if not orders:
         return []
@@ -46,12 +46,12 @@ def make(connection: Connection, orders: Sequence[Order]) -> list[int]:
     return [job.id for job in made if job.id is not None]
 
 
-def _job(order: Order) -> Job:
+def _job(order: NewJob) -> Job:
     # The older goes first, whenever its job is made: one that is replayed before those that came after it.
     priority = min(max(-order.seq, _LEAST), _MOST)
     # Only who waits holds up those behind: of the dead somebody hears beside them.
     lock = None if order.line is None or order.state is not State.WAITING else str(order.line)
-    name = queue(order.source)
+    name = queue(order.receiver)
     return Job(
         queue=name, priority=priority, lock=lock, queueing_lock=None, task_name=TASK, task_kwargs={"seq": order.seq}
     )
@@ -70,7 +70,7 @@ def renew(connection: Connection, seqs: Sequence[int]) -> None:
         connection, "SELECT seq, source, line, state, job FROM progress WHERE seq = ANY(%s) ORDER BY seq", [[*seqs]]
     ).fetchall()
     withdraw(connection, [row[4] for row in found])
-    made = make(connection, [Order(seq, source, line, State(state)) for seq, source, line, state, _ in found])
+    made = make(connection, [NewJob(seq, receiver, line, State(state)) for seq, receiver, line, state, _ in found])
     ask(
         connection,
         "UPDATE progress SET job = n.job FROM unnest(%s::bigint[], %s::bigint[]) AS n(seq, job) "

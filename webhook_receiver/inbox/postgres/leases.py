@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ...errors import InboxDamaged
 from .. import rows
-from ..records import Claim, Outcome, Progress, State
+from ..records import Claim, HandlerState, Settlement, State
 from .rows import DELIVERY, Connection, all_stored, all_unstored, ask, columns, stored, unstored
 
 
@@ -42,7 +42,7 @@ def release(connection: Connection, releases: Sequence[Sequence[Claim]]) -> list
     return [None] * len(releases)
 
 
-def note(connection: Connection, notes: Sequence[tuple[Claim, Mapping[str, Progress]]]) -> list[bool]:
+def note(connection: Connection, notes: Sequence[tuple[Claim, Mapping[str, HandlerState]]]) -> list[bool]:
     """Keep how far the handlers are while the lease goes on."""
     return [
         ask(
@@ -56,20 +56,20 @@ def note(connection: Connection, notes: Sequence[tuple[Claim, Mapping[str, Progr
     ]
 
 
-def settle(connection: Connection, settlements: Sequence[tuple[Outcome, float]]) -> list[bool]:
+def settle(connection: Connection, settlements: Sequence[tuple[Settlement, float]]) -> list[bool]:
     """End leases with what became of the deliveries."""
-    paused = _paused(connection, {outcome.held for outcome, _ in settlements if outcome.held is not None})
+    paused = _paused(connection, {outcome.paused_by for outcome, _ in settlements if outcome.paused_by is not None})
     table: dict[Lease, tuple[Any, ...]] = {}
-    outcomes: dict[Lease, Outcome] = {}
+    outcomes: dict[Lease, Settlement] = {}
     for outcome, now in settlements:
         (lease,) = leases_of([outcome.claim])
         if lease in outcomes:
             continue  # of two under one lease the first one counts
-        held = outcome.held if outcome.held in paused else None
-        due = 0.0 if outcome.held is not None and held is None else outcome.due
+        paused_by = outcome.paused_by if outcome.paused_by in paused else None
+        due = 0.0 if outcome.paused_by is not None and paused_by is None else outcome.due
         finished = None if outcome.state is State.WAITING else now
         handlers = rows.progress_json(outcome.handlers)
-        said = all_stored((outcome.state.value, due, now, handlers, held, outcome.reason, finished))
+        said = all_stored((outcome.state.value, due, now, handlers, paused_by, outcome.reason, finished))
         outcomes[lease], table[lease] = outcome, (*lease, *said)
     found = ask(
         connection,
@@ -134,16 +134,16 @@ _ITS_TURN = (
 _OPEN = "p.state IN ('waiting', 'dead') AND p.due <= %s"
 
 
-class Take(NamedTuple):
+class ClaimJob(NamedTuple):
     """Deliveries to claim."""
 
-    source: str
+    receiver: str
     limit: int
     lease: float
     now: float
 
 
-class Ticket(NamedTuple):
+class ClaimForJob(NamedTuple):
     """One delivery to claim for its job."""
 
     seq: int
@@ -152,7 +152,7 @@ class Ticket(NamedTuple):
     now: float
 
 
-class Later(NamedTuple):
+class NotYet(NamedTuple):
     """What a ticket is good for just now: nothing, until then."""
 
     due: float
@@ -168,19 +168,19 @@ class Lease(NamedTuple):
     token: int
 
 
-def claim(connection: Connection, takes: Sequence[Take]) -> list[list[Claim]]:
+def claim(connection: Connection, takes: Sequence[ClaimJob]) -> list[list[Claim]]:
     """Lease what is due."""
     return [_claim(connection, take) for take in takes]
 
 
-def _claim(connection: Connection, take: Take) -> list[Claim]:
+def _claim(connection: Connection, take: ClaimJob) -> list[Claim]:
     claims: list[Claim] = []
     while (limit := take.limit - len(claims)) > 0:
         found = ask(
             connection,
             f"SELECT p.seq FROM progress p WHERE p.source = %s AND p.state <> 'done' AND {_OPEN} AND {_ITS_TURN} "
             "ORDER BY p.seq LIMIT %s",
-            [stored(take.source), take.now, take.now, limit],
+            [stored(take.receiver), take.now, take.now, limit],
         ).fetchall()
         taken, damaged = _lease(connection, [seq for (seq,) in found], take.lease, take.now)
         claims += taken.values()
@@ -189,7 +189,7 @@ def _claim(connection: Connection, take: Take) -> list[Claim]:
     return claims
 
 
-def take(connection: Connection, tickets: Sequence[Ticket]) -> list[Claim | Later | None]:
+def take(connection: Connection, tickets: Sequence[ClaimForJob]) -> list[Claim | NotYet | None]:
     """Lease the deliveries of these jobs; None for a job that has nothing left to do."""
     claims: dict[int, Claim] = {}
     named = {ticket.seq: ticket.job for ticket in tickets}
@@ -197,14 +197,14 @@ def take(connection: Connection, tickets: Sequence[Ticket]) -> list[Claim | Late
     for lease in {ticket.lease for ticket in tickets}:
         seqs = [ticket.seq for ticket in tickets if ticket.lease == lease]
         claims |= _lease(connection, seqs, lease, now, named)[0]
-    results: list[Claim | Later | None] = []
+    results: list[Claim | NotYet | None] = []
     for ticket in tickets:
         claimed = claims.pop(ticket.seq, None)
         results.append(claimed if claimed is not None else _later(connection, ticket))
     return results
 
 
-def _later(connection: Connection, ticket: Ticket) -> Later | None:
+def _later(connection: Connection, ticket: ClaimForJob) -> NotYet | None:
     found = ask(
         connection,
         f"SELECT p.job, p.state, p.due, {_ITS_TURN} FROM progress p WHERE p.seq = %s",
@@ -215,7 +215,7 @@ def _later(connection: Connection, ticket: Ticket) -> Later | None:
     job, state, due, its_turn = found
     if job != ticket.job or (due is None and state != State.WAITING) or state in (State.DONE, State.UNHANDLED):
         return None
-    return Later(NEVER if due is None else due, alone=not its_turn)
+    return NotYet(NEVER if due is None else due, alone=not its_turn)
 
 
 def _lease(

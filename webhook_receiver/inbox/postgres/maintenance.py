@@ -10,12 +10,12 @@ from contextlib import suppress
 
 from ...errors import InboxDamaged
 from .. import rows
-from ..records import Entry, Filter, Kept, State
+from ..records import Entry, Filter, State, StoredDelivery
 from . import jobs
 from .insert import alone, insert
 from .leases import keep_attempts
 from .queries import chosen
-from .replay import revive
+from .replay import requeue
 from .rows import Connection, all_stored, ask, delivery_row, stored
 
 _APART = 60.0  # seconds by which the clocks of machines that share an inbox may differ
@@ -50,7 +50,7 @@ def resume(connection: Connection, handler: str) -> bool:
 def replay(connection: Connection, ids: Sequence[str], now: float, handler: str | None) -> int:
     """Let deliveries be handled again."""
     found = ask(connection, "SELECT seq FROM delivery WHERE id = ANY(%s)", [[stored(each) for each in ids]])
-    return revive(connection, [seq for (seq,) in found.fetchall()], now, handler)
+    return requeue(connection, [seq for (seq,) in found.fetchall()], now, handler)
 
 
 def purge(connection: Connection, which: Filter, now: float, limit: int) -> int:
@@ -61,7 +61,7 @@ def purge(connection: Connection, which: Filter, now: float, limit: int) -> int:
     )
 
 
-def tidy(connection: Connection, settled_before: float, limit: int) -> int:
+def expire(connection: Connection, settled_before: float, limit: int) -> int:
     """Remove what was done before then."""
     return _remove(connection, "p.state = 'done' AND p.settled < %s", [settled_before], limit)
 
@@ -97,20 +97,20 @@ def remeasure(connection: Connection, now: float) -> None:
     jobs.renew(connection, [seq for _, _, seq in found])
 
 
-def mend(connection: Connection, source: str, now: float) -> int:
+def mend(connection: Connection, receiver: str, now: float) -> int:
     """Give jobs to those of a source that are due for long and have none, whoever lost it; return how many."""
     found = ask(
         connection,
         "SELECT p.seq FROM progress p WHERE p.source = %s AND p.state <> 'done' AND p.due <= %s AND NOT EXISTS "
         "(SELECT 1 FROM procrastinate_jobs j WHERE j.id = p.job AND j.status IN ('todo', 'doing')) "
         "ORDER BY p.seq LIMIT %s FOR UPDATE OF p SKIP LOCKED",
-        [stored(source), now - _APART, _MENDED],
+        [stored(receiver), now - _APART, _MENDED],
     ).fetchall()
     jobs.renew(connection, [seq for (seq,) in found])
     return len(found)
 
 
-def load(connection: Connection, dumped: Sequence[Kept], now: float, window: float) -> int:
+def load(connection: Connection, dumped: Sequence[StoredDelivery], now: float, window: float) -> int:
     """Keep what another inbox dumped, before all that is kept already."""
     ask(connection, "SELECT pg_advisory_xact_lock(%s)", [_LOADING])
     alone(connection, [_entry(kept) for kept in dumped])
@@ -124,29 +124,31 @@ def load(connection: Connection, dumped: Sequence[Kept], now: float, window: flo
         if repeated is None:
             _load_one(connection, seq, kept, now)
             loaded += 1
-            if kept.record.state is State.WAITING or (kept.record.state is State.DEAD and kept.record.due is not None):
+            if kept.summary.state is State.WAITING or (
+                kept.summary.state is State.DEAD and kept.summary.due is not None
+            ):
                 again.append(seq)
-        elif kept.record.state is State.WAITING:
+        elif kept.summary.state is State.WAITING:
             _revive_dead(connection, repeated, now)
     jobs.renew(connection, again)
     return loaded
 
 
-def _entry(kept: Kept) -> Entry:
-    return Entry(kept.delivery, kept.record.event, kept.key, kept.record.identity, kept.order_key)
+def _entry(kept: StoredDelivery) -> Entry:
+    return Entry(kept.delivery, kept.summary.event, kept.key, kept.summary.identity, kept.ordering_key)
 
 
-def _load_one(connection: Connection, seq: int, kept: Kept, now: float) -> None:
-    record = kept.record
+def _load_one(connection: Connection, seq: int, kept: StoredDelivery, now: float) -> None:
+    record = kept.summary
     outdated = ask(
         connection,
         "UPDATE delivery SET current = false WHERE source = %s AND key = %s AND current AND received <= %s",
-        [stored(record.source), kept.key, record.received],
+        [stored(record.receiver), kept.key, record.received],
     ).rowcount
     is_known = ask(
         connection,
         "SELECT 1 FROM delivery WHERE source = %s AND key = %s AND current",
-        [stored(record.source), kept.key],
+        [stored(record.receiver), kept.key],
     ).fetchone()
     insert(connection, [(delivery_row(_entry(kept)), bool(outdated) or is_known is None)], seq)
     # What waited for a paused handler is to be found at once, as what was leased.
@@ -157,7 +159,7 @@ def _load_one(connection: Connection, seq: int, kept: Kept, now: float) -> None:
         "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
         all_stored(
             (
-                *(seq, record.source, rows.line(record.source, kept.order_key), record.state.value),
+                *(seq, record.receiver, rows.line(record.receiver, kept.ordering_key), record.state.value),
                 *(0 if at_once else record.due, now, rows.progress_json(record.handlers)),
                 *(record.reason, record.settled),
             )
@@ -166,14 +168,14 @@ def _load_one(connection: Connection, seq: int, kept: Kept, now: float) -> None:
     keep_attempts(connection, {seq: kept.attempts})
 
 
-def _repeated(connection: Connection, kept: Kept, window: float) -> int | None:
+def _repeated(connection: Connection, kept: StoredDelivery, window: float) -> int | None:
     """Return the row of the same delivery, or of one that it repeats or is repeated by."""
     delivery = kept.delivery
     found = ask(
         connection,
         "SELECT seq FROM delivery WHERE id = %s "
         "UNION ALL SELECT seq FROM delivery WHERE source = %s AND key = %s AND abs(received - %s) <= %s LIMIT 1",
-        [stored(delivery.id), stored(delivery.source), kept.key, delivery.received, window],
+        [stored(delivery.id), stored(delivery.receiver), kept.key, delivery.received, window],
     ).fetchone()
     return None if found is None else found[0]
 
@@ -181,4 +183,4 @@ def _repeated(connection: Connection, kept: Kept, window: float) -> int | None:
 def _revive_dead(connection: Connection, seq: int, now: float) -> None:
     (state,) = ask(connection, "SELECT state FROM progress WHERE seq = %s", [seq]).fetchone() or (None,)
     if state == State.DEAD:
-        revive(connection, [seq], now)
+        requeue(connection, [seq], now)

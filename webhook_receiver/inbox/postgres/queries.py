@@ -7,7 +7,7 @@ from typing import Any
 
 from ...errors import AmbiguousId
 from .. import rows
-from ..records import Filter, Kept, PastAttempt, Record, State, Stats
+from ..records import DeliverySummary, FailedAttempt, Filter, State, Stats, StoredDelivery
 from .rows import DELIVERY, RECORD, Connection, all_unstored, ask, record, stored, unstored
 
 
@@ -24,8 +24,8 @@ def chosen(which: Filter) -> tuple[str, list[Any]]:
         also("d.id = ANY(%s)", [stored(each) for each in which.ids])
     if which.states is not None:
         also("p.state = ANY(%s)", [state.value for state in which.states])
-    if which.source is not None:
-        also("p.source = %s", stored(which.source))
+    if which.receiver is not None:
+        also("p.source = %s", stored(which.receiver))
     if which.event is not None:
         also("d.event = %s", stored(which.event))
     if which.since is not None:
@@ -37,7 +37,7 @@ def chosen(which: Filter) -> tuple[str, list[Any]]:
     return " AND ".join(conditions), arguments
 
 
-def find(connection: Connection, which: Filter, limit: int | None, newest_first: bool) -> list[Record]:
+def find(connection: Connection, which: Filter, limit: int | None, newest_first: bool) -> list[DeliverySummary]:
     """Return the records that fit."""
     where, arguments = chosen(which)
     order = "DESC" if newest_first else "ASC"
@@ -49,7 +49,7 @@ def find(connection: Connection, which: Filter, limit: int | None, newest_first:
     return [record(row) for row in found.fetchall()]
 
 
-def get(connection: Connection, beginning: str) -> Kept | None:
+def get(connection: Connection, beginning: str) -> StoredDelivery | None:
     """Return all that is known of the one delivery whose id begins so."""
     begins = stored(beginning)
     found = ask(
@@ -62,7 +62,7 @@ def get(connection: Connection, beginning: str) -> Kept | None:
     return _kept(connection, [found[0][0]])[0][1] if found else None
 
 
-def after(connection: Connection, which: Filter, seq: int | None, limit: int) -> list[tuple[int, Kept]]:
+def after(connection: Connection, which: Filter, seq: int | None, limit: int) -> list[tuple[int, StoredDelivery]]:
     """Return up to `limit` deliveries that fit, those behind row `seq`, with their rows' numbers."""
     where, arguments = chosen(which)
     found = ask(
@@ -74,15 +74,15 @@ def after(connection: Connection, which: Filter, seq: int | None, limit: int) ->
     return _kept(connection, [each for (each,) in found])
 
 
-def _kept(connection: Connection, seqs: Sequence[int]) -> list[tuple[int, Kept]]:
-    attempts: dict[int, list[PastAttempt]] = {}
+def _kept(connection: Connection, seqs: Sequence[int]) -> list[tuple[int, StoredDelivery]]:
+    attempts: dict[int, list[FailedAttempt]] = {}
     for seq, *attempt in ask(
         connection,
         "SELECT seq, handler, number, started, seconds, outcome, error, traceback FROM attempt "
         "WHERE seq = ANY(%s) ORDER BY seq, place",
         [[*seqs]],
     ).fetchall():
-        attempts.setdefault(seq, []).append(PastAttempt(*all_unstored(attempt)))
+        attempts.setdefault(seq, []).append(FailedAttempt(*all_unstored(attempt)))
     found = ask(
         connection,
         f"SELECT {DELIVERY}, {RECORD}, seq FROM delivery d JOIN progress p USING (seq) "
@@ -92,13 +92,13 @@ def _kept(connection: Connection, seqs: Sequence[int]) -> list[tuple[int, Kept]]
     return [(row[-1], _one(all_unstored(row[:-1]), attempts.get(row[-1], []))) for row in found]
 
 
-def _one(row: tuple[Any, ...], attempts: Sequence[PastAttempt]) -> Kept:
-    return Kept(
-        record=rows.record(row[len(rows.COLUMNS) :]),
+def _one(row: tuple[Any, ...], attempts: Sequence[FailedAttempt]) -> StoredDelivery:
+    return StoredDelivery(
+        summary=rows.record(row[len(rows.COLUMNS) :]),
         delivery=rows.delivery(row),
         attempts=attempts,
         key=row[4],
-        order_key=row[6],
+        ordering_key=row[6],
     )
 
 
@@ -122,12 +122,12 @@ def stats(connection: Connection) -> Stats:
         "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint, (SELECT count(*) FROM procrastinate_jobs) "
         "FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace",
     ).fetchone() or (0, 0)
-    held = ask(connection, "SELECT handler, since FROM paused ORDER BY handler").fetchall()
+    paused_by = ask(connection, "SELECT handler, since FROM paused ORDER BY handler").fetchall()
     return Stats(
         counts=counts,
         running=running,
         oldest_waiting=oldest,
-        paused={unstored(name): since for name, since in held},
+        paused={unstored(name): since for name, since in paused_by},
         extra={"bytes": size, "jobs": jobs},
     )
 

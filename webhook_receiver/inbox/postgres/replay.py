@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..records import State, begun_again
+from ..records import State, reset_for_replay
 from ..rows import progress, progress_json
 from . import jobs
 from .rows import Connection, ask
 
 
-def revive(connection: Connection, seqs: Sequence[int], now: float, handler: str | None = None) -> int:
+def requeue(connection: Connection, seqs: Sequence[int], now: float, handler: str | None = None) -> int:
     """Let these be handled again, but for those that are being handled; return how many. See `Inbox.replay`."""
     found = ask(
         connection,
@@ -22,7 +22,7 @@ def revive(connection: Connection, seqs: Sequence[int], now: float, handler: str
     for seq, state, text, leased in found:
         if state == State.WAITING and leased:
             continue
-        handlers = begun_again(State(state), progress(text), handler)
+        handlers = reset_for_replay(State(state), progress(text), handler)
         ask(
             connection,
             "UPDATE progress SET state = 'waiting', due = 0, since = %s, lease = NULL, crashes = 0, handlers = %s, "

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from .. import rows
-from ..records import Entry, Record
+from ..records import DeliverySummary, Entry
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -51,7 +51,7 @@ def delivery_row(entry: Entry) -> tuple[Any, ...]:
     return all_stored(rows.delivery_row(entry))
 
 
-def record(row: Sequence[Any]) -> Record:
+def record(row: Sequence[Any]) -> DeliverySummary:
     """Return a row of RECORD as one."""
     return rows.record(all_unstored(row))
 

@@ -36,7 +36,7 @@ class _Asked:
     answer: asyncio.Future[Any]
 
 
-class Lane:
+class Writer:
     """Runs operations, in batches that are committed as one.
 
     Args:

@@ -14,8 +14,19 @@ from threading import Lock
 from typing import Any, Self, TypeVar
 
 from ...errors import ConfigurationError, InboxDamaged, InboxUnavailable
-from ..dedup import Put
-from ..records import Claim, Duplicate, Entry, Filter, Kept, Outcome, Progress, Record, Stats, Stored
+from ..dedup import PutJob
+from ..records import (
+    Claim,
+    DeliverySummary,
+    Duplicate,
+    Entry,
+    Filter,
+    HandlerState,
+    Settlement,
+    Stats,
+    Stored,
+    StoredDelivery,
+)
 from . import file_guard, insert, leases, maintenance, queries, staging
 from .connection import Connection, Reader, connect
 from .file_guard import IntegrityCheck
@@ -71,7 +82,7 @@ class SQLiteInbox:
             raise ConfigurationError(f"the inbox needs SQLite 3.38, this Python has {sqlite3.sqlite_version}")
         self.path = Path(path).resolve()  # as SQLite does: its log is beside the file, not beside a link to it
         self._window, self._retention = window, retention
-        self._place = file_guard.Place(self.path, min_free)
+        self._place = file_guard.FileGuard(self.path, min_free)
         self._busy_timeout = busy_timeout
         self._create = create
         self._writer: Writer | None = None
@@ -109,16 +120,16 @@ class SQLiteInbox:
     async def put(self, entry: Entry, now: float) -> Stored | Duplicate:
         """See `Inbox`."""
         self._place.refuse_full()
-        return await self._write(insert.put, Put(entry, now, now - self._window))
+        return await self._write(insert.put, PutJob(entry, now, now - self._window))
 
-    async def claim(self, source: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
+    async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
         """See `Inbox`."""
         if now < self._latest - 1 or self._latest == float("-inf"):
             await self._write(maintenance.remeasure, now)
         self._latest = now
-        claims, look_again = await self._write(leases.claim, leases.Take(source, limit, lease, now))
+        claims, look_again = await self._write(leases.claim, leases.ClaimJob(receiver, limit, lease, now))
         while look_again:
-            claims, look_again = await self._write(leases.claim, leases.Take(source, limit, lease, now))
+            claims, look_again = await self._write(leases.claim, leases.ClaimJob(receiver, limit, lease, now))
         return claims
 
     async def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
@@ -126,11 +137,11 @@ class SQLiteInbox:
         if claims:
             await self._write(leases.renew, (claims, lease, now))
 
-    async def note(self, claim: Claim, handlers: Mapping[str, Progress], now: float) -> bool:
+    async def note(self, claim: Claim, handlers: Mapping[str, HandlerState], now: float) -> bool:
         """See `Inbox`."""
         return await self._write(leases.note, (claim, handlers))
 
-    async def settle(self, outcome: Outcome, now: float) -> bool:
+    async def settle(self, outcome: Settlement, now: float) -> bool:
         """See `Inbox`."""
         return await self._write(leases.settle, (outcome, now))
 
@@ -151,33 +162,35 @@ class SQLiteInbox:
         """See `Inbox`."""
         return await self._read(queries.paused)
 
-    async def find(self, which: Filter, *, limit: int | None = None, newest_first: bool = True) -> Sequence[Record]:
+    async def find(
+        self, which: Filter, *, limit: int | None = None, newest_first: bool = True
+    ) -> Sequence[DeliverySummary]:
         """See `Inbox`."""
         return await self._read_whole(partial(queries.find, which=which, limit=limit, newest_first=newest_first))
 
-    async def get(self, id: str) -> Kept | None:
+    async def get(self, id: str) -> StoredDelivery | None:
         """See `Inbox`."""
         return await self._read_whole(partial(queries.get, beginning=id))
 
     async def replay(self, ids: Sequence[str], now: float, *, handler: str | None = None) -> int:
         """See `Inbox`."""
         await self._unpack()
-        return await self._write(maintenance.replay, maintenance.Again(ids, now, handler))
+        return await self._write(maintenance.replay, maintenance.ReplayJob(ids, now, handler))
 
     async def purge(self, which: Filter, now: float, *, limit: int) -> int:
         """See `Inbox`."""
         await self._unpack(or_warn=True)  # on a full disk, this is what makes room
-        return await self._write(maintenance.purge, maintenance.Removal(which, now, limit))
+        return await self._write(maintenance.purge, maintenance.PurgeJob(which, now, limit))
 
-    async def tidy(self, now: float) -> int:
+    async def expire(self, now: float) -> int:
         """See `Inbox`."""
-        return await self._write(maintenance.purge, maintenance.Removal(Filter(), now, _STEP, now - self._retention))
+        return await self._write(maintenance.purge, maintenance.PurgeJob(Filter(), now, _STEP, now - self._retention))
 
     async def stats(self) -> Stats:
         """See `Inbox`."""
         return await self._read_whole(queries.stats)
 
-    async def dump(self, which: Filter) -> AsyncIterator[Kept]:
+    async def dump(self, which: Filter) -> AsyncIterator[StoredDelivery]:
         """See `Inbox`."""
         await self._unpack()
         seq = None
@@ -188,7 +201,7 @@ class SQLiteInbox:
             if len(page) < _STEP:
                 return
 
-    async def load(self, kept: Sequence[Kept], now: float) -> int:
+    async def load(self, kept: Sequence[StoredDelivery], now: float) -> int:
         """See `Inbox`."""
         self._place.refuse_full()
         await self._unpack()

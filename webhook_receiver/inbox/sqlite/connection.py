@@ -10,13 +10,13 @@ from typing import TypeVar
 
 from ...errors import InboxDamaged, InboxError, InboxUnavailable
 from .. import rows
-from .dedup_cache import Recent
+from .dedup_cache import DedupCache
 
 
 class Connection(sqlite3.Connection):
     """A connection that writes, and what it holds in memory."""
 
-    recent: Recent | None = None
+    recent: DedupCache | None = None
     undo: tuple[Callable[[], object], ...] = ()
     """What takes back, the last one first, what the transaction under way has changed in memory."""
 

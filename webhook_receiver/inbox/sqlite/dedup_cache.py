@@ -29,7 +29,7 @@ def grouped(found: Iterable[Found]) -> Grouped:
     return groups
 
 
-class Recent:
+class DedupCache:
     """The hashes of the last deliveries, and marks of the ids of those that may be in the journal."""
 
     def __init__(self, merged: int) -> None:

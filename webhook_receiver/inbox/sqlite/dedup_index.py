@@ -16,17 +16,17 @@ from itertools import chain
 from .. import rows
 from . import staging
 from .connection import Connection
-from .dedup_cache import PARTS, Found, Grouped, Part, Recent, grouped, parts
+from .dedup_cache import PARTS, DedupCache, Found, Grouped, Part, grouped, parts
 
 _MANY = 65_536  # deliveries that are held in memory, before they are merged: to read them anew takes some 0.4 s
 
 
-def refresh(connection: Connection) -> Recent:
+def refresh(connection: Connection) -> DedupCache:
     """Take in what other connections have put. Before anything is found, added or removed in a transaction."""
     last, merged, unpacked = connection.execute("SELECT last, merged, unpacked FROM arrived").fetchone()
     recent = connection.recent
     if recent is None:
-        recent = connection.recent = Recent(merged)
+        recent = connection.recent = DedupCache(merged)
         connection.undo += (partial(setattr, connection, "recent", None),)
         _take_in(connection, recent, merged, unpacked)
     elif recent.seen < last:
@@ -37,7 +37,7 @@ def refresh(connection: Connection) -> Recent:
     return recent
 
 
-def _take_in(connection: Connection, recent: Recent, after: int, known: int) -> None:
+def _take_in(connection: Connection, recent: DedupCache, after: int, known: int) -> None:
     """Take in the hashes of what came after row `after`, and the ids of what came after row `known`.
 
     Ids also of what is in the journal no more: it is back there if that was done by this transaction, which may fail.
@@ -58,14 +58,14 @@ def _take_in(connection: Connection, recent: Recent, after: int, known: int) -> 
     recent.add_ids(ids, last)
 
 
-def candidates(connection: Connection, recent: Recent, hashes: Collection[int]) -> list[Found]:
+def candidates(connection: Connection, recent: DedupCache, hashes: Collection[int]) -> list[Found]:
     """Return what has one of these hashes, or had: what was purged may still be among it."""
     wanted = rows.rounded(hashes)
     merged = connection.execute(f"SELECT hash, seq FROM lookup WHERE hash IN ({rows.marks(wanted)})", wanted)
     return recent.find(hashes) + merged.fetchall()
 
 
-def add(connection: Connection, recent: Recent, new: Grouped, last: int) -> None:
+def add(connection: Connection, recent: DedupCache, new: Grouped, last: int) -> None:
     """Let these be found; `last` is the last row that there is now."""
     connection.undo += (recent.snapshot(), partial(recent.remove, new))
     recent.add(new)
@@ -91,7 +91,7 @@ def add_older(connection: Connection, new: Found) -> None:
     connection.execute("INSERT INTO lookup VALUES (?, ?)", new)
 
 
-def remove(connection: Connection, recent: Recent, gone: Sequence[tuple[int | None, int]]) -> None:
+def remove(connection: Connection, recent: DedupCache, gone: Sequence[tuple[int | None, int]]) -> None:
     """Let these not be found any more."""
     hashed = [(each, seq) for each, seq in gone if each is not None]
     connection.executemany("DELETE FROM lookup WHERE hash = ? AND seq = ?", hashed)

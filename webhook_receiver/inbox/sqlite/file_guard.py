@@ -19,7 +19,7 @@ from ...errors import ConfigurationError, InboxDamaged, InboxUnavailable
 from . import staging
 
 
-class Place:
+class FileGuard:
     """Where a file is.
 
     Args:

@@ -12,30 +12,30 @@ from typing import Any
 
 from ...errors import InboxError
 from .. import rows
-from ..dedup import Known, Put, repeats
+from ..dedup import Candidate, PutJob, repeats
 from ..records import Duplicate, State, Stored
 from . import dedup_index, ordering, staging
 from .connection import Connection
-from .dedup_cache import Found, Recent
+from .dedup_cache import DedupCache, Found
 
 _AT_ONCE = 1024  # candidates to look at with one statement
 
 
-def put(connection: Connection, jobs: Sequence[Put]) -> list[Stored | Duplicate]:
+def put(connection: Connection, jobs: Sequence[PutJob]) -> list[Stored | Duplicate]:
     """Keep what is new; find out what is not."""
     hashes = [
-        rows.lookup(job.entry.delivery.source, job.entry.event, job.entry.key, job.entry.identity) for job in jobs
+        rows.lookup(job.entry.delivery.receiver, job.entry.event, job.entry.key, job.entry.identity) for job in jobs
     ]
     recent = dedup_index.refresh(connection)
     before = last = recent.last
     known = _known(connection, recent, jobs, {each for each in hashes if each is not None})
     results: list[Stored | Duplicate] = []
-    new: list[Put] = []
+    new: list[PutJob] = []
     looked_up: dict[int, list[int]] = {}
-    again: list[tuple[int, Put, Known]] = []
+    again: list[tuple[int, PutJob, Candidate]] = []
     for job, found in zip(jobs, hashes, strict=True):
         if found is not None and (found in known or found in looked_up):
-            among_new = [Known.of(seq, new[seq - before - 1].entry) for seq in looked_up.get(found, ())]
+            among_new = [Candidate.of(seq, new[seq - before - 1].entry) for seq in looked_up.get(found, ())]
             repeated = next((kept for kept in (*known.get(found, ()), *among_new) if repeats(job, kept)), None)
             if repeated is not None:
                 again.append((len(results), job, repeated))
@@ -54,20 +54,22 @@ def put(connection: Connection, jobs: Sequence[Put]) -> list[Stored | Duplicate]
     return results
 
 
-def _known(connection: Connection, recent: Recent, jobs: Sequence[Put], hashes: set[int]) -> dict[int, list[Known]]:
+def _known(
+    connection: Connection, recent: DedupCache, jobs: Sequence[PutJob], hashes: set[int]
+) -> dict[int, list[Candidate]]:
     """Return what is kept under these hashes, as far as one of the jobs may repeat it."""
     candidates = [*dict.fromkeys(dedup_index.candidates(connection, recent, hashes))]
     # An order may have been told the same a thousand times: most of that is not even looked at.
-    keys = None if any(job.entry.delivery.origin == "backfill" for job in jobs) else {job.entry.key for job in jobs}
-    known: dict[int, list[Known]] = {}
+    keys = None if any(job.entry.delivery.via == "backfill" for job in jobs) else {job.entry.key for job in jobs}
+    known: dict[int, list[Candidate]] = {}
     unpacked = [each for each in candidates if each[1] <= recent.unpacked]
     for start in range(0, len(unpacked), _AT_ONCE):
         for hash, *row in _unpacked(connection, unpacked[start : start + _AT_ONCE], keys):
-            known.setdefault(hash, []).append(Known(*row))
+            known.setdefault(hash, []).append(Candidate(*row))
     hashes_of = {seq: hash for hash, seq in candidates if seq > recent.unpacked}
     for seq, values in staging.find(connection, hashes_of):
-        found = Known._make((seq, *values[:6], values[7]))
-        if keys is None or found.key in keys or found.origin == "backfill":
+        found = Candidate._make((seq, *values[:6], values[7]))
+        if keys is None or found.key in keys or found.via == "backfill":
             known.setdefault(hashes_of[seq], []).append(found)
     return known
 
@@ -85,7 +87,7 @@ def _unpacked(
     ).fetchall()
 
 
-def _keep(connection: Connection, recent: Recent, new: Sequence[Put], last: int) -> None:
+def _keep(connection: Connection, recent: DedupCache, new: Sequence[PutJob], last: int) -> None:
     ids = [job.entry.delivery.id for job in new]
     asked = rows.rounded(ids)
     kept = connection.execute(f"SELECT id FROM delivery WHERE id IN ({rows.marks(asked)})", asked).fetchone()
@@ -99,16 +101,16 @@ def _keep(connection: Connection, recent: Recent, new: Sequence[Put], last: int)
     connection.undo += (recent.add_ids(ids, last),)
 
 
-def _duplicate(connection: Connection, recent: Recent, job: Put, kept: Known) -> Duplicate:
-    by_backfill = job.entry.delivery.origin == "backfill"
+def _duplicate(connection: Connection, recent: DedupCache, job: PutJob, kept: Candidate) -> Duplicate:
+    by_backfill = job.entry.delivery.via == "backfill"
     if kept.seq > recent.unpacked:
         ((_, values),) = staging.find(connection, [kept.seq])
         if values[-1] is None or by_backfill:
             return Duplicate(kept.id)
-        staging.revive(connection, kept.seq)
+        staging.requeue(connection, kept.seq)
         return Duplicate(kept.id, replayed=True)
     (state,) = connection.execute("SELECT state FROM progress WHERE seq = ?", (kept.seq,)).fetchone()
     if state != State.DEAD or by_backfill:
         return Duplicate(kept.id)
-    ordering.revive(connection, kept.seq, job.now)
+    ordering.requeue(connection, kept.seq, job.now)
     return Duplicate(kept.id, replayed=True)

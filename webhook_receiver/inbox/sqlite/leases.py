@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ...errors import InboxDamaged
 from .. import rows
-from ..records import Claim, Outcome, Progress, State
+from ..records import Claim, HandlerState, Settlement, State
 from . import ordering, staging
 
 logger = logging.getLogger("webhook_receiver")
@@ -21,10 +21,10 @@ logger = logging.getLogger("webhook_receiver")
 _STEPS = 8  # through the journal with one claim: other processes wait meanwhile
 
 
-class Take(NamedTuple):
+class ClaimJob(NamedTuple):
     """Deliveries to claim."""
 
-    source: str
+    receiver: str
     limit: int
     lease: float
     now: float
@@ -41,16 +41,16 @@ class OneByOne(Exception):
     """A batch cannot be done as one: its jobs are to be done each by itself."""
 
 
-def claim(connection: Connection, jobs: Sequence[Take]) -> list[tuple[list[Claim], bool]]:
+def claim(connection: Connection, jobs: Sequence[ClaimJob]) -> list[tuple[list[Claim], bool]]:
     """Lease what is due, and then what is in the journal, which is younger; and whether to look at once again."""
     return [_claim_both(connection, job) for job in jobs]
 
 
-def _claim_both(connection: Connection, job: Take) -> tuple[list[Claim], bool]:
+def _claim_both(connection: Connection, job: ClaimJob) -> tuple[list[Claim], bool]:
     claims = _claim(connection, job)
     if len(claims) == job.limit:
         return claims, False
-    fresh = staging.take(connection, job.limit - len(claims), job.source)
+    fresh = staging.take(connection, job.limit - len(claims), job.receiver)
     claims += _claim_fresh(connection, job, fresh)
     for _ in range(_STEPS):
         # If that was not enough, some were of other sources, or wait behind others.
@@ -60,14 +60,14 @@ def _claim_both(connection: Connection, job: Take) -> tuple[list[Claim], bool]:
     return claims, not claims
 
 
-def _claim(connection: Connection, job: Take) -> list[Claim]:
+def _claim(connection: Connection, job: ClaimJob) -> list[Claim]:
     entering: list[int] = []
     # Those that stand back are not seen again, so that another look finds others.
     while len(entering) < job.limit:
         found: list[tuple[int, int | None, bool]] = connection.execute(
             "SELECT seq, CASE state WHEN 'waiting' THEN line END, lease IS NOT NULL FROM progress "
             "WHERE source = ? AND due <= ? ORDER BY due, seq LIMIT ?",
-            (job.source, job.now, job.limit),
+            (job.receiver, job.now, job.limit),
         ).fetchall()
         if any(ordering.give_way(connection, seq) for seq, line, leased in found if leased and line is not None):
             continue  # a lease has ended by itself, and an older one came into its line meanwhile
@@ -78,7 +78,7 @@ def _claim(connection: Connection, job: Take) -> list[Claim]:
     return _lease(connection, job, entering) if entering else []
 
 
-def _lease(connection: Connection, job: Take, seqs: Sequence[int]) -> list[Claim]:
+def _lease(connection: Connection, job: ClaimJob, seqs: Sequence[int]) -> list[Claim]:
     token, until = secrets.randbits(62), job.now + job.lease
     seqs = rows.rounded(seqs)
     connection.execute(
@@ -105,9 +105,9 @@ def _lease(connection: Connection, job: Take, seqs: Sequence[int]) -> list[Claim
     return claims
 
 
-def _claim_fresh(connection: Connection, job: Take, fresh: Sequence[staging.Fresh]) -> list[Claim]:
+def _claim_fresh(connection: Connection, job: ClaimJob, fresh: Sequence[staging.StagedDelivery]) -> list[Claim]:
     """Lease what was put lately, with the rows that it gets now."""
-    mine = [each for each in fresh if each.row[1] == job.source]
+    mine = [each for each in fresh if each.row[1] == job.receiver]
     due: list[ordering.Due] = [(each.seq, each.line if each.dead is None else None) for each in mine]
     entering = {*ordering.enter(connection, due, job.now)}
     token, until = secrets.randbits(62), job.now + job.lease
@@ -148,7 +148,7 @@ def release(connection: Connection, jobs: Sequence[Sequence[Claim]]) -> list[Non
     return [None] * len(jobs)
 
 
-def note(connection: Connection, jobs: Sequence[tuple[Claim, Mapping[str, Progress]]]) -> list[bool]:
+def note(connection: Connection, jobs: Sequence[tuple[Claim, Mapping[str, HandlerState]]]) -> list[bool]:
     """Keep how far the handlers are while the lease goes on."""
     return [
         connection.execute(
@@ -160,15 +160,15 @@ def note(connection: Connection, jobs: Sequence[tuple[Claim, Mapping[str, Progre
     ]
 
 
-def settle(connection: Connection, jobs: Sequence[tuple[Outcome, float]]) -> list[bool]:
+def settle(connection: Connection, jobs: Sequence[tuple[Settlement, float]]) -> list[bool]:
     """End leases with what became of the deliveries."""
-    paused = _paused(connection, {outcome.held for outcome, _ in jobs if outcome.held is not None})
+    paused = _paused(connection, {outcome.paused_by for outcome, _ in jobs if outcome.paused_by is not None})
     table: list[tuple[Any, ...]] = []
-    for (claim, state, progress, due, held, reason, _), now in jobs:
-        if held is not None and held not in paused:
-            due, held = 0.0, None
+    for (claim, state, progress, due, paused_by, reason, _), now in jobs:
+        if paused_by is not None and paused_by not in paused:
+            due, paused_by = 0.0, None
         finished = None if state is State.WAITING else now
-        table.append((*_lease_of(claim), state, due, now, rows.progress_json(progress), held, reason, finished))
+        table.append((*_lease_of(claim), state, due, now, rows.progress_json(progress), paused_by, reason, finished))
     columns = ("seq", "token", "state", "due", "now", "handlers", "held", "reason", "settled")
     rounded = rows.rounded(table)
     ended = connection.execute(
@@ -197,7 +197,7 @@ def _paused(connection: Connection, handlers: set[str]) -> set[str]:
     return {name for (name,) in found.fetchall()}
 
 
-def _keep_attempts(connection: Connection, outcomes: Iterable[Outcome]) -> None:
+def _keep_attempts(connection: Connection, outcomes: Iterable[Settlement]) -> None:
     for outcome in outcomes:
         keep_attempts(connection, _lease_of(outcome.claim).seq, outcome.attempts)
 

@@ -11,15 +11,15 @@ from typing import NamedTuple
 
 from ...errors import InboxDamaged
 from .. import rows
-from ..records import Entry, Filter, Kept, State
+from ..records import Entry, Filter, State, StoredDelivery
 from . import dedup_index, ordering, staging
 from .connection import Connection
-from .dedup_cache import Recent
+from .dedup_cache import DedupCache
 from .leases import keep_attempts
 from .queries import chosen
 
 
-class Again(NamedTuple):
+class ReplayJob(NamedTuple):
     """Kept deliveries to be handled again."""
 
     ids: Sequence[str]
@@ -27,7 +27,7 @@ class Again(NamedTuple):
     handler: str | None
 
 
-class Removal(NamedTuple):
+class PurgeJob(NamedTuple):
     """Kept deliveries to be removed; `settled_before` is for those that are done."""
 
     which: Filter
@@ -59,12 +59,12 @@ def _resume(connection: Connection, handler: str) -> bool:
     return ended == 1
 
 
-def replay(connection: Connection, jobs: Sequence[Again]) -> list[int]:
+def replay(connection: Connection, jobs: Sequence[ReplayJob]) -> list[int]:
     """Let deliveries be handled again."""
     staging.unpack_all(connection)
     return [
         sum(
-            ordering.revive(connection, seq, job.now, job.handler)
+            ordering.requeue(connection, seq, job.now, job.handler)
             for identifier in dict.fromkeys(job.ids)
             for (seq,) in connection.execute("SELECT seq FROM delivery WHERE id = ?", (identifier,)).fetchall()
         )
@@ -72,12 +72,12 @@ def replay(connection: Connection, jobs: Sequence[Again]) -> list[int]:
     ]
 
 
-def purge(connection: Connection, jobs: Sequence[Removal]) -> list[int]:
+def purge(connection: Connection, jobs: Sequence[PurgeJob]) -> list[int]:
     """Remove deliveries for good."""
     return [_purge(connection, job) for job in jobs]
 
 
-def _purge(connection: Connection, job: Removal) -> int:
+def _purge(connection: Connection, job: PurgeJob) -> int:
     if job.settled_before is None:
         where, arguments = chosen(job.which)
         where += " AND (p.lease IS NULL OR p.due IS NULL OR p.due <= ?)"
@@ -117,12 +117,12 @@ def remeasure(connection: Connection, jobs: Sequence[float]) -> list[None]:
     return [None] * len(jobs)
 
 
-def load(connection: Connection, jobs: Sequence[tuple[Sequence[Kept], float, float]]) -> list[int]:
+def load(connection: Connection, jobs: Sequence[tuple[Sequence[StoredDelivery], float, float]]) -> list[int]:
     """Keep what another inbox dumped, before all that is kept already; each job ends with the window of repeats."""
     return [_load(connection, kept, now, window) for kept, now, window in jobs]
 
 
-def _load(connection: Connection, dumped: Sequence[Kept], now: float, window: float) -> int:
+def _load(connection: Connection, dumped: Sequence[StoredDelivery], now: float, window: float) -> int:
     # Rows that are not there leave gaps, which mean nothing.
     staging.unpack_all(connection)
     recent = dedup_index.refresh(connection)
@@ -135,25 +135,25 @@ def _load(connection: Connection, dumped: Sequence[Kept], now: float, window: fl
         if repeated is None:
             _load_one(connection, seq, kept, now)
             loaded += 1
-        elif kept.record.state is State.WAITING:
+        elif kept.summary.state is State.WAITING:
             _revive_dead(connection, repeated, now)
     return loaded
 
 
-def _load_one(connection: Connection, seq: int, kept: Kept, now: float) -> None:
-    record, key = kept.record, kept.key
-    entry = Entry(kept.delivery, record.event, key, record.identity, kept.order_key)
+def _load_one(connection: Connection, seq: int, kept: StoredDelivery, now: float) -> None:
+    record, key = kept.summary, kept.key
+    entry = Entry(kept.delivery, record.event, key, record.identity, kept.ordering_key)
     row = (seq, *rows.delivery_row(entry))
     connection.execute(f"INSERT INTO delivery (seq, {', '.join(rows.COLUMNS)}) {rows.values([row])}", row)
-    found = rows.lookup(record.source, record.event, key, record.identity)
+    found = rows.lookup(record.receiver, record.event, key, record.identity)
     if found is not None:
         dedup_index.add_older(connection, (found, seq))
-    line = rows.line(record.source, kept.order_key)
+    line = rows.line(record.receiver, kept.ordering_key)
     # One that waits in a line is to be found at once, whatever its due, so that nobody passes it. Its handlers still
     # have their times.
     at_once = record.leased or (record.state is State.WAITING and (record.due is None or line is not None))
     progress = (
-        *(seq, record.source, line, record.state, 0 if at_once else record.due, now),
+        *(seq, record.receiver, line, record.state, 0 if at_once else record.due, now),
         *(rows.progress_json(record.handlers), record.reason, record.settled),
     )
     connection.execute(
@@ -164,17 +164,17 @@ def _load_one(connection: Connection, seq: int, kept: Kept, now: float) -> None:
     keep_attempts(connection, seq, kept.attempts)
 
 
-def _repeated(connection: Connection, recent: Recent, kept: Kept, window: float) -> int | None:
+def _repeated(connection: Connection, recent: DedupCache, kept: StoredDelivery, window: float) -> int | None:
     """Return the row of the same delivery, or of one that it repeats or is repeated by."""
-    delivery, record = kept.delivery, kept.record
-    repeated_by = rows.lookup(delivery.source, record.event, kept.key, record.identity)
+    delivery, record = kept.delivery, kept.summary
+    repeated_by = rows.lookup(delivery.receiver, record.event, kept.key, record.identity)
     candidates = [] if repeated_by is None else dedup_index.candidates(connection, recent, [repeated_by])
     found: tuple[int] | None = (
         connection.execute("SELECT seq FROM delivery WHERE id = ?", (delivery.id,)).fetchone()
         or connection.execute(
             f"SELECT seq FROM delivery WHERE seq IN ({rows.marks(candidates)}) "
             "AND source = ? AND key = ? AND abs(received - ?) <= ?",
-            (*(seq for _, seq in candidates), delivery.source, kept.key, delivery.received, window),
+            (*(seq for _, seq in candidates), delivery.receiver, kept.key, delivery.received, window),
         ).fetchone()
     )
     return None if found is None else found[0]
@@ -183,4 +183,4 @@ def _repeated(connection: Connection, recent: Recent, kept: Kept, window: float)
 def _revive_dead(connection: Connection, seq: int, now: float) -> None:
     (state,) = connection.execute("SELECT state FROM progress WHERE seq = ?", (seq,)).fetchone()
     if state == State.DEAD:
-        ordering.revive(connection, seq, now)
+        ordering.requeue(connection, seq, now)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sqlite3 import Connection
 
 from .. import rows
-from ..records import State, begun_again
+from ..records import State, reset_for_replay
 
 Due = tuple[int, int | None]
 """The row of a delivery that is due, and the line that it stands in."""
@@ -103,14 +103,14 @@ def call(connection: Connection, lines: Sequence[int]) -> None:
     )
 
 
-def revive(connection: Connection, seq: int, now: float, handler: str | None = None) -> bool:
+def requeue(connection: Connection, seq: int, now: float, handler: str | None = None) -> bool:
     """Let a kept delivery be handled again; see `Inbox.replay`."""
     state, text, leased = connection.execute(
         "SELECT state, handlers, lease IS NOT NULL AND due > ? FROM progress WHERE seq = ?", (now, seq)
     ).fetchone()
     if state == State.WAITING and leased:
         return False  # it is being handled just now
-    handlers = begun_again(State(state), rows.progress(text), handler)
+    handlers = reset_for_replay(State(state), rows.progress(text), handler)
     connection.execute(
         "UPDATE progress SET state = 'waiting', due = 0, since = ?, lease = NULL, crashes = 0, handlers = ?, "
         "held = NULL, reason = NULL, settled = NULL WHERE seq = ?",

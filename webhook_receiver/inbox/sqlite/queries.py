@@ -8,7 +8,7 @@ from typing import Any
 
 from ...errors import AmbiguousId, InboxError
 from .. import rows
-from ..records import Filter, Kept, PastAttempt, Record, State, Stats
+from ..records import DeliverySummary, FailedAttempt, Filter, State, Stats, StoredDelivery
 
 _MOST_IDS = 30_000  # a statement of SQLite's may have 32,766 arguments, and more only where it was built so
 
@@ -32,8 +32,8 @@ def chosen(which: Filter) -> tuple[str, list[Any]]:
         also(f"d.id IN ({rows.marks(which.ids)})", *which.ids)
     if which.states is not None:
         also(f"p.state IN ({rows.marks(which.states)})", *which.states)
-    if which.source is not None:
-        also("p.source = ?", which.source)
+    if which.receiver is not None:
+        also("p.source = ?", which.receiver)
     if which.event is not None:
         also("d.event = ?", which.event)
     if which.since is not None:
@@ -48,7 +48,7 @@ def chosen(which: Filter) -> tuple[str, list[Any]]:
     return " AND ".join(conditions), arguments
 
 
-def find(connection: Connection, which: Filter, limit: int | None, newest_first: bool) -> list[Record]:
+def find(connection: Connection, which: Filter, limit: int | None, newest_first: bool) -> list[DeliverySummary]:
     """Return the records that fit."""
     where, arguments = chosen(which)
     order = "DESC" if newest_first else "ASC"
@@ -60,7 +60,7 @@ def find(connection: Connection, which: Filter, limit: int | None, newest_first:
     return [rows.record(row) for row in found.fetchall()]
 
 
-def get(connection: Connection, beginning: str) -> Kept | None:
+def get(connection: Connection, beginning: str) -> StoredDelivery | None:
     """Return all that is known of the one delivery whose id begins so."""
     found = connection.execute(
         # Not LIKE, which takes "A" for "a" and would read the whole table.
@@ -72,7 +72,7 @@ def get(connection: Connection, beginning: str) -> Kept | None:
     return _kept(connection, found[0][0]) if found else None
 
 
-def after(connection: Connection, which: Filter, seq: int | None, limit: int) -> list[tuple[int, Kept]]:
+def after(connection: Connection, which: Filter, seq: int | None, limit: int) -> list[tuple[int, StoredDelivery]]:
     """Return up to `limit` deliveries that fit, those behind row `seq`, with their rows' numbers."""
     where, arguments = chosen(which)
     found = connection.execute(
@@ -83,7 +83,7 @@ def after(connection: Connection, which: Filter, seq: int | None, limit: int) ->
     return [(each, _kept(connection, each)) for (each,) in found]
 
 
-def _kept(connection: Connection, seq: int) -> Kept:
+def _kept(connection: Connection, seq: int) -> StoredDelivery:
     row = connection.execute(
         f"SELECT {rows.DELIVERY}, {rows.RECORD} FROM delivery d JOIN progress p USING (seq) WHERE seq = ?",
         (seq,),
@@ -93,12 +93,12 @@ def _kept(connection: Connection, seq: int) -> Kept:
         "SELECT handler, number, started, seconds, outcome, error, traceback FROM attempt WHERE seq = ? ORDER BY place",
         (seq,),
     ).fetchall()
-    return Kept(
-        record=rows.record(row[width:]),
+    return StoredDelivery(
+        summary=rows.record(row[width:]),
         delivery=rows.delivery(row),
-        attempts=[PastAttempt(*attempt) for attempt in attempts],
+        attempts=[FailedAttempt(*attempt) for attempt in attempts],
         key=row[4],
-        order_key=row[6],
+        ordering_key=row[6],
     )
 
 

@@ -17,7 +17,7 @@ from zlib import crc32
 
 from ...errors import InboxDamaged, InboxError
 from .. import rows
-from ..dedup import Put
+from ..dedup import PutJob
 from ..records import State
 
 STEP = 1024
@@ -36,7 +36,7 @@ _KINDS: Sequence[set[Any]] = (
 """The types that the values may have: those of the columns, and why it is dead."""
 
 
-class Fresh(NamedTuple):
+class StagedDelivery(NamedTuple):
     """A delivery from the journal."""
 
     seq: int
@@ -49,7 +49,7 @@ class Fresh(NamedTuple):
     """When it was put."""
 
 
-def append(connection: Connection, new: Sequence[Put], last: int) -> None:
+def append(connection: Connection, new: Sequence[PutJob], last: int) -> None:
     """Keep deliveries; `last` is the number of the last of them.
 
     Raises:
@@ -102,7 +102,7 @@ def _are_plain(table: list[tuple[Any, ...]]) -> bool:
     return all(kinds.issuperset(map(type, column)) for kinds, column in zip(_KINDS, columns, strict=True))
 
 
-def read(connection: Connection, after: int | None = None) -> Iterator[Fresh]:
+def read(connection: Connection, after: int | None = None) -> Iterator[StagedDelivery]:
     """Yield what is in the journal, the oldest first, or what is there behind row `after`.
 
     Raises:
@@ -128,7 +128,7 @@ def find(connection: Connection, seqs: Iterable[int]) -> Iterator[tuple[int, tup
             yield seq, loaded[seq]
 
 
-def revive(connection: Connection, seq: int) -> None:
+def requeue(connection: Connection, seq: int) -> None:
     """Let a dead delivery of the journal be one that waits."""
     loaded = _beside(connection, seq)
     loaded[seq] = (*loaded[seq][:-1], None)
@@ -157,9 +157,9 @@ def _loaded(last: int, kept: float, packed: bytes, checksum: int) -> list[tuple[
     raise InboxDamaged(f"the inbox is damaged: {_DAMAGE}")
 
 
-def _fresh(seq: int, values: tuple[Any, ...], kept: float) -> Fresh:
+def _fresh(seq: int, values: tuple[Any, ...], kept: float) -> StagedDelivery:
     row = values[:-1]
-    return Fresh(seq, (*row, rows.checksum(row)), rows.line(row[1], row[6]), values[-1], kept)
+    return StagedDelivery(seq, (*row, rows.checksum(row)), rows.line(row[1], row[6]), values[-1], kept)
 
 
 class _Unpickler(pickle.Unpickler):
@@ -175,17 +175,17 @@ def damage(connection: Connection) -> str | None:
     return None if all(crc32(packed) == checksum for packed, checksum in found) else _DAMAGE
 
 
-def take(connection: Connection, limit: int, source: str | None = None) -> list[Fresh]:
+def take(connection: Connection, limit: int, receiver: str | None = None) -> list[StagedDelivery]:
     """Remove the oldest deliveries, to be given rows of their own: a step that holds up nobody for long.
 
     It is over with `limit` deliveries, of `source` if that is given, or with as many as one step may take.
     """
-    fresh: list[Fresh] = []
+    fresh: list[StagedDelivery] = []
     size = 0
     for each in read(connection):
         fresh.append(each)
         size += len(each.row[_BODY])
-        limit -= source is None or each.row[1] == source
+        limit -= receiver is None or each.row[1] == receiver
         if not limit or len(fresh) == STEP or size > _LARGE:
             break
     if fresh:
@@ -224,7 +224,7 @@ Wait = tuple[float | None, float, int | None]
 """When a delivery is due, since when it waits, and the mark of its lease."""
 
 
-def keep(connection: Connection, fresh: Sequence[Fresh], waits: Mapping[int, Wait]) -> None:
+def keep(connection: Connection, fresh: Sequence[StagedDelivery], waits: Mapping[int, Wait]) -> None:
     """Write rows of deliveries, and of their progress: of some it is given how they wait, all others are due."""
     progress: list[tuple[Any, ...]] = []
     for seq, row, line, dead, kept in fresh:
