@@ -6,6 +6,8 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Self
 
 from starlette.routing import Route
@@ -22,20 +24,21 @@ from .errors import (
     RequestError,
     VerificationError,
 )
-from .event_registry import EventRegistry
-from .events import Event
+from .event_registry import EventRegistry, named
+from .events import ORDER_ID_PATHS, Event, OrderStatusChanged, Path
 from .inbox.base import Inbox
-from .inbox.records import Duplicate
-from .inboxed import InboxedRouter
+from .inbox.records import Duplicate, Stored
 from .options import WorkerOptions
 from .redaction import log_failure
 from .responses import DUPLICATE, FAILED, STORED, Receipt, Response, not_an_event, refusals
-from .runtime import OrderKey, Runtime, order_of
+from .routing import DeadLetterHandler, Function, Handler, Router
+from .runtime import Health, OrderKey, Runtime, order_of
+from .senders.backfill import SLACK, Backfill, ProgressCallback, backfill, body_of, changed_since, keep_on, moment, span
 from .senders.order_check import OrderCheck
+from .senders.up42.models import Order
 from .senders.up42.orders_api import OrdersApi, checked_api
-from .signatures import BodyCheck, Scheme, Verified
+from .signatures import BodyCheck, Scheme, UP42Signature, Verified
 from .signatures.secrets import Secrets, masked
-from .validation import parsed_paths, refuse_header, refuse_limits, refuse_without_inbox, scheme_for
 from .worker.executor import no_event
 from .worker.inline import handle
 
@@ -43,9 +46,10 @@ logger = logging.getLogger("webhook_receiver")
 
 MAX_BODY = 1024 * 1024  # bytes; an order's notification has some hundred
 BODY_TIMEOUT = 30.0  # seconds
+DAY = 86_400.0  # seconds
 
 
-class WebhookReceiver(InboxedRouter):
+class WebhookReceiver(Router):
     """Receives the deliveries of one sender. It is an ASGI app: run it, mount it, or use its `route`.
 
     Args:
@@ -104,9 +108,9 @@ class WebhookReceiver(InboxedRouter):
         self._bodies = BodyReader(max_body, body_timeout)
         self._refusals = RejectionCounter(name, clock)
         self._answers = refusals(refused_status)
-        self._keeper = None
+        self._runtime = None
         if inbox is not None:
-            self._keeper = Runtime(inbox, name, self, key, worker or WorkerOptions(), clock, work=work)
+            self._runtime = Runtime(inbox, name, self, key, worker or WorkerOptions(), clock, work=work)
         elif worker is not None or key is not order_of or not work:
             raise ConfigurationError('worker=..., work=... and key=... need an inbox: inbox="sqlite:///hooks.db"')
         self._clock = clock
@@ -190,17 +194,161 @@ class WebhookReceiver(InboxedRouter):
 
     async def __aenter__(self) -> Self:
         self._catalog.build()
-        if self._keeper is None:
+        if self._runtime is None:
             refuse_without_inbox(self.handlers, self.dead_letter_handlers)
             if not self.handlers:
                 logger.warning("%s has no handlers: deliveries are verified, and that is all", self.name)
         else:
-            await self._keeper.start()
+            await self._runtime.start()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        if self._keeper is not None:
-            await self._keeper.stop()
+        if self._runtime is not None:
+            await self._runtime.stop()
+
+    @property
+    def inbox(self) -> Inbox:
+        """The inbox, to list, replay or purge what is in it; open while the receiver is.
+
+        Raises:
+            ConfigurationError: it has none.
+        """
+        return self._durable().inbox
+
+    def parse(self, body: bytes, headers: Headers = ()) -> Event:
+        """Return the event that a body is; the headers are needed where one of them is the `event_header`.
+
+        Raises:
+            NotAnEvent: it is none.
+        """
+        return self._catalog.parse(body if self._event_header is None else named(body, headers, self._event_header))
+
+    def set_to_work(self, concurrency: int | None = None) -> None:
+        """Run the handlers in this process whatever `work` says: for one that does nothing else.
+
+        Args:
+            concurrency: how many deliveries are handled at once; as `worker` says if left out.
+
+        Raises:
+            ConfigurationError: there is no inbox, or the number cannot work.
+        """
+        self._durable().set_to_work(concurrency)
+
+    async def pause(self, handler: str | Function) -> None:
+        """Run a handler no more, in any process on this inbox, until it is resumed; what it has to do waits.
+
+        Args:
+            handler: the function, or its name.
+
+        Raises:
+            ConfigurationError: there is no such handler, or no inbox.
+            InboxError: the inbox cannot keep it.
+        """
+        await self._durable().pause(self.name_of(handler))
+
+    async def resume(self, handler: str | Function) -> bool:
+        """Let a handler run again, with all that waited for it; False if it was not paused. See `pause`."""
+        return await self._durable().resume(self.name_of(handler))
+
+    async def health(self) -> Health:
+        """Return how it is. Without an inbox it is well as long as it answers."""
+        return Health(ok=True, state="working") if self._runtime is None else await self._runtime.health()
+
+    async def backfill(
+        self,
+        client: OrdersApi,
+        *,
+        since: datetime | timedelta | float,
+        workspace_id: str | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> Backfill:
+        """Put into the inbox what the sender's API tells of orders and the inbox does not have yet.
+
+        Such are orders that were fulfilled, failed or cancelled while nobody listened. Each becomes a delivery of the
+        origin "backfill" with the body of an `order.status`, unless a delivery about the same order and status is
+        kept, whatever became of it; also of two that are put at the same moment, by whichever processes, one is kept.
+        A cancelled order, of which it is not known whether the sender notifies, goes to the handlers of
+        `OrderStatusChanged`, else to the fallback. A receiver that is not started keeps what is put for who is.
+
+        Args:
+            client: the sender's API.
+            since: how far back, as a time, a timedelta or seconds; not beyond the inbox's retention, after which it
+                does not know what it had. Five minutes more are looked at, since clocks differ.
+            workspace_id: only the orders of this workspace, which the webhook is of; all that the client's user sees
+                if None.
+            progress: called after each order with what was reached.
+
+        Raises:
+            ConfigurationError: there is no inbox, or an argument cannot work.
+            ApiError: the API failed. What was put until then stays, as with any other error.
+            InboxError: the inbox failed.
+        """
+        begin = moment(since, self._clock()) - SLACK
+        return await self._backfill(checked_api(client, "backfill(...)"), workspace_id, begin, progress)
+
+    def backfill_every(
+        self,
+        interval: timedelta | float,
+        client: OrdersApi,
+        *,
+        since: timedelta | float = DAY,
+        workspace_id: str | None = None,
+        at_start: bool = True,
+    ) -> None:
+        """Backfill for as long as the receiver runs; whatever fails is logged and tried again at the next interval.
+
+        Any number of processes may do so on one inbox. Each run looks back `since` beyond the begin of the last one
+        that ended well, so nothing falls between, however long the API is down.
+
+        Args:
+            interval: how long to wait after each, as a timedelta or seconds; a tenth more or less, at random.
+            client: the sender's API.
+            since: how far back the first one looks: longer than the receiver is ever down.
+            workspace_id: only the orders of this workspace, as with `backfill`.
+            at_start: whether the first one is at once, not after an interval.
+
+        Raises:
+            ConfigurationError: there is no inbox, or an argument cannot work.
+        """
+        api = checked_api(client, "backfill_every(...)")
+        seconds, back = span(interval, "interval"), span(since, "since") + SLACK
+        run = partial(self._backfill, api, workspace_id)
+        self._durable().chores.add(
+            lambda: keep_on(run, self.name, interval=seconds, since=back, at_start=at_start, clock=self._clock)
+        )
+
+    async def _backfill(
+        self, api: OrdersApi, workspace_id: str | None, begin: float, progress: ProgressCallback | None = None
+    ) -> Backfill:
+        runtime = self._durable()
+        path = (self._catalog.order_id_paths or ORDER_ID_PATHS)[0]
+
+        async def keep(order: Order) -> bool | None:
+            try:
+                body = body_of(order, path)
+                event = self._event_about(order, body)
+            except ConfigurationError as error:
+                logger.error("%s: an order cannot be backfilled: %s", self.name, error)
+                return None
+            except Exception as error:  # of a class of the user's, or of a validator in it
+                logger.error("%s: an order cannot be backfilled: %s", self.name, no_event(error))
+                return None
+            # What it says was read from the sender itself, so there is nothing left to confirm.
+            delivery = Delivery(new_id(), self.name, (), body, self._clock(), None, True, "backfill")
+            return isinstance(await runtime.put(delivery, event), Stored)
+
+        return await backfill(changed_since(api, begin, workspace_id), keep, progress)
+
+    def _event_about(self, order: Order, body: bytes) -> Event:
+        event = self.parse(body)
+        if not isinstance(event, OrderStatusChanged) or event.order_id != order.id or event.identity is None:
+            raise ConfigurationError("its event has another order id (see order_id_paths), or no identity")
+        return event
+
+    def _durable(self) -> Runtime:
+        if self._runtime is None:
+            raise ConfigurationError(f'{self.name} has no inbox: inbox="sqlite:///hooks.db" gives it one')
+        return self._runtime
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -218,7 +366,7 @@ class WebhookReceiver(InboxedRouter):
     def _delivery(self, headers: Headers, body: bytes, verified: Verified, now: float) -> Delivery:
         if verified.by is not None:
             self._rotation.note(verified.by, now)
-        kept = tuple(headers) if self._keeper is None else kept_headers(headers)
+        kept = tuple(headers) if self._runtime is None else kept_headers(headers)
         return Delivery(new_id(), self.name, kept, body, now, verified.by, verified.body)
 
     async def _handle(self, delivery: Delivery, id: str | None) -> tuple[Response, Event | None, str | None]:
@@ -228,16 +376,16 @@ class WebhookReceiver(InboxedRouter):
             event = self.parse(delivery.body, delivery.headers)
         except NotAnEvent as error:
             logger.warning("delivery %s: %s", delivery.id, error)
-            if self._keeper is None:
+            if self._runtime is None:
                 raise
             dead = no_event(error)
         except Exception as error:  # from a validator of the user's
             log_failure(f"delivery {delivery.id}: a validator failed", error)
-            if self._keeper is None:
+            if self._runtime is None:
                 return FAILED, None, None
             dead = no_event(error)
-        if self._keeper is not None:
-            kept = await self._keeper.put(delivery, event, id=id, dead=dead)
+        if self._runtime is not None:
+            kept = await self._runtime.put(delivery, event, id=id, dead=dead)
             return (DUPLICATE, event, kept.id) if isinstance(kept, Duplicate) else (STORED, event, None)
         assert event is not None  # noqa: S101 - for the type checkers
         return await handle(self.match(event), event, delivery, self.confirmation), event, None
@@ -245,3 +393,62 @@ class WebhookReceiver(InboxedRouter):
     def _refuse(self, error: RequestError | VerificationError | InboxError) -> Response:
         self._refusals.add(error)
         return next(self._answers[cls] for cls in type(error).__mro__ if cls in self._answers)
+
+
+def scheme_for(secret: Secrets | None, scheme: Scheme | None) -> Scheme:
+    """Return how deliveries are verified, from a secret or a scheme."""
+    if secret is not None and scheme is not None:
+        raise ConfigurationError("give the secret to the scheme: scheme=UP42Signature(secret, ...), not both")
+    if secret is not None:
+        return UP42Signature(secret)
+    if scheme is None:
+        raise ConfigurationError(
+            "a receiver needs the secret that its sender signs with, or anyone could deliver: "
+            'WebhookReceiver(secret=Secret.from_env("WEBHOOK_SECRET")); '
+            "if the sender has no secret, say so with scheme=Unsigned()"
+        )
+    if isinstance(scheme, type) or not isinstance(scheme, Scheme):
+        given = f"the class {scheme.__name__}" if isinstance(scheme, type) else type(scheme).__name__
+        raise ConfigurationError(f"scheme=... takes a scheme, such as UP42Signature(secret), not {given}")
+    return scheme
+
+
+def refuse_limits(max_body: int, body_timeout: float, refused_status: int) -> None:
+    """Refuse bounds that bound nothing, and a status that is no refusal."""
+    if not isinstance(max_body, int) or max_body < 1:
+        raise ConfigurationError(f"max_body is a number of bytes above 0, not {max_body!r}")
+    if not isinstance(body_timeout, int | float) or not body_timeout > 0:
+        raise ConfigurationError(f"body_timeout is a number of seconds above 0, not {body_timeout!r}")
+    if not isinstance(refused_status, int) or not 400 <= refused_status <= 499:
+        raise ConfigurationError(f"refused_status is a status from 400 to 499, not {refused_status!r}")
+
+
+def refuse_header(name: str) -> bytes:
+    """Return a header's name as it is among headers, or refuse one that no header has, or that is not kept."""
+    if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
+        raise ConfigurationError(f'event_header is the name of a header, such as "X-GitHub-Event", not {name!r}')
+    header = name.lower().encode()
+    if not kept_headers([(header, b"")]):
+        raise ConfigurationError(f"event_header={name!r} cannot be: a header of that name is not kept in the inbox")
+    return header
+
+
+def refuse_without_inbox(handlers: Sequence[Handler], dead_letter_handlers: Sequence[DeadLetterHandler]) -> None:
+    """Refuse what only a worker could do, where there is no inbox."""
+    if dead_letter_handlers:
+        raise ConfigurationError('on_dead needs an inbox: nothing else knows dead letters; inbox="sqlite:///hooks.db"')
+    for handler in handlers:
+        if handler.backoff is not None or handler.timeout is not None:
+            raise ConfigurationError(
+                f"backoff=... and timeout=... of {handler.name} need an inbox, without which a handler is run once, "
+                'before the answer: inbox="sqlite:///hooks.db"'
+            )
+
+
+def parsed_paths(dotted: Sequence[str] | None) -> list[Path] | None:
+    """Return the places that "body.orderId" and the like name."""
+    if dotted is None:
+        return None
+    if isinstance(dotted, str) or not all(isinstance(path, str) and all(path.split(".")) for path in dotted):
+        raise ConfigurationError(f'order_id_paths is a list such as ["body.orderId", "body.id"], not {dotted!r}')
+    return [tuple(int(key) if key.isdecimal() else key for key in path.split(".")) for path in dotted]

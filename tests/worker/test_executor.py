@@ -594,7 +594,7 @@ async def test_a_handler_is_paused_and_resumed_from_elsewhere_and_over_restarts(
     async with receiver() as elsewhere:
         async with receiver() as hooks:
             await elsewhere.inbox.pause("paused", NOW)
-            await until(lambda: "paused" in hooks._keeper._worker._handling.paused)  # type: ignore[union-attr]
+            await until(lambda: "paused" in hooks._runtime._worker._handling.paused)  # type: ignore[union-attr]
         await elsewhere.pause("paused")
         ids = [await deliver(elsewhere, about(number)) for number in range(5)]
     async with receiver() as hooks:  # knows it before it claims anything

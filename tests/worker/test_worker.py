@@ -310,7 +310,7 @@ async def test_a_lease_that_ended_under_our_hands_goes_on_if_nobody_else_had_it(
         await until(lambda: blocking.running == 1)
         clock.move(LEASE + 1)  # as after a jump of the clock
         await kept_until(blocking.hooks, id, lambda record: record.due == clock.now + LEASE)
-        worker = blocking.hooks._keeper._worker  # type: ignore[union-attr]
+        worker = blocking.hooks._runtime._worker  # type: ignore[union-attr]
         await until(lambda: worker is not None and worker._cases[id].next is not None)
         blocking.go_on.set()
         await settled(blocking.hooks, id)
@@ -433,7 +433,7 @@ async def test_running_handlers_are_waited_for() -> None:
         assert blocking.running == 0
 
     life = asyncio.create_task(live())
-    await until(lambda: blocking.hooks._keeper._worker is not None)  # type: ignore[union-attr]
+    await until(lambda: blocking.hooks._runtime._worker is not None)  # type: ignore[union-attr]
     first, second = await deliver(blocking.hooks), await deliver(blocking.hooks, about("o-2"))
     await until(lambda: blocking.running == 1)
     leave.set()

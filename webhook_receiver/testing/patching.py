@@ -49,7 +49,7 @@ def moved(hooks: WebhookReceiver, inbox: Inbox, clock: Clock, note: Callable[[Ru
     Itself, and no copy of it, for an app may have it mounted already. Yields what does a worker's work meanwhile.
     """
     match = hooks.match
-    keeper: Runtime | None = vars(hooks)["_keeper"]
+    runtime: Runtime | None = vars(hooks)["_runtime"]
 
     def watching(event: Event) -> tuple[Handler, ...]:
         return tuple(watched(handler, note) for handler in match(event))
@@ -57,8 +57,8 @@ def moved(hooks: WebhookReceiver, inbox: Inbox, clock: Clock, note: Callable[[Ru
     mine: dict[str, Any] = {"match": watching, "_clock": clock, "_refusals": RejectionCounter(hooks.name, clock)}
     mine["_rotation"] = SecretUsage(hooks.name)
     driver = None
-    if keeper is not None:
-        mine["_keeper"] = Runtime(inbox, hooks.name, hooks, vars(keeper)["_key"], WorkerOptions(), clock, work=False)
-        driver = Driver(inbox, hooks.name, hooks, vars(keeper)["_options"], clock)
+    if runtime is not None:
+        mine["_runtime"] = Runtime(inbox, hooks.name, hooks, vars(runtime)["_key"], WorkerOptions(), clock, work=False)
+        driver = Driver(inbox, hooks.name, hooks, vars(runtime)["_options"], clock)
     with patch.multiple(hooks, **mine):
         yield driver
