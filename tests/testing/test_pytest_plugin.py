@@ -38,7 +38,7 @@ SYNC = """
     from webhook_receiver.testing import make
     def test_sync(webhooks):
         failing.append(TimeoutError())
-        assert webhooks.sync.send(make(OrderFulfilled)).answer.status == 202
+        assert webhooks.sync.send(make(OrderFulfilled)).response.status == 202
         assert [run.attempt for run in webhooks.sync.drain()] == [1, 2]
         webhooks.assert_handled(download)
 """
@@ -52,7 +52,7 @@ ASYNC = """
     async def test_async(webhooks):
         failing.append(TimeoutError())
         loop = asyncio.get_running_loop()
-        assert (await webhooks.send(make(OrderFulfilled))).answer.status == 202
+        assert (await webhooks.send(make(OrderFulfilled))).response.status == 202
         assert [run.attempt for run in await webhooks.drain()] == [1, 2]
         webhooks.assert_handled(download)
 """
