@@ -7,13 +7,10 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from webhook_receiver import Event, HMACBody, Secret, UnknownEvent, WebhookReceiver
+from webhook_receiver import Event, Secret, UnknownEvent, WebhookReceiver
+from webhook_receiver.senders.github import github
 
-hooks = WebhookReceiver(
-    scheme=HMACBody.github(Secret.from_env("WEBHOOK_SECRET")),
-    event_header="X-GitHub-Event",
-    inbox="sqlite:///github.db",
-)
+hooks = WebhookReceiver(sender=github(Secret.from_env("WEBHOOK_SECRET")), inbox="sqlite:///github.db")
 
 
 class Repository(BaseModel, frozen=True):
