@@ -37,7 +37,7 @@ def test_a_memory_url_names_no_file(url: str) -> None:
 def test_settings_follow_with_units() -> None:
     inbox = from_url("sqlite:///hooks.db?window=2d&retention=90d&min_free=1000000&busy_timeout=1.5s")
     assert isinstance(inbox, SQLiteInbox)
-    assert (inbox._window, inbox._retention, inbox._place._min_free, inbox._busy_timeout) == (
+    assert (inbox._window, inbox._retention, inbox._file_guard._min_free, inbox._busy_timeout) == (
         2 * DAY,
         90 * DAY,
         1_000_000,

@@ -99,11 +99,11 @@ class Inbox(Protocol):
         """Let the leases that still are running end `lease` seconds from now."""
         ...
 
-    async def note(self, claim: Claim, handlers: Mapping[str, HandlerState], now: float) -> bool:
+    async def save_progress(self, claim: Claim, handlers: Mapping[str, HandlerState], now: float) -> bool:
         """Keep how far the handlers are while the lease goes on; False if it has ended."""
         ...
 
-    async def settle(self, outcome: Settlement, now: float) -> bool:
+    async def settle(self, settlement: Settlement, now: float) -> bool:
         """End the lease with what became of it, all at once; False if it had ended already, and nothing is kept.
 
         Its failed attempts are kept behind those that are there. A delivery held
@@ -174,7 +174,7 @@ class Inbox(Protocol):
         """
         ...
 
-    async def load(self, kept: Sequence[StoredDelivery], now: float) -> int:
+    async def load(self, deliveries: Sequence[StoredDelivery], now: float) -> int:
         """Keep what another inbox dumped, except ids and keys that are kept already; return how many.
 
         They count as received before all that is kept already, in the order they are given. Neither leases nor

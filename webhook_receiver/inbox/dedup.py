@@ -36,19 +36,28 @@ class Candidate(NamedTuple):
     @classmethod
     def of(cls, seq: int, entry: Entry) -> Self:
         """Return what is known of an entry once it is kept."""
-        kept = entry.delivery
-        return cls(seq, kept.id, kept.receiver, kept.via, entry.event, entry.key, entry.identity, kept.received)
+        candidate = entry.delivery
+        return cls(
+            seq,
+            candidate.id,
+            candidate.receiver,
+            candidate.via,
+            entry.event,
+            entry.key,
+            entry.identity,
+            candidate.received,
+        )
 
 
-def repeats(put: PutJob, kept: Candidate) -> bool:
+def is_duplicate(job: PutJob, candidate: Candidate) -> bool:
     """Whether the entry says what the kept delivery says: the same key lately, or the same event by backfill."""
-    entry = put.entry
-    if kept.receiver != entry.delivery.receiver:
+    entry = job.entry
+    if candidate.receiver != entry.delivery.receiver:
         return False
-    if entry.key is not None and entry.key == kept.key and kept.received >= put.since:
+    if entry.key is not None and entry.key == candidate.key and candidate.received >= job.since:
         return True
-    same = entry.identity is not None and (entry.event, entry.identity) == (kept.event, kept.identity)
-    return same and "backfill" in (entry.delivery.via, kept.via)
+    same = entry.identity is not None and (entry.event, entry.identity) == (candidate.event, candidate.identity)
+    return same and "backfill" in (entry.delivery.via, candidate.via)
 
 
 _is_plain = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
@@ -70,7 +79,7 @@ def digester(receiver: str) -> Callable[..., bytes]:
     return digest
 
 
-def line(parts: Sequence[str]) -> str:
+def identity_text(parts: Sequence[str]) -> str:
     """Return a line of text that no other parts have: quoted, with a space between them."""
     if _is_plain("".join(parts)):
         return " ".join(parts)

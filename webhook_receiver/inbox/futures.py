@@ -12,21 +12,21 @@ Reply = tuple[asyncio.Future[Any], Any]
 """What somebody waits for, and its result, or the exception."""
 
 
-def tell(outcomes: Iterable[Reply]) -> None:
+def resolve(replies: Iterable[Reply]) -> None:
     """Answer in each loop that asked, once for all that it waits for."""
     by_loop: dict[asyncio.AbstractEventLoop, list[Reply]] = defaultdict(list)
-    for outcome in outcomes:
-        by_loop[outcome[0].get_loop()].append(outcome)
-    for loop, answers in by_loop.items():
+    for reply in replies:
+        by_loop[reply[0].get_loop()].append(reply)
+    for loop, group in by_loop.items():
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_answer, answers)
+            loop.call_soon_threadsafe(_resolve, group)
 
 
-def _answer(answers: list[Reply]) -> None:
-    for answer, outcome in answers:
-        if answer.done():
+def _resolve(replies: list[Reply]) -> None:
+    for future, result in replies:
+        if future.done():
             continue  # whoever asked was cancelled meanwhile
-        if isinstance(outcome, Exception):
-            answer.set_exception(outcome)
+        if isinstance(result, Exception):
+            future.set_exception(result)
         else:
-            answer.set_result(outcome)
+            future.set_result(result)

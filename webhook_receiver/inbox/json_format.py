@@ -27,11 +27,11 @@ Text = Annotated[str, AfterValidator(_storable)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
-class _Part(BaseModel, frozen=True, extra="forbid"):
+class _StrictModel(BaseModel, frozen=True, extra="forbid"):
     """A document, or a part of one, as it has to be."""
 
 
-class _Progress(_Part, frozen=True):
+class _Progress(_StrictModel, frozen=True):
     state: State
     attempts: Count
     since_replay: Count
@@ -39,7 +39,7 @@ class _Progress(_Part, frozen=True):
     running: bool
 
 
-class _Attempt(_Part, frozen=True):
+class _Attempt(_StrictModel, frozen=True):
     handler: Text
     number: Count
     started: FiniteFloat
@@ -49,7 +49,7 @@ class _Attempt(_Part, frozen=True):
     traceback: Text
 
 
-class _Document(_Part, frozen=True):
+class _Document(_StrictModel, frozen=True):
     # The second names are those of version 1.
     id: Text
     receiver: Text = Field(validation_alias=AliasChoices("receiver", "source"))
@@ -73,20 +73,20 @@ class _Document(_Part, frozen=True):
     attempts: list[_Attempt]
 
 
-def record_document(record: DeliverySummary) -> dict[str, Any]:
+def summary_document(summary: DeliverySummary) -> dict[str, Any]:
     """Return a record as JSON can hold it."""
-    document = {name: getattr(record, name) for name in DeliverySummary.__dataclass_fields__}
-    return document | {"handlers": {name: each._asdict() for name, each in record.handlers.items()}}
+    document = {name: getattr(summary, name) for name in DeliverySummary.__dataclass_fields__}
+    return document | {"handlers": {name: each._asdict() for name, each in summary.handlers.items()}}
 
 
-def to_document(kept: StoredDelivery) -> dict[str, Any]:
+def to_document(stored: StoredDelivery) -> dict[str, Any]:
     """Return all that is known of a delivery as JSON can hold it: the body in base64, headers as latin-1 text."""
-    return record_document(kept.summary) | {
-        "key": None if kept.key is None else kept.key.hex(),
-        "ordering_key": kept.ordering_key,
-        "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in kept.delivery.headers],
-        "body": b64encode(kept.delivery.body).decode("ascii"),
-        "attempts": [attempt._asdict() for attempt in kept.attempts],
+    return summary_document(stored.summary) | {
+        "key": None if stored.key is None else stored.key.hex(),
+        "ordering_key": stored.ordering_key,
+        "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in stored.delivery.headers],
+        "body": b64encode(stored.delivery.body).decode("ascii"),
+        "attempts": [attempt._asdict() for attempt in stored.attempts],
     }
 
 
@@ -120,7 +120,7 @@ def from_document(document: object) -> StoredDelivery:
     )
 
 
-def refuse_other(header: object) -> None:
+def check_header(header: object) -> None:
     """Refuse a first line that is not the HEADER of this version.
 
     Raises:
@@ -139,22 +139,22 @@ def _wire(text: str) -> bytes:
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
-        _refuse("headers: text beyond latin-1")
+        _reject("headers: text beyond latin-1")
 
 
 def _body(text: str) -> bytes:
     try:
         return b64decode(text, validate=True)
     except ValueError:
-        _refuse("body: not base64")
+        _reject("body: not base64")
 
 
 def _key(text: str) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError:
-        _refuse("key: not hexadecimal")
+        _reject("key: not hexadecimal")
 
 
-def _refuse(why: str) -> NoReturn:
+def _reject(why: str) -> NoReturn:
     raise ValueError(why) from None

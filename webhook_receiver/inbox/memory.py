@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from .sqlite import DAY, SQLiteInbox
-from .sqlite.connection import Connection, connect
+from .sqlite.connection import WriterConnection, connect
 from .sqlite.schema import migrate
 
 R = TypeVar("R")
@@ -25,7 +25,7 @@ class MemoryInbox(SQLiteInbox):
     def _open(self) -> None:
         pass
 
-    def _connect(self) -> Connection:
+    def _connect(self) -> WriterConnection:
         connection = connect(":memory:")
         migrate(connection, ":memory:")
         return connection

@@ -27,7 +27,7 @@ COLUMNS = (
 """The columns of a delivery, in the order of the functions below."""
 DELIVERY = ", ".join(f"d.{column}" for column in COLUMNS)
 """The same of a delivery d."""
-RECORD = (
+SUMMARY = (
     "d.id, d.source, d.origin, d.event, d.identity, d.received, p.state, p.due, p.lease IS NOT NULL, p.held, p.reason, "
     "p.settled, p.handlers, d.verified_by, d.body_verified"
 )
@@ -44,7 +44,7 @@ def values_of(entry: Entry) -> tuple[Any, ...]:
     """Return the values of COLUMNS but for the checksum."""
     delivery, event, key, identity, ordering_key, _ = entry
     received = float(delivery.received) + 0.0  # minus nothing does not come back
-    headers, verified = packed(delivery.headers), int(bool(delivery.body_verified))
+    headers, verified = encode_headers(delivery.headers), int(bool(delivery.body_verified))
     body, by = delivery.body, delivery.verified_by
     return (
         delivery.id,
@@ -81,20 +81,20 @@ def delivery(row: tuple[Any, ...]) -> Delivery:
 
 def delivery_of(row: Sequence[Any]) -> Delivery:
     """Return the delivery in a row that begins with COLUMNS, and is known to be whole."""
-    return Delivery(row[0], row[1], unpacked(row[8]), row[9], row[7], row[10], bool(row[11]), row[2])
+    return Delivery(row[0], row[1], decode_headers(row[8]), row[9], row[7], row[10], bool(row[11]), row[2])
 
 
-def packed(headers: Headers) -> bytes:
+def encode_headers(headers: Headers) -> bytes:
     """Return headers as one value; what no header can hold (RFC 9110, 5.5) becomes a space, as it says."""
     return b"\n".join([b"%b:%b" % (name, value.replace(b"\n", b" ")) for name, value in headers])
 
 
-def unpacked(headers: bytes) -> Headers:
+def decode_headers(headers: bytes) -> Headers:
     """Return what was packed."""
     return tuple([(name, value) for line in headers.split(b"\n") if line for name, _, value in [line.partition(b":")]])
 
 
-def lookup(receiver: str, event: str | None, key: bytes | None, identity: str | None) -> int | None:
+def dedup_hash(receiver: str, event: str | None, key: bytes | None, identity: str | None) -> int | None:
     """Return a hash of what a repeat would be known by; None if nothing is ever a repeat of it.
 
     The identity will do where there is one, since the same key means the same identity: a second hash would be a
@@ -105,7 +105,7 @@ def lookup(receiver: str, event: str | None, key: bytes | None, identity: str | 
     return None if key is None else _hash(f"{receiver}\0{key.hex()}")
 
 
-def line(receiver: str, ordering_key: str | None) -> int | None:
+def order_key_hash(receiver: str, ordering_key: str | None) -> int | None:
     """Return a hash of the line that a delivery stands in; None if it stands in none."""
     return None if ordering_key is None else _hash(f"{receiver}\0{ordering_key}")
 
@@ -147,7 +147,7 @@ def text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def record(row: tuple[Any, ...]) -> DeliverySummary:
+def summary(row: tuple[Any, ...]) -> DeliverySummary:
     """Return a row of RECORD as one."""
     return DeliverySummary(
         id=row[0],
@@ -178,7 +178,7 @@ def insert(connection: Connection, into: str, table: Sequence[Sequence[Any]], ot
         start += size
 
 
-def rounded(items: Collection[Item]) -> list[Item]:
+def padded(items: Collection[Item]) -> list[Item]:
     """Return the items, the last one repeated so that they are 1, 2, 4, 8, ... in number.
 
     A statement is compiled, and held in memory, for each number of them that there is.
@@ -203,6 +203,6 @@ def flat(table: Iterable[Iterable[Any]]) -> list[Any]:
     return [cell for row in table for cell in row]
 
 
-def marks(items: Iterable[object]) -> str:
+def placeholders(items: Iterable[object]) -> str:
     """Return `?,?,?` for the items."""
     return ",".join("?" for _ in items)

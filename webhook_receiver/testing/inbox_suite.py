@@ -361,21 +361,21 @@ class InboxSuite:
         before = await kept(inbox, "d-1")
         await inbox.renew([lost], 1000, later)
         await inbox.release([lost], later)
-        assert not await inbox.note(lost, {"h": HandlerState(DONE)}, later)
+        assert not await inbox.save_progress(lost, {"h": HandlerState(DONE)}, later)
         failed = FailedAttempt("h", 1, NOW, 1, "dead", "ValueError")
         assert not await settle(inbox, lost, DEAD, attempts=[failed], now=later)
         assert await kept(inbox, "d-1") == before
         assert await claim(inbox, now=NOW + 2 * LEASE - 1) == {}
         assert await settle(inbox, mine, now=later)
         assert not await settle(inbox, mine, DEAD, now=later)
-        assert not await inbox.note(mine, {}, later)
+        assert not await inbox.save_progress(mine, {}, later)
         assert (await kept(inbox, "d-1")).summary.state is DONE
 
     async def test_a_lease_whose_time_is_up_counts_until_another_is_given(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", "d-2")
         claims = await claim(inbox)
         assert await settle(inbox, claims["d-1"], now=NOW + 2 * LEASE)
-        assert await inbox.note(claims["d-2"], {"h": HandlerState()}, NOW + 2 * LEASE)
+        assert await inbox.save_progress(claims["d-2"], {"h": HandlerState()}, NOW + 2 * LEASE)
         assert [*await claim(inbox, now=NOW + 2 * LEASE)] == ["d-2"]
 
     async def test_of_two_that_settle_at_once_under_one_lease_one_is_told_so(self, inbox: Inbox) -> None:
@@ -390,7 +390,7 @@ class InboxSuite:
     async def test_what_was_noted_is_there_for_the_next_claim(self, inbox: Inbox) -> None:
         await put(inbox, "d-1")
         handlers = {"a": HandlerState(DONE, 1, 1), "b": HandlerState(WAITING, 2, 2, NOW + 5, running=True)}
-        assert await inbox.note((await claim(inbox))["d-1"], handlers, NOW)
+        assert await inbox.save_progress((await claim(inbox))["d-1"], handlers, NOW)
         assert await claim(inbox, now=NOW + LEASE - 1) == {}
         assert (await claim(inbox, now=NOW + LEASE))["d-1"].handlers == handlers
 

@@ -16,7 +16,7 @@ def worker_for(
 ) -> Worker:
     """Return a worker, which is not started yet; its arguments are those of `Worker`."""
     if getattr(inbox, "engine", None) == "procrastinate":
-        from .procrastinate import JobWorker, Store  # needs [postgres], as that inbox does
+        from .procrastinate import JobInbox, JobWorker  # needs [postgres], as that inbox does
 
-        return JobWorker(cast(Store, inbox), receiver, handlers, options, clock)
+        return JobWorker(cast(JobInbox, inbox), receiver, handlers, options, clock)
     return Worker(inbox, receiver, handlers, options, clock)

@@ -9,7 +9,7 @@ from webhook_receiver import ConfigurationError
 from webhook_receiver.errors import InboxError, InboxUnavailable
 from webhook_receiver.inbox import from_url
 from webhook_receiver.inbox.postgres import DAY, PostgresInbox
-from webhook_receiver.inbox.postgres.connection import Server, told
+from webhook_receiver.inbox.postgres.connection import Server, translated
 
 
 def test_a_url_names_an_inbox_its_settings_and_what_is_libpqs() -> None:
@@ -83,18 +83,18 @@ def test_a_connection_sees_its_schema(empty_database: str) -> None:
     ],
 )
 def test_errors_of_the_server_are_told_as_ours(error: Exception, kind: type[InboxError], said: str) -> None:
-    found = told(error)
+    found = translated(error)
     assert type(found) is kind
     assert said in str(found)
     wrapped = ConnectorException()
     wrapped.__cause__ = error
     if isinstance(error, psycopg.Error):
-        assert str(told(wrapped)) == str(found)
+        assert str(translated(wrapped)) == str(found)
 
 
 def test_other_errors_stay_as_they_are() -> None:
     error = LookupError("no")
-    assert told(error) is error
+    assert translated(error) is error
 
 
 def test_no_row_is_told(empty_database: str) -> None:
@@ -102,4 +102,4 @@ def test_no_row_is_told(empty_database: str) -> None:
     with pytest.raises(psycopg.errors.CheckViolation) as raised:
         execute(empty_database, "INSERT INTO kept VALUES ('secret')")
     assert "secret" in str(raised.value)
-    assert "secret" not in str(told(raised.value))
+    assert "secret" not in str(translated(raised.value))

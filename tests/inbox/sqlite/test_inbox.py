@@ -415,7 +415,7 @@ async def test_what_every_delivery_needs_reads_no_table_from_end_to_end(inbox: S
     await inbox._write(trace, None)
     await put(inbox, "d-1", "d-2", key=b"k", identity="o-1", ordering_key="o-1")
     claimed = (await claim(inbox))["d-1"]
-    await inbox.note(claimed, {}, NOW)
+    await inbox.save_progress(claimed, {}, NOW)
     await inbox.renew([claimed], 30, NOW)
     await settle(inbox, claimed, WAITING, due=NOW)
     await inbox.release([*(await claim(inbox)).values()], NOW)

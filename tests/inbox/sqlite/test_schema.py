@@ -108,7 +108,7 @@ async def test_a_file_of_the_first_version_keeps_its_deliveries_and_knows_their_
 ) -> None:
     path = tmp_path / "hooks.db"
     old = entry("d-1", key=b"k-1", identity="o-1")
-    hashed = rows.lookup(old.delivery.receiver, old.event, old.key, old.identity)
+    hashed = rows.dedup_hash(old.delivery.receiver, old.event, old.key, old.identity)
     with monkeypatch.context() as patched, closing(sqlite3.connect(path, isolation_level=None)) as first:
         patched.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
         schema.migrate(first, "hooks.db")

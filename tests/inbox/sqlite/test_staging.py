@@ -16,7 +16,7 @@ import pytest
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
 from webhook_receiver.inbox import Duplicate, Filter, SQLiteInbox, Stored
 from webhook_receiver.inbox.sqlite import dedup_index, staging
-from webhook_receiver.inbox.sqlite.connection import Connection
+from webhook_receiver.inbox.sqlite.connection import WriterConnection
 from webhook_receiver.testing.inbox_suite import (
     ALL,
     DEAD,
@@ -43,7 +43,7 @@ async def together(inbox: SQLiteInbox, *ids: str, **said: Any) -> list[Stored | 
     return await asyncio.gather(*[inbox.put(entry(id, **said), NOW) for id in ids], return_exceptions=True)
 
 
-def journaled(file: sqlite3.Connection) -> list[str]:
+def staged_ids(file: sqlite3.Connection) -> list[str]:
     return [each.row[0] for each in staging.read(file)]
 
 
@@ -57,7 +57,7 @@ IDS = [f"d-{number}" for number in range(10)]
 
 async def test_what_shares_a_commit_shares_a_row(inbox: SQLiteInbox, file: sqlite3.Connection) -> None:
     assert await together(inbox, *IDS) == [Stored(id) for id in IDS]
-    assert (journaled(file), parts(file)) == (IDS, 1)
+    assert (staged_ids(file), parts(file)) == (IDS, 1)
     assert file.execute("SELECT count(*) FROM delivery").fetchone() == (0,)
 
 
@@ -68,7 +68,7 @@ async def test_it_is_claimed_a_few_at_a_time_by_whoever_asks(
     await together(here, *IDS)
     assert [*await claim(here, 3)] == IDS[:3]
     assert [*await claim(there, 4)] == IDS[3:7]
-    assert (journaled(file), parts(file)) == (IDS[7:], 1)
+    assert (staged_ids(file), parts(file)) == (IDS[7:], 1)
     assert [*await claim(here)] == IDS[7:]
     assert parts(file) == 0
     assert await claim(there) == {}
@@ -127,7 +127,7 @@ async def test_it_can_be_looked_at_and_changed_like_anything_else(
     here, there = inboxes
     await together(here, *IDS)
     assert await listed(there) == IDS
-    assert journaled(file) == []
+    assert staged_ids(file) == []
     await together(here, "d-10", "d-11")
     assert (await there.stats()).counts[WAITING] == 12
     await together(here, "d-12")
@@ -142,7 +142,7 @@ async def test_it_can_be_looked_at_and_changed_like_anything_else(
 async def test_to_look_takes_no_more_than_what_was_there(
     inbox: SQLiteInbox, file: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging, "STEP", 2)
+    monkeypatch.setattr(staging, "FLUSH_STEP", 2)
     await together(inbox, *IDS)
     assert await listed(inbox) == IDS
 
@@ -174,11 +174,11 @@ async def test_a_text_that_no_file_can_hold_is_refused_alone_and_at_once(inbox: 
 async def test_while_nobody_looks_or_claims_it_stays_bounded(
     inbox: SQLiteInbox, file: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging, "MOST", 20)
+    monkeypatch.setattr(staging, "MOST_STAGED", 20)
     for start in range(0, 100, 5):
         await together(inbox, *[f"d-{number}" for number in range(start, start + 5)])
-        assert len(journaled(file)) <= 20
-    assert len(journaled(file)) == 20
+        assert len(staged_ids(file)) <= 20
+    assert len(staged_ids(file)) == 20
     assert await finish(inbox) == [f"d-{number}" for number in range(100)]
 
 
@@ -233,7 +233,7 @@ async def test_members_of_enums_become_what_they_are(inbox: SQLiteInbox) -> None
 @pytest.mark.parametrize(
     ("part", "value"),
     [
-        *(("id", None), ("id", b"d-1"), ("source", 1), ("body", "text"), ("body", None), ("origin", None)),
+        *(("id", None), ("id", b"d-1"), ("receiver", 1), ("body", "text"), ("body", None), ("via", None)),
         *(("verified_by", 2**63), ("verified_by", "0"), ("received", float("nan"))),
     ],
 )
@@ -263,8 +263,8 @@ async def test_an_id_in_it_is_known_by_whoever_connects_anew(path: Path, monkeyp
         assert len(await claim(second, 1000)) == 100
 
 
-def unpack_and_fail(connection: Connection, jobs: Sequence[None]) -> list[None]:
-    staging.unpack_all(connection)
+def flush_and_fail(connection: WriterConnection, jobs: Sequence[None]) -> list[None]:
+    staging.flush_all(connection)
     dedup_index.refresh(connection)
     raise InboxError("on purpose")
 
@@ -275,7 +275,7 @@ async def test_an_id_in_it_is_known_after_a_step_that_failed(inboxes: list[SQLit
     await put(inbox, "d-0")
     await put(inboxes[whose], "d-1")
     with pytest.raises(InboxError, match="on purpose"):
-        await inbox._write(unpack_and_fail, None)
+        await inbox._write(flush_and_fail, None)
     await inbox.pause("handler", NOW)  # which is committed, and asks for none of this
     with pytest.raises(InboxError, match="this id"):
         await put(inbox, "d-1")
@@ -285,11 +285,11 @@ async def test_an_id_in_it_is_known_after_a_step_that_failed(inboxes: list[SQLit
 async def test_repeats_and_claims_of_others_leave_what_is_in_it_where_it_is(
     inbox: SQLiteInbox, file: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging, "STEP", 10)
+    monkeypatch.setattr(staging, "FLUSH_STEP", 10)
     for number in range(20):
         await put(inbox, f"d-{number}", key=b"%d" % number, identity="o-1")
     assert await put(inbox, "again", key=b"3", identity="o-1") == [Duplicate("d-3")]
-    assert len(journaled(file)) == 20
+    assert len(staged_ids(file)) == 20
     assert await claim(inbox, receiver="another") == {}
     assert [*await claim(inbox)] == [f"d-{number}" for number in range(20)]
 
@@ -346,7 +346,7 @@ async def test_a_repeat_of_a_dead_one_in_it_lets_that_wait_and_leaves_all_where_
     await together(inbox, "d-3", "d-4")
     again = await asyncio.gather(*[inbox.put(entry(id, key=b"2"), NOW) for id in ("d-5", "d-6")])
     assert again == [Duplicate("d-2", replayed=True), Duplicate("d-2")]
-    assert journaled(file) == [f"d-{number}" for number in range(5)]
+    assert staged_ids(file) == [f"d-{number}" for number in range(5)]
     states = {id: claimed.state for id, claimed in (await claim(inbox)).items()}
     assert states == {"d-0": DEAD, "d-1": DEAD, "d-2": WAITING, "d-3": WAITING, "d-4": WAITING}
 
@@ -354,7 +354,7 @@ async def test_a_repeat_of_a_dead_one_in_it_lets_that_wait_and_leaves_all_where_
 async def test_a_repeat_of_a_dead_one_is_known_when_the_same_commit_unpacks_it(
     inbox: SQLiteInbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging, "MOST", 2)
+    monkeypatch.setattr(staging, "MOST_STAGED", 2)
     await put(inbox, "d-0", key=b"0", dead="no event")
     await put(inbox, "d-1")
     outcomes = await asyncio.gather(*[inbox.put(entry(id, key=key), NOW) for id, key in (("d-2", None), ("x", b"0"))])
@@ -372,8 +372,8 @@ async def test_puts_that_fail_take_no_memory(inboxes: list[SQLiteInbox]) -> None
     assert inbox._writer is not None
     connection = inbox._writer._connection
     assert connection is not None
-    assert connection.recent is not None
-    assert sum(len(seqs) for part in connection.recent.young for seqs in part.values()) == 10
+    assert connection.dedup_cache is not None
+    assert sum(len(seqs) for part in connection.dedup_cache.young for seqs in part.values()) == 10
 
 
 async def test_a_time_that_no_file_gives_back_becomes_one_that_it_does(inbox: SQLiteInbox) -> None:

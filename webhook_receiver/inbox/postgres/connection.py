@@ -12,7 +12,7 @@ from procrastinate.exceptions import ConnectorException
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ...errors import ConfigurationError, InboxError, InboxUnavailable
-from .rows import Connection
+from .rows import PostgresConnection
 
 # What libpq takes unless the URL says otherwise: a server that is gone without a word is noticed.
 _DEFAULTS: Mapping[str, Any] = {"connect_timeout": 5, "tcp_user_timeout": 15_000, "keepalives_idle": 15}
@@ -69,7 +69,7 @@ class Server:
         """What libpq is given. It may hold the password."""
         return self._conninfo
 
-    def connect(self) -> Connection:
+    def connect(self) -> PostgresConnection:
         """Return a connection that commits each statement, and each `transaction()` as a whole.
 
         Raises:
@@ -91,21 +91,21 @@ SELECT set_config('search_path', quote_ident(%s), false),
 """What every connection does first: what is committed has to survive the loss of power, whatever the role's default."""
 
 
-def told(error: Exception) -> Exception:
+def translated(error: Exception) -> Exception:
     """Return an error of psycopg's as one of ours, any other as it is. No message of ours holds what is kept."""
     if isinstance(error, ConnectorException) and isinstance(error.__cause__, psycopg.Error):
         error = error.__cause__
     if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
         return InboxUnavailable("the inbox has no tables: webhook-receiver inbox migrate makes them")
-    refused = psycopg.DataError | psycopg.IntegrityError | psycopg.errors.ProgramLimitExceeded | UnicodeError
-    if isinstance(error, refused):
-        return InboxError(f"the inbox does not take it: {_said(error)}")
+    rejected = psycopg.DataError | psycopg.IntegrityError | psycopg.errors.ProgramLimitExceeded | UnicodeError
+    if isinstance(error, rejected):
+        return InboxError(f"the inbox does not take it: {_primary_message(error)}")
     if isinstance(error, psycopg.Error | OSError):
-        return InboxUnavailable(f"the inbox cannot be reached or written to: {_said(error)}")
+        return InboxUnavailable(f"the inbox cannot be reached or written to: {_primary_message(error)}")
     return error
 
 
-def _said(error: Exception) -> str:
+def _primary_message(error: Exception) -> str:
     # Not the whole message, whose second line may quote a row.
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     return " ".join((primary or str(error)).split())

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from ...errors import ConfigurationError
 from .connection import Server
-from .rows import Connection, ask
+from .rows import PostgresConnection, ask
 
 # What never changes (delivery) is kept apart from what does (progress): settling must not write the body again.
 FIRST = """
@@ -96,7 +96,7 @@ def migrate(server: Server, role: str | None = None) -> list[str]:
     with server.connect() as connection, connection.transaction():
         ask(connection, "SELECT pg_advisory_xact_lock(%s)", [_ALONE])
         try:
-            _refuse_other_texts(connection)
+            _check_encoding(connection)
             steps = _migrate(connection, server)
             if role is not None:
                 _grant(connection, server.schema, role)
@@ -107,14 +107,14 @@ def migrate(server: Server, role: str | None = None) -> list[str]:
     return steps
 
 
-def _migrate(connection: Connection, server: Server) -> list[str]:
+def _migrate(connection: PostgresConnection, server: Server) -> list[str]:
     # Nothing is made that is there: who may not make it may ask whether all is up to date.
     if not _is_there(connection, "regnamespace", server.schema):
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(server.schema)))
     if not _is_there(connection, "regclass", "migration"):
         ask(connection, _STEPS)
     done = _steps_done(connection)
-    _refuse_newer(done, server)
+    _check_not_newer(done, server)
     missing = [name for name in _steps() if name not in done]
     if not done:
         ask(connection, SchemaManager.get_schema())
@@ -127,11 +127,11 @@ def _migrate(connection: Connection, server: Server) -> list[str]:
     return missing
 
 
-def _is_there(connection: Connection, kind: str, name: str) -> bool:
+def _is_there(connection: PostgresConnection, kind: str, name: str) -> bool:
     return ask(connection, f"SELECT to_{kind}(quote_ident(%s)) IS NOT NULL", [name]).fetchone() == (True,)
 
 
-def refuse_unready(connection: Connection, server: Server) -> None:
+def check_ready(connection: PostgresConnection, server: Server) -> None:
     """Raise ConfigurationError if the tables are not those that this code needs."""
     is_hidden = "SELECT NOT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = %s"
     if ask(connection, is_hidden, [server.schema]).fetchone() == (True,):
@@ -140,7 +140,7 @@ def refuse_unready(connection: Connection, server: Server) -> None:
             "webhook-receiver inbox migrate URL --grant ROLE"
         )
     done = _steps_done(connection) if _is_there(connection, "regclass", "migration") else set[str]()
-    _refuse_newer(done, server)
+    _check_not_newer(done, server)
     if set(_steps()) - done:
         what = "has older tables" if done else "has no tables of the inbox"
         raise ConfigurationError(
@@ -156,11 +156,11 @@ def _steps() -> dict[str, str]:
     return steps | {f"inbox {number}": step for number, step in enumerate(MIGRATIONS, 1)}
 
 
-def _steps_done(connection: Connection) -> set[str]:
+def _steps_done(connection: PostgresConnection) -> set[str]:
     return {name for (name,) in ask(connection, "SELECT name FROM migration").fetchall()}
 
 
-def _refuse_newer(done: set[str], server: Server) -> None:
+def _check_not_newer(done: set[str], server: Server) -> None:
     if unknown := sorted(done - set(_steps())):
         raise ConfigurationError(
             f"the schema {server.schema} was made by a newer webhook-receiver or procrastinate ({', '.join(unknown)}): "
@@ -168,13 +168,13 @@ def _refuse_newer(done: set[str], server: Server) -> None:
         )
 
 
-def _refuse_other_texts(connection: Connection) -> None:
+def _check_encoding(connection: PostgresConnection) -> None:
     (encoding,) = ask(connection, "SELECT current_setting('server_encoding')").fetchone() or [None]
     if encoding != "UTF8":
         raise ConfigurationError(f"the database keeps texts as {encoding}: the inbox needs one with ENCODING 'UTF8'")
 
 
-def _grant(connection: Connection, schema: str, role: str) -> None:
+def _grant(connection: PostgresConnection, schema: str, role: str) -> None:
     for what in (
         "USAGE ON SCHEMA {schema}",
         "SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema}",

@@ -17,23 +17,23 @@ import psycopg
 from procrastinate.exceptions import ConnectorException
 
 from ...errors import InboxUnavailable
-from ..futures import tell
-from .connection import told
-from .rows import Connection
+from ..futures import resolve
+from .connection import translated
+from .rows import PostgresConnection
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
-Operation = Callable[[Connection, Sequence[Request]], Sequence[Result]]
+PostgresOperation = Callable[[PostgresConnection, Sequence[Request]], Sequence[Result]]
 """Does a batch of requests inside a transaction, and returns a result for each."""
 
 _TRIES = 5  # of a transaction that others got in the way of
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    operation: Operation[Any, Any]
+class _Submitted:
+    operation: PostgresOperation[Any, Any]
     request: Any
-    answer: asyncio.Future[Any]
+    future: asyncio.Future[Any]
 
 
 class Writer:
@@ -46,35 +46,35 @@ class Writer:
         patience: seconds for a transaction; when the server takes longer, the connection is given up.
     """
 
-    def __init__(self, name: str, connect: Callable[[], Connection], most: int, patience: float) -> None:
+    def __init__(self, name: str, connect: Callable[[], PostgresConnection], most: int, patience: float) -> None:
         self._connect = connect
         self._most = most
         self._patience = patience
-        self._connection: Connection | None = None
+        self._connection: PostgresConnection | None = None
         self._began: float | None = None
         """When the transaction began that is under way."""
-        self._asked: SimpleQueue[_Asked | None] = SimpleQueue()
+        self._submitted: SimpleQueue[_Submitted | None] = SimpleQueue()
         self._closed = False
         self._closing = threading.Lock()
         self._cutting = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    async def do(self, operation: Operation[Request, Result], request: Request) -> Result:
+    async def submit(self, operation: PostgresOperation[Request, Result], request: Request) -> Result:
         """Have something done; return once it is committed.
 
         Raises:
             InboxUnavailable: the server is away, or too slow; then it may yet happen, whole.
             InboxError: the server does not take it.
         """
-        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         with self._closing:  # what is asked for behind the end of the queue would never be answered
             if self._closed:
                 raise InboxUnavailable("the inbox is closed")
-            self._asked.put(_Asked(operation, request, answer))
+            self._submitted.put(_Submitted(operation, request, future))
         try:
             async with asyncio.timeout(2 * self._patience):  # another one may be under way
-                return await answer
+                return await future
         except TimeoutError:
             self._cut()
             raise InboxUnavailable(f"the PostgreSQL server did not answer within {2 * self._patience:g} s") from None
@@ -84,7 +84,7 @@ class Writer:
         with self._closing:
             if not self._closed:
                 self._closed = True
-                self._asked.put(None)
+                self._submitted.put(None)
         while self._thread.is_alive():
             await asyncio.to_thread(self._thread.join, self._patience)
             self._cut()
@@ -101,31 +101,31 @@ class Writer:
     def _run(self) -> None:
         going_on = True
         while going_on:
-            batch: list[_Asked] = []
-            asked = self._asked.get()
-            while asked is not None:
-                if not asked.answer.done():  # else whoever asked has given up
-                    batch.append(asked)
-                if self._asked.empty() or len(batch) >= self._most:
+            batch: list[_Submitted] = []
+            submitted = self._submitted.get()
+            while submitted is not None:
+                if not submitted.future.done():  # else whoever asked has given up
+                    batch.append(submitted)
+                if self._submitted.empty() or len(batch) >= self._most:
                     break
-                asked = self._asked.get()
-            going_on = asked is not None
-            tell(zip((each.answer for each in batch), self._do(batch), strict=True))
+                submitted = self._submitted.get()
+            going_on = submitted is not None
+            resolve(zip((each.future for each in batch), self._run_batch(batch), strict=True))
         self._disconnect()
 
-    def _do(self, batch: list[_Asked]) -> list[Any]:
+    def _run_batch(self, batch: list[_Submitted]) -> list[Any]:
         """Return a result or an exception for each; one that fails must not fail the others."""
         if not batch:
             return []
         try:
             return self._try(batch)
         except Exception as error:
-            found = told(error)
+            found = translated(error)
             if len(batch) == 1 or isinstance(found, InboxUnavailable):
                 return [found] * len(batch)
-            return [outcome for each in batch for outcome in self._do([each])]
+            return [result for each in batch for result in self._run_batch([each])]
 
-    def _try(self, batch: list[_Asked]) -> list[Any]:
+    def _try(self, batch: list[_Submitted]) -> list[Any]:
         for left in reversed(range(_TRIES)):
             try:
                 return self._transaction(batch)
@@ -136,8 +136,8 @@ class Writer:
                     raise
         raise AssertionError("unreachable")
 
-    def _transaction(self, batch: list[_Asked]) -> list[Any]:
-        groups: dict[Operation[Any, Any], list[int]] = {}
+    def _transaction(self, batch: list[_Submitted]) -> list[Any]:
+        groups: dict[PostgresOperation[Any, Any], list[int]] = {}
         for index, each in enumerate(batch):
             groups.setdefault(each.operation, []).append(index)
         results: list[Any] = [None] * len(batch)
@@ -154,7 +154,7 @@ class Writer:
                         results[index] = result
         except BaseException as error:
             self._began = None
-            if isinstance(told(error) if isinstance(error, Exception) else error, InboxUnavailable):
+            if isinstance(translated(error) if isinstance(error, Exception) else error, InboxUnavailable):
                 self._disconnect()  # maybe to another server, now; a new connection is whole
             raise
         self._began = None

@@ -13,32 +13,37 @@ from .. import rows
 from .dedup_cache import DedupCache
 
 
-class Connection(sqlite3.Connection):
+class WriterConnection(sqlite3.Connection):
     """A connection that writes, and what it holds in memory."""
 
-    recent: DedupCache | None = None
+    dedup_cache: DedupCache | None = None
     undo: tuple[Callable[[], object], ...] = ()
     """What takes back, the last one first, what the transaction under way has changed in memory."""
 
     def committed(self) -> None:
         """Let what is in memory be as it is."""
         self.undo = ()
-        if self.recent is not None:
-            self.recent.forget_ids()
+        if self.dedup_cache is not None:
+            self.dedup_cache.forget_ids()
 
     def rolled_back(self) -> None:
         """Let memory be as it was before the transaction."""
         for undo in reversed(self.undo):
             undo()
         self.undo = ()
-        if self.recent is not None:
-            self.recent.unpacked = -(2**63)  # until the next refresh reads it, nothing is forgotten
+        if self.dedup_cache is not None:
+            self.dedup_cache.flushed = -(2**63)  # until the next refresh reads it, nothing is forgotten
 
 
-def connect(path: str | os.PathLike[str], timeout: float = 0) -> Connection:
+def connect(path: str | os.PathLike[str], timeout: float = 0) -> WriterConnection:
     """Return a connection to a file; it waits for `timeout` seconds when another one writes."""
     connection = sqlite3.connect(
-        path, timeout=timeout, isolation_level=None, check_same_thread=False, cached_statements=512, factory=Connection
+        path,
+        timeout=timeout,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=512,
+        factory=WriterConnection,
     )
     connection.text_factory = rows.text
     try:

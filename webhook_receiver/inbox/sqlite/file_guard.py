@@ -33,7 +33,7 @@ class FileGuard:
         self._file: tuple[int, int] | None = None
         self._seen_free = float("-inf")
 
-    def refuse_impossible(self, *, create: bool) -> None:
+    def check_path(self, *, create: bool) -> None:
         """Raise ConfigurationError if there cannot be a file, or it may not be created and is not there."""
         if not create and not self._path.exists():
             raise ConfigurationError(f"there is no inbox at {self._path}")
@@ -42,23 +42,23 @@ class FileGuard:
 
     def remember(self) -> None:
         """Take the file that is there now for the right one."""
-        self._file = self._found()
+        self._file = self._inode()
 
     def forget(self) -> None:
         """Take whatever file is there for the right one, until told to remember."""
         self._file = None
 
-    def refuse_moved(self) -> None:
+    def check_not_replaced(self) -> None:
         """Raise InboxDamaged if another file is there now, or none: what is written to ours would be lost."""
-        if self._file is not None and self._found() != self._file:
+        if self._file is not None and self._inode() != self._file:
             raise InboxDamaged(f"{self._path} was removed or replaced while it was in use: start again")
 
-    def refuse_read_only(self) -> None:
+    def check_writable(self) -> None:
         """Raise InboxUnavailable if the file may not be written to: SQLite would open it, and fail later."""
         if not os.access(self._path, os.W_OK):
             raise InboxUnavailable(f"the inbox {self._path} cannot be opened: it is read-only")
 
-    def refuse_full(self, *, at_once: bool = False) -> None:
+    def check_free_space(self, *, at_once: bool = False) -> None:
         """Raise InboxUnavailable before the disk is full; look ten times a second, or `at_once`."""
         now = time.monotonic()
         if now < self._seen_free + 0.1 and not at_once:
@@ -71,7 +71,7 @@ class FileGuard:
             raise InboxUnavailable(f"the disk of the inbox has {free} bytes free, less than min_free={self._min_free}")
         self._seen_free = now
 
-    def _found(self) -> tuple[int, int] | None:
+    def _inode(self) -> tuple[int, int] | None:
         try:
             found = self._path.stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -147,17 +147,17 @@ def _compare(path: Path, before: Committed | None, after: Committed | None) -> N
 
     A mark is left beside it, since what SQLite does next makes the loss invisible to whoever opens it then.
     """
-    if before is not None and before.backfilled < before.frames and not _goes_on(before, after):
+    if before is not None and before.backfilled < before.frames and not _continues(before, after):
         _beside(path, "-damaged").touch()
-    mark = _beside(path, "-damaged")
-    if mark.exists():
+    marker = _beside(path, "-damaged")
+    if marker.exists():
         raise InboxDamaged(
             f"{_beside(path, '-wal')} was damaged or removed: deliveries that had been acknowledged are missing from "
-            f"{path.name}. Bring the files back from a copy; or remove {mark} to go on with what is left"
+            f"{path.name}. Bring the files back from a copy; or remove {marker} to go on with what is left"
         )
 
 
-def _goes_on(before: Committed, after: Committed | None) -> bool:
+def _continues(before: Committed, after: Committed | None) -> bool:
     if after is None:
         return False
     if (after.salt, after.other_salt) == (before.salt, before.other_salt):
@@ -194,11 +194,11 @@ class IntegrityCheck:
     def wait(self, seconds: float) -> None:
         """Wait for its end, but no longer than this; raise what it found by then."""
         self._thread.join(seconds)
-        self.refuse_damaged()
+        self.check_undamaged()
         if self._error is not None:
             raise self._error
 
-    def refuse_damaged(self) -> None:
+    def check_undamaged(self) -> None:
         """Raise InboxDamaged if damage has been found so far."""
         if self._damage is not None:
             raise InboxDamaged(f"{self._name} is damaged ({self._damage}): bring it back from a copy")

@@ -20,9 +20,9 @@ from .. import rows
 from ..dedup import PutJob
 from ..records import State
 
-STEP = 1024
+FLUSH_STEP = 1024
 """Deliveries that are unpacked in one step, at most: that takes some 20 ms."""
-MOST = 65_536
+MOST_STAGED = 65_536
 """Deliveries that are in the journal before each put unpacks as many as it brings: to read them takes some 0.2 s."""
 
 _LARGE = 2**20  # bytes of bodies that are packed into one row, or unpacked in one step
@@ -42,10 +42,10 @@ class StagedDelivery(NamedTuple):
     seq: int
     row: tuple[Any, ...]
     """The values of rows.COLUMNS."""
-    line: int | None
+    order_key_hash: int | None
     dead: str | None
     """Why it is dead already."""
-    kept: float
+    put_at: float
     """When it was put."""
 
 
@@ -58,11 +58,11 @@ def append(connection: Connection, new: Sequence[PutJob], last: int) -> None:
     """
     values = _plain([(*rows.values_of(job.entry), job.entry.dead) for job in new])
     seq = last - len(values)
-    for part in _parts(values):
-        seq += len(part)
-        packed = pickle.dumps(part, 5)
+    for batch in _batches(values):
+        seq += len(batch)
+        packed = pickle.dumps(batch, 5)
         if b"\xed" in packed:  # with which half characters begin, but others, too
-            "".join([text for each in part for text in each if isinstance(text, str)]).encode()
+            "".join([text for each in batch for text in each if isinstance(text, str)]).encode()
         connection.execute(
             "INSERT OR ROLLBACK INTO journal (last, kept, packed, checksum) VALUES (?, ?, ?, ?)",
             (seq, new[-1].now, packed, crc32(packed)),
@@ -70,7 +70,7 @@ def append(connection: Connection, new: Sequence[PutJob], last: int) -> None:
     connection.execute("UPDATE arrived SET last = ?", (last,))
 
 
-def _parts(values: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+def _batches(values: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
     """Yield them in parts that are not too large to be held in memory."""
     start = size = 0
     for place, each in enumerate(values):
@@ -108,14 +108,14 @@ def read(connection: Connection, after: int | None = None) -> Iterator[StagedDel
     Raises:
         InboxDamaged: it is not what was written.
     """
-    unpacked: tuple[int] = connection.execute("SELECT unpacked FROM arrived").fetchone()
-    first = unpacked[0] if after is None else max(after, unpacked[0])
+    flushed: tuple[int] = connection.execute("SELECT unpacked FROM arrived").fetchone()
+    first = flushed[0] if after is None else max(after, flushed[0])
     for row in connection.execute(
         "SELECT last, kept, packed, checksum FROM journal WHERE last > ? ORDER BY last", (first,)
     ):
-        for seq, values, kept in _loaded(*row):
+        for seq, values, put_at in _loaded(*row):
             if seq > first:
-                yield _fresh(seq, values, kept)
+                yield _staged(seq, values, put_at)
 
 
 def find(connection: Connection, seqs: Iterable[int]) -> Iterator[tuple[int, tuple[Any, ...]]]:
@@ -123,14 +123,14 @@ def find(connection: Connection, seqs: Iterable[int]) -> Iterator[tuple[int, tup
     loaded: dict[int, tuple[Any, ...]] = {}
     for seq in sorted(seqs):
         if seq not in loaded:
-            loaded = _beside(connection, seq)
+            loaded = _row_of(connection, seq)
         if seq in loaded:
             yield seq, loaded[seq]
 
 
 def requeue(connection: Connection, seq: int) -> None:
     """Let a dead delivery of the journal be one that waits."""
-    loaded = _beside(connection, seq)
+    loaded = _row_of(connection, seq)
     loaded[seq] = (*loaded[seq][:-1], None)
     packed = pickle.dumps([*loaded.values()], 5)
     connection.execute(
@@ -138,7 +138,7 @@ def requeue(connection: Connection, seq: int) -> None:
     )
 
 
-def _beside(connection: Connection, seq: int) -> dict[int, tuple[Any, ...]]:
+def _row_of(connection: Connection, seq: int) -> dict[int, tuple[Any, ...]]:
     """Return what shares a row of the journal with this delivery, itself among it if it is there."""
     row = connection.execute(
         "SELECT last, kept, packed, checksum FROM journal WHERE last >= ? ORDER BY last LIMIT 1", (seq,)
@@ -146,20 +146,20 @@ def _beside(connection: Connection, seq: int) -> dict[int, tuple[Any, ...]]:
     return {found: values for found, values, _ in _loaded(*row)} if row else {}
 
 
-def _loaded(last: int, kept: float, packed: bytes, checksum: int) -> list[tuple[int, tuple[Any, ...], float]]:
+def _loaded(last: int, put_at: float, packed: bytes, checksum: int) -> list[tuple[int, tuple[Any, ...], float]]:
     try:
         if crc32(packed) == checksum:
             found = _Unpickler(BytesIO(packed)).load()
             if {len(each) for each in found} == {len(_KINDS)}:
-                return [(seq, values, kept) for seq, values in enumerate(found, last - len(found) + 1)]
+                return [(seq, values, put_at) for seq, values in enumerate(found, last - len(found) + 1)]
     except Exception:  # noqa: S110 - whatever it is, it was never put
         pass
     raise InboxDamaged(f"the inbox is damaged: {_DAMAGE}")
 
 
-def _fresh(seq: int, values: tuple[Any, ...], kept: float) -> StagedDelivery:
+def _staged(seq: int, values: tuple[Any, ...], put_at: float) -> StagedDelivery:
     row = values[:-1]
-    return StagedDelivery(seq, (*row, rows.checksum(row)), rows.line(row[1], row[6]), values[-1], kept)
+    return StagedDelivery(seq, (*row, rows.checksum(row)), rows.order_key_hash(row[1], row[6]), values[-1], put_at)
 
 
 class _Unpickler(pickle.Unpickler):
@@ -175,62 +175,62 @@ def damage(connection: Connection) -> str | None:
     return None if all(crc32(packed) == checksum for packed, checksum in found) else _DAMAGE
 
 
-def take(connection: Connection, limit: int, receiver: str | None = None) -> list[StagedDelivery]:
+def remove_oldest(connection: Connection, limit: int, receiver: str | None = None) -> list[StagedDelivery]:
     """Remove the oldest deliveries, to be given rows of their own: a step that holds up nobody for long.
 
     It is over with `limit` deliveries, of `source` if that is given, or with as many as one step may take.
     """
-    fresh: list[StagedDelivery] = []
+    staged: list[StagedDelivery] = []
     size = 0
     for each in read(connection):
-        fresh.append(each)
+        staged.append(each)
         size += len(each.row[_BODY])
         limit -= receiver is None or each.row[1] == receiver
-        if not limit or len(fresh) == STEP or size > _LARGE:
+        if not limit or len(staged) == FLUSH_STEP or size > _LARGE:
             break
-    if fresh:
-        connection.execute("DELETE FROM journal WHERE last <= ?", (fresh[-1].seq,))
-        connection.execute("UPDATE arrived SET unpacked = ?", (fresh[-1].seq,))
-    return fresh
+    if staged:
+        connection.execute("DELETE FROM journal WHERE last <= ?", (staged[-1].seq,))
+        connection.execute("UPDATE arrived SET unpacked = ?", (staged[-1].seq,))
+    return staged
 
 
-def unpack(connection: Connection, limit: int) -> int:
+def flush(connection: Connection, limit: int) -> int:
     """Give up to `limit` deliveries, the oldest, rows of their own; return how many, 0 if there are none."""
-    fresh = take(connection, limit)
-    keep(connection, fresh, {})
-    return len(fresh)
+    staged = remove_oldest(connection, limit)
+    insert_rows(connection, staged, {})
+    return len(staged)
 
 
-def unpack_all(connection: Connection) -> None:
+def flush_all(connection: Connection) -> None:
     """Give all deliveries rows of their own."""
-    while unpack(connection, STEP):
+    while flush(connection, FLUSH_STEP):
         pass
 
 
-def last(connection: Connection) -> int | None:
+def last_seq(connection: Connection) -> int | None:
     """Return the last row in the journal, None if it is empty."""
     found: tuple[int | None] = connection.execute("SELECT max(last) FROM journal").fetchone()
     return found[0]
 
 
-def unpack_until(connection: Connection, jobs: Sequence[int]) -> list[bool]:
+def flush_until(connection: Connection, jobs: Sequence[int]) -> list[bool]:
     """Take a step of giving all deliveries up to these rows rows of their own; whether others are left."""
-    unpack(connection, STEP)
-    (unpacked,) = connection.execute("SELECT unpacked FROM arrived").fetchone()
-    return [unpacked < job for job in jobs]
+    flush(connection, FLUSH_STEP)
+    (flushed,) = connection.execute("SELECT unpacked FROM arrived").fetchone()
+    return [flushed < job for job in jobs]
 
 
 Wait = tuple[float | None, float, int | None]
 """When a delivery is due, since when it waits, and the mark of its lease."""
 
 
-def keep(connection: Connection, fresh: Sequence[StagedDelivery], waits: Mapping[int, Wait]) -> None:
+def insert_rows(connection: Connection, staged: Sequence[StagedDelivery], waits: Mapping[int, Wait]) -> None:
     """Write rows of deliveries, and of their progress: of some it is given how they wait, all others are due."""
     progress: list[tuple[Any, ...]] = []
-    for seq, row, line, dead, kept in fresh:
-        state, settled = (State.WAITING, None) if dead is None else (State.DEAD, kept)
+    for seq, row, order_key_hash, dead, put_at in staged:
+        state, settled = (State.WAITING, None) if dead is None else (State.DEAD, put_at)
         # Due at 0 and not now: a clock that is set back must not make a new delivery wait.
-        due, since, lease = waits.get(seq) or (0.0, kept, None)
-        progress.append((seq, row[1], line, state, due, since, lease, dead, settled))
-    rows.insert(connection, f"delivery (seq, {', '.join(rows.COLUMNS)})", [(each.seq, *each.row) for each in fresh])
+        due, since, lease = waits.get(seq) or (0.0, put_at, None)
+        progress.append((seq, row[1], order_key_hash, state, due, since, lease, dead, settled))
+    rows.insert(connection, f"delivery (seq, {', '.join(rows.COLUMNS)})", [(each.seq, *each.row) for each in staged])
     rows.insert(connection, "progress (seq, source, line, state, due, since, lease, reason, settled)", progress)
