@@ -1,4 +1,4 @@
-"""What a repeat is; the suite for inboxes asks the same of every store."""
+"""Duplicates; the suite for inboxes asks the same of every store."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def spelt_out(text: str) -> str:
 @example(["a b", ""])
 @example(["plain", "\ud800"])
 @example(["a line\n"])
-def test_a_line_is_its_parts_quoted_each_and_a_space_between_them(parts: list[str]) -> None:
+def test_an_identity_is_its_parts_quoted_each_and_a_space_between_them(parts: list[str]) -> None:
     assert identity_text(parts) == " ".join(quote(spelt_out(part), safe="") for part in parts)
 
 
 @given(ANY, st.lists(ANY | st.binary()))
-def test_a_digest_is_that_of_the_source_and_of_each_part_behind_its_length(
+def test_a_digest_is_that_of_the_receiver_and_of_each_part_behind_its_length(
     receiver: str, parts: list[str | bytes]
 ) -> None:
     everything = receiver.encode("utf-8", "surrogatepass")

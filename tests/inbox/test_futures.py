@@ -1,4 +1,4 @@
-"""Telling tasks in other loops what has come of what they asked."""
+"""Results for futures of other loops, set from a thread."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def example() -> dict[str, Any]:
         ({"handlers": {"secret": {"state": "done"}}}, "handlers.?.attempts: Field required"),
     ],
 )
-def test_a_document_that_is_none_is_refused_with_what_is_wrong_and_nothing_of_it(
+def test_a_document_that_is_none_is_rejected_with_what_is_wrong_and_nothing_of_it(
     change: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(complaint)}") as refused:
@@ -114,7 +114,7 @@ def test_a_document_that_is_none_is_refused_with_what_is_wrong_and_nothing_of_it
 
 
 @pytest.mark.parametrize("document", [None, [], "text", {}])
-def test_what_is_no_object_or_has_nothing_in_it_is_refused(document: object) -> None:
+def test_what_is_no_object_or_has_nothing_in_it_is_rejected(document: object) -> None:
     with pytest.raises(ValueError, match=r"Input should be|Field required"):
         from_document(document)
 

@@ -96,7 +96,7 @@ def test_a_checksum_never_changes_since_files_are_read_by_later_versions() -> No
     assert rows.delivery_row(fixed)[-1] == 1_510_977_268
 
 
-def test_damage_is_told_without_what_is_damaged() -> None:
+def test_damage_is_reported_without_what_is_damaged() -> None:
     row = rows.delivery_row(entry("d-1", body=b"a body"))
     with pytest.raises(InboxDamaged) as raised:
         rows.delivery((*row[:9], b"a bodY", *row[10:]))
@@ -128,13 +128,13 @@ def test_progress_of_an_older_version_that_knew_fewer_parts_is_read() -> None:
         lambda two: "\0" not in "".join(map("".join, two))
     )
 )
-def test_other_sources_and_order_keys_are_other_lines(two: list[tuple[str, str]]) -> None:
+def test_other_receivers_and_ordering_keys_have_other_hashes(two: list[tuple[str, str]]) -> None:
     first, second = two
     assert rows.order_key_hash(*first) != rows.order_key_hash(*second)
     assert rows.order_key_hash(*first) == rows.order_key_hash(*first)
 
 
-def test_a_repeat_is_looked_up_by_its_identity_or_else_by_its_key() -> None:
+def test_a_duplicate_is_looked_up_by_its_identity_or_else_by_its_key() -> None:
     by_identity = rows.dedup_hash("hooks", "order.status", None, "o-1")
     assert by_identity == rows.dedup_hash("hooks", "order.status", b"k", "o-1")
     by_key = rows.dedup_hash("hooks", "order.status", b"k", None)

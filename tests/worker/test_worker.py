@@ -161,7 +161,7 @@ async def test_the_worker_wakes_at_once_when_something_is_put() -> None:
         await settled(hooks, id)
 
 
-async def test_a_replay_by_a_repeat_wakes_it_too() -> None:
+async def test_a_replay_by_a_duplicate_wakes_it_too() -> None:
     hooks, errors = durable(poll=3600), [GiveUp("no")]
 
     @hooks.on(Event, name="handler")

@@ -60,7 +60,7 @@ async def test_an_identity_may_be_long(inbox: PostgresInbox) -> None:
     assert await put(inbox, "d-3", identity=f"{long}1", via="backfill") == [Duplicate("d-1")]
 
 
-async def test_what_the_server_has_no_room_for_is_refused_alone(inbox: PostgresInbox, postgres_url: str) -> None:
+async def test_what_the_server_has_no_room_for_is_rejected_alone(inbox: PostgresInbox, postgres_url: str) -> None:
     execute(postgres_url, "CREATE INDEX ON webhook_receiver.delivery (order_key)")
     long = random.Random(1).randbytes(50_000).hex()
     puts = [inbox.put(entry(f"d-{each}", ordering_key=long if each == 2 else None), NOW) for each in range(5)]
@@ -126,7 +126,7 @@ async def test_what_is_loaded_has_its_job_before_what_is_there(
         assert [job[0] for job in jobs(url)] == ["d-1", "d-2", "e-1"]
 
 
-async def test_what_is_purged_leaves_no_job_that_would_hold_up_its_line(
+async def test_what_is_purged_leaves_no_job_that_would_hold_up_its_ordering_key(
     inbox: PostgresInbox, postgres_url: str
 ) -> None:
     await put(inbox, "d-1", "d-2", ordering_key="o-1")
@@ -231,7 +231,7 @@ async def test_no_two_kept_deliveries_have_one_key_whoever_puts_them(inbox: Post
 # The server
 
 
-async def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
+async def test_a_server_that_is_not_there_is_reported_without_the_password() -> None:
     inbox = PostgresInbox("postgresql://app:hunter2@127.0.0.1:1/inbox")
     with pytest.raises(InboxUnavailable) as raised:
         await inbox.open()
@@ -281,6 +281,6 @@ async def test_a_server_that_does_not_answer_in_time_is_away(postgres_url: str) 
 @pytest.mark.parametrize(
     "settings", [{"window": 0}, {"window": 9e9}, {"timeout": 0}, {"schema": "no schema"}, {"schema": "x" * 64}]
 )
-def test_settings_that_cannot_work_are_refused(settings: dict[str, Any]) -> None:
+def test_settings_that_cannot_work_are_rejected(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         PostgresInbox("postgresql://127.0.0.1/inbox", **settings)

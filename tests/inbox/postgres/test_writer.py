@@ -70,7 +70,7 @@ async def test_one_that_fails_fails_alone(writer: Writer, server: Server) -> Non
     assert kept(server.url) == [*range(6)]
 
 
-async def test_an_error_of_ours_is_told_as_it_is_and_nothing_of_it_is_kept(writer: Writer, server: Server) -> None:
+async def test_an_error_of_ours_is_raised_as_it_is_and_nothing_of_it_is_kept(writer: Writer, server: Server) -> None:
     def stumble(connection: PostgresConnection, numbers: Sequence[int]) -> Sequence[int]:
         keep(connection, numbers)
         raise LookupError("no")
@@ -128,7 +128,7 @@ async def test_who_gives_up_before_it_begins_leaves_nothing(writer: Writer, serv
     assert kept(server.url) == [2]
 
 
-async def test_a_lost_connection_is_told_and_the_next_one_is_new(writer: Writer, server: Server) -> None:
+async def test_a_lost_connection_is_reported_and_the_next_one_is_new(writer: Writer, server: Server) -> None:
     def end(connection: PostgresConnection, requests: Sequence[None]) -> Sequence[None]:
         ask(connection, "SELECT pg_terminate_backend(pg_backend_pid())")
         return requests

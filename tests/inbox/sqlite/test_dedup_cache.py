@@ -57,7 +57,7 @@ def test_what_was_removed_is_found_no_more_unless_that_is_taken_back() -> None:
     assert cache.find([7, 8, 9]) == [(7, 1), (7, 2), (8, 3)]
 
 
-def test_an_id_is_known_until_it_has_left_the_journal() -> None:
+def test_an_id_is_known_until_it_is_flushed() -> None:
     cache = DedupCache(0)
     cache.add_ids(["d-1", "d-2"], 2)
     cache.add_ids(["d-3"], 3)

@@ -41,7 +41,7 @@ def merged(file: sqlite3.Connection) -> tuple[int, int]:
     return complete, rows
 
 
-async def test_a_repeat_is_known_before_while_and_after_what_it_repeats_is_merged(
+async def test_a_duplicate_is_known_before_while_and_after_its_hash_is_merged(
     inboxes: list[SQLiteInbox], file: sqlite3.Connection
 ) -> None:
     inbox, _ = inboxes
@@ -115,7 +115,7 @@ async def test_what_another_process_has_put_in_the_place_of_what_it_removed_is_k
     await new(here, 1)
 
 
-async def test_what_was_removed_is_no_repeat_of_anything_also_when_it_is_merged_later(
+async def test_what_was_removed_is_no_duplicate_of_anything_also_when_it_is_merged_later(
     inboxes: list[SQLiteInbox], file: sqlite3.Connection
 ) -> None:
     here, there = inboxes

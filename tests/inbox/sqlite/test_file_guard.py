@@ -56,7 +56,7 @@ def test_a_folder_in_whose_place_there_is_a_file_now_is_noticed(tmp_path: Path) 
         guard.check_not_replaced()
 
 
-def test_a_disk_with_too_little_room_is_refused(made: Path) -> None:
+def test_a_disk_with_too_little_room_is_rejected(made: Path) -> None:
     FileGuard(made, 0).check_free_space()
     guard = FileGuard(made, 2**62)
     for at_once in (False, True):

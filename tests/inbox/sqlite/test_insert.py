@@ -37,7 +37,7 @@ def kept(connection: WriterConnection) -> list[str]:
 
 
 def take(connection: WriterConnection, step: str, numbers: list[int]) -> None:
-    """Take a step. Ids that are all new are kept, and others are refused."""
+    """Take a step. Ids that are all new are stored, and others are rejected."""
     if step == "put":
         ids = [f"d-{number}" for number in numbers]
         new = len({*ids, *kept(connection)}) == len(ids) + len(kept(connection))

@@ -24,7 +24,7 @@ PICK = st.integers(0, 1000)
 
 @dataclass
 class Expected:
-    """What a delivery should be, by the contract of `Inbox` alone."""
+    """The state that a delivery should have, by the contract of `Inbox` alone."""
 
     place: int
     key: str | None
@@ -33,9 +33,9 @@ class Expected:
     """None: not by time."""
     paused_by: bool = False
     was_blocked: bool = False
-    """It may have lost its `due` to one before it: then it may be claimed earlier than that."""
+    """Whether it may have lost its `due` time to an older one: then it may be claimed earlier."""
     claim: Claim | None = None
-    """Under which lease it is, be that still running or not."""
+    """The lease that it is under, be that still running or not."""
     until: float = 0.0
 
     def is_leased(self, now: float) -> bool:
@@ -158,20 +158,20 @@ class OrderingRules(RuleBasedStateMachine):
     )
     def settle(self, picks: list[int], state: State, due: float | None) -> None:
         chosen = {id(each): each for each in [self.claims[pick % len(self.claims)] for pick in picks]}.values()
-        outcomes = [self.outcome(claim, state, due) for claim in chosen]
-        settled = self.together([self.inbox.settle(outcome, self.now) for outcome in outcomes])
-        for outcome, is_settled in zip(outcomes, settled, strict=True):
-            self.claims.remove(outcome.claim)
-            expected = self.kept.get(outcome.claim.delivery.id)
-            assert is_settled == (expected is not None and expected.claim is outcome.claim), "leases are fenced"
+        settlements = [self.settlement(claim, state, due) for claim in chosen]
+        settled = self.together([self.inbox.settle(settlement, self.now) for settlement in settlements])
+        for settlement, is_settled in zip(settlements, settled, strict=True):
+            self.claims.remove(settlement.claim)
+            expected = self.kept.get(settlement.claim.delivery.id)
+            assert is_settled == (expected is not None and expected.claim is settlement.claim), "leases are fenced"
             if is_settled and expected is not None:
                 expected.claim = None
-                expected.state = outcome.state
-                expected.paused_by = outcome.paused_by is not None and self.paused
-                expected.due = 0.0 if outcome.paused_by is not None and not self.paused else outcome.due
+                expected.state = settlement.state
+                expected.paused_by = settlement.paused_by is not None and self.paused
+                expected.due = 0.0 if settlement.paused_by is not None and not self.paused else settlement.due
                 self.block(expected)
 
-    def outcome(self, claim: Claim, state: State, due: float | None) -> Settlement:
+    def settlement(self, claim: Claim, state: State, due: float | None) -> Settlement:
         handlers = {"h": HandlerState(state=State.DONE if state is State.DONE else State.DEAD, attempts=1)}
         if claim.state is State.DEAD:
             return Settlement(claim, State.DEAD, handlers, due=None if due is None else self.now + due, reason="why")
@@ -184,7 +184,7 @@ class OrderingRules(RuleBasedStateMachine):
         return Settlement(claim, state, waiting, due=self.now + due)
 
     def block(self, expected: Expected) -> None:
-        """Whoever waits behind another one may lose its `due`, and then be claimed before that."""
+        """Deliveries that wait for an older one may lose their `due` time, and then be claimed before it."""
         if expected.state is State.WAITING and expected.key is not None:
             for each in self.waiting_of(expected.key)[1:]:
                 each.was_blocked = True
@@ -262,11 +262,11 @@ class OrderingRules(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_lost(self) -> None:
-        records = self.wait(self.inbox.find(Filter(), newest_first=False))
-        states = {record.id: record.state for record in records}
+        summaries = self.wait(self.inbox.find(Filter(), newest_first=False))
+        states = {summary.id: summary.state for summary in summaries}
         in_order = sorted(self.kept.items(), key=lambda item: item[1].place)
         assert states == {identifier: expected.state for identifier, expected in in_order}
-        assert [record.id for record in records] == [identifier for identifier, _ in in_order]
+        assert [summary.id for summary in summaries] == [identifier for identifier, _ in in_order]
 
     def drain(self) -> None:
         """Whatever happened: once every lease has ended and nothing is paused, all that waits can be handled."""
@@ -277,8 +277,8 @@ class OrderingRules(RuleBasedStateMachine):
             self.check_claims(claims, 3)
             for claim in claims:
                 state = State.DONE if claim.state is State.WAITING else State.DEAD
-                outcome = Settlement(claim, state, {})
-                assert self.wait(self.inbox.settle(outcome, self.now))
+                settlement = Settlement(claim, state, {})
+                assert self.wait(self.inbox.settle(settlement, self.now))
                 expected = self.kept[claim.delivery.id]
                 expected.claim, expected.state, expected.due = None, state, None
                 handled.append(claim.delivery.id)

@@ -16,13 +16,13 @@ from webhook_receiver.inbox.sqlite.writer import Writer
 
 
 def keep(connection: sqlite3.Connection, jobs: Sequence[str]) -> list[int]:
-    """Insert each; two alike are refused by the table."""
+    """Insert each text; the table rejects one that it has."""
     return [connection.execute("INSERT INTO kept VALUES (?)", (job,)).rowcount for job in jobs]
 
 
 @dataclass
 class Rig:
-    """A writer on a file, what its connections were told, and a gate that keeps its thread busy."""
+    """A writer on a file, the statements of its connections, and a gate that keeps its thread busy."""
 
     path: Path
     connections: list[WriterConnection] = field(default_factory=list[WriterConnection])
@@ -158,7 +158,7 @@ async def test_one_that_fails_fails_alone(rig: Rig) -> None:
     assert rig.kept == ["a", "b", "c"]
 
 
-async def test_an_error_of_our_own_is_told_as_it_is(rig: Rig) -> None:
+async def test_an_error_of_our_own_is_raised_as_it_is(rig: Rig) -> None:
     def stumble(connection: sqlite3.Connection, jobs: Sequence[str]) -> list[int]:
         keep(connection, jobs)
         raise ZeroDivisionError("a mistake")
@@ -170,7 +170,7 @@ async def test_an_error_of_our_own_is_told_as_it_is(rig: Rig) -> None:
     assert len(rig.connections) == 1, "nothing is wrong with the connection"
 
 
-async def test_an_operation_may_refuse_single_jobs(rig: Rig) -> None:
+async def test_an_operation_may_reject_single_jobs(rig: Rig) -> None:
     def choosy(connection: sqlite3.Connection, jobs: Sequence[str]) -> list[int | Exception]:
         return [InboxUnavailable("no room") if job == "a" else keep(connection, [job])[0] for job in jobs]
 
@@ -216,7 +216,7 @@ async def test_after_an_error_of_the_database_it_takes_another_connection(rig: R
     assert len(rig.connections) == 2
 
 
-async def test_a_damaged_file_is_told_as_such(tmp_path: Path) -> None:
+async def test_a_damaged_file_is_reported_as_such(tmp_path: Path) -> None:
     path = tmp_path / "kept.db"
     with open(path, "wb") as file:  # noqa: ASYNC230
         file.write(b"this is not a database, by any means" * 100)
@@ -239,7 +239,7 @@ async def test_a_file_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> No
     await writer.close()
 
 
-async def test_close_does_what_was_asked_for_and_then_refuses(rig: Rig) -> None:
+async def test_close_does_what_was_asked_for_and_then_rejects(rig: Rig) -> None:
     asked = [asyncio.ensure_future(rig.writer.submit(keep, f"job {number}")) for number in range(20)]
     closing = asyncio.ensure_future(rig.writer.close())
     assert await asyncio.gather(*asked) == [1] * 20
