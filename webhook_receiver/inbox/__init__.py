@@ -1,4 +1,4 @@
-"""Inboxes: where accepted deliveries are kept until they are handled, and after."""
+"""Inboxes: stores that keep accepted deliveries until they are handled, and afterwards."""
 
 from __future__ import annotations
 
@@ -60,16 +60,16 @@ _FORMS = "an inbox's URL is sqlite:///file.db (four slashes before an absolute p
 
 
 def from_url(url: str, *, create: bool = True) -> Inbox:
-    """Return the inbox that a URL names; it is opened later.
+    """Return the inbox that a URL names, which is not opened yet.
 
     Args:
         url: `sqlite:///relative/path.db`, `sqlite:////absolute/path.db` or `memory://`; settings of the inbox may
             follow as in `?retention=90d&window=7d&min_free=1000000&busy_timeout=5s`. Or
-            `postgresql://user:password@host/database`, with parameters of libpq's, `schema=name` and `timeout=5s`.
-        create: whether a file is made if it is not there.
+            `postgresql://user:password@host/database`, with libpq's parameters, `schema=name` and `timeout=5s`.
+        create: whether a SQLite file that does not exist is created.
 
     Raises:
-        ConfigurationError: it names none.
+        ConfigurationError: the URL names no inbox, or one of its settings cannot be read.
     """
     # Of a URL that names no inbox at most the scheme is quoted: that of a database server may hold its password.
     try:
@@ -94,7 +94,7 @@ def from_url(url: str, *, create: bool = True) -> Inbox:
 
 
 def _postgres(url: str) -> Inbox:
-    """Return the inbox on a server; what is no setting of the inbox's in the URL is left to libpq."""
+    """Return the inbox on a server; parameters of the URL that are no settings of the inbox are left to libpq."""
     try:
         from .postgres import PostgresInbox
     except ImportError as error:

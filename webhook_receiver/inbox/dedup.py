@@ -1,4 +1,4 @@
-"""What a repeat is: the rule by which every store of ours knows that it has a delivery already."""
+"""Duplicates: the rule by which every store of this package decides that it has a delivery already."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from .records import Entry
 
 
 class PutJob(NamedTuple):
-    """A delivery to keep; `since` is when the window of duplicates began."""
+    """A call of `Inbox.put`."""
 
     entry: Entry
     now: float
+    """Unix time of the call, in seconds."""
     since: float
+    """Unix time at which the deduplication window began, in seconds."""
 
 
 class Candidate(NamedTuple):
-    """A delivery that is kept, or is about to be, which another may be a repeat of."""
+    """A delivery that is stored, or about to be, and that another delivery may be a duplicate of."""
 
     seq: int
-    """Its place in the order of receipt."""
+    """Number of its row, which is its place in the order of receipt."""
     id: str
     receiver: str
     via: str
@@ -32,10 +34,11 @@ class Candidate(NamedTuple):
     key: bytes | None
     identity: str | None
     received: float
+    """Unix time of receipt, in seconds."""
 
     @classmethod
     def of(cls, seq: int, entry: Entry) -> Self:
-        """Return what is known of an entry once it is kept."""
+        """Return the candidate that an entry becomes once it is stored under the row number `seq`."""
         candidate = entry.delivery
         return cls(
             seq,
@@ -50,7 +53,11 @@ class Candidate(NamedTuple):
 
 
 def is_duplicate(job: PutJob, candidate: Candidate) -> bool:
-    """Whether the entry says what the kept delivery says: the same key lately, or the same event by backfill."""
+    """Return whether an entry is a duplicate of a stored delivery.
+
+    Both belong to one receiver, and have the same key, received within the window; or the same event and identity, and
+    one of them came by backfill.
+    """
     entry = job.entry
     if candidate.receiver != entry.delivery.receiver:
         return False
@@ -61,11 +68,12 @@ def is_duplicate(job: PutJob, candidate: Candidate) -> bool:
 
 
 _is_plain = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
-"""Whether `quote` would leave a text as it is, which it takes several times as long to find out."""
+"""The match of a text that `quote` would leave as it is; `quote` takes several times as long to find that out."""
 
 
 def digester(receiver: str) -> Callable[..., bytes]:
-    """Return the digest of parts, each bytes or a text, that no other parts of any source have."""
+    """Return a function that digests parts, bytes or texts, into 32 bytes that only these parts of this receiver
+    have."""
     begun = hashlib.sha256(_wire(receiver))
 
     def digest(*parts: str | bytes) -> bytes:
@@ -80,7 +88,7 @@ def digester(receiver: str) -> Callable[..., bytes]:
 
 
 def identity_text(parts: Sequence[str]) -> str:
-    """Return a line of text that no other parts have: quoted, with a space between them."""
+    """Return a text that only these parts have: each one percent-encoded, with a space between them."""
     if _is_plain("".join(parts)):
         return " ".join(parts)
     return " ".join([quote(storable(part), safe="") for part in parts])

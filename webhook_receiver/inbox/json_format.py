@@ -1,4 +1,4 @@
-"""A kept delivery as a JSON document and back: what export and import, and programs, read and write."""
+"""The JSON document of a stored delivery, which export, import and other programs read and write."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..redaction import reason
 from .records import DeliverySummary, FailedAttempt, HandlerState, State, StoredDelivery
 
 HEADER: Mapping[str, Any] = {"format": "webhook-receiver inbox", "version": 2}
-"""The first line of a file of documents: what it is, and the version of what follows."""
+"""The first line of an export: the name of the format, and the version of the documents that follow."""
 _READS = (1, 2)
-"""Version 1 called four members otherwise: source, origin, held and order_key."""
+"""The versions that are read. Version 1 has other names for four members: source, origin, held and order_key."""
 
 
 def _storable(text: str) -> str:
@@ -28,7 +28,7 @@ Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class _StrictModel(BaseModel, frozen=True, extra="forbid"):
-    """A document, or a part of one, as it has to be."""
+    """A model of a document, or of one of its objects; unknown members are errors."""
 
 
 class _Progress(_StrictModel, frozen=True):
@@ -74,13 +74,13 @@ class _Document(_StrictModel, frozen=True):
 
 
 def summary_document(summary: DeliverySummary) -> dict[str, Any]:
-    """Return a record as JSON can hold it."""
+    """Return a summary as a JSON object."""
     document = {name: getattr(summary, name) for name in DeliverySummary.__dataclass_fields__}
     return document | {"handlers": {name: each._asdict() for name, each in summary.handlers.items()}}
 
 
 def to_document(stored: StoredDelivery) -> dict[str, Any]:
-    """Return all that is known of a delivery as JSON can hold it: the body in base64, headers as latin-1 text."""
+    """Return a stored delivery as a JSON object: the body in base64, the headers as latin-1 text."""
     return summary_document(stored.summary) | {
         "key": None if stored.key is None else stored.key.hex(),
         "ordering_key": stored.ordering_key,
@@ -91,10 +91,10 @@ def to_document(stored: StoredDelivery) -> dict[str, Any]:
 
 
 def from_document(document: object) -> StoredDelivery:
-    """Return what `to_document` was given.
+    """Return the stored delivery of a JSON object that `to_document` made.
 
     Raises:
-        ValueError: it is no such document; the message says why, and quotes nothing of it.
+        ValueError: the object is no such document; the message says why, and quotes nothing of it.
     """
     try:
         found = _Document.model_validate(document)
@@ -121,10 +121,10 @@ def from_document(document: object) -> StoredDelivery:
 
 
 def check_header(header: object) -> None:
-    """Refuse a first line that is not the HEADER of this version.
+    """Check that the first line of an export is a HEADER of a version that this code reads.
 
     Raises:
-        ValueError: it is another, or none.
+        ValueError: it is no header, or one of another version.
     """
     if not isinstance(header, dict) or header.get("format") != HEADER["format"]:  # pyright: ignore[reportUnknownMemberType]
         raise ValueError("this is no export of an inbox: its first line does not say so")

@@ -1,4 +1,4 @@
-"""The worker of a PostgreSQL inbox: procrastinate has a job for each delivery, and `Worker` does it."""
+"""The worker of a PostgreSQL inbox: procrastinate runs a job for each delivery, and the job handles it."""
 
 from __future__ import annotations
 
@@ -39,25 +39,26 @@ _SLACK = 5.0  # seconds beyond those that handlers have, for jobs to end when th
 
 
 class JobInbox(Inbox, Protocol):
-    """What this worker needs of its inbox."""
+    """An inbox whose deliveries have jobs of procrastinate, such as `PostgresInbox`."""
 
     server: Server
+    """The database of the inbox and of the jobs."""
 
     async def claim_for_job(self, seq: int, job: int, lease: float, now: float) -> Claim | NotYet | None:
-        """Claim one delivery for its job; None if the job has nothing left to do."""
+        """Claim one delivery for its job; return until when to wait, or None if the job has nothing left to do."""
         ...
 
     async def restore_jobs(self, receiver: str, now: float) -> int:
-        """Give a job to those that should have been handled long ago and have none; return how many."""
+        """Create the missing jobs of deliveries that are overdue; return how many."""
         ...
 
     async def server_time(self) -> float:
-        """Return what the server's clock shows, in Unix seconds."""
+        """Return the time by the server's clock, in Unix seconds."""
         ...
 
 
 class RunAgain(Exception):
-    """A job is to be run again, with this lock if it is given."""
+    """Raised by a job that is to be run again, with this lock if one is given."""
 
     def __init__(self, at: datetime, lock: str | None = None) -> None:
         super().__init__(f"again at {at:%Y-%m-%d %H:%M:%S}")
@@ -76,17 +77,17 @@ class _RetryAsRaised(BaseRetryStrategy):
 
 
 class JobWorker(Worker):
-    """Handles the deliveries of one source for which procrastinate has jobs, until it is stopped.
+    """A worker that handles the deliveries of one receiver by the jobs that procrastinate has for them.
 
-    A job takes the lease on its delivery, and ends when that has been handled and settled. Then it is done, or it is
-    retried when the delivery is due, holding its lock meanwhile. What the store keeps decides, never the job: one
-    that is run twice, or for nothing, does no harm.
+    A job claims its delivery, and ends when that has been handled and settled. Then the job is done, or it is retried
+    when the delivery is due, holding its lock meanwhile. The inbox decides, never the job: a job that is run twice, or
+    for nothing, does no harm.
 
     Args:
-        store: where the deliveries are.
-        source: the receiver's name.
-        handlers: who says what a delivery is and who wants it.
-        options: how it works.
+        inbox: the store of the deliveries and of the jobs.
+        receiver: the receiver's name.
+        handlers: the dispatcher, which parses a delivery and knows the handlers that match it.
+        options: the settings of the worker.
         clock: returns the time in Unix seconds.
     """
 
@@ -100,15 +101,15 @@ class JobWorker(Worker):
         self._fetcher: Fetcher | None = None
         self._fetching: asyncio.Task[None] | None = None
         self._ahead = 0.0
-        """By how many seconds the server's clock is ahead of this machine's."""
+        """The number of seconds by which the server's clock is ahead of this machine's."""
         self._in_hand: set[int] = set()
-        """The jobs that run here."""
+        """The ids of the jobs that run here."""
         self._missed: set[int] = set()
-        """Those that are said to run here, but did not when we looked last."""
+        """The ids of the jobs that the server says run here, but that did not at the last look."""
         self._mended = float("-inf")
         self._settled: dict[str, Settlement] = {}
         self._ends: dict[str, list[asyncio.Future[Settlement | None]]] = {}
-        """Who waits for a delivery to be settled, by its id."""
+        """The futures that wait for a delivery to be settled, by its id."""
 
     def start(self, paused: frozenset[str] = frozenset()) -> None:
         """See `Worker`."""
@@ -130,7 +131,7 @@ class JobWorker(Worker):
             await self._connector.end()
 
     async def _claim(self) -> float:
-        """Let procrastinate fetch and run jobs until we stop, or until it fails."""
+        """Have procrastinate fetch and run jobs until the worker stops, or until that fails."""
         self._connector = RetryingConnector(self._job_inbox.server, self._receiver, self._stopping)
         await self._connector.begin()
         app = procrastinate.App(connector=self._connector)
@@ -165,7 +166,7 @@ class JobWorker(Worker):
         return self._options.poll
 
     async def _run(self, context: procrastinate.JobContext, seq: int) -> None:
-        """Do a job: handle the delivery in this row."""
+        """Run a job: handle the delivery in row `seq`."""
         job = context.job.id
         assert job is not None  # noqa: S101 - for the type checkers
         self._in_hand.add(job)
@@ -186,7 +187,7 @@ class JobWorker(Worker):
                 raise self._again(max(found.due, self._clock() + self._options.poll), f"alone-{seq}")
             raise self._again(found.due)
         settlement = await self._handled(found)
-        if settlement is None:  # the store knows what is left to do, if anything
+        if settlement is None:  # the inbox knows what is left to do, if anything
             raise self._again(self._clock())
         if settlement.due is not None:
             raise self._again(settlement.due, f"dead-{seq}" if settlement.state is State.DEAD else None)
@@ -194,7 +195,7 @@ class JobWorker(Worker):
             raise self._again(self._clock())
 
     async def _handled(self, claim: Claim) -> Settlement | None:
-        """Have a delivery handled; return what has been settled, None if nothing has."""
+        """Have a delivery handled; return its settlement, or None if it was not settled."""
         if self._stopping.is_set():
             await self._release([claim])
             return None
@@ -229,7 +230,7 @@ class JobWorker(Worker):
                 end.set_result(settlement)
 
     async def _rescue(self) -> float:
-        """Have those jobs run again whose worker died, or never heard that it has them."""
+        """Have those jobs run again whose worker died, or never learned that it has them."""
         if self._fetcher is None or self._fetcher.worker_id is None:
             return 0.1  # it is just about to begin
         self._ahead = await self._job_inbox.server_time() - time.time()
@@ -260,17 +261,19 @@ _LISTENING = 5.0  # seconds after which it is seen whether the connection that l
 _NEXT_JOB_BY_INDEX = "; ".join(
     f"SET enable_{way} = off" for way in ("hashjoin", "mergejoin", "seqscan", "bitmapscan", "sort", "material")
 )
-"""Else all jobs are looked at to find the next one, as long as the server has no statistics of them: much slower."""
+"""Planner settings with which the next job is found by an index
+(postgresql.org/docs/current/runtime-config-query.html): without statistics the server would read all jobs, which is
+much slower."""
 _WORTH_IT = json.dumps({"type": "job_inserted", "job_id": 0})
 
 
 class RetryingConnector(PsycopgConnector):
-    """Does what procrastinate's worker asks for, again and again while the server is away.
+    """A connector for procrastinate's worker that retries each query while the server is away.
 
     Args:
-        server: where the jobs are.
-        source: the receiver's name, for what is logged.
-        stopping: set when nothing is worth waiting for any more.
+        server: the database of the jobs.
+        receiver: the receiver's name, for log messages.
+        stopping: set when waiting for the server is pointless.
     """
 
     def __init__(self, server: Server, receiver: str, stopping: asyncio.Event) -> None:
@@ -286,7 +289,7 @@ class RetryingConnector(PsycopgConnector):
         self._waking: set[asyncio.Task[None]] = set()
 
     async def begin(self) -> None:
-        """Open the connections."""
+        """Open the pool of connections."""
         pool: AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]] = AsyncConnectionPool(
             self._server.conninfo,
             kwargs={"autocommit": True},
@@ -300,7 +303,7 @@ class RetryingConnector(PsycopgConnector):
         await self.open_async(pool)
 
     async def end(self) -> None:
-        """Close them; who still waits for the server gets its error."""
+        """Close the pool; queries that wait for the server get its error."""
         self._has_ended = True
         await self.pool.close()
 
@@ -312,7 +315,7 @@ class RetryingConnector(PsycopgConnector):
         await connection.execute(_NEXT_JOB_BY_INDEX.encode())
 
     def wake(self) -> None:
-        """Let the worker look for a job at once."""
+        """Make the worker look for a job at once."""
         self._wakes += 1
         if self._notify is not None:
             task = asyncio.ensure_future(self._tell(self._notify))
@@ -328,8 +331,8 @@ class RetryingConnector(PsycopgConnector):
         try:
             await self._with_retries(lambda: execute(query, **arguments))
         except ConnectorException as error:
-            # The job is no longer ours, since it was rescued or withdrawn, or it is left for others to rescue. So be
-            # it, for what the store keeps decides; nobody would see the error but asyncio, which prints it.
+            # The job is no longer ours, since it was rescued or cancelled, or it is left for others to rescue.
+            # That does no harm, for the inbox decides; nobody would see the error but asyncio, which prints it.
             if not (self._is_over or isinstance(error.__cause__, psycopg.errors.RaiseException)):
                 raise
         self.wake()  # a job has ended, and maybe lets another one of its lock go on
@@ -339,7 +342,7 @@ class RetryingConnector(PsycopgConnector):
         execute = super().execute_query_one_async
         wakes = self._wakes
         found: dict[str, Any] = await self._with_retries(lambda: execute(query, **arguments))
-        if self._wakes != wakes:  # the worker forgets what it was told while it fetches
+        if self._wakes != wakes:  # the worker forgets notifications that come while it fetches
             asyncio.get_running_loop().call_soon(self.wake)
         return found
 
@@ -373,7 +376,7 @@ class RetryingConnector(PsycopgConnector):
 
     @property
     def _is_over(self) -> bool:
-        """Whether nothing is worth waiting for any more."""
+        """Whether waiting for the server is pointless."""
         return self._stopping.is_set() or self._has_ended
 
     async def _with_retries(self, do: Callable[[], Awaitable[R]]) -> R:

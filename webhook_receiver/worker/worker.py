@@ -1,4 +1,4 @@
-"""The worker: claims deliveries from the inbox, has them handled, and settles what became of them."""
+"""The worker: it claims deliveries from the inbox, has them handled, and settles them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _SECONDS_BETWEEN_EXPIRY = 60.0
 
 
 class Worker:
-    """Handles the deliveries of one source until it is stopped. An error of the inbox's never ends it.
+    """A worker that handles the deliveries of one receiver until it is stopped. No error of the inbox ends it.
 
     Args:
-        inbox: where the deliveries are.
-        source: the receiver's name.
-        handlers: who says what a delivery is and who wants it.
-        options: how it works.
+        inbox: the store of the deliveries.
+        receiver: the receiver's name.
+        handlers: the dispatcher, which parses a delivery and knows the handlers that match it.
+        options: the settings of the worker.
         clock: returns the time in Unix seconds.
     """
 
@@ -42,23 +42,27 @@ class Worker:
         self._clock = clock
         self._executor = Executor(inbox, handlers, options, clock, self._abandon)
         self._in_flight: dict[str, InFlight] = {}
-        """All that we have a lease on, by the delivery's id: ready, running or being settled."""
+        """The deliveries that we have a lease on, by id: ready, running or being settled."""
         self._open: set[InFlight] = set()
-        """Those of them that a task of ours is about."""
+        """The deliveries in flight that have a task of this worker."""
         self._slots = asyncio.Semaphore(options.concurrency)
         self._alone = asyncio.Lock()
-        """For deliveries with which the process died twice: none of them may take another one along."""
+        """The lock for deliveries with which the process died twice: none of them may take another one along."""
         self._unfinished = 0
-        """How many of them are ready or running: what has been handled already keeps no room."""
+        """The number of deliveries that are ready or running: one that is only being settled needs no room."""
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
         self.loop = asyncio.get_running_loop()
-        """The loop that it works in."""
+        """The event loop of the worker."""
         self._prefetch = Prefetch(self.loop.time)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, paused: frozenset[str] = frozenset()) -> None:
-        """Begin to work, in tasks of its own; `paused` are the handlers that must not run."""
+        """Start the tasks of the worker.
+
+        Args:
+            paused: the names of the handlers that must not run.
+        """
         self._executor.paused = paused
         loops = (self._claim, self._renew, self._refresh_paused, self._expire)
         self._tasks = [self.loop.create_task(self._repeat(run)) for run in loops]
@@ -66,11 +70,11 @@ class Worker:
 
     @property
     def is_working(self) -> bool:
-        """Whether it claims what is there, or will when it is woken."""
+        """Whether the worker claims deliveries, now or when it is woken."""
         return not (self._stopping.is_set() or self.loop.is_closed() or any(task.done() for task in self._tasks))
 
     def wake(self) -> None:
-        """Something was put: look at once. May be called from another loop's thread."""
+        """Look for deliveries at once, since one was put. May be called from another loop's thread."""
         try:
             if asyncio.get_running_loop() is self.loop:
                 self._changed.set()
@@ -81,16 +85,16 @@ class Worker:
             self.loop.call_soon_threadsafe(self._changed.set)
 
     def pause(self, handler: str) -> None:
-        """Do not run this handler any more."""
+        """Stop calling a handler."""
         self._executor.paused |= {handler}
 
     def resume(self, handler: str) -> None:
-        """Run this handler again."""
+        """Call a handler again."""
         self._executor.paused -= {handler}
         self.wake()
 
     async def stop(self) -> None:
-        """Claim nothing more, wait a bounded time for what is running, and let go of the rest."""
+        """Claim no more, wait up to `options.stop` seconds for running handlers, cancel them, release the rest."""
         self._stopping.set()
         self._changed.set()
         claiming, *others = self._tasks
@@ -107,12 +111,12 @@ class Worker:
             logger.error("%s: %s does not end, and is left behind; its lease ends by itself", self._receiver, name)
 
     async def _still_running(self, seconds: float) -> set[asyncio.Task[None]]:
-        """Wait for what is running; return what has not ended by then."""
+        """Wait up to `seconds` for running deliveries; return the tasks that have not ended by then."""
         tasks = {in_flight.task for in_flight in self._open}
         return (await asyncio.wait(tasks, timeout=seconds))[1] if tasks else set()
 
     async def _release_unbegun(self, ready: Sequence[InFlight]) -> None:
-        """Let go of what was claimed, but has not begun."""
+        """Release deliveries that were claimed, but have not begun."""
         for in_flight in ready:
             in_flight.task.cancel()
             self._remove(in_flight)  # which its task does not say if it never began
@@ -126,7 +130,7 @@ class Worker:
             logger.error("%s: leases are not released, they end by themselves: %s", self._receiver, error)
 
     async def _repeat(self, run: Callable[[], Awaitable[float]]) -> None:
-        """Do a chore again and again, each time after the seconds that it says; when it fails say so, once."""
+        """Call a function again and again, after as many seconds as it returns; log only its first failure in a row."""
         failing = False
         while not self._stopping.is_set() or run == self._renew:
             try:
@@ -145,7 +149,7 @@ class Worker:
                 await (asyncio.sleep(seconds) if run == self._renew else self._sleep(seconds))
 
     async def _claim(self) -> float:
-        """Claim what there is room for, then wait until there may be more."""
+        """Claim as many deliveries as there is room for, then wait until there may be more."""
         wanted = self._options.concurrency + self._prefetch.ahead() - self._unfinished
         self._changed.clear()
         if wanted <= 0 or len(self._in_flight) - self._unfinished > _MOST_UNSETTLED:
@@ -219,7 +223,7 @@ class Worker:
         self._changed.set()
 
     def _abandon(self, in_flight: InFlight, settlement: Settlement) -> None:
-        """A handler ignores that its time is up: settle without it, and let another delivery run."""
+        """Settle a delivery whose handler ignores that its time is up, and let another delivery run."""
         self._free_slot(in_flight)
         in_flight.task = self.loop.create_task(self._settle(in_flight, settlement))
         in_flight.task.add_done_callback(lambda task: self._remove(in_flight))
@@ -228,7 +232,7 @@ class Worker:
         settled = await self._try_to_settle(settlement)
         claim, newer = in_flight.claim, in_flight.next
         if settled is False and newer and (newer.state, newer.handlers) == (claim.state, claim.handlers):
-            # Its lease ended under our hands, but nobody else had it meanwhile: what was done counts.
+            # Its lease ended under our hands, but no other worker had it meanwhile: the settlement counts.
             settlement, in_flight.next = settlement._replace(claim=newer), None
             settled = await self._try_to_settle(settlement)
         if settled is False:
@@ -238,7 +242,7 @@ class Worker:
             self.loop.call_later(seconds + 0.001, self._changed.set)
 
     async def _try_to_settle(self, settlement: Settlement) -> bool | None:
-        """Return whether the lease was still ours; None if the process stops while the inbox fails."""
+        """Return whether the lease still counted; None if the process stops while the inbox fails."""
         failing = False
         while True:
             try:
@@ -254,7 +258,7 @@ class Worker:
                 await self._sleep(min(self._options.poll, _PAUSE))
 
     async def _renew(self) -> float:
-        """Let leases go on; give back what has found no slot for so long that another worker may have one."""
+        """Renew the leases, and release deliveries that wait for a slot so long that another worker may have one."""
         deliveries = [*self._in_flight.values()]
         await self._release_unbegun([each for each in deliveries if each.was_ready and not each.has_begun])
         for in_flight in deliveries:
@@ -264,7 +268,7 @@ class Worker:
         return self._options.lease / 3
 
     async def _refresh_paused(self) -> float:
-        """Hear of handlers that other processes, or the command line, have paused or resumed."""
+        """Read which handlers other processes, or the command line, have paused or resumed."""
         before = self._executor.paused
         found = await self._inbox.paused()
         if self._executor.paused is before and found != before:
@@ -273,7 +277,7 @@ class Worker:
         return self._options.poll
 
     async def _expire(self) -> float:
-        """Purge what is past its retention, a little at a time."""
+        """Remove deliveries past their retention, a small number at a time."""
         return 0.05 if await self._inbox.expire(self._clock()) else _SECONDS_BETWEEN_EXPIRY
 
     async def _sleep(self, seconds: float) -> None:
@@ -287,13 +291,13 @@ MOST_AHEAD = 256  # deliveries, however fast they are finished
 
 
 class Prefetch:
-    """Counts what is finished. To claim and settle many together costs far less than a few at a time.
+    """The number of deliveries to claim ahead, by the rate at which deliveries are finished.
 
-    So a worker whose handlers end at once takes many, and one whose handlers are slow takes none ahead: another
-    process may run them meanwhile.
+    To claim and settle many together costs far less than a few at a time. So a worker whose handlers end at once claims
+    many ahead, and one whose handlers are slow claims none ahead: another process may run them meanwhile.
 
     Args:
-        clock: returns the time in seconds, from anywhere.
+        clock: returns the time in seconds, from any starting point.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -301,15 +305,15 @@ class Prefetch:
         self.begin()
 
     def begin(self) -> None:
-        """Count anew, from now on."""
+        """Restart the count now."""
         self._began = self._clock()
         self._finished = 0
 
     def count(self) -> None:
-        """One more is finished."""
+        """Count one more finished delivery."""
         self._finished += 1
 
     def ahead(self) -> int:
-        """Return how many will be finished soon if all goes on as it does."""
+        """Return the number of deliveries that will be finished within SOON seconds if the rate stays the same."""
         seconds = max(self._clock() - self._began, 0.001)  # the clock of some event loops goes by milliseconds
         return min(round(self._finished / seconds * SOON), MOST_AHEAD)

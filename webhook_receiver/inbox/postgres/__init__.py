@@ -1,4 +1,4 @@
-"""An inbox in a PostgreSQL database: many machines share it, and procrastinate's workers handle what is in it."""
+"""An inbox in a PostgreSQL database: many machines share it, and procrastinate's workers run its jobs."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ DAY = 86_400.0  # seconds
 SCHEMA = "webhook_receiver"
 _MOST = 128  # requests in one transaction: each may take an advisory lock, of which a server has some thousands
 _STEP = 200  # rows that are read or tidied away at a time
-_SLOWLY = 12  # times as long as for a put may take what is done to many deliveries at once
+_SLOWLY = 12  # times as long as a put may take an operation on many deliveries
 
 
 class PostgresInbox:
-    """Keeps deliveries in a schema of a PostgreSQL database, beside procrastinate's jobs. Fulfils `Inbox`.
+    """An inbox in a schema of a PostgreSQL database, beside procrastinate's jobs. Fulfils `Inbox`.
 
     Its tables are made by `migrate`, or by `webhook-receiver inbox migrate URL`, and never when it is opened.
 
     Args:
         url: as libpq takes it: `postgresql://user:password@host/database`, with `?sslmode=verify-full` and the like.
-        schema: where the tables are.
-        window: seconds for which a repeat of a delivery is known as such.
-        retention: seconds for which a delivery is kept that is done; at least `window`.
+        schema: the schema of the tables.
+        window: seconds for which a duplicate of a delivery is recognized.
+        retention: seconds for which a done delivery is kept; at least `window`.
         timeout: seconds after which a server that does not answer counts as away.
 
     Raises:
@@ -58,7 +58,7 @@ class PostgresInbox:
     """
 
     engine = "procrastinate"
-    """Which worker handles what is in it, see `worker_for`."""
+    """The kind of worker that handles the deliveries, see `worker_for`."""
 
     def __init__(
         self,
@@ -81,10 +81,10 @@ class PostgresInbox:
         self._retention = retention
         self._timeout = timeout
         self._writers: tuple[Writer, Writer, Writer] | None = None
-        """For what arrives, for what is handled, and for all the rest: nobody waits for another kind of work."""
+        """The writers for puts, for leases, and for everything else: no kind of work waits for another kind."""
         self._opening = Lock()
         self._latest = float("-inf")
-        """The latest time that a claim was asked for: a clock that is set back shows here."""
+        """The latest Unix time that was passed to a claim, in seconds: a clock that is set back shows here."""
 
     def __repr__(self) -> str:
         return f"<PostgresInbox {self.server}>"
@@ -93,10 +93,13 @@ class PostgresInbox:
         """Make the tables, or bring them to the newest version; safe to do twice, and from several places at once.
 
         Args:
-            role: who may use them from then on, without being allowed to make any.
+            role: the role that may use the tables from then on, without being allowed to make any.
+
+        Returns:
+            The names of the migrations that were run.
 
         Raises:
-            ConfigurationError: they are newer than this code, or the server does not allow it.
+            ConfigurationError: the tables are newer than this code, or the server does not allow it.
             InboxUnavailable: the server cannot be reached.
         """
         return await asyncio.to_thread(_translating, lambda: migrate(self.server, role))
@@ -144,7 +147,17 @@ class PostgresInbox:
         return await self._writer(1).submit(leases.claim, leases.ClaimJob(receiver, limit, lease, now))
 
     async def claim_for_job(self, seq: int, job: int, lease: float, now: float) -> Claim | leases.NotYet | None:
-        """Claim one delivery for its job; None if the job has nothing left to do."""
+        """Claim one delivery for its job.
+
+        Args:
+            seq: the row of the delivery.
+            job: the id of procrastinate's job.
+            lease: the length of the lease, in seconds.
+            now: the time in Unix seconds.
+
+        Returns:
+            The claim; or until when the job has to wait; or None if the job has nothing left to do.
+        """
         await self._watch_clock(now)
         return await self._writer(1).submit(leases.claim_for_job, leases.ClaimForJob(seq, job, lease, now))
 
@@ -210,11 +223,16 @@ class PostgresInbox:
         return await self._ask(queries.stats)
 
     async def restore_jobs(self, receiver: str, now: float) -> int:
-        """Give a job to those that should have been handled long ago and have none; return how many."""
+        """Create the missing jobs of deliveries that are overdue; return how many.
+
+        Args:
+            receiver: the name of the receiver.
+            now: the time in Unix seconds.
+        """
         return await self._ask(lambda connection: maintenance.restore_jobs(connection, receiver, now))
 
     async def server_time(self) -> float:
-        """Return what the server's clock shows, in Unix seconds."""
+        """Return the time by the server's clock, in Unix seconds."""
         return await self._ask(queries.server_time)
 
     async def dump(self, which: Filter) -> AsyncIterator[StoredDelivery]:

@@ -1,7 +1,7 @@
-"""Putting deliveries into a PostgreSQL inbox: what is new is kept with its job, and what is a repeat is known.
+"""Putting deliveries into a PostgreSQL inbox: new ones are inserted with their jobs, and duplicates are recognized.
 
-As everything that is done inside a transaction, `put` takes the connection and a list of requests, and returns a
-result for each of them.
+Like every operation of a writer, `put` takes the connection and a list of requests inside a transaction, and returns a
+result for each request.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _TYPES = (
     *("text", "text", "text", "text", "bytea", "text", "text"),
     *("double precision", "bytea", "bytea", "integer", "integer", "bigint"),
 )
-"""The types of `rows.COLUMNS`."""
+"""The types of `rows.COLUMNS`, in SQL."""
 
 
 def put(connection: PostgresConnection, puts: Sequence[PutJob]) -> list[Stored | Duplicate]:
-    """Keep what is new; find out what is not."""
+    """Insert the new deliveries with their jobs, and return a result for each request."""
     lock_dedup_hashes(connection, [each.entry for each in puts])
     known = _known(connection, [each.entry for each in puts])
     results: list[Stored | Duplicate] = []
@@ -48,13 +48,16 @@ def put(connection: PostgresConnection, puts: Sequence[PutJob]) -> list[Stored |
             [each.seq for each in known if each.seq and (each.receiver, each.key) in keys],
         )
         _insert(connection, new)
-    for index, each, candidate in duplicates:  # only now, for what they repeat may be among the new ones
+    for index, each, candidate in duplicates:  # only now: the first ones may be among the new deliveries
         results[index] = _duplicate(connection, each, candidate)
     return results
 
 
 def lock_dedup_hashes(connection: PostgresConnection, entries: Iterable[Entry]) -> None:
-    """Wait until nobody else puts what may be a repeat of these, and let others wait for us."""
+    """Lock the hashes by which these entries could be duplicates, until the transaction ends.
+
+    The locks are advisory (postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS).
+    """
     hashes = {rows.dedup_hash(each.delivery.receiver, each.event, each.key, each.identity) for each in entries} - {None}
     if hashes:  # in one order everywhere, so that no two wait for each other
         ask(
@@ -65,7 +68,7 @@ def lock_dedup_hashes(connection: PostgresConnection, entries: Iterable[Entry]) 
 
 
 def _known(connection: PostgresConnection, entries: Sequence[Entry]) -> list[Candidate]:
-    """Return what is kept that one of these may repeat."""
+    """Return the stored deliveries that one of these entries may be a duplicate of."""
     keys = [(escaped(each.delivery.receiver), each.key) for each in entries if each.key is not None]
     identities = [
         (escaped(each.delivery.receiver), escaped(each.identity), each.delivery.via == "backfill")
@@ -81,7 +84,7 @@ def _known(connection: PostgresConnection, entries: Sequence[Entry]) -> list[Can
         "JOIN delivery d ON d.source = k.source AND d.key = k.key AND d.current "
         "UNION SELECT d.seq, d.id, d.source, d.origin, d.event, d.key, d.identity, d.received "
         "FROM unnest(%s::text[], %s::text[], %s::boolean[]) AS s(source, identity, backfill) "
-        # An order may have been told the same a thousand times: most of that is not even looked at.
+        # An identity may have a thousand deliveries: most of them are not even read.
         "JOIN delivery d ON d.source = s.source AND left(d.identity, 200) = left(s.identity, 200) "
         "AND d.identity = s.identity AND (d.origin = 'backfill' OR s.backfill) "
         "ORDER BY 1",
@@ -104,7 +107,7 @@ def _duplicate(connection: PostgresConnection, each: PutJob, candidate: Candidat
 
 
 def _outdate(connection: PostgresConnection, seqs: Sequence[int]) -> None:
-    """Let these have their keys no more, since later ones have them."""
+    """Mark rows as not `current`, since later deliveries have their deduplication keys."""
     if seqs:
         ask(connection, "UPDATE delivery SET current = false WHERE seq = ANY(%s)", [[*seqs]])
 
@@ -135,9 +138,12 @@ def _insert(connection: PostgresConnection, new: Sequence[PutJob]) -> None:
 def insert(
     connection: PostgresConnection, new: Sequence[tuple[tuple[Any, ...], bool]], first: int | None = None
 ) -> list[int]:
-    """Insert rows of deliveries, each with whether no later one has its key; return their places in the order.
+    """Insert rows of deliveries; return their row numbers, which are their places in the order of receipt.
 
-    They are the last in it, or begin with `first`.
+    Args:
+        connection: the connection, inside a transaction.
+        new: the rows, each with whether no later delivery has its deduplication key.
+        first: the number of the first row; None to come after all rows that there are.
     """
     if first is None:
         found = ask(

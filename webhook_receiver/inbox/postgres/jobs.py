@@ -1,7 +1,7 @@
-"""The jobs of procrastinate's: one for each delivery that has something left to do.
+"""The jobs of procrastinate: one for each delivery that has handlers left to run.
 
-A job is made, and withdrawn, in the transaction that says so. What the worker runs for it is in `worker`. The row
-of a delivery names its job; another one that is still there does nothing any more.
+A job is created, and cancelled, in the transaction that makes it necessary or needless. `worker.procrastinate` runs it.
+The row of a delivery names its job; another job for it that still exists does nothing any more.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from ..records import State
 from .rows import PostgresConnection, ask, columns
 
 TASK = "webhook_receiver.handle"
-"""The one task that there is; its argument is the row of a delivery."""
+"""The name of the one task; its argument is the row of a delivery."""
 _LEAST, _MOST = -(2**31) + 1, 2**31 - 1
 
 _manager = JobManager(SyncPsycopgConnector())  # always given a connection, so that it needs none of its own
 
 
 class NewJob(NamedTuple):
-    """What a job is to be made for."""
+    """A delivery that is to have a job."""
 
     seq: int
     receiver: str
@@ -34,12 +34,12 @@ class NewJob(NamedTuple):
 
 
 def queue(receiver: str) -> str:
-    """Return the queue of a source: a name short enough for a channel of PostgreSQL's."""
+    """Return the queue of a receiver: a name short enough for a channel of PostgreSQL (an identifier, 63 bytes)."""
     return "webhooks-" + blake2b(receiver.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
 def create(connection: PostgresConnection, new_jobs: Sequence[NewJob]) -> list[int]:
-    """Make a job for each, to be run at once; return their ids."""
+    """Create a job for each delivery, to be run at once; return the ids of the jobs."""
     if not new_jobs:
         return []
     made = _manager.batch_defer_jobs([_job(new) for new in new_jobs], connection=connection)
@@ -49,7 +49,7 @@ def create(connection: PostgresConnection, new_jobs: Sequence[NewJob]) -> list[i
 def _job(new: NewJob) -> Job:
     # The older goes first, whenever its job is made: one that is replayed before those that came after it.
     priority = min(max(-new.seq, _LEAST), _MOST)
-    # Only who waits holds up those behind: of the dead somebody hears beside them.
+    # Only a WAITING delivery holds up the others of its key: a dead-letter handler runs beside them.
     lock = None if new.order_key_hash is None or new.state is not State.WAITING else str(new.order_key_hash)
     name = queue(new.receiver)
     return Job(
@@ -58,14 +58,14 @@ def _job(new: NewJob) -> Job:
 
 
 def cancel(connection: PostgresConnection, jobs: Iterable[int | None]) -> None:
-    """Let these run no more; whoever just runs one hears of it."""
+    """Cancel jobs; the worker that is running one of them is told to abort it."""
     for job in jobs:
         if job is not None:
             _manager.cancel_job_by_id(job, abort=True, delete_job=True, connection=connection)
 
 
 def replace(connection: PostgresConnection, seqs: Sequence[int]) -> None:
-    """Give these deliveries new jobs, to be run at once, instead of those that they have."""
+    """Give these rows new jobs, to be run at once, in place of those that they have."""
     found = ask(
         connection, "SELECT seq, source, line, state, job FROM progress WHERE seq = ANY(%s) ORDER BY seq", [[*seqs]]
     ).fetchall()

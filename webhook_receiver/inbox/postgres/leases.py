@@ -1,6 +1,6 @@
-"""Leases in a PostgreSQL inbox: they are renewed, released, and end with what became of the deliveries.
+"""Leases in a PostgreSQL inbox: deliveries are claimed, renewed, released and settled.
 
-As in `arrivals`, every function does a batch of requests inside a transaction.
+As in `insert`, every function does a batch of requests inside a transaction.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .rows import DELIVERY, PostgresConnection, all_escaped, all_unescaped, ask,
 
 
 def renew(connection: PostgresConnection, renewals: Sequence[tuple[Sequence[Claim], float, float]]) -> list[None]:
-    """Let leases end later."""
+    """Extend leases; the requests are the arguments of `Inbox.renew`."""
     for claims, lease, now in renewals:
         leases = leases_of(claims)
         lock_ordering_keys(connection, [each.seq for each in leases])
@@ -31,7 +31,7 @@ def renew(connection: PostgresConnection, renewals: Sequence[tuple[Sequence[Clai
 
 
 def release(connection: PostgresConnection, releases: Sequence[Sequence[Claim]]) -> list[None]:
-    """End leases as if they had never been."""
+    """End leases as if they had never been given; the requests are the arguments of `Inbox.release`."""
     for claims in releases:
         ask(
             connection,
@@ -45,7 +45,7 @@ def release(connection: PostgresConnection, releases: Sequence[Sequence[Claim]])
 def save_progress(
     connection: PostgresConnection, updates: Sequence[tuple[Claim, Mapping[str, HandlerState]]]
 ) -> list[bool]:
-    """Keep how far the handlers are while the lease goes on."""
+    """Store the states of the handlers of claimed deliveries; return for each whether its lease still counts."""
     return [
         ask(
             connection,
@@ -59,7 +59,7 @@ def save_progress(
 
 
 def settle(connection: PostgresConnection, settlements: Sequence[tuple[Settlement, float]]) -> list[bool]:
-    """End leases with what became of the deliveries."""
+    """Settle claimed deliveries; return for each whether its lease still counted."""
     paused = _paused(connection, {each.paused_by for each, _ in settlements if each.paused_by is not None})
     table: dict[Lease, tuple[Any, ...]] = {}
     by_lease: dict[Lease, Settlement] = {}
@@ -96,7 +96,7 @@ def settle(connection: PostgresConnection, settlements: Sequence[tuple[Settlemen
 def _paused(connection: PostgresConnection, handlers: set[str]) -> set[str]:
     if not handlers:
         return set()
-    # Shared, so that who resumes one meanwhile waits for us, and then finds what is held.
+    # Shared, so that a resume meanwhile waits for this transaction, and then finds the waiting deliveries.
     found = ask(
         connection,
         "SELECT handler FROM paused WHERE handler = ANY(%s) FOR SHARE",
@@ -106,7 +106,7 @@ def _paused(connection: PostgresConnection, handlers: set[str]) -> set[str]:
 
 
 def insert_attempts(connection: PostgresConnection, attempts: Mapping[int, Sequence[Sequence[object]]]) -> None:
-    """Keep failed attempts by the rows of their deliveries, behind those that are kept already."""
+    """Store failed attempts by the rows of their deliveries, after those that are stored already."""
     table = [
         (seq, place, *all_escaped(attempt))
         for seq, several in attempts.items()
@@ -128,7 +128,8 @@ logger = logging.getLogger("webhook_receiver")
 
 NEVER = float("inf")
 
-# Whether nobody of its line goes before a delivery p that waits, or is just being handled, at the time of the argument.
+# Whether no delivery of its ordering key goes before a delivery p, at the time of the argument: an older one that
+# waits, or a younger one that is just being handled.
 _ITS_TURN = (
     "(p.state = 'dead' OR p.line IS NULL OR NOT EXISTS (SELECT 1 FROM progress o WHERE o.line = p.line "
     "AND o.state = 'waiting' AND (o.seq < p.seq OR (o.seq > p.seq AND o.lease IS NOT NULL AND o.due > %s))))"
@@ -137,7 +138,7 @@ _OPEN = "p.state IN ('waiting', 'dead') AND p.due <= %s"
 
 
 class ClaimJob(NamedTuple):
-    """Deliveries to claim."""
+    """A call of `Inbox.claim`; `lease` is in seconds, `now` in Unix seconds."""
 
     receiver: str
     limit: int
@@ -146,7 +147,7 @@ class ClaimJob(NamedTuple):
 
 
 class ClaimForJob(NamedTuple):
-    """One delivery to claim for its job."""
+    """A call of `PostgresInbox.claim_for_job`."""
 
     seq: int
     job: int
@@ -155,23 +156,23 @@ class ClaimForJob(NamedTuple):
 
 
 class NotYet(NamedTuple):
-    """What a ticket is good for just now: nothing, until then."""
+    """The answer to a job whose delivery cannot be claimed yet."""
 
     due: float
-    """In Unix seconds; NEVER: until it is withdrawn."""
+    """Unix time in seconds at which to try again; NEVER: not until the job is replaced."""
     needs_own_lock: bool = False
-    """Whether another one of its line goes first, although its job comes later."""
+    """Whether another delivery of the key goes first although its job comes later: this job must not keep the lock."""
 
 
 class Lease(NamedTuple):
-    """Which row is leased, and the mark of the lease."""
+    """A lease: the row of the delivery, and the fencing token that `progress.lease` holds while the lease counts."""
 
     seq: int
     token: int
 
 
 def claim(connection: PostgresConnection, requests: Sequence[ClaimJob]) -> list[list[Claim]]:
-    """Lease what is due."""
+    """Claim the deliveries that are due; return the claims for each request."""
     return [_claim(connection, request) for request in requests]
 
 
@@ -192,7 +193,7 @@ def _claim(connection: PostgresConnection, request: ClaimJob) -> list[Claim]:
 
 
 def claim_for_job(connection: PostgresConnection, requests: Sequence[ClaimForJob]) -> list[Claim | NotYet | None]:
-    """Lease the deliveries of these jobs; None for a job that has nothing left to do."""
+    """Claim the deliveries of jobs; return for each a claim, or until when to wait, or None for a needless job."""
     claims: dict[int, Claim] = {}
     named = {request.seq: request.job for request in requests}
     now = max(request.now for request in requests)  # all together, for they were asked for within moments
@@ -223,21 +224,21 @@ def _not_yet(connection: PostgresConnection, request: ClaimForJob) -> NotYet | N
 def _lease(
     connection: PostgresConnection, seqs: Sequence[int], lease: float, now: float, jobs: Mapping[int, int] | None = None
 ) -> tuple[dict[int, Claim], bool]:
-    """Lease these, as far as they are free, by their rows; and whether one of them was damaged."""
+    """Lease these rows, as far as they are free; return the claims by row, and whether a row was damaged."""
     if not seqs:
         return {}, False
     lock_ordering_keys(connection, seqs)
     token, until = secrets.randbits(62), now + lease
     found = ask(
         connection,
-        # Whoever had the line before, and whose lease is up, has it no more.
+        # The former holder of the ordering key, whose lease is up, loses its lease.
         "WITH mine AS MATERIALIZED (SELECT p.seq, p.line, p.state FROM progress p "
         "LEFT JOIN unnest(%s::bigint[], %s::bigint[]) AS t(seq, job) ON t.seq = p.seq "
         f"WHERE p.seq = ANY(%s) AND (t.job IS NULL OR t.job = p.job) AND {_OPEN} AND {_ITS_TURN}), "
         "ended AS (UPDATE progress o SET due = 0, lease = NULL, crashes = o.crashes + 1 FROM mine "
         "WHERE o.line = mine.line AND mine.state = 'waiting' AND o.state = 'waiting' AND o.lease IS NOT NULL "
         "AND o.seq <> mine.seq) "
-        # A lease that is still there was never settled: whoever had it died, or was too slow.
+        # A lease that is still there was never settled: its worker died, or was too slow.
         "UPDATE progress p SET crashes = p.crashes + (p.lease IS NOT NULL)::integer, lease = %s, due = %s, since = %s "
         f"FROM mine, delivery d WHERE p.seq = mine.seq AND d.seq = mine.seq AND {_OPEN} "
         f"RETURNING {DELIVERY}, p.state, p.handlers::text, p.crashes, p.reason, p.seq",
@@ -260,7 +261,10 @@ def _lease(
 
 
 def lock_ordering_keys(connection: PostgresConnection, seqs: Sequence[int]) -> None:
-    """Wait until nobody else claims or renews in the lines of these, and let others wait for us."""
+    """Lock the ordering keys of these rows against other claims and renewals, until the transaction ends.
+
+    The locks are advisory (postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS).
+    """
     ask(
         connection,  # in one order everywhere, so that no two wait for each other
         "SELECT pg_advisory_xact_lock(line) FROM (SELECT DISTINCT line FROM progress WHERE seq = ANY(%s) "
@@ -270,7 +274,7 @@ def lock_ordering_keys(connection: PostgresConnection, seqs: Sequence[int]) -> N
 
 
 def _bury(connection: PostgresConnection, seq: int, reason: str, now: float) -> None:
-    """Let a delivery be dead, and let nobody claim it."""
+    """Make a delivery DEAD for good: no claim finds it."""
     ask(
         connection,
         "UPDATE progress SET state = 'dead', due = NULL, lease = NULL, held = NULL, handlers = NULL, reason = %s, "

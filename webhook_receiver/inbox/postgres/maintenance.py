@@ -1,6 +1,7 @@
-"""What a PostgreSQL inbox does beside the way of a delivery: pause, replay, purge, load, and setting waits right.
+"""Operations of a PostgreSQL inbox beside put, claim and settle: pause, replay, purge, load, and waits after a clock
+change.
 
-As in `reading`, one request at a time, each in a transaction of its own.
+As in `queries`, each function is a request by itself, in a transaction of its own.
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ from .rows import PostgresConnection, all_escaped, ask, delivery_row, escaped
 
 _APART = 60.0  # seconds by which the clocks of machines that share an inbox may differ
 _MENDED = 1000  # deliveries at a time
-_LOADING = 0x57484B53  # the advisory lock of who loads
+_LOADING = 0x57484B53  # the advisory lock of a load
 
 
 def beat(connection: PostgresConnection, requests: Sequence[None]) -> Sequence[None]:
-    """Commit something that means nothing."""
+    """Write to the table `heartbeat`, so that there is something to commit."""
     ask(connection, "UPDATE heartbeat SET beats = beats + 1")
     return requests
 
 
 def pause(connection: PostgresConnection, handler: str, now: float) -> None:
-    """Keep a handler from running."""
+    """Pause a handler; `now` is the Unix time in seconds."""
     ask(connection, "INSERT INTO paused VALUES (%s, %s) ON CONFLICT DO NOTHING", [escaped(handler), now])
 
 
 def resume(connection: PostgresConnection, handler: str) -> bool:
-    """Let a handler run again, and be due what was held for it."""
+    """Resume a handler, and make the deliveries that waited for it due; return whether it was paused."""
     name = escaped(handler)
     ended = ask(connection, "DELETE FROM paused WHERE handler = %s", [name]).rowcount
     found = ask(
@@ -48,13 +49,13 @@ def resume(connection: PostgresConnection, handler: str) -> bool:
 
 
 def replay(connection: PostgresConnection, ids: Sequence[str], now: float, handler: str | None) -> int:
-    """Let deliveries be handled again."""
+    """Replay deliveries; return how many."""
     found = ask(connection, "SELECT seq FROM delivery WHERE id = ANY(%s)", [[escaped(each) for each in ids]])
     return requeue(connection, [seq for (seq,) in found.fetchall()], now, handler)
 
 
 def purge(connection: PostgresConnection, which: Filter, now: float, limit: int) -> int:
-    """Remove deliveries for good."""
+    """Remove deliveries for good; return how many."""
     where, arguments = where_clause(which)
     return _remove(
         connection, f"{where} AND (p.lease IS NULL OR p.due IS NULL OR p.due <= %s)", [*arguments, now], limit
@@ -62,7 +63,7 @@ def purge(connection: PostgresConnection, which: Filter, now: float, limit: int)
 
 
 def expire(connection: PostgresConnection, settled_before: float, limit: int) -> int:
-    """Remove what was done before then."""
+    """Remove up to `limit` done deliveries that were settled before a Unix time in seconds; return how many."""
     return _remove(connection, "p.state = 'done' AND p.settled < %s", [settled_before], limit)
 
 
@@ -78,7 +79,7 @@ def _remove(connection: PostgresConnection, where: str, arguments: Sequence[obje
 
 
 def restart_waits(connection: PostgresConnection, now: float) -> None:
-    """Let every wait that began in the future begin anew: the clock was set back, `now` is what it shows."""
+    """Restart every wait that began in the future, since the clock was set back to `now`, a Unix time in seconds."""
     found = ask(
         connection,
         "SELECT since - %s, handlers::text, seq FROM progress WHERE state <> 'done' AND due > %s AND since > %s "
@@ -86,7 +87,7 @@ def restart_waits(connection: PostgresConnection, now: float) -> None:
         [now, now, now + _APART],
     ).fetchall()
     for shift, text, seq in found:
-        with suppress(InboxDamaged):  # whoever claims it says so
+        with suppress(InboxDamaged):  # the next claim reports it
             handlers = {name: each._replace(due=each.due - shift) for name, each in rows.progress(text).items()}
             text = rows.progress_json(handlers)
         ask(
@@ -98,7 +99,7 @@ def restart_waits(connection: PostgresConnection, now: float) -> None:
 
 
 def restore_jobs(connection: PostgresConnection, receiver: str, now: float) -> int:
-    """Give jobs to those of a source that are due for long and have none, whoever lost it; return how many."""
+    """Create the missing jobs of a receiver's deliveries that are due for long, whoever lost them; return how many."""
     found = ask(
         connection,
         "SELECT p.seq FROM progress p WHERE p.source = %s AND p.state <> 'done' AND p.due <= %s AND NOT EXISTS "
@@ -111,7 +112,7 @@ def restore_jobs(connection: PostgresConnection, receiver: str, now: float) -> i
 
 
 def load(connection: PostgresConnection, dumped: Sequence[StoredDelivery], now: float, window: float) -> int:
-    """Keep what another inbox dumped, before all that is kept already."""
+    """Store deliveries that another inbox dumped, before all that are stored already; return how many."""
     ask(connection, "SELECT pg_advisory_xact_lock(%s)", [_LOADING])
     lock_dedup_hashes(connection, [_entry(stored) for stored in dumped])
     (first,) = ask(connection, "SELECT coalesce(min(seq), 1) FROM delivery").fetchone() or (1,)
@@ -152,7 +153,7 @@ def _load_one(connection: PostgresConnection, seq: int, stored: StoredDelivery, 
     ).fetchone()
     insert(connection, [(delivery_row(_entry(stored)), bool(outdated) or is_known is None)], seq)
     order_key_hash = rows.order_key_hash(summary.receiver, stored.ordering_key)
-    # What waited for a paused handler is to be found at once, as what was leased.
+    # A delivery that was leased, or waited for a paused handler, is to be found at once.
     at_once = summary.leased or (summary.state is State.WAITING and summary.due is None)
     ask(
         connection,
@@ -175,7 +176,7 @@ def _load_one(connection: PostgresConnection, seq: int, stored: StoredDelivery, 
 
 
 def _duplicate_of(connection: PostgresConnection, stored: StoredDelivery, window: float) -> int | None:
-    """Return the row of the same delivery, or of one that it repeats or is repeated by."""
+    """Return the row of the same delivery, or of one that is a duplicate of it or the reverse, or None."""
     delivery = stored.delivery
     found = ask(
         connection,

@@ -1,4 +1,4 @@
-"""What is asked of a PostgreSQL inbox; as in `arrivals`, inside a transaction, but one question at a time."""
+"""Queries of a PostgreSQL inbox; each function reads on one connection, and is a request by itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .rows import DELIVERY, SUMMARY, PostgresConnection, all_unescaped, ask, esc
 
 
 def where_clause(which: Filter) -> tuple[str, list[Any]]:
-    """Return the condition on delivery d and progress p that a filter means, and its arguments."""
+    """Return the SQL condition of a filter, on table aliases d (delivery) and p (progress), and its arguments."""
     conditions: list[str] = ["true"]
     arguments: list[Any] = []
 
@@ -38,7 +38,7 @@ def where_clause(which: Filter) -> tuple[str, list[Any]]:
 
 
 def find(connection: PostgresConnection, which: Filter, limit: int | None, newest_first: bool) -> list[DeliverySummary]:
-    """Return the records that fit."""
+    """Return the summaries of the deliveries that match a filter; `limit` None is all of them."""
     where, arguments = where_clause(which)
     order = "DESC" if newest_first else "ASC"
     found = ask(
@@ -50,7 +50,11 @@ def find(connection: PostgresConnection, which: Filter, limit: int | None, newes
 
 
 def get(connection: PostgresConnection, beginning: str) -> StoredDelivery | None:
-    """Return all that is known of the one delivery whose id begins so."""
+    """Return the stored delivery whose id is `beginning` or the only one to begin so; None if there is none.
+
+    Raises:
+        AmbiguousId: several ids begin so.
+    """
     begins = escaped(beginning)
     found = ask(
         connection,
@@ -65,7 +69,7 @@ def get(connection: PostgresConnection, beginning: str) -> StoredDelivery | None
 def after(
     connection: PostgresConnection, which: Filter, seq: int | None, limit: int
 ) -> list[tuple[int, StoredDelivery]]:
-    """Return up to `limit` deliveries that fit, those behind row `seq`, with their rows' numbers."""
+    """Return up to `limit` deliveries that match a filter, after row `seq`, each with its row's number."""
     where, arguments = where_clause(which)
     found = ask(
         connection,
@@ -105,12 +109,12 @@ def _stored_delivery(row: tuple[Any, ...], attempts: Sequence[FailedAttempt]) ->
 
 
 def paused(connection: PostgresConnection) -> frozenset[str]:
-    """Return the handlers that are paused."""
+    """Return the names of the paused handlers."""
     return frozenset(unescaped(name) for (name,) in ask(connection, "SELECT handler FROM paused").fetchall())
 
 
 def stats(connection: PostgresConnection) -> Stats:
-    """Return how the inbox stands."""
+    """Return the figures of the inbox."""
     counts: dict[State, int] = dict.fromkeys(State, 0)
     for state, count in ask(connection, "SELECT state, count(*) FROM progress GROUP BY state").fetchall():
         counts[State(state)] = count
@@ -135,6 +139,6 @@ def stats(connection: PostgresConnection) -> Stats:
 
 
 def server_time(connection: PostgresConnection) -> float:
-    """Return what the server's clock shows, in Unix seconds."""
+    """Return the time by the server's clock, in Unix seconds."""
     (now,) = ask(connection, "SELECT extract(epoch FROM clock_timestamp())::double precision").fetchone() or (0.0,)
     return float(now)

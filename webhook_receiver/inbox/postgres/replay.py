@@ -1,4 +1,4 @@
-"""Kept deliveries in a PostgreSQL inbox are handled again."""
+"""Replays in a PostgreSQL inbox: stored deliveries become WAITING again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .rows import PostgresConnection, ask
 
 
 def requeue(connection: PostgresConnection, seqs: Sequence[int], now: float, handler: str | None = None) -> int:
-    """Let these be handled again, but for those that are being handled; return how many. See `Inbox.replay`."""
+    """Make these rows WAITING again, except those that are just being handled; return how many. See `Inbox.replay`."""
     found = ask(
         connection,
         "SELECT seq, state, handlers::text, lease IS NOT NULL AND due > %s FROM progress WHERE seq = ANY(%s) "

@@ -1,4 +1,4 @@
-"""How deliveries and records become rows of a PostgreSQL inbox and come back: as in SQLite, but for zero bytes."""
+"""The rows of a PostgreSQL inbox, made of deliveries and summaries and read back: as in SQLite, but for zero bytes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from .. import rows
 from ..records import DeliverySummary, Entry
 
 PostgresConnection = psycopg.Connection[tuple[Any, ...]]
+"""A connection of psycopg whose rows are tuples."""
 
 DELIVERY = rows.DELIVERY
 SUMMARY = rows.SUMMARY.replace("p.handlers", "p.handlers::text")
-"""The columns of a record, of delivery d and progress p."""
+"""The columns of a `DeliverySummary`, of table aliases d (delivery) and p (progress)."""
 
 _ESCAPE = "\uffff"  # a noncharacter, which no text that programs exchange should hold (Unicode 16, 23.7)
 
@@ -22,19 +23,22 @@ _ESCAPE = "\uffff"  # a noncharacter, which no text that programs exchange shoul
 def ask(
     connection: PostgresConnection, statement: str, arguments: Sequence[Any] = ()
 ) -> psycopg.Cursor[tuple[Any, ...]]:
-    """Execute a statement, which is made of our own words only."""
+    """Return the cursor of a statement; its text holds no value of a user's."""
     return connection.execute(statement.encode(), arguments or None)
 
 
 def escaped(text: str) -> str:
-    """Return a text as PostgreSQL takes it: without zero bytes."""
+    """Return a text with its zero bytes escaped, which PostgreSQL does not take.
+
+    See postgresql.org/docs/current/datatype-character.html.
+    """
     if "\0" not in text and _ESCAPE not in text:
         return text
     return text.replace(_ESCAPE, f"{_ESCAPE}1").replace("\0", f"{_ESCAPE}0")
 
 
 def unescaped(text: str) -> str:
-    """Return what `stored` was given."""
+    """Return the text that `escaped` was given."""
     return text if _ESCAPE not in text else text.replace(f"{_ESCAPE}0", "\0").replace(f"{_ESCAPE}1", _ESCAPE)
 
 
@@ -44,7 +48,7 @@ def all_escaped(row: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def all_unescaped(row: Sequence[Any]) -> tuple[Any, ...]:
-    """Return the row that `all_stored` was given."""
+    """Return the row that `all_escaped` was given."""
     return tuple([unescaped(cell) if isinstance(cell, str) else cell for cell in row])
 
 
@@ -54,7 +58,7 @@ def delivery_row(entry: Entry) -> tuple[Any, ...]:
 
 
 def summary(row: Sequence[Any]) -> DeliverySummary:
-    """Return a row of RECORD as one."""
+    """Return the summary in a row of SUMMARY."""
     return rows.summary(all_unescaped(row))
 
 

@@ -1,4 +1,4 @@
-"""A thread with a connection of its own to PostgreSQL: what is asked for while it commits shares the next commit."""
+"""A thread with its own connection to PostgreSQL: requests that are submitted during a commit share the next commit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .rows import PostgresConnection
 Request = TypeVar("Request")
 Result = TypeVar("Result")
 PostgresOperation = Callable[[PostgresConnection, Sequence[Request]], Sequence[Result]]
-"""Does a batch of requests inside a transaction, and returns a result for each."""
+"""A function that does a batch of requests inside a transaction, and returns a result for each of them."""
 
 _TRIES = 5  # of a transaction that others got in the way of
 
@@ -37,12 +37,12 @@ class _Submitted:
 
 
 class Writer:
-    """Runs operations, in batches that are committed as one.
+    """A thread that runs operations on its own connection, in batches that are committed as one.
 
     Args:
-        name: what its thread is called.
+        name: the name of the thread.
         connect: opens the connection; called again after an error that has ended it.
-        most: how many requests share one transaction at most.
+        most: the largest number of requests in one transaction.
         patience: seconds for a transaction; when the server takes longer, the connection is given up.
     """
 
@@ -52,7 +52,7 @@ class Writer:
         self._patience = patience
         self._connection: PostgresConnection | None = None
         self._began: float | None = None
-        """When the transaction began that is under way."""
+        """The monotonic time at which the transaction under way began, in seconds; None between transactions."""
         self._submitted: SimpleQueue[_Submitted | None] = SimpleQueue()
         self._closed = False
         self._closing = threading.Lock()
@@ -61,14 +61,18 @@ class Writer:
         self._thread.start()
 
     async def submit(self, operation: PostgresOperation[Request, Result], request: Request) -> Result:
-        """Have something done; return once it is committed.
+        """Submit a request, and return its result once it is committed.
+
+        Args:
+            operation: the function that does the request.
+            request: the argument of the operation.
 
         Raises:
-            InboxUnavailable: the server is away, or too slow; then it may yet happen, whole.
-            InboxError: the server does not take it.
+            InboxUnavailable: the server is away, or too slow; then the request may yet happen, whole.
+            InboxError: the server does not take a value of the request.
         """
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        with self._closing:  # what is asked for behind the end of the queue would never be answered
+        with self._closing:  # what is submitted after the end of the queue would never have a result
             if self._closed:
                 raise InboxUnavailable("the inbox is closed")
             self._submitted.put(_Submitted(operation, request, future))
@@ -80,7 +84,7 @@ class Writer:
             raise InboxUnavailable(f"the PostgreSQL server did not answer within {2 * self._patience:g} s") from None
 
     async def close(self) -> None:
-        """Do what was asked for, then end the thread and close the connection."""
+        """Commit the submitted requests, then end the thread and close the connection."""
         with self._closing:
             if not self._closed:
                 self._closed = True
@@ -90,7 +94,7 @@ class Writer:
             self._cut()
 
     def _cut(self) -> None:
-        """Give up a connection on which a transaction takes too long; its thread gets an error then."""
+        """Shut down a connection whose transaction takes too long; the thread gets an error then."""
         with self._cutting:
             began, connection = self._began, self._connection
             if began is None or connection is None or time.monotonic() - began < self._patience:
@@ -104,7 +108,7 @@ class Writer:
             batch: list[_Submitted] = []
             submitted = self._submitted.get()
             while submitted is not None:
-                if not submitted.future.done():  # else whoever asked has given up
+                if not submitted.future.done():  # otherwise its caller has given up
                     batch.append(submitted)
                 if self._submitted.empty() or len(batch) >= self._most:
                     break
@@ -114,7 +118,7 @@ class Writer:
         self._disconnect()
 
     def _run_batch(self, batch: list[_Submitted]) -> list[Any]:
-        """Return a result or an exception for each; one that fails must not fail the others."""
+        """Return a result or an exception for each request; a request that fails must not fail the others."""
         if not batch:
             return []
         try:

@@ -1,4 +1,4 @@
-"""An inbox in a SQLite file: durable, with nothing else to run; several processes of one machine may share it."""
+"""An inbox in a SQLite file: durable, with no server to run; several processes of one machine may share it."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ _STEP = 200  # rows that are tidied away at a time: a few milliseconds, which no
 
 
 class SQLiteInbox:
-    """Keeps deliveries in a SQLite file on a local disk. Fulfils `Inbox`.
+    """An inbox in a SQLite file on a local disk. Fulfils `Inbox`.
 
     Args:
-        path: the file; made if it is not there, its folder is not.
-        window: seconds for which a repeat of a delivery is known as such.
-        retention: seconds for which a delivery is kept that is done; at least `window`.
-        min_free: bytes that the disk must have free; with less, `put` refuses, before the disk is full.
-        busy_timeout: seconds to wait for another process that writes.
-        create: whether to make the file if it is not there.
+        path: the file; it is created if it does not exist, its folder is not.
+        window: seconds for which a duplicate of a delivery is recognized.
+        retention: seconds for which a done delivery is kept; at least `window`.
+        min_free: bytes that the disk must have free; with less, `put` raises InboxUnavailable before the disk is full.
+        busy_timeout: seconds to wait for another process that writes (sqlite.org/c3ref/busy_timeout.html).
+        create: whether a file that does not exist is created.
 
     Raises:
         ConfigurationError: the settings cannot work.
@@ -208,10 +208,11 @@ class SQLiteInbox:
         return await self._write(maintenance.load, (deliveries, now, self._window))
 
     async def vacuum(self) -> None:
-        """Give the space of what was removed back to the file system; writers wait meanwhile.
+        """Rewrite the file without the space of removed deliveries (sqlite.org/lang_vacuum.html); writers wait
+        meanwhile.
 
         Raises:
-            InboxUnavailable: it cannot be written to, or there is no room for the copy that this makes.
+            InboxUnavailable: the file cannot be written to, or there is no room for the copy that this makes.
         """
         await asyncio.to_thread(self._vacuum)
 
@@ -224,7 +225,7 @@ class SQLiteInbox:
                 _open_here.append(str(self.path))
 
     def _open(self) -> None:
-        """Make the file if need be, bring it to the newest schema, and begin to see that it is whole."""
+        """Create the file if need be, migrate it to the newest schema, and start the check of its integrity."""
         self._file_guard.check_path(create=self._create)
         try:
             with file_guard.opening(self.path, alone=str(self.path) not in _open_here) as check_nothing_lost:
@@ -262,7 +263,7 @@ class SQLiteInbox:
         return self._writer.submit(operation, job)
 
     async def _flush(self, *, or_warn: bool = False) -> None:
-        """Let all that was put until now have rows of its own, in steps that hold up nobody."""
+        """Move the deliveries that are staged now to their own rows, in steps that are too short to delay a writer."""
         last = await self._read(staging.last_seq)
         try:
             while last is not None and await self._write(staging.flush_until, last):

@@ -1,10 +1,10 @@
-"""The lookup of a SQLite inbox: which kept deliveries one that is put may be a repeat of.
+"""The deduplication index of a SQLite inbox: the stored deliveries that a new one may be a duplicate of, by hash.
 
-They are found by a hash. Hashes come in no order: to write each at its place in a large table takes a page of the
-file for nearly every delivery, the more surely the more is kept. So each connection that writes holds those of the
-last deliveries in memory. From there they are merged into the table `lookup` many at a time, one part of all hashes
-with each commit, so that many of them share a page. `arrived` says up to which row that table is complete; what came
-later is read by whoever connects.
+Hashes come in no order: to write each one at its place in a large table takes a page of the file for nearly every
+delivery, the more surely the more is stored. So each connection that writes caches the hashes of the latest deliveries.
+From there they are merged into the table `lookup` many at a time, one bucket with each commit, so that many of them
+share a page. The table `arrived` says up to which row `lookup` is complete; the hashes of later rows are read by each
+new connection.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MANY = 65_536  # deliveries that are held in memory, before they are merged: to
 
 
 def refresh(connection: WriterConnection) -> DedupCache:
-    """Take in what other connections have put. Before anything is found, added or removed in a transaction."""
+    """Return the cache, with what other connections have put; call it first in each transaction that uses the index."""
     last, merged, flushed = connection.execute("SELECT last, merged, unpacked FROM arrived").fetchone()
     cache = connection.dedup_cache
     if cache is None:
@@ -38,9 +38,9 @@ def refresh(connection: WriterConnection) -> DedupCache:
 
 
 def _load(connection: WriterConnection, cache: DedupCache, after: int, known: int) -> None:
-    """Take in the hashes of what came after row `after`, and the ids of what came after row `known`.
+    """Add the hashes of the deliveries after row `after`, and the ids of those after row `known`.
 
-    Ids also of what is in the journal no more: it is back there if that was done by this transaction, which may fail.
+    The ids include deliveries that this transaction has flushed: they are staged again if it fails.
     """
     stored = connection.execute(
         "SELECT seq, id, source, event, key, identity FROM delivery WHERE seq > ?", (min(after, known),)
@@ -59,14 +59,14 @@ def _load(connection: WriterConnection, cache: DedupCache, after: int, known: in
 
 
 def candidates(connection: WriterConnection, cache: DedupCache, hashes: Collection[int]) -> list[HashEntry]:
-    """Return what has one of these hashes, or had: what was purged may still be among it."""
+    """Return the entries that have one of these hashes; deliveries that were purged may still be among them."""
     wanted = rows.padded(hashes)
     merged = connection.execute(f"SELECT hash, seq FROM lookup WHERE hash IN ({rows.placeholders(wanted)})", wanted)
     return cache.find(hashes) + merged.fetchall()
 
 
 def add(connection: WriterConnection, cache: DedupCache, new: RowsByHash, last: int) -> None:
-    """Let these be found; `last` is the last row that there is now."""
+    """Add the entries of new deliveries, and merge one bucket; `last` is the last row that there is now."""
     connection.undo += (cache.snapshot(), partial(cache.remove, new))
     cache.add(new)
     cache.seen = cache.last = last
@@ -87,12 +87,12 @@ def _merge(connection: WriterConnection, bucket: Bucket) -> None:
 
 
 def add_older(connection: WriterConnection, new: HashEntry) -> None:
-    """Let a delivery be found that counts as older than all there were."""
+    """Add the entry of a delivery that counts as older than all others."""
     connection.execute("INSERT INTO lookup VALUES (?, ?)", new)
 
 
 def remove(connection: WriterConnection, cache: DedupCache, gone: Sequence[tuple[int | None, int]]) -> None:
-    """Let these not be found any more."""
+    """Remove the entries of deliveries; a delivery without a hash has none."""
     hashed = [(each, seq) for each, seq in gone if each is not None]
     connection.executemany("DELETE FROM lookup WHERE hash = ? AND seq = ?", hashed)
     connection.undo += (cache.remove(grouped(hashed)),)

@@ -1,8 +1,8 @@
-"""Putting deliveries into a SQLite inbox: what is new is kept, and what is a repeat is known.
+"""Putting deliveries into a SQLite inbox: new deliveries are staged, and duplicates are recognized.
 
-As everything that is done inside a transaction, `put` takes the connection and a list of jobs, and returns a result
-for each job. The statements take all rows of a batch together: each call of SQLite lets go of Python's lock, and
-taking it back from a busy event loop can take longer than the work itself.
+Like every operation of the writer, `put` takes the connection and a list of jobs inside a transaction, and returns a
+result for each job. The statements take all rows of a batch together: each call of SQLite releases Python's global
+lock, and to get it back from a busy event loop can take longer than the work itself.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ _AT_ONCE = 1024  # candidates to look at with one statement
 
 
 def put(connection: WriterConnection, jobs: Sequence[PutJob]) -> list[Stored | Duplicate]:
-    """Keep what is new; find out what is not."""
+    """Stage the new deliveries, and return a result for each job.
+
+    Raises:
+        InboxError: an id that is stored already, or a value that no file can hold; nothing of the batch is stored.
+    """
     hashes = [
         rows.dedup_hash(job.entry.delivery.receiver, job.entry.event, job.entry.key, job.entry.identity) for job in jobs
     ]
@@ -51,7 +55,7 @@ def put(connection: WriterConnection, jobs: Sequence[PutJob]) -> list[Stored | D
     if new:
         _stage(connection, cache, new, last)
         dedup_index.add(connection, cache, hashes_of_new, last)
-    for index, job, candidate in duplicates:  # only now, for what they repeat may be among the new ones
+    for index, job, candidate in duplicates:  # only now: the first ones may be among the new deliveries
         results[index] = _duplicate(connection, cache, job, candidate)
     return results
 
@@ -59,9 +63,9 @@ def put(connection: WriterConnection, jobs: Sequence[PutJob]) -> list[Stored | D
 def _known(
     connection: WriterConnection, cache: DedupCache, jobs: Sequence[PutJob], hashes: set[int]
 ) -> dict[int, list[Candidate]]:
-    """Return what is kept under these hashes, as far as one of the jobs may repeat it."""
+    """Return the stored deliveries under these hashes, by hash, that one of the jobs may be a duplicate of."""
     candidates = [*dict.fromkeys(dedup_index.candidates(connection, cache, hashes))]
-    # An order may have been told the same a thousand times: most of that is not even looked at.
+    # An identity may have a thousand deliveries: most of them are not even read.
     keys = None if any(job.entry.delivery.via == "backfill" for job in jobs) else {job.entry.key for job in jobs}
     known: dict[int, list[Candidate]] = {}
     flushed = [each for each in candidates if each[1] <= cache.flushed]

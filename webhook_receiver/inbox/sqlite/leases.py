@@ -1,6 +1,6 @@
 """Leases in a SQLite inbox: deliveries are claimed, renewed, released and settled.
 
-As in `arrivals`, every function does a batch of jobs inside a transaction.
+As in `insert`, every function does a batch of jobs inside a transaction.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from . import ordering, staging
 
 logger = logging.getLogger("webhook_receiver")
 
-_STEPS = 8  # through the journal with one claim: other processes wait meanwhile
+_STEPS = 8  # of staged deliveries with one claim: other processes wait meanwhile
 
 
 class ClaimJob(NamedTuple):
-    """Deliveries to claim."""
+    """A call of `Inbox.claim`; `lease` is in seconds, `now` in Unix seconds."""
 
     receiver: str
     limit: int
@@ -31,18 +31,22 @@ class ClaimJob(NamedTuple):
 
 
 class Lease(NamedTuple):
-    """Which row is leased, and the mark of the lease."""
+    """A lease: the row of the delivery, and the fencing token that `progress.lease` holds while the lease counts."""
 
     seq: int
     token: int
 
 
 class OneByOne(Exception):
-    """A batch cannot be done as one: its jobs are to be done each by itself."""
+    """Raised when a batch cannot be done as one: the writer then does each of its jobs by itself."""
 
 
 def claim(connection: Connection, jobs: Sequence[ClaimJob]) -> list[tuple[list[Claim], bool]]:
-    """Lease what is due, and then what is in the journal, which is younger; and whether to look at once again."""
+    """Claim the deliveries that are due, and then staged ones, which are younger.
+
+    Returns:
+        For each job its claims, and whether to call again at once, since there may be more.
+    """
     return [_claim_both(connection, job) for job in jobs]
 
 
@@ -53,7 +57,7 @@ def _claim_both(connection: Connection, job: ClaimJob) -> tuple[list[Claim], boo
     staged = staging.remove_oldest(connection, job.limit - len(claims), job.receiver)
     claims += _claim_staged(connection, job, staged)
     for _ in range(_STEPS):
-        # If that was not enough, some were of other sources, or wait behind others.
+        # If that was not enough, some were of other receivers, or wait for an older delivery.
         if not staged or len(claims) == job.limit or not staging.flush(connection, staging.FLUSH_STEP):
             return claims, False
         claims += _claim(connection, job._replace(limit=job.limit - len(claims)))
@@ -62,7 +66,7 @@ def _claim_both(connection: Connection, job: ClaimJob) -> tuple[list[Claim], boo
 
 def _claim(connection: Connection, job: ClaimJob) -> list[Claim]:
     acquired: list[int] = []
-    # Those that stand back are not seen again, so that another look finds others.
+    # Blocked deliveries are not found again, so that another query finds others.
     while len(acquired) < job.limit:
         found: list[tuple[int, int | None, bool]] = connection.execute(
             "SELECT seq, CASE state WHEN 'waiting' THEN line END, lease IS NOT NULL FROM progress "
@@ -74,7 +78,7 @@ def _claim(connection: Connection, job: ClaimJob) -> list[Claim]:
             for seq, order_key_hash, leased in found
             if leased and order_key_hash is not None
         ):
-            continue  # a lease has ended by itself, and an older one came into its line meanwhile
+            continue  # a lease has ended by itself, and an older one of its ordering key became due meanwhile
         due: list[ordering.DueDelivery] = [(seq, order_key_hash) for seq, order_key_hash, _ in found]
         acquired = ordering.acquire(connection, due, job.now)
         if len(due) < job.limit:
@@ -86,7 +90,7 @@ def _lease(connection: Connection, job: ClaimJob, seqs: Sequence[int]) -> list[C
     token, until = secrets.randbits(62), job.now + job.lease
     seqs = rows.padded(seqs)
     connection.execute(
-        # A lease that is still there was never settled: whoever had it died, or was too slow.
+        # A lease that is still there was never settled: its worker died, or was too slow.
         "UPDATE OR ROLLBACK progress SET crashes = crashes + (lease IS NOT NULL), lease = ?, due = ?, since = ? "
         f"WHERE seq IN ({rows.placeholders(seqs)})",
         (token, until, job.now, *seqs),
@@ -110,7 +114,7 @@ def _lease(connection: Connection, job: ClaimJob, seqs: Sequence[int]) -> list[C
 
 
 def _claim_staged(connection: Connection, job: ClaimJob, staged: Sequence[staging.StagedDelivery]) -> list[Claim]:
-    """Lease what was put lately, with the rows that it gets now."""
+    """Claim staged deliveries, which are written to rows of their own with their leases."""
     mine = [each for each in staged if each.row[1] == job.receiver]
     due: list[ordering.DueDelivery] = [(each.seq, each.order_key_hash if each.dead is None else None) for each in mine]
     acquired = {*ordering.acquire(connection, due, job.now)}
@@ -126,7 +130,7 @@ def _claim_staged(connection: Connection, job: ClaimJob, staged: Sequence[stagin
 
 
 def renew(connection: Connection, jobs: Sequence[tuple[Sequence[Claim], float, float]]) -> list[None]:
-    """Let leases end later."""
+    """Extend leases; the jobs are the arguments of `Inbox.renew`."""
     for claims, lease, now in jobs:
         leases = rows.padded([_lease_of(claim) for claim in claims])
         connection.execute(
@@ -138,7 +142,7 @@ def renew(connection: Connection, jobs: Sequence[tuple[Sequence[Claim], float, f
 
 
 def release(connection: Connection, jobs: Sequence[Sequence[Claim]]) -> list[None]:
-    """End leases as if they had never been."""
+    """End leases as if they had never been given; the jobs are the arguments of `Inbox.release`."""
     for claims in jobs:
         leases = [_lease_of(claim) for claim in claims]
         padded = rows.padded(leases)
@@ -153,7 +157,7 @@ def release(connection: Connection, jobs: Sequence[Sequence[Claim]]) -> list[Non
 
 
 def save_progress(connection: Connection, jobs: Sequence[tuple[Claim, Mapping[str, HandlerState]]]) -> list[bool]:
-    """Keep how far the handlers are while the lease goes on."""
+    """Store the states of the handlers of claimed deliveries; return for each whether its lease still counts."""
     return [
         connection.execute(
             "UPDATE progress SET handlers = ? WHERE seq = ? AND lease = ?",
@@ -165,7 +169,11 @@ def save_progress(connection: Connection, jobs: Sequence[tuple[Claim, Mapping[st
 
 
 def settle(connection: Connection, jobs: Sequence[tuple[Settlement, float]]) -> list[bool]:
-    """End leases with what became of the deliveries."""
+    """Settle claimed deliveries; return for each whether its lease still counted.
+
+    Raises:
+        OneByOne: one lease of several has ended, or two settlements have the same lease.
+    """
     paused = _paused(connection, {settlement.paused_by for settlement, _ in jobs if settlement.paused_by is not None})
     table: list[tuple[Any, ...]] = []
     for (claim, state, progress, due, paused_by, reason, _), now in jobs:
@@ -209,7 +217,7 @@ def _insert_attempts(connection: Connection, settlements: Iterable[Settlement]) 
 
 
 def insert_attempts(connection: Connection, seq: int, attempts: Iterable[Sequence[object]]) -> None:
-    """Keep failed attempts of the delivery in row `seq`, behind those that are kept already."""
+    """Store failed attempts of the delivery in row `seq`, after those that are stored already."""
     for attempt in attempts:
         connection.execute(
             "INSERT INTO attempt SELECT ?1, (SELECT coalesce(max(place), 0) + 1 FROM attempt WHERE seq = ?1), "

@@ -1,6 +1,7 @@
-"""What a SQLite inbox does beside the way of a delivery: pause, replay, purge, load, and setting waits right.
+"""Operations of a SQLite inbox beside put, claim and settle: pause, replay, purge, load, and waits after a clock
+change.
 
-As in `arrivals`, every function does a batch of jobs inside a transaction.
+As in `insert`, every function does a batch of jobs inside a transaction.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .queries import where_clause
 
 
 class ReplayJob(NamedTuple):
-    """Kept deliveries to be handled again."""
+    """A call of `Inbox.replay`."""
 
     ids: Sequence[str]
     now: float
@@ -28,7 +29,7 @@ class ReplayJob(NamedTuple):
 
 
 class PurgeJob(NamedTuple):
-    """Kept deliveries to be removed; `settled_before` is for those that are done."""
+    """A call of `Inbox.purge`, or of `Inbox.expire` if `settled_before` is given, a Unix time in seconds."""
 
     which: Filter
     now: float
@@ -37,19 +38,19 @@ class PurgeJob(NamedTuple):
 
 
 def beat(connection: WriterConnection, jobs: Sequence[None]) -> Sequence[None]:
-    """Commit something that means nothing."""
+    """Write to the table `heartbeat`, so that there is something to commit."""
     connection.execute("UPDATE heartbeat SET beats = beats + 1")
     return jobs
 
 
 def pause(connection: WriterConnection, jobs: Sequence[tuple[str, float]]) -> list[None]:
-    """Keep handlers from running."""
+    """Pause handlers; each job is a handler's name and the time in Unix seconds."""
     connection.executemany("INSERT OR IGNORE INTO paused VALUES (?, ?)", jobs)
     return [None] * len(jobs)
 
 
 def resume(connection: WriterConnection, jobs: Sequence[str]) -> list[bool]:
-    """Let handlers run again, and be due what was held for them."""
+    """Resume handlers, and make the deliveries that waited for them due; return for each whether it was paused."""
     return [_resume(connection, handler) for handler in jobs]
 
 
@@ -60,7 +61,7 @@ def _resume(connection: WriterConnection, handler: str) -> bool:
 
 
 def replay(connection: WriterConnection, jobs: Sequence[ReplayJob]) -> list[int]:
-    """Let deliveries be handled again."""
+    """Replay deliveries; return the number of them for each job."""
     staging.flush_all(connection)
     return [
         sum(
@@ -73,7 +74,7 @@ def replay(connection: WriterConnection, jobs: Sequence[ReplayJob]) -> list[int]
 
 
 def purge(connection: WriterConnection, jobs: Sequence[PurgeJob]) -> list[int]:
-    """Remove deliveries for good."""
+    """Remove deliveries for good; return the number of them for each job."""
     return [_purge(connection, job) for job in jobs]
 
 
@@ -97,18 +98,18 @@ def _purge(connection: WriterConnection, job: PurgeJob) -> int:
     ordering.release(connection, gone)
     ordering.unblock_next(
         connection, [row[5] for row in found if row[5] is not None]
-    )  # for who was let through, but not claimed
+    )  # as well, for deliveries that were unblocked, but not claimed
     return len(gone)
 
 
 def restart_waits(connection: WriterConnection, jobs: Sequence[float]) -> list[None]:
-    """Let every wait that began in the future begin anew: the clock was set back, `now` is what it shows."""
+    """Restart every wait that began in the future, since the clock was set back; a job is a Unix time in seconds."""
     for now in jobs:
         found = connection.execute(
             "SELECT since - ?1, handlers, seq FROM progress WHERE due > ?1 AND since > ?1", (now,)
         ).fetchall()
         for shift, text, seq in found:
-            with suppress(InboxDamaged):  # whoever claims it says so
+            with suppress(InboxDamaged):  # the next claim reports it
                 handlers = {name: each._replace(due=each.due - shift) for name, each in rows.progress(text).items()}
                 text = rows.progress_json(handlers)
             connection.execute(
@@ -118,7 +119,10 @@ def restart_waits(connection: WriterConnection, jobs: Sequence[float]) -> list[N
 
 
 def load(connection: WriterConnection, jobs: Sequence[tuple[Sequence[StoredDelivery], float, float]]) -> list[int]:
-    """Keep what another inbox dumped, before all that is kept already; each job ends with the window of repeats."""
+    """Store deliveries that another inbox dumped, before all that are stored already; return their number for each job.
+
+    Each job is the deliveries, the time in Unix seconds, and the deduplication window in seconds.
+    """
     return [_load(connection, stored, now, window) for stored, now, window in jobs]
 
 
@@ -149,8 +153,8 @@ def _load_one(connection: WriterConnection, seq: int, stored: StoredDelivery, no
     if found is not None:
         dedup_index.add_older(connection, (found, seq))
     order_key_hash = rows.order_key_hash(summary.receiver, stored.ordering_key)
-    # One that waits in a line is to be found at once, whatever its due, so that nobody passes it. Its handlers still
-    # have their times.
+    # A WAITING delivery with an ordering key is to be found at once, whatever its `due`, so that no younger one passes
+    # it. Its handlers still have their times.
     at_once = summary.leased or (summary.state is State.WAITING and (summary.due is None or order_key_hash is not None))
     progress = (
         *(seq, summary.receiver, order_key_hash, summary.state, 0 if at_once else summary.due, now),
@@ -165,7 +169,7 @@ def _load_one(connection: WriterConnection, seq: int, stored: StoredDelivery, no
 
 
 def _duplicate_of(connection: WriterConnection, cache: DedupCache, stored: StoredDelivery, window: float) -> int | None:
-    """Return the row of the same delivery, or of one that it repeats or is repeated by."""
+    """Return the row of the same delivery, or of one that is a duplicate of it or the reverse, or None."""
     delivery, summary = stored.delivery, stored.summary
     wanted = rows.dedup_hash(delivery.receiver, summary.event, stored.key, summary.identity)
     candidates = [] if wanted is None else dedup_index.candidates(connection, cache, [wanted])

@@ -1,4 +1,4 @@
-"""What is asked of a SQLite inbox: reads on a connection of their own, which never hold up a write."""
+"""Queries of a SQLite inbox: reads on a connection of their own, which never delay a write (sqlite.org/wal.html)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _MOST_IDS = 30_000  # a statement of SQLite's may have 32,766 arguments, and mor
 
 
 def where_clause(which: Filter) -> tuple[str, list[Any]]:
-    """Return the condition on delivery d and progress p that a filter means, and its arguments.
+    """Return the SQL condition of a filter, on table aliases d (delivery) and p (progress), and its arguments.
 
     Raises:
-        InboxError: it has too many ids.
+        InboxError: the filter has too many ids.
     """
     conditions: list[str] = ["1"]
     arguments: list[Any] = []
@@ -49,7 +49,7 @@ def where_clause(which: Filter) -> tuple[str, list[Any]]:
 
 
 def find(connection: Connection, which: Filter, limit: int | None, newest_first: bool) -> list[DeliverySummary]:
-    """Return the records that fit."""
+    """Return the summaries of the deliveries that match a filter; `limit` None is all of them."""
     where, arguments = where_clause(which)
     order = "DESC" if newest_first else "ASC"
     found = connection.execute(
@@ -61,7 +61,11 @@ def find(connection: Connection, which: Filter, limit: int | None, newest_first:
 
 
 def get(connection: Connection, beginning: str) -> StoredDelivery | None:
-    """Return all that is known of the one delivery whose id begins so."""
+    """Return the stored delivery whose id is `beginning` or the only one to begin so; None if there is none.
+
+    Raises:
+        AmbiguousId: several ids begin so.
+    """
     found = connection.execute(
         # Not LIKE, which takes "A" for "a" and would read the whole table.
         "SELECT seq, id FROM delivery WHERE id >= ?1 AND id < ?1 || char(0x10FFFF) ORDER BY id LIMIT 2",
@@ -73,7 +77,7 @@ def get(connection: Connection, beginning: str) -> StoredDelivery | None:
 
 
 def after(connection: Connection, which: Filter, seq: int | None, limit: int) -> list[tuple[int, StoredDelivery]]:
-    """Return up to `limit` deliveries that fit, those behind row `seq`, with their rows' numbers."""
+    """Return up to `limit` deliveries that match a filter, after row `seq`, each with its row's number."""
     where, arguments = where_clause(which)
     found = connection.execute(
         f"SELECT p.seq FROM progress p JOIN delivery d USING (seq) WHERE {where} AND (? IS NULL OR p.seq > ?) "
@@ -103,12 +107,12 @@ def _stored_delivery(connection: Connection, seq: int) -> StoredDelivery:
 
 
 def paused(connection: Connection) -> frozenset[str]:
-    """Return the handlers that are paused."""
+    """Return the names of the paused handlers."""
     return frozenset(name for (name,) in connection.execute("SELECT handler FROM paused").fetchall())
 
 
 def stats(connection: Connection) -> Stats:
-    """Return how the inbox stands."""
+    """Return the figures of the inbox."""
     unfinished: Sequence[tuple[str, int]] = connection.execute(
         "SELECT state, count(*) FROM progress WHERE state <> 'done' GROUP BY state"
     ).fetchall()

@@ -1,4 +1,4 @@
-"""The one thread that writes to a SQLite file: whatever is asked for while it commits shares the next commit."""
+"""The thread that writes to a SQLite file: jobs that are submitted during a commit share the next commit."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .connection import WriterConnection
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 SQLiteOperation = Callable[[WriterConnection, Sequence[Job]], Sequence[Result]]
-"""Does a batch of jobs inside a transaction, and returns a result, or the error that it is, for each."""
+"""A function that does a batch of jobs inside a transaction, and returns a result or an exception for each of them."""
 
 _LARGEST_BATCH = 256  # jobs: more in one transaction would only let other processes wait
-_PATIENCE = 0.005  # seconds for what comes in one turn of the loop after the other to be gathered
+_PATIENCE = 0.005  # seconds for which the jobs of one turn of the loop after the other are gathered
 
 
 class _Submitted(NamedTuple):
@@ -31,7 +31,7 @@ class _Submitted(NamedTuple):
 
 
 class Writer:
-    """Runs operations on a connection of its own, in batches that are committed as one.
+    """A thread that runs operations on its own connection, in batches that are committed as one.
 
     Args:
         connect: opens the connection; called again after an error that may have left it unusable.
@@ -44,23 +44,27 @@ class Writer:
         self._connection: WriterConnection | None = None
         self._submitted: SimpleQueue[list[_Submitted] | None] = SimpleQueue()
         self._gathered: dict[asyncio.AbstractEventLoop, list[_Submitted]] = {}
-        """What was asked for in a loop, and is handed over soon."""
+        """The jobs that were submitted in each event loop, and are handed to the thread soon."""
         self._closed = False
         self._closing = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="webhook-inbox-writer", daemon=True)
         self._thread.start()
 
     def submit(self, operation: SQLiteOperation[Job, Result], job: Job) -> asyncio.Future[Result]:
-        """Have a job done; what is returned is answered once it is committed.
+        """Submit a job; the future that is returned has its result once the job is committed.
+
+        Args:
+            operation: the function that does the job.
+            job: the argument of the operation.
 
         Raises:
-            InboxUnavailable: it could not be committed; nothing of it has happened. Like the next one, it is raised
-                when that is awaited, if not at once.
+            InboxUnavailable: the job could not be committed; nothing of it has happened. Like the next one, it is
+                raised when the future is awaited, if not at once.
             InboxDamaged: SQLite finds the file damaged.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
-        with self._closing:  # what is asked for behind the end of the queue would never be answered
+        with self._closing:  # what is submitted after the end of the queue would never have a result
             if self._closed:
                 raise InboxUnavailable("the inbox is closed")
             gathered = self._gathered.get(loop)
@@ -73,9 +77,9 @@ class Writer:
         return future
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop, before: int, until: float) -> None:
-        """Let the thread have what was gathered, once a turn of the loop has brought no more or it is late.
+        """Hand the gathered jobs to the thread, once a turn of the loop has brought no more or `until` has come.
 
-        A commit costs the same whatever is in it, and so does it to wake a thread.
+        A commit costs the same however many jobs it has, and so does waking a thread.
         """
         with self._closing:
             number = len(self._gathered.get(loop, ()))
@@ -85,7 +89,7 @@ class Writer:
                 self._submitted.put(self._gathered.pop(loop))
 
     async def close(self) -> None:
-        """Commit what was asked for, then end the thread and close the connection."""
+        """Commit the submitted jobs, then end the thread and close the connection."""
         with self._closing:
             if not self._closed:
                 self._closed = True
@@ -110,7 +114,7 @@ class Writer:
         self._disconnect()
 
     def _run_batch(self, batch: list[_Submitted]) -> list[Any]:
-        """Return a result or an exception for each; one that fails must not fail the others."""
+        """Return a result or an exception for each job; a job that fails must not fail the others."""
         if not batch:
             return []
         try:
@@ -166,7 +170,7 @@ class Writer:
 
 
 def _translated(error: Exception) -> Exception:
-    """Return an error of SQLite's as one of ours, any other as it is."""
+    """Return the InboxError that an error of SQLite means; any other error as it is."""
     if isinstance(error, sqlite3.OperationalError | OSError):
         return InboxUnavailable(f"the inbox cannot be written to: {error}")
     if type(error) is sqlite3.DatabaseError:
