@@ -215,9 +215,9 @@ async def test_a_delivery_whose_progress_was_damaged_is_dead_and_keeps_no_other_
 
 @pytest.mark.parametrize("kept", ["closed", "listed"])
 async def test_a_byte_that_was_changed_anywhere_is_never_silently_read(
-    request: pytest.FixtureRequest, tmp_path: Path, kept: str
+    closed: Path, listed: Path, tmp_path: Path, kept: str
 ) -> None:
-    folder: Path = request.getfixturevalue(kept)
+    folder = {"closed": closed, "listed": listed}[kept]
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     chosen = random.Random(seed)
