@@ -207,7 +207,7 @@ class Executor:
             return
         number = work.begin(handler)
         try:
-            if work.is_careful and not await self._inbox.note(case.claim, work.progress, now):
+            if work.is_careful and not await self._inbox.save_progress(case.claim, work.progress, now):
                 raise LeaseLost
             error = await self._run(case, handler, partial(start, number))
         except BaseException:
