@@ -8,7 +8,6 @@ import pytest
 
 from webhook_receiver import GiveUp, HandlerSignal, Retry, WebhookError, errors
 
-
 TREES = (errors.__doc__ or "").split("\n\n")[1:3]
 CLASSES = {
     name: cls
@@ -43,11 +42,7 @@ def test_every_line_of_the_trees_says_when() -> None:
 @pytest.mark.parametrize("signal", [Retry(after=1), GiveUp("no such order")], ids=lambda each: type(each).__name__)
 def test_what_a_handler_raises_on_purpose_is_no_failure_of_this_package(signal: Exception) -> None:
     assert isinstance(signal, HandlerSignal)
-    with pytest.raises(HandlerSignal):
-        try:
-            raise signal
-        except WebhookError:
-            pytest.fail("an `except WebhookError` must not catch it")
+    assert not isinstance(signal, WebhookError)
 
 
 def test_all_else_that_is_raised_is_a_webhook_error() -> None:

@@ -237,7 +237,7 @@ def test_a_handler_that_is_registered_later_is_matched_as_well() -> None:
 def hear(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> None: ...
 
 
-def test_those_that_hear_of_dead_letters_keep_their_order_and_are_included_too() -> None:
+def test_dead_letter_handlers_keep_their_order_and_are_included_too() -> None:
     router, hooks = Router(), Router()
     assert router.on_dead(hear) is hear
 
@@ -245,15 +245,15 @@ def test_those_that_hear_of_dead_letters_keep_their_order_and_are_included_too()
     async def first(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> None: ...
 
     hooks.include(router)
-    names = [notice.name for notice in hooks.dead_letter_handlers]
-    assert names[0].startswith("on_dead tests.test_routing:test_those_that_hear")
+    names = [handler.name for handler in hooks.dead_letter_handlers]
+    assert names[0].startswith("on_dead tests.test_routing:test_dead_letter_handlers")
     assert names[1:] == ["on_dead tests.test_routing:hear"]
 
 
-def test_two_that_hear_of_dead_letters_cannot_have_one_name() -> None:
+def test_two_dead_letter_handlers_cannot_have_one_name() -> None:
     hooks = Router()
     hooks.on_dead(hear)
-    with pytest.raises(ConfigurationError, match=r"two functions are named tests\.test_routing:hear"):
+    with pytest.raises(ConfigurationError, match=r"two dead-letter handlers are named tests\.test_routing:hear"):
         hooks.on_dead(hear)
 
 
@@ -483,7 +483,7 @@ async def test_a_generator_that_is_handed_back_is_a_failure() -> None:
         await called(lambda event: (each for each in "abc"))
 
 
-async def test_a_notice_gets_the_delivery_and_its_attempts() -> None:
+async def test_a_dead_letter_handler_gets_the_delivery_and_its_attempts() -> None:
     got: list[object] = []
 
     async def hear(delivery: Delivery, attempts: Sequence[object]) -> None:
@@ -510,10 +510,10 @@ def hears_generator(delivery: Delivery, attempts: Sequence[object]) -> Generator
         (hears_generator, "is a generator"),
     ],
 )
-def test_a_notice_that_could_not_be_called_is_refused(function: Callable[..., Any], complaint: str) -> None:
+def test_a_dead_letter_handler_that_cannot_be_called_is_refused(function: Callable[..., Any], complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=f"it {complaint}"):
         DeadLetterHandler("it", function)
 
 
-def test_a_notice_that_hides_its_parameters_is_let_through() -> None:
+def test_a_dead_letter_handler_that_hides_its_parameters_is_let_through() -> None:
     assert not DeadLetterHandler("it", max).is_async

@@ -68,7 +68,7 @@ from .inbox import (
 from .options import Backoff, Breaker, WorkerOptions
 from .receiver import WebhookReceiver
 from .responses import Receipt, Response
-from .routing import Router
+from .routing import CallNext, Router
 from .runtime import Health
 from .senders.backfill import Backfill
 from .senders.up42.orders_api import OrdersApi
@@ -93,6 +93,7 @@ __all__ = [
     "BadSignature",
     "BodyMismatch",
     "Breaker",
+    "CallNext",
     "ConfigurationError",
     "Delivery",
     "DeliverySummary",

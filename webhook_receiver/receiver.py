@@ -388,7 +388,7 @@ class WebhookReceiver(Router):
             kept = await self._runtime.put(delivery, event, id=id, dead=dead)
             return (DUPLICATE, event, kept.id) if isinstance(kept, Duplicate) else (STORED, event, None)
         assert event is not None  # noqa: S101 - for the type checkers
-        return await handle(self.match(event), event, delivery, self.confirmation), event, None
+        return await handle(self.match(event), event, delivery, self.confirmation, self.middlewares), event, None
 
     def _refuse(self, error: RequestError | VerificationError | InboxError) -> Response:
         self._refusals.add(error)
