@@ -12,6 +12,7 @@ from tests.helpers import NOW, order
 from webhook_receiver import (
     Attempt,
     Backoff,
+    CallNext,
     ConfigurationError,
     Delivery,
     Event,
@@ -517,3 +518,86 @@ def test_a_dead_letter_handler_that_cannot_be_called_is_refused(function: Callab
 
 def test_a_dead_letter_handler_that_hides_its_parameters_is_let_through() -> None:
     assert not DeadLetterHandler("it", max).is_async
+
+
+async def around(attempt: Attempt, call_next: CallNext) -> None:
+    await call_next()
+
+
+class Around:
+    async def __call__(self, attempt: Attempt, call_next: CallNext) -> None:
+        await call_next()
+
+    async def method(self, attempt: Attempt, call_next: CallNext, another: int = 1) -> None:
+        await call_next()
+
+
+def test_middleware_keeps_its_order_and_an_included_routers_comes_behind() -> None:
+    router, hooks, service = Router(), Router(), Around()
+    assert Router().middlewares == ()
+    assert hooks.middleware(around) is around
+    router.middleware(service)
+    hooks.include(router)
+    hooks.middleware(service.method)
+    assert [each.name for each in hooks.middlewares] == [
+        "tests.test_routing:around",
+        "tests.test_routing:Around",
+        "tests.test_routing:Around.method",
+    ]
+    assert [each.function for each in hooks.middlewares] == [around, service, service.method]
+
+
+def test_middleware_cannot_be_registered_twice_nor_after_its_router_was_included() -> None:
+    router, hooks = Router(), Router()
+    router.middleware(around)
+    twice = r"tests\.test_routing:around would run twice round each attempt: register it only once"
+    with pytest.raises(ConfigurationError, match=twice):
+        router.middleware(around)
+    hooks.include(router)
+    with pytest.raises(ConfigurationError, match=twice):
+        hooks.middleware(around)
+    with pytest.raises(ConfigurationError, match="Around comes too late, its router is included already: register"):
+        router.middleware(Around())
+    another = Router()
+    another.middleware(around)
+    with pytest.raises(ConfigurationError, match=twice):
+        hooks.include(another)
+    assert len(hooks.middlewares) == 1
+
+
+def sync_middleware(attempt: Attempt, call_next: CallNext) -> Awaitable[None]:
+    return call_next()
+
+
+async def yielding_middleware(attempt: Attempt, call_next: CallNext) -> AsyncGenerator[None]:
+    yield
+
+
+async def too_short(attempt: Attempt) -> None: ...
+async def too_long(attempt: Attempt, call_next: CallNext, third: int) -> None: ...
+async def needs_keyword(attempt: Attempt, call_next: CallNext, *, client: object) -> None: ...
+
+
+NOT_ASYNC = (
+    r"is no async function without `yield`, as a middleware is: "
+    r"async def middleware\(attempt, call_next\): await call_next\(\)"
+)
+UNCALLABLE = r"cannot be called with the two that a middleware gets, \(attempt, call_next\): "
+
+
+@pytest.mark.parametrize(
+    ("function", "complaint"),
+    [
+        (sync_middleware, f"sync_middleware {NOT_ASYNC}"),
+        (generator, f"generator {NOT_ASYNC}"),
+        (yielding_middleware, f"yielding_middleware {NOT_ASYNC}"),
+        (Around, f"Around {NOT_ASYNC}"),
+        (7, f"int {NOT_ASYNC}"),
+        (too_short, f"too_short {UNCALLABLE}too many positional arguments"),
+        (too_long, f"too_long {UNCALLABLE}missing a required argument: 'third'"),
+        (needs_keyword, f"needs_keyword {UNCALLABLE}missing a required"),
+    ],
+)
+def test_a_middleware_that_could_not_work_is_refused(function: Any, complaint: str) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        Router().middleware(function)
