@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from ..delivery import Delivery
+from ..delivery import Attempt, Delivery
 from ..errors import GiveUp, Retry
 from ..events import Event
 from ..responses import FAILED, HANDLED, Response, retry_after
 from ..routing import Handler, Middleware
 from ..senders.order_check import OrderCheck
 from .executor import run
-from .middleware import inside
+from .middleware import run_inside
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -46,8 +46,10 @@ async def handle(
             return HANDLED if isinstance(error, GiveUp) else retry_after(_LATER)
     raised: list[BaseException] = []
     for handler in handlers:
-        start = inside(middlewares, delivery, handler.name, partial(handler.call, event, delivery))
-        error = await run(partial(start, 1), handler.name, delivery.id)
+        start: Callable[[], Awaitable[object]] = partial(handler.call, event, delivery, 1)
+        if middlewares:
+            start = partial(run_inside, middlewares, Attempt(delivery, handler.name, 1), start)
+        error = await run(start, handler.name, delivery.id)
         if error is not None:
             raised.append(error)
     if logger.isEnabledFor(logging.INFO):

@@ -31,17 +31,28 @@ def inside(middlewares: Sequence[Middleware], delivery: Delivery, handler: str, 
         handler: the name of the handler that `start` runs.
         start: begins the run of the handler itself.
     """
-    return partial(_run_inside, middlewares, delivery, handler, start) if middlewares else start
+    return partial(_start_inside, middlewares, delivery, handler, start) if middlewares else start
 
 
-async def _run_inside(
+def _start_inside(
     middlewares: Sequence[Middleware], delivery: Delivery, handler: str, start: Start, number: int
-) -> None:
-    attempt = Attempt(delivery, handler, number)
-    run: Callable[[], Awaitable[object]] = partial(start, number)
+) -> Awaitable[object]:
+    return run_inside(middlewares, Attempt(delivery, handler, number), partial(start, number))
+
+
+def run_inside(
+    middlewares: Sequence[Middleware], attempt: Attempt, run: Callable[[], Awaitable[object]]
+) -> Awaitable[object]:
+    """Run an attempt inside its middleware. Await what this returns.
+
+    Args:
+        middlewares: in order of registration.
+        attempt: what each of them gets.
+        run: runs the handler itself.
+    """
     for middleware in reversed(middlewares):
         run = partial(_run_one, middleware, attempt, run)
-    await run()
+    return run()
 
 
 async def _run_one(middleware: Middleware, attempt: Attempt, rest: Callable[[], Awaitable[object]]) -> None:
