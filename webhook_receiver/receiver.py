@@ -412,8 +412,9 @@ class WebhookReceiver(Router):
             kept = await self._runtime.put(delivery, event, id=id, dead=dead)
             return (self._duplicate, event, kept.id) if isinstance(kept, Duplicate) else (self._stored, event, None)
         assert event is not None  # noqa: S101 - for the type checkers
-        handlers = self._runtime.dispatcher.match(event)
-        return await handle(handlers, event, delivery, self.confirmation), event, None
+        dispatcher = self._runtime.dispatcher
+        response = await handle(dispatcher.match(event), event, delivery, self.confirmation, dispatcher.middlewares)
+        return response, event, None
 
     def _id_of(self, delivery: Delivery) -> str | None:
         """Return the sender's id of a delivery and its body's digest, since nobody proved the id; None without one."""
