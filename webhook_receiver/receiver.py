@@ -9,13 +9,14 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Self
+from urllib.parse import urlsplit
 
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from .asgi import BodyReader, live, slash_or_not
+from .asgi import BodyReader, live, request_head, slash_or_not
 from .counters import RejectionCounter, SecretUsage
-from .delivery import AnyHeaders, Delivery, Headers, header_pairs, kept_headers, new_id
+from .delivery import AnyHeaders, Delivery, Headers, RequestHead, kept_headers, new_id
 from .errors import (
     ConfigurationError,
     InboxError,
@@ -37,7 +38,8 @@ from .senders.backfill import SLACK, Backfill, ProgressCallback, backfill, body_
 from .senders.order_check import OrderCheck
 from .senders.up42.models import Order
 from .senders.up42.orders_api import OrdersApi, checked_api
-from .signatures import BodyCheck, Scheme, UP42Signature, Verified
+from .signatures import Scheme, UP42Signature, Verified
+from .signatures.scheme import complaint
 from .signatures.secrets import Secrets, masked
 from .worker.executor import no_event
 from .worker.inline import handle
@@ -71,6 +73,8 @@ class WebhookReceiver(Router):
         order_id_paths: where the id of an order is in the sender's document, such as ["body.orderNumber"].
         event_header: the header that holds the event's name, such as "X-GitHub-Event", for senders that do not put
             it into the body; it becomes the event's `event`. Few signatures cover it.
+        public_url: the absolute URL that the sender posts to, as the sender knows it, for schemes whose signatures
+            cover it: `HTTPMessageSignature` with "@target-uri" and the like. Behind a proxy no request tells it.
         clock: returns the time in Unix seconds.
 
     Raises:
@@ -93,6 +97,7 @@ class WebhookReceiver(Router):
         confirm: OrdersApi | None = None,
         order_id_paths: Sequence[str] | None = None,
         event_header: str | None = None,
+        public_url: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         secret = None if secret is None else masked(secret)
@@ -101,8 +106,8 @@ class WebhookReceiver(Router):
         self.name = name
         self.confirmation = None if confirm is None else OrderCheck(checked_api(confirm, "confirm=..."))
         """What confirms a delivery before its handlers run, if anything does."""
-        self._scheme = scheme_for(secret, scheme)
-        self._reads_path: bool = getattr(self._scheme, "reads_path", False)
+        self._public_url = None if public_url is None else checked_url(public_url)
+        self._scheme = scheme_for(secret, scheme, self._public_url)
         self._rotation = SecretUsage(name)
         self._event_header = None if event_header is None else refuse_header(event_header)
         self._bodies = BodyReader(max_body, body_timeout)
@@ -140,7 +145,8 @@ class WebhookReceiver(Router):
                 raise MethodNotAllowed(f"{self.name} takes POST only")
             now = self._clock()
             headers: Headers = scope["headers"]
-            check = self._admit(headers, scope["path"], now)
+            self._bodies.refuse_by(headers)
+            check = self._scheme.verify(request_head(scope, self._public_url), now)
             body = await self._bodies.read(receive)
             verified = check(body)
             answer, _, _ = await self._handle(self._delivery(headers, body, verified, now), verified.id)
@@ -150,13 +156,17 @@ class WebhookReceiver(Router):
             answer = not_an_event(error)
         await answer.send(send)
 
-    async def receive(self, headers: AnyHeaders, body: bytes, *, path: str | None = None) -> Receipt:
+    async def receive(
+        self, headers: AnyHeaders, body: bytes, *, method: str = "POST", target: str | bytes = b"/"
+    ) -> Receipt:
         """Do what the app does, without ASGI: for a Lambda function, another framework's view, a test.
 
         Args:
             headers: the request's, as a mapping or as pairs.
             body: the bytes as they came; a body that was parsed and dumped again does not verify.
-            path: the request's, for `Unsigned(token_in_path=...)`, which nothing else needs.
+            method: the request's method; any but "POST" is answered 405.
+            target: the request's target (RFC 9112, section 3.2): its path, percent-encoded as it was sent, and the
+                query behind `?`. `Unsigned(token_in_path=...)` needs it.
 
         Raises:
             TypeError: the body is not bytes.
@@ -165,12 +175,15 @@ class WebhookReceiver(Router):
             raise TypeError(f"receive() takes the body's bytes as they came, not {type(body).__name__}")
         delivery = None
         try:
+            if method != "POST":
+                raise MethodNotAllowed(f"{self.name} takes POST only")
             now = self._clock()
-            pairs = header_pairs(headers)
-            check = self._admit(pairs, path, now)
+            head = RequestHead.of(headers, method=method, target=target, url=self._public_url)
+            self._bodies.refuse_by(head.headers)
+            check = self._scheme.verify(head, now)
             self._bodies.refuse_large(body)
             verified = check(body)
-            delivery = self._delivery(pairs, body, verified, now)
+            delivery = self._delivery(head.headers, body, verified, now)
             answer, event, duplicate_of = await self._handle(delivery, verified.id)
         except (RequestError, VerificationError, InboxError) as error:
             return Receipt(self._refuse(error), error=error.with_traceback(None))
@@ -356,13 +369,6 @@ class WebhookReceiver(Router):
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})  # before it is accepted: the server answers 403
 
-    def _admit(self, headers: Headers, path: str | None, now: float) -> BodyCheck:
-        """Refuse what can be refused before the body is read."""
-        self._bodies.refuse_by(headers)
-        if self._reads_path and path is not None:
-            headers = [*headers, (b":path", path.encode("utf-8", "surrogateescape"))]
-        return self._scheme.verify_headers(headers, now)
-
     def _delivery(self, headers: Headers, body: bytes, verified: Verified, now: float) -> Delivery:
         if verified.by is not None:
             self._rotation.note(verified.by, now)
@@ -395,8 +401,8 @@ class WebhookReceiver(Router):
         return next(self._answers[cls] for cls in type(error).__mro__ if cls in self._answers)
 
 
-def scheme_for(secret: Secrets | None, scheme: Scheme | None) -> Scheme:
-    """Return how deliveries are verified, from a secret or a scheme."""
+def scheme_for(secret: Secrets | None, scheme: Scheme | None, public_url: str | None) -> Scheme:
+    """Return the scheme that verifies deliveries, from a secret or a scheme, or refuse what is none."""
     if secret is not None and scheme is not None:
         raise ConfigurationError("give the secret to the scheme: scheme=UP42Signature(secret, ...), not both")
     if secret is not None:
@@ -407,10 +413,30 @@ def scheme_for(secret: Secrets | None, scheme: Scheme | None) -> Scheme:
             'WebhookReceiver(secret=Secret.from_env("WEBHOOK_SECRET")); '
             "if the sender has no secret, say so with scheme=Unsigned()"
         )
-    if isinstance(scheme, type) or not isinstance(scheme, Scheme):
-        given = f"the class {scheme.__name__}" if isinstance(scheme, type) else type(scheme).__name__
-        raise ConfigurationError(f"scheme=... takes a scheme, such as UP42Signature(secret), not {given}")
+    if wrong := complaint(scheme):
+        raise ConfigurationError(f"scheme=... {wrong}")
+    if public_url is None and getattr(scheme, "needs_url", False):
+        raise ConfigurationError(
+            f"the signatures of {type(scheme).__name__} cover the URL that the sender posts to: say which one that is, "
+            'WebhookReceiver(public_url="https://example.com/webhooks")'
+        )
     return scheme
+
+
+def checked_url(url: str) -> str:
+    """Return an absolute URL of http or https (RFC 9110, section 4.2), or refuse what is none."""
+    try:
+        parts = urlsplit(url) if isinstance(url, str) and url.isascii() and url.isprintable() else None
+        if parts and parts.scheme in ("http", "https") and parts.hostname and not parts.fragment and " " not in url:
+            _ = parts.port  # refuses one that is no port
+            return url
+    except ValueError:
+        pass
+    given = "this one" if isinstance(url, str) else type(url).__name__  # its query may hold a token
+    raise ConfigurationError(
+        f'public_url is the URL that the sender posts to, such as "https://example.com/webhooks", not {given}: with '
+        "http or https, a host, percent-encoded, without #"
+    )
 
 
 def refuse_limits(max_body: int, body_timeout: float, refused_status: int) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 
-from ..delivery import Headers, kept_headers
+from ..delivery import Headers, RequestHead, kept_headers
 from ..errors import ConfigurationError
 from ..events import Event
 from ..explain.trial import listed_names, stated_times
@@ -27,6 +27,7 @@ _TEMPLATE = '''"""{title}"""
 import asyncio
 
 from webhook_receiver import Event, {name}, WebhookReceiver
+from webhook_receiver.delivery import RequestHead
 
 SIGNED_AT = {now!r}
 SCHEME = {scheme}
@@ -44,7 +45,8 @@ def test_{function}() -> None:
     def note(event: Event) -> None:
         events.append(event)
 
-    receipt = asyncio.run(hooks.receive(SCHEME.sign(HEADERS, BODY, SIGNED_AT), BODY))
+    signed = SCHEME.sign(RequestHead.of(HEADERS), BODY, SIGNED_AT)
+    receipt = asyncio.run(hooks.receive(signed.headers, BODY))
 
     assert receipt.response.status == {status}
     assert [type(event).__name__ for event in events] == {events}
@@ -120,7 +122,7 @@ async def _deliver(
     def note(event: Event) -> None:
         events.append(type(event).__name__)
 
-    receipt = await hooks.receive(scheme.sign(headers, body, now), body)
+    receipt = await hooks.receive(scheme.sign(RequestHead.of(headers), body, now).headers, body)
     if receipt.response.status not in (204, 422):
         raise ConfigurationError(f"what was signed anew is refused: {receipt.error}")
     return receipt.response.status, events

@@ -36,6 +36,12 @@ def scheme_of(hooks: WebhookReceiver) -> Scheme:
     return scheme
 
 
+def public_url_of(hooks: WebhookReceiver) -> str | None:
+    """Return the URL that its sender posts to; None if the receiver was not told."""
+    url: str | None = vars(hooks)["_public_url"]
+    return url
+
+
 def event_header_of(hooks: WebhookReceiver) -> str | None:
     """Return the header that names its events, in lower case; None if their bodies do."""
     header: bytes | None = vars(hooks)["_event_header"]
