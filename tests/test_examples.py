@@ -23,6 +23,7 @@ from starlette.applications import Starlette
 
 from tests.helpers import ROOT, printed, running, serving
 from webhook_receiver import HMACBody, Scheme, StandardWebhooks, WebhookReceiver
+from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders.up42.client import WebhooksClient
 from webhook_receiver.simulator import Simulator, SimulatorOptions, control_api, simulator_app
 from webhook_receiver.simulator.assets_api import content
@@ -249,7 +250,7 @@ def test_the_tests_of_handlers(tmp_path: Path) -> None:
 def post(url: str, scheme: Scheme, document: object, **headers: str) -> int:
     """Send what another sender would; return the status."""
     body = json.dumps(document).encode()
-    signed = scheme.sign(headers, body, time.time())
+    signed = scheme.sign(RequestHead.of(headers), body, time.time()).headers
     return httpx.post(f"{url}/webhooks", content=body, headers=list(signed), trust_env=False).status_code
 
 

@@ -31,10 +31,12 @@ DELIVER = """
 import asyncio, json, time
 import httpx
 from webhook_receiver import State, UP42Signature
+from webhook_receiver.delivery import RequestHead
 
 def signed(order_id):
     body = json.dumps({"event": "order.status", "body": {"id": order_id, "status": "FULFILLED"}}).encode()
-    return body, list(UP42Signature("try-me").sign({"content-type": "application/json"}, body, time.time()))
+    head = RequestHead.of({"content-type": "application/json"})
+    return body, list(UP42Signature("try-me").sign(head, body, time.time()).headers)
 
 async def deliver(app, *paths):
     async with hooks, httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
