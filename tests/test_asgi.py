@@ -62,8 +62,8 @@ def receiving(*chunks: bytes, then: Sequence[Message] = ()) -> Receive:
 def test_a_body_is_refused_by_its_headers(headers: list[tuple[bytes, bytes]], error: type[Exception]) -> None:
     reader = BodyReader(max_body=10, timeout=30)
     with pytest.raises(error):
-        reader.refuse_by(headers)
-    reader.refuse_by([(b"content-length", b"10"), (b"content-encoding", b"Identity")])
+        reader.check_headers(headers)
+    reader.check_headers([(b"content-length", b"10"), (b"content-encoding", b"Identity")])
 
 
 async def test_a_body_is_put_together_from_its_chunks() -> None:

@@ -247,11 +247,11 @@ def shell(line: str, cwd: Path, url: str, **environment: str) -> subprocess.Comp
 
 
 def test_what_the_readme_says_of_answers_is_what_is_answered() -> None:
-    from webhook_receiver.responses import refusals
+    from webhook_receiver.responses import rejections
 
     table = README.partition("## What is answered")[2].partition("Errors are")[0]
     told = {int(status) for status in re.findall(r"\| (\d{3})", table)}
-    assert told == {200, 202, 204, 500, 503, 422} | {answer.status for answer in refusals(401).values()}
+    assert told == {200, 202, 204, 500, 503, 422} | {answer.status for answer in rejections(401).values()}
 
 
 def test_every_command_is_in_the_readme() -> None:

@@ -51,7 +51,7 @@ async def test_a_genuine_delivery_is_handled_and_answered_204() -> None:
     exchange = await call(noted.hooks, signed(BODY), [BODY[:10], BODY[10:]])
     assert (exchange.status, exchange.headers, exchange.sent[1]["body"]) == (204, {}, b"")
     assert [type(event) for event in noted.events] == [OrderFulfilled]
-    assert noted.hooks.refused == {}
+    assert noted.hooks.rejected == {}
 
 
 async def test_a_delivery_that_nothing_wants_is_answered_204() -> None:
@@ -81,22 +81,22 @@ async def test_a_stranger_is_refused_before_the_body_is_read(headers: Any, error
     exchange = await call(noted.hooks, headers, [BODY])
     assert (exchange.status, exchange.read) == (401, 0)
     assert exchange.problem == {
-        "type": "urn:webhook-receiver:problem:refused",
-        "title": "The signature was refused",
+        "type": "urn:webhook-receiver:problem:rejected",
+        "title": "The signature was rejected",
         "status": 401,
     }
-    assert noted.hooks.refused == {error: 1}
+    assert noted.hooks.rejected == {error: 1}
     assert noted.events == []
 
 
 async def test_another_body_under_a_genuine_signature_is_refused() -> None:
     noted = noting()
     exchange = await call(noted.hooks, signed(BODY), [order("FAILED_PERMANENTLY")])
-    assert (exchange.status, noted.hooks.refused, noted.events) == (401, {"BodyMismatch": 1}, [])
+    assert (exchange.status, noted.hooks.rejected, noted.events) == (401, {"BodyMismatch": 1}, [])
 
 
 async def test_the_answer_to_a_bad_signature_is_settable() -> None:
-    exchange = await call(noting(refused_status=403).hooks, [], [BODY])
+    exchange = await call(noting(rejected_status=403).hooks, [], [BODY])
     assert (exchange.status, exchange.problem["status"]) == (403, 403)
 
 
@@ -140,7 +140,7 @@ async def test_a_body_over_the_limit_is_refused_whatever_its_length_claims() -> 
 async def test_a_client_that_goes_away_is_answered_all_the_same_since_middleware_waits_for_it() -> None:
     noted = noting()
     exchange = await call(noted.hooks, signed(BODY), [BODY[:5]], gone=True)
-    assert (exchange.status, noted.events, noted.hooks.refused) == (400, [], {"BodyIncomplete": 1})
+    assert (exchange.status, noted.events, noted.hooks.rejected) == (400, [], {"BodyIncomplete": 1})
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[]", b'{"event": "order.status", "body": {}}'])
@@ -226,7 +226,7 @@ async def test_without_a_signature_scheme_everything_unsigned_comes_in_and_nothi
     noted = noting(scheme=Unsigned())
     assert (await call(noted.hooks, [], [BODY])).status == 204
     assert (await call(noted.hooks, signed(BODY), [BODY])).status == 401
-    assert noted.hooks.refused == {"UnexpectedSignature": 1}
+    assert noted.hooks.rejected == {"UnexpectedSignature": 1}
     assert len(noted.events) == 1
 
 
@@ -273,13 +273,13 @@ async def test_an_id_is_found_where_the_receiver_was_told_to_look() -> None:
         ({"scheme": Unsigned}, "takes a scheme, such as"),
         ({"secret": "a", "max_body": 0}, "max_body"),
         ({"secret": "a", "body_timeout": 0}, "body_timeout"),
-        ({"secret": "a", "refused_status": 200}, "refused_status"),
+        ({"secret": "a", "rejected_status": 200}, "rejected_status"),
         ({"secret": "a", "order_id_paths": "body.id"}, "order_id_paths"),
         ({"secret": "a", "order_id_paths": ["body..id"]}, "order_id_paths"),
         ({"secret": "a", "order_id_paths": [5]}, "order_id_paths"),
         ({"secret": "a", "max_body": "1MB"}, "max_body"),
         ({"secret": "a", "body_timeout": "3"}, "body_timeout"),
-        ({"secret": "a", "refused_status": "403"}, "refused_status"),
+        ({"secret": "a", "rejected_status": "403"}, "rejected_status"),
         ({"secret": "a", "worker": WorkerOptions()}, r"worker=.*key=.* need an inbox"),
         ({"secret": "a", "key": lambda event: None}, r"worker=.*key=.* need an inbox"),
         ({"secret": "a", "inbox": "redis://host"}, "'redis' is no kind of inbox"),

@@ -30,7 +30,7 @@ from .inbox.base import Inbox
 from .inbox.records import Duplicate, Stored
 from .options import WorkerOptions
 from .redaction import log_failure
-from .responses import DUPLICATE, FAILED, STORED, Receipt, Response, not_an_event, refusals
+from .responses import DUPLICATE, FAILED, STORED, Receipt, Response, not_an_event, rejections
 from .routing import DeadLetterHandler, Function, Handler, Router
 from .runtime import Health, OrderKey, Runtime, order_of
 from .senders.backfill import SLACK, Backfill, ProgressCallback, backfill, body_of, changed_since, keep_on, moment, span
@@ -64,7 +64,7 @@ class WebhookReceiver(Router):
         name: what this receiver is called in its deliveries and its log lines.
         max_body: bytes; a larger body is answered 413.
         body_timeout: seconds; a body that is not complete by then is answered 408.
-        refused_status: what a bad signature is answered, for senders that ask for another 4xx than 401.
+        rejected_status: what a bad signature is answered, for senders that ask for another 4xx than 401.
         confirm: the sender's API, such as a `WebhooksClient`: where the signature does not cover the body, an order is
             read again before its handlers run. See `confirm.Confirmation` for what is made of the answer; a delivery
             that is contradicted is dead. Without an inbox it is asked before the answer: 204 then, 503 for "not yet".
@@ -89,14 +89,14 @@ class WebhookReceiver(Router):
         name: str = "webhooks",
         max_body: int = MAX_BODY,
         body_timeout: float = BODY_TIMEOUT,
-        refused_status: int = 401,
+        rejected_status: int = 401,
         confirm: OrdersApi | None = None,
         order_id_paths: Sequence[str] | None = None,
         event_header: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         secret = None if secret is None else masked(secret)
-        refuse_limits(max_body, body_timeout, refused_status)
+        refuse_limits(max_body, body_timeout, rejected_status)
         super().__init__(EventRegistry(parsed_paths(order_id_paths)))
         self.name = name
         self.confirmation = None if confirm is None else OrderCheck(checked_api(confirm, "confirm=..."))
@@ -106,8 +106,8 @@ class WebhookReceiver(Router):
         self._rotation = SecretUsage(name)
         self._event_header = None if event_header is None else refuse_header(event_header)
         self._bodies = BodyReader(max_body, body_timeout)
-        self._refusals = RejectionCounter(name, clock)
-        self._answers = refusals(refused_status)
+        self._rejections = RejectionCounter(name, clock)
+        self._answers = rejections(rejected_status)
         self._runtime = None
         if inbox is not None:
             self._runtime = Runtime(inbox, name, self, key, worker or WorkerOptions(), clock, work=work)
@@ -121,9 +121,9 @@ class WebhookReceiver(Router):
         return f"<{type(self).__name__} {self.name!r}: {len(self.handlers)} handlers, {type(self._scheme).__name__}>"
 
     @property
-    def refused(self) -> Mapping[str, int]:
-        """How many requests were refused so far, by the error's name."""
-        return dict(self._refusals.counts)
+    def rejected(self) -> Mapping[str, int]:
+        """How many requests were rejected so far, by the error's name."""
+        return dict(self._rejections.counts)
 
     @property
     def verified(self) -> Mapping[int, int]:
@@ -168,7 +168,7 @@ class WebhookReceiver(Router):
             now = self._clock()
             pairs = header_pairs(headers)
             check = self._admit(pairs, path, now)
-            self._bodies.refuse_large(body)
+            self._bodies.check_size(body)
             verified = check(body)
             delivery = self._delivery(pairs, body, verified, now)
             answer, event, duplicate_of = await self._handle(delivery, verified.id)
@@ -358,7 +358,7 @@ class WebhookReceiver(Router):
 
     def _admit(self, headers: Headers, path: str | None, now: float) -> BodyCheck:
         """Refuse what can be refused before the body is read."""
-        self._bodies.refuse_by(headers)
+        self._bodies.check_headers(headers)
         if self._reads_path and path is not None:
             headers = [*headers, (b":path", path.encode("utf-8", "surrogateescape"))]
         return self._scheme.verify_headers(headers, now)
@@ -391,7 +391,7 @@ class WebhookReceiver(Router):
         return await handle(self.match(event), event, delivery, self.confirmation), event, None
 
     def _refuse(self, error: RequestError | VerificationError | InboxError) -> Response:
-        self._refusals.add(error)
+        self._rejections.add(error)
         return next(self._answers[cls] for cls in type(error).__mro__ if cls in self._answers)
 
 
@@ -413,14 +413,14 @@ def scheme_for(secret: Secrets | None, scheme: Scheme | None) -> Scheme:
     return scheme
 
 
-def refuse_limits(max_body: int, body_timeout: float, refused_status: int) -> None:
+def refuse_limits(max_body: int, body_timeout: float, rejected_status: int) -> None:
     """Refuse bounds that bound nothing, and a status that is no refusal."""
     if not isinstance(max_body, int) or max_body < 1:
         raise ConfigurationError(f"max_body is a number of bytes above 0, not {max_body!r}")
     if not isinstance(body_timeout, int | float) or not body_timeout > 0:
         raise ConfigurationError(f"body_timeout is a number of seconds above 0, not {body_timeout!r}")
-    if not isinstance(refused_status, int) or not 400 <= refused_status <= 499:
-        raise ConfigurationError(f"refused_status is a status from 400 to 499, not {refused_status!r}")
+    if not isinstance(rejected_status, int) or not 400 <= rejected_status <= 499:
+        raise ConfigurationError(f"rejected_status is a status from 400 to 499, not {rejected_status!r}")
 
 
 def refuse_header(name: str) -> bytes:

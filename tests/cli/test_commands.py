@@ -157,9 +157,9 @@ def test_serve_receives_what_send_sends(tmp_path: Path) -> None:
         refused = run("send", f"{url}/webhooks", "--secret", "another")
         assert (refused.returncode, refused.stdout.splitlines()[1:]) == (
             1,
-            ["the receiver says: The signature was refused", "is --secret the one that the receiver has?"],
+            ["the receiver says: The signature was rejected", "is --secret the one that the receiver has?"],
         )
-        assert "no secret gives this signature" in printed(process, "webhooks refused a request: BadSignature")
+        assert "no secret gives this signature" in printed(process, "webhooks rejected a request: BadSignature")
         assert "serve` puts it at /webhooks" in run("send", url, "--secret", SECRET).stdout
         health = httpx.get(f"{url}/healthz", trust_env=False)
         assert (health.status_code, health.json()["ok"], health.json()["state"]) == (200, True, "working")
@@ -323,7 +323,7 @@ def test_send_forges_dates_back_and_leaves_the_signature_out() -> None:
             done = run("send", url, *options)
             assert done.returncode == 1
             assert ("is --secret the one" in done.stdout) is (options == [])
-    assert noted.hooks.refused == {"BadSignature": 1, "StaleSignature": 1, "MissingSignature": 1}
+    assert noted.hooks.rejected == {"BadSignature": 1, "StaleSignature": 1, "MissingSignature": 1}
 
 
 def test_send_tells_people_and_programs_what_was_answered() -> None:

@@ -43,5 +43,5 @@ def test_what_was_counted_before_and_meanwhile_is_not_mixed() -> None:
     asyncio.run(hooks.receive({}, b""))
     asyncio.run(hooks.receive(sign(b"{}", UP42Signature(SECRET)), b"{}"))
     with moved(hooks, PersistentMemoryInbox(), Clock(), print):
-        assert (hooks.refused, hooks.verified) == ({}, {})
-    assert (hooks.refused, hooks.verified) == ({"MissingSignature": 1}, {0: 1})
+        assert (hooks.rejected, hooks.verified) == ({}, {})
+    assert (hooks.rejected, hooks.verified) == ({"MissingSignature": 1}, {0: 1})

@@ -147,7 +147,7 @@ async def test_a_forged_request_is_refused_by_the_receivers_own_verifier(webhook
     receipt = await webhooks.send_forged(FULFILLED)
     assert receipt.response.status == 401
     assert isinstance(receipt.error, BadSignature)
-    assert shop.hooks.refused == {"BadSignature": 1}
+    assert shop.hooks.rejected == {"BadSignature": 1}
     assert await webhooks.drain() == []
     with pytest.raises(ValueError, match="it was answered 401 and not kept: no secret gives this signature"):
         await webhooks.kept(receipt)

@@ -54,7 +54,7 @@ def moved(hooks: WebhookReceiver, inbox: Inbox, clock: Clock, note: Callable[[Ru
     def watching(event: Event) -> tuple[Handler, ...]:
         return tuple(watched(handler, note) for handler in match(event))
 
-    mine: dict[str, Any] = {"match": watching, "_clock": clock, "_refusals": RejectionCounter(hooks.name, clock)}
+    mine: dict[str, Any] = {"match": watching, "_clock": clock, "_rejections": RejectionCounter(hooks.name, clock)}
     mine["_rotation"] = SecretUsage(hooks.name)
     driver = None
     if runtime is not None:
