@@ -143,7 +143,7 @@ def test_ls_shows_what_there_is_the_newest_first(url: str) -> None:
     assert [(row[0], *row[2:]) for row in rows] == [
         ("aa01", "order.status", "o aa01 FULFILLED", "waiting", "due now"),
         ("dd05", "-", "-", "dead", "not JSON"),
-        ("ee06", "order.status", "o ee06 FULFILLED", "waiting", "held: app:download is paused"),
+        ("ee06", "order.status", "o ee06 FULFILLED", "waiting", "waits: app:download is paused"),
         ("dd04", "order.status", "o dd04 FULFILLED", "dead", "app:alert: ValueError: boom"),
         ("cc03", "order.status", "o cc03 FULFILLED", "unhandled", "no handler wants it"),
         ("bb02", "order.status", "o bb02 FULFILLED", "done", "-"),
@@ -318,7 +318,7 @@ def test_purge_never_removes_what_is_leased_and_asks_before_it_removes(path: Pat
     assert code == 0
     assert set(IDS.values()) - set(records(path)) == {"ee06"}  # the other waiting one is leased
     assert inbox_command("purge", url).exit_code == 2
-    assert inbox_command("purge", url, "aa", "--yes").stderr.startswith("1 delivery spared: just being handled, or not")
+    assert inbox_command("purge", url, "aa", "--yes").stderr.startswith("1 delivery spared: being handled now, or not")
 
 
 def test_stats_for_people_and_programs(path: Path, url: str) -> None:

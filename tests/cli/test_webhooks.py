@@ -241,7 +241,7 @@ def test_a_test_shows_which_failed_and_why(api: Api) -> None:
     assert tested.exit_code == 1
     assert tested.stdout.splitlines() == [
         "order.status\tok\t202\t",
-        "job.status\tfailed\tno answer\trefused\\x1b",
+        "job.status\tfailed\tno response\trefused\\x1b",
         "1 of 2 succeeded",
     ]
     told = command("test", "wh-1", "--json")
@@ -311,7 +311,7 @@ def test_what_the_api_says_is_printed_so_that_no_terminal_is_moved(api: Api) -> 
             "give --secret or --generate-secret",
         ),
         (["update", "wh-1"], 2, "say what changes"),
-        (["show", ".."], 1, "'..' is no id"),
+        (["show", ".."], 1, "'..' is not an id"),
     ],
 )
 def test_what_makes_no_sense_is_refused(api: Api, arguments: list[str], code: int, complaint: str) -> None:
