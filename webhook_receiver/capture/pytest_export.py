@@ -1,4 +1,4 @@
-"""A captured request as a test: its body byte for byte, its signature made anew with a secret for tests."""
+"""Exporting a captured request as a pytest test: the same body, signed again with a secret for tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..signatures.up42 import DIGEST_HEADERS, SIGNED_BY_DEFAULT, UP42Signature
 from .request_files import SavedRequest
 
 _WIDTH = 80  # bytes of the body a line
-_OF_THE_WAY = (
+_TRANSPORT = (
     *("accept", "accept-encoding", "connection", "content-length", "expect", "forwarded", "host", "transfer-encoding"),
     *("user-agent", "via"),
 )
@@ -52,22 +52,22 @@ def test_{function}() -> None:
 
 
 def as_test(request: SavedRequest, known: Preset, *, checked: bool) -> str:
-    """Return a module for pytest that delivers the request again.
+    """Return the source of a pytest module that delivers the request again.
 
     Args:
-        request: what was captured.
-        known: the scheme that it is signed by.
-        checked: whether the signature that it came with was verified; the test says so.
+        request: the captured request.
+        known: the preset of its scheme.
+        checked: whether the original signature was verified; the test says so.
 
     Raises:
-        ValueError: it cannot be signed anew.
+        ValueError: the request cannot be signed again.
     """
     listed = listed_names(request.headers)
     proofs = [mark.encode() for mark in known.marks if re.search("signature|timestamp|hmac", mark)]
     headers = [
         pair
         for pair in kept_headers(request.headers)
-        if pair[0] not in proofs and _is_said(pair[0].decode("latin-1"), pair[0] in listed)
+        if pair[0] not in proofs and _is_senders(pair[0].decode("latin-1"), pair[0] in listed)
     ]
     now = next(stated_times(request.headers), 0.0)
     named = known.event_header if known.event_header.lower().encode() in dict(headers) else None
@@ -75,10 +75,10 @@ def as_test(request: SavedRequest, known: Preset, *, checked: bool) -> str:
         scheme, receiver = _scheme(request.headers, known)
         status, events = asyncio.run(_deliver(scheme, headers, request.body, now, named))
     except ConfigurationError as error:
-        raise ValueError(f"the request cannot be signed anew: {error}") from None
+        raise ValueError(f"the request cannot be signed again: {error}") from None
     how = "was verified" if checked else "could not be checked: no secret was given"
     return _TEMPLATE.format(
-        title=f"A captured delivery. The signature that it came with {how}; here it is made anew.",
+        title=f"A captured delivery. The signature that it came with {how}; here it is made again.",
         name=known.title.partition(".")[0],
         scheme=receiver,
         now=now,
@@ -91,9 +91,9 @@ def as_test(request: SavedRequest, known: Preset, *, checked: bool) -> str:
     )
 
 
-def _is_said(name: str, signed: bool) -> bool:
-    """Whether a header is the sender's word, and not the way's; a digest is made anew."""
-    return name not in DIGEST_HEADERS and (signed or not (name in _OF_THE_WAY or name.startswith("x-forwarded-")))
+def _is_senders(name: str, signed: bool) -> bool:
+    """Whether a header is from the sender, not from a proxy or the HTTP client; digests are computed again."""
+    return name not in DIGEST_HEADERS and (signed or not (name in _TRANSPORT or name.startswith("x-forwarded-")))
 
 
 def _text(value: bytes) -> str:
@@ -101,7 +101,7 @@ def _text(value: bytes) -> str:
 
 
 def _scheme(headers: Headers, known: Preset) -> tuple[Scheme, str]:
-    """Return the scheme that signs anew, and how the test makes it."""
+    """Return the scheme that signs again, and the source that makes it."""
     listed = [name.decode() for name in listed_names(headers)]
     if known.make is UP42Signature and listed and tuple(listed) != SIGNED_BY_DEFAULT:
         receiver = f'{known.title}("{known.example}", components={json.dumps(listed)})'
@@ -112,7 +112,7 @@ def _scheme(headers: Headers, known: Preset) -> tuple[Scheme, str]:
 async def _deliver(
     scheme: Scheme, headers: Headers, body: bytes, now: float, event_header: str | None
 ) -> tuple[int, list[str]]:
-    """Return what the test will see: the status, and the events' classes."""
+    """Return the status of the response and the classes of the events that the test will see."""
     events: list[str] = []
     hooks = WebhookReceiver(scheme=scheme, event_header=event_header, clock=lambda: now)
 
@@ -122,5 +122,5 @@ async def _deliver(
 
     receipt = await hooks.receive(scheme.sign(headers, body, now), body)
     if receipt.response.status not in (204, 422):
-        raise ConfigurationError(f"what was signed anew is refused: {receipt.error}")
+        raise ConfigurationError(f"the request, signed again, is rejected: {receipt.error}")
     return receipt.response.status, events
