@@ -152,7 +152,7 @@ async def test_a_request_for_a_token_is_repeated_when_the_server_is_busy() -> No
         ({"access_token": "hush\nx: y"}, "a token has no spaces"),
         ({"access_token": "hush", "expires_in": float("inf")}, "expires_in: "),
         ({"access_token": "hush", "expires_in": -1}, "expires_in: "),
-        (["hush"], "the answer is not as expected"),
+        (["hush"], "the response is not as expected"),
     ],
 )
 async def test_what_is_no_token_is_not_taken_for_one(answer: object, complaint: str) -> None:

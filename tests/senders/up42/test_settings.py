@@ -66,7 +66,7 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"token": "t", "url": "ftp://host"}, "UP42_URL: is not of the form https://host"),
         ({"token": "t", "url": "https://me:hush@host"}, "UP42_URL: holds a user name"),
         ({"token": "t", "url": "http://api.example.com"}, "UP42_URL: must be https"),
-        ({"username": "me", "password": "\udcff-hush"}, "UP42_PASSWORD: has half characters"),
+        ({"username": "me", "password": "\udcff-hush"}, "UP42_PASSWORD: has lone surrogates"),
     ],
 )
 def test_what_cannot_be_is_refused_by_its_name_and_not_shown(given: dict[str, str], complaint: str) -> None:
