@@ -154,8 +154,8 @@ def test_serve_receives_what_send_sends(tmp_path: Path) -> None:
     with serve(tmp_path) as (url, process):
         assert run("send", f"{url}/webhooks", "--secret", SECRET, "--order-id", "o-7").returncode == 0
         assert "downloading o-7" in printed(process, "OrderFulfilled: app:download")
-        refused = run("send", f"{url}/webhooks", "--secret", "another")
-        assert (refused.returncode, refused.stdout.splitlines()[1:]) == (
+        rejected = run("send", f"{url}/webhooks", "--secret", "another")
+        assert (rejected.returncode, rejected.stdout.splitlines()[1:]) == (
             1,
             ["the receiver says: The signature was rejected", "is --secret the one that the receiver has?"],
         )
@@ -354,9 +354,9 @@ def test_send_takes_odd_text_and_an_odd_environment() -> None:
         for odd, code in (('body.x="\\ud800"', 1), ("body.x=é鍵", 0), (f"body.x={deep}", 0)):
             assert run("send", url, "--secret", SECRET, "--set", odd, env=environment).returncode == code
     assert len(noted.events) == 2
-    refused = run("send", "http://192.0.2.1/", env={**environment, "COLUMNS": "300"})
-    assert refused.returncode == 2
-    assert "the environment's proxy or certificates cannot be used" in refused.stderr
+    rejected = run("send", "http://192.0.2.1/", env={**environment, "COLUMNS": "300"})
+    assert rejected.returncode == 2
+    assert "the environment's proxy or certificates cannot be used" in rejected.stderr
 
 
 def test_send_says_when_nobody_responds() -> None:

@@ -37,6 +37,6 @@ async def by_chunks(what: str, ids: Sequence[str], do: Callable[[Sequence[str]],
     return count
 
 
-def tell(count: int, done: str, *, as_json: bool) -> None:
+def report(count: int, done: str, *, as_json: bool) -> None:
     """Print how many deliveries were replayed, removed and so on; `done` is the participle."""
     output.say_json({done: count}) if as_json else output.say(f"{deliveries(count)} {done}")

@@ -14,7 +14,7 @@ import typer
 from ..inbox import DeliverySummary, Filter, State, StoredDelivery
 from ..inbox.json_format import record_document, to_document
 from . import listing, maintenance, output, transfer
-from .bulk import by_chunks, named, tell
+from .bulk import by_chunks, named, report
 from .inbox_option import (
     Before,
     Dead,
@@ -141,7 +141,7 @@ def replay(
         )
 
     count = run(where, work)
-    tell(count, "replayed", as_json=as_json)
+    report(count, "replayed", as_json=as_json)
 
 
 @inbox.command("purge", cls=WhereCommand)
@@ -185,7 +185,7 @@ def purge(
 
         return await by_chunks("removing", [summary.id for summary in found], remove)
 
-    tell(run(where, work), "removed", as_json=as_json)
+    report(run(where, work), "removed", as_json=as_json)
 
 
 for command in (maintenance.stats, maintenance.vacuum, maintenance.migrate, maintenance.pause, maintenance.resume):

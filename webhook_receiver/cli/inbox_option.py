@@ -191,7 +191,7 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise typer.BadParameter(f"{question} Nobody is here to be asked: give --yes", param_hint="--yes")
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a running loop would first wait for the answer
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a running loop would first wait for the reply
     try:
         agreed = typer.confirm(question, err=True)
     finally:

@@ -133,5 +133,5 @@ def _reason(said: bytes) -> str:
         return ""
     if not isinstance(problem, dict):
         return ""
-    told = [str(value) for key in ("title", "detail") if (value := cast("Document", problem).get(key))]
-    return ": ".join(told)
+    reasons = [str(value) for key in ("title", "detail") if (value := cast("Document", problem).get(key))]
+    return ": ".join(reasons)

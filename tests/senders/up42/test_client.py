@@ -214,17 +214,17 @@ async def test_ensure_touches_nothing_when_it_cannot_tell_which_one_is_meant(url
         (lambda c: c.order("\ud800"), "is not an id"),
     ],
 )
-async def test_what_cannot_be_is_refused_before_it_is_sent(call: Call, complaint: str) -> None:
+async def test_what_cannot_be_is_rejected_before_it_is_sent(call: Call, complaint: str) -> None:
     api = Api()
     async with client_of(api) as client:
-        with pytest.raises(ConfigurationError) as refused:
+        with pytest.raises(ConfigurationError) as rejected:
             await call(client)
-    assert complaint in str(refused.value)
-    assert "hush" not in str(refused.value) + repr(refused.value.__context__)
+    assert complaint in str(rejected.value)
+    assert "hush" not in str(rejected.value) + repr(rejected.value.__context__)
     assert api.called == []
 
 
-async def test_a_change_of_what_a_webhook_has_not_is_refused() -> None:
+async def test_a_change_of_what_a_webhook_has_not_is_rejected() -> None:
     api = holding(WEBHOOK)
     api.on("GET", ONE, data(WEBHOOK))
     async with client_of(api) as client:
@@ -400,9 +400,9 @@ async def test_every_bad_answer_is_told(answer: Answer, status: int, complaint: 
     api = Api()
     api.on("GET", ONE, answer)
     async with client_of(api) as client:
-        with pytest.raises(ApiError) as refused:
+        with pytest.raises(ApiError) as rejected:
             await client.get("wh-1")
-    error = refused.value
+    error = rejected.value
     assert complaint in str(error)
     assert error.status == status
     assert len(str(error)) < 1500
@@ -424,9 +424,9 @@ async def test_an_error_has_the_senders_code_and_details() -> None:
     api = Api()
     api.on("POST", WEBHOOKS, failed(400, "name is too long"))
     async with client_of(api) as client:
-        with pytest.raises(ApiError) as refused:
+        with pytest.raises(ApiError) as rejected:
             await client.create("n" * 20_000, "https://example.com/", ["order.status"])
-    error = refused.value
+    error = rejected.value
     assert (error.status, error.code, error.details) == (400, "NO", {"field": "name"})
     assert error.message == f"POST {WEBHOOKS}: 400 Bad Request: name is too long"
 
@@ -435,9 +435,9 @@ async def test_an_answer_that_ends_too_early_is_told() -> None:
     api = Api()
     api.on("GET", ONE, Response(b'{"data"', headers={"content-length": "100", "content-type": "application/json"}))
     async with client_of(api) as client:
-        with pytest.raises(ApiError, match="peer closed connection without sending complete message body") as refused:
+        with pytest.raises(ApiError, match="peer closed connection without sending complete message body") as rejected:
             await client.get("wh-1")
-    assert refused.value.status is None
+    assert rejected.value.status is None
 
 
 async def test_a_redirect_to_nowhere_is_told() -> None:
@@ -504,9 +504,9 @@ async def test_what_can_be_repeated_is_and_no_more_than_three_times(status: int)
     api.on("DELETE", ONE, failed(status, "not now"))
     async with client_of(api, waits) as client:
         await client.update("wh-1", name="b")
-        with pytest.raises(ApiError, match=r"not now.*tried 4 times") as refused:
+        with pytest.raises(ApiError, match=r"not now.*tried 4 times") as rejected:
             await client.delete("wh-1")
-    assert refused.value.status == status
+    assert rejected.value.status == status
     assert [method for method, _ in api.called] == ["GET", "PUT", "PUT", "DELETE", "DELETE", "DELETE", "DELETE"]
     assert waits == [2, 2, 4, 8]
 
@@ -577,10 +577,10 @@ async def test_nothing_confidential_is_told_or_logged(caplog: pytest.LogCaptureF
                 client.update("wh-1", secret=SecretStr("new-secret")),
                 *([client.delete("wh-1")] if status == 400 else []),  # of whose success nothing is read
             ):
-                with pytest.raises(ApiError) as refused:
+                with pytest.raises(ApiError) as rejected:
                     await call
-                assert "not good: Bearer ***" in str(refused.value)
-                told += str(refused.value) + repr(refused.value) + repr(refused.value.details)
+                assert "not good: Bearer ***" in str(rejected.value)
+                told += str(rejected.value) + repr(rejected.value) + repr(rejected.value.details)
     assert "HTTP Request" in caplog.text  # httpx's own log is among them
     assert "httpcore" in {record.name.partition(".")[0] for record in caplog.records}
     for confidential in (SECRET, "new-secret", PASSWORD, "confidential-token"):
@@ -593,9 +593,9 @@ async def test_a_secret_is_not_told_as_json_either(ascii: bool) -> None:
     api = Api()
     api.on("POST", WEBHOOKS, lambda got: failed(400, json.dumps(got.json, ensure_ascii=ascii)))
     async with client_of(api) as client:
-        with pytest.raises(ApiError) as refused:
+        with pytest.raises(ApiError) as rejected:
             await client.create("a", "https://example.com/", ["e"], secret='hush"hüsh')
-    assert '"secret": "***"' in str(refused.value)
+    assert '"secret": "***"' in str(rejected.value)
 
 
 async def test_a_password_of_a_letter_makes_no_gaps_in_what_is_told() -> None:
@@ -606,7 +606,7 @@ async def test_a_password_of_a_letter_makes_no_gaps_in_what_is_told() -> None:
             await client.get("wh-1")
 
 
-async def test_an_argument_that_no_url_can_hold_is_refused() -> None:
+async def test_an_argument_that_no_url_can_hold_is_rejected() -> None:
     async with client_of(Api()) as client:
         for text in ("x" * 100_000, "\ud800"):
             with pytest.raises(ConfigurationError, match="GET /v2/orders: an argument cannot be in a URL"):
@@ -644,9 +644,9 @@ async def test_it_is_all_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_a_client_that_could_not_work_is_not_made(options: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(ConfigurationError, match=re.escape(complaint)) as refused:
+    with pytest.raises(ConfigurationError, match=re.escape(complaint)) as rejected:
         WebhooksClient(**options)
-    assert "hush" not in str(refused.value)
+    assert "hush" not in str(rejected.value)
 
 
 def test_a_proxy_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

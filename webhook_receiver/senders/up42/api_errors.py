@@ -54,8 +54,8 @@ def read(response: httpx.Response, shape: TypeAdapter[T], *, enveloped: bool, se
     try:
         return shape.validate_python(document)
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5])
-    raise _failed(response, f"the response is not as expected: {told}")
+        reasons = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5])
+    raise _failed(response, f"the response is not as expected: {reasons}")
 
 
 def check(response: httpx.Response, secrets: Collection[str] = ()) -> None:
@@ -158,7 +158,7 @@ def _without(value: object, secrets: Collection[str]) -> object:
     """Return a document without secrets, which the API may repeat, and with lone surrogates escaped."""
     if isinstance(value, str):
         for secret in secrets:
-            if len(secret) > 3:  # a shorter one is in any text, and would be told by the gaps
+            if len(secret) > 3:  # a shorter one is in any text, and would be given away by the gaps
                 for form in (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
                     value = value.replace(form, "***")  # it may repeat the JSON that it was sent
         return value.encode("utf-8", "backslashreplace").decode()  # lone surrogates cannot be printed

@@ -306,8 +306,8 @@ def document(fields: Mapping[str, object], *, local: bool) -> dict[str, Any]:
     try:
         made = WebhookInput.model_validate(fields)
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise ConfigurationError(f"that is not a webhook: {told}") from None
+        reasons = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise ConfigurationError(f"that is not a webhook: {reasons}") from None
     if made.secret is None and fields.get("secret") is not None:
         raise ConfigurationError("the webhook's secret is empty: leave it out for unsigned deliveries")
     for event in made.events:

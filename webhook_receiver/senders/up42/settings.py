@@ -61,7 +61,7 @@ class Settings(BaseSettings):
         try:
             return cls(**(overridden | named))
         except ValidationError as error:
-            raise ConfigurationError("; ".join(_told(each) for each in error.errors(include_input=False))) from None
+            raise ConfigurationError("; ".join(_message(each) for each in error.errors(include_input=False))) from None
 
     @property
     def hosts(self) -> Hosts:
@@ -110,6 +110,6 @@ class Settings(BaseSettings):
         return self
 
 
-def _told(error: Any) -> str:
+def _message(error: Any) -> str:
     where = "".join(f"UP42_{str(part).upper()}: " for part in error["loc"])
     return where + str(error["msg"]).removeprefix("Value error, ")
