@@ -235,7 +235,7 @@ def outcome(api: Api, run: int, succeeded: int, *tests: dict[str, Any]) -> None:
 
 def test_a_test_shows_which_failed_and_why(api: Api) -> None:
     good = {"event": "order.status", "succeeded": True, "status": 202}
-    bad = {"event": "job.status", "succeeded": False, "error": "rejected\x1b"}
+    bad = {"event": "job.status", "succeeded": False, "error": "refused\x1b"}
     outcome(api, 2, 1, good, bad)
     tested = command("test", "wh-1")
     assert tested.exit_code == 1
