@@ -97,7 +97,7 @@ def lines_with(*words: str) -> list[str]:
 
 SET_UP = [line for line in COMMANDS if line.startswith("python3 -m venv")]
 SERVED = lines_with("serve", "send")
-LOOPED = lines_with("dev", "order", "mischief", "inbox ls", "webhooks", "backfill")
+LOOPED = lines_with("dev", "order", "faults", "inbox ls", "webhooks", "backfill")
 MIGRATING = lines_with("inbox migrate")
 CAUGHT = lines_with("capture", "explain", "to-test")
 
@@ -129,9 +129,9 @@ def test_what_is_sent_by_hand_is_received(tmp_path: Path) -> None:
 def test_the_local_loop_is_lived_as_the_readme_says(tmp_path: Path) -> None:
     tmp_path.joinpath("quickstart.py").write_text(PROGRAMS[0], encoding="utf-8")
     first, *lines = LOOPED
-    with looping(tmp_path, first) as (url, sender):
+    with looping(tmp_path, first) as (url, simulator):
         for line in lines:
-            done = shell(line, tmp_path, url, UP42_URL=sender)
+            done = shell(line, tmp_path, url, UP42_URL=simulator)
             assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
             if " inbox ls " in line:
                 assert len(done.stdout.splitlines()) == 1 + 1 + 3 + 1  # one is the test of the webhook
@@ -141,10 +141,10 @@ def test_the_local_loop_is_lived_as_the_readme_says(tmp_path: Path) -> None:
 
 @contextmanager
 def looping(folder: Path, line: str) -> Generator[tuple[str, str]]:
-    """Run the README's `dev` on ports of our own; yield the addresses of the receiver and of the sender."""
+    """Run the README's `dev` on ports of our own; yield the addresses of the receiver and of the simulator."""
     ports = [str(each) for each in free_ports(2)]
     process = subprocess.Popen(
-        [*prepared(line, ""), "--port", ports[0], "--sender-port", ports[1]],
+        [*prepared(line, ""), "--port", ports[0], "--simulator-port", ports[1]],
         cwd=folder,
         env=ENVIRONMENT | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
@@ -249,11 +249,11 @@ def shell(line: str, cwd: Path, url: str, **environment: str) -> subprocess.Comp
 
 
 def test_what_the_readme_says_of_answers_is_what_is_answered() -> None:
-    from webhook_receiver.responses import refusals
+    from webhook_receiver.responses import rejections
 
     table = README.partition("## What is answered")[2].partition("Errors are")[0]
     told = {int(status) for status in re.findall(r"\| (\d{3})", table)}
-    assert told == {200, 202, 204, 500, 503, 422} | {answer.status for answer in refusals(401).values()}
+    assert told == {200, 202, 204, 500, 503, 422} | {answer.status for answer in rejections(401).values()}
 
 
 def test_every_command_is_in_the_readme() -> None:
