@@ -22,8 +22,9 @@ import pytest
 from starlette.applications import Starlette
 
 from tests.helpers import ROOT, printed, running, serving
-from webhook_receiver import HMACBody, Scheme, StandardWebhooks, WebhookReceiver
+from webhook_receiver import Scheme, StandardWebhooks, WebhookReceiver
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders import github as github_sender
 from webhook_receiver.senders.up42.client import WebhooksClient
 from webhook_receiver.simulator import Simulator, SimulatorOptions, control_api, simulator_app
 from webhook_receiver.simulator.assets_api import content
@@ -256,7 +257,7 @@ def post(url: str, scheme: Scheme, document: object, **headers: str) -> int:
 
 def test_github_webhooks(tmp_path: Path) -> None:
     with example("webhook_receiver", "serve", "github_webhooks:hooks", cwd=tmp_path) as (url, process):
-        github = HMACBody.github("try-me")
+        github = github_sender.signature("try-me")
         ping = {"X-GitHub-Event": "ping", "X-GitHub-Delivery": "1"}
         assert post(url, github, {"zen": "Keep it logically awesome."}, **ping) == 202
         assert line_with(process, "GitHub knows") == "GitHub knows this receiver now\n"
@@ -265,7 +266,7 @@ def test_github_webhooks(tmp_path: Path) -> None:
         document = {"ref": "refs/heads/main", "repository": {"full_name": "octocat/hello"}, "commits": commits}
         assert [post(url, github, document, **push) for _ in range(2)] == [202, 200]
         assert line_with(process, "octocat") == "octocat/hello has 1 new commits on refs/heads/main\n"
-        assert post(url, HMACBody.github("another"), document, **push) == 401
+        assert post(url, github_sender.signature("another"), document, **push) == 401
 
 
 def test_standard_webhooks(tmp_path: Path) -> None:

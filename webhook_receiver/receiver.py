@@ -27,16 +27,16 @@ from .errors import (
     VerificationError,
 )
 from .event_registry import EventRegistry, named
-from .events import Event, OrderStatusChanged, parsed_paths
+from .events import Event, parsed_paths
 from .inbox.base import Inbox
-from .inbox.records import Duplicate, Stored
+from .inbox.records import Duplicate
 from .options import WorkerOptions
 from .redaction import log_failure
 from .responses import FAILED, Receipt, Response, accepted, not_an_event, rejections
 from .routing import Function, Router
 from .runtime import Health, Runtime
-from .senders import Order, OrderingKey, Orders, OrdersApi, Sender, checked_api, default_sender
-from .senders.backfill import SLACK, Backfill, ProgressCallback, backfill, keep_on, moment, span
+from .senders import OrderingKey, OrdersApi, Sender, checked_api, default_sender
+from .senders.backfill import SLACK, Backfill, ProgressCallback, keep_on, moment, span
 from .senders.base import check_scheme
 from .senders.order_check import OrderCheck
 from .signatures import Scheme, Verified
@@ -321,7 +321,7 @@ class WebhookReceiver(Router):
             InboxError: the inbox failed.
         """
         begin = moment(since, self._runtime.clock()) - SLACK
-        return await self._backfill(checked_api(client, "backfill(...)"), workspace_id, begin, progress)
+        return await self._runtime.backfill(checked_api(client, "backfill(...)"), workspace_id, begin, progress)
 
     def backfill_every(
         self,
@@ -349,47 +349,12 @@ class WebhookReceiver(Router):
         """
         api = checked_api(client, "backfill_every(...)")
         seconds, back = span(interval, "interval"), span(since, "since") + SLACK
-        run = partial(self._backfill, api, workspace_id)
-        _ = self._runtime.inbox
-        self._orders()
-        self._runtime.tasks.add(
-            lambda: keep_on(run, self.name, interval=seconds, since=back, at_start=at_start, clock=self._runtime.clock)
+        runtime = self._runtime
+        runtime.orders()
+        run = partial(runtime.backfill, api, workspace_id)
+        runtime.tasks.add(
+            lambda: keep_on(run, self.name, interval=seconds, since=back, at_start=at_start, clock=runtime.clock)
         )
-
-    async def _backfill(
-        self, api: OrdersApi, workspace_id: str | None, begin: float, progress: ProgressCallback | None = None
-    ) -> Backfill:
-        runtime, orders, _ = self._runtime, self._orders(), self._runtime.inbox
-        paths = self._registry.order_id_paths
-
-        async def keep(order: Order) -> bool | None:
-            try:
-                body = orders.notification(order, paths[0])
-                event = self._event_about(order, body)
-            except ConfigurationError as error:
-                logger.error("%s: an order cannot be backfilled: %s", self.name, error)
-                return None
-            except Exception as error:  # of a class of the user's, or of a validator in it
-                logger.error("%s: an order cannot be backfilled: %s", self.name, no_event(error))
-                return None
-            # What it says was read from the sender itself, so there is nothing left to confirm.
-            delivery = Delivery(new_id(), self.name, (), body, self._runtime.clock(), None, True, "backfill")
-            return isinstance(await runtime.put(delivery, event), Stored)
-
-        return await backfill(orders.changed_since(api, begin, workspace_id), keep, progress)
-
-    def _event_about(self, order: Order, body: bytes) -> Event:
-        event = self.parse(body)
-        if not isinstance(event, OrderStatusChanged) or event.order_id != order.id or event.identity is None:
-            raise ConfigurationError("its event has another order id (see order_id_paths), or no identity")
-        return event
-
-    def _orders(self) -> Orders:
-        if self.sender.orders is None or not self.sender.order_id_paths:
-            raise ConfigurationError(
-                f"nothing to backfill from: the sender {self.sender.name} has no orders to ask for"
-            )
-        return self.sender.orders
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

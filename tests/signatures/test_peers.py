@@ -26,8 +26,10 @@ from http_message_signatures import HTTPMessageSigner, HTTPMessageVerifier, Mapp
 from slack_sdk.signature import Clock, SignatureVerifier
 
 from tests.helpers import came
-from webhook_receiver import HMACBody, HTTPMessageSignature, Scheme, StandardWebhooks, VerificationError
+from webhook_receiver import HTTPMessageSignature, Scheme, StandardWebhooks, VerificationError
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders import github, slack
+from webhook_receiver.senders import stripe as stripe_sender
 
 from .keys import ED25519, P256, RSA, pem, whsec
 from .mutants import COUNT, Pairs, Request, compared, requests
@@ -184,7 +186,7 @@ def by_slack(body: bytes, ago: int) -> Pairs:
 
 def by_github(body: bytes, ago: int) -> Pairs:
     # gidgethub only verifies, so it is asked what it compares with.
-    return list(HMACBody.github(SECRET).sign(RequestHead.of({"x-github-delivery": "72d3162e"}), body, NOW).headers)
+    return list(github.signature(SECRET).sign(RequestHead.of({"x-github-delivery": "72d3162e"}), body, NOW).headers)
 
 
 def verify_by_gidgethub(request: Request) -> None:
@@ -236,7 +238,7 @@ PEERS = {
     "standardwebhooks": standard("webhook", standardwebhooks.webhooks.Webhook(WHSEC), json_parse=False),
     "svix": standard("svix", svix.webhooks.Webhook(WHSEC)),
     "stripe": Peer(
-        HMACBody.stripe(SECRET),
+        stripe_sender.signature(SECRET),
         by_stripe,
         verify_by_stripe,
         ["stripe-signature"],
@@ -245,13 +247,13 @@ PEERS = {
         why_not_stripe,
     ),
     "slack": Peer(
-        HMACBody.slack(SECRET),
+        slack.signature(SECRET),
         by_slack,
         lambda request: SLACK.is_valid_request(request.body, request.text()),
         ["x-slack-request-timestamp", "x-slack-signature"],
     ),
     "gidgethub": Peer(
-        HMACBody.github(SECRET),
+        github.signature(SECRET),
         by_github,
         verify_by_gidgethub,
         ["x-hub-signature-256", "x-github-delivery"],

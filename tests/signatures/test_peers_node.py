@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import came
-from webhook_receiver import HMACBody, VerificationError
+from webhook_receiver import VerificationError
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders import github
 
 from .mutants import COUNT, Pairs, Request, compared, requests
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 SECRET = "the secret of a peer"
-SCHEME = HMACBody.github(SECRET)
+SCHEME = github.signature(SECRET)
 SIGNATURE = "x-hub-signature-256"
 SCRIPT = """
 import { sign, verify } from "@octokit/webhooks-methods";

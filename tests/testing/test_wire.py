@@ -15,7 +15,6 @@ from webhook_receiver import (
     BadSignature,
     ConfigurationError,
     Event,
-    HMACBody,
     HTTPMessageSignature,
     OrderFulfilled,
     StandardWebhooks,
@@ -23,6 +22,7 @@ from webhook_receiver import (
     UP42Signature,
 )
 from webhook_receiver.delivery import RequestHead, header_pairs
+from webhook_receiver.senders import github, slack
 from webhook_receiver.signatures import BodyCheck, Scheme, Verified
 from webhook_receiver.testing import encode, forge, make, sign
 from webhook_receiver.testing.wire import forged_head, signed_head
@@ -150,8 +150,8 @@ def test_where_all_are_let_in_there_is_nothing_to_forge() -> None:
     ("scheme", "proof"),
     [
         (StandardWebhooks("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), "webhook-signature"),
-        (HMACBody.github(SECRET), "x-hub-signature-256"),
-        (HMACBody.slack(SECRET), "x-slack-signature"),
+        (github.signature(SECRET), "x-hub-signature-256"),
+        (slack.signature(SECRET), "x-slack-signature"),
         (HTTPMessageSignature({"key-1": SECRET}), "signature"),
     ],
 )

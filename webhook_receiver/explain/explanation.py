@@ -22,8 +22,8 @@ from ..errors import (
     VerificationError,
 )
 from ..senders import Make
+from ..senders.up42.signature import UP42Signature
 from ..signatures.secrets import Secrets
-from ..signatures.up42 import UP42Signature
 from .body import body_suspicions
 from .header import header_suspicions
 from .secret import scheme_suspicions, secret_suspicions

@@ -16,8 +16,8 @@ from functools import lru_cache, partial
 from hashlib import sha256, sha512
 from typing import Literal
 
-from ..delivery import Headers, RequestHead
-from ..errors import (
+from ...delivery import Headers, RequestHead
+from ...errors import (
     BadSignature,
     BodyMismatch,
     ConfigurationError,
@@ -25,9 +25,9 @@ from ..errors import (
     MissingSignature,
     StaleSignature,
 )
-from .encoding import is_base64
-from .scheme import BodyCheck, Verified
-from .secrets import Keyring, Secret, Secrets, is_same, mac, masked
+from ...signatures.encoding import is_base64
+from ...signatures.scheme import BodyCheck, Verified
+from ...signatures.secrets import Keyring, Secret, Secrets, is_same, mac, masked
 
 logger = logging.getLogger("webhook_receiver")
 

@@ -23,8 +23,8 @@ from webhook_receiver import (
     VerificationError,
 )
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders.up42.signature import _mac
 from webhook_receiver.signatures import Verified
-from webhook_receiver.signatures.up42 import _mac
 
 VECTORS = json.loads(Path(__file__).parents[1].joinpath("vectors", "up42.json").read_text(encoding="utf-8"))
 BODY = order()
