@@ -110,7 +110,7 @@ class WebhookReceiver(Router):
         self.name = name
         self.sender = sender
         """Who delivers."""
-        self.confirmation = None if confirm is None else order_check(sender, confirm)
+        self.order_check = None if confirm is None else order_check(sender, confirm)
         """What confirms a delivery before its handlers run, if anything does."""
         self._public_url = None if public_url is None else checked_url(public_url)
         check_has_url(sender.scheme, self._public_url)
@@ -154,7 +154,7 @@ class WebhookReceiver(Router):
             verified = check(body)
             answer, _, _ = await self._handle(self._delivery(headers, body, verified, now), verified)
         except (RequestError, VerificationError, InboxError) as error:
-            answer = self._refuse(error)
+            answer = self._reject(error)
         except NotAnEvent as error:
             answer = not_an_event(error)
         await answer.send(send)
@@ -189,7 +189,7 @@ class WebhookReceiver(Router):
             delivery = self._delivery(head.headers, body, verified, now)
             answer, event, duplicate_of = await self._handle(delivery, verified)
         except (RequestError, VerificationError, InboxError) as error:
-            return Receipt(self._refuse(error), error=error.with_traceback(None))
+            return Receipt(self._reject(error), error=error.with_traceback(None))
         except NotAnEvent as error:
             return Receipt(not_an_event(error), delivery, error=error.with_traceback(None))
         return Receipt(answer, delivery, event, duplicate_of=duplicate_of)
@@ -389,7 +389,7 @@ class WebhookReceiver(Router):
             return (self._duplicate, event, kept.id) if isinstance(kept, Duplicate) else (self._stored, event, None)
         assert event is not None  # noqa: S101 - for the type checkers
         dispatcher = self._runtime.dispatcher
-        response = await handle(dispatcher.match(event), event, delivery, self.confirmation, dispatcher.middlewares)
+        response = await handle(dispatcher.match(event), event, delivery, self.order_check, dispatcher.middlewares)
         return response, event, None
 
     def _id_of(self, delivery: Delivery) -> str | None:
@@ -397,7 +397,7 @@ class WebhookReceiver(Router):
         found = next((value for name, value in delivery.headers if name == self._delivery_id), None)
         return None if found is None else f"{found.decode('latin-1')} {sha256(delivery.body).hexdigest()}"
 
-    def _refuse(self, error: RequestError | VerificationError | InboxError) -> Response:
+    def _reject(self, error: RequestError | VerificationError | InboxError) -> Response:
         self._runtime.rejections.add(error)
         return next(self._rejections[cls] for cls in type(error).__mro__ if cls in self._rejections)
 
@@ -435,7 +435,7 @@ def order_check(sender: Sender, confirm: OrdersApi) -> OrderCheck:
 
 
 def check_has_url(scheme: Scheme, public_url: str | None) -> None:
-    """Refuse a scheme whose signatures cover the sender's URL where nobody says which one that is."""
+    """Reject a scheme whose signatures cover the sender's URL where nobody says which one that is."""
     if public_url is None and getattr(scheme, "needs_url", False):
         raise ConfigurationError(
             f"the signatures of {type(scheme).__name__} cover the URL that the sender posts to: say which one that is, "
@@ -444,11 +444,11 @@ def check_has_url(scheme: Scheme, public_url: str | None) -> None:
 
 
 def checked_url(url: str) -> str:
-    """Return an absolute URL of http or https (RFC 9110, section 4.2), or refuse what is none."""
+    """Return an absolute URL of http or https (RFC 9110, section 4.2), or reject what is none."""
     try:
         parts = urlsplit(url) if isinstance(url, str) and url.isascii() and url.isprintable() else None
         if parts and parts.scheme in ("http", "https") and parts.hostname and not parts.fragment and " " not in url:
-            _ = parts.port  # refuses one that is no port
+            _ = parts.port  # rejects one that is no port
             return url
     except ValueError:
         pass
@@ -460,7 +460,7 @@ def checked_url(url: str) -> str:
 
 
 def check_limits(max_body: int, body_timeout: float) -> None:
-    """Refuse bounds that bound nothing."""
+    """Reject bounds that bound nothing."""
     if not isinstance(max_body, int) or max_body < 1:
         raise ConfigurationError(f"max_body is a number of bytes above 0, not {max_body!r}")
     if not isinstance(body_timeout, int | float) or not body_timeout > 0:

@@ -115,7 +115,7 @@ async def test_an_id_that_is_not_signed_holds_up_no_other_delivery() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "x event", "X-Évent", 7, "x-event:", "X-Token-Event", "Authorization"])
-def test_an_event_header_that_cannot_be_is_refused_at_once(name: Any) -> None:
+def test_an_event_header_that_cannot_be_is_rejected_at_once(name: Any) -> None:
     with pytest.raises(ConfigurationError, match="event_header"):
         replace(sender(SECRET), event_header=name)
 
@@ -221,7 +221,7 @@ async def test_over_http_the_target_is_as_it_was_sent() -> None:
     ]
 
 
-async def test_any_other_method_is_refused_without_asgi_as_with_it() -> None:
+async def test_any_other_method_is_rejected_without_asgi_as_with_it() -> None:
     scheme = Noting()
     receipt = await noting(scheme=scheme).hooks.receive({}, b'{"event": "a"}', method="PUT")
     assert (receipt.response.status, scheme.asked) == (405, [])

@@ -70,7 +70,7 @@ def test_a_token_in_the_path_is_one_of_the_secrets() -> None:
 
 
 @pytest.mark.parametrize("schemes", [[], ["do-not-show-me"], [UP42Signature], [UP42Signature(SECRET), Unsigned()]])
-def test_what_is_no_scheme_or_lets_everybody_in_is_refused(schemes: list[Any]) -> None:
-    with pytest.raises(ConfigurationError, match="AnyOf") as refused:
+def test_what_is_no_scheme_or_lets_everybody_in_is_rejected(schemes: list[Any]) -> None:
+    with pytest.raises(ConfigurationError, match="AnyOf") as rejected:
         AnyOf(*schemes)
-    assert "do-not-show-me" not in str(refused.value)
+    assert "do-not-show-me" not in str(rejected.value)

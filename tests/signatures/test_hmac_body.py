@@ -138,7 +138,7 @@ def test_a_header_that_is_missing_or_repeated_is_named() -> None:
         ({"signed": "{id}{body}", "id": "x-id"}, "no mark behind {id}"),
     ],
 )
-def test_options_that_cannot_work_are_refused_at_once(options: dict[str, Any], complaint: str) -> None:
+def test_options_that_cannot_work_are_rejected_at_once(options: dict[str, Any], complaint: str) -> None:
     options.setdefault("signature", "x-sig")
     with pytest.raises(ConfigurationError, match=complaint):
         HMACBody("a", **options)

@@ -1,4 +1,4 @@
-"""The senders' own libraries: what they sign we verify, what we sign they verify, what they refuse we refuse.
+"""The senders' own libraries: what they sign we verify, what we sign they verify, what they reject we reject.
 
 Where the two differ over a thousand changed requests, the difference is listed with its reason; another one fails.
 """
@@ -67,7 +67,7 @@ class Peer:
     sign: Callable[[bytes, int], Pairs]
     """Returns the headers of a body that the library signed so many seconds ago."""
     verify: Callable[[Request], object]
-    """Lets the library verify; raises, or returns False, if it refuses."""
+    """Lets the library verify; raises, or returns False, if it rejects."""
     headers: list[str]
     """Those that matter."""
     more: Callable[[random.Random, bytes], bytes] = no_change
@@ -298,14 +298,14 @@ def test_what_is_signed_is_verified_by_the_library(peer: Peer, body: bytes) -> N
 
 
 @peers
-def test_what_the_library_refuses_is_refused(peer: Peer) -> None:
+def test_what_the_library_rejects_is_rejected(peer: Peer) -> None:
     made = [*requests(peer.sign, [name.encode() for name in peer.headers], peer.more)]
     assert sum(request.changes > 0 for request in made) >= 1000
-    took, refused, only_we, only_they = compared(made, partial(we_take, peer), partial(they_take, peer))
+    took, rejected, only_we, only_they = compared(made, partial(we_take, peer), partial(they_take, peer))
     reasons = Counter([peer.why_only_they(each) for each in only_they] + [peer.why_only_we(each) for each in only_we])
     print(
-        f"\n{took} taken and {refused} refused by both;", *(f"\n{count} not: {why}" for why, count in reasons.items())
+        f"\n{took} taken and {rejected} rejected by both;", *(f"\n{count} not: {why}" for why, count in reasons.items())
     )
-    assert took + refused + len(only_we) + len(only_they) == COUNT
-    assert min(took, refused) >= 100
+    assert took + rejected + len(only_we) + len(only_they) == COUNT
+    assert min(took, rejected) >= 100
     assert None not in reasons

@@ -67,7 +67,7 @@ def test_what_is_signed_is_verified_whatever_it_is(
 @schemes
 @given(data=st.data())
 @settings(max_examples=100)
-def test_one_changed_bit_of_what_is_covered_is_refused(
+def test_one_changed_bit_of_what_is_covered_is_rejected(
     make: Callable[[list[str]], Scheme], request: pytest.FixtureRequest, data: st.DataObject
 ) -> None:
     scheme, body = make(["a secret"]), data.draw(st.binary(min_size=1, max_size=60))

@@ -147,7 +147,7 @@ async def test_the_same_request_twice_is_handled_once(webhooks: Rehearsal, shop:
     webhooks.assert_handled(shop.download, times=1)
 
 
-async def test_a_forged_request_is_refused_by_the_receivers_own_verifier(webhooks: Rehearsal, shop: Shop) -> None:
+async def test_a_forged_request_is_rejected_by_the_receivers_own_verifier(webhooks: Rehearsal, shop: Shop) -> None:
     receipt = await webhooks.send_forged(FULFILLED)
     assert receipt.response.status == 401
     assert isinstance(receipt.error, BadSignature)

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from ..delivery import Headers, RequestHead
 from ..errors import ConfigurationError, MalformedSignature
-from .encoding import checked_tolerance, is_base64, only, refuse_stale, seconds, to_base64
+from .encoding import checked_tolerance, is_base64, only, reject_stale, seconds, to_base64
 from .scheme import BodyCheck, Verified
 from .secrets import Keyring, Secret, Secrets, is_same, mac, masked
 
@@ -178,7 +178,7 @@ class HMACBody:
             expected = self._prefix + digest(content)
             if any(is_same(expected, claimed) for claimed in claims):
                 if signed_at is not None:
-                    refuse_stale(signed_at, now, self._tolerance)
+                    reject_stale(signed_at, now, self._tolerance)
                 return Verified(by, body=True, id=None if id is None else id.decode("latin-1"))
         raise self._keyring.mismatch(now)
 
