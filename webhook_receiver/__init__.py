@@ -83,11 +83,11 @@ from .routing import CallNext, Router
 from .runtime import Health
 from .senders import OrdersApi, Sender
 from .senders.backfill import Backfill
-from .signatures import AnyOf, HMACBody, HTTPMessageSignature, Scheme, Secret, StandardWebhooks, Unsigned
+from .signatures import Scheme, Secret
 
 __all__ = [
     "AmbiguousId",
-    "AnyOf",
+    "AnyOf",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__
     "ApiError",
     "Attempt",
     "Backfill",
@@ -105,8 +105,8 @@ __all__ = [
     "Filter",
     "FulfilledBody",
     "GiveUp",
-    "HMACBody",
-    "HTTPMessageSignature",
+    "HMACBody",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__
+    "HTTPMessageSignature",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__
     "HandlerSignal",
     "HandlerState",
     "Health",
@@ -136,7 +136,7 @@ __all__ = [
     "Secret",
     "Sender",
     "StaleSignature",
-    "StandardWebhooks",
+    "StandardWebhooks",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__
     "State",
     "Stats",
     "StoredDelivery",
@@ -144,7 +144,7 @@ __all__ = [
     "Unconfirmed",
     "UnexpectedSignature",
     "UnknownEvent",
-    "Unsigned",
+    "Unsigned",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__
     "VerificationError",
     "WebhookError",
     "WebhookReceiver",
@@ -152,12 +152,17 @@ __all__ = [
 ]
 
 _WHEN_ASKED_FOR = {
+    "AnyOf": ".signatures.any_of",
+    "HMACBody": ".signatures.hmac_body",
+    "HTTPMessageSignature": ".signatures.rfc9421",
     "JobStatusChanged": ".senders.up42",
+    "StandardWebhooks": ".signatures.standard",
     "UP42Signature": ".senders.up42",
+    "Unsigned": ".signatures.unsigned",
     "MemoryInbox": ".inbox.memory",
     "SQLiteInbox": ".inbox.sqlite",
 }
-"""Names whose modules cost more than the rest of the package together; `__init__.pyi` tells type checkers of them."""
+"""Stores, schemes and what is a vendor's are imported when they are used; `__init__.pyi` tells type checkers."""
 
 
 def __getattr__(name: str) -> Any:

@@ -38,12 +38,12 @@ from .inbox import (
     Filter,
     HandlerState,
     Inbox,
-    MemoryInbox,
-    SQLiteInbox,
     State,
     Stats,
     StoredDelivery,
 )
+from .inbox.memory import MemoryInbox
+from .inbox.sqlite import SQLiteInbox
 from .options import Backoff, Breaker, WorkerOptions
 from .receiver import WebhookReceiver
 from .responses import Receipt, Response, Responses
@@ -53,7 +53,12 @@ from .senders import OrdersApi, Sender
 from .senders.backfill import Backfill
 from .senders.up42 import JobStatusChanged
 from .senders.up42.signature import UP42Signature
-from .signatures import AnyOf, HMACBody, HTTPMessageSignature, Scheme, Secret, StandardWebhooks, Unsigned
+from .signatures import Scheme, Secret
+from .signatures.any_of import AnyOf
+from .signatures.hmac_body import HMACBody
+from .signatures.rfc9421 import HTTPMessageSignature
+from .signatures.standard import StandardWebhooks
+from .signatures.unsigned import Unsigned
 
 __all__ = [
     "AmbiguousId",

@@ -171,8 +171,7 @@ class Delivery:
         return next((value.decode("latin-1") for key, value in self.headers if key == wanted), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One run of one handler for one delivery: what a handler's second parameter gets."""
 
     delivery: Delivery

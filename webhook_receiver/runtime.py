@@ -6,8 +6,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from anyio.to_thread import current_default_thread_limiter
 
@@ -30,8 +30,7 @@ from .worker.worker import Worker
 logger = logging.getLogger("webhook_receiver")
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(NamedTuple):
     """How a receiver is. Its `as_json()` is what `serve` answers at `/healthz`."""
 
     ok: bool
@@ -48,7 +47,7 @@ class Health:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
-        return asdict(self)
+        return self._asdict()
 
 
 class Runtime:

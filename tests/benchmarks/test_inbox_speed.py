@@ -19,9 +19,9 @@ from statistics import median
 import pytest
 from rich.console import Console
 
-from webhook_receiver import Delivery, UP42Signature, WebhookReceiver
+from webhook_receiver import Delivery, SQLiteInbox, UP42Signature, WebhookReceiver
 from webhook_receiver.delivery import new_id
-from webhook_receiver.inbox import Entry, HandlerState, Inbox, Settlement, SQLiteInbox, State
+from webhook_receiver.inbox import Entry, HandlerState, Inbox, Settlement, State
 
 from . import apps, measuring
 from .measuring import body, request, serving

@@ -18,18 +18,9 @@ from typer.testing import CliRunner, Result
 
 from tests.cli.test_commands import COMMAND
 from tests.helpers import ROOT
-from webhook_receiver import Delivery
+from webhook_receiver import Delivery, SQLiteInbox
 from webhook_receiver.cli.commands import app
-from webhook_receiver.inbox import (
-    DeliverySummary,
-    Entry,
-    FailedAttempt,
-    Filter,
-    HandlerState,
-    Settlement,
-    SQLiteInbox,
-    State,
-)
+from webhook_receiver.inbox import DeliverySummary, Entry, FailedAttempt, Filter, HandlerState, Settlement, State
 
 R = TypeVar("R")
 

@@ -8,14 +8,14 @@ import os
 import sqlite3
 import subprocess
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.cli.test_commands import COMMAND
 from tests.cli.test_inbox import IDS, answering, entry, inbox_command, on, outside, path, records, url
-from webhook_receiver.inbox import Filter, SQLiteInbox, State, StoredDelivery
+from webhook_receiver import SQLiteInbox
+from webhook_receiver.inbox import Filter, State, StoredDelivery
 
 __all__ = ["path", "url"]  # the fixtures
 
@@ -45,8 +45,8 @@ def test_everything_comes_back_as_it_was_and_a_second_time_nothing_is_doubled(pa
     before, after = dumped(path), dumped(other)
     # The pause stays where it is, so that nothing is held there.
     assert [
-        replace(kept, summary=replace(kept.summary, paused_by=None)) for kept in before if kept.summary.paused_by
-    ] == [replace(kept, summary=replace(kept.summary, due=None)) for kept in after if kept.summary.id == IDS["held"]]
+        kept._replace(summary=kept.summary._replace(paused_by=None)) for kept in before if kept.summary.paused_by
+    ] == [kept._replace(summary=kept.summary._replace(due=None)) for kept in after if kept.summary.id == IDS["held"]]
     assert [kept for kept in before if not kept.summary.paused_by] == [
         kept for kept in after if kept.summary.id != "ee06"
     ]

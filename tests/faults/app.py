@@ -24,8 +24,7 @@ import uvicorn
 
 from tests.helpers import SECRET
 from tests.orders import Client
-from webhook_receiver import Attempt, OrderStatusChanged, Retry, WebhookReceiver
-from webhook_receiver.inbox import SQLiteInbox
+from webhook_receiver import Attempt, OrderStatusChanged, Retry, SQLiteInbox, WebhookReceiver
 from webhook_receiver.options import Backoff, Breaker, WorkerOptions
 
 FOLDER = Path(os.environ.get("FAULTS_FOLDER", "."))

@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 from tests.helpers import ROOT
+from webhook_receiver import SQLiteInbox
 from webhook_receiver.delivery import Delivery
 from webhook_receiver.errors import WebhookError
-from webhook_receiver.inbox import Entry, SQLiteInbox, Stored
+from webhook_receiver.inbox import Entry, Stored
 
 
 def entry(name: str, number: int) -> Entry:

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.keep import entry, keeping
+from webhook_receiver import SQLiteInbox
 from webhook_receiver.errors import InboxDamaged, InboxError, WebhookError
-from webhook_receiver.inbox import Filter, SQLiteInbox, State, sqlite
+from webhook_receiver.inbox import Filter, State, sqlite
 from webhook_receiver.inbox.records import Settlement
 from webhook_receiver.inbox.sqlite import staging
 

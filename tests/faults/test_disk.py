@@ -16,8 +16,9 @@ import pytest
 
 from tests.faults.harness import Answer, Server, ask, delivery, ended, runs, states
 from tests.faults.keep import entry
+from webhook_receiver import SQLiteInbox
 from webhook_receiver.errors import InboxUnavailable
-from webhook_receiver.inbox import Filter, SQLiteInbox, State
+from webhook_receiver.inbox import Filter, State
 from webhook_receiver.inbox.records import Settlement
 
 STORED = Answer(202, False)

@@ -13,8 +13,7 @@ import pytest
 
 from tests.faults.harness import Answer, Server, ask, delivery, ended, moment, runs, states
 from tests.helpers import SECRET, order, signed
-from webhook_receiver import OrderStatusChanged, WebhookReceiver
-from webhook_receiver.inbox import MemoryInbox
+from webhook_receiver import MemoryInbox, OrderStatusChanged, WebhookReceiver
 from webhook_receiver.options import Backoff, WorkerOptions
 
 STORED = Answer(202, False)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from webhook_receiver import SQLiteInbox
 from webhook_receiver.delivery import Delivery
-from webhook_receiver.inbox import Entry, Filter, SQLiteInbox, State
+from webhook_receiver.inbox import Entry, Filter, State
 from webhook_receiver.inbox.dedup import PutJob
 from webhook_receiver.inbox.records import Settlement
 from webhook_receiver.inbox.sqlite import insert, staging

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from webhook_receiver.inbox import SQLiteInbox
+from webhook_receiver import SQLiteInbox
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from webhook_receiver import ConfigurationError
-from webhook_receiver.inbox import Inbox, MemoryInbox, SQLiteInbox, from_url
+from webhook_receiver import ConfigurationError, MemoryInbox, SQLiteInbox
+from webhook_receiver.inbox import Inbox, from_url
 from webhook_receiver.testing.inbox_suite import DAY, listed, put
 
 

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from webhook_receiver import ConfigurationError
-from webhook_receiver.inbox import MemoryInbox
+from webhook_receiver import ConfigurationError, MemoryInbox
 from webhook_receiver.testing.inbox_suite import ALL, InboxSuite, Make, listed, put
 
 

@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..delivery import Headers
-from ..inbox import DeliverySummary, Filter, SQLiteInbox, State
+from ..inbox import DeliverySummary, Filter, State
+from ..inbox.sqlite import SQLiteInbox
 from ..receiver import MAX_BODY
 from ..senders.up42.signature import UP42Signature
 from ..signatures import Secret

@@ -15,7 +15,8 @@ from urllib.parse import unquote
 import typer
 
 from ..errors import ApiError, ConfigurationError, InboxError
-from ..inbox import Inbox, MemoryInbox, State
+from ..inbox import Inbox, State
+from ..inbox.memory import MemoryInbox
 from ..options import seconds
 from ..receiver import WebhookReceiver
 from ..senders.up42.models import Webhook

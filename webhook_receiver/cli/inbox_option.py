@@ -17,7 +17,9 @@ from rich.text import Text
 from typer.core import TyperCommand
 
 from ..errors import ConfigurationError, InboxError
-from ..inbox import Filter, Inbox, MemoryInbox, SQLiteInbox, State, from_url
+from ..inbox import Filter, Inbox, State, from_url
+from ..inbox.memory import MemoryInbox
+from ..inbox.sqlite import SQLiteInbox
 from ..options import seconds
 from ..receiver import WebhookReceiver
 from . import output

@@ -8,7 +8,7 @@ from typing import Annotated, Protocol, runtime_checkable
 import typer
 
 from ..errors import ConfigurationError
-from ..inbox import SQLiteInbox
+from ..inbox.sqlite import SQLiteInbox
 from . import listing, output
 from .inbox_option import HandlerArgument, InboxTarget, Json, Where, run
 

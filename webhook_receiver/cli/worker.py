@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ..errors import ConfigurationError, InboxError
-from ..inbox import MemoryInbox
+from ..inbox.memory import MemoryInbox
 from ..receiver import WebhookReceiver
 from . import output
 from .app_loader import inbox_of, load

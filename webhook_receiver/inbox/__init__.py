@@ -1,12 +1,10 @@
-"""Inboxes: where accepted deliveries are kept until they are handled, and after.
+"""Inboxes: stores that keep accepted deliveries until they are handled, and afterwards.
 
-The stores themselves are imported when they are asked for: a receiver without an inbox does not need SQLite.
+Here is the contract of an inbox. The stores are imported when they are used: `MemoryInbox` and `SQLiteInbox` are
+names of `webhook_receiver`, `PostgresInbox` is in `webhook_receiver.inbox.postgres`.
 """
 
 from __future__ import annotations
-
-from importlib import import_module
-from typing import Any
 
 from .base import Inbox
 from .records import (
@@ -34,8 +32,6 @@ __all__ = [
     "Filter",
     "HandlerState",
     "Inbox",
-    "MemoryInbox",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__
-    "SQLiteInbox",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__
     "Settlement",
     "State",
     "Stats",
@@ -43,11 +39,3 @@ __all__ = [
     "StoredDelivery",
     "from_url",
 ]
-
-_STORES = {"MemoryInbox": ".memory", "SQLiteInbox": ".sqlite"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _STORES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_STORES[name], __name__), name)

@@ -75,7 +75,7 @@ class _Document(_StrictModel, frozen=True):
 
 def summary_document(summary: DeliverySummary) -> dict[str, Any]:
     """Return a summary as a JSON object."""
-    document = {name: getattr(summary, name) for name in DeliverySummary.__dataclass_fields__}
+    document = {name: getattr(summary, name) for name in DeliverySummary._fields}
     return document | {"handlers": {name: each._asdict() for name, each in summary.handlers.items()}}
 
 
@@ -100,7 +100,7 @@ def from_document(document: object) -> StoredDelivery:
         found = _Document.model_validate(document)
     except ValidationError as error:
         raise ValueError(reason(error, _Document)) from None
-    known = {name: getattr(found, name) for name in DeliverySummary.__dataclass_fields__}
+    known = {name: getattr(found, name) for name in DeliverySummary._fields}
     known["handlers"] = {name: HandlerState(**dict(each)) for name, each in found.handlers.items()}
     return StoredDelivery(
         summary=DeliverySummary(**known),

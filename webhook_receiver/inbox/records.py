@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..delivery import Delivery
@@ -133,8 +133,7 @@ class Settlement(NamedTuple):
     """Failed attempts under this claim, to be stored."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeliverySummary:
+class DeliverySummary(NamedTuple):
     """A stored delivery without its headers and body, as it is listed."""
 
     id: str
@@ -170,8 +169,7 @@ class DeliverySummary:
     """Whether the body is known to be the sender's; see `Delivery.body_verified`."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredDelivery:
+class StoredDelivery(NamedTuple):
     """A stored delivery with all that the inbox knows of it."""
 
     summary: DeliverySummary
@@ -186,8 +184,7 @@ class StoredDelivery:
     """Its ordering key, or None."""
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(NamedTuple):
     """A choice of deliveries; every field that is given narrows it further."""
 
     ids: Sequence[str] | None = None
@@ -206,8 +203,7 @@ class Filter:
     """Unix time in seconds; deliveries received earlier."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
+class Stats(NamedTuple):
     """Figures of an inbox."""
 
     counts: Mapping[State, int]
@@ -216,9 +212,9 @@ class Stats:
     """Number of WAITING deliveries under a lease; a lease whose time is up counts until another one is given."""
     oldest_waiting: float | None
     """Unix time in seconds at which the oldest WAITING delivery was received; None if none waits."""
-    paused: Mapping[str, float] = field(default_factory=dict[str, float])
+    paused: Mapping[str, float] = MappingProxyType({})
     """Names of the paused handlers, and the Unix time in seconds since which each is paused."""
-    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    extra: Mapping[str, Any] = MappingProxyType({})
     """Figures that only this kind of store has, such as its size in bytes."""
 
 

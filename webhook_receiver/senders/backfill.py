@@ -7,8 +7,8 @@ import logging
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from ..errors import ApiError, ConfigurationError, WebhookError
 from ..redaction import log_failure
@@ -20,8 +20,7 @@ SLACK = 300.0
 """Seconds that are looked back further than asked for: two machines' clocks differ."""
 
 
-@dataclass(frozen=True, slots=True)
-class Backfill:
+class Backfill(NamedTuple):
     """What came of asking the API for orders."""
 
     seen: int = 0
@@ -35,7 +34,7 @@ class Backfill:
 
     def as_json(self) -> dict[str, int]:
         """Return it as JSON can hold it."""
-        return asdict(self)
+        return self._asdict()
 
 
 Keep = Callable[[Order], Awaitable[bool | None]]

@@ -30,7 +30,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from ..delivery import kept_headers
 from ..errors import ConfigurationError
@@ -95,8 +95,7 @@ class OrdersApi(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Orders:
+class Orders(NamedTuple):
     """How the orders of a sender's API become deliveries."""
 
     changed_since: Callable[[OrdersApi, float, str | None], AsyncGenerator[Order]]

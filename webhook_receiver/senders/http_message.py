@@ -7,8 +7,9 @@ from functools import partial
 from typing import cast
 
 from ..delivery import Headers
-from ..signatures import AnyOf, HTTPMessageSignature, Scheme
-from ..signatures.rfc9421 import Algorithm
+from ..signatures import Scheme
+from ..signatures.any_of import AnyOf
+from ..signatures.rfc9421 import Algorithm, HTTPMessageSignature
 from ..signatures.secrets import Secrets, masked
 from .base import Sender
 from .preset import Make, Preset

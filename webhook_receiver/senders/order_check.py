@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 from ..delivery import Delivery
 from ..errors import ApiError, GiveUp, Unconfirmed
@@ -18,8 +17,7 @@ NAME = "confirm the order"
 _PATIENCE = 30.0  # seconds for the API to answer
 
 
-@dataclass(frozen=True, slots=True)
-class OrderCheck:
+class OrderCheck(NamedTuple):
     """Asks the sender's API whether an order is in the status that a delivery says.
 
     It is run as a handler is, before all others, until it is done: then the delivery is confirmed for good, and is

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..delivery import Headers
 from ..signatures import Scheme
@@ -14,8 +14,7 @@ Make = Callable[[Secrets], Scheme]
 """What makes a scheme of secrets: a class, or one with options by `functools.partial`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Preset:
+class Preset(NamedTuple):
     """What commands, `explain` and tests know of a sender, beside the `Sender` itself."""
 
     name: str

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from ..signatures import StandardWebhooks
 from ..signatures.secrets import Secrets
+from ..signatures.standard import StandardWebhooks
 from .base import Sender
 from .preset import Preset
 

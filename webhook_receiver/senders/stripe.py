@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..signatures import HMACBody
+from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secrets
 from .base import Sender
 from .preset import Preset

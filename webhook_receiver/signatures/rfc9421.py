@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from math import inf
 from secrets import token_urlsafe
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import SecretStr
 
@@ -25,12 +24,14 @@ Algorithm = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
+class _Key(NamedTuple):
     by: int
     name: str
-    public: Any = field(repr=False)
-    private: Any = field(repr=False)
+    public: Any
+    private: Any
+
+    def __repr__(self) -> str:
+        return f"<key {self.name!r}>"  # a private one is not shown
 
 
 class HTTPMessageSignature:

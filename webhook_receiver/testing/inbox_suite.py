@@ -945,7 +945,7 @@ class InboxSuite:
         for before, after in zip(dump, loaded, strict=True):
             was, now = before.summary, after.summary
             assert (before.attempts, before.key, before.ordering_key) == (after.attempts, after.key, after.ordering_key)
-            assert now == replace(was, due=now.due, leased=False)
+            assert now == was._replace(due=now.due, leased=False)
         claims = await claim(another)
         assert "leased" in claims, "leases do not move"
         assert {*claims} <= {"leased", "retried"}, "what waits for its retry may be due at once"
@@ -964,8 +964,8 @@ class InboxSuite:
         dump = await self._filled(inbox)
         assert await another.load([*dump, *dump], NOW) == 7
         assert await another.load(dump, NOW) == 0
-        same_key = replace(
-            dump[0], summary=replace(dump[0].summary, id="x"), delivery=replace(dump[0].delivery, id="x")
+        same_key = dump[0]._replace(
+            summary=dump[0].summary._replace(id="x"), delivery=replace(dump[0].delivery, id="x")
         )
         assert await another.load([same_key], NOW) == 0
         assert len(await listed(another)) == 7

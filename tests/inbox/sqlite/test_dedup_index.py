@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from webhook_receiver import MemoryInbox, SQLiteInbox
 from webhook_receiver.errors import InboxError
-from webhook_receiver.inbox import Duplicate, Filter, MemoryInbox, SQLiteInbox, Stored
+from webhook_receiver.inbox import Duplicate, Filter, Stored
 from webhook_receiver.inbox.sqlite import dedup_cache, dedup_index
 from webhook_receiver.inbox.sqlite.connection import WriterConnection
 from webhook_receiver.testing.inbox_suite import ALL, NOW, claim, entry, finish, put

@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 
 from tests.helpers import ROOT
-from webhook_receiver import ConfigurationError
+from webhook_receiver import ConfigurationError, SQLiteInbox
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
-from webhook_receiver.inbox import SQLiteInbox
 from webhook_receiver.inbox.records import Filter, Stored
 from webhook_receiver.inbox.sqlite import staging
 from webhook_receiver.testing.inbox_suite import (
@@ -93,7 +92,8 @@ async def test_what_was_put_is_seen_by_another_connection_at_once(inbox: SQLiteI
 
 FIND = """
 import asyncio, sys
-from webhook_receiver.inbox import Filter, SQLiteInbox
+from webhook_receiver import SQLiteInbox
+from webhook_receiver.inbox import Filter
 
 async def find():
     inbox = await SQLiteInbox(sys.argv[1], min_free=0).open()
@@ -114,7 +114,7 @@ async def test_what_was_put_is_seen_by_another_process(inbox: SQLiteInbox, path:
 PUT_AND_WAIT = """
 import asyncio, sys
 from webhook_receiver.testing.inbox_suite import put
-from webhook_receiver.inbox import SQLiteInbox
+from webhook_receiver import SQLiteInbox
 
 async def put_and_wait():
     inbox = await SQLiteInbox(sys.argv[1], min_free=0).open()
@@ -157,7 +157,7 @@ async def test_a_log_of_a_killed_process_that_was_cut_is_noticed(path: Path) -> 
 OPEN = """
 import asyncio, sys
 from webhook_receiver.testing.inbox_suite import put
-from webhook_receiver.inbox import SQLiteInbox
+from webhook_receiver import SQLiteInbox
 
 async def open_and_put():
     inbox = await SQLiteInbox(sys.argv[1], min_free=0).open()

@@ -11,8 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from webhook_receiver import MemoryInbox
 from webhook_receiver.delivery import Delivery
-from webhook_receiver.inbox import Claim, Duplicate, Entry, Filter, HandlerState, MemoryInbox, Settlement, State, Stored
+from webhook_receiver.inbox import Claim, Duplicate, Entry, Filter, HandlerState, Settlement, State, Stored
 
 R = TypeVar("R")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from webhook_receiver import ConfigurationError
-from webhook_receiver.inbox import Duplicate, SQLiteInbox, Stored, rows
+from webhook_receiver import ConfigurationError, SQLiteInbox
+from webhook_receiver.inbox import Duplicate, Stored, rows
 from webhook_receiver.inbox.sqlite import schema
 from webhook_receiver.testing.inbox_suite import claim, entry, put
 

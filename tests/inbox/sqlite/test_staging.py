@@ -13,8 +13,9 @@ from zlib import crc32
 
 import pytest
 
+from webhook_receiver import SQLiteInbox
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
-from webhook_receiver.inbox import Duplicate, Filter, SQLiteInbox, Stored
+from webhook_receiver.inbox import Duplicate, Filter, Stored
 from webhook_receiver.inbox.sqlite import dedup_index, staging
 from webhook_receiver.inbox.sqlite.connection import WriterConnection
 from webhook_receiver.testing.inbox_suite import (
