@@ -1,19 +1,20 @@
 """GitHub's webhooks: signed over the body, with the event's name in the header X-GitHub-Event.
 
-WEBHOOK_SECRET=try-me webhook-receiver serve github_webhooks:hooks
+Run it, and name its URL in the settings of a repository, with the content type application/json:
+
+    WEBHOOK_SECRET=try-me webhook-receiver serve 06_github:hooks
+
+Expect `GitHub knows this receiver now` at once, and a line for each push.
 """
 
 from typing import Literal
 
 from pydantic import BaseModel
 
-from webhook_receiver import Event, HMACBody, Secret, UnknownEvent, WebhookReceiver
+from webhook_receiver import Event, Secret, UnknownEvent, WebhookReceiver
+from webhook_receiver.senders import github
 
-hooks = WebhookReceiver(
-    scheme=HMACBody.github(Secret.from_env("WEBHOOK_SECRET")),
-    event_header="X-GitHub-Event",
-    inbox="sqlite:///github.db",
-)
+hooks = WebhookReceiver(sender=github(Secret.from_env("WEBHOOK_SECRET")), inbox="sqlite:///github.db")
 
 
 class Repository(BaseModel, frozen=True):

@@ -1,13 +1,17 @@
 """A step of a deployment: the webhook is there, as it should be, and its deliveries arrive.
 
-UP42_USERNAME=... UP42_PASSWORD=... WEBHOOK_SECRET=try-me python register_webhook.py https://example.com/webhooks
+Run it while the receiver is up:
+
+    UP42_USERNAME=... UP42_PASSWORD=... WEBHOOK_SECRET=try-me python 10_register_webhook.py https://example.com/webhooks
+
+Expect `created`, `updated` or `unchanged`, then how many test deliveries succeeded; it ends with 1 if one did not.
 """
 
 import asyncio
 import sys
 
 from webhook_receiver import Secret
-from webhook_receiver.senders.up42.client import WebhooksClient
+from webhook_receiver.senders.up42 import WebhooksClient
 
 
 async def register(url: str) -> None:

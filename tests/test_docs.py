@@ -1,9 +1,12 @@
-"""Every block of code in the README is run: programs as programs, commands as commands."""
+"""Every block of code in the README and in the guide is run; what they name is there."""
 
 from __future__ import annotations
 
+import ast
+import importlib
 import json
 import os
+import pydoc
 import re
 import shlex
 import signal
@@ -11,19 +14,44 @@ import socket
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 
+import webhook_receiver
 from tests.helpers import ROOT, printed, running, serving
 from webhook_receiver.simulator import Simulator, simulator_app
 
 README = ROOT.joinpath("README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-PROGRAMS = [code for language, code in BLOCKS if language == "python"]
-COMMANDS = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
+SITE = ROOT.joinpath("mkdocs.yml").read_text(encoding="utf-8")
+NAMES = re.findall(r"[\w/-]+\.md", SITE)
+"""The pages in the order of the guide; the reference follows."""
+PAGES = {name: ROOT.joinpath("docs", name).read_text(encoding="utf-8") for name in NAMES}
+ALL = {
+    **{name: ROOT.joinpath(name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")},
+    **{f"docs/{name}": text for name, text in PAGES.items()},
+}
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def lines(text: str) -> list[str]:
+    return [line for code in blocks(text, "sh") for line in code.splitlines()]
+
+
+PROGRAMS = {
+    f"{Path(name).stem}-{number}": code
+    for name, text in ALL.items()
+    for number, code in enumerate(blocks(text, "python"), 1)
+}
+TEN_LINES = PROGRAMS["README-1"]
+COMMANDS = [line for text in PAGES.values() for line in lines(text)]
+FIRST = {code: name for name, code in reversed(PROGRAMS.items())}
+"""Each program once, by the first place where it stands."""
 USER = {"UP42_USERNAME": "me", "UP42_PASSWORD": "anything"}
 ENVIRONMENT = {**os.environ, **USER, "PYTHONPATH": str(ROOT), "WEBHOOK_SECRET": "try-me"}
 
@@ -60,23 +88,31 @@ django.conf.settings.configure(ROOT_URLCONF="django.contrib.flatpages.urls", ALL
 """
 
 
-@pytest.mark.parametrize("code", PROGRAMS, ids=range(len(PROGRAMS)))
-def test_a_program_runs_and_takes_a_delivery(code: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+@pytest.fixture(scope="module")
+def api() -> Generator[str]:
+    """The address of a simulator that all programs share."""
+    with serving(simulator_app(Simulator())) as url:
+        yield url
+
+
+@pytest.mark.parametrize("code", [pytest.param(code, id=name) for code, name in FIRST.items()])
+def test_a_program_runs_and_takes_a_delivery(
+    code: str, tmp_path: Path, api: str, request: pytest.FixtureRequest
+) -> None:
     file = tmp_path / "program.py"
     if elsewhere := re.findall(r"postgresql://[^\"]+", code):
         code = code.replace(elsewhere[0], request.getfixturevalue("postgres_url"))
     before = DJANGO if "django" in code else ""
     file.write_text(f"SOURCE = {code!r}\n{before}{code}{DELIVER}", encoding="utf-8")
-    with serving(simulator_app(Simulator())) if "WebhooksClient" in code else nullcontext("") as api:
-        done = subprocess.run(
-            [sys.executable, "-W", "error", str(file)],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env=ENVIRONMENT | {"UP42_URL": api},
-            check=False,
-        )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(file)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=ENVIRONMENT | {"UP42_URL": api},
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -84,28 +120,31 @@ def test_the_ten_lines_are_ten_and_are_the_quickstart() -> None:
     def bare(code: str) -> list[str]:
         return [line for line in code.splitlines() if line.strip()]
 
-    example = ROOT.joinpath("examples", "quickstart.py").read_text(encoding="utf-8")
-    assert len(bare(PROGRAMS[0])) == 8
-    assert bare(PROGRAMS[0]) == bare(example.split('"""')[2])
+    example = ROOT.joinpath("examples", "01_quickstart.py").read_text(encoding="utf-8")
+    assert len(bare(TEN_LINES)) == 8
+    assert bare(TEN_LINES) == bare(example.split('"""')[2])
+    assert PROGRAMS["first-steps-1"] == TEN_LINES
 
 
 def lines_with(*words: str) -> list[str]:
     return [line for line in COMMANDS if any(f"/webhook-receiver {word} " in line for word in words)]
 
 
-SET_UP = [line for line in COMMANDS if line.startswith("python3 -m venv")]
 SERVED = lines_with("serve", "send")
-LOOPED = lines_with("dev", "order", "mischief", "inbox ls", "webhooks", "backfill")
+LOOPED = lines_with("dev", "order", "faults", "inbox ls", "webhooks", "backfill")
 MIGRATING = lines_with("inbox migrate")
 CAUGHT = lines_with("capture", "explain", "to-test")
 
 
-def test_every_command_line_of_the_readme_is_run_here() -> None:
-    assert sorted(SET_UP + SERVED + LOOPED + MIGRATING + CAUGHT) == sorted(COMMANDS)
+def test_every_command_line_is_run_here() -> None:
+    assert sorted(SERVED + LOOPED + MIGRATING + CAUGHT) == sorted(COMMANDS)
+    for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md"):
+        set_up = [line for line in lines(ALL[name]) if line.startswith("python3 -m venv")]
+        assert set(lines(ALL[name])) - {*set_up} <= set(COMMANDS)
 
 
 def test_the_two_first_commands(tmp_path: Path) -> None:
-    assert [line.rpartition("&& ")[2] for line in SET_UP] == [
+    assert [line.rpartition("&& ")[2] for line in lines(README)[:2]] == [
         ".venv/bin/webhook-receiver demo",  # run with its set-up by .ci/run, and here without
         ".venv/bin/python -m pytest",  # what is running just now
     ]
@@ -113,7 +152,7 @@ def test_the_two_first_commands(tmp_path: Path) -> None:
 
 
 def test_what_is_sent_by_hand_is_received(tmp_path: Path) -> None:
-    tmp_path.joinpath("quickstart.py").write_text(PROGRAMS[0], encoding="utf-8")
+    tmp_path.joinpath("quickstart.py").write_text(TEN_LINES, encoding="utf-8")
     serve, *sends = SERVED
     with running(*prepared(serve, "")[2:], cwd=tmp_path, environment={"WEBHOOK_SECRET": "try-me"}) as (url, server):
         for line in sends:
@@ -124,11 +163,11 @@ def test_what_is_sent_by_hand_is_received(tmp_path: Path) -> None:
         assert "ready to download: 7\n" in told
 
 
-def test_the_local_loop_is_lived_as_the_readme_says(tmp_path: Path) -> None:
-    tmp_path.joinpath("quickstart.py").write_text(PROGRAMS[0], encoding="utf-8")
-    first, *lines = LOOPED
+def test_the_local_loop_is_lived_as_the_guide_says(tmp_path: Path) -> None:
+    tmp_path.joinpath("quickstart.py").write_text(TEN_LINES, encoding="utf-8")
+    first, *rest = LOOPED
     with looping(tmp_path, first) as (url, sender):
-        for line in lines:
+        for line in rest:
             done = shell(line, tmp_path, url, UP42_URL=sender)
             assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
             if " inbox ls " in line:
@@ -139,7 +178,7 @@ def test_the_local_loop_is_lived_as_the_readme_says(tmp_path: Path) -> None:
 
 @contextmanager
 def looping(folder: Path, line: str) -> Generator[tuple[str, str]]:
-    """Run the README's `dev` on ports of our own; yield the addresses of the receiver and of the sender."""
+    """Run the guide's `dev` on ports of our own; yield the addresses of the receiver and of the sender."""
     ports = [str(each) for each in free_ports(2)]
     process = subprocess.Popen(
         [*prepared(line, ""), "--port", ports[0], "--sender-port", ports[1]],
@@ -194,8 +233,8 @@ def test_a_request_is_caught_explained_and_made_a_test_of(tmp_path: Path) -> Non
     assert passed(tmp_path / "test_captured.py") == 1
 
 
-def test_the_tests_in_the_readme_pass(tmp_path: Path) -> None:
-    (tests,) = [code for code in PROGRAMS if "def test_" in code]
+def test_the_tests_in_the_guide_pass(tmp_path: Path) -> None:
+    (tests,) = [code for code in FIRST if "def test_" in code]
     tmp_path.joinpath("test_mine.py").write_text(tests, encoding="utf-8")
     assert passed(tmp_path / "test_mine.py") == 2
     assert not tmp_path.joinpath("hooks.db").exists()
@@ -225,7 +264,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def prepared(line: str, url: str) -> list[str]:
-    """Return a command of the README's as it is run here: this interpreter, and a port of our own."""
+    """Return a command of the guide's as it is run here: this interpreter, and a port of our own."""
     words = shlex.split(line.replace("http://127.0.0.1:8000", url))
     words = [word for word in words if not word.startswith("WEBHOOK_SECRET=")]
     assert words[0] == ".venv/bin/webhook-receiver"
@@ -246,18 +285,89 @@ def shell(line: str, cwd: Path, url: str, **environment: str) -> subprocess.Comp
     return subprocess.CompletedProcess(done.args, int(not done.returncode)) if fallback else done
 
 
-def test_what_the_readme_says_of_answers_is_what_is_answered() -> None:
+def test_what_the_guide_says_of_answers_is_what_is_answered() -> None:
     from webhook_receiver.responses import refusals
 
-    table = README.partition("## What is answered")[2].partition("Errors are")[0]
+    table = PAGES["answers.md"].partition("Errors are")[0]
     told = {int(status) for status in re.findall(r"\| (\d{3})", table)}
     assert told == {200, 202, 204, 500, 503, 422} | {answer.status for answer in refusals(401).values()}
 
 
-def test_every_command_is_in_the_readme() -> None:
+def test_every_command_is_in_the_guide() -> None:
     from webhook_receiver.cli.commands import app
 
     names = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
     groups = [group.name for group in app.registered_groups if group.name]
-    told = re.findall(r"^\| `webhook-receiver ([\w-]+)", README, re.MULTILINE)
+    told = re.findall(r"^\| `webhook-receiver ([\w-]+)", PAGES["operations.md"], re.MULTILINE)
     assert sorted(told) == sorted(names + groups)
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 160
+
+
+PUBLIC = ["", ".inbox", ".senders", ".senders.up42", ".signatures", ".explain", ".testing", ".simulator"]
+"""The modules that are imported from; the reference has every name of their `__all__`."""
+MENTIONED = re.findall(r"^::: (webhook_receiver[\w.]*)$", "".join(PAGES.values()), re.MULTILINE)
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_every_public_name_is_in_the_reference(module: str) -> None:
+    names: list[str] = importlib.import_module(f"webhook_receiver{module}").__all__
+    objects = [pydoc.locate(name) for name in MENTIONED]
+    missing = [name for name in names if pydoc.locate(f"webhook_receiver{module}.{name}") not in objects]
+    assert names
+    assert missing == []
+
+
+def test_whatever_is_in_the_reference_exists_and_is_there_once() -> None:
+    assert [name for name in MENTIONED if pydoc.locate(name) is None] == []
+    assert sorted(MENTIONED) == sorted(set(MENTIONED))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_links_and_the_files_that_a_page_names_are_there(name: str) -> None:
+    here = ROOT.joinpath(name).parent
+    for link in re.findall(r"\]\(([^)\s]+)\)", ALL[name]):
+        path, _, anchor = link.partition("#")
+        if path.startswith("https://"):
+            continue
+        target = here / path if path else ROOT / name
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {slug(heading) for heading in headings}, link
+    for file in re.findall(r"`((?:examples|tests|docs|webhook_receiver)/[\w./]*)`", ALL[name]):
+        assert (PACKAGES if file.startswith("webhook_receiver/") else ROOT).joinpath(file).exists(), file
+
+
+PACKAGES = Path(webhook_receiver.__file__).parents[1]
+
+
+def slug(heading: str) -> str:
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def test_what_a_maintainer_is_told_to_open_is_in_that_file() -> None:
+    told = re.findall(r"`(webhook_receiver/[\w/]+\.py)`: ((?:`\w+(?:\.\w+)?`(?:, )?)+)", PAGES["way-of-the-data.md"])
+    assert len(told) > 10
+    for file, names in told:
+        defined = names_in(PACKAGES.joinpath(file))
+        for name in re.findall(r"`([\w.]+)`", names):
+            assert name in defined, f"{name} is not in {file}"
+
+
+def names_in(file: Path) -> set[str]:
+    """Return the functions, classes, methods as `Class.method`, and values that a module defines."""
+    names: set[str] = set()
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            members = [each for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
+            names.update(f"{node.name}.{each.name}" for each in members)
+        if isinstance(node, ast.Assign):
+            names.update(each.id for each in node.targets if isinstance(each, ast.Name))
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.add(node.target.id)
+    return names

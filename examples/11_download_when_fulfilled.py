@@ -1,7 +1,8 @@
 """Download the images of an order the moment it is fulfilled: streamed to disk, resumed where it broke off, once.
 
-UP42_USERNAME=... UP42_PASSWORD=... WEBHOOK_SECRET=... webhook-receiver serve download_when_fulfilled:hooks
-With no account, on this machine alone: webhook-receiver dev download_when_fulfilled:hooks
+UP42_USERNAME=... UP42_PASSWORD=... WEBHOOK_SECRET=... webhook-receiver serve 11_download_when_fulfilled:hooks
+Or with no account, on this machine alone: `webhook-receiver dev 11_download_when_fulfilled:hooks`, and in another
+terminal `webhook-receiver order create --status FULFILLED`. Expect the images in the folder `images`.
 """
 
 import os
@@ -13,7 +14,7 @@ from anyio import open_file
 from rich.progress import DownloadColumn, Progress
 
 from webhook_receiver import ApiError, OrderFulfilled, Retry, Secret, WebhookReceiver
-from webhook_receiver.senders.up42.client import WebhooksClient
+from webhook_receiver.senders.up42 import WebhooksClient
 from webhook_receiver.senders.up42.models import Asset
 
 IMAGES = Path(os.environ.get("IMAGES", "images"))
