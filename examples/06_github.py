@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from webhook_receiver import Event, Secret, UnknownEvent, WebhookReceiver
-from webhook_receiver.senders import github
+from webhook_receiver.senders.github import github
 
 hooks = WebhookReceiver(sender=github(Secret.from_env("WEBHOOK_SECRET")), inbox="sqlite:///github.db")
 

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from webhook_receiver import Event, Secret, WebhookReceiver
-from webhook_receiver.senders import standard_webhooks
+from webhook_receiver.senders.standard_webhooks import standard_webhooks
 
 hooks = WebhookReceiver(sender=standard_webhooks(Secret.from_env("WEBHOOK_SECRET")), inbox="sqlite:///contacts.db")
 
