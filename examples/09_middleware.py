@@ -10,18 +10,17 @@ the handler itself returned: middleware can make a failure of it, never the reve
 """
 
 import sqlite3
-from collections.abc import Awaitable, Callable
 from contextlib import closing
 from contextvars import ContextVar
 
-from webhook_receiver import Attempt, OrderFulfilled, Secret, WebhookReceiver
+from webhook_receiver import Attempt, CallNext, OrderFulfilled, Secret, WebhookReceiver
 
 hooks = WebhookReceiver(secret=Secret.from_env("WEBHOOK_SECRET"), inbox="sqlite:///hooks.db")
 shop: ContextVar[sqlite3.Connection] = ContextVar("shop")
 
 
 @hooks.middleware  # the first is the outermost
-async def log(attempt: Attempt, call_next: Callable[[], Awaitable[None]]) -> None:
+async def log(attempt: Attempt, call_next: CallNext) -> None:
     print(f"attempt {attempt.number} of {attempt.handler} begins")
     try:
         await call_next()
@@ -32,7 +31,7 @@ async def log(attempt: Attempt, call_next: Callable[[], Awaitable[None]]) -> Non
 
 
 @hooks.middleware
-async def with_shop(attempt: Attempt, call_next: Callable[[], Awaitable[None]]) -> None:
+async def with_shop(attempt: Attempt, call_next: CallNext) -> None:
     with closing(sqlite3.connect("shop.db")) as connection, connection:
         connection.execute("CREATE TABLE IF NOT EXISTS invoice (order_id TEXT)")
         shop.set(connection)
