@@ -20,6 +20,9 @@ from starlette.types import ASGIApp, Message, Scope
 
 from webhook_receiver import Event, Scheme, UP42Signature, WebhookReceiver
 from webhook_receiver.delivery import Headers
+from webhook_receiver.event_registry import EventRegistry
+from webhook_receiver.events import parsed_paths
+from webhook_receiver.senders.up42.events import EVENTS, ORDER_ID_PATHS, STATUSES
 
 SECRET = "KbsDE5kGZoDiPCFd"
 NOW = 1_765_433_012.0
@@ -52,9 +55,17 @@ class Noted:
     events: list[Event] = field(default_factory=list[Event])
 
 
+def up42_registry(*classes: type[Event], order_id_paths: Sequence[str] = ORDER_ID_PATHS) -> EventRegistry:
+    """Return the events of UP42, and these classes besides."""
+    registry = EventRegistry(EVENTS, parsed_paths(order_id_paths), STATUSES)
+    for cls in classes:
+        registry.add(cls)
+    return registry
+
+
 def noting(*, clock: float | None = NOW, **options: Any) -> Noted:
     """Return a receiver that handles every event by noting it; its clock stands still unless `clock` is None."""
-    if "scheme" not in options:
+    if not {"scheme", "sender"} & options.keys():
         options.setdefault("secret", SECRET)
     if clock is not None:
         options["clock"] = lambda: clock

@@ -87,7 +87,7 @@ async def test_a_receiver_tells_of_the_old_secret_and_of_its_end(caplog: pytest.
     assert [await deliver("old"), await deliver("old"), await deliver("new")] == [1, 1, 0]
     clock.move(86_400)
     assert [await deliver("new"), await deliver("new")] == [0, 0]
-    told = [record.levelname for record in caplog.records if record.module == "rotation"]
+    told = [record.levelname for record in caplog.records if record.module == "counters"]
     assert told == ["WARNING", "INFO"]
 
 
@@ -97,7 +97,7 @@ async def test_it_is_counted_how_often_each_secret_verified() -> None:
     for secret in ("new", "old", "old", "of a stranger"):
         await hooks.receive(signed(BODY, scheme=UP42Signature(secret)), BODY)
     assert hooks.verified == {0: 1, 1: 2}
-    assert hooks.refused == {"BadSignature": 1}
+    assert hooks.rejected == {"BadSignature": 1}
     unsigned = WebhookReceiver(scheme=Unsigned())
     assert (await unsigned.receive({}, BODY)).response.status == 204
     assert unsigned.verified == {}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from typing import Any, cast
 from uuid import UUID
@@ -8,13 +9,17 @@ from uuid import UUID
 import pytest
 from pydantic import AliasChoices, AliasPath, Field, ValidationError, create_model
 
-from tests.helpers import order
+from tests.helpers import order, up42_registry
 from webhook_receiver import Event, JobStatusChanged, OrderFulfilled, OrderStatus, OrderStatusChanged
 from webhook_receiver.events import OrderBody
+from webhook_receiver.senders.up42.events import STATUSES
 
 
 def changed(**body: Any) -> OrderStatusChanged:
-    return OrderStatusChanged.model_validate({"event": "order.status", "body": {"status": "PLACED", **body}})
+    document = {"event": "order.status", "body": {"status": "PLACED", **body}}
+    event = up42_registry().parse(json.dumps(document).encode())
+    assert isinstance(event, OrderStatusChanged)
+    return event
 
 
 def test_an_event_keeps_whatever_was_sent_and_cannot_be_changed() -> None:
@@ -44,15 +49,20 @@ def test_the_order_id_is_at_the_first_place_that_holds_one(body: dict[str, Any],
 
 
 def test_a_senders_names_do_not_hide_ours() -> None:
-    event = OrderStatusChanged.model_validate(
-        {"event": "order.status", "body": {"status": "PLACED", "id": "b"}, "status": "theirs", "order_id": "theirs"}
-    )
+    document = {"event": "order.status", "body": {"status": "PLACED", "id": "b"}}
+    event = up42_registry().parse(json.dumps(document | {"status": "theirs", "order_id": "theirs"}).encode())
+    assert isinstance(event, OrderStatusChanged)
     assert (event.status, event.order_id) == (OrderStatus.PLACED, "b")
     assert event.model_extra == {"status": "theirs", "order_id": "theirs"}
 
 
-def test_a_status_with_spaces_is_the_one_with_underscores() -> None:
-    assert OrderStatus("FAILED PERMANENTLY") is OrderStatus.FAILED_PERMANENTLY
+def test_a_status_with_spaces_is_the_one_with_underscores_for_a_sender_that_spells_it_so() -> None:
+    assert STATUSES["FAILED PERMANENTLY"] is OrderStatus.FAILED_PERMANENTLY
+    assert changed(status="BEING FULFILLED").status is OrderStatus.BEING_FULFILLED
+    assert (
+        OrderStatusChanged.model_validate({"event": "order.status", "body": {"status": "BEING FULFILLED"}}).status
+        == "BEING FULFILLED"
+    )
 
 
 def test_an_unknown_status_is_a_member_that_is_equal_to_its_text_and_is_not_kept() -> None:
@@ -70,6 +80,10 @@ def test_an_unknown_status_is_a_member_that_is_equal_to_its_text_and_is_not_kept
 def test_a_status_that_is_no_text_is_refused() -> None:
     with pytest.raises(ValueError, match="5 is not a valid OrderStatus"):
         OrderStatus(cast(str, 5))
+
+
+def test_an_event_that_no_sender_has_parsed_knows_no_place_for_an_id() -> None:
+    assert OrderStatusChanged.model_validate_json(order()).order_id is None
 
 
 def test_a_job_has_a_status_of_its_own() -> None:
@@ -91,10 +105,12 @@ UUID_OF_ORDER = "95e60af5-658c-40cb-8f9e-0bec3898d190"
 def test_a_body_that_names_and_types_its_id_otherwise_still_has_one(number: Any) -> None:
     body = create_model("Body", __base__=OrderBody, number=number)
     cls: type[OrderStatusChanged] = create_model("Changed", __base__=OrderStatusChanged, body=(body, ...))
-    assert cls.model_validate_json(order("PLACED", orderId=UUID_OF_ORDER)).order_id == UUID_OF_ORDER
+    event = cls.model_validate_json(order("PLACED", orderId=UUID_OF_ORDER))
+    assert event.with_order_id_paths([("body", "orderId")]).order_id == UUID_OF_ORDER
 
 
 def test_an_id_that_is_declared_as_a_uuid_is_one() -> None:
     body = create_model("Body", __base__=OrderBody, orderId=(UUID, ...))
     cls: type[OrderStatusChanged] = create_model("Changed", __base__=OrderStatusChanged, body=(body, ...))
-    assert cls.model_validate_json(order("PLACED", orderId=UUID_OF_ORDER)).order_id == UUID_OF_ORDER
+    event = cls.model_validate_json(order("PLACED", orderId=UUID_OF_ORDER))
+    assert event.with_order_id_paths([("body", "orderId")]).order_id == UUID_OF_ORDER

@@ -90,7 +90,7 @@ def test_a_body_that_never_ends_is_answered_408(server: tuple[Noted, int], start
     noted, port = server
     answer = talk(port, head(genuine(), sized(BODY)), start)
     assert status(answer) == 408
-    assert noted.hooks.refused == {"BodyTooSlow": 1}
+    assert noted.hooks.rejected == {"BodyTooSlow": 1}
 
 
 def test_a_client_that_is_gone_half_way_leaves_nothing_behind(server: tuple[Noted, int]) -> None:
@@ -191,7 +191,7 @@ def test_many_forged_megabytes_cost_a_bounded_amount_of_memory(server: tuple[Not
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert grown < 10, f"{grown:.0f} MiB more after 27 MB of forged bodies"
     assert noted.events == []
-    assert noted.hooks.refused["BadSignature"] == 301
+    assert noted.hooks.rejected["BadSignature"] == 301
 
 
 def test_a_client_that_is_gone_leaves_no_traceback_under_middleware_either(caplog: pytest.LogCaptureFixture) -> None:
@@ -207,4 +207,4 @@ def test_a_client_that_is_gone_leaves_no_traceback_under_middleware_either(caplo
                 sock.sendall(head(genuine(), sized(BODY)) + BODY[:20])
         assert status(talk(port, head(genuine(), sized(BODY)), BODY)) == 204
     assert not [record for record in caplog.records if record.exc_info]
-    assert noted.hooks.refused == {"BodyIncomplete": 5}
+    assert noted.hooks.rejected == {"BodyIncomplete": 5}

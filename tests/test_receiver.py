@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -39,7 +40,8 @@ from webhook_receiver import (
     WorkerOptions,
 )
 from webhook_receiver.errors import BodyTooLarge
-from webhook_receiver.responses import Receipt
+from webhook_receiver.responses import Receipt, Responses
+from webhook_receiver.senders.up42 import up42
 
 BODY = order()
 HUSH = "hush-hush"
@@ -51,7 +53,7 @@ async def test_a_genuine_delivery_is_handled_and_answered_204() -> None:
     exchange = await call(noted.hooks, signed(BODY), [BODY[:10], BODY[10:]])
     assert (exchange.status, exchange.headers, exchange.sent[1]["body"]) == (204, {}, b"")
     assert [type(event) for event in noted.events] == [OrderFulfilled]
-    assert noted.hooks.refused == {}
+    assert noted.hooks.rejected == {}
 
 
 async def test_a_delivery_that_nothing_wants_is_answered_204() -> None:
@@ -85,18 +87,18 @@ async def test_a_stranger_is_refused_before_the_body_is_read(headers: Any, error
         "title": "The signature was refused",
         "status": 401,
     }
-    assert noted.hooks.refused == {error: 1}
+    assert noted.hooks.rejected == {error: 1}
     assert noted.events == []
 
 
 async def test_another_body_under_a_genuine_signature_is_refused() -> None:
     noted = noting()
     exchange = await call(noted.hooks, signed(BODY), [order("FAILED_PERMANENTLY")])
-    assert (exchange.status, noted.hooks.refused, noted.events) == (401, {"BodyMismatch": 1}, [])
+    assert (exchange.status, noted.hooks.rejected, noted.events) == (401, {"BodyMismatch": 1}, [])
 
 
 async def test_the_answer_to_a_bad_signature_is_settable() -> None:
-    exchange = await call(noting(refused_status=403).hooks, [], [BODY])
+    exchange = await call(noting(sender=replace(up42(SECRET), responses=Responses(rejected=403))).hooks, [], [BODY])
     assert (exchange.status, exchange.problem["status"]) == (403, 403)
 
 
@@ -140,7 +142,7 @@ async def test_a_body_over_the_limit_is_refused_whatever_its_length_claims() -> 
 async def test_a_client_that_goes_away_is_answered_all_the_same_since_middleware_waits_for_it() -> None:
     noted = noting()
     exchange = await call(noted.hooks, signed(BODY), [BODY[:5]], gone=True)
-    assert (exchange.status, noted.events, noted.hooks.refused) == (400, [], {"BodyIncomplete": 1})
+    assert (exchange.status, noted.events, noted.hooks.rejected) == (400, [], {"BodyIncomplete": 1})
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[]", b'{"event": "order.status", "body": {}}'])
@@ -226,7 +228,7 @@ async def test_without_a_signature_scheme_everything_unsigned_comes_in_and_nothi
     noted = noting(scheme=Unsigned())
     assert (await call(noted.hooks, [], [BODY])).status == 204
     assert (await call(noted.hooks, signed(BODY), [BODY])).status == 401
-    assert noted.hooks.refused == {"UnexpectedSignature": 1}
+    assert noted.hooks.rejected == {"UnexpectedSignature": 1}
     assert len(noted.events) == 1
 
 
@@ -254,7 +256,7 @@ async def test_receive_takes_bytes_only(body: Any) -> None:
 
 
 async def test_an_id_is_found_where_the_receiver_was_told_to_look() -> None:
-    noted = noting(order_id_paths=["top", "body.orders.1.id", "body.orders.0.id", "body.0"])
+    noted = noting(sender=up42(SECRET, order_id_paths=["top", "body.orders.1.id", "body.orders.0.id", "body.0"]))
     body = order(orders=[{"id": 12}])
     await call(noted.hooks, signed(body), [body])
     (event,) = noted.events
@@ -273,15 +275,13 @@ async def test_an_id_is_found_where_the_receiver_was_told_to_look() -> None:
         ({"scheme": Unsigned}, "takes a scheme, such as"),
         ({"secret": "a", "max_body": 0}, "max_body"),
         ({"secret": "a", "body_timeout": 0}, "body_timeout"),
-        ({"secret": "a", "refused_status": 200}, "refused_status"),
-        ({"secret": "a", "order_id_paths": "body.id"}, "order_id_paths"),
-        ({"secret": "a", "order_id_paths": ["body..id"]}, "order_id_paths"),
-        ({"secret": "a", "order_id_paths": [5]}, "order_id_paths"),
+        ({"sender": up42}, r"sender=.* takes a Sender, such as github\(secret\), not up42"),
+        ({"sender": up42("a"), "secret": "a"}, "give the secret to the sender"),
+        ({"sender": up42("a"), "scheme": Unsigned()}, "give the secret to the sender"),
         ({"secret": "a", "max_body": "1MB"}, "max_body"),
         ({"secret": "a", "body_timeout": "3"}, "body_timeout"),
-        ({"secret": "a", "refused_status": "403"}, "refused_status"),
-        ({"secret": "a", "worker": WorkerOptions()}, r"worker=.*key=.* need an inbox"),
-        ({"secret": "a", "key": lambda event: None}, r"worker=.*key=.* need an inbox"),
+        ({"secret": "a", "worker": WorkerOptions()}, r"worker=.*ordering_key=.* need an inbox"),
+        ({"secret": "a", "ordering_key": lambda event: None}, r"worker=.*ordering_key=.* need an inbox"),
         ({"secret": "a", "inbox": "redis://host"}, "'redis' is no kind of inbox"),
         ({"secret": "a", "inbox": MemoryInbox}, "takes a URL such as"),
     ],
@@ -293,7 +293,7 @@ def test_a_receiver_that_cannot_work_or_would_let_strangers_in_is_refused(
         WebhookReceiver(**options)
 
 
-@pytest.mark.parametrize("options", [{"max_body": 0}, {"scheme": Unsigned()}, {"order_id_paths": [""]}])
+@pytest.mark.parametrize("options", [{"max_body": 0}, {"scheme": Unsigned()}, {"ordering_key": len}])
 def test_a_refused_receiver_shows_no_secret_even_in_a_traceback_with_locals(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError) as refused:
         WebhookReceiver(secret=[HUSH, "b"], **options)

@@ -27,8 +27,9 @@ from webhook_receiver import (
     WebhookReceiver,
 )
 from webhook_receiver.delivery import Headers, kept_headers
+from webhook_receiver.events import order_id_of
 from webhook_receiver.responses import Receipt
-from webhook_receiver.runtime import BackgroundTasks, order_of
+from webhook_receiver.runtime import BackgroundTasks
 from webhook_receiver.signatures import BodyCheck, Verified
 
 
@@ -61,7 +62,7 @@ def test_a_header_is_kept_or_not_by_its_name_however_many_others_there_are() -> 
 
 
 def test_an_event_without_an_order_is_in_no_line() -> None:
-    assert order_of(UnknownEvent(event="a")) is None
+    assert order_id_of(UnknownEvent(event="a")) is None
 
 
 def test_no_credential_or_signature_is_in_the_file(tmp_path: Path) -> None:
@@ -236,17 +237,17 @@ class Renamed(OrderFulfilled, frozen=True):
 @pytest.mark.parametrize(
     ("cls", "key", "identity", "ordering_key"),
     [
-        (OrderFulfilled, order_of, "o%2F1 FULFILLED", "o/1"),
+        (OrderFulfilled, order_id_of, "o%2F1 FULFILLED", "o/1"),
         (OrderFulfilled, lambda event: None, "o%2F1 FULFILLED", None),
         (OrderFulfilled, lambda event: 7, "o%2F1 FULFILLED", "7"),
-        (ByRevision, order_of, "a half%20%5Cud800", "o/1"),
-        (Renamed, order_of, "renamed FULFILLED", "renamed"),
+        (ByRevision, order_id_of, "a half%20%5Cud800", "o/1"),
+        (Renamed, order_id_of, "renamed FULFILLED", "renamed"),
     ],
 )
 async def test_what_an_event_says_is_kept_in_a_line_and_its_order_as_the_key_says(
     cls: type[OrderFulfilled], key: Any, identity: str, ordering_key: str | None
 ) -> None:
-    hooks = durable(key=key)
+    hooks = durable(ordering_key=key)
     hooks.on(cls, name="handler")(lambda event: None)
     async with hooks:
         kept = await settled(hooks, await deliver(hooks, about("o/1")))

@@ -51,9 +51,9 @@ def durable(
     inbox: Inbox | str = "memory://", *, clock: Callable[[], float] = lambda: NOW, **worker: Any
 ) -> WebhookReceiver:
     """Return a receiver of unsigned deliveries with an inbox; what is no option of a worker's is one of its own."""
-    names = ("confirm", "event_header", "key", "name", "order_id_paths", "scheme", "secret")
+    names = ("confirm", "name", "ordering_key", "scheme", "secret", "sender")
     own = {name: worker.pop(name) for name in names if name in worker}
-    if "secret" not in own:
+    if not {"secret", "sender"} & own.keys():
         own.setdefault("scheme", Unsigned())
     options: dict[str, Any] = {"poll": 0.01, "backoff": LATER, "lease": LEASE} | worker
     return WebhookReceiver(inbox=inbox, worker=WorkerOptions(**options), clock=clock, **own)

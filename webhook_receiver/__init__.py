@@ -44,7 +44,6 @@ from .events import (
     Event,
     FailedPermanentlyBody,
     FulfilledBody,
-    JobStatusChanged,
     OrderBody,
     OrderFailedPermanently,
     OrderFulfilled,
@@ -66,11 +65,12 @@ from .inbox import (
 )
 from .options import Backoff, Breaker, WorkerOptions
 from .receiver import WebhookReceiver
-from .responses import Receipt, Response
+from .responses import Receipt, Response, Responses
 from .routing import Router
 from .runtime import Health
+from .senders import OrdersApi, Sender
 from .senders.backfill import Backfill
-from .senders.up42.orders_api import OrdersApi
+from .senders.up42 import JobStatusChanged
 from .signatures import (
     AnyOf,
     HMACBody,
@@ -123,11 +123,13 @@ __all__ = [
     "Receipt",
     "RequestError",
     "Response",
+    "Responses",
     "Retry",
     "Router",
     "SQLiteInbox",
     "Scheme",
     "Secret",
+    "Sender",
     "StaleSignature",
     "StandardWebhooks",
     "State",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import (
@@ -29,10 +30,9 @@ from pydantic_core import CoreSchema, core_schema
 from .delivery import Headers
 from .errors import ConfigurationError, NotAnEvent
 from .events import (
+    ORDER_EVENTS,
     Event,
-    JobStatusChanged,
-    OrderFailedPermanently,
-    OrderFulfilled,
+    OrderStatus,
     OrderStatusChanged,
     Path,
     UnknownEvent,
@@ -41,30 +41,34 @@ from .events import (
 from .redaction import reason
 
 Value = str | int
+_Validate = Callable[..., Event]
+"""Takes a body's bytes, and the sender's spellings of statuses as `context`."""
+_NO_STATUSES: Mapping[str, OrderStatus] = MappingProxyType({})
 Discriminators = Mapping[Path, frozenset[Value]]
-
-BUILT_IN: tuple[type[Event], ...] = (
-    OrderStatusChanged,
-    OrderFulfilled,
-    OrderFailedPermanently,
-    JobStatusChanged,
-)
 
 
 class EventRegistry:
     """The event classes that a receiver knows, and how a body becomes one of them.
 
     Args:
-        order_id_paths: where the id of an order is, for the classes of `order.status`; theirs if None.
+        events: the classes that are known from the start.
+        order_id_paths: where the id of an order is in the sender's documents, in the order of looking.
+        statuses: how the sender spells statuses of orders, where it spells them otherwise than `OrderStatus`.
     """
 
-    def __init__(self, order_id_paths: Sequence[Path] | None = None) -> None:
+    def __init__(
+        self,
+        events: Sequence[type[Event]] = ORDER_EVENTS,
+        order_id_paths: Sequence[Path] = (),
+        statuses: Mapping[str, OrderStatus] = _NO_STATUSES,
+    ) -> None:
         self.order_id_paths = order_id_paths
+        self._statuses = statuses
         self._claims: dict[type[Event], Discriminators] = {}
         self._owners: dict[Value, list[type[Event]]] = {}
         self._names: set[str] = set()
-        self._validate: Callable[[bytes], Event] | None = None
-        for cls in BUILT_IN:
+        self._validate: _Validate | None = None
+        for cls in events:
             self.add(cls)
 
     def add(self, cls: type[Event]) -> None:
@@ -79,7 +83,7 @@ class EventRegistry:
             cls.model_rebuild()  # nothing, unless it was declared before a class that it names
         except (PydanticUserError, PydanticUndefinedAnnotation) as error:
             raise ConfigurationError(f"{cls.__name__} is not fully defined: {error.message}") from None
-        claims = _claims(cls)
+        claims = _claims(cls, self._statuses)
         name = claims.get(_name_path(cls))
         if name is None:
             raise ConfigurationError(
@@ -113,7 +117,7 @@ class EventRegistry:
             raise ConfigurationError(f"the events named {name!r} are of the class {cls}: register for {cls} instead")
         self._names.add(name)
 
-    def build(self) -> Callable[[bytes], Event]:
+    def build(self) -> _Validate:
         """Make the validator for all classes; done at start, so that no delivery has to wait for it."""
         if self._validate is None:
             self._validate = _validator(self._claims)
@@ -126,13 +130,13 @@ class EventRegistry:
             NotAnEvent: it is not JSON, has no name, or lacks what its class needs.
         """
         try:
-            event = (self._validate or self.build())(body)
+            event = (self._validate or self.build())(body, context=self._statuses)
         except ValidationError as error:
             why = reason(error)
         except _Refused as refused:
-            why = _why(refused.cls, body)
+            why = _why(refused.cls, body, self._statuses)
         else:
-            if self.order_id_paths is not None and isinstance(event, OrderStatusChanged):
+            if isinstance(event, OrderStatusChanged):
                 return event.with_order_id_paths(self.order_id_paths)
             return event
         raise NotAnEvent(why)  # out here, where no other error with the body in it is its context
@@ -145,25 +149,25 @@ class _Refused(Exception):
         self.cls = cls
 
 
-def _why(cls: type[Event], body: bytes) -> str:
+def _why(cls: type[Event], body: bytes, statuses: Mapping[str, OrderStatus]) -> str:
     """Say why the body does not fit the class that claims it, by validating it once more for that class alone."""
     try:
-        cls.model_validate_json(body)
+        cls.model_validate_json(body, context=statuses)
     except ValidationError as error:
         return f"{reason(error, cls)} (read as {cls.__name__})"
     return f"refused by {cls.__name__}"
 
 
-def _validator(claims: Mapping[type[Event], Discriminators]) -> Callable[[bytes], Event]:
+def _validator(claims: Mapping[type[Event], Discriminators]) -> _Validate:
     *unknown_elsewhere, unknown = _unknown_events(claims)
 
     class AnyEvent:
         @classmethod
         def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
             choices = {event: _or_refused(event, handler) for event in [*claims, unknown]}
-            known = _tree(choices, claims, list(claims), frozenset())
+            known = [_tree(choices, claims, list(claims), frozenset())] if claims else []
             others = [handler.generate_schema(event) for event in unknown_elsewhere]
-            return core_schema.union_schema([known, *others, choices[unknown]], mode="left_to_right")
+            return core_schema.union_schema([*known, *others, choices[unknown]], mode="left_to_right")
 
     adapter: TypeAdapter[Any] = TypeAdapter(AnyEvent)
     return adapter.validator.validate_json
@@ -218,7 +222,9 @@ def _unknown_events(claims: Mapping[type[Event], Discriminators]) -> list[type[U
     ] + [UnknownEvent]
 
 
-def _claims(model: type[BaseModel], above: tuple[type[BaseModel], ...] = ()) -> Discriminators:
+def _claims(
+    model: type[BaseModel], statuses: Mapping[str, OrderStatus], above: tuple[type[BaseModel], ...] = ()
+) -> Discriminators:
     """Return the literal values that a document of this model has to have, by their path."""
     found: dict[Path, frozenset[Value]] = {}
     for name, info in model.model_fields.items():
@@ -226,23 +232,17 @@ def _claims(model: type[BaseModel], above: tuple[type[BaseModel], ...] = ()) -> 
         if path is None or not (info.is_required() or name == "event"):
             continue
         if get_origin(info.annotation) is Literal:
-            found[path] = frozenset(text for value in get_args(info.annotation) for text in _spellings(value))
+            found[path] = frozenset(text for value in get_args(info.annotation) for text in _spellings(value, statuses))
         elif isinstance(below := info.annotation, type) and issubclass(below, BaseModel) and below not in above:
-            found |= {path + rest: values for rest, values in _claims(below, (*above, model)).items()}
+            found |= {path + rest: values for rest, values in _claims(below, statuses, (*above, model)).items()}
     return {path: values for path, values in found.items() if values}
 
 
-def _spellings(value: object) -> set[Value]:
-    """Return what stands for a literal in JSON: a member of an enum may be spelt in two ways."""
-    if not isinstance(value, Enum):
-        return {value} if isinstance(value, str | int) and not isinstance(value, bool) else set()
-    if not isinstance(value.value, str):
-        return _spellings(value.value)
-    spaced = value.value.replace("_", " ")
-    try:
-        return {value.value, spaced} if type(value)(spaced) is value else {value.value}
-    except ValueError:
-        return {value.value}
+def _spellings(value: object, statuses: Mapping[str, OrderStatus]) -> set[Value]:
+    """Return what stands for a literal in JSON: the sender may spell a status in several ways."""
+    if isinstance(value, Enum):
+        return _spellings(value.value, statuses) | {text for text, status in statuses.items() if status is value}
+    return {value} if isinstance(value, str | int) and not isinstance(value, bool) else set()
 
 
 def _name_path(cls: type[Event]) -> Path:

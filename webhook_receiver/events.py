@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Literal, Self, cast
 from uuid import UUID
 
-from pydantic import AliasChoices, BaseModel, field_validator
+from pydantic import AliasChoices, BaseModel, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
+
+from .errors import ConfigurationError
 
 Key = str | int
 Path = tuple[Key, ...]
 """The keys that lead from the top of a JSON document to a value."""
-
-ORDER_ID_PATHS: tuple[Path, ...] = (("body", "orderId"), ("body", "id"), ("body", "order", "id"))
-"""Where an order's id is looked for. UP42 publishes no payload: these are candidates, in order."""
-
 
 _IDS = (str, int, UUID)
 """What an order's id may be in JSON, or where a class declares it."""
@@ -26,9 +24,8 @@ _IDS = (str, int, UUID)
 class OrderStatus(StrEnum):
     """The statuses of an order that are known; any other text is a member of its own, equal to that text.
 
-    UP42 spells a status with underscores in its API and with spaces in its webhook examples; both are
-    the same member. FAILED and the four that no notification was seen with are here all the same, since
-    a receiver must not be surprised by them.
+    A sender that spells one otherwise says so in its `Sender.statuses`. FAILED and the four that no notification
+    was seen with are here all the same, since a receiver must not be surprised by them.
     """
 
     CREATED = "CREATED"
@@ -48,11 +45,6 @@ class OrderStatus(StrEnum):
     def _missing_(cls, value: object) -> OrderStatus | None:
         if not isinstance(value, str):
             return None
-        known = cls.__members__.get(value.replace(" ", "_"))
-        return known if known is not None else cls._unknown(value)
-
-    @classmethod
-    def _unknown(cls, value: str) -> OrderStatus:
         # Not stored in the enum: a sender that invents statuses must not fill our memory.
         member = str.__new__(cls, value)
         member._name_ = member._value_ = value
@@ -95,9 +87,10 @@ class OrderBody(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True
 
     @field_validator("status", mode="before")
     @classmethod
-    def _underscores(cls, status: object) -> object:
-        # For classes that narrow `status` to literals, which pydantic compares before the enum is asked.
-        return OrderStatus(status) if isinstance(status, str) and " " in status else status
+    def _known(cls, status: object, info: ValidationInfo) -> object:
+        # Before pydantic compares it with the literals of a class that narrows it.
+        spellings: Mapping[object, OrderStatus] | None = info.context
+        return spellings.get(status, status) if spellings and isinstance(status, str) else status
 
 
 class OrderStatusChanged(Event, frozen=True):
@@ -113,8 +106,12 @@ class OrderStatusChanged(Event, frozen=True):
 
     @property
     def order_id(self) -> str | None:
-        """The id at the first place that holds a text, a whole number or a UUID; None if none does."""
-        for path in vars(self).get("_order_id_paths", ORDER_ID_PATHS):
+        """The order's id: a text, a whole number or a UUID at the first of the sender's places that holds one, or None.
+
+        The places are those of `Sender.order_id_paths`: an event that no receiver has parsed, and that
+        `webhook_receiver.testing.make` has not made, has none.
+        """
+        for path in vars(self).get("_order_id_paths", ()):
             found = _value_at(self, path)
             if isinstance(found, _IDS) and not isinstance(found, bool) and found != "":
                 return str(found)
@@ -127,7 +124,7 @@ class OrderStatusChanged(Event, frozen=True):
         return None if order_id is None else (order_id, self.body.status)
 
     def with_order_id_paths(self, paths: Sequence[Path]) -> Self:
-        """Return this event, its order's id looked for at `paths` from now on."""
+        """Return this event, its order's id looked for at `paths` from now on: the keys that lead to it, for each."""
         vars(self)["_order_id_paths"] = paths  # no field, but copied and pickled with the fields
         return self
 
@@ -156,22 +153,29 @@ class OrderFailedPermanently(OrderStatusChanged, frozen=True):
     body: FailedPermanentlyBody
 
 
-class JobBody(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
-    """The body of `job.status`."""
-
-    status: str
+ORDER_EVENTS: tuple[type[Event], ...] = (OrderStatusChanged, OrderFulfilled, OrderFailedPermanently)
+"""The core's own events, which any sender of orders may have."""
 
 
-class JobStatusChanged(Event, frozen=True):
-    """`job.status`: a job of UP42's older workflow product has another status."""
+def order_id_of(event: Event) -> str | None:
+    """Return the id of the order that an event is about: the default ordering key. None for other events."""
+    return event.order_id if isinstance(event, OrderStatusChanged) else None
 
-    event: Literal["job.status"]
-    body: JobBody
 
-    @property
-    def status(self) -> str:
-        """The job's new status, as it was sent."""
-        return self.body.status
+def identity_of(event: Event) -> Sequence[str] | None:
+    """Return what the event's class says of its identity, see `Event.identity`."""
+    return event.identity
+
+
+def parsed_paths(dotted: Sequence[str]) -> tuple[Path, ...]:
+    """Return the places that texts such as "body.orderId" and "items.0.id" name.
+
+    Raises:
+        ConfigurationError: one of them is no such text.
+    """
+    if isinstance(dotted, str) or not all(isinstance(path, str) and all(path.split(".")) for path in dotted):
+        raise ConfigurationError(f'order_id_paths is a list such as ["body.orderId", "body.id"], not {dotted!r}')
+    return tuple(tuple(int(key) if key.isdecimal() else key for key in path.split(".")) for path in dotted)
 
 
 def _value_at(value: Any, path: Path) -> Any:

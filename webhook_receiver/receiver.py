@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from hashlib import sha256
 from typing import Self
 
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from .asgi import BodyReader, live, slash_or_not
-from .counters import RejectionCounter, SecretUsage
 from .delivery import AnyHeaders, Delivery, Headers, header_pairs, kept_headers, new_id
 from .errors import (
     ConfigurationError,
@@ -25,19 +26,19 @@ from .errors import (
     VerificationError,
 )
 from .event_registry import EventRegistry, named
-from .events import ORDER_ID_PATHS, Event, OrderStatusChanged, Path
+from .events import Event, OrderStatusChanged, parsed_paths
 from .inbox.base import Inbox
 from .inbox.records import Duplicate, Stored
 from .options import WorkerOptions
 from .redaction import log_failure
-from .responses import DUPLICATE, FAILED, STORED, Receipt, Response, not_an_event, refusals
-from .routing import DeadLetterHandler, Function, Handler, Router
-from .runtime import Health, OrderKey, Runtime, order_of
-from .senders.backfill import SLACK, Backfill, ProgressCallback, backfill, body_of, changed_since, keep_on, moment, span
+from .responses import FAILED, Receipt, Response, accepted, not_an_event, refusals
+from .routing import Function, Router
+from .runtime import Health, Runtime
+from .senders import Order, OrderingKey, Orders, OrdersApi, Sender, checked_api, default_sender
+from .senders.backfill import SLACK, Backfill, ProgressCallback, backfill, keep_on, moment, span
+from .senders.base import check_scheme
 from .senders.order_check import OrderCheck
-from .senders.up42.models import Order
-from .senders.up42.orders_api import OrdersApi, checked_api
-from .signatures import BodyCheck, Scheme, UP42Signature, Verified
+from .signatures import BodyCheck, Scheme, Verified
 from .signatures.secrets import Secrets, masked
 from .worker.executor import no_event
 from .worker.inline import handle
@@ -53,24 +54,23 @@ class WebhookReceiver(Router):
     """Receives the deliveries of one sender. It is an ASGI app: run it, mount it, or use its `route`.
 
     Args:
-        secret: what the sender signs with, as UP42 does; several for rotation, any of which verifies.
-        scheme: another way to verify, or `UP42Signature(secret, ...)` with options, or `Unsigned()`.
+        sender: who delivers, such as `github(secret)`: how deliveries prove themselves, what their events are, what
+            is answered. It takes the place of `secret` and `scheme`.
+        secret: short for `sender=up42(secret)`: what UP42 signs with; several for rotation, any of which verifies.
+        scheme: short for `sender=up42(scheme=scheme)`: another way to verify, or `UP42Signature(secret, ...)` with
+            options, or `Unsigned()`.
         inbox: where deliveries are kept before they are answered, as "sqlite:///hooks.db"; their handlers run
             afterwards, and again if they fail. Without one they run before the answer, and nothing is kept.
-        key: returns what an event is about; such deliveries are handled one at a time, in order of receipt. The
-            order's id if left out; `lambda event: None` for no order at all.
+        ordering_key: returns what an event is about; deliveries of one key are handled one at a time, in order of
+            receipt. The sender's if left out, for UP42 the order's id; `lambda event: None` for no order at all.
         worker: how handlers are run for what is in the inbox.
         work: False for a receiver that only keeps: another process on the same inbox runs the handlers.
         name: what this receiver is called in its deliveries and its log lines.
         max_body: bytes; a larger body is answered 413.
         body_timeout: seconds; a body that is not complete by then is answered 408.
-        refused_status: what a bad signature is answered, for senders that ask for another 4xx than 401.
         confirm: the sender's API, such as a `WebhooksClient`: where the signature does not cover the body, an order is
-            read again before its handlers run. See `confirm.Confirmation` for what is made of the answer; a delivery
-            that is contradicted is dead. Without an inbox it is asked before the answer: 204 then, 503 for "not yet".
-        order_id_paths: where the id of an order is in the sender's document, such as ["body.orderNumber"].
-        event_header: the header that holds the event's name, such as "X-GitHub-Event", for senders that do not put
-            it into the body; it becomes the event's `event`. Few signatures cover it.
+            read again before its handlers run. See `OrderCheck` for what is made of the answer; a delivery that is
+            contradicted is dead. Without an inbox it is asked before the answer: 204 then, 503 for "not yet".
         clock: returns the time in Unix seconds.
 
     Raises:
@@ -80,55 +80,58 @@ class WebhookReceiver(Router):
     def __init__(
         self,
         *,
+        sender: Sender | None = None,
         secret: Secrets | None = None,
         scheme: Scheme | None = None,
         inbox: Inbox | str | None = None,
-        key: OrderKey = order_of,
+        ordering_key: OrderingKey | None = None,
         worker: WorkerOptions | None = None,
         work: bool = True,
         name: str = "webhooks",
         max_body: int = MAX_BODY,
         body_timeout: float = BODY_TIMEOUT,
-        refused_status: int = 401,
         confirm: OrdersApi | None = None,
-        order_id_paths: Sequence[str] | None = None,
-        event_header: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         secret = None if secret is None else masked(secret)
-        refuse_limits(max_body, body_timeout, refused_status)
-        super().__init__(EventRegistry(parsed_paths(order_id_paths)))
+        check_limits(max_body, body_timeout)
+        if inbox is None and (worker is not None or ordering_key is not None or not work):
+            raise ConfigurationError(
+                'worker=..., work=... and ordering_key=... need an inbox: inbox="sqlite:///hooks.db"'
+            )
+        sender = sender_for(sender, secret, scheme)
+        if ordering_key is not None:
+            sender = replace(sender, ordering_key=ordering_key)
+        super().__init__(EventRegistry(sender.events, parsed_paths(sender.order_id_paths), sender.statuses))
         self.name = name
-        self.confirmation = None if confirm is None else OrderCheck(checked_api(confirm, "confirm=..."))
+        self.sender = sender
+        """Who delivers."""
+        self.confirmation = None if confirm is None else order_check(sender, confirm)
         """What confirms a delivery before its handlers run, if anything does."""
-        self._scheme = scheme_for(secret, scheme)
+        self._scheme = sender.scheme
         self._reads_path: bool = getattr(self._scheme, "reads_path", False)
-        self._rotation = SecretUsage(name)
-        self._event_header = None if event_header is None else refuse_header(event_header)
+        self._event_header = None if sender.event_header is None else sender.event_header.lower().encode()
+        self._delivery_id = None if sender.delivery_id is None else sender.delivery_id.lower().encode()
         self._bodies = BodyReader(max_body, body_timeout)
-        self._refusals = RejectionCounter(name, clock)
-        self._answers = refusals(refused_status)
-        self._runtime = None
-        if inbox is not None:
-            self._runtime = Runtime(inbox, name, self, key, worker or WorkerOptions(), clock, work=work)
-        elif worker is not None or key is not order_of or not work:
-            raise ConfigurationError('worker=..., work=... and key=... need an inbox: inbox="sqlite:///hooks.db"')
-        self._clock = clock
+        self._stored = accepted(sender.responses.stored)
+        self._duplicate = accepted(sender.responses.duplicate)
+        self._rejections = refusals(sender.responses.rejected)
+        self._runtime = Runtime(name, sender, self, inbox=inbox, options=worker, clock=clock, work=work)
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_clock"):
+        if not hasattr(self, "_runtime"):
             return f"<{type(self).__name__}, unfinished>"  # in a traceback of its constructor
         return f"<{type(self).__name__} {self.name!r}: {len(self.handlers)} handlers, {type(self._scheme).__name__}>"
 
     @property
-    def refused(self) -> Mapping[str, int]:
-        """How many requests were refused so far, by the error's name."""
-        return dict(self._refusals.counts)
+    def rejected(self) -> Mapping[str, int]:
+        """How many requests were rejected so far, by the error's name."""
+        return dict(self._runtime.rejections.counts)
 
     @property
     def verified(self) -> Mapping[int, int]:
         """How many requests were verified so far, by the secret's index; those that were sent again count again."""
-        return dict(self._rotation.counts)
+        return dict(self._runtime.secret_usage.counts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI asks for; its order is what keeps strangers cheap."""
@@ -138,12 +141,12 @@ class WebhookReceiver(Router):
         try:
             if scope["method"] != "POST":
                 raise MethodNotAllowed(f"{self.name} takes POST only")
-            now = self._clock()
+            now = self._runtime.clock()
             headers: Headers = scope["headers"]
             check = self._admit(headers, scope["path"], now)
             body = await self._bodies.read(receive)
             verified = check(body)
-            answer, _, _ = await self._handle(self._delivery(headers, body, verified, now), verified.id)
+            answer, _, _ = await self._handle(self._delivery(headers, body, verified, now), verified)
         except (RequestError, VerificationError, InboxError) as error:
             answer = self._refuse(error)
         except NotAnEvent as error:
@@ -165,13 +168,13 @@ class WebhookReceiver(Router):
             raise TypeError(f"receive() takes the body's bytes as they came, not {type(body).__name__}")
         delivery = None
         try:
-            now = self._clock()
+            now = self._runtime.clock()
             pairs = header_pairs(headers)
             check = self._admit(pairs, path, now)
             self._bodies.refuse_large(body)
             verified = check(body)
             delivery = self._delivery(pairs, body, verified, now)
-            answer, event, duplicate_of = await self._handle(delivery, verified.id)
+            answer, event, duplicate_of = await self._handle(delivery, verified)
         except (RequestError, VerificationError, InboxError) as error:
             return Receipt(self._refuse(error), error=error.with_traceback(None))
         except NotAnEvent as error:
@@ -193,18 +196,12 @@ class WebhookReceiver(Router):
             yield
 
     async def __aenter__(self) -> Self:
-        self._catalog.build()
-        if self._runtime is None:
-            refuse_without_inbox(self.handlers, self.dead_letter_handlers)
-            if not self.handlers:
-                logger.warning("%s has no handlers: deliveries are verified, and that is all", self.name)
-        else:
-            await self._runtime.start()
+        self._registry.build()
+        await self._runtime.start()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        if self._runtime is not None:
-            await self._runtime.stop()
+        await self._runtime.stop()
 
     @property
     def inbox(self) -> Inbox:
@@ -213,7 +210,7 @@ class WebhookReceiver(Router):
         Raises:
             ConfigurationError: it has none.
         """
-        return self._durable().inbox
+        return self._runtime.inbox
 
     def parse(self, body: bytes, headers: Headers = ()) -> Event:
         """Return the event that a body is; the headers are needed where one of them is the `event_header`.
@@ -221,7 +218,7 @@ class WebhookReceiver(Router):
         Raises:
             NotAnEvent: it is none.
         """
-        return self._catalog.parse(body if self._event_header is None else named(body, headers, self._event_header))
+        return self._registry.parse(body if self._event_header is None else named(body, headers, self._event_header))
 
     def set_to_work(self, concurrency: int | None = None) -> None:
         """Run the handlers in this process whatever `work` says: for one that does nothing else.
@@ -232,7 +229,7 @@ class WebhookReceiver(Router):
         Raises:
             ConfigurationError: there is no inbox, or the number cannot work.
         """
-        self._durable().set_to_work(concurrency)
+        self._runtime.set_to_work(concurrency)
 
     async def pause(self, handler: str | Function) -> None:
         """Run a handler no more, in any process on this inbox, until it is resumed; what it has to do waits.
@@ -244,15 +241,37 @@ class WebhookReceiver(Router):
             ConfigurationError: there is no such handler, or no inbox.
             InboxError: the inbox cannot keep it.
         """
-        await self._durable().pause(self.name_of(handler))
+        _ = self.inbox
+        await self._runtime.pause(self.name_of(handler))
 
     async def resume(self, handler: str | Function) -> bool:
         """Let a handler run again, with all that waited for it; False if it was not paused. See `pause`."""
-        return await self._durable().resume(self.name_of(handler))
+        _ = self.inbox
+        return await self._runtime.resume(self.name_of(handler))
+
+    @property
+    def runtime(self) -> Runtime:
+        """What the receiver runs on: its clock, its counts, its inbox and worker."""
+        return self._runtime
+
+    @contextmanager
+    def running_on(self, runtime: Runtime) -> Generator[None]:
+        """Let the receiver run on another runtime until the block ends, as a test does: another inbox, another clock.
+
+        The receiver itself, and no copy of it, for an app may have it mounted already.
+
+        Args:
+            runtime: made for this receiver's name and sender.
+        """
+        own, self._runtime = self._runtime, runtime
+        try:
+            yield
+        finally:
+            self._runtime = own
 
     async def health(self) -> Health:
         """Return how it is. Without an inbox it is well as long as it answers."""
-        return Health(ok=True, state="working") if self._runtime is None else await self._runtime.health()
+        return await self._runtime.health()
 
     async def backfill(
         self,
@@ -283,7 +302,7 @@ class WebhookReceiver(Router):
             ApiError: the API failed. What was put until then stays, as with any other error.
             InboxError: the inbox failed.
         """
-        begin = moment(since, self._clock()) - SLACK
+        begin = moment(since, self._runtime.clock()) - SLACK
         return await self._backfill(checked_api(client, "backfill(...)"), workspace_id, begin, progress)
 
     def backfill_every(
@@ -313,19 +332,21 @@ class WebhookReceiver(Router):
         api = checked_api(client, "backfill_every(...)")
         seconds, back = span(interval, "interval"), span(since, "since") + SLACK
         run = partial(self._backfill, api, workspace_id)
-        self._durable().chores.add(
-            lambda: keep_on(run, self.name, interval=seconds, since=back, at_start=at_start, clock=self._clock)
+        _ = self._runtime.inbox
+        self._orders()
+        self._runtime.tasks.add(
+            lambda: keep_on(run, self.name, interval=seconds, since=back, at_start=at_start, clock=self._runtime.clock)
         )
 
     async def _backfill(
         self, api: OrdersApi, workspace_id: str | None, begin: float, progress: ProgressCallback | None = None
     ) -> Backfill:
-        runtime = self._durable()
-        path = (self._catalog.order_id_paths or ORDER_ID_PATHS)[0]
+        runtime, orders, _ = self._runtime, self._orders(), self._runtime.inbox
+        paths = self._registry.order_id_paths
 
         async def keep(order: Order) -> bool | None:
             try:
-                body = body_of(order, path)
+                body = orders.notification(order, paths[0])
                 event = self._event_about(order, body)
             except ConfigurationError as error:
                 logger.error("%s: an order cannot be backfilled: %s", self.name, error)
@@ -334,10 +355,10 @@ class WebhookReceiver(Router):
                 logger.error("%s: an order cannot be backfilled: %s", self.name, no_event(error))
                 return None
             # What it says was read from the sender itself, so there is nothing left to confirm.
-            delivery = Delivery(new_id(), self.name, (), body, self._clock(), None, True, "backfill")
+            delivery = Delivery(new_id(), self.name, (), body, self._runtime.clock(), None, True, "backfill")
             return isinstance(await runtime.put(delivery, event), Stored)
 
-        return await backfill(changed_since(api, begin, workspace_id), keep, progress)
+        return await backfill(orders.changed_since(api, begin, workspace_id), keep, progress)
 
     def _event_about(self, order: Order, body: bytes) -> Event:
         event = self.parse(body)
@@ -345,10 +366,12 @@ class WebhookReceiver(Router):
             raise ConfigurationError("its event has another order id (see order_id_paths), or no identity")
         return event
 
-    def _durable(self) -> Runtime:
-        if self._runtime is None:
-            raise ConfigurationError(f'{self.name} has no inbox: inbox="sqlite:///hooks.db" gives it one')
-        return self._runtime
+    def _orders(self) -> Orders:
+        if self.sender.orders is None or not self.sender.order_id_paths:
+            raise ConfigurationError(
+                f"nothing to backfill from: the sender {self.sender.name} has no orders to ask for"
+            )
+        return self.sender.orders
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -365,90 +388,78 @@ class WebhookReceiver(Router):
 
     def _delivery(self, headers: Headers, body: bytes, verified: Verified, now: float) -> Delivery:
         if verified.by is not None:
-            self._rotation.note(verified.by, now)
-        kept = tuple(headers) if self._runtime is None else kept_headers(headers)
+            self._runtime.secret_usage.note(verified.by, now)
+        kept = kept_headers(headers) if self._runtime.keeps else tuple(headers)
         return Delivery(new_id(), self.name, kept, body, now, verified.by, verified.body)
 
-    async def _handle(self, delivery: Delivery, id: str | None) -> tuple[Response, Event | None, str | None]:
+    async def _handle(self, delivery: Delivery, verified: Verified) -> tuple[Response, Event | None, str | None]:
         """Keep an authentic delivery, or run its handlers; return the answer, the event, and whose repeat it is."""
         event, dead = None, None
         try:
             event = self.parse(delivery.body, delivery.headers)
         except NotAnEvent as error:
             logger.warning("delivery %s: %s", delivery.id, error)
-            if self._runtime is None:
+            if not self._runtime.keeps:
                 raise
             dead = no_event(error)
         except Exception as error:  # from a validator of the user's
             log_failure(f"delivery {delivery.id}: a validator failed", error)
-            if self._runtime is None:
+            if not self._runtime.keeps:
                 return FAILED, None, None
             dead = no_event(error)
-        if self._runtime is not None:
+        if self._runtime.keeps:
+            id = verified.id if self._delivery_id is None else self._id_of(delivery)
             kept = await self._runtime.put(delivery, event, id=id, dead=dead)
-            return (DUPLICATE, event, kept.id) if isinstance(kept, Duplicate) else (STORED, event, None)
+            return (self._duplicate, event, kept.id) if isinstance(kept, Duplicate) else (self._stored, event, None)
         assert event is not None  # noqa: S101 - for the type checkers
-        return await handle(self.match(event), event, delivery, self.confirmation), event, None
+        handlers = self._runtime.dispatcher.match(event)
+        return await handle(handlers, event, delivery, self.confirmation), event, None
+
+    def _id_of(self, delivery: Delivery) -> str | None:
+        """Return the sender's id of a delivery and its body's digest, since nobody proved the id; None without one."""
+        found = next((value for name, value in delivery.headers if name == self._delivery_id), None)
+        return None if found is None else f"{found.decode('latin-1')} {sha256(delivery.body).hexdigest()}"
 
     def _refuse(self, error: RequestError | VerificationError | InboxError) -> Response:
-        self._refusals.add(error)
-        return next(self._answers[cls] for cls in type(error).__mro__ if cls in self._answers)
+        self._runtime.rejections.add(error)
+        return next(self._rejections[cls] for cls in type(error).__mro__ if cls in self._rejections)
 
 
-def scheme_for(secret: Secrets | None, scheme: Scheme | None) -> Scheme:
-    """Return how deliveries are verified, from a secret or a scheme."""
-    if secret is not None and scheme is not None:
-        raise ConfigurationError("give the secret to the scheme: scheme=UP42Signature(secret, ...), not both")
-    if secret is not None:
-        return UP42Signature(secret)
-    if scheme is None:
+def sender_for(sender: Sender | None, secret: Secrets | None, scheme: Scheme | None) -> Sender:
+    """Return who delivers, from a sender, or from a secret or a scheme of the default sender's."""
+    if sender is not None:
+        if secret is not None or scheme is not None:
+            raise ConfigurationError("give the secret to the sender: sender=github(secret), not both")
+        return checked_sender(sender)
+    if secret is None and scheme is None:
         raise ConfigurationError(
             "a receiver needs the secret that its sender signs with, or anyone could deliver: "
             'WebhookReceiver(secret=Secret.from_env("WEBHOOK_SECRET")); '
             "if the sender has no secret, say so with scheme=Unsigned()"
         )
-    if isinstance(scheme, type) or not isinstance(scheme, Scheme):
-        given = f"the class {scheme.__name__}" if isinstance(scheme, type) else type(scheme).__name__
-        raise ConfigurationError(f"scheme=... takes a scheme, such as UP42Signature(secret), not {given}")
-    return scheme
+    if scheme is not None:
+        check_scheme(scheme)
+    return default_sender(secret, scheme)
 
 
-def refuse_limits(max_body: int, body_timeout: float, refused_status: int) -> None:
-    """Refuse bounds that bound nothing, and a status that is no refusal."""
+def checked_sender(sender: object) -> Sender:
+    """Return `sender` if it is one; a function that makes one is what people give by mistake."""
+    if not isinstance(sender, Sender):
+        given = getattr(sender, "__name__", type(sender).__name__)
+        raise ConfigurationError(f"sender=... takes a Sender, such as github(secret), not {given}")
+    return sender
+
+
+def order_check(sender: Sender, confirm: OrdersApi) -> OrderCheck:
+    """Return what asks the sender's API for an order before its handlers run."""
+    if sender.orders is None:
+        raise ConfigurationError(f"confirm=... needs a sender whose orders can be asked for; {sender.name} has none")
+    return OrderCheck(checked_api(confirm, "confirm=..."))
+
+
+def check_limits(max_body: int, body_timeout: float) -> None:
+    """Refuse bounds that bound nothing."""
     if not isinstance(max_body, int) or max_body < 1:
         raise ConfigurationError(f"max_body is a number of bytes above 0, not {max_body!r}")
     if not isinstance(body_timeout, int | float) or not body_timeout > 0:
         raise ConfigurationError(f"body_timeout is a number of seconds above 0, not {body_timeout!r}")
-    if not isinstance(refused_status, int) or not 400 <= refused_status <= 499:
-        raise ConfigurationError(f"refused_status is a status from 400 to 499, not {refused_status!r}")
-
-
-def refuse_header(name: str) -> bytes:
-    """Return a header's name as it is among headers, or refuse one that no header has, or that is not kept."""
-    if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
-        raise ConfigurationError(f'event_header is the name of a header, such as "X-GitHub-Event", not {name!r}')
-    header = name.lower().encode()
-    if not kept_headers([(header, b"")]):
-        raise ConfigurationError(f"event_header={name!r} cannot be: a header of that name is not kept in the inbox")
-    return header
-
-
-def refuse_without_inbox(handlers: Sequence[Handler], dead_letter_handlers: Sequence[DeadLetterHandler]) -> None:
-    """Refuse what only a worker could do, where there is no inbox."""
-    if dead_letter_handlers:
-        raise ConfigurationError('on_dead needs an inbox: nothing else knows dead letters; inbox="sqlite:///hooks.db"')
-    for handler in handlers:
-        if handler.backoff is not None or handler.timeout is not None:
-            raise ConfigurationError(
-                f"backoff=... and timeout=... of {handler.name} need an inbox, without which a handler is run once, "
-                'before the answer: inbox="sqlite:///hooks.db"'
-            )
-
-
-def parsed_paths(dotted: Sequence[str] | None) -> list[Path] | None:
-    """Return the places that "body.orderId" and the like name."""
-    if dotted is None:
-        return None
-    if isinstance(dotted, str) or not all(isinstance(path, str) and all(path.split(".")) for path in dotted):
-        raise ConfigurationError(f'order_id_paths is a list such as ["body.orderId", "body.id"], not {dotted!r}')
-    return [tuple(int(key) if key.isdecimal() else key for key in path.split(".")) for path in dotted]

@@ -14,6 +14,7 @@ from .errors import (
     BodyIncomplete,
     BodyTooLarge,
     BodyTooSlow,
+    ConfigurationError,
     InboxError,
     InvalidContentLength,
     MethodNotAllowed,
@@ -45,6 +46,28 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
+class Responses:
+    """The statuses by which a sender learns what became of its request, where it asks for other ones than these.
+
+    Raises:
+        ConfigurationError: a status says something else than it has to.
+    """
+
+    stored: int = 202
+    """The delivery is in the inbox: any 2xx."""
+    duplicate: int = 200
+    """The delivery was in the inbox already: any 2xx."""
+    rejected: int = 401
+    """The delivery does not prove itself: any 4xx."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("stored", 200), ("duplicate", 200), ("rejected", 400)):
+            status: object = getattr(self, name)
+            if not isinstance(status, int) or not least <= status <= least + 99:
+                raise ConfigurationError(f"responses: {name} is a status from {least} to {least + 99}, not {status!r}")
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """What became of a request: the answer to give, and what was accepted."""
 
@@ -71,9 +94,12 @@ def problem(status: int, kind: str, title: str, detail: str | None = None, **hea
 
 
 HANDLED = Response(204)
-STORED = Response(202, {"content-length": "0"})
-DUPLICATE = Response(200, {"content-length": "0"})
 FAILED = problem(500, "handler-failed", "A handler failed; please send it again")
+
+
+def accepted(status: int) -> Response:
+    """Return the response to what is kept, with an empty body."""
+    return Response(status, {} if status in (204, 205) else {"content-length": "0"})
 
 
 def retry_after(seconds: float) -> Response:

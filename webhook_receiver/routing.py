@@ -66,8 +66,8 @@ class HandlerDecorator(Generic[E]):
 class Router:
     """Collects handlers, here or in another module, for a receiver to include."""
 
-    def __init__(self, catalog: EventRegistry | None = None) -> None:
-        self._catalog = catalog or EventRegistry()
+    def __init__(self, registry: EventRegistry | None = None) -> None:
+        self._registry = registry or EventRegistry()
         self._handlers: list[Handler] = []
         self._fallbacks: list[Handler] = []
         self._notices: list[DeadLetterHandler] = []
@@ -222,9 +222,9 @@ class Router:
     def _add(self, handler: Handler) -> None:
         self._refuse_clash(handler)
         if isinstance(handler.route, str):
-            self._catalog.add_name(handler.route)
+            self._registry.add_name(handler.route)
         else:
-            self._catalog.add(handler.route)
+            self._registry.add(handler.route)
         self._handlers.append(handler)
         self._by_route.setdefault(handler.route, []).append(handler)
 

@@ -1,31 +1,32 @@
-"""The durable side of a receiver: deliveries are put into its inbox, and its worker lives beside it."""
+"""What a receiver runs on: its clock and counts, its inbox with the worker on it, its tasks; and how healthy it is."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from anyio.to_thread import current_default_thread_limiter
 
+from .counters import RejectionCounter, SecretUsage
 from .delivery import Delivery
 from .errors import ConfigurationError, InboxError, InboxUnavailable
-from .events import Event, OrderStatusChanged
+from .events import Event, OrderStatusChanged, identity_of, order_id_of
 from .inbox import from_url
 from .inbox.base import Inbox
 from .inbox.dedup import digester, line
 from .inbox.records import Duplicate, Entry, State, Stored
 from .options import WorkerOptions
 from .redaction import log_failure, storable
+from .senders import Sender
 from .worker import worker_for
 from .worker.executor import Dispatcher
 from .worker.worker import Worker
 
 logger = logging.getLogger("webhook_receiver")
-
-OrderKey = Callable[[Any], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,59 +50,84 @@ class Health:
         return asdict(self)
 
 
-def order_of(event: Event) -> str | None:
-    """Return the order that an event is about: its deliveries are handled one at a time, in order of receipt."""
-    return event.order_id if isinstance(event, OrderStatusChanged) else None
-
-
 class Runtime:
-    """A receiver's inbox and the worker on it.
+    """What a receiver runs on: its clock, its counts, its inbox with a worker on it, and tasks beside that.
+
+    A receiver has one at a time; `WebhookReceiver.running_on` lets it run on another.
 
     Args:
-        inbox: an inbox, or the URL of one.
-        source: the receiver's name.
-        handlers: the receiver.
-        key: returns the order key of an event.
+        name: the receiver's name.
+        sender: who delivers: by its rules duplicates and ordering keys are told.
+        dispatcher: what parses deliveries and knows their handlers: the receiver.
+        inbox: where deliveries are kept, an inbox or the URL of one; None if their handlers run before the answer.
         options: how the worker works.
         clock: returns the time in Unix seconds.
-        work: whether it works in this process.
+        work: whether the handlers of what is in the inbox run in this process.
+
+    Raises:
+        ConfigurationError: `inbox` is neither, or a URL that names none.
     """
 
     def __init__(
         self,
-        inbox: Inbox | str,
-        receiver: str,
-        handlers: Dispatcher,
-        key: OrderKey,
-        options: WorkerOptions,
-        clock: Callable[[], float],
+        name: str,
+        sender: Sender,
+        dispatcher: Dispatcher,
         *,
+        inbox: Inbox | str | None = None,
+        options: WorkerOptions | None = None,
+        clock: Callable[[], float] = time.time,
         work: bool = True,
     ) -> None:
-        if not isinstance(inbox, Inbox | str) or isinstance(inbox, type):
+        if isinstance(inbox, type) or not isinstance(inbox, Inbox | str | None):
             raise ConfigurationError(
                 f'inbox=... takes a URL such as "sqlite:///hooks.db" or an inbox, not {type(inbox).__name__}'
             )
-        self.inbox: Inbox = from_url(inbox) if isinstance(inbox, str) else inbox
-        self._source = receiver
-        self._digest = digester(receiver)
-        self._handlers = handlers
-        self._key = key
-        self._options = options
-        self._clock = clock
+        self.name = name
+        self.sender = sender
+        self.dispatcher = dispatcher
+        self.options = options or WorkerOptions()
+        self.clock = clock
+        self.rejections = RejectionCounter(name, clock)
+        self.secret_usage = SecretUsage(name)
+        self.tasks = BackgroundTasks()
+        self._inbox = from_url(inbox) if isinstance(inbox, str) else inbox
+        self.keeps = self._inbox is not None
+        """Whether there is an inbox."""
+        self._digest = digester(name)
         self._work = work
-        self.chores = BackgroundTasks()
         self._worker: Worker | None = None
         self._opened = False
         self._lives = 0
         self._is_late = False
         """It was said that the host does not start it."""
 
+    @property
+    def inbox(self) -> Inbox:
+        """The inbox; open while the receiver is.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
+        if self._inbox is None:
+            raise ConfigurationError(f'{self.name} has no inbox: inbox="sqlite:///hooks.db" gives it one')
+        return self._inbox
+
     async def start(self) -> None:
-        """Open the inbox and set the worker to work; once more for each start that was not stopped yet is nothing."""
+        """Open the inbox, if there is one, and start the worker; a start that was not stopped yet changes nothing.
+
+        Raises:
+            ConfigurationError: a handler asks for what only an inbox can give, or the inbox can never work.
+            InboxError: the inbox cannot be opened.
+        """
+        if not self.keeps:
+            check_without_inbox(self.dispatcher)
+            if not self.dispatcher.handlers:
+                logger.warning("%s has no handlers: deliveries are verified, and that is all", self.name)
+            return
         self._lives += 1
-        if self._work and not self._handlers.handlers:
-            logger.warning("%s has no handlers: what is kept is unhandled, until it is replayed", self._source)
+        if self._work and not self.dispatcher.handlers:
+            logger.warning("%s has no handlers: what is kept is unhandled, until it is replayed", self.name)
         try:
             await self._start()
         except BaseException:
@@ -109,23 +135,30 @@ class Runtime:
             raise
 
     def set_to_work(self, concurrency: int | None = None) -> None:
-        """Work in this process, with so many deliveries at once; to be called before it starts."""
+        """Run the handlers in this process, for so many deliveries at once; to be called before the start.
+
+        Raises:
+            ConfigurationError: there is no inbox, or the number cannot work.
+        """
+        _ = self.inbox
         self._work = True
         if concurrency is not None:
-            self._options = replace(self._options, concurrency=concurrency)
+            self.options = replace(self.options, concurrency=concurrency)
 
     async def stop(self) -> None:
         """Stop the worker in a bounded time, then close the inbox."""
+        if not self.keeps:
+            return
         self._lives -= 1
         if self._lives > 0:
             return
         worker, self._worker = self._worker, None
         self._opened = False
         try:
-            await self.chores.stop()
+            await self.tasks.stop()
             if worker is not None and worker.loop is asyncio.get_running_loop():  # else its loop ended, and so has it
                 await worker.stop()
-                current_default_thread_limiter().total_tokens -= self._options.concurrency
+                current_default_thread_limiter().total_tokens -= self.options.concurrency
         finally:
             await self.inbox.close()
 
@@ -135,10 +168,10 @@ class Runtime:
         if self._work:
             paused = await self.inbox.paused()  # before anything is claimed
             if self._worker is None or not self._worker.is_working:  # it may be since a moment ago
-                self._worker = worker_for(self.inbox, self._source, self._handlers, self._options, self._clock)
+                self._worker = worker_for(self.inbox, self.name, self.dispatcher, self.options, self.clock)
                 self._worker.start(paused)
-                current_default_thread_limiter().total_tokens += self._options.concurrency  # beside those of the host's
-        self.chores.start()
+                current_default_thread_limiter().total_tokens += self.options.concurrency  # beside those of the host's
+        self.tasks.start()
 
     async def put(
         self, delivery: Delivery, event: Event | None, *, id: str | None = None, dead: str | None = None
@@ -181,7 +214,7 @@ class Runtime:
             logger.warning(
                 "%s was not started: it begins to work with this delivery, but after a restart what is kept waits for "
                 "the next one. Give its life to the host: lifespan=hooks.lifespan, or `async with hooks:`",
-                self._source,
+                self.name,
             )
         try:
             await self._start()
@@ -198,29 +231,31 @@ class Runtime:
         else:
             key = None if identity is None else self._digest(delivery.body)
         said = None if identity is None else line(identity)
-        return Entry(delivery, event.event, key, said, self._order_key(delivery, event, identity))
+        return Entry(delivery, event.event, key, said, self._ordering_key(delivery, event, identity))
 
     def _identity(self, delivery: Delivery, event: Event) -> list[str] | None:
         try:
-            identity = event.identity
+            identity = self.sender.identity(event)
             return None if identity is None else [*map(str, identity)]
         except Exception as error:  # of a class of the user's
             log_failure(f"delivery {delivery.id}: its event's identity failed, so a repeat of it is not known", error)
             return None
 
-    def _order_key(self, delivery: Delivery, event: Event, identity: list[str] | None) -> str | None:
-        if identity and self._key is order_of and type(event).identity is OrderStatusChanged.identity:
+    def _ordering_key(self, delivery: Delivery, event: Event, identity: list[str] | None) -> str | None:
+        sender = self.sender
+        usual = sender.ordering_key is order_id_of and sender.identity is identity_of
+        if identity and usual and type(event).identity is OrderStatusChanged.identity:
             return storable(identity[0])  # the order's id, which takes a microsecond to find again
         try:
-            key = self._key(event)
+            key = sender.ordering_key(event)
         except Exception as error:
-            log_failure(f"delivery {delivery.id}: key=... failed, so it is handled in no order", error)
+            log_failure(f"delivery {delivery.id}: its ordering_key failed, so it is handled in no order", error)
             return None
         return None if key is None else storable(str(key))
 
     async def pause(self, handler: str) -> None:
         """Run a handler no more, in any process, until it is resumed."""
-        await self.inbox.pause(handler, self._clock())
+        await self.inbox.pause(handler, self.clock())
         if self._worker is not None:
             self._worker.pause(handler)
 
@@ -232,7 +267,12 @@ class Runtime:
         return resumed
 
     async def health(self) -> Health:
-        """Return how it is; commits something to find out whether that works, and opens the inbox if need be."""
+        """Return how it is; commits something to find out whether that works, and opens the inbox if need be.
+
+        Without an inbox a receiver is well as long as it answers.
+        """
+        if not self.keeps:
+            return Health(ok=True, state="working")
         try:
             await self.inbox.open()
             await self.inbox.check()
@@ -240,21 +280,33 @@ class Runtime:
         except (InboxError, ConfigurationError) as error:
             return Health(ok=False, state="failing", problem=str(error))
         except Exception as error:
-            log_failure(f"{self._source}: the inbox stumbled", error)
+            log_failure(f"{self.name}: the inbox stumbled", error)
             return Health(ok=False, state="failing", problem=f"the inbox stumbled: {type(error).__name__}")
         oldest = stats.oldest_waiting
         return Health(
             ok=True,
             state="working" if self._is_started() else "not started",
             waiting=stats.counts[State.WAITING],
-            oldest_waiting_seconds=None if oldest is None else max(0.0, self._clock() - oldest),
+            oldest_waiting_seconds=None if oldest is None else max(0.0, self.clock() - oldest),
             unhandled=stats.counts[State.UNHANDLED],
             dead=stats.counts[State.DEAD],
             paused=tuple(stats.paused),
         )
 
 
-Chore = Callable[[], Coroutine[Any, Any, None]]
+def check_without_inbox(dispatcher: Dispatcher) -> None:
+    """Raise ConfigurationError if a handler asks for what only a worker could do, where there is no inbox."""
+    if dispatcher.dead_letter_handlers:
+        raise ConfigurationError('on_dead needs an inbox: nothing else knows dead letters; inbox="sqlite:///hooks.db"')
+    for handler in dispatcher.handlers:
+        if handler.backoff is not None or handler.timeout is not None:
+            raise ConfigurationError(
+                f"backoff=... and timeout=... of {handler.name} need an inbox, without which a handler is run once, "
+                'before the answer: inbox="sqlite:///hooks.db"'
+            )
+
+
+Task = Callable[[], Coroutine[Any, Any, None]]
 """Goes on until it is cancelled; whatever fails in it is its own to tell."""
 
 _PATIENCE = 1.0  # seconds for a cancelled task to end when the receiver stops
@@ -264,11 +316,11 @@ class BackgroundTasks:
     """What runs beside a receiver's worker."""
 
     def __init__(self) -> None:
-        self._chores: list[Chore] = []
+        self._functions: list[Task] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._started = False
 
-    def add(self, chore: Chore) -> None:
+    def add(self, task: Task) -> None:
         """Run it from the next start on.
 
         Raises:
@@ -276,13 +328,13 @@ class BackgroundTasks:
         """
         if self._started:
             raise ConfigurationError("the receiver runs already: what it has to do besides is said before it starts")
-        self._chores.append(chore)
+        self._functions.append(task)
 
     def start(self) -> None:
         """Run them all, each in a task; nothing if they run already, in whichever loop."""
         self._started = True
         if not any(not task.done() and not task.get_loop().is_closed() for task in self._tasks):
-            self._tasks = [asyncio.get_running_loop().create_task(chore()) for chore in self._chores]
+            self._tasks = [asyncio.get_running_loop().create_task(function()) for function in self._functions]
 
     async def stop(self) -> None:
         """Cancel them, and wait a bounded time for their end."""

@@ -105,8 +105,10 @@ def test_an_api_that_fails_ends_it_with_a_sentence_and_1(sender: Simulator, back
 def test_an_order_that_no_event_can_be_made_of_ends_it_with_1(
     tmp_path: Path, sender: Simulator, backfill: Command
 ) -> None:
-    module = MODULE.replace("?min_free=0", '?min_free=0", order_id_paths=["body.status')
-    tmp_path.joinpath("app.py").write_text(module.replace('status")', 'status"])'), encoding="utf-8")
+    own = f'hooks = WebhookReceiver(sender=up42("{SECRET}", order_id_paths=["body.status"])'
+    module = MODULE.replace(f'hooks = WebhookReceiver(secret="{SECRET}"', own)
+    module = f"from webhook_receiver.senders.up42 import up42{module}"
+    tmp_path.joinpath("app.py").write_text(module, encoding="utf-8")
     sender.change("o-1", at=time.time())
     done = backfill()
     assert done.returncode == 1

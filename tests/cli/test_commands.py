@@ -323,7 +323,7 @@ def test_send_forges_dates_back_and_leaves_the_signature_out() -> None:
             done = run("send", url, *options)
             assert done.returncode == 1
             assert ("is --secret the one" in done.stdout) is (options == [])
-    assert noted.hooks.refused == {"BadSignature": 1, "StaleSignature": 1, "MissingSignature": 1}
+    assert noted.hooks.rejected == {"BadSignature": 1, "StaleSignature": 1, "MissingSignature": 1}
 
 
 def test_send_tells_people_and_programs_what_was_answered() -> None:

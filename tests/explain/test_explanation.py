@@ -24,8 +24,7 @@ from webhook_receiver.explain import Explanation, explain
 from webhook_receiver.explain import explanation as module
 from webhook_receiver.explain.body import body_suspicions
 from webhook_receiver.explain.trial import Case, holds
-from webhook_receiver.senders import presets as known_schemes
-from webhook_receiver.senders.presets import Make, Preset
+from webhook_receiver.senders import Make
 
 DOCUMENT = {
     "event": "order.status",
@@ -337,37 +336,6 @@ def test_a_header_that_a_proxy_repeated_is_told() -> None:
     headers: Headers = [*header_pairs(GOOD.headers), (b"content-type", b"text/plain")]
     found = explain(headers, BODY, SECRET, now=NOW)
     assert [cause.name for cause in found.causes] == ["header-repeated"]
-
-
-def test_another_scheme_is_named_when_it_verifies(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Other:
-        """A scheme of one header, the secret's hash."""
-
-        def __init__(self, secrets: Any) -> None:
-            self._expected = hashlib.sha256(str(secrets[0].get_secret_value()).encode() + BODY).hexdigest()
-
-        def sign(self, headers: Any, body: bytes, now: float) -> Headers:
-            raise NotImplementedError
-
-        def verify_headers(self, headers: Headers, now: float) -> Any:
-            from webhook_receiver import BadSignature
-            from webhook_receiver.signatures import Verified
-
-            if dict(headers)[b"x-other-signature"].decode() != self._expected:
-                raise BadSignature("other")
-            return lambda body: Verified(0, body=True)
-
-    other = Preset("other", "Other", Other, ("x-other-signature",))
-    both = (*known_schemes.PRESETS, other)
-    monkeypatch.setattr("webhook_receiver.explain.secret.KNOWN", both)
-    monkeypatch.setattr(known_schemes, "KNOWN", both)
-    headers = {"x-other-signature": hashlib.sha256(SECRET.encode() + BODY).hexdigest()}
-    (cause,) = replace(GOOD, headers=headers).explain().causes
-    assert cause.name == "wrong-scheme"
-    assert "as Other does it" in cause.what
-    hinted = replace(GOOD, headers=headers, secrets="wrong").explain()
-    assert hinted.causes == ()
-    assert "its headers are those of Other" in hinted.hints
 
 
 @pytest.mark.parametrize(

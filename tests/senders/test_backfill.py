@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import field_validator
 
-from tests.helpers import NOW
+from tests.helpers import NOW, SECRET
 from tests.orders import Client, Simulator, order
 from tests.working import PATIENCE, Clock, about, deliver, durable, settled, until
 from webhook_receiver import (
@@ -34,8 +34,10 @@ from webhook_receiver import (
     WebhookReceiver,
 )
 from webhook_receiver.events import FulfilledBody
-from webhook_receiver.senders.backfill import SLACK, body_of, changed_since, moment
-from webhook_receiver.senders.up42.models import TERMINAL, Order
+from webhook_receiver.senders.backfill import SLACK, moment
+from webhook_receiver.senders.up42 import up42
+from webhook_receiver.senders.up42.models import Order
+from webhook_receiver.senders.up42.orders_api import TERMINAL, body_of, changed_since
 
 HOUR = 3600.0
 BEGIN = NOW - HOUR
@@ -109,7 +111,7 @@ def test_the_body_has_the_form_of_a_notification_and_the_whole_order() -> None:
 @pytest.mark.parametrize("path", ["body.orderId", "body.order.id", "body.data.0.number", "number"])
 async def test_the_order_id_is_where_the_receiver_looks_for_it(sender: Simulator, client: Client, path: str) -> None:
     sender.change("o-1")
-    hooks, told = noting(order_id_paths=[path])
+    hooks, told = noting(sender=up42(SECRET, order_id_paths=[path]))
     async with hooks:
         assert (await hooks.backfill(client, since=HOUR)).put == 1
         assert (await hooks.backfill(client, since=HOUR)).known == 1
@@ -122,7 +124,7 @@ async def test_an_id_that_cannot_be_where_the_receiver_looks_for_it_is_told(
     sender: Simulator, client: Client, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
     sender.change("o-1")
-    hooks, _ = noting(order_id_paths=[path])
+    hooks, _ = noting(sender=up42(SECRET, order_id_paths=[path]))
     async with hooks:
         assert await hooks.backfill(client, since=HOUR) == Backfill(seen=1, unfit=1)
         assert not await hooks.inbox.find(Filter())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from typing import Any, Literal
 
 import httpx
@@ -27,6 +28,7 @@ from webhook_receiver import (
     WebhookReceiver,
 )
 from webhook_receiver.delivery import Headers
+from webhook_receiver.senders.github import github as sender
 from webhook_receiver.signatures import BodyCheck, Verified
 
 TOKEN = "sS6-4Vd_bB.q~0123456789"
@@ -45,7 +47,7 @@ class ContactCreated(Event, frozen=True):
 
 
 def github(**options: Any) -> WebhookReceiver:
-    return WebhookReceiver(scheme=HMACBody.github(SECRET), event_header="X-GitHub-Event", clock=lambda: NOW, **options)
+    return WebhookReceiver(sender=sender(SECRET), clock=lambda: NOW, **options)
 
 
 def from_github(body: bytes, event: str | None = "push", id: str = "72d3162e") -> Any:
@@ -77,7 +79,7 @@ async def test_the_event_is_named_by_a_header() -> None:
 
 
 async def test_an_inbox_keeps_the_name_for_whoever_handles_the_delivery_later() -> None:
-    hooks, seen = durable("memory://", scheme=HMACBody.github(SECRET), event_header="X-GitHub-Event"), list[Push]()
+    hooks, seen = durable("memory://", sender=sender(SECRET)), list[Push]()
 
     @hooks.on(Push)
     async def push(event: Push) -> None:
@@ -110,7 +112,7 @@ async def test_an_id_that_is_not_signed_holds_up_no_other_delivery() -> None:
 @pytest.mark.parametrize("name", ["", "x event", "X-Évent", 7, "x-event:", "X-Token-Event", "Authorization"])
 def test_an_event_header_that_cannot_be_is_refused_at_once(name: Any) -> None:
     with pytest.raises(ConfigurationError, match="event_header"):
-        WebhookReceiver(secret="a", event_header=name)
+        replace(sender(SECRET), event_header=name)
 
 
 async def test_the_id_of_standard_webhooks_tells_a_repeat_although_it_is_signed_anew() -> None:

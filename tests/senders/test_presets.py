@@ -17,12 +17,13 @@ from webhook_receiver.capture.pytest_export import as_test
 from webhook_receiver.capture.request_files import SavedRequest
 from webhook_receiver.delivery import Headers
 from webhook_receiver.explain import Explanation, explain
-from webhook_receiver.senders.presets import PRESETS, Preset, recognised
+from webhook_receiver.senders import Preset, presets, recognize
 
 BODY = order()
 
 GIVEN = {"content-type": "application/json", "x-github-delivery": "d-1", "x-shopify-webhook-id": "s-1"}
 
+PRESETS = [*presets().values()]
 every = pytest.mark.parametrize("known", PRESETS, ids=lambda known: known.name)
 
 
@@ -41,7 +42,7 @@ def names(found: Explanation) -> list[str]:
 
 @every
 def test_it_is_known_by_its_headers(known: Preset) -> None:
-    assert recognised(signed(known)) is known
+    assert recognize(signed(known)) is known
 
 
 @every
@@ -129,11 +130,11 @@ def test_a_secret_whose_time_is_up_is_told() -> None:
 
 def test_a_message_signature_is_explained_with_the_key_and_the_algorithm_that_it_names() -> None:
     sender = HTTPMessageSignature({"their-key": "secret"})
-    (known,) = [each for each in PRESETS if each.name == "rfc9421"]
+    (known,) = [each for each in PRESETS if each.name == "http-message"]
     headers = sender.sign({"content-type": "text/plain"}, BODY, NOW)
-    assert recognised(headers) is known
-    assert explain(headers, BODY, ["another", "secret"], make=known.made_for(headers), now=NOW).verified_by == 1
-    broken = explain(headers, BODY + b"\n", "secret", make=known.made_for(headers), now=NOW)
+    assert recognize(headers) is known
+    assert explain(headers, BODY, ["another", "secret"], make=known.make_for(headers), now=NOW).verified_by == 1
+    broken = explain(headers, BODY + b"\n", "secret", make=known.make_for(headers), now=NOW)
     assert names(broken) == ["newline-added"]
-    wrong = explain(headers, BODY, "wrong", make=known.made_for(headers), now=NOW)
+    wrong = explain(headers, BODY, "wrong", make=known.make_for(headers), now=NOW)
     assert (names(wrong), wrong.hints[0].partition(":")[0]) == ([], "no usual change explains it")

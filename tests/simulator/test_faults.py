@@ -72,7 +72,7 @@ def test_what_is_no_genuine_delivery_of_now_is_refused(mischief: dict[str, Any],
         do(played, **mischief)
         played.create(status="FULFILLED")
         assert real.next().status == 401
-        assert real.noted.hooks.refused == {refusal: 1}
+        assert real.noted.hooks.rejected == {refusal: 1}
         do(played)
         played.ended()
         played.create(status="FULFILLED")

@@ -30,7 +30,7 @@ async def test_what_is_forged_or_unsigned_is_what_the_receiver_refuses() -> None
     body = payloads.dump(payloads.document("order.status", "FULFILLED", now=NOW))
     for headers in (payloads.forged(body, now=NOW), payloads.unsigned()):
         assert (await noted.hooks.receive(headers, body)).response.status == 401
-    assert noted.hooks.refused == {"BadSignature": 1, "MissingSignature": 1}
+    assert noted.hooks.rejected == {"BadSignature": 1, "MissingSignature": 1}
 
 
 def test_every_document_is_about_an_order_of_its_own_unless_told() -> None:

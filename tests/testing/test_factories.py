@@ -24,7 +24,7 @@ from webhook_receiver import (
 )
 from webhook_receiver.testing import encode, make
 
-HOOKS = WebhookReceiver(secret="s", order_id_paths=None)
+HOOKS = WebhookReceiver(secret="s")
 
 
 class Size(Enum):

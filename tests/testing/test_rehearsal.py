@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.applications import Starlette
 
-from tests.helpers import SECRET
+from tests.helpers import NOW, SECRET
 from webhook_receiver import (
     AnyOf,
     Attempt,
@@ -39,7 +39,10 @@ from webhook_receiver import (
     WebhookReceiver,
     WorkerOptions,
 )
+from webhook_receiver.inbox import Entry
+from webhook_receiver.senders.github import github
 from webhook_receiver.testing import Rehearsal, Run, Sync, make, rehearse
+from webhook_receiver.testing.rehearsal import PersistentMemoryInbox
 
 FULFILLED = make(OrderFulfilled, order_id="o-7")
 
@@ -147,7 +150,7 @@ async def test_a_forged_request_is_refused_by_the_receivers_own_verifier(webhook
     receipt = await webhooks.send_forged(FULFILLED)
     assert receipt.response.status == 401
     assert isinstance(receipt.error, BadSignature)
-    assert shop.hooks.refused == {"BadSignature": 1}
+    assert shop.hooks.rejected == {"BadSignature": 1}
     assert await webhooks.drain() == []
     with pytest.raises(ValueError, match="it was answered 401 and not kept: no secret gives this signature"):
         await webhooks.kept(receipt)
@@ -514,7 +517,7 @@ class Push(Event, frozen=True):
 
 
 async def test_an_event_is_named_in_the_header_where_the_receiver_looks_for_its_name() -> None:
-    hooks = WebhookReceiver(scheme=HMACBody.github(SECRET), event_header="X-GitHub-Event", inbox="memory://")
+    hooks = WebhookReceiver(sender=github(SECRET), inbox="memory://")
     pushed: list[str] = []
 
     @hooks.on(Push)
@@ -527,3 +530,28 @@ async def test_an_event_is_named_in_the_header_where_the_receiver_looks_for_its_
         await webhooks.send(make(Push, ref="other"), headers={"X-GitHub-Event": "star"})
         await webhooks.drain()
     assert pushed == ["main", "dev"]
+
+
+async def test_a_persistent_inbox_keeps_what_it_has_until_it_is_told_to_forget() -> None:
+    inbox = PersistentMemoryInbox()
+    await inbox.open()
+    await inbox.put(Entry(Delivery("d-1", "hooks", (), b"", NOW, 0, True)), NOW)
+    await inbox.close()
+    assert (await inbox.stats()).counts[State.WAITING] == 1
+    await inbox.forget()
+    await inbox.open()
+    assert (await inbox.stats()).counts[State.WAITING] == 0
+    await inbox.forget()
+
+
+async def test_the_receivers_own_inbox_and_counts_are_not_touched() -> None:
+    hooks = WebhookReceiver(secret=SECRET, inbox="memory://")
+    own = hooks.inbox
+    await hooks.receive({}, b"")
+    with rehearse(hooks) as webhooks:
+        assert hooks.inbox is not own
+        assert (hooks.rejected, hooks.verified) == ({}, {})
+        await webhooks.send(FULFILLED)
+        assert (hooks.rejected, hooks.verified) == ({}, {0: 1})
+    assert hooks.inbox is own
+    assert (hooks.rejected, hooks.verified) == ({"MissingSignature": 1}, {})

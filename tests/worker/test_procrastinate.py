@@ -265,7 +265,7 @@ async def test_a_job_that_a_worker_never_heard_of_runs_after_all(make: Make, pos
 
     async with hooks:
         await settled(hooks, await deliver(hooks, about("o-0")))
-        worker = hooks._durable()._worker
+        worker = hooks._runtime._worker
         assert isinstance(worker, JobWorker)
         assert worker._fetcher is not None
         # As if the server had given it the job, and its answer were lost.
@@ -336,7 +336,7 @@ async def test_receivers_that_only_keep_have_no_worker(postgres_url: str) -> Non
     hooks = only_keeping(postgres_url)
     async with hooks:
         id = await deliver(hooks)
-        assert hooks._durable()._worker is None
+        assert hooks._runtime._worker is None
         assert (await hooks.health()).state == "working"
         kept = await hooks.inbox.get(id)
     assert kept is not None
@@ -353,7 +353,7 @@ async def test_a_receiver_that_only_keeps_may_be_set_to_work(postgres_url: str) 
 
     hooks.set_to_work(3)
     async with hooks:
-        worker = hooks._durable()._worker
+        worker = hooks._runtime._worker
         assert isinstance(worker, JobWorker)
         assert worker._options.concurrency == 3
         await settled(hooks, await deliver(hooks))
@@ -382,4 +382,4 @@ async def test_the_inbox_brings_its_worker(postgres_url: str, make: Make) -> Non
     hooks = make()
     assert isinstance(hooks.inbox, PostgresInbox)
     async with hooks:
-        assert isinstance(hooks._durable()._worker, JobWorker)
+        assert isinstance(hooks._runtime._worker, JobWorker)

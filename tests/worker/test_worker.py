@@ -38,8 +38,8 @@ from webhook_receiver import (
     WebhookReceiver,
 )
 from webhook_receiver.delivery import new_id
+from webhook_receiver.events import order_id_of
 from webhook_receiver.inbox import Claim, Entry
-from webhook_receiver.runtime import order_of
 
 
 class Blocking:
@@ -78,11 +78,11 @@ async def test_no_more_are_handled_at_once_than_the_limit_says() -> None:
     assert (blocking.most, sorted(blocking.began)) == (3, sorted(ids))
 
 
-@pytest.mark.parametrize("key", [order_of, lambda event: event.body.model_extra["customer"], lambda event: 7])
-async def test_deliveries_of_one_key_are_handled_one_at_a_time_in_order_of_receipt(
+@pytest.mark.parametrize("key", [order_id_of, lambda event: event.body.model_extra["customer"], lambda event: 7])
+async def test_deliveries_of_one_key_are_handled_one_at_a_time_in_order_id_of_receipt(
     key: Callable[[Any], object],
 ) -> None:
-    hooks = durable(key=key)
+    hooks = durable(ordering_key=key)
     ran: list[str] = []
     running = 0
 
@@ -107,7 +107,7 @@ async def test_deliveries_of_one_key_are_handled_one_at_a_time_in_order_of_recei
 async def test_deliveries_without_a_key_or_whose_key_cannot_be_told_run_in_parallel(
     key: Callable[[Any], object], caplog: pytest.LogCaptureFixture
 ) -> None:
-    blocking = Blocking(key=key)
+    blocking = Blocking(ordering_key=key)
     async with blocking.hooks:
         for number in range(3):
             await deliver(blocking.hooks, about("o-1", number=number))
@@ -310,7 +310,7 @@ async def test_a_lease_that_ended_under_our_hands_goes_on_if_nobody_else_had_it(
         await until(lambda: blocking.running == 1)
         clock.move(LEASE + 1)  # as after a jump of the clock
         await kept_until(blocking.hooks, id, lambda record: record.due == clock.now + LEASE)
-        worker = blocking.hooks._runtime._worker  # type: ignore[union-attr]
+        worker = blocking.hooks._runtime._worker
         await until(lambda: worker is not None and worker._cases[id].next is not None)
         blocking.go_on.set()
         await settled(blocking.hooks, id)
@@ -433,7 +433,7 @@ async def test_running_handlers_are_waited_for() -> None:
         assert blocking.running == 0
 
     life = asyncio.create_task(live())
-    await until(lambda: blocking.hooks._runtime._worker is not None)  # type: ignore[union-attr]
+    await until(lambda: blocking.hooks._runtime._worker is not None)
     first, second = await deliver(blocking.hooks), await deliver(blocking.hooks, about("o-2"))
     await until(lambda: blocking.running == 1)
     leave.set()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from dataclasses import replace
 
 from ..delivery import Headers, kept_headers
 from ..errors import ConfigurationError
 from ..events import Event
 from ..explain.trial import listed_names, stated_times
 from ..receiver import WebhookReceiver
-from ..senders.presets import Preset
-from ..signatures.scheme import Scheme
+from ..senders import Preset, Sender
 from ..signatures.up42 import DIGEST_HEADERS, SIGNED_BY_DEFAULT, UP42Signature
 from .request_files import SavedRequest
 
@@ -25,26 +25,27 @@ _OF_THE_WAY = (
 _TEMPLATE = '''"""{title}"""
 
 import asyncio
-
-from webhook_receiver import Event, {name}, WebhookReceiver
+{imports}
+from webhook_receiver import {names}
+from {module} import {function}
 
 SIGNED_AT = {now!r}
-SCHEME = {scheme}
+SENDER = {sender}
 HEADERS = [
 {headers}]
 BODY = (
 {body})
 
 
-def test_{function}() -> None:
+def test_{test}() -> None:
     events: list[Event] = []
-    hooks = WebhookReceiver(scheme=SCHEME, {event_header}clock=lambda: SIGNED_AT)
+    hooks = WebhookReceiver(sender=SENDER, clock=lambda: SIGNED_AT)
 
     @hooks.on(Event)
     def note(event: Event) -> None:
         events.append(event)
 
-    receipt = asyncio.run(hooks.receive(SCHEME.sign(HEADERS, BODY, SIGNED_AT), BODY))
+    receipt = asyncio.run(hooks.receive(SENDER.scheme.sign(HEADERS, BODY, SIGNED_AT), BODY))
 
     assert receipt.response.status == {status}
     assert [type(event).__name__ for event in events] == {events}
@@ -56,36 +57,39 @@ def as_test(request: SavedRequest, known: Preset, *, checked: bool) -> str:
 
     Args:
         request: what was captured.
-        known: the scheme that it is signed by.
+        known: the sender that it is of.
         checked: whether the signature that it came with was verified; the test says so.
 
     Raises:
         ValueError: it cannot be signed anew.
     """
     listed = listed_names(request.headers)
-    proofs = [mark.encode() for mark in known.marks if re.search("signature|timestamp|hmac", mark)]
+    proofs = [mark.encode() for mark in known.headers if re.search("signature|timestamp|hmac", mark)]
     headers = [
         pair
         for pair in kept_headers(request.headers)
         if pair[0] not in proofs and _is_said(pair[0].decode("latin-1"), pair[0] in listed)
     ]
     now = next(stated_times(request.headers), 0.0)
-    named = known.event_header if known.event_header.lower().encode() in dict(headers) else None
     try:
-        scheme, receiver = _scheme(request.headers, known)
-        status, events = asyncio.run(_deliver(scheme, headers, request.body, now, named))
+        sender, code = _sender(request.headers, known)
+        if sender.event_header is not None and sender.event_header.lower().encode() not in dict(headers):
+            sender, code = replace(sender, event_header=None), f"replace({code}, event_header=None)"
+        status, events = asyncio.run(_deliver(sender, headers, request.body, now))
     except ConfigurationError as error:
         raise ValueError(f"the request cannot be signed anew: {error}") from None
     how = "was verified" if checked else "could not be checked: no secret was given"
     return _TEMPLATE.format(
         title=f"A captured delivery. The signature that it came with {how}; here it is made anew.",
-        name=known.title.partition(".")[0],
-        scheme=receiver,
+        names=", ".join(sorted(["Event", "WebhookReceiver", *(["UP42Signature"] if "UP42Signature" in code else [])])),
+        module=known.sender.__module__,
+        function=known.function,
+        imports="from dataclasses import replace\n" if code.startswith("replace(") else "",
+        sender=code,
         now=now,
-        event_header=f"event_header={json.dumps(named)}, " if named else "",
         headers="".join(f"    ({_text(name)}, {_text(value)}),\n" for name, value in headers),
         body="".join(f"    {request.body[at : at + _WIDTH]!r}\n" for at in range(0, len(request.body) or 1, _WIDTH)),
-        function="the_captured_delivery_is_taken" if status < 300 else "the_captured_delivery_is_no_event",
+        test="the_captured_delivery_is_taken" if status < 300 else "the_captured_delivery_is_no_event",
         status=status,
         events=json.dumps(events),
     )
@@ -100,27 +104,26 @@ def _text(value: bytes) -> str:
     return json.dumps(value.decode()) if value.isascii() else repr(value)
 
 
-def _scheme(headers: Headers, known: Preset) -> tuple[Scheme, str]:
-    """Return the scheme that signs anew, and how the test makes it."""
+def _sender(headers: Headers, known: Preset) -> tuple[Sender, str]:
+    """Return the sender that signs anew, and the Python that makes it."""
     listed = [name.decode() for name in listed_names(headers)]
     if known.make is UP42Signature and listed and tuple(listed) != SIGNED_BY_DEFAULT:
-        receiver = f'{known.title}("{known.example}", components={json.dumps(listed)})'
-        return UP42Signature(known.example, components=listed), receiver
-    return known.make(known.example), known.written()
+        scheme = f'UP42Signature("{known.example}", components={json.dumps(listed)})'
+        signature = UP42Signature(known.example, components=listed)
+        return replace(known.sender(known.example), scheme=signature), f"{known.function}(scheme={scheme})"
+    return known.sender(known.example), known.code
 
 
-async def _deliver(
-    scheme: Scheme, headers: Headers, body: bytes, now: float, event_header: str | None
-) -> tuple[int, list[str]]:
+async def _deliver(sender: Sender, headers: Headers, body: bytes, now: float) -> tuple[int, list[str]]:
     """Return what the test will see: the status, and the events' classes."""
     events: list[str] = []
-    hooks = WebhookReceiver(scheme=scheme, event_header=event_header, clock=lambda: now)
+    hooks = WebhookReceiver(sender=sender, clock=lambda: now)
 
     @hooks.on(Event)
     def note(event: Event) -> None:
         events.append(type(event).__name__)
 
-    receipt = await hooks.receive(scheme.sign(headers, body, now), body)
+    receipt = await hooks.receive(sender.scheme.sign(headers, body, now), body)
     if receipt.response.status not in (204, 422):
         raise ConfigurationError(f"what was signed anew is refused: {receipt.error}")
     return receipt.response.status, events

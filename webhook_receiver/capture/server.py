@@ -15,7 +15,7 @@ from typing import Any
 import h11
 
 from ..delivery import Headers
-from ..senders.presets import recognised
+from ..senders import recognize
 
 LARGEST = 16 * 1024 * 1024
 """Bytes of head and body together; what is larger is answered 413 and not kept."""
@@ -169,7 +169,7 @@ class _Incoming:
         if self._request is None:
             return Captured(file, len(self.raw), complaint=complaint)
         headers: Headers = list(self._request.headers)
-        known = recognised(headers)
+        known = recognize(headers)
         return Captured(
             file,
             len(self.raw),

@@ -11,16 +11,16 @@ import typer
 from ..capture.pytest_export import as_test
 from ..capture.server import LARGEST, Captured, serve
 from ..explain import explain
-from ..senders.presets import recognised
+from ..senders import recognize
 from . import output
 from .inbox_option import Json, fail
 from .request import (
     Entry,
     RequestText,
-    SchemeName,
     SecretFiles,
     SecretTexts,
-    chosen_scheme,
+    SenderName,
+    chosen_sender,
     read_request,
     read_secrets,
 )
@@ -76,7 +76,7 @@ def to_test(
     request: RequestText,
     secret: SecretTexts = None,
     secret_file: SecretFiles = None,
-    scheme: SchemeName = None,
+    scheme: SenderName = None,
     entry: Entry = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it to this new file; else print it.")] = None,
 ) -> None:
@@ -85,11 +85,11 @@ def to_test(
     With the real secret the captured signature is verified first; the secret is never written anywhere.
     """
     found = read_request(request, entry)
-    if scheme is None and recognised(found.headers) is None:
+    if scheme is None and recognize(found.headers) is None:
         raise typer.BadParameter("its headers are no known scheme's: say which, with --scheme", param_hint="--scheme")
-    known = chosen_scheme(scheme, found)
+    known = chosen_sender(scheme, found)
     secrets = read_secrets(secret, secret_file)
-    make = known.made_for(found.headers)
+    make = known.make_for(found.headers)
     if secrets and not explain(found.headers, found.body, secrets, make=make, now=None).authentic:
         raise fail("it does not verify with this secret: see  webhook-receiver explain  with the same arguments")
     try:

@@ -11,16 +11,16 @@ from ..errors import ConfigurationError, StaleSignature
 from ..explain import Explanation
 from ..explain import explain as explained
 from ..inbox import StoredDelivery
-from ..senders.presets import Preset, recognised
+from ..senders import Preset, recognize
 from . import output
 from .inbox_option import Json, Place, fail, run
 from .request import (
     Entry,
     RequestText,
-    SchemeName,
     SecretFiles,
     SecretTexts,
-    chosen_scheme,
+    SenderName,
+    chosen_sender,
     clock,
     read_request,
     read_secrets,
@@ -38,7 +38,7 @@ def explain(
     request: RequestText,
     secret: SecretTexts = None,
     secret_file: SecretFiles = None,
-    scheme: SchemeName = None,
+    scheme: SenderName = None,
     now: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Verify as of then: Unix seconds, a date, 2h (ago), or the word signed."),
@@ -59,9 +59,9 @@ def explain(
     if not secrets:
         raise typer.BadParameter("give the receiver's secret: --secret, --secret-file or WEBHOOK_SECRET")
     found = read_request(request, entry)
-    known = chosen_scheme(scheme, found)
+    known = chosen_sender(scheme, found)
     try:
-        result = explained(found.headers, found.body, secrets, make=known.made_for(found.headers), now=clock(now))
+        result = explained(found.headers, found.body, secrets, make=known.make_for(found.headers), now=clock(now))
     except ConfigurationError as error:
         raise typer.BadParameter(str(error), param_hint="--secret") from None
     if as_json:
@@ -84,7 +84,7 @@ def _notes(request: SavedRequest) -> list[str]:
 
 
 def _show(request: SavedRequest, known: Preset, result: Explanation) -> None:
-    theirs = recognised(request.headers)
+    theirs = recognize(request.headers)
     whose = "no known scheme's" if theirs is None else f"those of {theirs.title}"
     head = f"{request.method} {request.target}, {len(request.headers)} headers, {len(request.body)} bytes of body"
     output.say(output.printable(head), "bold")

@@ -14,7 +14,7 @@ import typer
 from ..capture.curl import from_curl, is_curl
 from ..capture.request_files import SavedRequest, from_har, from_http, parse_json
 from ..errors import ConfigurationError
-from ..senders.presets import PRESETS, Preset, recognised
+from ..senders import Preset, presets, recognize
 from ..signatures import Secret
 from .inbox_option import moment
 from .options import SECRET_VARIABLE
@@ -34,18 +34,18 @@ SecretFiles = Annotated[
 ]
 
 
-def _checked_scheme(name: str | None) -> str | None:
-    if name is not None and name not in [known.name for known in PRESETS]:
-        raise typer.BadParameter(f"{name!r} is none of {', '.join(known.name for known in PRESETS)}")
+def _checked_sender(name: str | None) -> str | None:
+    if name is not None and name not in presets():
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(presets())}")
     return name
 
 
-SchemeName = Annotated[
+SenderName = Annotated[
     str | None,
     typer.Option(
-        "--scheme",
-        callback=_checked_scheme,
-        help=f"The receiver's: {', '.join(known.name for known in PRESETS)}; else the one whose headers these are.",
+        "--sender",
+        callback=_checked_sender,
+        help=f"Whose delivery it is: {', '.join(presets())}; else the one whose headers these are.",
     ),
 ]
 
@@ -101,10 +101,11 @@ def read_secrets(texts: list[str] | None, files: list[Path] | None) -> list[Secr
         raise typer.BadParameter(str(error), param_hint="--secret") from None
 
 
-def chosen_scheme(name: str | None, request: SavedRequest) -> Preset:
-    """Return the scheme of this name, else the one whose headers the request has, else the first, UP42's."""
-    named = next((known for known in PRESETS if known.name == name), None)
-    return named or recognised(request.headers) or PRESETS[0]
+def chosen_sender(name: str | None, request: SavedRequest) -> Preset:
+    """Return the preset of this name, else the one whose headers the request has, else the first, UP42."""
+    known = presets()
+    named = None if name is None else known.get(name)
+    return named or recognize(request.headers) or next(iter(known.values()))
 
 
 def clock(text: str | None) -> float | None:

@@ -21,7 +21,7 @@ from ..errors import (
     UnexpectedSignature,
     VerificationError,
 )
-from ..senders.presets import Make
+from ..senders import Make
 from ..signatures.secrets import Secrets
 from ..signatures.up42 import UP42Signature
 from .body import body_suspicions

@@ -13,7 +13,7 @@ from email.utils import formatdate
 from hashlib import sha256, sha512
 from urllib.parse import unquote_to_bytes
 
-from ..senders.presets import known_as
+from ..senders import preset_of
 from .trial import Case, Cause, Suspicion, fields, listed_names, named, stated_times
 
 _MOST = 200
@@ -42,8 +42,8 @@ def header_suspicions(case: Case) -> Iterator[Suspicion]:
 
 def _renamed(case: Case) -> Iterator[Suspicion]:
     present = fields(case.headers)
-    known = known_as(case.make)
-    marks = [mark.encode() for mark in known.marks] if known else []
+    known = preset_of(case.make)
+    marks = [mark.encode() for mark in known.headers] if known else []
     absent = [name for name in (*marks, *listed_names(case.headers)) if name not in present]
     new = {other: name for name in absent for other in present if name in (_dashed(other), _bare(other))}
     if new:

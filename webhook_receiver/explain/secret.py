@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import unquote
 
-from ..senders.presets import PRESETS, known_as
+from ..senders import preset_of, presets
 from ..signatures.secrets import Secret, masked
 from .trial import Case, Cause, Suspicion
 
@@ -37,13 +37,13 @@ def secret_suspicions(case: Case) -> Iterator[Suspicion]:
 
 def scheme_suspicions(case: Case) -> Iterator[Suspicion]:
     """Yield the other schemes whose headers these are, and the given one without its options."""
-    given = known_as(case.make)
-    for known in PRESETS:
+    given = preset_of(case.make)
+    for known in presets().values():
         if known.make != case.make and known.fits(case.headers):
             cause = Cause(
                 "wrong-scheme",
-                f"the request is signed as {known.title} does it, not as the given scheme",
-                f"give the receiver scheme={known.title}(...)",
+                f"the request is signed as {known.title} does it, not by the given scheme",
+                f"give the receiver sender={known.function}(...)",
             )
             if known is given:
                 cause = Cause(
@@ -51,7 +51,7 @@ def scheme_suspicions(case: Case) -> Iterator[Suspicion]:
                     f"it verifies by {known.title} with its defaults: an option of the given scheme refuses it",
                     "look at what the scheme was given: components, headers, limits of time",
                 )
-            yield cause, replace(case, make=known.made_for(case.headers))
+            yield cause, replace(case, make=known.make_for(case.headers))
 
 
 def _instead(secret: str) -> Iterator[tuple[Cause, str]]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..delivery import Headers
 from ..errors import ConfigurationError, StaleSignature, VerificationError
-from ..senders.presets import Make, known_as, recognised
+from ..senders import Make, preset_of, recognize
 from ..signatures.scheme import Verified
 from ..signatures.secrets import Secrets, masked
 
@@ -149,13 +149,13 @@ def hints(case: Case, *, known: bool) -> Iterator[str]:
 
 
 def _about_headers(case: Case) -> Iterator[str]:
-    given = known_as(case.make)
-    other = recognised(case.headers)
+    given = preset_of(case.make)
+    other = recognize(case.headers)
     if other is not None and other is not given:
         yield f"its headers are those of {other.title}"
     elif not any(b"signature" in name or b"hmac" in name for name in fields(case.headers)):
         yield "no header speaks of a signature: the sender has no secret, a proxy dropped it, or it was not saved"
     elif given is not None:
-        absent = [mark for mark in given.marks if mark.encode() not in fields(case.headers)]
+        absent = [mark for mark in given.headers if mark.encode() not in fields(case.headers)]
         if absent:
             yield f"without {' and '.join(absent)} nothing can be verified: it was lost on the way, or not saved"

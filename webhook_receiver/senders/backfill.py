@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from datetime import datetime, timedelta
 
 from ..errors import ApiError, ConfigurationError, WebhookError
-from ..events import Path
 from ..redaction import log_failure
-from .up42.models import TERMINAL, Order
-from .up42.orders_api import OrdersApi
+from .base import Order
 
 logger = logging.getLogger("webhook_receiver")
 
 SLACK = 300.0
 """Seconds that are looked back further than asked for: two machines' clocks differ."""
-
-_NEWEST_FIRST = "updatedAt,desc"
-_LOOKS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,40 +66,6 @@ async def backfill(orders: AsyncGenerator[Order], keep: Keep, progress: Progress
     return found
 
 
-async def changed_since(api: OrdersApi, begin: float, workspace_id: str | None = None) -> AsyncGenerator[Order]:
-    """Yield the orders in a terminal status that changed at `begin`, a Unix time, or later; each status of one once.
-
-    An order that changes while we page moves to the front of the list, and pushes others back: those may be met
-    twice, and it may be missed, as it leaves a page that was not read for one that was. So we look again, from the
-    front down to what was the newest when the last look began, until a look finds the same one at the front: nothing
-    has moved since then.
-    """
-    told: set[tuple[str, str]] = set()
-    for _ in range(_LOOKS):
-        newest: float | None = None
-        orders = api.orders(status=sorted(TERMINAL), workspace_id=workspace_id, sort=_NEWEST_FIRST)
-        try:
-            async for order in orders:
-                changed = _unix(order.updated_at)
-                newest = changed if newest is None else newest
-                if changed < begin:
-                    break
-                if (order.id, order.status) not in told:
-                    told.add((order.id, order.status))
-                    yield order
-        finally:
-            if isinstance(orders, AsyncGenerator):
-                await cast("AsyncGenerator[Order]", orders).aclose()
-        if newest is None or newest <= begin:
-            return
-        begin = newest
-    logger.warning("the orders change faster than they can be read: some may be missing until the next backfill")
-
-
-def _unix(moment: datetime) -> float:
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()  # the API speaks UTC
-
-
 def moment(since: datetime | timedelta | float, now: float) -> float:
     """Return the Unix time that is meant by `since`: a time, or how long ago.
 
@@ -133,27 +92,6 @@ def span(given: timedelta | float, what: str) -> float:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
         raise ConfigurationError(f"{what} is a timedelta or a number of seconds, above 0, not {given!r}")
     return seconds
-
-
-def body_of(order: Order, order_id_path: Path) -> bytes:
-    """Return an order in the form of a notification. Modelled, as all of UP42's payload but `event` and `body.status`.
-
-    Args:
-        order: what it is about; the whole of it is in `body.order`.
-        order_id_path: where its id is looked for.
-    """
-    whole = order.as_json()
-    body = {"status": whole["status"], "updatedAt": whole["updatedAt"], "order": whole}
-    document: dict[str, Any] = {"event": "order.status", "body": body}
-    *way, last = map(str, order_id_path)
-    place = document
-    for key in way:
-        below: object = place.setdefault(key, {})
-        if not isinstance(below, dict):
-            raise ConfigurationError(f"order_id_paths leads through {key}, which is no object in a backfilled order")
-        place = cast("dict[str, Any]", below)
-    place.setdefault(last, order.id)
-    return json.dumps(document, separators=(",", ":")).encode()
 
 
 async def keep_on(

@@ -10,7 +10,7 @@ from ..delivery import Delivery
 from ..errors import ApiError, GiveUp, Unconfirmed
 from ..events import Event, OrderStatus, OrderStatusChanged
 from ..options import Backoff
-from .up42.orders_api import OrdersApi
+from .base import OrdersApi
 
 NAME = "confirm the order"
 """Its progress is kept under this name, among those of the handlers."""

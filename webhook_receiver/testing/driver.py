@@ -7,12 +7,14 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from ..delivery import Delivery
+from ..delivery import Delivery, Headers
 from ..events import Event
 from ..inbox.base import Inbox
 from ..inbox.records import Claim, Filter, Settlement, State
 from ..options import WorkerOptions
-from ..routing import Handler
+from ..receiver import WebhookReceiver
+from ..routing import DeadLetterHandler, Handler
+from ..senders.order_check import OrderCheck
 from ..worker.executor import Dispatcher, Executor, InFlight
 
 
@@ -88,6 +90,37 @@ def watched(handler: Handler, note: Callable[[Run], None]) -> Watched:
     return Watched(
         handler.name, handler.function, handler.route, handler.where, handler.backoff, handler.timeout, note=note
     )
+
+
+class Watching:
+    """A receiver's handlers, telling `note` of their runs: what a receiver under test dispatches to."""
+
+    def __init__(self, hooks: WebhookReceiver, note: Callable[[Run], None]) -> None:
+        self._hooks = hooks
+        self._note = note
+
+    def parse(self, body: bytes, headers: Headers = ()) -> Event:
+        """Return the event that a delivery is, or raise NotAnEvent."""
+        return self._hooks.parse(body, headers)
+
+    def match(self, event: Event) -> tuple[Handler, ...]:
+        """Return the handlers that want it, watched."""
+        return tuple(watched(handler, self._note) for handler in self._hooks.match(event))
+
+    @property
+    def handlers(self) -> tuple[Handler, ...]:
+        """All handlers there are."""
+        return self._hooks.handlers
+
+    @property
+    def dead_letter_handlers(self) -> tuple[DeadLetterHandler, ...]:
+        """The handlers of dead letters."""
+        return self._hooks.dead_letter_handlers
+
+    @property
+    def confirmation(self) -> OrderCheck | None:
+        """What has to confirm an uncovered body before a handler runs."""
+        return self._hooks.confirmation
 
 
 class Driver:

@@ -11,13 +11,15 @@ from uuid import UUID
 
 from pydantic import PydanticInvalidForJsonSchema, ValidationError
 
-from ..events import ORDER_ID_PATHS, Event, OrderStatusChanged, wire_names
+from ..events import Event, OrderStatusChanged, parsed_paths, wire_names
 from ..redaction import reason
+from ..senders.up42.events import ORDER_ID_PATHS, STATUSES
 from .wire import as_sent
 
 E = TypeVar("E", bound=Event)
 Schema = Mapping[str, Any]
 
+_ORDER_ID_PATHS = parsed_paths(ORDER_ID_PATHS)
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _FORMATS: dict[str, Callable[[str, int], str]] = {
     "date-time": lambda name, number: (_START + timedelta(seconds=number)).isoformat(),
@@ -66,7 +68,9 @@ def make(cls: type[E], number: int = 1, /, **values: Any) -> E:
     if about_order:
         _put_order_id(document, order_id, number)
     try:
-        event = cls.model_validate_json(json.dumps(document))
+        event = cls.model_validate_json(json.dumps(document), context=STATUSES)
+        if isinstance(event, OrderStatusChanged):
+            event.with_order_id_paths(_ORDER_ID_PATHS)
     except ValidationError as error:
         raise ValueError(_how_to_give(cls, error)) from None
     if about_order and order_id not in (_FILL, None) and cast("OrderStatusChanged", event).order_id != str(order_id):
@@ -163,7 +167,7 @@ class _Filling:
 
 def _put_order_id(document: Any, order_id: Any, number: int) -> None:
     """Set the id of an order where it stands already, or else where UP42's documents are taken to have it."""
-    for *way, key in ORDER_ID_PATHS:
+    for *way, key in _ORDER_ID_PATHS:
         holder: Any = document
         try:
             for step in way:

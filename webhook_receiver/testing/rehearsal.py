@@ -13,13 +13,14 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from ..errors import ConfigurationError
 from ..events import Event
 from ..inbox.base import Inbox
+from ..inbox.memory import MemoryInbox
 from ..inbox.records import Filter, State, StoredDelivery
 from ..receiver import WebhookReceiver
 from ..redaction import summary
 from ..responses import Receipt
 from ..routing import Function
-from .driver import Clock, Driver, Run
-from .patching import PersistentMemoryInbox, event_header_of, moved, scheme_of
+from ..runtime import Runtime
+from .driver import Clock, Driver, Run, Watching
 from .wire import Sendable, encode, forge, sign
 
 P = ParamSpec("P")
@@ -31,6 +32,17 @@ class Request(TypedDict):
 
     content: bytes
     headers: dict[str, str]
+
+
+class PersistentMemoryInbox(MemoryInbox):
+    """An inbox that survives the lives of the app and of the receiver, as a file does, and ends with the test."""
+
+    async def close(self) -> None:
+        """Do nothing yet."""
+
+    async def forget(self) -> None:
+        """Let go of everything."""
+        await super().close()
 
 
 class Rehearsal:
@@ -54,14 +66,20 @@ class Rehearsal:
         self.clock = Clock()
         self.ran = []
         self.sync = Sync(self)
-        self._scheme = scheme_of(hooks)
-        self._event_header = event_header_of(hooks)
         self._memory = PersistentMemoryInbox()
         kept_in = self._memory if inbox is None else inbox
         self._life = ExitStack()
-        self._driver = self._life.enter_context(moved(hooks, kept_in, self.clock, self.ran.append))
+        self._driver = self._run_on(kept_in if hooks.runtime.keeps else None)
         self._portal: BlockingPortal | None = None
         self._is_open = False
+
+    def _run_on(self, inbox: Inbox | None) -> Driver | None:
+        """Let the receiver keep in this inbox by this clock; return what does its worker's work meanwhile."""
+        hooks, dispatcher = self.hooks, Watching(self.hooks, self.ran.append)
+        options = hooks.runtime.options
+        runtime = Runtime(hooks.name, hooks.sender, dispatcher, inbox=inbox, clock=self.clock, work=inbox is None)
+        self._life.enter_context(hooks.running_on(runtime))
+        return None if inbox is None else Driver(inbox, hooks.name, dispatcher, options, self.clock)
 
     def request(self, what: Sendable, *, headers: Mapping[str, str] | None = None) -> Request:
         """Return a signed request for a client: `client.post("/webhooks", **webhooks.request(event))`.
@@ -188,9 +206,13 @@ class Rehearsal:
         headers: Mapping[str, str] | None,
         prove: Callable[..., dict[str, str]] = sign,
     ) -> Request:
-        named = {} if self._event_header is None or not isinstance(what, Event) else {self._event_header: what.event}
+        header = self.hooks.sender.event_header
+        named = {} if header is None or not isinstance(what, Event) else {header.lower(): what.event}
         given = named | {name.lower(): value for name, value in (headers or {}).items()}
-        return {"content": encode(what), "headers": prove(what, self._scheme, headers=given, now=self.clock())}
+        return {
+            "content": encode(what),
+            "headers": prove(what, self.hooks.sender.scheme, headers=given, now=self.clock()),
+        }
 
     async def _receive(self, request: Request) -> Receipt:
         await self._open()

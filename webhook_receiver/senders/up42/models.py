@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer, 
 from pydantic.alias_generators import to_camel
 
 from ...events import OrderStatus
+from .events import STATUSES
+from .orders_api import TERMINAL
 
 EVENTS = "/webhooks/events"
 WEBHOOKS = "/workspaces/{workspace_id}/webhooks"
@@ -32,9 +34,6 @@ USER_INFO = OPENID + "/userinfo"
 
 CLIENT_ID = "up42-api"
 """What direct users of the API call themselves when they ask for a token (docs)."""
-
-TERMINAL = frozenset({OrderStatus.FULFILLED, OrderStatus.FAILED_PERMANENTLY, OrderStatus.CANCELED})
-"""The statuses that no order leaves again (docs; that it is so for good is inferred)."""
 
 CANCELABLE = frozenset({OrderStatus.CREATED, OrderStatus.PLACEMENT_FAILED})
 """The statuses in which an order can be cancelled (SDK)."""
@@ -160,6 +159,11 @@ class Order(Resource):
     """Of a tasking order, `subStatus` among others."""
     created_at: datetime
     updated_at: datetime
+
+    @field_validator("status", mode="before")
+    @classmethod
+    def _known(cls, status: object) -> object:
+        return STATUSES.get(status, status) if isinstance(status, str) else status
 
     @property
     def is_terminal(self) -> bool:

@@ -1,0 +1,37 @@
+"""GitHub: an HMAC over the body; the event's name and the delivery's id are in headers that no signature covers."""
+
+from __future__ import annotations
+
+from ..signatures import HMACBody
+from ..signatures.secrets import Secrets
+from .base import Sender
+from .preset import Preset
+
+
+def signature(secrets: Secrets) -> HMACBody:
+    """Return the scheme (docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries)."""
+    return HMACBody(secrets, signature="x-hub-signature-256", prefix="sha256=")
+
+
+def github(secret: Secrets) -> Sender:
+    """Return GitHub as a sender.
+
+    Args:
+        secret: the webhook's secret, or several while it is changed.
+
+    Raises:
+        ConfigurationError: a secret cannot work.
+    """
+    return Sender(
+        name="github",
+        scheme=signature(secret),
+        facts=(
+            "docs.github.com/en/webhooks, read in November 2026",
+            "signatures compared with gidgethub and octokit, see tests/signatures/test_peers.py",
+        ),
+        event_header="X-GitHub-Event",
+        delivery_id="X-GitHub-Delivery",
+    )
+
+
+PRESETS = (Preset("github", "GitHub", github, signature, ("x-hub-signature-256",)),)

@@ -1,0 +1,34 @@
+"""Shopify: an HMAC over the body in base64; the topic and the id are in headers that no signature covers."""
+
+from __future__ import annotations
+
+from ..signatures import HMACBody
+from ..signatures.secrets import Secrets
+from .base import Sender
+from .preset import Preset
+
+
+def signature(secrets: Secrets) -> HMACBody:
+    """Return the scheme (shopify.dev/docs/apps/build/webhooks/subscribe/https)."""
+    return HMACBody(secrets, signature="x-shopify-hmac-sha256", encoding="base64")
+
+
+def shopify(secret: Secrets) -> Sender:
+    """Return Shopify as a sender.
+
+    Args:
+        secret: the app's client secret, or several while it is changed.
+
+    Raises:
+        ConfigurationError: a secret cannot work.
+    """
+    return Sender(
+        name="shopify",
+        scheme=signature(secret),
+        facts=("shopify.dev/docs/apps/build/webhooks/subscribe/https, read in November 2026",),
+        event_header="X-Shopify-Topic",
+        delivery_id="X-Shopify-Webhook-Id",
+    )
+
+
+PRESETS = (Preset("shopify", "Shopify", shopify, signature, ("x-shopify-hmac-sha256",)),)

@@ -1,0 +1,48 @@
+"""Slack: an HMAC over a version, a time and the body."""
+
+from __future__ import annotations
+
+from ..signatures import HMACBody
+from ..signatures.secrets import Secrets
+from .base import Sender
+from .preset import Preset
+
+
+def signature(secrets: Secrets, *, tolerance: float = 300) -> HMACBody:
+    """Return the scheme (docs.slack.dev/authentication/verifying-requests-from-slack).
+
+    Args:
+        secrets: the app's signing secret, or several while it is changed.
+        tolerance: seconds that Slack's clock may be behind or ahead of ours.
+    """
+    return HMACBody(
+        secrets,
+        signature="x-slack-signature",
+        prefix="v0=",
+        timestamp="x-slack-request-timestamp",
+        signed="v0:{timestamp}:{body}",
+        tolerance=tolerance,
+    )
+
+
+def slack(secret: Secrets, *, tolerance: float = 300) -> Sender:
+    """Return Slack as a sender.
+
+    Args:
+        secret: the app's signing secret, or several while it is changed.
+        tolerance: seconds that Slack's clock may be behind or ahead of ours.
+
+    Raises:
+        ConfigurationError: a secret or the tolerance cannot work.
+    """
+    return Sender(
+        name="slack",
+        scheme=signature(secret, tolerance=tolerance),
+        facts=(
+            "docs.slack.dev/authentication/verifying-requests-from-slack, read in November 2026",
+            "signatures compared with slack_sdk, see tests/signatures/test_peers.py",
+        ),
+    )
+
+
+PRESETS = (Preset("slack", "Slack", slack, signature, ("x-slack-signature", "x-slack-request-timestamp")),)

@@ -1,0 +1,53 @@
+"""Senders that follow Standard Webhooks (standardwebhooks.com), and Svix, whose headers begin otherwise."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ..signatures import StandardWebhooks
+from ..signatures.secrets import Secrets
+from .base import Sender
+from .preset import Preset
+
+_FACTS = (
+    "the specification of Standard Webhooks, version 1.0.0",
+    "signatures compared with standardwebhooks and svix for Python, see tests/signatures/test_peers.py",
+)
+_EXAMPLE = "whsec_YS1zZWNyZXQtZm9yLXRlc3Rz"
+_svix_signature = partial(StandardWebhooks, headers="svix")
+
+
+def standard_webhooks(secret: Secrets, *, tolerance: float = 300) -> Sender:
+    """Return any sender that follows Standard Webhooks; give it its name by `dataclasses.replace(..., name=...)`.
+
+    Args:
+        secret: as the sender shows it, or several while it is changed; see `StandardWebhooks`.
+        tolerance: seconds that the sender's clock may be behind or ahead of ours.
+
+    Raises:
+        ConfigurationError: a secret or the tolerance cannot work.
+    """
+    scheme = StandardWebhooks(secret, tolerance=tolerance)
+    return Sender(name="standard-webhooks", scheme=scheme, facts=_FACTS)
+
+
+def svix(secret: Secrets, *, tolerance: float = 300) -> Sender:
+    """Return a sender that delivers through Svix. The arguments are those of `standard_webhooks`."""
+    return Sender(name="svix", scheme=_svix_signature(secret, tolerance=tolerance), facts=_FACTS)
+
+
+def _headers(prefix: str) -> tuple[str, str, str]:
+    return (f"{prefix}-signature", f"{prefix}-id", f"{prefix}-timestamp")
+
+
+PRESETS = (
+    Preset(
+        "standard-webhooks",
+        "Standard Webhooks",
+        standard_webhooks,
+        StandardWebhooks,
+        _headers("webhook"),
+        example=_EXAMPLE,
+    ),
+    Preset("svix", "Svix", svix, _svix_signature, _headers("svix"), example=_EXAMPLE),
+)

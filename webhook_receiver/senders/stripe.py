@@ -1,0 +1,47 @@
+"""Stripe: an HMAC over a time and the body, both in one header."""
+
+from __future__ import annotations
+
+from ..signatures import HMACBody
+from ..signatures.secrets import Secrets
+from .base import Sender
+from .preset import Preset
+
+
+def signature(secrets: Secrets, *, tolerance: float = 300) -> HMACBody:
+    """Return the scheme (docs.stripe.com/webhooks#verify-manually).
+
+    Args:
+        secrets: as Stripe shows them, `whsec_` and all: they are used as they are.
+        tolerance: seconds that Stripe's clock may be behind or ahead of ours.
+    """
+    return HMACBody(
+        secrets,
+        signature="stripe-signature:v1",
+        timestamp="stripe-signature:t",
+        signed="{timestamp}.{body}",
+        tolerance=tolerance,
+    )
+
+
+def stripe(secret: Secrets, *, tolerance: float = 300) -> Sender:
+    """Return Stripe as a sender.
+
+    Args:
+        secret: the endpoint's secret, or several while it is changed.
+        tolerance: seconds that Stripe's clock may be behind or ahead of ours.
+
+    Raises:
+        ConfigurationError: a secret or the tolerance cannot work.
+    """
+    return Sender(
+        name="stripe",
+        scheme=signature(secret, tolerance=tolerance),
+        facts=(
+            "docs.stripe.com/webhooks, read in November 2026",
+            "signatures compared with stripe's Python library, see tests/signatures/test_peers.py",
+        ),
+    )
+
+
+PRESETS = (Preset("stripe", "Stripe", stripe, signature, ("stripe-signature",)),)
