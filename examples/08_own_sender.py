@@ -12,8 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from webhook_receiver import Event, HMACBody, Secret, Sender, WebhookReceiver
-from webhook_receiver.senders import Responses
+from webhook_receiver import Event, HMACBody, Responses, Secret, Sender, WebhookReceiver
 
 
 class Parcel(BaseModel, frozen=True):

@@ -11,7 +11,7 @@ import asyncio
 import sys
 
 from webhook_receiver import Secret
-from webhook_receiver.senders.up42 import WebhooksClient
+from webhook_receiver.senders.up42.client import WebhooksClient
 
 
 async def register(url: str) -> None:

@@ -14,7 +14,7 @@ from anyio import open_file
 from rich.progress import DownloadColumn, Progress
 
 from webhook_receiver import ApiError, OrderFulfilled, Retry, Secret, WebhookReceiver
-from webhook_receiver.senders.up42 import WebhooksClient
+from webhook_receiver.senders.up42.client import WebhooksClient
 from webhook_receiver.senders.up42.models import Asset
 
 IMAGES = Path(os.environ.get("IMAGES", "images"))

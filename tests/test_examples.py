@@ -25,7 +25,7 @@ from tests.helpers import ROOT, printed, running, serving
 from webhook_receiver import HMACBody, RequestHead, Scheme, StandardWebhooks, WebhookReceiver
 from webhook_receiver.delivery import header_pairs
 from webhook_receiver.senders.github import github
-from webhook_receiver.senders.up42 import WebhooksClient
+from webhook_receiver.senders.up42.client import WebhooksClient
 from webhook_receiver.simulator import Simulator, SimulatorOptions, control_api, simulator_app
 from webhook_receiver.simulator.assets_api import content
 
