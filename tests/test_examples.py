@@ -22,8 +22,8 @@ import pytest
 from starlette.applications import Starlette
 
 from tests.helpers import ROOT, printed, running, serving
-from webhook_receiver import HMACBody, RequestHead, Scheme, StandardWebhooks, WebhookReceiver
-from webhook_receiver.delivery import header_pairs
+from webhook_receiver import HMACBody, Scheme, StandardWebhooks, WebhookReceiver
+from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders.github import github
 from webhook_receiver.senders.up42.client import WebhooksClient
 from webhook_receiver.simulator import Simulator, SimulatorOptions, control_api, simulator_app
@@ -251,8 +251,7 @@ def test_the_tests_of_handlers(tmp_path: Path) -> None:
 def post(url: str, scheme: Scheme, document: object, **headers: str) -> int:
     """Send what another sender would; return the status."""
     body = json.dumps(document).encode()
-    head = RequestHead("POST", "/webhooks", header_pairs(headers))
-    signed = scheme.sign(head, body, time.time())
+    signed = scheme.sign(RequestHead.of(headers, target="/webhooks"), body, time.time())
     return httpx.post(f"{url}/webhooks", content=body, headers=list(signed.headers), trust_env=False).status_code
 
 
