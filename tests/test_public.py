@@ -1,19 +1,58 @@
 from __future__ import annotations
 
+import ast
 import inspect
-from importlib import metadata, resources
+from importlib import import_module, metadata, resources
+from pathlib import Path
+from types import ModuleType
+
+import pytest
 
 import webhook_receiver
+import webhook_receiver.inbox
+
+IMPORTED = ("annotations", "Any", "import_module")
+LATER: dict[str, str] = vars(webhook_receiver)["_WHEN_ASKED_FOR"]
 
 
 def test_all_names_what_is_public_and_nothing_else() -> None:
     visible = {
         name
         for name, value in vars(webhook_receiver).items()
-        if not name.startswith("_") and not inspect.ismodule(value) and name != "annotations"
+        if not name.startswith("_")
+        and not inspect.ismodule(value)
+        and name not in ("annotations", "Any", "import_module")
     }
-    assert set(webhook_receiver.__all__) == visible
+    assert set(webhook_receiver.__all__) == visible | LATER.keys()
     assert webhook_receiver.__all__ == sorted(webhook_receiver.__all__)
+
+
+@pytest.mark.parametrize("package", [webhook_receiver, webhook_receiver.inbox])
+def test_type_checkers_are_told_of_the_same_names(package: ModuleType) -> None:
+    stub = ast.parse(Path(str(package.__file__)).with_suffix(".pyi").read_text(encoding="utf-8"))
+    told = {alias.name for each in stub.body if isinstance(each, ast.ImportFrom) for alias in each.names}
+    assert told == set(package.__all__)
+    for each in stub.body:
+        if isinstance(each, ast.ImportFrom):
+            module = import_module(f".{each.module}", package.__name__)
+            for alias in each.names:
+                assert getattr(package, alias.name) is getattr(module, alias.name)
+
+
+def test_a_name_that_is_nowhere_is_an_attribute_error() -> None:
+    for package in (webhook_receiver, webhook_receiver.inbox):
+        with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+            package.Nothing  # noqa: B018
+
+
+def test_importing_the_package_loads_no_store_no_api_and_no_command() -> None:
+    import subprocess
+    import sys
+
+    heavy = {"sqlite3", "httpx", "webhook_receiver.explain", "webhook_receiver.senders.up42.models", "typer", "rich"}
+    code = f"import sys, webhook_receiver; print(sorted({heavy} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
 
 
 def test_every_public_name_is_documented() -> None:

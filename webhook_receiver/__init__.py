@@ -14,9 +14,23 @@
 
 `hooks` is the ASGI app: run it with uvicorn, or mount it in yours with `hooks.route("/webhooks")` and give it your
 app's `lifespan=hooks.lifespan`. What it has answered with 2xx is in the inbox, and is handled, again if need be.
+
+Public are the names here and, each with the names in its `__all__` or without an underscore:
+
+- `webhook_receiver.senders` and the modules in it: who delivers; `senders.up42.client` has `WebhooksClient`
+- `webhook_receiver.signatures`, `webhook_receiver.explain`: how deliveries prove themselves, and why one does not
+- `webhook_receiver.inbox`, `inbox.records`, `inbox.postgres`: where deliveries are kept, and the contract of an inbox
+- `webhook_receiver.runtime`, `webhook_receiver.delivery`, `webhook_receiver.errors`
+- `webhook_receiver.testing`, `testing.inbox_suite`, `testing.scheme_suite`: the kit, and suites for your own
+- `webhook_receiver.simulator`: the local server that plays UP42
+
+All other import paths may change in any version.
 """
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
 
 from .delivery import Attempt, Delivery
 from .errors import (
@@ -57,8 +71,6 @@ from .inbox import (
     Filter,
     HandlerState,
     Inbox,
-    MemoryInbox,
-    SQLiteInbox,
     State,
     Stats,
     StoredDelivery,
@@ -70,7 +82,6 @@ from .routing import Router
 from .runtime import Health
 from .senders import OrdersApi, Sender
 from .senders.backfill import Backfill
-from .senders.up42 import JobStatusChanged
 from .signatures import (
     AnyOf,
     HMACBody,
@@ -109,9 +120,9 @@ __all__ = [
     "InboxDamaged",
     "InboxError",
     "InboxUnavailable",
-    "JobStatusChanged",
+    "JobStatusChanged",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__
     "MalformedSignature",
-    "MemoryInbox",
+    "MemoryInbox",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__
     "MissingSignature",
     "NotAnEvent",
     "OrderBody",
@@ -126,7 +137,7 @@ __all__ = [
     "Responses",
     "Retry",
     "Router",
-    "SQLiteInbox",
+    "SQLiteInbox",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__
     "Scheme",
     "Secret",
     "Sender",
@@ -145,3 +156,17 @@ __all__ = [
     "WebhookReceiver",
     "WorkerOptions",
 ]
+
+_WHEN_ASKED_FOR = {
+    "JobStatusChanged": ".senders.up42",
+    "MemoryInbox": ".inbox.memory",
+    "SQLiteInbox": ".inbox.sqlite",
+}
+"""Names whose modules cost more than the rest of the package together; `__init__.pyi` tells type checkers of them."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHEN_ASKED_FOR:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_WHEN_ASKED_FOR[name], __name__), name)
+    return found

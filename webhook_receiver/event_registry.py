@@ -137,7 +137,7 @@ class EventRegistry:
             why = _why(refused.cls, body, self._statuses)
         else:
             if isinstance(event, OrderStatusChanged):
-                return event.with_order_id_paths(self.order_id_paths)
+                vars(event)["_order_id_paths"] = self.order_id_paths  # see `with_order_id_paths`
             return event
         raise NotAnEvent(why)  # out here, where no other error with the body in it is its context
 
@@ -241,7 +241,7 @@ def _claims(
 def _spellings(value: object, statuses: Mapping[str, OrderStatus]) -> set[Value]:
     """Return what stands for a literal in JSON: the sender may spell a status in several ways."""
     if isinstance(value, Enum):
-        return _spellings(value.value, statuses) | {text for text, status in statuses.items() if status is value}
+        return _spellings(value.value, statuses) | {text for text, status in statuses.items() if status == value}
     return {value} if isinstance(value, str | int) and not isinstance(value, bool) else set()
 
 

@@ -1,15 +1,14 @@
-"""Inboxes: where accepted deliveries are kept until they are handled, and after."""
+"""Inboxes: where accepted deliveries are kept until they are handled, and after.
+
+The stores themselves are imported when they are asked for: a receiver without an inbox does not need SQLite.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from importlib import import_module
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
-from ..errors import ConfigurationError
-from ..options import seconds
 from .base import Inbox
-from .memory import MemoryInbox
 from .records import (
     Claim,
     DeliverySummary,
@@ -24,108 +23,31 @@ from .records import (
     Stored,
     StoredDelivery,
 )
-from .sqlite import SQLiteInbox
+from .urls import from_url
 
 __all__ = [
     "Claim",
+    "DeliverySummary",
     "Duplicate",
     "Entry",
-    "Filter",
-    "Inbox",
-    "StoredDelivery",
-    "MemoryInbox",
-    "Settlement",
     "FailedAttempt",
+    "Filter",
     "HandlerState",
-    "DeliverySummary",
-    "SQLiteInbox",
+    "Inbox",
+    "MemoryInbox",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__
+    "SQLiteInbox",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__
+    "Settlement",
     "State",
     "Stats",
     "Stored",
+    "StoredDelivery",
     "from_url",
 ]
 
-_SETTINGS: dict[str, Callable[[str], float | int | str]] = {
-    "window": seconds,
-    "retention": seconds,
-    "min_free": int,
-    "busy_timeout": seconds,
-    "timeout": seconds,
-    "schema": str,
-}
-_OF_MEMORY = ("window", "retention")
-_OF_SQLITE = (*_OF_MEMORY, "min_free", "busy_timeout")
-_OF_POSTGRES = (*_OF_MEMORY, "timeout", "schema")
-_FORMS = "an inbox's URL is sqlite:///file.db (four slashes before an absolute path), postgresql://... or memory://"
+_STORES = {"MemoryInbox": ".memory", "SQLiteInbox": ".sqlite"}
 
 
-def from_url(url: str, *, create: bool = True) -> Inbox:
-    """Return the inbox that a URL names; it is opened later.
-
-    Args:
-        url: `sqlite:///relative/path.db`, `sqlite:////absolute/path.db` or `memory://`; settings of the inbox may
-            follow as in `?retention=90d&window=7d&min_free=1000000&busy_timeout=5s`. Or
-            `postgresql://user:password@host/database`, with parameters of libpq's, `schema=name` and `timeout=5s`.
-        create: whether a file is made if it is not there.
-
-    Raises:
-        ConfigurationError: it names none.
-    """
-    # Of a URL that names no inbox at most the scheme is quoted: that of a database server may hold its password.
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise ConfigurationError(f"{_FORMS}; this one cannot be read") from None
-    if parts.scheme in ("postgresql", "postgres"):
-        return _postgres(url)
-    path = unquote(parts.path).removeprefix("/")
-    if parts.scheme not in ("sqlite", "memory"):
-        kind = f"{parts.scheme!r} is no kind of inbox" if parts.scheme else "this one begins otherwise"
-        raise ConfigurationError(f"{_FORMS}; {kind}")
-    if parts.fragment or "\0" in path:
-        raise ConfigurationError(f"{_FORMS}; a # in the file's name is written as %23, and a zero byte is in none")
-    if parts.scheme == "memory":
-        if parts.netloc or path:
-            raise ConfigurationError(f"{_FORMS}; memory:// names no file and no host")
-        return MemoryInbox(**_settings(parse_qsl(parts.query, keep_blank_values=True), _OF_MEMORY))
-    if parts.netloc or not path or path.endswith("/") or path == ":memory:":
-        raise ConfigurationError(f"{_FORMS}; this one names no file, or a host")
-    return SQLiteInbox(path, create=create, **_settings(parse_qsl(parts.query, keep_blank_values=True), _OF_SQLITE))
-
-
-def _postgres(url: str) -> Inbox:
-    """Return the inbox on a server; what is no setting of the inbox's in the URL is left to libpq."""
-    try:
-        from .postgres import PostgresInbox
-    except ImportError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("psycopg", "psycopg_pool", "procrastinate"):
-            raise
-        raise ConfigurationError(
-            f"an inbox on PostgreSQL needs {error.name}: install it with  pip install 'webhook-receiver[postgres]'"
-        ) from None
-    address, _, query = url.partition("?")
-    parts = query.split("&") if query else []
-    ours = [part for part in parts if part.partition("=")[0] in _OF_POSTGRES]
-    theirs = "&".join(part for part in parts if part not in ours)
-    try:
-        settings = _settings(parse_qsl("&".join(ours), keep_blank_values=True), _OF_POSTGRES)
-    except ConfigurationError:  # it quotes what may be a part of the password, if that was not written as %XX
-        raise ConfigurationError(
-            "the settings of the inbox in the URL of the PostgreSQL server cannot be read: each is there once, as in "
-            "?schema=name&window=7d&retention=30d&timeout=5s"
-        ) from None
-    return PostgresInbox(f"{address}?{theirs}" if theirs else address, **settings)
-
-
-def _settings(given: Iterable[tuple[str, str]], known: Collection[str]) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    for name, value in given:
-        if name not in known:
-            raise ConfigurationError(f"this inbox has no setting {name!r}; it has {', '.join(known)}")
-        if name in settings:
-            raise ConfigurationError(f"the inbox's setting {name!r} is given twice")
-        try:
-            settings[name] = _SETTINGS[name](value)
-        except ValueError as error:
-            raise ConfigurationError(f"the inbox's setting {name}={value!r} cannot be read: {error}") from None
-    return settings
+def __getattr__(name: str) -> Any:
+    if name not in _STORES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_STORES[name], __name__), name)
