@@ -22,6 +22,7 @@ import pytest
 
 import webhook_receiver
 from tests.helpers import ROOT, printed, running, serving
+from webhook_receiver import errors
 from webhook_receiver.simulator import Simulator, simulator_app
 
 README = ROOT.joinpath("README.md").read_text(encoding="utf-8")
@@ -330,6 +331,20 @@ def test_every_public_name_is_in_the_reference(module: str) -> None:
     missing = [name for name in names if pydoc.locate(f"webhook_receiver{module}.{name}") not in objects]
     assert names
     assert missing == []
+
+
+def test_every_module_that_is_said_to_be_public_is_in_the_reference() -> None:
+    said = (webhook_receiver.__doc__ or "").partition("Public are")[2]
+    modules = [each.removeprefix("webhook_receiver.") for each in re.findall(r"`([a-z_.42]+)`", said)]
+    assert len(modules) > 5
+    homes = {getattr(pydoc.locate(name), "__module__", "") for name in MENTIONED} | {*MENTIONED}
+    missing = [name for name in modules if not any(home.startswith(f"webhook_receiver.{name}") for home in homes)]
+    assert missing == []
+
+
+def test_every_error_is_in_the_reference() -> None:
+    tree = (errors.__doc__ or "").strip().partition("\n\n")[2]
+    assert tree in PAGES["reference/errors.md"]
 
 
 def test_whatever_is_in_the_reference_exists_and_is_there_once() -> None:
