@@ -19,7 +19,7 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Scope
 
 from webhook_receiver import Event, Scheme, UP42Signature, WebhookReceiver
-from webhook_receiver.delivery import Headers
+from webhook_receiver.delivery import Headers, RequestHead
 from webhook_receiver.event_registry import EventRegistry
 from webhook_receiver.events import parsed_paths
 from webhook_receiver.senders.up42.events import EVENTS, ORDER_ID_PATHS, STATUSES
@@ -44,7 +44,12 @@ def signed(
 ) -> Headers:
     """Return the headers of a genuine delivery of `body`."""
     given = {"content-type": "application/json"} | dict(headers or {})
-    return (scheme or UP42Signature(secret)).sign(given, body, now)
+    return (scheme or UP42Signature(secret)).sign(RequestHead.of(given), body, now).headers
+
+
+def came(headers: Headers, *, method: str = "POST", target: bytes = b"/", url: str | None = None) -> RequestHead:
+    """Return the head of a request that came with these very headers, as a server gives them."""
+    return RequestHead(method, target, headers, url)
 
 
 @dataclass

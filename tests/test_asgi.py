@@ -30,7 +30,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.helpers import SECRET, Noted, noting, order, serving, signed
 from webhook_receiver import WebhookReceiver
-from webhook_receiver.asgi import BodyReader, live
+from webhook_receiver.asgi import BodyReader, live, request_head
+from webhook_receiver.delivery import RequestHead
 from webhook_receiver.errors import BodyIncomplete, BodyTooLarge, BodyTooSlow, InvalidContentLength, UnsupportedEncoding
 
 
@@ -425,3 +426,21 @@ async def test_a_host_that_does_not_start_says_why() -> None:
     with pytest.raises(RuntimeError, match="not today"):
         async with hooks.lifespan():
             pass
+
+
+@pytest.mark.parametrize(
+    ("known", "target"),
+    [
+        ({"raw_path": b"/a%2Fb", "query_string": b"c=%20"}, b"/a%2Fb?c=%20"),
+        ({"raw_path": b"/a%2Fb", "query_string": b""}, b"/a%2Fb"),
+        ({"raw_path": None, "query_string": b"c"}, b"/a/b%C3%A9%20%FF:@~?c"),
+        ({}, b"/a/b%C3%A9%20%FF:@~"),
+    ],
+)
+def test_the_target_is_the_path_and_query_as_sent_or_percent_encoded_anew(known: Any, target: bytes) -> None:
+    headers = [(b"x-a", b"1")]
+    scope: Scope = {"type": "http", "method": "PUT", "path": "/a/bé \udcff:@~", "headers": headers, **known}
+    head = request_head(scope, "https://hooks.example.com/in")
+    assert head == ("PUT", target, headers, "https://hooks.example.com/in")
+    assert type(head) is RequestHead
+    assert head.headers is headers

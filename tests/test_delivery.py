@@ -10,7 +10,7 @@ import pytest
 
 from tests.helpers import NOW
 from webhook_receiver import Attempt, Delivery
-from webhook_receiver.delivery import header_pairs, new_id
+from webhook_receiver.delivery import RequestHead, header_pairs, new_id
 
 DELIVERY = Delivery("d-1", "webhooks", [(b"x-a", b"1"), (b"x-a", b"2"), (b"x-b", b"\xe9")], b"a body", NOW, 0, True)
 
@@ -72,3 +72,19 @@ def test_no_two_deliveries_have_one_id_even_in_a_forked_process() -> None:
     with os.fdopen(read) as pipe:
         theirs = pipe.read()
     assert len({*ours, *(theirs[at : at + 32] for at in range(0, len(theirs), 32))}) == 2000
+
+
+def test_a_head_is_immutable_and_shows_neither_target_nor_headers() -> None:
+    head = RequestHead("POST", b"/in/a-token?b", [(b"x-a", b"1")], "https://hooks.example.com/a-token")
+    with pytest.raises(AttributeError):
+        head.target = b"/"  # type: ignore[misc]
+    assert repr(head) == "<RequestHead POST, 1 headers>"
+    assert head.path == b"/in/a-token"
+
+
+def test_a_head_is_made_from_headers_in_any_form() -> None:
+    head = RequestHead.of({"X-A": "é"}, target="/in?a=é")
+    assert head == RequestHead("POST", "/in?a=é".encode(), [(b"x-a", "é".encode())], None)
+    more = head.with_headers((b"x-b", b"2"), (b"x-a", b"3"))
+    assert more == head._replace(headers=[*head.headers, (b"x-b", b"2"), (b"x-a", b"3")])
+    assert len(head.headers) == 1

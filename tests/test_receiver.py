@@ -16,6 +16,7 @@ from starlette.types import Message
 from tests.helpers import NOW, SECRET, call, noting, order, signed
 from tests.working import Faulty, deliver, durable, settled
 from webhook_receiver import (
+    AnyOf,
     Attempt,
     Backoff,
     BodyMismatch,
@@ -25,6 +26,7 @@ from webhook_receiver import (
     Filter,
     GiveUp,
     Health,
+    HTTPMessageSignature,
     InboxUnavailable,
     MemoryInbox,
     MissingSignature,
@@ -39,9 +41,11 @@ from webhook_receiver import (
     WebhookReceiver,
     WorkerOptions,
 )
+from webhook_receiver.delivery import RequestHead
 from webhook_receiver.errors import BodyTooLarge
 from webhook_receiver.responses import Receipt, Responses
 from webhook_receiver.senders.up42 import up42
+from webhook_receiver.signatures import BodyCheck
 
 BODY = order()
 HUSH = "hush-hush"
@@ -420,10 +424,65 @@ async def test_a_receiver_without_handlers_warns_when_it_starts(caplog: pytest.L
 
 async def test_a_scheme_of_the_users_own_is_asked() -> None:
     class Stale(UP42Signature):
-        def verify_headers(self, headers: Any, now: float) -> Any:
+        def verify(self, head: RequestHead, now: float) -> BodyCheck:
             raise StaleSignature("never in time")
 
     assert (await call(noting(scheme=Stale(SECRET)).hooks, signed(BODY), [BODY])).status == 401
+
+
+class Old:
+    """A scheme as they were once."""
+
+    def sign(self, headers: Any, body: bytes, now: float) -> Any: ...
+    def verify_headers(self, headers: Any, now: float) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    ("members", "complaint"),
+    [
+        ({"sign": 1, "secret_count": 1}, r"Mine lacks verify: the method verify\(head: RequestHead, now: float\)"),
+        ({"verify": 1, "secret_count": 1}, r"Mine lacks sign: the method sign\(head: RequestHead, body: bytes"),
+        ({"verify": 1, "sign": 1}, "Mine lacks secret_count: the number of its secrets"),
+        ({"verify": 1, "sign": 1, "secret_count": None}, "secret_count of Mine is no number from 0 up"),
+        ({"verify": 1, "sign": 1, "secret_count": -1}, "secret_count of Mine is no number from 0 up"),
+        ({}, r"such as UP42Signature\(secret\), not Mine"),
+        (vars(Old), r"verify_headers\(headers, now\) has become verify\(head: RequestHead, now\)"),
+    ],
+)
+def test_a_scheme_that_lacks_something_is_refused_with_what_that_is(members: dict[str, Any], complaint: str) -> None:
+    mine: Any = type("Mine", (), {name: each for name, each in members.items() if not name.startswith("__")})()
+    with pytest.raises(ConfigurationError, match=complaint):
+        WebhookReceiver(scheme=mine)
+    with pytest.raises(ConfigurationError, match=complaint):
+        AnyOf(mine)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "/webhooks", "hooks.example.com/in", "ftp://hooks.example.com/in", "https://", "https:///in", 7),
+        *("https://hooks.example.com/in#a", "https://hooks.example.com/i n", "https://hooks.example.com/in\n"),
+        *("https://hooks.example.com/é", "https://[::1/in", "https://hooks.example.com:port/in"),
+    ],
+)
+def test_a_public_url_that_is_no_absolute_url_is_refused_at_once_and_not_shown(url: Any) -> None:
+    with pytest.raises(ConfigurationError, match="public_url is the URL that the sender posts to") as refused:
+        WebhookReceiver(secret=SECRET, public_url=url)
+    assert "hooks.example.com" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["https://hooks.example.com", "http://127.0.0.1:8000/in?a=%20", "https://[::1]/in"])
+def test_a_public_url_is_one_of_http_or_https(url: str) -> None:
+    WebhookReceiver(secret=SECRET, public_url=url)
+
+
+def test_a_scheme_that_signs_the_url_needs_the_public_url() -> None:
+    scheme = HTTPMessageSignature({"key-1": "a"}, components=["@target-uri"])
+    for each in (scheme, AnyOf(UP42Signature(SECRET), scheme)):
+        with pytest.raises(ConfigurationError, match="public_url="):
+            WebhookReceiver(scheme=each)
+        WebhookReceiver(scheme=each, public_url="https://hooks.example.com/in")
+    WebhookReceiver(scheme=HTTPMessageSignature({"key-1": "a"}, components=["@method", "content-type"]))
 
 
 header_names = st.sampled_from(

@@ -12,6 +12,7 @@ from tests.helpers import NOW, order
 from webhook_receiver import (
     Attempt,
     Backoff,
+    CallNext,
     ConfigurationError,
     Delivery,
     Event,
@@ -237,7 +238,7 @@ def test_a_handler_that_is_registered_later_is_matched_as_well() -> None:
 def hear(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> None: ...
 
 
-def test_those_that_hear_of_dead_letters_keep_their_order_and_are_included_too() -> None:
+def test_dead_letter_handlers_keep_their_order_and_are_included_too() -> None:
     router, hooks = Router(), Router()
     assert router.on_dead(hear) is hear
 
@@ -245,15 +246,15 @@ def test_those_that_hear_of_dead_letters_keep_their_order_and_are_included_too()
     async def first(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> None: ...
 
     hooks.include(router)
-    names = [notice.name for notice in hooks.dead_letter_handlers]
-    assert names[0].startswith("on_dead tests.test_routing:test_those_that_hear")
+    names = [handler.name for handler in hooks.dead_letter_handlers]
+    assert names[0].startswith("on_dead tests.test_routing:test_dead_letter_handlers")
     assert names[1:] == ["on_dead tests.test_routing:hear"]
 
 
-def test_two_that_hear_of_dead_letters_cannot_have_one_name() -> None:
+def test_two_dead_letter_handlers_cannot_have_one_name() -> None:
     hooks = Router()
     hooks.on_dead(hear)
-    with pytest.raises(ConfigurationError, match=r"two functions are named tests\.test_routing:hear"):
+    with pytest.raises(ConfigurationError, match=r"two dead-letter handlers are named tests\.test_routing:hear"):
         hooks.on_dead(hear)
 
 
@@ -483,7 +484,7 @@ async def test_a_generator_that_is_handed_back_is_a_failure() -> None:
         await called(lambda event: (each for each in "abc"))
 
 
-async def test_a_notice_gets_the_delivery_and_its_attempts() -> None:
+async def test_a_dead_letter_handler_gets_the_delivery_and_its_attempts() -> None:
     got: list[object] = []
 
     async def hear(delivery: Delivery, attempts: Sequence[object]) -> None:
@@ -510,10 +511,93 @@ def hears_generator(delivery: Delivery, attempts: Sequence[object]) -> Generator
         (hears_generator, "is a generator"),
     ],
 )
-def test_a_notice_that_could_not_be_called_is_refused(function: Callable[..., Any], complaint: str) -> None:
+def test_a_dead_letter_handler_that_cannot_be_called_is_refused(function: Callable[..., Any], complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=f"it {complaint}"):
         DeadLetterHandler("it", function)
 
 
-def test_a_notice_that_hides_its_parameters_is_let_through() -> None:
+def test_a_dead_letter_handler_that_hides_its_parameters_is_let_through() -> None:
     assert not DeadLetterHandler("it", max).is_async
+
+
+async def around(attempt: Attempt, call_next: CallNext) -> None:
+    await call_next()
+
+
+class Around:
+    async def __call__(self, attempt: Attempt, call_next: CallNext) -> None:
+        await call_next()
+
+    async def method(self, attempt: Attempt, call_next: CallNext, another: int = 1) -> None:
+        await call_next()
+
+
+def test_middleware_keeps_its_order_and_an_included_routers_comes_behind() -> None:
+    router, hooks, service = Router(), Router(), Around()
+    assert Router().middlewares == ()
+    assert hooks.middleware(around) is around
+    router.middleware(service)
+    hooks.include(router)
+    hooks.middleware(service.method)
+    assert [each.name for each in hooks.middlewares] == [
+        "tests.test_routing:around",
+        "tests.test_routing:Around",
+        "tests.test_routing:Around.method",
+    ]
+    assert [each.function for each in hooks.middlewares] == [around, service, service.method]
+
+
+def test_middleware_cannot_be_registered_twice_nor_after_its_router_was_included() -> None:
+    router, hooks = Router(), Router()
+    router.middleware(around)
+    twice = r"tests\.test_routing:around would run twice round each attempt: register it only once"
+    with pytest.raises(ConfigurationError, match=twice):
+        router.middleware(around)
+    hooks.include(router)
+    with pytest.raises(ConfigurationError, match=twice):
+        hooks.middleware(around)
+    with pytest.raises(ConfigurationError, match="Around comes too late, its router is included already: register"):
+        router.middleware(Around())
+    another = Router()
+    another.middleware(around)
+    with pytest.raises(ConfigurationError, match=twice):
+        hooks.include(another)
+    assert len(hooks.middlewares) == 1
+
+
+def sync_middleware(attempt: Attempt, call_next: CallNext) -> Awaitable[None]:
+    return call_next()
+
+
+async def yielding_middleware(attempt: Attempt, call_next: CallNext) -> AsyncGenerator[None]:
+    yield
+
+
+async def too_short(attempt: Attempt) -> None: ...
+async def too_long(attempt: Attempt, call_next: CallNext, third: int) -> None: ...
+async def needs_keyword(attempt: Attempt, call_next: CallNext, *, client: object) -> None: ...
+
+
+NOT_ASYNC = (
+    r"is no async function without `yield`, as a middleware is: "
+    r"async def middleware\(attempt, call_next\): await call_next\(\)"
+)
+UNCALLABLE = r"cannot be called with the two that a middleware gets, \(attempt, call_next\): "
+
+
+@pytest.mark.parametrize(
+    ("function", "complaint"),
+    [
+        (sync_middleware, f"sync_middleware {NOT_ASYNC}"),
+        (generator, f"generator {NOT_ASYNC}"),
+        (yielding_middleware, f"yielding_middleware {NOT_ASYNC}"),
+        (Around, f"Around {NOT_ASYNC}"),
+        (7, f"int {NOT_ASYNC}"),
+        (too_short, f"too_short {UNCALLABLE}too many positional arguments"),
+        (too_long, f"too_long {UNCALLABLE}missing a required argument: 'third'"),
+        (needs_keyword, f"needs_keyword {UNCALLABLE}missing a required"),
+    ],
+)
+def test_a_middleware_that_could_not_work_is_refused(function: Any, complaint: str) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        Router().middleware(function)

@@ -6,7 +6,7 @@ one that is not needed, so that a checker that accepts such a line fails.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, assert_type
 
 from pydantic import BaseModel
@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from webhook_receiver import (
     Attempt,
     Backoff,
+    CallNext,
     Delivery,
     Event,
     FailedAttempt,
@@ -77,6 +78,17 @@ def mourn_in_a_thread(delivery: Delivery, attempts: Sequence[FailedAttempt], aga
 def rest(event: Event) -> None: ...
 
 
+@hooks.middleware
+async def around(attempt: Attempt, call_next: CallNext, quiet: bool = False) -> int:
+    assert_type(await call_next(), None)
+    return attempt.number
+
+
+@Router().middleware
+async def around_an_included_routers(attempt: Attempt, call_next: Callable[[], Awaitable[object]]) -> None:
+    await call_next()
+
+
 class Parcel(BaseModel, frozen=True):
     number: str
 
@@ -90,13 +102,14 @@ class ParcelDelivered(Event, frozen=True):
 def celebrate(parcel: ParcelDelivered) -> None: ...
 
 
-async def the_types_are_kept(order: OrderFulfilled, attempt: Attempt) -> None:
+async def the_types_are_kept(order: OrderFulfilled, attempt: Attempt, call_next: CallNext) -> None:
     assert_type(await download(order=order), int)
     assert_type(with_attempt(order, attempt=attempt), str)
     assert_type(both(order), None)
     assert_type(await bounded(order, attempt=attempt), int)
     assert_type(await mourn(attempt.delivery, attempts=[]), str)
     assert_type(mourn_in_a_thread(attempt.delivery, [], again=True), int)
+    assert_type(await around(attempt, call_next=call_next, quiet=True), int)
     assert_type(celebrate(ParcelDelivered(event="parcel.delivered", body=Parcel(number="7"))), None)
 
 
@@ -108,6 +121,10 @@ def nothing() -> None: ...
 def hears_events(event: Event, attempts: Sequence[FailedAttempt]) -> None: ...
 def hears_too_little(delivery: Delivery) -> None: ...
 def hears_wrong_attempts(delivery: Delivery, attempts: list[Attempt]) -> None: ...
+def not_async(attempt: Attempt, call_next: CallNext) -> None: ...
+async def around_a_delivery(delivery: Delivery, call_next: CallNext) -> None: ...
+async def without_next(attempt: Attempt) -> None: ...
+async def next_with_argument(attempt: Attempt, call_next: Callable[[Attempt], Awaitable[None]]) -> None: ...
 
 
 hooks.on(OrderFulfilled)(wrong_event)  # type: ignore[arg-type]
@@ -127,3 +144,7 @@ hooks.on(OrderFulfilled, backoff=Backoff())(wrong_event)  # type: ignore[arg-typ
 hooks.on_dead(hears_events)  # type: ignore[type-var]
 hooks.on_dead(hears_too_little)  # type: ignore[type-var]
 hooks.on_dead(hears_wrong_attempts)  # type: ignore[type-var]
+hooks.middleware(not_async)  # type: ignore[type-var]
+hooks.middleware(around_a_delivery)  # type: ignore[type-var]
+hooks.middleware(without_next)  # type: ignore[type-var]
+hooks.middleware(next_with_argument)  # type: ignore[type-var]

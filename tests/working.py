@@ -138,13 +138,13 @@ class Faulty(MemoryInbox):
         self._meet("renew")
         await super().renew(claims, lease, now)
 
-    async def note(self, claim: Claim, handlers: Mapping[str, HandlerState], now: float) -> bool:
-        self._meet("note")
-        return await super().note(claim, handlers, now)
+    async def save_progress(self, claim: Claim, handlers: Mapping[str, HandlerState], now: float) -> bool:
+        self._meet("save_progress")
+        return await super().save_progress(claim, handlers, now)
 
-    async def settle(self, outcome: Settlement, now: float) -> bool:
+    async def settle(self, settlement: Settlement, now: float) -> bool:
         self._meet("settle")
-        return await super().settle(outcome, now)
+        return await super().settle(settlement, now)
 
     async def release(self, claims: Sequence[Claim], now: float) -> None:
         self._meet("release")
@@ -155,5 +155,5 @@ class Faulty(MemoryInbox):
         return await super().paused()
 
     async def expire(self, now: float) -> int:
-        self._meet("tidy")
+        self._meet("expire")
         return await super().expire(now)

@@ -40,6 +40,7 @@ from .errors import (
     BodyMismatch,
     ConfigurationError,
     GiveUp,
+    HandlerSignal,
     InboxDamaged,
     InboxError,
     InboxUnavailable,
@@ -78,7 +79,7 @@ from .inbox import (
 from .options import Backoff, Breaker, WorkerOptions
 from .receiver import WebhookReceiver
 from .responses import Receipt, Response, Responses
-from .routing import Router
+from .routing import CallNext, Router
 from .runtime import Health
 from .senders import OrdersApi, Sender
 from .senders.backfill import Backfill
@@ -103,6 +104,7 @@ __all__ = [
     "BadSignature",
     "BodyMismatch",
     "Breaker",
+    "CallNext",
     "ConfigurationError",
     "Delivery",
     "DeliverySummary",
@@ -114,6 +116,7 @@ __all__ = [
     "GiveUp",
     "HMACBody",
     "HTTPMessageSignature",
+    "HandlerSignal",
     "HandlerState",
     "Health",
     "Inbox",

@@ -6,6 +6,7 @@ from .errors import (
     BodyMismatch,
     ConfigurationError,
     GiveUp,
+    HandlerSignal,
     InboxDamaged,
     InboxError,
     InboxUnavailable,
@@ -46,7 +47,7 @@ from .inbox import (
 from .options import Backoff, Breaker, WorkerOptions
 from .receiver import WebhookReceiver
 from .responses import Receipt, Response, Responses
-from .routing import Router
+from .routing import CallNext, Router
 from .runtime import Health
 from .senders import OrdersApi, Sender
 from .senders.backfill import Backfill
@@ -72,6 +73,7 @@ __all__ = [
     "BadSignature",
     "BodyMismatch",
     "Breaker",
+    "CallNext",
     "ConfigurationError",
     "Delivery",
     "DeliverySummary",
@@ -83,6 +85,7 @@ __all__ = [
     "GiveUp",
     "HMACBody",
     "HTTPMessageSignature",
+    "HandlerSignal",
     "HandlerState",
     "Health",
     "Inbox",

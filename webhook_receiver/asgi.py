@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
+from urllib.parse import quote
 
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .delivery import Headers
+from .delivery import Headers, RequestHead
 from .errors import (
     BodyIncomplete,
     BodyTooLarge,
@@ -21,6 +22,30 @@ from .errors import (
 
 _SWEEPS = 8
 """How often a timer looks after the bodies within the time that each of them has."""
+
+
+_OF_BODIES = frozenset((b"content-length", b"content-encoding"))
+
+_IN_PATHS = "/:@!$&'()*+,;=~-._"
+"""The characters that a path may hold as they are (RFC 3986, section 3.3)."""
+
+
+def request_head(scope: Scope, url: str | None) -> RequestHead:
+    """Return the head of a request.
+
+    The target is `raw_path` and `query_string` of the scope (ASGI's HTTP specification); of a server that does not
+    know the path as it was sent, `path` is percent-encoded anew.
+
+    Args:
+        scope: the ASGI scope of an HTTP request.
+        url: the absolute URL that the sender posts to, if it is known.
+    """
+    target = scope.get("raw_path") or quote(scope["path"], _IN_PATHS, errors="surrogateescape").encode()
+    if scope.get("query_string"):
+        target = b"%b?%b" % (target, scope["query_string"])
+    # As RequestHead(...) does it, in half the time.
+    parts = (scope["method"], target, scope["headers"], url)
+    return tuple.__new__(RequestHead, parts)  # pyright: ignore[reportUnknownMemberType]
 
 
 class BodyReader:
@@ -46,14 +71,15 @@ class BodyReader:
             BodyTooLarge: it is more than `max_body`.
             UnsupportedEncoding: the body is compressed.
         """
-        fields = dict(headers)
-        length = fields.get(b"content-length", b"0")
-        if not length.isdigit():
-            raise InvalidContentLength("Content-Length is not a number")
-        if len(length) >= self._most_digits and int(length[:20]) > self._max_body:
-            raise BodyTooLarge(f"Content-Length is more than {self._max_body}")
-        if b"content-encoding" in fields and fields[b"content-encoding"].lower() not in (b"", b"identity"):
-            raise UnsupportedEncoding("the body is compressed")
+        for name, value in headers:
+            if name in _OF_BODIES:  # few are: that is quicker than a dict of all
+                if name == b"content-encoding":
+                    if value.lower() not in (b"", b"identity"):
+                        raise UnsupportedEncoding("the body is compressed")
+                elif not value.isdigit():
+                    raise InvalidContentLength("Content-Length is not a number")
+                elif len(value) >= self._most_digits and int(value[:20]) > self._max_body:
+                    raise BodyTooLarge(f"Content-Length is more than {self._max_body}")
 
     async def read(self, receive: Receive) -> bytes:
         """Return the body.

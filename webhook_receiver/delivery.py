@@ -1,4 +1,4 @@
-"""A delivery, one notification as it was received; and the attempt, one run of a handler for it."""
+"""A request's head; a delivery, one notification as it was received; and the attempt, one run of a handler for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import cast
+from typing import NamedTuple, Self, cast
 
 Headers = Sequence[tuple[bytes, bytes]]
 """A request's headers as ASGI gives them: lower-case names, values as received, in order."""
@@ -26,7 +26,14 @@ def header_pairs(headers: AnyHeaders) -> Headers:
     UTF-8. Text beyond ASCII is taken for the former where that yields valid UTF-8, else for the latter.
     """
     pairs = cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
-    return [(_to_bytes(name).lower(), _to_bytes(value)) for name, value in pairs]
+    return [
+        # Bytes, which servers give, need no call.
+        (
+            (name if isinstance(name, bytes) else _to_bytes(name)).lower(),
+            value if isinstance(value, bytes) else _to_bytes(value),
+        )
+        for name, value in pairs
+    ]
 
 
 def _to_bytes(text: str | bytes) -> bytes:
@@ -45,6 +52,51 @@ def _as_utf8(text: str) -> bytes:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # lone surrogates, which JSON can bring, but no wire
         return text.encode("utf-8", "surrogatepass")
+
+
+class RequestHead(NamedTuple):
+    """A request without its body: the part that a scheme verifies first and signs into. Its repr shows no value.
+
+    One is made for each request, so it copies nothing, and checks nothing.
+    """
+
+    method: str
+    """The method (RFC 9110, section 9), such as "POST"."""
+    target: bytes
+    """The request target (RFC 9112, section 3.2) as it was sent: the path, still percent-encoded, and the query behind
+    `?` where there is one. A saved request may have a whole URL here, the absolute form."""
+    headers: Headers
+    """The header fields: lower-case names, values as received, in order."""
+    url: str | None = None
+    """The absolute URL that the sender posts to, as the sender knows it; None where the receiver was not told
+    (`WebhookReceiver(public_url=...)`). Behind a proxy the request itself does not hold it."""
+
+    def __repr__(self) -> str:
+        # Its fields hold tokens and signatures, and a traceback may show local variables.
+        return f"<RequestHead {self.method}, {len(self.headers)} headers>"
+
+    @classmethod
+    def of(
+        cls, headers: AnyHeaders, *, method: str = "POST", target: str | bytes = b"/", url: str | None = None
+    ) -> Self:
+        """Return the head of a request from headers in any form.
+
+        Args:
+            headers: a mapping or pairs, of str or bytes, with names in any case.
+            method: the method, in upper case.
+            target: the path, with the query behind `?` where there is one; text becomes bytes as in `header_pairs`.
+            url: the absolute URL that the sender posts to, if it is known.
+        """
+        return cls(method, _to_bytes(target), header_pairs(headers), url)
+
+    def with_headers(self, *more: tuple[bytes, bytes]) -> Self:
+        """Return the head with more headers behind its own; the names in lower case."""
+        return self._replace(headers=[*self.headers, *more])
+
+    @property
+    def path(self) -> bytes:
+        """The path of the target, still percent-encoded, without the query."""
+        return self.target.partition(b"?")[0]
 
 
 def new_id() -> str:
@@ -139,7 +191,7 @@ class Attempt:
 
 
 _NOT_KEPT = re.compile(
-    rb"authorization|cookie|signature|hmac|(^|[-_])sig([-_]|$)|token|secret|password|api[-_]?key|x-auth|^:path$"
+    rb"authorization|cookie|signature|hmac|(^|[-_])sig([-_]|$)|token|secret|password|api[-_]?key|x-auth"
 )
 
 

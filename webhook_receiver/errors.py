@@ -1,32 +1,36 @@
-"""Everything this package raises, as one tree.
+"""What this package raises, and what a handler raises to say when it wants to run again: two trees.
 
 WebhookError
-├── ConfigurationError          misuse; raised while the app starts, never for a delivery
-├── RequestError                not a request this receiver reads; says nothing about the sender
-│   ├── MethodNotAllowed        not a POST                                   405
-│   ├── InvalidContentLength    Content-Length is no number                  400
-│   ├── BodyTooLarge            more bytes than `max_body`                   413
-│   ├── BodyTooSlow             not complete within `body_timeout`           408
-│   ├── BodyIncomplete          the client went away before its end          400
-│   └── UnsupportedEncoding     Content-Encoding other than identity         415
-├── VerificationError           not proven to come from the sender           401
-│   ├── MissingSignature        a signature header is absent
-│   ├── MalformedSignature      a signature header cannot be read
-│   ├── BadSignature            no secret gives this signature
-│   ├── StaleSignature          authentic, but signed too long ago or ahead of our clock
-│   ├── BodyMismatch            the signature does not cover this body
-│   └── UnexpectedSignature     signed, but the receiver was told that nothing is
-├── NotAnEvent                  authentic, but not JSON or not an event      422
-├── InboxError                  the inbox did not do what was asked          503
-│   ├── InboxUnavailable        it cannot commit now: locked, disk full, gone
-│   ├── InboxDamaged            what it holds was changed or lost from outside
-│   └── AmbiguousId             several ids begin as the one that was asked for
-├── ApiError                    the sender's API did not do what it was asked
-├── Unconfirmed                 the sender's API does not say so yet          503
-├── Retry                       a handler's word: not now, try again         503
-└── GiveUp                      a handler's word: never, do not try again    204
+├── ConfigurationError          when what was declared cannot work: on registration, start or command
+├── RequestError                when a request is none that this receiver reads; says nothing about the sender
+│   ├── MethodNotAllowed        when it is not a POST                                         405
+│   ├── InvalidContentLength    when Content-Length is no number                              400
+│   ├── BodyTooLarge            when the body has more bytes than `max_body`                  413
+│   ├── BodyTooSlow             when the body is not complete within `body_timeout`           408
+│   ├── BodyIncomplete          when the client goes away before the end of the body          400
+│   └── UnsupportedEncoding     when Content-Encoding is other than identity                  415
+├── VerificationError           when a request is not proven to come from the sender          401
+│   ├── MissingSignature        when a signature header is absent
+│   ├── MalformedSignature      when a signature header cannot be read
+│   ├── BadSignature            when no secret gives this signature
+│   ├── StaleSignature          when it was signed too long ago or ahead of our clock, if authentically
+│   ├── BodyMismatch            when the signature does not cover the body that came with it
+│   └── UnexpectedSignature     when it is signed, but the receiver was told that nothing is
+├── NotAnEvent                  when an authentic body is not JSON or not an event            422
+├── MiddlewareError             when a middleware returns, but its handler has not            500
+├── Unconfirmed                 when the sender's API does not say yet what a delivery says   503
+├── InboxError                  when the inbox did not do what was asked                      503
+│   ├── InboxUnavailable        when it cannot commit now: locked, disk full, gone
+│   ├── InboxDamaged            when what it holds was changed or lost from outside
+│   └── AmbiguousId             when several ids begin as the one that was asked for
+└── ApiError                    when the sender's API did not do what it was asked
 
-No message here holds a secret, a signature, a body or a header's value.
+HandlerSignal                   raised by handlers and middleware; `except WebhookError` does not catch it
+├── Retry                       when a handler is to run again later, and has not failed      503
+└── GiveUp                      when to run again cannot help                                 204
+
+The numbers are the statuses that a sender is answered; those of handlers where there is no inbox.
+No message of a WebhookError holds a secret, a signature, a body or a header's value.
 """
 
 from __future__ import annotations
@@ -36,7 +40,7 @@ from datetime import timedelta
 
 
 class WebhookError(Exception):
-    """Base of everything that this package raises."""
+    """Base of all that this package raises itself; `Retry` and `GiveUp`, which a handler raises, are none."""
 
 
 class ConfigurationError(WebhookError):
@@ -103,6 +107,14 @@ class NotAnEvent(WebhookError):
     """The body is authentic, but it is not JSON, or not an event; the message names the fields."""
 
 
+class MiddlewareError(WebhookError):
+    """A middleware returned, but its `call_next` has not: the message says which middleware, and what to do."""
+
+
+class Unconfirmed(WebhookError):
+    """The sender's API does not say yet what a delivery says, see `confirm=`; kept as the error of a failed attempt."""
+
+
 class InboxError(WebhookError):
     """The inbox did not do what it was asked; nothing of it has happened."""
 
@@ -124,9 +136,9 @@ class ApiError(WebhookError):
 
     Args:
         message: what was wrong, where, and what to do; without any secret or token.
-        status: what was answered; None when there was no answer.
-        code: the sender's own code of it.
-        details: what else the sender said of it.
+        status: the HTTP status of the API's response; None when there was no response.
+        code: the sender's own code for the error, if any.
+        details: whatever else the response says about the error, as parsed from JSON.
     """
 
     def __init__(
@@ -139,15 +151,15 @@ class ApiError(WebhookError):
         self.details = details
 
 
-class Unconfirmed(WebhookError):
-    """The sender's API does not say yet what a delivery says, see `confirm=`; kept as the reason of an attempt."""
+class HandlerSignal(Exception):
+    """Base of what a handler or a middleware raises to say when it is to run again; no failure, and no WebhookError."""
 
 
-class Retry(WebhookError):
-    """Raise it in a handler to be called again later; any other exception does so too, as a failure.
+class Retry(HandlerSignal):
+    """Raise it in a handler to be run again later; any other exception does so too, as a failure, by `Backoff`.
 
     Args:
-        after: how long to wait, in seconds or as a timedelta; not negative.
+        after: the wait, in seconds or as a timedelta; 0 or more.
 
     Raises:
         ValueError: `after` is negative or not finite.
@@ -163,8 +175,12 @@ class Retry(WebhookError):
         self.after = seconds
 
 
-class GiveUp(WebhookError):
-    """Raise it in a handler, with the reason, when trying again cannot help."""
+class GiveUp(HandlerSignal):
+    """Raise it in a handler when to run again cannot help: with an inbox, the delivery is dead.
+
+    Args:
+        reason: why, in a line; it is logged, and kept with the dead delivery.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

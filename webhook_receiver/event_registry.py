@@ -240,8 +240,10 @@ def _claims(
 
 def _spellings(value: object, statuses: Mapping[str, OrderStatus]) -> set[Value]:
     """Return what stands for a literal in JSON: the sender may spell a status in several ways."""
+    if isinstance(value, OrderStatus):
+        return {value.value, *(text for text, status in statuses.items() if status is value)}
     if isinstance(value, Enum):
-        return _spellings(value.value, statuses) | {text for text, status in statuses.items() if status == value}
+        return _spellings(value.value, statuses)
     return {value} if isinstance(value, str | int) and not isinstance(value, bool) else set()
 
 

@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
 from typing import Self
+from urllib.parse import urlsplit
 
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from .asgi import BodyReader, live, slash_or_not
-from .delivery import AnyHeaders, Delivery, Headers, header_pairs, kept_headers, new_id
+from .asgi import BodyReader, live, request_head, slash_or_not
+from .delivery import AnyHeaders, Delivery, Headers, RequestHead, kept_headers, new_id
 from .errors import (
     ConfigurationError,
     InboxError,
@@ -38,7 +39,7 @@ from .senders import Order, OrderingKey, Orders, OrdersApi, Sender, checked_api,
 from .senders.backfill import SLACK, Backfill, ProgressCallback, backfill, keep_on, moment, span
 from .senders.base import check_scheme
 from .senders.order_check import OrderCheck
-from .signatures import BodyCheck, Scheme, Verified
+from .signatures import Scheme, Verified
 from .signatures.secrets import Secrets, masked
 from .worker.executor import no_event
 from .worker.inline import handle
@@ -71,6 +72,8 @@ class WebhookReceiver(Router):
         confirm: the sender's API, such as a `WebhooksClient`: where the signature does not cover the body, an order is
             read again before its handlers run. See `OrderCheck` for what is made of the answer; a delivery that is
             contradicted is dead. Without an inbox it is asked before the answer: 204 then, 503 for "not yet".
+        public_url: the absolute URL that the sender posts to, as the sender knows it, for schemes whose signatures
+            cover it: `HTTPMessageSignature` with "@target-uri" and the like. Behind a proxy no request tells it.
         clock: returns the time in Unix seconds.
 
     Raises:
@@ -91,6 +94,7 @@ class WebhookReceiver(Router):
         max_body: int = MAX_BODY,
         body_timeout: float = BODY_TIMEOUT,
         confirm: OrdersApi | None = None,
+        public_url: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         secret = None if secret is None else masked(secret)
@@ -108,8 +112,9 @@ class WebhookReceiver(Router):
         """Who delivers."""
         self.confirmation = None if confirm is None else order_check(sender, confirm)
         """What confirms a delivery before its handlers run, if anything does."""
+        self._public_url = None if public_url is None else checked_url(public_url)
+        check_has_url(sender.scheme, self._public_url)
         self._scheme = sender.scheme
-        self._reads_path: bool = getattr(self._scheme, "reads_path", False)
         self._event_header = None if sender.event_header is None else sender.event_header.lower().encode()
         self._delivery_id = None if sender.delivery_id is None else sender.delivery_id.lower().encode()
         self._bodies = BodyReader(max_body, body_timeout)
@@ -143,7 +148,8 @@ class WebhookReceiver(Router):
                 raise MethodNotAllowed(f"{self.name} takes POST only")
             now = self._runtime.clock()
             headers: Headers = scope["headers"]
-            check = self._admit(headers, scope["path"], now)
+            self._bodies.refuse_by(headers)
+            check = self._scheme.verify(request_head(scope, self._public_url), now)
             body = await self._bodies.read(receive)
             verified = check(body)
             answer, _, _ = await self._handle(self._delivery(headers, body, verified, now), verified)
@@ -153,13 +159,17 @@ class WebhookReceiver(Router):
             answer = not_an_event(error)
         await answer.send(send)
 
-    async def receive(self, headers: AnyHeaders, body: bytes, *, path: str | None = None) -> Receipt:
+    async def receive(
+        self, headers: AnyHeaders, body: bytes, *, method: str = "POST", target: str | bytes = b"/"
+    ) -> Receipt:
         """Do what the app does, without ASGI: for a Lambda function, another framework's view, a test.
 
         Args:
             headers: the request's, as a mapping or as pairs.
             body: the bytes as they came; a body that was parsed and dumped again does not verify.
-            path: the request's, for `Unsigned(token_in_path=...)`, which nothing else needs.
+            method: the request's method; any but "POST" is answered 405.
+            target: the request's target (RFC 9112, section 3.2): its path, percent-encoded as it was sent, and the
+                query behind `?`. `Unsigned(token_in_path=...)` needs it.
 
         Raises:
             TypeError: the body is not bytes.
@@ -168,12 +178,15 @@ class WebhookReceiver(Router):
             raise TypeError(f"receive() takes the body's bytes as they came, not {type(body).__name__}")
         delivery = None
         try:
+            if method != "POST":
+                raise MethodNotAllowed(f"{self.name} takes POST only")
             now = self._runtime.clock()
-            pairs = header_pairs(headers)
-            check = self._admit(pairs, path, now)
+            head = RequestHead.of(headers, method=method, target=target, url=self._public_url)
+            self._bodies.refuse_by(head.headers)
+            check = self._scheme.verify(head, now)
             self._bodies.refuse_large(body)
             verified = check(body)
-            delivery = self._delivery(pairs, body, verified, now)
+            delivery = self._delivery(head.headers, body, verified, now)
             answer, event, duplicate_of = await self._handle(delivery, verified)
         except (RequestError, VerificationError, InboxError) as error:
             return Receipt(self._refuse(error), error=error.with_traceback(None))
@@ -248,6 +261,11 @@ class WebhookReceiver(Router):
         """Let a handler run again, with all that waited for it; False if it was not paused. See `pause`."""
         _ = self.inbox
         return await self._runtime.resume(self.name_of(handler))
+
+    @property
+    def public_url(self) -> str | None:
+        """The URL that the sender posts to, as far as the receiver was told it."""
+        return self._public_url
 
     @property
     def runtime(self) -> Runtime:
@@ -379,13 +397,6 @@ class WebhookReceiver(Router):
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})  # before it is accepted: the server answers 403
 
-    def _admit(self, headers: Headers, path: str | None, now: float) -> BodyCheck:
-        """Refuse what can be refused before the body is read."""
-        self._bodies.refuse_by(headers)
-        if self._reads_path and path is not None:
-            headers = [*headers, (b":path", path.encode("utf-8", "surrogateescape"))]
-        return self._scheme.verify_headers(headers, now)
-
     def _delivery(self, headers: Headers, body: bytes, verified: Verified, now: float) -> Delivery:
         if verified.by is not None:
             self._runtime.secret_usage.note(verified.by, now)
@@ -412,8 +423,9 @@ class WebhookReceiver(Router):
             kept = await self._runtime.put(delivery, event, id=id, dead=dead)
             return (self._duplicate, event, kept.id) if isinstance(kept, Duplicate) else (self._stored, event, None)
         assert event is not None  # noqa: S101 - for the type checkers
-        handlers = self._runtime.dispatcher.match(event)
-        return await handle(handlers, event, delivery, self.confirmation), event, None
+        dispatcher = self._runtime.dispatcher
+        response = await handle(dispatcher.match(event), event, delivery, self.confirmation, dispatcher.middlewares)
+        return response, event, None
 
     def _id_of(self, delivery: Delivery) -> str | None:
         """Return the sender's id of a delivery and its body's digest, since nobody proved the id; None without one."""
@@ -455,6 +467,31 @@ def order_check(sender: Sender, confirm: OrdersApi) -> OrderCheck:
     if sender.orders is None:
         raise ConfigurationError(f"confirm=... needs a sender whose orders can be asked for; {sender.name} has none")
     return OrderCheck(checked_api(confirm, "confirm=..."))
+
+
+def check_has_url(scheme: Scheme, public_url: str | None) -> None:
+    """Refuse a scheme whose signatures cover the sender's URL where nobody says which one that is."""
+    if public_url is None and getattr(scheme, "needs_url", False):
+        raise ConfigurationError(
+            f"the signatures of {type(scheme).__name__} cover the URL that the sender posts to: say which one that is, "
+            'WebhookReceiver(public_url="https://example.com/webhooks")'
+        )
+
+
+def checked_url(url: str) -> str:
+    """Return an absolute URL of http or https (RFC 9110, section 4.2), or refuse what is none."""
+    try:
+        parts = urlsplit(url) if isinstance(url, str) and url.isascii() and url.isprintable() else None
+        if parts and parts.scheme in ("http", "https") and parts.hostname and not parts.fragment and " " not in url:
+            _ = parts.port  # refuses one that is no port
+            return url
+    except ValueError:
+        pass
+    given = "this one" if isinstance(url, str) else type(url).__name__  # its query may hold a token
+    raise ConfigurationError(
+        f'public_url is the URL that the sender posts to, such as "https://example.com/webhooks", not {given}: with '
+        "http or https, a host, percent-encoded, without #"
+    )
 
 
 def check_limits(max_body: int, body_timeout: float) -> None:

@@ -17,7 +17,7 @@ from .errors import ConfigurationError, InboxError, InboxUnavailable
 from .events import Event, OrderStatusChanged, identity_of, order_id_of
 from .inbox import from_url
 from .inbox.base import Inbox
-from .inbox.dedup import digester, line
+from .inbox.dedup import digester, identity_text
 from .inbox.records import Duplicate, Entry, State, Stored
 from .options import WorkerOptions
 from .redaction import log_failure, storable
@@ -230,7 +230,7 @@ class Runtime:
             key = self._digest(id, event.event, *map(storable, identity or ()))
         else:
             key = None if identity is None else self._digest(delivery.body)
-        said = None if identity is None else line(identity)
+        said = None if identity is None else identity_text(identity)
         return Entry(delivery, event.event, key, said, self._ordering_key(delivery, event, identity))
 
     def _identity(self, delivery: Delivery, event: Event) -> list[str] | None:

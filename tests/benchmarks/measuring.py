@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from webhook_receiver import UP42Signature
+from webhook_receiver.delivery import RequestHead
 
 from . import apps, load
 
@@ -126,8 +127,8 @@ def body(order_id: str = "95e60af5-658c-40cb-8f9e-0bec3898d190") -> bytes:
 def request(body: bytes, secret: str = apps.SECRET, scheme: UP42Signature | None = None) -> bytes:
     """Return a whole HTTP request that delivers it."""
     given = {"host": "127.0.0.1", "content-type": "application/json", "content-length": str(len(body))}
-    headers = (scheme or UP42Signature(secret)).sign(given, body, time.time())
-    head = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+    signed = (scheme or UP42Signature(secret)).sign(RequestHead.of(given), body, time.time())
+    head = b"".join(b"%b: %b\r\n" % pair for pair in signed.headers)
     return b"POST /webhooks HTTP/1.1\r\n" + head + b"\r\n" + body
 
 

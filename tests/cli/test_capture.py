@@ -22,6 +22,7 @@ from tests.helpers import NOW, ROOT, SECRET, order, signed
 from webhook_receiver import HMACBody, UP42Signature
 from webhook_receiver.capture.server import Captured, serve
 from webhook_receiver.cli.commands import app
+from webhook_receiver.delivery import RequestHead
 
 BODY = order(note="é\n'\"")
 HEADERS = signed(BODY)
@@ -239,7 +240,7 @@ def test_a_captured_request_becomes_a_test_that_passes(
     body: bytes, listed: list[str] | None, name: str, tmp_path: Path
 ) -> None:
     scheme = UP42Signature(SECRET, components=listed)
-    headers = scheme.sign({"content-type": "application/json", "host": "x"}, body, NOW)
+    headers = scheme.sign(RequestHead.of({"content-type": "application/json", "host": "x"}), body, NOW).headers
     request = tmp_path / "request.http"
     request.write_bytes(raw(body, headers).replace(b"Host:  x \r\n", b""))
     file = tmp_path / "test_captured.py"
@@ -269,7 +270,7 @@ def test_an_event_that_a_header_names_is_one_in_the_test_too(
 ) -> None:
     body = b'{"ref": "refs/heads/main"}'
     file = tmp_path / "test_captured.py"
-    request = saved(tmp_path, body, scheme.sign({header: name}, body, NOW))
+    request = saved(tmp_path, body, scheme.sign(RequestHead.of({header: name}), body, NOW).headers)
     done = to_test(request, "--secret", SECRET, "--out", str(file))
     assert done.exit_code == 0, done.output
     assert "def test_the_captured_delivery_is_taken() -> None:" in file.read_text(encoding="utf-8")

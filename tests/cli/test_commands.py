@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,11 @@ import pytest
 import trustme
 
 from tests.helpers import ROOT, SECRET, noting, order, printed, running, serving
-from webhook_receiver import OrderFulfilled
+from webhook_receiver import OrderFulfilled, Unsigned
+from webhook_receiver.cli import send as sending
+from webhook_receiver.cli.send import Summary
+from webhook_receiver.delivery import RequestHead
+from webhook_receiver.simulator.payloads import signed
 
 COMMAND = [sys.executable, "-m", "webhook_receiver"]
 
@@ -420,3 +425,19 @@ def test_a_missing_extra_is_named() -> None:
     done = subprocess.run([sys.executable, "-c", without], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert done.stderr == "webhook-receiver needs typer: install it with  pip install 'webhook-receiver[standard]'\n"
+
+
+async def test_send_posts_to_the_url_that_the_signed_head_says() -> None:
+    scheme = Unsigned(token_in_path="sS6-4Vd_bB.q~0123456789")
+    noted, summary, body = noting(scheme=scheme), Summary(), order()
+
+    def request(head: RequestHead) -> tuple[RequestHead, bytes]:
+        return head, body
+
+    with serving(noted.hooks) as url:
+        for path in ("", "/in", "/in/?from=here"):
+            to = url + path
+            client = sending.client(to, 30, 1, check_tls=True)
+            head = signed(body, scheme, now=0, url=to)
+            await sending.send(summary, client, to, partial(request, head), count=1, concurrency=1)
+    assert (summary.answers, len(noted.events)) == ({"204 No Content": 3}, 3)

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers import NOW, SECRET
+from tests.helpers import NOW, SECRET, came
 from webhook_receiver import ConfigurationError, UP42Signature, VerificationError
-from webhook_receiver.delivery import Headers, header_pairs
+from webhook_receiver.delivery import Headers, RequestHead, header_pairs
 from webhook_receiver.explain import Explanation, explain
 from webhook_receiver.explain import explanation as module
 from webhook_receiver.explain.body import body_suspicions
@@ -59,7 +59,9 @@ def signed(
     """Return the headers of a genuine delivery, with `listed` ones signed."""
     given = {"content-type": TYPE} | {name.replace("_", "-"): value for name, value in headers.items()}
     scheme = UP42Signature(secret, components=listed.split(), digest_header=listed.split()[-1])
-    return {name.decode(): value.decode("latin-1") for name, value in scheme.sign(given, body, now)}
+    return {
+        name.decode(): value.decode("latin-1") for name, value in scheme.sign(RequestHead.of(given), body, now).headers
+    }
 
 
 def by_hand(values: str, listed: str, **headers: str) -> dict[str, str]:
@@ -263,7 +265,7 @@ def test_nothing_that_is_shown_holds_a_secret_a_signature_or_the_body(name: str)
 @pytest.mark.parametrize("name", [name for name, (cause, _) in BROKEN.items() if not cause.startswith("digest-")])
 def test_a_cause_is_named_only_because_undoing_it_verifies(name: str) -> None:
     cause, sent = BROKEN[name]
-    case = Case(header_pairs(sent.headers), sent.body, sent.secrets, sent.make)
+    case = Case(RequestHead.of(sent.headers), sent.body, sent.secrets, sent.make)
     undone = [before for causes, before in module._singles(case, NOW) if causes[0].name == cause]
     if not undone:  # nothing but the time is wrong
         assert replace(sent, now=None).explain().ok
@@ -271,12 +273,12 @@ def test_a_cause_is_named_only_because_undoing_it_verifies(name: str) -> None:
     verified = [before for before in undone if holds(before, NOW) is not None]
     assert verified
     scheme = verified[0].make(verified[0].secrets)
-    assert scheme.verify_headers(verified[0].headers, NOW)(verified[0].body)
+    assert scheme.verify(came(verified[0].headers), NOW)(verified[0].body)
 
 
 def verify(sent: Sent) -> None:
     scheme = sent.make(sent.secrets)
-    scheme.verify_headers(header_pairs(sent.headers), NOW if sent.now is None else sent.now)(sent.body)
+    scheme.verify(came(header_pairs(sent.headers)), NOW if sent.now is None else sent.now)(sent.body)
 
 
 def test_there_are_many_causes() -> None:
@@ -405,7 +407,7 @@ def test_explain_agrees_with_the_scheme_whatever_it_is_given(
     assert not found.ok
     assert found.failed is not None
     with pytest.raises(VerificationError) as refused:
-        UP42Signature(secret).verify(header_pairs(headers), body, found.now)
+        UP42Signature(secret).verify(RequestHead.of(header_pairs(headers)), found.now)(body)
     assert found.error == type(refused.value).__name__
     assert json.dumps(found.as_json())
 
@@ -419,7 +421,7 @@ def test_the_bodies_that_were_tried_are_not_all_held_at_once() -> None:
     body = json.dumps({"paths": [f"/path/{number} <\u00e9>" for number in range(5000)]}, indent=2).encode()
     tracemalloc.start()
     try:
-        tried = sum(1 for _ in body_suspicions(Case([], body, SECRET, UP42Signature)))
+        tried = sum(1 for _ in body_suspicions(Case(RequestHead.of([]), body, SECRET, UP42Signature)))
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -34,7 +34,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of an inbox that was closed in peace: all is in the one file, and in its journal."""
+    """Return the folder of an inbox that was closed in peace: all is in the one file, and in its staging table."""
     folder = tmp_path_factory.mktemp("closed")
     process = keeping(folder / NAME, "d", COUNT, "close")
     assert (process.communicate(timeout=60)[0], process.returncode) == ("", 0)
@@ -155,7 +155,7 @@ def end_within_a_page(inbox: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [flip_page, truncate, replace, end_within_a_page])
-async def test_a_file_that_was_damaged_is_refused_at_every_start(closed: Path, tmp_path: Path, damage: Damage) -> None:
+async def test_a_file_that_was_damaged_is_rejected_at_every_start(closed: Path, tmp_path: Path, damage: Damage) -> None:
     path = copy(closed, tmp_path)
     damage(path)
     for _ in range(3):
@@ -163,7 +163,7 @@ async def test_a_file_that_was_damaged_is_refused_at_every_start(closed: Path, t
             await SQLiteInbox(path, min_free=0).open()
 
 
-async def test_a_file_in_whose_journal_a_byte_was_changed_is_refused_at_every_start(
+async def test_a_file_in_whose_staging_table_a_byte_was_changed_is_rejected_at_every_start(
     closed: Path, tmp_path: Path
 ) -> None:
     path = copy(closed, tmp_path)
@@ -215,9 +215,9 @@ async def test_a_delivery_whose_progress_was_damaged_is_dead_and_keeps_no_other_
 
 @pytest.mark.parametrize("kept", ["closed", "listed"])
 async def test_a_byte_that_was_changed_anywhere_is_never_silently_read(
-    request: pytest.FixtureRequest, tmp_path: Path, kept: str
+    closed: Path, listed: Path, tmp_path: Path, kept: str
 ) -> None:
-    folder: Path = request.getfixturevalue(kept)
+    folder = {"closed": closed, "listed": listed}[kept]
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     chosen = random.Random(seed)
@@ -264,7 +264,7 @@ async def handled(inbox: SQLiteInbox) -> set[str]:
 
 
 @pytest.mark.parametrize("file", ["nothing", "another program's", "a folder", "a newer inbox"])
-async def test_what_is_no_inbox_is_refused_and_left_as_it_was(tmp_path: Path, file: str) -> None:
+async def test_what_is_no_inbox_is_rejected_and_left_as_it_was(tmp_path: Path, file: str) -> None:
     path = tmp_path / NAME
     if file == "nothing":
         path = tmp_path / "missing" / NAME

@@ -47,7 +47,7 @@ def small_disk(folder: Path, size: int) -> Generator[Path]:
 
 
 def send_until_full(server: Server) -> list[tuple[str, int]]:
-    """Send one delivery after the other until five were refused; return those that were acknowledged."""
+    """Send one delivery after the other until five were rejected; return those that were acknowledged."""
     acknowledged: list[tuple[str, int]] = []
     refused = 0
     for number in range(1, 1000):

@@ -40,7 +40,7 @@ async def works(path: Path, size: int) -> None:
         inbox = await SQLiteInbox(path, min_free=0).open()
     with timed("put"):
         await inbox.put(entry(size), 1000.0)
-    with timed("put a repeat"):
+    with timed("put a duplicate"):
         await inbox.put(entry(size // 2), 1000.0)
     with timed("claim 16"):
         claims = await inbox.claim("webhooks", 16, 30.0, 1000.0)
@@ -55,7 +55,7 @@ async def works(path: Path, size: int) -> None:
     assert kept is not None
     with timed("replay"):
         assert await inbox.replay([identifier(1)], 1000.0) == 1
-    with timed("tidy"):
+    with timed("expire"):
         await inbox.expire(1000.0)
     with timed("stats"):
         stats = await inbox.stats()
@@ -72,7 +72,7 @@ async def filled(path: Path, size: int) -> None:
     connection.execute("BEGIN")
     for first in range(0, size, BATCH):
         insert.put(connection, [PutJob(entry(number), 1000.0, 0.0) for number in range(first, first + BATCH)])
-        staging.unpack_all(connection)
+        staging.flush_all(connection)
     connection.execute("UPDATE progress SET state = 'done', due = NULL, settled = 1000 WHERE seq % 2 = 0")
     connection.execute("COMMIT")
     connection.close()

@@ -1,4 +1,4 @@
-"""What a repeat is; the suite for inboxes asks the same of every store."""
+"""Duplicates; the suite for inboxes asks the same of every store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from webhook_receiver.delivery import Delivery
-from webhook_receiver.inbox.dedup import Candidate, PutJob, digester, line, repeats
+from webhook_receiver.inbox.dedup import Candidate, PutJob, digester, identity_text, is_duplicate
 from webhook_receiver.inbox.records import Entry
 
 KEPT_AT, KEY = 1_000.0, b"k"
@@ -39,7 +39,7 @@ def entry(
 def test_the_same_key_lately_or_the_same_news_by_backfill(
     given: Entry, kept: Entry, since: float, is_one: bool
 ) -> None:
-    assert repeats(PutJob(given, KEPT_AT, since), Candidate.of(1, kept)) is is_one
+    assert is_duplicate(PutJob(given, KEPT_AT, since), Candidate.of(1, kept)) is is_one
 
 
 ANY = st.text(st.characters(exclude_categories=()))
@@ -58,12 +58,12 @@ def spelt_out(text: str) -> str:
 @example(["a b", ""])
 @example(["plain", "\ud800"])
 @example(["a line\n"])
-def test_a_line_is_its_parts_quoted_each_and_a_space_between_them(parts: list[str]) -> None:
-    assert line(parts) == " ".join(quote(spelt_out(part), safe="") for part in parts)
+def test_an_identity_is_its_parts_quoted_each_and_a_space_between_them(parts: list[str]) -> None:
+    assert identity_text(parts) == " ".join(quote(spelt_out(part), safe="") for part in parts)
 
 
 @given(ANY, st.lists(ANY | st.binary()))
-def test_a_digest_is_that_of_the_source_and_of_each_part_behind_its_length(
+def test_a_digest_is_that_of_the_receiver_and_of_each_part_behind_its_length(
     receiver: str, parts: list[str | bytes]
 ) -> None:
     everything = receiver.encode("utf-8", "surrogatepass")

@@ -37,7 +37,7 @@ def test_a_memory_url_names_no_file(url: str) -> None:
 def test_settings_follow_with_units() -> None:
     inbox = from_url("sqlite:///hooks.db?window=2d&retention=90d&min_free=1000000&busy_timeout=1.5s")
     assert isinstance(inbox, SQLiteInbox)
-    assert (inbox._window, inbox._retention, inbox._place._min_free, inbox._busy_timeout) == (
+    assert (inbox._window, inbox._retention, inbox._file_guard._min_free, inbox._busy_timeout) == (
         2 * DAY,
         90 * DAY,
         1_000_000,
@@ -48,7 +48,7 @@ def test_settings_follow_with_units() -> None:
     assert (in_memory._window, in_memory._retention) == (3600, 7200)
 
 
-def test_without_settings_repeats_are_known_for_a_week_and_what_is_done_is_kept_for_a_month() -> None:
+def test_without_settings_duplicates_are_known_for_a_week_and_what_is_done_is_kept_for_a_month() -> None:
     inbox = from_url("sqlite:///hooks.db")
     assert isinstance(inbox, SQLiteInbox)
     assert (inbox._window, inbox._retention) == (7 * DAY, 30 * DAY)
@@ -85,7 +85,7 @@ def test_without_settings_repeats_are_known_for_a_week_and_what_is_done_is_kept_
         ("sqlite:///hooks.db?busy_timeout=52w", "busy_timeout"),
     ],
 )
-def test_a_url_that_cannot_work_is_refused_with_what_to_do(url: str, problem: str) -> None:
+def test_a_url_that_cannot_work_is_rejected_with_what_to_do(url: str, problem: str) -> None:
     with pytest.raises(ConfigurationError, match=problem):
         from_url(url)
 
@@ -104,14 +104,14 @@ def test_a_url_that_cannot_work_is_refused_with_what_to_do(url: str, problem: st
         "//user:hunter2@host/db",
     ],
 )
-def test_no_password_is_told(url: str) -> None:
+def test_no_password_is_shown(url: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         from_url(url)
     assert "hunter2" not in str(raised.value)
     assert raised.value.__cause__ is None
 
 
-async def test_an_inbox_that_is_not_there_is_made_unless_told_otherwise(tmp_path: Path) -> None:
+async def test_an_inbox_that_does_not_exist_is_created_unless_create_is_false(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/hooks.db?min_free=0"
     with pytest.raises(ConfigurationError, match="there is no inbox at"):
         await from_url(url, create=False).open()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from webhook_receiver import Delivery
 from webhook_receiver.inbox import DeliverySummary, FailedAttempt, HandlerState, State, StoredDelivery
-from webhook_receiver.inbox.json_format import HEADER, from_document, refuse_other, to_document
+from webhook_receiver.inbox.json_format import HEADER, check_header, from_document, to_document
 
 texts = st.text(max_size=20)
 maybe_texts = st.none() | texts
@@ -105,7 +105,7 @@ def example() -> dict[str, Any]:
         ({"handlers": {"secret": {"state": "done"}}}, "handlers.?.attempts: Field required"),
     ],
 )
-def test_a_document_that_is_none_is_refused_with_what_is_wrong_and_nothing_of_it(
+def test_a_document_that_is_none_is_rejected_with_what_is_wrong_and_nothing_of_it(
     change: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(complaint)}") as refused:
@@ -114,20 +114,20 @@ def test_a_document_that_is_none_is_refused_with_what_is_wrong_and_nothing_of_it
 
 
 @pytest.mark.parametrize("document", [None, [], "text", {}])
-def test_what_is_no_object_or_has_nothing_in_it_is_refused(document: object) -> None:
+def test_what_is_no_object_or_has_nothing_in_it_is_rejected(document: object) -> None:
     with pytest.raises(ValueError, match=r"Input should be|Field required"):
         from_document(document)
 
 
 def test_only_a_header_of_this_format_and_version_is_taken() -> None:
-    refuse_other(dict(HEADER))
-    refuse_other({**HEADER, "version": 1})
+    check_header(dict(HEADER))
+    check_header({**HEADER, "version": 1})
     with pytest.raises(ValueError, match="version 3; this webhook-receiver reads 1 and 2"):
-        refuse_other({**HEADER, "version": 3})
+        check_header({**HEADER, "version": 3})
     others: list[object] = [None, [], {}, {"format": "another"}, example()]
     for other in others:
         with pytest.raises(ValueError, match="this is no export of an inbox"):
-            refuse_other(other)
+            check_header(other)
 
 
 def test_a_document_of_the_first_version_says_the_same_under_its_older_names() -> None:

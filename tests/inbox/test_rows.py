@@ -96,7 +96,7 @@ def test_a_checksum_never_changes_since_files_are_read_by_later_versions() -> No
     assert rows.delivery_row(fixed)[-1] == 1_510_977_268
 
 
-def test_damage_is_told_without_what_is_damaged() -> None:
+def test_damage_is_reported_without_what_is_damaged() -> None:
     row = rows.delivery_row(entry("d-1", body=b"a body"))
     with pytest.raises(InboxDamaged) as raised:
         rows.delivery((*row[:9], b"a bodY", *row[10:]))
@@ -105,8 +105,8 @@ def test_damage_is_told_without_what_is_damaged() -> None:
 
 
 def test_a_line_break_in_a_header_cannot_become_another_header() -> None:
-    packed = rows.packed([(b"x-a", b"1\nx-b:2"), (b"x-c", b"")])
-    assert rows.unpacked(packed) == ((b"x-a", b"1 x-b:2"), (b"x-c", b""))
+    packed = rows.encode_headers([(b"x-a", b"1\nx-b:2"), (b"x-c", b"")])
+    assert rows.decode_headers(packed) == ((b"x-a", b"1 x-b:2"), (b"x-c", b""))
 
 
 @given(st.dictionaries(TEXT, PROGRESS, max_size=4))
@@ -128,25 +128,28 @@ def test_progress_of_an_older_version_that_knew_fewer_parts_is_read() -> None:
         lambda two: "\0" not in "".join(map("".join, two))
     )
 )
-def test_other_sources_and_order_keys_are_other_lines(two: list[tuple[str, str]]) -> None:
+def test_other_receivers_and_ordering_keys_have_other_hashes(two: list[tuple[str, str]]) -> None:
     first, second = two
-    assert rows.line(*first) != rows.line(*second)
-    assert rows.line(*first) == rows.line(*first)
+    assert rows.order_key_hash(*first) != rows.order_key_hash(*second)
+    assert rows.order_key_hash(*first) == rows.order_key_hash(*first)
 
 
-def test_a_repeat_is_looked_up_by_its_identity_or_else_by_its_key() -> None:
-    by_identity = rows.lookup("hooks", "order.status", None, "o-1")
-    assert by_identity == rows.lookup("hooks", "order.status", b"k", "o-1")
-    by_key = rows.lookup("hooks", "order.status", b"k", None)
-    others = [rows.lookup("others", "order.status", b"k", None), rows.lookup("hooks", "order.status", b"j", None)]
+def test_a_duplicate_is_looked_up_by_its_identity_or_else_by_its_key() -> None:
+    by_identity = rows.dedup_hash("hooks", "order.status", None, "o-1")
+    assert by_identity == rows.dedup_hash("hooks", "order.status", b"k", "o-1")
+    by_key = rows.dedup_hash("hooks", "order.status", b"k", None)
+    others = [
+        rows.dedup_hash("others", "order.status", b"k", None),
+        rows.dedup_hash("hooks", "order.status", b"j", None),
+    ]
     assert len({by_identity, by_key, *others}) == 4
-    assert rows.lookup("hooks", "order.status", None, None) is None
-    assert rows.line("hooks", None) is None
+    assert rows.dedup_hash("hooks", "order.status", None, None) is None
+    assert rows.order_key_hash("hooks", None) is None
 
 
 def test_tables_are_written_as_sql() -> None:
     assert rows.values([(1, 2), (3, 4)]) == "VALUES (?,?),(?,?)"
     assert rows.as_table(("a", "b"), [(1, 2)]) == "(SELECT column1 AS a, column2 AS b FROM (VALUES (?,?)))"
     assert rows.flat([(1, 2), (3, 4)]) == [1, 2, 3, 4]
-    assert rows.marks("abc") == "?,?,?"
-    assert rows.marks([]) == ""
+    assert rows.placeholders("abc") == "?,?,?"
+    assert rows.placeholders([]) == ""

@@ -13,13 +13,14 @@ from pydantic import Field
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from tests.helpers import NOW, noting, serving
+from tests.helpers import NOW, call, noting, serving
 from tests.working import Clock, durable, settled
 from webhook_receiver import (
     AnyOf,
     ConfigurationError,
     Event,
     HMACBody,
+    HTTPMessageSignature,
     StandardWebhooks,
     State,
     UnknownEvent,
@@ -27,7 +28,7 @@ from webhook_receiver import (
     UP42Signature,
     WebhookReceiver,
 )
-from webhook_receiver.delivery import Headers
+from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders.github import github as sender
 from webhook_receiver.signatures import BodyCheck, Verified
 
@@ -52,7 +53,7 @@ def github(**options: Any) -> WebhookReceiver:
 
 def from_github(body: bytes, event: str | None = "push", id: str = "72d3162e") -> Any:
     given = {"x-github-delivery": id} | ({} if event is None else {"X-GitHub-Event": event})
-    return HMACBody.github(SECRET).sign(given, body, NOW)
+    return HMACBody.github(SECRET).sign(RequestHead.of(given), body, NOW).headers
 
 
 async def test_the_event_is_named_by_a_header() -> None:
@@ -104,7 +105,11 @@ async def test_an_id_that_is_not_signed_holds_up_no_other_delivery() -> None:
     hooks = github(inbox="memory://", work=False)
     old, new = b'{"ref": "old"}', b'{"ref": "new"}'
     async with hooks:
-        replayed = HMACBody.github(SECRET).sign({"x-github-delivery": "of the new", "x-github-event": "push"}, old, NOW)
+        replayed = (
+            HMACBody.github(SECRET)
+            .sign(RequestHead.of({"x-github-delivery": "of the new", "x-github-event": "push"}), old, NOW)
+            .headers
+        )
         assert (await hooks.receive(replayed, old)).response.status == 202
         assert (await hooks.receive(from_github(new, id="of the new"), new)).response.status == 202
 
@@ -127,7 +132,7 @@ async def test_the_id_of_standard_webhooks_tells_a_repeat_although_it_is_signed_
     async with hooks:
         for id in ("msg_1", "msg_1", "msg_2"):
             clock.move(60)
-            headers = StandardWebhooks(WHSEC).sign({"webhook-id": id}, body, clock())
+            headers = StandardWebhooks(WHSEC).sign(RequestHead.of({"webhook-id": id}), body, clock()).headers
             statuses.append((await hooks.receive(headers, body)).response.status)
     assert statuses == [202, 200, 202]
 
@@ -168,40 +173,73 @@ async def test_a_stranger_cannot_tell_the_path_in_a_header() -> None:
                 except httpx.HTTPError:
                     continue
                 assert answer.status_code in (400, 401)
-    assert (await noted.hooks.receive({":path": f"/{TOKEN}"}, body, path="/in")).response.status == 401
+    assert (await noted.hooks.receive({":path": f"/{TOKEN}"}, body, target="/in")).response.status == 401
     assert (await noted.hooks.receive({}, body)).response.status == 401
-    assert (await noted.hooks.receive({}, body, path=f"/in/{TOKEN}")).response.status == 204
+    assert (await noted.hooks.receive({}, body, target=f"/in/{TOKEN}")).response.status == 204
 
 
 class Noting:
-    """A scheme that notes the headers that it is asked about."""
+    """A scheme that notes the heads that it is asked about."""
 
-    def __init__(self, reads_path: bool) -> None:
-        self.reads_path = reads_path
-        self.asked: list[Headers] = []
+    secret_count = 1
 
-    def sign(self, headers: Any, body: bytes, now: float) -> Headers:
-        return [*headers]
+    def __init__(self) -> None:
+        self.asked: list[RequestHead] = []
 
-    def verify_headers(self, headers: Headers, now: float) -> BodyCheck:
-        self.asked.append(headers)
+    def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
+        return head
+
+    def verify(self, head: RequestHead, now: float) -> BodyCheck:
+        self.asked.append(head)
         return lambda body: Verified(0, body=True)
 
 
-async def test_the_path_is_for_schemes_that_ask_for_it_and_comes_last() -> None:
-    plain, reading = Noting(False), Noting(True)
-    for scheme in (plain, reading):
-        hooks = noting(scheme=scheme).hooks
-        for path in ("/é\udcff", None):
-            assert (await hooks.receive({"x-id": "7"}, b'{"event": "a"}', path=path)).response.status == 204
-    assert plain.asked == [[(b"x-id", b"7")]] * 2
-    assert reading.asked == [[(b"x-id", b"7"), (b":path", b"/\xc3\xa9\xff")], [(b"x-id", b"7")]]
+async def test_a_scheme_is_asked_about_the_method_the_target_the_headers_and_the_public_url() -> None:
+    scheme = Noting()
+    hooks = noting(scheme=scheme, public_url="https://hooks.example.com/in").hooks
+    for target in ("/é\udcff", b"/a%2Fb?c=%20"):
+        assert (await hooks.receive({"X-Id": "7"}, b'{"event": "a"}', target=target)).response.status == 204
+    assert (await hooks.receive({}, b'{"event": "a"}')).response.status == 204
+    url = "https://hooks.example.com/in"
+    assert scheme.asked == [
+        RequestHead("POST", b"/\xc3\xa9\xff", [(b"x-id", b"7")], url),
+        RequestHead("POST", b"/a%2Fb?c=%20", [(b"x-id", b"7")], url),
+        RequestHead("POST", b"/", [], url),
+    ]
+
+
+async def test_over_http_the_target_is_as_it_was_sent() -> None:
+    scheme = Noting()
+    with serving(noting(scheme=scheme).hooks) as address:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            for target in ("/a%2Fb/%C3%A9?c=%20&d", "/in"):
+                url = httpx.URL(address).copy_with(raw_path=target.encode())
+                assert (await http.post(url, content=b'{"event": "a"}')).status_code == 204
+    assert [(head.method, head.target, head.url) for head in scheme.asked] == [
+        ("POST", b"/a%2Fb/%C3%A9?c=%20&d", None),
+        ("POST", b"/in", None),
+    ]
+
+
+async def test_any_other_method_is_refused_without_asgi_as_with_it() -> None:
+    scheme = Noting()
+    receipt = await noting(scheme=scheme).hooks.receive({}, b'{"event": "a"}', method="PUT")
+    assert (receipt.response.status, scheme.asked) == (405, [])
+
+
+async def test_a_signature_over_the_url_is_verified_with_the_public_url() -> None:
+    scheme = HTTPMessageSignature({"key-1": SECRET}, components=["@method", "@target-uri"])
+    noted, body = noting(scheme=scheme, public_url="https://hooks.example.com/in?a=1"), b'{"event": "a"}'
+    for url, status in (("https://hooks.example.com/in?a=1", 204), ("https://hooks.example.com/in?a=2", 401)):
+        headers = scheme.sign(RequestHead.of({}, url=url), body, NOW).headers
+        assert (await call(noted.hooks, headers, [body])).status == status
+        assert (await noted.hooks.receive(headers, body)).response.status == status
 
 
 async def test_the_token_is_not_kept() -> None:
     hooks = WebhookReceiver(inbox="memory://", scheme=Unsigned(token_in_path=TOKEN), work=False, clock=lambda: NOW)
     async with hooks:
-        receipt = await hooks.receive({"x-id": "7"}, b'{"event": "a"}', path=f"/in/{TOKEN}")
+        receipt = await hooks.receive({"x-id": "7"}, b'{"event": "a"}', target=f"/in/{TOKEN}")
         kept = await hooks.inbox.get(receipt.delivery.id if receipt.delivery else "")
         assert kept is not None
         assert list(kept.delivery.headers) == [(b"x-id", b"7")]

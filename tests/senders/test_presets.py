@@ -15,7 +15,7 @@ from tests.helpers import NOW, ROOT, order
 from webhook_receiver import ConfigurationError, HTTPMessageSignature, Secret
 from webhook_receiver.capture.pytest_export import as_test
 from webhook_receiver.capture.request_files import SavedRequest
-from webhook_receiver.delivery import Headers
+from webhook_receiver.delivery import Headers, RequestHead
 from webhook_receiver.explain import Explanation, explain
 from webhook_receiver.senders import Preset, presets, recognize
 
@@ -28,7 +28,7 @@ every = pytest.mark.parametrize("known", PRESETS, ids=lambda known: known.name)
 
 
 def signed(known: Preset, body: bytes = BODY) -> Headers:
-    return known.make(known.example).sign(GIVEN, body, NOW)
+    return known.make(known.example).sign(RequestHead.of(GIVEN), body, NOW).headers
 
 
 def explained(known: Preset, body: bytes = BODY, *, secret: str | None = None, **options: Any) -> Explanation:
@@ -131,10 +131,20 @@ def test_a_secret_whose_time_is_up_is_told() -> None:
 def test_a_message_signature_is_explained_with_the_key_and_the_algorithm_that_it_names() -> None:
     sender = HTTPMessageSignature({"their-key": "secret"})
     (known,) = [each for each in PRESETS if each.name == "http-message"]
-    headers = sender.sign({"content-type": "text/plain"}, BODY, NOW)
+    headers = sender.sign(RequestHead.of({"content-type": "text/plain"}), BODY, NOW).headers
     assert recognize(headers) is known
     assert explain(headers, BODY, ["another", "secret"], make=known.make_for(headers), now=NOW).verified_by == 1
     broken = explain(headers, BODY + b"\n", "secret", make=known.make_for(headers), now=NOW)
     assert names(broken) == ["newline-added"]
     wrong = explain(headers, BODY, "wrong", make=known.make_for(headers), now=NOW)
     assert (names(wrong), wrong.hints[0].partition(":")[0]) == ([], "no usual change explains it")
+
+
+def test_a_message_signature_over_the_method_and_the_url_is_explained_where_those_are_known() -> None:
+    (known,) = [each for each in PRESETS if each.name == "http-message"]
+    sender = HTTPMessageSignature({"key-1": "secret"}, components=["@method", "@target-uri"])
+    url = "https://hooks.example.com/in?a=1"
+    headers = sender.sign(RequestHead.of({}, url=url), BODY, NOW).headers
+    assert explain(headers, BODY, "secret", make=known.make_for(headers), now=NOW, url=url).ok
+    assert not explain(headers, BODY, "secret", make=known.make_for(headers), now=NOW, url=url, method="PUT").ok
+    assert "public_url=" in str(explain(headers, BODY, "secret", make=known.make_for(headers), now=NOW))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import NOW, SECRET, order, signed
+from tests.helpers import NOW, SECRET, came, order, signed
 from webhook_receiver import (
     AnyOf,
     BadSignature,
@@ -17,6 +17,7 @@ from webhook_receiver import (
     Unsigned,
     UP42Signature,
 )
+from webhook_receiver.delivery import RequestHead
 
 from .keys import whsec
 
@@ -27,44 +28,43 @@ CHANGE = AnyOf(StandardWebhooks([whsec("a"), whsec("b")]), UP42Signature([SECRET
 
 def test_any_of_the_schemes_verifies_and_the_index_is_over_all_their_secrets() -> None:
     made = [
-        StandardWebhooks(whsec("b")).sign({}, BODY, NOW),
+        StandardWebhooks(whsec("b")).sign(RequestHead.of({}), BODY, NOW).headers,
         signed(BODY),
         signed(BODY, secret="old"),
-        HMACBody.stripe("c").sign({}, BODY, NOW),
+        HMACBody.stripe("c").sign(RequestHead.of({}), BODY, NOW).headers,
     ]
-    assert [CHANGE.verify_headers(headers, NOW)(BODY).by for headers in made] == [1, 2, 3, 4]
+    assert [CHANGE.verify(came(headers), NOW)(BODY).by for headers in made] == [1, 2, 3, 4]
     assert CHANGE.secret_count == 5
 
 
 def test_the_first_signs() -> None:
-    assert CHANGE.verify_headers(CHANGE.sign({}, BODY, NOW), NOW)(BODY).by == 0
+    assert CHANGE.verify(came(CHANGE.sign(RequestHead.of({}), BODY, NOW).headers), NOW)(BODY).by == 0
 
 
 def test_one_may_be_within_another() -> None:
     outer = AnyOf(HMACBody.slack("z"), CHANGE)
-    assert outer.verify_headers(signed(BODY, secret="old"), NOW)(BODY).by == 4
+    assert outer.verify(came(signed(BODY, secret="old")), NOW)(BODY).by == 4
 
 
 def test_the_error_is_that_of_the_scheme_that_came_furthest() -> None:
     with pytest.raises(MissingSignature):
-        CHANGE.verify_headers([], NOW)
+        CHANGE.verify(came([]), NOW)
     with pytest.raises(BadSignature):
-        CHANGE.verify_headers(signed(BODY, secret="another"), NOW)
+        CHANGE.verify(came(signed(BODY, secret="another")), NOW)
     with pytest.raises(StaleSignature):
-        CHANGE.verify_headers(signed(BODY), NOW + 3600)
+        CHANGE.verify(came(signed(BODY)), NOW + 3600)
     with pytest.raises(BodyMismatch):
-        CHANGE.verify_headers(signed(BODY), NOW)(b"another")
-    stripe = HMACBody.stripe("c").sign({}, BODY, NOW)
+        CHANGE.verify(came(signed(BODY)), NOW)(b"another")
+    stripe = HMACBody.stripe("c").sign(RequestHead.of({}), BODY, NOW).headers
     with pytest.raises(BadSignature):
-        CHANGE.verify_headers(stripe, NOW)(b"another")
+        CHANGE.verify(came(stripe), NOW)(b"another")
     both = [*stripe, *signed(BODY, secret="another")]
-    assert CHANGE.verify_headers(both, NOW)(BODY).by == 4
+    assert CHANGE.verify(came(both), NOW)(BODY).by == 4
 
 
 def test_a_token_in_the_path_is_one_of_the_secrets() -> None:
     change = AnyOf(UP42Signature(SECRET), Unsigned(token_in_path=TOKEN))
-    assert change.reads_path
-    verified = change.verify_headers([(b":path", f"/hooks/{TOKEN}".encode())], NOW)(BODY)
+    verified = change.verify(came([], target=f"/hooks/{TOKEN}".encode()), NOW)(BODY)
     assert (verified.by, verified.body) == (1, False)
 
 

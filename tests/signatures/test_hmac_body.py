@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.helpers import came
 from webhook_receiver import ConfigurationError, HMACBody, MalformedSignature, MissingSignature, StaleSignature
+from webhook_receiver.delivery import RequestHead
 
 NOW = 1_531_420_618.0
 
@@ -16,7 +18,7 @@ def test_the_examples_that_github_and_slack_publish() -> None:
     github = HMACBody.github("It's a Secret to Everybody")
     signature = b"sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
     headers = [(b"x-hub-signature-256", signature), (b"x-github-delivery", b"7")]
-    assert github.verify_headers(headers, NOW)(b"Hello, World!").by == 0
+    assert github.verify(came(headers), NOW)(b"Hello, World!").by == 0
 
     slack = HMACBody.slack("8f742231b10e8888abcd99yyyzzz85a5")
     body = (
@@ -29,13 +31,16 @@ def test_the_examples_that_github_and_slack_publish() -> None:
         (b"x-slack-request-timestamp", b"1531420618"),
         (b"x-slack-signature", b"v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"),
     ]
-    assert slack.verify_headers(headers, NOW)(body).body
+    assert slack.verify(came(headers), NOW)(body).body
 
 
 def test_an_id_that_is_not_signed_counts_only_together_with_the_body() -> None:
     scheme = HMACBody.github("a")
     given = {"x-github-delivery": "7"}
-    first, second = (scheme.verify_headers(scheme.sign(given, body, NOW), NOW)(body).id for body in (b"{}", b"[]"))
+    first, second = (
+        scheme.verify(came(scheme.sign(RequestHead.of(given), body, NOW).headers), NOW)(body).id
+        for body in (b"{}", b"[]")
+    )
     assert first != second
     assert first is not None
     assert first.startswith("7 ")
@@ -43,17 +48,17 @@ def test_an_id_that_is_not_signed_counts_only_together_with_the_body() -> None:
 
 def test_an_id_that_is_signed_is_the_senders() -> None:
     scheme = HMACBody("a", signature="x-sig", id="x-id", signed="{id}.{body}")
-    assert scheme.verify_headers(scheme.sign({"x-id": "7"}, b"{}", NOW), NOW)(b"{}").id == "7"
+    assert scheme.verify(came(scheme.sign(RequestHead.of({"x-id": "7"}), b"{}", NOW).headers), NOW)(b"{}").id == "7"
 
 
 def test_an_id_cannot_take_over_a_part_of_the_body() -> None:
     scheme = HMACBody("a", signature="x-sig", id="x-id", signed="{id}.{body}")
     signature = hmac.digest(b"a", b"7.8.{}", "sha256").hex().encode()
-    assert scheme.verify_headers([(b"x-id", b"7"), (b"x-sig", signature)], NOW)(b"8.{}").id == "7"
+    assert scheme.verify(came([(b"x-id", b"7"), (b"x-sig", signature)]), NOW)(b"8.{}").id == "7"
     with pytest.raises(MalformedSignature, match="the mark that ends it"):
-        scheme.verify_headers([(b"x-id", b"7.8"), (b"x-sig", signature)], NOW)
+        scheme.verify(came([(b"x-id", b"7.8"), (b"x-sig", signature)]), NOW)
     with pytest.raises(ConfigurationError, match=r"cannot sign: .* mark"):
-        scheme.sign({"x-id": "7.8"}, b"{}", NOW)
+        scheme.sign(RequestHead.of({"x-id": "7.8"}), b"{}", NOW)
 
 
 @pytest.mark.parametrize(
@@ -66,39 +71,42 @@ def test_an_id_cannot_take_over_a_part_of_the_body() -> None:
     ],
 )
 def test_signing_makes_an_id_unless_there_is_one(scheme: HMACBody, header: bytes) -> None:
-    first, second = scheme.sign({}, b"{}", NOW), scheme.sign({}, b"{}", NOW)
+    first, second = (
+        scheme.sign(RequestHead.of({}), b"{}", NOW).headers,
+        scheme.sign(RequestHead.of({}), b"{}", NOW).headers,
+    )
     assert dict(first)[header] != dict(second)[header]
-    ids = [scheme.verify_headers(headers, NOW)(b"{}").id for headers in (first, second)]
+    ids = [scheme.verify(came(headers), NOW)(b"{}").id for headers in (first, second)]
     assert None not in ids
     assert ids[0] != ids[1]
 
 
 def test_of_several_signatures_any_may_be_right_up_to_sixteen() -> None:
     scheme = HMACBody.stripe("a")
-    ((name, value),) = scheme.sign({}, b"{}", NOW)
+    ((name, value),) = scheme.sign(RequestHead.of({}), b"{}", NOW).headers
     for more in (b",v1=abcd", b",v0=old", b",v1=,x=,", b", v2=1", b",v1=ab" * 15):
-        assert scheme.verify_headers([(name, value + more)], NOW)(b"{}").by == 0
+        assert scheme.verify(came([(name, value + more)]), NOW)(b"{}").by == 0
     with pytest.raises(MalformedSignature, match="v1 in stripe-signature"):
-        scheme.verify_headers([(name, value + b",v1=ab" * 16)], NOW)
+        scheme.verify(came([(name, value + b",v1=ab" * 16)]), NOW)
 
 
 def test_the_tolerance_is_settable() -> None:
     scheme = HMACBody.slack("a", tolerance=10)
-    check = scheme.verify_headers(scheme.sign({}, b"{}", NOW), NOW + 11)
+    check = scheme.verify(came(scheme.sign(RequestHead.of({}), b"{}", NOW).headers), NOW + 11)
     with pytest.raises(StaleSignature, match="signed 11 s ago, by our clock; allowed are 10 s either way"):
         check(b"{}")
     patient = HMACBody.stripe("a", tolerance=86_400)
-    assert patient.verify_headers(patient.sign({}, b"", NOW), NOW + 86_400)(b"").by == 0
+    assert patient.verify(came(patient.sign(RequestHead.of({}), b"", NOW).headers), NOW + 86_400)(b"").by == 0
 
 
 def test_a_header_that_is_missing_or_repeated_is_named() -> None:
     with pytest.raises(MissingSignature, match="no header x-hub-signature-256"):
-        HMACBody.github("a").verify_headers([], NOW)
-    headers = [*HMACBody.github("a").sign({"x-github-delivery": "7"}, b"", NOW)]
+        HMACBody.github("a").verify(came([]), NOW)
+    headers = [*HMACBody.github("a").sign(RequestHead.of({"x-github-delivery": "7"}), b"", NOW).headers]
     with pytest.raises(MissingSignature, match="no header x-github-delivery"):
-        HMACBody.github("a").verify_headers(headers[1:], NOW)
+        HMACBody.github("a").verify(came(headers[1:]), NOW)
     with pytest.raises(MalformedSignature, match="x-github-delivery is there more than once"):
-        HMACBody.github("a").verify_headers([*headers, headers[0]], NOW)
+        HMACBody.github("a").verify(came([*headers, headers[0]]), NOW)
 
 
 @pytest.mark.parametrize(

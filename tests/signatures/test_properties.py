@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.helpers import came
 from webhook_receiver import (
     AnyOf,
     HMACBody,
@@ -18,6 +19,7 @@ from webhook_receiver import (
     UP42Signature,
     VerificationError,
 )
+from webhook_receiver.delivery import RequestHead
 from webhook_receiver.testing.scheme_suite import HOSTILE_VALUES, NOW
 
 from .keys import ED25519, WHSK, pem, whsec
@@ -56,8 +58,8 @@ def test_what_is_signed_is_verified_whatever_it_is(
     make: Callable[[list[str]], Scheme], secrets: list[str], headers: dict[str, str], body: bytes
 ) -> None:
     scheme = make(secrets)
-    signed = scheme.sign({"content-type": "a/b", **ID, **headers}, body, NOW)
-    verified = scheme.verify_headers(signed, NOW)(body)
+    signed = scheme.sign(RequestHead.of({"content-type": "a/b", **ID, **headers}), body, NOW).headers
+    verified = scheme.verify(came(signed), NOW)(body)
     assert (verified.by, verified.body) == (0, True)
 
 
@@ -69,7 +71,7 @@ def test_one_changed_bit_of_what_is_covered_is_refused(
 ) -> None:
     scheme, body = make(["a secret"]), data.draw(st.binary(min_size=1, max_size=60))
     given = {"content-type": "a/b", **ID}
-    signed = list(scheme.sign(given, body, NOW))
+    signed = list(scheme.sign(RequestHead.of(given), body, NOW).headers)
     free = FREE.get(request.node.callspec.id, [])
     covered = [at for at in range(len(given), len(signed)) if signed[at][0] not in free]
     where = data.draw(st.sampled_from([*covered, None]))
@@ -79,7 +81,7 @@ def test_one_changed_bit_of_what_is_covered_is_refused(
     if where is not None:
         signed[where] = (signed[where][0], changed)
     with pytest.raises(VerificationError):
-        scheme.verify_headers(signed, NOW)(changed if where is None else body)
+        scheme.verify(came(signed), NOW)(changed if where is None else body)
 
 
 hostile: st.SearchStrategy[Any] = st.binary(max_size=80) | st.sampled_from([x for x in HOSTILE_VALUES if len(x) < 1000])
@@ -92,13 +94,17 @@ def test_only_verification_errors_come_out_whatever_goes_in(
     make: Callable[[list[str]], Scheme], data: st.DataObject, now: float, body: bytes
 ) -> None:
     scheme = make(["a secret", "another"])
-    signed = list(scheme.sign({"content-type": "a/b", **ID}, b"what nobody draws, being too long for that" * 2, NOW))
+    signed = list(
+        scheme.sign(
+            RequestHead.of({"content-type": "a/b", **ID}), b"what nobody draws, being too long for that" * 2, NOW
+        ).headers
+    )
     known = st.sampled_from([name for name, _ in signed])
     values = hostile | st.sampled_from([value for _, value in signed])
     drawn = data.draw(st.lists(st.tuples(known | st.binary(max_size=8), values), max_size=8))
     headers = drawn if data.draw(st.booleans()) else [*dict(signed + drawn).items()]
     with pytest.raises(VerificationError):
-        scheme.verify_headers(headers, now)(body)
+        scheme.verify(came(headers), now)(body)
 
 
 @given(st.sampled_from([WHSK[:2], [pem(each) for each in ED25519[:2]]]), st.binary(max_size=300))
@@ -108,4 +114,4 @@ def test_ed25519_signs_any_body(keys: list[str], body: bytes) -> None:
         scheme = StandardWebhooks(keys)
     else:
         scheme = HTTPMessageSignature({"a": keys[0], "b": keys[1]}, algorithm="ed25519")
-    assert scheme.verify_headers(scheme.sign({}, body, NOW), NOW)(body).by == 0
+    assert scheme.verify(came(scheme.sign(RequestHead.of({}), body, NOW).headers), NOW)(body).by == 0

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from http_message_signatures import HTTPMessageSigner, MappingKeyResolver, algorithms  # pyright: ignore[reportPrivateImportUsage]
 
+from tests.helpers import came
 from webhook_receiver import (
     BadSignature,
     BodyMismatch,
@@ -17,7 +18,7 @@ from webhook_receiver import (
     MalformedSignature,
     StaleSignature,
 )
-from webhook_receiver.delivery import Headers
+from webhook_receiver.delivery import Headers, RequestHead
 from webhook_receiver.testing.scheme_suite import NOW
 
 from .keys import ED25519, P256, RSA, pem, public_pem
@@ -56,72 +57,99 @@ def test_the_example_of_the_rfc_is_authentic_but_covers_no_body() -> None:
         {"test-key-ed25519": key}, algorithm="ed25519", url="https://example.com/foo?param=Value&Pet=dog"
     )
     with pytest.raises(BodyMismatch, match="does not cover content-digest"):
-        scheme.verify_headers(headers, 1_618_884_473)
+        scheme.verify(came(headers), 1_618_884_473)
     elsewhere = HTTPMessageSignature({"test-key-ed25519": key}, algorithm="ed25519", url="https://example.com/bar")
     with pytest.raises(BadSignature):
-        elsewhere.verify_headers(headers, 1_618_884_473)
+        elsewhere.verify(came(headers), 1_618_884_473)
 
 
 def test_every_derived_component_of_a_request_is_verified_from_the_url() -> None:
     derived = ["@method", "@target-uri", "@authority", "@scheme", "@request-target", "@path", "@query"]
     headers = by_library([*derived, '"@query-param";name="x"'])
-    assert HTTPMessageSignature({"key-1": "a"}, url=URL).verify_headers(headers, NOW)(BODY).body
+    assert HTTPMessageSignature({"key-1": "a"}, url=URL).verify(came(headers), NOW)(BODY).body
     for url in ("https://hooks.example.com/in?x=2", "https://example.com/in?x=1", "http://hooks.example.com/in?x=1"):
         with pytest.raises(BadSignature):
-            HTTPMessageSignature({"key-1": "a"}, url=url).verify_headers(headers, NOW)
+            HTTPMessageSignature({"key-1": "a"}, url=url).verify(came(headers), NOW)
 
 
 def test_without_the_url_only_the_method_is_known_and_the_rest_is_refused_with_a_word_of_advice() -> None:
     scheme = HTTPMessageSignature({"key-1": "a"})
-    assert scheme.verify_headers(by_library(["@method"]), NOW)(BODY).body
+    assert scheme.verify(came(by_library(["@method"])), NOW)(BODY).body
     for component in ("@target-uri", "@authority", "@path"):
         with pytest.raises(MalformedSignature, match=r"HTTPMessageSignature\(url="):
-            scheme.verify_headers(by_library([component]), NOW)
+            scheme.verify(came(by_library([component])), NOW)
+
+
+def test_the_url_of_the_head_stands_in_for_one_that_was_left_out() -> None:
+    components = ["@target-uri", '"@query-param";name="x"']
+    scheme = HTTPMessageSignature({"key-1": "a"}, components=components)
+    headers = by_library([*components])
+    assert scheme.needs_url
+    assert scheme.verify(came(headers, url=URL), NOW)(BODY).body
+    with pytest.raises(BadSignature):
+        scheme.verify(came(headers, url="https://hooks.example.com/in?x=2"), NOW)
+    with pytest.raises(MalformedSignature, match=r"WebhookReceiver\(public_url="):
+        scheme.verify(came(headers), NOW)
+    with pytest.raises(ConfigurationError, match=r"cannot sign.*public_url="):
+        scheme.sign(RequestHead.of({}), BODY, NOW)
+    its_own = HTTPMessageSignature({"key-1": "a"}, url=URL)
+    assert not its_own.needs_url
+    assert its_own.verify(came(headers, url="https://example.com/"), NOW)(BODY).body
+
+
+def test_the_method_is_the_requests() -> None:
+    scheme, headers = HTTPMessageSignature({"key-1": "a"}), by_library(["@method"])
+    with pytest.raises(BadSignature):
+        scheme.verify(came(headers, method="PUT"), NOW)
+    head = scheme.sign(RequestHead.of({}, method="PUT"), BODY, NOW)
+    assert scheme.verify(head, NOW)(BODY).body
 
 
 def test_what_has_to_be_covered_is_settable_and_named() -> None:
     scheme = HTTPMessageSignature({"key-1": "a"}, components=["@method", "Content-Type"])
-    assert scheme.verify_headers(by_library(["content-type", "@method"]), NOW)(BODY).body
+    assert scheme.verify(came(by_library(["content-type", "@method"])), NOW)(BODY).body
     with pytest.raises(MalformedSignature, match='does not cover "content-type", which'):
-        scheme.verify_headers(by_library(["@method"]), NOW)
+        scheme.verify(came(by_library(["@method"])), NOW)
     with pytest.raises(BodyMismatch, match="another body under it"):
-        scheme.verify_headers(by_library(["content-type", "@method"], body=None), NOW)
+        scheme.verify(came(by_library(["content-type", "@method"], body=None)), NOW)
 
 
 def test_it_expires_when_it_says_so() -> None:
     headers = by_library([], expires=datetime.fromtimestamp(NOW + 10, UTC))
     scheme = HTTPMessageSignature({"key-1": "a"})
-    assert scheme.verify_headers(headers, NOW + 10)(BODY).body
+    assert scheme.verify(came(headers), NOW + 10)(BODY).body
     with pytest.raises(StaleSignature, match="expired"):
-        scheme.verify_headers(headers, NOW + 10.5)
+        scheme.verify(came(headers), NOW + 10.5)
 
 
 def test_the_nonce_tells_an_exact_repeat_and_may_be_required() -> None:
     headers = by_library([], nonce="once")
-    assert HTTPMessageSignature({"key-1": "a"}).verify_headers(headers, NOW)(BODY).id == "once"
+    assert HTTPMessageSignature({"key-1": "a"}).verify(came(headers), NOW)(BODY).id == "once"
     required = HTTPMessageSignature({"key-1": "a"}, nonce="required")
-    assert required.verify_headers(headers, NOW)(BODY).id == "once"
+    assert required.verify(came(headers), NOW)(BODY).id == "once"
     with pytest.raises(MalformedSignature, match="no nonce"):
-        required.verify_headers(by_library([]), NOW)
-    first, second = (required.verify_headers(required.sign({}, BODY, NOW), NOW)(BODY).id for _ in range(2))
+        required.verify(came(by_library([])), NOW)
+    first, second = (
+        required.verify(came(required.sign(RequestHead.of({}), BODY, NOW).headers), NOW)(BODY).id for _ in range(2)
+    )
     assert first != second
 
 
 def test_the_senders_id_has_to_be_covered() -> None:
     scheme = HTTPMessageSignature({"key-1": "a"}, id="X-Id")
-    assert scheme.verify_headers(by_library(["x-id"], nonce="once"), NOW)(BODY).id == "7"
+    assert scheme.verify(came(by_library(["x-id"], nonce="once")), NOW)(BODY).id == "7"
     with pytest.raises(MalformedSignature, match="x-id"):
-        scheme.verify_headers(by_library([]), NOW)
+        scheme.verify(came(by_library([])), NOW)
 
 
 def test_the_key_id_chooses_the_key_and_an_unknown_one_is_refused() -> None:
     keys = {"key-0": "a", "key-1": "b", "key-2": "a"}
     scheme = HTTPMessageSignature(keys)
-    assert scheme.verify_headers(by_library([], name="key-2"), NOW)(BODY).by == 2
+    assert scheme.verify(came(by_library([], name="key-2")), NOW)(BODY).by == 2
     with pytest.raises(BadSignature, match="the key gives another"):
-        scheme.verify_headers(by_library([], name="key-1"), NOW)
+        scheme.verify(came(by_library([], name="key-1")), NOW)
     with pytest.raises(BadSignature, match="none of ours"):
-        scheme.verify_headers(by_library([], name="key-9"), NOW)
+        scheme.verify(came(by_library([], name="key-9")), NOW)
 
 
 def test_of_two_signatures_the_tag_says_which_one_counts() -> None:
@@ -130,20 +158,23 @@ def test_of_two_signatures_the_tag_says_which_one_counts() -> None:
     for name in (b"signature", b"signature-input"):
         two[name] += b", " + others[name]
     headers = [*two.items()]
-    assert HTTPMessageSignature({"key-1": "a"}, tag="ours").verify_headers(headers, NOW)(BODY).body
+    assert HTTPMessageSignature({"key-1": "a"}, tag="ours").verify(came(headers), NOW)(BODY).body
     with pytest.raises(MalformedSignature, match="by tag="):
-        HTTPMessageSignature({"key-1": "a"}).verify_headers(headers, NOW)
+        HTTPMessageSignature({"key-1": "a"}).verify(came(headers), NOW)
 
 
 def test_a_digest_that_is_there_already_is_kept_and_has_to_be_right() -> None:
     scheme = HTTPMessageSignature({"key-1": "a"})
-    headers = scheme.sign({}, BODY, NOW)
+    headers = scheme.sign(RequestHead.of({}), BODY, NOW).headers
     digest = dict(headers)[b"content-digest"].decode()
-    assert scheme.sign({"content-digest": digest}, BODY, NOW)[0] == (b"content-digest", digest.encode())
+    assert scheme.sign(RequestHead.of({"content-digest": digest}), BODY, NOW).headers[0] == (
+        b"content-digest",
+        digest.encode(),
+    )
     with pytest.raises(ConfigurationError, match="cannot sign"):
-        scheme.sign({"content-digest": digest}, b"another", NOW)
+        scheme.sign(RequestHead.of({"content-digest": digest}), b"another", NOW)
     with pytest.raises(ConfigurationError, match="cannot sign"):
-        HTTPMessageSignature({"key-1": "a"}, components=["x-absent"]).sign({}, BODY, NOW)
+        HTTPMessageSignature({"key-1": "a"}, components=["x-absent"]).sign(RequestHead.of({}), BODY, NOW)
 
 
 @pytest.mark.parametrize(
@@ -151,11 +182,11 @@ def test_a_digest_that_is_there_already_is_kept_and_has_to_be_right() -> None:
     [("ed25519", ED25519[0]), ("ecdsa-p256-sha256", P256[0]), ("rsa-pss-sha512", RSA[0])],
 )
 def test_a_public_key_verifies_and_signs_nothing(algorithm: Any, private: Any) -> None:
-    headers = HTTPMessageSignature({"k": pem(private)}, algorithm=algorithm).sign({}, BODY, NOW)
+    headers = HTTPMessageSignature({"k": pem(private)}, algorithm=algorithm).sign(RequestHead.of({}), BODY, NOW).headers
     public = HTTPMessageSignature({"k": public_pem(private)}, algorithm=algorithm)
-    assert public.verify_headers(headers, NOW)(BODY).body
+    assert public.verify(came(headers), NOW)(BODY).body
     with pytest.raises(ConfigurationError, match="public key"):
-        public.sign({}, BODY, NOW)
+        public.sign(RequestHead.of({}), BODY, NOW)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +201,8 @@ def test_a_public_key_verifies_and_signs_nothing(algorithm: Any, private: Any) -
         ({"k": pem(P256[0])}, {"algorithm": "ed25519"}, "is PEM of that kind"),
         ({"k": "a"}, {"components": "date"}, "not one text"),
         ({"k": "a"}, {"components": ["@status"]}, "cannot work"),
-        ({"k": "a"}, {"components": ["@path"]}, "cannot work.*url="),
+        ({"k": "a"}, {"components": ["@nothing"]}, "cannot work"),
+        ({"k": "a"}, {"components": ["@status"], "url": URL}, "cannot work"),
         ({"k": "a"}, {"components": ["@nothing"], "url": URL}, "cannot work"),
         ({"k": "a"}, {"url": "/in"}, "cannot work"),
         ({"k": "a"}, {"nonce": "maybe"}, "nonce is"),

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers import NOW
+from tests.helpers import NOW, came
 from webhook_receiver import (
     BadSignature,
     ConfigurationError,
@@ -23,6 +23,7 @@ from webhook_receiver import (
     StandardWebhooks,
     UP42Signature,
 )
+from webhook_receiver.delivery import RequestHead
 from webhook_receiver.signatures.secrets import Keyring, mac
 
 from .keys import whsec
@@ -68,15 +69,18 @@ def test_an_end_without_a_zone_or_that_is_no_time_is_refused(until: Any) -> None
 def test_in_every_scheme_an_expired_secret_verifies_nothing_and_signs_nothing(make: Any) -> None:
     given = {"content-type": "a/b", "x-github-delivery": "7"}
     scheme = make([Secret(whsec("old"), until=at(10)), Secret(whsec("new"))])
-    by_old, by_new = scheme.sign(given, b"{}", NOW), scheme.sign(given, b"{}", NOW + 10)
-    assert (scheme.verify_headers(by_old, NOW)(b"{}").by, scheme.verify_headers(by_new, NOW)(b"{}").by) == (0, 1)
+    by_old, by_new = (
+        scheme.sign(RequestHead.of(given), b"{}", NOW).headers,
+        scheme.sign(RequestHead.of(given), b"{}", NOW + 10).headers,
+    )
+    assert (scheme.verify(came(by_old), NOW)(b"{}").by, scheme.verify(came(by_new), NOW)(b"{}").by) == (0, 1)
     with pytest.raises(BadSignature):
-        scheme.verify_headers(by_old, NOW + 10)(b"{}")
+        scheme.verify(came(by_old), NOW + 10)(b"{}")
     gone = make([Secret(whsec("old"), until=at(10))])
     with pytest.raises(BadSignature, match="expired"):
-        gone.verify_headers(by_old, NOW + 10)(b"{}")
+        gone.verify(came(by_old), NOW + 10)(b"{}")
     with pytest.raises(ConfigurationError, match="every secret has expired"):
-        gone.sign(given, b"{}", NOW + 10)
+        gone.sign(RequestHead.of(given), b"{}", NOW + 10)
 
 
 def test_a_secret_from_the_environment_may_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,9 +162,9 @@ def test_a_file_with_what_is_no_key_of_the_scheme_is_broken_as_well(
 ) -> None:
     file.write(whsec("good"))
     scheme = StandardWebhooks(Secret.from_file(file.path))
-    headers = scheme.sign({}, b"{}", NOW)
+    headers = scheme.sign(RequestHead.of({}), b"{}", NOW).headers
     file.write("whsec_%%%")
-    assert scheme.verify_headers(headers, NOW + 1)(b"{}").by == 0
+    assert scheme.verify(came(headers), NOW + 1)(b"{}").by == 0
     assert "is base64" in caplog.text
     assert "%%%" not in caplog.text
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.helpers import came
 from webhook_receiver import BadSignature, ConfigurationError, MalformedSignature, StandardWebhooks
+from webhook_receiver.delivery import RequestHead
 
 from .keys import ED25519, WHPK, WHSK, whsec
 
@@ -26,13 +28,13 @@ def test_the_example_of_its_readme() -> None:
         (b"webhook-timestamp", b"1614265330"),
         (b"webhook-signature", b"v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
     ]
-    assert scheme.verify_headers(headers, 1_614_265_330)(body).id == "msg_p5jXN8AQM9LWM0D4loKWxJek"
+    assert scheme.verify(came(headers), 1_614_265_330)(body).id == "msg_p5jXN8AQM9LWM0D4loKWxJek"
 
 
 @pytest.mark.parametrize("secret", [SECRET, SECRET.removeprefix("whsec_"), SECRET.rstrip("=")])
 def test_a_secret_comes_with_or_without_its_prefix_and_its_padding(secret: str) -> None:
-    headers = StandardWebhooks(secret).sign({}, BODY, NOW)
-    assert StandardWebhooks(SECRET).verify_headers(headers, NOW)(BODY).by == 0
+    headers = StandardWebhooks(secret).sign(RequestHead.of({}), BODY, NOW).headers
+    assert StandardWebhooks(SECRET).verify(came(headers), NOW)(BODY).by == 0
 
 
 @pytest.mark.parametrize(
@@ -65,48 +67,55 @@ def test_options_that_cannot_work_are_refused(options: Any) -> None:
 
 
 def test_a_public_key_verifies_what_the_private_one_signs_and_signs_nothing() -> None:
-    headers = StandardWebhooks(WHSK[0]).sign({}, BODY, NOW)
-    assert StandardWebhooks([WHPK[1], WHPK[0]]).verify_headers(headers, NOW)(BODY).by == 1
+    headers = StandardWebhooks(WHSK[0]).sign(RequestHead.of({}), BODY, NOW).headers
+    assert StandardWebhooks([WHPK[1], WHPK[0]]).verify(came(headers), NOW)(BODY).by == 1
     with pytest.raises(ConfigurationError, match="public key"):
-        StandardWebhooks(WHPK[0]).sign({}, BODY, NOW)
+        StandardWebhooks(WHPK[0]).sign(RequestHead.of({}), BODY, NOW)
 
 
 def test_a_private_key_may_have_its_public_one_behind_it() -> None:
     whole = ED25519[0].private_bytes_raw() + ED25519[0].public_key().public_bytes_raw()
-    headers = StandardWebhooks("whsk_" + b64encode(whole).decode()).sign({}, BODY, NOW)
-    assert StandardWebhooks(WHPK[0]).verify_headers(headers, NOW)(BODY).body
+    headers = StandardWebhooks("whsk_" + b64encode(whole).decode()).sign(RequestHead.of({}), BODY, NOW).headers
+    assert StandardWebhooks(WHPK[0]).verify(came(headers), NOW)(BODY).body
 
 
 def test_both_kinds_of_secret_live_beside_each_other_and_each_has_its_own_kind_of_signature() -> None:
     both = StandardWebhooks([SECRET, WHPK[0]])
-    by_private, by_secret = StandardWebhooks(WHSK[0]).sign({}, BODY, NOW), StandardWebhooks(SECRET).sign({}, BODY, NOW)
-    assert [both.verify_headers(each, NOW)(BODY).by for each in (by_secret, by_private)] == [0, 1]
+    by_private, by_secret = (
+        StandardWebhooks(WHSK[0]).sign(RequestHead.of({}), BODY, NOW).headers,
+        StandardWebhooks(SECRET).sign(RequestHead.of({}), BODY, NOW).headers,
+    )
+    assert [both.verify(came(each), NOW)(BODY).by for each in (by_secret, by_private)] == [0, 1]
     mislabelled = [(name, value.replace(b"v1,", b"v1a,")) for name, value in by_secret]
     with pytest.raises(BadSignature):
-        both.verify_headers(mislabelled, NOW)(BODY)
+        both.verify(came(mislabelled), NOW)(BODY)
 
 
 def test_of_several_signatures_any_may_be_right() -> None:
-    *others, (name, right) = StandardWebhooks(SECRET).sign({}, BODY, NOW)
+    *others, (name, right) = StandardWebhooks(SECRET).sign(RequestHead.of({}), BODY, NOW).headers
     for value in (b"v1,AAAA %b", b"%b v1,AAAA", b"v2,x %b", b"v1a,AAAA v1 %b", b"v1,AAAA " * 15 + b"%b"):
-        assert StandardWebhooks(SECRET).verify_headers([*others, (name, value % right)], NOW)(BODY).body
+        assert StandardWebhooks(SECRET).verify(came([*others, (name, value % right)]), NOW)(BODY).body
     with pytest.raises(MalformedSignature, match="more than 16"):
-        StandardWebhooks(SECRET).verify_headers([*others, (name, b"v1,AAAA " * 16 + right)], NOW)
+        StandardWebhooks(SECRET).verify(came([*others, (name, b"v1,AAAA " * 16 + right)]), NOW)
 
 
 def test_signing_makes_an_id_unless_there_is_one() -> None:
-    made = dict(StandardWebhooks(SECRET).sign({}, BODY, NOW))[b"webhook-id"]
+    made = dict(StandardWebhooks(SECRET).sign(RequestHead.of({}), BODY, NOW).headers)[b"webhook-id"]
     assert made.startswith(b"msg_")
-    assert dict(StandardWebhooks(SECRET).sign({"Webhook-Id": "mine"}, BODY, NOW))[b"webhook-id"] == b"mine"
+    assert (
+        dict(StandardWebhooks(SECRET).sign(RequestHead.of({"Webhook-Id": "mine"}), BODY, NOW).headers)[b"webhook-id"]
+        == b"mine"
+    )
     with pytest.raises(ConfigurationError, match="full stop"):
-        StandardWebhooks(SECRET).sign({"webhook-id": "a.b"}, BODY, NOW)
+        StandardWebhooks(SECRET).sign(RequestHead.of({"webhook-id": "a.b"}), BODY, NOW)
 
 
 def test_an_id_cannot_take_over_a_part_of_the_body() -> None:
-    id, time, signature = StandardWebhooks(SECRET).sign({"webhook-id": "a"}, b"1674087231.{}", NOW)
+    head = StandardWebhooks(SECRET).sign(RequestHead.of({"webhook-id": "a"}), b"1674087231.{}", NOW)
+    id, time, signature = head.headers
     moved = [(id[0], b"a.1674087231"), time, signature]
     with pytest.raises(MalformedSignature, match="full stop"):
-        StandardWebhooks(SECRET).verify_headers(moved, NOW)
+        StandardWebhooks(SECRET).verify(came(moved), NOW)
 
 
 def test_without_the_extra_it_says_which_one_is_missing() -> None:

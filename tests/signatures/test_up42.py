@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.helpers import NOW, SECRET, order, signed
+from tests.helpers import NOW, SECRET, came, order, signed
 from webhook_receiver import (
     BadSignature,
     BodyMismatch,
@@ -22,6 +22,7 @@ from webhook_receiver import (
     UP42Signature,
     VerificationError,
 )
+from webhook_receiver.delivery import RequestHead
 from webhook_receiver.signatures import Verified
 from webhook_receiver.signatures.up42 import _mac
 
@@ -35,7 +36,7 @@ def raw(vector: dict[str, Any]) -> list[tuple[bytes, bytes]]:
 
 def outcome(scheme: UP42Signature, headers: Any, body: bytes, now: float) -> str:
     try:
-        scheme.verify(headers, body, now)
+        scheme.verify(RequestHead.of(headers), now)(body)
     except VerificationError as error:
         return type(error).__name__
     return "ok"
@@ -64,7 +65,11 @@ def test_there_are_as_many_vectors_as_were_given() -> None:
 def test_signing_gives_the_signature_of_the_vector() -> None:
     vector = VECTORS[0]
     given = {"content-type": "application/json", "date": "Wed, 18 Feb 2026 15:12:18 GMT"}
-    made = dict(UP42Signature(vector["secrets"]).sign(given, b64decode(vector["body_b64"]), 1765433007.9))
+    made = dict(
+        UP42Signature(vector["secrets"])
+        .sign(RequestHead.of(given), b64decode(vector["body_b64"]), 1765433007.9)
+        .headers
+    )
     assert {name: made[name] for name in (b"digest", b"signature-input", b"signature")} == {
         name: value for name, value in raw(vector) if name in (b"digest", b"signature-input", b"signature")
     }
@@ -72,13 +77,13 @@ def test_signing_gives_the_signature_of_the_vector() -> None:
 
 def test_the_first_secret_signs_and_any_verifies_telling_which() -> None:
     headers = signed(BODY, scheme=UP42Signature(["new", "old"]))
-    assert UP42Signature("new").verify(headers, BODY, NOW) == Verified(by=0, body=True)
-    assert UP42Signature(["other", "third", "new"]).verify(headers, BODY, NOW).by == 2
+    assert UP42Signature("new").verify(RequestHead.of(headers), NOW)(BODY) == Verified(by=0, body=True)
+    assert UP42Signature(["other", "third", "new"]).verify(RequestHead.of(headers), NOW)(BODY).by == 2
     assert outcome(UP42Signature("old"), headers, BODY, NOW) == "BadSignature"
 
 
 def test_headers_alone_are_verified_before_there_is_a_body() -> None:
-    check = UP42Signature(SECRET).verify_headers(signed(BODY), NOW)
+    check = UP42Signature(SECRET).verify(came(signed(BODY)), NOW)
     assert check(BODY).body
     with pytest.raises(BodyMismatch):
         check(BODY + b" ")
@@ -89,25 +94,25 @@ def test_signs_and_verifies_another_digest_header(digest_header: str) -> None:
     scheme = UP42Signature(SECRET, digest_header=digest_header, components=["content-type", digest_header])
     headers = signed(BODY, scheme=scheme)
     assert digest_header.encode() in dict(headers)
-    assert scheme.verify(headers, BODY, NOW).body
+    assert scheme.verify(RequestHead.of(headers), NOW)(BODY).body
 
 
 def test_a_digest_in_a_header_it_does_not_know_is_refused_and_the_reason_names_the_options() -> None:
     scheme = UP42Signature(SECRET, digest_header="x-body-digest", components=["content-type", "x-body-digest"])
     with pytest.raises(BodyMismatch, match=r"digest_header=.*body_binding=\"optional\".*components="):
-        UP42Signature(SECRET).verify(signed(BODY, scheme=scheme), BODY, NOW)
+        UP42Signature(SECRET).verify(RequestHead.of(signed(BODY, scheme=scheme)), NOW)(BODY)
 
 
 def test_without_body_binding_the_body_is_said_to_be_unverified() -> None:
     scheme = UP42Signature(SECRET, body_binding="optional", components=["content-type"])
     headers = signed(BODY, scheme=scheme)
-    assert not scheme.verify(headers, BODY, NOW).body
-    assert not scheme.verify(headers, b"anything else", NOW).body
+    assert not scheme.verify(RequestHead.of(headers), NOW)(BODY).body
+    assert not scheme.verify(RequestHead.of(headers), NOW)(b"anything else").body
 
 
 def test_body_binding_that_is_optional_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
     scheme = UP42Signature(SECRET, body_binding="optional")
-    scheme.verify(signed(BODY), BODY, NOW)
+    scheme.verify(RequestHead.of(signed(BODY)), NOW)(BODY)
     (record,) = caplog.records
     assert "can put another body under it" in record.getMessage()
 
@@ -125,7 +130,7 @@ def test_max_age_and_max_ahead_are_settable() -> None:
 
 def test_the_reason_says_how_old_a_stale_signature_is() -> None:
     with pytest.raises(StaleSignature, match="signed 3600 s ago, by our clock; allowed are 300 s ago to 60 s ahead"):
-        UP42Signature(SECRET).verify(signed(BODY), BODY, NOW + 3600)
+        UP42Signature(SECRET).verify(RequestHead.of(signed(BODY)), NOW + 3600)(BODY)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +158,7 @@ def test_the_reason_says_how_old_a_stale_signature_is() -> None:
 def test_a_hostile_signature_header_is_malformed_or_bad(name: str, value: str, error: type[Exception]) -> None:
     headers = dict(signed(BODY)) | {name.encode(): value.encode()}
     with pytest.raises(error):
-        UP42Signature(SECRET).verify(list(headers.items()), BODY, NOW)
+        UP42Signature(SECRET).verify(RequestHead.of(list(headers.items())), NOW)(BODY)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +167,7 @@ def test_a_hostile_signature_header_is_malformed_or_bad(name: str, value: str, e
 def test_other_parameters_beside_created_mean_nothing(parameters: str) -> None:
     headers = dict(signed(BODY))
     headers[b"signature-input"] = f'up42-sig=("content-type" "digest");{parameters}'.encode()
-    assert UP42Signature(SECRET).verify(list(headers.items()), BODY, NOW).body
+    assert UP42Signature(SECRET).verify(RequestHead.of(list(headers.items())), NOW)(BODY).body
 
 
 @pytest.mark.parametrize(
@@ -172,21 +177,21 @@ def test_other_parameters_beside_created_mean_nothing(parameters: str) -> None:
 def test_a_hostile_digest_that_is_signed_all_the_same_is_a_mismatch(digest: str) -> None:
     headers = signed(BODY, headers={"digest": digest})
     with pytest.raises(BodyMismatch):
-        UP42Signature(SECRET).verify(headers, BODY, NOW)
+        UP42Signature(SECRET).verify(RequestHead.of(headers), NOW)(BODY)
 
 
 def test_every_listed_digest_has_to_be_right() -> None:
     scheme = UP42Signature(SECRET, components=["digest", "content-digest"])
-    assert scheme.verify(signed(BODY, scheme=scheme), BODY, NOW).body
+    assert scheme.verify(RequestHead.of(signed(BODY, scheme=scheme)), NOW)(BODY).body
     wrong = b64encode(hashlib.sha512(b"another body").digest()).decode()
     headers = signed(BODY, scheme=scheme, headers={"content-digest": f"sha-512=:{wrong}:"})
     with pytest.raises(BodyMismatch):
-        scheme.verify(headers, BODY, NOW)
+        scheme.verify(RequestHead.of(headers), NOW)(BODY)
 
 
 def test_a_missing_header_is_named() -> None:
     with pytest.raises(MissingSignature, match="signature-input"):
-        UP42Signature(SECRET).verify({}, BODY, NOW)
+        UP42Signature(SECRET).verify(RequestHead.of({}), NOW)(BODY)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +215,7 @@ def test_options_that_cannot_work_are_refused_at_once(options: dict[str, Any], c
 
 def test_signing_without_a_header_that_is_to_be_signed_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="content-type"):
-        UP42Signature(SECRET).sign({}, BODY, NOW)
+        UP42Signature(SECRET).sign(RequestHead.of({}), BODY, NOW)
 
 
 @given(st.binary(min_size=1, max_size=200), st.binary(max_size=300))
@@ -234,7 +239,7 @@ def test_whatever_the_headers_hold_only_verification_errors_come_out(
 ) -> None:
     for scheme in (UP42Signature(SECRET), UP42Signature(["a", "b"], body_binding="optional")):
         with pytest.raises(VerificationError):
-            scheme.verify(headers, body, now)
+            scheme.verify(RequestHead.of(headers), now)(body)
 
 
 @given(st.data())
@@ -252,4 +257,4 @@ def test_a_genuine_delivery_with_one_byte_changed_is_refused(data: st.DataObject
     if where is not None:
         pairs[where] = (pairs[where][0], changed)
     with pytest.raises(VerificationError):
-        UP42Signature(SECRET).verify(pairs, changed if where is None else BODY, NOW)
+        UP42Signature(SECRET).verify(RequestHead.of(pairs), NOW)(changed if where is None else BODY)

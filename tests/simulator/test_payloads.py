@@ -17,7 +17,7 @@ from webhook_receiver.simulator.payloads import Document, Result
 async def test_what_is_made_is_what_the_receiver_takes() -> None:
     noted = noting()
     body = payloads.dump(payloads.document("order.status", "FULFILLED", "o-7", now=NOW))
-    headers = payloads.signed(body, UP42Signature(SECRET), now=NOW)
+    headers = payloads.signed(body, UP42Signature(SECRET), now=NOW).headers
     assert (await noted.hooks.receive(headers, body)).response.status == 204
     (event,) = noted.events
     assert isinstance(event, OrderFulfilled)
@@ -28,8 +28,8 @@ async def test_what_is_made_is_what_the_receiver_takes() -> None:
 async def test_what_is_forged_or_unsigned_is_what_the_receiver_refuses() -> None:
     noted = noting()
     body = payloads.dump(payloads.document("order.status", "FULFILLED", now=NOW))
-    for headers in (payloads.forged(body, now=NOW), payloads.unsigned()):
-        assert (await noted.hooks.receive(headers, body)).response.status == 401
+    for head in (payloads.forged(body, now=NOW), payloads.unsigned()):
+        assert (await noted.hooks.receive(head.headers, body)).response.status == 401
     assert noted.hooks.rejected == {"BadSignature": 1, "MissingSignature": 1}
 
 

@@ -4,13 +4,8 @@ import time
 
 import pytest
 
-from tests.helpers import NOW
-from webhook_receiver import Attempt, Delivery, OrderFulfilled, WebhookReceiver
-from webhook_receiver.routing import Handler
-from webhook_receiver.testing import Clock, Run, make
-from webhook_receiver.testing.driver import watched
-
-DELIVERY = Delivery("d-1", "hooks", (), b"", NOW, 0, True)
+from webhook_receiver import Attempt, CallNext, Delivery, OrderFulfilled, WebhookReceiver
+from webhook_receiver.testing import Clock, Run, make, rehearse
 
 
 def test_a_clock_begins_at_the_present_and_stands_still() -> None:
@@ -32,41 +27,57 @@ def test_a_clock_is_moved_by_seconds_or_to_a_time_and_never_back() -> None:
         clock.advance(-1)
 
 
-async def test_a_watched_handler_gets_what_it_asks_for_and_its_run_is_noted() -> None:
-    got: list[object] = []
-    runs: list[Run] = []
+@pytest.mark.parametrize("inbox", ["memory://", None])
+async def test_each_run_is_noted_with_its_event_and_how_it_ended(inbox: str | None) -> None:
+    hooks, error, asked = WebhookReceiver(secret="s", inbox=inbox), RuntimeError("no"), list[int]()
 
-    def handle(order: OrderFulfilled, attempt: Attempt) -> None:
-        got.extend([order, attempt.number])
+    @hooks.on(OrderFulfilled, name="works")
+    def works(order: OrderFulfilled, attempt: Attempt) -> None:
+        asked.append(attempt.number)
 
-    event = make(OrderFulfilled)
-    await watched(Handler("h", handle, OrderFulfilled), runs.append).call(event, DELIVERY, 3)
-    assert got == [event, 3]
-    assert runs == [Run("h", 3, "d-1", event)]
-
-
-async def test_a_failed_run_is_noted_with_its_error_and_fails_all_the_same() -> None:
-    runs: list[Run] = []
-    error = RuntimeError("no")
-
-    async def handle(order: OrderFulfilled) -> None:
+    @hooks.on(OrderFulfilled, name="fails")
+    async def fails(order: OrderFulfilled) -> None:
         raise error
 
-    with pytest.raises(RuntimeError, match="no"):
-        await watched(Handler("h", handle, OrderFulfilled), runs.append).call(make(OrderFulfilled), DELIVERY, 1)
-    assert [run.error for run in runs] == [error]
+    event = make(OrderFulfilled)
+    with rehearse(hooks) as webhooks:
+        receipt = await webhooks.send(event)
+        await webhooks.handle_due()
+        assert receipt.delivery is not None
+        id = receipt.delivery.id
+        assert webhooks.ran == [Run("works", 1, id, event), Run("fails", 1, id, event, error)]
+    assert asked == [1]
 
 
-def test_a_watched_handler_keeps_all_its_options() -> None:
-    hooks = WebhookReceiver(secret="s")
+async def test_an_attempt_that_a_middleware_failed_is_noted_as_failed() -> None:
+    hooks = WebhookReceiver(secret="s", inbox="memory://")
+    handled: list[OrderFulfilled] = []
+    hooks.on(OrderFulfilled, name="h")(handled.append)
 
-    @hooks.on(OrderFulfilled, where=lambda order: True, name="h", timeout=7)
-    def handle(order: OrderFulfilled) -> None: ...
+    @hooks.middleware
+    async def strict(attempt: Attempt, call_next: CallNext) -> None:
+        await call_next()
+        raise LookupError("after all")
 
-    (handler,) = hooks.handlers
-    same = watched(handler, print)
-    for field in ("name", "function", "route", "where", "backoff", "timeout", "takes_attempt", "is_async"):
-        assert getattr(same, field) == getattr(handler, field)
+    with rehearse(hooks) as webhooks:
+        await webhooks.send(make(OrderFulfilled))
+        (run,) = await webhooks.handle_due()
+        assert isinstance(run.error, LookupError)
+        webhooks.assert_handled("h", times=0)
+    assert len(handled) == 1
+
+
+async def test_the_runs_of_dead_letter_handlers_are_not_noted() -> None:
+    hooks, buried = WebhookReceiver(secret="s", inbox="memory://"), list[str]()
+
+    @hooks.on_dead
+    def bury(delivery: Delivery, attempts: object) -> None:
+        buried.append(delivery.id)
+
+    with rehearse(hooks) as webhooks:
+        await webhooks.send(b"no event")
+        assert await webhooks.drain() == []
+    assert len(buried) == 1
 
 
 def test_a_run_shows_nothing_of_the_event() -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from pydantic import AliasChoices, AliasPath, BaseModel, Field
 
-from tests.helpers import NOW, SECRET
+from tests.helpers import NOW, SECRET, came
 from webhook_receiver import (
     BadSignature,
     ConfigurationError,
@@ -22,9 +22,10 @@ from webhook_receiver import (
     Unsigned,
     UP42Signature,
 )
-from webhook_receiver.delivery import AnyHeaders, Headers, header_pairs
+from webhook_receiver.delivery import RequestHead, header_pairs
 from webhook_receiver.signatures import BodyCheck, Scheme, Verified
 from webhook_receiver.testing import encode, forge, make, sign
+from webhook_receiver.testing.wire import forged_head, signed_head
 
 
 class Parcel(BaseModel, frozen=True, extra="allow"):
@@ -85,19 +86,19 @@ def test_a_field_that_is_read_from_a_path_is_refused() -> None:
 def test_what_is_signed_verifies(what: Any) -> None:
     scheme = UP42Signature(SECRET)
     headers = sign(what, scheme, now=NOW)
-    assert scheme.verify(headers, encode(what), NOW) == Verified(by=0, body=True)
+    assert scheme.verify(RequestHead.of(headers), NOW)(encode(what)) == Verified(by=0, body=True)
     assert headers["content-type"] == "application/json"
 
 
 def test_it_is_signed_now_unless_told_otherwise() -> None:
     scheme = UP42Signature(SECRET)
-    assert scheme.verify(sign(b"", scheme), b"", time.time())
+    assert scheme.verify(RequestHead.of(sign(b"", scheme)), time.time())(b"")
 
 
 def test_more_headers_can_be_signed() -> None:
     scheme = UP42Signature(SECRET, components=("x-tenant", "digest"))
     headers = sign(b"", scheme, headers={"X-Tenant": "acme"}, now=NOW)
-    assert scheme.verify(headers, b"", NOW)
+    assert scheme.verify(RequestHead.of(headers), NOW)(b"")
     assert headers["x-tenant"] == "acme"
 
 
@@ -110,32 +111,34 @@ def test_what_is_forged_is_refused_although_it_looks_well() -> None:
     genuine, forged = sign(b"{}", scheme, now=NOW), forge(b"{}", scheme, now=NOW)
     assert {name for name in genuine if genuine[name] != forged[name]} == {"signature"}
     with pytest.raises(BadSignature):
-        scheme.verify(forged, b"{}", NOW)
+        scheme.verify(RequestHead.of(forged), NOW)(b"{}")
 
 
 def test_a_forger_does_not_need_the_digest_where_the_receiver_does_not() -> None:
     scheme = UP42Signature(SECRET, body_binding="optional", components=("content-type",))
     with pytest.raises(BadSignature):
-        scheme.verify(forge(b"{}", scheme, now=NOW), b"{}", NOW)
+        scheme.verify(RequestHead.of(forge(b"{}", scheme, now=NOW)), NOW)(b"{}")
 
 
 class Token:
     """A scheme that hands over the secret itself, and a short one."""
 
-    def sign(self, headers: AnyHeaders, body: bytes, now: float) -> Headers:
-        return [*header_pairs(headers), (b"x-token", b"abba")]
+    secret_count = 1
 
-    def verify_headers(self, headers: Headers, now: float) -> BodyCheck:
-        if dict(headers).get(b"x-token") != b"abba":
+    def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
+        return head.with_headers((b"x-token", b"abba"))
+
+    def verify(self, head: RequestHead, now: float) -> BodyCheck:
+        if dict(head.headers).get(b"x-token") != b"abba":
             raise BadSignature("no")
         return lambda body: Verified(0, body=False)
 
 
 def test_the_proof_of_any_scheme_can_be_forged() -> None:
     scheme: Scheme = Token()
-    scheme.verify_headers(header_pairs(sign(b"", scheme)), NOW)
+    scheme.verify(came(header_pairs(sign(b"", scheme))), NOW)
     with pytest.raises(BadSignature):
-        scheme.verify_headers(header_pairs(forge(b"", scheme)), NOW)
+        scheme.verify(came(header_pairs(forge(b"", scheme))), NOW)
 
 
 def test_where_all_are_let_in_there_is_nothing_to_forge() -> None:
@@ -150,8 +153,6 @@ def test_where_all_are_let_in_there_is_nothing_to_forge() -> None:
         (HMACBody.github(SECRET), "x-hub-signature-256"),
         (HMACBody.slack(SECRET), "x-slack-signature"),
         (HTTPMessageSignature({"key-1": SECRET}), "signature"),
-        (Unsigned(token_in_path="Zm9vYmFyYmF6cXV4cXV1eA"), ":path"),
-        (Unsigned(token_in_path="x" * 30), ":path"),
     ],
 )
 def test_of_what_is_forged_only_the_proof_is_wrong(monkeypatch: pytest.MonkeyPatch, scheme: Scheme, proof: str) -> None:
@@ -159,6 +160,30 @@ def test_of_what_is_forged_only_the_proof_is_wrong(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(f"webhook_receiver.signatures.{module}.uuid4", lambda: UUID(int=7))
     genuine, forged = sign(b"{}", scheme, now=NOW), forge(b"{}", scheme, now=NOW)
     assert {name for name in genuine if genuine[name] != forged[name]} == {proof}
-    assert scheme.verify_headers(header_pairs(genuine), NOW)(b"{}").by == 0
+    assert scheme.verify(came(header_pairs(genuine)), NOW)(b"{}").by == 0
     with pytest.raises(BadSignature):
-        scheme.verify_headers(header_pairs(forged), NOW)(b"{}")
+        scheme.verify(came(header_pairs(forged)), NOW)(b"{}")
+
+
+@pytest.mark.parametrize("token", ["Zm9vYmFyYmF6cXV4cXV1eA", "x" * 30])
+def test_a_token_in_the_path_is_forged_by_another_path(token: str) -> None:
+    scheme = Unsigned(token_in_path=token)
+    genuine = signed_head(b"{}", scheme, now=NOW, target="/in?from=here")
+    forged = forged_head(b"{}", scheme, now=NOW, target="/in?from=here")
+    assert genuine.target == f"/in/{token}?from=here".encode()
+    assert (forged.headers, forged.target == genuine.target) == (genuine.headers, False)
+    assert scheme.verify(genuine, NOW)(b"{}").by == 0
+    with pytest.raises(BadSignature):
+        scheme.verify(forged, NOW)
+    assert sign(b"{}", scheme, now=NOW) == {"content-type": "application/json"}
+    with pytest.raises(ConfigurationError, match="by its URL: post to another one"):
+        forge(b"{}", scheme, now=NOW)
+
+
+def test_the_url_can_be_signed() -> None:
+    scheme = HTTPMessageSignature({"key-1": SECRET}, components=["@target-uri"])
+    headers = sign(b"{}", scheme, now=NOW, url="https://hooks.example.com/in")
+    there, elsewhere = (RequestHead.of(headers, url=f"https://hooks.example.com/{path}") for path in ("in", "out"))
+    assert scheme.verify(there, NOW)(b"{}").by == 0
+    with pytest.raises(BadSignature):
+        scheme.verify(elsewhere, NOW)

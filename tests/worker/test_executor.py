@@ -594,7 +594,7 @@ async def test_a_handler_is_paused_and_resumed_from_elsewhere_and_over_restarts(
     async with receiver() as elsewhere:
         async with receiver() as hooks:
             await elsewhere.inbox.pause("paused", NOW)
-            await until(lambda: "paused" in hooks._runtime._worker._handling.paused)  # type: ignore[union-attr]
+            await until(lambda: "paused" in hooks._runtime._worker._executor.paused)  # type: ignore[union-attr]
         await elsewhere.pause("paused")
         ids = [await deliver(elsewhere, about(number)) for number in range(5)]
     async with receiver() as hooks:  # knows it before it claims anything
@@ -649,7 +649,9 @@ async def test_a_run_that_was_noted_and_never_ended_is_a_failed_attempt(caplog: 
     await crash(hooks.inbox, clock)
     for number in (1, 2, 3):
         (claim,) = await hooks.inbox.claim("webhooks", 1, LEASE, clock())
-        await hooks.inbox.note(claim, {"deadly": HandlerState(State.WAITING, number, number, 0, running=True)}, clock())
+        await hooks.inbox.save_progress(
+            claim, {"deadly": HandlerState(State.WAITING, number, number, 0, running=True)}, clock()
+        )
         clock.move(LEASE + 1)
     async with hooks:
         kept = await settled(hooks, id, State.DEAD)
@@ -667,11 +669,11 @@ async def test_a_run_that_cannot_be_noted_does_not_begin_but_will(caplog: pytest
     await inbox.open()
     id = await keep(inbox, about())
     await crash(inbox, clock)
-    inbox.faults["note"] = InboxUnavailable("no room")
+    inbox.faults["save_progress"] = InboxUnavailable("no room")
     async with hooks:
         await kept_until(hooks, id, lambda record: "careful" in record.handlers and not record.leased)
         assert ran == []
-        del inbox.faults["note"]
+        del inbox.faults["save_progress"]
         clock.move(1)
         kept = await settled(hooks, id)
     assert kept.summary.handlers["careful"].attempts == 1

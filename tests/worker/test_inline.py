@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 import pytest
 
 from tests.helpers import NOW
-from webhook_receiver import Attempt, Delivery, Event, GiveUp, Retry, UnknownEvent
+from webhook_receiver import Attempt, CallNext, Delivery, Event, GiveUp, Retry, UnknownEvent
 from webhook_receiver.responses import FAILED, HANDLED
-from webhook_receiver.routing import Handler
+from webhook_receiver.routing import Handler, Middleware
 from webhook_receiver.worker.inline import handle
 
 EVENT = UnknownEvent(event="an event")
@@ -60,3 +61,28 @@ async def test_it_is_logged_who_handled_it(caplog: pytest.LogCaptureFixture) -> 
         "delivery d-1: UnknownEvent: handler 0, handler 1",
         "delivery d-1: UnknownEvent: no handler",
     ]
+
+
+async def test_middleware_runs_round_each_handler_with_its_first_attempt_and_decides_on_the_response() -> None:
+    seen: list[Attempt] = []
+
+    async def refusing(attempt: Attempt, call_next: CallNext) -> None:
+        seen.append(attempt)
+        await call_next()
+        if attempt.handler == "handler 1":
+            raise Retry(7)
+
+    made, ran = handlers(None, None, GiveUp("no"))
+    response = await handle(made, EVENT, DELIVERY, middlewares=[Middleware(refusing)])
+    assert (response.status, response.headers["retry-after"]) == (503, "7")
+    assert ran == [0, 1, 2]
+    assert seen == [Attempt(DELIVERY, f"handler {place}", 1) for place in ran]
+
+
+async def test_a_middleware_that_swallows_a_failure_does_not_make_it_a_success() -> None:
+    async def quiet(attempt: Attempt, call_next: CallNext) -> None:
+        with suppress(ValueError):
+            await call_next()
+
+    made, _ = handlers(ValueError("odd"))
+    assert await handle(made, EVENT, DELIVERY, middlewares=[Middleware(quiet)]) is FAILED

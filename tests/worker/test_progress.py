@@ -31,62 +31,64 @@ def claimed(
     return Claim(DELIVERY, state, handlers, crashes, reason, "a lease")
 
 
-def work(claim: Claim, *handlers: Named, backoff: Backoff = TWICE) -> DeliveryProgress:
+def progress_of(claim: Claim, *handlers: Named, backoff: Backoff = TWICE) -> DeliveryProgress:
     return DeliveryProgress(claim, handlers, backoff)
 
 
 def test_a_handler_that_never_ran_has_to_run_and_its_first_run_is_number_one() -> None:
-    todo = work(claimed(), A)
-    assert todo.is_due(A, NOW)
-    assert todo.begin(A) == 1
+    progress = progress_of(claimed(), A)
+    assert progress.is_due(A, NOW)
+    assert progress.begin(A) == 1
 
 
 def test_a_handler_whose_time_has_not_come_or_that_is_finished_does_not_run() -> None:
-    todo = work(
+    progress = progress_of(
         claimed(
             a=HandlerState(due=NOW + 1), b=HandlerState(State.DONE), c=HandlerState(State.DEAD), d=HandlerState(due=NOW)
         ),
         A,
         B,
     )
-    assert [todo.is_due(Named(name), NOW) for name in "abcd"] == [False, False, False, True]
+    assert [progress.is_due(Named(name), NOW) for name in "abcd"] == [False, False, False, True]
 
 
 def test_it_is_done_when_every_handler_that_wants_it_is() -> None:
-    todo = work(claimed(b=HandlerState(State.DONE, 1, 1)), A, B)
-    todo.begin(A)
-    todo.done(A)
-    outcome = todo.outcome(NOW)
-    assert (outcome.state, outcome.due, outcome.reason, outcome.attempts) == (State.DONE, None, None, [])
-    assert outcome.handlers == {"a": HandlerState(State.DONE, 1, 1), "b": HandlerState(State.DONE, 1, 1)}
+    progress = progress_of(claimed(b=HandlerState(State.DONE, 1, 1)), A, B)
+    progress.begin(A)
+    progress.done(A)
+    settlement = progress.settlement(NOW)
+    assert (settlement.state, settlement.due, settlement.reason, settlement.attempts) == (State.DONE, None, None, [])
+    assert settlement.handlers == {"a": HandlerState(State.DONE, 1, 1), "b": HandlerState(State.DONE, 1, 1)}
 
 
 def test_it_waits_for_the_first_of_the_handlers_that_wait() -> None:
-    todo = work(claimed(a=HandlerState(due=NOW + 5), b=HandlerState(due=NOW + 3)), A, B)
-    outcome = todo.outcome(NOW)
-    assert (outcome.state, outcome.due, outcome.paused_by) == (State.WAITING, NOW + 3, None)
+    progress = progress_of(claimed(a=HandlerState(due=NOW + 5), b=HandlerState(due=NOW + 3)), A, B)
+    settlement = progress.settlement(NOW)
+    assert (settlement.state, settlement.due, settlement.paused_by) == (State.WAITING, NOW + 3, None)
 
 
 def test_it_is_held_by_whoever_is_paused_and_due_for_the_others() -> None:
-    todo = work(claimed(a=HandlerState(due=NOW + 5), b=HandlerState(due=NOW + 3)), A, B)
-    assert (todo.outcome(NOW).due, todo.outcome(NOW).paused_by) == (NOW + 3, None)
-    assert (todo.outcome(NOW, {"b"}).due, todo.outcome(NOW, {"b"}).paused_by) == (NOW + 5, "b")
-    assert (todo.outcome(NOW, {"a", "b"}).due, todo.outcome(NOW, {"a", "b"}).paused_by) == (None, "a")
+    progress = progress_of(claimed(a=HandlerState(due=NOW + 5), b=HandlerState(due=NOW + 3)), A, B)
+    assert (progress.settlement(NOW).due, progress.settlement(NOW).paused_by) == (NOW + 3, None)
+    assert (progress.settlement(NOW, {"b"}).due, progress.settlement(NOW, {"b"}).paused_by) == (NOW + 5, "b")
+    assert (progress.settlement(NOW, {"a", "b"}).due, progress.settlement(NOW, {"a", "b"}).paused_by) == (None, "a")
 
 
 def test_a_dead_handler_lets_the_others_finish_before_the_delivery_is_dead() -> None:
-    todo = work(claimed(b=HandlerState(due=NOW + 3)), A, B)
-    todo.begin(A)
-    todo.failed(A, GiveUp("no such order"), NOW, NOW)
-    assert todo.outcome(NOW).state is State.WAITING
-    todo.done(B)
-    outcome = todo.outcome(NOW, notify=True)
-    assert (outcome.state, outcome.due, outcome.reason) == (State.DEAD, 0, "a: GiveUp: no such order")
-    assert todo.outcome(NOW).due is None
+    progress = progress_of(claimed(b=HandlerState(due=NOW + 3)), A, B)
+    progress.begin(A)
+    progress.failed(A, GiveUp("no such order"), NOW, NOW)
+    assert progress.settlement(NOW).state is State.WAITING
+    progress.done(B)
+    settlement = progress.settlement(NOW, notify=True)
+    assert (settlement.state, settlement.due, settlement.reason) == (State.DEAD, 0, "a: GiveUp: no such order")
+    assert progress.settlement(NOW).due is None
 
 
 def test_the_reason_names_a_handler_that_died_earlier() -> None:
-    assert work(claimed(a=HandlerState(State.DEAD)), A).outcome(NOW).reason == "a: dead since an earlier attempt"
+    assert (
+        progress_of(claimed(a=HandlerState(State.DEAD)), A).settlement(NOW).reason == "a: dead since an earlier attempt"
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,36 +96,41 @@ def test_the_reason_names_a_handler_that_died_earlier() -> None:
     [({}, "no handler wants it"), ({"gone": HandlerState()}, "the handlers that wanted it are gone")],
 )
 def test_what_no_handler_of_today_wants_is_unhandled(handlers: dict[str, HandlerState], reason: str) -> None:
-    outcome = work(Claim(DELIVERY, State.WAITING, handlers, 0, None, None)).outcome(NOW)
-    assert (outcome.state, outcome.due, outcome.reason, outcome.handlers) == (State.UNHANDLED, None, reason, handlers)
+    settlement = progress_of(Claim(DELIVERY, State.WAITING, handlers, 0, None, None)).settlement(NOW)
+    assert (settlement.state, settlement.due, settlement.reason, settlement.handlers) == (
+        State.UNHANDLED,
+        None,
+        reason,
+        handlers,
+    )
 
 
 def test_a_failure_is_kept_with_its_error_and_traceback() -> None:
-    todo = work(claimed(), A)
-    todo.begin(A)
+    progress = progress_of(claimed(), A)
+    progress.begin(A)
     try:
         raise ValueError("the disk is full")
     except ValueError as error:
-        todo.failed(A, error, NOW - 2, NOW)
-    (attempt,) = todo.outcome(NOW).attempts
+        progress.failed(A, error, NOW - 2, NOW)
+    (attempt,) = progress.settlement(NOW).attempts
     assert attempt[:6] == ("a", 1, NOW - 2, 2, "retry", "ValueError: the disk is full")
     assert "in test_a_failure_is_kept" in attempt.traceback
 
 
 @pytest.mark.parametrize("error", [Retry(5), GiveUp("no"), ProcessEnded("it ended")])
 def test_what_is_no_failure_of_the_code_has_no_traceback(error: Exception) -> None:
-    todo = work(claimed(), A)
-    todo.begin(A)
-    todo.failed(A, error, NOW, NOW)
-    assert todo.attempts[0].traceback == ""
+    progress = progress_of(claimed(), A)
+    progress.begin(A)
+    progress.failed(A, error, NOW, NOW)
+    assert progress.attempts[0].traceback == ""
 
 
 def test_a_long_traceback_is_kept_from_its_end() -> None:
-    todo = work(claimed(), A)
-    todo.begin(A)
-    todo.failed(A, ValueError("x" * 10_000 + "the end"), NOW, NOW)
-    assert len(todo.attempts[0].traceback) == 8192
-    assert todo.attempts[0].traceback.endswith("the end\n")
+    progress = progress_of(claimed(), A)
+    progress.begin(A)
+    progress.failed(A, ValueError("x" * 10_000 + "the end"), NOW, NOW)
+    assert len(progress.attempts[0].traceback) == 8192
+    assert progress.attempts[0].traceback.endswith("the end\n")
 
 
 def test_an_error_that_no_text_can_hold_or_that_cannot_be_told_is_kept_all_the_same() -> None:
@@ -131,78 +138,82 @@ def test_an_error_that_no_text_can_hold_or_that_cannot_be_told_is_kept_all_the_s
         def __str__(self) -> str:
             raise KeyError("no words")
 
-    todo = work(claimed(), A, backoff=Backoff(attempts=9))
+    progress = progress_of(claimed(), A, backoff=Backoff(attempts=9))
     for error in (FileNotFoundError("a\udcff.tif"), Mute()):
-        todo.begin(A)
-        todo.failed(A, error, NOW, NOW)
-    assert [attempt.error for attempt in todo.attempts] == [
+        progress.begin(A)
+        progress.failed(A, error, NOW, NOW)
+    assert [attempt.error for attempt in progress.attempts] == [
         "FileNotFoundError: a\\udcff.tif",
         "Mute: (it cannot say what it is: KeyError)",
     ]
-    assert all(attempt.traceback.encode() for attempt in todo.attempts)
+    assert all(attempt.traceback.encode() for attempt in progress.attempts)
 
 
 def test_a_retry_waits_as_long_as_the_handler_wants_but_counts() -> None:
-    todo = work(claimed(), A)
-    todo.begin(A)
-    assert todo.failed(A, Retry(90), NOW, NOW) == HandlerState(State.WAITING, 1, 1, NOW + 90)
-    todo.begin(A)
-    assert todo.failed(A, Retry(90), NOW, NOW) == HandlerState(State.DEAD, 2, 2, 0)
+    progress = progress_of(claimed(), A)
+    progress.begin(A)
+    assert progress.failed(A, Retry(90), NOW, NOW) == HandlerState(State.WAITING, 1, 1, NOW + 90)
+    progress.begin(A)
+    assert progress.failed(A, Retry(90), NOW, NOW) == HandlerState(State.DEAD, 2, 2, 0)
 
 
 def test_a_handlers_own_backoff_goes_before_the_workers() -> None:
     once = Named("a", Backoff(attempts=1))
-    todo = work(claimed(), once)
-    todo.begin(once)
-    assert todo.failed(once, ValueError(), NOW, NOW).state is State.DEAD
+    progress = progress_of(claimed(), once)
+    progress.begin(once)
+    assert progress.failed(once, ValueError(), NOW, NOW).state is State.DEAD
 
 
 def test_attempts_before_a_replay_have_numbers_but_do_not_count() -> None:
-    todo = work(claimed(a=HandlerState(attempts=7)), A)
-    assert todo.begin(A) == 8
-    assert todo.failed(A, ValueError(), NOW, NOW) == HandlerState(State.WAITING, 8, 1, NOW)
+    progress = progress_of(claimed(a=HandlerState(attempts=7)), A)
+    assert progress.begin(A) == 8
+    assert progress.failed(A, ValueError(), NOW, NOW) == HandlerState(State.WAITING, 8, 1, NOW)
 
 
 def test_an_interrupted_run_never_was() -> None:
     before = HandlerState(attempts=1, since_replay=1)
-    todo = work(claimed(crashes=1, a=before), A)
-    todo.begin(A)
-    assert todo.of(A) == HandlerState(attempts=2, since_replay=2, running=True)
-    todo.undo(A)
-    assert todo.of(A) == before
-    assert todo.outcome(NOW).due == 0
+    progress = progress_of(claimed(crashes=1, a=before), A)
+    progress.begin(A)
+    assert progress.of(A) == HandlerState(attempts=2, since_replay=2, running=True)
+    progress.undo(A)
+    assert progress.of(A) == before
+    assert progress.settlement(NOW).due == 0
 
 
 def test_what_waits_can_be_delayed_and_what_waits_longer_or_is_finished_is_not() -> None:
     c, d = Named("c"), Named("d")
-    todo = work(
+    progress = progress_of(
         claimed(b=HandlerState(due=NOW + 9), c=HandlerState(State.DONE), d=HandlerState(State.DEAD)), A, B, c, d
     )
-    todo.delay(NOW + 5)
-    assert [todo.of(handler).due for handler in (A, B, c, d)] == [NOW + 5, NOW + 9, 0, 0]
+    progress.delay(NOW + 5)
+    assert [progress.of(handler).due for handler in (A, B, c, d)] == [NOW + 5, NOW + 9, 0, 0]
 
 
 def test_only_what_was_in_a_crash_is_noted_as_running() -> None:
-    todo = work(claimed(), A)
-    todo.begin(A)
-    assert (todo.is_careful, todo.of(A).running) == (False, False)
+    progress = progress_of(claimed(), A)
+    progress.begin(A)
+    assert (progress.is_careful, progress.of(A).running) == (False, False)
 
 
 def test_a_dead_delivery_stays_dead_with_its_reason_whatever_becomes_of_those_that_hear_of_it() -> None:
-    todo = work(claimed(State.DEAD, reason="why", a=HandlerState(State.DEAD)), B, backoff=Backoff(5, 5, 2))
-    assert (todo.outcome(NOW).state, todo.outcome(NOW).due, todo.outcome(NOW).reason) == (State.DEAD, 0, "why")
-    todo.begin(B)
-    due = todo.failed(B, ValueError(), NOW, NOW).due
-    assert (todo.outcome(NOW).state, todo.outcome(NOW).due) == (State.DEAD, due)
-    todo.begin(B)
-    todo.failed(B, ValueError(), NOW, NOW)
-    assert (todo.outcome(NOW).state, todo.outcome(NOW).due) == (State.DEAD, None)
+    progress = progress_of(claimed(State.DEAD, reason="why", a=HandlerState(State.DEAD)), B, backoff=Backoff(5, 5, 2))
+    assert (progress.settlement(NOW).state, progress.settlement(NOW).due, progress.settlement(NOW).reason) == (
+        State.DEAD,
+        0,
+        "why",
+    )
+    progress.begin(B)
+    due = progress.failed(B, ValueError(), NOW, NOW).due
+    assert (progress.settlement(NOW).state, progress.settlement(NOW).due) == (State.DEAD, due)
+    progress.begin(B)
+    progress.failed(B, ValueError(), NOW, NOW)
+    assert (progress.settlement(NOW).state, progress.settlement(NOW).due) == (State.DEAD, None)
 
 
 def test_what_is_no_event_is_dead_at_once() -> None:
-    outcome = work(claimed()).buried("not JSON", notify=True)
-    assert (outcome.state, outcome.due, outcome.reason) == (State.DEAD, 0, "not JSON")
-    assert work(claimed()).buried("not JSON", notify=False).due is None
+    settlement = progress_of(claimed()).buried("not JSON", notify=True)
+    assert (settlement.state, settlement.due, settlement.reason) == (State.DEAD, 0, "not JSON")
+    assert progress_of(claimed()).buried("not JSON", notify=False).due is None
 
 
 @given(
@@ -212,74 +223,74 @@ def test_what_is_no_event_is_dead_at_once() -> None:
 def test_whatever_happens_a_handler_ends_after_its_attempts_and_the_delivery_says_so(
     events: list[str], attempts: int
 ) -> None:
-    todo = work(claimed(), A, backoff=Backoff(3, 3, attempts))
+    progress = progress_of(claimed(), A, backoff=Backoff(3, 3, attempts))
     now = NOW
     for event in events:
-        now = max(now, todo.of(A).due)
-        if not todo.is_due(A, now):
+        now = max(now, progress.of(A).due)
+        if not progress.is_due(A, now):
             break
         if event == "pause":
-            todo.postpone(A, now + 1)
+            progress.postpone(A, now + 1)
             continue
-        before = todo.of(A)
-        assert todo.begin(A) == before.attempts + 1
+        before = progress.of(A)
+        assert progress.begin(A) == before.attempts + 1
         if event == "done":
-            todo.done(A)
+            progress.done(A)
         elif event == "interrupt":
-            todo.undo(A)
+            progress.undo(A)
         else:
-            todo.failed(A, {"fail": ValueError(), "retry": Retry(1), "give up": GiveUp("no")}[event], now, now)
-    progress, outcome = todo.of(A), todo.outcome(now)
-    assert outcome.state is progress.state
-    assert progress.attempts == progress.since_replay <= attempts
-    assert (outcome.due is not None) == (progress.state is State.WAITING)
-    assert [attempt.number for attempt in todo.attempts] == [*range(1, len(todo.attempts) + 1)]
-    assert len(todo.attempts) == progress.attempts - (progress.state is State.DONE)
-    if progress.state is State.DEAD:
-        assert "give up" in events or progress.attempts == attempts
+            progress.failed(A, {"fail": ValueError(), "retry": Retry(1), "give up": GiveUp("no")}[event], now, now)
+    state, settlement = progress.of(A), progress.settlement(now)
+    assert settlement.state is state.state
+    assert state.attempts == state.since_replay <= attempts
+    assert (settlement.due is not None) == (state.state is State.WAITING)
+    assert [attempt.number for attempt in progress.attempts] == [*range(1, len(progress.attempts) + 1)]
+    assert len(progress.attempts) == state.attempts - (state.state is State.DONE)
+    if state.state is State.DEAD:
+        assert "give up" in events or state.attempts == attempts
 
 
 def test_what_is_required_first_decides_alone_until_it_is_done() -> None:
-    todo = work(claimed(a=HandlerState(due=NOW + 99)), A, B)
-    todo.require(FIRST)
-    assert todo.outcome(NOW).due == 0
-    todo.begin(FIRST)
-    todo.failed(FIRST, Unconfirmed("not yet"), NOW, NOW)
-    outcome = todo.outcome(NOW)
-    assert (outcome.state, outcome.paused_by) == (State.WAITING, None)
-    assert outcome.due == todo.of(FIRST).due
-    assert outcome.attempts[0].traceback == ""
-    paused_by = todo.outcome(NOW, paused=["first"])
+    progress = progress_of(claimed(a=HandlerState(due=NOW + 99)), A, B)
+    progress.require(FIRST)
+    assert progress.settlement(NOW).due == 0
+    progress.begin(FIRST)
+    progress.failed(FIRST, Unconfirmed("not yet"), NOW, NOW)
+    settlement = progress.settlement(NOW)
+    assert (settlement.state, settlement.paused_by) == (State.WAITING, None)
+    assert settlement.due == progress.of(FIRST).due
+    assert settlement.attempts[0].traceback == ""
+    paused_by = progress.settlement(NOW, paused=["first"])
     assert (paused_by.due, paused_by.paused_by) == (None, "first")
-    todo.begin(FIRST)
-    todo.done(FIRST)
-    assert (todo.outcome(NOW).state, todo.outcome(NOW).due) == (State.WAITING, 0)
+    progress.begin(FIRST)
+    progress.done(FIRST)
+    assert (progress.settlement(NOW).state, progress.settlement(NOW).due) == (State.WAITING, 0)
 
 
 def test_what_is_required_first_makes_it_dead_when_it_is() -> None:
-    todo = work(claimed(), A)
-    todo.require(FIRST)
-    todo.begin(FIRST)
-    todo.failed(FIRST, GiveUp("contradicted"), NOW, NOW)
-    outcome = todo.outcome(NOW, notify=True)
-    assert (outcome.state, outcome.due, outcome.reason) == (State.DEAD, 0, "first: GiveUp: contradicted")
+    progress = progress_of(claimed(), A)
+    progress.require(FIRST)
+    progress.begin(FIRST)
+    progress.failed(FIRST, GiveUp("contradicted"), NOW, NOW)
+    settlement = progress.settlement(NOW, notify=True)
+    assert (settlement.state, settlement.due, settlement.reason) == (State.DEAD, 0, "first: GiveUp: contradicted")
 
 
 def test_what_is_required_first_begins_anew_where_it_was_dead_and_the_delivery_was_replayed() -> None:
-    todo = work(claimed(first=HandlerState(State.DEAD, 5, 5)), A)
-    todo.require(FIRST)
-    assert todo.of(FIRST) == HandlerState(State.WAITING, 5, 0)
+    progress = progress_of(claimed(first=HandlerState(State.DEAD, 5, 5)), A)
+    progress.require(FIRST)
+    assert progress.of(FIRST) == HandlerState(State.WAITING, 5, 0)
 
 
 def test_a_failing_inbox_delays_what_is_required_first_too() -> None:
-    todo = work(claimed(), A)
-    todo.require(FIRST)
-    todo.delay(NOW + 5)
-    assert todo.outcome(NOW).due == NOW + 5
+    progress = progress_of(claimed(), A)
+    progress.require(FIRST)
+    progress.delay(NOW + 5)
+    assert progress.settlement(NOW).due == NOW + 5
 
 
 def test_somebody_is_due_if_one_is_that_is_not_paused() -> None:
-    todo = work(claimed(a=HandlerState(due=NOW + 1), b=HandlerState()), A, B)
-    assert todo.is_any_due(NOW, [])
-    assert not todo.is_any_due(NOW, ["b"])
-    assert todo.is_any_due(NOW + 1, ["b"])
+    progress = progress_of(claimed(a=HandlerState(due=NOW + 1), b=HandlerState()), A, B)
+    assert progress.is_any_due(NOW, [])
+    assert not progress.is_any_due(NOW, ["b"])
+    assert progress.is_any_due(NOW + 1, ["b"])

@@ -161,7 +161,7 @@ async def test_the_worker_wakes_at_once_when_something_is_put() -> None:
         await settled(hooks, id)
 
 
-async def test_a_replay_by_a_repeat_wakes_it_too() -> None:
+async def test_a_replay_by_a_duplicate_wakes_it_too() -> None:
     hooks, errors = durable(poll=3600), [GiveUp("no")]
 
     @hooks.on(Event, name="handler")
@@ -233,7 +233,7 @@ async def test_a_worker_with_all_hands_full_rests_also_when_a_retry_is_due() -> 
 
 
 @pytest.mark.parametrize("error", [InboxUnavailable("the disk is full"), OSError("it broke")])
-@pytest.mark.parametrize("operation", ["claim", "paused", "tidy", "renew"])
+@pytest.mark.parametrize("operation", ["claim", "paused", "expire", "renew"])
 async def test_an_inbox_that_fails_does_not_end_the_worker(
     operation: str, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -241,7 +241,7 @@ async def test_an_inbox_that_fails_does_not_end_the_worker(
     inbox, ran = Faulty(), list[Event]()
     hooks = durable(inbox, lease=0.03)
     hooks.on(Event, name="handler")(ran.append)
-    if operation == "tidy":  # once it has succeeded it is asked for again after a minute
+    if operation == "expire":  # once it has succeeded it is asked for again after a minute
         inbox.faults[operation] = error
     async with hooks:
         await until(lambda: inbox.calls[operation] > 0)
@@ -311,7 +311,7 @@ async def test_a_lease_that_ended_under_our_hands_goes_on_if_nobody_else_had_it(
         clock.move(LEASE + 1)  # as after a jump of the clock
         await kept_until(blocking.hooks, id, lambda record: record.due == clock.now + LEASE)
         worker = blocking.hooks._runtime._worker
-        await until(lambda: worker is not None and worker._cases[id].next is not None)
+        await until(lambda: worker is not None and worker._in_flight[id].next is not None)
         blocking.go_on.set()
         await settled(blocking.hooks, id)
     assert blocking.began == [id]

@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import replace
 
-from ..delivery import Headers, kept_headers
+from ..delivery import Headers, RequestHead, kept_headers
 from ..errors import ConfigurationError
 from ..events import Event
 from ..explain.trial import listed_names, stated_times
@@ -27,6 +27,7 @@ _TEMPLATE = '''"""{title}"""
 import asyncio
 {imports}
 from webhook_receiver import {names}
+from webhook_receiver.delivery import RequestHead
 from {module} import {function}
 
 SIGNED_AT = {now!r}
@@ -45,7 +46,8 @@ def test_{test}() -> None:
     def note(event: Event) -> None:
         events.append(event)
 
-    receipt = asyncio.run(hooks.receive(SENDER.scheme.sign(HEADERS, BODY, SIGNED_AT), BODY))
+    signed = SENDER.scheme.sign(RequestHead.of(HEADERS), BODY, SIGNED_AT)
+    receipt = asyncio.run(hooks.receive(signed.headers, BODY))
 
     assert receipt.response.status == {status}
     assert [type(event).__name__ for event in events] == {events}
@@ -123,7 +125,7 @@ async def _deliver(sender: Sender, headers: Headers, body: bytes, now: float) ->
     def note(event: Event) -> None:
         events.append(type(event).__name__)
 
-    receipt = await hooks.receive(sender.scheme.sign(headers, body, now), body)
+    receipt = await hooks.receive(sender.scheme.sign(RequestHead.of(headers), body, now).headers, body)
     if receipt.response.status not in (204, 422):
         raise ConfigurationError(f"what was signed anew is refused: {receipt.error}")
     return receipt.response.status, events

@@ -27,6 +27,11 @@ class SavedRequest:
     notes: tuple[str, ...] = ()
     """What in the file may not be as it was on the wire, one sentence each."""
 
+    @property
+    def url(self) -> str | None:
+        """The absolute URL that was posted to; None where the target is but a path."""
+        return self.target if re.match("https?://", self.target, re.IGNORECASE) else None
+
     def __repr__(self) -> str:
         return f"<SavedRequest {self.method}, {len(self.headers)} headers, {len(self.body)} bytes>"
 

@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 from ..capture.pytest_export import as_test
+from ..capture.request_files import SavedRequest
 from ..capture.server import LARGEST, Captured, serve
 from ..explain import explain
-from ..senders import recognize
+from ..senders import Make, recognize
+from ..signatures.secrets import Secrets
 from . import output
 from .inbox_option import Json, fail
 from .request import (
@@ -72,6 +74,21 @@ def _show(captured: Captured) -> None:
         output.say(output.printable(line), "green" if captured.scheme else "")
 
 
+def _is_authentic(request: SavedRequest, secrets: Secrets, make: Make) -> bool:
+    """Whether a request verifies at the time that its signature states."""
+    found = explain(
+        request.headers,
+        request.body,
+        secrets,
+        make=make,
+        now=None,
+        method=request.method,
+        target=request.target,
+        url=request.url,
+    )
+    return found.authentic
+
+
 def to_test(
     request: RequestText,
     secret: SecretTexts = None,
@@ -90,7 +107,7 @@ def to_test(
     known = chosen_sender(scheme, found)
     secrets = read_secrets(secret, secret_file)
     make = known.make_for(found.headers)
-    if secrets and not explain(found.headers, found.body, secrets, make=make, now=None).authentic:
+    if secrets and not _is_authentic(found, secrets, make):
         raise fail("it does not verify with this secret: see  webhook-receiver explain  with the same arguments")
     try:
         code = as_test(found, known, checked=bool(secrets))

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ..delivery import Headers
+from ..delivery import RequestHead
 from ..errors import ConfigurationError, InboxError
 from ..simulator import payloads
 from . import capture as capturing
@@ -159,7 +159,7 @@ def send(
     if given is not None and change:
         given = payloads.dump(options.changed(options.parsed(given), change))
 
-    def make() -> tuple[Headers, bytes]:
+    def make() -> tuple[RequestHead, bytes]:
         now = time.time()
         body = given
         if body is None:
@@ -167,8 +167,8 @@ def send(
             body = payloads.dump(options.changed(document, change or []))
         signed_at = now - 3600 if stale else now
         if forge:
-            return payloads.forged(body, now=signed_at), body
-        return (payloads.signed(body, scheme, now=signed_at) if scheme else payloads.unsigned()), body
+            return payloads.forged(body, now=signed_at, url=url), body
+        return (payloads.signed(body, scheme, now=signed_at, url=url) if scheme else payloads.unsigned(url)), body
 
     make()  # a mistake in the options is told before anything is sent
     summary = sending.Summary()

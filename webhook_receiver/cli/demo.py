@@ -57,21 +57,21 @@ class Posted:
 
 
 def _unsigned(scheme: UP42Signature, now: float) -> tuple[Headers, bytes]:
-    return make.unsigned(), make.dump(make.document("order.status", "FULFILLED", now=now))
+    return make.unsigned().headers, make.dump(make.document("order.status", "FULFILLED", now=now))
 
 
 def _unheard_of(scheme: UP42Signature, now: float) -> tuple[Headers, bytes]:
     body = make.dump(make.document("storage.cleaned", "DONE", now=now))
-    return make.signed(body, scheme, now=now), body
+    return make.signed(body, scheme, now=now).headers, body
 
 
 def _no_json(scheme: UP42Signature, now: float) -> tuple[Headers, bytes]:
-    return make.signed(b"<xml/>", scheme, now=now), b"<xml/>"
+    return make.signed(b"<xml/>", scheme, now=now).headers, b"<xml/>"
 
 
 def _large(scheme: UP42Signature, now: float) -> tuple[Headers, bytes]:
     body = b'{"padding": "' + b"x" * MAX_BODY + b'"}'
-    return make.signed(body, scheme, now=now), body
+    return make.signed(body, scheme, now=now).headers, body
 
 
 FULFILLED, FAILED, CANCELED = {"status": "FULFILLED"}, {"status": "FAILED_PERMANENTLY"}, {"status": "CANCELED"}

@@ -61,7 +61,16 @@ def explain(
     found = read_request(request, entry)
     known = chosen_sender(scheme, found)
     try:
-        result = explained(found.headers, found.body, secrets, make=known.make_for(found.headers), now=clock(now))
+        result = explained(
+            found.headers,
+            found.body,
+            secrets,
+            make=known.make_for(found.headers),
+            now=clock(now),
+            method=found.method,
+            target=found.target,
+            url=found.url,
+        )
     except ConfigurationError as error:
         raise typer.BadParameter(str(error), param_hint="--secret") from None
     if as_json:

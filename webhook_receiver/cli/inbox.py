@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ..inbox import DeliverySummary, Filter, State, StoredDelivery
-from ..inbox.json_format import record_document, to_document
+from ..inbox.json_format import summary_document, to_document
 from . import listing, maintenance, output, transfer
 from .bulk import by_chunks, named, tell
 from .inbox_option import (
@@ -65,7 +65,7 @@ def ls(
     records = run(where, work)
     if as_json:
         for record in records:
-            output.say_json(record_document(record))
+            output.say_json(summary_document(record))
     else:
         listing.show_records(records, time.time())
 

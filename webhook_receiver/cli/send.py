@@ -14,11 +14,12 @@ from typing import Any
 import httpx
 import typer
 
-from ..delivery import Headers
-from ..simulator.payloads import Result, post
+from ..delivery import RequestHead
+from ..simulator.payloads import Result, post, url_of
 from . import output
 
-MakeDelivery = Callable[[], tuple[Headers, bytes]]
+MakeDelivery = Callable[[], tuple[RequestHead, bytes]]
+"""Returns the signed head of a request, and its body."""
 
 HINTS = {
     307: "the path ends, or does not end, in a slash; senders follow no redirect: mount with hooks.route(path)",
@@ -86,7 +87,10 @@ def client(url: str, seconds: float, connections: int, *, check_tls: bool) -> ht
 async def send(
     summary: Summary, client: httpx.AsyncClient, url: str, make: MakeDelivery, *, count: int, concurrency: int
 ) -> None:
-    """Send `count` deliveries, at most `concurrency` at once; `summary` holds what came of them so far."""
+    """Send `count` deliveries, at most `concurrency` at once; `summary` holds the answers so far.
+
+    Each is posted to the target that its head has, at the host of `url`: a scheme may prove a delivery by its path.
+    """
     start = time.perf_counter()
     deliveries = iter(range(count))
     with output.progress_bar() as bar:
@@ -94,8 +98,8 @@ async def send(
 
         async def work() -> None:
             for _ in deliveries:
-                headers, body = make()
-                summary.add(await post(client, url, headers, body))
+                head, body = make()
+                summary.add(await post(client, url_of(head, url), head.headers, body))
                 summary.elapsed = time.perf_counter() - start
                 bar.advance(task)
 

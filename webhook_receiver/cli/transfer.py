@@ -15,7 +15,7 @@ import typer
 
 from ..errors import InboxError
 from ..inbox import Filter, Inbox, StoredDelivery
-from ..inbox.json_format import HEADER, from_document, refuse_other, to_document
+from ..inbox.json_format import HEADER, check_header, from_document, to_document
 from . import output
 
 CHUNK = 200  # deliveries that are loaded in one transaction
@@ -92,7 +92,7 @@ def checked(lines: IO[bytes]) -> tuple[list[int], int]:
         BadLine: a line cannot be read; the message names it.
     """
     try:
-        refuse_other(_parsed(lines.readline()))
+        check_header(_parsed(lines.readline()))
     except ValueError as error:
         raise BadLine(f"line 1: {error}") from None
     begins: list[int] = []

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from ..delivery import AnyHeaders, header_pairs
+from ..delivery import AnyHeaders, RequestHead
 from ..errors import (
     BadSignature,
     BodyMismatch,
@@ -93,7 +93,15 @@ class Explanation:
 
 
 def explain(
-    headers: AnyHeaders, body: bytes, secrets: Secrets, *, make: Make = UP42Signature, now: float | None
+    headers: AnyHeaders,
+    body: bytes,
+    secrets: Secrets,
+    *,
+    make: Make = UP42Signature,
+    now: float | None,
+    method: str = "POST",
+    target: str | bytes = b"/",
+    url: str | None = None,
 ) -> Explanation:
     """Explain why a request verifies or does not. The scheme decides; causes are found by trying them.
 
@@ -103,11 +111,14 @@ def explain(
         secrets: the receiver's.
         make: makes the receiver's scheme of secrets: its class, or one with options by `functools.partial`.
         now: in Unix seconds; None for the time that the signature itself states.
+        method: the request's method, where the signature covers it.
+        target: the request's target, its path and query as they were sent, for a scheme that reads it.
+        url: the absolute URL that the sender posted to, where the signature covers it.
 
     Raises:
         ConfigurationError: the scheme cannot be made of these secrets.
     """
-    case = Case(header_pairs(headers), body, secrets, make)
+    case = Case(RequestHead.of(headers, method=method, target=target, url=url), body, secrets, make)
     times = list(stated_times(case.headers))
     if now is None:
         now = next((time for time in times if not isinstance(verify(case, time).error, StaleSignature)), 0.0)

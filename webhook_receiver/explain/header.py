@@ -8,7 +8,6 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from email.utils import formatdate
 from hashlib import sha256, sha512
 from urllib.parse import unquote_to_bytes
@@ -52,7 +51,7 @@ def _renamed(case: Case) -> Iterator[Suspicion]:
             f"a proxy or framework renamed {' and '.join(f'{named(name)} to {named(to)}' for to, name in new.items())}",
             "hand it on under its own name; a gateway's mapping or a WSGI environ has to be mapped back",
         )
-        yield cause, replace(case, headers=[(new.get(name, name), value) for name, value in case.headers])
+        yield cause, case.with_headers([(new.get(name, name), value) for name, value in case.headers])
 
 
 def _dashed(name: bytes) -> bytes:
@@ -71,7 +70,7 @@ def _lost(case: Case) -> Iterator[Suspicion]:
     names = " and ".join(map(named, absent))
     cause = Cause("header-lost", f"the header {names} was signed, and was lost on the way", _PROXY)
     for values in itertools.islice(itertools.product(*(_likely(case, name) for name in absent)), _MOST):
-        yield cause, replace(case, headers=[*case.headers, *zip(absent, values, strict=True)])
+        yield cause, case.with_headers([*case.headers, *zip(absent, values, strict=True)])
 
 
 def _likely(case: Case, name: bytes) -> list[bytes]:
@@ -102,7 +101,7 @@ def _repeated(case: Case) -> Iterator[Suspicion]:
         cause = Cause("header-repeated", f"the header {named(name)} is there more than once", f"{_PROXY}, and add none")
         others = [pair for pair in case.headers if pair[0] != name]
         for value in values:
-            yield cause, replace(case, headers=[*others, (name, value)])
+            yield cause, case.with_headers([*others, (name, value)])
     for name, value in fields(case.headers).items():
         parts = value.split(b",")
         if 1 < len(parts) <= 8:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from ..delivery import Headers
+from ..delivery import Headers, RequestHead
 from ..errors import ConfigurationError, StaleSignature, VerificationError
 from ..senders import Make, preset_of, recognize
 from ..signatures.scheme import Verified
@@ -35,16 +35,25 @@ class Cause:
 class Case:
     """A request and how to verify it. No repr: it holds all that must not be shown."""
 
-    headers: Headers
+    head: RequestHead
     body: bytes
     secrets: Secrets
     make: Make
+
+    @property
+    def headers(self) -> Headers:
+        """The headers of the request's head."""
+        return self.head.headers
+
+    def with_headers(self, headers: Headers) -> Case:
+        """Return the case with these headers in place of its own."""
+        return replace(self, head=self.head._replace(headers=headers))
 
     def with_header(self, name: bytes, value: bytes) -> Case:
         """Return the case with a header of another value, or with one more."""
         others = [(key, found) if key != name else (key, value) for key, found in self.headers]
         known = any(key == name for key, _ in others)
-        return replace(self, headers=others if known else [*others, (name, value)])
+        return self.with_headers(others if known else [*others, (name, value)])
 
 
 Suspicion = tuple[Cause, Case]
@@ -72,7 +81,7 @@ def verify(case: Case, now: float) -> Verdict:
     """
     scheme = case.make(masked(case.secrets))
     try:
-        check = scheme.verify_headers(case.headers, now)
+        check = scheme.verify(case.head, now)
     except VerificationError as error:
         return Verdict(error=error, before_body=True)
     try:

@@ -1,7 +1,7 @@
-"""The contract of an inbox: where accepted deliveries are kept until they are handled, and after.
+"""The contract of an inbox: a store that keeps accepted deliveries until they are handled, and afterwards.
 
-An inbox is what a receiver puts deliveries into and what a worker takes them from. Whoever writes one fulfils
-the protocol `Inbox` below; `webhook_receiver.testing.inbox_suite` says the same in tests and runs over any store.
+A receiver puts deliveries into an inbox, and a worker claims them from it. A store of your own fulfils the protocol
+`Inbox` below; `webhook_receiver.testing.inbox_suite` states the same rules as tests, and runs them against any store.
 """
 
 from __future__ import annotations
@@ -25,160 +25,260 @@ from .records import (
 
 @runtime_checkable
 class Inbox(Protocol):
-    """Keeps deliveries. All times are Unix seconds from the caller's clock; a store reads no clock for its rules.
+    """A store of deliveries, and of what is left to do for each of them.
 
-    Operations may be called from several tasks, and from several event loops in several threads.
+    All times are Unix seconds from the caller's clock; a store reads no clock for its rules. Operations may be called
+    from several tasks, and from several event loops in several threads.
 
-    **What survives what.** What `put`, `settle`, `note`, `replay`, `pause`, `resume` and `load` have returned from
-    survives `kill -9` of every process and the loss of power. What they raised from has not happened, or has
-    happened whole; a caller may do it again. A failing operation fails alone, also where many share one commit. So
+    **Durability.** What `put`, `settle`, `save_progress`, `replay`, `pause`, `resume` and `load` have returned from
+    survives `kill -9` of every process and the loss of power. An operation that raised has not happened, or has
+    happened whole; the caller may call it again. A failing operation fails alone, also where many share one commit. So
     does one that is cancelled, and it may have happened.
 
-    **Uniqueness.** No two kept deliveries of one source have the same key, as long as the older one was received
-    within the window (the store's own setting; it ends at the `now` of `put`). No two of one source have the same
-    event and identity if one of them came by backfill, whenever that was. What has neither key nor identity is never
-    a duplicate. All that holds when they are put at the same moment, from whichever processes.
+    **Uniqueness.** No two stored deliveries of one receiver have the same deduplication key, as long as the older one
+    was received within the window (the store's own setting; it ends at the `now` of `put`). No two of one receiver have
+    the same event and identity if one of them came by backfill, whenever that was. A delivery with neither key nor
+    identity is never a duplicate. All that holds when they are put at the same moment, from whichever processes.
 
-    **Eligibility.** A delivery may be claimed when its `due` has come and no lease on it is running, and either
-    it is WAITING and no older delivery of the same source and order key is, or it is DEAD and has a `due`. A lease
-    that was neither settled, released nor renewed in time ends by itself, and that is the whole repair after a
-    crash: the next claim of the delivery counts it in `crashes`, until the delivery is finished or replayed. When
-    the clock turns out to have been set back, a wait that began in what is now the future begins anew.
+    **Eligibility.** A delivery may be claimed when its `due` time has come and no lease on it is running, and either it
+    is WAITING and no older delivery of the same receiver and ordering key is, or it is DEAD and has a `due` time. A
+    lease that was neither settled, released nor renewed in time ends by itself, and that is the whole repair after a
+    crash: the next claim of the delivery counts it in `crashes`, until the delivery is finished or replayed. When the
+    clock turns out to have been set back, a wait that began in what is now the future begins anew.
 
-    **Leases.** At most one lease on a delivery is running; it runs until `due`. They are fenced: what is settled,
-    noted, renewed or released under a lease that has ended, because it was settled or released, the delivery was
-    replayed, an older one of its line went first, or another one was given, changes nothing. One whose time is up
-    still counts until then: what its owner settles late is true. But it keeps nobody from claiming, replaying or
-    purging the delivery.
+    **Leases.** At most one lease on a delivery is running; it runs until `due`. Leases are fenced: a settlement,
+    progress, a renewal or a release under a lease that has ended changes nothing. A lease has ended when it was settled
+    or released, the delivery was replayed, an older delivery of its ordering key went first, or another lease was
+    given. A lease whose time is up still counts until then: what its owner settles late is true. But it keeps nobody
+    from claiming, replaying or purging the delivery.
 
-    **Ordering.** Among deliveries of one source and order key the WAITING one that was received first is the only
-    one that may be claimed, also while it waits for its retry or for a paused handler. As soon as it is done, dead
-    or unhandled, or purged, the next one may be. An older one that is replayed or loaded goes first, but not while
-    another one of its line is under a running lease; that one goes after it, and its `due` may be forgotten. All
-    others are claimed as they become due, the older first.
+    **Ordering.** Among the deliveries of one receiver and ordering key the WAITING one that was received first is the
+    only one that may be claimed, also while it waits for its retry or for a paused handler. As soon as it is done, dead
+    or unhandled, or purged, the next one may be. An older delivery that is replayed or loaded goes first, but not while
+    another one of its ordering key is under a running lease; the one that it overtakes goes after it, and may lose its
+    `due` time. All other deliveries are claimed as they become due, the older first.
 
-    Every operation may raise InboxUnavailable (try again) or InboxDamaged (what is kept cannot be trusted), or
-    another InboxError for what it does not take, such as an id that is kept already.
+    **Errors.** Every operation may raise InboxUnavailable (try again), InboxDamaged (the stored data cannot be
+    trusted), or another InboxError for a value that the store does not take, such as an id that is stored already.
     """
 
     async def open(self) -> Self:
-        """Make it ready, before anything else; once more is nothing, after `close` it is opened again.
+        """Make the inbox ready, before any other operation.
+
+        To open an inbox twice has no effect; after `close` it may be opened again.
+
+        Returns:
+            The inbox itself.
 
         Raises:
-            ConfigurationError: it can never work, such as a schema that is newer than this code.
-            InboxUnavailable: it cannot be reached, or not written to.
-            InboxDamaged: it has lost something that it had committed.
+            ConfigurationError: the inbox can never work, as when its schema is newer than this code.
+            InboxUnavailable: the store cannot be reached, or not written to.
+            InboxDamaged: the store has lost something that it had committed.
         """
         ...
 
     async def close(self) -> None:
-        """Finish what was asked for and let go of everything; then every operation raises InboxUnavailable."""
+        """Finish the operations under way and free all resources; then every operation raises InboxUnavailable."""
         ...
 
     async def check(self) -> None:
-        """Commit something that means nothing; raise what `put` would raise."""
+        """Commit a change without meaning, to find out whether `put` would work.
+
+        Raises:
+            InboxError: as `put` would.
+        """
         ...
 
     async def put(self, entry: Entry, now: float) -> Stored | Duplicate:
-        """Keep a delivery; return once it would survive.
+        """Store a delivery, and return once it would survive a crash.
 
-        It is WAITING and due at once, or DEAD and due at once if it came so. It is received after all that are kept.
-        If it is a duplicate of a kept one (see Uniqueness) nothing is kept; if that one is dead and this one did not
-        come by backfill, that one is replayed.
+        The delivery is WAITING and due at once, or DEAD and due at once if `entry.dead` says so. It counts as received
+        after all deliveries that are stored already. If it is a duplicate (see Uniqueness), nothing is stored; if the
+        delivery that it duplicates is DEAD and this one did not come by backfill, that delivery is replayed.
+
+        Args:
+            entry: the delivery, and what its event says about it.
+            now: the time in Unix seconds; the deduplication window ends here.
+
+        Returns:
+            `Stored` with the delivery's id, or `Duplicate` with the id of the delivery that is stored already.
+
+        Raises:
+            InboxError: an id that is stored already, or a value that the store does not take.
         """
         ...
 
     async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
-        """Take up to `limit` eligible deliveries of `source`, the older first, each under a lease of `lease` seconds.
+        """Claim eligible deliveries, the older first, each under a new lease.
 
-        A kept delivery that turns out to be damaged is not returned; it becomes DEAD and says so.
+        A stored delivery that turns out to be damaged is not returned; it becomes DEAD with a reason that says so.
+
+        Args:
+            receiver: the name of the receiver whose deliveries are claimed.
+            limit: the largest number of deliveries to claim.
+            lease: the length of each lease, in seconds.
+            now: the time in Unix seconds.
+
+        Returns:
+            The claimed deliveries, at most `limit`.
         """
         ...
 
     async def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
-        """Let the leases that still are running end `lease` seconds from now."""
+        """Extend leases that still are running.
+
+        Args:
+            claims: the claimed deliveries; those whose lease has ended are passed over.
+            lease: seconds from `now` after which each lease ends.
+            now: the time in Unix seconds.
+        """
         ...
 
-    async def note(self, claim: Claim, handlers: Mapping[str, HandlerState], now: float) -> bool:
-        """Keep how far the handlers are while the lease goes on; False if it has ended."""
+    async def save_progress(self, claim: Claim, handlers: Mapping[str, HandlerState], now: float) -> bool:
+        """Store the state of each handler of a claimed delivery while the lease goes on.
+
+        Args:
+            claim: the claimed delivery.
+            handlers: the state of each handler, by its name.
+            now: the time in Unix seconds.
+
+        Returns:
+            False if the lease has ended; then nothing is stored.
+        """
         ...
 
-    async def settle(self, outcome: Settlement, now: float) -> bool:
-        """End the lease with what became of it, all at once; False if it had ended already, and nothing is kept.
+    async def settle(self, settlement: Settlement, now: float) -> bool:
+        """Settle a claimed delivery: store the settlement and end the lease, in one transaction.
 
-        Its failed attempts are kept behind those that are there. A delivery held
-        by a handler that is not paused (any more) is due at once instead.
+        The failed attempts of the settlement are stored after those that are stored already. A delivery that waits for
+        a paused handler is due at once if that handler is not paused (any more).
+
+        Args:
+            settlement: what became of the claimed delivery.
+            now: the time in Unix seconds.
+
+        Returns:
+            False if the lease had ended already; then nothing is stored.
         """
         ...
 
     async def release(self, claims: Sequence[Claim], now: float) -> None:
-        """End the leases as if they had never been: due at once, no crash."""
+        """End leases as if they had never been given: the deliveries are due at once, and no crash is counted.
+
+        Args:
+            claims: the claimed deliveries.
+            now: the time in Unix seconds.
+        """
         ...
 
     async def pause(self, handler: str, now: float) -> None:
-        """Let everybody know that this handler does not run until it is resumed; once more is nothing."""
+        """Pause a handler for all processes until it is resumed; to pause it twice has no effect.
+
+        Args:
+            handler: the handler's name.
+            now: the time in Unix seconds.
+        """
         ...
 
     async def resume(self, handler: str) -> bool:
-        """End the pause; what was held for it is due at once. False if there was none."""
+        """End the pause of a handler; the deliveries that waited for it are due at once.
+
+        Args:
+            handler: the handler's name.
+
+        Returns:
+            False if the handler was not paused.
+        """
         ...
 
     async def paused(self) -> frozenset[str]:
-        """Return the handlers that are paused."""
+        """Return the names of the handlers that are paused."""
         ...
 
     async def find(
         self, which: Filter, *, limit: int | None = None, newest_first: bool = True
     ) -> Sequence[DeliverySummary]:
-        """Return the records that fit, or the first `limit` of them, in order of receipt or against it."""
+        """Return the summaries of the deliveries that match a filter.
+
+        Args:
+            which: the filter.
+            limit: the largest number of summaries; None for all.
+            newest_first: whether they come in reverse order of receipt.
+        """
         ...
 
     async def get(self, id: str) -> StoredDelivery | None:
-        """Return all that is known of one delivery, by its id or by the only id that begins so; None if there is none.
+        """Return one delivery with all that is stored about it, or None if no id begins so.
+
+        Args:
+            id: the delivery's id, or a beginning of it that no other id has.
 
         Raises:
-            AmbiguousId: several ids begin so.
+            AmbiguousId: several ids begin so, and none of them is this one.
         """
         ...
 
     async def replay(self, ids: Sequence[str], now: float, *, handler: str | None = None) -> int:
-        """Let kept deliveries be handled again; return how many.
+        """Make stored deliveries WAITING again, so that their handlers run once more; return the number of them.
 
-        Of a dead one those handlers run again that are not DONE, of a done or unhandled one all that want it then;
-        with `handler` just that one. A waiting one is due at once, unless it is under a running lease: then it is
-        left alone. Attempts go on counting, and `since_replay`, `crashes` and the handlers' times begin anew; the
-        progress of NOTICEs is dropped. What was verified at receipt is not verified again. Ids that are not there
-        do not count.
+        Of a DEAD delivery those handlers run again that are not DONE; of a DONE or UNHANDLED one all handlers that
+        match it then; with `handler` only that one. A WAITING delivery is due at once, unless it is under a running
+        lease: then it is left alone. The count of attempts goes on; `since_replay`, `crashes` and the times of the
+        handlers begin anew; the states of dead-letter handlers are dropped. What was verified at receipt is not
+        verified again.
+
+        Args:
+            ids: the ids of the deliveries; those that are not stored are passed over, and not counted.
+            now: the time in Unix seconds.
+            handler: the name of the only handler that is to run; None for all of them.
         """
         ...
 
     async def purge(self, which: Filter, now: float, *, limit: int) -> int:
-        """Remove up to `limit` deliveries for good, never one under a running lease. Return how many."""
+        """Remove deliveries for good, never one under a running lease; return the number of removed deliveries.
+
+        Args:
+            which: the filter that says which deliveries.
+            now: the time in Unix seconds.
+            limit: the largest number of deliveries to remove.
+        """
         ...
 
     async def expire(self, now: float) -> int:
-        """Take a small step of what keeps the store small; return how many were removed, 0 when nothing is left to do.
+        """Remove a small number of the deliveries that are past their retention; return how many, 0 if none is left.
 
-        Only what is DONE is removed, once it was settled longer ago than the retention (the store's own setting).
+        Only a DONE delivery is removed, once it was settled longer ago than the retention (the store's own setting).
+
+        Args:
+            now: the time in Unix seconds.
         """
         ...
 
     async def stats(self) -> Stats:
-        """Return how it stands."""
+        """Return the numbers of deliveries by state, and other figures of the inbox."""
         ...
 
     def dump(self, which: Filter) -> AsyncIterator[StoredDelivery]:
-        """Yield all that is known of the deliveries that fit, in order of receipt.
+        """Yield the deliveries that match a filter, with all that is stored about them, in order of receipt.
 
-        However long that takes, nothing else is held up; each is yielded as it is then.
+        However long that takes, no other operation has to wait; each delivery is yielded as it is at that moment.
+
+        Args:
+            which: the filter.
         """
         ...
 
-    async def load(self, kept: Sequence[StoredDelivery], now: float) -> int:
-        """Keep what another inbox dumped, except ids and keys that are kept already; return how many.
+    async def load(self, deliveries: Sequence[StoredDelivery], now: float) -> int:
+        """Store the deliveries that another inbox dumped, except those whose ids or keys are stored already; return how
+        many.
 
-        They count as received before all that is kept already, in the order they are given. Neither leases nor
-        pauses move: what was leased or held is due at once. So may be what waits for its retry, since the times of
-        its handlers are kept; but nobody passes it. All of them are kept, or none when this raises.
+        They count as received before all deliveries that are stored already, in the order in which they are given.
+        Neither leases nor pauses are taken over: a delivery that was leased, or waited for a paused handler, is due at
+        once. So may be one that waits for its retry, since the times of its handlers are stored; but no younger
+        delivery of its ordering key passes it. All of them are stored, or none when this raises.
+
+        Args:
+            deliveries: the deliveries, as `dump` yields them.
+            now: the time in Unix seconds.
         """
         ...

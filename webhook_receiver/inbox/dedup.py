@@ -1,4 +1,4 @@
-"""What a repeat is: the rule by which every store of ours knows that it has a delivery already."""
+"""Duplicates: the rule by which every store of this package decides that it has a delivery already."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from .records import Entry
 
 
 class PutJob(NamedTuple):
-    """A delivery to keep; `since` is when the window of duplicates began."""
+    """A call of `Inbox.put`."""
 
     entry: Entry
     now: float
+    """Unix time of the call, in seconds."""
     since: float
+    """Unix time at which the deduplication window began, in seconds."""
 
 
 class Candidate(NamedTuple):
-    """A delivery that is kept, or is about to be, which another may be a repeat of."""
+    """A delivery that is stored, or about to be, and that another delivery may be a duplicate of."""
 
     seq: int
-    """Its place in the order of receipt."""
+    """Number of its row, which is its place in the order of receipt."""
     id: str
     receiver: str
     via: str
@@ -32,31 +34,46 @@ class Candidate(NamedTuple):
     key: bytes | None
     identity: str | None
     received: float
+    """Unix time of receipt, in seconds."""
 
     @classmethod
     def of(cls, seq: int, entry: Entry) -> Self:
-        """Return what is known of an entry once it is kept."""
-        kept = entry.delivery
-        return cls(seq, kept.id, kept.receiver, kept.via, entry.event, entry.key, entry.identity, kept.received)
+        """Return the candidate that an entry becomes once it is stored under the row number `seq`."""
+        candidate = entry.delivery
+        return cls(
+            seq,
+            candidate.id,
+            candidate.receiver,
+            candidate.via,
+            entry.event,
+            entry.key,
+            entry.identity,
+            candidate.received,
+        )
 
 
-def repeats(put: PutJob, kept: Candidate) -> bool:
-    """Whether the entry says what the kept delivery says: the same key lately, or the same event by backfill."""
-    entry = put.entry
-    if kept.receiver != entry.delivery.receiver:
+def is_duplicate(job: PutJob, candidate: Candidate) -> bool:
+    """Return whether an entry is a duplicate of a stored delivery.
+
+    Both belong to one receiver, and have the same key, received within the window; or the same event and identity, and
+    one of them came by backfill.
+    """
+    entry = job.entry
+    if candidate.receiver != entry.delivery.receiver:
         return False
-    if entry.key is not None and entry.key == kept.key and kept.received >= put.since:
+    if entry.key is not None and entry.key == candidate.key and candidate.received >= job.since:
         return True
-    same = entry.identity is not None and (entry.event, entry.identity) == (kept.event, kept.identity)
-    return same and "backfill" in (entry.delivery.via, kept.via)
+    same = entry.identity is not None and (entry.event, entry.identity) == (candidate.event, candidate.identity)
+    return same and "backfill" in (entry.delivery.via, candidate.via)
 
 
 _is_plain = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
-"""Whether `quote` would leave a text as it is, which it takes several times as long to find out."""
+"""The match of a text that `quote` would leave as it is; `quote` takes several times as long to find that out."""
 
 
 def digester(receiver: str) -> Callable[..., bytes]:
-    """Return the digest of parts, each bytes or a text, that no other parts of any source have."""
+    """Return a function that digests parts, bytes or texts, into 32 bytes that only these parts of this receiver
+    have."""
     begun = hashlib.sha256(_wire(receiver))
 
     def digest(*parts: str | bytes) -> bytes:
@@ -70,8 +87,8 @@ def digester(receiver: str) -> Callable[..., bytes]:
     return digest
 
 
-def line(parts: Sequence[str]) -> str:
-    """Return a line of text that no other parts have: quoted, with a space between them."""
+def identity_text(parts: Sequence[str]) -> str:
+    """Return a text that only these parts have: each one percent-encoded, with a space between them."""
     if _is_plain("".join(parts)):
         return " ".join(parts)
     return " ".join([quote(storable(part), safe="") for part in parts])

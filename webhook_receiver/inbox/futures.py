@@ -1,4 +1,4 @@
-"""Telling tasks in any loop, from a thread, what has come of what they asked."""
+"""Results for futures of any event loop, set from another thread."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from contextlib import suppress
 from typing import Any
 
 Reply = tuple[asyncio.Future[Any], Any]
-"""What somebody waits for, and its result, or the exception."""
+"""A future, and the result or the exception that it is to have."""
 
 
-def tell(outcomes: Iterable[Reply]) -> None:
-    """Answer in each loop that asked, once for all that it waits for."""
+def resolve(replies: Iterable[Reply]) -> None:
+    """Set the results of futures, with one call into each event loop that they belong to."""
     by_loop: dict[asyncio.AbstractEventLoop, list[Reply]] = defaultdict(list)
-    for outcome in outcomes:
-        by_loop[outcome[0].get_loop()].append(outcome)
-    for loop, answers in by_loop.items():
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_answer, answers)
+    for reply in replies:
+        by_loop[reply[0].get_loop()].append(reply)
+    for loop, group in by_loop.items():
+        with suppress(RuntimeError):  # the loop is closed: no task waits any more
+            loop.call_soon_threadsafe(_resolve, group)
 
 
-def _answer(answers: list[Reply]) -> None:
-    for answer, outcome in answers:
-        if answer.done():
-            continue  # whoever asked was cancelled meanwhile
-        if isinstance(outcome, Exception):
-            answer.set_exception(outcome)
+def _resolve(replies: list[Reply]) -> None:
+    for future, result in replies:
+        if future.done():
+            continue  # the task that waits was cancelled meanwhile
+        if isinstance(result, Exception):
+            future.set_exception(result)
         else:
-            answer.set_result(outcome)
+            future.set_result(result)

@@ -1,4 +1,4 @@
-"""A kept delivery as a JSON document and back: what export and import, and programs, read and write."""
+"""The JSON document of a stored delivery, which export, import and other programs read and write."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..redaction import reason
 from .records import DeliverySummary, FailedAttempt, HandlerState, State, StoredDelivery
 
 HEADER: Mapping[str, Any] = {"format": "webhook-receiver inbox", "version": 2}
-"""The first line of a file of documents: what it is, and the version of what follows."""
+"""The first line of an export: the name of the format, and the version of the documents that follow."""
 _READS = (1, 2)
-"""Version 1 called four members otherwise: source, origin, held and order_key."""
+"""The versions that are read. Version 1 has other names for four members: source, origin, held and order_key."""
 
 
 def _storable(text: str) -> str:
@@ -27,11 +27,11 @@ Text = Annotated[str, AfterValidator(_storable)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
-class _Part(BaseModel, frozen=True, extra="forbid"):
-    """A document, or a part of one, as it has to be."""
+class _StrictModel(BaseModel, frozen=True, extra="forbid"):
+    """A model of a document, or of one of its objects; unknown members are errors."""
 
 
-class _Progress(_Part, frozen=True):
+class _Progress(_StrictModel, frozen=True):
     state: State
     attempts: Count
     since_replay: Count
@@ -39,7 +39,7 @@ class _Progress(_Part, frozen=True):
     running: bool
 
 
-class _Attempt(_Part, frozen=True):
+class _Attempt(_StrictModel, frozen=True):
     handler: Text
     number: Count
     started: FiniteFloat
@@ -49,7 +49,7 @@ class _Attempt(_Part, frozen=True):
     traceback: Text
 
 
-class _Document(_Part, frozen=True):
+class _Document(_StrictModel, frozen=True):
     # The second names are those of version 1.
     id: Text
     receiver: Text = Field(validation_alias=AliasChoices("receiver", "source"))
@@ -73,28 +73,28 @@ class _Document(_Part, frozen=True):
     attempts: list[_Attempt]
 
 
-def record_document(record: DeliverySummary) -> dict[str, Any]:
-    """Return a record as JSON can hold it."""
-    document = {name: getattr(record, name) for name in DeliverySummary.__dataclass_fields__}
-    return document | {"handlers": {name: each._asdict() for name, each in record.handlers.items()}}
+def summary_document(summary: DeliverySummary) -> dict[str, Any]:
+    """Return a summary as a JSON object."""
+    document = {name: getattr(summary, name) for name in DeliverySummary.__dataclass_fields__}
+    return document | {"handlers": {name: each._asdict() for name, each in summary.handlers.items()}}
 
 
-def to_document(kept: StoredDelivery) -> dict[str, Any]:
-    """Return all that is known of a delivery as JSON can hold it: the body in base64, headers as latin-1 text."""
-    return record_document(kept.summary) | {
-        "key": None if kept.key is None else kept.key.hex(),
-        "ordering_key": kept.ordering_key,
-        "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in kept.delivery.headers],
-        "body": b64encode(kept.delivery.body).decode("ascii"),
-        "attempts": [attempt._asdict() for attempt in kept.attempts],
+def to_document(stored: StoredDelivery) -> dict[str, Any]:
+    """Return a stored delivery as a JSON object: the body in base64, the headers as latin-1 text."""
+    return summary_document(stored.summary) | {
+        "key": None if stored.key is None else stored.key.hex(),
+        "ordering_key": stored.ordering_key,
+        "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in stored.delivery.headers],
+        "body": b64encode(stored.delivery.body).decode("ascii"),
+        "attempts": [attempt._asdict() for attempt in stored.attempts],
     }
 
 
 def from_document(document: object) -> StoredDelivery:
-    """Return what `to_document` was given.
+    """Return the stored delivery of a JSON object that `to_document` made.
 
     Raises:
-        ValueError: it is no such document; the message says why, and quotes nothing of it.
+        ValueError: the object is no such document; the message says why, and quotes nothing of it.
     """
     try:
         found = _Document.model_validate(document)
@@ -120,11 +120,11 @@ def from_document(document: object) -> StoredDelivery:
     )
 
 
-def refuse_other(header: object) -> None:
-    """Refuse a first line that is not the HEADER of this version.
+def check_header(header: object) -> None:
+    """Check that the first line of an export is a HEADER of a version that this code reads.
 
     Raises:
-        ValueError: it is another, or none.
+        ValueError: it is no header, or one of another version.
     """
     if not isinstance(header, dict) or header.get("format") != HEADER["format"]:  # pyright: ignore[reportUnknownMemberType]
         raise ValueError("this is no export of an inbox: its first line does not say so")
@@ -139,22 +139,22 @@ def _wire(text: str) -> bytes:
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
-        _refuse("headers: text beyond latin-1")
+        _reject("headers: text beyond latin-1")
 
 
 def _body(text: str) -> bytes:
     try:
         return b64decode(text, validate=True)
     except ValueError:
-        _refuse("body: not base64")
+        _reject("body: not base64")
 
 
 def _key(text: str) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError:
-        _refuse("key: not hexadecimal")
+        _reject("key: not hexadecimal")
 
 
-def _refuse(why: str) -> NoReturn:
+def _reject(why: str) -> NoReturn:
     raise ValueError(why) from None

@@ -1,4 +1,4 @@
-"""An inbox that forgets everything when its process ends: for tests."""
+"""An inbox in memory, for tests: its deliveries are gone when its process ends."""
 
 from __future__ import annotations
 
@@ -7,14 +7,22 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from .sqlite import DAY, SQLiteInbox
-from .sqlite.connection import Connection, connect
+from .sqlite.connection import WriterConnection, connect
 from .sqlite.schema import migrate
 
 R = TypeVar("R")
 
 
 class MemoryInbox(SQLiteInbox):
-    """Keeps deliveries in memory, by the same rules and the same code as a SQLite file. Fulfils `Inbox`."""
+    """An inbox in memory, with the rules and the code of `SQLiteInbox`. Fulfils `Inbox`.
+
+    Args:
+        window: seconds for which a duplicate of a delivery is recognized.
+        retention: seconds for which a done delivery is kept; at least `window`.
+
+    Raises:
+        ConfigurationError: the settings cannot work.
+    """
 
     def __init__(self, *, window: float = 7 * DAY, retention: float = 30 * DAY) -> None:
         super().__init__(":memory:", window=window, retention=retention, min_free=0)
@@ -25,7 +33,7 @@ class MemoryInbox(SQLiteInbox):
     def _open(self) -> None:
         pass
 
-    def _connect(self) -> Connection:
+    def _connect(self) -> WriterConnection:
         connection = connect(":memory:")
         migrate(connection, ":memory:")
         return connection

@@ -1,4 +1,4 @@
-"""What goes into an inbox, comes out of it and is told about it: frozen records, and the states of a delivery."""
+"""The values that an inbox takes and returns: frozen records, and the states of a delivery."""
 
 from __future__ import annotations
 
@@ -10,185 +10,228 @@ from typing import Any, NamedTuple
 from ..delivery import Delivery
 
 DEAD_LETTER_HANDLER = "on_dead "
-"""How the names begin under which the progress of those is kept that hear of dead letters; no replay keeps it."""
+"""The beginning of the names under which the states of dead-letter handlers are stored; a replay drops these states."""
 
 
 class State(StrEnum):
-    """What a delivery is, or one handler's part of it (never UNHANDLED)."""
+    """The state of a delivery, or of one handler of it (which is never UNHANDLED)."""
 
     WAITING = "waiting"
-    """There is something left to run: now, at its time, when its turn comes, or when a handler is resumed."""
+    """A handler is left to run: now, at its time, when an older delivery is finished, or when a handler is resumed."""
     DONE = "done"
-    """Every handler that wanted it is done."""
+    """Every handler that matched is done."""
     UNHANDLED = "unhandled"
-    """No handler wanted it. Kept, shown, replayable."""
+    """No handler matched. The delivery is kept, listed, and may be replayed."""
     DEAD = "dead"
-    """A handler gave up or used up its attempts, or it is no event. Kept until it is replayed or purged."""
+    """A handler gave up or used up its attempts, or the body is no event. Kept until it is replayed or purged."""
 
 
 class HandlerState(NamedTuple):
-    """How far one handler is with one delivery."""
+    """The state of one handler of one delivery."""
 
     state: State = State.WAITING
+    """WAITING, DONE or DEAD."""
     attempts: int = 0
-    """How many runs were begun, over all replays: the number of the last one."""
+    """Number of attempts that were begun, over all replays; also the number of the latest attempt."""
     since_replay: int = 0
-    """How many of them since it was put or last replayed: those count against `Backoff.attempts`."""
+    """Number of attempts since the delivery was put or last replayed; these count against `Backoff.attempts`."""
     due: float = 0
-    """While it waits: the Unix time before which it does not run."""
+    """Unix time in seconds before which a waiting handler does not run."""
     running: bool = False
-    """A run was begun, and noted as such because an earlier one ended with its process."""
+    """Whether an attempt was begun and saved as begun, because an earlier one ended with its process."""
 
 
 class FailedAttempt(NamedTuple):
-    """One run of one handler that did not end well; kept for whoever looks into it."""
+    """One attempt of one handler that failed; stored for inspection."""
 
     handler: str
+    """Name of the handler."""
     number: int
+    """Number of the attempt, from 1."""
     started: float
-    """In Unix seconds."""
+    """Unix time in seconds at which the attempt began."""
     seconds: float
+    """Duration of the attempt in seconds."""
     outcome: str
-    """"retry" or "dead": what became of the handler's part by it."""
+    """State of the handler after the attempt: "retry" or "dead"."""
     error: str
-    """The exception's class and message, or our words."""
+    """Class and message of the exception, or a sentence of this package's."""
     traceback: str = ""
+    """Traceback as text, or an empty text."""
 
 
 class Entry(NamedTuple):
-    """A delivery to put, and what its event says about it."""
+    """A delivery to put into an inbox, and what its event says about it."""
 
     delivery: Delivery
+    """The delivery as received."""
     event: str | None = None
-    """The event's name; None when the body is no event."""
+    """Name of the event; None when the body is no event."""
     key: bytes | None = None
-    """Two deliveries of one source with the same key are the same one, sent twice. None: never a duplicate.
+    """Deduplication key: deliveries of one receiver with the same key are one delivery, sent twice. None for a delivery
+    that is a duplicate by no key.
 
-    The same key means the same event and identity, too."""
+    Deliveries with the same key also have the same event and identity.
+    """
     identity: str | None = None
-    """What happened, in a line: the same for a notification and for a backfilled delivery about it."""
+    """Text that says what happened; a notification and a backfilled delivery of one happening have the same."""
     ordering_key: str | None = None
-    """Deliveries of one source and order key are handled one at a time, in order of receipt."""
+    """Deliveries of one receiver and ordering key are handled one at a time, in order of receipt. None for no order."""
     dead: str | None = None
-    """Why it is dead at once: the body is no event."""
+    """Reason why the delivery is DEAD at once, since its body is no event; None otherwise."""
 
 
 class Stored(NamedTuple):
-    """`put` has committed the delivery."""
+    """Result of `put` for a new delivery, which is committed."""
 
     id: str
+    """Id of the delivery."""
 
 
 class Duplicate(NamedTuple):
-    """`put` has kept nothing: the inbox has this delivery already, under another id."""
+    """Result of `put` for a duplicate: nothing was stored, since the inbox has the delivery under another id."""
 
     id: str
-    """The id of the one that is kept."""
+    """Id of the delivery that is stored."""
     replayed: bool = False
-    """It was dead, and is waiting again because of this repeat."""
+    """Whether that delivery was DEAD, and is WAITING again because of this duplicate."""
 
 
 class Claim(NamedTuple):
-    """A delivery under a lease: it is the claimer's to handle until the lease ends."""
+    """A delivery under a lease: the claiming worker alone handles it until the lease ends."""
 
     delivery: Delivery
+    """The delivery."""
     state: State
-    """WAITING; or DEAD, when `on_dead` has to hear of it."""
+    """WAITING; or DEAD, when a dead-letter handler is to be called."""
     handlers: Mapping[str, HandlerState]
-    """How far each handler is that was run before, by its name."""
+    """State of each handler that was run before, by its name."""
     crashes: int
-    """How many leases of it ended without a word: the process died, or was too slow to renew."""
+    """Number of leases of this delivery that ended unsettled: the process died, or was too slow to renew."""
     reason: str | None
-    """Why it is dead."""
+    """Reason why the delivery is DEAD, or None."""
     lease: Hashable
-    """The store's own mark of this lease; nobody else looks into it."""
+    """Token of the lease; only the store that gave it reads it."""
 
 
 class Settlement(NamedTuple):
-    """What became of a claim. To settle it ends the lease."""
+    """What became of a claimed delivery; to settle it ends the lease."""
 
     claim: Claim
+    """The claimed delivery."""
     state: State
+    """Its new state."""
     handlers: Mapping[str, HandlerState]
+    """State of each handler, by its name."""
     due: float | None = None
-    """The Unix time at which it is claimable again; None: not by time."""
+    """Unix time in seconds at which the delivery may be claimed again; None if no time makes it eligible."""
     paused_by: str | None = None
-    """With state WAITING: a paused handler whose `resume` makes it claimable at once."""
+    """With state WAITING: name of a paused handler whose `resume` makes the delivery due at once."""
     reason: str | None = None
-    """Why it is dead or unhandled."""
+    """Reason why the delivery is DEAD or UNHANDLED."""
     attempts: Sequence[FailedAttempt] = ()
-    """The failed runs under this claim, to be kept."""
+    """Failed attempts under this claim, to be stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliverySummary:
-    """A kept delivery as it is listed and shown."""
+    """A stored delivery without its headers and body, as it is listed."""
 
     id: str
+    """Id of the delivery."""
     receiver: str
+    """Name of the receiver."""
     via: str
+    """"http" or "backfill"."""
     event: str | None
+    """Name of the event; None when the body is no event."""
     identity: str | None
+    """Text that says what happened, or None."""
     received: float
+    """Unix time of receipt, in seconds."""
     state: State
+    """State of the delivery."""
     due: float | None
-    """When it is claimable, or its lease ends; None: it waits for its turn or for a paused handler, or is finished."""
+    """Unix time in seconds at which it may be claimed, or its lease ends; None while it waits for an older delivery
+    or for a paused handler, and when it is finished."""
     leased: bool
-    """Whether it is under a lease; one whose time is up counts until another is given."""
+    """Whether it is under a lease; a lease whose time is up counts until another one is given."""
     paused_by: str | None
+    """Name of the paused handler that it waits for, or None."""
     reason: str | None
+    """Reason why it is DEAD or UNHANDLED, or None."""
     settled: float | None
+    """Unix time in seconds at which it was finished, or None."""
     handlers: Mapping[str, HandlerState]
+    """State of each handler that was run, by its name."""
     verified_by: int | None
+    """Index of the secret that verified it; None if it came unverified, or by backfill."""
     body_verified: bool
+    """Whether the body is known to be the sender's; see `Delivery.body_verified`."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredDelivery:
-    """All that the inbox knows of one delivery."""
+    """A stored delivery with all that the inbox knows of it."""
 
     summary: DeliverySummary
+    """Its summary."""
     delivery: Delivery
+    """The delivery as received."""
     attempts: Sequence[FailedAttempt]
+    """Its failed attempts, in order."""
     key: bytes | None
+    """Its deduplication key, or None."""
     ordering_key: str | None
+    """Its ordering key, or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which deliveries are meant; every part that is given narrows it further."""
+    """A choice of deliveries; every field that is given narrows it further."""
 
     ids: Sequence[str] | None = None
+    """Ids, in full."""
     states: Collection[State] | None = None
+    """States of the delivery."""
     receiver: str | None = None
+    """Name of the receiver."""
     event: str | None = None
+    """Name of the event."""
     handler: str | None = None
-    """A handler that was run for it, and in which state is not DONE."""
+    """Name of a handler that was run, and whose state is not DONE."""
     since: float | None = None
-    """Received at this Unix time or later."""
+    """Unix time in seconds; deliveries received then or later."""
     before: float | None = None
-    """Received before this Unix time."""
+    """Unix time in seconds; deliveries received earlier."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """How an inbox stands."""
+    """Figures of an inbox."""
 
     counts: Mapping[State, int]
+    """Number of deliveries in each state."""
     running: int
-    """How many of the waiting ones are under a lease; one whose time is up counts until another is given."""
+    """Number of WAITING deliveries under a lease; a lease whose time is up counts until another one is given."""
     oldest_waiting: float | None
-    """When the oldest waiting delivery was received, in Unix seconds."""
+    """Unix time in seconds at which the oldest WAITING delivery was received; None if none waits."""
     paused: Mapping[str, float] = field(default_factory=dict[str, float])
-    """The paused handlers, and since when."""
+    """Names of the paused handlers, and the Unix time in seconds since which each is paused."""
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """What only this kind of store can tell, such as its size in bytes."""
+    """Figures that only this kind of store has, such as its size in bytes."""
 
 
 def reset_for_replay(
     state: State, handlers: Mapping[str, HandlerState], handler: str | None = None
 ) -> dict[str, HandlerState]:
-    """Return the progress of a kept delivery's handlers when it is replayed; see `Inbox.replay`."""
+    """Return the states of a delivery's handlers once it is replayed, as `Inbox.replay` defines them.
+
+    Args:
+        state: the state of the delivery.
+        handlers: the state of each handler, by its name.
+        handler: the only handler that is to run again; None for all that the state implies.
+    """
     found = {name: each for name, each in handlers.items() if not name.startswith(DEAD_LETTER_HANDLER)}
     if handler is not None:
         again = {handler}

@@ -1,4 +1,8 @@
-"""How deliveries and progress become rows of a SQLite inbox and come back; a row knows when it was damaged."""
+"""The rows of a SQLite inbox, made of deliveries and handler states and read back; a checksum shows damage.
+
+The names of the columns are those of the first version: `source` holds `Delivery.receiver`, `origin` holds
+`Delivery.via`, `held` holds `paused_by`, `order_key` holds the ordering key, and `line` its hash.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +28,14 @@ COLUMNS = (
     *("id", "source", "origin", "event", "key", "identity", "order_key"),
     *("received", "headers", "body", "verified_by", "body_verified", "checksum"),
 )
-"""The columns of a delivery, in the order of the functions below."""
+"""The columns of the table `delivery` but for `seq`, in the order of the functions below."""
 DELIVERY = ", ".join(f"d.{column}" for column in COLUMNS)
-"""The same of a delivery d."""
-RECORD = (
+"""The columns of a delivery, of table alias d."""
+SUMMARY = (
     "d.id, d.source, d.origin, d.event, d.identity, d.received, p.state, p.due, p.lease IS NOT NULL, p.held, p.reason, "
     "p.settled, p.handlers, d.verified_by, d.body_verified"
 )
-"""The columns of a record, of delivery d and progress p."""
+"""The columns of a `DeliverySummary`, of table aliases d (delivery) and p (progress)."""
 
 
 def delivery_row(entry: Entry) -> tuple[Any, ...]:
@@ -43,8 +47,8 @@ def delivery_row(entry: Entry) -> tuple[Any, ...]:
 def values_of(entry: Entry) -> tuple[Any, ...]:
     """Return the values of COLUMNS but for the checksum."""
     delivery, event, key, identity, ordering_key, _ = entry
-    received = float(delivery.received) + 0.0  # minus nothing does not come back
-    headers, verified = packed(delivery.headers), int(bool(delivery.body_verified))
+    received = float(delivery.received) + 0.0  # a file gives minus zero back as zero
+    headers, verified = encode_headers(delivery.headers), int(bool(delivery.body_verified))
     body, by = delivery.body, delivery.verified_by
     return (
         delivery.id,
@@ -63,16 +67,16 @@ def values_of(entry: Entry) -> tuple[Any, ...]:
 
 
 def checksum(row: Sequence[Any]) -> int:
-    """Return a number that another value anywhere in the row would change."""
+    """Return the CRC-32 of a row's values; another value in any column changes it."""
     small = ascii((*row[:8], *row[10:12], len(row[8])))  # not repr, which differs with the version of Unicode
     return crc32(row[9], crc32(row[8], crc32(small.encode("ascii"))))
 
 
 def delivery(row: tuple[Any, ...]) -> Delivery:
-    """Return the delivery in a row that begins with COLUMNS.
+    """Return the delivery of a row that begins with COLUMNS.
 
     Raises:
-        InboxDamaged: it is not what was written.
+        InboxDamaged: the row does not match its checksum.
     """
     if checksum(row) != row[12]:
         raise InboxDamaged(f"what is kept of the delivery {row[0]!r:.80} is not what was put: the file was damaged")
@@ -80,33 +84,33 @@ def delivery(row: tuple[Any, ...]) -> Delivery:
 
 
 def delivery_of(row: Sequence[Any]) -> Delivery:
-    """Return the delivery in a row that begins with COLUMNS, and is known to be whole."""
-    return Delivery(row[0], row[1], unpacked(row[8]), row[9], row[7], row[10], bool(row[11]), row[2])
+    """Return the delivery of a row that begins with COLUMNS, and whose checksum is known to match."""
+    return Delivery(row[0], row[1], decode_headers(row[8]), row[9], row[7], row[10], bool(row[11]), row[2])
 
 
-def packed(headers: Headers) -> bytes:
-    """Return headers as one value; what no header can hold (RFC 9110, 5.5) becomes a space, as it says."""
+def encode_headers(headers: Headers) -> bytes:
+    """Return headers as bytes, one header a line; a newline in a value becomes a space (RFC 9110, section 5.5)."""
     return b"\n".join([b"%b:%b" % (name, value.replace(b"\n", b" ")) for name, value in headers])
 
 
-def unpacked(headers: bytes) -> Headers:
-    """Return what was packed."""
+def decode_headers(headers: bytes) -> Headers:
+    """Return the headers that `encode_headers` was given."""
     return tuple([(name, value) for line in headers.split(b"\n") if line for name, _, value in [line.partition(b":")]])
 
 
-def lookup(receiver: str, event: str | None, key: bytes | None, identity: str | None) -> int | None:
-    """Return a hash of what a repeat would be known by; None if nothing is ever a repeat of it.
+def dedup_hash(receiver: str, event: str | None, key: bytes | None, identity: str | None) -> int | None:
+    """Return the 64-bit hash by which duplicates of a delivery are looked up; None if it can have none.
 
-    The identity will do where there is one, since the same key means the same identity: a second hash would be a
-    second random place in a large index to write for each delivery.
+    The hash of the identity serves where there is one, since the same key means the same identity: a second hash would
+    be a second random place in a large index to write for each delivery.
     """
     if identity is not None:
         return _hash(f"{receiver}\0{event}\0{identity}")
     return None if key is None else _hash(f"{receiver}\0{key.hex()}")
 
 
-def line(receiver: str, ordering_key: str | None) -> int | None:
-    """Return a hash of the line that a delivery stands in; None if it stands in none."""
+def order_key_hash(receiver: str, ordering_key: str | None) -> int | None:
+    """Return the 64-bit hash of a receiver and an ordering key; None for a delivery without an ordering key."""
     return None if ordering_key is None else _hash(f"{receiver}\0{ordering_key}")
 
 
@@ -116,7 +120,7 @@ def _hash(text: str) -> int:
 
 
 def progress_json(handlers: Mapping[str, HandlerState]) -> str | None:
-    """Return the progress of all handlers as JSON, None for none."""
+    """Return the states of all handlers as JSON; None if there are none."""
     return _progress_json(tuple(handlers.items())) if handlers else None
 
 
@@ -126,10 +130,10 @@ def _progress_json(handlers: tuple[tuple[str, HandlerState], ...]) -> str:
 
 
 def progress(text: str | None) -> dict[str, HandlerState]:
-    """Return what was written by `progress_json`.
+    """Return the states of all handlers from JSON that `progress_json` wrote.
 
     Raises:
-        InboxDamaged: it was not.
+        InboxDamaged: the text is no such JSON.
     """
     if text is None:
         return {}
@@ -143,12 +147,13 @@ def progress(text: str | None) -> dict[str, HandlerState]:
 
 
 def text(data: bytes) -> str:
-    """Return a text of the file's; one that was damaged must not keep all others from being read."""
+    """Return a text of the file; bytes that are no UTF-8 become surrogates, so that one damaged text does not keep
+    the others from being read."""
     return data.decode("utf-8", "surrogateescape")
 
 
-def record(row: tuple[Any, ...]) -> DeliverySummary:
-    """Return a row of RECORD as one."""
+def summary(row: tuple[Any, ...]) -> DeliverySummary:
+    """Return the summary in a row of SUMMARY."""
     return DeliverySummary(
         id=row[0],
         receiver=row[1],
@@ -169,7 +174,14 @@ def record(row: tuple[Any, ...]) -> DeliverySummary:
 
 
 def insert(connection: Connection, into: str, table: Sequence[Sequence[Any]], otherwise: str = "ROLLBACK") -> None:
-    """Insert the rows of a table, many with each statement; `otherwise` is what is done if one is there already."""
+    """Insert the rows of a table, many with each statement.
+
+    Args:
+        connection: an SQLite connection, inside a transaction.
+        into: the table and its columns, as SQL.
+        table: the rows.
+        otherwise: what happens to a row that is there already, as in `INSERT OR ...` (sqlite.org/lang_conflict.html).
+    """
     start = 0
     while start < len(table):
         size = min(_AT_ONCE, 2 ** ((len(table) - start).bit_length() - 1))
@@ -178,31 +190,31 @@ def insert(connection: Connection, into: str, table: Sequence[Sequence[Any]], ot
         start += size
 
 
-def rounded(items: Collection[Item]) -> list[Item]:
-    """Return the items, the last one repeated so that they are 1, 2, 4, 8, ... in number.
+def padded(items: Collection[Item]) -> list[Item]:
+    """Return the items, the last one repeated until their number is a power of two.
 
-    A statement is compiled, and held in memory, for each number of them that there is.
+    SQLite compiles a statement, and the connection caches it, for each number of placeholders: so there are few.
     """
     found = [*items]
     return found + found[-1:] * ((1 << (len(found) - 1).bit_length()) - len(found)) if found else found
 
 
 def values(table: Sequence[Sequence[Any]]) -> str:
-    """Return `VALUES (?,?),(?,?)` for the rows of a table, none of which is missing."""
+    """Return `VALUES (?,?),(?,?)` for the rows of a table, which has at least one."""
     return "VALUES " + ",".join(["(" + ",".join("?" * len(table[0])) + ")"] * len(table))
 
 
 def as_table(columns: Sequence[str], table: Sequence[Sequence[Any]]) -> str:
-    """Return the rows of a table as one to select from, with these columns."""
+    """Return a subquery that gives the rows of a table under these column names."""
     named = ", ".join(f"column{number} AS {column}" for number, column in enumerate(columns, 1))
     return f"(SELECT {named} FROM ({values(table)}))"
 
 
 def flat(table: Iterable[Iterable[Any]]) -> list[Any]:
-    """Return the cells of a table, one after the other."""
+    """Return the cells of a table, row after row."""
     return [cell for row in table for cell in row]
 
 
-def marks(items: Iterable[object]) -> str:
-    """Return `?,?,?` for the items."""
+def placeholders(items: Iterable[object]) -> str:
+    """Return `?,?,?`, one for each item."""
     return ",".join("?" for _ in items)

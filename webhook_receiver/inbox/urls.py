@@ -30,17 +30,17 @@ _FORMS = "an inbox's URL is sqlite:///file.db (four slashes before an absolute p
 
 
 def from_url(url: str, *, create: bool = True) -> Inbox:
-    """Return the inbox that a URL names; it is opened later.
+    """Return the inbox that a URL names, which is not opened yet.
 
     Args:
         url: `sqlite:///relative/path.db`, `sqlite:////absolute/path.db` or `memory://`; settings of the inbox may
             follow as in `?retention=90d&window=7d&min_free=1000000&busy_timeout=5s`. Or
             `postgresql://user:password@host/database`, with parameters of libpq's, `schema=name` and `timeout=5s`.
             Other schemes are looked for among the entry points of `webhook_receiver.inboxes`.
-        create: whether a file is made if it is not there.
+        create: whether a SQLite file that does not exist is created.
 
     Raises:
-        ConfigurationError: it names none.
+        ConfigurationError: the URL names no inbox, or one of its settings cannot be read.
     """
     # Of a URL that names no inbox at most the scheme is quoted: that of a database server may hold its password.
     try:
@@ -79,7 +79,7 @@ def _brought(scheme: str, url: str) -> Inbox:
 
 
 def _postgres(url: str) -> Inbox:
-    """Return the inbox on a server; what is no setting of the inbox's in the URL is left to libpq."""
+    """Return the inbox on a server; parameters of the URL that are no settings of the inbox are left to libpq."""
     try:
         from .postgres import PostgresInbox
     except ImportError as error:

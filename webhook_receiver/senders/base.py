@@ -37,6 +37,7 @@ from ..errors import ConfigurationError
 from ..events import Event, OrderStatus, Path, identity_of, order_id_of, parsed_paths
 from ..responses import Responses
 from ..signatures import Scheme
+from ..signatures.scheme import complaint
 
 OrderingKey = Callable[[Any], object]
 """Returns what an event is about, as a text or what `str` makes one of; None for no order at all."""
@@ -187,10 +188,9 @@ class Sender:
 
 
 def check_scheme(scheme: object) -> None:
-    """Raise ConfigurationError unless `scheme` is one."""
-    if isinstance(scheme, type) or not isinstance(scheme, Scheme):
-        given = f"the class {scheme.__name__}" if isinstance(scheme, type) else type(scheme).__name__
-        raise ConfigurationError(f"scheme=... takes a scheme, such as UP42Signature(secret), not {given}")
+    """Raise ConfigurationError, which says what is missing, unless `scheme` is a scheme."""
+    if wrong := complaint(scheme):
+        raise ConfigurationError(f"scheme=... {wrong}")
 
 
 def _check_header(part: str, name: str | None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypeVar
 
-from ..delivery import AnyHeaders, Headers
+from ..delivery import RequestHead
 from ..errors import (
     BadSignature,
     BodyMismatch,
@@ -17,7 +17,7 @@ from ..errors import (
     UnexpectedSignature,
     VerificationError,
 )
-from .scheme import BodyCheck, Scheme, Verified
+from .scheme import BodyCheck, Scheme, Verified, complaint
 
 _TELLING = (BodyMismatch, StaleSignature, BadSignature, MalformedSignature, UnexpectedSignature, MissingSignature)
 """The errors, the one first that came furthest: of what a scheme does not concern, it says that it is missing."""
@@ -43,47 +43,37 @@ class AnyOf:
         if not schemes:
             raise ConfigurationError("AnyOf(...) takes schemes, such as AnyOf(new, old)")
         for scheme in schemes:
-            if isinstance(scheme, type) or not isinstance(scheme, Scheme):
-                raise ConfigurationError(
-                    f"AnyOf(...) takes schemes, such as UP42Signature(secret), not {_kind(scheme)}"
-                )
-            if _count(scheme) < 1:
+            if wrong := complaint(scheme):
+                raise ConfigurationError(f"AnyOf(...) {wrong}")
+            if scheme.secret_count < 1:
                 raise ConfigurationError(f"AnyOf(...) with {type(scheme).__name__}() would let everybody in")
         self._schemes: list[tuple[int, Scheme]] = []
         self.secret_count = 0
         for scheme in schemes:
             self._schemes.append((self.secret_count, scheme))
-            self.secret_count += _count(scheme)
-        self.reads_path = any(getattr(scheme, "reads_path", False) for scheme in schemes)
+            self.secret_count += scheme.secret_count
+        self.needs_url = any(getattr(scheme, "needs_url", False) for scheme in schemes)
+        """Whether one of the schemes needs the URL that the sender posts to, and was not given it."""
 
-    def sign(self, headers: AnyHeaders, body: bytes, now: float) -> Headers:
-        """Sign with the first scheme."""
-        return self._schemes[0][1].sign(headers, body, now)
+    def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
+        """Return the head that the first scheme signs; see `Scheme`."""
+        return self._schemes[0][1].sign(head, body, now)
 
-    def verify_headers(self, headers: Headers, now: float) -> BodyCheck:
-        """Return the checks of all schemes that take the headers, as one. See `Scheme`.
+    def verify(self, head: RequestHead, now: float) -> BodyCheck:
+        """Return one check of the body for all schemes that take the head; see `Scheme`.
 
         Raises:
-            VerificationError: no scheme takes them.
+            VerificationError: no scheme takes the head; the error of the scheme that came furthest.
         """
-        tries = (partial(_verify_headers, scheme, first, headers, now) for first, scheme in self._schemes)
+        tries = (partial(_verify, scheme, first, head, now) for first, scheme in self._schemes)
         checks, errors = _try_all(tries)
         if not checks:
             raise _most_telling(errors)
         return partial(_check, checks, errors)
 
 
-def _kind(given: object) -> str:
-    return f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
-
-
-def _count(scheme: Scheme) -> int:
-    count: int = getattr(scheme, "secret_count", 1)
-    return count
-
-
-def _verify_headers(scheme: Scheme, first: int, headers: Headers, now: float) -> Callable[[bytes], Verified]:
-    check = scheme.verify_headers(headers, now)
+def _verify(scheme: Scheme, first: int, head: RequestHead, now: float) -> Callable[[bytes], Verified]:
+    check = scheme.verify(head, now)
     return lambda body: _counted(check(body), first)
 
 

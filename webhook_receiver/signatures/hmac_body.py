@@ -9,7 +9,7 @@ from string import Formatter
 from typing import Literal, NamedTuple, Self
 from uuid import uuid4
 
-from ..delivery import AnyHeaders, Headers, header_pairs
+from ..delivery import Headers, RequestHead
 from ..errors import ConfigurationError, MalformedSignature
 from .encoding import checked_tolerance, is_base64, only, refuse_stale, seconds, to_base64
 from .scheme import BodyCheck, Verified
@@ -165,17 +165,16 @@ class HMACBody:
         """Shopify's: shopify.dev/docs/apps/build/webhooks/subscribe/https, with the app's client secret."""
         return cls(secrets, signature="x-shopify-hmac-sha256", encoding="base64", id="x-shopify-webhook-id")
 
-    def sign(self, headers: AnyHeaders, body: bytes, now: float) -> Headers:
-        """Return `headers` and those that prove the delivery; an id among them is kept, else it is a random one.
+    def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
+        """Return the head with the headers that prove the delivery; an id in it is kept, else a random one is added.
 
         Raises:
             ConfigurationError: the id cannot be signed.
         """
-        pairs = list(header_pairs(headers))
         time = b"%d" % int(now)
-        has_id = self._id is None or any(name == self._id.header for name, _ in pairs)
+        has_id = self._id is None or any(name == self._id.header for name, _ in head.headers)
         try:
-            id = b"" if self._id is None else self._id.value(pairs) if has_id else uuid4().hex.encode()
+            id = b"" if self._id is None else self._id.value(head.headers) if has_id else uuid4().hex.encode()
             content = self._template.fill(time, id, body)
         except MalformedSignature as error:
             raise ConfigurationError(f"cannot sign: {error}") from None
@@ -184,10 +183,11 @@ class HMACBody:
         for place, value in ((None if has_id else self._id, id), (self._timestamp, time), (self._signature, signature)):
             if place is not None:
                 added.setdefault(place.header, []).append(value if place.item is None else place.item + b"=" + value)
-        return [*pairs, *((name, b",".join(values)) for name, values in added.items())]
+        return head.with_headers(*((name, b",".join(values)) for name, values in added.items()))
 
-    def verify_headers(self, headers: Headers, now: float) -> BodyCheck:
-        """Read what the headers hold; return the check of the signature, which covers the body. See `Scheme`."""
+    def verify(self, head: RequestHead, now: float) -> BodyCheck:
+        """Read the headers; return the check of the signature, which covers the body. See `Scheme`."""
+        headers = head.headers
         claims = self._signature.values(headers)
         if not any(self._is_signature(claimed) for claimed in claims) or len(claims) > _MOST_SIGNATURES:
             raise MalformedSignature(

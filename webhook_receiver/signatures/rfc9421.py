@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import SecretStr
 
-from ..delivery import AnyHeaders, Headers, header_pairs
+from ..delivery import RequestHead
 from ..errors import ConfigurationError, MalformedSignature, StaleSignature
 from .encoding import checked_tolerance, only, refuse_stale
 from .scheme import BodyCheck, Verified
@@ -37,8 +37,9 @@ class HTTPMessageSignature:
     """Signs and verifies deliveries by RFC 9421. Needs the extra `[rfc9421]`.
 
     A signature has to cover `content-digest`, and that has to be right; `created` and `keyid` have to be there.
-    Of the derived components, `@method` is POST, and all that the URL says (`@target-uri`, `@authority`, `@scheme`,
-    `@path`, `@query`, `@query-param`, `@request-target`) is taken from `url`: what a proxy makes of it does not matter.
+    Of the derived components, `@method` is the request's, and all that the URL says (`@target-uri`, `@authority`,
+    `@scheme`, `@path`, `@query`, `@query-param`, `@request-target`) is taken from `url`: what a proxy makes of it does
+    not matter.
 
     Args:
         keys: the keys by the name that the sender's `keyid` gives them: the secret of an HMAC, or PEM, public to
@@ -46,7 +47,8 @@ class HTTPMessageSignature:
         algorithm: the algorithm of all keys, by its name in RFC 9421; a signature that names another is refused.
         components: what a signature has to cover beside `content-digest`, such as ["@method", "@target-uri",
             "content-type"]; `sign` covers it.
-        url: the URL that the sender posts to, as the sender knows it.
+        url: the absolute URL that the sender posts to, as the sender knows it; that of the receiver
+            (`WebhookReceiver(public_url=...)`) if left out.
         id: a header with the sender's id of the delivery, the same when it is sent again; it has to be covered.
             Without one the signature's nonce, if it has one, at least tells an exact repeat.
         nonce: "required" refuses a signature without one, and lets `sign` make one.
@@ -83,6 +85,8 @@ class HTTPMessageSignature:
         kind = rfc9421_messages.algorithm_of(algorithm)
         wanted = [*components, *([] if id is None else [id]), _DIGEST]
         self._messages = rfc9421_messages.Messages(kind, list(dict.fromkeys(wanted)), url, tag)
+        self.needs_url = self._messages.needs_url
+        """Whether `components` has something of the URL, and `url` was left out."""
         self._keys = rfc9421_messages.Keys
         self._refuse_other_body = rfc9421_messages.refuse_other_body
         self._id = None if id is None else id.lower().encode()
@@ -94,26 +98,27 @@ class HTTPMessageSignature:
         )
         self.secret_count = len(self._keyring)
 
-    def sign(self, headers: AnyHeaders, body: bytes, now: float) -> Headers:
-        """Return `headers`, the body's digest, and the two headers of the signature.
+    def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
+        """Return the head with the body's digest and the two headers of the signature.
 
         Raises:
-            ConfigurationError: the first key is public, or a header that is to be covered is absent.
+            ConfigurationError: the first key is public, a header that is to be covered is absent, or the URL is to be
+                covered and not known.
         """
-        pairs = header_pairs(headers)
         key = self._keyring.first(now)
         if key.private is None:
             raise ConfigurationError("cannot sign with a public key: give the private one")
         nonce = token_urlsafe(16) if self._nonce_required else None
-        return [*pairs, *self._messages.sign(pairs, body, (key.name, key.private), now, nonce)]
+        return head.with_headers(*self._messages.sign(head, body, (key.name, key.private), now, nonce))
 
-    def verify_headers(self, headers: Headers, now: float) -> BodyCheck:
+    def verify(self, head: RequestHead, now: float) -> BodyCheck:
         """Verify the signature, then its times; return the check of the body against its digest. See `Scheme`."""
+        headers = head.headers
         for name in (b"signature-input", b"signature"):
             if len(only(headers, name)) > _LONGEST:
                 raise MalformedSignature(f"{name.decode()} has more than {_LONGEST} bytes")
         keys = {key.name: key for key in self._keyring.at(now)}
-        found = self._messages.verify(headers, self._keys({name: key.public for name, key in keys.items()}))
+        found = self._messages.verify(head, self._keys({name: key.public for name, key in keys.items()}))
         if self._nonce_required and not found.nonce:
             raise MalformedSignature('the signature has no nonce, which nonce="required" asks for')
         refuse_stale(int(found.parameters["created"]), now, self._tolerance)

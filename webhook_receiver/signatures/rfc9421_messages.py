@@ -25,7 +25,7 @@ from http_message_signatures import (
     algorithms,
 )
 
-from ..delivery import Headers
+from ..delivery import Headers, RequestHead
 from ..errors import BadSignature, BodyMismatch, ConfigurationError, MalformedSignature, VerificationError
 from .secrets import Secret
 
@@ -40,6 +40,10 @@ _ALGORITHMS: dict[str, type[HTTPSignatureAlgorithm]] = {
         algorithms.RSA_V1_5_SHA256,
     )
 }
+
+
+_NO_URL = "https://not.known/"
+"""Stands where the library wants a URL, and no component is taken from it."""
 
 
 def algorithm_of(name: str) -> type[HTTPSignatureAlgorithm]:
@@ -70,17 +74,31 @@ def key_of(algorithm: type[HTTPSignatureAlgorithm], secret: Secret) -> tuple[Any
 
 
 class _AllComponents(HTTPSignatureComponentResolver):
-    """What a component is in a request that was posted to a known URL."""
+    """The components of a request that was posted to a known URL."""
+
+
+def _is_of_url(component: str) -> bool:
+    return component.startswith("@") and component != "@method"
+
+
+class _ComponentsOfSomeUrl(_AllComponents):
+    """The components of a request whose URL will be known later, to try out whether they can be."""
+
+    def resolve(self, component_node: Any) -> str:
+        if str(component_node.value) == "@query-param":
+            return ""  # of which parameter, only the URL can tell
+        value: str = super().resolve(component_node)
+        return value
 
 
 class _OnlyHeaders(HTTPSignatureComponentResolver):
-    """What a component is, where the URL is not known."""
+    """The components of a request whose URL is not known."""
 
     def resolve(self, component_node: Any) -> str:
-        if str(component_node.value).startswith("@") and component_node.value != "@method":
+        if _is_of_url(str(component_node.value)):
             raise MalformedSignature(
-                "the signature covers something of the URL (@target-uri, @authority, @path or the like): "
-                "say which URL the sender posts to, HTTPMessageSignature(url=...)"
+                "the signature covers something of the URL (@target-uri, @authority, @path or the like): say which URL "
+                "the sender posts to, HTTPMessageSignature(url=...) or WebhookReceiver(public_url=...)"
             )
         value: str = super().resolve(component_node)
         return value
@@ -109,13 +127,13 @@ class Keys(HTTPSignatureKeyResolver):
 
 
 class Messages:
-    """Requests to one URL, signed and verified with one algorithm.
+    """Requests signed and verified with one algorithm.
 
     Args:
         algorithm: see `algorithm_of`.
-        components: what a signature has to cover, and `sign` covers.
-        url: where they are posted to; None if that is not known.
-        tag: what their signatures are tagged with, if anything.
+        components: the components that a signature has to cover, and `sign` covers.
+        url: the absolute URL that they are posted to; None for the one that each head states.
+        tag: the tag of their signatures, if they have one.
 
     Raises:
         ConfigurationError: there can be no such component, or the URL is none.
@@ -130,29 +148,30 @@ class Messages:
     ) -> None:
         self._algorithm = algorithm
         self._components = [each if each.startswith('"') else f'"{each.lower()}"' for each in components]
-        self._resolver = _OnlyHeaders if url is None else _AllComponents
-        self._url = url or "https://not.known/"
+        self._url = url
         self._tag = tag
+        self.needs_url = url is None and any(_is_of_url(each.split('"')[1]) for each in self._components)
+        """Whether the components have something of the URL, and it has to be in each head."""
         self._try_out()
 
-    def sign(self, headers: Headers, body: bytes, key: tuple[str, Any], now: float, nonce: str | None) -> Headers:
-        """Return the headers that `headers` lack, made with a key of this name.
+    def sign(self, head: RequestHead, body: bytes, key: tuple[str, Any], now: float, nonce: str | None) -> Headers:
+        """Return the headers that the head lacks, made with a key of this name.
 
         Raises:
-            ConfigurationError: what is to be covered is absent, or cannot be signed.
+            ConfigurationError: a component that is to be covered is absent, or cannot be signed.
         """
         fields: dict[str, str] = {}
-        for name, value in ((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers):
+        for name, value in ((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers):
             fields[name] = f"{fields[name]}, {value}" if name in fields else value
         given = {*fields}
         signer = HTTPMessageSigner(
             signature_algorithm=self._algorithm,
             key_resolver=Keys({key[0]: key[1]}),
-            component_resolver_class=self._resolver,
+            component_resolver_class=self._resolver(head),
         )
         try:
             signer.sign(
-                self._message(fields),
+                self._message(head, fields),
                 key_id=key[0],
                 created=datetime.fromtimestamp(int(now), UTC),
                 nonce=nonce,
@@ -166,20 +185,20 @@ class Messages:
             raise ConfigurationError(f"cannot sign: {error}") from None
         return [(name.lower().encode(), value.encode()) for name, value in fields.items() if name not in given]
 
-    def verify(self, headers: Headers, keys: Keys) -> VerifyResult:
-        """Return what the one signature says and covers.
+    def verify(self, head: RequestHead, keys: Keys) -> VerifyResult:
+        """Return the one signature's parameters and the components that it covers.
 
         Raises:
             VerificationError: there is not just one, or no key gives it, or it does not cover what it has to.
         """
         verifier = _Verifier(
-            signature_algorithm=self._algorithm, key_resolver=keys, component_resolver_class=self._resolver
+            signature_algorithm=self._algorithm, key_resolver=keys, component_resolver_class=self._resolver(head)
         )
-        pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+        pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers]
         error: VerificationError | None
         try:
             found = verifier.verify(
-                self._message(SimpleNamespace(items=lambda: pairs)), max_age=None, expect_tag=self._tag
+                self._message(head, SimpleNamespace(items=lambda: pairs)), max_age=None, expect_tag=self._tag
             )
         except Exception as raised:  # whatever the library stumbles over came from a stranger
             error = _told(raised)
@@ -189,8 +208,11 @@ class Messages:
                 return found[0]
         raise error  # out here, where no error with the stranger's words in it is its context
 
-    def _message(self, headers: Any) -> Any:
-        return SimpleNamespace(method="POST", url=self._url, headers=headers)
+    def _resolver(self, head: RequestHead) -> type[HTTPSignatureComponentResolver]:
+        return _OnlyHeaders if self._url is None and head.url is None else _AllComponents
+
+    def _message(self, head: RequestHead, headers: Any) -> Any:
+        return SimpleNamespace(method=head.method, url=self._url or head.url or _NO_URL, headers=headers)
 
     def _lack(self, found: Sequence[VerifyResult]) -> VerificationError | None:
         if len(found) != 1:
@@ -207,14 +229,16 @@ class Messages:
         return None
 
     def _try_out(self) -> None:
-        """Sign something, so that components that there cannot be are told at the start."""
+        """Prepare a signature, so that components that there cannot be are told at the start."""
         names = [each.split('"')[1] for each in self._components]
         headers = [(each.encode(), b"x") for each in names if not each.startswith("@") and each != "content-digest"]
         try:
             HTTPMessageSigner(
-                signature_algorithm=self._algorithm, key_resolver=None, component_resolver_class=self._resolver
+                signature_algorithm=self._algorithm,
+                key_resolver=None,
+                component_resolver_class=_ComponentsOfSomeUrl if self._url is None else _AllComponents,
             ).prepare(
-                self._message({name.decode(): value.decode() for name, value in headers}),
+                self._message(RequestHead.of(()), {name.decode(): value.decode() for name, value in headers}),
                 key_id="",
                 covered_component_ids=self._components,
                 body=b"",

@@ -1,11 +1,11 @@
-"""What all signature schemes share: secrets, the protocol of a scheme, and what a check yields."""
+"""The protocol of a signature scheme, the result of a check, and the complaint about an object that is no scheme."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from ..delivery import AnyHeaders, Headers
+from ..delivery import RequestHead
 
 
 class Verified(NamedTuple):
@@ -25,21 +25,72 @@ BodyCheck = Callable[[bytes], Verified]
 
 @runtime_checkable
 class Scheme(Protocol):
-    """A way to sign and verify a delivery. It does no I/O and reads no clock: `now` is in Unix seconds.
+    """A way to sign and verify a delivery. A scheme does no I/O and reads no clock: `now` is in Unix seconds.
 
-    Two attributes may say more of it. `secret_count`, 1 if left out: how many secrets `Verified.by` is an index of.
-    `reads_path`, False if left out: whether the receiver is to put the request's path among the headers, as the
-    last one and under HTTP/2's name for it, `:path`. What proves a delivery by its path puts it there when it signs.
+    A scheme whose signatures cover the URL that the sender posts to may have one attribute more, `needs_url`: True
+    where no URL was given to the scheme itself, so that a receiver cannot be made without `public_url=...`.
     """
 
-    def sign(self, headers: AnyHeaders, body: bytes, now: float) -> Headers:
-        """Return `headers` and, behind them, those that prove the delivery, made with the first secret."""
+    @property
+    def secret_count(self) -> int:
+        """The number of secrets that `Verified.by` is an index of; 0 for a scheme that lets everybody in."""
         ...
 
-    def verify_headers(self, headers: Headers, now: float) -> BodyCheck:
-        """Verify all that can be verified before the body is read, so that a stranger costs next to nothing.
+    def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
+        """Return the head of the request that proves the delivery, made with the first secret.
+
+        Args:
+            head: the head of the request as it would be sent unsigned.
+            body: the body's bytes.
+            now: the time of signing, in Unix seconds.
+
+        Returns:
+            The head with more headers behind its own, or with another target.
 
         Raises:
-            VerificationError: and nothing else, whatever the headers hold.
+            ConfigurationError: the secret cannot sign, or the head lacks a header that is to be signed.
         """
         ...
+
+    def verify(self, head: RequestHead, now: float) -> BodyCheck:
+        """Verify all that can be verified before the body is read, so that a stranger costs next to nothing.
+
+        Args:
+            head: the head of the request as received.
+            now: the time of receipt, in Unix seconds.
+
+        Returns:
+            The check of the body.
+
+        Raises:
+            VerificationError: and nothing else, whatever the head holds.
+        """
+        ...
+
+
+_MEMBERS = {
+    "secret_count": "the number of its secrets, an int: Verified.by is an index of them",
+    "sign": "the method sign(head: RequestHead, body: bytes, now: float) -> RequestHead",
+    "verify": "the method verify(head: RequestHead, now: float) -> BodyCheck",
+}
+
+
+def complaint(given: object) -> str | None:
+    """Return what keeps an object from being a scheme, as a sentence without its end; None for a scheme."""
+    if isinstance(given, type):
+        return f"takes a scheme, such as UP42Signature(secret), not the class {given.__name__}"
+    name = type(given).__name__
+    if hasattr(given, "verify_headers"):
+        return (
+            f"takes a scheme, and {name} has the method of an old one: verify_headers(headers, now) has become "
+            "verify(head: RequestHead, now) -> BodyCheck, with the headers in head.headers and the path in head.target"
+        )
+    missing = [member for member in _MEMBERS if not hasattr(given, member)]
+    if len(missing) == len(_MEMBERS):
+        return f"takes a scheme, such as UP42Signature(secret), not {name}"
+    if missing:
+        return f"takes a scheme, and {name} lacks {missing[0]}: {_MEMBERS[missing[0]]}"
+    count: object = getattr(given, "secret_count", None)
+    if not isinstance(count, int) or count < 0:
+        return f"takes a scheme, and the secret_count of {name} is no number from 0 up: {_MEMBERS['secret_count']}"
+    return None

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Literal, NamedTuple
 from uuid import uuid4
 
-from ..delivery import AnyHeaders, Headers, header_pairs
+from ..delivery import RequestHead
 from ..errors import ConfigurationError, MalformedSignature
 from .encoding import checked_tolerance, is_base64, only, refuse_stale, seconds, to_base64
 from .scheme import BodyCheck, Verified
@@ -58,27 +58,27 @@ class StandardWebhooks:
         self._keyring = Keyring(secrets, _key)
         self.secret_count = len(self._keyring)
 
-    def sign(self, headers: AnyHeaders, body: bytes, now: float) -> Headers:
-        """Return `headers` and the three of the scheme; an id among them is kept, else it is a random one.
+    def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
+        """Return the head with the three headers of the scheme; an id in it is kept, else a random one is added.
 
         Raises:
             ConfigurationError: the first secret is a public key, or the id has a full stop.
         """
-        pairs = list(header_pairs(headers))
         key = self._keyring.first(now)
         if key.sign is None:
             raise ConfigurationError("cannot sign with a public key: give the private one, whsk_...")
-        id = dict(pairs).get(self._id)
+        id = dict(head.headers).get(self._id)
         if id is None:
             id = b"msg_" + uuid4().hex.encode()
-            pairs.append((self._id, id))
+            head = head.with_headers((self._id, id))
         if not id or b"." in id:
             raise ConfigurationError(f"cannot sign: {self._id.decode()} is empty or has a full stop")
         signature = b"%b,%b" % (key.version, key.sign(b"%b.%d.%b" % (id, int(now), body)))
-        return [*pairs, (self._timestamp, b"%d" % int(now)), (self._signature, signature)]
+        return head.with_headers((self._timestamp, b"%d" % int(now)), (self._signature, signature))
 
-    def verify_headers(self, headers: Headers, now: float) -> BodyCheck:
+    def verify(self, head: RequestHead, now: float) -> BodyCheck:
         """Read the three headers; return the check of the signature, which covers the body. See `Scheme`."""
+        headers = head.headers
         id = only(headers, self._id)
         time = only(headers, self._timestamp)
         signatures = only(headers, self._signature).split(b" ", _MOST_SIGNATURES)

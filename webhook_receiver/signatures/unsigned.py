@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote_to_bytes
 
-from ..delivery import AnyHeaders, Headers, header_pairs
+from ..delivery import RequestHead
 from ..errors import (
     BadSignature,
     ConfigurationError,
-    MalformedSignature,
     MissingSignature,
     UnexpectedSignature,
 )
 from .scheme import BodyCheck, Verified
 from .secrets import Keyring, Secret, Secrets, is_same, masked
-
-PATH = b":path"
-"""The name of the request's path among the headers: HTTP/2's, which no header of a request can have."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~-]{22,}")  # 128 bits in base64url
 
@@ -39,45 +36,58 @@ class Unsigned:
     def __init__(self, *, token_in_path: Secrets | None = None) -> None:
         token_in_path = None if token_in_path is None else masked(token_in_path)
         self._keyring = None if token_in_path is None else Keyring(token_in_path, _key)
-        self.reads_path = self._keyring is not None
         self.secret_count = 0 if self._keyring is None else len(self._keyring)
 
-    def sign(self, headers: AnyHeaders, body: bytes, now: float) -> Headers:
-        """Return the headers as they are, and behind them, if there is a token, a path that ends in the first."""
-        pairs = header_pairs(headers)
-        return pairs if self._keyring is None else [*pairs, (PATH, b"/" + _bytes(self._keyring.first(now)[1]))]
+    def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
+        """Return the head as it is or, if there is a token, with a target whose path ends in the first.
 
-    def verify_headers(self, headers: Headers, now: float) -> BodyCheck:
-        """Refuse what is signed, or has another token; see `Scheme`.
+        A token of ours at the path's end is replaced, so that the URL that the sender was given may be signed again.
+
+        Raises:
+            ConfigurationError: every token has expired.
+        """
+        if self._keyring is None:
+            return head
+        token = _bytes(self._keyring.first(now)[1])
+        path, mark, query = head.target.partition(b"?")
+        base, _, last = path.rstrip(b"/").rpartition(b"/")
+        if self._index_of(self._keyring, last, now) is None:
+            base = path.rstrip(b"/")
+        return head._replace(target=b"%b/%b%b%b" % (base, token, mark, query))
+
+    def verify(self, head: RequestHead, now: float) -> BodyCheck:
+        """Refuse a delivery that is signed, or whose path ends in no token of ours; see `Scheme`.
 
         Raises:
             UnexpectedSignature: a header's name speaks of a signature.
-            MissingSignature: the path has no token.
-            BadSignature: it is another one.
+            MissingSignature: the path is empty, and has no token.
+            BadSignature: the path ends otherwise than in a token of ours.
         """
-        for name, _ in headers:
+        for name, _ in head.headers:
             if b"signature" in name or b"hmac" in name:
                 raise UnexpectedSignature(
                     "the delivery is signed, but the receiver has scheme=Unsigned(): give it the sender's secret"
                 )
-        return _unverified if self._keyring is None else self._check_token(self._keyring, headers, now)
+        return _unverified if self._keyring is None else self._check_token(self._keyring, head, now)
 
-    def _check_token(self, keyring: Keyring[tuple[int, Secret]], headers: Headers, now: float) -> BodyCheck:
-        paths = [value for name, value in headers if name == PATH]
-        if len(paths) != 1:
-            raise (
-                MalformedSignature("there is a header of the name that the path has")
-                if paths
-                else MissingSignature(
-                    "the receiver was not told the path, which ends in the token: receive(..., path=...)"
-                )
+    def _check_token(self, keyring: Keyring[tuple[int, Secret]], head: RequestHead, now: float) -> BodyCheck:
+        claimed = head.path.rstrip(b"/").rpartition(b"/")[2]
+        if not claimed:
+            raise MissingSignature(
+                "the path has no token at its end; without ASGI, the receiver has to be told the path: "
+                "receive(..., target=...)"
             )
-        claimed = paths[0].rstrip(b"/").rpartition(b"/")[2]
-        for by, token in keyring.at(now):
-            if is_same(_bytes(token), claimed):
-                verified = Verified(by, body=False)
-                return lambda body: verified
-        raise BadSignature("the path ends in no token of ours")
+        by = self._index_of(keyring, claimed, now)
+        if by is None:
+            raise BadSignature("the path ends in no token of ours")
+        verified = Verified(by, body=False)
+        return lambda body: verified
+
+    @staticmethod
+    def _index_of(keyring: Keyring[tuple[int, Secret]], claimed: bytes, now: float) -> int | None:
+        """Return which token the last part of a path is, maybe percent-encoded (RFC 3986, section 6.2.2.2)."""
+        claimed = unquote_to_bytes(claimed)
+        return next((by for by, token in keyring.at(now) if is_same(_bytes(token), claimed)), None)
 
 
 def _unverified(body: bytes) -> Verified:

@@ -16,7 +16,7 @@ from functools import lru_cache, partial
 from hashlib import sha256, sha512
 from typing import Literal
 
-from ..delivery import AnyHeaders, Headers, header_pairs
+from ..delivery import Headers, RequestHead
 from ..errors import (
     BadSignature,
     BodyMismatch,
@@ -95,40 +95,31 @@ class UP42Signature:
         # A sender lists the same names every time; a stranger's lists must not fill our memory.
         self._read_list = lru_cache(maxsize=64)(self._components_in)
 
-    def sign(self, headers: AnyHeaders, body: bytes, now: float) -> Headers:
-        """Return `headers`, the body's digest where it is listed and absent, and the two signature headers.
+    def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
+        """Return the head with the body's digest, where it is listed and absent, and the two signature headers.
 
         Raises:
             ConfigurationError: a header that is to be signed is absent.
         """
-        pairs = list(header_pairs(headers))
         names = self._components or tuple(_name(each) for each in SIGNED_BY_DEFAULT)
-        fields = dict(pairs)
+        fields = dict(head.headers)
         for name in self._digest_headers:
             if name in names and name not in fields:
                 fields[name] = _digest(name, body)
-                pairs.append((name, fields[name]))
+                head = head.with_headers((name, fields[name]))
         absent = [name.decode() for name in names if name not in fields]
         if absent:
             raise ConfigurationError(f"cannot sign: the headers lack {', '.join(absent)}")
         listed = b" ".join(b'"%b"' % name for name in names)
         signature = self._keyring.first(now)[0](b"".join(fields[name] for name in names))
-        return [
-            *pairs,
+        return head.with_headers(
             (b"signature-input", b"%b%b);created=%d" % (_LABEL, listed, int(now))),
             (b"signature", b"up42-sig=" + signature),
-        ]
+        )
 
-    def verify(self, headers: AnyHeaders, body: bytes, now: float) -> Verified:
-        """Verify headers and body at once; `now` is in Unix seconds.
-
-        Raises:
-            VerificationError: and nothing else, whatever the arguments hold.
-        """
-        return self.verify_headers(header_pairs(headers), now)(body)
-
-    def verify_headers(self, headers: Headers, now: float) -> BodyCheck:
+    def verify(self, head: RequestHead, now: float) -> BodyCheck:
         """Verify the signature, then its age; return the check of the body. See `Scheme`."""
+        headers = head.headers
         fields = dict(headers)
         try:
             listed, created = _read_input(fields[b"signature-input"])

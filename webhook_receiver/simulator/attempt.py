@@ -57,12 +57,13 @@ def _signed(webhook: Webhook, outgoing: Outgoing, now: float) -> tuple[Headers, 
     mischief = outgoing.mischief
     signed_at = now - mischief.late
     if mischief.wrong_secret:
-        headers = payloads.forged(body, now=signed_at)
+        head = payloads.forged(body, now=signed_at, url=webhook.url)
     elif webhook.secret is None:
-        headers = payloads.unsigned()
+        head = payloads.unsigned(webhook.url)
     else:
-        headers = payloads.signed(body, UP42Signature(webhook.secret.get_secret_value()), now=signed_at)
-    return headers, _another(body) if mischief.forged else body
+        scheme = UP42Signature(webhook.secret.get_secret_value())
+        head = payloads.signed(body, scheme, now=signed_at, url=webhook.url)
+    return head.headers, _another(body) if mischief.forged else body
 
 
 def _another(body: bytes) -> bytes:

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import httpx
 
-from ..delivery import Headers, header_pairs
+from ..delivery import Headers, RequestHead
 from ..signatures import Scheme, UP42Signature
 
 Document = dict[str, Any]
@@ -61,19 +61,31 @@ def dump(document: Document) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def signed(body: bytes, scheme: Scheme, *, now: float) -> Headers:
-    """Return the headers that deliver `body`, signed at the Unix time `now`."""
-    return scheme.sign(JSON, body, now)
+def signed(body: bytes, scheme: Scheme, *, now: float, url: str | None = None) -> RequestHead:
+    """Return the head of the request that delivers `body`.
+
+    Args:
+        body: the bytes that are sent.
+        scheme: the scheme that signs.
+        now: the time of signing, in Unix seconds.
+        url: the absolute URL that is posted to, for a scheme that signs the URL or has a token in it.
+    """
+    return scheme.sign(unsigned(url), body, now)
 
 
-def forged(body: bytes, *, now: float) -> Headers:
-    """Return headers as `signed` does, made by somebody who does not know the secret."""
-    return UP42Signature(secrets.token_urlsafe()).sign(JSON, body, now)
+def forged(body: bytes, *, now: float, url: str | None = None) -> RequestHead:
+    """Return a head as `signed` does, made by somebody who does not know the secret."""
+    return UP42Signature(secrets.token_urlsafe()).sign(unsigned(url), body, now)
 
 
-def unsigned() -> Headers:
-    """Return the headers of a sender that has no secret."""
-    return header_pairs(JSON)
+def unsigned(url: str | None = None) -> RequestHead:
+    """Return the head of a request of a sender that has no secret."""
+    return RequestHead.of(JSON, target=b"/" if url is None else httpx.URL(url).raw_path, url=url)
+
+
+def url_of(head: RequestHead, url: str) -> str:
+    """Return the URL to post to: the host of `url`, and the target that the scheme gave the head."""
+    return str(httpx.URL(url).copy_with(raw_path=head.target))
 
 
 @dataclass(frozen=True, slots=True)

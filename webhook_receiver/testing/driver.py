@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..delivery import Delivery, Headers
+from ..delivery import Attempt, Headers
 from ..events import Event
 from ..inbox.base import Inbox
-from ..inbox.records import Claim, Filter, Settlement, State
+from ..inbox.records import DEAD_LETTER_HANDLER, Claim, Filter, Settlement, State
 from ..options import WorkerOptions
 from ..receiver import WebhookReceiver
-from ..routing import DeadLetterHandler, Handler
+from ..routing import CallNext, DeadLetterHandler, Handler, Middleware
 from ..senders.order_check import OrderCheck
 from ..worker.executor import Dispatcher, Executor, InFlight
 
@@ -64,36 +64,8 @@ class Run:
     """What it raised; None if it ended well."""
 
 
-@dataclass(frozen=True, slots=True)
-class Watched(Handler):
-    """A handler whose runs are noted."""
-
-    note: Callable[[Run], None] = field(kw_only=True)
-
-    def call(self, event: Event, delivery: Delivery, number: int) -> Awaitable[object]:
-        """Call the function and note how that went. Await what this returns."""
-        return self._noted(event, delivery, number)
-
-    async def _noted(self, event: Event, delivery: Delivery, number: int) -> None:
-        error: BaseException | None = None
-        try:
-            await Handler.call(self, event, delivery, number)  # with slots, super() is of another class
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            self.note(Run(self.name, number, delivery.id, event, error))
-
-
-def watched(handler: Handler, note: Callable[[Run], None]) -> Watched:
-    """Return the same handler, telling `note` of its runs."""
-    return Watched(
-        handler.name, handler.function, handler.route, handler.where, handler.backoff, handler.timeout, note=note
-    )
-
-
 class Watching:
-    """A receiver's handlers, telling `note` of their runs: what a receiver under test dispatches to."""
+    """A receiver as its runtime sees it while it is rehearsed: `note` hears how each attempt of a handler ended."""
 
     def __init__(self, hooks: WebhookReceiver, note: Callable[[Run], None]) -> None:
         self._hooks = hooks
@@ -104,8 +76,8 @@ class Watching:
         return self._hooks.parse(body, headers)
 
     def match(self, event: Event) -> tuple[Handler, ...]:
-        """Return the handlers that want it, watched."""
-        return tuple(watched(handler, self._note) for handler in self._hooks.match(event))
+        """Return the handlers that want it."""
+        return self._hooks.match(event)
 
     @property
     def handlers(self) -> tuple[Handler, ...]:
@@ -116,6 +88,23 @@ class Watching:
     def dead_letter_handlers(self) -> tuple[DeadLetterHandler, ...]:
         """The handlers of dead letters."""
         return self._hooks.dead_letter_handlers
+
+    @property
+    def middlewares(self) -> tuple[Middleware, ...]:
+        """The receiver's own middleware, and round it one that notes how each attempt ended."""
+        return (Middleware(self._watch), *self._hooks.middlewares)
+
+    async def _watch(self, attempt: Attempt, call_next: CallNext) -> None:
+        error: BaseException | None = None
+        try:
+            await call_next()
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            if not attempt.handler.startswith(DEAD_LETTER_HANDLER):
+                event = self._hooks.parse(attempt.delivery.body, attempt.delivery.headers)
+                self._note(Run(attempt.handler, attempt.number, attempt.delivery.id, event, error))
 
     @property
     def confirmation(self) -> OrderCheck | None:

@@ -82,7 +82,7 @@ async def settle(inbox: Inbox, claim: Claim, state: State = DONE, *, now: float 
 
 
 async def finish(inbox: Inbox, state: State = DONE, *, now: float = NOW, **more: Any) -> list[str]:
-    """Claim what is eligible and settle it; return which it was."""
+    """Claim the eligible deliveries and settle them; return their ids."""
     claims = await claim(inbox, now=now)
     for each in claims.values():
         assert await settle(inbox, each, state, now=now, **more)
@@ -90,15 +90,15 @@ async def finish(inbox: Inbox, state: State = DONE, *, now: float = NOW, **more:
 
 
 async def kept(inbox: Inbox, id: str) -> StoredDelivery:
-    """Return what is known of a delivery that is there."""
+    """Return a stored delivery, which has to be there."""
     found = await inbox.get(id)
     assert found is not None
     return found
 
 
 async def listed(inbox: Inbox, which: Filter = ALL, **how: Any) -> list[str]:
-    """Return the ids that are found, oldest first unless said otherwise."""
-    return [record.id for record in await inbox.find(which, **({"newest_first": False} | how))]
+    """Return the ids of the deliveries that match a filter, the oldest first unless `how` says otherwise."""
+    return [summary.id for summary in await inbox.find(which, **({"newest_first": False} | how))]
 
 
 async def dumped(inbox: Inbox, which: Filter = ALL) -> list[StoredDelivery]:
@@ -107,18 +107,18 @@ async def dumped(inbox: Inbox, which: Filter = ALL) -> list[StoredDelivery]:
 
 @dataclass
 class Course:
-    """A course of events at random, beside a simple account of what has to be eligible after it."""
+    """A random course of events, and beside it a simple account of which deliveries are eligible."""
 
     inbox: Inbox
     random: Random
     now: float = NOW
     waiting: dict[str, float | None] = field(default_factory=dict[str, float | None])
-    """All that wait, in order of receipt, and when they are due; None while they are held."""
+    """The deliveries that wait, in order of receipt, and when each is due; None while it waits for a paused handler."""
     leases: dict[str, tuple[Claim, float]] = field(default_factory=dict[str, tuple[Claim, float]])
-    """The newest lease of each, and when it ends."""
+    """The newest lease of each delivery, and when it ends."""
     everything: list[str] = field(default_factory=list[str])
     may_forget: set[str] = field(default_factory=set[str])
-    """The lines into which an older one came back: then the others may be due early."""
+    """The ordering keys to which an older delivery came back: then the others of the key may be due early."""
 
     async def run(self, steps: int) -> None:
         acts = [self.put, self.put, self.claim, self.claim, self.claim, self.settle, self.settle, self.settle]
@@ -126,20 +126,21 @@ class Course:
         for _ in range(steps):
             await self.random.choice(acts)()
 
-    def line(self, id: str) -> str:
-        """Return the order key, which is the id's first letter; x is for none."""
+    def ordering_key(self, id: str) -> str:
+        """Return the ordering key, which is the first letter of the id; x is for none."""
         return id[0]
 
     def is_leased(self, id: str) -> bool:
         return id in self.leases and self.leases[id][1] > self.now
 
     def may_be_claimed(self, id: str) -> bool:
-        """Whether its line allows it, whatever its time."""
+        """Return whether the ordering key allows a claim, whatever the time."""
         if self.is_leased(id):
             return False
-        older = [each for each in self.in_order() if each in self.waiting and self.line(each) == self.line(id)]
+        key = self.ordering_key(id)
+        older = [each for each in self.in_order() if each in self.waiting and self.ordering_key(each) == key]
         is_free = not any(self.is_leased(each) for each in older)
-        return self.line(id) == "x" or (older[0] == id and is_free)
+        return key == "x" or (older[0] == id and is_free)
 
     def in_order(self) -> list[str]:
         return [id for id in self.everything if id in self.waiting]
@@ -159,13 +160,12 @@ class Course:
         allowed = {id for id in self.waiting if self.may_be_claimed(id)}
         eligible = {id for id in allowed if self.is_due(id)}
         claims = await claim(self.inbox, limit, now=self.now)
-        assert {*claims} <= {id for id in allowed if self.is_due(id) or self.line(id) in self.may_forget}
+        assert {*claims} <= {id for id in allowed if self.is_due(id) or self.ordering_key(id) in self.may_forget}
         assert eligible <= {*claims} or len(claims) == limit
         for id, each in claims.items():
-            if self.line(id) != "x":  # whoever had the line before has lost it
-                self.leases = {
-                    other: lease for other, lease in self.leases.items() if self.line(other) != self.line(id)
-                }
+            key = self.ordering_key(id)
+            if key != "x":  # the former holder of the ordering key has lost it
+                self.leases = {other: lease for other, lease in self.leases.items() if self.ordering_key(other) != key}
             self.leases[id] = each, self.now + LEASE
             self.waiting[id] = 0
 
@@ -199,7 +199,7 @@ class Course:
         if replayed:
             self.leases.pop(id, None)
             self.waiting[id] = 0
-            self.may_forget.add(self.line(id))
+            self.may_forget.add(self.ordering_key(id))
 
     async def purge(self) -> None:
         if not self.everything:
@@ -225,12 +225,12 @@ class Course:
 
 
 class InboxSuite:
-    """The contract. What it needs of the store's settings stands in the two attributes."""
+    """The contract of an inbox, as tests. The settings of the store that they need are in the two attributes."""
 
     window = 7 * DAY
-    """For how long the store under test knows a repeat."""
+    """Seconds for which the store under test recognizes a duplicate."""
     retention = 30 * DAY
-    """For how long it keeps what is done."""
+    """Seconds for which the store under test keeps a done delivery."""
 
     @pytest.fixture
     def make(self) -> Make:
@@ -263,9 +263,9 @@ class InboxSuite:
         found = await kept(inbox, "d-1")
         assert found.delivery == given.delivery
         assert (found.key, found.ordering_key, found.attempts) == (b"k\x00", "o-1", [])
-        record = found.summary
-        assert (record.event, record.identity, record.via) == ("order.status", "o-1 FULFILLED", "http")
-        assert (record.received, record.verified_by, record.body_verified) == (NOW, 0, True)
+        summary = found.summary
+        assert (summary.event, summary.identity, summary.via) == ("order.status", "o-1 FULFILLED", "http")
+        assert (summary.received, summary.verified_by, summary.body_verified) == (NOW, 0, True)
 
     @pytest.mark.parametrize("text", ["o-1\x00", "ключ 鍵", "'; DROP TABLE delivery; --", "", "%_\\"])
     async def test_any_text_is_kept_as_it_is(self, inbox: Inbox, text: str) -> None:
@@ -276,8 +276,8 @@ class InboxSuite:
         handler = text.strip("\0")  # a name in Python has none
         handlers = {handler: HandlerState(DEAD, 1, 1)}
         await settle(inbox, claimed, DEAD, handlers=handlers, reason=text)
-        (record,) = await inbox.find(Filter(ids=[f"d-{text}"], receiver=text, event=text, handler=handler))
-        assert (record.event, record.identity, record.reason, record.handlers) == (text, text, text, handlers)
+        (summary,) = await inbox.find(Filter(ids=[f"d-{text}"], receiver=text, event=text, handler=handler))
+        assert (summary.event, summary.identity, summary.reason, summary.handlers) == (text, text, text, handlers)
         assert (await kept(inbox, f"d-{text}")).ordering_key == text
 
     async def test_an_unsigned_delivery_with_nothing_in_it_is_kept(self, inbox: Inbox) -> None:
@@ -292,7 +292,7 @@ class InboxSuite:
         assert [*await claim(inbox, 2)] == ["d-3"]
         assert await claim(inbox) == {}
 
-    async def test_a_claim_takes_from_its_own_source(self, inbox: Inbox) -> None:
+    async def test_a_claim_takes_from_its_own_receiver(self, inbox: Inbox) -> None:
         await put(inbox, "d-1")
         await put(inbox, "e-1", receiver="others")
         assert [*await claim(inbox, receiver="others")] == ["e-1"]
@@ -304,8 +304,8 @@ class InboxSuite:
         assert (claimed.state, claimed.reason) == (DEAD, "not JSON")
         assert await settle(inbox, claimed, DEAD, reason="not JSON")
         assert await claim(inbox, now=NOW + 9e9) == {}
-        record = (await kept(inbox, "d-1")).summary
-        assert (record.state, record.reason, record.due, record.leased) == (DEAD, "not JSON", None, False)
+        summary = (await kept(inbox, "d-1")).summary
+        assert (summary.state, summary.reason, summary.due, summary.leased) == (DEAD, "not JSON", None, False)
 
     async def test_concurrent_claims_never_share_a_delivery(self, inbox: Inbox) -> None:
         ids = [f"d-{number:02}" for number in range(40)]
@@ -343,8 +343,8 @@ class InboxSuite:
     async def test_a_released_lease_was_never_there(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", ordering_key="o-1")
         await inbox.release([*(await claim(inbox)).values()], NOW)
-        record = (await kept(inbox, "d-1")).summary
-        assert (record.state, record.leased) == (WAITING, False)
+        summary = (await kept(inbox, "d-1")).summary
+        assert (summary.state, summary.leased) == (WAITING, False)
         again = (await claim(inbox))["d-1"]
         assert again.crashes == 0
         assert await settle(inbox, again)
@@ -361,24 +361,24 @@ class InboxSuite:
         before = await kept(inbox, "d-1")
         await inbox.renew([lost], 1000, later)
         await inbox.release([lost], later)
-        assert not await inbox.note(lost, {"h": HandlerState(DONE)}, later)
+        assert not await inbox.save_progress(lost, {"h": HandlerState(DONE)}, later)
         failed = FailedAttempt("h", 1, NOW, 1, "dead", "ValueError")
         assert not await settle(inbox, lost, DEAD, attempts=[failed], now=later)
         assert await kept(inbox, "d-1") == before
         assert await claim(inbox, now=NOW + 2 * LEASE - 1) == {}
         assert await settle(inbox, mine, now=later)
         assert not await settle(inbox, mine, DEAD, now=later)
-        assert not await inbox.note(mine, {}, later)
+        assert not await inbox.save_progress(mine, {}, later)
         assert (await kept(inbox, "d-1")).summary.state is DONE
 
     async def test_a_lease_whose_time_is_up_counts_until_another_is_given(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", "d-2")
         claims = await claim(inbox)
         assert await settle(inbox, claims["d-1"], now=NOW + 2 * LEASE)
-        assert await inbox.note(claims["d-2"], {"h": HandlerState()}, NOW + 2 * LEASE)
+        assert await inbox.save_progress(claims["d-2"], {"h": HandlerState()}, NOW + 2 * LEASE)
         assert [*await claim(inbox, now=NOW + 2 * LEASE)] == ["d-2"]
 
-    async def test_of_two_that_settle_at_once_under_one_lease_one_is_told_so(self, inbox: Inbox) -> None:
+    async def test_of_two_that_settle_at_once_under_one_lease_one_gets_false(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", "d-2")
         claims = await claim(inbox)
         settled = await asyncio.gather(
@@ -387,10 +387,10 @@ class InboxSuite:
         assert sorted(settled[:2]) == [False, True]
         assert settled[2]
 
-    async def test_what_was_noted_is_there_for_the_next_claim(self, inbox: Inbox) -> None:
+    async def test_saved_progress_is_there_for_the_next_claim(self, inbox: Inbox) -> None:
         await put(inbox, "d-1")
         handlers = {"a": HandlerState(DONE, 1, 1), "b": HandlerState(WAITING, 2, 2, NOW + 5, running=True)}
-        assert await inbox.note((await claim(inbox))["d-1"], handlers, NOW)
+        assert await inbox.save_progress((await claim(inbox))["d-1"], handlers, NOW)
         assert await claim(inbox, now=NOW + LEASE - 1) == {}
         assert (await claim(inbox, now=NOW + LEASE))["d-1"].handlers == handlers
 
@@ -403,17 +403,17 @@ class InboxSuite:
         handlers = {"h": HandlerState(DONE, 3, 2)}
         assert await settle(inbox, claimed, state, handlers=handlers, reason="why", now=NOW + 7)
         assert await claim(inbox, now=NOW + 9e9) == {}
-        record = (await kept(inbox, "d-1")).summary
-        assert (record.state, record.handlers, record.reason) == (state, handlers, "why")
-        assert (record.settled, record.leased, record.due, record.paused_by) == (NOW + 7, False, None, None)
+        summary = (await kept(inbox, "d-1")).summary
+        assert (summary.state, summary.handlers, summary.reason) == (state, handlers, "why")
+        assert (summary.settled, summary.leased, summary.due, summary.paused_by) == (NOW + 7, False, None, None)
 
     async def test_a_retry_waits_for_its_time(self, inbox: Inbox) -> None:
         await put(inbox, "d-1")
         handlers = {"h": HandlerState(WAITING, 1, 1, NOW + 100)}
         await settle(inbox, (await claim(inbox))["d-1"], WAITING, due=NOW + 100, handlers=handlers)
         assert await claim(inbox, now=NOW + 99) == {}
-        record = (await kept(inbox, "d-1")).summary
-        assert (record.state, record.due, record.settled) == (WAITING, NOW + 100, None)
+        summary = (await kept(inbox, "d-1")).summary
+        assert (summary.state, summary.due, summary.settled) == (WAITING, NOW + 100, None)
         again = (await claim(inbox, now=NOW + 100))["d-1"]
         assert (again.handlers, again.crashes) == (handlers, 0)
 
@@ -435,7 +435,7 @@ class InboxSuite:
 
     # Uniqueness
 
-    async def test_a_repeat_inside_the_window_keeps_nothing(self, inbox: Inbox) -> None:
+    async def test_a_duplicate_inside_the_window_keeps_nothing(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", key=b"k")
         assert await put(inbox, "d-2", key=b"k", now=NOW + self.window) == [Duplicate("d-1")]
         assert await put(inbox, "d-3", key=b"other") == [Stored("d-3")]
@@ -447,12 +447,12 @@ class InboxSuite:
         assert await put(inbox, "d-2", key=b"k", now=later) == [Stored("d-2")]
         assert await put(inbox, "d-3", key=b"k", now=later + 1) == [Duplicate("d-2")]
 
-    async def test_a_key_belongs_to_its_source(self, inbox: Inbox) -> None:
+    async def test_a_key_belongs_to_its_receiver(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", key=b"k", identity="o-1")
         assert await put(inbox, "d-2", key=b"k", identity="o-1", receiver="others") == [Stored("d-2")]
         assert await put(inbox, "d-3", identity="o-1", receiver="a third", via="backfill") == [Stored("d-3")]
 
-    async def test_deliveries_without_a_key_are_never_repeats(self, inbox: Inbox) -> None:
+    async def test_deliveries_without_a_key_are_never_duplicates(self, inbox: Inbox) -> None:
         kept = await put(inbox, "d-1", "d-2", identity="o-1 FULFILLED")
         assert kept == [Stored("d-1"), Stored("d-2")]
         assert await put(inbox, "d-3", "d-4") == [Stored("d-3"), Stored("d-4")]
@@ -464,7 +464,7 @@ class InboxSuite:
         assert [each for each in found if isinstance(each, Duplicate)] == [Duplicate(stored)] * 49
         assert await listed(inbox) == [stored]
 
-    async def test_a_repeat_runs_nothing_while_the_first_is_leased_waits_or_is_held_or_finished(
+    async def test_a_duplicate_runs_nothing_while_the_first_is_leased_or_waits_or_is_finished(
         self, inbox: Inbox
     ) -> None:
         await put(inbox, "d-1", key=b"k")
@@ -484,7 +484,7 @@ class InboxSuite:
             assert await claim(inbox, now=NOW + 13) == {}
             await inbox.replay(["d-1"], NOW + 12)
 
-    async def test_a_repeat_of_a_dead_one_replays_it(self, inbox: Inbox) -> None:
+    async def test_a_duplicate_of_a_dead_one_replays_it(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", key=b"k")
         handlers = {"a": HandlerState(DONE, 1, 1), "b": HandlerState(DEAD, 3, 3)}
         await finish(inbox, DEAD, handlers=handlers, reason="why")
@@ -494,13 +494,13 @@ class InboxSuite:
         assert claimed.handlers == {"a": HandlerState(DONE, 1, 1), "b": HandlerState(WAITING, 3, 0)}
         assert await put(inbox, "d-3", key=b"k") == [Duplicate("d-1")]
 
-    async def test_a_repeat_of_what_is_no_event_replays_it_also_at_the_same_moment(self, inbox: Inbox) -> None:
+    async def test_a_duplicate_of_what_is_no_event_replays_it_also_at_the_same_moment(self, inbox: Inbox) -> None:
         entries = [entry(f"d-{number}", event=None, key=b"k", dead="not JSON") for number in (1, 2, 3)]
         found = await asyncio.gather(*[inbox.put(each, NOW) for each in entries])
         assert found == [Stored("d-1"), Duplicate("d-1", replayed=True), Duplicate("d-1")]
         assert (await claim(inbox))["d-1"].state is WAITING
 
-    async def test_what_was_backfilled_is_a_repeat_of_what_has_its_identity_and_the_other_way_round(
+    async def test_what_was_backfilled_is_a_duplicate_of_what_has_its_identity_and_the_other_way_round(
         self, inbox: Inbox
     ) -> None:
         await put(inbox, "d-1", key=b"k1", identity="o-1")
@@ -512,7 +512,7 @@ class InboxSuite:
         assert await put(inbox, "d-3", identity="o-2", event="order.other") == [Stored("d-3")]
         assert await put(inbox, "d-4", key=b"k4", identity="o-1") == [Stored("d-4")], "both came by HTTP"
 
-    async def test_a_backfilled_repeat_replays_nothing(self, inbox: Inbox) -> None:
+    async def test_a_backfilled_duplicate_replays_nothing(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", identity="o-1")
         await finish(inbox, DEAD)
         assert await put(inbox, "b-1", via="backfill", identity="o-1") == [Duplicate("d-1")]
@@ -543,12 +543,12 @@ class InboxSuite:
         await settle(inbox, claims["a-1"])
         assert [*await claim(inbox)] == ["a-2"]
 
-    async def test_those_behind_in_line_do_not_hide_others(self, inbox: Inbox) -> None:
+    async def test_blocked_deliveries_do_not_hide_others(self, inbox: Inbox) -> None:
         await put(inbox, *[f"a-{number}" for number in range(20)], ordering_key="a")
         await put(inbox, "b-1", ordering_key="b")
         assert [*await claim(inbox, 2)] == ["a-0", "b-1"]
 
-    async def test_a_line_is_handled_in_the_order_of_receipt(self, inbox: Inbox) -> None:
+    async def test_deliveries_of_an_ordering_key_are_handled_in_the_order_of_receipt(self, inbox: Inbox) -> None:
         ids = [f"d-{number:02}" for number in range(12)]
         await put(inbox, *ids, ordering_key="o-1")
         assert [id for _ in ids for id in await finish(inbox)] == ids
@@ -589,7 +589,7 @@ class InboxSuite:
         await inbox.release([*claims.values()], NOW + LEASE)
         assert [*await claim(inbox, now=NOW + LEASE)] == ["d-1"]
 
-    async def test_lines_are_per_source(self, inbox: Inbox) -> None:
+    async def test_ordering_keys_are_per_receiver(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", ordering_key="o-1")
         await put(inbox, "e-1", ordering_key="o-1", receiver="others")
         assert [*await claim(inbox)] == ["d-1"]
@@ -662,23 +662,21 @@ class InboxSuite:
         assert not await inbox.resume("a")
         assert await inbox.paused() == {"b"}
 
-    async def test_what_is_held_is_due_when_its_handler_is_resumed(self, inbox: Inbox) -> None:
+    async def test_what_waits_for_a_paused_handler_is_due_when_it_is_resumed(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", "d-2")
         await inbox.pause("a", NOW)
         await inbox.pause("b", NOW)
         claims = await claim(inbox)
         await settle(inbox, claims["d-1"], WAITING, paused_by="a")
         await settle(inbox, claims["d-2"], WAITING, paused_by="b")
-        record = (await kept(inbox, "d-1")).summary
-        assert (record.state, record.paused_by, record.due) == (WAITING, "a", None)
+        summary = (await kept(inbox, "d-1")).summary
+        assert (summary.state, summary.paused_by, summary.due) == (WAITING, "a", None)
         assert await claim(inbox, now=NOW + 9e9) == {}
         await inbox.resume("a")
         assert [*await claim(inbox)] == ["d-1"]
         assert (await kept(inbox, "d-1")).summary.paused_by is None
 
-    async def test_what_is_held_and_waits_for_another_handler_too_is_due_when_either_may_run(
-        self, inbox: Inbox
-    ) -> None:
+    async def test_what_waits_for_a_paused_handler_and_another_is_due_when_either_may_run(self, inbox: Inbox) -> None:
         await inbox.pause("a", NOW)
         await put(inbox, "d-1", "d-2")
         for claimed in (await claim(inbox)).values():
@@ -688,7 +686,7 @@ class InboxSuite:
         await inbox.resume("a")
         assert [*await claim(inbox, now=NOW + 50)] == ["d-2"]
 
-    async def test_what_is_held_by_a_handler_that_was_resumed_meanwhile_is_due_at_once(self, inbox: Inbox) -> None:
+    async def test_what_waits_for_a_handler_that_was_resumed_meanwhile_is_due_at_once(self, inbox: Inbox) -> None:
         await put(inbox, "d-1")
         await inbox.pause("h", NOW)
         claimed = (await claim(inbox))["d-1"]
@@ -799,7 +797,7 @@ class InboxSuite:
         assert await inbox.purge(ALL, NOW + LEASE - 1, limit=10) == 0
         assert await inbox.purge(ALL, NOW + LEASE, limit=10) == 1
 
-    async def test_purge_lets_the_line_go_on(self, inbox: Inbox) -> None:
+    async def test_purge_unblocks_the_next_of_the_ordering_key(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", "d-2", "d-3", ordering_key="o-1")
         await settle(inbox, (await claim(inbox))["d-1"], WAITING, due=NOW + 99)
         assert await claim(inbox) == {}
@@ -814,7 +812,7 @@ class InboxSuite:
         assert (await kept(inbox, "d-3")).attempts == []
         assert [(await finish(inbox)) for _ in range(2)] == [["d-1"], ["d-3"]]
 
-    async def test_tidy_removes_what_is_done_and_past_its_retention_and_nothing_else(self, inbox: Inbox) -> None:
+    async def test_expire_removes_what_is_done_and_past_its_retention_and_nothing_else(self, inbox: Inbox) -> None:
         for state in State:
             await put(inbox, state.value)
             await settle(inbox, (await claim(inbox))[state.value], state, **({"due": NOW} if state is WAITING else {}))
@@ -825,7 +823,7 @@ class InboxSuite:
         assert await inbox.expire(NOW + self.retention + 1) == 1
         assert await listed(inbox) == ["unhandled", "dead", "waiting"]
 
-    async def test_tidy_takes_small_steps_until_nothing_is_left(self, inbox: Inbox) -> None:
+    async def test_expire_takes_small_steps_until_nothing_is_left(self, inbox: Inbox) -> None:
         ids = [f"d-{number}" for number in range(300)]
         await asyncio.gather(*[inbox.put(entry(id), NOW) for id in ids])
         while await finish(inbox):
@@ -838,10 +836,10 @@ class InboxSuite:
 
     # Looking
 
-    async def test_records_are_found_in_order_of_receipt(self, inbox: Inbox) -> None:
+    async def test_summaries_are_found_in_order_of_receipt(self, inbox: Inbox) -> None:
         await put(inbox, "d-2", "d-1", "d-3")
         assert await listed(inbox) == ["d-2", "d-1", "d-3"]
-        assert [record.id for record in await inbox.find(ALL)] == ["d-3", "d-1", "d-2"]
+        assert [summary.id for summary in await inbox.find(ALL)] == ["d-3", "d-1", "d-2"]
         assert await listed(inbox, limit=2) == ["d-2", "d-1"]
         assert await listed(inbox, limit=2, newest_first=True) == ["d-3", "d-1"]
         assert await listed(inbox, limit=0) == []
@@ -913,8 +911,8 @@ class InboxSuite:
         await put(inbox, "d-1")
         assert not (await kept(inbox, "d-1")).summary.leased
         await claim(inbox)
-        record = (await kept(inbox, "d-1")).summary
-        assert (record.leased, record.due) == (True, NOW + LEASE)
+        summary = (await kept(inbox, "d-1")).summary
+        assert (summary.leased, summary.due) == (True, NOW + LEASE)
 
     # Moving
 
@@ -1004,7 +1002,9 @@ class InboxSuite:
         assert "e-1" not in await claim(another, now=NOW + 1)
         assert (await claim(another, now=NOW + 50))["d-1"].handlers == handlers
 
-    async def test_what_is_loaded_waits_while_one_of_its_line_is_leased(self, inbox: Inbox, another: Inbox) -> None:
+    async def test_what_is_loaded_waits_for_a_leased_one_of_its_ordering_key(
+        self, inbox: Inbox, another: Inbox
+    ) -> None:
         await put(inbox, "d-1", ordering_key="o-1")
         await put(another, "e-1", ordering_key="o-1")
         leased = (await claim(another))["e-1"]
@@ -1013,7 +1013,7 @@ class InboxSuite:
         await settle(another, leased, WAITING, due=NOW)
         assert [(await finish(another)) for _ in range(2)] == [["d-1"], ["e-1"]]
 
-    async def test_a_held_one_is_loaded_as_waiting_at_once(self, inbox: Inbox, another: Inbox) -> None:
+    async def test_one_that_waits_for_a_paused_handler_is_loaded_as_due(self, inbox: Inbox, another: Inbox) -> None:
         await put(inbox, "d-1")
         await inbox.pause("h", NOW)
         await finish(inbox, WAITING, paused_by="h")
@@ -1108,7 +1108,7 @@ class InboxSuite:
     async def test_before_it_is_opened_and_after_it_was_closed_it_is_unavailable(self, make: Make) -> None:
         inbox = make("one")
         for _ in range(2):
-            for refused in (
+            for operation in (
                 lambda: inbox.put(entry("d-1"), NOW),
                 lambda: inbox.claim("hooks", 1, LEASE, NOW),
                 lambda: inbox.find(ALL),
@@ -1119,7 +1119,7 @@ class InboxSuite:
                 lambda: dumped(inbox),
             ):
                 with pytest.raises(InboxUnavailable):
-                    await refused()
+                    await operation()
             await inbox.open()
             await inbox.close()
             await inbox.close()
@@ -1193,7 +1193,7 @@ class SharedInboxSuite(InboxSuite):
         assert [*await claim(other, 1), *await claim(inbox)] == ["d-1", "d-2"]
         assert await claim(other) == {}
 
-    async def test_of_repeats_put_through_both_at_the_same_moment_one_is_kept(self, inbox: Inbox, other: Inbox) -> None:
+    async def test_of_duplicates_put_through_both_at_one_moment_one_is_kept(self, inbox: Inbox, other: Inbox) -> None:
         through = [inbox, other] * 25
         found = await asyncio.gather(
             *[each.put(entry(f"d-{number}", key=b"k"), NOW) for number, each in enumerate(through)]
@@ -1201,7 +1201,7 @@ class SharedInboxSuite(InboxSuite):
         assert sum(isinstance(each, Stored) for each in found) == 1
         assert len(await listed(inbox)) == 1
 
-    async def test_a_line_is_one_line_for_both(self, inbox: Inbox, other: Inbox) -> None:
+    async def test_an_ordering_key_is_held_by_one_delivery_for_both(self, inbox: Inbox, other: Inbox) -> None:
         await put(inbox, "d-1", ordering_key="o-1")
         await put(other, "d-2", ordering_key="o-1")
         first = await claim(other)

@@ -10,6 +10,7 @@ from typing import Concatenate, ParamSpec, TypedDict, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from ..delivery import RequestHead
 from ..errors import ConfigurationError
 from ..events import Event
 from ..inbox.base import Inbox
@@ -21,7 +22,7 @@ from ..responses import Receipt
 from ..routing import Function
 from ..runtime import Runtime
 from .driver import Clock, Driver, Run, Watching
-from .wire import Sendable, encode, forge, sign
+from .wire import Sendable, encode, forged_head, readable, signed_head
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -84,30 +85,31 @@ class Rehearsal:
     def request(self, what: Sendable, *, headers: Mapping[str, str] | None = None) -> Request:
         """Return a signed request for a client: `client.post("/webhooks", **webhooks.request(event))`.
 
+        A token in the path is no part of the request: the client has to post to the URL that ends in it.
+
         Args:
             what: an event, a dict, or the bytes of any body.
             headers: more headers. Of an event, the receiver's `event_header` has its name unless it is given here.
         """
-        request = self._request(what, headers)
-        request["headers"].pop(":path", None)  # the client has to post to the URL itself
-        return request
+        head, body = self._request(what, headers)
+        return {"content": body, "headers": readable(head)}
 
     async def send(self, what: Sendable, *, headers: Mapping[str, str] | None = None) -> Receipt:
         """Deliver it, signed as the sender does; return what became of it, as `hooks.receive` does."""
-        return await self._receive(self._request(what, headers))
+        return await self._receive(*self._request(what, headers))
 
     async def send_twice(self, what: Sendable, *, headers: Mapping[str, str] | None = None) -> tuple[Receipt, Receipt]:
         """Deliver it, and the very same request again."""
         request = self._request(what, headers)
-        return await self._receive(request), await self._receive(request)
+        return await self._receive(*request), await self._receive(*request)
 
     async def send_out_of_order(self, *whats: Sendable) -> list[Receipt]:
         """Deliver what was signed one second after the other the other way round, the last one first."""
-        requests: list[Request] = []
+        requests: list[tuple[RequestHead, bytes]] = []
         for what in whats:
             requests.append(self._request(what, None))
             self.clock.advance(1)
-        return [await self._receive(request) for request in reversed(requests)]
+        return [await self._receive(head, body) for head, body in reversed(requests)]
 
     async def send_forged(self, what: Sendable, *, headers: Mapping[str, str] | None = None) -> Receipt:
         """Deliver it as somebody would who does not know the secret.
@@ -115,7 +117,7 @@ class Rehearsal:
         Raises:
             ConfigurationError: the receiver lets everybody in.
         """
-        return await self._receive(self._request(what, headers, forge))
+        return await self._receive(*self._request(what, headers, forged_head))
 
     async def handle_due(self) -> list[Run]:
         """Run the handlers of all that is due by now; return their runs."""
@@ -204,19 +206,18 @@ class Rehearsal:
         self,
         what: Sendable,
         headers: Mapping[str, str] | None,
-        prove: Callable[..., dict[str, str]] = sign,
-    ) -> Request:
-        header = self.hooks.sender.event_header
+        prove: Callable[..., RequestHead] = signed_head,
+    ) -> tuple[RequestHead, bytes]:
+        sender = self.hooks.sender
+        header = sender.event_header
         named = {} if header is None or not isinstance(what, Event) else {header.lower(): what.event}
         given = named | {name.lower(): value for name, value in (headers or {}).items()}
-        return {
-            "content": encode(what),
-            "headers": prove(what, self.hooks.sender.scheme, headers=given, now=self.clock()),
-        }
+        url = self.hooks.public_url
+        return prove(what, sender.scheme, headers=given, now=self.clock(), url=url), encode(what)
 
-    async def _receive(self, request: Request) -> Receipt:
+    async def _receive(self, head: RequestHead, body: bytes) -> Receipt:
         await self._open()
-        return await self.hooks.receive(request["headers"], request["content"])
+        return await self.hooks.receive(head.headers, body, method=head.method, target=head.target)
 
     async def _drive(self, act: Callable[[Driver], Awaitable[None]]) -> list[Run]:
         await self._open()

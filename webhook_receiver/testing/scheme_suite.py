@@ -14,7 +14,7 @@ from functools import cached_property
 
 import pytest
 
-from ..delivery import Headers, header_pairs
+from ..delivery import Headers, RequestHead
 from ..errors import StaleSignature, VerificationError
 from ..signatures import Scheme, Verified
 
@@ -94,6 +94,10 @@ class SchemeSuite:
     secrets: Sequence[str] = ("the first of our secrets", "the second of our secrets", "the third of our secrets")
     given: Mapping[str, str] = {"content-type": "application/json"}
     """The headers that are there before it signs."""
+    target: str = "/"
+    """The path, with the query behind `?`, that is posted to."""
+    url: str | None = None
+    """The absolute URL that is posted to, where the scheme takes it from the receiver."""
     body = b'{"event": "parcel.lost", "body": {"number": 7}}'
     uncovered: frozenset[str] = frozenset()
     """Of the headers that it adds, those that it does not cover."""
@@ -116,12 +120,17 @@ class SchemeSuite:
     def verifier(self) -> Scheme:
         return self.scheme(self.secrets)
 
+    def head(self, given: Mapping[str, str] | None = None) -> RequestHead:
+        """Return the head of a request before it is signed."""
+        return RequestHead.of(self.given if given is None else given, target=self.target, url=self.url)
+
     def signed(self, body: bytes | None = None, *, secrets: Sequence[str] = (), now: float = NOW) -> Headers:
+        """Return the headers of a signed request; the suite is for schemes that sign by headers."""
         scheme = self.scheme(secrets) if secrets else self.verifier
-        return scheme.sign(self.given, self.body if body is None else body, now)
+        return scheme.sign(self.head(), self.body if body is None else body, now).headers
 
     def verify(self, headers: Headers, body: bytes | None = None, *, now: float = NOW) -> Verified:
-        check = self.verifier.verify_headers(headers, now)
+        check = self.verifier.verify(self.head()._replace(headers=headers), now)
         return check(self.body if body is None else body)
 
     def refuse(self, headers: Headers, body: bytes | None = None, *, now: float = NOW) -> VerificationError:
@@ -132,7 +141,7 @@ class SchemeSuite:
 
     def added(self) -> list[int]:
         """Return where in what is signed the headers are that the scheme added."""
-        return [*range(len(header_pairs(self.given)), len(self.signed()))]
+        return [*range(len(self.head().headers), len(self.signed()))]
 
     # what is genuine
 
@@ -151,16 +160,21 @@ class SchemeSuite:
         assert self.verify(self.signed(body), body).body == self.covers_body
 
     def test_what_it_adds_comes_behind_the_headers_that_were_given(self) -> None:
-        assert list(self.signed())[: len(self.given)] == list(header_pairs(self.given))
+        assert list(self.signed())[: len(self.given)] == list(self.head().headers)
         assert self.added()
+
+    def test_it_leaves_the_rest_of_the_head_as_it_was(self) -> None:
+        head = self.head()
+        assert self.verifier.sign(head, self.body, NOW)._replace(headers=head.headers) == head
 
     def test_the_first_secret_signs_and_any_verifies_telling_which(self) -> None:
         for by, secret in enumerate(self.secrets):
             assert self.verify(self.signed(secrets=[secret])).by == by
-        assert self.scheme(self.secrets[:1]).verify_headers(self.signed(), NOW)(self.body).by == 0
+        first = self.scheme(self.secrets[:1])
+        assert first.verify(self.head()._replace(headers=self.signed()), NOW)(self.body).by == 0
 
     def test_it_says_how_many_secrets_it_has(self) -> None:
-        assert getattr(self.scheme(self.secrets), "secret_count", 1) == len(self.secrets)
+        assert self.scheme(self.secrets).secret_count == len(self.secrets)
 
     def test_a_delivery_that_is_sent_again_has_the_same_id(self) -> None:
         if self.id_header is None:
@@ -168,17 +182,16 @@ class SchemeSuite:
         first, again = self.signed(), self.signed(now=NOW + 5)
         if self.id_header not in self.given:  # made by the scheme
             name = self.id_header.encode()
-            again = self.scheme(self.secrets).sign(
-                {**self.given, self.id_header: dict(first)[name].decode()}, self.body, NOW
-            )
+            with_id = self.head({**self.given, self.id_header: dict(first)[name].decode()})
+            again = self.scheme(self.secrets).sign(with_id, self.body, NOW).headers
         assert self.verify(first).id == self.verify(again).id is not None
 
     # what is not
 
     def test_another_secret_does_not_verify(self) -> None:
-        headers = self.signed(secrets=self.secrets[1:])
+        head = self.head()._replace(headers=self.signed(secrets=self.secrets[1:]))
         with pytest.raises(VerificationError):
-            self.scheme(self.secrets[:1]).verify_headers(headers, NOW)(self.body)
+            self.scheme(self.secrets[:1]).verify(head, NOW)(self.body)
 
     def test_every_header_that_it_added_has_to_be_there_once(self) -> None:
         headers = list(self.signed())
@@ -187,7 +200,7 @@ class SchemeSuite:
             self.refuse([*headers, headers[at]])
 
     def test_without_any_of_its_headers_it_refuses(self) -> None:
-        self.refuse(header_pairs(self.given))
+        self.refuse(self.head().headers)
         self.refuse([])
 
     def test_every_bit_of_the_headers_counts(self) -> None:
@@ -248,9 +261,9 @@ class SchemeSuite:
 
     def test_stale_is_said_of_nothing_but_what_is_authentic(self) -> None:
         if self.past is not None:
-            headers = self.signed(secrets=self.secrets[1:])
+            head = self.head()._replace(headers=self.signed(secrets=self.secrets[1:]))
             with pytest.raises(VerificationError) as refused:
-                self.scheme(self.secrets[:1]).verify_headers(headers, NOW + self.past + 1)(self.body)
+                self.scheme(self.secrets[:1]).verify(head, NOW + self.past + 1)(self.body)
             assert not isinstance(refused.value, StaleSignature)
 
     # what is told

@@ -11,7 +11,7 @@ from typing import Any, cast
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from ..delivery import Headers
+from ..delivery import RequestHead
 from ..errors import ConfigurationError
 from ..events import Event, wire_names
 from ..signatures import Scheme
@@ -20,9 +20,9 @@ Sendable = Event | Mapping[str, Any] | bytes
 """What can be sent: an event, a JSON object, or the bytes of any body."""
 
 JSON = {"content-type": "application/json"}
-_SAID = ("-input", "-timestamp", "digest", "-delivery", "-id")
+_SAID = (b"-input", b"-timestamp", b"digest", b"-delivery", b"-id")
 """How the names of headers end that say how and when what was signed, and prove nothing."""
-_CODED = re.compile(r"[A-Za-z0-9+/_-]{20,}")
+_CODED = re.compile(rb"[A-Za-z0-9+/_-]{20,}")
 """A stretch of base64 or hex digits."""
 
 
@@ -64,44 +64,113 @@ def _sent_name(model: BaseModel, name: str) -> str:
 
 
 def sign(
-    what: Sendable, scheme: Scheme, *, headers: Mapping[str, str] | None = None, now: float | None = None
+    what: Sendable,
+    scheme: Scheme,
+    *,
+    headers: Mapping[str, str] | None = None,
+    now: float | None = None,
+    target: str = "/",
+    url: str | None = None,
 ) -> dict[str, str]:
     """Return the headers that deliver `what`, for httpx or a test client; the body is `encode(what)`.
 
-    For `Unsigned(token_in_path=...)` there is `:path` among them, which is no header: `hooks.receive` takes it as it
-    is, a client has to post to a URL that ends so.
+    For `Unsigned(token_in_path=...)` the headers prove nothing: a client has to post to a URL that ends in the token,
+    the target of `signed_head`.
 
     Args:
         what: an event, a dict, or the bytes themselves.
-        scheme: how it is signed, such as `UP42Signature(secret)`.
+        scheme: the scheme that signs, such as `UP42Signature(secret)`.
         headers: more headers, which the scheme may sign.
-        now: when it is signed, in Unix seconds; the present time if None.
+        now: the time of signing, in Unix seconds; the present time if None.
+        target: the path, with the query behind `?`, for a scheme that signs it.
+        url: the absolute URL that is posted to, for a scheme that signs it and was not given it.
+
+    Raises:
+        ConfigurationError: the scheme cannot sign.
     """
-    given = JSON | {name.lower(): value for name, value in (headers or {}).items()}
-    return _readable(scheme.sign(given, encode(what), time.time() if now is None else now))
+    return readable(signed_head(what, scheme, headers=headers, now=now, target=target, url=url))
 
 
 def forge(
-    what: Sendable, scheme: Scheme, *, headers: Mapping[str, str] | None = None, now: float | None = None
+    what: Sendable,
+    scheme: Scheme,
+    *,
+    headers: Mapping[str, str] | None = None,
+    now: float | None = None,
+    target: str = "/",
+    url: str | None = None,
 ) -> dict[str, str]:
     """Return headers as `sign` does, made by somebody who does not know the secret.
 
     Raises:
+        ConfigurationError: the scheme signs nothing, or proves a delivery by its URL, so there is nothing to forge.
+    """
+    forged = readable(forged_head(what, scheme, headers=headers, now=now, target=target, url=url))
+    if forged.keys() <= {*JSON, *(name.lower() for name in headers or {})}:
+        raise ConfigurationError(f"{type(scheme).__name__} proves a delivery by its URL: post to another one")
+    return forged
+
+
+def signed_head(
+    what: Sendable,
+    scheme: Scheme,
+    *,
+    headers: Mapping[str, str] | None = None,
+    now: float | None = None,
+    target: str = "/",
+    url: str | None = None,
+) -> RequestHead:
+    """Return the head of the request that delivers `what`: its target and its headers. See `sign`."""
+    return scheme.sign(_unsigned(headers, target, url), encode(what), time.time() if now is None else now)
+
+
+def forged_head(
+    what: Sendable,
+    scheme: Scheme,
+    *,
+    headers: Mapping[str, str] | None = None,
+    now: float | None = None,
+    target: str = "/",
+    url: str | None = None,
+) -> RequestHead:
+    """Return a head as `signed_head` does, made by somebody who does not know the secret.
+
+    Raises:
         ConfigurationError: the scheme signs nothing, so there is nothing to forge.
     """
-    signed = sign(what, scheme, headers=headers, now=now)
-    proofs = {name for name in signed if name not in JSON and name not in {each.lower() for each in headers or {}}}
-    if not proofs:
+    given = _unsigned(headers, target, url)
+    signed = signed_head(what, scheme, headers=headers, now=now, target=target, url=url)
+    names = {name for name, _ in given.headers}
+    proofs = {name for name, _ in signed.headers} - names
+    if signed.target == given.target and not proofs:
         raise ConfigurationError(f"{type(scheme).__name__} signs nothing: there is nothing to forge, all are let in")
     # The wrong digits, in the form that the scheme expects.
-    wrong = {name: _wrong(signed[name]) for name in proofs if not name.endswith(_SAID)}
-    return signed | wrong
+    wrong = [
+        (name, _wrong(value) if name in proofs and not name.endswith(_SAID) else value)
+        for name, value in signed.headers
+    ]
+    return signed._replace(
+        headers=wrong, target=signed.target if signed.target == given.target else _elsewhere(signed.target)
+    )
 
 
-def _wrong(proof: str) -> str:
+def readable(head: RequestHead) -> dict[str, str]:
+    """Return the headers of a head as httpx and test clients take them."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
+
+
+def _unsigned(headers: Mapping[str, str] | None, target: str, url: str | None) -> RequestHead:
+    given = JSON | {name.lower(): value for name, value in (headers or {}).items()}
+    return RequestHead.of(given, target=target, url=url)
+
+
+def _wrong(proof: bytes) -> bytes:
     wrong = _CODED.sub(lambda found: found[0][::-1], proof)
-    return wrong if wrong.strip("/") != proof.strip("/") else proof + "0"  # a token may read the same both ways
+    return wrong if wrong != proof else proof + b"0"  # a token may read the same both ways
 
 
-def _readable(headers: Headers) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+def _elsewhere(target: bytes) -> bytes:
+    """Return a target with another last part of its path."""
+    path, mark, query = target.partition(b"?")
+    base, slash, last = path.rpartition(b"/")
+    return base + slash + _wrong(last) + mark + query

@@ -1,4 +1,4 @@
-"""The worker: claims deliveries, runs their handlers, settles. Which one depends on the inbox."""
+"""The worker: it claims deliveries, runs their handlers, and settles them. The inbox decides which worker that is."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .worker import Worker
 def worker_for(
     inbox: Inbox, receiver: str, handlers: Dispatcher, options: WorkerOptions, clock: Callable[[], float]
 ) -> Worker:
-    """Return a worker, which is not started yet; its arguments are those of `Worker`."""
+    """Return a worker that fits the inbox, which is not started yet; the arguments are those of `Worker`."""
     if getattr(inbox, "engine", None) == "procrastinate":
-        from .procrastinate import JobWorker, Store  # needs [postgres], as that inbox does
+        from .procrastinate import JobInbox, JobWorker  # needs [postgres], as that inbox does
 
-        return JobWorker(cast(Store, inbox), receiver, handlers, options, clock)
+        return JobWorker(cast(JobInbox, inbox), receiver, handlers, options, clock)
     return Worker(inbox, receiver, handlers, options, clock)

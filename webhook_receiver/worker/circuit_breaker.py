@@ -1,4 +1,4 @@
-"""A circuit breaker: a handler that fails and fails, each time in the same way, is left alone for a while.
+"""Circuit breakers: a handler that fails again and again in the same way is not run for a while.
 
 What fails is then something that it depends on, and deliveries that wait for that should not use up their attempts.
 """
@@ -14,7 +14,11 @@ logger = logging.getLogger("webhook_receiver")
 
 
 class CircuitBreaker:
-    """The state of one handler's breaker in this process."""
+    """The circuit breaker of one handler in this process: closed, or open until a time.
+
+    Args:
+        breaker: after how many failures it opens, and for how many seconds.
+    """
 
     def __init__(self, breaker: Breaker) -> None:
         self._breaker = breaker
@@ -24,11 +28,11 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether the handler is being left alone."""
+        """Whether it is open: the handler is not run, except to try."""
         return self._open_until is not None
 
     def wait(self, now: float) -> float:
-        """Return the seconds for which the handler must not run: 0 lets the caller run it, and tell how it went."""
+        """Return the seconds for which the handler must not run; 0: the caller runs it, and records how that ended."""
         if self._open_until is None:
             return 0
         wait = self._open_until - now
@@ -42,12 +46,12 @@ class CircuitBreaker:
         self._kind, self._failures, self._open_until = None, 0, None
 
     def undecided(self) -> None:
-        """Let another delivery try: this one said nothing about what the handler depends on."""
+        """Let another delivery try: this attempt said nothing about what the handler depends on."""
         if self._open_until is not None:
             self._open_until = float("-inf")
 
     def failed(self, error: BaseException, now: float) -> bool:
-        """Count a failure; return whether it opened the circuit just now."""
+        """Count a failure; return whether it has just opened the breaker."""
         same = type(error) is self._kind
         self._kind = type(error)
         self._failures = self._failures + 1 if same else 1
@@ -59,29 +63,35 @@ class CircuitBreaker:
 
 
 class CircuitBreakers:
-    """The circuits of all handlers in this process, made when one fails."""
+    """The circuit breakers of all handlers in this process; a handler has one once it has failed."""
 
     def __init__(self, breaker: Breaker) -> None:
         self._breaker = breaker
         self._by_name: dict[str, CircuitBreaker] = {}
 
     def of(self, handler: str) -> CircuitBreaker | None:
-        """Return a handler's circuit; None if it has never failed."""
+        """Return the breaker of a handler, by its name; None if it has never failed."""
         return self._by_name.get(handler)
 
-    def tell(self, handler: str, error: BaseException | None, now: float) -> None:
-        """Count how a run ended, and say when a handler is left alone and when it works again."""
-        circuit = self._by_name.get(handler)
+    def record(self, handler: str, error: BaseException | None, now: float) -> None:
+        """Record how an attempt ended, and log when the breaker opens and when it closes.
+
+        Args:
+            handler: the handler's name.
+            error: what the attempt raised; None if the handler is done.
+            now: the time in Unix seconds.
+        """
+        breaker = self._by_name.get(handler)
         if error is None:
-            if circuit is not None:
-                if circuit.is_open:
+            if breaker is not None:
+                if breaker.is_open:
                     logger.info("%s works again", handler)
-                circuit.succeeded()
+                breaker.succeeded()
         elif isinstance(error, Retry | GiveUp | Unconfirmed):
-            if circuit is not None:
-                circuit.undecided()
+            if breaker is not None:
+                breaker.undecided()
         else:
-            circuit = self._by_name.setdefault(handler, CircuitBreaker(self._breaker))
-            if circuit.failed(error, now):
+            breaker = self._by_name.setdefault(handler, CircuitBreaker(self._breaker))
+            if breaker.failed(error, now):
                 said = "%s failed %d times in a row with %s, and is left alone for %g s at a time until it works again"
                 logger.error(said, handler, self._breaker.failures, type(error).__name__, self._breaker.seconds)

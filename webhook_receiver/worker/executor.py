@@ -1,4 +1,60 @@
-"""Handling one claimed delivery: its handlers are run one after the other, in their time, and noted."""
+"""The executor: runs the handlers of one claimed delivery and returns its settlement.
+
+Theory of operation
+-------------------
+
+The worker claims a delivery under a lease, calls `Executor.handle` in a task of the delivery's own, and settles what
+that returns. Nothing here settles, renews or releases.
+
+**What is run.** The state in the claim decides:
+
+- WAITING: the body is parsed and matched anew, by the code of today. A body that is no event makes the delivery DEAD.
+  No handler for it makes it UNHANDLED. Else the order check runs first, where `confirm=` asks for one and the body is
+  not verified; then the handlers, the most specific first, one after the other. One that fails does not stop the next.
+- DEAD: the dead-letter handlers run, in order of registration. The delivery stays DEAD whatever becomes of them.
+
+A handler is run if it is WAITING, its `due` has come, it is not paused, and its circuit breaker lets it; so a delivery
+that is tried again runs only what is left. The delivery becomes DONE when all its handlers are; WAITING while one of
+them is; DEAD when none is WAITING and one is DEAD. The order check decides alone until it is DONE: if it ends DEAD, so
+does the delivery, and no handler has run.
+
+**An attempt**, in this order: the breaker is asked (if it is open, the handler is postponed and nothing is counted); a
+number is given; the run is noted in the inbox if a process died with this delivery before; the timeout begins; the
+middleware runs, the first registered outermost, and inside it the handler, on the loop or in a thread; the timeout
+ends; the breaker and `DeliveryProgress` record how it ended. A handler that returns is DONE. With `Retry` it is
+WAITING for that long, with any other exception by its `Backoff`, and in both cases DEAD when its attempts are used up;
+with `GiveUp` it is DEAD at once. The order check is an attempt, too, but no handler of the user's: no middleware runs
+round it. Dead-letter handlers have middleware, but no breaker: they have nothing else to wait for.
+
+**What is written, and when.** Progress is kept in memory and written at once, by the settlement: the state of each
+handler, the failed attempts, and when the delivery is due again. So the common delivery costs no write but this one.
+The exception is `Inbox.note`, before each attempt, once a lease on the delivery has ended without a word: it keeps
+the states reached so far, and that this handler is running.
+
+**What a crash leaves behind.** Nothing repairs it: the lease ends, and the next claim counts it in `crashes`.
+
+- Before an attempt, or between two: what was run since the claim, or the last note, is forgotten, and runs again under
+  the same numbers. That is the "at least once" of this package, and what `Attempt.idempotency_key` is for.
+- During an attempt, the first time: the same. Afterwards: the note says which handler ran, and the next claim records
+  `ProcessEnded` as its failed attempt. A handler that kills the process thus uses up its attempts and ends DEAD.
+- After the last attempt, before the settlement is committed: as between two attempts. After it: nothing is lost.
+
+A process that stops in good order waits for the attempt, and then cancels the task: the attempt is uncounted (`undo`),
+and what was reached until then is settled. So it is when a note fails, and the rest is due a little later. When a note
+says that the lease is lost nothing is settled, since another worker has the delivery.
+
+**Timeouts.** When an attempt's time is up, its task is cancelled. What ends then is recorded: a TimeoutError if the
+cancellation came through, success if the handler returned after all. A plain function's thread cannot be stopped; it
+is left to end by itself. An async handler, or middleware, that ignores the cancellation is left behind after the
+grace time: the attempt has failed, the settlement goes to `abandon`, which takes over from the task, and whatever the
+task does later changes nothing.
+
+**Middleware** runs in the task of its attempt, so it sees cancellation, its time counts, and context variables that it
+sets are seen by the handler, in its thread, too. It may fail an attempt and not save one: see `middleware.py`.
+
+**The circuit breaker** of a handler counts its failures in this process, over all deliveries. `Retry`, `GiveUp` and
+"not yet confirmed" say nothing about what the handler depends on, and are not counted.
+"""
 
 from __future__ import annotations
 
@@ -16,65 +72,72 @@ from ..inbox.base import Inbox
 from ..inbox.records import Claim, Settlement, State
 from ..options import WorkerOptions
 from ..redaction import log_failure
-from ..routing import DeadLetterHandler, Handler
+from ..routing import DeadLetterHandler, Handler, Middleware
 from ..senders.order_check import OrderCheck
 from .circuit_breaker import CircuitBreakers
+from .middleware import Start, inside
 from .progress import DeliveryProgress, ProcessEnded, Runnable
 
 logger = logging.getLogger("webhook_receiver")
 
 _GRACE = 5.0  # seconds that a handler has to end when its time is up and it was cancelled
 
-Start = Callable[[int], Awaitable[object]]
-"""Begins the run with this number."""
-
 
 class Dispatcher(Protocol):
-    """Who says what a delivery is and who wants it: the receiver."""
+    """What the executor needs of a receiver: its events, handlers and middleware."""
 
     def parse(self, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> Event:
-        """Return the event that a delivery is, or raise NotAnEvent."""
+        """Return the event that a body is, or raise NotAnEvent."""
         ...
 
     def match(self, event: Event) -> Sequence[Handler]:
-        """Return the handlers that want it."""
+        """Return the handlers of an event, in the order in which they run."""
         ...
 
     @property
     def handlers(self) -> Sequence[Handler]:
-        """Return all there are."""
+        """All handlers."""
         ...
 
     @property
     def dead_letter_handlers(self) -> Sequence[DeadLetterHandler]:
-        """Return who wants to hear of dead letters."""
+        """The dead-letter handlers, in order of registration."""
+        ...
+
+    @property
+    def middlewares(self) -> Sequence[Middleware]:
+        """The middleware round every attempt, the outermost first."""
         ...
 
     @property
     def confirmation(self) -> OrderCheck | None:
-        """Return what has to confirm an uncovered body before a handler runs."""
+        """The order check before the handlers of a delivery whose body is not verified; None without `confirm=`."""
         ...
 
 
 @dataclass(eq=False, slots=True)
 class InFlight:
-    """A delivery that we have a lease on, and where it is."""
+    """A delivery under a lease of this process, and how far it is."""
 
     claim: Claim
     next: Claim | None = None
-    """A newer lease on it that came while this one was worked on."""
+    """A newer lease on the delivery, claimed while this one was in flight."""
     task: asyncio.Task[None] = field(init=False)
     was_ready: bool = False
-    """It waited for a slot already when the leases were renewed last."""
+    """Whether it waited for a slot already when the leases were renewed last."""
     has_begun: bool = False
     has_slot: bool = False
-    work: DeliveryProgress | None = None
+    progress: DeliveryProgress | None = None
+    """None until the delivery is parsed."""
     handler: Runnable | None = None
     """The handler that is running."""
     started: float = 0
+    """When the attempt began, in Unix seconds."""
     timeout: float = 0
+    """The seconds that the attempt may take."""
     timed_out: bool = False
     abandoned: bool = False
+    """Whether a handler ignored that its time was up, and the delivery was settled without it."""
 
 
 class LeaseLost(Exception):
@@ -82,208 +145,232 @@ class LeaseLost(Exception):
 
 
 class Executor:
-    """How deliveries are handled in this process.
+    """Runs the handlers of claimed deliveries, any number at a time; see the top of this module.
 
     Args:
-        inbox: where a run is noted before it begins, if need be.
-        handlers: who says what a delivery is and who wants it.
-        options: how long a run may take, and when the next one is.
+        inbox: where an attempt is noted before it begins, if need be.
+        dispatcher: the receiver, which has the handlers.
+        options: the timeouts, backoff and circuit breaker of handlers that have none of their own.
         clock: returns the time in Unix seconds.
-        abandon: called with the outcome of a case whose handler does not end although its time is up.
+        abandon: called with a delivery in flight and its settlement when a handler ignores that its time is up.
     """
 
     def __init__(
         self,
         inbox: Inbox,
-        handlers: Dispatcher,
+        dispatcher: Dispatcher,
         options: WorkerOptions,
         clock: Callable[[], float],
         abandon: Callable[[InFlight, Settlement], None],
     ) -> None:
         self.paused: frozenset[str] = frozenset()
         self._inbox = inbox
-        self._handlers = handlers
+        self._dispatcher = dispatcher
         self._options = options
         self._clock = clock
         self._abandon = abandon
-        self._circuits = CircuitBreakers(options.breaker)
+        self._breakers = CircuitBreakers(options.breaker)
         self._running: dict[asyncio.Task[Any] | None, InFlight] = {}
-        self._deadlines = Timeouts(self._time_is_up)
+        self._timeouts = Timeouts(self._time_is_up)
 
     def handler_of(self, task: asyncio.Task[Any] | None) -> str | None:
-        """Return the name of the handler that a task is running."""
-        case = self._running.get(task)
-        return case.handler.name if case is not None and case.handler is not None else None
+        """Return the name of the handler that a task is running, None if it runs none."""
+        in_flight = self._running.get(task)
+        return in_flight.handler.name if in_flight is not None and in_flight.handler is not None else None
 
     def stop(self) -> list[str]:
-        """Nothing more is to be run; return the names of the handlers that still are."""
-        self._deadlines.stop()
+        """Stop the timer, since nothing more is to be run; return the names of the handlers that still run."""
+        self._timeouts.stop()
         return [name for task in [*self._running] if (name := self.handler_of(task)) is not None]
 
-    async def handle(self, case: InFlight) -> Settlement | None:
-        """Return what became of it; None if that is not ours to say any more.
+    async def handle(self, in_flight: InFlight) -> Settlement | None:
+        """Return the settlement of a claimed delivery, or None when the lease was lost or a handler left behind.
 
-        When it is cancelled, or the inbox fails, it is what was reached until then, and the rest is to run again.
+        When it is cancelled, or the inbox fails, the settlement is of what was reached until then.
+
+        Raises:
+            asyncio.CancelledError, InboxError: before anything was reached.
         """
         task = asyncio.current_task()
-        self._running[task] = case
+        self._running[task] = in_flight
         try:
-            return await self._outcome(case)
+            return await self._settlement(in_flight)
         except asyncio.CancelledError:
-            if case.work is None or case.abandoned:
+            if in_flight.progress is None or in_flight.abandoned:
                 raise
         except InboxError as error:
-            if case.work is None:
+            if in_flight.progress is None:
                 raise
-            logger.error("delivery %s: %s", case.claim.delivery.id, error)
-            case.work.delay(self._clock() + self._options.poll)
+            logger.error("delivery %s: %s", in_flight.claim.delivery.id, error)
+            in_flight.progress.delay(self._clock() + self._options.poll)
         except LeaseLost:
-            logger.warning("delivery %s: its lease was lost, another worker has it", case.claim.delivery.id)
+            logger.warning("delivery %s: its lease was lost, another worker has it", in_flight.claim.delivery.id)
             return None
         finally:
             del self._running[task]
-        return self._reached(case.work)
+        return self._reached(in_flight.progress)
 
-    def _reached(self, work: DeliveryProgress) -> Settlement:
-        return work.outcome(self._clock(), self.paused, notify=bool(self._handlers.dead_letter_handlers))
+    def _reached(self, progress: DeliveryProgress) -> Settlement:
+        """Return the settlement of what was reached so far."""
+        return progress.settlement(self._clock(), self.paused, notify=bool(self._dispatcher.dead_letter_handlers))
 
-    async def _outcome(self, case: InFlight) -> Settlement | None:
-        delivery = case.claim.delivery
-        if case.claim.state is State.DEAD:
-            return await self._notify(case)
+    async def _settlement(self, in_flight: InFlight) -> Settlement | None:
+        delivery = in_flight.claim.delivery
+        if in_flight.claim.state is State.DEAD:
+            return await self._notify(in_flight)
         try:
-            event = self._handlers.parse(delivery.body, delivery.headers)
+            event = self._dispatcher.parse(delivery.body, delivery.headers)
         except Exception as error:
             if not isinstance(error, NotAnEvent):
                 log_failure(f"delivery {delivery.id}: a validator failed", error)
-            work = DeliveryProgress(case.claim, (), self._options.backoff)
-            return work.buried(no_event(error), notify=bool(self._handlers.dead_letter_handlers))
-        handlers = self._handlers.match(event)
-        work = case.work = DeliveryProgress(case.claim, handlers, self._options.backoff)
-        first = self._handlers.confirmation
-        if first is not None and not await self._is_confirmed(first, case, work, event):
-            return None if case.abandoned else self._reached(work)
+            progress = DeliveryProgress(in_flight.claim, (), self._options.backoff)
+            return progress.buried(no_event(error), notify=bool(self._dispatcher.dead_letter_handlers))
+        handlers = self._dispatcher.match(event)
+        progress = in_flight.progress = DeliveryProgress(in_flight.claim, handlers, self._options.backoff)
+        check = self._dispatcher.confirmation
+        if check is not None and not await self._is_confirmed(check, in_flight, progress, event):
+            return None if in_flight.abandoned else self._reached(progress)
+        middlewares = self._dispatcher.middlewares
         for handler in handlers:
-            await self._attempt(case, work, handler, partial(handler.call, event, delivery))
-            if case.abandoned:
+            start = inside(middlewares, delivery, handler.name, partial(handler.call, event, delivery))
+            await self._attempt(in_flight, progress, handler, start)
+            if in_flight.abandoned:
                 return None
-        outcome = self._reached(work)
-        _log(outcome, event, handlers)
-        return outcome
+        settlement = self._reached(progress)
+        _log(settlement, event, handlers)
+        return settlement
 
-    async def _is_confirmed(self, first: OrderCheck, case: InFlight, work: DeliveryProgress, event: Event) -> bool:
-        """Whether handlers may run: nothing has to confirm the delivery, or it is confirmed."""
-        if not first.is_about(event, case.claim.delivery) or not work.is_any_due(self._clock(), self.paused):
+    async def _is_confirmed(
+        self, check: OrderCheck, in_flight: InFlight, progress: DeliveryProgress, event: Event
+    ) -> bool:
+        """Whether the handlers may run: there is nothing to confirm, or the order check is done."""
+        if not check.is_about(event, in_flight.claim.delivery) or not progress.is_any_due(self._clock(), self.paused):
             return True  # there is nothing to ask, or nobody would run
-        work.require(first)
-        await self._attempt(case, work, first, lambda number: first.call(event))
-        return work.of(first).state is State.DONE
+        progress.require(check)
+        await self._attempt(in_flight, progress, check, lambda number: check.call(event))
+        return progress.of(check).state is State.DONE
 
-    async def _notify(self, case: InFlight) -> Settlement | None:
-        """Tell those who want to hear of it that a delivery is dead."""
-        dead_letter_handlers = self._handlers.dead_letter_handlers
-        work = case.work = DeliveryProgress(case.claim, dead_letter_handlers, self._options.backoff)
-        kept = await self._inbox.get(case.claim.delivery.id) if dead_letter_handlers else None
-        attempts = kept.attempts if kept is not None else ()
-        for notice in dead_letter_handlers:
-            await self._attempt(case, work, notice, partial(notice.call, case.claim.delivery, attempts))
-            if case.abandoned:
+    async def _notify(self, in_flight: InFlight) -> Settlement | None:
+        """Run the dead-letter handlers of a dead delivery."""
+        dead_letter_handlers = self._dispatcher.dead_letter_handlers
+        progress = in_flight.progress = DeliveryProgress(in_flight.claim, dead_letter_handlers, self._options.backoff)
+        delivery, middlewares = in_flight.claim.delivery, self._dispatcher.middlewares
+        stored = await self._inbox.get(delivery.id) if dead_letter_handlers else None
+        attempts = stored.attempts if stored is not None else ()
+        for handler in dead_letter_handlers:
+            start = inside(middlewares, delivery, handler.name, partial(handler.call, delivery, attempts))
+            await self._attempt(in_flight, progress, handler, start)
+            if in_flight.abandoned:
                 return None
-        return self._reached(work)
+        return self._reached(progress)
 
-    async def _attempt(self, case: InFlight, work: DeliveryProgress, handler: Runnable, start: Start) -> None:
+    async def _attempt(self, in_flight: InFlight, progress: DeliveryProgress, handler: Runnable, start: Start) -> None:
         """Run one handler, if it is due and nothing keeps it from running."""
         now = self._clock()
-        if not work.is_due(handler, now) or handler.name in self.paused:
+        if not progress.is_due(handler, now) or handler.name in self.paused:
             return
-        if work.of(handler).running:
-            logger.error("delivery %s: the process ended while %s ran", case.claim.delivery.id, handler.name)
-            work.failed(handler, ProcessEnded("the process ended while it ran"), now, now)
-            if not work.is_due(handler, now):
+        if progress.of(handler).running:
+            logger.error("delivery %s: the process ended while %s ran", in_flight.claim.delivery.id, handler.name)
+            progress.failed(handler, ProcessEnded("the process ended while it ran"), now, now)
+            if not progress.is_due(handler, now):
                 return
-        circuit = self._circuits.of(handler.name)
-        if circuit is not None and (wait := circuit.wait(now)):
-            work.postpone(handler, now + wait)
+        breaker = self._breakers.of(handler.name)
+        if breaker is not None and (wait := breaker.wait(now)):
+            progress.postpone(handler, now + wait)
             return
-        number = work.begin(handler)
+        number = progress.begin(handler)
         try:
-            if work.is_careful and not await self._inbox.note(case.claim, work.progress, now):
+            if progress.is_careful and not await self._inbox.save_progress(in_flight.claim, progress.states, now):
                 raise LeaseLost
-            error = await self._run(case, handler, partial(start, number))
+            error = await self._run(in_flight, handler, partial(start, number))
         except BaseException:
-            if not case.abandoned:
-                work.undo(handler)
-                if circuit is not None:
-                    circuit.undecided()
+            if not in_flight.abandoned:
+                progress.undo(handler)
+                if breaker is not None:
+                    breaker.undecided()
             raise
-        if case.abandoned:
+        if in_flight.abandoned:
             return
-        self._tell_circuit(handler, error)
+        self._record_in_breaker(handler, error)
         if error is None:
-            work.done(handler)
+            progress.done(handler)
         else:
-            work.failed(handler, error, case.started, self._clock())
+            progress.failed(handler, error, in_flight.started, self._clock())
 
     async def _run(
-        self, case: InFlight, handler: Runnable, start: Callable[[], Awaitable[object]]
+        self, in_flight: InFlight, handler: Runnable, start: Callable[[], Awaitable[object]]
     ) -> BaseException | None:
-        """Run it for no longer than its time; return what it raised."""
-        case.handler, case.started, case.timed_out = handler, self._clock(), False
-        case.timeout = self._options.timeout if handler.timeout is None else handler.timeout
-        self._deadlines.begin(case, case.timeout)
+        """Run an attempt within its timeout; return what it raised, None if the handler is done."""
+        in_flight.handler, in_flight.started, in_flight.timed_out = handler, self._clock(), False
+        in_flight.timeout = self._options.timeout if handler.timeout is None else handler.timeout
+        self._timeouts.begin(in_flight, in_flight.timeout)
         try:
-            error = await run(start, handler.name, case.claim.delivery.id)
+            error = await run(start, handler.name, in_flight.claim.delivery.id)
         except asyncio.CancelledError:
-            if not case.timed_out or case.task.cancelling() > 1:
+            if not in_flight.timed_out or in_flight.task.cancelling() > 1:
                 raise
-            error = _late(case)
-            logger.error("delivery %s: %s: %s", case.claim.delivery.id, handler.name, error)
+            error = _late(in_flight)
+            logger.error("delivery %s: %s: %s", in_flight.claim.delivery.id, handler.name, error)
         finally:
-            self._deadlines.end(case)
-            case.handler = None
-        if case.timed_out:
-            case.task.uncancel()
+            self._timeouts.end(in_flight)
+            in_flight.handler = None
+        if in_flight.timed_out:
+            in_flight.task.uncancel()
         return error
 
-    def _time_is_up(self, case: InFlight) -> None:
-        case.timed_out = True
-        case.task.cancel()
+    def _time_is_up(self, in_flight: InFlight) -> None:
+        in_flight.timed_out = True
+        in_flight.task.cancel()
         loop = asyncio.get_running_loop()
-        loop.call_later(min(_GRACE, case.timeout), self._leave_behind, case, case.handler, case.started)
+        grace = min(_GRACE, in_flight.timeout)
+        loop.call_later(grace, self._leave_behind, in_flight, in_flight.handler, in_flight.started)
 
-    def _leave_behind(self, case: InFlight, handler: Runnable | None, started: float) -> None:
-        """Go on without a handler that ignores that it was cancelled."""
-        if handler is None or case.handler is not handler or case.started != started or case.work is None:
-            return
-        logger.error("delivery %s: %s ignores that its time is up", case.claim.delivery.id, handler.name)
-        case.abandoned = True
-        error = _late(case)
-        self._tell_circuit(handler, error)
-        case.work.failed(handler, error, started, self._clock())
-        self._abandon(case, self._reached(case.work))
+    def _leave_behind(self, in_flight: InFlight, handler: Runnable | None, started: float) -> None:
+        """Settle without a handler that ignores that it was cancelled."""
+        progress = in_flight.progress
+        if handler is None or progress is None or in_flight.handler is not handler or in_flight.started != started:
+            return  # it has ended meanwhile
+        logger.error("delivery %s: %s ignores that its time is up", in_flight.claim.delivery.id, handler.name)
+        in_flight.abandoned = True
+        error = _late(in_flight)
+        self._record_in_breaker(handler, error)
+        progress.failed(handler, error, started, self._clock())
+        self._abandon(in_flight, self._reached(progress))
 
-    def _tell_circuit(self, handler: Runnable, error: BaseException | None) -> None:
+    def _record_in_breaker(self, handler: Runnable, error: BaseException | None) -> None:
         if not isinstance(handler, DeadLetterHandler):  # which has nothing else to wait for
-            self._circuits.tell(handler.name, error, self._clock())
+            self._breakers.record(handler.name, error, self._clock())
 
 
 def no_event(error: Exception) -> str:
-    """Return why a body is no event, in words that hold nothing of it: what a validator raised may."""
+    """Return why a body is no event, in words that quote nothing of it, as the error of a validator might."""
     return str(error) if isinstance(error, NotAnEvent) else f"a validator failed with {type(error).__name__}"
 
 
-def _late(case: InFlight) -> TimeoutError:
-    return TimeoutError(f"it took more than {case.timeout:g} s")
+def _late(in_flight: InFlight) -> TimeoutError:
+    return TimeoutError(f"it took more than {in_flight.timeout:g} s")
 
 
-def _log(outcome: Settlement, event: Event, handlers: Sequence[Handler]) -> None:
+def _log(settlement: Settlement, event: Event, handlers: Sequence[Handler]) -> None:
     if logger.isEnabledFor(logging.INFO):
         names = ", ".join(handler.name for handler in handlers) or "no handler"
-        logger.info("delivery %s: %s: %s: %s", outcome.claim.delivery.id, type(event).__name__, names, outcome.state)
+        logger.info(
+            "delivery %s: %s: %s: %s", settlement.claim.delivery.id, type(event).__name__, names, settlement.state
+        )
 
 
 async def run(start: Callable[[], Awaitable[object]], name: str, delivery: str) -> BaseException | None:
-    """Run a handler, which `start` calls, for the delivery of this id; return what it raised, None if it is done."""
+    """Run one attempt and log how it failed; return what it raised, None if the handler is done.
+
+    Args:
+        start: calls the handler, inside its middleware.
+        name: the handler's, for the log.
+        delivery: the delivery's id, for the log.
+
+    Raises:
+        asyncio.CancelledError: the task was cancelled from outside.
+        KeyboardInterrupt, GeneratorExit: the process or this coroutine ends.
+    """
     try:
         await start()
     except Retry as raised:
@@ -318,7 +405,7 @@ _TICK = 0.001  # seconds: the clock of some event loops goes by milliseconds
 
 
 class Timeouts(Generic[K]):
-    """Tells of what has not ended in its time. One event loop uses it at a time: what began in another is forgotten.
+    """The timeouts of all that runs in one event loop, on one timer. What began in another loop is forgotten.
 
     Args:
         is_up: called with what was given to `begin`, once, as soon as its time is up.
@@ -334,7 +421,7 @@ class Timeouts(Generic[K]):
         """When the timer does: at the first of the ends or before, since it is left alone when something ends."""
 
     def begin(self, what: K, seconds: float) -> None:
-        """From now on it has so many seconds."""
+        """Give it so many seconds from now on."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._loop, self._ends, self._timer, self._rings = loop, {}, None, _NEVER
@@ -343,11 +430,11 @@ class Timeouts(Generic[K]):
             self._ring_at(ends, loop)
 
     def end(self, what: K) -> None:
-        """It has ended, in its time or not."""
+        """Take its timeout away: it has ended, in its time or not."""
         self._ends.pop(what, None)
 
     def stop(self) -> None:
-        """Leave no timer behind for nothing; what still begins sets another one."""
+        """Cancel the timer if nothing is left to time; what still begins sets another one."""
         if self._timer is not None and not self._ends:
             self._timer.cancel()
             self._rings = _NEVER

@@ -1,18 +1,19 @@
-"""Handling a delivery before it is answered, where there is no inbox to keep it."""
+"""Running the handlers of a delivery before it is answered, where there is no inbox to keep it."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from ..delivery import Delivery
+from ..delivery import Attempt, Delivery
 from ..errors import GiveUp, Retry
 from ..events import Event
 from ..responses import FAILED, HANDLED, Response, retry_after
-from ..routing import Handler
+from ..routing import Handler, Middleware
 from ..senders.order_check import OrderCheck
 from .executor import run
+from .middleware import run_inside
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -21,26 +22,44 @@ _LATER = 10.0  # seconds after which the sender may try what could not be confir
 
 
 async def handle(
-    handlers: Sequence[Handler], event: Event, delivery: Delivery, confirmation: OrderCheck | None = None
+    handlers: Sequence[Handler],
+    event: Event,
+    delivery: Delivery,
+    confirmation: OrderCheck | None = None,
+    middlewares: Sequence[Middleware] = (),
 ) -> Response:
-    """Run the handlers, all of them, one after the other; return what the sender is answered."""
+    """Run all handlers once, one after the other; return the response to the sender.
+
+    It is 204 when each is done or has given up, 503 when one is to run again later or the order is not confirmed yet,
+    and 500 when one failed. Nothing bounds their time but the server's own timeouts.
+
+    Args:
+        handlers: those that match the event, in the order in which they run.
+        event: what they get.
+        delivery: what the event was parsed from.
+        confirmation: the order check that comes first where the body is not verified; no middleware runs round it.
+        middlewares: run round each handler, the first outermost.
+    """
     if handlers and confirmation is not None and confirmation.is_about(event, delivery):
         error = await run(partial(confirmation.call, event), confirmation.name, delivery.id)
         if error is not None:
             return HANDLED if isinstance(error, GiveUp) else retry_after(_LATER)
     raised: list[BaseException] = []
     for handler in handlers:
-        error = await run(partial(handler.call, event, delivery, 1), handler.name, delivery.id)
+        start: Callable[[], Awaitable[object]] = partial(handler.call, event, delivery, 1)
+        if middlewares:
+            start = partial(run_inside, middlewares, Attempt(delivery, handler.name, 1), start)
+        error = await run(start, handler.name, delivery.id)
         if error is not None:
             raised.append(error)
     if logger.isEnabledFor(logging.INFO):
         names = ", ".join(handler.name for handler in handlers) or "no handler"
         logger.info("delivery %s: %s: %s", delivery.id, type(event).__name__, names)
-    return _answer(raised) if raised else HANDLED
+    return _response(raised) if raised else HANDLED
 
 
-def _answer(raised: list[BaseException]) -> Response:
-    """One failure asks the sender to try again; so does a handler's wish to, at the latest time of any."""
+def _response(raised: list[BaseException]) -> Response:
+    """Return the response after at least one error: 500 for a failure, else 503 with the longest wait of a Retry."""
     if not all(isinstance(each, Retry | GiveUp) for each in raised):
         return FAILED
     waits = [each.after for each in raised if isinstance(each, Retry)]

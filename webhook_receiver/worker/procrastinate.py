@@ -1,4 +1,4 @@
-"""The worker of a PostgreSQL inbox: procrastinate has a job for each delivery, and `Worker` does it."""
+"""The worker of a PostgreSQL inbox: procrastinate runs a job for each delivery, and the job handles it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from ..inbox.base import Inbox
 from ..inbox.postgres import jobs
-from ..inbox.postgres.connection import PREPARE, Server, told
+from ..inbox.postgres.connection import PREPARE, Server, translated
 from ..inbox.postgres.leases import NEVER, NotYet
 from ..inbox.records import Claim, Settlement, State
 from ..options import WorkerOptions
@@ -38,26 +38,27 @@ _HOURS_OF_FAILED_JOBS = 1
 _SLACK = 5.0  # seconds beyond those that handlers have, for jobs to end when the process stops
 
 
-class Store(Inbox, Protocol):
-    """What this worker needs of its inbox."""
+class JobInbox(Inbox, Protocol):
+    """An inbox whose deliveries have jobs of procrastinate, such as `PostgresInbox`."""
 
     server: Server
+    """The database of the inbox and of the jobs."""
 
-    async def take(self, seq: int, job: int, lease: float, now: float) -> Claim | NotYet | None:
-        """Claim one delivery for its job; None if the job has nothing left to do."""
+    async def claim_for_job(self, seq: int, job: int, lease: float, now: float) -> Claim | NotYet | None:
+        """Claim one delivery for its job; return until when to wait, or None if the job has nothing left to do."""
         ...
 
-    async def mend(self, receiver: str, now: float) -> int:
-        """Give a job to those that should have been handled long ago and have none; return how many."""
+    async def restore_jobs(self, receiver: str, now: float) -> int:
+        """Create the missing jobs of deliveries that are overdue; return how many."""
         ...
 
-    async def clock(self) -> float:
-        """Return what the server's clock shows, in Unix seconds."""
+    async def server_time(self) -> float:
+        """Return the time by the server's clock, in Unix seconds."""
         ...
 
 
 class RunAgain(Exception):
-    """A job is to be run again, with this lock if it is given."""
+    """Raised by a job that is to be run again, with this lock if one is given."""
 
     def __init__(self, at: datetime, lock: str | None = None) -> None:
         super().__init__(f"again at {at:%Y-%m-%d %H:%M:%S}")
@@ -65,7 +66,7 @@ class RunAgain(Exception):
         self.lock = lock
 
 
-class _AsItSays(BaseRetryStrategy):
+class _RetryAsRaised(BaseRetryStrategy):
     def __init__(self, otherwise: float) -> None:
         self._otherwise = timedelta(seconds=otherwise)
 
@@ -76,44 +77,44 @@ class _AsItSays(BaseRetryStrategy):
 
 
 class JobWorker(Worker):
-    """Handles the deliveries of one source for which procrastinate has jobs, until it is stopped.
+    """A worker that handles the deliveries of one receiver by the jobs that procrastinate has for them.
 
-    A job takes the lease on its delivery, and ends when that has been handled and settled. Then it is done, or it is
-    retried when the delivery is due, holding its lock meanwhile. What the store keeps decides, never the job: one
-    that is run twice, or for nothing, does no harm.
+    A job claims its delivery, and ends when that has been handled and settled. Then the job is done, or it is retried
+    when the delivery is due, holding its lock meanwhile. The inbox decides, never the job: a job that is run twice, or
+    for nothing, does no harm.
 
     Args:
-        store: where the deliveries are.
-        source: the receiver's name.
-        handlers: who says what a delivery is and who wants it.
-        options: how it works.
+        inbox: the store of the deliveries and of the jobs.
+        receiver: the receiver's name.
+        handlers: the dispatcher, which parses a delivery and knows the handlers that match it.
+        options: the settings of the worker.
         clock: returns the time in Unix seconds.
     """
 
     def __init__(
-        self, store: Store, receiver: str, handlers: Dispatcher, options: WorkerOptions, clock: Callable[[], float]
+        self, inbox: JobInbox, receiver: str, handlers: Dispatcher, options: WorkerOptions, clock: Callable[[], float]
     ) -> None:
-        super().__init__(store, receiver, handlers, options, clock)
-        self._store = store
+        super().__init__(inbox, receiver, handlers, options, clock)
+        self._job_inbox = inbox
         self._queue = jobs.queue(receiver)
-        self._connector = PatientConnector(store.server, receiver, self._stopping)
+        self._connector = RetryingConnector(inbox.server, receiver, self._stopping)
         self._fetcher: Fetcher | None = None
         self._fetching: asyncio.Task[None] | None = None
         self._ahead = 0.0
-        """By how many seconds the server's clock is ahead of this machine's."""
+        """The number of seconds by which the server's clock is ahead of this machine's."""
         self._in_hand: set[int] = set()
-        """The jobs that run here."""
+        """The ids of the jobs that run here."""
         self._missed: set[int] = set()
-        """Those that are said to run here, but did not when we looked last."""
+        """The ids of the jobs that the server says run here, but that did not at the last look."""
         self._mended = float("-inf")
         self._settled: dict[str, Settlement] = {}
         self._ends: dict[str, list[asyncio.Future[Settlement | None]]] = {}
-        """Who waits for a delivery to be settled, by its id."""
+        """The futures that wait for a delivery to be settled, by its id."""
 
     def start(self, paused: frozenset[str] = frozenset()) -> None:
         """See `Worker`."""
         super().start(paused)
-        self._chores.append(self.loop.create_task(self._go_on(self._rescue)))
+        self._tasks.append(self.loop.create_task(self._repeat(self._rescue)))
 
     def wake(self) -> None:
         """See `Worker`."""
@@ -130,15 +131,15 @@ class JobWorker(Worker):
             await self._connector.end()
 
     async def _claim(self) -> float:
-        """Let procrastinate fetch and run jobs until we stop, or until it fails."""
-        self._connector = PatientConnector(self._store.server, self._source, self._stopping)
+        """Have procrastinate fetch and run jobs until the worker stops, or until that fails."""
+        self._connector = RetryingConnector(self._job_inbox.server, self._receiver, self._stopping)
         await self._connector.begin()
         app = procrastinate.App(connector=self._connector)
-        app.task(name=jobs.TASK, retry=_AsItSays(self._options.poll), pass_context=True)(self._run)
+        app.task(name=jobs.TASK, retry=_RetryAsRaised(self._options.poll), pass_context=True)(self._run)
         self._fetcher = Fetcher(
             app,
             queues=[self._queue],
-            name=self._source,
+            name=self._receiver,
             concurrency=2 * self._options.concurrency,  # as many more are ready, so that handlers never wait for one
             fetch_job_polling_interval=self._options.poll,
             shutdown_graceful_timeout=self._options.stop + _SLACK,
@@ -161,11 +162,11 @@ class JobWorker(Worker):
         try:
             fetching.result()
         except ConnectorException as error:
-            raise told(error) from None
+            raise translated(error) from None
         return self._options.poll
 
     async def _run(self, context: procrastinate.JobContext, seq: int) -> None:
-        """Do a job: handle the delivery in this row."""
+        """Run a job: handle the delivery in row `seq`."""
         job = context.job.id
         assert job is not None  # noqa: S101 - for the type checkers
         self._in_hand.add(job)
@@ -178,29 +179,29 @@ class JobWorker(Worker):
             self._in_hand.discard(job)
 
     async def _try(self, seq: int, job: int) -> None:
-        found = await self._store.take(seq, job, self._options.lease, self._clock())
+        found = await self._job_inbox.claim_for_job(seq, job, self._options.lease, self._clock())
         if found is None:
             return
         if isinstance(found, NotYet):
-            if found.alone:  # its job must not hold up that of the one which goes first
+            if found.needs_own_lock:  # its job must not hold up that of the one which goes first
                 raise self._again(max(found.due, self._clock() + self._options.poll), f"alone-{seq}")
             raise self._again(found.due)
-        outcome = await self._end_of(found)
-        if outcome is None:  # the store knows what is left to do, if anything
+        settlement = await self._handled(found)
+        if settlement is None:  # the inbox knows what is left to do, if anything
             raise self._again(self._clock())
-        if outcome.due is not None:
-            raise self._again(outcome.due, f"dead-{seq}" if outcome.state is State.DEAD else None)
-        if outcome.state is State.WAITING:  # for a handler that is paused, unless that has been resumed already
+        if settlement.due is not None:
+            raise self._again(settlement.due, f"dead-{seq}" if settlement.state is State.DEAD else None)
+        if settlement.state is State.WAITING:  # for a handler that is paused, unless that has been resumed already
             raise self._again(self._clock())
 
-    async def _end_of(self, claim: Claim) -> Settlement | None:
-        """Have a delivery handled; return what has been settled, None if nothing has."""
+    async def _handled(self, claim: Claim) -> Settlement | None:
+        """Have a delivery handled; return its settlement, or None if it was not settled."""
         if self._stopping.is_set():
             await self._release([claim])
             return None
         end: asyncio.Future[Settlement | None] = self.loop.create_future()
         self._ends.setdefault(claim.delivery.id, []).append(end)
-        self._take(claim)
+        self._add(claim)
         return await end
 
     def _again(self, due: float, lock: str | None = None) -> RunAgain:
@@ -212,27 +213,27 @@ class JobWorker(Worker):
             self.loop.call_later(wait + 0.01, self.wake)
         return RunAgain(datetime.now(UTC) + timedelta(seconds=min(wait, 1e9) + self._ahead), lock)
 
-    async def _try_to_settle(self, outcome: Settlement) -> bool | None:
-        settled = await super()._try_to_settle(outcome)
+    async def _try_to_settle(self, settlement: Settlement) -> bool | None:
+        settled = await super()._try_to_settle(settlement)
         if settled:
-            self._settled[outcome.claim.delivery.id] = outcome
+            self._settled[settlement.claim.delivery.id] = settlement
         return settled
 
-    def _end(self, case: InFlight) -> None:
-        super()._end(case)
-        id = case.claim.delivery.id
-        if id in self._cases:
+    def _remove(self, in_flight: InFlight) -> None:
+        super()._remove(in_flight)
+        id = in_flight.claim.delivery.id
+        if id in self._in_flight:
             return  # under a newer lease
-        outcome = self._settled.pop(id, None)
+        settlement = self._settled.pop(id, None)
         for end in self._ends.pop(id, ()):
             if not end.done():
-                end.set_result(outcome)
+                end.set_result(settlement)
 
     async def _rescue(self) -> float:
-        """Have those jobs run again whose worker died, or never heard that it has them."""
+        """Have those jobs run again whose worker died, or never learned that it has them."""
         if self._fetcher is None or self._fetcher.worker_id is None:
             return 0.1  # it is just about to begin
-        self._ahead = await self._store.clock() - time.time()
+        self._ahead = await self._job_inbox.server_time() - time.time()
         manager = JobManager(self._connector)
         stalled = await manager.get_stalled_jobs(queue=self._queue, seconds_since_heartbeat=self._options.lease)
         ours = await manager.list_jobs_async(queue=self._queue, status="doing", worker_id=self._fetcher.worker_id)
@@ -243,7 +244,7 @@ class JobWorker(Worker):
             await manager.retry_job_by_id_async(id, datetime.now(UTC) + timedelta(seconds=self._ahead))
         if time.monotonic() > self._mended + _SECONDS_BETWEEN_MENDING:
             self._mended = time.monotonic()
-            await self._store.mend(self._source, self._clock())
+            await self._job_inbox.restore_jobs(self._receiver, self._clock())
             await manager.delete_old_jobs(
                 _HOURS_OF_FAILED_JOBS, self._queue, include_failed=True, include_cancelled=True, include_aborted=True
             )
@@ -260,23 +261,25 @@ _LISTENING = 5.0  # seconds after which it is seen whether the connection that l
 _NEXT_JOB_BY_INDEX = "; ".join(
     f"SET enable_{way} = off" for way in ("hashjoin", "mergejoin", "seqscan", "bitmapscan", "sort", "material")
 )
-"""Else all jobs are looked at to find the next one, as long as the server has no statistics of them: much slower."""
+"""Planner settings with which the next job is found by an index
+(postgresql.org/docs/current/runtime-config-query.html): without statistics the server would read all jobs, which is
+much slower."""
 _WORTH_IT = json.dumps({"type": "job_inserted", "job_id": 0})
 
 
-class PatientConnector(PsycopgConnector):
-    """Does what procrastinate's worker asks for, again and again while the server is away.
+class RetryingConnector(PsycopgConnector):
+    """A connector for procrastinate's worker that retries each query while the server is away.
 
     Args:
-        server: where the jobs are.
-        source: the receiver's name, for what is logged.
-        stopping: set when nothing is worth waiting for any more.
+        server: the database of the jobs.
+        receiver: the receiver's name, for log messages.
+        stopping: set when waiting for the server is pointless.
     """
 
     def __init__(self, server: Server, receiver: str, stopping: asyncio.Event) -> None:
         super().__init__()  # pyright: ignore[reportUnknownMemberType]
         self._server = server
-        self._source = receiver
+        self._receiver = receiver
         self._stopping = stopping
         self._is_away = False
         self._has_ended = False
@@ -286,7 +289,7 @@ class PatientConnector(PsycopgConnector):
         self._waking: set[asyncio.Task[None]] = set()
 
     async def begin(self) -> None:
-        """Open the connections."""
+        """Open the pool of connections."""
         pool: AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]] = AsyncConnectionPool(
             self._server.conninfo,
             kwargs={"autocommit": True},
@@ -300,7 +303,7 @@ class PatientConnector(PsycopgConnector):
         await self.open_async(pool)
 
     async def end(self) -> None:
-        """Close them; who still waits for the server gets its error."""
+        """Close the pool; queries that wait for the server get its error."""
         self._has_ended = True
         await self.pool.close()
 
@@ -312,7 +315,7 @@ class PatientConnector(PsycopgConnector):
         await connection.execute(_NEXT_JOB_BY_INDEX.encode())
 
     def wake(self) -> None:
-        """Let the worker look for a job at once."""
+        """Make the worker look for a job at once."""
         self._wakes += 1
         if self._notify is not None:
             task = asyncio.ensure_future(self._tell(self._notify))
@@ -326,10 +329,10 @@ class PatientConnector(PsycopgConnector):
         """See `PsycopgConnector`."""
         execute = super().execute_query_async
         try:
-            await self._patiently(lambda: execute(query, **arguments))
+            await self._with_retries(lambda: execute(query, **arguments))
         except ConnectorException as error:
-            # The job is no longer ours, since it was rescued or withdrawn, or it is left for others to rescue. So be
-            # it, for what the store keeps decides; nobody would see the error but asyncio, which prints it.
+            # The job is no longer ours, since it was rescued or cancelled, or it is left for others to rescue.
+            # That does no harm, for the inbox decides; nobody would see the error but asyncio, which prints it.
             if not (self._is_over or isinstance(error.__cause__, psycopg.errors.RaiseException)):
                 raise
         self.wake()  # a job has ended, and maybe lets another one of its lock go on
@@ -338,15 +341,15 @@ class PatientConnector(PsycopgConnector):
         """See `PsycopgConnector`."""
         execute = super().execute_query_one_async
         wakes = self._wakes
-        found: dict[str, Any] = await self._patiently(lambda: execute(query, **arguments))
-        if self._wakes != wakes:  # the worker forgets what it was told while it fetches
+        found: dict[str, Any] = await self._with_retries(lambda: execute(query, **arguments))
+        if self._wakes != wakes:  # the worker forgets notifications that come while it fetches
             asyncio.get_running_loop().call_soon(self.wake)
         return found
 
     async def execute_query_all_async(self, query: LiteralString, **arguments: Any) -> list[dict[str, Any]]:
         """See `PsycopgConnector`."""
         execute = super().execute_query_all_async
-        return await self._patiently(lambda: execute(query, **arguments))
+        return await self._with_retries(lambda: execute(query, **arguments))
 
     async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
         """See `PsycopgConnector`."""
@@ -373,10 +376,10 @@ class PatientConnector(PsycopgConnector):
 
     @property
     def _is_over(self) -> bool:
-        """Whether nothing is worth waiting for any more."""
+        """Whether waiting for the server is pointless."""
         return self._stopping.is_set() or self._has_ended
 
-    async def _patiently(self, do: Callable[[], Awaitable[R]]) -> R:
+    async def _with_retries(self, do: Callable[[], Awaitable[R]]) -> R:
         pause = 0.05
         while True:
             try:
@@ -386,7 +389,7 @@ class PatientConnector(PsycopgConnector):
                     raise
                 if not self._is_away and pause > 0.05:
                     self._is_away = True
-                    logger.error("%s: %s", self._source, told(error))
+                    logger.error("%s: %s", self._receiver, translated(error))
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await self._stopping.wait()
@@ -394,5 +397,5 @@ class PatientConnector(PsycopgConnector):
             else:
                 if self._is_away:
                     self._is_away = False
-                    logger.info("%s: the inbox works again", self._source)
+                    logger.info("%s: the inbox works again", self._receiver)
                 return found

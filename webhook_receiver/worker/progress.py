@@ -1,4 +1,4 @@
-"""What is left to do for a claimed delivery, and what became of it: rules only, nothing is run or awaited here."""
+"""The rules of retry: which handlers of a claimed delivery are to run, and its settlement. Nothing is run here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LONGEST_TRACEBACK = 8192  # characters that are kept of each
 
 
 class Runnable(Protocol):
-    """What the rules need to know of a handler."""
+    """What the rules need of a handler: a name, and its own backoff and timeout, in seconds, if it has any."""
 
     @property
     def name(self) -> str: ...
@@ -29,37 +29,39 @@ class ProcessEnded(Exception):
 
 
 class DeliveryProgress:
-    """A claimed delivery: who has to run, how far each is, and the outcome of it all.
+    """The progress of a claimed delivery: how far each of its handlers is, its failed attempts, its settlement.
 
     Args:
-        claim: what is to be handled.
-        handlers: those that want it by the code of today; who else has run for it before does not count.
+        claim: the delivery, and how far its handlers were when it was claimed.
+        handlers: those that match it by the code of today; others that have run for it before do not count.
         backoff: for handlers that have none of their own.
     """
 
     def __init__(self, claim: Claim, handlers: Sequence[Runnable], backoff: Backoff) -> None:
         self._claim = claim
         self.handlers = handlers
-        self.progress = dict(claim.handlers)
+        self.states = dict(claim.handlers)
+        """The state of each handler that was run, by its name."""
         self.attempts: list[FailedAttempt] = []
+        """The failed attempts under this claim."""
         self.is_careful = claim.crashes > 0
-        """Whether each run has to be noted before it begins, since a process died with this delivery before."""
+        """Whether each attempt is to be noted before it begins, since a process died with this delivery before."""
         self._backoff = backoff
         self._first: Runnable | None = None
 
     def require(self, first: Runnable) -> None:
-        """Let no handler run, and nothing else become of it, until `first` is done."""
+        """Let `first` alone decide on the settlement until it is done."""
         self._first = first
         if self.of(first).state is State.DEAD:  # somebody replayed it for one handler: that is asked again, too
-            self.progress[first.name] = HandlerState(attempts=self.of(first).attempts)
+            self.states[first.name] = HandlerState(attempts=self.of(first).attempts)
 
     def of(self, handler: Runnable) -> HandlerState:
-        """Return how far a handler is."""
-        return self.progress.get(handler.name, _FRESH)
+        """Return the state of a handler."""
+        return self.states.get(handler.name, _FRESH)
 
     def is_due(self, handler: Runnable, now: float) -> bool:
         """Whether a handler has to run now."""
-        each = self.progress.get(handler.name)
+        each = self.states.get(handler.name)
         return each is None or (each.state is State.WAITING and each.due <= now)
 
     def is_any_due(self, now: float, paused: Collection[str]) -> bool:
@@ -67,43 +69,50 @@ class DeliveryProgress:
         return any(self.is_due(handler, now) and handler.name not in paused for handler in self.handlers)
 
     def begin(self, handler: Runnable) -> int:
-        """Count a run that begins; return its number."""
+        """Count an attempt that begins; return its number."""
         each = self.of(handler)
         number = each.attempts + 1
-        self.progress[handler.name] = HandlerState(each.state, number, each.since_replay + 1, each.due, self.is_careful)
+        self.states[handler.name] = HandlerState(each.state, number, each.since_replay + 1, each.due, self.is_careful)
         return number
 
     def undo(self, handler: Runnable) -> None:
-        """Uncount a run that was interrupted from outside: it is to run again as if it never had."""
+        """Uncount an attempt that was interrupted from outside: it is due at once, under the same number."""
         each = self.of(handler)
-        self.progress[handler.name] = each._replace(
+        self.states[handler.name] = each._replace(
             attempts=each.attempts - 1, since_replay=each.since_replay - 1, running=False, due=0
         )
 
     def done(self, handler: Runnable) -> None:
-        """A run ended well."""
+        """Record that the handler has returned."""
         each = self.of(handler)
-        self.progress[handler.name] = HandlerState(State.DONE, each.attempts, each.since_replay)
+        self.states[handler.name] = HandlerState(State.DONE, each.attempts, each.since_replay)
 
     def postpone(self, handler: Runnable, due: float) -> None:
-        """Let a handler wait without having run."""
-        self.progress[handler.name] = self.of(handler)._replace(due=due)
+        """Let a handler wait until `due`, in Unix seconds, without an attempt."""
+        self.states[handler.name] = self.of(handler)._replace(due=due)
 
     def delay(self, due: float) -> None:
-        """Let all that wait, wait until then at least."""
+        """Let all that wait, wait until `due` at least, in Unix seconds."""
         for handler in (*self.handlers, *((self._first,) if self._first else ())):
             if self.of(handler).state is State.WAITING:
                 self.postpone(handler, max(due, self.of(handler).due))
 
     def failed(self, handler: Runnable, error: BaseException, started: float, now: float) -> HandlerState:
-        """A run ended with an error: it is run again at its time, or it is dead."""
+        """Record a failed attempt; return the handler's state after it: it is to run again at its time, or is dead.
+
+        Args:
+            handler: the handler that failed.
+            error: what it raised; `Retry` and `GiveUp` mean what they say.
+            started: when the attempt began, in Unix seconds.
+            now: the time in Unix seconds.
+        """
         each = self.of(handler)
         wait = None if isinstance(error, GiveUp) else (handler.backoff or self._backoff).wait(each.since_replay)
         if isinstance(error, Retry) and wait is not None:
             wait = error.after
         state = State.DEAD if wait is None else State.WAITING
         after = each._replace(state=state, running=False, due=0 if wait is None else now + wait)
-        self.progress[handler.name] = after
+        self.states[handler.name] = after
         traceback = (
             ""
             if isinstance(error, Retry | GiveUp | Unconfirmed | ProcessEnded)
@@ -122,8 +131,8 @@ class DeliveryProgress:
         )
         return after
 
-    def outcome(self, now: float, paused: Collection[str] = (), *, notify: bool = False) -> Settlement:
-        """Return what became of it; `notify` is whether somebody wants to hear that it is dead."""
+    def settlement(self, now: float, paused: Collection[str] = (), *, notify: bool = False) -> Settlement:
+        """Return the settlement of what was reached by `now`; `notify`: whether there are dead-letter handlers."""
         if self._claim.state is State.DEAD:
             return self._noticed()
         if self._first is not None and (first := self.of(self._first)).state is not State.DONE:
@@ -131,33 +140,33 @@ class DeliveryProgress:
             if first.state is State.DEAD:
                 return self.buried(self._why_dead([name]), notify=notify)
             paused_by = name if name in paused else None
-            return self._outcome(State.WAITING, due=None if paused_by else first.due, paused_by=paused_by)
+            return self._settle(State.WAITING, due=None if paused_by else first.due, paused_by=paused_by)
         left = {handler.name: each for handler in self.handlers if (each := self.of(handler)).state is not State.DONE}
         if self.handlers and not left:
-            return self._outcome(State.DONE)
+            return self._settle(State.DONE)
         waiting = {name: each for name, each in left.items() if each.state is State.WAITING}
         if waiting:
             dues = [each.due for name, each in waiting.items() if name not in paused]
             paused_by = next((name for name in waiting if name in paused), None)
-            return self._outcome(State.WAITING, due=min(dues, default=None), paused_by=paused_by)
+            return self._settle(State.WAITING, due=min(dues, default=None), paused_by=paused_by)
         if left:
             return self.buried(self._why_dead([*left]), notify=notify)
         gone = "the handlers that wanted it are gone" if self._claim.handlers else "no handler wants it"
-        return self._outcome(State.UNHANDLED, reason=gone)
+        return self._settle(State.UNHANDLED, reason=gone)
 
     def _noticed(self) -> Settlement:
-        """Return what became of a dead delivery that `on_dead` was to hear of: still dead, heard of or tried again."""
+        """Return the settlement after the dead-letter handlers: still dead, and due if one is to run again."""
         dues = [self.of(handler).due for handler in self.handlers if self.of(handler).state is State.WAITING]
-        return self._outcome(State.DEAD, due=min(dues, default=None), reason=self._claim.reason)
+        return self._settle(State.DEAD, due=min(dues, default=None), reason=self._claim.reason)
 
     def buried(self, reason: str, *, notify: bool) -> Settlement:
-        """Return the outcome of a delivery that no handler can be run for: it is no event, or was contradicted."""
-        return self._outcome(State.DEAD, due=0 if notify else None, reason=reason)
+        """Return the settlement of a delivery that is dead for this reason; due if there are dead-letter handlers."""
+        return self._settle(State.DEAD, due=0 if notify else None, reason=reason)
 
-    def _outcome(
+    def _settle(
         self, state: State, *, due: float | None = None, paused_by: str | None = None, reason: str | None = None
     ) -> Settlement:
-        return Settlement(self._claim, state, self.progress, due, paused_by, reason, self.attempts)
+        return Settlement(self._claim, state, self.states, due, paused_by, reason, self.attempts)
 
     def _why_dead(self, dead: Sequence[str]) -> str:
         last = {attempt.handler: attempt.error for attempt in self.attempts}

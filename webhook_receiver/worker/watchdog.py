@@ -1,4 +1,4 @@
-"""A thread that notices when the event loop is blocked, and says by whom: nothing else can, while it is."""
+"""The watchdog: a thread that logs which handler blocks the event loop, since nothing on the loop could."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from typing import Any
 logger = logging.getLogger("webhook_receiver")
 
 SECONDS = 1.0
-"""For how long a loop may do nothing else before it counts as blocked."""
+"""How long a loop may do nothing else before it counts as blocked."""
 
 
 class Watchdog:
-    """Watches one loop until it is stopped.
+    """A watch over one event loop, until it is stopped.
 
     Args:
         loop: the loop, of the thread that makes this.
-        handler_of: tells which handler a task is running, None if none.
+        handler_of: returns the name of the handler that a task is running, None if it runs none.
+        seconds: how long the loop may do nothing else.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Watchdog:
         threading.Thread(target=self._watch, name="webhook-loop-watchdog", daemon=True).start()
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop the watch."""
         self._stopped.set()
 
     def _watch(self) -> None:
@@ -49,12 +50,12 @@ class Watchdog:
             except RuntimeError:
                 return  # the loop is closed
             if not self._beat.wait(self._seconds) and not self._stopped.is_set():
-                self._say()  # once for each time
+                self._warn()  # once for each time
                 while not self._beat.wait(self._seconds):
                     if self._stopped.is_set() or self._loop.is_closed():
                         return
 
-    def _say(self) -> None:
+    def _warn(self) -> None:
         handler = self._handler_of(asyncio.current_task(self._loop))
         if handler is None:
             return  # the host's own code; it is not ours to complain about

@@ -1,4 +1,4 @@
-"""The worker: claims deliveries from the inbox, has them handled, and settles what became of them."""
+"""The worker: it claims deliveries from the inbox, has them handled, and settles them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ logger = logging.getLogger("webhook_receiver")
 _MOST_UNSETTLED = 512  # deliveries that have been handled; with more of them nothing else is claimed
 _PATIENCE = 1.0  # seconds for a cancelled handler to end when the process stops
 _PAUSE = 1.0  # seconds between two tries, at most, while the inbox fails
-_SECONDS_BETWEEN_TIDYING = 60.0
+_SECONDS_BETWEEN_EXPIRY = 60.0
 
 
 class Worker:
-    """Handles the deliveries of one source until it is stopped. An error of the inbox's never ends it.
+    """A worker that handles the deliveries of one receiver until it is stopped. No error of the inbox ends it.
 
     Args:
-        inbox: where the deliveries are.
-        source: the receiver's name.
-        handlers: who says what a delivery is and who wants it.
-        options: how it works.
+        inbox: the store of the deliveries.
+        receiver: the receiver's name.
+        handlers: the dispatcher, which parses a delivery and knows the handlers that match it.
+        options: the settings of the worker.
         clock: returns the time in Unix seconds.
     """
 
@@ -37,40 +37,44 @@ class Worker:
         self, inbox: Inbox, receiver: str, handlers: Dispatcher, options: WorkerOptions, clock: Callable[[], float]
     ) -> None:
         self._inbox = inbox
-        self._source = receiver
+        self._receiver = receiver
         self._options = options
         self._clock = clock
-        self._handling = Executor(inbox, handlers, options, clock, self._abandoned)
-        self._cases: dict[str, InFlight] = {}
-        """All that we have a lease on, by the delivery's id: ready, running or being settled."""
+        self._executor = Executor(inbox, handlers, options, clock, self._abandon)
+        self._in_flight: dict[str, InFlight] = {}
+        """The deliveries that we have a lease on, by id: ready, running or being settled."""
         self._open: set[InFlight] = set()
-        """Those of them that a task of ours is about."""
+        """The deliveries in flight that have a task of this worker."""
         self._slots = asyncio.Semaphore(options.concurrency)
         self._alone = asyncio.Lock()
-        """For deliveries with which the process died twice: none of them may take another one along."""
+        """The lock for deliveries with which the process died twice: none of them may take another one along."""
         self._unfinished = 0
-        """How many of them are ready or running: what has been handled already keeps no room."""
+        """The number of deliveries that are ready or running: one that is only being settled needs no room."""
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
         self.loop = asyncio.get_running_loop()
-        """The loop that it works in."""
-        self._pace = Prefetch(self.loop.time)
-        self._chores: list[asyncio.Task[None]] = []
+        """The event loop of the worker."""
+        self._prefetch = Prefetch(self.loop.time)
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, paused: frozenset[str] = frozenset()) -> None:
-        """Begin to work, in tasks of its own; `paused` are the handlers that must not run."""
-        self._handling.paused = paused
-        chores = (self._claim, self._renew, self._look_around, self._expire)
-        self._chores = [self.loop.create_task(self._go_on(chore)) for chore in chores]
-        self._watchdog = Watchdog(self.loop, self._handling.handler_of)
+        """Start the tasks of the worker.
+
+        Args:
+            paused: the names of the handlers that must not run.
+        """
+        self._executor.paused = paused
+        loops = (self._claim, self._renew, self._refresh_paused, self._expire)
+        self._tasks = [self.loop.create_task(self._repeat(run)) for run in loops]
+        self._watchdog = Watchdog(self.loop, self._executor.handler_of)
 
     @property
     def is_working(self) -> bool:
-        """Whether it claims what is there, or will when it is woken."""
-        return not (self._stopping.is_set() or self.loop.is_closed() or any(chore.done() for chore in self._chores))
+        """Whether the worker claims deliveries, now or when it is woken."""
+        return not (self._stopping.is_set() or self.loop.is_closed() or any(task.done() for task in self._tasks))
 
     def wake(self) -> None:
-        """Something was put: look at once. May be called from another loop's thread."""
+        """Look for deliveries at once, since one was put. May be called from another loop's thread."""
         try:
             if asyncio.get_running_loop() is self.loop:
                 self._changed.set()
@@ -81,199 +85,202 @@ class Worker:
             self.loop.call_soon_threadsafe(self._changed.set)
 
     def pause(self, handler: str) -> None:
-        """Do not run this handler any more."""
-        self._handling.paused |= {handler}
+        """Stop calling a handler."""
+        self._executor.paused |= {handler}
 
     def resume(self, handler: str) -> None:
-        """Run this handler again."""
-        self._handling.paused -= {handler}
+        """Call a handler again."""
+        self._executor.paused -= {handler}
         self.wake()
 
     async def stop(self) -> None:
-        """Claim nothing more, wait a bounded time for what is running, and let go of the rest."""
+        """Claim no more, wait up to `options.stop` seconds for running handlers, cancel them, release the rest."""
         self._stopping.set()
         self._changed.set()
-        claiming, *others = self._chores
-        await self._give_back([case for case in self._open if not case.has_begun])
+        claiming, *others = self._tasks
+        await self._release_unbegun([in_flight for in_flight in self._open if not in_flight.has_begun])
         await asyncio.wait([claiming])
         for task in await self._still_running(self._options.stop):
             task.cancel()
         await self._still_running(_PATIENCE)
-        for chore in others:
-            chore.cancel()
+        for task in others:
+            task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         self._watchdog.stop()
-        for name in self._handling.stop():
-            logger.error("%s: %s does not end, and is left behind; its lease ends by itself", self._source, name)
+        for name in self._executor.stop():
+            logger.error("%s: %s does not end, and is left behind; its lease ends by itself", self._receiver, name)
 
     async def _still_running(self, seconds: float) -> set[asyncio.Task[None]]:
-        """Wait for what is running; return what has not ended by then."""
-        tasks = {case.task for case in self._open}
+        """Wait up to `seconds` for running deliveries; return the tasks that have not ended by then."""
+        tasks = {in_flight.task for in_flight in self._open}
         return (await asyncio.wait(tasks, timeout=seconds))[1] if tasks else set()
 
-    async def _give_back(self, ready: Sequence[InFlight]) -> None:
-        """Let go of what was claimed, but has not begun."""
-        for case in ready:
-            case.task.cancel()
-            self._end(case)  # which its task does not say if it never began
-            self._pace.begin()  # nothing is worth claiming ahead just now
-        await self._release([case.claim for case in ready])
+    async def _release_unbegun(self, ready: Sequence[InFlight]) -> None:
+        """Release deliveries that were claimed, but have not begun."""
+        for in_flight in ready:
+            in_flight.task.cancel()
+            self._remove(in_flight)  # which its task does not say if it never began
+            self._prefetch.begin()  # nothing is worth claiming ahead just now
+        await self._release([in_flight.claim for in_flight in ready])
 
     async def _release(self, claims: Sequence[Claim]) -> None:
         try:
             await self._inbox.release(claims, self._clock())
         except Exception as error:
-            logger.error("%s: leases are not released, they end by themselves: %s", self._source, error)
+            logger.error("%s: leases are not released, they end by themselves: %s", self._receiver, error)
 
-    async def _go_on(self, chore: Callable[[], Awaitable[float]]) -> None:
-        """Do a chore again and again, each time after the seconds that it says; when it fails say so, once."""
+    async def _repeat(self, run: Callable[[], Awaitable[float]]) -> None:
+        """Call a function again and again, after as many seconds as it returns; log only its first failure in a row."""
         failing = False
-        while not self._stopping.is_set() or chore == self._renew:
+        while not self._stopping.is_set() or run == self._renew:
             try:
-                seconds = await chore()
+                seconds = await run()
                 if failing:
-                    logger.info("%s: the inbox works again", self._source)
+                    logger.info("%s: the inbox works again", self._receiver)
                 failing = False
             except Exception as error:
                 if not failing and isinstance(error, InboxError):
-                    logger.error("%s: %s", self._source, error)
+                    logger.error("%s: %s", self._receiver, error)
                 elif not failing:
-                    logger.exception("%s: the worker stumbled, and goes on", self._source)
+                    logger.exception("%s: the worker stumbled, and goes on", self._receiver)
                 failing, seconds = True, min(self._options.poll, _PAUSE)
             # Leases are renewed while it stops, too.
             if seconds:
-                await (asyncio.sleep(seconds) if chore == self._renew else self._nap(seconds))
+                await (asyncio.sleep(seconds) if run == self._renew else self._sleep(seconds))
 
     async def _claim(self) -> float:
-        """Claim what there is room for, then wait until there may be more."""
-        wanted = self._options.concurrency + self._pace.ahead() - self._unfinished
+        """Claim as many deliveries as there is room for, then wait until there may be more."""
+        wanted = self._options.concurrency + self._prefetch.ahead() - self._unfinished
         self._changed.clear()
-        if wanted <= 0 or len(self._cases) - self._unfinished > _MOST_UNSETTLED:
+        if wanted <= 0 or len(self._in_flight) - self._unfinished > _MOST_UNSETTLED:
             await self._changed.wait()  # until one of ours has ended
             return 0
-        self._pace.begin()
-        claims = await self._inbox.claim(self._source, wanted, self._options.lease, self._clock())
+        self._prefetch.begin()
+        claims = await self._inbox.claim(self._receiver, wanted, self._options.lease, self._clock())
         if self._stopping.is_set():
             await self._release(claims)
             return 0
         for claim in claims:
-            self._take(claim)
+            self._add(claim)
         if len(claims) < wanted:
             timer = self.loop.call_later(self._options.poll, self._changed.set)
             await self._changed.wait()
             timer.cancel()
         return 0
 
-    def _take(self, claim: Claim) -> None:
-        ours = self._cases.get(claim.delivery.id)
+    def _add(self, claim: Claim) -> None:
+        ours = self._in_flight.get(claim.delivery.id)
         if ours is not None:  # it is settled and due again; or its lease ended, as when the clock jumps
             ours.next = claim
             return
-        case = self._cases[claim.delivery.id] = InFlight(claim)
+        in_flight = self._in_flight[claim.delivery.id] = InFlight(claim)
         self._unfinished += 1
-        self._open.add(case)
-        case.task = self.loop.create_task(self._handle(case))  # which may have begun when this returns, or ended
+        self._open.add(in_flight)
+        # The task may have begun, or ended, when this returns.
+        in_flight.task = self.loop.create_task(self._handle(in_flight))
 
-    async def _handle(self, case: InFlight) -> None:
+    async def _handle(self, in_flight: InFlight) -> None:
         try:
-            if case.claim.crashes > 1:
+            if in_flight.claim.crashes > 1:
                 async with self._alone:
-                    outcome = await self._in_slot(case)
+                    settlement = await self._in_slot(in_flight)
             else:
-                outcome = await self._in_slot(case)
-            if outcome is not None:  # no slot is needed to settle: a slow disk must not keep handlers from running
-                await self._settle(case, outcome)
+                settlement = await self._in_slot(in_flight)
+            if settlement is not None:  # no slot is needed to settle: a slow disk must not keep handlers from running
+                await self._settle(in_flight, settlement)
         except Exception:
-            logger.exception("%s: delivery %s: the worker stumbled", self._source, case.claim.delivery.id)
+            logger.exception("%s: delivery %s: the worker stumbled", self._receiver, in_flight.claim.delivery.id)
         finally:
-            if not case.abandoned:
-                self._end(case)  # not by a callback of the task's, which would cost as much as to run a handler
+            if not in_flight.abandoned:
+                self._remove(in_flight)  # not by a callback of the task's, which would cost as much as to run a handler
 
-    async def _in_slot(self, case: InFlight) -> Settlement | None:
+    async def _in_slot(self, in_flight: InFlight) -> Settlement | None:
         await self._slots.acquire()
-        case.has_begun = case.has_slot = True
+        in_flight.has_begun = in_flight.has_slot = True
         try:
-            return await self._handling.handle(case)
+            return await self._executor.handle(in_flight)
         finally:
-            self._leave_slot(case)
+            self._free_slot(in_flight)
 
-    def _leave_slot(self, case: InFlight) -> None:
-        if case.has_slot:
-            case.has_slot = False
+    def _free_slot(self, in_flight: InFlight) -> None:
+        if in_flight.has_slot:
+            in_flight.has_slot = False
             self._slots.release()
             self._unfinished -= 1
-            self._pace.count()
+            self._prefetch.count()
             if self._unfinished < self._options.concurrency:
                 self._changed.set()
 
-    def _end(self, case: InFlight) -> None:
-        if case not in self._open:
+    def _remove(self, in_flight: InFlight) -> None:
+        if in_flight not in self._open:
             return  # it was given back
-        self._open.discard(case)
-        self._unfinished -= not case.has_begun
-        if self._cases.get(case.claim.delivery.id) is case:
-            del self._cases[case.claim.delivery.id]
-            if case.next is not None and not self._stopping.is_set():
-                self._take(case.next)
+        self._open.discard(in_flight)
+        self._unfinished -= not in_flight.has_begun
+        if self._in_flight.get(in_flight.claim.delivery.id) is in_flight:
+            del self._in_flight[in_flight.claim.delivery.id]
+            if in_flight.next is not None and not self._stopping.is_set():
+                self._add(in_flight.next)
         self._changed.set()
 
-    def _abandoned(self, case: InFlight, outcome: Settlement) -> None:
-        """A handler ignores that its time is up: settle without it, and let another delivery run."""
-        self._leave_slot(case)
-        case.task = self.loop.create_task(self._settle(case, outcome))
-        case.task.add_done_callback(lambda task: self._end(case))
+    def _abandon(self, in_flight: InFlight, settlement: Settlement) -> None:
+        """Settle a delivery whose handler ignores that its time is up, and let another delivery run."""
+        self._free_slot(in_flight)
+        in_flight.task = self.loop.create_task(self._settle(in_flight, settlement))
+        in_flight.task.add_done_callback(lambda task: self._remove(in_flight))
 
-    async def _settle(self, case: InFlight, outcome: Settlement) -> None:
-        settled = await self._try_to_settle(outcome)
-        newer = case.next
-        if settled is False and newer and (newer.state, newer.handlers) == (case.claim.state, case.claim.handlers):
-            # Its lease ended under our hands, but nobody else had it meanwhile: what was done counts.
-            outcome, case.next = outcome._replace(claim=newer), None
-            settled = await self._try_to_settle(outcome)
+    async def _settle(self, in_flight: InFlight, settlement: Settlement) -> None:
+        settled = await self._try_to_settle(settlement)
+        claim, newer = in_flight.claim, in_flight.next
+        if settled is False and newer and (newer.state, newer.handlers) == (claim.state, claim.handlers):
+            # Its lease ended under our hands, but no other worker had it meanwhile: the settlement counts.
+            settlement, in_flight.next = settlement._replace(claim=newer), None
+            settled = await self._try_to_settle(settlement)
         if settled is False:
-            logger.warning("delivery %s: its lease was lost, so it is handled again", outcome.claim.delivery.id)
-        if outcome.due is not None and 0 < (seconds := outcome.due - self._clock()) < self._options.poll:
+            logger.warning("delivery %s: its lease was lost, so it is handled again", settlement.claim.delivery.id)
+        if settlement.due is not None and 0 < (seconds := settlement.due - self._clock()) < self._options.poll:
             # A little later than due, since the two clocks do not tick alike. What is due already is looked at anyway.
             self.loop.call_later(seconds + 0.001, self._changed.set)
 
-    async def _try_to_settle(self, outcome: Settlement) -> bool | None:
-        """Return whether the lease was still ours; None if the process stops while the inbox fails."""
+    async def _try_to_settle(self, settlement: Settlement) -> bool | None:
+        """Return whether the lease still counted; None if the process stops while the inbox fails."""
         failing = False
         while True:
             try:
-                return await self._inbox.settle(outcome, self._clock())
+                return await self._inbox.settle(settlement, self._clock())
             except InboxError as error:
                 if not failing:
-                    logger.error("%s: delivery %s is not settled: %s", self._source, outcome.claim.delivery.id, error)
+                    logger.error(
+                        "%s: delivery %s is not settled: %s", self._receiver, settlement.claim.delivery.id, error
+                    )
                 failing = True
                 if self._stopping.is_set():
                     return None
-                await self._nap(min(self._options.poll, _PAUSE))
+                await self._sleep(min(self._options.poll, _PAUSE))
 
     async def _renew(self) -> float:
-        """Let leases go on; give back what has found no slot for so long that another worker may have one."""
-        cases = [*self._cases.values()]
-        await self._give_back([case for case in cases if case.was_ready and not case.has_begun])
-        for case in cases:
-            case.was_ready = True
-        leases = [case.next or case.claim for case in self._cases.values()]
+        """Renew the leases, and release deliveries that wait for a slot so long that another worker may have one."""
+        deliveries = [*self._in_flight.values()]
+        await self._release_unbegun([each for each in deliveries if each.was_ready and not each.has_begun])
+        for in_flight in deliveries:
+            in_flight.was_ready = True
+        leases = [in_flight.next or in_flight.claim for in_flight in self._in_flight.values()]
         await self._inbox.renew(leases, self._options.lease, self._clock())
         return self._options.lease / 3
 
-    async def _look_around(self) -> float:
-        """Hear of handlers that other processes, or the command line, have paused or resumed."""
-        before = self._handling.paused
+    async def _refresh_paused(self) -> float:
+        """Read which handlers other processes, or the command line, have paused or resumed."""
+        before = self._executor.paused
         found = await self._inbox.paused()
-        if self._handling.paused is before and found != before:
-            self._handling.paused = found
+        if self._executor.paused is before and found != before:
+            self._executor.paused = found
             self._changed.set()
         return self._options.poll
 
     async def _expire(self) -> float:
-        """Purge what is past its retention, a little at a time."""
-        return 0.05 if await self._inbox.expire(self._clock()) else _SECONDS_BETWEEN_TIDYING
+        """Remove deliveries past their retention, a small number at a time."""
+        return 0.05 if await self._inbox.expire(self._clock()) else _SECONDS_BETWEEN_EXPIRY
 
-    async def _nap(self, seconds: float) -> None:
+    async def _sleep(self, seconds: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
@@ -284,13 +291,13 @@ MOST_AHEAD = 256  # deliveries, however fast they are finished
 
 
 class Prefetch:
-    """Counts what is finished. To claim and settle many together costs far less than a few at a time.
+    """The number of deliveries to claim ahead, by the rate at which deliveries are finished.
 
-    So a worker whose handlers end at once takes many, and one whose handlers are slow takes none ahead: another
-    process may run them meanwhile.
+    To claim and settle many together costs far less than a few at a time. So a worker whose handlers end at once claims
+    many ahead, and one whose handlers are slow claims none ahead: another process may run them meanwhile.
 
     Args:
-        clock: returns the time in seconds, from anywhere.
+        clock: returns the time in seconds, from any starting point.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -298,15 +305,15 @@ class Prefetch:
         self.begin()
 
     def begin(self) -> None:
-        """Count anew, from now on."""
+        """Restart the count now."""
         self._began = self._clock()
         self._finished = 0
 
     def count(self) -> None:
-        """One more is finished."""
+        """Count one more finished delivery."""
         self._finished += 1
 
     def ahead(self) -> int:
-        """Return how many will be finished soon if all goes on as it does."""
+        """Return the number of deliveries that will be finished within SOON seconds if the rate stays the same."""
         seconds = max(self._clock() - self._began, 0.001)  # the clock of some event loops goes by milliseconds
         return min(round(self._finished / seconds * SOON), MOST_AHEAD)

@@ -9,7 +9,7 @@ from webhook_receiver import ConfigurationError
 from webhook_receiver.errors import InboxError, InboxUnavailable
 from webhook_receiver.inbox import from_url
 from webhook_receiver.inbox.postgres import DAY, PostgresInbox
-from webhook_receiver.inbox.postgres.connection import Server, told
+from webhook_receiver.inbox.postgres.connection import Server, translated
 
 
 def test_a_url_names_an_inbox_its_settings_and_what_is_libpqs() -> None:
@@ -25,7 +25,7 @@ def test_a_url_names_an_inbox_its_settings_and_what_is_libpqs() -> None:
 
 
 @pytest.mark.parametrize("password", ["ab@s3cret", "ab/s3cret", "12/s3cret", "a?b@s3cret", "s3cret%"])
-def test_a_password_that_is_not_written_for_a_url_is_told_of_but_not_told(password: str) -> None:
+def test_a_password_that_is_not_written_for_a_url_is_reported_but_not_shown(password: str) -> None:
     # libpq ends the password early, and takes the rest for what messages name: the host, the port or the database.
     with pytest.raises(ConfigurationError, match="%XX for characters") as raised:
         from_url(f"postgresql://app:{password}@127.0.0.1:5432/hooks?schema=hooks")
@@ -33,7 +33,7 @@ def test_a_password_that_is_not_written_for_a_url_is_told_of_but_not_told(passwo
     assert raised.value.__suppress_context__ or raised.value.__context__ is None
 
 
-def test_what_stands_in_the_place_of_a_port_is_not_told() -> None:
+def test_what_stands_in_the_place_of_a_port_is_not_shown() -> None:
     with pytest.raises(ConfigurationError, match="cannot be read") as raised:
         from_url("postgresql://app:s3cret/hooks")
     assert "s3cret" not in str(raised.value)
@@ -48,7 +48,7 @@ def test_what_stands_in_the_place_of_a_port_is_not_told() -> None:
         ("postgresql://[::1]:5433/hooks", "postgresql://::1:5433/hooks?schema=hooks"),
     ],
 )
-def test_a_server_is_told_by_its_hosts_ports_and_database(url: str, said: str) -> None:
+def test_a_server_is_shown_by_its_hosts_ports_and_database(url: str, said: str) -> None:
     assert str(Server(url, "hooks")) == said
 
 
@@ -82,24 +82,24 @@ def test_a_connection_sees_its_schema(empty_database: str) -> None:
         (OSError("unreachable"), InboxUnavailable, "unreachable"),
     ],
 )
-def test_errors_of_the_server_are_told_as_ours(error: Exception, kind: type[InboxError], said: str) -> None:
-    found = told(error)
+def test_errors_of_the_server_are_translated_to_ours(error: Exception, kind: type[InboxError], said: str) -> None:
+    found = translated(error)
     assert type(found) is kind
     assert said in str(found)
     wrapped = ConnectorException()
     wrapped.__cause__ = error
     if isinstance(error, psycopg.Error):
-        assert str(told(wrapped)) == str(found)
+        assert str(translated(wrapped)) == str(found)
 
 
 def test_other_errors_stay_as_they_are() -> None:
     error = LookupError("no")
-    assert told(error) is error
+    assert translated(error) is error
 
 
-def test_no_row_is_told(empty_database: str) -> None:
+def test_no_row_is_shown(empty_database: str) -> None:
     execute(empty_database, "CREATE TABLE kept (body text CHECK (body <> 'secret'))")
     with pytest.raises(psycopg.errors.CheckViolation) as raised:
         execute(empty_database, "INSERT INTO kept VALUES ('secret')")
     assert "secret" in str(raised.value)
-    assert "secret" not in str(told(raised.value))
+    assert "secret" not in str(translated(raised.value))

@@ -60,7 +60,7 @@ async def test_an_identity_may_be_long(inbox: PostgresInbox) -> None:
     assert await put(inbox, "d-3", identity=f"{long}1", via="backfill") == [Duplicate("d-1")]
 
 
-async def test_what_the_server_has_no_room_for_is_refused_alone(inbox: PostgresInbox, postgres_url: str) -> None:
+async def test_what_the_server_has_no_room_for_is_rejected_alone(inbox: PostgresInbox, postgres_url: str) -> None:
     execute(postgres_url, "CREATE INDEX ON webhook_receiver.delivery (order_key)")
     long = random.Random(1).randbytes(50_000).hex()
     puts = [inbox.put(entry(f"d-{each}", ordering_key=long if each == 2 else None), NOW) for each in range(5)]
@@ -126,7 +126,7 @@ async def test_what_is_loaded_has_its_job_before_what_is_there(
         assert [job[0] for job in jobs(url)] == ["d-1", "d-2", "e-1"]
 
 
-async def test_what_is_purged_leaves_no_job_that_would_hold_up_its_line(
+async def test_what_is_purged_leaves_no_job_that_would_hold_up_its_ordering_key(
     inbox: PostgresInbox, postgres_url: str
 ) -> None:
     await put(inbox, "d-1", "d-2", ordering_key="o-1")
@@ -138,40 +138,40 @@ async def test_what_is_purged_leaves_no_job_that_would_hold_up_its_line(
 async def test_a_job_takes_the_lease_on_its_delivery_alone(inbox: PostgresInbox, postgres_url: str) -> None:
     await put(inbox, "d-1", "d-2")
     (_, second) = seqs_and_jobs(postgres_url)
-    claimed = await inbox.take(*second, LEASE, NOW)
+    claimed = await inbox.claim_for_job(*second, LEASE, NOW)
     assert isinstance(claimed, Claim)
     assert claimed.delivery.id == "d-2"
-    assert await inbox.take(*second, LEASE, NOW) == NotYet(NOW + LEASE), "it is leased until then"
+    assert await inbox.claim_for_job(*second, LEASE, NOW) == NotYet(NOW + LEASE), "it is leased until then"
     assert await settle(inbox, claimed)
-    assert await inbox.take(*second, LEASE, NOW) is None, "nothing is left to do"
+    assert await inbox.claim_for_job(*second, LEASE, NOW) is None, "nothing is left to do"
 
 
 async def test_a_job_hears_what_its_delivery_waits_for(inbox: PostgresInbox, postgres_url: str) -> None:
     await put(inbox, "d-1", "d-2", "d-3", ordering_key="o-1")
     first, second, third = seqs_and_jobs(postgres_url)
-    assert await inbox.take(*second, LEASE, NOW) == NotYet(0, alone=True), "another one goes first"
-    await settle(inbox, taken(await inbox.take(*first, LEASE, NOW)), WAITING, due=NOW + 50)
-    assert await inbox.take(*first, LEASE, NOW) == NotYet(NOW + 50), "it waits for its retry"
+    assert await inbox.claim_for_job(*second, LEASE, NOW) == NotYet(0, needs_own_lock=True), "another one goes first"
+    await settle(inbox, taken(await inbox.claim_for_job(*first, LEASE, NOW)), WAITING, due=NOW + 50)
+    assert await inbox.claim_for_job(*first, LEASE, NOW) == NotYet(NOW + 50), "it waits for its retry"
     await inbox.pause("h", NOW)
-    again = taken(await inbox.take(*first, LEASE, NOW + 50))
+    again = taken(await inbox.claim_for_job(*first, LEASE, NOW + 50))
     await settle(inbox, again, WAITING, paused_by="h", now=NOW + 50)
-    assert await inbox.take(*first, LEASE, NOW + 51) == NotYet(NEVER), "it waits until its handler is resumed"
+    assert await inbox.claim_for_job(*first, LEASE, NOW + 51) == NotYet(NEVER), "it waits until its handler is resumed"
     await inbox.resume("h")
-    assert await inbox.take(*first, LEASE, NOW + 51) is None, "another job has it now"
+    assert await inbox.claim_for_job(*first, LEASE, NOW + 51) is None, "another job has it now"
     (first, *_) = seqs_and_jobs(postgres_url)
-    assert isinstance(await inbox.take(*first, LEASE, NOW + 51), Claim)
+    assert isinstance(await inbox.claim_for_job(*first, LEASE, NOW + 51), Claim)
     await inbox.purge(Filter(ids=["d-3"]), NOW, limit=1)
-    assert await inbox.take(*third, LEASE, NOW) is None, "it is gone"
+    assert await inbox.claim_for_job(*third, LEASE, NOW) is None, "it is gone"
 
 
 async def test_a_delivery_that_lost_its_job_gets_another_one(inbox: PostgresInbox, postgres_url: str) -> None:
     await put(inbox, "d-1", "d-2", "d-3")
     await settle(inbox, (await claim(inbox, 1))["d-1"])
     execute(postgres_url, "DELETE FROM webhook_receiver.procrastinate_jobs")
-    assert await inbox.mend("another", NOW + 61) == 0
-    assert await inbox.mend("hooks", NOW + 61) == 2
+    assert await inbox.restore_jobs("another", NOW + 61) == 0
+    assert await inbox.restore_jobs("hooks", NOW + 61) == 2
     assert [job[0] for job in jobs(postgres_url)] == ["d-2", "d-3"]
-    assert await inbox.mend("hooks", NOW + 61) == 0
+    assert await inbox.restore_jobs("hooks", NOW + 61) == 0
 
 
 def seqs_and_jobs(url: str) -> list[tuple[int, int]]:
@@ -231,7 +231,7 @@ async def test_no_two_kept_deliveries_have_one_key_whoever_puts_them(inbox: Post
 # The server
 
 
-async def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
+async def test_a_server_that_is_not_there_is_reported_without_the_password() -> None:
     inbox = PostgresInbox("postgresql://app:hunter2@127.0.0.1:1/inbox")
     with pytest.raises(InboxUnavailable) as raised:
         await inbox.open()
@@ -281,6 +281,6 @@ async def test_a_server_that_does_not_answer_in_time_is_away(postgres_url: str) 
 @pytest.mark.parametrize(
     "settings", [{"window": 0}, {"window": 9e9}, {"timeout": 0}, {"schema": "no schema"}, {"schema": "x" * 64}]
 )
-def test_settings_that_cannot_work_are_refused(settings: dict[str, Any]) -> None:
+def test_settings_that_cannot_work_are_rejected(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         PostgresInbox("postgresql://127.0.0.1/inbox", **settings)

@@ -1,4 +1,4 @@
-"""The tables: made once whoever asks, refused when they are newer, and of use to a role that may make none."""
+"""The tables: made once, rejected when they are newer, and of use to a role that may make none."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def test_several_inboxes_share_a_database_in_schemas_of_their_own(empty_da
         await inbox.close()
 
 
-async def test_newer_tables_are_refused(postgres_url: str) -> None:
+async def test_newer_tables_are_rejected(postgres_url: str) -> None:
     execute(postgres_url, "INSERT INTO migration VALUES ('inbox 2')")
     inbox = PostgresInbox(postgres_url)
     for refused in (inbox.open(), inbox.migrate()):
@@ -50,7 +50,7 @@ async def test_newer_tables_are_refused(postgres_url: str) -> None:
             await refused
 
 
-async def test_older_tables_are_told_and_brought_to_the_newest_version(
+async def test_older_tables_are_reported_and_brought_to_the_newest_version(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from webhook_receiver.inbox.postgres import schema
@@ -89,7 +89,7 @@ async def test_a_role_that_may_make_no_tables_uses_them(empty_database: str, rol
     execute(empty_database, f"DROP OWNED BY {role}")
 
 
-async def test_a_role_that_is_not_there_is_told(empty_database: str) -> None:
+async def test_a_role_that_is_not_there_is_reported(empty_database: str) -> None:
     with pytest.raises(ConfigurationError, match='role "nobody" does not exist'):
         await PostgresInbox(empty_database).migrate("nobody")
     with pytest.raises(ConfigurationError, match="has no tables"):
@@ -103,6 +103,6 @@ async def test_a_schema_with_jobs_of_somebody_elses_is_left_as_it_is(empty_datab
     assert execute(empty_database, "SELECT to_regclass('public.migration')") == [(None,)]
 
 
-async def test_a_server_that_is_away_is_told_when_the_tables_are_made() -> None:
+async def test_a_server_that_is_away_is_reported_when_the_tables_are_made() -> None:
     with pytest.raises(InboxUnavailable, match="refused"):
         await PostgresInbox("postgresql://127.0.0.1:1/inbox").migrate()

@@ -13,7 +13,7 @@ import pytest
 from tests.postgres import execute
 from webhook_receiver.errors import InboxError, InboxUnavailable
 from webhook_receiver.inbox.postgres.connection import Server
-from webhook_receiver.inbox.postgres.rows import Connection, ask
+from webhook_receiver.inbox.postgres.rows import PostgresConnection, ask
 from webhook_receiver.inbox.postgres.writer import Writer
 
 
@@ -25,13 +25,13 @@ def server(empty_database: str) -> Server:
 
 
 @pytest.fixture
-async def lane(server: Server) -> AsyncIterator[Writer]:
-    lane = Writer("lane", server.connect, 10, 30)
-    yield lane
-    await lane.close()
+async def writer(server: Server) -> AsyncIterator[Writer]:
+    writer = Writer("writer", server.connect, 10, 30)
+    yield writer
+    await writer.close()
 
 
-def keep(connection: Connection, numbers: Sequence[int]) -> list[int]:
+def keep(connection: PostgresConnection, numbers: Sequence[int]) -> list[int]:
     """Keep numbers; return for each how many were kept with it."""
     ask(connection, "INSERT INTO kept SELECT unnest(%s::integer[])", [[*numbers]])
     return [len(numbers)] * len(numbers)
@@ -41,18 +41,18 @@ def kept(url: str) -> list[int]:
     return [number for (number,) in execute(url, "SELECT number FROM kept ORDER BY number")]
 
 
-def waiting_for(event: threading.Event) -> Callable[[Connection, Sequence[None]], Sequence[None]]:
-    def wait(connection: Connection, requests: Sequence[None]) -> Sequence[None]:
+def waiting_for(event: threading.Event) -> Callable[[PostgresConnection, Sequence[None]], Sequence[None]]:
+    def wait(connection: PostgresConnection, requests: Sequence[None]) -> Sequence[None]:
         assert event.wait(30)
         return requests
 
     return wait
 
 
-async def test_what_is_asked_for_meanwhile_shares_a_transaction_up_to_a_number(lane: Writer, server: Server) -> None:
+async def test_what_is_asked_for_meanwhile_shares_a_transaction_up_to_a_number(writer: Writer, server: Server) -> None:
     go_on = threading.Event()
-    first = asyncio.ensure_future(lane.do(waiting_for(go_on), None))
-    others = [asyncio.ensure_future(lane.do(keep, number)) for number in range(25)]
+    first = asyncio.ensure_future(writer.submit(waiting_for(go_on), None))
+    others = [asyncio.ensure_future(writer.submit(keep, number)) for number in range(25)]
     await asyncio.sleep(0)
     go_on.set()
     await first
@@ -61,46 +61,46 @@ async def test_what_is_asked_for_meanwhile_shares_a_transaction_up_to_a_number(l
     assert kept(server.url) == [*range(25)]
 
 
-async def test_one_that_fails_fails_alone(lane: Writer, server: Server) -> None:
-    await lane.do(keep, 3)
-    found = await asyncio.gather(*[lane.do(keep, number) for number in range(6)], return_exceptions=True)
+async def test_one_that_fails_fails_alone(writer: Writer, server: Server) -> None:
+    await writer.submit(keep, 3)
+    found = await asyncio.gather(*[writer.submit(keep, number) for number in range(6)], return_exceptions=True)
     failed = [number for number, each in enumerate(found) if isinstance(each, InboxError)]
     assert failed == [3]
     assert "duplicate key value violates unique constraint" in str(found[3])
     assert kept(server.url) == [*range(6)]
 
 
-async def test_an_error_of_ours_is_told_as_it_is_and_nothing_of_it_is_kept(lane: Writer, server: Server) -> None:
-    def stumble(connection: Connection, numbers: Sequence[int]) -> Sequence[int]:
+async def test_an_error_of_ours_is_raised_as_it_is_and_nothing_of_it_is_kept(writer: Writer, server: Server) -> None:
+    def stumble(connection: PostgresConnection, numbers: Sequence[int]) -> Sequence[int]:
         keep(connection, numbers)
         raise LookupError("no")
 
     with pytest.raises(LookupError, match="no"):
-        await lane.do(stumble, 1)
+        await writer.submit(stumble, 1)
     assert kept(server.url) == []
-    assert await lane.do(keep, 1) == 1
+    assert await writer.submit(keep, 1) == 1
 
 
-async def test_one_that_others_got_in_the_way_of_is_tried_again(lane: Writer, server: Server) -> None:
+async def test_one_that_others_got_in_the_way_of_is_tried_again(writer: Writer, server: Server) -> None:
     tries: list[int] = []
 
-    def meet(connection: Connection, numbers: Sequence[int]) -> Sequence[int]:
+    def meet(connection: PostgresConnection, numbers: Sequence[int]) -> Sequence[int]:
         tries.append(len(tries))
         keep(connection, numbers)
         if len(tries) < 3:
             ask(connection, "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'deadlock_detected'; END $$")
         return numbers
 
-    assert await lane.do(meet, 1) == 1
+    assert await writer.submit(meet, 1) == 1
     assert (tries, kept(server.url)) == ([0, 1, 2], [1])
 
 
 async def test_two_that_wait_for_each_other_both_end(server: Server) -> None:
-    lanes = [Writer(name, server.connect, 1, 30) for name in "ab"]
+    writers = [Writer(name, server.connect, 1, 30) for name in "ab"]
     both = threading.Barrier(2)
     tries: list[str] = []
 
-    def cross(connection: Connection, orders: Sequence[tuple[str, int, int]]) -> Sequence[Any]:
+    def cross(connection: PostgresConnection, orders: Sequence[tuple[str, int, int]]) -> Sequence[Any]:
         for name, first, second in orders:
             tries.append(name)
             ask(connection, "SELECT pg_advisory_xact_lock(%s)", [first])
@@ -109,17 +109,17 @@ async def test_two_that_wait_for_each_other_both_end(server: Server) -> None:
             ask(connection, "SELECT pg_advisory_xact_lock(%s)", [second])
         return orders
 
-    await asyncio.gather(lanes[0].do(cross, ("a", 1, 2)), lanes[1].do(cross, ("b", 2, 1)))
+    await asyncio.gather(writers[0].submit(cross, ("a", 1, 2)), writers[1].submit(cross, ("b", 2, 1)))
     assert len(tries) >= 3, "the server ended one of them"
-    for lane in lanes:
-        await lane.close()
+    for writer in writers:
+        await writer.close()
 
 
-async def test_who_gives_up_before_it_begins_leaves_nothing(lane: Writer, server: Server) -> None:
+async def test_who_gives_up_before_it_begins_leaves_nothing(writer: Writer, server: Server) -> None:
     go_on = threading.Event()
-    first = asyncio.ensure_future(lane.do(waiting_for(go_on), None))
-    second = asyncio.ensure_future(lane.do(keep, 1))
-    third = asyncio.ensure_future(lane.do(keep, 2))
+    first = asyncio.ensure_future(writer.submit(waiting_for(go_on), None))
+    second = asyncio.ensure_future(writer.submit(keep, 1))
+    third = asyncio.ensure_future(writer.submit(keep, 2))
     await asyncio.sleep(0)
     second.cancel()
     await asyncio.sleep(0)
@@ -128,33 +128,33 @@ async def test_who_gives_up_before_it_begins_leaves_nothing(lane: Writer, server
     assert kept(server.url) == [2]
 
 
-async def test_a_lost_connection_is_told_and_the_next_one_is_new(lane: Writer, server: Server) -> None:
-    def end(connection: Connection, requests: Sequence[None]) -> Sequence[None]:
+async def test_a_lost_connection_is_reported_and_the_next_one_is_new(writer: Writer, server: Server) -> None:
+    def end(connection: PostgresConnection, requests: Sequence[None]) -> Sequence[None]:
         ask(connection, "SELECT pg_terminate_backend(pg_backend_pid())")
         return requests
 
     with pytest.raises(InboxUnavailable, match="terminating connection"):
-        await lane.do(end, None)
-    assert await lane.do(keep, 1) == 1
+        await writer.submit(end, None)
+    assert await writer.submit(keep, 1) == 1
 
 
 async def test_when_it_is_closed_what_was_asked_for_is_done_and_nothing_more(server: Server) -> None:
-    lane = Writer("lane", server.connect, 10, 30)
-    asked = [asyncio.ensure_future(lane.do(keep, number)) for number in range(5)]
+    writer = Writer("writer", server.connect, 10, 30)
+    asked = [asyncio.ensure_future(writer.submit(keep, number)) for number in range(5)]
     await asyncio.sleep(0)
-    await lane.close()
+    await writer.close()
     await asyncio.gather(*asked)
     assert kept(server.url) == [*range(5)]
     with pytest.raises(InboxUnavailable, match="closed"):
-        await lane.do(keep, 9)
-    await lane.close()
+        await writer.submit(keep, 9)
+    await writer.close()
 
 
 async def test_a_server_that_hangs_does_not_keep_it_from_being_closed(server: Server) -> None:
-    lane = Writer("lane", server.connect, 10, 0.2)
+    writer = Writer("writer", server.connect, 10, 0.2)
     with psycopg.connect(server.url) as other:
         other.execute("LOCK TABLE webhook_receiver.kept")
         with pytest.raises(InboxUnavailable, match="did not answer"):
-            await lane.do(keep, 1)
+            await writer.submit(keep, 1)
         async with asyncio.timeout(30):
-            await lane.close()
+            await writer.close()

@@ -29,48 +29,48 @@ def made(path: Path) -> Path:
 
 
 def test_a_file_that_was_removed_or_replaced_is_noticed(made: Path) -> None:
-    place = FileGuard(made, 0)
-    place.refuse_moved()  # none is remembered
-    place.remember()
-    place.refuse_moved()
+    guard = FileGuard(made, 0)
+    guard.check_not_replaced()  # none is remembered
+    guard.remember()
+    guard.check_not_replaced()
     made.rename(made.with_name("moved.db"))
     with pytest.raises(InboxDamaged, match="removed or replaced while it was in use"):
-        place.refuse_moved()
+        guard.check_not_replaced()
     made.touch()
     with pytest.raises(InboxDamaged):
-        place.refuse_moved()
-    place.forget()
-    place.refuse_moved()
+        guard.check_not_replaced()
+    guard.forget()
+    guard.check_not_replaced()
 
 
 def test_a_folder_in_whose_place_there_is_a_file_now_is_noticed(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "hooks.db").touch()
-    place = FileGuard(folder / "hooks.db", 0)
-    place.remember()
+    guard = FileGuard(folder / "hooks.db", 0)
+    guard.remember()
     (folder / "hooks.db").unlink()
     folder.rmdir()
     folder.touch()
     with pytest.raises(InboxDamaged):
-        place.refuse_moved()
+        guard.check_not_replaced()
 
 
-def test_a_disk_with_too_little_room_is_refused(made: Path) -> None:
-    FileGuard(made, 0).refuse_full()
-    place = FileGuard(made, 2**62)
+def test_a_disk_with_too_little_room_is_rejected(made: Path) -> None:
+    FileGuard(made, 0).check_free_space()
+    guard = FileGuard(made, 2**62)
     for at_once in (False, True):
         with pytest.raises(InboxUnavailable, match=r"bytes free, less than min_free="):
-            place.refuse_full(at_once=at_once)
+            guard.check_free_space(at_once=at_once)
 
 
 def test_where_no_file_can_be_is_a_mistake(made: Path, tmp_path: Path) -> None:
-    FileGuard(made, 0).refuse_impossible(create=False)
-    FileGuard(tmp_path / "new.db", 0).refuse_impossible(create=True)
+    FileGuard(made, 0).check_path(create=False)
+    FileGuard(tmp_path / "new.db", 0).check_path(create=True)
     with pytest.raises(ConfigurationError, match="there is no inbox at"):
-        FileGuard(tmp_path / "new.db", 0).refuse_impossible(create=False)
+        FileGuard(tmp_path / "new.db", 0).check_path(create=False)
     with pytest.raises(ConfigurationError, match=r"there is no folder .*: make it"):
-        FileGuard(tmp_path / "nowhere" / "new.db", 0).refuse_impossible(create=True)
+        FileGuard(tmp_path / "nowhere" / "new.db", 0).check_path(create=True)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -100,9 +100,9 @@ def crashed(live: sqlite3.Connection, path: Path, tmp_path: Path) -> Path:
 
 def reopen(path: Path) -> int:
     """Open it as the inbox does; return how many rows are there."""
-    with file_guard.opening(path, alone=True) as refuse_loss, closing(connect(path)) as connection:
+    with file_guard.opening(path, alone=True) as check_nothing_lost, closing(connect(path)) as connection:
         (rows,) = connection.execute("SELECT count(*) FROM kept").fetchone()
-        refuse_loss()
+        check_nothing_lost()
     return int(rows)
 
 
@@ -179,6 +179,6 @@ def test_a_file_that_somebody_has_open_is_not_looked_into(live: sqlite3.Connecti
 )
 def test_an_index_that_is_not_whole_tells_nothing(path: Path, content: bytes) -> None:
     beside(path, "-shm").write_bytes(content)
-    with file_guard.opening(path, alone=True) as refuse_loss:
-        refuse_loss()
+    with file_guard.opening(path, alone=True) as check_nothing_lost:
+        check_nothing_lost()
     assert not beside(path, "-damaged").exists()

@@ -311,7 +311,7 @@ async def test_vacuum_does_not_wait_for_ever_for_another_writer(inbox: SQLiteInb
 # Opening
 
 
-async def test_a_place_where_no_file_can_be_is_told_when_it_is_opened(tmp_path: Path) -> None:
+async def test_a_place_where_no_file_can_be_is_reported_when_it_is_opened(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"there is no folder .*none for the inbox hooks\.db: make it"):
         await SQLiteInbox(tmp_path / "none" / "hooks.db").open()
     with pytest.raises(InboxUnavailable, match="cannot be opened: unable to open"):
@@ -321,7 +321,7 @@ async def test_a_place_where_no_file_can_be_is_told_when_it_is_opened(tmp_path: 
     assert os.listdir(tmp_path) == []
 
 
-async def test_a_file_that_is_no_database_is_told(path: Path) -> None:
+async def test_a_file_that_is_no_database_is_reported(path: Path) -> None:
     with open(path, "wb") as file:  # noqa: ASYNC230
         file.write(b"some text, which nobody wants to lose\n" * 100)
     with pytest.raises(InboxDamaged, match="is not an inbox, or is damaged"):
@@ -348,7 +348,7 @@ async def test_it_is_opened_once_by_many(path: Path) -> None:
         {"busy_timeout": 1e9},
     ],
 )
-def test_settings_that_cannot_work_are_refused(path: Path, settings: dict[str, Any]) -> None:
+def test_settings_that_cannot_work_are_rejected(path: Path, settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         SQLiteInbox(path, **settings)
     assert not path.exists()
@@ -415,7 +415,7 @@ async def test_what_every_delivery_needs_reads_no_table_from_end_to_end(inbox: S
     await inbox._write(trace, None)
     await put(inbox, "d-1", "d-2", key=b"k", identity="o-1", ordering_key="o-1")
     claimed = (await claim(inbox))["d-1"]
-    await inbox.note(claimed, {}, NOW)
+    await inbox.save_progress(claimed, {}, NOW)
     await inbox.renew([claimed], 30, NOW)
     await settle(inbox, claimed, WAITING, due=NOW)
     await inbox.release([*(await claim(inbox)).values()], NOW)
@@ -436,7 +436,7 @@ async def test_what_every_delivery_needs_reads_no_table_from_end_to_end(inbox: S
     assert (await kept(inbox, "d-1")).summary.state is WAITING
 
 
-async def test_thousands_of_ids_are_looked_for_and_what_cannot_be_is_refused(tmp_path: Path) -> None:
+async def test_thousands_of_ids_are_looked_for_and_what_cannot_be_is_rejected(tmp_path: Path) -> None:
     inbox = await SQLiteInbox(tmp_path / "hooks.db", min_free=0).open()
     await put(inbox, "d-0", "d-1")
     many = [f"d-{number}" for number in range(1, 30_001)]

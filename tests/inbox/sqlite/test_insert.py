@@ -13,7 +13,7 @@ from webhook_receiver.errors import InboxError
 from webhook_receiver.inbox import Filter, Stored
 from webhook_receiver.inbox.dedup import PutJob
 from webhook_receiver.inbox.sqlite import dedup_index, insert, leases, maintenance, staging
-from webhook_receiver.inbox.sqlite.connection import Connection, connect
+from webhook_receiver.inbox.sqlite.connection import WriterConnection, connect
 from webhook_receiver.inbox.sqlite.schema import migrate
 from webhook_receiver.testing.inbox_suite import NOW, entry
 
@@ -30,14 +30,14 @@ class OnPurpose(Exception):
     """A transaction is to be rolled back."""
 
 
-def kept(connection: Connection) -> list[str]:
+def kept(connection: WriterConnection) -> list[str]:
     """Return the ids that the file has, whatever the connection holds in memory."""
     rows = connection.execute("SELECT id FROM delivery").fetchall()
     return sorted([id for (id,) in rows] + [each.row[0] for each in staging.read(connection)])
 
 
-def take(connection: Connection, step: str, numbers: list[int]) -> None:
-    """Take a step. Ids that are all new are kept, and others are refused."""
+def take(connection: WriterConnection, step: str, numbers: list[int]) -> None:
+    """Take a step. Ids that are all new are stored, and others are rejected."""
     if step == "put":
         ids = [f"d-{number}" for number in numbers]
         new = len({*ids, *kept(connection)}) == len(ids) + len(kept(connection))
@@ -51,14 +51,14 @@ def take(connection: Connection, step: str, numbers: list[int]) -> None:
     elif step == "claim":
         leases.claim(connection, [leases.ClaimJob("hooks", 1, 60.0, NOW)])
     elif step == "unpack":
-        staging.unpack(connection, 2)
+        staging.flush(connection, 2)
     elif step == "purge":
         maintenance.purge(connection, [maintenance.PurgeJob(Filter(), NOW + 61, 2)])
     else:
         dedup_index.refresh(connection)
 
 
-def transaction(connection: Connection, steps: list[Step], *, commits: bool) -> None:
+def transaction(connection: WriterConnection, steps: list[Step], *, commits: bool) -> None:
     connection.execute("BEGIN IMMEDIATE")
     before = kept(connection)
     try:
@@ -86,4 +86,4 @@ def test_each_id_is_kept_once_whatever_is_rolled_back_and_whoever_else_writes(
             connection.execute("PRAGMA synchronous = OFF")  # nobody pulls the plug here
         for which, steps, commits in transactions:
             transaction(connections[which], steps, commits=commits)
-        staging.unpack_all(connections[0])
+        staging.flush_all(connections[0])

@@ -1,4 +1,4 @@
-"""The lines of an inbox under whatever order of puts, claims, settles, crashes, replays, pauses and purges."""
+"""The ordering keys of an inbox under whatever order of puts, claims, settles, crashes, replays, pauses and purges."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PICK = st.integers(0, 1000)
 
 @dataclass
 class Expected:
-    """What a delivery should be, by the contract of `Inbox` alone."""
+    """The state that a delivery should have, by the contract of `Inbox` alone."""
 
     place: int
     key: str | None
@@ -32,17 +32,17 @@ class Expected:
     due: float | None = 0.0
     """None: not by time."""
     paused_by: bool = False
-    stood_back: bool = False
-    """It may have lost its `due` to one before it: then it may be claimed earlier than that."""
+    was_blocked: bool = False
+    """Whether it may have lost its `due` time to an older one: then it may be claimed earlier."""
     claim: Claim | None = None
-    """Under which lease it is, be that still running or not."""
+    """The lease that it is under, be that still running or not."""
     until: float = 0.0
 
     def is_leased(self, now: float) -> bool:
         return self.claim is not None and self.until > now
 
 
-class Lines(RuleBasedStateMachine):
+class OrderingRules(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
@@ -117,11 +117,12 @@ class Lines(RuleBasedStateMachine):
             assert claim.state is expected.state
             assert expected.state in (State.WAITING, State.DEAD)
             if expected.state is State.WAITING and expected.key is not None:
-                line = self.line(expected.key)
-                assert self.kept[claim.delivery.id] is line[0], "an older one of its line waits"
-                assert not any(each.is_leased(self.now) for each in line), "another one of its line is being handled"
+                waiting = self.waiting_of(expected.key)
+                assert self.kept[claim.delivery.id] is waiting[0], "an older one of its ordering key waits"
+                leased = any(each.is_leased(self.now) for each in waiting)
+                assert not leased, "another one of its ordering key is being handled"
             if claim.delivery.id not in must:
-                assert expected.stood_back, "it is not due"
+                assert expected.was_blocked, "it is not due"
         got = {claim.delivery.id for claim in claims}
         assert len(got) == len(claims)
         if len(claims) < limit:
@@ -130,13 +131,13 @@ class Lines(RuleBasedStateMachine):
             expected = self.kept[claim.delivery.id]
             expected.claim, expected.until = claim, self.now + LEASE
             expected.due = expected.until
-            expected.stood_back = expected.paused_by = False
-            for each in self.line(expected.key) if expected.key and expected.state is State.WAITING else []:
+            expected.was_blocked = expected.paused_by = False
+            for each in self.waiting_of(expected.key) if expected.key and expected.state is State.WAITING else []:
                 if each is not expected:
-                    each.claim = None  # it had run out; now the line is this one's
+                    each.claim = None  # it had run out; now the ordering key is this one's
             self.claims.append(claim)
 
-    def line(self, key: str | None) -> list[Expected]:
+    def waiting_of(self, key: str | None) -> list[Expected]:
         waiting = [each for each in self.kept.values() if each.key == key and each.state is State.WAITING]
         return sorted(waiting, key=lambda each: each.place)
 
@@ -146,8 +147,8 @@ class Lines(RuleBasedStateMachine):
             return False
         if expected.state is State.DEAD or expected.key is None:
             return True
-        line = self.line(expected.key)
-        return line[0] is expected and not any(each.is_leased(self.now) for each in line)
+        waiting = self.waiting_of(expected.key)
+        return waiting[0] is expected and not any(each.is_leased(self.now) for each in waiting)
 
     @precondition(lambda self: self.claims)
     @rule(
@@ -157,20 +158,20 @@ class Lines(RuleBasedStateMachine):
     )
     def settle(self, picks: list[int], state: State, due: float | None) -> None:
         chosen = {id(each): each for each in [self.claims[pick % len(self.claims)] for pick in picks]}.values()
-        outcomes = [self.outcome(claim, state, due) for claim in chosen]
-        settled = self.together([self.inbox.settle(outcome, self.now) for outcome in outcomes])
-        for outcome, is_settled in zip(outcomes, settled, strict=True):
-            self.claims.remove(outcome.claim)
-            expected = self.kept.get(outcome.claim.delivery.id)
-            assert is_settled == (expected is not None and expected.claim is outcome.claim), "leases are fenced"
+        settlements = [self.settlement(claim, state, due) for claim in chosen]
+        settled = self.together([self.inbox.settle(settlement, self.now) for settlement in settlements])
+        for settlement, is_settled in zip(settlements, settled, strict=True):
+            self.claims.remove(settlement.claim)
+            expected = self.kept.get(settlement.claim.delivery.id)
+            assert is_settled == (expected is not None and expected.claim is settlement.claim), "leases are fenced"
             if is_settled and expected is not None:
                 expected.claim = None
-                expected.state = outcome.state
-                expected.paused_by = outcome.paused_by is not None and self.paused
-                expected.due = 0.0 if outcome.paused_by is not None and not self.paused else outcome.due
-                self.stand_back(expected)
+                expected.state = settlement.state
+                expected.paused_by = settlement.paused_by is not None and self.paused
+                expected.due = 0.0 if settlement.paused_by is not None and not self.paused else settlement.due
+                self.block(expected)
 
-    def outcome(self, claim: Claim, state: State, due: float | None) -> Settlement:
+    def settlement(self, claim: Claim, state: State, due: float | None) -> Settlement:
         handlers = {"h": HandlerState(state=State.DONE if state is State.DONE else State.DEAD, attempts=1)}
         if claim.state is State.DEAD:
             return Settlement(claim, State.DEAD, handlers, due=None if due is None else self.now + due, reason="why")
@@ -182,11 +183,11 @@ class Lines(RuleBasedStateMachine):
             return Settlement(claim, state, waiting, paused_by="h")
         return Settlement(claim, state, waiting, due=self.now + due)
 
-    def stand_back(self, expected: Expected) -> None:
-        """Whoever waits behind another one may lose its `due`, and then be claimed before that."""
+    def block(self, expected: Expected) -> None:
+        """Deliveries that wait for an older one may lose their `due` time, and then be claimed before it."""
         if expected.state is State.WAITING and expected.key is not None:
-            for each in self.line(expected.key)[1:]:
-                each.stood_back = True
+            for each in self.waiting_of(expected.key)[1:]:
+                each.was_blocked = True
 
     @precondition(lambda self: self.claims)
     @rule(picks=st.lists(PICK, min_size=1, max_size=4))
@@ -198,7 +199,7 @@ class Lines(RuleBasedStateMachine):
             expected = self.kept.get(claim.delivery.id)
             if expected is not None and expected.claim is claim:
                 expected.claim, expected.due = None, 0.0
-                self.stand_back(expected)
+                self.block(expected)
 
     @precondition(lambda self: self.claims)
     @rule(picks=st.lists(PICK, min_size=1, max_size=4))
@@ -229,8 +230,8 @@ class Lines(RuleBasedStateMachine):
 
     def revived(self, expected: Expected) -> None:
         expected.state, expected.due, expected.claim, expected.paused_by = State.WAITING, 0.0, None, False
-        for each in self.line(expected.key):
-            self.stand_back(each)
+        for each in self.waiting_of(expected.key):
+            self.block(each)
 
     @rule(pause=st.booleans())
     def pause_or_resume(self, pause: bool) -> None:
@@ -261,11 +262,11 @@ class Lines(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_lost(self) -> None:
-        records = self.wait(self.inbox.find(Filter(), newest_first=False))
-        states = {record.id: record.state for record in records}
+        summaries = self.wait(self.inbox.find(Filter(), newest_first=False))
+        states = {summary.id: summary.state for summary in summaries}
         in_order = sorted(self.kept.items(), key=lambda item: item[1].place)
         assert states == {identifier: expected.state for identifier, expected in in_order}
-        assert [record.id for record in records] == [identifier for identifier, _ in in_order]
+        assert [summary.id for summary in summaries] == [identifier for identifier, _ in in_order]
 
     def drain(self) -> None:
         """Whatever happened: once every lease has ended and nothing is paused, all that waits can be handled."""
@@ -276,8 +277,8 @@ class Lines(RuleBasedStateMachine):
             self.check_claims(claims, 3)
             for claim in claims:
                 state = State.DONE if claim.state is State.WAITING else State.DEAD
-                outcome = Settlement(claim, state, {})
-                assert self.wait(self.inbox.settle(outcome, self.now))
+                settlement = Settlement(claim, state, {})
+                assert self.wait(self.inbox.settle(settlement, self.now))
                 expected = self.kept[claim.delivery.id]
                 expected.claim, expected.state, expected.due = None, state, None
                 handled.append(claim.delivery.id)
@@ -286,5 +287,5 @@ class Lines(RuleBasedStateMachine):
         assert [each for each in self.kept.values() if each.state is State.WAITING] == []
 
 
-Lines.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-TestLines = Lines.TestCase
+OrderingRules.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestOrderingRules = OrderingRules.TestCase

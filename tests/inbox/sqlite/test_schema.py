@@ -71,7 +71,7 @@ def test_a_step_that_fails_leaves_the_file_as_it_was(
     assert not connection.in_transaction
 
 
-def test_a_newer_file_is_refused_and_left_as_it_is(connection: sqlite3.Connection) -> None:
+def test_a_newer_file_is_rejected_and_left_as_it_is(connection: sqlite3.Connection) -> None:
     schema.migrate(connection, "hooks.db")
     newer = len(schema.MIGRATIONS) + 1
     connection.execute(f"PRAGMA user_version = {newer}")
@@ -85,7 +85,7 @@ def test_a_newer_file_is_refused_and_left_as_it_is(connection: sqlite3.Connectio
 @pytest.mark.parametrize(
     "statement", ["CREATE TABLE theirs (a)", "PRAGMA user_version = 1", "PRAGMA application_id = 1"]
 )
-def test_a_database_of_another_program_is_refused(connection: sqlite3.Connection, statement: str) -> None:
+def test_a_database_of_another_program_is_rejected(connection: sqlite3.Connection, statement: str) -> None:
     connection.execute(statement)
     for refuse in (schema.migrate, schema.version_of):
         with pytest.raises(ConfigurationError, match="another program: choose another file"):
@@ -103,12 +103,12 @@ async def test_a_database_of_another_program_is_not_changed_in_any_byte(tmp_path
     assert os.listdir(tmp_path) == ["theirs.db"]
 
 
-async def test_a_file_of_the_first_version_keeps_its_deliveries_and_knows_their_repeats(
+async def test_a_file_of_the_first_version_keeps_its_deliveries_and_knows_their_duplicates(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "hooks.db"
     old = entry("d-1", key=b"k-1", identity="o-1")
-    hashed = rows.lookup(old.delivery.receiver, old.event, old.key, old.identity)
+    hashed = rows.dedup_hash(old.delivery.receiver, old.event, old.key, old.identity)
     with monkeypatch.context() as patched, closing(sqlite3.connect(path, isolation_level=None)) as first:
         patched.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
         schema.migrate(first, "hooks.db")

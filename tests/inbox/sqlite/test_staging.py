@@ -16,7 +16,7 @@ import pytest
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
 from webhook_receiver.inbox import Duplicate, Filter, SQLiteInbox, Stored
 from webhook_receiver.inbox.sqlite import dedup_index, staging
-from webhook_receiver.inbox.sqlite.connection import Connection
+from webhook_receiver.inbox.sqlite.connection import WriterConnection
 from webhook_receiver.testing.inbox_suite import (
     ALL,
     DEAD,
@@ -43,12 +43,12 @@ async def together(inbox: SQLiteInbox, *ids: str, **said: Any) -> list[Stored | 
     return await asyncio.gather(*[inbox.put(entry(id, **said), NOW) for id in ids], return_exceptions=True)
 
 
-def journaled(file: sqlite3.Connection) -> list[str]:
+def staged_ids(file: sqlite3.Connection) -> list[str]:
     return [each.row[0] for each in staging.read(file)]
 
 
 def parts(file: sqlite3.Connection) -> int:
-    """Return how many rows the journal has."""
+    """Return how many rows the staging table has."""
     return int(file.execute("SELECT count(*) FROM journal").fetchone()[0])
 
 
@@ -57,24 +57,24 @@ IDS = [f"d-{number}" for number in range(10)]
 
 async def test_what_shares_a_commit_shares_a_row(inbox: SQLiteInbox, file: sqlite3.Connection) -> None:
     assert await together(inbox, *IDS) == [Stored(id) for id in IDS]
-    assert (journaled(file), parts(file)) == (IDS, 1)
+    assert (staged_ids(file), parts(file)) == (IDS, 1)
     assert file.execute("SELECT count(*) FROM delivery").fetchone() == (0,)
 
 
-async def test_it_is_claimed_a_few_at_a_time_by_whoever_asks(
+async def test_staged_deliveries_are_claimed_a_few_at_a_time_by_whoever_asks(
     inboxes: list[SQLiteInbox], file: sqlite3.Connection
 ) -> None:
     here, there = inboxes
     await together(here, *IDS)
     assert [*await claim(here, 3)] == IDS[:3]
     assert [*await claim(there, 4)] == IDS[3:7]
-    assert (journaled(file), parts(file)) == (IDS[7:], 1)
+    assert (staged_ids(file), parts(file)) == (IDS[7:], 1)
     assert [*await claim(here)] == IDS[7:]
     assert parts(file) == 0
     assert await claim(there) == {}
 
 
-async def test_what_is_due_already_is_claimed_before_what_is_in_the_journal(inbox: SQLiteInbox) -> None:
+async def test_what_is_due_already_is_claimed_before_what_is_staged(inbox: SQLiteInbox) -> None:
     await together(inbox, "d-0", "d-1")
     claimed = await claim(inbox, 1)
     await put(inbox, "d-2")
@@ -98,13 +98,15 @@ async def test_deliveries_of_one_order_in_one_row_are_handled_one_at_a_time(inbo
     assert await finish(inbox) == []
     claimed = (await kept(inbox, "d-0")).summary
     assert claimed.leased
-    assert [(record.id, record.due) for record in await inbox.find(Filter(ids=["d-1", "d-2"]), newest_first=False)] == [
+    assert [
+        (summary.id, summary.due) for summary in await inbox.find(Filter(ids=["d-1", "d-2"]), newest_first=False)
+    ] == [
         ("d-1", None),
         ("d-2", None),
     ]
 
 
-async def test_one_whose_order_waits_already_stands_behind(inbox: SQLiteInbox) -> None:
+async def test_a_delivery_whose_ordering_key_is_held_is_blocked(inbox: SQLiteInbox) -> None:
     await together(inbox, "d-0", ordering_key="o-1")
     first = (await claim(inbox))["d-0"]
     await together(inbox, "d-1", "d-2", ordering_key="o-1")
@@ -121,13 +123,13 @@ async def test_what_is_no_event_is_dead_and_claimed_as_such(inbox: SQLiteInbox) 
     assert [(each.state, each.reason) for each in claimed.values()] == [(DEAD, "no event"), (WAITING, None)]
 
 
-async def test_it_can_be_looked_at_and_changed_like_anything_else(
+async def test_staged_deliveries_can_be_looked_at_and_changed_like_any_other(
     inboxes: list[SQLiteInbox], file: sqlite3.Connection
 ) -> None:
     here, there = inboxes
     await together(here, *IDS)
     assert await listed(there) == IDS
-    assert journaled(file) == []
+    assert staged_ids(file) == []
     await together(here, "d-10", "d-11")
     assert (await there.stats()).counts[WAITING] == 12
     await together(here, "d-12")
@@ -142,13 +144,13 @@ async def test_it_can_be_looked_at_and_changed_like_anything_else(
 async def test_to_look_takes_no_more_than_what_was_there(
     inbox: SQLiteInbox, file: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging, "STEP", 2)
+    monkeypatch.setattr(staging, "FLUSH_STEP", 2)
     await together(inbox, *IDS)
     assert await listed(inbox) == IDS
 
 
 @pytest.mark.parametrize("looked_at", [False, True])
-async def test_an_id_that_is_kept_already_is_refused_alone(
+async def test_an_id_that_is_kept_already_is_rejected_alone(
     inboxes: list[SQLiteInbox], file: sqlite3.Connection, looked_at: bool
 ) -> None:
     here, there = inboxes
@@ -161,7 +163,7 @@ async def test_an_id_that_is_kept_already_is_refused_alone(
 
 
 @pytest.mark.parametrize("part", ["identity", "ordering_key", "receiver", "event", "dead"])
-async def test_a_text_that_no_file_can_hold_is_refused_alone_and_at_once(inbox: SQLiteInbox, part: str) -> None:
+async def test_a_text_that_no_file_can_hold_is_rejected_alone_and_at_once(inbox: SQLiteInbox, part: str) -> None:
     lone: Any = "\ud800"
     whole = entry("d-1", receiver=lone) if part == "receiver" else entry("d-1")._replace(**{part: lone})
     outcomes = await asyncio.gather(
@@ -171,18 +173,18 @@ async def test_a_text_that_no_file_can_hold_is_refused_alone_and_at_once(inbox: 
     assert await listed(inbox) == ["d-0", "d-2"]
 
 
-async def test_while_nobody_looks_or_claims_it_stays_bounded(
+async def test_while_nobody_looks_or_claims_the_staging_table_stays_bounded(
     inbox: SQLiteInbox, file: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging, "MOST", 20)
+    monkeypatch.setattr(staging, "MOST_STAGED", 20)
     for start in range(0, 100, 5):
         await together(inbox, *[f"d-{number}" for number in range(start, start + 5)])
-        assert len(journaled(file)) <= 20
-    assert len(journaled(file)) == 20
+        assert len(staged_ids(file)) <= 20
+    assert len(staged_ids(file)) == 20
     assert await finish(inbox) == [f"d-{number}" for number in range(100)]
 
 
-async def test_a_repeat_of_what_is_in_it_is_known(inboxes: list[SQLiteInbox]) -> None:
+async def test_a_duplicate_of_a_staged_delivery_is_known(inboxes: list[SQLiteInbox]) -> None:
     here, there = inboxes
     assert await put(here, "d-0", key=b"k", identity="o-1") == [Stored("d-0")]
     assert await put(there, "d-1", key=b"k", identity="o-1") == [Duplicate("d-0")]
@@ -190,7 +192,7 @@ async def test_a_repeat_of_what_is_in_it_is_known(inboxes: list[SQLiteInbox]) ->
     assert await finish(there) == ["d-0"]
 
 
-async def test_one_that_was_changed_is_read_by_nobody(inbox: SQLiteInbox, file: sqlite3.Connection) -> None:
+async def test_a_staged_row_that_was_changed_is_read_by_nobody(inbox: SQLiteInbox, file: sqlite3.Connection) -> None:
     await together(inbox, *IDS)
     file.execute("UPDATE journal SET packed = CAST(replace(packed, 'd-3', 'd-4') AS BLOB)")
     for ask in (claim(inbox), inbox.find(ALL), inbox.stats(), inbox.get("d-0"), inbox.replay(["d-0"], NOW)):
@@ -198,7 +200,7 @@ async def test_one_that_was_changed_is_read_by_nobody(inbox: SQLiteInbox, file: 
             await ask
 
 
-async def test_one_that_would_run_something_is_refused(
+async def test_a_staged_row_that_would_run_something_is_rejected(
     inbox: SQLiteInbox, file: sqlite3.Connection, tmp_path: Path
 ) -> None:
     class Harm:
@@ -227,17 +229,17 @@ async def test_members_of_enums_become_what_they_are(inbox: SQLiteInbox) -> None
     assert await inbox.put(strange, NOW) == Stored("d-1")
     found = (await claim(inbox))["d-1"].delivery
     assert (type(found.verified_by), found.verified_by) == (int, 1)
-    assert [type(record.event) for record in await inbox.find(ALL)] == [str]
+    assert [type(summary.event) for summary in await inbox.find(ALL)] == [str]
 
 
 @pytest.mark.parametrize(
     ("part", "value"),
     [
-        *(("id", None), ("id", b"d-1"), ("source", 1), ("body", "text"), ("body", None), ("origin", None)),
+        *(("id", None), ("id", b"d-1"), ("receiver", 1), ("body", "text"), ("body", None), ("via", None)),
         *(("verified_by", 2**63), ("verified_by", "0"), ("received", float("nan"))),
     ],
 )
-async def test_what_no_row_could_hold_is_refused_alone_and_at_once(
+async def test_what_no_row_could_hold_is_rejected_alone_and_at_once(
     inbox: SQLiteInbox, part: str, value: object
 ) -> None:
     strange = entry("d-1")
@@ -249,7 +251,7 @@ async def test_what_no_row_could_hold_is_refused_alone_and_at_once(
     assert [*await claim(inbox)] == ["d-0", "d-2"]
 
 
-async def test_an_id_in_it_is_known_by_whoever_connects_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_staged_id_is_known_by_whoever_connects_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dedup_index, "_MANY", 1)
     async with AsyncExitStack() as stack:
         first = await SQLiteInbox(path, min_free=0).open()
@@ -263,38 +265,38 @@ async def test_an_id_in_it_is_known_by_whoever_connects_anew(path: Path, monkeyp
         assert len(await claim(second, 1000)) == 100
 
 
-def unpack_and_fail(connection: Connection, jobs: Sequence[None]) -> list[None]:
-    staging.unpack_all(connection)
+def flush_and_fail(connection: WriterConnection, jobs: Sequence[None]) -> list[None]:
+    staging.flush_all(connection)
     dedup_index.refresh(connection)
     raise InboxError("on purpose")
 
 
 @pytest.mark.parametrize("whose", [0, 1])
-async def test_an_id_in_it_is_known_after_a_step_that_failed(inboxes: list[SQLiteInbox], whose: int) -> None:
+async def test_a_staged_id_is_known_after_a_flush_that_failed(inboxes: list[SQLiteInbox], whose: int) -> None:
     inbox, *_ = inboxes
     await put(inbox, "d-0")
     await put(inboxes[whose], "d-1")
     with pytest.raises(InboxError, match="on purpose"):
-        await inbox._write(unpack_and_fail, None)
+        await inbox._write(flush_and_fail, None)
     await inbox.pause("handler", NOW)  # which is committed, and asks for none of this
     with pytest.raises(InboxError, match="this id"):
         await put(inbox, "d-1")
     assert [*await claim(inbox)] == ["d-0", "d-1"]
 
 
-async def test_repeats_and_claims_of_others_leave_what_is_in_it_where_it_is(
+async def test_duplicates_and_claims_of_others_flush_nothing(
     inbox: SQLiteInbox, file: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging, "STEP", 10)
+    monkeypatch.setattr(staging, "FLUSH_STEP", 10)
     for number in range(20):
         await put(inbox, f"d-{number}", key=b"%d" % number, identity="o-1")
     assert await put(inbox, "again", key=b"3", identity="o-1") == [Duplicate("d-3")]
-    assert len(journaled(file)) == 20
+    assert len(staged_ids(file)) == 20
     assert await claim(inbox, receiver="another") == {}
     assert [*await claim(inbox)] == [f"d-{number}" for number in range(20)]
 
 
-async def test_one_told_thousands_of_times_is_looked_up_quickly(inbox: SQLiteInbox) -> None:
+async def test_an_identity_with_thousands_of_deliveries_is_looked_up_quickly(inbox: SQLiteInbox) -> None:
     told = 1_400
     for start in range(0, told * 12, 256):
         await asyncio.gather(
@@ -310,7 +312,7 @@ async def test_one_told_thousands_of_times_is_looked_up_quickly(inbox: SQLiteInb
         ) == [Stored(f"new-{n}") for n in range(12)]
 
 
-async def test_large_bodies_are_packed_and_unpacked_a_few_at_a_time(
+async def test_large_bodies_are_staged_and_flushed_a_few_at_a_time(
     inbox: SQLiteInbox, file: sqlite3.Connection
 ) -> None:
     bodies = [bytes([number]) * 300_000 for number in range(10)]
@@ -338,7 +340,7 @@ async def test_what_is_locked_is_read_as_far_as_it_has_rows(
     await inbox.close()
 
 
-async def test_a_repeat_of_a_dead_one_in_it_lets_that_wait_and_leaves_all_where_it_is(
+async def test_a_duplicate_of_a_dead_staged_delivery_replays_it_and_flushes_nothing(
     inbox: SQLiteInbox, file: sqlite3.Connection
 ) -> None:
     await together(inbox, "d-0", "d-1", dead="no event", key=None)
@@ -346,15 +348,15 @@ async def test_a_repeat_of_a_dead_one_in_it_lets_that_wait_and_leaves_all_where_
     await together(inbox, "d-3", "d-4")
     again = await asyncio.gather(*[inbox.put(entry(id, key=b"2"), NOW) for id in ("d-5", "d-6")])
     assert again == [Duplicate("d-2", replayed=True), Duplicate("d-2")]
-    assert journaled(file) == [f"d-{number}" for number in range(5)]
+    assert staged_ids(file) == [f"d-{number}" for number in range(5)]
     states = {id: claimed.state for id, claimed in (await claim(inbox)).items()}
     assert states == {"d-0": DEAD, "d-1": DEAD, "d-2": WAITING, "d-3": WAITING, "d-4": WAITING}
 
 
-async def test_a_repeat_of_a_dead_one_is_known_when_the_same_commit_unpacks_it(
+async def test_a_duplicate_of_a_dead_delivery_is_known_when_the_same_commit_flushes_it(
     inbox: SQLiteInbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging, "MOST", 2)
+    monkeypatch.setattr(staging, "MOST_STAGED", 2)
     await put(inbox, "d-0", key=b"0", dead="no event")
     await put(inbox, "d-1")
     outcomes = await asyncio.gather(*[inbox.put(entry(id, key=key), NOW) for id, key in (("d-2", None), ("x", b"0"))])
@@ -372,8 +374,8 @@ async def test_puts_that_fail_take_no_memory(inboxes: list[SQLiteInbox]) -> None
     assert inbox._writer is not None
     connection = inbox._writer._connection
     assert connection is not None
-    assert connection.recent is not None
-    assert sum(len(seqs) for part in connection.recent.young for seqs in part.values()) == 10
+    assert connection.dedup_cache is not None
+    assert sum(len(seqs) for part in connection.dedup_cache.young for seqs in part.values()) == 10
 
 
 async def test_a_time_that_no_file_gives_back_becomes_one_that_it_does(inbox: SQLiteInbox) -> None:

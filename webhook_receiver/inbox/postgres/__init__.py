@@ -1,4 +1,4 @@
-"""An inbox in a PostgreSQL database: many machines share it, and procrastinate's workers handle what is in it."""
+"""An inbox in a PostgreSQL database: many machines share it, and procrastinate's workers run its jobs."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from ..records import (
     StoredDelivery,
 )
 from . import insert, leases, maintenance, queries
-from .connection import Server, told
-from .rows import Connection
-from .schema import migrate, refuse_unready
-from .writer import Operation, Writer
+from .connection import Server, translated
+from .rows import PostgresConnection
+from .schema import check_ready, migrate
+from .writer import PostgresOperation, Writer
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -38,19 +38,19 @@ DAY = 86_400.0  # seconds
 SCHEMA = "webhook_receiver"
 _MOST = 128  # requests in one transaction: each may take an advisory lock, of which a server has some thousands
 _STEP = 200  # rows that are read or tidied away at a time
-_SLOWLY = 12  # times as long as for a put may take what is done to many deliveries at once
+_SLOWLY = 12  # times as long as a put may take an operation on many deliveries
 
 
 class PostgresInbox:
-    """Keeps deliveries in a schema of a PostgreSQL database, beside procrastinate's jobs. Fulfils `Inbox`.
+    """An inbox in a schema of a PostgreSQL database, beside procrastinate's jobs. Fulfils `Inbox`.
 
     Its tables are made by `migrate`, or by `webhook-receiver inbox migrate URL`, and never when it is opened.
 
     Args:
         url: as libpq takes it: `postgresql://user:password@host/database`, with `?sslmode=verify-full` and the like.
-        schema: where the tables are.
-        window: seconds for which a repeat of a delivery is known as such.
-        retention: seconds for which a delivery is kept that is done; at least `window`.
+        schema: the schema of the tables.
+        window: seconds for which a duplicate of a delivery is recognized.
+        retention: seconds for which a done delivery is kept; at least `window`.
         timeout: seconds after which a server that does not answer counts as away.
 
     Raises:
@@ -58,7 +58,7 @@ class PostgresInbox:
     """
 
     engine = "procrastinate"
-    """Which worker handles what is in it, see `worker_for`."""
+    """The kind of worker that handles the deliveries, see `worker_for`."""
 
     def __init__(
         self,
@@ -80,11 +80,11 @@ class PostgresInbox:
         self._window = window
         self._retention = retention
         self._timeout = timeout
-        self._lanes: tuple[Writer, Writer, Writer] | None = None
-        """For what arrives, for what is handled, and for all the rest: nobody waits for another kind of work."""
+        self._writers: tuple[Writer, Writer, Writer] | None = None
+        """The writers for puts, for leases, and for everything else: no kind of work waits for another kind."""
         self._opening = Lock()
         self._latest = float("-inf")
-        """The latest time that a claim was asked for: a clock that is set back shows here."""
+        """The latest Unix time that was passed to a claim, in seconds: a clock that is set back shows here."""
 
     def __repr__(self) -> str:
         return f"<PostgresInbox {self.server}>"
@@ -93,83 +93,96 @@ class PostgresInbox:
         """Make the tables, or bring them to the newest version; safe to do twice, and from several places at once.
 
         Args:
-            role: who may use them from then on, without being allowed to make any.
+            role: the role that may use the tables from then on, without being allowed to make any.
+
+        Returns:
+            The names of the migrations that were run.
 
         Raises:
-            ConfigurationError: they are newer than this code, or the server does not allow it.
+            ConfigurationError: the tables are newer than this code, or the server does not allow it.
             InboxUnavailable: the server cannot be reached.
         """
-        return await asyncio.to_thread(_telling, lambda: migrate(self.server, role))
+        return await asyncio.to_thread(_translating, lambda: migrate(self.server, role))
 
     async def open(self) -> Self:
         """See `Inbox`."""
-        if self._lanes is None:
+        if self._writers is None:
             await asyncio.to_thread(self._open_once)
         return self
 
     def _open_once(self) -> None:
         with self._opening:
-            if self._lanes is None:
-                _telling(self._refuse_unready)
-                kinds = (("arrivals", _MOST, 1), ("leases", _MOST, 1), ("upkeep", 1, _SLOWLY))
+            if self._writers is None:
+                _translating(self._check_ready)
+                kinds = (("insert", _MOST, 1), ("leases", _MOST, 1), ("maintenance", 1, _SLOWLY))
                 one, two, three = [
                     Writer(f"webhook-inbox-{name}", self.server.connect, most, self._timeout * times)
                     for name, most, times in kinds
                 ]
-                self._lanes = one, two, three
+                self._writers = one, two, three
 
-    def _refuse_unready(self) -> None:
+    def _check_ready(self) -> None:
         with self.server.connect() as connection:
-            refuse_unready(connection, self.server)
+            check_ready(connection, self.server)
             if connection.execute("SELECT current_setting('fsync')").fetchone() == ("off",):
                 logger.warning("%s runs with fsync = off: what it has committed may not survive", self.server)
 
     async def close(self) -> None:
         """See `Inbox`."""
-        lanes, self._lanes = self._lanes, None
-        for lane in lanes or ():
-            await lane.close()
+        writers, self._writers = self._writers, None
+        for writer in writers or ():
+            await writer.close()
 
     async def check(self) -> None:
         """See `Inbox`."""
-        await self._lane(0).do(maintenance.beat, None)
+        await self._writer(0).submit(maintenance.beat, None)
 
     async def put(self, entry: Entry, now: float) -> Stored | Duplicate:
         """See `Inbox`."""
-        return await self._lane(0).do(insert.put, PutJob(entry, now, now - self._window))
+        return await self._writer(0).submit(insert.put, PutJob(entry, now, now - self._window))
 
     async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
         """See `Inbox`."""
-        await self._see(now)
-        return await self._lane(1).do(leases.claim, leases.ClaimJob(receiver, limit, lease, now))
+        await self._watch_clock(now)
+        return await self._writer(1).submit(leases.claim, leases.ClaimJob(receiver, limit, lease, now))
 
-    async def take(self, seq: int, job: int, lease: float, now: float) -> Claim | leases.NotYet | None:
-        """Claim one delivery for its job; None if the job has nothing left to do."""
-        await self._see(now)
-        return await self._lane(1).do(leases.take, leases.ClaimForJob(seq, job, lease, now))
+    async def claim_for_job(self, seq: int, job: int, lease: float, now: float) -> Claim | leases.NotYet | None:
+        """Claim one delivery for its job.
 
-    async def _see(self, now: float) -> None:
+        Args:
+            seq: the row of the delivery.
+            job: the id of procrastinate's job.
+            lease: the length of the lease, in seconds.
+            now: the time in Unix seconds.
+
+        Returns:
+            The claim; or until when the job has to wait; or None if the job has nothing left to do.
+        """
+        await self._watch_clock(now)
+        return await self._writer(1).submit(leases.claim_for_job, leases.ClaimForJob(seq, job, lease, now))
+
+    async def _watch_clock(self, now: float) -> None:
         if now < self._latest - 1 or self._latest == float("-inf"):
-            await self._ask(lambda connection: maintenance.remeasure(connection, now))
+            await self._ask(lambda connection: maintenance.restart_waits(connection, now))
         self._latest = now
 
     async def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
         """See `Inbox`."""
         if claims:
-            await self._lane(1).do(leases.renew, (claims, lease, now))
+            await self._writer(1).submit(leases.renew, (claims, lease, now))
 
-    async def note(self, claim: Claim, handlers: Mapping[str, HandlerState], now: float) -> bool:
+    async def save_progress(self, claim: Claim, handlers: Mapping[str, HandlerState], now: float) -> bool:
         """See `Inbox`."""
-        return await self._lane(1).do(leases.note, (claim, handlers))
+        return await self._writer(1).submit(leases.save_progress, (claim, handlers))
 
-    async def settle(self, outcome: Settlement, now: float) -> bool:
+    async def settle(self, settlement: Settlement, now: float) -> bool:
         """See `Inbox`."""
-        return await self._lane(1).do(leases.settle, (outcome, now))
+        return await self._writer(1).submit(leases.settle, (settlement, now))
 
     async def release(self, claims: Sequence[Claim], now: float) -> None:
         """See `Inbox`."""
         if claims:
-            await self._lane(1).do(leases.release, claims)
+            await self._writer(1).submit(leases.release, claims)
 
     async def pause(self, handler: str, now: float) -> None:
         """See `Inbox`."""
@@ -209,44 +222,49 @@ class PostgresInbox:
         """See `Inbox`."""
         return await self._ask(queries.stats)
 
-    async def mend(self, receiver: str, now: float) -> int:
-        """Give a job to those that should have been handled long ago and have none; return how many."""
-        return await self._ask(lambda connection: maintenance.mend(connection, receiver, now))
+    async def restore_jobs(self, receiver: str, now: float) -> int:
+        """Create the missing jobs of deliveries that are overdue; return how many.
 
-    async def clock(self) -> float:
-        """Return what the server's clock shows, in Unix seconds."""
-        return await self._ask(queries.clock)
+        Args:
+            receiver: the name of the receiver.
+            now: the time in Unix seconds.
+        """
+        return await self._ask(lambda connection: maintenance.restore_jobs(connection, receiver, now))
+
+    async def server_time(self) -> float:
+        """Return the time by the server's clock, in Unix seconds."""
+        return await self._ask(queries.server_time)
 
     async def dump(self, which: Filter) -> AsyncIterator[StoredDelivery]:
         """See `Inbox`."""
         seq = None
         while True:
             page = await self._page(which, seq)
-            for seq, kept in page:  # noqa: B007 - the last one is where the next page begins
-                yield kept
+            for seq, delivery in page:  # noqa: B007 - the last one is where the next page begins
+                yield delivery
             if len(page) < _STEP:
                 return
 
     async def _page(self, which: Filter, seq: int | None) -> list[tuple[int, StoredDelivery]]:
         return await self._ask(lambda connection: queries.after(connection, which, seq, _STEP))
 
-    async def load(self, kept: Sequence[StoredDelivery], now: float) -> int:
+    async def load(self, deliveries: Sequence[StoredDelivery], now: float) -> int:
         """See `Inbox`."""
-        return await self._ask(lambda connection: maintenance.load(connection, kept, now, self._window))
+        return await self._ask(lambda connection: maintenance.load(connection, deliveries, now, self._window))
 
-    async def _ask(self, ask: Callable[[Connection], R]) -> R:
-        operation: Operation[Any, Any] = lambda connection, requests: [ask(connection) for _ in requests]  # noqa: E731
-        found: R = await self._lane(2).do(operation, None)
+    async def _ask(self, ask: Callable[[PostgresConnection], R]) -> R:
+        operation: PostgresOperation[Any, Any] = lambda connection, requests: [ask(connection) for _ in requests]  # noqa: E731
+        found: R = await self._writer(2).submit(operation, None)
         return found
 
-    def _lane(self, which: int) -> Writer:
-        if self._lanes is None:
+    def _writer(self, which: int) -> Writer:
+        if self._writers is None:
             raise InboxUnavailable("the inbox is not open")
-        return self._lanes[which]
+        return self._writers[which]
 
 
-def _telling(do: Callable[[], R]) -> R:
+def _translating(do: Callable[[], R]) -> R:
     try:
         return do()
     except (psycopg.Error, OSError) as error:
-        raise told(error) from None
+        raise translated(error) from None

@@ -1,4 +1,4 @@
-"""Connecting to a PostgreSQL server: what a URL says, the schema that a connection sees, and what its errors mean."""
+"""Connections to a PostgreSQL server: the URL, the schema that a connection sees, and the meaning of its errors."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from procrastinate.exceptions import ConnectorException
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ...errors import ConfigurationError, InboxError, InboxUnavailable
-from .rows import Connection
+from .rows import PostgresConnection
 
-# What libpq takes unless the URL says otherwise: a server that is gone without a word is noticed.
+# Parameters of libpq unless the URL has others: a server that is gone without a word is noticed
+# (postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS).
 _DEFAULTS: Mapping[str, Any] = {"connect_timeout": 5, "tcp_user_timeout": 15_000, "keepalives_idle": 15}
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _USER_IN_URL = re.compile(r"postgres(?:ql)?://(?:[^@/]*@)?")
@@ -23,14 +24,15 @@ _PORTS = re.compile(r"[0-9,]*")
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A database, and the schema in it that holds our tables.
+    """A PostgreSQL database, and the schema in it that holds the inbox's tables.
 
     Args:
-        url: as libpq takes it, `postgresql://user:password@host/database?sslmode=verify-full`.
-        schema: letters, digits and underscores.
+        url: as libpq takes it, `postgresql://user:password@host/database?sslmode=verify-full`
+            (postgresql.org/docs/current/libpq-connect.html).
+        schema: the schema's name: letters, digits and underscores, at most 63.
 
     Raises:
-        ConfigurationError: libpq cannot read the URL, or the schema's name is none.
+        ConfigurationError: libpq cannot read the URL, or the name is none that a schema here may have.
     """
 
     url: str = field(repr=False)
@@ -53,27 +55,27 @@ class Server:
         object.__setattr__(self, "_conninfo", conninfo)
 
     def _is_split_amiss(self, given: Mapping[str, Any]) -> bool:
-        """Whether libpq takes the end of a password with an @ or a / for the host, the port or the database."""
+        """Return whether libpq takes the end of a password with an @ or a / for the host, the port or the database."""
         user = _USER_IN_URL.match(self.url)
         place = "" if user is None else self.url[user.end() :].partition("?")[0]
         return "@" in place or _PORTS.fullmatch(str(given.get("port", ""))) is None
 
     def __str__(self) -> str:
-        """Say where it is, without the password and the user."""
+        """Return the address of the database, without the password and the user."""
         given = conninfo_to_dict(self._conninfo)
         port = f":{given['port']}" if "port" in given else ""
         return f"postgresql://{given.get('host', '')}{port}/{given.get('dbname', '')}?schema={self.schema}"
 
     @property
     def conninfo(self) -> str:
-        """What libpq is given. It may hold the password."""
+        """The connection string for libpq, which may hold the password."""
         return self._conninfo
 
-    def connect(self) -> Connection:
+    def connect(self) -> PostgresConnection:
         """Return a connection that commits each statement, and each `transaction()` as a whole.
 
         Raises:
-            psycopg.Error: there is none to be had.
+            psycopg.Error: the server cannot be reached, or rejects the connection.
         """
         connection = psycopg.connect(self._conninfo, autocommit=True)
         try:
@@ -88,24 +90,25 @@ PREPARE = """
 SELECT set_config('search_path', quote_ident(%s), false),
     CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', false) END
 """
-"""What every connection does first: what is committed has to survive the loss of power, whatever the role's default."""
+"""The first statement on every connection: it sets the schema, and makes commits survive the loss of power, whatever
+the role's default (postgresql.org/docs/current/runtime-config-wal.html#GUC-SYNCHRONOUS-COMMIT)."""
 
 
-def told(error: Exception) -> Exception:
-    """Return an error of psycopg's as one of ours, any other as it is. No message of ours holds what is kept."""
+def translated(error: Exception) -> Exception:
+    """Return the InboxError that an error of psycopg means; any other error as it is. No message holds stored data."""
     if isinstance(error, ConnectorException) and isinstance(error.__cause__, psycopg.Error):
         error = error.__cause__
     if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
         return InboxUnavailable("the inbox has no tables: webhook-receiver inbox migrate makes them")
-    refused = psycopg.DataError | psycopg.IntegrityError | psycopg.errors.ProgramLimitExceeded | UnicodeError
-    if isinstance(error, refused):
-        return InboxError(f"the inbox does not take it: {_said(error)}")
+    rejected = psycopg.DataError | psycopg.IntegrityError | psycopg.errors.ProgramLimitExceeded | UnicodeError
+    if isinstance(error, rejected):
+        return InboxError(f"the inbox does not take it: {_primary_message(error)}")
     if isinstance(error, psycopg.Error | OSError):
-        return InboxUnavailable(f"the inbox cannot be reached or written to: {_said(error)}")
+        return InboxUnavailable(f"the inbox cannot be reached or written to: {_primary_message(error)}")
     return error
 
 
-def _said(error: Exception) -> str:
-    # Not the whole message, whose second line may quote a row.
+def _primary_message(error: Exception) -> str:
+    # Not the whole message: its second line may quote a row.
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     return " ".join((primary or str(error)).split())

@@ -1,6 +1,6 @@
-"""Leases in a PostgreSQL inbox: they are renewed, released, and end with what became of the deliveries.
+"""Leases in a PostgreSQL inbox: deliveries are claimed, renewed, released and settled.
 
-As in `arrivals`, every function does a batch of requests inside a transaction.
+As in `insert`, every function does a batch of requests inside a transaction.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 from ...errors import InboxDamaged
 from .. import rows
 from ..records import Claim, HandlerState, Settlement, State
-from .rows import DELIVERY, Connection, all_stored, all_unstored, ask, columns, stored, unstored
+from .rows import DELIVERY, PostgresConnection, all_escaped, all_unescaped, ask, columns, escaped, unescaped
 
 
-def renew(connection: Connection, renewals: Sequence[tuple[Sequence[Claim], float, float]]) -> list[None]:
-    """Let leases end later."""
+def renew(connection: PostgresConnection, renewals: Sequence[tuple[Sequence[Claim], float, float]]) -> list[None]:
+    """Extend leases; the requests are the arguments of `Inbox.renew`."""
     for claims, lease, now in renewals:
         leases = leases_of(claims)
-        alone(connection, [each.seq for each in leases])
+        lock_ordering_keys(connection, [each.seq for each in leases])
         ask(
             connection,
             "UPDATE progress SET due = %s, since = %s FROM unnest(%s::bigint[], %s::bigint[]) AS mine(seq, token) "
@@ -30,8 +30,8 @@ def renew(connection: Connection, renewals: Sequence[tuple[Sequence[Claim], floa
     return [None] * len(renewals)
 
 
-def release(connection: Connection, releases: Sequence[Sequence[Claim]]) -> list[None]:
-    """End leases as if they had never been."""
+def release(connection: PostgresConnection, releases: Sequence[Sequence[Claim]]) -> list[None]:
+    """End leases as if they had never been given; the requests are the arguments of `Inbox.release`."""
     for claims in releases:
         ask(
             connection,
@@ -42,8 +42,10 @@ def release(connection: Connection, releases: Sequence[Sequence[Claim]]) -> list
     return [None] * len(releases)
 
 
-def note(connection: Connection, notes: Sequence[tuple[Claim, Mapping[str, HandlerState]]]) -> list[bool]:
-    """Keep how far the handlers are while the lease goes on."""
+def save_progress(
+    connection: PostgresConnection, updates: Sequence[tuple[Claim, Mapping[str, HandlerState]]]
+) -> list[bool]:
+    """Store the states of the handlers of claimed deliveries; return for each whether its lease still counts."""
     return [
         ask(
             connection,
@@ -51,26 +53,26 @@ def note(connection: Connection, notes: Sequence[tuple[Claim, Mapping[str, Handl
             [rows.progress_json(handlers), *lease],
         ).rowcount
         == 1
-        for claim, handlers in notes
+        for claim, handlers in updates
         for lease in leases_of([claim])
     ]
 
 
-def settle(connection: Connection, settlements: Sequence[tuple[Settlement, float]]) -> list[bool]:
-    """End leases with what became of the deliveries."""
-    paused = _paused(connection, {outcome.paused_by for outcome, _ in settlements if outcome.paused_by is not None})
+def settle(connection: PostgresConnection, settlements: Sequence[tuple[Settlement, float]]) -> list[bool]:
+    """Settle claimed deliveries; return for each whether its lease still counted."""
+    paused = _paused(connection, {each.paused_by for each, _ in settlements if each.paused_by is not None})
     table: dict[Lease, tuple[Any, ...]] = {}
-    outcomes: dict[Lease, Settlement] = {}
-    for outcome, now in settlements:
-        (lease,) = leases_of([outcome.claim])
-        if lease in outcomes:
+    by_lease: dict[Lease, Settlement] = {}
+    for settlement, now in settlements:
+        (lease,) = leases_of([settlement.claim])
+        if lease in by_lease:
             continue  # of two under one lease the first one counts
-        paused_by = outcome.paused_by if outcome.paused_by in paused else None
-        due = 0.0 if outcome.paused_by is not None and paused_by is None else outcome.due
-        finished = None if outcome.state is State.WAITING else now
-        handlers = rows.progress_json(outcome.handlers)
-        said = all_stored((outcome.state.value, due, now, handlers, paused_by, outcome.reason, finished))
-        outcomes[lease], table[lease] = outcome, (*lease, *said)
+        paused_by = settlement.paused_by if settlement.paused_by in paused else None
+        due = 0.0 if settlement.paused_by is not None and paused_by is None else settlement.due
+        finished = None if settlement.state is State.WAITING else now
+        handlers = rows.progress_json(settlement.handlers)
+        values = all_escaped((settlement.state.value, due, now, handlers, paused_by, settlement.reason, finished))
+        by_lease[lease], table[lease] = settlement, (*lease, *values)
     found = ask(
         connection,
         "UPDATE progress SET state = o.state, due = o.due, since = o.now, lease = NULL, "
@@ -83,30 +85,30 @@ def settle(connection: Connection, settlements: Sequence[tuple[Settlement, float
         columns([*table.values()], 9),
     )
     ended = {Lease(*row) for row in found.fetchall()}
-    keep_attempts(connection, {lease.seq: outcomes[lease].attempts for lease in ended if outcomes[lease].attempts})
+    insert_attempts(connection, {lease.seq: by_lease[lease].attempts for lease in ended if by_lease[lease].attempts})
     results: list[bool] = []
-    for outcome, _ in settlements:
-        (lease,) = leases_of([outcome.claim])
-        results.append(lease in ended and outcomes[lease] is outcome)
+    for settlement, _ in settlements:
+        (lease,) = leases_of([settlement.claim])
+        results.append(lease in ended and by_lease[lease] is settlement)
     return results
 
 
-def _paused(connection: Connection, handlers: set[str]) -> set[str]:
+def _paused(connection: PostgresConnection, handlers: set[str]) -> set[str]:
     if not handlers:
         return set()
-    # Shared, so that who resumes one meanwhile waits for us, and then finds what is held.
+    # Shared, so that a resume meanwhile waits for this transaction, and then finds the waiting deliveries.
     found = ask(
         connection,
         "SELECT handler FROM paused WHERE handler = ANY(%s) FOR SHARE",
-        [[stored(each) for each in handlers]],
+        [[escaped(each) for each in handlers]],
     )
-    return {unstored(name) for (name,) in found.fetchall()}
+    return {unescaped(name) for (name,) in found.fetchall()}
 
 
-def keep_attempts(connection: Connection, attempts: Mapping[int, Sequence[Sequence[object]]]) -> None:
-    """Keep failed attempts by the rows of their deliveries, behind those that are kept already."""
+def insert_attempts(connection: PostgresConnection, attempts: Mapping[int, Sequence[Sequence[object]]]) -> None:
+    """Store failed attempts by the rows of their deliveries, after those that are stored already."""
     table = [
-        (seq, place, *all_stored(attempt))
+        (seq, place, *all_escaped(attempt))
         for seq, several in attempts.items()
         for place, attempt in enumerate(several, 1)
     ]
@@ -126,7 +128,8 @@ logger = logging.getLogger("webhook_receiver")
 
 NEVER = float("inf")
 
-# Whether nobody of its line goes before a delivery p that waits, or is just being handled, at the time of the argument.
+# Whether no delivery of its ordering key goes before a delivery p, at the time of the argument: an older one that
+# waits, or a younger one that is just being handled.
 _ITS_TURN = (
     "(p.state = 'dead' OR p.line IS NULL OR NOT EXISTS (SELECT 1 FROM progress o WHERE o.line = p.line "
     "AND o.state = 'waiting' AND (o.seq < p.seq OR (o.seq > p.seq AND o.lease IS NOT NULL AND o.due > %s))))"
@@ -135,7 +138,7 @@ _OPEN = "p.state IN ('waiting', 'dead') AND p.due <= %s"
 
 
 class ClaimJob(NamedTuple):
-    """Deliveries to claim."""
+    """A call of `Inbox.claim`; `lease` is in seconds, `now` in Unix seconds."""
 
     receiver: str
     limit: int
@@ -144,7 +147,7 @@ class ClaimJob(NamedTuple):
 
 
 class ClaimForJob(NamedTuple):
-    """One delivery to claim for its job."""
+    """A call of `PostgresInbox.claim_for_job`."""
 
     seq: int
     job: int
@@ -153,89 +156,89 @@ class ClaimForJob(NamedTuple):
 
 
 class NotYet(NamedTuple):
-    """What a ticket is good for just now: nothing, until then."""
+    """The answer to a job whose delivery cannot be claimed yet."""
 
     due: float
-    """In Unix seconds; NEVER: until it is withdrawn."""
-    alone: bool = False
-    """Whether another one of its line goes first, although its job comes later."""
+    """Unix time in seconds at which to try again; NEVER: not until the job is replaced."""
+    needs_own_lock: bool = False
+    """Whether another delivery of the key goes first although its job comes later: this job must not keep the lock."""
 
 
 class Lease(NamedTuple):
-    """Which row is leased, and the mark of the lease."""
+    """A lease: the row of the delivery, and the fencing token that `progress.lease` holds while the lease counts."""
 
     seq: int
     token: int
 
 
-def claim(connection: Connection, takes: Sequence[ClaimJob]) -> list[list[Claim]]:
-    """Lease what is due."""
-    return [_claim(connection, take) for take in takes]
+def claim(connection: PostgresConnection, requests: Sequence[ClaimJob]) -> list[list[Claim]]:
+    """Claim the deliveries that are due; return the claims for each request."""
+    return [_claim(connection, request) for request in requests]
 
 
-def _claim(connection: Connection, take: ClaimJob) -> list[Claim]:
+def _claim(connection: PostgresConnection, request: ClaimJob) -> list[Claim]:
     claims: list[Claim] = []
-    while (limit := take.limit - len(claims)) > 0:
+    while (limit := request.limit - len(claims)) > 0:
         found = ask(
             connection,
             f"SELECT p.seq FROM progress p WHERE p.source = %s AND p.state <> 'done' AND {_OPEN} AND {_ITS_TURN} "
             "ORDER BY p.seq LIMIT %s",
-            [stored(take.receiver), take.now, take.now, limit],
+            [escaped(request.receiver), request.now, request.now, limit],
         ).fetchall()
-        taken, damaged = _lease(connection, [seq for (seq,) in found], take.lease, take.now)
+        taken, damaged = _lease(connection, [seq for (seq,) in found], request.lease, request.now)
         claims += taken.values()
         if len(found) < limit and not damaged:
             break  # else others took some of them meanwhile, or those behind are free now
     return claims
 
 
-def take(connection: Connection, tickets: Sequence[ClaimForJob]) -> list[Claim | NotYet | None]:
-    """Lease the deliveries of these jobs; None for a job that has nothing left to do."""
+def claim_for_job(connection: PostgresConnection, requests: Sequence[ClaimForJob]) -> list[Claim | NotYet | None]:
+    """Claim the deliveries of jobs; return for each a claim, or until when to wait, or None for a needless job."""
     claims: dict[int, Claim] = {}
-    named = {ticket.seq: ticket.job for ticket in tickets}
-    now = max(ticket.now for ticket in tickets)  # all together, for they were asked for within moments
-    for lease in {ticket.lease for ticket in tickets}:
-        seqs = [ticket.seq for ticket in tickets if ticket.lease == lease]
+    named = {request.seq: request.job for request in requests}
+    now = max(request.now for request in requests)  # all together, for they were asked for within moments
+    for lease in {request.lease for request in requests}:
+        seqs = [request.seq for request in requests if request.lease == lease]
         claims |= _lease(connection, seqs, lease, now, named)[0]
     results: list[Claim | NotYet | None] = []
-    for ticket in tickets:
-        claimed = claims.pop(ticket.seq, None)
-        results.append(claimed if claimed is not None else _later(connection, ticket))
+    for request in requests:
+        claimed = claims.pop(request.seq, None)
+        results.append(claimed if claimed is not None else _not_yet(connection, request))
     return results
 
 
-def _later(connection: Connection, ticket: ClaimForJob) -> NotYet | None:
+def _not_yet(connection: PostgresConnection, request: ClaimForJob) -> NotYet | None:
     found = ask(
         connection,
         f"SELECT p.job, p.state, p.due, {_ITS_TURN} FROM progress p WHERE p.seq = %s",
-        [ticket.now, ticket.seq],
+        [request.now, request.seq],
     ).fetchone()
     if found is None:
         return None
     job, state, due, its_turn = found
-    if job != ticket.job or (due is None and state != State.WAITING) or state in (State.DONE, State.UNHANDLED):
+    if job != request.job or (due is None and state != State.WAITING) or state in (State.DONE, State.UNHANDLED):
         return None
-    return NotYet(NEVER if due is None else due, alone=not its_turn)
+    return NotYet(NEVER if due is None else due, needs_own_lock=not its_turn)
 
 
 def _lease(
-    connection: Connection, seqs: Sequence[int], lease: float, now: float, jobs: Mapping[int, int] | None = None
+    connection: PostgresConnection, seqs: Sequence[int], lease: float, now: float, jobs: Mapping[int, int] | None = None
 ) -> tuple[dict[int, Claim], bool]:
-    """Lease these, as far as they are free, by their rows; and whether one of them was damaged."""
+    """Lease these rows, as far as they are free; return the claims by row, and whether a row was damaged."""
     if not seqs:
         return {}, False
-    alone(connection, seqs)
+    lock_ordering_keys(connection, seqs)
     token, until = secrets.randbits(62), now + lease
     found = ask(
         connection,
-        # Whoever had the line before, and whose lease is up, has it no more.
+        # The former holder of the ordering key, whose lease is up, loses its lease.
         "WITH mine AS MATERIALIZED (SELECT p.seq, p.line, p.state FROM progress p "
         "LEFT JOIN unnest(%s::bigint[], %s::bigint[]) AS t(seq, job) ON t.seq = p.seq "
         f"WHERE p.seq = ANY(%s) AND (t.job IS NULL OR t.job = p.job) AND {_OPEN} AND {_ITS_TURN}), "
         "ended AS (UPDATE progress o SET due = 0, lease = NULL, crashes = o.crashes + 1 FROM mine "
         "WHERE o.line = mine.line AND mine.state = 'waiting' AND o.state = 'waiting' AND o.lease IS NOT NULL "
         "AND o.seq <> mine.seq) "
-        # A lease that is still there was never settled: whoever had it died, or was too slow.
+        # A lease that is still there was never settled: its worker died, or was too slow.
         "UPDATE progress p SET crashes = p.crashes + (p.lease IS NOT NULL)::integer, lease = %s, due = %s, since = %s "
         f"FROM mine, delivery d WHERE p.seq = mine.seq AND d.seq = mine.seq AND {_OPEN} "
         f"RETURNING {DELIVERY}, p.state, p.handlers::text, p.crashes, p.reason, p.seq",
@@ -246,19 +249,22 @@ def _lease(
     for row in sorted(found.fetchall(), key=lambda row: row[-1]):
         state, handlers, crashes, reason, seq = row[-5:]
         try:
-            delivery, progress = rows.delivery(all_unstored(row[:-5])), rows.progress(handlers)
+            delivery, progress = rows.delivery(all_unescaped(row[:-5])), rows.progress(handlers)
         except InboxDamaged as damage:
             damaged = True
             logger.error("delivery %s is dead: %s", row[0], damage)
             _bury(connection, seq, str(damage), now)
             continue
-        reason = None if reason is None else unstored(reason)
+        reason = None if reason is None else unescaped(reason)
         claims[seq] = Claim(delivery, State(state), progress, crashes, reason, Lease(seq, token))
     return claims, damaged
 
 
-def alone(connection: Connection, seqs: Sequence[int]) -> None:
-    """Wait until nobody else claims or renews in the lines of these, and let others wait for us."""
+def lock_ordering_keys(connection: PostgresConnection, seqs: Sequence[int]) -> None:
+    """Lock the ordering keys of these rows against other claims and renewals, until the transaction ends.
+
+    The locks are advisory (postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS).
+    """
     ask(
         connection,  # in one order everywhere, so that no two wait for each other
         "SELECT pg_advisory_xact_lock(line) FROM (SELECT DISTINCT line FROM progress WHERE seq = ANY(%s) "
@@ -267,13 +273,13 @@ def alone(connection: Connection, seqs: Sequence[int]) -> None:
     )
 
 
-def _bury(connection: Connection, seq: int, reason: str, now: float) -> None:
-    """Let a delivery be dead, and let nobody claim it."""
+def _bury(connection: PostgresConnection, seq: int, reason: str, now: float) -> None:
+    """Make a delivery DEAD for good: no claim finds it."""
     ask(
         connection,
         "UPDATE progress SET state = 'dead', due = NULL, lease = NULL, held = NULL, handlers = NULL, reason = %s, "
         "settled = %s WHERE seq = %s",
-        [stored(reason), now, seq],
+        [escaped(reason), now, seq],
     )
 
 

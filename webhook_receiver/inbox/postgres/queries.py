@@ -1,4 +1,4 @@
-"""What is asked of a PostgreSQL inbox; as in `arrivals`, inside a transaction, but one question at a time."""
+"""Queries of a PostgreSQL inbox; each function reads on one connection, and is a request by itself."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from ...errors import AmbiguousId
 from .. import rows
 from ..records import DeliverySummary, FailedAttempt, Filter, State, Stats, StoredDelivery
-from .rows import DELIVERY, RECORD, Connection, all_unstored, ask, record, stored, unstored
+from .rows import DELIVERY, SUMMARY, PostgresConnection, all_unescaped, ask, escaped, summary, unescaped
 
 
-def chosen(which: Filter) -> tuple[str, list[Any]]:
-    """Return the condition on delivery d and progress p that a filter means, and its arguments."""
+def where_clause(which: Filter) -> tuple[str, list[Any]]:
+    """Return the SQL condition of a filter, on table aliases d (delivery) and p (progress), and its arguments."""
     conditions: list[str] = ["true"]
     arguments: list[Any] = []
 
@@ -21,13 +21,13 @@ def chosen(which: Filter) -> tuple[str, list[Any]]:
         arguments.extend(values)
 
     if which.ids is not None:
-        also("d.id = ANY(%s)", [stored(each) for each in which.ids])
+        also("d.id = ANY(%s)", [escaped(each) for each in which.ids])
     if which.states is not None:
         also("p.state = ANY(%s)", [state.value for state in which.states])
     if which.receiver is not None:
-        also("p.source = %s", stored(which.receiver))
+        also("p.source = %s", escaped(which.receiver))
     if which.event is not None:
-        also("d.event = %s", stored(which.event))
+        also("d.event = %s", escaped(which.event))
     if which.since is not None:
         also("d.received >= %s", which.since)
     if which.before is not None:
@@ -37,21 +37,25 @@ def chosen(which: Filter) -> tuple[str, list[Any]]:
     return " AND ".join(conditions), arguments
 
 
-def find(connection: Connection, which: Filter, limit: int | None, newest_first: bool) -> list[DeliverySummary]:
-    """Return the records that fit."""
-    where, arguments = chosen(which)
+def find(connection: PostgresConnection, which: Filter, limit: int | None, newest_first: bool) -> list[DeliverySummary]:
+    """Return the summaries of the deliveries that match a filter; `limit` None is all of them."""
+    where, arguments = where_clause(which)
     order = "DESC" if newest_first else "ASC"
     found = ask(
         connection,
-        f"SELECT {RECORD} FROM progress p JOIN delivery d USING (seq) WHERE {where} ORDER BY p.seq {order} LIMIT %s",
+        f"SELECT {SUMMARY} FROM progress p JOIN delivery d USING (seq) WHERE {where} ORDER BY p.seq {order} LIMIT %s",
         [*arguments, limit],
     )
-    return [record(row) for row in found.fetchall()]
+    return [summary(row) for row in found.fetchall()]
 
 
-def get(connection: Connection, beginning: str) -> StoredDelivery | None:
-    """Return all that is known of the one delivery whose id begins so."""
-    begins = stored(beginning)
+def get(connection: PostgresConnection, beginning: str) -> StoredDelivery | None:
+    """Return the stored delivery whose id is `beginning` or the only one to begin so; None if there is none.
+
+    Raises:
+        AmbiguousId: several ids begin so.
+    """
+    begins = escaped(beginning)
     found = ask(
         connection,
         "SELECT seq, id FROM delivery WHERE id >= %s AND id < %s ORDER BY id LIMIT 2",
@@ -59,22 +63,24 @@ def get(connection: Connection, beginning: str) -> StoredDelivery | None:
     ).fetchall()
     if len(found) > 1 and found[0][1] != begins:
         raise AmbiguousId(f"several deliveries have ids that begin with {beginning!r}: give more of it")
-    return _kept(connection, [found[0][0]])[0][1] if found else None
+    return _stored_deliveries(connection, [found[0][0]])[0][1] if found else None
 
 
-def after(connection: Connection, which: Filter, seq: int | None, limit: int) -> list[tuple[int, StoredDelivery]]:
-    """Return up to `limit` deliveries that fit, those behind row `seq`, with their rows' numbers."""
-    where, arguments = chosen(which)
+def after(
+    connection: PostgresConnection, which: Filter, seq: int | None, limit: int
+) -> list[tuple[int, StoredDelivery]]:
+    """Return up to `limit` deliveries that match a filter, after row `seq`, each with its row's number."""
+    where, arguments = where_clause(which)
     found = ask(
         connection,
         f"SELECT p.seq FROM progress p JOIN delivery d USING (seq) WHERE {where} "
         "AND (%s::bigint IS NULL OR p.seq > %s) ORDER BY p.seq LIMIT %s",
         [*arguments, seq, seq, limit],
     ).fetchall()
-    return _kept(connection, [each for (each,) in found])
+    return _stored_deliveries(connection, [each for (each,) in found])
 
 
-def _kept(connection: Connection, seqs: Sequence[int]) -> list[tuple[int, StoredDelivery]]:
+def _stored_deliveries(connection: PostgresConnection, seqs: Sequence[int]) -> list[tuple[int, StoredDelivery]]:
     attempts: dict[int, list[FailedAttempt]] = {}
     for seq, *attempt in ask(
         connection,
@@ -82,19 +88,19 @@ def _kept(connection: Connection, seqs: Sequence[int]) -> list[tuple[int, Stored
         "WHERE seq = ANY(%s) ORDER BY seq, place",
         [[*seqs]],
     ).fetchall():
-        attempts.setdefault(seq, []).append(FailedAttempt(*all_unstored(attempt)))
+        attempts.setdefault(seq, []).append(FailedAttempt(*all_unescaped(attempt)))
     found = ask(
         connection,
-        f"SELECT {DELIVERY}, {RECORD}, seq FROM delivery d JOIN progress p USING (seq) "
+        f"SELECT {DELIVERY}, {SUMMARY}, seq FROM delivery d JOIN progress p USING (seq) "
         "WHERE seq = ANY(%s) ORDER BY seq",
         [[*seqs]],
     ).fetchall()
-    return [(row[-1], _one(all_unstored(row[:-1]), attempts.get(row[-1], []))) for row in found]
+    return [(row[-1], _stored_delivery(all_unescaped(row[:-1]), attempts.get(row[-1], []))) for row in found]
 
 
-def _one(row: tuple[Any, ...], attempts: Sequence[FailedAttempt]) -> StoredDelivery:
+def _stored_delivery(row: tuple[Any, ...], attempts: Sequence[FailedAttempt]) -> StoredDelivery:
     return StoredDelivery(
-        summary=rows.record(row[len(rows.COLUMNS) :]),
+        summary=rows.summary(row[len(rows.COLUMNS) :]),
         delivery=rows.delivery(row),
         attempts=attempts,
         key=row[4],
@@ -102,13 +108,13 @@ def _one(row: tuple[Any, ...], attempts: Sequence[FailedAttempt]) -> StoredDeliv
     )
 
 
-def paused(connection: Connection) -> frozenset[str]:
-    """Return the handlers that are paused."""
-    return frozenset(unstored(name) for (name,) in ask(connection, "SELECT handler FROM paused").fetchall())
+def paused(connection: PostgresConnection) -> frozenset[str]:
+    """Return the names of the paused handlers."""
+    return frozenset(unescaped(name) for (name,) in ask(connection, "SELECT handler FROM paused").fetchall())
 
 
-def stats(connection: Connection) -> Stats:
-    """Return how the inbox stands."""
+def stats(connection: PostgresConnection) -> Stats:
+    """Return the figures of the inbox."""
     counts: dict[State, int] = dict.fromkeys(State, 0)
     for state, count in ask(connection, "SELECT state, count(*) FROM progress GROUP BY state").fetchall():
         counts[State(state)] = count
@@ -127,12 +133,12 @@ def stats(connection: Connection) -> Stats:
         counts=counts,
         running=running,
         oldest_waiting=oldest,
-        paused={unstored(name): since for name, since in paused_by},
+        paused={unescaped(name): since for name, since in paused_by},
         extra={"bytes": size, "jobs": jobs},
     )
 
 
-def clock(connection: Connection) -> float:
-    """Return what the server's clock shows, in Unix seconds."""
+def server_time(connection: PostgresConnection) -> float:
+    """Return the time by the server's clock, in Unix seconds."""
     (now,) = ask(connection, "SELECT extract(epoch FROM clock_timestamp())::double precision").fetchone() or (0.0,)
     return float(now)

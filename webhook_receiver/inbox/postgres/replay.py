@@ -1,4 +1,4 @@
-"""Kept deliveries in a PostgreSQL inbox are handled again."""
+"""Replays in a PostgreSQL inbox: stored deliveries become WAITING again."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from ..records import State, reset_for_replay
 from ..rows import progress, progress_json
 from . import jobs
-from .rows import Connection, ask
+from .rows import PostgresConnection, ask
 
 
-def requeue(connection: Connection, seqs: Sequence[int], now: float, handler: str | None = None) -> int:
-    """Let these be handled again, but for those that are being handled; return how many. See `Inbox.replay`."""
+def requeue(connection: PostgresConnection, seqs: Sequence[int], now: float, handler: str | None = None) -> int:
+    """Make these rows WAITING again, except those that are just being handled; return how many. See `Inbox.replay`."""
     found = ask(
         connection,
         "SELECT seq, state, handlers::text, lease IS NOT NULL AND due > %s FROM progress WHERE seq = ANY(%s) "
         "ORDER BY seq FOR UPDATE",
         [now, [*seqs]],
     ).fetchall()
-    revived: list[int] = []
+    requeued: list[int] = []
     for seq, state, text, leased in found:
         if state == State.WAITING and leased:
             continue
@@ -29,6 +29,6 @@ def requeue(connection: Connection, seqs: Sequence[int], now: float, handler: st
             "held = NULL, reason = NULL, settled = NULL WHERE seq = %s",
             [now, progress_json(handlers), seq],
         )
-        revived.append(seq)
-    jobs.renew(connection, revived)
-    return len(revived)
+        requeued.append(seq)
+    jobs.replace(connection, requeued)
+    return len(requeued)

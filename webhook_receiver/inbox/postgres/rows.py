@@ -1,4 +1,4 @@
-"""How deliveries and records become rows of a PostgreSQL inbox and come back: as in SQLite, but for zero bytes."""
+"""The rows of a PostgreSQL inbox, made of deliveries and summaries and read back: as in SQLite, but for zero bytes."""
 
 from __future__ import annotations
 
@@ -10,50 +10,56 @@ import psycopg
 from .. import rows
 from ..records import DeliverySummary, Entry
 
-Connection = psycopg.Connection[tuple[Any, ...]]
+PostgresConnection = psycopg.Connection[tuple[Any, ...]]
+"""A connection of psycopg whose rows are tuples."""
 
 DELIVERY = rows.DELIVERY
-RECORD = rows.RECORD.replace("p.handlers", "p.handlers::text")
-"""The columns of a record, of delivery d and progress p."""
+SUMMARY = rows.SUMMARY.replace("p.handlers", "p.handlers::text")
+"""The columns of a `DeliverySummary`, of table aliases d (delivery) and p (progress)."""
 
-_MARK = "\uffff"  # a noncharacter, which no text that programs exchange should hold (Unicode 16, 23.7)
+_ESCAPE = "\uffff"  # a noncharacter, which no text that programs exchange should hold (Unicode 16, 23.7)
 
 
-def ask(connection: Connection, statement: str, arguments: Sequence[Any] = ()) -> psycopg.Cursor[tuple[Any, ...]]:
-    """Execute a statement, which is made of our own words only."""
+def ask(
+    connection: PostgresConnection, statement: str, arguments: Sequence[Any] = ()
+) -> psycopg.Cursor[tuple[Any, ...]]:
+    """Return the cursor of a statement; its text holds no value of a user's."""
     return connection.execute(statement.encode(), arguments or None)
 
 
-def stored(text: str) -> str:
-    """Return a text as PostgreSQL takes it: without zero bytes."""
-    if "\0" not in text and _MARK not in text:
+def escaped(text: str) -> str:
+    """Return a text with its zero bytes escaped, which PostgreSQL does not take.
+
+    See postgresql.org/docs/current/datatype-character.html.
+    """
+    if "\0" not in text and _ESCAPE not in text:
         return text
-    return text.replace(_MARK, f"{_MARK}1").replace("\0", f"{_MARK}0")
+    return text.replace(_ESCAPE, f"{_ESCAPE}1").replace("\0", f"{_ESCAPE}0")
 
 
-def unstored(text: str) -> str:
-    """Return what `stored` was given."""
-    return text if _MARK not in text else text.replace(f"{_MARK}0", "\0").replace(f"{_MARK}1", _MARK)
+def unescaped(text: str) -> str:
+    """Return the text that `escaped` was given."""
+    return text if _ESCAPE not in text else text.replace(f"{_ESCAPE}0", "\0").replace(f"{_ESCAPE}1", _ESCAPE)
 
 
-def all_stored(row: Sequence[Any]) -> tuple[Any, ...]:
+def all_escaped(row: Sequence[Any]) -> tuple[Any, ...]:
     """Return a row with its texts as PostgreSQL takes them."""
-    return tuple([stored(cell) if isinstance(cell, str) else cell for cell in row])
+    return tuple([escaped(cell) if isinstance(cell, str) else cell for cell in row])
 
 
-def all_unstored(row: Sequence[Any]) -> tuple[Any, ...]:
-    """Return the row that `all_stored` was given."""
-    return tuple([unstored(cell) if isinstance(cell, str) else cell for cell in row])
+def all_unescaped(row: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the row that `all_escaped` was given."""
+    return tuple([unescaped(cell) if isinstance(cell, str) else cell for cell in row])
 
 
 def delivery_row(entry: Entry) -> tuple[Any, ...]:
     """Return the values of `rows.COLUMNS`."""
-    return all_stored(rows.delivery_row(entry))
+    return all_escaped(rows.delivery_row(entry))
 
 
-def record(row: Sequence[Any]) -> DeliverySummary:
-    """Return a row of RECORD as one."""
-    return rows.record(all_unstored(row))
+def summary(row: Sequence[Any]) -> DeliverySummary:
+    """Return the summary in a row of SUMMARY."""
+    return rows.summary(all_unescaped(row))
 
 
 def columns(table: Sequence[Sequence[Any]], count: int) -> list[list[Any]]:

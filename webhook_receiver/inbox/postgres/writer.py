@@ -1,4 +1,4 @@
-"""A thread with a connection of its own to PostgreSQL: what is asked for while it commits shares the next commit."""
+"""A thread with its own connection to PostgreSQL: requests that are submitted during a commit share the next commit."""
 
 from __future__ import annotations
 
@@ -17,80 +17,84 @@ import psycopg
 from procrastinate.exceptions import ConnectorException
 
 from ...errors import InboxUnavailable
-from ..futures import tell
-from .connection import told
-from .rows import Connection
+from ..futures import resolve
+from .connection import translated
+from .rows import PostgresConnection
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
-Operation = Callable[[Connection, Sequence[Request]], Sequence[Result]]
-"""Does a batch of requests inside a transaction, and returns a result for each."""
+PostgresOperation = Callable[[PostgresConnection, Sequence[Request]], Sequence[Result]]
+"""A function that does a batch of requests inside a transaction, and returns a result for each of them."""
 
 _TRIES = 5  # of a transaction that others got in the way of
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    operation: Operation[Any, Any]
+class _Submitted:
+    operation: PostgresOperation[Any, Any]
     request: Any
-    answer: asyncio.Future[Any]
+    future: asyncio.Future[Any]
 
 
 class Writer:
-    """Runs operations, in batches that are committed as one.
+    """A thread that runs operations on its own connection, in batches that are committed as one.
 
     Args:
-        name: what its thread is called.
+        name: the name of the thread.
         connect: opens the connection; called again after an error that has ended it.
-        most: how many requests share one transaction at most.
+        most: the largest number of requests in one transaction.
         patience: seconds for a transaction; when the server takes longer, the connection is given up.
     """
 
-    def __init__(self, name: str, connect: Callable[[], Connection], most: int, patience: float) -> None:
+    def __init__(self, name: str, connect: Callable[[], PostgresConnection], most: int, patience: float) -> None:
         self._connect = connect
         self._most = most
         self._patience = patience
-        self._connection: Connection | None = None
+        self._connection: PostgresConnection | None = None
         self._began: float | None = None
-        """When the transaction began that is under way."""
-        self._asked: SimpleQueue[_Asked | None] = SimpleQueue()
+        """The monotonic time at which the transaction under way began, in seconds; None between transactions."""
+        self._submitted: SimpleQueue[_Submitted | None] = SimpleQueue()
         self._closed = False
         self._closing = threading.Lock()
         self._cutting = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    async def do(self, operation: Operation[Request, Result], request: Request) -> Result:
-        """Have something done; return once it is committed.
+    async def submit(self, operation: PostgresOperation[Request, Result], request: Request) -> Result:
+        """Submit a request, and return its result once it is committed.
+
+        Args:
+            operation: the function that does the request.
+            request: the argument of the operation.
 
         Raises:
-            InboxUnavailable: the server is away, or too slow; then it may yet happen, whole.
-            InboxError: the server does not take it.
+            InboxUnavailable: the server is away, or too slow; then the request may yet happen, whole.
+            InboxError: the server does not take a value of the request.
         """
-        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        with self._closing:  # what is asked for behind the end of the queue would never be answered
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        with self._closing:  # what is submitted after the end of the queue would never have a result
             if self._closed:
                 raise InboxUnavailable("the inbox is closed")
-            self._asked.put(_Asked(operation, request, answer))
+            self._submitted.put(_Submitted(operation, request, future))
         try:
             async with asyncio.timeout(2 * self._patience):  # another one may be under way
-                return await answer
+                return await future
         except TimeoutError:
             self._cut()
             raise InboxUnavailable(f"the PostgreSQL server did not answer within {2 * self._patience:g} s") from None
 
     async def close(self) -> None:
-        """Do what was asked for, then end the thread and close the connection."""
+        """Commit the submitted requests, then end the thread and close the connection."""
         with self._closing:
             if not self._closed:
                 self._closed = True
-                self._asked.put(None)
+                self._submitted.put(None)
         while self._thread.is_alive():
             await asyncio.to_thread(self._thread.join, self._patience)
             self._cut()
 
     def _cut(self) -> None:
-        """Give up a connection on which a transaction takes too long; its thread gets an error then."""
+        """Shut down a connection whose transaction takes too long; the thread gets an error then."""
         with self._cutting:
             began, connection = self._began, self._connection
             if began is None or connection is None or time.monotonic() - began < self._patience:
@@ -101,31 +105,31 @@ class Writer:
     def _run(self) -> None:
         going_on = True
         while going_on:
-            batch: list[_Asked] = []
-            asked = self._asked.get()
-            while asked is not None:
-                if not asked.answer.done():  # else whoever asked has given up
-                    batch.append(asked)
-                if self._asked.empty() or len(batch) >= self._most:
+            batch: list[_Submitted] = []
+            submitted = self._submitted.get()
+            while submitted is not None:
+                if not submitted.future.done():  # otherwise its caller has given up
+                    batch.append(submitted)
+                if self._submitted.empty() or len(batch) >= self._most:
                     break
-                asked = self._asked.get()
-            going_on = asked is not None
-            tell(zip((each.answer for each in batch), self._do(batch), strict=True))
+                submitted = self._submitted.get()
+            going_on = submitted is not None
+            resolve(zip((each.future for each in batch), self._run_batch(batch), strict=True))
         self._disconnect()
 
-    def _do(self, batch: list[_Asked]) -> list[Any]:
-        """Return a result or an exception for each; one that fails must not fail the others."""
+    def _run_batch(self, batch: list[_Submitted]) -> list[Any]:
+        """Return a result or an exception for each request; a request that fails must not fail the others."""
         if not batch:
             return []
         try:
             return self._try(batch)
         except Exception as error:
-            found = told(error)
+            found = translated(error)
             if len(batch) == 1 or isinstance(found, InboxUnavailable):
                 return [found] * len(batch)
-            return [outcome for each in batch for outcome in self._do([each])]
+            return [result for each in batch for result in self._run_batch([each])]
 
-    def _try(self, batch: list[_Asked]) -> list[Any]:
+    def _try(self, batch: list[_Submitted]) -> list[Any]:
         for left in reversed(range(_TRIES)):
             try:
                 return self._transaction(batch)
@@ -136,8 +140,8 @@ class Writer:
                     raise
         raise AssertionError("unreachable")
 
-    def _transaction(self, batch: list[_Asked]) -> list[Any]:
-        groups: dict[Operation[Any, Any], list[int]] = {}
+    def _transaction(self, batch: list[_Submitted]) -> list[Any]:
+        groups: dict[PostgresOperation[Any, Any], list[int]] = {}
         for index, each in enumerate(batch):
             groups.setdefault(each.operation, []).append(index)
         results: list[Any] = [None] * len(batch)
@@ -154,7 +158,7 @@ class Writer:
                         results[index] = result
         except BaseException as error:
             self._began = None
-            if isinstance(told(error) if isinstance(error, Exception) else error, InboxUnavailable):
+            if isinstance(translated(error) if isinstance(error, Exception) else error, InboxUnavailable):
                 self._disconnect()  # maybe to another server, now; a new connection is whole
             raise
         self._began = None

@@ -1,4 +1,4 @@
-"""An inbox in a SQLite file: durable, with nothing else to run; several processes of one machine may share it."""
+"""An inbox in a SQLite file: durable, with no server to run; several processes of one machine may share it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from ..records import (
     StoredDelivery,
 )
 from . import file_guard, insert, leases, maintenance, queries, staging
-from .connection import Connection, Reader, connect
+from .connection import Reader, WriterConnection, connect
 from .file_guard import IntegrityCheck
 from .schema import migrate, version_of
-from .writer import Operation, Writer
+from .writer import SQLiteOperation, Writer
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -45,15 +45,15 @@ _STEP = 200  # rows that are tidied away at a time: a few milliseconds, which no
 
 
 class SQLiteInbox:
-    """Keeps deliveries in a SQLite file on a local disk. Fulfils `Inbox`.
+    """An inbox in a SQLite file on a local disk. Fulfils `Inbox`.
 
     Args:
-        path: the file; made if it is not there, its folder is not.
-        window: seconds for which a repeat of a delivery is known as such.
-        retention: seconds for which a delivery is kept that is done; at least `window`.
-        min_free: bytes that the disk must have free; with less, `put` refuses, before the disk is full.
-        busy_timeout: seconds to wait for another process that writes.
-        create: whether to make the file if it is not there.
+        path: the file; it is created if it does not exist, its folder is not.
+        window: seconds for which a duplicate of a delivery is recognized.
+        retention: seconds for which a done delivery is kept; at least `window`.
+        min_free: bytes that the disk must have free; with less, `put` raises InboxUnavailable before the disk is full.
+        busy_timeout: seconds to wait for another process that writes (sqlite.org/c3ref/busy_timeout.html).
+        create: whether a file that does not exist is created.
 
     Raises:
         ConfigurationError: the settings cannot work.
@@ -82,7 +82,7 @@ class SQLiteInbox:
             raise ConfigurationError(f"the inbox needs SQLite 3.38, this Python has {sqlite3.sqlite_version}")
         self.path = Path(path).resolve()  # as SQLite does: its log is beside the file, not beside a link to it
         self._window, self._retention = window, retention
-        self._place = file_guard.FileGuard(self.path, min_free)
+        self._file_guard = file_guard.FileGuard(self.path, min_free)
         self._busy_timeout = busy_timeout
         self._create = create
         self._writer: Writer | None = None
@@ -114,18 +114,18 @@ class SQLiteInbox:
 
     async def check(self) -> None:
         """See `Inbox`."""
-        self._place.refuse_full(at_once=True)
+        self._file_guard.check_free_space(at_once=True)
         await self._write(maintenance.beat, None)
 
     async def put(self, entry: Entry, now: float) -> Stored | Duplicate:
         """See `Inbox`."""
-        self._place.refuse_full()
+        self._file_guard.check_free_space()
         return await self._write(insert.put, PutJob(entry, now, now - self._window))
 
     async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
         """See `Inbox`."""
         if now < self._latest - 1 or self._latest == float("-inf"):
-            await self._write(maintenance.remeasure, now)
+            await self._write(maintenance.restart_waits, now)
         self._latest = now
         claims, look_again = await self._write(leases.claim, leases.ClaimJob(receiver, limit, lease, now))
         while look_again:
@@ -137,13 +137,13 @@ class SQLiteInbox:
         if claims:
             await self._write(leases.renew, (claims, lease, now))
 
-    async def note(self, claim: Claim, handlers: Mapping[str, HandlerState], now: float) -> bool:
+    async def save_progress(self, claim: Claim, handlers: Mapping[str, HandlerState], now: float) -> bool:
         """See `Inbox`."""
-        return await self._write(leases.note, (claim, handlers))
+        return await self._write(leases.save_progress, (claim, handlers))
 
-    async def settle(self, outcome: Settlement, now: float) -> bool:
+    async def settle(self, settlement: Settlement, now: float) -> bool:
         """See `Inbox`."""
-        return await self._write(leases.settle, (outcome, now))
+        return await self._write(leases.settle, (settlement, now))
 
     async def release(self, claims: Sequence[Claim], now: float) -> None:
         """See `Inbox`."""
@@ -174,12 +174,12 @@ class SQLiteInbox:
 
     async def replay(self, ids: Sequence[str], now: float, *, handler: str | None = None) -> int:
         """See `Inbox`."""
-        await self._unpack()
+        await self._flush()
         return await self._write(maintenance.replay, maintenance.ReplayJob(ids, now, handler))
 
     async def purge(self, which: Filter, now: float, *, limit: int) -> int:
         """See `Inbox`."""
-        await self._unpack(or_warn=True)  # on a full disk, this is what makes room
+        await self._flush(or_warn=True)  # on a full disk, this is what makes room
         return await self._write(maintenance.purge, maintenance.PurgeJob(which, now, limit))
 
     async def expire(self, now: float) -> int:
@@ -192,26 +192,27 @@ class SQLiteInbox:
 
     async def dump(self, which: Filter) -> AsyncIterator[StoredDelivery]:
         """See `Inbox`."""
-        await self._unpack()
+        await self._flush()
         seq = None
         while True:
             page = await self._read(partial(queries.after, which=which, seq=seq, limit=_STEP))
-            for seq, kept in page:  # noqa: B007 - the last one is where the next page begins
-                yield kept
+            for seq, delivery in page:  # noqa: B007 - the last one is where the next page begins
+                yield delivery
             if len(page) < _STEP:
                 return
 
-    async def load(self, kept: Sequence[StoredDelivery], now: float) -> int:
+    async def load(self, deliveries: Sequence[StoredDelivery], now: float) -> int:
         """See `Inbox`."""
-        self._place.refuse_full()
-        await self._unpack()
-        return await self._write(maintenance.load, (kept, now, self._window))
+        self._file_guard.check_free_space()
+        await self._flush()
+        return await self._write(maintenance.load, (deliveries, now, self._window))
 
     async def vacuum(self) -> None:
-        """Give the space of what was removed back to the file system; writers wait meanwhile.
+        """Rewrite the file without the space of removed deliveries (sqlite.org/lang_vacuum.html); writers wait
+        meanwhile.
 
         Raises:
-            InboxUnavailable: it cannot be written to, or there is no room for the copy that this makes.
+            InboxUnavailable: the file cannot be written to, or there is no room for the copy that this makes.
         """
         await asyncio.to_thread(self._vacuum)
 
@@ -224,11 +225,11 @@ class SQLiteInbox:
                 _open_here.append(str(self.path))
 
     def _open(self) -> None:
-        """Make the file if need be, bring it to the newest schema, and begin to see that it is whole."""
-        self._place.refuse_impossible(create=self._create)
+        """Create the file if need be, migrate it to the newest schema, and start the check of its integrity."""
+        self._file_guard.check_path(create=self._create)
         try:
-            with file_guard.opening(self.path, alone=str(self.path) not in _open_here) as refuse_loss:
-                self._make_ready(refuse_loss)
+            with file_guard.opening(self.path, alone=str(self.path) not in _open_here) as check_nothing_lost:
+                self._make_ready(check_nothing_lost)
             self._check = IntegrityCheck(self._connect, self.path)
             self._check.wait(_PATIENCE)
         except sqlite3.OperationalError as error:
@@ -238,34 +239,34 @@ class SQLiteInbox:
         except OSError as error:
             raise InboxUnavailable(f"the inbox {self.path} cannot be opened: {error.strerror}") from None
 
-    def _make_ready(self, refuse_loss: Callable[[], None]) -> None:
-        self._place.forget()
+    def _make_ready(self, check_nothing_lost: Callable[[], None]) -> None:
+        self._file_guard.forget()
         with closing(self._connect()) as connection:
-            self._place.refuse_read_only()
+            self._file_guard.check_writable()
             version_of(connection, str(self.path))  # with this, SQLite takes up the log
-            refuse_loss()
+            check_nothing_lost()
             migrate(connection, str(self.path))
-            self._place.remember()
+            self._file_guard.remember()
 
-    def _connect(self) -> Connection:
-        self._place.refuse_moved()
+    def _connect(self) -> WriterConnection:
+        self._file_guard.check_not_replaced()
         return connect(self.path, self._busy_timeout)
 
     def _guard(self) -> None:
-        self._place.refuse_moved()
+        self._file_guard.check_not_replaced()
         if self._check is not None:
-            self._check.refuse_damaged()
+            self._check.check_undamaged()
 
-    def _write(self, operation: Operation[Any, R], job: Any) -> asyncio.Future[R]:
+    def _write(self, operation: SQLiteOperation[Any, R], job: Any) -> asyncio.Future[R]:
         if self._writer is None:
             raise InboxUnavailable("the inbox is not open")
-        return self._writer.do(operation, job)
+        return self._writer.submit(operation, job)
 
-    async def _unpack(self, *, or_warn: bool = False) -> None:
-        """Let all that was put until now have rows of its own, in steps that hold up nobody."""
-        last = await self._read(staging.last)
+    async def _flush(self, *, or_warn: bool = False) -> None:
+        """Move the deliveries that are staged now to their own rows, in steps that are too short to delay a writer."""
+        last = await self._read(staging.last_seq)
         try:
-            while last is not None and await self._write(staging.unpack_until, last):
+            while last is not None and await self._write(staging.flush_until, last):
                 pass
         except InboxUnavailable as error:
             if not or_warn:
@@ -273,7 +274,7 @@ class SQLiteInbox:
             logger.warning("%s: what was put lately is not looked at: %s", self, error)
 
     async def _read_whole(self, ask: Callable[[sqlite3.Connection], R]) -> R:
-        await self._unpack(or_warn=True)
+        await self._flush(or_warn=True)
         return await self._read(ask)
 
     async def _read(self, ask: Callable[[sqlite3.Connection], R]) -> R:

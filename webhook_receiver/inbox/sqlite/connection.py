@@ -1,4 +1,4 @@
-"""A connection to a SQLite inbox, and what one that writes holds in memory beside it."""
+"""Connections to the SQLite file of an inbox: one that writes, with its data in memory, and one that reads."""
 
 from __future__ import annotations
 
@@ -13,39 +13,53 @@ from .. import rows
 from .dedup_cache import DedupCache
 
 
-class Connection(sqlite3.Connection):
-    """A connection that writes, and what it holds in memory."""
+class WriterConnection(sqlite3.Connection):
+    """A connection that writes, with the deduplication cache and the undo functions of its transaction."""
 
-    recent: DedupCache | None = None
+    dedup_cache: DedupCache | None = None
+    """The cache of the latest deliveries; None until a transaction needs it."""
     undo: tuple[Callable[[], object], ...] = ()
-    """What takes back, the last one first, what the transaction under way has changed in memory."""
+    """Functions that take back, the last one first, what the transaction under way has changed in memory."""
 
     def committed(self) -> None:
-        """Let what is in memory be as it is."""
+        """Keep what the transaction changed in memory, now that it is committed."""
         self.undo = ()
-        if self.recent is not None:
-            self.recent.forget_ids()
+        if self.dedup_cache is not None:
+            self.dedup_cache.forget_ids()
 
     def rolled_back(self) -> None:
-        """Let memory be as it was before the transaction."""
+        """Take back what the transaction changed in memory, now that it is rolled back."""
         for undo in reversed(self.undo):
             undo()
         self.undo = ()
-        if self.recent is not None:
-            self.recent.unpacked = -(2**63)  # until the next refresh reads it, nothing is forgotten
+        if self.dedup_cache is not None:
+            self.dedup_cache.flushed = -(2**63)  # until the next refresh reads it, nothing is forgotten
 
 
-def connect(path: str | os.PathLike[str], timeout: float = 0) -> Connection:
-    """Return a connection to a file; it waits for `timeout` seconds when another one writes."""
+def connect(path: str | os.PathLike[str], timeout: float = 0) -> WriterConnection:
+    """Return a connection to an inbox's file, set up so that each commit survives the loss of power.
+
+    Args:
+        path: the file, or ":memory:".
+        timeout: seconds to wait for another connection that writes.
+
+    Raises:
+        sqlite3.Error: the file cannot be opened.
+    """
     connection = sqlite3.connect(
-        path, timeout=timeout, isolation_level=None, check_same_thread=False, cached_statements=512, factory=Connection
+        path,
+        timeout=timeout,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=512,
+        factory=WriterConnection,
     )
     connection.text_factory = rows.text
     try:
         connection.execute("PRAGMA synchronous = FULL")  # each commit survives the loss of power
         connection.execute("PRAGMA journal_size_limit = 67108864")
         connection.execute("PRAGMA temp_store = MEMORY")  # what a statement needs for a moment
-        connection.execute("PRAGMA cache_size = -8192")  # KiB: a part of the lookup is merged without reading it twice
+        connection.execute("PRAGMA cache_size = -8192")  # KiB: a bucket is merged without reading its pages twice
     except BaseException:
         connection.close()
         raise
@@ -56,10 +70,10 @@ R = TypeVar("R")
 
 
 class Reader:
-    """Reads, from whichever thread asks.
+    """A read-only connection that any thread may use; the calls come one after the other.
 
     Args:
-        connect: opens the connection.
+        connect: opens the connection, on first use.
     """
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
@@ -69,12 +83,15 @@ class Reader:
         self._reading = Lock()
 
     def ask(self, ask: Callable[[sqlite3.Connection], R]) -> R:
-        """Return what `ask` reads.
+        """Return the result of a function that reads, run inside a transaction on the connection.
+
+        Args:
+            ask: the function; it takes the connection.
 
         Raises:
-            InboxUnavailable: it cannot be read.
+            InboxUnavailable: the file cannot be read, or the reader is closed.
             InboxDamaged: SQLite finds the file damaged.
-            InboxError: it is asked for what no file can hold.
+            InboxError: an argument of the query is a value that no file can hold.
         """
         with self._reading:
             if self._closed:
@@ -94,7 +111,7 @@ class Reader:
                 raise InboxError(f"the inbox cannot look for that: {error}") from None
 
     def close(self) -> None:
-        """Close the connection; then nothing is read any more."""
+        """Close the connection; every later call of `ask` raises InboxUnavailable."""
         with self._reading:
             self._closed = True
             if self._connection is not None:

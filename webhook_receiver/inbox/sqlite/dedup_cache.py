@@ -1,4 +1,4 @@
-"""The last deliveries of a SQLite inbox, as a connection that writes holds them in memory; see lookup.py."""
+"""The cache of the latest deliveries of a SQLite inbox, which each connection that writes holds; see dedup_index.py."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _BITS = 6  # of a hash say in which part of all it is
-PARTS, _REST = 2**_BITS, 64 - _BITS
+BUCKETS, _REST = 2**_BITS, 64 - _BITS
 
-Found = tuple[int, int]
+HashEntry = tuple[int, int]
 """A hash, and the row of a delivery that has it."""
-Part = dict[int, tuple[int, ...]]
-"""The rows of the deliveries that have a hash."""
-Grouped = Mapping[int, Sequence[int]]
-"""The same, of any number of them."""
+Bucket = dict[int, tuple[int, ...]]
+"""The rows of the deliveries that have each hash, for the hashes of one bucket."""
+RowsByHash = Mapping[int, Sequence[int]]
+"""The rows of the deliveries that have each hash."""
 
 
-def parts() -> list[Part]:
-    """Return empty parts."""
-    return [{} for _ in range(PARTS)]
+def buckets() -> list[Bucket]:
+    """Return empty buckets, one for each value of a hash's first bits."""
+    return [{} for _ in range(BUCKETS)]
 
 
-def grouped(found: Iterable[Found]) -> Grouped:
-    """Return the rows by their hashes."""
+def grouped(found: Iterable[HashEntry]) -> RowsByHash:
+    """Return the rows grouped by their hashes."""
     groups = defaultdict[int, list[int]](list)
     for hash, seq in found:
         groups[hash].append(seq)
@@ -30,98 +30,103 @@ def grouped(found: Iterable[Found]) -> Grouped:
 
 
 class DedupCache:
-    """The hashes of the last deliveries, and marks of the ids of those that may be in the journal."""
+    """The hashes of the latest deliveries, and hashes of the ids of those that may be staged.
+
+    Args:
+        merged: the last row that the table `lookup` has.
+    """
 
     def __init__(self, merged: int) -> None:
         self.last = merged
         """The number of the last row that there ever was."""
         self.merged = merged
-        """Up to this row, the file's table is complete."""
+        """The row up to which the table `lookup` is complete."""
         self.seen = merged
-        """Up to this row, what is not in the file's table is in memory."""
-        self.young, self.old = parts(), parts()
-        """The old ones are being merged, while that is done."""
-        self.part, self.until = PARTS, merged
-        """The part of the old ones that is merged next, and the last row among them."""
-        self.unpacked = merged
-        """Up to this row, none is in the journal any more."""
+        """The row up to which this cache has what the table `lookup` lacks."""
+        self.young, self.old = buckets(), buckets()
+        """Two generations of buckets: new hashes go to the young ones; the old ones are being merged into the table."""
+        self.next_bucket, self.until = BUCKETS, merged
+        """The number of the old bucket that is merged next, and the last row in the old ones."""
+        self.flushed = merged
+        """The row up to which no delivery is staged any more."""
         self.ids: dict[int, int] = {}
-        """Marks of ids, and up to which row they were put last: one that was purged may be put again."""
-        self.parts_of_journal: deque[tuple[int, list[int]]] = deque()
+        """Python's hash of each id, and the row up to which it was put last: an id that was purged may be put again."""
+        self.staged_batches: deque[tuple[int, list[int]]] = deque()
+        """The hashes of the ids that were put together, and the last row of each such batch, the oldest batch first."""
 
-    def find(self, hashes: Iterable[int]) -> list[Found]:
-        """Return what has one of these hashes."""
+    def find(self, hashes: Iterable[int]) -> list[HashEntry]:
+        """Return the entries that have one of these hashes."""
         return [
             (hash, seq)
             for hash in hashes
-            for parts in (self.old, self.young)
-            if hash in (part := parts[hash >> _REST])
-            for seq in part[hash]
+            for buckets in (self.old, self.young)
+            if hash in (bucket := buckets[hash >> _REST])
+            for seq in bucket[hash]
         ]
 
-    def add(self, new: Grouped) -> None:
-        """Let these be found."""
+    def add(self, new: RowsByHash) -> None:
+        """Add entries."""
         for hash, seqs in new.items():
-            part = self.young[hash >> _REST]
-            part[hash] = (*part[hash], *seqs) if hash in part else tuple(seqs)
+            bucket = self.young[hash >> _REST]
+            bucket[hash] = (*bucket[hash], *seqs) if hash in bucket else tuple(seqs)
 
-    def remove(self, gone: Grouped) -> Callable[[], None]:
-        """Let these not be found any more; return what takes that back."""
-        before: list[tuple[Part, int, tuple[int, ...]]] = []
+    def remove(self, gone: RowsByHash) -> Callable[[], None]:
+        """Remove entries; return a function that takes that back."""
+        before: list[tuple[Bucket, int, tuple[int, ...]]] = []
         for hash, seqs in gone.items():
             leaving = {*seqs}
-            for parts in (self.young, self.old):
-                part = parts[hash >> _REST]
-                found = part.get(hash, ())
+            for buckets in (self.young, self.old):
+                bucket = buckets[hash >> _REST]
+                found = bucket.get(hash, ())
                 left = tuple([seq for seq in found if seq not in leaving])
                 if len(left) < len(found):
-                    before.append((part, hash, found))
-                    part[hash] = left
+                    before.append((bucket, hash, found))
+                    bucket[hash] = left
 
         def undo() -> None:
-            for part, hash, seqs in before:
-                part[hash] = seqs
+            for bucket, hash, seqs in before:
+                bucket[hash] = seqs
 
         return undo
 
     def forget(self, until: int) -> None:
-        """Let those up to row `until` not be found any more: the file's table has them."""
-        before, self.young = self.young, parts()
-        for part in before:
-            kept = {hash: [seq for seq in seqs if seq > until] for hash, seqs in part.items()}
-            self.add({hash: seqs for hash, seqs in kept.items() if seqs})
+        """Drop the entries up to row `until`, which the table `lookup` has now."""
+        before, self.young = self.young, buckets()
+        for bucket in before:
+            remaining = {hash: [seq for seq in seqs if seq > until] for hash, seqs in bucket.items()}
+            self.add({hash: seqs for hash, seqs in remaining.items() if seqs})
         if self.until <= until:
-            self.old, self.part = parts(), PARTS
+            self.old, self.next_bucket = buckets(), BUCKETS
 
     def add_ids(self, new: Iterable[str], last: int) -> Callable[[], None]:
-        """Remember that these are in the journal, up to row `last`; return what takes that back."""
-        marks = [*map(hash, new)]
-        before = {mark: self.ids[mark] for mark in marks if mark in self.ids}
-        self.ids.update(dict.fromkeys(marks, last))
-        self.parts_of_journal.append((last, marks))
+        """Add ids that are staged, up to row `last`; return a function that takes that back."""
+        id_hashes = [*map(hash, new)]
+        before = {id_hash: self.ids[id_hash] for id_hash in id_hashes if id_hash in self.ids}
+        self.ids.update(dict.fromkeys(id_hashes, last))
+        self.staged_batches.append((last, id_hashes))
 
         def undo() -> None:
-            self.parts_of_journal.remove((last, marks))
-            self._forget(last, marks)
+            self.staged_batches.remove((last, id_hashes))
+            self._forget(last, id_hashes)
             self.ids.update(before)
 
         return undo
 
     def forget_ids(self) -> None:
-        """Forget those that are in the journal no more, now that this is committed."""
-        while self.parts_of_journal and self.parts_of_journal[0][0] <= self.unpacked:
-            self._forget(*self.parts_of_journal.popleft())
+        """Drop the ids that are staged no more, now that this is committed."""
+        while self.staged_batches and self.staged_batches[0][0] <= self.flushed:
+            self._forget(*self.staged_batches.popleft())
 
-    def _forget(self, last: int, marks: Iterable[int]) -> None:
-        for mark in marks:
-            if self.ids.get(mark) == last:
-                del self.ids[mark]
+    def _forget(self, last: int, id_hashes: Iterable[int]) -> None:
+        for id_hash in id_hashes:
+            if self.ids.get(id_hash) == last:
+                del self.ids[id_hash]
 
-    def may_be_in_journal(self, ids: Iterable[str]) -> bool:
-        """Whether one of these ids may be in the journal."""
+    def may_be_staged(self, ids: Iterable[str]) -> bool:
+        """Return whether one of these ids may be staged; ids with equal hashes may mislead."""
         return not self.ids.keys().isdisjoint(map(hash, ids))
 
     def snapshot(self) -> Callable[[], None]:
-        """Return what restores all but what is in the parts."""
+        """Return a function that restores all attributes, but not the contents of the buckets."""
         before = {**vars(self)}
         return lambda: vars(self).update(before)

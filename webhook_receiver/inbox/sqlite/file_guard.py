@@ -1,4 +1,4 @@
-"""The place of a SQLite file: whether it still is the file that was opened, and whether its disk has room."""
+"""The guard of a SQLite file: whether it still is the file that was opened, is whole, and has room on its disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from . import staging
 
 
 class FileGuard:
-    """Where a file is.
+    """A guard of the file of one inbox.
 
     Args:
         path: the file.
@@ -33,33 +33,49 @@ class FileGuard:
         self._file: tuple[int, int] | None = None
         self._seen_free = float("-inf")
 
-    def refuse_impossible(self, *, create: bool) -> None:
-        """Raise ConfigurationError if there cannot be a file, or it may not be created and is not there."""
+    def check_path(self, *, create: bool) -> None:
+        """Check that the file exists or may be created.
+
+        Raises:
+            ConfigurationError: its folder does not exist, or `create` is False and the file does not exist.
+        """
         if not create and not self._path.exists():
             raise ConfigurationError(f"there is no inbox at {self._path}")
         if not self._path.parent.is_dir():
             raise ConfigurationError(f"there is no folder {self._path.parent} for the inbox {self._path.name}: make it")
 
     def remember(self) -> None:
-        """Take the file that is there now for the right one."""
-        self._file = self._found()
+        """Remember the file that is there now as the right one, by its device and inode."""
+        self._file = self._inode()
 
     def forget(self) -> None:
-        """Take whatever file is there for the right one, until told to remember."""
+        """Forget the remembered file, so that any file is the right one."""
         self._file = None
 
-    def refuse_moved(self) -> None:
-        """Raise InboxDamaged if another file is there now, or none: what is written to ours would be lost."""
-        if self._file is not None and self._found() != self._file:
+    def check_not_replaced(self) -> None:
+        """Check that the remembered file is still there: what is written to one that was replaced would be lost.
+
+        Raises:
+            InboxDamaged: another file is there now, or none.
+        """
+        if self._file is not None and self._inode() != self._file:
             raise InboxDamaged(f"{self._path} was removed or replaced while it was in use: start again")
 
-    def refuse_read_only(self) -> None:
-        """Raise InboxUnavailable if the file may not be written to: SQLite would open it, and fail later."""
+    def check_writable(self) -> None:
+        """Check that the file may be written to: SQLite would open a read-only file, and fail later.
+
+        Raises:
+            InboxUnavailable: the file is read-only.
+        """
         if not os.access(self._path, os.W_OK):
             raise InboxUnavailable(f"the inbox {self._path} cannot be opened: it is read-only")
 
-    def refuse_full(self, *, at_once: bool = False) -> None:
-        """Raise InboxUnavailable before the disk is full; look ten times a second, or `at_once`."""
+    def check_free_space(self, *, at_once: bool = False) -> None:
+        """Check that the disk has room, at most ten times a second unless `at_once`.
+
+        Raises:
+            InboxUnavailable: less than `min_free` bytes are free, or the disk cannot be looked at.
+        """
         now = time.monotonic()
         if now < self._seen_free + 0.1 and not at_once:
             return
@@ -71,7 +87,7 @@ class FileGuard:
             raise InboxUnavailable(f"the disk of the inbox has {free} bytes free, less than min_free={self._min_free}")
         self._seen_free = now
 
-    def _found(self) -> tuple[int, int] | None:
+    def _inode(self) -> tuple[int, int] | None:
         try:
             found = self._path.stat()
         except (FileNotFoundError, NotADirectoryError):
@@ -86,22 +102,30 @@ _FIRST = 128  # the byte that each process on the database has locked ("DMS" in 
 
 
 class Committed(NamedTuple):
-    """How much of the log was committed, as the wal-index tells."""
+    """The committed part of the write-ahead log, as the wal-index says (sqlite.org/walformat.html)."""
 
     frames: int
+    """The number of committed frames in the log."""
     backfilled: int
-    """How many of them are in the database itself already."""
+    """The number of these frames that are in the database already."""
     salt: int
-    """It counts up by one whenever the log begins anew, which it only does when all of it is in the database."""
+    """The first salt, which grows by one when the log begins anew; by then all of it is in the database."""
     other_salt: int
 
 
 @contextmanager
 def opening(path: Path, *, alone: bool) -> Generator[Callable[[], None]]:
-    """Have SQLite open the database at `path` inside this, then call what it yields, which raises InboxDamaged.
+    """Detect the loss of committed data while SQLite opens the database at `path` in the body of this context.
 
-    It is `alone` if nothing else of this process has the database open, and only then is the wal-index looked at: to
-    close a file that SQLite has locked ends the locks of the whole process (sqlite.org/howtocorrupt.html, 2.2).
+    The body lets SQLite open the database, then calls the function that it was given.
+
+    Args:
+        path: the database.
+        alone: whether nothing else of this process has the database open. Only then is the wal-index read: to close a
+            file that SQLite has locked ends the locks of the whole process (sqlite.org/howtocorrupt.html, section 2.2).
+
+    Yields:
+        A function that raises InboxDamaged if SQLite has gone on with less than was committed before.
     """
     index = _index_of_nobody(path) if alone else None
     try:
@@ -113,7 +137,7 @@ def opening(path: Path, *, alone: bool) -> Generator[Callable[[], None]]:
 
 
 def _index_of_nobody(path: Path) -> int | None:
-    """Open the wal-index and lock it as the first process on it; None if there is none, or somebody uses it."""
+    """Open the wal-index and lock it as the first process on it; return None if there is none, or a process uses it."""
     if sys.platform == "win32":
         return None  # its locks are of another kind
     import fcntl
@@ -121,7 +145,7 @@ def _index_of_nobody(path: Path) -> int | None:
     try:
         index = os.open(_beside(path, "-shm"), os.O_RDWR | os.O_CLOEXEC)
     except OSError:
-        return None  # whatever keeps us from it is SQLite's to complain about
+        return None  # SQLite reports whatever is wrong with it
     try:
         fcntl.lockf(index, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _FIRST)
     except OSError:
@@ -131,7 +155,7 @@ def _index_of_nobody(path: Path) -> int | None:
 
 
 def _committed(index: int) -> Committed | None:
-    """Read the wal-index; None if it is empty."""
+    """Return the committed part of the log from the wal-index; None if that is empty."""
     header = os.pread(index, _BACKFILLED.size, 0)
     size = _HEADER.size
     if len(header) < _BACKFILLED.size or header[:size] != header[size : 2 * size]:
@@ -145,19 +169,19 @@ def _committed(index: int) -> Committed | None:
 def _compare(path: Path, before: Committed | None, after: Committed | None) -> None:
     """Raise InboxDamaged if SQLite, by opening the database, went on with less than was committed before.
 
-    A mark is left beside it, since what SQLite does next makes the loss invisible to whoever opens it then.
+    A marker file is left beside the database, since what SQLite does next makes the loss invisible to later openings.
     """
-    if before is not None and before.backfilled < before.frames and not _goes_on(before, after):
+    if before is not None and before.backfilled < before.frames and not _continues(before, after):
         _beside(path, "-damaged").touch()
-    mark = _beside(path, "-damaged")
-    if mark.exists():
+    marker = _beside(path, "-damaged")
+    if marker.exists():
         raise InboxDamaged(
             f"{_beside(path, '-wal')} was damaged or removed: deliveries that had been acknowledged are missing from "
-            f"{path.name}. Bring the files back from a copy; or remove {mark} to go on with what is left"
+            f"{path.name}. Bring the files back from a copy; or remove {marker} to go on with what is left"
         )
 
 
-def _goes_on(before: Committed, after: Committed | None) -> bool:
+def _continues(before: Committed, after: Committed | None) -> bool:
     if after is None:
         return False
     if (after.salt, after.other_salt) == (before.salt, before.other_salt):
@@ -173,11 +197,12 @@ logger = logging.getLogger("webhook_receiver")
 
 
 class IntegrityCheck:
-    """One check, which begins at once, on a connection of its own.
+    """A check of the whole file (sqlite.org/pragma.html#pragma_integrity_check), which starts at once in its own
+    thread.
 
     Args:
-        connect: opens the connection.
-        name: of the file.
+        connect: opens the connection of the check.
+        name: the file's name, for messages.
     """
 
     def __init__(self, connect: Callable[[], sqlite3.Connection], name: object) -> None:
@@ -192,19 +217,28 @@ class IntegrityCheck:
         self._thread.start()
 
     def wait(self, seconds: float) -> None:
-        """Wait for its end, but no longer than this; raise what it found by then."""
+        """Wait until the check has ended, but no longer than `seconds`.
+
+        Raises:
+            InboxDamaged: the check has found damage by then.
+            sqlite3.Error: the check has failed by then.
+        """
         self._thread.join(seconds)
-        self.refuse_damaged()
+        self.check_undamaged()
         if self._error is not None:
             raise self._error
 
-    def refuse_damaged(self) -> None:
-        """Raise InboxDamaged if damage has been found so far."""
+    def check_undamaged(self) -> None:
+        """Check that no damage has been found so far.
+
+        Raises:
+            InboxDamaged: the check has found damage.
+        """
         if self._damage is not None:
             raise InboxDamaged(f"{self._name} is damaged ({self._damage}): bring it back from a copy")
 
     def stop(self) -> None:
-        """End it, wherever it is."""
+        """Stop the check, however far it is, and wait for its thread."""
         with self._connecting:
             self._stopped = True
             if self._connection is not None:
@@ -219,7 +253,7 @@ class IntegrityCheck:
                 self._damage = str(error)
             elif not self._stopped:
                 self._error = error
-        except Exception as error:  # whoever writes finds the same, and says so
+        except Exception as error:  # the next write finds the same, and reports it
             logger.error("%s cannot be checked: %s", self._name, error)
         if self._damage is not None:
             logger.error("%s is damaged: %s", self._name, self._damage)

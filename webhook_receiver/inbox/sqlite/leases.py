@@ -1,6 +1,6 @@
 """Leases in a SQLite inbox: deliveries are claimed, renewed, released and settled.
 
-As in `arrivals`, every function does a batch of jobs inside a transaction.
+As in `insert`, every function does a batch of jobs inside a transaction.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from . import ordering, staging
 
 logger = logging.getLogger("webhook_receiver")
 
-_STEPS = 8  # through the journal with one claim: other processes wait meanwhile
+_STEPS = 8  # of staged deliveries with one claim: other processes wait meanwhile
 
 
 class ClaimJob(NamedTuple):
-    """Deliveries to claim."""
+    """A call of `Inbox.claim`; `lease` is in seconds, `now` in Unix seconds."""
 
     receiver: str
     limit: int
@@ -31,18 +31,22 @@ class ClaimJob(NamedTuple):
 
 
 class Lease(NamedTuple):
-    """Which row is leased, and the mark of the lease."""
+    """A lease: the row of the delivery, and the fencing token that `progress.lease` holds while the lease counts."""
 
     seq: int
     token: int
 
 
 class OneByOne(Exception):
-    """A batch cannot be done as one: its jobs are to be done each by itself."""
+    """Raised when a batch cannot be done as one: the writer then does each of its jobs by itself."""
 
 
 def claim(connection: Connection, jobs: Sequence[ClaimJob]) -> list[tuple[list[Claim], bool]]:
-    """Lease what is due, and then what is in the journal, which is younger; and whether to look at once again."""
+    """Claim the deliveries that are due, and then staged ones, which are younger.
+
+    Returns:
+        For each job its claims, and whether to call again at once, since there may be more.
+    """
     return [_claim_both(connection, job) for job in jobs]
 
 
@@ -50,48 +54,52 @@ def _claim_both(connection: Connection, job: ClaimJob) -> tuple[list[Claim], boo
     claims = _claim(connection, job)
     if len(claims) == job.limit:
         return claims, False
-    fresh = staging.take(connection, job.limit - len(claims), job.receiver)
-    claims += _claim_fresh(connection, job, fresh)
+    staged = staging.remove_oldest(connection, job.limit - len(claims), job.receiver)
+    claims += _claim_staged(connection, job, staged)
     for _ in range(_STEPS):
-        # If that was not enough, some were of other sources, or wait behind others.
-        if not fresh or len(claims) == job.limit or not staging.unpack(connection, staging.STEP):
+        # If that was not enough, some were of other receivers, or wait for an older delivery.
+        if not staged or len(claims) == job.limit or not staging.flush(connection, staging.FLUSH_STEP):
             return claims, False
         claims += _claim(connection, job._replace(limit=job.limit - len(claims)))
     return claims, not claims
 
 
 def _claim(connection: Connection, job: ClaimJob) -> list[Claim]:
-    entering: list[int] = []
-    # Those that stand back are not seen again, so that another look finds others.
-    while len(entering) < job.limit:
+    acquired: list[int] = []
+    # Blocked deliveries are not found again, so that another query finds others.
+    while len(acquired) < job.limit:
         found: list[tuple[int, int | None, bool]] = connection.execute(
             "SELECT seq, CASE state WHEN 'waiting' THEN line END, lease IS NOT NULL FROM progress "
             "WHERE source = ? AND due <= ? ORDER BY due, seq LIMIT ?",
             (job.receiver, job.now, job.limit),
         ).fetchall()
-        if any(ordering.give_way(connection, seq) for seq, line, leased in found if leased and line is not None):
-            continue  # a lease has ended by itself, and an older one came into its line meanwhile
-        due: list[ordering.Due] = [(seq, line) for seq, line, _ in found]
-        entering = ordering.enter(connection, due, job.now)
+        if any(
+            ordering.yield_to_older(connection, seq)
+            for seq, order_key_hash, leased in found
+            if leased and order_key_hash is not None
+        ):
+            continue  # a lease has ended by itself, and an older one of its ordering key became due meanwhile
+        due: list[ordering.DueDelivery] = [(seq, order_key_hash) for seq, order_key_hash, _ in found]
+        acquired = ordering.acquire(connection, due, job.now)
         if len(due) < job.limit:
             break
-    return _lease(connection, job, entering) if entering else []
+    return _lease(connection, job, acquired) if acquired else []
 
 
 def _lease(connection: Connection, job: ClaimJob, seqs: Sequence[int]) -> list[Claim]:
     token, until = secrets.randbits(62), job.now + job.lease
-    seqs = rows.rounded(seqs)
+    seqs = rows.padded(seqs)
     connection.execute(
-        # A lease that is still there was never settled: whoever had it died, or was too slow.
+        # A lease that is still there was never settled: its worker died, or was too slow.
         "UPDATE OR ROLLBACK progress SET crashes = crashes + (lease IS NOT NULL), lease = ?, due = ?, since = ? "
-        f"WHERE seq IN ({rows.marks(seqs)})",
+        f"WHERE seq IN ({rows.placeholders(seqs)})",
         (token, until, job.now, *seqs),
     )
     claims: list[Claim] = []
     for row in connection.execute(
         f"SELECT {rows.DELIVERY}, p.state, p.handlers, p.crashes, p.reason, p.seq "
         "FROM progress p JOIN delivery d USING (seq) "
-        f"WHERE p.seq IN ({rows.marks(seqs)}) ORDER BY p.seq",
+        f"WHERE p.seq IN ({rows.placeholders(seqs)}) ORDER BY p.seq",
         seqs,
     ).fetchall():
         state, handlers, crashes, reason, seq = row[-5:]
@@ -105,26 +113,26 @@ def _lease(connection: Connection, job: ClaimJob, seqs: Sequence[int]) -> list[C
     return claims
 
 
-def _claim_fresh(connection: Connection, job: ClaimJob, fresh: Sequence[staging.StagedDelivery]) -> list[Claim]:
-    """Lease what was put lately, with the rows that it gets now."""
-    mine = [each for each in fresh if each.row[1] == job.receiver]
-    due: list[ordering.Due] = [(each.seq, each.line if each.dead is None else None) for each in mine]
-    entering = {*ordering.enter(connection, due, job.now)}
+def _claim_staged(connection: Connection, job: ClaimJob, staged: Sequence[staging.StagedDelivery]) -> list[Claim]:
+    """Claim staged deliveries, which are written to rows of their own with their leases."""
+    mine = [each for each in staged if each.row[1] == job.receiver]
+    due: list[ordering.DueDelivery] = [(each.seq, each.order_key_hash if each.dead is None else None) for each in mine]
+    acquired = {*ordering.acquire(connection, due, job.now)}
     token, until = secrets.randbits(62), job.now + job.lease
-    back: staging.Wait = (None, job.now, None)
-    waits = {seq: (until, job.now, token) if seq in entering else back for seq, _ in due}
-    staging.keep(connection, fresh, waits)
+    blocked: staging.Wait = (None, job.now, None)
+    waits = {seq: (until, job.now, token) if seq in acquired else blocked for seq, _ in due}
+    staging.insert_rows(connection, staged, waits)
     return [
         Claim(rows.delivery_of(row), State.WAITING if dead is None else State.DEAD, {}, 0, dead, Lease(seq, token))
         for seq, row, _, dead, _ in mine
-        if seq in entering
+        if seq in acquired
     ]
 
 
 def renew(connection: Connection, jobs: Sequence[tuple[Sequence[Claim], float, float]]) -> list[None]:
-    """Let leases end later."""
+    """Extend leases; the jobs are the arguments of `Inbox.renew`."""
     for claims, lease, now in jobs:
-        leases = rows.rounded([_lease_of(claim) for claim in claims])
+        leases = rows.padded([_lease_of(claim) for claim in claims])
         connection.execute(
             f"UPDATE progress SET due = ?, since = ? FROM {rows.as_table(Lease._fields, leases)} AS mine "
             "WHERE progress.seq = mine.seq AND progress.lease = mine.token",
@@ -134,22 +142,22 @@ def renew(connection: Connection, jobs: Sequence[tuple[Sequence[Claim], float, f
 
 
 def release(connection: Connection, jobs: Sequence[Sequence[Claim]]) -> list[None]:
-    """End leases as if they had never been."""
+    """End leases as if they had never been given; the jobs are the arguments of `Inbox.release`."""
     for claims in jobs:
         leases = [_lease_of(claim) for claim in claims]
-        rounded = rows.rounded(leases)
+        padded = rows.padded(leases)
         connection.execute(
-            f"UPDATE progress SET due = 0, lease = NULL FROM {rows.as_table(Lease._fields, rounded)} AS mine "
+            f"UPDATE progress SET due = 0, lease = NULL FROM {rows.as_table(Lease._fields, padded)} AS mine "
             "WHERE progress.seq = mine.seq AND progress.lease = mine.token",
-            rows.flat(rounded),
+            rows.flat(padded),
         )
         for lease in leases:
-            ordering.give_way(connection, lease.seq)
+            ordering.yield_to_older(connection, lease.seq)
     return [None] * len(jobs)
 
 
-def note(connection: Connection, jobs: Sequence[tuple[Claim, Mapping[str, HandlerState]]]) -> list[bool]:
-    """Keep how far the handlers are while the lease goes on."""
+def save_progress(connection: Connection, jobs: Sequence[tuple[Claim, Mapping[str, HandlerState]]]) -> list[bool]:
+    """Store the states of the handlers of claimed deliveries; return for each whether its lease still counts."""
     return [
         connection.execute(
             "UPDATE progress SET handlers = ? WHERE seq = ? AND lease = ?",
@@ -161,8 +169,12 @@ def note(connection: Connection, jobs: Sequence[tuple[Claim, Mapping[str, Handle
 
 
 def settle(connection: Connection, jobs: Sequence[tuple[Settlement, float]]) -> list[bool]:
-    """End leases with what became of the deliveries."""
-    paused = _paused(connection, {outcome.paused_by for outcome, _ in jobs if outcome.paused_by is not None})
+    """Settle claimed deliveries; return for each whether its lease still counted.
+
+    Raises:
+        OneByOne: one lease of several has ended, or two settlements have the same lease.
+    """
+    paused = _paused(connection, {settlement.paused_by for settlement, _ in jobs if settlement.paused_by is not None})
     table: list[tuple[Any, ...]] = []
     for (claim, state, progress, due, paused_by, reason, _), now in jobs:
         if paused_by is not None and paused_by not in paused:
@@ -170,40 +182,42 @@ def settle(connection: Connection, jobs: Sequence[tuple[Settlement, float]]) -> 
         finished = None if state is State.WAITING else now
         table.append((*_lease_of(claim), state, due, now, rows.progress_json(progress), paused_by, reason, finished))
     columns = ("seq", "token", "state", "due", "now", "handlers", "held", "reason", "settled")
-    rounded = rows.rounded(table)
+    padded = rows.padded(table)
     ended = connection.execute(
         "UPDATE OR ROLLBACK progress SET state = o.state, due = o.due, since = o.now, lease = NULL, "
         "handlers = o.handlers, crashes = CASE o.state WHEN 'waiting' THEN crashes ELSE 0 END, "
         "held = o.held, reason = o.reason, settled = coalesce(o.settled, progress.settled) "
-        f"FROM {rows.as_table(columns, rounded)} AS o WHERE progress.seq = o.seq AND progress.lease = o.token",
-        rows.flat(rounded),
+        f"FROM {rows.as_table(columns, padded)} AS o WHERE progress.seq = o.seq AND progress.lease = o.token",
+        rows.flat(padded),
     ).rowcount
     if ended < len(jobs):
         if len(jobs) > 1:
             raise OneByOne
         return [False]
-    _keep_attempts(connection, [outcome for outcome, _ in jobs if outcome.attempts])
-    ordering.leave(connection, [row[0] for row in table if row[2] is not State.WAITING])
+    _insert_attempts(connection, [settlement for settlement, _ in jobs if settlement.attempts])
+    ordering.release(connection, [row[0] for row in table if row[2] is not State.WAITING])
     for row in table:
         if row[2] is State.WAITING:
-            ordering.give_way(connection, row[0])
+            ordering.yield_to_older(connection, row[0])
     return [True] * len(jobs)
 
 
 def _paused(connection: Connection, handlers: set[str]) -> set[str]:
     if not handlers:
         return set()
-    found = connection.execute(f"SELECT handler FROM paused WHERE handler IN ({rows.marks(handlers)})", list(handlers))
+    found = connection.execute(
+        f"SELECT handler FROM paused WHERE handler IN ({rows.placeholders(handlers)})", list(handlers)
+    )
     return {name for (name,) in found.fetchall()}
 
 
-def _keep_attempts(connection: Connection, outcomes: Iterable[Settlement]) -> None:
-    for outcome in outcomes:
-        keep_attempts(connection, _lease_of(outcome.claim).seq, outcome.attempts)
+def _insert_attempts(connection: Connection, settlements: Iterable[Settlement]) -> None:
+    for settlement in settlements:
+        insert_attempts(connection, _lease_of(settlement.claim).seq, settlement.attempts)
 
 
-def keep_attempts(connection: Connection, seq: int, attempts: Iterable[Sequence[object]]) -> None:
-    """Keep failed attempts of the delivery in row `seq`, behind those that are kept already."""
+def insert_attempts(connection: Connection, seq: int, attempts: Iterable[Sequence[object]]) -> None:
+    """Store failed attempts of the delivery in row `seq`, after those that are stored already."""
     for attempt in attempts:
         connection.execute(
             "INSERT INTO attempt SELECT ?1, (SELECT coalesce(max(place), 0) + 1 FROM attempt WHERE seq = ?1), "

@@ -1,6 +1,7 @@
-"""What a SQLite inbox does beside the way of a delivery: pause, replay, purge, load, and setting waits right.
+"""Operations of a SQLite inbox beside put, claim and settle: pause, replay, purge, load, and waits after a clock
+change.
 
-As in `arrivals`, every function does a batch of jobs inside a transaction.
+As in `insert`, every function does a batch of jobs inside a transaction.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from ...errors import InboxDamaged
 from .. import rows
 from ..records import Entry, Filter, State, StoredDelivery
 from . import dedup_index, ordering, staging
-from .connection import Connection
+from .connection import WriterConnection
 from .dedup_cache import DedupCache
-from .leases import keep_attempts
-from .queries import chosen
+from .leases import insert_attempts
+from .queries import where_clause
 
 
 class ReplayJob(NamedTuple):
-    """Kept deliveries to be handled again."""
+    """A call of `Inbox.replay`."""
 
     ids: Sequence[str]
     now: float
@@ -28,7 +29,7 @@ class ReplayJob(NamedTuple):
 
 
 class PurgeJob(NamedTuple):
-    """Kept deliveries to be removed; `settled_before` is for those that are done."""
+    """A call of `Inbox.purge`, or of `Inbox.expire` if `settled_before` is given, a Unix time in seconds."""
 
     which: Filter
     now: float
@@ -36,32 +37,32 @@ class PurgeJob(NamedTuple):
     settled_before: float | None = None
 
 
-def beat(connection: Connection, jobs: Sequence[None]) -> Sequence[None]:
-    """Commit something that means nothing."""
+def beat(connection: WriterConnection, jobs: Sequence[None]) -> Sequence[None]:
+    """Write to the table `heartbeat`, so that there is something to commit."""
     connection.execute("UPDATE heartbeat SET beats = beats + 1")
     return jobs
 
 
-def pause(connection: Connection, jobs: Sequence[tuple[str, float]]) -> list[None]:
-    """Keep handlers from running."""
+def pause(connection: WriterConnection, jobs: Sequence[tuple[str, float]]) -> list[None]:
+    """Pause handlers; each job is a handler's name and the time in Unix seconds."""
     connection.executemany("INSERT OR IGNORE INTO paused VALUES (?, ?)", jobs)
     return [None] * len(jobs)
 
 
-def resume(connection: Connection, jobs: Sequence[str]) -> list[bool]:
-    """Let handlers run again, and be due what was held for them."""
+def resume(connection: WriterConnection, jobs: Sequence[str]) -> list[bool]:
+    """Resume handlers, and make the deliveries that waited for them due; return for each whether it was paused."""
     return [_resume(connection, handler) for handler in jobs]
 
 
-def _resume(connection: Connection, handler: str) -> bool:
+def _resume(connection: WriterConnection, handler: str) -> bool:
     ended = connection.execute("DELETE FROM paused WHERE handler = ?", (handler,)).rowcount
     connection.execute("UPDATE progress SET held = NULL, due = 0 WHERE held = ? AND lease IS NULL", (handler,))
     return ended == 1
 
 
-def replay(connection: Connection, jobs: Sequence[ReplayJob]) -> list[int]:
-    """Let deliveries be handled again."""
-    staging.unpack_all(connection)
+def replay(connection: WriterConnection, jobs: Sequence[ReplayJob]) -> list[int]:
+    """Replay deliveries; return the number of them for each job."""
+    staging.flush_all(connection)
     return [
         sum(
             ordering.requeue(connection, seq, job.now, job.handler)
@@ -72,14 +73,14 @@ def replay(connection: Connection, jobs: Sequence[ReplayJob]) -> list[int]:
     ]
 
 
-def purge(connection: Connection, jobs: Sequence[PurgeJob]) -> list[int]:
-    """Remove deliveries for good."""
+def purge(connection: WriterConnection, jobs: Sequence[PurgeJob]) -> list[int]:
+    """Remove deliveries for good; return the number of them for each job."""
     return [_purge(connection, job) for job in jobs]
 
 
-def _purge(connection: Connection, job: PurgeJob) -> int:
+def _purge(connection: WriterConnection, job: PurgeJob) -> int:
     if job.settled_before is None:
-        where, arguments = chosen(job.which)
+        where, arguments = where_clause(job.which)
         where += " AND (p.lease IS NULL OR p.due IS NULL OR p.due <= ?)"
         arguments.append(job.now)
     else:
@@ -89,26 +90,26 @@ def _purge(connection: Connection, job: PurgeJob) -> int:
         f"WHERE {where} LIMIT ?",
         [*arguments, job.limit],
     ).fetchall()
-    recent = dedup_index.refresh(connection)
-    dedup_index.remove(connection, recent, [(rows.lookup(*row[1:5]), row[0]) for row in found])
+    cache = dedup_index.refresh(connection)
+    dedup_index.remove(connection, cache, [(rows.dedup_hash(*row[1:5]), row[0]) for row in found])
     gone = [row[0] for row in found]
     for table in ("attempt", "progress", "delivery"):
         connection.executemany(f"DELETE FROM {table} WHERE seq = ?", [(seq,) for seq in gone])
-    ordering.leave(connection, gone)
-    ordering.call(
+    ordering.release(connection, gone)
+    ordering.unblock_next(
         connection, [row[5] for row in found if row[5] is not None]
-    )  # for who was let through, but not claimed
+    )  # as well, for deliveries that were unblocked, but not claimed
     return len(gone)
 
 
-def remeasure(connection: Connection, jobs: Sequence[float]) -> list[None]:
-    """Let every wait that began in the future begin anew: the clock was set back, `now` is what it shows."""
+def restart_waits(connection: WriterConnection, jobs: Sequence[float]) -> list[None]:
+    """Restart every wait that began in the future, since the clock was set back; a job is a Unix time in seconds."""
     for now in jobs:
         found = connection.execute(
             "SELECT since - ?1, handlers, seq FROM progress WHERE due > ?1 AND since > ?1", (now,)
         ).fetchall()
         for shift, text, seq in found:
-            with suppress(InboxDamaged):  # whoever claims it says so
+            with suppress(InboxDamaged):  # the next claim reports it
                 handlers = {name: each._replace(due=each.due - shift) for name, each in rows.progress(text).items()}
                 text = rows.progress_json(handlers)
             connection.execute(
@@ -117,70 +118,73 @@ def remeasure(connection: Connection, jobs: Sequence[float]) -> list[None]:
     return [None] * len(jobs)
 
 
-def load(connection: Connection, jobs: Sequence[tuple[Sequence[StoredDelivery], float, float]]) -> list[int]:
-    """Keep what another inbox dumped, before all that is kept already; each job ends with the window of repeats."""
-    return [_load(connection, kept, now, window) for kept, now, window in jobs]
+def load(connection: WriterConnection, jobs: Sequence[tuple[Sequence[StoredDelivery], float, float]]) -> list[int]:
+    """Store deliveries that another inbox dumped, before all that are stored already; return their number for each job.
+
+    Each job is the deliveries, the time in Unix seconds, and the deduplication window in seconds.
+    """
+    return [_load(connection, stored, now, window) for stored, now, window in jobs]
 
 
-def _load(connection: Connection, dumped: Sequence[StoredDelivery], now: float, window: float) -> int:
+def _load(connection: WriterConnection, dumped: Sequence[StoredDelivery], now: float, window: float) -> int:
     # Rows that are not there leave gaps, which mean nothing.
-    staging.unpack_all(connection)
-    recent = dedup_index.refresh(connection)
+    staging.flush_all(connection)
+    cache = dedup_index.refresh(connection)
     (first,) = connection.execute("SELECT coalesce(min(seq), 1) FROM delivery").fetchone()
     seq = min(first, 1) - len(dumped) - 1
     loaded = 0
-    for kept in dumped:
+    for stored in dumped:
         seq += 1
-        repeated = _repeated(connection, recent, kept, window)
-        if repeated is None:
-            _load_one(connection, seq, kept, now)
+        duplicate = _duplicate_of(connection, cache, stored, window)
+        if duplicate is None:
+            _load_one(connection, seq, stored, now)
             loaded += 1
-        elif kept.summary.state is State.WAITING:
-            _revive_dead(connection, repeated, now)
+        elif stored.summary.state is State.WAITING:
+            _requeue_dead(connection, duplicate, now)
     return loaded
 
 
-def _load_one(connection: Connection, seq: int, kept: StoredDelivery, now: float) -> None:
-    record, key = kept.summary, kept.key
-    entry = Entry(kept.delivery, record.event, key, record.identity, kept.ordering_key)
+def _load_one(connection: WriterConnection, seq: int, stored: StoredDelivery, now: float) -> None:
+    summary, key = stored.summary, stored.key
+    entry = Entry(stored.delivery, summary.event, key, summary.identity, stored.ordering_key)
     row = (seq, *rows.delivery_row(entry))
     connection.execute(f"INSERT INTO delivery (seq, {', '.join(rows.COLUMNS)}) {rows.values([row])}", row)
-    found = rows.lookup(record.receiver, record.event, key, record.identity)
+    found = rows.dedup_hash(summary.receiver, summary.event, key, summary.identity)
     if found is not None:
         dedup_index.add_older(connection, (found, seq))
-    line = rows.line(record.receiver, kept.ordering_key)
-    # One that waits in a line is to be found at once, whatever its due, so that nobody passes it. Its handlers still
-    # have their times.
-    at_once = record.leased or (record.state is State.WAITING and (record.due is None or line is not None))
+    order_key_hash = rows.order_key_hash(summary.receiver, stored.ordering_key)
+    # A WAITING delivery with an ordering key is to be found at once, whatever its `due`, so that no younger one passes
+    # it. Its handlers still have their times.
+    at_once = summary.leased or (summary.state is State.WAITING and (summary.due is None or order_key_hash is not None))
     progress = (
-        *(seq, record.receiver, line, record.state, 0 if at_once else record.due, now),
-        *(rows.progress_json(record.handlers), record.reason, record.settled),
+        *(seq, summary.receiver, order_key_hash, summary.state, 0 if at_once else summary.due, now),
+        *(rows.progress_json(summary.handlers), summary.reason, summary.settled),
     )
     connection.execute(
         "INSERT INTO progress (seq, source, line, state, due, since, handlers, reason, settled) "
         f"{rows.values([progress])}",
         progress,
     )
-    keep_attempts(connection, seq, kept.attempts)
+    insert_attempts(connection, seq, stored.attempts)
 
 
-def _repeated(connection: Connection, recent: DedupCache, kept: StoredDelivery, window: float) -> int | None:
-    """Return the row of the same delivery, or of one that it repeats or is repeated by."""
-    delivery, record = kept.delivery, kept.summary
-    repeated_by = rows.lookup(delivery.receiver, record.event, kept.key, record.identity)
-    candidates = [] if repeated_by is None else dedup_index.candidates(connection, recent, [repeated_by])
+def _duplicate_of(connection: WriterConnection, cache: DedupCache, stored: StoredDelivery, window: float) -> int | None:
+    """Return the row of the same delivery, or of one that is a duplicate of it or the reverse, or None."""
+    delivery, summary = stored.delivery, stored.summary
+    wanted = rows.dedup_hash(delivery.receiver, summary.event, stored.key, summary.identity)
+    candidates = [] if wanted is None else dedup_index.candidates(connection, cache, [wanted])
     found: tuple[int] | None = (
         connection.execute("SELECT seq FROM delivery WHERE id = ?", (delivery.id,)).fetchone()
         or connection.execute(
-            f"SELECT seq FROM delivery WHERE seq IN ({rows.marks(candidates)}) "
+            f"SELECT seq FROM delivery WHERE seq IN ({rows.placeholders(candidates)}) "
             "AND source = ? AND key = ? AND abs(received - ?) <= ?",
-            (*(seq for _, seq in candidates), delivery.receiver, kept.key, delivery.received, window),
+            (*(seq for _, seq in candidates), delivery.receiver, stored.key, delivery.received, window),
         ).fetchone()
     )
     return None if found is None else found[0]
 
 
-def _revive_dead(connection: Connection, seq: int, now: float) -> None:
+def _requeue_dead(connection: WriterConnection, seq: int, now: float) -> None:
     (state,) = connection.execute("SELECT state FROM progress WHERE seq = ?", (seq,)).fetchone()
     if state == State.DEAD:
         ordering.requeue(connection, seq, now)

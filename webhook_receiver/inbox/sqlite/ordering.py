@@ -1,8 +1,10 @@
-"""The lines in a SQLite inbox: deliveries of one source and order key, which are handled one at a time.
+"""Ordering keys in a SQLite inbox: deliveries of one receiver and ordering key are handled one at a time.
 
-Whoever is claimed first holds its line until it is done, dead or unhandled; the table `holder` says who that is.
-Those that are found due meanwhile stand back: they lose their `due`, so that nobody looks at them again until the
-line is theirs. To put a delivery costs nothing for its line, and to claim costs the same however long lines are.
+The delivery that is claimed first holds its ordering key until it is done, dead or unhandled; the table `holder` has
+the row of the holder of each key, under the hash of the receiver and the key. Other deliveries of the key that are
+found due meanwhile are blocked: they lose their `due` time, so that no claim looks at them again until the holder
+releases the key. To put a delivery writes nothing about its ordering key, and to claim costs the same however many
+deliveries wait for a key.
 """
 
 from __future__ import annotations
@@ -13,72 +15,81 @@ from sqlite3 import Connection
 from .. import rows
 from ..records import State, reset_for_replay
 
-Due = tuple[int, int | None]
-"""The row of a delivery that is due, and the line that it stands in."""
+DueDelivery = tuple[int, int | None]
+"""The row of a delivery that is due, and the hash of its ordering key (None without one)."""
 
 
-def enter(connection: Connection, due: Sequence[Due], now: float) -> list[int]:
-    """Return who of these may be handled now, and let them hold their lines; the others stand back."""
-    holders = _holders(connection, {line for _, line in due if line is not None}, now)
-    entering = [seq for seq, line in due if line is None]
-    back: list[int] = []
+def acquire(connection: Connection, due: Sequence[DueDelivery], now: float) -> list[int]:
+    """Return the rows that may be claimed now, with their ordering keys acquired; block the others.
+
+    Args:
+        connection: the connection, inside a transaction.
+        due: the deliveries that are due, the oldest first.
+        now: the time in Unix seconds.
+    """
+    holders = _holders(connection, {order_key_hash for _, order_key_hash in due if order_key_hash is not None}, now)
+    acquired = [seq for seq, order_key_hash in due if order_key_hash is None]
+    blocked: list[int] = []
     new: dict[int, int] = {}
-    for seq, line in due:
-        if line is None:
+    for seq, order_key_hash in due:
+        if order_key_hash is None:
             continue
-        holder, leased = holders.get(line, (None, False))
+        holder, leased = holders.get(order_key_hash, (None, False))
         if holder is None or (seq < holder and not leased):  # an older one was replayed meanwhile
-            holders[line] = seq, False
-            new[line] = seq
-            back += [] if holder is None else [holder]
+            holders[order_key_hash] = seq, False
+            new[order_key_hash] = seq
+            blocked += [] if holder is None else [holder]
         elif seq != holder:
-            back.append(seq)
-    entering += [seq for seq, line in due if line is not None and holders[line][0] == seq]
+            blocked.append(seq)
+    acquired += [seq for seq, order_key_hash in due if order_key_hash is not None and holders[order_key_hash][0] == seq]
     if new:
         rows.insert(connection, "holder (line, seq)", [*new.items()], otherwise="REPLACE")
-    if back:
-        stand_back(connection, back)
-    return entering
+    if blocked:
+        block(connection, blocked)
+    return acquired
 
 
-def _holders(connection: Connection, lines: set[int], now: float) -> dict[int, tuple[int, bool]]:
-    """Return who holds these lines, and whether a lease on it is running."""
-    if not lines:
+def _holders(connection: Connection, order_key_hashes: set[int], now: float) -> dict[int, tuple[int, bool]]:
+    """Return the holder of each of these ordering keys, and whether a lease on it is running."""
+    if not order_key_hashes:
         return {}
-    asked = rows.rounded(lines)
+    asked = rows.padded(order_key_hashes)
     found = connection.execute(
         "SELECT h.line, h.seq, p.lease IS NOT NULL AND p.due > ? FROM holder h JOIN progress p ON p.seq = h.seq "
-        f"WHERE h.line IN ({rows.marks(asked)})",
+        f"WHERE h.line IN ({rows.placeholders(asked)})",
         [now, *asked],
     )
-    return {line: (seq, bool(leased)) for line, seq, leased in found.fetchall()}
+    return {order_key_hash: (seq, bool(leased)) for order_key_hash, seq, leased in found.fetchall()}
 
 
-def stand_back(connection: Connection, seqs: Sequence[int]) -> None:
-    """Let these wait for their turn."""
-    seqs = rows.rounded(seqs)
+def block(connection: Connection, seqs: Sequence[int]) -> None:
+    """Block deliveries until the holder of their ordering key releases it; a lease whose time is up ends."""
+    seqs = rows.padded(seqs)
     connection.execute(
-        # A lease whose time is up ends here: only who holds the line may have one.
+        # A lease whose time is up ends here: only the holder of the ordering key may have one.
         "UPDATE OR ROLLBACK progress SET due = NULL, held = NULL, lease = NULL, "
-        f"crashes = crashes + (lease IS NOT NULL) WHERE seq IN ({rows.marks(seqs)})",
+        f"crashes = crashes + (lease IS NOT NULL) WHERE seq IN ({rows.placeholders(seqs)})",
         seqs,
     )
 
 
-def leave(connection: Connection, left: Sequence[int]) -> None:
-    """Let these hold no line any more, and the next one of each line be due."""
-    if not left:
+def release(connection: Connection, released: Sequence[int]) -> None:
+    """Release the ordering keys that these rows hold, and make the next delivery of each key due."""
+    if not released:
         return
-    left = rows.rounded(left)
-    among = f"({rows.marks(left)})"
-    found = connection.execute(f"SELECT line FROM holder WHERE seq IN {among}", left).fetchall()
+    released = rows.padded(released)
+    among = f"({rows.placeholders(released)})"
+    found = connection.execute(f"SELECT line FROM holder WHERE seq IN {among}", released).fetchall()
     if found:
-        connection.execute(f"DELETE FROM holder WHERE seq IN {among}", left)
-        call(connection, [line for (line,) in found])
+        connection.execute(f"DELETE FROM holder WHERE seq IN {among}", released)
+        unblock_next(connection, [order_key_hash for (order_key_hash,) in found])
 
 
-def give_way(connection: Connection, seq: int) -> bool:
-    """Let a delivery that is not handled now stand back if an older one has come into its line; whether it did."""
+def yield_to_older(connection: Connection, seq: int) -> bool:
+    """Yield an ordering key to an older delivery that has become due for it; return whether there was one.
+
+    The holder in row `seq` is not being handled now; it is blocked, and the oldest blocked delivery becomes due.
+    """
     found = connection.execute(
         "SELECT h.line FROM holder h WHERE h.seq = ?1 AND EXISTS (SELECT 1 FROM progress p "
         "WHERE p.line = h.line AND p.state = 'waiting' AND p.due IS NULL AND p.held IS NULL AND p.seq < ?1)",
@@ -86,25 +97,26 @@ def give_way(connection: Connection, seq: int) -> bool:
     ).fetchone()
     if found is None:
         return False
-    stand_back(connection, [seq])
-    leave(connection, [seq])
+    block(connection, [seq])
+    release(connection, [seq])
     return True
 
 
-def call(connection: Connection, lines: Sequence[int]) -> None:
-    """Let the first of those that stood back in each of these lines be due."""
-    if not lines:
+def unblock_next(connection: Connection, order_key_hashes: Sequence[int]) -> None:
+    """Make the oldest blocked delivery of each of these ordering keys due."""
+    if not order_key_hashes:
         return
-    lines = rows.rounded(lines)
+    order_key_hashes = rows.padded(order_key_hashes)
     connection.execute(
         "UPDATE OR ROLLBACK progress SET due = 0 WHERE seq IN (SELECT min(seq) FROM progress "
-        f"WHERE line IN ({rows.marks(lines)}) AND state = 'waiting' AND due IS NULL AND held IS NULL GROUP BY line)",
-        lines,
+        f"WHERE line IN ({rows.placeholders(order_key_hashes)}) "
+        "AND state = 'waiting' AND due IS NULL AND held IS NULL GROUP BY line)",
+        order_key_hashes,
     )
 
 
 def requeue(connection: Connection, seq: int, now: float, handler: str | None = None) -> bool:
-    """Let a kept delivery be handled again; see `Inbox.replay`."""
+    """Make a stored delivery WAITING again, as `Inbox.replay` says; return False if it is just being handled."""
     state, text, leased = connection.execute(
         "SELECT state, handlers, lease IS NOT NULL AND due > ? FROM progress WHERE seq = ?", (now, seq)
     ).fetchone()
@@ -120,11 +132,11 @@ def requeue(connection: Connection, seq: int, now: float, handler: str | None = 
 
 
 def bury(connection: Connection, seq: int, reason: str, now: float) -> None:
-    """Let a delivery be dead, and let nobody claim it."""
+    """Make a delivery DEAD for good: no claim finds it, and its ordering key is released."""
     connection.execute(
         "UPDATE progress SET state = 'dead', due = NULL, lease = NULL, held = NULL, handlers = NULL, reason = ?, "
         "settled = ? "
         "WHERE seq = ?",
         (reason, now, seq),
     )
-    leave(connection, [seq])
+    release(connection, [seq])

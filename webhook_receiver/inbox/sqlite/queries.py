@@ -1,4 +1,4 @@
-"""What is asked of a SQLite inbox: reads on a connection of their own, which never hold up a write."""
+"""Queries of a SQLite inbox: reads on a connection of their own, which never delay a write (sqlite.org/wal.html)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..records import DeliverySummary, FailedAttempt, Filter, State, Stats, Stor
 _MOST_IDS = 30_000  # a statement of SQLite's may have 32,766 arguments, and more only where it was built so
 
 
-def chosen(which: Filter) -> tuple[str, list[Any]]:
-    """Return the condition on delivery d and progress p that a filter means, and its arguments.
+def where_clause(which: Filter) -> tuple[str, list[Any]]:
+    """Return the SQL condition of a filter, on table aliases d (delivery) and p (progress), and its arguments.
 
     Raises:
-        InboxError: it has too many ids.
+        InboxError: the filter has too many ids.
     """
     conditions: list[str] = ["1"]
     arguments: list[Any] = []
@@ -29,9 +29,9 @@ def chosen(which: Filter) -> tuple[str, list[Any]]:
     if which.ids is not None:
         if len(which.ids) > _MOST_IDS:
             raise InboxError(f"the inbox looks for {_MOST_IDS:,} ids at once, not for {len(which.ids):,}: ask in parts")
-        also(f"d.id IN ({rows.marks(which.ids)})", *which.ids)
+        also(f"d.id IN ({rows.placeholders(which.ids)})", *which.ids)
     if which.states is not None:
-        also(f"p.state IN ({rows.marks(which.states)})", *which.states)
+        also(f"p.state IN ({rows.placeholders(which.states)})", *which.states)
     if which.receiver is not None:
         also("p.source = ?", which.receiver)
     if which.event is not None:
@@ -49,19 +49,23 @@ def chosen(which: Filter) -> tuple[str, list[Any]]:
 
 
 def find(connection: Connection, which: Filter, limit: int | None, newest_first: bool) -> list[DeliverySummary]:
-    """Return the records that fit."""
-    where, arguments = chosen(which)
+    """Return the summaries of the deliveries that match a filter; `limit` None is all of them."""
+    where, arguments = where_clause(which)
     order = "DESC" if newest_first else "ASC"
     found = connection.execute(
-        f"SELECT {rows.RECORD} FROM progress p JOIN delivery d USING (seq) WHERE {where} "
+        f"SELECT {rows.SUMMARY} FROM progress p JOIN delivery d USING (seq) WHERE {where} "
         f"ORDER BY p.seq {order} LIMIT ?",
         [*arguments, -1 if limit is None else limit],
     )
-    return [rows.record(row) for row in found.fetchall()]
+    return [rows.summary(row) for row in found.fetchall()]
 
 
 def get(connection: Connection, beginning: str) -> StoredDelivery | None:
-    """Return all that is known of the one delivery whose id begins so."""
+    """Return the stored delivery whose id is `beginning` or the only one to begin so; None if there is none.
+
+    Raises:
+        AmbiguousId: several ids begin so.
+    """
     found = connection.execute(
         # Not LIKE, which takes "A" for "a" and would read the whole table.
         "SELECT seq, id FROM delivery WHERE id >= ?1 AND id < ?1 || char(0x10FFFF) ORDER BY id LIMIT 2",
@@ -69,23 +73,23 @@ def get(connection: Connection, beginning: str) -> StoredDelivery | None:
     ).fetchall()
     if len(found) > 1 and found[0][1] != beginning:
         raise AmbiguousId(f"several deliveries have ids that begin with {beginning!r}: give more of it")
-    return _kept(connection, found[0][0]) if found else None
+    return _stored_delivery(connection, found[0][0]) if found else None
 
 
 def after(connection: Connection, which: Filter, seq: int | None, limit: int) -> list[tuple[int, StoredDelivery]]:
-    """Return up to `limit` deliveries that fit, those behind row `seq`, with their rows' numbers."""
-    where, arguments = chosen(which)
+    """Return up to `limit` deliveries that match a filter, after row `seq`, each with its row's number."""
+    where, arguments = where_clause(which)
     found = connection.execute(
         f"SELECT p.seq FROM progress p JOIN delivery d USING (seq) WHERE {where} AND (? IS NULL OR p.seq > ?) "
         "ORDER BY p.seq LIMIT ?",
         [*arguments, seq, seq, limit],
     ).fetchall()
-    return [(each, _kept(connection, each)) for (each,) in found]
+    return [(each, _stored_delivery(connection, each)) for (each,) in found]
 
 
-def _kept(connection: Connection, seq: int) -> StoredDelivery:
+def _stored_delivery(connection: Connection, seq: int) -> StoredDelivery:
     row = connection.execute(
-        f"SELECT {rows.DELIVERY}, {rows.RECORD} FROM delivery d JOIN progress p USING (seq) WHERE seq = ?",
+        f"SELECT {rows.DELIVERY}, {rows.SUMMARY} FROM delivery d JOIN progress p USING (seq) WHERE seq = ?",
         (seq,),
     ).fetchone()
     width = len(rows.COLUMNS)
@@ -94,7 +98,7 @@ def _kept(connection: Connection, seq: int) -> StoredDelivery:
         (seq,),
     ).fetchall()
     return StoredDelivery(
-        summary=rows.record(row[width:]),
+        summary=rows.summary(row[width:]),
         delivery=rows.delivery(row),
         attempts=[FailedAttempt(*attempt) for attempt in attempts],
         key=row[4],
@@ -103,12 +107,12 @@ def _kept(connection: Connection, seq: int) -> StoredDelivery:
 
 
 def paused(connection: Connection) -> frozenset[str]:
-    """Return the handlers that are paused."""
+    """Return the names of the paused handlers."""
     return frozenset(name for (name,) in connection.execute("SELECT handler FROM paused").fetchall())
 
 
 def stats(connection: Connection) -> Stats:
-    """Return how the inbox stands."""
+    """Return the figures of the inbox."""
     unfinished: Sequence[tuple[str, int]] = connection.execute(
         "SELECT state, count(*) FROM progress WHERE state <> 'done' GROUP BY state"
     ).fetchall()

@@ -8,7 +8,7 @@ from ...errors import ConfigurationError
 
 APPLICATION = 0x57484B52  # "WHKR", by which a file is known as ours (sqlite.org/pragma.html#pragma_application_id)
 
-# What never changes (delivery) is kept apart from what does (progress): settling must not write the body again.
+# The table that never changes, delivery, is not the one that does, progress: to settle must not write the body again.
 FIRST = """
 CREATE TABLE delivery (
     seq INTEGER PRIMARY KEY,  -- the order of receipt
@@ -30,13 +30,13 @@ CREATE TABLE delivery (
 CREATE TABLE progress (
     seq INTEGER PRIMARY KEY REFERENCES delivery,
     source TEXT NOT NULL,
-    line INTEGER,  -- a 64-bit hash of source and order key; two that share one by chance just wait for each other
+    line INTEGER,  -- a 64-bit hash of receiver and ordering key; keys with one hash wait for each other
     state TEXT NOT NULL CHECK (state IN ('waiting', 'done', 'unhandled', 'dead')),
     due REAL,      -- when it may be claimed, or its lease ends; null: not by time
     since REAL,    -- when that wait began: a wait that began in the future cannot be measured
     lease INTEGER,
     crashes INTEGER NOT NULL DEFAULT 0,
-    handlers TEXT, -- JSON: the progress of each
+    handlers TEXT, -- JSON: the state of each
     held TEXT,
     reason TEXT,
     settled REAL
@@ -50,7 +50,7 @@ CREATE INDEX held ON progress (held) WHERE held IS NOT NULL;
 CREATE TABLE holder (line INTEGER PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
 CREATE INDEX holder_seq ON holder (seq);
 
--- The 64-bit hashes of what a repeat of a delivery would be known by. A hit is compared in full.
+-- The 64-bit hashes by which duplicates of a delivery are looked up. A hit is compared in full.
 CREATE TABLE lookup (hash INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (hash, seq)) STRICT, WITHOUT ROWID;
 
 CREATE TABLE attempt (
@@ -72,7 +72,7 @@ CREATE TABLE heartbeat (one INTEGER PRIMARY KEY CHECK (one = 1), beats INTEGER N
 INSERT INTO heartbeat VALUES (1, 0);
 """
 
-# The last deliveries are not in `lookup`: see lookup.py.
+# The latest deliveries are not in `lookup`: see dedup_index.py.
 SECOND = """
 CREATE TABLE arrived (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -82,7 +82,7 @@ CREATE TABLE arrived (
 INSERT INTO arrived SELECT 1, max(0, coalesce(max(seq), 0)), max(0, coalesce(max(seq), 0)) FROM delivery;
 """
 
-# What was put lately has no rows in `delivery` and `progress` yet: see journal.py.
+# Staged deliveries have no rows in `delivery` and `progress` yet: see staging.py.
 THIRD = """
 CREATE TABLE journal (
     last INTEGER PRIMARY KEY,  -- the `seq` of the last of its deliveries, which the others come before
@@ -90,16 +90,20 @@ CREATE TABLE journal (
     packed BLOB NOT NULL,      -- a pickle of tuples of plain values: of the columns of each delivery
     checksum INTEGER NOT NULL
 ) STRICT;
-ALTER TABLE arrived ADD COLUMN unpacked INTEGER NOT NULL DEFAULT 0;  -- up to this row, none is in the journal any more
+ALTER TABLE arrived ADD COLUMN unpacked INTEGER NOT NULL DEFAULT 0;  -- up to this row, none is staged any more
 UPDATE arrived SET unpacked = last;
 """
 
 MIGRATIONS = (FIRST, SECOND, THIRD)
-"""Each brings a file from the version that is its index to the next one. Released ones never change."""
+"""The scripts, each of which migrates a file from the version that is its index. Released ones never change."""
 
 
 def migrate(connection: sqlite3.Connection, path: str) -> None:
-    """Bring the file to the newest version; at once from several processes, each step is done by one of them.
+    """Bring the file to the newest version; if several processes call this at once, one of them does each step.
+
+    Args:
+        connection: a connection to the file, outside a transaction.
+        path: the file's name, for messages.
 
     Raises:
         ConfigurationError: see `version_of`.
@@ -123,10 +127,10 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
 
 
 def version_of(connection: sqlite3.Connection, path: str) -> int:
-    """Return the version of the file's schema, 0 for a new file; changes nothing in it.
+    """Return the version of the file's schema, 0 for a new file; the file is not changed.
 
     Raises:
-        ConfigurationError: as `migrate`.
+        ConfigurationError: the file belongs to another program, or was written by a newer version of this one.
     """
     application, version, objects = connection.execute(  # in one statement, so of one moment
         "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
@@ -143,7 +147,7 @@ def version_of(connection: sqlite3.Connection, path: str) -> int:
 
 
 def statements(script: str) -> list[str]:
-    """Return the single statements of a script, for executescript would commit what is under way."""
+    """Return the statements of a script one by one, since executescript would commit the transaction under way."""
     found: list[str] = []
     pending = ""
     for line in script.splitlines():

@@ -1,4 +1,4 @@
-"""The one thread that writes to a SQLite file: whatever is asked for while it commits shares the next commit."""
+"""The thread that writes to a SQLite file: jobs that are submitted during a commit share the next commit."""
 
 from __future__ import annotations
 
@@ -12,105 +12,109 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 from ...errors import InboxDamaged, InboxError, InboxUnavailable
-from ..futures import tell
-from .connection import Connection
+from ..futures import resolve
+from .connection import WriterConnection
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-Operation = Callable[[Connection, Sequence[Job]], Sequence[Result]]
-"""Does a batch of jobs inside a transaction, and returns a result, or the error that it is, for each."""
+SQLiteOperation = Callable[[WriterConnection, Sequence[Job]], Sequence[Result]]
+"""A function that does a batch of jobs inside a transaction, and returns a result or an exception for each of them."""
 
 _LARGEST_BATCH = 256  # jobs: more in one transaction would only let other processes wait
-_PATIENCE = 0.005  # seconds for what comes in one turn of the loop after the other to be gathered
+_PATIENCE = 0.005  # seconds for which the jobs of one turn of the loop after the other are gathered
 
 
-class _Asked(NamedTuple):
-    operation: Operation[Any, Any]
+class _Submitted(NamedTuple):
+    operation: SQLiteOperation[Any, Any]
     job: Any
-    answer: asyncio.Future[Any]
+    future: asyncio.Future[Any]
 
 
 class Writer:
-    """Runs operations on a connection of its own, in batches that are committed as one.
+    """A thread that runs operations on its own connection, in batches that are committed as one.
 
     Args:
         connect: opens the connection; called again after an error that may have left it unusable.
         guard: called before each transaction; raises an InboxError when nothing may be written now.
     """
 
-    def __init__(self, connect: Callable[[], Connection], guard: Callable[[], None]) -> None:
+    def __init__(self, connect: Callable[[], WriterConnection], guard: Callable[[], None]) -> None:
         self._connect = connect
         self._guard = guard
-        self._connection: Connection | None = None
-        self._asked: SimpleQueue[list[_Asked] | None] = SimpleQueue()
-        self._gathered: dict[asyncio.AbstractEventLoop, list[_Asked]] = {}
-        """What was asked for in a loop, and is handed over soon."""
+        self._connection: WriterConnection | None = None
+        self._submitted: SimpleQueue[list[_Submitted] | None] = SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Submitted]] = {}
+        """The jobs that were submitted in each event loop, and are handed to the thread soon."""
         self._closed = False
         self._closing = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="webhook-inbox-writer", daemon=True)
         self._thread.start()
 
-    def do(self, operation: Operation[Job, Result], job: Job) -> asyncio.Future[Result]:
-        """Have a job done; what is returned is answered once it is committed.
+    def submit(self, operation: SQLiteOperation[Job, Result], job: Job) -> asyncio.Future[Result]:
+        """Submit a job; the future that is returned has its result once the job is committed.
+
+        Args:
+            operation: the function that does the job.
+            job: the argument of the operation.
 
         Raises:
-            InboxUnavailable: it could not be committed; nothing of it has happened. Like the next one, it is raised
-                when that is awaited, if not at once.
+            InboxUnavailable: the job could not be committed; nothing of it has happened. Like the next one, it is
+                raised when the future is awaited, if not at once.
             InboxDamaged: SQLite finds the file damaged.
         """
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Result] = loop.create_future()
-        with self._closing:  # what is asked for behind the end of the queue would never be answered
+        future: asyncio.Future[Result] = loop.create_future()
+        with self._closing:  # what is submitted after the end of the queue would never have a result
             if self._closed:
                 raise InboxUnavailable("the inbox is closed")
             gathered = self._gathered.get(loop)
             if gathered is None:
                 gathered = self._gathered[loop] = []
                 loop.call_soon(self._hand_over, loop, 0, loop.time() + _PATIENCE)
-            gathered.append(_Asked(operation, job, answer))
+            gathered.append(_Submitted(operation, job, future))
             if len(gathered) == _LARGEST_BATCH:
-                self._asked.put(self._gathered.pop(loop))
-        return answer
+                self._submitted.put(self._gathered.pop(loop))
+        return future
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop, before: int, until: float) -> None:
-        """Let the thread have what was gathered, once a turn of the loop has brought no more or it is late.
+        """Hand the gathered jobs to the thread, once a turn of the loop has brought no more or `until` has come.
 
-        A commit costs the same whatever is in it, and so does it to wake a thread.
+        A commit costs the same however many jobs it has, and so does waking a thread.
         """
         with self._closing:
             number = len(self._gathered.get(loop, ()))
             if before < number and loop.time() < until:
                 loop.call_soon(self._hand_over, loop, number, until)
             elif number:
-                self._asked.put(self._gathered.pop(loop))
+                self._submitted.put(self._gathered.pop(loop))
 
     async def close(self) -> None:
-        """Commit what was asked for, then end the thread and close the connection."""
+        """Commit the submitted jobs, then end the thread and close the connection."""
         with self._closing:
             if not self._closed:
                 self._closed = True
                 for gathered in self._gathered.values():
-                    self._asked.put(gathered)
+                    self._submitted.put(gathered)
                 self._gathered.clear()
-                self._asked.put(None)
+                self._submitted.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
         going_on = True
         while going_on:
-            batch: list[_Asked] = []
-            asked = self._asked.get()
-            while asked is not None:
-                batch += asked
-                if self._asked.empty() or len(batch) >= _LARGEST_BATCH:
+            batch: list[_Submitted] = []
+            submitted = self._submitted.get()
+            while submitted is not None:
+                batch += submitted
+                if self._submitted.empty() or len(batch) >= _LARGEST_BATCH:
                     break
-                asked = self._asked.get()
-            going_on = asked is not None
-            tell(zip((each.answer for each in batch), self._do(batch), strict=True))
+                submitted = self._submitted.get()
+            going_on = submitted is not None
+            resolve(zip((each.future for each in batch), self._run_batch(batch), strict=True))
         self._disconnect()
 
-    def _do(self, batch: list[_Asked]) -> list[Any]:
-        """Return a result or an exception for each; one that fails must not fail the others."""
+    def _run_batch(self, batch: list[_Submitted]) -> list[Any]:
+        """Return a result or an exception for each job; a job that fails must not fail the others."""
         if not batch:
             return []
         try:
@@ -119,19 +123,19 @@ class Writer:
             return [error] * len(batch)
         except Exception as error:
             if len(batch) == 1:
-                return [_told(error)]
-            return [outcome for each in batch for outcome in self._do([each])]
+                return [_translated(error)]
+            return [result for each in batch for result in self._run_batch([each])]
 
-    def _transaction(self, batch: list[_Asked]) -> list[Any]:
-        groups: dict[Operation[Any, Any], list[int]] = defaultdict(list)
+    def _transaction(self, batch: list[_Submitted]) -> list[Any]:
+        groups: dict[SQLiteOperation[Any, Any], list[int]] = defaultdict(list)
         for index, each in enumerate(batch):
             groups[each.operation].append(index)
         results: list[Any] = [None] * len(batch)
         connection = self._begin()
         try:
             for operation, indexes in groups.items():
-                found = operation(connection, [batch[index].job for index in indexes])
-                for index, result in zip(indexes, found, strict=True):
+                returned = operation(connection, [batch[index].job for index in indexes])
+                for index, result in zip(indexes, returned, strict=True):
                     results[index] = result
             connection.execute("COMMIT")
             connection.committed()
@@ -139,7 +143,7 @@ class Writer:
             if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
                 self._disconnect()  # it rolls back, too; the next one starts with a connection that is whole
                 if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
-                    raise _told(error) from None
+                    raise _translated(error) from None
             else:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
@@ -147,7 +151,7 @@ class Writer:
             raise
         return results
 
-    def _begin(self) -> Connection:
+    def _begin(self) -> WriterConnection:
         try:
             self._guard()
             if self._connection is None:
@@ -165,8 +169,8 @@ class Writer:
                 connection.close()
 
 
-def _told(error: Exception) -> Exception:
-    """Return an error of SQLite's as one of ours, any other as it is."""
+def _translated(error: Exception) -> Exception:
+    """Return the InboxError that an error of SQLite means; any other error as it is."""
     if isinstance(error, sqlite3.OperationalError | OSError):
         return InboxUnavailable(f"the inbox cannot be written to: {error}")
     if type(error) is sqlite3.DatabaseError:

@@ -1,0 +1,250 @@
+"""What is registered: handlers, dead-letter handlers and middleware, each refused if it could not be called."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from types import UnionType
+from typing import Annotated, Any, Protocol, Union, get_args, get_origin
+
+from anyio.to_thread import run_sync
+
+from ..delivery import Attempt, Delivery
+from ..errors import ConfigurationError
+from ..events import Event, UnknownEvent
+from ..options import Backoff
+
+Function = Callable[..., Any]
+Route = type[Event] | str
+Predicate = Callable[[Any], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A user's function and the route it is registered for.
+
+    Raises:
+        ConfigurationError: the function cannot be called with an event, or with an event and an attempt.
+    """
+
+    name: str
+    """`module:qualname` unless it was given one; its state is kept under it."""
+    function: Function
+    route: Route
+    where: Predicate | None = None
+    backoff: Backoff | None = None
+    """When it is run again after a failure; the receiver's own if None."""
+    timeout: float | None = None
+    """Seconds that one run may take; the worker's own if None."""
+    takes_attempt: bool = field(init=False)
+    is_async: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "takes_attempt", _takes_attempt(self))
+        object.__setattr__(self, "is_async", _is_async(self.function))
+
+    def call(self, event: Event, delivery: Delivery, number: int) -> Awaitable[object]:
+        """Call the function: on the loop if it is async, else in a thread. Await what this returns."""
+        arguments = (event, Attempt(delivery, self.name, number)) if self.takes_attempt else (event,)
+        return call(self.function, arguments, is_async=self.is_async)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterHandler:
+    """A user's function that is called with each dead delivery.
+
+    Raises:
+        ConfigurationError: the function cannot be called with a delivery and its attempts.
+    """
+
+    name: str
+    function: Function
+    backoff: Backoff | None = None
+    timeout: float | None = None
+    is_async: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        _refuse_generator(self.name, self.function)
+        _refuse_uncallable(self.name, self.function, "a dead delivery and the list of its attempts")
+        object.__setattr__(self, "is_async", _is_async(self.function))
+
+    def call(self, delivery: Delivery, attempts: Sequence[object], number: int) -> Awaitable[object]:
+        """Call the function, which does not get the attempt's `number`. Await what this returns."""
+        return call(self.function, (delivery, attempts), is_async=self.is_async)
+
+
+class CallNext(Protocol):
+    """The second argument of a middleware: runs the rest of the attempt, once. It returns nothing.
+
+    Raises:
+        MiddlewareError: it is awaited a second time, or when the middleware has ended.
+        BaseException: whatever the middleware further in or the handler raises.
+    """
+
+    async def __call__(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Middleware:
+    """A user's async function that runs round every attempt.
+
+    Raises:
+        ConfigurationError: the function is not async, or cannot be called with an attempt and a `call_next`.
+    """
+
+    function: Callable[[Attempt, CallNext], Coroutine[Any, Any, object]]
+    name: str = field(init=False)
+    """`module:qualname` of the function, or of its class where it is an object."""
+
+    def __post_init__(self) -> None:
+        named = self.function if hasattr(self.function, "__qualname__") else type(self.function)
+        object.__setattr__(self, "name", name_of(named))
+        if isinstance(self.function, type) or not _is_async(self.function):
+            raise ConfigurationError(
+                f"{self.name} is no async function without `yield`, as a middleware is: "
+                "async def middleware(attempt, call_next): await call_next()"
+            )
+        _refuse_uncallable(self.name, self.function, "the two that a middleware gets, (attempt, call_next)")
+
+
+def call(function: Function, arguments: tuple[object, ...], *, is_async: bool) -> Awaitable[object]:
+    """Call a user's function: on the loop if it is async, else in a thread. Await what this returns."""
+    return function(*arguments) if is_async else _in_thread(function, arguments)
+
+
+async def _in_thread(function: Function, arguments: tuple[object, ...]) -> None:
+    # A thread cannot be stopped: when its time is up nobody waits for it any more.
+    result = await run_sync(function, *arguments, abandon_on_cancel=True)
+    if inspect.isgenerator(result) or inspect.isasyncgen(result):
+        raise TypeError("the handler handed back a generator, which nothing runs")
+    if inspect.isawaitable(result):  # a plain function may hand one back
+        await result
+
+
+def name_of(function: Function) -> str:
+    """Return `module:qualname`.
+
+    Raises:
+        ConfigurationError: it is not callable, or has no name of its own.
+    """
+    if not callable(function):
+        raise ConfigurationError(f"a handler is a function, not {type(function).__name__}")
+    try:
+        return f"{function.__module__}:{function.__qualname__}"
+    except AttributeError:
+        kind = type(function).__name__
+        raise ConfigurationError(f"a {kind} has no name to keep its state under: give it name=...") from None
+
+
+def _is_async(function: Function) -> bool:
+    call = getattr(function, "__call__", None)  # noqa: B004 - an object's own async __call__ counts, too
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+
+
+def _takes_attempt(handler: Handler) -> bool:
+    """Whether the handler wants the attempt; refuses one that could not be called."""
+    function = handler.function
+    _refuse_generator(handler.name, function)
+    parameters = _parameters(function)
+    if parameters is None:
+        return False
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    _refuse_unfillable(handler, parameters, positional)
+    if positional:
+        given = UnknownEvent if isinstance(handler.route, str) else handler.route
+        _refuse_annotation(handler, positional[0], given)
+    if len(positional) < 2:
+        return False
+    second = positional[1]
+    if second.default is not second.empty and not _names_attempt(second.annotation):
+        return False  # a parameter of the user's own, with a value of its own
+    _refuse_annotation(handler, second, Attempt)
+    return True
+
+
+def _refuse_uncallable(name: str, function: Function, given: str) -> None:
+    """Refuse a function that could not be called with the two arguments that `given` names."""
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError as error:
+        raise ConfigurationError(f"{name} cannot be called with {given}: {error}") from None
+    except ValueError:
+        pass  # it hides its parameters
+
+
+def _refuse_generator(name: str, function: Function) -> None:
+    if any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in _layers(function)):
+        raise ConfigurationError(f"{name} is a generator: calling it would run nothing")
+
+
+def _layers(function: Function) -> list[object]:
+    """Return what may be what runs: the function, what it wraps, and the method that makes an object callable."""
+    return [function, inspect.unwrap(function), getattr(function, "__call__", None)]  # noqa: B004
+
+
+def _names_attempt(annotation: Any) -> bool:
+    return annotation is Attempt or any(_names_attempt(each) for each in get_args(annotation))
+
+
+def _parameters(function: Function) -> list[inspect.Parameter] | None:
+    """Return the function's parameters, annotations resolved if they can be; None if it hides them."""
+    for resolve in (True, False):
+        try:
+            return list(inspect.signature(function, eval_str=resolve).parameters.values())
+        except (NameError, AttributeError, SyntaxError):
+            continue  # an annotation that only type checkers can resolve
+        except (ValueError, TypeError):
+            return None
+    return None
+
+
+def _refuse_unfillable(
+    handler: Handler, parameters: list[inspect.Parameter], positional: list[inspect.Parameter]
+) -> None:
+    if not positional and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        raise ConfigurationError(f"{handler.name} takes no positional parameter: it could not get the event")
+    for parameter in parameters:
+        if "Depends" in {type(each).__name__ for each in (parameter.default, *_metadata(parameter.annotation))}:
+            raise ConfigurationError(
+                f"the parameter {parameter.name!r} of {handler.name} asks for a FastAPI dependency, "
+                "which only FastAPI's own routes get: call it inside the handler"
+            )
+        required = parameter.default is parameter.empty
+        if required and (parameter.kind is parameter.KEYWORD_ONLY or parameter in positional[2:]):
+            raise ConfigurationError(
+                f"nothing fills the parameter {parameter.name!r} of {handler.name}: "
+                "a handler gets the event and the attempt, by position; give it a default"
+            )
+
+
+def _refuse_annotation(handler: Handler, parameter: inspect.Parameter, given: type) -> None:
+    if not _accepts(parameter.annotation, given):
+        wanted = _unwrapped(parameter.annotation)
+        wanted = getattr(wanted, "__name__", wanted)
+        raise ConfigurationError(
+            f"the parameter {parameter.name!r} of {handler.name} is annotated {wanted}, "
+            f"but gets {'an' if given.__name__[0] in 'AEIOU' else 'a'} {given.__name__}"
+        )
+
+
+def _unwrapped(annotation: Any) -> Any:
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+
+
+def _metadata(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+
+
+def _accepts(annotation: Any, given: type) -> bool:
+    """Whether a value of the class `given` fits; True also where only a type checker could tell."""
+    annotation = _unwrapped(annotation)
+    if get_origin(annotation) in (Union, UnionType):
+        return any(_accepts(each, given) for each in get_args(annotation))
+    annotation = get_origin(annotation) or annotation  # dict[str, str] is a dict
+    if not isinstance(annotation, type) or annotation is inspect.Parameter.empty:
+        return True
+    try:
+        return issubclass(given, annotation)
+    except TypeError:  # a protocol that is not made for it
+        return True

@@ -1,0 +1,303 @@
+"""The router: the handlers of each event, the dead-letter handlers and the middleware. Nothing is run here."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
+
+from ..delivery import Attempt, Delivery
+from ..errors import ConfigurationError
+from ..event_registry import EventRegistry
+from ..events import Event, OrderFailedPermanently, OrderFulfilled, UnknownEvent
+from ..inbox.records import DEAD_LETTER_HANDLER, FailedAttempt
+from ..options import Backoff
+from .handlers import CallNext, DeadLetterHandler, Function, Handler, Middleware, Predicate, Route, name_of
+
+E = TypeVar("E", bound=Event)
+E_contra = TypeVar("E_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
+R = TypeVar("R")
+P = ParamSpec("P")
+HearsOfDead = TypeVar("HearsOfDead", bound=Callable[[Delivery, Sequence[FailedAttempt]], object])
+
+
+class TakesEvent(Protocol[E_contra, P, R_co]):  # pyright: ignore[reportInvalidTypeVarUse] - contravariant by its use
+    """A function that takes an event. Two overloads mean both: it can be called so, and is a function of P."""
+
+    @overload
+    def __call__(self, event: E_contra, /) -> object: ...
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+
+class TakesAttempt(Protocol[E_contra, P, R_co]):  # pyright: ignore[reportInvalidTypeVarUse] - contravariant by its use
+    """A function that takes an event and the attempt."""
+
+    @overload
+    def __call__(self, event: E_contra, attempt: Attempt, /) -> object: ...
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+
+AnyMiddleware = TypeVar("AnyMiddleware", bound=Callable[[Attempt, CallNext], Coroutine[Any, Any, object]])
+
+
+class HandlerDecorator(Generic[E]):
+    """A decorator that registers a handler and returns it as it came, with its type."""
+
+    def __init__(self, register: Callable[[Function], None]) -> None:
+        self._register = register
+
+    # The last two are for mypy, which sees no P in what it knows as a mere Callable, and say better what is wrong.
+    @overload
+    def __call__(self, handler: TakesEvent[E, P, R]) -> Callable[P, R]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def __call__(self, handler: TakesAttempt[E, P, R]) -> Callable[P, R]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def __call__(self, handler: Callable[[E], R]) -> Callable[[E], R]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def __call__(self, handler: Callable[[E, Attempt], R]) -> Callable[[E, Attempt], R]: ...  # pyright: ignore[reportOverlappingOverload]
+    def __call__(self, handler: Callable[..., R]) -> Callable[..., R]:
+        self._register(handler)
+        return handler
+
+
+class Router:
+    """A collection of handlers and middleware, in any module, for a receiver to include; a receiver is one itself."""
+
+    def __init__(self, registry: EventRegistry | None = None) -> None:
+        self._registry = registry or EventRegistry()
+        self._handlers: list[Handler] = []
+        self._fallbacks: list[Handler] = []
+        self._dead_letter_handlers: list[DeadLetterHandler] = []
+        self._middlewares: tuple[Middleware, ...] = ()
+        self._by_route: dict[Route, list[Handler]] = {}
+        self._certain: dict[type[Event], tuple[Handler, ...]] = {}
+        """The result of `match` for the classes of which every event has the same handlers."""
+        self._included = False
+
+    @overload
+    def on(
+        self,
+        event: type[E],
+        *,
+        where: Callable[[E], bool] | None = None,
+        name: str | None = None,
+        backoff: Backoff | None = None,
+        timeout: float | None = None,
+    ) -> HandlerDecorator[E]: ...
+    @overload
+    def on(
+        self,
+        event: str,
+        *,
+        where: Callable[[UnknownEvent], bool] | None = None,
+        name: str | None = None,
+        backoff: Backoff | None = None,
+        timeout: float | None = None,
+    ) -> HandlerDecorator[UnknownEvent]: ...
+    def on(
+        self,
+        event: Route,
+        *,
+        where: Predicate | None = None,
+        name: str | None = None,
+        backoff: Backoff | None = None,
+        timeout: float | None = None,
+    ) -> HandlerDecorator[Any]:
+        """Return a decorator that registers a handler for an event: a class and its subclasses, or a name.
+
+        The handler, a function or an async function, takes the event and, if it has a second positional
+        parameter, the attempt. A plain function runs in a thread.
+
+        Args:
+            event: `OrderFulfilled`, a class of your own, `Event` for all; or "shipment.created", which no class has.
+            where: a plain function of the event, called on the loop; the handler gets only events for which it is true.
+            name: the handler's name, where `module:qualname` will not do.
+            backoff: when it is run again after a failure, the worker's own if left out; with an inbox only.
+            timeout: seconds that one attempt may take, the worker's own if left out; with an inbox only.
+
+        Raises:
+            ConfigurationError: the route or the handler's signature cannot work, or its name is taken.
+        """
+        if not isinstance(event, str) and not (isinstance(event, type) and issubclass(event, Event)):
+            raise ConfigurationError(
+                f"on(...) takes an event class or an event's name, as in @hooks.on(OrderFulfilled), not {event!r}"
+            )
+        if where is not None and (not callable(where) or inspect.iscoroutinefunction(where)):
+            raise ConfigurationError(f"where=... takes a plain function of the event, not {type(where).__name__}")
+        if timeout is not None and not 0 < timeout < float("inf"):
+            raise ConfigurationError(f"timeout is a number of seconds above 0, not {timeout!r}")
+        return HandlerDecorator(
+            lambda function: self._add(Handler(name or name_of(function), function, event, where, backoff, timeout))
+        )
+
+    @property
+    def on_fulfilled(self) -> HandlerDecorator[OrderFulfilled]:
+        """The decorator of a handler for orders that are fulfilled: `@hooks.on_fulfilled`."""
+        return self.on(OrderFulfilled)
+
+    @property
+    def on_failed_permanently(self) -> HandlerDecorator[OrderFailedPermanently]:
+        """The decorator of a handler for orders that have failed for good: `@hooks.on_failed_permanently`."""
+        return self.on(OrderFailedPermanently)
+
+    @property
+    def fallback(self) -> HandlerDecorator[Event]:
+        """The decorator of a handler for the events that no other handler matches: `@hooks.fallback`."""
+        return HandlerDecorator(lambda function: self._add_fallback(Handler(name_of(function), function, Event)))
+
+    def on_dead(self, function: HearsOfDead) -> HearsOfDead:
+        """Register a dead-letter handler: `@hooks.on_dead`. It needs an inbox.
+
+        It gets the delivery and its failed attempts, after it is settled that the delivery is dead; at least once,
+        and again by the worker's `Backoff` if it fails itself.
+
+        Raises:
+            ConfigurationError: it cannot be called with these two, or its name is taken.
+        """
+        self._add_dead_letter_handler(DeadLetterHandler(DEAD_LETTER_HANDLER + name_of(function), function))
+        return function
+
+    def middleware(self, function: AnyMiddleware) -> AnyMiddleware:
+        """Register `async def middleware(attempt, call_next)`, which runs round every attempt: `@hooks.middleware`.
+
+        That is each run of each handler and dead-letter handler of the whole receiver, also of those that are
+        registered elsewhere or later; the check of `confirm=` is none. The first that was registered is the outermost.
+        `await call_next()` runs the rest, in the same task and within the handler's timeout. What it raises is the
+        attempt's end, or what the middleware raises instead: `Retry` and `GiveUp` mean what they mean in a handler.
+        An attempt is done only if the handler has returned and no middleware raised.
+
+        Raises:
+            ConfigurationError: it is not async, cannot be called with these two, or is registered twice or too late.
+        """
+        self._add_middleware(Middleware(function))
+        return function
+
+    @property
+    def dead_letter_handlers(self) -> tuple[DeadLetterHandler, ...]:
+        """The dead-letter handlers, in order of registration."""
+        return tuple(self._dead_letter_handlers)
+
+    @property
+    def middlewares(self) -> tuple[Middleware, ...]:
+        """The middleware, in order of registration: the outermost first."""
+        return self._middlewares
+
+    @property
+    def handlers(self) -> tuple[Handler, ...]:
+        """All handlers in order of registration, fallbacks last."""
+        return (*self._handlers, *self._fallbacks)
+
+    def name_of(self, handler: str | Function) -> str:
+        """Return the name of a handler, given as that or as its function.
+
+        Raises:
+            ConfigurationError: there is no such handler.
+        """
+        names = {each.name for each in self.handlers}
+        named = [each.name for each in self.handlers if each.function == handler]
+        name = handler if isinstance(handler, str) else (named or [name_of(handler)])[0]
+        if name not in names:
+            raise ConfigurationError(f"there is no handler {name}; there is {', '.join(sorted(names)) or 'none'}")
+        return name
+
+    def include(self, router: Router) -> None:
+        """Take over the handlers and middleware of `router`, behind those that are here, and close it.
+
+        Nothing can be registered with it any more, since that would never run.
+
+        Raises:
+            ConfigurationError: a name is taken, a middleware is here already, or two classes claim the same documents.
+        """
+        if router is self:
+            raise ConfigurationError("a router cannot include itself")
+        for handler in router._handlers:
+            self._add(handler)
+        for handler in router._fallbacks:
+            self._add_fallback(handler)
+        for dead_letter_handler in router._dead_letter_handlers:
+            self._add_dead_letter_handler(dead_letter_handler)
+        for middleware in router._middlewares:
+            self._add_middleware(middleware)
+        router._included = True
+
+    def match(self, event: Event) -> tuple[Handler, ...]:
+        """Return the handlers that would run for `event`, the most specific route first.
+
+        A predicate that raises fails as its handler would: the handler is returned, and raises when it is run.
+        """
+        cls = type(event)
+        if cls in self._certain:
+            return self._certain[cls]
+        candidates = [handler for above in cls.__mro__ for handler in self._by_route.get(above, ())]
+        if isinstance(event, UnknownEvent):
+            candidates = self._by_route.get(event.event, []) + candidates
+        # By name: a function that is registered for several routes is one handler, and runs once.
+        found: dict[str, Handler] = {}
+        for handler in candidates:
+            if wanting := _if_wanted(handler, event):
+                found.setdefault(handler.name, wanting)
+        matching = tuple(found.values() or self._fallbacks)
+        if not isinstance(event, UnknownEvent) and all(handler.where is None for handler in candidates):
+            self._certain[cls] = matching
+        return matching
+
+    def _add(self, handler: Handler) -> None:
+        self._refuse_clash(handler)
+        if isinstance(handler.route, str):
+            self._registry.add_name(handler.route)
+        else:
+            self._registry.add(handler.route)
+        self._handlers.append(handler)
+        self._by_route.setdefault(handler.route, []).append(handler)
+
+    def _add_fallback(self, handler: Handler) -> None:
+        self._refuse_clash(handler)
+        self._fallbacks.append(handler)
+
+    def _add_dead_letter_handler(self, handler: DeadLetterHandler) -> None:
+        if any(other.name == handler.name for other in self._dead_letter_handlers):
+            name = handler.name.removeprefix(DEAD_LETTER_HANDLER)
+            raise ConfigurationError(f"two dead-letter handlers are named {name}: rename one of them")
+        self._dead_letter_handlers.append(handler)
+
+    def _add_middleware(self, middleware: Middleware) -> None:
+        self._refuse_late(middleware.name)
+        if any(other.function == middleware.function for other in self._middlewares):
+            raise ConfigurationError(f"{middleware.name} would run twice round each attempt: register it only once")
+        self._middlewares += (middleware,)
+
+    def _refuse_late(self, name: str) -> None:
+        if self._included:
+            raise ConfigurationError(
+                f"{name} comes too late, its router is included already: register first, then include"
+            )
+
+    def _refuse_clash(self, handler: Handler) -> None:
+        self._certain.clear()
+        self._refuse_late(handler.name)
+        for other in self.handlers:
+            # One function may serve several routes; it is then one handler, under one name.
+            same = other.function == handler.function and other.route != handler.route
+            if other.name == handler.name and not same:
+                raise ConfigurationError(f"two handlers are named {handler.name}: give one of them name=...")
+
+
+def _if_wanted(handler: Handler, event: Event) -> Handler | None:
+    if handler.where is None:
+        return handler
+    try:
+        wanted: object = handler.where(event)
+        if inspect.isawaitable(wanted):
+            raise TypeError("where=... handed back an awaitable, which would always hold")
+        return handler if wanted else None
+    except Exception as error:
+        failure = error
+
+        async def fail(event: Event) -> None:
+            raise failure
+
+        return replace(handler, function=fail)
