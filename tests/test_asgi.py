@@ -60,11 +60,11 @@ def receiving(*chunks: bytes, then: Sequence[Message] = ()) -> Receive:
         ([(b"content-encoding", b"gzip")], UnsupportedEncoding),
     ],
 )
-def test_a_body_is_refused_by_its_headers(headers: list[tuple[bytes, bytes]], error: type[Exception]) -> None:
+def test_a_body_is_rejected_by_its_headers(headers: list[tuple[bytes, bytes]], error: type[Exception]) -> None:
     reader = BodyReader(max_body=10, timeout=30)
     with pytest.raises(error):
-        reader.refuse_by(headers)
-    reader.refuse_by([(b"content-length", b"10"), (b"content-encoding", b"Identity")])
+        reader.check_headers(headers)
+    reader.check_headers([(b"content-length", b"10"), (b"content-encoding", b"Identity")])
 
 
 async def test_a_body_is_put_together_from_its_chunks() -> None:
@@ -75,14 +75,14 @@ async def test_a_body_is_put_together_from_its_chunks() -> None:
 
 
 @pytest.mark.parametrize("chunks", [[b"x" * 11], [b"x" * 10, b"y"], [b"x"] * 11, [b"", b"x" * 11]])
-async def test_a_body_over_the_limit_is_refused_and_one_at_the_limit_is_not(chunks: list[bytes]) -> None:
+async def test_a_body_over_the_limit_is_rejected_and_one_at_the_limit_is_not(chunks: list[bytes]) -> None:
     reader = BodyReader(max_body=10, timeout=30)
     with pytest.raises(BodyTooLarge, match="more than 10 bytes"):
         await reader.read(receiving(*chunks))
     assert await reader.read(receiving(b"x" * 9, b"y")) == b"x" * 9 + b"y"
 
 
-async def test_a_body_over_the_limit_is_refused_without_waiting_for_its_end() -> None:
+async def test_a_body_over_the_limit_is_rejected_without_waiting_for_its_end() -> None:
     with pytest.raises(BodyTooLarge):
         await BodyReader(max_body=10, timeout=30).read(endless(b"x" * 4))
 
@@ -101,7 +101,7 @@ async def test_a_client_that_goes_away_leaves_no_body(chunks: list[bytes]) -> No
         await BodyReader(max_body=10, timeout=30).read(receive)
 
 
-async def test_a_body_that_takes_too_long_is_refused_whether_it_never_starts_or_never_ends() -> None:
+async def test_a_body_that_takes_too_long_is_rejected_whether_it_never_starts_or_never_ends() -> None:
     reader = BodyReader(max_body=10, timeout=0.08)
     for receive in (receiving(), receiving(b"a", then=[{"type": "http.request", "body": b"b", "more_body": True}])):
         with pytest.raises(BodyTooSlow, match=r"more than 0\.08 s"):
@@ -400,10 +400,10 @@ async def test_under_middleware_that_reads_bodies_and_writes_headers(noted: Note
     app = Starlette(routes=[noted.hooks.route("/webhooks")], middleware=middleware)
     with serving(app) as url:
         answers = [await post(f"{url}/webhooks") for _ in range(3)]
-        refused = [await post(f"{url}/webhooks", secret="another") for _ in range(3)]
-    assert [answer.status_code for answer in [*answers, *refused]] == [204, 204, 204, 401, 401, 401]
-    assert all(answer.headers.get_list("x-stamp") == ["once"] for answer in [*answers, *refused])
-    assert refused[0].json()["status"] == 401
+        rejected = [await post(f"{url}/webhooks", secret="another") for _ in range(3)]
+    assert [answer.status_code for answer in [*answers, *rejected]] == [204, 204, 204, 401, 401, 401]
+    assert all(answer.headers.get_list("x-stamp") == ["once"] for answer in [*answers, *rejected])
+    assert rejected[0].json()["status"] == 401
     assert len(noted.events) == 3
 
 

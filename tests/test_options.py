@@ -81,7 +81,7 @@ def test_the_default_goes_on_for_about_half_a_day_on_average() -> None:
         {"attempts": 0},
     ],
 )
-def test_one_that_could_not_work_is_refused(settings: dict[str, float]) -> None:
+def test_one_that_could_not_work_is_rejected(settings: dict[str, float]) -> None:
     with pytest.raises(ConfigurationError, match="0 <= first <= longest seconds, for 1 attempt or more"):
         Backoff(**settings)  # type: ignore[arg-type]
 
@@ -108,6 +108,6 @@ def test_a_span_of_time_is_read_as_people_write_it(text: str, expected: float) -
 @pytest.mark.parametrize(
     "text", ["", "s", "-1s", "1y", "1h30m", "1e3", "inf", "nan", "1.", ".5", "1 000", "9999999999999", "٣d"]
 )
-def test_anything_else_is_refused_with_examples(text: str) -> None:
+def test_anything_else_is_rejected_with_examples(text: str) -> None:
     with pytest.raises(ValueError, match="is not a span of time such as 45s, 15m, 2h or 30d"):
         seconds(text)

@@ -87,8 +87,8 @@ async def test_a_stranger_is_refused_before_the_body_is_read(headers: Any, error
     exchange = await call(noted.hooks, headers, [BODY])
     assert (exchange.status, exchange.read) == (401, 0)
     assert exchange.problem == {
-        "type": "urn:webhook-receiver:problem:refused",
-        "title": "The signature was refused",
+        "type": "urn:webhook-receiver:problem:rejected",
+        "title": "The signature was rejected",
         "status": 401,
     }
     assert noted.hooks.rejected == {error: 1}

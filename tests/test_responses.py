@@ -6,7 +6,7 @@ from starlette.types import Message
 
 from webhook_receiver import VerificationError
 from webhook_receiver.errors import BodyTooLarge, InboxError, MethodNotAllowed, RequestError, UnsupportedEncoding
-from webhook_receiver.responses import FAILED, HANDLED, problem, refusals, retry_after
+from webhook_receiver.responses import FAILED, HANDLED, problem, rejections, retry_after
 
 
 def test_a_problem_is_a_document_with_a_stable_type() -> None:
@@ -26,14 +26,14 @@ def test_a_wait_is_rounded_up_to_whole_seconds() -> None:
     assert [retry_after(seconds).headers["retry-after"] for seconds in (0, 0.1, 60)] == ["0", "1", "60"]
 
 
-def test_every_refusal_has_an_answer_of_its_own() -> None:
-    answers = refusals(401)
+def test_every_rejection_has_a_response_of_its_own() -> None:
+    answers = rejections(401)
     assert set(answers) == {InboxError, VerificationError, *RequestError.__subclasses__()}
     assert answers[VerificationError].headers["www-authenticate"] == "Signature"
     assert answers[MethodNotAllowed].headers["allow"] == "POST"
     assert answers[UnsupportedEncoding].headers["accept-encoding"] == "identity"
     assert answers[BodyTooLarge].status == 413
-    assert "www-authenticate" not in refusals(403)[VerificationError].headers
+    assert "www-authenticate" not in rejections(403)[VerificationError].headers
 
 
 async def test_what_middleware_writes_into_an_answer_is_not_in_the_next_one() -> None:

@@ -1,4 +1,4 @@
-"""What ASGI asks of an app: a bounded body, the lifespan protocol, and a route that takes both slash forms."""
+"""The ASGI parts of an app: a bounded body, the lifespan protocol, a route with and without a final slash."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .errors import (
 )
 
 _SWEEPS = 8
-"""How often a timer looks after the bodies within the time that each of them has."""
+"""The number of times that the timer checks a body within its time-out."""
 
 
 _OF_BODIES = frozenset((b"content-length", b"content-encoding"))
@@ -49,9 +49,13 @@ def request_head(scope: Scope, url: str | None) -> RequestHead:
 
 
 class BodyReader:
-    """Reads bodies of at most `max_body` bytes, each within `timeout` seconds or an eighth more.
+    """Reads request bodies.
 
-    One timer looks after all the bodies that are being read: a timer each would cost a tenth of a request.
+    One timer serves all the bodies being read: a timer each would cost a tenth of a request.
+
+    Args:
+        max_body: the largest body, in bytes.
+        timeout: seconds that a body may take; up to an eighth more passes before it is given up.
     """
 
     def __init__(self, max_body: int, timeout: float) -> None:
@@ -59,16 +63,16 @@ class BodyReader:
         self._most_digits = len(str(max_body))
         self._timeout = timeout
         self._sweeps: dict[asyncio.Task[object], int] = {}
-        """How many sweeps the reading tasks have seen."""
+        """The number of sweeps that each reading task has seen."""
         self._due: set[asyncio.AbstractEventLoop] = set()
-        """The loops in which a sweep is due: one as a rule, but tests and threads bring others."""
+        """The event loops in which a sweep is due: one as a rule, but tests and threads have others."""
 
-    def refuse_by(self, headers: Headers) -> None:
-        """Refuse a body, before it is read, by what its headers say.
+    def check_headers(self, headers: Headers) -> None:
+        """Check a body by its headers, before it is read.
 
         Raises:
-            InvalidContentLength: Content-Length is no number.
-            BodyTooLarge: it is more than `max_body`.
+            InvalidContentLength: Content-Length is not a number.
+            BodyTooLarge: Content-Length is more than `max_body`.
             UnsupportedEncoding: the body is compressed.
         """
         for name, value in headers:
@@ -82,12 +86,12 @@ class BodyReader:
                     raise BodyTooLarge(f"Content-Length is more than {self._max_body}")
 
     async def read(self, receive: Receive) -> bytes:
-        """Return the body.
+        """Return the request's body.
 
         Raises:
-            BodyIncomplete: the client went away before its end.
-            BodyTooLarge: as soon as there are more bytes than `max_body`.
-            BodyTooSlow: the time is up.
+            BodyIncomplete: the client disconnected before the body's end.
+            BodyTooLarge: the body has more than `max_body` bytes; raised as soon as that is known.
+            BodyTooSlow: the body took longer than the time-out.
         """
         loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
@@ -109,24 +113,28 @@ class BodyReader:
             raise BodyTooSlow(f"the body took more than {self._timeout:g} s") from None
         finally:
             del self._sweeps[task]
-        self.refuse_large(body)
+        self.check_size(body)
         return body
 
     async def _rest(self, body: bytearray, receive: Receive) -> bytes:
         # Into one buffer: a list of chunks of one byte each would be fifty times as large.
         more = True
         while more:
-            self.refuse_large(body)
+            self.check_size(body)
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise _gone()
             body += message.get("body", b"")
             more = message.get("more_body", False)
-        self.refuse_large(body)
+        self.check_size(body)
         return bytes(body)
 
-    def refuse_large(self, body: bytes | bytearray) -> None:
-        """Raise BodyTooLarge if there are more bytes than `max_body`."""
+    def check_size(self, body: bytes | bytearray) -> None:
+        """Check the size of a body.
+
+        Raises:
+            BodyTooLarge: it has more than `max_body` bytes.
+        """
         if len(body) > self._max_body:
             raise BodyTooLarge(f"the body has more than {self._max_body} bytes")
 
@@ -150,7 +158,14 @@ def _gone() -> BodyIncomplete:
 
 
 async def live(app: AbstractAsyncContextManager[object], name: str, receive: Receive, send: Send) -> None:
-    """Enter `app` when the server starts and leave it when it stops; tell the server why that cannot be."""
+    """Run the ASGI lifespan protocol: enter `app` at startup, exit it at shutdown, and report an error to the server.
+
+    Args:
+        app: the context manager to enter and exit.
+        name: the app's name, for the messages.
+        receive: ASGI's receive.
+        send: ASGI's send.
+    """
     await receive()
     try:
         await app.__aenter__()
@@ -181,7 +196,7 @@ register_url_convertor("optional_slash", _OptionalSlash())
 
 
 def slash_or_not(path: str, app: ASGIApp, *, name: str) -> Route:
-    """Return a route to `app` at `path`, with and without a slash at its end, for every method.
+    """Return a route to `app` at `path`, with and without a final slash, for every method.
 
     Raises:
         ConfigurationError: the path does not start with a slash.

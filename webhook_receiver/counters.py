@@ -1,4 +1,4 @@
-"""Counts of what was rejected and of which secrets are in use, and the log lines about them."""
+"""Counters of rejected requests and of the secrets in use, and the log lines about them."""
 
 from __future__ import annotations
 
@@ -11,22 +11,28 @@ from .errors import InboxError, VerificationError, WebhookError
 logger = logging.getLogger("webhook_receiver")
 
 SECONDS_BETWEEN_LINES = 60.0
+"""Seconds between two log lines about the same error."""
 
 
 class RejectionCounter:
-    """How often which error refused a request, and the log lines about it.
+    """Counts rejected requests by error, and logs them.
 
-    A line holds the receiver's name and our own words for the reason, never a byte of the request.
+    A log line holds the receiver's name and the error's own message, never a byte of the request.
+
+    Args:
+        receiver: the receiver's name.
+        clock: returns the time in Unix seconds.
     """
 
     def __init__(self, receiver: str, clock: Callable[[], float]) -> None:
         self.counts: Counter[str] = Counter()
-        self._source = receiver
+        """The number of rejected requests by the name of the error's class."""
+        self._receiver = receiver
         self._clock = clock
         self._logged: dict[str, tuple[float, int]] = {}
 
     def add(self, error: WebhookError) -> None:
-        """Count it; log it unless a line about the same reason was written within the last minute."""
+        """Count an error; log it unless a line about the same error was written within the last minute."""
         reason = type(error).__name__
         self.counts[reason] += 1
         now = self._clock()
@@ -38,30 +44,32 @@ class RejectionCounter:
         level = logging.ERROR if isinstance(error, InboxError) else level
         unlogged = self.counts[reason] - count - 1
         more = f" ({unlogged} more since the last line)" if unlogged else ""
-        logger.log(level, "%s refused a request: %s: %s%s", self._source, reason, error, more)
+        logger.log(level, "%s rejected a request: %s: %s%s", self._receiver, reason, error, more)
 
 
-BETWEEN_WARNINGS = 3600.0  # seconds
-QUIET = 86_400.0  # seconds without the old secret; senders retry with the old signature for hours
+BETWEEN_WARNINGS = 3600.0
+"""Seconds between two warnings about the same old secret."""
+QUIET = 86_400.0
+"""Seconds without use after which an old secret may go; senders retry with the old signature for hours."""
 
 
 class SecretUsage:
-    """Which of a receiver's secrets deliveries are verified by. The first is the new one, all others are old.
+    """Counts which of a receiver's secrets verify deliveries. The first secret is the new one, all others are old.
 
     Args:
-        source: the receiver's name.
+        receiver: the receiver's name.
     """
 
     def __init__(self, receiver: str) -> None:
         self.counts: Counter[int] = Counter()
-        """How many deliveries each of them verified."""
-        self._source = receiver
+        """The number of deliveries verified, by the index of the secret."""
+        self._receiver = receiver
         self._used: dict[int, float] = {}
-        """When old ones were used last."""
+        """The last use of each old secret, in Unix seconds."""
         self._warned: dict[int, float] = {}
 
     def note(self, by: int, now: float) -> None:
-        """Note that the secret of this index verified a delivery at `now`; warn at most hourly if it is an old one."""
+        """Count a delivery verified by the secret of index `by` at the Unix time `now`; warn hourly of an old one."""
         self.counts[by] += 1
         if by == 0:
             if self._used:
@@ -73,7 +81,7 @@ class SecretUsage:
             self._warned[by] = now
             logger.warning(
                 "%s: a delivery was verified by secret %d; its sender does not sign with the first, secret 0, yet",
-                self._source,
+                self._receiver,
                 by,
             )
 
@@ -81,4 +89,6 @@ class SecretUsage:
         for by in [by for by, last in self._used.items() if now - last >= QUIET]:
             del self._used[by]
             self._warned.pop(by, None)
-            logger.info("%s: for a day secret 0 was used and secret %d was not: that can be removed", self._source, by)
+            logger.info(
+                "%s: for a day secret 0 was used and secret %d was not: that can be removed", self._receiver, by
+            )

@@ -1,4 +1,4 @@
-"""Options of a worker: when handlers are run again, when one is left alone, and durations as people write them."""
+"""Options of a worker: backoff, circuit breaker, concurrency and time-outs; and durations as people write them."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from .errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Waits that double from attempt to attempt, each cut at random so that handlers do not come back in step.
+    """Exponential waits between attempts, with full jitter so that handlers do not retry in step.
 
     The wait before attempt n + 1 lies anywhere between 0 and `first * 2 ** (n - 1)`, at most `longest`: full
     jitter (aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter). The default goes on for about half
     a day on average.
 
     Raises:
-        ConfigurationError: it could not work.
+        ConfigurationError: a value is out of its range.
     """
 
     first: float = 2.0
-    """Seconds: the longest wait after the first attempt."""
+    """The longest wait after the first attempt, in seconds."""
     longest: float = 3600.0
-    """Seconds that no wait exceeds."""
+    """The longest wait of all, in seconds."""
     attempts: int = 34
-    """How many there are in all, the first one included; after the last one the delivery is dead."""
+    """The number of attempts, the first one included; after the last one the delivery is dead."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.first <= self.longest < float("inf") or self.attempts < 1:
             raise ConfigurationError(f"a backoff waits 0 <= first <= longest seconds, for 1 attempt or more: {self!r}")
 
     def wait(self, attempts: int) -> float | None:
-        """Return the seconds to wait after this many attempts; None when there are no more."""
+        """Return the seconds to wait after `attempts` attempts, or None when no more are made."""
         if attempts >= self.attempts:
             return None
         # The exponent is bounded since 2.0 ** 1024 is an error.
@@ -49,7 +49,7 @@ def seconds(text: str) -> float:
     """Return the seconds in a text such as "45", "45s", "15m", "2h", "30d" or "2w".
 
     Raises:
-        ValueError: it is no span of time.
+        ValueError: the text is not a span of time.
     """
     found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,9})?)\s*([smhdw]?)", text.strip().lower(), re.ASCII)
     if found is None:
@@ -59,16 +59,16 @@ def seconds(text: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """When to leave a handler alone, and for how long.
+    """The options of a handler's circuit breaker: when it opens, and for how long.
 
     Raises:
-        ConfigurationError: it could not work.
+        ConfigurationError: a value is out of its range.
     """
 
     failures: int = 10
-    """So many in a row, all with the same kind of exception, open it."""
+    """The number of failures in a row, all with the same class of exception, that opens the breaker."""
     seconds: float = 30.0
-    """For so long nothing runs; then one delivery tries, and opens it again or closes it."""
+    """Seconds that the breaker stays open, so that nothing runs; then one delivery tries, and reopens or closes it."""
 
     def __post_init__(self) -> None:
         if self.failures < 1 or not 0 < self.seconds < float("inf"):
@@ -80,27 +80,28 @@ BREAKER = Breaker()
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """How a receiver's worker works. All times are seconds.
+    """The options of a receiver's worker. All times are seconds.
 
     Raises:
-        ConfigurationError: it could not work.
+        ConfigurationError: a value is out of its range.
     """
 
     concurrency: int = 16
-    """How many deliveries are handled at once in one process; plain functions get as many threads more than the 40 that
+    """The number of deliveries handled at once in one process; plain functions get as many threads beyond the 40 that
     anyio has for the whole process."""
     timeout: float = 3600.0
-    """How long one run of a handler may take, unless its route says otherwise."""
+    """The time-out of one attempt of a handler, unless its route has another."""
     stop: float = 10.0
-    """How long running handlers are waited for when the process stops."""
+    """The longest wait for running handlers when the process stops."""
     lease: float = 30.0
-    """How long after the death of a process its deliveries are left to it. Leases are renewed while it lives."""
+    """The duration of a lease: so long after the death of a process others take its deliveries. Leases are renewed
+    while the process lives."""
     poll: float = 1.0
-    """How often to look for what other processes have put."""
+    """The interval at which the inbox is polled for deliveries that other processes have put."""
     backoff: Backoff = BACKOFF
-    """When handlers are run again, unless their route says otherwise."""
+    """The waits between attempts, unless a handler's route has others."""
     breaker: Breaker = BREAKER
-    """When a handler that fails and fails is left alone."""
+    """The circuit breaker of each handler."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.concurrency, int) or self.concurrency < 1:

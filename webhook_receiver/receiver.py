@@ -32,7 +32,7 @@ from .inbox.base import Inbox
 from .inbox.records import Duplicate, Stored
 from .options import WorkerOptions
 from .redaction import log_failure
-from .responses import FAILED, Receipt, Response, accepted, not_an_event, refusals
+from .responses import FAILED, Receipt, Response, accepted, not_an_event, rejections
 from .routing import Function, Router
 from .runtime import Health, Runtime
 from .senders import Order, OrderingKey, Orders, OrdersApi, Sender, checked_api, default_sender
@@ -120,7 +120,7 @@ class WebhookReceiver(Router):
         self._bodies = BodyReader(max_body, body_timeout)
         self._stored = accepted(sender.responses.stored)
         self._duplicate = accepted(sender.responses.duplicate)
-        self._rejections = refusals(sender.responses.rejected)
+        self._rejections = rejections(sender.responses.rejected)
         self._runtime = Runtime(name, sender, self, inbox=inbox, options=worker, clock=clock, work=work)
 
     def __repr__(self) -> str:
@@ -148,7 +148,7 @@ class WebhookReceiver(Router):
                 raise MethodNotAllowed(f"{self.name} takes POST only")
             now = self._runtime.clock()
             headers: Headers = scope["headers"]
-            self._bodies.refuse_by(headers)
+            self._bodies.check_headers(headers)
             check = self._scheme.verify(request_head(scope, self._public_url), now)
             body = await self._bodies.read(receive)
             verified = check(body)
@@ -182,9 +182,9 @@ class WebhookReceiver(Router):
                 raise MethodNotAllowed(f"{self.name} takes POST only")
             now = self._runtime.clock()
             head = RequestHead.of(headers, method=method, target=target, url=self._public_url)
-            self._bodies.refuse_by(head.headers)
+            self._bodies.check_headers(head.headers)
             check = self._scheme.verify(head, now)
-            self._bodies.refuse_large(body)
+            self._bodies.check_size(body)
             verified = check(body)
             delivery = self._delivery(head.headers, body, verified, now)
             answer, event, duplicate_of = await self._handle(delivery, verified)

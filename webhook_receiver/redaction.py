@@ -1,4 +1,4 @@
-"""What is wrong with a body, in words that hold nothing the sender wrote."""
+"""Errors in words that repeat nothing of a body: for responses, logs and the inbox."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _PLAIN = frozenset(
         *("string_too_short", "string_too_long", "string_pattern_mismatch", "too_short", "too_long"),
     }
 )
-"""The kinds of pydantic's complaints whose message quotes the model, never the document."""
+"""The types of pydantic's errors whose message quotes the model, never the document."""
 
 
 def reason(error: ValidationError, model: type[BaseModel] | None = None) -> str:
-    """Say what is wrong and where; only keys that `model` declares are named."""
+    """Return where and why a document does not fit; only keys that `model` declares are named."""
     declared = _declared(model) if model else frozenset[str]()
     found = error.errors(include_url=False, include_context=False, include_input=False)
     reasons = [
@@ -41,7 +41,7 @@ def _place(loc: tuple[int | str, ...], declared: frozenset[str]) -> str:
 
 @lru_cache(maxsize=256)
 def _declared(model: type[BaseModel]) -> frozenset[str]:
-    """Return the keys that the model and those below it declare."""
+    """Return the keys that the model and its nested models declare."""
     try:
         return frozenset(_properties(model.model_json_schema()))
     except Exception:  # a type that JSON schema does not know
@@ -62,7 +62,12 @@ logger = logging.getLogger("webhook_receiver")
 
 
 def log_failure(what: str, error: BaseException) -> None:
-    """Log an error of the user's code with its traceback; pydantic's, which quotes the body, in our own words."""
+    """Log an error with its traceback; of a ValidationError, which quotes the body, only the redacted reason.
+
+    Args:
+        what: the sentence to log with it.
+        error: the error.
+    """
     if isinstance(error, ValidationError):
         logger.error("%s: %s\n%s", what, summary(error), frames(error))
     else:
@@ -70,20 +75,20 @@ def log_failure(what: str, error: BaseException) -> None:
 
 
 def summary(error: BaseException) -> str:
-    """Return the error in a line."""
+    """Return the error's class and message in a line, redacted if it is a ValidationError."""
     said = reason(error) if isinstance(error, ValidationError) else _said(error)
     return storable(f"{type(error).__name__}: {said}" if said else type(error).__name__)
 
 
 def frames(error: BaseException) -> str:
-    """Return where the error came from, and of any but pydantic's, which quotes the body, what it says."""
+    """Return the error's traceback; that of a ValidationError, which quotes the body, without the message."""
     if isinstance(error, ValidationError):
         return storable("".join(traceback.format_tb(error.__traceback__)))
     return storable("".join(traceback.format_exception(error)))
 
 
 def storable(text: str) -> str:
-    """Return a text with half characters spelt out, which no store takes: names of files may have some."""
+    """Return a text with lone surrogates escaped, since no inbox can store them; names of files may hold some."""
     if type(text) is str and text.isascii():  # as nearly every one is
         return text
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""What a sender is answered: a status, and for all but success a problem document (RFC 9457)."""
+"""The responses to senders: a status, and for all but success a problem document (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .events import Event
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An HTTP response, made once and sent often."""
+    """An HTTP response, built once and sent many times."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -40,7 +40,7 @@ class Response:
         object.__setattr__(self, "_raw", raw)
 
     async def send(self, send: Send) -> None:
-        """Send it as ASGI messages; new ones each time, since middleware writes into them."""
+        """Send the response as ASGI messages; new ones each time, since middleware may change them."""
         await send({"type": "http.response.start", "status": self.status, "headers": [*self._raw]})
         await send({"type": "http.response.body", "body": self.body})
 
@@ -69,21 +69,29 @@ class Responses:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a request: the answer to give, and what was accepted."""
+    """The outcome of a request: the response to it, and the delivery and event if it was accepted."""
 
     response: Response
     delivery: Delivery | None = None
-    """None when the request was refused."""
+    """The delivery; None when the request was rejected."""
     event: Event | None = field(default=None, repr=False)
-    """None when the request was refused, or is no event."""
+    """The event; None when the request was rejected, or its body is no event."""
     error: WebhookError | None = None
-    """Why it was refused, or is no event."""
+    """The error for which the request was rejected, or its body is no event."""
     duplicate_of: str | None = None
-    """The id of the kept delivery that this one repeats."""
+    """The id of the stored delivery that this one repeats."""
 
 
 def problem(status: int, kind: str, title: str, detail: str | None = None, **headers: str) -> Response:
-    """Return the answer that says what was wrong; `kind` is what programs may rely on."""
+    """Return a response with a problem document (RFC 9457).
+
+    Args:
+        status: the HTTP status.
+        kind: the last part of the document's `type`, a URN that programs may rely on.
+        title: the document's title.
+        detail: its detail; left out if None.
+        headers: more headers, with underscores for hyphens in their names.
+    """
     document = {"type": f"urn:webhook-receiver:problem:{kind}", "title": title, "status": status}
     if detail is not None:
         document["detail"] = detail
@@ -103,21 +111,21 @@ def accepted(status: int) -> Response:
 
 
 def retry_after(seconds: float) -> Response:
-    """Return the answer to a delivery that a handler wants to see again later."""
+    """Return the response to a delivery whose handler asks for it again after a number of seconds, rounded up."""
     return problem(503, "try-again", "Please send it again later", retry_after=str(ceil(seconds)))
 
 
 def not_an_event(error: NotAnEvent) -> Response:
-    """Return the answer to an authentic body that is no event; it names the fields, not their values."""
+    """Return the response to an authentic body that is no event; it names the fields, not their values."""
     return problem(422, "not-an-event", "The body is not an event", detail=str(error))
 
 
-def refusals(refused_status: int) -> Mapping[type[WebhookError], Response]:
-    """Return the answer for each kind of error; `refused_status` is that of a bad signature."""
-    authenticate = {"www_authenticate": "Signature"} if refused_status == 401 else {}  # RFC 9110, 15.5.2
+def rejections(rejected_status: int) -> Mapping[type[WebhookError], Response]:
+    """Return the response for each kind of error; `rejected_status` is the status for a bad signature."""
+    authenticate = {"www_authenticate": "Signature"} if rejected_status == 401 else {}  # RFC 9110, 15.5.2
     return {
         InboxError: problem(503, "inbox-unavailable", "It cannot be kept now; please send it again", retry_after="10"),
-        VerificationError: problem(refused_status, "refused", "The signature was refused", **authenticate),
+        VerificationError: problem(rejected_status, "rejected", "The signature was rejected", **authenticate),
         MethodNotAllowed: problem(405, "method-not-allowed", "Deliveries come by POST", allow="POST"),
         InvalidContentLength: problem(400, "invalid-content-length", "Content-Length is not a number"),
         BodyTooLarge: problem(413, "body-too-large", "The body is too large"),

@@ -9,7 +9,7 @@ from pydantic import create_model
 from starlette.types import Receive, Scope, Send
 
 from webhook_receiver import Event, OrderFulfilled, VerificationError, WebhookReceiver
-from webhook_receiver.responses import refusals
+from webhook_receiver.responses import rejections
 
 SECRET = "benchmark-secret"
 
@@ -24,16 +24,16 @@ async def floor(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-REFUSED = refusals(401)[VerificationError]
-REFUSED_HEADERS = [(name.encode(), value.encode()) for name, value in REFUSED.headers.items()]
+REJECTED = rejections(401)[VerificationError]
+REJECTED_HEADERS = [(name.encode(), value.encode()) for name, value in REJECTED.headers.items()]
 
 
 async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
     """The least that an ASGI app can do to answer what the receiver answers to a bad signature."""
     if scope["type"] != "http":
         return
-    await send({"type": "http.response.start", "status": 401, "headers": [*REFUSED_HEADERS]})
-    await send({"type": "http.response.body", "body": REFUSED.body})
+    await send({"type": "http.response.start", "status": 401, "headers": [*REJECTED_HEADERS]})
+    await send({"type": "http.response.body", "body": REJECTED.body})
 
 
 def receiver(events: int) -> WebhookReceiver:

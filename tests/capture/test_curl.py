@@ -113,7 +113,7 @@ def capturing(tmp_path: Path) -> Generator[tuple[str, list[Captured]]]:
 
     directory = tmp_path / "captured"
     directory.mkdir()
-    task = loop.create_task(serve("127.0.0.1", 0, directory, answer=200, ready=ready, tell=captured.append))
+    task = loop.create_task(serve("127.0.0.1", 0, directory, status=200, ready=ready, report=captured.append))
 
     def run() -> None:
         with pytest.raises(asyncio.CancelledError):

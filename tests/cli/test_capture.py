@@ -95,7 +95,7 @@ def test_a_request_is_written_as_it_came_and_answered(tmp_path: Path) -> None:
 def test_anything_is_taken(tmp_path: Path) -> None:
     chunked = b"PUT /x HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3;a\r\nabc\r\n0\r\n\r\n"
     bare_lines = b"DELETE / HTTP/1.0\nA: b\n\n"
-    with capturing(tmp_path, "--answer", "503") as (port, process):
+    with capturing(tmp_path, "--status", "503") as (port, process):
         for sent in (chunked, bare_lines):
             # What follows a request is not part of it.
             assert exchange(port, sent + b"GET / HTTP/1.1\r\n").startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
@@ -156,7 +156,7 @@ async def test_what_is_too_large_or_too_slow_is_told(tmp_path: Path) -> None:
 
     async with anyio.create_task_group() as group:
         group.start_soon(
-            lambda: serve(*("127.0.0.1", 0, tmp_path), answer=200, ready=ready, tell=tell, largest=1000, patience=0.2)
+            lambda: serve(*("127.0.0.1", 0, tmp_path), status=200, ready=ready, report=tell, largest=1000, patience=0.2)
         )
         await listening.wait()
         answers.append(await anyio.to_thread.run_sync(exchange, ports[0], raw(b"x" * 2000)))
@@ -166,7 +166,7 @@ async def test_what_is_too_large_or_too_slow_is_told(tmp_path: Path) -> None:
         group.cancel_scope.cancel()
     assert [answer[:12] for answer in answers] == [b"HTTP/1.1 413", b"HTTP/1.1 408"]
     assert [each.complaint for each in captured] == [
-        "it is larger than 1000 bytes, and not kept",
+        "it is larger than 1000 bytes, and not saved",
         "it is not complete after 0.2 s",
     ]
     assert captured[0].file is None
@@ -306,7 +306,7 @@ def test_credentials_and_the_way_are_left_out(tmp_path: Path) -> None:
         (
             [(b"signature-input", b'up42-sig=("date");created=1765433012'), (b"signature", b"up42-sig=AAAA")],
             1,
-            "cannot be signed anew",
+            "cannot be signed again",
         ),
     ],
 )

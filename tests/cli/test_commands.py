@@ -64,7 +64,7 @@ def serve(directory: Path, *options: str) -> AbstractContextManager[tuple[str, s
 def test_the_demo_shows_what_became_of_everything_and_ends_well() -> None:
     done = run("demo")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "17 of 17 came out as they should." in done.stdout
+    assert "17 of 17 cases ended as expected." in done.stdout
     rows = [re.split(r"  +", line) for line in done.stdout.splitlines() if line.endswith("ok")]
     assert [(row[0], row[1], row[2]) for row in rows[:-1]] == [
         ("its webhook is created and tested", "202 Accepted", "download: done"),
@@ -81,22 +81,22 @@ def test_the_demo_shows_what_became_of_everything_and_ends_well() -> None:
         ("forged: another body under a signature", "401 Unauthorized", "-"),
         ("stale: signed an hour ago", "401 Unauthorized", "-"),
         ("oversized: more than 1 MiB", rows[13][1], "-"),
-        ("a backfill finds what was lost or spoilt", "never delivered", "4 times download: done"),
+        ("a backfill finds lost and rejected ones", "never delivered", "4 times download: done"),
         ("the dead letter is replayed", "-", "download: done, 2 attempts"),
     ]
     assert rows[13][1].startswith("413 ")  # its words differ between Pythons
-    what, answers, fate, _ = rows[-1]
-    assert (what, answers) == ("kill -9 with 12 just acknowledged", "12 times 202")
-    assert re.fullmatch(r"[1-9]\d* were left; 12 done after a restart", fate)
+    case, responses, stored, _ = rows[-1]
+    assert (case, responses) == ("kill -9 with 12 just acknowledged", "12 times 202")
+    assert re.fullmatch(r"[1-9]\d* were left; 12 done after a restart", stored)
     assert "\x1b" not in done.stdout
 
 
 def test_the_demo_for_programs_prints_json_and_nothing_else() -> None:
     done = run("demo", "--json")
     assert done.returncode == 0
-    outcomes = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(outcomes) == 17
-    assert all(outcome["right"] for outcome in outcomes)
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(results) == 17
+    assert all(result["ok"] for result in results)
 
 
 def test_the_demo_is_coloured_on_a_terminal() -> None:
@@ -159,12 +159,12 @@ def test_serve_receives_what_send_sends(tmp_path: Path) -> None:
     with serve(tmp_path) as (url, process):
         assert run("send", f"{url}/webhooks", "--secret", SECRET, "--order-id", "o-7").returncode == 0
         assert "downloading o-7" in printed(process, "OrderFulfilled: app:download")
-        refused = run("send", f"{url}/webhooks", "--secret", "another")
-        assert (refused.returncode, refused.stdout.splitlines()[1:]) == (
+        rejected = run("send", f"{url}/webhooks", "--secret", "another")
+        assert (rejected.returncode, rejected.stdout.splitlines()[1:]) == (
             1,
-            ["the receiver says: The signature was refused", "is --secret the one that the receiver has?"],
+            ["the receiver says: The signature was rejected", "is --secret the one that the receiver has?"],
         )
-        assert "no secret gives this signature" in printed(process, "webhooks refused a request: BadSignature")
+        assert "no secret gives this signature" in printed(process, "webhooks rejected a request: BadSignature")
         assert "serve` puts it at /webhooks" in run("send", url, "--secret", SECRET).stdout
         health = httpx.get(f"{url}/healthz", trust_env=False)
         assert (health.status_code, health.json()["ok"], health.json()["state"]) == (200, True, "working")
@@ -247,9 +247,9 @@ def test_serve_over_tls(tmp_path: Path) -> None:
         ("nowhere:hooks", "there is no module 'nowhere'"),
         ("nowhere.at.all:hooks", "there is no module 'nowhere.at.all'"),
         ("app:missing", "app has nothing called missing; it has app:hooks"),
-        ("app:download", "download in app is no WebhookReceiver; it has app:hooks"),
+        ("app:download", "download in app is not a WebhookReceiver; it has app:hooks"),
         ("app.py:other", "app has nothing called other; it has app:hooks"),
-        ("bad:hooks", "bad cannot work as it is: a receiver needs the secret"),
+        ("bad:hooks", "bad is not configured correctly: a receiver needs the secret"),
         (":hooks", "is not of the form module:hooks"),
         ("./app.py:hooks", "is not of the form module:hooks"),
         ("../app:hooks", "is not of the form module:hooks"),
@@ -282,7 +282,7 @@ def test_serve_shows_the_traceback_of_a_target_that_cannot_be_imported(tmp_path:
     ("options", "complaint"),
     [
         (["--path", "webhooks"], "'webhooks' does not"),
-        (["--path", "/{x:nope}"], "is no path to serve at"),
+        (["--path", "/{x:nope}"], "is not a path to serve at"),
         (["--path", "/healthz/"], "the health check is at /healthz"),
         (["--ssl-certfile", __file__], "cannot serve TLS with it"),
         (["--reload", "--workers", "2"], "one process only"),
@@ -290,7 +290,7 @@ def test_serve_shows_the_traceback_of_a_target_that_cannot_be_imported(tmp_path:
         (["--port", "70000"], "Invalid value for '--port'"),
     ],
 )
-def test_serve_refuses_options_that_do_not_go_together(options: list[str], complaint: str) -> None:
+def test_serve_rejects_options_that_do_not_go_together(options: list[str], complaint: str) -> None:
     done = run("serve", "app:hooks", *options)
     assert done.returncode == 2
     assert complaint in " ".join(done.stderr.split())
@@ -342,7 +342,7 @@ def test_send_tells_people_and_programs_what_was_answered() -> None:
     assert piped.stdout.startswith("204 No Content\t50\nmin ")
     assert "50 sent in " in piped.stdout
     summary = json.loads(told.stdout)
-    assert (summary["sent"], summary["refused"], summary["answers"]) == (50, 0, {"204 No Content": 50})
+    assert (summary["sent"], summary["rejected"], summary["responses"]) == (50, 0, {"204 No Content": 50})
     latency = summary["latency_ms"]
     assert 0 < latency["min"] <= latency["p50"] <= latency["p95"] <= latency["p99"] <= latency["max"]
     assert "50/50" in shown
@@ -359,18 +359,18 @@ def test_send_takes_odd_text_and_an_odd_environment() -> None:
         for odd, code in (('body.x="\\ud800"', 1), ("body.x=é鍵", 0), (f"body.x={deep}", 0)):
             assert run("send", url, "--secret", SECRET, "--set", odd, env=environment).returncode == code
     assert len(noted.events) == 2
-    refused = run("send", "http://192.0.2.1/", env={**environment, "COLUMNS": "300"})
-    assert refused.returncode == 2
-    assert "the environment's proxy or certificates cannot be used" in refused.stderr
+    rejected = run("send", "http://192.0.2.1/", env={**environment, "COLUMNS": "300"})
+    assert rejected.returncode == 2
+    assert "the environment's proxy or certificates cannot be used" in rejected.stderr
 
 
-def test_send_says_when_nobody_answers() -> None:
+def test_send_says_when_nobody_responds() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     done = run("send", f"http://127.0.0.1:{port}/", "--json")
     assert done.returncode == 1
-    (answer,) = json.loads(done.stdout)["answers"]
-    assert answer.startswith("no answer: ")
+    (answer,) = json.loads(done.stdout)["responses"]
+    assert answer.startswith("no response: ")
     assert "is the receiver running" in run("send", f"http://127.0.0.1:{port}/").stdout
 
 
@@ -395,7 +395,7 @@ def test_send_stops_at_ctrl_c_and_tells_how_far_it_came() -> None:
     [
         (["ftp://host/"], "is not of the form http://host/path"),
         (["localhost:8000"], "is not of the form http://host/path"),
-        (["http://h:port/"], "is no URL"),
+        (["http://h:port/"], "is not a URL"),
         (["http://h/", "--set", "nothing"], "'nothing' is not of the form body.key=value"),
         (["http://h/", "--set", "event.deeper=1"], "'event' in 'event.deeper' is not an object"),
         (["http://h/", "--data", __file__, "--status", "PLACED"], "a file has its own event, status and order id"),
@@ -408,7 +408,7 @@ def test_send_stops_at_ctrl_c_and_tells_how_far_it_came() -> None:
         (["http://h/", "--count", "0"], "Invalid value for '--count'"),
     ],
 )
-def test_send_refuses_what_makes_no_sense_before_it_sends(arguments: list[str], complaint: str) -> None:
+def test_send_rejects_what_makes_no_sense_before_it_sends(arguments: list[str], complaint: str) -> None:
     done = run("send", *arguments, env={**os.environ, "COLUMNS": "300"})
     assert (done.returncode, done.stdout) == (2, "")
     assert complaint in " ".join(done.stderr.split())
@@ -440,4 +440,4 @@ async def test_send_posts_to_the_url_that_the_signed_head_says() -> None:
             client = sending.client(to, 30, 1, check_tls=True)
             head = signed(body, scheme, now=0, url=to)
             await sending.send(summary, client, to, partial(request, head), count=1, concurrency=1)
-    assert (summary.answers, len(noted.events)) == ({"204 No Content": 3}, 3)
+    assert (summary.responses, len(noted.events)) == ({"204 No Content": 3}, 3)

@@ -1,4 +1,4 @@
-"""`dev`: one command starts a receiver and a sender, tells what goes between them, and ends both."""
+"""`dev`: one command starts a receiver and a simulator, tells what goes between them, and ends both."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def module(
 class Dev:
     process: subprocess.Popen[str]
     url: str
-    sender: str
+    simulator: str
 
     def until(self, text: str) -> str:
         return printed(self.process, text)
@@ -61,7 +61,7 @@ class Dev:
             yield json.loads(printed(self.process, "{").splitlines()[-1])
 
     def order(self, status: str) -> None:
-        assert run("order", "create", "--status", status, "--sender", self.sender).returncode == 0
+        assert run("order", "create", "--status", status, "--simulator", self.simulator).returncode == 0
 
 
 def _ports() -> tuple[int, int]:
@@ -72,22 +72,22 @@ def _ports() -> tuple[int, int]:
 @contextmanager
 def dev(folder: Path, *options: str, **environment: str) -> Generator[Dev]:
     """Run it until this is left; then it has to end as it should on Ctrl-C, and leave no process."""
-    port, sender_port = _ports()
+    port, simulator_port = _ports()
     process = subprocess.Popen(
-        [*COMMAND, "dev", "app:hooks", "--port", str(port), "--sender-port", str(sender_port), *options],
+        [*COMMAND, "dev", "app:hooks", "--port", str(port), "--simulator-port", str(simulator_port), *options],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT if "--json" not in options else subprocess.DEVNULL,
         text=True,
     )
-    ran = Dev(process, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{sender_port}")
+    ran = Dev(process, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{simulator_port}")
     try:
         yield ran
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
         assert process.returncode == 0
-        for address in (ran.url, ran.sender):
+        for address in (ran.url, ran.simulator):
             with pytest.raises(httpx.ConnectError):
                 httpx.get(address, trust_env=False)
     finally:
@@ -99,12 +99,12 @@ def test_it_tells_each_delivery_with_its_answer_its_handlers_and_their_time(tmp_
     module(tmp_path)
     with dev(tmp_path) as loop:
         told = loop.until("1 of 1 succeeded")
-        assert f"a sender that delivers to it at {loop.sender}" in told
-        assert f"webhook-receiver order create --status FULFILLED --sender {loop.sender}" in told
+        assert f"a simulator that delivers to it at {loop.simulator}" in told
+        assert f"webhook-receiver order create --status FULFILLED --simulator {loop.simulator}" in told
         loop.order("FAILED_PERMANENTLY")
         told = loop.until("FAILED_PERMANENTLY: alert done after ")
-        assert ": answered 202 in " in told
-        assert f"the API is at {loop.sender} and no token is set: True" in told
+        assert ": 202 in " in told
+        assert f"the API is at {loop.simulator} and no token is set: True" in told
 
 
 def test_a_failed_attempt_is_told_with_its_error(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_for_programs_it_prints_json_and_nothing_else(tmp_path: Path) -> None:
     with dev(tmp_path, "--json") as loop:
         documents = loop.documents()
         first = next(documents)
-        assert (first["url"], first["sender"]) == (f"{loop.url}/webhooks", loop.sender)
+        assert (first["url"], first["simulator"]) == (f"{loop.url}/webhooks", loop.simulator)
         told = [next(document for document in documents if document.get("state") == "done")]
         assert (told[0]["handler"], told[0]["attempts"]) == ("download", 2)
 
@@ -146,7 +146,7 @@ def test_a_receiver_with_another_secret_is_told_what_to_do(tmp_path: Path) -> No
         loop.until("1 of 1 succeeded")
 
 
-def test_the_secret_of_the_environment_is_the_senders_too(tmp_path: Path) -> None:
+def test_the_secret_of_the_environment_is_the_simulators_too(tmp_path: Path) -> None:
     module(tmp_path)
     with dev(tmp_path, WEBHOOK_SECRET=SECRET) as loop:
         loop.until("1 of 1 succeeded")
@@ -156,9 +156,11 @@ def test_the_secret_of_the_environment_is_the_senders_too(tmp_path: Path) -> Non
 def test_a_receiver_without_an_inbox_in_a_file_is_shown_by_its_answers(tmp_path: Path) -> None:
     module(tmp_path, inbox="memory://")
     with dev(tmp_path) as loop:
-        assert "kept in no file" in loop.until("1 of 1 succeeded") + loop.until("kept in no file")
+        assert "no inbox in a file or database" in loop.until("1 of 1 succeeded") + loop.until(
+            "no inbox in a file or database"
+        )
         loop.order("FAILED_PERMANENTLY")
-        loop.until(": answered 202 in ")
+        loop.until(": 202 in ")
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP])
@@ -181,8 +183,8 @@ def test_a_receiver_that_ends_by_itself_ends_the_loop_with_1(tmp_path: Path) -> 
 
 
 def _on_free_ports() -> list[str]:
-    port, sender_port = _ports()
-    return ["--port", str(port), "--sender-port", str(sender_port)]
+    port, simulator_port = _ports()
+    return ["--port", str(port), "--simulator-port", str(simulator_port)]
 
 
 def test_mistakes_are_told_before_anything_starts(tmp_path: Path) -> None:
@@ -190,8 +192,8 @@ def test_mistakes_are_told_before_anything_starts(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert "Address already in use" in run("dev", "app:hooks", "--port", port, cwd=tmp_path).stderr
-        assert "Address already in use" in run("dev", "app:hooks", "--sender-port", port, cwd=tmp_path).stderr
-    same = run("dev", "app:hooks", "--port", "8765", "--sender-port", "8765", cwd=tmp_path)
+        assert "Address already in use" in run("dev", "app:hooks", "--simulator-port", port, cwd=tmp_path).stderr
+    same = run("dev", "app:hooks", "--port", "8765", "--simulator-port", "8765", cwd=tmp_path)
     assert (same.returncode, "8765 is the receiver's: give it another one" in same.stderr) == (2, True)
     for arguments, said in [
         (["app:nothing"], "has nothing called nothing"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from webhook_receiver.cli.dev_processes import Loop, Plan
+from webhook_receiver.cli.dev_processes import LocalLoop, Plan
 from webhook_receiver.senders.up42.client import WebhooksClient
 
 
@@ -17,8 +17,8 @@ async def test_a_command_that_is_no_longer_waited_for_is_ended(tmp_path: Path) -
     file = tmp_path / "log"
     with file.open("wb") as log:
         async with WebhooksClient(url="http://127.0.0.1:9", token="t") as client, httpx.AsyncClient() as http:
-            loop = Loop(Plan("unused:hooks", 0, 0, log=log), client, http)
-            run = asyncio.create_task(loop.run("sender", "--port", "0", "--json"))
+            loop = LocalLoop(Plan("unused:hooks", 0, 0, log=log), client, http)
+            run = asyncio.create_task(loop.run("simulator", "--port", "0", "--json"))
             async with asyncio.timeout(60):
                 while not (said := file.read_text(encoding="utf-8")).endswith("\n"):  # noqa: ASYNC110 - in a file
                     await asyncio.sleep(0.02)

@@ -50,7 +50,7 @@ def test_a_good_request_ends_with_0(file: str) -> None:
     ]
 
 
-def test_a_refused_one_ends_with_1_and_says_what_to_do(file: str) -> None:
+def test_a_rejected_one_ends_with_1_and_says_what_to_do(file: str) -> None:
     Path(file).write_bytes(raw(json.dumps(json.loads(BODY), indent=2).encode()))
     done = explain(file, "--secret", SECRET, *AT)
     assert done.exit_code == 1

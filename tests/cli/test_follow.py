@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from webhook_receiver import Delivery, MemoryInbox, State
-from webhook_receiver.cli.follow import News, news
+from webhook_receiver.cli.follow import HandlerResult, follow
 from webhook_receiver.inbox.records import Entry, FailedAttempt, HandlerState, Settlement
 
 NOW = 1_765_433_012.0
@@ -38,7 +38,7 @@ async def settle(
     await inbox.settle(Settlement(claim, state, handlers, due=due, reason=reason, attempts=attempts), NOW + 2)
 
 
-async def told(found: AsyncGenerator[News], count: int) -> Sequence[Told]:
+async def told(found: AsyncGenerator[HandlerResult], count: int) -> Sequence[Told]:
     each = [await anext(found) for _ in range(count)]
     return [(one.summary.id, one.handler, one.state, one.attempts, one.error) for one in each]
 
@@ -47,7 +47,7 @@ FAILED = FailedAttempt("download", 1, NOW + 1, 0.25, "retry", "ConnectionError: 
 
 
 async def test_a_failure_and_the_end_are_told_one_after_the_other_and_once() -> None:
-    async with opened() as inbox, aclosing(news(inbox, "webhooks", NOW)) as found:
+    async with opened() as inbox, aclosing(follow(inbox, "webhooks", NOW)) as found:
         await put(inbox, "d-1")
         await settle(inbox, State.WAITING, {"download": HandlerState(State.WAITING, 1, 1, NOW + 1)}, FAILED)
         failed = await anext(found)
@@ -60,7 +60,7 @@ async def test_a_failure_and_the_end_are_told_one_after_the_other_and_once() -> 
 
 
 async def test_each_handler_is_told_by_itself() -> None:
-    async with opened() as inbox, aclosing(news(inbox, "webhooks", NOW)) as found:
+    async with opened() as inbox, aclosing(follow(inbox, "webhooks", NOW)) as found:
         await put(inbox, "d-1")
         dead = FailedAttempt("alert", 1, NOW + 1, 0.1, "dead", "GiveUp: no")
         handlers = {"download": HandlerState(State.DONE, 1, 1), "alert": HandlerState(State.DEAD, 1, 1)}
@@ -72,7 +72,7 @@ async def test_each_handler_is_told_by_itself() -> None:
 
 
 async def test_what_no_handler_wanted_is_told_and_what_came_before_is_not() -> None:
-    async with opened() as inbox, aclosing(news(inbox, "webhooks", NOW)) as found:
+    async with opened() as inbox, aclosing(follow(inbox, "webhooks", NOW)) as found:
         await put(inbox, "d-0", at=NOW - 1)
         await settle(inbox, State.UNHANDLED, {}, reason="no handler wanted it")
         await put(inbox, "d-1")
@@ -81,7 +81,7 @@ async def test_what_no_handler_wanted_is_told_and_what_came_before_is_not() -> N
 
 
 async def test_a_replay_is_told_again() -> None:
-    async with opened() as inbox, aclosing(news(inbox, "webhooks", NOW)) as found:
+    async with opened() as inbox, aclosing(follow(inbox, "webhooks", NOW)) as found:
         await put(inbox, "d-1")
         await settle(inbox, State.DONE, {"download": HandlerState(State.DONE, 1, 1)})
         assert await told(found, 1) == [("d-1", "download", State.DONE, 1, None)]

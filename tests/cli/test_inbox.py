@@ -143,7 +143,7 @@ def test_ls_shows_what_there_is_the_newest_first(url: str) -> None:
     assert [(row[0], *row[2:]) for row in rows] == [
         ("aa01", "order.status", "o aa01 FULFILLED", "waiting", "due now"),
         ("dd05", "-", "-", "dead", "not JSON"),
-        ("ee06", "order.status", "o ee06 FULFILLED", "waiting", "held: app:download is paused"),
+        ("ee06", "order.status", "o ee06 FULFILLED", "waiting", "waits: app:download is paused"),
         ("dd04", "order.status", "o dd04 FULFILLED", "dead", "app:alert: ValueError: boom"),
         ("cc03", "order.status", "o cc03 FULFILLED", "unhandled", "no handler wants it"),
         ("bb02", "order.status", "o bb02 FULFILLED", "done", "-"),
@@ -318,7 +318,7 @@ def test_purge_never_removes_what_is_leased_and_asks_before_it_removes(path: Pat
     assert code == 0
     assert set(IDS.values()) - set(records(path)) == {"ee06"}  # the other waiting one is leased
     assert inbox_command("purge", url).exit_code == 2
-    assert inbox_command("purge", url, "aa", "--yes").stderr.startswith("1 delivery spared: just being handled, or not")
+    assert inbox_command("purge", url, "aa", "--yes").stderr.startswith("1 delivery spared: being handled now, or not")
 
 
 def test_stats_for_people_and_programs(path: Path, url: str) -> None:
@@ -357,8 +357,8 @@ def test_a_receiver_names_its_inbox_its_source_and_its_handlers(path: Path) -> N
     listed = outside("ls", "app:hooks", cwd=path.parent)
     assert [line.split("\t")[0] for line in listed.stdout.splitlines()] == ["ff07"]
     assert len(outside("ls", "app:hooks", "--receiver", "webhooks", cwd=path.parent).stdout.splitlines()) == 6
-    refused = outside("pause", "app:hooks", "app:alert", cwd=path.parent)
-    assert (refused.returncode, refused.stderr) == (1, "there is no handler app:alert; there is app:download\n")
+    rejected = outside("pause", "app:hooks", "app:alert", cwd=path.parent)
+    assert (rejected.returncode, rejected.stderr) == (1, "there is no handler app:alert; there is app:download\n")
     assert outside("resume", "app:hooks", "app:download", cwd=path.parent).stdout == "app:download runs again\n"
 
 
@@ -425,7 +425,7 @@ def test_a_receiver_whose_inbox_is_not_there_or_none_is_told_in_a_sentence(tmp_p
         (["show"], "Missing argument"),
     ],
 )
-def test_what_an_option_cannot_mean_is_refused(url: str, arguments: list[str], complaint: str) -> None:
+def test_what_an_option_cannot_mean_is_rejected(url: str, arguments: list[str], complaint: str) -> None:
     done = inbox_command(arguments[0], url, *arguments[1:])
     assert done.exit_code == 2
     assert complaint in " ".join(done.stderr.split())
@@ -446,5 +446,5 @@ def test_what_the_commands_take_alike(path: Path, url: str) -> None:
 
 def test_a_handler_that_the_receiver_has_not_is_not_replayed(path: Path) -> None:
     path.parent.joinpath("app.py").write_text(MODULE.format(name="webhooks"), encoding="utf-8")
-    refused = outside("replay", "app:hooks", IDS["dead"], "--handler", "nosuch", cwd=path.parent)
-    assert (refused.returncode, refused.stderr) == (1, "there is no handler nosuch; there is app:download\n")
+    rejected = outside("replay", "app:hooks", IDS["dead"], "--handler", "nosuch", cwd=path.parent)
+    assert (rejected.returncode, rejected.stderr) == (1, "there is no handler nosuch; there is app:download\n")

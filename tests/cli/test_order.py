@@ -1,4 +1,4 @@
-"""`order` and `mischief`: the commands that drive the sender."""
+"""`order` and `faults`: the commands that drive the simulator."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def invoke(*arguments: str) -> Result:
 
 def tell(played: Played, *arguments: str) -> list[Any]:
     """Run a command with --json; return the documents that it prints."""
-    done = invoke(*arguments, "--sender", played.url, "--json")
+    done = invoke(*arguments, "--simulator", played.url, "--json")
     assert (done.exit_code, done.stderr) == (0, "")
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -59,7 +59,7 @@ def test_orders_are_fulfilled_fail_and_walk(played: Played) -> None:
         assert catcher.next().order_id == one
         assert tell(played, "order", "fail", two)[0]["status"] == "FAILED_PERMANENTLY"
         assert catcher.next().order_id == two
-        walk = invoke("order", "walk", three, "--pace", "2m", "--sender", played.url)
+        walk = invoke("order", "walk", three, "--pace", "2m", "--simulator", played.url)
         statuses = "BEING_PLACED, PLACED, BEING_FULFILLED, DOWNLOADED, FULFILLED"
         assert walk.stdout == f"{three} becomes {statuses}: one every 120 s\n"
         assert catcher.next().order_id == three
@@ -73,9 +73,9 @@ def test_deliveries_are_listed_and_replayed(played: Played) -> None:
         played.webhook(url)
         (order,) = played.create(status="FULFILLED")
         (failed,) = played.ended()
-        listed = invoke("order", "deliveries", "--sender", played.url).stdout
+        listed = invoke("order", "deliveries", "--simulator", played.url).stdout
         assert listed == f"{failed.id}\torder.status\t{order['id']}\tfailed\t500\n"
-        replayed = invoke("order", "replay", failed.id, "--sender", played.url)
+        replayed = invoke("order", "replay", failed.id, "--simulator", played.url)
         assert replayed.stdout.startswith("delivered again as ")
         played.ended()
         assert catcher.next().body == catcher.next().body
@@ -85,20 +85,20 @@ def test_deliveries_are_listed_and_replayed(played: Played) -> None:
         assert tell(played, "order", "deliveries", "another") == []
 
 
-def test_mischief_is_done_told_and_ended(played: Played) -> None:
-    at = ("--sender", played.url)
-    assert invoke("mischief", *at).stdout == "none\n"
-    done = invoke("mischief", "--copies", "2", "--forged", "--rotate-after", "3", "--rotate-to", "hush", *at)
+def test_faults_are_set_shown_and_ended(played: Played) -> None:
+    at = ("--simulator", played.url)
+    assert invoke("faults", *at).stdout == "none\n"
+    done = invoke("faults", "--copies", "2", "--forged", "--rotate-after", "3", "--rotate-to", "hush", *at)
     assert done.stdout == "copies 2, forged True, rotateAfter 3, rotateTo ***\n"
-    assert (played.sender.mischief.copies, played.sender.mischief.forged) == (2, True)
-    assert tell(played, "mischief")[0]["copies"] == 2
-    assert invoke("mischief", "--none", *at).stdout == "none\n"
-    assert played.sender.mischief.copies == 1
+    assert (played.simulator.faults.copies, played.simulator.faults.forged) == (2, True)
+    assert tell(played, "faults")[0]["copies"] == 2
+    assert invoke("faults", "--none", *at).stdout == "none\n"
+    assert played.simulator.faults.copies == 1
 
 
 def test_orders_are_a_table_on_a_terminal(played: Played) -> None:
     played.create(displayName="\x1b[2Jharbour")
-    code, shown = on_a_terminal("order", "ls", "--sender", played.url)
+    code, shown = on_a_terminal("order", "ls", "--simulator", played.url)
     assert code == 0
     assert "status" in shown
     assert "\x1b[2J" not in shown
@@ -110,30 +110,32 @@ def test_orders_are_a_table_on_a_terminal(played: Played) -> None:
     [
         ("order fulfill x", 1, "there is no order 'x'"),
         ("order fulfill ?x", 1, "there is no order '?x'"),
-        ("order fulfill ..", 2, "'..' is no id"),
+        ("order fulfill ..", 2, "'..' is not an id"),
         ("order create --status FUFILLED", 2, "'FUFILLED' is not one of 'CREATED',"),
         ("order ls --status NONE", 2, "'NONE' is not one of 'CREATED',"),
         ("order walk x --to NOWHERE", 2, "'NOWHERE' is not one of 'CREATED',"),
         ("order walk x --pace slowly", 2, "'slowly' is not a span of time"),
         ("order create --type OTHER", 1, "type: Input should be 'ARCHIVE' or 'TASKING'"),
-        ("mischief --lose 3", 1, "lose: Input should be less than or equal to 1"),
-        ("mischief --none --copies 2", 2, "it goes with no other option"),
+        ("faults --lose 3", 1, "lose: Input should be less than or equal to 1"),
+        ("faults --none --copies 2", 2, "it cannot be combined with other options"),
         ("order replay x", 1, "there is no delivery 'x'"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_a_sentence(played: Played, arguments: str, code: int, complaint: str) -> None:
-    check(invoke(*arguments.split(), "--sender", played.url), code, complaint)
+    check(invoke(*arguments.split(), "--simulator", played.url), code, complaint)
 
 
-def test_where_no_sender_is_that_is_said() -> None:
-    check(invoke("order", "ls", "--sender", "http://127.0.0.1:9"), 1, "no sender answers at http://127.0.0.1:9 (")
-    check(invoke("order", "ls", "--sender", "nonsense"), 1, "no sender answers at nonsense (")
+def test_where_no_simulator_is_that_is_said() -> None:
+    check(
+        invoke("order", "ls", "--simulator", "http://127.0.0.1:9"), 1, "no simulator responds at http://127.0.0.1:9 ("
+    )
+    check(invoke("order", "ls", "--simulator", "nonsense"), 1, "no simulator responds at nonsense (")
 
 
 @pytest.mark.parametrize("answer", [PlainTextResponse("hello"), JSONResponse(["x"], 404), JSONResponse({}, 500)])
-def test_what_is_no_sender_is_told_so(answer: Any) -> None:
+def test_what_is_no_simulator_is_told_so(answer: Any) -> None:
     with serving(Starlette(routes=[Route("/{path:path}", lambda request: answer)])) as url:
-        check(invoke("order", "ls", "--sender", url), 1, "sender")
+        check(invoke("order", "ls", "--simulator", url), 1, "simulator")
 
 
 def check(done: Result, code: int, complaint: str) -> None:

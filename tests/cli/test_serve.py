@@ -127,8 +127,8 @@ def test_nor_does_it_where_the_server_is_in_another_process(
     [
         ("sqlite:///no/hooks.db", 1, "app:hooks cannot start: there is no folder {here}/no for the inbox hooks.db"),
         ("sqlite:///app.py", 1, "app:hooks cannot start: {here}/app.py is not an inbox, or is damaged"),
-        ("mysql://host/x", 2, "app cannot work as it is: an inbox's URL is"),
-        ("sqlite:///hooks.db?window=ever", 2, "app cannot work as it is: the inbox's setting window='ever'"),
+        ("mysql://host/x", 2, "app is not configured correctly: an inbox's URL is"),
+        ("sqlite:///hooks.db?window=ever", 2, "app is not configured correctly: the inbox's setting window='ever'"),
     ],
 )
 def test_an_inbox_that_cannot_be_is_told_in_a_sentence_before_anything_is_served(

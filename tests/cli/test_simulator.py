@@ -1,4 +1,4 @@
-"""`sender`: what it says and shows, that it delivers, and that its state outlives a kill."""
+"""`simulator`: what it says and shows, that it delivers, and that its state outlives a kill."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from webhook_receiver.senders.up42.models import USER_INFO
 
 @contextmanager
 def started(directory: Path, *options: str) -> Generator[tuple[str, str, subprocess.Popen[str]]]:
-    """Start a sender on a free port; yield its address, what it said first, and its process."""
+    """Start a simulator on a free port; yield its address, what it said first, and its process."""
     process = subprocess.Popen(
-        [*COMMAND, "sender", "--port", "0", *options],
+        [*COMMAND, "simulator", "--port", "0", *options],
         cwd=directory,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
@@ -47,7 +47,7 @@ def test_it_says_where_it_is_delivers_and_ends_with_0_on_ctrl_c(tmp_path: Path) 
     with receiving(real) as hook, started(tmp_path, "--webhook", hook, "--secret", SECRET) as (url, said, process):
         assert f"delivers order.status, signed, to {hook}\n" in said
         assert f"export UP42_URL={url}\nexport UP42_USERNAME=anybody\nexport UP42_PASSWORD=anything\n" in said
-        assert invoke("order", "create", "--status", "FULFILLED", "--sender", url).exit_code == 0
+        assert invoke("order", "create", "--status", "FULFILLED", "--simulator", url).exit_code == 0
         assert real.next().status == 204
         line = printed(process, "order.status")
         assert f" to {hook}: 204 in " in line
@@ -62,7 +62,7 @@ def test_each_failed_attempt_is_shown_with_what_is_next(tmp_path: Path) -> None:
         started(tmp_path, "--webhook", hook, "--retry", "0.1s") as (url, said, process),
     ):
         assert f"delivers order.status, unsigned, to {hook}\n" in said
-        invoke("order", "create", "--status", "FULFILLED", "--sender", url)
+        invoke("order", "create", "--status", "FULFILLED", "--simulator", url)
         assert "500 in " in printed(process, "attempt 1, again in 0 s\n")
         assert "500 in " in printed(process, "attempt 2, failed\n")
 
@@ -77,7 +77,7 @@ def test_for_programs_it_prints_json_without_bodies_and_signatures(tmp_path: Pat
             "workspaceId": "00000000-0000-4000-8000-000000000042",
             "webhooks": 1,
         }
-        made = invoke("order", "create", "--status", "FULFILLED", "--sender", url, "--json")
+        made = invoke("order", "create", "--status", "FULFILLED", "--simulator", url, "--json")
         document: dict[str, Any] = json.loads(printed(process, "{"))
         assert document["orderId"] == json.loads(made.stdout)["id"]
         assert (document["status"], document["attempt"], document["ended"]) == (204, 1, "delivered")
@@ -85,22 +85,22 @@ def test_for_programs_it_prints_json_without_bodies_and_signatures(tmp_path: Pat
 
 
 def test_what_it_keeps_in_a_file_outlives_a_kill(tmp_path: Path) -> None:
-    options = ("--state", "sender.db", "--retry", "0.1s,0.1s")
+    options = ("--state", "simulator.db", "--retry", "0.1s,0.1s")
     with started(tmp_path, *options, "--webhook", "http://127.0.0.1:9/", "--secret", SECRET) as (url, _, process):
-        made = invoke("order", "create", "--count", "3", "--sender", url)
+        made = invoke("order", "create", "--count", "3", "--simulator", url)
         order_id = made.stdout.split("\t")[0]
         process.kill()
         process.wait(timeout=30)
     real = Real()
     with receiving(real) as hook, started(tmp_path, *options, "--webhook", hook, "--secret", SECRET) as (url, said, _):
         assert said.count("delivers order.status, signed, to ") == 2  # the one of before, and this one
-        assert len(invoke("order", "ls", "--sender", url).stdout.splitlines()) == 3
-        invoke("order", "fulfill", order_id, "--sender", url)
+        assert len(invoke("order", "ls", "--simulator", url).stdout.splitlines()) == 3
+        invoke("order", "fulfill", order_id, "--simulator", url)
         assert real.next().order_id == order_id
 
 
 def test_the_webhook_of_the_command_line_is_not_doubled_but_brought_up_to_date(tmp_path: Path) -> None:
-    options = ("--state", "sender.db", "--webhook", "http://127.0.0.1:9/webhooks")
+    options = ("--state", "simulator.db", "--webhook", "http://127.0.0.1:9/webhooks")
     for secret in ((), ("--secret", SECRET)):
         with started(tmp_path, *options, *secret) as (_, said, _):
             assert said.count("delivers ") == 1
@@ -123,13 +123,13 @@ def test_only_the_user_gets_a_token_and_the_password_is_not_shown(tmp_path: Path
     ("options", "code", "complaint"),
     [
         (["--retry", "soon"], 2, "'soon' is not a span of time"),
-        (["--timeout", "0"], 1, "the sender's timeout is above 0 seconds"),
+        (["--timeout", "0"], 1, "the simulator's timeout is above 0 seconds"),
         (["--webhook", "http://example.com/"], 2, "it begins with https://, or with http:// and a loopback address"),
         (["--webhook", "nonsense"], 2, "is not of the form http://host/path"),
         (["--webhook", "https://example.com/", "--secret", ""], 2, "a secret must not be empty"),
         (["--secret-file", "nothing", "--webhook", "https://example.com/"], 2, "cannot read a secret from nothing"),
-        (["--state", "no/sender.db"], 1, "cannot keep the sender's state in no/sender.db: No such file"),
-        (["--state", "text"], 1, "text is not a sender's state, or is damaged: name another file"),
+        (["--state", "no/simulator.db"], 1, "cannot keep the simulator's state in no/simulator.db: No such file"),
+        (["--state", "text"], 1, "text is not a simulator's state, or is damaged: name another file"),
         ([], 2, "cannot listen on 203.0.113.1:0"),
         (["--port", "99999"], 2, "--port"),
     ],
@@ -140,4 +140,4 @@ def test_what_cannot_be_is_told_in_a_sentence(
     tmp_path.joinpath("text").write_text("no database" * 99, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     nowhere = ("--port", "0", "--host", "203.0.113.1")  # an address that is for examples, so nothing is ever served
-    check(invoke("sender", *nowhere, *options), code, complaint)
+    check(invoke("simulator", *nowhere, *options), code, complaint)

@@ -131,14 +131,14 @@ def test_a_generated_secret_is_kept_in_a_file_or_printed_on_demand(api: Api, tmp
     assert other != secret
 
 
-def test_a_generated_secret_overwrites_none_and_is_not_lost_when_the_api_refuses(api: Api, tmp_path: Path) -> None:
+def test_a_generated_secret_overwrites_none_and_is_not_lost_when_the_api_rejects(api: Api, tmp_path: Path) -> None:
     file = tmp_path / "secret"
     generate = (*CREATE, "--generate-secret", "--secret-file", str(file))
     api.on("POST", WEBHOOKS, failed(500, "not now"))
-    refused = command(*generate)
-    assert refused.exit_code == 1
-    assert f"the new secret is in {file}: try again without --generate-secret" in refused.stderr
-    assert "500 Internal Server Error: not now" in refused.stderr
+    rejected = command(*generate)
+    assert rejected.exit_code == 1
+    assert f"the new secret is in {file}: try again without --generate-secret" in rejected.stderr
+    assert "500 Internal Server Error: not now" in rejected.stderr
     before = file.read_bytes()
     again = command(*generate, env={"COLUMNS": "300"})
     assert again.exit_code == 2
@@ -149,9 +149,9 @@ def test_a_generated_secret_overwrites_none_and_is_not_lost_when_the_api_refuses
 
 def test_no_secret_is_made_where_nobody_may_ask(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "secret"
-    refused = command(*CREATE, "--generate-secret", "--secret-file", str(file))
-    assert (refused.exit_code, refused.stdout) == (1, "")
-    assert refused.stderr == "no credentials: set UP42_USERNAME and UP42_PASSWORD, or UP42_TOKEN\n"
+    rejected = command(*CREATE, "--generate-secret", "--secret-file", str(file))
+    assert (rejected.exit_code, rejected.stdout) == (1, "")
+    assert rejected.stderr == "no credentials: set UP42_USERNAME and UP42_PASSWORD, or UP42_TOKEN\n"
     assert not file.exists()
 
 
@@ -190,10 +190,10 @@ def test_ensure_tells_what_was_done(api: Api) -> None:
 
 
 def test_a_webhook_is_removed_when_that_is_said(api: Api) -> None:
-    refused = command("rm", "wh-1", env={"COLUMNS": "300"})
-    assert refused.exit_code == 2
+    rejected = command("rm", "wh-1", env={"COLUMNS": "300"})
+    assert rejected.exit_code == 2
     assert f"Remove images, which delivers to {URL}? Nobody is here to be asked: give --yes" in " ".join(
-        refused.stderr.split()
+        rejected.stderr.split()
     )
     assert ("DELETE", ONE) not in api.called
     assert command("rm", "wh-1", "--yes").stdout == "images is removed\n"
@@ -241,7 +241,7 @@ def test_a_test_shows_which_failed_and_why(api: Api) -> None:
     assert tested.exit_code == 1
     assert tested.stdout.splitlines() == [
         "order.status\tok\t202\t",
-        "job.status\tfailed\tno answer\trefused\\x1b",
+        "job.status\tfailed\tno response\trefused\\x1b",
         "1 of 2 succeeded",
     ]
     told = command("test", "wh-1", "--json")
@@ -275,17 +275,17 @@ def test_the_options_say_where_the_api_is(api: Api) -> None:
     listed = command("ls", "--api", url, "--workspace", "w-9", env=elsewhere | {"UP42_URL": None})
     assert listed.exit_code == 0
     assert api.called == [("GET", "/workspaces/w-9/webhooks")]
-    refused = command("ls", "--api", url, "--region", "eu")
-    assert (refused.exit_code, refused.stderr) == (1, "UP42_URL is in place of UP42_REGION: give one or the other\n")
+    rejected = command("ls", "--api", url, "--region", "eu")
+    assert (rejected.exit_code, rejected.stderr) == (1, "UP42_URL is in place of UP42_REGION: give one or the other\n")
     assert command("ls", "--region", "us").exit_code == 2
 
 
 def test_what_the_api_says_is_printed_so_that_no_terminal_is_moved(api: Api) -> None:
     api.on("GET", ONE, failed(404, "no \x1b[2J such webhook"))
-    refused = command("show", "wh-1")
-    assert (refused.exit_code, refused.stdout) == (1, "")
-    assert refused.stderr.startswith(f"GET {ONE}: 404 Not Found: no \\x1b[2J such webhook; check the id")
-    assert PASSWORD not in refused.output
+    rejected = command("show", "wh-1")
+    assert (rejected.exit_code, rejected.stdout) == (1, "")
+    assert rejected.stderr.startswith(f"GET {ONE}: 404 Not Found: no \\x1b[2J such webhook; check the id")
+    assert PASSWORD not in rejected.output
 
 
 @pytest.mark.parametrize(
@@ -311,11 +311,11 @@ def test_what_the_api_says_is_printed_so_that_no_terminal_is_moved(api: Api) -> 
             "give --secret or --generate-secret",
         ),
         (["update", "wh-1"], 2, "say what changes"),
-        (["show", ".."], 1, "'..' is no id"),
+        (["show", ".."], 1, "'..' is not an id"),
     ],
 )
-def test_what_makes_no_sense_is_refused(api: Api, arguments: list[str], code: int, complaint: str) -> None:
-    refused = command(*arguments, env={"COLUMNS": "300"})
-    assert (refused.exit_code, refused.stdout) == (code, "")
-    assert complaint in " ".join(refused.stderr.split())
+def test_what_makes_no_sense_is_rejected(api: Api, arguments: list[str], code: int, complaint: str) -> None:
+    rejected = command(*arguments, env={"COLUMNS": "300"})
+    assert (rejected.exit_code, rejected.stdout) == (code, "")
+    assert complaint in " ".join(rejected.stderr.split())
     assert [method for method, _ in api.called if method != "GET"] == []

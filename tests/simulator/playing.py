@@ -1,4 +1,4 @@
-"""What the tests of the sender need: one that is served, with a client, and a receiver that notes what comes."""
+"""What the tests of the simulator need: one that is served, with a client, and a receiver that notes what comes."""
 
 from __future__ import annotations
 
@@ -86,9 +86,9 @@ class Real:
 
 @dataclass
 class Played:
-    """A sender that is served, and a client with a token of it."""
+    """A simulator that is served, and a client with a token of it."""
 
-    sender: Simulator
+    simulator: Simulator
     url: str
     client: httpx.Client
     attempts: Queue[tuple[Outgoing, SendAttempt]]
@@ -108,14 +108,14 @@ class Played:
 
     def create(self, **fields: Any) -> Any:
         """Create orders; return them."""
-        return self.ask("POST", "/_sender/orders", json=fields)
+        return self.ask("POST", "/_simulator/orders", json=fields)
 
     def move(self, order_id: str, status: str = "FULFILLED") -> Any:
-        return self.ask("POST", f"/_sender/orders/{order_id}/status", json={"status": status})
+        return self.ask("POST", f"/_simulator/orders/{order_id}/status", json={"status": status})
 
     def deliveries(self) -> Any:
         """Return the deliveries with their attempts, the first one first."""
-        return self.ask("GET", "/_sender/deliveries", params={"limit": 100_000})[::-1]
+        return self.ask("GET", "/_simulator/deliveries", params={"limit": 100_000})[::-1]
 
     def ended(self, many: int = 1) -> list[Outgoing]:
         """Wait until so many more deliveries have ended; return them."""
@@ -136,7 +136,7 @@ def token(client: httpx.Client, **form: Any) -> httpx.Response:
 def playing(
     *, state: Path | None = None, clock: Clock | None = None, tls: dict[str, str] | None = None, **options: Any
 ) -> Generator[Played]:
-    """Serve a sender; with a clock, which waiting moves on, nothing takes time."""
+    """Serve a simulator; with a clock, which waiting moves on, nothing takes time."""
     attempts: Queue[tuple[Outgoing, SendAttempt]] = Queue()
     waits: list[float] = []
     timing: dict[str, Any] = {}
@@ -148,18 +148,18 @@ def playing(
             await asyncio.sleep(0)
 
         timing = {"clock": clock, "sleep": sleep}
-    sender = Simulator(
+    simulator = Simulator(
         SimulatorOptions(**options),
         state=state,
         on_attempt=lambda outgoing, made: attempts.put((outgoing, made)),
         **timing,
     )
     try:
-        with serving(simulator_app(sender)) as url, httpx.Client(base_url=url, trust_env=False) as client:
+        with serving(simulator_app(simulator)) as url, httpx.Client(base_url=url, trust_env=False) as client:
             client.headers["authorization"] = f"Bearer {token(client).json().get('access_token')}"
-            yield Played(sender, url, client, attempts, clock, waits)
+            yield Played(simulator, url, client, attempts, clock, waits)
     finally:
-        sender.close()
+        simulator.close()
 
 
 @contextmanager

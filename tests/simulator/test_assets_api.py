@@ -75,7 +75,7 @@ def test_assets_are_sought_and_sorted(played: Played, query: dict[str, Any], nam
     assert [str(asset.name).removesuffix(" 1.bin") for asset in found(played, **query)] == names
 
 
-def test_a_moment_that_is_none_is_refused(played: Played) -> None:
+def test_a_moment_that_is_none_is_rejected(played: Played) -> None:
     told = played.ask("GET", ASSETS, status=400, params={"createdAfter": "soon"})
     assert told["error"]["message"].startswith("createdAfter: ")
 
@@ -109,9 +109,9 @@ def test_a_range_is_that_part_of_the_whole(url: str, wanted: str, start: int, en
 
 
 @pytest.mark.parametrize("wanted", [f"bytes={SIZE}-", "bytes=999999999-9999999999", "bytes=-0"])
-def test_a_range_beyond_the_end_is_refused(url: str, wanted: str) -> None:
-    refused = get(url, range=wanted)
-    assert (refused.status_code, refused.headers["content-range"]) == (416, f"bytes */{SIZE}")
+def test_a_range_beyond_the_end_is_rejected(url: str, wanted: str) -> None:
+    rejected = get(url, range=wanted)
+    assert (rejected.status_code, rejected.headers["content-range"]) == (416, f"bytes */{SIZE}")
 
 
 @pytest.mark.parametrize("wanted", ["bytes=5-2", "bytes=0-1,4-5", "lines=1-2", "bytes=-", "nonsense"])
@@ -148,4 +148,4 @@ def test_the_url_of_a_download_expires(played: Played, url: str) -> None:
 
 def test_the_url_of_a_download_cannot_be_made_up(url: str) -> None:
     for wrong in (url.replace("expires=1", "expires=2"), url.partition("?")[0], url[:-1] + "é"):
-        assert get(wrong).json()["error"]["message"] == "the URL is not one that this sender gave"
+        assert get(wrong).json()["error"]["message"] == "the URL is not one that this simulator gave"

@@ -38,21 +38,21 @@ async def test_a_webhook_lives_from_ensure_to_delete(played: Played) -> None:
             assert [(test.succeeded, test.status) for test in tests.tests] == [(False, 401)]
             await client.delete(webhook.id)
             assert await client.list() == ()
-            with pytest.raises(ApiError) as refused:
+            with pytest.raises(ApiError) as rejected:
                 await client.get(webhook.id)
-    assert refused.value.status == 404
+    assert rejected.value.status == 404
     assert [type(event) for event in noted.events] == [OrderFulfilled]
 
 
-async def test_what_the_server_refuses_arrives_as_a_sentence(played: Played) -> None:
+async def test_what_the_server_rejects_arrives_as_a_sentence(played: Played) -> None:
     async with client_of(played) as client:
-        with pytest.raises(ApiError, match="name: String should have at most") as refused:
+        with pytest.raises(ApiError, match="name: String should have at most") as rejected:
             await client.create("n" * 20_000, "https://example.com/", ["order.status"])
         with pytest.raises(ApiError, match=r"there is no event 'order\.lost'"):
             await client.create("images", "https://example.com/", ["order.lost"])
         with pytest.raises(ApiError, match="sort: it is one of"):
             [order async for order in client.orders(sort="nope")]
-    assert (refused.value.status, refused.value.code) == (400, "BAD_REQUEST")
+    assert (rejected.value.status, rejected.value.code) == (400, "BAD_REQUEST")
 
 
 async def test_orders_are_read_over_all_pages_and_by_status(played: Played) -> None:

@@ -1,4 +1,4 @@
-"""Mischief: each kind does to the receiver what it says, and the receiver answers as it should."""
+"""Faults: each kind does to the receiver what it says, and the receiver answers as it should."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tests.working import Clock
 from webhook_receiver.simulator import FaultPlan
 from webhook_receiver.simulator.faults import dripped
 
-MISCHIEF = "/_sender/mischief"
+FAULTS = "/_simulator/faults"
 
 
-def do(played: Played, **mischief: Any) -> Any:
-    return played.ask("PUT", MISCHIEF, json=mischief)
+def do(played: Played, **faults: Any) -> Any:
+    return played.ask("PUT", FAULTS, json=faults)
 
 
 def test_by_default_there_is_none_and_what_is_set_is_told_and_taken_back() -> None:
     with playing() as played:
-        assert played.ask("GET", MISCHIEF) == FaultPlan().as_json()
+        assert played.ask("GET", FAULTS) == FaultPlan().as_json()
         assert do(played, copies=2)["copies"] == 2
-        assert played.ask("GET", MISCHIEF)["copies"] == 2
+        assert played.ask("GET", FAULTS)["copies"] == 2
         assert do(played) == FaultPlan().as_json()
 
 
@@ -58,21 +58,21 @@ def test_what_was_out_of_order_and_failed_is_attempted_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mischief", "refusal"),
+    ("faults", "rejection"),
     [
         ({"late": 3600}, "StaleSignature"),
         ({"wrongSecret": True}, "BadSignature"),
         ({"forged": True}, "BodyMismatch"),
     ],
 )
-def test_what_is_no_genuine_delivery_of_now_is_refused(mischief: dict[str, Any], refusal: str) -> None:
+def test_what_is_no_genuine_delivery_of_now_is_rejected(faults: dict[str, Any], rejection: str) -> None:
     real = Real(clock=NOW)
     with playing(clock=Clock(), retry=()) as played, receiving(real) as url:
         played.webhook(url)
-        do(played, **mischief)
+        do(played, **faults)
         played.create(status="FULFILLED")
         assert real.next().status == 401
-        assert real.noted.hooks.rejected == {refusal: 1}
+        assert real.noted.hooks.rejected == {rejection: 1}
         do(played)
         played.ended()
         played.create(status="FULFILLED")
@@ -150,7 +150,7 @@ def test_a_secret_is_rotated_in_the_middle_of_a_burst() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mischief", "complaint"),
+    ("faults", "complaint"),
     [
         ({"copies": 0}, "copies: Input should be greater than or equal to 1"),
         ({"lose": 2}, "lose: "),
@@ -160,12 +160,12 @@ def test_a_secret_is_rotated_in_the_middle_of_a_burst() -> None:
         ({"dripp": 1}, "dripp: Extra inputs are not permitted"),
     ],
 )
-def test_mischief_that_cannot_be_is_refused(mischief: dict[str, Any], complaint: str) -> None:
+def test_faults_that_cannot_be_are_rejected(faults: dict[str, Any], complaint: str) -> None:
     with playing() as played:
-        assert played.ask("PUT", MISCHIEF, status=400, json=mischief)["error"]["message"].startswith(complaint)
+        assert played.ask("PUT", FAULTS, status=400, json=faults)["error"]["message"].startswith(complaint)
 
 
-def test_mischief_in_code_is_checked_too_and_shows_no_secret() -> None:
+def test_a_fault_plan_in_code_is_checked_too_and_shows_no_secret() -> None:
     with pytest.raises(ValidationError):
         FaultPlan(copies=-1)
     assert "hush" not in repr(FaultPlan.model_validate({"rotateAfter": 1, "rotateTo": "hush"}))

@@ -1,4 +1,4 @@
-"""The sender as a package: what it needs is named where it is missing."""
+"""The simulator as a package: what it needs is named where it is missing."""
 
 from __future__ import annotations
 

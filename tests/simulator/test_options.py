@@ -1,4 +1,4 @@
-"""The sender's options: what could not work is refused at once."""
+"""The simulator's options: what could not work is rejected at once."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def test_options_show_no_password() -> None:
     "wrong",
     [{"expires_in": 0}, {"timeout": float("inf")}, {"stop": -1}, {"concurrency": 0}, {"retry": (1.0, -1.0)}],
 )
-def test_options_that_could_not_work_are_refused(wrong: dict[str, Any]) -> None:
+def test_options_that_could_not_work_are_rejected(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         SimulatorOptions(**wrong)

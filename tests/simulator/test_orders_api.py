@@ -112,7 +112,7 @@ def test_orders_are_sorted_as_asked(played: Played, sort: str, first: str) -> No
         ({"sort": "createdAt,up"}, "sort: "),
     ],
 )
-def test_a_page_that_cannot_be_is_refused(played: Played, query: dict[str, Any], complaint: str) -> None:
+def test_a_page_that_cannot_be_is_rejected(played: Played, query: dict[str, Any], complaint: str) -> None:
     played.create()
     assert played.ask("GET", ORDERS, status=400, params=query)["error"]["message"].startswith(complaint)
 

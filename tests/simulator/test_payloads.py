@@ -25,7 +25,7 @@ async def test_what_is_made_is_what_the_receiver_takes() -> None:
     assert json.loads(body)["body"]["updatedAt"] == "2025-12-11T06:03:32Z"
 
 
-async def test_what_is_forged_or_unsigned_is_what_the_receiver_refuses() -> None:
+async def test_what_is_forged_or_unsigned_is_what_the_receiver_rejects() -> None:
     noted = noting()
     body = payloads.dump(payloads.document("order.status", "FULFILLED", now=NOW))
     for head in (payloads.forged(body, now=NOW), payloads.unsigned()):
@@ -51,7 +51,7 @@ def test_a_value_is_put_at_a_path(path: str, expected: Document) -> None:
 @pytest.mark.parametrize(
     ("path", "complaint"), [("", "not a path"), ("a.", "not a path"), ("b.c.d", "'c' in 'b.c.d' is not")]
 )
-def test_a_path_that_leads_nowhere_is_refused(path: str, complaint: str) -> None:
+def test_a_path_that_leads_nowhere_is_rejected(path: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         payloads.put({"b": {"c": 2}}, path, 1)
 
@@ -87,8 +87,8 @@ async def test_a_redirect_is_not_followed() -> None:
 
 async def test_no_answer_is_a_result_as_well() -> None:
     result = await post(httpx.ReadTimeout("too slow"))
-    assert (result.status, result.ok, result.label) == (None, False, "no answer: too slow")
-    assert (await post(httpx.ConnectError(""))).label == "no answer: ConnectError"
+    assert (result.status, result.ok, result.label) == (None, False, "no response: too slow")
+    assert (await post(httpx.ConnectError(""))).label == "no response: ConnectError"
 
 
 async def test_an_answer_longer_than_anybody_wants_to_hear_is_not_read_to_its_end() -> None:

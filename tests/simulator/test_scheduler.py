@@ -1,4 +1,4 @@
-"""Delivering: to whom, signed with what, how often, and what is noted of it."""
+"""The scheduler: to whom, signed with what, how often, and what is noted of it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_each_attempt_is_noted_with_its_request_and_answer() -> None:
         (order,) = played.create(status="FAILED_PERMANENTLY")
         played.ended()
         got = catcher.next()
-        (delivery,) = played.ask("GET", "/_sender/deliveries", params={"orderId": order["id"]})
+        (delivery,) = played.ask("GET", "/_simulator/deliveries", params={"orderId": order["id"]})
         assert (delivery["webhookId"], delivery["orderId"]) == (hook["id"], order["id"])
         assert (delivery["event"], delivery["body"].encode()) == ("order.status", got.body)
         assert got.document["body"]["status"] == "FAILED_PERMANENTLY"
@@ -95,7 +95,7 @@ def test_a_redirect_is_not_followed_but_told() -> None:
         played.webhook(url)
         played.create(status="FULFILLED")
         (attempt,) = played.ended()[0].attempts
-        assert (attempt.status, attempt.reason) == (307, "it points to /elsewhere")
+        assert (attempt.status, attempt.reason) == (307, "redirects to /elsewhere")
         catcher.next()
         assert catcher.got.empty()
 
@@ -112,13 +112,13 @@ def test_a_receiver_that_is_too_slow_or_away_is_a_failed_attempt() -> None:
                 played.webhook(url)
                 played.create(status="FULFILLED")
                 (attempt,) = played.ended()[0].attempts
-                assert (attempt.status, attempt.reason[:10]) == (None, "no answer:")
+                assert (attempt.status, attempt.reason[:12]) == (None, "no response:")
                 held.set()
         finally:
             held.set()
         played.create(status="FULFILLED")
         (attempt,) = played.ended()[0].attempts
-        assert (attempt.status, attempt.reason[:10]) == (None, "no answer:")
+        assert (attempt.status, attempt.reason[:12]) == (None, "no response:")
 
 
 def test_a_webhook_that_was_deleted_or_switched_off_meanwhile_is_left_alone() -> None:
@@ -128,7 +128,7 @@ def test_a_webhook_that_was_deleted_or_switched_off_meanwhile_is_left_alone() ->
         played.attempts.get(timeout=PATIENCE)
         played.ask("DELETE", f"{HOOKS}/{hook['id']}")
         (waiting,) = played.deliveries()
-        again = played.ask("POST", f"/_sender/deliveries/{waiting['id']}/replay", status=202)
+        again = played.ask("POST", f"/_simulator/deliveries/{waiting['id']}/replay", status=202)
         assert again["orderId"] == order["id"]
         (dropped,) = _until_ended(played, again["id"])
         assert (dropped["ended"], dropped["attempts"]) == ("dropped", [])
@@ -185,8 +185,8 @@ def test_every_status_is_told_where_that_is_wanted() -> None:
         assert told == ["CREATED", "BEING_PLACED", "PLACED"]
 
 
-async def test_what_waits_is_delivered_by_the_next_sender_on_the_same_file(tmp_path: Path) -> None:
-    file = tmp_path / "sender.db"
+async def test_what_waits_is_delivered_by_the_next_simulator_on_the_same_file(tmp_path: Path) -> None:
+    file = tmp_path / "simulator.db"
     with catching() as (catcher, url):
         first = Simulator(state=file)
         put(first, GivenWebhook(name="tests", url=url, events=("order.status",), active=True))
@@ -200,7 +200,7 @@ async def test_what_waits_is_delivered_by_the_next_sender_on_the_same_file(tmp_p
     assert got.order_id == order.id
 
 
-async def test_a_sender_that_stops_waits_for_the_attempt_that_is_being_made_and_begins_no_other() -> None:
+async def test_a_simulator_that_stops_waits_for_the_attempt_that_is_being_made_and_begins_no_other() -> None:
     begun, may_end = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
     noted: list[tuple[Outgoing, SendAttempt]] = []
@@ -212,18 +212,18 @@ async def test_a_sender_that_stops_waits_for_the_attempt_that_is_being_made_and_
         await send({"type": "http.response.body"})
 
     options = SimulatorOptions(retry=(0.0,) * 5, stop=PATIENCE, concurrency=1)
-    sender = Simulator(options, on_attempt=lambda outgoing, made: noted.append((outgoing, made)))
+    simulator = Simulator(options, on_attempt=lambda outgoing, made: noted.append((outgoing, made)))
     with receiving(held) as url:
-        async with sender:
-            put(sender, GivenWebhook(name="tests", url=url, events=("order.status",), active=True))
-            sender.create(NewOrders(count=2, status=OrderStatus.FULFILLED))
+        async with simulator:
+            put(simulator, GivenWebhook(name="tests", url=url, events=("order.status",), active=True))
+            simulator.create(NewOrders(count=2, status=OrderStatus.FULFILLED))
             await begun.wait()
             loop.call_soon(may_end.set)
     assert [(outgoing.ended, made.status) for outgoing, made in noted] == [("", 500)]
-    assert [len(each.attempts) for each in sender.state.outgoing] == [1, 0]
+    assert [len(each.attempts) for each in simulator.store.outgoing] == [1, 0]
 
 
-async def test_a_sender_that_stops_waits_no_longer_than_it_was_told() -> None:
+async def test_a_simulator_that_stops_waits_no_longer_than_it_was_told() -> None:
     begun, may_end = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
@@ -231,14 +231,14 @@ async def test_a_sender_that_stops_waits_no_longer_than_it_was_told() -> None:
         loop.call_soon_threadsafe(begun.set)
         await asyncio.to_thread(may_end.wait, PATIENCE)
 
-    sender = Simulator(SimulatorOptions(stop=0, timeout=PATIENCE))
+    simulator = Simulator(SimulatorOptions(stop=0, timeout=PATIENCE))
     with receiving(held) as url:
-        async with sender:
-            put(sender, GivenWebhook(name="tests", url=url, events=("order.status",), active=True))
-            sender.create(NewOrders(status=OrderStatus.FULFILLED))
+        async with simulator:
+            put(simulator, GivenWebhook(name="tests", url=url, events=("order.status",), active=True))
+            simulator.create(NewOrders(status=OrderStatus.FULFILLED))
             await begun.wait()
         may_end.set()
-    (left,) = sender.state.outgoing
+    (left,) = simulator.store.outgoing
     assert (left.attempts, left.ended) == ((), "")
     assert left.due is not None
 

@@ -1,4 +1,4 @@
-"""Tokens: who gets one, for how long, and what is refused without."""
+"""Tokens: who gets one, for how long, and what is rejected without."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def test_anybody_gets_a_token_and_user_info_tells_the_workspace() -> None:
 )
 def test_with_a_user_and_a_password_nobody_else_gets_one(form: dict[str, str]) -> None:
     with playing(user="me", password=SecretStr("right")) as played:
-        refused = token(played.client, **form)
-        assert (refused.status_code, refused.json()["error"]) == (401, "invalid_grant")
+        rejected = token(played.client, **form)
+        assert (rejected.status_code, rejected.json()["error"]) == (401, "invalid_grant")
         assert token(played.client, username="me", password="right").status_code == 200
 
 
@@ -48,10 +48,10 @@ def test_with_a_user_and_a_password_nobody_else_gets_one(form: dict[str, str]) -
         ({"grant_type": "refresh_token", "refresh_token": "refresh/99999999999/x/y"}, "invalid_grant"),
     ],
 )
-def test_what_is_no_request_for_a_token_is_refused(form: dict[str, str | None], error: str) -> None:
+def test_what_is_no_request_for_a_token_is_rejected(form: dict[str, str | None], error: str) -> None:
     with playing() as played:
-        refused = token(played.client, **form)
-        assert (refused.status_code, refused.json()["error"]) == (400, error)
+        rejected = token(played.client, **form)
+        assert (rejected.status_code, rejected.json()["error"]) == (400, error)
 
 
 @pytest.mark.parametrize(
@@ -87,11 +87,11 @@ def test_a_token_is_not_taken_for_what_it_is_not() -> None:
         given = token(played.client).json()
         played.client.headers["authorization"] = f"Bearer {given['refresh_token']}"
         played.ask("GET", HOOKS, status=401)
-        refused = token(played.client, grant_type="refresh_token", refresh_token=given["access_token"])
-        assert refused.status_code == 400
+        rejected = token(played.client, grant_type="refresh_token", refresh_token=given["access_token"])
+        assert rejected.status_code == 400
 
 
-def test_the_tokens_of_another_sender_are_refused() -> None:
+def test_the_tokens_of_another_simulator_are_rejected() -> None:
     with playing() as one, playing() as other:
         other.client.headers["authorization"] = one.client.headers["authorization"]
         other.ask("GET", HOOKS, status=401)

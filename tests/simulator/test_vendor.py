@@ -1,4 +1,4 @@
-"""The vendor's own code: its SDK drives the sender, and its verification takes what the sender delivers."""
+"""The vendor's own code: its SDK drives the simulator, and its verification takes what the simulator delivers."""
 
 from __future__ import annotations
 
@@ -71,15 +71,15 @@ def environments(pytestconfig: pytest.Config) -> Path:
     return cache.mkdir("vendor")
 
 
-def driven(requirement: str, environments: Path, tmp_path: Path, sender: Simulator, url: str) -> Mapping[str, Any]:
-    """Run the SDK against a sender; return what it returned."""
+def driven(requirement: str, environments: Path, tmp_path: Path, simulator: Simulator, url: str) -> Mapping[str, Any]:
+    """Run the SDK against a simulator; return what it returned."""
     python = environment(requirement, environments)
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
     # The SDK asks pypi.org whether it is the newest, and goes on when there is no such page.
     certificate = authority.issue_cert("api.up42.com", "auth.up42.com", "pypi.org")
-    certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "sender.pem"))
-    with serving(simulator_app(sender), ssl_certfile=str(tmp_path / "sender.pem")) as address:
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "simulator.pem"))
+    with serving(simulator_app(simulator), ssl_certfile=str(tmp_path / "simulator.pem")) as address:
         done = subprocess.run(
             [python, HERE / "vendor.py", address.rpartition(":")[2], url],
             env={"PATH": os.environ["PATH"], "REQUESTS_CA_BUNDLE": str(tmp_path / "authority.pem")},
@@ -95,30 +95,30 @@ def driven(requirement: str, environments: Path, tmp_path: Path, sender: Simulat
 
 
 def with_orders() -> tuple[Simulator, dict[str, str]]:
-    """Return a sender with 21 orders, more than fit on a page, and the ids of those that are sought, by a name."""
-    sender = Simulator()
-    sender.create(NewOrders(count=17))
+    """Return a simulator with 21 orders, more than fit on a page, and the ids of those that are sought, by a name."""
+    simulator = Simulator()
+    simulator.create(NewOrders(count=17))
     sought = {
         "fulfilled": NewOrders(status=OrderStatus.FULFILLED),
         "tasking": NewOrders(type="TASKING", sub_status="QUOTATION_ACCEPTED"),
         "tagged": NewOrders(tags=("a", "b")),
         "named": NewOrders(display_name="Harbour", tags=("c",)),
     }
-    return sender, {name: sender.create(wanted)[0].id for name, wanted in sought.items()}
+    return simulator, {name: simulator.create(wanted)[0].id for name, wanted in sought.items()}
 
 
-def check_orders(told: Mapping[str, Any], sender: Simulator, sought: Mapping[str, str]) -> None:
+def check_orders(told: Mapping[str, Any], simulator: Simulator, sought: Mapping[str, str]) -> None:
     assert len(told["orders"]) == 21
-    assert {*told["orders"]} == {kept.id for kept in sender.state.orders}
+    assert {*told["orders"]} == {kept.id for kept in simulator.store.orders}
     assert {name: told[name] for name in sought} == {name: [id] for name, id in sought.items()}
     assert sorted(told["statuses"]) == ["CREATED"] * 20 + ["FULFILLED"]
 
 
 def test_the_sdk_with_webhooks_manages_them_here(environments: Path, tmp_path: Path) -> None:
-    sender, sought = with_orders()
+    simulator, sought = with_orders()
     real = Real(["try-me"])
     with receiving(real) as url:
-        told = driven(WITH_WEBHOOKS, environments, tmp_path, sender, url)
+        told = driven(WITH_WEBHOOKS, environments, tmp_path, simulator, url)
     assert told["events"] == ["order.status", "job.status"]
     assert told["all"] == [told["created"]]
     got = told["got"]
@@ -127,15 +127,15 @@ def test_the_sdk_with_webhooks_manages_them_here(environments: Path, tmp_path: P
     assert (told["tests"]["testsRun"], told["tests"]["testsSucceeded"]) == (1, 1)
     assert real.next().status == 204  # the receiver has verified it
     assert told["left"] == []
-    check_orders(told, sender, sought)
+    check_orders(told, simulator, sought)
 
 
 def test_the_newest_sdk_reads_orders_here(environments: Path, tmp_path: Path) -> None:
-    sender, sought = with_orders()
-    told = driven(NEWEST, environments, tmp_path, sender, "unused")
-    check_orders(told, sender, sought)
+    simulator, sought = with_orders()
+    told = driven(NEWEST, environments, tmp_path, simulator, "unused")
+    check_orders(told, simulator, sought)
     assert told["canceled"] == "CANCELED"
-    assert [kept.order.status for kept in sender.state.orders].count(OrderStatus.CANCELED) == 1
+    assert [kept.order.status for kept in simulator.store.orders].count(OrderStatus.CANCELED) == 1
 
 
 def verified_as_published(headers: Mapping[str, str], secret: str, now: float) -> bool:

@@ -1,4 +1,4 @@
-"""The webhooks API over HTTP: what it answers, and what it refuses."""
+"""The webhooks API over HTTP: what it answers, and what it rejects."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_what_was_read_can_be_sent_back_without_changing_what_the_server_decides
         ({"active": "perhaps"}, "active: Input should be a valid boolean"),
     ],
 )
-def test_what_a_webhook_cannot_be_is_refused_by_field(played: Played, change: dict[str, Any], complaint: str) -> None:
+def test_what_a_webhook_cannot_be_is_rejected_by_field(played: Played, change: dict[str, Any], complaint: str) -> None:
     kept = played.ask("POST", HOOKS, json=GIVEN)["data"]
     for method, path in (("POST", HOOKS), ("PUT", f"{HOOKS}/{kept['id']}")):
         error = played.ask(method, path, json=GIVEN | change, status=400)["error"]
@@ -95,16 +95,16 @@ def test_https_and_the_loopback_may_be_delivered_to(played: Played, url: str) ->
     assert played.ask("POST", HOOKS, json=GIVEN | {"url": url})["data"]["url"] == url
 
 
-def test_a_body_that_is_none_or_too_long_is_refused(played: Played) -> None:
+def test_a_body_that_is_none_or_too_long_is_rejected(played: Played) -> None:
     assert played.ask("POST", HOOKS, content=b"", status=400)["error"]["message"].startswith("body: Invalid JSON")
     assert "name: Field required; url: Field required" in str(played.ask("POST", HOOKS, json={}, status=400))
     long = played.ask("POST", HOOKS, content=b" " * (1 << 21), status=413)
     assert long["error"]["message"] == "a body may have 1048576 bytes, and this one has more"
 
 
-def test_another_workspace_another_path_and_another_method_are_refused_in_the_envelope(played: Played) -> None:
+def test_another_workspace_another_path_and_another_method_are_rejected_in_the_envelope(played: Played) -> None:
     error = played.ask("GET", "/workspaces/elsewhere/webhooks", status=404)["error"]
-    assert error["message"].startswith("there is no such workspace: this sender has one, 0000")
+    assert error["message"].startswith("there is no such workspace: this simulator has one, 0000")
     assert played.ask("GET", "/nothing", status=404)["error"]["code"] == "NOT_FOUND"
     assert played.ask("PATCH", HOOKS, status=405)["error"]["code"] == "METHOD_NOT_ALLOWED"
 
@@ -121,7 +121,7 @@ def test_a_test_delivers_each_event_once_and_tells_what_was_answered(played: Pla
     assert (tests.tests_run, tests.tests_succeeded, tests.tests_failed) == (2, 1, 1)
     assert [(test.event, test.succeeded, test.status, test.error) for test in tests.tests] == [
         ("order.status", True, 204, None),
-        ("job.status", False, 500, "answered 500"),
+        ("job.status", False, 500, "the response was 500"),
     ]
     assert played.waits == []
     assert catcher.got.empty()
@@ -135,8 +135,8 @@ def test_a_test_of_one_event_delivers_no_other(played: Played) -> None:
         told = played.ask("POST", f"{tests}?event=job.status")["data"]
         assert [each["event"] for each in told["tests"]] == ["job.status"]
         assert catcher.next().document["event"] == "job.status"
-        refused = played.ask("POST", f"{tests}?event=storage.full", status=400)["error"]
-        assert refused["message"] == "event: the webhook is not subscribed to 'storage.full'"
+        rejected = played.ask("POST", f"{tests}?event=storage.full", status=400)["error"]
+        assert rejected["message"] == "event: the webhook is not subscribed to 'storage.full'"
         assert catcher.got.empty()
 
 
@@ -146,4 +146,4 @@ def test_a_test_of_an_address_that_nobody_listens_at_is_a_failed_one(played: Pla
     hook = played.webhook(url)
     (test,) = played.ask("POST", f"{HOOKS}/{hook['id']}/tests")["data"]["tests"]
     assert (test["succeeded"], test["status"]) == (False, None)
-    assert test["error"].startswith("no answer: ")
+    assert test["error"].startswith("no response: ")

@@ -1,4 +1,4 @@
-"""Drives the vendor's own SDK, unchanged, against a sender: run by the SDK's Python, not by ours.
+"""Drives the vendor's own SDK, unchanged, against a simulator: run by the SDK's Python, not by ours.
 
     python vendor.py PORT URL
 

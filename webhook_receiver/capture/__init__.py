@@ -1,1 +1,1 @@
-"""Requests caught as they came, and what is made of them: files, curl commands, tests."""
+"""Capturing requests byte for byte, reading saved ones, and exporting one as a test."""

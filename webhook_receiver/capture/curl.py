@@ -1,4 +1,4 @@
-"""A `curl` command line, as people and browsers copy it, read as the request that it would send."""
+"""Reading a `curl` command line, as people and browsers copy it, as the request that it would send."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .request_files import SavedRequest
 _DATA = ("data", "data-ascii", "data-raw", "data-binary", "json")
 _SHORT = {"H": "header", "d": "data", "X": "request", "A": "user-agent", "e": "referer", "b": "cookie"}
 _READ = (*_DATA, *_SHORT.values(), "url")
-# What a command may hold besides, without any effect on what is signed.
+# Options that a command may also have, and that change nothing that is signed.
 _IDLE = (
     *("silent", "show-error", "verbose", "include", "insecure", "location", "compressed", "fail", "globoff"),
     *("no-buffer", "no-progress-meter", "path-as-is", "ipv4", "ipv6", "http1.0", "http1.1", "http2", "http3"),
@@ -44,11 +44,11 @@ def from_curl(command: str, directory: Path | None = None) -> SavedRequest:
     several are joined by `&` (`--json` by nothing), and a header without a value is left out.
 
     Args:
-        command: the line; it may go on behind a backslash.
-        directory: where the files named by `@file` are; the current one if None.
+        command: the command; a backslash may continue its lines.
+        directory: the directory of the files named by `@file`; the current one if None.
 
     Raises:
-        ValueError: it is no such command, has an option that is not understood, or a file cannot be read.
+        ValueError: the text is not a curl command, has an unknown option, or names a file that cannot be read.
     """
     if re.search(r"\s\^\r?\n|curl\S*\s+\^", command):
         raise ValueError("this curl command is for the shell of Windows (^): copy it as cURL (bash)")
@@ -76,7 +76,7 @@ def from_curl(command: str, directory: Path | None = None) -> SavedRequest:
 
 
 def _plain(piece: re.Match[str]) -> str:
-    """Return a piece as `shlex` understands it."""
+    """Return a piece of the command, requoted for `shlex`."""
     if piece[1] is not None:
         return shlex.quote(_ESCAPE.sub(_character, piece[1]))
     return "" if piece[0] in ("\\\n", "\\\r\n") else piece[0]
@@ -106,7 +106,7 @@ def _data(given: list[tuple[str, str]], directory: Path) -> bytes | None:
 
 
 def _headers(given: list[tuple[str, str]], url: str, directory: Path) -> list[tuple[str | bytes, str | bytes]]:
-    """Return the headers that are given, and those that curl adds where they are not."""
+    """Return the given headers, and those that curl adds if they are not given."""
     lines: list[str] = []
     for name, value in given:
         if name == "header":

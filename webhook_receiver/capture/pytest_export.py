@@ -1,4 +1,4 @@
-"""A captured request as a test: its body byte for byte, its signature made anew with a secret for tests."""
+"""Exporting a captured request as a pytest test: the same body, signed again with a secret for tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..signatures.up42 import DIGEST_HEADERS, SIGNED_BY_DEFAULT, UP42Signature
 from .request_files import SavedRequest
 
 _WIDTH = 80  # bytes of the body a line
-_OF_THE_WAY = (
+_TRANSPORT = (
     *("accept", "accept-encoding", "connection", "content-length", "expect", "forwarded", "host", "transfer-encoding"),
     *("user-agent", "via"),
 )
@@ -55,22 +55,22 @@ def test_{test}() -> None:
 
 
 def as_test(request: SavedRequest, known: Preset, *, checked: bool) -> str:
-    """Return a module for pytest that delivers the request again.
+    """Return the source of a pytest module that delivers the request again.
 
     Args:
-        request: what was captured.
-        known: the sender that it is of.
-        checked: whether the signature that it came with was verified; the test says so.
+        request: the captured request.
+        known: the preset of its sender.
+        checked: whether the original signature was verified; the test says so.
 
     Raises:
-        ValueError: it cannot be signed anew.
+        ValueError: the request cannot be signed again.
     """
     listed = listed_names(request.headers)
     proofs = [mark.encode() for mark in known.headers if re.search("signature|timestamp|hmac", mark)]
     headers = [
         pair
         for pair in kept_headers(request.headers)
-        if pair[0] not in proofs and _is_said(pair[0].decode("latin-1"), pair[0] in listed)
+        if pair[0] not in proofs and _is_senders(pair[0].decode("latin-1"), pair[0] in listed)
     ]
     now = next(stated_times(request.headers), 0.0)
     try:
@@ -79,10 +79,10 @@ def as_test(request: SavedRequest, known: Preset, *, checked: bool) -> str:
             sender, code = replace(sender, event_header=None), f"replace({code}, event_header=None)"
         status, events = asyncio.run(_deliver(sender, headers, request.body, now))
     except ConfigurationError as error:
-        raise ValueError(f"the request cannot be signed anew: {error}") from None
+        raise ValueError(f"the request cannot be signed again: {error}") from None
     how = "was verified" if checked else "could not be checked: no secret was given"
     return _TEMPLATE.format(
-        title=f"A captured delivery. The signature that it came with {how}; here it is made anew.",
+        title=f"A captured delivery. The signature that it came with {how}; here it is made again.",
         names=", ".join(sorted(["Event", "WebhookReceiver", *(["UP42Signature"] if "UP42Signature" in code else [])])),
         module=known.sender.__module__,
         function=known.function,
@@ -97,9 +97,9 @@ def as_test(request: SavedRequest, known: Preset, *, checked: bool) -> str:
     )
 
 
-def _is_said(name: str, signed: bool) -> bool:
-    """Whether a header is the sender's word, and not the way's; a digest is made anew."""
-    return name not in DIGEST_HEADERS and (signed or not (name in _OF_THE_WAY or name.startswith("x-forwarded-")))
+def _is_senders(name: str, signed: bool) -> bool:
+    """Whether a header is from the sender, not from a proxy or the HTTP client; digests are computed again."""
+    return name not in DIGEST_HEADERS and (signed or not (name in _TRANSPORT or name.startswith("x-forwarded-")))
 
 
 def _text(value: bytes) -> str:
@@ -107,7 +107,7 @@ def _text(value: bytes) -> str:
 
 
 def _sender(headers: Headers, known: Preset) -> tuple[Sender, str]:
-    """Return the sender that signs anew, and the Python that makes it."""
+    """Return the sender that signs again, and the source that makes it."""
     listed = [name.decode() for name in listed_names(headers)]
     if known.make is UP42Signature and listed and tuple(listed) != SIGNED_BY_DEFAULT:
         scheme = f'UP42Signature("{known.example}", components={json.dumps(listed)})'
@@ -117,7 +117,7 @@ def _sender(headers: Headers, known: Preset) -> tuple[Sender, str]:
 
 
 async def _deliver(sender: Sender, headers: Headers, body: bytes, now: float) -> tuple[int, list[str]]:
-    """Return what the test will see: the status, and the events' classes."""
+    """Return the status of the response and the classes of the events that the test will see."""
     events: list[str] = []
     hooks = WebhookReceiver(sender=sender, clock=lambda: now)
 
@@ -127,5 +127,5 @@ async def _deliver(sender: Sender, headers: Headers, body: bytes, now: float) ->
 
     receipt = await hooks.receive(sender.scheme.sign(RequestHead.of(headers), body, now).headers, body)
     if receipt.response.status not in (204, 422):
-        raise ConfigurationError(f"what was signed anew is refused: {receipt.error}")
+        raise ConfigurationError(f"the request, signed again, is rejected: {receipt.error}")
     return receipt.response.status, events

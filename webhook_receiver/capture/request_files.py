@@ -1,4 +1,4 @@
-"""Requests that were saved outside this package: raw HTTP, and HAR as browsers and proxies write it."""
+"""Reading requests saved elsewhere: raw HTTP, and HAR as browsers and proxies write it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _REQUEST_LINE = re.compile(rb"\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+)(?: HTTP/[\d
 
 @dataclass(frozen=True, slots=True)
 class SavedRequest:
-    """A request as it was saved. Its repr shows neither headers nor body."""
+    """A saved request. The repr shows neither headers nor body."""
 
     method: str
     target: str
-    """The path with its query, or a whole URL, as it was given."""
+    """The path with its query, or a whole URL, as saved."""
     headers: Headers
     body: bytes
     notes: tuple[str, ...] = ()
-    """What in the file may not be as it was on the wire, one sentence each."""
+    """Sentences about what may differ from the bytes on the wire."""
 
     @property
     def url(self) -> str | None:
@@ -37,13 +37,13 @@ class SavedRequest:
 
 
 def from_http(raw: bytes) -> SavedRequest:
-    """Read a request line, headers, an empty line and the body; lines end in CRLF or LF.
+    """Return the request in raw HTTP: a request line, headers, an empty line and the body; lines end in CRLF or LF.
 
-    The body is taken byte for byte. One in chunks is put together; one longer than its Content-Length is cut there,
-    for an editor may have added a newline, and a note says so.
+    The body is taken byte for byte. A chunked body is joined; a body longer than its Content-Length is cut there,
+    since an editor may have added a newline, and a note says so.
 
     Raises:
-        ValueError: it is no HTTP request; the message quotes nothing of it.
+        ValueError: the bytes are not an HTTP request; the message quotes nothing of them.
     """
     first = _REQUEST_LINE.match(raw)
     if first is None:
@@ -51,7 +51,7 @@ def from_http(raw: bytes) -> SavedRequest:
     # As HTTP/1.0, which needs no Host: what was saved may lack it, and may have been HTTP/2.
     raw = b"%b %b HTTP/1.0" % first.groups() + raw[first.end() :]
     if not re.search(rb"\n\r?\n", raw):
-        raw = raw.rstrip(b"\r\n") + b"\r\n\r\n"  # a head and nothing else, saved without its empty line
+        raw = raw.rstrip(b"\r\n") + b"\r\n\r\n"  # only a head, saved without its empty line
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=len(raw) + 1)
     try:
         connection.receive_data(raw)
@@ -106,7 +106,7 @@ def _complaint(error: h11.RemoteProtocolError) -> str:
 
 
 def _where(raw: bytes) -> str:
-    """Say which line is no header, counted from 1."""
+    """Return which line is not a header, counted from 1, for an error message."""
     head = re.split(rb"\n\r?\n", raw, maxsplit=1)[0].split(b"\n")
     for number, line in enumerate(head[1:], 2):
         if not re.match(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:|[ \t]", line):
@@ -115,14 +115,14 @@ def _where(raw: bytes) -> str:
 
 
 def from_har(document: object, number: int | None = None) -> SavedRequest:
-    """Return a request of a HAR, of an entry of one, or of such an entry's `request`.
+    """Return a request of a HAR file, of one of its entries, or of an entry's `request`.
 
     Args:
-        document: the JSON, parsed.
-        number: which entry, counted from 1; needed where there are several. Negative ones count from the end.
+        document: the parsed JSON.
+        number: the entry's number, counted from 1; needed if there are several. Negative ones count from the end.
 
     Raises:
-        ValueError: there is no such entry, or it does not hold what a request needs.
+        ValueError: there is no such entry, or it lacks a part of the request.
     """
     place = _mapping(document, "a HAR is a JSON object")
     if "log" in place:
@@ -195,7 +195,7 @@ def parse_json(text: bytes) -> object:
     """Return the JSON document in `text`.
 
     Raises:
-        ValueError: it is none; the message quotes nothing of it.
+        ValueError: the text is not JSON; the message quotes nothing of it.
     """
     try:
         return json.loads(text)

@@ -1,4 +1,4 @@
-"""A server that takes any HTTP request, answers it, and writes it to a file byte for byte as it came."""
+"""A server that responds to any HTTP request, and writes it to a file byte for byte."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from ..delivery import Headers
 from ..senders import recognize
 
 LARGEST = 16 * 1024 * 1024
-"""Bytes of head and body together; what is larger is answered 413 and not kept."""
+"""The largest request, head and body together, in bytes; the response to a larger one is 413, and it is not saved."""
 PATIENCE = 60.0
-"""Seconds that a request may take to come."""
+"""Seconds within which a request must be complete."""
 
 _count = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """What came of one connection. Its repr shows no header."""
+    """A captured request, or the failed attempt at one. The repr shows no header."""
 
     file: Path | None
-    """Where it was written; None if it was not."""
+    """The file with the request; None if it was not written."""
     size: int
-    """Bytes, head and body together."""
+    """The size of head and body together, in bytes."""
     method: str = ""
     target: str = ""
     scheme: str | None = None
-    """Whose headers these are, None if no known scheme's."""
+    """The title of the scheme that has these headers; None if none is recognised."""
     complaint: str = ""
-    """What was wrong with it, empty if nothing."""
+    """The reason why the request is incomplete or was not written; empty if there is none."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
+        """Return the captured request as JSON can hold it."""
         return {
             "file": None if self.file is None else str(self.file),
             "size": self.size,
@@ -57,26 +57,26 @@ async def serve(
     port: int,
     directory: Path,
     *,
-    answer: int,
+    status: int,
     ready: Callable[[int], None],
-    tell: Callable[[Captured], None],
+    report: Callable[[Captured], None],
     largest: int = LARGEST,
     patience: float = PATIENCE,
 ) -> None:
-    """Take requests until cancelled. Each connection is for one request, so that its bytes are that request's.
+    """Capture requests until cancelled. Each connection is for one request, so that all its bytes are that request's.
 
     Args:
         host: the address to listen on.
-        port: 0 takes a free one.
-        directory: an existing one, where the files are written, readable by their owner only: they hold signatures.
-        answer: the status that complete requests are answered.
-        ready: called with the port, once connections are taken.
-        tell: called after each request.
-        largest: bytes of a request.
+        port: the port to listen on; 0 takes a free one.
+        directory: an existing directory for the files; only their owner can read them, since they hold signatures.
+        status: the status of the response to a complete request.
+        ready: called with the port, once the server listens.
+        report: called after each request.
+        largest: the largest request, in bytes.
         patience: seconds that a request may take.
 
     Raises:
-        OSError: the address cannot be listened on.
+        OSError: the server cannot listen on the address.
     """
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -94,15 +94,15 @@ async def serve(
         try:
             if incoming.raw:
                 captured = incoming.captured(directory)
-                tell(captured)
+                report(captured)
                 writer.write(
-                    _response(500 if captured.file is None and not incoming.status else incoming.status or answer)
+                    _response(500 if captured.file is None and not incoming.status else incoming.status or status)
                 )
                 await writer.drain()
             writer.close()
             await writer.wait_closed()
         except OSError:
-            return  # the client has gone, and what it sent is kept
+            return  # the client has gone; its request is saved
 
     server = await asyncio.start_server(talk, host, port)
     ready(server.sockets[0].getsockname()[1])
@@ -113,12 +113,12 @@ async def serve(
 
 
 class _Incoming:
-    """One request while it comes: its bytes, and what `h11` reads in them."""
+    """A request being received: its bytes, and what `h11` reads in them."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, largest: int) -> None:
         self.raw = bytearray()
         self.status = 0
-        """What to answer; 0 for a request that is complete."""
+        """The status of the response; 0 for a complete request."""
         self.complaint = ""
         self._request: h11.Request | None = None
         self._reader = reader
@@ -127,7 +127,7 @@ class _Incoming:
         self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=largest)
 
     async def read(self) -> None:
-        """Read up to the request's end, or until something is wrong with it."""
+        """Read up to the request's end, or until it turns out to be wrong."""
         try:
             while not self.complaint:
                 event = self._connection.next_event()
@@ -151,7 +151,7 @@ class _Incoming:
         data = await self._reader.read(65_536)
         self.raw += data
         if len(self.raw) > self._largest:
-            self._wrong(413, f"it is larger than {self._largest} bytes, and not kept")
+            self._wrong(413, f"it is larger than {self._largest} bytes, and not saved")
         else:
             self._connection.receive_data(data)
 
@@ -159,7 +159,7 @@ class _Incoming:
         self.status, self.complaint = status, complaint
 
     def captured(self, directory: Path) -> Captured:
-        """Write the request, whole or not, unless it is too large."""
+        """Write the request, complete or not, unless it is too large; return the result."""
         file, complaint = None, self.complaint
         if self.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             try:

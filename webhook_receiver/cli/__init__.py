@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; say which extra it needs where that is missing."""
+    """Run the command line; exit with a message that names the missing extra, if it is not installed."""
     try:
         from .commands import app
     except ImportError as error:

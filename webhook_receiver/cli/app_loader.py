@@ -1,4 +1,4 @@
-"""Finding the user's receiver: what `module:hooks` on a command line means."""
+"""Loading the user's receiver, given as `module:hooks` on a command line."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from ..receiver import WebhookReceiver
 
 
 def load(target: str) -> WebhookReceiver:
-    """Import `module:name` from the current directory or from what is installed.
+    """Import and return the receiver `module:name`, from the current directory or an installed package.
+
+    Args:
+        target: the module and the receiver's name in it, "hooks" if left out; a path of a file will do for the module.
 
     Raises:
-        typer.BadParameter: there is no such module, no such name, or it is not a receiver.
+        typer.BadParameter: there is no such module or name, or it is not a receiver.
     """
     form = re.fullmatch(r"([^\W\d]\w*(?:[./][^\W\d]\w*)*?)(?:\.py)?(?::([^\W\d]\w*))?", target)
     if form is None:
@@ -32,21 +35,23 @@ def load(target: str) -> WebhookReceiver:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module is there, but imports one that is not
-        raise typer.BadParameter(f"there is no module {module_name!r} in {here} or among the installed") from None
+        raise typer.BadParameter(
+            f"there is no module {module_name!r} in {here} or among the installed packages"
+        ) from None
     except ConfigurationError as error:
-        raise typer.BadParameter(f"{module_name} cannot work as it is: {error}") from None
+        raise typer.BadParameter(f"{module_name} is not configured correctly: {error}") from None
     receivers = [key for key, value in vars(module).items() if isinstance(value, WebhookReceiver)]
     found = getattr(module, name or "hooks", None)
     if isinstance(found, WebhookReceiver):
         return found
     hint = f"; it has {', '.join(f'{module_name}:{key}' for key in receivers)}" if receivers else ""
     if found is not None:
-        raise typer.BadParameter(f"{name or 'hooks'} in {module_name} is no WebhookReceiver{hint}")
+        raise typer.BadParameter(f"{name or 'hooks'} in {module_name} is not a WebhookReceiver{hint}")
     raise typer.BadParameter(f"{module_name} has nothing called {name or 'hooks'}{hint}")
 
 
 def inbox_of(hooks: WebhookReceiver) -> Inbox | None:
-    """Return a receiver's inbox, None if it has none."""
+    """Return a receiver's inbox, or None if it has none."""
     try:
         return hooks.inbox
     except ConfigurationError:

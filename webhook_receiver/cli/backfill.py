@@ -1,4 +1,4 @@
-"""`backfill`: what the sender's API tells of orders, and the receiver's inbox does not have, is put into it."""
+"""`backfill`: put orders that the sender's API knows and the receiver's inbox does not into the inbox."""
 
 from __future__ import annotations
 
@@ -11,33 +11,34 @@ from ..errors import ApiError
 from ..senders.backfill import Backfill
 from ..senders.up42.client import WebhooksClient
 from . import output
-from .inbox_option import Json, Place, fail, moment, run
+from .inbox_option import InboxTarget, Json, fail, moment, run
 from .up42_options import Address, InRegion
 
 
 def backfill(
     target: Annotated[str, typer.Argument(metavar="MODULE:HOOKS", help="Your receiver, as quickstart:hooks.")],
-    since: Annotated[str, typer.Option(help="Changed since: 2h (ago), 30d, 2026-03-01.")] = "1d",
+    since: Annotated[str, typer.Option(help="Only orders changed since then: 2h (ago), 30d, 2026-03-01.")] = "1d",
     workspace: Annotated[
-        str | None, typer.Option(envvar="UP42_WORKSPACE_ID", help="Only its orders; else all that the user sees.")
+        str | None,
+        typer.Option(envvar="UP42_WORKSPACE_ID", help="Only orders of this workspace; else all that the user sees."),
     ] = None,
     at: Address = None,
     region: InRegion = None,
     as_json: Json = False,
 ) -> None:
-    """Put orders that ended while nobody listened into the receiver's inbox; a server may run on it meanwhile.
+    """Put orders whose notifications were missed into the inbox.
 
-    Who asks: UP42_USERNAME and UP42_PASSWORD, or UP42_TOKEN. Ends with 1 if the API or the inbox failed, or no event
-    could be made of an order; what was put until then stays.
+    A server may run on the inbox meanwhile. Credentials: UP42_USERNAME and UP42_PASSWORD, or UP42_TOKEN. Exits with 1
+    if the API or the inbox failed, or an order could not be made into an event; deliveries put before that stay.
     """
     if "://" in target:
         raise typer.BadParameter("a receiver is needed, as quickstart:hooks, not an inbox", param_hint="MODULE:HOOKS")
     begin = datetime.fromtimestamp(max(0.0, moment(since) or 0), UTC)  # there were no orders before 1970
     reached = Backfill()
 
-    async def work(place: Place) -> None:
+    async def work(target: InboxTarget) -> None:
         nonlocal reached
-        assert place.hooks is not None  # noqa: S101 - for the type checkers
+        assert target.hooks is not None  # noqa: S101 - for the type checkers
         async with WebhooksClient(url=at, region=region, workspace_id=workspace) as client:
             with output.progress_bar() as bar:
                 task = bar.add_task("orders", total=None)
@@ -47,7 +48,7 @@ def backfill(
                     reached = found
                     bar.update(task, completed=found.seen)
 
-                reached = await place.hooks.backfill(client, since=begin, workspace_id=workspace, progress=progress)
+                reached = await target.hooks.backfill(client, since=begin, workspace_id=workspace, progress=progress)
 
     try:
         run(target, work, create=True)

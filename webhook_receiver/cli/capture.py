@@ -1,4 +1,4 @@
-"""`capture` and `to-test`: keep requests as they come, and make a test of one."""
+"""`capture` and `to-test`: save requests to files, and turn one into a test."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ from .request import (
 
 
 def capture(
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Where the files go; made if it is not there.")],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="The folder for the files; created if missing.")],
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")] = 8000,
-    answer: Annotated[int, typer.Option(min=200, max=599, help="The status to answer.")] = 200,
+    status: Annotated[int, typer.Option(min=200, max=599, help="The status of the responses.")] = 200,
     as_json: Json = False,
 ) -> None:
-    """Take any request, of any method and path, and write it to a file byte for byte, for explain and to-test.
+    """Save every request to a file, byte for byte.
 
-    The files hold signatures, perhaps tokens: only you may read them. A request may have 16 MiB; Ctrl-C stops.
+    Any method and path will do; explain and to-test read the files. The files hold signatures and perhaps tokens: only
+    you can read them. A request may have 16 MiB. Ctrl-C stops.
     """
     try:
         to.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -53,11 +54,11 @@ def capture(
                 f"capturing at http://{address}:{taken} into {to}, {LARGEST >> 20} MiB at most; Ctrl-C stops", "bold"
             )
 
-    def tell(captured: Captured) -> None:
+    def report(captured: Captured) -> None:
         output.say_json(captured.as_json()) if as_json else _show(captured)
 
     try:
-        asyncio.run(serve(host, port, to, answer=answer, ready=ready, tell=tell))
+        asyncio.run(serve(host, port, to, status=status, ready=ready, report=report))
     except OSError as error:
         raise typer.BadParameter(f"cannot listen on {host}:{port}: {error.strerror}", param_hint="--port") from None
     except KeyboardInterrupt:
@@ -95,11 +96,14 @@ def to_test(
     secret_file: SecretFiles = None,
     scheme: SenderName = None,
     entry: Entry = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it to this new file; else print it.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write to this new file instead of printing.")
+    ] = None,
 ) -> None:
-    """Make a test for pytest of a captured request: the body as it came, signed anew with a secret for tests.
+    """Turn a captured request into a pytest test.
 
-    With the real secret the captured signature is verified first; the secret is never written anywhere.
+    The test has the same body, signed again with a secret for tests. If the real secret is given, the captured
+    signature is verified first; the secret is not written anywhere.
     """
     found = read_request(request, entry)
     if scheme is None and recognize(found.headers) is None:

@@ -1,4 +1,4 @@
-"""The receiver that `demo` serves. Its handlers do what an order's name asks for, to show what becomes of it."""
+"""The receiver that `demo` serves. Its handlers fail, give up or take long, as the order's name says."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ hooks = WebhookReceiver(
     secret=Secret.from_env("WEBHOOK_SECRET"),
     inbox=os.environ["WEBHOOK_INBOX"],
     name="demo",
-    # A user's waits are longer: this one is to be watched.
+    # Shorter waits than anybody needs, so that the demonstration does not take long.
     worker=WorkerOptions(lease=1, poll=0.05, concurrency=4, backoff=Backoff(first=0.2, longest=0.2, attempts=5)),
 )
 
@@ -35,21 +35,21 @@ async def download(order: OrderFulfilled, attempt: Attempt) -> None:
 
 
 async def _name_of(order_id: str) -> str:
-    """Ask for the order, as whoever downloads its images does."""
+    """Return the order's name, read from the API."""
     async with WebhooksClient() as client:
         try:
             return (await client.order(order_id)).display_name
         except ApiError as error:
             if error.status == 404:
-                return "the webhook is tested, with an order that does not exist"
+                return "the order of a test of the webhook, which does not exist"
             raise
 
 
 @hooks.on(OrderFailedPermanently, name="alert")
 def alert(order: OrderFailedPermanently) -> None:
-    """A plain function, which runs in a thread."""
+    """Do nothing; as a plain function it runs in a thread."""
 
 
 @hooks.on(Event, name="other", where=lambda event: not isinstance(event, OrderFulfilled | OrderFailedPermanently))
 async def other(event: Event) -> None:
-    """Whatever the other two do not want."""
+    """Do nothing with the events that the other two do not handle."""

@@ -1,4 +1,4 @@
-"""`dev`: the local loop in one command, and a line for each delivery, its answer, and what its handlers did."""
+"""`dev`: run a receiver and the simulator together, and print each delivery, its response and its handlers' results."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from ..options import seconds
 from ..receiver import WebhookReceiver
 from ..senders.up42.models import Webhook
 from ..signatures import Secret
-from . import app_loader, options, output, serve
-from . import dev_processes as loops
-from .dev_processes import Ended, Loop, Plan
-from .follow import News, news
+from . import app_loader, dev_processes, options, output, serve
+from .dev_processes import LocalLoop, Plan, ProcessEnded
+from .follow import HandlerResult, follow
 from .inbox_option import Json, fail
 from .listing import STYLES
 from .output import printable
@@ -32,31 +31,34 @@ from .output import printable
 def dev(
     module: Annotated[str, typer.Argument(metavar="MODULE:HOOKS", help="Your receiver, as quickstart:hooks.")],
     port: Annotated[int, typer.Option(min=0, max=65535, help="The receiver's port; 0 takes a free one.")] = 8000,
-    sender_port: Annotated[int, typer.Option(min=0, max=65535, help="The test server's port.")] = 8042,
-    path: Annotated[str, typer.Option(callback=options.checked_path, help="Where the receiver is.")] = "/webhooks",
+    simulator_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The simulator's port; 0 takes a free one.")
+    ] = 8042,
+    path: Annotated[str, typer.Option(callback=options.checked_path, help="The receiver's path.")] = "/webhooks",
     secret: Annotated[
-        str | None, typer.Option(envvar=options.SECRET_VARIABLE, help="The receiver's; a new one if left out.")
+        str | None, typer.Option(envvar=options.SECRET_VARIABLE, help="The receiver's secret; a new one by default.")
     ] = None,
-    secret_file: Annotated[Path | None, typer.Option(help="The receiver's secret is in this file.")] = None,
-    unsigned: Annotated[bool, typer.Option("--unsigned", help="The receiver has no secret.")] = False,
-    retry: Annotated[str, typer.Option(help="The waits before each further attempt to deliver.")] = "1s,5s,30s",
-    reload: Annotated[bool, typer.Option(help="Start the receiver anew when a file changes.")] = True,
+    secret_file: Annotated[Path | None, typer.Option(help="A file with the receiver's secret.")] = None,
+    unsigned: Annotated[bool, typer.Option("--unsigned", help="Send unsigned deliveries.")] = False,
+    retry: Annotated[str, typer.Option(help="The waits before further attempts to deliver.")] = "1s,5s,30s",
+    reload: Annotated[bool, typer.Option(help="Restart the receiver when a file changes.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Live the whole loop on this machine: your receiver, a sender that delivers to it, and what becomes of it all.
+    """Run your receiver and a simulator that delivers to it.
 
-    The sender is the local test server; the receiver gets its address by UP42_*, so that nothing here asks UP42
-    itself, and the secret by WEBHOOK_SECRET. Ctrl-C ends both.
+    Each delivery, its response and the results of its handlers are printed. The receiver's environment has the
+    simulator's address in UP42_*, so that nothing asks UP42 itself, and the secret in WEBHOOK_SECRET. Ctrl-C ends
+    both.
     """
     given = options.secret(secret, secret_file)
     if unsigned and given is not None:
         raise typer.BadParameter("a receiver has a secret or none", param_hint="--unsigned")
-    if port and port == sender_port:
-        raise typer.BadParameter(f"{port} is the receiver's: give it another one", param_hint="--sender-port")
+    if port and port == simulator_port:
+        raise typer.BadParameter(f"{port} is the receiver's: give it another one", param_hint="--simulator-port")
     plan = Plan(
         module,
         _free(port, "--port"),
-        _free(sender_port, "--sender-port"),
+        _free(simulator_port, "--simulator-port"),
         path,
         None if unsigned else given or Secret(secrets.token_urlsafe(32)),
         reload=reload,
@@ -70,15 +72,15 @@ def dev(
         asyncio.run(_run(plan, hooks.name, inbox, as_json=as_json))
     except (ConfigurationError, InboxError) as error:
         raise fail(f"{module} cannot start: {error}") from None
-    except (ApiError, Ended) as error:
+    except (ApiError, ProcessEnded) as error:
         raise fail(str(error)) from None
     except (KeyboardInterrupt, asyncio.CancelledError):
         pass  # that is how it is meant to end, and everything has ended
 
 
 def _load(plan: Plan) -> WebhookReceiver:
-    """Load the receiver here, too, to tell its mistakes and to find its inbox; in the environment that it has there."""
-    theirs = loops.environment(plan)
+    """Load the receiver in this process, too, in its own environment: to report mistakes and to find its inbox."""
+    theirs = dev_processes.environment(plan)
     for name in os.environ.keys() - theirs.keys():
         del os.environ[name]
     os.environ |= theirs
@@ -87,10 +89,10 @@ def _load(plan: Plan) -> WebhookReceiver:
 
 async def _run(plan: Plan, receiver: str, inbox: Inbox | None, *, as_json: bool) -> None:
     started = time.time()
-    async with loops.running(plan, _show_attempt_json if as_json else _show_attempt) as loop:
+    async with dev_processes.running(plan, _show_attempt_json if as_json else _show_attempt) as loop:
         webhook = await loop.create_webhook()
         if as_json:
-            output.say_json({"url": plan.url, "sender": plan.sender_url, "webhook": webhook.id})
+            output.say_json({"url": plan.url, "simulator": plan.simulator_url, "webhook": webhook.id})
         else:
             _introduce(plan)
         await _test(loop, webhook, as_json=as_json)
@@ -103,23 +105,23 @@ async def _run(plan: Plan, receiver: str, inbox: Inbox | None, *, as_json: bool)
 
 
 async def _watch(inbox: Inbox | None, receiver: str, since: float, *, as_json: bool) -> None:
-    """Tell what becomes of the deliveries; what is wrong with the inbox is the receiver's to say."""
+    """Print the results of deliveries; errors of the inbox are reported by the receiver."""
     if inbox is None or isinstance(inbox, MemoryInbox):
         if not as_json:
-            output.say("what is received is kept in no file: what handlers do is not shown here")
+            output.say("the receiver has no inbox in a file or database: results of handlers are not shown here")
         return
     try:
         while True:
             with suppress(InboxError):
                 await inbox.open()
-                async for each in news(inbox, receiver, since):
-                    output.say_json(each.as_json()) if as_json else _show_news(each)
+                async for each in follow(inbox, receiver, since):
+                    output.say_json(each.as_json()) if as_json else _show_result(each)
             await asyncio.sleep(1)
     finally:
         await inbox.close()
 
 
-async def _test(loop: Loop, webhook: Webhook, *, as_json: bool) -> None:
+async def _test(loop: LocalLoop, webhook: Webhook, *, as_json: bool) -> None:
     tested = await loop.client.test(webhook.id)
     if as_json:
         output.say_json(tested.as_json())
@@ -135,41 +137,43 @@ async def _test(loop: Loop, webhook: Webhook, *, as_json: bool) -> None:
 
 
 def _introduce(plan: Plan) -> None:
-    to = "" if plan.sender_port == 8042 else f" --sender {plan.sender_url}"
-    output.say(f"your receiver is at {plan.url}, and a sender that delivers to it at {plan.sender_url}", "bold")
-    output.say("to see an order fulfilled, one that fails, and one that goes its whole way, in another terminal:")
+    to = "" if plan.simulator_port == 8042 else f" --simulator {plan.simulator_url}"
+    output.say(f"your receiver is at {plan.url}, and a simulator that delivers to it at {plan.simulator_url}", "bold")
+    output.say("in another terminal, fulfill an order, let one fail, and move one through all its statuses:")
     output.say(f"  webhook-receiver order create --status FULFILLED{to}", "cyan")
     output.say(f"  webhook-receiver order create --status FAILED_PERMANENTLY{to}", "cyan")
     output.say(f"  webhook-receiver order walk $(webhook-receiver order create{to} | cut -f1){to}", "cyan")
-    output.say("and to see what else can happen:")
-    output.say(f"  webhook-receiver mischief --copies 2{to}", "cyan")
-    output.say(f"  webhook-receiver mischief --wrong-secret{to}", "cyan")
-    output.say(f"  webhook-receiver mischief --none{to}", "cyan")
+    output.say("and let deliveries go wrong:")
+    output.say(f"  webhook-receiver faults --copies 2{to}", "cyan")
+    output.say(f"  webhook-receiver faults --wrong-secret{to}", "cyan")
+    output.say(f"  webhook-receiver faults --none{to}", "cyan")
 
 
-def _show_attempt(told: dict[str, Any]) -> None:
-    ok = told["status"] is not None and 200 <= told["status"] <= 299
-    about = told["orderId"] or ("a test" if told["test"] else "")
-    answer = f"{told['status'] or ''} {told['reason']}".strip()
-    again = "" if told["ended"] else ", will be sent again"
-    took = f"in {told['seconds'] * 1000:.1f} ms" + (f", attempt {told['attempt']}" if told["attempt"] > 1 else "")
-    line = f"{_clock(told['at'])} {told['event']} {about}: answered {answer} {took}{again}"
+def _show_attempt(attempt: dict[str, Any]) -> None:
+    ok = attempt["status"] is not None and 200 <= attempt["status"] <= 299
+    about = attempt["orderId"] or ("a test" if attempt["test"] else "")
+    response = f"{attempt['status'] or ''} {attempt['reason']}".strip()
+    again = "" if attempt["ended"] else ", will be sent again"
+    took = f"in {attempt['seconds'] * 1000:.1f} ms" + (
+        f", attempt {attempt['attempt']}" if attempt["attempt"] > 1 else ""
+    )
+    line = f"{_clock(attempt['at'])} {attempt['event']} {about}: {response} {took}{again}"
     output.say(printable(line), "green" if ok else "red")
 
 
-def _show_attempt_json(told: dict[str, Any]) -> None:
-    output.say_json(told)
+def _show_attempt_json(attempt: dict[str, Any]) -> None:
+    output.say_json(attempt)
 
 
-def _show_news(told: News) -> None:
-    about = printable(unquote(told.summary.identity or told.summary.event or told.summary.id))
-    ran = told.handler or "no handler"
-    attempts = f", attempt {told.attempts}" if told.attempts > 1 else ""
-    why = f": {told.error.splitlines()[0]}" if told.error else ""
-    took = "" if told.seconds is None else f" after {told.seconds * 1000:.0f} ms"
-    state = "failed" if told.state is State.WAITING else str(told.state)
+def _show_result(result: HandlerResult) -> None:
+    about = printable(unquote(result.summary.identity or result.summary.event or result.summary.id))
+    ran = result.handler or "no handler"
+    attempts = f", attempt {result.attempts}" if result.attempts > 1 else ""
+    why = f": {result.error.splitlines()[0]}" if result.error else ""
+    took = "" if result.seconds is None else f" after {result.seconds * 1000:.0f} ms"
+    state = "failed" if result.state is State.WAITING else str(result.state)
     line = f"{_clock(time.time())}   {about}: {ran} {state}{took}{attempts}{why}"
-    output.say(printable(line), "yellow" if told.state is State.WAITING else STYLES[told.state])
+    output.say(printable(line), "yellow" if result.state is State.WAITING else STYLES[result.state])
 
 
 def _clock(moment: float) -> str:
@@ -178,7 +182,7 @@ def _clock(moment: float) -> str:
 
 def _free(port: int, option: str) -> int:
     try:
-        return loops.free_port(port)
+        return dev_processes.free_port(port)
     except OSError as error:
         raise typer.BadParameter(f"cannot listen on {port}: {error.strerror}", param_hint=option) from None
 

@@ -1,4 +1,4 @@
-"""`explain`: say of a request, step by step, why it was refused, and what would make it verify."""
+"""`explain`: verify a request step by step, and print why it was rejected and what would make it verify."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..explain import explain as explained
 from ..inbox import StoredDelivery
 from ..senders import Preset, recognize
 from . import output
-from .inbox_option import Json, Place, fail, run
+from .inbox_option import InboxTarget, Json, fail, run
 from .request import (
     Entry,
     RequestText,
@@ -29,8 +29,8 @@ from .request import (
 _STYLES = {"passed": "green", "failed": "red", "not reached": "dim"}
 _MARKS = {"passed": "\N{CHECK MARK}", "failed": "\N{BALLOT X}", "not reached": "\N{MIDDLE DOT}"}
 _KEPT = (
-    "kept headers are without signatures, so nothing can be verified again. What is known is what was found when it "
-    "came; what is refused is never kept: catch it with  webhook-receiver capture"
+    "stored headers are without signatures, so nothing can be verified again. What is known is the result at "
+    "receipt; rejected requests are never stored: save them with  webhook-receiver capture"
 )
 
 
@@ -41,20 +41,21 @@ def explain(
     scheme: SenderName = None,
     now: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Verify as of then: Unix seconds, a date, 2h (ago), or the word signed."),
+        typer.Option(metavar="TIME", help="The time to verify at: Unix seconds, a date, 2h (ago), or signed."),
     ] = None,
     entry: Entry = None,
     inbox: Annotated[
-        str | None, typer.Option(metavar="WHERE", help="REQUEST is the id of a delivery kept in this inbox.")
+        str | None, typer.Option(metavar="WHERE", help="REQUEST is the id of a delivery in this inbox.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say why a request is refused: each step of its verification, and the changes that, undone, make it verify.
+    """Explain why a request was rejected.
 
-    Ends with 0 if it verifies, with 1 if not.
+    Prints each step of its verification, and the changes to the request that would explain a failure. Exits with 0 if
+    the request verifies, with 1 if not.
     """
     if inbox is not None:
-        raise typer.Exit(_show_kept(inbox, request, as_json=as_json))
+        raise typer.Exit(_show_delivery(inbox, request, as_json=as_json))
     secrets = read_secrets(secret, secret_file)
     if not secrets:
         raise typer.BadParameter("give the receiver's secret: --secret, --secret-file or WEBHOOK_SECRET")
@@ -86,7 +87,7 @@ def _document(request: SavedRequest, known: Preset, result: Explanation) -> dict
 
 
 def _notes(request: SavedRequest) -> list[str]:
-    """Return what may not be as it was, and what of the request no signature covers."""
+    """Return the notes on the file, and one on the method if a receiver would reject it."""
     if request.method.upper() == "POST":
         return [*request.notes]
     return [*request.notes, f"it is a {request.method}: a receiver takes POST only; a redirect makes a GET of a POST"]
@@ -121,16 +122,16 @@ def _verdict(result: Explanation) -> str:
     return f"it is authentic{by}, but stale" if result.authentic else f"it does not verify: {result.error}"
 
 
-def _show_kept(where: str, id: str, *, as_json: bool) -> int:
-    """Say what can be said of a kept delivery; return the exit code."""
+def _show_delivery(where: str, id: str, *, as_json: bool) -> int:
+    """Print what is known of the verification of a stored delivery; return the exit code."""
 
-    async def work(place: Place) -> StoredDelivery | None:
-        return await place.inbox.get(id)
+    async def work(target: InboxTarget) -> StoredDelivery | None:
+        return await target.inbox.get(id)
 
-    kept = run(where, work)
-    if kept is None:
+    stored = run(where, work)
+    if stored is None:
         raise fail(f"there is no delivery {id!r}")
-    delivery, reason = kept.delivery, kept.summary.reason
+    delivery, reason = stored.delivery, stored.summary.reason
     verified = delivery.verified_by is not None
     if as_json:
         about = {"id": delivery.id, "via": delivery.via, "verified_by": delivery.verified_by}
@@ -145,8 +146,8 @@ def _show_kept(where: str, id: str, *, as_json: bool) -> int:
             "green",
         )
     else:
-        output.say("it was not verified: it came unsigned, or not from the sender itself", "yellow")
+        output.say("it was not verified: it was unsigned, or did not come from the sender", "yellow")
     if reason:
-        output.say(f"it is {kept.summary.state}: {output.printable(reason)}", "yellow")
+        output.say(f"it is {stored.summary.state}: {output.printable(reason)}", "yellow")
     output.say(f"note: {_KEPT}")
     return 0 if verified else 1

@@ -1,4 +1,4 @@
-"""Watching an inbox: what becomes of each delivery in it, told once, as it happens."""
+"""Following an inbox: each result of a handler, reported once, as it happens."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 
 from ..inbox import DeliverySummary, FailedAttempt, Filter, Inbox, State
 
-_EVERY = 0.2  # seconds between two looks: the handlers run in another process
+_INTERVAL = 0.2  # seconds between two polls: the handlers run in another process
 
 
 @dataclass(frozen=True, slots=True)
-class News:
-    """What became of one handler's part of a delivery, or of a delivery that no handler has a part in."""
+class HandlerResult:
+    """The result of a handler for a delivery, or of a delivery that no handler handles."""
 
     summary: DeliverySummary
     handler: str | None
     state: State
-    """WAITING: an attempt has failed, and another one follows."""
+    """WAITING means that an attempt has failed and another one follows."""
     attempts: int
     error: str | None
     seconds: float | None
-    """How long after its receipt, for what is finished; how long the attempt took, for one that failed."""
+    """Seconds: the duration of a failed attempt; else the time from receipt to settlement, if it is settled."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
+        """Return the result as JSON can hold it."""
         return {
             "delivery": self.summary.id,
             "event": self.summary.event,
@@ -39,43 +39,49 @@ class News:
         }
 
 
-async def news(inbox: Inbox, receiver: str, since: float) -> AsyncGenerator[News]:
-    """Yield what becomes of the deliveries to `receiver` that are received from the Unix time `since` on."""
-    told: set[object] = set()
+async def follow(inbox: Inbox, receiver: str, since: float) -> AsyncGenerator[HandlerResult]:
+    """Yield the results of the deliveries that a receiver gets from a time on, for ever.
+
+    Args:
+        inbox: the open inbox.
+        receiver: the receiver's name.
+        since: the time, in Unix seconds.
+    """
+    reported: set[object] = set()
     while True:
-        records = await inbox.find(Filter(receiver=receiver, since=since), newest_first=False)
-        for record in records:
-            for each, mark in await _of(inbox, record):
-                if mark not in told:
-                    told.add(mark)
+        summaries = await inbox.find(Filter(receiver=receiver, since=since), newest_first=False)
+        for summary in summaries:
+            for each, key in await _results(inbox, summary):
+                if key not in reported:
+                    reported.add(key)
                     yield each
-        if unfinished := [record.received for record in records if record.state is State.WAITING]:
+        if unfinished := [summary.received for summary in summaries if summary.state is State.WAITING]:
             since = max(since, min(unfinished))
-        await asyncio.sleep(_EVERY)
+        await asyncio.sleep(_INTERVAL)
 
 
-async def _of(inbox: Inbox, record: DeliverySummary) -> list[tuple[News, object]]:
-    """Return all there is to tell of a delivery, each with a mark by which it is known again."""
-    found: list[tuple[News, object]] = []
-    if record.state is State.WAITING and not record.handlers:
-        return found  # nothing has been run for it
-    kept = await inbox.get(record.id) if _failed(record) else None
-    for attempt in kept.attempts if kept else ():
-        found.append((_failure(record, attempt), (record.id, attempt.handler, attempt.number)))
-    age = None if record.settled is None else record.settled - record.received
-    for handler, progress in record.handlers.items():
-        if progress.state is State.DONE:
-            done = News(record, handler, State.DONE, progress.attempts, None, age)
-            found.append((done, (record.id, handler, progress.attempts)))
-    if not record.handlers:
-        found.append((News(record, None, record.state, 0, record.reason, age), (record.id, record.state)))
+async def _results(inbox: Inbox, summary: DeliverySummary) -> list[tuple[HandlerResult, object]]:
+    """Return all results of a delivery so far, each with a key that identifies it."""
+    found: list[tuple[HandlerResult, object]] = []
+    if summary.state is State.WAITING and not summary.handlers:
+        return found  # no handler has been run yet
+    stored = await inbox.get(summary.id) if _failed(summary) else None
+    for attempt in stored.attempts if stored else ():
+        found.append((_failure(summary, attempt), (summary.id, attempt.handler, attempt.number)))
+    age = None if summary.settled is None else summary.settled - summary.received
+    for name, handler in summary.handlers.items():
+        if handler.state is State.DONE:
+            done = HandlerResult(summary, name, State.DONE, handler.attempts, None, age)
+            found.append((done, (summary.id, name, handler.attempts)))
+    if not summary.handlers:
+        found.append((HandlerResult(summary, None, summary.state, 0, summary.reason, age), (summary.id, summary.state)))
     return found
 
 
-def _failed(record: DeliverySummary) -> bool:
-    return any(each.state is not State.DONE or each.attempts > 1 for each in record.handlers.values())
+def _failed(summary: DeliverySummary) -> bool:
+    return any(each.state is not State.DONE or each.attempts > 1 for each in summary.handlers.values())
 
 
-def _failure(record: DeliverySummary, attempt: FailedAttempt) -> News:
+def _failure(summary: DeliverySummary, attempt: FailedAttempt) -> HandlerResult:
     state = State.DEAD if attempt.outcome == "dead" else State.WAITING
-    return News(record, attempt.handler, state, attempt.number, attempt.error, attempt.seconds)
+    return HandlerResult(summary, attempt.handler, state, attempt.number, attempt.error, attempt.seconds)

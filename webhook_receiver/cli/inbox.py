@@ -1,4 +1,4 @@
-"""`inbox`: look into an inbox, replay, purge, move and pause; the commands and their options."""
+"""`inbox`: list, show, replay, purge, export and import deliveries, pause handlers; the commands and their options."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import typer
 from ..inbox import DeliverySummary, Filter, State, StoredDelivery
 from ..inbox.json_format import summary_document, to_document
 from . import listing, maintenance, output, transfer
-from .bulk import by_chunks, named, tell
+from .bulk import by_chunks, named, report
 from .inbox_option import (
     Before,
     Dead,
     EventName,
     HandlerName,
     Ids,
+    InboxTarget,
     Json,
-    Place,
     ReceiverName,
     Since,
     States,
@@ -36,7 +36,7 @@ from .inbox_option import (
     span,
 )
 
-inbox = typer.Typer(help="Look into an inbox, replay, purge, move what is in it.", no_args_is_help=True)
+inbox = typer.Typer(help="List, replay, purge and move the deliveries in an inbox.", no_args_is_help=True)
 
 UNFINISHED = (State.WAITING, State.DEAD, State.UNHANDLED)
 
@@ -51,48 +51,48 @@ def ls(
     handler: HandlerName = None,
     since: Since = None,
     before: Before = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most, the newest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="The largest number to list.")] = 50,
     as_json: Json = False,
 ) -> None:
     """List deliveries, the newest first."""
     states = {*(state or ()), *((State.DEAD,) if dead else ())}
     start, end = moment(since), moment(before)
 
-    async def work(place: Place) -> Sequence[DeliverySummary]:
-        which = place.chosen(states=states, event=event, receiver=receiver, handler=handler, since=start, before=end)
-        return await place.inbox.find(which, limit=limit)
+    async def work(target: InboxTarget) -> Sequence[DeliverySummary]:
+        which = target.filter(states=states, event=event, receiver=receiver, handler=handler, since=start, before=end)
+        return await target.inbox.find(which, limit=limit)
 
-    records = run(where, work)
+    summaries = run(where, work)
     if as_json:
-        for record in records:
-            output.say_json(summary_document(record))
+        for summary in summaries:
+            output.say_json(summary_document(summary))
     else:
-        listing.show_records(records, time.time())
+        listing.show_summaries(summaries, time.time())
 
 
 @inbox.command("show", cls=WhereCommand)
 def show(
     where: Where,
-    id: Annotated[str, typer.Argument(metavar="ID", help="An id, or a beginning that only one has.")],
+    id: Annotated[str, typer.Argument(metavar="ID", help="An id, or a unique beginning of one.")],
     body: Annotated[bool, typer.Option("--body", help="Show the body, too.")] = False,
-    raw: Annotated[bool, typer.Option("--raw", help="Print the body's bytes and nothing else.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Print only the bytes of the body.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show all that is known of a delivery."""
 
-    async def work(place: Place) -> StoredDelivery | None:
-        return await place.inbox.get(id)
+    async def work(target: InboxTarget) -> StoredDelivery | None:
+        return await target.inbox.get(id)
 
-    kept = run(where, work)
-    if kept is None:
+    stored = run(where, work)
+    if stored is None:
         raise fail(f"there is no delivery {id!r}")
     if raw:
-        sys.stdout.buffer.write(kept.delivery.body)
+        sys.stdout.buffer.write(stored.delivery.body)
         sys.stdout.buffer.flush()
     elif as_json:
-        output.say_json(to_document(kept))
+        output.say_json(to_document(stored))
     else:
-        listing.show_kept(kept, time.time(), body=body)
+        listing.show_delivery(stored, time.time(), body=body)
 
 
 @inbox.command("replay", cls=WhereCommand)
@@ -104,42 +104,44 @@ def replay(
     event: EventName = None,
     receiver: ReceiverName = None,
     handler: Annotated[
-        str | None, typer.Option("--handler", help="Just this handler; without ids, where it was run and is not done.")
+        str | None, typer.Option("--handler", help="Only this handler; without ids, where it was run and is not done.")
     ] = None,
     since: Since = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Have deliveries handled again: those named, or those that all the options fit.
+    """Handle deliveries again: those named, or those that match all the options.
 
-    Without --dead and --unhandled the options choose among all but the waiting ones.
+    Without --dead and --unhandled the options match all but the waiting ones.
     """
     start = moment(since)
     if bool(ids) == bool(dead or unhandled or event or receiver or (handler and not ids) or start is not None):
         raise typer.BadParameter("give ids, or a selection such as --dead: one of the two", param_hint="ID")
     states = [state for state, wanted in ((State.DEAD, dead), (State.UNHANDLED, unhandled)) if wanted]
 
-    async def work(place: Place) -> int:
-        if handler is not None and place.hooks is not None:
-            place.hooks.name_of(handler)  # which refuses what is none
+    async def work(target: InboxTarget) -> int:
+        if handler is not None and target.hooks is not None:
+            target.hooks.name_of(handler)  # raises if there is none of this name
         if ids:
-            chosen = await named(place, ids)
+            chosen = await named(target, ids)
         else:
-            which = place.chosen(
+            which = target.filter(
                 states=states or set(State) - {State.WAITING},
                 event=event,
                 receiver=receiver,
                 handler=handler,
                 since=start,
             )
-            found = await place.inbox.find(which, newest_first=False)
+            found = await target.inbox.find(which, newest_first=False)
             if found:
                 confirm(f"Replay {listing.counted(found)}?", yes=yes)
-            chosen = [record.id for record in found]
-        return await by_chunks("replaying", chosen, lambda some: place.inbox.replay(some, time.time(), handler=handler))
+            chosen = [summary.id for summary in found]
+        return await by_chunks(
+            "replaying", chosen, lambda some: target.inbox.replay(some, time.time(), handler=handler)
+        )
 
     count = run(where, work)
-    tell(count, "replayed", as_json=as_json)
+    report(count, "replayed", as_json=as_json)
 
 
 @inbox.command("purge", cls=WhereCommand)
@@ -148,15 +150,17 @@ def purge(
     ids: Ids = None,
     state: States = None,
     dead: Dead = False,
-    older_than: Annotated[str | None, typer.Option(help="Received longer ago than this, as 30d.")] = None,
+    older_than: Annotated[
+        str | None, typer.Option(help="Only deliveries received longer ago than this, such as 30d.")
+    ] = None,
     event: EventName = None,
     receiver: ReceiverName = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Remove deliveries for good: those named, or those that all the options fit.
+    """Remove deliveries for good: those named, or those that match all the options.
 
-    None that is just being handled; and waiting ones only with --state waiting.
+    Never those being handled, and waiting ones only with --state waiting.
     """
     age = span(older_than)
     state = [*(state or ()), *((State.DEAD,) if dead else ())]
@@ -165,23 +169,23 @@ def purge(
     before = None if age is None else time.time() - age
     states = state or [each for each in State if each is not State.WAITING]
 
-    async def work(place: Place) -> int:
-        chosen = await named(place, ids) if ids else None
-        which = place.chosen(ids=chosen, states=states, event=event, receiver=receiver, before=before)
-        found = [record for record in await place.inbox.find(which, newest_first=False) if not record.leased]
+    async def work(target: InboxTarget) -> int:
+        chosen = await named(target, ids) if ids else None
+        which = target.filter(ids=chosen, states=states, event=event, receiver=receiver, before=before)
+        found = [summary for summary in await target.inbox.find(which, newest_first=False) if not summary.leased]
         if chosen and len(found) < len(chosen):
             spared = listing.deliveries(len(chosen) - len(found))
-            output.stderr.print(f"{spared} spared: just being handled, or not what the options say (--state waiting?)")
+            output.stderr.print(f"{spared} spared: being handled now, or not matched by the options (--state waiting?)")
         if found:
             confirm(f"Remove {listing.counted(found)} for good?", yes=yes)
 
         def remove(some: Sequence[str]) -> Awaitable[int]:
-            # The states again: what was replayed since is not removed.
-            return place.inbox.purge(Filter(ids=some, states=states), time.time(), limit=len(some))
+            # The states again: deliveries replayed since are not removed.
+            return target.inbox.purge(Filter(ids=some, states=states), time.time(), limit=len(some))
 
-        return await by_chunks("removing", [record.id for record in found], remove)
+        return await by_chunks("removing", [summary.id for summary in found], remove)
 
-    tell(run(where, work), "removed", as_json=as_json)
+    report(run(where, work), "removed", as_json=as_json)
 
 
 for command in (maintenance.stats, maintenance.vacuum, maintenance.migrate, maintenance.pause, maintenance.resume):
@@ -191,8 +195,12 @@ for command in (maintenance.stats, maintenance.vacuum, maintenance.migrate, main
 @inbox.command("export", cls=WhereCommand)
 def export(
     where: Where,
-    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Standard output if left out, or -.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Not only what is waiting, dead or unhandled.")] = False,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="The file; standard output if left out or -.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All deliveries, not only waiting, dead and unhandled ones.")
+    ] = False,
     state: States = None,
     event: EventName = None,
     receiver: ReceiverName = None,
@@ -200,20 +208,20 @@ def export(
     since: Since = None,
     before: Before = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Say on stderr in JSON how many they were.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the number on stderr as JSON.")] = False,
 ) -> None:
-    """Write unfinished deliveries, whole, to a file of JSON lines, for `import`. It holds their bodies."""
+    """Write unfinished deliveries with their bodies to a file of JSON lines, for `import`."""
     file = None if file == Path("-") else file
     if file is not None and file.exists() and not force:
         raise fail(f"{file} is there already: --force overwrites it")
     states = state or (list(State) if everything else list(UNFINISHED))
     start, end = moment(since), moment(before)
 
-    async def work(place: Place) -> int:
-        which = place.chosen(states=states, event=event, receiver=receiver, handler=handler, since=start, before=end)
-        counts = (await place.inbox.stats()).counts
+    async def work(target: InboxTarget) -> int:
+        which = target.filter(states=states, event=event, receiver=receiver, handler=handler, since=start, before=end)
+        counts = (await target.inbox.stats()).counts
         total = sum(counts[each] for each in set(states))
-        return await transfer.write(place.inbox, which, total, file)
+        return await transfer.write(target.inbox, which, total, file)
 
     try:
         count = run(where, work)
@@ -226,16 +234,16 @@ def export(
 @inbox.command("import", cls=WhereCommand)
 def import_(
     where: Where,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="What `export` wrote; - is the standard input.")] = "-",
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A file written by `export`; - is standard input.")] = "-",
     as_json: Json = False,
 ) -> None:
-    """Load what `export` wrote; what the inbox has already is left out. Makes the inbox if it is not there."""
+    """Load a file written by `export`, except deliveries that the inbox has. Creates the inbox if it is missing."""
     with transfer.seekable(file) as lines:
         try:
             begins, count = transfer.checked(lines)
         except transfer.BadLine as error:
             raise fail(f"{error}; nothing was loaded") from None
-        new = run(where, lambda place: transfer.load(place.inbox, lines, begins, count, time.time()), create=True)
+        new = run(where, lambda target: transfer.load(target.inbox, lines, begins, count, time.time()), create=True)
     if as_json:
         output.say_json({"new": new, "already_there": count - new})
     else:

@@ -1,4 +1,4 @@
-"""How kept deliveries are shown: tables and pages for people."""
+"""Printing stored deliveries for people: tables, and all the details of one."""
 
 from __future__ import annotations
 
@@ -19,43 +19,43 @@ STYLES = {State.WAITING: "cyan", State.DONE: "green", State.UNHANDLED: "yellow",
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
-def show_records(records: Sequence[DeliverySummary], now: float) -> None:
-    """Print a table of deliveries; the receiver only if there are several."""
-    several = len({record.receiver for record in records}) > 1
+def show_summaries(summaries: Sequence[DeliverySummary], now: float) -> None:
+    """Print a table of deliveries, with the receiver only if there are several."""
+    several = len({summary.receiver for summary in summaries}) > 1
     headings = ["id", "received", *(["receiver"] if several else []), "event", "identity", "state", "what is next"]
-    output.table(headings, [_row(record, now, several=several) for record in records])
+    output.table(headings, [_row(summary, now, several=several) for summary in summaries])
 
 
-def _row(record: DeliverySummary, now: float, *, several: bool) -> list[str | Text]:
+def _row(summary: DeliverySummary, now: float, *, several: bool) -> list[str | Text]:
     # The whole id: those of one process differ at their ends only, so that no short beginning is unique.
     on_terminal = output.console.is_terminal
-    received = f"{span(now - record.received)} ago" if on_terminal else at(record.received)
-    receiver = [printable(record.receiver)] if several else []
-    event = "-" if record.event is None else printable(record.event)
-    state = Text(record.state, STYLES[record.state])
-    return [record.id, received, *receiver, event, identity(record), state, printable(what_is_next(record, now))]
+    received = f"{span(now - summary.received)} ago" if on_terminal else at(summary.received)
+    receiver = [printable(summary.receiver)] if several else []
+    event = "-" if summary.event is None else printable(summary.event)
+    state = Text(summary.state, STYLES[summary.state])
+    return [summary.id, received, *receiver, event, identity(summary), state, printable(what_is_next(summary, now))]
 
 
-def identity(record: DeliverySummary) -> str:
-    """Return what happened, for people."""
-    return "-" if record.identity is None else printable(unquote(record.identity))
+def identity(summary: DeliverySummary) -> str:
+    """Return the event's identity as a terminal may show it, or "-"."""
+    return "-" if summary.identity is None else printable(unquote(summary.identity))
 
 
-def what_is_next(record: DeliverySummary, now: float) -> str:
-    """Say what a delivery waits for, or why it does not."""
-    if record.leased and record.due is not None:
-        return f"leased for {span(record.due - now)}" if record.due > now else "due now: its lease has ended"
-    if record.state is not State.WAITING:
-        return record.reason or "-"
-    if record.paused_by is not None:
-        return f"held: {record.paused_by} is paused"
-    if record.due is None:
+def what_is_next(summary: DeliverySummary, now: float) -> str:
+    """Return what a delivery waits for, or the reason of its state."""
+    if summary.leased and summary.due is not None:
+        return f"leased for {span(summary.due - now)}" if summary.due > now else "due now: its lease has ended"
+    if summary.state is not State.WAITING:
+        return summary.reason or "-"
+    if summary.paused_by is not None:
+        return f"waits: {summary.paused_by} is paused"
+    if summary.due is None:
         return "waits for its turn"
-    return "due now" if record.due <= now else f"due in {span(record.due - now)}"
+    return "due now" if summary.due <= now else f"due in {span(summary.due - now)}"
 
 
 def span(seconds: float) -> str:
-    """Return a span of time in a word: 45 s, 3 min, 2 h, 5 d."""
+    """Return a number of seconds as a short text: 45 s, 3 min, 2 h, 5 d."""
     seconds = max(0.0, seconds)
     for size, unit in _UNITS:
         if seconds >= size:
@@ -64,20 +64,20 @@ def span(seconds: float) -> str:
 
 
 def at(moment: float) -> str:
-    """Return a Unix time as a local one."""
+    """Return a Unix time as a local date and time."""
     try:
         return datetime.fromtimestamp(moment).astimezone().isoformat(" ", "seconds")
     except (ValueError, OverflowError, OSError):
         return f"{moment:g}"  # a clock that was far off
 
 
-def counted(records: Sequence[DeliverySummary]) -> str:
-    """Return how many deliveries these are, and in which states."""
-    if not records:
+def counted(summaries: Sequence[DeliverySummary]) -> str:
+    """Return the number of deliveries in words, and how many are in each state."""
+    if not summaries:
         return "no deliveries"
-    states = Counter(record.state for record in records)
+    states = Counter(summary.state for summary in summaries)
     parts = ", ".join(f"{states[state]} {state}" for state in State if states[state])
-    return f"{deliveries(len(records))} ({parts})"
+    return f"{deliveries(len(summaries))} ({parts})"
 
 
 def deliveries(count: int) -> str:
@@ -85,15 +85,15 @@ def deliveries(count: int) -> str:
     return f"{count} {'delivery' if count == 1 else 'deliveries'}"
 
 
-def show_kept(kept: StoredDelivery, now: float, *, body: bool) -> None:
-    """Print all that is known of a delivery; its body only if that is wanted."""
-    record, delivery = kept.summary, kept.delivery
-    output.say(f"{record.id}  {record.state}", f"bold {STYLES[record.state]}")
-    for fact, said in _facts(kept, now):
-        output.say(f"  {fact:12}{printable(said)}")
-    for name, progress in record.handlers.items():
-        output.say(f"handler {printable(name)}: {_progress(progress, now)}", STYLES[progress.state])
-    for attempt in kept.attempts:
+def show_delivery(stored: StoredDelivery, now: float, *, body: bool) -> None:
+    """Print all the details of a delivery, and its body if `body`."""
+    summary, delivery = stored.summary, stored.delivery
+    output.say(f"{summary.id}  {summary.state}", f"bold {STYLES[summary.state]}")
+    for fact, said in _facts(stored, now):
+        output.say(f"  {fact:14}{printable(said)}")
+    for name, handler in summary.handlers.items():
+        output.say(f"handler {printable(name)}: {_handler_state(handler, now)}", STYLES[handler.state])
+    for attempt in stored.attempts:
         _show_attempt(attempt)
     output.say("headers", "bold")
     for header, value in delivery.headers:
@@ -103,30 +103,30 @@ def show_kept(kept: StoredDelivery, now: float, *, body: bool) -> None:
         output.say(_pretty(delivery.body))
 
 
-def _facts(kept: StoredDelivery, now: float) -> Iterator[tuple[str, str]]:
-    record = kept.summary
-    yield "receiver", record.receiver
-    yield "event", record.event or "none: the body is no event"
-    yield "identity", identity(record)
-    yield "received", f"{at(record.received)}, {span(now - record.received)} ago, by {record.via}"
-    yield "verified", _audit(kept.delivery)
-    if kept.ordering_key is not None:
-        yield "order key", kept.ordering_key
-    yield "next", what_is_next(record, now)
-    if record.settled is not None:
-        yield "settled", at(record.settled)
+def _facts(stored: StoredDelivery, now: float) -> Iterator[tuple[str, str]]:
+    summary = stored.summary
+    yield "receiver", summary.receiver
+    yield "event", summary.event or "none: the body is no event"
+    yield "identity", identity(summary)
+    yield "received", f"{at(summary.received)}, {span(now - summary.received)} ago, by {summary.via}"
+    yield "verified", _audit(stored.delivery)
+    if stored.ordering_key is not None:
+        yield "ordering key", stored.ordering_key
+    yield "next", what_is_next(summary, now)
+    if summary.settled is not None:
+        yield "settled", at(summary.settled)
 
 
 def _audit(delivery: Delivery) -> str:
     if delivery.via != "http":
-        return f"no: it came by {delivery.via}, not from the sender itself"
+        return f"no: it came by {delivery.via}, not from the sender"
     if delivery.verified_by is None:
-        return "no: it came unsigned, as the receiver was told"
+        return "no: it was unsigned, as the receiver allows"
     covered = "the body is covered" if delivery.body_verified else "the body is NOT covered"
     return f"at receipt, by secret {delivery.verified_by} (counted from 0); {covered}"
 
 
-def _progress(each: HandlerState, now: float) -> str:
+def _handler_state(each: HandlerState, now: float) -> str:
     times = "1 attempt" if each.attempts == 1 else f"{each.attempts} attempts"
     due = f", due in {span(each.due - now)}" if each.state is State.WAITING and each.due > now else ""
     return f"{each.state}, {times}{due}"
@@ -148,7 +148,7 @@ def _pretty(body: bytes) -> str:
 
 
 def show_stats(stats: Stats, now: float) -> None:
-    """Print how an inbox stands."""
+    """Print the statistics of an inbox."""
     rows: list[tuple[str, str | Text]] = [
         (state, Text(f"{count}", STYLES[state] if count else "")) for state, count in stats.counts.items()
     ]
@@ -157,4 +157,4 @@ def show_stats(stats: Stats, now: float) -> None:
         rows.append(("oldest waiting", f"received {span(now - stats.oldest_waiting)} ago"))
     rows += [(f"paused: {printable(name)}", f"for {span(now - since)}") for name, since in stats.paused.items()]
     rows += [(name.replace("_", " "), f"{value}") for name, value in stats.extra.items()]
-    output.table(("what", "how many"), rows)
+    output.table(("what", "number"), rows)

@@ -1,4 +1,4 @@
-"""What the commands `inbox stats | vacuum | migrate | pause | resume` do: they are about an inbox as a whole."""
+"""The commands `inbox stats`, `vacuum`, `migrate`, `pause` and `resume`, which concern an inbox as a whole."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import typer
 from ..errors import ConfigurationError
 from ..inbox import SQLiteInbox
 from . import listing, output
-from .inbox_option import HandlerArgument, Json, Place, Where, run
+from .inbox_option import HandlerArgument, InboxTarget, Json, Where, run
 
 
 def stats(where: Where, as_json: Json = False) -> None:
-    """Tell how an inbox stands."""
-    found = run(where, lambda place: place.inbox.stats())
+    """Show the numbers of deliveries by state, and paused handlers."""
+    found = run(where, lambda target: target.inbox.stats())
     now = time.time()
     if not as_json:
         listing.show_stats(found, now)
@@ -26,14 +26,14 @@ def stats(where: Where, as_json: Json = False) -> None:
 
 
 def vacuum(where: Where, as_json: Json = False) -> None:
-    """Give the space of what was removed back to the file system; who writes waits meanwhile."""
+    """Return the space of removed deliveries to the file system; writers wait meanwhile."""
 
-    async def work(place: Place) -> int:
-        if not isinstance(place.inbox, SQLiteInbox):
+    async def work(target: InboxTarget) -> int:
+        if not isinstance(target.inbox, SQLiteInbox):
             raise ConfigurationError("only an inbox in a SQLite file can be vacuumed")
-        before: int = (await place.inbox.stats()).extra["bytes"]
-        await place.inbox.vacuum()
-        after: int = (await place.inbox.stats()).extra["bytes"]
+        before: int = (await target.inbox.stats()).extra["bytes"]
+        await target.inbox.vacuum()
+        after: int = (await target.inbox.stats()).extra["bytes"]
         return max(0, before - after)
 
     freed = run(where, work)
@@ -42,28 +42,26 @@ def vacuum(where: Where, as_json: Json = False) -> None:
 
 @runtime_checkable
 class Migrates(Protocol):
-    """An inbox whose tables are made before it is opened."""
+    """An inbox whose tables are created before it is opened."""
 
     async def migrate(self, role: str | None = None) -> list[str]:
-        """Make the tables; let `role` use them; return the steps that were taken."""
+        """Create or update the tables, and let `role` use them; return the names of the steps taken."""
         ...
 
 
 def migrate(
     where: Where,
-    grant: Annotated[
-        str | None, typer.Option(metavar="ROLE", help="Let this role use the tables; it need not be able to make any.")
-    ] = None,
+    grant: Annotated[str | None, typer.Option(metavar="ROLE", help="Let this database role use the tables.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Make the tables of an inbox on PostgreSQL, or bring them to the newest version; safe to run twice and at once."""
+    """Create or update the tables of an inbox on PostgreSQL; safe to repeat, and to run at the same time."""
 
-    async def work(place: Place) -> list[str]:
-        if isinstance(place.inbox, Migrates):
-            return await place.inbox.migrate(grant)
+    async def work(target: InboxTarget) -> list[str]:
+        if isinstance(target.inbox, Migrates):
+            return await target.inbox.migrate(grant)
         if grant is not None:
             raise ConfigurationError("only an inbox on PostgreSQL has roles: leave out --grant")
-        await place.inbox.open()  # which does it
+        await target.inbox.open()  # which does it
         return []
 
     steps = run(where, work, create=True, is_opened=False)
@@ -74,27 +72,27 @@ def migrate(
 
 
 def pause(where: Where, handler: HandlerArgument, as_json: Json = False) -> None:
-    """Run a handler no more, in any process, until it is resumed; what it has to do waits."""
+    """Pause a handler in all processes until it is resumed; its deliveries wait."""
 
-    async def work(place: Place) -> None:
-        if place.hooks is None:
-            await place.inbox.pause(handler, time.time())
+    async def work(target: InboxTarget) -> None:
+        if target.hooks is None:
+            await target.inbox.pause(handler, time.time())
         else:
-            await place.hooks.pause(handler)
+            await target.hooks.pause(handler)
 
     run(where, work)
-    _tell_of(handler, "is paused", as_json=as_json, paused=True)
+    _report(handler, "is paused", as_json=as_json, paused=True)
 
 
 def resume(where: Where, handler: HandlerArgument, as_json: Json = False) -> None:
-    """Let a handler run again, with all that waited for it."""
+    """Resume a paused handler; it handles the deliveries that waited."""
 
-    async def work(place: Place) -> bool:
-        return await (place.inbox if place.hooks is None else place.hooks).resume(handler)
+    async def work(target: InboxTarget) -> bool:
+        return await (target.inbox if target.hooks is None else target.hooks).resume(handler)
 
     resumed = run(where, work)
-    _tell_of(handler, "runs again" if resumed else "was not paused", as_json=as_json, resumed=resumed)
+    _report(handler, "runs again" if resumed else "was not paused", as_json=as_json, resumed=resumed)
 
 
-def _tell_of(handler: str, said: str, *, as_json: bool, **facts: bool) -> None:
+def _report(handler: str, said: str, *, as_json: bool, **facts: bool) -> None:
     output.say_json({"handler": handler, **facts}) if as_json else output.say(f"{output.printable(handler)} {said}")

@@ -1,4 +1,4 @@
-"""What the texts of a command line mean; whatever cannot be meant is refused with a sentence."""
+"""Reading and checking values of the command line; a wrong one raises typer.BadParameter with a sentence."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ SECRET_VARIABLE = "WEBHOOK_SECRET"  # noqa: S105 - its name
 
 
 def checked_url(url: str) -> str:
-    """Return `url` if it is one that can be posted to."""
+    """Return `url`, checked to be an http or https URL."""
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, UnicodeError) as error:
-        raise BadParameter(f"{url!r} is no URL: {error}") from None
+        raise BadParameter(f"{url!r} is not a URL: {error}") from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise BadParameter(f"{url!r} is not of the form http://host/path")
     if not 0 < (parsed.port or 80) < 65536:
@@ -35,27 +35,27 @@ def checked_url(url: str) -> str:
 
 
 def checked_url_or_none(url: str | None) -> str | None:
-    """Return `url`, where there is one, if it is one that can be posted to."""
+    """Return `url`, checked to be an http or https URL, or None."""
     return None if url is None else checked_url(url)
 
 
 def checked_path(path: str) -> str:
-    """Return `path` if a receiver can be served at it, beside the health check."""
+    """Return `path`, checked to be one that a receiver can be served at, besides the health check."""
     try:
         slash_or_not(path, _nothing, name="receiver")
     except (ConfigurationError, AssertionError) as error:
-        raise BadParameter(f"{path!r} is no path to serve at: {error}") from None
+        raise BadParameter(f"{path!r} is not a path to serve at: {error}") from None
     if path.rstrip("/") == "/healthz":
         raise BadParameter("the health check is at /healthz: choose another path")
     return path
 
 
 async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
-    """Stand for the receiver while its path is tried."""
+    """Do nothing: an ASGI app in place of the receiver while its path is checked."""
 
 
-def checked_certificate(certfile: Path | None, keyfile: Path | None, password: str | None) -> None:
-    """Refuse a certificate and a key that cannot be served with."""
+def check_certificate(certfile: Path | None, keyfile: Path | None, password: str | None) -> None:
+    """Check that TLS can be served with a certificate and a key."""
     if certfile is None:
         if keyfile is not None:
             raise BadParameter("a key needs its certificate: --ssl-certfile", param_hint="--ssl-keyfile")
@@ -67,13 +67,13 @@ def checked_certificate(certfile: Path | None, keyfile: Path | None, password: s
 
 
 def scheme(given: str | None, file: Path | None) -> Scheme | None:
-    """Return how to sign; None without a secret."""
+    """Return the scheme to sign with; None without a secret."""
     found = secret(given, file)
     return None if found is None else UP42Signature(found)
 
 
 def secret(given: str | None, file: Path | None) -> Secret | None:
-    """Return the secret that was given, or that is in the file; None if neither is."""
+    """Return the secret given as text or in a file; None if neither is given."""
     if given is not None and file is not None and given != os.environ.get(SECRET_VARIABLE):
         raise BadParameter("give --secret or --secret-file, not both", param_hint="--secret-file")
     try:
@@ -93,7 +93,7 @@ def read(file: str) -> bytes:
 
 
 def parsed(body: bytes) -> Document:
-    """Return the JSON object that `body` is, for `--set` to change."""
+    """Return `body` as a JSON object, for `--set` to change."""
     try:
         document: object = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -104,7 +104,7 @@ def parsed(body: bytes) -> Document:
 
 
 def changed(document: Document, changes: list[str]) -> Document:
-    """Return `document` with each `body.key=value` put into it; a value is JSON, else text."""
+    """Return `document` with each `body.key=value` set in it; a value is JSON, or else text."""
     for change in changes:
         path, assigned, text = change.partition("=")
         if not assigned:

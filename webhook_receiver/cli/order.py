@@ -1,4 +1,4 @@
-"""`order` and `mischief`: what the local test server does, told to it from the command line."""
+"""`order` and `faults`: drive the simulator from the command line."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ..simulator.faults import FaultPlan
 from . import output
 from .inbox_option import Json, fail
 
-order = typer.Typer(help="Orders of the local test server: create them, and have them fulfilled.", no_args_is_help=True)
+order = typer.Typer(help="Create, move and list orders in the simulator.", no_args_is_help=True)
 
-SenderUrl = Annotated[
-    str, typer.Option("--sender", envvar="UP42_URL", metavar="URL", help="Where `webhook-receiver sender` is.")
+SimulatorUrl = Annotated[
+    str, typer.Option("--simulator", envvar="UP42_URL", metavar="URL", help="The simulator's URL.")
 ]
 OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="The order's id.")]
 HERE = "http://127.0.0.1:8042"
@@ -28,62 +28,65 @@ HERE = "http://127.0.0.1:8042"
 
 @order.command()
 def create(
-    count: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 1,
+    count: Annotated[int, typer.Option(min=1, max=10_000, help="The number of orders.")] = 1,
     status: Annotated[
-        OrderStatus, typer.Option(help="What they begin with; FULFILLED delivers at once.")
+        OrderStatus, typer.Option(help="Their first status; a final one is delivered at once.")
     ] = OrderStatus.CREATED,
-    name: Annotated[str, typer.Option(help="What they are called.")] = "",
+    name: Annotated[str, typer.Option(help="Their display name.")] = "",
     type: Annotated[str, typer.Option(help="ARCHIVE or TASKING.")] = "ARCHIVE",
     tag: Annotated[list[str] | None, typer.Option(help="A tag; may be repeated.")] = None,
-    assets: Annotated[int, typer.Option(min=0, help="How many assets each has once it is fulfilled.")] = 1,
-    asset_size: Annotated[int, typer.Option(min=0, help="Of each, in bytes.")] = 1 << 20,
-    sender: SenderUrl = HERE,
+    assets: Annotated[int, typer.Option(min=0, help="The number of assets of each fulfilled order.")] = 1,
+    asset_size: Annotated[int, typer.Option(min=0, help="The size of each asset, in bytes.")] = 1 << 20,
+    simulator: SimulatorUrl = HERE,
     as_json: Json = False,
 ) -> None:
     """Create orders."""
     wanted = {"count": count, "status": status, "displayName": name, "type": type, "tags": tag}
     _show(
-        _ask(sender, "POST", control_api.ORDERS, wanted | {"assets": assets, "assetSize": asset_size}), as_json=as_json
+        _ask(simulator, "POST", control_api.ORDERS, wanted | {"assets": assets, "assetSize": asset_size}),
+        as_json=as_json,
     )
 
 
 @order.command()
 def ls(
-    status: Annotated[list[OrderStatus] | None, typer.Option(help="Only in this status; may be repeated.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
-    sender: SenderUrl = HERE,
+    status: Annotated[
+        list[OrderStatus] | None, typer.Option(help="Only orders in this status; may be repeated.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="The largest number to list.")] = 100,
+    simulator: SimulatorUrl = HERE,
     as_json: Json = False,
 ) -> None:
     """List orders, newest first."""
-    _show(_ask(sender, "GET", control_api.ORDERS, query={"status": status or [], "limit": limit}), as_json=as_json)
+    _show(_ask(simulator, "GET", control_api.ORDERS, query={"status": status or [], "limit": limit}), as_json=as_json)
 
 
 @order.command()
-def fulfill(order_id: OrderId, sender: SenderUrl = HERE, as_json: Json = False) -> None:
-    """Have an order fulfilled: its assets are there, and it is told of."""
-    _move(sender, order_id, OrderStatus.FULFILLED, as_json=as_json)
+def fulfill(order_id: OrderId, simulator: SimulatorUrl = HERE, as_json: Json = False) -> None:
+    """Fulfill an order. It gets its assets, and a notification is delivered."""
+    _move(simulator, order_id, OrderStatus.FULFILLED, as_json=as_json)
 
 
 @order.command("fail")
-def fail_(order_id: OrderId, sender: SenderUrl = HERE, as_json: Json = False) -> None:
-    """Have an order fail permanently."""
-    _move(sender, order_id, OrderStatus.FAILED_PERMANENTLY, as_json=as_json)
+def fail_(order_id: OrderId, simulator: SimulatorUrl = HERE, as_json: Json = False) -> None:
+    """Fail an order permanently; a notification is delivered."""
+    _move(simulator, order_id, OrderStatus.FAILED_PERMANENTLY, as_json=as_json)
 
 
 @order.command()
 def walk(
     order_id: OrderId,
-    to: Annotated[OrderStatus, typer.Option(help="Where it ends.")] = OrderStatus.FULFILLED,
-    pace: Annotated[str, typer.Option(help="How long it is in each status.")] = "1s",
-    sender: SenderUrl = HERE,
+    to: Annotated[OrderStatus, typer.Option(help="The last status.")] = OrderStatus.FULFILLED,
+    pace: Annotated[str, typer.Option(help="The time between two statuses.")] = "1s",
+    simulator: SimulatorUrl = HERE,
     as_json: Json = False,
 ) -> None:
-    """Move an order through the statuses on its way, one after the other."""
+    """Move an order through its statuses, one after the other."""
     try:
         between = seconds(pace)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--pace") from None
-    way = _ask(sender, "POST", control_api.WALK.format(order_id=_segment(order_id)), {"to": to, "pace": between})
+    way = _ask(simulator, "POST", control_api.WALK.format(order_id=_segment(order_id)), {"to": to, "pace": between})
     if as_json:
         output.say_json({"orderId": order_id, "way": way, "pace": between})
     else:
@@ -92,14 +95,14 @@ def walk(
 
 @order.command()
 def deliveries(
-    order_id: Annotated[str | None, typer.Argument(metavar="[ORDER]", help="Only of this order.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 100,
-    sender: SenderUrl = HERE,
+    order_id: Annotated[str | None, typer.Argument(metavar="[ORDER]", help="Only deliveries of this order.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="The largest number to list.")] = 100,
+    simulator: SimulatorUrl = HERE,
     as_json: Json = False,
 ) -> None:
-    """List deliveries, newest first, with what was answered; --json has their headers and bodies."""
+    """List deliveries and their responses, newest first. --json includes headers and bodies."""
     query = {"limit": limit} | ({"orderId": order_id} if order_id else {})
-    found = _ask(sender, "GET", control_api.DELIVERIES, query=query)
+    found = _ask(simulator, "GET", control_api.DELIVERIES, query=query)
     if as_json:
         for each in found:
             output.say_json(each)
@@ -114,37 +117,39 @@ def deliveries(
         )
         for each in found
     ]
-    headings = ("delivery", "event", "order", "became", "answers")
+    headings = ("delivery", "event", "order", "result", "responses")
     output.table(headings, [[output.printable(cell) for cell in row] for row in rows])
 
 
 @order.command()
 def replay(
-    delivery_id: Annotated[str, typer.Argument(metavar="DELIVERY", help="Its id, as `order deliveries` has it.")],
-    sender: SenderUrl = HERE,
+    delivery_id: Annotated[
+        str, typer.Argument(metavar="DELIVERY", help="The delivery's id, as in `order deliveries`.")
+    ],
+    simulator: SimulatorUrl = HERE,
     as_json: Json = False,
 ) -> None:
     """Deliver the same body again."""
-    again = _ask(sender, "POST", control_api.REPLAY.format(delivery_id=_segment(delivery_id)))
+    again = _ask(simulator, "POST", control_api.REPLAY.format(delivery_id=_segment(delivery_id)))
     output.say_json(again) if as_json else output.say(f"delivered again as {output.printable(again['id'])}")
 
 
-def mischief(
-    copies: Annotated[int | None, typer.Option(help="Deliver each so often.")] = None,
-    reorder: Annotated[int | None, typer.Option(help="Hold so many, then deliver the last one first.")] = None,
-    late: Annotated[float | None, typer.Option(help="Sign as of so many seconds ago.")] = None,
-    wrong_secret: Annotated[bool, typer.Option("--wrong-secret", help="Sign with a secret nobody has.")] = False,
-    forged: Annotated[bool, typer.Option("--forged", help="Put another body under the signature.")] = False,
-    drip: Annotated[float | None, typer.Option(help="Send the body over so many seconds.")] = None,
-    lose: Annotated[float | None, typer.Option(help="Never deliver this share, from 0 to 1.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Which ones are lost.")] = None,
-    rotate_after: Annotated[int | None, typer.Option(help="Change the secret after so many deliveries.")] = None,
-    rotate_to: Annotated[str | None, typer.Option(help="The secret that it then is.")] = None,
-    none: Annotated[bool, typer.Option("--none", help="Do no harm any more.")] = False,
-    sender: SenderUrl = HERE,
+def faults(
+    copies: Annotated[int | None, typer.Option(help="Make this many copies of each delivery.")] = None,
+    reorder: Annotated[int | None, typer.Option(help="Hold back this many, then deliver the last one first.")] = None,
+    late: Annotated[float | None, typer.Option(help="Sign with a time this many seconds ago.")] = None,
+    wrong_secret: Annotated[bool, typer.Option("--wrong-secret", help="Sign with a wrong secret.")] = False,
+    forged: Annotated[bool, typer.Option("--forged", help="Send another body under the signature.")] = False,
+    drip: Annotated[float | None, typer.Option(help="Send the body slowly, over this many seconds.")] = None,
+    lose: Annotated[float | None, typer.Option(help="The share of deliveries to lose, from 0 to 1.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The seed that selects the lost ones.")] = None,
+    rotate_after: Annotated[int | None, typer.Option(help="Change the secret after this many deliveries.")] = None,
+    rotate_to: Annotated[str | None, typer.Option(help="The new secret.")] = None,
+    none: Annotated[bool, typer.Option("--none", help="End all faults.")] = False,
+    simulator: SimulatorUrl = HERE,
     as_json: Json = False,
 ) -> None:
-    """Say what goes wrong with the local test server's deliveries from now on; without options, tell what does."""
+    """Set the faults of the simulator's deliveries. Without options, show them."""
     given: dict[str, Any] = {
         "copies": copies,
         "reorder": reorder,
@@ -159,24 +164,24 @@ def mischief(
     }
     wanted = {name: value for name, value in given.items() if value is not None}
     if none and wanted:
-        raise typer.BadParameter("it goes with no other option", param_hint="--none")
-    told = _ask(sender, "PUT" if none or wanted else "GET", control_api.MISCHIEF, wanted if none or wanted else None)
+        raise typer.BadParameter("it cannot be combined with other options", param_hint="--none")
+    plan = _ask(simulator, "PUT" if none or wanted else "GET", control_api.FAULTS, wanted if none or wanted else None)
     if as_json:
-        output.say_json(told)
+        output.say_json(plan)
         return
-    harm = {name: value for name, value in told.items() if value != FaultPlan().as_json().get(name)}
-    if "rotateTo" in harm:
-        harm["rotateTo"] = "***"
-    output.say(output.printable(", ".join(f"{name} {value}" for name, value in harm.items()) or "none"))
+    shown = {name: value for name, value in plan.items() if value != FaultPlan().as_json().get(name)}
+    if "rotateTo" in shown:
+        shown["rotateTo"] = "***"
+    output.say(output.printable(", ".join(f"{name} {value}" for name, value in shown.items()) or "none"))
 
 
-def _move(sender: str, order_id: str, status: OrderStatus, *, as_json: bool) -> None:
-    moved = _ask(sender, "POST", control_api.STATUS.format(order_id=_segment(order_id)), {"status": status})
+def _move(simulator: str, order_id: str, status: OrderStatus, *, as_json: bool) -> None:
+    moved = _ask(simulator, "POST", control_api.STATUS.format(order_id=_segment(order_id)), {"status": status})
     _show([moved], as_json=as_json)
 
 
 def _segment(id: str) -> str:
-    """Return an id as a part of a path."""
+    """Return an id as a segment of a URL's path."""
     try:
         return segment(id)
     except ConfigurationError as error:
@@ -192,21 +197,23 @@ def _show(orders: list[Any], *, as_json: bool) -> None:
     output.table(("order", "status", "type", "name"), rows)
 
 
-def _ask(sender: str, method: str, path: str, body: Any = None, query: Any = None) -> Any:
-    """Ask the sender's control API; end the command with a sentence where it does not do it."""
+def _ask(simulator: str, method: str, path: str, body: Any = None, query: Any = None) -> Any:
+    """Call the simulator's control API and return its JSON; end the command with a sentence if it fails."""
     try:
-        with httpx.Client(base_url=sender.rstrip("/"), timeout=60, trust_env=False) as client:
-            answer = client.request(method, path, json=body, params=query)
-            told: Any = answer.json()
+        with httpx.Client(base_url=simulator.rstrip("/"), timeout=60, trust_env=False) as client:
+            response = client.request(method, path, json=body, params=query)
+            document: Any = response.json()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         said = str(error) or type(error).__name__
-        raise fail(f"no sender answers at {sender} ({said}): start it with `webhook-receiver sender`") from None
+        raise fail(
+            f"no simulator responds at {simulator} ({said}): start it with `webhook-receiver simulator`"
+        ) from None
     except ValueError:
-        raise fail(f"what answers at {sender} is no sender of ours: give its address with --sender") from None
-    if answer.is_error:
+        raise fail(f"the server at {simulator} is not a simulator: give its URL with --simulator") from None
+    if response.is_error:
         try:
-            message = Problem.model_validate(told["error"]).message
+            message = Problem.model_validate(document["error"]).message
         except (LookupError, TypeError, ValueError):
-            message = f"{sender} answered {answer.status_code}: is it `webhook-receiver sender`?"
+            message = f"{simulator} responded {response.status_code}: is it `webhook-receiver simulator`?"
         raise fail(output.printable(message))
-    return told
+    return document

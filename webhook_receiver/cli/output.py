@@ -1,4 +1,4 @@
-"""What the commands print: tables and colours for people, plain lines in a pipe, JSON for programs."""
+"""The output of the commands: tables and colours for people, plain lines in a pipe, JSON for programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ stderr = Console(stderr=True, highlight=False)
 
 
 def say(text: str, style: str = "") -> None:
-    """Print a line as it is: no markup, and no wrapping, which would cut a command that is to be copied."""
+    """Print a line without markup or wrapping, so that a command in it can be copied."""
     console.print(Text(text, style), soft_wrap=True)
 
 
@@ -25,12 +25,12 @@ def say_json(document: object) -> None:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
-    """Print a table; in a pipe one line a row, its cells parted by tabs, without headings."""
+    """Print a table; in a pipe one line a row, with tabs between the cells and without headings."""
     if not console.is_terminal:
         for row in rows:
             print("\t".join(str(cell) for cell in row), flush=True)  # noqa: T201 - rich would turn tabs into spaces
         return
-    first, *others = headings  # by the first cell a row is named in other commands: it is never cut
+    first, *others = headings  # the first cell is an id for other commands: it is never cut
     drawn = Table(
         Column(first, no_wrap=True, overflow="ignore"), *others, box=None, pad_edge=False, header_style="bold"
     )
@@ -40,7 +40,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None
 
 
 def printable(text: str) -> str:
-    """Return text from a stranger as a terminal may have it: nothing in it moves the cursor or ends the line."""
+    """Return text with control characters escaped: nothing in it moves a terminal's cursor or ends the line."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 

@@ -1,4 +1,4 @@
-"""Which request a command is about, and how to verify it: what REQUEST, secrets, a scheme and a time mean."""
+"""The arguments and options of a saved request and its verification: REQUEST, secrets, scheme and time."""
 
 from __future__ import annotations
 
@@ -20,17 +20,19 @@ from .inbox_option import moment
 from .options import SECRET_VARIABLE
 
 LARGEST = 64 * 1024 * 1024
-"""Bytes of a file that is read as a request."""
+"""The largest file that is read as a request, in bytes."""
 
 RequestText = Annotated[
-    str, typer.Argument(metavar="REQUEST", help="A file of raw HTTP, a HAR, or a curl command; - is stdin.")
+    str, typer.Argument(metavar="REQUEST", help="A file of raw HTTP or HAR, or a curl command; - is stdin.")
 ]
-Entry = Annotated[int | None, typer.Option("--entry", metavar="N", help="The entry of a HAR, from 1; -1 is the last.")]
+Entry = Annotated[
+    int | None, typer.Option("--entry", metavar="N", help="The number of the HAR's entry, from 1; -1 is the last.")
+]
 SecretTexts = Annotated[
-    list[str] | None, typer.Option("--secret", help=f"The receiver's; may be repeated. Else {SECRET_VARIABLE} has it.")
+    list[str] | None, typer.Option("--secret", help=f"The receiver's secret; may be repeated. Else {SECRET_VARIABLE}.")
 ]
 SecretFiles = Annotated[
-    list[Path] | None, typer.Option("--secret-file", help="The secret is in this file; may be repeated.")
+    list[Path] | None, typer.Option("--secret-file", help="A file with the secret; may be repeated.")
 ]
 
 
@@ -51,10 +53,14 @@ SenderName = Annotated[
 
 
 def read_request(text: str, entry: int | None) -> SavedRequest:
-    """Return the request that REQUEST means.
+    """Return the request that REQUEST names.
+
+    Args:
+        text: a file's name, "-" for standard input, or a curl command.
+        entry: the number of a HAR's entry, from 1; negative ones count from the end.
 
     Raises:
-        typer.BadParameter: it cannot be read, or holds no request.
+        typer.BadParameter: the file cannot be read, or holds no request.
     """
     try:
         if is_curl(text):
@@ -89,10 +95,10 @@ def _bytes(file: str) -> bytes:
 
 
 def read_secrets(texts: list[str] | None, files: list[Path] | None) -> list[Secret]:
-    """Return the secrets that are given, else the one in the environment; there may be none.
+    """Return the secrets given as texts or in files, or else the one in the environment; there may be none.
 
     Raises:
-        typer.BadParameter: one is empty, or its file cannot be read.
+        typer.BadParameter: a secret is empty, or its file cannot be read.
     """
     try:
         given = [*map(Secret, texts or ()), *map(Secret.from_file, files or ())]
@@ -109,10 +115,10 @@ def chosen_sender(name: str | None, request: SavedRequest) -> Preset:
 
 
 def clock(text: str | None) -> float | None:
-    """Return the time to verify at, now if left out; None for "signed", the time that the signature states.
+    """Return the Unix time to verify at: now for None, and None for "signed", the time that the signature states.
 
     Raises:
-        typer.BadParameter: it is no time.
+        typer.BadParameter: the text is not a time.
     """
     if text == "signed":
         return None

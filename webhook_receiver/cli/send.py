@@ -1,4 +1,4 @@
-"""`send`: deliver one notification, or many at once, and say what was answered."""
+"""`send`: deliver one notification or many, and print the responses."""
 
 from __future__ import annotations
 
@@ -31,28 +31,31 @@ HINTS = {
 
 @dataclass
 class Summary:
-    """What came of all deliveries."""
+    """The responses to all deliveries sent."""
 
-    answers: Counter[str] = field(default_factory=Counter[str])
+    responses: Counter[str] = field(default_factory=Counter[str])
+    """The number of responses by status, or by the reason why there was none."""
     seconds: list[float] = field(default_factory=list[float])
-    """How long each answer took."""
-    refused: int = 0
-    """How many were not answered 2xx."""
+    """Seconds that each response took."""
+    rejected: int = 0
+    """The number of deliveries without a 2xx response."""
     elapsed: float = 0
+    """Seconds since the start."""
     last: Result | None = None
-    last_refused: Result | None = None
+    last_rejected: Result | None = None
 
     def add(self, result: Result) -> None:
-        self.answers[result.label] += 1
+        """Count the result of a delivery."""
+        self.responses[result.label] += 1
         if not result.ok:
-            self.refused += 1
-            self.last_refused = result
+            self.rejected += 1
+            self.last_rejected = result
         if result.status is not None:
             self.seconds.append(result.seconds)
         self.last = result
 
     def latencies(self) -> dict[str, float]:
-        """Return milliseconds by name; empty when nothing was answered."""
+        """Return the minimum, percentiles and maximum of the latencies in ms; empty without a response."""
         ordered = sorted(self.seconds)
         if not ordered:
             return {}
@@ -60,17 +63,24 @@ class Summary:
         return {name: round(ordered[int(share * (len(ordered) - 1))] * 1000, 2) for name, share in shares.items()}
 
     def as_json(self) -> dict[str, Any]:
+        """Return the summary as JSON can hold it."""
         return {
-            "sent": self.answers.total(),
-            "refused": self.refused,
-            "answers": dict(self.answers),
+            "sent": self.responses.total(),
+            "rejected": self.rejected,
+            "responses": dict(self.responses),
             "latency_ms": self.latencies(),
             "seconds": round(self.elapsed, 3),
         }
 
 
 def client(url: str, seconds: float, connections: int, *, check_tls: bool) -> httpx.AsyncClient:
-    """Return a client that waits `seconds` for an answer, through the environment's proxy unless `url` is local.
+    """Return a client that uses the environment's proxy unless `url` is local.
+
+    Args:
+        url: the URL to post to.
+        seconds: the time-out.
+        connections: the number of connections at once.
+        check_tls: whether the certificate is checked.
 
     Raises:
         typer.BadParameter: the environment names a proxy or certificates that cannot be used.
@@ -108,36 +118,36 @@ async def send(
 
 
 def show(summary: Summary, *, genuine: bool) -> None:
-    """Print the answers, and what to do about those that were not 2xx, unless that was to be expected."""
-    if summary.answers.total() == 1 and summary.last is not None:
+    """Print the responses, and advice on the last one that was not 2xx, unless a 401 was expected (not `genuine`)."""
+    if summary.responses.total() == 1 and summary.last is not None:
         style = "green" if summary.last.ok else "red"
         output.say(f"{summary.last.label} in {summary.last.seconds * 1000:.1f} ms", style)
     else:
-        output.table(("answer", "deliveries"), [(label, f"{n}") for label, n in summary.answers.most_common()])
+        output.table(("response", "deliveries"), [(label, f"{n}") for label, n in summary.responses.most_common()])
         latencies = summary.latencies()
         if latencies:
             output.say("  ".join(f"{name} {value:g} ms" for name, value in latencies.items()))
-        rate = summary.answers.total() / summary.elapsed if summary.elapsed else 0
-        output.say(f"{summary.answers.total()} sent in {summary.elapsed:.2f} s, {rate:,.0f} a second")
-    if summary.last_refused is not None and (genuine or summary.last_refused.status != HTTPStatus.UNAUTHORIZED):
-        for line in _advice(summary.last_refused):
+        rate = summary.responses.total() / summary.elapsed if summary.elapsed else 0
+        output.say(f"{summary.responses.total()} sent in {summary.elapsed:.2f} s, {rate:,.0f} a second")
+    if summary.last_rejected is not None and (genuine or summary.last_rejected.status != HTTPStatus.UNAUTHORIZED):
+        for line in _advice(summary.last_rejected):
             output.say(line, "yellow")
 
 
-def _advice(refused: Result) -> Iterator[str]:
-    if refused.status is None:
-        certificate = "CERTIFICATE" in refused.reason
+def _advice(rejected: Result) -> Iterator[str]:
+    if rejected.status is None:
+        certificate = "CERTIFICATE" in rejected.reason
         yield (
             "trust its certificate with SSL_CERT_FILE=..., or use --insecure"
             if certificate
             else "is the receiver running, and is this its address?"
         )
         return
-    if refused.reason:
-        yield f"the receiver says: {refused.reason}"
-    if refused.location:
-        yield f"it points to {refused.location}"
-    if refused.status in HINTS:
-        yield HINTS[refused.status]
-    elif refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        yield "what went wrong is in the receiver's log"
+    if rejected.reason:
+        yield f"the receiver says: {rejected.reason}"
+    if rejected.location:
+        yield f"it redirects to {rejected.location}"
+    if rejected.status in HINTS:
+        yield HINTS[rejected.status]
+    elif rejected.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        yield "the receiver's log says what went wrong"

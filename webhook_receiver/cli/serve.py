@@ -1,4 +1,4 @@
-"""`serve`: the receiver under uvicorn, with a health check beside it."""
+"""`serve`: serve a receiver with uvicorn, and a health check."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PATIENCE = 1.0  # seconds for idle threads to end
 
 
 def run(target: str, path: str, **options: Any) -> None:
-    """Serve `target` at `path` until it is told to stop. `options` are uvicorn's."""
+    """Serve the receiver `target`, given as module:hooks, at `path` until a signal ends it. `options` are uvicorn's."""
     os.environ |= {TARGET: target, PATH: path}  # for the processes that workers and reload start
     code: object = 0
     try:
@@ -36,8 +36,8 @@ def run(target: str, path: str, **options: Any) -> None:
             f"{__name__}:app",
             factory=True,
             lifespan="on",
-            access_log=False,  # it would hold what strangers put into a path; the receiver has its own lines
-            ws="none",  # and so would what uvicorn logs of a WebSocket that is refused
+            access_log=False,  # it would hold paths that strangers chose; the receiver logs its own lines
+            ws="none",  # so would uvicorn's line about a rejected WebSocket
             log_config=log_config(),
             app_dir=os.getcwd(),
             **options,
@@ -50,9 +50,9 @@ def run(target: str, path: str, **options: Any) -> None:
 
 
 def leave_threads_behind(code: int) -> None:
-    """End the process now if a handler is stuck in its thread, for Python would wait for it.
+    """Exit with `code` at once if a handler is stuck in a thread, since Python would wait for the thread.
 
-    This concerns Ctrl-C where the server is in this process: uvicorn ends every other one by the signal it got.
+    This concerns Ctrl-C if the server runs in this process: uvicorn ends other processes by signals.
     """
     others = [each for each in threading.enumerate() if each is not threading.current_thread() and not each.daemon]
     deadline = time.monotonic() + _PATIENCE
@@ -68,9 +68,9 @@ def leave_threads_behind(code: int) -> None:
 
 
 def app() -> Starlette:
-    """Make the app in the process that serves it."""
+    """Return the app; called in each process that serves it."""
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
-        reconfigure(line_buffering=True)  # what handlers print is to be seen at once, in a container's log too
+        reconfigure(line_buffering=True)  # so that prints of handlers appear in a container's log at once
     return beside_health(load(os.environ[TARGET]), os.environ[PATH])
 
 
@@ -85,11 +85,11 @@ def beside_health(hooks: WebhookReceiver, path: str) -> Starlette:
 
 
 async def try_inbox(hooks: WebhookReceiver) -> None:
-    """Open the receiver's inbox once, so that one that cannot work is told in a sentence before anything is served.
+    """Open and close the receiver's inbox, so that an error is reported before anything is served.
 
     Raises:
-        ConfigurationError: it can never work.
-        InboxError: it cannot be used now.
+        ConfigurationError: the inbox is misconfigured.
+        InboxError: the inbox cannot be used now.
     """
     inbox = inbox_of(hooks)
     if inbox is not None:
@@ -98,8 +98,8 @@ async def try_inbox(hooks: WebhookReceiver) -> None:
 
 
 def log_config() -> dict[str, Any]:
-    """Return uvicorn's logging, with the receiver's lines among its own."""
+    """Return uvicorn's logging configuration, extended by the receiver's logger."""
     config = deepcopy(LOGGING_CONFIG)
     config["loggers"]["webhook_receiver"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
-    config["loggers"]["psycopg.pool"] = {"level": "ERROR"}  # the receiver says once that the server is away
+    config["loggers"]["psycopg.pool"] = {"level": "ERROR"}  # the receiver logs once that the server is away
     return config

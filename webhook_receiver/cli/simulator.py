@@ -1,4 +1,4 @@
-"""`sender`: the local test server that plays UP42, and a line for each attempt that it makes to deliver."""
+"""`simulator`: run the simulator of UP42, and print a line for each attempt to deliver."""
 
 from __future__ import annotations
 
@@ -23,28 +23,32 @@ from . import options, output
 from .inbox_option import Json, fail
 
 
-def sender(
-    host: Annotated[
-        str, typer.Option(help="The address to listen on; its control API asks for no token.")
-    ] = "127.0.0.1",
+def simulator(
+    host: Annotated[str, typer.Option(help="The address to listen on; its control API needs no token.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")] = 8042,
-    state: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep everything in this file.")] = None,
+    state: Annotated[Path | None, typer.Option(metavar="FILE", help="Store everything in this file.")] = None,
     webhook: Annotated[
-        str | None, typer.Option(metavar="URL", callback=options.checked_url_or_none, help="Deliver orders to it.")
+        str | None,
+        typer.Option(metavar="URL", callback=options.checked_url_or_none, help="Create a webhook for this URL."),
     ] = None,
     secret: Annotated[
-        str | None, typer.Option(envvar=options.SECRET_VARIABLE, help="The secret of --webhook; else unsigned.")
+        str | None, typer.Option(envvar=options.SECRET_VARIABLE, help="The webhook's secret; unsigned if left out.")
     ] = None,
-    secret_file: Annotated[Path | None, typer.Option(help="Read the secret of --webhook from this file.")] = None,
-    retry: Annotated[str, typer.Option(help="The waits before each further attempt.")] = "1s,5s,30s",
-    timeout: Annotated[str, typer.Option(help="How long a receiver may take to answer.")] = "10s",
-    every_status: Annotated[bool, typer.Option("--every-status", help="Tell each status, not only the last.")] = False,
-    user: Annotated[str | None, typer.Option(help="Who gets a token; anybody if left out.")] = None,
-    password: Annotated[str | None, typer.Option(help="With what; anything will do if left out.")] = None,
-    expires_in: Annotated[str, typer.Option(help="How long a token is valid.")] = "5m",
+    secret_file: Annotated[Path | None, typer.Option(help="A file with the webhook's secret.")] = None,
+    retry: Annotated[str, typer.Option(help="The waits before further attempts.")] = "1s,5s,30s",
+    timeout: Annotated[str, typer.Option(help="The time-out of an attempt.")] = "10s",
+    every_status: Annotated[
+        bool, typer.Option("--every-status", help="Deliver every status, not only final ones.")
+    ] = False,
+    user: Annotated[str | None, typer.Option(help="The user name that gets a token; any by default.")] = None,
+    password: Annotated[str | None, typer.Option(help="The user's password; any by default.")] = None,
+    expires_in: Annotated[str, typer.Option(help="The lifetime of a token.")] = "5m",
     as_json: Json = False,
 ) -> None:
-    """Play UP42: its API for webhooks, orders and assets, and real deliveries; Ctrl-C ends it."""
+    """Run a simulator of UP42.
+
+    It has the API for webhooks, orders and assets, and makes real deliveries. Ctrl-C ends it.
+    """
     waits = [_span(each, "--retry") for each in retry.split(",") if each.strip()]
     try:
         chosen = SimulatorOptions(
@@ -56,9 +60,9 @@ def sender(
             expires_in=_span(expires_in, "--expires-in"),
         )
         shown = _show_json if as_json else _show
-        played = Simulator(chosen, state=state, on_attempt=shown)
+        simulated = Simulator(chosen, state=state, on_attempt=shown)
         if webhook is not None:
-            _deliver_to(played, webhook, options.secret(secret, secret_file))
+            _deliver_to(simulated, webhook, options.secret(secret, secret_file))
     except ConfigurationError as error:
         raise fail(str(error)) from None
     try:
@@ -66,11 +70,11 @@ def sender(
     except OSError as error:
         raise typer.BadParameter(f"cannot listen on {host}:{port}: {error.strerror}", param_hint="--port") from None
     with listener:
-        _serve(played, listener, as_json=as_json)
+        _serve(simulated, listener, as_json=as_json)
 
 
 class _Server(uvicorn.Server):
-    """Says where it is only once it is there: from then on Ctrl-C ends it, whatever it is just doing."""
+    """A server that prints its address only once it listens: from then on Ctrl-C ends it."""
 
     introduce: Callable[[], None]
 
@@ -79,52 +83,52 @@ class _Server(uvicorn.Server):
         self.introduce()
 
 
-def _serve(played: Simulator, listener: socket.socket, *, as_json: bool) -> None:
-    """Serve until Ctrl-C, or whatever else ends a process in an orderly way."""
-    config = uvicorn.Config(simulator_app(played), lifespan="on", log_level="warning", access_log=False, ws="none")
+def _serve(simulated: Simulator, listener: socket.socket, *, as_json: bool) -> None:
+    """Serve until Ctrl-C or SIGTERM."""
+    config = uvicorn.Config(simulator_app(simulated), lifespan="on", log_level="warning", access_log=False, ws="none")
     server = _Server(config)
-    server.introduce = partial(_introduce, played, _address(listener), as_json=as_json)
+    server.introduce = partial(_introduce, simulated, _address(listener), as_json=as_json)
     try:
         server.run(sockets=[listener])
     except KeyboardInterrupt:
         pass  # that is how it is meant to end; uvicorn has stopped everything before it raises this
     finally:
-        played.close()
+        simulated.close()
 
 
-def _deliver_to(played: Simulator, url: str, secret: Secret | None) -> None:
-    """Have orders told to a URL; a webhook that the state has for it already is brought up to date."""
+def _deliver_to(simulated: Simulator, url: str, secret: Secret | None) -> None:
+    """Create the webhook for a URL, or update the one that the store has for it."""
     try:
         given = GivenWebhook(name="command line", url=url, events=("order.status",), secret=secret, active=True)
     except ValidationError as error:
         said = error.errors(include_input=False)[0]["msg"].removeprefix("Value error, ")
         raise typer.BadParameter(said, param_hint="--webhook") from None
-    put(played, given, next((each for each in played.state.webhooks if each.url == url), None))
+    put(simulated, given, next((each for each in simulated.store.webhooks if each.url == url), None))
 
 
-def _introduce(played: Simulator, url: str, *, as_json: bool) -> None:
-    user = played.options.user or "anybody"
-    workspace = played.options.workspace_id
+def _introduce(simulated: Simulator, url: str, *, as_json: bool) -> None:
+    user = simulated.options.user or "anybody"
+    workspace = simulated.options.workspace_id
     if as_json:
-        output.say_json({"url": url, "workspaceId": workspace, "webhooks": len(played.state.webhooks)})
+        output.say_json({"url": url, "workspaceId": workspace, "webhooks": len(simulated.store.webhooks)})
         return
-    output.say(f"the sender is at {url}, its workspace is {workspace}", "bold")
-    for webhook in played.state.webhooks:
+    output.say(f"the simulator is at {url}, its workspace is {workspace}", "bold")
+    for webhook in simulated.store.webhooks:
         signs = "signed" if webhook.secret else "unsigned"
         output.say(f"delivers {', '.join(webhook.events)}, {signs}, to {output.printable(webhook.url)}")
     output.say("for its clients:")
     output.say(f"export UP42_URL={url}")
     output.say(f"export UP42_USERNAME={output.printable(user)}")
-    output.say(f"export UP42_PASSWORD={'anything' if played.options.password is None else '  # as given'}")
+    output.say(f"export UP42_PASSWORD={'anything' if simulated.options.password is None else '  # as given'}")
 
 
 def _show(outgoing: Outgoing, made: SendAttempt) -> None:
-    """Say in a line what came of an attempt, and what is next."""
+    """Print an attempt, its response and when the next one follows, in a line."""
     about = outgoing.order_id or ("a test" if outgoing.test else "")
-    answer = made.reason if made.status is None else f"{made.status} {made.reason}".rstrip()
+    response = made.reason if made.status is None else f"{made.status} {made.reason}".rstrip()
     then = {"delivered": "", "": f", again in {(outgoing.due or 0) - time.time():.0f} s"}.get(outgoing.ended)
     line = (
-        f"{time.strftime('%H:%M:%S', time.localtime(made.at))} {outgoing.event} {about} to {made.url}: {answer} "
+        f"{time.strftime('%H:%M:%S', time.localtime(made.at))} {outgoing.event} {about} to {made.url}: {response} "
         f"in {made.seconds * 1000:.1f} ms, attempt {made.number}"
     )
     output.say(output.printable(line + (then if then is not None else f", {outgoing.ended}")), _style(outgoing, made))
@@ -136,7 +140,7 @@ def _style(outgoing: Outgoing, made: SendAttempt) -> str:
 
 def _show_json(outgoing: Outgoing, made: SendAttempt) -> None:
     document: dict[str, Any] = outgoing.as_json() | made.as_json()
-    for long in ("body", "headers", "attempts", "mischief"):
+    for long in ("body", "headers", "attempts", "faults"):
         document.pop(long)
     output.say_json(document | {"id": outgoing.id, "number": outgoing.number, "attempt": made.number})
 

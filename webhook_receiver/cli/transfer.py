@@ -18,21 +18,29 @@ from ..inbox import Filter, Inbox, StoredDelivery
 from ..inbox.json_format import HEADER, check_header, from_document, to_document
 from . import output
 
-CHUNK = 200  # deliveries that are loaded in one transaction
+CHUNK = 200
+"""Deliveries loaded in one transaction."""
 
 
 class BadLine(ValueError):
-    """A line of an export cannot be read."""
+    """A line of an export that cannot be read."""
 
 
 async def write(inbox: Inbox, which: Filter, total: int, file: Path | None) -> int:
-    """Write the deliveries that fit to a file, or to the standard output; return how many."""
+    """Write the deliveries that match a filter to a file, or to standard output; return their number.
+
+    Args:
+        inbox: the open inbox.
+        which: the filter.
+        total: the expected number, for the progress bar.
+        file: the file; standard output if None.
+    """
     written = 0
     with _written(file) as lines, output.progress_bar() as bar:
         task = bar.add_task("exporting", total=total)
         lines.write(_line(HEADER))
-        async for kept in inbox.dump(which):
-            lines.write(_line(to_document(kept)))
+        async for stored in inbox.dump(which):
+            lines.write(_line(to_document(stored)))
             written += 1
             bar.advance(task)
     return written
@@ -44,7 +52,7 @@ def _line(document: object) -> bytes:
 
 @contextmanager
 def _written(file: Path | None) -> Generator[IO[bytes]]:
-    """Yield what to write to; a file takes its name only when all of it is on the disk."""
+    """Yield the stream to write to; a file gets its name only once all of it is on the disk."""
     if file is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -69,24 +77,24 @@ def _written(file: Path | None) -> Generator[IO[bytes]]:
 
 @contextmanager
 def seekable(file: str) -> Generator[IO[bytes]]:
-    """Yield a file, or the standard input for "-", to be read twice."""
+    """Yield a file, or standard input for "-", as a stream that can be read twice."""
     try:
-        receiver = sys.stdin.buffer if file == "-" else Path(file).open("rb")  # noqa: SIM115 - closed below
+        stream = sys.stdin.buffer if file == "-" else Path(file).open("rb")  # noqa: SIM115 - closed below
     except OSError as error:
         raise typer.BadParameter(f"cannot read {file}: {error.strerror}", param_hint="FILE") from None
-    with receiver:
-        if receiver.seekable():
-            yield receiver
+    with stream:
+        if stream.seekable():
+            yield stream
             return
         with tempfile.TemporaryFile() as copy:
-            while block := receiver.read(1 << 20):
+            while block := stream.read(1 << 20):
                 copy.write(block)
             copy.seek(0)
             yield copy
 
 
 def checked(lines: IO[bytes]) -> tuple[list[int], int]:
-    """Read every line; return where each chunk begins and how many deliveries there are.
+    """Check every line; return the offset of each chunk in bytes, and the number of deliveries.
 
     Raises:
         BadLine: a line cannot be read; the message names it.
@@ -110,9 +118,9 @@ def checked(lines: IO[bytes]) -> tuple[list[int], int]:
 
 
 async def load(inbox: Inbox, lines: IO[bytes], begins: list[int], count: int, now: float) -> int:
-    """Load what was checked; return how many were new.
+    """Load the checked lines; return the number of new deliveries.
 
-    The last chunk goes first, since an inbox takes what it loads for older than all that it has.
+    The last chunk goes first, since an inbox takes loaded deliveries for older than all that it has.
 
     Raises:
         InboxError: the inbox did not take a chunk; the message says how many were loaded before.

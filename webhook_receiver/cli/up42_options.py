@@ -1,4 +1,4 @@
-"""What the commands that talk to the sender's API share: where it is, how they fail, how a webhook is shown."""
+"""Options, errors and output that the commands on UP42's API share."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ from .inbox_option import fail
 
 R = TypeVar("R")
 
-Address = Annotated[str | None, typer.Option("--api", metavar="URL", help="The API's address; else UP42_URL.")]
+Address = Annotated[str | None, typer.Option("--api", metavar="URL", help="The API's URL; else UP42_URL.")]
 InRegion = Annotated[Region | None, typer.Option("--region", help="UP42's region; else UP42_REGION, else eu.")]
-Workspace = Annotated[str | None, typer.Option("--workspace", help="Its id; else UP42_WORKSPACE_ID, else your own.")]
-SecretFile = Annotated[Path | None, typer.Option("--secret-file", help="The secret is in this file.")]
+Workspace = Annotated[
+    str | None, typer.Option("--workspace", help="The workspace's id; else UP42_WORKSPACE_ID, else your own.")
+]
+SecretFile = Annotated[Path | None, typer.Option("--secret-file", help="A file with the secret.")]
 ShowSecret = Annotated[bool, typer.Option("--show-secret", help="Print the secret, too.")]
 
 MASK = "**********"
@@ -37,7 +39,7 @@ def run(
     region: Region | None = None,
     workspace: str | None = None,
 ) -> R:
-    """Do some work with the API; what cannot be done ends the command with a sentence and 1."""
+    """Run `work` with a client of the API, and return its result; an error ends the command with a sentence and 1."""
 
     async def connected() -> R:
         async with WebhooksClient(url=at, region=region, workspace_id=workspace) as client:
@@ -52,12 +54,16 @@ def run(
 
 
 def typed(secret: str | None) -> bool:
-    """Whether a secret was given by an option, not by the environment, which may be there for something else."""
+    """Whether a secret was given by an option, and not by the environment, which may be set for something else."""
     return secret is not None and secret != os.environ.get(options.SECRET_VARIABLE)
 
 
 def new_secret(file: Path | None) -> Secret:
-    """Make a secret; keep it in a new file that only this user can read, before anybody else hears of it."""
+    """Return a new secret, after writing it to a new file that only this user can read, if one is given.
+
+    Raises:
+        typer.BadParameter: the file exists, or cannot be written.
+    """
     made = secrets.token_urlsafe(32)
     if file is None:
         return Secret(made)
@@ -71,13 +77,13 @@ def new_secret(file: Path | None) -> Secret:
 
 
 def as_json(webhook: Webhook, *, secret: bool) -> dict[str, Any]:
-    """Return a webhook as the API has it, its secret masked unless it is to be seen."""
+    """Return a webhook as JSON can hold it, with its secret masked unless `secret`."""
     document = webhook.as_json()
     return document if secret or webhook.secret is None else document | {"secret": MASK}
 
 
 def show(webhook: Webhook, *, secret: bool) -> None:
-    """Print all that is known of a webhook."""
+    """Print all the fields of a webhook."""
     known = as_json(webhook, secret=secret)
     if webhook.secret is None:
         known["secret"] = UNSIGNED
@@ -93,7 +99,7 @@ def _text(value: object) -> str:
 
 
 def show_all(webhooks: tuple[Webhook, ...], *, secret: bool) -> None:
-    """Print webhooks, one in a row."""
+    """Print a table of webhooks."""
     output.table(
         ("id", "name", "url", "events", "active", "secret"),
         [tuple(map(output.printable, _row(each, secret))) for each in webhooks],
@@ -107,18 +113,18 @@ def _row(webhook: Webhook, secret: bool) -> tuple[str, ...]:
 
 
 def show_tests(tests: WebhookTests) -> None:
-    """Print what came of testing a webhook."""
+    """Print the results of testing a webhook."""
     rows = [
         (
             output.printable(test.event),
             "ok" if test.succeeded else "failed",
-            "no answer" if test.status is None else str(test.status),
+            "no response" if test.status is None else str(test.status),
             output.printable(test.error or ""),
         )
         for test in tests.tests
     ]
     if rows:
-        output.table(("event", "result", "answer", "why"), rows)
+        output.table(("event", "result", "response", "reason"), rows)
     good = succeeded(tests)
     output.say(f"{tests.tests_succeeded} of {tests.tests_run} succeeded", "green" if good else "red")
     if not tests.tests_run:

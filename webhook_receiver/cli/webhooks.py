@@ -1,4 +1,4 @@
-"""`webhooks`: the webhooks of a workspace at the sender: list, create, change, test, remove; commands and options."""
+"""`webhooks`: list, create, change, test and remove the webhooks of a workspace; the commands and their options."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from .inbox_option import Json, Yes, confirm
 from .up42_options import Address, InRegion, SecretFile, ShowSecret, Workspace
 
 webhooks = typer.Typer(
-    help="Manage the webhooks of a workspace. Who asks: UP42_USERNAME and UP42_PASSWORD, or UP42_TOKEN.",
+    help="Manage the webhooks of a workspace. Credentials: UP42_USERNAME and UP42_PASSWORD, or UP42_TOKEN.",
     no_args_is_help=True,
 )
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="The webhook's id; `webhooks ls` has it.")]
-Name = Annotated[str, typer.Option("--name", help="What you call it.")]
-Receiver = Annotated[str, typer.Option("--url", help="Where it delivers to, as https://host/webhooks.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The webhook's id, as in `webhooks ls`.")]
+Name = Annotated[str, typer.Option("--name", help="The webhook's name.")]
+Receiver = Annotated[str, typer.Option("--url", help="The URL to deliver to, such as https://host/webhooks.")]
 Events = Annotated[list[str] | None, typer.Option("--events", "--event", help="An event's name; may be repeated.")]
 SecretOrVariable = Annotated[
-    str | None, typer.Option("--secret", envvar=options.SECRET_VARIABLE, help="Its deliveries are signed with it.")
+    str | None, typer.Option("--secret", envvar=options.SECRET_VARIABLE, help="The secret that signs its deliveries.")
 ]
 
 ORDER_STATUS = "order.status"
@@ -50,7 +50,7 @@ def create(
     secret: SecretOrVariable = None,
     secret_file: SecretFile = None,
     generate_secret: Annotated[
-        bool, typer.Option("--generate-secret", help="Make a strong one, for --secret-file to keep.")
+        bool, typer.Option("--generate-secret", help="Create a strong secret, and write it to --secret-file.")
     ] = False,
     inactive: Annotated[bool, typer.Option("--inactive", help="Do not deliver yet.")] = False,
     show_secret: ShowSecret = False,
@@ -59,7 +59,7 @@ def create(
     region: InRegion = None,
     workspace: Workspace = None,
 ) -> None:
-    """Create a webhook, which delivers order.status unless other events are named."""
+    """Create a webhook, by default for the event order.status."""
     if generate_secret:
         if up42_options.typed(secret):
             raise typer.BadParameter("give --secret or --generate-secret, not both", param_hint="--generate-secret")
@@ -110,7 +110,7 @@ def show(
     region: InRegion = None,
     workspace: Workspace = None,
 ) -> None:
-    """Show all that is known of a webhook."""
+    """Show all the fields of a webhook."""
     _tell(
         up42_options.run(lambda client: client.get(id), at, region, workspace),
         "",
@@ -122,19 +122,19 @@ def show(
 @webhooks.command("update")
 def update(
     id: Id,
-    name: Annotated[str | None, typer.Option("--name", help="What you call it from now on.")] = None,
-    url: Annotated[str | None, typer.Option("--url", help="Where it delivers to from now on.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The new name.")] = None,
+    url: Annotated[str | None, typer.Option("--url", help="The new URL.")] = None,
     event: Events = None,
-    secret: Annotated[str | None, typer.Option("--secret", help="Its deliveries are signed with it.")] = None,
+    secret: Annotated[str | None, typer.Option("--secret", help="The secret that signs its deliveries.")] = None,
     secret_file: SecretFile = None,
-    active: Annotated[bool | None, typer.Option("--active/--inactive", help="Whether it delivers.")] = None,
+    active: Annotated[bool | None, typer.Option("--active/--inactive", help="Deliver, or do not.")] = None,
     show_secret: ShowSecret = False,
     as_json: Json = False,
     at: Address = None,
     region: InRegion = None,
     workspace: Workspace = None,
 ) -> None:
-    """Change a webhook, and nothing else of it. The environment's WEBHOOK_SECRET is not looked at."""
+    """Change the given fields of a webhook. WEBHOOK_SECRET in the environment is ignored."""
     chosen = options.secret(secret, secret_file)
     given = {"name": name, "url": url, "events": event or None, "secret": chosen, "active": active}
     changes = cast("Changes", {key: value for key, value in given.items() if value is not None})
@@ -153,7 +153,7 @@ def rm(
     region: InRegion = None,
     workspace: Workspace = None,
 ) -> None:
-    """Remove a webhook: nothing is delivered by it any more."""
+    """Remove a webhook: it delivers nothing any more."""
 
     async def work(client: WebhooksClient) -> Webhook:
         webhook = await client.get(id)
@@ -172,13 +172,15 @@ def rm(
 @webhooks.command("test")
 def check(
     id: Id,
-    event: Annotated[str | None, typer.Option("--event", help="Just this one; UP42 may test all the same.")] = None,
+    event: Annotated[
+        str | None, typer.Option("--event", help="Only this event; UP42 may test all of them anyway.")
+    ] = None,
     as_json: Json = False,
     at: Address = None,
     region: InRegion = None,
     workspace: Workspace = None,
 ) -> None:
-    """Have the sender deliver a test of each event; ends with 1 if any failed, or none was run."""
+    """Let UP42 deliver a test of each event; exits with 1 if one failed, or none was run."""
     tests = up42_options.run(lambda client: client.test(id, event), at, region, workspace)
     output.say_json(tests.as_json()) if as_json else up42_options.show_tests(tests)
     raise typer.Exit(0 if up42_options.succeeded(tests) else 1)
@@ -191,16 +193,16 @@ def ensure(
     event: Events = None,
     secret: SecretOrVariable = None,
     secret_file: SecretFile = None,
-    inactive: Annotated[bool, typer.Option("--inactive", help="It does not deliver.")] = False,
+    inactive: Annotated[bool, typer.Option("--inactive", help="Do not deliver.")] = False,
     show_secret: ShowSecret = False,
     as_json: Json = False,
     at: Address = None,
     region: InRegion = None,
     workspace: Workspace = None,
 ) -> None:
-    """Create the webhook of this name, or make it as it is said here; for scripts that run again and again.
+    """Create the webhook of this name, or update it to these options; for scripts that run repeatedly.
 
-    Without a secret, the one it has is left alone.
+    Without a secret, the present one stays.
     """
     chosen = options.secret(secret, secret_file)
     events = event or [ORDER_STATUS]

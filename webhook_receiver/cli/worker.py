@@ -1,4 +1,4 @@
-"""`worker`: runs a receiver's handlers for what is in its inbox, and answers no requests."""
+"""`worker`: run a receiver's handlers for the deliveries in its inbox, without serving requests."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from .serve import leave_threads_behind, log_config
 def worker(
     target: Annotated[str, typer.Argument(metavar="MODULE:HOOKS", help="Your receiver, as quickstart:hooks.")],
     concurrency: Annotated[
-        int | None, typer.Option(min=1, help="How many deliveries are handled at once; else as the receiver says.")
+        int | None, typer.Option(min=1, help="The number of deliveries handled at once; else the receiver's.")
     ] = None,
 ) -> None:
-    """Run a receiver's handlers for what is in its inbox, and answer no requests; on as many machines as you like.
+    """Run a receiver's handlers without serving requests.
 
-    Beside it others only receive: WebhookReceiver(..., work=False).
+    It handles the deliveries in the receiver's inbox, beside other workers on any number of machines. Other processes
+    then only receive: WebhookReceiver(..., work=False).
     """
     hooks = load(target)
     inbox = inbox_of(hooks)
@@ -37,16 +38,16 @@ def worker(
     logging.config.dictConfig(log_config())
     hooks.set_to_work(concurrency)
     try:
-        asyncio.run(_until_told(hooks))
+        asyncio.run(_until_signal(hooks))
     except (ConfigurationError, InboxError) as error:
         raise fail(f"{target} cannot start: {error}") from None
     leave_threads_behind(0)
 
 
-async def _until_told(hooks: WebhookReceiver) -> None:
-    told = asyncio.Event()
+async def _until_signal(hooks: WebhookReceiver) -> None:
+    stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
+        loop.add_signal_handler(number, stopped.set)
     async with hooks:
-        await told.wait()
+        await stopped.wait()

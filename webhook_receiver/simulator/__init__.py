@@ -1,4 +1,4 @@
-"""The sender's side: a local test server that plays UP42, for trying a receiver out and for testing it.
+"""The simulator: a local test server that plays UP42, to try a receiver out and to test it.
 
 from webhook_receiver.simulator import Simulator, simulator_app
 

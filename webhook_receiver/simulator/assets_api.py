@@ -1,4 +1,4 @@
-"""The assets API: read and list what orders brought, and download it from a URL that expires."""
+"""The assets API: read and list the assets of fulfilled orders, and download them from a URL that expires."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from .envelope import Paging, paged, query
 from .simulator import Simulator
 from .tokens import guarded, stamp
 
-FILE = "/_sender/files/{asset_id}"
+FILE = "/_simulator/files/{asset_id}"
 
-_BLOCK = 65_536  # bytes that are made at once
+_BLOCK = 65_536  # bytes generated at a time
 
 
 class AssetsQuery(Paging):
-    """Which assets are wanted (SDK)."""
+    """The query of a list of assets (SDK)."""
 
     workspace_id: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
     search: str | None = None
-    """What its name, or the id of its order, contains."""
+    """A text that the asset's name or its order's id contains."""
 
     def fits(self, asset: Asset) -> bool:
-        """Whether an asset is wanted."""
+        """Whether an asset matches the query."""
         search = (self.search or "").lower()
         return (
             self.workspace_id in (None, asset.workspace_id)
@@ -53,44 +53,44 @@ _KEYS = {
 }
 
 
-def routes(sender: Simulator) -> list[BaseRoute]:
-    """Return the routes of the assets API, and of the files."""
+def routes(simulator: Simulator) -> list[BaseRoute]:
+    """Return the routes of the assets API and of the files to download."""
     return [
-        guarded(sender, ASSETS, all_assets),
-        guarded(sender, ASSET, get),
-        guarded(sender, DOWNLOAD, download_url, "POST"),
-        Route(FILE, partial(file, sender), name=FILE),
+        guarded(simulator, ASSETS, all_assets),
+        guarded(simulator, ASSET, get),
+        guarded(simulator, DOWNLOAD, download_url, "POST"),
+        Route(FILE, partial(file, simulator), name=FILE),
     ]
 
 
-async def all_assets(sender: Simulator, request: Request) -> Response:
-    """List assets, a page of them."""
+async def all_assets(simulator: Simulator, request: Request) -> Response:
+    """Return one page of the list of assets."""
     wanted = query(request, AssetsQuery)
-    return paged([each for each in sender.state.assets if wanted.fits(each)], wanted, _KEYS)
+    return paged([each for each in simulator.store.assets if wanted.fits(each)], wanted, _KEYS)
 
 
-async def get(sender: Simulator, request: Request) -> Response:
-    """Return what is known of an asset, bare."""
-    return JSONResponse(sender.asset(request.path_params["asset_id"]).as_json())
+async def get(simulator: Simulator, request: Request) -> Response:
+    """Return the metadata of an asset, without an envelope."""
+    return JSONResponse(simulator.asset(request.path_params["asset_id"]).as_json())
 
 
-async def download_url(sender: Simulator, request: Request) -> Response:
-    """Return a URL that the asset can be downloaded from for a while, without a token."""
-    asset = sender.asset(request.path_params["asset_id"])
-    until = f"{sender.clock() + sender.options.download_expires_in:.3f}"
+async def download_url(simulator: Simulator, request: Request) -> Response:
+    """Return a URL that the asset can be downloaded from without a token, until it expires."""
+    asset = simulator.asset(request.path_params["asset_id"])
+    until = f"{simulator.clock() + simulator.options.download_expires_in:.3f}"
     url = request.url_for(FILE, asset_id=asset.id).include_query_params(
-        expires=until, signature=stamp(sender, f"file/{asset.id}/{until}")
+        expires=until, signature=stamp(simulator, f"file/{asset.id}/{until}")
     )
     return JSONResponse({"url": str(url)})
 
 
-async def file(sender: Simulator, request: Request) -> Response:
-    """Serve an asset's bytes, or a range of them (RFC 9110 section 14); always the same for the same asset."""
-    asset = sender.asset(request.path_params["asset_id"])
+async def file(simulator: Simulator, request: Request) -> Response:
+    """Return the bytes of an asset, always the same ones, or a range of them (RFC 9110 section 14)."""
+    asset = simulator.asset(request.path_params["asset_id"])
     until, signature = (request.query_params.get(name, "") for name in ("expires", "signature"))
-    if not hmac.compare_digest(signature.encode(), stamp(sender, f"file/{asset.id}/{until}").encode()):
-        raise ApiError("the URL is not one that this sender gave", status=403)
-    if sender.clock() >= float(until):
+    if not hmac.compare_digest(signature.encode(), stamp(simulator, f"file/{asset.id}/{until}").encode()):
+        raise ApiError("the URL is not one that this simulator gave", status=403)
+    if simulator.clock() >= float(until):
         raise ApiError(f"the URL has expired: ask for a new one at {DOWNLOAD}", status=403)
     tag = f'"{asset.id}-{asset.size}"'
     headers = {"accept-ranges": "bytes", "etag": tag, "content-type": asset.content_type}
@@ -113,7 +113,7 @@ async def file(sender: Simulator, request: Request) -> Response:
 
 
 def content(asset_id: str, start: int, end: int) -> Iterator[bytes]:
-    """Yield the bytes of an asset from `start` up to `end`; they follow from its id."""
+    """Yield the bytes of an asset from offset `start` up to `end`; they are derived from its id."""
     for number in range(start // _BLOCK, -(-end // _BLOCK)):
         block = hashlib.shake_128(f"{asset_id}/{number}".encode()).digest(_BLOCK)
         at = number * _BLOCK
@@ -121,7 +121,7 @@ def content(asset_id: str, start: int, end: int) -> Iterator[bytes]:
 
 
 def _range(wanted: str, size: int) -> tuple[int, int] | None:
-    """Return the first byte and the one behind the last; None for what is to be answered with everything."""
+    """Return the range's first offset and the one after its last; None if the whole asset is to be sent."""
     found = re.fullmatch(r"bytes=(?:(\d{1,18})-(\d{1,18})?|-(\d{1,18}))", wanted, re.ASCII)
     if found is None:
         return None  # several ranges, another unit, nonsense: a server may ignore those

@@ -1,4 +1,4 @@
-"""One attempt of a delivery: signed, with whatever mischief is done to it, posted, and noted."""
+"""One attempt of a delivery: sign it, apply its faults, post it, and record the response."""
 
 from __future__ import annotations
 
@@ -22,25 +22,28 @@ from .store import Outgoing, SendAttempt
 async def attempt(
     client: httpx.AsyncClient, webhook: Webhook, outgoing: Outgoing, *, patience: float, now: float, sleep: Sleep
 ) -> SendAttempt:
-    """Post a delivery once to where its webhook points now, signed with the secret that it has now.
+    """Post a delivery once to its webhook's present URL, signed with the webhook's present secret; return the attempt.
 
     Args:
-        patience: seconds that it may take in all, beside those that its mischief takes.
-        now: when it is made, in Unix seconds.
-        sleep: waits between the pieces of a body that is to be slow.
+        client: the HTTP client to post with.
+        webhook: the webhook as it is now.
+        outgoing: the delivery.
+        patience: seconds that the attempt may take in all, besides those that a slow body takes.
+        now: the time of the attempt, in Unix seconds.
+        sleep: waits for a number of seconds between the pieces of a slow body.
     """
     headers, body = _signed(webhook, outgoing, now)
     content: bytes | AsyncIterable[bytes] = body
-    if outgoing.mischief.drip:
+    if outgoing.faults.drip:
         headers = [*headers, (b"content-length", b"%d" % len(body))]
-        content = dripped(body, outgoing.mischief.drip, sleep)
+        content = dripped(body, outgoing.faults.drip, sleep)
     start = time.perf_counter()
     try:
-        async with asyncio.timeout(patience + outgoing.mischief.drip):
+        async with asyncio.timeout(patience + outgoing.faults.drip):
             result = await payloads.post(client, webhook.url, headers, content)
     except TimeoutError:
-        result = Result(time.perf_counter() - start, reason=f"no answer: none within {patience:g} s")
-    location = f"it points to {result.location}" if result.location else ""
+        result = Result(time.perf_counter() - start, reason=f"no response: none within {patience:g} s")
+    location = f"redirects to {result.location}" if result.location else ""
     return SendAttempt(
         number=len(outgoing.attempts) + 1,
         at=now,
@@ -54,20 +57,20 @@ async def attempt(
 
 def _signed(webhook: Webhook, outgoing: Outgoing, now: float) -> tuple[Headers, bytes]:
     body = outgoing.body.encode()
-    mischief = outgoing.mischief
-    signed_at = now - mischief.late
-    if mischief.wrong_secret:
+    faults = outgoing.faults
+    signed_at = now - faults.late
+    if faults.wrong_secret:
         head = payloads.forged(body, now=signed_at, url=webhook.url)
     elif webhook.secret is None:
         head = payloads.unsigned(webhook.url)
     else:
         scheme = UP42Signature(webhook.secret.get_secret_value())
         head = payloads.signed(body, scheme, now=signed_at, url=webhook.url)
-    return head.headers, _another(body) if mischief.forged else body
+    return head.headers, _another(body) if faults.forged else body
 
 
 def _another(body: bytes) -> bytes:
-    """Return a body as long as this one, about another order."""
+    """Return a body of the same length about another order."""
     document = json.loads(body)
     payloads.put(document, "body.orderId", str(uuid4()))
     return payloads.dump(document)

@@ -1,16 +1,16 @@
-"""The control API, the sender's own, at /_sender: orders that move, what was delivered, and mischief.
+"""The simulator's control API, at /_simulator: create and move orders, read deliveries, set faults.
 
-It asks for no token, so serve it to the loopback only.
+It asks for no token, so serve it on the loopback interface only.
 
-GET  /_sender                           what there is, in numbers
-GET  /_sender/orders?status=            orders, newest first
-POST /_sender/orders                    create orders: count, status, displayName, type, tags, assets, assetSize
-POST /_sender/orders/{id}/status        move one: {"status": "FULFILLED"}
-POST /_sender/orders/{id}/walk          move one through its statuses: {"to": "FULFILLED", "pace": 1} (seconds)
-GET  /_sender/deliveries?orderId=       deliveries with their attempts, newest first
-POST /_sender/deliveries/{id}/replay    deliver the same body again
-GET  /_sender/mischief                  what is done to deliveries
-PUT  /_sender/mischief                  do this from now on; {} does no harm any more
+GET  /_simulator                           numbers of webhooks, orders and deliveries
+GET  /_simulator/orders?status=            orders, newest first
+POST /_simulator/orders                    create orders: count, status, displayName, type, tags, assets, assetSize
+POST /_simulator/orders/{id}/status        set an order's status: {"status": "FULFILLED"}
+POST /_simulator/orders/{id}/walk          move an order through its statuses: {"to": "FULFILLED", "pace": 1} (seconds)
+GET  /_simulator/deliveries?orderId=       deliveries with their attempts, newest first
+POST /_simulator/deliveries/{id}/replay    deliver the same body again
+GET  /_simulator/faults                    the fault plan
+PUT  /_simulator/faults                    set the fault plan of deliveries made from now on; {} ends all faults
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from .faults import FaultPlan
 from .simulator import Simulator
 from .tokens import Endpoint
 
-ROOT = "/_sender"
+ROOT = "/_simulator"
 ORDERS = ROOT + "/orders"
 STATUS = ORDERS + "/{order_id}/status"
 WALK = ORDERS + "/{order_id}/walk"
 DELIVERIES = ROOT + "/deliveries"
 REPLAY = DELIVERIES + "/{delivery_id}/replay"
-MISCHIEF = ROOT + "/mischief"
+FAULTS = ROOT + "/faults"
 
 
 class Move(Resource):
-    """What an order is to become."""
+    """A request to set an order's status."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -50,27 +50,28 @@ class Move(Resource):
 
 
 class Walk(Resource):
-    """Where an order is to end, and how fast it gets there."""
+    """A request to move an order through its statuses to a last one."""
 
     model_config = ConfigDict(extra="forbid")
 
     to: OrderStatus = OrderStatus.FULFILLED
     pace: Annotated[float, Field(ge=0, le=86_400)] = 1.0
+    """Seconds between two statuses."""
 
 
 class ListQuery(Resource):
-    """Which orders or deliveries are wanted."""
+    """The query of a list of orders or of deliveries."""
 
     status: tuple[OrderStatus, ...] = ()
     order_id: str | None = None
     limit: Annotated[int, Field(ge=1)] = 100
 
 
-def routes(sender: Simulator) -> list[BaseRoute]:
+def routes(simulator: Simulator) -> list[BaseRoute]:
     """Return the routes of the control API."""
 
     def route(path: str, endpoint: Endpoint, method: str = "GET") -> BaseRoute:
-        return Route(path, partial(endpoint, sender), methods=[method])
+        return Route(path, partial(endpoint, simulator), methods=[method])
 
     return [
         route(ROOT, overview),
@@ -80,66 +81,66 @@ def routes(sender: Simulator) -> list[BaseRoute]:
         route(WALK, walk, "POST"),
         route(DELIVERIES, deliveries),
         route(REPLAY, replay, "POST"),
-        route(MISCHIEF, mischief),
-        route(MISCHIEF, use, "PUT"),
+        route(FAULTS, faults),
+        route(FAULTS, set_faults, "PUT"),
     ]
 
 
-async def overview(sender: Simulator, request: Request) -> Response:
-    """Tell what there is, in numbers."""
-    state = sender.state
+async def overview(simulator: Simulator, request: Request) -> Response:
+    """Return the numbers of webhooks, and of orders and deliveries by status."""
+    store = simulator.store
     return JSONResponse(
         {
-            "workspaceId": sender.options.workspace_id,
-            "webhooks": len(state.webhooks),
-            "orders": Counter(each.order.status for each in state.orders),
-            "deliveries": Counter(each.ended or "waiting" for each in state.outgoing),
+            "workspaceId": simulator.options.workspace_id,
+            "webhooks": len(store.webhooks),
+            "orders": Counter(each.order.status for each in store.orders),
+            "deliveries": Counter(each.ended or "waiting" for each in store.outgoing),
         }
     )
 
 
-async def orders(sender: Simulator, request: Request) -> Response:
-    """List orders, newest first."""
+async def orders(simulator: Simulator, request: Request) -> Response:
+    """Return orders, newest first."""
     wanted = query(request, ListQuery)
-    found = [each.order for each in sender.state.orders if not wanted.status or each.order.status in wanted.status]
+    found = [each.order for each in simulator.store.orders if not wanted.status or each.order.status in wanted.status]
     return JSONResponse(plain(found[::-1][: wanted.limit]))
 
 
-async def create(sender: Simulator, request: Request) -> Response:
-    """Create orders."""
-    return JSONResponse(plain(sender.create(await read(request, NewOrders, empty=b"{}"))))
+async def create(simulator: Simulator, request: Request) -> Response:
+    """Create orders, and return them."""
+    return JSONResponse(plain(simulator.create(await read(request, NewOrders, empty=b"{}"))))
 
 
-async def move(sender: Simulator, request: Request) -> Response:
-    """Give an order another status."""
+async def move(simulator: Simulator, request: Request) -> Response:
+    """Set an order's status, and return the order."""
     wanted = await read(request, Move)
-    return JSONResponse(sender.move(request.path_params["order_id"], wanted.status).as_json())
+    return JSONResponse(simulator.move(request.path_params["order_id"], wanted.status).as_json())
 
 
-async def walk(sender: Simulator, request: Request) -> Response:
-    """Have an order move through its statuses; answer with those to come."""
+async def walk(simulator: Simulator, request: Request) -> Response:
+    """Move an order through its statuses; return those to come."""
     wanted = await read(request, Walk, empty=b"{}")
-    return JSONResponse([*sender.walk(request.path_params["order_id"], wanted.to, pace=wanted.pace)], 202)
+    return JSONResponse([*simulator.walk(request.path_params["order_id"], wanted.to, pace=wanted.pace)], 202)
 
 
-async def deliveries(sender: Simulator, request: Request) -> Response:
-    """List deliveries with their attempts, newest first."""
+async def deliveries(simulator: Simulator, request: Request) -> Response:
+    """Return deliveries with their attempts, newest first."""
     wanted = query(request, ListQuery)
-    found = [each for each in sender.state.outgoing if wanted.order_id in (None, each.order_id)]
+    found = [each for each in simulator.store.outgoing if wanted.order_id in (None, each.order_id)]
     return JSONResponse(plain(found[::-1][: wanted.limit]))
 
 
-async def replay(sender: Simulator, request: Request) -> Response:
-    """Deliver the same body again."""
-    return JSONResponse(sender.replay(request.path_params["delivery_id"]).as_json(), 202)
+async def replay(simulator: Simulator, request: Request) -> Response:
+    """Deliver the same body again, and return the new delivery."""
+    return JSONResponse(simulator.replay(request.path_params["delivery_id"]).as_json(), 202)
 
 
-async def mischief(sender: Simulator, request: Request) -> Response:
-    """Tell what is done to deliveries."""
-    return JSONResponse(sender.mischief.as_json())
+async def faults(simulator: Simulator, request: Request) -> Response:
+    """Return the fault plan."""
+    return JSONResponse(simulator.faults.as_json())
 
 
-async def use(sender: Simulator, request: Request) -> Response:
-    """Do this to the deliveries that are made from now on."""
-    sender.mischief = await read(request, FaultPlan)
-    return JSONResponse(sender.mischief.as_json())
+async def set_faults(simulator: Simulator, request: Request) -> Response:
+    """Set the fault plan of the deliveries that are made from now on, and return it."""
+    simulator.faults = await read(request, FaultPlan)
+    return JSONResponse(simulator.faults.as_json())

@@ -1,4 +1,4 @@
-"""What goes over the sender's API: envelopes and errors out, bodies and queries in, read within bounds."""
+"""The envelopes and errors that the simulator's API returns, and the bodies and queries that it reads."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ R = TypeVar("R", bound=Resource)
 
 
 def data(value: Resource | Sequence[Resource] | None) -> Response:
-    """Return an answer in the envelope of the API without a version (SDK)."""
+    """Return a response in the envelope of the paths without a version (SDK)."""
     return JSONResponse({"data": None if value is None else plain(value), "error": None})
 
 
 def plain(value: Resource | Sequence[Resource]) -> Any:
-    """Return what goes over the API."""
+    """Return one resource, or a list of them, as JSON can hold it."""
     return value.as_json() if isinstance(value, Resource) else [each.as_json() for each in value]
 
 
-async def refused(request: Request, error: Exception) -> Response:
-    """Answer what was refused, in the envelope, also where a success has none (modelled)."""
+async def error_response(request: Request, error: Exception) -> Response:
+    """Return the response to a request that failed, in the envelope even where a success has none (modelled)."""
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if isinstance(error, HTTPException):
         error = ApiError(error.detail, status=error.status_code)
@@ -46,15 +46,15 @@ async def refused(request: Request, error: Exception) -> Response:
 
 
 async def read(request: Request, model: type[Input], *, empty: bytes = b"") -> Input:
-    """Return the request's body as a model.
+    """Return the request's body, read as a model.
 
     Args:
         request: the request.
-        model: what its body is to be.
-        empty: what no body at all means.
+        model: the model of the body.
+        empty: the JSON that an empty body stands for.
 
     Raises:
-        ApiError: the body is no such thing; the message names the fields.
+        ApiError: the body does not fit the model; the message names the fields.
     """
     body = await read_bytes(request)
     try:
@@ -67,7 +67,7 @@ async def read_bytes(request: Request) -> bytes:
     """Return the request's body.
 
     Raises:
-        ApiError: it is too long.
+        ApiError: the body has more than `LONGEST_BODY` bytes.
     """
     body = b""
     async for chunk in request.stream():
@@ -78,10 +78,10 @@ async def read_bytes(request: Request) -> bytes:
 
 
 def query(request: Request, model: type[Input]) -> Input:
-    """Return the request's query as a model; of a name that is there more than once, all where several may be.
+    """Return the request's query, read as a model; a field that is a tuple takes all values of its name.
 
     Raises:
-        ApiError: a value cannot be; the message names it.
+        ApiError: a value does not fit the model; the message names it.
     """
     given = request.query_params
     lists = {field.alias for field in model.model_fields.values() if get_origin(field.annotation) is tuple}
@@ -92,7 +92,7 @@ def query(request: Request, model: type[Input]) -> Input:
 
 
 class Paging(Resource):
-    """Which page of a list is wanted, and how it is sorted (docs); the limit of `size` is modelled."""
+    """The query for one page of a sorted list (docs); the limit of `size` is modelled."""
 
     size: Annotated[int, Field(ge=1, le=1000)] = 20
     page: Annotated[int, Field(ge=0)] = 0
@@ -103,7 +103,7 @@ def paged(found: Sequence[R], paging: Paging, keys: Mapping[str, Callable[[R], A
     """Return one page of a list, sorted by one of `keys`.
 
     Raises:
-        ApiError: it cannot be sorted so.
+        ApiError: the list cannot be sorted by that key.
     """
     name, _, direction = paging.sort.partition(",")
     if name not in keys or direction.lower() not in ("", "asc", "desc"):

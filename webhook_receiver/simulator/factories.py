@@ -1,4 +1,4 @@
-"""New orders and what they bring, with all that the SDK reads of them."""
+"""New orders and their assets, with every field that the SDK reads."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from pydantic import ConfigDict, Field
 from ..events import OrderStatus
 from ..senders.up42.models import Asset, Order, Resource
 from .options import SimulatorOptions
-from .store import KeptOrder
+from .store import StoredOrder
 
 _AREA = {"type": "Polygon", "coordinates": [[[13.37, 52.51], [13.38, 52.51], [13.38, 52.52], [13.37, 52.51]]]}
 
 
 class NewOrders(Resource):
-    """Orders that are to be created, all alike."""
+    """A request to create orders, all alike."""
 
     model_config = ConfigDict(extra="forbid")
 
     count: Annotated[int, Field(ge=1, le=10_000)] = 1
     status: OrderStatus = OrderStatus.CREATED
-    """What they begin with; where that is a status that is told, they are told of at once: a burst."""
+    """Their first status; one that is notified of is delivered at once, for all of them: a burst."""
     display_name: Annotated[str, Field(max_length=256)] = ""
-    """What each is called; "order 7" and the like if empty."""
+    """The display name of each; "order 7" and the like if empty."""
     type: Literal["ARCHIVE", "TASKING"] = "ARCHIVE"
     tags: tuple[str, ...] | None = None
     sub_status: str | None = None
-    """Of tasking orders."""
+    """The sub-status of tasking orders."""
     assets: Annotated[int, Field(ge=0, le=1000)] = 1
-    """How many assets each has once it is fulfilled."""
+    """The number of assets of each order once it is fulfilled."""
     asset_size: Annotated[int, Field(ge=0, le=1 << 40)] = 1 << 20
-    """Of each asset, in bytes."""
+    """The size of each asset, in bytes."""
 
-    def made(self, options: SimulatorOptions, first: int, now: datetime) -> Iterator[KeptOrder]:
-        """Yield the orders, as yet CREATED, counted from `first`."""
+    def made(self, options: SimulatorOptions, first: int, now: datetime) -> Iterator[StoredOrder]:
+        """Yield the new orders, all CREATED, numbered from `first`."""
         for number in range(first, first + self.count):
             order = Order(
                 id=str(uuid4()),
@@ -51,7 +51,7 @@ class NewOrders(Resource):
                 created_at=now,
                 updated_at=now,
             )
-            yield KeptOrder(order=order, assets=self.assets, asset_size=self.asset_size)
+            yield StoredOrder(order=order, assets=self.assets, asset_size=self.asset_size)
 
     def _details(self, now: datetime) -> dict[str, Any]:
         if self.type == "ARCHIVE":
@@ -60,8 +60,8 @@ class NewOrders(Resource):
         return {"acquisitionStart": day, "acquisitionEnd": day, "geometry": _AREA, "subStatus": self.sub_status}
 
 
-def assets_of(kept: KeptOrder, now: datetime) -> list[Asset]:
-    """Return the assets that an order has once it is fulfilled."""
+def assets_of(kept: StoredOrder, now: datetime) -> list[Asset]:
+    """Return the assets of a fulfilled order."""
     order = kept.order
     return [
         Asset(

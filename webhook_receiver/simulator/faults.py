@@ -1,4 +1,4 @@
-"""Mischief: what goes wrong with deliveries on their way, on demand and the same every time."""
+"""Faults of deliveries, on demand and repeatable: copies, loss, reordering, bad signatures, slow bodies."""
 
 from __future__ import annotations
 
@@ -11,35 +11,36 @@ from pydantic import ConfigDict, Field, SecretStr, field_serializer, model_valid
 from ..senders.up42.models import Resource
 
 Sleep = Callable[[float], Awaitable[object]]
-"""Waits so many seconds."""
+"""A function that waits for a number of seconds."""
 
-_BITES = 20  # into how many pieces a slow body is cut
+_PIECES = 20  # pieces of a slow body
 
 
 class FaultPlan(Resource):
-    """What is done to the deliveries that are made from now on; by default nothing is."""
+    """The faults of deliveries; by default none."""
 
     model_config = ConfigDict(extra="forbid")
 
     copies: Annotated[int, Field(ge=1, le=1000)] = 1
-    """How often each is delivered, as a delivery of its own."""
+    """The number of times that each is delivered, each time as a delivery of its own."""
     reorder: Annotated[int, Field(ge=0, le=1000)] = 0
-    """Hold them until there are so many, then deliver the last one first; 0 holds none."""
+    """Hold back deliveries until there are this many, then deliver the last one first; 0 holds back none."""
     late: Annotated[float, Field(ge=0, le=1e8)] = 0
-    """Sign them as of so many seconds ago: an old `created`."""
+    """Seconds by which the signing time, `created`, lies in the past."""
     wrong_secret: bool = False
-    """Sign them with a secret that nobody has."""
+    """Whether they are signed with a secret that no receiver has."""
     forged: bool = False
-    """Put another body under a genuine signature."""
+    """Whether another body is sent under a genuine signature."""
     drip: Annotated[float, Field(ge=0, le=3600)] = 0
-    """Send the body in pieces over so many seconds."""
+    """Seconds over which the body is sent in pieces."""
     lose: Annotated[float, Field(ge=0, le=1)] = 0
-    """The share of deliveries that are never made, as a number from 0 to 1: what a backfill has to find."""
+    """The share of deliveries that are never made, from 0 to 1: a backfill has to find them."""
     seed: int = 0
-    """Which ones are lost: with the same seed the same ones."""
+    """The seed of the choice of lost deliveries: the same seed loses the same ones."""
     rotate_after: Annotated[int, Field(ge=0)] = 0
-    """Give the webhook the secret `rotate_to` after so many deliveries; 0 never does."""
+    """The number of deliveries after which the webhook gets the secret `rotate_to`; 0 never changes it."""
     rotate_to: SecretStr | None = None
+    """The webhook's new secret."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -52,7 +53,7 @@ class FaultPlan(Resource):
         return None if secret is None else secret.get_secret_value()
 
     def loses(self, number: int) -> bool:
-        """Whether the delivery of this number, counted from the first the sender ever made, is lost."""
+        """Whether the delivery of this number, counted from 1 since the simulator began, is lost."""
         return random.Random(f"{self.seed}:{number}").random() < self.lose  # noqa: S311 - it is to be repeatable
 
 
@@ -60,8 +61,8 @@ NONE = FaultPlan()
 
 
 async def dripped(body: bytes, seconds: float, sleep: Sleep) -> AsyncIterator[bytes]:
-    """Yield the body piece by piece, over so many seconds."""
-    size = max(1, -(-len(body) // _BITES))
+    """Yield the body piece by piece, over a number of seconds."""
+    size = max(1, -(-len(body) // _PIECES))
     for start in range(0, len(body), size):
-        await sleep(seconds / _BITES)
+        await sleep(seconds / _PIECES)
         yield body[start : start + size]

@@ -1,4 +1,4 @@
-"""How the sender behaves: one frozen value, with units."""
+"""The options of the simulator: one frozen value, with units."""
 
 from __future__ import annotations
 
@@ -12,48 +12,49 @@ from ..errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class SimulatorOptions:
-    """How the local test server behaves. All times are seconds.
+    """The options of the simulator. All times are seconds.
 
     What UP42 does when a delivery fails is not known: retries, time-out and what counts as success are modelled.
 
     Raises:
-        ConfigurationError: it could not work.
+        ConfigurationError: an option is out of its range.
     """
 
     retry: tuple[float, ...] = (1.0, 5.0, 30.0)
-    """The waits before the second, third, ... attempt; after the last one a delivery has failed."""
+    """The waits before the second, third, ... attempt; after the last attempt a delivery has failed."""
     timeout: float = 10.0
-    """How long one attempt may take."""
+    """The time-out of one attempt."""
     concurrency: int = 16
-    """How many attempts are made at once."""
+    """The number of attempts made at once."""
     stop: float = 5.0
-    """How long attempts that are being made are waited for when the sender stops."""
+    """The longest wait for running attempts when the simulator stops."""
     every_status: bool = False
-    """Whether each change of an order's status is told, or, as UP42's guides have it, only the last one."""
+    """Whether every change of an order's status is delivered, or, as UP42's guides have it, only the last one."""
     user: str | None = None
-    """Who may ask for a token; anybody if None."""
+    """The user name that gets a token; any if None."""
     password: SecretStr | None = None
-    """With what; anything will do if None."""
+    """The password of that user; any if None."""
     expires_in: float = 300.0
-    """How long an access token is valid (docs)."""
+    """The lifetime of an access token (docs)."""
     refresh_expires_in: float = 1800.0
-    """How long a refresh token is valid (docs)."""
+    """The lifetime of a refresh token (docs)."""
     download_expires_in: float = 300.0
-    """How long the URL of a download is valid."""
+    """The lifetime of a download URL."""
     workspace_id: str = "00000000-0000-4000-8000-000000000042"
-    """The one workspace that there is; also who the user is, as user info tells it (SDK)."""
+    """The id of the only workspace; user info returns it as the user's id, too (SDK)."""
     account_id: str = "00000000-0000-4000-8000-000000000001"
+    """The account id of orders and assets."""
     verify: ssl.SSLContext | None = None
-    """How the certificates of receivers are checked; by default those of the system are trusted."""
+    """The TLS context that checks receivers' certificates; by default the system's authorities are trusted."""
 
     def __post_init__(self) -> None:
         for name in ("timeout", "expires_in", "refresh_expires_in", "download_expires_in"):
             value: object = getattr(self, name)
             if not isinstance(value, int | float) or not 0 < value < float("inf"):
-                raise ConfigurationError(f"the sender's {name} is above 0 seconds, not {value!r}")
+                raise ConfigurationError(f"the simulator's {name} is above 0 seconds, not {value!r}")
         if not isinstance(self.stop, int | float) or not 0 <= self.stop < float("inf"):
-            raise ConfigurationError(f"the sender's stop is 0 seconds or more, not {self.stop!r}")
+            raise ConfigurationError(f"the simulator's stop is 0 seconds or more, not {self.stop!r}")
         if not isinstance(self.concurrency, int) or self.concurrency < 1:
-            raise ConfigurationError(f"the sender's concurrency is 1 or more, not {self.concurrency!r}")
+            raise ConfigurationError(f"the simulator's concurrency is 1 or more, not {self.concurrency!r}")
         if not all(0 <= wait < float("inf") for wait in self.retry):
             raise ConfigurationError(f"the waits in retry are 0 seconds or more, not {self.retry!r}")

@@ -16,20 +16,20 @@ from .tokens import guarded
 
 
 class OrdersQuery(Paging):
-    """Which orders are wanted (SDK, docs); `orderIds`, parted by commas, is of newer SDKs."""
+    """The query of a list of orders (SDK, docs); `orderIds`, separated by commas, is of newer SDKs."""
 
     workspace_id: str | None = None
     type: str | None = None
     status: tuple[OrderStatus, ...] = ()
     sub_status: tuple[str, ...] = ()
     display_name: str | None = None
-    """What its name contains."""
+    """A text that the order's name contains."""
     tags: tuple[str, ...] = ()
-    """Any of them."""
+    """Tags; an order matches that has any of them."""
     order_ids: str | None = None
 
     def fits(self, order: Order) -> bool:
-        """Whether an order is wanted."""
+        """Whether an order matches the query."""
         sub_status = (order.order_details or {}).get("subStatus")
         ids = self.order_ids.split(",") if self.order_ids else None
         return (
@@ -51,28 +51,28 @@ _KEYS = {
 }
 
 
-def routes(sender: Simulator) -> list[BaseRoute]:
+def routes(simulator: Simulator) -> list[BaseRoute]:
     """Return the routes of the orders API."""
     return [
-        guarded(sender, ORDERS, all_orders),
-        guarded(sender, ORDER, get),
-        guarded(sender, CANCELLATION, cancel, "POST"),
+        guarded(simulator, ORDERS, all_orders),
+        guarded(simulator, ORDER, get),
+        guarded(simulator, CANCELLATION, cancel, "POST"),
     ]
 
 
-async def all_orders(sender: Simulator, request: Request) -> Response:
-    """List orders, a page of them."""
+async def all_orders(simulator: Simulator, request: Request) -> Response:
+    """Return one page of the list of orders."""
     wanted = query(request, OrdersQuery)
-    found = [each.order for each in sender.state.orders if wanted.fits(each.order)]
+    found = [each.order for each in simulator.store.orders if wanted.fits(each.order)]
     return paged(found, wanted, _KEYS)
 
 
-async def get(sender: Simulator, request: Request) -> Response:
-    """Return an order, bare."""
-    return JSONResponse(sender.order(request.path_params["order_id"]).order.as_json())
+async def get(simulator: Simulator, request: Request) -> Response:
+    """Return an order, without an envelope."""
+    return JSONResponse(simulator.order(request.path_params["order_id"]).order.as_json())
 
 
-async def cancel(sender: Simulator, request: Request) -> Response:
-    """Cancel an order that can be cancelled."""
-    order = sender.cancel(request.path_params["order_id"])
+async def cancel(simulator: Simulator, request: Request) -> Response:
+    """Cancel an order that can be cancelled; return its id and status."""
+    order = simulator.cancel(request.path_params["order_id"])
     return JSONResponse({"orderId": order.id, "status": order.status})

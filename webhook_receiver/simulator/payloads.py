@@ -1,4 +1,4 @@
-"""Making deliveries, good and bad, and posting them."""
+"""The bodies and headers of deliveries, genuine and forged, and posting them."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from ..delivery import Headers, RequestHead
 from ..signatures import Scheme, UP42Signature
 
 Document = dict[str, Any]
-"""A JSON object that is to be delivered."""
+"""A JSON object to deliver."""
 
 JSON = {"content-type": "application/json"}
 
-_LONGEST_ANSWER = 65_536  # bytes
+_LONGEST_RESPONSE = 65_536  # bytes
 
 
 def document(event: str, status: str, order_id: str | None = None, *, now: float) -> Document:
     """Return a document like UP42's. Only `event` and `body.status` are certain; the rest is modelled.
 
     Args:
-        event: its name, such as "order.status".
+        event: the event's name, such as "order.status".
         status: the new status of the order, or of the job.
-        order_id: a new one if None.
-        now: when it happens, in Unix seconds.
+        order_id: the order's id; a new one if None.
+        now: the time of the event, in Unix seconds.
     """
     updated = datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z")
     return {"event": event, "body": {"orderId": order_id or str(uuid4()), "status": status, "updatedAt": updated}}
 
 
 def put(document: Document, path: str, value: object) -> None:
-    """Set what is at a dotted path, such as "body.order.id", making the objects on the way.
+    """Set the value at a dotted path, such as "body.order.id", and create the objects on the way.
 
     Raises:
-        ValueError: a key is empty, or something on the way is no object.
+        ValueError: a key is empty, or a value on the way is not an object.
     """
     *way, last = path.split(".")
     if not all([*way, last]):
@@ -57,7 +57,7 @@ def put(document: Document, path: str, value: object) -> None:
 
 
 def dump(document: Document) -> bytes:
-    """Return the bytes that are signed and sent."""
+    """Return the bytes of a document, as they are signed and sent."""
     return json.dumps(document, separators=(",", ":")).encode()
 
 
@@ -90,24 +90,25 @@ def url_of(head: RequestHead, url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one delivery."""
+    """The result of one request to a receiver."""
 
     seconds: float
+    """Seconds until the response, or until there was none to expect."""
     status: int | None = None
-    """None when there was no answer."""
+    """The response's status; None when there was no response."""
     reason: str = ""
-    """What the receiver said was wrong, or why there was no answer."""
+    """The receiver's reason for its response, or why there was no response."""
     location: str | None = None
-    """Where the answer wanted to send us."""
+    """The target of a redirect."""
 
     @property
     def ok(self) -> bool:
-        """Whether the receiver took it: a status from 200 to 299."""
+        """Whether the receiver accepted the delivery: a status from 200 to 299."""
         return self.status is not None and 200 <= self.status <= 299
 
     @property
     def label(self) -> str:
-        """The status with its phrase, such as "204 No Content", or why there was none."""
+        """The status with its phrase, such as "204 No Content", or the reason why there is none."""
         if self.status is None:
             return self.reason
         phrase = HTTPStatus(self.status).phrase if self.status in set(HTTPStatus) else ""
@@ -115,34 +116,34 @@ class Result:
 
 
 async def post(client: httpx.AsyncClient, url: str, headers: Headers, body: bytes | AsyncIterable[bytes]) -> Result:
-    """Deliver it once, following no redirect, as senders do not; a failure to connect is a result, too."""
+    """Post a body once and return the result; redirects are not followed, and a failed connection is a result, too."""
     start = time.perf_counter()
     try:
         async with client.stream("POST", url, headers=list(headers), content=body, follow_redirects=False) as response:
             said = await _beginning(response)
     except httpx.RequestError as error:
-        return Result(time.perf_counter() - start, reason=f"no answer: {str(error) or type(error).__name__}")
+        return Result(time.perf_counter() - start, reason=f"no response: {str(error) or type(error).__name__}")
     seconds = time.perf_counter() - start
     return Result(seconds, response.status_code, _reason(said), response.headers.get("location"))
 
 
 async def _beginning(response: httpx.Response) -> bytes:
-    """Return the answer's body, or as much of it as anybody could want to hear."""
+    """Return the first `_LONGEST_RESPONSE` bytes of the response's body."""
     said = b""
     async for chunk in response.aiter_bytes():
         said += chunk
-        if len(said) > _LONGEST_ANSWER:
+        if len(said) > _LONGEST_RESPONSE:
             break
-    return said[:_LONGEST_ANSWER]
+    return said[:_LONGEST_RESPONSE]
 
 
 def _reason(said: bytes) -> str:
-    """Return what a problem document (RFC 9457) says, or nothing."""
+    """Return the title and detail of a problem document (RFC 9457), or an empty text."""
     try:
         problem: object = json.loads(said)
     except (ValueError, RecursionError):
         return ""
     if not isinstance(problem, dict):
         return ""
-    told = [str(value) for key in ("title", "detail") if (value := cast("Document", problem).get(key))]
-    return ": ".join(told)
+    reasons = [str(value) for key in ("title", "detail") if (value := cast("Document", problem).get(key))]
+    return ": ".join(reasons)

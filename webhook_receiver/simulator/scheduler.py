@@ -1,4 +1,4 @@
-"""Delivering: which deliveries are made, when each is attempted, and what became of it."""
+"""The scheduler of deliveries: which are made, when each is attempted, and how each ended."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .attempt import attempt
 from .faults import NONE, FaultPlan, Sleep
 from .options import SimulatorOptions
 from .payloads import Document
-from .store import Outgoing, SendAttempt, State
+from .store import Outgoing, SendAttempt, Store
 
 OnAttempt = Callable[[Outgoing, SendAttempt], None]
 
@@ -27,27 +27,27 @@ _KEPT = 10_000  # deliveries; of those that have ended the oldest are forgotten 
 _TESTS = {"order.status": "FULFILLED", "job.status": "SUCCEEDED"}
 
 
-class Delivering:
-    """Delivers to the webhooks of a state, while it is entered; what is to be delivered before is left until then.
+class Scheduler:
+    """Makes the deliveries of a store's webhooks while it is entered; deliveries announced before wait until then.
 
     Args:
-        state: the webhooks, and where deliveries are noted.
-        options: the schedule, the time-out and the like.
+        store: the webhooks, and the place where deliveries are recorded.
+        options: the retries, the time-out and the like.
         clock: returns the time in Unix seconds.
-        sleep: waits so many seconds.
+        sleep: waits for a number of seconds.
         on_attempt: called after each attempt.
     """
 
     def __init__(
         self,
-        state: State,
+        store: Store,
         options: SimulatorOptions,
         *,
         clock: Callable[[], float],
         sleep: Sleep,
         on_attempt: OnAttempt,
     ) -> None:
-        self._state = state
+        self._store = store
         self._options = options
         self._clock = clock
         self._sleep = sleep
@@ -56,25 +56,25 @@ class Delivering:
         self._tasks: set[asyncio.Task[None]] = set()
         self._posting: set[asyncio.Task[Any] | None] = set()
         self._held: list[str] = []
-        self._made = Counter[str]()  # deliveries by webhook since the mischief was set
+        self._made = Counter[str]()  # deliveries by webhook since the fault plan was set
         self._stopping = False
 
     async def __aenter__(self) -> Self:
         self._stopping = False
-        self._places = asyncio.Semaphore(self._options.concurrency)
+        self._slots = asyncio.Semaphore(self._options.concurrency)
         self._client = httpx.AsyncClient(
             timeout=self._options.timeout,
             limits=httpx.Limits(max_connections=self._options.concurrency),
             verify=self._options.verify or ssl.create_default_context(),  # which knows SSL_CERT_FILE
             trust_env=False,
         )
-        for outgoing in self._state.outgoing:
+        for outgoing in self._store.outgoing:
             if not outgoing.ended and outgoing.id not in self._held:
                 self._start(outgoing.id)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Begin no more attempts, and wait a bounded time for those that are being made."""
+        """Begin no more attempts, and wait at most `options.stop` seconds for those that are running."""
         self._stopping = True
         client, self._client = self._client, None
         for task in self._tasks - self._posting:
@@ -88,39 +88,39 @@ class Delivering:
             await client.aclose()
 
     def announce(self, document: Document, order_id: str | None = None) -> list[Outgoing]:
-        """Deliver a document to every active webhook that is subscribed to its event."""
-        mischief = self._state.mischief
+        """Deliver a document to every active webhook subscribed to its event; return the deliveries."""
+        faults = self._store.faults
         made: list[Outgoing] = []
-        for webhook in self._state.webhooks:
+        for webhook in self._store.webhooks:
             if webhook.active and document["event"] in webhook.events:
-                for _ in range(mischief.copies):
-                    made.append(self._made_for(webhook, document, order_id, mischief, len(made)))
-        self._state.outgoing.put(*made)
+                for _ in range(faults.copies):
+                    made.append(self._made_for(webhook, document, order_id, faults, len(made)))
+        self._store.outgoing.put(*made)
         self._forget_old()
         going = [outgoing.id for outgoing in made if not outgoing.ended]
-        if mischief.reorder:
+        if faults.reorder:
             self._held += going
-            if len(self._held) >= mischief.reorder:
+            if len(self._held) >= faults.reorder:
                 self.release()
         else:
             for id in going:
                 self._start(id)
         return made
 
-    def use(self, mischief: FaultPlan) -> None:
-        """Do this to the deliveries that are made from now on; what is held back is delivered."""
-        self._state.mischief = mischief
+    def use(self, faults: FaultPlan) -> None:
+        """Set the fault plan of the deliveries that are made from now on; deliveries held back are made."""
+        self._store.faults = faults
         self._made.clear()
         self.release()
 
     def release(self) -> None:
-        """Deliver what is held back, the last one first."""
+        """Make the deliveries held back, the last one first."""
         held, self._held = self._held[::-1], []
         if held and self._client is not None:
             self._own(self._deliver_one_by_one(held))
 
     def replay(self, outgoing: Outgoing) -> Outgoing:
-        """Deliver the same body once more, as a delivery of its own."""
+        """Deliver the same body again; return the new delivery."""
         now = self._clock()
         again = Outgoing(
             id=str(uuid4()),
@@ -132,20 +132,20 @@ class Delivering:
             created=now,
             due=now,
         )
-        self._state.outgoing.put(again)
+        self._store.outgoing.put(again)
         self._start(again.id)
         return again
 
     async def test(self, webhook: Webhook, events: Sequence[str]) -> WebhookTests:
-        """Deliver each of these events to a webhook, once, and tell what was answered."""
+        """Deliver each of these events to a webhook once; return the results."""
         started = self._clock()
         tests: list[WebhookTest] = []
         for event in events:
             document = payloads.document(event, _TESTS.get(event, "TEST"), now=started)
             outgoing = self._made_for(webhook, document, None, NONE, 0).model_copy(update={"test": True})
-            self._state.outgoing.put(outgoing)
+            self._store.outgoing.put(outgoing)
             await self._attempt(outgoing.id)
-            ended = self._state.outgoing.get(outgoing.id) or outgoing
+            ended = self._store.outgoing.get(outgoing.id) or outgoing
             tests.append(_test(event, ended.attempts[-1] if ended.attempts else None))
         return WebhookTests(
             started_at=datetime.fromtimestamp(started, UTC),
@@ -155,16 +155,16 @@ class Delivering:
         )
 
     def _next_number(self) -> int:
-        newest = self._state.outgoing.newest()
+        newest = self._store.outgoing.newest()
         return newest.number + 1 if newest else 1
 
     def _made_for(
-        self, webhook: Webhook, document: Document, order_id: str | None, mischief: FaultPlan, others: int
+        self, webhook: Webhook, document: Document, order_id: str | None, faults: FaultPlan, others: int
     ) -> Outgoing:
-        """Return a delivery that is not kept yet, as `others` before it are not."""
+        """Return a delivery that is not stored yet; neither are the `others` before it, which its number follows."""
         now = self._clock()
         number = self._next_number() + others
-        lost = mischief.loses(number)
+        lost = faults.loses(number)
         return Outgoing(
             id=str(uuid4()),
             number=number,
@@ -173,16 +173,16 @@ class Delivering:
             order_id=order_id,
             body=payloads.dump(document).decode(),
             created=now,
-            mischief=mischief,
+            faults=faults,
             due=None if lost else now,
             ended="lost" if lost else "",
         )
 
     def _forget_old(self) -> None:
-        many = len(self._state.outgoing) - _KEPT
-        if many > _KEPT // 10:  # many at once, for each time takes time
-            ended = [each.id for each in self._state.outgoing if each.ended]
-            self._state.outgoing.remove(*ended[:many])
+        many = len(self._store.outgoing) - _KEPT
+        if many > _KEPT // 10:  # many at once: each removal reads all of them
+            ended = [each.id for each in self._store.outgoing if each.ended]
+            self._store.outgoing.remove(*ended[:many])
 
     def _start(self, id: str) -> None:
         if self._client is not None:
@@ -207,8 +207,8 @@ class Delivering:
                 self._start(id)
 
     async def _deliver(self, id: str) -> None:
-        """Attempt a delivery whenever it is due, until it has ended."""
-        while (outgoing := self._state.outgoing.get(id)) is not None and outgoing.due is not None:
+        """Attempt a delivery each time that it is due, until it has ended."""
+        while (outgoing := self._store.outgoing.get(id)) is not None and outgoing.due is not None:
             if (wait := outgoing.due - self._clock()) > 0:
                 await self._sleep(wait)
             if self._stopping:
@@ -216,14 +216,14 @@ class Delivering:
             await self._attempt(id)
 
     async def _attempt(self, id: str) -> None:
-        """Make one attempt, once there is a place for it, and note what is to follow."""
-        async with self._places:
-            outgoing = self._state.outgoing.get(id)
+        """Make one attempt once a slot is free; record it, and when the next one is due."""
+        async with self._slots:
+            outgoing = self._store.outgoing.get(id)
             if outgoing is None or self._client is None:
                 return
-            webhook = self._state.webhooks.get(outgoing.webhook_id)
+            webhook = self._store.webhooks.get(outgoing.webhook_id)
             if webhook is None or not (webhook.active or outgoing.test):
-                self._state.outgoing.put(outgoing.model_copy(update={"due": None, "ended": "dropped"}))
+                self._store.outgoing.put(outgoing.model_copy(update={"due": None, "ended": "dropped"}))
                 return
             task = asyncio.current_task()
             self._posting.add(task)
@@ -239,7 +239,7 @@ class Delivering:
             finally:
                 self._posting.discard(task)
             tried = outgoing.model_copy(update={"attempts": (*outgoing.attempts, made), **self._next(outgoing, made)})
-            self._state.outgoing.put(tried)
+            self._store.outgoing.put(tried)
             self._on_attempt(tried, made)
 
     def _next(self, outgoing: Outgoing, made: SendAttempt) -> dict[str, object]:
@@ -250,20 +250,21 @@ class Delivering:
         return {"due": self._clock() + self._options.retry[made.number - 1]}
 
     def _rotated(self, webhook: Webhook, outgoing: Outgoing) -> Webhook:
-        """Return the webhook, with its new secret once so many deliveries were made."""
-        mischief = outgoing.mischief
-        if outgoing.attempts or not mischief.rotate_after:
+        """Return the webhook, with the new secret of the fault plan once `rotate_after` deliveries were made."""
+        faults = outgoing.faults
+        if outgoing.attempts or not faults.rotate_after:
             return webhook
         self._made[webhook.id] += 1
-        if self._made[webhook.id] == mischief.rotate_after + 1:
+        if self._made[webhook.id] == faults.rotate_after + 1:
             now = datetime.fromtimestamp(self._clock(), UTC)
-            webhook = webhook.model_copy(update={"secret": mischief.rotate_to, "updated_at": now})
-            self._state.webhooks.put(webhook)
+            webhook = webhook.model_copy(update={"secret": faults.rotate_to, "updated_at": now})
+            self._store.webhooks.put(webhook)
         return webhook
 
 
 def _test(event: str, made: SendAttempt | None) -> WebhookTest:
     if made is None:
-        return WebhookTest(event=event, succeeded=False, error="the webhook was deleted meanwhile, or the sender stops")
-    error = None if made.ok else made.reason or f"answered {made.status}"
+        why = "the webhook was deleted meanwhile, or the simulator stops"
+        return WebhookTest(event=event, succeeded=False, error=why)
+    error = None if made.ok else made.reason or f"the response was {made.status}"
     return WebhookTest(event=event, succeeded=made.ok, status=made.status, error=error)

@@ -1,4 +1,4 @@
-"""The sender itself: orders that change, and the deliveries that tell of it."""
+"""The simulator itself: orders, their statuses, and the deliveries that notify of them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from . import payloads
 from .factories import NewOrders, assets_of
 from .faults import FaultPlan, Sleep
 from .options import SimulatorOptions
-from .scheduler import Delivering, OnAttempt
-from .store import KeptOrder, Outgoing, SendAttempt, State
+from .scheduler import OnAttempt, Scheduler
+from .store import Outgoing, SendAttempt, Store, StoredOrder
 
 USUAL_WAY = (
     OrderStatus.CREATED,
@@ -35,20 +35,20 @@ M = TypeVar("M")
 
 
 def _ignored(outgoing: Outgoing, attempt: SendAttempt) -> None:
-    """Stand for whoever wants to hear of attempts."""
+    """Do nothing: the default of `on_attempt`."""
 
 
 class Simulator:
-    """Plays UP42 for one account with one workspace; `sender_app` serves its API.
+    """A simulation of UP42 for one account with one workspace; `simulator_app` serves its API.
 
-    Use it, as the app's lifespan does, in `async with`: then deliveries are made. From outside of that loop drive it
-    by its control API.
+    Deliveries are made within `async with`, which the app's lifespan enters. From outside of its event loop drive the
+    simulator by its control API.
 
     Args:
-        options: how it behaves.
-        state: a file to keep everything in; in memory if None. A walk of an order does not outlive the process.
+        options: the simulator's options.
+        state: the file that holds everything; memory if None. A walk of an order does not outlive the process.
         clock: returns the time in Unix seconds; for tests.
-        sleep: waits so many seconds; for tests.
+        sleep: waits for a number of seconds; for tests.
         on_attempt: called after each attempt of a delivery.
 
     Raises:
@@ -66,93 +66,93 @@ class Simulator:
     ) -> None:
         self.options = options or SimulatorOptions()
         self.clock = clock
-        self.state = State(state)
-        self.delivering = Delivering(self.state, self.options, clock=clock, sleep=sleep, on_attempt=on_attempt)
+        self.store = Store(state)
+        self.scheduler = Scheduler(self.store, self.options, clock=clock, sleep=sleep, on_attempt=on_attempt)
         self._sleep = sleep
         self._walks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        await self.delivering.__aenter__()
+        await self.scheduler.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         for walk in self._walks:
             walk.cancel()
         await asyncio.gather(*self._walks, return_exceptions=True)
-        await self.delivering.__aexit__()
+        await self.scheduler.__aexit__()
 
     def close(self) -> None:
-        """Close the file of its state."""
-        self.state.close()
+        """Close the file that holds the simulator's state."""
+        self.store.close()
 
     @property
     def now(self) -> datetime:
-        """The time by its clock."""
+        """The time by the simulator's clock."""
         return datetime.fromtimestamp(self.clock(), UTC)
 
     @property
-    def mischief(self) -> FaultPlan:
-        """What is done to the deliveries that are made from now on; may be set."""
-        return self.state.mischief
+    def faults(self) -> FaultPlan:
+        """The fault plan of the deliveries that are made from now on; may be set."""
+        return self.store.faults
 
-    @mischief.setter
-    def mischief(self, mischief: FaultPlan) -> None:
-        self.delivering.use(mischief)
+    @faults.setter
+    def faults(self, faults: FaultPlan) -> None:
+        self.scheduler.use(faults)
 
     def webhook(self, webhook_id: str) -> Webhook:
         """Return a webhook.
 
         Raises:
-            ApiError: there is none of this id.
+            ApiError: there is no webhook of this id.
         """
-        return _found(self.state.webhooks.get(webhook_id), "webhook", webhook_id)
+        return _found(self.store.webhooks.get(webhook_id), "webhook", webhook_id)
 
-    def order(self, order_id: str) -> KeptOrder:
-        """Return an order, and what its assets are to be.
+    def order(self, order_id: str) -> StoredOrder:
+        """Return an order with the number and size of its assets.
 
         Raises:
-            ApiError: there is none of this id.
+            ApiError: there is no order of this id.
         """
-        return _found(self.state.orders.get(order_id), "order", order_id)
+        return _found(self.store.orders.get(order_id), "order", order_id)
 
     def asset(self, asset_id: str) -> Asset:
         """Return an asset.
 
         Raises:
-            ApiError: there is none of this id.
+            ApiError: there is no asset of this id.
         """
-        return _found(self.state.assets.get(asset_id), "asset", asset_id)
+        return _found(self.store.assets.get(asset_id), "asset", asset_id)
 
     def delivery(self, delivery_id: str) -> Outgoing:
         """Return a delivery with its attempts.
 
         Raises:
-            ApiError: there is none of this id.
+            ApiError: there is no delivery of this id.
         """
-        return _found(self.state.outgoing.get(delivery_id), "delivery", delivery_id)
+        return _found(self.store.outgoing.get(delivery_id), "delivery", delivery_id)
 
     def replay(self, delivery_id: str) -> Outgoing:
-        """Deliver the same body once more, as a delivery of its own.
+        """Deliver the same body again; return the new delivery.
 
         Raises:
-            ApiError: there is no such delivery.
+            ApiError: there is no delivery of this id.
         """
-        return self.delivering.replay(self.delivery(delivery_id))
+        return self.scheduler.replay(self.delivery(delivery_id))
 
     def create(self, wanted: NewOrders | None = None) -> list[Order]:
-        """Create orders, one of the plainest if nothing else is wanted."""
+        """Create orders, by default a single CREATED one; return them."""
         wanted = wanted or NewOrders()
-        made = [*wanted.made(self.options, len(self.state.orders) + 1, self.now)]
-        self.state.orders.put(*made)
+        made = [*wanted.made(self.options, len(self.store.orders) + 1, self.now)]
+        self.store.orders.put(*made)
         if wanted.status is OrderStatus.CREATED and not self.options.every_status:
             return [each.order for each in made]
         return [self._set(each, wanted.status) for each in made]
 
     def move(self, order_id: str, status: OrderStatus) -> Order:
-        """Give an order another status, and tell of it.
+        """Set an order's status, notify of it, and return the order.
 
         Raises:
-            ApiError: there is no such order, or it is in a status that no order leaves.
+            ApiError: there is no such order, or its status is final.
         """
         kept = self.order(order_id)
         if kept.order.is_terminal:
@@ -160,7 +160,7 @@ class Simulator:
         return self._set(kept, status)
 
     def cancel(self, order_id: str) -> Order:
-        """Cancel an order.
+        """Cancel an order, notify of it, and return the order.
 
         Raises:
             ApiError: there is no such order, or it can no longer be cancelled.
@@ -174,15 +174,15 @@ class Simulator:
     def walk(
         self, order_id: str, to: OrderStatus = OrderStatus.FULFILLED, *, pace: float = 1.0
     ) -> Sequence[OrderStatus]:
-        """Move an order, in the background, through the statuses on its way; return those to come.
+        """Move an order in the background through the usual statuses up to a last one; return the statuses to come.
 
         Args:
-            order_id: which one.
-            to: where it ends.
+            order_id: the order's id.
+            to: the last status.
             pace: seconds between two statuses.
 
         Raises:
-            ApiError: there is no such order, it is in a status that no order leaves, or beyond where it is to end.
+            ApiError: there is no such order, its status is final, or `to` is not ahead of it.
         """
         order = self.order(order_id).order
         if order.is_terminal:
@@ -201,7 +201,7 @@ class Simulator:
         for status in way:
             await self._sleep(pace)
             if self.order(order.id).order.status is not order.status:
-                return  # somebody else has moved it: it is on another way now
+                return  # the order was moved from elsewhere: this walk is over
             order = self.move(order.id, status)
 
     def _walked(self, task: asyncio.Task[None]) -> None:
@@ -209,13 +209,13 @@ class Simulator:
         if not task.cancelled() and (error := task.exception()) is not None:
             log_failure("a walk has ended early", error)
 
-    def _set(self, kept: KeptOrder, status: OrderStatus) -> Order:
+    def _set(self, kept: StoredOrder, status: OrderStatus) -> Order:
         order = kept.order.model_copy(update={"status": status, "updated_at": self.now})
         if status is OrderStatus.FULFILLED:
-            self.state.assets.put(*assets_of(kept, self.now))
-        self.state.orders.put(kept.model_copy(update={"order": order}))
+            self.store.assets.put(*assets_of(kept, self.now))
+        self.store.orders.put(kept.model_copy(update={"order": order}))
         if self.options.every_status or status in TERMINAL:
-            self.delivering.announce(payloads.document("order.status", status, order.id, now=self.clock()), order.id)
+            self.scheduler.announce(payloads.document("order.status", status, order.id, now=self.clock()), order.id)
         return order
 
 

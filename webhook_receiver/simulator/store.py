@@ -1,4 +1,4 @@
-"""What the sender knows: webhooks, orders, assets and deliveries, in memory and, if wanted, in a file."""
+"""The store of the simulator: webhooks, orders, assets and deliveries, in memory and, if wanted, in a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
 from ..errors import ConfigurationError
 from ..redaction import reason
@@ -19,59 +19,60 @@ from .faults import NONE, FaultPlan
 
 _APPLICATION = 0x77682D73  # "wh-s", in the file's header
 _VERSION = 1
+_OLD_FAULTS = "mischief"  # the name of the fault plan in older files
 
 
 class SendAttempt(Resource):
-    """One request of a delivery, and what was answered. Its repr shows neither headers nor reason."""
+    """One request of a delivery, and its response. The repr shows neither headers nor reason."""
 
     number: int
     at: float
-    """In Unix seconds."""
+    """The time of the attempt, in Unix seconds."""
     seconds: float
-    """How long it took."""
+    """The duration, in seconds."""
     url: str
     headers: tuple[tuple[str, str], ...] = Field(repr=False)
     status: int | None
-    """None when there was no answer."""
+    """The response's status; None when there was no response."""
     reason: str = Field(default="", repr=False)
-    """What the receiver said was wrong, or why there was no answer."""
+    """The receiver's reason for its response, or why there was no response."""
 
     @property
     def ok(self) -> bool:
-        """Whether the receiver took it: a status from 200 to 299."""
+        """Whether the receiver accepted the delivery: a status from 200 to 299."""
         return self.status is not None and 200 <= self.status <= 299
 
 
 class Outgoing(Resource):
-    """A delivery on its way to a webhook, and its attempts. Its repr does not show the body."""
+    """A delivery to a webhook, with its attempts. The repr does not show the body."""
 
     id: str
     number: int
-    """Counted from 1, the first one that the sender ever made."""
+    """The delivery's number, counted from 1 since the simulator began."""
     webhook_id: str
     event: str
     order_id: str | None = None
     body: str = Field(repr=False)
     created: float
-    """In Unix seconds."""
+    """The time of its creation, in Unix seconds."""
     test: bool = False
-    """Whether it is a test of its webhook: made once, whether or not the webhook is active."""
-    mischief: FaultPlan = Field(default=NONE, repr=False)
+    """Whether the delivery tests its webhook: it is attempted once, even if the webhook is inactive."""
+    faults: FaultPlan = Field(default=NONE, repr=False, validation_alias=AliasChoices("faults", _OLD_FAULTS))
     attempts: tuple[SendAttempt, ...] = ()
     due: float | None = None
-    """When the next attempt is made, in Unix seconds; None when there is none."""
+    """The time of the next attempt, in Unix seconds; None when there is none."""
     ended: str = ""
-    """What became of it: "delivered", "failed", "lost" or "dropped"; empty while it waits."""
+    """How the delivery ended: "delivered", "failed", "lost" or "dropped"; empty while it waits."""
 
 
-class KeptOrder(Resource):
-    """An order, and what its assets will be once it is fulfilled."""
+class StoredOrder(Resource):
+    """An order, with the number and size of the assets that it has once it is fulfilled."""
 
     order: Order
     assets: int = 1
-    """How many."""
+    """The number of assets."""
     asset_size: int = 1 << 20
-    """In bytes, each."""
+    """The size of each asset, in bytes."""
 
     @property
     def id(self) -> str:
@@ -79,19 +80,19 @@ class KeptOrder(Resource):
         return self.order.id
 
 
-class Kept(Resource):
-    """A value of the sender's own, under a name."""
+class Setting(Resource):
+    """A setting of the simulator; its id is its name."""
 
     id: str
     value: str = Field(repr=False)
 
 
 class HasId(Protocol):
-    """Whatever a shelf holds."""
+    """A model that a shelf can hold."""
 
     @property
     def id(self) -> str:
-        """Unique on its shelf."""
+        """The id, unique on its shelf."""
         ...
 
 
@@ -99,7 +100,7 @@ M = TypeVar("M", bound=HasId)
 
 
 class Shelf(Generic[M]):
-    """Models of one kind by their ids, oldest first. What is put here is in the file, if there is one, on return."""
+    """Models of one kind by their ids, oldest first; `put` returns once they are in the file, if there is one."""
 
     def __init__(self, name: str, model: type[M], database: sqlite3.Connection | None) -> None:
         self._name = name
@@ -118,15 +119,15 @@ class Shelf(Generic[M]):
         return len(self._models)
 
     def get(self, id: str) -> M | None:
-        """Return the model of this id, None if there is none."""
+        """Return the model of this id, or None."""
         return self._models.get(id)
 
     def newest(self) -> M | None:
-        """Return the model that came last, None if there is none."""
+        """Return the model that was added last, or None."""
         return next(reversed(self._models.values()), None)
 
     def put(self, *models: M) -> None:
-        """Keep models, all or none of them; one with the id of another takes its place."""
+        """Add models, all or none of them; a model with the id of another replaces it."""
         if self._database is not None:
             rows = [(self._name, model.id, cast("BaseModel", model).model_dump_json(by_alias=True)) for model in models]
             with self._database:
@@ -136,7 +137,7 @@ class Shelf(Generic[M]):
         self._models.update((model.id, model) for model in models)
 
     def remove(self, *ids: str) -> None:
-        """Forget the models of these ids."""
+        """Remove the models of these ids."""
         if self._database is not None:
             with self._database:
                 self._database.executemany(
@@ -146,12 +147,12 @@ class Shelf(Generic[M]):
             self._models.pop(id, None)
 
 
-class State:
-    """All that the sender knows.
+class Store:
+    """The simulator's webhooks, orders, assets, deliveries and settings.
 
     Args:
-        path: the file to keep it in, made if it is not there, readable by its owner only, since it holds the
-            webhooks' secrets. It survives a `kill -9`, and is for one sender at a time. None keeps it in memory.
+        path: the file that holds them, created if it does not exist, readable by its owner only, since it holds the
+            webhooks' secrets. It survives a `kill -9`, and is for one simulator at a time. None means memory only.
 
     Raises:
         ConfigurationError: the file cannot be used.
@@ -161,27 +162,27 @@ class State:
         self._database = None if path is None else _opened(path)
         try:
             self.webhooks = Shelf("webhook", Webhook, self._database)
-            self.orders = Shelf("order", KeptOrder, self._database)
+            self.orders = Shelf("order", StoredOrder, self._database)
             self.assets = Shelf("asset", Asset, self._database)
             self.outgoing = Shelf("outgoing", Outgoing, self._database)
-            self._own = Shelf("own", Kept, self._database)
-            key = self._own.get("key") or Kept(id="key", value=secrets.token_urlsafe(32))
+            self._own = Shelf("own", Setting, self._database)
+            key = self._own.get("key") or Setting(id="key", value=secrets.token_urlsafe(32))
             self._own.put(key)
             self.key = key.value.encode()
-            """What tokens and downloads are signed with."""
+            """The key that signs tokens and download URLs."""
         except ValidationError as error:
             self.close()
-            raise ConfigurationError(f"{path} holds what this sender cannot read: {reason(error)}") from None
+            raise ConfigurationError(f"{path} holds data that this simulator cannot read: {reason(error)}") from None
 
     @property
-    def mischief(self) -> FaultPlan:
-        """What is done to the deliveries that are made from now on."""
-        kept = self._own.get("mischief")
-        return NONE if kept is None else FaultPlan.model_validate_json(kept.value)
+    def faults(self) -> FaultPlan:
+        """The fault plan of the deliveries that are made from now on."""
+        found = self._own.get("faults") or self._own.get(_OLD_FAULTS)
+        return NONE if found is None else FaultPlan.model_validate_json(found.value)
 
-    @mischief.setter
-    def mischief(self, mischief: FaultPlan) -> None:
-        self._own.put(Kept(id="mischief", value=mischief.model_dump_json(by_alias=True)))
+    @faults.setter
+    def faults(self, faults: FaultPlan) -> None:
+        self._own.put(Setting(id="faults", value=faults.model_dump_json(by_alias=True)))
 
     def close(self) -> None:
         """Close the file."""
@@ -195,19 +196,19 @@ def _opened(path: Path) -> sqlite3.Connection:
         database = sqlite3.connect(path, timeout=0, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
         said = getattr(error, "strerror", None) or error
-        raise ConfigurationError(f"cannot keep the sender's state in {path}: {said}") from None
+        raise ConfigurationError(f"cannot keep the simulator's state in {path}: {said}") from None
     try:
         _prepare(database, path)
     except sqlite3.OperationalError as error:
         database.close()
         if "locked" in str(error):
             raise ConfigurationError(
-                f"another sender uses {path}: stop it, or give this one a file of its own"
+                f"another simulator uses {path}: stop it, or give this one a file of its own"
             ) from None
-        raise ConfigurationError(f"cannot keep the sender's state in {path}: {error}") from None
+        raise ConfigurationError(f"cannot keep the simulator's state in {path}: {error}") from None
     except sqlite3.DatabaseError:
         database.close()
-        raise ConfigurationError(f"{path} is not a sender's state, or is damaged: name another file") from None
+        raise ConfigurationError(f"{path} is not a simulator's state, or is damaged: name another file") from None
     except ConfigurationError:
         database.close()
         raise
@@ -215,7 +216,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(database: sqlite3.Connection, path: Path) -> None:
-    """Lock the file until it is closed, and make its table where there is none."""
+    """Lock the file until it is closed, and create its table if there is none."""
     database.execute("PRAGMA locking_mode = EXCLUSIVE")
     database.execute("BEGIN EXCLUSIVE")
     with database:
@@ -225,7 +226,7 @@ def _prepare(database: sqlite3.Connection, path: Path) -> None:
         with closing(database.execute("PRAGMA user_version")) as found:
             version = found.fetchone()[0]
         if tables and (application, version) != (_APPLICATION, _VERSION):
-            raise ConfigurationError(f"{path} is another program's, or another version's: name another file")
+            raise ConfigurationError(f"{path} is another program's file, or another version's: name another file")
         database.execute(f"PRAGMA application_id = {_APPLICATION}")
         database.execute(f"PRAGMA user_version = {_VERSION}")
         database.execute(

@@ -1,4 +1,4 @@
-"""Who may use the sender's API: tokens, user info, and the check of the bearer."""
+"""Access to the simulator's API: tokens, user info, and the check of bearer tokens."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from .simulator import Simulator
 Endpoint = Callable[[Simulator, Request], Awaitable[Response]]
 
 
-def routes(sender: Simulator) -> list[BaseRoute]:
+def routes(simulator: Simulator) -> list[BaseRoute]:
     """Return the routes of the token endpoint and of user info."""
     return [
-        Route(TOKEN, partial(token, sender), methods=["POST"]),
-        guarded(sender, USER_INFO, user_info),
+        Route(TOKEN, partial(token, simulator), methods=["POST"]),
+        guarded(simulator, USER_INFO, user_info),
     ]
 
 
-def guarded(sender: Simulator, path: str, endpoint: Endpoint, method: str = "GET") -> BaseRoute:
-    """Return a route that is for bearers of a valid token only."""
-    return Route(path, partial(_checked, sender, endpoint), methods=[method])
+def guarded(simulator: Simulator, path: str, endpoint: Endpoint, method: str = "GET") -> BaseRoute:
+    """Return a route that requires a valid bearer token."""
+    return Route(path, partial(_checked, simulator, endpoint), methods=[method])
 
 
-async def _checked(sender: Simulator, endpoint: Endpoint, request: Request) -> Response:
+async def _checked(simulator: Simulator, endpoint: Endpoint, request: Request) -> Response:
     scheme, _, credential = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not credential:
         raise ApiError(f"there is no bearer token: get one at {TOKEN}", status=401)
-    if not _valid(sender, "access", credential.strip()):
-        raise ApiError(f"the token has expired, or is none of ours: get a new one at {TOKEN}", status=401)
-    return await endpoint(sender, request)
+    if not _valid(simulator, "access", credential.strip()):
+        raise ApiError(f"the token has expired, or is not one of ours: get a new one at {TOKEN}", status=401)
+    return await endpoint(simulator, request)
 
 
-async def token(sender: Simulator, request: Request) -> Response:
-    """Give a token for user and password, or for a refresh token, as UP42's identity server does (docs)."""
+async def token(simulator: Simulator, request: Request) -> Response:
+    """Return a token for a user name and password, or for a refresh token, as UP42's identity server does (docs)."""
     form = dict(parse_qsl((await read_bytes(request)).decode("utf-8", "replace"), keep_blank_values=True))
     grant = form.get("grant_type")
     if grant not in ("password", "refresh_token"):
@@ -52,57 +52,57 @@ async def token(sender: Simulator, request: Request) -> Response:
     if not form.get("client_id"):
         return _oauth_error(400, "invalid_request", "client_id is missing; up42-api will do")
     if grant == "refresh_token":
-        if not _valid(sender, "refresh", form.get("refresh_token", "")):
-            return _oauth_error(400, "invalid_grant", "the refresh token has expired, or is none of ours")
+        if not _valid(simulator, "refresh", form.get("refresh_token", "")):
+            return _oauth_error(400, "invalid_grant", "the refresh token has expired, or is not one of ours")
     elif not (form.get("username") and form.get("password")):
         return _oauth_error(400, "invalid_request", "username or password is missing")
-    elif not _is_user(sender, form["username"], form["password"]):
+    elif not _is_user(simulator, form["username"], form["password"]):
         return _oauth_error(401, "invalid_grant", "Invalid user credentials")
-    options = sender.options
-    answer = {
-        "access_token": _made(sender, "access", options.expires_in),
+    options = simulator.options
+    granted = {
+        "access_token": _made(simulator, "access", options.expires_in),
         "expires_in": options.expires_in if options.expires_in % 1 else int(options.expires_in),
-        "refresh_token": _made(sender, "refresh", options.refresh_expires_in),
+        "refresh_token": _made(simulator, "refresh", options.refresh_expires_in),
         "refresh_expires_in": int(options.refresh_expires_in),
         "token_type": "Bearer",
         "not-before-policy": 0,
         "session_state": secrets.token_hex(16),
         "scope": form.get("scope", "openid"),
     }
-    return JSONResponse(answer, headers={"cache-control": "no-store"})
+    return JSONResponse(granted, headers={"cache-control": "no-store"})
 
 
-async def user_info(sender: Simulator, request: Request) -> Response:
-    """Tell who the bearer is; `sub` is what the SDK takes for the workspace."""
-    user = sender.options.user or "user@example.com"
-    return JSONResponse({"sub": sender.options.workspace_id, "preferred_username": user, "email": user})
+async def user_info(simulator: Simulator, request: Request) -> Response:
+    """Return the user that a token is for; the SDK takes `sub` for the workspace."""
+    user = simulator.options.user or "user@example.com"
+    return JSONResponse({"sub": simulator.options.workspace_id, "preferred_username": user, "email": user})
 
 
-def _is_user(sender: Simulator, user: str, password: str) -> bool:
-    options = sender.options
+def _is_user(simulator: Simulator, user: str, password: str) -> bool:
+    options = simulator.options
     known = options.password
     return (options.user is None or hmac.compare_digest(options.user.encode(), user.encode())) and (
         known is None or hmac.compare_digest(known.get_secret_value().encode(), password.encode())
     )
 
 
-def _made(sender: Simulator, kind: str, seconds: float) -> str:
-    """Return a token that says itself until when it is valid, so that none has to be kept."""
-    claim = f"{kind}/{sender.clock() + seconds:.3f}/{secrets.token_urlsafe(12)}"
-    return f"{claim}/{stamp(sender, claim)}"
+def _made(simulator: Simulator, kind: str, seconds: float) -> str:
+    """Return a token that states its own end of validity, so that none has to be stored."""
+    claim = f"{kind}/{simulator.clock() + seconds:.3f}/{secrets.token_urlsafe(12)}"
+    return f"{claim}/{stamp(simulator, claim)}"
 
 
-def _valid(sender: Simulator, kind: str, token: str) -> bool:
+def _valid(simulator: Simulator, kind: str, token: str) -> bool:
     claim, _, mark = token.rpartition("/")
-    if not hmac.compare_digest(stamp(sender, claim).encode(), mark.encode("utf-8", "replace")):
+    if not hmac.compare_digest(stamp(simulator, claim).encode(), mark.encode("utf-8", "replace")):
         return False
     made_as, until, _ = claim.split("/")
-    return made_as == kind and sender.clock() < float(until)
+    return made_as == kind and simulator.clock() < float(until)
 
 
-def stamp(sender: Simulator, claim: str) -> str:
-    """Return what shows that a claim is the sender's own."""
-    return hmac.new(sender.state.key, claim.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+def stamp(simulator: Simulator, claim: str) -> str:
+    """Return the signature of a claim, made with the store's key."""
+    return hmac.new(simulator.store.key, claim.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 
 
 def _oauth_error(status: int, error: str, description: str) -> Response:

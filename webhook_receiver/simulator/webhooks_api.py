@@ -34,13 +34,13 @@ KNOWN_EVENTS = (
         documentation="https://docs.up42.com/account/webhooks/view-events",
     ),
 )
-"""The events that UP42's own code knows; their other fields are modelled."""
+"""The events that UP42's own code knows; their fields besides the name are modelled."""
 
 _NAMES = [event.name for event in KNOWN_EVENTS]
 
 
 class GivenWebhook(WebhookInput):
-    """A webhook as it may be: with the limits of this server, since UP42's own are not known."""
+    """The input of a webhook, within the limits of this server, since UP42's own are not known."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -61,7 +61,7 @@ class GivenWebhook(WebhookInput):
         try:
             parsed = httpx.URL(url)
         except (httpx.InvalidURL, UnicodeError):
-            raise ValueError("it is no URL") from None
+            raise ValueError("it is not a URL") from None
         local = parsed.scheme == "http" and is_local(str(parsed))
         if not parsed.host or not (parsed.scheme == "https" or local) or not 0 < (parsed.port or 443) < 65536:
             raise ValueError("it begins with https://, or with http:// and a loopback address")
@@ -76,80 +76,80 @@ class GivenWebhook(WebhookInput):
         return tuple(dict.fromkeys(events))
 
 
-def routes(sender: Simulator) -> list[BaseRoute]:
+def routes(simulator: Simulator) -> list[BaseRoute]:
     """Return the routes of the webhooks API."""
     return [
-        guarded(sender, EVENTS, events),
-        guarded(sender, WEBHOOKS, all_webhooks),
-        guarded(sender, WEBHOOKS, create, "POST"),
-        guarded(sender, WEBHOOK, get),
-        guarded(sender, WEBHOOK, update, "PUT"),
-        guarded(sender, WEBHOOK, delete, "DELETE"),
-        guarded(sender, TESTS, test, "POST"),
+        guarded(simulator, EVENTS, events),
+        guarded(simulator, WEBHOOKS, all_webhooks),
+        guarded(simulator, WEBHOOKS, create, "POST"),
+        guarded(simulator, WEBHOOK, get),
+        guarded(simulator, WEBHOOK, update, "PUT"),
+        guarded(simulator, WEBHOOK, delete, "DELETE"),
+        guarded(simulator, TESTS, test, "POST"),
     ]
 
 
-async def events(sender: Simulator, request: Request) -> Response:
-    """List the events that there are."""
+async def events(simulator: Simulator, request: Request) -> Response:
+    """Return the events that a webhook can be created for."""
     return data(KNOWN_EVENTS)
 
 
-async def all_webhooks(sender: Simulator, request: Request) -> Response:
-    """List the workspace's webhooks."""
-    _check_workspace(sender, request)
-    return data([*sender.state.webhooks])
+async def all_webhooks(simulator: Simulator, request: Request) -> Response:
+    """Return the workspace's webhooks."""
+    _check_workspace(simulator, request)
+    return data([*simulator.store.webhooks])
 
 
-async def create(sender: Simulator, request: Request) -> Response:
-    """Create a webhook."""
-    _check_workspace(sender, request)
-    return data(put(sender, await read(request, GivenWebhook)))
+async def create(simulator: Simulator, request: Request) -> Response:
+    """Create a webhook, and return it."""
+    _check_workspace(simulator, request)
+    return data(put(simulator, await read(request, GivenWebhook)))
 
 
-async def get(sender: Simulator, request: Request) -> Response:
-    """Return a webhook, its secret in clear, as UP42 does."""
-    return data(_asked_for(sender, request))
+async def get(simulator: Simulator, request: Request) -> Response:
+    """Return a webhook with its secret in clear, as UP42 does."""
+    return data(_asked_for(simulator, request))
 
 
-async def update(sender: Simulator, request: Request) -> Response:
-    """Replace a webhook; what is left out is what it is by default."""
-    _asked_for(sender, request)
+async def update(simulator: Simulator, request: Request) -> Response:
+    """Replace a webhook, and return it; a field that is left out gets its default."""
+    _asked_for(simulator, request)
     given = await read(request, GivenWebhook)
-    return data(put(sender, given, _asked_for(sender, request)))
+    return data(put(simulator, given, _asked_for(simulator, request)))
 
 
-async def test(sender: Simulator, request: Request) -> Response:
-    """Deliver each event that the webhook is subscribed to, or only `?event=` (modelled); tell what was answered."""
-    webhook = _asked_for(sender, request)
+async def test(simulator: Simulator, request: Request) -> Response:
+    """Deliver each event that the webhook is subscribed to, or only `?event=` (modelled); return the results."""
+    webhook = _asked_for(simulator, request)
     only = request.query_params.get("event")
     if only is not None and only not in webhook.events:
         raise ApiError(f"event: the webhook is not subscribed to {only[:64]!r}", status=400)
-    return data(await sender.delivering.test(webhook, webhook.events if only is None else [only]))
+    return data(await simulator.scheduler.test(webhook, webhook.events if only is None else [only]))
 
 
-async def delete(sender: Simulator, request: Request) -> Response:
-    """Delete a webhook; what still waits to be delivered to it is dropped."""
-    sender.state.webhooks.remove(_asked_for(sender, request).id)
+async def delete(simulator: Simulator, request: Request) -> Response:
+    """Delete a webhook; deliveries that still wait for it are dropped."""
+    simulator.store.webhooks.remove(_asked_for(simulator, request).id)
     return data(None)
 
 
-def put(sender: Simulator, given: WebhookInput, old: Webhook | None = None) -> Webhook:
-    """Keep a webhook, in the place of an old one if there is one."""
-    now = sender.now
+def put(simulator: Simulator, given: WebhookInput, old: Webhook | None = None) -> Webhook:
+    """Store a webhook, in place of `old` if that is given; return it."""
+    now = simulator.now
     fields = {name: getattr(given, name) for name in WebhookInput.model_fields}
     webhook = Webhook(
         **fields, id=old.id if old else str(uuid4()), created_at=old.created_at if old else now, updated_at=now
     )
-    sender.state.webhooks.put(webhook)
+    simulator.store.webhooks.put(webhook)
     return webhook
 
 
-def _check_workspace(sender: Simulator, request: Request) -> None:
-    own = sender.options.workspace_id
+def _check_workspace(simulator: Simulator, request: Request) -> None:
+    own = simulator.options.workspace_id
     if request.path_params["workspace_id"] != own:
-        raise ApiError(f"there is no such workspace: this sender has one, {own}", status=404)
+        raise ApiError(f"there is no such workspace: this simulator has one, {own}", status=404)
 
 
-def _asked_for(sender: Simulator, request: Request) -> Webhook:
-    _check_workspace(sender, request)
-    return sender.webhook(request.path_params["webhook_id"])
+def _asked_for(simulator: Simulator, request: Request) -> Webhook:
+    _check_workspace(simulator, request)
+    return simulator.webhook(request.path_params["webhook_id"])

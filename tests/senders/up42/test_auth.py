@@ -1,4 +1,4 @@
-"""Tokens: got once for many requests, renewed in time, got anew when refused, and shown to nobody."""
+"""Tokens: got once for many requests, renewed in time, got anew when rejected, and shown to nobody."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def test_many_requests_at_once_ask_for_one_token_and_do_not_hold_up_the_lo
     assert len(api.at(TOKEN)) == 1
 
 
-async def test_a_token_that_is_refused_in_the_middle_is_got_anew_once_for_all() -> None:
+async def test_a_token_that_is_rejected_in_the_middle_is_got_anew_once_for_all() -> None:
     api = bearing("t-2")
     async with accessing(api) as http:
         answers = await asyncio.gather(*(http.get("/thing") for _ in range(150)))
@@ -93,7 +93,7 @@ async def test_a_token_that_is_refused_in_the_middle_is_got_anew_once_for_all() 
     assert len(api.at(TOKEN)) == 2
 
 
-async def test_what_is_refused_with_a_new_token_is_not_asked_a_third_time() -> None:
+async def test_what_is_rejected_with_a_new_token_is_not_asked_a_third_time() -> None:
     api = bearing()
     async with accessing(api) as http:
         assert (await http.get("/thing")).status_code == 401
@@ -152,7 +152,7 @@ async def test_a_request_for_a_token_is_repeated_when_the_server_is_busy() -> No
         ({"access_token": "hush\nx: y"}, "a token has no spaces"),
         ({"access_token": "hush", "expires_in": float("inf")}, "expires_in: "),
         ({"access_token": "hush", "expires_in": -1}, "expires_in: "),
-        (["hush"], "the answer is not as expected"),
+        (["hush"], "the response is not as expected"),
     ],
 )
 async def test_what_is_no_token_is_not_taken_for_one(answer: object, complaint: str) -> None:
@@ -161,10 +161,10 @@ async def test_what_is_no_token_is_not_taken_for_one(answer: object, complaint: 
     api = bearing()
     api.on("POST", TOKEN, Response(json.dumps(answer), media_type="application/json"))
     async with accessing(api) as http:
-        with pytest.raises(ApiError) as refused:
+        with pytest.raises(ApiError) as rejected:
             await http.get("/thing")
-    assert complaint in str(refused.value)
-    assert "hush" not in str(refused.value)
+    assert complaint in str(rejected.value)
+    assert "hush" not in str(rejected.value)
 
 
 async def test_a_ready_token_is_used_and_not_renewed() -> None:
@@ -178,6 +178,6 @@ async def test_a_ready_token_is_used_and_not_renewed() -> None:
 
 
 def test_what_cannot_be_in_a_header_is_no_token() -> None:
-    with pytest.raises(ConfigurationError, match="UP42_TOKEN: a token has no spaces") as refused:
+    with pytest.raises(ConfigurationError, match="UP42_TOKEN: a token has no spaces") as rejected:
         TokenAccess(SecretStr("hush\n"))
-    assert "hush" not in str(refused.value)
+    assert "hush" not in str(rejected.value)

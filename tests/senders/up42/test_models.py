@@ -38,10 +38,10 @@ def test_a_webhook_shows_no_secret_in_its_repr() -> None:
     assert "QWZTFnMEXhqZKNmu" not in repr(Webhook.model_validate(WEBHOOK))
 
 
-def test_a_refused_webhook_shows_no_secret_either() -> None:
-    with pytest.raises(ValidationError) as refused:
+def test_a_rejected_webhook_shows_no_secret_either() -> None:
+    with pytest.raises(ValidationError) as rejected:
         Webhook.model_validate(WEBHOOK | {"secret": ["QWZTFnMEXhqZKNmu"]})
-    assert "QWZTFnMEXhqZKNmu" not in str(refused.value)
+    assert "QWZTFnMEXhqZKNmu" not in str(rejected.value)
 
 
 @pytest.mark.parametrize("nothing", [None, ""])
@@ -70,7 +70,7 @@ def test_failed_tests_are_counted_where_the_sender_does_not_say() -> None:
     assert WebhookTests.model_validate(said | {"testsFailed": 5}).tests_failed == 5
 
 
-def test_a_summary_without_its_numbers_is_refused() -> None:
+def test_a_summary_without_its_numbers_is_rejected() -> None:
     with pytest.raises(ValidationError, match="testsRun"):
         WebhookTests.model_validate({"startedAt": "2022-06-20T04:05:31.755744Z", "testsSucceeded": 1})
 

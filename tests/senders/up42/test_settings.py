@@ -1,4 +1,4 @@
-"""Where the API is and who asks: what is taken from where, and what is refused with the variable's name."""
+"""Where the API is and who asks: what is taken from where, and what is rejected with the variable's name."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"token": "t", "url": "ftp://host"}, "UP42_URL: is not of the form https://host"),
         ({"token": "t", "url": "https://me:hush@host"}, "UP42_URL: holds a user name"),
         ({"token": "t", "url": "http://api.example.com"}, "UP42_URL: must be https"),
-        ({"username": "me", "password": "\udcff-hush"}, "UP42_PASSWORD: has half characters"),
+        ({"username": "me", "password": "\udcff-hush"}, "UP42_PASSWORD: has lone surrogates"),
     ],
 )
-def test_what_cannot_be_is_refused_by_its_name_and_not_shown(given: dict[str, str], complaint: str) -> None:
-    with pytest.raises(ConfigurationError) as refused:
+def test_what_cannot_be_is_rejected_by_its_name_and_not_shown(given: dict[str, str], complaint: str) -> None:
+    with pytest.raises(ConfigurationError) as rejected:
         Settings.of(**given)
-    assert complaint in str(refused.value)
-    assert "hush" not in str(refused.value)
+    assert complaint in str(rejected.value)
+    assert "hush" not in str(rejected.value)
 
 
 def test_what_is_confidential_is_masked() -> None:

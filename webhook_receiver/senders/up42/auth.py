@@ -1,8 +1,8 @@
-"""How a request to the sender's API gets its bearer token.
+"""Bearer tokens for requests to UP42's API.
 
-It is our own because no maintained library does it for an async client. httpx-auth (0.23) asks for the token with a
-synchronous client while the event loop waits, and pins httpx. Authlib (1.9) waits properly, but renews a password's
-token only by refresh tokens, knows nothing to do on a 401, and is leaving httpx. So here is a small `httpx.Auth`.
+No maintained library does this for an async client. httpx-auth (0.23) asks for the token with a synchronous client
+while the event loop waits, and pins httpx. Authlib (1.9) waits properly, but renews a password's token only by refresh
+tokens, does nothing on a 401, and is leaving httpx. Hence this small `httpx.Auth`.
 """
 
 from __future__ import annotations
@@ -22,45 +22,45 @@ from . import api_errors
 from .models import CLIENT_ID
 
 EARLY = 30.0
-"""Seconds before its end that a token is renewed, as UP42's SDK does; of a short-lived one, at half of its life."""
+"""Seconds before its expiry that a token is renewed, as UP42's SDK does; a short-lived one at half of its life."""
 
 
 class Access(Protocol):
-    """What puts the token on a request, and knows which secrets no message may repeat."""
+    """The authentication of requests, and the secrets that no message may repeat."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Everything that is confidential here."""
+        """All the secrets in use."""
         ...
 
     def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Send the request, once more if need be."""
+        """Authenticate a request: yield it with a token, and again with a new token after a 401."""
         ...
 
 
 def _sendable(token: SecretStr) -> SecretStr:
-    # Of another one httpx would complain with an error that shows it.
+    # httpx would reject another one with an error that shows it.
     if not re.fullmatch(r"[\x21-\x7e]+", token.get_secret_value()):
         raise ValueError("a token has no spaces, ends of lines, or characters beyond ASCII")
     return token
 
 
 class _Granted(BaseModel, hide_input_in_errors=True):
-    """What the token endpoint answers (docs; RFC 6749 section 5.1)."""
+    """A token endpoint's response (docs; RFC 6749 section 5.1)."""
 
     access_token: Annotated[SecretStr, AfterValidator(_sendable)]
     expires_in: NonNegativeFloat = Field(300, allow_inf_nan=False)
-    """Seconds."""
+    """The token's lifetime, in seconds."""
 
 
 _GRANTED = TypeAdapter(_Granted)
 
 
 class TokenAccess(httpx.Auth):
-    """Access with a ready token, which is not renewed.
+    """Access with a given token, which is not renewed.
 
     Raises:
-        ConfigurationError: it cannot be a token.
+        ConfigurationError: the text cannot be a token.
     """
 
     def __init__(self, token: SecretStr) -> None:
@@ -79,18 +79,18 @@ class TokenAccess(httpx.Auth):
 
 
 class PasswordAccess(httpx.Auth):
-    """Access with tokens got for a user name and a password, by the grant `password` (docs, SDK).
+    """Access with tokens obtained for a user name and a password, by the grant `password` (docs, SDK).
 
-    A token is got with the first request, again before it ends, and again when a request is refused with it; however
-    many requests need it at once, it is asked for once. As UP42's SDK does, it asks with the password each time.
+    A token is obtained for the first request, again before it expires, and again when a request with it is rejected;
+    requests that need it at the same time share one call. As in UP42's SDK, each call has the password.
 
     Args:
-        http: the client to ask with.
-        url: the token endpoint.
+        http: the client that obtains tokens.
+        url: the URL of the token endpoint.
         username: the user's name.
         password: the user's password.
-        retry: how a failed request for a token is repeated; it changes nothing, so a POST is, too.
-        clock: seconds that only go forward.
+        retry: the retries of a failed request for a token; it changes nothing, so that a POST may be repeated, too.
+        clock: returns the time of a monotonic clock, in seconds.
     """
 
     def __init__(
@@ -124,18 +124,18 @@ class PasswordAccess(httpx.Auth):
         _bear(request, token)
         response = yield request
         if response.status_code == 401:
-            await response.aread()  # which gives its connection back before another is used
-            _bear(request, await self._current(refused=token))
+            await response.aread()  # which returns its connection before another is used
+            _bear(request, await self._current(rejected=token))
             yield request
 
-    async def _current(self, refused: SecretStr | None = None) -> SecretStr:
-        """Return a token that is good for a while, and not the one that was refused."""
+    async def _current(self, rejected: SecretStr | None = None) -> SecretStr:
+        """Return a token that is valid for a while, other than the one that was rejected."""
         asked = self._asked
         async with self._asking:
             if self._failure is not None and self._asked != asked:
-                raise self._failure  # of the one that was waited for: a wrong password is not tried by each
+                raise self._failure  # of the call that was waited for: not each request tries a wrong password
             token = self._token
-            if token is None or token is refused or self._clock() >= self._renew_at:
+            if token is None or token is rejected or self._clock() >= self._renew_at:
                 token = await self._renewed()
             return token
 
@@ -163,7 +163,7 @@ class PasswordAccess(httpx.Auth):
         try:
             response = await aretry_request(self._http, "POST", self._url, retry=self._retry, auth=None, data=form)
         except httpx.HTTPError as error:
-            raise api_errors.no_answer("POST", self._url, error) from error
+            raise api_errors.no_response("POST", self._url, error) from error
         return api_errors.read(response, _GRANTED, enveloped=False, secrets=self.secrets)
 
 

@@ -1,4 +1,4 @@
-"""The sender's API for the owner of a receiver: its webhooks, and the orders and assets that they tell of."""
+"""A client of UP42's API: webhooks, and the orders and assets that their events are about."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ except ImportError as error:
 
 
 class _Link(BaseModel, hide_input_in_errors=True):
-    """Where an asset can be downloaded from (SDK)."""
+    """The download URL of an asset (SDK)."""
 
     url: str
 
@@ -45,32 +45,32 @@ _LINK = TypeAdapter(_Link)
 
 
 class Ensured(NamedTuple):
-    """What `ensure` came to."""
+    """The result of `ensure`: the webhook, and what was done."""
 
     webhook: Webhook
     done: Literal["created", "updated", "unchanged"]
 
 
 class WebhooksClient:
-    """UP42's API with a user's rights, for use in `async with`.
+    """A client of UP42's API with a user's rights, for use in `async with`.
 
-    An argument that is left out is taken from the environment. Calls that fail are repeated where that cannot do
-    anything twice. No redirect is followed: a token goes to the API's host and to that of the user info only.
+    Arguments left out are read from the environment. Failed calls are repeated if they cannot take effect twice.
+    Redirects are not followed: a token is sent to the hosts of the API and of the user info only.
 
     Args:
         username: the user's name; else UP42_USERNAME.
         password: the user's password; else UP42_PASSWORD.
-        token: a ready bearer token in place of the two; else UP42_TOKEN. It is not renewed, and UP42's last 300 s.
+        token: a bearer token in place of the two; else UP42_TOKEN. It is not renewed; UP42's are valid for 300 s.
         region: "eu" or "sa"; else UP42_REGION, else "eu".
-        url: the address of a server that is both API and token endpoint, as the local test server is, in place of
-            `region`; else UP42_URL.
-        workspace_id: whose webhooks it is about; else UP42_WORKSPACE_ID, else the user's own, which is asked for once.
-        timeout: seconds to wait for a connection, for the answer, and for each next part of it.
-        retry: how failed calls are repeated.
+        url: the URL of a server that is both API and token endpoint, such as the simulator, in place of `region`;
+            else UP42_URL.
+        workspace_id: the id of the webhooks' workspace; else UP42_WORKSPACE_ID, else the user's own, requested once.
+        timeout: seconds to wait for a connection, for the response, and for each next part of it.
+        retry: the retries of failed calls.
 
     Raises:
         ConfigurationError: the credentials are missing, or an argument or a variable cannot be used.
-        ApiError: by every method, when the API did not do what it was asked, and when there was no answer.
+        ApiError: raised by every method if the API reports an error, or does not respond.
     """
 
     def __init__(
@@ -109,18 +109,17 @@ class WebhooksClient:
         secret: str | SecretStr | None = None,
         active: bool = True,
     ) -> Webhook:
-        """Create a webhook.
+        """Create a webhook, and return it.
 
         Args:
-            name: what people call it.
-            url: where it delivers to; https, or http to this machine where the API is on it, too.
-            events: names of event types, such as "order.status".
-            secret: what its deliveries are signed with; unsigned if None.
-            active: whether it delivers. The API's own default is no; but whoever creates a webhook expects deliveries,
-                and would wait for the first one for ever.
+            name: the webhook's name, for people.
+            url: the URL to deliver to; https, or http to this machine if the API is on it, too.
+            events: the names of event types, such as "order.status".
+            secret: the secret that signs its deliveries; they are unsigned if None.
+            active: whether it delivers. The API's own default is no, but then the first delivery never comes.
 
         Raises:
-            ConfigurationError: an argument cannot be; nothing was sent.
+            ConfigurationError: an argument is not valid; nothing was sent.
         """
         made = document(
             {"name": name, "url": url, "events": events, "secret": secret, "active": active}, local=self._api.local
@@ -128,7 +127,7 @@ class WebhooksClient:
         return await self._api.call("POST", await self._path(models.WEBHOOKS), _WEBHOOK, body=made)
 
     async def list(self) -> tuple[Webhook, ...]:
-        """Return all webhooks of the workspace. No paging of them is known."""
+        """Return all webhooks of the workspace. No paging of this list is known."""
         return await self._api.call("GET", await self._path(models.WEBHOOKS), _WEBHOOKS)
 
     async def get(self, id: str) -> Webhook:
@@ -136,27 +135,31 @@ class WebhooksClient:
         return await self._api.call("GET", await self._path(models.WEBHOOK, id), _WEBHOOK)
 
     async def update(self, id: str, **changes: Unpack[Changes]) -> Webhook:
-        """Change a webhook, and nothing else of it.
+        """Change the given fields of a webhook, and return it.
 
-        The API only replaces (SDK): so it is read, and all of it sent back with the changes, what is not known here
-        included. A change that somebody else makes between the two is lost.
+        The API can only replace a webhook (SDK): so the webhook is read, and sent back with the changes and with its
+        unknown fields. A change made by others between the two calls is lost.
+
+        Args:
+            id: the webhook's id.
+            changes: the new values of the fields in `Changes`.
 
         Raises:
-            ConfigurationError: a change cannot be; nothing was changed.
+            ConfigurationError: a value is not valid; nothing was changed.
         """
         return await self._replace(await self.get(id), changes)
 
     async def delete(self, id: str) -> None:
-        """Delete a webhook. What the API answers beside its success is not known, and not read, unless it is a page."""
+        """Delete a webhook. The content of the API's response is not known, and only checked not to be HTML."""
         await self._api.send("DELETE", await self._path(models.WEBHOOK, id))
 
     async def test(self, id: str, event: str | None = None) -> WebhookTests:
-        """Have the sender deliver test events to a webhook's URL, and return what came of it.
+        """Let UP42 deliver test events to a webhook's URL, and return the results.
 
         Args:
-            id: the webhook's.
-            event: just this event; each that the webhook has if None. Modelled: UP42's API is only known to test
-                them all, and may overlook it.
+            id: the webhook's id.
+            event: the only event to test; all of the webhook's events if None. Modelled: UP42's API is only known to
+                test all of them, and may ignore it.
         """
         path = await self._path(models.TESTS, id)
         return await self._api.call("POST", path, _TESTS, params={"event": event})
@@ -170,14 +173,14 @@ class WebhooksClient:
         secret: str | SecretStr | None = None,
         active: bool = True,
     ) -> Ensured:
-        """Create a webhook, or make the one of that name as it should be; for scripts that run again and again.
+        """Create a webhook, or update the one of that name; for scripts that run repeatedly.
 
-        A webhook is known by its name, so that it can move to another URL: give each deployment a name of its own.
-        Where several have the name, the URL decides between them. Without a secret, the one it has is left alone.
-        Two that run at the same moment may both create it.
+        A webhook is identified by its name, so that it can move to another URL: give each deployment its own name. If
+        several have the name, the URL decides between them. Without a secret, the present one stays. Two calls at the
+        same moment may both create it. The arguments are those of `create`.
 
         Raises:
-            ConfigurationError: an argument cannot be, or several webhooks may be meant: the message has their ids.
+            ConfigurationError: an argument is not valid, or several webhooks match: the message has their ids.
         """
         changes: Changes = {"name": name, "url": url, "events": events, "active": active}
         if secret is not None:
@@ -197,7 +200,7 @@ class WebhooksClient:
         return Ensured(await self._replace(found[0], changes), "updated")
 
     async def order(self, id: str) -> Order:
-        """Return an order as it is now."""
+        """Return an order."""
         return await self._api.call("GET", models.ORDER.format(order_id=segment(id)), _ORDER, enveloped=False)
 
     async def orders(
@@ -212,19 +215,20 @@ class WebhooksClient:
         sort: str | None = None,
         size: int = 20,
     ) -> AsyncGenerator[Order]:
-        """Yield the orders that all that is given fits, each page as it is needed (docs, SDK).
+        """Yield the orders that match all arguments; each page is requested when it is needed (docs, SDK).
 
-        Orders may come, go and change meanwhile. One that is met again is left out, unless it has changed.
+        Orders may be created and changed meanwhile. One that is met again is left out, unless it has changed.
 
         Args:
-            status: one or several, any of which fits.
-            type: of the order.
-            sub_status: of a tasking order.
-            display_name: of the order.
-            tags: one or several.
-            workspace_id: only of this workspace; of all that the user sees if None.
-            sort: such as "updatedAt,asc"; the API's own is "createdAt,desc". By createdAt, updatedAt, type or status.
-            size: how many on a page; the API's own is 20, the most that it allows is not known.
+            status: one status or several, any of which matches.
+            type: the type of the order.
+            sub_status: the sub-status of a tasking order.
+            display_name: the display name of the order.
+            tags: one tag or several.
+            workspace_id: the workspace's id; all workspaces that the user sees if None.
+            sort: the key and direction, such as "updatedAt,asc"; the API's default is "createdAt,desc". The keys are
+                createdAt, updatedAt, type and status.
+            size: the number of orders on a page; the API's default is 20, its maximum is not known.
         """
         params = {
             "status": status,
@@ -246,13 +250,13 @@ class WebhooksClient:
         created_after: datetime | None = None,
         search: str | None = None,
     ) -> AsyncGenerator[Asset]:
-        """Yield the assets of an order. The API has no filter for it: all are read (SDK up to 2.6), and these chosen.
+        """Yield the assets of an order. The API has no filter for orders: all assets are read (SDK up to 2.6).
 
         Args:
-            order_id: the order's.
-            workspace_id: look only in this workspace.
-            created_after: look only at those made later, as all of an order are later than the order; with a zone.
-            search: look only at those that the API finds for this text.
+            order_id: the order's id.
+            workspace_id: the only workspace to read from.
+            created_after: the time, with a zone, after which the assets were created; the order's own will do.
+            search: the text that the API is to search for.
         """
         after = None if created_after is None else created_after.isoformat()
         params = {"workspaceId": workspace_id, "createdAfter": after, "search": search}
@@ -261,7 +265,7 @@ class WebhooksClient:
                 yield asset
 
     async def download_url(self, asset_id: str) -> str:
-        """Return where an asset can be downloaded from, without a token and for a while (SDK up to 2.6)."""
+        """Return a URL that an asset can be downloaded from without a token, until it expires (SDK up to 2.6)."""
         path = models.DOWNLOAD.format(asset_id=segment(asset_id))
         return (await self._api.call("POST", path, _LINK, enveloped=False)).url
 
@@ -270,13 +274,17 @@ class WebhooksClient:
         return await self._api.call("PUT", await self._path(models.WEBHOOK, webhook.id), _WEBHOOK, body=body)
 
     async def _path(self, template: str, id: str | None = None) -> str:
-        """Return a path within the workspace; a wrong id is refused before anything is sent."""
+        """Return a path within the workspace.
+
+        Raises:
+            ConfigurationError: the id is not one; nothing was sent.
+        """
         webhook_id = "" if id is None else segment(id)
         return template.format(workspace_id=segment(await self._api.workspace_id()), webhook_id=webhook_id)
 
 
 class Changes(TypedDict, total=False):
-    """What can be changed of a webhook. A secret of None takes it away: its deliveries come unsigned."""
+    """The fields of a webhook that can be changed. A secret of None removes it: deliveries are unsigned then."""
 
     name: str
     url: str
@@ -286,38 +294,43 @@ class Changes(TypedDict, total=False):
 
 
 def document(fields: Mapping[str, object], *, local: bool) -> dict[str, Any]:
-    """Return a webhook's input as it goes over the API.
+    """Return the JSON from which the API creates a webhook.
 
     Args:
-        fields: by name.
+        fields: the values by name.
         local: whether the API is on this machine, so that the webhook's URL may be http to this machine.
 
     Raises:
-        ConfigurationError: a field cannot be; the message names it.
+        ConfigurationError: a value is not valid; the message names the field.
     """
     try:
         made = WebhookInput.model_validate(fields)
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise ConfigurationError(f"that is no webhook: {told}") from None
+        reasons = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise ConfigurationError(f"that is not a webhook: {reasons}") from None
     if made.secret is None and fields.get("secret") is not None:
-        raise ConfigurationError("the webhook's secret is empty: leave it out if deliveries are to come unsigned")
+        raise ConfigurationError("the webhook's secret is empty: leave it out for unsigned deliveries")
     for event in made.events:
         if "," in event:
-            raise ConfigurationError(f"{event!r} is one text; events are a list of names, one in each")
-    _refuse_undeliverable(made.url, local)
+            raise ConfigurationError(f"{event!r} is one text; events are a list of names")
+    _check_deliverable(made.url, local)
     sent = made.as_json()
     for name in ("name", "url", "secret"):
         if not is_utf8(sent[name] or ""):
-            raise ConfigurationError(f"the webhook's {name} has half characters in it, which UTF-8 cannot hold")
+            raise ConfigurationError(f"the webhook's {name} has lone surrogates in it, which UTF-8 cannot hold")
     return sent
 
 
 def replacement(webhook: Webhook, changes: Changes, *, local: bool) -> dict[str, Any]:
-    """Return a whole webhook, what is not known here included, with changes, to replace it.
+    """Return the JSON that replaces a webhook: its fields, unknown ones included, with changes.
+
+    Args:
+        webhook: the webhook.
+        changes: the new values.
+        local: whether the API is on this machine.
 
     Raises:
-        ConfigurationError: a change cannot be; the message names it.
+        ConfigurationError: a value is not valid; the message names the field.
     """
     unknown = changes.keys() - Changes.__annotations__.keys()
     if unknown:
@@ -328,7 +341,7 @@ def replacement(webhook: Webhook, changes: Changes, *, local: bool) -> dict[str,
 
 
 def differs(webhook: Webhook, wanted: Mapping[str, Any]) -> bool:
-    """Whether a webhook is not as wanted; events may be in any order."""
+    """Whether a webhook differs from the wanted values; the order of events does not matter."""
     there = webhook.as_json()
     return any(
         sorted(there[name]) != sorted(value) if name == "events" else there[name] != value
@@ -337,25 +350,29 @@ def differs(webhook: Webhook, wanted: Mapping[str, Any]) -> bool:
 
 
 def segment(id: str) -> str:
-    """Return an id as a part of a path that cannot lead anywhere else.
+    """Return an id, escaped as a segment of a URL's path.
 
     Raises:
-        ConfigurationError: it is empty, or dots, and so would name another resource.
+        ConfigurationError: the id is empty or only dots, and would lead to another resource.
     """
     if not isinstance(id, str) or not id.strip(". ") or not is_utf8(id):
-        raise ConfigurationError(f"{id!r} is no id")
+        raise ConfigurationError(f"{id!r} is not an id")
     return quote(id, safe="")
 
 
-def _refuse_undeliverable(url: str, local: bool) -> None:
-    """Refuse what the sender would; the message does not repeat the URL, which may hold a token."""
+def _check_deliverable(url: str, local: bool) -> None:
+    """Check that UP42 can deliver to a URL.
+
+    Raises:
+        ConfigurationError: UP42 would reject the URL; the message does not repeat it, since it may hold a token.
+    """
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise ConfigurationError("the webhook's URL is none: it has to be as https://host/path") from None
+        raise ConfigurationError("the webhook's URL is not a URL: it has the form https://host/path") from None
     if not host or parts.scheme not in ("http", "https"):
-        raise ConfigurationError("the webhook's URL has to be as https://host/path")
+        raise ConfigurationError("the webhook's URL has the form https://host/path")
     if parts.scheme == "http" and not (local and is_local(url)):
         near = " to this machine, where the sender's API is on it, too" if is_local(url) else ""
         raise ConfigurationError(f"the webhook's URL has to be https; http is only for trying out{near}")

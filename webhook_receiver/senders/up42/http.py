@@ -1,4 +1,4 @@
-"""Calls of the sender's API: each with its token, time-outs and retries, and its answer read into a model."""
+"""Calls of UP42's API, with token, time-outs and retries, and the response read into a model."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Params = Mapping[str, Any]
 RETRY = Retry(
     total=3, backoff_factor=0.25, max_backoff_wait=60, total_timeout=120, status_forcelist=[429, 500, 502, 503, 504]
 )
-"""How a failed call is repeated: after up to 0.5, 1 and 2 s, or what `Retry-After` says, of which 60 s at most are
-waited, and 120 s in all. That is so for GET, PUT and DELETE; a POST is sent once, for it might do its work twice."""
+"""The retries of failed calls: after up to 0.5, 1 and 2 s, or as `Retry-After` says, but at most 60 s each and 120 s in
+all. GET, PUT and DELETE are repeated; a POST is not, since it could take effect twice."""
 
 
 class _UserInfo(BaseModel):
-    """Who the token is for; `sub` is the default of the workspace id (SDK)."""
+    """The user info; `sub` is the default of the workspace's id (SDK)."""
 
     sub: str
 
@@ -37,12 +37,12 @@ _USER_INFO = TypeAdapter(_UserInfo)
 
 
 class Connection:
-    """The connection that a client keeps to the API.
+    """The connection of a client to the API.
 
     Args:
-        settings: where the API is, and who asks.
-        timeout: seconds to wait for a connection, for the answer, and for each next part of it.
-        retry: how failed calls are repeated.
+        settings: the API's address and the credentials.
+        timeout: seconds to wait for a connection, for the response, and for each next part of it.
+        retry: the retries of failed calls.
 
     Raises:
         ConfigurationError: the time-out, the token, or the environment's proxy or certificates cannot be used.
@@ -61,7 +61,7 @@ class Connection:
             httpx.URL(self._hosts.api)
             self._http = httpx.AsyncClient(timeout=timeout, trust_env=not self.local, follow_redirects=False)
         except httpx.InvalidURL as error:
-            raise ConfigurationError(f"UP42_URL is no URL: {error}") from None
+            raise ConfigurationError(f"UP42_URL is not a URL: {error}") from None
         except (ImportError, OSError, ValueError) as error:
             raise ConfigurationError(f"the environment's proxy or certificates cannot be used: {error}") from None
         if settings.token:
@@ -71,11 +71,11 @@ class Connection:
             self._access = PasswordAccess(self._http, self._hosts.auth + models.TOKEN, user, password, retry)
 
     async def aclose(self) -> None:
-        """Close it."""
+        """Close the connection."""
         await self._http.aclose()
 
     async def workspace_id(self) -> str:
-        """Return the workspace's id: the settings', else that of the user's own, which is asked for once."""
+        """Return the workspace's id: that of the settings, or else the user's own, which is requested once."""
         async with self._asking:
             if self._workspace_id is None:
                 info = await self.call("GET", models.USER_INFO, _USER_INFO, host=self._hosts.auth, enveloped=False)
@@ -93,19 +93,19 @@ class Connection:
         body: Mapping[str, Any] | None = None,
         host: str | None = None,
     ) -> T:
-        """Call, and return what the answer says.
+        """Call the API, and return the content of the response.
 
         Args:
-            method: of HTTP.
-            path: within the host.
-            shape: what is answered.
-            enveloped: whether that is in `data` of `{data, error}`, as it is where the path has no version (SDK).
-            params: of the query; those that are None are left out.
-            body: is sent as JSON; its `secret` is repeated in no error.
-            host: the API's if None.
+            method: the HTTP method.
+            path: the path within the host.
+            shape: the type of the content.
+            enveloped: whether the content is in `data` of `{data, error}`, as for paths without a version (SDK).
+            params: the parameters of the query; those that are None are left out.
+            body: the object to send as JSON; no error repeats its `secret`.
+            host: the host's URL; the API's if None.
 
         Raises:
-            ApiError: there was no answer, or not that.
+            ApiError: there was no response, no success, or content of another type.
             ConfigurationError: a parameter cannot be in a URL.
         """
         response = await self.send(method, path, params=params, body=body, host=host)
@@ -120,7 +120,7 @@ class Connection:
         body: Mapping[str, Any] | None = None,
         host: str | None = None,
     ) -> httpx.Response:
-        """Call as `call` does, and return the answer if it is a success."""
+        """Call the API as `call` does, and return the response if it is a success."""
         url = (host or self._hosts.api) + path
         query = {name: value for name, value in (params or {}).items() if value is not None}
         try:
@@ -128,7 +128,7 @@ class Connection:
                 self._http, method, url, retry=self._retry, auth=self._access, params=query, json=body
             )
         except httpx.HTTPError as error:
-            raise api_errors.no_answer(method, url, error) from error
+            raise api_errors.no_response(method, url, error) from error
         except (httpx.InvalidURL, UnicodeError) as error:
             raise ConfigurationError(f"{method} {path[:100]}: an argument cannot be in a URL: {error}") from None
         api_errors.check(response, self._secrets(body))
@@ -137,10 +137,16 @@ class Connection:
     async def pages(
         self, path: str, shape: TypeAdapter[Page[Listed]], params: Params, size: int
     ) -> AsyncGenerator[Listed]:
-        """Yield what is on all pages of a list, each as it is needed.
+        """Yield the items of all pages of a list; each page is requested when it is needed.
 
-        The list may change meanwhile, so what is met again is left out, unless it was changed since. It ends with a
-        page that brings nothing new, whatever `totalPages` says; and not before one that is not full.
+        The list may change meanwhile: items met again are left out, unless they were changed since. The last page is
+        one without a new item, whatever `totalPages` says, or else the last of `totalPages` that is not full.
+
+        Args:
+            path: the path of the list.
+            shape: the type of a page.
+            params: the parameters of the query.
+            size: the number of items on a page.
         """
         seen: set[object] = set()
         number = 0
@@ -155,6 +161,6 @@ class Connection:
                 return
 
     def _secrets(self, body: Mapping[str, Any] | None) -> tuple[str, ...]:
-        """Return what no error may repeat: who asks, and what is in the body that was sent."""
+        """Return the texts that no error may repeat: credentials, and the secret in the body sent."""
         secret = (body or {}).get("secret")
         return (*self._access.secrets, *([secret] if secret else []))

@@ -1,6 +1,6 @@
-"""UP42's API as far as it is known: its hosts and paths, and models of what goes over it.
+"""UP42's API as far as it is known: its hosts and paths, and models of its resources.
 
-The client and the local test server both read it from here, so what turns out to be otherwise is changed once. The
+The client and the simulator share this module, so that a correction is made once. The
 sources are UP42's public Python SDK ("SDK") and older copies of its documentation ("docs"); where neither says
 anything the docstring says "modelled". Every model keeps the fields that it does not declare.
 """
@@ -33,7 +33,7 @@ TOKEN = OPENID + "/token"
 USER_INFO = OPENID + "/userinfo"
 
 CLIENT_ID = "up42-api"
-"""What direct users of the API call themselves when they ask for a token (docs)."""
+"""The client id with which direct users of the API obtain tokens (docs)."""
 
 CANCELABLE = frozenset({OrderStatus.CREATED, OrderStatus.PLACEMENT_FAILED})
 """The statuses in which an order can be cancelled (SDK)."""
@@ -45,25 +45,25 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """Where the API and the tokens are, as URLs without a slash at the end."""
+    """The URLs of the API and of the token endpoint, without a final slash."""
 
     api: str
     auth: str
 
     @classmethod
     def of(cls, region: Region) -> Self:
-        """Return UP42's hosts of a region (SDK). Whether "sa" has webhooks is not known."""
+        """Return UP42's hosts in a region (SDK). Whether "sa" has webhooks is not known."""
         domain = {"eu": "up42.com", "sa": "sa.up42.com"}[region]
         return cls(f"https://api.{domain}", f"https://auth.{domain}")
 
     @classmethod
     def at(cls, url: str) -> Self:
-        """Return the hosts of a server that is both, as the local test server is."""
+        """Return the hosts for a server that is both, such as the simulator."""
         return cls(url.rstrip("/"), url.rstrip("/"))
 
 
 class Resource(BaseModel):
-    """What goes over the API: snake_case here, camelCase there."""
+    """A resource of the API: snake_case in Python, camelCase in JSON."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -75,7 +75,7 @@ class Resource(BaseModel):
     )
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as it goes over the API."""
+        """Return the resource as JSON can hold it, in the API's form."""
         return self.model_dump(mode="json", by_alias=True)
 
 
@@ -83,17 +83,17 @@ class EventType(Resource):
     """An event that a webhook can be created for (docs)."""
 
     name: str
-    """Such as "order.status"."""
+    """The event's name, such as "order.status"."""
     title: str = ""
     category: str = ""
-    """"order" or "job"."""
+    """The category: "order" or "job"."""
     description: str = ""
     documentation: str = ""
-    """A URL."""
+    """The URL of the documentation."""
 
 
 class WebhookInput(Resource):
-    """What a webhook is created from, and replaced by (SDK). `as_json` has the secret in clear; the repr masks it."""
+    """The input to create or replace a webhook (SDK). `as_json` has the secret in clear; the repr masks it."""
 
     name: str
     url: str
@@ -113,7 +113,7 @@ class WebhookInput(Resource):
 
 
 class Webhook(WebhookInput):
-    """A webhook of a workspace (SDK). Whoever may read it may sign: UP42 returns the secret in clear."""
+    """A webhook of a workspace (SDK). UP42 returns the secret in clear: anyone who may read the webhook can sign."""
 
     id: str
     created_at: datetime
@@ -121,26 +121,26 @@ class Webhook(WebhookInput):
 
 
 class WebhookTest(Resource):
-    """What came of one test delivery. Modelled: nothing is known of a test's members."""
+    """The result of one test delivery. Modelled: the fields of a test are not known."""
 
     event: str
     succeeded: bool
     status: int | None = None
-    """What the webhook's URL answered; None when it did not."""
+    """The status of the response; None when there was none."""
     error: str | None = None
-    """Why it did not succeed."""
+    """The reason why the test did not succeed."""
 
 
 class WebhookTests(Resource):
-    """What came of testing a webhook. `started_at`, `tests_run` and `tests_succeeded` are known (SDK)."""
+    """The results of testing a webhook. `started_at`, `tests_run` and `tests_succeeded` are known (SDK)."""
 
     started_at: datetime
     tests_run: int
     tests_succeeded: int
     tests_failed: int = Field(default_factory=lambda known: known.get("tests_run", 0) - known.get("tests_succeeded", 0))
-    """Modelled; counted from the other two where the sender does not say it."""
+    """Modelled; computed from the other two if the API does not return it."""
     tests: tuple[WebhookTest, ...] = ()
-    """Modelled: one for each event; empty where the sender does not say."""
+    """Modelled: one for each event; empty if the API does not return them."""
 
 
 class Order(Resource):
@@ -152,11 +152,11 @@ class Order(Resource):
     workspace_id: str
     account_id: str = ""
     type: str = "ARCHIVE"
-    """"ARCHIVE" or "TASKING"."""
+    """The type: "ARCHIVE" or "TASKING"."""
     data_product_id: str | None = None
     tags: tuple[str, ...] | None = None
     order_details: dict[str, Any] | None = None
-    """Of a tasking order, `subStatus` among others."""
+    """Details by type; of a tasking order `subStatus` among others."""
     created_at: datetime
     updated_at: datetime
 
@@ -167,18 +167,18 @@ class Order(Resource):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing more will become of it."""
+        """Whether the order's status is final."""
         return self.status in TERMINAL
 
 
 class Asset(Resource):
-    """One file in storage (SDK up to 2.6)."""
+    """An asset: one file in storage (SDK up to 2.6)."""
 
     id: str
     order_id: str | None = None
     name: str | None = None
     size: int = 0
-    """In bytes."""
+    """The size, in bytes."""
     content_type: str = ""
     workspace_id: str = ""
     account_id: str = ""
@@ -194,11 +194,11 @@ class Page(Resource, Generic[T]):
     total_elements: int = 0
     size: int = 0
     number: int = 0
-    """Which page it is, counted from 0."""
+    """The page's number, counted from 0."""
 
 
 class Problem(Resource):
-    """What is in `error` of an answer that is no success (SDK, of other endpoints)."""
+    """The `error` of a response that is no success (SDK, of other endpoints)."""
 
     code: int | str = ""
     message: str = ""

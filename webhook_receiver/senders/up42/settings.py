@@ -1,4 +1,4 @@
-"""Where the sender's API is and who asks it: from arguments, else from UP42_* in the environment."""
+"""The address of UP42's API and the credentials: from arguments, or else from UP42_* in the environment."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from ...errors import ConfigurationError
 from ...signatures.secrets import is_utf8
 from .models import Hosts, Region
 
-_OUSTS = {
+_OVERRIDES = {
     "token": ("username", "password"),
     "username": ("token",),
     "password": ("token",),
     "url": ("region",),
     "region": ("url",),
 }
-"""What is given by an argument ousts from the environment what cannot stand beside it."""
+"""The variables of the environment that each argument overrides, since they exclude each other."""
 
 
 def is_local(url: str) -> bool:
-    """Whether a URL leads to this machine itself."""
+    """Whether a URL's host is this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ip_address(host).is_loopback
@@ -33,7 +33,7 @@ def is_local(url: str) -> bool:
 
 
 class Settings(BaseSettings):
-    """Who asks which API. The password and the token are masked in its repr."""
+    """The address of the API and the credentials. The repr masks the password and the token."""
 
     model_config = SettingsConfigDict(
         env_prefix="UP42_", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
@@ -42,30 +42,30 @@ class Settings(BaseSettings):
     username: str | None = None
     password: SecretStr | None = None
     token: SecretStr | None = None
-    """A ready one, in place of user name and password; it is not renewed."""
+    """A bearer token in place of user name and password; it is not renewed."""
     region: Region | None = None
-    """"eu" if neither it nor `url` is given."""
+    """The region; "eu" if neither `region` nor `url` is given."""
     url: str | None = None
-    """Where both the API and the tokens are, as on the local test server; in place of `region`."""
+    """The URL of a server that is both API and token endpoint, such as the simulator; in place of `region`."""
     workspace_id: str | None = None
 
     @classmethod
     def of(cls, **given: object) -> Self:
-        """Return the arguments that are not None, and for the rest what the environment says.
+        """Return the settings of the arguments that are not None, and for the rest those of the environment.
 
         Raises:
-            ConfigurationError: something is missing, or cannot be; the message names the variables.
+            ConfigurationError: a setting is missing or not valid; the message names the variables.
         """
         named: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        ousted = {other: None for name in named for other in _OUSTS.get(name, ())}
+        overridden = {other: None for name in named for other in _OVERRIDES.get(name, ())}
         try:
-            return cls(**(ousted | named))
+            return cls(**(overridden | named))
         except ValidationError as error:
-            raise ConfigurationError("; ".join(_told(each) for each in error.errors(include_input=False))) from None
+            raise ConfigurationError("; ".join(_message(each) for each in error.errors(include_input=False))) from None
 
     @property
     def hosts(self) -> Hosts:
-        """Where the API and the tokens are."""
+        """The URLs of the API and of the token endpoint."""
         return Hosts.of(self.region or "eu") if self.url is None else Hosts.at(self.url)
 
     @field_validator("url", mode="after")
@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     @classmethod
     def _text(cls, text: str | SecretStr | None) -> str | SecretStr | None:
         if text is not None and not is_utf8(text if isinstance(text, str) else text.get_secret_value()):
-            raise ValueError("has half characters in it, which UTF-8 cannot hold")
+            raise ValueError("has lone surrogates in it, which UTF-8 cannot hold")
         return text
 
     @model_validator(mode="after")
@@ -110,6 +110,6 @@ class Settings(BaseSettings):
         return self
 
 
-def _told(error: Any) -> str:
+def _message(error: Any) -> str:
     where = "".join(f"UP42_{str(part).upper()}: " for part in error["loc"])
     return where + str(error["msg"]).removeprefix("Value error, ")
