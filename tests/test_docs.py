@@ -30,8 +30,9 @@ SITE = ROOT.joinpath("mkdocs.yml").read_text(encoding="utf-8")
 NAMES = re.findall(r"[\w/-]+\.md", SITE)
 """The pages in the order of the guide; the reference follows."""
 PAGES = {name: ROOT.joinpath("docs", name).read_text(encoding="utf-8") for name in NAMES}
+BESIDE = ["README.md", "CONTRIBUTING.md", "SECURITY.md"]
 ALL = {
-    **{name: ROOT.joinpath(name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")},
+    **{name: ROOT.joinpath(name).read_text(encoding="utf-8") for name in BESIDE},
     **{f"docs/{name}": text for name, text in PAGES.items()},
 }
 
@@ -45,7 +46,7 @@ def lines(text: str) -> list[str]:
 
 
 PROGRAMS = {
-    f"{Path(name).stem}-{number}": code
+    f"{name.removesuffix('.md')}-{number}": code
     for name, text in ALL.items()
     for number, code in enumerate(blocks(text, "python"), 1)
 }
@@ -132,10 +133,10 @@ def test_the_ten_lines_are_ten_and_are_the_quickstart() -> None:
     def bare(code: str) -> list[str]:
         return [line for line in code.splitlines() if line.strip()]
 
-    example = ROOT.joinpath("examples", "01_quickstart.py").read_text(encoding="utf-8")
+    example = ROOT.joinpath("examples", "tour_01_quickstart.py").read_text(encoding="utf-8")
     assert len(bare(TEN_LINES)) == 8
     assert bare(TEN_LINES) == bare(example.split('"""')[2])
-    assert PROGRAMS["first-steps-1"] == TEN_LINES
+    assert PROGRAMS["docs/first-steps-1"] == TEN_LINES
 
 
 def lines_with(*words: str) -> list[str]:
@@ -150,7 +151,7 @@ CAUGHT = lines_with("capture", "explain", "to-test")
 
 def test_every_command_line_is_run_here() -> None:
     assert sorted(SERVED + LOOPED + MIGRATING + CAUGHT) == sorted(COMMANDS)
-    for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md"):
+    for name in BESIDE:
         set_up = [line for line in lines(ALL[name]) if line.startswith("python3 -m venv")]
         assert set(lines(ALL[name])) - {*set_up} <= set(COMMANDS)
 
@@ -178,9 +179,9 @@ def test_what_is_sent_by_hand_is_received(tmp_path: Path) -> None:
 def test_the_local_loop_is_lived_as_the_guide_says(tmp_path: Path) -> None:
     tmp_path.joinpath("quickstart.py").write_text(TEN_LINES, encoding="utf-8")
     first, *rest = LOOPED
-    with looping(tmp_path, first) as (url, sender):
+    with looping(tmp_path, first) as (url, simulator):
         for line in rest:
-            done = shell(line, tmp_path, url, UP42_URL=sender)
+            done = shell(line, tmp_path, url, UP42_URL=simulator)
             assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
             if " inbox ls " in line:
                 assert len(done.stdout.splitlines()) == 1 + 1 + 3 + 1  # one is the test of the webhook
@@ -190,10 +191,10 @@ def test_the_local_loop_is_lived_as_the_guide_says(tmp_path: Path) -> None:
 
 @contextmanager
 def looping(folder: Path, line: str) -> Generator[tuple[str, str]]:
-    """Run the guide's `dev` on ports of our own; yield the addresses of the receiver and of the sender."""
+    """Run the guide's `dev` on ports of our own; yield the addresses of the receiver and of the simulator."""
     ports = [str(each) for each in free_ports(2)]
     process = subprocess.Popen(
-        [*prepared(line, ""), "--port", ports[0], "--sender-port", ports[1]],
+        [*prepared(line, ""), "--port", ports[0], "--simulator-port", ports[1]],
         cwd=folder,
         env=ENVIRONMENT | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
@@ -298,11 +299,11 @@ def shell(line: str, cwd: Path, url: str, **environment: str) -> subprocess.Comp
 
 
 def test_what_the_guide_says_of_answers_is_what_is_answered() -> None:
-    from webhook_receiver.responses import refusals
+    from webhook_receiver.responses import rejections
 
     table = PAGES["answers.md"].partition("Errors are")[0]
     told = {int(status) for status in re.findall(r"\| (\d{3})", table)}
-    assert told == {200, 202, 204, 500, 503, 422} | {answer.status for answer in refusals(401).values()}
+    assert told == {200, 202, 204, 500, 503, 422} | {answer.status for answer in rejections(401).values()}
 
 
 def test_every_command_is_in_the_guide() -> None:
@@ -310,8 +311,16 @@ def test_every_command_is_in_the_guide() -> None:
 
     names = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
     groups = [group.name for group in app.registered_groups if group.name]
-    told = re.findall(r"^\| `webhook-receiver ([\w-]+)", PAGES["operations.md"], re.MULTILINE)
+    told = re.findall(r"^\| `webhook-receiver ([\w-]+)", PAGES["operations.md"].partition("## Health")[0], re.MULTILINE)
     assert sorted(told) == sorted(names + groups)
+
+
+def test_every_page_is_in_the_guide_and_every_block_is_one_that_is_run() -> None:
+    docs = ROOT / "docs"
+    assert sorted(NAMES) == sorted(file.relative_to(docs).as_posix() for file in docs.rglob("*.md"))
+    for name, text in ALL.items():
+        opened = re.findall(r"^ *(?:```|~~~)(.*)$", text, re.MULTILINE)[::2]
+        assert {*opened} <= {"python", "sh", "text"}, name
 
 
 def test_the_readme_is_short() -> None:

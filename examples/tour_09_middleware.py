@@ -2,11 +2,11 @@
 
 Run it, and deliver to it from another terminal:
 
-    WEBHOOK_SECRET=try-me webhook-receiver serve 09_middleware:hooks
+    WEBHOOK_SECRET=try-me webhook-receiver serve tour_09_middleware:hooks
     WEBHOOK_SECRET=try-me webhook-receiver send http://127.0.0.1:8000/webhooks --order-id o-7
 
-Expect `attempt 1 of 09_middleware:invoice begins`, the invoice, and how the attempt ended. An attempt is done only if
-the handler itself returned: middleware can make a failure of it, never the reverse.
+Expect `attempt 1 of tour_09_middleware:invoice begins`, the invoice, and how the attempt ended. An attempt is done only
+if the handler itself returned: middleware can make a failure of it, never the reverse.
 """
 
 import sqlite3

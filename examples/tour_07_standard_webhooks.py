@@ -2,7 +2,7 @@
 
 Run it; the secret is what such senders show in their settings:
 
-    WEBHOOK_SECRET=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw webhook-receiver serve 07_standard_webhooks:hooks
+    WEBHOOK_SECRET=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw webhook-receiver serve tour_07_standard_webhooks:hooks
 
 Expect a line for each `contact.created`.
 """

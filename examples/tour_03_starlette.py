@@ -2,7 +2,7 @@
 
 Run it, and deliver to either:
 
-    WEBHOOK_SECRET=try-me PARTNER_SECRET=try-me-too uvicorn 03_starlette:app
+    WEBHOOK_SECRET=try-me PARTNER_SECRET=try-me-too uvicorn tour_03_starlette:app
     webhook-receiver send http://127.0.0.1:8000/webhooks --secret try-me
     webhook-receiver send http://127.0.0.1:8000/partner/webhooks --secret try-me-too --status BEING_FULFILLED
 

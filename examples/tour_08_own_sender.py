@@ -2,7 +2,7 @@
 
 Run it; there is nothing to install from Acme, since one value says all that is special about it:
 
-    WEBHOOK_SECRET=try-me webhook-receiver serve 08_own_sender:hooks
+    WEBHOOK_SECRET=try-me webhook-receiver serve tour_08_own_sender:hooks
 
 Expect `P7 was delivered` for a post with the event's name in the header X-Acme-Event, and the hex HMAC-SHA256 of the
 body in x-acme-signature. What was stored is answered 200, as Acme wants it.

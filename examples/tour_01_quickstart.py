@@ -2,7 +2,7 @@
 
 Run it, and deliver to it from another terminal:
 
-    WEBHOOK_SECRET=try-me webhook-receiver serve 01_quickstart:hooks
+    WEBHOOK_SECRET=try-me webhook-receiver serve tour_01_quickstart:hooks
     WEBHOOK_SECRET=try-me webhook-receiver send http://127.0.0.1:8000/webhooks --order-id o-7
 
 Expect the first terminal to print `ready to download: o-7`.

@@ -2,7 +2,7 @@
 
 Run it, and deliver such an event:
 
-    WEBHOOK_SECRET=try-me webhook-receiver serve 04_own_event:hooks
+    WEBHOOK_SECRET=try-me webhook-receiver serve tour_04_own_event:hooks
     echo '{"type": "parcel.delivered", "data": {"number": "P7", "delivered_at": "2026-07-14T12:00:00Z"}}' |
         WEBHOOK_SECRET=try-me webhook-receiver send http://127.0.0.1:8000/webhooks --data -
 

@@ -2,7 +2,8 @@
 
 Run it while the receiver is up:
 
-    UP42_USERNAME=... UP42_PASSWORD=... WEBHOOK_SECRET=try-me python 10_register_webhook.py https://example.com/webhooks
+    export UP42_USERNAME=... UP42_PASSWORD=... WEBHOOK_SECRET=try-me
+    python tour_10_register_webhook.py https://example.com/webhooks
 
 Expect `created`, `updated` or `unchanged`, then how many test deliveries succeeded; it ends with 1 if one did not.
 """

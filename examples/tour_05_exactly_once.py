@@ -2,7 +2,7 @@
 
 Run it, deliver to it, and replay the delivery:
 
-    WEBHOOK_SECRET=try-me webhook-receiver serve 05_exactly_once:hooks
+    WEBHOOK_SECRET=try-me webhook-receiver serve tour_05_exactly_once:hooks
     WEBHOOK_SECRET=try-me webhook-receiver send http://127.0.0.1:8000/webhooks --order-id o-7
     webhook-receiver inbox ls sqlite:///hooks.db
     webhook-receiver inbox replay sqlite:///hooks.db ID

@@ -1,6 +1,6 @@
 """Testing your handlers: with your secret and your rules, but no server, no file and no wait.
 
-Run it: `pytest 12_test_handlers.py`. Expect five tests to pass. The fixture `webhooks` comes with the package; it
+Run it: `pytest tour_12_test_handlers.py`. Expect five tests to pass. The fixture `webhooks` comes with the package; it
 rehearses the receiver that `webhook_receiver_under_test` returns.
 """
 

@@ -2,7 +2,7 @@
 
 Run it, deliver to it, and ask it:
 
-    WEBHOOK_SECRET=try-me uvicorn 02_fastapi:app
+    WEBHOOK_SECRET=try-me uvicorn tour_02_fastapi:app
     WEBHOOK_SECRET=try-me webhook-receiver send http://127.0.0.1:8000/webhooks --order-id o-7
     curl http://127.0.0.1:8000/orders
 

@@ -2,7 +2,7 @@
 
 Run it, and name its URL in the settings of a repository, with the content type application/json:
 
-    WEBHOOK_SECRET=try-me webhook-receiver serve 06_github:hooks
+    WEBHOOK_SECRET=try-me webhook-receiver serve tour_06_github:hooks
 
 Expect `GitHub knows this receiver now` at once, and a line for each push.
 """
