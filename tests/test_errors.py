@@ -61,6 +61,6 @@ def test_a_retry_takes_seconds_or_a_timedelta(after: float | timedelta, seconds:
 
 
 @pytest.mark.parametrize("after", [-1, float("nan"), float("inf"), timedelta(seconds=-1)])
-def test_a_retry_in_the_past_or_never_is_refused(after: float | timedelta) -> None:
+def test_a_retry_in_the_past_or_never_is_rejected(after: float | timedelta) -> None:
     with pytest.raises(ValueError, match="from 0 up"):
         Retry(after=after)

@@ -105,14 +105,14 @@ def test_an_unknown_event_is_kept_whole() -> None:
         (None, "Input should be an object"),
     ],
 )
-def test_what_is_no_event_is_refused_saying_which_field(document: object, reason: str) -> None:
-    with pytest.raises(NotAnEvent) as refused:
+def test_what_is_no_event_is_rejected_saying_which_field(document: object, reason: str) -> None:
+    with pytest.raises(NotAnEvent) as rejected:
         parse(document)
-    assert reason in str(refused.value)
+    assert reason in str(rejected.value)
 
 
 @pytest.mark.parametrize("body", [b"", b"<xml/>", b"\xff\xfe", '{"event": "é"}'.encode("latin-1"), b"[" * 10_000])
-def test_what_is_not_json_is_refused(body: bytes) -> None:
+def test_what_is_not_json_is_rejected(body: bytes) -> None:
     with pytest.raises(NotAnEvent, match="Invalid JSON"):
         up42_registry().parse(body)
 
@@ -206,7 +206,7 @@ def test_a_subclass_stands_for_its_parent_where_both_claim_the_same() -> None:
     assert type(up42_registry(Mine, MyFulfilled).parse(order())) is Mine
 
 
-def test_two_classes_that_claim_the_same_documents_are_refused() -> None:
+def test_two_classes_that_claim_the_same_documents_are_rejected() -> None:
     class Other(Event, frozen=True):
         event: Literal["shipment", "another"]
 
@@ -223,7 +223,7 @@ def test_two_classes_that_claim_the_same_documents_are_refused() -> None:
         up42_registry(Shipped, Left, Right)
 
 
-def test_classes_that_some_literal_tells_apart_are_not_refused() -> None:
+def test_classes_that_some_literal_tells_apart_are_not_rejected() -> None:
     class One(Event, frozen=True):
         event: Literal["numbered"]
         number: Literal[1]
@@ -246,7 +246,7 @@ def test_a_literal_with_a_default_need_not_be_sent() -> None:
         parse({"event": "versioned", "version": "2"}, Versioned)
 
 
-def test_a_class_without_a_literal_name_is_refused() -> None:
+def test_a_class_without_a_literal_name_is_rejected() -> None:
     class Nameless(Event, frozen=True):
         body: Kind
 
@@ -313,7 +313,7 @@ class Closed(Event, frozen=True, extra="forbid"):
     id: UUID
 
 
-def test_a_refusal_quotes_nothing_that_was_sent() -> None:
+def test_a_rejection_quotes_nothing_that_was_sent() -> None:
     class Picky(Event, frozen=True):
         event: Literal["picky"]
         numbers: dict[str, int]
@@ -321,15 +321,15 @@ def test_a_refusal_quotes_nothing_that_was_sent() -> None:
 
         @field_validator("word")
         @classmethod
-        def refuse(cls, value: str) -> str:
+        def reject(cls, value: str) -> str:
             raise ValueError(f"{value} is not a word")
 
-    with pytest.raises(NotAnEvent) as refused:
+    with pytest.raises(NotAnEvent) as rejected:
         parse({"event": "picky", "numbers": {"se cret": "tok\nen"}, "word": "hush"}, Picky)
-    assert str(refused.value).startswith("numbers.?: Input should be a valid integer")
-    assert refused.value.__context__ is None
-    assert "word: value_error" in str(refused.value)
-    assert not any(text in str(refused.value) for text in ("se cret", "tok", "hush"))
+    assert str(rejected.value).startswith("numbers.?: Input should be a valid integer")
+    assert rejected.value.__context__ is None
+    assert "word: value_error" in str(rejected.value)
+    assert not any(text in str(rejected.value) for text in ("se cret", "tok", "hush"))
     with pytest.raises(NotAnEvent, match=r"^id: uuid_parsing; \?: Extra inputs are not permitted"):
         parse({"event": "closed", "id": "tok\nen", "se cret": 1}, Closed)
 
@@ -347,7 +347,7 @@ def test_many_complaints_are_counted_not_listed() -> None:
         parse({"event": "wide"}, Wide)
 
 
-def test_a_class_that_names_one_that_is_nowhere_is_refused() -> None:
+def test_a_class_that_names_one_that_is_nowhere_is_rejected() -> None:
     class Unfinished(Event, frozen=True):
         event: Literal["unfinished"]
         body: "NotThere"  # type: ignore  # noqa: F821, UP037

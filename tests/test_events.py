@@ -77,7 +77,7 @@ def test_an_unknown_status_is_a_member_that_is_equal_to_its_text_and_is_not_kept
     assert changed(status="ON_THE MOON").status == unknown
 
 
-def test_a_status_that_is_no_text_is_refused() -> None:
+def test_a_status_that_is_no_text_is_rejected() -> None:
     with pytest.raises(ValueError, match="5 is not a valid OrderStatus"):
         OrderStatus(cast(str, 5))
 

@@ -142,7 +142,7 @@ def test_an_odd_header_beside_a_genuine_signature_is_answered_2xx_or_4xx(
     assert 200 <= answered <= 499
 
 
-def test_headers_of_100_kb_are_refused(server: tuple[Noted, int]) -> None:
+def test_headers_of_100_kb_are_rejected(server: tuple[Noted, int]) -> None:
     noted, port = server
     for name in (b"signature-input", b"signature", b"x-padding"):
         value = b'up42-sig=("digest");created=1765433007;x=' + HUSH * 6000
@@ -157,7 +157,7 @@ def test_other_methods_are_answered_405(server: tuple[Noted, int], method: bytes
     assert b"allow: post" in answer.lower()
 
 
-def test_a_websocket_is_refused(server: tuple[Noted, int]) -> None:
+def test_a_websocket_is_rejected(server: tuple[Noted, int]) -> None:
     upgrade = (
         b"upgrade: websocket",
         b"connection: upgrade",

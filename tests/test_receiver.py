@@ -82,7 +82,7 @@ async def test_only_a_post_delivers(method: str) -> None:
         (signed(BODY, now=NOW - 300), "StaleSignature"),
     ],
 )
-async def test_a_stranger_is_refused_before_the_body_is_read(headers: Any, error: str) -> None:
+async def test_a_stranger_is_rejected_before_the_body_is_read(headers: Any, error: str) -> None:
     noted = noting()
     exchange = await call(noted.hooks, headers, [BODY])
     assert (exchange.status, exchange.read) == (401, 0)
@@ -95,7 +95,7 @@ async def test_a_stranger_is_refused_before_the_body_is_read(headers: Any, error
     assert noted.events == []
 
 
-async def test_another_body_under_a_genuine_signature_is_refused() -> None:
+async def test_another_body_under_a_genuine_signature_is_rejected() -> None:
     noted = noting()
     exchange = await call(noted.hooks, signed(BODY), [order("FAILED_PERMANENTLY")])
     assert (exchange.status, noted.hooks.rejected, noted.events) == (401, {"BodyMismatch": 1}, [])
@@ -134,7 +134,7 @@ async def test_what_the_headers_say_of_the_body_is_checked_before_it_is_read(
     assert len(noted.events) == exchange.read
 
 
-async def test_a_body_over_the_limit_is_refused_whatever_its_length_claims() -> None:
+async def test_a_body_over_the_limit_is_rejected_whatever_its_length_claims() -> None:
     noted = noting(max_body=len(BODY))
     assert (await call(noted.hooks, signed(BODY), [BODY[:5], BODY[5:]])).status == 204
     for chunks in ([BODY + b" "], [BODY, b" "]):
@@ -241,9 +241,9 @@ async def test_receive_is_the_same_way_without_asgi() -> None:
     receipt = await noted.hooks.receive(signed(BODY), BODY)
     assert (receipt.response.status, receipt.event, receipt.error) == (204, noted.events[0], None)
     assert receipt.delivery is not None
-    refused = await noted.hooks.receive({"Content-Type": "application/json"}, BODY)
-    assert refused == Receipt(refused.response, None, None, refused.error)
-    assert (refused.response.status, type(refused.error)) == (401, MissingSignature)
+    rejected = await noted.hooks.receive({"Content-Type": "application/json"}, BODY)
+    assert rejected == Receipt(rejected.response, None, None, rejected.error)
+    assert (rejected.response.status, type(rejected.error)) == (401, MissingSignature)
     mismatch = await noted.hooks.receive(signed(BODY), b"another")
     assert (mismatch.response.status, type(mismatch.error)) == (401, BodyMismatch)
     odd = await noted.hooks.receive(signed(b"[]"), b"[]")
@@ -290,7 +290,7 @@ async def test_an_id_is_found_where_the_receiver_was_told_to_look() -> None:
         ({"secret": "a", "inbox": MemoryInbox}, "takes a URL such as"),
     ],
 )
-def test_a_receiver_that_cannot_work_or_would_let_strangers_in_is_refused(
+def test_a_receiver_that_cannot_work_or_would_let_strangers_in_is_rejected(
     options: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
@@ -298,10 +298,10 @@ def test_a_receiver_that_cannot_work_or_would_let_strangers_in_is_refused(
 
 
 @pytest.mark.parametrize("options", [{"max_body": 0}, {"scheme": Unsigned()}, {"ordering_key": len}])
-def test_a_refused_receiver_shows_no_secret_even_in_a_traceback_with_locals(options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError) as refused:
+def test_a_rejected_receiver_shows_no_secret_even_in_a_traceback_with_locals(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError) as rejected:
         WebhookReceiver(secret=[HUSH, "b"], **options)
-    frames = traceback.TracebackException.from_exception(refused.value, capture_locals=True)
+    frames = traceback.TracebackException.from_exception(rejected.value, capture_locals=True)
     assert "unfinished" in "".join(frames.format())
     ours = [frame for frame in frames.stack if "webhook_receiver" in frame.filename.rpartition("tests")[2]]
     assert ours
@@ -309,9 +309,9 @@ def test_a_refused_receiver_shows_no_secret_even_in_a_traceback_with_locals(opti
 
 
 def test_a_scheme_that_is_none_is_not_quoted() -> None:
-    with pytest.raises(ConfigurationError) as refused:
+    with pytest.raises(ConfigurationError) as rejected:
         WebhookReceiver(scheme=HUSH)  # type: ignore[arg-type]
-    assert HUSH not in str(refused.value)
+    assert HUSH not in str(rejected.value)
 
 
 async def test_a_validator_that_fails_is_a_failure_with_the_deliverys_id(caplog: pytest.LogCaptureFixture) -> None:
@@ -449,7 +449,7 @@ class Old:
         (vars(Old), r"verify_headers\(headers, now\) has become verify\(head: RequestHead, now\)"),
     ],
 )
-def test_a_scheme_that_lacks_something_is_refused_with_what_that_is(members: dict[str, Any], complaint: str) -> None:
+def test_a_scheme_that_lacks_something_is_rejected_with_what_that_is(members: dict[str, Any], complaint: str) -> None:
     mine: Any = type("Mine", (), {name: each for name, each in members.items() if not name.startswith("__")})()
     with pytest.raises(ConfigurationError, match=complaint):
         WebhookReceiver(scheme=mine)
@@ -465,10 +465,10 @@ def test_a_scheme_that_lacks_something_is_refused_with_what_that_is(members: dic
         *("https://hooks.example.com/é", "https://[::1/in", "https://hooks.example.com:port/in"),
     ],
 )
-def test_a_public_url_that_is_no_absolute_url_is_refused_at_once_and_not_shown(url: Any) -> None:
-    with pytest.raises(ConfigurationError, match="public_url is the URL that the sender posts to") as refused:
+def test_a_public_url_that_is_no_absolute_url_is_rejected_at_once_and_not_shown(url: Any) -> None:
+    with pytest.raises(ConfigurationError, match="public_url is the URL that the sender posts to") as rejected:
         WebhookReceiver(secret=SECRET, public_url=url)
-    assert "hooks.example.com" not in str(refused.value)
+    assert "hooks.example.com" not in str(rejected.value)
 
 
 @pytest.mark.parametrize("url", ["https://hooks.example.com", "http://127.0.0.1:8000/in?a=%20", "https://[::1]/in"])
@@ -533,7 +533,7 @@ async def test_with_an_inbox_a_delivery_is_answered_once_it_is_kept() -> None:
     assert len(noted.events) == 1
 
 
-async def test_what_is_refused_is_not_kept() -> None:
+async def test_what_is_rejected_is_not_kept() -> None:
     noted = noting(inbox="memory://", max_body=len(BODY))
     async with noted.hooks:
         statuses = [
@@ -637,7 +637,7 @@ async def test_its_inbox_lives_with_its_server_too(tmp_path: Path, caplog: pytes
 
 
 @pytest.mark.parametrize("options", [{"backoff": Backoff()}, {"timeout": 5.0}])
-async def test_what_only_a_worker_can_do_is_refused_at_the_start_where_there_is_none(options: dict[str, Any]) -> None:
+async def test_what_only_a_worker_can_do_is_rejected_at_the_start_where_there_is_none(options: dict[str, Any]) -> None:
     hooks = WebhookReceiver(secret=SECRET)
     hooks.on(Event, name="handler", **options)(lambda event: None)
     with pytest.raises(ConfigurationError, match="of handler need an inbox, without which a handler is run once"):

@@ -71,7 +71,7 @@ def test_a_name_is_a_route_where_there_is_no_class() -> None:
     assert matching(router, UnknownEvent(event="another")) == ["unknown"]
 
 
-def test_a_name_that_a_class_owns_is_refused_in_either_order() -> None:
+def test_a_name_that_a_class_owns_is_rejected_in_either_order() -> None:
     with pytest.raises(ConfigurationError, match="register for OrderStatusChanged instead"):
         Router().on("order.status")(named("a"))
     router = Router()
@@ -133,7 +133,7 @@ def test_the_decorator_returns_the_function_as_it_came() -> None:
     assert router.fallback(named("rest")) is router.handlers[-1].function
 
 
-def test_two_handlers_of_one_name_are_refused() -> None:
+def test_two_handlers_of_one_name_are_rejected() -> None:
     router = Router()
     first = named("same")
     router.on(OrderFulfilled)(first)
@@ -148,18 +148,18 @@ def test_two_handlers_of_one_name_are_refused() -> None:
 
 
 @pytest.mark.parametrize("mistake", [named("a function"), OrderStatus, int, None])
-def test_what_is_no_route_is_refused(mistake: Any) -> None:
+def test_what_is_no_route_is_rejected(mistake: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"as in @hooks\.on\(OrderFulfilled\)"):
         Router().on(mistake)
 
 
 @pytest.mark.parametrize("where", [5, "status"])
-def test_a_predicate_that_cannot_be_asked_is_refused(where: Any) -> None:
+def test_a_predicate_that_cannot_be_asked_is_rejected(where: Any) -> None:
     with pytest.raises(ConfigurationError, match="plain function of the event"):
         Router().on(OrderFulfilled, where=where)
 
 
-def test_an_async_predicate_is_refused_since_it_would_always_hold() -> None:
+def test_an_async_predicate_is_rejected_since_it_would_always_hold() -> None:
     async def where(event: Event) -> bool:
         return False
 
@@ -211,7 +211,7 @@ def test_a_router_may_be_included_by_several_and_is_closed_by_it() -> None:
         inner.on(OrderFulfilled)(named("late"))
 
 
-def test_what_clashes_is_refused_when_it_is_included() -> None:
+def test_what_clashes_is_rejected_when_it_is_included() -> None:
     class Other(Event, frozen=True):
         event: Literal["parcel"]
 
@@ -276,7 +276,7 @@ def test_a_handler_is_found_by_its_function_and_by_its_name() -> None:
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan")])
-def test_a_timeout_that_bounds_nothing_is_refused(timeout: float) -> None:
+def test_a_timeout_that_bounds_nothing_is_rejected(timeout: float) -> None:
     with pytest.raises(ConfigurationError, match="timeout is a number of seconds above 0"):
         Router().on(Event, timeout=timeout)
 
@@ -411,7 +411,7 @@ class Mistaken:
         (wrapped_generator, OrderFulfilled, "the handler is a generator"),
     ],
 )
-def test_a_signature_that_cannot_be_satisfied_is_refused_naming_the_parameter(
+def test_a_signature_that_cannot_be_satisfied_is_rejected_naming_the_parameter(
     function: Callable[..., Any], route: Route, complaint: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
@@ -440,7 +440,7 @@ def test_what_has_no_name_of_its_own_has_to_be_given_one(function: Callable[...,
         name_of(function)
 
 
-def test_what_is_not_callable_is_refused() -> None:
+def test_what_is_not_callable_is_rejected() -> None:
     with pytest.raises(ConfigurationError, match="a handler is a function, not int"):
         name_of(7)  # type: ignore[arg-type]
 
@@ -511,7 +511,7 @@ def hears_generator(delivery: Delivery, attempts: Sequence[object]) -> Generator
         (hears_generator, "is a generator"),
     ],
 )
-def test_a_dead_letter_handler_that_cannot_be_called_is_refused(function: Callable[..., Any], complaint: str) -> None:
+def test_a_dead_letter_handler_that_cannot_be_called_is_rejected(function: Callable[..., Any], complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=f"it {complaint}"):
         DeadLetterHandler("it", function)
 
@@ -598,6 +598,6 @@ UNCALLABLE = r"cannot be called with the two that a middleware gets, \(attempt, 
         (needs_keyword, f"needs_keyword {UNCALLABLE}missing a required"),
     ],
 )
-def test_a_middleware_that_could_not_work_is_refused(function: Any, complaint: str) -> None:
+def test_a_middleware_that_could_not_work_is_rejected(function: Any, complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
         Router().middleware(function)

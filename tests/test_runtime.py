@@ -355,7 +355,7 @@ def test_deliveries_in_loops_that_end_at_once_are_not_lost(tmp_path: Path, caplo
 
 
 @pytest.mark.parametrize("inbox", [SQLiteInbox, 7, None.__class__])
-def test_what_is_no_inbox_is_refused(inbox: Any) -> None:
+def test_what_is_no_inbox_is_rejected(inbox: Any) -> None:
     with pytest.raises(ConfigurationError, match="takes a URL such as"):
         durable(inbox)
 

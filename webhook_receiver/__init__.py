@@ -83,16 +83,7 @@ from .routing import CallNext, Router
 from .runtime import Health
 from .senders import OrdersApi, Sender
 from .senders.backfill import Backfill
-from .signatures import (
-    AnyOf,
-    HMACBody,
-    HTTPMessageSignature,
-    Scheme,
-    Secret,
-    StandardWebhooks,
-    Unsigned,
-    UP42Signature,
-)
+from .signatures import AnyOf, HMACBody, HTTPMessageSignature, Scheme, Secret, StandardWebhooks, Unsigned
 
 __all__ = [
     "AmbiguousId",
@@ -149,7 +140,7 @@ __all__ = [
     "State",
     "Stats",
     "StoredDelivery",
-    "UP42Signature",
+    "UP42Signature",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__
     "Unconfirmed",
     "UnexpectedSignature",
     "UnknownEvent",
@@ -162,6 +153,7 @@ __all__ = [
 
 _WHEN_ASKED_FOR = {
     "JobStatusChanged": ".senders.up42",
+    "UP42Signature": ".senders.up42",
     "MemoryInbox": ".inbox.memory",
     "SQLiteInbox": ".inbox.sqlite",
 }

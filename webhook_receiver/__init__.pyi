@@ -52,16 +52,8 @@ from .runtime import Health
 from .senders import OrdersApi, Sender
 from .senders.backfill import Backfill
 from .senders.up42 import JobStatusChanged
-from .signatures import (
-    AnyOf,
-    HMACBody,
-    HTTPMessageSignature,
-    Scheme,
-    Secret,
-    StandardWebhooks,
-    Unsigned,
-    UP42Signature,
-)
+from .senders.up42.signature import UP42Signature
+from .signatures import AnyOf, HMACBody, HTTPMessageSignature, Scheme, Secret, StandardWebhooks, Unsigned
 
 __all__ = [
     "AmbiguousId",

@@ -133,8 +133,8 @@ class EventRegistry:
             event = (self._validate or self.build())(body, context=self._statuses)
         except ValidationError as error:
             why = reason(error)
-        except _Refused as refused:
-            why = _why(refused.cls, body, self._statuses)
+        except _Rejected as rejected:
+            why = _why(rejected.cls, body, self._statuses)
         else:
             if isinstance(event, OrderStatusChanged):
                 vars(event)["_order_id_paths"] = self.order_id_paths  # see `with_order_id_paths`
@@ -142,7 +142,7 @@ class EventRegistry:
         raise NotAnEvent(why)  # out here, where no other error with the body in it is its context
 
 
-class _Refused(Exception):
+class _Rejected(Exception):
     """A class claims the document, which does not fit it. No ValueError, which a union would step over."""
 
     def __init__(self, cls: type[Event]) -> None:
@@ -155,7 +155,7 @@ def _why(cls: type[Event], body: bytes, statuses: Mapping[str, OrderStatus]) -> 
         cls.model_validate_json(body, context=statuses)
     except ValidationError as error:
         return f"{reason(error, cls)} (read as {cls.__name__})"
-    return f"refused by {cls.__name__}"
+    return f"rejected by {cls.__name__}"
 
 
 def _validator(claims: Mapping[type[Event], Discriminators]) -> _Validate:
@@ -164,7 +164,7 @@ def _validator(claims: Mapping[type[Event], Discriminators]) -> _Validate:
     class AnyEvent:
         @classmethod
         def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-            choices = {event: _or_refused(event, handler) for event in [*claims, unknown]}
+            choices = {event: _or_rejected(event, handler) for event in [*claims, unknown]}
             known = [_tree(choices, claims, list(claims), frozenset())] if claims else []
             others = [handler.generate_schema(event) for event in unknown_elsewhere]
             return core_schema.union_schema([*known, *others, choices[unknown]], mode="left_to_right")
@@ -173,12 +173,12 @@ def _validator(claims: Mapping[type[Event], Discriminators]) -> _Validate:
     return adapter.validator.validate_json
 
 
-def _or_refused(cls: type[Event], handler: GetCoreSchemaHandler) -> CoreSchema:
-    def refuse(document: object) -> None:
-        raise _Refused(cls)
+def _or_rejected(cls: type[Event], handler: GetCoreSchemaHandler) -> CoreSchema:
+    def reject(document: object) -> None:
+        raise _Rejected(cls)
 
-    refusal = core_schema.no_info_plain_validator_function(refuse)
-    return core_schema.union_schema([handler.generate_schema(cls), refusal], mode="left_to_right")
+    rejection = core_schema.no_info_plain_validator_function(reject)
+    return core_schema.union_schema([handler.generate_schema(cls), rejection], mode="left_to_right")
 
 
 def _tree(

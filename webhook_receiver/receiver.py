@@ -27,16 +27,16 @@ from .errors import (
     VerificationError,
 )
 from .event_registry import EventRegistry, named
-from .events import Event, OrderStatusChanged, parsed_paths
+from .events import Event, parsed_paths
 from .inbox.base import Inbox
-from .inbox.records import Duplicate, Stored
+from .inbox.records import Duplicate
 from .options import WorkerOptions
 from .redaction import log_failure
 from .responses import FAILED, Receipt, Response, accepted, not_an_event, rejections
 from .routing import Function, Router
 from .runtime import Health, Runtime
-from .senders import Order, OrderingKey, Orders, OrdersApi, Sender, checked_api, default_sender
-from .senders.backfill import SLACK, Backfill, ProgressCallback, backfill, keep_on, moment, span
+from .senders import OrderingKey, OrdersApi, Sender, checked_api, default_sender
+from .senders.backfill import SLACK, Backfill, ProgressCallback, keep_on, moment, span
 from .senders.base import check_scheme
 from .senders.order_check import OrderCheck
 from .signatures import Scheme, Verified
@@ -110,7 +110,7 @@ class WebhookReceiver(Router):
         self.name = name
         self.sender = sender
         """Who delivers."""
-        self.confirmation = None if confirm is None else order_check(sender, confirm)
+        self.order_check = None if confirm is None else order_check(sender, confirm)
         """What confirms a delivery before its handlers run, if anything does."""
         self._public_url = None if public_url is None else checked_url(public_url)
         check_has_url(sender.scheme, self._public_url)
@@ -154,7 +154,7 @@ class WebhookReceiver(Router):
             verified = check(body)
             answer, _, _ = await self._handle(self._delivery(headers, body, verified, now), verified)
         except (RequestError, VerificationError, InboxError) as error:
-            answer = self._refuse(error)
+            answer = self._reject(error)
         except NotAnEvent as error:
             answer = not_an_event(error)
         await answer.send(send)
@@ -189,7 +189,7 @@ class WebhookReceiver(Router):
             delivery = self._delivery(head.headers, body, verified, now)
             answer, event, duplicate_of = await self._handle(delivery, verified)
         except (RequestError, VerificationError, InboxError) as error:
-            return Receipt(self._refuse(error), error=error.with_traceback(None))
+            return Receipt(self._reject(error), error=error.with_traceback(None))
         except NotAnEvent as error:
             return Receipt(not_an_event(error), delivery, error=error.with_traceback(None))
         return Receipt(answer, delivery, event, duplicate_of=duplicate_of)
@@ -321,7 +321,7 @@ class WebhookReceiver(Router):
             InboxError: the inbox failed.
         """
         begin = moment(since, self._runtime.clock()) - SLACK
-        return await self._backfill(checked_api(client, "backfill(...)"), workspace_id, begin, progress)
+        return await self._runtime.backfill(checked_api(client, "backfill(...)"), workspace_id, begin, progress)
 
     def backfill_every(
         self,
@@ -349,47 +349,12 @@ class WebhookReceiver(Router):
         """
         api = checked_api(client, "backfill_every(...)")
         seconds, back = span(interval, "interval"), span(since, "since") + SLACK
-        run = partial(self._backfill, api, workspace_id)
-        _ = self._runtime.inbox
-        self._orders()
-        self._runtime.tasks.add(
-            lambda: keep_on(run, self.name, interval=seconds, since=back, at_start=at_start, clock=self._runtime.clock)
+        runtime = self._runtime
+        runtime.orders()
+        run = partial(runtime.backfill, api, workspace_id)
+        runtime.tasks.add(
+            lambda: keep_on(run, self.name, interval=seconds, since=back, at_start=at_start, clock=runtime.clock)
         )
-
-    async def _backfill(
-        self, api: OrdersApi, workspace_id: str | None, begin: float, progress: ProgressCallback | None = None
-    ) -> Backfill:
-        runtime, orders, _ = self._runtime, self._orders(), self._runtime.inbox
-        paths = self._registry.order_id_paths
-
-        async def keep(order: Order) -> bool | None:
-            try:
-                body = orders.notification(order, paths[0])
-                event = self._event_about(order, body)
-            except ConfigurationError as error:
-                logger.error("%s: an order cannot be backfilled: %s", self.name, error)
-                return None
-            except Exception as error:  # of a class of the user's, or of a validator in it
-                logger.error("%s: an order cannot be backfilled: %s", self.name, no_event(error))
-                return None
-            # What it says was read from the sender itself, so there is nothing left to confirm.
-            delivery = Delivery(new_id(), self.name, (), body, self._runtime.clock(), None, True, "backfill")
-            return isinstance(await runtime.put(delivery, event), Stored)
-
-        return await backfill(orders.changed_since(api, begin, workspace_id), keep, progress)
-
-    def _event_about(self, order: Order, body: bytes) -> Event:
-        event = self.parse(body)
-        if not isinstance(event, OrderStatusChanged) or event.order_id != order.id or event.identity is None:
-            raise ConfigurationError("its event has another order id (see order_id_paths), or no identity")
-        return event
-
-    def _orders(self) -> Orders:
-        if self.sender.orders is None or not self.sender.order_id_paths:
-            raise ConfigurationError(
-                f"nothing to backfill from: the sender {self.sender.name} has no orders to ask for"
-            )
-        return self.sender.orders
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -424,7 +389,7 @@ class WebhookReceiver(Router):
             return (self._duplicate, event, kept.id) if isinstance(kept, Duplicate) else (self._stored, event, None)
         assert event is not None  # noqa: S101 - for the type checkers
         dispatcher = self._runtime.dispatcher
-        response = await handle(dispatcher.match(event), event, delivery, self.confirmation, dispatcher.middlewares)
+        response = await handle(dispatcher.match(event), event, delivery, self.order_check, dispatcher.middlewares)
         return response, event, None
 
     def _id_of(self, delivery: Delivery) -> str | None:
@@ -432,7 +397,7 @@ class WebhookReceiver(Router):
         found = next((value for name, value in delivery.headers if name == self._delivery_id), None)
         return None if found is None else f"{found.decode('latin-1')} {sha256(delivery.body).hexdigest()}"
 
-    def _refuse(self, error: RequestError | VerificationError | InboxError) -> Response:
+    def _reject(self, error: RequestError | VerificationError | InboxError) -> Response:
         self._runtime.rejections.add(error)
         return next(self._rejections[cls] for cls in type(error).__mro__ if cls in self._rejections)
 
@@ -470,7 +435,7 @@ def order_check(sender: Sender, confirm: OrdersApi) -> OrderCheck:
 
 
 def check_has_url(scheme: Scheme, public_url: str | None) -> None:
-    """Refuse a scheme whose signatures cover the sender's URL where nobody says which one that is."""
+    """Reject a scheme whose signatures cover the sender's URL where nobody says which one that is."""
     if public_url is None and getattr(scheme, "needs_url", False):
         raise ConfigurationError(
             f"the signatures of {type(scheme).__name__} cover the URL that the sender posts to: say which one that is, "
@@ -479,11 +444,11 @@ def check_has_url(scheme: Scheme, public_url: str | None) -> None:
 
 
 def checked_url(url: str) -> str:
-    """Return an absolute URL of http or https (RFC 9110, section 4.2), or refuse what is none."""
+    """Return an absolute URL of http or https (RFC 9110, section 4.2), or reject what is none."""
     try:
         parts = urlsplit(url) if isinstance(url, str) and url.isascii() and url.isprintable() else None
         if parts and parts.scheme in ("http", "https") and parts.hostname and not parts.fragment and " " not in url:
-            _ = parts.port  # refuses one that is no port
+            _ = parts.port  # rejects one that is no port
             return url
     except ValueError:
         pass
@@ -495,7 +460,7 @@ def checked_url(url: str) -> str:
 
 
 def check_limits(max_body: int, body_timeout: float) -> None:
-    """Refuse bounds that bound nothing."""
+    """Reject bounds that bound nothing."""
     if not isinstance(max_body, int) or max_body < 1:
         raise ConfigurationError(f"max_body is a number of bytes above 0, not {max_body!r}")
     if not isinstance(body_timeout, int | float) or not body_timeout > 0:

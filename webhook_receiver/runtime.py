@@ -12,18 +12,19 @@ from typing import Any
 from anyio.to_thread import current_default_thread_limiter
 
 from .counters import RejectionCounter, SecretUsage
-from .delivery import Delivery
+from .delivery import Delivery, new_id
 from .errors import ConfigurationError, InboxError, InboxUnavailable
-from .events import Event, OrderStatusChanged, identity_of, order_id_of
+from .events import Event, OrderStatusChanged, identity_of, order_id_of, parsed_paths
 from .inbox import from_url
 from .inbox.base import Inbox
 from .inbox.dedup import digester, identity_text
 from .inbox.records import Duplicate, Entry, State, Stored
 from .options import WorkerOptions
 from .redaction import log_failure, storable
-from .senders import Sender
+from .senders import Order, Orders, OrdersApi, Sender
+from .senders.backfill import Backfill, ProgressCallback, backfill
 from .worker import worker_for
-from .worker.executor import Dispatcher
+from .worker.executor import Dispatcher, no_event
 from .worker.worker import Worker
 
 logger = logging.getLogger("webhook_receiver")
@@ -252,6 +253,61 @@ class Runtime:
             log_failure(f"delivery {delivery.id}: its ordering_key failed, so it is handled in no order", error)
             return None
         return None if key is None else storable(str(key))
+
+    def orders(self) -> Orders:
+        """Return how the sender's API is asked for the orders that are backfilled into the inbox.
+
+        Raises:
+            ConfigurationError: there is no inbox, or the sender has no orders.
+        """
+        _ = self.inbox
+        if self.sender.orders is None or not self.sender.order_id_paths:
+            raise ConfigurationError(
+                f"nothing to backfill from: the sender {self.sender.name} has no orders to ask for"
+            )
+        return self.sender.orders
+
+    async def backfill(
+        self, api: OrdersApi, workspace_id: str | None, begin: float, progress: ProgressCallback | None = None
+    ) -> Backfill:
+        """Put the orders that ended into the inbox, as far as it does not have them yet.
+
+        Args:
+            api: a client of the sender's API.
+            workspace_id: only the orders of this workspace; all that the client's user sees if None.
+            begin: the Unix time since when they have changed.
+            progress: called after each order with what was reached.
+
+        Raises:
+            ConfigurationError: there is no inbox, or the sender has no orders.
+            ApiError: the API failed. What was put until then stays, as with any other error.
+            InboxError: the inbox failed.
+        """
+        orders = self.orders()
+        (place, *_) = parsed_paths(self.sender.order_id_paths)
+
+        async def keep(order: Order) -> bool | None:
+            try:
+                body = orders.notification(order, place)
+                event = self._event_about(order, body)
+            except ConfigurationError as error:
+                logger.error("%s: an order cannot be backfilled: %s", self.name, error)
+                return None
+            except Exception as error:  # of a class of the user's, or of a validator in it
+                logger.error("%s: an order cannot be backfilled: %s", self.name, no_event(error))
+                return None
+            # What it says was read from the sender itself, so there is nothing left to confirm.
+            delivery = Delivery(new_id(), self.name, (), body, self.clock(), None, True, "backfill")
+            return isinstance(await self.put(delivery, event), Stored)
+
+        return await backfill(orders.changed_since(api, begin, workspace_id), keep, progress)
+
+    def _event_about(self, order: Order, body: bytes) -> Event:
+        event = self.dispatcher.parse(body)
+        same = isinstance(event, OrderStatusChanged) and event.order_id == order.id
+        if not same or self.sender.identity(event) is None:
+            raise ConfigurationError("its event has another order id (see order_id_paths), or no identity")
+        return event
 
     async def pause(self, handler: str) -> None:
         """Run a handler no more, in any process, until it is resumed."""

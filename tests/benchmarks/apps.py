@@ -28,7 +28,7 @@ REJECTED = rejections(401)[VerificationError]
 REJECTED_HEADERS = [(name.encode(), value.encode()) for name, value in REJECTED.headers.items()]
 
 
-async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+async def rejecting(scope: Scope, receive: Receive, send: Send) -> None:
     """The least that an ASGI app can do to answer what the receiver answers to a bad signature."""
     if scope["type"] != "http":
         return
@@ -80,5 +80,5 @@ def floor_app() -> Any:
     return floor
 
 
-def refusing_app() -> Any:
-    return refusing
+def rejecting_app() -> Any:
+    return rejecting

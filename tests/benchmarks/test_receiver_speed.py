@@ -34,24 +34,24 @@ def test_the_full_way_is_measured_beside_the_floor(stay_awake: bool) -> None:
     good, bad = request(body()), request(body(), secret="another")
     with (
         serving("floor_app") as floor,
-        serving("refusing_app") as refusing,
+        serving("rejecting_app") as rejecting,
         serving("one") as one,
         serving("ten") as ten,
         serving("thousand") as thousand,
     ):
         for server in (floor, one, ten, thousand):
             server.warm_up(good, 204)
-        refusing.warm_up(bad, 401)
+        rejecting.warm_up(bad, 401)
         for _ in range(ROUNDS):
             floor.round("floor", repeat(good), 204, stay_awake=stay_awake)
-            refusing.round("floor", repeat(bad), 401, stay_awake=stay_awake)
+            rejecting.round("floor", repeat(bad), 401, stay_awake=stay_awake)
             one.round("good", repeat(good), 204, stay_awake=stay_awake)
             one.round("bad signature", repeat(bad), 401, stay_awake=stay_awake)
             ten.round("good", repeat(good), 204, stay_awake=stay_awake)
             thousand.round("good", repeat(good), 204, stay_awake=stay_awake)
     rows = [
         ("floor: read the body, answer 204", floor, "floor"),
-        ("floor of a refusal: answer its 401", refusing, "floor"),
+        ("floor of a rejection: answer its 401", rejecting, "floor"),
         ("receiver, 1 event", one, "good"),
         ("receiver, bad signature", one, "bad signature"),
         ("receiver, 10 events", ten, "good"),

@@ -65,9 +65,9 @@ def test_what_is_no_curl_command_or_is_not_understood_is_told(tmp_path: Path) ->
         ('curl.exe ^"http://x/^" -d SECRET', "Windows.*copy it as cURL .bash."),
         ("curl http://x/ -d $'@a\\0b'", "cannot read a"),
     ):
-        with pytest.raises(ValueError, match=complaint) as refused:
+        with pytest.raises(ValueError, match=complaint) as rejected:
             from_curl(command, tmp_path)
-        assert "SECRET" not in str(refused.value)
+        assert "SECRET" not in str(rejected.value)
 
 
 def test_a_command_is_told_from_a_file_name() -> None:

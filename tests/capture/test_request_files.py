@@ -76,9 +76,9 @@ def test_a_head_alone_is_a_request_without_a_body() -> None:
     ],
 )
 def test_what_is_no_request_is_told_without_quoting_it(raw: bytes, complaint: str) -> None:
-    with pytest.raises(ValueError, match=complaint) as refused:
+    with pytest.raises(ValueError, match=complaint) as rejected:
         from_http(raw)
-    assert "SECRET" not in str(refused.value)
+    assert "SECRET" not in str(rejected.value)
 
 
 def test_its_repr_shows_neither_headers_nor_body() -> None:
@@ -169,9 +169,9 @@ def test_what_a_har_cannot_know_is_told() -> None:
     ],
 )
 def test_what_is_no_har_is_told_without_quoting_it(document: object, complaint: str) -> None:
-    with pytest.raises(ValueError, match=complaint) as refused:
+    with pytest.raises(ValueError, match=complaint) as rejected:
         from_har(document)
-    assert "SECRET" not in str(refused.value)
+    assert "SECRET" not in str(rejected.value)
 
 
 json_values: Any = st.recursive(
@@ -199,7 +199,7 @@ def test_json_that_is_none_is_told_by_its_line() -> None:
         (b"[" * 200_000, "but is none"),
         (b"\xff\xfe{", "none"),
     ):
-        with pytest.raises(ValueError, match=complaint) as refused:
+        with pytest.raises(ValueError, match=complaint) as rejected:
             parse_json(text)
-        assert "SECRET" not in str(refused.value)
+        assert "SECRET" not in str(rejected.value)
     assert json.loads(b"1") == 1

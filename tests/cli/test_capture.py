@@ -23,6 +23,7 @@ from webhook_receiver import HMACBody, UP42Signature
 from webhook_receiver.capture.server import Captured, serve
 from webhook_receiver.cli.commands import app
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders import github, shopify
 
 BODY = order(note="é\n'\"")
 HEADERS = signed(BODY)
@@ -261,8 +262,8 @@ def test_a_captured_request_becomes_a_test_that_passes(
 @pytest.mark.parametrize(
     ("scheme", "header", "name"),
     [
-        (HMACBody.github(SECRET), "x-github-event", "push"),
-        (HMACBody.shopify(SECRET), "x-shopify-topic", "orders/create"),
+        (github.signature(SECRET), "x-github-event", "push"),
+        (shopify.signature(SECRET), "x-shopify-topic", "orders/create"),
     ],
 )
 def test_an_event_that_a_header_names_is_one_in_the_test_too(

@@ -75,8 +75,8 @@ def test_what_is_unfinished_is_exported_or_what_the_options_choose(
 def test_an_export_overwrites_only_when_told_and_leaves_no_half_a_file(path: Path, url: str) -> None:
     file = path.with_name("file.jsonl")
     file.write_text("mine", encoding="utf-8")
-    refused = inbox_command("export", url, str(file))
-    assert (refused.exit_code, refused.stderr) == (1, f"{file} is there already: --force overwrites it\n")
+    rejected = inbox_command("export", url, str(file))
+    assert (rejected.exit_code, rejected.stderr) == (1, f"{file} is there already: --force overwrites it\n")
     assert file.read_text(encoding="utf-8") == "mine"
     assert len(exported(url, file, "--force")) == 5
     assert file.stat().st_mode & 0o077 == 0  # it holds bodies

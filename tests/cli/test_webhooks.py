@@ -235,13 +235,13 @@ def outcome(api: Api, run: int, succeeded: int, *tests: dict[str, Any]) -> None:
 
 def test_a_test_shows_which_failed_and_why(api: Api) -> None:
     good = {"event": "order.status", "succeeded": True, "status": 202}
-    bad = {"event": "job.status", "succeeded": False, "error": "refused\x1b"}
+    bad = {"event": "job.status", "succeeded": False, "error": "rejected\x1b"}
     outcome(api, 2, 1, good, bad)
     tested = command("test", "wh-1")
     assert tested.exit_code == 1
     assert tested.stdout.splitlines() == [
         "order.status\tok\t202\t",
-        "job.status\tfailed\tno response\trefused\\x1b",
+        "job.status\tfailed\tno response\trejected\\x1b",
         "1 of 2 succeeded",
     ]
     told = command("test", "wh-1", "--json")

@@ -243,11 +243,11 @@ def test_a_request_that_was_broken_in_one_way_is_explained_by_it(name: str) -> N
     found = sent.explain()
     assert [each.name for each in found.causes] == [cause]
     assert not found.ok
-    with pytest.raises(VerificationError) as refused:
+    with pytest.raises(VerificationError) as rejected:
         verify(sent)
-    assert found.error == type(refused.value).__name__
+    assert found.error == type(rejected.value).__name__
     assert found.failed is not None
-    assert found.failed.said == str(refused.value)
+    assert found.failed.said == str(rejected.value)
     assert found.authentic is (cause in ("stale", "clock-behind", "time-zone", "milliseconds"))
 
 
@@ -360,7 +360,7 @@ def test_what_cannot_be_undone_is_a_hint_and_no_cause(sent: Sent, said: str) -> 
     assert any(said in hint for hint in found.hints)
 
 
-def test_secrets_that_no_scheme_takes_are_refused() -> None:
+def test_secrets_that_no_scheme_takes_are_rejected() -> None:
     with pytest.raises(ConfigurationError, match="empty"):
         replace(GOOD, secrets="").explain()
 
@@ -406,9 +406,9 @@ def test_explain_agrees_with_the_scheme_whatever_it_is_given(
     found = explain(headers, body, secret, now=now)
     assert not found.ok
     assert found.failed is not None
-    with pytest.raises(VerificationError) as refused:
+    with pytest.raises(VerificationError) as rejected:
         UP42Signature(secret).verify(RequestHead.of(header_pairs(headers)), found.now)(body)
-    assert found.error == type(refused.value).__name__
+    assert found.error == type(rejected.value).__name__
     assert json.dumps(found.as_json())
 
 

@@ -232,12 +232,12 @@ class Sender:
     budget: float = float("inf")
     """How many deliveries may be acknowledged until more are allowed: what is sent has to be handled, too."""
     in_doubt: bool = False
-    """Whether what was refused may have been kept: the inbox is elsewhere, and was cut off before it could tell."""
+    """Whether what was rejected may have been kept: the inbox is elsewhere, and was cut off before it could tell."""
     acknowledged: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     wrong: list[str] = field(default_factory=list[str])
     """Answers that should not have been."""
     unanswered: int = 0
-    refused: int = 0
+    rejected: int = 0
     repeated: int = 0
     slowest: float = 0
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -279,7 +279,7 @@ class Sender:
                 self.unanswered += 1
                 expected = {202, 200}  # it may have been kept, although nobody could say so
             elif answer.status == 503:
-                self.refused += 1
+                self.rejected += 1
                 expected = {202, 200} if self.in_doubt else expected
                 if not answer.retry_after:
                     self.wrong.append(f"{order} {number}: 503 without Retry-After")

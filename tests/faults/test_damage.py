@@ -221,7 +221,7 @@ async def test_a_byte_that_was_changed_anywhere_is_never_silently_read(
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     chosen = random.Random(seed)
-    refused = dead = unharmed = 0
+    rejected = dead = unharmed = 0
     size = (folder / NAME).stat().st_size
     for number in range(30):
         path = copy(folder, tmp_path / str(number))
@@ -232,7 +232,7 @@ async def test_a_byte_that_was_changed_anywhere_is_never_silently_read(
             await inbox.open()
             done = await handled(inbox)
         except InboxDamaged:
-            refused += 1
+            rejected += 1
         else:
             lost = {f"d-{each}" for each in range(COUNT)} - done
             states = {record.id: record.state for record in await inbox.find(Filter())}
@@ -243,8 +243,8 @@ async def test_a_byte_that_was_changed_anywhere_is_never_silently_read(
             unharmed += not dead_ones
         await inbox.close()
         shutil.rmtree(path.parent)
-    print(f"{refused} refused, {dead} with a dead delivery, {unharmed} where it does no harm")
-    assert refused + dead > 0
+    print(f"{rejected} rejected, {dead} with a dead delivery, {unharmed} where it does no harm")
+    assert rejected + dead > 0
 
 
 async def handled(inbox: SQLiteInbox) -> set[str]:
@@ -347,11 +347,11 @@ async def test_damage_that_is_found_after_the_start_ends_the_keeping(
     flip_page(path)
     inbox = SQLiteInbox(path, min_free=0)
     with pytest.raises(InboxDamaged, match=r"hooks\.db is damaged"):
-        await use_until_refused(inbox)
+        await use_until_rejected(inbox)
     await inbox.close()
 
 
-async def use_until_refused(inbox: SQLiteInbox) -> None:
+async def use_until_rejected(inbox: SQLiteInbox) -> None:
     await inbox.open()
     while True:
         await inbox.check()

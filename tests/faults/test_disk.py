@@ -49,16 +49,16 @@ def small_disk(folder: Path, size: int) -> Generator[Path]:
 def send_until_full(server: Server) -> list[tuple[str, int]]:
     """Send one delivery after the other until five were rejected; return those that were acknowledged."""
     acknowledged: list[tuple[str, int]] = []
-    refused = 0
+    rejected = 0
     for number in range(1, 1000):
         answer = ask(server.port, delivery("o-1", number, does="end at once", filler=LARGE))
         assert answer in (STORED, UNAVAILABLE)
         if answer == STORED:
             acknowledged.append(("o-1", number))
-        refused += answer == UNAVAILABLE
-        if refused == 5:
+        rejected += answer == UNAVAILABLE
+        if rejected == 5:
             break
-    assert refused == 5
+    assert rejected == 5
     assert acknowledged
     return acknowledged
 

@@ -50,7 +50,7 @@ def survive(folder: Path, *, kills: int, longest_life: float, orders: int, per_l
         found = runs(folder)
         print(f"{len(acknowledged)} acknowledged, {sender.unanswered} unanswered, {sender.repeated} repeated")
         assert sender.wrong == []
-        assert sender.refused == 0
+        assert sender.rejected == 0
         assert sender.unanswered > 0
         for handler in HANDLERS:
             assert {run[3:5] for run in found if (run.handler, run.what) == (handler, "end")} == acknowledged

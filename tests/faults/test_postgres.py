@@ -79,7 +79,7 @@ class Cluster:
         finally:
             self.away.append((began, time.monotonic()))
 
-    def assert_all_handled(self, sender: Sender, *, refused: bool = True) -> None:
+    def assert_all_handled(self, sender: Sender, *, rejected: bool = True) -> None:
         """Nothing acknowledged is lost, each order's news are in order, and only what was in flight ran twice."""
         acknowledged = set(sender.acknowledged)
         self.receiver.wait_for(lambda: "waiting" not in states(self.url), "the end of it all", 120)
@@ -87,12 +87,12 @@ class Cluster:
             each.stop()
         found = runs(self.folder)
         print(
-            f"{len(acknowledged)} acknowledged, {sender.refused} refused, {sender.unanswered} unanswered, "
+            f"{len(acknowledged)} acknowledged, {sender.rejected} rejected, {sender.unanswered} unanswered, "
             f"slowest {sender.slowest:.1f} s"
         )
         assert sender.wrong == []
         assert len(acknowledged) > 20
-        assert bool(sender.refused) is refused
+        assert bool(sender.rejected) is rejected
         for handler in HANDLERS:
             assert {run[3:5] for run in found if (run.handler, run.what) == (handler, "end")} >= acknowledged
         assert set(states(self.url)) == {"done"}
@@ -173,7 +173,7 @@ def survive_kills(cluster: Cluster, kills: int) -> None:
             victim = random.choice([cluster.receiver, *cluster.workers])
             victim.kill()
             victim.start()
-    cluster.assert_all_handled(sender, refused=False)
+    cluster.assert_all_handled(sender, rejected=False)
 
 
 def test_two_hosts_that_share_nothing_but_the_server(make: Callable[..., Cluster]) -> None:
@@ -186,7 +186,7 @@ def test_two_hosts_that_share_nothing_but_the_server(make: Callable[..., Cluster
         cluster.workers[0].kill()
         moment(1)
         cluster.workers[0].start()
-    cluster.assert_all_handled(sender, refused=False)
+    cluster.assert_all_handled(sender, rejected=False)
 
 
 @pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGKILL])
@@ -221,7 +221,7 @@ def test_a_second_server_takes_over_the_data_of_the_first(make: Callable[..., Cl
             cluster.server.start()
         cluster.url = f"{cluster.server.address}/inbox"
         sender.budget = 0
-    cluster.assert_all_handled(sender, refused=bool(sender.refused))
+    cluster.assert_all_handled(sender, rejected=bool(sender.rejected))
 
 
 def test_all_connections_are_cut_again_and_again(make: Callable[..., Cluster]) -> None:
@@ -259,7 +259,7 @@ def test_a_server_without_a_connection_to_spare(make: Callable[..., Cluster]) ->
     with sending(cluster) as sender, ExitStack() as taken:
         sender.budget = 10_000
         with cluster.without_server():
-            while not sender.refused:
+            while not sender.rejected:
                 execute(cluster.url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'")
                 take_all(cluster.url.replace("postgres@", "other@"), taken)
             moment(1)

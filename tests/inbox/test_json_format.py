@@ -108,9 +108,9 @@ def example() -> dict[str, Any]:
 def test_a_document_that_is_none_is_rejected_with_what_is_wrong_and_nothing_of_it(
     change: dict[str, Any], complaint: str
 ) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(complaint)}") as refused:
+    with pytest.raises(ValueError, match=f"^{re.escape(complaint)}") as rejected:
         from_document(example() | change)
-    assert "secret" not in str(refused.value)
+    assert "secret" not in str(rejected.value)
 
 
 @pytest.mark.parametrize("document", [None, [], "text", {}])

@@ -272,13 +272,13 @@ def test_since_is_a_time_or_how_long_ago() -> None:
         (datetime(2100, 1, 1, tzinfo=UTC), "in the future"),
     ],
 )
-async def test_a_since_that_means_nothing_is_refused(client: Client, since: Any, said: str) -> None:
+async def test_a_since_that_means_nothing_is_rejected(client: Client, since: Any, said: str) -> None:
     hooks, _ = noting()
     with pytest.raises(ConfigurationError, match=said):
         await hooks.backfill(client, since=since)
 
 
-async def test_without_an_inbox_or_a_client_it_is_refused(client: Client) -> None:
+async def test_without_an_inbox_or_a_client_it_is_rejected(client: Client) -> None:
     bare = WebhookReceiver(scheme=Unsigned())
     with pytest.raises(ConfigurationError, match="has no inbox"):
         await bare.backfill(client, since=HOUR)
@@ -347,7 +347,7 @@ class PickyBody(FulfilledBody, frozen=True):
         return value
 
 
-async def test_an_order_that_the_users_class_refuses_does_not_hold_up_the_others(
+async def test_an_order_that_the_users_class_rejects_does_not_hold_up_the_others(
     sender: Simulator, client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     for id in ("o-1", "o-bad", "o-worse", "o-nameless", "o-2"):
@@ -423,7 +423,7 @@ async def test_after_the_start_it_is_too_late_to_ask_for_it(client: Client) -> N
 
 
 @pytest.mark.parametrize("interval", [0, -1, "1h", timedelta(0)])
-def test_an_interval_that_is_none_is_refused(interval: Any) -> None:
+def test_an_interval_that_is_none_is_rejected(interval: Any) -> None:
     hooks, _ = noting()
     with pytest.raises(ConfigurationError, match="interval is a timedelta or a number of seconds"):
         hooks.backfill_every(interval, Failing([]))

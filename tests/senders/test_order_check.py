@@ -338,7 +338,7 @@ async def test_without_an_inbox_it_is_asked_before_the_answer(
     assert (answered.headers.get(b"retry-after") == b"10") == (status == 503)
 
 
-def test_what_is_no_client_is_refused() -> None:
+def test_what_is_no_client_is_rejected() -> None:
     wrong: Any
     for wrong in ("https://api.up42.com", Raising, object()):
         with pytest.raises(ConfigurationError, match=r"confirm=\.\.\. takes a client of the sender's API"):

@@ -19,7 +19,6 @@ from webhook_receiver import (
     AnyOf,
     ConfigurationError,
     Event,
-    HMACBody,
     HTTPMessageSignature,
     StandardWebhooks,
     State,
@@ -29,6 +28,7 @@ from webhook_receiver import (
     WebhookReceiver,
 )
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders import github as github_sender
 from webhook_receiver.senders.github import github as sender
 from webhook_receiver.signatures import BodyCheck, Verified
 
@@ -53,7 +53,7 @@ def github(**options: Any) -> WebhookReceiver:
 
 def from_github(body: bytes, event: str | None = "push", id: str = "72d3162e") -> Any:
     given = {"x-github-delivery": id} | ({} if event is None else {"X-GitHub-Event": event})
-    return HMACBody.github(SECRET).sign(RequestHead.of(given), body, NOW).headers
+    return github_sender.signature(SECRET).sign(RequestHead.of(given), body, NOW).headers
 
 
 async def test_the_event_is_named_by_a_header() -> None:
@@ -106,7 +106,7 @@ async def test_an_id_that_is_not_signed_holds_up_no_other_delivery() -> None:
     old, new = b'{"ref": "old"}', b'{"ref": "new"}'
     async with hooks:
         replayed = (
-            HMACBody.github(SECRET)
+            github_sender.signature(SECRET)
             .sign(RequestHead.of({"x-github-delivery": "of the new", "x-github-event": "push"}), old, NOW)
             .headers
         )
@@ -115,7 +115,7 @@ async def test_an_id_that_is_not_signed_holds_up_no_other_delivery() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "x event", "X-Évent", 7, "x-event:", "X-Token-Event", "Authorization"])
-def test_an_event_header_that_cannot_be_is_refused_at_once(name: Any) -> None:
+def test_an_event_header_that_cannot_be_is_rejected_at_once(name: Any) -> None:
     with pytest.raises(ConfigurationError, match="event_header"):
         replace(sender(SECRET), event_header=name)
 
@@ -221,7 +221,7 @@ async def test_over_http_the_target_is_as_it_was_sent() -> None:
     ]
 
 
-async def test_any_other_method_is_refused_without_asgi_as_with_it() -> None:
+async def test_any_other_method_is_rejected_without_asgi_as_with_it() -> None:
     scheme = Noting()
     receipt = await noting(scheme=scheme).hooks.receive({}, b'{"event": "a"}', method="PUT")
     assert (receipt.response.status, scheme.asked) == (405, [])

@@ -109,14 +109,14 @@ def more_of(request: Request, rng: random.Random, names: list[bytes], more: More
 def compared(
     made: Iterable[Request], ours: Callable[[Request], bool], theirs: Callable[[Request], bool]
 ) -> tuple[int, int, list[Request], list[Request]]:
-    """Return how many requests both took, how many both refused, those that only we took, and that only they took."""
-    took, refused = 0, 0
+    """Return how many requests both took, how many both rejected, those that only we took, and that only they took."""
+    took, rejected = 0, 0
     only_we: list[Request] = []
     only_they: list[Request] = []
     for request in made:
         verdict = ours(request), theirs(request)
         took += verdict == (True, True)
-        refused += verdict == (False, False)
+        rejected += verdict == (False, False)
         only_we += [request] if verdict == (True, False) else []
         only_they += [request] if verdict == (False, True) else []
-    return took, refused, only_we, only_they
+    return took, rejected, only_we, only_they

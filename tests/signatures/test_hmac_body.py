@@ -10,17 +10,20 @@ import pytest
 from tests.helpers import came
 from webhook_receiver import ConfigurationError, HMACBody, MalformedSignature, MissingSignature, StaleSignature
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders import github as github_sender
+from webhook_receiver.senders import shopify, stripe
+from webhook_receiver.senders import slack as slack_sender
 
 NOW = 1_531_420_618.0
 
 
 def test_the_examples_that_github_and_slack_publish() -> None:
-    github = HMACBody.github("It's a Secret to Everybody")
+    github = github_sender.signature("It's a Secret to Everybody")
     signature = b"sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
     headers = [(b"x-hub-signature-256", signature), (b"x-github-delivery", b"7")]
     assert github.verify(came(headers), NOW)(b"Hello, World!").by == 0
 
-    slack = HMACBody.slack("8f742231b10e8888abcd99yyyzzz85a5")
+    slack = slack_sender.signature("8f742231b10e8888abcd99yyyzzz85a5")
     body = (
         b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&"
         b"channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&"
@@ -35,7 +38,7 @@ def test_the_examples_that_github_and_slack_publish() -> None:
 
 
 def test_an_id_that_is_not_signed_counts_only_together_with_the_body() -> None:
-    scheme = HMACBody.github("a")
+    scheme = github_sender.signature("a")
     given = {"x-github-delivery": "7"}
     first, second = (
         scheme.verify(came(scheme.sign(RequestHead.of(given), body, NOW).headers), NOW)(body).id
@@ -64,8 +67,8 @@ def test_an_id_cannot_take_over_a_part_of_the_body() -> None:
 @pytest.mark.parametrize(
     ("scheme", "header"),
     [
-        (HMACBody.github("a"), b"x-github-delivery"),
-        (HMACBody.shopify("a"), b"x-shopify-webhook-id"),
+        (github_sender.signature("a"), b"x-github-delivery"),
+        (shopify.signature("a"), b"x-shopify-webhook-id"),
         (HMACBody("a", signature="x-sig", id="x-id", signed="{id}.{body}"), b"x-id"),
         (HMACBody("a", signature="x-sig:v1", id="x-sig:id", signed="{id}.{body}"), b"x-sig"),
     ],
@@ -82,7 +85,7 @@ def test_signing_makes_an_id_unless_there_is_one(scheme: HMACBody, header: bytes
 
 
 def test_of_several_signatures_any_may_be_right_up_to_sixteen() -> None:
-    scheme = HMACBody.stripe("a")
+    scheme = stripe.signature("a")
     ((name, value),) = scheme.sign(RequestHead.of({}), b"{}", NOW).headers
     for more in (b",v1=abcd", b",v0=old", b",v1=,x=,", b", v2=1", b",v1=ab" * 15):
         assert scheme.verify(came([(name, value + more)]), NOW)(b"{}").by == 0
@@ -91,22 +94,22 @@ def test_of_several_signatures_any_may_be_right_up_to_sixteen() -> None:
 
 
 def test_the_tolerance_is_settable() -> None:
-    scheme = HMACBody.slack("a", tolerance=10)
+    scheme = slack_sender.signature("a", tolerance=10)
     check = scheme.verify(came(scheme.sign(RequestHead.of({}), b"{}", NOW).headers), NOW + 11)
     with pytest.raises(StaleSignature, match="signed 11 s ago, by our clock; allowed are 10 s either way"):
         check(b"{}")
-    patient = HMACBody.stripe("a", tolerance=86_400)
+    patient = stripe.signature("a", tolerance=86_400)
     assert patient.verify(came(patient.sign(RequestHead.of({}), b"", NOW).headers), NOW + 86_400)(b"").by == 0
 
 
 def test_a_header_that_is_missing_or_repeated_is_named() -> None:
     with pytest.raises(MissingSignature, match="no header x-hub-signature-256"):
-        HMACBody.github("a").verify(came([]), NOW)
-    headers = [*HMACBody.github("a").sign(RequestHead.of({"x-github-delivery": "7"}), b"", NOW).headers]
+        github_sender.signature("a").verify(came([]), NOW)
+    headers = [*github_sender.signature("a").sign(RequestHead.of({"x-github-delivery": "7"}), b"", NOW).headers]
     with pytest.raises(MissingSignature, match="no header x-github-delivery"):
-        HMACBody.github("a").verify(came(headers[1:]), NOW)
+        github_sender.signature("a").verify(came(headers[1:]), NOW)
     with pytest.raises(MalformedSignature, match="x-github-delivery is there more than once"):
-        HMACBody.github("a").verify(came([*headers, headers[0]]), NOW)
+        github_sender.signature("a").verify(came([*headers, headers[0]]), NOW)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +138,7 @@ def test_a_header_that_is_missing_or_repeated_is_named() -> None:
         ({"signed": "{id}{body}", "id": "x-id"}, "no mark behind {id}"),
     ],
 )
-def test_options_that_cannot_work_are_refused_at_once(options: dict[str, Any], complaint: str) -> None:
+def test_options_that_cannot_work_are_rejected_at_once(options: dict[str, Any], complaint: str) -> None:
     options.setdefault("signature", "x-sig")
     with pytest.raises(ConfigurationError, match=complaint):
         HMACBody("a", **options)

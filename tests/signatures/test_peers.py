@@ -1,4 +1,4 @@
-"""The senders' own libraries: what they sign we verify, what we sign they verify, what they refuse we refuse.
+"""The senders' own libraries: what they sign we verify, what we sign they verify, what they reject we reject.
 
 Where the two differ over a thousand changed requests, the difference is listed with its reason; another one fails.
 """
@@ -26,8 +26,10 @@ from http_message_signatures import HTTPMessageSigner, HTTPMessageVerifier, Mapp
 from slack_sdk.signature import Clock, SignatureVerifier
 
 from tests.helpers import came
-from webhook_receiver import HMACBody, HTTPMessageSignature, Scheme, StandardWebhooks, VerificationError
+from webhook_receiver import HTTPMessageSignature, Scheme, StandardWebhooks, VerificationError
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders import github, slack
+from webhook_receiver.senders import stripe as stripe_sender
 
 from .keys import ED25519, P256, RSA, pem, whsec
 from .mutants import COUNT, Pairs, Request, compared, requests
@@ -65,7 +67,7 @@ class Peer:
     sign: Callable[[bytes, int], Pairs]
     """Returns the headers of a body that the library signed so many seconds ago."""
     verify: Callable[[Request], object]
-    """Lets the library verify; raises, or returns False, if it refuses."""
+    """Lets the library verify; raises, or returns False, if it rejects."""
     headers: list[str]
     """Those that matter."""
     more: Callable[[random.Random, bytes], bytes] = no_change
@@ -184,7 +186,7 @@ def by_slack(body: bytes, ago: int) -> Pairs:
 
 def by_github(body: bytes, ago: int) -> Pairs:
     # gidgethub only verifies, so it is asked what it compares with.
-    return list(HMACBody.github(SECRET).sign(RequestHead.of({"x-github-delivery": "72d3162e"}), body, NOW).headers)
+    return list(github.signature(SECRET).sign(RequestHead.of({"x-github-delivery": "72d3162e"}), body, NOW).headers)
 
 
 def verify_by_gidgethub(request: Request) -> None:
@@ -236,7 +238,7 @@ PEERS = {
     "standardwebhooks": standard("webhook", standardwebhooks.webhooks.Webhook(WHSEC), json_parse=False),
     "svix": standard("svix", svix.webhooks.Webhook(WHSEC)),
     "stripe": Peer(
-        HMACBody.stripe(SECRET),
+        stripe_sender.signature(SECRET),
         by_stripe,
         verify_by_stripe,
         ["stripe-signature"],
@@ -245,13 +247,13 @@ PEERS = {
         why_not_stripe,
     ),
     "slack": Peer(
-        HMACBody.slack(SECRET),
+        slack.signature(SECRET),
         by_slack,
         lambda request: SLACK.is_valid_request(request.body, request.text()),
         ["x-slack-request-timestamp", "x-slack-signature"],
     ),
     "gidgethub": Peer(
-        HMACBody.github(SECRET),
+        github.signature(SECRET),
         by_github,
         verify_by_gidgethub,
         ["x-hub-signature-256", "x-github-delivery"],
@@ -296,14 +298,14 @@ def test_what_is_signed_is_verified_by_the_library(peer: Peer, body: bytes) -> N
 
 
 @peers
-def test_what_the_library_refuses_is_refused(peer: Peer) -> None:
+def test_what_the_library_rejects_is_rejected(peer: Peer) -> None:
     made = [*requests(peer.sign, [name.encode() for name in peer.headers], peer.more)]
     assert sum(request.changes > 0 for request in made) >= 1000
-    took, refused, only_we, only_they = compared(made, partial(we_take, peer), partial(they_take, peer))
+    took, rejected, only_we, only_they = compared(made, partial(we_take, peer), partial(they_take, peer))
     reasons = Counter([peer.why_only_they(each) for each in only_they] + [peer.why_only_we(each) for each in only_we])
     print(
-        f"\n{took} taken and {refused} refused by both;", *(f"\n{count} not: {why}" for why, count in reasons.items())
+        f"\n{took} taken and {rejected} rejected by both;", *(f"\n{count} not: {why}" for why, count in reasons.items())
     )
-    assert took + refused + len(only_we) + len(only_they) == COUNT
-    assert min(took, refused) >= 100
+    assert took + rejected + len(only_we) + len(only_they) == COUNT
+    assert min(took, rejected) >= 100
     assert None not in reasons

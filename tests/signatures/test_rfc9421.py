@@ -72,7 +72,7 @@ def test_every_derived_component_of_a_request_is_verified_from_the_url() -> None
             HTTPMessageSignature({"key-1": "a"}, url=url).verify(came(headers), NOW)
 
 
-def test_without_the_url_only_the_method_is_known_and_the_rest_is_refused_with_a_word_of_advice() -> None:
+def test_without_the_url_only_the_method_is_known_and_the_rest_is_rejected_with_a_word_of_advice() -> None:
     scheme = HTTPMessageSignature({"key-1": "a"})
     assert scheme.verify(came(by_library(["@method"])), NOW)(BODY).body
     for component in ("@target-uri", "@authority", "@path"):
@@ -142,7 +142,7 @@ def test_the_senders_id_has_to_be_covered() -> None:
         scheme.verify(came(by_library([])), NOW)
 
 
-def test_the_key_id_chooses_the_key_and_an_unknown_one_is_refused() -> None:
+def test_the_key_id_chooses_the_key_and_an_unknown_one_is_rejected() -> None:
     keys = {"key-0": "a", "key-1": "b", "key-2": "a"}
     scheme = HTTPMessageSignature(keys)
     assert scheme.verify(came(by_library([], name="key-2")), NOW)(BODY).by == 2
@@ -209,6 +209,6 @@ def test_a_public_key_verifies_and_signs_nothing(algorithm: Any, private: Any) -
         ({"k": "a"}, {"tolerance": 0}, "tolerance"),
     ],
 )
-def test_what_cannot_work_is_refused_at_once(keys: Any, options: dict[str, Any], complaint: str) -> None:
+def test_what_cannot_work_is_rejected_at_once(keys: Any, options: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
         HTTPMessageSignature(keys, **options)

@@ -37,9 +37,9 @@ def test_what_cannot_be_read_is_told_by_its_place(tmp_path: Path, monkeypatch: p
     with pytest.raises(ConfigurationError, match=r"in the file .*empty: a secret must not be empty"):
         Secret.from_file(tmp_path / "empty")
     tmp_path.joinpath("latin").write_bytes(b"\xe9")
-    with pytest.raises(ConfigurationError, match="UTF-8 can hold") as refused:
+    with pytest.raises(ConfigurationError, match="UTF-8 can hold") as rejected:
         Secret.from_file(tmp_path / "latin")
-    assert not hasattr(refused.value.__context__, "object")  # as a UnicodeError would have, with the whole text
+    assert not hasattr(rejected.value.__context__, "object")  # as a UnicodeError would have, with the whole text
     with pytest.raises(ConfigurationError, match="WEBHOOK_SECRET is not set"):
         Secret.from_env("WEBHOOK_SECRET")
     monkeypatch.setenv("WEBHOOK_SECRET", "")
@@ -48,7 +48,7 @@ def test_what_cannot_be_read_is_told_by_its_place(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("secrets", [[], "", [""], ["good", ""], [None], 7, [b"bytes"]])
-def test_an_empty_secret_or_none_at_all_is_refused(secrets: object) -> None:
+def test_an_empty_secret_or_none_at_all_is_rejected(secrets: object) -> None:
     with pytest.raises(ConfigurationError, match="secret"):
         UP42Signature(secrets)  # type: ignore[arg-type]
 

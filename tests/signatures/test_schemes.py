@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from webhook_receiver import AnyOf, HMACBody, HTTPMessageSignature, Scheme, StandardWebhooks, UP42Signature
+from webhook_receiver.senders import github, shopify, slack, stripe
 from webhook_receiver.testing.scheme_suite import SchemeSuite
 
 from .keys import ED25519, P256, P384, RSA, WHSK, pem, whsec
@@ -48,7 +49,7 @@ class TestGitHub(SchemeSuite):
     id_header = "x-github-delivery"
 
     def scheme(self, secrets: Sequence[str]) -> Scheme:
-        return HMACBody.github(secrets)
+        return github.signature(secrets)
 
 
 class TestStripe(SchemeSuite):
@@ -56,14 +57,14 @@ class TestStripe(SchemeSuite):
     past = future = 300
 
     def scheme(self, secrets: Sequence[str]) -> Scheme:
-        return HMACBody.stripe(secrets)
+        return stripe.signature(secrets)
 
 
 class TestSlack(SchemeSuite):
     past = future = 300
 
     def scheme(self, secrets: Sequence[str]) -> Scheme:
-        return HMACBody.slack(secrets)
+        return slack.signature(secrets)
 
 
 class TestShopify(SchemeSuite):
@@ -71,7 +72,7 @@ class TestShopify(SchemeSuite):
     id_header = "x-shopify-webhook-id"
 
     def scheme(self, secrets: Sequence[str]) -> Scheme:
-        return HMACBody.shopify(secrets)
+        return shopify.signature(secrets)
 
 
 class TestHMACOfIdTimeAndBody(SchemeSuite):

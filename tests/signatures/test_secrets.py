@@ -17,13 +17,13 @@ from tests.helpers import NOW, came
 from webhook_receiver import (
     BadSignature,
     ConfigurationError,
-    HMACBody,
     HTTPMessageSignature,
     Secret,
     StandardWebhooks,
     UP42Signature,
 )
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders import github
 from webhook_receiver.signatures.secrets import Keyring, mac
 
 from .keys import whsec
@@ -52,7 +52,7 @@ def test_an_end_is_a_moment_in_whatever_zone() -> None:
 
 
 @pytest.mark.parametrize("until", [datetime(2030, 1, 31), 1893456000, "2030-01-31"])
-def test_an_end_without_a_zone_or_that_is_no_time_is_refused(until: Any) -> None:
+def test_an_end_without_a_zone_or_that_is_no_time_is_rejected(until: Any) -> None:
     with pytest.raises(ConfigurationError, match="with a time zone"):
         Secret("a", until=until)
 
@@ -61,7 +61,7 @@ def test_an_end_without_a_zone_or_that_is_no_time_is_refused(until: Any) -> None
     "make",
     [
         UP42Signature,
-        HMACBody.github,
+        github.signature,
         StandardWebhooks,
         lambda secrets: HTTPMessageSignature({str(each.until): each for each in secrets}),
     ],

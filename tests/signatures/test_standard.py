@@ -54,14 +54,14 @@ def test_a_secret_comes_with_or_without_its_prefix_and_its_padding(secret: str) 
         "é",
     ],
 )
-def test_what_is_no_secret_of_the_kind_is_refused_at_once_and_not_shown(secret: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"base64|32 bytes") as refused:
+def test_what_is_no_secret_of_the_kind_is_rejected_at_once_and_not_shown(secret: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"base64|32 bytes") as rejected:
         StandardWebhooks(secret)
-    assert (secret.partition("_")[2] or "not base64") not in str(refused.value)
+    assert (secret.partition("_")[2] or "not base64") not in str(rejected.value)
 
 
 @pytest.mark.parametrize("options", [{"headers": "other"}, {"tolerance": 0}, {"tolerance": float("nan")}])
-def test_options_that_cannot_work_are_refused(options: Any) -> None:
+def test_options_that_cannot_work_are_rejected(options: Any) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         StandardWebhooks(SECRET, **options)
 

@@ -23,7 +23,7 @@ def test_it_takes_what_is_not_signed_and_says_that_nothing_is_verified() -> None
 @pytest.mark.parametrize(
     "header", [b"signature", b"signature-input", b"webhook-signature", b"x-hub-signature-256", b"x-shopify-hmac-sha256"]
 )
-def test_it_refuses_what_is_signed_even_with_an_empty_value(header: bytes) -> None:
+def test_it_rejects_what_is_signed_even_with_an_empty_value(header: bytes) -> None:
     with pytest.raises(UnexpectedSignature, match="give it the sender's secret"):
         Unsigned().verify(came([(header, b"")]), NOW)
 
@@ -71,7 +71,7 @@ def test_it_signs_with_a_path_that_ends_in_the_first_token(target: str, signed: 
     "target",
     ["/webhooks", f"/{TOKEN}/more", f"/{TOKEN[:-1]}", f"/{TOKEN}x", f"/x{TOKEN}", f"/in?{TOKEN}", f"/in?/{TOKEN}"],
 )
-def test_another_path_is_refused(target: str) -> None:
+def test_another_path_is_rejected(target: str) -> None:
     with pytest.raises(BadSignature):
         Unsigned(token_in_path=TOKEN).verify(came([], target=target.encode()), NOW)
 
@@ -82,7 +82,7 @@ def test_an_empty_path_has_no_token_and_the_reason_says_how_to_tell_the_path(tar
         Unsigned(token_in_path=TOKEN).verify(came([], target=target.encode()), NOW)
 
 
-def test_no_header_tells_the_path_and_a_signature_is_refused_with_the_token_too() -> None:
+def test_no_header_tells_the_path_and_a_signature_is_rejected_with_the_token_too() -> None:
     scheme = Unsigned(token_in_path=TOKEN)
     with pytest.raises(BadSignature):
         scheme.verify(came([(b":path", f"/{TOKEN}".encode())], target=b"/webhooks"), NOW)
@@ -91,7 +91,7 @@ def test_no_header_tells_the_path_and_a_signature_is_refused_with_the_token_too(
 
 
 @pytest.mark.parametrize("token", ["", "short", "x" * 21, "with/slash" * 3, "with space" * 3, "é" * 30, "%41" * 10, []])
-def test_a_token_that_can_be_guessed_or_changes_in_a_url_is_refused(token: str) -> None:
+def test_a_token_that_can_be_guessed_or_changes_in_a_url_is_rejected(token: str) -> None:
     with pytest.raises(ConfigurationError, match=r"secret|token_urlsafe"):
         Unsigned(token_in_path=token)
 

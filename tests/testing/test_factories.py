@@ -176,7 +176,7 @@ class Checked(Event, frozen=True):
 
     @field_validator("event")
     @classmethod
-    def refuse(cls, event: str) -> str:
+    def reject(cls, event: str) -> str:
         raise ValueError("never")
 
 
@@ -184,7 +184,7 @@ class Whole(Event, frozen=True):
     event: Literal["whole"]
 
     @model_validator(mode="after")
-    def refuse(self) -> Self:
+    def reject(self) -> Self:
         raise ValueError("never")
 
 

@@ -25,7 +25,6 @@ from webhook_receiver import (
     Delivery,
     Event,
     GiveUp,
-    HMACBody,
     HTTPMessageSignature,
     OrderFailedPermanently,
     OrderFulfilled,
@@ -40,6 +39,8 @@ from webhook_receiver import (
     WorkerOptions,
 )
 from webhook_receiver.inbox import Entry
+from webhook_receiver.senders import github as github_sender
+from webhook_receiver.senders import shopify, slack, stripe
 from webhook_receiver.senders.github import github
 from webhook_receiver.testing import Rehearsal, Run, Sync, make, rehearse
 from webhook_receiver.testing.rehearsal import PersistentMemoryInbox
@@ -146,7 +147,7 @@ async def test_the_same_request_twice_is_handled_once(webhooks: Rehearsal, shop:
     webhooks.assert_handled(shop.download, times=1)
 
 
-async def test_a_forged_request_is_refused_by_the_receivers_own_verifier(webhooks: Rehearsal, shop: Shop) -> None:
+async def test_a_forged_request_is_rejected_by_the_receivers_own_verifier(webhooks: Rehearsal, shop: Shop) -> None:
     receipt = await webhooks.send_forged(FULFILLED)
     assert receipt.response.status == 401
     assert isinstance(receipt.error, BadSignature)
@@ -489,10 +490,10 @@ WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
         UP42Signature(SECRET),
         StandardWebhooks(WHSEC),
         StandardWebhooks(WHSEC, headers="svix"),
-        HMACBody.github(SECRET),
-        HMACBody.stripe(SECRET),
-        HMACBody.slack(SECRET),
-        HMACBody.shopify(SECRET),
+        github_sender.signature(SECRET),
+        stripe.signature(SECRET),
+        slack.signature(SECRET),
+        shopify.signature(SECRET),
         HTTPMessageSignature({"key-1": SECRET}, nonce="required"),
         Unsigned(token_in_path=TOKEN),
         AnyOf(Unsigned(token_in_path=TOKEN), UP42Signature(SECRET)),

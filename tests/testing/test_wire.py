@@ -15,7 +15,6 @@ from webhook_receiver import (
     BadSignature,
     ConfigurationError,
     Event,
-    HMACBody,
     HTTPMessageSignature,
     OrderFulfilled,
     StandardWebhooks,
@@ -23,6 +22,7 @@ from webhook_receiver import (
     UP42Signature,
 )
 from webhook_receiver.delivery import RequestHead, header_pairs
+from webhook_receiver.senders import github, slack
 from webhook_receiver.signatures import BodyCheck, Scheme, Verified
 from webhook_receiver.testing import encode, forge, make, sign
 from webhook_receiver.testing.wire import forged_head, signed_head
@@ -67,12 +67,12 @@ def test_bytes_are_sent_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("what", ["text", 7, None, [1]])
-def test_what_is_no_event_no_dict_and_no_bytes_is_refused(what: Any) -> None:
+def test_what_is_no_event_no_dict_and_no_bytes_is_rejected(what: Any) -> None:
     with pytest.raises(TypeError, match="an event, a dict or bytes, not"):
         encode(what)
 
 
-def test_a_field_that_is_read_from_a_path_is_refused() -> None:
+def test_a_field_that_is_read_from_a_path_is_rejected() -> None:
     class Deep(Event, frozen=True):
         event: Literal["deep"]
         number: str = Field(validation_alias=AliasPath("data", "number"))
@@ -106,7 +106,7 @@ def test_an_unsigned_delivery_has_no_more_than_it_is_given() -> None:
     assert sign(b"", Unsigned()) == {"content-type": "application/json"}
 
 
-def test_what_is_forged_is_refused_although_it_looks_well() -> None:
+def test_what_is_forged_is_rejected_although_it_looks_well() -> None:
     scheme = UP42Signature(SECRET)
     genuine, forged = sign(b"{}", scheme, now=NOW), forge(b"{}", scheme, now=NOW)
     assert {name for name in genuine if genuine[name] != forged[name]} == {"signature"}
@@ -150,8 +150,8 @@ def test_where_all_are_let_in_there_is_nothing_to_forge() -> None:
     ("scheme", "proof"),
     [
         (StandardWebhooks("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), "webhook-signature"),
-        (HMACBody.github(SECRET), "x-hub-signature-256"),
-        (HMACBody.slack(SECRET), "x-slack-signature"),
+        (github.signature(SECRET), "x-hub-signature-256"),
+        (slack.signature(SECRET), "x-slack-signature"),
         (HTTPMessageSignature({"key-1": SECRET}), "signature"),
     ],
 )

@@ -106,7 +106,7 @@ def test_a_clock_that_is_set_back_does_not_keep_it_open_for_longer() -> None:
 
 
 @pytest.mark.parametrize("settings", [{"failures": 0}, {"seconds": 0.0}, {"seconds": -1.0}, {"seconds": float("inf")}])
-def test_one_that_could_not_work_is_refused(settings: dict[str, float]) -> None:
+def test_one_that_could_not_work_is_rejected(settings: dict[str, float]) -> None:
     with pytest.raises(ConfigurationError, match="1 failure or more, and seconds above 0"):
         Breaker(**settings)  # type: ignore[arg-type]
 

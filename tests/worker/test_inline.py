@@ -66,14 +66,14 @@ async def test_it_is_logged_who_handled_it(caplog: pytest.LogCaptureFixture) -> 
 async def test_middleware_runs_round_each_handler_with_its_first_attempt_and_decides_on_the_response() -> None:
     seen: list[Attempt] = []
 
-    async def refusing(attempt: Attempt, call_next: CallNext) -> None:
+    async def rejecting(attempt: Attempt, call_next: CallNext) -> None:
         seen.append(attempt)
         await call_next()
         if attempt.handler == "handler 1":
             raise Retry(7)
 
     made, ran = handlers(None, None, GiveUp("no"))
-    response = await handle(made, EVENT, DELIVERY, middlewares=[Middleware(refusing)])
+    response = await handle(made, EVENT, DELIVERY, middlewares=[Middleware(rejecting)])
     assert (response.status, response.headers["retry-after"]) == (503, "7")
     assert ran == [0, 1, 2]
     assert seen == [Attempt(DELIVERY, f"handler {place}", 1) for place in ran]

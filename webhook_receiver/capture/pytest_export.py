@@ -13,7 +13,7 @@ from ..events import Event
 from ..explain.trial import listed_names, stated_times
 from ..receiver import WebhookReceiver
 from ..senders import Preset, Sender
-from ..signatures.up42 import DIGEST_HEADERS, SIGNED_BY_DEFAULT, UP42Signature
+from ..senders.up42.signature import DIGEST_HEADERS, SIGNED_BY_DEFAULT, UP42Signature
 from .request_files import SavedRequest
 
 _WIDTH = 80  # bytes of the body a line

@@ -18,7 +18,8 @@ from typing import Any
 from ..delivery import Headers
 from ..inbox import DeliverySummary, Filter, SQLiteInbox, State
 from ..receiver import MAX_BODY
-from ..signatures import Secret, UP42Signature
+from ..senders.up42.signature import UP42Signature
+from ..signatures import Secret
 from ..simulator import control_api, payloads
 from . import dev_processes, output
 from .dev_processes import LocalLoop, Plan

@@ -15,7 +15,8 @@ from typer import BadParameter
 
 from ..asgi import slash_or_not
 from ..errors import ConfigurationError
-from ..signatures import Scheme, Secret, UP42Signature
+from ..senders.up42.signature import UP42Signature
+from ..signatures import Scheme, Secret
 from ..simulator.payloads import Document, put
 
 SECRET_VARIABLE = "WEBHOOK_SECRET"  # noqa: S105 - its name

@@ -1,6 +1,6 @@
-"""Why a request was refused: the scheme's own verdict step by step, and the causes that, undone, make it verify.
+"""Why a request was rejected: the scheme's own verdict step by step, and the causes that, undone, make it verify.
 
-For tests, support and the command line; never for what a receiver answers, which says no more than *refused*.
+For tests, support and the command line; never for what a receiver answers, which says no more than *rejected*.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ..errors import (
     VerificationError,
 )
 from ..senders import Make
+from ..senders.up42.signature import UP42Signature
 from ..signatures.secrets import Secrets
-from ..signatures.up42 import UP42Signature
 from .body import body_suspicions
 from .header import header_suspicions
 from .secret import scheme_suspicions, secret_suspicions
@@ -168,7 +168,7 @@ def _position(outcome: Verdict) -> int:
 
 
 def _causes(case: Case, in_time: Verdict, now: float) -> list[Cause]:
-    """Return the causes of a refusal: one, or two that came together, and beside them a time that is off."""
+    """Return the causes of a rejection: one, or two that came together, and beside them a time that is off."""
     if in_time.ok:
         return [stale_cause(case, now)]
     told = list(digest_causes(case, in_time))
@@ -201,7 +201,7 @@ def _pairs(case: Case, now: float) -> Iterator[tuple[list[Cause], Case]]:
 
 
 def _reaches_body(case: Case, now: float) -> bool:
-    """Whether another body could make a difference: not where the headers alone are refused, but for their time."""
+    """Whether another body could make a difference: not where the headers alone are rejected, but for their time."""
     try:
         outcome = verify(case, now)
         return not outcome.before_body or isinstance(outcome.error, StaleSignature)

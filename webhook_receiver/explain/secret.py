@@ -48,7 +48,7 @@ def scheme_suspicions(case: Case) -> Iterator[Suspicion]:
             if known is given:
                 cause = Cause(
                     "scheme-options",
-                    f"it verifies by {known.title} with its defaults: an option of the given scheme refuses it",
+                    f"it verifies by {known.title} with its defaults: an option of the given scheme rejects it",
                     "look at what the scheme was given: components, headers, limits of time",
                 )
             yield cause, replace(case, make=known.make_for(case.headers))

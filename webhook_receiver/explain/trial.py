@@ -134,7 +134,7 @@ _PROXIES = (b"via", b"x-forwarded-for", b"forwarded", b"x-amzn-trace-id", b"cf-r
 
 
 def hints(case: Case, *, known: bool) -> Iterator[str]:
-    """Yield sentences about a refused request; fewer where its cause is known."""
+    """Yield sentences about a rejected request; fewer where its cause is known."""
     present = fields(case.headers)
     length = present.get(b"content-length", b"")
     if not case.body:
@@ -148,7 +148,7 @@ def hints(case: Case, *, known: bool) -> Iterator[str]:
         return
     yield from _about_headers(case)
     if present.get(b"content-encoding", b"identity") != b"identity":
-        yield "it has a Content-Encoding: a receiver refuses that with 415, for signatures cover what was sent"
+        yield "it has a Content-Encoding: a receiver rejects that with 415, for signatures cover what was sent"
     if any(time > MILLISECONDS_FROM for time in stated_times(case.headers)):
         yield "it states a time of 13 digits or more: milliseconds, where seconds are meant"
     proxies = [name.decode() for name in _PROXIES if name in present]

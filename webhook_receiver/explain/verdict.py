@@ -12,8 +12,8 @@ from hashlib import sha256, sha512
 from typing import cast
 
 from ..errors import BodyMismatch
+from ..senders.up42.signature import DIGEST_HEADERS, UP42Signature
 from ..signatures.scheme import Scheme
-from ..signatures.up42 import DIGEST_HEADERS, UP42Signature
 from .trial import MILLISECONDS_FROM, Case, Cause, Verdict, fields, listed_names, named, stated_times, verify
 
 _HOUR = 3600

@@ -1,4 +1,4 @@
-"""What is registered: handlers, dead-letter handlers and middleware, each refused if it could not be called."""
+"""What is registered: handlers, dead-letter handlers and middleware, each rejected if it could not be called."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ class DeadLetterHandler:
     is_async: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        _refuse_generator(self.name, self.function)
-        _refuse_uncallable(self.name, self.function, "a dead delivery and the list of its attempts")
+        _reject_generator(self.name, self.function)
+        _reject_uncallable(self.name, self.function, "a dead delivery and the list of its attempts")
         object.__setattr__(self, "is_async", _is_async(self.function))
 
     def call(self, delivery: Delivery, attempts: Sequence[object], number: int) -> Awaitable[object]:
@@ -105,7 +105,7 @@ class Middleware:
                 f"{self.name} is no async function without `yield`, as a middleware is: "
                 "async def middleware(attempt, call_next): await call_next()"
             )
-        _refuse_uncallable(self.name, self.function, "the two that a middleware gets, (attempt, call_next)")
+        _reject_uncallable(self.name, self.function, "the two that a middleware gets, (attempt, call_next)")
 
 
 def call(function: Function, arguments: tuple[object, ...], *, is_async: bool) -> Awaitable[object]:
@@ -143,28 +143,28 @@ def _is_async(function: Function) -> bool:
 
 
 def _takes_attempt(handler: Handler) -> bool:
-    """Whether the handler wants the attempt; refuses one that could not be called."""
+    """Whether the handler wants the attempt; rejects one that could not be called."""
     function = handler.function
-    _refuse_generator(handler.name, function)
+    _reject_generator(handler.name, function)
     parameters = _parameters(function)
     if parameters is None:
         return False
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    _refuse_unfillable(handler, parameters, positional)
+    _reject_unfillable(handler, parameters, positional)
     if positional:
         given = UnknownEvent if isinstance(handler.route, str) else handler.route
-        _refuse_annotation(handler, positional[0], given)
+        _reject_annotation(handler, positional[0], given)
     if len(positional) < 2:
         return False
     second = positional[1]
     if second.default is not second.empty and not _names_attempt(second.annotation):
         return False  # a parameter of the user's own, with a value of its own
-    _refuse_annotation(handler, second, Attempt)
+    _reject_annotation(handler, second, Attempt)
     return True
 
 
-def _refuse_uncallable(name: str, function: Function, given: str) -> None:
-    """Refuse a function that could not be called with the two arguments that `given` names."""
+def _reject_uncallable(name: str, function: Function, given: str) -> None:
+    """Reject a function that could not be called with the two arguments that `given` names."""
     try:
         inspect.signature(function).bind(None, None)
     except TypeError as error:
@@ -173,7 +173,7 @@ def _refuse_uncallable(name: str, function: Function, given: str) -> None:
         pass  # it hides its parameters
 
 
-def _refuse_generator(name: str, function: Function) -> None:
+def _reject_generator(name: str, function: Function) -> None:
     if any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in _layers(function)):
         raise ConfigurationError(f"{name} is a generator: calling it would run nothing")
 
@@ -199,7 +199,7 @@ def _parameters(function: Function) -> list[inspect.Parameter] | None:
     return None
 
 
-def _refuse_unfillable(
+def _reject_unfillable(
     handler: Handler, parameters: list[inspect.Parameter], positional: list[inspect.Parameter]
 ) -> None:
     if not positional and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
@@ -218,7 +218,7 @@ def _refuse_unfillable(
             )
 
 
-def _refuse_annotation(handler: Handler, parameter: inspect.Parameter, given: type) -> None:
+def _reject_annotation(handler: Handler, parameter: inspect.Parameter, given: type) -> None:
     if not _accepts(parameter.annotation, given):
         wanted = _unwrapped(parameter.annotation)
         wanted = getattr(wanted, "__name__", wanted)

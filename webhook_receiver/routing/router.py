@@ -246,7 +246,7 @@ class Router:
         return matching
 
     def _add(self, handler: Handler) -> None:
-        self._refuse_clash(handler)
+        self._reject_clash(handler)
         if isinstance(handler.route, str):
             self._registry.add_name(handler.route)
         else:
@@ -255,7 +255,7 @@ class Router:
         self._by_route.setdefault(handler.route, []).append(handler)
 
     def _add_fallback(self, handler: Handler) -> None:
-        self._refuse_clash(handler)
+        self._reject_clash(handler)
         self._fallbacks.append(handler)
 
     def _add_dead_letter_handler(self, handler: DeadLetterHandler) -> None:
@@ -265,20 +265,20 @@ class Router:
         self._dead_letter_handlers.append(handler)
 
     def _add_middleware(self, middleware: Middleware) -> None:
-        self._refuse_late(middleware.name)
+        self._reject_late(middleware.name)
         if any(other.function == middleware.function for other in self._middlewares):
             raise ConfigurationError(f"{middleware.name} would run twice round each attempt: register it only once")
         self._middlewares += (middleware,)
 
-    def _refuse_late(self, name: str) -> None:
+    def _reject_late(self, name: str) -> None:
         if self._included:
             raise ConfigurationError(
                 f"{name} comes too late, its router is included already: register first, then include"
             )
 
-    def _refuse_clash(self, handler: Handler) -> None:
+    def _reject_clash(self, handler: Handler) -> None:
         self._certain.clear()
-        self._refuse_late(handler.name)
+        self._reject_late(handler.name)
         for other in self.handlers:
             # One function may serve several routes; it is then one handler, under one name.
             same = other.function == handler.function and other.route != handler.route

@@ -194,7 +194,7 @@ def check_scheme(scheme: object) -> None:
 
 
 def _check_header(part: str, name: str | None) -> None:
-    """Refuse a name that no header has, or that is not kept."""
+    """Reject a name that no header has, or that is not kept."""
     if name is None:
         return
     if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():

@@ -9,7 +9,6 @@ from .scheme import BodyCheck, Scheme, Verified
 from .secrets import Secret
 from .standard import StandardWebhooks
 from .unsigned import Unsigned
-from .up42 import UP42Signature
 
 __all__ = [
     "AnyOf",
@@ -19,7 +18,6 @@ __all__ = [
     "Scheme",
     "Secret",
     "StandardWebhooks",
-    "UP42Signature",
     "Unsigned",
     "Verified",
 ]

@@ -29,7 +29,7 @@ class AnyOf:
     """Accepts what any of the schemes accepts; the first signs.
 
     Which secret verified a delivery is told by an index over the secrets of all schemes, in their order: with
-    `AnyOf(StandardWebhooks([a, b]), UP42Signature(c))`, 2 is c. If all refuse, the error is that of the scheme that
+    `AnyOf(StandardWebhooks([a, b]), UP42Signature(c))`, 2 is c. If all reject, the error is that of the scheme that
     came furthest.
 
     Args:
@@ -82,13 +82,13 @@ def _counted(verified: Verified, first: int) -> Verified:
 
 
 def _check(checks: list[BodyCheck], errors: list[VerificationError], body: bytes) -> Verified:
-    refused = list(errors)
+    rejected = list(errors)
     for check in checks:
         try:
             return check(body)
         except VerificationError as error:
-            refused.append(error)
-    raise _most_telling(refused)
+            rejected.append(error)
+    raise _most_telling(rejected)
 
 
 def _try_all(tries: Iterable[Callable[[], R]]) -> tuple[list[R], list[VerificationError]]:

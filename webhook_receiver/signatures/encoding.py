@@ -37,7 +37,7 @@ def seconds(value: bytes, name: str) -> int:
     return int(value)
 
 
-def refuse_stale(signed: int, now: float, tolerance: float) -> None:
+def reject_stale(signed: int, now: float, tolerance: float) -> None:
     """Raise StaleSignature if what is authentic was signed more than `tolerance` seconds before or after `now`."""
     age = now - signed
     if not -tolerance <= age <= tolerance:

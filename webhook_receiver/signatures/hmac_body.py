@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from hashlib import sha256
 from string import Formatter
-from typing import Literal, NamedTuple, Self
+from typing import Literal, NamedTuple
 from uuid import uuid4
 
 from ..delivery import Headers, RequestHead
 from ..errors import ConfigurationError, MalformedSignature
-from .encoding import checked_tolerance, is_base64, only, refuse_stale, seconds, to_base64
+from .encoding import checked_tolerance, is_base64, only, reject_stale, seconds, to_base64
 from .scheme import BodyCheck, Verified
 from .secrets import Keyring, Secret, Secrets, is_same, mac, masked
 
@@ -62,13 +61,18 @@ class _Template:
             raise ConfigurationError("signed=... has {body} once, or the signature would prove nothing of it")
         if lacking := set(fields) - {"body"} - given:
             raise ConfigurationError(f"signed=... has {{{lacking.copy().pop()}}}, so say in which header that is")
+        if "id" in given and "id" not in fields:
+            raise ConfigurationError(
+                "an id that is not signed proves nothing: put {id} into signed=..., or say Sender(delivery_id=...)"
+            )
         if "timestamp" in given and "timestamp" not in fields:
             raise ConfigurationError("a timestamp that is not signed proves nothing: put {timestamp} into signed=...")
-        self.has_id = "id" in fields
         self._end_of_id = b""
-        if self.has_id and isinstance(end := [*self._parts, b""][self._parts.index("id") + 1], bytes):
+        if "id" not in fields:
+            return
+        if isinstance(end := [*self._parts, b""][self._parts.index("id") + 1], bytes):
             self._end_of_id = end
-        elif self.has_id:
+        else:
             raise ConfigurationError("signed=... has no mark behind {id}: what is the id, and what comes next?")
 
     def fill(self, timestamp: bytes, id: bytes, body: bytes) -> bytes:
@@ -81,7 +85,7 @@ class _Template:
 
 
 class HMACBody:
-    """Signs and verifies by an HMAC whose parts are told here; `github`, `stripe`, `slack` and `shopify` know theirs.
+    """Signs and verifies by an HMAC whose parts are told here: the scheme of most senders that have a secret.
 
     A place is the name of a header, or "header:item" for an item of a header such as `t=1765433012,v1=5257a869`.
 
@@ -93,8 +97,8 @@ class HMACBody:
         encoding: "hex", in lower case, or "base64".
         signed: what the HMAC is over: a text with {body} and maybe {timestamp} and {id}.
         timestamp: the place of the time of signing, in Unix seconds; it has to be signed.
-        id: the header with the sender's id of the delivery, the same when it is sent again. If it is not signed,
-            a delivery counts as a repeat only where its body is the same as well.
+        id: the place of the sender's id of the delivery, the same when it is sent again; it has to be signed. One that
+            is not is a part of the sender: `Sender.delivery_id`.
         tolerance: seconds that the sender's clock may be behind or ahead of ours, where there is a timestamp.
 
     Raises:
@@ -131,39 +135,6 @@ class HMACBody:
         self._template = _Template(signed, given)
         self._keyring = Keyring(secrets, partial(_key, hash, self._encode))
         self.secret_count = len(self._keyring)
-
-    @classmethod
-    def github(cls, secrets: Secrets) -> Self:
-        """GitHub's: docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries."""
-        return cls(secrets, signature="x-hub-signature-256", prefix="sha256=", id="x-github-delivery")
-
-    @classmethod
-    def stripe(cls, secrets: Secrets, *, tolerance: float = 300) -> Self:
-        """Stripe's: docs.stripe.com/webhooks#verify-manually. The secret is used as it is, `whsec_` and all."""
-        return cls(
-            secrets,
-            signature="stripe-signature:v1",
-            timestamp="stripe-signature:t",
-            signed="{timestamp}.{body}",
-            tolerance=tolerance,
-        )
-
-    @classmethod
-    def slack(cls, secrets: Secrets, *, tolerance: float = 300) -> Self:
-        """Slack's: docs.slack.dev/authentication/verifying-requests-from-slack."""
-        return cls(
-            secrets,
-            signature="x-slack-signature",
-            prefix="v0=",
-            timestamp="x-slack-request-timestamp",
-            signed="v0:{timestamp}:{body}",
-            tolerance=tolerance,
-        )
-
-    @classmethod
-    def shopify(cls, secrets: Secrets) -> Self:
-        """Shopify's: shopify.dev/docs/apps/build/webhooks/subscribe/https, with the app's client secret."""
-        return cls(secrets, signature="x-shopify-hmac-sha256", encoding="base64", id="x-shopify-webhook-id")
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
         """Return the head with the headers that prove the delivery; an id in it is kept, else a random one is added.
@@ -207,14 +178,9 @@ class HMACBody:
             expected = self._prefix + digest(content)
             if any(is_same(expected, claimed) for claimed in claims):
                 if signed_at is not None:
-                    refuse_stale(signed_at, now, self._tolerance)
-                return Verified(by, body=True, id=None if id is None else self._repeated(id, body))
+                    reject_stale(signed_at, now, self._tolerance)
+                return Verified(by, body=True, id=None if id is None else id.decode("latin-1"))
         raise self._keyring.mismatch(now)
-
-    def _repeated(self, id: bytes, body: bytes) -> str:
-        """Return what is the same when the delivery is sent again, and that nobody else can make up."""
-        said = id.decode("latin-1")
-        return said if self._template.has_id else f"{said} {sha256(body).hexdigest()}"
 
     def _is_signature(self, claimed: bytes) -> bool:
         encoded = claimed.removeprefix(self._prefix)

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from ..delivery import RequestHead
 from ..errors import ConfigurationError, MalformedSignature, StaleSignature
-from .encoding import checked_tolerance, only, refuse_stale
+from .encoding import checked_tolerance, only, reject_stale
 from .scheme import BodyCheck, Verified
 from .secrets import Keyring, masked
 
@@ -44,14 +44,14 @@ class HTTPMessageSignature:
     Args:
         keys: the keys by the name that the sender's `keyid` gives them: the secret of an HMAC, or PEM, public to
             verify and private to sign as well. The first signs. `by` is a key's place among them.
-        algorithm: the algorithm of all keys, by its name in RFC 9421; a signature that names another is refused.
+        algorithm: the algorithm of all keys, by its name in RFC 9421; a signature that names another is rejected.
         components: what a signature has to cover beside `content-digest`, such as ["@method", "@target-uri",
             "content-type"]; `sign` covers it.
         url: the absolute URL that the sender posts to, as the sender knows it; that of the receiver
             (`WebhookReceiver(public_url=...)`) if left out.
         id: a header with the sender's id of the delivery, the same when it is sent again; it has to be covered.
             Without one the signature's nonce, if it has one, at least tells an exact repeat.
-        nonce: "required" refuses a signature without one, and lets `sign` make one.
+        nonce: "required" rejects a signature without one, and lets `sign` make one.
         tag: the application's tag that the signature has to have; needed where proxies add signatures of their own.
         tolerance: seconds that the sender's clock may be behind or ahead of ours. `expires` is kept to the second.
 
@@ -88,7 +88,7 @@ class HTTPMessageSignature:
         self.needs_url = self._messages.needs_url
         """Whether `components` has something of the URL, and `url` was left out."""
         self._keys = rfc9421_messages.Keys
-        self._refuse_other_body = rfc9421_messages.refuse_other_body
+        self._reject_other_body = rfc9421_messages.reject_other_body
         self._id = None if id is None else id.lower().encode()
         self._nonce_required = nonce == "required"
         self._tolerance = checked_tolerance(tolerance)
@@ -121,7 +121,7 @@ class HTTPMessageSignature:
         found = self._messages.verify(head, self._keys({name: key.public for name, key in keys.items()}))
         if self._nonce_required and not found.nonce:
             raise MalformedSignature('the signature has no nonce, which nonce="required" asks for')
-        refuse_stale(int(found.parameters["created"]), now, self._tolerance)
+        reject_stale(int(found.parameters["created"]), now, self._tolerance)
         if now > float(found.parameters.get("expires", inf)):
             raise StaleSignature("the signature has expired, as it says itself")
         id = found.nonce if self._id is None else only(headers, self._id).decode("latin-1")
@@ -129,5 +129,5 @@ class HTTPMessageSignature:
         return partial(self._check, found, verified)
 
     def _check(self, found: Any, verified: Verified, body: bytes) -> Verified:
-        self._refuse_other_body(found, body)
+        self._reject_other_body(found, body)
         return verified

@@ -247,7 +247,7 @@ class Messages:
             raise ConfigurationError(f"components=... and url=... cannot work: {error}") from None
 
 
-def refuse_other_body(found: VerifyResult, body: bytes) -> None:
+def reject_other_body(found: VerifyResult, body: bytes) -> None:
     """Raise BodyMismatch unless the digest that the signature covers is that of `body`."""
     try:
         is_right = ContentDigest.verify_components(found.covered_components, body)

@@ -34,7 +34,7 @@ class Keyring(Generic[K]):
         make: returns the key that a scheme uses, from the secret's index and itself.
 
     Raises:
-        ConfigurationError: there is no secret, or `make` refuses one.
+        ConfigurationError: there is no secret, or `make` rejects one.
     """
 
     def __init__(self, secrets: Secrets, make: Callable[[int, Secret], K]) -> None:
@@ -151,7 +151,7 @@ def mac(key: bytes, name: str = "sha256") -> Callable[[bytes], bytes]:
 
 
 class Secret(SecretStr):
-    """A webhook's secret; its repr is masked, and an empty one is refused.
+    """A webhook's secret; its repr is masked, and an empty one is rejected.
 
     Args:
         secret_value: the secret as it was given to the sender; used as its UTF-8 bytes, undecoded.

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from ..delivery import RequestHead
 from ..errors import ConfigurationError, MalformedSignature
-from .encoding import checked_tolerance, is_base64, only, refuse_stale, seconds, to_base64
+from .encoding import checked_tolerance, is_base64, only, reject_stale, seconds, to_base64
 from .scheme import BodyCheck, Verified
 from .secrets import Keyring, Secret, Secrets, is_same, mac, masked
 
@@ -31,7 +31,7 @@ class _Key(NamedTuple):
 class StandardWebhooks:
     """Signs and verifies deliveries as the specification of Standard Webhooks says (version 1.0.0).
 
-    What is signed is `id.timestamp.body`, so an id with a full stop is refused. The delivery's id is the
+    What is signed is `id.timestamp.body`, so an id with a full stop is rejected. The delivery's id is the
     sender's, `webhook-id`: it stays the same when the delivery is sent again.
 
     Args:
@@ -99,7 +99,7 @@ class StandardWebhooks:
         for key in self._keyring.at(now):
             for version, claimed in claims:
                 if version == key.version and key.verifies(content, claimed):
-                    refuse_stale(signed_at, now, self._tolerance)
+                    reject_stale(signed_at, now, self._tolerance)
                     return Verified(key.by, body=True, id=id.decode("latin-1"))
         raise self._keyring.mismatch(now)
 

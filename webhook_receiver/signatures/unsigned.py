@@ -21,7 +21,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~-]{22,}")  # 128 bits in base64url
 class Unsigned:
     """Accepts whatever comes without a signature. UP42 sends unsigned when a webhook has no secret.
 
-    A delivery that does carry a signature is refused: its sender has a secret, and this receiver would
+    A delivery that does carry a signature is rejected: its sender has a secret, and this receiver would
     let everybody in beside it.
 
     Args:
@@ -56,7 +56,7 @@ class Unsigned:
         return head._replace(target=b"%b/%b%b%b" % (base, token, mark, query))
 
     def verify(self, head: RequestHead, now: float) -> BodyCheck:
-        """Refuse a delivery that is signed, or whose path ends in no token of ours; see `Scheme`.
+        """Reject a delivery that is signed, or whose path ends in no token of ours; see `Scheme`.
 
         Raises:
             UnexpectedSignature: a header's name speaks of a signature.

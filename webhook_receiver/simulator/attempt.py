@@ -12,7 +12,7 @@ import httpx
 
 from ..delivery import Headers
 from ..senders.up42.models import Webhook
-from ..signatures import UP42Signature
+from ..senders.up42.signature import UP42Signature
 from . import payloads
 from .faults import Sleep, dripped
 from .payloads import Result

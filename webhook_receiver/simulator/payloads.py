@@ -15,7 +15,8 @@ from uuid import uuid4
 import httpx
 
 from ..delivery import Headers, RequestHead
-from ..signatures import Scheme, UP42Signature
+from ..senders.up42.signature import UP42Signature
+from ..signatures import Scheme
 
 Document = dict[str, Any]
 """A JSON object to deliver."""

@@ -107,9 +107,9 @@ class Watching:
                 self._note(Run(attempt.handler, attempt.number, attempt.delivery.id, event, error))
 
     @property
-    def confirmation(self) -> OrderCheck | None:
+    def order_check(self) -> OrderCheck | None:
         """What has to confirm an uncovered body before a handler runs."""
-        return self._hooks.confirmation
+        return self._hooks.order_check
 
 
 class Driver:

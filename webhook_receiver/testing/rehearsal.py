@@ -154,7 +154,7 @@ class Rehearsal:
         """Return what the inbox knows of a delivery: its state, how far its handlers are, its failed attempts.
 
         Raises:
-            ValueError: it was refused, so nothing is kept.
+            ValueError: it was rejected, so nothing is kept.
         """
         await self._open()
         kept = await self.hooks.inbox.get(self._id_of(receipt))

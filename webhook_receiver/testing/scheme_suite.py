@@ -133,11 +133,11 @@ class SchemeSuite:
         check = self.verifier.verify(self.head()._replace(headers=headers), now)
         return check(self.body if body is None else body)
 
-    def refuse(self, headers: Headers, body: bytes | None = None, *, now: float = NOW) -> VerificationError:
-        """Return the error with which it is refused."""
-        with pytest.raises(VerificationError) as refused:
+    def reject(self, headers: Headers, body: bytes | None = None, *, now: float = NOW) -> VerificationError:
+        """Return the error with which it is rejected."""
+        with pytest.raises(VerificationError) as rejected:
             self.verify(headers, body, now=now)
-        return refused.value
+        return rejected.value
 
     def added(self) -> list[int]:
         """Return where in what is signed the headers are that the scheme added."""
@@ -196,12 +196,12 @@ class SchemeSuite:
     def test_every_header_that_it_added_has_to_be_there_once(self) -> None:
         headers = list(self.signed())
         for at in self.added():
-            self.refuse(headers[:at] + headers[at + 1 :])
-            self.refuse([*headers, headers[at]])
+            self.reject(headers[:at] + headers[at + 1 :])
+            self.reject([*headers, headers[at]])
 
-    def test_without_any_of_its_headers_it_refuses(self) -> None:
-        self.refuse(self.head().headers)
-        self.refuse([])
+    def test_without_any_of_its_headers_it_rejects(self) -> None:
+        self.reject(self.head().headers)
+        self.reject([])
 
     def test_every_bit_of_the_headers_counts(self) -> None:
         headers = list(self.signed())
@@ -209,9 +209,9 @@ class SchemeSuite:
             if headers[at][0].decode() in self.uncovered:
                 continue
             for changed in flipped(headers[at][1], self.bits):
-                self.refuse_changed(headers, at, changed)
+                self.reject_changed(headers, at, changed)
 
-    def refuse_changed(self, headers: Headers, at: int, value: bytes) -> None:
+    def reject_changed(self, headers: Headers, at: int, value: bytes) -> None:
         changed = [*headers[:at], (headers[at][0], value), *headers[at + 1 :]]
         if headers[at][0].decode() in self.spelt_freely:
             try:
@@ -219,21 +219,21 @@ class SchemeSuite:
                 return
             except VerificationError:
                 pass
-        self.refuse(changed)
+        self.reject(changed)
 
     def test_every_bit_of_the_body_counts(self) -> None:
         headers = self.signed()
         if self.covers_body:
             for changed in [*flipped(self.body, self.bits), self.body[:-1], self.body + b" ", b" " + self.body, b""]:
-                self.refuse(headers, changed)
+                self.reject(headers, changed)
 
-    def test_whatever_a_stranger_puts_into_a_header_is_refused(self) -> None:
+    def test_whatever_a_stranger_puts_into_a_header_is_rejected(self) -> None:
         headers = list(self.signed())
         for at in self.added():
             for value in HOSTILE_VALUES if headers[at][0].decode() not in self.uncovered else ():
-                self.refuse([*headers[:at], (headers[at][0], value), *headers[at + 1 :]])
+                self.reject([*headers[:at], (headers[at][0], value), *headers[at + 1 :]])
                 if value.strip():
-                    self.refuse_changed(headers, at, headers[at][1] + value)
+                    self.reject_changed(headers, at, headers[at][1] + value)
 
     def test_whatever_is_cut_and_pasted_only_verification_errors_come_out(self) -> None:
         rng = random.Random(7)
@@ -256,15 +256,15 @@ class SchemeSuite:
             return
         headers = self.signed()
         assert self.verify(headers, now=NOW + self.past - 1).by == self.verify(headers, now=NOW - self.future).by == 0
-        assert isinstance(self.refuse(headers, now=NOW + self.past + 1), StaleSignature)
-        assert isinstance(self.refuse(headers, now=NOW - self.future - 1), StaleSignature)
+        assert isinstance(self.reject(headers, now=NOW + self.past + 1), StaleSignature)
+        assert isinstance(self.reject(headers, now=NOW - self.future - 1), StaleSignature)
 
     def test_stale_is_said_of_nothing_but_what_is_authentic(self) -> None:
         if self.past is not None:
             head = self.head()._replace(headers=self.signed(secrets=self.secrets[1:]))
-            with pytest.raises(VerificationError) as refused:
+            with pytest.raises(VerificationError) as rejected:
                 self.scheme(self.secrets[:1]).verify(head, NOW + self.past + 1)(self.body)
-            assert not isinstance(refused.value, StaleSignature)
+            assert not isinstance(rejected.value, StaleSignature)
 
     # what is told
 
@@ -274,7 +274,7 @@ class SchemeSuite:
         assert not any(secret in repr(self.verifier) for secret in self.secrets)
         for at in self.added():
             changed = [*headers[:at], (headers[at][0], headers[at][1] + b"x"), *headers[at + 1 :]]
-            for error in [self.refuse(changed), *([self.refuse(headers, b"another")] if self.covers_body else [])]:
+            for error in [self.reject(changed), *([self.reject(headers, b"another")] if self.covers_body else [])]:
                 assert not any(text in f"{error} {error!r}" for text in hidden)
                 assert error.__context__ is None or error.__suppress_context__
                 frames = traceback.TracebackException.from_exception(error, capture_locals=True).stack

@@ -110,7 +110,7 @@ class Dispatcher(Protocol):
         ...
 
     @property
-    def confirmation(self) -> OrderCheck | None:
+    def order_check(self) -> OrderCheck | None:
         """The order check before the handlers of a delivery whose body is not verified; None without `confirm=`."""
         ...
 
@@ -227,7 +227,7 @@ class Executor:
             return progress.buried(no_event(error), notify=bool(self._dispatcher.dead_letter_handlers))
         handlers = self._dispatcher.match(event)
         progress = in_flight.progress = DeliveryProgress(in_flight.claim, handlers, self._options.backoff)
-        check = self._dispatcher.confirmation
+        check = self._dispatcher.order_check
         if check is not None and not await self._is_confirmed(check, in_flight, progress, event):
             return None if in_flight.abandoned else self._reached(progress)
         middlewares = self._dispatcher.middlewares

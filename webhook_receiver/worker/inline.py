@@ -25,7 +25,7 @@ async def handle(
     handlers: Sequence[Handler],
     event: Event,
     delivery: Delivery,
-    confirmation: OrderCheck | None = None,
+    order_check: OrderCheck | None = None,
     middlewares: Sequence[Middleware] = (),
 ) -> Response:
     """Run all handlers once, one after the other; return the response to the sender.
@@ -40,8 +40,8 @@ async def handle(
         confirmation: the order check that comes first where the body is not verified; no middleware runs round it.
         middlewares: run round each handler, the first outermost.
     """
-    if handlers and confirmation is not None and confirmation.is_about(event, delivery):
-        error = await run(partial(confirmation.call, event), confirmation.name, delivery.id)
+    if handlers and order_check is not None and order_check.is_about(event, delivery):
+        error = await run(partial(order_check.call, event), order_check.name, delivery.id)
         if error is not None:
             return HANDLED if isinstance(error, GiveUp) else retry_after(_LATER)
     raised: list[BaseException] = []

@@ -45,9 +45,9 @@ async def test_several_inboxes_share_a_database_in_schemas_of_their_own(empty_da
 async def test_newer_tables_are_rejected(postgres_url: str) -> None:
     execute(postgres_url, "INSERT INTO migration VALUES ('inbox 2')")
     inbox = PostgresInbox(postgres_url)
-    for refused in (inbox.open(), inbox.migrate()):
+    for rejected in (inbox.open(), inbox.migrate()):
         with pytest.raises(ConfigurationError, match=r"made by a newer webhook-receiver or procrastinate \(inbox 2\)"):
-            await refused
+            await rejected
 
 
 async def test_older_tables_are_reported_and_brought_to_the_newest_version(
@@ -104,5 +104,5 @@ async def test_a_schema_with_jobs_of_somebody_elses_is_left_as_it_is(empty_datab
 
 
 async def test_a_server_that_is_away_is_reported_when_the_tables_are_made() -> None:
-    with pytest.raises(InboxUnavailable, match="refused"):
+    with pytest.raises(InboxUnavailable, match="rejected"):
         await PostgresInbox("postgresql://127.0.0.1:1/inbox").migrate()

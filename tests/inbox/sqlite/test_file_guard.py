@@ -160,7 +160,7 @@ def test_a_log_that_is_in_the_database_already_may_be_lost(live: sqlite3.Connect
 def test_a_file_that_somebody_has_open_is_not_looked_into(live: sqlite3.Connection, path: Path) -> None:
     live.execute("BEGIN IMMEDIATE")
     look = "import sys; from pathlib import Path; from webhook_receiver.inbox.sqlite import file_guard\n"
-    look += "with file_guard.opening(Path(sys.argv[1]), alone=True) as refuse_loss: refuse_loss()"
+    look += "with file_guard.opening(Path(sys.argv[1]), alone=True) as reject_loss: reject_loss()"
     subprocess.run([sys.executable, "-c", look, path], check=True)
     begin = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
     other = subprocess.run([sys.executable, "-c", begin, path], capture_output=True, text=True, check=False)

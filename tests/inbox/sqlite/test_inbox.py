@@ -237,9 +237,9 @@ async def test_a_writer_of_another_program_makes_it_unavailable_until_it_is_done
 ) -> None:
     with raw(path) as other:
         other.execute("BEGIN IMMEDIATE")
-        for refused in (put(inbox, "d-1"), inbox.check()):
+        for rejected in (put(inbox, "d-1"), inbox.check()):
             with pytest.raises(InboxUnavailable, match="cannot be written to: database is locked"):
-                await refused
+                await rejected
         assert await listed(inbox) == [], "reading goes on"
     await put(inbox, "d-1")
     assert await listed(inbox) == ["d-1"]
@@ -254,11 +254,11 @@ async def test_a_disk_that_is_nearly_full_keeps_nothing_new_but_what_is_kept_goe
     dump = await dumped(before)
     await before.close()
     inbox = await SQLiteInbox(path, min_free=2**62).open()
-    for refused in (put(inbox, "d-3"), inbox.check(), inbox.load(dump, NOW)):
+    for rejected in (put(inbox, "d-3"), inbox.check(), inbox.load(dump, NOW)):
         with pytest.raises(
             InboxUnavailable, match=r"the disk of the inbox has \d+ bytes free, less than min_free=4\d+"
         ):
-            await refused
+            await rejected
     found = await asyncio.gather(inbox.put(entry("d-3"), NOW), claim(inbox), return_exceptions=True)
     assert isinstance(found[0], InboxUnavailable)
     assert isinstance(found[1], dict)

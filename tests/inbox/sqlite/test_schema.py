@@ -75,9 +75,9 @@ def test_a_newer_file_is_rejected_and_left_as_it_is(connection: sqlite3.Connecti
     schema.migrate(connection, "hooks.db")
     newer = len(schema.MIGRATIONS) + 1
     connection.execute(f"PRAGMA user_version = {newer}")
-    for refuse in (schema.migrate, schema.version_of):
+    for reject in (schema.migrate, schema.version_of):
         with pytest.raises(ConfigurationError, match=rf"hooks\.db was written by a newer .*schema {newer}.*install"):
-            refuse(connection, "hooks.db")
+            reject(connection, "hooks.db")
     assert connection.execute("PRAGMA user_version").fetchone() == (newer,)
     assert not connection.in_transaction
 
@@ -87,9 +87,9 @@ def test_a_newer_file_is_rejected_and_left_as_it_is(connection: sqlite3.Connecti
 )
 def test_a_database_of_another_program_is_rejected(connection: sqlite3.Connection, statement: str) -> None:
     connection.execute(statement)
-    for refuse in (schema.migrate, schema.version_of):
+    for reject in (schema.migrate, schema.version_of):
         with pytest.raises(ConfigurationError, match="another program: choose another file"):
-            refuse(connection, "hooks.db")
+            reject(connection, "hooks.db")
 
 
 async def test_a_database_of_another_program_is_not_changed_in_any_byte(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ class Rig:
     connections: list[WriterConnection] = field(default_factory=list[WriterConnection])
     statements: list[str] = field(default_factory=list[str])
     transactions: int = 0
-    refusal: Exception | None = None
+    rejection: Exception | None = None
     gate: threading.Event = field(default_factory=threading.Event)
     busy: threading.Event = field(default_factory=threading.Event)
 
@@ -50,8 +50,8 @@ class Rig:
 
     def guard(self) -> None:
         self.transactions += 1
-        if self.refusal is not None:
-            raise self.refusal
+        if self.rejection is not None:
+            raise self.rejection
 
     def hold(self, connection: sqlite3.Connection, jobs: Sequence[None]) -> Sequence[None]:
         """Keep the writer busy until the gate is opened, so that what is asked for meanwhile is one batch."""
@@ -194,11 +194,11 @@ async def test_a_busy_database_fails_the_batch_once_and_not_once_for_each(rig: R
 
 
 async def test_a_batch_that_may_not_be_written_fails_once(rig: Rig) -> None:
-    rig.refusal = InboxUnavailable("not now")
+    rig.rejection = InboxUnavailable("not now")
     found = await asyncio.gather(*[rig.writer.submit(keep, "a") for _ in range(50)], return_exceptions=True)
-    assert all(each is rig.refusal for each in found)
+    assert all(each is rig.rejection for each in found)
     assert rig.transactions <= 3
-    rig.refusal = None
+    rig.rejection = None
     assert await rig.writer.submit(keep, "a") == 1
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...errors import ConfigurationError
-from ...signatures import Scheme, UP42Signature
+from ...signatures import Scheme
 from ...signatures.secrets import Secrets
 from ..base import Sender
 from ..preset import Preset
 from .events import EVENTS, ORDER_ID_PATHS, STATUSES, JobStatusChanged
 from .orders_api import ORDERS
+from .signature import UP42Signature
 
-__all__ = ["PRESETS", "JobStatusChanged", "up42"]
+__all__ = ["PRESETS", "JobStatusChanged", "UP42Signature", "up42"]
 
 
 def up42(

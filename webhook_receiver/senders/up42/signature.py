@@ -16,8 +16,8 @@ from functools import lru_cache, partial
 from hashlib import sha256, sha512
 from typing import Literal
 
-from ..delivery import Headers, RequestHead
-from ..errors import (
+from ...delivery import Headers, RequestHead
+from ...errors import (
     BadSignature,
     BodyMismatch,
     ConfigurationError,
@@ -25,9 +25,9 @@ from ..errors import (
     MissingSignature,
     StaleSignature,
 )
-from .encoding import is_base64
-from .scheme import BodyCheck, Verified
-from .secrets import Keyring, Secret, Secrets, is_same, mac, masked
+from ...signatures.encoding import is_base64
+from ...signatures.scheme import BodyCheck, Verified
+from ...signatures.secrets import Keyring, Secret, Secrets, is_same, mac, masked
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -47,12 +47,12 @@ class UP42Signature:
         secrets: one secret or several; the first signs, any verifies.
         max_age: seconds; a signature this old or older is stale.
         max_ahead: seconds that the sender's clock may be ahead of ours.
-        body_binding: "required" refuses a signature that covers no digest of the body. "optional" is for a
+        body_binding: "required" rejects a signature that covers no digest of the body. "optional" is for a
             sender that sends no digest, and lets whoever saw one delivery put another body under it.
         digest_header: the header that holds the body's digest, if it is neither `digest` nor `content-digest`;
             its form is theirs (RFC 3230, RFC 9530), with SHA-256 or SHA-512.
         components: the exact list of headers that the sender signs, in order, once it is known; any other
-            list is refused then. They are also what `sign` covers.
+            list is rejected then. They are also what `sign` covers.
 
     Raises:
         ConfigurationError: a secret or an option cannot work.
@@ -82,7 +82,7 @@ class UP42Signature:
         self._components = None if components is None else _checked_components(components)
         if self._bound and self._components and not set(self._components) & set(self._digest_headers):
             raise ConfigurationError(
-                "components=... lists no header with the body's digest, so every delivery would be refused: "
+                "components=... lists no header with the body's digest, so every delivery would be rejected: "
                 'add it, name it with digest_header=..., or accept what body_binding="optional" means'
             )
         self._keyring = Keyring(secrets, _key)
@@ -130,7 +130,7 @@ class UP42Signature:
             raise MissingSignature(f"there is no header {absent.args[0].decode()}") from None
         names, digests = self._read_list(listed)
         if len(fields) != len(headers):
-            _refuse_repeated(headers, {*_SIGNATURE_HEADERS, *names})
+            _reject_repeated(headers, {*_SIGNATURE_HEADERS, *names})
         try:
             signed = b"".join([fields[name] for name in names])
         except KeyError:
@@ -223,7 +223,7 @@ def _without_colons(encoded: bytes) -> bytes:
     return encoded[1:-1] if encoded[:1] == b":" == encoded[-1:] else encoded
 
 
-def _refuse_repeated(headers: Headers, once: set[bytes]) -> None:
+def _reject_repeated(headers: Headers, once: set[bytes]) -> None:
     present = [name for name, _ in headers if name in once]
     if len(set(present)) != len(present):
         raise MalformedSignature("a signature header, or a header that it lists, is there more than once")
@@ -243,7 +243,7 @@ def _check_body(fields: Mapping[bytes, bytes], digests: tuple[bytes, ...], verif
 
 
 def _read_digests(value: bytes, body: bytes) -> None:
-    """Refuse the body unless there is at least one digest of a kind we know, and all of those are right."""
+    """Reject the body unless there is at least one digest of a kind we know, and all of those are right."""
     known = 0
     for each in value.split(b","):
         algorithm, _, encoded = each.strip().partition(b"=")

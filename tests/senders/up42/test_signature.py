@@ -23,8 +23,8 @@ from webhook_receiver import (
     VerificationError,
 )
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders.up42.signature import _mac
 from webhook_receiver.signatures import Verified
-from webhook_receiver.signatures.up42 import _mac
 
 VECTORS = json.loads(Path(__file__).parents[1].joinpath("vectors", "up42.json").read_text(encoding="utf-8"))
 BODY = order()
@@ -97,7 +97,7 @@ def test_signs_and_verifies_another_digest_header(digest_header: str) -> None:
     assert scheme.verify(RequestHead.of(headers), NOW)(BODY).body
 
 
-def test_a_digest_in_a_header_it_does_not_know_is_refused_and_the_reason_names_the_options() -> None:
+def test_a_digest_in_a_header_it_does_not_know_is_rejected_and_the_reason_names_the_options() -> None:
     scheme = UP42Signature(SECRET, digest_header="x-body-digest", components=["content-type", "x-body-digest"])
     with pytest.raises(BodyMismatch, match=r"digest_header=.*body_binding=\"optional\".*components="):
         UP42Signature(SECRET).verify(RequestHead.of(signed(BODY, scheme=scheme)), NOW)(BODY)
@@ -205,15 +205,15 @@ def test_a_missing_header_is_named() -> None:
         ({"components": "digest"}, "not one text"),
         ({"components": ["digest", "Digest"]}, "twice"),
         ({"components": ["digest", "signature"]}, "signature header"),
-        ({"components": ["content-type"]}, "every delivery would be refused"),
+        ({"components": ["content-type"]}, "every delivery would be rejected"),
     ],
 )
-def test_options_that_cannot_work_are_refused_at_once(options: dict[str, Any], complaint: str) -> None:
+def test_options_that_cannot_work_are_rejected_at_once(options: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
         UP42Signature(SECRET, **options)
 
 
-def test_signing_without_a_header_that_is_to_be_signed_is_refused() -> None:
+def test_signing_without_a_header_that_is_to_be_signed_is_rejected() -> None:
     with pytest.raises(ConfigurationError, match="content-type"):
         UP42Signature(SECRET).sign(RequestHead.of({}), BODY, NOW)
 
@@ -243,7 +243,7 @@ def test_whatever_the_headers_hold_only_verification_errors_come_out(
 
 
 @given(st.data())
-def test_a_genuine_delivery_with_one_byte_changed_is_refused(data: st.DataObject) -> None:
+def test_a_genuine_delivery_with_one_byte_changed_is_rejected(data: st.DataObject) -> None:
     pairs = list(signed(BODY))
     covered = [index for index, (name, _) in enumerate(pairs) if name != b"signature-input"]
     where = data.draw(st.sampled_from([*covered, None]))
