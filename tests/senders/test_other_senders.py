@@ -114,6 +114,25 @@ async def test_an_id_that_is_not_signed_holds_up_no_other_delivery() -> None:
         assert (await hooks.receive(from_github(new, id="of the new"), new)).response.status == 202
 
 
+@pytest.mark.parametrize(
+    ("ids", "statuses"),
+    [
+        (["7", "7"], [202, 200]),
+        (["7", "8"], [202, 202]),
+        ([None, None], [202, 202]),  # nothing tells these two apart from two that are alike
+        ([None, "7"], [202, 202]),
+    ],
+)
+async def test_the_senders_id_in_a_header_tells_a_duplicate(ids: list[str | None], statuses: list[int]) -> None:
+    hooks, body = github(inbox="memory://", work=False), b'{"ref": "refs/heads/main"}'
+    seen: list[int] = []
+    async with hooks:
+        for id in ids:
+            headers = [pair for pair in from_github(body, id=id or "x") if id is not None or pair[1] != b"x"]
+            seen.append((await hooks.receive(headers, body)).response.status)
+    assert seen == statuses
+
+
 @pytest.mark.parametrize("name", ["", "x event", "X-Évent", 7, "x-event:", "X-Token-Event", "Authorization"])
 def test_an_event_header_that_cannot_be_is_rejected_at_once(name: Any) -> None:
     with pytest.raises(ConfigurationError, match="event_header"):

@@ -46,7 +46,6 @@ class TestSvix(TestStandardWebhooks):
 
 class TestGitHub(SchemeSuite):
     given = {"content-type": "application/json", "x-github-delivery": "72d3162e-cc78-11e3-81ab-4c9367dc0958"}
-    id_header = "x-github-delivery"
 
     def scheme(self, secrets: Sequence[str]) -> Scheme:
         return github.signature(secrets)
@@ -69,7 +68,6 @@ class TestSlack(SchemeSuite):
 
 class TestShopify(SchemeSuite):
     given = {"x-shopify-webhook-id": "b54557e4-bdd9-4b37-8a5f-bf7d70bcd043"}
-    id_header = "x-shopify-webhook-id"
 
     def scheme(self, secrets: Sequence[str]) -> Scheme:
         return shopify.signature(secrets)

@@ -26,7 +26,7 @@ from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders.up42.signature import _mac
 from webhook_receiver.signatures import Verified
 
-VECTORS = json.loads(Path(__file__).parents[1].joinpath("vectors", "up42.json").read_text(encoding="utf-8"))
+VECTORS = json.loads(Path(__file__).parents[2].joinpath("vectors", "up42.json").read_text(encoding="utf-8"))
 BODY = order()
 
 

@@ -1,0 +1,160 @@
+"""The registry of senders: one that is added once is known everywhere, also one that another package brings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.helpers import NOW, order
+from webhook_receiver import ConfigurationError, HMACBody, Inbox, Sender, Unsigned, WebhookReceiver
+from webhook_receiver import senders as registry
+from webhook_receiver.cli.commands import app
+from webhook_receiver.delivery import RequestHead
+from webhook_receiver.explain import explain
+from webhook_receiver.inbox import from_url
+from webhook_receiver.senders import MODULES, preset_of, presets, recognize
+
+NEUTRAL = {"__init__", "base", "backfill", "order_check", "preset"}
+
+Install = Callable[[str, str], None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Install]:
+    """Install a package `acme` with this source and these entry points, as pip leaves it behind."""
+
+    def put(source: str, entry_points: str) -> None:
+        tmp_path.joinpath("acme.py").write_text(dedent(source), encoding="utf-8")
+        info = tmp_path / "acme-1.0.dist-info"
+        info.mkdir()
+        info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n", encoding="utf-8")
+        info.joinpath("entry_points.txt").write_text(dedent(entry_points), encoding="utf-8")
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(__import__("sys").modules, "acme", raising=False)
+        presets.cache_clear()
+
+    yield put
+    presets.cache_clear()
+
+
+SENDER = """
+    from webhook_receiver import HMACBody, Sender
+    from webhook_receiver.senders import Preset
+
+    def signature(secrets):
+        return HMACBody(secrets, signature="x-acme-signature")
+
+    def acme(secret):
+        return Sender(name="acme", scheme=signature(secret), facts=("Acme's handbook",))
+
+    PRESET = Preset("acme", "Acme", acme, signature, ("x-acme-signature",))
+    """
+ENTRY = """
+    [webhook_receiver.senders]
+    acme = acme:PRESET
+    """
+
+
+def test_every_module_of_a_sender_is_in_the_registry() -> None:
+    folder = Path(str(registry.__file__)).parent
+    modules = {each.stem for each in folder.iterdir() if each.suffix in ("", ".py")} - NEUTRAL - {"__pycache__"}
+    assert modules == set(MODULES)
+
+
+@pytest.mark.parametrize("name", [*presets()])
+def test_a_preset_makes_a_sender_of_its_name_that_says_where_its_rules_come_from(name: str) -> None:
+    preset = presets()[name]
+    sender = preset.sender(preset.example)
+    assert (sender.name, preset.name) == (name, name)
+    assert sender.facts
+    assert type(sender.scheme) is type(preset.make(preset.example))
+    assert preset_of(preset.make) is preset
+    assert WebhookReceiver(sender=sender).sender is sender
+    assert preset.example not in repr(sender)
+
+
+@pytest.mark.parametrize("command", ["explain", "to-test"])
+def test_commands_know_every_sender(command: str) -> None:
+    shown = re.sub(r"[\s│]+", "", CliRunner().invoke(app, [command, "--help"], terminal_width=200).output)
+    assert all(name in shown for name in presets())
+    other = CliRunner().invoke(app, [command, "request.http", "--sender", "nobody"])
+    assert (other.exit_code, "nobody" in other.output) == (2, True)
+
+
+def test_a_sender_of_another_package_is_known_like_our_own(install: Install) -> None:
+    install(SENDER, ENTRY)
+    preset = presets()["acme"]
+    assert next(iter(presets())) == "up42"
+    assert [*presets()][-1] == "acme"
+    head = preset.sender("secret").scheme.sign(RequestHead.of({}), order(), NOW)
+    assert recognize(head.headers) is preset
+    assert explain(head.headers, order(), "secret", make=preset.make, now=NOW).ok
+    (cause,) = explain(head.headers, order(), "secret", now=NOW).causes
+    assert cause.name == "wrong-scheme"
+    assert "as Acme does it" in cause.what
+    assert "sender=acme(...)" in cause.advice
+    wrong = explain(head.headers, order(), "wrong", now=NOW)
+    assert (wrong.causes, "its headers are those of Acme" in wrong.hints) == ((), True)
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("PRESET = 5", "is to name a Preset, not a int"),
+        (SENDER.replace('Preset("acme"', 'Preset("github"'), "brings a second 'github'"),
+    ],
+)
+def test_an_entry_point_that_brings_something_else_is_told(install: Install, source: str, complaint: str) -> None:
+    install(source, ENTRY)
+    with pytest.raises(ConfigurationError, match=complaint):
+        presets()
+
+
+def test_an_inbox_of_another_package_is_found_by_the_scheme_of_its_url(install: Install) -> None:
+    source = """
+        from webhook_receiver import MemoryInbox
+
+        def from_url(url):
+            return None if url.endswith("nothing") else MemoryInbox(window=7)
+        """
+    install(source, "[webhook_receiver.inboxes]\nacme = acme:from_url\n")
+    assert isinstance(from_url("acme://host/queue"), Inbox)
+    assert WebhookReceiver(secret="s", inbox="acme://host/queue").inbox
+    with pytest.raises(ConfigurationError, match=r"the entry point acme of webhook_receiver\.inboxes makes no inbox"):
+        from_url("acme://host/nothing")
+    with pytest.raises(ConfigurationError, match="'redis' is no kind of inbox"):
+        from_url("redis://host")
+
+
+@pytest.mark.parametrize(
+    ("parts", "complaint"),
+    [
+        ({"name": "two words"}, "name is a word"),
+        ({"name": 5}, "name is a word"),
+        ({"scheme": Unsigned}, "takes a scheme"),
+        ({"scheme": "secret"}, "takes a scheme"),
+        ({"facts": ()}, "says nothing of where its rules come from"),
+        ({"facts": "a text"}, "says nothing of where its rules come from"),
+        ({"events": (int,)}, "are classes of events"),
+        ({"event_header": "x event"}, "event_header is the name of a header"),
+        ({"delivery_id": "Authorization"}, "is not kept in the inbox"),
+        ({"order_id_paths": "body.id"}, "order_id_paths is a list"),
+        ({"order_id_paths": ("body..id",)}, "order_id_paths is a list"),
+        ({"order_id_paths": (5,)}, "order_id_paths is a list"),
+        ({"ordering_key": "id"}, "are functions of an event"),
+    ],
+)
+def test_a_sender_that_cannot_work_is_rejected_when_it_is_made(parts: dict[str, object], complaint: str) -> None:
+    good: dict[str, object] = {
+        "name": "acme",
+        "scheme": HMACBody("hush", signature="x-acme-signature"),
+        "facts": ("Acme's handbook",),
+    }
+    assert repr(Sender(**good)) == "<Sender acme: HMACBody>"  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match=complaint):
+        Sender(**good | parts)  # type: ignore[arg-type]
