@@ -22,9 +22,9 @@ import pytest
 from starlette.applications import Starlette
 
 from tests.helpers import ROOT, printed, running, serving
-from webhook_receiver import Scheme, StandardWebhooks, WebhookReceiver
+from webhook_receiver import HMACBody, Scheme, StandardWebhooks, WebhookReceiver
 from webhook_receiver.delivery import RequestHead
-from webhook_receiver.senders import github as github_sender
+from webhook_receiver.senders.github import github
 from webhook_receiver.senders.up42.client import WebhooksClient
 from webhook_receiver.simulator import Simulator, SimulatorOptions, control_api, simulator_app
 from webhook_receiver.simulator.assets_api import content
@@ -49,7 +49,7 @@ def send(url: str, *options: str, secret: str = "try-me") -> int:
 
 
 def test_the_quickstart(tmp_path: Path) -> None:
-    with example("webhook_receiver", "serve", "quickstart:hooks", cwd=tmp_path) as (url, process):
+    with example("webhook_receiver", "serve", "tour_01_quickstart:hooks", cwd=tmp_path) as (url, process):
         assert send(f"{url}/webhooks", "--order-id", "o-7") == 0
         assert line_with(process, "download") == "ready to download: o-7\n"
         assert send(f"{url}/webhooks", "--order-id", "o-8", "--status", "FAILED_PERMANENTLY") == 0
@@ -57,7 +57,7 @@ def test_the_quickstart(tmp_path: Path) -> None:
 
 
 def test_the_fastapi_app(tmp_path: Path) -> None:
-    with example("uvicorn", "fastapi_app:app", cwd=tmp_path) as (url, _):
+    with example("uvicorn", "tour_02_fastapi:app", cwd=tmp_path) as (url, _):
         assert send(f"{url}/webhooks", "--order-id", "o-7") == 0
         assert send(f"{url}/webhooks", "--order-id", "o-8", "--status", "FAILED_PERMANENTLY") == 0
         orders = orders_at(url, 2)
@@ -77,12 +77,12 @@ def orders_at(url: str, count: int) -> dict[str, str]:
 
 def test_what_is_to_happen_exactly_once_does_so_although_the_handler_runs_twice(tmp_path: Path) -> None:
     inbox = f"sqlite:///{tmp_path}/hooks.db"
-    with example("webhook_receiver", "serve", "exactly_once:hooks", cwd=tmp_path) as (url, process):
+    with example("webhook_receiver", "serve", "tour_05_exactly_once:hooks", cwd=tmp_path) as (url, process):
         assert send(f"{url}/webhooks", "--order-id", "o-7") == 0
-        printed(process, "exactly_once:invoice: done")
+        printed(process, "tour_05_exactly_once:invoice: done")
         (listed,) = inbox_command("ls", inbox, "--json").splitlines()
         inbox_command("replay", inbox, json.loads(listed)["id"])
-        printed(process, "exactly_once:invoice: done")
+        printed(process, "tour_05_exactly_once:invoice: done")
     with closing(sqlite3.connect(tmp_path / "shop.db")) as shop:
         assert shop.execute("SELECT order_id FROM invoice").fetchall() == [("o-7",)]
 
@@ -93,7 +93,7 @@ def inbox_command(*words: str) -> str:
 
 
 def test_the_starlette_app(tmp_path: Path) -> None:
-    with example("uvicorn", "starlette_app:app", cwd=tmp_path) as (url, process):
+    with example("uvicorn", "tour_03_starlette:app", cwd=tmp_path) as (url, process):
         assert send(f"{url}/webhooks", "--order-id", "o-7") == 0
         assert line_with(process, "download") == "ready to download: o-7\n"
         assert (
@@ -108,7 +108,7 @@ def test_the_starlette_app(tmp_path: Path) -> None:
 
 def test_the_custom_event(tmp_path: Path) -> None:
     parcel = tmp_path / "parcel.json"
-    with example("webhook_receiver", "serve", "custom_event:hooks", cwd=tmp_path) as (url, process):
+    with example("webhook_receiver", "serve", "tour_04_own_event:hooks", cwd=tmp_path) as (url, process):
         parcel.write_text(
             '{"type": "parcel.delivered", "data": {"number": "P7", "delivered_at": "2026-07-14T12:00:00Z"}}'
         )
@@ -125,7 +125,7 @@ def test_the_deployment_step_that_registers_the_webhook(tmp_path: Path) -> None:
     hooks = WebhookReceiver(secret=SECRETS["WEBHOOK_SECRET"])
     with serving(simulator_app(Simulator())) as api, serving(Starlette(routes=[hooks.route("/webhooks")])) as receiver:
         asks = {"UP42_URL": api, "UP42_USERNAME": "me", "UP42_PASSWORD": "anything"}
-        command = [sys.executable, str(EXAMPLES / "register_webhook.py"), f"{receiver}/webhooks"]
+        command = [sys.executable, str(EXAMPLES / "tour_10_register_webhook.py"), f"{receiver}/webhooks"]
 
         def step(secret: str) -> subprocess.CompletedProcess[str]:
             environment = {**os.environ, **asks, "PYTHONPATH": str(ROOT), "WEBHOOK_SECRET": secret}
@@ -162,7 +162,7 @@ def playing(folder: Path) -> Generator[dict[str, str]]:
 def receiving(folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [
-            *(sys.executable, "-m", "webhook_receiver", "serve", "download_when_fulfilled:hooks"),
+            *(sys.executable, "-m", "webhook_receiver", "serve", "tour_11_download_when_fulfilled:hooks"),
             "--port",
             environment["PORT"],
         ],
@@ -238,8 +238,8 @@ def test_the_tests_of_handlers(tmp_path: Path) -> None:
         "import pytest\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n", encoding="utf-8"
     )
     (tmp_path / "pytest.ini").write_text("[pytest]\nanyio_mode = auto\n", encoding="utf-8")
-    shutil.copy(EXAMPLES / "test_my_handlers.py", tmp_path)
-    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:asyncio", "-p", "no:faker"]
+    file = shutil.copy(EXAMPLES / "tour_12_test_handlers.py", tmp_path)
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:asyncio", "-p", "no:faker", file]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
@@ -251,34 +251,60 @@ def test_the_tests_of_handlers(tmp_path: Path) -> None:
 def post(url: str, scheme: Scheme, document: object, **headers: str) -> int:
     """Send what another sender would; return the status."""
     body = json.dumps(document).encode()
-    signed = scheme.sign(RequestHead.of(headers), body, time.time()).headers
-    return httpx.post(f"{url}/webhooks", content=body, headers=list(signed), trust_env=False).status_code
+    signed = scheme.sign(RequestHead.of(headers, target="/webhooks"), body, time.time())
+    return httpx.post(f"{url}/webhooks", content=body, headers=list(signed.headers), trust_env=False).status_code
 
 
 def test_github_webhooks(tmp_path: Path) -> None:
-    with example("webhook_receiver", "serve", "github_webhooks:hooks", cwd=tmp_path) as (url, process):
-        github = github_sender.signature("try-me")
+    with example("webhook_receiver", "serve", "tour_06_github:hooks", cwd=tmp_path) as (url, process):
+        scheme = github("try-me").scheme
         ping = {"X-GitHub-Event": "ping", "X-GitHub-Delivery": "1"}
-        assert post(url, github, {"zen": "Keep it logically awesome."}, **ping) == 202
+        assert post(url, scheme, {"zen": "Keep it logically awesome."}, **ping) == 202
         assert line_with(process, "GitHub knows") == "GitHub knows this receiver now\n"
         push = {"X-GitHub-Event": "push", "X-GitHub-Delivery": "2"}
         commits = [{"id": "6dcb09b", "message": "Fix all the bugs"}]
         document = {"ref": "refs/heads/main", "repository": {"full_name": "octocat/hello"}, "commits": commits}
-        assert [post(url, github, document, **push) for _ in range(2)] == [202, 200]
+        assert [post(url, scheme, document, **push) for _ in range(2)] == [202, 200]
         assert line_with(process, "octocat") == "octocat/hello has 1 new commits on refs/heads/main\n"
-        assert post(url, github_sender.signature("another"), document, **push) == 401
+        assert post(url, github("another").scheme, document, **push) == 401
 
 
 def test_standard_webhooks(tmp_path: Path) -> None:
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     created = {"type": "contact.created", "timestamp": "2022-11-03T20:26:10.344522Z", "data": {"id": "1f81eb52"}}
-    command = ("webhook_receiver", "serve", "standard_webhooks:hooks")
+    command = ("webhook_receiver", "serve", "tour_07_standard_webhooks:hooks")
     with example(*command, cwd=tmp_path, WEBHOOK_SECRET=secret) as (url, process):
         assert [post(url, StandardWebhooks(secret), created, **{"webhook-id": "msg_7"}) for _ in range(2)] == [202, 200]
         assert line_with(process, "1f81eb52") == "contact 1f81eb52 was created on 03 November\n"
+
+
+def test_a_sender_of_ones_own(tmp_path: Path) -> None:
+    scheme = HMACBody("try-me", signature="x-acme-signature")
+    delivered = {"X-Acme-Event": "parcel.delivered"}
+    with example("webhook_receiver", "serve", "tour_08_own_sender:hooks", cwd=tmp_path) as (url, process):
+        assert post(url, scheme, {"parcel": {"number": "P7"}}, **delivered) == 200
+        assert line_with(process, "P7") == "P7 was delivered\n"
+        assert post(url, HMACBody("another", signature="x-acme-signature"), {}, **delivered) == 401
+
+
+def test_middleware(tmp_path: Path) -> None:
+    with example("webhook_receiver", "serve", "tour_09_middleware:hooks", cwd=tmp_path) as (url, process):
+        assert send(f"{url}/webhooks", "--order-id", "o-7") == 0
+        told = printed(process, "it is done").splitlines()[-3:]
+    assert told == ["attempt 1 of tour_09_middleware:invoice begins", "invoiced: o-7", "it is done"]
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as shop:
+        assert shop.execute("SELECT order_id FROM invoice").fetchall() == [("o-7",)]
 
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_an_example_is_short_and_tested(file: Path) -> None:
     assert len(file.read_text(encoding="utf-8").splitlines()) < 60
     assert re.search(rf"\b{file.stem}(:|\.py)", Path(__file__).read_text(encoding="utf-8"))
+    told = file.read_text(encoding="utf-8").split('"""')[1]
+    assert re.search(rf"\b{file.stem}(:|\.py)", told), "it says how it is run"
+    assert "Expect" in told, "it says what to expect"
+
+
+def test_the_examples_are_numbered_without_a_gap() -> None:
+    numbers = [int(file.name.split("_")[1]) for file in sorted(EXAMPLES.glob("*.py"))]
+    assert numbers == [*range(1, len(numbers) + 1)]

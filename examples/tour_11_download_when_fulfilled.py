@@ -1,7 +1,7 @@
 """Download the images of an order the moment it is fulfilled: streamed to disk, resumed where it broke off, once.
 
-UP42_USERNAME=... UP42_PASSWORD=... WEBHOOK_SECRET=... webhook-receiver serve download_when_fulfilled:hooks
-With no account, on this machine alone: webhook-receiver dev download_when_fulfilled:hooks
+Run `webhook-receiver dev tour_11_download_when_fulfilled:hooks`, and in another terminal `webhook-receiver order create
+--status FULFILLED`; or `serve` it with an account. Expect the images in the folder `images`.
 """
 
 import os

@@ -1,6 +1,10 @@
 """A sender that follows Standard Webhooks (standardwebhooks.com), whose events have a type, a timestamp and data.
 
-WEBHOOK_SECRET=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw webhook-receiver serve standard_webhooks:hooks
+Run it; the secret is what such senders show in their settings:
+
+    WEBHOOK_SECRET=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw webhook-receiver serve tour_07_standard_webhooks:hooks
+
+Expect a line for each `contact.created`.
 """
 
 from datetime import datetime
@@ -8,12 +12,10 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from webhook_receiver import Event, Secret, StandardWebhooks, WebhookReceiver
+from webhook_receiver import Event, Secret, WebhookReceiver
+from webhook_receiver.senders.standard_webhooks import standard_webhooks
 
-hooks = WebhookReceiver(
-    scheme=StandardWebhooks(Secret.from_env("WEBHOOK_SECRET")),
-    inbox="sqlite:///contacts.db",
-)
+hooks = WebhookReceiver(sender=standard_webhooks(Secret.from_env("WEBHOOK_SECRET")), inbox="sqlite:///contacts.db")
 
 
 class Contact(BaseModel, frozen=True, extra="allow"):

@@ -1,6 +1,12 @@
-"""Two receivers with secrets of their own in one Starlette app, and handlers in a router of their own.
+"""Two receivers with secrets of their own in one Starlette app, and handlers in a router that both include.
 
-WEBHOOK_SECRET=try-me PARTNER_SECRET=try-me-too uvicorn starlette_app:app
+Run it, and deliver to either:
+
+    WEBHOOK_SECRET=try-me PARTNER_SECRET=try-me-too uvicorn tour_03_starlette:app
+    webhook-receiver send http://127.0.0.1:8000/webhooks --secret try-me
+    webhook-receiver send http://127.0.0.1:8000/partner/webhooks --secret try-me-too --status BEING_FULFILLED
+
+Expect `ready to download: ...` for the first, `on its way: ...` for the second.
 """
 
 from collections.abc import AsyncGenerator

@@ -1,7 +1,11 @@
-"""The ten-line program. Run it and send it something, in two terminals:
+"""The ten lines: a receiver for UP42's orders, with an inbox in a file.
 
-WEBHOOK_SECRET=try-me webhook-receiver serve quickstart:hooks
-WEBHOOK_SECRET=try-me webhook-receiver send http://127.0.0.1:8000/webhooks
+Run it, and deliver to it from another terminal:
+
+    WEBHOOK_SECRET=try-me webhook-receiver serve tour_01_quickstart:hooks
+    WEBHOOK_SECRET=try-me webhook-receiver send http://127.0.0.1:8000/webhooks --order-id o-7
+
+Expect the first terminal to print `ready to download: o-7`.
 """
 
 from webhook_receiver import OrderFailedPermanently, OrderFulfilled, Secret, WebhookReceiver

@@ -1,8 +1,13 @@
 """An effect in your own database that happens once, however often the handler runs.
 
-WEBHOOK_SECRET=try-me webhook-receiver serve exactly_once:hooks
-WEBHOOK_SECRET=try-me webhook-receiver send http://127.0.0.1:8000/webhooks --order-id o-7
-webhook-receiver inbox ls sqlite:///hooks.db
+Run it, deliver to it, and replay the delivery:
+
+    WEBHOOK_SECRET=try-me webhook-receiver serve tour_05_exactly_once:hooks
+    WEBHOOK_SECRET=try-me webhook-receiver send http://127.0.0.1:8000/webhooks --order-id o-7
+    webhook-receiver inbox ls sqlite:///hooks.db
+    webhook-receiver inbox replay sqlite:///hooks.db ID
+
+Expect the handler to run twice, and one row in the table `invoice` of shop.db.
 """
 
 import sqlite3

@@ -1,6 +1,7 @@
-"""Testing your handlers: with your secret and your rules, but no server, no file and no wait. Run it: pytest examples
+"""Testing your handlers: with your secret and your rules, but no server, no file and no wait.
 
-The fixture `webhooks` comes with the package. It rehearses the receiver that `webhook_receiver_under_test` returns.
+Run it: `pytest tour_12_test_handlers.py`. Expect five tests to pass. The fixture `webhooks` comes with the package; it
+rehearses the receiver that `webhook_receiver_under_test` returns.
 """
 
 import pytest
@@ -39,7 +40,7 @@ def test_a_download_that_fails_is_tried_again(webhooks: Rehearsal) -> None:
     webhooks.assert_handled(download)
 
 
-def test_a_stranger_is_refused(webhooks: Rehearsal) -> None:
+def test_a_stranger_is_rejected(webhooks: Rehearsal) -> None:
     assert webhooks.sync.send_forged(make(OrderFulfilled)).response.status == 401
 
 

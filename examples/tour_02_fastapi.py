@@ -1,4 +1,13 @@
-"""A receiver inside a FastAPI app: `WEBHOOK_SECRET=try-me uvicorn fastapi_app:app`."""
+"""A receiver inside a FastAPI app, whose own routes show what the handlers remember.
+
+Run it, deliver to it, and ask it:
+
+    WEBHOOK_SECRET=try-me uvicorn tour_02_fastapi:app
+    WEBHOOK_SECRET=try-me webhook-receiver send http://127.0.0.1:8000/webhooks --order-id o-7
+    curl http://127.0.0.1:8000/orders
+
+Expect JSON in which order o-7 is fulfilled.
+"""
 
 from fastapi import FastAPI
 

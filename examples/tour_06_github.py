@@ -1,6 +1,10 @@
 """GitHub's webhooks: signed over the body, with the event's name in the header X-GitHub-Event.
 
-WEBHOOK_SECRET=try-me webhook-receiver serve github_webhooks:hooks
+Run it, and name its URL in the settings of a repository, with the content type application/json:
+
+    WEBHOOK_SECRET=try-me webhook-receiver serve tour_06_github:hooks
+
+Expect `GitHub knows this receiver now` at once, and a line for each push.
 """
 
 from typing import Literal

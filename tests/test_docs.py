@@ -1,0 +1,409 @@
+"""Every block of code in the README and in the guide is run; what they name is there."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import os
+import pydoc
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import webhook_receiver
+from tests.helpers import ROOT, printed, running, serving
+from webhook_receiver import errors
+from webhook_receiver.simulator import Simulator, simulator_app
+
+README = ROOT.joinpath("README.md").read_text(encoding="utf-8")
+SITE = ROOT.joinpath("mkdocs.yml").read_text(encoding="utf-8")
+NAMES = re.findall(r"[\w/-]+\.md", SITE)
+"""The pages in the order of the guide; the reference follows."""
+PAGES = {name: ROOT.joinpath("docs", name).read_text(encoding="utf-8") for name in NAMES}
+BESIDE = ["README.md", "CONTRIBUTING.md", "SECURITY.md"]
+ALL = {
+    **{name: ROOT.joinpath(name).read_text(encoding="utf-8") for name in BESIDE},
+    **{f"docs/{name}": text for name, text in PAGES.items()},
+}
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def lines(text: str) -> list[str]:
+    return [line for code in blocks(text, "sh") for line in code.splitlines()]
+
+
+PROGRAMS = {
+    f"{name.removesuffix('.md')}-{number}": code
+    for name, text in ALL.items()
+    for number, code in enumerate(blocks(text, "python"), 1)
+}
+TEN_LINES = PROGRAMS["README-1"]
+COMMANDS = [line for text in PAGES.values() for line in lines(text)]
+FIRST = {code: name for name, code in reversed(PROGRAMS.items())}
+"""Each program once, by the first place where it stands."""
+USER = {"UP42_USERNAME": "me", "UP42_PASSWORD": "anything"}
+ENVIRONMENT = {**os.environ, **USER, "PYTHONPATH": str(ROOT), "WEBHOOK_SECRET": "try-me"}
+
+DELIVER = """
+import asyncio, json, time
+import httpx
+from webhook_receiver import State, UP42Signature
+from webhook_receiver.delivery import RequestHead
+
+OTHERS = {  # the headers and the document of other senders than UP42
+    "github": ({"X-GitHub-Event": "push", "X-GitHub-Delivery": "1"}, {"ref": "refs/heads/main"}),
+    "acme": ({"X-Acme-Event": "parcel.delivered"}, {"number": "P7"}),
+}
+
+def signed(path):
+    document = {"event": "order.status", "body": {"id": path, "status": "FULFILLED"}}
+    scheme, headers = UP42Signature("try-me"), {}
+    if hooks.sender.name in OTHERS:
+        scheme, (headers, document) = hooks.sender.scheme, OTHERS[hooks.sender.name]
+    body = json.dumps(document).encode()
+    head = RequestHead.of({"content-type": "application/json", **headers}, target=path)
+    return body, list(scheme.sign(head, body, time.time()).headers)
+
+async def deliver(app, *paths):
+    async with hooks, httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
+        for path in paths:
+            body, headers = signed(path)
+            answer = await client.post(f"http://receiver{path}", content=body, headers=headers)
+            assert answer.status_code == STATUS, (answer.status_code, answer.text)
+        if STATUS == 202 and "Retry(after=" not in SOURCE:
+            while (await hooks.inbox.stats()).counts[State.WAITING]:
+                await asyncio.sleep(0.01)
+            assert (await hooks.inbox.stats()).counts[State.DEAD] == 0
+
+STATUS = 202 if "inbox=" in SOURCE else 204
+if "app" in globals():
+    asyncio.run(deliver(app, "/webhooks", "/webhooks/"))
+elif "hooks" in globals() and ("from_env" in SOURCE or hooks.sender.name in OTHERS):
+    asyncio.run(deliver(hooks, "/"))
+"""
+
+DJANGO = """
+import django.conf
+django.conf.settings.configure(ROOT_URLCONF="django.contrib.flatpages.urls", ALLOWED_HOSTS=["*"], SECRET_KEY="x")
+"""
+
+
+@pytest.fixture(scope="module")
+def api() -> Generator[str]:
+    """The address of a simulator that all programs share."""
+    with serving(simulator_app(Simulator())) as url:
+        yield url
+
+
+@pytest.mark.parametrize("code", [pytest.param(code, id=name) for code, name in FIRST.items()])
+def test_a_program_runs_and_takes_a_delivery(
+    code: str, tmp_path: Path, api: str, request: pytest.FixtureRequest
+) -> None:
+    file = tmp_path / "program.py"
+    if elsewhere := re.findall(r"postgresql://[^\"]+", code):
+        code = code.replace(elsewhere[0], request.getfixturevalue("postgres_url"))
+    before = DJANGO if "django" in code else ""
+    file.write_text(f"SOURCE = {code!r}\n{before}{code}{DELIVER}", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(file)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=ENVIRONMENT | {"UP42_URL": api},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_ten_lines_are_ten_and_are_the_quickstart() -> None:
+    def bare(code: str) -> list[str]:
+        return [line for line in code.splitlines() if line.strip()]
+
+    example = ROOT.joinpath("examples", "tour_01_quickstart.py").read_text(encoding="utf-8")
+    assert len(bare(TEN_LINES)) == 8
+    assert bare(TEN_LINES) == bare(example.split('"""')[2])
+    assert PROGRAMS["docs/first-steps-1"] == TEN_LINES
+
+
+def lines_with(*words: str) -> list[str]:
+    return [line for line in COMMANDS if any(f"/webhook-receiver {word} " in line for word in words)]
+
+
+SERVED = lines_with("serve", "send")
+LOOPED = lines_with("dev", "order", "faults", "inbox ls", "webhooks", "backfill")
+MIGRATING = lines_with("inbox migrate")
+CAUGHT = lines_with("capture", "explain", "to-test")
+
+
+def test_every_command_line_is_run_here() -> None:
+    assert sorted(SERVED + LOOPED + MIGRATING + CAUGHT) == sorted(COMMANDS)
+    for name in BESIDE:
+        set_up = [line for line in lines(ALL[name]) if line.startswith("python3 -m venv")]
+        assert set(lines(ALL[name])) - {*set_up} <= set(COMMANDS)
+
+
+def test_the_two_first_commands(tmp_path: Path) -> None:
+    assert [line.rpartition("&& ")[2] for line in lines(README)[:2]] == [
+        ".venv/bin/webhook-receiver demo",  # run with its set-up by .ci/run, and here without
+        ".venv/bin/python -m pytest",  # what is running just now
+    ]
+    assert shell(".venv/bin/webhook-receiver demo", tmp_path, "").returncode == 0
+
+
+def test_what_is_sent_by_hand_is_received(tmp_path: Path) -> None:
+    tmp_path.joinpath("quickstart.py").write_text(TEN_LINES, encoding="utf-8")
+    serve, *sends = SERVED
+    with running(*prepared(serve, "")[2:], cwd=tmp_path, environment={"WEBHOOK_SECRET": "try-me"}) as (url, server):
+        for line in sends:
+            done = shell(line, tmp_path, url)
+            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        told = "".join(printed(server, "ready to download:") for _ in range(1 + 1 + 100))
+        assert "failed for good:" in told or printed(server, "failed for good:")
+        assert "ready to download: 7\n" in told
+
+
+def test_the_local_loop_is_lived_as_the_guide_says(tmp_path: Path) -> None:
+    tmp_path.joinpath("quickstart.py").write_text(TEN_LINES, encoding="utf-8")
+    first, *rest = LOOPED
+    with looping(tmp_path, first) as (url, simulator):
+        for line in rest:
+            done = shell(line, tmp_path, url, UP42_URL=simulator)
+            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+            if " inbox ls " in line:
+                assert len(done.stdout.splitlines()) == 1 + 1 + 3 + 1  # one is the test of the webhook
+            if " backfill " in line:
+                assert done.stdout.startswith("5 orders")
+
+
+@contextmanager
+def looping(folder: Path, line: str) -> Generator[tuple[str, str]]:
+    """Run the guide's `dev` on ports of our own; yield the addresses of the receiver and of the simulator."""
+    ports = [str(each) for each in free_ports(2)]
+    process = subprocess.Popen(
+        [*prepared(line, ""), "--port", ports[0], "--simulator-port", ports[1]],
+        cwd=folder,
+        env=ENVIRONMENT | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        printed(process, "1 of 1 succeeded")
+        yield f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}"
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+
+def test_the_tables_are_made_for_a_role_that_may_make_none(tmp_path: Path, empty_database: str) -> None:
+    (line,) = MIGRATING
+    with psycopg.connect(empty_database, autocommit=True) as connection, suppress(psycopg.errors.DuplicateObject):
+        connection.execute("CREATE ROLE app")
+    line = line.replace("postgresql://owner@127.0.0.1/hooks", shlex.quote(empty_database))
+    done = shell(line, tmp_path, "")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert shell(line, tmp_path, "").stdout == "the tables are up to date\n"
+
+
+def test_a_request_is_caught_explained_and_made_a_test_of(tmp_path: Path) -> None:
+    capture, explain, to_test = CAUGHT
+    (port,) = free_ports(1)
+    process = subprocess.Popen(
+        [*(word if word != "8000" else str(port) for word in prepared(capture, "")), "--json"],
+        cwd=tmp_path,
+        env=ENVIRONMENT | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        printed(process, "listening")
+        url = f"http://127.0.0.1:{port}"
+        assert (
+            shell(".venv/bin/webhook-receiver send http://127.0.0.1:8000/ --secret try-me", tmp_path, url).returncode
+            == 0
+        )
+        file = json.loads(printed(process, "file").splitlines()[-1])["file"]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    for line in (explain, to_test):
+        done = shell(re.sub(r"captured/\S+", file, line), tmp_path, url)
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    assert passed(tmp_path / "test_captured.py") == 1
+
+
+def test_the_tests_in_the_guide_pass(tmp_path: Path) -> None:
+    (tests,) = [code for code in FIRST if "def test_" in code]
+    tmp_path.joinpath("test_mine.py").write_text(tests, encoding="utf-8")
+    assert passed(tmp_path / "test_mine.py") == 2
+    assert not tmp_path.joinpath("hooks.db").exists()
+
+
+def passed(file: Path) -> int:
+    """Run the tests in a file; return how many passed, where none failed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:asyncio", "-p", "no:cacheprovider", str(file)],
+        cwd=file.parent,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return int(re.findall(r"(\d+) passed", done.stdout)[0])
+
+
+def free_ports(count: int) -> list[int]:
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return ports
+
+
+def prepared(line: str, url: str) -> list[str]:
+    """Return a command of the guide's as it is run here: this interpreter, and a port of our own."""
+    words = shlex.split(line.replace("http://127.0.0.1:8000", url))
+    words = [word for word in words if not word.startswith("WEBHOOK_SECRET=")]
+    assert words[0] == ".venv/bin/webhook-receiver"
+    return [sys.executable, "-m", "webhook_receiver", *words[1:]]
+
+
+def shell(line: str, cwd: Path, url: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command, _, fallback = line.partition(" || ")
+    done = subprocess.run(
+        prepared(command, url),
+        cwd=cwd,
+        env=ENVIRONMENT | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return subprocess.CompletedProcess(done.args, int(not done.returncode)) if fallback else done
+
+
+def test_what_the_guide_says_of_answers_is_what_is_answered() -> None:
+    from webhook_receiver.responses import rejections
+
+    table = PAGES["answers.md"].partition("Errors are")[0]
+    told = {int(status) for status in re.findall(r"\| (\d{3})", table)}
+    assert told == {200, 202, 204, 500, 503, 422} | {answer.status for answer in rejections(401).values()}
+
+
+def test_every_command_is_in_the_guide() -> None:
+    from webhook_receiver.cli.commands import app
+
+    names = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+    groups = [group.name for group in app.registered_groups if group.name]
+    told = re.findall(r"^\| `webhook-receiver ([\w-]+)", PAGES["operations.md"].partition("## Health")[0], re.MULTILINE)
+    assert sorted(told) == sorted(names + groups)
+
+
+def test_every_page_is_in_the_guide_and_every_block_is_one_that_is_run() -> None:
+    docs = ROOT / "docs"
+    assert sorted(NAMES) == sorted(file.relative_to(docs).as_posix() for file in docs.rglob("*.md"))
+    for name, text in ALL.items():
+        opened = re.findall(r"^ *(?:```|~~~)(.*)$", text, re.MULTILINE)[::2]
+        assert {*opened} <= {"python", "sh", "text"}, name
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 160
+
+
+PUBLIC = ["", ".inbox", ".senders", ".senders.up42", ".signatures", ".explain", ".testing", ".simulator"]
+"""The modules that are imported from; the reference has every name of their `__all__`."""
+MENTIONED = re.findall(r"^::: (webhook_receiver[\w.]*)$", "".join(PAGES.values()), re.MULTILINE)
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_every_public_name_is_in_the_reference(module: str) -> None:
+    every: list[str] = importlib.import_module(f"webhook_receiver{module}").__all__
+    names = [name for name in every if not name.isupper()]  # PRESETS is what the registry reads
+    objects = [pydoc.locate(name) for name in MENTIONED]
+    missing = [name for name in names if pydoc.locate(f"webhook_receiver{module}.{name}") not in objects]
+    assert names
+    assert missing == []
+
+
+def test_every_module_that_is_said_to_be_public_is_in_the_reference() -> None:
+    said = (webhook_receiver.__doc__ or "").partition("Public are")[2]
+    modules = [each.removeprefix("webhook_receiver.") for each in re.findall(r"`([a-z][a-z_.42]+)`", said)]
+    assert len(modules) > 5
+    homes = {getattr(pydoc.locate(name), "__module__", "") for name in MENTIONED} | {*MENTIONED}
+    missing = [name for name in modules if not any(home.startswith(f"webhook_receiver.{name}") for home in homes)]
+    assert missing == []
+
+
+def test_every_error_is_in_the_reference() -> None:
+    tree = (errors.__doc__ or "").strip().partition("\n\n")[2]
+    assert tree in PAGES["reference/errors.md"]
+
+
+def test_whatever_is_in_the_reference_exists_and_is_there_once() -> None:
+    assert [name for name in MENTIONED if pydoc.locate(name) is None] == []
+    assert sorted(MENTIONED) == sorted(set(MENTIONED))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_links_and_the_files_that_a_page_names_are_there(name: str) -> None:
+    here = ROOT.joinpath(name).parent
+    for link in re.findall(r"\]\(([^)\s]+)\)", ALL[name]):
+        path, _, anchor = link.partition("#")
+        if path.startswith("https://"):
+            continue
+        target = here / path if path else ROOT / name
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {slug(heading) for heading in headings}, link
+    for file in re.findall(r"`((?:examples|tests|docs|webhook_receiver)/[\w./]*)`", ALL[name]):
+        assert (PACKAGES if file.startswith("webhook_receiver/") else ROOT).joinpath(file).exists(), file
+
+
+PACKAGES = Path(webhook_receiver.__file__).parents[1]
+
+
+def slug(heading: str) -> str:
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def test_what_a_maintainer_is_told_to_open_is_in_that_file() -> None:
+    told = re.findall(r"`(webhook_receiver/[\w/]+\.py)`: ((?:`\w+(?:\.\w+)?`(?:, )?)+)", PAGES["way-of-the-data.md"])
+    assert len(told) > 10
+    for file, names in told:
+        defined = names_in(PACKAGES.joinpath(file))
+        for name in re.findall(r"`([\w.]+)`", names):
+            assert name in defined, f"{name} is not in {file}"
+
+
+def names_in(file: Path) -> set[str]:
+    """Return the functions, classes, methods as `Class.method`, and values that a module defines."""
+    names: set[str] = set()
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            members = [each for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
+            names.update(f"{node.name}.{each.name}" for each in members)
+        if isinstance(node, ast.Assign):
+            names.update(each.id for each in node.targets if isinstance(each, ast.Name))
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.add(node.target.id)
+    return names
