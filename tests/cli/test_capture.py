@@ -82,7 +82,7 @@ def test_a_request_is_written_as_it_came_and_answered(tmp_path: Path) -> None:
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
         told = said(process)
         assert (told["method"], told["target"], told["scheme"], told["complaint"]) == (
-            *("POST", "/webhooks", "UP42Signature", ""),
+            *("POST", "/webhooks", "UP42", ""),
         )
         file = Path(told["file"])
         assert file.read_bytes() == raw()
@@ -185,7 +185,7 @@ def test_for_people_each_request_is_a_line_without_control_characters(tmp_path: 
         port = int(first.split()[2].rpartition(":")[2])
         exchange(port, raw())
         line = process.stdout.readline()
-        assert line.endswith(f".http  POST /webhooks  {len(raw())} bytes  UP42Signature\n")
+        assert line.endswith(f".http  POST /webhooks  {len(raw())} bytes  UP42\n")
         assert SECRET not in line
         exchange(port, b"GET /\x80 HTTP/1.1\r\nhost: x\r\n\r\n")
         assert "no HTTP request" in process.stdout.readline()

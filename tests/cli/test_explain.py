@@ -40,7 +40,7 @@ def test_a_good_request_ends_with_0(file: str) -> None:
     assert done.exit_code == 0
     assert done.stdout.splitlines() == [
         f"POST /webhooks, 6 headers, {len(BODY)} bytes of body",
-        "checked as UP42Signature; its headers are those of UP42Signature",
+        "checked as UP42; its headers are those of UP42",
         "passed: the headers are those of the scheme",
         "passed: they can be read",
         "passed: one of the secrets gives this signature",
@@ -162,7 +162,7 @@ def test_what_a_stranger_wrote_moves_no_cursor(tmp_path: Path) -> None:
         ([""], "cannot read"),
         (["."], "Is a directory"),
         (["curl -F a=b http://x"], "option -F is not understood"),
-        (["FILE", "--scheme", "md5"], "is none of up42"),
+        (["FILE", "--sender", "md5"], "is none of up42"),
         (["FILE", "--now", "yesterday"], "neither a span of time"),
         (["FILE", "--entry", "1"], "only a HAR has entries"),
         (["FILE", "--secret-file", "missing"], "cannot read a secret from missing"),

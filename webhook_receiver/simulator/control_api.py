@@ -25,7 +25,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from ..events import OrderStatus
-from ..senders.up42.models import Resource
+from ..senders.up42.models import Resource, SpeltStatus
 from .envelope import plain, query, read
 from .factories import NewOrders
 from .faults import FaultPlan
@@ -46,7 +46,7 @@ class Move(Resource):
 
     model_config = ConfigDict(extra="forbid")
 
-    status: OrderStatus
+    status: SpeltStatus
 
 
 class Walk(Resource):
@@ -54,7 +54,7 @@ class Walk(Resource):
 
     model_config = ConfigDict(extra="forbid")
 
-    to: OrderStatus = OrderStatus.FULFILLED
+    to: SpeltStatus = OrderStatus.FULFILLED
     pace: Annotated[float, Field(ge=0, le=86_400)] = 1.0
     """Seconds between two statuses."""
 
@@ -62,7 +62,7 @@ class Walk(Resource):
 class ListQuery(Resource):
     """The query of a list of orders or of deliveries."""
 
-    status: tuple[OrderStatus, ...] = ()
+    status: tuple[SpeltStatus, ...] = ()
     order_id: str | None = None
     limit: Annotated[int, Field(ge=1)] = 100
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 from pydantic import ConfigDict, Field
 
 from ..events import OrderStatus
-from ..senders.up42.models import Asset, Order, Resource
+from ..senders.up42.models import Asset, Order, Resource, SpeltStatus
 from .options import SimulatorOptions
 from .store import StoredOrder
 
@@ -23,7 +23,7 @@ class NewOrders(Resource):
     model_config = ConfigDict(extra="forbid")
 
     count: Annotated[int, Field(ge=1, le=10_000)] = 1
-    status: OrderStatus = OrderStatus.CREATED
+    status: SpeltStatus = OrderStatus.CREATED
     """Their first status; one that is notified of is delivered at once, for all of them: a burst."""
     display_name: Annotated[str, Field(max_length=256)] = ""
     """The display name of each; "order 7" and the like if empty."""

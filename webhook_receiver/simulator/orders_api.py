@@ -8,8 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from ..events import OrderStatus
-from ..senders.up42.models import CANCELLATION, ORDER, ORDERS, Order
+from ..senders.up42.models import CANCELLATION, ORDER, ORDERS, Order, SpeltStatus
 from .envelope import Paging, paged, query
 from .simulator import Simulator
 from .tokens import guarded
@@ -20,7 +19,7 @@ class OrdersQuery(Paging):
 
     workspace_id: str | None = None
     type: str | None = None
-    status: tuple[OrderStatus, ...] = ()
+    status: tuple[SpeltStatus, ...] = ()
     sub_status: tuple[str, ...] = ()
     display_name: str | None = None
     """A text that the order's name contains."""

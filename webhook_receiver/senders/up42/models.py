@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_serializer, field_validator
 from pydantic.alias_generators import to_camel
 
 from ...events import OrderStatus
@@ -60,6 +60,14 @@ class Hosts:
     def at(cls, url: str) -> Self:
         """Return the hosts for a server that is both, such as the simulator."""
         return cls(url.rstrip("/"), url.rstrip("/"))
+
+
+def _status(text: object) -> object:
+    return STATUSES.get(text, text) if isinstance(text, str) else text
+
+
+SpeltStatus = Annotated[OrderStatus, BeforeValidator(_status)]
+"""An order's status in either of UP42's spellings."""
 
 
 class Resource(BaseModel):
@@ -148,7 +156,7 @@ class Order(Resource):
 
     id: str
     display_name: str = ""
-    status: OrderStatus
+    status: SpeltStatus
     workspace_id: str
     account_id: str = ""
     type: str = "ARCHIVE"
@@ -159,11 +167,6 @@ class Order(Resource):
     """Details by type; of a tasking order `subStatus` among others."""
     created_at: datetime
     updated_at: datetime
-
-    @field_validator("status", mode="before")
-    @classmethod
-    def _known(cls, status: object) -> object:
-        return STATUSES.get(status, status) if isinstance(status, str) else status
 
     @property
     def is_terminal(self) -> bool:
