@@ -368,7 +368,7 @@ def test_secrets_that_no_scheme_takes_are_rejected() -> None:
 def test_the_text_lists_steps_causes_and_hints() -> None:
     lines = str(replace(GOOD, body=BODY + b"\n").explain()).splitlines()
     assert [line[:2] for line in lines] == ["+ ", "+ ", "+ ", "+ ", "x ", "ca"]
-    assert "hint: no header speaks" in str(replace(GOOD, headers={}).explain())
+    assert "hint: no header has a signature" in str(replace(GOOD, headers={}).explain())
 
 
 bodies = st.binary(max_size=200) | st.recursive(

@@ -114,8 +114,8 @@ def _unreadable(case: Case) -> Iterator[Cause]:
         if name in listed and digest.strip(b': "').lower() in spellings:
             yield Cause(
                 "digest-encoding",
-                f"the digest in the header {printable(name)} is of this very body, but not written as RFC 3230 or RFC 9530 "
-                "have it (SHA-256= and base64)",
+                f"the digest in the header {printable(name)} is of this very body, but not written as "
+                "RFC 3230 or RFC 9530 have it (SHA-256= and base64)",
                 "the sender has to write it in base64 behind its algorithm's name; nothing in between changed the body",
             )
 
