@@ -372,7 +372,7 @@ class WebhookReceiver(Router):
         if scope["type"] == "lifespan":
             await live(self, self.name, receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close"})  # before it is accepted: the server answers 403
+            await send({"type": "websocket.close"})  # before it is accepted: the server responds with 403
 
     def _delivery(self, headers: Headers, body: bytes, verified: Verified, now: float) -> Delivery:
         if verified.by is not None:

@@ -154,8 +154,8 @@ def _hosts(case: Case) -> Iterator[bytes]:
 def _spelt(case: Case) -> Iterator[Suspicion]:
     """Yield the changes that proxies make to the values of all kinds of headers."""
     for name, value in fields(case.headers).items():
-        for kind, said, others in _spellings(value):
-            cause = Cause(kind, f"the value of the header {printable(name)} {said}", _PROXY)
+        for kind, change, others in _spellings(value):
+            cause = Cause(kind, f"the value of the header {printable(name)} {change}", _PROXY)
             for other in others:
                 if other != value:
                     yield cause, case.with_header(name, other)

@@ -145,7 +145,7 @@ def hints(case: Case, *, known: bool) -> Iterator[str]:
     if not case.body:
         yield (
             "the body is empty: was it read before the receiver got it, or did a redirect (307, 301) lose it? "
-            "A mount answers the path without its slash with 307: use hooks.route(path)"
+            "A mount redirects the path without its slash (307): use hooks.route(path)"
         )
     elif length.isdigit() and len(length) < 20 and int(length) > len(case.body):
         yield f"the body has {len(case.body)} bytes, its Content-Length says {int(length)}: some were lost"

@@ -42,8 +42,8 @@ def stale_cause(case: Case, now: float) -> Cause:
         )
     if age < 0:
         return Cause("clock-behind", what, "set the clocks by NTP: the sender's is ahead, or the receiver's behind")
-    said = _date(case)
-    same = said is not None and abs(said - signed) <= 60
+    date = _date(case)
+    same = date is not None and abs(date - signed) <= 60
     return Cause(
         "stale",
         f"{what}{'; its Date header says the same' if same else ''}",

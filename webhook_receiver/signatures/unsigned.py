@@ -48,11 +48,11 @@ class Unsigned:
         if self._keyring is None:
             return head
         token = _bytes(self._keyring.first(now)[1])
-        path, mark, query = head.target.partition(b"?")
+        path, separator, query = head.target.partition(b"?")
         base, _, last = path.rstrip(b"/").rpartition(b"/")
         if self._index_of(self._keyring, last, now) is None:
             base = path.rstrip(b"/")
-        return head._replace(target=b"%b/%b%b%b" % (base, token, mark, query))
+        return head._replace(target=b"%b/%b%b%b" % (base, token, separator, query))
 
     def verify(self, head: RequestHead, now: float) -> BodyCheck:
         """Reject a delivery that is signed, or whose path does not end in a token. See `Scheme.verify`.
@@ -73,8 +73,7 @@ class Unsigned:
         claimed = head.path.rstrip(b"/").rpartition(b"/")[2]
         if not claimed:
             raise MissingSignature(
-                "the path has no token at its end; without ASGI, the receiver has to be told the path: "
-                "receive(..., target=...)"
+                "the path has no token at its end; without ASGI, pass the path: receive(..., target=...)"
             )
         by = self._index_of(keyring, claimed, now)
         if by is None:

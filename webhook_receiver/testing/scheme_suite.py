@@ -268,7 +268,7 @@ class SchemeSuite:
                 self.scheme(self.secrets[:1]).verify(head, NOW + self.past + 1)(self.body)
             assert not isinstance(rejected.value, StaleSignature)
 
-    # what is told
+    # what errors and reprs show
 
     def test_no_repr_no_error_and_no_traceback_shows_a_secret_or_a_signature_or_the_body(self) -> None:
         headers = list(self.signed())

@@ -174,6 +174,6 @@ def _wrong(proof: bytes) -> bytes:
 
 def _elsewhere(target: bytes) -> bytes:
     """Return a target with another last part of its path."""
-    path, mark, query = target.partition(b"?")
+    path, separator, query = target.partition(b"?")
     base, slash, last = path.rpartition(b"/")
-    return base + slash + _wrong(last) + mark + query
+    return base + slash + _wrong(last) + separator + query
