@@ -10,7 +10,7 @@ import pytest
 import webhook_receiver
 
 IMPORTED = ("annotations", "Any", "import_module")
-LATER: dict[str, str] = vars(webhook_receiver)["_WHEN_ASKED_FOR"]
+LATER: dict[str, str] = vars(webhook_receiver)["_LAZY"]
 
 
 def test_all_names_what_is_public_and_nothing_else() -> None:

@@ -217,7 +217,7 @@ async def test_an_identity_of_the_users_own_may_be_odd_or_fail(caplog: pytest.Lo
         first = await deliver(hooks, one)
         assert await deliver(hooks, one, status=200) == first
         assert await deliver(hooks, odd) != await deliver(hooks, odd)
-    assert caplog.text.count("its event's identity failed, so a repeat of it is not known") == 2
+    assert caplog.text.count("its event's identity failed, so a duplicate of it is not recognized") == 2
 
 
 class ByRevision(OrderFulfilled, frozen=True):
@@ -294,7 +294,7 @@ async def test_health_says_what_waits_before_the_worker_has_started(tmp_path: Pa
     [
         (InboxUnavailable("the disk is full"), "the disk is full"),
         (ConfigurationError("no folder"), "no folder"),
-        (OSError("it broke"), "the inbox stumbled: OSError"),
+        (OSError("it broke"), "the inbox failed: OSError"),
     ],
 )
 async def test_health_says_what_keeps_the_inbox_from_working(error: Exception, problem: str) -> None:
@@ -413,7 +413,7 @@ async def test_what_comes_while_they_run_comes_too_late() -> None:
 
 
 async def test_one_that_does_not_end_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webhook_receiver.runtime._PATIENCE", 0.01)
+    monkeypatch.setattr("webhook_receiver.runtime._STOP_TIMEOUT", 0.01)
     chores, chore = BackgroundTasks(), Chore(stubborn=True)
     chores.add(chore)
     chores.start()

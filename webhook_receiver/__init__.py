@@ -13,16 +13,17 @@
         print("failed for good:", order.order_id)
 
 `hooks` is the ASGI app: run it with uvicorn, or mount it in yours with `hooks.route("/webhooks")` and give it your
-app's `lifespan=hooks.lifespan`. What it has answered with 2xx is in the inbox, and is handled, again if need be.
+app's `lifespan=hooks.lifespan`. A delivery is in the inbox once the response is 2xx.
 
 Public are the names here and, each with the names in its `__all__` or without an underscore:
 
-- `webhook_receiver.senders` and the modules in it: who delivers; `senders.up42.client` has `WebhooksClient`
-- `webhook_receiver.signatures`, `webhook_receiver.explain`: how deliveries prove themselves, and why one does not
-- `webhook_receiver.inbox`, `inbox.records`, `inbox.postgres`: where deliveries are kept, and the contract of an inbox
+- `webhook_receiver.senders` and its modules: the senders; `senders.up42.client` has `WebhooksClient`
+- `webhook_receiver.signatures`, `webhook_receiver.explain`: signature schemes, and the causes of a rejected signature
+- `webhook_receiver.inbox`, `inbox.records`, `inbox.postgres`: stores of deliveries, and the contract of an inbox
 - `webhook_receiver.runtime`, `webhook_receiver.delivery`, `webhook_receiver.errors`
-- `webhook_receiver.testing`, `testing.inbox_suite`, `testing.scheme_suite`: the kit, and suites for your own
-- `webhook_receiver.simulator`: the local server that plays UP42
+- `webhook_receiver.testing`, `testing.inbox_suite`, `testing.scheme_suite`: the test kit, and suites of tests for
+  an inbox or a scheme of your own
+- `webhook_receiver.simulator`: a local server that simulates UP42
 
 All other import paths may change in any version.
 """
@@ -151,7 +152,7 @@ __all__ = [
     "WorkerOptions",
 ]
 
-_WHEN_ASKED_FOR = {
+_LAZY = {
     "AnyOf": ".signatures.any_of",
     "HMACBody": ".signatures.hmac_body",
     "HTTPMessageSignature": ".signatures.rfc9421",
@@ -162,11 +163,12 @@ _WHEN_ASKED_FOR = {
     "MemoryInbox": ".inbox.memory",
     "SQLiteInbox": ".inbox.sqlite",
 }
-"""Stores, schemes and what is a vendor's are imported when they are used; `__init__.pyi` tells type checkers."""
+"""The names that are imported on first use, since their modules are slow to load, and their modules. `__init__.pyi` has
+them for type checkers."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _WHEN_ASKED_FOR:
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(_WHEN_ASKED_FOR[name], __name__), name)
+    found = globals()[name] = getattr(import_module(_LAZY[name], __name__), name)
     return found

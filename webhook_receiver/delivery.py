@@ -1,4 +1,4 @@
-"""A request's head; a delivery, one notification as it was received; and the attempt, one run of a handler for it."""
+"""The head of a request; the delivery, a notification as received; and the attempt, one run of a handler for it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ Headers = Sequence[tuple[bytes, bytes]]
 """A request's headers as ASGI gives them: lower-case names, values as received, in order."""
 
 AnyHeaders = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
-"""Headers as other places give them: a mapping or pairs, str or bytes, names in any case."""
+"""Headers in any other form: a mapping or pairs, of str or bytes, with names in any case."""
 
 
 def header_pairs(headers: AnyHeaders) -> Headers:
-    """Return `headers` in the form that ASGI gives them.
+    """Return headers in the form of ASGI.
 
-    Text becomes the bytes that were on the wire: some servers read those as latin-1 (PEP 3333), others as
-    UTF-8. Text beyond ASCII is taken for the former where that yields valid UTF-8, else for the latter.
+    Text becomes the bytes that were on the wire. Some servers decode these as latin-1 (PEP 3333), others as UTF-8: text
+    beyond ASCII is encoded as latin-1 if that yields valid UTF-8, else as UTF-8.
+
+    Args:
+        headers: a mapping or pairs, of str or bytes, with names in any case.
     """
     pairs = cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
     return [
-        # Bytes, which servers give, need no call.
+        # A call for each value would cost time, and servers give bytes.
         (
             (name if isinstance(name, bytes) else _to_bytes(name)).lower(),
             value if isinstance(value, bytes) else _to_bytes(value),
@@ -57,22 +60,22 @@ def _as_utf8(text: str) -> bytes:
 class RequestHead(NamedTuple):
     """A request without its body: the part that a scheme verifies first and signs into. Its repr shows no value.
 
-    One is made for each request, so it copies nothing, and checks nothing.
+    One is made for each request, so it neither copies nor checks anything.
     """
 
     method: str
     """The method (RFC 9110, section 9), such as "POST"."""
     target: bytes
-    """The request target (RFC 9112, section 3.2) as it was sent: the path, still percent-encoded, and the query behind
-    `?` where there is one. A saved request may have a whole URL here, the absolute form."""
+    """The request target (RFC 9112, section 3.2) as sent: the path, still percent-encoded, and any query behind `?`. A
+    saved request may have a whole URL here, the absolute form."""
     headers: Headers
     """The header fields: lower-case names, values as received, in order."""
     url: str | None = None
-    """The absolute URL that the sender posts to, as the sender knows it; None where the receiver was not told
-    (`WebhookReceiver(public_url=...)`). Behind a proxy the request itself does not hold it."""
+    """The absolute URL that the sender posts to, as the sender knows it: `WebhookReceiver(public_url=...)`. None if
+    it was not given. Behind a proxy the request itself does not hold it."""
 
     def __repr__(self) -> str:
-        # Its fields hold tokens and signatures, and a traceback may show local variables.
+        # The fields hold tokens and signatures, and a traceback may show local variables.
         return f"<RequestHead {self.method}, {len(self.headers)} headers>"
 
     @classmethod
@@ -100,7 +103,7 @@ class RequestHead(NamedTuple):
 
 
 def new_id() -> str:
-    """Return an id that no other delivery has: 64 random bits of this process, and a count."""
+    """Return a new id of a delivery, 32 hex digits: 64 random bits of this process, and a count."""
     return f"{_process}{next(_count):016x}"
 
 
@@ -117,23 +120,25 @@ if hasattr(os, "register_at_fork"):
 
 @dataclass(frozen=True, init=False, repr=False)
 class Delivery:
-    """One notification as received; immutable. Its repr shows neither headers nor body."""
+    """A notification as received, immutable. Its repr shows neither headers nor body."""
 
     id: str
-    """Given by the receiver, unique; stands in every log line about this delivery."""
+    """The id, unique, made by the receiver. Every log line about the delivery has it."""
     receiver: str
     """The receiver's name."""
     headers: Headers
+    """The headers. A stored delivery has none that may hold a credential or a signature."""
     body: bytes
+    """The bytes of the body as received."""
     received: float
-    """When it was accepted, by the receiver's clock, in Unix seconds; see `received_at`."""
+    """The time of receipt by the receiver's clock, in Unix seconds; see `received_at`."""
     verified_by: int | None
-    """Which of the receiver's secrets verified it, by index; None when it came unsigned, or by backfill."""
+    """The index of the receiver's secret that verified the delivery; None if it came unsigned, or by backfill."""
     body_verified: bool
-    """Whether the body is known to be the sender's: covered by the signature, or read from its API. False only where
-    the receiver was told to accept that."""
+    """Whether the body is known to be the sender's: covered by the signature, or read from the sender's API. False only
+    if the receiver's scheme accepts that."""
     via: str = "http"
-    """"http", or "backfill": not sent, but made of an order that the sender's API told of."""
+    """The way that the delivery came: "http", or "backfill" for one that was made of an order in the sender's API."""
 
     def __init__(
         self,
@@ -162,43 +167,47 @@ class Delivery:
 
     @property
     def received_at(self) -> datetime:
-        """When it was accepted, by the receiver's clock, in UTC."""
+        """The time of receipt by the receiver's clock, as a datetime in UTC."""
         return datetime.fromtimestamp(self.received, UTC)
 
     def header(self, name: str) -> str | None:
-        """Return the value of the first header of this name, in any case, or None."""
+        """Return the value of the first header with a name, in any case; None without one."""
         wanted = name.lower().encode("latin-1", "replace")
         return next((value.decode("latin-1") for key, value in self.headers if key == wanted), None)
 
 
 class Attempt(NamedTuple):
-    """One run of one handler for one delivery: what a handler's second parameter gets."""
+    """One run of one handler for one delivery: the second argument of a handler that takes two."""
 
     delivery: Delivery
+    """The delivery that is handled."""
     handler: str
-    """The handler's name, `module:qualname` unless it was given one."""
+    """The handler's name: `module:qualname`, or the name that it was registered with."""
     number: int
-    """1 for the first run of this handler for this delivery."""
+    """The number of the attempt; 1 for the first run of this handler for this delivery."""
 
     @property
     def idempotency_key(self) -> str:
-        """32 hex digits, the same on every attempt of this handler for this delivery.
+        """A key of 32 hex digits, the same for every attempt of this handler for this delivery.
 
-        Hand it on to systems that take such a key, so that a repeated attempt has no second effect there.
+        A handler passes it to systems that accept an idempotency key, so that a retry has no second effect there.
         """
         return hashlib.sha256(f"{self.delivery.id}\n{self.handler}".encode()).hexdigest()[:32]
 
 
-_NOT_KEPT = re.compile(
+_NOT_STORED = re.compile(
     rb"authorization|cookie|signature|hmac|(^|[-_])sig([-_]|$)|token|secret|password|api[-_]?key|x-auth"
 )
 
 
 @lru_cache(maxsize=512)
-def _is_kept(name: bytes) -> bool:
-    return _NOT_KEPT.search(name) is None
+def _is_stored(name: bytes) -> bool:
+    return _NOT_STORED.search(name) is None
 
 
 def kept_headers(headers: Headers) -> Headers:
-    """Return the headers without credentials and signatures, which nobody needs once they have been checked."""
-    return tuple([pair for pair in headers if _is_kept(pair[0])])
+    """Return the headers to store: all but those whose names suggest a credential or a signature.
+
+    Nobody needs these once the delivery is verified.
+    """
+    return tuple([pair for pair in headers if _is_stored(pair[0])])

@@ -1,8 +1,9 @@
-"""The catalog: which event class a document belongs to, decided and built in one pass over its bytes.
+"""The registry of event classes, and the parser that builds an event of the right class in one pass over a body.
 
-A class claims documents by its literals: `OrderFulfilled` those whose `event` is `order.status` and whose
-`body.status` is `FULFILLED`. All classes become one pydantic validator that looks these values up, so that
-a thousand classes cost what one costs, and a document that a class claims is of that class or an error.
+A class claims documents by its literal fields, the discriminators: `OrderFulfilled` claims those whose `event` is
+`order.status` and whose `body.status` is `FULFILLED`. All classes become one pydantic validator (a tagged union) that
+looks these values up, so a thousand classes cost what one costs. A document that a class claims but that does not fit
+the class is an error; a document that no class claims becomes an `UnknownEvent`.
 """
 
 from __future__ import annotations
@@ -42,18 +43,22 @@ from .redaction import reason
 
 Value = str | int
 _Validate = Callable[..., Event]
-"""Takes a body's bytes, and the sender's spellings of statuses as `context`."""
+"""A function of a body's bytes, with the sender's spellings of statuses as `context`, that returns the event."""
 _NO_STATUSES: Mapping[str, OrderStatus] = MappingProxyType({})
 Discriminators = Mapping[Path, frozenset[Value]]
+"""The values that a class claims, for each place in the document."""
 
 
 class EventRegistry:
-    """The event classes that a receiver knows, and how a body becomes one of them.
+    """The event classes that a receiver knows, and the parser of bodies.
 
     Args:
-        events: the classes that are known from the start.
-        order_id_paths: where the id of an order is in the sender's documents, in the order of looking.
-        statuses: how the sender spells statuses of orders, where it spells them otherwise than `OrderStatus`.
+        events: the classes that are registered from the start.
+        order_id_paths: the places of an order's id in the sender's documents; the first that has one counts.
+        statuses: the sender's spellings of order statuses, where they differ from `OrderStatus`.
+
+    Raises:
+        ConfigurationError: as from `add`.
     """
 
     def __init__(
@@ -64,7 +69,7 @@ class EventRegistry:
     ) -> None:
         self.order_id_paths = order_id_paths
         self._statuses = statuses
-        self._claims: dict[type[Event], Discriminators] = {}
+        self._discriminators: dict[type[Event], Discriminators] = {}
         self._owners: dict[Value, list[type[Event]]] = {}
         self._names: set[str] = set()
         self._validate: _Validate | None = None
@@ -72,45 +77,46 @@ class EventRegistry:
             self.add(cls)
 
     def add(self, cls: type[Event]) -> None:
-        """Let documents become `cls`.
+        """Register a class, so that the documents that it claims become its events.
 
         Raises:
-            ConfigurationError: it is not fully defined, has no literal `event`, or another class claims the same.
+            ConfigurationError: the class is not fully defined or has no literal `event`, or a class or name that is
+                registered already claims the same documents.
         """
-        if cls in self._claims or cls in (Event, UnknownEvent):
+        if cls in self._discriminators or cls in (Event, UnknownEvent):
             return
         try:
             cls.model_rebuild()  # nothing, unless it was declared before a class that it names
         except (PydanticUserError, PydanticUndefinedAnnotation) as error:
             raise ConfigurationError(f"{cls.__name__} is not fully defined: {error.message}") from None
-        claims = _claims(cls, self._statuses)
-        name = claims.get(_name_path(cls))
+        discriminators = _discriminators(cls, self._statuses)
+        name = discriminators.get(_name_path(cls))
         if name is None:
             raise ConfigurationError(
                 f"{cls.__name__} does not say which events are its own: "
                 f'give it a literal name, such as `event: Literal["shipment.created"]`'
             )
         for other in [owner for value in name for owner in self._owners.get(value, [])]:
-            if _overlap(cls, claims, other, self._claims[other]):
+            if _overlap(cls, discriminators, other, self._discriminators[other]):
                 raise ConfigurationError(
-                    f"{cls.__name__} and {other.__name__} claim the same documents ({_describe(claims)}): "
+                    f"{cls.__name__} and {other.__name__} claim the same documents ({_describe(discriminators)}): "
                     f"make one a subclass of the other, or tell them apart by another literal at "
-                    f"{' or '.join(sorted(_dotted(path) for path in self._claims[other]))}"
+                    f"{' or '.join(sorted(_dotted(path) for path in self._discriminators[other]))}"
                 )
         if taken := self._names & name:
             raise ConfigurationError(
                 f"{cls.__name__} claims {taken.pop()!r}, for which a handler was registered by name"
             )
-        self._claims[cls] = claims
+        self._discriminators[cls] = discriminators
         for value in name:
             self._owners.setdefault(value, []).append(cls)
         self._validate = None
 
     def add_name(self, name: str) -> None:
-        """Leave events of this name without a class.
+        """Register a name of events that have no class, and become `UnknownEvent`.
 
         Raises:
-            ConfigurationError: a class claims them.
+            ConfigurationError: a registered class claims events of this name.
         """
         if owners := self._owners.get(name):
             cls = owners[0].__name__
@@ -118,16 +124,19 @@ class EventRegistry:
         self._names.add(name)
 
     def build(self) -> _Validate:
-        """Make the validator for all classes; done at start, so that no delivery has to wait for it."""
+        """Build the validator of all classes. A receiver does so at its start, so that no delivery waits for it."""
         if self._validate is None:
-            self._validate = _validator(self._claims)
+            self._validate = _validator(self._discriminators)
         return self._validate
 
     def parse(self, body: bytes) -> Event:
-        """Return the event that `body` is.
+        """Return the event in a body.
+
+        Args:
+            body: the bytes of a JSON document.
 
         Raises:
-            NotAnEvent: it is not JSON, has no name, or lacks what its class needs.
+            NotAnEvent: the body is not JSON, has no event name, or does not fit the class that claims it.
         """
         try:
             event = (self._validate or self.build())(body, context=self._statuses)
@@ -143,14 +152,14 @@ class EventRegistry:
 
 
 class _Rejected(Exception):
-    """A class claims the document, which does not fit it. No ValueError, which a union would step over."""
+    """The error for a document that does not fit the class that claims it. No ValueError, which a union would catch."""
 
     def __init__(self, cls: type[Event]) -> None:
         self.cls = cls
 
 
 def _why(cls: type[Event], body: bytes, statuses: Mapping[str, OrderStatus]) -> str:
-    """Say why the body does not fit the class that claims it, by validating it once more for that class alone."""
+    """Return why a body does not fit the class that claims it, by validating it again for that class alone."""
     try:
         cls.model_validate_json(body, context=statuses)
     except ValidationError as error:
@@ -158,14 +167,14 @@ def _why(cls: type[Event], body: bytes, statuses: Mapping[str, OrderStatus]) -> 
     return f"rejected by {cls.__name__}"
 
 
-def _validator(claims: Mapping[type[Event], Discriminators]) -> _Validate:
-    *unknown_elsewhere, unknown = _unknown_events(claims)
+def _validator(discriminators: Mapping[type[Event], Discriminators]) -> _Validate:
+    *unknown_elsewhere, unknown = _unknown_events(discriminators)
 
     class AnyEvent:
         @classmethod
         def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-            choices = {event: _or_rejected(event, handler) for event in [*claims, unknown]}
-            known = [_tree(choices, claims, list(claims), frozenset())] if claims else []
+            choices = {event: _or_rejected(event, handler) for event in [*discriminators, unknown]}
+            known = [_tree(choices, discriminators, list(discriminators), frozenset())] if discriminators else []
             others = [handler.generate_schema(event) for event in unknown_elsewhere]
             return core_schema.union_schema([*known, *others, choices[unknown]], mode="left_to_right")
 
@@ -183,33 +192,33 @@ def _or_rejected(cls: type[Event], handler: GetCoreSchemaHandler) -> CoreSchema:
 
 def _tree(
     choices: Mapping[type[Event], CoreSchema],
-    claims: Mapping[type[Event], Discriminators],
+    discriminators: Mapping[type[Event], Discriminators],
     classes: list[type[Event]],
     spent: frozenset[Path],
 ) -> CoreSchema:
-    """Tell `classes` apart by one path after the other; those that claim nothing more come last."""
+    """Return a schema that distinguishes classes by one place after the other; those without one more come last."""
     options: list[CoreSchema | tuple[CoreSchema, str]] = []
     while classes:
-        path = next((path for cls in classes for path in claims[cls] if path not in spent), None)
+        path = next((path for cls in classes for path in discriminators[cls] if path not in spent), None)
         if path is None:
             # They overlap, so each is a subclass of another: the narrowest stands for all.
             options.append(choices[max(classes, key=lambda cls: len(cls.__mro__))])
             break
         by_value: dict[Value, list[type[Event]]] = {}
         for cls in classes:
-            for value in claims[cls].get(path, ()):
+            for value in discriminators[cls].get(path, ()):
                 by_value.setdefault(value, []).append(cls)
         branches: dict[Hashable, CoreSchema] = {
-            value: _tree(choices, claims, owners, spent | {path}) for value, owners in by_value.items()
+            value: _tree(choices, discriminators, owners, spent | {path}) for value, owners in by_value.items()
         }
         options.append(core_schema.tagged_union_schema(branches, discriminator=[[*path]]))
-        classes = [cls for cls in classes if path not in claims[cls]]
+        classes = [cls for cls in classes if path not in discriminators[cls]]
     return core_schema.union_schema(options, mode="left_to_right")
 
 
-def _unknown_events(claims: Mapping[type[Event], Discriminators]) -> list[type[UnknownEvent]]:
-    """Return UnknownEvent, behind one such class for each other place where some class has its name."""
-    places = {_name_path(cls): None for cls in claims} | {("event",): None}
+def _unknown_events(discriminators: Mapping[type[Event], Discriminators]) -> list[type[UnknownEvent]]:
+    """Return the classes of unknown events: one for each place where a class has its name, UnknownEvent itself last."""
+    places = {_name_path(cls): None for cls in discriminators} | {("event",): None}
     return [
         create_model(
             "UnknownEvent",
@@ -222,10 +231,10 @@ def _unknown_events(claims: Mapping[type[Event], Discriminators]) -> list[type[U
     ] + [UnknownEvent]
 
 
-def _claims(
+def _discriminators(
     model: type[BaseModel], statuses: Mapping[str, OrderStatus], above: tuple[type[BaseModel], ...] = ()
 ) -> Discriminators:
-    """Return the literal values that a document of this model has to have, by their path."""
+    """Return the literal values that a document of a model must have, by place."""
     found: dict[Path, frozenset[Value]] = {}
     for name, info in model.model_fields.items():
         path = _wire_path(name, info)
@@ -234,12 +243,12 @@ def _claims(
         if get_origin(info.annotation) is Literal:
             found[path] = frozenset(text for value in get_args(info.annotation) for text in _spellings(value, statuses))
         elif isinstance(below := info.annotation, type) and issubclass(below, BaseModel) and below not in above:
-            found |= {path + rest: values for rest, values in _claims(below, statuses, (*above, model)).items()}
+            found |= {path + rest: values for rest, values in _discriminators(below, statuses, (*above, model)).items()}
     return {path: values for path, values in found.items() if values}
 
 
 def _spellings(value: object, statuses: Mapping[str, OrderStatus]) -> set[Value]:
-    """Return what stands for a literal in JSON: the sender may spell a status in several ways."""
+    """Return the values of a literal in JSON: several for a status, which the sender may spell in several ways."""
     if isinstance(value, OrderStatus):
         return {value.value, *(text for text, status in statuses.items() if status is value)}
     if isinstance(value, Enum):
@@ -252,39 +261,47 @@ def _name_path(cls: type[Event]) -> Path:
 
 
 def _wire_path(name: str, info: FieldInfo) -> Path | None:
-    """Return where the sender's document has this field; None where it may be at several places."""
+    """Return the place of a field in the sender's document; None if it may be at several."""
     if isinstance(info.validation_alias, AliasPath):
         return tuple(info.validation_alias.path)
     names = wire_names(name, info)
     return (names[0],) if len(names) == 1 else None
 
 
-def _overlap(one: type[Event], one_claims: Discriminators, two: type[Event], two_claims: Discriminators) -> bool:
-    """Whether some document may be claimed by both, and neither is the other's refinement."""
+def _overlap(one: type[Event], one_values: Discriminators, two: type[Event], two_values: Discriminators) -> bool:
+    """Return whether two classes may claim the same document, and neither is a subclass of the other."""
     if issubclass(one, two) or issubclass(two, one) or _name_path(one) != _name_path(two):
         return False
-    return all(one_claims[path] & two_claims[path] for path in one_claims.keys() & two_claims.keys())
+    return all(one_values[path] & two_values[path] for path in one_values.keys() & two_values.keys())
 
 
-def _describe(claims: Discriminators) -> str:
-    """Return the claims as `event: order.status, body.status: FULFILLED or DONE`."""
-    return ", ".join(f"{_dotted(path)}: {' or '.join(sorted(map(str, values)))}" for path, values in claims.items())
+def _describe(discriminators: Discriminators) -> str:
+    """Return discriminators as text, such as `event: order.status, body.status: FULFILLED or DONE`."""
+    return ", ".join(
+        f"{_dotted(path)}: {' or '.join(sorted(map(str, values)))}" for path, values in discriminators.items()
+    )
 
 
 def _dotted(path: Path) -> str:
     return ".".join(map(str, path))
 
 
-_SPACE = b" \t\r\n"  # what JSON takes for space
+_SPACE = b" \t\r\n"  # the white space of JSON (RFC 8259, section 2)
 
 
-def named(body: bytes, headers: Headers, header: bytes) -> bytes:
-    """Return `body` with the header's value as its `event`, in the place of any that it has itself.
+def with_event_name(body: bytes, headers: Headers, header: bytes) -> bytes:
+    """Return a body whose `event` is the value of a header, whatever `event` it had.
 
-    The document is not parsed for that, which the catalog does: the name becomes its last member, and the last counts.
+    The document is not parsed here, since the registry parses it: the name becomes its last member, and of members with
+    the same name the last counts.
+
+    Args:
+        body: the bytes of a JSON object.
+        headers: the headers of the request.
+        header: the name of the header with the event's name, in lower case.
 
     Raises:
-        NotAnEvent: there is no such header, or the body is no JSON object.
+        NotAnEvent: the header is absent, or the body is no JSON object.
     """
     name = next((value for key, value in headers if key == header), None)
     if not name:

@@ -1,4 +1,4 @@
-"""Events: what a delivery's body says, as frozen pydantic models that keep all the sender sent."""
+"""Events: the documents in deliveries' bodies, as frozen pydantic models. Fields that are not declared stay in them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from .errors import ConfigurationError
 
 Key = str | int
 Path = tuple[Key, ...]
-"""The keys that lead from the top of a JSON document to a value."""
+"""The place of a value in a JSON document: the keys and indices that lead to it from the top."""
 
 _IDS = (str, int, UUID)
-"""What an order's id may be in JSON, or where a class declares it."""
+"""The types that an order's id may have in JSON, or in the class of an event."""
 
 
 class OrderStatus(StrEnum):
-    """The statuses of an order that are known; any other text is a member of its own, equal to that text.
+    """The known statuses of an order. Any other text is accepted as a status, too, and is equal to that text.
 
-    A sender that spells one otherwise says so in its `Sender.statuses`. FAILED and the four that no notification
-    was seen with are here all the same, since a receiver must not be surprised by them.
+    The statuses are those of UP42's API and webhook examples; `Sender.statuses` has other spellings. Some were never
+    seen in a notification, and are members so that a receiver knows them if one comes.
     """
 
     CREATED = "CREATED"
@@ -52,36 +52,36 @@ class OrderStatus(StrEnum):
 
 
 class Event(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
-    """Base of all events. A subclass says by literals which documents are its own:
+    """The base class of events. A subclass says by literals which documents become its events:
 
         class ShipmentCreated(Event, frozen=True):
             event: Literal["shipment.created"]
             body: Shipment
 
-    Fields that the class does not declare are kept, in `model_extra` and as attributes.
+    Fields of the document that the class does not declare are in `model_extra`, and are attributes, too.
     """
 
     event: str
-    """The event's name. A sender that calls it otherwise is met with `Field(alias="type")`."""
+    """The event's name. Where the sender's documents have it under another name: `Field(alias="type")`."""
 
     @property
     def identity(self) -> tuple[str, ...] | None:
-        """What happened to what: two events of one name and identity tell the same news. None: nobody can tell.
+        """The texts that two events of one name share if they report the same fact; None for an event without any.
 
-        A delivery whose event has one is known when the sender repeats it. A class of your own may say it:
+        By an identity, duplicates of a delivery are recognized. A class of your own may return one:
         `return (self.body.number, self.body.state)`.
         """
         return None
 
 
 class UnknownEvent(Event, frozen=True):
-    """An event whose name no known class claims; never an error. Goes to the fallback handler."""
+    """An event whose name belongs to no registered class. It goes to the fallback handler, and is no error."""
 
     body: Any = None
 
 
 class OrderBody(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
-    """The body of `order.status`. Only `status` is certain; whatever else was sent is in `model_extra`."""
+    """The body of `order.status`. Only `status` is certain; other fields are in `model_extra`."""
 
     status: OrderStatus
 
@@ -94,7 +94,7 @@ class OrderBody(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True
 
 
 class OrderStatusChanged(Event, frozen=True):
-    """`order.status`: an order has another status, be it known or not."""
+    """The event `order.status`: an order has a new status, of `OrderStatus` or any other."""
 
     event: Literal["order.status"]
     body: OrderBody
@@ -106,10 +106,10 @@ class OrderStatusChanged(Event, frozen=True):
 
     @property
     def order_id(self) -> str | None:
-        """The order's id: a text, a whole number or a UUID at the first of the sender's places that holds one, or None.
+        """The order's id, as text: a text, a whole number or a UUID at the first place that has one; None without one.
 
-        The places are those of `Sender.order_id_paths`: an event that no receiver has parsed, and that
-        `webhook_receiver.testing.make` has not made, has none.
+        The places are those of `Sender.order_id_paths`. An event has them if a receiver parsed it, or
+        `webhook_receiver.testing.make` made it; one from `model_validate` has none, and so no id.
         """
         for path in vars(self).get("_order_id_paths", ()):
             found = _value_at(self, path)
@@ -124,7 +124,11 @@ class OrderStatusChanged(Event, frozen=True):
         return None if order_id is None else (order_id, self.body.status)
 
     def with_order_id_paths(self, paths: Sequence[Path]) -> Self:
-        """Return this event, its order's id looked for at `paths` from now on: the keys that lead to it, for each."""
+        """Set the places of the order's id, and return the event itself.
+
+        Args:
+            paths: the places, as keys and indices; the first that has an id counts.
+        """
         vars(self)["_order_id_paths"] = paths  # no field, but copied and pickled with the fields
         return self
 
@@ -136,7 +140,7 @@ class FulfilledBody(OrderBody, frozen=True):
 
 
 class OrderFulfilled(OrderStatusChanged, frozen=True):
-    """`order.status` FULFILLED: every image of the order is in storage, ready to be downloaded."""
+    """The event `order.status` with the status FULFILLED: all images of the order are ready to be downloaded."""
 
     body: FulfilledBody
 
@@ -148,30 +152,30 @@ class FailedPermanentlyBody(OrderBody, frozen=True):
 
 
 class OrderFailedPermanently(OrderStatusChanged, frozen=True):
-    """`order.status` FAILED_PERMANENTLY: the order has failed for good, or was cancelled."""
+    """The event `order.status` with the status FAILED_PERMANENTLY: the order has failed for good, or was cancelled."""
 
     body: FailedPermanentlyBody
 
 
 ORDER_EVENTS: tuple[type[Event], ...] = (OrderStatusChanged, OrderFulfilled, OrderFailedPermanently)
-"""The core's own events, which any sender of orders may have."""
+"""The events that any sender of orders may have."""
 
 
 def order_id_of(event: Event) -> str | None:
-    """Return the id of the order that an event is about: the default ordering key. None for other events."""
+    """Return the id of an event's order, the default ordering key; None for an event about anything else."""
     return event.order_id if isinstance(event, OrderStatusChanged) else None
 
 
 def identity_of(event: Event) -> Sequence[str] | None:
-    """Return what the event's class says of its identity, see `Event.identity`."""
+    """Return the identity of an event by its class. See `Event.identity`."""
     return event.identity
 
 
 def parsed_paths(dotted: Sequence[str]) -> tuple[Path, ...]:
-    """Return the places that texts such as "body.orderId" and "items.0.id" name.
+    """Return places that are given as texts, such as "body.orderId" or "items.0.id".
 
     Raises:
-        ConfigurationError: one of them is no such text.
+        ConfigurationError: a text is no such place, or a single text is given in place of a list.
     """
     if isinstance(dotted, str) or not all(isinstance(path, str) and all(path.split(".")) for path in dotted):
         raise ConfigurationError(f'order_id_paths is a list such as ["body.orderId", "body.id"], not {dotted!r}')
@@ -179,7 +183,7 @@ def parsed_paths(dotted: Sequence[str]) -> tuple[Path, ...]:
 
 
 def _value_at(value: Any, path: Path) -> Any:
-    """Return what the sender's document holds at `path`, or None."""
+    """Return the value at a place in the sender's document; None without one."""
     for key in path:
         if getattr(value, "__pydantic_fields__", None) is not None:  # isinstance(value, BaseModel) takes a microsecond
             model: BaseModel = value
@@ -196,12 +200,12 @@ def _value_at(value: Any, path: Path) -> Any:
 
 @lru_cache(maxsize=1024)
 def _declared(model: type[BaseModel], key: Key) -> str | None:
-    """Return the name of the field that the model declares for what the sender calls `key`."""
+    """Return the name of the model's field for a key of the sender's document; None without one."""
     return next((name for name, info in model.model_fields.items() if key in wire_names(name, info)), None)
 
 
 def wire_names(name: str, info: FieldInfo) -> list[Key]:
-    """Return what the sender may call a field; a path that leads elsewhere is no name of it."""
+    """Return the keys that a field may have in the sender's document. An alias that is a path is no key."""
     alias = info.validation_alias
     choices = alias.choices if isinstance(alias, AliasChoices) else [alias or name]
     return [choice for choice in choices if isinstance(choice, str)]

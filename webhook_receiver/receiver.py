@@ -1,4 +1,4 @@
-"""The receiver: an ASGI app that verifies a delivery, parses it, and keeps it or runs its handlers."""
+"""The receiver: an ASGI app that verifies a delivery, parses it, and stores it or runs its handlers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .errors import (
     RequestError,
     VerificationError,
 )
-from .event_registry import EventRegistry, named
+from .event_registry import EventRegistry, with_event_name
 from .events import Event, parsed_paths
 from .inbox.base import Inbox
 from .inbox.records import Duplicate
@@ -36,7 +36,7 @@ from .responses import FAILED, Receipt, Response, accepted, not_an_event, reject
 from .routing import Function, Router
 from .runtime import Health, Runtime
 from .senders import OrderingKey, OrdersApi, Sender, checked_api, default_sender
-from .senders.backfill import SLACK, Backfill, ProgressCallback, keep_on, moment, span
+from .senders.backfill import SLACK, Backfill, ProgressCallback, backfill_at_intervals, moment, span
 from .senders.base import check_scheme
 from .senders.order_check import OrderCheck
 from .signatures import Scheme, Verified
@@ -52,32 +52,33 @@ DAY = 86_400.0  # seconds
 
 
 class WebhookReceiver(Router):
-    """Receives the deliveries of one sender. It is an ASGI app: run it, mount it, or use its `route`.
+    """A receiver of the deliveries of one sender. It is an ASGI app: run it, mount it, or use its `route`.
 
     Args:
-        sender: who delivers, such as `github(secret)`: how deliveries prove themselves, what their events are, what
-            is answered. It takes the place of `secret` and `scheme`.
-        secret: short for `sender=up42(secret)`: what UP42 signs with; several for rotation, any of which verifies.
-        scheme: short for `sender=up42(scheme=scheme)`: another way to verify, or `UP42Signature(secret, ...)` with
+        sender: the service that delivers, such as `github(secret)`: its signatures, events and responses. In place of
+            `secret` and `scheme`.
+        secret: short for `sender=up42(secret)`: the secret of UP42's webhook; several for rotation, any verifies.
+        scheme: short for `sender=up42(scheme=scheme)`: another scheme, such as `UP42Signature(secret, ...)` with
             options, or `Unsigned()`.
-        inbox: where deliveries are kept before they are answered, as "sqlite:///hooks.db"; their handlers run
-            afterwards, and again if they fail. Without one they run before the answer, and nothing is kept.
-        ordering_key: returns what an event is about; deliveries of one key are handled one at a time, in order of
-            receipt. The sender's if left out, for UP42 the order's id; `lambda event: None` for no order at all.
-        worker: how handlers are run for what is in the inbox.
-        work: False for a receiver that only keeps: another process on the same inbox runs the handlers.
-        name: what this receiver is called in its deliveries and its log lines.
-        max_body: bytes; a larger body is answered 413.
-        body_timeout: seconds; a body that is not complete by then is answered 408.
-        confirm: the sender's API, such as a `WebhooksClient`: where the signature does not cover the body, an order is
-            read again before its handlers run. See `OrderCheck` for what is made of the answer; a delivery that is
-            contradicted is dead. Without an inbox it is asked before the answer: 204 then, 503 for "not yet".
-        public_url: the absolute URL that the sender posts to, as the sender knows it, for schemes whose signatures
-            cover it: `HTTPMessageSignature` with "@target-uri" and the like. Behind a proxy no request tells it.
-        clock: returns the time in Unix seconds.
+        inbox: the store of deliveries, or its URL, such as "sqlite:///hooks.db". A delivery is stored before the
+            response; its handlers run afterwards, and again if they fail. Without an inbox the handlers run before the
+            response, and no delivery is stored.
+        ordering_key: a function of an event that returns a text: deliveries with the same one are handled one at a
+            time, in order of receipt. The sender's if left out, for UP42 the order's id; `lambda event: None` for none.
+        worker: the options of the worker, which runs the handlers of stored deliveries.
+        work: False for a receiver that only stores: another process on the same inbox runs the handlers.
+        name: the receiver's name, in its deliveries and log lines.
+        max_body: the largest size of a body, in bytes; the response to a larger one is 413.
+        body_timeout: the seconds within which a body must be complete; otherwise the response is 408.
+        confirm: a client of the sender's API, such as `WebhooksClient`: where no signature covers the body, the order
+            is read from the API before its handlers run. See `OrderCheck`. A delivery that the API contradicts is dead.
+            Without an inbox the response is 204 for a confirmed or contradicted delivery, and 503 for "not yet".
+        public_url: the absolute URL that the sender posts to, for schemes whose signatures cover it, such as
+            `HTTPMessageSignature` with "@target-uri". Behind a proxy the request does not hold it.
+        clock: a function that returns the time in Unix seconds.
 
     Raises:
-        ConfigurationError: it could not work, or would let strangers in.
+        ConfigurationError: an argument cannot work, or the receiver would let strangers in.
     """
 
     def __init__(
@@ -109,9 +110,9 @@ class WebhookReceiver(Router):
         super().__init__(EventRegistry(sender.events, parsed_paths(sender.order_id_paths), sender.statuses))
         self.name = name
         self.sender = sender
-        """Who delivers."""
+        """The sender of the deliveries."""
         self.order_check = None if confirm is None else order_check(sender, confirm)
-        """What confirms a delivery before its handlers run, if anything does."""
+        """The order check before the handlers of a delivery whose body is not verified; None without `confirm=`."""
         self._public_url = None if public_url is None else checked_url(public_url)
         check_has_url(sender.scheme, self._public_url)
         self._scheme = sender.scheme
@@ -130,16 +131,16 @@ class WebhookReceiver(Router):
 
     @property
     def rejected(self) -> Mapping[str, int]:
-        """How many requests were rejected so far, by the error's name."""
+        """Numbers of requests that were rejected so far, by the name of the error."""
         return dict(self._runtime.rejections.counts)
 
     @property
     def verified(self) -> Mapping[int, int]:
-        """How many requests were verified so far, by the secret's index; those that were sent again count again."""
+        """Numbers of requests that were verified so far, duplicates included, by the index of the secret."""
         return dict(self._runtime.secret_usage.counts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, as ASGI asks for; its order is what keeps strangers cheap."""
+        """Handle one ASGI connection. The order of the checks makes a stranger's request cheap."""
         if scope["type"] != "http":
             await self._other(scope, receive, send)
             return
@@ -152,27 +153,30 @@ class WebhookReceiver(Router):
             check = self._scheme.verify(request_head(scope, self._public_url), now)
             body = await self._bodies.read(receive)
             verified = check(body)
-            answer, _, _ = await self._handle(self._delivery(headers, body, verified, now), verified)
+            response, _, _ = await self._handle(self._delivery(headers, body, verified, now), verified)
         except (RequestError, VerificationError, InboxError) as error:
-            answer = self._reject(error)
+            response = self._reject(error)
         except NotAnEvent as error:
-            answer = not_an_event(error)
-        await answer.send(send)
+            response = not_an_event(error)
+        await response.send(send)
 
     async def receive(
         self, headers: AnyHeaders, body: bytes, *, method: str = "POST", target: str | bytes = b"/"
     ) -> Receipt:
-        """Do what the app does, without ASGI: for a Lambda function, another framework's view, a test.
+        """Handle one request as the app does, without ASGI: for a Lambda function, another framework's view, a test.
 
         Args:
-            headers: the request's, as a mapping or as pairs.
-            body: the bytes as they came; a body that was parsed and dumped again does not verify.
-            method: the request's method; any but "POST" is answered 405.
-            target: the request's target (RFC 9112, section 3.2): its path, percent-encoded as it was sent, and the
-                query behind `?`. `Unsigned(token_in_path=...)` needs it.
+            headers: the request's headers, as a mapping or pairs.
+            body: the bytes as received; a body that was parsed and serialized again does not verify.
+            method: the request's method; the response to any but "POST" is 405.
+            target: the request's target (RFC 9112, section 3.2): its path, percent-encoded as sent, and the query
+                behind `?`. `Unsigned(token_in_path=...)` needs it.
+
+        Returns:
+            The response, and the delivery and event if the request was accepted. Rejections are no exceptions.
 
         Raises:
-            TypeError: the body is not bytes.
+            TypeError: `body` is not bytes.
         """
         if not isinstance(body, bytes):
             raise TypeError(f"receive() takes the body's bytes as they came, not {type(body).__name__}")
@@ -187,24 +191,24 @@ class WebhookReceiver(Router):
             self._bodies.check_size(body)
             verified = check(body)
             delivery = self._delivery(head.headers, body, verified, now)
-            answer, event, duplicate_of = await self._handle(delivery, verified)
+            response, event, duplicate_of = await self._handle(delivery, verified)
         except (RequestError, VerificationError, InboxError) as error:
             return Receipt(self._reject(error), error=error.with_traceback(None))
         except NotAnEvent as error:
             return Receipt(not_an_event(error), delivery, error=error.with_traceback(None))
-        return Receipt(answer, delivery, event, duplicate_of=duplicate_of)
+        return Receipt(response, delivery, event, duplicate_of=duplicate_of)
 
     def route(self, path: str) -> Route:
-        """Return a Starlette route that answers at `path` with and without a slash at the end.
+        """Return a Starlette route to the receiver, for `path` with and without a slash at the end.
 
-        `Mount(path, hooks)` answers the one without by a redirect, which senders do not follow. The slash is the
-        route's one path parameter, `_`: `app.url_path_for(hooks.name, _="")`.
+        `Mount(path, hooks)` responds to the path without the slash by a redirect, which senders do not follow. The
+        slash is the route's one path parameter, `_`: `app.url_path_for(hooks.name, _="")`.
         """
         return slash_or_not(path, self, name=self.name)
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncGenerator[None]:
-        """The receiver's life, to hand to the host: `Starlette(lifespan=hooks.lifespan)`."""
+        """Start the receiver, and stop it at the end; for a host, as in `Starlette(lifespan=hooks.lifespan)`."""
         async with self:
             yield
 
@@ -218,68 +222,74 @@ class WebhookReceiver(Router):
 
     @property
     def inbox(self) -> Inbox:
-        """The inbox, to list, replay or purge what is in it; open while the receiver is.
+        """The inbox, to list, replay or purge deliveries. It is open while the receiver is.
 
         Raises:
-            ConfigurationError: it has none.
+            ConfigurationError: the receiver has none.
         """
         return self._runtime.inbox
 
     def parse(self, body: bytes, headers: Headers = ()) -> Event:
-        """Return the event that a body is; the headers are needed where one of them is the `event_header`.
-
-        Raises:
-            NotAnEvent: it is none.
-        """
-        return self._registry.parse(body if self._event_header is None else named(body, headers, self._event_header))
-
-    def set_to_work(self, concurrency: int | None = None) -> None:
-        """Run the handlers in this process whatever `work` says: for one that does nothing else.
+        """Return the event in a body.
 
         Args:
-            concurrency: how many deliveries are handled at once; as `worker` says if left out.
+            body: the bytes of a JSON document.
+            headers: the headers of the request, needed if the sender has an `event_header`.
 
         Raises:
-            ConfigurationError: there is no inbox, or the number cannot work.
+            NotAnEvent: the body is no event.
+        """
+        return self._registry.parse(
+            body if self._event_header is None else with_event_name(body, headers, self._event_header)
+        )
+
+    def set_to_work(self, concurrency: int | None = None) -> None:
+        """Run the handlers in this process, whatever `work` says, as a worker process does. Before the start only.
+
+        Args:
+            concurrency: the number of deliveries that are handled at once; that of `worker` if left out.
+
+        Raises:
+            ConfigurationError: the receiver has no inbox, or the number cannot work.
         """
         self._runtime.set_to_work(concurrency)
 
     async def pause(self, handler: str | Function) -> None:
-        """Run a handler no more, in any process on this inbox, until it is resumed; what it has to do waits.
+        """Pause a handler: no process on this inbox runs it until it is resumed, and its deliveries wait.
 
         Args:
-            handler: the function, or its name.
+            handler: the handler's function, or its name.
 
         Raises:
             ConfigurationError: there is no such handler, or no inbox.
-            InboxError: the inbox cannot keep it.
+            InboxError: the inbox cannot store the pause.
         """
         _ = self.inbox
         await self._runtime.pause(self.name_of(handler))
 
     async def resume(self, handler: str | Function) -> bool:
-        """Let a handler run again, with all that waited for it; False if it was not paused. See `pause`."""
+        """Resume a handler, with the deliveries that wait for it. Return whether it was paused. See `pause`."""
         _ = self.inbox
         return await self._runtime.resume(self.name_of(handler))
 
     @property
     def public_url(self) -> str | None:
-        """The URL that the sender posts to, as far as the receiver was told it."""
+        """The absolute URL that the sender posts to; None if it was not given."""
         return self._public_url
 
     @property
     def runtime(self) -> Runtime:
-        """What the receiver runs on: its clock, its counts, its inbox and worker."""
+        """The runtime of the receiver: its clock and counters, its inbox with a worker, and its background tasks."""
         return self._runtime
 
     @contextmanager
     def running_on(self, runtime: Runtime) -> Generator[None]:
-        """Let the receiver run on another runtime until the block ends, as a test does: another inbox, another clock.
+        """Replace the receiver's runtime until the block ends, as a test does: another inbox, another clock.
 
-        The receiver itself, and no copy of it, for an app may have it mounted already.
+        The receiver itself changes, so every app that has it mounted runs on the other runtime, too.
 
         Args:
-            runtime: made for this receiver's name and sender.
+            runtime: a runtime that was made for this receiver's name and sender.
         """
         own, self._runtime = self._runtime, runtime
         try:
@@ -288,7 +298,7 @@ class WebhookReceiver(Router):
             self._runtime = own
 
     async def health(self) -> Health:
-        """Return how it is. Without an inbox it is well as long as it answers."""
+        """Return the health of the receiver. A change without meaning is committed to the inbox to check it."""
         return await self._runtime.health()
 
     async def backfill(
@@ -299,25 +309,25 @@ class WebhookReceiver(Router):
         workspace_id: str | None = None,
         progress: ProgressCallback | None = None,
     ) -> Backfill:
-        """Put into the inbox what the sender's API tells of orders and the inbox does not have yet.
+        """Store deliveries about orders that ended, by the sender's API, and of which the inbox does not know yet.
 
-        Such are orders that were fulfilled, failed or cancelled while nobody listened. Each becomes a delivery of the
-        origin "backfill" with the body of an `order.status`, unless a delivery about the same order and status is
-        kept, whatever became of it; also of two that are put at the same moment, by whichever processes, one is kept.
-        A cancelled order, of which it is not known whether the sender notifies, goes to the handlers of
-        `OrderStatusChanged`, else to the fallback. A receiver that is not started keeps what is put for who is.
+        These are orders that were fulfilled, failed or cancelled while the receiver was down. Each becomes a delivery
+        with `via` "backfill" and the body of an `order.status`, unless a delivery about the same order and status is
+        stored, in whatever state. Of two that are put at the same moment, by whichever processes, one is stored. It is
+        not known whether UP42 notifies of cancelled orders; these go to the handlers of `OrderStatusChanged`, else to
+        the fallback. A receiver that is not started stores the deliveries for one that is.
 
         Args:
-            client: the sender's API.
-            since: how far back, as a time, a timedelta or seconds; not beyond the inbox's retention, after which it
-                does not know what it had. Five minutes more are looked at, since clocks differ.
-            workspace_id: only the orders of this workspace, which the webhook is of; all that the client's user sees
-                if None.
-            progress: called after each order with what was reached.
+            client: a client of the sender's API.
+            since: the begin, as a datetime with a time zone, or how long ago it was, as a timedelta or in seconds. It
+                must not be before the inbox's retention, after which the inbox does not know what it had. Five minutes
+                more are read, since clocks differ.
+            workspace_id: the workspace of the webhook and its orders; all that the client's user may read if None.
+            progress: a function that is called after each order with the counts so far.
 
         Raises:
-            ConfigurationError: there is no inbox, or an argument cannot work.
-            ApiError: the API failed. What was put until then stays, as with any other error.
+            ConfigurationError: the receiver has no inbox, or an argument cannot work.
+            ApiError: the API failed. Deliveries that were stored until then stay, as with any other error.
             InboxError: the inbox failed.
         """
         begin = moment(since, self._runtime.clock()) - SLACK
@@ -332,20 +342,20 @@ class WebhookReceiver(Router):
         workspace_id: str | None = None,
         at_start: bool = True,
     ) -> None:
-        """Backfill for as long as the receiver runs; whatever fails is logged and tried again at the next interval.
+        """Backfill at intervals while the receiver runs. A run that fails is logged, and the next run catches up.
 
-        Any number of processes may do so on one inbox. Each run looks back `since` beyond the begin of the last one
-        that ended well, so nothing falls between, however long the API is down.
+        Any number of processes may do so on one inbox. Each run looks back `since` beyond the begin of the last
+        successful run, so no order is missed, however long the API is down.
 
         Args:
-            interval: how long to wait after each, as a timedelta or seconds; a tenth more or less, at random.
-            client: the sender's API.
-            since: how far back the first one looks: longer than the receiver is ever down.
-            workspace_id: only the orders of this workspace, as with `backfill`.
-            at_start: whether the first one is at once, not after an interval.
+            interval: the time between two runs, as a timedelta or in seconds; a tenth more or less, at random.
+            client: a client of the sender's API.
+            since: the time that the first run looks back: longer than the receiver is ever down.
+            workspace_id: the workspace of the orders, as for `backfill`.
+            at_start: whether the first run is at once, not after an interval.
 
         Raises:
-            ConfigurationError: there is no inbox, or an argument cannot work.
+            ConfigurationError: the receiver has no inbox, or runs already; or an argument cannot work.
         """
         api = checked_api(client, "backfill_every(...)")
         seconds, back = span(interval, "interval"), span(since, "since") + SLACK
@@ -353,23 +363,25 @@ class WebhookReceiver(Router):
         runtime.orders()
         run = partial(runtime.backfill, api, workspace_id)
         runtime.tasks.add(
-            lambda: keep_on(run, self.name, interval=seconds, since=back, at_start=at_start, clock=runtime.clock)
+            lambda: backfill_at_intervals(
+                run, self.name, interval=seconds, since=back, at_start=at_start, clock=runtime.clock
+            )
         )
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await live(self, self.name, receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close"})  # before it is accepted: the server answers 403
+            await send({"type": "websocket.close"})  # before it is accepted: the server responds with 403
 
     def _delivery(self, headers: Headers, body: bytes, verified: Verified, now: float) -> Delivery:
         if verified.by is not None:
             self._runtime.secret_usage.note(verified.by, now)
-        kept = kept_headers(headers) if self._runtime.keeps else tuple(headers)
-        return Delivery(new_id(), self.name, kept, body, now, verified.by, verified.body)
+        stored = kept_headers(headers) if self._runtime.keeps else tuple(headers)
+        return Delivery(new_id(), self.name, stored, body, now, verified.by, verified.body)
 
     async def _handle(self, delivery: Delivery, verified: Verified) -> tuple[Response, Event | None, str | None]:
-        """Keep an authentic delivery, or run its handlers; return the answer, the event, and whose repeat it is."""
+        """Store a verified delivery, or run its handlers; return the response, the event, and whose duplicate it is."""
         event, dead = None, None
         try:
             event = self.parse(delivery.body, delivery.headers)
@@ -378,22 +390,22 @@ class WebhookReceiver(Router):
             if not self._runtime.keeps:
                 raise
             dead = no_event(error)
-        except Exception as error:  # from a validator of the user's
+        except Exception as error:  # in a user's validator
             log_failure(f"delivery {delivery.id}: a validator failed", error)
             if not self._runtime.keeps:
                 return FAILED, None, None
             dead = no_event(error)
         if self._runtime.keeps:
             id = verified.id if self._delivery_id is None else self._id_of(delivery)
-            kept = await self._runtime.put(delivery, event, id=id, dead=dead)
-            return (self._duplicate, event, kept.id) if isinstance(kept, Duplicate) else (self._stored, event, None)
+            put = await self._runtime.put(delivery, event, id=id, dead=dead)
+            return (self._duplicate, event, put.id) if isinstance(put, Duplicate) else (self._stored, event, None)
         assert event is not None  # noqa: S101 - for the type checkers
         dispatcher = self._runtime.dispatcher
         response = await handle(dispatcher.match(event), event, delivery, self.order_check, dispatcher.middlewares)
         return response, event, None
 
     def _id_of(self, delivery: Delivery) -> str | None:
-        """Return the sender's id of a delivery and its body's digest, since nobody proved the id; None without one."""
+        """Return the sender's id of a delivery and its body's digest, since the id is not signed; None without one."""
         found = next((value for name, value in delivery.headers if name == self._delivery_id), None)
         return None if found is None else f"{found.decode('latin-1')} {sha256(delivery.body).hexdigest()}"
 
@@ -403,7 +415,11 @@ class WebhookReceiver(Router):
 
 
 def sender_for(sender: Sender | None, secret: Secrets | None, scheme: Scheme | None) -> Sender:
-    """Return who delivers, from a sender, or from a secret or a scheme of the default sender's."""
+    """Return the sender that is given, or the default sender with the secret or scheme that is given.
+
+    Raises:
+        ConfigurationError: nothing is given, or too much, or something of the wrong kind.
+    """
     if sender is not None:
         if secret is not None or scheme is not None:
             raise ConfigurationError("give the secret to the sender: sender=github(secret), not both")
@@ -420,7 +436,7 @@ def sender_for(sender: Sender | None, secret: Secrets | None, scheme: Scheme | N
 
 
 def checked_sender(sender: object) -> Sender:
-    """Return `sender` if it is one; a function that makes one is what people give by mistake."""
+    """Return a sender unchanged; reject anything else, such as the function that makes one, a common mistake."""
     if not isinstance(sender, Sender):
         given = getattr(sender, "__name__", type(sender).__name__)
         raise ConfigurationError(f"sender=... takes a Sender, such as github(secret), not {given}")
@@ -428,14 +444,14 @@ def checked_sender(sender: object) -> Sender:
 
 
 def order_check(sender: Sender, confirm: OrdersApi) -> OrderCheck:
-    """Return what asks the sender's API for an order before its handlers run."""
+    """Return the order check by a client of the sender's API; reject one that has nothing to read."""
     if sender.orders is None:
-        raise ConfigurationError(f"confirm=... needs a sender whose orders can be asked for; {sender.name} has none")
+        raise ConfigurationError(f"confirm=... needs a sender with orders=...; {sender.name} has none")
     return OrderCheck(checked_api(confirm, "confirm=..."))
 
 
 def check_has_url(scheme: Scheme, public_url: str | None) -> None:
-    """Reject a scheme whose signatures cover the sender's URL where nobody says which one that is."""
+    """Reject a scheme whose signatures cover the URL that the sender posts to, if that is not given."""
     if public_url is None and getattr(scheme, "needs_url", False):
         raise ConfigurationError(
             f"the signatures of {type(scheme).__name__} cover the URL that the sender posts to: say which one that is, "
@@ -444,7 +460,7 @@ def check_has_url(scheme: Scheme, public_url: str | None) -> None:
 
 
 def checked_url(url: str) -> str:
-    """Return an absolute URL of http or https (RFC 9110, section 4.2), or reject what is none."""
+    """Return an absolute URL of http or https (RFC 9110, section 4.2) unchanged; reject anything else."""
     try:
         parts = urlsplit(url) if isinstance(url, str) and url.isascii() and url.isprintable() else None
         if parts and parts.scheme in ("http", "https") and parts.hostname and not parts.fragment and " " not in url:
@@ -460,7 +476,7 @@ def checked_url(url: str) -> str:
 
 
 def check_limits(max_body: int, body_timeout: float) -> None:
-    """Reject bounds that bound nothing."""
+    """Reject limits that are no positive numbers."""
     if not isinstance(max_body, int) or max_body < 1:
         raise ConfigurationError(f"max_body is a number of bytes above 0, not {max_body!r}")
     if not isinstance(body_timeout, int | float) or not body_timeout > 0:

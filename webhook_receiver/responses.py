@@ -1,4 +1,4 @@
-"""The responses to senders: a status, and for all but success a problem document (RFC 9457)."""
+"""The responses to senders: an HTTP status, and for every failure a problem document (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,13 @@ from .events import Event
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An HTTP response, built once and sent many times."""
+    """An HTTP response, built once and sent many times.
+
+    Args:
+        status: the HTTP status.
+        headers: the headers; names in lower case.
+        body: the bytes of the body.
+    """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -47,31 +53,34 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Responses:
-    """The statuses by which a sender learns what became of its request, where it asks for other ones than these.
+    """The HTTP statuses of responses, for a sender that expects others than the defaults.
 
     Raises:
-        ConfigurationError: a status says something else than it has to.
+        ConfigurationError: a status is out of its class, such as a 4xx for a stored delivery.
     """
 
     stored: int = 202
-    """The delivery is in the inbox: any 2xx."""
+    """The status for a delivery that is stored now: any 2xx."""
     duplicate: int = 200
-    """The delivery was in the inbox already: any 2xx."""
+    """The status for a duplicate of a stored delivery: any 2xx."""
     rejected: int = 401
-    """The delivery does not prove itself: any 4xx."""
+    """The status for a delivery whose signature is rejected: any 4xx."""
 
     def __post_init__(self) -> None:
         for name, least in (("stored", 200), ("duplicate", 200), ("rejected", 400)):
             status: object = getattr(self, name)
             if not isinstance(status, int) or not least <= status <= least + 99:
-                raise ConfigurationError(f"responses: {name} is a status from {least} to {least + 99}, not {status!r}")
+                raise ConfigurationError(
+                    f"Responses({name}=...) is a status from {least} to {least + 99}, not {status!r}"
+                )
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The outcome of a request: the response to it, and the delivery and event if it was accepted."""
+    """The outcome of a request: the response, and the delivery and event if the request was accepted."""
 
     response: Response
+    """The response to the sender."""
     delivery: Delivery | None = None
     """The delivery; None when the request was rejected."""
     event: Event | None = field(default=None, repr=False)
@@ -79,7 +88,7 @@ class Receipt:
     error: WebhookError | None = None
     """The error for which the request was rejected, or its body is no event."""
     duplicate_of: str | None = None
-    """The id of the stored delivery that this one repeats."""
+    """The id of the stored delivery that this one is a duplicate of; None if it is none."""
 
 
 def problem(status: int, kind: str, title: str, detail: str | None = None, **headers: str) -> Response:
@@ -89,7 +98,7 @@ def problem(status: int, kind: str, title: str, detail: str | None = None, **hea
         status: the HTTP status.
         kind: the last part of the document's `type`, a URN that programs may rely on.
         title: the document's title.
-        detail: its detail; left out if None.
+        detail: the document's detail; left out if None.
         headers: more headers, with underscores for hyphens in their names.
     """
     document = {"type": f"urn:webhook-receiver:problem:{kind}", "title": title, "status": status}
@@ -106,25 +115,35 @@ FAILED = problem(500, "handler-failed", "A handler failed; please send it again"
 
 
 def accepted(status: int) -> Response:
-    """Return the response to what is kept, with an empty body."""
+    """Return the response to a stored delivery: a status with an empty body."""
     return Response(status, {} if status in (204, 205) else {"content-length": "0"})
 
 
 def retry_after(seconds: float) -> Response:
-    """Return the response to a delivery whose handler asks for it again after a number of seconds, rounded up."""
+    """Return the response to a delivery whose handler raised `Retry`: 503 with a Retry-After header (RFC 9110, 10.2.3).
+
+    Args:
+        seconds: the seconds after which the sender should send again; rounded up.
+    """
     return problem(503, "try-again", "Please send it again later", retry_after=str(ceil(seconds)))
 
 
 def not_an_event(error: NotAnEvent) -> Response:
-    """Return the response to an authentic body that is no event; it names the fields, not their values."""
+    """Return the response to an authentic body that is no event: 422 with the names of the wrong fields, no values."""
     return problem(422, "not-an-event", "The body is not an event", detail=str(error))
 
 
 def rejections(rejected_status: int) -> Mapping[type[WebhookError], Response]:
-    """Return the response for each kind of error; `rejected_status` is the status for a bad signature."""
+    """Return the response to each kind of error.
+
+    Args:
+        rejected_status: the HTTP status for a signature that is rejected.
+    """
     authenticate = {"www_authenticate": "Signature"} if rejected_status == 401 else {}  # RFC 9110, 15.5.2
     return {
-        InboxError: problem(503, "inbox-unavailable", "It cannot be kept now; please send it again", retry_after="10"),
+        InboxError: problem(
+            503, "inbox-unavailable", "The delivery cannot be stored now; please send it again", retry_after="10"
+        ),
         VerificationError: problem(rejected_status, "rejected", "The signature was rejected", **authenticate),
         MethodNotAllowed: problem(405, "method-not-allowed", "Deliveries come by POST", allow="POST"),
         InvalidContentLength: problem(400, "invalid-content-length", "Content-Length is not a number"),

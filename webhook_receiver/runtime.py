@@ -1,4 +1,4 @@
-"""What a receiver runs on: its clock and counts, its inbox with the worker on it, its tasks; and how healthy it is."""
+"""The runtime of a receiver: its clock and counters, its inbox with a worker, its background tasks, and its health."""
 
 from __future__ import annotations
 
@@ -31,41 +31,46 @@ logger = logging.getLogger("webhook_receiver")
 
 
 class Health(NamedTuple):
-    """How a receiver is. Its `as_json()` is what `serve` answers at `/healthz`."""
+    """The health of a receiver. The command `serve` responds to `/healthz` with its `as_json()`."""
 
     ok: bool
-    """Whether deliveries can be kept."""
+    """Whether deliveries can be stored; without an inbox, always True."""
     state: str
-    """"working", "not started" (what is kept waits), or "failing"."""
+    """The state: "working", "not started" (deliveries are stored and wait for a worker), or "failing"."""
     problem: str | None = None
+    """The reason for "failing"; else None."""
     waiting: int = 0
+    """Number of deliveries that wait for a handler, a retry included."""
     oldest_waiting_seconds: float | None = None
-    """How long ago the oldest delivery was received that is not handled yet."""
+    """The age in seconds of the oldest delivery that waits; None if none does."""
     unhandled: int = 0
+    """Number of deliveries that no handler is registered for."""
     dead: int = 0
+    """Number of dead letters."""
     paused: tuple[str, ...] = ()
+    """The names of the handlers that are paused."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
+        """Return the health as a JSON object."""
         return self._asdict()
 
 
 class Runtime:
-    """What a receiver runs on: its clock, its counts, its inbox with a worker on it, and tasks beside that.
+    """The runtime of a receiver: its clock and counters, its inbox with a worker, and its background tasks.
 
-    A receiver has one at a time; `WebhookReceiver.running_on` lets it run on another.
+    A receiver has one runtime at a time; `WebhookReceiver.running_on` replaces it for a while.
 
     Args:
         name: the receiver's name.
-        sender: who delivers: by its rules duplicates and ordering keys are told.
-        dispatcher: what parses deliveries and knows their handlers: the receiver.
-        inbox: where deliveries are kept, an inbox or the URL of one; None if their handlers run before the answer.
-        options: how the worker works.
-        clock: returns the time in Unix seconds.
-        work: whether the handlers of what is in the inbox run in this process.
+        sender: the sender, whose rules decide about duplicates and ordering keys.
+        dispatcher: the receiver, which parses deliveries and has their handlers.
+        inbox: the inbox that stores deliveries, or its URL; None to run handlers before the response.
+        options: the options of the worker.
+        clock: a function that returns the time in Unix seconds.
+        work: whether a worker in this process runs the handlers of stored deliveries.
 
     Raises:
-        ConfigurationError: `inbox` is neither, or a URL that names none.
+        ConfigurationError: `inbox` is no inbox and no URL of one.
     """
 
     def __init__(
@@ -98,26 +103,25 @@ class Runtime:
         self._work = work
         self._worker: Worker | None = None
         self._opened = False
-        self._lives = 0
-        self._is_late = False
-        """It was said that the host does not start it."""
+        self._starts = 0  # that were not stopped yet
+        self._has_warned_of_late_start = False
 
     @property
     def inbox(self) -> Inbox:
-        """The inbox; open while the receiver is.
+        """The inbox, which is open while the receiver is.
 
         Raises:
-            ConfigurationError: there is none.
+            ConfigurationError: the receiver has no inbox.
         """
         if self._inbox is None:
             raise ConfigurationError(f'{self.name} has no inbox: inbox="sqlite:///hooks.db" gives it one')
         return self._inbox
 
     async def start(self) -> None:
-        """Open the inbox, if there is one, and start the worker; a start that was not stopped yet changes nothing.
+        """Open the inbox, if there is one, and start the worker. Starts are counted: further ones change nothing.
 
         Raises:
-            ConfigurationError: a handler asks for what only an inbox can give, or the inbox can never work.
+            ConfigurationError: a handler needs an inbox and there is none, or the inbox can never work.
             InboxError: the inbox cannot be opened.
         """
         if not self.keeps:
@@ -125,20 +129,23 @@ class Runtime:
             if not self.dispatcher.handlers:
                 logger.warning("%s has no handlers: deliveries are verified, and that is all", self.name)
             return
-        self._lives += 1
+        self._starts += 1
         if self._work and not self.dispatcher.handlers:
-            logger.warning("%s has no handlers: what is kept is unhandled, until it is replayed", self.name)
+            logger.warning("%s has no handlers: deliveries are stored as unhandled until they are replayed", self.name)
         try:
             await self._start()
         except BaseException:
-            self._lives -= 1
+            self._starts -= 1
             raise
 
     def set_to_work(self, concurrency: int | None = None) -> None:
-        """Run the handlers in this process, for so many deliveries at once; to be called before the start.
+        """Run the handlers in this process, whatever `work` says. Has to be called before the start.
+
+        Args:
+            concurrency: the number of deliveries that are handled at once; that of the options if None.
 
         Raises:
-            ConfigurationError: there is no inbox, or the number cannot work.
+            ConfigurationError: the receiver has no inbox, or the number cannot work.
         """
         _ = self.inbox
         self._work = True
@@ -146,11 +153,11 @@ class Runtime:
             self.options = replace(self.options, concurrency=concurrency)
 
     async def stop(self) -> None:
-        """Stop the worker in a bounded time, then close the inbox."""
+        """Stop the worker in a bounded time, then close the inbox. As long as another start counts, change nothing."""
         if not self.keeps:
             return
-        self._lives -= 1
-        if self._lives > 0:
+        self._starts -= 1
+        if self._starts > 0:
             return
         worker, self._worker = self._worker, None
         self._opened = False
@@ -176,31 +183,34 @@ class Runtime:
     async def put(
         self, delivery: Delivery, event: Event | None, *, id: str | None = None, dead: str | None = None
     ) -> Stored | Duplicate:
-        """Keep a delivery; return once that is committed.
+        """Store a delivery, and return once it would survive a crash.
 
         Args:
-            delivery: what was received and verified.
-            event: what it says; None with `dead`.
-            id: the sender's id of the delivery, if its scheme has one.
-            dead: why it is no event.
+            delivery: the verified delivery.
+            event: its event; None with `dead`.
+            id: the sender's id of the delivery; None without one.
+            dead: the reason why the body is no event, which makes the delivery dead; else None.
+
+        Returns:
+            `Stored`, or `Duplicate` with the id of the delivery that is stored already.
 
         Raises:
-            InboxError: it is not kept.
+            InboxError: the delivery is not stored.
         """
         try:
             if delivery.via == "backfill":
-                await self.inbox.open()  # maybe by a command, which leaves the handlers to who serves
+                await self.inbox.open()  # by a command, it may be, which leaves the handlers to the process that serves
             elif not self._is_started():
                 await self._start_late()
-            kept = await self.inbox.put(self._entry(delivery, event, id, dead), delivery.received)
+            stored = await self.inbox.put(self._entry(delivery, event, id, dead), delivery.received)
         except InboxError:
             raise
         except Exception as error:
-            log_failure(f"delivery {delivery.id}: the inbox stumbled", error)
-            raise InboxError(f"the inbox stumbled: {type(error).__name__}") from None
-        if self._worker is not None and not (isinstance(kept, Duplicate) and not kept.replayed):
+            log_failure(f"delivery {delivery.id}: the inbox failed", error)
+            raise InboxError(f"the inbox failed: {type(error).__name__}") from None
+        if self._worker is not None and not (isinstance(stored, Duplicate) and not stored.replayed):
             self._worker.wake()
-        return kept
+        return stored
 
     def _is_started(self) -> bool:
         if not self._work:
@@ -208,12 +218,12 @@ class Runtime:
         return self._worker is not None and self._worker.is_working
 
     async def _start_late(self) -> None:
-        """Start with the first delivery, where the host's lifespan did not."""
-        if self._worker is None and self._work and not self._is_late:
-            self._is_late = True
+        """Start with the first delivery, where the host's lifespan did not start the receiver."""
+        if self._worker is None and self._work and not self._has_warned_of_late_start:
+            self._has_warned_of_late_start = True
             logger.warning(
-                "%s was not started: it begins to work with this delivery, but after a restart what is kept waits for "
-                "the next one. Give its life to the host: lifespan=hooks.lifespan, or `async with hooks:`",
+                "%s was not started: it starts with this delivery, but after a restart stored deliveries wait for the "
+                "next one. Let the host start it: lifespan=hooks.lifespan, or `async with hooks:`",
                 self.name,
             )
         try:
@@ -230,21 +240,23 @@ class Runtime:
             key = self._digest(id, event.event, *map(storable, identity or ()))
         else:
             key = None if identity is None else self._digest(delivery.body)
-        said = None if identity is None else identity_text(identity)
-        return Entry(delivery, event.event, key, said, self._ordering_key(delivery, event, identity))
+        text = None if identity is None else identity_text(identity)
+        return Entry(delivery, event.event, key, text, self._ordering_key(delivery, event, identity))
 
     def _identity(self, delivery: Delivery, event: Event) -> list[str] | None:
         try:
             identity = self.sender.identity(event)
             return None if identity is None else [*map(str, identity)]
-        except Exception as error:  # of a class of the user's
-            log_failure(f"delivery {delivery.id}: its event's identity failed, so a repeat of it is not known", error)
+        except Exception as error:  # in a user's class
+            log_failure(
+                f"delivery {delivery.id}: its event's identity failed, so a duplicate of it is not recognized", error
+            )
             return None
 
     def _ordering_key(self, delivery: Delivery, event: Event, identity: list[str] | None) -> str | None:
         sender = self.sender
-        usual = sender.ordering_key is order_id_of and sender.identity is identity_of
-        if identity and usual and type(event).identity is OrderStatusChanged.identity:
+        is_default = sender.ordering_key is order_id_of and sender.identity is identity_of
+        if identity and is_default and type(event).identity is OrderStatusChanged.identity:
             return storable(identity[0])  # the order's id, which takes a microsecond to find again
         try:
             key = sender.ordering_key(event)
@@ -254,52 +266,52 @@ class Runtime:
         return None if key is None else storable(str(key))
 
     def orders(self) -> Orders:
-        """Return how the sender's API is asked for the orders that are backfilled into the inbox.
+        """Return the functions by which the sender's orders are backfilled into the inbox.
 
         Raises:
-            ConfigurationError: there is no inbox, or the sender has no orders.
+            ConfigurationError: the receiver has no inbox, or its sender no orders.
         """
         _ = self.inbox
         if self.sender.orders is None or not self.sender.order_id_paths:
             raise ConfigurationError(
-                f"nothing to backfill from: the sender {self.sender.name} has no orders to ask for"
+                f"the sender {self.sender.name} has nothing to backfill: give it orders=... and order_id_paths=..."
             )
         return self.sender.orders
 
     async def backfill(
         self, api: OrdersApi, workspace_id: str | None, begin: float, progress: ProgressCallback | None = None
     ) -> Backfill:
-        """Put the orders that ended into the inbox, as far as it does not have them yet.
+        """Store deliveries about the orders that ended and of which the inbox does not know yet.
 
         Args:
             api: a client of the sender's API.
-            workspace_id: only the orders of this workspace; all that the client's user sees if None.
-            begin: the Unix time since when they have changed.
-            progress: called after each order with what was reached.
+            workspace_id: the workspace of the orders; all that the client's user may read if None.
+            begin: the earliest time of an order's last change, in Unix seconds.
+            progress: a function that is called after each order with the counts so far.
 
         Raises:
-            ConfigurationError: there is no inbox, or the sender has no orders.
-            ApiError: the API failed. What was put until then stays, as with any other error.
+            ConfigurationError: the receiver has no inbox, or its sender no orders.
+            ApiError: the API failed. Deliveries that were stored until then stay, as with any other error.
             InboxError: the inbox failed.
         """
         orders = self.orders()
         (place, *_) = parsed_paths(self.sender.order_id_paths)
 
-        async def keep(order: Order) -> bool | None:
+        async def store(order: Order) -> bool | None:
             try:
                 body = orders.notification(order, place)
                 event = self._event_about(order, body)
             except ConfigurationError as error:
                 logger.error("%s: an order cannot be backfilled: %s", self.name, error)
                 return None
-            except Exception as error:  # of a class of the user's, or of a validator in it
+            except Exception as error:  # in a user's class, or a validator of it
                 logger.error("%s: an order cannot be backfilled: %s", self.name, no_event(error))
                 return None
-            # What it says was read from the sender itself, so there is nothing left to confirm.
+            # The order was read from the sender's API, so an order check has nothing to confirm.
             delivery = Delivery(new_id(), self.name, (), body, self.clock(), None, True, "backfill")
             return isinstance(await self.put(delivery, event), Stored)
 
-        return await backfill(orders.changed_since(api, begin, workspace_id), keep, progress)
+        return await backfill(orders.changed_since(api, begin, workspace_id), store, progress)
 
     def _event_about(self, order: Order, body: bytes) -> Event:
         event = self.dispatcher.parse(body)
@@ -309,22 +321,22 @@ class Runtime:
         return event
 
     async def pause(self, handler: str) -> None:
-        """Run a handler no more, in any process, until it is resumed."""
+        """Pause a handler by its name: no process on this inbox runs it until it is resumed."""
         await self.inbox.pause(handler, self.clock())
         if self._worker is not None:
             self._worker.pause(handler)
 
     async def resume(self, handler: str) -> bool:
-        """Let a handler run again; False if it was not paused."""
+        """Resume a handler by its name. Return whether it was paused."""
         resumed = await self.inbox.resume(handler)
         if self._worker is not None:
             self._worker.resume(handler)
         return resumed
 
     async def health(self) -> Health:
-        """Return how it is; commits something to find out whether that works, and opens the inbox if need be.
+        """Return the health of the receiver. The inbox is opened if need be, and a change without meaning is committed.
 
-        Without an inbox a receiver is well as long as it answers.
+        Without an inbox the health is always "working".
         """
         if not self.keeps:
             return Health(ok=True, state="working")
@@ -335,8 +347,8 @@ class Runtime:
         except (InboxError, ConfigurationError) as error:
             return Health(ok=False, state="failing", problem=str(error))
         except Exception as error:
-            log_failure(f"{self.name}: the inbox stumbled", error)
-            return Health(ok=False, state="failing", problem=f"the inbox stumbled: {type(error).__name__}")
+            log_failure(f"{self.name}: the inbox failed", error)
+            return Health(ok=False, state="failing", problem=f"the inbox failed: {type(error).__name__}")
         oldest = stats.oldest_waiting
         return Health(
             ok=True,
@@ -350,25 +362,31 @@ class Runtime:
 
 
 def check_without_inbox(dispatcher: Dispatcher) -> None:
-    """Raise ConfigurationError if a handler asks for what only a worker could do, where there is no inbox."""
+    """Reject handlers that need an inbox, for a receiver without one.
+
+    Raises:
+        ConfigurationError: a handler has a backoff or a timeout, or there is a dead-letter handler.
+    """
     if dispatcher.dead_letter_handlers:
-        raise ConfigurationError('on_dead needs an inbox: nothing else knows dead letters; inbox="sqlite:///hooks.db"')
+        raise ConfigurationError(
+            'on_dead needs an inbox, since only an inbox has dead letters: inbox="sqlite:///hooks.db"'
+        )
     for handler in dispatcher.handlers:
         if handler.backoff is not None or handler.timeout is not None:
             raise ConfigurationError(
                 f"backoff=... and timeout=... of {handler.name} need an inbox, without which a handler is run once, "
-                'before the answer: inbox="sqlite:///hooks.db"'
+                'before the response: inbox="sqlite:///hooks.db"'
             )
 
 
 Task = Callable[[], Coroutine[Any, Any, None]]
-"""Goes on until it is cancelled; whatever fails in it is its own to tell."""
+"""An async function that runs until it is cancelled, and logs its own failures."""
 
-_PATIENCE = 1.0  # seconds for a cancelled task to end when the receiver stops
+_STOP_TIMEOUT = 1.0  # seconds for cancelled tasks to end when the receiver stops
 
 
 class BackgroundTasks:
-    """What runs beside a receiver's worker."""
+    """The tasks that run beside a receiver's worker, such as backfills at intervals."""
 
     def __init__(self) -> None:
         self._functions: list[Task] = []
@@ -376,26 +394,28 @@ class BackgroundTasks:
         self._started = False
 
     def add(self, task: Task) -> None:
-        """Run it from the next start on.
+        """Add a task that runs from the next start on.
 
         Raises:
-            ConfigurationError: they run already.
+            ConfigurationError: the tasks run already.
         """
         if self._started:
-            raise ConfigurationError("the receiver runs already: what it has to do besides is said before it starts")
+            raise ConfigurationError(
+                "the receiver runs already: add background tasks, such as backfill_every(...), before it starts"
+            )
         self._functions.append(task)
 
     def start(self) -> None:
-        """Run them all, each in a task; nothing if they run already, in whichever loop."""
+        """Start the tasks, unless they run already, in this event loop or in another."""
         self._started = True
         if not any(not task.done() and not task.get_loop().is_closed() for task in self._tasks):
             self._tasks = [asyncio.get_running_loop().create_task(function()) for function in self._functions]
 
     async def stop(self) -> None:
-        """Cancel them, and wait a bounded time for their end."""
+        """Cancel the tasks, and wait a bounded time for their end."""
         tasks, self._tasks, self._started = self._tasks, [], False
         ours = [task for task in tasks if task.get_loop() is asyncio.get_running_loop()]  # others ended with their loop
         for task in ours:
             task.cancel()
         if ours:
-            await asyncio.wait(ours, timeout=_PATIENCE)
+            await asyncio.wait(ours, timeout=_STOP_TIMEOUT)

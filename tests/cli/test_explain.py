@@ -57,7 +57,7 @@ def test_a_rejected_one_ends_with_1_and_says_what_to_do(file: str) -> None:
     assert done.stdout.splitlines()[6:9] == [
         "failed: it covers this body - the body is not the one that was signed",
         "it does not verify: BodyMismatch",
-        "cause: the JSON was parsed and written anew: its spaces, key order or escapes are others",
+        "cause: the JSON was parsed and written again: its spaces, key order or escapes are others",
     ]
     assert "  what to do: verify the bytes as they came" in done.stdout
 

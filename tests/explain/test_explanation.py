@@ -23,7 +23,7 @@ from webhook_receiver.delivery import Headers, RequestHead, header_pairs
 from webhook_receiver.explain import Explanation, explain
 from webhook_receiver.explain import explanation as module
 from webhook_receiver.explain.body import body_suspicions
-from webhook_receiver.explain.trial import Case, holds
+from webhook_receiver.explain.trial import Case, verifying_time
 from webhook_receiver.senders import Make
 
 DOCUMENT = {
@@ -270,7 +270,7 @@ def test_a_cause_is_named_only_because_undoing_it_verifies(name: str) -> None:
     if not undone:  # nothing but the time is wrong
         assert replace(sent, now=None).explain().ok
         return
-    verified = [before for before in undone if holds(before, NOW) is not None]
+    verified = [before for before in undone if verifying_time(before, NOW) is not None]
     assert verified
     scheme = verified[0].make(verified[0].secrets)
     assert scheme.verify(came(verified[0].headers), NOW)(verified[0].body)
@@ -345,7 +345,7 @@ def test_a_header_that_a_proxy_repeated_is_told() -> None:
     [
         (replace(GOOD, body=b""), "the body is empty"),
         (replace(GOOD, body=BODY[:-5]).but(content_length=str(len(BODY))), "some were lost"),
-        (replace(GOOD, headers={}), "no header speaks of a signature"),
+        (replace(GOOD, headers={}), "no header has a signature"),
         (GOOD.but(signature_input=None), "without signature-input nothing can be verified"),
         (replace(GOOD, secrets="x").but(content_encoding="gzip"), "415"),
         (replace(GOOD, secrets="x").but(via="1.1 proxy"), "a proxy was in between (via)"),
@@ -368,7 +368,7 @@ def test_secrets_that_no_scheme_takes_are_rejected() -> None:
 def test_the_text_lists_steps_causes_and_hints() -> None:
     lines = str(replace(GOOD, body=BODY + b"\n").explain()).splitlines()
     assert [line[:2] for line in lines] == ["+ ", "+ ", "+ ", "+ ", "x ", "ca"]
-    assert "hint: no header speaks" in str(replace(GOOD, headers={}).explain())
+    assert "hint: no header has a signature" in str(replace(GOOD, headers={}).explain())
 
 
 bodies = st.binary(max_size=200) | st.recursive(

@@ -303,7 +303,7 @@ async def test_a_client_that_hangs_does_not_hold_up_the_end(sender: Simulator) -
 
 
 async def test_a_client_that_hangs_is_given_up_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webhook_receiver.senders.order_check._PATIENCE", 0.01)
+    monkeypatch.setattr("webhook_receiver.senders.order_check._API_TIMEOUT", 0.01)
 
     class Hanging(Raising):
         async def order(self, id: str, /) -> Order:

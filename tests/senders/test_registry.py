@@ -105,8 +105,8 @@ def test_a_sender_of_another_package_is_known_like_our_own(install: Install) -> 
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [
-        ("PRESET = 5", "is to name a Preset, not a int"),
-        (SENDER.replace('Preset("acme"', 'Preset("github"'), "brings a second 'github'"),
+        ("PRESET = 5", "has to name a Preset, not a int"),
+        (SENDER.replace('Preset("acme"', 'Preset("github"'), "has a preset named .github."),
     ],
 )
 def test_an_entry_point_that_brings_something_else_is_told(install: Install, source: str, complaint: str) -> None:
@@ -138,11 +138,11 @@ def test_an_inbox_of_another_package_is_found_by_the_scheme_of_its_url(install: 
         ({"name": 5}, "name is a word"),
         ({"scheme": Unsigned}, "takes a scheme"),
         ({"scheme": "secret"}, "takes a scheme"),
-        ({"facts": ()}, "says nothing of where its rules come from"),
-        ({"facts": "a text"}, "says nothing of where its rules come from"),
+        ({"facts": ()}, "has no facts"),
+        ({"facts": "a text"}, "has no facts"),
         ({"events": (int,)}, "are classes of events"),
         ({"event_header": "x event"}, "event_header is the name of a header"),
-        ({"delivery_id": "Authorization"}, "is not kept in the inbox"),
+        ({"delivery_id": "Authorization"}, "the inbox stores no header of that name"),
         ({"order_id_paths": "body.id"}, "order_id_paths is a list"),
         ({"order_id_paths": ("body..id",)}, "order_id_paths is a list"),
         ({"order_id_paths": (5,)}, "order_id_paths is a list"),

@@ -51,9 +51,9 @@ def test_an_id_cannot_take_over_a_part_of_the_body() -> None:
     scheme = HMACBody("a", signature="x-sig", id="x-id", signed="{id}.{body}")
     signature = hmac.digest(b"a", b"7.8.{}", "sha256").hex().encode()
     assert scheme.verify(came([(b"x-id", b"7"), (b"x-sig", signature)]), NOW)(b"8.{}").id == "7"
-    with pytest.raises(MalformedSignature, match="the mark that ends it"):
+    with pytest.raises(MalformedSignature, match=r"the separator that stands behind \{id\}"):
         scheme.verify(came([(b"x-id", b"7.8"), (b"x-sig", signature)]), NOW)
-    with pytest.raises(ConfigurationError, match=r"cannot sign: .* mark"):
+    with pytest.raises(ConfigurationError, match=r"cannot sign: .* separator"):
         scheme.sign(RequestHead.of({"x-id": "7.8"}), b"{}", NOW)
 
 
@@ -115,19 +115,19 @@ def test_a_header_that_is_missing_or_repeated_is_named() -> None:
         ({"hash": "md5"}, "hash is one of"),
         ({"encoding": "utf-8"}, "encoding is"),
         ({"tolerance": -1}, "tolerance"),
-        ({"signed": "{timestamp}"}, "has {body} once"),
-        ({"signed": "{body}{body}"}, "has {body} once"),
+        ({"signed": "{timestamp}"}, r"needs \{body\} exactly once"),
+        ({"signed": "{body}{body}"}, r"needs \{body\} exactly once"),
         ({"signed": "{body"}, "cannot be read"),
         ({"signed": "{body}{url}"}, "not 'url'"),
         ({"signed": "{body}{}"}, "not ''"),
-        ({"signed": "{body!r}"}, "with a format"),
-        ({"signed": "{timestamp}.{body}"}, "in which header"),
-        ({"signed": "{id}.{body}"}, "in which header"),
+        ({"signed": "{body!r}"}, "has a field with a format"),
+        ({"signed": "{timestamp}.{body}"}, "name its header"),
+        ({"signed": "{id}.{body}"}, "name its header"),
         ({"timestamp": "x-time"}, "proves nothing"),
         ({"signed": "{timestamp}.{body}", "timestamp": "X-Sig"}, "places of their own"),
         ({"id": "x-sig"}, "places of their own"),
         ({"signed": "{timestamp}.{body}", "timestamp": "x-a", "id": "x-a"}, "places of their own"),
-        ({"signed": "{id}{body}", "id": "x-id"}, "no mark behind {id}"),
+        ({"signed": "{id}{body}", "id": "x-id"}, r"needs a separator behind \{id\}"),
     ],
 )
 def test_options_that_cannot_work_are_rejected_at_once(options: dict[str, Any], complaint: str) -> None:

@@ -37,7 +37,7 @@ def test_what_cannot_be_read_is_told_by_its_place(tmp_path: Path, monkeypatch: p
     with pytest.raises(ConfigurationError, match=r"in the file .*empty: a secret must not be empty"):
         Secret.from_file(tmp_path / "empty")
     tmp_path.joinpath("latin").write_bytes(b"\xe9")
-    with pytest.raises(ConfigurationError, match="UTF-8 can hold") as rejected:
+    with pytest.raises(ConfigurationError, match="a text in UTF-8, and this one is not") as rejected:
         Secret.from_file(tmp_path / "latin")
     assert not hasattr(rejected.value.__context__, "object")  # as a UnicodeError would have, with the whole text
     with pytest.raises(ConfigurationError, match="WEBHOOK_SECRET is not set"):

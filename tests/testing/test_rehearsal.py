@@ -153,7 +153,7 @@ async def test_a_forged_request_is_rejected_by_the_receivers_own_verifier(webhoo
     assert isinstance(receipt.error, BadSignature)
     assert shop.hooks.rejected == {"BadSignature": 1}
     assert await webhooks.drain() == []
-    with pytest.raises(ValueError, match="it was answered 401 and not kept: no secret gives this signature"):
+    with pytest.raises(ValueError, match=r"not stored: the response was 401 \(no secret gives this signature"):
         await webhooks.kept(receipt)
 
 
@@ -539,10 +539,10 @@ async def test_a_persistent_inbox_keeps_what_it_has_until_it_is_told_to_forget()
     await inbox.put(Entry(Delivery("d-1", "hooks", (), b"", NOW, 0, True)), NOW)
     await inbox.close()
     assert (await inbox.stats()).counts[State.WAITING] == 1
-    await inbox.forget()
+    await inbox.close_for_good()
     await inbox.open()
     assert (await inbox.stats()).counts[State.WAITING] == 0
-    await inbox.forget()
+    await inbox.close_for_good()
 
 
 async def test_the_receivers_own_inbox_and_counts_are_not_touched() -> None:

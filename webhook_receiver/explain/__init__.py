@@ -1,4 +1,4 @@
-"""Why a request was rejected."""
+"""Explanations of why a request was rejected, for tests, support and the command line. See `explain`."""
 
 from __future__ import annotations
 

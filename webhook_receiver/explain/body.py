@@ -1,4 +1,4 @@
-"""What happens to bodies on the way, and the body as it was before each of these."""
+"""Changes that bodies suffer between sender and receiver, and the body as it was before each change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hashlib import sha256
 
 from .trial import Case, Cause, Suspicion, fields
 
-_LARGEST = 10_000_000  # bytes of what was decompressed
+_MAX_DECOMPRESSED = 10_000_000  # bytes
 _BOM = b"\xef\xbb\xbf"
 _RAW = "verify the bytes as they came (request.body(), hooks.receive), before anything parses them"
 
@@ -40,7 +40,7 @@ CHARSET = Cause(
 )
 RESERIALISED = Cause(
     "json-reserialised",
-    "the JSON was parsed and written anew: its spaces, key order or escapes are others",
+    "the JSON was parsed and written again: its spaces, key order or escapes are others",
     f"{_RAW}; a proxy or framework must hand the body on unparsed",
 )
 QUOTED = Cause("json-quoted", "the body was put into a JSON string as a whole", "hand it on as it is, undumped")
@@ -68,7 +68,7 @@ TOO_LONG = Cause(
 
 
 def body_suspicions(case: Case) -> Iterator[Suspicion]:
-    """Yield what may have happened to the body."""
+    """Yield each change that the body may have suffered, with the request as it was before."""
     seen = {sha256(case.body).digest()}  # not the bodies: there may be hundreds of some megabytes
     for cause, bodies in _BEFORE:
         for body in bodies(case):
@@ -132,7 +132,7 @@ def _reserialised(case: Case) -> Iterator[bytes]:
 
 
 def _escapes(text: str) -> Iterable[str]:
-    """Return JSON as other languages spell it: PHP with its slashes, Go with what HTML knows."""
+    """Return JSON with the escapes of other languages: PHP escapes slashes, Go what is special in HTML."""
     html = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     return dict.fromkeys((text, text.replace("/", "\\/"), html))
 
@@ -163,7 +163,7 @@ def _base64(case: Case) -> Iterator[bytes]:
 def _decompressed(case: Case) -> Iterator[bytes]:
     for form in (47, -15):  # gzip and zlib, and deflate without a head
         try:
-            yield zlib.decompressobj(form).decompress(case.body, _LARGEST)
+            yield zlib.decompressobj(form).decompress(case.body, _MAX_DECOMPRESSED)
         except zlib.error:
             continue
 

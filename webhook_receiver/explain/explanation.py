@@ -1,6 +1,8 @@
-"""Why a request was rejected: the scheme's own verdict step by step, and the causes that, undone, make it verify.
+"""Explanations of a rejected request: the scheme's verdict, step by step, and the causes that were found by trial.
 
-For tests, support and the command line; never for what a receiver answers, which says no more than *rejected*.
+A cause is a change, such as a lost newline. It is found by undoing the change and asking the scheme again.
+
+Explanations are for tests, support and the command line. The response of a receiver says no more than *rejected*.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from ..signatures.secrets import Secrets
 from .body import body_suspicions
 from .header import header_suspicions
 from .secret import scheme_suspicions, secret_suspicions
-from .trial import Case, Cause, Suspicion, Verdict, hints, holds, stated_times, verify
+from .trial import Case, Cause, Suspicion, Verdict, hints, stated_times, verify, verifying_time
 from .verdict import digest_causes, stale_cause
 
 _STEPS: tuple[tuple[tuple[type[VerificationError], ...], str], ...] = (
@@ -43,51 +45,54 @@ _SUSPICIONS: tuple[Callable[[Case], Iterator[Suspicion]], ...] = (
     header_suspicions,
     body_suspicions,
 )
-_LARGEST_FOR_PAIRS = 65_536  # bytes of body; there are some thousand pairs of changes
+_MAX_BODY_FOR_PAIRS = 65_536  # bytes; there are some thousand pairs of changes
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that was checked."""
+    """One step of a verification, and its result."""
 
     what: str
+    """The condition that was checked, as a clause such as "they can be read"."""
     state: Literal["passed", "failed", "not reached"]
+    """The result."""
     said: str = ""
-    """What the scheme says of a failure."""
+    """The text of the scheme's error, where the step failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What came of a request, and why. Nothing in it holds a secret, an expected signature or the body."""
+    """The verdict on a request, and the reasons. It holds no secret, no expected signature and no body."""
 
     ok: bool
-    """Whether the scheme takes the request; its own word."""
+    """Whether the scheme accepts the request."""
     authentic: bool
-    """Whether it does at the time that the signature states; when `ok` is False then, it is only stale."""
+    """Whether the scheme accepts the request at the time that its signature states: stale at worst."""
     error: str | None
-    """The name of the scheme's error."""
+    """The name of the scheme's error, such as "BadSignature"; None if the request is accepted."""
     verified_by: int | None
-    """The index of the secret that verified it, if one did."""
+    """The index of the secret that verified the request; None if no secret did."""
     now: float
-    """The time that it was checked against, in Unix seconds."""
+    """The time as of which the request was verified, in Unix seconds."""
     steps: tuple[Step, ...]
+    """The steps of the verification, in order."""
     causes: tuple[Cause, ...] = ()
-    """The likely causes, tried: each of them undone, or all of a pair, the request verifies."""
+    """The causes of the rejection: with all of these changes undone, the request verifies."""
     hints: tuple[str, ...] = ()
-    """What was noticed besides, and cannot be tried."""
+    """Sentences about what else was noticed, and cannot be tried."""
 
     @property
     def failed(self) -> Step | None:
-        """The first step that failed."""
+        """The first step that failed; None if none did."""
         return next((step for step in self.steps if step.state == "failed"), None)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
+        """Return the explanation as a JSON object."""
         return asdict(self)
 
     def __str__(self) -> str:
-        marks = {"passed": "+", "failed": "x", "not reached": " "}
-        lines = [f"{marks[step.state]} {step.what}{f': {step.said}' if step.said else ''}" for step in self.steps]
+        signs = {"passed": "+", "failed": "x", "not reached": " "}
+        lines = [f"{signs[step.state]} {step.what}{f': {step.said}' if step.said else ''}" for step in self.steps]
         lines += [f"cause: {cause.what}; {cause.advice}" for cause in self.causes]
         return "\n".join([*lines, *(f"hint: {hint}" for hint in self.hints)])
 
@@ -103,17 +108,18 @@ def explain(
     target: str | bytes = b"/",
     url: str | None = None,
 ) -> Explanation:
-    """Explain why a request verifies or does not. The scheme decides; causes are found by trying them.
+    """Explain why a request verifies or does not. The scheme decides; causes are found by trial.
 
     Args:
-        headers: the request's, as they came.
-        body: its bytes, as they came.
-        secrets: the receiver's.
-        make: makes the receiver's scheme of secrets: its class, or one with options by `functools.partial`.
-        now: in Unix seconds; None for the time that the signature itself states.
-        method: the request's method, where the signature covers it.
-        target: the request's target, its path and query as they were sent, for a scheme that reads it.
-        url: the absolute URL that the sender posted to, where the signature covers it.
+        headers: the headers of the request as received.
+        body: the body's bytes as received.
+        secrets: the receiver's secrets.
+        make: a function that makes the receiver's scheme of secrets: the scheme's class, or a `functools.partial` of it
+            with options.
+        now: the time as of which to verify, in Unix seconds; None for the time that the signature states.
+        method: the request's method, for a scheme whose signatures cover it.
+        target: the request's target, its path and query as sent, for a scheme that reads it.
+        url: the absolute URL that the sender posted to, for a scheme whose signatures cover it.
 
     Raises:
         ConfigurationError: the scheme cannot be made of these secrets.
@@ -124,9 +130,11 @@ def explain(
         now = next((time for time in times if not isinstance(verify(case, time).error, StaleSignature)), 0.0)
     verdict = verify(case, now)
     if verdict.verified is not None:
-        seen = () if verdict.verified.body else ("the signature does not cover the body: anyone could have changed it",)
+        noticed = (
+            () if verdict.verified.body else ("the signature does not cover the body: anyone could have changed it",)
+        )
         steps = tuple(Step(what, "passed") for _, what in _STEPS[: None if verdict.verified.body else -1])
-        return Explanation(True, True, None, verdict.verified.by, now, steps, hints=seen)
+        return Explanation(True, True, None, verdict.verified.by, now, steps, hints=noticed)
     in_time = _in_time(case, verdict, times)
     causes = _causes(case, in_time, now)
     by = in_time.verified.by if in_time.verified is not None else None
@@ -143,15 +151,15 @@ def explain(
 
 
 def _in_time(case: Case, verdict: Verdict, times: list[float]) -> Verdict:
-    """Return the verdict as it were at the time that a stale signature states."""
+    """Return the verdict at the time that a stale signature states; any other verdict unchanged."""
     if not isinstance(verdict.error, StaleSignature):
         return verdict
-    outcomes = (verify(case, time) for time in times)
-    return next((each for each in outcomes if not isinstance(each.error, StaleSignature)), verdict)
+    verdicts = (verify(case, time) for time in times)
+    return next((each for each in verdicts if not isinstance(each.error, StaleSignature)), verdict)
 
 
 def _steps(verdict: Verdict, in_time: Verdict) -> Iterator[Step]:
-    """Yield the steps up to the one that failed, and what would have come of those behind a stale one."""
+    """Yield all steps; those behind a stale signature have the result that they would have had in time."""
     failed = _position(verdict)
     then = len(_STEPS) if in_time.ok else _position(in_time)
     for index, (_, what) in enumerate(_STEPS):
@@ -163,19 +171,19 @@ def _steps(verdict: Verdict, in_time: Verdict) -> Iterator[Step]:
             yield Step(what, "passed" if index < then else "not reached")
 
 
-def _position(outcome: Verdict) -> int:
-    return next((index for index, (errors, _) in enumerate(_STEPS) if isinstance(outcome.error, errors)), 0)
+def _position(verdict: Verdict) -> int:
+    return next((index for index, (errors, _) in enumerate(_STEPS) if isinstance(verdict.error, errors)), 0)
 
 
 def _causes(case: Case, in_time: Verdict, now: float) -> list[Cause]:
-    """Return the causes of a rejection: one, or two that came together, and beside them a time that is off."""
+    """Return the causes of a rejection: one change, or two together, and in either case a time that is off."""
     if in_time.ok:
         return [stale_cause(case, now)]
-    told = list(digest_causes(case, in_time))
-    if told:
-        return [*told, *([stale_cause(case, now)] if isinstance(verify(case, now).error, StaleSignature) else [])]
+    of_digest = list(digest_causes(case, in_time))
+    if of_digest:
+        return [*of_digest, *([stale_cause(case, now)] if isinstance(verify(case, now).error, StaleSignature) else [])]
     for found, before in itertools.chain(_singles(case, now), _pairs(case, now)):
-        time = holds(before, now)
+        time = verifying_time(before, now)
         if time is not None:
             return [*found, *([] if time == now else [stale_cause(before, now)])]
     return []
@@ -189,7 +197,7 @@ def _singles(case: Case, now: float) -> Iterator[tuple[list[Cause], Case]]:
 
 
 def _pairs(case: Case, now: float) -> Iterator[tuple[list[Cause], Case]]:
-    if len(case.body) > _LARGEST_FOR_PAIRS:
+    if len(case.body) > _MAX_BODY_FOR_PAIRS:
         return
     bodies = list(body_suspicions(case))  # once, for they take most of the time
     for first, second in itertools.combinations(_SUSPICIONS, 2):
@@ -201,9 +209,9 @@ def _pairs(case: Case, now: float) -> Iterator[tuple[list[Cause], Case]]:
 
 
 def _reaches_body(case: Case, now: float) -> bool:
-    """Whether another body could make a difference: not where the headers alone are rejected, but for their time."""
+    """Return whether another body could verify: not where the head is rejected for anything but its time."""
     try:
-        outcome = verify(case, now)
-        return not outcome.before_body or isinstance(outcome.error, StaleSignature)
+        verdict = verify(case, now)
+        return not verdict.before_body or isinstance(verdict.error, StaleSignature)
     except ConfigurationError:
         return False

@@ -1,4 +1,4 @@
-"""What happens to headers on the way, and the headers as they were before each of these."""
+"""Changes that headers suffer between sender and receiver, and the headers as they were before each change."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from hashlib import sha256, sha512
 from urllib.parse import unquote_to_bytes
 
 from ..senders import preset_of
-from .trial import Case, Cause, Suspicion, fields, listed_names, named, stated_times
+from .trial import Case, Cause, Suspicion, fields, listed_names, printable, stated_times
 
-_MOST = 200
-"""How many ways of having lost headers are tried."""
+_MAX_COMBINATIONS = 200  # of values of lost headers that are tried
 _TYPES = (
     b"application/json",
     b"application/json; charset=utf-8",
@@ -34,7 +33,7 @@ _PROXY = "tell the proxy to hand it on as it came"
 
 
 def header_suspicions(case: Case) -> Iterator[Suspicion]:
-    """Yield what may have happened to the headers."""
+    """Yield each change that the headers may have suffered, with the request as it was before."""
     for suspicions in (_renamed, _lost, _repeated, _content_type, _host, _spelt, _respelt):
         yield from suspicions(case)
 
@@ -42,13 +41,14 @@ def header_suspicions(case: Case) -> Iterator[Suspicion]:
 def _renamed(case: Case) -> Iterator[Suspicion]:
     present = fields(case.headers)
     known = preset_of(case.make)
-    marks = [mark.encode() for mark in known.headers] if known else []
-    absent = [name for name in (*marks, *listed_names(case.headers)) if name not in present]
+    expected = [name.encode() for name in known.headers] if known else []
+    absent = [name for name in (*expected, *listed_names(case.headers)) if name not in present]
     new = {other: name for name in absent for other in present if name in (_dashed(other), _bare(other))}
     if new:
+        renamed = " and ".join(f"{printable(name)} to {printable(to)}" for to, name in new.items())
         cause = Cause(
             "header-renamed",
-            f"a proxy or framework renamed {' and '.join(f'{named(name)} to {named(to)}' for to, name in new.items())}",
+            f"a proxy or framework renamed {renamed}",
             "hand it on under its own name; a gateway's mapping or a WSGI environ has to be mapped back",
         )
         yield cause, case.with_headers([(new.get(name, name), value) for name, value in case.headers])
@@ -67,14 +67,14 @@ def _lost(case: Case) -> Iterator[Suspicion]:
     absent = [name for name in listed_names(case.headers) if name not in present]
     if not 0 < len(absent) <= 3:
         return
-    names = " and ".join(map(named, absent))
+    names = " and ".join(map(printable, absent))
     cause = Cause("header-lost", f"the header {names} was signed, and was lost on the way", _PROXY)
-    for values in itertools.islice(itertools.product(*(_likely(case, name) for name in absent)), _MOST):
+    for values in itertools.islice(itertools.product(*(_likely(case, name) for name in absent)), _MAX_COMBINATIONS):
         yield cause, case.with_headers([*case.headers, *zip(absent, values, strict=True)])
 
 
 def _likely(case: Case, name: bytes) -> list[bytes]:
-    """Return what a header may have said that is not there any more."""
+    """Return the values that a lost header may have had, the likely ones first."""
     if name == b"content-type":
         return [*_TYPES]
     if name == b"content-length":
@@ -98,7 +98,9 @@ def _repeated(case: Case) -> Iterator[Suspicion]:
     names = [name for name, _ in case.headers[:64]]
     for name in dict.fromkeys(each for each in names if names.count(each) > 1):
         values = [value for each, value in case.headers if each == name][:8]
-        cause = Cause("header-repeated", f"the header {named(name)} is there more than once", f"{_PROXY}, and add none")
+        cause = Cause(
+            "header-repeated", f"the header {printable(name)} is there more than once", f"{_PROXY}, and add none"
+        )
         others = [pair for pair in case.headers if pair[0] != name]
         for value in values:
             yield cause, case.with_headers([*others, (name, value)])
@@ -107,7 +109,7 @@ def _repeated(case: Case) -> Iterator[Suspicion]:
         if 1 < len(parts) <= 8:
             cause = Cause(
                 "header-joined",
-                f"the header {named(name)} has several values, joined by a comma: it came more than once",
+                f"the header {printable(name)} has several values, joined by a comma: it came more than once",
                 f"{_PROXY}, and add none",
             )
             for part in parts:
@@ -150,10 +152,10 @@ def _hosts(case: Case) -> Iterator[bytes]:
 
 
 def _spelt(case: Case) -> Iterator[Suspicion]:
-    """Yield what a proxy does to the values of headers in general."""
+    """Yield the changes that proxies make to the values of all kinds of headers."""
     for name, value in fields(case.headers).items():
-        for kind, said, others in _spellings(value):
-            cause = Cause(kind, f"the value of the header {named(name)} {said}", _PROXY)
+        for kind, change, others in _spellings(value):
+            cause = Cause(kind, f"the value of the header {printable(name)} {change}", _PROXY)
             for other in others:
                 if other != value:
                     yield cause, case.with_header(name, other)
@@ -183,7 +185,7 @@ def _charsets(value: bytes) -> Iterator[bytes]:
 
 
 def _respelt(case: Case) -> Iterator[Suspicion]:
-    """Yield the signature in the encoding that the scheme reads."""
+    """Yield the request with its signature in the encoding that the scheme reads."""
     cause = Cause(
         "signature-encoding",
         "the signature is right, but in another encoding than the scheme reads (hex, base64, label, colons, padding)",

@@ -1,4 +1,4 @@
-"""What is wrong with secrets that do not verify, and each secret as it should have been given."""
+"""Mistakes in secrets and schemes that do not verify, and the secret or scheme as it should have been given."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _PREFIX = "whsec_"
 _FILE = "write it with printf, not echo; Secret.from_file leaves out a last newline"
 EXPIRED = Cause(
     "secret-expired",
-    "it is signed with a secret whose time is up (until=...)",
+    "the request is signed with a secret that has expired (until=...)",
     "let the sender sign with the new secret, or give the old one more time",
 )
 
 
 def secret_suspicions(case: Case) -> Iterator[Suspicion]:
-    """Yield what may be wrong with each of the secrets."""
+    """Yield each mistake that a secret may have, with the request as it would be without the mistake."""
     given = masked(case.secrets)
     seen = {each.get_secret_value() for each in given}
     for each in given:
@@ -36,7 +36,7 @@ def secret_suspicions(case: Case) -> Iterator[Suspicion]:
 
 
 def scheme_suspicions(case: Case) -> Iterator[Suspicion]:
-    """Yield the other schemes whose headers these are, and the given one without its options."""
+    """Yield the request with each other scheme that its headers fit, and with the given scheme without its options."""
     given = preset_of(case.make)
     for known in presets().values():
         if known.make != case.make and known.fits(case.headers):
@@ -60,7 +60,7 @@ def _instead(secret: str) -> Iterator[tuple[Cause, str]]:
     more = Cause(
         "secret-newline",
         "the sender's secret has a newline at its end, and this one has none",
-        "set the sender's secret anew, without the newline",
+        "set the sender's secret again, without the newline",
     )
     yield from ((more, secret + end) for end in ("\n", "\r\n", " "))
     quotes = Cause("secret-quotes", "the secret is within quotes", "give it without them; a .env file may keep them")

@@ -1,4 +1,4 @@
-"""One trial of `explain`: a request with one change undone, and whether it verifies then."""
+"""A trial of `explain`: a request with a change undone, and the verdict of its scheme; and hints without a trial."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..signatures.scheme import Verified
 from ..signatures.secrets import Secrets, masked
 
 MILLISECONDS_FROM = 1e11
-"""What is taken for seconds from here on means milliseconds: as seconds it is the year 5138."""
+"""The number from which on a time means milliseconds: in Unix seconds it is the year 5138."""
 
 _TIME = re.compile(rb"(?<![0-9A-Za-z+/])[0-9]{10,16}(?![0-9A-Za-z+/=])")
 
@@ -24,16 +24,16 @@ class Cause:
     """A change that, undone, makes the request verify."""
 
     name: str
-    """For programs, such as "json-reserialised"."""
+    """The name of the cause for programs, such as "json-reserialised"."""
     what: str
-    """What has happened; a sentence without any secret, signature or body."""
+    """The change, as a clause without any secret, signature or body."""
     advice: str
-    """What to do about it; a sentence."""
+    """The remedy, as a clause."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Case:
-    """A request and how to verify it. No repr: it holds all that must not be shown."""
+    """A request, and the scheme and secrets to verify it with. Its repr shows no field, since these are secret."""
 
     head: RequestHead
     body: bytes
@@ -46,27 +46,27 @@ class Case:
         return self.head.headers
 
     def with_headers(self, headers: Headers) -> Case:
-        """Return the case with these headers in place of its own."""
+        """Return a case with other headers."""
         return replace(self, head=self.head._replace(headers=headers))
 
     def with_header(self, name: bytes, value: bytes) -> Case:
-        """Return the case with a header of another value, or with one more."""
+        """Return a case in which a header has the given value; the header is added if it is absent."""
         others = [(key, found) if key != name else (key, value) for key, found in self.headers]
         known = any(key == name for key, _ in others)
         return self.with_headers(others if known else [*others, (name, value)])
 
 
 Suspicion = tuple[Cause, Case]
-"""What may have happened, and the request as it was before that."""
+"""A possible cause, and the request as it was before that change."""
 
 
 class Verdict(NamedTuple):
-    """What a scheme says of a case."""
+    """The verdict of a scheme on a case."""
 
     verified: Verified | None = None
     error: VerificationError | None = None
     before_body: bool = False
-    """Whether the error came before the body was looked at."""
+    """Whether the scheme rejected the head, before it looked at the body."""
 
     @property
     def ok(self) -> bool:
@@ -74,10 +74,10 @@ class Verdict(NamedTuple):
 
 
 def verify(case: Case, now: float) -> Verdict:
-    """Ask the scheme itself.
+    """Return the verdict of the scheme on a case at `now`, in Unix seconds.
 
     Raises:
-        ConfigurationError: no such scheme can be made of the secrets.
+        ConfigurationError: the scheme cannot be made of these secrets.
     """
     scheme = case.make(masked(case.secrets))
     try:
@@ -90,8 +90,8 @@ def verify(case: Case, now: float) -> Verdict:
         return Verdict(error=error)
 
 
-def holds(case: Case, now: float) -> float | None:
-    """Return the time at which a case verifies: `now`, else one that its headers state; None if at none."""
+def verifying_time(case: Case, now: float) -> float | None:
+    """Return a time at which a case verifies: `now`, else one that its headers state; None if there is none."""
     try:
         first = verify(case, now)
         if first.ok:
@@ -104,7 +104,7 @@ def holds(case: Case, now: float) -> float | None:
 
 
 def stated_times(headers: Headers) -> Iterator[float]:
-    """Yield the times, in Unix seconds or what was taken for them, that the headers state."""
+    """Yield the times that the headers state, as numbers: Unix seconds, or by mistake milliseconds."""
     seen: set[bytes] = set()
     for name, value in headers:
         if b"signature" in name or b"timestamp" in name:
@@ -115,18 +115,18 @@ def stated_times(headers: Headers) -> Iterator[float]:
 
 
 def listed_names(headers: Headers) -> list[bytes]:
-    """Return the names of the headers that `signature-input` says are signed; none where there is no such header."""
+    """Return the names that the header `signature-input` lists as signed; an empty list without that header."""
     listed = re.search(rb"\(([^)]{0,4096})", fields(headers).get(b"signature-input", b""))
     return re.findall(rb"(?<![@a-z0-9-])[a-z0-9-]+", listed[1].lower())[:32] if listed else []
 
 
 def fields(headers: Headers) -> dict[bytes, bytes]:
-    """Return the first value of each header, at most 64 of them."""
+    """Return the first value of each of the first 64 headers, by name."""
     return dict(reversed(headers[:64]))
 
 
-def named(header: bytes) -> str:
-    """Return a header's name as a sentence may have it."""
+def printable(header: bytes) -> str:
+    """Return a header's name in printable ASCII, at most 60 characters."""
     return "".join(chr(byte) if 32 < byte < 127 else "?" for byte in header[:60])
 
 
@@ -134,13 +134,18 @@ _PROXIES = (b"via", b"x-forwarded-for", b"forwarded", b"x-amzn-trace-id", b"cf-r
 
 
 def hints(case: Case, *, known: bool) -> Iterator[str]:
-    """Yield sentences about a rejected request; fewer where its cause is known."""
+    """Yield sentences about a rejected request that may help.
+
+    Args:
+        case: the rejected request.
+        known: whether its cause was found, so that only hints about a damaged body are of use.
+    """
     present = fields(case.headers)
     length = present.get(b"content-length", b"")
     if not case.body:
         yield (
             "the body is empty: was it read before the receiver got it, or did a redirect (307, 301) lose it? "
-            "A mount answers the path without its slash with 307: use hooks.route(path)"
+            "A mount redirects the path without its slash (307): use hooks.route(path)"
         )
     elif length.isdigit() and len(length) < 20 and int(length) > len(case.body):
         yield f"the body has {len(case.body)} bytes, its Content-Length says {int(length)}: some were lost"
@@ -148,7 +153,7 @@ def hints(case: Case, *, known: bool) -> Iterator[str]:
         return
     yield from _about_headers(case)
     if present.get(b"content-encoding", b"identity") != b"identity":
-        yield "it has a Content-Encoding: a receiver rejects that with 415, for signatures cover what was sent"
+        yield "it has a Content-Encoding: a receiver rejects that with 415, since signatures cover the bytes as sent"
     if any(time > MILLISECONDS_FROM for time in stated_times(case.headers)):
         yield "it states a time of 13 digits or more: milliseconds, where seconds are meant"
     proxies = [name.decode() for name in _PROXIES if name in present]
@@ -163,8 +168,8 @@ def _about_headers(case: Case) -> Iterator[str]:
     if other is not None and other is not given:
         yield f"its headers are those of {other.title}"
     elif not any(b"signature" in name or b"hmac" in name for name in fields(case.headers)):
-        yield "no header speaks of a signature: the sender has no secret, a proxy dropped it, or it was not saved"
+        yield "no header has a signature: the sender has no secret, a proxy dropped the header, or it was not saved"
     elif given is not None:
-        absent = [mark for mark in given.headers if mark.encode() not in fields(case.headers)]
+        absent = [name for name in given.headers if name.encode() not in fields(case.headers)]
         if absent:
             yield f"without {' and '.join(absent)} nothing can be verified: it was lost on the way, or not saved"

@@ -1,4 +1,4 @@
-"""Causes that a scheme's own verdict tells: a time that is off, a digest that is not listed or cannot be read."""
+"""Causes that follow from a scheme's verdict: a time that is off, a digest that is not signed or cannot be read."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import cast
 from ..errors import BodyMismatch
 from ..senders.up42.signature import DIGEST_HEADERS, UP42Signature
 from ..signatures.scheme import Scheme
-from .trial import MILLISECONDS_FROM, Case, Cause, Verdict, fields, listed_names, named, stated_times, verify
+from .trial import MILLISECONDS_FROM, Case, Cause, Verdict, fields, listed_names, printable, stated_times, verify
 
 _HOUR = 3600
 _UNITS = ((86_400, "d"), (_HOUR, "h"), (60, "min"))
 
 
 def stale_cause(case: Case, now: float) -> Cause:
-    """Return what is wrong with the time of a case that is authentic."""
+    """Return the cause of a stale signature: how far its time is from `now`, in Unix seconds, and why it may be."""
     signed = next((time for time in stated_times(case.headers) if verify(case, time).ok), None)
     signed = next(stated_times(case.headers), now) if signed is None else signed
     age = now - signed
@@ -42,8 +42,8 @@ def stale_cause(case: Case, now: float) -> Cause:
         )
     if age < 0:
         return Cause("clock-behind", what, "set the clocks by NTP: the sender's is ahead, or the receiver's behind")
-    said = _date(case)
-    same = said is not None and abs(said - signed) <= 60
+    date = _date(case)
+    same = date is not None and abs(date - signed) <= 60
     return Cause(
         "stale",
         f"{what}{'; its Date header says the same' if same else ''}",
@@ -53,7 +53,7 @@ def stale_cause(case: Case, now: float) -> Cause:
 
 
 def span(seconds: float) -> str:
-    """Return a span of time in words: 45 s, 3 min, 2 h, 5 d."""
+    """Return a number of seconds as text: 45 s, 3 min, 2 h, 5 d."""
     for size, unit in _UNITS:
         if seconds >= size:
             return f"{seconds // size:.0f} {unit}"
@@ -74,14 +74,14 @@ def _date(case: Case) -> float | None:
         return None
 
 
-def digest_causes(case: Case, outcome: Verdict) -> Iterator[Cause]:
-    """Yield why a signature that is right, by the scheme's word, does not cover the body."""
-    if isinstance(outcome.error, BodyMismatch):
-        yield from _unbound(case) if outcome.before_body else _unreadable(case)
+def digest_causes(case: Case, verdict: Verdict) -> Iterator[Cause]:
+    """Yield the causes for which a right signature, by the scheme's verdict, does not cover the body."""
+    if isinstance(verdict.error, BodyMismatch):
+        yield from _unbound(case) if verdict.before_body else _unreadable(case)
 
 
 def _unbound(case: Case) -> Iterator[Cause]:
-    """Yield why no digest of the body is among what was signed."""
+    """Yield the cause for which no digest of the body is signed."""
     advice = "the sender has to sign it"
     if getattr(case.make, "func", case.make) is UP42Signature:
         advice += '; or accept what body_binding="optional" with components=... means'
@@ -92,8 +92,8 @@ def _unbound(case: Case) -> Iterator[Cause]:
             if any(verify(replace(case, make=make), time).ok for time in times):
                 yield Cause(
                     "digest-header",
-                    f"the body's digest is in the header {named(name)}, which the scheme does not know as one",
-                    f'say digest_header="{named(name)}"',
+                    f"the body's digest is in the header {printable(name)}, which the scheme does not know as one",
+                    f'say digest_header="{printable(name)}"',
                 )
                 return
     present = [name for name in DIGEST_HEADERS if name.encode() in fields(case.headers)]
@@ -106,7 +106,7 @@ def _unbound(case: Case) -> Iterator[Cause]:
 
 
 def _unreadable(case: Case) -> Iterator[Cause]:
-    """Yield the digest header that is of this very body, but not spelt as its standard says."""
+    """Yield the cause of a digest that is of this body, but not in the form of RFC 3230 or RFC 9530."""
     spellings = {spelt for make in (sha256, sha512) for spelt in _spellings(make(case.body).digest())}
     listed = listed_names(case.headers)
     for name, value in fields(case.headers).items():
@@ -114,8 +114,8 @@ def _unreadable(case: Case) -> Iterator[Cause]:
         if name in listed and digest.strip(b': "').lower() in spellings:
             yield Cause(
                 "digest-encoding",
-                f"the digest in the header {named(name)} is of this very body, but not written as RFC 3230 or RFC 9530 "
-                "have it (SHA-256= and base64)",
+                f"the digest in the header {printable(name)} is of this very body, but not written as "
+                "RFC 3230 or RFC 9530 have it (SHA-256= and base64)",
                 "the sender has to write it in base64 behind its algorithm's name; nothing in between changed the body",
             )
 

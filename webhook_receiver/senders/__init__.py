@@ -1,8 +1,8 @@
-"""Senders: who delivers, how each proves itself, and what its events are. One module each; this is their registry.
+"""Senders: the services that deliver webhooks, each with its signatures and events in a module; and their registry.
 
-`presets()` knows every sender that is here, or that another package brings by an entry point of the group
-`webhook_receiver.senders`, which names a `Preset`. Commands, `explain`, captures and the tests read it, so that a
-sender that is added once is known everywhere.
+`presets()` returns every sender of this package, and of other packages: these have an entry point of the group
+`webhook_receiver.senders` that names a `Preset`. Commands, `explain`, captures and tests read the registry, so a sender
+that is added once is known everywhere.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ __all__ = [
 ]
 
 GROUP = "webhook_receiver.senders"
-"""The group of entry points by which other packages bring senders."""
+"""The group of entry points by which other packages add senders."""
 
 MODULES = ("up42", "standard_webhooks", "github", "stripe", "slack", "shopify", "http_message")
-"""The modules with our own, in the order in which a request's headers are compared with theirs."""
+"""The modules of this package's senders, in the order in which `recognize` compares a request with each."""
 
 
 @cache
 def presets() -> Mapping[str, Preset]:
-    """Return all presets by name: our own first, the default sender at their head, then those of other packages.
+    """Return all presets by name: those of this package, the default sender first, then those of other packages.
 
     Raises:
-        ConfigurationError: another package brings something else, or a name that is taken.
+        ConfigurationError: an entry point names something else than a preset, or its preset has a name that is taken.
     """
     own = [preset for module in MODULES for preset in import_module(f"{__name__}.{module}").PRESETS]
     found: dict[str, Preset] = {preset.name: preset for preset in own}
@@ -55,21 +55,23 @@ def presets() -> Mapping[str, Preset]:
         brought: object = entry.load()
         if not isinstance(brought, Preset):
             raise ConfigurationError(
-                f"the entry point {entry.name} of {GROUP} is to name a Preset, not a {type(brought).__name__}"
+                f"the entry point {entry.name} of {GROUP} has to name a Preset, not a {type(brought).__name__}"
             )
         if brought.name in found:
-            raise ConfigurationError(f"the entry point {entry.name} of {GROUP} brings a second {brought.name!r}")
+            raise ConfigurationError(
+                f"the entry point {entry.name} of {GROUP} has a preset named {brought.name!r}, which exists already"
+            )
         found[brought.name] = brought
     return found
 
 
 def recognize(headers: Headers) -> Preset | None:
-    """Return the preset of the sender whose headers these are, or None."""
+    """Return the preset of the sender whose requests have such headers; None if no preset fits."""
     return next((preset for preset in presets().values() if preset.fits(headers)), None)
 
 
 def preset_of(make: Make) -> Preset | None:
-    """Return the preset whose scheme is made by `make`, maybe with options, or None."""
+    """Return the preset whose scheme `make` makes, with or without options by `functools.partial`; None without one."""
     for way in (make, getattr(make, "func", None)):
         for preset in presets().values():
             if preset.make == way:
@@ -78,7 +80,11 @@ def preset_of(make: Make) -> Preset | None:
 
 
 def default_sender(secret: Secrets | None = None, scheme: Scheme | None = None) -> Sender:
-    """Return the sender of a receiver that was given a secret or a scheme and no sender: UP42."""
-    from .up42 import up42  # who brings a sender does not need it
+    """Return UP42: the sender of a receiver that is given a secret or a scheme, and no sender.
+
+    Raises:
+        ConfigurationError: both or neither are given, or one cannot work.
+    """
+    from .up42 import up42  # here, since an import of another sender should not load it
 
     return up42(secret, scheme=scheme)

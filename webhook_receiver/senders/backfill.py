@@ -1,4 +1,4 @@
-"""Backfill: asking the sender's API for the orders whose notifications were missed, now and from time to time."""
+"""Backfills: orders whose notifications were missed are read from the sender's API, once or at intervals."""
 
 from __future__ import annotations
 
@@ -17,43 +17,49 @@ from .base import Order
 logger = logging.getLogger("webhook_receiver")
 
 SLACK = 300.0
-"""Seconds that are looked back further than asked for: two machines' clocks differ."""
+"""The seconds that a backfill looks back beyond `since`, since the clocks of two machines differ."""
 
 
 class Backfill(NamedTuple):
-    """What came of asking the API for orders."""
+    """The counts of a backfill."""
 
     seen: int = 0
-    """How many orders it told of, in a terminal status and changed lately."""
+    """Number of orders that the API returned: in a terminal status, and changed since the given time."""
     put: int = 0
-    """How many of them were new, and were put into the inbox."""
+    """Number of orders that were new, and were put into the inbox."""
     known: int = 0
-    """How many the inbox had already."""
+    """Number of orders about which the inbox had a delivery already."""
     unfit: int = 0
-    """How many no event could be made of; each is logged."""
+    """Number of orders of which no event could be made; each is logged."""
 
     def as_json(self) -> dict[str, int]:
-        """Return it as JSON can hold it."""
+        """Return the counts as a JSON object."""
         return self._asdict()
 
 
-Keep = Callable[[Order], Awaitable[bool | None]]
-"""Keeps an order as a delivery: whether it was new, None if no event can be made of it."""
+Store = Callable[[Order], Awaitable[bool | None]]
+"""A function that stores an order as a delivery: True if it was new, None if no event can be made of it."""
 
 ProgressCallback = Callable[[Backfill], object]
-"""Hears after each order how far a backfill is."""
+"""A function that is called after each order with the counts so far."""
 
 
-async def backfill(orders: AsyncGenerator[Order], keep: Keep, progress: ProgressCallback | None = None) -> Backfill:
-    """Keep these orders.
+async def backfill(orders: AsyncGenerator[Order], store: Store, progress: ProgressCallback | None = None) -> Backfill:
+    """Store orders as deliveries, and return the counts.
+
+    Args:
+        orders: the orders, from the sender's API; the generator is closed at the end.
+        store: the function that stores one order.
+        progress: the function that is called after each order with the counts so far.
 
     Raises:
-        ApiError, InboxError: one of the two failed; what was put until then stays.
+        ApiError: the API failed. Deliveries that were stored until then stay, as with any other error.
+        InboxError: the inbox failed.
     """
     found = Backfill()
     async with aclosing(orders):
         async for order in orders:
-            new = await keep(order)
+            new = await store(order)
             found = Backfill(
                 found.seen + 1,
                 found.put + (new is True),
@@ -66,10 +72,14 @@ async def backfill(orders: AsyncGenerator[Order], keep: Keep, progress: Progress
 
 
 def moment(since: datetime | timedelta | float, now: float) -> float:
-    """Return the Unix time that is meant by `since`: a time, or how long ago.
+    """Return a moment in the past in Unix seconds.
+
+    Args:
+        since: the moment as a datetime with a time zone, or how long ago it was, as a timedelta or in seconds.
+        now: the present time, in Unix seconds.
 
     Raises:
-        ConfigurationError: it is a time without a zone, in the future, or no time at all.
+        ConfigurationError: `since` is a datetime without a time zone or in the future, or no time at all.
     """
     if isinstance(since, datetime):
         if since.tzinfo is None:
@@ -82,10 +92,14 @@ def moment(since: datetime | timedelta | float, now: float) -> float:
 
 
 def span(given: timedelta | float, what: str) -> float:
-    """Return the seconds of a span of time, which is the argument `what`.
+    """Return a span of time in seconds.
+
+    Args:
+        given: the span, as a timedelta or in seconds.
+        what: the name of the argument, for the error.
 
     Raises:
-        ConfigurationError: it is none, or not above 0.
+        ConfigurationError: the value is no span of time, or is not above 0.
     """
     seconds: object = given.total_seconds() if isinstance(given, timedelta) else given
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
@@ -93,7 +107,7 @@ def span(given: timedelta | float, what: str) -> float:
     return seconds
 
 
-async def keep_on(
+async def backfill_at_intervals(
     run: Callable[[float], Awaitable[Backfill]],
     name: str,
     *,
@@ -102,13 +116,21 @@ async def keep_on(
     at_start: bool,
     clock: Callable[[], float],
 ) -> None:
-    """Backfill again and again, until it is cancelled; whatever fails is logged, once, and tried the next time.
+    """Backfill at intervals until the task is cancelled. A run that fails is logged, and the next run catches up.
 
-    Each run looks back `since` seconds further than to the begin of the last one that ended well, so that nothing
-    falls between, however long the API is down. Between two lie 0.9 to 1.1 intervals: several processes that were
-    started together shall not ask together for ever.
+    Each run looks back `since` seconds beyond the begin of the last successful run, so no order is missed, however long
+    the API is down. Between two runs lie 0.9 to 1.1 intervals, at random, so that processes that were started together
+    do not ask together for ever. The same error in several runs is logged once.
+
+    Args:
+        run: the function that backfills from a Unix time on.
+        name: the receiver's name, for the log.
+        interval: the seconds between two runs.
+        since: the seconds that each run looks back; see above.
+        at_start: whether the first run is at once, not after an interval.
+        clock: a function that returns the time in Unix seconds.
     """
-    last, waits, told = clock(), not at_start, ""
+    last, waits, logged = clock(), not at_start, ""
     while True:
         if waits:
             await asyncio.sleep(interval * random.uniform(0.9, 1.1))  # noqa: S311
@@ -117,18 +139,18 @@ async def keep_on(
             found = await run(min(last, begins) - since)
         except Exception as error:
             kind = f"{type(error).__name__} {error.status}" if isinstance(error, ApiError) else type(error).__name__
-            if kind != told:
-                _log(name, error, interval)
-            told = kind
+            if kind != logged:
+                _log_failed_run(name, error, interval)
+            logged = kind
             continue
-        if told:
+        if logged:
             logger.info("%s: the backfill works again", name)
         if found.put:
             logger.info("%s: %d orders were backfilled, %d were there already", name, found.put, found.known)
-        last, told = begins, ""
+        last, logged = begins, ""
 
 
-def _log(name: str, error: Exception, interval: float) -> None:
+def _log_failed_run(name: str, error: Exception, interval: float) -> None:
     what = f"{name}: the backfill failed, and is tried again in about {interval:g} s"
     if isinstance(error, WebhookError):
         logger.error("%s: %s", what, error)

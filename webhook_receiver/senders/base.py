@@ -1,28 +1,28 @@
-"""What a sender is: a frozen value that says all that is special about who delivers.
+"""The sender of webhooks, as a frozen value of all rules that differ between services.
 
 Theory of operation
 -------------------
-A receiver has one sender, and asks it, in this order, for each request:
+A receiver has one sender, and reads from it, in this order, for each request:
 
-1. `scheme`: does the delivery prove itself? First by its head (method, target, headers), then by its body. Nothing
-   of the request means anything before that.
-2. `event_header`: where the event's name is, if not in the body. The name becomes the document's `event`.
-3. `events`, `statuses`: which classes a document may become, and how the sender spells statuses of orders. One pass
+1. `scheme`: whether the delivery proves itself, first by its head (method, target, headers), then by its body. No part
+   of the request is trusted before that.
+2. `event_header`: the header with the event's name, if the body has none. The name becomes the document's `event`.
+3. `events`, `statuses`: the classes that a document may become, and the sender's spellings of order statuses. One pass
    over the body's bytes decides the class and builds the event; a document of no class is an `UnknownEvent`.
-4. `order_id_paths`: where the id of an order is. The event carries these places and looks when it is asked.
-5. `delivery_id`, `identity`: by what a duplicate is known. Two pushes are the same delivery if the scheme proved the
-   same id for both; else if this header holds the same id and the bytes are the same; else, for an event that has an
-   identity, if the bytes are the same. A push and a backfilled delivery tell the same news if their identities agree.
-6. `ordering_key`: deliveries of one key are handled one at a time, in order of receipt.
-7. `responses`: the status that tells the sender what became of its request.
+4. `order_id_paths`: the places of an order's id in a document. The event has these places, and looks when it is asked.
+5. `delivery_id`, `identity`: how a duplicate is recognized. Two pushes are the same delivery if the scheme verified the
+   same id for both; else if this header holds the same id and the bodies are equal; else, for an event that has an
+   identity, if the bodies are equal. A push and a backfilled delivery are the same if their identities are equal.
+6. `ordering_key`: deliveries with the same key are handled one at a time, in order of receipt.
+7. `responses`: the HTTP status for each outcome.
 
-The sender's API is asked apart from that, through `orders`: by a backfill for the orders that ended, and by
-`confirm=` for the status of one order. Both put what they learn where a push puts it, and leave the same behind.
+The sender's API is read apart from that: by a backfill, through `orders`, for the orders that ended; and by an order
+check (`WebhookReceiver(confirm=...)`), for the status of one order before its handlers run.
 
-A value here holds no state: it may be shared by receivers, copied by `dataclasses.replace` with some parts changed,
-and leaves nothing behind in a crash. What a receiver keeps by it is the receiver's name, the ordering key, the
-deduplication key and the identity, as texts and digests: changing how a sender computes them makes old and new
-deliveries strangers to one another, so these functions should be as lasting as the inbox's retention.
+A sender holds no state. Receivers may share it, `dataclasses.replace` copies it with some parts changed, and a crash
+loses nothing of it. An inbox stores what its functions returned: the ordering key, the deduplication key and the
+identity, as texts and digests. After a change of such a function, duplicates of older deliveries are not recognized,
+so the functions should stay the same for as long as the inbox retains deliveries.
 """
 
 from __future__ import annotations
@@ -40,80 +40,86 @@ from ..signatures import Scheme
 from ..signatures.scheme import complaint
 
 OrderingKey = Callable[[Any], object]
-"""Returns what an event is about, as a text or what `str` makes one of; None for no order at all."""
+"""A function of an event that returns its ordering key, such as the id of an order, as a text or anything that `str`
+makes a text of; None for a delivery that may be handled at any time."""
 
 Identity = Callable[[Any], Sequence[str] | None]
-"""Returns what happened to what, in texts; None where nobody can tell."""
+"""A function of an event that returns its identity: texts that two events share if they report the same fact, such as
+an order's id and status. None for an event without an identity."""
 
 
 class Order(Protocol):
-    """An order as a sender's API tells of it."""
+    """An order in a sender's API."""
 
     @property
     def id(self) -> str:
-        """The order's id, the same as in notifications."""
+        """The order's id, as in notifications."""
         ...
 
     @property
     def status(self) -> OrderStatus:
-        """The status that it is in now."""
+        """The present status."""
         ...
 
     @property
     def updated_at(self) -> datetime:
-        """The time of its last change; UTC if it has no zone."""
+        """The time of the last change; taken for UTC if it has no time zone."""
         ...
 
     @property
     def is_terminal(self) -> bool:
-        """Whether it leaves this status no more."""
+        """Whether the present status is final."""
         ...
 
     def as_json(self) -> dict[str, Any]:
-        """Return the whole order as JSON can hold it, in the sender's own words."""
+        """Return the whole order as a JSON object, with the sender's names and spellings."""
         ...
 
 
 @runtime_checkable
 class OrdersApi(Protocol):
-    """A client of a sender's API, as far as its orders go. Both methods may raise ApiError."""
+    """A client of a sender's API, with the methods that read orders. Both may raise ApiError."""
 
     def orders(
         self, *, status: Sequence[OrderStatus] | None = None, workspace_id: str | None = None, sort: str | None = None
     ) -> AsyncIterator[Order]:
-        """Yield the orders that are in one of these statuses, page by page; each page is asked for when it is due.
+        """Yield orders. They are read page by page, each page when its first order is needed.
 
         Args:
-            status: any of these; all if None.
-            workspace_id: only of this workspace; of all that the user sees if None.
-            sort: the field and the direction in the sender's own words, such as "updatedAt,desc".
+            status: the statuses of the orders; all if None.
+            workspace_id: the workspace of the orders; all that the client's user may read if None.
+            sort: the field and the direction as the sender's API spells them, such as "updatedAt,desc".
         """
         ...
 
     async def order(self, id: str, /) -> Order:
-        """Return one order; ApiError has the status 404 where there is none."""
+        """Return an order by its id.
+
+        Raises:
+            ApiError: the API failed; with the status 404 if there is no such order.
+        """
         ...
 
 
 class Orders(NamedTuple):
-    """How the orders of a sender's API become deliveries."""
+    """The functions by which orders of a sender's API become deliveries."""
 
     changed_since: Callable[[OrdersApi, float, str | None], AsyncGenerator[Order]]
-    """Yields the orders in a terminal status that changed at a time, in Unix seconds, or later; each status of one
-    once. The last argument is the workspace, None for all."""
+    """A function of the client, a time in Unix seconds and a workspace (None for all). It yields the orders in a
+    terminal status that changed at that time or later, each status of an order once."""
     notification: Callable[[Order, Path], bytes]
-    """Returns the body that a notification about an order has, its id at the given place."""
+    """A function of an order and the place of its id. It returns the body of a notification about the order."""
 
 
 def checked_api(api: OrdersApi, argument: str) -> OrdersApi:
-    """Return `api` if it can be asked for orders.
+    """Return a client unchanged, if it fulfils `OrdersApi`.
 
     Args:
         api: the client.
-        argument: how the argument was called that it was given as, for the error.
+        argument: the argument that the client was given as, such as "confirm=...", for the error.
 
     Raises:
-        ConfigurationError: it cannot.
+        ConfigurationError: the object is no such client, or is a class.
     """
     if isinstance(api, type) or not isinstance(api, OrdersApi):
         given = f"the class {api.__name__}" if isinstance(api, type) else type(api).__name__
@@ -123,7 +129,9 @@ def checked_api(api: OrdersApi, argument: str) -> OrdersApi:
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Sender:
-    """All that is special about who delivers. `dataclasses.replace(sender, ...)` is the same with other parts.
+    """A service that delivers webhooks: its signatures, events and responses. See the top of this module.
+
+    `dataclasses.replace(sender, ...)` returns the same sender with some parts changed. A sender of your own:
 
         acme = Sender(
             name="acme",
@@ -137,31 +145,32 @@ class Sender:
     """
 
     name: str
-    """Lower-case letters, digits, "-" and "_", such as "github"."""
+    """The name, of lower-case letters, digits, "-" and "_", such as "github"."""
     scheme: Scheme
-    """How its deliveries prove themselves; holds the secrets."""
+    """The scheme of the signatures, with the secrets."""
     facts: tuple[str, ...]
-    """What all this was taken from, with versions and dates: documents, libraries that were run."""
+    """The sources of the rules, with versions and dates: documents that were read, libraries that were run."""
     events: tuple[type[Event], ...] = ()
-    """The event classes that its documents may become, beside those that handlers are registered for."""
+    """The event classes that documents may become, beside those that handlers are registered for."""
     event_header: str | None = None
     """The header with the event's name, such as "X-GitHub-Event"; None if the body has it. Few signatures cover it."""
     delivery_id: str | None = None
-    """The header with the sender's id of the delivery, the same when it is sent again; None if there is none, or if
-    the scheme verifies it (`Verified.id`). An id that no signature covers proves nothing alone: a delivery with the
-    same id counts as a duplicate only where its body is the same as well."""
+    """The header with the sender's id of the delivery, the same when it is sent again; None if there is none, or if the
+    scheme verifies it (`Verified.id`). An id that no signature covers proves nothing: a delivery with the same id is a
+    duplicate only if its body is the same as well."""
     identity: Identity = identity_of
-    """By which a push and a backfilled delivery are known to tell the same news."""
+    """The function that returns an event's identity: by it a push and a backfilled delivery are the same or not."""
     order_id_paths: tuple[str, ...] = ()
-    """Where the id of an order is in its documents, such as ("body.orderId", "body.id"), in the order of looking."""
+    """The places of an order's id in documents, such as ("body.orderId", "body.id"): the first that has one counts."""
     statuses: Mapping[str, OrderStatus] = field(default_factory=dict[str, OrderStatus])
-    """How it spells statuses of orders, where not as `OrderStatus` does."""
+    """The sender's spellings of order statuses, where they differ from `OrderStatus`, and what each stands for."""
     ordering_key: OrderingKey = order_id_of
-    """What an event is about: deliveries of one key are handled one at a time, in order of receipt."""
+    """The function that returns an event's ordering key: deliveries with the same key are handled one at a time, in
+    order of receipt."""
     orders: Orders | None = None
-    """How its API is asked for orders; None if that is not known."""
+    """The functions that backfill orders from the sender's API; None if it has no such API."""
     responses: Responses = field(default_factory=Responses)
-    """The statuses that it is answered."""
+    """The HTTP statuses of the responses."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.replace("-", "").replace("_", "").isalnum():
@@ -170,7 +179,7 @@ class Sender:
         facts: object = self.facts
         if not isinstance(facts, tuple) or not facts or not all(isinstance(fact, str) for fact in self.facts):
             raise ConfigurationError(
-                f"the sender {self.name} says nothing of where its rules come from: "
+                f"the sender {self.name} has no facts, the sources of its rules: say such as "
                 'facts=("its documentation, read in November 2026",)'
             )
         for cls in self.events:
@@ -187,16 +196,22 @@ class Sender:
 
 
 def check_scheme(scheme: object) -> None:
-    """Raise ConfigurationError, which says what is missing, unless `scheme` is a scheme."""
+    """Reject an object that is no scheme.
+
+    Raises:
+        ConfigurationError: the object is no scheme; the message says what is missing.
+    """
     if wrong := complaint(scheme):
         raise ConfigurationError(f"scheme=... {wrong}")
 
 
 def _check_header(part: str, name: str | None) -> None:
-    """Reject a name that no header has, or that is not kept."""
+    """Reject a name that no header can have, or of a header that an inbox does not store."""
     if name is None:
         return
     if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
         raise ConfigurationError(f'{part} is the name of a header, such as "X-GitHub-Event", not {name!r}')
     if not kept_headers([(name.lower().encode(), b"")]):
-        raise ConfigurationError(f"{part}={name!r} cannot be: a header of that name is not kept in the inbox")
+        raise ConfigurationError(
+            f"{part}={name!r} cannot work: the inbox stores no header of that name, since it may hold a credential"
+        )

@@ -1,4 +1,4 @@
-"""GitHub: an HMAC over the body; the event's name and the delivery's id are in headers that no signature covers."""
+"""The sender GitHub: an HMAC over the body. Event name and delivery id are in headers that are not signed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from .preset import Preset
 
 
 def signature(secrets: Secrets) -> HMACBody:
-    """Return the scheme (docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries)."""
+    """Return GitHub's scheme (docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries)."""
     return HMACBody(secrets, signature="x-hub-signature-256", prefix="sha256=")
 
 
 def github(secret: Secrets) -> Sender:
-    """Return GitHub as a sender.
+    """Return the sender GitHub.
 
     Args:
         secret: the webhook's secret, or several while it is changed.

@@ -1,4 +1,4 @@
-"""Senders that sign by HTTP Message Signatures (RFC 9421). Needs the extra `[rfc9421]`."""
+"""The sender for services that sign by HTTP Message Signatures (RFC 9421). Needs the extra `[rfc9421]`."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _KEY = "key-1"
 
 
 def signature(secrets: Secrets, key: str = _KEY, algorithm: Algorithm = "hmac-sha256") -> Scheme:
-    """Return a scheme of secrets that are all of one name.
+    """Return a scheme of several secrets under one key name, as during a rotation.
 
     Args:
         secrets: the secrets of an HMAC, or keys as PEM.
         key: the name that the sender's `keyid` gives them.
-        algorithm: by its name in RFC 9421.
+        algorithm: the algorithm, by its name in RFC 9421, section 6.2.
     """
     return AnyOf(*(HTTPMessageSignature({key: each}, algorithm=algorithm) for each in masked(secrets)))
 
 
 def http_message(secret: Secrets, *, key: str = _KEY, algorithm: Algorithm = "hmac-sha256") -> Sender:
-    """Return any sender that signs so; give it its name, or a scheme with options, by `dataclasses.replace`.
+    """Return a sender that signs by RFC 9421. `dataclasses.replace` gives it its name, or a scheme with options.
 
     Args:
         secret: the secret of an HMAC or a key as PEM, or several while it is changed.
         key: the name that the sender's `keyid` gives it.
-        algorithm: by its name in RFC 9421.
+        algorithm: the algorithm, by its name in RFC 9421, section 6.2.
 
     Raises:
         ConfigurationError: a key cannot work, or the extra is missing.
@@ -50,7 +50,7 @@ def http_message(secret: Secrets, *, key: str = _KEY, algorithm: Algorithm = "hm
 
 
 def _made_for(headers: Headers) -> Make:
-    """Return what makes the scheme with the key's name and the algorithm that the request states."""
+    """Return a function that makes the scheme with the key name and the algorithm that a request states."""
     stated = dict(headers).get(b"signature-input", b"").decode("latin-1")
     key = re.search(r';\s*keyid="([^"\\]{1,200})"', stated)
     algorithm = re.search(r';\s*alg="([^"\\]{1,40})"', stated)

@@ -1,4 +1,4 @@
-"""Confirming a delivery whose body no signature covers: its order is read again before any handler runs."""
+"""The order check: where no signature covers a body, its order is read from the sender's API before a handler runs."""
 
 from __future__ import annotations
 
@@ -12,42 +12,45 @@ from ..options import Backoff
 from .base import OrdersApi
 
 NAME = "confirm the order"
-"""Its progress is kept under this name, among those of the handlers."""
+"""The name of the order check among the handlers of a stored delivery."""
 
-_PATIENCE = 30.0  # seconds for the API to answer
+_API_TIMEOUT = 30.0  # seconds for the API to respond
 
 
 class OrderCheck(NamedTuple):
-    """Asks the sender's API whether an order is in the status that a delivery says.
+    """A check that an order is in the status that a delivery states, by the sender's API.
 
-    It is run as a handler is, before all others, until it is done: then the delivery is confirmed for good, and is
-    not asked about again when a handler is retried. Its attempts are its own, and none of the handlers'.
+    The check runs like a handler, before the handlers, until it succeeds. Then the delivery is confirmed for good: the
+    retry of a handler does not repeat the check. Its attempts are counted apart from those of the handlers.
 
-    - The order is in that status: confirmed. Nothing but the order's id and status is; whatever else the body holds
-      is still only what came with it.
-    - It is in another terminal status: contradicted, so that trying again cannot help.
-    - It is in another one, is unknown (404: it may not be known everywhere yet), or the API does not do what it is
-      asked: not now. It is asked again by the worker's `Backoff`, and the delivery is dead when that ends.
+    - The order is in that status: the delivery is confirmed. That holds for the order's id and status; the rest of the
+      body is still unproved.
+    - The order is in another terminal status: the delivery is contradicted, and dead at once.
+    - The order is in another status, the API does not know it (404, since an API may lag behind), or the API fails: the
+      check is tried again, with the worker's `Backoff`, and the delivery is dead when the attempts are used up.
     """
 
     api: OrdersApi
+    """The client of the sender's API."""
     name: str = NAME
     backoff: Backoff | None = None
     timeout: float | None = None
 
     def is_about(self, event: Event, delivery: Delivery) -> TypeGuard[OrderStatusChanged]:
-        """Whether there is something to ask: an order's id, in a body that its signature does not cover."""
+        """Return whether the check applies: to an event with an order's id, in a body that no signature covers."""
         return not delivery.body_verified and isinstance(event, OrderStatusChanged) and event.order_id is not None
 
     async def call(self, event: OrderStatusChanged) -> None:
-        """Ask.
+        """Read the order, and compare its status with that of the event; return if they are equal.
 
         Raises:
-            GiveUp: the delivery is contradicted.
-            Unconfirmed: not yet; ApiError, TimeoutError or whatever else the client raises: not now.
+            GiveUp: the order is in another terminal status.
+            Unconfirmed: the order is in another status that is not terminal, or the API does not know it.
+            ApiError: the API failed. Other errors of the client are raised unchanged.
+            TimeoutError: the API has not responded within 30 seconds.
         """
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_API_TIMEOUT):
                 order = await self.api.order(event.order_id or "")
         except ApiError as error:
             if error.status != 404:
@@ -55,12 +58,12 @@ class OrderCheck(NamedTuple):
             raise Unconfirmed("the sender's API knows no such order (404)") from None
         if order.status == event.status:
             return
-        said, told = _named(order.status), _named(event.status)
+        actual, stated = _known_or_hidden(order.status), _known_or_hidden(event.status)
         if order.is_terminal:
-            raise GiveUp(f"the sender's API contradicts it: the order is {said}, not {told}")
-        raise Unconfirmed(f"the order is {said} by the sender's API, not {told}")
+            raise GiveUp(f"the sender's API contradicts it: the order is {actual}, not {stated}")
+        raise Unconfirmed(f"the order is {actual} by the sender's API, not {stated}")
 
 
-def _named(status: str) -> str:
-    """Return a status as it is named here; what a stranger made up is not repeated."""
+def _known_or_hidden(status: str) -> str:
+    """Return a known status, or a text in place of one that a stranger may have made up."""
     return str(status) if status in OrderStatus.__members__ else "in a status unknown here"

@@ -1,4 +1,4 @@
-"""A preset: a sender that is known by name and by the headers of its requests."""
+"""The preset of a sender: its entry in the registry, by name and by the headers of its requests."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from ..signatures.secrets import Secrets
 from .base import Sender
 
 Make = Callable[[Secrets], Scheme]
-"""What makes a scheme of secrets: a class, or one with options by `functools.partial`."""
+"""A function that makes a scheme of secrets: a scheme's class, or a `functools.partial` of it with options."""
 
 
 class Preset(NamedTuple):
-    """What commands, `explain` and tests know of a sender, beside the `Sender` itself."""
+    """The entry of a sender in the registry, for commands, `explain` and tests."""
 
     name: str
-    """As it is called on the command line, such as "github"."""
+    """The name on the command line, such as "github"."""
     title: str
-    """As people call it, such as "GitHub"."""
+    """The name in texts, such as "GitHub"."""
     sender: Callable[[Secrets], Sender]
-    """What makes the sender of secrets; its module and name are what a test imports that is written for it."""
+    """The function that makes the sender of secrets. A generated test imports it by its module and name."""
     make: Make
-    """What makes its scheme of secrets."""
+    """The function that makes the sender's scheme of secrets."""
     headers: tuple[str, ...]
-    """The headers that all its requests have, in lower case; by the first they are recognized."""
+    """The names, in lower case, of the headers that all requests have; by the first a request is recognized."""
     within: bytes = b""
-    """What the first of them has in it, where another sender has headers of the same names."""
+    """A part of the value of the first header, where another sender has headers of the same names; else empty."""
     example: str = "a-secret-for-tests"
-    """A secret that it takes, for tests."""
+    """A valid secret for tests."""
     made_for: Callable[[Headers], Make] | None = None
-    """What makes its scheme as a request's headers say, where they name the key."""
+    """A function of a request's headers that returns what makes the scheme, where they name the key; else None."""
 
     @property
     def function(self) -> str:
@@ -41,14 +41,14 @@ class Preset(NamedTuple):
 
     @property
     def code(self) -> str:
-        """The Python that makes the sender with the example of a secret."""
+        """A Python expression that makes the sender with the secret for tests."""
         return f'{self.function}("{self.example}")'
 
     def make_for(self, headers: Headers) -> Make:
-        """Return what makes the scheme for a request with these headers."""
+        """Return the function that makes the scheme for a request with these headers."""
         return self.make if self.made_for is None else self.made_for(headers)
 
     def fits(self, headers: Headers) -> bool:
-        """Whether these are the headers of a request of this sender's."""
-        mark = self.headers[0].encode()
-        return any(name == mark and self.within in value for name, value in headers)
+        """Return whether a request with these headers may come from the sender."""
+        first = self.headers[0].encode()
+        return any(name == first and self.within in value for name, value in headers)

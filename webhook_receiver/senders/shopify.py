@@ -1,4 +1,4 @@
-"""Shopify: an HMAC over the body in base64; the topic and the id are in headers that no signature covers."""
+"""The sender Shopify: an HMAC over the body, in base64. Topic and id are in headers that are not signed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from .preset import Preset
 
 
 def signature(secrets: Secrets) -> HMACBody:
-    """Return the scheme (shopify.dev/docs/apps/build/webhooks/subscribe/https)."""
+    """Return Shopify's scheme (shopify.dev/docs/apps/build/webhooks/subscribe/https)."""
     return HMACBody(secrets, signature="x-shopify-hmac-sha256", encoding="base64")
 
 
 def shopify(secret: Secrets) -> Sender:
-    """Return Shopify as a sender.
+    """Return the sender Shopify.
 
     Args:
         secret: the app's client secret, or several while it is changed.

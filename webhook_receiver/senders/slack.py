@@ -1,4 +1,4 @@
-"""Slack: an HMAC over a version, a time and the body."""
+"""The sender Slack: an HMAC over a version, a time and the body."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .preset import Preset
 
 
 def signature(secrets: Secrets, *, tolerance: float = 300) -> HMACBody:
-    """Return the scheme (docs.slack.dev/authentication/verifying-requests-from-slack).
+    """Return Slack's scheme (docs.slack.dev/authentication/verifying-requests-from-slack).
 
     Args:
         secrets: the app's signing secret, or several while it is changed.
@@ -26,7 +26,7 @@ def signature(secrets: Secrets, *, tolerance: float = 300) -> HMACBody:
 
 
 def slack(secret: Secrets, *, tolerance: float = 300) -> Sender:
-    """Return Slack as a sender.
+    """Return the sender Slack.
 
     Args:
         secret: the app's signing secret, or several while it is changed.

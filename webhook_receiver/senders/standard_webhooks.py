@@ -1,4 +1,4 @@
-"""Senders that follow Standard Webhooks (standardwebhooks.com), and Svix, whose headers begin otherwise."""
+"""The senders for services that follow Standard Webhooks (standardwebhooks.com), or deliver through Svix."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _svix_signature = partial(StandardWebhooks, headers="svix")
 
 
 def standard_webhooks(secret: Secrets, *, tolerance: float = 300) -> Sender:
-    """Return any sender that follows Standard Webhooks; give it its name by `dataclasses.replace(..., name=...)`.
+    """Return a sender that follows Standard Webhooks; `dataclasses.replace(..., name=...)` gives it its name.
 
     Args:
-        secret: as the sender shows it, or several while it is changed; see `StandardWebhooks`.
+        secret: the secret as the sender shows it, or several while it is changed; see `StandardWebhooks`.
         tolerance: seconds that the sender's clock may be behind or ahead of ours.
 
     Raises:

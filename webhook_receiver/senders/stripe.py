@@ -1,4 +1,4 @@
-"""Stripe: an HMAC over a time and the body, both in one header."""
+"""The sender Stripe: an HMAC over a time and the body, both in one header."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from .preset import Preset
 
 
 def signature(secrets: Secrets, *, tolerance: float = 300) -> HMACBody:
-    """Return the scheme (docs.stripe.com/webhooks#verify-manually).
+    """Return Stripe's scheme (docs.stripe.com/webhooks#verify-manually).
 
     Args:
-        secrets: as Stripe shows them, `whsec_` and all: they are used as they are.
+        secrets: the endpoint's secrets as Stripe shows them, with the prefix `whsec_`, which is part of the key.
         tolerance: seconds that Stripe's clock may be behind or ahead of ours.
     """
     return HMACBody(
@@ -25,7 +25,7 @@ def signature(secrets: Secrets, *, tolerance: float = 300) -> HMACBody:
 
 
 def stripe(secret: Secrets, *, tolerance: float = 300) -> Sender:
-    """Return Stripe as a sender.
+    """Return the sender Stripe.
 
     Args:
         secret: the endpoint's secret, or several while it is changed.

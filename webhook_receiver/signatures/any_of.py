@@ -1,4 +1,4 @@
-"""Several schemes at once, for the time in which a sender changes from one to another."""
+"""A scheme of several schemes, for the time in which a sender changes from one to another."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from ..errors import (
 )
 from .scheme import BodyCheck, Scheme, Verified, complaint
 
-_TELLING = (BodyMismatch, StaleSignature, BadSignature, MalformedSignature, UnexpectedSignature, MissingSignature)
-"""The errors, the one first that came furthest: of what a scheme does not concern, it says that it is missing."""
+_PRECEDENCE = (BodyMismatch, StaleSignature, BadSignature, MalformedSignature, UnexpectedSignature, MissingSignature)
+"""The errors, the most telling first: a scheme that a delivery does not concern says only that something is missing."""
 
 R = TypeVar("R")
 
 
 class AnyOf:
-    """Accepts what any of the schemes accepts; the first signs.
+    """A scheme that accepts what any of its schemes accepts, and signs by the first.
 
-    Which secret verified a delivery is told by an index over the secrets of all schemes, in their order: with
-    `AnyOf(StandardWebhooks([a, b]), UP42Signature(c))`, 2 is c. If all reject, the error is that of the scheme that
-    came furthest.
+    `Verified.by` is an index of the secrets of all schemes, in their order: with
+    `AnyOf(StandardWebhooks([a, b]), UP42Signature(c))`, 2 is c. If all schemes reject a delivery, the error is that of
+    the scheme that got furthest in its checks.
 
     Args:
-        schemes: the new one first.
+        schemes: the schemes, the new one first.
 
     Raises:
-        ConfigurationError: there is none, one is no scheme, or one lets everybody in.
+        ConfigurationError: no scheme is given, an argument is no scheme, or a scheme lets everybody in.
     """
 
     def __init__(self, *schemes: Scheme) -> None:
@@ -53,17 +53,17 @@ class AnyOf:
             self._schemes.append((self.secret_count, scheme))
             self.secret_count += scheme.secret_count
         self.needs_url = any(getattr(scheme, "needs_url", False) for scheme in schemes)
-        """Whether one of the schemes needs the URL that the sender posts to, and was not given it."""
+        """Whether a scheme needs the URL that the sender posts to, and was not given it. See `Scheme`."""
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
-        """Return the head that the first scheme signs; see `Scheme`."""
+        """Return the head as the first scheme signs it. See `Scheme.sign`."""
         return self._schemes[0][1].sign(head, body, now)
 
     def verify(self, head: RequestHead, now: float) -> BodyCheck:
-        """Return one check of the body for all schemes that take the head; see `Scheme`.
+        """Verify the head by each scheme, and return one check of the body for all that accept it.
 
         Raises:
-            VerificationError: no scheme takes the head; the error of the scheme that came furthest.
+            VerificationError: no scheme accepts the head. The error is that of the scheme that got furthest.
         """
         tries = (partial(_verify, scheme, first, head, now) for first, scheme in self._schemes)
         checks, errors = _try_all(tries)
@@ -74,10 +74,10 @@ class AnyOf:
 
 def _verify(scheme: Scheme, first: int, head: RequestHead, now: float) -> Callable[[bytes], Verified]:
     check = scheme.verify(head, now)
-    return lambda body: _counted(check(body), first)
+    return lambda body: _with_offset(check(body), first)
 
 
-def _counted(verified: Verified, first: int) -> Verified:
+def _with_offset(verified: Verified, first: int) -> Verified:
     return verified if verified.by is None else verified._replace(by=first + verified.by)
 
 
@@ -107,4 +107,4 @@ def _most_telling(errors: list[VerificationError]) -> VerificationError:
 
 
 def _rank(error: VerificationError) -> int:
-    return next((rank for rank, cls in enumerate(_TELLING) if isinstance(error, cls)), len(_TELLING))
+    return next((rank for rank, cls in enumerate(_PRECEDENCE) if isinstance(error, cls)), len(_PRECEDENCE))

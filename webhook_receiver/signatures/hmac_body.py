@@ -1,4 +1,7 @@
-"""The scheme of most senders: an HMAC over the body, and maybe a time and an id, in a header. GitHub, Stripe, ..."""
+"""The scheme of most senders: an HMAC (RFC 2104) over the body, in some cases with a time and an id, in a header.
+
+GitHub, Stripe, Slack and Shopify sign so; their options are in `webhook_receiver.senders`.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,11 @@ from .secrets import Keyring, Secret, Secrets, is_same, mac, masked
 
 _HASHES = ("sha1", "sha256", "sha384", "sha512")
 _HEX = b"0123456789abcdef"
-_MOST_SIGNATURES = 16  # in one header
+_MAX_SIGNATURES = 16  # in one header
 
 
 class _Place(NamedTuple):
-    """Where a value is: a header, or an item of a header such as `t=1765433012,v1=5257a869`."""
+    """The place of a value: a header, or an item of a header such as `t=1765433012,v1=5257a869`."""
 
     header: bytes
     item: bytes | None
@@ -29,7 +32,7 @@ class _Place(NamedTuple):
         value = only(headers, self.header)
         if self.item is None:
             return [value]
-        items = [each.strip(b" \t").partition(b"=") for each in value.split(b",", 2 * _MOST_SIGNATURES)]
+        items = [each.strip(b" \t").partition(b"=") for each in value.split(b",", 2 * _MAX_SIGNATURES)]
         return [value for name, _, value in items if name == self.item]
 
     def value(self, headers: Headers) -> bytes:
@@ -43,7 +46,7 @@ class _Place(NamedTuple):
 
 
 class _Template:
-    """What the HMAC is over: "{timestamp}.{body}", cut into its literal parts and its fields."""
+    """The template of the signed content, such as "{timestamp}.{body}", split into literal parts and fields."""
 
     def __init__(self, signed: str, given: set[str]) -> None:
         try:
@@ -51,16 +54,22 @@ class _Template:
         except ValueError as error:
             raise ConfigurationError(f"signed={signed!r} cannot be read: {error}") from None
         if any(spec or conversion for _, _, spec, conversion in cut):
-            raise ConfigurationError(f"signed={signed!r} has fields with a format, which nothing here has")
+            raise ConfigurationError(
+                f"signed={signed!r} has a field with a format: write {{body}}, {{timestamp}} and {{id}} without one"
+            )
         pieces = [piece for literal, field, _, _ in cut for piece in (literal.encode() or None, field)]
         self._parts = [piece for piece in pieces if piece is not None]
         fields = [part for part in self._parts if isinstance(part, str)]
         if unknown := set(fields) - {"body", "timestamp", "id"}:
             raise ConfigurationError(f"signed=... knows {{body}}, {{timestamp}} and {{id}}, not {unknown.pop()!r}")
         if fields.count("body") != 1:
-            raise ConfigurationError("signed=... has {body} once, or the signature would prove nothing of it")
+            raise ConfigurationError(
+                "signed=... needs {body} exactly once: otherwise the signature would not prove the body"
+            )
         if lacking := set(fields) - {"body"} - given:
-            raise ConfigurationError(f"signed=... has {{{lacking.copy().pop()}}}, so say in which header that is")
+            raise ConfigurationError(
+                f"signed=... has {{{lacking.copy().pop()}}}, so name its header: {lacking.copy().pop()}=..."
+            )
         if "id" in given and "id" not in fields:
             raise ConfigurationError(
                 "an id that is not signed proves nothing: put {id} into signed=..., or say Sender(delivery_id=...)"
@@ -73,33 +82,36 @@ class _Template:
         if isinstance(end := [*self._parts, b""][self._parts.index("id") + 1], bytes):
             self._end_of_id = end
         else:
-            raise ConfigurationError("signed=... has no mark behind {id}: what is the id, and what comes next?")
+            raise ConfigurationError(
+                "signed=... needs a separator behind {id}, such as a full stop: without one, where the id ends is open"
+            )
 
     def fill(self, timestamp: bytes, id: bytes, body: bytes) -> bytes:
         if len(self._parts) == 1:
             return body
         if self._end_of_id and self._end_of_id in id:
-            raise MalformedSignature("the delivery's id holds the mark that ends it in what is signed")
+            raise MalformedSignature("the delivery's id contains the separator that stands behind {id} in signed=...")
         values = {"timestamp": timestamp, "id": id, "body": body}
         return b"".join([values[part] if isinstance(part, str) else part for part in self._parts])
 
 
 class HMACBody:
-    """Signs and verifies by an HMAC whose parts are told here: the scheme of most senders that have a secret.
+    """A scheme that signs and verifies by an HMAC (RFC 2104) over the body: that of most senders with a secret.
 
     A place is the name of a header, or "header:item" for an item of a header such as `t=1765433012,v1=5257a869`.
 
     Args:
-        secrets: one secret or several; the first signs, any verifies.
-        signature: the place of the signature; as an item it may be there several times.
-        prefix: what stands before it, such as "sha256=".
-        hash: "sha256", "sha512", "sha384" or "sha1".
-        encoding: "hex", in lower case, or "base64".
-        signed: what the HMAC is over: a text with {body} and maybe {timestamp} and {id}.
-        timestamp: the place of the time of signing, in Unix seconds; it has to be signed.
-        id: the place of the sender's id of the delivery, the same when it is sent again; it has to be signed. One that
-            is not is a part of the sender: `Sender.delivery_id`.
-        tolerance: seconds that the sender's clock may be behind or ahead of ours, where there is a timestamp.
+        secrets: one secret or several, used as their UTF-8 bytes; the first signs, any verifies.
+        signature: the place of the signature. An item may occur several times; one right signature is enough.
+        prefix: the text in front of the signature, such as "sha256=".
+        hash: the hash function: "sha256", "sha512", "sha384" or "sha1".
+        encoding: the encoding of the signature: "hex", in lower case, or "base64".
+        signed: the template of the signed content: a text with {body}, and {timestamp} and {id} where these are signed.
+        timestamp: the place of the time of signing, in Unix seconds. The time has to be signed.
+        id: the place of the sender's id of the delivery, which stays the same when the delivery is sent again. The id
+            has to be signed; one that is not is a part of the sender, `Sender.delivery_id`.
+        tolerance: the number of seconds that the sender's clock may be behind or ahead of ours; without `timestamp`,
+            it means nothing.
 
     Raises:
         ConfigurationError: a secret or an option cannot work.
@@ -137,10 +149,10 @@ class HMACBody:
         self.secret_count = len(self._keyring)
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
-        """Return the head with the headers that prove the delivery; an id in it is kept, else a random one is added.
+        """Return the head with the headers that prove the delivery. Its id stays; without one, a random id is added.
 
         Raises:
-            ConfigurationError: the id cannot be signed.
+            ConfigurationError: every secret has expired, or the id cannot be signed.
         """
         time = b"%d" % int(now)
         has_id = self._id is None or any(name == self._id.header for name, _ in head.headers)
@@ -160,7 +172,7 @@ class HMACBody:
         """Read the headers; return the check of the signature, which covers the body. See `Scheme`."""
         headers = head.headers
         claims = self._signature.values(headers)
-        if not any(self._is_signature(claimed) for claimed in claims) or len(claims) > _MOST_SIGNATURES:
+        if not any(self._is_signature(claimed) for claimed in claims) or len(claims) > _MAX_SIGNATURES:
             raise MalformedSignature(
                 f"{self._signature} holds no signature: {self._prefix.decode()}, then {self._encoding}"
             )

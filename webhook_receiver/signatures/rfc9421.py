@@ -17,7 +17,7 @@ from .scheme import BodyCheck, Verified
 from .secrets import Keyring, masked
 
 _DIGEST = "content-digest"
-_LONGEST = 8192  # bytes of a signature header: far more than any sender needs, far less than would cost us
+_MAX_HEADER = 8192  # bytes of a signature header: far more than any sender needs, far less than would cost us
 
 Algorithm = Literal[
     "hmac-sha256", "ed25519", "ecdsa-p256-sha256", "ecdsa-p384-sha384", "rsa-pss-sha512", "rsa-v1_5-sha256"
@@ -35,26 +35,27 @@ class _Key(NamedTuple):
 
 
 class HTTPMessageSignature:
-    """Signs and verifies deliveries by RFC 9421. Needs the extra `[rfc9421]`.
+    """A scheme that signs and verifies by HTTP Message Signatures (RFC 9421). Needs the extra `[rfc9421]`.
 
-    A signature has to cover `content-digest`, and that has to be right; `created` and `keyid` have to be there.
-    Of the derived components, `@method` is the request's, and all that the URL says (`@target-uri`, `@authority`,
-    `@scheme`, `@path`, `@query`, `@query-param`, `@request-target`) is taken from `url`: what a proxy makes of it does
-    not matter.
+    A signature has to cover `content-digest` (RFC 9530), which has to be the digest of the body. It needs the
+    parameters `created` and `keyid`. Of the derived components (RFC 9421, section 2.2), `@method` is that of the
+    request; those of the URL (`@target-uri`, `@authority`, `@scheme`, `@path`, `@query`, `@query-param`,
+    `@request-target`) are taken from `url`, so a proxy that rewrites the URL does no harm.
 
     Args:
-        keys: the keys by the name that the sender's `keyid` gives them: the secret of an HMAC, or PEM, public to
-            verify and private to sign as well. The first signs. `by` is a key's place among them.
-        algorithm: the algorithm of all keys, by its name in RFC 9421; a signature that names another is rejected.
-        components: what a signature has to cover beside `content-digest`, such as ["@method", "@target-uri",
-            "content-type"]; `sign` covers it.
+        keys: the keys, by the name that the sender's `keyid` gives them. A key is the secret of an HMAC, or PEM: a
+            public key verifies, a private key signs as well. The first key signs. `Verified.by` is a key's index.
+        algorithm: the algorithm of all keys, by its name in RFC 9421, section 6.2. A signature that names another
+            algorithm is rejected.
+        components: the components that a signature has to cover beside `content-digest`, such as ["@method",
+            "@target-uri", "content-type"]. `sign` covers these.
         url: the absolute URL that the sender posts to, as the sender knows it; that of the receiver
             (`WebhookReceiver(public_url=...)`) if left out.
-        id: a header with the sender's id of the delivery, the same when it is sent again; it has to be covered.
-            Without one the signature's nonce, if it has one, at least tells an exact repeat.
-        nonce: "required" rejects a signature without one, and lets `sign` make one.
-        tag: the application's tag that the signature has to have; needed where proxies add signatures of their own.
-        tolerance: seconds that the sender's clock may be behind or ahead of ours. `expires` is kept to the second.
+        id: the header with the sender's id of the delivery, which stays the same when the delivery is sent again. It
+            has to be covered. Without it, the signature's nonce is the id, which identifies an exact duplicate only.
+        nonce: "required" rejects a signature without a nonce, and makes `sign` add one; "optional" does neither.
+        tag: the tag that the signature has to have; needed where proxies add signatures of their own.
+        tolerance: the number of seconds that `created` may be before or after our time. `expires` has no tolerance.
 
     Raises:
         ConfigurationError: a key or an option cannot work, or the extra is missing.
@@ -87,7 +88,7 @@ class HTTPMessageSignature:
         wanted = [*components, *([] if id is None else [id]), _DIGEST]
         self._messages = rfc9421_messages.Messages(kind, list(dict.fromkeys(wanted)), url, tag)
         self.needs_url = self._messages.needs_url
-        """Whether `components` has something of the URL, and `url` was left out."""
+        """Whether `components` names a part of the URL, and `url` was left out. See `Scheme`."""
         self._keys = rfc9421_messages.Keys
         self._reject_other_body = rfc9421_messages.reject_other_body
         self._id = None if id is None else id.lower().encode()
@@ -100,11 +101,11 @@ class HTTPMessageSignature:
         self.secret_count = len(self._keyring)
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
-        """Return the head with the body's digest and the two headers of the signature.
+        """Return the head with the headers `content-digest`, `signature-input` and `signature`.
 
         Raises:
-            ConfigurationError: the first key is public, a header that is to be covered is absent, or the URL is to be
-                covered and not known.
+            ConfigurationError: the first key is public, a header that has to be covered is absent, or a part of the URL
+                has to be covered and no URL is known.
         """
         key = self._keyring.first(now)
         if key.private is None:
@@ -113,18 +114,18 @@ class HTTPMessageSignature:
         return head.with_headers(*self._messages.sign(head, body, (key.name, key.private), now, nonce))
 
     def verify(self, head: RequestHead, now: float) -> BodyCheck:
-        """Verify the signature, then its times; return the check of the body against its digest. See `Scheme`."""
+        """Verify the signature, then its times; return the check of the body by its digest. See `Scheme.verify`."""
         headers = head.headers
         for name in (b"signature-input", b"signature"):
-            if len(only(headers, name)) > _LONGEST:
-                raise MalformedSignature(f"{name.decode()} has more than {_LONGEST} bytes")
+            if len(only(headers, name)) > _MAX_HEADER:
+                raise MalformedSignature(f"{name.decode()} has more than {_MAX_HEADER} bytes")
         keys = {key.name: key for key in self._keyring.at(now)}
         found = self._messages.verify(head, self._keys({name: key.public for name, key in keys.items()}))
         if self._nonce_required and not found.nonce:
             raise MalformedSignature('the signature has no nonce, which nonce="required" asks for')
         reject_stale(int(found.parameters["created"]), now, self._tolerance)
         if now > float(found.parameters.get("expires", inf)):
-            raise StaleSignature("the signature has expired, as it says itself")
+            raise StaleSignature("the signature has expired, by its own parameter expires")
         id = found.nonce if self._id is None else only(headers, self._id).decode("latin-1")
         verified = Verified(keys[str(found.parameters["keyid"])].by, body=True, id=id)
         return partial(self._check, found, verified)

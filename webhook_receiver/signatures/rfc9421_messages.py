@@ -1,4 +1,7 @@
-"""RFC 9421 as the library http-message-signatures does it, which is imported here only: its words become ours."""
+"""An adapter of the library http-message-signatures, which implements RFC 9421 and is imported in this module only.
+
+Its errors become the errors of this package here, since its texts may quote a request.
+"""
 # The library's types are partial, and it exports without saying so.
 # pyright: reportPrivateImportUsage=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
@@ -43,21 +46,28 @@ _ALGORITHMS: dict[str, type[HTTPSignatureAlgorithm]] = {
 
 
 _NO_URL = "https://not.known/"
-"""Stands where the library wants a URL, and no component is taken from it."""
+"""A URL for the library, which wants one, where no component is taken from it."""
 
 
 def algorithm_of(name: str) -> type[HTTPSignatureAlgorithm]:
-    """Return the algorithm, or raise ConfigurationError if there is none of this name."""
+    """Return the library's algorithm of a name in RFC 9421, section 6.2.
+
+    Raises:
+        ConfigurationError: no supported algorithm has this name.
+    """
     if name not in _ALGORITHMS:
         raise ConfigurationError(f"algorithm is one of {', '.join(_ALGORITHMS)}, not {name!r}")
     return _ALGORITHMS[name]
 
 
 def key_of(algorithm: type[HTTPSignatureAlgorithm], secret: Secret) -> tuple[Any, Any]:
-    """Return the public and the private key that a secret is, the latter None if it is public only.
+    """Return the public and the private key that a secret holds; for an HMAC, its bytes twice.
+
+    Returns:
+        The public key, and the private key or None where the secret is a public key.
 
     Raises:
-        ConfigurationError: it is no key of this algorithm.
+        ConfigurationError: the secret holds no key of this algorithm.
     """
     if algorithm is algorithms.HMAC_SHA256:
         return secret.get_secret_value().encode(), secret.get_secret_value().encode()
@@ -74,7 +84,7 @@ def key_of(algorithm: type[HTTPSignatureAlgorithm], secret: Secret) -> tuple[Any
 
 
 class _AllComponents(HTTPSignatureComponentResolver):
-    """The components of a request that was posted to a known URL."""
+    """The components of a request whose URL is known."""
 
 
 def _is_of_url(component: str) -> bool:
@@ -82,11 +92,11 @@ def _is_of_url(component: str) -> bool:
 
 
 class _ComponentsOfSomeUrl(_AllComponents):
-    """The components of a request whose URL will be known later, to try out whether they can be."""
+    """The components of a request whose URL is not known yet, for a trial of their names."""
 
     def resolve(self, component_node: Any) -> str:
         if str(component_node.value) == "@query-param":
-            return ""  # of which parameter, only the URL can tell
+            return ""  # the URL has the parameter, and is not known yet
         value: str = super().resolve(component_node)
         return value
 
@@ -97,7 +107,7 @@ class _OnlyHeaders(HTTPSignatureComponentResolver):
     def resolve(self, component_node: Any) -> str:
         if _is_of_url(str(component_node.value)):
             raise MalformedSignature(
-                "the signature covers something of the URL (@target-uri, @authority, @path or the like): say which URL "
+                "the signature covers a part of the URL (@target-uri, @authority, @path or the like): say which URL "
                 "the sender posts to, HTTPMessageSignature(url=...) or WebhookReceiver(public_url=...)"
             )
         value: str = super().resolve(component_node)
@@ -106,20 +116,20 @@ class _OnlyHeaders(HTTPSignatureComponentResolver):
 
 class _Verifier(HTTPMessageVerifier):
     def validate_created_and_expires(self, sig_input: Any, max_age: Any = None) -> None:
-        """Leave the times to whoever has the clock, once they are authentic; here they have to be there."""
+        """Require `created`, and leave the comparison of times to the scheme, which knows the present time."""
         if "created" not in sig_input.params:
             raise MalformedSignature("the signature does not say when it was created")
 
 
 class Keys(HTTPSignatureKeyResolver):
-    """The keys by their names; no traceback that shows its locals shows them."""
+    """The keys by their names, hidden from tracebacks that show local variables."""
 
     def __init__(self, keys: Mapping[str, Any]) -> None:
         self._keys = keys
 
     def resolve_public_key(self, key_id: str) -> Any:
         if key_id not in self._keys:
-            raise BadSignature("the signature names a key that is none of ours, or has expired")
+            raise BadSignature("the signature names a key that the receiver does not have, or that has expired")
         return self._keys[key_id]
 
     def resolve_private_key(self, key_id: str) -> Any:
@@ -127,16 +137,16 @@ class Keys(HTTPSignatureKeyResolver):
 
 
 class Messages:
-    """Requests signed and verified with one algorithm.
+    """A signer and verifier of requests with one algorithm.
 
     Args:
-        algorithm: see `algorithm_of`.
-        components: the components that a signature has to cover, and `sign` covers.
-        url: the absolute URL that they are posted to; None for the one that each head states.
-        tag: the tag of their signatures, if they have one.
+        algorithm: the library's algorithm; see `algorithm_of`.
+        components: the names of the components that a signature has to cover; `sign` covers these.
+        url: the absolute URL that the requests are posted to; None for the URL in each head.
+        tag: the tag that signatures have to have; None for any or none.
 
     Raises:
-        ConfigurationError: there can be no such component, or the URL is none.
+        ConfigurationError: a component cannot exist, or the URL is invalid.
     """
 
     def __init__(
@@ -151,14 +161,21 @@ class Messages:
         self._url = url
         self._tag = tag
         self.needs_url = url is None and any(_is_of_url(each.split('"')[1]) for each in self._components)
-        """Whether the components have something of the URL, and it has to be in each head."""
+        """Whether a component is a part of the URL, so that each head has to have the URL."""
         self._try_out()
 
     def sign(self, head: RequestHead, body: bytes, key: tuple[str, Any], now: float, nonce: str | None) -> Headers:
-        """Return the headers that the head lacks, made with a key of this name.
+        """Return the headers that a signature adds to a head.
+
+        Args:
+            head: the head of the request as it would be sent unsigned.
+            body: the body's bytes.
+            key: the key's name, and the private key.
+            now: the time of signing, in Unix seconds.
+            nonce: the nonce of the signature; None for none.
 
         Raises:
-            ConfigurationError: a component that is to be covered is absent, or cannot be signed.
+            ConfigurationError: a component that has to be covered is absent, or cannot be signed.
         """
         fields: dict[str, str] = {}
         for name, value in ((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers):
@@ -186,10 +203,11 @@ class Messages:
         return [(name.lower().encode(), value.encode()) for name, value in fields.items() if name not in given]
 
     def verify(self, head: RequestHead, keys: Keys) -> VerifyResult:
-        """Return the one signature's parameters and the components that it covers.
+        """Return the parameters of a head's one signature, and the components that it covers.
 
         Raises:
-            VerificationError: there is not just one, or no key gives it, or it does not cover what it has to.
+            VerificationError: the head has no signature or several, the key gives another one, or a required component
+                is not covered.
         """
         verifier = _Verifier(
             signature_algorithm=self._algorithm, key_resolver=keys, component_resolver_class=self._resolver(head)
@@ -201,9 +219,9 @@ class Messages:
                 self._message(head, SimpleNamespace(items=lambda: pairs)), max_age=None, expect_tag=self._tag
             )
         except Exception as raised:  # whatever the library stumbles over came from a stranger
-            error = _told(raised)
+            error = _translated(raised)
         else:
-            error = self._lack(found)
+            error = self._incomplete(found)
             if error is None:
                 return found[0]
         raise error  # out here, where no error with the stranger's words in it is its context
@@ -214,7 +232,7 @@ class Messages:
     def _message(self, head: RequestHead, headers: Any) -> Any:
         return SimpleNamespace(method=head.method, url=self._url or head.url or _NO_URL, headers=headers)
 
-    def _lack(self, found: Sequence[VerifyResult]) -> VerificationError | None:
+    def _incomplete(self, found: Sequence[VerifyResult]) -> VerificationError | None:
         if len(found) != 1:
             return MalformedSignature("there is more than one signature: say by tag=... which one counts")
         absent = [each for each in self._components if each not in found[0].covered_components]
@@ -229,7 +247,7 @@ class Messages:
         return None
 
     def _try_out(self) -> None:
-        """Prepare a signature, so that components that there cannot be are told at the start."""
+        """Prepare a signature, so that a component that cannot exist is an error of configuration."""
         names = [each.split('"')[1] for each in self._components]
         headers = [(each.encode(), b"x") for each in names if not each.startswith("@") and each != "content-digest"]
         try:
@@ -248,7 +266,11 @@ class Messages:
 
 
 def reject_other_body(found: VerifyResult, body: bytes) -> None:
-    """Raise BodyMismatch unless the digest that the signature covers is that of `body`."""
+    """Reject a body whose digest is not the one that the signature covers.
+
+    Raises:
+        BodyMismatch: the digest is of other bytes, or of a hash function that is not supported.
+    """
     try:
         is_right = ContentDigest.verify_components(found.covered_components, body)
     except Exception:
@@ -259,8 +281,8 @@ def reject_other_body(found: VerifyResult, body: bytes) -> None:
         )
 
 
-def _told(raised: Exception) -> VerificationError:
-    """Return our own error for the library's, whose words may quote the request."""
+def _translated(raised: Exception) -> VerificationError:
+    """Return an error of this package for one of the library, whose text may quote the request."""
     for each in (raised, raised.__cause__):
         if isinstance(each, VerificationError):
             return each.with_traceback(None)

@@ -9,35 +9,35 @@ from ..delivery import RequestHead
 
 
 class Verified(NamedTuple):
-    """What a check found out about a delivery."""
+    """The result of a successful verification."""
 
     by: int | None
-    """The index of the secret that verified it; None when it came unsigned."""
+    """The index of the secret that verified the delivery; None for an unsigned delivery."""
     body: bool
-    """Whether the signature covers the body."""
+    """Whether the signature covers the body, so that nobody can have changed it."""
     id: str | None = None
-    """The sender's id of the delivery, the same when it is sent again, if the scheme has one and verified it."""
+    """The sender's id of the delivery, the same when the delivery is sent again; None if the scheme verifies none."""
 
 
 BodyCheck = Callable[[bytes], Verified]
-"""Takes the body's bytes; returns what is verified, or raises a VerificationError."""
+"""A function of the body's bytes that returns a `Verified`, or raises a VerificationError."""
 
 
 @runtime_checkable
 class Scheme(Protocol):
     """A way to sign and verify a delivery. A scheme does no I/O and reads no clock: `now` is in Unix seconds.
 
-    A scheme whose signatures cover the URL that the sender posts to may have one attribute more, `needs_url`: True
-    where no URL was given to the scheme itself, so that a receiver cannot be made without `public_url=...`.
+    A scheme whose signatures cover the URL that the sender posts to may have one more attribute, the bool `needs_url`:
+    True where the scheme itself was given no URL, so that a receiver cannot be made without `public_url=...`.
     """
 
     @property
     def secret_count(self) -> int:
-        """The number of secrets that `Verified.by` is an index of; 0 for a scheme that lets everybody in."""
+        """The number of secrets; `Verified.by` is an index of them. 0 for a scheme that lets everybody in."""
         ...
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
-        """Return the head of the request that proves the delivery, made with the first secret.
+        """Sign a delivery with the first secret.
 
         Args:
             head: the head of the request as it would be sent unsigned.
@@ -45,25 +45,25 @@ class Scheme(Protocol):
             now: the time of signing, in Unix seconds.
 
         Returns:
-            The head with more headers behind its own, or with another target.
+            The head with the headers of the signature behind its own, or with another target.
 
         Raises:
-            ConfigurationError: the secret cannot sign, or the head lacks a header that is to be signed.
+            ConfigurationError: the secret cannot sign, or the head lacks a header that has to be signed.
         """
         ...
 
     def verify(self, head: RequestHead, now: float) -> BodyCheck:
-        """Verify all that can be verified before the body is read, so that a stranger costs next to nothing.
+        """Verify the head before the body is read, so that a stranger costs next to nothing.
 
         Args:
             head: the head of the request as received.
             now: the time of receipt, in Unix seconds.
 
         Returns:
-            The check of the body.
+            The check of the body: a function of all of its bytes.
 
         Raises:
-            VerificationError: and nothing else, whatever the head holds.
+            VerificationError: the head does not prove the delivery. No other error is raised, whatever the head holds.
         """
         ...
 
@@ -76,7 +76,7 @@ _MEMBERS = {
 
 
 def complaint(given: object) -> str | None:
-    """Return what keeps an object from being a scheme, as a sentence without its end; None for a scheme."""
+    """Return why an object is no scheme, as a predicate, such as "takes a scheme, ..."; None for a scheme."""
     if isinstance(given, type):
         return f"takes a scheme, such as UP42Signature(secret), not the class {given.__name__}"
     name = type(given).__name__

@@ -1,4 +1,4 @@
-"""The keys that a scheme makes of its secrets, which of them hold now, and the HMAC that most of them are for."""
+"""Secrets, the keyring that a scheme makes of them, and the HMAC that most keys are for."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ Stamp = tuple[int, int, int] | None
 
 _UNSEEN = (-1, -1, -1)
 
-LOOK_AGAIN = 1.0  # seconds between two looks at a secret's file
+RELOAD_INTERVAL = 1.0  # seconds between two looks at a secret's file
 
 
 class Keyring(Generic[K]):
-    """Keys, made once of each secret and again when its file has changed.
+    """The keys of a scheme: each is made once of its secret, and again when the secret's file has changed.
 
     Args:
         secrets: one secret or several.
-        make: returns the key that a scheme uses, from the secret's index and itself.
+        make: a function of a secret's index and the secret that returns the key.
 
     Raises:
         ConfigurationError: there is no secret, or `make` rejects one.
@@ -47,39 +47,39 @@ class Keyring(Generic[K]):
         return len(self._entries)
 
     def at(self, now: float) -> Sequence[K]:
-        """Return the keys that hold at `now`, in the order of their secrets."""
+        """Return the keys that have not expired at `now`, in Unix seconds, in the order of their secrets."""
         if not self._from <= now < self._to:
             self._look(now)
         return self._keys
 
     def first(self, now: float) -> K:
-        """Return the key to sign with.
+        """Return the first key that has not expired at `now`, in Unix seconds: the key to sign with.
 
         Raises:
-            ConfigurationError: none holds any more.
+            ConfigurationError: every key has expired.
         """
         for key in self.at(now):
             return key
         raise ConfigurationError("cannot sign: every secret has expired")
 
     def mismatch(self, now: float) -> BadSignature:
-        """Return the error for what no key gives."""
+        """Return the error for a signature that no key gives at `now`, in Unix seconds."""
         if not self.at(now):
             return BadSignature("every secret has expired: the one that the sender signs with now is missing")
         return BadSignature("no secret gives this signature: another secret, or what it covers was changed on the way")
 
     def _look(self, now: float) -> None:
-        """Find out which keys hold, and until when that can be said without another look."""
+        """Set the keys that have not expired, and the span of time in which these are the ones."""
         for entry in self._entries:
             entry.reload()
         held = [entry for entry in self._entries if now < entry.until or entry.until == math.inf]
-        again = now + LOOK_AGAIN if any(entry.file for entry in self._entries) else math.inf
+        again = now + RELOAD_INTERVAL if any(entry.file for entry in self._entries) else math.inf
         self._keys = [entry.key for entry in held]
         self._from, self._to = now, min([again, *(entry.until for entry in held)])
 
 
 class _Entry(Generic[K]):
-    """A secret and the key it is."""
+    """A secret and its key."""
 
     def __init__(self, by: int, secret: Secret, make: Callable[[int, Secret], K]) -> None:
         self.file = secret.file
@@ -92,7 +92,7 @@ class _Entry(Generic[K]):
         self._is_broken = False
 
     def reload(self) -> None:
-        """Make the key again if the file has changed; keep it, and say so once, while that cannot be read."""
+        """Make the key again if the file has changed; log once, and go on with the old key, while it cannot be read."""
         if self.file is None or (stamp := _stamp(self.file)) == self._stamp:
             return
         self._stamp = stamp  # taken first: what is written from now on changes it again
@@ -110,7 +110,7 @@ class _Entry(Generic[K]):
 
 
 def _stamp(file: Path | None) -> Stamp:
-    """Return what changes when a file does; None if there is no file."""
+    """Return a stamp of a file that changes when the file does; None without a file."""
     if file is None:
         return None
     try:
@@ -121,7 +121,7 @@ def _stamp(file: Path | None) -> Stamp:
 
 
 class _Hash(Protocol):
-    """What `hashlib` makes."""
+    """A hash object of `hashlib`."""
 
     @property
     def block_size(self) -> int: ...
@@ -131,9 +131,13 @@ class _Hash(Protocol):
 
 
 def mac(key: bytes, name: str = "sha256") -> Callable[[bytes], bytes]:
-    """Return HMAC (RFC 2104) with this key as a function of the message.
+    """Return HMAC (RFC 2104) with a key, as a function of the message that returns the digest.
 
-    The key is hashed in beforehand, which takes half the time that the `hmac` module takes for a request.
+    The key is hashed once, here, so a message takes half the time that it takes with the `hmac` module.
+
+    Args:
+        key: the bytes of the key, of any length.
+        name: the hash function, by its name in `hashlib`.
     """
     new: Callable[[bytes], _Hash] = getattr(hashlib, name)
     block_size = new(b"").block_size
@@ -151,18 +155,18 @@ def mac(key: bytes, name: str = "sha256") -> Callable[[bytes], bytes]:
 
 
 class Secret(SecretStr):
-    """A webhook's secret; its repr is masked, and an empty one is rejected.
+    """A webhook's secret. Its repr is masked.
 
     Args:
-        secret_value: the secret as it was given to the sender; used as its UTF-8 bytes, undecoded.
-        until: from when on it verifies nothing, with its time zone; None for ever.
+        secret_value: the secret as the sender has it.
+        until: the time from which on the secret verifies nothing, with a time zone; None for no end.
 
     Raises:
-        ConfigurationError: the secret is no text, or empty; or `until` is no time, or has no zone.
+        ConfigurationError: the secret is no text, or is empty; or `until` is no time, or has no time zone.
     """
 
     file: Path | None = None
-    """Where it was read from, and is read again when that changes."""
+    """The file that the secret was read from, and is read from again when that changes; None without one."""
 
     def __init__(self, secret_value: str, *, until: datetime | None = None) -> None:
         if not isinstance(secret_value, str):
@@ -170,7 +174,7 @@ class Secret(SecretStr):
         if not secret_value:
             raise ConfigurationError("a secret must not be empty: anyone could sign with it")
         if not is_utf8(secret_value):
-            raise ConfigurationError("a secret is a text that UTF-8 can hold; this one has half characters in it")
+            raise ConfigurationError("a secret is a text in UTF-8, and this one is not")
         if until is not None and (not isinstance(until, datetime) or until.tzinfo is None):
             raise ConfigurationError(
                 f"a secret's until=... is a datetime with a time zone, such as datetime(2030, 1, 31, tzinfo=UTC), "
@@ -181,10 +185,14 @@ class Secret(SecretStr):
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], *, until: datetime | None = None) -> Self:
-        """Read the secret from a file, such as a mounted Docker or Kubernetes secret, without its last newline.
+        """Read a secret from a file, such as a mounted Docker or Kubernetes secret, without the newline at its end.
 
-        A scheme looks at the file again at most once a second while deliveries come, and takes over what it has
-        become. While it is missing, empty or unreadable, what it was last is kept, with a warning.
+        A scheme looks at the file again at most once a second while deliveries come, and then uses its new content.
+        While the file is missing, empty or unreadable, the scheme goes on with the last secret, and logs a warning.
+
+        Args:
+            path: the path of the file.
+            until: the time from which on the secret verifies nothing; see `Secret`.
 
         Raises:
             ConfigurationError: the file cannot be read, is not UTF-8, or is empty.
@@ -201,21 +209,27 @@ class Secret(SecretStr):
 
     @classmethod
     def from_env(cls, name: str, *, until: datetime | None = None) -> Self:
-        """Read the secret from the environment variable `name`.
+        """Read a secret from an environment variable.
+
+        Args:
+            name: the name of the variable.
+            until: the time from which on the secret verifies nothing; see `Secret`.
 
         Raises:
-            ConfigurationError: the variable is not set, or empty.
+            ConfigurationError: the variable is not set, or is empty.
         """
         try:
             return cls(os.environ[name], until=until)
         except KeyError:
-            raise ConfigurationError(f"the environment variable {name} is not set: it has no secret") from None
+            raise ConfigurationError(
+                f"the environment variable {name} is not set: put the webhook's secret into it"
+            ) from None
         except ConfigurationError as error:
             raise ConfigurationError(f"in the environment variable {name}: {error}") from None
 
 
 def is_utf8(text: str) -> bool:
-    """Whether UTF-8 can hold a text; half characters it cannot."""
+    """Return whether UTF-8 can encode a text; lone surrogates it cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:  # holds the whole text, so it must not become any other error's context
@@ -228,10 +242,10 @@ Secrets = str | SecretStr | Sequence[str | SecretStr]
 
 
 def masked(secrets: Secrets) -> list[Secret]:
-    """Return the secrets as such, for whoever holds them on may end up in a traceback that shows its locals.
+    """Return secrets as a list of `Secret`, which a traceback that shows local variables does not show.
 
     Raises:
-        ConfigurationError: there is none, one is empty, or one is no text.
+        ConfigurationError: the list is empty, or a secret is empty or no text.
     """
     listed = list(secrets) if isinstance(secrets, Sequence) and not isinstance(secrets, str | bytes) else [secrets]
     if not listed:
@@ -244,5 +258,5 @@ def _secret(given: str | SecretStr) -> Secret:
 
 
 def is_same(expected: bytes, claimed: bytes) -> bool:
-    """Compare in constant time: nobody may learn from our haste how much of a guess was right."""
+    """Compare two values in constant time: the time of a comparison must not tell how much of a guess was right."""
     return compare_digest(expected, claimed)

@@ -1,4 +1,4 @@
-"""Standard Webhooks (standardwebhooks.com), which many senders use; Svix's own is the same under other header names."""
+"""The scheme of Standard Webhooks (standardwebhooks.com), and of Svix, which differs by the names of its headers."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from .scheme import BodyCheck, Verified
 from .secrets import Keyring, Secret, Secrets, is_same, mac, masked
 
 _PREFIXES = ("whsec", "whpk", "whsk", "")
-_MOST_SIGNATURES = 16  # in one header; each may cost us an ed25519 check
+_MAX_SIGNATURES = 16  # in one header; each may cost us an ed25519 check
 
 
 class _Key(NamedTuple):
     by: int
     version: bytes
     sign: Callable[[bytes], bytes] | None
-    """Returns the base64 of a signature; None for a public key."""
+    """A function of the content that returns the base64 of its signature; None for a public key."""
     verifies: Callable[[bytes, bytes], bool]
-    """Whether this base64 is a signature of this content."""
+    """A function of the content and of a signature in base64 that returns whether the signature is right."""
 
 
 class StandardWebhooks:
-    """Signs and verifies deliveries as the specification of Standard Webhooks says (version 1.0.0).
+    """A scheme that signs and verifies by the specification of Standard Webhooks, version 1.0.0.
 
-    What is signed is `id.timestamp.body`, so an id with a full stop is rejected. The delivery's id is the
-    sender's, `webhook-id`: it stays the same when the delivery is sent again.
+    The signed content is `id.timestamp.body`, so an id with a full stop is rejected. `Verified.id` is the header
+    `webhook-id`, the sender's id of the delivery: it stays the same when the delivery is sent again.
 
     Args:
         secrets: one secret or several, as the sender shows them: base64 behind `whsec_` or no prefix (HMAC-SHA256,
             `v1`), behind `whpk_` (an ed25519 public key, `v1a`) or `whsk_` (a private one). ed25519 needs the
             extra `[ed25519]`.
-        headers: how the three headers begin: "webhook" or "svix".
-        tolerance: seconds that the sender's clock may be behind or ahead of ours.
+        headers: the prefix of the three headers: "webhook" or "svix".
+        tolerance: the number of seconds that the sender's clock may be behind or ahead of ours.
 
     Raises:
         ConfigurationError: a secret or an option cannot work.
@@ -59,7 +59,7 @@ class StandardWebhooks:
         self.secret_count = len(self._keyring)
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
-        """Return the head with the three headers of the scheme; an id in it is kept, else a random one is added.
+        """Return the head with the three headers of the scheme. Its id stays; without one, a random id is added.
 
         Raises:
             ConfigurationError: the first secret is a public key, or the id has a full stop.
@@ -77,16 +77,16 @@ class StandardWebhooks:
         return head.with_headers((self._timestamp, b"%d" % int(now)), (self._signature, signature))
 
     def verify(self, head: RequestHead, now: float) -> BodyCheck:
-        """Read the three headers; return the check of the signature, which covers the body. See `Scheme`."""
+        """Read the three headers; return the check of the signature, which covers the body. See `Scheme.verify`."""
         headers = head.headers
         id = only(headers, self._id)
         time = only(headers, self._timestamp)
-        signatures = only(headers, self._signature).split(b" ", _MOST_SIGNATURES)
+        signatures = only(headers, self._signature).split(b" ", _MAX_SIGNATURES)
         if not id or b"." in id:
             raise MalformedSignature(f"{self._id.decode()} is empty or has a full stop")
         signed_at = seconds(time, self._timestamp.decode())
-        if len(signatures) > _MOST_SIGNATURES:
-            raise MalformedSignature(f"more than {_MOST_SIGNATURES} signatures")
+        if len(signatures) > _MAX_SIGNATURES:
+            raise MalformedSignature(f"more than {_MAX_SIGNATURES} signatures")
         claims = [(version, claimed) for version, _, claimed in (each.partition(b",") for each in signatures)]
         if not any(version in (b"v1", b"v1a") and is_base64(claimed) for version, claimed in claims):
             raise MalformedSignature(f"{self._signature.decode()} holds no v1,base64 and no v1a,base64")

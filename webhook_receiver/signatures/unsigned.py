@@ -1,4 +1,4 @@
-"""The scheme of a sender that signs nothing: anyone may deliver, or whoever knows an unguessable URL."""
+"""The scheme of a sender that signs nothing: anybody may deliver, or only who knows an unguessable URL."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~-]{22,}")  # 128 bits in base64url
 
 
 class Unsigned:
-    """Accepts whatever comes without a signature. UP42 sends unsigned when a webhook has no secret.
+    """A scheme that accepts deliveries without a signature. UP42 sends these when a webhook has no secret.
 
-    A delivery that does carry a signature is rejected: its sender has a secret, and this receiver would
-    let everybody in beside it.
+    A delivery with a signature is rejected: its sender has a secret, so a receiver that lets everybody in is a mistake.
 
     Args:
-        token_in_path: the last part of the URL that the sender was given, which nobody can guess; several for
-            rotation. Route it as `hooks.route("/webhooks/{token}")`. Whoever reads a log of URLs knows it, and it
-            proves nothing of the body: it is for a sender that can do no better.
+        token_in_path: the last part of the URL that the sender posts to, which nobody can guess; several tokens for
+            rotation. Its route is `hooks.route("/webhooks/{token}")`. A token is weaker than a signature: who reads a
+            log of URLs knows it, and it does not prove the body. It is for a sender that can do no better.
 
     Raises:
-        ConfigurationError: a token is short, or would not stay as it is in a URL.
+        ConfigurationError: a token has less than 22 characters, or one that would be escaped in a URL (RFC 3986).
     """
 
     def __init__(self, *, token_in_path: Secrets | None = None) -> None:
@@ -39,9 +38,9 @@ class Unsigned:
         self.secret_count = 0 if self._keyring is None else len(self._keyring)
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
-        """Return the head as it is or, if there is a token, with a target whose path ends in the first.
+        """Return the head unchanged; with tokens, a head whose path ends in the first one.
 
-        A token of ours at the path's end is replaced, so that the URL that the sender was given may be signed again.
+        A token that the path ends in already is replaced, so a signed head may be signed again.
 
         Raises:
             ConfigurationError: every token has expired.
@@ -49,19 +48,19 @@ class Unsigned:
         if self._keyring is None:
             return head
         token = _bytes(self._keyring.first(now)[1])
-        path, mark, query = head.target.partition(b"?")
+        path, separator, query = head.target.partition(b"?")
         base, _, last = path.rstrip(b"/").rpartition(b"/")
         if self._index_of(self._keyring, last, now) is None:
             base = path.rstrip(b"/")
-        return head._replace(target=b"%b/%b%b%b" % (base, token, mark, query))
+        return head._replace(target=b"%b/%b%b%b" % (base, token, separator, query))
 
     def verify(self, head: RequestHead, now: float) -> BodyCheck:
-        """Reject a delivery that is signed, or whose path ends in no token of ours; see `Scheme`.
+        """Reject a delivery that is signed, or whose path does not end in a token. See `Scheme.verify`.
 
         Raises:
-            UnexpectedSignature: a header's name speaks of a signature.
-            MissingSignature: the path is empty, and has no token.
-            BadSignature: the path ends otherwise than in a token of ours.
+            UnexpectedSignature: the name of a header contains "signature" or "hmac".
+            MissingSignature: the path has no last part.
+            BadSignature: the last part of the path is no token of the receiver's.
         """
         for name, _ in head.headers:
             if b"signature" in name or b"hmac" in name:
@@ -74,18 +73,17 @@ class Unsigned:
         claimed = head.path.rstrip(b"/").rpartition(b"/")[2]
         if not claimed:
             raise MissingSignature(
-                "the path has no token at its end; without ASGI, the receiver has to be told the path: "
-                "receive(..., target=...)"
+                "the path has no token at its end; without ASGI, pass the path: receive(..., target=...)"
             )
         by = self._index_of(keyring, claimed, now)
         if by is None:
-            raise BadSignature("the path ends in no token of ours")
+            raise BadSignature("the path does not end in a token of the receiver's")
         verified = Verified(by, body=False)
         return lambda body: verified
 
     @staticmethod
     def _index_of(keyring: Keyring[tuple[int, Secret]], claimed: bytes, now: float) -> int | None:
-        """Return which token the last part of a path is, maybe percent-encoded (RFC 3986, section 6.2.2.2)."""
+        """Return the index of a token, which may be percent-encoded (RFC 3986, section 6.2.2.2); None for no token."""
         claimed = unquote_to_bytes(claimed)
         return next((by for by, token in keyring.at(now) if is_same(_bytes(token), claimed)), None)
 

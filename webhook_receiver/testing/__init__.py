@@ -1,4 +1,4 @@
-"""The test kit: rehearse your receiver, make events, sign them; and suites for inboxes and schemes of your own.
+"""The test kit: rehearsals of a receiver, events and signed requests for tests; and suites for your inbox or scheme.
 
     from webhook_receiver.testing import make
 
@@ -7,8 +7,8 @@
         await webhooks.drain()
         webhooks.assert_handled(download)
 
-The fixture `webhooks` comes with the package; which receiver it rehearses says a fixture of yours,
-`webhook_receiver_under_test`.
+The fixture `webhooks` is part of the package. It rehearses the receiver that your own fixture
+`webhook_receiver_under_test` returns.
 """
 
 from __future__ import annotations

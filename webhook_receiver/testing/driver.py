@@ -1,4 +1,4 @@
-"""Handling what is in an inbox when a test says so: one delivery at a time, by a clock that the test moves."""
+"""The driver of a rehearsal: it handles stored deliveries one at a time, when a test says so, by the test's clock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..worker.executor import Dispatcher, Executor, InFlight
 
 
 class Clock:
-    """A clock that stands still, at the time when it was made, until it is moved. It never goes back."""
+    """A clock that stands still until it is moved forward. It begins at the real time when it is made."""
 
     def __init__(self) -> None:
         self._now = time.time()
@@ -32,21 +32,24 @@ class Clock:
 
     @property
     def now(self) -> float:
-        """The time that it shows, in Unix seconds."""
+        """The time of the clock, in Unix seconds."""
         return self._now
 
     def advance(self, seconds: float) -> None:
-        """Let so many seconds pass.
+        """Move the clock forward.
+
+        Args:
+            seconds: the number of seconds.
 
         Raises:
-            ValueError: they are negative.
+            ValueError: the number is negative.
         """
         if seconds < 0:
-            raise ValueError(f"the clock goes on by a number of seconds from 0 up, not {seconds!r}")
+            raise ValueError(f"a clock advances by a number of seconds from 0 up, not {seconds!r}")
         self._now += seconds
 
     def advance_to(self, now: float) -> None:
-        """Let time pass until then; nothing if that is past already."""
+        """Move the clock forward to a time in Unix seconds; a time that is past changes nothing."""
         self._now = max(self._now, now)
 
 
@@ -55,43 +58,50 @@ class Run:
     """One run of one handler."""
 
     handler: str
-    """The handler's name, `module:qualname` unless it was given one."""
+    """The handler's name: `module:qualname`, or the name that it was registered with."""
     attempt: int
+    """The number of the attempt, 1 for the first."""
     delivery: str
     """The delivery's id."""
     event: Event = field(repr=False)
+    """The event that the handler was given."""
     error: BaseException | None = None
-    """What it raised; None if it ended well."""
+    """The exception that the handler raised; None if it succeeded."""
 
 
 class Watching:
-    """A receiver as its runtime sees it while it is rehearsed: `note` hears how each attempt of a handler ended."""
+    """A dispatcher that passes on to a receiver, and records each run of a handler.
+
+    Args:
+        hooks: the receiver.
+        note: a function that is called with each run at its end.
+    """
 
     def __init__(self, hooks: WebhookReceiver, note: Callable[[Run], None]) -> None:
         self._hooks = hooks
         self._note = note
 
     def parse(self, body: bytes, headers: Headers = ()) -> Event:
-        """Return the event that a delivery is, or raise NotAnEvent."""
+        """Return the event in a body, or raise NotAnEvent."""
         return self._hooks.parse(body, headers)
 
     def match(self, event: Event) -> tuple[Handler, ...]:
-        """Return the handlers that want it."""
+        """Return the handlers of an event, in the order in which they run."""
         return self._hooks.match(event)
 
     @property
     def handlers(self) -> tuple[Handler, ...]:
-        """All handlers there are."""
+        """All handlers of the receiver."""
         return self._hooks.handlers
 
     @property
     def dead_letter_handlers(self) -> tuple[DeadLetterHandler, ...]:
-        """The handlers of dead letters."""
+        """The dead-letter handlers of the receiver."""
         return self._hooks.dead_letter_handlers
 
     @property
     def middlewares(self) -> tuple[Middleware, ...]:
-        """The receiver's own middleware, and round it one that notes how each attempt ended."""
+        """A middleware that records each run of a handler, and inside it those of the receiver."""
         return (Middleware(self._watch), *self._hooks.middlewares)
 
     async def _watch(self, attempt: Attempt, call_next: CallNext) -> None:
@@ -108,85 +118,87 @@ class Watching:
 
     @property
     def order_check(self) -> OrderCheck | None:
-        """What has to confirm an uncovered body before a handler runs."""
+        """The order check of the receiver; None without one."""
         return self._hooks.order_check
 
 
 class Driver:
-    """Does what a worker does, with the same rules, when it is told to.
+    """A worker by the same rules as the real one, which works only when a method is called.
 
     Args:
-        inbox: where the deliveries are.
-        source: the receiver's name.
-        handlers: who says what a delivery is and who wants it.
-        options: how the receiver's own worker works.
-        clock: what is moved while handlers wait for their next attempt.
+        inbox: the inbox with the deliveries.
+        receiver: the receiver's name.
+        dispatcher: the receiver's parser of deliveries, and its handlers.
+        options: the options of the receiver's own worker.
+        clock: the clock, which is moved on while handlers wait for their next attempt.
     """
 
-    def __init__(self, inbox: Inbox, receiver: str, handlers: Dispatcher, options: WorkerOptions, clock: Clock) -> None:
+    def __init__(
+        self, inbox: Inbox, receiver: str, dispatcher: Dispatcher, options: WorkerOptions, clock: Clock
+    ) -> None:
         self._inbox = inbox
-        self._source = receiver
-        self._handlers = handlers
+        self._receiver = receiver
+        self._dispatcher = dispatcher
         self._options = options
         self._clock = clock
-        self.begin_anew()
+        self.restart()
 
-    def begin_anew(self) -> None:
-        """Forget all that is in no inbox, as with the process that it was in."""
-        self._outcome: asyncio.Future[Settlement | None] | None = None
-        self._handling = Executor(self._inbox, self._handlers, self._options, self._clock, self._leave_behind)
+    def restart(self) -> None:
+        """Forget all that is not in the inbox, as a process does that dies and is started again."""
+        self._settlement: asyncio.Future[Settlement | None] | None = None
+        self._executor = Executor(self._inbox, self._dispatcher, self._options, self._clock, self._abandon)
 
     async def handle_due(self) -> None:
-        """Handle all that is due by now, one delivery after the other."""
+        """Handle the deliveries that are due, one after the other."""
         while claim := await self._claim():
-            outcome = await self._handle(claim)
-            if outcome is not None:
-                await self._inbox.settle(outcome, self._clock())
+            settlement = await self._handle(claim)
+            if settlement is not None:
+                await self._inbox.settle(settlement, self._clock())
 
-    async def handle_in_vain(self) -> None:
-        """Handle all that is due, but keep nothing of it, as when the process dies after that."""
+    async def handle_without_settling(self) -> None:
+        """Handle the deliveries that are due, and settle none, as when the process dies in between."""
         while claim := await self._claim():
             await self._handle(claim)
 
     async def drain(self) -> None:
-        """Handle all that is due or will be, moving the clock on whenever something has to wait."""
+        """Handle all deliveries until none is due or will be, and move the clock over each wait."""
         await self.handle_due()
         while (due := await self._next_due()) is not None:
             self._clock.advance_to(due)
             await self.handle_due()
 
     async def _claim(self) -> Claim | None:
-        self._handling.paused = await self._inbox.paused()
-        claims = await self._inbox.claim(self._source, 1, self._options.lease, self._clock())
+        self._executor.paused = await self._inbox.paused()
+        claims = await self._inbox.claim(self._receiver, 1, self._options.lease, self._clock())
         return claims[0] if claims else None
 
     async def _next_due(self) -> float | None:
-        """Return when something is due that is not yet; what is due already waits for its turn, or for a resume."""
-        found = await self._inbox.find(Filter(receiver=self._source, states={State.WAITING, State.DEAD}))
+        """Return the next due time in Unix seconds, or None. Deliveries that are due already wait for a resume."""
+        found = await self._inbox.find(Filter(receiver=self._receiver, states={State.WAITING, State.DEAD}))
         return min((each.due for each in found if each.due is not None and each.due > self._clock()), default=None)
 
     async def _handle(self, claim: Claim) -> Settlement | None:
-        case = InFlight(claim)
-        outcome: asyncio.Future[Settlement | None] = asyncio.get_running_loop().create_future()
-        self._outcome = outcome
-        case.task = asyncio.create_task(self._run(case, outcome))
+        in_flight = InFlight(claim)
+        settlement: asyncio.Future[Settlement | None] = asyncio.get_running_loop().create_future()
+        self._settlement = settlement
+        in_flight.task = asyncio.create_task(self._run(in_flight, settlement))
         try:
-            return await outcome
+            return await settlement
         finally:
-            if outcome.cancelled():
-                case.task.cancel()
+            if settlement.cancelled():
+                in_flight.task.cancel()
 
-    async def _run(self, case: InFlight, outcome: asyncio.Future[Settlement | None]) -> None:
+    async def _run(self, in_flight: InFlight, settlement: asyncio.Future[Settlement | None]) -> None:
         try:
-            found = await self._handling.handle(case)
+            found = await self._executor.handle(in_flight)
         except BaseException as error:
-            if not outcome.done():
-                outcome.set_exception(error)
+            if not settlement.done():
+                settlement.set_exception(error)
         else:
-            if not outcome.done():
-                outcome.set_result(found)
+            if not settlement.done():
+                settlement.set_result(found)
 
-    def _leave_behind(self, case: InFlight, outcome: Settlement) -> None:
-        """Go on without a handler that ignores that its time is up."""
-        if self._outcome is not None and not self._outcome.done():
-            self._outcome.set_result(outcome)
+    def _abandon(self, in_flight: InFlight, settlement: Settlement) -> None:
+        """Settle a delivery whose handler ignores that its time is up."""
+        if self._settlement is not None and not self._settlement.done():
+            self._settlement.set_result(settlement)

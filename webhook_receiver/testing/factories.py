@@ -1,4 +1,4 @@
-"""Making events: what a test does not care about is filled from the fields' types, the same each time."""
+"""Factories of events for tests: fields that a test does not give get values by their types, the same each time."""
 
 from __future__ import annotations
 
@@ -32,23 +32,24 @@ _FORMATS: dict[str, Callable[[str, int], str]] = {
     "ipv4": lambda name, number: f"192.0.2.{number % 256}",
     "ipv6": lambda name, number: f"2001:db8::{number:x}",
 }
-"""JSON schema's formats, as pydantic names them."""
+"""A function of a field's name and a number for each format of JSON Schema, as pydantic names these."""
 
 
 def make(cls: type[E], number: int = 1, /, **values: Any) -> E:
-    """Return an event as its sender might send it; what is not given and has no default is filled.
+    """Return an event as its sender might send it. Fields that are not given and have no default are filled.
 
         make(OrderFulfilled, order_id="o-7")
         make(ShipmentCreated, body={"carrier": "DHL"})
 
     Args:
-        cls: the event's class, one of yours or of ours.
-        number: another number makes another event: other ids, other texts, other times.
-        values: fields, by the class's names or the sender's; of one that is a model itself, a dict with a part of it.
-            `order_id` is put where a notification about an order has it; None for an order without one.
+        cls: the event's class, of this package or your own.
+        number: a number that other ids, texts and times come from: another number makes another event.
+        values: the values of fields, by their names in the class or in the sender's documents. For a field that is a
+            model, a dict with some of its fields. `order_id` is put where UP42's documents are taken to have it; None
+            for an order without an id.
 
     Raises:
-        ValueError: a field cannot be filled; it says which, and how to give it.
+        ValueError: a field cannot be filled. The message says which one, and how to give it.
     """
     try:
         schema = cls.model_json_schema()
@@ -79,18 +80,18 @@ def make(cls: type[E], number: int = 1, /, **values: Any) -> E:
 
 
 class _Fill:
-    """Stands for what was not given."""
+    """The type of the value for a field that is not given."""
 
 
 _FILL = _Fill()
 
 
 class _Filling:
-    """Fills what a JSON schema asks for with plain values.
+    """A generator of plain values that fit a JSON schema.
 
     Args:
-        definitions: the schemas that others refer to.
-        number: what the values are made different by.
+        definitions: the schemas that others refer to, by name.
+        number: the number that values come from; another number makes other values.
     """
 
     def __init__(self, definitions: Mapping[str, Schema], number: int) -> None:
@@ -98,7 +99,7 @@ class _Filling:
         self._number = number
 
     def fill(self, name: str, schema: Schema, given: Any = _FILL) -> Any:
-        """Return a value for the field `name`; what was given goes first."""
+        """Return a value for a field: the given one, completed if it is an object, else one that fits the schema."""
         schema = self._resolved(schema)
         if "properties" in schema and (given is _FILL or isinstance(given, Mapping)):
             return self._object(schema, {} if given is _FILL else cast("Mapping[str, Any]", given))
@@ -124,7 +125,7 @@ class _Filling:
                 return cast("dict[str, Any]", {})
 
     def _resolved(self, schema: Schema) -> Schema:
-        """Follow references, and take the first of several kinds that is not null."""
+        """Return the schema behind references; of several alternatives, the first that is not null."""
         while True:
             kinds: list[Schema] = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf") or []
             if "$ref" in schema:
@@ -147,7 +148,7 @@ class _Filling:
         return text.ljust(schema.get("minLength", 0), "-")[: schema.get("maxLength")]
 
     def _number_in(self, schema: Schema) -> Any:
-        """Return the number itself, or what is next to it of what is allowed."""
+        """Return the number, or the nearest one that the schema allows."""
         above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
         least = schema.get("minimum", -inf if above is None else above + 1)
         most = schema.get("maximum", inf if below is None else below - 1)
@@ -158,7 +159,7 @@ class _Filling:
         return value if step is None else ceil(value / step) * step
 
     def _array(self, name: str, schema: Schema) -> list[Any]:
-        """Return as few items as are allowed."""
+        """Return an array of as few items as the schema allows."""
         first = [self.fill(name, each) for each in schema.get("prefixItems", ())]
         missing = range(schema.get("minItems", 0) - len(first))
         more = [_Filling(self._definitions, self._number + n).fill(name, schema.get("items", {})) for n in missing]
@@ -166,7 +167,7 @@ class _Filling:
 
 
 def _put_order_id(document: Any, order_id: Any, number: int) -> None:
-    """Set the id of an order where it stands already, or else where UP42's documents are taken to have it."""
+    """Set the id of an order at the place that has one already, else at the first place of `ORDER_ID_PATHS`."""
     for *way, key in _ORDER_ID_PATHS:
         holder: Any = document
         try:

@@ -1,6 +1,6 @@
-"""What every inbox has to do: the contract of `webhook_receiver.inbox.base`, in tests that run over any store.
+"""The contract of an inbox, `webhook_receiver.inbox.base`, as tests that run with any store.
 
-Whoever writes a store subclasses the suite in a test module of their own and says how one is made:
+The author of a store subclasses the suite in a test module, with a fixture that makes inboxes:
 
     class TestMyInbox(InboxSuite):
         @pytest.fixture
@@ -58,26 +58,26 @@ def entry(
     received: float = NOW,
     body: bytes = b'{"event": "order.status"}',
     event: str | None = "order.status",
-    **said: Any,
+    **fields: Any,
 ) -> Entry:
-    """Return a delivery to put; `said` is what its event says about it."""
+    """Return an entry to put. `fields` are other fields of the entry, such as its identity and ordering key."""
     headers = ((b"content-type", b"application/json"), (b"x-b", b""), (b"x-b", b"\xe9:1"))
-    return Entry(Delivery(id, receiver, headers, body, received, 0, True, via), event, **said)
+    return Entry(Delivery(id, receiver, headers, body, received, 0, True, via), event, **fields)
 
 
-async def put(inbox: Inbox, *ids: str, now: float = NOW, **said: Any) -> list[Stored | Duplicate]:
-    """Put one delivery after the other."""
-    return [await inbox.put(entry(id, received=now, **said), now) for id in ids]
+async def put(inbox: Inbox, *ids: str, now: float = NOW, **fields: Any) -> list[Stored | Duplicate]:
+    """Put deliveries with these ids, one after the other; return the results."""
+    return [await inbox.put(entry(id, received=now, **fields), now) for id in ids]
 
 
 async def claim(inbox: Inbox, limit: int = 100, *, now: float = NOW, receiver: str = "hooks") -> dict[str, Claim]:
-    """Claim; return the claims by their delivery's id, in the order in which they came."""
+    """Claim deliveries; return the claims by the delivery's id, in the order of the claims."""
     claims = await inbox.claim(receiver, limit, LEASE, now)
     return {claim.delivery.id: claim for claim in claims}
 
 
 async def settle(inbox: Inbox, claim: Claim, state: State = DONE, *, now: float = NOW, **more: Any) -> bool:
-    """Settle a claim; the handlers are as they were unless given."""
+    """Settle a claim; the states of the handlers stay unless they are given. Return whether the lease was held."""
     return await inbox.settle(Settlement(claim, state, claim.handlers)._replace(**more), now)
 
 
@@ -90,7 +90,7 @@ async def finish(inbox: Inbox, state: State = DONE, *, now: float = NOW, **more:
 
 
 async def kept(inbox: Inbox, id: str) -> StoredDelivery:
-    """Return a stored delivery, which has to be there."""
+    """Return a stored delivery by its id, and assert that it is there."""
     found = await inbox.get(id)
     assert found is not None
     return found
@@ -102,12 +102,13 @@ async def listed(inbox: Inbox, which: Filter = ALL, **how: Any) -> list[str]:
 
 
 async def dumped(inbox: Inbox, which: Filter = ALL) -> list[StoredDelivery]:
+    """Return the stored deliveries that match a filter, as `dump` yields them."""
     return [each async for each in inbox.dump(which)]
 
 
 @dataclass
 class Course:
-    """A random course of events, and beside it a simple account of which deliveries are eligible."""
+    """A random sequence of operations on an inbox, and a simple model of the deliveries that are eligible."""
 
     inbox: Inbox
     random: Random
@@ -225,7 +226,7 @@ class Course:
 
 
 class InboxSuite:
-    """The contract of an inbox, as tests. The settings of the store that they need are in the two attributes."""
+    """The contract of an inbox, as tests. The two attributes are settings of the store under test."""
 
     window = 7 * DAY
     """Seconds for which the store under test recognizes a duplicate."""
@@ -917,7 +918,7 @@ class InboxSuite:
     # Moving
 
     async def _filled(self, inbox: Inbox) -> list[StoredDelivery]:
-        """Fill it with one of each kind; return what it dumps."""
+        """Put a delivery of each kind into the inbox; return the dump."""
         await put(inbox, "done", key=b"k", identity="o-1", ordering_key="a")
         await finish(inbox, handlers={"h": HandlerState(DONE, 2, 2)})
         await put(inbox, "unhandled")

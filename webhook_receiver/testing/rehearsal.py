@@ -1,4 +1,4 @@
-"""A rehearsal: a receiver's own handlers and verifier, with another inbox and a clock that the test moves."""
+"""The rehearsal of a receiver: its own scheme and handlers, with another inbox and a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -29,38 +29,37 @@ R = TypeVar("R")
 
 
 class Request(TypedDict):
-    """What httpx and the test clients built on it take: `client.post(url, **request)`."""
+    """The arguments of a request for httpx and test clients built on it: `client.post(url, **request)`."""
 
     content: bytes
     headers: dict[str, str]
 
 
 class PersistentMemoryInbox(MemoryInbox):
-    """An inbox that survives the lives of the app and of the receiver, as a file does, and ends with the test."""
+    """An inbox in memory that `close` leaves as it is, so deliveries survive a stop of the receiver, as in a file."""
 
     async def close(self) -> None:
-        """Do nothing yet."""
+        """Do nothing, since the receiver may be started again."""
 
-    async def forget(self) -> None:
-        """Let go of everything."""
+    async def close_for_good(self) -> None:
+        """Close the inbox for good, at the end of the test."""
         await super().close()
 
 
 class Rehearsal:
-    """A receiver under test. Nothing is handled until the test says so, and no wait takes real time.
+    """A receiver under test. No handler runs until the test says so, and no wait for a retry takes real time.
 
-    What is sent goes through the receiver's own verifier into an inbox of the test's; `drain` then runs the handlers
-    by the receiver's own rules. Deliveries are handled one at a time. Only what a handler awaits itself takes its time,
-    and so does its timeout. A receiver without an inbox runs its handlers before it answers, here as ever: there is
-    nothing to drain.
+    A delivery that is sent goes through the receiver's own scheme into an inbox of the test. `drain` then runs the
+    handlers by the receiver's own rules, for one delivery at a time. Only waits inside a handler, and its timeout, take
+    real time. A receiver without an inbox runs its handlers before the response, as ever, and has nothing to drain.
 
-    Made by the fixture `webhooks`, or by `rehearse(hooks)`.
+    The fixture `webhooks` is a rehearsal; `rehearse(hooks)` makes one, too.
     """
 
     clock: Clock
-    """What the receiver takes for the time. It stands still until `clock.advance(seconds)`, or `drain`, moves it."""
+    """The receiver's clock. It stands still until `clock.advance(seconds)`, or `drain`, moves it."""
     ran: list[Run]
-    """All runs of handlers, in the order in which they ended."""
+    """The runs of handlers so far, in the order in which they ended."""
 
     def __init__(self, hooks: WebhookReceiver, inbox: Inbox | None) -> None:
         self.hooks = hooks
@@ -68,18 +67,18 @@ class Rehearsal:
         self.ran = []
         self.sync = Sync(self)
         self._memory = PersistentMemoryInbox()
-        kept_in = self._memory if inbox is None else inbox
-        self._life = ExitStack()
-        self._driver = self._run_on(kept_in if hooks.runtime.keeps else None)
+        test_inbox = self._memory if inbox is None else inbox
+        self._resources = ExitStack()
+        self._driver = self._run_on(test_inbox if hooks.runtime.keeps else None)
         self._portal: BlockingPortal | None = None
         self._is_open = False
 
     def _run_on(self, inbox: Inbox | None) -> Driver | None:
-        """Let the receiver keep in this inbox by this clock; return what does its worker's work meanwhile."""
+        """Replace the receiver's runtime by one with this inbox and clock; return the driver in place of a worker."""
         hooks, dispatcher = self.hooks, Watching(self.hooks, self.ran.append)
         options = hooks.runtime.options
         runtime = Runtime(hooks.name, hooks.sender, dispatcher, inbox=inbox, clock=self.clock, work=inbox is None)
-        self._life.enter_context(hooks.running_on(runtime))
+        self._resources.enter_context(hooks.running_on(runtime))
         return None if inbox is None else Driver(inbox, hooks.name, dispatcher, options, self.clock)
 
     def request(self, what: Sendable, *, headers: Mapping[str, str] | None = None) -> Request:
@@ -89,22 +88,22 @@ class Rehearsal:
 
         Args:
             what: an event, a dict, or the bytes of any body.
-            headers: more headers. Of an event, the receiver's `event_header` has its name unless it is given here.
+            headers: more headers. The sender's `event_header` gets the name of an event unless it is given here.
         """
         head, body = self._request(what, headers)
         return {"content": body, "headers": readable(head)}
 
     async def send(self, what: Sendable, *, headers: Mapping[str, str] | None = None) -> Receipt:
-        """Deliver it, signed as the sender does; return what became of it, as `hooks.receive` does."""
+        """Deliver an event, a dict or bytes, signed as the sender does. Return the receipt, as `hooks.receive` does."""
         return await self._receive(*self._request(what, headers))
 
     async def send_twice(self, what: Sendable, *, headers: Mapping[str, str] | None = None) -> tuple[Receipt, Receipt]:
-        """Deliver it, and the very same request again."""
+        """Deliver the same request twice, and return both receipts. The second should be a duplicate."""
         request = self._request(what, headers)
         return await self._receive(*request), await self._receive(*request)
 
     async def send_out_of_order(self, *whats: Sendable) -> list[Receipt]:
-        """Deliver what was signed one second after the other the other way round, the last one first."""
+        """Sign one request a second, and deliver the last one first. Return the receipts in order of delivery."""
         requests: list[tuple[RequestHead, bytes]] = []
         for what in whats:
             requests.append(self._request(what, None))
@@ -112,58 +111,62 @@ class Rehearsal:
         return [await self._receive(head, body) for head, body in reversed(requests)]
 
     async def send_forged(self, what: Sendable, *, headers: Mapping[str, str] | None = None) -> Receipt:
-        """Deliver it as somebody would who does not know the secret.
+        """Deliver an event, a dict or bytes with a signature by somebody who does not know the secret.
 
         Raises:
-            ConfigurationError: the receiver lets everybody in.
+            ConfigurationError: the receiver lets everybody in, so there is nothing to forge.
         """
         return await self._receive(*self._request(what, headers, forged_head))
 
     async def handle_due(self) -> list[Run]:
-        """Run the handlers of all that is due by now; return their runs."""
+        """Run the handlers of the deliveries that are due; return the runs."""
         return await self._drive(lambda driver: driver.handle_due())
 
     async def drain(self) -> list[Run]:
-        """Run handlers until nothing is left to do, moving the clock over all waits; return their runs.
+        """Run handlers until no delivery is due or will be, and move the clock over each wait. Return the runs.
 
-        What waits for a handler that is paused is left.
+        Deliveries that wait for a paused handler are left.
         """
         return await self._drive(lambda driver: driver.drain())
 
     async def crash(self) -> None:
-        """Let the process die and another one go on with the same inbox: what was answered with 2xx is in it."""
+        """Simulate a crash, and a restart on the same inbox: what is not in the inbox is forgotten."""
         await self._open()
         if self._driver is not None:
-            self._driver.begin_anew()
+            self._driver.restart()
 
     async def crash_after_handling(self) -> list[Run]:
-        """Run the handlers of all that is due, then let the process die before any of that is kept; return the runs.
+        """Run the handlers of the deliveries that are due, and let the process die before it settles any.
 
-        They run again when the lease has ended, as `drain` awaits it: what a handler does must bear that.
+        Return the runs. `drain` then waits until the leases end, and runs the handlers again: a handler has to bear
+        that, since deliveries are handled at least once.
         """
-        return await self._drive(lambda driver: driver.handle_in_vain())
+        return await self._drive(lambda driver: driver.handle_without_settling())
 
     async def dead_letters(self) -> Sequence[StoredDelivery]:
         """Return the dead letters, the oldest first, each with its failed attempts."""
         await self._open()
         inbox = self.hooks.inbox
         dead = await inbox.find(Filter(receiver=self.hooks.name, states={State.DEAD}), newest_first=False)
-        return [kept for record in dead if (kept := await inbox.get(record.id)) is not None]
+        return [stored for each in dead if (stored := await inbox.get(each.id)) is not None]
 
     async def kept(self, receipt: Receipt) -> StoredDelivery:
-        """Return what the inbox knows of a delivery: its state, how far its handlers are, its failed attempts.
+        """Return a stored delivery by its receipt: its state, those of its handlers, its failed attempts.
 
         Raises:
-            ValueError: it was rejected, so nothing is kept.
+            ValueError: the delivery was rejected, or was purged since.
         """
         await self._open()
-        kept = await self.hooks.inbox.get(self._id_of(receipt))
-        if kept is None:
+        stored = await self.hooks.inbox.get(self._id_of(receipt))
+        if stored is None:
             raise ValueError("the delivery is not in the inbox any more")
-        return kept
+        return stored
 
     async def replay(self, *which: Receipt | StoredDelivery) -> None:
-        """Put deliveries back to be handled again; of a dead one those handlers run that are not done."""
+        """Replay deliveries, by receipt or as stored, so that they are handled again.
+
+        Of a dead delivery only the handlers run that are not done.
+        """
         await self._open()
         ids = [each.summary.id if isinstance(each, StoredDelivery) else self._id_of(each) for each in which]
         await self.hooks.inbox.replay(ids, self.clock())
@@ -178,7 +181,12 @@ class Rehearsal:
         return [run for run in self.ran if run.handler == name]
 
     def assert_handled(self, handler: str | Function, *, times: int = 1) -> None:
-        """Fail unless runs of a handler ended well so many times; failed runs do not count."""
+        """Assert how many times a handler succeeded. Failed runs do not count.
+
+        Args:
+            handler: the handler's function, or its name.
+            times: the expected number of successful runs.
+        """
         __tracebackhide__ = True
         runs = self.runs_of(handler)
         well = sum(run.error is None for run in runs)
@@ -187,7 +195,7 @@ class Rehearsal:
             raise AssertionError(f"{self.hooks.name_of(handler)} ended well {well} times, not {times}:\n{ran}")
 
     async def _open(self) -> None:
-        """Begin the receiver's life, as its host does."""
+        """Start the receiver, as its host does, unless that was done."""
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -228,22 +236,24 @@ class Rehearsal:
 
     def _id_of(self, receipt: Receipt) -> str:
         if receipt.delivery is None:
-            raise ValueError(f"it was answered {receipt.response.status} and not kept: {receipt.error}")
+            raise ValueError(
+                f"the delivery was not stored: the response was {receipt.response.status} ({receipt.error})"
+            )
         return receipt.duplicate_of or receipt.delivery.id
 
     @property
     def portal(self) -> BlockingPortal:
-        """What runs async code for tests that are plain functions: an event loop in a thread of its own."""
+        """An event loop in a thread of its own, which runs async code for tests that are plain functions."""
         if self._portal is None:
-            self._portal = self._life.enter_context(start_blocking_portal("asyncio"))
+            self._portal = self._resources.enter_context(start_blocking_portal("asyncio"))
         return self._portal
 
     def end(self) -> None:
-        """End the receiver's life here, and leave it as it was before."""
-        with self._life:
+        """Stop the receiver, and give it its own runtime back."""
+        with self._resources:
             if self._is_open:
                 self.portal.call(self.hooks.__aexit__, None, None, None)
-                self.portal.call(self._memory.forget)
+                self.portal.call(self._memory.close_for_good)
 
 
 def _blocking(method: Callable[Concatenate[Rehearsal, P], Awaitable[R]]) -> Callable[Concatenate[Sync, P], R]:
@@ -255,7 +265,7 @@ def _blocking(method: Callable[Concatenate[Rehearsal, P], Awaitable[R]]) -> Call
 
 
 class Sync:
-    """What a rehearsal does, for tests that are plain functions: each call returns when it is done."""
+    """The methods of a rehearsal for tests that are plain functions: each call blocks until it is done."""
 
     def __init__(self, rehearsal: Rehearsal) -> None:
         self.rehearsal = rehearsal
@@ -279,17 +289,17 @@ def _how(run: Run) -> str:
 
 @contextmanager
 def rehearse(hooks: WebhookReceiver, *, inbox: Inbox | None = None) -> Generator[Rehearsal]:
-    """Rehearse a receiver: what the fixture `webhooks` does, for a fixture or a test of your own.
+    """Rehearse a receiver until the block ends, as the fixture `webhooks` does; for a fixture or test of your own.
 
-    Until it ends, the receiver itself, and so every app that it is mounted in, keeps deliveries in the other inbox,
-    tells the time by the rehearsal's clock, and runs no handler by itself. Its own inbox is not touched.
+    Meanwhile the receiver itself, and so every app that it is mounted in, stores deliveries in the other inbox, has the
+    rehearsal's clock, and runs no handler by itself. Its own inbox is not touched.
 
     Args:
         hooks: your receiver.
-        inbox: where deliveries are kept meanwhile; in memory if None.
+        inbox: the inbox that stores deliveries meanwhile; one in memory if None.
 
     Raises:
-        ConfigurationError: it is no receiver, or has no inbox but is given one.
+        ConfigurationError: `hooks` is no receiver, or an inbox is given for a receiver without one.
     """
     if not isinstance(hooks, WebhookReceiver):
         raise ConfigurationError(f"what is rehearsed is a WebhookReceiver, not {type(hooks).__name__}")

@@ -1,4 +1,4 @@
-"""What holds for every signature scheme. A scheme of your own is run through it by a subclass:
+"""The contract of a signature scheme, as tests. A subclass runs these tests with a scheme of your own:
 
 class TestMine(SchemeSuite):
     def scheme(self, secrets):
@@ -85,35 +85,37 @@ HOSTILE_VALUES = [
     ],
     *[b"t=1,v1=a," * 100_000, b"=" * 1_000_000, b"(" * 1_000_000, b"1" * 1_000_000],
 ]
-"""What strangers put into headers: parts too few, too many, empty or huge, no text, no number, no base64."""
+"""Values of headers by strangers: parts too few, too many, empty or huge, no text, no number, no base64."""
 
 
 class SchemeSuite:
-    """Tests of a scheme. Override `scheme`, and the attributes where it differs."""
+    """The tests of a scheme. A subclass overrides `scheme`, and the attributes that do not fit the scheme."""
 
     secrets: Sequence[str] = ("the first of our secrets", "the second of our secrets", "the third of our secrets")
     given: Mapping[str, str] = {"content-type": "application/json"}
-    """The headers that are there before it signs."""
+    """The headers of a request before it is signed."""
     target: str = "/"
-    """The path, with the query behind `?`, that is posted to."""
+    """The path of a request, with the query behind `?`."""
     url: str | None = None
-    """The absolute URL that is posted to, where the scheme takes it from the receiver."""
+    """The absolute URL of a request, for a scheme that takes it from the receiver; else None."""
     body = b'{"event": "parcel.lost", "body": {"number": 7}}'
     uncovered: frozenset[str] = frozenset()
-    """Of the headers that it adds, those that it does not cover."""
+    """The names of headers that the scheme adds and that its signature does not cover."""
     spelt_freely: frozenset[str] = frozenset()
-    """And those in which something else may mean the same: the unused bits at the end of base64, unknown items."""
+    """The names of headers whose values may be spelt in several ways, as by the unused bits at the end of base64."""
     bits = 8
-    """How many bits of each byte to change; fewer where verifying is slow."""
+    """The number of bits to change in each byte; fewer for a scheme that verifies slowly."""
     covers_body = True
+    """Whether the signature covers the body."""
     past: float | None = None
-    """How many seconds ago something may have been signed; None if the scheme knows no time."""
+    """The seconds before the present in which a signature is valid; None for a scheme without a time."""
     future: float | None = None
+    """The seconds after the present in which a signature is valid; None for a scheme without a time."""
     id_header: str | None = None
-    """The header with the sender's id of the delivery."""
+    """The name of the header with the sender's id of the delivery; None without one."""
 
     def scheme(self, secrets: Sequence[str]) -> Scheme:
-        """Return the scheme with these secrets."""
+        """Return the scheme under test with these secrets; the first has to sign."""
         raise NotImplementedError
 
     @cached_property
@@ -125,7 +127,7 @@ class SchemeSuite:
         return RequestHead.of(self.given if given is None else given, target=self.target, url=self.url)
 
     def signed(self, body: bytes | None = None, *, secrets: Sequence[str] = (), now: float = NOW) -> Headers:
-        """Return the headers of a signed request; the suite is for schemes that sign by headers."""
+        """Return the headers of a signed request. The suite is for schemes that sign by headers."""
         scheme = self.scheme(secrets) if secrets else self.verifier
         return scheme.sign(self.head(), self.body if body is None else body, now).headers
 
@@ -134,13 +136,13 @@ class SchemeSuite:
         return check(self.body if body is None else body)
 
     def reject(self, headers: Headers, body: bytes | None = None, *, now: float = NOW) -> VerificationError:
-        """Return the error with which it is rejected."""
+        """Return the error with which a request is rejected."""
         with pytest.raises(VerificationError) as rejected:
             self.verify(headers, body, now=now)
         return rejected.value
 
     def added(self) -> list[int]:
-        """Return where in what is signed the headers are that the scheme added."""
+        """Return the indices of the headers that the scheme added to a request."""
         return [*range(len(self.head().headers), len(self.signed()))]
 
     # what is genuine
@@ -266,7 +268,7 @@ class SchemeSuite:
                 self.scheme(self.secrets[:1]).verify(head, NOW + self.past + 1)(self.body)
             assert not isinstance(rejected.value, StaleSignature)
 
-    # what is told
+    # what errors and reprs show
 
     def test_no_repr_no_error_and_no_traceback_shows_a_secret_or_a_signature_or_the_body(self) -> None:
         headers = list(self.signed())
@@ -283,7 +285,7 @@ class SchemeSuite:
 
 
 def flipped(value: bytes, bits: int = 8) -> Iterator[bytes]:
-    """Yield the value with one bit changed, for so many bits of each byte."""
+    """Yield the value with one bit changed, for a number of bits in each byte."""
     for at, byte in enumerate(value):
         for bit in range(bits):
             yield value[:at] + bytes([byte ^ (1 << (at + bit) % 8)]) + value[at + 1 :]

@@ -1,4 +1,4 @@
-"""What a sender puts on the wire: the bytes of an event, a dict or bytes, and the headers that sign them."""
+"""Requests as a sender makes them: the body of an event, a dict or bytes, and the headers that sign it."""
 
 from __future__ import annotations
 
@@ -17,21 +17,25 @@ from ..events import Event, wire_names
 from ..signatures import Scheme
 
 Sendable = Event | Mapping[str, Any] | bytes
-"""What can be sent: an event, a JSON object, or the bytes of any body."""
+"""A body to send: an event, a JSON object, or the bytes of any body."""
 
 JSON = {"content-type": "application/json"}
-_SAID = (b"-input", b"-timestamp", b"digest", b"-delivery", b"-id")
-"""How the names of headers end that say how and when what was signed, and prove nothing."""
+_NO_PROOF = (b"-input", b"-timestamp", b"digest", b"-delivery", b"-id")
+"""Ends of the names of headers that a scheme adds and that prove nothing, such as the time of signing."""
 _CODED = re.compile(rb"[A-Za-z0-9+/_-]{20,}")
 """A stretch of base64 or hex digits."""
 
 
 def encode(what: Sendable) -> bytes:
-    """Return the body: of an event all that was given to it, under the names that its sender uses; bytes as they are.
+    """Return the bytes of a body.
+
+    Args:
+        what: an event, of which the fields that were given are encoded, by their names in the sender's documents; a
+            JSON object; or bytes, which are returned unchanged.
 
     Raises:
-        TypeError: it is none of these, or holds what JSON cannot.
-        ValueError: a field of the event is read from a path, so nobody can tell where it stands.
+        TypeError: the argument is none of these, or has a value that JSON cannot represent.
+        ValueError: the alias of a field is a path, whose place in the document is not known.
     """
     if isinstance(what, bytes):
         return what
@@ -41,7 +45,7 @@ def encode(what: Sendable) -> bytes:
 
 
 def as_sent(value: object) -> Any:
-    """Return a value as JSON holds it, with the names that the sender uses."""
+    """Return a value as JSON can represent it, with the names of fields in the sender's documents."""
     if isinstance(value, BaseModel):
         fields = {_sent_name(value, name): as_sent(getattr(value, name)) for name in _given(value)}
         return fields | as_sent(value.model_extra or {})
@@ -72,21 +76,20 @@ def sign(
     target: str = "/",
     url: str | None = None,
 ) -> dict[str, str]:
-    """Return the headers that deliver `what`, for httpx or a test client; the body is `encode(what)`.
+    """Return the headers of a signed request, for httpx or a test client. The body is `encode(what)`.
 
-    For `Unsigned(token_in_path=...)` the headers prove nothing: a client has to post to a URL that ends in the token,
-    the target of `signed_head`.
+    For `Unsigned(token_in_path=...)` the headers prove nothing: a client has to post to a URL that ends in the token.
 
     Args:
         what: an event, a dict, or the bytes themselves.
         scheme: the scheme that signs, such as `UP42Signature(secret)`.
         headers: more headers, which the scheme may sign.
         now: the time of signing, in Unix seconds; the present time if None.
-        target: the path, with the query behind `?`, for a scheme that signs it.
-        url: the absolute URL that is posted to, for a scheme that signs it and was not given it.
+        target: the path of the request, with the query behind `?`, for a scheme that signs it.
+        url: the absolute URL of the request, for a scheme that signs it and was given none itself.
 
     Raises:
-        ConfigurationError: the scheme cannot sign.
+        ConfigurationError: the scheme cannot sign, such as with a public key.
     """
     return readable(signed_head(what, scheme, headers=headers, now=now, target=target, url=url))
 
@@ -100,7 +103,7 @@ def forge(
     target: str = "/",
     url: str | None = None,
 ) -> dict[str, str]:
-    """Return headers as `sign` does, made by somebody who does not know the secret.
+    """Return the headers of a request by somebody who does not know the secret. The arguments are those of `sign`.
 
     Raises:
         ConfigurationError: the scheme signs nothing, or proves a delivery by its URL, so there is nothing to forge.
@@ -120,7 +123,7 @@ def signed_head(
     target: str = "/",
     url: str | None = None,
 ) -> RequestHead:
-    """Return the head of the request that delivers `what`: its target and its headers. See `sign`."""
+    """Return the head of a signed request, with its target. The arguments are those of `sign`."""
     return scheme.sign(_unsigned(headers, target, url), encode(what), time.time() if now is None else now)
 
 
@@ -133,7 +136,7 @@ def forged_head(
     target: str = "/",
     url: str | None = None,
 ) -> RequestHead:
-    """Return a head as `signed_head` does, made by somebody who does not know the secret.
+    """Return the head of a request by somebody who does not know the secret. The arguments are those of `sign`.
 
     Raises:
         ConfigurationError: the scheme signs nothing, so there is nothing to forge.
@@ -146,7 +149,7 @@ def forged_head(
         raise ConfigurationError(f"{type(scheme).__name__} signs nothing: there is nothing to forge, all are let in")
     # The wrong digits, in the form that the scheme expects.
     wrong = [
-        (name, _wrong(value) if name in proofs and not name.endswith(_SAID) else value)
+        (name, _wrong(value) if name in proofs and not name.endswith(_NO_PROOF) else value)
         for name, value in signed.headers
     ]
     return signed._replace(
@@ -155,7 +158,7 @@ def forged_head(
 
 
 def readable(head: RequestHead) -> dict[str, str]:
-    """Return the headers of a head as httpx and test clients take them."""
+    """Return the headers of a head as a dict of str, for httpx and test clients."""
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
 
 
@@ -171,6 +174,6 @@ def _wrong(proof: bytes) -> bytes:
 
 def _elsewhere(target: bytes) -> bytes:
     """Return a target with another last part of its path."""
-    path, mark, query = target.partition(b"?")
+    path, separator, query = target.partition(b"?")
     base, slash, last = path.rpartition(b"/")
-    return base + slash + _wrong(last) + mark + query
+    return base + slash + _wrong(last) + separator + query

@@ -1,6 +1,7 @@
-"""UP42: notifies when an order of satellite images is fulfilled or has failed for good. The default sender.
+"""The sender UP42, a marketplace of satellite images: it notifies when an order is fulfilled or has failed for good.
 
-The package holds all that is UP42's own: events and spellings, the API's models, and a client of it.
+UP42 is the default sender. This folder holds all that is UP42's own: its events and spellings of statuses, its
+signature, the models of its API, and a client.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ __all__ = ["PRESETS", "JobStatusChanged", "UP42Signature", "up42"]
 def up42(
     secret: Secrets | None = None, *, scheme: Scheme | None = None, order_id_paths: Sequence[str] = ORDER_ID_PATHS
 ) -> Sender:
-    """Return UP42 as a sender.
+    """Return the sender UP42.
 
     Args:
         secret: the webhook's secret, or several while it is changed.
-        scheme: in its place, a scheme with options, such as `UP42Signature(secret, body_binding="optional")`.
-        order_id_paths: where the id of an order is. UP42 publishes no payload: the default are candidates.
+        scheme: a scheme with options in place of a secret, such as `UP42Signature(secret, body_binding="optional")`.
+        order_id_paths: the places of an order's id. UP42 publishes no payload, so the default is a list of candidates.
 
     Raises:
-        ConfigurationError: there is neither a secret nor a scheme, there are both, or one cannot work.
+        ConfigurationError: both a secret and a scheme are given, or neither; or one cannot work.
     """
     if secret is not None and scheme is not None:
         raise ConfigurationError("give the secret to the scheme: scheme=UP42Signature(secret, ...), not both")

@@ -1,4 +1,4 @@
-"""UP42's events: those of orders are the core's own, and here is how UP42 writes them; those of jobs are its own."""
+"""The events of UP42: those of orders are in `webhook_receiver.events`, with UP42's spellings here; and job events."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pydantic import BaseModel
 from ...events import Event, OrderFailedPermanently, OrderFulfilled, OrderStatus, OrderStatusChanged
 
 ORDER_ID_PATHS = ("body.orderId", "body.id", "body.order.id")
-"""Where an order's id is looked for. UP42 publishes no payload: these are candidates, in order."""
+"""The places of an order's id. UP42 publishes no payload, so these are candidates; the first that has one counts."""
 
 STATUSES: Mapping[str, OrderStatus] = MappingProxyType(
     {status.value.replace("_", " "): status for status in OrderStatus if "_" in status.value}
 )
-"""The statuses that UP42 spells with spaces in its webhook examples, and with underscores in its API."""
+"""The statuses in the spelling of UP42's webhook examples, with spaces. UP42's API has underscores."""
 
 
 class JobBody(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
@@ -33,7 +33,7 @@ class JobStatusChanged(Event, frozen=True):
 
     @property
     def status(self) -> str:
-        """The job's new status, as it was sent."""
+        """The job's new status, as sent."""
         return self.body.status
 
 

@@ -1,4 +1,4 @@
-"""How the orders of UP42's API become deliveries: which have ended lately, and how a notification about one looks."""
+"""The functions by which orders of UP42's API become deliveries: the search for orders that ended, and their body."""
 
 from __future__ import annotations
 
@@ -15,22 +15,30 @@ from ..base import Order, Orders, OrdersApi
 logger = logging.getLogger("webhook_receiver")
 
 TERMINAL = frozenset({OrderStatus.FULFILLED, OrderStatus.FAILED_PERMANENTLY, OrderStatus.CANCELED})
-"""The statuses that no order leaves again (docs; that it is so for good is inferred)."""
+"""The final statuses, by UP42's documentation; that no order leaves them again is inferred."""
 
 _NEWEST_FIRST = "updatedAt,desc"
-_LOOKS = 20
+_MAX_PASSES = 20  # over the front of the list
 
 
 async def changed_since(api: OrdersApi, begin: float, workspace_id: str | None = None) -> AsyncGenerator[Order]:
-    """Yield the orders in a terminal status that changed at `begin`, a Unix time, or later; each status of one once.
+    """Yield the orders in a terminal status that changed at `begin` or later, each status of an order once.
 
-    An order that changes while we page moves to the front of the list, and pushes others back: those may be met
-    twice, and it may be missed, as it leaves a page that was not read for one that was. So we look again, from the
-    front down to what was the newest when the last look began, until a look finds the same one at the front: nothing
-    has moved since then.
+    The list is sorted by the time of change, the newest first. An order that changes while the pages are read moves to
+    the front, from a page that is not read yet to one that was, and would be missed; the others move back, and may be
+    met twice. So the front of the list is read again, down to the newest order of the last pass, until a pass begins
+    with that same order: nothing has moved since.
+
+    Args:
+        api: the client of UP42's API.
+        begin: the earliest time of change, in Unix seconds.
+        workspace_id: the workspace of the orders; all that the client's user may read if None.
+
+    Raises:
+        ApiError: the API failed.
     """
-    told: set[tuple[str, str]] = set()
-    for _ in range(_LOOKS):
+    yielded: set[tuple[str, str]] = set()
+    for _ in range(_MAX_PASSES):
         newest: float | None = None
         orders = api.orders(status=sorted(TERMINAL), workspace_id=workspace_id, sort=_NEWEST_FIRST)
         try:
@@ -39,8 +47,8 @@ async def changed_since(api: OrdersApi, begin: float, workspace_id: str | None =
                 newest = changed if newest is None else newest
                 if changed < begin:
                     break
-                if (order.id, order.status) not in told:
-                    told.add((order.id, order.status))
+                if (order.id, order.status) not in yielded:
+                    yielded.add((order.id, order.status))
                     yield order
         finally:
             if isinstance(orders, AsyncGenerator):
@@ -52,15 +60,20 @@ async def changed_since(api: OrdersApi, begin: float, workspace_id: str | None =
 
 
 def _unix(moment: datetime) -> float:
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()  # the API speaks UTC
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()  # the API's times are in UTC
 
 
 def body_of(order: Order, order_id_path: Path) -> bytes:
-    """Return an order in the form of a notification. Modelled, as all of UP42's payload but `event` and `body.status`.
+    """Return the body of a notification about an order, as bytes of JSON.
+
+    UP42 publishes no payload: its examples show `event` and `body.status`, and the rest is this package's own form.
 
     Args:
-        order: what it is about; the whole of it is in `body.order`.
-        order_id_path: where its id is looked for.
+        order: the order; its whole JSON object is in `body.order`.
+        order_id_path: the place of the order's id.
+
+    Raises:
+        ConfigurationError: the place leads through a value that is no object.
     """
     whole = order.as_json()
     body = {"status": whole["status"], "updatedAt": whole["updatedAt"], "order": whole}
@@ -77,4 +90,4 @@ def body_of(order: Order, order_id_path: Path) -> bytes:
 
 
 ORDERS = Orders(changed_since, body_of)
-"""How UP42 is asked for orders."""
+"""The functions by which orders of UP42's API become deliveries."""

@@ -1,9 +1,9 @@
-"""UP42's scheme: an HMAC over the values of listed headers, one of which holds the body's digest.
+"""The scheme of UP42: an HMAC over the values of listed headers, one of which holds the body's digest.
 
 The rules are those of the receiver snippets that UP42 published (github.com/up42/up42-webhooks): the header
 `signature-input` lists header names and a time, `signature` is the base64 of HMAC-SHA256 over those headers'
-values, joined without separators, with the secret's UTF-8 bytes as key. Neither the list nor the time is
-covered, so this module trusts the time for nothing but freshness, and insists that a digest binds the body.
+values, joined without separators, with the secret's UTF-8 bytes as key. The signature covers neither the list nor
+the time, so this module trusts the time for nothing but freshness, and requires a signed digest of the body.
 """
 
 from __future__ import annotations
@@ -32,27 +32,29 @@ from ...signatures.secrets import Keyring, Secret, Secrets, is_same, mac, masked
 logger = logging.getLogger("webhook_receiver")
 
 DIGEST_HEADERS = ("digest", "content-digest")
+"""The headers that may hold the body's digest (RFC 3230, RFC 9530)."""
 SIGNED_BY_DEFAULT = ("content-type", "digest")
+"""The headers that `sign` covers unless `components` are given."""
 
 _LABEL = b"up42-sig=("
 _SIGNATURE_HEADERS = (b"signature-input", b"signature")
-_LONGEST_LIST = 4096  # bytes of header names: far more than any sender lists, far less than would cost us
+_MAX_LIST = 4096  # bytes of header names: far more than any sender lists, far less than would cost us
 _DIGESTS = {b"sha-256": sha256, b"sha-512": sha512}
 
 
 class UP42Signature:
-    """Signs and verifies deliveries as UP42 does.
+    """A scheme that signs and verifies as UP42 does; see the top of this module.
 
     Args:
         secrets: one secret or several; the first signs, any verifies.
-        max_age: seconds; a signature this old or older is stale.
-        max_ahead: seconds that the sender's clock may be ahead of ours.
-        body_binding: "required" rejects a signature that covers no digest of the body. "optional" is for a
-            sender that sends no digest, and lets whoever saw one delivery put another body under it.
-        digest_header: the header that holds the body's digest, if it is neither `digest` nor `content-digest`;
-            its form is theirs (RFC 3230, RFC 9530), with SHA-256 or SHA-512.
-        components: the exact list of headers that the sender signs, in order, once it is known; any other
-            list is rejected then. They are also what `sign` covers.
+        max_age: the age in seconds from which on a signature is stale.
+        max_ahead: the number of seconds that the sender's clock may be ahead of ours.
+        body_binding: "required" rejects a signature that covers no digest of the body. "optional" accepts it: for a
+            sender that sends no digest. Then whoever saw one delivery can put another body under its signature.
+        digest_header: the header with the body's digest, if it is neither `digest` (RFC 3230) nor `content-digest`
+            (RFC 9530). Its value has the form of either, with SHA-256 or SHA-512.
+        components: the exact list of headers that the sender signs, in order, once it is known; a signature with any
+            other list is rejected then. `sign` covers these headers.
 
     Raises:
         ConfigurationError: a secret or an option cannot work.
@@ -96,10 +98,10 @@ class UP42Signature:
         self._read_list = lru_cache(maxsize=64)(self._components_in)
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
-        """Return the head with the body's digest, where it is listed and absent, and the two signature headers.
+        """Return the head with the two headers of the signature, and the body's digest if it is listed and absent.
 
         Raises:
-            ConfigurationError: a header that is to be signed is absent.
+            ConfigurationError: every secret has expired, or a header that has to be signed is absent.
         """
         names = self._components or tuple(_name(each) for each in SIGNED_BY_DEFAULT)
         fields = dict(head.headers)
@@ -118,7 +120,7 @@ class UP42Signature:
         )
 
     def verify(self, head: RequestHead, now: float) -> BodyCheck:
-        """Verify the signature, then its age; return the check of the body. See `Scheme`."""
+        """Verify the signature, then its age; return the check of the body by its digest. See `Scheme.verify`."""
         headers = head.headers
         fields = dict(headers)
         try:
@@ -201,7 +203,7 @@ def _read_input(value: bytes) -> tuple[bytes, bytes]:
         created = times[0].partition(b";")[0] if len(times) == 1 else b""
     if not (created.isdigit() and 10 <= len(created) <= 20):
         raise MalformedSignature("signature-input is not up42-sig=(names);created=time, with one time in Unix seconds")
-    if len(listed) > _LONGEST_LIST:
+    if len(listed) > _MAX_LIST:
         raise MalformedSignature("signature-input lists too many headers")
     return listed, created
 
@@ -235,7 +237,7 @@ def _digest(header: bytes, body: bytes) -> bytes:
 
 
 def _check_body(fields: Mapping[bytes, bytes], digests: tuple[bytes, ...], verified: Verified, body: bytes) -> Verified:
-    """Compare the body with each listed digest header."""
+    """Compare the body with each digest header that is listed."""
     for header in digests:
         if fields[header] != _digest(header, body):  # the usual spelling, or else one to be read
             _read_digests(fields[header], body)
@@ -243,7 +245,7 @@ def _check_body(fields: Mapping[bytes, bytes], digests: tuple[bytes, ...], verif
 
 
 def _read_digests(value: bytes, body: bytes) -> None:
-    """Reject the body unless there is at least one digest of a kind we know, and all of those are right."""
+    """Reject the body unless a digest is by a known hash function, and all such digests are right."""
     known = 0
     for each in value.split(b","):
         algorithm, _, encoded = each.strip().partition(b"=")
