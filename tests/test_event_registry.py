@@ -163,6 +163,17 @@ def test_a_users_class_for_a_status_takes_both_of_its_spellings() -> None:
         assert event.status is OrderStatus.BEING_FULFILLED
 
 
+def test_a_status_in_the_senders_spelling_is_understood_where_a_class_has_it_elsewhere() -> None:
+    class Elsewhere(OrderStatusChanged, frozen=True):
+        event: Literal["order.moved"]  # type: ignore[assignment]
+        body: OrderBody = Field(alias="data")
+
+    event = up42_registry(Elsewhere).parse(b'{"event": "order.moved", "data": {"status": "BEING PLACED", "id": 7}}')
+    assert type(event) is Elsewhere
+    assert event.status is OrderStatus.BEING_PLACED
+    assert event.body.model_extra == {"id": 7}
+
+
 def test_literals_in_a_list_are_found_by_their_place() -> None:
     class First(Event, frozen=True):
         event: Literal["first"] = Field(validation_alias=AliasPath("events", 0, "name"))

@@ -101,6 +101,15 @@ async def test_another_body_under_a_genuine_signature_is_rejected() -> None:
     assert (exchange.status, noted.hooks.rejected, noted.events) == (401, {"BodyMismatch": 1}, [])
 
 
+async def test_the_sender_says_which_statuses_it_is_answered() -> None:
+    sender = replace(up42(SECRET), responses=Responses(stored=204, duplicate=208))
+    hooks = WebhookReceiver(sender=sender, inbox="memory://", work=False, clock=lambda: NOW)
+    async with hooks:
+        receipts = [await hooks.receive(signed(BODY), BODY) for _ in range(2)]
+    assert [receipt.response.status for receipt in receipts] == [204, 208]
+    assert [dict(receipt.response.headers) for receipt in receipts] == [{}, {"content-length": "0"}]
+
+
 async def test_the_answer_to_a_bad_signature_is_settable() -> None:
     exchange = await call(noting(sender=replace(up42(SECRET), responses=Responses(rejected=403))).hooks, [], [BODY])
     assert (exchange.status, exchange.problem["status"]) == (403, 403)

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, cast, get_args, get_origin
 
 from pydantic import (
     AliasPath,
@@ -21,9 +21,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     PydanticUndefinedAnnotation,
     PydanticUserError,
-    TypeAdapter,
     ValidationError,
-    create_model,
 )
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
@@ -42,8 +40,7 @@ from .events import (
 from .redaction import reason
 
 Value = str | int
-_Validate = Callable[..., Event]
-"""A function of a body's bytes, with the sender's spellings of statuses as `context`, that returns the event."""
+_Validate = Callable[[bytes], Event]
 _NO_STATUSES: Mapping[str, OrderStatus] = MappingProxyType({})
 Discriminators = Mapping[Path, frozenset[Value]]
 """The values that a class claims, for each place in the document."""
@@ -72,9 +69,13 @@ class EventRegistry:
         self._discriminators: dict[type[Event], Discriminators] = {}
         self._owners: dict[Value, list[type[Event]]] = {}
         self._names: set[str] = set()
+        self._about_orders: set[type[Event]] = set()
+        """The classes of events about orders: isinstance() of a pydantic class would cost as much as the rest."""
         self._validate: _Validate | None = None
         for cls in events:
             self.add(cls)
+        if statuses:
+            self.add(OrderStatusChanged)  # which has a status in any spelling
 
     def add(self, cls: type[Event]) -> None:
         """Register a class, so that the documents that it claims become its events.
@@ -89,7 +90,7 @@ class EventRegistry:
             cls.model_rebuild()  # nothing, unless it was declared before a class that it names
         except (PydanticUserError, PydanticUndefinedAnnotation) as error:
             raise ConfigurationError(f"{cls.__name__} is not fully defined: {error.message}") from None
-        discriminators = _discriminators(cls, self._statuses)
+        discriminators = _discriminators(cls)
         name = discriminators.get(_name_path(cls))
         if name is None:
             raise ConfigurationError(
@@ -108,6 +109,8 @@ class EventRegistry:
                 f"{cls.__name__} claims {taken.pop()!r}, for which a handler was registered by name"
             )
         self._discriminators[cls] = discriminators
+        if issubclass(cls, OrderStatusChanged):
+            self._about_orders.add(cls)
         for value in name:
             self._owners.setdefault(value, []).append(cls)
         self._validate = None
@@ -139,16 +142,30 @@ class EventRegistry:
             NotAnEvent: the body is not JSON, has no event name, or does not fit the class that claims it.
         """
         try:
-            event = (self._validate or self.build())(body, context=self._statuses)
+            event = (self._validate or self.build())(body)
+            if type(event) in self._about_orders:
+                if vars(event)["body"].status in self._statuses:
+                    event = self._spelt_as_ours(cast("OrderStatusChanged", event), body)
+                vars(event)["_order_id_paths"] = self.order_id_paths  # see `with_order_id_paths`
+            return event
         except ValidationError as error:
             why = reason(error)
         except _Rejected as rejected:
-            why = _why(rejected.cls, body, self._statuses)
-        else:
-            if isinstance(event, OrderStatusChanged):
-                vars(event)["_order_id_paths"] = self.order_id_paths  # see `with_order_id_paths`
-            return event
+            why = _why(rejected.cls, body)
         raise NotAnEvent(why)  # out here, where no other error with the body in it is its context
+
+    def _spelt_as_ours(self, event: OrderStatusChanged, body: bytes) -> Event:
+        """Return the event with its status in our spelling, of the class that claims that.
+
+        The body is parsed twice, so that all others are spared a validator in Python: few statuses are spelt otherwise.
+        """
+        status = self._statuses[event.status]
+        try:
+            document: dict[str, Any] = json.loads(body)
+            document["body"]["status"] = status.value
+            return self.build()(json.dumps(document).encode())
+        except (LookupError, TypeError, ValueError, RecursionError):  # of a class that has its status elsewhere
+            return event.model_copy(update={"body": event.body.model_copy(update={"status": status})})
 
 
 class _Rejected(Exception):
@@ -158,10 +175,10 @@ class _Rejected(Exception):
         self.cls = cls
 
 
-def _why(cls: type[Event], body: bytes, statuses: Mapping[str, OrderStatus]) -> str:
+def _why(cls: type[Event], body: bytes) -> str:
     """Return why a body does not fit the class that claims it, by validating it again for that class alone."""
     try:
-        cls.model_validate_json(body, context=statuses)
+        cls.model_validate_json(body)
     except ValidationError as error:
         return f"{reason(error, cls)} (read as {cls.__name__})"
     return f"rejected by {cls.__name__}"
@@ -177,6 +194,8 @@ def _validator(discriminators: Mapping[type[Event], Discriminators]) -> _Validat
             known = [_tree(choices, discriminators, list(discriminators), frozenset())] if discriminators else []
             others = [handler.generate_schema(event) for event in unknown_elsewhere]
             return core_schema.union_schema([*known, *others, choices[unknown]], mode="left_to_right")
+
+    from pydantic import TypeAdapter  # slow to import, and needed when the receiver starts
 
     adapter: TypeAdapter[Any] = TypeAdapter(AnyEvent)
     return adapter.validator.validate_json
@@ -218,6 +237,8 @@ def _tree(
 
 def _unknown_events(discriminators: Mapping[type[Event], Discriminators]) -> list[type[UnknownEvent]]:
     """Return the classes of unknown events: one for each place where a class has its name, UnknownEvent itself last."""
+    from pydantic import create_model  # as above
+
     places = {_name_path(cls): None for cls in discriminators} | {("event",): None}
     return [
         create_model(
@@ -231,9 +252,7 @@ def _unknown_events(discriminators: Mapping[type[Event], Discriminators]) -> lis
     ] + [UnknownEvent]
 
 
-def _discriminators(
-    model: type[BaseModel], statuses: Mapping[str, OrderStatus], above: tuple[type[BaseModel], ...] = ()
-) -> Discriminators:
+def _discriminators(model: type[BaseModel], above: tuple[type[BaseModel], ...] = ()) -> Discriminators:
     """Return the literal values that a document of a model must have, by place."""
     found: dict[Path, frozenset[Value]] = {}
     for name, info in model.model_fields.items():
@@ -241,18 +260,16 @@ def _discriminators(
         if path is None or not (info.is_required() or name == "event"):
             continue
         if get_origin(info.annotation) is Literal:
-            found[path] = frozenset(text for value in get_args(info.annotation) for text in _spellings(value, statuses))
+            found[path] = frozenset(text for value in get_args(info.annotation) for text in _wire_value(value))
         elif isinstance(below := info.annotation, type) and issubclass(below, BaseModel) and below not in above:
-            found |= {path + rest: values for rest, values in _discriminators(below, statuses, (*above, model)).items()}
+            found |= {path + rest: values for rest, values in _discriminators(below, (*above, model)).items()}
     return {path: values for path, values in found.items() if values}
 
 
-def _spellings(value: object, statuses: Mapping[str, OrderStatus]) -> set[Value]:
-    """Return the values of a literal in JSON: several for a status, which the sender may spell in several ways."""
-    if isinstance(value, OrderStatus):
-        return {value.value, *(text for text, status in statuses.items() if status is value)}
+def _wire_value(value: object) -> set[Value]:
+    """Return the value that stands for a literal in JSON; empty for one that cannot tell documents apart."""
     if isinstance(value, Enum):
-        return _spellings(value.value, statuses)
+        return _wire_value(value.value)
     return {value} if isinstance(value, str | int) and not isinstance(value, bool) else set()
 
 

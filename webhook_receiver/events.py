@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Literal, Self, cast
 from uuid import UUID
 
-from pydantic import AliasChoices, BaseModel, ValidationInfo, field_validator
+from pydantic import AliasChoices, BaseModel
 from pydantic.fields import FieldInfo
 
 from .errors import ConfigurationError
@@ -84,13 +84,6 @@ class OrderBody(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True
     """The body of `order.status`. Only `status` is certain; other fields are in `model_extra`."""
 
     status: OrderStatus
-
-    @field_validator("status", mode="before")
-    @classmethod
-    def _known(cls, status: object, info: ValidationInfo) -> object:
-        # Before pydantic compares it with the literals of a class that narrows it.
-        spellings: Mapping[object, OrderStatus] | None = info.context
-        return spellings.get(status, status) if spellings and isinstance(status, str) else status
 
 
 class OrderStatusChanged(Event, frozen=True):

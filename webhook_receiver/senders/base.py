@@ -188,6 +188,7 @@ class Sender:
         for part in ("event_header", "delivery_id"):
             _check_header(part, getattr(self, part))
         parsed_paths(self.order_id_paths)
+        _check_responses(self.responses)
         if not (callable(self.identity) and callable(self.ordering_key)):
             raise ConfigurationError(f"identity and ordering_key of the sender {self.name} are functions of an event")
 
@@ -203,6 +204,14 @@ def check_scheme(scheme: object) -> None:
     """
     if wrong := complaint(scheme):
         raise ConfigurationError(f"scheme=... {wrong}")
+
+
+def _check_responses(responses: Responses) -> None:
+    """Reject a status that says something else than it has to."""
+    for name, least in (("stored", 200), ("duplicate", 200), ("rejected", 400)):
+        status: object = getattr(responses, name)
+        if not isinstance(status, int) or not least <= status <= least + 99:
+            raise ConfigurationError(f"responses: {name} is a status from {least} to {least + 99}, not {status!r}")
 
 
 def _check_header(part: str, name: str | None) -> None:
