@@ -32,7 +32,7 @@ ROWS = [
 ROW = {room: row for row, rooms in enumerate(ROWS) for room in rooms.split()}
 
 CORE = ["events", "routing", "inbox", "worker", "runtime", "receiver"]
-NEUTRAL = {"__init__", "base", "backfill", "order_check", "presets"}
+NEUTRAL = {"__init__", "base", "backfill", "order_check", "preset", "registry"}
 VENDORS = {each.stem for each in PACKAGE.joinpath("senders").iterdir()} - NEUTRAL
 LONGEST = 500  # lines; only a suite is longer, which is read test by test
 

@@ -65,20 +65,26 @@ class Responses(NamedTuple):
     """The status for a delivery whose signature is rejected: any 4xx."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """The outcome of a request: the response, and the delivery and event if the request was accepted."""
 
     response: Response
     """The response to the sender."""
     delivery: Delivery | None = None
     """The delivery; None when the request was rejected."""
-    event: Event | None = field(default=None, repr=False)
+    event: Event | None = None
     """The event; None when the request was rejected, or its body is no event."""
     error: WebhookError | None = None
     """The error for which the request was rejected, or its body is no event."""
     duplicate_of: str | None = None
     """The id of the stored delivery that this one is a duplicate of; None if it is none."""
+
+    def __repr__(self) -> str:
+        # Without the event, whose repr shows the body.
+        return (
+            f"Receipt(response={self.response!r}, delivery={self.delivery!r}, error={self.error!r}, "
+            f"duplicate_of={self.duplicate_of!r})"
+        )
 
 
 def problem(status: int, kind: str, title: str, detail: str | None = None, **headers: str) -> Response:

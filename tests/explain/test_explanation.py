@@ -24,7 +24,7 @@ from webhook_receiver.explain import Explanation, explain
 from webhook_receiver.explain import explanation as module
 from webhook_receiver.explain.body import body_suspicions
 from webhook_receiver.explain.trial import Case, verifying_time
-from webhook_receiver.senders import Make
+from webhook_receiver.senders.preset import Make
 
 DOCUMENT = {
     "event": "order.status",

@@ -17,7 +17,8 @@ from webhook_receiver.capture.pytest_export import as_test
 from webhook_receiver.capture.request_files import SavedRequest
 from webhook_receiver.delivery import Headers, RequestHead
 from webhook_receiver.explain import Explanation, explain
-from webhook_receiver.senders import Preset, presets, recognize
+from webhook_receiver.senders.preset import Preset
+from webhook_receiver.senders.registry import presets, recognize
 
 BODY = order()
 

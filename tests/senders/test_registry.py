@@ -17,9 +17,9 @@ from webhook_receiver.cli.commands import app
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.explain import explain
 from webhook_receiver.inbox import from_url
-from webhook_receiver.senders import MODULES, preset_of, presets, recognize
+from webhook_receiver.senders.registry import MODULES, preset_of, presets, recognize
 
-NEUTRAL = {"__init__", "base", "backfill", "order_check", "preset"}
+NEUTRAL = {"__init__", "base", "backfill", "order_check", "preset", "registry"}
 
 Install = Callable[[str, str], None]
 
@@ -44,7 +44,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Instal
 
 SENDER = """
     from webhook_receiver import HMACBody, Sender
-    from webhook_receiver.senders import Preset
+    from webhook_receiver.senders.preset import Preset
 
     def signature(secrets):
         return HMACBody(secrets, signature="x-acme-signature")

@@ -12,7 +12,8 @@ from ..errors import ConfigurationError
 from ..events import Event
 from ..explain.trial import listed_names, stated_times
 from ..receiver import WebhookReceiver
-from ..senders import Preset, Sender
+from ..senders import Sender
+from ..senders.preset import Preset
 from ..senders.up42.signature import DIGEST_HEADERS, SIGNED_BY_DEFAULT, UP42Signature
 from .request_files import SavedRequest
 

@@ -15,7 +15,7 @@ from typing import Any
 import h11
 
 from ..delivery import Headers
-from ..senders import recognize
+from ..senders.registry import recognize
 
 LARGEST = 16 * 1024 * 1024
 """The largest request, head and body together, in bytes; the response to a larger one is 413, and it is not saved."""

@@ -12,7 +12,8 @@ from ..capture.pytest_export import as_test
 from ..capture.request_files import SavedRequest
 from ..capture.server import LARGEST, Captured, serve
 from ..explain import explain
-from ..senders import Make, recognize
+from ..senders.preset import Make
+from ..senders.registry import recognize
 from ..signatures.secrets import Secrets
 from . import output
 from .inbox_option import Json, fail

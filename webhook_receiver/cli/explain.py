@@ -11,7 +11,8 @@ from ..errors import ConfigurationError, StaleSignature
 from ..explain import Explanation
 from ..explain import explain as explained
 from ..inbox import StoredDelivery
-from ..senders import Preset, recognize
+from ..senders.preset import Preset
+from ..senders.registry import recognize
 from . import output
 from .inbox_option import InboxTarget, Json, fail, run
 from .request import (

@@ -14,7 +14,8 @@ import typer
 from ..capture.curl import from_curl, is_curl
 from ..capture.request_files import SavedRequest, from_har, from_http, parse_json
 from ..errors import ConfigurationError
-from ..senders import Preset, presets, recognize
+from ..senders.preset import Preset
+from ..senders.registry import presets, recognize
 from ..signatures import Secret
 from .inbox_option import moment
 from .options import SECRET_VARIABLE

@@ -23,7 +23,7 @@ from ..errors import (
     UnexpectedSignature,
     VerificationError,
 )
-from ..senders import Make
+from ..senders.preset import Make
 from ..senders.up42.signature import UP42Signature
 from ..signatures.secrets import Secrets
 from .body import body_suspicions

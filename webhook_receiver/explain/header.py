@@ -12,7 +12,7 @@ from email.utils import formatdate
 from hashlib import sha256, sha512
 from urllib.parse import unquote_to_bytes
 
-from ..senders import preset_of
+from ..senders.registry import preset_of
 from .trial import Case, Cause, Suspicion, fields, listed_names, printable, stated_times
 
 _MAX_COMBINATIONS = 200  # of values of lost headers that are tried

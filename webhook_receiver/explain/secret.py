@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import unquote
 
-from ..senders import preset_of, presets
+from ..senders.registry import preset_of, presets
 from ..signatures.secrets import Secret, masked
 from .trial import Case, Cause, Suspicion
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from ..delivery import Headers, RequestHead
 from ..errors import ConfigurationError, StaleSignature, VerificationError
-from ..senders import Make, preset_of, recognize
+from ..senders.preset import Make
+from ..senders.registry import preset_of, recognize
 from ..signatures.scheme import Verified
 from ..signatures.secrets import Secrets, masked
 
