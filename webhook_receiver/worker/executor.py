@@ -62,7 +62,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -115,29 +114,30 @@ class Dispatcher(Protocol):
         ...
 
 
-@dataclass(eq=False, slots=True)
 class InFlight:
     """A delivery under a lease of this process, and how far it is."""
 
-    claim: Claim
-    next: Claim | None = None
-    """A newer lease on the delivery, claimed while this one was in flight."""
-    task: asyncio.Task[None] = field(init=False)
-    was_ready: bool = False
-    """Whether it waited for a slot already when the leases were renewed last."""
-    has_begun: bool = False
-    has_slot: bool = False
-    progress: DeliveryProgress | None = None
-    """None until the delivery is parsed."""
-    handler: Runnable | None = None
-    """The handler that is running."""
-    started: float = 0
-    """When the attempt began, in Unix seconds."""
-    timeout: float = 0
-    """The seconds that the attempt may take."""
-    timed_out: bool = False
-    abandoned: bool = False
-    """Whether a handler ignored that its time was up, and the delivery was settled without it."""
+    task: asyncio.Task[None]
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.next: Claim | None = None
+        """A newer lease on the delivery, claimed while this one was in flight."""
+        self.was_ready = False
+        """Whether it waited for a slot already when the leases were renewed last."""
+        self.has_begun = False
+        self.has_slot = False
+        self.progress: DeliveryProgress | None = None
+        """None until the delivery is parsed."""
+        self.handler: Runnable | None = None
+        """The handler that is running."""
+        self.started = 0.0
+        """When the attempt began, in Unix seconds."""
+        self.timeout = 0.0
+        """The seconds that the attempt may take."""
+        self.timed_out = False
+        self.abandoned = False
+        """Whether a handler ignored that its time was up, and the delivery was settled without it."""
 
 
 class LeaseLost(Exception):
