@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from webhook_receiver import Event, HMACBody, Responses, Secret, Sender, WebhookReceiver
+from webhook_receiver import Event, HMACBody, ResponseStatuses, Secret, Sender, WebhookReceiver
 
 
 class Parcel(BaseModel, frozen=True):
@@ -30,7 +30,7 @@ acme = Sender(
     facts=("Acme's docs, 2026-11",),
     events=(ParcelDelivered,),
     event_header="X-Acme-Event",
-    responses=Responses(stored=200),
+    responses=ResponseStatuses(stored=200),
 )
 hooks = WebhookReceiver(sender=acme, inbox="sqlite:///acme.db")
 

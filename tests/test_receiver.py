@@ -43,7 +43,7 @@ from webhook_receiver import (
 )
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.errors import BodyTooLarge
-from webhook_receiver.responses import Receipt, Responses
+from webhook_receiver.responses import Receipt, ResponseStatuses
 from webhook_receiver.senders.up42 import up42
 from webhook_receiver.signatures import BodyCheck
 
@@ -102,7 +102,7 @@ async def test_another_body_under_a_genuine_signature_is_rejected() -> None:
 
 
 async def test_the_sender_says_which_statuses_it_is_answered() -> None:
-    sender = replace(up42(SECRET), responses=Responses(stored=204, duplicate=208))
+    sender = replace(up42(SECRET), responses=ResponseStatuses(stored=204, duplicate=208))
     hooks = WebhookReceiver(sender=sender, inbox="memory://", work=False, clock=lambda: NOW)
     async with hooks:
         receipts = [await hooks.receive(signed(BODY), BODY) for _ in range(2)]
@@ -111,7 +111,9 @@ async def test_the_sender_says_which_statuses_it_is_answered() -> None:
 
 
 async def test_the_answer_to_a_bad_signature_is_settable() -> None:
-    exchange = await call(noting(sender=replace(up42(SECRET), responses=Responses(rejected=403))).hooks, [], [BODY])
+    exchange = await call(
+        noting(sender=replace(up42(SECRET), responses=ResponseStatuses(rejected=403))).hooks, [], [BODY]
+    )
     assert (exchange.status, exchange.problem["status"]) == (403, 403)
 
 

@@ -79,7 +79,7 @@ from .inbox import (
 )
 from .options import Backoff, Breaker, WorkerOptions
 from .receiver import WebhookReceiver
-from .responses import Receipt, Response, Responses
+from .responses import Receipt, Response, ResponseStatuses
 from .routing import CallNext, Router
 from .runtime import Health
 from .senders import OrdersApi, Sender
@@ -129,7 +129,7 @@ __all__ = [
     "Receipt",
     "RequestError",
     "Response",
-    "Responses",
+    "ResponseStatuses",
     "Retry",
     "Router",
     "SQLiteInbox",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__

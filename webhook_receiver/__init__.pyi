@@ -46,7 +46,7 @@ from .inbox.memory import MemoryInbox
 from .inbox.sqlite import SQLiteInbox
 from .options import Backoff, Breaker, WorkerOptions
 from .receiver import WebhookReceiver
-from .responses import Receipt, Response, Responses
+from .responses import Receipt, Response, ResponseStatuses
 from .routing import CallNext, Router
 from .runtime import Health
 from .senders import OrdersApi, Sender
@@ -103,7 +103,7 @@ __all__ = [
     "Receipt",
     "RequestError",
     "Response",
-    "Responses",
+    "ResponseStatuses",
     "Retry",
     "Router",
     "SQLiteInbox",

@@ -51,7 +51,7 @@ class Response:
         await send({"type": "http.response.body", "body": self.body})
 
 
-class Responses(NamedTuple):
+class ResponseStatuses(NamedTuple):
     """The HTTP statuses of responses, for a sender that expects others than the defaults.
 
     A `Sender` rejects a status that is out of its class, such as a 4xx for a stored delivery.

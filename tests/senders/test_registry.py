@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.helpers import NOW, order
-from webhook_receiver import ConfigurationError, HMACBody, Inbox, Responses, Sender, Unsigned, WebhookReceiver
+from webhook_receiver import ConfigurationError, HMACBody, Inbox, ResponseStatuses, Sender, Unsigned, WebhookReceiver
 from webhook_receiver import senders as registry
 from webhook_receiver.cli.commands import app
 from webhook_receiver.delivery import RequestHead
@@ -147,10 +147,10 @@ def test_an_inbox_of_another_package_is_found_by_the_scheme_of_its_url(install: 
         ({"order_id_paths": ("body..id",)}, "order_id_paths is a list"),
         ({"order_id_paths": (5,)}, "order_id_paths is a list"),
         ({"ordering_key": "id"}, "are functions of an event"),
-        ({"responses": Responses(stored=302)}, "stored is a status from 200 to 299, not 302"),
-        ({"responses": Responses(duplicate=409)}, "duplicate is a status from 200 to 299, not 409"),
-        ({"responses": Responses(rejected=200)}, "rejected is a status from 400 to 499, not 200"),
-        ({"responses": Responses(rejected="403")}, "rejected is a status from 400 to 499, not '403'"),  # type: ignore
+        ({"responses": ResponseStatuses(stored=302)}, "stored is a status from 200 to 299, not 302"),
+        ({"responses": ResponseStatuses(duplicate=409)}, "duplicate is a status from 200 to 299, not 409"),
+        ({"responses": ResponseStatuses(rejected=200)}, "rejected is a status from 400 to 499, not 200"),
+        ({"responses": ResponseStatuses(rejected="403")}, "rejected is a status from 400 to 499, not '403'"),  # type: ignore
     ],
 )
 def test_a_sender_that_cannot_work_is_rejected_when_it_is_made(parts: dict[str, object], complaint: str) -> None:

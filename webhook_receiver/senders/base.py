@@ -35,7 +35,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from ..delivery import kept_headers
 from ..errors import ConfigurationError
 from ..events import Event, OrderStatus, Path, identity_of, order_id_of, parsed_paths
-from ..responses import Responses
+from ..responses import ResponseStatuses
 from ..signatures import Scheme
 from ..signatures.scheme import complaint
 
@@ -169,7 +169,7 @@ class Sender:
     order of receipt."""
     orders: Orders | None = None
     """The functions that backfill orders from the sender's API; None if it has no such API."""
-    responses: Responses = field(default_factory=Responses)
+    responses: ResponseStatuses = field(default_factory=ResponseStatuses)
     """The HTTP statuses of the responses."""
 
     def __post_init__(self) -> None:
@@ -206,7 +206,7 @@ def check_scheme(scheme: object) -> None:
         raise ConfigurationError(f"scheme=... {wrong}")
 
 
-def _check_responses(responses: Responses) -> None:
+def _check_responses(responses: ResponseStatuses) -> None:
     """Reject a status that says something else than it has to."""
     for name, least in (("stored", 200), ("duplicate", 200), ("rejected", 400)):
         status: object = getattr(responses, name)
