@@ -413,3 +413,37 @@ def test_what_is_no_json_does_not_become_any(body: bytes) -> None:
 def test_a_delivery_without_the_header_is_no_event(headers: list[tuple[bytes, bytes]]) -> None:
     with pytest.raises(NotAnEvent, match="no header x-event"):
         with_event_name(b"{}", headers, b"x-event")
+
+
+def test_a_status_in_the_senders_spelling_goes_through_the_validators_of_its_class() -> None:
+    class Picky(OrderFailedPermanently, frozen=True):
+        price: int
+
+        @field_validator("price", mode="before")
+        @classmethod
+        def _odd(cls, price: object) -> object:
+            raise KeyError("price")
+
+    registry = up42_registry(Picky)
+    for status in ("FAILED PERMANENTLY", "FAILED_PERMANENTLY"):
+        with pytest.raises(KeyError):
+            registry.parse(order(status)[:-1] + b', "price": 1}')
+
+
+def test_a_status_in_the_senders_spelling_is_not_told_as_what_is_wrong() -> None:
+    class Priced(OrderFailedPermanently, frozen=True):
+        price: int
+
+    with pytest.raises(NotAnEvent) as rejected:
+        up42_registry(Priced).parse(order("FAILED PERMANENTLY"))
+    assert str(rejected.value) == "price: Field required (read as Priced)"
+
+
+def test_any_event_with_the_body_of_an_order_has_its_status_in_our_spelling() -> None:
+    class Shelved(Event, frozen=True):
+        event: Literal["order.shelved"]
+        body: OrderBody
+
+    event = up42_registry(Shelved).parse(b'{"event": "order.shelved", "body": {"status": "BEING FULFILLED"}}')
+    assert isinstance(event, Shelved)
+    assert event.body.status is OrderStatus.BEING_FULFILLED

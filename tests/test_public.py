@@ -88,3 +88,11 @@ def test_the_package_works_without_any_extra() -> None:
     ]
     code = f"import sys; sys.modules.update(dict.fromkeys({blocked})); import webhook_receiver"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_dir_has_every_public_name() -> None:
+    code = "import webhook_receiver; assert set(webhook_receiver.__all__) <= set(dir(webhook_receiver))"
+    import subprocess
+    import sys
+
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

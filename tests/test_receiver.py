@@ -44,6 +44,8 @@ from webhook_receiver import (
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.errors import BodyTooLarge
 from webhook_receiver.responses import Receipt, ResponseStatuses
+from webhook_receiver.runtime import Runtime
+from webhook_receiver.senders import github
 from webhook_receiver.senders.up42 import up42
 from webhook_receiver.signatures import BodyCheck
 
@@ -297,6 +299,15 @@ async def test_an_id_is_found_where_the_receiver_was_told_to_look() -> None:
         ({"secret": "a", "body_timeout": "3"}, "body_timeout"),
         ({"secret": "a", "worker": WorkerOptions()}, r"worker=.*ordering_key=.* need an inbox"),
         ({"secret": "a", "ordering_key": lambda event: None}, r"worker=.*ordering_key=.* need an inbox"),
+        (
+            {"secret": "a", "inbox": "memory://", "ordering_key": "order_id"},
+            r"ordering_key=\.\.\. is a function of an event",
+        ),
+        ({"secret": "a", "clock": 3}, r"clock=\.\.\. is a function that returns the time"),
+        ({"secret": "a", "name": 3}, r"name=\.\.\. is a text"),
+        ({"secret": "a", "name": ""}, r"name=\.\.\. is a text"),
+        ({"secret": "a", "inbox": "memory://", "worker": {"timeout": 3}}, r"worker=\.\.\. takes WorkerOptions"),
+        ({"sender": github}, "not the module webhook_receiver.senders.github: import the function"),
         ({"secret": "a", "inbox": "redis://host"}, "'redis' is no kind of inbox"),
         ({"secret": "a", "inbox": MemoryInbox}, "takes a URL such as"),
     ],
@@ -456,7 +467,7 @@ class Old:
         ({"verify": 1, "sign": 1}, "Mine lacks secret_count: the number of its secrets"),
         ({"verify": 1, "sign": 1, "secret_count": None}, "secret_count of Mine is no number from 0 up"),
         ({"verify": 1, "sign": 1, "secret_count": -1}, "secret_count of Mine is no number from 0 up"),
-        ({}, r"such as UP42Signature\(secret\), not Mine"),
+        ({}, r"such as HMACBody\(secret, signature=\.\.\.\), not Mine"),
         (vars(Old), r"verify_headers\(headers, now\) has become verify\(head: RequestHead, now\)"),
     ],
 )
@@ -685,3 +696,30 @@ def test_a_body_can_be_parsed_by_hand() -> None:
     assert isinstance(hooks.parse(BODY), OrderFulfilled)
     with pytest.raises(NotAnEvent):
         hooks.parse(b"[]")
+
+
+async def test_a_receiver_runs_on_another_runtime_until_the_block_ends_in_whatever_order() -> None:
+    hooks, other = WebhookReceiver(secret="a"), WebhookReceiver(secret="b")
+    own = hooks.runtime
+    first, second = (Runtime(hooks.name, hooks.sender, hooks) for _ in range(2))
+    outer, inner = hooks.running_on(first), hooks.running_on(second)
+    outer.__enter__()
+    inner.__enter__()
+    outer.__exit__(None, None, None)
+    assert hooks.runtime is second
+    inner.__exit__(None, None, None)
+    assert hooks.runtime is own
+    with pytest.raises(ConfigurationError, match="takes a runtime of 'webhooks'"), hooks.running_on(other.runtime):
+        pass
+
+
+async def test_what_was_started_is_what_is_stopped() -> None:
+    hooks = WebhookReceiver(secret="a", inbox="memory://")
+    runtime = Runtime(hooks.name, hooks.sender, hooks, inbox="memory://")
+    with hooks.running_on(runtime):
+        await hooks.__aenter__()
+        assert (await hooks.health()).state == "working"
+    await hooks.__aexit__(None, None, None)
+    with hooks.running_on(runtime):
+        assert (await hooks.health()).state == "not started"
+    await runtime.inbox.close()

@@ -601,3 +601,25 @@ UNCALLABLE = r"cannot be called with the two that a middleware gets, \(attempt, 
 def test_a_middleware_that_could_not_work_is_rejected(function: Any, complaint: str) -> None:
     with pytest.raises(ConfigurationError, match=complaint):
         Router().middleware(function)
+
+
+async def test_a_router_that_cannot_be_included_leaves_nothing_behind() -> None:
+    hooks, router = Router(), Router()
+
+    @hooks.middleware
+    async def mine(attempt: Attempt, call_next: CallNext) -> None:
+        await call_next()
+
+    router.on("a.name", name="handler")(lambda event: None)
+    router.middleware(mine)
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="would run twice"):
+            hooks.include(router)
+        assert hooks.handlers == ()
+    router.on("another.name", name="more")(lambda event: None)
+
+
+@pytest.mark.parametrize("given", [Router, None, "routes"])
+def test_what_is_included_is_a_router(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"include\(...\) takes a router"):
+        Router().include(given)

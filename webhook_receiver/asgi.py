@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import Route
@@ -40,12 +40,19 @@ def request_head(scope: Scope, url: str | None) -> RequestHead:
         scope: the ASGI scope of an HTTP request.
         url: the absolute URL that the sender posts to, if it is known.
     """
-    target = scope.get("raw_path") or quote(scope["path"], _IN_PATHS, errors="surrogateescape").encode()
+    target = scope.get("raw_path") or _quoted(scope["path"])
     if scope.get("query_string"):
         target = b"%b?%b" % (target, scope["query_string"])
     # As RequestHead(...) does it, in half the time.
     parts = (scope["method"], target, scope["headers"], url)
     return tuple.__new__(RequestHead, parts)  # pyright: ignore[reportUnknownMemberType]
+
+
+def _quoted(path: str) -> bytes:
+    try:
+        return quote(path, _IN_PATHS, errors="surrogateescape").encode()
+    except UnicodeEncodeError:  # no server decodes to such a text, but a host may make one
+        return quote(path, _IN_PATHS, errors="surrogatepass").encode()
 
 
 class BodyReader:
@@ -205,3 +212,19 @@ def slash_or_not(path: str, app: ASGIApp, *, name: str) -> Route:
         raise ConfigurationError(f"a route's path starts with a slash; {path!r} does not")
     stem = path.rstrip("/")
     return Route(f"{stem}{{_:optional_slash}}" if stem else "/", app, name=name)
+
+
+def checked_url(url: str) -> str:
+    """Return an absolute URL of http or https (RFC 9110, section 4.2) unchanged; reject anything else."""
+    try:
+        parts = urlsplit(url) if isinstance(url, str) and url.isascii() and url.isprintable() else None
+        if parts and parts.scheme in ("http", "https") and parts.hostname and not parts.fragment and " " not in url:
+            _ = parts.port  # rejects one that is no port
+            return url
+    except ValueError:
+        pass
+    given = "this one" if isinstance(url, str) else type(url).__name__  # its query may hold a token
+    raise ConfigurationError(
+        f'public_url is the URL that the sender posts to, such as "https://example.com/webhooks", not {given}: with '
+        "http or https, a host, percent-encoded, without #"
+    )

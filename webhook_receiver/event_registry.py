@@ -31,6 +31,7 @@ from .errors import ConfigurationError, NotAnEvent
 from .events import (
     ORDER_EVENTS,
     Event,
+    OrderBody,
     OrderStatus,
     OrderStatusChanged,
     Path,
@@ -41,6 +42,7 @@ from .redaction import reason
 
 Value = str | int
 _Validate = Callable[[bytes], Event]
+_NO_FIELD = FieldInfo()
 _NO_STATUSES: Mapping[str, OrderStatus] = MappingProxyType({})
 Discriminators = Mapping[Path, frozenset[Value]]
 """The values that a class claims, for each place in the document."""
@@ -70,7 +72,7 @@ class EventRegistry:
         self._owners: dict[Value, list[type[Event]]] = {}
         self._names: set[str] = set()
         self._about_orders: set[type[Event]] = set()
-        """The classes of events about orders: isinstance() of a pydantic class would cost as much as the rest."""
+        """The classes of events with the body of an order; isinstance() of a pydantic class would cost too much."""
         self._validate: _Validate | None = None
         for cls in events:
             self.add(cls)
@@ -109,7 +111,7 @@ class EventRegistry:
                 f"{cls.__name__} claims {taken.pop()!r}, for which a handler was registered by name"
             )
         self._discriminators[cls] = discriminators
-        if issubclass(cls, OrderStatusChanged):
+        if isinstance(body := cls.model_fields.get("body", _NO_FIELD).annotation, type) and issubclass(body, OrderBody):
             self._about_orders.add(cls)
         for value in name:
             self._owners.setdefault(value, []).append(cls)
@@ -145,7 +147,7 @@ class EventRegistry:
             event = (self._validate or self.build())(body)
             if type(event) in self._about_orders:
                 if vars(event)["body"].status in self._statuses:
-                    event = self._spelt_as_ours(cast("OrderStatusChanged", event), body)
+                    body, event = self._respelt(body, cast("OrderStatusChanged", event))
                 vars(event)["_order_id_paths"] = self.order_id_paths  # see `with_order_id_paths`
             return event
         except ValidationError as error:
@@ -154,18 +156,22 @@ class EventRegistry:
             why = _why(rejected.cls, body)
         raise NotAnEvent(why)  # out here, where no other error with the body in it is its context
 
-    def _spelt_as_ours(self, event: OrderStatusChanged, body: bytes) -> Event:
-        """Return the event with its status in our spelling, of the class that claims that.
+    def _respelt(self, body: bytes, event: OrderStatusChanged) -> tuple[bytes, Event]:
+        """Return a body and its event with the status in our spelling: the event is of the class that claims that.
 
         The body is parsed twice, so that all others are spared a validator in Python: few statuses are spelt otherwise.
         """
-        status = self._statuses[event.status]
+        status = self._statuses[event.body.status]
         try:
             document: dict[str, Any] = json.loads(body)
             document["body"]["status"] = status.value
-            return self.build()(json.dumps(document).encode())
+            respelt = json.dumps(document).encode()
         except (LookupError, TypeError, ValueError, RecursionError):  # of a class that has its status elsewhere
-            return event.model_copy(update={"body": event.body.model_copy(update={"status": status})})
+            return body, event.model_copy(update={"body": event.body.model_copy(update={"status": status})})
+        try:
+            return respelt, self.build()(respelt)
+        except _Rejected as rejected:
+            raise NotAnEvent(_why(rejected.cls, respelt)) from None
 
 
 class _Rejected(Exception):

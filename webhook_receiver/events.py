@@ -24,8 +24,8 @@ _IDS = (str, int, UUID)
 class OrderStatus(StrEnum):
     """The known statuses of an order. Any other text is accepted as a status, too, and is equal to that text.
 
-    The statuses are those of UP42's API and webhook examples; `Sender.statuses` has other spellings. Some were never
-    seen in a notification, and are members so that a receiver knows them if one comes.
+    `Sender.statuses` has a sender's other spellings. Some were never seen in a notification, and are members so that a
+    receiver knows them if one comes.
     """
 
     CREATED = "CREATED"
@@ -133,13 +133,13 @@ class FulfilledBody(OrderBody, frozen=True):
 
 
 class OrderFulfilled(OrderStatusChanged, frozen=True):
-    """The event `order.status` with the status FULFILLED: all images of the order are ready to be downloaded."""
+    """The event `order.status` with the status FULFILLED: all that was ordered is ready to be downloaded."""
 
     body: FulfilledBody
 
 
 class FailedPermanentlyBody(OrderBody, frozen=True):
-    """The body of `order.status` with the status FAILED_PERMANENTLY, in either spelling."""
+    """The body of `order.status` with the status FAILED_PERMANENTLY."""
 
     status: Literal[OrderStatus.FAILED_PERMANENTLY]
 
@@ -165,14 +165,19 @@ def identity_of(event: Event) -> Sequence[str] | None:
 
 
 def parsed_paths(dotted: Sequence[str]) -> tuple[Path, ...]:
-    """Return places that are given as texts, such as "body.orderId" or "items.0.id".
+    """Return places that are given as texts, such as "order.number" or "items.0.id".
 
     Raises:
         ConfigurationError: a text is no such place, or a single text is given in place of a list.
     """
-    if isinstance(dotted, str) or not all(isinstance(path, str) and all(path.split(".")) for path in dotted):
-        raise ConfigurationError(f'order_id_paths is a list such as ["body.orderId", "body.id"], not {dotted!r}')
+    given: object = dotted
+    if not isinstance(given, Sequence) or isinstance(dotted, str) or not all(map(_is_place, dotted)):
+        raise ConfigurationError(f'order_id_paths is a list such as ["order.number", "items.0.id"], not {dotted!r}')
     return tuple(tuple(int(key) if key.isdecimal() else key for key in path.split(".")) for path in dotted)
+
+
+def _is_place(path: object) -> bool:
+    return isinstance(path, str) and all(path.split("."))
 
 
 def _value_at(value: Any, path: Path) -> Any:

@@ -29,7 +29,10 @@ class Backoff:
     """The number of attempts, the first one included; after the last one the delivery is dead."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.first <= self.longest < float("inf") or self.attempts < 1:
+        numbers: tuple[object, ...] = (self.first, self.longest, self.attempts)
+        if not all(isinstance(each, int | float) for each in numbers) or not (
+            0 <= self.first <= self.longest < float("inf") and self.attempts >= 1
+        ):
             raise ConfigurationError(f"a backoff waits 0 <= first <= longest seconds, for 1 attempt or more: {self!r}")
 
     def wait(self, attempts: int) -> float | None:
@@ -71,7 +74,10 @@ class Breaker:
     """Seconds that the breaker stays open, so that nothing runs; then one delivery tries, and reopens or closes it."""
 
     def __post_init__(self) -> None:
-        if self.failures < 1 or not 0 < self.seconds < float("inf"):
+        numbers: tuple[object, ...] = (self.failures, self.seconds)
+        if not all(isinstance(each, int | float) for each in numbers) or not (
+            self.failures >= 1 and 0 < self.seconds < float("inf")
+        ):
             raise ConfigurationError(f"a breaker has 1 failure or more, and seconds above 0: {self!r}")
 
 
@@ -106,6 +112,9 @@ class WorkerOptions:
     def __post_init__(self) -> None:
         if not isinstance(self.concurrency, int) or self.concurrency < 1:
             raise ConfigurationError(f"a worker's concurrency is 1 or more, not {self.concurrency!r}")
+        for name, kind in (("backoff", Backoff), ("breaker", Breaker)):
+            if not isinstance(getattr(self, name), kind):
+                raise ConfigurationError(f"a worker's {name} is a {kind.__name__}(...), not {getattr(self, name)!r}")
         for name in ("timeout", "lease", "poll"):
             value: object = getattr(self, name)
             if not isinstance(value, int | float) or not 0 < value < float("inf"):

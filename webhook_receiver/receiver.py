@@ -10,13 +10,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
+from types import ModuleType
 from typing import Self
-from urllib.parse import urlsplit
 
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from .asgi import BodyReader, live, request_head, slash_or_not
+from .asgi import BodyReader, checked_url, live, request_head, slash_or_not
 from .delivery import AnyHeaders, Delivery, Headers, RequestHead, kept_headers, new_id
 from .errors import (
     ConfigurationError,
@@ -105,6 +105,10 @@ class WebhookReceiver(Router):
                 'worker=..., work=... and ordering_key=... need an inbox: inbox="sqlite:///hooks.db"'
             )
         sender = sender_for(sender, secret, scheme)
+        check_callable("ordering_key", ordering_key, "a function of an event, such as lambda event: event.number")
+        check_callable("clock", clock, "a function that returns the time in Unix seconds, such as time.time")
+        if not isinstance(name, str) or not name:
+            raise ConfigurationError(f'name=... is a text, such as "webhooks", not {name!r}')
         if ordering_key is not None:
             sender = replace(sender, ordering_key=ordering_key)
         super().__init__(EventRegistry(sender.events, parsed_paths(sender.order_id_paths), sender.statuses))
@@ -123,6 +127,10 @@ class WebhookReceiver(Router):
         self._duplicate = accepted(sender.responses.duplicate)
         self._rejections = rejections(sender.responses.rejected)
         self._runtime = Runtime(name, sender, self, inbox=inbox, options=worker, clock=clock, work=work)
+        self._runtimes = [self._runtime]
+        """The receiver's own runtime, and those that replace it in turn."""
+        self._started: list[Runtime] = []
+        """The runtimes that were started and not stopped yet: another one may be in use when it ends."""
 
     def __repr__(self) -> str:
         if not hasattr(self, "_runtime"):
@@ -214,11 +222,14 @@ class WebhookReceiver(Router):
 
     async def __aenter__(self) -> Self:
         self._registry.build()
-        await self._runtime.start()
+        runtime = self._runtime
+        await runtime.start()
+        self._started.append(runtime)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        await self._runtime.stop()
+        if self._started:
+            await self._started.pop().stop()
 
     @property
     def inbox(self) -> Inbox:
@@ -290,12 +301,19 @@ class WebhookReceiver(Router):
 
         Args:
             runtime: a runtime that was made for this receiver's name and sender.
+
+        Raises:
+            ConfigurationError: the runtime was made for another receiver.
         """
-        own, self._runtime = self._runtime, runtime
+        if runtime.name != self.name or runtime.sender is not self.sender:
+            raise ConfigurationError(f"running_on(...) takes a runtime of {self.name!r}, not one of {runtime.name!r}")
+        self._runtimes.append(runtime)
+        self._runtime = runtime
         try:
             yield
         finally:
-            self._runtime = own
+            self._runtimes.remove(runtime)
+            self._runtime = self._runtimes[-1]
 
     async def health(self) -> Health:
         """Return the health of the receiver. A change without meaning is committed to the inbox to check it."""
@@ -313,9 +331,9 @@ class WebhookReceiver(Router):
 
         These are orders that were fulfilled, failed or cancelled while the receiver was down. Each becomes a delivery
         with `via` "backfill" and the body of an `order.status`, unless a delivery about the same order and status is
-        stored, in whatever state. Of two that are put at the same moment, by whichever processes, one is stored. It is
-        not known whether UP42 notifies of cancelled orders; these go to the handlers of `OrderStatusChanged`, else to
-        the fallback. A receiver that is not started stores the deliveries for one that is.
+        stored, in whatever state. Of two that are put at the same moment, by whichever processes, one is stored. An
+        order that was cancelled goes to the handlers of `OrderStatusChanged`, else to the fallback. A receiver that is
+        not started stores the deliveries for one that is.
 
         Args:
             client: a client of the sender's API.
@@ -396,7 +414,7 @@ class WebhookReceiver(Router):
                 return FAILED, None, None
             dead = no_event(error)
         if self._runtime.keeps:
-            id = verified.id if self._delivery_id is None else self._id_of(delivery)
+            id = self._id_of(delivery) if verified.id is None and self._delivery_id is not None else verified.id
             put = await self._runtime.put(delivery, event, id=id, dead=dead)
             return (self._duplicate, event, put.id) if isinstance(put, Duplicate) else (self._stored, event, None)
         assert event is not None  # noqa: S101 - for the type checkers
@@ -439,6 +457,8 @@ def checked_sender(sender: object) -> Sender:
     """Return a sender unchanged; reject anything else, such as the function that makes one, a common mistake."""
     if not isinstance(sender, Sender):
         given = getattr(sender, "__name__", type(sender).__name__)
+        if isinstance(sender, ModuleType):
+            given = f"the module {given}: import the function that it has"
         raise ConfigurationError(f"sender=... takes a Sender, such as github(secret), not {given}")
     return sender
 
@@ -459,20 +479,10 @@ def check_has_url(scheme: Scheme, public_url: str | None) -> None:
         )
 
 
-def checked_url(url: str) -> str:
-    """Return an absolute URL of http or https (RFC 9110, section 4.2) unchanged; reject anything else."""
-    try:
-        parts = urlsplit(url) if isinstance(url, str) and url.isascii() and url.isprintable() else None
-        if parts and parts.scheme in ("http", "https") and parts.hostname and not parts.fragment and " " not in url:
-            _ = parts.port  # rejects one that is no port
-            return url
-    except ValueError:
-        pass
-    given = "this one" if isinstance(url, str) else type(url).__name__  # its query may hold a token
-    raise ConfigurationError(
-        f'public_url is the URL that the sender posts to, such as "https://example.com/webhooks", not {given}: with '
-        "http or https, a host, percent-encoded, without #"
-    )
+def check_callable(argument: str, given: object, what: str) -> None:
+    """Reject an argument that is given and is no function."""
+    if given is not None and not callable(given):
+        raise ConfigurationError(f"{argument}=... is {what}, not {given!r}")
 
 
 def check_limits(max_body: int, body_timeout: float) -> None:

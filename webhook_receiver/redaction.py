@@ -60,15 +60,17 @@ def _properties(schema: object) -> Iterator[str]:
 
 logger = logging.getLogger("webhook_receiver")
 
+_MAX_CHAIN = 1000  # errors of one chain that are looked at
+
 
 def log_failure(what: str, error: BaseException) -> None:
-    """Log an error with its traceback; of a ValidationError, which quotes the body, only the redacted reason.
+    """Log an error with its traceback; redacted where a ValidationError, which quotes the body, has a part in it.
 
     Args:
         what: the sentence to log with it.
         error: the error.
     """
-    if isinstance(error, ValidationError):
+    if _quotes_body(error):
         logger.error("%s: %s\n%s", what, summary(error), frames(error))
     else:
         logger.error("%s", what, exc_info=error)
@@ -81,10 +83,35 @@ def summary(error: BaseException) -> str:
 
 
 def frames(error: BaseException) -> str:
-    """Return the error's traceback; that of a ValidationError, which quotes the body, without the message."""
-    if isinstance(error, ValidationError):
+    """Return the traceback of the error, of those that it came of, and of those in a group.
+
+    Where one of them is a ValidationError, which quotes the body, each is told by its redacted summary.
+    """
+    if type(error) is ValidationError:
         return storable("".join(traceback.format_tb(error.__traceback__)))
+    if _quotes_body(error):
+        told = [f"{''.join(traceback.format_tb(each.__traceback__))}{summary(each)}\n" for each in _chain(error)]
+        return storable("\n".join(reversed(told)))
     return storable("".join(traceback.format_exception(error)))
+
+
+def _quotes_body(error: BaseException) -> bool:
+    return any(isinstance(each, ValidationError) for each in _chain(error))
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return the error, those that it came of, and those in a group, each once."""
+    found: list[BaseException] = []
+    left = [error]
+    while left and len(found) < _MAX_CHAIN:
+        each = left.pop()
+        if any(each is known for known in found):
+            continue
+        found.append(each)
+        left += [cause for cause in (each.__cause__, each.__context__) if cause is not None]
+        if isinstance(each, BaseExceptionGroup):
+            left += cast("BaseExceptionGroup[BaseException]", each).exceptions
+    return found
 
 
 def storable(text: str) -> str:

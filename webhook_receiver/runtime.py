@@ -6,8 +6,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from anyio.to_thread import current_default_thread_limiter
 
@@ -30,7 +30,8 @@ from .worker.worker import Worker
 logger = logging.getLogger("webhook_receiver")
 
 
-class Health(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Health:
     """The health of a receiver. The command `serve` responds to `/healthz` with its `as_json()`."""
 
     ok: bool
@@ -52,7 +53,7 @@ class Health(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """Return the health as a JSON object."""
-        return self._asdict()
+        return asdict(self)
 
 
 class Runtime:
@@ -88,6 +89,9 @@ class Runtime:
             raise ConfigurationError(
                 f'inbox=... takes a URL such as "sqlite:///hooks.db" or an inbox, not {type(inbox).__name__}'
             )
+        given: object = options
+        if not isinstance(given, WorkerOptions | None):
+            raise ConfigurationError(f"worker=... takes WorkerOptions(...), not {type(given).__name__}")
         self.name = name
         self.sender = sender
         self.dispatcher = dispatcher
@@ -246,6 +250,8 @@ class Runtime:
     def _identity(self, delivery: Delivery, event: Event) -> list[str] | None:
         try:
             identity = self.sender.identity(event)
+            if isinstance(identity, str):
+                raise TypeError("an identity is a tuple of texts, not one text, whose letters would be taken apart")
             return None if identity is None else [*map(str, identity)]
         except Exception as error:  # in a user's class
             log_failure(

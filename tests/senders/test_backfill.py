@@ -458,7 +458,7 @@ async def test_whatever_fails_is_logged_once_per_kind_and_tried_again(caplog: py
     async with hooks:
         await until(lambda: api.begun > 8)
         await deliver(hooks)  # it works as ever
-    said = [record.getMessage() for record in caplog.records if "backfill" in record.getMessage()]
+    said = [record.getMessage() for record in caplog.records if "the backfill" in record.getMessage()]
     again = "webhooks: the backfill failed, and is tried again in about 0.001 s"
     assert said == [f"{again}: down", f"{again}: down", again, f"{again}: full", "webhooks: the backfill works again"]
     assert caplog.text.count("RuntimeError: odd") == 1

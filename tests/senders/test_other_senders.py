@@ -30,6 +30,7 @@ from webhook_receiver import (
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders import github as github_sender
 from webhook_receiver.senders.github import github as sender
+from webhook_receiver.senders.standard_webhooks import standard_webhooks
 from webhook_receiver.signatures import BodyCheck, Verified
 
 TOKEN = "sS6-4Vd_bB.q~0123456789"
@@ -263,3 +264,15 @@ async def test_the_token_is_not_kept() -> None:
         assert kept is not None
         assert list(kept.delivery.headers) == [(b"x-id", b"7")]
         assert (kept.delivery.verified_by, kept.delivery.body_verified) == (0, False)
+
+
+async def test_an_id_that_the_scheme_verified_counts_more_than_a_header() -> None:
+    kind = replace(standard_webhooks(WHSEC), delivery_id="X-Acme-Id")
+    hooks, body = durable("memory://", sender=kind, work=False), b'{"type": "a.b"}'
+    head = kind.scheme.sign(RequestHead.of({}), body, NOW)
+    async with hooks:
+        statuses = [
+            (await hooks.receive([*head.headers, *more], body)).response.status
+            for more in ([], [(b"x-acme-id", b"1")], [(b"x-acme-id", b"2")])
+        ]
+    assert statuses == [202, 200, 200]

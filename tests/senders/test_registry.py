@@ -11,7 +11,16 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.helpers import NOW, order
-from webhook_receiver import ConfigurationError, HMACBody, Inbox, ResponseStatuses, Sender, Unsigned, WebhookReceiver
+from webhook_receiver import (
+    ConfigurationError,
+    Event,
+    HMACBody,
+    Inbox,
+    ResponseStatuses,
+    Sender,
+    Unsigned,
+    WebhookReceiver,
+)
 from webhook_receiver import senders as registry
 from webhook_receiver.cli.commands import app
 from webhook_receiver.delivery import RequestHead
@@ -105,14 +114,19 @@ def test_a_sender_of_another_package_is_known_like_our_own(install: Install) -> 
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [
-        ("PRESET = 5", "has to name a Preset, not a int"),
-        (SENDER.replace('Preset("acme"', 'Preset("github"'), "has a preset named .github."),
+        ("PRESET = 5", "it names no Preset, but <class 'int'>"),
+        (SENDER.replace('Preset("acme"', 'Preset("github"'), "there is a sender github"),
+        ("import nowhere_at_all", "it raised ModuleNotFoundError"),
     ],
 )
-def test_an_entry_point_that_brings_something_else_is_told(install: Install, source: str, complaint: str) -> None:
+def test_an_entry_point_that_cannot_be_used_is_left_out_and_takes_nothing_with_it(
+    install: Install, caplog: pytest.LogCaptureFixture, source: str, complaint: str
+) -> None:
+    own = dict(presets())
     install(source, ENTRY)
-    with pytest.raises(ConfigurationError, match=complaint):
-        presets()
+    assert presets() == own
+    (record,) = caplog.records
+    assert record.getMessage() == f"the entry point acme of webhook_receiver.senders is left out: {complaint}"
 
 
 def test_an_inbox_of_another_package_is_found_by_the_scheme_of_its_url(install: Install) -> None:
@@ -120,6 +134,8 @@ def test_an_inbox_of_another_package_is_found_by_the_scheme_of_its_url(install: 
         from webhook_receiver import MemoryInbox
 
         def from_url(url):
+            if url.endswith("broken"):
+                return 1 / 0
             return None if url.endswith("nothing") else MemoryInbox(window=7)
         """
     install(source, "[webhook_receiver.inboxes]\nacme = acme:from_url\n")
@@ -127,6 +143,8 @@ def test_an_inbox_of_another_package_is_found_by_the_scheme_of_its_url(install: 
     assert WebhookReceiver(secret="s", inbox="acme://host/queue").inbox
     with pytest.raises(ConfigurationError, match=r"the entry point acme of webhook_receiver\.inboxes makes no inbox"):
         from_url("acme://host/nothing")
+    with pytest.raises(ConfigurationError, match="made no inbox: it raised ZeroDivisionError"):
+        from_url("acme://host/broken")
     with pytest.raises(ConfigurationError, match="'redis' is no kind of inbox"):
         from_url("redis://host")
 
@@ -134,19 +152,29 @@ def test_an_inbox_of_another_package_is_found_by_the_scheme_of_its_url(install: 
 @pytest.mark.parametrize(
     ("parts", "complaint"),
     [
-        ({"name": "two words"}, "name is a word"),
-        ({"name": 5}, "name is a word"),
+        ({"name": "two words"}, "lower-case letters"),
+        ({"name": "ACME"}, "lower-case letters"),
+        ({"name": 5}, "lower-case letters"),
         ({"scheme": Unsigned}, "takes a scheme"),
         ({"scheme": "secret"}, "takes a scheme"),
         ({"facts": ()}, "has no facts"),
-        ({"facts": "a text"}, "has no facts"),
-        ({"events": (int,)}, "are classes of events"),
+        ({"facts": "a text"}, "facts of the sender acme are a tuple"),
+        ({"facts": ["a list"]}, "facts of the sender acme are a tuple"),
+        ({"events": Event}, "events of the sender acme are a tuple"),
+        ({"events": None}, "events of the sender acme are a tuple"),
+        ({"events": (int,)}, "events of the sender acme are event classes"),
+        ({"statuses": "x"}, "statuses of the sender acme are a mapping"),
+        ({"statuses": {"Done": "NOPE"}}, "statuses of the sender acme are a mapping"),
+        ({"orders": 3}, "orders of the sender acme cannot be of the type int"),
+        ({"responses": None}, "responses of the sender acme cannot be of the type NoneType"),
+        ({"responses": {"rejected": 403}}, "responses of the sender acme cannot be of the type dict"),
         ({"event_header": "x event"}, "event_header is the name of a header"),
         ({"delivery_id": "Authorization"}, "the inbox stores no header of that name"),
-        ({"order_id_paths": "body.id"}, "order_id_paths is a list"),
+        ({"order_id_paths": "body.id"}, "order_id_paths of the sender acme are a tuple"),
         ({"order_id_paths": ("body..id",)}, "order_id_paths is a list"),
-        ({"order_id_paths": (5,)}, "order_id_paths is a list"),
-        ({"ordering_key": "id"}, "are functions of an event"),
+        ({"order_id_paths": (5,)}, "order_id_paths of the sender acme are a tuple"),
+        ({"ordering_key": "id"}, "ordering_key of the sender acme is a function"),
+        ({"identity": 3}, "identity of the sender acme is a function"),
         ({"responses": ResponseStatuses(stored=302)}, "stored is a status from 200 to 299, not 302"),
         ({"responses": ResponseStatuses(duplicate=409)}, "duplicate is a status from 200 to 299, not 409"),
         ({"responses": ResponseStatuses(rejected=200)}, "rejected is a status from 400 to 499, not 200"),

@@ -30,6 +30,7 @@ from webhook_receiver import (
     OrderFulfilled,
     Retry,
     Scheme,
+    Sender,
     SQLiteInbox,
     StandardWebhooks,
     State,
@@ -556,3 +557,13 @@ async def test_the_receivers_own_inbox_and_counts_are_not_touched() -> None:
         assert (hooks.rejected, hooks.verified) == ({}, {0: 1})
     assert hooks.inbox is own
     assert (hooks.rejected, hooks.verified) == ({"MissingSignature": 1}, {})
+
+
+@pytest.mark.parametrize("sender", [github(SECRET), shopify.shopify(SECRET)], ids=["github", "shopify"])
+async def test_the_second_of_two_is_a_duplicate_where_the_senders_id_is_in_a_header(sender: Sender) -> None:
+    hooks = WebhookReceiver(sender=sender, inbox="memory://")
+    with rehearse(hooks) as webhooks:
+        first, second = await webhooks.send_twice({"event": "x"}, headers={sender.event_header or "": "push"})
+        assert [each.response.status for each in (first, second)] == [202, 200]
+        another = await webhooks.send({"event": "x"}, headers={sender.event_header or "": "push"})
+        assert another.response.status == 202

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -722,3 +724,138 @@ async def test_a_use_is_to_hand_a_resource_to_the_handler_that_is_opened_round_t
     async with hooks:
         await settled(hooks, await deliver(hooks))
     assert [(each.rows, each.state) for each in sessions] == [(["row 1"], "rolled back"), (["row 2"], "committed")]
+
+
+async def in_a_task_group(call_next: CallNext) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_awaited(call_next))
+
+
+async def in_the_body_of_anyios(call_next: CallNext) -> None:
+    async with anyio.create_task_group():
+        await call_next()
+
+
+async def _awaited(call_next: CallNext) -> None:
+    await call_next()
+
+
+@pytest.mark.parametrize("grouping", [in_a_task_group, in_the_body_of_anyios])
+async def test_a_signal_that_a_task_group_wraps_is_still_that_signal(
+    grouping: Callable[[CallNext], Awaitable[None]],
+) -> None:
+    hooks, later = durable(), without_inbox()
+
+    @hooks.middleware
+    async def grouped(attempt: Attempt, call_next: CallNext) -> None:
+        await grouping(call_next)
+
+    later.middleware(grouped)
+    hooks.on(Event, name="h")(raising(GiveUp("never")))
+    later.on(Event, name="h")(raising(Retry(5)))
+    attempt = await failed(hooks)
+    assert (attempt.outcome, attempt.error) == ("dead", "GiveUp: never")
+    assert await answered(later) == 503
+
+
+def raising(error: BaseException) -> Callable[[Event], None]:
+    def handler(event: Event) -> None:
+        raise error
+
+    return handler
+
+
+QUOTED = "mark" + "ed"  # which no line of a traceback has
+
+
+class Strict(BaseModel):
+    number: int
+
+
+async def wrapped_in_a_group(call_next: CallNext) -> None:
+    await in_a_task_group(call_next)
+
+
+async def wrapped_as_a_cause(call_next: CallNext) -> None:
+    try:
+        await call_next()
+    except ValidationError as error:
+        raise RuntimeError("odd") from error
+
+
+async def wrapped_as_a_context(call_next: CallNext) -> None:
+    try:
+        await call_next()
+    except ValidationError:
+        raise RuntimeError("odd")  # noqa: B904 - as people forget it
+
+
+@pytest.mark.parametrize("wrapping", [wrapped_in_a_group, wrapped_as_a_cause, wrapped_as_a_context])
+@pytest.mark.parametrize("inbox", [True, False])
+async def test_an_error_that_comes_of_pydantics_quotes_the_body_nowhere(
+    caplog: pytest.LogCaptureFixture, wrapping: Callable[[CallNext], Awaitable[None]], inbox: bool
+) -> None:
+    hooks = durable(backoff=ONCE) if inbox else without_inbox()
+
+    @hooks.middleware
+    async def odd(attempt: Attempt, call_next: CallNext) -> None:
+        await wrapping(call_next)
+
+    @hooks.on(Event, name="h")
+    async def parse(event: Event) -> None:
+        Strict.model_validate({"number": QUOTED})
+
+    if inbox:
+        attempt = await failed(hooks)
+        assert "marked" not in attempt.traceback + attempt.error
+        assert "in parse" in attempt.traceback
+        assert "number: Input should be a valid integer" in attempt.traceback
+    else:
+        assert await answered(hooks) == 500
+    assert "h failed" in caplog.text
+    assert "marked" not in caplog.text
+
+
+async def test_a_stop_that_a_middleware_swallows_before_it_calls_next_is_uncounted(tmp_path: Path) -> None:
+    hooks, begun = durable(f"sqlite:///{tmp_path}/hooks.db", stop=0), asyncio.Event()
+    hooks.on(Event, name="h")(lambda event: None)
+
+    @hooks.middleware
+    async def deaf(attempt: Attempt, call_next: CallNext) -> None:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return
+
+    async with hooks:
+        id = await deliver(hooks)
+        await asyncio.wait_for(begun.wait(), PATIENCE)
+    await hooks.inbox.open()
+    kept = await hooks.inbox.get(id)
+    await hooks.inbox.close()
+    assert kept is not None
+    assert not kept.attempts
+    assert kept.summary.handlers["h"].attempts == 0
+
+
+async def test_an_error_that_passes_is_let_go_of_when_it_is_handled() -> None:
+    class Odd(Exception):
+        pass
+
+    left: list[weakref.ref[Odd]] = []
+    hooks = without_inbox()
+    hooks.middleware(passing)
+
+    @hooks.on(Event, name="h")
+    async def fail(event: Event) -> None:
+        error = Odd()
+        left.append(weakref.ref(error))
+        raise error
+
+    gc.disable()
+    try:
+        assert await answered(hooks) == 500
+        assert left[0]() is None
+    finally:
+        gc.enable()

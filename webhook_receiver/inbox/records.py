@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..delivery import Delivery
@@ -203,7 +203,8 @@ class Filter(NamedTuple):
     """Unix time in seconds; deliveries received earlier."""
 
 
-class Stats(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Stats:
     """Figures of an inbox."""
 
     counts: Mapping[State, int]
@@ -212,9 +213,9 @@ class Stats(NamedTuple):
     """Number of WAITING deliveries under a lease; a lease whose time is up counts until another one is given."""
     oldest_waiting: float | None
     """Unix time in seconds at which the oldest WAITING delivery was received; None if none waits."""
-    paused: Mapping[str, float] = MappingProxyType({})
+    paused: Mapping[str, float] = field(default_factory=dict[str, float])
     """Names of the paused handlers, and the Unix time in seconds since which each is paused."""
-    extra: Mapping[str, Any] = MappingProxyType({})
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Figures that only this kind of store has, such as its size in bytes."""
 
 

@@ -70,7 +70,14 @@ def from_url(url: str, *, create: bool = True) -> Inbox:
 def _brought(scheme: str, url: str) -> Inbox:
     """Return the inbox of another package that brings this scheme."""
     for entry in entry_points(group=GROUP, name=scheme) if scheme else ():
-        made: object = entry.load()(url)
+        try:
+            made: object = entry.load()(url)
+        except ConfigurationError:
+            raise
+        except Exception as error:  # whatever the other package raises
+            raise ConfigurationError(
+                f"the entry point {scheme} of {GROUP} made no inbox: it raised {type(error).__name__}"
+            ) from None
         if not isinstance(made, Inbox):
             raise ConfigurationError(f"the entry point {scheme} of {GROUP} makes no inbox, but a {type(made).__name__}")
         return made

@@ -64,6 +64,11 @@ class HandlerDecorator(Generic[E]):
         return handler
 
 
+_Registered = tuple[
+    list[Handler], list[Handler], list[DeadLetterHandler], tuple[Middleware, ...], dict[Route, list[Handler]]
+]
+
+
 class Router:
     """A collection of handlers and middleware, in any module, for a receiver to include; a receiver is one itself."""
 
@@ -210,19 +215,33 @@ class Router:
         Nothing can be registered with it any more, since that would never run.
 
         Raises:
-            ConfigurationError: a name is taken, a middleware is here already, or two classes claim the same documents.
+            ConfigurationError: nothing was taken over: a name is taken, a middleware is here already, or two classes claim the same documents.
         """
+        given: object = router
+        if not isinstance(given, Router):
+            named = getattr(router, "__name__", type(router).__name__)
+            raise ConfigurationError(f"include(...) takes a router, such as Router(), not {named}")
         if router is self:
             raise ConfigurationError("a router cannot include itself")
-        for handler in router._handlers:
-            self._add(handler)
-        for handler in router._fallbacks:
-            self._add_fallback(handler)
-        for dead_letter_handler in router._dead_letter_handlers:
-            self._add_dead_letter_handler(dead_letter_handler)
-        for middleware in router._middlewares:
-            self._add_middleware(middleware)
+        before = self._registered()
+        try:
+            for handler in router._handlers:
+                self._add(handler)
+            for handler in router._fallbacks:
+                self._add_fallback(handler)
+            for dead_letter_handler in router._dead_letter_handlers:
+                self._add_dead_letter_handler(dead_letter_handler)
+            for middleware in router._middlewares:
+                self._add_middleware(middleware)
+        except ConfigurationError:
+            self._handlers, self._fallbacks, self._dead_letter_handlers, self._middlewares, self._by_route = before
+            self._certain.clear()
+            raise
         router._included = True
+
+    def _registered(self) -> _Registered:
+        by_route = {route: [*handlers] for route, handlers in self._by_route.items()}
+        return [*self._handlers], [*self._fallbacks], [*self._dead_letter_handlers], self._middlewares, by_route
 
     def match(self, event: Event) -> tuple[Handler, ...]:
         """Return the handlers that would run for `event`, the most specific route first.

@@ -27,6 +27,7 @@ so the functions should stay the same for as long as the inbox retains deliverie
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -173,24 +174,42 @@ class Sender:
     """The HTTP statuses of the responses."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name.replace("-", "").replace("_", "").isalnum():
-            raise ConfigurationError(f'a sender\'s name is a word such as "github", not {self.name!r}')
-        check_scheme(self.scheme)
-        facts: object = self.facts
-        if not isinstance(facts, tuple) or not facts or not all(isinstance(fact, str) for fact in self.facts):
+        if not isinstance(self.name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self.name):
             raise ConfigurationError(
-                f"the sender {self.name} has no facts, the sources of its rules: say such as "
-                'facts=("its documentation, read in November 2026",)'
+                f'a sender\'s name has lower-case letters, digits, "-" and "_", such as "github", not {self.name!r}'
             )
+        check_scheme(self.scheme)
+        self._check_tuple(
+            "facts", str, 'the sources of its rules, such as ("its documentation, read in November 2026",)'
+        )
+        if not self.facts:
+            raise ConfigurationError(f"the sender {self.name} has no facts: say where its rules come from")
+        self._check_tuple("events", type, "event classes, such as (OrderFulfilled,)")
         for cls in self.events:
-            if not (isinstance(cls, type) and issubclass(cls, Event)):
-                raise ConfigurationError(f"the events of the sender {self.name} are classes of events, not {cls!r}")
+            if not issubclass(cls, Event):
+                raise ConfigurationError(f"the events of the sender {self.name} are event classes, not {cls!r}")
         for part in ("event_header", "delivery_id"):
             _check_header(part, getattr(self, part))
+        self._check_tuple("order_id_paths", str, 'places such as ("order.number", "items.0.id")')
         parsed_paths(self.order_id_paths)
+        statuses: object = self.statuses
+        if not isinstance(statuses, Mapping) or not all(
+            isinstance(text, str) and isinstance(status, OrderStatus) for text, status in self.statuses.items()
+        ):
+            raise ConfigurationError(f"the statuses of the sender {self.name} are a mapping of texts to OrderStatus")
+        for part, kind in (("orders", Orders | None), ("responses", ResponseStatuses)):
+            if not isinstance(getattr(self, part), kind):
+                given = type(getattr(self, part)).__name__
+                raise ConfigurationError(f"the {part} of the sender {self.name} cannot be of the type {given}")
         _check_responses(self.responses)
-        if not (callable(self.identity) and callable(self.ordering_key)):
-            raise ConfigurationError(f"identity and ordering_key of the sender {self.name} are functions of an event")
+        for part in ("identity", "ordering_key"):
+            if not callable(getattr(self, part)):
+                raise ConfigurationError(f"the {part} of the sender {self.name} is a function of an event")
+
+    def _check_tuple(self, part: str, kind: type, what: str) -> None:
+        given: object = getattr(self, part)
+        if not isinstance(given, tuple) or not all(isinstance(each, kind) for each in getattr(self, part)):
+            raise ConfigurationError(f"the {part} of the sender {self.name} are a tuple of {what}; not {given!r}")
 
     def __repr__(self) -> str:
         return f"<Sender {self.name}: {type(self.scheme).__name__}>"

@@ -6,14 +6,16 @@ captures and tests read the registry, so a sender that is added once is known ev
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 from ..delivery import Headers
-from ..errors import ConfigurationError
 from .preset import Make, Preset
+
+logger = logging.getLogger("webhook_receiver")
 
 GROUP = "webhook_receiver.senders"
 """The group of entry points by which other packages add senders."""
@@ -26,23 +28,34 @@ MODULES = ("up42", "standard_webhooks", "github", "stripe", "slack", "shopify", 
 def presets() -> Mapping[str, Preset]:
     """Return all presets by name: those of this package, the default sender first, then those of other packages.
 
-    Raises:
-        ConfigurationError: an entry point names something else than a preset, or its preset has a name that is taken.
+    An entry point that cannot be loaded, names something else or a name that is taken is left out, with a log line.
     """
     own = [preset for module in MODULES for preset in import_module(f".{module}", __package__).PRESETS]
     found: dict[str, Preset] = {preset.name: preset for preset in own}
     for entry in entry_points(group=GROUP):
-        brought: object = entry.load()
-        if not isinstance(brought, Preset):
-            raise ConfigurationError(
-                f"the entry point {entry.name} of {GROUP} has to name a Preset, not a {type(brought).__name__}"
-            )
-        if brought.name in found:
-            raise ConfigurationError(
-                f"the entry point {entry.name} of {GROUP} has a preset named {brought.name!r}, which exists already"
-            )
-        found[brought.name] = brought
+        if (preset := _loaded(entry)) is None:
+            continue
+        if preset.name in found:
+            logger.error("the entry point %s of %s is left out: there is a sender %s", entry.name, GROUP, preset.name)
+            continue
+        found[preset.name] = preset
     return found
+
+
+def _loaded(entry: EntryPoint) -> Preset | None:
+    """Return the preset that an entry point names; None, with a log line, if it names none.
+
+    One broken package must not take every command and every other sender with it.
+    """
+    try:
+        preset: object = entry.load()
+    except Exception as error:  # whatever the other package raises when it is imported
+        logger.error("the entry point %s of %s is left out: it raised %s", entry.name, GROUP, type(error).__name__)
+        return None
+    if isinstance(preset, Preset) and preset.headers:
+        return preset
+    logger.error("the entry point %s of %s is left out: it names no Preset, but %r", entry.name, GROUP, type(preset))
+    return None
 
 
 def recognize(headers: Headers) -> Preset | None:

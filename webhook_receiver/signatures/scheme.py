@@ -78,7 +78,7 @@ _MEMBERS = {
 def complaint(given: object) -> str | None:
     """Return why an object is no scheme, as a predicate, such as "takes a scheme, ..."; None for a scheme."""
     if isinstance(given, type):
-        return f"takes a scheme, such as UP42Signature(secret), not the class {given.__name__}"
+        return f"takes a scheme, such as HMACBody(secret, signature=...), not the class {given.__name__}"
     name = type(given).__name__
     if hasattr(given, "verify_headers"):
         return (
@@ -87,10 +87,13 @@ def complaint(given: object) -> str | None:
         )
     missing = [member for member in _MEMBERS if not hasattr(given, member)]
     if len(missing) == len(_MEMBERS):
-        return f"takes a scheme, such as UP42Signature(secret), not {name}"
+        return f"takes a scheme, such as HMACBody(secret, signature=...), not {name}"
     if missing:
         return f"takes a scheme, and {name} lacks {missing[0]}: {_MEMBERS[missing[0]]}"
     count: object = getattr(given, "secret_count", None)
-    if not isinstance(count, int) or count < 0:
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
         return f"takes a scheme, and the secret_count of {name} is no number from 0 up: {_MEMBERS['secret_count']}"
+    for method in ("sign", "verify"):
+        if not callable(getattr(given, method)):
+            return f"takes a scheme, and the {method} of {name} is no method: {_MEMBERS[method]}"
     return None

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
 from typing import Concatenate, ParamSpec, TypedDict, TypeVar
+from uuid import uuid4
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -219,6 +220,8 @@ class Rehearsal:
         sender = self.hooks.sender
         header = sender.event_header
         named = {} if header is None or not isinstance(what, Event) else {header.lower(): what.event}
+        if sender.delivery_id is not None:
+            named[sender.delivery_id.lower()] = uuid4().hex
         given = named | {name.lower(): value for name, value in (headers or {}).items()}
         url = self.hooks.public_url
         return prove(what, sender.scheme, headers=given, now=self.clock(), url=url), encode(what)

@@ -19,7 +19,7 @@ them is; DEAD when none is WAITING and one is DEAD. The order check decides alon
 does the delivery, and no handler has run.
 
 **An attempt**, in this order: the breaker is asked (if it is open, the handler is postponed and nothing is counted); a
-number is given; the run is noted in the inbox if a process died with this delivery before; the timeout begins; the
+number is given; the run is saved in the inbox if a process died with this delivery before; the timeout begins; the
 middleware runs, the first registered outermost, and inside it the handler, on the loop or in a thread; the timeout
 ends; the breaker and `DeliveryProgress` record how it ended. A handler that returns is DONE. With `Retry` it is
 WAITING for that long, with any other exception by its `Backoff`, and in both cases DEAD when its attempts are used up;
@@ -28,19 +28,19 @@ round it. Dead-letter handlers have middleware, but no breaker: they have nothin
 
 **What is written, and when.** Progress is kept in memory and written at once, by the settlement: the state of each
 handler, the failed attempts, and when the delivery is due again. So the common delivery costs no write but this one.
-The exception is `Inbox.note`, before each attempt, once a lease on the delivery has ended without a word: it keeps
-the states reached so far, and that this handler is running.
+The exception is `Inbox.save_progress`, before each attempt, once a lease on the delivery has ended without a word: it
+keeps the states reached so far, and that this handler is running.
 
 **What a crash leaves behind.** Nothing repairs it: the lease ends, and the next claim counts it in `crashes`.
 
-- Before an attempt, or between two: what was run since the claim, or the last note, is forgotten, and runs again under
+- Before an attempt, or between two: what was run since the claim, or the last save, is forgotten, and runs again under
   the same numbers. That is the "at least once" of this package, and what `Attempt.idempotency_key` is for.
-- During an attempt, the first time: the same. Afterwards: the note says which handler ran, and the next claim records
-  `ProcessEnded` as its failed attempt. A handler that kills the process thus uses up its attempts and ends DEAD.
+- During an attempt, the first time: the same. Afterwards: the saved progress says which handler ran, and the next
+  claim records `ProcessEnded` as its failed attempt. A handler that kills the process thus ends DEAD.
 - After the last attempt, before the settlement is committed: as between two attempts. After it: nothing is lost.
 
 A process that stops in good order waits for the attempt, and then cancels the task: the attempt is uncounted (`undo`),
-and what was reached until then is settled. So it is when a note fails, and the rest is due a little later. When a note
+and what was reached until then is settled. So it is when a save fails, and the rest is due a little later. When a save
 says that the lease is lost nothing is settled, since another worker has the delivery.
 
 **Timeouts.** When an attempt's time is up, its task is cancelled. What ends then is recorded: a TimeoutError if the
@@ -63,9 +63,9 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextvars import copy_context
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
-from ..errors import GiveUp, InboxError, NotAnEvent, Retry, Unconfirmed
+from ..errors import GiveUp, HandlerSignal, InboxError, NotAnEvent, Retry, Unconfirmed
 from ..events import Event
 from ..inbox.base import Inbox
 from ..inbox.records import Claim, Settlement, State
@@ -148,7 +148,7 @@ class Executor:
     """Runs the handlers of claimed deliveries, any number at a time; see the top of this module.
 
     Args:
-        inbox: where an attempt is noted before it begins, if need be.
+        inbox: where progress is saved before an attempt begins, if need be.
         dispatcher: the receiver, which has the handlers.
         options: the timeouts, backoff and circuit breaker of handlers that have none of their own.
         clock: returns the time in Unix seconds.
@@ -372,7 +372,12 @@ async def run(start: Callable[[], Awaitable[object]], name: str, delivery: str) 
         KeyboardInterrupt, GeneratorExit: the process or this coroutine ends.
     """
     try:
-        await start()
+        try:
+            await start()
+        except BaseExceptionGroup as group:  # a task group wraps whatever its body raises
+            if (signal := _only_signal(group)) is not None:
+                raise signal from None
+            raise
     except Retry as raised:
         logger.info("delivery %s: %s wants to %s", delivery, name, raised)
         return raised
@@ -391,6 +396,16 @@ async def run(start: Callable[[], Awaitable[object]], name: str, delivery: str) 
         log_failure(f"delivery {delivery}: {name} failed", raised)
         return raised
     return None
+
+
+def _only_signal(group: BaseExceptionGroup[BaseException]) -> HandlerSignal | None:
+    """Return the one `Retry` or `GiveUp` that is all there is in a group; None if there is anything else."""
+    if len(group.exceptions) != 1:
+        return None
+    (only,) = group.exceptions
+    if isinstance(only, BaseExceptionGroup):
+        return _only_signal(cast("BaseExceptionGroup[BaseException]", only))
+    return only if isinstance(only, HandlerSignal) else None
 
 
 def _is_cancelled() -> bool:

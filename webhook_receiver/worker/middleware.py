@@ -60,6 +60,9 @@ async def _run_one(middleware: Middleware, attempt: Attempt, rest: Callable[[], 
     call_next = _CallNext(middleware.name, rest)
     try:
         await middleware.function(attempt, call_next)
+    except BaseException:
+        call_next.forget()  # or the error, its frames and this would hold one another
+        raise
     finally:
         call_next.close()
     call_next.raise_unless_returned()
@@ -102,8 +105,15 @@ class _CallNext:
         finally:
             self._task = None
 
+    def forget(self) -> None:
+        """Let go of the error that was raised."""
+        self._raised = None
+
     def close(self) -> None:
-        """Let nothing of the attempt begin or go on after its middleware has ended."""
+        """Let the attempt begin no more, and cancel what a middleware left running in a task of its own.
+
+        Nobody waits for that: a handler that ignores the cancellation runs on beside the next attempt.
+        """
         self._is_closed = True
         if self._task is not None:
             self._task.cancel()  # one of the middleware's own, which it did not wait for
@@ -112,7 +122,11 @@ class _CallNext:
         """Raise a MiddlewareError unless the rest of the attempt was run and has returned."""
         if self._has_returned:
             return
-        raised, self._raised = self._raised, None  # no circle of an error, its frames and this
+        raised, self._raised = self._raised, None
+        task = asyncio.current_task()
+        if task is not None and task.cancelling() and (raised is None or isinstance(raised, asyncio.CancelledError)):
+            # The time is up, or the process stops: that is not for a middleware to end.
+            raise raised or asyncio.CancelledError()
         if raised is None:
             raise MiddlewareError(
                 f"{self._middleware} returned before its call_next() had ended: await it, wherever it runs"
@@ -120,9 +134,6 @@ class _CallNext:
                 else f"{self._middleware} returned without `await call_next()`, so the handler did not run: await it, "
                 "or raise Retry(after=...) or GiveUp(reason) if it shall not run"
             )
-        task = asyncio.current_task()
-        if isinstance(raised, asyncio.CancelledError) and task is not None and task.cancelling():
-            raise raised  # the time is up, or the process stops: that is not for a middleware to end
         # The message of one of pydantic's errors quotes the body, and would be logged with the chain.
         cause = None if isinstance(raised, ValidationError) else raised
         raise MiddlewareError(

@@ -104,5 +104,5 @@ async def test_a_schema_with_jobs_of_somebody_elses_is_left_as_it_is(empty_datab
 
 
 async def test_a_server_that_is_away_is_reported_when_the_tables_are_made() -> None:
-    with pytest.raises(InboxUnavailable, match="rejected"):
+    with pytest.raises(InboxUnavailable, match="refused"):
         await PostgresInbox("postgresql://127.0.0.1:1/inbox").migrate()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...errors import ConfigurationError
+from ...events import parsed_paths
 from ...signatures import Scheme
 from ...signatures.secrets import Secrets
 from ..base import Sender
@@ -39,6 +40,7 @@ def up42(
         if secret is None:
             raise ConfigurationError("up42(...) takes the secret, or scheme=UP42Signature(secret, ...)")
         scheme = UP42Signature(secret)
+    parsed_paths(order_id_paths)  # before a single text becomes a tuple of its letters
     return Sender(
         name="up42",
         scheme=scheme,

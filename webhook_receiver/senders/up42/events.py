@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain, product, zip_longest
 from types import MappingProxyType
 from typing import Literal
 
@@ -14,7 +15,12 @@ ORDER_ID_PATHS = ("body.orderId", "body.id", "body.order.id")
 """The places of an order's id. UP42 publishes no payload, so these are candidates; the first that has one counts."""
 
 STATUSES: Mapping[str, OrderStatus] = MappingProxyType(
-    {status.value.replace("_", " "): status for status in OrderStatus if "_" in status.value}
+    {
+        spelling: status
+        for status in OrderStatus
+        for marks in product("_ ", repeat=status.value.count("_"))
+        if (spelling := "".join(chain(*zip_longest(status.value.split("_"), marks, fillvalue="")))) != status.value
+    }
 )
 """The statuses in the spelling of UP42's webhook examples, with spaces. UP42's API has underscores."""
 
