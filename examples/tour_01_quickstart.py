@@ -1,9 +1,10 @@
 """The ten lines: a receiver for UP42's orders, with an inbox in a file.
 
-Run it, and deliver to it from another terminal:
+In this folder, with the package and `[standard]` in `../.venv` (see the README): run it, and deliver to it from another
+terminal:
 
-    WEBHOOK_SECRET=try-me webhook-receiver serve tour_01_quickstart:hooks
-    WEBHOOK_SECRET=try-me webhook-receiver send http://127.0.0.1:8000/webhooks --order-id o-7
+    WEBHOOK_SECRET=try-me ../.venv/bin/webhook-receiver serve tour_01_quickstart:hooks
+    WEBHOOK_SECRET=try-me ../.venv/bin/webhook-receiver send http://127.0.0.1:8000/webhooks --order-id o-7
 
 Expect the first terminal to print `ready to download: o-7`.
 """

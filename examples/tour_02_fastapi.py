@@ -1,9 +1,11 @@
 """A receiver inside a FastAPI app, whose own routes show what the handlers remember.
 
-Run it, deliver to it, and ask it:
+In this folder, with the package and `[standard]` in `../.venv` (see the README): add FastAPI, run it, deliver to it
+from another terminal, and ask it:
 
-    WEBHOOK_SECRET=try-me uvicorn tour_02_fastapi:app
-    WEBHOOK_SECRET=try-me webhook-receiver send http://127.0.0.1:8000/webhooks --order-id o-7
+    ../.venv/bin/pip install fastapi
+    WEBHOOK_SECRET=try-me ../.venv/bin/uvicorn tour_02_fastapi:app
+    WEBHOOK_SECRET=try-me ../.venv/bin/webhook-receiver send http://127.0.0.1:8000/webhooks --order-id o-7
     curl http://127.0.0.1:8000/orders
 
 Expect JSON in which order o-7 is fulfilled.

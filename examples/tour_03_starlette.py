@@ -1,10 +1,11 @@
 """Two receivers with secrets of their own in one Starlette app, and handlers in a router that both include.
 
-Run it, and deliver to either:
+In this folder, with the package and `[standard]` in `../.venv` (see the README): run it, and deliver to either from
+another terminal:
 
-    WEBHOOK_SECRET=try-me PARTNER_SECRET=try-me-too uvicorn tour_03_starlette:app
-    webhook-receiver send http://127.0.0.1:8000/webhooks --secret try-me
-    webhook-receiver send http://127.0.0.1:8000/partner/webhooks --secret try-me-too --status BEING_FULFILLED
+    WEBHOOK_SECRET=try-me PARTNER_SECRET=try-me-too ../.venv/bin/uvicorn tour_03_starlette:app
+    ../.venv/bin/webhook-receiver send --secret try-me http://127.0.0.1:8000/webhooks
+    ../.venv/bin/webhook-receiver send --secret try-me-too --status BEING_FULFILLED http://127.0.0.1:8000/partner/webhooks
 
 Expect `ready to download: ...` for the first, `on its way: ...` for the second.
 """

@@ -1,10 +1,11 @@
 """An event with a model of your own. This sender calls an event's name `type`.
 
-Run it, and deliver such an event:
+In this folder, with the package and `[standard]` in `../.venv` (see the README): run it, and deliver such an event from
+another terminal:
 
-    WEBHOOK_SECRET=try-me webhook-receiver serve tour_04_own_event:hooks
+    WEBHOOK_SECRET=try-me ../.venv/bin/webhook-receiver serve tour_04_own_event:hooks
     echo '{"type": "parcel.delivered", "data": {"number": "P7", "delivered_at": "2026-07-14T12:00:00Z"}}' |
-        WEBHOOK_SECRET=try-me webhook-receiver send http://127.0.0.1:8000/webhooks --data -
+        WEBHOOK_SECRET=try-me ../.venv/bin/webhook-receiver send http://127.0.0.1:8000/webhooks --data -
 
 Expect `P7 arrived on 14 July`; and 422 for a parcel without a number, since there is no inbox.
 """

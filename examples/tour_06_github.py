@@ -1,10 +1,20 @@
 """GitHub's webhooks: signed over the body, with the event's name in the header X-GitHub-Event.
 
-Run it, and name its URL in the settings of a repository, with the content type application/json:
+In this folder, with the package and `[standard]` in `../.venv` (see the README): run it, and post what GitHub posts
+first, from another terminal:
 
-    WEBHOOK_SECRET=try-me webhook-receiver serve tour_06_github:hooks
+    WEBHOOK_SECRET=try-me ../.venv/bin/webhook-receiver serve tour_06_github:hooks
+    WEBHOOK_SECRET=try-me ../.venv/bin/python - <<'END'
+    import httpx
+    from tour_06_github import hooks
+    from webhook_receiver.testing import encode, sign
+    body = encode({"zen": "Keep it logically awesome."})
+    headers = sign(body, hooks.sender.scheme, headers={"X-GitHub-Event": "ping", "X-GitHub-Delivery": "1"})
+    print(httpx.post("http://127.0.0.1:8000/webhooks", content=body, headers=headers).status_code)
+    END
 
-Expect `GitHub knows this receiver now` at once, and a line for each push.
+Expect 202, and `GitHub knows this receiver now`. For pushes, name the receiver's public URL in the settings of a
+repository, with the content type application/json; then expect a line for each.
 """
 
 from typing import Literal

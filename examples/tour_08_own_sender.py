@@ -1,11 +1,20 @@
 """A sender of your own: how it signs, where its event's name is, what it must be answered, and how you know.
 
-Run it; there is nothing to install from Acme, since one value says all that is special about it:
+In this folder, with the package and `[standard]` in `../.venv` (see the README): run it, and post what Acme would, from
+another terminal:
 
-    WEBHOOK_SECRET=try-me webhook-receiver serve tour_08_own_sender:hooks
+    WEBHOOK_SECRET=try-me ../.venv/bin/webhook-receiver serve tour_08_own_sender:hooks
+    WEBHOOK_SECRET=try-me ../.venv/bin/python - <<'END'
+    import httpx
+    from tour_08_own_sender import hooks
+    from webhook_receiver.testing import encode, sign
+    body = encode({"parcel": {"number": "P7"}})
+    headers = sign(body, hooks.sender.scheme, headers={"X-Acme-Event": "parcel.delivered"})
+    print(httpx.post("http://127.0.0.1:8000/webhooks", content=body, headers=headers).status_code)
+    END
 
-Expect `P7 was delivered` for a post with the event's name in the header X-Acme-Event, and the hex HMAC-SHA256 of the
-body in x-acme-signature. What was stored is answered 200, as Acme wants it.
+Expect 200, as Acme wants it for what was stored, and `P7 was delivered`. The event's name is in the header
+X-Acme-Event, the hex HMAC-SHA256 of the body in x-acme-signature.
 """
 
 from typing import Literal

@@ -1,9 +1,10 @@
 """Middleware: code of yours around every attempt of every handler, and handlers that get what they depend on.
 
-Run it, and deliver to it from another terminal:
+In this folder, with the package and `[standard]` in `../.venv` (see the README): run it, and deliver to it from another
+terminal:
 
-    WEBHOOK_SECRET=try-me webhook-receiver serve tour_09_middleware:hooks
-    WEBHOOK_SECRET=try-me webhook-receiver send http://127.0.0.1:8000/webhooks --order-id o-7
+    WEBHOOK_SECRET=try-me ../.venv/bin/webhook-receiver serve tour_09_middleware:hooks
+    WEBHOOK_SECRET=try-me ../.venv/bin/webhook-receiver send http://127.0.0.1:8000/webhooks --order-id o-7
 
 Expect `attempt 1 of tour_09_middleware:invoice begins`, the invoice, and how the attempt ended. An attempt is done only
 if the handler itself returned: middleware can make a failure of it, never the reverse.

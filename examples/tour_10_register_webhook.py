@@ -1,9 +1,9 @@
 """A step of a deployment: the webhook is there, as it should be, and its deliveries arrive.
 
-Run it while the receiver is up:
+In this folder, with the package and `[standard]` in `../.venv` (see the README): run it while the receiver is up:
 
     export UP42_USERNAME=... UP42_PASSWORD=... WEBHOOK_SECRET=try-me
-    python tour_10_register_webhook.py https://example.com/webhooks
+    ../.venv/bin/python tour_10_register_webhook.py https://example.com/webhooks
 
 Expect `created`, `updated` or `unchanged`, then how many test deliveries succeeded; it ends with 1 if one did not.
 """

@@ -1,7 +1,12 @@
 """Download the images of an order the moment it is fulfilled: streamed to disk, resumed where it broke off, once.
 
-Run `webhook-receiver dev tour_11_download_when_fulfilled:hooks`, and in another terminal `webhook-receiver order create
---status FULFILLED`; or `serve` it with an account. Expect the images in the folder `images`.
+In this folder, with the package and `[standard]` in `../.venv` (see the README): run it beside the simulator, and have
+an order fulfilled from another terminal:
+
+    ../.venv/bin/webhook-receiver dev tour_11_download_when_fulfilled:hooks
+    ../.venv/bin/webhook-receiver order create --status FULFILLED
+
+Expect the images in the folder `images`. With an account of UP42, `serve` it.
 """
 
 import os

@@ -6,6 +6,7 @@ import ast
 import importlib
 import json
 import os
+import pkgutil
 import pydoc
 import re
 import shlex
@@ -22,7 +23,7 @@ import pytest
 
 import webhook_receiver
 from tests.helpers import ROOT, printed, running, serving
-from webhook_receiver import errors
+from webhook_receiver import errors, senders
 from webhook_receiver.simulator import Simulator, simulator_app
 
 README = ROOT.joinpath("README.md").read_text(encoding="utf-8")
@@ -345,10 +346,47 @@ def test_every_public_name_is_in_the_reference(module: str) -> None:
 def test_every_module_that_is_said_to_be_public_is_in_the_reference() -> None:
     said = (webhook_receiver.__doc__ or "").partition("Public are")[2]
     modules = [each.removeprefix("webhook_receiver.") for each in re.findall(r"`([a-z][a-z_.42]+)`", said)]
-    assert len(modules) > 5
-    homes = {getattr(pydoc.locate(name), "__module__", "") for name in MENTIONED} | {*MENTIONED}
-    missing = [name for name in modules if not any(home.startswith(f"webhook_receiver.{name}") for home in homes)]
-    assert missing == []
+    modules += [f"senders.{each.name}" for each in pkgutil.iter_modules(senders.__path__)]  # "and its modules"
+    assert len(modules) > 15
+    objects = [pydoc.locate(name) for name in MENTIONED]
+    for name in dict.fromkeys(modules):
+        missing = [each for each in public_classes(f"webhook_receiver.{name}") if each not in objects]
+        assert missing == [], f"of webhook_receiver.{name}"
+
+
+def public_classes(name: str) -> list[type]:
+    """Return the classes in a module's `__all__`, or those that it defines without an underscore."""
+    module = importlib.import_module(name)
+    names: list[str] = getattr(module, "__all__", None) or [each for each in vars(module) if each.isidentifier()]
+    found = [getattr(module, each) for each in names if not each.startswith("_")]
+    own = [each for each in found if hasattr(module, "__all__") or getattr(each, "__module__", "") == name]
+    return [each for each in own if isinstance(each, type)]
+
+
+def test_the_overview_of_the_reference_has_the_names_of_each_page() -> None:
+    for page, row in re.findall(r"^\| \[.*?\]\((.*?)\) \| (.*) \|$", PAGES["reference/index.md"], re.MULTILINE):
+        names = re.findall(r"^::: webhook_receiver\.([\w.]+)$", PAGES[f"reference/{page}"], re.MULTILINE)
+        assert re.findall(r"`([\w.]+)`", row) == names, page
+
+
+def test_the_package_is_nowhere_installed_by_its_bare_name() -> None:
+    for name, text in ALL.items():
+        for command in re.findall(r"pip install ([^`\n&]+)", text):
+            assert "webhook-receiver" not in command or " @ git+https://" in command, f"{name}: {command}"
+
+
+def test_signatures_are_compared_in_one_place() -> None:
+    """SECURITY.md promises so. The simulator, which plays the other side, is left out."""
+    files = [file for file in PACKAGES.joinpath("webhook_receiver").rglob("*.py") if "simulator" not in file.parts]
+    calls = [file.name for file in files for _ in re.findall(r"compare_digest\(", file.read_text(encoding="utf-8"))]
+    assert calls == ["secrets.py"]
+
+
+def test_what_is_promised_of_security_is_shown_by_tests() -> None:
+    rows = re.findall(r"^\| .* \| (`tests/.*) \|$", ALL["SECURITY.md"], re.MULTILINE)
+    assert len(rows) == ALL["SECURITY.md"].count("\n| ") - 2  # the heading and its line
+    for file, test in re.findall(r"`(tests/[\w/]+\.py)`: `(\w+)`", ALL["SECURITY.md"]):
+        assert test in names_in(ROOT / file)
 
 
 def test_every_error_is_in_the_reference() -> None:

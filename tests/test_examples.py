@@ -12,6 +12,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Generator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -79,9 +80,11 @@ def test_what_is_to_happen_exactly_once_does_so_although_the_handler_runs_twice(
     inbox = f"sqlite:///{tmp_path}/hooks.db"
     with example("webhook_receiver", "serve", "tour_05_exactly_once:hooks", cwd=tmp_path) as (url, process):
         assert send(f"{url}/webhooks", "--order-id", "o-7") == 0
+        assert line_with(process, "invoice for") == "invoice for o-7\n"
         printed(process, "tour_05_exactly_once:invoice: done")
         (listed,) = inbox_command("ls", inbox, "--json").splitlines()
         inbox_command("replay", inbox, json.loads(listed)["id"])
+        assert line_with(process, "again") == "not again for o-7\n"
         printed(process, "tour_05_exactly_once:invoice: done")
     with closing(sqlite3.connect(tmp_path / "shop.db")) as shop:
         assert shop.execute("SELECT order_id FROM invoice").fetchall() == [("o-7",)]
@@ -234,10 +237,6 @@ def begun(folder: Path) -> Path:
 
 
 def test_the_tests_of_handlers(tmp_path: Path) -> None:
-    (tmp_path / "conftest.py").write_text(
-        "import pytest\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n", encoding="utf-8"
-    )
-    (tmp_path / "pytest.ini").write_text("[pytest]\nanyio_mode = auto\n", encoding="utf-8")
     file = shutil.copy(EXAMPLES / "tour_12_test_handlers.py", tmp_path)
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:asyncio", "-p", "no:faker", file]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -246,6 +245,24 @@ def test_the_tests_of_handlers(tmp_path: Path) -> None:
     )
     assert done.stdout.splitlines()[-1].startswith("5 passed"), done.stdout
     assert not (tmp_path / "hooks.db").exists()
+
+
+def post_as_told(file: str, url: str, cwd: Path, **secrets: str) -> str:
+    """Run the lines of an example's header that post a delivery; return what they print."""
+    told = EXAMPLES.joinpath(f"{file}.py").read_text(encoding="utf-8").split('"""')[1]
+    (code,) = re.findall(r"<<'END'\n(.*?)^    END$", told, re.MULTILINE | re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-"],
+        input=textwrap.dedent(code).replace("http://127.0.0.1:8000", url),
+        cwd=cwd,
+        env={**os.environ, **SECRETS, **secrets, "PYTHONPATH": f"{ROOT}{os.pathsep}{EXAMPLES}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def post(url: str, scheme: Scheme, document: object, **headers: str) -> int:
@@ -258,8 +275,7 @@ def post(url: str, scheme: Scheme, document: object, **headers: str) -> int:
 def test_github_webhooks(tmp_path: Path) -> None:
     with example("webhook_receiver", "serve", "tour_06_github:hooks", cwd=tmp_path) as (url, process):
         scheme = github("try-me").scheme
-        ping = {"X-GitHub-Event": "ping", "X-GitHub-Delivery": "1"}
-        assert post(url, scheme, {"zen": "Keep it logically awesome."}, **ping) == 202
+        assert post_as_told("tour_06_github", url, tmp_path) == "202\n"
         assert line_with(process, "GitHub knows") == "GitHub knows this receiver now\n"
         push = {"X-GitHub-Event": "push", "X-GitHub-Delivery": "2"}
         commits = [{"id": "6dcb09b", "message": "Fix all the bugs"}]
@@ -276,13 +292,17 @@ def test_standard_webhooks(tmp_path: Path) -> None:
     with example(*command, cwd=tmp_path, WEBHOOK_SECRET=secret) as (url, process):
         assert [post(url, StandardWebhooks(secret), created, **{"webhook-id": "msg_7"}) for _ in range(2)] == [202, 200]
         assert line_with(process, "1f81eb52") == "contact 1f81eb52 was created on 03 November\n"
+        assert post_as_told("tour_07_standard_webhooks", url, tmp_path, WEBHOOK_SECRET=secret) == "202\n"
+        assert line_with(process, "1f81eb52") == "contact 1f81eb52 was created on 03 November\n"
 
 
 def test_a_sender_of_ones_own(tmp_path: Path) -> None:
     scheme = HMACBody("try-me", signature="x-acme-signature")
     delivered = {"X-Acme-Event": "parcel.delivered"}
     with example("webhook_receiver", "serve", "tour_08_own_sender:hooks", cwd=tmp_path) as (url, process):
-        assert post(url, scheme, {"parcel": {"number": "P7"}}, **delivered) == 200
+        assert post(url, scheme, {"parcel": {"number": "P8"}}, **delivered) == 200
+        assert line_with(process, "P8") == "P8 was delivered\n"
+        assert post_as_told("tour_08_own_sender", url, tmp_path) == "200\n"
         assert line_with(process, "P7") == "P7 was delivered\n"
         assert post(url, HMACBody("another", signature="x-acme-signature"), {}, **delivered) == 401
 
@@ -298,11 +318,13 @@ def test_middleware(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_an_example_is_short_and_tested(file: Path) -> None:
-    assert len(file.read_text(encoding="utf-8").splitlines()) < 60
+    assert len(file.read_text(encoding="utf-8").rpartition('"""\n\n')[2].splitlines()) < 60
     assert re.search(rf"\b{file.stem}(:|\.py)", Path(__file__).read_text(encoding="utf-8"))
     told = file.read_text(encoding="utf-8").split('"""')[1]
     assert re.search(rf"\b{file.stem}(:|\.py)", told), "it says how it is run"
     assert "Expect" in told, "it says what to expect"
+    assert "In this folder, with the package and `[standard]`" in told, "it says where, and what it needs"
+    assert told.count("webhook-receiver ") == told.count(" ../.venv/bin/webhook-receiver "), "it says by which one"
 
 
 def test_the_examples_are_numbered_without_a_gap() -> None:
