@@ -51,7 +51,7 @@ def durable(
     inbox: Inbox | str = "memory://", *, clock: Callable[[], float] = lambda: NOW, **worker: Any
 ) -> WebhookReceiver:
     """Return a receiver of unsigned deliveries with an inbox; what is no option of a worker's is one of its own."""
-    names = ("confirm", "name", "ordering_key", "scheme", "secret", "sender")
+    names = ("confirm", "name", "ordering_key", "scheme", "secret", "sender", "work")
     own = {name: worker.pop(name) for name in names if name in worker}
     if not {"secret", "sender"} & own.keys():
         own.setdefault("scheme", Unsigned())

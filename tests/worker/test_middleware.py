@@ -809,7 +809,7 @@ async def test_an_error_that_comes_of_pydantics_quotes_the_body_nowhere(
         attempt = await failed(hooks)
         assert "marked" not in attempt.traceback + attempt.error
         assert "in parse" in attempt.traceback
-        assert "number: Input should be a valid integer" in attempt.traceback
+        assert "Input should be a valid integer" in attempt.traceback
     else:
         assert await answered(hooks) == 500
     assert "h failed" in caplog.text
@@ -840,22 +840,25 @@ async def test_a_stop_that_a_middleware_swallows_before_it_calls_next_is_uncount
 
 
 async def test_an_error_that_passes_is_let_go_of_when_it_is_handled() -> None:
-    class Odd(Exception):
+    class Later(Retry):  # of an error the log holds the traceback
         pass
 
-    left: list[weakref.ref[Odd]] = []
+    left: list[weakref.ref[Later]] = []
+
+    def noted(error: Later) -> Later:
+        left.append(weakref.ref(error))
+        return error
+
     hooks = without_inbox()
     hooks.middleware(passing)
 
     @hooks.on(Event, name="h")
     async def fail(event: Event) -> None:
-        error = Odd()
-        left.append(weakref.ref(error))
-        raise error
+        raise noted(Later(5))  # in no variable, which its traceback would hold
 
     gc.disable()
     try:
-        assert await answered(hooks) == 500
+        assert await answered(hooks) == 503
         assert left[0]() is None
     finally:
         gc.enable()
