@@ -1,4 +1,4 @@
-"""What this package raises, and what a handler raises to say when it wants to run again: two trees.
+"""The errors that this package raises, and the signals that a handler raises: two trees.
 
 WebhookError
 ├── ConfigurationError          when what was declared cannot work: on registration, start or command
@@ -124,7 +124,7 @@ class InboxUnavailable(InboxError):
 
 
 class InboxDamaged(InboxError):
-    """What the inbox holds was changed or lost from outside; the message says what, and what to do."""
+    """Stored deliveries were changed or lost from outside; the message says which, and what to do."""
 
 
 class AmbiguousId(InboxError):

@@ -115,7 +115,7 @@ class Claim(NamedTuple):
 
 
 class Settlement(NamedTuple):
-    """What became of a claimed delivery; to settle it ends the lease."""
+    """The result of a claim: the delivery's new state and its handlers'. To settle it ends the lease."""
 
     claim: Claim
     """The claimed delivery."""

@@ -1,4 +1,4 @@
-"""What is registered: handlers, dead-letter handlers and middleware, each rejected if it could not be called."""
+"""Handlers, dead-letter handlers and middleware as they are registered: each is rejected if it could not be called."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Handler:
     route: Route
     where: Predicate | None = None
     backoff: Backoff | None = None
-    """When it is run again after a failure; the receiver's own if None."""
+    """The waits between attempts after a failure; the receiver's own if None."""
     timeout: float | None = None
     """Seconds that one run may take; the worker's own if None."""
     takes_attempt: bool = field(init=False)

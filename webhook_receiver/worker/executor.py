@@ -83,7 +83,7 @@ _GRACE = 5.0  # seconds that a handler has to end when its time is up and it was
 
 
 class Dispatcher(Protocol):
-    """What the executor needs of a receiver: its events, handlers and middleware."""
+    """A receiver as the executor sees it: its events, handlers and middleware."""
 
     def parse(self, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> Event:
         """Return the event that a body is, or raise NotAnEvent."""
@@ -132,7 +132,7 @@ class InFlight:
         self.handler: Runnable | None = None
         """The handler that is running."""
         self.started = 0.0
-        """When the attempt began, in Unix seconds."""
+        """The begin of the attempt, in Unix seconds."""
         self.timeout = 0.0
         """The seconds that the attempt may take."""
         self.timed_out = False

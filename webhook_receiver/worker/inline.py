@@ -37,7 +37,7 @@ async def handle(
         handlers: those that match the event, in the order in which they run.
         event: what they get.
         delivery: what the event was parsed from.
-        confirmation: the order check that comes first where the body is not verified; no middleware runs round it.
+        order_check: the check that comes first where the body is not verified; no middleware runs round it.
         middlewares: run round each handler, the first outermost.
     """
     if handlers and order_check is not None and order_check.is_about(event, delivery):

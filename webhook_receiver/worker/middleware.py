@@ -69,7 +69,7 @@ async def _run_one(middleware: Middleware, attempt: Attempt, rest: Callable[[], 
 
 
 class _CallNext:
-    """What a middleware gets as `call_next`: runs the rest of the attempt, once, while the middleware runs.
+    """The `call_next` of a middleware: it runs the rest of the attempt, once, while the middleware runs.
 
     Args:
         middleware: the middleware's name.

@@ -14,7 +14,7 @@ _LONGEST_TRACEBACK = 8192  # characters that are kept of each
 
 
 class Runnable(Protocol):
-    """What the rules need of a handler: a name, and its own backoff and timeout, in seconds, if it has any."""
+    """A handler as the rules see it: a name, and its own backoff and timeout, in seconds, if it has any."""
 
     @property
     def name(self) -> str: ...

@@ -12,7 +12,7 @@ from typing import Any
 logger = logging.getLogger("webhook_receiver")
 
 SECONDS = 1.0
-"""How long a loop may do nothing else before it counts as blocked."""
+"""The seconds for which a loop may do nothing else before it counts as blocked."""
 
 
 class Watchdog:
