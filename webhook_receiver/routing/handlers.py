@@ -50,7 +50,6 @@ class Handler:
         return call(self.function, arguments, is_async=self.is_async)
 
 
-@dataclass(frozen=True, slots=True)
 class DeadLetterHandler:
     """A user's function that is called with each dead delivery.
 
@@ -58,16 +57,17 @@ class DeadLetterHandler:
         ConfigurationError: the function cannot be called with a delivery and its attempts.
     """
 
-    name: str
-    function: Function
     backoff: Backoff | None = None
+    """None: the waits between attempts are the receiver's own."""
     timeout: float | None = None
-    is_async: bool = field(init=False)
+    """None: a run has the worker's own time."""
 
-    def __post_init__(self) -> None:
-        _reject_generator(self.name, self.function)
-        _reject_uncallable(self.name, self.function, "a dead delivery and the list of its attempts")
-        object.__setattr__(self, "is_async", _is_async(self.function))
+    def __init__(self, name: str, function: Function) -> None:
+        _reject_generator(name, function)
+        _reject_uncallable(name, function, "a dead delivery and the list of its attempts")
+        self.name = name
+        self.function = function
+        self.is_async = _is_async(function)
 
     def call(self, delivery: Delivery, attempts: Sequence[object], number: int) -> Awaitable[object]:
         """Call the function, which does not get the attempt's `number`. Await what this returns."""
@@ -85,7 +85,6 @@ class CallNext(Protocol):
     async def __call__(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
 class Middleware:
     """A user's async function that runs round every attempt.
 
@@ -93,19 +92,16 @@ class Middleware:
         ConfigurationError: the function is not async, or cannot be called with an attempt and a `call_next`.
     """
 
-    function: Callable[[Attempt, CallNext], Coroutine[Any, Any, object]]
-    name: str = field(init=False)
-    """`module:qualname` of the function, or of its class where it is an object."""
-
-    def __post_init__(self) -> None:
-        named = self.function if hasattr(self.function, "__qualname__") else type(self.function)
-        object.__setattr__(self, "name", name_of(named))
-        if isinstance(self.function, type) or not _is_async(self.function):
+    def __init__(self, function: Callable[[Attempt, CallNext], Coroutine[Any, Any, object]]) -> None:
+        self.name = name_of(function if hasattr(function, "__qualname__") else type(function))
+        """`module:qualname` of the function, or of its class where it is an object."""
+        self.function = function
+        if isinstance(function, type) or not _is_async(function):
             raise ConfigurationError(
                 f"{self.name} is no async function without `yield`, as a middleware is: "
                 "async def middleware(attempt, call_next): await call_next()"
             )
-        _reject_uncallable(self.name, self.function, "the two that a middleware gets, (attempt, call_next)")
+        _reject_uncallable(self.name, function, "the two that a middleware gets, (attempt, call_next)")
 
 
 def call(function: Function, arguments: tuple[object, ...], *, is_async: bool) -> Awaitable[object]:
