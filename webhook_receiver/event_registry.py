@@ -67,7 +67,7 @@ class EventRegistry:
         statuses: Mapping[str, OrderStatus] = _NO_STATUSES,
     ) -> None:
         self.order_id_paths = order_id_paths
-        self._statuses = statuses
+        self._statuses = dict(statuses)
         self._discriminators: dict[type[Event], Discriminators] = {}
         self._owners: dict[Value, list[type[Event]]] = {}
         self._names: set[str] = set()
@@ -146,9 +146,11 @@ class EventRegistry:
         try:
             event = (self._validate or self.build())(body)
             if type(event) in self._about_orders:
-                if vars(event)["body"].status in self._statuses:
+                fields: Any = event.__dict__
+                if fields["body"].status in self._statuses:
                     body, event = self._respelt(body, cast("OrderStatusChanged", event))
-                vars(event)["_order_id_paths"] = self.order_id_paths  # see `with_order_id_paths`
+                    fields = vars(event)
+                fields["_order_id_paths"] = self.order_id_paths  # see `with_order_id_paths`
             return event
         except ValidationError as error:
             why = reason(error)

@@ -77,7 +77,8 @@ class Router:
         self._handlers: list[Handler] = []
         self._fallbacks: list[Handler] = []
         self._dead_letter_handlers: list[DeadLetterHandler] = []
-        self._middlewares: tuple[Middleware, ...] = ()
+        self.middlewares: tuple[Middleware, ...] = ()
+        """The middleware, in order of registration: the outermost first."""
         self._by_route: dict[Route, list[Handler]] = {}
         self._certain: dict[type[Event], tuple[Handler, ...]] = {}
         """The result of `match` for the classes of which every event has the same handlers."""
@@ -187,11 +188,6 @@ class Router:
         return tuple(self._dead_letter_handlers)
 
     @property
-    def middlewares(self) -> tuple[Middleware, ...]:
-        """The middleware, in order of registration: the outermost first."""
-        return self._middlewares
-
-    @property
     def handlers(self) -> tuple[Handler, ...]:
         """All handlers in order of registration, fallbacks last."""
         return (*self._handlers, *self._fallbacks)
@@ -231,17 +227,17 @@ class Router:
                 self._add_fallback(handler)
             for dead_letter_handler in router._dead_letter_handlers:
                 self._add_dead_letter_handler(dead_letter_handler)
-            for middleware in router._middlewares:
+            for middleware in router.middlewares:
                 self._add_middleware(middleware)
         except ConfigurationError:
-            self._handlers, self._fallbacks, self._dead_letter_handlers, self._middlewares, self._by_route = before
+            self._handlers, self._fallbacks, self._dead_letter_handlers, self.middlewares, self._by_route = before
             self._certain.clear()
             raise
         router._included = True
 
     def _registered(self) -> _Registered:
         by_route = {route: [*handlers] for route, handlers in self._by_route.items()}
-        return [*self._handlers], [*self._fallbacks], [*self._dead_letter_handlers], self._middlewares, by_route
+        return [*self._handlers], [*self._fallbacks], [*self._dead_letter_handlers], self.middlewares, by_route
 
     def match(self, event: Event) -> tuple[Handler, ...]:
         """Return the handlers that would run for `event`, the most specific route first.
@@ -285,9 +281,9 @@ class Router:
 
     def _add_middleware(self, middleware: Middleware) -> None:
         self._reject_late(middleware.name)
-        if any(other.function == middleware.function for other in self._middlewares):
+        if any(other.function == middleware.function for other in self.middlewares):
             raise ConfigurationError(f"{middleware.name} would run twice round each attempt: register it only once")
-        self._middlewares += (middleware,)
+        self.middlewares += (middleware,)
 
     def _reject_late(self, name: str) -> None:
         if self._included:
