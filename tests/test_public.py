@@ -46,7 +46,14 @@ def test_importing_the_package_loads_no_store_no_api_and_no_command() -> None:
     import subprocess
     import sys
 
-    heavy = {"sqlite3", "httpx", "webhook_receiver.explain", "webhook_receiver.senders.up42.models", "typer", "rich"}
+    heavy = {
+        "webhook_receiver.inbox.sqlite",
+        "httpx",
+        "webhook_receiver.explain",
+        "webhook_receiver.senders.up42.models",
+        "typer",
+        "rich",
+    }
     code = f"import sys, webhook_receiver; print(sorted({heavy} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True)
     assert done.stdout == "[]\n"
