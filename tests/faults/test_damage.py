@@ -8,6 +8,7 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,30 @@ async def test_a_file_in_whose_staging_table_a_byte_was_changed_is_rejected_at_e
     for _ in range(2):
         with pytest.raises(InboxDamaged, match=r"hooks\.db is damaged \(what is kept in its journal is not what was"):
             await SQLiteInbox(path, min_free=0).open()
+
+
+@pytest.mark.parametrize("text", [b"checksum INTEGER", b"'waiting' AND due", b"held) WHERE", b"TABLE heartbeat"])
+async def test_a_file_in_whose_definitions_a_byte_was_changed_is_rejected_at_every_start(
+    listed: Path, tmp_path: Path, text: bytes
+) -> None:
+    path = copy(listed, tmp_path)
+    content = path.read_bytes()
+    assert content.count(text) >= 1
+    path.write_bytes(content.replace(text, text.replace(b"h", b"a").replace(b"w", b"v")))
+    for _ in range(2):
+        with pytest.raises(InboxDamaged, match=r"hooks\.db is not an inbox, or is damaged"):
+            await SQLiteInbox(path, min_free=0).open()
+
+
+async def test_an_index_of_somebody_elses_is_left_alone(listed: Path, tmp_path: Path) -> None:
+    path = copy(listed, tmp_path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE INDEX mine ON delivery (received)")
+        connection.commit()
+        connection.execute("VACUUM")
+    inbox = await SQLiteInbox(path, min_free=0).open()
+    assert len(await inbox.find(Filter())) == COUNT
+    await inbox.close()
 
 
 async def test_an_empty_file_becomes_an_inbox(tmp_path: Path) -> None:

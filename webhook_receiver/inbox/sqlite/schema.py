@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
+from functools import cache
 
 from ...errors import ConfigurationError
 
@@ -107,17 +109,18 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
 
     Raises:
         ConfigurationError: see `version_of`.
+        sqlite3.DatabaseError: the file's tables and indexes are not those of its version.
     """
     version_of(connection, path)  # another program's file must not change even so much
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = version_of(connection, path)
+        check_definitions(connection, MIGRATIONS[:version])
         if version == len(MIGRATIONS):
             return
         for script in MIGRATIONS[version:]:
-            for statement in statements(script):
-                connection.execute(statement)
+            execute(connection, script)
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
         connection.execute("COMMIT")
@@ -146,8 +149,40 @@ def version_of(connection: sqlite3.Connection, path: str) -> int:
     return int(version)
 
 
+def check_definitions(connection: sqlite3.Connection, scripts: tuple[str, ...]) -> None:
+    """Check that each table and index of these scripts is defined in the file as they have defined it.
+
+    SQLite does not check their text beyond its grammar, so a changed byte in it is another name or another condition.
+    The text stays as it was given, in every version of SQLite (sqlite.org/schematab.html). Others' are left alone.
+
+    Raises:
+        sqlite3.DatabaseError: one is missing, or another.
+    """
+    for name in sorted(dict(definitions_of(scripts) - definitions(connection))):
+        raise sqlite3.DatabaseError(f"the definition of its table or index {name!r} is not what was written")
+
+
+@cache
+def definitions_of(scripts: tuple[str, ...]) -> frozenset[tuple[str, str]]:
+    """Return the name and the text of each table and index that scripts define."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for script in scripts:
+            execute(connection, script)
+        return definitions(connection)
+
+
+def definitions(connection: sqlite3.Connection) -> frozenset[tuple[str, str]]:
+    return frozenset(connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"))
+
+
+def execute(connection: sqlite3.Connection, script: str) -> None:
+    """Run the statements of a script one by one, since executescript would commit the transaction under way."""
+    for statement in statements(script):
+        connection.execute(statement)
+
+
 def statements(script: str) -> list[str]:
-    """Return the statements of a script one by one, since executescript would commit the transaction under way."""
+    """Return the statements of a script, without their comments."""
     found: list[str] = []
     pending = ""
     for line in script.splitlines():
