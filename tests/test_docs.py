@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.metadata
 import json
 import os
 import pkgutil
@@ -24,6 +25,7 @@ import pytest
 import webhook_receiver
 from tests.helpers import ROOT, printed, running, serving
 from webhook_receiver import errors, senders
+from webhook_receiver.errors import DISTRIBUTION
 from webhook_receiver.simulator import Simulator, simulator_app
 
 README = ROOT.joinpath("README.md").read_text(encoding="utf-8")
@@ -369,10 +371,39 @@ def test_the_overview_of_the_reference_has_the_names_of_each_page() -> None:
         assert re.findall(r"`([\w.]+)`", row) == names, page
 
 
-def test_the_package_is_nowhere_installed_by_its_bare_name() -> None:
+def test_the_package_is_installed_by_its_own_name_and_from_where_it_is() -> None:
+    version = importlib.metadata.version(DISTRIBUTION)
+    wheel = f"{DISTRIBUTION.replace('-', '_')}-{version}-py3-none-any.whl"
+    from_where = {
+        "a clone": "'/path/to/clone[",
+        "a wheel": f"'/path/to/{wheel}[",
+        "git": f"'{DISTRIBUTION}[standard] @ ",
+    }
+    for name in ("README.md", "docs/first-steps.md"):
+        rows = dict(
+            re.findall(r"^\| (a clone|a wheel|git) \| `.venv/bin/pip install (.*)` \|$", ALL[name], re.MULTILINE)
+        )
+        assert rows.keys() == from_where.keys()
+        for where, begins in from_where.items():
+            assert rows[where].startswith(begins), name
     for name, text in ALL.items():
         for command in re.findall(r"pip install ([^`\n&]+)", text):
             assert "webhook-receiver" not in command or " @ git+https://" in command, f"{name}: {command}"
+
+
+def test_what_is_missing_is_named_with_the_extra_in_one_place() -> None:
+    package = PACKAGES / "webhook_receiver"
+    told = [file for file in package.rglob("*.py") if "pip install" in file.read_text(encoding="utf-8")]
+    assert told == [package / "errors.py"]
+    extras = set(importlib.metadata.metadata(DISTRIBUTION).get_all("Provides-Extra") or ())
+    calls = [
+        node
+        for file in package.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "needs"
+    ]
+    assert len(calls) >= 6
+    assert {ast.literal_eval(call.args[2]) for call in calls} <= extras
 
 
 def test_signatures_are_compared_in_one_place() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import webhook_receiver
+from webhook_receiver.errors import DISTRIBUTION
 
 IMPORTED = ("annotations", "Any", "import_module")
 LATER: dict[str, str] = vars(webhook_receiver)["_LAZY"]
@@ -71,11 +72,11 @@ def test_every_public_method_of_the_receiver_is_documented() -> None:
 
 def test_it_is_typed_and_has_a_version() -> None:
     assert resources.files(webhook_receiver).joinpath("py.typed").is_file()
-    assert metadata.version("webhook-receiver")
+    assert metadata.version(DISTRIBUTION)
 
 
 def test_the_base_needs_three_libraries() -> None:
-    required = [line for line in metadata.requires("webhook-receiver") or [] if "extra ==" not in line]
+    required = [line for line in metadata.requires(DISTRIBUTION) or [] if "extra ==" not in line]
     assert sorted(line.split(">")[0] for line in required) == ["anyio", "pydantic", "starlette"]
 
 

@@ -38,6 +38,20 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 
+DISTRIBUTION = "asgi-webhook-receiver"
+"""The name that pip knows this package by; it is imported as `webhook_receiver`."""
+
+
+def needs(what: str, missing: str, extra: str) -> str:
+    """Return the sentence about a part of the package whose dependencies are not installed.
+
+    Args:
+        what: the part that cannot be used.
+        missing: what it needs.
+        extra: the extra that installs it.
+    """
+    return f"{what} needs {missing}: install it with  pip install '{DISTRIBUTION}[{extra}]'"
+
 
 class WebhookError(Exception):
     """Base of all that this package raises itself; `Retry` and `GiveUp`, which a handler raises, are none."""

@@ -424,7 +424,9 @@ def test_a_missing_extra_is_named() -> None:
     without = "import sys; sys.modules['typer'] = None; from webhook_receiver.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", without], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert done.stderr == "webhook-receiver needs typer: install it with  pip install 'webhook-receiver[standard]'\n"
+    assert (
+        done.stderr == "webhook-receiver needs typer: install it with  pip install 'asgi-webhook-receiver[standard]'\n"
+    )
 
 
 async def test_send_posts_to_the_url_that_the_signed_head_says() -> None:

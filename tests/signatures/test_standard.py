@@ -12,6 +12,7 @@ import pytest
 from tests.helpers import came
 from webhook_receiver import BadSignature, ConfigurationError, MalformedSignature, StandardWebhooks
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.errors import needs
 
 from .keys import ED25519, WHPK, WHSK, whsec
 
@@ -129,6 +130,6 @@ def test_without_the_extra_it_says_which_one_is_missing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines() == [
-        "ConfigurationError ed25519 keys need an extra: pip install 'webhook-receiver[ed25519]'",
-        "ConfigurationError RFC 9421 needs an extra: pip install 'webhook-receiver[rfc9421]'",
+        f"ConfigurationError {needs('an ed25519 key', 'an extra', 'ed25519')}",
+        f"ConfigurationError {needs('RFC 9421', 'an extra', 'rfc9421')}",
     ]

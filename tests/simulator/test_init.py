@@ -12,5 +12,5 @@ import pytest
 def test_a_missing_extra_is_named(missing: str) -> None:
     code = f"import sys; sys.modules['{missing}'] = None; import webhook_receiver.simulator"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    said = f"webhook_receiver.simulator needs {missing}: install it with  pip install 'webhook-receiver[standard]'"
+    said = f"webhook_receiver.simulator needs {missing}: install it with  pip install 'asgi-webhook-receiver[standard]'"
     assert said in done.stderr

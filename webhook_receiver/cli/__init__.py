@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from ..errors import needs
+
 
 def main() -> None:
     """Run the command line; exit with a message that names the missing extra, if it is not installed."""
@@ -12,5 +14,5 @@ def main() -> None:
     except ImportError as error:
         if error.name is None or error.name.partition(".")[0] == "webhook_receiver":
             raise
-        sys.exit(f"webhook-receiver needs {error.name}: install it with  pip install 'webhook-receiver[standard]'")
+        sys.exit(needs("webhook-receiver", error.name, "standard"))
     app()

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ..delivery import RequestHead
-from ..errors import ConfigurationError, InboxError
+from ..errors import DISTRIBUTION, ConfigurationError, InboxError
 from ..simulator import payloads
 from . import demo, dev_processes, options, output, send, serve
 from .app_loader import load
@@ -46,7 +46,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, one document a l
 
 def _version(wanted: bool) -> None:
     if wanted:
-        output.say(f"webhook-receiver {metadata.version('webhook-receiver')}")
+        output.say(f"webhook-receiver {metadata.version(DISTRIBUTION)}")
         raise typer.Exit
 
 

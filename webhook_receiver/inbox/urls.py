@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, needs
 from ..options import seconds
 from .base import Inbox
 
@@ -92,9 +92,7 @@ def _postgres(url: str) -> Inbox:
     except ImportError as error:
         if error.name is None or error.name.partition(".")[0] not in ("psycopg", "psycopg_pool", "procrastinate"):
             raise
-        raise ConfigurationError(
-            f"an inbox on PostgreSQL needs {error.name}: install it with  pip install 'webhook-receiver[postgres]'"
-        ) from None
+        raise ConfigurationError(needs("an inbox on PostgreSQL", error.name, "postgres")) from None
     address, _, query = url.partition("?")
     parts = query.split("&") if query else []
     ours = [part for part in parts if part.partition("=")[0] in _OF_POSTGRES]

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import SecretStr
 
 from ..delivery import RequestHead
-from ..errors import ConfigurationError, MalformedSignature, StaleSignature
+from ..errors import ConfigurationError, MalformedSignature, StaleSignature, needs
 from .encoding import checked_tolerance, only, reject_stale
 from .scheme import BodyCheck, Verified
 from .secrets import Keyring, masked
@@ -83,7 +83,7 @@ class HTTPMessageSignature:
         try:
             from . import rfc9421_messages
         except ImportError:
-            raise ConfigurationError("RFC 9421 needs an extra: pip install 'webhook-receiver[rfc9421]'") from None
+            raise ConfigurationError(needs("RFC 9421", "an extra", "rfc9421")) from None
         kind = rfc9421_messages.algorithm_of(algorithm)
         wanted = [*components, *([] if id is None else [id]), _DIGEST]
         self._messages = rfc9421_messages.Messages(kind, list(dict.fromkeys(wanted)), url, tag)

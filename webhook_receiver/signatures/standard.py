@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from uuid import uuid4
 
 from ..delivery import RequestHead
-from ..errors import ConfigurationError, MalformedSignature
+from ..errors import ConfigurationError, MalformedSignature, needs
 from .encoding import checked_tolerance, is_base64, only, reject_stale, seconds, to_base64
 from .scheme import BodyCheck, Verified
 from .secrets import Keyring, Secret, Secrets, is_same, mac, masked
@@ -143,7 +143,7 @@ def _ed25519_key(by: int, secret: Secret, *, is_private: bool) -> _Key:
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
     except ImportError:
-        raise ConfigurationError("ed25519 keys need an extra: pip install 'webhook-receiver[ed25519]'") from None
+        raise ConfigurationError(needs("an ed25519 key", "an extra", "ed25519")) from None
     try:
         if is_private:  # some write the public key behind it
             private = Ed25519PrivateKey.from_private_bytes(_decoded(secret)[:32])

@@ -8,6 +8,8 @@ uvicorn.run(simulator_app(simulator))
 
 from __future__ import annotations
 
+from ..errors import needs
+
 try:
     from .app import simulator_app
     from .factories import NewOrders
@@ -17,9 +19,6 @@ try:
 except ImportError as error:
     if error.name is None or error.name.partition(".")[0] == "webhook_receiver":
         raise
-    raise ImportError(
-        f"webhook_receiver.simulator needs {error.name}: install it with  pip install 'webhook-receiver[standard]'",
-        name=error.name,
-    ) from None
+    raise ImportError(needs("webhook_receiver.simulator", error.name, "standard"), name=error.name) from None
 
 __all__ = ["FaultPlan", "NewOrders", "Simulator", "SimulatorOptions", "simulator_app"]

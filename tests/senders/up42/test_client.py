@@ -662,7 +662,7 @@ def test_a_missing_extra_is_named(missing: str) -> None:
     code = f"import sys; sys.modules['{missing}'] = None; import webhook_receiver.senders.up42.client"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (
-        f"the client of UP42's API needs {missing}: install it with  pip install 'webhook-receiver[standard]'"
+        f"the client of UP42's API needs {missing}: install it with  pip install 'asgi-webhook-receiver[standard]'"
         in done.stderr
     )
 

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 
-from ...errors import ConfigurationError
+from ...errors import ConfigurationError, needs
 from ...signatures.secrets import is_utf8
 from . import models
 from .models import Asset, EventType, Order, Page, Webhook, WebhookInput, WebhookTests
@@ -22,10 +22,7 @@ try:
 except ImportError as error:
     if error.name is None or error.name.partition(".")[0] == "webhook_receiver":
         raise
-    raise ImportError(
-        f"the client of UP42's API needs {error.name}: install it with  pip install 'webhook-receiver[standard]'",
-        name=error.name,
-    ) from None
+    raise ImportError(needs("the client of UP42's API", error.name, "standard"), name=error.name) from None
 
 
 class _Link(BaseModel, hide_input_in_errors=True):
