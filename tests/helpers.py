@@ -119,7 +119,7 @@ async def call(
 
     async def receive() -> Message:
         exchange.read += 1
-        return messages[exchange.read - 1]
+        return messages[min(exchange.read, len(messages)) - 1]
 
     async def send(message: Message) -> None:
         exchange.sent.append(message)

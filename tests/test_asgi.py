@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -30,9 +30,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.helpers import SECRET, Noted, noting, order, serving, signed
 from webhook_receiver import WebhookReceiver
-from webhook_receiver.asgi import BodyReader, live, request_head
+from webhook_receiver.asgi import MAX_DRAINED, BodyReader, live, request_head
 from webhook_receiver.delivery import RequestHead
-from webhook_receiver.errors import BodyIncomplete, BodyTooLarge, BodyTooSlow, InvalidContentLength, UnsupportedEncoding
+from webhook_receiver.errors import (
+    BodyIncomplete,
+    BodyTooLarge,
+    BodyTooSlow,
+    InvalidContentLength,
+    Overloaded,
+    UnsupportedEncoding,
+)
 
 
 def receiving(*chunks: bytes, then: Sequence[Message] = ()) -> Receive:
@@ -74,17 +81,96 @@ async def test_a_body_is_put_together_from_its_chunks() -> None:
     assert await reader.read(receiving(b"")) == b""
 
 
-@pytest.mark.parametrize("chunks", [[b"x" * 11], [b"x" * 10, b"y"], [b"x"] * 11, [b"", b"x" * 11]])
-async def test_a_body_over_the_limit_is_rejected_and_one_at_the_limit_is_not(chunks: list[bytes]) -> None:
+@pytest.mark.parametrize("chunks", [[b"x" * 11, b""], [b"x" * 10, b"y", b""], [b"x"] * 12, [b"", b"x" * 11, b""]])
+async def test_a_body_over_the_limit_is_rejected_before_its_end(chunks: list[bytes]) -> None:
     reader = BodyReader(max_body=10, timeout=30)
     with pytest.raises(BodyTooLarge, match="more than 10 bytes"):
         await reader.read(receiving(*chunks))
     assert await reader.read(receiving(b"x" * 9, b"y")) == b"x" * 9 + b"y"
 
 
+async def test_a_body_over_the_limit_is_rejected_at_its_end() -> None:
+    reader = BodyReader(max_body=10, timeout=30)
+    for chunks in ([b"x" * 11], [b"x" * 10, b"y"]):
+        with pytest.raises(BodyTooLarge):
+            reader.check_size(await reader.read(receiving(*chunks)))
+    reader.check_size(b"x" * 10)
+
+
 async def test_a_body_over_the_limit_is_rejected_without_waiting_for_its_end() -> None:
     with pytest.raises(BodyTooLarge):
         await BodyReader(max_body=10, timeout=30).read(endless(b"x" * 4))
+
+
+def waiting(reader: BodyReader, *chunks: bytes) -> asyncio.Task[bytes]:
+    """Start to read a body of which more is to come, and never comes."""
+    more: Message = {"type": "http.request", "body": b"", "more_body": True}
+    return asyncio.create_task(reader.read(receiving(*chunks, then=[more])))
+
+
+async def cancel(*tasks: asyncio.Task[bytes]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+async def test_the_bodies_being_read_have_a_limit_together() -> None:
+    reader = BodyReader(max_body=10, timeout=30, max_bodies=25)
+    others = [waiting(reader, b"x" * 10), waiting(reader, b"x", b"x" * 9)]
+    await checkpoint()
+    assert await reader.read(receiving(b"x" * 2, b"x" * 3)) == b"x" * 5
+    with pytest.raises(Overloaded, match="max_bodies"):
+        await reader.read(receiving(b"x" * 3, b"x" * 3, b""))
+    assert await reader.read(receiving(b"x" * 10)) == b"x" * 10  # it is here, and not waited for
+    await cancel(*others)
+    assert await reader.read(receiving(b"x" * 9, b"")) == b"x" * 9
+
+
+@pytest.mark.parametrize("then", [[{"type": "http.disconnect"}], [{"type": "http.request", "body": b"x" * 99}]])
+async def test_whatever_becomes_of_a_body_it_counts_no_longer(then: list[Message]) -> None:
+    reader = BodyReader(max_body=10, timeout=30, max_bodies=10)
+    for _ in range(3):
+        with suppress(BodyIncomplete):
+            await reader.read(receiving(b"x" * 5, b"x" * 4, then=then))
+        await cancel(waiting(reader, b"x" * 9))
+    with pytest.raises(BodyTooLarge):
+        await reader.read(endless(b"x" * 4))
+    assert await reader.read(receiving(b"x" * 9, b"")) == b"x" * 9
+
+
+async def test_the_rest_of_a_rejected_body_is_read_up_to_a_limit() -> None:
+    reader = BodyReader(max_body=10, timeout=30)
+    error = BodyTooLarge("too large")
+    assert await reader.drain(error, [], receiving(b"x" * 30_000, b"x" * 30_000))
+    assert await reader.drain(error, [], receiving(b"x", then=[{"type": "http.disconnect"}]))
+    assert not await reader.drain(error, [], endless(b"x" * 30_000))
+
+
+async def test_the_rest_of_a_rejected_body_is_waited_for_for_a_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webhook_receiver.asgi.DRAIN_TIMEOUT", 0.01)
+    reader = BodyReader(max_body=10, timeout=30, max_bodies=MAX_DRAINED)
+    more: Message = {"type": "http.request", "more_body": True}
+    for _ in range(2):  # and what it counted is given back
+        assert not await reader.drain(BodyTooLarge("too large"), [], receiving(b"x", then=[more]))
+        assert not await reader.drain(BodyTooLarge("too large"), [], receiving())
+    assert await reader.drain(BodyTooLarge("too large"), [], receiving(b"x"))
+
+
+@pytest.mark.parametrize(
+    ("headers", "error", "max_bodies"),
+    [
+        ([(b"expect", b"100-Continue")], BodyTooLarge("too large"), 2 * MAX_DRAINED),
+        ([], BodyTooSlow("too slow"), 2 * MAX_DRAINED),
+        ([], BodyTooLarge("too large"), MAX_DRAINED - 1),
+    ],
+)
+async def test_a_rejected_body_that_must_not_or_cannot_be_read_is_not(
+    headers: list[tuple[bytes, bytes]], error: Exception, max_bodies: int
+) -> None:
+    async def receive() -> Message:
+        raise AssertionError("it is read")
+
+    assert not await BodyReader(max_body=10, timeout=30, max_bodies=max_bodies).drain(error, headers, receive)
 
 
 def endless(chunk: bytes) -> Receive:
@@ -443,4 +529,11 @@ def test_the_target_is_the_path_and_query_as_sent_or_percent_encoded_anew(known:
     head = request_head(scope, "https://hooks.example.com/in")
     assert head == ("PUT", target, headers, "https://hooks.example.com/in")
     assert type(head) is RequestHead
-    assert head.headers is headers
+
+
+def test_headers_are_taken_once_and_without_the_white_space_around_them() -> None:
+    headers = [(b"x-a", b" 1\t "), (b"x-b", b"\t"), (b"x-c", b"1 \t2"), (b"x-d", b"\xa0")]
+    head = request_head({"method": "POST", "path": "/", "headers": headers}, None)
+    headers.append((b"x-trailer", b"appended later"))
+    assert head.headers == [(b"x-a", b"1"), (b"x-b", b""), (b"x-c", b"1 \t2"), (b"x-d", b"\xa0")]
+    assert RequestHead.of({"X-A": "  1 \t"}).headers == [(b"x-a", b"1")]

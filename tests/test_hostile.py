@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tests.helpers import Noted, noting, order, serving, signed
+from webhook_receiver import Attempt, Event
 from webhook_receiver.delivery import Headers
 
 BODY = order()
@@ -49,8 +50,8 @@ def sized(body: bytes) -> bytes:
 
 
 def talk(port: int, *parts: bytes, shut: bool = False) -> bytes:
-    """Send the parts; return all that is answered until the server closes, or has been still for a second."""
-    with closing(socket.create_connection(("127.0.0.1", port), timeout=1)) as sock:
+    """Send the parts; return all that is answered until the server closes, or has been still for three seconds."""
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=3)) as sock:
         answer = b""
         try:
             for part in parts:
@@ -83,6 +84,69 @@ def test_an_endless_chunked_body_is_cut_off_at_the_limit(server: tuple[Noted, in
     chunk = b"2710\r\n" + b"x" * 10_000 + b"\r\n"
     assert status(talk(port, head(genuine(), b"transfer-encoding: chunked"), *[chunk] * 11)) == 413
     assert noted.events == []
+
+
+def stranger(body: bytes, *more: bytes) -> bytes:
+    return head(signed(BODY, secret="another", now=time.time()), sized(body), *more)
+
+
+def test_the_rest_of_a_rejected_body_is_read_so_that_a_proxy_gets_the_answer(server: tuple[Noted, int]) -> None:
+    noted, port = server
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=5)) as sock:
+        for body in (b"x" * 60_000, b""):
+            sock.sendall(stranger(body))
+            for at in range(0, len(body), 10_000):
+                sock.sendall(body[at : at + 10_000])
+            answer = sock.recv(65_536)
+            assert status(answer) == 401
+            assert b"connection: close" not in answer
+        sock.sendall(head(genuine(), sized(BODY)) + BODY)
+        assert status(sock.recv(65_536)) == 204
+    assert len(noted.events) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "sent"),
+    [([], b"x" * 90_000), ([], b"x"), ([b"expect: 100-continue"], b""), ([b"EXPECT: 100-Continue"], b"")],
+)
+def test_of_a_rejected_body_that_goes_on_and_on_the_connection_is_closed(
+    server: tuple[Noted, int], more: list[bytes], sent: bytes
+) -> None:
+    noted, port = server
+    start = time.monotonic()
+    answer = talk(port, stranger(b"x" * 99_000, *more), sent)
+    assert status(answer) == 401  # and no 100 before it
+    assert b"connection: close" in answer.lower()
+    assert not more or time.monotonic() - start < 0.9
+    assert noted.hooks.rejected == {"BadSignature": 1}
+
+
+def test_white_space_at_the_end_of_a_signed_value_is_no_part_of_it(server: tuple[Noted, int]) -> None:
+    noted, port = server
+    for end in (b" ", b"\t", b" \t "):
+        headers = [(name, value + end) for name, value in genuine()]
+        assert status(talk(port, head(headers, sized(BODY)), BODY)) == 204
+    assert len(noted.events) == 3
+
+
+def test_trailers_that_come_later_change_nothing(server: tuple[Noted, int]) -> None:
+    noted, port = server
+    seen: list[Headers] = []
+
+    @noted.hooks.on(Event)
+    async def note(event: Event, attempt: Attempt) -> None:
+        seen.append(attempt.delivery.headers)
+
+    chunked = head(genuine(), b"transfer-encoding: chunked", b"expect: 100-continue")
+    trailers = b"signature: up42-sig=AAAA\r\nx-late: 1\r\n"
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=5)) as sock:
+        sock.sendall(chunked)
+        assert status(sock.recv(65_536)) == 100  # it reads the body now
+        sock.sendall(b"%x\r\n%b\r\n0\r\n%b\r\n" % (len(BODY), BODY, trailers))
+        assert status(sock.recv(65_536)) == 204
+    (headers,) = seen
+    assert [name for name, _ in headers].count(b"signature") == 1
+    assert b"x-late" not in dict(headers)
 
 
 @pytest.mark.parametrize("start", [b"", BODY[:20]])

@@ -71,7 +71,7 @@ async def test_a_delivery_that_nothing_wants_is_answered_204() -> None:
 async def test_only_a_post_delivers(method: str) -> None:
     noted = noting()
     exchange = await call(noted.hooks, signed(BODY), [BODY], method=method)
-    assert (exchange.status, exchange.headers[b"allow"], exchange.read) == (405, b"POST", 0)
+    assert (exchange.status, exchange.headers[b"allow"], exchange.read) == (405, b"POST", 1)
     assert noted.events == []
 
 
@@ -86,7 +86,7 @@ async def test_only_a_post_delivers(method: str) -> None:
 )
 async def test_a_stranger_is_rejected_before_the_body_is_read(headers: Any, error: str) -> None:
     noted = noting()
-    exchange = await call(noted.hooks, headers, [BODY])
+    exchange = await call(noted.hooks, [*headers, (b"expect", b"100-continue")], [BODY])
     assert (exchange.status, exchange.read) == (401, 0)
     assert exchange.problem == {
         "type": "urn:webhook-receiver:problem:rejected",
@@ -141,7 +141,7 @@ async def test_what_the_headers_say_of_the_body_is_checked_before_it_is_read(
     headers: dict[str, str], status: int
 ) -> None:
     noted = noting()
-    exchange = await call(noted.hooks, signed(BODY, headers=headers), [BODY])
+    exchange = await call(noted.hooks, signed(BODY, headers={**headers, "expect": "100-Continue"}), [BODY])
     assert exchange.status == status
     assert exchange.read == (1 if status == 204 else 0)
     assert len(noted.events) == exchange.read
@@ -292,6 +292,8 @@ async def test_an_id_is_found_where_the_receiver_was_told_to_look() -> None:
         ({"scheme": Unsigned}, "takes a scheme, such as"),
         ({"secret": "a", "max_body": 0}, "max_body"),
         ({"secret": "a", "body_timeout": 0}, "body_timeout"),
+        ({"secret": "a", "max_bodies": 1000}, r"no smaller than max_body \(1048576\)"),
+        ({"secret": "a", "max_bodies": "2G"}, "max_bodies"),
         ({"sender": up42}, r"sender=.* takes a Sender, such as github\(secret\), not up42"),
         ({"sender": up42("a"), "secret": "a"}, "give the secret to the sender"),
         ({"sender": up42("a"), "scheme": Unsigned()}, "give the secret to the sender"),

@@ -5,7 +5,14 @@ import json
 from starlette.types import Message
 
 from webhook_receiver import VerificationError
-from webhook_receiver.errors import BodyTooLarge, InboxError, MethodNotAllowed, RequestError, UnsupportedEncoding
+from webhook_receiver.errors import (
+    BodyTooLarge,
+    InboxError,
+    MethodNotAllowed,
+    Overloaded,
+    RequestError,
+    UnsupportedEncoding,
+)
 from webhook_receiver.responses import FAILED, HANDLED, problem, rejections, retry_after
 
 
@@ -33,7 +40,15 @@ def test_every_rejection_has_a_response_of_its_own() -> None:
     assert answers[MethodNotAllowed].headers["allow"] == "POST"
     assert answers[UnsupportedEncoding].headers["accept-encoding"] == "identity"
     assert answers[BodyTooLarge].status == 413
+    assert (answers[Overloaded].status, answers[Overloaded].headers["retry-after"]) == (503, "10")
     assert "www-authenticate" not in rejections(403)[VerificationError].headers
+
+
+def test_a_connection_is_closed_by_a_header_where_the_version_of_http_has_it() -> None:
+    assert FAILED.closing({"http_version": "1.1"}).headers == {**FAILED.headers, "connection": "close"}
+    assert FAILED.closing({"http_version": "1.0"}).headers["connection"] == "close"
+    assert FAILED.closing({"http_version": "2"}) is FAILED
+    assert "connection" not in FAILED.headers
 
 
 async def test_what_middleware_writes_into_an_answer_is_not_in_the_next_one() -> None:

@@ -17,8 +17,16 @@ from .errors import (
     BodyTooSlow,
     ConfigurationError,
     InvalidContentLength,
+    Overloaded,
     UnsupportedEncoding,
 )
+
+MAX_BODIES = 64 * 1024 * 1024
+"""The number of bytes that all the bodies being read may have together, by default."""
+MAX_DRAINED = 64 * 1024
+"""The number of bytes of a rejected body that are read before the response."""
+DRAIN_TIMEOUT = 1.0
+"""The number of seconds for which the rest of a rejected body is read before the response."""
 
 _SWEEPS = 8
 """The number of times that the timer checks a body within its time-out."""
@@ -33,8 +41,10 @@ _IN_PATHS = "/:@!$&'()*+,;=~-._"
 def request_head(scope: Scope, url: str | None) -> RequestHead:
     """Return the head of a request.
 
-    The target is `raw_path` and `query_string` of the scope (ASGI's HTTP specification); of a server that does not
-    know the path as it was sent, `path` is percent-encoded anew.
+    The headers are copied before the body is read, since a server may append trailers to its own list. White space
+    around a value is no part of it (RFC 9110, section 5.5), and not every server removes it. The target is `raw_path`
+    and `query_string` of the scope (ASGI's HTTP specification); of a server that does not know the path as it was
+    sent, `path` is percent-encoded anew.
 
     Args:
         scope: the ASGI scope of an HTTP request.
@@ -44,7 +54,8 @@ def request_head(scope: Scope, url: str | None) -> RequestHead:
     if scope.get("query_string"):
         target = b"%b?%b" % (target, scope["query_string"])
     # As RequestHead(...) does it, in half the time.
-    parts = (scope["method"], target, scope["headers"], url)
+    headers = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
+    parts = (scope["method"], target, headers, url)
     return tuple.__new__(RequestHead, parts)  # pyright: ignore[reportUnknownMemberType]
 
 
@@ -63,12 +74,29 @@ class BodyReader:
     Args:
         max_body: the largest body, in bytes.
         timeout: seconds that a body may take; up to an eighth more passes before it is given up.
+        max_bodies: the number of bytes that all the bodies being read may have together; `MAX_BODIES` if None, or four
+            times `max_body` if that is more. A body that comes in one piece is never waited for, and does not count.
+
+    Raises:
+        ConfigurationError: a limit is no positive number, or a single body may have more bytes than all together.
     """
 
-    def __init__(self, max_body: int, timeout: float) -> None:
+    def __init__(self, max_body: int, timeout: float, max_bodies: int | None = None) -> None:
+        if not isinstance(max_body, int) or max_body < 1:
+            raise ConfigurationError(f"max_body is a number of bytes above 0, not {max_body!r}")
+        if not isinstance(timeout, int | float) or not timeout > 0:
+            raise ConfigurationError(f"body_timeout is a number of seconds above 0, not {timeout!r}")
+        if max_bodies is None:
+            max_bodies = max(MAX_BODIES, 4 * max_body)
+        if not isinstance(max_bodies, int) or max_bodies < max_body:
+            raise ConfigurationError(
+                f"max_bodies is a number of bytes, no smaller than max_body ({max_body}), not {max_bodies!r}"
+            )
         self._max_body = max_body
         self._most_digits = len(str(max_body))
         self._timeout = timeout
+        self._left = max_bodies
+        """The number of bytes that more of the bodies being read may have."""
         self._sweeps: dict[asyncio.Task[object], int] = {}
         """The number of sweeps that each reading task has seen."""
         self._due: set[asyncio.AbstractEventLoop] = set()
@@ -93,12 +121,13 @@ class BodyReader:
                     raise BodyTooLarge(f"Content-Length is more than {self._max_body}")
 
     async def read(self, receive: Receive) -> bytes:
-        """Return the request's body.
+        """Return the request's body. Its size is checked while more of it is to come; see `check_size` for the end.
 
         Raises:
             BodyIncomplete: the client disconnected before the body's end.
-            BodyTooLarge: the body has more than `max_body` bytes; raised as soon as that is known.
+            BodyTooLarge: the body has more than `max_body` bytes, and has not ended yet.
             BodyTooSlow: the body took longer than the time-out.
+            Overloaded: all the bodies being read have more than `max_bodies` bytes.
         """
         loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
@@ -112,29 +141,65 @@ class BodyReader:
             if message["type"] == "http.disconnect":
                 raise _gone()
             body: bytes = message.get("body", b"")
-            if message.get("more_body"):
-                return await self._rest(bytearray(body), receive)
+            return await self._rest(bytearray(body), receive) if message.get("more_body") else body
         except asyncio.CancelledError:
             if self._sweeps[task] <= _SWEEPS or task.uncancel():
                 raise
             raise BodyTooSlow(f"the body took more than {self._timeout:g} s") from None
         finally:
             del self._sweeps[task]
-        self.check_size(body)
-        return body
 
     async def _rest(self, body: bytearray, receive: Receive) -> bytes:
         # Into one buffer: a list of chunks of one byte each would be fifty times as large.
+        counted = 0
         more = True
-        while more:
-            self.check_size(body)
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise _gone()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        self.check_size(body)
-        return bytes(body)
+        try:
+            while more:
+                self.check_size(body)
+                self._count(len(body) - counted)
+                counted = len(body)
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise _gone()
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
+            return bytes(body)
+        finally:
+            self._left += counted
+
+    def _count(self, size: int) -> None:
+        if size > self._left:
+            raise Overloaded("the bodies that are being read have too many bytes together (max_bodies)")
+        self._left -= size
+
+    async def drain(self, error: Exception, headers: Headers, receive: Receive) -> bool:
+        """Read and drop what is left of the body of a request that is rejected; return whether it ended.
+
+        A proxy that still sends the body takes an earlier response for a failure, and answers the sender with one of
+        its own. No more than `MAX_DRAINED` bytes are read, for no more than `DRAIN_TIMEOUT` seconds. Nothing is read
+        if the client expects a "100 Continue", since reading would call for the body (RFC 9110, section 10.1.1).
+
+        Args:
+            error: the reason of the rejection. Of a body that was too slow, no more is waited for.
+            headers: the headers of the request.
+            receive: ASGI's receive.
+        """
+        if isinstance(error, BodyTooSlow) or self._left < MAX_DRAINED or _expects_to_be_called(headers):
+            return False
+        self._left -= MAX_DRAINED
+        size = 0
+        try:
+            async with asyncio.timeout(DRAIN_TIMEOUT):
+                while size <= MAX_DRAINED:
+                    message = await receive()
+                    size += len(message.get("body", b""))
+                    if not message.get("more_body"):  # nor has a disconnect
+                        return True
+        except TimeoutError:
+            pass
+        finally:
+            self._left += MAX_DRAINED
+        return False
 
     def check_size(self, body: bytes | bytearray) -> None:
         """Check the size of a body.
@@ -158,6 +223,10 @@ class BodyReader:
                 task.cancel()
         if reading:
             self._sweep_later(loop)
+
+
+def _expects_to_be_called(headers: Headers) -> bool:
+    return any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers)
 
 
 def _gone() -> BodyIncomplete:

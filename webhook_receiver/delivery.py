@@ -23,7 +23,8 @@ def header_pairs(headers: AnyHeaders) -> Headers:
     """Return headers in the form of ASGI.
 
     Text becomes the bytes that were on the wire. Some servers decode these as latin-1 (PEP 3333), others as UTF-8: text
-    beyond ASCII is encoded as latin-1 if that yields valid UTF-8, else as UTF-8.
+    beyond ASCII is encoded as latin-1 if that yields valid UTF-8, else as UTF-8. White space around a value is no part
+    of it (RFC 9110, section 5.5).
 
     Args:
         headers: a mapping or pairs, of str or bytes, with names in any case.
@@ -33,7 +34,7 @@ def header_pairs(headers: AnyHeaders) -> Headers:
         # A call for each value would cost time, and servers give bytes.
         (
             (name if isinstance(name, bytes) else _to_bytes(name)).lower(),
-            value if isinstance(value, bytes) else _to_bytes(value),
+            (value if isinstance(value, bytes) else _to_bytes(value)).strip(b" \t"),
         )
         for name, value in pairs
     ]

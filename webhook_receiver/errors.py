@@ -7,6 +7,7 @@ WebhookError
 │   ├── InvalidContentLength    when Content-Length is no number                              400
 │   ├── BodyTooLarge            when the body has more bytes than `max_body`                  413
 │   ├── BodyTooSlow             when the body is not complete within `body_timeout`           408
+│   ├── Overloaded              when the bodies being read have too many bytes together       503
 │   ├── BodyIncomplete          when the client goes away before the end of the body          400
 │   └── UnsupportedEncoding     when Content-Encoding is other than identity                  415
 ├── VerificationError           when a request is not proven to come from the sender          401
@@ -79,6 +80,10 @@ class BodyTooLarge(RequestError):
 
 class BodyTooSlow(RequestError):
     """The request's body was not complete within the receiver's `body_timeout`."""
+
+
+class Overloaded(RequestError):
+    """The bodies being read have more bytes together than the receiver's `max_bodies`."""
 
 
 class BodyIncomplete(RequestError):

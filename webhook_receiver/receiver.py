@@ -70,6 +70,8 @@ class WebhookReceiver(Router):
         name: the receiver's name, in its deliveries and log lines.
         max_body: the largest size of a body, in bytes; the response to a larger one is 413.
         body_timeout: the seconds within which a body must be complete; otherwise the response is 408.
+        max_bodies: the number of bytes that all the bodies being read may have together; the response to one beyond it
+            is 503. 64 MiB, or four times `max_body` if that is more.
         confirm: a client of the sender's API, such as `WebhooksClient`: where no signature covers the body, the order
             is read from the API before its handlers run. See `OrderCheck`. A delivery that the API contradicts is dead.
             Without an inbox the response is 204 for a confirmed or contradicted delivery, and 503 for "not yet".
@@ -94,12 +96,12 @@ class WebhookReceiver(Router):
         name: str = "webhooks",
         max_body: int = MAX_BODY,
         body_timeout: float = BODY_TIMEOUT,
+        max_bodies: int | None = None,
         confirm: OrdersApi | None = None,
         public_url: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         secret = None if secret is None else masked(secret)
-        check_limits(max_body, body_timeout)
         if inbox is None and (worker is not None or ordering_key is not None or not work):
             raise ConfigurationError(
                 'worker=..., work=... and ordering_key=... need an inbox: inbox="sqlite:///hooks.db"'
@@ -122,7 +124,7 @@ class WebhookReceiver(Router):
         self._scheme = sender.scheme
         self._event_header = None if sender.event_header is None else sender.event_header.lower().encode()
         self._delivery_id = None if sender.delivery_id is None else sender.delivery_id.lower().encode()
-        self._bodies = BodyReader(max_body, body_timeout)
+        self._bodies = BodyReader(max_body, body_timeout, max_bodies)
         self._stored = accepted(sender.responses.stored)
         self._duplicate = accepted(sender.responses.duplicate)
         self._rejections = rejections(sender.responses.rejected)
@@ -152,18 +154,21 @@ class WebhookReceiver(Router):
         if scope["type"] != "http":
             await self._other(scope, receive, send)
             return
+        head, body = request_head(scope, self._public_url), None
         try:
-            if scope["method"] != "POST":
+            if head.method != "POST":
                 raise MethodNotAllowed(f"{self.name} takes POST only")
             now = self._runtime.clock()
-            headers: Headers = scope["headers"]
-            self._bodies.check_headers(headers)
-            check = self._scheme.verify(request_head(scope, self._public_url), now)
+            self._bodies.check_headers(head.headers)
+            check = self._scheme.verify(head, now)
             body = await self._bodies.read(receive)
+            self._bodies.check_size(body)
             verified = check(body)
-            response, _, _ = await self._handle(self._delivery(headers, body, verified, now), verified)
+            response, _, _ = await self._handle(self._delivery(head.headers, body, verified, now), verified)
         except (RequestError, VerificationError, InboxError) as error:
             response = self._reject(error)
+            if body is None and not await self._bodies.drain(error, head.headers, receive):
+                response = response.closing(scope)
         except NotAnEvent as error:
             response = not_an_event(error)
         await response.send(send)
@@ -483,11 +488,3 @@ def check_callable(argument: str, given: object, what: str) -> None:
     """Reject an argument that is given and is no function."""
     if given is not None and not callable(given):
         raise ConfigurationError(f"{argument}=... is {what}, not {given!r}")
-
-
-def check_limits(max_body: int, body_timeout: float) -> None:
-    """Reject limits that are no positive numbers."""
-    if not isinstance(max_body, int) or max_body < 1:
-        raise ConfigurationError(f"max_body is a number of bytes above 0, not {max_body!r}")
-    if not isinstance(body_timeout, int | float) or not body_timeout > 0:
-        raise ConfigurationError(f"body_timeout is a number of seconds above 0, not {body_timeout!r}")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import NamedTuple
 
-from starlette.types import Send
+from starlette.types import Scope, Send
 
 from .delivery import Delivery
 from .errors import (
@@ -19,6 +19,7 @@ from .errors import (
     InvalidContentLength,
     MethodNotAllowed,
     NotAnEvent,
+    Overloaded,
     UnsupportedEncoding,
     VerificationError,
     WebhookError,
@@ -49,6 +50,15 @@ class Response:
         """Send the response as ASGI messages; new ones each time, since middleware may change them."""
         await send({"type": "http.response.start", "status": self.status, "headers": [*self._raw]})
         await send({"type": "http.response.body", "body": self.body})
+
+    def closing(self, scope: Scope) -> Response:
+        """Return the response with which the server closes the connection of a request, since its body did not end.
+
+        HTTP/2 and HTTP/3 have no such header (RFC 9113, section 8.2.2), and no need of it.
+        """
+        if not scope.get("http_version", "1.1").startswith("1"):
+            return self
+        return replace(self, headers={**self.headers, "connection": "close"})
 
 
 class ResponseStatuses(NamedTuple):
@@ -146,6 +156,9 @@ def rejections(rejected_status: int) -> Mapping[type[WebhookError], Response]:
         BodyTooLarge: problem(413, "body-too-large", "The body is too large"),
         BodyIncomplete: problem(400, "body-incomplete", "The body ended too early"),
         BodyTooSlow: problem(408, "body-too-slow", "The body took too long"),
+        Overloaded: problem(
+            503, "overloaded", "Too much is being received now; please send it again", retry_after="10"
+        ),
         UnsupportedEncoding: problem(
             415, "unsupported-encoding", "The body must not be compressed", accept_encoding="identity"
         ),
