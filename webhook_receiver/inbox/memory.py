@@ -38,6 +38,9 @@ class MemoryInbox(SQLiteInbox):
         migrate(connection, ":memory:")
         return connection
 
+    def _connect_writer(self) -> WriterConnection:
+        return self._connect()
+
     async def _read(self, ask: Callable[[sqlite3.Connection], R]) -> R:
         return await self._write(lambda connection, jobs: [ask(connection) for _ in jobs], None)
 

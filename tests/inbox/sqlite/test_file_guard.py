@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -12,6 +13,7 @@ from struct import pack
 
 import pytest
 
+from tests.helpers import ROOT
 from webhook_receiver.errors import ConfigurationError, InboxDamaged, InboxUnavailable
 from webhook_receiver.inbox.sqlite import file_guard
 from webhook_receiver.inbox.sqlite.file_guard import FileGuard
@@ -54,6 +56,122 @@ def test_a_folder_in_whose_place_there_is_a_file_now_is_noticed(tmp_path: Path) 
     folder.touch()
     with pytest.raises(InboxDamaged):
         guard.check_not_replaced()
+
+
+def test_each_of_the_files_that_a_connection_has_open_has_to_be_there(made: Path) -> None:
+    guard = FileGuard(made, 0)
+    for ending in ("-wal", "-shm"):
+        with pytest.raises(InboxDamaged, match=r"hooks\.db-wal|hooks\.db-shm"):
+            guard.check_open_files(guard.files())  # not even at first
+        beside(made, ending).touch()
+    before = guard.files()
+    guard.check_open_files(before)
+    for ending in ("", "-wal", "-shm"):
+        name = beside(made, ending)
+        name.rename(beside(made, "-moved"))
+        with pytest.raises(InboxDamaged, match=rf"hooks\.db{ending} was removed or replaced while it was in use: stop"):
+            guard.check_open_files(before)
+        name.touch()
+        with pytest.raises(InboxDamaged):
+            guard.check_open_files(before)
+        name.unlink()
+        beside(made, "-moved").rename(name)
+        guard.check_open_files(before)
+        with pytest.raises(InboxDamaged, match=rf"hooks\.db{ending} was"):
+            guard.check_not_replaced()  # once is enough
+        guard.forget()
+        guard.check_not_replaced()
+
+
+def test_the_last_delivery_is_noted_at_the_file_itself(made: Path, tmp_path: Path) -> None:
+    guard = FileGuard(made, 0)
+    assert guard.noted_last() == 0
+    guard.note_last(41)
+    guard.note_last(42)
+    assert os.listdir(tmp_path) == ["hooks.db"]
+    if FileGuard(made, 0).noted_last() == 0:
+        pytest.skip("this file system has no extended attributes")
+    made.rename(tmp_path / "moved.db")
+    again = FileGuard(tmp_path / "moved.db", 0)
+    assert again.noted_last() == 42
+    again.check_last(42, 42)
+    with pytest.raises(InboxDamaged, match=r"moved\.db-wal was damaged or removed, .* are missing from moved\.db"):
+        again.check_last(42, 41)
+    again.forget_last()
+    assert again.noted_last() == 0
+
+
+def test_a_file_with_two_names_is_rejected_by_each_of_them(made: Path, tmp_path: Path) -> None:
+    os.link(made, tmp_path / "other.db")
+    (tmp_path / "link.db").symlink_to(made)
+    for name in (made, tmp_path / "other.db", (tmp_path / "link.db").resolve()):
+        with pytest.raises(ConfigurationError, match=r"has a second name \(a hard link\).*Remove one name"):
+            FileGuard(name, 0).check_path(create=True)
+    (tmp_path / "other.db").unlink()
+    FileGuard(made, 0).check_path(create=True)
+
+
+MOUNTED = """
+set -e
+cd {folder}
+mkdir 'da ta' other && touch host.db 'da ta/hooks.db' 'da ta/hooks.db-wal' && ln -s 'da ta/hooks.db' link.db
+{mount}
+exec {python} -c "$0" "$1"
+"""
+CHECK = """
+import sys
+from pathlib import Path
+from webhook_receiver.errors import ConfigurationError
+from webhook_receiver.inbox.sqlite.file_guard import FileGuard
+try:
+    FileGuard(Path(sys.argv[1]).resolve(), 0).check_path(create=True)
+except ConfigurationError as error:
+    print(error)
+"""
+
+
+def mounted(folder: Path, mount: str, name: str) -> str:
+    """Return what the guard says of a file in a mount namespace, after a real mount; skip where none is allowed."""
+    if sys.platform != "linux":
+        pytest.skip("mount namespaces are of Linux")
+    script = MOUNTED.format(folder=folder, mount=mount, python=shlex.quote(sys.executable))
+    for command in (["unshare", "-m"], ["unshare", "-rm"]):
+        if subprocess.run([*command, "mount", "--bind", "/tmp", "/tmp"], capture_output=True, check=False).returncode:
+            continue
+        done = subprocess.run(
+            [*command, "sh", "-c", script, CHECK, folder / name],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+    pytest.skip("no mounts are allowed here: unshare -m and unshare -rm failed")
+
+
+@pytest.mark.parametrize(
+    "mount",
+    [
+        "mount --bind host.db 'da ta/hooks.db'",
+        "mount --bind 'da ta/hooks.db' 'da ta/hooks.db'",  # as a container's own layer and its volume may be one
+        "mount --bind 'da ta' 'da ta'; mount --bind host.db 'da ta/hooks.db'",
+        "mount --bind host.db 'da ta/hooks.db-wal'",
+    ],
+)
+@pytest.mark.parametrize("name", ["da ta/hooks.db", "link.db"])
+def test_a_file_that_is_mounted_alone_is_rejected(tmp_path: Path, mount: str, name: str) -> None:
+    said = mounted(tmp_path, mount, name)
+    assert "da ta/hooks.db" in said
+    assert "is mounted by itself" in said
+    assert f"mount its folder instead, such as -v ./data:{tmp_path}/da ta\n" in said
+
+
+@pytest.mark.parametrize(
+    "mount", ["true", "mount --bind 'da ta' 'da ta'", "touch other/x && mount --bind host.db other/x"]
+)
+def test_a_file_in_a_folder_that_is_mounted_is_accepted(tmp_path: Path, mount: str) -> None:
+    assert mounted(tmp_path, mount, "da ta/hooks.db") == ""
 
 
 def test_a_disk_with_too_little_room_is_rejected(made: Path) -> None:
@@ -140,7 +258,7 @@ def test_a_log_that_lost_what_was_committed_is_noticed_and_stays_noticed(crashed
     harm(beside(crashed, "-wal"))
     for _ in range(2):  # the second time nothing in the files tells of it, except the mark
         with pytest.raises(
-            InboxDamaged, match=r"hooks\.db-wal was damaged or removed: .*missing.*from a copy; or remove"
+            InboxDamaged, match=r"hooks\.db-wal was damaged or removed, .*missing.*from a copy; or remove"
         ):
             reopen(crashed)
     beside(crashed, "-damaged").unlink()

@@ -154,6 +154,48 @@ async def test_a_log_of_a_killed_process_that_was_cut_is_noticed(path: Path) -> 
     await inbox.close()
 
 
+@pytest.mark.parametrize("endings", [("-wal", "-shm"), ("-wal",)])
+async def test_a_log_that_was_removed_after_a_kill_is_noticed(path: Path, endings: tuple[str, ...]) -> None:
+    await asyncio.to_thread(killed, path)
+    for ending in endings:
+        os.remove(f"{path}{ending}")
+    for _ in range(2):
+        with pytest.raises(InboxDamaged, match="deliveries that had been acknowledged are missing"):
+            await SQLiteInbox(path, min_free=0).open()
+    os.remove(f"{path}-damaged")
+    for _ in range(2):
+        inbox = await SQLiteInbox(path, min_free=0).open()
+        assert await listed(inbox) == []
+        await put(inbox, "d-0")
+        await inbox.purge(ALL, NOW, limit=1)
+        await inbox.close()
+    assert os.listdir(path.parent) == ["hooks.db"]
+
+
+async def test_after_a_kill_another_program_may_bring_the_log_into_the_file(path: Path) -> None:
+    await asyncio.to_thread(killed, path)
+    with raw(path) as other:
+        other.execute("SELECT count(*) FROM delivery").fetchone()
+    assert os.listdir(path.parent) == ["hooks.db"], "as the last one that had it open"
+    inbox = await SQLiteInbox(path, min_free=0).open()
+    assert len(await claim(inbox)) == 20
+    await inbox.close()
+
+
+async def test_after_a_stop_in_good_order_an_older_copy_may_be_put_in_place(path: Path) -> None:
+    inbox = await SQLiteInbox(path, min_free=0).open()
+    await put(inbox, "d-1")
+    await inbox.close()
+    copy = path.read_bytes()  # noqa: ASYNC240
+    await inbox.open()
+    await put(inbox, "d-2")
+    await inbox.close()
+    path.write_bytes(copy)  # noqa: ASYNC240
+    await inbox.open()
+    assert await listed(inbox) == ["d-1"]
+    await inbox.close()
+
+
 OPEN = """
 import asyncio, sys
 from webhook_receiver.testing.inbox_suite import put
@@ -286,6 +328,70 @@ async def test_a_file_that_is_removed_or_replaced_while_it_is_in_use_is_written_
             await put(inbox, "d-2")
     assert os.path.exists(path) is replaced  # noqa: ASYNC240
     assert not replaced or os.stat(path).st_size == 0
+
+
+PUT_AND_REMOVE = """
+import asyncio, os, signal, sys
+from webhook_receiver.errors import InboxDamaged
+from webhook_receiver.testing.inbox_suite import listed, put
+from webhook_receiver import SQLiteInbox
+
+async def put_and_remove(path, endings):
+    inbox = await SQLiteInbox(path, min_free=0).open()
+    await put(inbox, "d-1", "d-2")
+    if "read" in sys.argv:
+        await listed(inbox)
+    for ending in endings:
+        os.remove(path + ending)
+    for number in range(3, 6):
+        try:
+            await put(inbox, f"d-{number}")
+            print(f"d-{number} was acknowledged", flush=True)
+        except InboxDamaged as error:
+            print(error, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(put_and_remove(sys.argv[1], sys.argv[2].split(",")))
+"""
+
+
+@pytest.mark.parametrize("reads", ["", "read"])
+@pytest.mark.parametrize("endings", ["-wal", "-wal,-shm", "-shm"])
+async def test_a_log_that_is_removed_while_it_is_in_use_is_noticed_and_its_deliveries_are_rescued(
+    path: Path, endings: str, reads: str
+) -> None:
+    said, _ = await asyncio.to_thread(child(PUT_AND_REMOVE, path, endings, reads).communicate)
+    assert said.count(f"hooks.db{endings.split(',')[0]}") == 3
+    assert (
+        said.count("removed or replaced while it was in use: stop everything that uses hooks.db, and start again") == 3
+    )
+    assert "acknowledged" not in said
+    inbox = await SQLiteInbox(path, min_free=0).open()
+    assert [*await listed(inbox)] == ["d-1", "d-2", "d-3"], "the last one is known when its sender repeats it"
+    await inbox.close()
+
+
+async def test_a_log_in_the_place_of_ours_is_noticed_and_nothing_is_written(inbox: SQLiteInbox, path: Path) -> None:
+    await put(inbox, "d-1")
+    for ending in ("-wal", "-shm"):
+        os.rename(f"{path}{ending}", f"{path}{ending}.moved")
+    with child(OPEN, path, "d-2") as process:
+        await asyncio.to_thread(process.communicate, "")
+    assert process.returncode == 1, "it finds that deliveries are missing"
+    before = path.read_bytes()  # noqa: ASYNC240
+    with pytest.raises(InboxDamaged, match="removed or replaced"):
+        await put(inbox, "d-3")
+    assert path.read_bytes() == before  # noqa: ASYNC240
+
+
+async def test_one_file_is_one_inbox_by_whatever_path_it_is_opened(inbox: SQLiteInbox, path: Path) -> None:
+    await put(inbox, "d-1")
+    os.link(path, path.with_name("other.db"))
+    with pytest.raises(ConfigurationError, match="has a second name"):
+        await SQLiteInbox(path.with_name("other.db"), min_free=0).open()
+    await put(inbox, "d-2")
+    os.remove(path.with_name("other.db"))
+    await (await SQLiteInbox(path, min_free=0).open()).close()
 
 
 async def test_space_is_given_back_by_vacuum(inbox: SQLiteInbox, path: Path) -> None:

@@ -29,13 +29,14 @@ class Rig:
     statements: list[str] = field(default_factory=list[str])
     transactions: int = 0
     rejection: Exception | None = None
+    unconfirmed: Exception | None = None
     gate: threading.Event = field(default_factory=threading.Event)
     busy: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         with closing(self.other()) as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS kept (text TEXT UNIQUE)")
-        self.writer = Writer(self.connect, self.guard)
+        self.writer = Writer(self.connect, self.guard, self.confirm)
 
     def connect(self) -> WriterConnection:
         connection = self.other()
@@ -52,6 +53,10 @@ class Rig:
         self.transactions += 1
         if self.rejection is not None:
             raise self.rejection
+
+    def confirm(self, connection: WriterConnection) -> None:
+        if self.unconfirmed is not None:
+            raise self.unconfirmed
 
     def hold(self, connection: sqlite3.Connection, jobs: Sequence[None]) -> Sequence[None]:
         """Keep the writer busy until the gate is opened, so that what is asked for meanwhile is one batch."""
@@ -202,6 +207,15 @@ async def test_a_batch_that_may_not_be_written_fails_once(rig: Rig) -> None:
     assert await rig.writer.submit(keep, "a") == 1
 
 
+async def test_what_is_committed_and_not_confirmed_is_not_acknowledged(rig: Rig) -> None:
+    rig.unconfirmed = InboxDamaged("its file is gone")
+    with pytest.raises(InboxDamaged, match="its file is gone"):
+        await rig.writer.submit(keep, "a")
+    rig.unconfirmed = None
+    assert await rig.writer.submit(keep, "b") == 1
+    assert rig.kept == ["a", "b"], "a sender repeats the first one"
+
+
 async def test_after_an_error_of_the_database_it_takes_another_connection(rig: Rig) -> None:
     def broken(connection: sqlite3.Connection, jobs: Sequence[str]) -> list[int]:
         keep(connection, jobs)
@@ -220,7 +234,7 @@ async def test_a_damaged_file_is_reported_as_such(tmp_path: Path) -> None:
     path = tmp_path / "kept.db"
     with open(path, "wb") as file:  # noqa: ASYNC230
         file.write(b"this is not a database, by any means" * 100)
-    writer = Writer(lambda: connect(path), lambda: None)
+    writer = Writer(lambda: connect(path), lambda: None, lambda _: None)
     for _ in range(2):
         with pytest.raises(InboxDamaged, match="not a database"):
             await writer.submit(keep, "a")
@@ -229,7 +243,7 @@ async def test_a_damaged_file_is_reported_as_such(tmp_path: Path) -> None:
 
 async def test_a_file_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
     path = tmp_path / "later" / "kept.db"
-    writer = Writer(lambda: connect(path), lambda: None)
+    writer = Writer(lambda: connect(path), lambda: None, lambda _: None)
     with pytest.raises(InboxUnavailable, match="unable to open"):
         await writer.submit(keep, "a")
     path.parent.mkdir()

@@ -28,7 +28,7 @@ from ..records import (
     StoredDelivery,
 )
 from . import file_guard, insert, leases, maintenance, queries, staging
-from .connection import Reader, WriterConnection, connect
+from .connection import Inode, Reader, WriterConnection, connect
 from .file_guard import IntegrityCheck
 from .schema import migrate, version_of
 from .writer import SQLiteOperation, Writer
@@ -40,7 +40,7 @@ R = TypeVar("R")
 DAY = 86_400.0  # seconds
 _PATIENCE = 2.0  # seconds that the check of the whole file may hold up the start; then it goes on beside
 _opening = Lock()
-_open_here: list[str] = []  # the files of the inboxes that are open in this process
+_open_here: list[Inode | None] = []  # the files of the inboxes that are open in this process
 _STEP = 200  # rows that are tidied away at a time: a few milliseconds, which no put notices
 
 
@@ -110,7 +110,9 @@ class SQLiteInbox:
         if self._check is not None:
             await asyncio.to_thread(self._check.stop)
         if writer is not None:
-            _open_here.remove(str(self.path))
+            _open_here.remove(self._file_guard.remembered)
+            if not self._file_guard.has_log():
+                self._file_guard.forget_last()
 
     async def check(self) -> None:
         """See `Inbox`."""
@@ -221,14 +223,15 @@ class SQLiteInbox:
             if self._writer is None:
                 self._open()
                 self._reader = Reader(self._connect)
-                self._writer = Writer(self._connect, self._guard)
-                _open_here.append(str(self.path))
+                self._writer = Writer(self._connect_writer, self._guard, self._confirm)
+                _open_here.append(self._file_guard.remembered)
 
     def _open(self) -> None:
         """Create the file if need be, migrate it to the newest schema, and start the check of its integrity."""
         self._file_guard.check_path(create=self._create)
         try:
-            with file_guard.opening(self.path, alone=str(self.path) not in _open_here) as check_nothing_lost:
+            alone = self._file_guard.files()[0] not in _open_here
+            with file_guard.opening(self.path, alone=alone) as check_nothing_lost:
                 self._make_ready(check_nothing_lost)
             self._check = IntegrityCheck(self._connect, self.path)
             self._check.wait(_PATIENCE)
@@ -241,21 +244,45 @@ class SQLiteInbox:
 
     def _make_ready(self, check_nothing_lost: Callable[[], None]) -> None:
         self._file_guard.forget()
+        noted = self._file_guard.noted_last()
         with closing(self._connect()) as connection:
             self._file_guard.check_writable()
             version_of(connection, str(self.path))  # with this, SQLite takes up the log
-            check_nothing_lost()
-            migrate(connection, str(self.path))
+            try:
+                check_nothing_lost()
+                migrate(connection, str(self.path))
+                self._file_guard.check_last(noted, *connection.execute("SELECT last FROM arrived").fetchone())
+            except InboxDamaged:
+                self._file_guard.forget_last()  # from now on, the marker tells
+                raise
             self._file_guard.remember()
 
     def _connect(self) -> WriterConnection:
         self._file_guard.check_not_replaced()
         return connect(self.path, self._busy_timeout)
 
+    def _connect_writer(self) -> WriterConnection:
+        connection = self._connect()
+        connection.execute("SELECT 1 FROM sqlite_schema").fetchall()  # with this, SQLite opens the log
+        connection.files = self._file_guard.files()
+        return connection
+
     def _guard(self) -> None:
         self._file_guard.check_not_replaced()
         if self._check is not None:
             self._check.check_undamaged()
+
+    def _confirm(self, connection: WriterConnection) -> None:
+        """Let a commit be acknowledged, if it was to the files that are there by their names."""
+        if connection.files is None:
+            return
+        try:
+            self._file_guard.check_open_files(connection.files)
+        except InboxDamaged:
+            self._file_guard.rescue(connection)
+            raise
+        if connection.dedup_cache is not None:
+            self._file_guard.note_last(connection.dedup_cache.last)
 
     def _write(self, operation: SQLiteOperation[Any, R], job: Any) -> asyncio.Future[R]:
         if self._writer is None:

@@ -12,12 +12,19 @@ from ...errors import InboxDamaged, InboxError, InboxUnavailable
 from .. import rows
 from .dedup_cache import DedupCache
 
+Inode = tuple[int, int]
+"""The device and the inode number of a file."""
+Files = tuple[Inode | None, Inode | None, Inode | None]
+"""A database, its log and its wal-index; None for one that is not there."""
+
 
 class WriterConnection(sqlite3.Connection):
     """A connection that writes, with the deduplication cache and the undo functions of its transaction."""
 
     dedup_cache: DedupCache | None = None
     """The cache of the latest deliveries; None until a transaction needs it."""
+    files: Files | None = None
+    """The files that it has open; None if it is in memory."""
     undo: tuple[Callable[[], object], ...] = ()
     """Functions that take back, the last one first, what the transaction under way has changed in memory."""
 

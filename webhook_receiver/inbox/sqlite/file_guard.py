@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import sqlite3
 import sys
@@ -17,49 +18,157 @@ from typing import NamedTuple
 
 from ...errors import ConfigurationError, InboxDamaged, InboxUnavailable
 from . import staging
+from .connection import Files, Inode, WriterConnection
+
+_ENDINGS = ("", "-wal", "-shm")
 
 
 class FileGuard:
-    """A guard of the file of one inbox.
+    """A guard of the files of one inbox.
 
     Args:
-        path: the file.
+        path: the database, without symbolic links.
         min_free: bytes that its disk must have free.
     """
 
     def __init__(self, path: Path, min_free: int) -> None:
         self._path = path
         self._min_free = min_free
-        self._file: tuple[int, int] | None = None
+        self._names = [str(beside(path, ending)) for ending in _ENDINGS]
+        self._file: Inode | None = None
+        self._lost: str | None = None
+        """The names of the files that were removed or replaced under a connection."""
         self._seen_free = float("-inf")
+        self._last = 0
 
     def check_path(self, *, create: bool) -> None:
-        """Check that the file exists or may be created.
+        """Check that the file exists or may be created, and that SQLite's log will be where the file is.
+
+        The log is beside the file, by the name that the file was opened by. So a file that was mounted alone loses its
+        log with the container, and one of two names loses what the other has (sqlite.org/howtocorrupt.html, 2.5).
 
         Raises:
-            ConfigurationError: its folder does not exist, or `create` is False and the file does not exist.
+            ConfigurationError: its folder does not exist, or `create` is False and the file does not exist; the file
+                is mounted by itself, or has a second name.
         """
         if not create and not self._path.exists():
             raise ConfigurationError(f"there is no inbox at {self._path}")
         if not self._path.parent.is_dir():
             raise ConfigurationError(f"there is no folder {self._path.parent} for the inbox {self._path.name}: make it")
+        for name in {*self._names} & mount_points():
+            raise ConfigurationError(
+                f"{name} is mounted by itself, so the log beside it, which has the latest deliveries, is not kept with "
+                f"it: mount its folder instead, such as -v ./data:{self._path.parent}"
+            )
+        if self._path.is_file() and self._path.stat().st_nlink > 1:
+            raise ConfigurationError(
+                f"{self._path} has a second name (a hard link), and each name has a log of its own: what is written by "
+                "the one destroys what the other has. Remove one name; to have a copy, use  sqlite3 ... .backup"
+            )
 
     def remember(self) -> None:
         """Remember the file that is there now as the right one, by its device and inode."""
-        self._file = self._inode()
+        self._file = _inode(self._names[0])
+
+    @property
+    def remembered(self) -> Inode | None:
+        """The device and the inode of the remembered file; None without one."""
+        return self._file
 
     def forget(self) -> None:
         """Forget the remembered file, so that any file is the right one."""
-        self._file = None
+        self._file = self._lost = None
+
+    def files(self) -> Files:
+        """Return the files that are there now, by their names."""
+        database, log, index = map(_inode, self._names)
+        return database, log, index
 
     def check_not_replaced(self) -> None:
         """Check that the remembered file is still there: what is written to one that was replaced would be lost.
 
         Raises:
-            InboxDamaged: another file is there now, or none.
+            InboxDamaged: another file is there now, or none; or `check_open_files` has raised it before.
         """
-        if self._file is not None and self._inode() != self._file:
-            raise InboxDamaged(f"{self._path} was removed or replaced while it was in use: start again")
+        if self._file is not None and _inode(self._names[0]) != self._file:
+            raise self._replaced(self._names[0])
+        if self._lost is not None:
+            raise self._replaced(self._lost)
+
+    def check_open_files(self, files: Files) -> None:
+        """Check that the files that a connection has open are there by their names.
+
+        Raises:
+            InboxDamaged: one was removed or replaced.
+        """
+        there = self.files()
+        if there != files or None in files:
+            pairs = zip(self._names, files, there, strict=True)
+            self._lost = " and ".join(name for name, ours, now in pairs if ours is None or ours != now)
+            raise self._replaced(self._lost)
+
+    def _replaced(self, names: str) -> InboxDamaged:
+        return InboxDamaged(
+            f"{names} was removed or replaced while it was in use: stop everything that uses {self._path.name}, and "
+            "start again"
+        )
+
+    def rescue(self, connection: WriterConnection) -> None:
+        """Bring what is in a log that was removed, and that only open connections still have, into the database.
+
+        Nothing is done if other files are there by now: another process works with them.
+        """
+        ours, there = connection.files, self.files()
+        if ours and ours[0] == there[0] and all(now in (None, before) for before, now in zip(ours, there, strict=True)):
+            with suppress(sqlite3.Error):
+                connection.execute("PRAGMA wal_checkpoint").fetchall()
+
+    def has_log(self) -> bool:
+        """Return whether there is a log; SQLite removes it with the last connection, once all is in the database."""
+        return _inode(self._names[1]) is not None
+
+    def note_last(self, last: int) -> None:
+        """Note at the file itself which delivery was committed last, before it is acknowledged.
+
+        That is the only place that lasts when the log and all else beside the file are removed. It costs 2 us and is
+        not flushed to the disk, so after the loss of power it may be behind. Where a file system or an operating
+        system has no extended attributes (xattr(7)), nothing is noted.
+
+        Args:
+            last: the number of the delivery's row.
+        """
+        if last != self._last:
+            self._last = last
+            if sys.platform == "linux":
+                with suppress(OSError):
+                    os.setxattr(self._path, _LAST, b"%d" % last)
+
+    def noted_last(self) -> int:
+        """Return what `note_last` has noted, in any process; 0 if nothing is noted."""
+        if sys.platform == "linux":
+            with suppress(OSError, ValueError):
+                return int(os.getxattr(self._path, _LAST))
+        return 0
+
+    def forget_last(self) -> None:
+        """Remove the note."""
+        self._last = 0
+        if sys.platform == "linux":
+            with suppress(OSError):
+                os.removexattr(self._path, _LAST)
+
+    def check_last(self, noted: int, last: int) -> None:
+        """Check that the database has the delivery that was noted before SQLite opened it.
+
+        Args:
+            noted: what `noted_last` has returned.
+            last: the number of the last row that there ever was, by the database.
+
+        Raises:
+            InboxDamaged: the database has not come so far.
+        """
+        if last < noted:
+            raise _missing(self._path)
 
     def check_writable(self) -> None:
         """Check that the file may be written to: SQLite would open a read-only file, and fail later.
@@ -87,12 +196,34 @@ class FileGuard:
             raise InboxUnavailable(f"the disk of the inbox has {free} bytes free, less than min_free={self._min_free}")
         self._seen_free = now
 
-    def _inode(self) -> tuple[int, int] | None:
-        try:
-            found = self._path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return found.st_dev, found.st_ino
+
+_LAST = b"user.webhook_receiver.last"
+
+
+def _inode(name: str) -> Inode | None:
+    try:
+        found = os.stat(name)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def mount_points() -> frozenset[str]:
+    """Return where file systems, folders and files are mounted; nothing where the system does not tell as Linux does.
+
+    The fifth field of each line is the place, with octal numbers for what would break the line
+    (man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html).
+    """
+    try:
+        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(
+        os.fsdecode(_OCTAL.sub(lambda found: bytes([int(found[1], 8)]), each.split()[4])) for each in lines
+    )
+
+
+_OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 
 
 _HEADER = Struct("=12xB3xI28x")  # initialised, frames; twice, in the machine's byte order
@@ -143,7 +274,7 @@ def _index_of_nobody(path: Path) -> int | None:
     import fcntl
 
     try:
-        index = os.open(_beside(path, "-shm"), os.O_RDWR | os.O_CLOEXEC)
+        index = os.open(beside(path, "-shm"), os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return None  # SQLite reports whatever is wrong with it
     try:
@@ -172,13 +303,20 @@ def _compare(path: Path, before: Committed | None, after: Committed | None) -> N
     A marker file is left beside the database, since what SQLite does next makes the loss invisible to later openings.
     """
     if before is not None and before.backfilled < before.frames and not _continues(before, after):
-        _beside(path, "-damaged").touch()
-    marker = _beside(path, "-damaged")
-    if marker.exists():
-        raise InboxDamaged(
-            f"{_beside(path, '-wal')} was damaged or removed: deliveries that had been acknowledged are missing from "
-            f"{path.name}. Bring the files back from a copy; or remove {marker} to go on with what is left"
-        )
+        raise _missing(path)
+    if beside(path, "-damaged").exists():
+        raise _missing(path)
+
+
+def _missing(path: Path) -> InboxDamaged:
+    """Leave the marker, and return the error."""
+    marker = beside(path, "-damaged")
+    marker.touch()
+    return InboxDamaged(
+        f"{beside(path, '-wal')} was damaged or removed, or an older {path.name} was put in place: deliveries that had "
+        f"been acknowledged are missing from {path.name}. Bring the files back from a copy; or remove {marker} to go "
+        "on with what is left"
+    )
 
 
 def _continues(before: Committed, after: Committed | None) -> bool:
@@ -189,7 +327,8 @@ def _continues(before: Committed, after: Committed | None) -> bool:
     return 0 < (after.salt - before.salt) % 2**32 < 2**20  # another process has begun the log anew meanwhile
 
 
-def _beside(path: Path, ending: str) -> Path:
+def beside(path: Path, ending: str) -> Path:
+    """Return the path of a file beside the database, whose name has an ending more."""
     return path.with_name(path.name + ending)
 
 

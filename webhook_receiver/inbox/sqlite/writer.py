@@ -36,11 +36,18 @@ class Writer:
     Args:
         connect: opens the connection; called again after an error that may have left it unusable.
         guard: called before each transaction; raises an InboxError when nothing may be written now.
+        confirm: called after each commit, with the connection; raises an InboxError when it must not be acknowledged.
     """
 
-    def __init__(self, connect: Callable[[], WriterConnection], guard: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], WriterConnection],
+        guard: Callable[[], None],
+        confirm: Callable[[WriterConnection], None],
+    ) -> None:
         self._connect = connect
         self._guard = guard
+        self._confirm = confirm
         self._connection: WriterConnection | None = None
         self._submitted: SimpleQueue[list[_Submitted] | None] = SimpleQueue()
         self._gathered: dict[asyncio.AbstractEventLoop, list[_Submitted]] = {}
@@ -149,6 +156,7 @@ class Writer:
                     connection.execute("ROLLBACK")
                 connection.rolled_back()
             raise
+        self._confirm(connection)
         return results
 
     def _begin(self) -> WriterConnection:
