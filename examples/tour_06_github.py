@@ -14,7 +14,7 @@ first, from another terminal:
     END
 
 Expect 202, and `GitHub knows this receiver now`. For pushes, name the receiver's public URL in the settings of a
-repository, with the content type application/json; then expect a line for each.
+repository, with either content type; then expect a line for each.
 """
 
 from typing import Literal

@@ -4,6 +4,7 @@ import copy
 import json
 import pickle
 from contextlib import suppress
+from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any, Literal, Optional
 from uuid import UUID
@@ -111,7 +112,7 @@ def test_what_is_no_event_is_rejected_saying_which_field(document: object, reaso
     assert reason in str(rejected.value)
 
 
-@pytest.mark.parametrize("body", [b"", b"<xml/>", b"\xff\xfe", '{"event": "é"}'.encode("latin-1"), b"[" * 10_000])
+@pytest.mark.parametrize("body", [b"", b"<xml/>", b"\xff\xfe", b"\xff\xfe{", b"[" * 10_000, b"{'event': 'x'}"])
 def test_what_is_not_json_is_rejected(body: bytes) -> None:
     with pytest.raises(NotAnEvent, match="Invalid JSON"):
         up42_registry().parse(body)
@@ -387,10 +388,18 @@ def test_whatever_the_object_and_the_name_are(document: dict[str, Any], name: st
     assert found == document | {"event": wire.decode("latin-1")}
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"7", b'"{}"', b"{", b"}", b"\xef\xbb\xbf{}", b"a{}", b"{}a"])
+@pytest.mark.parametrize("body", [b"", b"[]", b"7", b'"{}"', b"{", b"}", b"\xef\xbb\xbf[]", b"a{}", b"{}a"])
 def test_what_is_no_object_is_no_event(body: bytes) -> None:
     with pytest.raises(NotAnEvent, match="no JSON object"):
         with_event_name(body, HEADERS, b"x-event")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_body_in_another_encoding_gets_its_event_from_the_header(encoding: str) -> None:
+    assert json.loads(with_event_name('{"a": "é"}'.encode(encoding), HEADERS, b"x-event")) == {
+        "a": "é",
+        "event": "push",
+    }
 
 
 def is_json(text: bytes) -> bool:
@@ -428,6 +437,36 @@ def test_a_status_in_the_senders_spelling_goes_through_the_validators_of_its_cla
     for status in ("FAILED PERMANENTLY", "FAILED_PERMANENTLY"):
         with pytest.raises(KeyError):
             registry.parse(order(status)[:-1] + b', "price": 1}')
+
+
+def test_a_repaired_document_has_its_class_and_a_status_in_the_senders_spelling() -> None:
+    for odd in (r'"half \ud83d"', "[" * 300 + "]" * 300, "9" * 5000):
+        body = order("FAILED PERMANENTLY")[:-1] + f', "odd": {odd}}}'.encode()
+        event = up42_registry().parse(body)
+        assert isinstance(event, OrderFailedPermanently)
+        assert event.order_id == "o-1"
+
+
+def test_a_repaired_document_is_read_as_json_in_which_a_strict_model_takes_texts_for_dates() -> None:
+    class Dated(Event, frozen=True, strict=True):
+        event: Literal["dated"]
+        at: datetime
+
+    event = up42_registry(Dated).parse(rb'{"event": "dated", "at": "2026-11-28T12:00:00Z", "title": "\ud83d"}')
+    assert isinstance(event, Dated)
+    assert event.at.year == 2026
+
+
+def test_a_repaired_document_that_does_not_fit_says_so() -> None:
+    with pytest.raises(NotAnEvent, match="read as OrderStatusChanged") as rejected:
+        up42_registry().parse(b"\xef\xbb\xbf" + b'{"event": "order.status", "body": {}}')
+    assert rejected.value.__context__ is None
+
+
+def test_a_document_that_is_nested_too_deep_for_everybody_is_no_event() -> None:
+    for depth in (100_000, 500_000):
+        with pytest.raises(NotAnEvent, match="recursion limit"):
+            up42_registry().parse(b'{"event": "x", "deep": ' + b"[" * depth + b"]" * depth + b"}")
 
 
 def test_a_status_in_the_senders_spelling_is_not_told_as_what_is_wrong() -> None:

@@ -15,7 +15,7 @@ PACKAGE = Path(webhook_receiver.__file__).parent
 ROWS = [
     "errors",
     "delivery redaction options",
-    "events signatures",
+    "events signatures json_repair",
     "event_registry inbox responses asgi counters",
     "routing senders",
     "worker",
@@ -29,12 +29,23 @@ ROWS = [
 ROW = {room: row for row, rooms in enumerate(ROWS) for room in rooms.split()}
 
 CORE = {
-    *("errors", "delivery", "redaction", "options", "events", "event_registry", "responses", "asgi", "counters"),
+    *(
+        "errors",
+        "delivery",
+        "redaction",
+        "options",
+        "events",
+        "json_repair",
+        "event_registry",
+        "responses",
+        "asgi",
+        "counters",
+    ),
     *("inbox", "routing", "worker", "runtime", "receiver"),
 }
 DEFAULT = ("webhook_receiver.senders", "webhook_receiver.senders.up42")
 """The one place where it is said who the default sender is."""
-NEUTRAL = {"__init__", "base", "backfill", "order_check", "preset", "registry"}
+NEUTRAL = {"__init__", "base", "backfill", "form", "order_check", "preset", "registry"}
 VENDORS = {each.stem for each in PACKAGE.joinpath("senders").iterdir()} - NEUTRAL
 LONGEST = 500  # lines; only a suite is longer, which is read test by test
 

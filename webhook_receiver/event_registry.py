@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, cast, get_args, get_origin
 
@@ -24,7 +26,7 @@ from pydantic import (
     ValidationError,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
 from .delivery import Headers
 from .errors import ConfigurationError, NotAnEvent
@@ -38,10 +40,10 @@ from .events import (
     UnknownEvent,
     wire_names,
 )
-from .redaction import reason
+from .json_repair import repaired
+from .redaction import log_failure, reason
 
 Value = str | int
-_Validate = Callable[[bytes], Event]
 _NO_FIELD = FieldInfo()
 _NO_STATUSES: Mapping[str, OrderStatus] = MappingProxyType({})
 Discriminators = Mapping[Path, frozenset[Value]]
@@ -73,7 +75,7 @@ class EventRegistry:
         self._names: set[str] = set()
         self._about_orders: set[type[Event]] = set()
         """The classes of events with the body of an order; isinstance() of a pydantic class would cost too much."""
-        self._validate: _Validate | None = None
+        self._validator: SchemaValidator | None = None
         for cls in events:
             self.add(cls)
         if statuses:
@@ -115,7 +117,7 @@ class EventRegistry:
             self._about_orders.add(cls)
         for value in name:
             self._owners.setdefault(value, []).append(cls)
-        self._validate = None
+        self._validator = None
 
     def add_name(self, name: str) -> None:
         """Register a name of events that have no class, and become `UnknownEvent`.
@@ -128,38 +130,52 @@ class EventRegistry:
             raise ConfigurationError(f"the events named {name!r} are of the class {cls}: register for {cls} instead")
         self._names.add(name)
 
-    def build(self) -> _Validate:
+    def build(self) -> SchemaValidator:
         """Build the validator of all classes. A receiver does so at its start, so that no delivery waits for it."""
-        if self._validate is None:
-            self._validate = _validator(self._discriminators)
-        return self._validate
+        if self._validator is None:
+            self._validator = _validator(self._discriminators)
+        return self._validator
 
     def parse(self, body: bytes) -> Event:
-        """Return the event in a body.
+        """Return the event in a body, by one pass over it. Only a body that fails is repaired and read again.
 
         Args:
             body: the bytes of a JSON document.
 
         Raises:
-            NotAnEvent: the body is not JSON, has no event name, or does not fit the class that claims it.
+            NoEventName: the body is no JSON, or has no event name.
+            NotAnEvent: the body does not fit the class that claims it.
         """
+        why = ""
         try:
-            event = (self._validate or self.build())(body)
-            if type(event) in self._about_orders:
-                fields: Any = event.__dict__
-                if fields["body"].status in self._statuses:
-                    body, event = self._respelt(body, cast("OrderStatusChanged", event))
-                    fields = vars(event)
-                fields["_order_id_paths"] = self.order_id_paths  # see `with_order_id_paths`
-            return event
+            event: Event | None = (self._validator or self.build()).validate_json(body)
         except ValidationError as error:
-            why = reason(error)
-        except _Rejected as rejected:
-            why = _why(rejected.cls, body)
-        raise NotAnEvent(why)  # out here, where no other error with the body in it is its context
+            event, why = None, reason(error)
+        if event is None:
+            body = repaired(body)
+            event = self._read(body)
+        if event is None:  # out here, where no other error with the body in it is the context of this one
+            raise NoEventName(why)
+        if type(event) in self._about_orders:
+            fields: Any = event.__dict__
+            if fields["body"].status in self._statuses:
+                event = self._respelt(body, cast("OrderStatusChanged", event))
+                fields = vars(event)
+            fields["_order_id_paths"] = self.order_id_paths  # see `with_order_id_paths`
+        return event
 
-    def _respelt(self, body: bytes, event: OrderStatusChanged) -> tuple[bytes, Event]:
-        """Return a body and its event with the status in our spelling: the event is of the class that claims that.
+    def _read(self, body: bytes) -> Event | None:
+        """Return the event in a body, which may be nested deeper than pydantic parses; None without an event name."""
+        event: Event | None = None
+        try:
+            event = self.build().validate_json(body)
+        except ValidationError:
+            with suppress(ValueError, RecursionError):  # a ValidationError is a ValueError
+                event = self.build().validate_python(json.loads(body))
+        return event
+
+    def _respelt(self, body: bytes, event: OrderStatusChanged) -> Event:
+        """Return the event with the status in our spelling: it is of the class that claims that.
 
         The body is parsed twice, so that all others are spared a validator in Python: few statuses are spelt otherwise.
         """
@@ -169,30 +185,25 @@ class EventRegistry:
             document["body"]["status"] = status.value
             respelt = json.dumps(document).encode()
         except (LookupError, TypeError, ValueError, RecursionError):  # of a class that has its status elsewhere
-            return body, event.model_copy(update={"body": event.body.model_copy(update={"status": status})})
-        try:
-            return respelt, self.build()(respelt)
-        except _Rejected as rejected:
-            raise NotAnEvent(_why(rejected.cls, respelt)) from None
+            return event.model_copy(update={"body": event.body.model_copy(update={"status": status})})
+        return cast("Event", self._read(respelt))  # a claimed document, now as before
 
 
-class _Rejected(Exception):
-    """The error for a document that does not fit the class that claims it. No ValueError, which a union would catch."""
-
-    def __init__(self, cls: type[Event]) -> None:
-        self.cls = cls
+class NoEventName(NotAnEvent):
+    """The error for a body that no class can claim: it is no JSON object, or has no event name."""
 
 
-def _why(cls: type[Event], body: bytes) -> str:
-    """Return why a body does not fit the class that claims it, by validating it again for that class alone."""
+def _reject(cls: type[Event], document: object) -> None:
+    """Raise the reason why a document does not fit the class that claims it, by validating it for that class alone."""
     try:
-        cls.model_validate_json(body)
+        cls.model_validate_json(json.dumps(document))
+        why = f"rejected by {cls.__name__}"
     except ValidationError as error:
-        return f"{reason(error, cls)} (read as {cls.__name__})"
-    return f"rejected by {cls.__name__}"
+        why = f"{reason(error, cls)} (read as {cls.__name__})"
+    raise (NoEventName if cls is UnknownEvent else NotAnEvent)(why)  # no ValueError, which a union would catch
 
 
-def _validator(discriminators: Mapping[type[Event], Discriminators]) -> _Validate:
+def _validator(discriminators: Mapping[type[Event], Discriminators]) -> SchemaValidator:
     *unknown_elsewhere, unknown = _unknown_events(discriminators)
 
     class AnyEvent:
@@ -206,14 +217,11 @@ def _validator(discriminators: Mapping[type[Event], Discriminators]) -> _Validat
     from pydantic import TypeAdapter  # slow to import, and needed when the receiver starts
 
     adapter: TypeAdapter[Any] = TypeAdapter(AnyEvent)
-    return adapter.validator.validate_json
+    return cast("SchemaValidator", adapter.validator)
 
 
 def _or_rejected(cls: type[Event], handler: GetCoreSchemaHandler) -> CoreSchema:
-    def reject(document: object) -> None:
-        raise _Rejected(cls)
-
-    rejection = core_schema.no_info_plain_validator_function(reject)
+    rejection = core_schema.no_info_plain_validator_function(partial(_reject, cls))
     return core_schema.union_schema([handler.generate_schema(cls), rejection], mode="left_to_right")
 
 
@@ -314,6 +322,36 @@ def _dotted(path: Path) -> str:
 _SPACE = b" \t\r\n"  # the white space of JSON (RFC 8259, section 2)
 
 
+def document(
+    body: bytes, headers: Headers, decode: Callable[[bytes], bytes] | None = None, event_header: bytes | None = None
+) -> bytes:
+    """Return the document in a body, by the rules of a sender.
+
+    Args:
+        body: the bytes of the body, as received.
+        headers: the headers of the request.
+        decode: the sender's function, see `Sender.decode`; None if the body is the document.
+        event_header: the name of the header with the event's name, in lower case; None if the document has it.
+
+    Raises:
+        NoEventName: `decode` failed, or see `with_event_name`.
+    """
+    if decode is not None:
+        body = _decoded(body, decode)
+    return body if event_header is None else with_event_name(body, headers, event_header)
+
+
+def _decoded(body: bytes, decode: Callable[[bytes], bytes]) -> bytes:
+    try:
+        decoded: object = decode(body)
+    except Exception as error:
+        log_failure("the sender's decode failed", error)
+        decoded = error
+    if isinstance(decoded, bytes):
+        return decoded
+    raise NoEventName(f"the sender's decode gave no bytes, but {type(decoded).__name__}")
+
+
 def with_event_name(body: bytes, headers: Headers, header: bytes) -> bytes:
     """Return a body whose `event` is the value of a header, whatever `event` it had.
 
@@ -326,14 +364,20 @@ def with_event_name(body: bytes, headers: Headers, header: bytes) -> bytes:
         header: the name of the header with the event's name, in lower case.
 
     Raises:
-        NotAnEvent: the header is absent, or the body is no JSON object.
+        NoEventName: the header is absent, or the body is no JSON object.
     """
     name = next((value for key, value in headers if key == header), None)
     if not name:
-        raise NotAnEvent(f"there is no header {header.decode()} with the event's name")
+        raise NoEventName(f"there is no header {header.decode()} with the event's name")
     document = body.strip(_SPACE)
-    if document[:1] != b"{" or document[-1:] != b"}":
-        raise NotAnEvent("the body is no JSON object")
+    if not _is_object(document):
+        document = repaired(body).strip(_SPACE)
+        if not _is_object(document):
+            raise NoEventName("the body is no JSON object")
     members = document[1:-1]
     comma = b"," if members.strip(_SPACE) else b""
     return b'{%b%b"event":%b}' % (members, comma, json.dumps(name.decode("latin-1")).encode())
+
+
+def _is_object(document: bytes) -> bool:
+    return document[:1] == b"{" and document[-1:] == b"}"

@@ -75,9 +75,14 @@ class Event(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
 
 
 class UnknownEvent(Event, frozen=True):
-    """An event whose name belongs to no registered class. It goes to the fallback handler, and is no error."""
+    """An event whose name belongs to no registered class. It goes to the fallback handler, and is no error.
+
+    An authentic body that is no event becomes one, too, if there is a fallback or a handler of `UnknownEvent`, which
+    can read the bytes in `attempt.delivery.body`. Its name is empty.
+    """
 
     body: Any = None
+    """The document's `body`; of an event without a name the whole document, or None if the bytes are no JSON."""
 
 
 class OrderBody(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):

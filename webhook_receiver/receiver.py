@@ -26,10 +26,11 @@ from .errors import (
     RequestError,
     VerificationError,
 )
-from .event_registry import EventRegistry, with_event_name
-from .events import Event, parsed_paths
+from .event_registry import EventRegistry, NoEventName, document
+from .events import Event, UnknownEvent, parsed_paths
 from .inbox.base import Inbox
 from .inbox.records import Duplicate
+from .json_repair import parsed
 from .options import WorkerOptions
 from .redaction import log_failure
 from .responses import FAILED, Receipt, Response, accepted, not_an_event, rejections
@@ -122,6 +123,7 @@ class WebhookReceiver(Router):
         self._public_url = None if public_url is None else checked_url(public_url)
         check_has_url(sender.scheme, self._public_url)
         self._scheme = sender.scheme
+        self._decode = sender.decode
         self._event_header = None if sender.event_header is None else sender.event_header.lower().encode()
         self._delivery_id = None if sender.delivery_id is None else sender.delivery_id.lower().encode()
         self._bodies = BodyReader(max_body, body_timeout, max_bodies)
@@ -246,18 +248,22 @@ class WebhookReceiver(Router):
         return self._runtime.inbox
 
     def parse(self, body: bytes, headers: Headers = ()) -> Event:
-        """Return the event in a body.
+        """Return the event in a body. What is no event is an unnamed `UnknownEvent` if a handler takes such.
 
         Args:
-            body: the bytes of a JSON document.
+            body: the bytes of the body, as received.
             headers: the headers of the request, needed if the sender has an `event_header`.
 
         Raises:
             NotAnEvent: the body is no event.
         """
-        return self._registry.parse(
-            body if self._event_header is None else with_event_name(body, headers, self._event_header)
-        )
+        try:
+            return self._registry.parse(document(body, headers, self._decode, self._event_header))
+        except NoEventName:
+            unnamed = UnknownEvent(event="", body=parsed(body))
+            if not self.match(unnamed):
+                raise
+            return unnamed
 
     def set_to_work(self, concurrency: int | None = None) -> None:
         """Run the handlers in this process, whatever `work` says, as a worker process does. Before the start only.

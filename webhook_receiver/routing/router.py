@@ -152,7 +152,10 @@ class Router:
 
     @property
     def fallback(self) -> HandlerDecorator[Event]:
-        """The decorator of a handler for the events that no other handler matches: `@hooks.fallback`."""
+        """The decorator of a handler for all that no other handler matches: `@hooks.fallback`.
+
+        That is also an authentic body that is no event: an `UnknownEvent` with an empty name.
+        """
         return HandlerDecorator(lambda function: self._add_fallback(Handler(name_of(function), function, Event)))
 
     def on_dead(self, function: HearsOfDead) -> HearsOfDead:
@@ -249,7 +252,9 @@ class Router:
             return self._certain[cls]
         candidates = [handler for above in cls.__mro__ for handler in self._by_route.get(above, ())]
         if isinstance(event, UnknownEvent):
-            candidates = self._by_route.get(event.event, []) + candidates
+            # One without a name is no event, so it is not for those who asked for all events.
+            named = self._by_route.get(event.event, []) + candidates
+            candidates = named if event.event else self._by_route.get(UnknownEvent, [])
         # By name: a function that is registered for several routes is one handler, and runs once.
         found: dict[str, Handler] = {}
         for handler in candidates:

@@ -7,9 +7,19 @@ from __future__ import annotations
 
 from ..signatures import Scheme
 from ..signatures.secrets import Secrets
-from .base import Identity, Order, OrderingKey, Orders, OrdersApi, Sender, checked_api
+from .base import Decode, Identity, Order, OrderingKey, Orders, OrdersApi, Sender, checked_api
 
-__all__ = ["Identity", "Order", "OrderingKey", "Orders", "OrdersApi", "Sender", "checked_api", "default_sender"]
+__all__ = [
+    "Decode",
+    "Identity",
+    "Order",
+    "OrderingKey",
+    "Orders",
+    "OrdersApi",
+    "Sender",
+    "checked_api",
+    "default_sender",
+]
 
 
 def default_sender(secret: Secrets | None = None, scheme: Scheme | None = None) -> Sender:

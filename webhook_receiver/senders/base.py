@@ -6,15 +6,16 @@ A receiver has one sender, and reads from it, in this order, for each request:
 
 1. `scheme`: whether the delivery proves itself, first by its head (method, target, headers), then by its body. No part
    of the request is trusted before that.
-2. `event_header`: the header with the event's name, if the body has none. The name becomes the document's `event`.
-3. `events`, `statuses`: the classes that a document may become, and the sender's spellings of order statuses. One pass
+2. `decode`: the JSON document in a body that is none itself, such as a form. The receiver keeps the body as it came.
+3. `event_header`: the header with the event's name, if the body has none. The name becomes the document's `event`.
+4. `events`, `statuses`: the classes that a document may become, and the sender's spellings of order statuses. One pass
    over the body's bytes decides the class and builds the event; a document of no class is an `UnknownEvent`.
-4. `order_id_paths`: the places of an order's id in a document. The event has these places, and looks when it is asked.
-5. `delivery_id`, `identity`: how a duplicate is recognized. Two pushes are the same delivery if the scheme verified the
+5. `order_id_paths`: the places of an order's id in a document. The event has these places, and looks when it is asked.
+6. `delivery_id`, `identity`: how a duplicate is recognized. Two pushes are the same delivery if the scheme verified the
    same id for both; else if this header holds the same id and the bodies are equal; else, for an event that has an
    identity, if the bodies are equal. A push and a backfilled delivery are the same if their identities are equal.
-6. `ordering_key`: deliveries with the same key are handled one at a time, in order of receipt.
-7. `responses`: the HTTP status for each outcome.
+7. `ordering_key`: deliveries with the same key are handled one at a time, in order of receipt.
+8. `responses`: the HTTP status for each outcome.
 
 The sender's API is read apart from that: by a backfill, through `orders`, for the orders that ended; and by an order
 check (`WebhookReceiver(confirm=...)`), for the status of one order before its handlers run.
@@ -47,6 +48,11 @@ makes a text of; None for a delivery that may be handled at any time."""
 Identity = Callable[[Any], Sequence[str] | None]
 """A function of an event that returns its identity: texts that two events share if they report the same fact, such as
 an order's id and status. None for an event without an identity."""
+
+
+Decode = Callable[[bytes], bytes]
+"""A function of a body that returns the JSON document in it, as bytes; the body unchanged where there is none. It gets
+no headers, since few signatures cover them: a stranger could have a body that he has seen read in another way."""
 
 
 class Order(Protocol):
@@ -153,6 +159,9 @@ class Sender:
     """The sources of the rules, with versions and dates: documents that were read, libraries that were run."""
     events: tuple[type[Event], ...] = ()
     """The event classes that documents may become, beside those that handlers are registered for."""
+    decode: Decode | None = None
+    """The function that returns the JSON document in a body, such as `form_document`; None if the body is JSON. JSON in
+    UTF-16, with a byte order mark or half surrogates needs none."""
     event_header: str | None = None
     """The header with the event's name, such as "X-GitHub-Event"; None if the body has it. Few signatures cover it."""
     delivery_id: str | None = None
@@ -202,6 +211,10 @@ class Sender:
                 given = type(getattr(self, part)).__name__
                 raise ConfigurationError(f"the {part} of the sender {self.name} cannot be of the type {given}")
         _check_responses(self.responses)
+        if self.decode is not None and not callable(self.decode):
+            raise ConfigurationError(
+                f"the decode of the sender {self.name} is a function of a body, such as form_document"
+            )
         for part in ("identity", "ordering_key"):
             if not callable(getattr(self, part)):
                 raise ConfigurationError(f"the {part} of the sender {self.name} is a function of an event")

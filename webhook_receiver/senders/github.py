@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secrets
 from .base import Sender
+from .form import form_document
 from .preset import Preset
 
 
@@ -29,6 +30,7 @@ def github(secret: Secrets) -> Sender:
             "docs.github.com/en/webhooks, read in November 2026",
             "signatures compared with gidgethub and octokit, see tests/signatures/test_peers.py",
         ),
+        decode=form_document,  # of "content type": application/x-www-form-urlencoded, which its form preselects
         event_header="X-GitHub-Event",
         delivery_id="X-GitHub-Delivery",
     )

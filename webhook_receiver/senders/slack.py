@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secrets
 from .base import Sender
+from .form import form_document
 from .preset import Preset
 
 
@@ -41,7 +42,10 @@ def slack(secret: Secrets, *, tolerance: float = 300) -> Sender:
         facts=(
             "docs.slack.dev/authentication/verifying-requests-from-slack, read in November 2026",
             "signatures compared with slack_sdk, see tests/signatures/test_peers.py",
+            "docs.slack.dev/interactivity/handling-user-interaction: a form with JSON in its field payload",
+            "docs.slack.dev/interactivity/implementing-slash-commands: a form of plain fields",
         ),
+        decode=form_document,
     )
 
 
