@@ -794,5 +794,6 @@ async def test_a_decode_that_fails_leaves_the_bytes_to_the_fallback(caplog: pyte
         assert (await hooks.receive({}, body)).response.status == 204
     assert [event.event for event in got] == ["good", ""]
     assert "the sender's decode failed" in caplog.text
+    text: Any = "json"
     with pytest.raises(ConfigurationError, match=r"decode of the sender acme is a function of a body"):
-        replace(sender, **{"decode": "json"})
+        replace(sender, decode=text)

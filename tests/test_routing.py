@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import functools
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import pytest
@@ -465,23 +467,98 @@ async def test_an_async_handler_runs_on_the_loop_and_a_plain_one_in_a_thread() -
     assert where[0] == where[2] == threading.get_ident() != where[1]
 
 
-async def test_what_a_plain_function_hands_back_is_awaited() -> None:
+POOL = ThreadPoolExecutor(1)
+
+
+class Opened:
+    """As a pool of connections that is awaited to be opened: what that gives is the pool."""
+
+    def __await__(self) -> Generator[None, None, Opened]:
+        yield from asyncio.sleep(0).__await__()
+        return self
+
+
+@pytest.mark.parametrize(
+    "hand_back",
+    [
+        lambda work: work(),
+        lambda work: asyncio.ensure_future(work()),
+        lambda work: asyncio.gather(work(), asyncio.sleep(0)),
+        lambda work: POOL.submit(asyncio.run, work()),
+        lambda work: twice(work),
+    ],
+    ids=["a coroutine", "a task", "what gathers", "work in a thread", "a coroutine of one"],
+)
+async def test_what_a_function_hands_back_is_awaited(hand_back: Callable[[Any], Any]) -> None:
     ran: list[str] = []
 
     async def work() -> None:
+        await asyncio.sleep(0)
         ran.append("work")
 
-    def plain(event: Event) -> Awaitable[None]:
-        return work()
+    async def on_the_loop(event: Event) -> object:
+        return hand_back(work)
 
-    await called(plain)
-    await called(lambda event: work())
-    assert ran == ["work", "work"]
+    await called(on_the_loop)
+    assert ran == ["work"]
+    if not isinstance(made := hand_back(lambda: work()), asyncio.Future):  # which no thread can make
+        await called(lambda event: made)
+        assert ran == ["work", "work"]
+    else:
+        await made
 
 
-async def test_a_generator_that_is_handed_back_is_a_failure() -> None:
-    with pytest.raises(TypeError, match="which nothing runs"):
-        await called(lambda event: (each for each in "abc"))
+async def twice(work: Callable[[], Coroutine[Any, Any, None]]) -> object:
+    return work()
+
+
+async def test_what_is_handed_back_and_fails_is_a_failure() -> None:
+    async def broken() -> None:
+        raise OSError("the disk is full")
+
+    async def handler(event: Event) -> object:
+        return broken()
+
+    with pytest.raises(OSError, match="disk is full"):
+        await called(handler)
+
+
+@pytest.mark.parametrize("value", [True, {"status": "ok"}, "text", [1, 2], (), object(), Opened()], ids=repr)
+async def test_any_other_value_that_is_handed_back_means_nothing(value: object) -> None:
+    async def handler(event: Event) -> object:
+        return value
+
+    await called(handler)
+    await called(lambda event: value)
+
+
+@pytest.mark.parametrize("kind", ["generator", "async generator", "list", "tuple of tasks", "coroutine of one"])
+async def test_work_that_is_handed_back_and_that_nothing_would_do_is_a_failure(kind: str) -> None:
+    async def stream() -> AsyncGenerator[int]:
+        yield 1
+
+    async def work() -> None: ...
+
+    left = [work(), work()]
+    task = asyncio.ensure_future(work())
+
+    async def one() -> object:
+        return (each for each in "abc")
+
+    async def handler(event: Event) -> object:
+        return {
+            "generator": lambda: (each for each in "abc"),
+            "async generator": stream,
+            "list": lambda: left,
+            "tuple of tasks": lambda: (task,),
+            "coroutine of one": one,
+        }[kind]()
+
+    with pytest.raises(TypeError, match=r"which nothing runs: run it in the handler"):
+        await called(handler)
+    for each in left:
+        each.close()
+    await task
 
 
 async def test_a_dead_letter_handler_gets_the_delivery_and_its_attempts() -> None:

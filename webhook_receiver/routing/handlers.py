@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from concurrent.futures import Future as ThreadFuture
 from dataclasses import dataclass, field
 from types import UnionType
-from typing import Annotated, Any, Protocol, Union, get_args, get_origin
+from typing import Annotated, Any, Protocol, Union, cast, get_args, get_origin
 
 from anyio.to_thread import run_sync
 
@@ -104,18 +106,40 @@ class Middleware:
         _reject_uncallable(self.name, function, "the two that a middleware gets, (attempt, call_next)")
 
 
-def call(function: Function, arguments: tuple[object, ...], *, is_async: bool) -> Awaitable[object]:
-    """Call a user's function: on the loop if it is async, else in a thread. Await what this returns."""
-    return function(*arguments) if is_async else _in_thread(function, arguments)
+async def call(function: Function, arguments: tuple[object, ...], *, is_async: bool) -> None:
+    """Call a user's function, on the loop if it is async, else in a thread, and await what it hands back.
 
-
-async def _in_thread(function: Function, arguments: tuple[object, ...]) -> None:
+    Raises:
+        TypeError: it handed back what is not done and cannot be awaited.
+        BaseException: whatever the function raises.
+    """
     # A thread cannot be stopped: when its time is up nobody waits for it any more.
-    result = await run_sync(function, *arguments, abandon_on_cancel=True)
-    if inspect.isgenerator(result) or inspect.isasyncgen(result):
-        raise TypeError("the handler handed back a generator, which nothing runs")
-    if inspect.isawaitable(result):  # a plain function may hand one back
-        await result
+    result = await (function(*arguments) if is_async else run_sync(function, *arguments, abandon_on_cancel=True))
+    while result is not None:
+        _reject_undone(result)
+        if isinstance(result, ThreadFuture):
+            result = asyncio.wrap_future(cast("ThreadFuture[object]", result))
+        if not inspect.isawaitable(result):
+            return
+        before, result = result, await result
+        if result is before:  # as a pool of connections does, which is awaited to be opened
+            return
+
+
+def _reject_undone(result: object) -> None:
+    """Reject a result that stands for work which nothing would do, such as a generator."""
+    kind = "generator" if inspect.isgenerator(result) or inspect.isasyncgen(result) else None
+    if isinstance(result, list | tuple | set) and any(map(_is_work, cast("Collection[object]", result))):
+        kind = "collection of coroutines"
+    if kind is not None:
+        raise TypeError(
+            f"the handler handed back a {kind}, which nothing runs: run it in the handler, "
+            "with a for loop or await asyncio.gather(...)"
+        )
+
+
+def _is_work(value: object) -> bool:
+    return inspect.iscoroutine(value) or isinstance(value, asyncio.Future | ThreadFuture)
 
 
 def name_of(function: Function) -> str:
