@@ -93,8 +93,8 @@ async def test_a_body_over_the_limit_is_rejected_at_its_end() -> None:
     reader = BodyReader(max_body=10, timeout=30)
     for chunks in ([b"x" * 11], [b"x" * 10, b"y"]):
         with pytest.raises(BodyTooLarge):
-            reader.check_size(await reader.read(receiving(*chunks)))
-    reader.check_size(b"x" * 10)
+            reader.check_body((), await reader.read(receiving(*chunks)))
+    reader.check_body((), b"x" * 10)
 
 
 async def test_a_body_over_the_limit_is_rejected_without_waiting_for_its_end() -> None:
@@ -185,6 +185,45 @@ async def test_a_client_that_goes_away_leaves_no_body(chunks: list[bytes]) -> No
     receive = receiving(*chunks, then=[{"type": "http.disconnect"}])
     with pytest.raises(BodyIncomplete):
         await BodyReader(max_body=10, timeout=30).read(receive)
+
+
+READ = "none of it came: a middleware before the receiver may have read it"
+
+
+@pytest.mark.parametrize(
+    ("receive", "error"),
+    [
+        (receiving(b""), BodyIncomplete),  # as Starlette's middleware hands on a stream that it has read
+        (receiving(b"", b""), BodyIncomplete),
+        (receiving(then=[{"type": "http.disconnect"}]), BodyIncomplete),  # as servers do once the client gives up
+        (receiving(), BodyTooSlow),
+        (receiving(b"", then=[]), BodyIncomplete),
+    ],
+)
+async def test_a_body_of_which_nothing_came_although_it_was_announced_may_have_been_read_by_a_middleware(
+    receive: Receive, error: type[Exception]
+) -> None:
+    reader = BodyReader(max_body=10, timeout=0.08)
+
+    async def read() -> None:
+        reader.check_body([(b"content-length", b"3")], await reader.read(receive))
+
+    with pytest.raises(error, match=READ):
+        await read()
+
+
+@pytest.mark.parametrize("headers", [[], [(b"content-length", b"0")], [(b"content-length", b"00")]])
+def test_an_empty_body_that_is_announced_as_such_is_one(headers: list[tuple[bytes, bytes]]) -> None:
+    BodyReader(max_body=10, timeout=30).check_body(headers, b"")
+
+
+async def test_a_body_of_which_a_part_came_was_read_by_nobody_else() -> None:
+    gone = receiving(b"a", then=[{"type": "http.disconnect"}])
+    with pytest.raises(BodyIncomplete, match=r"before the end of the body$"):
+        await BodyReader(max_body=10, timeout=30).read(gone)
+    slow = receiving(b"", then=[{"type": "http.request", "body": b"b", "more_body": True}])
+    with pytest.raises(BodyTooSlow, match=r"more than 0\.08 s$"):
+        await BodyReader(max_body=10, timeout=0.08).read(slow)
 
 
 async def test_a_body_that_takes_too_long_is_rejected_whether_it_never_starts_or_never_ends() -> None:

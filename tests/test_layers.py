@@ -15,7 +15,7 @@ PACKAGE = Path(webhook_receiver.__file__).parent
 ROWS = [
     "errors",
     "delivery redaction options",
-    "events signatures json_repair",
+    "events signatures json_repair logs",
     "event_registry inbox responses asgi counters",
     "routing senders",
     "worker",
@@ -29,19 +29,8 @@ ROWS = [
 ROW = {room: row for row, rooms in enumerate(ROWS) for room in rooms.split()}
 
 CORE = {
-    *(
-        "errors",
-        "delivery",
-        "redaction",
-        "options",
-        "events",
-        "json_repair",
-        "event_registry",
-        "responses",
-        "asgi",
-        "counters",
-    ),
-    *("inbox", "routing", "worker", "runtime", "receiver"),
+    *("errors", "delivery", "redaction", "options", "logs", "events", "json_repair", "event_registry"),
+    *("responses", "asgi", "counters", "inbox", "routing", "worker", "runtime", "receiver"),
 }
 DEFAULT = ("webhook_receiver.senders", "webhook_receiver.senders.up42")
 """The one place where it is said who the default sender is."""

@@ -594,7 +594,7 @@ async def test_an_authentic_body_that_is_no_event_is_kept_as_a_dead_letter(
     assert kept.summary.reason
     assert HUSH not in kept.summary.reason
     assert HUSH not in caplog.text
-    assert f"delivery {receipt.delivery.id}: {kept.summary.reason}" in caplog.text
+    assert f"delivery {receipt.delivery.id} is dead: {kept.summary.reason}" in caplog.text
 
 
 async def test_a_validator_that_fails_makes_a_dead_letter_that_quotes_nothing(caplog: pytest.LogCaptureFixture) -> None:

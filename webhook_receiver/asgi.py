@@ -34,6 +34,8 @@ _SWEEPS = 8
 
 _OF_BODIES = frozenset((b"content-length", b"content-encoding"))
 
+_NONE_CAME = "; none of it came: a middleware before the receiver may have read it"
+
 _IN_PATHS = "/:@!$&'()*+,;=~-._"
 """The characters that a path may hold as they are (RFC 3986, section 3.3)."""
 
@@ -121,7 +123,7 @@ class BodyReader:
                     raise BodyTooLarge(f"Content-Length is more than {self._max_body}")
 
     async def read(self, receive: Receive) -> bytes:
-        """Return the request's body. Its size is checked while more of it is to come; see `check_size` for the end.
+        """Return the request's body. Its size is checked while more of it is to come; see `check_body` for the end.
 
         Raises:
             BodyIncomplete: the client disconnected before the body's end.
@@ -136,34 +138,36 @@ class BodyReader:
             self._due = {each for each in self._due if not each.is_closed()}
             self._sweep_later(loop)
         self._sweeps[task] = 0
+        body: bytes | bytearray = b""
         try:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise _gone()
-            body: bytes = message.get("body", b"")
-            return await self._rest(bytearray(body), receive) if message.get("more_body") else body
+                raise _gone(body)
+            body = message.get("body", b"")
+            if message.get("more_body"):
+                body = bytearray(body)  # one buffer: a list of chunks of one byte each would be fifty times as large
+                await self._read_rest(body, receive)
+            return bytes(body)
         except asyncio.CancelledError:
             if self._sweeps[task] <= _SWEEPS or task.uncancel():
                 raise
-            raise BodyTooSlow(f"the body took more than {self._timeout:g} s") from None
+            raise BodyTooSlow(f"the body took more than {self._timeout:g} s{'' if body else _NONE_CAME}") from None
         finally:
             del self._sweeps[task]
 
-    async def _rest(self, body: bytearray, receive: Receive) -> bytes:
-        # Into one buffer: a list of chunks of one byte each would be fifty times as large.
+    async def _read_rest(self, body: bytearray, receive: Receive) -> None:
         counted = 0
         more = True
         try:
             while more:
-                self.check_size(body)
+                self._check_size(body)
                 self._count(len(body) - counted)
                 counted = len(body)
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise _gone()
+                    raise _gone(body)
                 body += message.get("body", b"")
                 more = message.get("more_body", False)
-            return bytes(body)
         finally:
             self._left += counted
 
@@ -201,12 +205,18 @@ class BodyReader:
             self._left += MAX_DRAINED
         return False
 
-    def check_size(self, body: bytes | bytearray) -> None:
-        """Check the size of a body.
+    def check_body(self, headers: Headers, body: bytes) -> None:
+        """Check the size of a body that was read.
 
         Raises:
+            BodyIncomplete: it is empty, and its headers announce some bytes.
             BodyTooLarge: it has more than `max_body` bytes.
         """
+        self._check_size(body)
+        if not body and any(name == b"content-length" and value.strip(b"0") for name, value in headers):
+            raise BodyIncomplete(f"the body is empty, and Content-Length says that it is not{_NONE_CAME}")
+
+    def _check_size(self, body: bytes | bytearray) -> None:
         if len(body) > self._max_body:
             raise BodyTooLarge(f"the body has more than {self._max_body} bytes")
 
@@ -229,8 +239,8 @@ def _expects_to_be_called(headers: Headers) -> bool:
     return any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers)
 
 
-def _gone() -> BodyIncomplete:
-    return BodyIncomplete("the client went away before the end of the body")
+def _gone(body: bytes | bytearray) -> BodyIncomplete:
+    return BodyIncomplete(f"the client went away before the end of the body{'' if body else _NONE_CAME}")
 
 
 async def live(app: AbstractAsyncContextManager[object], name: str, receive: Receive, send: Send) -> None:

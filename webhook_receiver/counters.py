@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
-from .errors import InboxError, VerificationError, WebhookError
+from .errors import InboxError, MethodNotAllowed, WebhookError
+from .logs import LineLimit, fields, warn_if_disabled
 
 logger = logging.getLogger("webhook_receiver")
-
-SECONDS_BETWEEN_LINES = 60.0
-"""Seconds between two log lines about the same error."""
 
 
 class RejectionCounter:
@@ -28,23 +27,24 @@ class RejectionCounter:
         self.counts: Counter[str] = Counter()
         """The number of rejected requests by the name of the error's class."""
         self._receiver = receiver
-        self._clock = clock
-        self._logged: dict[str, tuple[float, int]] = {}
+        self._limit = LineLimit(clock)
+        self._has_logged = False
 
     def add(self, error: WebhookError) -> None:
-        """Count an error; log it unless a line about the same error was written within the last minute."""
+        """Count an error, and log it unless many lines about the same error were written within the last minute."""
         reason = type(error).__name__
         self.counts[reason] += 1
-        now = self._clock()
-        last, count = self._logged.get(reason, (None, 0))
-        if last is not None and 0 <= now - last < SECONDS_BETWEEN_LINES:
+        more = self._limit.left_out(reason)
+        if more is None:
             return
-        self._logged[reason] = (now, self.counts[reason])
-        level = logging.WARNING if isinstance(error, VerificationError) else logging.INFO
+        if not self._has_logged:  # where the host runs no lifespan, this is the first that is seen of its logging
+            self._has_logged = True
+            with suppress(RuntimeWarning):  # where warnings are errors, too, the sender gets its response
+                warn_if_disabled()
+        level = logging.INFO if isinstance(error, MethodNotAllowed) else logging.WARNING  # which is not a delivery
         level = logging.ERROR if isinstance(error, InboxError) else level
-        unlogged = self.counts[reason] - count - 1
-        more = f" ({unlogged} more since the last line)" if unlogged else ""
-        logger.log(level, "%s rejected a request: %s: %s%s", self._receiver, reason, error, more)
+        extra = fields(reason=reason)
+        logger.log(level, "%s rejected a request: %s: %s%s", self._receiver, reason, error, more, extra=extra)
 
 
 BETWEEN_WARNINGS = 3600.0

@@ -8,7 +8,7 @@ WebhookError
 │   ├── BodyTooLarge            when the body has more bytes than `max_body`                  413
 │   ├── BodyTooSlow             when the body is not complete within `body_timeout`           408
 │   ├── Overloaded              when the bodies being read have too many bytes together       503
-│   ├── BodyIncomplete          when the client goes away before the end of the body          400
+│   ├── BodyIncomplete          when the body ends too early, or is gone before it is read    400
 │   └── UnsupportedEncoding     when Content-Encoding is other than identity                  415
 ├── VerificationError           when a request is not proven to come from the sender          401
 │   ├── MissingSignature        when a signature header is absent
@@ -87,7 +87,7 @@ class Overloaded(RequestError):
 
 
 class BodyIncomplete(RequestError):
-    """The client went away before the body was complete; hardly anybody is left to hear the answer."""
+    """The client went away before the body was complete, or something before the receiver has read the body."""
 
 
 class UnsupportedEncoding(RequestError):

@@ -41,7 +41,8 @@ from .events import (
     wire_names,
 )
 from .json_repair import repaired
-from .redaction import log_failure, reason
+from .logs import log_failure
+from .redaction import reason
 
 Value = str | int
 _NO_FIELD = FieldInfo()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -31,8 +30,8 @@ from .events import Event, UnknownEvent, parsed_paths
 from .inbox.base import Inbox
 from .inbox.records import Duplicate
 from .json_repair import parsed
+from .logs import log_failure
 from .options import WorkerOptions
-from .redaction import log_failure
 from .responses import FAILED, Receipt, Response, accepted, not_an_event, rejections
 from .routing import Function, Router
 from .runtime import Health, Runtime
@@ -44,8 +43,6 @@ from .signatures import Scheme, Verified
 from .signatures.secrets import Secrets, masked
 from .worker.executor import no_event
 from .worker.inline import handle
-
-logger = logging.getLogger("webhook_receiver")
 
 MAX_BODY = 1024 * 1024  # bytes; an order's notification has some hundred
 BODY_TIMEOUT = 30.0  # seconds
@@ -164,7 +161,7 @@ class WebhookReceiver(Router):
             self._bodies.check_headers(head.headers)
             check = self._scheme.verify(head, now)
             body = await self._bodies.read(receive)
-            self._bodies.check_size(body)
+            self._bodies.check_body(head.headers, body)
             verified = check(body)
             response, _, _ = await self._handle(self._delivery(head.headers, body, verified, now), verified)
         except (RequestError, VerificationError, InboxError) as error:
@@ -172,6 +169,7 @@ class WebhookReceiver(Router):
             if body is None and not await self._bodies.drain(error, head.headers, receive):
                 response = response.closing(scope)
         except NotAnEvent as error:
+            self._runtime.rejections.add(error)
             response = not_an_event(error)
         await response.send(send)
 
@@ -203,13 +201,14 @@ class WebhookReceiver(Router):
             head = RequestHead.of(headers, method=method, target=target, url=self._public_url)
             self._bodies.check_headers(head.headers)
             check = self._scheme.verify(head, now)
-            self._bodies.check_size(body)
+            self._bodies.check_body(head.headers, body)
             verified = check(body)
             delivery = self._delivery(head.headers, body, verified, now)
             response, event, duplicate_of = await self._handle(delivery, verified)
         except (RequestError, VerificationError, InboxError) as error:
             return Receipt(self._reject(error), error=error.with_traceback(None))
         except NotAnEvent as error:
+            self._runtime.rejections.add(error)
             return Receipt(not_an_event(error), delivery, error=error.with_traceback(None))
         return Receipt(response, delivery, event, duplicate_of=duplicate_of)
 
@@ -415,23 +414,26 @@ class WebhookReceiver(Router):
         try:
             event = self.parse(delivery.body, delivery.headers)
         except NotAnEvent as error:
-            logger.warning("delivery %s: %s", delivery.id, error)
             if not self._runtime.keeps:
                 raise
             dead = no_event(error)
         except Exception as error:  # in a user's validator
-            log_failure(f"delivery {delivery.id}: a validator failed", error)
+            log_failure(f"delivery {delivery.id}: a validator failed", error, delivery_id=delivery.id)
             if not self._runtime.keeps:
                 return FAILED, None, None
             dead = no_event(error)
         if self._runtime.keeps:
             id = self._id_of(delivery) if verified.id is None and self._delivery_id is not None else verified.id
             put = await self._runtime.put(delivery, event, id=id, dead=dead)
-            return (self._duplicate, event, put.id) if isinstance(put, Duplicate) else (self._stored, event, None)
+            if isinstance(put, Duplicate):
+                return self._duplicate, event, put.id
+            if dead is not None:
+                self._runtime.dead_letter_log.add(delivery.id, dead)
+            return self._stored, event, None
         assert event is not None  # noqa: S101 - for the type checkers
         dispatcher = self._runtime.dispatcher
-        response = await handle(dispatcher.match(event), event, delivery, self.order_check, dispatcher.middlewares)
-        return response, event, None
+        handlers, log = dispatcher.match(event), self._runtime.attempt_log
+        return await handle(handlers, event, delivery, log, self.order_check, dispatcher.middlewares), event, None
 
     def _id_of(self, delivery: Delivery) -> str | None:
         """Return the sender's id of a delivery and its body's digest, since the id is not signed; None without one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import traceback
 from collections.abc import Iterator
 from functools import lru_cache
@@ -58,22 +57,12 @@ def _properties(schema: object) -> Iterator[str]:
             yield from _properties(each)
 
 
-logger = logging.getLogger("webhook_receiver")
-
 _MAX_CHAIN = 1000  # errors of one chain that are looked at
 
 
-def log_failure(what: str, error: BaseException) -> None:
-    """Log an error with its traceback; redacted where a ValidationError, which quotes the body, has a part in it.
-
-    Args:
-        what: the sentence to log with it.
-        error: the error.
-    """
-    if _quotes_body(error):
-        logger.error("%s: %s\n%s", what, summary(error), frames(error))
-    else:
-        logger.error("%s", what, exc_info=error)
+def frames_of(error: BaseException) -> tuple[tuple[str, int], ...]:
+    """Return the file and the line of each frame of an error's own traceback."""
+    return tuple((each.filename, each.lineno or 0) for each in traceback.extract_tb(error.__traceback__))
 
 
 def summary(error: BaseException) -> str:
@@ -89,18 +78,19 @@ def frames(error: BaseException) -> str:
     """
     if type(error) is ValidationError:
         return storable("".join(traceback.format_tb(error.__traceback__)))
-    if _quotes_body(error):
-        told = [f"{''.join(traceback.format_tb(each.__traceback__))}{summary(each)}\n" for each in _chain(error)]
+    if quotes_body(error):
+        told = [f"{''.join(traceback.format_tb(each.__traceback__))}{summary(each)}\n" for each in chain(error)]
         return storable("\n".join(reversed(told)))
     return storable("".join(traceback.format_exception(error)))
 
 
-def _quotes_body(error: BaseException) -> bool:
-    return any(isinstance(each, ValidationError) for each in _chain(error))
+def quotes_body(error: BaseException) -> bool:
+    """Whether a ValidationError, whose message quotes the body, has a part in an error."""
+    return any(isinstance(each, ValidationError) for each in chain(error))
 
 
-def _chain(error: BaseException) -> list[BaseException]:
-    """Return the error, those that it came of, and those in a group, each once."""
+def chain(error: BaseException) -> list[BaseException]:
+    """Return an error, those that it came of, and those in a group, each once."""
     found: list[BaseException] = []
     left = [error]
     while left and len(found) < _MAX_CHAIN:

@@ -19,11 +19,13 @@ from .inbox import from_url
 from .inbox.base import Inbox
 from .inbox.dedup import digester, identity_text
 from .inbox.records import Duplicate, Entry, State, Stored
+from .logs import DeadLetterLog, log_failure, warn_if_disabled
 from .options import WorkerOptions
-from .redaction import log_failure, storable
+from .redaction import storable
 from .senders import Order, Orders, OrdersApi, Sender
 from .senders.backfill import Backfill, ProgressCallback, backfill
 from .worker import worker_for
+from .worker.attempt_log import AttemptLog
 from .worker.executor import Dispatcher, no_event
 from .worker.worker import Worker
 
@@ -99,6 +101,8 @@ class Runtime:
         self.clock = clock
         self.rejections = RejectionCounter(name, clock)
         self.secret_usage = SecretUsage(name)
+        self.attempt_log = AttemptLog(clock)
+        self.dead_letter_log = DeadLetterLog(clock)
         self.tasks = BackgroundTasks()
         self._inbox = from_url(inbox) if isinstance(inbox, str) else inbox
         self.keeps = self._inbox is not None
@@ -128,6 +132,7 @@ class Runtime:
             ConfigurationError: a handler needs an inbox and there is none, or the inbox can never work.
             InboxError: the inbox cannot be opened.
         """
+        warn_if_disabled()
         if not self.keeps:
             check_without_inbox(self.dispatcher)
             if not self.dispatcher.handlers:
@@ -210,7 +215,7 @@ class Runtime:
         except InboxError:
             raise
         except Exception as error:
-            log_failure(f"delivery {delivery.id}: the inbox failed", error)
+            log_failure(f"delivery {delivery.id}: the inbox failed", error, delivery_id=delivery.id)
             raise InboxError(f"the inbox failed: {type(error).__name__}") from None
         if self._worker is not None and not (isinstance(stored, Duplicate) and not stored.replayed):
             self._worker.wake()
@@ -225,6 +230,7 @@ class Runtime:
         """Start with the first delivery, where the host's lifespan did not start the receiver."""
         if self._worker is None and self._work and not self._has_warned_of_late_start:
             self._has_warned_of_late_start = True
+            warn_if_disabled()
             logger.warning(
                 "%s was not started: it starts with this delivery, but after a restart stored deliveries wait for the "
                 "next one. Let the host start it: lifespan=hooks.lifespan, or `async with hooks:`",
@@ -254,9 +260,8 @@ class Runtime:
                 raise TypeError("an identity is a tuple of texts, not one text, whose letters would be taken apart")
             return None if identity is None else [*map(str, identity)]
         except Exception as error:  # in a user's class
-            log_failure(
-                f"delivery {delivery.id}: its event's identity failed, so a duplicate of it is not recognized", error
-            )
+            what = f"delivery {delivery.id}: its event's identity failed, so a duplicate of it is not recognized"
+            log_failure(what, error, delivery_id=delivery.id)
             return None
 
     def _ordering_key(self, delivery: Delivery, event: Event, identity: list[str] | None) -> str | None:
@@ -267,7 +272,8 @@ class Runtime:
         try:
             key = sender.ordering_key(event)
         except Exception as error:
-            log_failure(f"delivery {delivery.id}: its ordering_key failed, so it is handled in no order", error)
+            what = f"delivery {delivery.id}: its ordering_key failed, so it is handled in no order"
+            log_failure(what, error, delivery_id=delivery.id)
             return None
         return None if key is None else storable(str(key))
 

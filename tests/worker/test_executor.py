@@ -395,7 +395,7 @@ async def test_an_async_handler_that_takes_too_long_fails_and_the_others_run(cap
         kept = await settled(hooks, await deliver(hooks), State.DEAD)
     assert ran == ["slow", "other", "slow", "slow"]
     assert [each.error for each in kept.attempts] == ["TimeoutError: it took more than 0.05 s"] * 3
-    assert "slow: it took more than 0.05 s" in caplog.text
+    assert "slow failed: TimeoutError: it took more than 0.05 s" in caplog.text
 
 
 async def test_a_handler_has_its_own_time_whatever_those_have_that_run_beside_it() -> None:
@@ -658,7 +658,7 @@ async def test_a_run_that_was_noted_and_never_ended_is_a_failed_attempt(caplog: 
     assert [(each.number, each.outcome, each.error) for each in kept.attempts] == [
         (3, "dead", "ProcessEnded: the process ended while it ran")
     ]
-    assert f"delivery {id}: the process ended while deadly ran" in caplog.text
+    assert f"delivery {id}: deadly failed: ProcessEnded: the process ended while it ran" in caplog.text
     assert ran == []
 
 

@@ -9,10 +9,12 @@ from tests.helpers import NOW
 from webhook_receiver import Attempt, CallNext, Delivery, Event, GiveUp, Retry, UnknownEvent
 from webhook_receiver.responses import FAILED, HANDLED
 from webhook_receiver.routing import Handler, Middleware
+from webhook_receiver.worker.attempt_log import AttemptLog
 from webhook_receiver.worker.inline import handle
 
 EVENT = UnknownEvent(event="an event")
 DELIVERY = Delivery("d-1", "webhooks", [], b"", NOW, 0, True)
+LOG = AttemptLog(lambda: NOW)
 
 
 def handlers(*outcomes: BaseException | None) -> tuple[list[Handler], list[int]]:
@@ -36,27 +38,27 @@ def handlers(*outcomes: BaseException | None) -> tuple[list[Handler], list[int]]
 )
 async def test_what_is_done_or_given_up_is_handled(outcomes: list[BaseException | None]) -> None:
     made, ran = handlers(*outcomes)
-    assert await handle(made, EVENT, DELIVERY) is HANDLED
+    assert await handle(made, EVENT, DELIVERY, LOG) is HANDLED
     assert ran == [*range(len(outcomes))]
 
 
 @pytest.mark.parametrize("error", [ValueError("odd"), SystemExit(3)])
 async def test_one_failure_asks_for_another_delivery_whatever_the_others_say(error: BaseException) -> None:
     made, ran = handlers(None, error, Retry(5), GiveUp("no"), None)
-    assert await handle(made, EVENT, DELIVERY) is FAILED
+    assert await handle(made, EVENT, DELIVERY, LOG) is FAILED
     assert ran == [0, 1, 2, 3, 4]
 
 
 async def test_the_latest_time_that_a_handler_wants_is_answered() -> None:
     made, _ = handlers(Retry(5), Retry(60.5), GiveUp("no"))
-    answer = await handle(made, EVENT, DELIVERY)
+    answer = await handle(made, EVENT, DELIVERY, LOG)
     assert (answer.status, answer.headers["retry-after"]) == (503, "61")
 
 
 async def test_it_is_logged_who_handled_it(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    await handle(handlers(None, None)[0], EVENT, DELIVERY)
-    await handle([], EVENT, DELIVERY)
+    await handle(handlers(None, None)[0], EVENT, DELIVERY, LOG)
+    await handle([], EVENT, DELIVERY, LOG)
     assert [record.getMessage() for record in caplog.records] == [
         "delivery d-1: UnknownEvent: handler 0, handler 1",
         "delivery d-1: UnknownEvent: no handler",
@@ -73,7 +75,7 @@ async def test_middleware_runs_round_each_handler_with_its_first_attempt_and_dec
             raise Retry(7)
 
     made, ran = handlers(None, None, GiveUp("no"))
-    response = await handle(made, EVENT, DELIVERY, middlewares=[Middleware(rejecting)])
+    response = await handle(made, EVENT, DELIVERY, LOG, middlewares=[Middleware(rejecting)])
     assert (response.status, response.headers["retry-after"]) == (503, "7")
     assert ran == [0, 1, 2]
     assert seen == [Attempt(DELIVERY, f"handler {place}", 1) for place in ran]
@@ -85,4 +87,4 @@ async def test_a_middleware_that_swallows_a_failure_does_not_make_it_a_success()
             await call_next()
 
     made, _ = handlers(ValueError("odd"))
-    assert await handle(made, EVENT, DELIVERY, middlewares=[Middleware(quiet)]) is FAILED
+    assert await handle(made, EVENT, DELIVERY, LOG, middlewares=[Middleware(quiet)]) is FAILED

@@ -14,6 +14,7 @@ from tests.helpers import NOW
 from webhook_receiver import Delivery, Event, GiveUp, Retry, UnknownEvent
 from webhook_receiver.redaction import storable
 from webhook_receiver.routing import Handler
+from webhook_receiver.worker.attempt_log import AttemptLog
 from webhook_receiver.worker.executor import run
 
 EVENT = UnknownEvent(event="an event")
@@ -22,7 +23,10 @@ DELIVERY = Delivery("d-1", "webhooks", [(b"signature", b"sign-here")], b"a body"
 
 async def outcome(function: Callable[..., Any]) -> BaseException | None:
     handler = Handler("the handler", function, Event)
-    return await run(lambda: handler.call(EVENT, DELIVERY, 1), handler.name, DELIVERY.id)
+    error = await run(lambda: handler.call(EVENT, DELIVERY, 1))
+    if error is not None:
+        AttemptLog(lambda: NOW).add(error, DELIVERY.id, handler.name, 1)
+    return error
 
 
 def raising(error: BaseException) -> Callable[[Event], None]:

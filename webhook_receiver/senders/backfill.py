@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from ..errors import ApiError, ConfigurationError, WebhookError
-from ..redaction import log_failure
+from ..logs import log_failure
 from .base import Order
 
 logger = logging.getLogger("webhook_receiver")

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import httpx
 
-from ..redaction import log_failure
+from ..logs import log_failure
 from ..senders.up42.models import Webhook, WebhookTest, WebhookTests
 from . import payloads
 from .attempt import attempt

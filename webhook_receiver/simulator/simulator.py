@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 
 from ..errors import ApiError
 from ..events import OrderStatus
-from ..redaction import log_failure
+from ..logs import log_failure
 from ..senders.up42.models import CANCELABLE, Asset, Order, Webhook
 from ..senders.up42.orders_api import TERMINAL
 from . import payloads

@@ -65,14 +65,15 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from ..errors import GiveUp, HandlerSignal, InboxError, NotAnEvent, Retry, Unconfirmed
+from ..errors import HandlerSignal, InboxError, NotAnEvent
 from ..events import Event
 from ..inbox.base import Inbox
 from ..inbox.records import Claim, Settlement, State
+from ..logs import fields, log_failure
 from ..options import WorkerOptions
-from ..redaction import log_failure
 from ..routing import DeadLetterHandler, Handler, Middleware
 from ..senders.order_check import OrderCheck
+from .attempt_log import AttemptLog
 from .circuit_breaker import CircuitBreakers
 from .middleware import Start, inside
 from .progress import DeliveryProgress, ProcessEnded, Runnable
@@ -170,6 +171,7 @@ class Executor:
         self._clock = clock
         self._abandon = abandon
         self._breakers = CircuitBreakers(options.breaker)
+        self._attempt_log = AttemptLog(clock)
         self._running: dict[asyncio.Task[Any] | None, InFlight] = {}
         self._timeouts = Timeouts(self._time_is_up)
 
@@ -201,10 +203,13 @@ class Executor:
         except InboxError as error:
             if in_flight.progress is None:
                 raise
-            logger.error("delivery %s: %s", in_flight.claim.delivery.id, error)
+            id = in_flight.claim.delivery.id
+            logger.error("delivery %s: %s", id, error, extra=fields(delivery_id=id, reason=str(error)))
             in_flight.progress.delay(self._clock() + self._options.poll)
         except LeaseLost:
-            logger.warning("delivery %s: its lease was lost, another worker has it", in_flight.claim.delivery.id)
+            id = in_flight.claim.delivery.id
+            extra = fields(delivery_id=id, reason="its lease was lost")
+            logger.warning("delivery %s: its lease was lost, another worker has it", id, extra=extra)
             return None
         finally:
             del self._running[task]
@@ -222,7 +227,7 @@ class Executor:
             event = self._dispatcher.parse(delivery.body, delivery.headers)
         except Exception as error:
             if not isinstance(error, NotAnEvent):
-                log_failure(f"delivery {delivery.id}: a validator failed", error)
+                log_failure(f"delivery {delivery.id}: a validator failed", error, delivery_id=delivery.id)
             progress = DeliveryProgress(in_flight.claim, (), self._options.backoff)
             return progress.buried(no_event(error), notify=bool(self._dispatcher.dead_letter_handlers))
         handlers = self._dispatcher.match(event)
@@ -270,8 +275,9 @@ class Executor:
         if not progress.is_due(handler, now) or handler.name in self.paused:
             return
         if progress.of(handler).running:
-            logger.error("delivery %s: the process ended while %s ran", in_flight.claim.delivery.id, handler.name)
-            progress.failed(handler, ProcessEnded("the process ended while it ran"), now, now)
+            ended = ProcessEnded("the process ended while it ran")
+            self._attempt_log.add(ended, in_flight.claim.delivery.id, handler.name, progress.of(handler).attempts)
+            progress.failed(handler, ended, now, now)
             if not progress.is_due(handler, now):
                 return
         breaker = self._breakers.of(handler.name)
@@ -295,6 +301,7 @@ class Executor:
         if error is None:
             progress.done(handler)
         else:
+            self._attempt_log.add(error, in_flight.claim.delivery.id, handler.name, number)
             progress.failed(handler, error, in_flight.started, self._clock())
 
     async def _run(
@@ -305,12 +312,11 @@ class Executor:
         in_flight.timeout = self._options.timeout if handler.timeout is None else handler.timeout
         self._timeouts.begin(in_flight, in_flight.timeout)
         try:
-            error = await run(start, handler.name, in_flight.claim.delivery.id)
+            error = await run(start)
         except asyncio.CancelledError:
             if not in_flight.timed_out or in_flight.task.cancelling() > 1:
                 raise
             error = _late(in_flight)
-            logger.error("delivery %s: %s: %s", in_flight.claim.delivery.id, handler.name, error)
         finally:
             self._timeouts.end(in_flight)
             in_flight.handler = None
@@ -330,9 +336,10 @@ class Executor:
         progress = in_flight.progress
         if handler is None or progress is None or in_flight.handler is not handler or in_flight.started != started:
             return  # it has ended meanwhile
-        logger.error("delivery %s: %s ignores that its time is up", in_flight.claim.delivery.id, handler.name)
+        id, error = in_flight.claim.delivery.id, _late(in_flight)
+        extra = fields(delivery_id=id, handler=handler.name, attempt=progress.of(handler).attempts, reason=str(error))
+        logger.error("delivery %s: %s ignores that its time is up", id, handler.name, extra=extra)
         in_flight.abandoned = True
-        error = _late(in_flight)
         self._record_in_breaker(handler, error)
         progress.failed(handler, error, started, self._clock())
         self._abandon(in_flight, self._reached(progress))
@@ -359,13 +366,11 @@ def _log(settlement: Settlement, event: Event, handlers: Sequence[Handler]) -> N
         )
 
 
-async def run(start: Callable[[], Awaitable[object]], name: str, delivery: str) -> BaseException | None:
-    """Run one attempt and log how it failed; return what it raised, None if the handler is done.
+async def run(start: Callable[[], Awaitable[object]]) -> BaseException | None:
+    """Run one attempt; return what it raised, None if the handler is done.
 
     Args:
         start: calls the handler, inside its middleware.
-        name: the handler's, for the log.
-        delivery: the delivery's id, for the log.
 
     Raises:
         asyncio.CancelledError: the task was cancelled from outside.
@@ -378,22 +383,12 @@ async def run(start: Callable[[], Awaitable[object]], name: str, delivery: str) 
             if (signal := _only_signal(group)) is not None:
                 raise signal from None
             raise
-    except Retry as raised:
-        logger.info("delivery %s: %s wants to %s", delivery, name, raised)
-        return raised
-    except GiveUp as raised:
-        logger.warning("delivery %s: %s gave up: %s", delivery, name, raised)
-        return raised
-    except Unconfirmed as raised:
-        logger.warning("delivery %s: %s: not yet: %s", delivery, name, raised)
-        return raised
     except (KeyboardInterrupt, GeneratorExit):
         raise  # the process ends, or this coroutine does
     except BaseException as raised:
         # Whoever stops us cancels us. A cancellation of the handler's own making is a failure, as is sys.exit().
         if isinstance(raised, asyncio.CancelledError) and _is_cancelled():
             raise
-        log_failure(f"delivery {delivery}: {name} failed", raised)
         return raised
     return None
 

@@ -12,6 +12,7 @@ from ..events import Event
 from ..responses import FAILED, HANDLED, Response, retry_after
 from ..routing import Handler, Middleware
 from ..senders.order_check import OrderCheck
+from .attempt_log import AttemptLog
 from .executor import run
 from .middleware import run_inside
 
@@ -25,6 +26,7 @@ async def handle(
     handlers: Sequence[Handler],
     event: Event,
     delivery: Delivery,
+    log: AttemptLog,
     order_check: OrderCheck | None = None,
     middlewares: Sequence[Middleware] = (),
 ) -> Response:
@@ -37,20 +39,23 @@ async def handle(
         handlers: those that match the event, in the order in which they run.
         event: what they get.
         delivery: what the event was parsed from.
+        log: logs the attempts that fail.
         order_check: the check that comes first where the body is not verified; no middleware runs round it.
         middlewares: run round each handler, the first outermost.
     """
     if handlers and order_check is not None and order_check.is_about(event, delivery):
-        error = await run(partial(order_check.call, event), order_check.name, delivery.id)
+        error = await run(partial(order_check.call, event))
         if error is not None:
+            log.add(error, delivery.id, order_check.name, 1)
             return HANDLED if isinstance(error, GiveUp) else retry_after(_LATER)
     raised: list[BaseException] = []
     for handler in handlers:
         start: Callable[[], Awaitable[object]] = partial(handler.call, event, delivery, 1)
         if middlewares:
             start = partial(run_inside, middlewares, Attempt(delivery, handler.name, 1), start)
-        error = await run(start, handler.name, delivery.id)
+        error = await run(start)
         if error is not None:
+            log.add(error, delivery.id, handler.name, 1)
             raised.append(error)
     if logger.isEnabledFor(logging.INFO):
         names = ", ".join(handler.name for handler in handlers) or "no handler"

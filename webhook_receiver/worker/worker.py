@@ -9,7 +9,8 @@ from contextlib import suppress
 
 from ..errors import InboxError
 from ..inbox.base import Inbox
-from ..inbox.records import Claim, Settlement
+from ..inbox.records import Claim, Settlement, State
+from ..logs import DeadLetterLog, fields, log_failure
 from ..options import WorkerOptions
 from .executor import Dispatcher, Executor, InFlight
 from .watchdog import Watchdog
@@ -40,6 +41,7 @@ class Worker:
         self._receiver = receiver
         self._options = options
         self._clock = clock
+        self._dead_letter_log = DeadLetterLog(clock)
         self._executor = Executor(inbox, handlers, options, clock, self._abandon)
         self._in_flight: dict[str, InFlight] = {}
         """The deliveries that we have a lease on, by id: ready, running or being settled."""
@@ -142,7 +144,7 @@ class Worker:
                 if not failing and isinstance(error, InboxError):
                     logger.error("%s: %s", self._receiver, error)
                 elif not failing:
-                    logger.exception("%s: the worker stumbled, and goes on", self._receiver)
+                    log_failure(f"{self._receiver}: the worker stumbled, and goes on", error)
                 failing, seconds = True, min(self._options.poll, _PAUSE)
             # Leases are renewed while it stops, too.
             if seconds:
@@ -188,8 +190,9 @@ class Worker:
                 settlement = await self._in_slot(in_flight)
             if settlement is not None:  # no slot is needed to settle: a slow disk must not keep handlers from running
                 await self._settle(in_flight, settlement)
-        except Exception:
-            logger.exception("%s: delivery %s: the worker stumbled", self._receiver, in_flight.claim.delivery.id)
+        except Exception as error:
+            id = in_flight.claim.delivery.id
+            log_failure(f"{self._receiver}: delivery {id}: the worker stumbled", error, delivery_id=id)
         finally:
             if not in_flight.abandoned:
                 self._remove(in_flight)  # not by a callback of the task's, which would cost as much as to run a handler
@@ -235,11 +238,27 @@ class Worker:
             # Its lease ended under our hands, but no other worker had it meanwhile: the settlement counts.
             settlement, in_flight.next = settlement._replace(claim=newer), None
             settled = await self._try_to_settle(settlement)
-        if settled is False:
-            logger.warning("delivery %s: its lease was lost, so it is handled again", settlement.claim.delivery.id)
+        if settled:
+            self._log_end(settlement)
+        elif settled is False:
+            id = settlement.claim.delivery.id
+            extra = fields(delivery_id=id, reason="its lease was lost")
+            logger.warning("delivery %s: its lease was lost, so it is handled again", id, extra=extra)
         if settlement.due is not None and 0 < (seconds := settlement.due - self._clock()) < self._options.poll:
             # A little later than due, since the two clocks do not tick alike. What is due already is looked at anyway.
             self.loop.call_later(seconds + 0.001, self._changed.set)
+
+    def _log_end(self, settlement: Settlement) -> None:
+        """Log that nothing will be done any more for a delivery that is not done."""
+        claim, reason = settlement.claim, settlement.reason or ""
+        died: list[tuple[str, int] | tuple[None, None]] = [
+            (each.handler, each.number) for each in settlement.attempts if each.outcome == "dead"
+        ]
+        if settlement.state is State.DEAD and (died or claim.state is not State.DEAD):
+            what = "is dead" if claim.state is not State.DEAD else f"is dead, and {died[-1][0]} has failed for good"
+            self._dead_letter_log.add(claim.delivery.id, reason, *(died or [(None, None)])[-1], what=what)
+        elif settlement.state is State.UNHANDLED and claim.handlers:
+            self._dead_letter_log.add(claim.delivery.id, reason, what="is unhandled")
 
     async def _try_to_settle(self, settlement: Settlement) -> bool | None:
         """Return whether the lease still counted; None if the process stops while the inbox fails."""
@@ -249,9 +268,9 @@ class Worker:
                 return await self._inbox.settle(settlement, self._clock())
             except InboxError as error:
                 if not failing:
-                    logger.error(
-                        "%s: delivery %s is not settled: %s", self._receiver, settlement.claim.delivery.id, error
-                    )
+                    id = settlement.claim.delivery.id
+                    extra = fields(delivery_id=id, reason=str(error))
+                    logger.error("%s: delivery %s is not settled: %s", self._receiver, id, error, extra=extra)
                 failing = True
                 if self._stopping.is_set():
                     return None

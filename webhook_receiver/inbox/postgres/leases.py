@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...errors import InboxDamaged
+from ...logs import fields
 from .. import rows
 from ..records import Claim, HandlerState, Settlement, State
 from .rows import DELIVERY, PostgresConnection, all_escaped, all_unescaped, ask, columns, escaped, unescaped
@@ -252,7 +253,8 @@ def _lease(
             delivery, progress = rows.delivery(all_unescaped(row[:-5])), rows.progress(handlers)
         except InboxDamaged as damage:
             damaged = True
-            logger.error("delivery %s is dead: %s", row[0], damage)
+            extra = fields(delivery_id=row[0], reason=str(damage))
+            logger.error("delivery %s is dead: %s", row[0], damage, extra=extra)
             _bury(connection, seq, str(damage), now)
             continue
         reason = None if reason is None else unescaped(reason)

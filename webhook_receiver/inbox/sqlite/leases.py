@@ -12,6 +12,7 @@ from sqlite3 import Connection
 from typing import Any, NamedTuple
 
 from ...errors import InboxDamaged
+from ...logs import fields
 from .. import rows
 from ..records import Claim, HandlerState, Settlement, State
 from . import ordering, staging
@@ -106,7 +107,8 @@ def _lease(connection: Connection, job: ClaimJob, seqs: Sequence[int]) -> list[C
         try:
             delivery, progress = rows.delivery(row), rows.progress(handlers)
         except InboxDamaged as damage:
-            logger.error("delivery %s is dead: %s", row[0], damage)
+            extra = fields(delivery_id=row[0], reason=str(damage))
+            logger.error("delivery %s is dead: %s", row[0], damage, extra=extra)
             ordering.bury(connection, seq, str(damage), job.now)
             continue
         claims.append(Claim(delivery, State(state), progress, crashes, reason, Lease(seq, token)))

@@ -1,0 +1,141 @@
+"""Log lines: the fields of a record, how an error is logged, and which of many lines that are alike are written."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .redaction import frames, quotes_body, summary
+
+logger = logging.getLogger("webhook_receiver")
+
+SECONDS = 60.0
+"""Seconds after which lines of one kind are counted anew."""
+
+
+def fields(
+    *, delivery_id: str | None = None, handler: str | None = None, attempt: int | None = None, reason: str | None = None
+) -> dict[str, object]:
+    """Return the fields of a log record, for `extra`: all four, so that a format may name each of them.
+
+    Args:
+        delivery_id: the id of the delivery.
+        handler: the name of the handler.
+        attempt: the number of the attempt.
+        reason: why a request was rejected, an attempt failed or a delivery died.
+    """
+    return {"delivery_id": delivery_id, "handler": handler, "attempt": attempt, "reason": reason}
+
+
+def log_failure(
+    what: str,
+    error: BaseException,
+    *,
+    delivery_id: str | None = None,
+    handler: str | None = None,
+    attempt: int | None = None,
+) -> None:
+    """Log an error with its traceback; redacted where a ValidationError, which quotes the body, has a part in it.
+
+    Args:
+        what: the sentence to log with it.
+        error: the error.
+        delivery_id: the id of the delivery.
+        handler: the name of the handler that failed.
+        attempt: the number of the attempt.
+    """
+    said = summary(error)
+    extra = fields(delivery_id=delivery_id, handler=handler, attempt=attempt, reason=said)
+    if quotes_body(error):
+        logger.error("%s: %s\n%s", what, said, frames(error), extra=extra)
+    else:
+        logger.error("%s", what, exc_info=error, extra=extra)
+
+
+def warn_if_disabled() -> None:
+    """Warn if the receiver's logger is disabled, as `logging.config` does with every logger that is there already."""
+    if logger.disabled:
+        warnings.warn(
+            f"the logger {logger.name!r} is disabled: no line will say what is rejected, fails or dies. Configure "
+            "logging with disable_existing_loggers=False, or before webhook_receiver is imported "
+            "(docs.python.org/3/library/logging.config.html#logging.config.fileConfig)",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+@dataclass(slots=True)
+class _Window:
+    """The lines of one kind within a minute."""
+
+    start: float
+    count: int = 1
+    left_out: int = 0
+
+
+class LineLimit:
+    """Decides which of many lines of one kind are written: within a minute the first, the 10th, the 100th and so on.
+
+    Args:
+        clock: returns the time in Unix seconds.
+        first: the number of lines that are written before any is left out.
+    """
+
+    def __init__(self, clock: Callable[[], float], first: int = 1) -> None:
+        self._clock = clock
+        self._first = first
+        self._windows: dict[str, _Window] = {}
+
+    def left_out(self, kind: str) -> str | None:
+        """Count a line. Return what to write behind it about those left out before it, or None to leave this one out.
+
+        Args:
+            kind: what lines that are alike have in common; one of a small number.
+        """
+        now, window = self._clock(), self._windows.get(kind)
+        if window is not None and 0 <= now - window.start < SECONDS:
+            window.count += 1
+            if window.count > self._first and str(window.count).rstrip("0") != "1":
+                window.left_out += 1
+                return None
+            left_out, window.left_out = window.left_out, 0
+        else:
+            left_out = 0 if window is None else window.left_out
+            self._windows[kind] = _Window(now)
+        return f" ({left_out} more since the last line)" if left_out else ""
+
+
+class DeadLetterLog:
+    """Logs the deliveries that have died: of each handler ten a minute, and then the 100th, the 1000th and so on.
+
+    Args:
+        clock: returns the time in Unix seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._limit = LineLimit(clock, first=10)
+
+    def add(
+        self,
+        delivery_id: str,
+        reason: str,
+        handler: str | None = None,
+        attempt: int | None = None,
+        *,
+        what: str = "is dead",
+    ) -> None:
+        """Log a dead delivery.
+
+        Args:
+            delivery_id: its id.
+            reason: why it is dead.
+            handler: the name of the handler that gave up or used up its attempts; None if none was run.
+            attempt: the number of that handler's last attempt.
+            what: what became of the delivery.
+        """
+        more = self._limit.left_out(handler or "")
+        if more is not None:
+            extra = fields(delivery_id=delivery_id, handler=handler, attempt=attempt, reason=reason)
+            logger.error("delivery %s %s: %s%s", delivery_id, what, reason, more, extra=extra)
