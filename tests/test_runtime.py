@@ -45,7 +45,13 @@ def idle(*arguments: Any, **options: Any) -> WebhookReceiver:
         *("authorization", "proxy-authorization", "cookie", "set-cookie", "signature", "signature-input"),
         *("x-shopify-hmac-sha256", "x-sig", "sig", "x-sig-v2"),
         *("x-hub-signature-256", "webhook-signature", "x-gitlab-token", "x-api-key", "apikey", "x_api_key"),
-        *("x-webhook-secret", "x-amz-security-token", "x-auth-user", "x-password"),
+        *("x-webhook-secret", "x-amz-security-token", "x-auth-user", "x-password", "x-passwd", "x-access-key"),
+        # Of proxies: Cloudflare Access, Google's IAP and API Gateway, AWS's load balancers, Azure, oauth2-proxy,
+        # Pomerium, Teleport, Vercel; and RFC 9449.
+        *("cf-access-jwt-assertion", "x-goog-iap-jwt-assertion", "x-apigateway-api-userinfo", "x-amzn-oidc-data"),
+        *("x-amzn-oidc-accesstoken", "x-amzn-oidc-identity", "x-ms-client-principal", "x-ms-token-aad-id-token"),
+        *("x-auth-request-access-token", "x-forwarded-access-token", "x-pomerium-jwt-assertion", "x-session-id"),
+        *("teleport-jwt-assertion", "x-vercel-oidc-token", "x-vercel-sc-headers", "dpop"),
     ],
 )
 def test_headers_with_credentials_and_signatures_are_not_kept(name: str) -> None:
@@ -53,6 +59,16 @@ def test_headers_with_credentials_and_signatures_are_not_kept(name: str) -> None
         (b"digest", b"d"),
         (b"webhook-id", b"7"),
     )
+
+
+def test_a_jwt_is_not_kept_whatever_its_header_is_called() -> None:
+    jwt = b"eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmVk"
+    assert kept_headers([(b"x-proof", jwt), (b"x-note", b"hey")]) == ((b"x-note", b"hey"),)
+
+
+def test_what_merely_sounds_like_a_credential_is_kept() -> None:
+    headers = [(name, b"7") for name in (b"x-author", b"x-passenger", b"x-github-delivery", b"x-goog-resource-state")]
+    assert kept_headers(headers) == tuple(headers)
 
 
 def test_a_header_is_kept_or_not_by_its_name_however_many_others_there_are() -> None:

@@ -196,7 +196,14 @@ class Attempt(NamedTuple):
         return hashlib.sha256(f"{self.delivery.id}\n{self.handler}".encode()).hexdigest()[:32]
 
 
-_NOT_STORED = rb"authorization|cookie|signature|hmac|(^|[-_])sig([-_]|$)|token|secret|password|api[-_]?key|x-auth"
+_NOT_STORED = (
+    rb"authorization|authentication|x-auth(?!or)|cookie|signature|hmac|(^|[-_])sig([-_]|$)|token|secret|passw|passphrase|(api|access)[-_]?key|credential"
+    # What proxies add about a user or a service whom they let in: JWTs, their claims, assertions and sessions.
+    rb"|jwt|assertion|oidc|saml|dpop|userinfo|client-principal|session|x-vercel-sc-headers"
+)
+
+
+_JWT = b"eyJ"
 
 
 @lru_cache(maxsize=512)
@@ -205,8 +212,8 @@ def _is_stored(name: bytes) -> bool:
 
 
 def kept_headers(headers: Headers) -> Headers:
-    """Return the headers to store: all but those whose names suggest a credential or a signature.
+    """Return the headers to store: all but those whose names suggest a credential or a signature, and JWTs.
 
-    Nobody needs these once the delivery is verified.
+    Nobody needs these once the delivery is verified. A JWT (RFC 7519) begins with the base64 of `{"`.
     """
-    return tuple([pair for pair in headers if _is_stored(pair[0])])
+    return tuple([pair for pair in headers if _is_stored(pair[0]) and pair[1][:3] != _JWT])

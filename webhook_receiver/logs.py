@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .redaction import frames, quotes_body, summary
+from .redaction import frames, leave_own_frames_out, quotes_body, summary
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -48,6 +48,7 @@ def log_failure(
     """
     said = summary(error)
     extra = fields(delivery_id=delivery_id, handler=handler, attempt=attempt, reason=said)
+    leave_own_frames_out(error)
     if quotes_body(error):
         logger.error("%s: %s\n%s", what, said, frames(error), extra=extra)
     else:

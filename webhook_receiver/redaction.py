@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 from functools import lru_cache
+from types import TracebackType
 from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
@@ -57,6 +58,8 @@ def _properties(schema: object) -> Iterator[str]:
             yield from _properties(each)
 
 
+_ROOMS = tuple(f"{__package__}.{room}." for room in ("worker", "routing", "testing"))
+"""The packages whose frames stand between the event loop and a user's function."""
 _MAX_CHAIN = 1000  # errors of one chain that are looked at
 
 
@@ -66,22 +69,55 @@ def frames_of(error: BaseException) -> tuple[tuple[str, int], ...]:
 
 
 def summary(error: BaseException) -> str:
-    """Return the error's class and message in a line, redacted if it is a ValidationError."""
-    said = reason(error) if isinstance(error, ValidationError) else _said(error)
-    return storable(f"{type(error).__name__}: {said}" if said else type(error).__name__)
+    """Return the error's class and its `message`."""
+    said = message(error)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def message(error: BaseException) -> str:
+    """Return the error's message, redacted where it is a ValidationError, or repeats one that it came of."""
+    if isinstance(error, ValidationError):
+        return storable(reason(error))
+    said = _said(error)
+    for each in chain(error):
+        if isinstance(each, ValidationError):
+            for quoted in (str(each), repr(str(each))[1:-1]):
+                said = said.replace(quoted, reason(each))
+    return storable(said)
 
 
 def frames(error: BaseException) -> str:
     """Return the traceback of the error, of those that it came of, and of those in a group.
 
-    Where one of them is a ValidationError, which quotes the body, each is told by its redacted summary.
+    Frames of ours are left out. Where one of them is a ValidationError, which quotes the body, each is told by its
+    redacted summary.
     """
+    leave_own_frames_out(error)
     if type(error) is ValidationError:
         return storable("".join(traceback.format_tb(error.__traceback__)))
     if quotes_body(error):
         told = [f"{''.join(traceback.format_tb(each.__traceback__))}{summary(each)}\n" for each in chain(error)]
         return storable("\n".join(reversed(told)))
     return storable("".join(traceback.format_exception(error)))
+
+
+def leave_own_frames_out(error: BaseException) -> None:
+    """Shorten the tracebacks of an error and its chain by the frames that run a handler, unless all are such."""
+    for each in chain(error):
+        left: list[TracebackType] = []
+        is_ours = False
+        frame = each.__traceback__
+        while frame is not None:
+            room = frame.tb_frame.f_globals.get("__name__", "")
+            is_ours = room.startswith(_ROOMS) or (is_ours and room.startswith("anyio."))  # which runs it in a thread
+            if not is_ours:
+                left.append(frame)
+            frame = frame.tb_next
+        shortened = None
+        for frame in reversed(left):
+            shortened = TracebackType(shortened, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+        if shortened is not None:
+            each.__traceback__ = shortened
 
 
 def quotes_body(error: BaseException) -> bool:

@@ -198,6 +198,20 @@ def test_show_tells_all_and_the_body_only_when_asked(url: str) -> None:
     assert inbox_command("show", url, "dd04", "--raw").stdout_bytes == b'{"n":"\xc3\xa9"}'
 
 
+def test_show_tells_equal_tracebacks_of_a_handler_once(path: Path, url: str) -> None:
+    async def fail_again(inbox: SQLiteInbox) -> None:
+        now = time.time()
+        await inbox.replay([IDS["dead"]], now)
+        (claim,) = [each for each in await inbox.claim("webhooks", 9, 60, now) if each.delivery.id == IDS["dead"]]
+        again = [FAILED._replace(number=2), FAILED._replace(number=3, handler="app:download")]
+        assert await inbox.settle(Settlement(claim, State.DEAD, {}, reason="boom", attempts=again), now)
+
+    on(path, fail_again)
+    shown = inbox_command("show", url, IDS["dead"]).stdout
+    assert shown.count(r"  line \x1b[31m") == 2
+    assert "(the traceback is that of attempt 1)" in shown
+
+
 def test_show_takes_a_beginning_that_only_one_id_has(url: str) -> None:
     document = json.loads(inbox_command("show", url, "aa", "--json").stdout)
     assert (document["id"], document["state"], document["body"]) == ("aa01", "waiting", "eyJuIjoiw6kifQ==")

@@ -445,6 +445,11 @@ def test_what_was_not_handled_is_told_run_by_run(webhooks: Rehearsal, shop: Shop
     with pytest.raises(AssertionError) as once:
         webhooks.assert_handled(shop.download, times=2)
     assert str(once.value) == "download ended well 1 times, not 2:\n  attempt 1: OSError: down\n  attempt 2: ended well"
+    shop.errors = [OSError("down") for _ in range(5)]
+    webhooks.sync.send(make(OrderFulfilled, order_id="o-8"))
+    webhooks.sync.drain()
+    with pytest.raises(AssertionError, match=r"attempts 1 to 4: OSError: down$"):
+        webhooks.assert_handled(shop.download, times=7)
 
 
 def test_a_handler_that_the_receiver_does_not_have_is_told_as_such(webhooks: Rehearsal) -> None:

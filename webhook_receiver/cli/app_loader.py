@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+import traceback
 from pathlib import Path
 
 import typer
@@ -12,6 +13,7 @@ import typer
 from ..errors import ConfigurationError
 from ..inbox.base import Inbox
 from ..receiver import WebhookReceiver
+from ..redaction import summary
 
 
 def load(target: str) -> WebhookReceiver:
@@ -21,11 +23,14 @@ def load(target: str) -> WebhookReceiver:
         target: the module and the receiver's name in it, "hooks" if left out; a path of a file will do for the module.
 
     Raises:
-        typer.BadParameter: there is no such module or name, or it is not a receiver.
+        typer.BadParameter: there is no such module or name, it cannot be imported, or it is not a receiver. The message
+            has no line of the module, which may hold a secret.
     """
     form = re.fullmatch(r"([^\W\d]\w*(?:[./][^\W\d]\w*)*?)(?:\.py)?(?::([^\W\d]\w*))?", target)
     if form is None:
-        raise typer.BadParameter(f"{target!r} is not of the form module:hooks")
+        # A connection string in the wrong place may hold a password.
+        quoted = repr(target) if re.fullmatch(r"[\w./:-]*", target) else "what is given"
+        raise typer.BadParameter(f"{quoted} is not of the form module:hooks, and no URL of an inbox")
     module_name, name = form[1].replace("/", "."), form[2]
     here = str(Path.cwd())
     if here not in sys.path:
@@ -34,12 +39,14 @@ def load(target: str) -> WebhookReceiver:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the module is there, but imports one that is not
+            raise _not_imported(module_name, error) from None  # it is there, but imports one that is not
         raise typer.BadParameter(
             f"there is no module {module_name!r} in {here} or among the installed packages"
         ) from None
     except ConfigurationError as error:
         raise typer.BadParameter(f"{module_name} is not configured correctly: {error}") from None
+    except Exception as error:
+        raise _not_imported(module_name, error) from None
     receivers = [key for key, value in vars(module).items() if isinstance(value, WebhookReceiver)]
     found = getattr(module, name or "hooks", None)
     if isinstance(found, WebhookReceiver):
@@ -48,6 +55,14 @@ def load(target: str) -> WebhookReceiver:
     if found is not None:
         raise typer.BadParameter(f"{name or 'hooks'} in {module_name} is not a WebhookReceiver{hint}")
     raise typer.BadParameter(f"{module_name} has nothing called {name or 'hooks'}{hint}")
+
+
+def _not_imported(module_name: str, error: Exception) -> typer.BadParameter:
+    """Return the error for a module that raised one when it was imported: what and where, without its source."""
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith("<frozen ")]
+    theirs = [each for each in frames if each.filename not in (__file__, importlib.__file__)]
+    places = "".join(f"\n  {each.filename}, line {each.lineno}, in {each.name}" for each in theirs)
+    return typer.BadParameter(f"{module_name} cannot be imported: {summary(error)}{places}")
 
 
 def inbox_of(hooks: WebhookReceiver) -> Inbox | None:

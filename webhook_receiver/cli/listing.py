@@ -93,8 +93,9 @@ def show_delivery(stored: StoredDelivery, now: float, *, body: bool) -> None:
         output.say(f"  {fact:14}{printable(said)}")
     for name, handler in summary.handlers.items():
         output.say(f"handler {printable(name)}: {_handler_state(handler, now)}", STYLES[handler.state])
+    told: dict[tuple[str, str], int] = {}
     for attempt in stored.attempts:
-        _show_attempt(attempt)
+        _show_attempt(attempt, told.setdefault((attempt.handler, attempt.traceback), attempt.number))
     output.say("headers", "bold")
     for header, value in delivery.headers:
         output.say(printable(f"  {header.decode('latin-1')}: {value.decode('latin-1')}"))
@@ -132,10 +133,14 @@ def _handler_state(each: HandlerState, now: float) -> str:
     return f"{each.state}, {times}{due}"
 
 
-def _show_attempt(attempt: FailedAttempt) -> None:
+def _show_attempt(attempt: FailedAttempt, first: int) -> None:
+    """Print a failed attempt, with its traceback unless attempt number `first` had the same."""
     where = f"attempt {attempt.number} of {printable(attempt.handler)}, {at(attempt.started)}"
     output.say(f"{where}, {attempt.seconds:.3f} s, then {attempt.outcome}: {printable(attempt.error)}", "yellow")
-    for line in attempt.traceback.splitlines():
+    traceback = attempt.traceback
+    if traceback and first != attempt.number:
+        traceback = f"(the traceback is that of attempt {first})"
+    for line in traceback.splitlines():
         output.say(f"    {printable(line)}", "dim")
 
 

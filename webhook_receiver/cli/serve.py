@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from typer import BadParameter
 from uvicorn.config import LOGGING_CONFIG
 
 from ..receiver import WebhookReceiver
@@ -71,7 +72,12 @@ def app() -> Starlette:
     """Return the app; called in each process that serves it."""
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
         reconfigure(line_buffering=True)  # so that prints of handlers appear in a container's log at once
-    return beside_health(load(os.environ[TARGET]), os.environ[PATH])
+    try:
+        hooks = load(os.environ[TARGET])
+    except BadParameter as error:  # after a change of the module, when nobody but uvicorn is there to tell it
+        logger.error("%s", error.message)
+        sys.exit(1)
+    return beside_health(hooks, os.environ[PATH])
 
 
 def beside_health(hooks: WebhookReceiver, path: str) -> Starlette:

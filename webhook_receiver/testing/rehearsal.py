@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
+from itertools import groupby
 from typing import Concatenate, ParamSpec, TypedDict, TypeVar
 from uuid import uuid4
 
@@ -192,7 +193,7 @@ class Rehearsal:
         runs = self.runs_of(handler)
         well = sum(run.error is None for run in runs)
         if well != times:
-            ran = "\n".join(f"  attempt {run.attempt}: {_how(run)}" for run in runs) or "  it was never run"
+            ran = "\n".join(_told(runs)) or "  it was never run"
             raise AssertionError(f"{self.hooks.name_of(handler)} ended well {well} times, not {times}:\n{ran}")
 
     async def _open(self) -> None:
@@ -284,6 +285,13 @@ class Sync:
     dead_letters = _blocking(Rehearsal.dead_letters)
     kept = _blocking(Rehearsal.kept)
     replay = _blocking(Rehearsal.replay)
+
+
+def _told(runs: Sequence[Run]) -> Iterator[str]:
+    """Yield a line for each run, but for runs in a row that ended alike only one."""
+    for how, alike in groupby(runs, _how):
+        first, *others = [run.attempt for run in alike]
+        yield f"  attempt{f's {first} to {others[-1]}' if others else f' {first}'}: {how}"
 
 
 def _how(run: Run) -> str:

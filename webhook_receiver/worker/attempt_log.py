@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 
 from ..errors import GiveUp, Retry, Unconfirmed
 from ..logs import fields, log_failure
-from ..redaction import chain, frames_of, summary
+from ..redaction import chain, frames_of, message, summary
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -44,7 +44,7 @@ class AttemptLog:
         if isinstance(error, Retry):
             logger.info("delivery %s: %s wants to %s", delivery_id, handler, error, extra=extra)
         elif isinstance(error, GiveUp):
-            logger.warning("delivery %s: %s gave up: %s", delivery_id, handler, error, extra=extra)
+            logger.warning("delivery %s: %s gave up: %s", delivery_id, handler, message(error), extra=extra)
         elif isinstance(error, Unconfirmed):
             logger.warning("delivery %s: %s: not yet: %s", delivery_id, handler, error, extra=extra)
         elif error.__traceback__ is None:  # it was raised nowhere: the time is up, or the process ended
