@@ -33,146 +33,48 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from .delivery import Attempt, Delivery
-from .errors import (
-    AmbiguousId,
-    ApiError,
-    BadSignature,
-    BodyMismatch,
-    ConfigurationError,
-    GiveUp,
-    HandlerSignal,
-    InboxDamaged,
-    InboxError,
-    InboxUnavailable,
-    MalformedSignature,
-    MissingSignature,
-    NotAnEvent,
-    RequestError,
-    Retry,
-    StaleSignature,
-    Unconfirmed,
-    UnexpectedSignature,
-    VerificationError,
-    WebhookError,
-)
-from .events import (
-    Event,
-    FailedPermanentlyBody,
-    FulfilledBody,
-    OrderBody,
-    OrderFailedPermanently,
-    OrderFulfilled,
-    OrderStatus,
-    OrderStatusChanged,
-    UnknownEvent,
-)
-from .inbox import (
-    DeliverySummary,
-    FailedAttempt,
-    Filter,
-    HandlerState,
-    Inbox,
-    State,
-    Stats,
-    StoredDelivery,
-)
-from .options import Backoff, Breaker, WorkerOptions
-from .receiver import WebhookReceiver
-from .responses import Receipt, Response, ResponseStatuses
-from .routing import CallNext, Router
-from .runtime import Health
-from .senders import OrdersApi, Sender
-from .senders.backfill import Backfill
-from .signatures import Scheme, Secret
-
-__all__ = [
-    "AmbiguousId",
-    "AnyOf",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__
-    "ApiError",
-    "Attempt",
-    "Backfill",
-    "Backoff",
-    "BadSignature",
-    "BodyMismatch",
-    "Breaker",
-    "CallNext",
-    "ConfigurationError",
-    "Delivery",
-    "DeliverySummary",
-    "Event",
-    "FailedAttempt",
-    "FailedPermanentlyBody",
-    "Filter",
-    "FulfilledBody",
-    "GiveUp",
-    "HMACBody",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__
-    "HTTPMessageSignature",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__
-    "HandlerSignal",
-    "HandlerState",
-    "Health",
-    "Inbox",
-    "InboxDamaged",
-    "InboxError",
-    "InboxUnavailable",
-    "JobStatusChanged",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__
-    "MalformedSignature",
-    "MemoryInbox",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__
-    "MissingSignature",
-    "NotAnEvent",
-    "OrderBody",
-    "OrderFailedPermanently",
-    "OrderFulfilled",
-    "OrderStatus",
-    "OrderStatusChanged",
-    "OrdersApi",
-    "Receipt",
-    "RequestError",
-    "Response",
-    "ResponseStatuses",
-    "Retry",
-    "Router",
-    "SQLiteInbox",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__
-    "Scheme",
-    "Secret",
-    "Sender",
-    "StaleSignature",
-    "StandardWebhooks",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__
-    "State",
-    "Stats",
-    "StoredDelivery",
-    "UP42Signature",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__
-    "Unconfirmed",
-    "UnexpectedSignature",
-    "UnknownEvent",
-    "Unsigned",  # pyright: ignore[reportUnsupportedDunderAll] - see __getattr__
-    "VerificationError",
-    "WebhookError",
-    "WebhookReceiver",
-    "WorkerOptions",
-]
-
-_LAZY = {
-    "AnyOf": ".signatures.any_of",
-    "HMACBody": ".signatures.hmac_body",
-    "HTTPMessageSignature": ".signatures.rfc9421",
-    "JobStatusChanged": ".senders.up42",
-    "StandardWebhooks": ".signatures.standard",
-    "UP42Signature": ".senders.up42",
-    "Unsigned": ".signatures.unsigned",
-    "MemoryInbox": ".inbox.memory",
-    "SQLiteInbox": ".inbox.sqlite",
+_HOMES = {
+    ".delivery": "Attempt Delivery",
+    ".errors": (
+        "AmbiguousId ApiError BadSignature BodyMismatch ConfigurationError GiveUp HandlerSignal InboxDamaged "
+        "InboxError InboxUnavailable MalformedSignature MissingSignature NotAnEvent RequestError Retry "
+        "StaleSignature Unconfirmed UnexpectedSignature VerificationError WebhookError"
+    ),
+    ".events": (
+        "Event FailedPermanentlyBody FulfilledBody OrderBody OrderFailedPermanently OrderFulfilled "
+        "OrderStatus OrderStatusChanged UnknownEvent"
+    ),
+    ".inbox": "DeliverySummary FailedAttempt Filter HandlerState Inbox State Stats StoredDelivery",
+    ".inbox.memory": "MemoryInbox",
+    ".inbox.sqlite": "SQLiteInbox",
+    ".options": "Backoff Breaker WorkerOptions",
+    ".receiver": "WebhookReceiver",
+    ".responses": "Receipt Response ResponseStatuses",
+    ".routing": "CallNext Router",
+    ".runtime": "Health",
+    ".senders": "OrdersApi Sender",
+    ".senders.backfill": "Backfill",
+    ".senders.up42": "JobStatusChanged UP42Signature",
+    ".signatures": "Scheme Secret",
+    ".signatures.any_of": "AnyOf",
+    ".signatures.hmac_body": "HMACBody",
+    ".signatures.rfc9421": "HTTPMessageSignature",
+    ".signatures.standard": "StandardWebhooks",
+    ".signatures.unsigned": "Unsigned",
 }
-"""The names that are imported on first use, since their modules are slow to load, and their modules. `__init__.pyi` has
-them for type checkers."""
+"""The public names by their modules. A module is imported when one of its names is used, so that `import
+webhook_receiver`, and with it every command, costs next to nothing. `__init__.pyi` has the names for type checkers."""
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll] - the stub has them as a list
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_HOME})
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(_LAZY[name], __name__), name)
+    found = globals()[name] = getattr(import_module(_HOME[name], __name__), name)
     return found

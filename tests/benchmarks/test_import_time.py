@@ -1,4 +1,7 @@
-"""What importing costs: CPU beside that of what the package stands on, in turns, in processes of their own."""
+"""What importing costs: CPU beside that of what the package stands on, in turns, in processes of their own.
+
+And what a command costs before it has read its arguments, beside typer, which reads them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Mapping
 from statistics import median
 
 import pytest
@@ -20,6 +24,9 @@ PROGRAMS = {
     "a receiver with an inbox": "from webhook_receiver import WebhookReceiver\n"
     "WebhookReceiver(secret='try-me', inbox='sqlite:///hooks.db')",
 }
+COMMANDS = ["", "demo", "dev", "serve", "send", "inbox ls", "webhooks ls", "order create", "explain"]
+SPARE = 2.5
+"""How many times as much as importing typer a command may cost before it has read its arguments."""
 
 
 def cpu(program: str) -> float:
@@ -33,14 +40,30 @@ def cpu(program: str) -> float:
 
 @pytest.mark.benchmark
 def test_importing_costs_little_more_than_what_the_package_stands_on() -> None:
-    for program in PROGRAMS.values():
+    assert len(ratios_of(PROGRAMS)) == len(PROGRAMS)
+
+
+@pytest.mark.benchmark
+def test_a_command_that_reads_its_arguments_costs_little_more_than_typer() -> None:
+    programs = {"floor": "import typer"} | {
+        f"webhook-receiver {command}": "from webhook_receiver.cli.commands import app\n"
+        f"import sys; sys.stdout = None; app({[*command.split(), '-h']})"
+        for command in COMMANDS
+    }
+    assert {name: ratio for name, ratio in ratios_of(programs).items() if ratio > SPARE} == {}
+
+
+def ratios_of(programs: Mapping[str, str]) -> dict[str, float]:
+    """Run each program in turns, print what it costs, and return the median of its ratios to the first one."""
+    for program in programs.values():
         cpu(program)  # compiles what is not compiled yet
-    seconds: dict[str, list[float]] = {name: [] for name in PROGRAMS}
+    seconds: dict[str, list[float]] = {name: [] for name in programs}
     for _ in range(ROUNDS):
-        for name, program in PROGRAMS.items():
+        for name, program in programs.items():
             seconds[name].append(cpu(program))
-    floor = seconds["floor"]
+    found: dict[str, float] = {}
     for name, each in seconds.items():
-        ratios = [mine / base for mine, base in zip(each, floor, strict=True)]
-        print(f"{name:26} {median(each) * 1000:5.0f} ms, {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
-    assert all(len(each) == ROUNDS for each in seconds.values())
+        ratios = [mine / base for mine, base in zip(each, seconds["floor"], strict=True)]
+        found[name] = median(ratios)
+        print(f"{name:30} {median(each) * 1000:5.0f} ms, {found[name]:.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    return found

@@ -1,26 +1,32 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import threading
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx
 import pytest
 import trustme
+import typer
 
 from tests.helpers import ROOT, SECRET, noting, order, printed, running, serving
 from webhook_receiver import OrderFulfilled, Unsigned
 from webhook_receiver.cli import send as sending
+from webhook_receiver.cli.commands import SUMMARIES, app, loaded
 from webhook_receiver.cli.send import Summary
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.simulator.payloads import signed
@@ -40,10 +46,11 @@ def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, check=False, **options)
 
 
-def on_a_terminal(*arguments: str) -> tuple[int, str]:
+def on_a_terminal(*arguments: str, columns: int = 120) -> tuple[int, str]:
     """Run a command on a pseudo terminal; return its exit code and what a person would see."""
     ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)}
     process = subprocess.Popen([*COMMAND, *arguments], stdout=theirs, stderr=theirs, env=environment)
     os.close(theirs)
     shown = b""
@@ -160,10 +167,9 @@ def test_serve_receives_what_send_sends(tmp_path: Path) -> None:
         assert run("send", f"{url}/webhooks", "--secret", SECRET, "--order-id", "o-7").returncode == 0
         assert "downloading o-7" in printed(process, "OrderFulfilled: app:download")
         rejected = run("send", f"{url}/webhooks", "--secret", "another")
-        assert (rejected.returncode, rejected.stdout.splitlines()[1:]) == (
-            1,
-            ["the receiver says: The signature was rejected", "is --secret the one that the receiver has?"],
-        )
+        said, advice = rejected.stdout.splitlines()[1:]
+        assert (rejected.returncode, said) == (1, "the receiver says: The signature was rejected")
+        assert advice.startswith("is --secret the one that the receiver has? It was signed as UP42 does: --sender")
         assert "no secret gives this signature" in printed(process, "webhooks rejected a request: BadSignature")
         assert "serve` puts it at /webhooks" in run("send", url, "--secret", SECRET).stdout
         health = httpx.get(f"{url}/healthz", trust_env=False)
@@ -318,8 +324,114 @@ def test_send_forges_dates_back_and_leaves_the_signature_out() -> None:
         for options in (["--forge"], ["--secret", SECRET, "--stale"], []):
             done = run("send", url, *options)
             assert done.returncode == 1
-            assert ("is --secret the one" in done.stdout) is (options == [])
+            assert ("it was not signed: give --secret" in done.stdout) is (options == [])
     assert noted.hooks.rejected == {"BadSignature": 1, "StaleSignature": 1, "MissingSignature": 1}
+
+
+OTHERS = """
+from typing import Literal
+from webhook_receiver import Event, HMACBody, Secret, Sender, WebhookReceiver
+from webhook_receiver.senders.github import github
+from webhook_receiver.senders.stripe import stripe
+
+class Push(Event, frozen=True):
+    event: Literal["push"]
+    ref: str
+
+class Parcel(Event, frozen=True):
+    event: Literal["parcel.delivered"]
+    number: int
+
+scheme = HMACBody("acme's own", signature="x-acme-signature")
+acme = WebhookReceiver(sender=Sender(name="acme", scheme=scheme, facts=("its documents",)))
+hub = WebhookReceiver(sender=github("the hub's"))
+money = WebhookReceiver(sender=stripe("whsec_the_money"))
+up42 = WebhookReceiver(secret="in the code")
+
+@hub.on(Push)
+async def build(push: Push) -> None: ...
+
+@acme.on(Parcel)
+async def unpack(parcel: Parcel) -> None: ...
+"""
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a module of receivers of several senders."""
+    folder = tmp_path_factory.mktemp("others")
+    folder.joinpath("others.py").write_text(OTHERS, encoding="utf-8")
+    return folder
+
+
+def receivers_in(folder: Path) -> dict[str, Any]:
+    """Run the module in this process, too: what serves has the same secrets as what sends."""
+    module = ModuleType("others")
+    sys.modules["others"] = module  # where pydantic looks for what an annotation names
+    try:
+        exec(folder.joinpath("others.py").read_text(encoding="utf-8"), vars(module))
+    finally:
+        del sys.modules["others"]
+    return vars(module)
+
+
+@pytest.mark.parametrize("name", ["hub", "acme", "up42"])
+def test_send_signs_as_the_receivers_own_sender_does_and_sends_what_a_handler_is_there_for(
+    name: str, others: Path
+) -> None:
+    hooks = receivers_in(others)[name]
+    with serving(hooks) as url:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "WEBHOOK_SECRET": "of something else"}
+        sent = run("send", url, "--hooks", f"others:{name}", cwd=others, env=environment)
+        assert (sent.returncode, sent.stdout[:3]) == (0, "204"), sent.stdout + sent.stderr
+        forged = run("send", url, "--hooks", f"others:{name}", "--forge", cwd=others, env=environment)
+        assert (forged.returncode, forged.stdout[:3]) == (1, "401"), forged.stdout + forged.stderr
+    assert hooks.rejected == {"BadSignature": 1}
+
+
+def test_send_signs_as_a_sender_by_its_name(others: Path) -> None:
+    hooks = receivers_in(others)
+    with serving(hooks["hub"]) as url:
+        for options in (["--event", "push", "--set", "ref=main"], ["--event", "ping"]):
+            assert run("send", url, "--sender", "github", "--secret", "the hub's", *options).returncode == 0
+        wrong = run("send", url, "--secret", "the hub's")
+        assert "It was signed as UP42 does: --sender NAME, or --hooks MODULE:HOOKS" in wrong.stdout
+        wrong = run("send", url, "--hooks", "others:money", "--event", "push", cwd=others)
+        assert "is this the receiver that is served there" in wrong.stdout
+    with serving(hooks["money"]) as url:
+        money = ["--sender", "stripe", "--secret", "whsec_the_money"]
+        assert (
+            run("send", url, *money, "--set", "type=charge.succeeded").returncode == 1
+        )  # no event: it has another name
+        assert run("send", url, *money, "--event", "charge.succeeded", "--stale").stdout.startswith("401")
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--sender", "github"], "github names the event in the header X-GitHub-Event: say which"),
+        (["--sender", "github", "--event", "push", "--status", "FULFILLED"], "only UP42's notifications have an order"),
+        (["--sender", "github", "--secret", "s", "--event", "push", "--stale"], "signatures of github state no time"),
+        (
+            ["--sender", "standard-webhooks", "--secret", "not base64!", "--event", "a"],
+            "Invalid value for --secret: a secret",
+        ),
+        (["--hooks", "others:hub", "--secret", "s"], "a receiver has its own sender and secret"),
+        (["--hooks", "others:hub", "--sender", "github"], "a receiver has its own sender and secret"),
+        (["--hooks", "others:nothing"], "others has nothing called nothing"),
+    ],
+)
+def test_send_says_what_does_not_go_together_of_senders(options: list[str], complaint: str, others: Path) -> None:
+    done = run("send", "http://127.0.0.1:9/", *options, cwd=others)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert complaint in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(("old", "new"), [("sender", "simulator"), ("mischief", "faults")])
+def test_a_command_that_was_renamed_says_how_it_is_called_now(old: str, new: str) -> None:
+    done = run(old)
+    assert done.returncode == 2
+    assert f"No such command '{old}': it is called '{new}' now." in done.stderr
 
 
 def test_send_tells_people_and_programs_what_was_answered() -> None:
@@ -405,8 +517,42 @@ def test_send_rejects_what_makes_no_sense_before_it_sends(arguments: list[str], 
     assert complaint in " ".join(done.stderr.split())
 
 
+HEAVY = ["httpx", "starlette", "uvicorn", "webhook_receiver.receiver", "webhook_receiver.senders"]
+GROUPS = {"inbox": "ls", "order": "create", "webhooks": "ensure"}
+LISTED = typer.main.get_command(app)
+NAMES: list[str] = list(getattr(LISTED, "commands", ()))
+
+
+@pytest.mark.parametrize("command", ["", *(f"{name} {GROUPS.get(name, '')}".strip() for name in NAMES)])
+def test_a_command_reads_its_arguments_before_it_imports_what_it_works_with(command: str) -> None:
+    code = (
+        "import sys; from webhook_receiver.cli.commands import app\n"
+        f"try: app({[*command.split(), '-h']})\n"
+        f"finally: print('imported:', [name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "imported: []"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_list_of_commands_has_the_first_sentence_of_each(name: str) -> None:
+    own = re.split(r"(?<=\.)\s", str(loaded(name).help))[0]
+    assert SUMMARIES[name] == own
+    assert len(f"  {'simulator'}  {own}") <= 80  # nothing of it is cut
+
+
+@pytest.mark.parametrize("command", ["", *NAMES, *(f"{group} {name}" for group, name in GROUPS.items())])
+def test_the_help_fits_a_terminal_of_80_columns_and_is_cut_nowhere(command: str) -> None:
+    code, shown = on_a_terminal(*command.split(), "-h", columns=80)
+    assert code == 0
+    assert max(map(len, shown.splitlines())) <= 80
+    assert not any(line.endswith("...") for line in shown.splitlines() if not line.startswith("Usage: "))
+    assert "\x1b" not in shown
+
+
 def test_help_version_and_completion_are_there() -> None:
     assert "demo" in run("--help").stdout
+    assert run("inbox", "ls", "-h").stdout == run("inbox", "ls", "--help").stdout
     assert re.fullmatch(r"webhook-receiver \d+\.\d+\.\d+\n", run("--version").stdout)
     assert "--install-completion" in run("--help").stdout
 

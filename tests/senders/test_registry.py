@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Generator
 from pathlib import Path
 from textwrap import dedent
@@ -87,12 +86,11 @@ def test_a_preset_makes_a_sender_of_its_name_that_says_where_its_rules_come_from
     assert preset.example not in repr(sender)
 
 
-@pytest.mark.parametrize("command", ["explain", "to-test"])
+@pytest.mark.parametrize("command", ["explain request.http", "to-test request.http", "send http://127.0.0.1:9/"])
 def test_commands_know_every_sender(command: str) -> None:
-    shown = re.sub(r"[\s│]+", "", CliRunner().invoke(app, [command, "--help"], terminal_width=200).output)
-    assert all(name in shown for name in presets())
-    other = CliRunner().invoke(app, [command, "request.http", "--sender", "nobody"])
-    assert (other.exit_code, "nobody" in other.output) == (2, True)
+    other = CliRunner().invoke(app, [*command.split(), "--sender", "nobody"])
+    assert (other.exit_code, "'nobody' is none of " in other.output) == (2, True)
+    assert all(name in other.output for name in presets())
 
 
 def test_a_sender_of_another_package_is_known_like_our_own(install: Install) -> None:

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from ..errors import ApiError
-from ..senders.backfill import Backfill
-from ..senders.up42.client import WebhooksClient
 from . import output
-from .inbox_option import InboxTarget, Json, fail, moment, run
+from .inbox_option import InboxTarget, run
+from .options import Json, moment
+from .output import fail
 from .up42_options import Address, InRegion
 
 
@@ -26,11 +26,16 @@ def backfill(
     region: InRegion = None,
     as_json: Json = False,
 ) -> None:
-    """Put orders whose notifications were missed into the inbox.
+    """Put missed orders into the inbox.
 
-    A server may run on the inbox meanwhile. Credentials: UP42_USERNAME and UP42_PASSWORD, or UP42_TOKEN. Exits with 1
-    if the API or the inbox failed, or an order could not be made into an event; deliveries put before that stay.
+    Those whose notifications did not arrive. A server may run on the inbox meanwhile. Credentials: UP42_USERNAME and
+    UP42_PASSWORD, or UP42_TOKEN. Exits with 1 if the API or the inbox failed, or an order could not be made into an
+    event; deliveries put before that stay.
     """
+    from ..receiver import WebhookReceiver
+    from ..senders.backfill import Backfill
+    from ..senders.up42.client import WebhooksClient
+
     if "://" in target:
         raise typer.BadParameter("a receiver is needed, as quickstart:hooks, not an inbox", param_hint="MODULE:HOOKS")
     begin = datetime.fromtimestamp(max(0.0, moment(since) or 0), UTC)  # there were no orders before 1970
@@ -38,7 +43,7 @@ def backfill(
 
     async def work(target: InboxTarget) -> None:
         nonlocal reached
-        assert target.hooks is not None  # noqa: S101 - for the type checkers
+        assert isinstance(target.hooks, WebhookReceiver)  # noqa: S101 - for the type checkers
         async with WebhooksClient(url=at, region=region, workspace_id=workspace) as client:
             with output.progress_bar() as bar:
                 task = bar.add_task("orders", total=None)
@@ -50,15 +55,14 @@ def backfill(
 
                 reached = await target.hooks.backfill(client, since=begin, workspace_id=workspace, progress=progress)
 
+    def said() -> str:
+        unfit = f", {reached.unfit} that no event could be made of" if reached.unfit else ""
+        return f"{reached.seen} orders: {reached.put} put into the inbox, {reached.known} were there already{unfit}"
+
     try:
         run(target, work, create=True)
     except ApiError as error:
-        raise fail(f"{output.printable(str(error))}; {_said(reached)} until then") from None
-    output.say_json(reached.as_json()) if as_json else output.say(_said(reached))
+        raise fail(f"{output.printable(str(error))}; {said()} until then") from None
+    output.say_json(reached.as_json()) if as_json else output.say(said())
     if reached.unfit:
         raise typer.Exit(1)
-
-
-def _said(found: Backfill) -> str:
-    unfit = f", {found.unfit} that no event could be made of" if found.unfit else ""
-    return f"{found.seen} orders: {found.put} put into the inbox, {found.known} were there already{unfit}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from . import output
-from .inbox_option import InboxTarget, fail
+from .inbox_option import InboxTarget
 from .listing import deliveries
+from .output import fail
 
 CHUNK = 200
 """Deliveries in one transaction."""

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..capture.pytest_export import as_test
-from ..capture.request_files import SavedRequest
-from ..capture.server import LARGEST, Captured, serve
-from ..explain import explain
-from ..senders.preset import Make
-from ..senders.registry import recognize
-from ..signatures.secrets import Secrets
 from . import output
-from .inbox_option import Json, fail
-from .request import (
-    Entry,
-    RequestText,
-    SecretFiles,
-    SecretTexts,
-    SenderName,
-    chosen_sender,
-    read_request,
-    read_secrets,
-)
+from .options import Json, Port
+from .output import fail
+from .request_options import Entry, RequestText, SecretFiles, SecretTexts, SenderName
 
 
 def capture(
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="The folder for the files; created if missing.")],
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")] = 8000,
+    port: Port = 8000,
     status: Annotated[int, typer.Option(min=200, max=599, help="The status of the responses.")] = 200,
     as_json: Json = False,
 ) -> None:
@@ -41,6 +25,10 @@ def capture(
     Any method and path will do; explain and to-test read the files. The files hold signatures and perhaps tokens: only
     you can read them. A request may have 16 MiB. Ctrl-C stops.
     """
+    import asyncio
+
+    from ..capture.server import LARGEST, Captured, serve
+
     try:
         to.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -56,7 +44,16 @@ def capture(
             )
 
     def report(captured: Captured) -> None:
-        output.say_json(captured.as_json()) if as_json else _show(captured)
+        if as_json:
+            output.say_json(captured.as_json())
+            return
+        request = f"{captured.method} {captured.target[:200]}" if captured.method else "no HTTP request"
+        whose = captured.scheme or "no known scheme"
+        line = f"{captured.file or '-'}  {request}  {captured.size} bytes  {whose}"
+        if captured.complaint:
+            output.say(output.printable(f"{line}  {captured.complaint}"), "red")
+        else:
+            output.say(output.printable(line), "green" if captured.scheme else "")
 
     try:
         asyncio.run(serve(host, port, to, status=status, ready=ready, report=report))
@@ -64,31 +61,6 @@ def capture(
         raise typer.BadParameter(f"cannot listen on {host}:{port}: {error.strerror}", param_hint="--port") from None
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
-
-
-def _show(captured: Captured) -> None:
-    request = f"{captured.method} {captured.target[:200]}" if captured.method else "no HTTP request"
-    whose = captured.scheme or "no known scheme"
-    line = f"{captured.file or '-'}  {request}  {captured.size} bytes  {whose}"
-    if captured.complaint:
-        output.say(output.printable(f"{line}  {captured.complaint}"), "red")
-    else:
-        output.say(output.printable(line), "green" if captured.scheme else "")
-
-
-def _is_authentic(request: SavedRequest, secrets: Secrets, make: Make) -> bool:
-    """Whether a request verifies at the time that its signature states."""
-    found = explain(
-        request.headers,
-        request.body,
-        secrets,
-        make=make,
-        now=None,
-        method=request.method,
-        target=request.target,
-        url=request.url,
-    )
-    return found.authentic
 
 
 def to_test(
@@ -106,13 +78,29 @@ def to_test(
     The test has the same body, signed again with a secret for tests. If the real secret is given, the captured
     signature is verified first; the secret is not written anywhere.
     """
+    from ..capture.pytest_export import as_test
+    from ..explain import explain
+    from ..senders.registry import recognize
+    from .request import chosen_sender, read_request, read_secrets
+
     found = read_request(request, entry)
     if scheme is None and recognize(found.headers) is None:
         raise typer.BadParameter("its headers are no known scheme's: say which, with --scheme", param_hint="--scheme")
     known = chosen_sender(scheme, found)
     secrets = read_secrets(secret, secret_file)
-    make = known.make_for(found.headers)
-    if secrets and not _is_authentic(found, secrets, make):
+    if (
+        secrets
+        and not explain(
+            found.headers,
+            found.body,
+            secrets,
+            make=known.make_for(found.headers),
+            now=None,  # at the time that the signature states
+            method=found.method,
+            target=found.target,
+            url=found.url,
+        ).authentic
+    ):
         raise fail("it does not verify with this secret: see  webhook-receiver explain  with the same arguments")
     try:
         code = as_test(found, known, checked=bool(secrets))

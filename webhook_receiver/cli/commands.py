@@ -2,50 +2,91 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-import time
-from importlib import metadata
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from ..delivery import RequestHead
 from ..errors import DISTRIBUTION, ConfigurationError, InboxError
-from ..simulator import payloads
-from . import demo, dev_processes, options, output, send, serve
-from .app_loader import load
-from .backfill import backfill
-from .capture import capture, to_test
-from .dev import dev
-from .explain import explain
-from .inbox import inbox as inbox_commands
-from .inbox_option import fail
-from .order import faults
-from .order import order as order_commands
-from .simulator import simulator
-from .webhooks import webhooks as webhooks_commands
-from .worker import worker
+from . import options, output
+from .options import Json, Port
+from .output import fail
+
+SUMMARIES: Mapping[str, str] = {
+    "demo": "Run a demonstration of a receiver and the simulator.",
+    "dev": "Run your app and a simulator that delivers to it.",
+    "serve": "Serve a receiver with uvicorn.",
+    "worker": "Run a receiver's handlers without serving requests.",
+    "send": "Deliver one notification or many.",
+    "inbox": "List, replay, purge and move the deliveries in an inbox.",
+    "webhooks": "Manage the webhooks of a workspace.",
+    "backfill": "Put missed orders into the inbox.",
+    "simulator": "Run a simulator of UP42.",
+    "order": "Create, move and list orders in the simulator.",
+    "faults": "Set or show the faults of the simulator's deliveries.",
+    "capture": "Save every request to a file, byte for byte.",
+    "explain": "Explain why a request was rejected.",
+    "to-test": "Turn a captured request into a pytest test.",
+}
+"""The commands in the order of the help, each with the first sentence of its own help."""
+
+RENAMED: Mapping[str, str] = {"sender": "simulator", "mischief": "faults"}
+"""The old names of commands, and the new ones."""
+
+_PLACES: Mapping[str, tuple[str, str]] = {
+    "demo": ("commands", "demo_command"),
+    "serve": ("commands", "serve_command"),
+    "send": ("commands", "send_command"),
+    "to-test": ("capture", "to_test"),
+    "faults": ("order", "faults"),
+}
+"""The module and the name of a command where they are not both its own name."""
+
+
+class Commands(TyperGroup):
+    """The group of all commands. A command's module is imported when the command is called: most are slow to import."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.commands = {name: TyperCommand(name, help=summary) for name, summary in SUMMARIES.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is called, imported."""
+        if args[0] in RENAMED:
+            ctx.fail(f"No such command {args[0]!r}: it is called {RENAMED[args[0]]!r} now.")
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command if name is None else loaded(name), rest
+
+
+def loaded(name: str) -> Any:
+    """Import a command, or a group of commands, by its name."""
+    module, attribute = _PLACES.get(name, (name, name))
+    found = getattr(import_module(f".{module}", __package__), attribute)
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+    if isinstance(found, typer.Typer):
+        alone.add_typer(found, name=name)
+    else:
+        alone.command(name)(found)
+    return typer.main.get_group(alone).commands[name]
+
 
 app = typer.Typer(
+    cls=Commands,
     help="Receive webhooks: verified, parsed, routed to your handlers.",
     no_args_is_help=True,
-    rich_markup_mode="rich" if sys.stderr.isatty() else None,  # no boxes in a pipe
+    rich_markup_mode=None,  # boxes leave half of a narrow terminal to the text, and are slow to import
     pretty_exceptions_show_locals=False,  # they may hold a secret
+    context_settings={"help_option_names": ["-h", "--help"]},  # of the commands, too
 )
-
-app.command()(backfill)
-app.add_typer(webhooks_commands, name="webhooks")
-app.add_typer(inbox_commands, name="inbox")
-app.add_typer(order_commands, name="order")
-
-Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, one document a line.")]
 
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from importlib import metadata
+
         output.say(f"webhook-receiver {metadata.version(DISTRIBUTION)}")
         raise typer.Exit
 
@@ -59,7 +100,6 @@ def root(
     """Receive webhooks: verified, parsed, routed to your handlers."""
 
 
-@app.command("demo")
 def demo_command(
     port: Port = 0,
     keep_running: Annotated[
@@ -72,6 +112,10 @@ def demo_command(
     It shows what becomes of good, forged, repeated and lost deliveries, of handlers that fail, and of a kill. Exits
     with 0 if every response and result was as expected, with 1 if not, and with 130 if interrupted.
     """
+    import asyncio
+
+    from . import demo, dev_processes
+
     try:
         port = dev_processes.free_port(port)
     except OSError as error:
@@ -84,7 +128,6 @@ def demo_command(
     raise typer.Exit(0 if results and all(result.ok for result in results) else 1)
 
 
-@app.command("serve")
 def serve_command(
     target: Annotated[str, typer.Argument(metavar="MODULE:HOOKS", help="Your receiver, as quickstart:hooks.")],
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
@@ -105,6 +148,11 @@ def serve_command(
     ] = None,
 ) -> None:
     """Serve a receiver with uvicorn. Its health is at /healthz: 200, or 503 if nothing can be stored."""
+    import asyncio
+
+    from . import serve
+    from .app_loader import load
+
     if reload and workers > 1:
         raise typer.BadParameter("--reload works with one process only", param_hint="--workers")
     options.check_certificate(ssl_certfile, ssl_keyfile, ssl_keyfile_password)
@@ -134,7 +182,6 @@ def serve_command(
     )
 
 
-@app.command("send")
 def send_command(
     url: Annotated[
         str,
@@ -142,9 +189,17 @@ def send_command(
             callback=options.checked_url, help="The receiver's URL, such as http://127.0.0.1:8000/webhooks."
         ),
     ],
-    event: Annotated[str | None, typer.Option(help="The event's name; order.status by default.")] = None,
-    status: Annotated[str | None, typer.Option(help="body.status; FULFILLED by default.")] = None,
-    order_id: Annotated[str | None, typer.Option(help="body.orderId; a new one each time by default.")] = None,
+    event: Annotated[str | None, typer.Option(help="The event's name; order.status for UP42.")] = None,
+    status: Annotated[str | None, typer.Option(help="body.status for UP42; FULFILLED by default.")] = None,
+    order_id: Annotated[str | None, typer.Option(help="body.orderId for UP42; a new one each time by default.")] = None,
+    hooks: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:HOOKS", help="Your receiver: sign as its own sender does, with its own secret."),
+    ] = None,
+    sender: Annotated[
+        str | None,
+        typer.Option(callback=options.checked_sender, metavar="NAME", help="Sign as this sender, such as github."),
+    ] = None,
     secret: Annotated[
         str | None, typer.Option(envvar=options.SECRET_VARIABLE, help="The secret to sign with; unsigned if left out.")
     ] = None,
@@ -162,26 +217,35 @@ def send_command(
     insecure: Annotated[bool, typer.Option("--insecure", help="Do not check the TLS certificate.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Deliver one notification or many, as UP42 would. Exits with 1 if a response was not 2xx."""
-    scheme = options.scheme(secret, secret_file)
-    if data is not None and (event or status or order_id):
+    """Deliver one notification or many.
+
+    They are UP42's, unless --sender or --hooks names another sender. Exits with 1 if a response was not 2xx.
+    """
+    import asyncio
+    import time
+
+    from ..delivery import RequestHead
+    from ..simulator import payloads
+    from . import send
+
+    notifier = send.notifier(hooks, sender, secret, secret_file)
+    if data is not None and (status or order_id or (event and notifier.sender.event_header is None)):
         raise typer.BadParameter(
             "a file has its own event, status and order id; change them with --set", param_hint="--data"
         )
+    if stale:
+        notifier.check_stated_time()
+    named = event if data is not None else notifier.event_name(event)
     given = None if data is None else options.read(data)
     if given is not None and change:
         given = payloads.dump(options.changed(options.parsed(given), change))
 
     def make() -> tuple[RequestHead, bytes]:
-        now = time.time()
         body = given
         if body is None:
-            document = payloads.document(event or "order.status", status or "FULFILLED", order_id, now=now)
-            body = payloads.dump(options.changed(document, change or []))
-        signed_at = now - 3600 if stale else now
-        if forge:
-            return payloads.forged(body, now=signed_at, url=url), body
-        return (payloads.signed(body, scheme, now=signed_at, url=url) if scheme else payloads.unsigned(url)), body
+            body = payloads.dump(options.changed(notifier.document(named, status, order_id), change or []))
+        now = time.time()
+        return notifier.head(body, named, url=url, now=now - 3600 if stale else now, forge=forge), body
 
     make()  # a mistake in the options is reported before anything is sent
     summary = send.Summary()
@@ -191,14 +255,8 @@ def send_command(
         code = 1 if summary.rejected else 0
     except KeyboardInterrupt:
         code = 130
-    output.say_json(summary.as_json()) if as_json else send.show(summary, genuine=not (forge or stale))
+    if as_json:
+        output.say_json(summary.as_json())
+    else:
+        send.show(summary, unauthorized=None if forge or stale else notifier.unauthorized)
     raise typer.Exit(code)
-
-
-app.command()(worker)
-app.command()(dev)
-app.command()(simulator)
-app.command()(faults)
-app.command()(explain)
-app.command()(capture)
-app.command("to-test")(to_test)

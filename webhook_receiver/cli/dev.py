@@ -24,9 +24,10 @@ from ..signatures import Secret
 from . import app_loader, dev_processes, options, output, serve
 from .dev_processes import LocalLoop, Plan, ProcessEnded
 from .follow import HandlerResult, follow
-from .inbox_option import Json, fail
 from .listing import STYLES
-from .output import printable
+from .options import Json
+from .output import fail, printable
+from .secret_option import read_secret
 
 
 def dev(
@@ -51,7 +52,7 @@ def dev(
     simulator's address in UP42_*, so that nothing asks UP42 itself, and the secret in WEBHOOK_SECRET. Ctrl-C ends
     both.
     """
-    given = options.secret(secret, secret_file)
+    given = read_secret(secret, secret_file)
     if unsigned and given is not None:
         raise typer.BadParameter("a receiver has a secret or none", param_hint="--unsigned")
     if port and port == simulator_port:

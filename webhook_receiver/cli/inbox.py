@@ -12,9 +12,7 @@ from typing import Annotated
 import typer
 
 from ..inbox import DeliverySummary, Filter, State, StoredDelivery
-from ..inbox.json_format import summary_document, to_document
-from . import listing, maintenance, output, transfer
-from .bulk import by_chunks, named, report
+from . import maintenance, output
 from .inbox_option import (
     Before,
     Dead,
@@ -22,19 +20,15 @@ from .inbox_option import (
     HandlerName,
     Ids,
     InboxTarget,
-    Json,
     ReceiverName,
     Since,
     States,
     Where,
     WhereCommand,
-    Yes,
-    confirm,
-    fail,
-    moment,
     run,
-    span,
 )
+from .options import Json, Yes, confirm, moment, span_of
+from .output import fail
 
 inbox = typer.Typer(help="List, replay, purge and move the deliveries in an inbox.", no_args_is_help=True)
 
@@ -55,6 +49,9 @@ def ls(
     as_json: Json = False,
 ) -> None:
     """List deliveries, the newest first."""
+    from ..inbox.json_format import summary_document
+    from . import listing
+
     states = {*(state or ()), *((State.DEAD,) if dead else ())}
     start, end = moment(since), moment(before)
 
@@ -79,6 +76,8 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show all that is known of a delivery."""
+    from ..inbox.json_format import to_document
+    from . import listing
 
     async def work(target: InboxTarget) -> StoredDelivery | None:
         return await target.inbox.get(id)
@@ -110,10 +109,14 @@ def replay(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Handle deliveries again: those named, or those that match all the options.
+    """Handle deliveries again.
 
-    Without --dead and --unhandled the options match all but the waiting ones.
+    Those named, or those that match all the options. Without --dead and --unhandled the options match all but the
+    waiting ones.
     """
+    from . import listing
+    from .bulk import by_chunks, named, report
+
     start = moment(since)
     if bool(ids) == bool(dead or unhandled or event or receiver or (handler and not ids) or start is not None):
         raise typer.BadParameter("give ids, or a selection such as --dead: one of the two", param_hint="ID")
@@ -158,11 +161,15 @@ def purge(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Remove deliveries for good: those named, or those that match all the options.
+    """Remove deliveries for good.
 
-    Never those being handled, and waiting ones only with --state waiting.
+    Those named, or those that match all the options. Never those being handled, and waiting ones only with --state
+    waiting.
     """
-    age = span(older_than)
+    from . import listing
+    from .bulk import by_chunks, named, report
+
+    age = None if older_than is None else span_of(older_than, "--older-than")
     state = [*(state or ()), *((State.DEAD,) if dead else ())]
     if not (ids or state or event or age is not None):
         raise typer.BadParameter("say which: ids, --state, --dead, --older-than or --event", param_hint="ID")
@@ -210,7 +217,12 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the number on stderr as JSON.")] = False,
 ) -> None:
-    """Write unfinished deliveries with their bodies to a file of JSON lines, for `import`."""
+    """Write unfinished deliveries to a file, for `import`.
+
+    The file has them with their bodies, as JSON lines.
+    """
+    from . import listing, transfer
+
     file = None if file == Path("-") else file
     if file is not None and file.exists() and not force:
         raise fail(f"{file} is there already: --force overwrites it")
@@ -237,7 +249,12 @@ def import_(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A file written by `export`; - is standard input.")] = "-",
     as_json: Json = False,
 ) -> None:
-    """Load a file written by `export`, except deliveries that the inbox has. Creates the inbox if it is missing."""
+    """Load a file written by `export`.
+
+    Deliveries that the inbox has already are left out. The inbox is created if it is missing.
+    """
+    from . import listing, transfer
+
     with transfer.seekable(file) as lines:
         try:
             begins, count = transfer.checked(lines)

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
-import sys
-import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 import typer
-from rich.text import Text
 from typer.core import TyperCommand
 
 from ..errors import ConfigurationError, InboxError
 from ..inbox import Filter, Inbox, State, from_url
-from ..inbox.memory import MemoryInbox
-from ..inbox.sqlite import SQLiteInbox
-from ..options import seconds
-from ..receiver import WebhookReceiver
-from . import output
-from .app_loader import inbox_of, load
+from .output import fail
 
 R = TypeVar("R")
 
@@ -35,8 +24,6 @@ Where = Annotated[
         metavar="WHERE", envvar=VARIABLE, help="The inbox: a URL such as sqlite:///hooks.db, or module:hooks."
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, one document a line.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 States = Annotated[list[State] | None, typer.Option("--state", help="Only deliveries in this state; may be repeated.")]
 Dead = Annotated[bool, typer.Option("--dead", help="Only dead deliveries.")]
 EventName = Annotated[str | None, typer.Option("--event", help="Only deliveries of this event.")]
@@ -54,7 +41,7 @@ class WhereCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Insert the variable's value as the first argument, unless the arguments name an inbox themselves."""
         where = os.environ.get(VARIABLE)
-        if where and "--help" not in args and not self._names_inbox(ctx, args):
+        if where and not {"-h", "--help"} & {*args} and not self._names_inbox(ctx, args):
             args = [where, *args]
         return super().parse_args(ctx, args)
 
@@ -70,12 +57,30 @@ class WhereCommand(TyperCommand):
         return isinstance(where, str) and ":" in where and all(isinstance(each, str) for each in required)
 
 
+class Hooks(Protocol):
+    """What the commands on an inbox need of a receiver, whose own module is slow to import."""
+
+    name: str
+
+    def name_of(self, handler: str) -> str:
+        """Return the name of a handler; raise ConfigurationError if there is none of this name."""
+        ...
+
+    async def pause(self, handler: str) -> None:
+        """Pause a handler."""
+        ...
+
+    async def resume(self, handler: str) -> bool:
+        """Resume a handler; return whether it was paused."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class InboxTarget:
     """The inbox that a command works on, and its receiver, if the command names that."""
 
     inbox: Inbox
-    hooks: WebhookReceiver | None
+    hooks: Hooks | None
     """The receiver; None if the inbox was given by its URL."""
 
     def filter(
@@ -110,6 +115,8 @@ def run(where: str, work: Callable[[InboxTarget], Awaitable[R]], *, create: bool
     Raises:
         typer.Exit: the inbox failed or is misconfigured; the message was printed.
     """
+    import asyncio
+
     try:
         return asyncio.run(_run(where, work, create, is_opened))
     except (InboxError, ConfigurationError) as error:
@@ -129,6 +136,10 @@ async def _run(where: str, work: Callable[[InboxTarget], Awaitable[R]], create: 
 
 
 def _found(where: str, create: bool) -> InboxTarget:
+    from ..inbox.memory import MemoryInbox
+    from ..inbox.sqlite import SQLiteInbox
+    from .app_loader import inbox_of, load
+
     if "://" in where:
         target = InboxTarget(from_url(where, create=create), None)
     else:
@@ -143,60 +154,3 @@ def _found(where: str, create: bool) -> InboxTarget:
     if isinstance(inbox, SQLiteInbox) and not create and not inbox.path.exists():
         raise ConfigurationError(f"there is no inbox at {inbox.path}")
     return target
-
-
-def fail(why: str) -> typer.Exit:
-    """Print an error message; return the exception that ends the command with 1."""
-    output.stderr.print(Text(why, "red"), soft_wrap=True)
-    return typer.Exit(1)
-
-
-def moment(text: str | None) -> float | None:
-    """Return the Unix time of a text such as "2h" (ago), "2026-03-01" or "2026-03-01T09:00+02:00"; None for None.
-
-    Raises:
-        typer.BadParameter: the text is neither a span of time nor a date.
-    """
-    if text is None:
-        return None
-    try:
-        if len(text) != 8 or not text.isdigit():  # that is a date, too: 20260301
-            return time.time() - seconds(text)
-    except ValueError:
-        pass
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError, OSError):
-        raise typer.BadParameter(f"{text!r} is neither a span of time such as 2h or 30d nor a date") from None
-
-
-def span(text: str | None) -> float | None:
-    """Return the seconds in a span of time such as "30d"; None for None.
-
-    Raises:
-        typer.BadParameter: the text is not a span of time.
-    """
-    try:
-        return None if text is None else seconds(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
-def confirm(question: str, *, yes: bool) -> None:
-    """Ask for confirmation, unless `yes`.
-
-    Raises:
-        typer.Exit: the user declined.
-        typer.BadParameter: there is no terminal to ask on, and `--yes` was not given.
-    """
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise typer.BadParameter(f"{question} Nobody is here to be asked: give --yes", param_hint="--yes")
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a running loop would first wait for the reply
-    try:
-        agreed = typer.confirm(question, err=True)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if not agreed:
-        raise fail("nothing was done")

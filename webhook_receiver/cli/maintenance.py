@@ -8,13 +8,15 @@ from typing import Annotated, Protocol, runtime_checkable
 import typer
 
 from ..errors import ConfigurationError
-from ..inbox.sqlite import SQLiteInbox
-from . import listing, output
-from .inbox_option import HandlerArgument, InboxTarget, Json, Where, run
+from . import output
+from .inbox_option import HandlerArgument, InboxTarget, Where, run
+from .options import Json
 
 
 def stats(where: Where, as_json: Json = False) -> None:
     """Show the numbers of deliveries by state, and paused handlers."""
+    from . import listing
+
     found = run(where, lambda target: target.inbox.stats())
     now = time.time()
     if not as_json:
@@ -26,7 +28,8 @@ def stats(where: Where, as_json: Json = False) -> None:
 
 
 def vacuum(where: Where, as_json: Json = False) -> None:
-    """Return the space of removed deliveries to the file system; writers wait meanwhile."""
+    """Return the space of removed deliveries to the file system. Writers wait meanwhile."""
+    from ..inbox.sqlite import SQLiteInbox
 
     async def work(target: InboxTarget) -> int:
         if not isinstance(target.inbox, SQLiteInbox):
@@ -54,7 +57,7 @@ def migrate(
     grant: Annotated[str | None, typer.Option(metavar="ROLE", help="Let this database role use the tables.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Create or update the tables of an inbox on PostgreSQL; safe to repeat, and to run at the same time."""
+    """Create or update the tables of an inbox on PostgreSQL. Safe to repeat, and to run at the same time."""
 
     async def work(target: InboxTarget) -> list[str]:
         if isinstance(target.inbox, Migrates):
@@ -72,7 +75,7 @@ def migrate(
 
 
 def pause(where: Where, handler: HandlerArgument, as_json: Json = False) -> None:
-    """Pause a handler in all processes until it is resumed; its deliveries wait."""
+    """Pause a handler in all processes until it is resumed. Its deliveries wait."""
 
     async def work(target: InboxTarget) -> None:
         if target.hooks is None:

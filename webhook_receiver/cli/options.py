@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
-import ssl
+import signal
 import sys
+import time
+from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
-import httpx
-from starlette.types import Receive, Scope, Send
+import typer
 from typer import BadParameter
 
-from ..asgi import slash_or_not
 from ..errors import ConfigurationError
-from ..senders.up42.signature import UP42Signature
-from ..signatures import Scheme, Secret
-from ..simulator.payloads import Document, put
+from ..options import seconds
+from .output import fail
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one document a line.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")]
 
 SECRET_VARIABLE = "WEBHOOK_SECRET"  # noqa: S105 - its name
 
 
 def checked_url(url: str) -> str:
     """Return `url`, checked to be an http or https URL."""
+    import httpx
+
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, UnicodeError) as error:
@@ -40,8 +44,20 @@ def checked_url_or_none(url: str | None) -> str | None:
     return None if url is None else checked_url(url)
 
 
+def checked_sender(name: str | None) -> str | None:
+    """Return the name of a sender, if the registry has it."""
+    if name is not None:
+        from ..senders.registry import presets
+
+        if name not in presets():
+            raise BadParameter(f"{name!r} is none of {', '.join(presets())}")
+    return name
+
+
 def checked_path(path: str) -> str:
     """Return `path`, checked to be one that a receiver can be served at, besides the health check."""
+    from ..asgi import slash_or_not
+
     try:
         slash_or_not(path, _nothing, name="receiver")
     except (ConfigurationError, AssertionError) as error:
@@ -51,7 +67,7 @@ def checked_path(path: str) -> str:
     return path
 
 
-async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+async def _nothing(*_: object) -> None:
     """Do nothing: an ASGI app in place of the receiver while its path is checked."""
 
 
@@ -61,28 +77,12 @@ def check_certificate(certfile: Path | None, keyfile: Path | None, password: str
         if keyfile is not None:
             raise BadParameter("a key needs its certificate: --ssl-certfile", param_hint="--ssl-keyfile")
         return
+    import ssl
+
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certfile, keyfile, password or "")
     except OSError as error:  # an SSLError is one
         raise BadParameter(f"cannot serve TLS with it: {error}", param_hint="--ssl-certfile") from None
-
-
-def scheme(given: str | None, file: Path | None) -> Scheme | None:
-    """Return the scheme to sign with; None without a secret."""
-    found = secret(given, file)
-    return None if found is None else UP42Signature(found)
-
-
-def secret(given: str | None, file: Path | None) -> Secret | None:
-    """Return the secret given as text or in a file; None if neither is given."""
-    if given is not None and file is not None and given != os.environ.get(SECRET_VARIABLE):
-        raise BadParameter("give --secret or --secret-file, not both", param_hint="--secret-file")
-    try:
-        if file is not None:
-            return Secret.from_file(file)
-        return None if given is None else Secret(given)
-    except ConfigurationError as error:
-        raise BadParameter(str(error), param_hint="--secret") from None
 
 
 def read(file: str) -> bytes:
@@ -93,7 +93,7 @@ def read(file: str) -> bytes:
         raise BadParameter(f"cannot read {file}: {error.strerror}", param_hint="--data") from None
 
 
-def parsed(body: bytes) -> Document:
+def parsed(body: bytes) -> dict[str, Any]:
     """Return `body` as a JSON object, for `--set` to change."""
     try:
         document: object = json.loads(body)
@@ -104,8 +104,10 @@ def parsed(body: bytes) -> Document:
     return cast("dict[str, Any]", document)
 
 
-def changed(document: Document, changes: list[str]) -> Document:
+def changed(document: dict[str, Any], changes: list[str]) -> dict[str, Any]:
     """Return `document` with each `body.key=value` set in it; a value is JSON, or else text."""
+    from ..simulator.payloads import put
+
     for change in changes:
         path, assigned, text = change.partition("=")
         if not assigned:
@@ -119,3 +121,54 @@ def changed(document: Document, changes: list[str]) -> Document:
         except ValueError as error:
             raise BadParameter(str(error), param_hint="--set") from None
     return document
+
+
+def moment(text: str | None) -> float | None:
+    """Return the Unix time of a text such as "2h" (ago), "2026-03-01" or "2026-03-01T09:00+02:00"; None for None.
+
+    Raises:
+        BadParameter: the text is neither a span of time nor a date.
+    """
+    if text is None:
+        return None
+    try:
+        if len(text) != 8 or not text.isdigit():  # that is a date, too: 20260301
+            return time.time() - seconds(text)
+    except ValueError:
+        pass
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise BadParameter(f"{text!r} is neither a span of time such as 2h or 30d nor a date") from None
+
+
+def span_of(text: str, option: str) -> float:
+    """Return the seconds in a span of time that an option gives.
+
+    Raises:
+        BadParameter: the text is not a span of time.
+    """
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise BadParameter(str(error), param_hint=option) from None
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask for confirmation, unless `yes`.
+
+    Raises:
+        typer.Exit: the user declined.
+        BadParameter: there is no terminal to ask on, and `--yes` was not given.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise BadParameter(f"{question} Nobody is here to be asked: give --yes", param_hint="--yes")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a running loop would first wait for the reply
+    try:
+        agreed = typer.confirm(question, err=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if not agreed:
+        raise fail("nothing was done")

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import httpx
 import typer
 
 from ..errors import ConfigurationError
-from ..events import OrderStatus
-from ..options import seconds
-from ..senders.up42.client import segment
-from ..senders.up42.models import Problem
-from ..simulator import control_api
-from ..simulator.faults import FaultPlan
 from . import output
-from .inbox_option import Json, fail
+from .options import Json, span_of
+from .output import fail
 
 order = typer.Typer(help="Create, move and list orders in the simulator.", no_args_is_help=True)
 
@@ -24,14 +18,30 @@ SimulatorUrl = Annotated[
 ]
 OrderId = Annotated[str, typer.Argument(metavar="ORDER", help="The order's id.")]
 HERE = "http://127.0.0.1:8042"
+CREATED, FULFILLED, FAILED_PERMANENTLY = "CREATED", "FULFILLED", "FAILED_PERMANENTLY"
+
+
+def _checked(status: str) -> str:
+    """Return a status of an order, if there is such a one."""
+    from ..events import OrderStatus
+
+    if status not in set(OrderStatus):
+        raise typer.BadParameter(f"{status!r} is none of {', '.join(OrderStatus)}")
+    return status
+
+
+def _all_checked(statuses: list[str] | None) -> list[str] | None:
+    """Return statuses of orders, if there are such ones."""
+    return None if statuses is None else [*map(_checked, statuses)]
 
 
 @order.command()
 def create(
     count: Annotated[int, typer.Option(min=1, max=10_000, help="The number of orders.")] = 1,
     status: Annotated[
-        OrderStatus, typer.Option(help="Their first status; a final one is delivered at once.")
-    ] = OrderStatus.CREATED,
+        str,
+        typer.Option(callback=_checked, metavar="STATUS", help="Their first status; a final one is delivered at once."),
+    ] = CREATED,
     name: Annotated[str, typer.Option(help="Their display name.")] = "",
     type: Annotated[str, typer.Option(help="ARCHIVE or TASKING.")] = "ARCHIVE",
     tag: Annotated[list[str] | None, typer.Option(help="A tag; may be repeated.")] = None,
@@ -41,6 +51,8 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Create orders."""
+    from ..simulator import control_api
+
     wanted = {"count": count, "status": status, "displayName": name, "type": type, "tags": tag}
     _show(
         _ask(simulator, "POST", control_api.ORDERS, wanted | {"assets": assets, "assetSize": asset_size}),
@@ -51,41 +63,43 @@ def create(
 @order.command()
 def ls(
     status: Annotated[
-        list[OrderStatus] | None, typer.Option(help="Only orders in this status; may be repeated.")
+        list[str] | None,
+        typer.Option(callback=_all_checked, metavar="STATUS", help="Only orders in this status; may be repeated."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="The largest number to list.")] = 100,
     simulator: SimulatorUrl = HERE,
     as_json: Json = False,
 ) -> None:
     """List orders, newest first."""
+    from ..simulator import control_api
+
     _show(_ask(simulator, "GET", control_api.ORDERS, query={"status": status or [], "limit": limit}), as_json=as_json)
 
 
 @order.command()
 def fulfill(order_id: OrderId, simulator: SimulatorUrl = HERE, as_json: Json = False) -> None:
     """Fulfill an order. It gets its assets, and a notification is delivered."""
-    _move(simulator, order_id, OrderStatus.FULFILLED, as_json=as_json)
+    _move(simulator, order_id, FULFILLED, as_json=as_json)
 
 
 @order.command("fail")
 def fail_(order_id: OrderId, simulator: SimulatorUrl = HERE, as_json: Json = False) -> None:
     """Fail an order permanently; a notification is delivered."""
-    _move(simulator, order_id, OrderStatus.FAILED_PERMANENTLY, as_json=as_json)
+    _move(simulator, order_id, FAILED_PERMANENTLY, as_json=as_json)
 
 
 @order.command()
 def walk(
     order_id: OrderId,
-    to: Annotated[OrderStatus, typer.Option(help="The last status.")] = OrderStatus.FULFILLED,
+    to: Annotated[str, typer.Option(callback=_checked, metavar="STATUS", help="The last status.")] = FULFILLED,
     pace: Annotated[str, typer.Option(help="The time between two statuses.")] = "1s",
     simulator: SimulatorUrl = HERE,
     as_json: Json = False,
 ) -> None:
     """Move an order through its statuses, one after the other."""
-    try:
-        between = seconds(pace)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--pace") from None
+    from ..simulator import control_api
+
+    between = span_of(pace, "--pace")
     way = _ask(simulator, "POST", control_api.WALK.format(order_id=_segment(order_id)), {"to": to, "pace": between})
     if as_json:
         output.say_json({"orderId": order_id, "way": way, "pace": between})
@@ -101,6 +115,8 @@ def deliveries(
     as_json: Json = False,
 ) -> None:
     """List deliveries and their responses, newest first. --json includes headers and bodies."""
+    from ..simulator import control_api
+
     query = {"limit": limit} | ({"orderId": order_id} if order_id else {})
     found = _ask(simulator, "GET", control_api.DELIVERIES, query=query)
     if as_json:
@@ -130,6 +146,8 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """Deliver the same body again."""
+    from ..simulator import control_api
+
     again = _ask(simulator, "POST", control_api.REPLAY.format(delivery_id=_segment(delivery_id)))
     output.say_json(again) if as_json else output.say(f"delivered again as {output.printable(again['id'])}")
 
@@ -149,7 +167,9 @@ def faults(
     simulator: SimulatorUrl = HERE,
     as_json: Json = False,
 ) -> None:
-    """Set the faults of the simulator's deliveries. Without options, show them."""
+    """Set or show the faults of the simulator's deliveries. Without options, they are shown."""
+    from ..simulator import FaultPlan, control_api
+
     given: dict[str, Any] = {
         "copies": copies,
         "reorder": reorder,
@@ -175,13 +195,17 @@ def faults(
     output.say(output.printable(", ".join(f"{name} {value}" for name, value in shown.items()) or "none"))
 
 
-def _move(simulator: str, order_id: str, status: OrderStatus, *, as_json: bool) -> None:
+def _move(simulator: str, order_id: str, status: str, *, as_json: bool) -> None:
+    from ..simulator import control_api
+
     moved = _ask(simulator, "POST", control_api.STATUS.format(order_id=_segment(order_id)), {"status": status})
     _show([moved], as_json=as_json)
 
 
 def _segment(id: str) -> str:
     """Return an id as a segment of a URL's path."""
+    from ..senders.up42.client import segment
+
     try:
         return segment(id)
     except ConfigurationError as error:
@@ -199,6 +223,10 @@ def _show(orders: list[Any], *, as_json: bool) -> None:
 
 def _ask(simulator: str, method: str, path: str, body: Any = None, query: Any = None) -> Any:
     """Call the simulator's control API and return its JSON; end the command with a sentence if it fails."""
+    import httpx
+
+    from ..senders.up42.models import Problem
+
     try:
         with httpx.Client(base_url=simulator.rstrip("/"), timeout=60, trust_env=False) as client:
             response = client.request(method, path, json=body, params=query)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 from rich.text import Text
+from typer import Exit
 
 console = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
@@ -48,3 +49,9 @@ def progress_bar() -> Progress:
     """Return a progress bar on stderr, which shows nothing where that is not a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal)
+
+
+def fail(why: str) -> Exit:
+    """Print an error message; return the exception that ends the command with 1."""
+    stderr.print(Text(why, "red"), soft_wrap=True)
+    return Exit(1)

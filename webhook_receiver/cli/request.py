@@ -1,4 +1,4 @@
-"""The arguments and options of a saved request and its verification: REQUEST, secrets, scheme and time."""
+"""Reading a saved request, and what it is verified with: secrets, sender and time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -17,40 +16,10 @@ from ..errors import ConfigurationError
 from ..senders.preset import Preset
 from ..senders.registry import presets, recognize
 from ..signatures import Secret
-from .inbox_option import moment
-from .options import SECRET_VARIABLE
+from .options import SECRET_VARIABLE, moment
 
 LARGEST = 64 * 1024 * 1024
 """The largest file that is read as a request, in bytes."""
-
-RequestText = Annotated[
-    str, typer.Argument(metavar="REQUEST", help="A file of raw HTTP or HAR, or a curl command; - is stdin.")
-]
-Entry = Annotated[
-    int | None, typer.Option("--entry", metavar="N", help="The number of the HAR's entry, from 1; -1 is the last.")
-]
-SecretTexts = Annotated[
-    list[str] | None, typer.Option("--secret", help=f"The receiver's secret; may be repeated. Else {SECRET_VARIABLE}.")
-]
-SecretFiles = Annotated[
-    list[Path] | None, typer.Option("--secret-file", help="A file with the secret; may be repeated.")
-]
-
-
-def _checked_sender(name: str | None) -> str | None:
-    if name is not None and name not in presets():
-        raise typer.BadParameter(f"{name!r} is none of {', '.join(presets())}")
-    return name
-
-
-SenderName = Annotated[
-    str | None,
-    typer.Option(
-        "--sender",
-        callback=_checked_sender,
-        help=f"Whose delivery it is: {', '.join(presets())}; else the one whose headers these are.",
-    ),
-]
 
 
 def read_request(text: str, entry: int | None) -> SavedRequest:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,6 +18,9 @@ import typer
 from ..delivery import RequestHead
 from ..simulator.payloads import Result, post, url_of
 from . import output
+from .app_loader import load
+from .notification import UP42, Notifier
+from .secret_option import read_secret, typed
 
 MakeDelivery = Callable[[], tuple[RequestHead, bytes]]
 """Returns the signed head of a request, and its body."""
@@ -24,7 +28,6 @@ MakeDelivery = Callable[[], tuple[RequestHead, bytes]]
 HINTS = {
     307: "the path ends, or does not end, in a slash; senders follow no redirect: mount with hooks.route(path)",
     308: "the path ends, or does not end, in a slash; senders follow no redirect: mount with hooks.route(path)",
-    401: "is --secret the one that the receiver has?",
     404: "is the receiver at this path? `serve` puts it at /webhooks",
 }
 
@@ -73,6 +76,19 @@ class Summary:
         }
 
 
+def notifier(hooks: str | None, sender: str | None, secret: str | None, secret_file: Path | None) -> Notifier:
+    """Return the notifier that the options of the command ask for.
+
+    Raises:
+        typer.BadParameter: they do not go together, or cannot be used.
+    """
+    if hooks is None:
+        return Notifier.of_preset(sender or UP42, read_secret(secret, secret_file))
+    if sender is not None or secret_file is not None or typed(secret):
+        raise typer.BadParameter("a receiver has its own sender and secret", param_hint="--hooks")
+    return Notifier.of_receiver(load(hooks))
+
+
 def client(url: str, seconds: float, connections: int, *, check_tls: bool) -> httpx.AsyncClient:
     """Return a client that uses the environment's proxy unless `url` is local.
 
@@ -117,8 +133,13 @@ async def send(
             await asyncio.gather(*(work() for _ in range(min(concurrency, count))))
 
 
-def show(summary: Summary, *, genuine: bool) -> None:
-    """Print the responses, and advice on the last one that was not 2xx, unless a 401 was expected (not `genuine`)."""
+def show(summary: Summary, *, unauthorized: str | None) -> None:
+    """Print the responses, and advice on the last one that was not 2xx.
+
+    Args:
+        summary: the responses.
+        unauthorized: the advice on a 401; None if it was expected.
+    """
     if summary.responses.total() == 1 and summary.last is not None:
         style = "green" if summary.last.ok else "red"
         output.say(f"{summary.last.label} in {summary.last.seconds * 1000:.1f} ms", style)
@@ -129,12 +150,12 @@ def show(summary: Summary, *, genuine: bool) -> None:
             output.say("  ".join(f"{name} {value:g} ms" for name, value in latencies.items()))
         rate = summary.responses.total() / summary.elapsed if summary.elapsed else 0
         output.say(f"{summary.responses.total()} sent in {summary.elapsed:.2f} s, {rate:,.0f} a second")
-    if summary.last_rejected is not None and (genuine or summary.last_rejected.status != HTTPStatus.UNAUTHORIZED):
-        for line in _advice(summary.last_rejected):
+    if summary.last_rejected is not None and (unauthorized or summary.last_rejected.status != HTTPStatus.UNAUTHORIZED):
+        for line in _advice(summary.last_rejected, unauthorized):
             output.say(line, "yellow")
 
 
-def _advice(rejected: Result) -> Iterator[str]:
+def _advice(rejected: Result, unauthorized: str | None) -> Iterator[str]:
     if rejected.status is None:
         certificate = "CERTIFICATE" in rejected.reason
         yield (
@@ -147,7 +168,9 @@ def _advice(rejected: Result) -> Iterator[str]:
         yield f"the receiver says: {rejected.reason}"
     if rejected.location:
         yield f"it redirects to {rejected.location}"
-    if rejected.status in HINTS:
+    if rejected.status == HTTPStatus.UNAUTHORIZED and unauthorized:
+        yield unauthorized
+    elif rejected.status in HINTS:
         yield HINTS[rejected.status]
     elif rejected.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         yield "the receiver's log says what went wrong"

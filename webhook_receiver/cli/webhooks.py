@@ -8,10 +8,8 @@ from typing import Annotated, cast
 import typer
 
 from ..errors import WebhookError
-from ..senders.up42.client import Changes, Ensured, WebhooksClient
-from ..senders.up42.models import Webhook
-from . import options, output, up42_options
-from .inbox_option import Json, Yes, confirm
+from . import options, output
+from .options import Json, Yes, confirm
 from .up42_options import Address, InRegion, SecretFile, ShowSecret, Workspace
 
 webhooks = typer.Typer(
@@ -33,7 +31,9 @@ ORDER_STATUS = "order.status"
 @webhooks.command("events")
 def events(as_json: Json = False, at: Address = None, region: InRegion = None, workspace: Workspace = None) -> None:
     """List the events that a webhook can be created for."""
-    found = up42_options.run(lambda client: client.event_types(), at, region, workspace)
+    from . import up42_output
+
+    found = up42_output.run(lambda client: client.event_types(), at, region, workspace)
     if as_json:
         for each in found:
             output.say_json(each.as_json())
@@ -60,18 +60,23 @@ def create(
     workspace: Workspace = None,
 ) -> None:
     """Create a webhook, by default for the event order.status."""
+    from ..senders.up42.client import WebhooksClient
+    from ..senders.up42.models import Webhook
+    from . import up42_output
+    from .secret_option import read_secret, typed
+
     if generate_secret:
-        if up42_options.typed(secret):
+        if typed(secret):
             raise typer.BadParameter("give --secret or --generate-secret, not both", param_hint="--generate-secret")
         if secret_file is None and not show_secret:
             raise typer.BadParameter(
                 "say where you will find it: --secret-file FILE keeps it, --show-secret prints it",
                 param_hint="--generate-secret",
             )
-    given = None if generate_secret else options.secret(secret, secret_file)
+    given = None if generate_secret else read_secret(secret, secret_file)
 
     async def work(client: WebhooksClient) -> Webhook:
-        chosen = up42_options.new_secret(secret_file) if generate_secret else given
+        chosen = up42_output.new_secret(secret_file) if generate_secret else given
         try:
             return await client.create(name, url, event or [ORDER_STATUS], secret=chosen, active=not inactive)
         except WebhookError:
@@ -81,7 +86,7 @@ def create(
                 )
             raise
 
-    _tell(up42_options.run(work, at, region, workspace), "created", as_json=as_json, show_secret=show_secret)
+    up42_output.tell(up42_output.run(work, at, region, workspace), "created", as_json=as_json, show_secret=show_secret)
 
 
 @webhooks.command("ls")
@@ -93,12 +98,14 @@ def ls(
     workspace: Workspace = None,
 ) -> None:
     """List the webhooks of the workspace."""
-    found = up42_options.run(lambda client: client.list(), at, region, workspace)
+    from . import up42_output
+
+    found = up42_output.run(lambda client: client.list(), at, region, workspace)
     if as_json:
         for each in found:
-            output.say_json(up42_options.as_json(each, secret=show_secret))
+            output.say_json(up42_output.document(each, secret=show_secret))
     else:
-        up42_options.show_all(found, secret=show_secret)
+        up42_output.show_all(found, secret=show_secret)
 
 
 @webhooks.command("show")
@@ -111,8 +118,10 @@ def show(
     workspace: Workspace = None,
 ) -> None:
     """Show all the fields of a webhook."""
-    _tell(
-        up42_options.run(lambda client: client.get(id), at, region, workspace),
+    from . import up42_output
+
+    up42_output.tell(
+        up42_output.run(lambda client: client.get(id), at, region, workspace),
         "",
         as_json=as_json,
         show_secret=show_secret,
@@ -135,13 +144,17 @@ def update(
     workspace: Workspace = None,
 ) -> None:
     """Change the given fields of a webhook. WEBHOOK_SECRET in the environment is ignored."""
-    chosen = options.secret(secret, secret_file)
+    from ..senders.up42.client import Changes
+    from . import up42_output
+    from .secret_option import read_secret
+
+    chosen = read_secret(secret, secret_file)
     given = {"name": name, "url": url, "events": event or None, "secret": chosen, "active": active}
     changes = cast("Changes", {key: value for key, value in given.items() if value is not None})
     if not changes:
         raise typer.BadParameter("say what changes: --name, --url, --events, --secret, --active", param_hint="ID")
-    changed = up42_options.run(lambda client: client.update(id, **changes), at, region, workspace)
-    _tell(changed, "updated", as_json=as_json, show_secret=show_secret)
+    changed = up42_output.run(lambda client: client.update(id, **changes), at, region, workspace)
+    up42_output.tell(changed, "updated", as_json=as_json, show_secret=show_secret)
 
 
 @webhooks.command("rm")
@@ -154,6 +167,9 @@ def rm(
     workspace: Workspace = None,
 ) -> None:
     """Remove a webhook: it delivers nothing any more."""
+    from ..senders.up42.client import WebhooksClient
+    from ..senders.up42.models import Webhook
+    from . import up42_output
 
     async def work(client: WebhooksClient) -> Webhook:
         webhook = await client.get(id)
@@ -162,7 +178,7 @@ def rm(
         await client.delete(id)
         return webhook
 
-    removed = up42_options.run(work, at, region, workspace)
+    removed = up42_output.run(work, at, region, workspace)
     if as_json:
         output.say_json({"removed": removed.id})
     else:
@@ -180,10 +196,12 @@ def check(
     region: InRegion = None,
     workspace: Workspace = None,
 ) -> None:
-    """Let UP42 deliver a test of each event; exits with 1 if one failed, or none was run."""
-    tests = up42_options.run(lambda client: client.test(id, event), at, region, workspace)
-    output.say_json(tests.as_json()) if as_json else up42_options.show_tests(tests)
-    raise typer.Exit(0 if up42_options.succeeded(tests) else 1)
+    """Let UP42 deliver a test of each event. Exits with 1 if one failed, or none was run."""
+    from . import up42_output
+
+    tests = up42_output.run(lambda client: client.test(id, event), at, region, workspace)
+    output.say_json(tests.as_json()) if as_json else up42_output.show_tests(tests)
+    raise typer.Exit(0 if up42_output.succeeded(tests) else 1)
 
 
 @webhooks.command("ensure")
@@ -200,27 +218,22 @@ def ensure(
     region: InRegion = None,
     workspace: Workspace = None,
 ) -> None:
-    """Create the webhook of this name, or update it to these options; for scripts that run repeatedly.
+    """Create the webhook of this name, or update it.
 
-    Without a secret, the present one stays.
+    For scripts that run repeatedly: the webhook has these options afterwards. Without a secret, the present one stays.
     """
-    chosen = options.secret(secret, secret_file)
+    from ..senders.up42.client import Ensured, WebhooksClient
+    from . import up42_output
+    from .secret_option import read_secret
+
+    chosen = read_secret(secret, secret_file)
     events = event or [ORDER_STATUS]
 
     def work(client: WebhooksClient) -> Awaitable[Ensured]:
         return client.ensure(name=name, url=url, events=events, secret=chosen, active=not inactive)
 
-    webhook, done = up42_options.run(work, at, region, workspace)
+    webhook, done = up42_output.run(work, at, region, workspace)
     if as_json:
-        output.say_json({"done": done, "webhook": up42_options.as_json(webhook, secret=show_secret)})
+        output.say_json({"done": done, "webhook": up42_output.document(webhook, secret=show_secret)})
     else:
-        _tell(webhook, done, as_json=False, show_secret=show_secret)
-
-
-def _tell(webhook: Webhook, done: str, *, as_json: bool, show_secret: bool) -> None:
-    if as_json:
-        output.say_json(up42_options.as_json(webhook, secret=show_secret))
-        return
-    if done:
-        output.say(done, "green")
-    up42_options.show(webhook, secret=show_secret)
+        up42_output.tell(webhook, done, as_json=False, show_secret=show_secret)

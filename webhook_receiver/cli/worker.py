@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging.config
-import signal
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated
 
 import typer
 
 from ..errors import ConfigurationError, InboxError
-from ..inbox.memory import MemoryInbox
-from ..receiver import WebhookReceiver
 from . import output
-from .app_loader import inbox_of, load
-from .inbox_option import fail
-from .serve import leave_threads_behind, log_config
+from .output import fail
 
 
 def worker(
@@ -29,6 +23,13 @@ def worker(
     It handles the deliveries in the receiver's inbox, beside other workers on any number of machines. Other processes
     then only receive: WebhookReceiver(..., work=False).
     """
+    import asyncio
+    import logging.config
+
+    from ..inbox.memory import MemoryInbox
+    from .app_loader import inbox_of, load
+    from .serve import leave_threads_behind, log_config
+
     hooks = load(target)
     inbox = inbox_of(hooks)
     if inbox is None or isinstance(inbox, MemoryInbox):
@@ -44,7 +45,10 @@ def worker(
     leave_threads_behind(0)
 
 
-async def _until_signal(hooks: WebhookReceiver) -> None:
+async def _until_signal(hooks: AbstractAsyncContextManager[object]) -> None:
+    import asyncio
+    import signal
+
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from importlib.metadata import entry_points
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -69,6 +68,8 @@ def from_url(url: str, *, create: bool = True) -> Inbox:
 
 def _brought(scheme: str, url: str) -> Inbox:
     """Return the inbox of another package that brings this scheme."""
+    from importlib.metadata import entry_points  # slow to import, and seldom needed
+
     for entry in entry_points(group=GROUP, name=scheme) if scheme else ():
         try:
             made: object = entry.load()(url)

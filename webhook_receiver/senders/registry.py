@@ -7,10 +7,9 @@ captures and tests read the registry, so a sender that is added once is known ev
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 
 from ..delivery import Headers
 from .preset import Make, Preset
@@ -30,10 +29,12 @@ def presets() -> Mapping[str, Preset]:
 
     An entry point that cannot be loaded, names something else or a name that is taken is left out, with a log line.
     """
+    from importlib.metadata import entry_points  # slow to import, as some of these modules are
+
     own = [preset for module in MODULES for preset in import_module(f".{module}", __package__).PRESETS]
     found: dict[str, Preset] = {preset.name: preset for preset in own}
     for entry in entry_points(group=GROUP):
-        if (preset := _loaded(entry)) is None:
+        if (preset := _loaded(entry.name, entry.load)) is None:
             continue
         if preset.name in found:
             logger.error("the entry point %s of %s is left out: there is a sender %s", entry.name, GROUP, preset.name)
@@ -42,19 +43,19 @@ def presets() -> Mapping[str, Preset]:
     return found
 
 
-def _loaded(entry: EntryPoint) -> Preset | None:
-    """Return the preset that an entry point names; None, with a log line, if it names none.
+def _loaded(name: str, load: Callable[[], object]) -> Preset | None:
+    """Return the preset that an entry point loads; None, with a log line, if it loads none.
 
     One broken package must not take every command and every other sender with it.
     """
     try:
-        preset: object = entry.load()
+        preset = load()
     except Exception as error:  # whatever the other package raises when it is imported
-        logger.error("the entry point %s of %s is left out: it raised %s", entry.name, GROUP, type(error).__name__)
+        logger.error("the entry point %s of %s is left out: it raised %s", name, GROUP, type(error).__name__)
         return None
     if isinstance(preset, Preset) and preset.headers:
         return preset
-    logger.error("the entry point %s of %s is left out: it names no Preset, but %r", entry.name, GROUP, type(preset))
+    logger.error("the entry point %s of %s is left out: it names no Preset, but %r", name, GROUP, type(preset))
     return None
 
 

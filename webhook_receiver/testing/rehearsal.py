@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
 from itertools import groupby
 from typing import Concatenate, ParamSpec, TypedDict, TypeVar
-from uuid import uuid4
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -24,7 +23,7 @@ from ..responses import Receipt
 from ..routing import Function
 from ..runtime import Runtime
 from .driver import Clock, Driver, Run, Watching
-from .wire import Sendable, encode, forged_head, readable, signed_head
+from .wire import Sendable, encode, forged_head, readable, sender_headers, signed_head
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -219,10 +218,7 @@ class Rehearsal:
         prove: Callable[..., RequestHead] = signed_head,
     ) -> tuple[RequestHead, bytes]:
         sender = self.hooks.sender
-        header = sender.event_header
-        named = {} if header is None or not isinstance(what, Event) else {header.lower(): what.event}
-        if sender.delivery_id is not None:
-            named[sender.delivery_id.lower()] = uuid4().hex
+        named = sender_headers(sender, what.event if isinstance(what, Event) else None)
         given = named | {name.lower(): value for name, value in (headers or {}).items()}
         url = self.hooks.public_url
         return prove(what, sender.scheme, headers=given, now=self.clock(), url=url), encode(what)

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Mapping
 from typing import Any, cast
+from uuid import uuid4
 
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
@@ -14,6 +15,7 @@ from pydantic_core import to_jsonable_python
 from ..delivery import RequestHead
 from ..errors import ConfigurationError
 from ..events import Event, wire_names
+from ..senders import Sender
 from ..signatures import Scheme
 
 Sendable = Event | Mapping[str, Any] | bytes
@@ -65,6 +67,19 @@ def _sent_name(model: BaseModel, name: str) -> str:
     if not names:
         raise ValueError(f"{type(model).__name__}.{name} is read from a path: send the document as a dict or as bytes")
     return str(names[0])
+
+
+def sender_headers(sender: Sender, event: str | None) -> dict[str, str]:
+    """Return the headers, besides those of the signature, that a sender gives a request.
+
+    Args:
+        sender: the sender.
+        event: the event's name, for the sender's `event_header`; None to leave that out.
+    """
+    headers = {} if sender.event_header is None or event is None else {sender.event_header.lower(): event}
+    if isinstance(sender.delivery_id, str):
+        headers[sender.delivery_id.lower()] = uuid4().hex
+    return headers
 
 
 def sign(

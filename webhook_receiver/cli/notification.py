@@ -1,0 +1,169 @@
+"""The notifications that `send` and `dev` deliver, with the headers and the signatures of a receiver's own sender."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import httpx
+from typer import BadParameter
+
+from ..delivery import RequestHead
+from ..errors import ConfigurationError
+from ..events import OrderStatusChanged
+from ..receiver import WebhookReceiver
+from ..routing.handlers import Route
+from ..senders import Sender
+from ..senders.registry import presets
+from ..signatures import Secret
+from ..simulator import payloads
+from ..testing import make
+from ..testing.wire import encode, forged_head, sender_headers, signed_head
+
+UP42 = "up42"
+"""The sender whose notifications are modelled; those of others are made from the event classes of a receiver."""
+
+
+class Notifier:
+    """A sender that is played: its notifications are made, and signed as a receiver expects it.
+
+    Args:
+        sender: the sender.
+        signs: whether deliveries are signed.
+        routes: the event classes and names of the receiver's handlers, to make events of.
+        public_url: the URL that the scheme covers in place of the one that is posted to; None for that one.
+        unauthorized: what to look at when the response is 401.
+    """
+
+    def __init__(
+        self,
+        sender: Sender,
+        *,
+        signs: bool = True,
+        routes: Sequence[Route] = (),
+        public_url: str | None = None,
+        unauthorized: str,
+    ) -> None:
+        self.sender = sender
+        self.unauthorized = unauthorized
+        self._signs = signs
+        self._public_url = public_url
+        self._routes = {name: route for route in routes for name in _names_of(route)}
+
+    @classmethod
+    def of_receiver(cls, hooks: WebhookReceiver) -> Notifier:
+        """Return a notifier of a receiver, with the receiver's own secrets."""
+        routes = [handler.route for handler in hooks.handlers]
+        return cls(
+            hooks.sender,
+            routes=routes,
+            public_url=hooks.public_url,
+            unauthorized="is this the receiver that is served there, and with the same secret?",
+        )
+
+    @classmethod
+    def of_preset(cls, name: str, secret: Secret | None) -> Notifier:
+        """Return a notifier of a sender by its name in the registry, unsigned without a secret.
+
+        Raises:
+            BadParameter: the secret is none of this sender's.
+        """
+        preset = presets()[name]
+        other = "--sender NAME, or --hooks MODULE:HOOKS, signs as another sender does"
+        advice = (
+            f"it was not signed: give --secret; {other}"
+            if secret is None
+            else f"is --secret the one that the receiver has? It was signed as {preset.title} does: {other}"
+        )
+        try:
+            sender = preset.sender(preset.example if secret is None else secret)
+            return cls(sender, signs=secret is not None, unauthorized=advice)
+        except ConfigurationError as error:
+            raise BadParameter(str(error), param_hint="--secret") from None
+
+    def check_stated_time(self) -> None:
+        """Reject a sender whose signatures state no time, so that none of its deliveries can be stale.
+
+        Raises:
+            BadParameter: there is no such time.
+        """
+        now, head = time.time(), RequestHead.of({})
+        if self._scheme_signs_alike(head, now, now - 3600):
+            raise BadParameter(f"the signatures of {self.sender.name} state no time", param_hint="--stale")
+
+    def _scheme_signs_alike(self, head: RequestHead, now: float, then: float) -> bool:
+        try:
+            return self.sender.scheme.sign(head, b"", now) == self.sender.scheme.sign(head, b"", then)
+        except ConfigurationError:  # it cannot sign, which is said when it has to
+            return False
+
+    def event_name(self, wanted: str | None) -> str | None:
+        """Return the name of the event to notify of: the wanted one, else the first that a handler is there for."""
+        if wanted is None and self.sender.name == UP42:
+            return "order.status"
+        return wanted if wanted is not None else next(iter(self._routes), None)
+
+    def document(self, event: str | None, status: str | None, order_id: str | None) -> dict[str, Any]:
+        """Return a new document that notifies of an event.
+
+        Args:
+            event: the event's name, as from `event_name`.
+            status: the status of the order; FULFILLED by default. Only UP42's documents have one.
+            order_id: the order's id; a new one by default.
+
+        Raises:
+            BadParameter: the document cannot be made.
+        """
+        route = self._routes.get(event or "")
+        if isinstance(route, type) and not issubclass(route, OrderStatusChanged) and not (status or order_id):
+            try:
+                found: dict[str, Any] = json.loads(encode(make(route)))
+            except ValueError as error:
+                raise BadParameter(f"{error}; or send a file with --data", param_hint="--event") from None
+        elif self.sender.name == UP42:
+            return payloads.document(event or "order.status", status or "FULFILLED", order_id, now=time.time())
+        elif status or order_id:
+            raise BadParameter("only UP42's notifications have an order and its status: use --set", param_hint="--set")
+        else:
+            found = {} if event is None else {"event": event}
+        if self.sender.event_header is not None:
+            found.pop("event", None)  # the header has it
+        return found
+
+    def head(self, body: bytes, event: str | None, *, url: str, now: float, forge: bool = False) -> RequestHead:
+        """Return the head of the request that delivers a body.
+
+        Args:
+            body: the bytes that are sent.
+            event: the event's name, for a sender that has it in a header.
+            url: the URL that is posted to.
+            now: the time of signing, in Unix seconds.
+            forge: whether it is signed by somebody who does not know the secret.
+
+        Raises:
+            BadParameter: the head cannot be made.
+        """
+        if self.sender.event_header is not None and event is None:
+            raise BadParameter(
+                f"{self.sender.name} names the event in the header {self.sender.event_header}: say which",
+                param_hint="--event",
+            )
+        headers = sender_headers(self.sender, event)
+        target = httpx.URL(url).raw_path.decode()
+        if not (self._signs or forge):
+            return RequestHead.of(payloads.JSON | headers, target=target, url=url)
+        prove = forged_head if forge else signed_head
+        try:
+            return prove(body, self.sender.scheme, headers=headers, now=now, target=target, url=self._public_url or url)
+        except ConfigurationError as error:
+            raise BadParameter(str(error), param_hint="--forge" if forge else "--secret") from None
+
+
+def _names_of(route: Route) -> list[str]:
+    """Return the names of the events that a handler is for; none where it is for all."""
+    if isinstance(route, str):
+        return [route]
+    names = get_args(route.model_fields["event"].annotation)
+    return [str(getattr(name, "value", name)) for name in names]

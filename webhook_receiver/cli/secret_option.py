@@ -1,0 +1,29 @@
+"""Reading the secret that --secret or --secret-file gives."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from typer import BadParameter
+
+from ..errors import ConfigurationError
+from ..signatures import Secret
+from .options import SECRET_VARIABLE
+
+
+def read_secret(given: str | None, file: Path | None) -> Secret | None:
+    """Return the secret given as text or in a file; None if neither is given."""
+    if given is not None and file is not None and given != os.environ.get(SECRET_VARIABLE):
+        raise BadParameter("give --secret or --secret-file, not both", param_hint="--secret-file")
+    try:
+        if file is not None:
+            return Secret.from_file(file)
+        return None if given is None else Secret(given)
+    except ConfigurationError as error:
+        raise BadParameter(str(error), param_hint="--secret") from None
+
+
+def typed(secret: str | None) -> bool:
+    """Whether a secret was given by an option, and not by the environment, which may be set for something else."""
+    return secret is not None and secret != os.environ.get(SECRET_VARIABLE)
