@@ -523,7 +523,7 @@ async def test_what_is_handed_back_and_fails_is_a_failure() -> None:
         await called(handler)
 
 
-@pytest.mark.parametrize("value", [True, {"status": "ok"}, "text", [1, 2], (), object(), Opened()], ids=repr)
+@pytest.mark.parametrize("value", [True, {"status": "ok"}, "text", [1, 2], (), object(), Opened()], ids=lambda value: type(value).__name__)
 async def test_any_other_value_that_is_handed_back_means_nothing(value: object) -> None:
     async def handler(event: Event) -> object:
         return value
