@@ -258,11 +258,12 @@ class WebhookReceiver(Router):
         """
         try:
             return self._registry.parse(document(body, headers, self._decode, self._event_header))
-        except NoEventName:
-            unnamed = UnknownEvent(event="", body=parsed(body))
-            if not self.match(unnamed):
-                raise
+        except NoEventName as error:
+            why = str(error)
+        unnamed = UnknownEvent(event="", body=parsed(body))
+        if self.match(unnamed):
             return unnamed
+        raise NotAnEvent(why)
 
     def set_to_work(self, concurrency: int | None = None) -> None:
         """Run the handlers in this process, whatever `work` says, as a worker process does. Before the start only.
