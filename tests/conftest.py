@@ -28,6 +28,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+@pytest.fixture
+def own_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the receivers of a test run as if each were in a process of its own."""
+    for check in ("check_name", "claim_name"):
+        monkeypatch.setattr(f"webhook_receiver.runtime.{check}", lambda owner, inbox, name: None)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     """Make a skipped test a failed one where everything it needs has to be there."""

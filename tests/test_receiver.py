@@ -372,7 +372,7 @@ async def test_a_receipt_shows_nothing_of_what_came() -> None:
 
 
 def test_its_repr_names_it_and_its_scheme() -> None:
-    assert repr(noting().hooks) == "<WebhookReceiver 'webhooks': 1 handlers, UP42Signature>"
+    assert repr(noting().hooks) == "<WebhookReceiver 'up42': 1 handlers, UP42Signature>"
 
 
 async def test_nothing_a_stranger_sends_is_in_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
@@ -433,7 +433,7 @@ async def test_it_tells_the_server_why_it_cannot_start() -> None:
             raise ConfigurationError("the disk is full")
 
     assert await converse(Failing(secret=SECRET), "lifespan") == [
-        {"type": "lifespan.startup.failed", "message": "webhooks cannot start: the disk is full"}
+        {"type": "lifespan.startup.failed", "message": "up42 cannot start: the disk is full"}
     ]
 
 
@@ -648,7 +648,7 @@ async def test_an_inbox_that_cannot_work_keeps_the_server_from_starting(tmp_path
         hooks = noting(inbox=f"sqlite:///{tmp_path}/{file}").hooks
         (told,) = await converse(hooks, "lifespan")
         assert told["type"] == "lifespan.startup.failed"
-        assert told["message"].startswith("webhooks cannot start: ")
+        assert told["message"].startswith("up42 cannot start: ")
         assert why in told["message"]
 
 
@@ -680,7 +680,7 @@ async def test_nobody_hears_of_dead_letters_where_there_is_no_inbox() -> None:
 
 async def test_what_needs_an_inbox_says_so() -> None:
     hooks = noting().hooks
-    with pytest.raises(ConfigurationError, match=r'webhooks has no inbox: inbox="sqlite:///hooks\.db" gives it one'):
+    with pytest.raises(ConfigurationError, match=r'up42 has no inbox: inbox="sqlite:///hooks\.db" gives it one'):
         assert hooks.inbox
     for ask in (hooks.pause, hooks.resume):
         with pytest.raises(ConfigurationError, match="has no inbox"):
@@ -714,7 +714,7 @@ async def test_a_receiver_runs_on_another_runtime_until_the_block_ends_in_whatev
     assert hooks.runtime is second
     inner.__exit__(None, None, None)
     assert hooks.runtime is own
-    with pytest.raises(ConfigurationError, match="takes a runtime of 'webhooks'"), hooks.running_on(other.runtime):
+    with pytest.raises(ConfigurationError, match="takes a runtime of 'up42'"), hooks.running_on(other.runtime):
         pass
 
 

@@ -115,6 +115,7 @@ async def test_an_exact_repeat_runs_nothing_whatever_became_of_the_first() -> No
     assert len(ran) == 1
 
 
+@pytest.mark.usefixtures("own_processes")
 async def test_a_repeat_from_another_process_on_the_same_file_is_known(tmp_path: Path) -> None:
     inbox = f"sqlite:///{tmp_path}/hooks.db"
     async with idle(inbox) as first, idle(inbox) as second:
@@ -341,7 +342,7 @@ async def test_the_first_deliveries_start_what_nobody_started_and_one_warning_sa
         assert receipt.delivery is not None
         await settled(hooks, receipt.delivery.id)
     (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert "webhooks was not started" in warning.getMessage()
+    assert "up42 was not started" in warning.getMessage()
     assert "lifespan=hooks.lifespan" in warning.getMessage()
     async with hooks:  # it stops, too, once somebody takes its life over
         assert (await hooks.health()).state == "working"

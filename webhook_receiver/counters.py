@@ -26,7 +26,8 @@ class RejectionCounter:
     def __init__(self, receiver: str, clock: Callable[[], float]) -> None:
         self.counts: Counter[str] = Counter()
         """The number of rejected requests by the name of the error's class."""
-        self._receiver = receiver
+        self.receiver = receiver
+        """The receiver's name."""
         self._limit = LineLimit(clock)
         self._has_logged = False
 
@@ -44,7 +45,7 @@ class RejectionCounter:
         level = logging.INFO if isinstance(error, MethodNotAllowed) else logging.WARNING  # which is not a delivery
         level = logging.ERROR if isinstance(error, InboxError) else level
         extra = fields(reason=reason)
-        logger.log(level, "%s rejected a request: %s: %s%s", self._receiver, reason, error, more, extra=extra)
+        logger.log(level, "%s rejected a request: %s: %s%s", self.receiver, reason, error, more, extra=extra)
 
 
 BETWEEN_WARNINGS = 3600.0
@@ -63,7 +64,8 @@ class SecretUsage:
     def __init__(self, receiver: str) -> None:
         self.counts: Counter[int] = Counter()
         """The number of deliveries verified, by the index of the secret."""
-        self._receiver = receiver
+        self.receiver = receiver
+        """The receiver's name."""
         self._used: dict[int, float] = {}
         """The last use of each old secret, in Unix seconds."""
         self._warned: dict[int, float] = {}
@@ -81,7 +83,7 @@ class SecretUsage:
             self._warned[by] = now
             logger.warning(
                 "%s: a delivery was verified by secret %d; its sender does not sign with the first, secret 0, yet",
-                self._receiver,
+                self.receiver,
                 by,
             )
 
@@ -89,6 +91,4 @@ class SecretUsage:
         for by in [by for by, last in self._used.items() if now - last >= QUIET]:
             del self._used[by]
             self._warned.pop(by, None)
-            logger.info(
-                "%s: for a day secret 0 was used and secret %d was not: that can be removed", self._receiver, by
-            )
+            logger.info("%s: for a day secret 0 was used and secret %d was not: that can be removed", self.receiver, by)

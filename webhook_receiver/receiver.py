@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from hashlib import sha256
 from types import ModuleType
 from typing import Self
 
@@ -65,7 +64,8 @@ class WebhookReceiver(Router):
             time, in order of receipt. The sender's if left out, for UP42 the order's id; `lambda event: None` for none.
         worker: the options of the worker, which runs the handlers of stored deliveries.
         work: False for a receiver that only stores: another process on the same inbox runs the handlers.
-        name: the receiver's name, in its deliveries and log lines.
+        name: the receiver's name, under which its deliveries are stored; the sender's if left out. Two receivers on one
+            inbox have two names.
         max_body: the largest size of a body, in bytes; the response to a larger one is 413.
         body_timeout: the seconds within which a body must be complete; otherwise the response is 408.
         max_bodies: the number of bytes that all the bodies being read may have together; the response to one beyond it
@@ -91,7 +91,7 @@ class WebhookReceiver(Router):
         ordering_key: OrderingKey | None = None,
         worker: WorkerOptions | None = None,
         work: bool = True,
-        name: str = "webhooks",
+        name: str | None = None,
         max_body: int = MAX_BODY,
         body_timeout: float = BODY_TIMEOUT,
         max_bodies: int | None = None,
@@ -107,12 +107,9 @@ class WebhookReceiver(Router):
         sender = sender_for(sender, secret, scheme)
         check_callable("ordering_key", ordering_key, "a function of an event, such as lambda event: event.number")
         check_callable("clock", clock, "a function that returns the time in Unix seconds, such as time.time")
-        if not isinstance(name, str) or not name:
-            raise ConfigurationError(f'name=... is a text, such as "webhooks", not {name!r}')
         if ordering_key is not None:
             sender = replace(sender, ordering_key=ordering_key)
         super().__init__(EventRegistry(sender.events, parsed_paths(sender.order_id_paths), sender.statuses))
-        self.name = name
         self.sender = sender
         """The sender of the deliveries."""
         self.order_check = None if confirm is None else order_check(sender, confirm)
@@ -122,7 +119,6 @@ class WebhookReceiver(Router):
         self._scheme = sender.scheme
         self._decode = sender.decode
         self._event_header = None if sender.event_header is None else sender.event_header.lower().encode()
-        self._delivery_id = None if sender.delivery_id is None else sender.delivery_id.lower().encode()
         self._bodies = BodyReader(max_body, body_timeout, max_bodies)
         self._stored = accepted(sender.responses.stored)
         self._duplicate = accepted(sender.responses.duplicate)
@@ -137,6 +133,11 @@ class WebhookReceiver(Router):
         if not hasattr(self, "_runtime"):
             return f"<{type(self).__name__}, unfinished>"  # in a traceback of its constructor
         return f"<{type(self).__name__} {self.name!r}: {len(self.handlers)} handlers, {type(self._scheme).__name__}>"
+
+    @property
+    def name(self) -> str:
+        """The receiver's name, as given; else the sender's, or "webhooks" on an inbox that has known it as that."""
+        return self._runtime.name
 
     @property
     def rejected(self) -> Mapping[str, int]:
@@ -163,6 +164,8 @@ class WebhookReceiver(Router):
             body = await self._bodies.read(receive)
             self._bodies.check_body(head.headers, body)
             verified = check(body)
+            if not self._runtime.is_started():
+                await self._runtime.start_late()  # only then its name in the inbox is known
             response, _, _ = await self._handle(self._delivery(head.headers, body, verified, now), verified)
         except (RequestError, VerificationError, InboxError) as error:
             response = self._reject(error)
@@ -203,6 +206,8 @@ class WebhookReceiver(Router):
             check = self._scheme.verify(head, now)
             self._bodies.check_body(head.headers, body)
             verified = check(body)
+            if not self._runtime.is_started():
+                await self._runtime.start_late()  # only then its name in the inbox is known
             delivery = self._delivery(head.headers, body, verified, now)
             response, event, duplicate_of = await self._handle(delivery, verified)
         except (RequestError, VerificationError, InboxError) as error:
@@ -424,8 +429,7 @@ class WebhookReceiver(Router):
                 return FAILED, None, None
             dead = no_event(error)
         if self._runtime.keeps:
-            id = self._id_of(delivery) if verified.id is None and self._delivery_id is not None else verified.id
-            put = await self._runtime.put(delivery, event, id=id, dead=dead)
+            put = await self._runtime.put(delivery, event, verified, dead)
             if isinstance(put, Duplicate):
                 return self._duplicate, event, put.id
             if dead is not None:
@@ -435,11 +439,6 @@ class WebhookReceiver(Router):
         dispatcher = self._runtime.dispatcher
         handlers, log = dispatcher.match(event), self._runtime.attempt_log
         return await handle(handlers, event, delivery, log, self.order_check, dispatcher.middlewares), event, None
-
-    def _id_of(self, delivery: Delivery) -> str | None:
-        """Return the sender's id of a delivery and its body's digest, since the id is not signed; None without one."""
-        found = next((value for name, value in delivery.headers if name == self._delivery_id), None)
-        return None if found is None else f"{found.decode('latin-1')} {sha256(delivery.body).hexdigest()}"
 
     def _reject(self, error: RequestError | VerificationError | InboxError) -> Response:
         self._runtime.rejections.add(error)

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from typing import Any
 
 from anyio.to_thread import current_default_thread_limiter
@@ -18,12 +19,15 @@ from .events import Event, OrderStatusChanged, identity_of, order_id_of, parsed_
 from .inbox import from_url
 from .inbox.base import Inbox
 from .inbox.dedup import digester, identity_text
+from .inbox.names import check_name, claim_name, registered_name, release_name
 from .inbox.records import Duplicate, Entry, State, Stored
+from .inbox.registration import Registration
 from .logs import DeadLetterLog, log_failure, warn_if_disabled
 from .options import WorkerOptions
 from .redaction import storable
 from .senders import Order, Orders, OrdersApi, Sender
 from .senders.backfill import Backfill, ProgressCallback, backfill
+from .signatures import Verified
 from .worker import worker_for
 from .worker.attempt_log import AttemptLog
 from .worker.executor import Dispatcher, no_event
@@ -64,7 +68,7 @@ class Runtime:
     A receiver has one runtime at a time; `WebhookReceiver.running_on` replaces it for a while.
 
     Args:
-        name: the receiver's name.
+        name: the receiver's name; None for the default, which is the sender's name.
         sender: the sender, whose rules decide about duplicates and ordering keys.
         dispatcher: the receiver, which parses deliveries and has their handlers.
         inbox: the inbox that stores deliveries, or its URL; None to run handlers before the response.
@@ -73,12 +77,12 @@ class Runtime:
         work: whether a worker in this process runs the handlers of stored deliveries.
 
     Raises:
-        ConfigurationError: `inbox` is no inbox and no URL of one.
+        ConfigurationError: `name` is no text, or `inbox` is no inbox and no URL of one.
     """
 
     def __init__(
         self,
-        name: str,
+        name: str | None,
         sender: Sender,
         dispatcher: Dispatcher,
         *,
@@ -94,20 +98,24 @@ class Runtime:
         given: object = options
         if not isinstance(given, WorkerOptions | None):
             raise ConfigurationError(f"worker=... takes WorkerOptions(...), not {type(given).__name__}")
-        self.name = name
+        if name is not None and (not isinstance(name, str) or not name):
+            raise ConfigurationError(f'name=... is a text, such as "partner", not {name!r}')
+        self.name = sender.name if name is None else name
+        """The receiver's name. One that is left at the default may have another name in its inbox, see `open`."""
+        self._by_default = name is None
         self.sender = sender
         self.dispatcher = dispatcher
         self.options = options or WorkerOptions()
         self.clock = clock
-        self.rejections = RejectionCounter(name, clock)
-        self.secret_usage = SecretUsage(name)
+        self.rejections = RejectionCounter(self.name, clock)
+        self.secret_usage = SecretUsage(self.name)
         self.attempt_log = AttemptLog(clock)
         self.dead_letter_log = DeadLetterLog(clock)
         self.tasks = BackgroundTasks()
         self._inbox = from_url(inbox) if isinstance(inbox, str) else inbox
         self.keeps = self._inbox is not None
         """Whether there is an inbox."""
-        self._digest = digester(name)
+        self._digest = digester(self.name)
         self._work = work
         self._worker: Worker | None = None
         self._opened = False
@@ -170,6 +178,7 @@ class Runtime:
             return
         worker, self._worker = self._worker, None
         self._opened = False
+        release_name(self)
         try:
             await self.tasks.stop()
             if worker is not None and worker.loop is asyncio.get_running_loop():  # else its loop ended, and so has it
@@ -178,8 +187,24 @@ class Runtime:
         finally:
             await self.inbox.close()
 
-    async def _start(self) -> None:
+    async def open(self) -> None:
+        """Open the inbox, and register the receiver in it: from then on `name` is that of its deliveries there.
+
+        Raises:
+            ConfigurationError: the inbox can never work, or deliveries of another sender are stored under the name.
+            InboxError: the inbox cannot be opened.
+        """
         await self.inbox.open()
+        mine = Registration(self.name, self.sender.name, type(self.sender.scheme).__name__, self._by_default)
+        name = await registered_name(self.inbox, mine)
+        if name != self.name:
+            self.name = self.rejections.receiver = self.secret_usage.receiver = name
+            self._digest = digester(name)
+
+    async def _start(self) -> None:
+        check_name(self, self.inbox, self.name)  # before anything is opened
+        await self.open()
+        claim_name(self, self.inbox, self.name)
         self._opened = True
         if self._work:
             paused = await self.inbox.paused()  # before anything is claimed
@@ -190,14 +215,14 @@ class Runtime:
         self.tasks.start()
 
     async def put(
-        self, delivery: Delivery, event: Event | None, *, id: str | None = None, dead: str | None = None
+        self, delivery: Delivery, event: Event | None, verified: Verified | None = None, dead: str | None = None
     ) -> Stored | Duplicate:
         """Store a delivery, and return once it would survive a crash.
 
         Args:
             delivery: the verified delivery.
             event: its event; None with `dead`.
-            id: the sender's id of the delivery; None without one.
+            verified: the result of its verification; None for a delivery that came by backfill.
             dead: the reason why the body is no event, which makes the delivery dead; else None.
 
         Returns:
@@ -207,27 +232,29 @@ class Runtime:
             InboxError: the delivery is not stored.
         """
         try:
-            if delivery.via == "backfill":
-                await self.inbox.open()  # by a command, it may be, which leaves the handlers to the process that serves
-            elif not self._is_started():
-                await self._start_late()
-            stored = await self.inbox.put(self._entry(delivery, event, id, dead), delivery.received)
+            stored = await self.inbox.put(self._entry(delivery, event, verified, dead), delivery.received)
         except InboxError:
             raise
         except Exception as error:
-            log_failure(f"delivery {delivery.id}: the inbox failed", error, delivery_id=delivery.id)
-            raise InboxError(f"the inbox failed: {type(error).__name__}") from None
+            raise _failed(f"delivery {delivery.id}: the inbox failed", error, delivery_id=delivery.id) from None
         if self._worker is not None and not (isinstance(stored, Duplicate) and not stored.replayed):
             self._worker.wake()
         return stored
 
-    def _is_started(self) -> bool:
+    def is_started(self) -> bool:
+        """Return whether deliveries can be stored, and are handled if this process is to do that."""
+        if not self.keeps:
+            return True
         if not self._work:
             return self._opened
         return self._worker is not None and self._worker.is_working
 
-    async def _start_late(self) -> None:
-        """Start with the first delivery, where the host's lifespan did not start the receiver."""
+    async def start_late(self) -> None:
+        """Start with the first delivery, where the host's lifespan did not start the receiver.
+
+        Raises:
+            InboxError: the inbox cannot be opened, or can never work.
+        """
         if self._worker is None and self._work and not self._has_warned_of_late_start:
             self._has_warned_of_late_start = True
             warn_if_disabled()
@@ -240,8 +267,16 @@ class Runtime:
             await self._start()
         except ConfigurationError as error:
             raise InboxUnavailable(f"the inbox cannot work: {error}") from None
+        except InboxError:
+            raise
+        except Exception as error:
+            raise _failed(f"{self.name}: the inbox failed", error) from None
 
-    def _entry(self, delivery: Delivery, event: Event | None, id: str | None, dead: str | None) -> Entry:
+    def _entry(self, delivery: Delivery, event: Event | None, verified: Verified | None, dead: str | None) -> Entry:
+        id = None if verified is None else verified.id
+        if id is None and verified is not None and self.sender.delivery_id is not None:
+            found = delivery.header(self.sender.delivery_id)
+            id = None if found is None else f"{found} {sha256(delivery.body).hexdigest()}"
         if event is None:
             key = None if id is None else self._digest(id)
             return Entry(delivery, key=key, dead=dead)
@@ -307,6 +342,7 @@ class Runtime:
             InboxError: the inbox failed.
         """
         orders = self.orders()
+        await self.open()  # by a command, it may be, which leaves the handlers to the process that serves
         (place, *_) = parsed_paths(self.sender.order_id_paths)
 
         async def store(order: Order) -> bool | None:
@@ -364,13 +400,19 @@ class Runtime:
         oldest = stats.oldest_waiting
         return Health(
             ok=True,
-            state="working" if self._is_started() else "not started",
+            state="working" if self.is_started() else "not started",
             waiting=stats.counts[State.WAITING],
             oldest_waiting_seconds=None if oldest is None else max(0.0, self.clock() - oldest),
             unhandled=stats.counts[State.UNHANDLED],
             dead=stats.counts[State.DEAD],
             paused=tuple(stats.paused),
         )
+
+
+def _failed(what: str, error: Exception, delivery_id: str | None = None) -> InboxError:
+    """Log an error of an inbox that is none of ours, and return the one to raise."""
+    log_failure(what, error, delivery_id=delivery_id)
+    return InboxError(f"the inbox failed: {type(error).__name__}")
 
 
 def check_without_inbox(dispatcher: Dispatcher) -> None:

@@ -92,7 +92,7 @@ async def test_a_backfilled_delivery_says_that_it_is_one(sender: Simulator, clie
         kept = await hooks.inbox.get(record.id)
     assert kept is not None
     delivery = kept.delivery
-    assert (record.via, record.event, record.receiver) == ("backfill", "order.status", "webhooks")
+    assert (record.via, record.event, record.receiver) == ("backfill", "order.status", "up42")
     assert (delivery.via, delivery.verified_by, delivery.body_verified) == ("backfill", None, True)
     assert (delivery.headers, delivery.received) == ((), NOW)
 
@@ -459,8 +459,8 @@ async def test_whatever_fails_is_logged_once_per_kind_and_tried_again(caplog: py
         await until(lambda: api.begun > 8)
         await deliver(hooks)  # it works as ever
     said = [record.getMessage() for record in caplog.records if "the backfill" in record.getMessage()]
-    again = "webhooks: the backfill failed, and is tried again in about 0.001 s"
-    assert said == [f"{again}: down", f"{again}: down", again, f"{again}: full", "webhooks: the backfill works again"]
+    again = "up42: the backfill failed, and is tried again in about 0.001 s"
+    assert said == [f"{again}: down", f"{again}: down", again, f"{again}: full", "up42: the backfill works again"]
     assert caplog.text.count("RuntimeError: odd") == 1
 
 
@@ -485,6 +485,7 @@ async def test_after_the_api_was_down_it_looks_back_to_what_was_missed_meanwhile
         assert told == [("o-missed", "FULFILLED")]
 
 
+@pytest.mark.usefixtures("own_processes")
 async def test_several_receivers_on_one_file_put_each_order_once(
     sender: Simulator, client: Client, tmp_path: Path
 ) -> None:

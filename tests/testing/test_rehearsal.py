@@ -461,7 +461,7 @@ async def test_misuse_is_told_at_once(shop: Shop, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="a WebhookReceiver, not FastAPI"), rehearse(FastAPI()):  # type: ignore[arg-type]
         pass
     inbox = SQLiteInbox(tmp_path / "i.db")
-    with pytest.raises(ConfigurationError, match="webhooks has no inbox"), rehearse(open_shop().hooks, inbox=inbox):
+    with pytest.raises(ConfigurationError, match="up42 has no inbox"), rehearse(open_shop().hooks, inbox=inbox):
         pass
     hooks = WebhookReceiver(secret=SECRET)
     hooks.on(OrderFulfilled, name="h", timeout=7)(shop.download)

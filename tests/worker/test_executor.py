@@ -73,7 +73,7 @@ async def ending(event: asyncio.Event) -> AsyncGenerator[None]:
 
 async def keep(inbox: Inbox, body: bytes, *, event: str | None = "order.status") -> str:
     """Keep a delivery as if it had been received before."""
-    delivery = Delivery(new_id(), "webhooks", (), body, NOW, None, False)
+    delivery = Delivery(new_id(), "up42", (), body, NOW, None, False)
     await inbox.put(Entry(delivery, event), NOW)
     return delivery.id
 
@@ -91,7 +91,7 @@ async def tried(hooks: WebhookReceiver, id: str, handler: str, times: int, due: 
 async def crash(inbox: Inbox, clock: Clock, times: int = 1) -> None:
     """Let a process claim what there is and die, again and again."""
     for _ in range(times):
-        assert await inbox.claim("webhooks", 100, LEASE, clock())
+        assert await inbox.claim("up42", 100, LEASE, clock())
         clock.move(LEASE + 1)
 
 
@@ -583,6 +583,7 @@ async def test_a_paused_handler_does_not_run_until_it_is_resumed_and_the_others_
     assert ran == ["other", "paused"]
 
 
+@pytest.mark.usefixtures("own_processes")
 async def test_a_handler_is_paused_and_resumed_from_elsewhere_and_over_restarts(tmp_path: Path) -> None:
     inbox, ran = f"sqlite:///{tmp_path}/hooks.db", list[str]()
 
@@ -648,7 +649,7 @@ async def test_a_run_that_was_noted_and_never_ended_is_a_failed_attempt(caplog: 
     id = await keep(hooks.inbox, about())
     await crash(hooks.inbox, clock)
     for number in (1, 2, 3):
-        (claim,) = await hooks.inbox.claim("webhooks", 1, LEASE, clock())
+        (claim,) = await hooks.inbox.claim("up42", 1, LEASE, clock())
         await hooks.inbox.save_progress(
             claim, {"deadly": HandlerState(State.WAITING, number, number, 0, running=True)}, clock()
         )
@@ -721,7 +722,7 @@ async def test_a_lease_that_was_lost_is_noticed_before_a_careful_run(caplog: pyt
     async with hooks:
         await asyncio.wait_for(first_began.wait(), PATIENCE)
         clock.move(LEASE + 1)
-        (claim,) = await hooks.inbox.claim("webhooks", 1, LEASE, clock())
+        (claim,) = await hooks.inbox.claim("up42", 1, LEASE, clock())
         go_on.set()
         await until(lambda: "its lease was lost, another worker has it" in caplog.text)
         assert ran == []

@@ -84,9 +84,7 @@ async def test_what_another_process_has_put_wakes_the_worker(make: Make) -> None
     async with hooks:
         await settled(hooks, await deliver(hooks, about("o-0")))  # now it listens
         handled.clear()
-        await elsewhere.inbox.put(
-            entry("d-1", receiver="webhooks", body=about("o-9"), received=time.time()), time.time()
-        )
+        await elsewhere.inbox.put(entry("d-1", receiver="up42", body=about("o-9"), received=time.time()), time.time())
         async with asyncio.timeout(30):
             await handled.wait()
     await elsewhere.inbox.close()

@@ -250,7 +250,7 @@ async def test_an_inbox_that_fails_does_not_end_the_worker(
         await until(lambda: inbox.calls[operation] > before + 2)
         inbox.faults.clear()
         await settled(hooks, await deliver(hooks))
-        await until(lambda: "webhooks: the inbox works again" in caplog.text)
+        await until(lambda: "up42: the inbox works again" in caplog.text)
     assert len(ran) == 1
     assert caplog.text.count(str(error)) == 1
 
@@ -291,7 +291,7 @@ async def test_what_is_settled_under_a_lease_that_another_worker_has_is_discarde
         id = await deliver(blocking.hooks)
         await until(lambda: blocking.running == 1)
         clock.move(LEASE + 1)
-        (claim,) = await inbox.claim("webhooks", 1, LEASE, clock())
+        (claim,) = await inbox.claim("up42", 1, LEASE, clock())
         blocking.go_on.set()
         await until(lambda: f"delivery {id}: its lease was lost, so it is handled again" in caplog.text)
         kept = await inbox.get(id)
@@ -332,6 +332,7 @@ class ByRenewal(SQLiteInbox):
             self.renewals += 1
 
 
+@pytest.mark.usefixtures("own_processes")
 async def test_the_lease_of_a_long_handler_is_renewed_so_that_no_other_worker_gets_it(tmp_path: Path) -> None:
     clock = Clock()
     inbox = ByRenewal(tmp_path / "hooks.db", clock)
@@ -361,7 +362,7 @@ async def test_what_a_dead_worker_had_is_claimed_when_its_lease_has_ended() -> N
     hooks = durable(inbox, clock=clock)
     hooks.on(Event, name="handler")(ran.append)
     (id,) = await fill(hooks, 1)
-    assert await inbox.claim("webhooks", 1, LEASE, clock())
+    assert await inbox.claim("up42", 1, LEASE, clock())
     async with hooks:
         clock.move(LEASE - 1)
         await until(lambda: inbox.calls["claim"] > 4)
@@ -377,7 +378,7 @@ async def test_deliveries_with_which_the_process_died_twice_run_one_at_a_time() 
     blocking.go_on.set()
     ids = await fill(blocking.hooks, 5)
     for _ in range(2):
-        assert len(await blocking.hooks.inbox.claim("webhooks", 9, LEASE, clock())) == 5
+        assert len(await blocking.hooks.inbox.claim("up42", 9, LEASE, clock())) == 5
         clock.move(LEASE + 1)
     async with blocking.hooks:
         for id in ids:
@@ -482,7 +483,7 @@ async def test_a_handler_that_does_not_end_is_named_when_the_process_stops(
         async with hooks:
             await deliver(hooks)
             await asyncio.wait_for(began.wait(), PATIENCE)
-        assert "webhooks: stubborn does not end, and is left behind; its lease ends by itself" in caplog.text
+        assert "up42: stubborn does not end, and is left behind; its lease ends by itself" in caplog.text
     finally:
         release.set()
 

@@ -57,10 +57,26 @@ class WhereCommand(TyperCommand):
         return isinstance(where, str) and ":" in where and all(isinstance(each, str) for each in required)
 
 
+class Opened(Protocol):
+    """What opens the inbox of a receiver: its runtime."""
+
+    async def open(self) -> object:
+        """Open the inbox, in which the receiver's name is looked up."""
+        ...
+
+
 class Hooks(Protocol):
     """What the commands on an inbox need of a receiver, whose own module is slow to import."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The receiver's name; what its deliveries have, once its inbox is opened."""
+        ...
+
+    @property
+    def runtime(self) -> Opened:
+        """What opens the inbox."""
+        ...
 
     def name_of(self, handler: str) -> str:
         """Return the name of a handler; raise ConfigurationError if there is none of this name."""
@@ -129,7 +145,8 @@ async def _run(where: str, work: Callable[[InboxTarget], Awaitable[R]], create: 
     target = _found(where, create)
     try:
         if is_opened:
-            await target.inbox.open()
+            opened: Opened = target.inbox if target.hooks is None else target.hooks.runtime
+            await opened.open()
         return await work(target)
     finally:
         await target.inbox.close()

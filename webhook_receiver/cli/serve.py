@@ -94,12 +94,12 @@ async def try_inbox(hooks: WebhookReceiver) -> None:
     """Open and close the receiver's inbox, so that an error is reported before anything is served.
 
     Raises:
-        ConfigurationError: the inbox is misconfigured.
+        ConfigurationError: the inbox is misconfigured, or the receiver's name in it is another sender's.
         InboxError: the inbox cannot be used now.
     """
     inbox = inbox_of(hooks)
     if inbox is not None:
-        await inbox.open()
+        await hooks.runtime.open()
         await inbox.close()
 
 

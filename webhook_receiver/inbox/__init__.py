@@ -21,6 +21,7 @@ from .records import (
     Stored,
     StoredDelivery,
 )
+from .registration import Registration
 from .urls import from_url
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Filter",
     "HandlerState",
     "Inbox",
+    "Registration",
     "Settlement",
     "State",
     "Stats",

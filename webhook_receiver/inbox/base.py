@@ -21,6 +21,7 @@ from .records import (
     Stored,
     StoredDelivery,
 )
+from .registration import Registration
 
 
 @runtime_checkable
@@ -34,6 +35,9 @@ class Inbox(Protocol):
     survives `kill -9` of every process and the loss of power. An operation that raised has not happened, or has
     happened whole; the caller may call it again. A failing operation fails alone, also where many share one commit. So
     does one that is cancelled, and it may have happened.
+
+    **Receivers.** Deliveries are stored under the name of their receiver, and the inbox remembers whose they are: the
+    sender of each name that was registered. It never takes a name from a sender while it holds deliveries under it.
 
     **Uniqueness.** No two stored deliveries of one receiver have the same deduplication key, as long as the older one
     was received within the window (the store's own setting; it ends at the `now` of `put`). No two of one receiver have
@@ -62,6 +66,11 @@ class Inbox(Protocol):
     trusted), or another InboxError for a value that the store does not take, such as an id that is stored already.
     """
 
+    @property
+    def address(self) -> str:
+        """The address of the store, without a secret: two inboxes with the same address are on the same store."""
+        ...
+
     async def open(self) -> Self:
         """Make the inbox ready, before any other operation.
 
@@ -89,12 +98,30 @@ class Inbox(Protocol):
         """
         ...
 
+    async def register(self, receiver: Registration) -> Registration:
+        """Remember a receiver's sender and scheme under its name, in one transaction, and return what counts.
+
+        A receiver that was given a name has that name. One that is left at the default (`by_default`) has the name that
+        the first such receiver of this sender got: "webhooks", the default of all senders once, if deliveries are
+        stored under that and no other sender is remembered for it; else the name that it brings. Whatever is stored or
+        purged afterwards, it keeps that name.
+
+        Args:
+            receiver: the receiver; its name is the default one if `by_default` says so.
+
+        Returns:
+            What the inbox remembered under the receiver's name until now; what was given, under its name, if that was
+            nothing, or another sender none of whose deliveries are stored. With another sender in it nothing was
+            changed: the name belongs to that sender.
+        """
+        ...
+
     async def put(self, entry: Entry, now: float) -> Stored | Duplicate:
         """Store a delivery, and return once it would survive a crash.
 
         The delivery is WAITING and due at once, or DEAD and due at once if `entry.dead` says so. It counts as received
         after all deliveries that are stored already. If it is a duplicate (see Uniqueness), nothing is stored; if the
-        delivery that it duplicates is DEAD and this one did not come by backfill, that delivery is replayed.
+        delivery that it duplicates is DEAD or UNHANDLED and this one did not come by backfill, that one is replayed.
 
         Args:
             entry: the delivery, and what its event says about it.

@@ -30,6 +30,11 @@ class MemoryInbox(SQLiteInbox):
     def __repr__(self) -> str:
         return "<MemoryInbox>"
 
+    @property
+    def address(self) -> str:
+        """See `Inbox`."""
+        return f"memory {id(self)}"
+
     def _open(self) -> None:
         pass
 

@@ -26,6 +26,10 @@ class State(StrEnum):
     """A handler gave up or used up its attempts, or the body is no event. Kept until it is replayed or purged."""
 
 
+REPLAYED_BY_DUPLICATES = frozenset({State.DEAD, State.UNHANDLED})
+"""The states in which a delivery is replayed when the sender repeats it: no handler is done, or not every one."""
+
+
 class HandlerState(NamedTuple):
     """The state of one handler of one delivery."""
 
@@ -94,7 +98,7 @@ class Duplicate(NamedTuple):
     id: str
     """Id of the delivery that is stored."""
     replayed: bool = False
-    """Whether that delivery was DEAD, and is WAITING again because of this duplicate."""
+    """Whether that delivery was DEAD or UNHANDLED, and is WAITING again because of this duplicate."""
 
 
 class Claim(NamedTuple):

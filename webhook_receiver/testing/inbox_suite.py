@@ -40,6 +40,7 @@ from ..inbox.records import (
     Stored,
     StoredDelivery,
 )
+from ..inbox.registration import Registration
 
 Make = Callable[[str], Inbox]
 
@@ -479,11 +480,9 @@ class InboxSuite:
         assert await put(inbox, "r-3", key=b"k") == [Duplicate("d-1")]
         assert await claim(inbox, now=NOW + 11) == {}
         await inbox.resume("h")
-        for state in (DONE, UNHANDLED):
-            assert await finish(inbox, state, now=NOW + 12) == ["d-1"]
-            assert await put(inbox, "r-4", key=b"k") == [Duplicate("d-1")]
-            assert await claim(inbox, now=NOW + 13) == {}
-            await inbox.replay(["d-1"], NOW + 12)
+        assert await finish(inbox, now=NOW + 12) == ["d-1"]
+        assert await put(inbox, "r-4", key=b"k") == [Duplicate("d-1")]
+        assert await claim(inbox, now=NOW + 13) == {}
 
     async def test_a_duplicate_of_a_dead_one_replays_it(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", key=b"k")
@@ -494,6 +493,17 @@ class InboxSuite:
         assert (claimed.state, claimed.reason) == (WAITING, None)
         assert claimed.handlers == {"a": HandlerState(DONE, 1, 1), "b": HandlerState(WAITING, 3, 0)}
         assert await put(inbox, "d-3", key=b"k") == [Duplicate("d-1")]
+
+    async def test_a_duplicate_of_an_unhandled_one_replays_it(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", key=b"k", ordering_key="o-1")
+        await finish(inbox, UNHANDLED, reason="no handler matches")
+        assert await put(inbox, "d-2", key=b"k", ordering_key="o-1") == [Duplicate("d-1", replayed=True)]
+        claimed = (await claim(inbox))["d-1"]
+        assert (claimed.state, claimed.reason) == (WAITING, None)
+        assert await put(inbox, "d-3", key=b"k") == [Duplicate("d-1")]
+        await settle(inbox, claimed, UNHANDLED)
+        assert await put(inbox, "b-1", via="backfill", key=b"k") == [Duplicate("d-1")]
+        assert await claim(inbox) == {}
 
     async def test_a_duplicate_of_what_is_no_event_replays_it_also_at_the_same_moment(self, inbox: Inbox) -> None:
         entries = [entry(f"d-{number}", event=None, key=b"k", dead="not JSON") for number in (1, 2, 3)]
@@ -650,6 +660,46 @@ class InboxSuite:
     @pytest.mark.parametrize("seed", range(10))
     async def test_whatever_happens_the_rules_of_eligibility_hold(self, inbox: Inbox, seed: int) -> None:
         await Course(inbox, Random(seed)).run(300)
+
+    # Registering
+
+    async def test_a_name_belongs_to_the_sender_that_was_registered_first(self, inbox: Inbox) -> None:
+        mine, others = Registration("hooks", "mine", "Unsigned"), Registration("hooks", "others", "Unsigned")
+        assert await inbox.register(mine) == mine
+        await put(inbox, "d-1")
+        assert [await inbox.register(others), await inbox.register(mine)] == [mine, mine]
+        await inbox.purge(ALL, NOW, limit=10)
+        assert [await inbox.register(others), await inbox.register(others)] == [others, others]
+
+    async def test_another_scheme_is_remembered_from_then_on(self, inbox: Inbox) -> None:
+        old, new = Registration("hooks", "mine", "Unsigned"), Registration("hooks", "mine", "HMACBody")
+        assert [await inbox.register(each) for each in (old, new, new)] == [old, old, new]
+
+    @pytest.mark.parametrize("text", ["o-1\x00", "ключ 鍵", "'; DROP TABLE receiver; --", ""])
+    async def test_any_name_may_be_registered(self, inbox: Inbox, text: str) -> None:
+        given = Registration(text, text, text)
+        assert [await inbox.register(given), await inbox.register(given)] == [given, given]
+
+    async def test_a_default_name_is_the_former_one_where_deliveries_are_stored_under_that(self, inbox: Inbox) -> None:
+        mine = Registration("mine", "mine", "Unsigned", by_default=True)
+        await put(inbox, "d-1", receiver="webhooks")
+        former = mine._replace(receiver="webhooks")
+        assert [await inbox.register(mine), await inbox.register(former)] == [former, former]
+        others = Registration("others", "others", "Unsigned", by_default=True)
+        assert await inbox.register(others) == others, "those deliveries are mine"
+        await inbox.purge(ALL, NOW, limit=10)
+        assert await inbox.register(mine) == former
+
+    async def test_a_default_name_stays_when_deliveries_under_the_former_one_come_later(self, inbox: Inbox) -> None:
+        mine = Registration("mine", "mine", "Unsigned", by_default=True)
+        assert await inbox.register(mine) == mine
+        await put(inbox, "d-1", receiver="webhooks")
+        assert await inbox.register(mine) == mine
+
+    async def test_a_name_that_was_given_is_never_another(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", receiver="webhooks")
+        mine = Registration("mine", "mine", "Unsigned")
+        assert await inbox.register(mine) == mine
 
     # Pausing
 
@@ -1201,6 +1251,15 @@ class SharedInboxSuite(InboxSuite):
         )
         assert sum(isinstance(each, Stored) for each in found) == 1
         assert len(await listed(inbox)) == 1
+
+    async def test_of_two_senders_that_register_one_name_at_one_moment_one_gets_it(
+        self, inbox: Inbox, other: Inbox
+    ) -> None:
+        await put(inbox, "d-1", receiver="webhooks")
+        senders = [Registration(name, name, "Unsigned", by_default=True) for name in ("one", "two")]
+        found = [*await asyncio.gather(inbox.register(senders[0]), other.register(senders[1]))]
+        assert [each.receiver for each in found] in (["webhooks", "two"], ["one", "webhooks"])
+        assert [await other.register(senders[0]), await inbox.register(senders[1])] == found
 
     async def test_an_ordering_key_is_held_by_one_delivery_for_both(self, inbox: Inbox, other: Inbox) -> None:
         await put(inbox, "d-1", ordering_key="o-1")

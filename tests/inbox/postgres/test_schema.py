@@ -11,14 +11,15 @@ import pytest
 from tests.postgres import execute
 from webhook_receiver import ConfigurationError
 from webhook_receiver.errors import InboxUnavailable
-from webhook_receiver.inbox.postgres import PostgresInbox
+from webhook_receiver.inbox.postgres import PostgresInbox, schema
 from webhook_receiver.inbox.records import Stored
+from webhook_receiver.inbox.registration import Registration
 from webhook_receiver.testing.inbox_suite import claim, put
 
 
 async def test_the_tables_are_made_once_and_then_again_is_nothing(empty_database: str) -> None:
     inbox = PostgresInbox(empty_database)
-    assert (await inbox.migrate())[-1] == "inbox 1"
+    assert (await inbox.migrate())[-1] == "inbox 2"
     assert await inbox.migrate() == []
     await inbox.open()
     assert await put(inbox, "d-1") == [Stored("d-1")]
@@ -43,23 +44,21 @@ async def test_several_inboxes_share_a_database_in_schemas_of_their_own(empty_da
 
 
 async def test_newer_tables_are_rejected(postgres_url: str) -> None:
-    execute(postgres_url, "INSERT INTO migration VALUES ('inbox 2')")
+    execute(postgres_url, "INSERT INTO migration VALUES ('inbox 3')")
     inbox = PostgresInbox(postgres_url)
     for rejected in (inbox.open(), inbox.migrate()):
-        with pytest.raises(ConfigurationError, match=r"made by a newer webhook-receiver or procrastinate \(inbox 2\)"):
+        with pytest.raises(ConfigurationError, match=r"made by a newer webhook-receiver or procrastinate \(inbox 3\)"):
             await rejected
 
 
 async def test_older_tables_are_reported_and_brought_to_the_newest_version(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from webhook_receiver.inbox.postgres import schema
-
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, "CREATE TABLE another (one integer)"))
     inbox = PostgresInbox(postgres_url)
     with pytest.raises(ConfigurationError, match="has older tables: run  webhook-receiver inbox migrate URL"):
         await inbox.open()
-    assert await inbox.migrate() == ["inbox 2"]
+    assert await inbox.migrate() == ["inbox 3"]
     assert execute(postgres_url, "SELECT count(*) FROM another") == [(0,)]
 
 
@@ -86,6 +85,20 @@ async def test_a_role_that_may_make_no_tables_uses_them(empty_database: str, rol
     await inbox.close()
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         execute(theirs, "CREATE TABLE webhook_receiver.mine (one integer)")
+    execute(empty_database, f"DROP OWNED BY {role}")
+
+
+async def test_a_role_that_uses_the_tables_may_use_new_ones(
+    empty_database: str, role: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        await PostgresInbox(empty_database).migrate(role)
+    await PostgresInbox(empty_database).migrate()
+    inbox = await PostgresInbox(empty_database.replace("postgres@", f"{role}@")).open()
+    mine = Registration("hooks", "mine", "Unsigned")
+    assert await inbox.register(mine) == mine
+    await inbox.close()
     execute(empty_database, f"DROP OWNED BY {role}")
 
 

@@ -13,7 +13,18 @@ from webhook_receiver.inbox import Duplicate, Stored, rows
 from webhook_receiver.inbox.sqlite import schema
 from webhook_receiver.testing.inbox_suite import claim, entry, put
 
-TABLES = ["arrived", "attempt", "delivery", "heartbeat", "holder", "journal", "lookup", "paused", "progress"]
+TABLES = [
+    "arrived",
+    "attempt",
+    "delivery",
+    "heartbeat",
+    "holder",
+    "journal",
+    "lookup",
+    "paused",
+    "progress",
+    "receiver",
+]
 
 
 @pytest.fixture

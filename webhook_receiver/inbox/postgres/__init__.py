@@ -24,6 +24,7 @@ from ..records import (
     Stored,
     StoredDelivery,
 )
+from ..registration import Registration
 from . import insert, leases, maintenance, queries
 from .connection import Server, translated
 from .rows import PostgresConnection
@@ -89,6 +90,11 @@ class PostgresInbox:
     def __repr__(self) -> str:
         return f"<PostgresInbox {self.server}>"
 
+    @property
+    def address(self) -> str:
+        """See `Inbox`."""
+        return str(self.server)
+
     async def migrate(self, role: str | None = None) -> list[str]:
         """Make the tables, or bring them to the newest version; safe to do twice, and from several places at once.
 
@@ -136,6 +142,10 @@ class PostgresInbox:
     async def check(self) -> None:
         """See `Inbox`."""
         await self._writer(0).submit(maintenance.beat, None)
+
+    async def register(self, receiver: Registration) -> Registration:
+        """See `Inbox`."""
+        return await self._ask(lambda connection: maintenance.register(connection, receiver))
 
     async def put(self, entry: Entry, now: float) -> Stored | Duplicate:
         """See `Inbox`."""

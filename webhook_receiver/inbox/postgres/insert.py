@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import rows
 from ..dedup import Candidate, PutJob, is_duplicate
-from ..records import Duplicate, Entry, State, Stored
+from ..records import REPLAYED_BY_DUPLICATES, Duplicate, Entry, State, Stored
 from . import jobs
 from .replay import requeue
 from .rows import PostgresConnection, all_unescaped, ask, columns, delivery_row, escaped
@@ -100,7 +100,7 @@ def _duplicate(connection: PostgresConnection, each: PutJob, candidate: Candidat
         [escaped(candidate.id)],
     )
     seq, state = found.fetchone() or (0, State.DONE)
-    if state != State.DEAD or each.entry.delivery.via == "backfill":
+    if State(state) not in REPLAYED_BY_DUPLICATES or each.entry.delivery.via == "backfill":
         return Duplicate(candidate.id)
     requeue(connection, [seq], each.now)
     return Duplicate(candidate.id, replayed=True)

@@ -12,22 +12,45 @@ from contextlib import suppress
 from ...errors import InboxDamaged
 from .. import rows
 from ..records import Entry, Filter, State, StoredDelivery
+from ..registration import Registration, settled
 from . import jobs
 from .insert import insert, lock_dedup_hashes
 from .leases import insert_attempts
 from .queries import where_clause
 from .replay import requeue
-from .rows import PostgresConnection, all_escaped, ask, delivery_row, escaped
+from .rows import PostgresConnection, all_escaped, all_unescaped, ask, delivery_row, escaped
 
 _APART = 60.0  # seconds by which the clocks of machines that share an inbox may differ
 _MENDED = 1000  # deliveries at a time
 _LOADING = 0x57484B53  # the advisory lock of a load
+_REGISTERING = 0x57484B54  # and of a registration
 
 
 def beat(connection: PostgresConnection, requests: Sequence[None]) -> Sequence[None]:
     """Write to the table `heartbeat`, so that there is something to commit."""
     ask(connection, "UPDATE heartbeat SET beats = beats + 1")
     return requests
+
+
+def register(connection: PostgresConnection, given: Registration) -> Registration:
+    """Register a receiver; return the registration that counts."""
+
+    def holds(receiver: str) -> bool:
+        statement = "SELECT EXISTS (SELECT 1 FROM progress WHERE source = %s)"
+        return ask(connection, statement, [escaped(receiver)]).fetchone() == (True,)
+
+    ask(connection, "SELECT pg_advisory_xact_lock(%s)", [_REGISTERING])
+    stored = ask(connection, "SELECT name, sender, scheme, by_default FROM receiver").fetchall()
+    known = [Registration(*all_unescaped(row)) for row in stored]
+    found, new = settled(given, {each.receiver: each for each in known}, holds)
+    if new is not None:
+        ask(
+            connection,
+            "INSERT INTO receiver VALUES (%s, %s, %s, %s) ON CONFLICT (name) DO UPDATE SET "
+            "sender = excluded.sender, scheme = excluded.scheme, by_default = excluded.by_default",
+            all_escaped(new),
+        )
+    return found
 
 
 def pause(connection: PostgresConnection, handler: str, now: float) -> None:

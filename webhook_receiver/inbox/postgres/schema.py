@@ -77,7 +77,16 @@ INSERT INTO heartbeat VALUES (1, 0);
 CREATE INDEX procrastinate_jobs_of_a_line ON procrastinate_jobs (lock) WHERE lock IS NOT NULL;
 """
 
-MIGRATIONS = (FIRST,)
+SECOND = """
+CREATE TABLE receiver (
+    name text PRIMARY KEY,
+    sender text NOT NULL,
+    scheme text NOT NULL,
+    by_default boolean NOT NULL  -- the name is the default of this sender's receivers
+);
+"""
+
+MIGRATIONS = (FIRST, SECOND)
 """The scripts, each of which migrates the tables from the version that is its index. Released ones never change."""
 
 _STEPS = "CREATE TABLE migration (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
@@ -123,6 +132,8 @@ def _migrate(connection: PostgresConnection, server: Server) -> list[str]:
     else:
         for name in missing:
             ask(connection, _steps()[name])
+        for role in _users(connection) if missing else ():
+            _grant(connection, server.schema, role)
     if missing:
         ask(connection, "INSERT INTO migration (name) SELECT unnest(%s::text[])", [missing])
     return missing
@@ -177,6 +188,16 @@ def _check_encoding(connection: PostgresConnection) -> None:
     (encoding,) = ask(connection, "SELECT current_setting('server_encoding')").fetchone() or [None]
     if encoding != "UTF8":
         raise ConfigurationError(f"the database keeps texts as {encoding}: the inbox needs one with ENCODING 'UTF8'")
+
+
+def _users(connection: PostgresConnection) -> list[str]:
+    """Return the roles that were granted the use of the tables, and so are to have that of new ones."""
+    found = ask(
+        connection,
+        "SELECT DISTINCT grantee FROM information_schema.role_table_grants WHERE table_schema = current_schema() "
+        "AND table_name = 'delivery' AND privilege_type = 'INSERT' AND grantee <> current_user",
+    )
+    return [role for (role,) in found.fetchall()]
 
 
 def _grant(connection: PostgresConnection, schema: str, role: str) -> None:

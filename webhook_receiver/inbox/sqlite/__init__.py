@@ -27,6 +27,7 @@ from ..records import (
     Stored,
     StoredDelivery,
 )
+from ..registration import Registration
 from . import file_guard, insert, leases, maintenance, queries, staging
 from .connection import Inode, Reader, WriterConnection, connect
 from .file_guard import IntegrityCheck
@@ -93,6 +94,11 @@ class SQLiteInbox:
     def __repr__(self) -> str:
         return f"<SQLiteInbox {self.path}>"
 
+    @property
+    def address(self) -> str:
+        """See `Inbox`."""
+        return str(self.path)
+
     async def open(self) -> Self:
         """See `Inbox`."""
         if self._writer is None:
@@ -118,6 +124,10 @@ class SQLiteInbox:
         """See `Inbox`."""
         self._file_guard.check_free_space(at_once=True)
         await self._write(maintenance.beat, None)
+
+    async def register(self, receiver: Registration) -> Registration:
+        """See `Inbox`."""
+        return await self._write(maintenance.register, receiver)
 
     async def put(self, entry: Entry, now: float) -> Stored | Duplicate:
         """See `Inbox`."""

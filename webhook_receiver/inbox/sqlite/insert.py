@@ -13,7 +13,7 @@ from typing import Any
 from ...errors import InboxError
 from .. import rows
 from ..dedup import Candidate, PutJob, is_duplicate
-from ..records import Duplicate, State, Stored
+from ..records import REPLAYED_BY_DUPLICATES, Duplicate, State, Stored
 from . import dedup_index, ordering, staging
 from .connection import WriterConnection
 from .dedup_cache import DedupCache, HashEntry
@@ -116,7 +116,7 @@ def _duplicate(connection: WriterConnection, cache: DedupCache, job: PutJob, can
         staging.requeue(connection, candidate.seq)
         return Duplicate(candidate.id, replayed=True)
     (state,) = connection.execute("SELECT state FROM progress WHERE seq = ?", (candidate.seq,)).fetchone()
-    if state != State.DEAD or by_backfill:
+    if State(state) not in REPLAYED_BY_DUPLICATES or by_backfill:
         return Duplicate(candidate.id)
     ordering.requeue(connection, candidate.seq, job.now)
     return Duplicate(candidate.id, replayed=True)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from ...errors import InboxDamaged
 from .. import rows
 from ..records import Entry, Filter, State, StoredDelivery
+from ..registration import Registration, settled
 from . import dedup_index, ordering, staging
 from .connection import WriterConnection
 from .dedup_cache import DedupCache
@@ -41,6 +42,28 @@ def beat(connection: WriterConnection, jobs: Sequence[None]) -> Sequence[None]:
     """Write to the table `heartbeat`, so that there is something to commit."""
     connection.execute("UPDATE heartbeat SET beats = beats + 1")
     return jobs
+
+
+def register(connection: WriterConnection, jobs: Sequence[Registration]) -> list[Registration]:
+    """Register receivers; return for each the registration that counts."""
+    return [_register(connection, given) for given in jobs]
+
+
+def _register(connection: WriterConnection, given: Registration) -> Registration:
+    def holds(receiver: str) -> bool:
+        stored = connection.execute("SELECT 1 FROM progress WHERE source = ? LIMIT 1", (receiver,)).fetchone()
+        return stored is not None or any(each.row[1] == receiver for each in staging.read(connection))
+
+    known = [
+        Registration(name, sender, scheme, bool(by_default))
+        for name, sender, scheme, by_default in connection.execute(
+            "SELECT name, sender, scheme, by_default FROM receiver"
+        ).fetchall()
+    ]
+    found, new = settled(given, {each.receiver: each for each in known}, holds)
+    if new is not None:
+        connection.execute("INSERT OR REPLACE INTO receiver VALUES (?, ?, ?, ?)", new)
+    return found
 
 
 def pause(connection: WriterConnection, jobs: Sequence[tuple[str, float]]) -> list[None]:

@@ -96,7 +96,16 @@ ALTER TABLE arrived ADD COLUMN unpacked INTEGER NOT NULL DEFAULT 0;  -- up to th
 UPDATE arrived SET unpacked = last;
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD)
+FOURTH = """
+CREATE TABLE receiver (
+    name TEXT PRIMARY KEY,
+    sender TEXT NOT NULL,
+    scheme TEXT NOT NULL,
+    by_default INTEGER NOT NULL  -- the name is the default of this sender's receivers
+) STRICT, WITHOUT ROWID;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH)
 """The scripts, each of which migrates a file from the version that is its index. Released ones never change."""
 
 

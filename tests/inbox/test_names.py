@@ -1,0 +1,254 @@
+"""The names of receivers: whose deliveries are whose, in an inbox, in a process, and in an inbox of before.
+
+`old/` has what the code of November 2026 stored for a receiver that was left at the default: o-1 done, o-2 dead, o-3
+unhandled, and o-4 and o-5, which wait. `hooks.db.gz` is its SQLite file, `hooks.sql` its rows in PostgreSQL by pg_dump.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import gzip
+import logging
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers import NOW, signed
+from tests.postgres import execute
+from tests.working import about, durable, settled
+from webhook_receiver import ConfigurationError, Event, Filter, Inbox, MemoryInbox, State, WebhookReceiver
+from webhook_receiver.inbox.names import check_name, claim_name, release_name
+from webhook_receiver.inbox.postgres import PostgresInbox, schema
+from webhook_receiver.senders import Sender
+from webhook_receiver.senders.github import github
+from webhook_receiver.senders.up42 import up42
+
+OLD = Path(__file__).parent / "old"
+SECRET = "try-me"
+
+
+@pytest.fixture
+def old_file(tmp_path: Path) -> str:
+    path = tmp_path / "hooks.db"
+    path.write_bytes(gzip.decompress((OLD / "hooks.db.gz").read_bytes()))
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+async def old_database(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    with monkeypatch.context() as patched:
+        patched.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        await PostgresInbox(empty_database).migrate()
+    execute(empty_database, (OLD / "hooks.sql").read_text())
+    await PostgresInbox(empty_database).migrate()
+    return empty_database
+
+
+def rows_of(url: str) -> list[tuple[Any, ...]]:
+    statement = "SELECT seq, id, source, key, identity, order_key, received, body, checksum FROM delivery ORDER BY seq"
+    if not url.startswith("sqlite"):
+        return execute(url, statement)
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as file:
+        return file.execute(statement).fetchall()
+
+
+def receiver(inbox: Inbox | str, ran: list[str], sender: Sender | None = None, **options: Any) -> WebhookReceiver:
+    hooks = durable(inbox, sender=sender or up42(SECRET), **options)
+    hooks.on(Event, name="download")(lambda event: ran.append(getattr(event, "order_id", None) or event.event))
+    return hooks
+
+
+async def goes_on(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Check that a receiver at the default takes over what the old one left, and changes nothing of it."""
+    before, ran = rows_of(url), list[str]()
+    hooks = receiver(url, ran)
+    assert hooks.name == "up42"
+    async with hooks:
+        assert hooks.name == "webhooks"
+        for kept in await hooks.inbox.find(Filter(states=[State.WAITING])):
+            await settled(hooks, kept.id)
+        # Its duplicates are known: what was done stays done, the dead and the unhandled run.
+        for number, status in ((1, "FULFILLED"), (2, "FULFILLED"), (3, "FAILED_PERMANENTLY"), (4, "FULFILLED")):
+            body = about(f"o-{number}", status)
+            receipt = await hooks.receive(signed(body, secret=SECRET), body)
+            assert receipt.response.status == 200
+            await settled(hooks, str(receipt.duplicate_of))
+        new = about("o-6")
+        receipt = await hooks.receive(signed(new, secret=SECRET), new)
+        assert receipt.response.status == 202
+        await settled(hooks, str(receipt.delivery and receipt.delivery.id))
+    assert sorted(ran) == ["o-2", "o-3", "o-4", "o-5", "o-6"]
+    after = rows_of(url)
+    assert after[: len(before)] == before
+    assert {row[2] for row in after} == {"webhooks"}
+    assert caplog.text.count("up42 goes on as 'webhooks': the inbox holds its deliveries under that name") == 1
+
+
+async def test_on_an_old_file_a_receiver_at_the_default_goes_on_under_its_old_name(
+    old_file: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await goes_on(old_file, caplog)
+
+
+async def test_on_an_old_database_a_receiver_at_the_default_goes_on_under_its_old_name(
+    old_database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await goes_on(old_database, caplog)
+
+
+async def test_the_first_delivery_to_an_old_file_is_stored_under_the_old_name_without_a_start(old_file: str) -> None:
+    hooks = receiver(old_file, [], work=False)
+    body = about("o-4")
+    assert (await hooks.receive(signed(body, secret=SECRET), body)).response.status == 200
+    async with hooks:
+        assert {each.receiver for each in await hooks.inbox.find(Filter())} == {"webhooks"}
+
+
+async def test_a_receiver_keeps_its_old_name_when_all_of_the_old_is_purged(old_file: str) -> None:
+    async with receiver(old_file, [], work=False) as hooks:
+        await hooks.inbox.purge(Filter(), NOW, limit=100)
+    async with receiver(old_file, [], work=False) as hooks:
+        assert hooks.name == "webhooks"
+
+
+async def test_a_second_sender_on_an_old_file_has_its_own_name(old_file: str) -> None:
+    async with receiver(old_file, [], work=False) as first, receiver(old_file, [], github("s"), work=False) as second:
+        assert (first.name, second.name) == ("webhooks", "github")
+
+
+async def test_a_name_that_is_given_is_the_name_on_an_old_file_too(old_file: str) -> None:
+    async with receiver(old_file, [], name="partner", work=False) as hooks:
+        assert hooks.name == "partner"
+
+
+async def test_on_a_new_file_the_name_is_the_senders_whatever_scheme_and_secret(tmp_path: Path) -> None:
+    for sender in (up42("a"), up42("b"), replace(up42("c"), scheme=github("c").scheme)):
+        async with receiver(f"sqlite:///{tmp_path}/hooks.db", [], sender) as hooks:
+            assert hooks.name == "up42"
+
+
+@pytest.mark.parametrize("other", [up42("b"), up42(SECRET)], ids=["another secret", "the same secret"])
+async def test_two_receivers_of_one_name_on_one_inbox_are_rejected_in_one_process(
+    tmp_path: Path, other: Sender
+) -> None:
+    url, ran = f"sqlite:///{tmp_path}/hooks.db", list[str]()
+    async with receiver(url, ran) as first:
+        with pytest.raises(ConfigurationError, match=r"a receiver named 'up42' runs on this inbox already.*name="):
+            await receiver(url, ran, other).__aenter__()
+        with pytest.raises(ConfigurationError, match="a receiver named 'up42'"):
+            await receiver(first.inbox, ran, other, work=False).__aenter__()
+        body = about("o-1")
+        assert (await first.receive(signed(body, secret=SECRET), body)).response.status == 202
+
+
+async def test_one_that_nobody_started_is_answered_503_for_not_200(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url, body = f"sqlite:///{tmp_path}/hooks.db", about("o-1")
+    async with receiver(url, []):
+        second = receiver(url, [], up42("b"))
+        assert (await second.receive(signed(body, secret="b"), body)).response.status == 503
+    assert "give them names, WebhookReceiver(name=...)" in caplog.text
+
+
+async def test_receivers_with_names_get_each_their_own_deliveries(tmp_path: Path) -> None:
+    url, ran, others = f"sqlite:///{tmp_path}/hooks.db", list[str](), list[str]()
+    body = about("o-1")
+    async with receiver(url, ran) as first, receiver(url, others, up42("b"), name="partner") as second:
+        for hooks, secret in ((first, SECRET), (second, "b")):
+            receipt = await hooks.receive(signed(body, secret=secret), body)
+            assert (receipt.response.status, receipt.delivery and receipt.delivery.receiver) == (202, hooks.name)
+            await settled(hooks, str(receipt.delivery and receipt.delivery.id))
+    assert (ran, others) == (["o-1"], ["o-1"])
+
+
+async def test_one_after_the_other_may_have_one_name(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/hooks.db"
+    for _ in range(2):
+        async with receiver(url, []) as hooks, hooks:  # again, as by the lifespans of two apps
+            await deliver_to(hooks)
+
+
+def test_one_that_was_left_behind_in_a_loop_that_ended_holds_no_name(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/hooks.db"
+    for number in range(2):
+        hooks = receiver(url, [], work=False)
+        asyncio.run(deliver_to(hooks, f"o-{number}"))
+        asyncio.run(hooks.inbox.close())
+
+
+async def deliver_to(hooks: WebhookReceiver, order: str = "o-1") -> None:
+    body = about(order)
+    assert (await hooks.receive(signed(body, secret=SECRET), body)).response.status in (200, 202)
+
+
+async def test_a_name_belongs_to_one_sender_as_long_as_deliveries_of_it_are_stored(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/hooks.db"
+    async with receiver(url, [], name="partner", work=False) as first:
+        await deliver_to(first)
+    second = receiver(url, [], github("s"), name="partner", work=False)
+    with pytest.raises(
+        ConfigurationError, match=r"'partner' belongs to the sender up42.*sender is github.*name=.*purge"
+    ):
+        await second.__aenter__()
+    await second.inbox.purge(Filter(receiver="partner"), NOW, limit=10)
+    async with second:
+        assert second.name == "partner"
+
+
+async def test_the_default_name_may_belong_to_another_sender_too(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/hooks.db"
+    async with receiver(url, [], name="github", work=False) as first:
+        await deliver_to(first)
+    second = receiver(url, [], github("s"), work=False)
+    with pytest.raises(ConfigurationError, match="'github' belongs to the sender up42"):
+        await second.__aenter__()
+    await second.inbox.close()
+
+
+async def test_another_scheme_under_a_name_is_a_line_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = f"sqlite:///{tmp_path}/hooks.db"
+    for sender in (
+        up42("a"),
+        replace(up42("a"), scheme=github("a").scheme),
+        replace(up42("a"), scheme=github("b").scheme),
+    ):
+        async with receiver(url, [], sender, work=False):
+            pass
+    said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert said == ["up42 verified its deliveries by UP42Signature until now, and does so by HMACBody"]
+
+
+async def test_a_backfill_of_a_receiver_that_is_not_started_uses_the_name_in_the_inbox(old_file: str) -> None:
+    hooks = receiver(old_file, [])
+    await hooks.runtime.open()
+    assert hooks.name == "webhooks"
+    await hooks.inbox.close()
+
+
+async def test_a_name_is_free_again_when_its_owner_is_gone() -> None:
+    class Owner:
+        pass
+
+    inbox, owner = MemoryInbox(), Owner()
+    claim_name(owner, inbox, "up42")
+    check_name(owner, inbox, "up42")
+    check_name(Owner(), inbox, "partner")
+    check_name(Owner(), MemoryInbox(), "up42")
+    checked: Callable[[], None] = lambda: check_name(Owner(), inbox, "up42")  # noqa: E731
+    with pytest.raises(ConfigurationError):
+        checked()
+    release_name(owner)
+    checked()
+    claim_name(owner, inbox, "up42")
+    del owner
+    gc.collect()
+    checked()

@@ -1,0 +1,76 @@
+"""The names of receivers: in each inbox a name belongs to one sender, and in each process to one receiver that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from ..errors import ConfigurationError
+from .base import Inbox
+from .registration import Registration
+
+logger = logging.getLogger("webhook_receiver")
+
+
+async def registered_name(inbox: Inbox, mine: Registration) -> str:
+    """Register a receiver in its inbox; return the name that its deliveries have there.
+
+    Args:
+        inbox: the inbox, which is open.
+        mine: the receiver; see `Inbox.register`.
+
+    Raises:
+        ConfigurationError: deliveries of another sender are stored under the name.
+        InboxError: the inbox failed.
+    """
+    found = await inbox.register(mine)
+    name = found.receiver
+    if found.sender != mine.sender:
+        raise ConfigurationError(
+            f"in this inbox the name {name!r} belongs to the sender {found.sender}, and this receiver's sender is "
+            f"{mine.sender}: give the receiver another name, WebhookReceiver(name=...), or first remove what is stored "
+            f"under this one:  webhook-receiver inbox purge URL --receiver {name}"
+        )
+    if found.scheme != mine.scheme:
+        logger.warning("%s verified its deliveries by %s until now, and does so by %s", name, found.scheme, mine.scheme)
+    if name != mine.receiver:
+        logger.warning("%s goes on as %r: the inbox holds its deliveries under that name", mine.receiver, name)
+    return name
+
+
+class _Running(NamedTuple):
+    address: str
+    name: str
+    loop: asyncio.AbstractEventLoop
+
+
+_running: WeakKeyDictionary[object, _Running] = WeakKeyDictionary()
+"""The receivers' runtimes that run in this process. One that was left behind without a stop is none of them."""
+
+
+def check_name(owner: object, inbox: Inbox, name: str) -> None:
+    """Reject a name under which another runtime than the owner runs on this inbox, in this process.
+
+    Raises:
+        ConfigurationError: one does: each would take the other's deliveries.
+    """
+    here = (inbox.address, name)
+    for other, running in [*_running.items()]:
+        if other is not owner and running[:2] == here and not running.loop.is_closed():
+            raise ConfigurationError(
+                f"a receiver named {name!r} runs on this inbox already, and each would take the other's deliveries: "
+                "give them names, WebhookReceiver(name=...); without one a receiver has the name of its sender"
+            )
+
+
+def claim_name(owner: object, inbox: Inbox, name: str) -> None:
+    """Claim a name for a runtime that starts in the running event loop, until `release_name`; see `check_name`."""
+    check_name(owner, inbox, name)
+    _running[owner] = _Running(inbox.address, name, asyncio.get_running_loop())
+
+
+def release_name(owner: object) -> None:
+    """Release the name of a runtime that has stopped."""
+    _running.pop(owner, None)
