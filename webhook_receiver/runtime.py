@@ -12,6 +12,7 @@ from typing import Any
 
 from anyio.to_thread import current_default_thread_limiter
 
+from . import forks
 from .counters import RejectionCounter, SecretUsage
 from .delivery import Delivery, new_id
 from .errors import ConfigurationError, InboxError, InboxUnavailable
@@ -121,6 +122,7 @@ class Runtime:
         self._opened = False
         self._starts = 0  # that were not stopped yet
         self._has_warned_of_late_start = False
+        forks.tell(self)
 
     @property
     def inbox(self) -> Inbox:
@@ -132,6 +134,17 @@ class Runtime:
         if self._inbox is None:
             raise ConfigurationError(f'{self.name} has no inbox: inbox="sqlite:///hooks.db" gives it one')
         return self._inbox
+
+    def before_fork(self) -> None:
+        """See `Forkable`: there is nothing to do."""
+
+    def after_fork_in_parent(self) -> None:
+        """See `Forkable`: there is nothing to do."""
+
+    def after_fork_in_child(self) -> None:
+        """See `Forkable`: what the parent has started does not run here."""
+        self._worker, self._opened, self._starts = None, False, 0
+        self.tasks.forget()
 
     async def start(self) -> None:
         """Open the inbox, if there is one, and start the worker. Starts are counted: further ones change nothing.
@@ -464,6 +477,10 @@ class BackgroundTasks:
         self._started = True
         if not any(not task.done() and not task.get_loop().is_closed() for task in self._tasks):
             self._tasks = [asyncio.get_running_loop().create_task(function()) for function in self._functions]
+
+    def forget(self) -> None:
+        """Forget the tasks that run: they are another process's."""
+        self._tasks, self._started = [], False
 
     async def stop(self) -> None:
         """Cancel the tasks, and wait a bounded time for their end."""

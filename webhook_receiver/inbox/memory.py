@@ -24,6 +24,8 @@ class MemoryInbox(SQLiteInbox):
         ConfigurationError: the settings cannot work.
     """
 
+    _lasts = False
+
     def __init__(self, *, window: float = 7 * DAY, retention: float = 30 * DAY) -> None:
         super().__init__(":memory:", window=window, retention=retention, min_free=0)
 

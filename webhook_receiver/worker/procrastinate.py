@@ -133,6 +133,13 @@ class JobWorker(Worker):
     async def _claim(self) -> float:
         """Have procrastinate fetch and run jobs until the worker stops, or until that fails."""
         self._connector = RetryingConnector(self._job_inbox.server, self._receiver, self._stopping)
+        try:
+            return await self._fetch()
+        except BaseException:
+            await self._connector.end()  # cancelled with its loop; a pool that is not closed may keep that from ending
+            raise
+
+    async def _fetch(self) -> float:
         await self._connector.begin()
         app = procrastinate.App(connector=self._connector)
         app.task(name=jobs.TASK, retry=_RetryAsRaised(self._options.poll), pass_context=True)(self._run)

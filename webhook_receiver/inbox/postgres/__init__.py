@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 
 import psycopg
 
+from ... import forks
 from ...errors import ConfigurationError, InboxUnavailable
 from ..dedup import PutJob
 from ..records import (
@@ -86,6 +87,7 @@ class PostgresInbox:
         self._opening = Lock()
         self._latest = float("-inf")
         """The latest Unix time that was passed to a claim, in seconds: a clock that is set back shows here."""
+        forks.tell(self)
 
     def __repr__(self) -> str:
         return f"<PostgresInbox {self.server}>"
@@ -94,6 +96,19 @@ class PostgresInbox:
     def address(self) -> str:
         """See `Inbox`."""
         return str(self.server)
+
+    def before_fork(self) -> None:
+        """See `Forkable`."""
+        self._opening.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        """See `Forkable`."""
+        self._opening.release()
+
+    def after_fork_in_child(self) -> None:
+        """See `Forkable`. The parent's connections are not closed, which would end them for the parent, too."""
+        self._writers = None
+        self._opening.release()
 
     async def migrate(self, role: str | None = None) -> list[str]:
         """Make the tables, or bring them to the newest version; safe to do twice, and from several places at once.

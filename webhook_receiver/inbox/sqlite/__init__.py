@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any, Self, TypeVar
 
+from ... import forks
 from ...errors import ConfigurationError, InboxDamaged, InboxUnavailable
 from ..dedup import PutJob
 from ..records import (
@@ -40,7 +41,7 @@ R = TypeVar("R")
 
 DAY = 86_400.0  # seconds
 _PATIENCE = 2.0  # seconds that the check of the whole file may hold up the start; then it goes on beside
-_opening = Lock()
+_opening = RLock()  # a thread that forks takes it for each inbox
 _open_here: list[Inode | None] = []  # the files of the inboxes that are open in this process
 _STEP = 200  # rows that are tidied away at a time: a few milliseconds, which no put notices
 
@@ -59,6 +60,9 @@ class SQLiteInbox:
     Raises:
         ConfigurationError: the settings cannot work.
     """
+
+    _lasts = True
+    """Whether the data is in a file, so that its connections may be closed and opened again."""
 
     def __init__(
         self,
@@ -90,6 +94,9 @@ class SQLiteInbox:
         self._reader: Reader | None = None
         self._check: IntegrityCheck | None = None
         self._latest = float("-inf")  # that a claim was asked for: a clock that is set back shows here
+        self._resume: list[Callable[[], None]] = []
+        """What is to be called in the parent after the fork that is under way."""
+        forks.tell(self)
 
     def __repr__(self) -> str:
         return f"<SQLiteInbox {self.path}>"
@@ -119,6 +126,32 @@ class SQLiteInbox:
             _open_here.remove(self._file_guard.remembered)
             if not self._file_guard.has_log():
                 self._file_guard.forget_last()
+
+    def before_fork(self) -> None:
+        """See `Forkable`."""
+        _opening.acquire()
+        if self._writer is not None and self._reader is not None:
+            self._writer.suspend(disconnect=self._lasts)
+            self._reader.suspend()
+            self._resume = [self._writer.resume, self._reader.resume]
+            if self._check is not None:
+                self._check.stop()
+                self._resume.append(self._check.resume)
+
+    def after_fork_in_parent(self) -> None:
+        """See `Forkable`."""
+        for resume in self._resume:
+            resume()
+        self._resume = []
+        _opening.release()
+
+    def after_fork_in_child(self) -> None:
+        """See `Forkable`."""
+        if self._writer is not None:
+            _open_here.remove(self._file_guard.remembered)
+        self._writer = self._reader = self._check = None
+        self._resume = []
+        _opening.release()
 
     async def check(self) -> None:
         """See `Inbox`."""

@@ -117,6 +117,17 @@ class Reader:
             except (UnicodeError, OverflowError) as error:
                 raise InboxError(f"the inbox cannot look for that: {error}") from None
 
+    def suspend(self) -> None:
+        """Wait for the call under way, close the connection, and let every other call wait until `resume` is called."""
+        self._reading.acquire()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def resume(self) -> None:
+        """Go on after `suspend`."""
+        self._reading.release()
+
     def close(self) -> None:
         """Close the connection; every later call of `ask` raises InboxUnavailable."""
         with self._reading:

@@ -349,9 +349,12 @@ class IntegrityCheck:
         self._name = name
         self._connection: sqlite3.Connection | None = None
         self._connecting = threading.Lock()
-        self._stopped = False
         self._damage: str | None = None
         self._error: sqlite3.Error | None = None
+        self._start()
+
+    def _start(self) -> None:
+        self._stopped = self._ended = False
         self._thread = threading.Thread(target=self._run, name="webhook-inbox-check", daemon=True)
         self._thread.start()
 
@@ -384,10 +387,17 @@ class IntegrityCheck:
                 self._connection.interrupt()
         self._thread.join()
 
+    def resume(self) -> None:
+        """Check again from the start, if `stop` came before the end."""
+        if not self._ended:
+            self._start()
+
     def _run(self) -> None:
         try:
             self._check()
+            self._ended = not self._stopped
         except sqlite3.Error as error:
+            self._ended = not self._stopped
             if type(error) is sqlite3.DatabaseError:
                 self._damage = str(error)
             elif not self._stopped:

@@ -54,6 +54,8 @@ class Writer:
         """The jobs that were submitted in each event loop, and are handed to the thread soon."""
         self._closed = False
         self._closing = threading.Lock()
+        self._working = threading.Lock()
+        """Held during a transaction."""
         self._thread = threading.Thread(target=self._run, name="webhook-inbox-writer", daemon=True)
         self._thread.start()
 
@@ -106,6 +108,22 @@ class Writer:
                 self._submitted.put(None)
         await asyncio.to_thread(self._thread.join)
 
+    def suspend(self, *, disconnect: bool = True) -> None:
+        """Wait for the end of the transaction under way, and begin no other one until `resume` is called.
+
+        Args:
+            disconnect: whether to close the connection; the next transaction opens another one.
+        """
+        self._closing.acquire()
+        self._working.acquire()
+        if disconnect:
+            self._disconnect()
+
+    def resume(self) -> None:
+        """Go on after `suspend`."""
+        self._working.release()
+        self._closing.release()
+
     def _run(self) -> None:
         going_on = True
         while going_on:
@@ -117,7 +135,9 @@ class Writer:
                     break
                 submitted = self._submitted.get()
             going_on = submitted is not None
-            resolve(zip((each.future for each in batch), self._run_batch(batch), strict=True))
+            with self._working:
+                results = self._run_batch(batch)
+            resolve(zip((each.future for each in batch), results, strict=True))
         self._disconnect()
 
     def _run_batch(self, batch: list[_Submitted]) -> list[Any]:
