@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -109,6 +110,35 @@ def test_a_file_with_two_names_is_rejected_by_each_of_them(made: Path, tmp_path:
             FileGuard(name, 0).check_path(create=True)
     (tmp_path / "other.db").unlink()
     FileGuard(made, 0).check_path(create=True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has no modes")
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_a_new_file_is_private_whatever_the_umask(path: Path, umask: int, caplog: pytest.LogCaptureFixture) -> None:
+    before = os.umask(umask)
+    try:
+        for _ in range(2):
+            FileGuard(path, 0).make_private()
+        with closing(connect(path)) as connection:
+            connection.execute("INSERT INTO kept VALUES (1)")
+            for ending in ("", "-wal", "-shm"):
+                assert stat.S_IMODE(beside(path, ending).stat().st_mode) == 0o600
+    finally:
+        os.umask(before)
+    assert caplog.text == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has no modes")
+def test_the_mode_of_a_file_that_is_there_is_left_and_one_that_all_may_read_is_told(
+    made: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for mode, told in ((0o640, ""), (0o644, f"{made} may be read by every user (mode 0644)"), (0o660, "")):
+        made.chmod(mode)
+        caplog.clear()
+        FileGuard(made, 0).make_private()
+        assert stat.S_IMODE(made.stat().st_mode) == mode
+        assert told in caplog.text
+        assert bool(told) == bool(caplog.text)
 
 
 MOUNTED = """

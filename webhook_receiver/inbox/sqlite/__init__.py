@@ -50,7 +50,7 @@ class SQLiteInbox:
     """An inbox in a SQLite file on a local disk. Fulfils `Inbox`.
 
     Args:
-        path: the file; it is created if it does not exist, its folder is not.
+        path: the file; it is created if it does not exist, readable for its owner only. Its folder is not created.
         window: seconds for which a duplicate of a delivery is recognized.
         retention: seconds for which a done delivery is kept; at least `window`.
         min_free: bytes that the disk must have free; with less, `put` raises InboxUnavailable before the disk is full.
@@ -273,6 +273,7 @@ class SQLiteInbox:
         """Create the file if need be, migrate it to the newest schema, and start the check of its integrity."""
         self._file_guard.check_path(create=self._create)
         try:
+            self._file_guard.make_private()
             alone = self._file_guard.files()[0] not in _open_here
             with file_guard.opening(self.path, alone=alone) as check_nothing_lost:
                 self._make_ready(check_nothing_lost)

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sqlite3
+import stat
 import sys
 import threading
 import time
@@ -19,6 +20,8 @@ from typing import NamedTuple
 from ...errors import ConfigurationError, InboxDamaged, InboxUnavailable
 from . import staging
 from .connection import Files, Inode, WriterConnection
+
+logger = logging.getLogger("webhook_receiver")
 
 _ENDINGS = ("", "-wal", "-shm")
 
@@ -64,6 +67,26 @@ class FileGuard:
             raise ConfigurationError(
                 f"{self._path} has a second name (a hard link), and each name has a log of its own: what is written by "
                 "the one destroys what the other has. Remove one name; to have a copy, use  sqlite3 ... .backup"
+            )
+
+    def make_private(self) -> None:
+        """Create the file if there is none, so that nobody but its owner reads it; warn of one that all may read.
+
+        SQLite gives its log the mode of the file. The mode of a file that is there was chosen by somebody, and is left.
+
+        Raises:
+            OSError: the file cannot be created.
+        """
+        with suppress(FileExistsError):
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL, 0o600))
+        mode = stat.S_IMODE(self._path.stat().st_mode)
+        if mode & stat.S_IROTH and os.name == "posix":
+            logger.warning(
+                "%s may be read by every user (mode %04o), with all bodies in it; its mode is left as it is:  "
+                "chmod 600 %s*  makes it private",
+                self._path,
+                mode,
+                self._path,
             )
 
     def remember(self) -> None:
@@ -330,9 +353,6 @@ def _continues(before: Committed, after: Committed | None) -> bool:
 def beside(path: Path, ending: str) -> Path:
     """Return the path of a file beside the database, whose name has an ending more."""
     return path.with_name(path.name + ending)
-
-
-logger = logging.getLogger("webhook_receiver")
 
 
 class IntegrityCheck:
