@@ -430,7 +430,7 @@ async def test_a_place_where_no_file_can_be_is_reported_when_it_is_opened(tmp_pa
 @pytest.mark.skipif(os.name != "posix", reason="this system has no modes")
 async def test_a_new_inbox_is_readable_for_its_owner_only(inbox: SQLiteInbox, path: Path) -> None:
     await put(inbox, "d-1")
-    assert [*map(oct, sorted(os.stat(each).st_mode & 0o777 for each in path.parent.iterdir()))] == ["0o600"] * 3  # noqa: ASYNC240
+    assert [*map(oct, sorted(os.stat(each).st_mode & 0o777 for each in path.parent.iterdir()))] == ["0o600"] * 3
 
 
 async def test_a_file_that_is_no_database_is_reported(path: Path) -> None:
