@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import pytest
@@ -436,6 +440,59 @@ def test_the_name_is_module_and_qualname() -> None:
     assert name_of(Service().method) == "tests.test_routing:Service.method"
 
 
+SCRIPT = """
+import multiprocessing
+from webhook_receiver.routing import name_of
+
+def handler(event): ...
+
+def told(): print(name_of(handler), flush=True)
+
+if __name__ == "__main__":
+    told()
+    child = multiprocessing.get_context("spawn").Process(target=told)
+    child.start()
+    child.join()
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["app.py"], "app:handler"),
+        (["-m", "app"], "app:handler"),
+        (["-m", "package.app"], "package.app:handler"),
+        (["-m", "package"], "package.__main__:handler"),
+        (["-c", "import app; app.told(); app.told()"], "app:handler"),
+        (["-c", "exec(open('app.py').read().split('if __name__')[0]); told(); told()"], "__main__:handler"),
+    ],
+)
+def test_a_handler_has_the_name_of_its_module_as_it_is_imported(
+    arguments: list[str], name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "package").mkdir()
+    for file in ("app.py", "package/app.py", "package/__main__.py", "package/__init__.py"):
+        (tmp_path / file).write_text(SCRIPT if "init" not in file else "")
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=tmp_path, check=True, timeout=60, capture_output=True, text=True
+    )
+    assert {*done.stdout.splitlines()} == {name}
+
+
+def test_two_modules_that_give_one_name_are_rejected_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "__mp_main__", SimpleNamespace(__file__="/srv/app.py"))
+    router = Router()
+    for module in ("__mp_main__", "app"):
+        handler = named("work")
+        handler.__module__ = module
+        if module == "app":
+            with pytest.raises(ConfigurationError, match="app:work .one of the module __mp_main__, one of app.: give"):
+                router.on(Event)(handler)
+        else:
+            router.on(Event)(handler)
+    assert [each.name for each in router.handlers] == ["app:work"]
+
+
 @pytest.mark.parametrize("function", [functools.partial(event_only), Service()])
 def test_what_has_no_name_of_its_own_has_to_be_given_one(function: Callable[..., Any]) -> None:
     with pytest.raises(ConfigurationError, match="give it name="):
@@ -523,7 +580,9 @@ async def test_what_is_handed_back_and_fails_is_a_failure() -> None:
         await called(handler)
 
 
-@pytest.mark.parametrize("value", [True, {"status": "ok"}, "text", [1, 2], (), object(), Opened()], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value", [True, {"status": "ok"}, "text", [1, 2], (), object(), Opened()], ids=lambda value: type(value).__name__
+)
 async def test_any_other_value_that_is_handed_back_means_nothing(value: object) -> None:
     async def handler(event: Event) -> object:
         return value

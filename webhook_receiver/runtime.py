@@ -26,6 +26,7 @@ from .inbox.registration import Registration
 from .logs import DeadLetterLog, log_failure, warn_if_disabled
 from .options import WorkerOptions
 from .redaction import storable
+from .routing import old_names
 from .senders import Order, Orders, OrdersApi, Sender
 from .senders.backfill import Backfill, ProgressCallback, backfill
 from .signatures import Verified
@@ -220,12 +221,21 @@ class Runtime:
         claim_name(self, self.inbox, self.name)
         self._opened = True
         if self._work:
-            paused = await self.inbox.paused()  # before anything is claimed
+            paused = await self._paused()  # before anything is claimed
             if self._worker is None or not self._worker.is_working:  # it may be since a moment ago
                 self._worker = worker_for(self.inbox, self.name, self.dispatcher, self.options, self.clock)
                 self._worker.start(paused)
                 current_default_thread_limiter().total_tokens += self.options.concurrency  # beside those of the host's
         self.tasks.start()
+
+    async def _paused(self) -> frozenset[str]:
+        """Return the names of the paused handlers; a pause under a handler's old name becomes one under its own."""
+        paused = await self.inbox.paused()
+        renamed = old_names([handler.name for handler in self.dispatcher.handlers], paused)
+        for new, old in renamed.items():
+            await self.inbox.pause(new, self.clock())
+            await self.inbox.resume(old)
+        return paused.union(renamed).difference(renamed.values())
 
     async def put(
         self, delivery: Delivery, event: Event | None, verified: Verified | None = None, dead: str | None = None

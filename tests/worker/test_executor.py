@@ -742,3 +742,38 @@ async def test_what_was_handled_is_logged_with_the_outcome(caplog: pytest.LogCap
         await settled(hooks, unhandled, State.UNHANDLED)
     assert f"delivery {done}: {UnknownEvent.__name__}: handler: done" in caplog.text
     assert f"delivery {unhandled}: OrderFulfilled: no handler: unhandled" in caplog.text
+
+
+async def test_what_a_script_has_done_is_not_done_again_when_its_app_is_imported(tmp_path: Path) -> None:
+    url, ran, keys = f"sqlite:///{tmp_path}/hooks.db", list[str](), set[str]()
+
+    def charge(event: Event, attempt: Attempt) -> None:
+        ran.append("charge")
+
+    def mail(event: Event, attempt: Attempt) -> None:
+        ran.append("mail")
+        keys.add(attempt.idempotency_key)
+        if len(ran) == 2:
+            raise OSError("the mail server is down")
+
+    def report(event: Event) -> None:
+        ran.append("report")
+
+    script, app = durable(url, backoff=AT_ONCE, poll=60), durable(url)
+    for each in (charge, mail, report):
+        script.on(Event, name=f"__main__:{each.__qualname__}")(each)
+        app.on(Event)(each)
+    async with script:
+        await script.pause(mail)
+        await script.pause(report)
+        id = await deliver(script)
+        await waiting(script, id)
+        await script.resume(mail)
+        await kept_until(script, id, lambda kept: len(ran) == 2)
+    async with app:
+        await kept_until(app, id, lambda kept: ran == ["charge", "mail", "mail"] and kept.paused_by is not None)
+        assert await app.inbox.paused() == {app.name_of(report)}
+        await app.resume(report)
+        await settled(app, id)
+    assert ran == ["charge", "mail", "mail", "report"]
+    assert len(keys) == 1

@@ -294,3 +294,23 @@ def test_somebody_is_due_if_one_is_that_is_not_paused() -> None:
     assert progress.is_any_due(NOW, [])
     assert not progress.is_any_due(NOW, ["b"])
     assert progress.is_any_due(NOW + 1, ["b"])
+
+
+def test_the_state_that_an_earlier_version_kept_for_a_script_is_that_of_its_handler() -> None:
+    stored = {
+        "__main__:f": HandlerState(State.DONE, 2, 2),
+        "on_dead __main__:f": HandlerState(State.WAITING, 1, 1),
+        "__main__:both": HandlerState(State.DONE),
+        "__main__:own": HandlerState(State.DONE),
+        "app:own": HandlerState(State.WAITING, 3, 3),
+    }
+    names = ("app:f", "on_dead app:f", "app:both", "mail:both", "app:own", "app:g", "f")
+    f, dead, both, other, own, never, custom = (Named(name) for name in names)
+    progress = progress_of(claimed()._replace(handlers=stored), f, dead, both, other, own, never, custom)
+    assert progress.of(f) == stored["__main__:f"]
+    assert progress.of(dead) == stored["on_dead __main__:f"]
+    assert progress.of(own) == stored["app:own"]
+    assert all(progress.of(each) == HandlerState() for each in (both, other, never, custom))
+    assert progress.begin(dead) == 2
+    assert progress.states["on_dead __main__:f"].attempts == 2
+    assert "on_dead app:f" not in progress.states

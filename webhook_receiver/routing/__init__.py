@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .handlers import CallNext, DeadLetterHandler, Function, Handler, Middleware, Predicate, Route, name_of
+from .handlers import CallNext, DeadLetterHandler, Function, Handler, Middleware, Predicate, Route, name_of, old_names
 from .router import Router
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "Route",
     "Router",
     "name_of",
+    "old_names",
 ]

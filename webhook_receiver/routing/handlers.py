@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Collection, Container, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future as ThreadFuture
 from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Protocol, Union, cast, get_args, get_origin
 
@@ -15,11 +18,14 @@ from anyio.to_thread import run_sync
 from ..delivery import Attempt, Delivery
 from ..errors import ConfigurationError
 from ..events import Event, UnknownEvent
+from ..inbox.records import DEAD_LETTER_HANDLER
 from ..options import Backoff
 
 Function = Callable[..., Any]
 Route = type[Event] | str
 Predicate = Callable[[Any], bool]
+MAIN = "__main__"
+"""The name of the module that runs as a script, as Python has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,7 @@ class Handler:
     """
 
     name: str
-    """`module:qualname` unless it was given one; its state is kept under it."""
+    """`module:qualname` unless it was given one, the module's name as it is imported; its state is kept under it."""
     function: Function
     route: Route
     where: Predicate | None = None
@@ -143,7 +149,7 @@ def _is_work(value: object) -> bool:
 
 
 def name_of(function: Function) -> str:
-    """Return `module:qualname`.
+    """Return `module:qualname`, with the module's name as it is imported, also while it runs as a script.
 
     Raises:
         ConfigurationError: it is not callable, or has no name of its own.
@@ -151,10 +157,43 @@ def name_of(function: Function) -> str:
     if not callable(function):
         raise ConfigurationError(f"a handler is a function, not {type(function).__name__}")
     try:
-        return f"{function.__module__}:{function.__qualname__}"
+        return f"{_imported_as(function.__module__)}:{function.__qualname__}"
     except AttributeError:
         kind = type(function).__name__
         raise ConfigurationError(f"a {kind} has no name to keep its state under: give it name=...") from None
+
+
+def _imported_as(module: str) -> str:
+    """Return the name by which others import a module: of a script that runs, its file's name without the suffix."""
+    if module not in (MAIN, "__mp_main__"):  # the second is the script in the child processes of multiprocessing
+        return module
+    main = sys.modules.get(module)
+    spec: ModuleSpec | None = getattr(main, "__spec__", None)  # of `python -m module`
+    if spec is not None and spec.name != MAIN:
+        return spec.name
+    return Path(getattr(main, "__file__", None) or module).stem
+
+
+def old_names(names: Iterable[str], stored: Container[str]) -> Mapping[str, str]:
+    """Return the names under which an inbox has what earlier versions stored for handlers of a script.
+
+    These were `__main__:f` for what is `module:f` now. Where two of the names may stand for one old name, it is read as
+    neither: a handler that runs twice is better than one that never runs.
+
+    Args:
+        names: the names of handlers.
+        stored: the names that the inbox has.
+
+    Returns:
+        The old name for each name that has one.
+    """
+    found: dict[str, list[str]] = {}
+    for name in names:
+        module, colon, function = name.removeprefix(DEAD_LETTER_HANDLER).partition(":")
+        old = f"{DEAD_LETTER_HANDLER if name.startswith(DEAD_LETTER_HANDLER) else ''}{MAIN}:{function}"
+        if colon and module != MAIN and old in stored and name not in stored:
+            found.setdefault(old, []).append(name)
+    return {new[0]: old for old, new in found.items() if len(new) == 1}
 
 
 def _is_async(function: Function) -> bool:

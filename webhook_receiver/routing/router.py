@@ -303,7 +303,11 @@ class Router:
             # One function may serve several routes; it is then one handler, under one name.
             same = other.function == handler.function and other.route != handler.route
             if other.name == handler.name and not same:
-                raise ConfigurationError(f"two handlers are named {handler.name}: give one of them name=...")
+                modules = {
+                    each.function.__module__ for each in (other, handler) if hasattr(each.function, "__module__")
+                }
+                why = f" (one of the module {', one of '.join(sorted(modules))})" if len(modules) > 1 else ""
+                raise ConfigurationError(f"two handlers are named {handler.name}{why}: give one of them name=...")
 
 
 def _if_wanted(handler: Handler, event: Event) -> Handler | None:

@@ -62,6 +62,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextvars import copy_context
+from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -237,7 +238,9 @@ class Executor:
             return None if in_flight.abandoned else self._reached(progress)
         middlewares = self._dispatcher.middlewares
         for handler in handlers:
-            start = inside(middlewares, delivery, handler.name, partial(handler.call, event, delivery))
+            name = progress.name_of(handler)
+            named = handler if name == handler.name else replace(handler, name=name)
+            start = inside(middlewares, delivery, name, partial(named.call, event, delivery))
             await self._attempt(in_flight, progress, handler, start)
             if in_flight.abandoned:
                 return None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from ..errors import GiveUp, Retry, Unconfirmed
 from ..inbox.records import Claim, FailedAttempt, HandlerState, Settlement, State
 from ..options import Backoff
 from ..redaction import frames, summary
+from ..routing import old_names
 
 _LONGEST_TRACEBACK = 8192  # characters that are kept of each
 
@@ -48,20 +50,27 @@ class DeliveryProgress:
         """Whether each attempt is to be noted before it begins, since a process died with this delivery before."""
         self._backoff = backoff
         self._first: Runnable | None = None
+        self._old_names = (
+            old_names([handler.name for handler in handlers], claim.handlers) if claim.handlers else _NO_NAMES
+        )
+
+    def name_of(self, handler: Runnable) -> str:
+        """Return the name under which the inbox has the handler's state, and from which its idempotency key is made."""
+        return self._old_names.get(handler.name, handler.name)
 
     def require(self, first: Runnable) -> None:
         """Let `first` alone decide on the settlement until it is done."""
         self._first = first
         if self.of(first).state is State.DEAD:  # somebody replayed it for one handler: that is asked again, too
-            self.states[first.name] = HandlerState(attempts=self.of(first).attempts)
+            self.states[self.name_of(first)] = HandlerState(attempts=self.of(first).attempts)
 
     def of(self, handler: Runnable) -> HandlerState:
         """Return the state of a handler."""
-        return self.states.get(handler.name, _FRESH)
+        return self.states.get(self.name_of(handler), _FRESH)
 
     def is_due(self, handler: Runnable, now: float) -> bool:
         """Whether a handler has to run now."""
-        each = self.states.get(handler.name)
+        each = self.states.get(self.name_of(handler))
         return each is None or (each.state is State.WAITING and each.due <= now)
 
     def is_any_due(self, now: float, paused: Collection[str]) -> bool:
@@ -72,24 +81,26 @@ class DeliveryProgress:
         """Count an attempt that begins; return its number."""
         each = self.of(handler)
         number = each.attempts + 1
-        self.states[handler.name] = HandlerState(each.state, number, each.since_replay + 1, each.due, self.is_careful)
+        self.states[self.name_of(handler)] = HandlerState(
+            each.state, number, each.since_replay + 1, each.due, self.is_careful
+        )
         return number
 
     def undo(self, handler: Runnable) -> None:
         """Uncount an attempt that was interrupted from outside: it is due at once, under the same number."""
         each = self.of(handler)
-        self.states[handler.name] = each._replace(
+        self.states[self.name_of(handler)] = each._replace(
             attempts=each.attempts - 1, since_replay=each.since_replay - 1, running=False, due=0
         )
 
     def done(self, handler: Runnable) -> None:
         """Record that the handler has returned."""
         each = self.of(handler)
-        self.states[handler.name] = HandlerState(State.DONE, each.attempts, each.since_replay)
+        self.states[self.name_of(handler)] = HandlerState(State.DONE, each.attempts, each.since_replay)
 
     def postpone(self, handler: Runnable, due: float) -> None:
         """Let a handler wait until `due`, in Unix seconds, without an attempt."""
-        self.states[handler.name] = self.of(handler)._replace(due=due)
+        self.states[self.name_of(handler)] = self.of(handler)._replace(due=due)
 
     def delay(self, due: float) -> None:
         """Let all that wait, wait until `due` at least, in Unix seconds."""
@@ -112,7 +123,7 @@ class DeliveryProgress:
             wait = error.after
         state = State.DEAD if wait is None else State.WAITING
         after = each._replace(state=state, running=False, due=0 if wait is None else now + wait)
-        self.states[handler.name] = after
+        self.states[self.name_of(handler)] = after
         traceback = (
             ""
             if isinstance(error, Retry | GiveUp | Unconfirmed | ProcessEnded)
@@ -174,3 +185,4 @@ class DeliveryProgress:
 
 
 _FRESH = HandlerState()
+_NO_NAMES: Mapping[str, str] = MappingProxyType({})
