@@ -5,14 +5,15 @@ import json
 import pickle
 from contextlib import suppress
 from datetime import datetime
-from enum import IntEnum, StrEnum
-from typing import Any, Literal, Optional
+from enum import Enum, IntEnum, StrEnum
+from typing import Annotated, Any, ClassVar, Final, Literal, Optional
 from uuid import UUID
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import AliasChoices, AliasPath, BaseModel, Field, field_validator
+from typing_extensions import TypeAliasType
 
 from tests.helpers import order, up42_registry
 from webhook_receiver import (
@@ -264,6 +265,69 @@ def test_a_class_without_a_literal_name_is_rejected() -> None:
 
     with pytest.raises(ConfigurationError, match="Nameless does not say which events are its own"):
         up42_registry(Nameless)
+
+
+class Kinds(Enum):
+    PAID = "paid"
+
+
+Paid = TypeAliasType("Paid", Literal["paid"])
+
+
+def test_a_literal_of_a_plain_enum_is_rejected_since_no_document_has_its_member() -> None:
+    class PaidEvent(Event, frozen=True):
+        event: Literal[Kinds.PAID]  # type: ignore[assignment]
+
+    class PaidKind(BaseModel, frozen=True):
+        kind: Literal[Kinds.PAID]
+
+    class PaidBelow(Event, frozen=True):
+        event: Literal["below"]
+        body: PaidKind
+
+    for cls, field in ((PaidEvent, "PaidEvent.event"), (PaidBelow, "PaidKind.kind")):
+        with pytest.raises(ConfigurationError, match=rf"^{field} is a literal of <Kinds.PAID.*make Kinds a StrEnum"):
+            up42_registry(cls)
+
+
+@pytest.mark.filterwarnings("ignore:.*marked as final")
+@pytest.mark.parametrize("annotation", [Final, Final[str], ClassVar[str]])
+def test_an_event_that_is_no_field_is_rejected(annotation: Any) -> None:
+    fields = {"__annotations__": {"event": annotation}, "event": "sent", "__module__": __name__}
+    with pytest.raises(ConfigurationError, match=r'^Sent.event is no field of the document: write `event: Literal\["'):
+        up42_registry(type("Sent", (Event,), fields))
+
+
+def test_a_literal_is_found_through_an_alias_and_a_union() -> None:
+    class PaidEvent(Event, frozen=True):
+        event: Paid
+
+    class Either(Event, frozen=True):
+        event: Literal["sent"] | Literal["lost"]
+        size: Annotated[Literal["s"], "small"] | Literal["m"]
+
+    assert type(parse({"event": "paid"}, PaidEvent, Either)) is PaidEvent
+    assert type(parse({"event": "lost", "size": "m"}, PaidEvent, Either)) is Either
+    assert type(parse({"event": "lost", "size": "xl"}, PaidEvent, Either)) is UnknownEvent
+
+
+def test_booleans_tell_classes_apart() -> None:
+    class Live(Event, frozen=True):
+        event: Literal["charged"]
+        livemode: Literal[True]
+
+    class Test(Event, frozen=True):
+        event: Literal["charged"]
+        livemode: Literal[False]
+
+    class Either(Event, frozen=True):
+        event: Literal["refunded"]
+        livemode: Literal[True, None]
+
+    assert type(parse({"event": "charged", "livemode": True}, Live, Test)) is Live
+    assert type(parse({"event": "charged", "livemode": False}, Live, Test)) is Test
+    assert type(parse({"event": "charged", "livemode": "yes"}, Live, Test)) is UnknownEvent
+    assert type(parse({"event": "refunded", "livemode": None}, Either)) is Either
 
 
 def test_a_name_has_a_class_or_handlers_by_name_and_not_both() -> None:

@@ -486,7 +486,7 @@ def test_two_modules_that_give_one_name_are_rejected_and_named(monkeypatch: pyte
         handler = named("work")
         handler.__module__ = module
         if module == "app":
-            with pytest.raises(ConfigurationError, match="app:work .one of the module __mp_main__, one of app.: give"):
+            with pytest.raises(ConfigurationError, match=r"app:work .one of the module __mp_main__, one of app.: give"):
                 router.on(Event)(handler)
         else:
             router.on(Event)(handler)

@@ -13,8 +13,8 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum
 from functools import partial
-from types import MappingProxyType
-from typing import Any, Literal, cast, get_args, get_origin
+from types import MappingProxyType, UnionType
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 from pydantic import (
     AliasPath,
@@ -95,6 +95,11 @@ class EventRegistry:
             cls.model_rebuild()  # nothing, unless it was declared before a class that it names
         except (PydanticUserError, PydanticUndefinedAnnotation) as error:
             raise ConfigurationError(f"{cls.__name__} is not fully defined: {error.message}") from None
+        if "event" not in cls.model_fields:  # annotated Final or ClassVar, or not at all
+            raise ConfigurationError(
+                f'{cls.__name__}.event is no field of the document: write `event: Literal["shipment.created"]`, '
+                "with the name of its events"
+            )
         discriminators = _discriminators(cls)
         name = discriminators.get(_name_path(cls))
         if name is None:
@@ -276,18 +281,39 @@ def _discriminators(model: type[BaseModel], above: tuple[type[BaseModel], ...] =
         path = _wire_path(name, info)
         if path is None or not (info.is_required() or name == "event"):
             continue
-        if get_origin(info.annotation) is Literal:
-            found[path] = frozenset(text for value in get_args(info.annotation) for text in _wire_value(value))
+        if (literals := _literals(info.annotation)) and None not in literals:
+            found[path] = frozenset(_wire_value(value, f"{model.__name__}.{name}") for value in literals)
         elif isinstance(below := info.annotation, type) and issubclass(below, BaseModel) and below not in above:
             found |= {path + rest: values for rest, values in _discriminators(below, (*above, model)).items()}
-    return {path: values for path, values in found.items() if values}
+    return found
 
 
-def _wire_value(value: object) -> set[Value]:
-    """Return the value that stands for a literal in JSON; empty for one that cannot tell documents apart."""
-    if isinstance(value, Enum):
-        return _wire_value(value.value)
-    return {value} if isinstance(value, str | int) and not isinstance(value, bool) else set()
+def _literals(annotation: Any) -> list[object]:
+    """Return the values that an annotation allows, through aliases and unions; none unless all are literals."""
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return [*get_args(annotation)]
+    if origin is Annotated:
+        return _literals(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        parts = [_literals(each) for each in get_args(annotation)]
+        return [value for part in parts for value in part] if all(parts) else []
+    alias = getattr(annotation, "__value__", None)  # of `type Name = Literal[...]`
+    return [] if alias is None else _literals(alias)
+
+
+def _wire_value(value: object, field: str) -> Value:
+    """Return the value that stands for a literal in JSON.
+
+    Raises:
+        ConfigurationError: no document has such a value, since pydantic takes only the member of the enum itself.
+    """
+    if isinstance(value, str | int):
+        return value.value if isinstance(value, Enum) else value
+    raise ConfigurationError(
+        f"{field} is a literal of {value!r}, which no JSON document has: make {type(value).__name__} a StrEnum "
+        "(or an IntEnum), or write the value itself"
+    )
 
 
 def _name_path(cls: type[Event]) -> Path:
