@@ -97,8 +97,9 @@ class WorkerOptions:
     anyio has for the whole process."""
     timeout: float = 3600.0
     """The time-out of one attempt of a handler, unless its route has another."""
-    stop: float = 10.0
-    """The longest wait for running handlers when the process stops."""
+    stop: float = 6.0
+    """The longest wait for running handlers when the process stops. The default, and the seconds that other parts may
+    take to stop, fit into the 10 that a container usually has between SIGTERM and SIGKILL."""
     lease: float = 30.0
     """The duration of a lease: so long after the death of a process others take its deliveries. Leases are renewed
     while the process lives."""

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ import httpx
 import pytest
 
 from tests.cli.test_commands import COMMAND, run
-from tests.helpers import ROOT, SECRET, printed, running
+from tests.helpers import ROOT, SECRET, printed, running, signed
 
 MODULE = f"""
 import threading
@@ -120,6 +121,26 @@ def test_nor_does_it_where_the_server_is_in_another_process(
         told = ended(process)  # to its end, which comes when no process has it open any more
     assert "Finished server process" in told
     assert process.returncode == 0
+
+
+def test_a_request_that_does_not_end_does_not_hold_up_the_stop(tmp_path: Path) -> None:
+    module(tmp_path)
+    file = tmp_path / "app.py"
+    file.write_text(file.read_text(encoding="utf-8").replace("worker=", "body_timeout=3600, worker="), encoding="utf-8")
+    with (
+        running("webhook_receiver", "serve", "app:hooks", cwd=tmp_path) as (url, process),
+        socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as slow,
+    ):
+        slow.sendall(signed_head(b"{}") + b"{")
+        assert httpx.get(f"{url}/healthz", trust_env=False).status_code == 200  # by then the other one is read
+        process.send_signal(signal.SIGTERM)
+        assert "Finished server process" in ended(process)
+
+
+def signed_head(body: bytes) -> bytes:
+    """Return the head of a genuine request, with the body's length."""
+    fields = signed(body, now=time.time(), headers={"host": "x", "content-length": str(len(body))})
+    return b"POST /webhooks HTTP/1.1\r\n%b\r\n" % b"".join(b"%b: %b\r\n" % pair for pair in fields)
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,14 @@ from webhook_receiver import (
     State,
     WebhookReceiver,
 )
+from webhook_receiver import runtime as runtime_module
+from webhook_receiver.cli import serve
 from webhook_receiver.delivery import new_id
 from webhook_receiver.events import order_id_of
 from webhook_receiver.inbox import Claim, Entry
+from webhook_receiver.options import WorkerOptions
+from webhook_receiver.worker import procrastinate
+from webhook_receiver.worker import worker as worker_module
 
 
 class Blocking:
@@ -486,6 +491,46 @@ async def test_a_handler_that_does_not_end_is_named_when_the_process_stops(
         assert "up42: stubborn does not end, and is left behind; its lease ends by itself" in caplog.text
     finally:
         release.set()
+
+
+async def test_what_is_waited_for_and_what_is_cut_off_is_told_when_the_process_stops(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    hooks, began = durable(f"sqlite:///{tmp_path}/hooks.db", stop=0.01), asyncio.Semaphore(0)
+
+    @hooks.on(Event, name="long")
+    async def long(event: Event) -> None:
+        began.release()
+        await asyncio.Event().wait()
+
+    @hooks.on(Event, name="never")
+    def never(event: Event) -> None: ...
+
+    async with hooks:
+        ids = [await deliver(hooks), await deliver(hooks, about("o-2"))]
+        for _ in ids:
+            await asyncio.wait_for(began.acquire(), PATIENCE)
+    assert "webhooks stops, and waits up to 0.01 s for long (2 times)" in caplog.messages
+    cut_off = [record for record in caplog.records if "is cut off" in record.getMessage()]
+    assert {(record.levelname, vars(record)["delivery_id"]) for record in cut_off} == {("WARNING", id) for id in ids}
+    assert {(vars(record)["handler"], vars(record)["attempt"]) for record in cut_off} == {("long", 1)}
+
+
+async def test_a_worker_that_has_nothing_to_wait_for_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    hooks = durable()
+    hooks.on(Event, name="handler")(lambda event: None)
+    async with hooks:
+        await settled(hooks, await deliver(hooks))
+        caplog.clear()
+        caplog.set_level(logging.INFO)
+    assert caplog.messages == []
+
+
+def test_a_stop_takes_no_longer_than_containers_give_a_process() -> None:
+    requests, tasks, threads = 1.0, runtime_module._STOP_TIMEOUT, serve._PATIENCE
+    assert requests + tasks + WorkerOptions().stop + worker_module._PATIENCE + threads <= 10
+    assert WorkerOptions().stop + worker_module._PATIENCE + procrastinate._SLACK + tasks + threads <= 10
 
 
 async def test_a_worker_leaves_no_task_behind() -> None:

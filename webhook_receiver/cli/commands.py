@@ -175,6 +175,7 @@ def serve_command(
         uds=uds,
         workers=workers,
         reload=reload,
+        timeout_graceful_shutdown=serve.grace(hooks),
         root_path=root_path,
         ssl_certfile=ssl_certfile,
         ssl_keyfile=ssl_keyfile,

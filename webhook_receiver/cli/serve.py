@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from copy import deepcopy
+from math import ceil
 from typing import Any
 
 import uvicorn
@@ -18,6 +19,7 @@ from starlette.routing import Route
 from typer import BadParameter
 from uvicorn.config import LOGGING_CONFIG
 
+from ..options import WorkerOptions
 from ..receiver import WebhookReceiver
 from .app_loader import inbox_of, load
 
@@ -48,6 +50,15 @@ def run(target: str, path: str, **options: Any) -> None:
         raise
     finally:
         leave_threads_behind(code if isinstance(code, int) else 1)
+
+
+def grace(hooks: WebhookReceiver) -> int:
+    """Return the seconds that requests under way have to end when the server stops.
+
+    With an inbox a request is a commit, and the handlers of stored deliveries are waited for afterwards; without one
+    its handlers run meanwhile. What is cut off was not acknowledged.
+    """
+    return 1 if inbox_of(hooks) is not None else ceil(WorkerOptions().stop)
 
 
 def leave_threads_behind(code: int) -> None:

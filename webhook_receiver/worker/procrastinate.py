@@ -35,7 +35,7 @@ from .worker import Worker
 _NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 _SECONDS_BETWEEN_MENDING = 60.0
 _HOURS_OF_FAILED_JOBS = 1
-_SLACK = 5.0  # seconds beyond those that handlers have, for jobs to end when the process stops
+_SLACK = 1.0  # seconds beyond those that handlers have, for jobs to end when the process stops
 
 
 class JobInbox(Inbox, Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
@@ -102,20 +103,39 @@ class Worker:
         claiming, *others = self._tasks
         await self._release_unbegun([in_flight for in_flight in self._open if not in_flight.has_begun])
         await asyncio.wait([claiming])
-        for task in await self._still_running(self._options.stop):
-            task.cancel()
+        self._log_wait()
+        for in_flight in await self._still_running(self._options.stop):
+            self._log_cut_off(in_flight)
+            in_flight.task.cancel()
         await self._still_running(_PATIENCE)
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         self._watchdog.stop()
         for name in self._executor.stop():
-            logger.error("%s: %s does not end, and is left behind; its lease ends by itself", self._receiver, name)
+            said = "%s: %s does not end, and is left behind; its lease ends by itself"
+            logger.error(said, self._receiver, name, extra=fields(handler=name, reason="the process stops"))
 
-    async def _still_running(self, seconds: float) -> set[asyncio.Task[None]]:
-        """Wait up to `seconds` for running deliveries; return the tasks that have not ended by then."""
-        tasks = {in_flight.task for in_flight in self._open}
-        return (await asyncio.wait(tasks, timeout=seconds))[1] if tasks else set()
+    def _log_wait(self) -> None:
+        running = Counter(each.handler.name for each in self._open if each.handler is not None)
+        if running:
+            names = ", ".join(name if count == 1 else f"{name} ({count} times)" for name, count in running.items())
+            logger.info("%s stops, and waits up to %g s for %s", self._receiver, self._options.stop, names)
+
+    def _log_cut_off(self, in_flight: InFlight) -> None:
+        id, handler, progress = in_flight.claim.delivery.id, in_flight.handler, in_flight.progress
+        if handler is None or progress is None:
+            return  # it is being settled
+        said = "delivery %s: %s was still running after %g s and is cut off, since the process stops: it will run again"
+        extra = fields(
+            delivery_id=id, handler=handler.name, attempt=progress.of(handler).attempts, reason="the process stops"
+        )
+        logger.warning(said, id, handler.name, self._options.stop, extra=extra)
+
+    async def _still_running(self, seconds: float) -> list[InFlight]:
+        """Wait up to `seconds` for running deliveries; return those that have not ended by then."""
+        running = {in_flight.task: in_flight for in_flight in self._open}
+        return [running[task] for task in (await asyncio.wait(running, timeout=seconds))[1]] if running else []
 
     async def _release_unbegun(self, ready: Sequence[InFlight]) -> None:
         """Release deliveries that were claimed, but have not begun."""
