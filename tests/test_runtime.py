@@ -4,11 +4,16 @@ import asyncio
 import json
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+import httpx
 import pytest
 from anyio.to_thread import current_default_thread_limiter
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from tests.helpers import NOW, SECRET, signed
 from tests.working import PATIENCE, Clock, Faulty, about, deliver, durable, kept_until, settled, until
@@ -320,6 +325,47 @@ async def test_health_says_what_keeps_the_inbox_from_working(error: Exception, p
         inbox.faults["check"] = error
         health = await hooks.health()
     assert (health.ok, health.state, health.problem) == (False, "failing", problem)
+    unknown = (health.waiting, health.oldest_waiting_seconds, health.unhandled, health.dead, health.paused)
+    assert unknown == (None,) * 5, "what is not known is not 0"
+
+
+HOSTS: dict[str, Callable[[WebhookReceiver], Starlette]] = {
+    "starlette": lambda hooks: Starlette(routes=[hooks.health_route("/live")], lifespan=hooks.lifespan),
+    "fastapi": lambda hooks: FastAPI(routes=[hooks.health_route("/live")], lifespan=hooks.lifespan),
+    "mounted": lambda hooks: Starlette(
+        routes=[Mount("/app", routes=[hooks.health_route("/live")]), Mount("/", routes=[hooks.health_route("/live")])],
+        lifespan=hooks.lifespan,
+    ),
+}
+
+
+def client_of(app: Starlette) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://host")
+
+
+@pytest.mark.parametrize("host", HOSTS)
+async def test_the_health_route_of_any_host_is_200_until_nothing_can_be_stored(host: str) -> None:
+    inbox = Faulty()
+    async with idle(inbox) as hooks, client_of(HOSTS[host](hooks)) as client:
+        for method in ("GET", "HEAD", "OPTIONS"):
+            for path in ("/live", "/live/"):
+                assert (await client.request(method, path)).status_code == 200
+        assert (await client.post("/live")).status_code == 405
+        response = await client.get("/live")
+        assert (response.json()["state"], response.json()["waiting"]) == ("working", 0)
+        assert response.headers["cache-control"] == "no-store"
+        inbox.faults["check"] = InboxUnavailable("the disk is full")
+        for method in ("GET", "HEAD", "OPTIONS"):
+            assert (await client.request(method, "/live")).status_code == 503
+        found = (await client.get("/live")).json()
+        assert (found["ok"], found["waiting"], found["dead"]) == (False, None, None)
+
+
+async def test_the_health_of_a_receiver_without_an_inbox_is_200() -> None:
+    hooks = WebhookReceiver(secret=SECRET)
+    async with client_of(Starlette(routes=[hooks.health_route("/")])) as client:
+        response = await client.get("/")
+    assert (response.status_code, response.json()["waiting"]) == (200, 0)
 
 
 async def test_nested_lives_are_one(caplog: pytest.LogCaptureFixture) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from urllib.parse import quote, urlsplit
 
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from .delivery import Headers, RequestHead
 from .errors import (
@@ -281,8 +282,14 @@ class _OptionalSlash(Convertor[str]):
 register_url_convertor("optional_slash", _OptionalSlash())
 
 
-def slash_or_not(path: str, app: ASGIApp, *, name: str) -> Route:
-    """Return a route to `app` at `path`, with and without a final slash, for every method.
+def slash_or_not(path: str, app: Callable[..., object], *, name: str, methods: Sequence[str] | None = None) -> Route:
+    """Return a route to an ASGI app or Starlette endpoint at `path`, with and without a final slash.
+
+    Args:
+        path: the path, which begins with a slash.
+        app: the app, or a function of a request.
+        name: the name of the route.
+        methods: the methods; every method of an app if None.
 
     Raises:
         ConfigurationError: the path does not start with a slash.
@@ -290,7 +297,7 @@ def slash_or_not(path: str, app: ASGIApp, *, name: str) -> Route:
     if not path.startswith("/"):
         raise ConfigurationError(f"a route's path starts with a slash; {path!r} does not")
     stem = path.rstrip("/")
-    return Route(f"{stem}{{_:optional_slash}}" if stem else "/", app, name=name)
+    return Route(f"{stem}{{_:optional_slash}}" if stem else "/", app, name=name, methods=methods)
 
 
 def checked_url(url: str) -> str:

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from types import ModuleType
 from typing import Self
 
 from starlette.routing import Route
@@ -33,10 +32,9 @@ from .logs import log_failure
 from .options import WorkerOptions
 from .responses import FAILED, Receipt, Response, accepted, not_an_event, rejections
 from .routing import Function, Router
-from .runtime import Health, Runtime
-from .senders import OrderingKey, OrdersApi, Sender, checked_api, default_sender
+from .runtime import Health, Runtime, health_route
+from .senders import OrderingKey, OrdersApi, Sender, checked_api, sender_for
 from .senders.backfill import SLACK, Backfill, ProgressCallback, backfill_at_intervals, moment, span
-from .senders.base import check_scheme
 from .senders.order_check import OrderCheck
 from .signatures import Scheme, Verified
 from .signatures.secrets import Secrets, masked
@@ -224,6 +222,13 @@ class WebhookReceiver(Router):
         slash is the route's one path parameter, `_`: `app.url_path_for(hooks.name, _="")`.
         """
         return slash_or_not(path, self, name=self.name)
+
+    def health_route(self, path: str) -> Route:
+        """Return a Starlette route that responds with the `health()` as JSON: 200, or 503 if nothing can be stored.
+
+        It takes GET, HEAD and OPTIONS at `path`, with and without a slash at the end.
+        """
+        return health_route(path, self.health, f"{self.name}-health")
 
     @asynccontextmanager
     async def lifespan(self, app: object = None) -> AsyncGenerator[None]:
@@ -443,37 +448,6 @@ class WebhookReceiver(Router):
     def _reject(self, error: RequestError | VerificationError | InboxError) -> Response:
         self._runtime.rejections.add(error)
         return next(self._rejections[cls] for cls in type(error).__mro__ if cls in self._rejections)
-
-
-def sender_for(sender: Sender | None, secret: Secrets | None, scheme: Scheme | None) -> Sender:
-    """Return the sender that is given, or the default sender with the secret or scheme that is given.
-
-    Raises:
-        ConfigurationError: nothing is given, or too much, or something of the wrong kind.
-    """
-    if sender is not None:
-        if secret is not None or scheme is not None:
-            raise ConfigurationError("give the secret to the sender: sender=github(secret), not both")
-        return checked_sender(sender)
-    if secret is None and scheme is None:
-        raise ConfigurationError(
-            "a receiver needs the secret that its sender signs with, or anyone could deliver: "
-            'WebhookReceiver(secret=Secret.from_env("WEBHOOK_SECRET")); '
-            "if the sender has no secret, say so with scheme=Unsigned()"
-        )
-    if scheme is not None:
-        check_scheme(scheme)
-    return default_sender(secret, scheme)
-
-
-def checked_sender(sender: object) -> Sender:
-    """Return a sender unchanged; reject anything else, such as the function that makes one, a common mistake."""
-    if not isinstance(sender, Sender):
-        given = getattr(sender, "__name__", type(sender).__name__)
-        if isinstance(sender, ModuleType):
-            given = f"the module {given}: import the function that it has"
-        raise ConfigurationError(f"sender=... takes a Sender, such as github(secret), not {given}")
-    return sender
 
 
 def order_check(sender: Sender, confirm: OrdersApi) -> OrderCheck:

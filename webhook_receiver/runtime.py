@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import Any
 
 from anyio.to_thread import current_default_thread_limiter
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from . import forks
+from .asgi import slash_or_not
 from .counters import RejectionCounter, SecretUsage
 from .delivery import Delivery, new_id
 from .errors import ConfigurationError, InboxError, InboxUnavailable
@@ -40,7 +44,7 @@ logger = logging.getLogger("webhook_receiver")
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The health of a receiver. The command `serve` responds to `/healthz` with its `as_json()`."""
+    """The health of a receiver. What is not known, since the inbox is failing, is None."""
 
     ok: bool
     """Whether deliveries can be stored; without an inbox, always True."""
@@ -48,20 +52,35 @@ class Health:
     """The state: "working", "not started" (deliveries are stored and wait for a worker), or "failing"."""
     problem: str | None = None
     """The reason for "failing"; else None."""
-    waiting: int = 0
+    waiting: int | None = 0
     """Number of deliveries that wait for a handler, a retry included."""
     oldest_waiting_seconds: float | None = None
     """The age in seconds of the oldest delivery that waits; None if none does."""
-    unhandled: int = 0
+    unhandled: int | None = 0
     """Number of deliveries that no handler is registered for."""
-    dead: int = 0
+    dead: int | None = 0
     """Number of dead letters."""
-    paused: tuple[str, ...] = ()
+    paused: tuple[str, ...] | None = ()
     """The names of the handlers that are paused."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the health as a JSON object."""
         return asdict(self)
+
+
+def failing(problem: str) -> Health:
+    """Return the health of a receiver whose inbox fails: nothing is known of its deliveries."""
+    return Health(ok=False, state="failing", problem=problem, waiting=None, unhandled=None, dead=None, paused=None)
+
+
+def health_route(path: str, health: Callable[[], Awaitable[Health]], name: str) -> Route:
+    """Return a Starlette route that responds with a health as JSON: 200 if it is ok, else 503."""
+
+    async def respond(request: Request) -> JSONResponse:
+        found = await health()
+        return JSONResponse(found.as_json(), 200 if found.ok else 503, {"cache-control": "no-store"})
+
+    return slash_or_not(path, respond, name=name, methods=["GET", "HEAD", "OPTIONS"])
 
 
 class Runtime:
@@ -416,10 +435,10 @@ class Runtime:
             await self.inbox.check()
             stats = await self.inbox.stats()
         except (InboxError, ConfigurationError) as error:
-            return Health(ok=False, state="failing", problem=str(error))
+            return failing(str(error))
         except Exception as error:
             log_failure(f"{self.name}: the inbox failed", error)
-            return Health(ok=False, state="failing", problem=f"the inbox failed: {type(error).__name__}")
+            return failing(f"the inbox failed: {type(error).__name__}")
         oldest = stats.oldest_waiting
         return Health(
             ok=True,

@@ -123,6 +123,34 @@ def test_nor_does_it_where_the_server_is_in_another_process(
     assert process.returncode == 0
 
 
+def test_a_worker_has_its_health_on_a_port_of_its_own(tmp_path: Path) -> None:
+    module(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    process = subprocess.Popen(
+        [*COMMAND, "worker", "app:hooks", "--health-port", url.rpartition(":")[2]],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        printed(process, "Uvicorn running")
+        status, found = health(url)
+        assert (status, found["ok"], found["state"]) == (200, True, "working")
+        tmp_path.joinpath("hooks.db").rename(tmp_path / "elsewhere.db")
+        status, found = health(url)
+        assert (status, found["ok"], found["waiting"]) == (503, False, None)
+        tmp_path.joinpath("elsewhere.db").rename(tmp_path / "hooks.db")
+        process.send_signal(signal.SIGTERM)
+        assert "GET /healthz" not in ended(process)
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate(timeout=30)
+
+
 def test_a_request_that_does_not_end_does_not_hold_up_the_stop(tmp_path: Path) -> None:
     module(tmp_path)
     file = tmp_path / "app.py"

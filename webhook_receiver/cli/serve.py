@@ -13,9 +13,6 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 from typer import BadParameter
 from uvicorn.config import LOGGING_CONFIG
 
@@ -27,6 +24,7 @@ logger = logging.getLogger("webhook_receiver")
 
 TARGET = "WEBHOOK_RECEIVER_TARGET"
 PATH = "WEBHOOK_RECEIVER_PATH"
+HEALTH = "/healthz"
 _PATIENCE = 1.0  # seconds for idle threads to end
 
 
@@ -92,13 +90,15 @@ def app() -> Starlette:
 
 
 def beside_health(hooks: WebhookReceiver, path: str) -> Starlette:
-    """Return an app with the receiver at `path` and a health check at `/healthz`."""
+    """Return an app with the receiver at `path` and its health at `/healthz`."""
+    return Starlette(routes=[hooks.health_route(HEALTH), hooks.route(path)], lifespan=hooks.lifespan)
 
-    async def health(request: Request) -> Response:
-        found = await hooks.health()
-        return JSONResponse(found.as_json(), 200 if found.ok else 503)
 
-    return Starlette(routes=[Route("/healthz", health), hooks.route(path)], lifespan=hooks.lifespan)
+def health_server(hooks: WebhookReceiver, host: str, port: int) -> uvicorn.Server:
+    """Return a server of the receiver's health alone, at `/healthz`, for a worker that runs in the same event loop."""
+    app = Starlette(routes=[hooks.health_route(HEALTH)])
+    options: dict[str, Any] = {"host": host, "port": port, "log_config": log_config(), "timeout_graceful_shutdown": 1}
+    return uvicorn.Server(uvicorn.Config(app, lifespan="off", access_log=False, ws="none", **options))
 
 
 async def try_inbox(hooks: WebhookReceiver) -> None:

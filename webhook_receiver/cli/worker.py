@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Annotated
 
@@ -17,8 +18,12 @@ def worker(
     concurrency: Annotated[
         int | None, typer.Option(min=1, help="The number of deliveries handled at once; else the receiver's.")
     ] = None,
+    health_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Serve the health at /healthz on this port.")
+    ] = None,
+    health_host: Annotated[str, typer.Option(help="The address of the health port.")] = "127.0.0.1",
 ) -> None:
-    """Run a receiver's handlers without serving requests.
+    """Run a receiver's handlers without serving requests, other than for its health.
 
     It handles the deliveries in the receiver's inbox, beside other workers on any number of machines. Other processes
     then only receive: WebhookReceiver(..., work=False).
@@ -28,7 +33,7 @@ def worker(
 
     from ..inbox.memory import MemoryInbox
     from .app_loader import inbox_of, load
-    from .serve import leave_threads_behind, log_config
+    from .serve import health_server, leave_threads_behind, log_config
 
     hooks = load(target)
     inbox = inbox_of(hooks)
@@ -38,14 +43,17 @@ def worker(
     output.say(f"{target} handles what is in {inbox!r}; handlers: {names}", "bold")
     logging.config.dictConfig(log_config())
     hooks.set_to_work(concurrency)
+    server = None if health_port is None else health_server(hooks, health_host, health_port)
     try:
-        asyncio.run(_until_signal(hooks))
+        asyncio.run(_until_signal(hooks, None if server is None else server.serve))
     except (ConfigurationError, InboxError) as error:
         raise fail(f"{target} cannot start: {error}") from None
     leave_threads_behind(0)
 
 
-async def _until_signal(hooks: AbstractAsyncContextManager[object]) -> None:
+async def _until_signal(
+    hooks: AbstractAsyncContextManager[object], serve_health: Callable[[], Awaitable[None]] | None
+) -> None:
     import asyncio
     import signal
 
@@ -54,4 +62,7 @@ async def _until_signal(hooks: AbstractAsyncContextManager[object]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     async with hooks:
-        await stopped.wait()
+        if serve_health is None:
+            await stopped.wait()
+        else:
+            await serve_health()  # until a signal, which it raises again
