@@ -14,7 +14,7 @@ PACKAGE = Path(webhook_receiver.__file__).parent
 
 ROWS = [
     "errors",
-    "delivery redaction options forks",
+    "delivery redaction options",
     "events signatures json_repair logs",
     "event_registry inbox responses asgi counters",
     "routing senders",
@@ -29,7 +29,7 @@ ROWS = [
 ROW = {room: row for row, rooms in enumerate(ROWS) for room in rooms.split()}
 
 CORE = {
-    *("errors", "delivery", "redaction", "options", "forks", "logs", "events", "json_repair", "event_registry"),
+    *("errors", "delivery", "redaction", "options", "logs", "events", "json_repair", "event_registry"),
     *("responses", "asgi", "counters", "inbox", "routing", "worker", "runtime", "receiver"),
 }
 DEFAULT = ("webhook_receiver.senders", "webhook_receiver.senders.up42")

@@ -15,13 +15,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from . import forks
 from .asgi import slash_or_not
 from .counters import RejectionCounter, SecretUsage
 from .delivery import Delivery, new_id
 from .errors import ConfigurationError, InboxError, InboxUnavailable
 from .events import Event, OrderStatusChanged, identity_of, order_id_of, parsed_paths
-from .inbox import from_url
+from .inbox import forks, from_url
 from .inbox.base import Inbox
 from .inbox.dedup import digester, identity_text
 from .inbox.names import check_name, claim_name, registered_name, release_name

@@ -10,8 +10,8 @@ from typing import Any, Self, TypeVar
 
 import psycopg
 
-from ... import forks
 from ...errors import ConfigurationError, InboxUnavailable
+from .. import forks
 from ..dedup import PutJob
 from ..records import (
     Claim,

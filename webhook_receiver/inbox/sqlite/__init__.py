@@ -13,8 +13,8 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Self, TypeVar
 
-from ... import forks
 from ...errors import ConfigurationError, InboxDamaged, InboxUnavailable
+from .. import forks
 from ..dedup import PutJob
 from ..records import (
     Claim,
