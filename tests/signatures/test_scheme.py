@@ -21,8 +21,8 @@ def test_a_secret_is_its_bytes_in_utf_8_whatever_it_was_given_as() -> None:
 
 def test_a_secret_is_read_from_a_file_without_its_last_newline(tmp_path: Path) -> None:
     file = tmp_path / "secret"
-    file.write_text(f" {PLAIN} \n", encoding="utf-8")
-    assert Secret.from_file(file).get_secret_value() == f" {PLAIN} "
+    file.write_text(f"{PLAIN}\n", encoding="utf-8")
+    assert Secret.from_file(file).get_secret_value() == PLAIN
 
 
 def test_a_secret_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

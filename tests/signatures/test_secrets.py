@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from tests.helpers import NOW, came
 from webhook_receiver import (
@@ -24,7 +25,7 @@ from webhook_receiver import (
 )
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders import github
-from webhook_receiver.signatures.secrets import Keyring, mac
+from webhook_receiver.signatures.secrets import Keyring, mac, masked
 
 from .keys import whsec
 
@@ -86,6 +87,113 @@ def test_in_every_scheme_an_expired_secret_verifies_nothing_and_signs_nothing(ma
 def test_a_secret_from_the_environment_may_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEBHOOK_SECRET", "a")
     assert Secret.from_env("WEBHOOK_SECRET", until=at(10)).until == at(10)
+
+
+INVISIBLE = {
+    "a space": " ",
+    "a tab": "\t",
+    "a newline": "\n",
+    "CRLF": "\r\n",
+    "a no-break space": "\u00a0",
+    "a narrow no-break space": "\u202f",
+    "an ideographic space": "\u3000",
+    "a byte order mark": "\ufeff",
+    "a zero-width space": "\u200b",
+    "a zero-width joiner": "\u200d",
+    "a mark of direction": "\u200e",
+    "an override of direction": "\u202e",
+    "a word joiner": "\u2060",
+    "a soft hyphen": "\u00ad",
+    "a filler": "\u3164",
+    "an empty braille cell": "\u2800",
+    "a line separator": "\u2028",
+    "NEL": "\u0085",
+    "a zero byte": "\0",
+    "DEL": "\x7f",
+    "a tag": "\U000e0020",
+}
+
+
+def of_text(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Secret:
+    return Secret(text)
+
+
+def of_file(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Secret:
+    (tmp_path / "secret").write_bytes(text.encode())
+    return Secret.from_file(tmp_path / "secret")
+
+
+def of_environment(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Secret:
+    if "\0" in text:
+        pytest.skip("the environment holds no zero byte")
+    monkeypatch.setenv("WEBHOOK_SECRET", text)
+    return Secret.from_env("WEBHOOK_SECRET")
+
+
+def of_list(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Secret:
+    return masked(["another", SecretStr(text)])[1]
+
+
+FORMS = [of_text, of_file, of_environment, of_list]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("char", INVISIBLE.values(), ids=INVISIBLE)
+def test_what_is_invisible_at_the_ends_of_a_secret_is_taken_off_and_told(
+    char: str, form: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for text in (f"{char}try-me", f"try-me{char}", f"{char}{char}try-me{char}"):
+        caplog.clear()
+        assert form(text, tmp_path, monkeypatch).get_secret_value() == "try-me"
+        if form is of_file and text.rstrip("\r\n") == "try-me":
+            assert caplog.text == "", "a file ends with a newline"
+            continue
+        assert f"U+{ord(char[-1]):04X}" in caplog.text
+        assert "invisible at the ends of the secret was taken off" in caplog.text
+        assert "try-me" not in caplog.text
+    assert form(f"try{char}me", tmp_path, monkeypatch).get_secret_value() == f"try{char}me", "within it is left"
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("char", ["", *INVISIBLE.values()], ids=["nothing", *INVISIBLE])
+def test_a_blank_secret_is_rejected(
+    char: str, form: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for text in (char, 2 * char, f"{char} \n"):
+        with pytest.raises(ConfigurationError, match=r"a secret must not be empty.*: anyone could sign with it"):
+            form(text, tmp_path, monkeypatch)
+    assert caplog.text == ""
+
+
+def test_the_place_of_what_was_taken_off_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    of_environment("try-me\n", tmp_path, monkeypatch)
+    of_file("\ufefftry-me\n", tmp_path, monkeypatch)
+    said = "what is invisible at the ends of the secret was taken off"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the environment variable WEBHOOK_SECRET: {said} (U+000A): give it without",
+        f"the file {tmp_path}/secret: {said} (U+FEFF): give it without",
+    ]
+
+
+def test_the_newline_at_the_end_of_a_key_of_several_lines_is_nothing_to_warn_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert Secret("-----BEGIN\nkey\nEND-----\n").get_secret_value() == "-----BEGIN\nkey\nEND-----"
+    assert caplog.text == ""
+    Secret("-----BEGIN\nkey\nEND-----\n \n")
+    assert "(U+0020)" in caplog.text
+
+
+def test_a_stranger_who_guesses_what_is_invisible_is_not_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRET", "try-me\r\n")
+    scheme = UP42Signature(Secret.from_env("WEBHOOK_SECRET"))
+    head = RequestHead.of({"content-type": "a/b"})
+    assert scheme.verify(came(UP42Signature("try-me").sign(head, b"{}", NOW).headers), NOW)(b"{}").by == 0
+    for guess in ("try-me\r\n", "\n"):
+        with pytest.raises(BadSignature):
+            scheme.verify(came(UP42Signature(Secret.verbatim(guess)).sign(head, b"{}", NOW).headers), NOW)
 
 
 class File:

@@ -13,7 +13,6 @@ from ..signatures.secrets import Secret, masked
 from .trial import Case, Cause, Suspicion
 
 _PREFIX = "whsec_"
-_FILE = "write it with printf, not echo; Secret.from_file leaves out a last newline"
 EXPIRED = Cause(
     "secret-expired",
     "the request is signed with a secret that has expired (until=...)",
@@ -32,7 +31,7 @@ def secret_suspicions(case: Case) -> Iterator[Suspicion]:
         for cause, secret in _instead(each.get_secret_value()):
             if secret and secret not in seen:
                 seen.add(secret)
-                yield cause, replace(case, secrets=[secret])
+                yield cause, replace(case, secrets=[Secret.verbatim(secret)])
 
 
 def scheme_suspicions(case: Case) -> Iterator[Suspicion]:
@@ -55,34 +54,32 @@ def scheme_suspicions(case: Case) -> Iterator[Suspicion]:
 
 
 def _instead(secret: str) -> Iterator[tuple[Cause, str]]:
-    bare = secret.strip()
-    yield Cause("secret-space", "the secret has white space or a newline around it", f"give it without; {_FILE}"), bare
     more = Cause(
         "secret-newline",
-        "the sender's secret has a newline at its end, and this one has none",
-        "set the sender's secret again, without the newline",
+        "the sender's secret has a newline or a space at its end, and this one has none",
+        "set the sender's secret again, without it: no receiver can be given such a secret",
     )
     yield from ((more, secret + end) for end in ("\n", "\r\n", " "))
     quotes = Cause("secret-quotes", "the secret is within quotes", "give it without them; a .env file may keep them")
-    yield quotes, bare.strip("\"'`").strip()
+    yield quotes, secret.strip("\"'`").strip()
     prefix = Cause("secret-prefix", f"the secret's {_PREFIX} is too much or missing", "give it as the sender uses it")
-    yield from ((prefix, bare.removeprefix(_PREFIX)), (prefix, _PREFIX + bare))
+    yield from ((prefix, secret.removeprefix(_PREFIX)), (prefix, _PREFIX + secret))
     decoded = Cause(
         "secret-encoded",
         "the secret is given in base64 or hex, and the sender signs with what that decodes to",
         "give it decoded; in Kubernetes, `kubectl get secret` shows base64",
     )
-    yield from ((decoded, text) for text in _decoded(bare.removeprefix(_PREFIX)))
+    yield from ((decoded, text) for text in _decoded(secret.removeprefix(_PREFIX)))
     encoded = Cause(
         "secret-decoded",
         "the secret is given decoded, and the sender signs with its base64 or hex form",
         "give it as the sender shows it, undecoded",
     )
-    yield from ((encoded, text) for text in _encoded(bare))
+    yield from ((encoded, text) for text in _encoded(secret))
     percent = Cause("secret-percent", "the secret has percent escapes, as in a URL", "give it unescaped")
-    yield percent, unquote(bare)
+    yield percent, unquote(secret)
     case = Cause("secret-case", "the secret's upper and lower case were changed", "copy it as the sender shows it")
-    yield from ((case, bare.lower()), (case, bare.upper()))
+    yield from ((case, secret.lower()), (case, secret.upper()))
 
 
 def _decoded(secret: str) -> Iterator[str]:

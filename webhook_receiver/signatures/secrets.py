@@ -11,6 +11,7 @@ from datetime import datetime
 from hmac import compare_digest
 from pathlib import Path
 from typing import Generic, Protocol, Self, TypeVar
+from unicodedata import category
 
 from pydantic import SecretStr
 
@@ -157,12 +158,16 @@ def mac(key: bytes, name: str = "sha256") -> Callable[[bytes], bytes]:
 class Secret(SecretStr):
     """A webhook's secret. Its repr is masked.
 
+    Invisible characters at its ends are taken off, with a warning in the log: white space, newlines, a byte order mark,
+    zero-width characters and the like, which a file, a shell or a copy has added. A newline at the end of a file, or
+    of a key of several lines, is no reason to warn.
+
     Args:
         secret_value: the secret as the sender has it.
         until: the time from which on the secret verifies nothing, with a time zone; None for no end.
 
     Raises:
-        ConfigurationError: the secret is no text, or is empty; or `until` is no time, or has no time zone.
+        ConfigurationError: the secret is no text, or is blank; or `until` is no time, or has no time zone.
     """
 
     file: Path | None = None
@@ -171,10 +176,7 @@ class Secret(SecretStr):
     def __init__(self, secret_value: str, *, until: datetime | None = None) -> None:
         if not isinstance(secret_value, str):
             raise ConfigurationError(f"a secret is a text, not {type(secret_value).__name__}")
-        if not secret_value:
-            raise ConfigurationError("a secret must not be empty: anyone could sign with it")
-        if not is_utf8(secret_value):
-            raise ConfigurationError("a secret is a text in UTF-8, and this one is not")
+        secret_value = _visible(secret_value, "a secret")
         if until is not None and (not isinstance(until, datetime) or until.tzinfo is None):
             raise ConfigurationError(
                 f"a secret's until=... is a datetime with a time zone, such as datetime(2030, 1, 31, tzinfo=UTC), "
@@ -185,21 +187,21 @@ class Secret(SecretStr):
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], *, until: datetime | None = None) -> Self:
-        """Read a secret from a file, such as a mounted Docker or Kubernetes secret, without the newline at its end.
+        """Read a secret from a file, such as a mounted secret of Docker, without what is invisible at its ends.
 
         A scheme looks at the file again at most once a second while deliveries come, and then uses its new content.
-        While the file is missing, empty or unreadable, the scheme goes on with the last secret, and logs a warning.
+        While the file is missing, blank or unreadable, the scheme goes on with the last secret, and logs a warning.
 
         Args:
             path: the path of the file.
             until: the time from which on the secret verifies nothing; see `Secret`.
 
         Raises:
-            ConfigurationError: the file cannot be read, is not UTF-8, or is empty.
+            ConfigurationError: the file cannot be read, is not UTF-8, or is blank.
         """
         try:
             text = Path(path).read_bytes().decode("utf-8", "surrogateescape")
-            secret = cls(text.rstrip("\r\n"), until=until)
+            secret = cls(_visible(text.rstrip("\r\n"), f"the file {os.fspath(path)}"), until=until)
         except OSError as error:
             raise ConfigurationError(f"cannot read a secret from {os.fspath(path)}: {error.strerror}") from None
         except ConfigurationError as error:
@@ -209,23 +211,67 @@ class Secret(SecretStr):
 
     @classmethod
     def from_env(cls, name: str, *, until: datetime | None = None) -> Self:
-        """Read a secret from an environment variable.
+        """Read a secret from an environment variable, without what is invisible around it.
 
         Args:
             name: the name of the variable.
             until: the time from which on the secret verifies nothing; see `Secret`.
 
         Raises:
-            ConfigurationError: the variable is not set, or is empty.
+            ConfigurationError: the variable is not set, or is blank.
         """
         try:
-            return cls(os.environ[name], until=until)
+            return cls(_visible(os.environ[name], f"the environment variable {name}"), until=until)
         except KeyError:
             raise ConfigurationError(
                 f"the environment variable {name} is not set: put the webhook's secret into it"
             ) from None
         except ConfigurationError as error:
             raise ConfigurationError(f"in the environment variable {name}: {error}") from None
+
+    @classmethod
+    def verbatim(cls, text: str) -> Self:
+        """Return a secret of just this text, whatever is at its ends: one that a sender may have by mistake."""
+        secret = cls("-")
+        SecretStr.__init__(secret, text)
+        return secret
+
+
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Characters that are invisible although they are letters or marks: joiners, fillers, an empty braille cell."""
+_INVISIBLE = frozenset(("Cc", "Cf", "Zl", "Zp", "Zs"))
+"""The categories of control and format characters and of separators (Unicode, section 4.5)."""
+
+
+def _is_invisible(char: str) -> bool:
+    return char in _BLANK or category(char) in _INVISIBLE
+
+
+def _visible(text: str, where: str) -> str:
+    """Return a secret without invisible characters at its ends; log which they were.
+
+    Raises:
+        ConfigurationError: nothing is left, or the text cannot be encoded.
+    """
+    if not is_utf8(text):
+        raise ConfigurationError("a secret is a text in UTF-8, and this one is not")
+    begin, end = 0, len(text)
+    while begin < end and _is_invisible(text[begin]):
+        begin += 1
+    while begin < end and _is_invisible(text[end - 1]):
+        end -= 1
+    if begin == end:
+        blank = " or blank" if text else ""
+        raise ConfigurationError(f"a secret must not be empty{blank}: anyone could sign with it")
+    visible = text[begin:end]
+    gone = text[:begin] + (text[end:].strip("\r\n") if "\n" in visible else text[end:])
+    if gone:
+        logger.warning(
+            "%s: what is invisible at the ends of the secret was taken off (%s): give it without",
+            where,
+            ", ".join(f"U+{ord(char):04X}" for char in gone[:8]),
+        )
+    return visible
 
 
 def is_utf8(text: str) -> bool:

@@ -58,7 +58,7 @@ async def test_a_webhook_is_created_active_unless_said_otherwise() -> None:
     api.on("POST", WEBHOOKS, data(WEBHOOK))
     async with client_of(api) as client:
         made = await client.create("images", "https://example.com/webhooks", ["order.status"], secret=SECRET)
-        await client.create("quiet", "https://example.com/", ["a", "b"], secret=SecretStr("x"), active=False)
+        await client.create("quiet", "https://example.com/", ["a", "b"], secret=SecretStr("x\n"), active=False)
         await client.create("open", "https://example.com/", ("a",))
     assert made.id == "wh-1"
     assert [got.json for got in api.at(WEBHOOKS)] == [
@@ -107,7 +107,7 @@ async def test_an_update_sends_all_of_it_back_what_is_not_known_included() -> No
     async with client_of(api) as client:
         updated = await client.update("wh-1", name="pictures", active=False)
         await client.update("wh-1", secret=None)
-        await client.update("wh-1", secret=SecretStr("new"), events=("a", "b"))
+        await client.update("wh-1", secret=SecretStr(" new"), events=("a", "b"))
     sent = [got.json for got in api.at(ONE) if got.method == "PUT"]
     kept = {key: there[key] for key in ("name", "url", "events", "secret", "active", "retryPolicy")}
     assert sent == [
@@ -207,6 +207,7 @@ async def test_ensure_touches_nothing_when_it_cannot_tell_which_one_is_meant(url
         (lambda c: c.create("a", "https://e.com/", ["e"], secret="\ud800hush"), "secret has lone surrogates"),
         (lambda c: c.create("a", "https://e.com/", ["e"], secret=""), "the webhook's secret is empty: leave it out"),
         (lambda c: c.create("a", "https://e.com/", ["e"], secret=SecretStr("")), "the webhook's secret is empty"),
+        (lambda c: c.create("a", "https://e.com/", ["e"], secret="\n"), "a secret must not be empty or blank"),
         (lambda c: c.ensure(name="a", url="http://e.com/", events=["e"]), "has to be https"),
         (lambda c: c.get(""), "'' is not an id"),
         (lambda c: c.delete(".."), "'..' is not an id"),

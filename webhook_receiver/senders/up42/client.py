@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 
 from ...errors import ConfigurationError, needs
-from ...signatures.secrets import is_utf8
+from ...signatures.secrets import Secret, is_utf8
 from . import models
 from .models import Asset, EventType, Order, Page, Webhook, WebhookInput, WebhookTests
 
@@ -112,15 +112,15 @@ class WebhooksClient:
             name: the webhook's name, for people.
             url: the URL to deliver to; https, or http to this machine if the API is on it, too.
             events: the names of event types, such as "order.status".
-            secret: the secret that signs its deliveries; they are unsigned if None.
+            secret: the secret that signs its deliveries, without what is invisible at its ends, as `Secret` reads it;
+                they are unsigned if None.
             active: whether it delivers. The API's own default is no, but then the first delivery never comes.
 
         Raises:
             ConfigurationError: an argument is not valid; nothing was sent.
         """
-        made = document(
-            {"name": name, "url": url, "events": events, "secret": secret, "active": active}, local=self._api.local
-        )
+        fields = {"name": name, "url": url, "events": events, "secret": receivable(secret), "active": active}
+        made = document(fields, local=self._api.local)
         return await self._api.call("POST", await self._path(models.WEBHOOKS), _WEBHOOK, body=made)
 
     async def list(self) -> tuple[Webhook, ...]:
@@ -181,7 +181,7 @@ class WebhooksClient:
         """
         changes: Changes = {"name": name, "url": url, "events": events, "active": active}
         if secret is not None:
-            changes["secret"] = secret
+            changes["secret"] = receivable(secret)
         wanted = document(changes, local=self._api.local)
         named = [webhook for webhook in await self.list() if webhook.name == name]
         if not named:
@@ -290,6 +290,16 @@ class Changes(TypedDict, total=False):
     active: bool
 
 
+def receivable(secret: str | SecretStr | None) -> str | SecretStr | None:
+    """Return a secret as a receiver reads it, without what is invisible at its ends: else the two would differ.
+
+    Raises:
+        ConfigurationError: the secret is blank.
+    """
+    text = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
+    return Secret(text) if isinstance(text, str) and text and is_utf8(text) else secret
+
+
 def document(fields: Mapping[str, object], *, local: bool) -> dict[str, Any]:
     """Return the JSON from which the API creates a webhook.
 
@@ -334,7 +344,8 @@ def replacement(webhook: Webhook, changes: Changes, *, local: bool) -> dict[str,
         raise ConfigurationError(f"a webhook has no {', '.join(sorted(unknown))} that can be changed")
     own = {"id", "createdAt", "updatedAt"}  # which the API sets itself
     there = {name: value for name, value in webhook.as_json().items() if name not in own}
-    return document({**there, **changes}, local=local)
+    given = {"secret": receivable(changes["secret"])} if "secret" in changes else {}
+    return document({**there, **changes, **given}, local=local)
 
 
 def differs(webhook: Webhook, wanted: Mapping[str, Any]) -> bool:
