@@ -55,6 +55,17 @@ def test_waits_are_spread_over_their_whole_span_so_that_handlers_do_not_come_bac
     assert max(waits) > 72
 
 
+@given(st.floats(0, 10), st.floats(10, 1000), st.integers(1, 200), st.integers(0, 200))
+def test_a_backoff_lasts_half_of_its_longest_waits(first: float, longest: float, attempts: int, made: int) -> None:
+    backoff = Backoff(first, longest, attempts)
+    waits = [min(longest, first * 2.0**number) for number in range(attempts - 1)]
+    assert backoff.lasts(made) == pytest.approx(sum(waits[made:]) / 2)
+
+
+def test_the_default_backoff_lasts_for_half_a_day() -> None:
+    assert round(BACKOFF.lasts() / 3600, 1) == 11.6
+
+
 def test_after_the_last_attempt_there_is_no_other() -> None:
     backoff = Backoff(attempts=3)
     assert [backoff.wait(attempts) is None for attempts in (1, 2, 3, 4)] == [False, False, True, True]

@@ -16,9 +16,10 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from tests.helpers import NOW, SECRET, signed
-from tests.working import PATIENCE, Clock, Faulty, about, deliver, durable, kept_until, settled, until
+from tests.working import PATIENCE, Clock, Faulty, about, deliver, durable, kept_until, settled, until, waiting
 from webhook_receiver import (
     Attempt,
+    Backoff,
     ConfigurationError,
     Event,
     Filter,
@@ -299,6 +300,24 @@ async def test_health_says_how_it_is() -> None:
     assert json.loads(json.dumps(health.as_json()))["oldest_waiting_seconds"] == 90
 
 
+async def test_health_says_how_many_will_be_dead_soon() -> None:
+    clock = Clock()
+    hooks = durable(clock=clock, backoff=Backoff(first=4000, longest=4000, attempts=2))
+
+    @hooks.on(OrderFulfilled, name="handler")
+    def handler(order: OrderFulfilled) -> None:
+        raise OSError("no room")
+
+    async with hooks:
+        kept = await waiting(hooks, await deliver(hooks))
+        (state,) = kept.summary.handlers.values()
+        assert state.expected_dead == state.due
+        clock.now = state.due - 3601
+        assert (await hooks.health()).dead_within_hour == 0
+        clock.now = state.due - 3600
+        assert (await hooks.health()).dead_within_hour == 1
+
+
 async def test_health_says_what_waits_before_the_worker_has_started(tmp_path: Path) -> None:
     inbox = f"sqlite:///{tmp_path}/hooks.db"
     before = idle(inbox)
@@ -325,7 +344,7 @@ async def test_health_says_what_keeps_the_inbox_from_working(error: Exception, p
         inbox.faults["check"] = error
         health = await hooks.health()
     assert (health.ok, health.state, health.problem) == (False, "failing", problem)
-    unknown = (health.waiting, health.oldest_waiting_seconds, health.unhandled, health.dead, health.paused)
+    unknown = (health.waiting, health.unhandled, health.dead, health.paused, health.dead_within_hour)
     assert unknown == (None,) * 5, "what is not known is not 0"
 
 

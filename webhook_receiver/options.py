@@ -14,8 +14,8 @@ class Backoff:
     """Exponential waits between attempts, with full jitter so that handlers do not retry in step.
 
     The wait before attempt n + 1 lies anywhere between 0 and `first * 2 ** (n - 1)`, at most `longest`: full
-    jitter (aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter). The default goes on for about half
-    a day on average.
+    jitter (aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter). The default goes on for 11.6 hours
+    on average, and for 23.1 at most; each attempt more adds half of `longest` on average.
 
     Raises:
         ConfigurationError: a value is out of its range.
@@ -39,8 +39,22 @@ class Backoff:
         """Return the seconds to wait after `attempts` attempts, or None when no more are made."""
         if attempts >= self.attempts:
             return None
+        return random.uniform(0, self._longest_after(attempts))  # noqa: S311
+
+    def lasts(self, attempts: int = 0) -> float:
+        """Return the seconds from attempt number `attempts + 1` to the last one, with waits as they are on average.
+
+        Args:
+            attempts: the number of attempts that were made.
+        """
+        # The waits before the attempts `attempts + 2` to `self.attempts`; from the 65th on they are the longest.
+        doubling = range(attempts + 1, min(self.attempts, 65))
+        rest = max(0, self.attempts - max(attempts + 1, 65))
+        return (sum(self._longest_after(each) for each in doubling) + rest * self._longest_after(65)) / 2
+
+    def _longest_after(self, attempts: int) -> float:
         # The exponent is bounded since 2.0 ** 1024 is an error.
-        return random.uniform(0, min(self.longest, self.first * 2.0 ** min(attempts - 1, 64)))  # noqa: S311
+        return min(self.longest, self.first * 2.0 ** min(attempts - 1, 64))
 
 
 BACKOFF = Backoff()

@@ -61,6 +61,9 @@ class Health:
     """Number of dead letters."""
     paused: tuple[str, ...] | None = ()
     """The names of the handlers that are paused."""
+    dead_within_hour: int | None = 0
+    """Number of waiting deliveries that have failed, and are expected to be dead within an hour if they go on failing;
+    1000 at most."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the health as a JSON object."""
@@ -69,7 +72,16 @@ class Health:
 
 def failing(problem: str) -> Health:
     """Return the health of a receiver whose inbox fails: nothing is known of its deliveries."""
-    return Health(ok=False, state="failing", problem=problem, waiting=None, unhandled=None, dead=None, paused=None)
+    return Health(
+        ok=False,
+        state="failing",
+        problem=problem,
+        waiting=None,
+        unhandled=None,
+        dead=None,
+        paused=None,
+        dead_within_hour=None,
+    )
 
 
 def health_route(path: str, health: Callable[[], Awaitable[Health]], name: str) -> Route:
@@ -447,6 +459,7 @@ class Runtime:
             unhandled=stats.counts[State.UNHANDLED],
             dead=stats.counts[State.DEAD],
             paused=tuple(stats.paused),
+            dead_within_hour=stats.dead_within_hour(self.clock()),
         )
 
 

@@ -326,6 +326,23 @@ def test_purge_never_removes_what_is_leased_and_asks_before_it_removes(path: Pat
     assert inbox_command("purge", url, "aa", "--yes").stderr.startswith("1 delivery spared: being handled now, or not")
 
 
+def test_what_will_be_dead_soon_is_shown(path: Path, url: str) -> None:
+    assert json.loads(inbox_command("stats", url, "--json").stdout)["dead_within_hour"] == 0
+
+    async def fail(inbox: SQLiteInbox) -> None:
+        now = time.time()
+        (claim,) = [each for each in await inbox.claim("webhooks", 9, 60, now) if each.delivery.id == IDS["waiting"]]
+        failing = {"app:alert": HandlerState(State.WAITING, 33, 33, now + 60, False, now + 1810)}
+        assert await inbox.settle(Settlement(claim, State.WAITING, failing, now + 60), now)
+
+    on(path, fail)
+    rows = dict(line.split("\t") for line in inbox_command("stats", url).stdout.splitlines())
+    assert rows["dead within an hour"] == "1, the first in 30 min, if they go on failing"
+    assert json.loads(inbox_command("stats", url, "--json").stdout)["dead_within_hour"] == 1
+    assert "33 attempts, due in" in (shown := inbox_command("show", url, IDS["waiting"]).stdout)
+    assert "dead in about 30 min if it goes on failing" in shown
+
+
 def test_stats_for_people_and_programs(path: Path, url: str) -> None:
     rows = dict(line.split("\t") for line in inbox_command("stats", url).stdout.splitlines())
     assert rows | {"waiting": "2", "done": "1", "unhandled": "1", "dead": "2", "running": "0"} == rows

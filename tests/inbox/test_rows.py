@@ -45,6 +45,7 @@ PROGRESS = st.builds(
     since_replay=st.integers(0, 99),
     due=TIMES,
     running=st.booleans(),
+    expected_dead=st.none() | TIMES,
 )
 
 

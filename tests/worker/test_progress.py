@@ -152,7 +152,7 @@ def test_an_error_that_no_text_can_hold_or_that_cannot_be_told_is_kept_all_the_s
 def test_a_retry_waits_as_long_as_the_handler_wants_but_counts() -> None:
     progress = progress_of(claimed(), A)
     progress.begin(A)
-    assert progress.failed(A, Retry(90), NOW, NOW) == HandlerState(State.WAITING, 1, 1, NOW + 90)
+    assert progress.failed(A, Retry(90), NOW, NOW) == HandlerState(State.WAITING, 1, 1, NOW + 90, False, NOW + 90)
     progress.begin(A)
     assert progress.failed(A, Retry(90), NOW, NOW) == HandlerState(State.DEAD, 2, 2, 0)
 
@@ -167,7 +167,43 @@ def test_a_handlers_own_backoff_goes_before_the_workers() -> None:
 def test_attempts_before_a_replay_have_numbers_but_do_not_count() -> None:
     progress = progress_of(claimed(a=HandlerState(attempts=7)), A)
     assert progress.begin(A) == 8
-    assert progress.failed(A, ValueError(), NOW, NOW) == HandlerState(State.WAITING, 8, 1, NOW)
+    assert progress.failed(A, ValueError(), NOW, NOW) == HandlerState(State.WAITING, 8, 1, NOW, False, NOW)
+
+
+def test_a_handler_that_fails_is_expected_to_be_dead_when_its_attempts_are_used_up() -> None:
+    backoff = Backoff(first=100, longest=400, attempts=6)  # the waits are 100, 200, 400, 400, 400 at most
+    progress = progress_of(claimed(), A, backoff=backoff)
+    for rest in (700, 600, 400, 200, 0):
+        progress.begin(A)
+        state = progress.failed(A, ValueError(), NOW, NOW)
+        assert state.expected_dead == state.due + rest
+    progress.begin(A)
+    assert progress.of(A).expected_dead == state.expected_dead
+    assert progress.failed(A, ValueError(), NOW, NOW) == HandlerState(State.DEAD, 6, 6)
+
+
+def test_a_handler_that_retries_by_itself_is_expected_to_go_on_so() -> None:
+    progress = progress_of(claimed(), A, backoff=Backoff(attempts=34))
+    progress.begin(A)
+    assert progress.failed(A, Retry(60), NOW, NOW).expected_dead == NOW + 33 * 60
+
+
+def test_a_handler_that_is_done_or_gives_up_is_not_expected_to_be_dead() -> None:
+    before = HandlerState(State.WAITING, 1, 1, NOW, False, NOW + 9)
+    progress = progress_of(claimed(a=before, b=before), A, B)
+    progress.begin(A)
+    progress.done(A)
+    progress.begin(B)
+    progress.failed(B, GiveUp("no"), NOW, NOW)
+    assert (progress.of(A).expected_dead, progress.of(B).expected_dead) == (None, None)
+
+
+def test_a_handler_that_is_postponed_is_dead_no_earlier_than_it_runs() -> None:
+    progress = progress_of(claimed(a=HandlerState(State.WAITING, 1, 1, NOW, False, NOW + 9)), A)
+    progress.postpone(A, NOW + 5)
+    assert progress.of(A).expected_dead == NOW + 9
+    progress.postpone(A, NOW + 30)
+    assert progress.of(A).expected_dead == NOW + 30
 
 
 def test_an_interrupted_run_never_was() -> None:

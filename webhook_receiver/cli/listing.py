@@ -130,7 +130,10 @@ def _audit(delivery: Delivery) -> str:
 def _handler_state(each: HandlerState, now: float) -> str:
     times = "1 attempt" if each.attempts == 1 else f"{each.attempts} attempts"
     due = f", due in {span(each.due - now)}" if each.state is State.WAITING and each.due > now else ""
-    return f"{each.state}, {times}{due}"
+    dead = ""
+    if each.expected_dead is not None:
+        dead = f", dead in about {span(each.expected_dead - now)} if it goes on failing"
+    return f"{each.state}, {times}{due}{dead}"
 
 
 def _show_attempt(attempt: FailedAttempt, first: int) -> None:
@@ -160,6 +163,9 @@ def show_stats(stats: Stats, now: float) -> None:
     rows.append(("running", f"{stats.running}"))
     if stats.oldest_waiting is not None:
         rows.append(("oldest waiting", f"received {span(now - stats.oldest_waiting)} ago"))
+    if soon := stats.dead_within_hour(now):
+        first = span(stats.expected_dead[0] - now)
+        rows.append(("dead within an hour", Text(f"{soon}, the first in {first}, if they go on failing", "red")))
     rows += [(f"paused: {printable(name)}", f"for {span(now - since)}") for name, since in stats.paused.items()]
     rows += [(name.replace("_", " "), f"{value}") for name, value in stats.extra.items()]
     output.table(("what", "number"), rows)

@@ -24,6 +24,7 @@ def stats(where: Where, as_json: Json = False) -> None:
         return
     oldest = None if found.oldest_waiting is None else max(0.0, now - found.oldest_waiting)
     counts = {"counts": dict(found.counts), "running": found.running, "oldest_waiting_seconds": oldest}
+    counts["dead_within_hour"] = found.dead_within_hour(now)
     output.say_json(counts | {"paused": dict(found.paused)} | dict(found.extra))
 
 

@@ -37,6 +37,7 @@ class _Progress(_StrictModel, frozen=True):
     since_replay: Count
     due: FiniteFloat
     running: bool
+    expected_dead: FiniteFloat | None = None  # not there in what older versions wrote
 
 
 class _Attempt(_StrictModel, frozen=True):

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from ..delivery import Delivery
 
+MOST_EXPECTED_DEAD = 1000
+"""Number of deliveries in `Stats.expected_dead`, at most."""
 DEAD_LETTER_HANDLER = "on_dead "
 """The beginning of the names under which the states of dead-letter handlers are stored; a replay drops these states."""
 
@@ -43,6 +45,14 @@ class HandlerState(NamedTuple):
     """Unix time in seconds before which a waiting handler does not run."""
     running: bool = False
     """Whether an attempt was begun and saved as begun, because an earlier one ended with its process."""
+    expected_dead: float | None = None
+    """Unix time in seconds at which a waiting handler that has failed is expected to have used up its attempts, if all
+    of them fail; else None."""
+
+    def moved(self, seconds: float) -> HandlerState:
+        """Return the state with its times this many seconds earlier, as when the clock is set back."""
+        dead = None if self.expected_dead is None else self.expected_dead - seconds
+        return self._replace(due=self.due - seconds, expected_dead=dead)
 
 
 class FailedAttempt(NamedTuple):
@@ -217,10 +227,17 @@ class Stats:
     """Number of WAITING deliveries under a lease; a lease whose time is up counts until another one is given."""
     oldest_waiting: float | None
     """Unix time in seconds at which the oldest WAITING delivery was received; None if none waits."""
+    expected_dead: Sequence[float] = ()
+    """Unix times in seconds at which WAITING deliveries that have failed are expected to be dead if they go on failing,
+    the first one first, and no more than `MOST_EXPECTED_DEAD`. None waits for a paused handler."""
     paused: Mapping[str, float] = field(default_factory=dict[str, float])
     """Names of the paused handlers, and the Unix time in seconds since which each is paused."""
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Figures that only this kind of store has, such as its size in bytes."""
+
+    def dead_within_hour(self, now: float) -> int:
+        """Return the number of WAITING deliveries that are expected to be dead an hour after `now`, in Unix seconds."""
+        return sum(expected <= now + 3600 for expected in self.expected_dead)
 
 
 def reset_for_replay(

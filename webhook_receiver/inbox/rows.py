@@ -126,7 +126,8 @@ def progress_json(handlers: Mapping[str, HandlerState]) -> str | None:
 
 @lru_cache(maxsize=256)
 def _progress_json(handlers: tuple[tuple[str, HandlerState], ...]) -> str:
-    return _as_json(dict(handlers))  # of most deliveries it is the same
+    # Of most deliveries it is the same.
+    return _as_json({name: each if each.expected_dead is not None else each[:-1] for name, each in handlers})
 
 
 def progress(text: str | None) -> dict[str, HandlerState]:

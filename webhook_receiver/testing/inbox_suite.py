@@ -953,6 +953,26 @@ class InboxSuite:
         assert stats.counts == {WAITING: 2, DONE: 2, DEAD: 1, UNHANDLED: 1}
         assert (stats.running, stats.oldest_waiting) == (1, NOW + 1)
 
+    async def test_stats_say_when_those_that_fail_are_expected_to_be_dead(self, inbox: Inbox) -> None:
+        async def fail(id: str, paused_by: str | None = None, **handlers: HandlerState) -> None:
+            await put(inbox, id)
+            due = None if paused_by else NOW + 5
+            await finish(inbox, WAITING, due=due, paused_by=paused_by, handlers=handlers)
+
+        failing = HandlerState(WAITING, 1, 1, NOW + 5)
+        await inbox.pause("paused", NOW)
+        await fail("d-1", a=failing._replace(expected_dead=NOW + 5000))
+        await fail("d-2", a=failing._replace(expected_dead=NOW + 70), b=failing._replace(expected_dead=NOW + 50.5))
+        await fail("d-3", a=HandlerState(DONE, 2, 2), b=HandlerState(DEAD, 2, 2), c=failing)
+        await fail("d-4", "paused", paused=failing._replace(expected_dead=NOW + 1))
+        stats = await inbox.stats()
+        assert [*stats.expected_dead] == [NOW + 50.5, NOW + 5000]
+        assert (stats.dead_within_hour(NOW), stats.dead_within_hour(NOW + 2000)) == (1, 2)
+        await inbox.replay(["d-2"], NOW)
+        assert [*(await inbox.stats()).expected_dead] == [NOW + 5000]
+        claims = await claim(inbox, now=NOW + 10)
+        assert claims["d-1"].handlers == {"a": failing._replace(expected_dead=NOW + 5000)}
+
     async def test_a_dead_one_that_somebody_hears_of_is_not_running(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", dead="not JSON")
         await claim(inbox)
@@ -1217,7 +1237,7 @@ class InboxSuite:
     async def test_a_clock_that_is_set_back_makes_nobody_wait_longer_than_meant(self, inbox: Inbox) -> None:
         await put(inbox, "leased", "retried")
         claims = await claim(inbox)
-        handlers = {"h": HandlerState(WAITING, 1, 1, NOW + 10)}
+        handlers = {"h": HandlerState(WAITING, 1, 1, NOW + 10, expected_dead=NOW + 100)}
         await settle(inbox, claims["retried"], WAITING, due=NOW + 10, handlers=handlers)
         past = NOW - 365 * DAY
         await put(inbox, "new", now=past)
@@ -1225,6 +1245,7 @@ class InboxSuite:
         again = await claim(inbox, now=past + 10)
         assert [*again] == ["retried"]
         assert again["retried"].handlers["h"].due <= past + 10
+        assert (again["retried"].handlers["h"].expected_dead or NOW) <= past + 100
         assert "leased" in await claim(inbox, now=past + LEASE)
 
 

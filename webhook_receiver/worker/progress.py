@@ -82,7 +82,7 @@ class DeliveryProgress:
         each = self.of(handler)
         number = each.attempts + 1
         self.states[self.name_of(handler)] = HandlerState(
-            each.state, number, each.since_replay + 1, each.due, self.is_careful
+            each.state, number, each.since_replay + 1, each.due, self.is_careful, each.expected_dead
         )
         return number
 
@@ -100,7 +100,9 @@ class DeliveryProgress:
 
     def postpone(self, handler: Runnable, due: float) -> None:
         """Let a handler wait until `due`, in Unix seconds, without an attempt."""
-        self.states[self.name_of(handler)] = self.of(handler)._replace(due=due)
+        each = self.of(handler)
+        dead = None if each.expected_dead is None else max(due, each.expected_dead)
+        self.states[self.name_of(handler)] = each._replace(due=due, expected_dead=dead)
 
     def delay(self, due: float) -> None:
         """Let all that wait, wait until `due` at least, in Unix seconds."""
@@ -118,11 +120,16 @@ class DeliveryProgress:
             now: the time in Unix seconds.
         """
         each = self.of(handler)
-        wait = None if isinstance(error, GiveUp) else (handler.backoff or self._backoff).wait(each.since_replay)
-        if isinstance(error, Retry) and wait is not None:
-            wait = error.after
-        state = State.DEAD if wait is None else State.WAITING
-        after = each._replace(state=state, running=False, due=0 if wait is None else now + wait)
+        backoff = handler.backoff or self._backoff
+        wait = None if isinstance(error, GiveUp) else backoff.wait(each.since_replay)
+        if wait is None:
+            after = each._replace(state=State.DEAD, running=False, due=0, expected_dead=None)
+        elif isinstance(error, Retry):  # which it may raise again
+            dead = now + error.after * (backoff.attempts - each.since_replay)
+            after = each._replace(running=False, due=now + error.after, expected_dead=dead)
+        else:
+            dead = now + wait + backoff.lasts(each.since_replay)
+            after = each._replace(running=False, due=now + wait, expected_dead=dead)
         self.states[self.name_of(handler)] = after
         traceback = (
             ""
@@ -135,7 +142,7 @@ class DeliveryProgress:
                 number=each.attempts,
                 started=started,
                 seconds=max(0.0, now - started),
-                outcome="dead" if state is State.DEAD else "retry",
+                outcome="dead" if after.state is State.DEAD else "retry",
                 error=summary(error),
                 traceback=traceback,
             )

@@ -111,7 +111,7 @@ def restart_waits(connection: PostgresConnection, now: float) -> None:
     ).fetchall()
     for shift, text, seq in found:
         with suppress(InboxDamaged):  # the next claim reports it
-            handlers = {name: each._replace(due=each.due - shift) for name, each in rows.progress(text).items()}
+            handlers = {name: each.moved(shift) for name, each in rows.progress(text).items()}
             text = rows.progress_json(handlers)
         ask(
             connection,

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...errors import AmbiguousId
 from .. import rows
-from ..records import DeliverySummary, FailedAttempt, Filter, State, Stats, StoredDelivery
+from ..records import MOST_EXPECTED_DEAD, DeliverySummary, FailedAttempt, Filter, State, Stats, StoredDelivery
 from .rows import DELIVERY, SUMMARY, PostgresConnection, all_unescaped, ask, escaped, summary, unescaped
 
 
@@ -123,6 +123,13 @@ def stats(connection: PostgresConnection) -> Stats:
         "SELECT count(*) FILTER (WHERE lease IS NOT NULL AND due IS NOT NULL), (SELECT received FROM delivery "
         "WHERE seq = (SELECT min(seq) FROM progress WHERE state = 'waiting')) FROM progress WHERE state = 'waiting'",
     ).fetchone() or (0, None)
+    dying = ask(
+        connection,
+        "SELECT min((h.value ->> 5)::double precision) AS expected FROM progress p, jsonb_each(p.handlers) h "
+        "WHERE p.state = 'waiting' AND p.held IS NULL AND h.value ->> 0 = 'waiting' AND h.value ->> 5 IS NOT NULL "
+        "GROUP BY p.seq ORDER BY expected LIMIT %s",
+        [MOST_EXPECTED_DEAD],
+    )
     size, jobs = ask(
         connection,
         "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint, (SELECT count(*) FROM procrastinate_jobs) "
@@ -133,6 +140,7 @@ def stats(connection: PostgresConnection) -> Stats:
         counts=counts,
         running=running,
         oldest_waiting=oldest,
+        expected_dead=[expected for (expected,) in dying.fetchall()],
         paused={unescaped(name): since for name, since in paused_by},
         extra={"bytes": size, "jobs": jobs},
     )

@@ -133,7 +133,7 @@ def restart_waits(connection: WriterConnection, jobs: Sequence[float]) -> list[N
         ).fetchall()
         for shift, text, seq in found:
             with suppress(InboxDamaged):  # the next claim reports it
-                handlers = {name: each._replace(due=each.due - shift) for name, each in rows.progress(text).items()}
+                handlers = {name: each.moved(shift) for name, each in rows.progress(text).items()}
                 text = rows.progress_json(handlers)
             connection.execute(
                 "UPDATE progress SET due = due - ?, since = ?, handlers = ? WHERE seq = ?", (shift, now, text, seq)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...errors import AmbiguousId, InboxError
 from .. import rows
-from ..records import DeliverySummary, FailedAttempt, Filter, State, Stats, StoredDelivery
+from ..records import MOST_EXPECTED_DEAD, DeliverySummary, FailedAttempt, Filter, State, Stats, StoredDelivery
 
 _MOST_IDS = 30_000  # a statement of SQLite's may have 32,766 arguments, and more only where it was built so
 
@@ -124,6 +124,14 @@ def stats(connection: Connection) -> Stats:
     (oldest,) = connection.execute(
         "SELECT received FROM delivery WHERE seq = (SELECT min(seq) FROM progress WHERE state = 'waiting')"
     ).fetchone() or (None,)
+    dying = connection.execute(  # "<> 'done'" lets SQLite use the index
+        "SELECT min(json_extract(h.value, '$[5]')) AS expected FROM progress p, "
+        "json_each(CASE WHEN json_valid(p.handlers) THEN p.handlers END) h "
+        "WHERE p.state = 'waiting' AND p.state <> 'done' AND p.held IS NULL "
+        "AND json_extract(h.value, '$[0]') = 'waiting' GROUP BY p.seq HAVING expected IS NOT NULL "
+        "ORDER BY expected LIMIT ?",
+        (MOST_EXPECTED_DEAD,),
+    )
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     (size,) = connection.execute("PRAGMA page_size").fetchone()
@@ -131,6 +139,7 @@ def stats(connection: Connection) -> Stats:
         counts={state: counts.get(state, 0) for state in State} | {State.DONE: everything - sum(counts.values())},
         running=running,
         oldest_waiting=oldest,
+        expected_dead=[expected for (expected,) in dying.fetchall()],
         paused=dict(connection.execute("SELECT handler, since FROM paused ORDER BY handler").fetchall()),
         extra={"bytes": pages * size, "free_bytes": free * size},
     )
