@@ -16,7 +16,7 @@ ROWS = [
     "errors",
     "delivery redaction options",
     "events signatures json_repair logs",
-    "event_registry inbox responses asgi counters",
+    "event_registry inbox responses asgi",
     "routing senders",
     "worker",
     "runtime",
@@ -30,7 +30,7 @@ ROW = {room: row for row, rooms in enumerate(ROWS) for room in rooms.split()}
 
 CORE = {
     *("errors", "delivery", "redaction", "options", "logs", "events", "json_repair", "event_registry"),
-    *("responses", "asgi", "counters", "inbox", "routing", "worker", "runtime", "receiver"),
+    *("responses", "asgi", "inbox", "routing", "worker", "runtime", "receiver"),
 }
 DEFAULT = ("webhook_receiver.senders", "webhook_receiver.senders.up42")
 """The one place where it is said who the default sender is."""

@@ -32,7 +32,8 @@ from .logs import log_failure
 from .options import WorkerOptions
 from .responses import FAILED, Receipt, Response, accepted, not_an_event, rejections
 from .routing import Function, Router
-from .runtime import Health, Runtime, health_route
+from .runtime import Health, Runtime
+from .runtime.health import health_route
 from .senders import OrderingKey, OrdersApi, Sender, checked_api, sender_for
 from .senders.backfill import SLACK, Backfill, ProgressCallback, backfill_at_intervals, moment, span
 from .senders.order_check import OrderCheck

@@ -22,7 +22,6 @@ __all__ = [
     "Sender",
     "checked_api",
     "default_sender",
-    "sender_for",
 ]
 
 

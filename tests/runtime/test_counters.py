@@ -7,8 +7,8 @@ import pytest
 from tests.helpers import NOW, order, signed
 from tests.working import Clock
 from webhook_receiver import BadSignature, Event, StaleSignature, Unsigned, UP42Signature, WebhookReceiver
-from webhook_receiver.counters import RejectionCounter, SecretUsage
 from webhook_receiver.errors import MethodNotAllowed
+from webhook_receiver.runtime.counters import RejectionCounter, SecretUsage
 
 
 def test_each_reason_is_counted_and_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,93 +5,39 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
-from typing import Any
 
 from anyio.to_thread import current_default_thread_limiter
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
-from .asgi import slash_or_not
+from ..delivery import Delivery, new_id
+from ..errors import ConfigurationError, InboxError, InboxUnavailable
+from ..events import Event, OrderStatusChanged, identity_of, order_id_of, parsed_paths
+from ..inbox import forks, from_url
+from ..inbox.base import Inbox
+from ..inbox.dedup import digester, identity_text
+from ..inbox.names import check_name, claim_name, registered_name, release_name
+from ..inbox.records import Duplicate, Entry, State, Stored
+from ..inbox.registration import Registration
+from ..logs import DeadLetterLog, log_failure, warn_if_disabled
+from ..options import WorkerOptions
+from ..redaction import storable
+from ..routing import old_names
+from ..senders import Order, Orders, OrdersApi, Sender
+from ..senders.backfill import Backfill, ProgressCallback, backfill
+from ..signatures import Verified
+from ..worker import worker_for
+from ..worker.attempt_log import AttemptLog
+from ..worker.executor import Dispatcher, no_event
+from ..worker.worker import Worker
+from .background import BackgroundTasks
 from .counters import RejectionCounter, SecretUsage
-from .delivery import Delivery, new_id
-from .errors import ConfigurationError, InboxError, InboxUnavailable
-from .events import Event, OrderStatusChanged, identity_of, order_id_of, parsed_paths
-from .inbox import forks, from_url
-from .inbox.base import Inbox
-from .inbox.dedup import digester, identity_text
-from .inbox.names import check_name, claim_name, registered_name, release_name
-from .inbox.records import Duplicate, Entry, State, Stored
-from .inbox.registration import Registration
-from .logs import DeadLetterLog, log_failure, warn_if_disabled
-from .options import WorkerOptions
-from .redaction import storable
-from .routing import old_names
-from .senders import Order, Orders, OrdersApi, Sender
-from .senders.backfill import Backfill, ProgressCallback, backfill
-from .signatures import Verified
-from .worker import worker_for
-from .worker.attempt_log import AttemptLog
-from .worker.executor import Dispatcher, no_event
-from .worker.worker import Worker
+from .health import Health, failing
+
+__all__ = ["BackgroundTasks", "Health", "Runtime"]
 
 logger = logging.getLogger("webhook_receiver")
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """The health of a receiver. What is not known, since the inbox is failing, is None."""
-
-    ok: bool
-    """Whether deliveries can be stored; without an inbox, always True."""
-    state: str
-    """The state: "working", "not started" (deliveries are stored and wait for a worker), or "failing"."""
-    problem: str | None = None
-    """The reason for "failing"; else None."""
-    waiting: int | None = 0
-    """Number of deliveries that wait for a handler, a retry included."""
-    oldest_waiting_seconds: float | None = None
-    """The age in seconds of the oldest delivery that waits; None if none does."""
-    unhandled: int | None = 0
-    """Number of deliveries that no handler is registered for."""
-    dead: int | None = 0
-    """Number of dead letters."""
-    paused: tuple[str, ...] | None = ()
-    """The names of the handlers that are paused."""
-    dead_within_hour: int | None = 0
-    """Number of waiting deliveries that have failed, and are expected to be dead within an hour if they go on failing;
-    1000 at most."""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the health as a JSON object."""
-        return asdict(self)
-
-
-def failing(problem: str) -> Health:
-    """Return the health of a receiver whose inbox fails: nothing is known of its deliveries."""
-    return Health(
-        ok=False,
-        state="failing",
-        problem=problem,
-        waiting=None,
-        unhandled=None,
-        dead=None,
-        paused=None,
-        dead_within_hour=None,
-    )
-
-
-def health_route(path: str, health: Callable[[], Awaitable[Health]], name: str) -> Route:
-    """Return a Starlette route that responds with a health as JSON: 200 if it is ok, else 503."""
-
-    async def respond(request: Request) -> JSONResponse:
-        found = await health()
-        return JSONResponse(found.as_json(), 200 if found.ok else 503, {"cache-control": "no-store"})
-
-    return slash_or_not(path, respond, name=name, methods=["GET", "HEAD", "OPTIONS"])
 
 
 class Runtime:
@@ -485,49 +431,3 @@ def check_without_inbox(dispatcher: Dispatcher) -> None:
                 f"backoff=... and timeout=... of {handler.name} need an inbox, without which a handler is run once, "
                 'before the response: inbox="sqlite:///hooks.db"'
             )
-
-
-Task = Callable[[], Coroutine[Any, Any, None]]
-"""An async function that runs until it is cancelled, and logs its own failures."""
-
-_STOP_TIMEOUT = 1.0  # seconds for cancelled tasks to end when the receiver stops
-
-
-class BackgroundTasks:
-    """The tasks that run beside a receiver's worker, such as backfills at intervals."""
-
-    def __init__(self) -> None:
-        self._functions: list[Task] = []
-        self._tasks: list[asyncio.Task[None]] = []
-        self._started = False
-
-    def add(self, task: Task) -> None:
-        """Add a task that runs from the next start on.
-
-        Raises:
-            ConfigurationError: the tasks run already.
-        """
-        if self._started:
-            raise ConfigurationError(
-                "the receiver runs already: add background tasks, such as backfill_every(...), before it starts"
-            )
-        self._functions.append(task)
-
-    def start(self) -> None:
-        """Start the tasks, unless they run already, in this event loop or in another."""
-        self._started = True
-        if not any(not task.done() and not task.get_loop().is_closed() for task in self._tasks):
-            self._tasks = [asyncio.get_running_loop().create_task(function()) for function in self._functions]
-
-    def forget(self) -> None:
-        """Forget the tasks that run: they are another process's."""
-        self._tasks, self._started = [], False
-
-    async def stop(self) -> None:
-        """Cancel the tasks, and wait a bounded time for their end."""
-        tasks, self._tasks, self._started = self._tasks, [], False
-        ours = [task for task in tasks if task.get_loop() is asyncio.get_running_loop()]  # others ended with their loop
-        for task in ours:
-            task.cancel()
-        if ours:
-            await asyncio.wait(ours, timeout=_STOP_TIMEOUT)

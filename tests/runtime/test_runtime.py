@@ -495,7 +495,7 @@ async def test_what_comes_while_they_run_comes_too_late() -> None:
 
 
 async def test_one_that_does_not_end_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webhook_receiver.runtime._STOP_TIMEOUT", 0.01)
+    monkeypatch.setattr("webhook_receiver.runtime.background._STOP_TIMEOUT", 0.01)
     chores, chore = BackgroundTasks(), Chore(stubborn=True)
     chores.add(chore)
     chores.start()

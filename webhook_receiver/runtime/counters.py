@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
-from .errors import InboxError, MethodNotAllowed, WebhookError
-from .logs import LineLimit, fields, warn_if_disabled
+from ..errors import InboxError, MethodNotAllowed, WebhookError
+from ..logs import LineLimit, fields, warn_if_disabled
 
 logger = logging.getLogger("webhook_receiver")
 
