@@ -511,7 +511,7 @@ async def test_what_is_waited_for_and_what_is_cut_off_is_told_when_the_process_s
         ids = [await deliver(hooks), await deliver(hooks, about("o-2"))]
         for _ in ids:
             await asyncio.wait_for(began.acquire(), PATIENCE)
-    assert "webhooks stops, and waits up to 0.01 s for long (2 times)" in caplog.messages
+    assert "up42 stops, and waits up to 0.01 s for long (2 times)" in caplog.messages
     cut_off = [record for record in caplog.records if "is cut off" in record.getMessage()]
     assert {(record.levelname, vars(record)["delivery_id"]) for record in cut_off} == {("WARNING", id) for id in ids}
     assert {(vars(record)["handler"], vars(record)["attempt"]) for record in cut_off} == {("long", 1)}
