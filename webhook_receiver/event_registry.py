@@ -26,7 +26,7 @@ from pydantic import (
     ValidationError,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import CoreSchema, SchemaValidator, core_schema
+from pydantic_core import CoreSchema, SchemaValidator, core_schema, from_json
 
 from .delivery import Headers
 from .errors import ConfigurationError, NotAnEvent
@@ -40,12 +40,13 @@ from .events import (
     UnknownEvent,
     wire_names,
 )
-from .json_repair import repaired
+from .json_repair import parsed, repaired
 from .logs import log_failure
 from .redaction import reason
 
 Value = str | int
 _NO_FIELD = FieldInfo()
+_NO_MEMBERS: Mapping[str, frozenset[str]] = MappingProxyType({})
 _NO_STATUSES: Mapping[str, OrderStatus] = MappingProxyType({})
 Discriminators = Mapping[Path, frozenset[Value]]
 """The values that a class claims, for each place in the document."""
@@ -350,7 +351,11 @@ _SPACE = b" \t\r\n"  # the white space of JSON (RFC 8259, section 2)
 
 
 def document(
-    body: bytes, headers: Headers, decode: Callable[[bytes], bytes] | None = None, event_header: bytes | None = None
+    body: bytes,
+    headers: Headers,
+    decode: Callable[[bytes], bytes] | None = None,
+    event_header: bytes | None = None,
+    event_members: Mapping[str, frozenset[str]] = _NO_MEMBERS,
 ) -> bytes:
     """Return the document in a body, by the rules of a sender.
 
@@ -359,13 +364,37 @@ def document(
         headers: the headers of the request.
         decode: the sender's function, see `Sender.decode`; None if the body is the document.
         event_header: the name of the header with the event's name, in lower case; None if the document has it.
+        event_members: the members by which the document tells its event, see `Sender.event_members`.
 
     Raises:
         NoEventName: `decode` failed, or see `with_event_name`.
+        NotAnEvent: the document tells another event than the header.
     """
     if decode is not None:
         body = _decoded(body, decode)
-    return body if event_header is None else with_event_name(body, headers, event_header)
+    if event_header is None:
+        return body
+    named = with_event_name(body, headers, event_header)
+    _check_event_name(body, headers, event_header, event_members)
+    return named
+
+
+def _check_event_name(body: bytes, headers: Headers, header: bytes, members: Mapping[str, frozenset[str]]) -> None:
+    """Reject a name in a header, which few signatures cover, if the document, which they do, tells another one.
+
+    Raises:
+        NotAnEvent: it does. The error does not quote the name, which may be a stranger's.
+    """
+    name = next(value for key, value in headers if key == header).decode("latin-1")
+    document = _object(body)
+    if members:
+        told = next((each for each in members.values() if each and each <= document.keys()), None)
+        contradicts = told is not None and members.get(name, told) != told
+    else:
+        own = document.get("event")
+        contradicts = isinstance(own, str) and own != name
+    if contradicts:
+        raise NotAnEvent(f"the body tells another event than the header {header.decode()}, which no signature covers")
 
 
 def _decoded(body: bytes, decode: Callable[[bytes], bytes]) -> bytes:
@@ -404,6 +433,15 @@ def with_event_name(body: bytes, headers: Headers, header: bytes) -> bytes:
     members = document[1:-1]
     comma = b"," if members.strip(_SPACE) else b""
     return b'{%b%b"event":%b}' % (members, comma, json.dumps(name.decode("latin-1")).encode())
+
+
+def _object(body: bytes) -> dict[str, object]:
+    """Return the JSON object in a body; an empty one for any other body, which is no event anyway."""
+    try:
+        found = from_json(body, cache_strings="keys")
+    except ValueError:
+        found = parsed(body)
+    return cast("dict[str, object]", found) if isinstance(found, dict) else {}
 
 
 def _is_object(document: bytes) -> bool:

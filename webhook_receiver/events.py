@@ -65,11 +65,21 @@ class Event(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
     """The event's name. Where the sender's documents have it under another name: `Field(alias="type")`."""
 
     @property
+    def delivery_id(self) -> str | None:
+        """The sender's own id of the event or the delivery, the same when it is sent again; None for an event without.
+
+        Two pushes with the same id are one, sent twice, whatever else differs between their bodies. A class of your own
+        may return one that is in its documents: `return self.id`.
+        """
+        return None
+
+    @property
     def identity(self) -> tuple[str, ...] | None:
         """The texts that two events of one name share if they report the same fact; None for an event without any.
 
-        By an identity, duplicates of a delivery are recognized. A class of your own may return one:
-        `return (self.body.number, self.body.state)`.
+        By it a push and a backfilled delivery tell the same news, so that one of them is a duplicate. Of two pushes
+        neither is, unless they have the same `delivery_id`, or equal bodies: a second notice of the same fact with
+        another body is news. A class of your own may return one: `return (self.body.number, self.body.state)`.
         """
         return None
 
@@ -110,7 +120,7 @@ class OrderStatusChanged(Event, frozen=True):
         `webhook_receiver.testing.make` made it; one from `model_validate` has none, and so no id.
         """
         for path in vars(self).get("_order_id_paths", ()):
-            found = _value_at(self, path)
+            found = value_at(self, path)
             if isinstance(found, _IDS) and not isinstance(found, bool) and found != "":
                 return str(found)
         return None
@@ -185,7 +195,7 @@ def _is_place(path: object) -> bool:
     return isinstance(path, str) and all(path.split("."))
 
 
-def _value_at(value: Any, path: Path) -> Any:
+def value_at(value: Any, path: Path) -> Any:
     """Return the value at a place in the sender's document; None without one."""
     for key in path:
         if getattr(value, "__pydantic_fields__", None) is not None:  # isinstance(value, BaseModel) takes a microsecond

@@ -268,7 +268,9 @@ class WebhookReceiver(Router):
             NotAnEvent: the body is no event.
         """
         try:
-            return self._registry.parse(document(body, headers, self._decode, self._event_header))
+            return self._registry.parse(
+                document(body, headers, self._decode, self._event_header, self.sender.event_members)
+            )
         except NoEventName as error:
             why = str(error)
         unnamed = UnknownEvent(event="", body=parsed(body))

@@ -142,12 +142,23 @@ async def test_a_repeat_whose_created_was_changed_is_known() -> None:
         assert (await hooks.receive(later, about())).response.status == 200
 
 
-async def test_after_the_window_a_repeat_is_a_new_one() -> None:
+@pytest.mark.parametrize(("fresh", "status"), [(True, 202), (False, 200)])
+async def test_after_the_window_a_repeat_is_a_new_one_unless_copies_verify_for_ever(fresh: bool, status: int) -> None:
     clock = Clock()
-    async with idle("memory://?window=60&retention=60", clock=clock) as hooks:
-        first = await deliver(hooks)
+    async with idle("memory://?window=60&retention=60", clock=clock, scheme=WithIds(fresh)) as hooks:
+        headers = {"webhook-id": "1"}
+        assert (await hooks.receive(headers, about())).response.status == 202
         clock.move(61)
-        assert await deliver(hooks) != first
+        assert (await hooks.receive(headers, about())).response.status == status
+
+
+async def test_a_captured_delivery_with_a_new_created_is_known_as_long_as_the_first_is_stored() -> None:
+    clock = Clock()
+    async with idle("memory://?window=60&retention=600", clock=clock, secret=SECRET) as hooks:
+        assert (await hooks.receive(signed(about(), now=clock()), about())).response.status == 202
+        for _ in range(3):
+            clock.move(120)
+            assert (await hooks.receive(signed(about(), now=clock()), about())).response.status == 200
 
 
 async def test_bodies_without_an_identity_are_never_duplicates() -> None:
@@ -179,12 +190,15 @@ class WithIds:
 
     secret_count = 4
 
+    def __init__(self, fresh: bool = True) -> None:
+        self._fresh = fresh
+
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
         return head
 
     def verify(self, head: RequestHead, now: float) -> BodyCheck:
         identifier = dict(head.headers)[b"webhook-id"].decode()
-        return lambda body: Verified(3, True, identifier)
+        return lambda body: Verified(3, True, identifier, self._fresh)
 
 
 async def test_the_senders_id_tells_what_is_a_repeat() -> None:

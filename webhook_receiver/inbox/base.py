@@ -40,9 +40,11 @@ class Inbox(Protocol):
     sender of each name that was registered. It never takes a name from a sender while it holds deliveries under it.
 
     **Uniqueness.** No two stored deliveries of one receiver have the same deduplication key, as long as the older one
-    was received within the window (the store's own setting; it ends at the `now` of `put`). No two of one receiver have
-    the same event and identity if one of them came by backfill, whenever that was. A delivery with neither key nor
-    identity is never a duplicate. All that holds when they are put at the same moment, from whichever processes.
+    was received within the window (the store's own setting; it ends at the `now` of `put`). If the younger one is put
+    with a `lasting` key, none has, however old: the key is known as long as the older one is stored, which is for the
+    retention at least. No two of one receiver have the same event and identity if one of them came by backfill,
+    whenever that was. A delivery with neither key nor identity is never a duplicate. All that holds when they are put
+    at the same moment, from whichever processes.
 
     **Eligibility.** A delivery may be claimed when its `due` time has come and no lease on it is running, and either it
     is WAITING and no older delivery of the same receiver and ordering key is, or it is DEAD and has a `due` time. A

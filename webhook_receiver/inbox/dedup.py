@@ -19,7 +19,12 @@ class PutJob(NamedTuple):
     now: float
     """Unix time of the call, in seconds."""
     since: float
-    """Unix time at which the deduplication window began, in seconds."""
+    """Unix time at which the deduplication window began, in seconds; minus infinity for a lasting key."""
+
+    @classmethod
+    def of(cls, entry: Entry, now: float, window: float) -> Self:
+        """Return the job for the arguments of `put`, and the window in seconds."""
+        return cls(entry, now, float("-inf") if entry.lasting else now - window)
 
 
 class Candidate(NamedTuple):

@@ -85,7 +85,7 @@ class Entry(NamedTuple):
     """Deduplication key: deliveries of one receiver with the same key are one delivery, sent twice. None for a delivery
     that is a duplicate by no key.
 
-    Deliveries with the same key also have the same event and identity.
+    Deliveries with the same key also have the same identity, and if they have one, the same event.
     """
     identity: str | None = None
     """Text that says what happened; a notification and a backfilled delivery of one happening have the same."""
@@ -93,6 +93,9 @@ class Entry(NamedTuple):
     """Deliveries of one receiver and ordering key are handled one at a time, in order of receipt. None for no order."""
     dead: str | None = None
     """Reason why the delivery is DEAD at once, since its body is no event; None otherwise."""
+    lasting: bool = False
+    """Whether the key counts against all that is stored, and not only within the window: a copy that somebody captured
+    would verify at any time."""
 
 
 class Stored(NamedTuple):

@@ -46,7 +46,7 @@ def delivery_row(entry: Entry) -> tuple[Any, ...]:
 
 def values_of(entry: Entry) -> tuple[Any, ...]:
     """Return the values of COLUMNS but for the checksum."""
-    delivery, event, key, identity, ordering_key, _ = entry
+    delivery, event, key, identity, ordering_key, *_ = entry
     received = float(delivery.received) + 0.0  # a file gives minus zero back as zero
     headers, verified = encode_headers(delivery.headers), int(bool(delivery.body_verified))
     body, by = delivery.body, delivery.verified_by

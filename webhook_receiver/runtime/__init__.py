@@ -7,25 +7,23 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from hashlib import sha256
 
 from anyio.to_thread import current_default_thread_limiter
 
 from ..delivery import Delivery, new_id
 from ..errors import ConfigurationError, InboxError, InboxUnavailable
-from ..events import Event, OrderStatusChanged, identity_of, order_id_of, parsed_paths
+from ..events import Event, OrderStatusChanged, parsed_paths
 from ..inbox import forks, from_url
 from ..inbox.base import Inbox
-from ..inbox.dedup import digester, identity_text
 from ..inbox.names import check_name, claim_name, registered_name, release_name
-from ..inbox.records import Duplicate, Entry, State, Stored
+from ..inbox.records import Duplicate, State, Stored
 from ..inbox.registration import Registration
 from ..logs import DeadLetterLog, log_failure, warn_if_disabled
 from ..options import WorkerOptions
-from ..redaction import storable
 from ..routing import old_names
 from ..senders import Order, Orders, OrdersApi, Sender
 from ..senders.backfill import Backfill, ProgressCallback, backfill
+from ..senders.entries import EntryBuilder
 from ..signatures import Verified
 from ..worker import worker_for
 from ..worker.attempt_log import AttemptLog
@@ -93,7 +91,7 @@ class Runtime:
         self._inbox = from_url(inbox) if isinstance(inbox, str) else inbox
         self.keeps = self._inbox is not None
         """Whether there is an inbox."""
-        self._digest = digester(self.name)
+        self._entries = EntryBuilder(self.name, sender)
         self._work = work
         self._worker: Worker | None = None
         self._opened = False
@@ -189,7 +187,7 @@ class Runtime:
         name = await registered_name(self.inbox, mine)
         if name != self.name:
             self.name = self.rejections.receiver = self.secret_usage.receiver = name
-            self._digest = digester(name)
+            self._entries = EntryBuilder(name, self.sender)
 
     async def _start(self) -> None:
         check_name(self, self.inbox, self.name)  # before anything is opened
@@ -231,7 +229,7 @@ class Runtime:
             InboxError: the delivery is not stored.
         """
         try:
-            stored = await self.inbox.put(self._entry(delivery, event, verified, dead), delivery.received)
+            stored = await self.inbox.put(self._entries.build(delivery, event, verified, dead), delivery.received)
         except InboxError:
             raise
         except Exception as error:
@@ -270,46 +268,6 @@ class Runtime:
             raise
         except Exception as error:
             raise _failed(f"{self.name}: the inbox failed", error) from None
-
-    def _entry(self, delivery: Delivery, event: Event | None, verified: Verified | None, dead: str | None) -> Entry:
-        id = None if verified is None else verified.id
-        if id is None and verified is not None and self.sender.delivery_id is not None:
-            found = delivery.header(self.sender.delivery_id)
-            id = None if found is None else f"{found} {sha256(delivery.body).hexdigest()}"
-        if event is None:
-            key = None if id is None else self._digest(id)
-            return Entry(delivery, key=key, dead=dead)
-        identity = self._identity(delivery, event)
-        if id is not None:
-            key = self._digest(id, event.event, *map(storable, identity or ()))
-        else:
-            key = None if identity is None else self._digest(delivery.body)
-        text = None if identity is None else identity_text(identity)
-        return Entry(delivery, event.event, key, text, self._ordering_key(delivery, event, identity))
-
-    def _identity(self, delivery: Delivery, event: Event) -> list[str] | None:
-        try:
-            identity = self.sender.identity(event)
-            if isinstance(identity, str):
-                raise TypeError("an identity is a tuple of texts, not one text, whose letters would be taken apart")
-            return None if identity is None else [*map(str, identity)]
-        except Exception as error:  # in a user's class
-            what = f"delivery {delivery.id}: its event's identity failed, so a duplicate of it is not recognized"
-            log_failure(what, error, delivery_id=delivery.id)
-            return None
-
-    def _ordering_key(self, delivery: Delivery, event: Event, identity: list[str] | None) -> str | None:
-        sender = self.sender
-        is_default = sender.ordering_key is order_id_of and sender.identity is identity_of
-        if identity and is_default and type(event).identity is OrderStatusChanged.identity:
-            return storable(identity[0])  # the order's id, which takes a microsecond to find again
-        try:
-            key = sender.ordering_key(event)
-        except Exception as error:
-            what = f"delivery {delivery.id}: its ordering_key failed, so it is handled in no order"
-            log_failure(what, error, delivery_id=delivery.id)
-            return None
-        return None if key is None else storable(str(key))
 
     def orders(self) -> Orders:
         """Return the functions by which the sender's orders are backfilled into the inbox.

@@ -11,9 +11,10 @@ A receiver has one sender, and reads from it, in this order, for each request:
 4. `events`, `statuses`: the classes that a document may become, and the sender's spellings of order statuses. One pass
    over the body's bytes decides the class and builds the event; a document of no class is an `UnknownEvent`.
 5. `order_id_paths`: the places of an order's id in a document. The event has these places, and looks when it is asked.
-6. `delivery_id`, `identity`: how a duplicate is recognized. Two pushes are the same delivery if the scheme verified the
-   same id for both; else if this header holds the same id and the bodies are equal; else, for an event that has an
-   identity, if the bodies are equal. A push and a backfilled delivery are the same if their identities are equal.
+6. `delivery_id_path`, `delivery_id`, `identity`: how a duplicate is recognized. Two pushes are the same delivery if
+   they have the same id: one that the scheme verified, or else one in the body, where the event's class or this path
+   says; else, if the sender has ids or the event an identity, if the bodies are equal. A push and a backfilled delivery
+   are the same if their identities are equal. See entries.py.
 7. `ordering_key`: deliveries with the same key are handled one at a time, in order of receipt.
 8. `responses`: the HTTP status for each outcome.
 
@@ -163,13 +164,24 @@ class Sender:
     """The function that returns the JSON document in a body, such as `form_document`; None if the body is JSON. JSON in
     UTF-16, with a byte order mark or half surrogates needs none."""
     event_header: str | None = None
-    """The header with the event's name, such as "X-GitHub-Event"; None if the body has it. Few signatures cover it."""
+    """The header with the event's name, such as "X-GitHub-Event"; None if the body has it. Few signatures cover it, so
+    a body that tells another event is none: by a text `event` in it, or by `event_members`."""
+    event_members: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    """The members by which a document tells its event, for names in `event_header`. Of a mapping such as
+    {"issue_comment": {"issue", "comment"}, "issues": {"issue"}} the first event counts whose members are all in the
+    document, and those with the same members; no other one of the mapping is accepted then. An event without members
+    of its own has an empty set. A document that has none of all these members may be of any event."""
+    delivery_id_path: str | None = None
+    """The place of the sender's id of the event in documents, such as "id" or "meta.event_id"; None if there is none.
+    Two pushes with the same id are one, whatever else differs between them. An event's class may say its own:
+    `Event.delivery_id`."""
     delivery_id: str | None = None
-    """The header with the sender's id of the delivery, the same when it is sent again; None if there is none, or if the
-    scheme verifies it (`Verified.id`). An id that no signature covers proves nothing: a delivery with the same id is a
-    duplicate only if its body is the same as well."""
+    """The header with the sender's id of the delivery; None if there is none, or if the scheme verifies it
+    (`Verified.id`). An id that no signature covers proves nothing, so its value counts for nothing: it says that each
+    delivery is one of its own, so that two with equal bodies are one delivery, sent twice."""
     identity: Identity = identity_of
-    """The function that returns an event's identity: by it a push and a backfilled delivery are the same or not."""
+    """The function that returns an event's identity: by it a push and a backfilled delivery are the same or not. Two
+    pushes with one identity and different bodies are two."""
     order_id_paths: tuple[str, ...] = ()
     """The places of an order's id in documents, such as ("body.orderId", "body.id"): the first that has one counts."""
     statuses: Mapping[str, OrderStatus] = field(default_factory=dict[str, OrderStatus])
@@ -199,6 +211,18 @@ class Sender:
                 raise ConfigurationError(f"the events of the sender {self.name} are event classes, not {cls!r}")
         for part in ("event_header", "delivery_id"):
             _check_header(part, getattr(self, part))
+        if self.delivery_id_path is not None and not (isinstance(self.delivery_id_path, str) and self.delivery_id_path):
+            raise ConfigurationError(
+                f'delivery_id_path is a place in documents, such as "id" or "meta.id", not {self.delivery_id_path!r}'
+            )
+        parsed_paths([] if self.delivery_id_path is None else [self.delivery_id_path])
+        members: object = self.event_members
+        if not isinstance(members, Mapping) or not all(
+            isinstance(name, str) and isinstance(each, frozenset) for name, each in self.event_members.items()
+        ):
+            raise ConfigurationError(
+                f"the event_members of the sender {self.name} are a mapping of events' names to frozensets of members"
+            )
         self._check_tuple("order_id_paths", str, 'places such as ("order.number", "items.0.id")')
         parsed_paths(self.order_id_paths)
         statuses: object = self.statuses

@@ -46,6 +46,7 @@ def slack(secret: Secrets, *, tolerance: float = 300) -> Sender:
             "docs.slack.dev/interactivity/implementing-slash-commands: a form of plain fields",
         ),
         decode=form_document,
+        delivery_id_path="event_id",  # docs.slack.dev/apis/events-api
     )
 
 

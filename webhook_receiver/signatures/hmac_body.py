@@ -191,7 +191,8 @@ class HMACBody:
             if any(is_same(expected, claimed) for claimed in claims):
                 if signed_at is not None:
                     reject_stale(signed_at, now, self._tolerance)
-                return Verified(by, body=True, id=None if id is None else id.decode("latin-1"))
+                text = None if id is None else id.decode("latin-1")
+                return Verified(by, body=True, id=text, fresh=signed_at is not None)
         raise self._keyring.mismatch(now)
 
     def _is_signature(self, claimed: bytes) -> bool:

@@ -127,7 +127,7 @@ class HTTPMessageSignature:
         if now > float(found.parameters.get("expires", inf)):
             raise StaleSignature("the signature has expired, by its own parameter expires")
         id = found.nonce if self._id is None else only(headers, self._id).decode("latin-1")
-        verified = Verified(keys[str(found.parameters["keyid"])].by, body=True, id=id)
+        verified = Verified(keys[str(found.parameters["keyid"])].by, body=True, id=id, fresh=True)
         return partial(self._check, found, verified)
 
     def _check(self, found: Any, verified: Verified, body: bytes) -> Verified:

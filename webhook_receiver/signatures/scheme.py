@@ -17,6 +17,9 @@ class Verified(NamedTuple):
     """Whether the signature covers the body, so that nobody can have changed it."""
     id: str | None = None
     """The sender's id of the delivery, the same when the delivery is sent again; None if the scheme verifies none."""
+    fresh: bool = False
+    """Whether the signature covers the time of signing, which was checked: a copy of the delivery does not verify for
+    long. Otherwise the inbox recognizes a copy for as long as it stores the delivery."""
 
 
 BodyCheck = Callable[[bytes], Verified]

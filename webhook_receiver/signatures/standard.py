@@ -100,7 +100,7 @@ class StandardWebhooks:
             for version, claimed in claims:
                 if version == key.version and key.verifies(content, claimed):
                     reject_stale(signed_at, now, self._tolerance)
-                    return Verified(key.by, body=True, id=id.decode("latin-1"))
+                    return Verified(key.by, body=True, id=id.decode("latin-1"), fresh=True)
         raise self._keyring.mismatch(now)
 
 

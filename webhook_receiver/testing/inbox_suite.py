@@ -449,6 +449,18 @@ class InboxSuite:
         assert await put(inbox, "d-2", key=b"k", now=later) == [Stored("d-2")]
         assert await put(inbox, "d-3", key=b"k", now=later + 1) == [Duplicate("d-2")]
 
+    async def test_a_lasting_key_is_known_as_long_as_its_delivery_is_stored(self, inbox: Inbox) -> None:
+        late = NOW + 2 * self.window + self.retention
+        await put(inbox, "d-1", key=b"k", identity="o-1")
+        await put(inbox, "d-2", key=b"l", lasting=True)
+        await finish(inbox)
+        for key, id in ((b"k", "d-1"), (b"l", "d-2")):
+            identity = "o-1" if key == b"k" else None
+            again = await put(inbox, "d-3", key=key, identity=identity, now=late, lasting=True)
+            assert again == [Duplicate(id)]
+        await inbox.expire(late)
+        assert await put(inbox, "d-4", key=b"l", now=late, lasting=True) == [Stored("d-4")]
+
     async def test_a_key_belongs_to_its_receiver(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", key=b"k", identity="o-1")
         assert await put(inbox, "d-2", key=b"k", identity="o-1", receiver="others") == [Stored("d-2")]

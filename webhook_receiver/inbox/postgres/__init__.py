@@ -164,7 +164,7 @@ class PostgresInbox:
 
     async def put(self, entry: Entry, now: float) -> Stored | Duplicate:
         """See `Inbox`."""
-        return await self._writer(0).submit(insert.put, PutJob(entry, now, now - self._window))
+        return await self._writer(0).submit(insert.put, PutJob.of(entry, now, self._window))
 
     async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
         """See `Inbox`."""

@@ -165,7 +165,7 @@ class SQLiteInbox:
     async def put(self, entry: Entry, now: float) -> Stored | Duplicate:
         """See `Inbox`."""
         self._file_guard.check_free_space()
-        return await self._write(insert.put, PutJob(entry, now, now - self._window))
+        return await self._write(insert.put, PutJob.of(entry, now, self._window))
 
     async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
         """See `Inbox`."""

@@ -1,0 +1,297 @@
+"""Which deliveries are duplicates, by sender: what repeats, what is news, and what a stranger can do with a copy."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any, Literal
+
+import pytest
+from pydantic import Field
+
+from tests.helpers import NOW
+from tests.working import Clock, durable, kept_until
+from webhook_receiver import (
+    AnyOf,
+    ConfigurationError,
+    Event,
+    Filter,
+    HMACBody,
+    NotAnEvent,
+    Scheme,
+    Sender,
+    StandardWebhooks,
+    State,
+    UnknownEvent,
+    Unsigned,
+    UP42Signature,
+    WebhookReceiver,
+)
+from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders.github import EVENT_MEMBERS, github
+from webhook_receiver.senders.shopify import shopify
+from webhook_receiver.senders.slack import slack
+from webhook_receiver.senders.stripe import stripe
+
+PUSH = {
+    "ref": "refs/heads/main",
+    "before": "6113728f27ae",
+    "after": "0000000000",
+    "commits": [],
+    "pusher": {"name": "octocat"},
+    "repository": {"id": 1},
+    "sender": {"id": 1},
+}
+
+
+def handling(sender: Sender, *events: type[Event] | str, **options: Any) -> tuple[WebhookReceiver, list[str]]:
+    """Return a receiver with an inbox, and the names of the events that its handlers got."""
+    hooks, ran = durable(options.pop("inbox", "memory://"), sender=sender, **options), list[str]()
+    for event in events:
+        hooks.on(event, name=f"on {event}")(lambda event: ran.append(event.event))
+    return hooks, ran
+
+
+async def deliver(hooks: WebhookReceiver, what: object, headers: dict[str, str] | None = None) -> int:
+    """Deliver a document, signed anew as the sender does; wait until it is settled, and return the status."""
+    body = what if isinstance(what, bytes) else json.dumps(what).encode()
+    head = hooks.sender.scheme.sign(RequestHead.of(headers or {}), body, hooks.runtime.clock())
+    receipt = await hooks.receive(head.headers, body)
+    assert receipt.delivery is not None
+    id = receipt.duplicate_of or receipt.delivery.id
+    await kept_until(hooks, id, lambda summary: summary.due is None and not summary.leased)
+    return receipt.response.status
+
+
+class Paid(Event, frozen=True):
+    event: Literal["invoice.paid"] = Field(alias="type")
+    id: str
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        return (self.id,)
+
+
+class ByOwnId(Event, frozen=True):
+    event: Literal["parcel.moved"]
+    number: int
+    left: int = 0
+
+    @property
+    def delivery_id(self) -> str | None:
+        if self.number == 0:
+            raise ZeroDivisionError
+        return str(self.number)
+
+
+async def test_stripe_repeats_an_event_with_another_counter() -> None:
+    hooks, ran = handling(stripe("s"), Paid)
+    async with hooks:
+        statuses = [
+            await deliver(hooks, {"id": id, "type": "invoice.paid", "pending_webhooks": left})
+            for id, left in (("evt_1", 2), ("evt_1", 1), ("evt_2", 1))
+        ]
+    assert (statuses, len(ran)) == ([202, 200, 202], 2)
+
+
+async def test_stripe_repeats_an_event_that_has_no_class() -> None:
+    hooks, ran = handling(stripe("s"))
+    hooks.fallback(lambda event: ran.append(event.event))
+    hooks.on(Paid, name="book")(lambda event: None)
+    async with hooks:
+        for left in (2, 1):
+            await deliver(hooks, {"id": "evt_9", "type": "charge.failed", "pending_webhooks": left})
+    assert ran == ["charge.failed"]
+
+
+async def test_slack_repeats_an_event_with_another_time() -> None:
+    class Callback(Event, frozen=True):
+        event: Literal["event_callback"] = Field(alias="type")
+
+    hooks, ran = handling(slack("s"), Callback)
+    async with hooks:
+        for id, time in (("Ev1", 1), ("Ev1", 2), ("Ev2", 2)):
+            await deliver(hooks, {"type": "event_callback", "event_id": id, "event_time": time})
+    assert len(ran) == 2
+
+
+async def test_a_class_may_say_where_the_senders_id_is(caplog: pytest.LogCaptureFixture) -> None:
+    hooks, ran = handling(Sender(name="acme", scheme=HMACBody("s", signature="x-sig"), facts=("none",)), ByOwnId)
+    async with hooks:
+        for number, left in ((1, 2), (1, 1), (2, 1), (0, 1), (0, 1)):
+            await deliver(hooks, {"event": "parcel.moved", "number": number, "left": left})
+    assert len(ran) == 4
+    assert caplog.text.count("its event's delivery_id failed, so a duplicate may not be recognized") == 2
+
+
+@pytest.mark.parametrize("id", [7, "7", None, "", True, ["7"], {"a": 1}])
+async def test_an_id_in_a_document_is_a_text_or_a_number(id: object) -> None:
+    sender = Sender(
+        name="acme", scheme=HMACBody("s", signature="x-sig"), facts=("none",), delivery_id_path="meta.ids.0"
+    )
+    hooks, ran = handling(sender, "parcel")
+    async with hooks:
+        for left in (2, 1):
+            await deliver(hooks, {"event": "parcel", "left": left, "meta": {"ids": [id]}})
+    assert len(ran) == (1 if id in (7, "7") and id is not True else 2)
+
+
+async def test_a_second_notice_of_one_fact_with_another_body_is_news() -> None:
+    hooks, ran = handling(Sender(name="acme", scheme=HMACBody("s", signature="x-sig"), facts=("none",)), Paid)
+    async with hooks:
+        for note in ("first", "second", "second"):
+            await deliver(hooks, {"type": "invoice.paid", "id": "1", "note": note})
+    assert len(ran) == 2
+
+
+async def test_a_redelivery_of_what_nobody_wanted_runs_once_somebody_does(tmp_path: Any) -> None:
+    url = f"sqlite:///{tmp_path}/hooks.db"
+    headers = {"x-github-event": "push", "x-github-delivery": "1"}
+    before, _ = handling(github("s"), "ping", inbox=url)
+    async with before:
+        assert await deliver(before, b"{}", headers) == 202
+    after, ran = handling(github("s"), "push", inbox=url)
+    async with after:
+        assert [await deliver(after, b"{}", headers) for _ in range(3)] == [200, 200, 200]
+    assert ran == ["push"]
+
+
+@pytest.mark.parametrize("body", [PUSH, {"ref": "refs/heads/main"}], ids=["whole", "small"])
+async def test_a_copy_from_github_runs_nothing_under_any_header(body: dict[str, Any]) -> None:
+    clock = Clock()
+    hooks, ran = handling(github("s"), "push", "delete", clock=clock, inbox="memory://?window=60&retention=600")
+    hooks.fallback(lambda event: ran.append(event.event))
+    async with hooks:
+        assert await deliver(hooks, body, {"x-github-event": "push", "x-github-delivery": "1"}) == 202
+        clock.move(61)
+        for event in ("push", "delete", "whatever"):
+            for id in ({"x-github-delivery": "2"}, {}):
+                await deliver(hooks, body, {"x-github-event": event, **id})
+    assert ran == ["push"]
+
+
+async def test_a_push_is_no_deletion_and_the_true_one_is_handled_afterwards() -> None:
+    hooks, ran = handling(github("s"), "push", "delete")
+    async with hooks:
+        assert await deliver(hooks, PUSH, {"x-github-event": "delete"}) == 202
+        (dead,) = await hooks.inbox.find(Filter(states=[State.DEAD]))
+        assert dead.reason is not None
+        assert "tells another event than the header x-github-event, which no signature covers" in dead.reason
+        assert await deliver(hooks, PUSH, {"x-github-event": "delete"}) == 200
+        assert await deliver(hooks, PUSH, {"x-github-event": "push"}) == 202
+    assert ran == ["push"]
+
+
+@pytest.mark.parametrize(
+    ("body", "name", "is_so"),
+    [
+        ({"issue": {}, "comment": {}}, "issue_comment", True),
+        ({"issue": {}, "comment": {}}, "issues", False),
+        ({"issue": {}, "label": {}}, "issues", True),
+        ({"issue": {}, "label": {}}, "label", False),
+        ({"alert": {}}, "secret_scanning_alert", True),
+        ({"alert": {}}, "dependabot_alert", True),
+        ({"issue": {}}, "an_event_of_tomorrow", True),
+        ({"issue": {}}, "watch", False),
+        ({"action": "started"}, "watch", True),
+        ({}, "push", True),
+        ({"event": "push", "deployment": {}, "environment": "x"}, "deployment_protection_rule", True),
+    ],
+)
+def test_githubs_documents_tell_their_events(body: dict[str, Any], name: str, is_so: bool) -> None:
+    hooks = WebhookReceiver(sender=github("s"))
+    headers = [(b"x-github-event", name.encode())]
+    if is_so:
+        assert hooks.parse(json.dumps(body).encode(), headers).event == name
+    else:
+        with pytest.raises(NotAnEvent, match="another event"):
+            hooks.parse(json.dumps(body).encode(), headers)
+
+
+def test_what_is_more_special_comes_first_in_githubs_members() -> None:
+    seen: list[frozenset[str]] = []
+    for members in EVENT_MEMBERS.values():
+        assert not any(earlier < members for earlier in seen if earlier)
+        seen.append(members)
+
+
+@pytest.mark.parametrize("own", ["order.paid", None, 7, {"name": "order.paid"}])
+def test_a_name_in_a_header_does_not_count_over_one_in_the_body(own: object) -> None:
+    acme = Sender(name="acme", scheme=HMACBody("s", signature="x-sig"), facts=("none",), event_header="X-Acme-Event")
+    hooks, body = WebhookReceiver(sender=acme), json.dumps({"event": own}).encode()
+    assert hooks.parse(body, [(b"x-acme-event", b"order.paid")]).event == "order.paid"
+    if isinstance(own, str):
+        with pytest.raises(NotAnEvent, match="another event"):
+            hooks.parse(body, [(b"x-acme-event", b"order.deleted")])
+    else:
+        assert hooks.parse(body, [(b"x-acme-event", b"order.deleted")]).event == "order.deleted"
+
+
+async def test_shopifys_topics_are_told_apart_by_the_header_alone() -> None:
+    hooks, ran = handling(shopify("s"), "orders/create", "orders/paid")
+    async with hooks:
+        for topic, id in (("orders/create", "1"), ("orders/create", "2"), ("orders/paid", "3"), ("orders/paid", "3")):
+            await deliver(hooks, {"id": 820982911}, {"x-shopify-topic": topic, "x-shopify-webhook-id": id})
+    assert ran == ["orders/create", "orders/paid"]
+
+
+async def test_a_sender_whose_bodies_may_be_alike_says_that_it_has_no_ids() -> None:
+    hooks, ran = handling(replace(github("s"), delivery_id=None), "membership")
+    async with hooks:
+        for _ in range(2):
+            await deliver(hooks, {"action": "added", "member": {}, "team": {}}, {"x-github-event": "membership"})
+    assert ran == ["membership", "membership"]
+
+
+async def test_an_id_of_a_signed_header_counts_whatever_the_name_in_a_header_that_is_not() -> None:
+    scheme = HMACBody("s", signature="x-sig", id="x-id", signed="{id}.{body}")
+    acme = Sender(name="acme", scheme=scheme, facts=("none",), event_header="X-Acme-Event")
+    hooks, ran = handling(acme, "paid", "deleted")
+    async with hooks:
+        for id, event in (("1", "paid"), ("1", "deleted"), ("2", "paid")):
+            await deliver(hooks, {"n": 1}, {"x-id": id, "x-acme-event": event})
+    assert ran == ["paid", "paid"]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "is_fresh"),
+    [
+        (stripe("s").scheme, True),
+        (slack("s").scheme, True),
+        (StandardWebhooks("c2VjcmV0"), True),
+        (AnyOf(stripe("s").scheme, github("s").scheme), True),
+        (github("s").scheme, False),
+        (shopify("s").scheme, False),
+        (UP42Signature("s"), False),
+        (Unsigned(), False),
+    ],
+)
+def test_a_scheme_says_whether_a_copy_verifies_for_ever(scheme: Scheme, is_fresh: bool) -> None:
+    head = scheme.sign(RequestHead.of({"content-type": "application/json"}), b"{}", NOW)
+    assert scheme.verify(head, NOW)(b"{}").fresh is is_fresh
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("delivery_id_path", ""),
+        ("delivery_id_path", "a..b"),
+        ("delivery_id_path", 7),
+        ("event_members", ["push"]),
+        ("event_members", {"push": "commits"}),
+    ],
+)
+def test_a_rule_that_cannot_work_is_rejected(part: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        replace(github("s"), **{part: value})
+
+
+async def test_what_is_no_event_is_a_duplicate_only_of_what_is_none() -> None:
+    hooks, ran = handling(github("s"), "push")
+    async with hooks:
+        assert await deliver(hooks, b"[1]", {"x-github-event": "push"}) == 202
+        assert await deliver(hooks, b"[1]", {"x-github-event": "push", "x-github-delivery": "2"}) == 200
+        assert await deliver(hooks, PUSH, {}) == 202
+        assert await deliver(hooks, PUSH, {"x-github-event": "push"}) == 202
+    assert ran == ["push"]
+    assert UnknownEvent(event="x").delivery_id is None

@@ -1,0 +1,115 @@
+"""The entries of a receiver's deliveries: by what an inbox recognizes duplicates, and which ones it keeps in order.
+
+A deduplication key is built of what nobody but the sender can change. It is a digest of the sender's own id where the
+signature covers that, or the body has it; else of the body's bytes. A header that no signature covers is never in it,
+except for the event's name where the body alone does not tell two events from each other.
+"""
+
+from __future__ import annotations
+
+from ..delivery import Delivery
+from ..events import Event, OrderStatusChanged, identity_of, order_id_of, parsed_paths, value_at
+from ..inbox.dedup import digester, identity_text
+from ..inbox.records import Entry
+from ..logs import log_failure
+from ..redaction import storable
+from ..signatures import Verified
+from .base import Sender
+
+
+class EntryBuilder:
+    """The rules by which the deliveries of one receiver become entries of its inbox.
+
+    Args:
+        receiver: the receiver's name.
+        sender: the sender, whose rules these are.
+    """
+
+    def __init__(self, receiver: str, sender: Sender) -> None:
+        self._sender = sender
+        self._digest = digester(receiver)
+        self._id_path = None if sender.delivery_id_path is None else parsed_paths([sender.delivery_id_path])[0]
+        self._name_is_signed = sender.event_header is None
+
+    def build(
+        self, delivery: Delivery, event: Event | None, verified: Verified | None = None, dead: str | None = None
+    ) -> Entry:
+        """Return the entry of a delivery.
+
+        Args:
+            delivery: the delivery.
+            event: its event; None with `dead`.
+            verified: the result of its verification; None for a delivery that came by backfill.
+            dead: the reason why the body is no event, else None.
+        """
+        lasting = verified is not None and not verified.fresh
+        if event is None:
+            return Entry(delivery, key=self._key_without_event(delivery, verified), dead=dead, lasting=lasting)
+        identity = self._identity(delivery, event)
+        return Entry(
+            delivery,
+            event.event,
+            self._key(delivery, event, verified, identity),
+            None if identity is None else identity_text(identity),
+            self._ordering_key(delivery, event, identity),
+            lasting=lasting,
+        )
+
+    def _key(
+        self, delivery: Delivery, event: Event, verified: Verified | None, identity: list[str] | None
+    ) -> bytes | None:
+        id = self._id(delivery, event, verified)
+        if id is None:
+            if identity is None and self._sender.delivery_id is None:
+                return None  # two such bodies may be equal, and tell of two things
+            if self._name_is_signed:
+                return self._digest(delivery.body)
+            # Where the body tells its event, whoever changes the name gets a duplicate.
+            name = "" if identity is None and self._sender.event_members else event.event
+            return self._digest(name, delivery.body)
+        name = event.event if self._name_is_signed or identity is not None else ""
+        return self._digest(id, name, *map(storable, identity or ()))
+
+    def _key_without_event(self, delivery: Delivery, verified: Verified | None) -> bytes | None:
+        if verified is not None and verified.id is not None:
+            return self._digest(verified.id)
+        # Never that of an event: a stranger's wrong name in a header must not make a duplicate of the right one.
+        return None if self._sender.delivery_id is None else self._digest("", "", delivery.body)
+
+    def _id(self, delivery: Delivery, event: Event, verified: Verified | None) -> str | None:
+        """Return the sender's id of a delivery, signed or in the body; None without one."""
+        if verified is None or verified.id is not None:
+            return None if verified is None else verified.id
+        try:
+            id: object = event.delivery_id
+        except Exception as error:  # in a user's class
+            what = f"delivery {delivery.id}: its event's delivery_id failed, so a duplicate may not be recognized"
+            log_failure(what, error, delivery_id=delivery.id)
+            return None
+        if id is None and self._id_path is not None:
+            id = value_at(event, self._id_path)
+        return str(id) if isinstance(id, str | int) and not isinstance(id, bool) and id != "" else None
+
+    def _identity(self, delivery: Delivery, event: Event) -> list[str] | None:
+        try:
+            identity = self._sender.identity(event)
+            if isinstance(identity, str):
+                raise TypeError("an identity is a tuple of texts, not one text, whose letters would be taken apart")
+            return None if identity is None else [*map(str, identity)]
+        except Exception as error:  # in a user's class
+            what = f"delivery {delivery.id}: its event's identity failed, so a duplicate of it is not recognized"
+            log_failure(what, error, delivery_id=delivery.id)
+            return None
+
+    def _ordering_key(self, delivery: Delivery, event: Event, identity: list[str] | None) -> str | None:
+        sender = self._sender
+        is_default = sender.ordering_key is order_id_of and sender.identity is identity_of
+        if identity and is_default and type(event).identity is OrderStatusChanged.identity:
+            return storable(identity[0])  # the order's id, which takes a microsecond to find again
+        try:
+            key = sender.ordering_key(event)
+        except Exception as error:
+            what = f"delivery {delivery.id}: its ordering_key failed, so it is handled in no order"
+            log_failure(what, error, delivery_id=delivery.id)
+            return None
+        return None if key is None else storable(str(key))
