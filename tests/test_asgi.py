@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import ssl
 import sys
 import threading
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +30,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.helpers import SECRET, Noted, noting, order, serving, signed
-from webhook_receiver import WebhookReceiver
+from webhook_receiver import ConfigurationError, Router, WebhookReceiver
 from webhook_receiver.asgi import MAX_DRAINED, BodyReader, live, request_head
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.errors import (
@@ -576,3 +577,26 @@ def test_headers_are_taken_once_and_without_the_white_space_around_them() -> Non
     headers.append((b"x-trailer", b"appended later"))
     assert head.headers == [(b"x-a", b"1"), (b"x-b", b""), (b"x-c", b"1 \t2"), (b"x-d", b"\xa0")]
     assert RequestHead.of({"X-A": "  1 \t"}).headers == [(b"x-a", b"1")]
+
+
+@pytest.mark.parametrize(
+    "give",
+    [
+        lambda app, hooks: app.post("/webhooks")(hooks),
+        lambda app, hooks: app.add_api_route("/webhooks", hooks),
+        lambda app, hooks: app.api_route("/webhooks", methods=["POST"])(hooks),
+        lambda app, hooks: app.include_router(hooks),
+        lambda app, hooks: app.include_router(hooks, prefix="/webhooks"),
+        lambda app, hooks: app.include_router(Router()),
+    ],
+)
+def test_fastapi_is_told_at_once_how_to_take_a_receiver(give: Callable[[FastAPI, WebhookReceiver], None]) -> None:
+    with pytest.raises((ConfigurationError, AttributeError), match=r"routes=\[hooks\.route\(path\)\]"):
+        give(FastAPI(), WebhookReceiver(secret="a"))
+
+
+def test_a_receiver_is_an_app_for_those_who_ask_what_it_is() -> None:
+    hooks = WebhookReceiver(secret="a")
+    assert "secret" in inspect.signature(WebhookReceiver).parameters
+    assert not hasattr(hooks, "routes")
+    assert Mount("/webhooks", hooks).routes == []

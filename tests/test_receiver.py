@@ -269,6 +269,12 @@ async def test_receive_is_the_same_way_without_asgi() -> None:
     assert (large.response.status, type(large.error)) == (413, BodyTooLarge)
 
 
+@pytest.mark.parametrize("headers", [None, {}, []])
+async def test_a_request_without_headers_is_rejected_as_unsigned(headers: Any) -> None:
+    receipt = await noting().hooks.receive(headers, BODY)
+    assert (receipt.response.status, type(receipt.error)) == (401, MissingSignature)
+
+
 @pytest.mark.parametrize("body", ["text", {"event": "parsed"}, None, bytearray(b"{}")])
 async def test_receive_takes_bytes_only(body: Any) -> None:
     with pytest.raises(TypeError, match="bytes as they came"):

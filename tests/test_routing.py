@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
@@ -358,6 +359,163 @@ def test_it_is_told_from_the_signature_whether_the_attempt_is_wanted(
     assert handler(function).takes_attempt is takes_attempt
 
 
+def injecting(*before: object, **more: object) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator whose function gives more arguments than it gets, as one that opens a session does."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def wrapper(*arguments: Any, **options: Any) -> Any:
+            return function(*before, *arguments, **more, **options)
+
+        return wrapper
+
+    return decorate
+
+
+def one_only(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(order: Any) -> Any:
+        return function(order, "a session")
+
+    return wrapper
+
+
+class Counted:
+    """A decorator that is a class."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.function(*arguments)
+
+
+@injecting(session="a session")
+def session_by_keyword(order: OrderFulfilled, session: str) -> None: ...
+@injecting(session="a session")
+def session_by_keyword_only(order: OrderFulfilled, *, session: str) -> None: ...
+@injecting(session="a session")
+def session_and_attempt(order: OrderFulfilled, attempt: Attempt, session: str) -> None: ...
+@injecting(session="a session")
+def unannotated_session(order, session): ...  # type: ignore
+@injecting("a session")
+def session_in_front(session: str, order: OrderFulfilled) -> None: ...
+@injecting()
+def unannotated_attempt(order, attempt): ...  # type: ignore
+@injecting()
+@one_only
+def session_behind(order: OrderFulfilled, session: str) -> None: ...
+@Counted
+def counted(order: OrderFulfilled, attempt: Attempt | None = None) -> None: ...
+
+
+class Grouped:
+    @staticmethod
+    def static(order: OrderFulfilled, attempt: Attempt) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "takes_attempt"),
+    [
+        (session_by_keyword, False),
+        (session_by_keyword_only, False),
+        (session_and_attempt, True),
+        (unannotated_session, False),
+        (session_in_front, False),
+        (unannotated_attempt, True),
+        (session_behind, False),
+        (counted, True),
+        (vars(Grouped)["static"], True),
+        (Grouped.static, True),
+    ],
+)
+async def test_a_wrapper_is_called_as_it_can_be(function: Callable[..., Any], takes_attempt: bool) -> None:
+    made = handler(function)
+    assert made.takes_attempt is takes_attempt
+    await made.call(EVENT, DELIVERY, 1)
+
+
+LINTED = """
+from __future__ import annotations
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from nowhere import Session
+    from typing import Optional
+    from webhook_receiver import Attempt as Attempt, OrderFulfilled
+    import webhook_receiver as wr
+
+def handler(order: OrderFulfilled, attempt: {annotation} = None) -> Session: ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("annotation", "takes_attempt"),
+    [
+        ("Attempt | None", True),
+        ("Optional[Attempt]", True),
+        ("wr.Attempt", True),
+        ("'Attempt'", True),
+        ("Session", False),
+        ("int", False),
+        ("AttemptLog", False),
+    ],
+)
+def test_an_import_for_type_checkers_takes_no_attempt_away(annotation: str, takes_attempt: bool) -> None:
+    names = dict[str, Any]()
+    exec(LINTED.format(annotation=annotation), names)
+    assert handler(names["handler"]).takes_attempt is takes_attempt
+
+
+def logged(function: Callable[..., Any]) -> Any:
+    """As a decorator whose author forgot to return the function."""
+    return None
+
+
+@pytest.mark.parametrize("register", [Router().on_fulfilled, Router().on(Event, name="handler"), Router().on_dead])
+def test_a_decorator_that_returns_nothing_is_rejected(register: Any) -> None:
+    with pytest.raises(ConfigurationError, match="not NoneType: the decorator below does not return the function"):
+        register(logged(event_only))
+
+
+def test_decorators_may_be_written_with_parentheses() -> None:
+    hooks = Router()
+    assert hooks.on_fulfilled()(event_only) is event_only
+    assert hooks.on_failed_permanently()(another_event) is another_event
+    assert hooks.fallback()(supertypes) is supertypes
+
+    @hooks.on_dead()
+    def hear(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> None: ...
+
+    @hooks.middleware()
+    async def around(attempt: Attempt, call_next: CallNext) -> None:
+        await call_next()
+
+    assert [each.function for each in hooks.handlers] == [event_only, another_event, supertypes]
+    assert [each.function for each in hooks.dead_letter_handlers] == [hear]
+    assert [each.function for each in hooks.middlewares] == [around]
+    odd: Any = hooks
+    with pytest.raises(ConfigurationError, match=r"given to on\(\.\.\.\), as in @hooks.on\(OrderFulfilled, name="):
+        odd.on_fulfilled(name="mine")
+    with pytest.raises(ConfigurationError, match=r"takes an event class .* as in @hooks.on\(OrderFulfilled\)"):
+        odd.on(event_only)
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        ({"timeout": "5"}, r"timeout is a number of seconds above 0, such as timeout=60, not '5'"),
+        ({"timeout": timedelta(seconds=5)}, "timeout is a number of seconds"),
+        ({"backoff": 5}, r"backoff=\.\.\. is a Backoff, such as Backoff\(attempts=5\), not 5"),
+        ({"name": 7}, r"name=\.\.\. of a handler is a text"),
+        ({"name": ""}, r"name=\.\.\. of a handler is a text"),
+    ],
+)
+def test_an_option_of_another_type_is_rejected_at_once(option: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        Router().on(Event, **option)
+
+
 def no_parameter() -> None: ...
 def three(order: OrderFulfilled, attempt: Attempt, third: int) -> None: ...
 def keyword_only(order: OrderFulfilled, *, client: object) -> None: ...
@@ -405,7 +563,7 @@ class Mistaken:
         (narrower_event, OrderStatusChanged, "is annotated OrderFulfilled, but gets an OrderStatusChanged"),
         (narrower_event, "a.name", "is annotated OrderFulfilled, but gets an UnknownEvent"),
         (wrong_second, OrderFulfilled, "'session' of the handler is annotated int, but gets an Attempt"),
-        (Mistaken.method, OrderFulfilled, "'order' of the handler is annotated OrderFulfilled, but gets an Attempt"),
+        (Mistaken.method, OrderFulfilled, r"is a method, and nothing fills its 'self': .*\(service.method\)"),
         (dependency, OrderFulfilled, "'session' of the handler asks for a FastAPI dependency"),
         (annotated_dependency, OrderFulfilled, "'session' of the handler asks for a FastAPI dependency"),
         (not_the_attempt, OrderFulfilled, "'session' of the handler is annotated dict, but gets an Attempt"),

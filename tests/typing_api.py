@@ -89,6 +89,26 @@ async def around_an_included_routers(attempt: Attempt, call_next: Callable[[], A
     await call_next()
 
 
+@hooks.on_fulfilled()
+async def with_parentheses(order: OrderFulfilled) -> int:
+    return assert_type(order.order_id, str | None) is None
+
+
+@hooks.fallback()
+def rest_with_parentheses(event: Event, attempt: Attempt) -> str:
+    return attempt.handler
+
+
+@hooks.on_dead()
+def mourn_with_parentheses(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> int:
+    return len(attempts)
+
+
+@hooks.middleware()
+async def around_with_parentheses(attempt: Attempt, call_next: CallNext) -> str:
+    return attempt.handler
+
+
 class Parcel(BaseModel, frozen=True):
     number: str
 
@@ -110,6 +130,10 @@ async def the_types_are_kept(order: OrderFulfilled, attempt: Attempt, call_next:
     assert_type(await mourn(attempt.delivery, attempts=[]), str)
     assert_type(mourn_in_a_thread(attempt.delivery, [], again=True), int)
     assert_type(await around(attempt, call_next=call_next, quiet=True), int)
+    assert_type(await with_parentheses(order=order), int)
+    assert_type(rest_with_parentheses(order, attempt=attempt), str)
+    assert_type(mourn_with_parentheses(attempt.delivery, []), int)
+    assert_type(await around_with_parentheses(attempt, call_next), str)
     assert_type(celebrate(ParcelDelivered(event="parcel.delivered", body=Parcel(number="7"))), None)
 
 
@@ -133,6 +157,8 @@ hooks.on(OrderFulfilled)(three)  # type: ignore[arg-type]
 hooks.on(OrderFulfilled)(wrong_second)  # type: ignore[arg-type]
 hooks.on(OrderFulfilled)(nothing)  # type: ignore[arg-type]
 hooks.on_failed_permanently(too_narrow)  # type: ignore[arg-type]
+hooks.on_failed_permanently()(too_narrow)  # type: ignore[arg-type]
+hooks.on_fulfilled(name="mine")  # type: ignore[call-overload]
 hooks.fallback(too_narrow)  # type: ignore[arg-type]
 Router().on("a.name")(too_narrow)  # type: ignore[arg-type]
 hooks.on(int)  # type: ignore[type-var]
@@ -148,3 +174,5 @@ hooks.middleware(not_async)  # type: ignore[type-var]
 hooks.middleware(around_a_delivery)  # type: ignore[type-var]
 hooks.middleware(without_next)  # type: ignore[type-var]
 hooks.middleware(next_with_argument)  # type: ignore[type-var]
+hooks.middleware()(not_async)  # type: ignore[type-var]
+hooks.on_dead()(hears_events)  # type: ignore[type-var]

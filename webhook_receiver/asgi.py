@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import Annotated, NoReturn
 from urllib.parse import quote, urlsplit
 
 from starlette.convertors import Convertor, register_url_convertor
@@ -314,3 +315,28 @@ def checked_url(url: str) -> str:
         f'public_url is the URL that the sender posts to, such as "https://example.com/webhooks", not {given}: with '
         "http or https, a host, percent-encoded, without #"
     )
+
+
+_AS_A_ROUTE = "give the host a route to it, as in FastAPI(lifespan=hooks.lifespan, routes=[hooks.route(path)])"
+
+
+class NoEndpoint:
+    """The annotation by which an ASGI app says that it is none of FastAPI's endpoints.
+
+    FastAPI would ask for its parameters in the query, and answer each delivery 422. For each parameter it has pydantic
+    make a schema, once, when the endpoint is registered; no other host does.
+    """
+
+    def __get_pydantic_core_schema__(self, source: object, handler: object) -> NoReturn:
+        raise ConfigurationError(f"a receiver is an ASGI app, and no endpoint for app.post(path): {_AS_A_ROUTE}")
+
+
+AppReceive = Annotated[Receive, NoEndpoint()]
+"""The second argument of an ASGI app: a function that returns the next message of the request."""
+
+
+class NoApiRouter:
+    """An attribute that FastAPI's `include_router` asks for, and only routers of its own have."""
+
+    def __get__(self, router: object, cls: type) -> NoReturn:
+        raise AttributeError(f"a {cls.__name__} is none of FastAPI's routers, for include_router: {_AS_A_ROUTE}")

@@ -19,7 +19,7 @@ AnyHeaders = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
 """Headers in any other form: a mapping or pairs, of str or bytes, with names in any case."""
 
 
-def header_pairs(headers: AnyHeaders) -> Headers:
+def header_pairs(headers: AnyHeaders | None) -> Headers:
     """Return headers in the form of ASGI.
 
     Text becomes the bytes that were on the wire. Some servers decode these as latin-1 (PEP 3333), others as UTF-8: text
@@ -27,8 +27,10 @@ def header_pairs(headers: AnyHeaders) -> Headers:
     of it (RFC 9110, section 5.5).
 
     Args:
-        headers: a mapping or pairs, of str or bytes, with names in any case.
+        headers: a mapping or pairs, of str or bytes, with names in any case; None for no headers, as some hosts give.
     """
+    if headers is None:
+        return []
     pairs = cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
     return [
         # A call for each value would cost time, and servers give bytes.
@@ -81,7 +83,7 @@ class RequestHead(NamedTuple):
 
     @classmethod
     def of(
-        cls, headers: AnyHeaders, *, method: str = "POST", target: str | bytes = b"/", url: str | None = None
+        cls, headers: AnyHeaders | None, *, method: str = "POST", target: str | bytes = b"/", url: str | None = None
     ) -> Self:
         """Return the head of a request from headers in any form.
 

@@ -13,7 +13,7 @@ from typing import Self
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from .asgi import BodyReader, checked_url, live, request_head, slash_or_not
+from .asgi import AppReceive, BodyReader, checked_url, live, request_head, slash_or_not
 from .delivery import AnyHeaders, Delivery, Headers, RequestHead, kept_headers, new_id
 from .errors import (
     ConfigurationError,
@@ -148,7 +148,7 @@ class WebhookReceiver(Router):
         """Numbers of requests that were verified so far, duplicates included, by the index of the secret."""
         return dict(self._runtime.secret_usage.counts)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: AppReceive, send: Send) -> None:
         """Handle one ASGI connection. The order of the checks makes a stranger's request cheap."""
         if scope["type"] != "http":
             await self._other(scope, receive, send)
@@ -176,12 +176,12 @@ class WebhookReceiver(Router):
         await response.send(send)
 
     async def receive(
-        self, headers: AnyHeaders, body: bytes, *, method: str = "POST", target: str | bytes = b"/"
+        self, headers: AnyHeaders | None, body: bytes, *, method: str = "POST", target: str | bytes = b"/"
     ) -> Receipt:
         """Handle one request as the app does, without ASGI: for a Lambda function, another framework's view, a test.
 
         Args:
-            headers: the request's headers, as a mapping or pairs.
+            headers: the request's headers, as a mapping or pairs; None if there are none.
             body: the bytes as received; a body that was parsed and serialized again does not verify.
             method: the request's method; the response to any but "POST" is 405.
             target: the request's target (RFC 9112, section 3.2): its path, percent-encoded as sent, and the query

@@ -10,8 +10,7 @@ from concurrent.futures import Future as ThreadFuture
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Protocol, Union, cast, get_args, get_origin
+from typing import Any, Protocol, cast
 
 from anyio.to_thread import run_sync
 
@@ -20,6 +19,7 @@ from ..errors import ConfigurationError
 from ..events import Event, UnknownEvent
 from ..inbox.records import DEAD_LETTER_HANDLER
 from ..options import Backoff
+from .parameters import reject_generator, reject_uncallable, takes_attempt
 
 Function = Callable[..., Any]
 Route = type[Event] | str
@@ -49,7 +49,10 @@ class Handler:
     is_async: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "takes_attempt", _takes_attempt(self))
+        if not callable(self.function):
+            raise _no_function(self.function)
+        given = UnknownEvent if isinstance(self.route, str) else self.route
+        object.__setattr__(self, "takes_attempt", takes_attempt(self.name, self.function, given))
         object.__setattr__(self, "is_async", _is_async(self.function))
 
     def call(self, event: Event, delivery: Delivery, number: int) -> Awaitable[object]:
@@ -71,8 +74,8 @@ class DeadLetterHandler:
     """None: a run has the worker's own time."""
 
     def __init__(self, name: str, function: Function) -> None:
-        _reject_generator(name, function)
-        _reject_uncallable(name, function, "a dead delivery and the list of its attempts")
+        reject_generator(name, function)
+        reject_uncallable(name, function, "a dead delivery and the list of its attempts")
         self.name = name
         self.function = function
         self.is_async = _is_async(function)
@@ -109,7 +112,7 @@ class Middleware:
                 f"{self.name} is no async function without `yield`, as a middleware is: "
                 "async def middleware(attempt, call_next): await call_next()"
             )
-        _reject_uncallable(self.name, function, "the two that a middleware gets, (attempt, call_next)")
+        reject_uncallable(self.name, function, "the two that a middleware gets, (attempt, call_next)")
 
 
 async def call(function: Function, arguments: tuple[object, ...], *, is_async: bool) -> None:
@@ -155,12 +158,17 @@ def name_of(function: Function) -> str:
         ConfigurationError: it is not callable, or has no name of its own.
     """
     if not callable(function):
-        raise ConfigurationError(f"a handler is a function, not {type(function).__name__}")
+        raise _no_function(function)
     try:
         return f"{_imported_as(function.__module__)}:{function.__qualname__}"
     except AttributeError:
         kind = type(function).__name__
         raise ConfigurationError(f"a {kind} has no name to keep its state under: give it name=...") from None
+
+
+def _no_function(given: object) -> ConfigurationError:
+    hint = ": the decorator below does not return the function" if given is None else ""
+    return ConfigurationError(f"a handler is a function, not {type(given).__name__}{hint}")
 
 
 def _imported_as(module: str) -> str:
@@ -199,111 +207,3 @@ def old_names(names: Iterable[str], stored: Container[str]) -> Mapping[str, str]
 def _is_async(function: Function) -> bool:
     call = getattr(function, "__call__", None)  # noqa: B004 - an object's own async __call__ counts, too
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
-
-
-def _takes_attempt(handler: Handler) -> bool:
-    """Whether the handler wants the attempt; rejects one that could not be called."""
-    function = handler.function
-    _reject_generator(handler.name, function)
-    parameters = _parameters(function)
-    if parameters is None:
-        return False
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    _reject_unfillable(handler, parameters, positional)
-    if positional:
-        given = UnknownEvent if isinstance(handler.route, str) else handler.route
-        _reject_annotation(handler, positional[0], given)
-    if len(positional) < 2:
-        return False
-    second = positional[1]
-    if second.default is not second.empty and not _names_attempt(second.annotation):
-        return False  # a parameter of the user's own, with a value of its own
-    _reject_annotation(handler, second, Attempt)
-    return True
-
-
-def _reject_uncallable(name: str, function: Function, given: str) -> None:
-    """Reject a function that could not be called with the two arguments that `given` names."""
-    try:
-        inspect.signature(function).bind(None, None)
-    except TypeError as error:
-        raise ConfigurationError(f"{name} cannot be called with {given}: {error}") from None
-    except ValueError:
-        pass  # it hides its parameters
-
-
-def _reject_generator(name: str, function: Function) -> None:
-    if any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in _layers(function)):
-        raise ConfigurationError(f"{name} is a generator: calling it would run nothing")
-
-
-def _layers(function: Function) -> list[object]:
-    """Return what may be what runs: the function, what it wraps, and the method that makes an object callable."""
-    return [function, inspect.unwrap(function), getattr(function, "__call__", None)]  # noqa: B004
-
-
-def _names_attempt(annotation: Any) -> bool:
-    return annotation is Attempt or any(_names_attempt(each) for each in get_args(annotation))
-
-
-def _parameters(function: Function) -> list[inspect.Parameter] | None:
-    """Return the function's parameters, annotations resolved if they can be; None if it hides them."""
-    for resolve in (True, False):
-        try:
-            return list(inspect.signature(function, eval_str=resolve).parameters.values())
-        except (NameError, AttributeError, SyntaxError):
-            continue  # an annotation that only type checkers can resolve
-        except (ValueError, TypeError):
-            return None
-    return None
-
-
-def _reject_unfillable(
-    handler: Handler, parameters: list[inspect.Parameter], positional: list[inspect.Parameter]
-) -> None:
-    if not positional and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        raise ConfigurationError(f"{handler.name} takes no positional parameter: it could not get the event")
-    for parameter in parameters:
-        if "Depends" in {type(each).__name__ for each in (parameter.default, *_metadata(parameter.annotation))}:
-            raise ConfigurationError(
-                f"the parameter {parameter.name!r} of {handler.name} asks for a FastAPI dependency, "
-                "which only FastAPI's own routes get: call it inside the handler"
-            )
-        required = parameter.default is parameter.empty
-        if required and (parameter.kind is parameter.KEYWORD_ONLY or parameter in positional[2:]):
-            raise ConfigurationError(
-                f"nothing fills the parameter {parameter.name!r} of {handler.name}: "
-                "a handler gets the event and the attempt, by position; give it a default"
-            )
-
-
-def _reject_annotation(handler: Handler, parameter: inspect.Parameter, given: type) -> None:
-    if not _accepts(parameter.annotation, given):
-        wanted = _unwrapped(parameter.annotation)
-        wanted = getattr(wanted, "__name__", wanted)
-        raise ConfigurationError(
-            f"the parameter {parameter.name!r} of {handler.name} is annotated {wanted}, "
-            f"but gets {'an' if given.__name__[0] in 'AEIOU' else 'a'} {given.__name__}"
-        )
-
-
-def _unwrapped(annotation: Any) -> Any:
-    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
-
-
-def _metadata(annotation: Any) -> tuple[Any, ...]:
-    return get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
-
-
-def _accepts(annotation: Any, given: type) -> bool:
-    """Whether a value of the class `given` fits; True also where only a type checker could tell."""
-    annotation = _unwrapped(annotation)
-    if get_origin(annotation) in (Union, UnionType):
-        return any(_accepts(each, given) for each in get_args(annotation))
-    annotation = get_origin(annotation) or annotation  # dict[str, str] is a dict
-    if not isinstance(annotation, type) or annotation is inspect.Parameter.empty:
-        return True
-    try:
-        return issubclass(given, annotation)
-    except TypeError:  # a protocol that is not made for it
-        return True

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
+from ..asgi import NoApiRouter
 from ..delivery import Attempt, Delivery
 from ..errors import ConfigurationError
 from ..event_registry import EventRegistry
@@ -50,6 +51,8 @@ class HandlerDecorator(Generic[E]):
     def __init__(self, register: Callable[[Function], None]) -> None:
         self._register = register
 
+    @overload
+    def __call__(self) -> Self: ...
     # The last two are for mypy, which sees no P in what it knows as a mere Callable, and say better what is wrong.
     @overload
     def __call__(self, handler: TakesEvent[E, P, R]) -> Callable[P, R]: ...  # pyright: ignore[reportOverlappingOverload]
@@ -59,9 +62,16 @@ class HandlerDecorator(Generic[E]):
     def __call__(self, handler: Callable[[E], R]) -> Callable[[E], R]: ...  # pyright: ignore[reportOverlappingOverload]
     @overload
     def __call__(self, handler: Callable[[E, Attempt], R]) -> Callable[[E, Attempt], R]: ...  # pyright: ignore[reportOverlappingOverload]
-    def __call__(self, handler: Callable[..., R]) -> Callable[..., R]:
-        self._register(handler)
-        return handler
+    def __call__(self, *handler: Function, **options: object) -> Any:
+        if options:
+            raise ConfigurationError(
+                f"the options of a handler are given to on(...), as in @hooks.on(OrderFulfilled, {min(options)}=...)"
+            )
+        if not handler:  # written with parentheses
+            return self
+        (function,) = handler
+        self._register(function)
+        return function
 
 
 _Registered = tuple[
@@ -83,6 +93,8 @@ class Router:
         self._certain: dict[type[Event], tuple[Handler, ...]] = {}
         """The result of `match` for the classes of which every event has the same handlers."""
         self._included = False
+
+    routes = _contains_router = NoApiRouter()  # the second is what newer versions of FastAPI ask for first
 
     @overload
     def on(
@@ -134,8 +146,7 @@ class Router:
             )
         if where is not None and (not callable(where) or inspect.iscoroutinefunction(where)):
             raise ConfigurationError(f"where=... takes a plain function of the event, not {type(where).__name__}")
-        if timeout is not None and not 0 < timeout < float("inf"):
-            raise ConfigurationError(f"timeout is a number of seconds above 0, not {timeout!r}")
+        check_options(name, backoff, timeout)
         return HandlerDecorator(
             lambda function: self._add(Handler(name or name_of(function), function, event, where, backoff, timeout))
         )
@@ -158,7 +169,11 @@ class Router:
         """
         return HandlerDecorator(lambda function: self._add_fallback(Handler(name_of(function), function, Event)))
 
-    def on_dead(self, function: HearsOfDead) -> HearsOfDead:
+    @overload
+    def on_dead(self) -> Callable[[HearsOfDead], HearsOfDead]: ...
+    @overload
+    def on_dead(self, function: HearsOfDead, /) -> HearsOfDead: ...
+    def on_dead(self, *handler: Function) -> Any:
         """Register a dead-letter handler: `@hooks.on_dead`. It needs an inbox.
 
         It gets the delivery and its failed attempts, after it is settled that the delivery is dead; at least once,
@@ -167,10 +182,17 @@ class Router:
         Raises:
             ConfigurationError: it cannot be called with these two, or its name is taken.
         """
+        if not handler:  # written with parentheses
+            return self.on_dead
+        (function,) = handler
         self._add_dead_letter_handler(DeadLetterHandler(DEAD_LETTER_HANDLER + name_of(function), function))
         return function
 
-    def middleware(self, function: AnyMiddleware) -> AnyMiddleware:
+    @overload
+    def middleware(self) -> Callable[[AnyMiddleware], AnyMiddleware]: ...
+    @overload
+    def middleware(self, function: AnyMiddleware, /) -> AnyMiddleware: ...
+    def middleware(self, *middleware: Function) -> Any:
         """Register `async def middleware(attempt, call_next)`, which runs round every attempt: `@hooks.middleware`.
 
         That is each run of each handler and dead-letter handler of the whole receiver, also of those that are
@@ -182,6 +204,9 @@ class Router:
         Raises:
             ConfigurationError: it is not async, cannot be called with these two, or is registered twice or too late.
         """
+        if not middleware:  # written with parentheses
+            return self.middleware
+        (function,) = middleware
         self._add_middleware(Middleware(function))
         return function
 
@@ -308,6 +333,23 @@ class Router:
                 }
                 why = f" (one of the module {', one of '.join(sorted(modules))})" if len(modules) > 1 else ""
                 raise ConfigurationError(f"two handlers are named {handler.name}{why}: give one of them name=...")
+
+
+def check_options(name: str | None, backoff: Backoff | None, timeout: float | None) -> None:
+    """Reject options of a handler that cannot work.
+
+    Raises:
+        ConfigurationError: one is of another type, or out of its range.
+    """
+    given: object = name
+    if given is not None and (not isinstance(given, str) or not given):
+        raise ConfigurationError(f'name=... of a handler is a text, such as "download", not {given!r}')
+    given = backoff
+    if not isinstance(given, Backoff | None):
+        raise ConfigurationError(f"backoff=... is a Backoff, such as Backoff(attempts=5), not {given!r}")
+    given = timeout
+    if given is not None and (not isinstance(given, int | float) or not 0 < given < float("inf")):
+        raise ConfigurationError(f"timeout is a number of seconds above 0, such as timeout=60, not {given!r}")
 
 
 def _if_wanted(handler: Handler, event: Event) -> Handler | None:

@@ -73,7 +73,9 @@ class Runtime:
             )
         given: object = options
         if not isinstance(given, WorkerOptions | None):
-            raise ConfigurationError(f"worker=... takes WorkerOptions(...), not {type(given).__name__}")
+            raise ConfigurationError(
+                f"worker=... takes WorkerOptions(...), such as WorkerOptions(concurrency=8), not {type(given).__name__}"
+            )
         if name is not None and (not isinstance(name, str) or not name):
             raise ConfigurationError(f'name=... is a text, such as "partner", not {name!r}')
         self.name = sender.name if name is None else name
