@@ -270,6 +270,10 @@ async def live(app: AbstractAsyncContextManager[object], name: str, receive: Rec
     await send({"type": "lifespan.shutdown.complete"})
 
 
+OPTIONAL_SLASH = "{_:optional_slash}"
+"""The end of the path of `slash_or_not`, as Starlette writes it."""
+
+
 class _OptionalSlash(Convertor[str]):
     regex = "/?"
 
@@ -298,7 +302,7 @@ def slash_or_not(path: str, app: Callable[..., object], *, name: str, methods: S
     if not path.startswith("/"):
         raise ConfigurationError(f"a route's path starts with a slash; {path!r} does not")
     stem = path.rstrip("/")
-    return Route(f"{stem}{{_:optional_slash}}" if stem else "/", app, name=name, methods=methods)
+    return Route(f"{stem}{OPTIONAL_SLASH}" if stem else "/", app, name=name, methods=methods)
 
 
 def checked_url(url: str) -> str:

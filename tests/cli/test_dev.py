@@ -47,6 +47,10 @@ def module(
     folder.joinpath("app.py").write_text(text, encoding="utf-8")
 
 
+ELSEWHERE = {name: value for name, value in os.environ.items() if name != "WEBHOOK_SECRET"} | {"PYTHONPATH": str(ROOT)}
+"""The environment of another terminal."""
+
+
 @dataclass
 class Dev:
     process: subprocess.Popen[str]
@@ -70,13 +74,13 @@ def _ports() -> tuple[int, int]:
 
 
 @contextmanager
-def dev(folder: Path, *options: str, **environment: str) -> Generator[Dev]:
+def dev(folder: Path, *options: str, target: str = "app:hooks", **environment: str) -> Generator[Dev]:
     """Run it until this is left; then it has to end as it should on Ctrl-C, and leave no process."""
     port, simulator_port = _ports()
     process = subprocess.Popen(
-        [*COMMAND, "dev", "app:hooks", "--port", str(port), "--simulator-port", str(simulator_port), *options],
+        [*COMMAND, "dev", target, "--port", str(port), "--simulator-port", str(simulator_port), *options],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment},
+        env={**ELSEWHERE, "PYTHONUNBUFFERED": "1", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT if "--json" not in options else subprocess.DEVNULL,
         text=True,
@@ -99,8 +103,8 @@ def test_it_tells_each_delivery_with_its_answer_its_handlers_and_their_time(tmp_
     module(tmp_path)
     with dev(tmp_path) as loop:
         told = loop.until("1 of 1 succeeded")
-        assert f"a simulator that delivers to it at {loop.simulator}" in told
-        assert f"webhook-receiver order create --status FULFILLED --simulator {loop.simulator}" in told
+        assert f"your receiver is at {loop.url}/webhooks" in told
+        assert f"a simulator of UP42 that delivers to it is at {loop.simulator}" in told
         loop.order("FAILED_PERMANENTLY")
         told = loop.until("FAILED_PERMANENTLY: alert done after ")
         assert ": 202 in " in told
@@ -137,13 +141,122 @@ def test_a_handler_that_was_changed_is_taken_over(tmp_path: Path) -> None:
         loop.until("changed ")
 
 
-def test_a_receiver_with_another_secret_is_told_what_to_do(tmp_path: Path) -> None:
+def pasted(told: str, folder: Path) -> Iterator[subprocess.CompletedProcess[str]]:
+    """Run each command that was printed, in another terminal."""
+    for line in told.splitlines():
+        if line.startswith("  ") and " -m webhook_receiver " in line:
+            yield subprocess.run(
+                line, shell=True, cwd=folder, env=ELSEWHERE, capture_output=True, text=True, timeout=60, check=False
+            )
+
+
+def test_the_commands_that_it_prints_can_be_pasted(tmp_path: Path) -> None:
+    module(tmp_path)
+    with dev(tmp_path) as loop:
+        ran = [*pasted(loop.until("1 of 1 succeeded"), tmp_path)]
+        assert [(each.returncode, each.stderr) for each in ran] == [(0, "")] * 8, ran
+        assert ran[-2].stdout.startswith("202 Accepted")
+        assert len(ran[-1].stdout.splitlines()) >= 3  # one is the test of the webhook
+
+
+def test_its_deliveries_are_kept_apart_from_those_of_production(tmp_path: Path) -> None:
+    module(tmp_path, inbox=f"sqlite:///{tmp_path}/hooks.db")
+    with dev(tmp_path) as loop:
+        assert "deliveries are kept in hooks.dev.db" in loop.until("download done after ")
+    assert tmp_path.joinpath("hooks.dev.db").exists()
+    assert not tmp_path.joinpath("hooks.db").exists()
+
+
+def test_a_webhook_with_the_secret_of_the_guide_is_accepted(tmp_path: Path) -> None:
+    module(tmp_path)
+    with dev(tmp_path) as loop:
+        loop.until("1 of 1 succeeded")
+        api = {**ELSEWHERE, "UP42_URL": loop.simulator, "UP42_USERNAME": "me", "UP42_PASSWORD": "anything"}
+        ensure = ["webhooks", "ensure", "--name", "images", "--url", f"{loop.url}/webhooks", "--secret", "try-me"]
+        made = run(*ensure, "--json", env=api)
+        tested = run("webhooks", "test", json.loads(made.stdout)["webhook"]["id"], env=api)
+        assert (tested.returncode, "1 of 1 succeeded" in tested.stdout) == (0, True)
+
+
+def test_a_receiver_with_a_secret_of_its_own_is_delivered_to_by_its_own_scheme(tmp_path: Path) -> None:
     module(tmp_path, secret='"another one, in the code"')
     with dev(tmp_path) as loop:
-        told = loop.until("Take it from WEBHOOK_SECRET, or give --secret")
-        assert "0 of 1 succeeded" in told
-    with dev(tmp_path, "--secret", "another one, in the code") as loop:
-        loop.until("1 of 1 succeeded")
+        told = loop.until("1 of 1 succeeded")
+        assert all(each.returncode == 0 for each in pasted(told, tmp_path))
+        assert f"send {loop.url}/webhooks --hooks app:hooks" in told
+        loop.order("FAILED_PERMANENTLY")
+        loop.until("FAILED_PERMANENTLY: alert done after ")
+
+
+@pytest.mark.parametrize("by", ["file", "text", "environment"])
+def test_a_secret_that_is_given_is_the_receivers_and_the_simulators(tmp_path: Path, by: str) -> None:
+    module(tmp_path)
+    tmp_path.joinpath("a secret").write_text("it's secret", encoding="utf-8")
+    options = {"file": ["--secret-file", "a secret"], "text": ["--secret", "it's secret"], "environment": []}[by]
+    environment = {"WEBHOOK_SECRET": "it's secret"} if by == "environment" else {}
+    with dev(tmp_path, *options, **environment) as loop:
+        told = loop.until("1 of 1 succeeded")
+        (send,) = [line for line in told.splitlines() if " send " in line]
+        if by == "environment":  # it is not printed: the other terminal needs it, too
+            assert "it's" not in told
+        else:
+            assert [each.stdout[:3] for each in pasted(send, tmp_path)] == ["202"]
+
+
+HOST = """
+from contextlib import asynccontextmanager
+from typing import Literal
+from fastapi import APIRouter, FastAPI
+from webhook_receiver import Event, OrderFulfilled, Secret, WebhookReceiver
+from webhook_receiver.senders.github import github
+
+orders = WebhookReceiver(secret=Secret.from_env("WEBHOOK_SECRET"), inbox="sqlite:///orders.db", name="orders")
+hub = WebhookReceiver(sender=github("the hub's own"), inbox="postgresql://nobody@192.0.2.1/hub", name="hub")
+unreached = WebhookReceiver(secret="x", inbox="sqlite:///unreached.db", name="unreached")
+
+class Push(Event, frozen=True):
+    event: Literal["push"]
+    ref: str
+
+@asynccontextmanager
+async def lifespan(app):
+    async with orders, hub, unreached:
+        print("the host has started")
+        yield
+    print("the host has stopped")
+
+app = FastAPI(lifespan=lifespan)
+app.include_router(APIRouter(routes=[orders.route("/in")]), prefix="/api")
+app.mount("/hub", hub)
+
+@app.get("/hello")
+def hello():
+    return "the host's own page"
+
+@orders.on(OrderFulfilled, name="download")
+async def download(order: OrderFulfilled) -> None: ...
+
+@hub.on(Push, name="build")
+async def build(push: Push) -> None: ...
+"""
+
+
+def test_an_app_with_receivers_in_it_is_served_whole_with_its_lifespan(tmp_path: Path) -> None:
+    tmp_path.joinpath("main.py").write_text(HOST, encoding="utf-8")
+    with dev(tmp_path, target="main:app") as loop:
+        told = loop.until("push: build done after ")
+        assert "the host has started" in told
+        assert f"your receiver is at {loop.url}/api/in" in told
+        assert f"your receiver is at {loop.url}/hub/" in told
+        assert "the webhook was tested: 1 of 1 succeeded" in told
+        assert "a test was sent as github does, event push: 202 Accepted" in told
+        assert httpx.get(f"{loop.url}/hello", trust_env=False).json() == "the host's own page"
+        assert [each.returncode for each in pasted(told, tmp_path)] == [0] * 10
+    assert sorted(file.name for file in tmp_path.glob("*.db")) == [
+        "orders.dev.db",
+        "unreached.dev.db",
+        "webhooks.dev.db",
+    ]
 
 
 def test_the_secret_of_the_environment_is_the_simulators_too(tmp_path: Path) -> None:
@@ -176,7 +289,7 @@ def test_other_ends_leave_no_process_either(tmp_path: Path, end: signal.Signals)
 def test_a_receiver_that_ends_by_itself_ends_the_loop_with_1(tmp_path: Path) -> None:
     module(tmp_path)
     with tmp_path.joinpath("app.py").open("a", encoding="utf-8") as text:
-        text.write("\nimport sys\nif sys.argv[1] == 'serve': raise SystemExit(3)\n")
+        text.write("\nimport sys\nif 'dev_server' in sys.argv[0]: raise SystemExit(3)\n")
     done = run("dev", "app:hooks", "--no-reload", *_on_free_ports(), cwd=tmp_path)
     assert done.returncode == 1
     assert "the receiver did not start" in done.stderr
@@ -195,14 +308,20 @@ def test_mistakes_are_told_before_anything_starts(tmp_path: Path) -> None:
         assert "Address already in use" in run("dev", "app:hooks", "--simulator-port", port, cwd=tmp_path).stderr
     same = run("dev", "app:hooks", "--port", "8765", "--simulator-port", "8765", cwd=tmp_path)
     assert (same.returncode, "8765 is the receiver's: give it another one" in same.stderr) == (2, True)
+    tmp_path.joinpath("empty.py").write_text(
+        "from starlette.applications import Starlette\napp, NOTHING = Starlette(), 7", encoding="utf-8"
+    )
     for arguments, said in [
         (["app:nothing"], "has nothing called nothing"),
         (["app:hooks", "--retry", "soon"], "'soon' is not a span of time"),
         (["app:hooks", "--secret", SECRET, "--unsigned"], "a receiver has a secret or none"),
+        (["empty:app"], "there is no receiver among the routes of empty"),
+        (["empty"], "there is no receiver among the routes of empty"),
+        (["empty:NOTHING"], "NOTHING in empty is not a WebhookReceiver or an app"),
     ]:
         done = run("dev", *arguments, *_on_free_ports(), cwd=tmp_path)
         assert done.returncode == 2
         assert said in " ".join(done.stderr.replace("│", " ").split())
-    module(tmp_path, inbox="sqlite:////nowhere/hooks.db")
+    tmp_path.joinpath("hooks.dev.db").mkdir()
     done = run("dev", "app:hooks", *_on_free_ports(), cwd=tmp_path)
     assert (done.returncode, "app:hooks cannot start:" in done.stderr) == (1, True)

@@ -11,13 +11,14 @@ import pytest
 
 from webhook_receiver.cli.dev_processes import LocalLoop, Plan
 from webhook_receiver.senders.up42.client import WebhooksClient
+from webhook_receiver.simulator import Simulator
 
 
 async def test_a_command_that_is_no_longer_waited_for_is_ended(tmp_path: Path) -> None:
     file = tmp_path / "log"
     with file.open("wb") as log:
         async with WebhooksClient(url="http://127.0.0.1:9", token="t") as client, httpx.AsyncClient() as http:
-            loop = LocalLoop(Plan("unused:hooks", 0, 0, log=log), client, http)
+            loop = LocalLoop(Plan("unused:hooks", 0, 0, log=log), client, http, Simulator())
             run = asyncio.create_task(loop.run("simulator", "--port", "0", "--json"))
             async with asyncio.timeout(60):
                 while not (said := file.read_text(encoding="utf-8")).endswith("\n"):  # noqa: ASYNC110 - in a file

@@ -1,4 +1,4 @@
-"""Loading the user's receiver, given as `module:hooks` on a command line."""
+"""Loading the user's receiver, or the app that it is mounted in, given as `module:hooks` on a command line."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import re
 import sys
 import traceback
 from pathlib import Path
+from types import ModuleType
+from typing import cast
 
 import typer
+from starlette.types import ASGIApp
 
 from ..errors import ConfigurationError
 from ..inbox.base import Inbox
@@ -26,6 +29,33 @@ def load(target: str) -> WebhookReceiver:
         typer.BadParameter: there is no such module or name, it cannot be imported, or it is not a receiver. The message
             has no line of the module, which may hold a secret.
     """
+    module, name = _imported(target)
+    found = getattr(module, name or "hooks", None)
+    if isinstance(found, WebhookReceiver):
+        return found
+    raise _not_there(module, name or "hooks", found, "a WebhookReceiver")
+
+
+def load_app(target: str) -> ASGIApp:
+    """Import and return the receiver or the app `module:name`, as `load` does.
+
+    Args:
+        target: the module and the name in it; if the name is left out, "hooks" if that is a receiver, else "app".
+
+    Raises:
+        typer.BadParameter: there is no such module or name, or it is no app.
+    """
+    module, name = _imported(target)
+    if name is None:
+        name = "hooks" if isinstance(getattr(module, "hooks", None), WebhookReceiver) else "app"
+    found: object = getattr(module, name, None)
+    if callable(found):
+        return cast("ASGIApp", found)
+    raise _not_there(module, name, found, "a WebhookReceiver or an app")
+
+
+def _imported(target: str) -> tuple[ModuleType, str | None]:
+    """Import the module of a target, and return it with the name behind the colon."""
     form = re.fullmatch(r"([^\W\d]\w*(?:[./][^\W\d]\w*)*?)(?:\.py)?(?::([^\W\d]\w*))?", target)
     if form is None:
         # A connection string in the wrong place may hold a password.
@@ -47,14 +77,25 @@ def load(target: str) -> WebhookReceiver:
         raise typer.BadParameter(f"{module_name} is not configured correctly: {error}") from None
     except Exception as error:
         raise _not_imported(module_name, error) from None
+    return module, name
+
+
+def _not_there(module: ModuleType, name: str, found: object, wanted: str) -> typer.BadParameter:
     receivers = [key for key, value in vars(module).items() if isinstance(value, WebhookReceiver)]
-    found = getattr(module, name or "hooks", None)
-    if isinstance(found, WebhookReceiver):
-        return found
-    hint = f"; it has {', '.join(f'{module_name}:{key}' for key in receivers)}" if receivers else ""
+    hint = f"; it has {', '.join(f'{module.__name__}:{key}' for key in receivers)}" if receivers else ""
     if found is not None:
-        raise typer.BadParameter(f"{name or 'hooks'} in {module_name} is not a WebhookReceiver{hint}")
-    raise typer.BadParameter(f"{module_name} has nothing called {name or 'hooks'}{hint}")
+        return typer.BadParameter(f"{name} in {module.__name__} is not {wanted}{hint}")
+    return typer.BadParameter(f"{module.__name__} has nothing called {name}{hint}")
+
+
+def target_of(hooks: WebhookReceiver, near: str) -> str | None:
+    """Return the target that `load` finds a receiver by, first looked for in the module of another target."""
+    first, _ = _imported(near)
+    for module in [first, *sys.modules.copy().values()]:
+        for name, value in [*getattr(module, "__dict__", {}).items()]:
+            if value is hooks:
+                return f"{module.__name__}:{name}"
+    return None
 
 
 def _not_imported(module_name: str, error: Exception) -> typer.BadParameter:

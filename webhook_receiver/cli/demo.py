@@ -122,7 +122,7 @@ class Demo:
 
     async def test(self, title: str) -> Result:
         """Create the webhook and test it; return the result."""
-        webhook = await self.loop.create_webhook()
+        webhook = await self.loop.create_webhook("demo", self.loop.plan.url, self.loop.plan.secret)
         tests = (await self.loop.client.test(webhook.id)).tests
         responses = ", ".join(_label(test.status) for test in tests)
         return await self._result(title, responses, set(), "202", "download: done")
@@ -258,13 +258,12 @@ async def _running(port: int, folder: Path) -> AsyncGenerator[Demo]:
             port,
             dev_processes.free_port(0),
             secret=secret,
-            retry="",
             environment={"WEBHOOK_INBOX": f"sqlite:///{inbox.path}?min_free=0"},
             log=log,
         )
         await inbox.open()
         try:
-            async with dev_processes.running(plan, lambda attempt: None) as loop:
+            async with dev_processes.running(plan, lambda outgoing, made: None) as loop:
                 yield Demo(loop, inbox, secret)
         except (dev_processes.ProcessEnded, TimeoutError) as error:
             raise RuntimeError((folder / "log").read_text(errors="replace")) from error

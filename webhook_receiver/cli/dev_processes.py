@@ -1,62 +1,68 @@
-"""A receiver and the simulator, each in a process of its own, and the webhook between them."""
+"""A receiver in a process of its own, the simulator in a thread of this one, and the webhooks between them."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import socket
 import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncGenerator, Callable, Mapping
+from asyncio.subprocess import Process
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from threading import Thread
 from typing import IO, Any
 
 import httpx
+import uvicorn
 
 from ..senders.up42.client import WebhooksClient
 from ..senders.up42.models import Webhook
-from ..signatures import Secret
-from ..simulator import SimulatorOptions
-from ..simulator.payloads import post
+from ..signatures import Scheme, Secret
+from ..simulator import Simulator, SimulatorOptions, simulator_app
+from ..simulator.scheduler import OnAttempt
 from .options import SECRET_VARIABLE
 
 USER, PASSWORD = "dev", "anything"
 """The credentials to get a token with from the simulator, which takes any."""
+_PACKAGE = str(__package__).rpartition(".")[0]
 _PATIENCE = 30.0  # seconds for a process to respond, or to end
-
-OnAttempt = Callable[[dict[str, Any]], None]
-"""A function called with each attempt to deliver, as `webhook-receiver simulator --json` prints it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The options of both processes. The ports are free ones."""
+    """The options of receiver and simulator. The ports are free ones."""
 
     target: str
-    """The receiver, as module:hooks."""
+    """The receiver as module:hooks, or the app that it is mounted in."""
     port: int
     """The receiver's port."""
     simulator_port: int
     path: str = "/webhooks"
-    """The receiver's path."""
+    """The path of a receiver that is no part of another app."""
     secret: Secret | None = None
-    """The secret of both; deliveries are unsigned if None."""
+    """The secret in the receiver's environment; none if None."""
     reload: bool = False
     """Whether the receiver restarts when a file changes."""
-    retry: str = "1s,5s,30s"
-    """The simulator's waits before further attempts."""
+    apart: bool = False
+    """Whether deliveries are kept apart from those of production, see `dev_server`."""
+    retry: Sequence[float] = ()
+    """The simulator's waits before further attempts, in seconds."""
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     """Additional environment variables."""
     log: IO[Any] | None = None
     """The file for the receiver's output; this process's own output if None."""
 
     @property
+    def base_url(self) -> str:
+        """The URL of the app that is served, without a path."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
     def url(self) -> str:
-        """The receiver's URL."""
-        return f"http://127.0.0.1:{self.port}{self.path}"
+        """The URL of a receiver that is no part of another app."""
+        return self.base_url + self.path
 
     @property
     def simulator_url(self) -> str:
@@ -75,46 +81,63 @@ def environment(plan: Plan) -> dict[str, str]:
     mine["UP42_WORKSPACE_ID"] = SimulatorOptions().workspace_id
     if plan.secret is not None:
         mine[SECRET_VARIABLE] = plan.secret.get_secret_value()
-    return mine | dict(plan.environment)
+    return mine | {"PYTHONUNBUFFERED": "1"} | dict(plan.environment)
 
 
 class LocalLoop:
-    """Both processes while they run, and the clients to drive them; `running` starts them."""
+    """Receiver and simulator while they run, and the clients to drive them; `running` starts them."""
 
-    def __init__(self, plan: Plan, client: WebhooksClient, http: httpx.AsyncClient) -> None:
+    def __init__(self, plan: Plan, client: WebhooksClient, http: httpx.AsyncClient, simulator: Simulator) -> None:
         self.plan = plan
         self.client = client
         """A client of the simulator's API, which is UP42's."""
         self.http = http
         """A client for the simulator's control API and for the receiver."""
-        self._simulator: Process | None = None
+        self._simulator = simulator
         self._receiver: Process | None = None
 
-    async def start_simulator(self, on_attempt: OnAttempt) -> asyncio.Task[None]:
-        """Start the simulator, and wait until it listens; return the task that passes on its attempts until it ends."""
-        command = ["simulator", "--port", str(self.plan.simulator_port), "--retry", self.plan.retry, "--json"]
-        self._simulator = await self._start(*command, stdout=PIPE, limit=1 << 20)
-        assert self._simulator.stdout is not None  # noqa: S101 - for the type checkers
-        if not await self._simulator.stdout.readline():  # it says where it is once it listens
-            raise ProcessEnded("the simulator did not start")
-        return asyncio.create_task(_read_attempts(self._simulator.stdout, on_attempt))
-
     async def start_receiver(self) -> None:
-        """Start the receiver, and wait until it responds."""
-        options = ["--port", str(self.plan.port), "--path", self.plan.path]
-        more = ["--reload"] if self.plan.reload else []
-        self._receiver = await self._start("serve", self.plan.target, *options, *more, stdout=self.plan.log)
-        async with asyncio.timeout(_PATIENCE):
-            while not (await post(self.http, f"http://127.0.0.1:{self.plan.port}/healthz", (), b"")).status:
-                if self._receiver.returncode is not None:
-                    raise ProcessEnded("the receiver did not start")
-                await asyncio.sleep(0.02)
+        """Start the receiver, and wait until it responds.
 
-    async def create_webhook(self) -> Webhook:
-        """Create the simulator's webhook for the receiver, and return it."""
-        ensured = await self.client.ensure(
-            name="local loop", url=self.plan.url, events=["order.status"], secret=self.plan.secret
-        )
+        Raises:
+            ProcessEnded: it ended, or does not respond.
+        """
+        plan = self.plan
+        if plan.apart:
+            served = [f"{__package__}.dev_server", plan.target, plan.path, str(plan.port), "reload" * plan.reload]
+        else:
+            served = [_PACKAGE, "serve", plan.target, "--port", str(plan.port), "--path", plan.path]
+        self._receiver = await self._start(*served, stdout=plan.log)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                while not await self._responds():
+                    if self._receiver.returncode is not None:
+                        raise ProcessEnded("the receiver did not start")
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise ProcessEnded(f"the receiver does not respond within {_PATIENCE:g} s") from None
+
+    async def _responds(self) -> bool:
+        try:
+            await self.http.get(f"{self.plan.base_url}/healthz")
+        except httpx.TransportError:
+            return False
+        return True
+
+    async def create_webhook(
+        self, name: str, url: str, secret: Secret | None = None, *, scheme: Scheme | None = None
+    ) -> Webhook:
+        """Create a webhook for a receiver, and return it.
+
+        Args:
+            name: the webhook's name.
+            url: the receiver's URL.
+            secret: the webhook's secret; None for none.
+            scheme: the scheme that signs if there is no secret; None to leave deliveries unsigned.
+        """
+        ensured = await self.client.ensure(name=name, url=url, events=["order.status"], secret=secret)
+        if scheme is not None:
+            self._simulator.scheduler.schemes[ensured.webhook.id] = scheme
         return ensured.webhook
 
     async def control(self, path: str, body: Any = None, *, method: str = "POST") -> Any:
@@ -129,75 +152,80 @@ class LocalLoop:
         Raises:
             ProcessEnded: the command failed.
         """
-        process = await self._start(*arguments, stdout=self.plan.log)
+        process = await self._start(_PACKAGE, *arguments, stdout=self.plan.log)
         try:
             if await process.wait():
                 raise ProcessEnded(f"{arguments[0]} has failed")
         finally:
             await _end(process, signal.SIGTERM)
 
-    async def until_one_ends(self) -> None:
-        """Wait until one of the processes ends.
+    async def until_it_ends(self) -> None:
+        """Wait until the receiver ends by itself.
 
         Raises:
-            ProcessEnded: one has ended by itself.
+            ProcessEnded: it has.
         """
-        names = {"receiver": self._receiver, "simulator": self._simulator}
-        waits = {asyncio.create_task(each.wait()): name for name, each in names.items() if each is not None}
-        try:
-            ended, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-        raise ProcessEnded(f"the {waits[ended.pop()]} has ended by itself")
+        if self._receiver is not None:
+            await self._receiver.wait()
+        raise ProcessEnded("the receiver has ended by itself")
 
     async def end_receiver(self, with_signal: signal.Signals = signal.SIGTERM) -> None:
         """End the receiver's process, and wait for its end."""
         process, self._receiver = self._receiver, None
         await _end(process, with_signal)
 
-    async def end(self) -> None:
-        """End both: first the simulator, so that nothing is delivered to a receiver that is gone."""
-        process, self._simulator = self._simulator, None
-        await _end(process, signal.SIGTERM)
-        await self.end_receiver()
-
-    async def _start(self, *arguments: str, stdout: int | IO[Any] | None, limit: int = 1 << 16) -> Process:
+    async def _start(self, *module: str, stdout: int | IO[Any] | None) -> Process:
         # In a session of its own, so that Ctrl-C reaches only this process, which ends the others in order.
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "webhook_receiver", *arguments),
+            *(sys.executable, "-m", *module),
             env=environment(self.plan),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=stdout,
             stderr=self.plan.log,
             start_new_session=True,
-            limit=limit,
         )
 
 
 @asynccontextmanager
 async def running(plan: Plan, on_attempt: OnAttempt) -> AsyncGenerator[LocalLoop]:
-    """Start both processes; end them on exit, also after SIGTERM or the loss of the terminal.
+    """Start receiver and simulator; end them on exit, also after SIGTERM or the loss of the terminal.
+
+    Args:
+        plan: the options of both.
+        on_attempt: called with each attempt to deliver, in the thread of the simulator.
 
     Raises:
-        ProcessEnded: one did not start, or ended before it responded.
+        ProcessEnded: the receiver did not start.
     """
     _cancel_on_signals()
     identity: dict[str, Any] = {"username": USER, "password": PASSWORD, "workspace_id": SimulatorOptions().workspace_id}
+    simulator = Simulator(SimulatorOptions(retry=tuple(plan.retry)), on_attempt=on_attempt)
     async with (
         httpx.AsyncClient(trust_env=False, timeout=10) as http,
         WebhooksClient(url=plan.simulator_url, **identity) as client,
     ):
-        loop = LocalLoop(plan, client, http)
-        reading: asyncio.Task[None] | None = None
+        loop = LocalLoop(plan, client, http, simulator)
         try:
-            reading = await loop.start_simulator(on_attempt)
-            await loop.start_receiver()
-            yield loop
+            async with _served(simulator, plan.simulator_port):  # ends first: nothing is delivered to what is gone
+                await loop.start_receiver()
+                yield loop
         finally:
-            await loop.end()
-            if reading is not None:
-                await reading
+            await loop.end_receiver()
+
+
+@asynccontextmanager
+async def _served(simulator: Simulator, port: int) -> AsyncGenerator[None]:
+    """Serve the simulator in a thread until the block ends."""
+    config = uvicorn.Config(simulator_app(simulator), lifespan="on", log_config=None, access_log=False, ws="none")
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        thread = Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            await asyncio.to_thread(thread.join)
 
 
 def _cancel_on_signals() -> None:
@@ -217,11 +245,6 @@ def free_port(port: int) -> int:
     with socket.create_server(("127.0.0.1", port)) as listener:
         found: int = listener.getsockname()[1]
         return found
-
-
-async def _read_attempts(lines: asyncio.StreamReader, on_attempt: OnAttempt) -> None:
-    async for line in lines:
-        on_attempt(json.loads(line))
 
 
 async def _end(process: Process | None, with_signal: signal.Signals) -> None:

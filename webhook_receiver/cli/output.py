@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -18,6 +22,15 @@ stderr = Console(stderr=True, highlight=False)
 def say(text: str, style: str = "") -> None:
     """Print a line without markup or wrapping, so that a command in it can be copied."""
     console.print(Text(text, style), soft_wrap=True)
+
+
+def program() -> str:
+    """Return the words that call this program again, to print commands that can be pasted."""
+    called = sys.argv[0]
+    if Path(called).name == "__main__.py":
+        return shlex.join([sys.executable, "-m", "webhook_receiver"])
+    found = shutil.which(Path(called).name)
+    return Path(called).name if found and Path(found).samefile(called) else shlex.quote(called)
 
 
 def say_json(document: object) -> None:

@@ -7,9 +7,10 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from copy import deepcopy
 from math import ceil
-from typing import Any
+from typing import Any, TypeVar
 
 import uvicorn
 from starlette.applications import Starlette
@@ -21,6 +22,8 @@ from ..receiver import WebhookReceiver
 from .app_loader import inbox_of, load
 
 logger = logging.getLogger("webhook_receiver")
+
+T = TypeVar("T")
 
 TARGET = "WEBHOOK_RECEIVER_TARGET"
 PATH = "WEBHOOK_RECEIVER_PATH"
@@ -81,12 +84,19 @@ def app() -> Starlette:
     """Return the app; called in each process that serves it."""
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
         reconfigure(line_buffering=True)  # so that prints of handlers appear in a container's log at once
+    return beside_health(loaded_again(load, os.environ[TARGET]), os.environ[PATH])
+
+
+def loaded_again(load: Callable[[str], T], target: str) -> T:
+    """Return what `load` loads, in a process that uvicorn starts; log why it cannot, and exit.
+
+    That is after a change of the module, when nobody but uvicorn is there to tell it.
+    """
     try:
-        hooks = load(os.environ[TARGET])
-    except BadParameter as error:  # after a change of the module, when nobody but uvicorn is there to tell it
+        return load(target)
+    except BadParameter as error:
         logger.error("%s", error.message)
         sys.exit(1)
-    return beside_health(hooks, os.environ[PATH])
 
 
 def beside_health(hooks: WebhookReceiver, path: str) -> Starlette:

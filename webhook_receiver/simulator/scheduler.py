@@ -14,6 +14,7 @@ import httpx
 
 from ..logs import log_failure
 from ..senders.up42.models import Webhook, WebhookTest, WebhookTests
+from ..signatures import Scheme
 from . import payloads
 from .attempt import attempt
 from .faults import NONE, FaultPlan, Sleep
@@ -52,6 +53,8 @@ class Scheduler:
         self._clock = clock
         self._sleep = sleep
         self._on_attempt = on_attempt
+        self.schemes: dict[str, Scheme] = {}
+        """The schemes that sign for webhooks that have no secret, by the webhook's id."""
         self._client: httpx.AsyncClient | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._posting: set[asyncio.Task[Any] | None] = set()
@@ -232,6 +235,7 @@ class Scheduler:
                     self._client,
                     self._rotated(webhook, outgoing),
                     outgoing,
+                    scheme=self.schemes.get(webhook.id),
                     patience=self._options.timeout,
                     now=self._clock(),
                     sleep=self._sleep,

@@ -1,0 +1,293 @@
+"""The local loop of `dev`: what is started, delivered, printed and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import typer
+
+from ..errors import ApiError, ConfigurationError, InboxError, VerificationError
+from ..inbox import State
+from ..inbox.sqlite import SQLiteInbox
+from ..receiver import WebhookReceiver
+from ..senders.up42.signature import UP42Signature
+from ..signatures import Secret
+from ..simulator import payloads
+from ..simulator.store import Outgoing, SendAttempt
+from . import app_loader, dev_processes, output, serve
+from .dev_processes import LocalLoop, Plan, ProcessEnded
+from .dev_server import keep_apart, receivers_of
+from .follow import HandlerResult, follow
+from .listing import STYLES
+from .notification import UP42, Notifier
+from .output import fail, printable
+from .secret_option import read_secret, typed
+from .simulator_server import document_of, show_json
+
+SECRET = "try-me"  # noqa: S105 - that of a receiver that listens on the loopback, for a while
+"""The secret in the environment of the app, if none is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A receiver that is delivered to."""
+
+    hooks: WebhookReceiver
+    url: str
+    inbox: SQLiteInbox | None
+    """The inbox that it has in the local loop, to read; None if it has none in a file."""
+    send: str
+    """The command that sends it one notification by hand."""
+    secret: Secret | None
+    """The secret that its scheme accepts; None where only its own scheme can sign."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the simulator plays its sender."""
+        return self.hooks.sender.name == UP42
+
+
+def run(
+    module: str,
+    *,
+    port: int,
+    simulator_port: int,
+    path: str,
+    secret: str | None,
+    secret_file: Path | None,
+    unsigned: bool,
+    retry: Sequence[float],
+    reload: bool,
+    as_json: bool,
+) -> None:
+    """Run the local loop until Ctrl-C. The arguments are those of the command, `retry` in seconds."""
+    given = read_secret(secret, secret_file)
+    if unsigned and given is not None:
+        raise typer.BadParameter("a receiver has a secret or none", param_hint="--unsigned")
+    if port and port == simulator_port:
+        raise typer.BadParameter(f"{port} is the receiver's: give it another one", param_hint="--simulator-port")
+    plan = Plan(
+        module,
+        _free(port, "--port"),
+        _free(simulator_port, "--simulator-port"),
+        path,
+        None if unsigned else given or Secret(SECRET),
+        reload=reload,
+        apart=True,
+        retry=retry,
+        log=sys.stderr if as_json else None,
+    )
+    by_secret = f" --secret {SECRET}"
+    if given is not None:
+        by_secret = f" --secret {shlex.quote(secret or '')}" if typed(secret) else ""
+    if secret_file is not None:
+        by_secret = f" --secret-file {shlex.quote(str(secret_file.absolute()))}"
+    targets = _targets(plan, by_secret, f"WEBHOOK_SECRET={SECRET} " if given is None and not unsigned else "")
+    try:
+        for each in targets:
+            asyncio.run(serve.try_inbox(each.hooks))
+        asyncio.run(_run(plan, targets, as_json=as_json))
+    except (ConfigurationError, InboxError) as error:
+        raise fail(f"{module} cannot start: {error}") from None
+    except (ApiError, ProcessEnded) as error:
+        raise fail(str(error)) from None
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        pass  # that is how it is meant to end, and everything has ended
+
+
+def _targets(plan: Plan, by_secret: str, environment: str) -> list[Target]:
+    """Load the app in this process, too, in its own environment: to report mistakes, and to find its receivers."""
+    theirs = dev_processes.environment(plan)
+    for name in os.environ.keys() - theirs.keys():
+        del os.environ[name]
+    os.environ |= theirs
+    mounted = receivers_of(app_loader.load_app(plan.target), plan.path)
+    if not mounted:
+        raise typer.BadParameter(
+            f"there is no receiver among the routes of {plan.target}: give it one with hooks.route(path), or name the "
+            "receiver itself; routes of Starlette and FastAPI are looked through"
+        )
+    return [_target(each.hooks, plan.base_url + each.path, plan, by_secret, environment) for each in mounted]
+
+
+def _target(hooks: WebhookReceiver, url: str, plan: Plan, by_secret: str, environment: str) -> Target:
+    secret = plan.secret if plan.secret is not None and _accepts(hooks, plan.secret) else None
+    send = f"{output.program()} send {url}"
+    own = app_loader.target_of(hooks, plan.target)
+    if secret is not None and by_secret:
+        send += by_secret
+    elif own is not None and plan.secret is not None:
+        send = f"{environment}{send} --hooks {own}"
+    return Target(hooks, url, keep_apart(hooks), send, secret)
+
+
+def _accepts(hooks: WebhookReceiver, secret: Secret) -> bool:
+    """Whether a receiver accepts what UP42 signs with a secret."""
+    body, now = b"{}", time.time()
+    try:
+        head = payloads.signed(body, UP42Signature(secret), now=now)
+        hooks.sender.scheme.verify(head, now)(body)
+    except (ConfigurationError, VerificationError):
+        return False
+    return True
+
+
+async def _run(plan: Plan, targets: Sequence[Target], *, as_json: bool) -> None:
+    started = time.time()
+    async with dev_processes.running(plan, show_json if as_json else _show_attempt) as loop:
+        if not as_json:
+            _introduce(plan, targets)
+        for each in targets:
+            await _test(loop, each, as_json=as_json)
+        watching = [asyncio.create_task(_watch(each, started, as_json=as_json)) for each in targets]
+        try:
+            await loop.until_it_ends()
+        finally:
+            for task in watching:
+                task.cancel()
+            await asyncio.wait(watching)
+
+
+async def _watch(target: Target, since: float, *, as_json: bool) -> None:
+    """Print the results of deliveries; errors of the inbox are reported by the receiver."""
+    inbox = target.inbox
+    if inbox is None:
+        if not as_json:
+            output.say("the receiver has no inbox in a file or database: results of handlers are not shown here")
+        return
+    try:
+        while True:
+            with suppress(InboxError):
+                await inbox.open()
+                async for each in follow(inbox, target.hooks.name, since):
+                    output.say_json(each.as_json()) if as_json else _show_result(each)
+            await asyncio.sleep(1)
+    finally:
+        await inbox.close()
+
+
+async def _test(loop: LocalLoop, target: Target, *, as_json: bool) -> None:
+    """Deliver a test: of the simulator's webhook, or for another sender one that is signed here."""
+    about: dict[str, Any] = {"receiver": target.hooks.name, "url": target.url, "simulator": loop.plan.simulator_url}
+    if not target.simulated:
+        await _send_one(loop, target, about, as_json=as_json)
+        return
+    own = None if loop.plan.secret is None or target.secret is not None else target.hooks.sender.scheme
+    webhook = await loop.create_webhook(f"{target.hooks.name} at {target.url}", target.url, target.secret, scheme=own)
+    if as_json:
+        output.say_json(about | {"webhook": webhook.id})
+    tested = await loop.client.test(webhook.id)
+    if as_json:
+        output.say_json(tested.as_json())
+        return
+    output.say(f"the webhook was tested: {tested.tests_succeeded} of {tested.tests_run} succeeded", "bold")
+    for each in tested.tests:
+        if not each.succeeded:
+            output.say(f"{each.event}: {printable(each.error or '')}", "red")
+
+
+async def _send_one(loop: LocalLoop, target: Target, about: dict[str, Any], *, as_json: bool) -> None:
+    """Send an event that a handler of the receiver is there for, as its own sender does; the simulator is UP42."""
+    hooks = target.hooks
+    notifier = Notifier.of_receiver(hooks)
+    event = notifier.event_name(None)
+    if as_json:
+        output.say_json(about)
+    try:
+        body = payloads.dump(notifier.document(event, None, None))
+        head = notifier.head(body, event, url=target.url, now=time.time())
+    except typer.BadParameter as error:
+        output.stderr.print(f"no test of {hooks.name} can be sent: {error.message}", style="yellow", soft_wrap=True)
+        return
+    result = await payloads.post(loop.http, payloads.url_of(head, target.url), head.headers, body)
+    if as_json:
+        output.say_json({"url": target.url, "event": event, "status": result.status, "reason": result.reason})
+    else:
+        said = f"a test was sent as {hooks.sender.name} does, event {event or '-'}: {result.label}"
+        output.say(printable(said), "bold" if result.ok else "bold red")
+
+
+def _introduce(plan: Plan, targets: Sequence[Target]) -> None:
+    for each in targets:
+        output.say(f"your receiver is at {each.url}", "bold")
+    simulated = any(each.simulated for each in targets)
+    if simulated:
+        output.say(f"a simulator of UP42 that delivers to it is at {plan.simulator_url}", "bold")
+    files = dict.fromkeys(os.path.relpath(each.inbox.path) for each in targets if each.inbox is not None)
+    for file in files:
+        output.say(f"deliveries are kept in {printable(file)}, apart from those of production")
+    output.say("\nin another terminal, in this folder:")
+    for what, commands in _commands(plan, targets, [*files], simulated=simulated):
+        output.say(what)
+        for command in commands:
+            output.say(f"  {command}", "cyan")
+    output.say("")
+
+
+def _commands(
+    plan: Plan, targets: Sequence[Target], files: Sequence[str], *, simulated: bool
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield commands to paste, by what they are for."""
+    me = output.program()
+    to = "" if plan.simulator_port == 8042 else f" --simulator {plan.simulator_url}"
+    if simulated:
+        yield (
+            "fulfill an order, let one fail, and move one through all its statuses:",
+            [
+                f"{me} order create --status FULFILLED{to}",
+                f"{me} order create --status FAILED_PERMANENTLY{to}",
+                f"{me} order walk $({me} order create{to} | cut -f1){to}",
+            ],
+        )
+        yield (
+            "let deliveries go wrong, and well again:",
+            [f"{me} faults --copies 2{to}", f"{me} faults --wrong-secret{to}", f"{me} faults --none{to}"],
+        )
+    yield "send one by hand:", [each.send for each in targets]
+    if files:
+        yield "look into the inbox:", [f"{me} inbox ls {shlex.quote(f'sqlite:///{file}')}" for file in files]
+
+
+def _show_attempt(outgoing: Outgoing, made: SendAttempt) -> None:
+    attempt = document_of(outgoing, made)
+    ok = attempt["status"] is not None and 200 <= attempt["status"] <= 299
+    about = attempt["orderId"] or ("a test" if attempt["test"] else "")
+    response = f"{attempt['status'] or ''} {attempt['reason']}".strip()
+    again = "" if attempt["ended"] else ", will be sent again"
+    took = f"in {attempt['seconds'] * 1000:.1f} ms" + (
+        f", attempt {attempt['attempt']}" if attempt["attempt"] > 1 else ""
+    )
+    line = f"{_clock(attempt['at'])} {attempt['event']} {about}: {response} {took}{again}"
+    output.say(printable(line), "green" if ok else "red")
+
+
+def _show_result(result: HandlerResult) -> None:
+    about = printable(unquote(result.summary.identity or result.summary.event or result.summary.id))
+    ran = result.handler or "no handler"
+    attempts = f", attempt {result.attempts}" if result.attempts > 1 else ""
+    why = f": {result.error.splitlines()[0]}" if result.error else ""
+    took = "" if result.seconds is None else f" after {result.seconds * 1000:.0f} ms"
+    state = "failed" if result.state is State.WAITING else str(result.state)
+    line = f"{_clock(time.time())}   {about}: {ran} {state}{took}{attempts}{why}"
+    output.say(printable(line), "yellow" if result.state is State.WAITING else STYLES[result.state])
+
+
+def _clock(moment: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(moment))
+
+
+def _free(port: int, option: str) -> int:
+    try:
+        return dev_processes.free_port(port)
+    except OSError as error:
+        raise typer.BadParameter(f"cannot listen on {port}: {error.strerror}", param_hint=option) from None

@@ -1,0 +1,61 @@
+"""The receivers in an app of Starlette or FastAPI, and the paths that senders post to."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from starlette.routing import Mount
+
+from ..asgi import OPTIONAL_SLASH
+from ..receiver import WebhookReceiver
+
+
+class Mounted(NamedTuple):
+    """A receiver, and where it is in an app."""
+
+    hooks: WebhookReceiver
+    path: str
+
+
+def receivers_in(app: object) -> list[Mounted]:
+    """Return the receivers that an app has at a fixed path, in the order of its routes, each once."""
+    found: dict[int, Mounted] = {}
+    for each in _in_routes(app, ""):
+        found.setdefault(id(each.hooks), each)
+    return [*found.values()]
+
+
+def every_receiver() -> list[WebhookReceiver]:
+    """Return all receivers of this process, whether an app has them at a path or not."""
+    return [each for each in gc.get_objects() if issubclass(type(each), WebhookReceiver)]
+
+
+def _in_routes(app: object, prefix: str) -> Iterator[Mounted]:
+    routes: Sequence[Any] | None = getattr(app, "routes", None)
+    if routes is None:
+        if (wrapped := getattr(app, "app", None)) is not None:  # inside a middleware
+            yield from _in_routes(wrapped, prefix)
+        return
+    for route in routes:
+        path, inner = _place(route, prefix)
+        if not isinstance(inner, WebhookReceiver):
+            yield from _in_routes(inner, path)
+        elif "{" not in path:  # which a sender could not fill in
+            yield Mounted(inner, f"{path}/" if isinstance(route, Mount) else path)
+
+
+def _place(route: Any, prefix: str) -> tuple[str, object]:
+    """Return the path of a route, and the app or router that is there."""
+    if (included := getattr(route, "include_context", None)) is not None:  # FastAPI's,
+        return prefix + included.prefix, route.original_router
+    path: str = getattr(route, "path", "")
+    return prefix + path.replace(OPTIONAL_SLASH, ""), _unwrapped(getattr(route, "app", None))
+
+
+def _unwrapped(app: object) -> object:
+    """Return the app inside the middleware of a route."""
+    while not isinstance(app, WebhookReceiver) and not hasattr(app, "routes") and hasattr(app, "app"):
+        app = getattr(app, "app")  # noqa: B009 - of whatever type it is
+    return app
