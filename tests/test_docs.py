@@ -58,7 +58,8 @@ COMMANDS = [line for text in PAGES.values() for line in lines(text)]
 FIRST = {code: name for name, code in reversed(PROGRAMS.items())}
 """Each program once, by the first place where it stands."""
 USER = {"UP42_USERNAME": "me", "UP42_PASSWORD": "anything"}
-ENVIRONMENT = {**os.environ, **USER, "PYTHONPATH": str(ROOT), "WEBHOOK_SECRET": "try-me"}
+TERMINAL = {**os.environ, **USER, "PYTHONPATH": str(ROOT)}
+ENVIRONMENT = TERMINAL | {"WEBHOOK_SECRET": "try-me"}
 
 DELIVER = """
 import asyncio, json, time
@@ -143,9 +144,11 @@ def test_the_ten_lines_are_ten_and_are_the_quickstart() -> None:
 
 
 def lines_with(*words: str) -> list[str]:
-    return [line for line in COMMANDS if any(f"/webhook-receiver {word} " in line for word in words)]
+    lines = [line for line in COMMANDS if not line.endswith(" main:app")]
+    return [line for line in lines if any(f"/webhook-receiver {word} " in line for word in words)]
 
 
+HOSTED = [line for line in COMMANDS if line.endswith(" main:app")]
 SERVED = lines_with("serve", "send")
 LOOPED = lines_with("dev", "order", "faults", "inbox ls", "webhooks", "backfill")
 MIGRATING = lines_with("inbox migrate")
@@ -153,7 +156,7 @@ CAUGHT = lines_with("capture", "explain", "to-test")
 
 
 def test_every_command_line_is_run_here() -> None:
-    assert sorted(SERVED + LOOPED + MIGRATING + CAUGHT) == sorted(COMMANDS)
+    assert sorted(HOSTED + SERVED + LOOPED + MIGRATING + CAUGHT) == sorted(COMMANDS)
     for name in BESIDE:
         set_up = [line for line in lines(ALL[name]) if line.startswith("python3 -m venv")]
         assert set(lines(ALL[name])) - {*set_up} <= set(COMMANDS)
@@ -179,6 +182,24 @@ def test_what_is_sent_by_hand_is_received(tmp_path: Path) -> None:
         assert "ready to download: 7\n" in told
 
 
+def test_an_app_with_a_receiver_is_started_as_the_guide_says(tmp_path: Path) -> None:
+    (program,) = [code for code in PROGRAMS.values() if "import FastAPI" in code]
+    tmp_path.joinpath("main.py").write_text(program, encoding="utf-8")
+    start, loop = HOSTED
+    secret, command, target = start.split()
+    assert command == ".venv/bin/uvicorn"
+    with running("uvicorn", target, cwd=tmp_path, environment=dict([secret.split("=")])) as (url, server):
+        assert shell(f"{secret} {SEND}", tmp_path, url).stdout.startswith("202")
+        printed(server, "ready to download:")
+    with looping(tmp_path, loop) as (url, simulator):
+        line = ".venv/bin/webhook-receiver order create --status FULFILLED"
+        assert shell(line, tmp_path, url, UP42_URL=simulator).returncode == 0
+        assert shell(f"{SEND} --secret try-me", tmp_path, url).stdout.startswith("202")
+
+
+SEND = ".venv/bin/webhook-receiver send http://127.0.0.1:8000/webhooks"
+
+
 def test_the_local_loop_is_lived_as_the_guide_says(tmp_path: Path) -> None:
     tmp_path.joinpath("quickstart.py").write_text(TEN_LINES, encoding="utf-8")
     first, *rest = LOOPED
@@ -199,7 +220,7 @@ def looping(folder: Path, line: str) -> Generator[tuple[str, str]]:
     process = subprocess.Popen(
         [*prepared(line, ""), "--port", ports[0], "--simulator-port", ports[1]],
         cwd=folder,
-        env=ENVIRONMENT | {"PYTHONUNBUFFERED": "1"},
+        env=TERMINAL | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -289,10 +310,11 @@ def prepared(line: str, url: str) -> list[str]:
 
 def shell(line: str, cwd: Path, url: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command, _, fallback = line.partition(" || ")
+    given = dict(re.findall(r"^(WEBHOOK_SECRET)=(\S+)", line))
     done = subprocess.run(
         prepared(command, url),
         cwd=cwd,
-        env=ENVIRONMENT | environment,
+        env=TERMINAL | given | environment,
         capture_output=True,
         text=True,
         timeout=60,
