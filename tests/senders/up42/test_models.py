@@ -49,6 +49,35 @@ def test_an_empty_secret_is_none(nothing: str | None) -> None:
     assert Webhook.model_validate(WEBHOOK | {"secret": nothing}).secret is None
 
 
+@pytest.mark.parametrize(
+    ("events", "read"),
+    [
+        ("job.status, order.status", ("job.status", "order.status")),
+        ("order.status", ("order.status",)),
+        (["job.status, order.status"], ("job.status", "order.status")),
+        ([" order.status ", "order.status"], ("order.status",)),
+        ("", ()),
+        (None, ()),
+        ([], ()),
+    ],
+)
+def test_events_are_read_in_every_form_that_the_api_may_have_for_them(events: object, read: tuple[str, ...]) -> None:
+    webhook = Webhook.model_validate(WEBHOOK | {"events": events})
+    assert webhook.events == read
+    assert webhook.as_json()["events"] == [*read]
+
+
+@pytest.mark.parametrize("events", [7, {"order.status": True}, ["order.status", 7], [None]])
+def test_events_that_are_no_names_are_an_error(events: object) -> None:
+    with pytest.raises(ValidationError, match="events"):
+        Webhook.model_validate(WEBHOOK | {"events": events})
+
+
+def test_what_is_sent_is_a_list_of_names_and_nothing_else() -> None:
+    with pytest.raises(ValidationError, match="events"):
+        WebhookInput.model_validate({"name": "images", "url": "https://e.com/", "events": "job.status, order.status"})
+
+
 def test_an_input_is_made_with_python_names_and_sent_with_the_senders() -> None:
     made = WebhookInput(name="images", url="https://example.com/", events=("order.status",))
     assert made.as_json() == {

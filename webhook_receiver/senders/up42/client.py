@@ -349,11 +349,10 @@ def replacement(webhook: Webhook, changes: Changes, *, local: bool) -> dict[str,
 
 
 def differs(webhook: Webhook, wanted: Mapping[str, Any]) -> bool:
-    """Whether a webhook differs from the wanted values; the order of events does not matter."""
+    """Whether a webhook differs from the wanted values; its events are a set."""
     there = webhook.as_json()
     return any(
-        sorted(there[name]) != sorted(value) if name == "events" else there[name] != value
-        for name, value in wanted.items()
+        {*there[name]} != {*value} if name == "events" else there[name] != value for name, value in wanted.items()
     )
 
 

@@ -7,9 +7,10 @@ anything the docstring says "modelled". Every model keeps the fields that it doe
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_serializer, field_validator
 from pydantic.alias_generators import to_camel
@@ -126,6 +127,17 @@ class Webhook(WebhookInput):
     id: str
     created_at: datetime
     updated_at: datetime
+
+    @field_validator("events", mode="before")
+    @classmethod
+    def _split(cls, events: object) -> object:
+        # The docs show them as one text, "job.status, order.status"; what is sent is a list (SDK).
+        if not isinstance(events, str | list | tuple | None):
+            return events  # which is an error
+        texts = [events or ""] if isinstance(events, str | None) else [*cast("Iterable[object]", events)]
+        names = [name.strip() for text in texts if isinstance(text, str) for name in text.split(",")]
+        others = [text for text in texts if not isinstance(text, str)]  # which are errors
+        return (*dict.fromkeys(name for name in names if name), *others)
 
 
 class WebhookTest(Resource):
