@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import warnings
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -72,6 +73,14 @@ def test_no_two_deliveries_have_one_id_even_in_a_forked_process() -> None:
     with os.fdopen(read) as pipe:
         theirs = pipe.read()
     assert len({*ours, *(theirs[at : at + 32] for at in range(0, len(theirs), 32))}) == 2000
+
+
+def test_ids_of_one_second_differ_early_and_those_of_later_seconds_come_later() -> None:
+    ids = [new_id(1_765_433_012.5 + number // 256) for number in range(1024)]
+    assert all(re.fullmatch(r"[0-9a-f]{32}", id) for id in ids)
+    assert len({id[:12] for id in ids}) == 1024
+    assert [id[:8] for id in ids] == sorted(id[:8] for id in ids)
+    assert re.fullmatch(r"[0-9a-f]{32}", new_id(-1.0))
 
 
 def test_a_head_is_immutable_and_shows_neither_target_nor_headers() -> None:

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import os
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -105,9 +106,18 @@ class RequestHead(NamedTuple):
         return self.target.partition(b"?")[0]
 
 
-def new_id() -> str:
-    """Return a new id of a delivery, 32 hex digits: 64 random bits of this process, and a count."""
-    return f"{_process}{next(_count):016x}"
+def new_id(now: float | None = None) -> str:
+    """Return a new id of a delivery, 32 hex digits: the second of receipt, a count, and 64 random bits of this process.
+
+    The first eight to twelve digits are mostly enough to name a delivery: the count's lower half comes first. An index
+    of ids grows at its end.
+
+    Args:
+        now: the time of receipt, in Unix seconds; the present time if None.
+    """
+    second = int(time.time() if now is None else now) & 0xFFFFFFFF
+    count = next(_count)
+    return f"{second:08x}{count & 0xFFFF:04x}{count >> 16 & 0xFFFF:04x}{_process}"
 
 
 def _start_ids() -> None:

@@ -420,7 +420,7 @@ class WebhookReceiver(Router):
         if verified.by is not None:
             self._runtime.secret_usage.note(verified.by, now)
         stored = kept_headers(headers) if self._runtime.keeps else tuple(headers)
-        return Delivery(new_id(), self.name, stored, body, now, verified.by, verified.body)
+        return Delivery(new_id(now), self.name, stored, body, now, verified.by, verified.body)
 
     async def _handle(self, delivery: Delivery, verified: Verified) -> tuple[Response, Event | None, str | None]:
         """Store a verified delivery, or run its handlers; return the response, the event, and whose duplicate it is."""

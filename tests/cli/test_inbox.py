@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import pty
+import re
 import sqlite3
 import subprocess
 import time
@@ -16,10 +17,11 @@ from typing import Any, TypeVar
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.cli.test_commands import COMMAND
+from tests.cli.test_commands import COMMAND, on_a_terminal
 from tests.helpers import ROOT
 from webhook_receiver import Delivery, SQLiteInbox
 from webhook_receiver.cli.commands import app
+from webhook_receiver.delivery import new_id
 from webhook_receiver.inbox import DeliverySummary, Entry, FailedAttempt, Filter, HandlerState, Settlement, State
 
 R = TypeVar("R")
@@ -174,9 +176,50 @@ def test_ls_says_from_whom_when_there_are_several_and_keeps_a_stranger_off_the_t
 def test_ls_on_a_terminal_is_a_table_in_colours(url: str) -> None:
     code, shown = answering("", "ls", url)
     assert code == 0
-    assert "what is next" in shown
+    assert re.search(r"received .* next", re.sub(r"\x1b\[[0-9;]*m", "", shown))
     assert "1 min ago" in shown
     assert "\x1b[31mdead" in shown
+
+
+def test_ls_on_a_narrow_terminal_has_a_line_for_each_and_ids_that_can_be_typed(tmp_path: Path) -> None:
+    path = tmp_path / "hooks.db"
+    order = "ec728f00-1a82-43a4-a124-db35dba309d1 FAILED_PERMANENTLY"
+    received = [time.time() - 7200, *[time.time() - 60] * 40]
+    ids = [new_id(each) for each in received]
+
+    async def fill(inbox: SQLiteInbox) -> None:
+        for id in ids:
+            dead = "app:download: ConnectionError: the storage is down, and was down all the day"
+            await inbox.put(entry(id)._replace(identity=order, dead=dead), time.time())
+
+    on(path, fill)
+    code, shown = on_a_terminal("inbox", "ls", f"sqlite:///{path}", columns=80)
+    heading, *lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+    assert (code, heading.split()) == (0, ["id", "received", "event", "identity", "state", "next"])
+    assert len(lines) == len(ids)
+    assert max(map(len, [heading, *lines])) <= 80
+    assert all("ec728f00… FAILED_PERMANENTLY" in line and " dead " in line for line in lines)
+    short = [line.split()[0] for line in lines]
+    assert len(set(short)) == len(ids)
+    assert (len(short[-1]), max(map(len, short))) == (8, 12)
+    for each, id in zip(short, reversed(ids), strict=True):
+        assert id.startswith(each)
+    for each in short[-1], short[7]:
+        assert json.loads(inbox_command("show", f"sqlite:///{path}", each, "--json").stdout)["id"].startswith(each)
+    assert inbox_command("purge", f"sqlite:///{path}", *short[:3], "--yes").stdout == "3 deliveries removed\n"
+
+
+def test_ls_shows_of_an_id_what_no_other_one_is_or_begins_with(tmp_path: Path) -> None:
+    path = tmp_path / "hooks.db"
+    ids = ["abcdef0012", "abcdef001", "abcdef0099", "f"]
+
+    async def fill(inbox: SQLiteInbox) -> None:
+        for id in ids:
+            await inbox.put(entry(id), time.time())
+
+    on(path, fill)
+    _, shown = on_a_terminal("inbox", "ls", f"sqlite:///{path}", columns=120)
+    assert [line.split()[0] for line in shown.splitlines()[1:]] == ["f", "abcdef009", "abcdef001", "abcdef0012"]
 
 
 def test_show_tells_all_and_the_body_only_when_asked(url: str) -> None:
@@ -353,6 +396,8 @@ def test_stats_for_people_and_programs(path: Path, url: str) -> None:
     assert 59 < document["oldest_waiting_seconds"] < 600
     assert list(document["paused"]) == ["app:download"]
     assert document["bytes"] == path.stat().st_size
+    assert rows["size of the file"] == f"{document['bytes'] / 1024:,.0f} KiB"
+    assert rows["unused within it"] == f"{document['free_bytes'] / 1024:,.0f} KiB"
 
 
 def test_vacuum_says_what_it_gave_back(path: Path, url: str) -> None:

@@ -55,16 +55,18 @@ def ls(
     states = {*(state or ()), *((State.DEAD,) if dead else ())}
     start, end = moment(since), moment(before)
 
-    async def work(target: InboxTarget) -> Sequence[DeliverySummary]:
+    async def work(target: InboxTarget) -> tuple[Sequence[DeliverySummary], dict[str, str]]:
         which = target.filter(states=states, event=event, receiver=receiver, handler=handler, since=start, before=end)
-        return await target.inbox.find(which, limit=limit)
+        found = await target.inbox.find(which, limit=limit)
+        shown = [] if as_json or not output.console.is_terminal else [summary.id for summary in found]
+        return found, await listing.short_ids(target.inbox, shown)
 
-    summaries = run(where, work)
+    summaries, short = run(where, work)
     if as_json:
         for summary in summaries:
             output.say_json(summary_document(summary))
     else:
-        listing.show_summaries(summaries, time.time())
+        listing.show_summaries(summaries, time.time(), short)
 
 
 @inbox.command("show", cls=WhereCommand)

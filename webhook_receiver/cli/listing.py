@@ -4,36 +4,73 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from urllib.parse import unquote
 
 from rich.text import Text
 
 from ..delivery import Delivery
-from ..inbox import DeliverySummary, FailedAttempt, HandlerState, State, Stats, StoredDelivery
+from ..errors import AmbiguousId
+from ..inbox import DeliverySummary, FailedAttempt, HandlerState, Inbox, State, Stats, StoredDelivery
 from . import output
 from .output import printable
 
 STYLES = {State.WAITING: "cyan", State.DONE: "green", State.UNHANDLED: "yellow", State.DEAD: "red"}
+_WORD = 20  # characters of a word of an identity: a status has fewer, a UUID has more
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
-def show_summaries(summaries: Sequence[DeliverySummary], now: float) -> None:
-    """Print a table of deliveries, with the receiver only if there are several."""
+SHORT = 8
+"""The fewest digits of an id that are shown."""
+
+
+async def short_ids(inbox: Inbox, ids: Sequence[str]) -> dict[str, str]:
+    """Return the shortest beginning of each id, of `SHORT` digits or more, that names its delivery in the inbox."""
+    found: dict[str, str] = {}
+    for id in ids:
+        size = SHORT
+        while size < len(id) and not await _names(inbox, id[:size], id):
+            size += 1
+        found[id] = id[:size]
+    return found
+
+
+async def _names(inbox: Inbox, beginning: str, id: str) -> bool:
+    """Whether the beginning of an id names its delivery, and no other."""
+    try:
+        stored = await inbox.get(beginning)
+    except AmbiguousId:
+        return False
+    return stored is not None and stored.summary.id == id
+
+
+def show_summaries(summaries: Sequence[DeliverySummary], now: float, short: Mapping[str, str]) -> None:
+    """Print a table of deliveries, with the receiver only if there are several; on a terminal a line for each.
+
+    Args:
+        summaries: the deliveries.
+        now: the present time, in Unix seconds.
+        short: the beginnings of ids that are shown on a terminal, by the ids.
+    """
     several = len({summary.receiver for summary in summaries}) > 1
-    headings = ["id", "received", *(["receiver"] if several else []), "event", "identity", "state", "what is next"]
-    output.table(headings, [_row(summary, now, several=several) for summary in summaries])
+    headings = ["id", "received", *(["receiver"] if several else []), "event", "identity", "state", "next"]
+    output.table(headings, [_row(summary, now, short, several=several) for summary in summaries], one_line=True)
 
 
-def _row(summary: DeliverySummary, now: float, *, several: bool) -> list[str | Text]:
-    # The whole id: those of one process differ at their ends only, so that no short beginning is unique.
+def _row(summary: DeliverySummary, now: float, short: Mapping[str, str], *, several: bool) -> list[str | Text]:
     on_terminal = output.console.is_terminal
     received = f"{span(now - summary.received)} ago" if on_terminal else at(summary.received)
     receiver = [printable(summary.receiver)] if several else []
     event = "-" if summary.event is None else printable(summary.event)
+    about = identity(summary)
+    if on_terminal:
+        about = " ".join(
+            word if len(word) <= _WORD else f"{word[:SHORT]}\N{HORIZONTAL ELLIPSIS}" for word in about.split()
+        )
     state = Text(summary.state, STYLES[summary.state])
-    return [summary.id, received, *receiver, event, identity(summary), state, printable(what_is_next(summary, now))]
+    id = short.get(summary.id, summary.id)
+    return [id, received, *receiver, event, about, state, printable(what_is_next(summary, now))]
 
 
 def identity(summary: DeliverySummary) -> str:
@@ -167,5 +204,15 @@ def show_stats(stats: Stats, now: float) -> None:
         first = span(stats.expected_dead[0] - now)
         rows.append(("dead within an hour", Text(f"{soon}, the first in {first}, if they go on failing", "red")))
     rows += [(f"paused: {printable(name)}", f"for {span(now - since)}") for name, since in stats.paused.items()]
-    rows += [(name.replace("_", " "), f"{value}") for name, value in stats.extra.items()]
+    rows += [_extra(name, value) for name, value in stats.extra.items()]
     output.table(("what", "number"), rows)
+
+
+def _extra(name: str, value: object) -> tuple[str, str]:
+    """Return a label and a text for a number that only some inboxes have."""
+    if isinstance(value, int) and name in _SIZES:
+        return _SIZES[name], f"{value / 1024:,.0f} KiB"
+    return name.replace("_", " "), f"{value}"
+
+
+_SIZES = {"bytes": "size of the file", "free_bytes": "unused within it"}

@@ -38,18 +38,28 @@ def say_json(document: object) -> None:
     print(json.dumps(document), flush=True)  # noqa: T201 - rich would wrap it
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
-    """Print a table; in a pipe one line a row, with tabs between the cells and without headings."""
+def table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], *, one_line: bool = False) -> None:
+    """Print a table; in a pipe one line a row, with tabs between the cells and without headings.
+
+    Args:
+        headings: the headings of the columns.
+        rows: the cells of each row.
+        one_line: whether a row is one line on a terminal, too, so that long cells are cut, the last one first.
+    """
     if not console.is_terminal:
         for row in rows:
             print("\t".join(str(cell) for cell in row), flush=True)  # noqa: T201 - rich would turn tabs into spaces
         return
     first, *others = headings  # the first cell is an id for other commands: it is never cut
+    columns = [Column(each, no_wrap=one_line and each != others[-1]) for each in others]
     drawn = Table(
-        Column(first, no_wrap=True, overflow="ignore"), *others, box=None, pad_edge=False, header_style="bold"
+        Column(first, no_wrap=True, overflow="ignore"), *columns, box=None, pad_edge=False, header_style="bold"
     )
     for row in rows:
-        drawn.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+        cells = [Text(cell) if isinstance(cell, str) else cell for cell in row]
+        for cell in cells if one_line else ():
+            cell.no_wrap, cell.overflow = True, "ellipsis"
+        drawn.add_row(*cells)
     console.print(drawn)
 
 
