@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import httpx
 import pytest
+from anyio.from_thread import start_blocking_portal
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from starlette.applications import Starlette
@@ -448,6 +449,55 @@ def test_deliveries_in_loops_that_end_at_once_are_not_lost(tmp_path: Path, caplo
     asyncio.run(asyncio.wait_for(rest(), PATIENCE))
     assert set(ran) == {"0", "1", "2", "3", "4"}
     assert caplog.text.count("was not started") == 1
+    assert caplog.text.count("up42 was not stopped before its event loop ended") == 1
+    assert caplog.text.count("work=False), and handle them by `webhook-receiver worker`") == 1
+
+
+def test_a_portal_for_each_request_as_test_clients_have_it_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    hooks = idle()
+    for number in range(3):
+        with start_blocking_portal() as portal:
+            portal.call(deliver, hooks, about(number))
+    assert caplog.text.count("was not stopped before its event loop ended") == 1
+
+
+def test_who_only_stores_may_have_a_loop_for_each_request(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "receive")
+    hooks = durable(f"sqlite:///{tmp_path}/hooks.db", work=False)
+    for number in range(3):
+        asyncio.run(deliver(hooks, about(number)))
+    asyncio.run(hooks.inbox.close())
+    assert caplog.text == ""
+
+
+def test_a_loop_that_ends_after_the_receiver_has_is_no_cause_for_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hooks = idle(f"sqlite:///{tmp_path}/hooks.db")
+
+    async def live(number: int) -> None:
+        async with hooks:
+            await deliver(hooks, about(number))
+
+    for number in range(2):
+        asyncio.run(live(number))
+    assert "loop" not in caplog.text
+
+
+@pytest.mark.parametrize("inbox", [None, "memory://"])
+async def test_on_lambda_a_warning_says_that_handlers_are_cut_off(
+    inbox: str | None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "receive")
+    hooks = WebhookReceiver(secret=SECRET, inbox=inbox)
+    hooks.on(OrderFulfilled, name="handler")(lambda order: None)
+    for _ in range(2):
+        async with hooks:
+            pass
+    said = "up42 runs on AWS Lambda, which stands still between two requests, so handlers of stored deliveries are cut"
+    assert caplog.text.count(said) == (0 if inbox is None else 1)
 
 
 @pytest.mark.parametrize("inbox", [SQLiteInbox, 7, None.__class__])

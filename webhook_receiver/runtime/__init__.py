@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -36,6 +37,12 @@ from .health import Health, failing
 __all__ = ["BackgroundTasks", "Health", "Runtime"]
 
 logger = logging.getLogger("webhook_receiver")
+
+
+_WITHOUT_LOOP = (
+    "so handlers of stored deliveries are cut off, and retried only when another request comes. Only store them here, "
+    "WebhookReceiver(..., work=False), and handle them by `webhook-receiver worker` on the same inbox"
+)
 
 
 class Runtime:
@@ -98,7 +105,8 @@ class Runtime:
         self._worker: Worker | None = None
         self._opened = False
         self._starts = 0  # that were not stopped yet
-        self._has_warned_of_late_start = False
+        self._warnings: set[str] = set()
+        """The warnings about how the receiver is hosted that were logged, each once."""
         forks.tell(self)
 
     @property
@@ -197,6 +205,10 @@ class Runtime:
         claim_name(self, self.inbox, self.name)
         self._opened = True
         if self._work:
+            if (
+                "AWS_LAMBDA_FUNCTION_NAME" in os.environ
+            ):  # docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+                self._warn_once(f"%s runs on AWS Lambda, which stands still between two requests, {_WITHOUT_LOOP}")
             paused = await self._paused()  # before anything is claimed
             if self._worker is None or not self._worker.is_working:  # it may be since a moment ago
                 self._worker = worker_for(self.inbox, self.name, self.dispatcher, self.options, self.clock)
@@ -254,14 +266,13 @@ class Runtime:
         Raises:
             InboxError: the inbox cannot be opened, or can never work.
         """
-        if self._worker is None and self._work and not self._has_warned_of_late_start:
-            self._has_warned_of_late_start = True
-            warn_if_disabled()
-            logger.warning(
+        if self._work and self._worker is None:
+            self._warn_once(
                 "%s was not started: it starts with this delivery, but after a restart stored deliveries wait for the "
-                "next one. Let the host start it: lifespan=hooks.lifespan, or `async with hooks:`",
-                self.name,
+                "next one. Let the host start it: lifespan=hooks.lifespan, or `async with hooks:`"
             )
+        elif self._worker is not None and self._worker.loop.is_closed():
+            self._warn_once(f"%s was not stopped before its event loop ended, {_WITHOUT_LOOP}")
         try:
             await self._start()
         except ConfigurationError as error:
@@ -270,6 +281,12 @@ class Runtime:
             raise
         except Exception as error:
             raise _failed(f"{self.name}: the inbox failed", error) from None
+
+    def _warn_once(self, message: str) -> None:
+        if message not in self._warnings:
+            self._warnings.add(message)
+            warn_if_disabled()
+            logger.warning(message, self.name)
 
     def orders(self) -> Orders:
         """Return the functions by which the sender's orders are backfilled into the inbox.
