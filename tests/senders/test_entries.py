@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 import pytest
 from pydantic import Field
@@ -179,6 +180,15 @@ async def test_a_push_is_no_deletion_and_the_true_one_is_handled_afterwards() ->
         assert "tells another event than the header x-github-event, which no signature covers" in dead.reason
         assert await deliver(hooks, PUSH, {"x-github-event": "delete"}) == 200
         assert await deliver(hooks, PUSH, {"x-github-event": "push"}) == 202
+    assert ran == ["push"]
+
+
+async def test_a_push_in_a_form_is_no_deletion_either() -> None:
+    hooks, ran = handling(github("s"), "push", "delete")
+    body = urlencode({"payload": json.dumps(PUSH)}).encode()
+    async with hooks:
+        for event in ("delete", "push"):
+            await deliver(hooks, body, {"x-github-event": event})
     assert ran == ["push"]
 
 
