@@ -222,9 +222,9 @@ def insert_attempts(connection: Connection, seq: int, attempts: Iterable[Sequenc
     """Store failed attempts of the delivery in row `seq`, after those that are stored already."""
     for attempt in attempts:
         connection.execute(
-            "INSERT INTO attempt SELECT ?1, (SELECT coalesce(max(place), 0) + 1 FROM attempt WHERE seq = ?1), "
-            "?2, ?3, ?4, ?5, ?6, ?7, ?8",
-            (seq, *attempt),
+            "INSERT INTO attempt SELECT ?, (SELECT coalesce(max(place), 0) + 1 FROM attempt WHERE seq = ?), "
+            "?, ?, ?, ?, ?, ?, ?",
+            (seq, seq, *attempt),
         )
 
 

@@ -129,7 +129,7 @@ def restart_waits(connection: WriterConnection, jobs: Sequence[float]) -> list[N
     """Restart every wait that began in the future, since the clock was set back; a job is a Unix time in seconds."""
     for now in jobs:
         found = connection.execute(
-            "SELECT since - ?1, handlers, seq FROM progress WHERE due > ?1 AND since > ?1", (now,)
+            "SELECT since - ?, handlers, seq FROM progress WHERE due > ? AND since > ?", (now, now, now)
         ).fetchall()
         for shift, text, seq in found:
             with suppress(InboxDamaged):  # the next claim reports it

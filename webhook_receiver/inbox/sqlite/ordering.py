@@ -91,9 +91,9 @@ def yield_to_older(connection: Connection, seq: int) -> bool:
     The holder in row `seq` is not being handled now; it is blocked, and the oldest blocked delivery becomes due.
     """
     found = connection.execute(
-        "SELECT h.line FROM holder h WHERE h.seq = ?1 AND EXISTS (SELECT 1 FROM progress p "
-        "WHERE p.line = h.line AND p.state = 'waiting' AND p.due IS NULL AND p.held IS NULL AND p.seq < ?1)",
-        (seq,),
+        "SELECT h.line FROM holder h WHERE h.seq = ? AND EXISTS (SELECT 1 FROM progress p "
+        "WHERE p.line = h.line AND p.state = 'waiting' AND p.due IS NULL AND p.held IS NULL AND p.seq < ?)",
+        (seq, seq),
     ).fetchone()
     if found is None:
         return False

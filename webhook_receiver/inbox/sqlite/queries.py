@@ -68,8 +68,8 @@ def get(connection: Connection, beginning: str) -> StoredDelivery | None:
     """
     found = connection.execute(
         # Not LIKE, which takes "A" for "a" and would read the whole table.
-        "SELECT seq, id FROM delivery WHERE id >= ?1 AND id < ?1 || char(0x10FFFF) ORDER BY id LIMIT 2",
-        (beginning,),
+        "SELECT seq, id FROM delivery WHERE id >= ? AND id < ? || char(0x10FFFF) ORDER BY id LIMIT 2",
+        (beginning, beginning),
     ).fetchall()
     if len(found) > 1 and found[0][1] != beginning:
         raise AmbiguousId(f"several deliveries have ids that begin with {beginning!r}: give more of it")
