@@ -447,6 +447,21 @@ async def test_a_websocket_is_closed() -> None:
     assert await converse(noting().hooks, "websocket") == [{"type": "websocket.close"}]
 
 
+@pytest.mark.parametrize("inbox", [None, "memory://"])
+def test_another_event_loop_than_asyncio_is_rejected_at_once(inbox: str | None) -> None:
+    hooks = noting(inbox=inbox).hooks
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    waits: Any = None  # receive and send are never awaited
+    for started in (
+        hooks.__aenter__(),
+        hooks.lifespan().__aenter__(),
+        hooks(scope, waits, waits),
+        hooks.receive({}, b""),
+    ):
+        with pytest.raises(ConfigurationError, match=r"needs asyncio, and another event loop .*hypercorn -k asyncio"):
+            started.send(None)  # as trio begins a task
+
+
 async def test_a_receiver_without_handlers_warns_when_it_starts(caplog: pytest.LogCaptureFixture) -> None:
     async with WebhookReceiver(secret=SECRET, name="idle"):
         assert "idle has no handlers" in caplog.text

@@ -42,6 +42,21 @@ _IN_PATHS = "/:@!$&'()*+,;=~-._"
 """The characters that a path may hold as they are (RFC 3986, section 3.3)."""
 
 
+def check_asyncio() -> None:
+    """Check that asyncio runs.
+
+    Raises:
+        ConfigurationError: another event loop does.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise ConfigurationError(
+            "a receiver needs asyncio, and another event loop runs here, such as trio: serve the app with uvicorn, or "
+            "with  hypercorn -k asyncio"
+        ) from None
+
+
 def request_head(scope: Scope, url: str | None) -> RequestHead:
     """Return the head of a request.
 

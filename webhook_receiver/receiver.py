@@ -13,7 +13,7 @@ from typing import Self
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from .asgi import AppReceive, BodyReader, checked_url, live, request_head, slash_or_not
+from .asgi import AppReceive, BodyReader, check_asyncio, checked_url, live, request_head, slash_or_not
 from .delivery import AnyHeaders, Delivery, Headers, RequestHead, kept_headers, new_id
 from .errors import (
     ConfigurationError,
@@ -153,6 +153,7 @@ class WebhookReceiver(Router):
         if scope["type"] != "http":
             await self._other(scope, receive, send)
             return
+        check_asyncio()
         head, body = request_head(scope, self._public_url), None
         try:
             if head.method != "POST":
@@ -195,6 +196,7 @@ class WebhookReceiver(Router):
         """
         if not isinstance(body, bytes):
             raise TypeError(f"receive() takes the body's bytes as they came, not {type(body).__name__}")
+        check_asyncio()
         delivery = None
         try:
             if method != "POST":
@@ -238,6 +240,7 @@ class WebhookReceiver(Router):
             yield
 
     async def __aenter__(self) -> Self:
+        check_asyncio()
         self._registry.build()
         runtime = self._runtime
         await runtime.start()

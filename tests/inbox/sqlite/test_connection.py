@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 
 import pytest
 
+from webhook_receiver.inbox import sqlite
 from webhook_receiver.inbox.sqlite.connection import connect
 
 
@@ -13,6 +15,12 @@ def test_each_commit_survives_the_loss_of_power_and_other_writers_are_waited_for
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,), "2 is FULL"
     assert connection.execute("PRAGMA busy_timeout").fetchone() == (1500,)
     connection.close()
+
+
+def test_no_statement_has_a_numbered_placeholder_of_which_python_3_12_warns() -> None:
+    # "?1" with a sequence: in 3.12.0 to 3.12.3 (github.com/python/cpython/issues/117995)
+    for file in Path(sqlite.__file__).parent.rglob("*.py"):
+        assert not re.search(r"\?\d", file.read_text(encoding="utf-8")), file
 
 
 def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
