@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import replace
 
 from anyio.to_thread import current_default_thread_limiter
@@ -274,7 +275,8 @@ class Runtime:
         elif self._worker is not None and self._worker.loop.is_closed():
             self._warn_once(f"%s was not stopped before its event loop ended, {_WITHOUT_LOOP}")
         try:
-            await self._start()
+            # In a context of its own, or the worker would run all handlers in that of this one request.
+            await asyncio.get_running_loop().create_task(self._start(), context=Context())
         except ConfigurationError as error:
             raise InboxUnavailable(f"the inbox cannot work: {error}") from None
         except InboxError:

@@ -49,8 +49,11 @@ is left to end by itself. An async handler, or middleware, that ignores the canc
 grace time: the attempt has failed, the settlement goes to `abandon`, which takes over from the task, and whatever the
 task does later changes nothing.
 
-**Middleware** runs in the task of its attempt, so it sees cancellation, its time counts, and context variables that it
-sets are seen by the handler, in its thread, too. It may fail an attempt and not save one: see `middleware.py`.
+**Context variables.** The worker has the context of whoever started it; the first request, if that did, has nothing to
+do with it. Each attempt has a copy of that for itself: no other handler's attempt sees what one sets, and no later one.
+
+**Middleware** runs in the task and the context of its attempt, so it sees cancellation, its time counts, and context
+variables that it sets are seen by the handler. It may fail an attempt and not save one: see `middleware.py`.
 
 **The circuit breaker** of a handler counts its failures in this process, over all deliveries. `Retry`, `GiveUp` and
 "not yet confirmed" say nothing about what the handler depends on, and are not counted.
@@ -76,6 +79,7 @@ from ..routing import DeadLetterHandler, Handler, Middleware
 from ..senders.order_check import OrderCheck
 from .attempt_log import AttemptLog
 from .circuit_breaker import CircuitBreakers
+from .context import InOwnContext
 from .middleware import Start, inside
 from .progress import DeliveryProgress, ProcessEnded, Runnable
 
@@ -315,7 +319,8 @@ class Executor:
         in_flight.timeout = self._options.timeout if handler.timeout is None else handler.timeout
         self._timeouts.begin(in_flight, in_flight.timeout)
         try:
-            error = await run(start)
+            alone = in_flight.progress is not None and len(in_flight.progress.handlers) == 1
+            error = await run(start, alone=alone)
         except asyncio.CancelledError:
             if not in_flight.timed_out or in_flight.task.cancelling() > 1:
                 raise
@@ -369,11 +374,12 @@ def _log(settlement: Settlement, event: Event, handlers: Sequence[Handler]) -> N
         )
 
 
-async def run(start: Callable[[], Awaitable[object]]) -> BaseException | None:
+async def run(start: Callable[[], Awaitable[object]], *, alone: bool = False) -> BaseException | None:
     """Run one attempt; return what it raised, None if the handler is done.
 
     Args:
         start: calls the handler, inside its middleware.
+        alone: whether no other handler runs in this task: the attempt then needs no copy of its context.
 
     Raises:
         asyncio.CancelledError: the task was cancelled from outside.
@@ -381,7 +387,7 @@ async def run(start: Callable[[], Awaitable[object]]) -> BaseException | None:
     """
     try:
         try:
-            await start()
+            await (start() if alone else InOwnContext(start))
         except BaseExceptionGroup as group:  # a task group wraps whatever its body raises
             if (signal := _only_signal(group)) is not None:
                 raise signal from None

@@ -53,7 +53,7 @@ async def handle(
         start: Callable[[], Awaitable[object]] = partial(handler.call, event, delivery, 1)
         if middlewares:
             start = partial(run_inside, middlewares, Attempt(delivery, handler.name, 1), start)
-        error = await run(start)
+        error = await run(start, alone=len(handlers) == 1)
         if error is not None:
             log.add(error, delivery.id, handler.name, 1)
             raised.append(error)

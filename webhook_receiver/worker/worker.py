@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from contextvars import copy_context
 
 from ..errors import InboxError
 from ..inbox.base import Inbox
@@ -59,6 +60,7 @@ class Worker:
         """The event loop of the worker."""
         self._prefetch = Prefetch(self.loop.time)
         self._tasks: list[asyncio.Task[None]] = []
+        self._context = copy_context()
 
     def start(self, paused: frozenset[str] = frozenset()) -> None:
         """Start the tasks of the worker.
@@ -199,7 +201,8 @@ class Worker:
         self._unfinished += 1
         self._open.add(in_flight)
         # The task may have begun, or ended, when this returns.
-        in_flight.task = self.loop.create_task(self._handle(in_flight))
+        # In the worker's context, not in that of the delivery before, whose end may be what calls this.
+        in_flight.task = self.loop.create_task(self._handle(in_flight), context=self._context.copy())
 
     async def _handle(self, in_flight: InFlight) -> None:
         try:
