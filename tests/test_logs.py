@@ -80,6 +80,18 @@ async def test_a_receiver_that_nobody_starts_warns_with_its_first_delivery_wheth
         await hooks.runtime.stop()
 
 
+async def test_a_logger_that_is_disabled_later_is_told_with_the_next_line(disabled: None) -> None:
+    logger = logging.getLogger("webhook_receiver")
+    logger.disabled = False
+    hooks = WebhookReceiver(secret=SECRET, inbox="memory://", clock=lambda: NOW)
+    async with hooks:
+        logger.disabled = True
+        with pytest.warns(RuntimeWarning, match="is disabled"):
+            await hooks.receive({}, BODY)
+        with pytest.warns(RuntimeWarning, match="is disabled"):
+            await hooks.receive(signed(b"[]"), b"[]")
+
+
 @pytest.mark.usefixtures("disabled")
 async def test_a_rejected_delivery_is_answered_also_where_warnings_are_errors() -> None:
     with warnings.catch_warnings(action="error"):

@@ -231,7 +231,7 @@ class BodyReader:
         """
         self._check_size(body)
         if not body and any(name == b"content-length" and value.strip(b"0") for name, value in headers):
-            raise BodyIncomplete(f"the body is empty, and Content-Length says that it is not{_NONE_CAME}")
+            raise BodyIncomplete(f"Content-Length announces a body{_NONE_CAME}")
 
     def _check_size(self, body: bytes | bytearray) -> None:
         if len(body) > self._max_body:

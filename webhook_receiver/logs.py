@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from .redaction import frames, leave_own_frames_out, quotes_body, summary
@@ -138,5 +139,7 @@ class DeadLetterLog:
         """
         more = self._limit.left_out(handler or "")
         if more is not None:
+            with suppress(RuntimeWarning):  # where warnings are errors, too, the worker goes on
+                warn_if_disabled()
             extra = fields(delivery_id=delivery_id, handler=handler, attempt=attempt, reason=reason)
             logger.error("delivery %s %s: %s%s", delivery_id, what, reason, more, extra=extra)

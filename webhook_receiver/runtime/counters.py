@@ -29,7 +29,6 @@ class RejectionCounter:
         self.receiver = receiver
         """The receiver's name."""
         self._limit = LineLimit(clock)
-        self._has_logged = False
 
     def add(self, error: WebhookError) -> None:
         """Count an error, and log it unless many lines about the same error were written within the last minute."""
@@ -38,10 +37,8 @@ class RejectionCounter:
         more = self._limit.left_out(reason)
         if more is None:
             return
-        if not self._has_logged:  # where the host runs no lifespan, this is the first that is seen of its logging
-            self._has_logged = True
-            with suppress(RuntimeWarning):  # where warnings are errors, too, the sender gets its response
-                warn_if_disabled()
+        with suppress(RuntimeWarning):  # where warnings are errors, too, the sender gets its response
+            warn_if_disabled()
         level = logging.INFO if isinstance(error, MethodNotAllowed) else logging.WARNING  # which is not a delivery
         level = logging.ERROR if isinstance(error, InboxError) else level
         extra = fields(reason=reason)
