@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Generator
+from io import StringIO
 from typing import Literal
 
 import pytest
@@ -50,6 +51,32 @@ def test_ten_dead_letters_of_a_handler_are_told_each_by_itself(caplog: pytest.Lo
     assert hundredth.getMessage() == "delivery d-100 is dead: no room (89 more since the last line)"
     assert vars(other) | fields(delivery_id="d-101", reason="the body is no JSON object") == vars(other)
     assert {record.levelname for record in caplog.records} == {"ERROR"}
+
+
+async def test_every_record_has_the_fields_so_that_a_format_may_name_them() -> None:
+    written = StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(delivery_id)s %(handler)s %(attempt)s %(reason)s"))
+    logger = logging.getLogger("webhook_receiver")
+    logger.addHandler(handler)
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    try:
+        hooks = durable()
+        hooks.on("sized", name="store")(lambda event: None)
+        async with hooks:
+            id = await deliver(hooks, b'{"event": "sized"}')
+            await settled(hooks, id)
+            await hooks.receive({}, b"", method="GET")
+        logger.warning("of anybody's")
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+    assert written.getvalue().splitlines() == [
+        f"INFO {id} None None None",
+        "INFO None None None MethodNotAllowed",
+        "WARNING None None None None",
+    ]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ SECONDS = 60.0
 def fields(
     *, delivery_id: str | None = None, handler: str | None = None, attempt: int | None = None, reason: str | None = None
 ) -> dict[str, object]:
-    """Return the fields of a log record, for `extra`: all four, so that a format may name each of them.
+    """Return the fields of a log record, for `extra`.
 
     Args:
         delivery_id: the id of the delivery.
@@ -28,6 +28,16 @@ def fields(
         reason: why a request was rejected, an attempt failed or a delivery died.
     """
     return {"delivery_id": delivery_id, "handler": handler, "attempt": attempt, "reason": reason}
+
+
+def _with_fields(record: logging.LogRecord) -> bool:
+    """Give a record the fields that it has not: a format may name each of them."""
+    for name, value in fields().items():
+        record.__dict__.setdefault(name, value)
+    return True
+
+
+logger.addFilter(_with_fields)
 
 
 def log_failure(

@@ -102,6 +102,9 @@ def test_a_url_that_cannot_work_is_rejected_with_what_to_do(url: str, problem: s
         "sqlite://user:hunter2@host/db",
         "memory://user:hunter2@host",
         "//user:hunter2@host/db",
+        "host=db user=app password=hunter2 dbname=hooks",
+        "host=db port=5432 password=hunter2?window=1d",
+        "app:hunter2@db:5432/hooks",
     ],
 )
 def test_no_password_is_shown(url: str) -> None:

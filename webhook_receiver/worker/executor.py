@@ -369,9 +369,9 @@ def _late(in_flight: InFlight) -> TimeoutError:
 def _log(settlement: Settlement, event: Event, handlers: Sequence[Handler]) -> None:
     if logger.isEnabledFor(logging.INFO):
         names = ", ".join(handler.name for handler in handlers) or "no handler"
-        logger.info(
-            "delivery %s: %s: %s: %s", settlement.claim.delivery.id, type(event).__name__, names, settlement.state
-        )
+        id = settlement.claim.delivery.id
+        extra = fields(delivery_id=id, reason=settlement.reason)
+        logger.info("delivery %s: %s: %s: %s", id, type(event).__name__, names, settlement.state, extra=extra)
 
 
 async def run(start: Callable[[], Awaitable[object]], *, alone: bool = False) -> BaseException | None:

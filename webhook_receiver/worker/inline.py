@@ -9,6 +9,7 @@ from functools import partial
 from ..delivery import Attempt, Delivery
 from ..errors import GiveUp, Retry
 from ..events import Event
+from ..logs import fields
 from ..responses import FAILED, HANDLED, Response, retry_after
 from ..routing import Handler, Middleware
 from ..senders.order_check import OrderCheck
@@ -59,7 +60,8 @@ async def handle(
             raised.append(error)
     if logger.isEnabledFor(logging.INFO):
         names = ", ".join(handler.name for handler in handlers) or "no handler"
-        logger.info("delivery %s: %s: %s", delivery.id, type(event).__name__, names)
+        extra = fields(delivery_id=delivery.id)
+        logger.info("delivery %s: %s: %s", delivery.id, type(event).__name__, names, extra=extra)
     return _response(raised) if raised else HANDLED
 
 
