@@ -162,7 +162,10 @@ def test_a_request_that_does_not_end_does_not_hold_up_the_stop(tmp_path: Path) -
         slow.sendall(signed_head(b"{}") + b"{")
         assert httpx.get(f"{url}/healthz", trust_env=False).status_code == 200  # by then the other one is read
         process.send_signal(signal.SIGTERM)
-        assert "Finished server process" in ended(process)
+        told = ended(process)
+    assert "Finished server process" in told
+    assert "Cancel 1 running task(s)" in told
+    assert "Traceback" not in told
 
 
 def signed_head(body: bytes) -> bytes:

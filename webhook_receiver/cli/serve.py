@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
@@ -124,9 +125,19 @@ async def try_inbox(hooks: WebhookReceiver) -> None:
         await inbox.close()
 
 
+class CutOff(logging.Filter):
+    """Leaves out the tracebacks of requests that are cut off when the server stops: a line has told their number."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is none of them."""
+        return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
 def log_config() -> dict[str, Any]:
     """Return uvicorn's logging configuration, extended by the receiver's logger."""
     config = deepcopy(LOGGING_CONFIG)
     config["loggers"]["webhook_receiver"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
+    config["filters"] = {"cut off": {"()": f"{__name__}.CutOff"}}
+    config["loggers"]["uvicorn.error"]["filters"] = ["cut off"]
     config["loggers"]["psycopg.pool"] = {"level": "ERROR"}  # the receiver logs once that the server is away
     return config
