@@ -28,6 +28,7 @@ from .dev_processes import LocalLoop, Plan
 FLAKY, FULL, SLOW = "storage is down twice", "no room left", "large"
 """Display names of orders, which tell the handlers of `demo_app` what to do."""
 SLOW_ORDERS = 12
+_WIDTHS = (5, 35, 14, 26)  # of the columns of the table
 _PATIENCE = 30.0  # seconds to wait for each step
 
 MakeDelivery = Callable[[UP42Signature, float], tuple[Headers, bytes]]
@@ -87,9 +88,9 @@ CASES: tuple[OrderCase | RequestCase, ...] = (
     OrderCase("its handler fails twice", {"displayName": FLAKY, **FULFILLED}, "202", "download: done, 3 attempts"),
     OrderCase("its handler gives up", {"displayName": FULL, **FULFILLED}, "202", "download: dead"),
     RequestCase("signed, but not JSON", _no_json, "202", "dead"),
-    OrderCase("forged: signed with another secret", FULFILLED, "401", faults={"wrongSecret": True}),
+    OrderCase("forged: with another secret", FULFILLED, "401", faults={"wrongSecret": True}),
     RequestCase("forged: not signed at all", _unsigned, "401"),
-    OrderCase("forged: another body under a signature", FULFILLED, "401", faults={"forged": True}),
+    OrderCase("forged: with another body", FULFILLED, "401", faults={"forged": True}),
     OrderCase("stale: signed an hour ago", FULFILLED, "401", faults={"late": 3600}),
     RequestCase("oversized: more than 1 MiB", _large, "413"),
 )
@@ -144,7 +145,7 @@ class Demo:
         await self._notify(FULFILLED, {"lose": 1})
         await self.loop.run("backfill", self.loop.plan.target, "--since", "1h")
         rejected = sum(isinstance(case, OrderCase) and case.responses == "401" for case in CASES)
-        return await self._result(title, "never delivered", before, "never", f"{rejected + 1} times download: done")
+        return await self._result(title, "never", before, "never", f"{rejected + 1} times download: done")
 
     async def replay(self, title: str) -> Result:
         """Replay the dead letters of a handler that gave up; return the result."""
@@ -165,7 +166,7 @@ class Demo:
         await self._until_finished()
         new = [summary for summary in await self._summaries() if summary.id not in before]
         done = len([summary for summary in new if summary.state is State.DONE])
-        stored = f"{unfinished} were left; {done} done after a restart"
+        stored = f"{unfinished} left, {done} done later"
         ok = responses[202] == done == SLOW_ORDERS and unfinished > 0
         return Result(title, f"{responses[202]} times 202", stored, ok, f"{SLOW_ORDERS} of {SLOW_ORDERS}")
 
@@ -188,7 +189,7 @@ class Demo:
         new = [summary for summary in await self._summaries() if summary.id not in before]
         states = Counter(map(_state, new)).items()
         found = ", ".join(f"{n} times {state}" if n > 1 else state for state, n in states) or "-"
-        codes = ", ".join(label.split()[0] for label in responses.split(", "))
+        codes = _statuses(responses)
         return Result(title, responses, found, codes == expected and found == stored, f"{expected}, {stored}")
 
     async def _summaries(self) -> list[DeliverySummary]:
@@ -231,13 +232,13 @@ async def run(port: int, results: list[Result], *, keep_running: bool, as_json: 
         async with _running(port, Path(folder)) as demo:
             plan = demo.loop.plan
             if not as_json:
-                output.say(
-                    f"A receiver listens at {plan.url}, and a simulator at {plan.simulator_url} delivers to it:\n"
-                )
+                output.say(f"A receiver listens at {plan.url},")
+                output.say(f"and a simulator at {plan.simulator_url} delivers to it.\n")
+                output.say(_row("", "what is delivered", "response", "in the inbox"), "bold")
             shown(await demo.test("its webhook is created and tested"))
             for case in CASES:
                 shown(await demo.show(case))
-            shown(await demo.backfill("a backfill finds lost and rejected ones"))
+            shown(await demo.backfill("a backfill finds what was missed"))
             shown(await demo.replay("the dead letter is replayed"))
             shown(await demo.kill(f"kill -9 with {SLOW_ORDERS} just acknowledged"))
             if not as_json:
@@ -275,19 +276,32 @@ def _conclude(results: list[Result]) -> None:
     ok = sum(result.ok for result in results)
     style = "bold green" if ok == len(results) else "bold red"
     output.say(f"\n{ok} of {len(results)} cases ended as expected.", style)
+    output.say("\nNext, with the ten lines of the README in quickstart.py:")
+    output.say(f"  {output.program()} dev quickstart:hooks", "cyan")
 
 
 def _invite(demo: Demo) -> None:
     to = f"--simulator {demo.loop.plan.simulator_url}"
     output.stderr.print("\nBoth still run; Ctrl-C ends them. To deliver more, and to look into the inbox:")
-    output.stderr.print(f"  webhook-receiver order create --status FULFILLED {to}", soft_wrap=True)
-    output.stderr.print(f"  webhook-receiver inbox ls sqlite:///{demo.inbox.path}", soft_wrap=True)
+    output.stderr.print(f"  {output.program()} order create --status FULFILLED {to}", soft_wrap=True)
+    output.stderr.print(f"  {output.program()} inbox ls sqlite:///{demo.inbox.path}", soft_wrap=True)
 
 
 def _show(result: Result, as_json: bool) -> None:
     if as_json:
         output.say_json(result.as_json())
         return
-    verdict = "ok" if result.ok else f"WRONG: {result.expected} expected"
-    line = f"{result.title:42}{result.response:30}{result.stored:40}{verdict}"
-    output.say(line, "green" if result.ok else "bold red")
+    row = _row("ok" if result.ok else "BAD", result.title, _statuses(result.response), result.stored)
+    output.say(row, "green" if result.ok else "bold red")
+    if not result.ok:
+        output.say(f"     expected: {result.expected}", "red")
+
+
+def _row(*cells: str) -> str:
+    """Return a line of the table, which fits 80 columns."""
+    return "".join(f"{cell:{width}}" for cell, width in zip(cells, _WIDTHS, strict=True)).rstrip()
+
+
+def _statuses(responses: str) -> str:
+    """Return responses without the words behind their statuses."""
+    return ", ".join(label.split()[0] if label[:3].isdigit() else label for label in responses.split(", "))
