@@ -388,6 +388,22 @@ async def test_a_route_at_the_root(noted: Noted) -> None:
         assert (await post(url)).status_code == 204
 
 
+@pytest.mark.parametrize("http", ["h11", "httptools"])
+async def test_a_target_that_is_a_url_is_routed_by_its_path(noted: Noted, http: str) -> None:
+    app = Starlette(routes=[noted.hooks.route("/webhooks")], lifespan=noted.hooks.lifespan)
+    with serving(app, http=http) as url:
+        statuses = []
+        for path in ("/webhooks", "/webhooks/?x=1", "/elsewhere", "/"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+            lines = [b"POST http://hooks.example.com%b HTTP/1.1" % path.encode(), b"host: hooks.example.com"]
+            lines += [b"%b: %b" % pair for pair in signed(BODY, now=time.time())]
+            writer.write(b"\r\n".join([*lines, b"content-length: %d" % len(BODY), b"", BODY]))
+            statuses.append(int((await reader.readline()).split()[1]))
+            writer.close()
+            await writer.wait_closed()
+    assert statuses == [204, 204, 404, 404]
+
+
 async def test_in_starlette_by_mount_which_redirects_what_lacks_the_slash(noted: Noted) -> None:
     with serving(Starlette(routes=[Mount("/webhooks", noted.hooks)])) as url:
         assert (await post(f"{url}/webhooks/")).status_code == 204
@@ -561,6 +577,10 @@ async def test_a_host_that_does_not_start_says_why() -> None:
         ({"raw_path": b"/a%2Fb", "query_string": b""}, b"/a%2Fb"),
         ({"raw_path": None, "query_string": b"c"}, b"/a/b%C3%A9%20%FF:@~?c"),
         ({}, b"/a/b%C3%A9%20%FF:@~"),
+        ({"raw_path": b"http://hooks.example.com/a%2Fb", "query_string": b"c=1"}, b"/a%2Fb?c=1"),
+        ({"raw_path": b"HTTPS://[::1]:8000", "query_string": b"c=1"}, b"/?c=1"),
+        ({"path": "http://hooks.example.com/é"}, b"/%C3%A9"),
+        ({"raw_path": b"*"}, b"*"),
     ],
 )
 def test_the_target_is_the_path_and_query_as_sent_or_percent_encoded_anew(known: Any, target: bytes) -> None:

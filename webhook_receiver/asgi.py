@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Annotated, NoReturn
 from urllib.parse import quote, urlsplit
 
 from starlette.convertors import Convertor, register_url_convertor
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from .delivery import Headers, RequestHead
@@ -38,6 +39,8 @@ _OF_BODIES = frozenset((b"content-length", b"content-encoding"))
 
 _NONE_CAME = "; none of it came: a middleware before the receiver may have read it"
 
+_AUTHORITY = re.compile(rb"https?://[^/]*", re.IGNORECASE)
+
 _IN_PATHS = "/:@!$&'()*+,;=~-._"
 """The characters that a path may hold as they are (RFC 3986, section 3.3)."""
 
@@ -63,13 +66,16 @@ def request_head(scope: Scope, url: str | None) -> RequestHead:
     The headers are copied before the body is read, since a server may append trailers to its own list. White space
     around a value is no part of it (RFC 9110, section 5.5), and not every server removes it. The target is `raw_path`
     and `query_string` of the scope (ASGI's HTTP specification); of a server that does not know the path as it was
-    sent, `path` is percent-encoded anew.
+    sent, `path` is percent-encoded anew. A URL in its place (RFC 9112, section 3.2.2), which some servers pass on as
+    the path, becomes its path.
 
     Args:
         scope: the ASGI scope of an HTTP request.
         url: the absolute URL that the sender posts to, if it is known.
     """
     target = scope.get("raw_path") or _quoted(scope["path"])
+    if target[:1] != b"/":
+        target = _AUTHORITY.sub(b"", target, count=1) or b"/"
     if scope.get("query_string"):
         target = b"%b?%b" % (target, scope["query_string"])
     # As RequestHead(...) does it, in half the time.
@@ -302,6 +308,16 @@ class _OptionalSlash(Convertor[str]):
 register_url_convertor("optional_slash", _OptionalSlash())
 
 
+class _AnyFormRoute(Route):
+    """A route that also matches a request whose target is a URL, where the server takes that for the path."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["path"][:1] != "/":
+            path = _AUTHORITY.sub(b"", scope["path"].encode(errors="surrogateescape"), count=1) or b"/"
+            scope = {**scope, "path": path.decode(errors="surrogateescape")}
+        return super().matches(scope)
+
+
 def slash_or_not(path: str, app: Callable[..., object], *, name: str, methods: Sequence[str] | None = None) -> Route:
     """Return a route to an ASGI app or Starlette endpoint at `path`, with and without a final slash.
 
@@ -317,7 +333,7 @@ def slash_or_not(path: str, app: Callable[..., object], *, name: str, methods: S
     if not path.startswith("/"):
         raise ConfigurationError(f"a route's path starts with a slash; {path!r} does not")
     stem = path.rstrip("/")
-    return Route(f"{stem}{OPTIONAL_SLASH}" if stem else "/", app, name=name, methods=methods)
+    return _AnyFormRoute(f"{stem}{OPTIONAL_SLASH}" if stem else "/", app, name=name, methods=methods)
 
 
 def checked_url(url: str) -> str:

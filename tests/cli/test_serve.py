@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,94 @@ def test_the_health_is_200_until_nothing_can_be_kept(tmp_path: Path) -> None:
         assert run("send", f"{url}/webhooks", "--secret", SECRET).stdout.startswith("503 ")
         tmp_path.joinpath("elsewhere.db").rename(tmp_path / "hooks.db")
         assert health(url)[0] == 200
+
+
+@pytest.mark.parametrize("parser", ["h11", "httptools"])
+def test_a_probe_is_answered_by_the_health_and_not_by_the_receiver(tmp_path: Path, parser: str) -> None:
+    module(tmp_path)
+    with (
+        running("webhook_receiver", "serve", "app:hooks", "--http", parser, cwd=tmp_path) as (url, _),
+        httpx.Client(base_url=url, trust_env=False) as client,
+    ):
+        for method in ("GET", "HEAD", "OPTIONS"):
+            assert client.request(method, "/healthz").status_code == 200
+            assert client.request(method, "/webhooks").status_code == 405
+        assert client.options("/").status_code == 200  # HAProxy's `option httpchk`
+        assert client.post("/healthz").status_code == 405
+        tmp_path.joinpath("hooks.db").rename(tmp_path / "elsewhere.db")
+        assert client.options("/").status_code == client.head("/healthz").status_code == 503
+
+
+def memory(process: subprocess.Popen[str]) -> int:
+    """Return the resident memory of a process, in MiB."""
+    (line,) = [
+        each for each in Path(f"/proc/{process.pid}/status").read_text().splitlines() if each.startswith("VmRSS")
+    ]
+    return int(line.split()[1]) // 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and it is glibc that keeps memory")
+def test_bodies_that_never_end_cost_a_bounded_amount_of_memory_which_is_given_back(tmp_path: Path) -> None:
+    module(tmp_path)
+    code = tmp_path.joinpath("app.py").read_text(encoding="utf-8")
+    scheme = 'scheme=HMACBody("s", signature="x-sig"), max_bodies=20_000_000'
+    code = code.replace(f'secret="{SECRET}"', scheme).replace("import OrderF", "import HMACBody, OrderF")
+    tmp_path.joinpath("app.py").write_text(code, encoding="utf-8")
+    head = b"POST /webhooks HTTP/1.1\r\nhost: receiver\r\nx-sig: %b\r\ncontent-length: 500000\r\n\r\n" % (b"0" * 64)
+    with running("webhook_receiver", "serve", "app:hooks", cwd=tmp_path) as (url, process), ExitStack() as stack:
+        before = memory(process)
+        address = ("127.0.0.1", int(url.rpartition(":")[2]))
+        every = [stack.enter_context(socket.create_connection(address, timeout=10)) for _ in range(200)]
+        for each in every:
+            each.sendall(head + b"x" * 400_000)
+        assert every[-1].recv(12) == b"HTTP/1.1 503"
+        assert health(url)[0] == 200
+        assert memory(process) - before < 60, "of 80 MB that were sent, 20 may be kept"
+        stack.close()
+        deadline = time.monotonic() + 20
+        while memory(process) - before > 15 and time.monotonic() < deadline:
+            health(url)
+        assert memory(process) - before <= 15
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no process is left behind there")
+@pytest.mark.parametrize("options", [["--workers", "2"], ["--reload"]])
+def test_when_the_parent_is_killed_its_children_end_and_leave_the_port(tmp_path: Path, options: list[str]) -> None:
+    module(tmp_path)
+    with running("webhook_receiver", "serve", "app:hooks", *options, cwd=tmp_path) as (url, process):
+        assert health(url)[0] == 200
+        process.kill()
+        assert process.stdout is not None
+        told = process.stdout.read()  # to its end, which comes when no process has it open any more
+        assert "the process that started this one is gone" in told
+        with socket.create_server(("127.0.0.1", int(url.rpartition(":")[2]))):
+            pass
+
+
+@pytest.mark.parametrize("options", [[], ["--workers", "2"]])
+def test_it_ends_with_1_where_it_cannot_listen(tmp_path: Path, options: list[str]) -> None:
+    module(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = run("serve", "app:hooks", "--port", port, *options, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "address already in use" in done.stderr.lower()
+
+
+@pytest.mark.parametrize("options", [[], ["--workers", "2"]])
+def test_it_ends_with_1_where_the_receiver_cannot_start_after_all(tmp_path: Path, options: list[str]) -> None:
+    module(tmp_path)
+    code = tmp_path.joinpath("app.py").read_text(encoding="utf-8")
+    code += """
+class Failing(WebhookReceiver):
+    async def __aenter__(self):
+        raise OSError("gone since a moment ago")
+hooks = Failing(secret="s")
+"""
+    tmp_path.joinpath("app.py").write_text(code, encoding="utf-8")
+    done = run("serve", "app:hooks", "--port", "0", *options, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "gone since a moment ago" in done.stderr
 
 
 @contextmanager

@@ -138,6 +138,11 @@ def serve_command(
     uds: Annotated[str | None, typer.Option(help="Listen on this Unix socket instead.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="The number of server processes.")] = 1,
     reload: Annotated[bool, typer.Option("--reload", help="Restart when a file changes.")] = False,
+    http: Annotated[options.Parser, typer.Option(help="The parser of HTTP.")] = "httptools",
+    max_connections: Annotated[
+        int | None,
+        typer.Option(min=1, help="The largest number of connections of a process; 1000, or fewer by ulimit -n."),
+    ] = None,
     root_path: Annotated[str, typer.Option(help="The path prefix that a proxy strips.")] = "",
     ssl_certfile: Annotated[
         Path | None, typer.Option(exists=True, help="Serve TLS with the certificate in this file.")
@@ -152,10 +157,12 @@ def serve_command(
 
     from . import serve
     from .app_loader import load
+    from .connections import checked_limit
 
     if reload and workers > 1:
         raise typer.BadParameter("--reload works with one process only", param_hint="--workers")
     options.check_certificate(ssl_certfile, ssl_keyfile, ssl_keyfile_password)
+    connections = checked_limit(max_connections)
     hooks = load(target)  # here too, so that a mistake is reported at once and in a sentence
     try:
         asyncio.run(serve.try_inbox(hooks))
@@ -170,6 +177,8 @@ def serve_command(
     serve.run(
         target,
         path,
+        parser=http,
+        connections=connections,
         host=host,
         port=port,
         uds=uds,

@@ -8,7 +8,7 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import typer
 from typer import BadParameter
@@ -19,6 +19,9 @@ from .output import fail
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one document a line.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+Parser = Literal["httptools", "h11"]
+"""uvicorn's parsers of HTTP."""
+
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")]
 
 SECRET_VARIABLE = "WEBHOOK_SECRET"  # noqa: S105 - its name

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
+import multiprocessing
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from math import ceil
+from pathlib import Path
 from typing import Any, TypeVar
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.routing import Route
 from typer import BadParameter
-from uvicorn.config import LOGGING_CONFIG
+from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
 from ..options import WorkerOptions
 from ..receiver import WebhookReceiver
 from .app_loader import inbox_of, load
+from .connections import MAX_HEAD, Connections
+from .options import Parser
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -29,29 +38,58 @@ T = TypeVar("T")
 TARGET = "WEBHOOK_RECEIVER_TARGET"
 PATH = "WEBHOOK_RECEIVER_PATH"
 HEALTH = "/healthz"
+_M_MMAP_THRESHOLD = -3  # in glibc's malloc.h
 _PATIENCE = 1.0  # seconds for idle threads to end
 
 
-def run(target: str, path: str, **options: Any) -> None:
-    """Serve the receiver `target`, given as module:hooks, at `path` until a signal ends it. `options` are uvicorn's."""
+def run(target: str, path: str, *, parser: Parser, connections: int, **options: Any) -> None:
+    """Serve a receiver until a signal ends it.
+
+    Args:
+        target: the receiver, as module:hooks.
+        path: the path that senders post to.
+        parser: uvicorn's parser of HTTP.
+        connections: the largest number of connections of a process at a time.
+        options: options of uvicorn.
+
+    Raises:
+        SystemExit: the server cannot start; the code is 1.
+    """
     os.environ |= {TARGET: target, PATH: path}  # for the processes that workers and reload start
+    config: dict[str, Any] = {
+        "app": f"{__name__}:app",
+        "factory": True,
+        "http": Connections(parser, connections),
+        "h11_max_incomplete_event_size": MAX_HEAD,
+        "lifespan": "on",
+        "access_log": False,  # it would hold paths that strangers chose; the receiver logs its own lines
+        "ws": "none",  # so would uvicorn's line about a rejected WebSocket
+        "log_config": log_config(),
+        **options,
+    }
     code: object = 0
     try:
-        uvicorn.run(
-            f"{__name__}:app",
-            factory=True,
-            lifespan="on",
-            access_log=False,  # it would hold paths that strangers chose; the receiver logs its own lines
-            ws="none",  # so would uvicorn's line about a rejected WebSocket
-            log_config=log_config(),
-            app_dir=os.getcwd(),
-            **options,
-        )
+        if options["workers"] > 1:
+            _run_workers(uvicorn.Config(**config))
+        else:
+            uvicorn.run(app_dir=os.getcwd(), **config)
     except SystemExit as ended:
-        code = ended.code
-        raise
+        code = 1 if ended.code == STARTUP_FAILURE else ended.code
+        raise SystemExit(code) from None
     finally:
         leave_threads_behind(code if isinstance(code, int) else 1)
+
+
+def _run_workers(config: uvicorn.Config) -> None:
+    """Run server processes as `uvicorn.run` does, but do not end with 0 if one of them could not start."""
+    processes = Multiprocess(config, sockets=[config.bind_socket()])
+    try:
+        processes.run()
+    finally:
+        if config.uds:
+            Path(config.uds).unlink(missing_ok=True)
+    if any(each.exitcode == STARTUP_FAILURE for each in processes.processes):
+        raise SystemExit(STARTUP_FAILURE)
 
 
 def grace(hooks: WebhookReceiver) -> int:
@@ -85,6 +123,9 @@ def app() -> Starlette:
     """Return the app; called in each process that serves it."""
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
         reconfigure(line_buffering=True)  # so that prints of handlers appear in a container's log at once
+    _give_memory_back()
+    if multiprocessing.parent_process() is not None:
+        threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     return beside_health(loaded_again(load, os.environ[TARGET]), os.environ[PATH])
 
 
@@ -100,9 +141,32 @@ def loaded_again(load: Callable[[str], T], target: str) -> T:
         sys.exit(1)
 
 
+def _give_memory_back() -> None:
+    """Have glibc return the memory of large bodies once they are gone.
+
+    By default it keeps what it once had for reuse, as soon as a large block was freed (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    with suppress(OSError, AttributeError, TypeError):  # another C library, or none
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 64 * 1024)
+
+
+def _end_with_parent() -> None:
+    """End this process, in good order, when the one that started it is gone, which would start none in its place.
+
+    It would hold the port, so that a new start failed.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # noqa: S101 - for the type checkers
+    parent.join()
+    logger.error("the process that started this one is gone, so this one ends")
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def beside_health(hooks: WebhookReceiver, path: str) -> Starlette:
-    """Return an app with the receiver at `path` and its health at `/healthz`."""
-    return Starlette(routes=[hooks.health_route(HEALTH), hooks.route(path)], lifespan=hooks.lifespan)
+    """Return an app with the receiver at `path`, and its health at `/healthz`, and at `/` by OPTIONS."""
+    health = hooks.health_route(HEALTH)
+    probe = Route("/", health.endpoint, methods=["OPTIONS"])  # HAProxy's `option httpchk`
+    return Starlette(routes=[health, hooks.route(path), probe], lifespan=hooks.lifespan)
 
 
 def health_server(hooks: WebhookReceiver, host: str, port: int) -> uvicorn.Server:
