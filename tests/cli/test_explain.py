@@ -141,9 +141,30 @@ def test_no_secret_is_shown(file: str) -> None:
 def test_what_is_odd_about_the_request_is_noted(file: str) -> None:
     Path(file).write_bytes(raw(method="GET") + b"\n")
     done = explain(file, "--secret", SECRET, *AT)
-    assert done.exit_code == 0
+    assert done.exit_code == 1
     assert "note: the file goes on 1 bytes" in done.stdout
-    assert "note: it is a GET: a receiver takes POST only" in done.stdout
+    assert "cause: it is no POST: a receiver answers 405, before it verifies" in done.stdout
+
+
+LARGE = order(note="x" * 1_500_000)
+
+
+@pytest.mark.parametrize(
+    ("request_", "error"),
+    [
+        (raw(more="Content-Encoding: gzip\r\n"), "UnsupportedEncoding"),
+        (raw(LARGE, genuine=LARGE), "BodyTooLarge"),
+    ],
+    ids=["compressed", "large"],
+)
+def test_what_a_receiver_does_not_read_is_not_said_to_verify(file: str, request_: bytes, error: str) -> None:
+    Path(file).write_bytes(request_)
+    done = explain(file, "--secret", SECRET, *AT)
+    assert done.exit_code == 1
+    assert "failed: a receiver reads it" in done.stdout
+    assert f"it is authentic, by secret 0 (counted from 0), but a receiver rejects it before it verifies: {error}" in (
+        done.stdout
+    )
 
 
 def test_what_a_stranger_wrote_moves_no_cursor(tmp_path: Path) -> None:

@@ -76,6 +76,13 @@ def by_hand(values: str, listed: str, **headers: str) -> dict[str, str]:
     return {**given, "signature-input": f"up42-sig=({listed});created={NOW:.0f}", "signature": f"up42-sig={mac}"}
 
 
+def signed_as_it_is(note: bytes) -> dict[str, str]:
+    """Return the headers of a sender that signs a value with the white space around it."""
+    head = came([(b"content-type", TYPE.encode()), (b"x-note", note)])
+    signed_head = UP42Signature(SECRET, components=["x-note", "digest"]).sign(head, BODY, NOW)
+    return {name.decode(): value.decode() for name, value in signed_head.headers}
+
+
 GOOD = Sent()
 SORTED = json.dumps(DOCUMENT, sort_keys=True).encode()
 DIGEST = hashlib.sha256(BODY)
@@ -166,7 +173,7 @@ BROKEN: dict[str, tuple[str, Sent]] = {
     ),
     "a header trimmed": (
         "header-space",
-        replace(GOOD, headers=signed(listed="x-note digest", x_note="a ")).but(x_note="a"),
+        replace(GOOD, headers=signed_as_it_is(b"a ")).but(x_note="a"),
     ),
     "a header in upper case": (
         "header-case",
@@ -354,7 +361,6 @@ def test_a_header_that_a_proxy_repeated_is_told() -> None:
         (replace(GOOD, body=BODY[:-5]).but(content_length=str(len(BODY))), "some were lost"),
         (replace(GOOD, headers={}), "no header has a signature"),
         (GOOD.but(signature_input=None), "without signature-input nothing can be verified"),
-        (replace(GOOD, secrets="x").but(content_encoding="gzip"), "415"),
         (replace(GOOD, secrets="x").but(via="1.1 proxy"), "a proxy was in between (via)"),
         (replace(GOOD, secrets="x", headers=signed(now=NOW * 1000)), "milliseconds"),
         (replace(GOOD, secrets="x"), "check the secret first"),

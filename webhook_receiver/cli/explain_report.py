@@ -65,14 +65,7 @@ def of_request(
 
 def _document(request: SavedRequest, known: Preset, result: Explanation) -> dict[str, Any]:
     about = {"method": request.method, "target": request.target, "size": len(request.body)}
-    return {**about, "notes": _notes(request), "scheme": known.name, **result.as_json()}
-
-
-def _notes(request: SavedRequest) -> list[str]:
-    """Return the notes on the file, and one on the method if a receiver would reject it."""
-    if request.method.upper() == "POST":
-        return [*request.notes]
-    return [*request.notes, f"it is a {request.method}: a receiver takes POST only; a redirect makes a GET of a POST"]
+    return {**about, "notes": [*request.notes], "scheme": known.name, **result.as_json()}
 
 
 def _show(request: SavedRequest, known: Preset, result: Explanation) -> None:
@@ -81,7 +74,7 @@ def _show(request: SavedRequest, known: Preset, result: Explanation) -> None:
     head = f"{request.method} {request.target}, {len(request.headers)} headers, {len(request.body)} bytes of body"
     output.say(output.printable(head), "bold")
     output.say(f"checked as {known.title}; its headers are {whose}")
-    for note in _notes(request):
+    for note in request.notes:
         output.say(f"note: {output.printable(note)}", "yellow")
     for step in result.steps:
         # In a pipe the word, for a program that looks for it; on a terminal the mark.
@@ -101,7 +94,11 @@ def _verdict(result: Explanation) -> str:
     by = "" if result.verified_by is None else f", by secret {result.verified_by} (counted from 0)"
     if result.ok:
         return f"it verifies{by}"
-    return f"it is authentic{by}, but stale" if result.authentic else f"it does not verify: {result.error}"
+    if not result.authentic:
+        return f"it does not verify: {result.error}"
+    if result.error == StaleSignature.__name__:
+        return f"it is authentic{by}, but stale"
+    return f"it is authentic{by}, but a receiver rejects it before it verifies: {result.error}"
 
 
 def of_delivery(where: str, id: str, *, as_json: bool) -> int:

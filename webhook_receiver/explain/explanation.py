@@ -12,17 +12,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from ..asgi import BodyReader
 from ..delivery import AnyHeaders, RequestHead
 from ..errors import (
     BadSignature,
     BodyMismatch,
+    BodyTooLarge,
     ConfigurationError,
+    InvalidContentLength,
     MalformedSignature,
+    MethodNotAllowed,
     MissingSignature,
+    RequestError,
     StaleSignature,
     UnexpectedSignature,
+    UnsupportedEncoding,
     VerificationError,
 )
+from ..receiver import BODY_TIMEOUT, MAX_BODY
 from ..senders.preset import Make
 from ..senders.up42.signature import UP42Signature
 from ..signatures.secrets import Secrets
@@ -32,6 +39,40 @@ from .secret import scheme_suspicions, secret_suspicions
 from .trial import Case, Cause, Suspicion, Verdict, hints, stated_times, verify, verifying_time
 from .verdict import digest_causes, stale_cause
 
+_UNREAD: tuple[tuple[type[RequestError], Cause], ...] = (
+    (
+        MethodNotAllowed,
+        Cause(
+            "method",
+            "it is no POST: a receiver answers 405, before it verifies",
+            "give the sender the last URL of a redirect, which makes a GET of a POST",
+        ),
+    ),
+    (
+        UnsupportedEncoding,
+        Cause(
+            "content-encoding",
+            "the body has a Content-Encoding: a receiver answers 415, before it verifies",
+            "let the sender, or what is in between, leave it uncompressed: a signature covers the bytes as sent",
+        ),
+    ),
+    (
+        BodyTooLarge,
+        Cause(
+            "body-too-large",
+            "the body is larger than the receiver's max_body: it answers 413, before it verifies",
+            "give the receiver a larger max_body=..., and a proxy as much (nginx: client_max_body_size, 1m by default)",
+        ),
+    ),
+    (
+        InvalidContentLength,
+        Cause(
+            "content-length",
+            "Content-Length is not a number: a receiver answers 400, before it verifies",
+            "look at what in between writes it",
+        ),
+    ),
+)
 _STEPS: tuple[tuple[tuple[type[VerificationError], ...], str], ...] = (
     ((MissingSignature, UnexpectedSignature), "the headers are those of the scheme"),
     ((MalformedSignature,), "they can be read"),
@@ -65,11 +106,12 @@ class Explanation:
     """The verdict on a request, and the reasons. It holds no secret, no expected signature and no body."""
 
     ok: bool
-    """Whether the scheme accepts the request."""
+    """Whether a receiver reads the request, and the scheme accepts it."""
     authentic: bool
     """Whether the scheme accepts the request at the time that its signature states: stale at worst."""
     error: str | None
-    """The name of the scheme's error, such as "BadSignature"; None if the request is accepted."""
+    """The name of the receiver's error, such as "BodyTooLarge", or of the scheme's, such as "BadSignature"; None if the
+    request is accepted."""
     verified_by: int | None
     """The index of the secret that verified the request; None if no secret did."""
     now: float
@@ -107,8 +149,9 @@ def explain(
     method: str = "POST",
     target: str | bytes = b"/",
     url: str | None = None,
+    max_body: int = MAX_BODY,
 ) -> Explanation:
-    """Explain why a request verifies or does not. The scheme decides; causes are found by trial.
+    """Explain why a request is accepted or rejected. The scheme decides; causes are found by trial.
 
     Args:
         headers: the headers of the request as received.
@@ -119,7 +162,8 @@ def explain(
         now: the time as of which to verify, in Unix seconds; None for the time that the signature states.
         method: the request's method, for a scheme whose signatures cover it.
         target: the request's target, its path and query as sent, for a scheme that reads it.
-        url: the absolute URL that the sender posted to, for a scheme whose signatures cover it.
+        url: the absolute URL that the sender posted to, for a scheme whose signatures cover it or the host.
+        max_body: the receiver's largest body, in bytes.
 
     Raises:
         ConfigurationError: the scheme cannot be made of these secrets.
@@ -128,6 +172,35 @@ def explain(
     times = list(stated_times(case.headers))
     if now is None:
         now = next((time for time in times if not isinstance(verify(case, time).error, StaleSignature)), 0.0)
+    explanation = _explain(case, now, times)
+    unread = _unread(case, max_body)
+    if unread is None:
+        return explanation
+    error, cause = unread
+    return replace(
+        explanation,
+        ok=False,
+        error=type(error).__name__,
+        steps=(Step("a receiver reads it", "failed", str(error)), *explanation.steps),
+        causes=(cause, *explanation.causes),
+    )
+
+
+def _unread(case: Case, max_body: int) -> tuple[RequestError, Cause] | None:
+    """Return why a receiver rejects a request whatever its signature; None if it does not."""
+    reader = BodyReader(max_body, BODY_TIMEOUT)
+    try:
+        if case.head.method.upper() != "POST":
+            raise MethodNotAllowed("it takes POST only")
+        reader.check_headers(case.headers)
+        reader.check_body((), case.body)
+    except RequestError as error:
+        return error, next(cause for kind, cause in _UNREAD if isinstance(error, kind))
+    return None
+
+
+def _explain(case: Case, now: float, times: list[float]) -> Explanation:
+    """Return the explanation of the scheme's verdict."""
     verdict = verify(case, now)
     if verdict.verified is not None:
         noticed = (

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from email.utils import formatdate
 from hashlib import sha256, sha512
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from ..senders.registry import preset_of
+from .proxy import EMPTY, HOST, habit
 from .trial import Case, Cause, Suspicion, fields, listed_names, printable, stated_times
 
 _MAX_COMBINATIONS = 200  # of values of lost headers that are tried
@@ -34,7 +35,7 @@ _PROXY = "tell the proxy to hand it on as it came"
 
 def header_suspicions(case: Case) -> Iterator[Suspicion]:
     """Yield each change that the headers may have suffered, with the request as it was before."""
-    for suspicions in (_renamed, _lost, _repeated, _content_type, _host, _spelt, _respelt):
+    for suspicions in (_renamed, _lost, _repeated, _content_type, _host, _replaced, _spelt, _respelt):
         yield from suspicions(case)
 
 
@@ -68,8 +69,10 @@ def _lost(case: Case) -> Iterator[Suspicion]:
     if not 0 < len(absent) <= 3:
         return
     names = " and ".join(map(printable, absent))
-    cause = Cause("header-lost", f"the header {names} was signed, and was lost on the way", _PROXY)
     for values in itertools.islice(itertools.product(*(_likely(case, name) for name in absent)), _MAX_COMBINATIONS):
+        habits = [habit(name, absent=True) if value else EMPTY for name, value in zip(absent, values, strict=True)]
+        advice = "; ".join(dict.fromkeys(map(str, habits)))
+        cause = Cause("header-lost", f"the header {names} was signed, and was lost on the way", advice)
         yield cause, case.with_headers([*case.headers, *zip(absent, values, strict=True)])
 
 
@@ -91,6 +94,8 @@ def _likely(case: Case, name: bytes) -> list[bytes]:
         return [b"identity", b"gzip"]
     if name == b"host":
         return list(_hosts(case))
+    if name in _OF_ONE_HOP:
+        return _OF_ONE_HOP[name]
     return [b"*/*"] if name == b"accept" else [b""]
 
 
@@ -98,9 +103,7 @@ def _repeated(case: Case) -> Iterator[Suspicion]:
     names = [name for name, _ in case.headers[:64]]
     for name in dict.fromkeys(each for each in names if names.count(each) > 1):
         values = [value for each, value in case.headers if each == name][:8]
-        cause = Cause(
-            "header-repeated", f"the header {printable(name)} is there more than once", f"{_PROXY}, and add none"
-        )
+        cause = Cause("header-repeated", f"the header {printable(name)} is there more than once", _advice(name))
         others = [pair for pair in case.headers if pair[0] != name]
         for value in values:
             yield cause, case.with_headers([*others, (name, value)])
@@ -109,11 +112,18 @@ def _repeated(case: Case) -> Iterator[Suspicion]:
         if 1 < len(parts) <= 8:
             cause = Cause(
                 "header-joined",
-                f"the header {printable(name)} has several values, joined by a comma: it came more than once",
-                f"{_PROXY}, and add none",
+                f"the header {printable(name)} has several values, joined by a comma: it came more than once, or one "
+                "was appended",
+                _advice(name),
             )
-            for part in parts:
+            for part in (*parts, value.rpartition(b",")[0]):
                 yield cause, case.with_header(name, part.strip())
+
+
+def _advice(name: bytes) -> str:
+    """Return the cure of a header that was changed."""
+    known = habit(name, absent=False)
+    return f"{_PROXY}, and add none" if known is None else str(known)
 
 
 def _content_type(case: Case) -> Iterator[Suspicion]:
@@ -129,26 +139,60 @@ def _content_type(case: Case) -> Iterator[Suspicion]:
 
 
 def _host(case: Case) -> Iterator[Suspicion]:
-    if b"host" not in fields(case.headers):
+    present = fields(case.headers).get(b"host")
+    if present is None:
         return
-    cause = Cause(
-        "host-changed",
-        "the host was rewritten: the sender signed another, which a proxy has put into a header beside it",
-        "let the proxy keep the Host (nginx: proxy_set_header Host $host)",
-    )
+    changed = Cause("host-changed", "the host was replaced: the sender signed another", str(HOST))
+    port = Cause("host-port", "the port was taken off the host, or added, or is another", str(HOST))
+    letters = Cause("host-case", "the upper and lower case of the host were changed", str(HOST))
     for host in _hosts(case):
-        yield cause, case.with_header(b"host", host)
+        if _without_port(host).lower() != _without_port(present).lower():
+            yield changed, case.with_header(b"host", host)
+        else:
+            yield letters if host.lower() == present.lower() else port, case.with_header(b"host", host)
+
+
+def _without_port(host: bytes) -> bytes:
+    return re.sub(rb":\d+$", b"", host)
 
 
 def _hosts(case: Case) -> Iterator[bytes]:
+    """Yield the hosts that may have been signed: those that headers or the public URL name, in several spellings."""
     present = fields(case.headers)
     given = [present[name].split(b",")[0].strip() for name in _FORWARDED_HOST if name in present]
     given += re.findall(rb'host="?([^";,\s]+)', present.get(b"forwarded", b""), re.IGNORECASE)[:1]
+    if case.head.url is not None:
+        given.append(urlsplit(case.head.url).netloc.rpartition("@")[2].encode())
     if b"host" in present:
         given.append(present[b"host"])
-    for host in given:
-        bare = re.sub(rb":\d+$", b"", host)
-        yield from (host, bare, host.lower(), *(b"%b:%b" % (bare, port) for port in (b"443", b"80", b"8000")))
+    for host in dict.fromkeys(given):
+        bare = _without_port(host)
+        for spelt in dict.fromkeys((bare, bare.lower(), bare.capitalize(), bare.title(), bare.upper())):
+            yield from (host, spelt, *(b"%b:%b" % (spelt, port) for port in (b"443", b"80", b"8000", b"8443")))
+
+
+_OF_ONE_HOP = {
+    b"connection": [b"keep-alive", b"close", b"Keep-Alive", b"Close"],
+    b"keep-alive": [b"timeout=5", b"timeout=60", b"timeout=5, max=1000"],
+    b"te": [b"trailers"],
+    b"transfer-encoding": [b"chunked"],
+    b"expect": [b"100-continue"],
+}
+"""The values that headers for one hop mostly have."""
+
+
+def _replaced(case: Case) -> Iterator[Suspicion]:
+    """Yield the values that a proxy has put another value in place of, where few are possible."""
+    for name, value in fields(case.headers).items():
+        others = _OF_ONE_HOP.get(name, [])
+        if name == b"x-forwarded-proto":
+            others = [b"https", b"http"]
+        elif name == b"max-forwards" and value.isdigit() and len(value) < 5:
+            others = [b"%d" % (int(value) + more) for more in (1, 2, 3)]
+        cause = Cause("header-replaced", f"the value of the header {printable(name)} was replaced", _advice(name))
+        for other in others:
+            if other != value:
+                yield cause, case.with_header(name, other)
 
 
 def _spelt(case: Case) -> Iterator[Suspicion]:

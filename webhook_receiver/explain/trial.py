@@ -13,6 +13,7 @@ from ..senders.preset import Make
 from ..senders.registry import preset_of, recognize
 from ..signatures.scheme import Verified
 from ..signatures.secrets import Secrets, masked
+from .proxy import NO_BODY, habit
 
 MILLISECONDS_FROM = 1e11
 """The number from which on a time means milliseconds: in Unix seconds it is the year 5138."""
@@ -118,7 +119,7 @@ def stated_times(headers: Headers) -> Iterator[float]:
 def listed_names(headers: Headers) -> list[bytes]:
     """Return the names that the header `signature-input` lists as signed; an empty list without that header."""
     listed = re.search(rb"\(([^)]{0,4096})", fields(headers).get(b"signature-input", b""))
-    return re.findall(rb"(?<![@a-z0-9-])[a-z0-9-]+", listed[1].lower())[:32] if listed else []
+    return re.findall(rb"(?<![@;\w.-])[\w.-]+", listed[1].lower())[:32] if listed else []
 
 
 def fields(headers: Headers) -> dict[bytes, bytes]:
@@ -143,24 +144,42 @@ def hints(case: Case, *, known: bool) -> Iterator[str]:
     """
     present = fields(case.headers)
     length = present.get(b"content-length", b"")
-    if not case.body:
+    if not case.body and b"transfer-encoding" in present:
+        yield f"the body is empty, and came in chunks: {NO_BODY}"
+    elif not case.body:
         yield (
             "the body is empty: was it read before the receiver got it, or did a redirect (307, 301) lose it? "
             "A mount redirects the path without its slash (307): use hooks.route(path)"
         )
     elif length.isdigit() and len(length) < 20 and int(length) > len(case.body):
         yield f"the body has {len(case.body)} bytes, its Content-Length says {int(length)}: some were lost"
+    if b"[object Object]" in case.body:
+        yield "the body was parsed and written as a form: express-http-proxy does so; give it parseReqBody: false"
     if known:
         return
+    yield from _about_signed(case)
     yield from _about_headers(case)
-    if present.get(b"content-encoding", b"identity") != b"identity":
-        yield "it has a Content-Encoding: a receiver rejects that with 415, since signatures cover the bytes as sent"
     if any(time > MILLISECONDS_FROM for time in stated_times(case.headers)):
         yield "it states a time of 13 digits or more: milliseconds, where seconds are meant"
     proxies = [name.decode() for name in _PROXIES if name in present]
     if proxies:
         yield f"a proxy was in between ({', '.join(proxies)}): ask what it changes in requests"
     yield "no usual change explains it: check the secret first, then look at the request as it comes (capture)"
+
+
+def _about_signed(case: Case) -> Iterator[str]:
+    """Yield what proxies do to the headers that are signed, where it cannot be undone by trial."""
+    present = [name for name, _ in case.headers]
+    for name in listed_names(case.headers):
+        count = present.count(name)
+        known = habit(name, absent=count == 0)
+        if count == 0:
+            yield f"the header {printable(name)} is signed, and absent: {known}"
+        elif count > 1:
+            more = "" if known is None else f": {known}"
+            yield f"the header {printable(name)} is signed, and there more than once{more}"
+        elif known is not None:
+            yield f"the header {printable(name)} is signed, and may be another one now: {known}"
 
 
 def _about_headers(case: Case) -> Iterator[str]:
