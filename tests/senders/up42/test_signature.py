@@ -258,3 +258,28 @@ def test_a_genuine_delivery_with_one_byte_changed_is_rejected(data: st.DataObjec
         pairs[where] = (pairs[where][0], changed)
     with pytest.raises(VerificationError):
         UP42Signature(SECRET).verify(RequestHead.of(pairs), NOW)(changed if where is None else BODY)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("date", "date"), ("x-forwarded-for", "x-forwarded-for"), ("x_mine", "number 2 of 3")],
+)
+def test_the_listed_header_that_is_absent_or_repeated_is_named_unless_a_stranger_may_have_made_the_name_up(
+    name: str, said: str
+) -> None:
+    head = UP42Signature(SECRET, components=["digest", name, "content-type"]).sign(
+        RequestHead.of({"content-type": "text/plain", name: "1"}), BODY, NOW
+    )
+    absent = head._replace(headers=[pair for pair in head.headers if pair[0] != name.encode()])
+    repeated = head.with_headers((name.encode(), b"1"))
+    for broken, how in ((absent, "absent"), (repeated, "more than once")):
+        with pytest.raises(MalformedSignature, match=f"{how}: {said}"):
+            UP42Signature(SECRET).verify(broken, NOW)
+        with pytest.raises(MalformedSignature, match=f"{how}: {name}"):
+            UP42Signature(SECRET, components=["digest", name, "content-type"]).verify(broken, NOW)
+
+
+def test_a_signature_header_that_is_repeated_is_named() -> None:
+    head = RequestHead.of(list(signed(BODY)))
+    with pytest.raises(MalformedSignature, match="more than once: signature-input"):
+        UP42Signature(SECRET).verify(head.with_headers((b"signature-input", b"x")), NOW)

@@ -36,6 +36,12 @@ DIGEST_HEADERS = ("digest", "content-digest")
 SIGNED_BY_DEFAULT = ("content-type", "digest")
 """The headers that `sign` covers unless `components` are given."""
 
+_USUAL = frozenset(
+    b"accept accept-encoding authorization connection content-digest content-encoding content-length content-type "
+    b"cookie date digest expect forwarded host keep-alive signature signature-input te transfer-encoding user-agent via "
+    b"x-forwarded-for x-forwarded-host x-forwarded-proto x-real-ip x-request-id".split()
+)
+"""Names of headers that a log line may hold, although a stranger can choose what is listed."""
 _LABEL = b"up42-sig=("
 _SIGNATURE_HEADERS = (b"signature-input", b"signature")
 _MAX_LIST = 4096  # bytes of header names: far more than any sender lists, far less than would cost us
@@ -132,11 +138,12 @@ class UP42Signature:
             raise MissingSignature(f"there is no header {absent.args[0].decode()}") from None
         names, digests = self._read_list(listed)
         if len(fields) != len(headers):
-            _reject_repeated(headers, {*_SIGNATURE_HEADERS, *names})
+            self._reject_repeated(headers, names)
         try:
             signed = b"".join([fields[name] for name in names])
-        except KeyError:
-            raise MalformedSignature("the signature lists a header that is absent") from None
+        except KeyError as absent:
+            said = self._said(absent.args[0], names)
+            raise MalformedSignature(f"the signature lists a header that is absent: {said}") from None
         for mac_of, unbound, bound in self._keyring.at(now):  # noqa: B007 - the rest of it is used below
             if is_same(mac_of(signed), claimed):
                 break
@@ -157,6 +164,23 @@ class UP42Signature:
                 "and WebhookReceiver(confirm=client), which reads the order again"
             )
         return partial(_check_body, fields, digests, bound if digests else unbound)
+
+    def _reject_repeated(self, headers: Headers, names: Sequence[bytes]) -> None:
+        once = {*_SIGNATURE_HEADERS, *names}
+        seen: set[bytes] = set()
+        for name, _ in headers:
+            if name in seen:
+                raise MalformedSignature(
+                    "a signature header, or a header that it lists, is there more than once: " + self._said(name, names)
+                )
+            if name in once:
+                seen.add(name)
+
+    def _said(self, name: bytes, names: Sequence[bytes]) -> str:
+        """Return a listed name for an error message; if it may be a stranger's own, only its position in the list."""
+        if self._components is not None or name in _USUAL:
+            return name.decode("latin-1")
+        return f"number {names.index(name) + 1} of {len(names)}, which components=... or `explain` would name"
 
     def _mismatch(self, claimed: bytes, now: float) -> MalformedSignature | BadSignature:
         if not is_base64(claimed):
@@ -223,12 +247,6 @@ def _names(listed: bytes) -> tuple[bytes, ...]:
 
 def _without_colons(encoded: bytes) -> bytes:
     return encoded[1:-1] if encoded[:1] == b":" == encoded[-1:] else encoded
-
-
-def _reject_repeated(headers: Headers, once: set[bytes]) -> None:
-    present = [name for name, _ in headers if name in once]
-    if len(set(present)) != len(present):
-        raise MalformedSignature("a signature header, or a header that it lists, is there more than once")
 
 
 def _digest(header: bytes, body: bytes) -> bytes:
