@@ -25,7 +25,6 @@ from ..options import WorkerOptions
 from ..routing import old_names
 from ..senders import Order, Orders, OrdersApi, Sender
 from ..senders.backfill import Backfill, ProgressCallback, backfill
-from ..senders.entries import EntryBuilder
 from ..signatures import Verified
 from ..worker import worker_for
 from ..worker.attempt_log import AttemptLog
@@ -33,6 +32,7 @@ from ..worker.executor import Dispatcher, no_event
 from ..worker.worker import Worker
 from .background import BackgroundTasks
 from .counters import RejectionCounter, SecretUsage
+from .entries import EntryBuilder
 from .health import Health, failing
 
 __all__ = ["BackgroundTasks", "Health", "Runtime"]

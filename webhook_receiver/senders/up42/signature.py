@@ -38,8 +38,8 @@ SIGNED_BY_DEFAULT = ("content-type", "digest")
 
 _USUAL = frozenset(
     b"accept accept-encoding authorization connection content-digest content-encoding content-length content-type "
-    b"cookie date digest expect forwarded host keep-alive signature signature-input te transfer-encoding user-agent via "
-    b"x-forwarded-for x-forwarded-host x-forwarded-proto x-real-ip x-request-id".split()
+    b"cookie date digest expect forwarded host keep-alive signature signature-input te transfer-encoding user-agent "
+    b"via x-forwarded-for x-forwarded-host x-forwarded-proto x-real-ip x-request-id".split()
 )
 """Names of headers that a log line may hold, although a stranger can choose what is listed."""
 _LABEL = b"up42-sig=("

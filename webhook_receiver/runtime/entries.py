@@ -13,8 +13,8 @@ from ..inbox.dedup import digester, identity_text
 from ..inbox.records import Entry
 from ..logs import log_failure
 from ..redaction import storable
+from ..senders import Sender
 from ..signatures import Verified
-from .base import Sender
 
 
 class EntryBuilder:
