@@ -418,6 +418,13 @@ def test_resume_makes_due_what_was_held(path: Path, url: str) -> None:
     assert on(path, lambda inbox: inbox.paused()) == {"app:alert"}
 
 
+def test_a_receiver_without_a_name_has_the_one_that_its_inbox_knows_it_by(path: Path) -> None:
+    path.parent.joinpath("app.py").write_text(MODULE.replace(', name="{name}"', ""), encoding="utf-8")
+    listed = outside("ls", "app:hooks", cwd=path.parent)
+    assert len(listed.stdout.splitlines()) == 6
+    assert "WebhookReceiver(name='webhooks') says so" in listed.stderr
+
+
 def test_a_receiver_names_its_inbox_its_source_and_its_handlers(path: Path) -> None:
     path.parent.joinpath("app.py").write_text(MODULE.format(name="another"), encoding="utf-8")
     on(path, lambda inbox: inbox.put(entry("ff07", receiver="another"), time.time()))

@@ -87,7 +87,7 @@ async def goes_on(url: str, caplog: pytest.LogCaptureFixture) -> None:
     after = rows_of(url)
     assert after[: len(before)] == before
     assert {row[2] for row in after} == {"webhooks"}
-    assert caplog.text.count("up42 goes on as 'webhooks': the inbox holds its deliveries under that name") == 1
+    assert caplog.text.count("up42 goes on as 'webhooks', under which the inbox has its deliveries") == 1
 
 
 async def test_on_an_old_file_a_receiver_at_the_default_goes_on_under_its_old_name(

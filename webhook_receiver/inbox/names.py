@@ -36,7 +36,12 @@ async def registered_name(inbox: Inbox, mine: Registration) -> str:
     if found.scheme != mine.scheme:
         logger.warning("%s verified its deliveries by %s until now, and does so by %s", name, found.scheme, mine.scheme)
     if name != mine.receiver:
-        logger.warning("%s goes on as %r: the inbox holds its deliveries under that name", mine.receiver, name)
+        logger.warning(
+            "%s goes on as %r, under which the inbox has its deliveries: WebhookReceiver(name=%r) says so",
+            mine.receiver,
+            name,
+            name,
+        )
     return name
 
 
