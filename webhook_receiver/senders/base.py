@@ -14,7 +14,7 @@ A receiver has one sender, and reads from it, in this order, for each request:
 6. `delivery_id_path`, `delivery_id`, `identity`: how a duplicate is recognized. Two pushes are the same delivery if
    they have the same id: one that the scheme verified, or else one in the body, where the event's class or this path
    says; else, if the sender has ids or the event an identity, if the bodies are equal. A push and a backfilled delivery
-   are the same if their identities are equal. See entries.py.
+   are the same if their identities are equal. See runtime/entries.py.
 7. `ordering_key`: deliveries with the same key are handled one at a time, in order of receipt.
 8. `responses`: the HTTP status for each outcome.
 
