@@ -72,6 +72,16 @@ async def deliver(hooks: WebhookReceiver, body: bytes | None = None, *, status: 
     return receipt.duplicate_of or receipt.delivery.id
 
 
+async def fail_in_a_task_group() -> None:
+    """Fail by a task of a task group: before Python 3.12.4 this leaves the task around it cancelled, by its count."""
+
+    async def fail() -> None:
+        raise ValueError("odd")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(fail())
+
+
 async def until(holds: Callable[[], bool]) -> None:
     """Wait until a condition holds."""
     async with asyncio.timeout(PATIENCE):

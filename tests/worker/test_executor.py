@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,7 @@ from tests.working import (
     about,
     deliver,
     durable,
+    fail_in_a_task_group,
     kept_until,
     settled,
     until,
@@ -380,6 +381,34 @@ async def test_a_dead_letter_that_somebody_hears_of_while_the_process_stops_stay
     async with after:
         kept = await settled(after, id, State.DEAD)
         assert (heard, kept.summary.reason) == ([id], "hopeless: GiveUp: no")
+
+
+@pytest.mark.parametrize("itself", [True, False])
+async def test_a_handler_that_takes_too_long_fails_although_a_task_group_has_failed_before(itself: bool) -> None:
+    hooks = durable(timeout=0.05, backoff=Backoff(attempts=1))
+
+    @hooks.on(Event, name="grouped")
+    async def grouped(event: Event) -> None:
+        await fail_in_a_task_group()
+
+    @hooks.on(Event, name="slow")
+    async def slow(event: Event) -> None:
+        if itself:
+            with suppress(ExceptionGroup):
+                await fail_in_a_task_group()
+        await asyncio.Event().wait()
+
+    @hooks.on(Event, name="cancelled")
+    async def cancelled(event: Event) -> None:
+        raise asyncio.CancelledError("of its own making")
+
+    async with hooks:
+        kept = await settled(hooks, await deliver(hooks), State.DEAD)
+    assert [(each.handler, each.error.partition(":")[0]) for each in kept.attempts] == [
+        ("grouped", "ExceptionGroup"),
+        ("slow", "TimeoutError"),
+        ("cancelled", "CancelledError"),
+    ]
 
 
 async def test_an_async_handler_that_takes_too_long_fails_and_the_others_run(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import suppress
 
 import pytest
 
 from tests.helpers import NOW
+from tests.working import fail_in_a_task_group
 from webhook_receiver import Attempt, CallNext, Delivery, Event, GiveUp, Retry, UnknownEvent
 from webhook_receiver.responses import FAILED, HANDLED
 from webhook_receiver.routing import Handler, Middleware
@@ -88,3 +90,15 @@ async def test_a_middleware_that_swallows_a_failure_does_not_make_it_a_success()
 
     made, _ = handlers(ValueError("odd"))
     assert await handle(made, EVENT, DELIVERY, LOG, middlewares=[Middleware(quiet)]) is FAILED
+
+
+async def test_a_cancellation_of_a_handlers_own_making_is_answered_although_a_task_group_has_failed_before() -> None:
+    async def grouped(event: Event) -> None:
+        await fail_in_a_task_group()
+
+    async def cancelled(event: Event) -> None:
+        raise asyncio.CancelledError
+
+    made = [Handler("grouped", grouped, Event), Handler("cancelled", cancelled, Event)]
+    assert await handle(made, EVENT, DELIVERY, LOG) is FAILED
+    assert await handle(made, EVENT, DELIVERY, LOG) is FAILED, "another delivery in the same task"

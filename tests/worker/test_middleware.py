@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from tests.helpers import NOW
 from tests.orders import Simulator, client_at, sending
-from tests.working import AT_ONCE, PATIENCE, Clock, deliver, durable, settled, until, waiting
+from tests.working import AT_ONCE, PATIENCE, Clock, deliver, durable, fail_in_a_task_group, settled, until, waiting
 from webhook_receiver import (
     Attempt,
     Backoff,
@@ -849,3 +849,26 @@ async def test_an_error_that_passes_is_let_go_of() -> None:
     assert await answered(hooks) == 503
     (call_next,) = seen
     assert not [each for each in vars(call_next).values() if isinstance(each, BaseException)]
+
+
+async def test_a_task_group_that_failed_before_hides_no_mistake_of_a_middleware() -> None:
+    hooks = durable(backoff=ONCE)
+
+    @hooks.on(Event, name="grouped")
+    async def grouped(event: Event) -> None:
+        await fail_in_a_task_group()
+
+    @hooks.on(Event, name="next")
+    async def after(event: Event) -> None:
+        raise asyncio.CancelledError
+
+    @hooks.middleware
+    async def swallow(attempt: Attempt, call_next: CallNext) -> None:
+        if attempt.handler == "grouped":
+            await call_next()
+        with suppress(asyncio.CancelledError):
+            await call_next()
+
+    async with hooks:
+        kept = await settled(hooks, await deliver(hooks), State.DEAD)
+    assert [each.error.partition(":")[0] for each in kept.attempts] == ["ExceptionGroup", "MiddlewareError"]

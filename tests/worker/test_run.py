@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from tests.helpers import NOW
+from tests.working import fail_in_a_task_group
 from webhook_receiver import Delivery, Event, GiveUp, Retry, UnknownEvent
 from webhook_receiver.redaction import storable
 from webhook_receiver.routing import Handler
@@ -68,6 +70,39 @@ async def test_a_cancellation_of_the_handlers_own_making_is_a_failure() -> None:
         await _cancelled()
 
     assert isinstance(await outcome(handler), asyncio.CancelledError)
+
+
+async def test_a_task_group_that_failed_before_makes_no_cancellation_one_from_outside() -> None:
+    async def grouped(event: Event) -> None:
+        await fail_in_a_task_group()
+
+    async def handler(event: Event) -> None:
+        await _cancelled()
+
+    assert isinstance(await outcome(grouped), ExceptionGroup)
+    assert isinstance(await outcome(handler), asyncio.CancelledError)
+    assert isinstance(await outcome(grouped), ExceptionGroup)
+
+
+async def test_a_cancellation_from_outside_goes_through_after_a_task_group_that_failed() -> None:
+    started = asyncio.Event()
+
+    async def handler(event: Event) -> None:
+        with suppress(ExceptionGroup):
+            await fail_in_a_task_group()
+        started.set()
+        await asyncio.Event().wait()
+
+    async def both() -> None:
+        with suppress(ExceptionGroup):
+            await fail_in_a_task_group()
+        await outcome(handler)
+
+    task = asyncio.create_task(both())
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def _cancelled() -> None:

@@ -80,7 +80,7 @@ from ..senders.order_check import OrderCheck
 from .attempt_log import AttemptLog
 from .circuit_breaker import CircuitBreakers
 from .context import InOwnContext
-from .middleware import Start, inside
+from .middleware import Start, cancellations, inside
 from .progress import DeliveryProgress, ProcessEnded, Runnable
 
 logger = logging.getLogger("webhook_receiver")
@@ -142,6 +142,8 @@ class InFlight:
         self.timeout = 0.0
         """The seconds that the attempt may take."""
         self.timed_out = False
+        self.cancellations = 0
+        """The cancellations of the task before its time was up; see `middleware.cancellations`."""
         self.abandoned = False
         """Whether a handler ignored that its time was up, and the delivery was settled without it."""
 
@@ -322,7 +324,7 @@ class Executor:
             alone = in_flight.progress is not None and len(in_flight.progress.handlers) == 1
             error = await run(start, alone=alone)
         except asyncio.CancelledError:
-            if not in_flight.timed_out or in_flight.task.cancelling() > 1:
+            if not in_flight.timed_out or in_flight.task.cancelling() > in_flight.cancellations + 1:
                 raise
             error = _late(in_flight)
         finally:
@@ -333,7 +335,7 @@ class Executor:
         return error
 
     def _time_is_up(self, in_flight: InFlight) -> None:
-        in_flight.timed_out = True
+        in_flight.timed_out, in_flight.cancellations = True, in_flight.task.cancelling()
         in_flight.task.cancel()
         loop = asyncio.get_running_loop()
         grace = min(_GRACE, in_flight.timeout)
@@ -385,6 +387,7 @@ async def run(start: Callable[[], Awaitable[object]], *, alone: bool = False) ->
         asyncio.CancelledError: the task was cancelled from outside.
         KeyboardInterrupt, GeneratorExit: the process or this coroutine ends.
     """
+    before = cancellations()
     try:
         try:
             await (start() if alone else InOwnContext(start))
@@ -396,7 +399,7 @@ async def run(start: Callable[[], Awaitable[object]], *, alone: bool = False) ->
         raise  # the process ends, or this coroutine does
     except BaseException as raised:
         # Whoever stops us cancels us. A cancellation of the handler's own making is a failure, as is sys.exit().
-        if isinstance(raised, asyncio.CancelledError) and _is_cancelled():
+        if isinstance(raised, asyncio.CancelledError) and cancellations() > before:
             raise
         return raised
     return None
@@ -410,11 +413,6 @@ def _only_signal(group: BaseExceptionGroup[BaseException]) -> HandlerSignal | No
     if isinstance(only, BaseExceptionGroup):
         return _only_signal(cast("BaseExceptionGroup[BaseException]", only))
     return only if isinstance(only, HandlerSignal) else None
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 K = TypeVar("K", bound=Hashable)

@@ -18,6 +18,17 @@ from ..errors import MiddlewareError
 from ..redaction import summary
 from ..routing import Middleware
 
+
+def cancellations() -> int:
+    """Return how often the current task was cancelled, as far as that was not taken back.
+
+    Only what comes on top during an attempt is of that attempt: before Python 3.12.4 a task group whose task has failed
+    cancels the task around it, and does not take that back (github.com/python/cpython/issues/117407).
+    """
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
+
+
 Start = Callable[[int], Awaitable[object]]
 """Begins the run of a handler, given the attempt's number."""
 
@@ -85,6 +96,8 @@ class _CallNext:
         self._has_returned = False
         self._is_closed = False
         self._raised: BaseException | None = None
+        self._cancellations = cancellations()
+        """The cancellations before the middleware began."""
 
     async def __call__(self) -> None:
         if self._was_called:
@@ -123,8 +136,8 @@ class _CallNext:
         if self._has_returned:
             return
         raised, self._raised = self._raised, None
-        task = asyncio.current_task()
-        if task is not None and task.cancelling() and (raised is None or isinstance(raised, asyncio.CancelledError)):
+        is_cancelled = cancellations() > self._cancellations
+        if is_cancelled and (raised is None or isinstance(raised, asyncio.CancelledError)):
             # The time is up, or the process stops: that is not for a middleware to end.
             raise raised or asyncio.CancelledError()
         if raised is None:
