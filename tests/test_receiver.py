@@ -4,7 +4,9 @@ import json
 import logging
 import sqlite3
 import traceback
+from base64 import b64encode
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -34,6 +36,7 @@ from webhook_receiver import (
     NotAnEvent,
     OrderFulfilled,
     Retry,
+    Scheme,
     Sender,
     StaleSignature,
     State,
@@ -445,6 +448,29 @@ async def test_it_tells_the_server_why_it_cannot_start() -> None:
 
 async def test_a_websocket_is_closed() -> None:
     assert await converse(noting().hooks, "websocket") == [{"type": "websocket.close"}]
+
+
+@pytest.mark.parametrize("target", ["/\ud800", "/x?a=\udcff", "/\udfff/\ud800", b"/\xff", "", "/ü"])
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        UP42Signature(SECRET),
+        Unsigned(),
+        Unsigned(token_in_path="t" * 32),
+        HTTPMessageSignature({"k": SECRET}, components=["@path", "@query", "@method"]),
+    ],
+    ids=["UP42", "unsigned", "token", "RFC 9421"],
+)
+async def test_half_characters_in_what_a_host_hands_over_are_no_error(scheme: Scheme, target: str | bytes) -> None:
+    signature = {
+        "signature-input": 'k=("@path" "@query" "@method" "content-digest");created=1;keyid="k"',
+        "signature": "k=:AAAA:",
+        "content-digest": f"sha-256=:{b64encode(sha256(order()).digest()).decode()}:",
+    }
+    hooks = noting(scheme=scheme, public_url="https://example.com/webhooks").hooks
+    for headers in ({}, {"x\ud800": "\ud800"}, signature):
+        for method, statuses in (("POST", {204, 401}), ("\ud800", {405})):
+            assert (await hooks.receive(headers, order(), method=method, target=target)).response.status in statuses
 
 
 @pytest.mark.parametrize("inbox", [None, "memory://"])
