@@ -425,6 +425,23 @@ def test_a_receiver_without_a_name_has_the_one_that_its_inbox_knows_it_by(path: 
     assert "WebhookReceiver(name='webhooks') says so" in listed.stderr
 
 
+def test_a_handler_that_never_ran_is_paused_by_its_app_and_not_by_its_inbox_alone(path: Path, url: str) -> None:
+    rejected = inbox_command("pause", url, "nosuch:handler")
+    assert rejected.exit_code == 1
+    assert "no handler nosuch:handler has run on this inbox lately; app:alert, app:download has" in rejected.stderr
+    assert "name its app in place of the inbox, such as app:hooks" in rejected.stderr
+    assert on(path, lambda inbox: inbox.paused()) == {"app:download"}
+
+
+def test_an_inbox_may_be_named_by_its_file(path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(path.parent)
+    for where in ("hooks.db", str(path), f"./{path.name}"):
+        assert inbox_command("ls", where).stdout == inbox_command("ls", url).stdout
+    elsewhere = {"WEBHOOK_INBOX": "sqlite:///elsewhere.db"}
+    assert inbox_command("show", "hooks.db", "aa", env=elsewhere).exit_code == 0
+    assert inbox_command("ls", "missing.db").exit_code == 2
+
+
 def test_a_receiver_names_its_inbox_its_source_and_its_handlers(path: Path) -> None:
     path.parent.joinpath("app.py").write_text(MODULE.format(name="another"), encoding="utf-8")
     on(path, lambda inbox: inbox.put(entry("ff07", receiver="another"), time.time()))

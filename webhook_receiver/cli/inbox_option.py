@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeVar
 
 import typer
@@ -21,7 +22,7 @@ VARIABLE = "WEBHOOK_INBOX"
 Where = Annotated[
     str,
     typer.Argument(
-        metavar="WHERE", envvar=VARIABLE, help="The inbox: a URL such as sqlite:///hooks.db, or module:hooks."
+        metavar="WHERE", envvar=VARIABLE, help="The inbox: a URL such as sqlite:///hooks.db, its file, or module:hooks."
     ),
 ]
 States = Annotated[list[State] | None, typer.Option("--state", help="Only deliveries in this state; may be repeated.")]
@@ -54,7 +55,11 @@ class WhereCommand(TyperCommand):
             if param.param_type_name == "argument" and param.required and param.nargs == 1
         ]
         where = given.get("where")
-        return isinstance(where, str) and ":" in where and all(isinstance(each, str) for each in required)
+        return (
+            isinstance(where, str)
+            and (":" in where or _is_file(where))
+            and all(isinstance(each, str) for each in required)
+        )
 
 
 class Opened(Protocol):
@@ -152,6 +157,11 @@ async def _run(where: str, work: Callable[[InboxTarget], Awaitable[R]], create: 
         await target.inbox.close()
 
 
+def _is_file(where: str) -> bool:
+    """Return whether WHERE is the file of an inbox, such as hooks.db, and no module."""
+    return not where.endswith(".py") and Path(where).is_file()
+
+
 def _found(where: str, create: bool) -> InboxTarget:
     from ..inbox.memory import MemoryInbox
     from ..inbox.sqlite import SQLiteInbox
@@ -159,6 +169,8 @@ def _found(where: str, create: bool) -> InboxTarget:
 
     if "://" in where:
         target = InboxTarget(from_url(where, create=create), None)
+    elif _is_file(where):
+        target = InboxTarget(SQLiteInbox(where, create=create), None)
     else:
         hooks = load(where)
         inbox = inbox_of(hooks)

@@ -8,9 +8,13 @@ from typing import Annotated, Protocol, runtime_checkable
 import typer
 
 from ..errors import ConfigurationError
+from ..inbox.base import Inbox
+from ..inbox.records import DEAD_LETTER_HANDLER, Filter
 from . import output
 from .inbox_option import HandlerArgument, InboxTarget, Where, run
 from .options import Json
+
+_MOST_LOOKED_AT = 1000  # deliveries, the newest
 
 
 def stats(where: Where, as_json: Json = False) -> None:
@@ -80,12 +84,24 @@ def pause(where: Where, handler: HandlerArgument, as_json: Json = False) -> None
 
     async def work(target: InboxTarget) -> None:
         if target.hooks is None:
+            await _check_known(target.inbox, handler)
             await target.inbox.pause(handler, time.time())
         else:
             await target.hooks.pause(handler)
 
     run(where, work)
     _report(handler, "is paused", as_json=as_json, paused=True)
+
+
+async def _check_known(inbox: Inbox, handler: str) -> None:
+    """Reject a handler that has not run on the inbox: its name may be mistyped, and an inbox knows no others."""
+    found = await inbox.find(Filter(), limit=_MOST_LOOKED_AT)
+    known = {name for each in found for name in each.handlers if not name.startswith(DEAD_LETTER_HANDLER)}
+    if handler not in known:
+        raise ConfigurationError(
+            f"no handler {handler} has run on this inbox lately; {', '.join(sorted(known)) or 'none'} has: "
+            "to pause one that has not run yet, name its app in place of the inbox, such as app:hooks"
+        )
 
 
 def resume(where: Where, handler: HandlerArgument, as_json: Json = False) -> None:
