@@ -30,10 +30,13 @@ def fields(
     return {"delivery_id": delivery_id, "handler": handler, "attempt": attempt, "reason": reason}
 
 
+_FIELDS = tuple(fields())
+
+
 def _with_fields(record: logging.LogRecord) -> bool:
     """Give a record the fields that it has not: a format may name each of them."""
-    for name, value in fields().items():
-        record.__dict__.setdefault(name, value)
+    for name in _FIELDS:
+        record.__dict__.setdefault(name, None)
     return True
 
 
