@@ -25,10 +25,12 @@ from .secret_option import read_secret, typed
 MakeDelivery = Callable[[], tuple[RequestHead, bytes]]
 """Returns the signed head of a request, and its body."""
 
+_ELSEWHERE = "is the receiver at this path? `serve` puts it at /webhooks"
 HINTS = {
     307: "the path ends, or does not end, in a slash; senders follow no redirect: mount with hooks.route(path)",
     308: "the path ends, or does not end, in a slash; senders follow no redirect: mount with hooks.route(path)",
-    404: "is the receiver at this path? `serve` puts it at /webhooks",
+    404: _ELSEWHERE,
+    405: _ELSEWHERE,
 }
 
 

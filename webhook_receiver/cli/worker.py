@@ -23,10 +23,10 @@ def worker(
     ] = None,
     health_host: Annotated[str, typer.Option(help="The address of the health port.")] = "127.0.0.1",
 ) -> None:
-    """Run a receiver's handlers without serving requests, other than for its health.
+    """Run a receiver's handlers without serving requests.
 
-    It handles the deliveries in the receiver's inbox, beside other workers on any number of machines. Other processes
-    then only receive: WebhookReceiver(..., work=False).
+    Other than for its health, that is. It handles the deliveries in the receiver's inbox, beside other workers on any
+    number of machines. Other processes then only receive: WebhookReceiver(..., work=False).
     """
     import asyncio
     import logging.config
