@@ -124,16 +124,16 @@ def app() -> Starlette:
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
         reconfigure(line_buffering=True)  # so that prints of handlers appear in a container's log at once
     _give_memory_back()
-    if multiprocessing.parent_process() is not None:
-        threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     return beside_health(loaded_again(load, os.environ[TARGET]), os.environ[PATH])
 
 
 def loaded_again(load: Callable[[str], T], target: str) -> T:
     """Return what `load` loads, in a process that uvicorn starts; log why it cannot, and exit.
 
-    That is after a change of the module, when nobody but uvicorn is there to tell it.
+    That is after a change of the module, when nobody but uvicorn is there to tell it. The process ends with its parent.
     """
+    if multiprocessing.parent_process() is not None:
+        threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     try:
         return load(target)
     except BadParameter as error:
