@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from copy import deepcopy
+from inspect import signature
 from math import ceil
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +23,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route
 from typer import BadParameter
-from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
+from uvicorn.config import LOGGING_CONFIG
 from uvicorn.supervisors import Multiprocess
 
 from ..options import WorkerOptions
@@ -38,6 +39,7 @@ T = TypeVar("T")
 TARGET = "WEBHOOK_RECEIVER_TARGET"
 PATH = "WEBHOOK_RECEIVER_PATH"
 HEALTH = "/healthz"
+_STARTUP_FAILURE = 3  # uvicorn's code, which it has in another module in each version
 _M_MMAP_THRESHOLD = -3  # in glibc's malloc.h
 _PATIENCE = 1.0  # seconds for idle threads to end
 
@@ -74,7 +76,7 @@ def run(target: str, path: str, *, parser: Parser, connections: int, **options: 
         else:
             uvicorn.run(app_dir=os.getcwd(), **config)
     except SystemExit as ended:
-        code = 1 if ended.code == STARTUP_FAILURE else ended.code
+        code = 1 if ended.code == _STARTUP_FAILURE else ended.code
         raise SystemExit(code) from None
     finally:
         leave_threads_behind(code if isinstance(code, int) else 1)
@@ -82,14 +84,17 @@ def run(target: str, path: str, *, parser: Parser, connections: int, **options: 
 
 def _run_workers(config: uvicorn.Config) -> None:
     """Run server processes as `uvicorn.run` does, but do not end with 0 if one of them could not start."""
-    processes = Multiprocess(config, sockets=[config.bind_socket()])
+    make: Any = Multiprocess
+    # Older versions of uvicorn take it, too; these start a process that could not start again and again.
+    older = {"target": uvicorn.Server(config).run} if "target" in signature(make).parameters else {}
+    processes = make(config, sockets=[config.bind_socket()], **older)
     try:
         processes.run()
     finally:
         if config.uds:
             Path(config.uds).unlink(missing_ok=True)
-    if any(each.exitcode == STARTUP_FAILURE for each in processes.processes):
-        raise SystemExit(STARTUP_FAILURE)
+    if any(each.process.exitcode == _STARTUP_FAILURE for each in processes.processes):
+        raise SystemExit(_STARTUP_FAILURE)
 
 
 def grace(hooks: WebhookReceiver) -> int:
