@@ -362,9 +362,8 @@ async def test_a_log_that_is_removed_while_it_is_in_use_is_noticed_and_its_deliv
 ) -> None:
     said, _ = await asyncio.to_thread(child(PUT_AND_REMOVE, path, endings, reads).communicate)
     assert said.count(f"hooks.db{endings.split(',')[0]}") == 3
-    assert (
-        said.count("removed or replaced while it was in use: stop everything that uses hooks.db, and start again") == 3
-    )
+    assert said.count("removed or replaced while") == 3
+    assert said.count("in use: stop everything that uses hooks.db, and start again") == 3
     assert "acknowledged" not in said
     inbox = await SQLiteInbox(path, min_free=0).open()
     assert [*await listed(inbox)] == ["d-1", "d-2", "d-3"], "the last one is known when its sender repeats it"

@@ -11,7 +11,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from struct import Struct
@@ -39,7 +39,7 @@ class FileGuard:
         self._min_free = min_free
         self._names = [str(beside(path, ending)) for ending in _ENDINGS]
         self._file: Inode | None = None
-        self._lost: str | None = None
+        self._lost: Sequence[str] = ()
         """The names of the files that were removed or replaced under a connection."""
         self._seen_free = float("-inf")
         self._last = 0
@@ -100,7 +100,7 @@ class FileGuard:
 
     def forget(self) -> None:
         """Forget the remembered file, so that any file is the right one."""
-        self._file = self._lost = None
+        self._file, self._lost = None, ()
 
     def files(self) -> Files:
         """Return the files that are there now, by their names."""
@@ -114,8 +114,8 @@ class FileGuard:
             InboxDamaged: another file is there now, or none; or `check_open_files` has raised it before.
         """
         if self._file is not None and _inode(self._names[0]) != self._file:
-            raise self._replaced(self._names[0])
-        if self._lost is not None:
+            raise self._replaced(self._names[:1])
+        if self._lost:
             raise self._replaced(self._lost)
 
     def check_open_files(self, files: Files) -> None:
@@ -127,13 +127,14 @@ class FileGuard:
         there = self.files()
         if there != files or None in files:
             pairs = zip(self._names, files, there, strict=True)
-            self._lost = " and ".join(name for name, ours, now in pairs if ours is None or ours != now)
+            self._lost = [name for name, ours, now in pairs if ours is None or ours != now]
             raise self._replaced(self._lost)
 
-    def _replaced(self, names: str) -> InboxDamaged:
+    def _replaced(self, names: Sequence[str]) -> InboxDamaged:
+        was, it_was = ("was", "it was") if len(names) == 1 else ("were", "they were")
         return InboxDamaged(
-            f"{names} was removed or replaced while it was in use: stop everything that uses {self._path.name}, and "
-            "start again"
+            f"{' and '.join(names)} {was} removed or replaced while {it_was} in use: stop everything that uses "
+            f"{self._path.name}, and start again"
         )
 
     def rescue(self, connection: WriterConnection) -> None:
