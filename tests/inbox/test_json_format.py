@@ -46,7 +46,9 @@ def kepts(draw: st.DrawFn) -> StoredDelivery:
         reason=draw(maybe_texts),
         settled=draw(maybe_times),
         handlers=draw(
-            st.dictionaries(texts, st.builds(HandlerState, states, counts, counts, times, st.booleans()), max_size=3)
+            st.dictionaries(
+                texts, st.builds(HandlerState, states, counts, counts, times, st.booleans(), maybe_times), max_size=3
+            )
         ),
         verified_by=delivery.verified_by,
         body_verified=delivery.body_verified,

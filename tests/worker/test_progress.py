@@ -188,6 +188,13 @@ def test_a_handler_that_retries_by_itself_is_expected_to_go_on_so() -> None:
     assert progress.failed(A, Retry(60), NOW, NOW).expected_dead == NOW + 33 * 60
 
 
+def test_a_handler_that_goes_on_for_ever_is_not_expected_to_be_dead() -> None:
+    progress = progress_of(claimed(), A, backoff=Backoff(attempts=10**10))
+    progress.begin(A)
+    progress.failed(A, Retry(after=1e300), NOW, NOW)
+    assert progress.of(A).expected_dead is None
+
+
 def test_a_handler_that_is_done_or_gives_up_is_not_expected_to_be_dead() -> None:
     before = HandlerState(State.WAITING, 1, 1, NOW, False, NOW + 9)
     progress = progress_of(claimed(a=before, b=before), A, B)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
@@ -125,10 +126,10 @@ class DeliveryProgress:
         if wait is None:
             after = each._replace(state=State.DEAD, running=False, due=0, expected_dead=None)
         elif isinstance(error, Retry):  # which it may raise again
-            dead = now + error.after * (backoff.attempts - each.since_replay)
+            dead = _finite(now + error.after * (backoff.attempts - each.since_replay))
             after = each._replace(running=False, due=now + error.after, expected_dead=dead)
         else:
-            dead = now + wait + backoff.lasts(each.since_replay)
+            dead = _finite(now + wait + backoff.lasts(each.since_replay))
             after = each._replace(running=False, due=now + wait, expected_dead=dead)
         self.states[self.name_of(handler)] = after
         traceback = (
@@ -193,3 +194,8 @@ class DeliveryProgress:
 
 _FRESH = HandlerState()
 _NO_NAMES: Mapping[str, str] = MappingProxyType({})
+
+
+def _finite(time: float) -> float | None:
+    """Return a time, or None for one that is too far away for a number: it would be no JSON."""
+    return time if math.isfinite(time) else None
