@@ -521,7 +521,7 @@ def test_send_rejects_what_makes_no_sense_before_it_sends(arguments: list[str], 
     assert complaint in " ".join(done.stderr.split())
 
 
-HEAVY = ["httpx", "starlette", "uvicorn", "webhook_receiver.receiver", "webhook_receiver.senders"]
+HEAVY = ["httpx", "rich", "starlette", "uvicorn", "webhook_receiver.receiver", "webhook_receiver.senders"]
 GROUPS = {"inbox": "ls", "order": "create", "webhooks": "ensure"}
 LISTED = typer.main.get_command(app)
 NAMES: list[str] = list(getattr(LISTED, "commands", ()))

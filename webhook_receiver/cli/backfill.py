@@ -35,6 +35,7 @@ def backfill(
     from ..receiver import WebhookReceiver
     from ..senders.backfill import Backfill
     from ..senders.up42.client import WebhooksClient
+    from .rich_output import progress_bar
 
     if "://" in target:
         raise typer.BadParameter("a receiver is needed, as quickstart:hooks, not an inbox", param_hint="MODULE:HOOKS")
@@ -45,7 +46,7 @@ def backfill(
         nonlocal reached
         assert isinstance(target.hooks, WebhookReceiver)  # noqa: S101 - for the type checkers
         async with WebhooksClient(url=at, region=region, workspace_id=workspace) as client:
-            with output.progress_bar() as bar:
+            with progress_bar() as bar:
                 task = bar.add_task("orders", total=None)
 
                 def progress(found: Backfill) -> None:

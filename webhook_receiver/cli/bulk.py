@@ -8,6 +8,7 @@ from . import output
 from .inbox_option import InboxTarget
 from .listing import deliveries
 from .output import fail
+from .rich_output import progress_bar
 
 CHUNK = 200
 """Deliveries in one transaction."""
@@ -29,7 +30,7 @@ async def named(target: InboxTarget, ids: Sequence[str]) -> list[str]:
 async def by_chunks(what: str, ids: Sequence[str], do: Callable[[Sequence[str]], Awaitable[int]]) -> int:
     """Call `do` with one chunk of ids after the other, under a progress bar; return the sum of its results."""
     count = 0
-    with output.progress_bar() as bar:
+    with progress_bar() as bar:
         task = bar.add_task(what, total=len(ids), visible=len(ids) > CHUNK)
         for begin in range(0, len(ids), CHUNK):
             some = ids[begin : begin + CHUNK]

@@ -107,7 +107,7 @@ def to_test(
     except ValueError as error:
         raise fail(output.printable(str(error))) from None
     if not secrets:
-        output.stderr.print("no secret was given: the signature that it came with could not be checked")
+        output.warn("no secret was given: the signature that it came with could not be checked")
     if out is None:
         print(code, end="")  # noqa: T201 - a program, as it is
         return

@@ -282,9 +282,9 @@ def _conclude(results: list[Result]) -> None:
 
 def _invite(demo: Demo) -> None:
     to = f"--simulator {demo.loop.plan.simulator_url}"
-    output.stderr.print("\nBoth still run; Ctrl-C ends them. To deliver more, and to look into the inbox:")
-    output.stderr.print(f"  {output.program()} order create --status FULFILLED {to}", soft_wrap=True)
-    output.stderr.print(f"  {output.program()} inbox ls sqlite:///{demo.inbox.path}", soft_wrap=True)
+    output.warn("\nBoth still run; Ctrl-C ends them. To deliver more, and to look into the inbox:")
+    output.warn(f"  {output.program()} order create --status FULFILLED {to}")
+    output.warn(f"  {output.program()} inbox ls sqlite:///{demo.inbox.path}")
 
 
 def _show(result: Result, as_json: bool) -> None:

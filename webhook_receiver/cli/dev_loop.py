@@ -207,7 +207,7 @@ async def _send_one(loop: LocalLoop, target: Target, about: dict[str, Any], *, a
         body = payloads.dump(notifier.document(event, None, None))
         head = notifier.head(body, event, url=target.url, now=time.time())
     except typer.BadParameter as error:
-        output.stderr.print(f"no test of {hooks.name} can be sent: {error.message}", style="yellow", soft_wrap=True)
+        output.warn(f"no test of {hooks.name} can be sent: {error.message}", "yellow")
         return
     result = await payloads.post(loop.http, payloads.url_of(head, target.url), head.headers, body)
     if as_json:

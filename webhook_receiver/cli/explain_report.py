@@ -78,7 +78,7 @@ def _show(request: SavedRequest, known: Preset, result: Explanation) -> None:
         output.say(f"note: {output.printable(note)}", "yellow")
     for step in result.steps:
         # In a pipe the word, for a program that looks for it; on a terminal the mark.
-        mark = _MARKS[step.state] if output.console.is_terminal else f"{step.state}:"
+        mark = _MARKS[step.state] if output.is_terminal() else f"{step.state}:"
         output.say(f"{mark} {step.what}{f' - {step.said}' if step.said else ''}", _STYLES[step.state])
     output.say(_verdict(result), "bold green" if result.ok else "bold red")
     for cause in result.causes:

@@ -58,7 +58,7 @@ def ls(
     async def work(target: InboxTarget) -> tuple[Sequence[DeliverySummary], dict[str, str]]:
         which = target.filter(states=states, event=event, receiver=receiver, handler=handler, since=start, before=end)
         found = await target.inbox.find(which, limit=limit)
-        shown = [] if as_json or not output.console.is_terminal else [summary.id for summary in found]
+        shown = [] if as_json or not output.is_terminal() else [summary.id for summary in found]
         return found, await listing.short_ids(target.inbox, shown)
 
     summaries, short = run(where, work)
@@ -184,7 +184,7 @@ def purge(
         found = [summary for summary in await target.inbox.find(which, newest_first=False) if not summary.leased]
         if chosen and len(found) < len(chosen):
             spared = listing.deliveries(len(chosen) - len(found))
-            output.stderr.print(f"{spared} spared: being handled now, or not matched by the options (--state waiting?)")
+            output.warn(f"{spared} spared: being handled now, or not matched by the options (--state waiting?)")
         if found:
             confirm(f"Remove {listing.counted(found)} for good?", yes=yes)
 
@@ -242,7 +242,7 @@ def export(
     except OSError as error:
         raise fail(f"cannot write {file or 'the standard output'}: {error.strerror}") from None
     said = json.dumps({"exported": count}) if as_json else f"{listing.deliveries(count)} exported"
-    output.stderr.print(said, soft_wrap=True)
+    output.warn(said)
 
 
 @inbox.command("import", cls=WhereCommand)

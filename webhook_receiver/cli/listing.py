@@ -59,7 +59,7 @@ def show_summaries(summaries: Sequence[DeliverySummary], now: float, short: Mapp
 
 
 def _row(summary: DeliverySummary, now: float, short: Mapping[str, str], *, several: bool) -> list[str | Text]:
-    on_terminal = output.console.is_terminal
+    on_terminal = output.is_terminal()
     received = f"{span(now - summary.received)} ago" if on_terminal else at(summary.received)
     receiver = [printable(summary.receiver)] if several else []
     event = "-" if summary.event is None else printable(summary.event)

@@ -9,19 +9,39 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Column, Table
-from rich.text import Text
 from typer import Exit
-
-console = Console(highlight=False)
-stderr = Console(stderr=True, highlight=False)
 
 
 def say(text: str, style: str = "") -> None:
     """Print a line without markup or wrapping, so that a command in it can be copied."""
+    from rich.text import Text
+
+    from .rich_output import console
+
     console.print(Text(text, style), soft_wrap=True)
+
+
+def warn(text: str, style: str = "") -> None:
+    """Print a line on stderr, as `say` does."""
+    from rich.text import Text
+
+    from .rich_output import stderr
+
+    stderr.print(Text(text, style), soft_wrap=True)
+
+
+def is_terminal() -> bool:
+    """Whether what is printed is seen by a person."""
+    from .rich_output import console
+
+    return console.is_terminal
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, one_line: bool = False) -> None:
+    """Print a table; see `rich_output.table`. A cell is a text, or one of rich with a style."""
+    from . import rich_output
+
+    rich_output.table(headings, rows, one_line=one_line)
 
 
 def program() -> str:
@@ -38,43 +58,12 @@ def say_json(document: object) -> None:
     print(json.dumps(document), flush=True)  # noqa: T201 - rich would wrap it
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]], *, one_line: bool = False) -> None:
-    """Print a table; in a pipe one line a row, with tabs between the cells and without headings.
-
-    Args:
-        headings: the headings of the columns.
-        rows: the cells of each row.
-        one_line: whether a row is one line on a terminal, too, so that long cells are cut, the last one first.
-    """
-    if not console.is_terminal:
-        for row in rows:
-            print("\t".join(str(cell) for cell in row), flush=True)  # noqa: T201 - rich would turn tabs into spaces
-        return
-    first, *others = headings  # the first cell is an id for other commands: it is never cut
-    columns = [Column(each, no_wrap=one_line and each != others[-1]) for each in others]
-    drawn = Table(
-        Column(first, no_wrap=True, overflow="ignore"), *columns, box=None, pad_edge=False, header_style="bold"
-    )
-    for row in rows:
-        cells = [Text(cell) if isinstance(cell, str) else cell for cell in row]
-        for cell in cells if one_line else ():
-            cell.no_wrap, cell.overflow = True, "ellipsis"
-        drawn.add_row(*cells)
-    console.print(drawn)
-
-
 def printable(text: str) -> str:
     """Return text with control characters escaped: nothing in it moves a terminal's cursor or ends the line."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-def progress_bar() -> Progress:
-    """Return a progress bar on stderr, which shows nothing where that is not a terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal)
-
-
 def fail(why: str) -> Exit:
     """Print an error message; return the exception that ends the command with 1."""
-    stderr.print(Text(why, "red"), soft_wrap=True)
+    warn(why, "red")
     return Exit(1)

@@ -20,6 +20,7 @@ from ..simulator.payloads import Result, post, url_of
 from . import output
 from .app_loader import load
 from .notification import UP42, Notifier
+from .rich_output import progress_bar
 from .secret_option import read_secret, typed
 
 MakeDelivery = Callable[[], tuple[RequestHead, bytes]]
@@ -121,7 +122,7 @@ async def send(
     """
     start = time.perf_counter()
     deliveries = iter(range(count))
-    with output.progress_bar() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("sending", total=count, visible=count > 1)
 
         async def work() -> None:

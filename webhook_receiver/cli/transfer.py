@@ -16,7 +16,7 @@ import typer
 from ..errors import InboxError
 from ..inbox import Filter, Inbox, StoredDelivery
 from ..inbox.json_format import HEADER, check_header, from_document, to_document
-from . import output
+from .rich_output import progress_bar
 
 CHUNK = 200
 """Deliveries loaded in one transaction."""
@@ -36,7 +36,7 @@ async def write(inbox: Inbox, which: Filter, total: int, file: Path | None) -> i
         file: the file; standard output if None.
     """
     written = 0
-    with _written(file) as lines, output.progress_bar() as bar:
+    with _written(file) as lines, progress_bar() as bar:
         task = bar.add_task("exporting", total=total)
         lines.write(_line(HEADER))
         async for stored in inbox.dump(which):
@@ -126,7 +126,7 @@ async def load(inbox: Inbox, lines: IO[bytes], begins: list[int], count: int, no
         InboxError: the inbox did not take a chunk; the message says how many were loaded before.
     """
     new = 0
-    with output.progress_bar() as bar:
+    with progress_bar() as bar:
         task = bar.add_task("importing", total=count)
         for begin in reversed(begins):
             chunk = _chunk(lines, begin)

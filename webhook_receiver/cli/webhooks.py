@@ -81,9 +81,7 @@ def create(
             return await client.create(name, url, event or [ORDER_STATUS], secret=chosen, active=not inactive)
         except WebhookError:
             if generate_secret and secret_file is not None:
-                output.stderr.print(
-                    f"the new secret is in {secret_file}: try again without --generate-secret", soft_wrap=True
-                )
+                output.warn(f"the new secret is in {secret_file}: try again without --generate-secret")
             raise
 
     up42_output.tell(up42_output.run(work, at, region, workspace), "created", as_json=as_json, show_secret=show_secret)
