@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, RedirectResponse
 from tests.helpers import NOW, SECRET, serving
 from tests.simulator.playing import HOOKS, Real, catching, playing, receiving
 from tests.working import PATIENCE, Clock
-from webhook_receiver import OrderFulfilled
+from webhook_receiver import OrderFulfilled, UP42Signature
 from webhook_receiver.delivery import header_pairs
 from webhook_receiver.events import OrderStatus
 from webhook_receiver.simulator import NewOrders, Simulator, SimulatorOptions
@@ -31,6 +31,20 @@ def test_a_fulfilled_order_is_delivered_and_the_receiver_takes_it() -> None:
         (event,) = real.noted.events
         assert isinstance(event, OrderFulfilled)
         assert event.order_id == made["id"]
+
+
+def test_what_has_no_secret_is_signed_by_the_scheme_that_is_there_for_it_or_not_at_all() -> None:
+    real = Real(["of the scheme's own"])
+    with playing(retry=()) as played, receiving(real) as url:
+        hook = played.webhook(url, secret=None)
+        played.create(status="FULFILLED")
+        assert real.next().status == 401
+        played.simulator.scheduler.schemes[hook["id"]] = UP42Signature("of the scheme's own")
+        played.create(status="FULFILLED")
+        assert real.next().status == 204
+        played.ask("PUT", f"{HOOKS}/{hook['id']}", json=hook | {"secret": "of the webhook"})
+        played.create(status="FULFILLED")
+        assert real.next().status == 401
 
 
 def test_only_active_webhooks_that_are_subscribed_hear_of_it() -> None:
