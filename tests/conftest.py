@@ -12,8 +12,14 @@ from hypothesis import settings
 from tests.orders import Client, Simulator, client_at, sending
 from tests.postgres import database, migrated, some_server
 
-settings.register_profile("here", deadline=None, max_examples=200)
+settings.register_profile("here", deadline=None, max_examples=100)
+settings.register_profile("long", deadline=None, max_examples=400)
 settings.load_profile("here")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one worker more than there are processors, since many tests wait for processes of their own."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """How fast deliveries are kept and handled, as ratios measured in the same run; printed, never judged.
 
-Run with `pytest -n0 -s --no-cov -o faulthandler_timeout=0 -m benchmark`.
+Run with `pytest -n0 -s -o faulthandler_timeout=0 -m benchmark`.
 """
 
 from __future__ import annotations

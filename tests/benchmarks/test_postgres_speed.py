@@ -1,6 +1,6 @@
 """How fast a PostgreSQL inbox keeps and handles, beside procrastinate by itself on the same server; never judged.
 
-Run with `pytest -n0 -s --no-cov -o faulthandler_timeout=0 -m benchmark tests/benchmarks/test_postgres_speed.py`.
+Run with `pytest -n0 -s -o faulthandler_timeout=0 -m benchmark tests/benchmarks/test_postgres_speed.py`.
 """
 
 from __future__ import annotations

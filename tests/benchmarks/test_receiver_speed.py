@@ -1,6 +1,6 @@
 """How fast the receiver is, as ratios to an app that does nothing but answer; printed, never judged.
 
-Run with `pytest -n0 -s --no-cov -o faulthandler_timeout=0 -m benchmark`. Server and load are on different
+Run with `pytest -n0 -s -o faulthandler_timeout=0 -m benchmark`. Server and load are on different
 cores where there are two.
 Each ratio is taken within a round, so that what slows the machine slows both sides of it; shown are the
 median of the rounds and, behind it, the quartiles.

@@ -44,7 +44,7 @@ def test_a_handler_that_kills_its_process_ends_dead_and_takes_no_other_along(tmp
         assert 2 <= len(deaths) <= 3
         assert ended(tmp_path) >= {(f"innocent-{number}", 1) for number in range(20)}
         assert states(server.inbox) == {"dead": 1, "done": 21}
-        assert "the process ended while tests.faults.app:on_loop ran" in server.said()
+        assert "tests.faults.app:on_loop failed: ProcessEnded: the process ended while it ran" in server.said()
 
 
 @pytest.mark.parametrize("way", ["hang", "swallow", "hang in thread"])

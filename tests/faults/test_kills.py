@@ -1,6 +1,6 @@
 """A receiver that is killed at random moments: what it acknowledged is handled, in order, and once but for the kills.
 
-The long form has 200 kills: `pytest -n0 -s --no-cov -o faulthandler_timeout=0 -m faults tests/faults/test_kills.py`.
+The long form has 200 kills: `pytest -n0 -s -o faulthandler_timeout=0 -m faults tests/faults/test_kills.py`.
 FAULTS_SEED=... repeats the moments of an earlier run as well as they can be.
 """
 

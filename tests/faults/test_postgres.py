@@ -189,7 +189,7 @@ def test_two_hosts_that_share_nothing_but_the_server(make: Callable[..., Cluster
     cluster.assert_all_handled(sender, rejected=False)
 
 
-@pytest.mark.parametrize("how", [signal.SIGQUIT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGQUIT, marks=pytest.mark.faults), signal.SIGKILL])
 def test_the_server_is_restarted_in_the_middle_as_after_a_crash(
     make: Callable[..., Cluster], how: signal.Signals
 ) -> None:

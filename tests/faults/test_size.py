@@ -1,7 +1,7 @@
 """A file with very many rows works as an empty one does; the times are printed.
 
 The long form has 1,000,000 rows:
-`pytest -n0 -s --no-cov -o faulthandler_timeout=0 -m faults tests/faults/test_size.py`.
+`pytest -n0 -s -o faulthandler_timeout=0 -m faults tests/faults/test_size.py`.
 """
 
 from __future__ import annotations

@@ -26,18 +26,20 @@ from tests.simulator.playing import Got, Real, catching, playing, receiving
 from webhook_receiver.events import OrderStatus
 from webhook_receiver.simulator import NewOrders, Simulator, simulator_app
 
+pytestmark = pytest.mark.vendor
+
 WITH_WEBHOOKS = "up42-py==2.5.0"
 NEWEST = "up42-py"
 HERE = Path(__file__).parent
 
 
 def environment(requirement: str, directory: Path) -> Path:
-    """Return the Python of an environment with the SDK, made once and shared by all workers.
+    """Return the Python of an environment with the SDK, made once in a directory that all workers share.
 
-    It is made in `directory`, or in VENDOR_ENVIRONMENTS where that is set; what is not complete is made anew.
+    What is not complete is made anew.
     """
     name = re.sub(r"\W+", "-", f"{requirement}-{sysconfig.get_python_version()}")
-    home = Path(os.environ.get("VENDOR_ENVIRONMENTS", directory)) / name
+    home = directory / name
     home.parent.mkdir(parents=True, exist_ok=True)
     python, complete = home / "bin" / "python", home / "complete"
     with home.with_suffix(".lock").open("w") as lock:
