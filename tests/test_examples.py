@@ -13,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Generator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -233,6 +234,7 @@ def begun(folder: Path) -> Path:
         for part in folder.glob("*.part"):
             if part.stat().st_size:
                 return part
+        threading.Event().wait(0.01)
     raise AssertionError("no download was begun")
 
 
