@@ -23,10 +23,14 @@ from tests.helpers import NOW, signed
 from tests.postgres import execute
 from tests.working import about, durable, settled
 from webhook_receiver import ConfigurationError, Event, Filter, Inbox, MemoryInbox, State, WebhookReceiver
+from webhook_receiver.delivery import RequestHead
 from webhook_receiver.inbox.names import check_name, claim_name, release_name
 from webhook_receiver.inbox.postgres import PostgresInbox, schema
 from webhook_receiver.senders import Sender
 from webhook_receiver.senders.github import github
+from webhook_receiver.senders.shopify import shopify
+from webhook_receiver.senders.slack import slack
+from webhook_receiver.senders.stripe import stripe
 from webhook_receiver.senders.up42 import up42
 
 OLD = Path(__file__).parent / "old"
@@ -120,6 +124,44 @@ async def test_a_receiver_keeps_its_old_name_when_all_of_the_old_is_purged(old_f
 async def test_a_second_sender_on_an_old_file_has_its_own_name(old_file: str) -> None:
     async with receiver(old_file, [], work=False) as first, receiver(old_file, [], github("s"), work=False) as second:
         assert (first.name, second.name) == ("webhooks", "github")
+
+
+OTHERS = [github("s"), shopify("s"), slack("s"), stripe("s"), replace(up42("s"), name="acme")]
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=lambda sender: sender.name)
+async def test_another_sender_that_starts_first_leaves_alone_what_an_old_file_has(old_file: str, other: Sender) -> None:
+    before, ran = rows_of(old_file), list[str]()
+    first = receiver(old_file, ran, other)
+    with pytest.raises(ConfigurationError, match=rf"under 'webhooks'.*name='webhooks'.*name='{other.name}'"):
+        await first.__aenter__()
+    await first.inbox.close()
+    async with receiver(old_file, ran, other, name=other.name), receiver(old_file, ran) as own:
+        assert own.name == "webhooks"
+        for each in await own.inbox.find(Filter(states=[State.WAITING])):
+            await settled(own, each.id)
+    assert (sorted(ran), rows_of(old_file)[: len(before)]) == (["o-4", "o-5"], before)
+
+
+async def test_another_sender_leaves_alone_what_an_old_file_has_when_nothing_waits(old_file: str) -> None:
+    async with receiver(old_file, [], name="partner", work=False) as any_name:
+        await any_name.inbox.purge(Filter(states=[State.WAITING]), NOW, limit=100)
+    with pytest.raises(ConfigurationError, match="under 'webhooks'"):
+        await receiver(old_file, [], github("s"), work=False).__aenter__()
+
+
+async def test_a_sender_whose_header_names_the_event_goes_on_with_its_own_alone(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/hooks.db"
+    async with receiver(url, [], github("s"), name="webhooks", work=False) as old:
+        body = b'{"commits": [], "pusher": {}}'
+        head = old.sender.scheme.sign(RequestHead.of({"x-github-event": "push"}), body, NOW)
+        assert (await old.receive(head.headers, body)).response.status == 202
+    with closing(sqlite3.connect(tmp_path / "hooks.db")) as file, file:
+        file.execute("DELETE FROM receiver")
+    with pytest.raises(ConfigurationError, match=r"another sender's than up42"):
+        await receiver(url, [], work=False).__aenter__()
+    async with receiver(url, [], github("s"), work=False) as new:
+        assert new.name == "webhooks"
 
 
 async def test_a_name_that_is_given_is_the_name_on_an_old_file_too(old_file: str) -> None:

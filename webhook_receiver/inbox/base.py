@@ -104,9 +104,12 @@ class Inbox(Protocol):
         """Remember a receiver's sender and scheme under its name, in one transaction, and return what counts.
 
         A receiver that was given a name has that name. One that is left at the default (`by_default`) has the name that
-        the first such receiver of this sender got: "webhooks", the default of all senders once, if deliveries are
-        stored under that and no other sender is remembered for it; else the name that it brings. Whatever is stored or
-        purged afterwards, it keeps that name.
+        the first such receiver of this sender got, else the name that it brings. Whatever is stored or purged
+        afterwards, it keeps that name.
+
+        "webhooks" was the default of all senders once. If deliveries are stored under that, and no sender is remembered
+        for it, nothing is changed for a receiver at the default that has no name yet: the result is "webhooks" with the
+        sender "". If they are its own, it registers again and brings that name.
 
         Args:
             receiver: the receiver; its name is the default one if `by_default` says so.

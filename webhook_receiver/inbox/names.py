@@ -4,28 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from ..errors import ConfigurationError
 from .base import Inbox
-from .registration import Registration
+from .records import Filter, State, StoredDelivery
+from .registration import NOBODY, Registration
 
 logger = logging.getLogger("webhook_receiver")
 
+_LATEST = 20  # deliveries that tell whose the finished ones are
 
-async def registered_name(inbox: Inbox, mine: Registration) -> str:
+
+async def registered_name(inbox: Inbox, mine: Registration, is_own: Callable[[StoredDelivery], bool]) -> str:
     """Register a receiver in its inbox; return the name that its deliveries have there.
 
     Args:
         inbox: the inbox, which is open.
         mine: the receiver; see `Inbox.register`.
+        is_own: a function that returns whether a delivery can be the receiver's, if nobody knows whose it is.
 
     Raises:
-        ConfigurationError: deliveries of another sender are stored under the name.
+        ConfigurationError: deliveries of another sender are stored under the name, or under the former default name.
         InboxError: the inbox failed.
     """
     found = await inbox.register(mine)
+    if found.sender == NOBODY:
+        if not await _are_all(is_own, inbox, found.receiver):
+            raise ConfigurationError(
+                f"the inbox has deliveries of an older version under {found.receiver!r}, once the default name, and "
+                f"they may be another sender's than {mine.sender}: if they are its own, say so by "
+                f"WebhookReceiver(name={found.receiver!r}), else leave them alone by "
+                f"WebhookReceiver(name={mine.receiver!r})"
+            )
+        found = await inbox.register(mine._replace(receiver=found.receiver))
     name = found.receiver
     if found.sender != mine.sender:
         raise ConfigurationError(
@@ -43,6 +57,18 @@ async def registered_name(inbox: Inbox, mine: Registration) -> str:
             name,
         )
     return name
+
+
+async def _are_all(is_own: Callable[[StoredDelivery], bool], inbox: Inbox, name: str) -> bool:
+    """Ask about all that waits under a name, and about the latest of what does not."""
+    for summary in await inbox.find(Filter(receiver=name), limit=_LATEST):
+        stored = await inbox.get(summary.id)
+        if stored is not None and not is_own(stored):
+            return False
+    async for stored in inbox.dump(Filter(receiver=name, states=[State.WAITING])):
+        if not is_own(stored):
+            return False
+    return True
 
 
 class _Running(NamedTuple):

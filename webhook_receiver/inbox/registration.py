@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 FORMER_DEFAULT = "webhooks"
 """The name of every receiver that was left at the default, before the sender's name became the default."""
+NOBODY = ""
+"""The sender of a registration that is not made: deliveries are stored under its name, and nobody knows whose."""
 
 
 class Registration(NamedTuple):
@@ -32,9 +34,12 @@ def settled(
         known: the registrations that are stored, by name.
         holds: whether deliveries are stored under a name.
     """
+    asked = given.receiver
     if given.by_default:
         given = given._replace(receiver=_default_name(given, known, holds))
     found = known.get(given.receiver)
+    if found is None and given.receiver == FORMER_DEFAULT != asked:
+        return given._replace(sender=NOBODY), None
     if found is None or (found.sender != given.sender and not holds(given.receiver)):
         return given, given
     if found.sender != given.sender:

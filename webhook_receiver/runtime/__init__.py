@@ -13,12 +13,12 @@ from dataclasses import replace
 from anyio.to_thread import current_default_thread_limiter
 
 from ..delivery import Delivery, new_id
-from ..errors import ConfigurationError, InboxError, InboxUnavailable
+from ..errors import ConfigurationError, InboxError, InboxUnavailable, NotAnEvent
 from ..events import Event, OrderStatusChanged, parsed_paths
 from ..inbox import forks, from_url
 from ..inbox.base import Inbox
 from ..inbox.names import check_name, claim_name, registered_name, release_name
-from ..inbox.records import Duplicate, State, Stored
+from ..inbox.records import Duplicate, State, Stored, StoredDelivery
 from ..inbox.registration import Registration
 from ..logs import DeadLetterLog, log_failure, warn_if_disabled
 from ..options import WorkerOptions
@@ -195,10 +195,24 @@ class Runtime:
         """
         await self.inbox.open()
         mine = Registration(self.name, self.sender.name, type(self.sender.scheme).__name__, self._by_default)
-        name = await registered_name(self.inbox, mine)
+        name = await registered_name(self.inbox, mine, self._is_own)
         if name != self.name:
             self.name = self.rejections.receiver = self.secret_usage.receiver = name
             self._entries = EntryBuilder(name, self.sender)
+
+    def _is_own(self, stored: StoredDelivery) -> bool:
+        """Return whether a delivery of an older version can be the sender's: read by its rules, it is the event that it
+        was then. Without a header that names the event, every sender's would look alike: it was UP42's by default."""
+        if self.sender.event_header is None and self.sender.name != "up42":
+            return False
+        event = stored.summary.event
+        try:
+            return event is None or self.dispatcher.parse(stored.delivery.body, stored.delivery.headers).event == event
+        except NotAnEvent:
+            return False
+        except Exception as error:  # in a user's validator, to which the event came
+            log_failure(f"delivery {stored.delivery.id}: a validator failed", error, delivery_id=stored.delivery.id)
+            return True
 
     async def _start(self) -> None:
         check_name(self, self.inbox, self.name)  # before anything is opened

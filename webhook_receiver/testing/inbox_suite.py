@@ -696,7 +696,10 @@ class InboxSuite:
         mine = Registration("mine", "mine", "Unsigned", by_default=True)
         await put(inbox, "d-1", receiver="webhooks")
         former = mine._replace(receiver="webhooks")
-        assert [await inbox.register(mine), await inbox.register(former)] == [former, former]
+        nobody = await inbox.register(mine)
+        assert (nobody.receiver, nobody.sender) == ("webhooks", "")
+        assert await inbox.register(mine) == nobody, "nothing is changed"
+        assert [await inbox.register(former), await inbox.register(mine)] == [former, former]
         others = Registration("others", "others", "Unsigned", by_default=True)
         assert await inbox.register(others) == others, "those deliveries are mine"
         await inbox.purge(ALL, NOW, limit=10)
@@ -1289,10 +1292,10 @@ class SharedInboxSuite(InboxSuite):
         self, inbox: Inbox, other: Inbox
     ) -> None:
         await put(inbox, "d-1", receiver="webhooks")
-        senders = [Registration(name, name, "Unsigned", by_default=True) for name in ("one", "two")]
-        found = [*await asyncio.gather(inbox.register(senders[0]), other.register(senders[1]))]
-        assert [each.receiver for each in found] in (["webhooks", "two"], ["one", "webhooks"])
-        assert [await other.register(senders[0]), await inbox.register(senders[1])] == found
+        one, two = [Registration("webhooks", name, "Unsigned", by_default=True) for name in ("one", "two")]
+        first, second = await asyncio.gather(inbox.register(one), other.register(two))
+        assert first == second
+        assert first in (one, two)
 
     async def test_an_ordering_key_is_held_by_one_delivery_for_both(self, inbox: Inbox, other: Inbox) -> None:
         await put(inbox, "d-1", ordering_key="o-1")
