@@ -29,6 +29,7 @@ from webhook_receiver.json_repair import parsed, repaired
         (b'{"a": "two\nlines\tand a \x00"}', {"a": "two\nlines\tand a \x00"}),
         (b'{"a": -' + b"9" * 5000 + b', "b": "' + b"9" * 5000 + b'"}', {"a": "-" + "9" * 5000, "b": "9" * 5000}),
         (b"[" + b"9" * 5000 + b".5e-7]", ["9" * 5000 + ".5e-7"]),
+        (b"[0." + b"0" * 5000 + b'1, "\\ud83d"]', [0.0, r"\ud83d"]),
     ],
 )
 def test_what_other_parsers_read_is_read(body: bytes, value: Any) -> None:
@@ -39,6 +40,18 @@ def test_what_other_parsers_read_is_read(body: bytes, value: Any) -> None:
 @pytest.mark.parametrize("body", [b"", b"<xml/>", b"\xff\xfe{", b"{'a': 1}", b'{"a": "', b"\xfc", b"[" * 500_000])
 def test_what_is_no_json_does_not_become_any(body: bytes) -> None:
     assert parsed(body) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":"' + b'\\"' * 250_000,  # the square of its length takes half an hour
+        b'{"a":"' + b'\\"' * 250_000 + b"\\",
+        b"[" + b",".join([b"9" * 4300] * 2500),  # the square of each number's length takes minutes
+    ],
+)
+def test_a_text_that_is_cut_off_or_many_long_numbers_do_not_take_the_square_of_their_length(body: bytes) -> None:
+    assert repaired(body) == body
 
 
 JSON = st.recursive(

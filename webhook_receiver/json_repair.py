@@ -7,8 +7,12 @@ import re
 from contextlib import suppress
 from typing import Any
 
-_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|-?\d{4301,}[\d.eE+-]*', re.DOTALL)
-"""A string, or a number with more digits than pydantic and Python convert."""
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?|(?<![\d.eE+-])-?\d{4301,}+[\d.eE+-]*+', re.DOTALL)
+"""A string, or a number with more digits than pydantic and Python convert.
+
+A string that is cut off, and the digits of a shorter number, are passed in one step: what is searched again from each
+of its characters on takes the square of its length.
+"""
 
 _IN_STRING = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # both halves of a surrogate pair
