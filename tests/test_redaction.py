@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from tests.helpers import NOW
 from webhook_receiver import Event, GiveUp, UnknownEvent
+from webhook_receiver.logs import log_failure
 from webhook_receiver.redaction import frames, message, summary
 from webhook_receiver.routing import Handler
 from webhook_receiver.worker.attempt_log import AttemptLog
@@ -86,9 +87,77 @@ def noted() -> None:
         raise
 
 
+def invalid() -> ValidationError:
+    with pytest.raises(ValidationError) as caught:
+        parse()
+    return caught.value
+
+
+def listed() -> None:
+    try:
+        parse()
+    except ValidationError as error:
+        raise ValueError(f"bad: {error.errors()}") from error
+
+
+def as_json() -> None:
+    try:
+        parse()
+    except ValidationError as error:
+        raise ValueError(error.json()) from error
+
+
+def on_one_line() -> None:
+    try:
+        parse()
+    except ValidationError as error:
+        raise ValueError(str(error).replace("\n", "; ")) from error
+
+
+def value_alone() -> None:
+    try:
+        parse()
+    except ValidationError as error:
+        raise ValueError(*[detail["input"] for detail in error.errors()]) from error
+
+
+def before_it() -> None:
+    try:
+        raise LookupError(f"no size {HUSH}")
+    except LookupError:
+        parse()
+
+
+class Wrapped(Exception):
+    def __init__(self, error: ValidationError, *args: object) -> None:
+        super().__init__(*args)
+        self.error = error
+
+
+def argument() -> None:
+    raise RuntimeError("the order cannot be read", [invalid()])
+
+
+def attribute() -> None:
+    raise Wrapped(invalid(), f"no size {HUSH}")
+
+
+def note_alone() -> None:
+    error = RuntimeError("the order cannot be read")
+    error.add_note(str(invalid()))
+    raise error
+
+
+def text_alone() -> None:
+    raise RuntimeError(f"the order cannot be read: {invalid().errors()}")
+
+
 @pytest.mark.parametrize(
     "fail",
-    [parse, chained, repeated, quoted, hidden, given_up, grouped, twice_removed, noted],
+    [
+        *(parse, chained, repeated, quoted, hidden, given_up, grouped, twice_removed, noted),
+        *(listed, as_json, on_one_line, value_alone, before_it, argument, attribute),
+    ],
     ids=lambda each: each.__name__,
 )
 async def test_what_pydantic_would_quote_of_the_body_is_nowhere(
@@ -112,3 +181,45 @@ def test_an_error_of_another_kind_is_told_in_its_own_words() -> None:
     assert summary(OSError("no room")) == "OSError: no room"
     assert summary(OSError()) == "OSError"
     assert message(OSError("no room")) == "no room"
+
+
+@pytest.mark.parametrize("fail", [note_alone, text_alone], ids=lambda each: each.__name__)
+def test_what_pydantic_quotes_is_known_by_its_words_where_its_error_is_gone(
+    fail: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        fail()
+    log_failure("a delivery", caught.value)
+    records = [str(vars(record)) for record in caplog.records]
+    assert not any(HUSH in text for text in (caplog.text, summary(caught.value), *records))
+    assert fail.__name__ in caplog.text
+
+
+class Order(BaseModel):
+    size: int
+    color: str
+
+
+LONG = "a-card-number-" * 9
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"size": 1, "name": "Müller-Lüdenscheidt"}, "no Müller-Lüdenscheidt here"),
+        ({"size": 1, "name": "Müller-Lüdenscheidt"}, r"no M\u00fcller-L\u00fcdenscheidt here"),
+        ({"size": 1, "nested": [{"card": 4111_1111}]}, "no 41111111 here"),
+        ({"size": LONG, "color": "red"}, "of a-card-number-a-card-num... here"),  # as pydantic cuts it
+        ({"size": "n/a", "color": "red"}, "[{'type': 'int_parsing', 'input': 'n/a'}]"),  # too short to be told apart
+        ({"size": "n/a", "color": "red"}, "x" * 6000),
+        ({"size": 1, "name": "x"}, "{'size': 1, 'name': 'x'}"),
+    ],
+)
+def test_a_message_that_may_repeat_a_value_of_the_body_is_left_out(document: dict[str, object], said: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Order.model_validate(document)
+    error = RuntimeError(said)
+    error.__cause__ = caught.value
+    assert summary(error) == "RuntimeError: (message left out: it may repeat the body)"
+    error.args = ("the order of the shop cannot be read",)
+    assert summary(error) == "RuntimeError: the order of the shop cannot be read"

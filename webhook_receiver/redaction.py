@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from types import TracebackType
 from typing import Any, cast
 
@@ -68,22 +70,88 @@ def frames_of(error: BaseException) -> tuple[tuple[str, int], ...]:
     return tuple((each.filename, each.lineno or 0) for each in traceback.extract_tb(error.__traceback__))
 
 
+LEFT_OUT = "(message left out: it may repeat the body)"
+
+_QUOTES = ("input_value=", "errors.pydantic.dev")
+"""What a ValidationError, and nothing else, writes beside the input that it quotes."""
+_LISTS = ("'input'", '"input"')
+"""What is beside the input in the list of its errors."""
+_MIN_VALUE = 5  # characters; shorter values are in any message
+_PIECE = 12  # characters; pydantic cuts what it quotes to a head of 25 and an end of 24
+_MAX_MESSAGE = 5000  # characters, and
+_MAX_ERRORS = 100  # of one ValidationError: more than these is not looked through
+
+
 def summary(error: BaseException) -> str:
     """Return the error's class and its `message`."""
-    said = message(error)
+    return _summary(error, chain(error))
+
+
+def _summary(error: BaseException, related: Sequence[BaseException]) -> str:
+    said = _message(error, related)
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def message(error: BaseException) -> str:
-    """Return the error's message, redacted where it is a ValidationError, or repeats one that it came of."""
+    """Return the error's message without what a ValidationError, one that it came of or holds, quotes of the body.
+
+    Such an error's own text is replaced by its `reason`. A message that may repeat the body otherwise is left out.
+    """
+    return _message(error, chain(error))
+
+
+def _message(error: BaseException, related: Sequence[BaseException]) -> str:
     if isinstance(error, ValidationError):
         return storable(reason(error))
-    said = _said(error)
-    for each in chain(error):
-        if isinstance(each, ValidationError):
-            for quoted in (str(each), repr(str(each))[1:-1]):
-                said = said.replace(quoted, reason(each))
+    said = rest = _said(error)
+    invalid = [each for each in related if isinstance(each, ValidationError)]
+    for each in invalid:
+        for quoted in (str(each), repr(str(each))[1:-1]):
+            said, rest = said.replace(quoted, reason(each)), rest.replace(quoted, "")
+    if any(quote in rest for quote in _QUOTES) or any(_may_repeat(rest, each) for each in invalid):
+        return LEFT_OUT
     return storable(said)
+
+
+def _may_repeat(said: str, error: ValidationError) -> bool:
+    """Whether a text may repeat what a ValidationError quotes; True in case of doubt."""
+    if not said:
+        return False
+    if len(said) > _MAX_MESSAGE or error.error_count() > _MAX_ERRORS or any(each in said for each in _LISTS):
+        return True
+    pieces = [said[at : at + _PIECE] for at in range(0, len(said) - _PIECE + 1, _PIECE)]
+    seen = set[str]()
+    try:
+        for detail in error.errors(include_url=False, include_context=False):
+            keys = [key for key in detail["loc"] if isinstance(key, str) and not key.isidentifier()]
+            words = keys if detail["type"] in _PLAIN else [*keys, detail["msg"]]
+            if any(len(word) >= _MIN_VALUE and word in said for word in words):
+                return True
+            whole = repr(detail["input"])
+            if whole in seen:
+                continue
+            seen.add(whole)
+            if any(value in said for value in _values(detail["input"])) or any(piece in whole for piece in pieces):
+                return True
+    except Exception:  # the repr of an object of the user's, or nesting that is too deep
+        return True
+    return False
+
+
+def _values(document: object) -> Iterator[str]:
+    """Return the values in a document, each as it is written in a text, in Python and in JSON."""
+    left = [document]
+    while left:
+        each = left.pop()
+        if isinstance(each, dict):
+            left += cast("dict[object, object]", each).values()
+        elif isinstance(each, list | tuple | set | frozenset):
+            left += cast("Sequence[object]", each)
+        elif each is not None and not isinstance(each, bool):
+            text = each.decode("utf-8", "replace") if isinstance(each, bytes | bytearray) else str(each)
+            if len(text) >= _MIN_VALUE:
+                forms = (text, repr(text)[1:-1], json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
+                yield from dict.fromkeys(forms)
 
 
 def frames(error: BaseException) -> str:
@@ -96,7 +164,8 @@ def frames(error: BaseException) -> str:
     if type(error) is ValidationError:
         return storable("".join(traceback.format_tb(error.__traceback__)))
     if quotes_body(error):
-        told = [f"{''.join(traceback.format_tb(each.__traceback__))}{summary(each)}\n" for each in chain(error)]
+        related = chain(error)
+        told = [f"{''.join(traceback.format_tb(each.__traceback__))}{_summary(each, related)}\n" for each in related]
         return storable("\n".join(reversed(told)))
     return storable("".join(traceback.format_exception(error)))
 
@@ -122,11 +191,18 @@ def leave_own_frames_out(error: BaseException) -> None:
 
 def quotes_body(error: BaseException) -> bool:
     """Whether a ValidationError, whose message quotes the body, has a part in an error."""
-    return any(isinstance(each, ValidationError) for each in chain(error))
+    return any(
+        isinstance(each, ValidationError) or any(quote in text for text in _texts(each) for quote in _QUOTES)
+        for each in chain(error)
+    )
+
+
+def _texts(error: BaseException) -> list[str]:
+    return [_said(error), *map(str, getattr(error, "__notes__", ()))]
 
 
 def chain(error: BaseException) -> list[BaseException]:
-    """Return an error, those that it came of, and those in a group, each once."""
+    """Return an error, those that it came of, those that it holds, and those in a group, each once."""
     found: list[BaseException] = []
     left = [error]
     while left and len(found) < _MAX_CHAIN:
@@ -135,9 +211,18 @@ def chain(error: BaseException) -> list[BaseException]:
             continue
         found.append(each)
         left += [cause for cause in (each.__cause__, each.__context__) if cause is not None]
-        if isinstance(each, BaseExceptionGroup):
-            left += cast("BaseExceptionGroup[BaseException]", each).exceptions
+        left += _held(each)
     return found
+
+
+def _held(error: BaseException) -> Iterator[BaseException]:
+    """Return the errors among an error's arguments and attributes, and in lists of these."""
+    places: list[object] = [*error.args, *vars(error).values()]
+    if isinstance(error, BaseExceptionGroup):
+        places.append(cast("BaseExceptionGroup[BaseException]", error).exceptions)
+    for place in places:
+        several = cast("Sequence[object]", place) if isinstance(place, list | tuple) else (place,)
+        yield from (each for each in islice(several, _MAX_CHAIN) if isinstance(each, BaseException))
 
 
 def storable(text: str) -> str:
