@@ -8,6 +8,8 @@ from typing import Any, Literal
 from urllib.parse import urlencode
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import AliasPath, BaseModel, Field
 
 from tests.helpers import NOW
@@ -44,6 +46,14 @@ class Mentioned(Event, frozen=True):
     event: Literal["app_mention"] = Field(validation_alias=AliasPath("event", "type"))
 
 
+texts = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from('=&"\\'))
+json_documents = st.recursive(
+    st.none() | st.booleans() | st.integers() | texts,
+    lambda inner: st.lists(inner) | st.dictionaries(texts, inner),
+    max_leaves=5,
+)
+
+
 @pytest.mark.parametrize(
     ("body", "document"),
     [
@@ -51,10 +61,27 @@ class Mentioned(Event, frozen=True):
         (b"signature=x&payload=7", b"7"),
         (b"payload=", b""),
         (b"payload=%FC", b"\xfc"),  # as it came: the repair of JSON is not done here
-        (b"command=%2Fweather&text=&text=94070", b'{"command": "/weather", "text": "94070"}'),
+        (b"payload=1&payload=2", b"2"),
+        ('payload={"city": "Zürich"}'.encode(), '{"city": "Zürich"}'.encode()),
+        ("city=Zürich&river=Aare".encode(), b'{"city": "Z\\u00fcrich", "river": "Aare"}'),
+        (b"city=Z\xfcrich&town=Z%FCrich", b'{"city": "Z\\udcfcrich", "town": "Z\\udcfcrich"}'),
+        ("größe=1".encode(), b'{"gr\\u00f6\\u00dfe": "1"}'),
+        (b"command=%2Fweather&text=&text=94070", b'{"command": "/weather", "text": ["", "94070"]}'),
+        (b"a%5B%5D=1&b=2&a%5B%5D=3", b'{"a[]": ["1", "3"], "b": "2"}'),
         (b"a%5Bb%5D=1", b'{"a[b]": "1"}'),
+        (b"data[id]=1&data[list][]=2", b'{"data[id]": "1", "data[list][]": "2"}'),
+        (b"token&foo=bar", b'{"token": "", "foo": "bar"}'),
+        (b"&(a)=1", b'{"(a)": "1"}'),
+        (b"1=2", b'{"1": "2"}'),
         (b'{"payload": "a&payload=1"}', b'{"payload": "a&payload=1"}'),
         (b'["a=1"]', b'["a=1"]'),
+        (b'"a&b=1"', b'"a&b=1"'),
+        (b"\xef\xbb\xbf" + b'[["a=1"]]', b"\xef\xbb\xbf" + b'[["a=1"]]'),
+        ('["a=1"]'.encode("utf-16"), '["a=1"]'.encode("utf-16")),
+        ('["a=1"]'.encode("utf-16-be"), '["a=1"]'.encode("utf-16-be")),
+        (b"<order id='1'/>", b"<order id='1'/>"),
+        (b"no form = none", b"no form = none"),
+        (b"token", b"token"),
         (b"", b""),
         (b"=1", b"=1"),
         (b"a=1&" * 2000, b"a=1&" * 2000),
@@ -62,6 +89,12 @@ class Mentioned(Event, frozen=True):
 )
 def test_the_document_in_a_form_is_found_and_what_is_no_form_is_left_alone(body: bytes, document: bytes) -> None:
     assert form_document(body) == document
+
+
+@given(json_documents, st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32-le"]), st.booleans())
+def test_no_json_document_is_taken_for_a_form(document: object, encoding: str, ascii: bool) -> None:
+    body = json.dumps(document, ensure_ascii=ascii).encode(encoding)
+    assert form_document(body) == body
 
 
 async def test_githubs_form_and_its_json_become_the_same_event() -> None:

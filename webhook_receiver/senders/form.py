@@ -6,14 +6,18 @@ import json
 import re
 from urllib.parse import parse_qsl
 
-_FORM = re.compile(rb"[A-Za-z0-9*._%+-]+=")
-"""The begin of a form: a name and "=" (URL Living Standard, section 5, application/x-www-form-urlencoded)."""
+_FORM = re.compile(rb"""[^\x00-\x20"<=[{][^\x00-\x20"<>=]*=""")
+"""The begin of a form: names and "=" (URL Living Standard, section 5, application/x-www-form-urlencoded), also such as
+are not escaped. JSON has "=" inside of texts alone, behind a quotation mark, which no form has in its first names."""
 
 _MOST_FIELDS = 1000
 
 
 def form_document(body: bytes, field: str = "payload") -> bytes:
     """Return the JSON document in a form: the text of one field, or else an object of all fields.
+
+    The value of a field is a text; a list of texts if the name comes more than once. Of several fields that hold JSON,
+    the last one counts.
 
     A body that is no form is returned unchanged. That is decided by the body, not by its Content-Type, which few
     signatures cover: no JSON document begins like a form.
@@ -24,14 +28,14 @@ def form_document(body: bytes, field: str = "payload") -> bytes:
     """
     if _FORM.match(body) is None:
         return body
+    text = body.decode("utf-8", "surrogateescape")  # escaped or not, and in UTF-8 or not
     try:
-        fields = dict(
-            parse_qsl(
-                body.decode("latin-1"), keep_blank_values=True, errors="surrogateescape", max_num_fields=_MOST_FIELDS
-            )
-        )
+        pairs = parse_qsl(text, keep_blank_values=True, errors="surrogateescape", max_num_fields=_MOST_FIELDS)
     except ValueError:  # too many fields
         return body
+    fields: dict[str, list[str]] = {}
+    for name, value in pairs:
+        fields.setdefault(name, []).append(value)
     if field in fields:
-        return fields[field].encode(errors="surrogateescape")
-    return json.dumps(fields).encode()
+        return fields[field][-1].encode(errors="surrogateescape")
+    return json.dumps({name: values if len(values) > 1 else values[0] for name, values in fields.items()}).encode()
