@@ -13,7 +13,8 @@ from tests.helpers import ROOT
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
-SCRIPT = """
+SCRIPT = r"""
+import concurrent.futures.thread  # before us, or its own lock for forks would keep two of them apart
 import asyncio, json, os, signal, sys, time, warnings
 from webhook_receiver import Filter, OrderFulfilled, UP42Signature, WebhookReceiver
 from webhook_receiver.delivery import RequestHead
@@ -47,7 +48,7 @@ def child(do, patience=10):
     if pid == 0:
         signal.alarm(patience)
         try:
-            print("child:", asyncio.run(do()), flush=True)
+            print(f"child: {asyncio.run(do())}\n", end="", flush=True)
         finally:
             os._exit(1)  # what follows is the parent's
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1, "the child waits for ever"
@@ -134,6 +135,42 @@ found = asyncio.run(stored())
 print(len(found), "from a child" in found)
 """
     assert run(script, inbox) == ["child: 202", "working", "202 True"]
+
+
+@pytest.mark.parametrize("forks", [2, 5])
+def test_threads_may_fork_at_once(inbox: str, forks: int) -> None:
+    script = f"""
+from threading import Event, Thread
+from webhook_receiver.inbox import forks
+
+class Slow:
+    waits, goes_on = Event(), Event()
+    def before_fork(self):
+        self.waits.set()
+        assert self.goes_on.wait(10)
+    def after_fork_in_parent(self): pass
+    def after_fork_in_child(self): pass
+
+async def main():
+    async with hooks:
+        slow = Slow()
+        forks._told = [*forks._told, slow]  # the last one, when the inbox has its locks
+        forked = lambda: asyncio.sleep(0, "forked")
+        threads = [Thread(target=child, args=(forked,), daemon=True) for _ in range({forks})]
+        threads[0].start()
+        assert slow.waits.wait(10)
+        for each in threads[1:]:
+            each.start()
+        threads[-1].join(0.2)  # they are at the fork, too
+        slow.goes_on.set()
+        for each in threads:
+            await asyncio.to_thread(each.join, 20)
+        print([each.is_alive() for each in threads], await receive(1), (await hooks.health()).state)
+asyncio.run(main())
+"""
+    *children, parent = run(script, inbox)
+    assert children == ["child: forked"] * forks
+    assert parent == f"{[False] * forks} 202 working"
 
 
 def test_an_inbox_in_memory_stays_in_the_parent_and_is_empty_in_the_child() -> None:

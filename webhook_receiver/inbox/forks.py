@@ -7,6 +7,7 @@ SQLite must not be carried over (sqlite.org/howtocorrupt.html, section 2.6). So 
 from __future__ import annotations
 
 import os
+from threading import Lock
 from typing import Protocol
 from weakref import WeakSet
 
@@ -30,6 +31,8 @@ class Forkable(Protocol):
 _told: WeakSet[Forkable] = WeakSet()
 _forking: list[Forkable] = []
 """Those that were told before the fork that is under way."""
+_one_fork = Lock()
+"""Held from before a fork until after it: two threads that fork at once would end each other's."""
 
 
 def tell(of_forks: Forkable) -> None:
@@ -38,6 +41,7 @@ def tell(of_forks: Forkable) -> None:
 
 
 def _before() -> None:
+    _one_fork.acquire()
     for each in [*_told]:
         _forking.append(each)
         each.before_fork()
@@ -46,11 +50,13 @@ def _before() -> None:
 def _in_parent() -> None:
     while _forking:
         _forking.pop().after_fork_in_parent()
+    _one_fork.release()
 
 
 def _in_child() -> None:
     while _forking:
         _forking.pop().after_fork_in_child()
+    _one_fork.release()
 
 
 if hasattr(os, "register_at_fork"):
