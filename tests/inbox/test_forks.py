@@ -115,6 +115,21 @@ child(ask, patience=2)
     assert run(script, inbox) == ["child: the inbox is not open"]
 
 
+def test_a_new_receiver_in_the_child_may_have_the_name_of_one_that_works_in_the_parent(inbox: str) -> None:
+    script = """
+async def main():
+    async with hooks:
+        await asyncio.to_thread(child, again)
+
+async def again():
+    async with WebhookReceiver(secret="s", inbox=sys.argv[1], work=False) as new:
+        return new.name
+
+asyncio.run(main())
+"""
+    assert run(script, inbox) == ["child: up42"]
+
+
 def test_a_process_that_works_may_fork_at_any_moment(inbox: str) -> None:
     script = """
 async def main():

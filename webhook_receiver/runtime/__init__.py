@@ -130,6 +130,7 @@ class Runtime:
     def after_fork_in_child(self) -> None:
         """See `Forkable`: what the parent has started does not run here."""
         self._worker, self._opened, self._starts = None, False, 0
+        release_name(self)
         self.tasks.forget()
 
     async def start(self) -> None:
