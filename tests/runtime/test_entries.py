@@ -19,6 +19,7 @@ from webhook_receiver import (
     Filter,
     HMACBody,
     NotAnEvent,
+    OrderFulfilled,
     Scheme,
     Sender,
     StandardWebhooks,
@@ -33,6 +34,7 @@ from webhook_receiver.senders.github import EVENT_MEMBERS, github
 from webhook_receiver.senders.shopify import shopify
 from webhook_receiver.senders.slack import slack
 from webhook_receiver.senders.stripe import stripe
+from webhook_receiver.senders.up42 import up42
 
 PUSH = {
     "ref": "refs/heads/main",
@@ -103,6 +105,45 @@ async def test_stripe_repeats_an_event_that_has_no_class() -> None:
         for left in (2, 1):
             await deliver(hooks, {"id": "evt_9", "type": "charge.failed", "pending_webhooks": left})
     assert ran == ["charge.failed"]
+
+
+async def test_stripe_repeats_an_event_that_has_no_name_here() -> None:
+    hooks, ran = handling(stripe("s"), UnknownEvent)
+    async with hooks:
+        for id, left in (("evt_9", 2), ("evt_9", 1), ("evt_8", 1)):
+            await deliver(hooks, {"id": id, "type": "charge.failed", "pending_webhooks": left})
+    assert ran == ["", ""]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        urlencode({"command": "/deploy", "text": "{}", "trigger_id": "1.2"}),
+        urlencode({"payload": json.dumps({"type": "block_actions", "trigger_id": "1.2", "value": "{}"})}),
+        '{"type": "app_rate_limited", "minute": "{}"}',
+    ],
+    ids=["slash command", "interaction", "event without an id"],
+)
+async def test_slack_repeats_what_has_no_id_with_the_same_bytes(body: str) -> None:
+    hooks, ran = handling(slack("s"), UnknownEvent)
+    async with hooks:
+        statuses = [
+            await deliver(hooks, body.replace("%7B%7D", text).replace("{}", text).encode())
+            for text in ("a", "a", "b", "a")
+        ]
+    assert (statuses, len(ran)) == ([202, 200, 202, 200], 2)
+
+
+@pytest.mark.parametrize("body", [b"[1, 2, 3]", b"no JSON", b'{"event": 7}'])
+async def test_copies_of_what_is_no_event_are_stored_once(body: bytes) -> None:
+    hooks, clock = durable("memory://", sender=up42("s")), Clock()
+    hooks.runtime.clock = clock
+    hooks.on(OrderFulfilled, name="h")(lambda event: None)
+    async with hooks:
+        for _ in range(3):
+            await deliver(hooks, body, {"content-type": "application/json"})
+            clock.move(1)  # the signature has another time
+        assert [each.state for each in await hooks.inbox.find(Filter())] == [State.DEAD]
 
 
 async def test_slack_repeats_an_event_with_another_time() -> None:

@@ -1,14 +1,15 @@
 """The entries of a receiver's deliveries: by what an inbox recognizes duplicates, and which ones it keeps in order.
 
 A deduplication key is built of what nobody but the sender can change. It is a digest of the sender's own id where the
-signature covers that, or the body has it; else of the body's bytes. A header that no signature covers is never in it,
-except for the event's name where the body alone does not tell two events from each other.
+signature covers that, or the body has it; else of the body's bytes, as of any body that is no event. A header that no
+signature covers is never in it, except for the event's name where the body alone does not tell two events from each
+other.
 """
 
 from __future__ import annotations
 
 from ..delivery import Delivery
-from ..events import Event, OrderStatusChanged, identity_of, order_id_of, parsed_paths, value_at
+from ..events import Event, OrderStatusChanged, UnknownEvent, identity_of, order_id_of, parsed_paths, value_at
 from ..inbox.dedup import digester, identity_text
 from ..inbox.records import Entry
 from ..logs import log_failure
@@ -60,7 +61,7 @@ class EntryBuilder:
     ) -> bytes | None:
         id = self._id(delivery, event, verified)
         if id is None:
-            if identity is None and self._sender.delivery_id is None:
+            if identity is None and self._sender.delivery_id is None and self._id_path is None:
                 return None  # two such bodies may be equal, and tell of two things
             if self._name_is_signed:
                 return self._digest(delivery.body)
@@ -70,11 +71,11 @@ class EntryBuilder:
         name = event.event if self._name_is_signed or identity is not None else ""
         return self._digest(id, name, *map(storable, identity or ()))
 
-    def _key_without_event(self, delivery: Delivery, verified: Verified | None) -> bytes | None:
+    def _key_without_event(self, delivery: Delivery, verified: Verified | None) -> bytes:
         if verified is not None and verified.id is not None:
             return self._digest(verified.id)
         # Never that of an event: a stranger's wrong name in a header must not make a duplicate of the right one.
-        return None if self._sender.delivery_id is None else self._digest("", "", delivery.body)
+        return self._digest("", "", delivery.body)
 
     def _id(self, delivery: Delivery, event: Event, verified: Verified | None) -> str | None:
         """Return the sender's id of a delivery, signed or in the body; None without one."""
@@ -87,7 +88,8 @@ class EntryBuilder:
             log_failure(what, error, delivery_id=delivery.id)
             return None
         if id is None and self._id_path is not None:
-            id = value_at(event, self._id_path)
+            is_unnamed = isinstance(event, UnknownEvent) and not event.event
+            id = value_at(event.body if is_unnamed else event, self._id_path)
         return str(id) if isinstance(id, str | int) and not isinstance(id, bool) and id != "" else None
 
     def _identity(self, delivery: Delivery, event: Event) -> list[str] | None:
