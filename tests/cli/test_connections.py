@@ -9,7 +9,7 @@ import time
 from collections.abc import Generator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import pytest
 import trustme
@@ -22,8 +22,8 @@ from starlette.routing import Route
 from tests.helpers import SECRET, Noted, noting, order, serving, signed
 from webhook_receiver import Attempt, Event
 from webhook_receiver.cli import connections
-from webhook_receiver.cli.connections import MAX_HEAD, Connections, checked_limit
-from webhook_receiver.cli.options import Parser
+from webhook_receiver.cli.connections import MAX_HEAD, Connections, checked_limit, within_bounds
+from webhook_receiver.cli.options import PARSER, Parser
 from webhook_receiver.delivery import Headers
 
 BODY = order()
@@ -36,11 +36,6 @@ def parser(request: pytest.FixtureRequest) -> Parser:
     return parser
 
 
-def bounded(parser: Parser) -> dict[str, Any]:
-    """Return the options of uvicorn that `serve` sets."""
-    return {"http": Connections(parser, LIMIT), "h11_max_incomplete_event_size": MAX_HEAD}
-
-
 @pytest.fixture
 def noted() -> Noted:
     return noting(clock=None)
@@ -49,7 +44,7 @@ def noted() -> Noted:
 @pytest.fixture
 def port(noted: Noted, parser: Parser, monkeypatch: pytest.MonkeyPatch) -> Generator[int]:
     monkeypatch.setattr(connections, "HEAD_TIMEOUT", 0.3)
-    with serving(noted.hooks, **bounded(parser)) as url:
+    with serving(noted.hooks, **within_bounds(parser, LIMIT)) as url:
         yield int(url.rpartition(":")[2])
 
 
@@ -221,12 +216,55 @@ def test_trailers_change_nothing(noted: Noted, port: int) -> None:
     assert b"x-late" not in dict(stored)
 
 
+def until_nothing_is_taken(sock: socket.socket, data: bytes, most: int) -> int:
+    """Send data again and again, and return the number of bytes that were sent: `most`, unless the server ends it."""
+    sent = 0
+    with suppress(ConnectionError, TimeoutError):
+        while sent < most:
+            sent += sock.send(data)
+    return sent
+
+
+@pytest.mark.parametrize("secret", [SECRET, "another"])
+@pytest.mark.parametrize("trailer", [b"x-late: " + b"x" * 1000 + b"\r\n", b"x" * 1000])
+def test_trailers_that_never_end_are_cut_off_by_default(noted: Noted, secret: str, trailer: bytes) -> None:
+    start = head(secret=secret).replace(b"content-length: %d" % len(BODY), b"transfer-encoding: chunked")
+    with (
+        serving(noted.hooks, **within_bounds(PARSER, LIMIT)) as url,
+        closing(connected(int(url.rpartition(":")[2]))) as sock,
+    ):
+        sock.sendall(start + b"%x\r\n%b\r\n0\r\n" % (len(BODY), BODY))
+        assert until_nothing_is_taken(sock, trailer * 1000, most=60_000_000) < 30_000_000
+
+
+PIPELINED = b"POST / HTTP/1.1\r\nhost: receiver\r\ncontent-length: 0\r\nx-long: %b\r\n\r\n" % (b"x" * 4000)
+
+
+@pytest.fixture
+def path() -> Generator[str]:
+    """Return the path of a Unix socket, whose buffers are small, in a folder with a short name."""
+    with TemporaryDirectory() as folder:
+        yield f"{folder}/socket"
+
+
+def piping(path: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(path)
+    sock.settimeout(1)
+    return sock
+
+
+def test_requests_are_not_taken_in_while_nobody_reads_the_responses_by_default(noted: Noted, path: str) -> None:
+    with serving(noted.hooks, uds=path, **within_bounds(PARSER, LIMIT)), closing(piping(path)) as sock:
+        assert until_nothing_is_taken(sock, PIPELINED, most=20_000_000) < 5_000_000
+
+
 def test_the_rest_of_a_body_that_nobody_reads_is_bounded(parser: Parser) -> None:
     async def early(request: Request) -> Response:
         return Response("too early")
 
     app = Starlette(routes=[Route("/", early, methods=["POST"])])
-    with serving(app, **bounded(parser)) as url, closing(connected(int(url.rpartition(":")[2]))) as sock:
+    with serving(app, **within_bounds(parser, LIMIT)) as url, closing(connected(int(url.rpartition(":")[2]))) as sock:
         sock.sendall(head(size=10**9))
         with pytest.raises(ConnectionError):
             sock.sendall(b"x" * 600_000_000)
@@ -238,7 +276,7 @@ def test_over_tls_a_delivery_is_answered(noted: Noted, parser: Parser, tmp_path:
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    with serving(noted.hooks, **bounded(parser), ssl_certfile=str(tmp_path / "server.pem")) as url:
+    with serving(noted.hooks, **within_bounds(parser, LIMIT), ssl_certfile=str(tmp_path / "server.pem")) as url:
         sock = trusting.wrap_socket(connected(int(url.rpartition(":")[2])), server_hostname="127.0.0.1")
         with closing(sock):
             sock.sendall(head() + BODY)

@@ -19,6 +19,7 @@ import pytest
 
 from tests.cli.test_commands import COMMAND, run
 from tests.helpers import ROOT, SECRET, printed, running, signed
+from webhook_receiver.cli.connections import MAX_HEAD
 
 MODULE = f"""
 import threading
@@ -69,6 +70,20 @@ def test_a_probe_is_answered_by_the_health_and_not_by_the_receiver(tmp_path: Pat
         assert client.post("/healthz").status_code == 405
         tmp_path.joinpath("hooks.db").rename(tmp_path / "elsewhere.db")
         assert client.options("/").status_code == client.head("/healthz").status_code == 503
+
+
+def test_a_request_that_offers_an_upgrade_is_answered_without(tmp_path: Path) -> None:
+    module(tmp_path)
+    with running("webhook_receiver", "serve", "app:hooks", cwd=tmp_path) as (url, process):
+        for protocol in ("h2c", "websocket"):
+            body = b'{"event": "upgrade.offered", "to": "%b"}' % protocol.encode()
+            offer = {"connection": "upgrade, http2-settings", "upgrade": protocol, "http2-settings": "AAEAAEAAAAIAAAAB"}
+            headers = {**offer, "content-type": "application/json"}
+            signature = [*signed(body, now=time.time(), headers=headers)]
+            answer = httpx.post(f"{url}/webhooks", content=body, headers=signature, trust_env=False)
+            assert answer.status_code == 202
+        process.send_signal(signal.SIGTERM)
+        assert "upgrade" not in ended(process).lower()
 
 
 def memory(process: subprocess.Popen[str]) -> int:
@@ -227,6 +242,8 @@ def test_a_worker_has_its_health_on_a_port_of_its_own(tmp_path: Path) -> None:
         printed(process, "Uvicorn running")
         status, found = health(url)
         assert (status, found["ok"], found["state"]) == (200, True, "working")
+        long = {"x-long": "x" * MAX_HEAD}
+        assert httpx.get(f"{url}/healthz", headers=long, trust_env=False).status_code == 431
         tmp_path.joinpath("hooks.db").rename(tmp_path / "elsewhere.db")
         status, found = health(url)
         assert (status, found["ok"], found["waiting"]) == (503, False, None)

@@ -138,7 +138,10 @@ def serve_command(
     uds: Annotated[str | None, typer.Option(help="Listen on this Unix socket instead.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="The number of server processes.")] = 1,
     reload: Annotated[bool, typer.Option("--reload", help="Restart when a file changes.")] = False,
-    http: Annotated[options.Parser, typer.Option(help="The parser of HTTP.")] = "httptools",
+    http: Annotated[
+        options.Parser,
+        typer.Option(help="The parser of HTTP; httptools is faster, for behind a proxy that bounds trailers."),
+    ] = options.PARSER,
     max_connections: Annotated[
         int | None,
         typer.Option(min=1, help="The largest number of connections of a process; 1000, or fewer by ulimit -n."),

@@ -50,6 +50,16 @@ def checked_limit(given: int | None) -> int:
     return given
 
 
+def within_bounds(parser: Parser, limit: int) -> dict[str, Any]:
+    """Return the options of uvicorn that bound connections and heads.
+
+    Args:
+        parser: uvicorn's parser of HTTP.
+        limit: the largest number of connections of a process.
+    """
+    return {"http": Connections(parser, limit), "h11_max_incomplete_event_size": MAX_HEAD}
+
+
 def _descriptors() -> int | None:
     """Return the number of file descriptors that this process may have; None if that is unlimited or unknown."""
     if sys.platform == "win32":

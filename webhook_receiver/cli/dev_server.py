@@ -15,6 +15,7 @@ from ..receiver import WebhookReceiver
 from ..runtime import Runtime
 from .app_loader import inbox_of, load_app
 from .mounted import Mounted, every_receiver, receivers_in
+from .options import PARSER
 from .serve import beside_health, leave_threads_behind, loaded_again, log_config
 
 TARGET = "WEBHOOK_RECEIVER_TARGET"
@@ -32,6 +33,7 @@ def main(target: str, path: str, port: str, reload: str) -> None:
             f"{__package__}.dev_server:app",
             factory=True,
             port=int(port),
+            http=PARSER,
             reload=bool(reload),
             access_log=False,  # `dev` tells of each delivery
             log_config=log_config(),

@@ -19,8 +19,11 @@ from .output import fail
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one document a line.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
-Parser = Literal["httptools", "h11"]
+Parser = Literal["h11", "httptools"]
 """uvicorn's parsers of HTTP."""
+
+PARSER: Parser = "h11"
+"""The parser that bounds trailers and pipelined requests, and reads a request that offers an upgrade."""
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")]
 

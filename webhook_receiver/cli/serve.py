@@ -29,8 +29,8 @@ from uvicorn.supervisors import Multiprocess
 from ..options import WorkerOptions
 from ..receiver import WebhookReceiver
 from .app_loader import inbox_of, load
-from .connections import MAX_HEAD, Connections
-from .options import Parser
+from .connections import checked_limit, within_bounds
+from .options import PARSER, Parser
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -61,8 +61,7 @@ def run(target: str, path: str, *, parser: Parser, connections: int, **options: 
     config: dict[str, Any] = {
         "app": f"{__name__}:app",
         "factory": True,
-        "http": Connections(parser, connections),
-        "h11_max_incomplete_event_size": MAX_HEAD,
+        **within_bounds(parser, connections),
         "lifespan": "on",
         "access_log": False,  # it would hold paths that strangers chose; the receiver logs its own lines
         "ws": "none",  # so would uvicorn's line about a rejected WebSocket
@@ -178,6 +177,7 @@ def health_server(hooks: WebhookReceiver, host: str, port: int) -> uvicorn.Serve
     """Return a server of the receiver's health alone, at `/healthz`, for a worker that runs in the same event loop."""
     app = Starlette(routes=[hooks.health_route(HEALTH)])
     options: dict[str, Any] = {"host": host, "port": port, "log_config": log_config(), "timeout_graceful_shutdown": 1}
+    options |= within_bounds(PARSER, checked_limit(None))
     return uvicorn.Server(uvicorn.Config(app, lifespan="off", access_log=False, ws="none", **options))
 
 
@@ -202,11 +202,19 @@ class CutOff(logging.Filter):
         return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
+class Upgrades(logging.Filter):
+    """Leaves out uvicorn's warnings that it does not upgrade: the request is answered without (RFC 9110, 7.8)."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is none of them."""
+        return not record.getMessage().startswith(("Unsupported upgrade request", "No supported WebSocket library"))
+
+
 def log_config() -> dict[str, Any]:
     """Return uvicorn's logging configuration, extended by the receiver's logger."""
     config = deepcopy(LOGGING_CONFIG)
     config["loggers"]["webhook_receiver"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
-    config["filters"] = {"cut off": {"()": f"{__name__}.CutOff"}}
-    config["loggers"]["uvicorn.error"]["filters"] = ["cut off"]
+    config["filters"] = {"cut off": {"()": f"{__name__}.CutOff"}, "upgrades": {"()": f"{__name__}.Upgrades"}}
+    config["loggers"]["uvicorn.error"]["filters"] = ["cut off", "upgrades"]
     config["loggers"]["psycopg.pool"] = {"level": "ERROR"}  # the receiver logs once that the server is away
     return config
