@@ -210,12 +210,17 @@ class Attempt(NamedTuple):
 
 _NOT_STORED = (
     rb"authorization|authentication|x-auth(?!or)|cookie|signature|hmac|(^|[-_])sig([-_]|$)|token|secret|passw|passphrase|(api|access)[-_]?key|credential"
+    rb"|(^|[-_])(pass|pwd|bearer)$|^key$"
+    # Of a service's clients, such as Azure's; the others name what a notification is about, as Bitbucket's X-Event-Key.
+    rb"|(?<!idempotency)(?<!event)(?<!ordering)(?<!partition)(?<!routing)[-_]key$"
     # What proxies add about a user or a service whom they let in: JWTs, their claims, assertions and sessions.
     rb"|jwt|assertion|oidc|saml|dpop|userinfo|client-principal|session|x-vercel-sc-headers"
+    # The target of the request, which a token may be in, as proxies (Envoy, nginx, Traefik, IIS, Azure) hand it on.
+    rb"|referr?er$|(original|forwarded|rewrite|replaced|unencoded|request|invoke|matched|raw|full)[-_](path|ur[il])$"
 )
 
-
-_JWT = b"eyJ"
+_CREDENTIALS = (b"eyJ", b'"eyJ', b"Bearer ", b"bearer ", b"BEARER ", b"Basic ", b"basic ", b"BASIC ", b"JWT ")
+"""How credentials begin: JWTs (RFC 7519), with the base64 of `{"`, and those of RFC 6750 and RFC 7617."""
 
 
 @lru_cache(maxsize=512)
@@ -224,8 +229,9 @@ def _is_stored(name: bytes) -> bool:
 
 
 def kept_headers(headers: Headers) -> Headers:
-    """Return the headers to store: all but those whose names suggest a credential or a signature, and JWTs.
+    """Return the headers to store: all but those whose names suggest a credential, a signature or the request's target,
+    and those whose values begin as credentials do.
 
-    Nobody needs these once the delivery is verified. A JWT (RFC 7519) begins with the base64 of `{"`.
+    Nobody needs these once the delivery is verified.
     """
-    return tuple([pair for pair in headers if _is_stored(pair[0]) and pair[1][:3] != _JWT])
+    return tuple([pair for pair in headers if _is_stored(pair[0]) and not pair[1].startswith(_CREDENTIALS)])

@@ -60,6 +60,10 @@ def idle(*arguments: Any, **options: Any) -> WebhookReceiver:
         *("x-amzn-oidc-accesstoken", "x-amzn-oidc-identity", "x-ms-client-principal", "x-ms-token-aad-id-token"),
         *("x-auth-request-access-token", "x-forwarded-access-token", "x-pomerium-jwt-assertion", "x-session-id"),
         *("teleport-jwt-assertion", "x-vercel-oidc-token", "x-vercel-sc-headers", "dpop"),
+        *("ocp-apim-subscription-key", "x-functions-key", "x-webhook-key", "x_shared_key", "key", "x-pwd", "x-bearer"),
+        # A token may be in the request's target, which proxies hand on.
+        *("x-envoy-original-path", "x-original-uri", "x-original-url", "x-forwarded-uri", "x-forwarded-path"),
+        *("x-rewrite-url", "x-replaced-path", "x-waws-unencoded-url", "x-request-uri", "referer", "referrer"),
     ],
 )
 def test_headers_with_credentials_and_signatures_are_not_kept(name: str) -> None:
@@ -69,13 +73,25 @@ def test_headers_with_credentials_and_signatures_are_not_kept(name: str) -> None
     )
 
 
-def test_a_jwt_is_not_kept_whatever_its_header_is_called() -> None:
-    jwt = b"eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmVk"
-    assert kept_headers([(b"x-proof", jwt), (b"x-note", b"hey")]) == ((b"x-note", b"hey"),)
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmVk",
+        b'"eyJhbGciOiJFUzI1NiJ9.e30.c2lnbmVk"',
+        b"JWT eyJhbGciOiJFUzI1NiJ9.e30.c2lnbmVk",
+        *(b"Bearer hush", b"bearer hush", b"Basic aHVzaA==", b"basic aHVzaA=="),
+    ],
+)
+def test_a_credential_is_not_kept_whatever_its_header_is_called(value: bytes) -> None:
+    assert kept_headers([(b"x-proof", value), (b"x-note", b"hey")]) == ((b"x-note", b"hey"),)
 
 
 def test_what_merely_sounds_like_a_credential_is_kept() -> None:
-    headers = [(name, b"7") for name in (b"x-author", b"x-passenger", b"x-github-delivery", b"x-goog-resource-state")]
+    names = [
+        *(b"x-author", b"x-passenger", b"x-github-delivery", b"x-goog-resource-state", b"x-goog-resource-uri"),
+        *(b"idempotency-key", b"x-event-key", b"x-ordering-key", b"x-monkey", b"x-request-id", b"x-callback-url"),
+    ]
+    headers = [(name, value) for name in names for value in (b"7", b"Basically", b"bearers", b"eyes")]
     assert kept_headers(headers) == tuple(headers)
 
 
