@@ -159,6 +159,27 @@ def test_what_is_invisible_at_the_ends_of_a_secret_is_taken_off_and_told(
     assert form(f"try{char}me", tmp_path, monkeypatch).get_secret_value() == f"try{char}me", "within it is left"
 
 
+# Default_Ignorable_Code_Point, in Unicode's DerivedCoreProperties.txt
+IGNORABLE = [
+    *((0xAD, 0xAD), (0x34F, 0x34F), (0x61C, 0x61C), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F)),
+    *((0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF)),
+    *((0xFFA0, 0xFFA0), (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF)),
+]
+
+
+@pytest.mark.parametrize(("first", "last"), IGNORABLE, ids=lambda each: f"{each:X}")
+def test_no_character_that_unicode_calls_ignorable_is_a_secret_or_an_end_of_one(first: int, last: int) -> None:
+    for char in map(chr, range(first, last + 1)):
+        with pytest.raises(ConfigurationError, match="blank"):
+            Secret(char)
+    ignorable = "".join(map(chr, range(first, last + 1)))
+    assert Secret(f"{ignorable}try-me{ignorable}").get_secret_value() == "try-me"
+    assert Secret(f"try{ignorable}me").get_secret_value() == f"try{ignorable}me"
+    for visible in (chr(first - 1), chr(last + 1)):
+        if visible.isprintable() and not visible.isspace():
+            assert Secret(f"a{visible}").get_secret_value() == f"a{visible}"
+
+
 @IN_EVERY_FORM
 def test_a_blank_secret_is_rejected(
     char: str, form: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

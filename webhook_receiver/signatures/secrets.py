@@ -6,6 +6,7 @@ import hashlib
 import logging
 import math
 import os
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from hmac import compare_digest
@@ -237,14 +238,17 @@ class Secret(SecretStr):
         return secret
 
 
-_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
-"""Characters that are invisible although they are letters or marks: joiners, fillers, an empty braille cell."""
+_BLANK = re.compile(
+    "[\u2800\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2060-\u206f\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
+"""Characters that are invisible although they are letters or marks, or none yet: an empty braille cell, and those of
+Default_Ignorable_Code_Point (unicode.org/Public/14.0.0/ucd/DerivedCoreProperties.txt) that are in no category below."""
 _INVISIBLE = frozenset(("Cc", "Cf", "Zl", "Zp", "Zs"))
 """The categories of control and format characters and of separators (Unicode, section 4.5)."""
 
 
 def _is_invisible(char: str) -> bool:
-    return char in _BLANK or category(char) in _INVISIBLE
+    return category(char) in _INVISIBLE or _BLANK.match(char) is not None
 
 
 def _visible(text: str, where: str) -> str:
