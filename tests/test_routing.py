@@ -401,6 +401,14 @@ def session_and_attempt(order: OrderFulfilled, attempt: Attempt, session: str) -
 def unannotated_session(order, session): ...  # type: ignore
 @injecting("a session")
 def session_in_front(session: str, order: OrderFulfilled) -> None: ...
+@injecting("a session")
+def session_in_front_and_attempt(session: str, order: OrderFulfilled, attempt: Attempt) -> None: ...
+@injecting("a session")
+def unannotated_session_in_front(session, order, attempt): ...  # type: ignore
+@injecting("a session", 7)
+def two_in_front(session: str, number: int, order: OrderFulfilled, attempt: Attempt | None = None) -> None: ...
+@injecting(session="a session")
+def attempt_left_out(order: OrderFulfilled, session: str, attempt: Attempt | None = None) -> None: ...
 @injecting()
 def unannotated_attempt(order, attempt): ...  # type: ignore
 @injecting()
@@ -423,6 +431,10 @@ class Grouped:
         (session_and_attempt, True),
         (unannotated_session, False),
         (session_in_front, False),
+        (session_in_front_and_attempt, True),
+        (unannotated_session_in_front, True),
+        (two_in_front, True),
+        (attempt_left_out, False),
         (unannotated_attempt, True),
         (session_behind, False),
         (counted, True),

@@ -4,8 +4,8 @@ Theory of operation
 -------------------
 What is registered is what is called, so its own parameters decide, not those of the function that it wraps:
 `functools.wraps` lends a decorator's function the signature of the one inside. Only where the wrapper takes anything,
-by `*args`, the next function inside is asked, for one thing alone: whether its second parameter is the attempt's, by
-its annotation or its name. All others a wrapper may fill by itself, before or behind the event.
+by `*args`, the next function inside is asked, for one thing alone: whether a parameter behind its first one is the
+attempt's, by its annotation or its name. All others a wrapper may fill by itself, before or behind the event.
 
 An annotation that is a text, as by `from __future__ import annotations`, is resolved by itself. One that cannot be
 resolved, since its name is imported for type checkers only, is read: `Attempt | None` names the attempt.
@@ -17,6 +17,7 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -68,8 +69,19 @@ def _inside_takes_attempt(name: str, function: Callable[..., Any], event: type) 
             _reject_annotation(name, positional[0], event)
     if len(positional) < 2:
         return _is_variadic(parameters) and _inside_takes_attempt(name, inside, event)
-    second = positional[1]
-    return _names_attempt(second.annotation) or (second.annotation is second.empty and second.name == "attempt")
+    for before, parameter in pairwise(positional):
+        if _is_attempts(parameter):
+            # One with a default is left to it, unless it is right behind the event, and so at its place by position.
+            is_behind_event = before is positional[0] or (
+                before.annotation is not before.empty and _accepts(before.annotation, event)
+            )
+            return parameter.default is parameter.empty or is_behind_event
+    return False
+
+
+def _is_attempts(parameter: inspect.Parameter) -> bool:
+    annotation = parameter.annotation
+    return _names_attempt(annotation) or (annotation is parameter.empty and parameter.name == "attempt")
 
 
 def reject_uncallable(name: str, function: Callable[..., Any], given: str) -> None:
