@@ -164,6 +164,7 @@ def mounted(folder: Path, mount: str, name: str) -> str:
     """Return what the guard says of a file in a mount namespace, after a real mount; skip where none is allowed."""
     if sys.platform != "linux":
         pytest.skip("mount namespaces are of Linux")
+    mount = mount.format(folder=folder)
     script = MOUNTED.format(folder=folder, mount=mount, python=shlex.quote(sys.executable))
     for command in (["unshare", "-m"], ["unshare", "-rm"]):
         if subprocess.run([*command, "mount", "--bind", "/tmp", "/tmp"], capture_output=True, check=False).returncode:
@@ -187,6 +188,9 @@ def mounted(folder: Path, mount: str, name: str) -> str:
         "mount --bind 'da ta/hooks.db' 'da ta/hooks.db'",  # as a container's own layer and its volume may be one
         "mount --bind 'da ta' 'da ta'; mount --bind host.db 'da ta/hooks.db'",
         "mount --bind host.db 'da ta/hooks.db-wal'",
+        "mount --bind other 'da ta'; mount --bind 'da ta' 'da ta'; touch 'da ta/hooks.db'; "
+        "mount --bind host.db 'da ta/hooks.db'",
+        "mount --bind . .; cd {folder}; mount --bind host.db 'da ta/hooks.db'",
     ],
 )
 @pytest.mark.parametrize("name", ["da ta/hooks.db", "link.db"])
@@ -198,7 +202,16 @@ def test_a_file_that_is_mounted_alone_is_rejected(tmp_path: Path, mount: str, na
 
 
 @pytest.mark.parametrize(
-    "mount", ["true", "mount --bind 'da ta' 'da ta'", "touch other/x && mount --bind host.db other/x"]
+    "mount",
+    [
+        "true",
+        "mount --bind 'da ta' 'da ta'",
+        "touch other/x && mount --bind host.db other/x",
+        # A mount of the file that a later one of a folder above it covers is out of reach.
+        "mount --bind host.db 'da ta/hooks.db'; mount --bind other 'da ta'",
+        "mount --bind host.db 'da ta/hooks.db'; mount --bind other 'da ta'; mount --bind 'da ta' 'da ta'",
+        "mkdir -p 'up/da ta'; mount --bind host.db 'da ta/hooks.db'; mount --bind up .; cd {folder}",
+    ],
 )
 def test_a_file_in_a_folder_that_is_mounted_is_accepted(tmp_path: Path, mount: str) -> None:
     assert mounted(tmp_path, mount, "da ta/hooks.db") == ""

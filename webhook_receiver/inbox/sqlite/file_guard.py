@@ -11,8 +11,9 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
@@ -58,7 +59,8 @@ class FileGuard:
             raise ConfigurationError(f"there is no inbox at {self._path}")
         if not self._path.parent.is_dir():
             raise ConfigurationError(f"there is no folder {self._path.parent} for the inbox {self._path.name}: make it")
-        for name in {*self._names} & mount_points():
+        mounts = _mounts()
+        for name in filter(partial(_is_mount_point, mounts), self._names):
             raise ConfigurationError(
                 f"{name} is mounted by itself, so the log beside it, which has the latest deliveries, is not kept with "
                 f"it: mount its folder instead, such as -v ./data:{self._path.parent}"
@@ -232,19 +234,40 @@ def _inode(name: str) -> Inode | None:
     return found.st_dev, found.st_ino
 
 
-def mount_points() -> frozenset[str]:
-    """Return where file systems, folders and files are mounted; nothing where the system does not tell as Linux does.
+_Mounts = Mapping[tuple[bytes | None, str], bytes]
+"""The id of each mount, by the id of the one that it is mounted in, and its place; None for what is out of sight."""
 
-    The fifth field of each line is the place, with octal numbers for what would break the line
-    (man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html).
+
+def _mounts() -> _Mounts:
+    """Return what is mounted, file systems, folders and files; nothing where the system does not tell as Linux does.
+
+    The first field of each line is the id, the second that of the mount around it, and the fifth the place, with octal
+    numbers for what would break the line (man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html).
     """
     try:
-        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+        lines = [line.split() for line in Path("/proc/self/mountinfo").read_bytes().splitlines()]
     except OSError:
-        return frozenset()
-    return frozenset(
-        os.fsdecode(_OCTAL.sub(lambda found: bytes([int(found[1], 8)]), each.split()[4])) for each in lines
-    )
+        return {}
+    ids = {line[0] for line in lines}
+    return {
+        (
+            around if around in ids and around != id else None,
+            os.fsdecode(_OCTAL.sub(lambda found: bytes([int(found[1], 8)]), place)),
+        ): id
+        for id, around, _, _, place, *_ in lines
+    }
+
+
+def _is_mount_point(mounts: _Mounts, name: str) -> bool:
+    """Whether an absolute path is one of a mount that no later mount of a folder above it covers."""
+    path = Path(name)
+    mount: bytes | None = None
+    is_crossed = False
+    for place in (*reversed(path.parents), path):
+        is_crossed = False
+        while (inner := mounts.get((mount, str(place)))) is not None:
+            mount, is_crossed = inner, True
+    return is_crossed
 
 
 _OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
