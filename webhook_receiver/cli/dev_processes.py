@@ -19,6 +19,7 @@ import uvicorn
 
 from ..senders.up42.client import WebhooksClient
 from ..senders.up42.models import Webhook
+from ..senders.up42.settings import Settings
 from ..signatures import Scheme, Secret
 from ..simulator import Simulator, SimulatorOptions, simulator_app
 from ..simulator.scheduler import OnAttempt
@@ -26,6 +27,8 @@ from .options import SECRET_VARIABLE
 
 USER, PASSWORD = "dev", "anything"
 """The credentials to get a token with from the simulator, which takes any."""
+_SETTINGS = frozenset(f"UP42_{name}".upper() for name in Settings.model_fields)
+"""The variables that API clients read, in upper case."""
 _PACKAGE = str(__package__).rpartition(".")[0]
 _PATIENCE = 30.0  # seconds for a process to respond, or to end
 
@@ -76,7 +79,7 @@ class ProcessEnded(Exception):
 
 def environment(plan: Plan) -> dict[str, str]:
     """Return an environment in which API clients ask the simulator and nobody else, whatever was set before."""
-    mine = {name: value for name, value in os.environ.items() if not name.startswith("UP42_")}
+    mine = {name: value for name, value in os.environ.items() if name.upper() not in _SETTINGS}
     mine |= {"UP42_URL": plan.simulator_url, "UP42_USERNAME": USER, "UP42_PASSWORD": PASSWORD}
     mine["UP42_WORKSPACE_ID"] = SimulatorOptions().workspace_id
     if plan.secret is not None:
