@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
@@ -24,11 +24,13 @@ import trustme
 import typer
 
 from tests.helpers import ROOT, SECRET, noting, order, printed, running, serving
-from webhook_receiver import OrderFulfilled, Unsigned
+from webhook_receiver import Event, OrderFulfilled, Unsigned, WebhookReceiver
 from webhook_receiver.cli import send as sending
 from webhook_receiver.cli.commands import SUMMARIES, app, loaded
+from webhook_receiver.cli.notification import Notifier
 from webhook_receiver.cli.send import Summary
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders.stripe import stripe
 from webhook_receiver.simulator.payloads import signed
 
 COMMAND = [sys.executable, "-m", "webhook_receiver"]
@@ -332,11 +334,16 @@ def test_send_forges_dates_back_and_leaves_the_signature_out() -> None:
     assert noted.hooks.rejected == {"BadSignature": 1, "StaleSignature": 1, "MissingSignature": 1}
 
 
+IN_BODY = ("stripe", "slack", "standard-webhooks")
+"""Senders whose bodies have the event's name."""
+
 OTHERS = """
 from typing import Literal
 from webhook_receiver import Event, HMACBody, Secret, Sender, WebhookReceiver
 from webhook_receiver.senders.github import github
+from webhook_receiver.senders.shopify import shopify
 from webhook_receiver.senders.stripe import stripe
+from pydantic import Field
 
 class Push(Event, frozen=True):
     event: Literal["push"]
@@ -346,14 +353,34 @@ class Parcel(Event, frozen=True):
     event: Literal["parcel.delivered"]
     number: int
 
+class Ordered(Event, frozen=True):
+    event: Literal["orders/create"]
+    id: int
+
+class Charged(Event, frozen=True):
+    event: Literal["charge.succeeded"] = Field(alias="type")
+    id: str
+
 scheme = HMACBody("acme's own", signature="x-acme-signature")
 acme = WebhookReceiver(sender=Sender(name="acme", scheme=scheme, facts=("its documents",)))
 hub = WebhookReceiver(sender=github("the hub's"))
 money = WebhookReceiver(sender=stripe("whsec_the_money"))
 up42 = WebhookReceiver(secret="in the code")
+shop = WebhookReceiver(sender=shopify("the shop's"), inbox="memory://")
+kept = WebhookReceiver(sender=github("kept"), inbox="memory://")
+paid = WebhookReceiver(sender=stripe("whsec_paid"), inbox="memory://")
 
 @hub.on(Push)
 async def build(push: Push) -> None: ...
+
+@kept.on(Push)
+async def keep(push: Push) -> None: ...
+
+@shop.on(Ordered)
+async def pack(order: Ordered) -> None: ...
+
+@paid.on(Charged)
+async def book(charge: Charged) -> None: ...
 
 @acme.on(Parcel)
 async def unpack(parcel: Parcel) -> None: ...
@@ -393,6 +420,26 @@ def test_send_signs_as_the_receivers_own_sender_does_and_sends_what_a_handler_is
     assert hooks.rejected == {"BadSignature": 1}
 
 
+@pytest.mark.parametrize("name", ["kept", "shop", "paid"])
+def test_send_makes_each_event_a_new_one_and_no_duplicate(name: str, others: Path) -> None:
+    with serving(receivers_in(others)[name]) as url:
+        for _ in range(2):
+            sent = run("send", url, "--hooks", f"others:{name}", "--count", "3", "--json", cwd=others)
+            assert json.loads(sent.stdout)["responses"] == {"202 Accepted": 3}, sent.stdout + sent.stderr
+
+
+def test_send_makes_an_event_that_forbids_what_it_does_not_declare_without_a_new_id() -> None:
+    class Strict(Event, frozen=True, extra="forbid"):
+        event: Literal["strict"]
+
+    hooks = WebhookReceiver(sender=stripe("whsec_s"))
+    hooks.on(Strict)(_ignore)
+    assert Notifier.of_receiver(hooks).document("strict", None, None) == {"event": "strict"}
+
+
+async def _ignore(_: Event) -> None: ...
+
+
 def test_send_signs_as_a_sender_by_its_name(others: Path) -> None:
     hooks = receivers_in(others)
     with serving(hooks["hub"]) as url:
@@ -413,7 +460,10 @@ def test_send_signs_as_a_sender_by_its_name(others: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--sender", "github"], "github names the event in the header X-GitHub-Event: say which"),
+        (["--sender", "github"], "github names the event in the header X-GitHub-Event: say which with --event NAME"),
+        (["--sender", "shopify"], "shopify names the event in the header X-Shopify-Topic: say which with --event NAME"),
+        *((["--sender", name], f"{name} names the event in the body: say which with --event NAME") for name in IN_BODY),
+        (["--hooks", "others:money"], "stripe names the event in the body: say which with --event NAME"),
         (["--sender", "github", "--event", "push", "--status", "FULFILLED"], "only UP42's notifications have an order"),
         (["--sender", "github", "--secret", "s", "--event", "push", "--stale"], "signatures of github state no time"),
         (

@@ -249,6 +249,8 @@ def send_command(
     if stale:
         notifier.check_stated_time()
     named = event if data is not None else notifier.event_name(event)
+    if data is None and not change:
+        notifier.check_named(named)
     given = None if data is None else options.read(data)
     if given is not None and change:
         given = payloads.dump(options.changed(options.parsed(given), change))

@@ -204,6 +204,7 @@ async def _send_one(loop: LocalLoop, target: Target, about: dict[str, Any], *, a
     if as_json:
         output.say_json(about)
     try:
+        notifier.check_named(event)
         body = payloads.dump(notifier.document(event, None, None))
         head = notifier.head(body, event, url=target.url, now=time.time())
     except typer.BadParameter as error:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Sequence
 from typing import Any, get_args
+from uuid import uuid4
 
 import httpx
 from typer import BadParameter
 
 from ..delivery import RequestHead
 from ..errors import ConfigurationError
-from ..events import OrderStatusChanged
+from ..events import Event, OrderStatusChanged
 from ..receiver import WebhookReceiver
 from ..routing.handlers import Route
 from ..senders import Sender
@@ -105,8 +107,23 @@ class Notifier:
             return "order.status"
         return wanted if wanted is not None else next(iter(self._routes), None)
 
+    def check_named(self, event: str | None) -> None:
+        """Reject an event without a name, which no handler is there for.
+
+        Raises:
+            BadParameter: there is no name; the message says how to give one.
+        """
+        if event is None:
+            header = self.sender.event_header
+            where = "the body" if header is None else f"the header {header}"
+            raise BadParameter(
+                f"{self.sender.name} names the event in {where}: say which with --event NAME, a name that a handler of "
+                "the receiver is for",
+                param_hint="--event",
+            )
+
     def document(self, event: str | None, status: str | None, order_id: str | None) -> dict[str, Any]:
-        """Return a new document that notifies of an event.
+        """Return a new document that notifies of an event: no two are equal, or the second would be a duplicate.
 
         Args:
             event: the event's name, as from `event_name`.
@@ -119,7 +136,7 @@ class Notifier:
         route = self._routes.get(event or "")
         if isinstance(route, type) and not issubclass(route, OrderStatusChanged) and not (status or order_id):
             try:
-                found: dict[str, Any] = json.loads(encode(make(route)))
+                found = _with_new_id(encode(make(route)), self.sender, route)
             except ValueError as error:
                 raise BadParameter(f"{error}; or send a file with --data", param_hint="--event") from None
         elif self.sender.name == UP42:
@@ -127,7 +144,7 @@ class Notifier:
         elif status or order_id:
             raise BadParameter("only UP42's notifications have an order and its status: use --set", param_hint="--set")
         else:
-            found = {} if event is None else {"event": event}
+            found = _with_new_id(payloads.dump({} if event is None else {"event": event}), self.sender, None)
         if self.sender.event_header is not None:
             found.pop("event", None)  # the header has it
         return found
@@ -145,11 +162,8 @@ class Notifier:
         Raises:
             BadParameter: the head cannot be made.
         """
-        if self.sender.event_header is not None and event is None:
-            raise BadParameter(
-                f"{self.sender.name} names the event in the header {self.sender.event_header}: say which",
-                param_hint="--event",
-            )
+        if self.sender.event_header is not None:
+            self.check_named(event)
         headers = sender_headers(self.sender, event)
         target = httpx.URL(url).raw_path.decode()
         if not (self._signs or forge):
@@ -159,6 +173,23 @@ class Notifier:
             return prove(body, self.sender.scheme, headers=headers, now=now, target=target, url=self._public_url or url)
         except ConfigurationError as error:
             raise BadParameter(str(error), param_hint="--forge" if forge else "--secret") from None
+
+
+def _with_new_id(body: bytes, sender: Sender, cls: type[Event] | None) -> dict[str, Any]:
+    """Return the document in a body with a new id in the sender's place of it, of a type that the event's class takes.
+
+    A class that takes none, such as one that forbids members that it does not declare, gets the document as it is.
+    """
+    for id in (str(uuid4()), secrets.randbelow(2**31)):
+        document: dict[str, Any] = json.loads(body)
+        try:
+            payloads.put(document, sender.delivery_id_path or "id", id)
+            if cls is not None:
+                cls.model_validate_json(payloads.dump(document))
+        except ValueError:
+            continue
+        return document
+    return dict(json.loads(body))
 
 
 def _names_of(route: Route) -> list[str]:
