@@ -198,7 +198,8 @@ def test_ls_on_a_narrow_terminal_has_a_line_for_each_and_ids_that_can_be_typed(t
     assert (code, heading.split()) == (0, ["id", "received", "event", "identity", "state", "next"])
     assert len(lines) == len(ids)
     assert max(map(len, [heading, *lines])) <= 80
-    assert all("ec728f00… FAILED_PERMANENTLY" in line and " dead " in line for line in lines)
+    assert all("ec728f00… FAILED" in line and " dead " in line for line in lines)
+    assert all(re.search(r" app:download: Conn\S*…$", line) for line in lines)
     short = [line.split()[0] for line in lines]
     assert len(set(short)) == len(ids)
     assert (len(short[-1]), max(map(len, short))) == (8, 12)
@@ -207,6 +208,25 @@ def test_ls_on_a_narrow_terminal_has_a_line_for_each_and_ids_that_can_be_typed(t
     for each in short[-1], short[7]:
         assert json.loads(inbox_command("show", f"sqlite:///{path}", each, "--json").stdout)["id"].startswith(each)
     assert inbox_command("purge", f"sqlite:///{path}", *short[:3], "--yes").stdout == "3 deliveries removed\n"
+
+
+@pytest.mark.parametrize("receivers", [["webhooks"], ["webhooks", "hub-of-images"]])
+def test_ls_on_a_narrow_terminal_leaves_room_for_what_is_next(tmp_path: Path, receivers: list[str]) -> None:
+    path = tmp_path / "hooks.db"
+    order = "ec728f00-1a82-43a4-a124-db35dba309d1 FAILED_PERMANENTLY"
+
+    async def fill(inbox: SQLiteInbox) -> None:
+        for number in range(4):
+            receiver = receivers[number % len(receivers)]
+            stored = entry(f"01a0b0c0d0{number}{'e' * 20}", receiver=receiver)
+            await inbox.put(stored._replace(identity=order, dead="app:download: it failed"), time.time())
+
+    on(path, fill)
+    _, shown = on_a_terminal("inbox", "ls", f"sqlite:///{path}", columns=80)
+    heading, *lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+    assert max(map(len, [heading, *lines])) <= 80
+    assert len(lines) == 4
+    assert all(re.search(r"ec728f00… \S.* dead +app:download:", line) for line in lines), lines
 
 
 def test_ls_shows_of_an_id_what_no_other_one_is_or_begins_with(tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ def show_summaries(summaries: Sequence[DeliverySummary], now: float, short: Mapp
     """
     several = len({summary.receiver for summary in summaries}) > 1
     headings = ["id", "received", *(["receiver"] if several else []), "event", "identity", "state", "next"]
-    output.table(headings, [_row(summary, now, short, several=several) for summary in summaries], one_line=True)
+    rows = [_row(summary, now, short, several=several) for summary in summaries]
+    output.table(headings, rows, shortest={"event": 8, "receiver": 8, "identity": 12})
 
 
 def _row(summary: DeliverySummary, now: float, short: Mapping[str, str], *, several: bool) -> list[str | Text]:

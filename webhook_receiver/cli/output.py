@@ -6,7 +6,7 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from typer import Exit
@@ -37,11 +37,13 @@ def is_terminal() -> bool:
     return console.is_terminal
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, one_line: bool = False) -> None:
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[object]], *, shortest: Mapping[str, int] | None = None
+) -> None:
     """Print a table; see `rich_output.table`. A cell is a text, or one of rich with a style."""
     from . import rich_output
 
-    rich_output.table(headings, rows, one_line=one_line)
+    rich_output.table(headings, rows, shortest=shortest)
 
 
 def program() -> str:
