@@ -615,6 +615,31 @@ def test_fastapi_is_told_at_once_how_to_take_a_receiver(give: Callable[[FastAPI,
         give(FastAPI(), WebhookReceiver(secret="a"))
 
 
+@pytest.mark.parametrize("host", [FastAPI, Starlette])
+async def test_a_host_with_the_receiver_itself_among_its_routes_does_not_start(host: Any) -> None:
+    hooks = WebhookReceiver(secret="a")
+    app = host(lifespan=hooks.lifespan, routes=[hooks])
+    with pytest.raises(ConfigurationError, match=r"no route by itself: .* routes=\[hooks\.route\(path\)\]"):
+        async with app.router.lifespan_context(app):
+            pass
+
+
+@pytest.mark.parametrize("host", [FastAPI, Starlette])
+async def test_a_request_says_so_where_the_host_does_not_start_the_receiver(host: Any) -> None:
+    hooks = WebhookReceiver(secret="a")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(host(routes=[hooks])), base_url="http://here") as client:
+        with pytest.raises(AttributeError, match=r"no route by itself: .* routes=\[hooks\.route\(path\)\]"):
+            await client.post("/webhooks")
+
+
+@pytest.mark.parametrize("host", [FastAPI, Starlette])
+async def test_a_lifespan_with_parentheses_is_rejected_at_the_start(host: Any) -> None:
+    app = host(lifespan=WebhookReceiver(secret="a").lifespan())
+    with pytest.raises(ConfigurationError, match=r"without parentheses: lifespan=hooks\.lifespan$"):
+        async with app.router.lifespan_context(app):
+            pass
+
+
 def test_a_receiver_is_an_app_for_those_who_ask_what_it_is() -> None:
     hooks = WebhookReceiver(secret="a")
     assert "secret" in inspect.signature(WebhookReceiver).parameters

@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
@@ -158,6 +159,32 @@ def test_two_handlers_of_one_name_are_rejected() -> None:
 def test_what_is_no_route_is_rejected(mistake: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"as in @hooks\.on\(OrderFulfilled\)"):
         Router().on(mistake)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "remedy"),
+    [
+        (OrderStatus.FULFILLED, r"is a status, and no event's name: @hooks\.on\(OrderFulfilled\)$"),
+        (OrderStatus.FAILED_PERMANENTLY, r"@hooks\.on\(OrderFailedPermanently\)$"),
+        (OrderStatus.PLACED, r"where=lambda event: event\.status == OrderStatus\.PLACED\)$"),
+        ("", r"@hooks\.on\(Event\) is for all events"),
+        (" \n", r"@hooks\.on\(Event\) is for all events"),
+        (" shipment.created ", r"white space .* @hooks\.on\('shipment\.created'\)"),
+        ("shipment.created\n", r"@hooks\.on\('shipment\.created'\)"),
+    ],
+)
+def test_a_name_that_no_event_has_is_rejected_with_the_right_line(mistake: str, remedy: str) -> None:
+    with pytest.raises(ConfigurationError, match=remedy):
+        Router().on(mistake)
+
+
+def test_an_enum_of_ones_own_may_name_events() -> None:
+    class Names(StrEnum):
+        CREATED = "shipment.created"
+
+    router = Router()
+    router.on(Names.CREATED)(named("created"))
+    assert matching(router, UnknownEvent(event="shipment.created")) == ["created"]
 
 
 @pytest.mark.parametrize("where", [5, "status"])

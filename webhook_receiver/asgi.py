@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, Never, NoReturn
 from urllib.parse import quote, urlsplit
 
 from starlette.convertors import Convertor, register_url_convertor
@@ -370,8 +370,46 @@ AppReceive = Annotated[Receive, NoEndpoint()]
 """The second argument of an ASGI app: a function that returns the next message of the request."""
 
 
-class NoApiRouter:
-    """An attribute that FastAPI's `include_router` asks for, and only routers of its own have."""
+class Absent:
+    """An attribute that a host asks for where it takes a receiver for something else. It says what to do instead.
+
+    Args:
+        what: what the host takes the receiver for, as a clause.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
 
     def __get__(self, router: object, cls: type) -> NoReturn:
-        raise AttributeError(f"a {cls.__name__} is none of FastAPI's routers, for include_router: {_AS_A_ROUTE}")
+        raise AttributeError(f"a {cls.__name__} is {self._what}: {_AS_A_ROUTE}")
+
+
+def reject_as_route(receiver: object, host: object) -> None:
+    """Reject a host that has the receiver itself among its routes, and would answer every request 500.
+
+    Raises:
+        ConfigurationError: it has.
+    """
+    if any(route is receiver for route in getattr(host, "routes", ())):
+        raise ConfigurationError(f"a receiver is an ASGI app, and no route by itself: {_AS_A_ROUTE}")
+
+
+class Lifespan:
+    """The lifespan of an app inside a host, as a context manager.
+
+    Args:
+        app: the app to enter and exit.
+    """
+
+    def __init__(self, app: AbstractAsyncContextManager[object]) -> None:
+        self._app = app
+
+    async def __aenter__(self) -> None:
+        await self._app.__aenter__()
+
+    async def __aexit__(self, *exc_info: Any) -> None:
+        await self._app.__aexit__(*exc_info)
+
+    def __call__(self, app: Never) -> NoReturn:
+        """Tell a host that was given this in place of the function that returns it."""
+        raise ConfigurationError("a host takes the lifespan without parentheses: lifespan=hooks.lifespan")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,7 +13,17 @@ from typing import Self
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from .asgi import AppReceive, BodyReader, check_asyncio, checked_url, live, request_head, slash_or_not
+from .asgi import (
+    AppReceive,
+    BodyReader,
+    Lifespan,
+    check_asyncio,
+    checked_url,
+    live,
+    reject_as_route,
+    request_head,
+    slash_or_not,
+)
 from .delivery import AnyHeaders, Delivery, Headers, RequestHead, kept_headers, new_id
 from .errors import (
     ConfigurationError,
@@ -233,11 +243,14 @@ class WebhookReceiver(Router):
         """
         return health_route(path, self.health, f"{self.name}-health")
 
-    @asynccontextmanager
-    async def lifespan(self, app: object = None) -> AsyncGenerator[None]:
-        """Start the receiver, and stop it at the end; for a host, as in `Starlette(lifespan=hooks.lifespan)`."""
-        async with self:
-            yield
+    def lifespan(self, app: object = None) -> Lifespan:
+        """Start the receiver, and stop it at the end; for a host, as in `Starlette(lifespan=hooks.lifespan)`.
+
+        Raises:
+            ConfigurationError: `app`, the host, has the receiver itself among its routes, not `hooks.route(path)`.
+        """
+        reject_as_route(self, app)
+        return Lifespan(self)
 
     async def __aenter__(self) -> Self:
         check_asyncio()

@@ -7,11 +7,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
-from ..asgi import NoApiRouter
+from ..asgi import Absent
 from ..delivery import Attempt, Delivery
 from ..errors import ConfigurationError
 from ..event_registry import EventRegistry
-from ..events import Event, OrderFailedPermanently, OrderFulfilled, UnknownEvent
+from ..events import Event, OrderFailedPermanently, OrderFulfilled, OrderStatus, UnknownEvent
 from ..inbox.records import DEAD_LETTER_HANDLER, FailedAttempt
 from ..options import Backoff
 from .handlers import CallNext, DeadLetterHandler, Function, Handler, Middleware, Predicate, Route, name_of
@@ -21,6 +21,10 @@ E_contra = TypeVar("E_contra", contravariant=True)
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
 P = ParamSpec("P")
+_OF_STATUS: dict[OrderStatus, type[Event]] = {
+    OrderStatus.FULFILLED: OrderFulfilled,
+    OrderStatus.FAILED_PERMANENTLY: OrderFailedPermanently,
+}
 HearsOfDead = TypeVar("HearsOfDead", bound=Callable[[Delivery, Sequence[FailedAttempt]], object])
 
 
@@ -94,7 +98,9 @@ class Router:
         """The result of `match` for the classes of which every event has the same handlers."""
         self._included = False
 
-    routes = _contains_router = NoApiRouter()  # the second is what newer versions of FastAPI ask for first
+    # The second is what newer versions of FastAPI ask for first.
+    routes = _contains_router = Absent("none of FastAPI's routers, for include_router")
+    matches = Absent("no route by itself")
 
     @overload
     def on(
@@ -144,6 +150,8 @@ class Router:
             raise ConfigurationError(
                 f"on(...) takes an event class or an event's name, as in @hooks.on(OrderFulfilled), not {event!r}"
             )
+        if isinstance(event, str):
+            _check_name(event)
         if where is not None and (not callable(where) or inspect.iscoroutinefunction(where)):
             raise ConfigurationError(f"where=... takes a plain function of the event, not {type(where).__name__}")
         check_options(name, backoff, timeout)
@@ -333,6 +341,22 @@ class Router:
                 }
                 why = f" (one of the module {', one of '.join(sorted(modules))})" if len(modules) > 1 else ""
                 raise ConfigurationError(f"two handlers are named {handler.name}{why}: give one of them name=...")
+
+
+def _check_name(event: str) -> None:
+    """Reject a name that no event has, so that its handler would never run."""
+    if isinstance(event, OrderStatus):
+        cls = _OF_STATUS.get(event)
+        where = f"@hooks.on(OrderStatusChanged, where=lambda event: event.status == OrderStatus.{event.name})"
+        raise ConfigurationError(
+            f"OrderStatus.{event.name} is a status, and no event's name: "
+            + (where if cls is None else f"@hooks.on({cls.__name__})")
+        )
+    if not event or event != event.strip():
+        raise ConfigurationError(
+            f"on(...) takes an event's name without white space around it, not {str(event)!r}: "
+            + (f"@hooks.on({event.strip()!r})" if event.strip() else "@hooks.on(Event) is for all events")
+        )
 
 
 def check_options(name: str | None, backoff: Backoff | None, timeout: float | None) -> None:
