@@ -88,8 +88,8 @@ class EntryBuilder:
             log_failure(what, error, delivery_id=delivery.id)
             return None
         if id is None and self._id_path is not None:
-            is_unnamed = isinstance(event, UnknownEvent) and not event.event
-            id = value_at(event.body if is_unnamed else event, self._id_path)
+            document = event.body if isinstance(event, UnknownEvent) and not event.event else event
+            id = value_at(document, self._id_path)
         return str(id) if isinstance(id, str | int) and not isinstance(id, bool) and id != "" else None
 
     def _identity(self, delivery: Delivery, event: Event) -> list[str] | None:
