@@ -212,6 +212,40 @@ async def test_a_copy_from_github_runs_nothing_under_any_header(body: dict[str, 
     assert ran == ["push"]
 
 
+class Issue(Event, frozen=True):
+    event: Literal["issues"]
+    action: str
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        return ("issue", self.action)
+
+
+async def test_a_copy_under_a_made_up_name_is_one_where_a_class_has_an_identity() -> None:
+    hooks, ran = handling(github("s"), Issue, Event)
+    async with hooks:
+        for name in ("issues", "foo", "foo2", "issues"):
+            await deliver(hooks, {"action": "opened", "issue": {"n": 1}}, {"x-github-event": name})
+        assert set(ran) == {"issues"}
+        await deliver(hooks, {"action": "opened", "issue": {"n": 2}}, {"x-github-event": "foo"})
+    assert ran[-1] == "foo"
+
+
+async def test_an_id_in_the_body_counts_under_any_name_in_a_header_whatever_the_class_says() -> None:
+    acme = Sender(
+        name="acme",
+        scheme=HMACBody("s", signature="x-sig"),
+        facts=("none",),
+        event_header="x-event",
+        delivery_id_path="id",
+    )
+    hooks, ran = handling(acme, Issue, "foo")
+    async with hooks:
+        for name in ("issues", "foo", "issues"):
+            await deliver(hooks, {"action": "opened", "id": 7}, {"x-event": name})
+    assert ran == ["issues"]
+
+
 async def test_a_push_is_no_deletion_and_the_true_one_is_handled_afterwards() -> None:
     hooks, ran = handling(github("s"), "push", "delete")
     async with hooks:

@@ -31,6 +31,8 @@ class EntryBuilder:
         self._digest = digester(receiver)
         self._id_path = None if sender.delivery_id_path is None else parsed_paths([sender.delivery_id_path])[0]
         self._name_is_signed = sender.event_header is None
+        # A stranger's name in a header makes an event of another class, or of none, and with it another identity.
+        self._identity_counts = self._name_is_signed or sender.orders is not None
 
     def build(
         self, delivery: Delivery, event: Event | None, verified: Verified | None = None, dead: str | None = None
@@ -47,21 +49,28 @@ class EntryBuilder:
         if event is None:
             return Entry(delivery, key=self._key_without_event(delivery, verified), dead=dead, lasting=lasting)
         identity = self._identity(delivery, event)
+        counted = identity if self._identity_counts else None
         return Entry(
             delivery,
             event.event,
-            self._key(delivery, event, verified, identity),
-            None if identity is None else identity_text(identity),
+            self._key(delivery, event, verified, counted, may_repeat=identity is not None),
+            None if counted is None else identity_text(counted),
             self._ordering_key(delivery, event, identity),
             lasting=lasting,
         )
 
     def _key(
-        self, delivery: Delivery, event: Event, verified: Verified | None, identity: list[str] | None
+        self,
+        delivery: Delivery,
+        event: Event,
+        verified: Verified | None,
+        identity: list[str] | None,
+        *,
+        may_repeat: bool,
     ) -> bytes | None:
         id = self._id(delivery, event, verified)
         if id is None:
-            if identity is None and self._sender.delivery_id is None and self._id_path is None:
+            if not may_repeat and self._sender.delivery_id is None and self._id_path is None:
                 return None  # two such bodies may be equal, and tell of two things
             if self._name_is_signed:
                 return self._digest(delivery.body)
