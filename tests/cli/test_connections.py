@@ -259,6 +259,47 @@ def test_requests_are_not_taken_in_while_nobody_reads_the_responses_by_default(n
         assert until_nothing_is_taken(sock, PIPELINED, most=20_000_000) < 5_000_000
 
 
+def test_a_connection_whose_responses_nobody_reads_is_closed(
+    noted: Noted, path: str, parser: Parser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "WRITE_TIMEOUT", 0.3)
+    with serving(noted.hooks, uds=path, **within_bounds(parser, LIMIT)), closing(piping(path)) as sock:
+        sock.settimeout(10)
+        with pytest.raises(ConnectionError):
+            sock.sendall(PIPELINED * 10_000)
+
+
+def test_a_client_that_reads_late_gets_every_response_and_is_kept(noted: Noted, path: str) -> None:
+    with serving(noted.hooks, uds=path, **within_bounds(PARSER, LIMIT)), ExitStack() as stack:
+        *idle, late = [stack.enter_context(closing(piping(path))) for _ in range(LIMIT)]
+        sent = until_nothing_is_taken(late, PIPELINED, most=20_000_000)
+        late.settimeout(10)
+        received = b""
+        while received.count(b"HTTP/1.1 401") < sent // len(PIPELINED):
+            received += late.recv(1_000_000)
+        late.sendall(PIPELINED[sent % len(PIPELINED) :])
+        assert status(late.recv(65_536)) == 401
+        with closing(piping(path)) as sock:
+            assert again(sock) == 204
+        assert answer(idle[0]) == b""
+        assert again(late) == 204
+
+
+@pytest.mark.parametrize("idle", [0, 1])
+def test_connections_whose_responses_nobody_reads_make_room(noted: Noted, path: str, parser: Parser, idle: int) -> None:
+    with serving(noted.hooks, uds=path, **within_bounds(parser, LIMIT)), ExitStack() as stack:
+        kept = [stack.enter_context(closing(piping(path))) for _ in range(idle)]
+        unread = [stack.enter_context(closing(piping(path))) for _ in range(LIMIT - idle)]
+        for each in unread:
+            each.settimeout(0.3)
+            until_nothing_is_taken(each, PIPELINED, most=20_000_000)
+        with closing(piping(path)) as sock:
+            sock.settimeout(10)
+            assert again(sock) == 204
+        assert [again(each) for each in kept] == [204] * idle
+    assert len(noted.events) == 1 + idle
+
+
 def test_the_rest_of_a_body_that_nobody_reads_is_bounded(parser: Parser) -> None:
     async def early(request: Request) -> Response:
         return Response("too early")

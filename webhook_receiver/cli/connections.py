@@ -21,6 +21,8 @@ MAX_HEAD = 64 * 1024
 """The number of bytes that a request's head, its first line and its headers, may have."""
 HEAD_TIMEOUT = 10.0
 """The number of seconds within which a head must be complete, from the connection or from its first byte on."""
+WRITE_TIMEOUT = 10.0
+"""The number of seconds that responses may wait for a client that does not read them."""
 MOST = 1000
 """The number of connections of a process at a time, if it may have as many."""
 RESERVED = 128
@@ -73,7 +75,8 @@ def _descriptors() -> int | None:
 class Connections:
     """The open connections of one server process. uvicorn calls it for each, as it would the class of its protocol.
 
-    When there are as many as there may be, the one that has waited longest for a request makes room for a new one.
+    When there are as many as there may be, one whose client does not read its responses makes room for a new one, else
+    the one that has waited longest for a request.
 
     Args:
         parser: uvicorn's parser of HTTP.
@@ -97,11 +100,12 @@ class Connections:
         """Add a connection, and return whether there is room for it."""
         if len(self._open) >= self._limit:
             self._warn()
-            waiting = next((each for each in self._open if each.is_waiting()), None)
-            if waiting is None:
+            unread = next((each for each in self._open if each.is_unread()), None)
+            least = unread or next((each for each in self._open if each.is_waiting()), None)
+            if least is None:
                 return False
-            self.remove(waiting)
-            waiting.abort()
+            self.remove(least)
+            least.abort()
         self._open[connection] = None
         return True
 
@@ -120,8 +124,8 @@ class Connections:
         if self._warned is None or now - self._warned >= _BETWEEN_WARNINGS:
             self._warned = now
             logger.warning(
-                "there are %d connections, and may be no more (--max-connections): those that wait longest for a "
-                "request are closed for new ones, %d so far",
+                "there are %d connections, and may be no more (--max-connections): those that do not read, or wait "
+                "longest for a request, are closed for new ones, %d so far",
                 self._limit,
                 self._closed,
             )
@@ -143,6 +147,12 @@ class Connection(asyncio.Protocol):
         self._size = 0
         """The number of bytes of the head that is being received."""
         self._timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        """It runs while more responses wait than are buffered."""
+
+    def is_unread(self) -> bool:
+        """Return whether the client does not read its responses: more of them wait than are buffered."""
+        return self._write_timer is not None
 
     def is_waiting(self) -> bool:
         """Return whether no request is being answered, so that the next head has not come, or not in whole."""
@@ -191,16 +201,20 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Hand it on."""
         self._stop_timer()
+        self._stop_write_timer()
         self._connections.remove(self)
         if self._has_room:
             self._http.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Hand it on."""
+        """Hand it on, and wait so long for the client to read."""
+        self._stop_write_timer()
+        self._write_timer = asyncio.get_running_loop().call_later(WRITE_TIMEOUT, self.abort)
         self._http.pause_writing()
 
     def resume_writing(self) -> None:
         """Hand it on."""
+        self._stop_write_timer()
         self._http.resume_writing()
 
     def abort(self) -> None:
@@ -214,6 +228,11 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
 
     def _too_slow(self) -> None:
         self._timer = None
