@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import stat
 import subprocess
@@ -266,6 +267,42 @@ def test_a_person_sees_a_table(api: Api) -> None:
     assert code == 0
     assert f"wh-1  images  {URL}  order.status  active  signed" in shown
     assert SECRET not in shown
+
+
+def test_on_a_narrow_terminal_a_webhook_has_a_block_in_which_nothing_is_cut(api: Api) -> None:
+    url = "https://hooks.example.com/a/path/of/some/length/webhooks"
+    api.on("GET", WEBHOOKS, data([WEBHOOK | {"url": url, "events": ["order.status", "job.status"]}] * 2))
+    code, shown = on_a_terminal("webhooks", "ls", columns=80)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+    block = ["wh-1", "  name    images", f"  url     {url}", "  events  order.status, job.status"]
+    assert (code, lines) == (0, [*block, "  active  active", "  secret  signed"] * 2)
+
+
+LONG = "11111111-aaaa-bbbb-cccc-222222222222"
+
+
+@pytest.mark.parametrize("name", [LONG, "11111111-a", "images of the sea"])
+@pytest.mark.parametrize("what", [["show"], ["test"], ["update", "--inactive"], ["rm", "--yes"]])
+def test_a_webhook_is_named_by_its_id_the_beginning_of_it_or_its_name(api: Api, name: str, what: list[str]) -> None:
+    one = f"{WEBHOOKS}/{LONG}"
+    webhook = WEBHOOK | {"id": LONG, "name": "images of the sea"}
+    api.on("GET", WEBHOOKS, data([WEBHOOK, webhook, WEBHOOK | {"id": "images of"}]))
+    api.on("GET", one, data(webhook))
+    api.on("PUT", one, data(webhook))
+    api.on("DELETE", one, data(None))
+    api.on("POST", f"{one}/tests", data({"startedAt": AT, "testsRun": 1, "testsSucceeded": 1, "tests": []}))
+    done = command(what[0], name, *what[1:])
+    assert done.exit_code == 0, done.output
+    assert {path for _, path in api.called} <= {WEBHOOKS, one, f"{one}/tests"}
+
+
+@pytest.mark.parametrize("name", ["twins", "wh-"])
+def test_a_name_of_several_webhooks_is_rejected_with_their_ids(api: Api, name: str) -> None:
+    twins = [WEBHOOK | {"id": id, "name": "twins"} for id in ("wh-1", "wh-2")]
+    api.on("GET", WEBHOOKS, data(twins))
+    rejected = command("rm", name, "--yes", env={"COLUMNS": "300"})
+    assert (rejected.exit_code, api.called) == (2, [("GET", WEBHOOKS)])
+    assert f"{name!r} names several webhooks: wh-1 (twins), wh-2 (twins)" in " ".join(rejected.stderr.split())
 
 
 def test_the_options_say_where_the_api_is(api: Api) -> None:

@@ -37,6 +37,13 @@ def is_terminal() -> bool:
     return console.is_terminal
 
 
+def fits(cells: Sequence[str]) -> bool:
+    """Whether a row of a table is one line on the terminal."""
+    from .rich_output import console
+
+    return sum(map(len, cells)) + len(cells) - 1 <= console.width
+
+
 def table(
     headings: Sequence[str], rows: Iterable[Sequence[object]], *, shortest: Mapping[str, int] | None = None
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -43,6 +44,25 @@ def run(
         raise fail(output.printable(str(error))) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+async def id_of(client: WebhooksClient, text: str) -> str:
+    """Return the id of the webhook that a text names: by its id, its name, or the beginning of its id.
+
+    A text that names none is returned as it is, so that the API says so.
+
+    Raises:
+        typer.BadParameter: the text names several.
+    """
+    if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text, re.IGNORECASE):
+        return text  # a whole id, which is not looked for
+    known = await client.list()
+    named = [each for each in known if each.id == text] or [each for each in known if each.name == text]
+    named = named or [each for each in known if text and each.id.startswith(text)]
+    if len(named) > 1:
+        which = ", ".join(f"{each.id} ({each.name})" for each in named)
+        raise typer.BadParameter(output.printable(f"{text!r} names several webhooks: {which}"), param_hint="ID")
+    return named[0].id if named else text
 
 
 def new_secret(file: Path | None) -> Secret:
@@ -86,11 +106,17 @@ def _text(value: object) -> str:
 
 
 def show_all(webhooks: tuple[Webhook, ...], *, secret: bool) -> None:
-    """Print a table of webhooks."""
-    output.table(
-        ("id", "name", "url", "events", "active", "secret"),
-        [tuple(map(output.printable, _row(each, secret))) for each in webhooks],
-    )
+    """Print a table of webhooks; on a terminal that is too narrow for it, some lines for each."""
+    headings = ("id", "name", "url", "events", "active", "secret")
+    rows = [tuple(map(output.printable, _row(each, secret))) for each in webhooks]
+    widest = [max(cells, key=len) for cells in zip(headings, *rows, strict=True)]
+    if not output.is_terminal() or output.fits(widest):
+        output.table(headings, rows)
+        return
+    for id, *cells in rows:
+        output.say(id, "bold")
+        for heading, cell in zip(headings[1:], cells, strict=True):
+            output.say(f"  {heading:8}{cell}")
 
 
 def _row(webhook: Webhook, secret: bool) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ webhooks = typer.Typer(
     no_args_is_help=True,
 )
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="The webhook's id, as in `webhooks ls`.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The webhook's id or its beginning, or its name.")]
 Name = Annotated[str, typer.Option("--name", help="The webhook's name.")]
 Receiver = Annotated[str, typer.Option("--url", help="The URL to deliver to, such as https://host/webhooks.")]
 Events = Annotated[list[str] | None, typer.Option("--events", "--event", help="An event's name; may be repeated.")]
@@ -116,10 +116,15 @@ def show(
     workspace: Workspace = None,
 ) -> None:
     """Show all the fields of a webhook."""
+    from ..senders.up42.client import WebhooksClient
+    from ..senders.up42.models import Webhook
     from . import up42_output
 
+    async def work(client: WebhooksClient) -> Webhook:
+        return await client.get(await up42_output.id_of(client, id))
+
     up42_output.tell(
-        up42_output.run(lambda client: client.get(id), at, region, workspace),
+        up42_output.run(work, at, region, workspace),
         "",
         as_json=as_json,
         show_secret=show_secret,
@@ -142,7 +147,8 @@ def update(
     workspace: Workspace = None,
 ) -> None:
     """Change the given fields of a webhook. WEBHOOK_SECRET in the environment is ignored."""
-    from ..senders.up42.client import Changes
+    from ..senders.up42.client import Changes, WebhooksClient
+    from ..senders.up42.models import Webhook
     from . import up42_output
     from .secret_option import read_secret
 
@@ -151,8 +157,11 @@ def update(
     changes = cast("Changes", {key: value for key, value in given.items() if value is not None})
     if not changes:
         raise typer.BadParameter("say what changes: --name, --url, --events, --secret, --active", param_hint="ID")
-    changed = up42_output.run(lambda client: client.update(id, **changes), at, region, workspace)
-    up42_output.tell(changed, "updated", as_json=as_json, show_secret=show_secret)
+
+    async def work(client: WebhooksClient) -> Webhook:
+        return await client.update(await up42_output.id_of(client, id), **changes)
+
+    up42_output.tell(up42_output.run(work, at, region, workspace), "updated", as_json=as_json, show_secret=show_secret)
 
 
 @webhooks.command("rm")
@@ -170,10 +179,10 @@ def rm(
     from . import up42_output
 
     async def work(client: WebhooksClient) -> Webhook:
-        webhook = await client.get(id)
+        webhook = await client.get(await up42_output.id_of(client, id))
         shown = output.printable(f"{webhook.name}, which delivers to {webhook.url}")
         confirm(f"Remove {shown}?", yes=yes)
-        await client.delete(id)
+        await client.delete(webhook.id)
         return webhook
 
     removed = up42_output.run(work, at, region, workspace)
@@ -195,9 +204,14 @@ def check(
     workspace: Workspace = None,
 ) -> None:
     """Let UP42 deliver a test of each event. Exits with 1 if one failed, or none was run."""
+    from ..senders.up42.client import WebhooksClient
+    from ..senders.up42.models import WebhookTests
     from . import up42_output
 
-    tests = up42_output.run(lambda client: client.test(id, event), at, region, workspace)
+    async def work(client: WebhooksClient) -> WebhookTests:
+        return await client.test(await up42_output.id_of(client, id), event)
+
+    tests = up42_output.run(work, at, region, workspace)
     output.say_json(tests.as_json()) if as_json else up42_output.show_tests(tests)
     raise typer.Exit(0 if up42_output.succeeded(tests) else 1)
 
