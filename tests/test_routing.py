@@ -778,7 +778,9 @@ async def test_what_is_handed_back_and_fails_is_a_failure() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [True, {"status": "ok"}, "text", [1, 2], (), object(), Opened()], ids=lambda value: type(value).__name__
+    "value",
+    [True, {"status": "ok"}, "text", [1, [2]], (), object(), Opened(), int, functools.partial(int)],
+    ids=lambda value: type(value).__name__,
 )
 async def test_any_other_value_that_is_handed_back_means_nothing(value: object) -> None:
     async def handler(event: Event) -> object:
@@ -815,6 +817,53 @@ async def test_work_that_is_handed_back_and_that_nothing_would_do_is_a_failure(k
     for each in left:
         each.close()
     await task
+
+
+@pytest.mark.parametrize(
+    ("hand_back", "kind"),
+    [
+        (lambda work, left: {"a": left}, "collection of coroutines"),
+        (lambda work, left: [[left]], "collection of coroutines"),
+        (lambda work, left: ({"a": [frozenset([left])]},), "collection of coroutines"),
+        (lambda work, left: map(work, "ab"), "map"),
+        (lambda work, left: filter(work, "ab"), "filter"),
+        (lambda work, left: zip("ab", map(work, "ab"), strict=True), "zip"),
+        (lambda work, left: work, "coroutine function"),
+        (lambda work, left: functools.partial(work, 1), "coroutine function"),
+        (lambda work, left: functools.partial(functools.partial(work), 1), "coroutine function"),
+    ],
+)
+async def test_work_is_found_at_any_depth_and_in_what_would_make_it(hand_back: Any, kind: str) -> None:
+    async def work(what: object) -> None: ...
+
+    left = work(1)
+
+    async def on_the_loop(event: Event) -> object:
+        return hand_back(work, left)
+
+    for handler in (on_the_loop, lambda event: hand_back(work, left)):
+        with pytest.raises(TypeError, match=f"handed back a {kind}, which nothing runs: run it in the handler"):
+            await called(handler)
+    left.close()
+
+
+async def test_an_object_whose_call_is_async_means_nothing() -> None:
+    class Client:
+        async def __call__(self) -> None: ...
+
+        def __aiter__(self) -> Client:
+            return self
+
+        async def __anext__(self) -> int:
+            return 1
+
+    await called(lambda event: Client())
+
+
+async def test_a_collection_that_holds_itself_means_nothing() -> None:
+    endless: list[object] = [1]
+    endless.append(endless)
+    await called(lambda event: endless)
 
 
 async def test_a_dead_letter_handler_gets_the_delivery_and_its_attempts() -> None:

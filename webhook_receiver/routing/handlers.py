@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Collection, Container, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future as ThreadFuture
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -137,14 +138,40 @@ async def call(function: Function, arguments: tuple[object, ...], *, is_async: b
 
 def _reject_undone(result: object) -> None:
     """Reject a result that stands for work which nothing would do, such as a generator."""
-    kind = "generator" if inspect.isgenerator(result) or inspect.isasyncgen(result) else None
-    if isinstance(result, list | tuple | set) and any(map(_is_work, cast("Collection[object]", result))):
-        kind = "collection of coroutines"
+    kind = _undone(result)
     if kind is not None:
         raise TypeError(
             f"the handler handed back a {kind}, which nothing runs: run it in the handler, "
-            "with a for loop or await asyncio.gather(...)"
+            "with a call, a for loop or await asyncio.gather(...)"
         )
+
+
+def _undone(result: object) -> str | None:
+    """Return what kind of undone work a result is; None if it is none."""
+    if inspect.isgenerator(result) or inspect.isasyncgen(result):
+        return "generator"
+    if isinstance(result, map | filter | zip):
+        return type(cast("object", result)).__name__
+    function: object = result
+    while isinstance(function, partial):
+        function = cast("partial[object]", function).func
+    if inspect.iscoroutinefunction(function):
+        return "coroutine function"
+    return "collection of coroutines" if any(map(_is_work, _values(result))) else None
+
+
+def _values(result: object) -> Iterator[object]:
+    """Yield the values in a collection, and in those within it; nothing of any other result."""
+    seen: set[int] = set()  # since one may hold itself
+    left = [result]
+    while left:
+        found = left.pop()
+        if isinstance(found, list | tuple | set | frozenset | dict) and id(cast("object", found)) not in seen:
+            seen.add(id(cast("object", found)))
+            of_dict = isinstance(found, dict)
+            inside = cast("dict[object, object]", found).values() if of_dict else cast("Collection[object]", found)
+            yield from inside
+            left += inside
 
 
 def _is_work(value: object) -> bool:
