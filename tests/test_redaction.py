@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tests.helpers import NOW
 from webhook_receiver import Event, GiveUp, UnknownEvent
@@ -223,3 +223,15 @@ def test_a_message_that_may_repeat_a_value_of_the_body_is_left_out(document: dic
     assert summary(error) == "RuntimeError: (message left out: it may repeat the body)"
     error.args = ("the order of the shop cannot be read",)
     assert summary(error) == "RuntimeError: the order of the shop cannot be read"
+
+
+def test_a_message_is_left_out_unread_where_much_would_be_to_look_through() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Order.model_validate({"sizes": list(range(10_000, 20_000))})
+    with pytest.raises(ValidationError) as many:
+        TypeAdapter(list[Order]).validate_python([{}] * 40)
+    for cause in (caught.value, many.value):
+        for said in ("no room", f"no room: {cause}"):
+            error = RuntimeError(said)
+            error.__cause__ = cause
+            assert summary(error) == "RuntimeError: (message left out: it may repeat the body)"

@@ -78,8 +78,10 @@ _LISTS = ("'input'", '"input"')
 """What is beside the input in the list of its errors."""
 _MIN_VALUE = 5  # characters; shorter values are in any message
 _PIECE = 12  # characters; pydantic cuts what it quotes to a head of 25 and an end of 24
-_MAX_MESSAGE = 5000  # characters, and
-_MAX_ERRORS = 100  # of one ValidationError: more than these is not looked through
+_MAX_MESSAGE = 2000  # characters,
+_MAX_ERRORS = 30  # of one ValidationError, and
+_MAX_VALUES = 5000  # of each of these: a message with more is left out, since to look through it would take long
+_MAX_INPUT = 50_000  # characters of its input
 
 
 def summary(error: BaseException) -> str:
@@ -106,8 +108,11 @@ def _message(error: BaseException, related: Sequence[BaseException]) -> str:
     said = rest = _said(error)
     invalid = [each for each in related if isinstance(each, ValidationError)]
     for each in invalid:
-        for quoted in (str(each), repr(str(each))[1:-1]):
-            said, rest = said.replace(quoted, reason(each)), rest.replace(quoted, "")
+        # Its text is asked for only if it may be there: with a large body it takes long.
+        if any(quote in rest for quote in _QUOTES) and each.error_count() <= _MAX_ERRORS:
+            text = str(each)
+            for quoted in (text, repr(text)[1:-1]):
+                said, rest = said.replace(quoted, reason(each)), rest.replace(quoted, "")
     if any(quote in rest for quote in _QUOTES) or any(_may_repeat(rest, each) for each in invalid):
         return LEFT_OUT
     return storable(said)
@@ -120,18 +125,22 @@ def _may_repeat(said: str, error: ValidationError) -> bool:
     if len(said) > _MAX_MESSAGE or error.error_count() > _MAX_ERRORS or any(each in said for each in _LISTS):
         return True
     pieces = [said[at : at + _PIECE] for at in range(0, len(said) - _PIECE + 1, _PIECE)]
-    seen = set[str]()
+    seen = set[int]()
     try:
-        for detail in error.errors(include_url=False, include_context=False):
+        details = error.errors(include_url=False, include_context=False)
+        for detail in details:
             keys = [key for key in detail["loc"] if isinstance(key, str) and not key.isidentifier()]
             words = keys if detail["type"] in _PLAIN else [*keys, detail["msg"]]
             if any(len(word) >= _MIN_VALUE and word in said for word in words):
                 return True
-            whole = repr(detail["input"])
-            if whole in seen:
+            if id(detail["input"]) in seen:  # as each missing field has the whole body
                 continue
-            seen.add(whole)
-            if any(value in said for value in _values(detail["input"])) or any(piece in whole for piece in pieces):
+            seen.add(id(detail["input"]))
+            values = list(islice(_values(detail["input"]), _MAX_VALUES))
+            if len(values) == _MAX_VALUES or any(value in said for value in values):
+                return True
+            whole = repr(detail["input"])
+            if len(whole) > _MAX_INPUT or any(piece in whole for piece in pieces):
                 return True
     except Exception:  # the repr of an object of the user's, or nesting that is too deep
         return True
