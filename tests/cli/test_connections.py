@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import socket
 import ssl
@@ -260,10 +261,10 @@ def test_requests_are_not_taken_in_while_nobody_reads_the_responses_by_default(n
 
 
 def test_a_connection_whose_responses_nobody_reads_is_closed(
-    noted: Noted, path: str, parser: Parser, monkeypatch: pytest.MonkeyPatch
+    noted: Noted, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "WRITE_TIMEOUT", 0.3)
-    with serving(noted.hooks, uds=path, **within_bounds(parser, LIMIT)), closing(piping(path)) as sock:
+    with serving(noted.hooks, uds=path, **within_bounds(PARSER, LIMIT)), closing(piping(path)) as sock:
         sock.settimeout(10)
         with pytest.raises(ConnectionError):
             sock.sendall(PIPELINED * 10_000)
@@ -283,6 +284,28 @@ def test_a_client_that_reads_late_gets_every_response_and_is_kept(noted: Noted, 
             assert again(sock) == 204
         assert answer(idle[0]) == b""
         assert again(late) == 204
+
+
+@pytest.mark.parametrize("name", ["GET", "POST"])
+def test_connections_that_send_requests_ahead_make_room(path: str, parser: Parser, name: str) -> None:
+    async def never(request: Request) -> Response:
+        await request.body()
+        await asyncio.Event().wait()
+        return Response()
+
+    async def soon(request: Request) -> Response:
+        return Response("soon")
+
+    app = Starlette(routes=[Route("/never", never, methods=["GET", "POST"]), Route("/", soon)])
+    ahead = b"%b /never HTTP/1.1\r\nhost: receiver\r\ncontent-length: 0\r\n\r\n" % name.encode()
+    with serving(app, uds=path, timeout_graceful_shutdown=0, **within_bounds(parser, LIMIT)), ExitStack() as stack:
+        for _ in range(LIMIT):
+            each = stack.enter_context(closing(piping(path)))
+            each.settimeout(0.2)
+            until_nothing_is_taken(each, ahead * 100, most=700_000)
+        with closing(piping(path)) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\nhost: receiver\r\n\r\n")
+            assert status(sock.recv(65_536)) == 200
 
 
 @pytest.mark.parametrize("idle", [0, 1])

@@ -75,8 +75,8 @@ def _descriptors() -> int | None:
 class Connections:
     """The open connections of one server process. uvicorn calls it for each, as it would the class of its protocol.
 
-    When there are as many as there may be, one whose client does not read its responses makes room for a new one, else
-    the one that has waited longest for a request.
+    When there are as many as there may be, one whose client sends requests before it has read a response makes room
+    for a new one, else the one that has waited longest for a request.
 
     Args:
         parser: uvicorn's parser of HTTP.
@@ -100,8 +100,8 @@ class Connections:
         """Add a connection, and return whether there is room for it."""
         if len(self._open) >= self._limit:
             self._warn()
-            unread = next((each for each in self._open if each.is_unread()), None)
-            least = unread or next((each for each in self._open if each.is_waiting()), None)
+            ahead = next((each for each in self._open if each.is_ahead()), None)
+            least = ahead or next((each for each in self._open if each.is_waiting()), None)
             if least is None:
                 return False
             self.remove(least)
@@ -124,8 +124,8 @@ class Connections:
         if self._warned is None or now - self._warned >= _BETWEEN_WARNINGS:
             self._warned = now
             logger.warning(
-                "there are %d connections, and may be no more (--max-connections): those that do not read, or wait "
-                "longest for a request, are closed for new ones, %d so far",
+                "there are %d connections, and may be no more (--max-connections): those with requests ahead of "
+                "responses, or that wait longest for a request, are closed for new ones, %d so far",
                 self._limit,
                 self._closed,
             )
@@ -150,9 +150,12 @@ class Connection(asyncio.Protocol):
         self._write_timer: asyncio.TimerHandle | None = None
         """It runs while more responses wait than are buffered."""
 
-    def is_unread(self) -> bool:
-        """Return whether the client does not read its responses: more of them wait than are buffered."""
-        return self._write_timer is not None
+    def is_ahead(self) -> bool:
+        """Return whether the client sends requests before it has read a response: senders of webhooks do not."""
+        if self._write_timer is not None:
+            return True
+        request = self._http.cycle  # uvicorn pauses reading for a next request, and for a body that is not yet read
+        return self._http.flow.read_paused and not (request.more_body or request.body)
 
     def is_waiting(self) -> bool:
         """Return whether no request is being answered, so that the next head has not come, or not in whole."""
