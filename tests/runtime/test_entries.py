@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, Literal
 from urllib.parse import urlencode
+from uuid import UUID
 
 import pytest
 from pydantic import Field
@@ -166,8 +168,29 @@ async def test_a_class_may_say_where_the_senders_id_is(caplog: pytest.LogCapture
     assert caplog.text.count("its event's delivery_id failed, so a duplicate may not be recognized") == 2
 
 
-@pytest.mark.parametrize("id", [7, "7", None, "", True, ["7"], {"a": 1}])
-async def test_an_id_in_a_document_is_a_text_or_a_number(id: object) -> None:
+@pytest.mark.parametrize("annotation", [UUID, Decimal, list[int], bool, bytes, object], ids=str)
+async def test_an_id_of_a_class_is_anything_that_has_a_text_of_its_own(
+    annotation: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    given: Any = {UUID: UUID(int=7), Decimal: Decimal("1.50"), list[int]: [7], bool: True, bytes: b"7"}
+
+    class Moved(Event, frozen=True):
+        event: Literal["moved"]
+
+        @property
+        def delivery_id(self) -> Any:
+            return given.get(annotation, object())
+
+    hooks, ran = handling(Sender(name="acme", scheme=HMACBody("s", signature="x-sig"), facts=("none",)), Moved)
+    async with hooks:
+        for left in (2, 1):
+            await deliver(hooks, {"event": "moved", "left": left})
+    is_id = annotation in (UUID, Decimal)
+    assert (len(ran), caplog.text.count("TypeError: an id is a text, a number")) == ((1, 0) if is_id else (2, 2))
+
+
+@pytest.mark.parametrize("id", [7, "7", 1.5, 12345678901234567890123, None, "", True, ["7"], {"a": 1}])
+async def test_an_id_in_a_document_is_a_text_or_a_number(id: object, caplog: pytest.LogCaptureFixture) -> None:
     sender = Sender(
         name="acme", scheme=HMACBody("s", signature="x-sig"), facts=("none",), delivery_id_path="meta.ids.0"
     )
@@ -175,7 +198,10 @@ async def test_an_id_in_a_document_is_a_text_or_a_number(id: object) -> None:
     async with hooks:
         for left in (2, 1):
             await deliver(hooks, {"event": "parcel", "left": left, "meta": {"ids": [id]}})
-    assert len(ran) == (1 if id in (7, "7") and id is not True else 2)
+    is_none = id in (None, "")
+    is_id = not is_none and isinstance(id, str | int | float) and id is not True
+    assert len(ran) == (1 if is_id else 2)
+    assert ("delivery_id failed" in caplog.text) is not (is_id or is_none)
 
 
 async def test_a_second_notice_of_one_fact_with_another_body_is_news() -> None:

@@ -92,14 +92,14 @@ class EntryBuilder:
             return None if verified is None else verified.id
         try:
             id: object = event.delivery_id
-        except Exception as error:  # in a user's class
+            if id is None and self._id_path is not None:
+                document = event.body if isinstance(event, UnknownEvent) and not event.event else event
+                id = value_at(document, self._id_path)
+            return None if id is None else _id_text(id) or None
+        except Exception as error:  # in a user's class, or a value that is no id
             what = f"delivery {delivery.id}: its event's delivery_id failed, so a duplicate may not be recognized"
             log_failure(what, error, delivery_id=delivery.id)
             return None
-        if id is None and self._id_path is not None:
-            document = event.body if isinstance(event, UnknownEvent) and not event.event else event
-            id = value_at(document, self._id_path)
-        return str(id) if isinstance(id, str | int) and not isinstance(id, bool) and id != "" else None
 
     def _identity(self, delivery: Delivery, event: Event) -> list[str] | None:
         try:
@@ -124,3 +124,12 @@ class EntryBuilder:
             log_failure(what, error, delivery_id=delivery.id)
             return None
         return None if key is None else storable(str(key))
+
+
+def _id_text(id: object) -> str:
+    """Return an id as a text: of a UUID, a number or anything else that has one of its own."""
+    if isinstance(id, bool | bytes) or (
+        not isinstance(id, int | float) and type(id).__str__ is object.__str__  # it would have its address in memory
+    ):
+        raise TypeError(f"an id is a text, a number, or has a text of its own, as a UUID has; not {type(id).__name__}")
+    return str(id)
