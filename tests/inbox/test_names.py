@@ -22,7 +22,17 @@ import pytest
 from tests.helpers import NOW, signed
 from tests.postgres import execute
 from tests.working import about, durable, settled
-from webhook_receiver import ConfigurationError, Event, Filter, Inbox, MemoryInbox, State, WebhookReceiver
+from webhook_receiver import (
+    ConfigurationError,
+    Event,
+    Filter,
+    Inbox,
+    InboxUnavailable,
+    MemoryInbox,
+    SQLiteInbox,
+    State,
+    WebhookReceiver,
+)
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.inbox.names import check_name, claim_name, release_name
 from webhook_receiver.inbox.postgres import PostgresInbox, schema
@@ -208,6 +218,41 @@ async def test_receivers_with_names_get_each_their_own_deliveries(tmp_path: Path
             assert (receipt.response.status, receipt.delivery and receipt.delivery.receiver) == (202, hooks.name)
             await settled(hooks, str(receipt.delivery and receipt.delivery.id))
     assert (ran, others) == (["o-1"], ["o-1"])
+
+
+@pytest.mark.parametrize("at_once", [False, True], ids=["one after the other", "at once"])
+async def test_of_receivers_that_share_an_inbox_the_last_one_closes_it(tmp_path: Path, at_once: bool) -> None:
+    inbox, ran, goes_on = SQLiteInbox(tmp_path / "hooks.db"), list[str](), asyncio.Event()
+    first, second = receiver(inbox, []), durable(inbox, secret="b", name="partner")
+
+    @second.on(Event)
+    async def handle(event: Event) -> None:
+        await goes_on.wait()
+        ran.append(event.event)
+
+    await first.__aenter__()
+    await second.__aenter__()
+    body = about("o-1")
+    receipt = await second.receive(signed(body, secret="b"), body)
+    assert receipt.response.status == 202
+    stops = [first.__aexit__(None, None, None), second.__aexit__(None, None, None)]
+    if at_once:
+        stopping = asyncio.gather(*stops)
+        await asyncio.sleep(0)
+        goes_on.set()
+        await stopping
+    else:
+        await stops[0]
+        goes_on.set()
+        assert receipt.delivery is not None
+        await settled(second, receipt.delivery.id)
+        await stops[1]
+        assert ran == ["order.status"]
+    with pytest.raises(InboxUnavailable, match="not open"):
+        await inbox.stats()
+    await inbox.open()
+    assert (await inbox.stats()).running == 0
+    await inbox.close()
 
 
 async def test_one_after_the_other_may_have_one_name(tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ async def _are_all(is_own: Callable[[StoredDelivery], bool], inbox: Inbox, name:
 class _Running(NamedTuple):
     address: str
     name: str
+    inbox: Inbox
     loop: asyncio.AbstractEventLoop
 
 
@@ -99,9 +100,17 @@ def check_name(owner: object, inbox: Inbox, name: str) -> None:
 def claim_name(owner: object, inbox: Inbox, name: str) -> None:
     """Claim a name for a runtime that starts in the running event loop, until `release_name`; see `check_name`."""
     check_name(owner, inbox, name)
-    _running[owner] = _Running(inbox.address, name, asyncio.get_running_loop())
+    _running[owner] = _Running(inbox.address, name, inbox, asyncio.get_running_loop())
 
 
 def release_name(owner: object) -> None:
     """Release the name of a runtime that has stopped."""
     _running.pop(owner, None)
+
+
+def is_shared(owner: object, inbox: Inbox) -> bool:
+    """Return whether another runtime than the owner runs on this very inbox, and needs it to be open."""
+    return any(
+        other is not owner and running.inbox is inbox and not running.loop.is_closed()
+        for other, running in [*_running.items()]
+    )

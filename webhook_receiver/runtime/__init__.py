@@ -17,7 +17,7 @@ from ..errors import ConfigurationError, InboxError, InboxUnavailable, NotAnEven
 from ..events import Event, OrderStatusChanged, parsed_paths
 from ..inbox import forks, from_url
 from ..inbox.base import Inbox
-from ..inbox.names import check_name, claim_name, registered_name, release_name
+from ..inbox.names import check_name, claim_name, is_shared, registered_name, release_name
 from ..inbox.records import Duplicate, State, Stored, StoredDelivery
 from ..inbox.registration import Registration
 from ..logs import DeadLetterLog, log_failure, warn_if_disabled
@@ -170,7 +170,10 @@ class Runtime:
             self.options = replace(self.options, concurrency=concurrency)
 
     async def stop(self) -> None:
-        """Stop the worker in a bounded time, then close the inbox. As long as another start counts, change nothing."""
+        """Stop the worker in a bounded time, then close the inbox, unless another receiver runs on the same object.
+
+        As long as another start counts, change nothing.
+        """
         if not self.keeps:
             return
         self._starts -= 1
@@ -178,14 +181,15 @@ class Runtime:
             return
         worker, self._worker = self._worker, None
         self._opened = False
-        release_name(self)
         try:
             await self.tasks.stop()
             if worker is not None and worker.loop is asyncio.get_running_loop():  # else its loop ended, and so has it
                 await worker.stop()
                 current_default_thread_limiter().total_tokens -= self.options.concurrency
         finally:
-            await self.inbox.close()
+            release_name(self)  # not before, since until then it needs the inbox to be open
+            if not is_shared(self, self.inbox):
+                await self.inbox.close()
 
     async def open(self) -> None:
         """Open the inbox, and register the receiver in it: from then on `name` is that of its deliveries there.
