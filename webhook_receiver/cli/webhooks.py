@@ -20,7 +20,16 @@ webhooks = typer.Typer(
 Id = Annotated[str, typer.Argument(metavar="ID", help="The webhook's id or its beginning, or its name.")]
 Name = Annotated[str, typer.Option("--name", help="The webhook's name.")]
 Receiver = Annotated[str, typer.Option("--url", help="The URL to deliver to, such as https://host/webhooks.")]
-Events = Annotated[list[str] | None, typer.Option("--events", "--event", help="An event's name; may be repeated.")]
+
+
+def _names(given: list[str] | None) -> list[str]:
+    return [name.strip() for each in given or () for name in each.split(",")]
+
+
+Events = Annotated[
+    list[str] | None,
+    typer.Option("--events", "--event", callback=_names, help="Events' names, with commas; may be repeated."),
+]
 SecretOrVariable = Annotated[
     str | None, typer.Option("--secret", envvar=options.SECRET_VARIABLE, help="The secret that signs its deliveries.")
 ]
