@@ -244,6 +244,7 @@ def test_a_worker_has_its_health_on_a_port_of_its_own(tmp_path: Path) -> None:
         assert (status, found["ok"], found["state"]) == (200, True, "working")
         long = {"x-long": "x" * MAX_HEAD}
         assert httpx.get(f"{url}/healthz", headers=long, trust_env=False).status_code == 431
+        assert httpx.options(url, trust_env=False).json().keys() == found.keys()
         tmp_path.joinpath("hooks.db").rename(tmp_path / "elsewhere.db")
         status, found = health(url)
         assert (status, found["ok"], found["waiting"]) == (503, False, None)

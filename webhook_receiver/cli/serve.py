@@ -169,13 +169,18 @@ def _end_with_parent() -> None:
 def beside_health(hooks: WebhookReceiver, path: str) -> Starlette:
     """Return an app with the receiver at `path`, and its health at `/healthz`, and at `/` by OPTIONS."""
     health = hooks.health_route(HEALTH)
-    probe = Route("/", health.endpoint, methods=["OPTIONS"])  # HAProxy's `option httpchk`
-    return Starlette(routes=[health, hooks.route(path), probe], lifespan=hooks.lifespan)
+    return Starlette(routes=[health, hooks.route(path), _probe(health)], lifespan=hooks.lifespan)
+
+
+def _probe(health: Route) -> Route:
+    """Return a route that answers OPTIONS at `/` with the health, for HAProxy's `option httpchk`."""
+    return Route("/", health.endpoint, methods=["OPTIONS"])
 
 
 def health_server(hooks: WebhookReceiver, host: str, port: int) -> uvicorn.Server:
-    """Return a server of the receiver's health alone, at `/healthz`, for a worker that runs in the same event loop."""
-    app = Starlette(routes=[hooks.health_route(HEALTH)])
+    """Return a server of the receiver's health alone, as `serve` has it, for a worker in the same event loop."""
+    health = hooks.health_route(HEALTH)
+    app = Starlette(routes=[health, _probe(health)])
     options: dict[str, Any] = {"host": host, "port": port, "log_config": log_config(), "timeout_graceful_shutdown": 1}
     options |= within_bounds(PARSER, checked_limit(None))
     return uvicorn.Server(uvicorn.Config(app, lifespan="off", access_log=False, ws="none", **options))
