@@ -262,6 +262,8 @@ def test_serve_over_tls(tmp_path: Path) -> None:
         ("app:download", "download in app is not a WebhookReceiver; it has app:hooks"),
         ("app.py:other", "app has nothing called other; it has app:hooks"),
         ("bad:hooks", "bad is not configured correctly: a receiver needs the secret"),
+        ("ends:hooks", "ends cannot be imported: SystemExit: 4"),
+        ("app:hooks.more", "'app:hooks.more' is not of the form module:hooks"),
         (":hooks", "':hooks' is not of the form module:hooks"),
         ("host=db password=hush dbname=hooks", "what is given is not of the form module:hooks"),
         ("postgresql:hush@db/hooks", "what is given is not of the form module:hooks"),
@@ -275,10 +277,12 @@ def test_serve_says_what_is_wrong_with_its_target(tmp_path: Path, target: str, c
     tmp_path.joinpath("bad.py").write_text(
         "import webhook_receiver\nwebhook_receiver.WebhookReceiver()", encoding="utf-8"
     )
+    tmp_path.joinpath("ends.py").write_text("raise SystemExit(4)", encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "300"}
     done = run("serve", target, cwd=tmp_path, env=environment)
     assert (done.returncode, done.stdout) == (2, "")
     assert complaint in " ".join(done.stderr.split())
+    assert "URL" not in done.stderr  # which `serve` does not take
 
 
 @pytest.mark.parametrize(

@@ -459,7 +459,7 @@ def test_an_inbox_may_be_named_by_its_file(path: Path, url: str, monkeypatch: py
         assert inbox_command("ls", where).stdout == inbox_command("ls", url).stdout
     elsewhere = {"WEBHOOK_INBOX": "sqlite:///elsewhere.db"}
     assert inbox_command("show", "hooks.db", "aa", env=elsewhere).exit_code == 0
-    assert inbox_command("ls", "missing.db").exit_code == 2
+    assert inbox_command("ls", "missing.db").exit_code == 1
 
 
 def test_a_receiver_names_its_inbox_its_source_and_its_handlers(path: Path) -> None:
@@ -493,6 +493,8 @@ def test_the_environment_may_name_the_inbox(path: Path, url: str) -> None:
     [
         ("sqlite:///{here}/none.db", "there is no inbox at {here}/none.db"),
         ("mysql://user:word@host/x", "'mysql' is no kind of inbox"),
+        ("{here}/none.db", "there is no inbox at {here}/none.db"),
+        ("{here}/none.sqlite3", "there is no inbox at {here}/none.sqlite3"),
         ("memory://", "an inbox in memory is in its own process"),
         ("sqlite:///{here}/text.db", "{here}/text.db is not an inbox, or is damaged"),
         ("sqlite:///{here}/other.db", "{here}/other.db is a database of another program"),
@@ -512,6 +514,23 @@ def test_an_inbox_that_is_none_is_told_in_a_sentence_and_never_made(tmp_path: Pa
         assert complaint.format(here=tmp_path) in done.stderr
         assert len(done.stderr.splitlines()) == 1
     assert not tmp_path.joinpath("none.db").exists()
+
+
+def test_a_file_that_is_missing_is_no_module_and_import_creates_it(
+    path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+    missing = inbox_command("ls", "nosuch.db")
+    assert (missing.exit_code, missing.stderr.startswith("there is no inbox at ")) == (1, True)
+    assert missing.stderr.endswith("nosuch.db\n")
+    assert inbox_command("export", url, "out.jsonl").exit_code == 0
+    assert "were there already" in inbox_command("import", "new.db", "out.jsonl").stdout
+    assert path.with_name("new.db").exists()
+    path.with_name("modules").mkdir()
+    path.with_name("modules").joinpath("db.py").write_text("hooks = 1", encoding="utf-8")
+    assert "hooks in modules.db is not a WebhookReceiver" in inbox_command("ls", "modules.db").stderr.replace("\n", " ")
+    neither = inbox_command("ls", "a b", env={"COLUMNS": "300"})
+    assert "is not of the form module:hooks, and no URL or file of an inbox" in neither.stderr
 
 
 def test_a_receiver_whose_inbox_is_not_there_or_none_is_told_in_a_sentence(tmp_path: Path) -> None:

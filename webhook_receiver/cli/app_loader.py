@@ -19,17 +19,18 @@ from ..receiver import WebhookReceiver
 from ..redaction import summary
 
 
-def load(target: str) -> WebhookReceiver:
+def load(target: str, *, otherwise: str = "") -> WebhookReceiver:
     """Import and return the receiver `module:name`, from the current directory or an installed package.
 
     Args:
         target: the module and the receiver's name in it, "hooks" if left out; a path of a file will do for the module.
+        otherwise: what else the target is not, for the message.
 
     Raises:
         typer.BadParameter: there is no such module or name, it cannot be imported, or it is not a receiver. The message
             has no line of the module, which may hold a secret.
     """
-    module, name = _imported(target)
+    module, name = _imported(target, otherwise)
     found = getattr(module, name or "hooks", None)
     if isinstance(found, WebhookReceiver):
         return found
@@ -54,13 +55,13 @@ def load_app(target: str) -> ASGIApp:
     raise _not_there(module, name, found, "a WebhookReceiver or an app")
 
 
-def _imported(target: str) -> tuple[ModuleType, str | None]:
+def _imported(target: str, otherwise: str = "") -> tuple[ModuleType, str | None]:
     """Import the module of a target, and return it with the name behind the colon."""
     form = re.fullmatch(r"([^\W\d]\w*(?:[./][^\W\d]\w*)*?)(?:\.py)?(?::([^\W\d]\w*))?", target)
     if form is None:
         # A connection string in the wrong place may hold a password.
         quoted = repr(target) if re.fullmatch(r"[\w./:-]*", target) else "what is given"
-        raise typer.BadParameter(f"{quoted} is not of the form module:hooks, and no URL of an inbox")
+        raise typer.BadParameter(f"{quoted} is not of the form module:hooks{otherwise}")
     module_name, name = form[1].replace("/", "."), form[2]
     here = str(Path.cwd())
     if here not in sys.path:
@@ -75,7 +76,7 @@ def _imported(target: str) -> tuple[ModuleType, str | None]:
         ) from None
     except ConfigurationError as error:
         raise typer.BadParameter(f"{module_name} is not configured correctly: {error}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _not_imported(module_name, error) from None
     return module, name
 
@@ -98,7 +99,7 @@ def target_of(hooks: WebhookReceiver, near: str) -> str | None:
     return None
 
 
-def _not_imported(module_name: str, error: Exception) -> typer.BadParameter:
+def _not_imported(module_name: str, error: BaseException) -> typer.BadParameter:
     """Return the error for a module that raised one when it was imported: what and where, without its source."""
     frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith("<frozen ")]
     theirs = [each for each in frames if each.filename not in (__file__, importlib.__file__)]

@@ -157,9 +157,14 @@ async def _run(where: str, work: Callable[[InboxTarget], Awaitable[R]], create: 
         await target.inbox.close()
 
 
+_SUFFIXES = (".db", ".sqlite", ".sqlite3")
+
+
 def _is_file(where: str) -> bool:
-    """Return whether WHERE is the file of an inbox, such as hooks.db, and no module."""
-    return not where.endswith(".py") and Path(where).is_file()
+    """Return whether WHERE is the file of an inbox, such as hooks.db, and no module; it may be missing."""
+    if Path(where).is_file():
+        return not where.endswith(".py")
+    return where.endswith(_SUFFIXES) and ":" not in where and not Path(f"{where.replace('.', '/')}.py").is_file()
 
 
 def _found(where: str, create: bool) -> InboxTarget:
@@ -172,7 +177,7 @@ def _found(where: str, create: bool) -> InboxTarget:
     elif _is_file(where):
         target = InboxTarget(SQLiteInbox(where, create=create), None)
     else:
-        hooks = load(where)
+        hooks = load(where, otherwise=", and no URL or file of an inbox")
         inbox = inbox_of(hooks)
         if inbox is None:
             raise ConfigurationError(f"{where} has no inbox: nothing is kept")
