@@ -133,13 +133,16 @@ def test_when_the_parent_is_killed_its_children_end_and_leave_the_port(tmp_path:
 
 
 @pytest.mark.parametrize("options", [[], ["--workers", "2"]])
-def test_it_ends_with_1_where_it_cannot_listen(tmp_path: Path, options: list[str]) -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_it_ends_with_1_where_it_cannot_listen_and_does_not_say_before_that_it_receives(
+    tmp_path: Path, host: str, options: list[str]
+) -> None:
     module(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = run("serve", "app:hooks", "--port", port, *options, cwd=tmp_path)
-    assert done.returncode == 1
-    assert "address already in use" in done.stderr.lower()
+        done = run("serve", "app:hooks", "--host", host, "--port", port, *options, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"cannot listen on port {port} of {host}: Address already in use; take another --port\n"
 
 
 @pytest.mark.parametrize("options", [[], ["--workers", "2"]])

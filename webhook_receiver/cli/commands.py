@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -171,6 +172,13 @@ def serve_command(
         asyncio.run(serve.try_inbox(hooks))
     except (ConfigurationError, InboxError) as error:
         raise fail(f"{target} cannot start: {error}") from None
+    try:
+        if uds is None:
+            serve.try_address(host, port)
+    except OSError as error:
+        raise fail(
+            f"cannot listen on port {port} of {host}: {os.strerror(error.errno or 0)}; take another --port"
+        ) from None
     scheme = "https" if ssl_certfile else "http"
     address = f"[{host}]" if ":" in host else host
     at = f"at {scheme}://{address}:{port}{path}" if port else f"at {path}, on a free port"

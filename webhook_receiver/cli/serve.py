@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
 import logging
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -184,6 +186,20 @@ def health_server(hooks: WebhookReceiver, host: str, port: int) -> uvicorn.Serve
     options: dict[str, Any] = {"host": host, "port": port, "log_config": log_config(), "timeout_graceful_shutdown": 1}
     options |= within_bounds(PARSER, checked_limit(None))
     return uvicorn.Server(uvicorn.Config(app, lifespan="off", access_log=False, ws="none", **options))
+
+
+def try_address(host: str, port: int) -> None:
+    """Listen on an address for a moment, so that one that is taken is reported before it is said to be served.
+
+    Raises:
+        OSError: another process has it, or this user may not listen on it. What else is wrong is left to the server.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            raise
 
 
 async def try_inbox(hooks: WebhookReceiver) -> None:
