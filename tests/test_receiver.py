@@ -276,6 +276,13 @@ async def test_receive_is_the_same_way_without_asgi() -> None:
 async def test_a_request_without_headers_is_rejected_as_unsigned(headers: Any) -> None:
     receipt = await noting().hooks.receive(headers, BODY)
     assert (receipt.response.status, type(receipt.error)) == (401, MissingSignature)
+    assert str(receipt.error) == "the request has no headers"
+
+
+@pytest.mark.parametrize("headers", [{"a": 1}, {"a": None}, {None: "a"}, [("a", 1.5)]])
+async def test_receive_takes_headers_of_text_or_bytes_only(headers: Any) -> None:
+    with pytest.raises(TypeError, match=r"names and values of headers are texts or bytes, not (int|NoneType|float)$"):
+        await noting().hooks.receive(headers, BODY)
 
 
 @pytest.mark.parametrize("body", ["text", {"event": "parsed"}, None, bytearray(b"{}")])
@@ -320,6 +327,11 @@ async def test_an_id_is_found_where_the_receiver_was_told_to_look() -> None:
         ({"secret": "a", "clock": 3}, r"clock=\.\.\. is a function that returns the time"),
         ({"secret": "a", "name": 3}, r"name=\.\.\. is a text"),
         ({"secret": "a", "name": ""}, r"name=\.\.\. is a text"),
+        ({"secret": "a", "name": "two\nlines"}, r"name=\.\.\. is a text, .* in one line"),
+        ({"secret": "a", "name": " partner"}, r"name=\.\.\. is a text, .* without white space around it"),
+        ({"secret": "a", "inbox": "memory://", "work": "no"}, r"work=\.\.\. is True or False, not 'no'"),
+        ({"secret": "a", "inbox": "memory://", "work": 1}, r"work=\.\.\. is True or False, not 1"),
+        ({"secret": "a", "body_timeout": True}, "body_timeout is a number of seconds above 0, not True"),
         ({"secret": "a", "inbox": "memory://", "worker": {"timeout": 3}}, r"worker=\.\.\. takes WorkerOptions"),
         ({"sender": github}, "not the module webhook_receiver.senders.github: import the function"),
         ({"secret": "a", "inbox": "redis://host"}, "'redis' is no kind of inbox"),

@@ -178,6 +178,14 @@ def test_a_name_that_no_event_has_is_rejected_with_the_right_line(mistake: str, 
         Router().on(mistake)
 
 
+def test_on_takes_one_event() -> None:
+    router: Any = Router()
+    with pytest.raises(ConfigurationError, match=r"takes an event class .* as in @hooks\.on\(OrderFulfilled\)"):
+        router.on()
+    with pytest.raises(ConfigurationError, match=r"takes one event: write one @hooks\.on\(\.\.\.\) above the other"):
+        router.on(OrderFulfilled, OrderFailedPermanently)
+
+
 def test_an_enum_of_ones_own_may_name_events() -> None:
     class Names(StrEnum):
         CREATED = "shipment.created"
@@ -547,7 +555,10 @@ def test_decorators_may_be_written_with_parentheses() -> None:
         ({"timeout": timedelta(seconds=5)}, "timeout is a number of seconds"),
         ({"backoff": 5}, r"backoff=\.\.\. is a Backoff, such as Backoff\(attempts=5\), not 5"),
         ({"name": 7}, r"name=\.\.\. of a handler is a text"),
+        ({"timeout": True}, "timeout is a number of seconds above 0, such as timeout=60, not True"),
         ({"name": ""}, r"name=\.\.\. of a handler is a text"),
+        ({"name": "two\nlines"}, r"name=\.\.\. of a handler is a text, .* in one line"),
+        ({"name": "download "}, r"name=\.\.\. of a handler is a text, .* without white space around it"),
     ],
 )
 def test_an_option_of_another_type_is_rejected_at_once(option: dict[str, Any], complaint: str) -> None:

@@ -23,6 +23,7 @@ from .errors import (
     Overloaded,
     UnsupportedEncoding,
 )
+from .options import is_number
 
 MAX_BODIES = 64 * 1024 * 1024
 """The number of bytes that all the bodies being read may have together, by default."""
@@ -109,7 +110,7 @@ class BodyReader:
     def __init__(self, max_body: int, timeout: float, max_bodies: int | None = None) -> None:
         if not isinstance(max_body, int) or max_body < 1:
             raise ConfigurationError(f"max_body is a number of bytes above 0, not {max_body!r}")
-        if not isinstance(timeout, int | float) or not timeout > 0:
+        if not is_number(timeout) or not timeout > 0:
             raise ConfigurationError(f"body_timeout is a number of seconds above 0, not {timeout!r}")
         if max_bodies is None:
             max_bodies = max(MAX_BODIES, 4 * max_body)

@@ -46,6 +46,9 @@ def header_pairs(headers: AnyHeaders | None) -> Headers:
 def _to_bytes(text: str | bytes) -> bytes:
     if isinstance(text, bytes):
         return text
+    given: object = text
+    if not isinstance(given, str):  # whose value is not told: it may be a token
+        raise TypeError(f"the names and values of headers are texts or bytes, not {type(given).__name__}")
     try:
         wire = text.encode("latin-1")
         wire.decode("utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from .errors import ConfigurationError
 
@@ -60,6 +61,16 @@ class Backoff:
 BACKOFF = Backoff()
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Return whether a value is a number; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_name(value: object) -> TypeGuard[str]:
+    """Return whether a value can be a name: a text in one line, without white space around it."""
+    return isinstance(value, str) and value != "" and value.isprintable() and value == value.strip()
 
 
 def seconds(text: str) -> float:
@@ -132,7 +143,7 @@ class WorkerOptions:
                 raise ConfigurationError(f"a worker's {name} is a {kind.__name__}(...), not {getattr(self, name)!r}")
         for name in ("timeout", "lease", "poll"):
             value: object = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 < value < float("inf"):
+            if not is_number(value) or not 0 < value < float("inf"):
                 raise ConfigurationError(f"a worker's {name} is above 0 seconds, not {value!r}")
-        if not isinstance(self.stop, int | float) or not 0 <= self.stop < float("inf"):
+        if not is_number(self.stop) or not 0 <= self.stop < float("inf"):
             raise ConfigurationError(f"a worker's stop is 0 seconds or more, not {self.stop!r}")

@@ -38,6 +38,12 @@ def texts(secrets: Sequence[str | Secret] | Secret) -> Keyring[tuple[int, str]]:
     return Keyring(secrets, lambda by, secret: (by, secret.get_secret_value()))
 
 
+@pytest.mark.parametrize(("name", "given"), [(None, "NoneType"), (7, "int"), ("", "an empty text")])
+def test_the_name_of_an_environment_variable_is_a_text(name: Any, given: str) -> None:
+    with pytest.raises(ConfigurationError, match=f'such as "WEBHOOK_SECRET", not {given}$'):
+        Secret.from_env(name)
+
+
 def test_a_secret_holds_until_its_end_and_keeps_its_index() -> None:
     keyring = texts([Secret("new"), Secret("old", until=at(10)), Secret("older", until=at(5)), "spare"])
     assert keyring.at(NOW) == [(0, "new"), (1, "old"), (2, "older"), (3, "spare")]

@@ -13,7 +13,7 @@ from ..errors import ConfigurationError
 from ..event_registry import EventRegistry
 from ..events import Event, OrderFailedPermanently, OrderFulfilled, OrderStatus, UnknownEvent
 from ..inbox.records import DEAD_LETTER_HANDLER, FailedAttempt
-from ..options import Backoff
+from ..options import Backoff, is_name, is_number
 from .handlers import CallNext, DeadLetterHandler, Function, Handler, Middleware, Predicate, Route, name_of
 
 E = TypeVar("E", bound=Event)
@@ -124,8 +124,8 @@ class Router:
     ) -> HandlerDecorator[UnknownEvent]: ...
     def on(
         self,
-        event: Route,
-        *,
+        event: Route | None = None,
+        *more: Route,
         where: Predicate | None = None,
         name: str | None = None,
         backoff: Backoff | None = None,
@@ -146,7 +146,9 @@ class Router:
         Raises:
             ConfigurationError: the route or the handler's signature cannot work, or its name is taken.
         """
-        if not isinstance(event, str) and not (isinstance(event, type) and issubclass(event, Event)):
+        if more:
+            raise ConfigurationError("on(...) takes one event: write one @hooks.on(...) above the other for several")
+        if event is None or not (isinstance(event, str) or (isinstance(event, type) and issubclass(event, Event))):
             raise ConfigurationError(
                 f"on(...) takes an event class or an event's name, as in @hooks.on(OrderFulfilled), not {event!r}"
             )
@@ -366,13 +368,16 @@ def check_options(name: str | None, backoff: Backoff | None, timeout: float | No
         ConfigurationError: one is of another type, or out of its range.
     """
     given: object = name
-    if given is not None and (not isinstance(given, str) or not given):
-        raise ConfigurationError(f'name=... of a handler is a text, such as "download", not {given!r}')
+    if given is not None and not is_name(given):
+        raise ConfigurationError(
+            f'name=... of a handler is a text, such as "download", in one line without white space around it, '
+            f"not {given!r}"
+        )
     given = backoff
     if not isinstance(given, Backoff | None):
         raise ConfigurationError(f"backoff=... is a Backoff, such as Backoff(attempts=5), not {given!r}")
     given = timeout
-    if given is not None and (not isinstance(given, int | float) or not 0 < given < float("inf")):
+    if given is not None and (not is_number(given) or not 0 < given < float("inf")):
         raise ConfigurationError(f"timeout is a number of seconds above 0, such as timeout=60, not {given!r}")
 
 

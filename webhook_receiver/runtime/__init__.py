@@ -21,7 +21,7 @@ from ..inbox.names import check_name, claim_name, is_shared, registered_name, re
 from ..inbox.records import Duplicate, State, Stored, StoredDelivery
 from ..inbox.registration import Registration
 from ..logs import DeadLetterLog, log_failure, warn_if_disabled
-from ..options import WorkerOptions
+from ..options import WorkerOptions, is_name
 from ..routing import old_names
 from ..senders import Order, Orders, OrdersApi, Sender
 from ..senders.backfill import Backfill, ProgressCallback, backfill
@@ -84,8 +84,13 @@ class Runtime:
             raise ConfigurationError(
                 f"worker=... takes WorkerOptions(...), such as WorkerOptions(concurrency=8), not {type(given).__name__}"
             )
-        if name is not None and (not isinstance(name, str) or not name):
-            raise ConfigurationError(f'name=... is a text, such as "partner", not {name!r}')
+        if name is not None and not is_name(name):
+            raise ConfigurationError(
+                f'name=... is a text, such as "partner", in one line without white space around it, not {name!r}'
+            )
+        switch: object = work
+        if not isinstance(switch, bool):
+            raise ConfigurationError(f"work=... is True or False, not {switch!r}")
         self.name = sender.name if name is None else name
         """The receiver's name. One that is left at the default may have another name in its inbox, see `open`."""
         self._by_default = name is None

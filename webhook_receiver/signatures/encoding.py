@@ -11,6 +11,11 @@ from ..errors import ConfigurationError, MalformedSignature, MissingSignature, S
 _MAX_DIGITS = 12  # of a time in Unix seconds: enough for thirty thousand years
 
 
+def missing(name: bytes, headers: Headers) -> MissingSignature:
+    """Return the error of a request that lacks a header of its signature."""
+    return MissingSignature(f"there is no header {name.decode()}" if headers else "the request has no headers")
+
+
 def only(headers: Headers, name: bytes) -> bytes:
     """Return the value of a header that must be present exactly once.
 
@@ -24,7 +29,7 @@ def only(headers: Headers, name: bytes) -> bytes:
     """
     values = [value for each, value in headers if each == name]
     if not values:
-        raise MissingSignature(f"there is no header {name.decode()}")
+        raise missing(name, headers)
     if len(values) > 1:
         raise MalformedSignature(f"the header {name.decode()} is there more than once")
     return values[0]

@@ -219,8 +219,14 @@ class Secret(SecretStr):
             until: the time from which on the secret verifies nothing; see `Secret`.
 
         Raises:
-            ConfigurationError: the variable is not set, or is blank.
+            ConfigurationError: the variable is not set, or is blank, or `name` is no name of one.
         """
+        given: object = name
+        if not isinstance(given, str) or not given:
+            raise ConfigurationError(
+                'from_env(...) takes the name of an environment variable, such as "WEBHOOK_SECRET", not '
+                + ("an empty text" if given == "" else type(given).__name__)
+            )
         try:
             return cls(_visible(os.environ[name], f"the environment variable {name}"), until=until)
         except KeyError:

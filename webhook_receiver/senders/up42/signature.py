@@ -22,10 +22,9 @@ from ...errors import (
     BodyMismatch,
     ConfigurationError,
     MalformedSignature,
-    MissingSignature,
     StaleSignature,
 )
-from ...signatures.encoding import is_base64
+from ...signatures.encoding import is_base64, missing
 from ...signatures.scheme import BodyCheck, Verified
 from ...signatures.secrets import Keyring, Secret, Secrets, is_same, mac, masked
 
@@ -135,7 +134,7 @@ class UP42Signature:
             if claimed[:1] == b":":
                 claimed = _without_colons(claimed)
         except KeyError as absent:
-            raise MissingSignature(f"there is no header {absent.args[0].decode()}") from None
+            raise missing(absent.args[0], headers) from None
         names, digests = self._read_list(listed)
         if len(fields) != len(headers):
             self._reject_repeated(headers, names)
