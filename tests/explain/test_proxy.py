@@ -15,6 +15,7 @@ from tests.helpers import SECRET, order, signed
 from webhook_receiver.capture.request_files import from_http
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.explain import Explanation, explain
+from webhook_receiver.explain.proxy import HOST
 from webhook_receiver.senders.up42.signature import UP42Signature
 
 REQUESTS = sorted(Path(__file__).with_name("requests").glob("*.http"), key=lambda file: file.name)
@@ -164,3 +165,43 @@ def test_white_space_at_the_end_of_a_value_verifies_as_it_does_at_a_receiver() -
 def test_a_larger_limit_of_the_receiver_counts() -> None:
     body = order(note="x" * 1_500_000)
     assert explain(signed(body), body, SECRET, now=None, max_body=2_000_000).ok
+
+
+@pytest.mark.parametrize("file", ["nginx-underscore", "caddy-dot", "nginx-host"])
+def test_behind_a_note_that_explains_it_none_says_that_nothing_does(file: str) -> None:
+    explanation = explained(Path(__file__).with_name("requests") / f"{file}.http")
+    assert explanation.hints
+    assert not any("no usual change explains it" in hint for hint in explanation.hints)
+
+
+@pytest.mark.parametrize(
+    ("lost", "body"), [("host", order()), ("x_up42_event", order()), ("x.dot", order()), (None, b"")]
+)
+def test_an_absent_header_and_an_empty_body_are_explained_without_a_word_of_the_secret(
+    lost: str | None, body: bytes
+) -> None:
+    names = ["digest", "host", "x_up42_event", "x.dot"]
+    scheme = UP42Signature(SECRET, components=names)
+    head = scheme.sign(RequestHead.of(dict.fromkeys(names[1:], "of its own")), order(), 1_765_433_012)
+    kept = [pair for pair in head.headers if pair[0].decode() != lost]
+    hints = explain(kept, body, SECRET, now=None).hints
+    assert hints
+    assert not any("check the secret" in hint for hint in hints)
+
+
+def test_a_host_that_may_be_another_one_leaves_the_secret_as_the_second_guess() -> None:
+    scheme = UP42Signature("another secret", components=["digest", "host"])
+    head = scheme.sign(RequestHead.of({"host": "hooks.example.com"}), order(), 1_765_433_012)
+    *_, host, last = explain(head.headers, order(), SECRET, now=None).hints
+    assert "host is signed, and may be another one now" in host
+    assert last.startswith("if it is not that: check the secret first")
+
+
+def test_the_step_names_the_header_itself_and_each_proxy_has_a_line() -> None:
+    explanation = explained(Path(__file__).with_name("requests") / "nginx-underscore.http")
+    assert explanation.failed is not None
+    assert explanation.failed.said == "the signature lists a header that is absent: x_up42_event"
+    assert {len(line.split(": ")) for line in HOST.cure.splitlines()} <= {2, 3}
+    assert "\n    Apache: ProxyPreserveHost On\n    h2o: proxy.preserve-host: ON\n" in str(
+        explained(Path(__file__).with_name("requests") / "nginx-host.http")
+    )

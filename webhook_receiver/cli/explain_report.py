@@ -83,11 +83,15 @@ def _show(request: SavedRequest, known: Preset, result: Explanation) -> None:
     output.say(_verdict(result), "bold green" if result.ok else "bold red")
     for cause in result.causes:
         output.say(f"cause: {cause.what}", "yellow")
-        output.say(f"  what to do: {cause.advice}")
+        output.say(f"  what to do: {_indented(cause.advice)}")
     for hint in result.hints:
-        output.say(f"note: {hint}", "yellow")
+        output.say(f"note: {_indented(hint)}", "yellow")
     if result.error == StaleSignature.__name__:
         output.say("for a saved request, verify as of the time it was signed: --now signed")
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n    ")
 
 
 def _verdict(result: Explanation) -> str:

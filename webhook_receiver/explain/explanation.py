@@ -8,6 +8,7 @@ Explanations are for tests, support and the command line. The response of a rece
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -31,12 +32,23 @@ from ..errors import (
 )
 from ..receiver import BODY_TIMEOUT, MAX_BODY
 from ..senders.preset import Make
-from ..senders.up42.signature import UP42Signature
+from ..senders.up42.signature import UNNAMED, UP42Signature
 from ..signatures.secrets import Secrets
 from .body import body_suspicions
 from .header import header_suspicions
 from .secret import scheme_suspicions, secret_suspicions
-from .trial import Case, Cause, Suspicion, Verdict, hints, stated_times, verify, verifying_time
+from .trial import (
+    Case,
+    Cause,
+    Suspicion,
+    Verdict,
+    hints,
+    listed_names,
+    printable,
+    stated_times,
+    verify,
+    verifying_time,
+)
 from .verdict import digest_causes, stale_cause
 
 _UNREAD: tuple[tuple[type[RequestError], Cause], ...] = (
@@ -136,7 +148,8 @@ class Explanation:
         signs = {"passed": "+", "failed": "x", "not reached": " "}
         lines = [f"{signs[step.state]} {step.what}{f': {step.said}' if step.said else ''}" for step in self.steps]
         lines += [f"cause: {cause.what}; {cause.advice}" for cause in self.causes]
-        return "\n".join([*lines, *(f"hint: {hint}" for hint in self.hints)])
+        lines += [f"hint: {hint}" for hint in self.hints]
+        return "\n".join(line.replace("\n", "\n    ") for line in lines)
 
 
 def explain(
@@ -217,7 +230,7 @@ def _explain(case: Case, now: float, times: list[float]) -> Explanation:
         error=type(verdict.error).__name__,
         verified_by=by,
         now=now,
-        steps=tuple(_steps(verdict, in_time)),
+        steps=tuple(_named(step, listed_names(case.headers)) for step in _steps(verdict, in_time)),
         causes=tuple(causes),
         hints=tuple(hints(case, known=bool(causes))),
     )
@@ -242,6 +255,14 @@ def _steps(verdict: Verdict, in_time: Verdict) -> Iterator[Step]:
             yield Step(what, "failed", str(in_time.error))
         else:
             yield Step(what, "passed" if index < then else "not reached")
+
+
+def _named(step: Step, listed: list[bytes]) -> Step:
+    """Return a step whose text names the signed header of which the scheme's error gives the position alone."""
+    found = re.search(rf"number (\d+) of (\d+), {re.escape(UNNAMED)}", step.said)
+    if found is None or int(found[2]) != len(listed):
+        return step
+    return replace(step, said=step.said.replace(found[0], printable(listed[int(found[1]) - 1])))
 
 
 def _position(verdict: Verdict) -> int:

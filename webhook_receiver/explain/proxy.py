@@ -17,10 +17,10 @@ class Habit(NamedTuple):
     what: str
     """The habit, as a clause."""
     cure: str
-    """The cure, as a clause with the line of configuration."""
+    """The cure, as a clause with the line of configuration; one line for each of several proxies."""
 
     def __str__(self) -> str:
-        return f"{self.what}; {self.cure}"
+        return (":\n" if "\n" in self.cure else "; ").join((self.what, self.cure))
 
 
 HOP_BY_HOP = frozenset(
@@ -41,9 +41,14 @@ FORWARDED = frozenset(
 HOST = Habit(
     "nginx, Apache, h2o, Traffic Server, mitmproxy and proxies of Node put the upstream's in its place; nginx's $host "
     "has no port and no capitals, and lighttpd, Varnish and Squid take capitals away",
-    "nginx: proxy_set_header Host $http_host; (over HTTP/3 that is empty in nginx 1.26: $host there); Apache: "
-    "ProxyPreserveHost On; h2o: proxy.preserve-host: ON; Traffic Server: pristine_host_hdr 1; mitmproxy: --set "
-    "keep_host_header=true; http-proxy-middleware: no changeOrigin; express-http-proxy: preserveHostHdr: true",
+    "nginx: proxy_set_header Host $http_host; (over HTTP/3 that is empty in nginx 1.26: $host there)\n"
+    "Apache: ProxyPreserveHost On\n"
+    "h2o: proxy.preserve-host: ON\n"
+    "Traffic Server: pristine_host_hdr 1\n"
+    "mitmproxy: --set keep_host_header=true\n"
+    "http-proxy-middleware: no changeOrigin\n"
+    "express-http-proxy: preserveHostHdr: true\n"
+    "lighttpd, Varnish, Squid: let the sender post to a host in small letters",
 )
 _NO_HOST = Habit(
     "nginx 1.26 has an empty $http_host for requests that come by HTTP/3",
@@ -81,9 +86,12 @@ def _telling(name: bytes) -> Habit:
     header = "-".join(part.capitalize() for part in name.decode("latin-1").split("-"))
     return Habit(
         "proxies append to it, replace it, or add another",
-        f"nginx: no proxy_set_header {header}; HAProxy: no option forwardfor; Apache: ProxyAddHeaders Off; Traefik: "
-        "forwardedHeaders: { insecure: true, notAppendXForwardedFor: true }; Caddy: header_up "
-        f"{header} {{http.request.header.{header}}}; lighttpd, Envoy: leave it out of what is signed",
+        f"nginx: no proxy_set_header {header}\n"
+        "HAProxy: no option forwardfor\n"
+        "Apache: ProxyAddHeaders Off\n"
+        "Traefik: forwardedHeaders: { insecure: true, notAppendXForwardedFor: true }\n"
+        f"Caddy: header_up {header} {{http.request.header.{header}}}\n"
+        "lighttpd, Envoy: leave it out of what is signed",
     )
 
 

@@ -142,6 +142,25 @@ def hints(case: Case, *, known: bool) -> Iterator[str]:
         case: the rejected request.
         known: whether its cause was found, so that only hints about a damaged body are of use.
     """
+    certain = list(_about_body(case))
+    if not known:
+        certain += [*_about_absent(case), *_about_headers(case)]
+    yield from certain
+    if known:
+        return
+    changed = list(_about_changed(case))
+    yield from changed
+    present = fields(case.headers)
+    proxies = [name.decode() for name in _PROXIES if name in present]
+    if proxies:
+        yield f"a proxy was in between ({', '.join(proxies)}): ask what it changes in requests"
+    if not certain:
+        why = "if it is not that" if changed else "no usual change explains it"
+        yield f"{why}: check the secret first, then look at the request as it comes (capture)"
+
+
+def _about_body(case: Case) -> Iterator[str]:
+    """Yield what damages a body, where it cannot be undone by trial."""
     present = fields(case.headers)
     length = present.get(b"content-length", b"")
     if not case.body and b"transfer-encoding" in present:
@@ -155,20 +174,10 @@ def hints(case: Case, *, known: bool) -> Iterator[str]:
         yield f"the body has {len(case.body)} bytes, its Content-Length says {int(length)}: some were lost"
     if b"[object Object]" in case.body:
         yield "the body was parsed and written as a form: express-http-proxy does so; give it parseReqBody: false"
-    if known:
-        return
-    yield from _about_signed(case)
-    yield from _about_headers(case)
-    if any(time > MILLISECONDS_FROM for time in stated_times(case.headers)):
-        yield "it states a time of 13 digits or more: milliseconds, where seconds are meant"
-    proxies = [name.decode() for name in _PROXIES if name in present]
-    if proxies:
-        yield f"a proxy was in between ({', '.join(proxies)}): ask what it changes in requests"
-    yield "no usual change explains it: check the secret first, then look at the request as it comes (capture)"
 
 
-def _about_signed(case: Case) -> Iterator[str]:
-    """Yield what proxies do to the headers that are signed, where it cannot be undone by trial."""
+def _about_absent(case: Case) -> Iterator[str]:
+    """Yield why signed headers are absent or repeated, where it cannot be undone by trial."""
     present = [name for name, _ in case.headers]
     for name in listed_names(case.headers):
         count = present.count(name)
@@ -178,7 +187,14 @@ def _about_signed(case: Case) -> Iterator[str]:
         elif count > 1:
             more = "" if known is None else f": {known}"
             yield f"the header {printable(name)} is signed, and there more than once{more}"
-        elif known is not None:
+
+
+def _about_changed(case: Case) -> Iterator[str]:
+    """Yield what proxies put in the place of signed headers that are there once."""
+    present = [name for name, _ in case.headers]
+    for name in listed_names(case.headers):
+        known = habit(name, absent=False)
+        if present.count(name) == 1 and known is not None:
             yield f"the header {printable(name)} is signed, and may be another one now: {known}"
 
 
@@ -193,3 +209,5 @@ def _about_headers(case: Case) -> Iterator[str]:
         absent = [name for name in given.headers if name.encode() not in fields(case.headers)]
         if absent:
             yield f"without {' and '.join(absent)} nothing can be verified: it was lost on the way, or not saved"
+    if any(time > MILLISECONDS_FROM for time in stated_times(case.headers)):
+        yield "it states a time of 13 digits or more: milliseconds, where seconds are meant"

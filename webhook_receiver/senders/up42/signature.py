@@ -28,6 +28,8 @@ from ...signatures.encoding import is_base64, missing
 from ...signatures.scheme import BodyCheck, Verified
 from ...signatures.secrets import Keyring, Secret, Secrets, is_same, mac, masked
 
+UNNAMED = "which components=... or `explain` would name"
+"""The end of an error's message that gives a listed header by its position alone, as in "number 2 of 3, which"."""
 logger = logging.getLogger("webhook_receiver")
 
 DIGEST_HEADERS = ("digest", "content-digest")
@@ -179,7 +181,7 @@ class UP42Signature:
         """Return a listed name for an error message; if it may be a stranger's own, only its position in the list."""
         if self._components is not None or name in _USUAL:
             return name.decode("latin-1")
-        return f"number {names.index(name) + 1} of {len(names)}, which components=... or `explain` would name"
+        return f"number {names.index(name) + 1} of {len(names)}, {UNNAMED}"
 
     def _mismatch(self, claimed: bytes, now: float) -> MalformedSignature | BadSignature:
         if not is_base64(claimed):
