@@ -205,7 +205,7 @@ def test_an_async_predicate_is_rejected_since_it_would_always_hold() -> None:
     async def where(event: Event) -> bool:
         return False
 
-    with pytest.raises(ConfigurationError, match="plain function of the event"):
+    with pytest.raises(ConfigurationError, match=r"plain function of the event, not an async function$"):
         Router().on(OrderFulfilled, where=where)  # type: ignore[arg-type]
 
 
@@ -300,6 +300,11 @@ def test_two_dead_letter_handlers_cannot_have_one_name() -> None:
         hooks.on_dead(hear)
 
 
+def test_without_any_handler_it_is_said_that_none_is_registered() -> None:
+    with pytest.raises(ConfigurationError, match=r"there is no handler nosuch; none is registered$"):
+        Router().name_of("nosuch")
+
+
 def test_a_handler_is_found_by_its_function_and_by_its_name() -> None:
     hooks = Router()
 
@@ -313,8 +318,6 @@ def test_a_handler_is_found_by_its_function_and_by_its_name() -> None:
     assert hooks.name_of(rest).endswith("rest")
     with pytest.raises(ConfigurationError, match="there is no handler yours; there is mine, tests"):
         hooks.name_of("yours")
-    with pytest.raises(ConfigurationError, match="there is none"):
-        Router().name_of("yours")
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan")])

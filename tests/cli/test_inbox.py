@@ -448,7 +448,10 @@ def test_a_receiver_without_a_name_has_the_one_that_its_inbox_knows_it_by(path: 
 def test_a_handler_that_never_ran_is_paused_by_its_app_and_not_by_its_inbox_alone(path: Path, url: str) -> None:
     rejected = inbox_command("pause", url, "nosuch:handler")
     assert rejected.exit_code == 1
-    assert "no handler nosuch:handler has run on this inbox lately; app:alert, app:download has" in rejected.stderr
+    assert (
+        "no handler nosuch:handler has run on this inbox lately; known are: app:alert, app:download; to pause"
+        in rejected.stderr
+    )
     assert "name its app in place of the inbox, such as app:hooks" in rejected.stderr
     assert on(path, lambda inbox: inbox.paused()) == {"app:download"}
 

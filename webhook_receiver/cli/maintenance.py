@@ -99,7 +99,7 @@ async def _check_known(inbox: Inbox, handler: str) -> None:
     known = {name for each in found for name in each.handlers if not name.startswith(DEAD_LETTER_HANDLER)}
     if handler not in known:
         raise ConfigurationError(
-            f"no handler {handler} has run on this inbox lately; {', '.join(sorted(known)) or 'none'} has: "
+            f"no handler {handler} has run on this inbox lately; known are: {', '.join(sorted(known)) or 'none'}; "
             "to pause one that has not run yet, name its app in place of the inbox, such as app:hooks"
         )
 

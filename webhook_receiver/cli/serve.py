@@ -118,7 +118,7 @@ def leave_threads_behind(code: int) -> None:
         each.join(max(0.0, deadline - time.monotonic()))
     stuck = sum(each.is_alive() for each in others)
     if stuck:
-        logger.error("the process ends although %d of its threads still run: a handler in one does not end", stuck)
+        logger.error("the process ends although a handler does not end; threads that still run: %d", stuck)
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()

@@ -155,7 +155,8 @@ class Router:
         if isinstance(event, str):
             _check_name(event)
         if where is not None and (not callable(where) or inspect.iscoroutinefunction(where)):
-            raise ConfigurationError(f"where=... takes a plain function of the event, not {type(where).__name__}")
+            kind = "an async function" if callable(where) else type(where).__name__
+            raise ConfigurationError(f"where=... takes a plain function of the event, not {kind}")
         check_options(name, backoff, timeout)
         return HandlerDecorator(
             lambda function: self._add(Handler(name or name_of(function), function, event, where, backoff, timeout))
@@ -240,7 +241,8 @@ class Router:
         named = [each.name for each in self.handlers if each.function == handler]
         name = handler if isinstance(handler, str) else (named or [name_of(handler)])[0]
         if name not in names:
-            raise ConfigurationError(f"there is no handler {name}; there is {', '.join(sorted(names)) or 'none'}")
+            known = f"there is {', '.join(sorted(names))}" if names else "none is registered"
+            raise ConfigurationError(f"there is no handler {name}; {known}")
         return name
 
     def include(self, router: Router) -> None:
