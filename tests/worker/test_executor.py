@@ -134,6 +134,19 @@ async def test_a_handler_that_asks_for_a_later_time_runs_then() -> None:
     assert ran == ["later", "later"]
 
 
+async def test_a_handler_that_asks_for_more_than_its_attempts_is_told_that_none_is_left() -> None:
+    hooks = durable()
+    again = [Retry(after=0), Retry(after=0)]
+    hooks.on(Event, name="later", backoff=Backoff(first=0, longest=0, attempts=2))(failing([], "later", *again))
+    async with hooks:
+        kept = await settled(hooks, await deliver(hooks), State.DEAD)
+    assert kept.summary.reason == "later: Retry: no attempt of 2 is left"
+    assert [each.error for each in kept.attempts] == [
+        "Retry: try again after 0 s",
+        "Retry: no attempt of 2 is left",
+    ]
+
+
 async def test_a_handler_that_gives_up_is_not_run_again() -> None:
     ran: list[str] = []
     hooks = durable()

@@ -132,6 +132,12 @@ class DeliveryProgress:
             dead = _finite(now + wait + backoff.lasts(each.since_replay))
             after = each._replace(running=False, due=now + wait, expected_dead=dead)
         self.states[self.name_of(handler)] = after
+        is_last = after.state is State.DEAD
+        said = (
+            f"Retry: no attempt of {backoff.attempts} is left"
+            if is_last and isinstance(error, Retry)
+            else summary(error)
+        )
         traceback = (
             ""
             if isinstance(error, Retry | GiveUp | Unconfirmed | ProcessEnded)
@@ -143,8 +149,8 @@ class DeliveryProgress:
                 number=each.attempts,
                 started=started,
                 seconds=max(0.0, now - started),
-                outcome="dead" if after.state is State.DEAD else "retry",
-                error=summary(error),
+                outcome="dead" if is_last else "retry",
+                error=said,
                 traceback=traceback,
             )
         )
