@@ -95,7 +95,7 @@ def test_the_tolerance_is_settable() -> None:
 
 def test_a_header_that_is_missing_or_repeated_is_named() -> None:
     with pytest.raises(MissingSignature, match="no header x-hub-signature-256"):
-        github_sender.signature("a").verify(came([("x-other", "1")]), NOW)
+        github_sender.signature("a").verify(came([(b"x-other", b"1")]), NOW)
     scheme = HMACBody("a", signature="x-sig", id="x-id", signed="{id}.{body}")
     headers = [*scheme.sign(RequestHead.of({"x-id": "7"}), b"", NOW).headers]
     with pytest.raises(MissingSignature, match="no header x-id"):
