@@ -566,6 +566,32 @@ def test_what_an_option_cannot_mean_is_rejected(url: str, arguments: list[str], 
     assert complaint in " ".join(done.stderr.split())
 
 
+def test_backup_copies_an_inbox_in_use_and_overwrites_only_when_told(path: Path, url: str) -> None:
+    copy = path.with_name("copy.db")
+    done = inbox_command("backup", url, str(copy))
+    assert (done.exit_code, done.stdout) == (0, f"{copy.stat().st_size} bytes copied to {copy}\n")
+    assert inbox_command("ls", str(copy)).stdout == inbox_command("ls", url).stdout
+    again = inbox_command("backup", url, str(copy))
+    assert (again.exit_code, again.stderr) == (1, f"{copy} is there already: --force overwrites it\n")
+    told = json.loads(inbox_command("backup", url, str(copy), "--force", "--json").stdout)
+    assert told == {"file": str(copy), "bytes": copy.stat().st_size}
+    nowhere = inbox_command("backup", url, str(path.with_name("no") / "copy.db"))
+    assert (nowhere.exit_code, "No such file or directory" in nowhere.stderr) == (1, True)
+
+
+def test_check_names_what_is_damaged_and_exits_with_1(path: Path, url: str) -> None:
+    whole = inbox_command("check", url)
+    assert (whole.exit_code, whole.stdout) == (0, "6 deliveries checked, none damaged\n")
+    with sqlite3.connect(path) as outsider:
+        outsider.execute("UPDATE delivery SET body = x'00' WHERE id = 'aa01'")
+    outsider.close()
+    damaged = inbox_command("check", url)
+    assert (damaged.exit_code, damaged.stdout) == (1, "6 deliveries checked, 1 damaged\n")
+    assert damaged.stderr.startswith("aa01 is damaged: ")
+    (told,) = json.loads(inbox_command("check", url, "--json").stdout)["damaged"]
+    assert told["id"] == "aa01"
+
+
 def test_what_the_commands_take_alike(path: Path, url: str) -> None:
     paused = outside("pause", url, "app:download", "--json", cwd=path.parent)
     assert json.loads(paused.stdout) == {"handler": "app:download", "paused": True}

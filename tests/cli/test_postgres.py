@@ -56,6 +56,13 @@ def test_the_tables_are_made_once(empty_database: str) -> None:
     assert json.loads(command("stats", empty_database, "--json").stdout)["counts"]["waiting"] == 0
 
 
+def test_check_reads_every_delivery_and_backup_is_for_files(postgres_url: str, tmp_path: Path) -> None:
+    assert command("check", postgres_url).stdout == "0 deliveries checked, none damaged\n"
+    done = command("backup", postgres_url, str(tmp_path / "copy.db"))
+    assert (done.exit_code, "PostgreSQL has pg_dump" in done.stderr) == (1, True)
+    assert not [*tmp_path.iterdir()]
+
+
 def test_a_role_that_is_not_there_is_told_without_a_traceback(empty_database: str) -> None:
     done = command("migrate", empty_database, "--grant", "nobody")
     assert done.exit_code == 1

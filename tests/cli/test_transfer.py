@@ -8,6 +8,7 @@ import os
 import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,16 +16,14 @@ import pytest
 from tests.cli.test_commands import COMMAND
 from tests.cli.test_inbox import IDS, answering, entry, inbox_command, on, outside, path, records, url
 from webhook_receiver import SQLiteInbox
-from webhook_receiver.inbox import Filter, State, StoredDelivery
+from webhook_receiver.inbox import State, StoredDelivery
+from webhook_receiver.testing import inbox_suite
 
 __all__ = ["path", "url"]  # the fixtures
 
 
 def dumped(path: Path) -> list[StoredDelivery]:
-    async def dump(inbox: SQLiteInbox) -> list[StoredDelivery]:
-        return [kept async for kept in inbox.dump(Filter())]
-
-    return on(path, dump)
+    return on(path, inbox_suite.dumped)
 
 
 def exported(url: str, file: Path, *options: str) -> list[str]:
@@ -86,18 +85,38 @@ def test_an_export_overwrites_only_when_told_and_leaves_no_half_a_file(path: Pat
     assert {each.name for each in path.parent.iterdir()} == {"hooks.db", "file.jsonl"}
 
 
+def test_an_export_goes_on_past_what_is_damaged_and_names_it(path: Path, url: str) -> None:
+    file = path.with_name("file.jsonl")
+    assert len(records(path)) == 6
+    change(path, "UPDATE delivery SET body = x'00' WHERE id = 'aa01'")
+    change(path, "UPDATE progress SET handlers = '{' WHERE seq = (SELECT seq FROM delivery WHERE id = 'dd04')")
+    done = inbox_command("export", url, str(file))
+    assert done.exit_code == 3
+    first, second, last = done.stderr.splitlines()
+    assert first.startswith("dd04 is damaged: what is kept of the handlers' progress")
+    assert second.startswith("aa01 is damaged: what is kept of the delivery 'aa01'")
+    assert last == "3 deliveries exported, 2 left out"
+    assert [json.loads(line)["id"] for line in file.read_text().splitlines()[1:]] == ["cc03", "ee06", "dd05"]
+    told = json.loads(inbox_command("export", url, str(file), "--force", "--json").stderr)
+    assert (told["exported"], [each["id"] for each in told["damaged"]]) == (3, ["dd04", "aa01"])
+    assert inbox_command("import", url, str(file)).stdout == "0 deliveries loaded, 3 were there already\n"
+
+
 def test_an_export_that_fails_leaves_the_old_file(path: Path, url: str) -> None:
     file = path.with_name("file.jsonl")
     exported(url, file)
     before = file.read_bytes()
-    with sqlite3.connect(path) as outsider:
-        outsider.execute("UPDATE delivery SET body = x'00' WHERE id = 'aa01'")
-    outsider.close()
-    damaged = inbox_command("export", url, str(file), "--force")
-    assert damaged.exit_code == 1
-    assert "the file was damaged" in damaged.stderr
+    change(path, "ALTER TABLE attempt RENAME COLUMN traceback TO lost")
+    failed = inbox_command("export", url, str(file), "--force")
+    assert failed.exit_code == 1
     assert file.read_bytes() == before
     assert not list(path.parent.glob(".*"))
+
+
+def change(path: Path, statement: str) -> None:
+    """Change the inbox's file from outside."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as outsider:
+        outsider.execute(statement)
 
 
 def test_from_pipe_to_pipe_in_the_order_of_receipt(path: Path, url: str) -> None:

@@ -19,6 +19,7 @@ from webhook_receiver.errors import InboxDamaged, InboxError, WebhookError
 from webhook_receiver.inbox import Filter, State, sqlite
 from webhook_receiver.inbox.records import Settlement
 from webhook_receiver.inbox.sqlite import staging
+from webhook_receiver.testing.inbox_suite import dumped
 
 COUNT = 300
 NAME = "hooks.db"
@@ -114,7 +115,7 @@ async def test_a_log_that_was_not_damaged_after_a_kill_is_all_there(killed: Path
     path = copy(killed, tmp_path)
     for _ in range(2):
         inbox = await SQLiteInbox(path, min_free=0).open()
-        assert [kept.delivery async for kept in inbox.dump(Filter())] == [
+        assert [stored.delivery for stored in await dumped(inbox)] == [
             entry("d", number).delivery for number in range(COUNT)
         ]
         await inbox.close()

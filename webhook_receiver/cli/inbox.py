@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ..inbox import DeliverySummary, Filter, State, StoredDelivery
+from ..inbox import DamagedDelivery, DeliverySummary, Filter, State, StoredDelivery
 from . import maintenance, output
 from .inbox_option import (
     Before,
@@ -197,7 +197,11 @@ def purge(
     report(run(where, work), "removed", as_json=as_json)
 
 
-for command in (maintenance.stats, maintenance.vacuum, maintenance.migrate, maintenance.pause, maintenance.resume):
+_WHOLE = (
+    *(maintenance.stats, maintenance.check, maintenance.backup, maintenance.vacuum, maintenance.migrate),
+    *(maintenance.pause, maintenance.resume),
+)
+for command in _WHOLE:
     inbox.command(command.__name__, cls=WhereCommand)(command)
 
 
@@ -221,7 +225,7 @@ def export(
 ) -> None:
     """Write unfinished deliveries to a file, for `import`.
 
-    The file has them with their bodies, as JSON lines.
+    The file has them with their bodies, as JSON lines. Exits with 3 if damaged ones were left out.
     """
     from . import listing, transfer
 
@@ -231,18 +235,24 @@ def export(
     states = state or (list(State) if everything else list(UNFINISHED))
     start, end = moment(since), moment(before)
 
-    async def work(target: InboxTarget) -> int:
+    async def work(target: InboxTarget) -> tuple[int, list[DamagedDelivery]]:
         which = target.filter(states=states, event=event, receiver=receiver, handler=handler, since=start, before=end)
         counts = (await target.inbox.stats()).counts
         total = sum(counts[each] for each in set(states))
         return await transfer.write(target.inbox, which, total, file)
 
     try:
-        count = run(where, work)
+        count, damaged = run(where, work)
     except OSError as error:
         raise fail(f"cannot write {file or 'the standard output'}: {error.strerror}") from None
-    said = json.dumps({"exported": count}) if as_json else f"{listing.deliveries(count)} exported"
-    output.warn(said)
+    if as_json:
+        left_out = [each._asdict() for each in damaged]
+        output.warn(json.dumps({"exported": count, "damaged": left_out}))
+    else:
+        listing.warn_of_damage(damaged)
+        output.warn(f"{listing.deliveries(count)} exported{f', {len(damaged)} left out' if damaged else ''}")
+    if damaged:
+        raise typer.Exit(output.INCOMPLETE)
 
 
 @inbox.command("import", cls=WhereCommand)

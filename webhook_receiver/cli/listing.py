@@ -12,11 +12,12 @@ from rich.text import Text
 
 from ..delivery import Delivery
 from ..errors import AmbiguousId
-from ..inbox import DeliverySummary, FailedAttempt, HandlerState, Inbox, State, Stats, StoredDelivery
+from ..inbox import DamagedDelivery, DeliverySummary, FailedAttempt, HandlerState, Inbox, State, Stats, StoredDelivery
 from . import output
 from .output import printable
 
 STYLES = {State.WAITING: "cyan", State.DONE: "green", State.UNHANDLED: "yellow", State.DEAD: "red"}
+_MOST_DAMAGED = 20  # that are named
 _WORD = 20  # characters of a word of an identity: a status has fewer, a UUID has more
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
 
@@ -121,6 +122,14 @@ def counted(summaries: Sequence[DeliverySummary]) -> str:
 def deliveries(count: int) -> str:
     """Return a number of deliveries in words."""
     return f"{count} {'delivery' if count == 1 else 'deliveries'}"
+
+
+def warn_of_damage(damaged: Sequence[DamagedDelivery]) -> None:
+    """Print on stderr which deliveries are damaged, and how."""
+    for each in damaged[:_MOST_DAMAGED]:
+        output.warn(f"{printable(each.id)} is damaged: {each.reason}", "red")
+    if len(damaged) > _MOST_DAMAGED:
+        output.warn(f"and {len(damaged) - _MOST_DAMAGED} more: --json names all", "red")
 
 
 def show_delivery(stored: StoredDelivery, now: float, *, body: bool) -> None:

@@ -1,18 +1,20 @@
-"""The commands `inbox stats`, `vacuum`, `migrate`, `pause` and `resume`, which concern an inbox as a whole."""
+"""The commands on an inbox as a whole: `inbox stats`, `check`, `backup`, `vacuum`, `migrate`, `pause` and `resume`."""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Annotated, Protocol, runtime_checkable
 
 import typer
 
 from ..errors import ConfigurationError
 from ..inbox.base import Inbox
-from ..inbox.records import DEAD_LETTER_HANDLER, Filter
+from ..inbox.records import DEAD_LETTER_HANDLER, DamagedDelivery, Filter
 from . import output
 from .inbox_option import HandlerArgument, InboxTarget, Where, run
 from .options import Json
+from .output import fail
 
 _MOST_LOOKED_AT = 1000  # deliveries, the newest
 
@@ -46,6 +48,63 @@ def vacuum(where: Where, as_json: Json = False) -> None:
 
     freed = run(where, work)
     output.say_json({"freed_bytes": freed}) if as_json else output.say(f"{freed} bytes given back")
+
+
+def backup(
+    where: Where,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy, which is an inbox by itself.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Copy an inbox in a SQLite file while it is in use. All that was acknowledged until now is in the copy."""
+    from ..inbox.sqlite import SQLiteInbox
+    from .rich_output import progress_bar
+
+    if file.exists() and not force:
+        raise fail(f"{file} is there already: --force overwrites it")
+
+    async def work(target: InboxTarget) -> None:
+        if not isinstance(target.inbox, SQLiteInbox):
+            raise ConfigurationError("this copies a SQLite file: PostgreSQL has pg_dump and its own backups")
+        with progress_bar() as bar:
+            task = bar.add_task("copying", total=None)
+            await target.inbox.backup(file, lambda copied, pages: bar.update(task, completed=copied, total=pages))
+
+    run(where, work)
+    size = file.stat().st_size
+    output.say_json({"file": str(file), "bytes": size}) if as_json else output.say(f"{size} bytes copied to {file}")
+
+
+def check(where: Where, as_json: Json = False) -> None:
+    """Read every delivery, and check that it is what was stored. Exits with 1 if one is damaged."""
+    from ..inbox.sqlite import SQLiteInbox
+    from . import listing
+    from .rich_output import progress_bar
+
+    async def work(target: InboxTarget) -> tuple[int, list[DamagedDelivery]]:
+        await target.inbox.check()
+        total = sum((await target.inbox.stats()).counts.values())
+        damaged: list[DamagedDelivery] = []
+        count = 0
+        with progress_bar() as bar:
+            task = bar.add_task("checking", total=total)
+            async for stored in target.inbox.dump(Filter()):
+                count += 1
+                bar.advance(task)
+                if isinstance(stored, DamagedDelivery):
+                    damaged.append(stored)
+        if isinstance(target.inbox, SQLiteInbox):
+            await target.inbox.check_integrity()
+        return count, damaged
+
+    count, damaged = run(where, work)
+    if as_json:
+        output.say_json({"checked": count, "damaged": [each._asdict() for each in damaged]})
+    else:
+        listing.warn_of_damage(damaged)
+        output.say(f"{listing.deliveries(count)} checked, {len(damaged) or 'none'} damaged")
+    if damaged:
+        raise typer.Exit(1)
 
 
 @runtime_checkable

@@ -72,6 +72,10 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
+INCOMPLETE = 3
+"""The exit code of a command that has done all but what is damaged. 1 is a failure, and 2 a mistake in its use."""
+
+
 def fail(why: str) -> Exit:
     """Print an error message; return the exception that ends the command with 1."""
     warn(why, "red")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Generator, Iterable
@@ -14,8 +13,9 @@ from typing import IO
 import typer
 
 from ..errors import InboxError
-from ..inbox import Filter, Inbox, StoredDelivery
+from ..inbox import DamagedDelivery, Filter, Inbox, StoredDelivery
 from ..inbox.json_format import HEADER, check_header, from_document, to_document
+from ..inbox.whole_file import whole_file
 from .rich_output import progress_bar
 
 CHUNK = 200
@@ -26,8 +26,11 @@ class BadLine(ValueError):
     """A line of an export that cannot be read."""
 
 
-async def write(inbox: Inbox, which: Filter, total: int, file: Path | None) -> int:
-    """Write the deliveries that match a filter to a file, or to standard output; return their number.
+async def write(inbox: Inbox, which: Filter, total: int, file: Path | None) -> tuple[int, list[DamagedDelivery]]:
+    """Write the deliveries that match a filter to a file, or to standard output.
+
+    Returns:
+        Their number, and the damaged ones, which are left out.
 
     Args:
         inbox: the open inbox.
@@ -36,14 +39,18 @@ async def write(inbox: Inbox, which: Filter, total: int, file: Path | None) -> i
         file: the file; standard output if None.
     """
     written = 0
+    damaged: list[DamagedDelivery] = []
     with _written(file) as lines, progress_bar() as bar:
         task = bar.add_task("exporting", total=total)
         lines.write(_line(HEADER))
         async for stored in inbox.dump(which):
-            lines.write(_line(to_document(stored)))
-            written += 1
+            if isinstance(stored, DamagedDelivery):
+                damaged.append(stored)
+            else:
+                lines.write(_line(to_document(stored)))
+                written += 1
             bar.advance(task)
-    return written
+    return written, damaged
 
 
 def _line(document: object) -> bytes:
@@ -52,27 +59,13 @@ def _line(document: object) -> bytes:
 
 @contextmanager
 def _written(file: Path | None) -> Generator[IO[bytes]]:
-    """Yield the stream to write to; a file gets its name only once all of it is on the disk."""
+    """Yield the stream to write to."""
     if file is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.absolute().parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as lines:
-            yield lines
-            lines.flush()
-            os.fsync(lines.fileno())
-        temporary.replace(file)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(file.absolute().parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    with whole_file(file) as temporary, temporary.open("wb") as lines:
+        yield lines
 
 
 @contextmanager

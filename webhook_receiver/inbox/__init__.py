@@ -9,6 +9,7 @@ from __future__ import annotations
 from .base import Inbox
 from .records import (
     Claim,
+    DamagedDelivery,
     DeliverySummary,
     Duplicate,
     Entry,
@@ -26,6 +27,7 @@ from .urls import from_url
 
 __all__ = [
     "Claim",
+    "DamagedDelivery",
     "DeliverySummary",
     "Duplicate",
     "Entry",

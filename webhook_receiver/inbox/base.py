@@ -11,6 +11,7 @@ from typing import Protocol, Self, runtime_checkable
 
 from .records import (
     Claim,
+    DamagedDelivery,
     DeliverySummary,
     Duplicate,
     Entry,
@@ -290,10 +291,11 @@ class Inbox(Protocol):
         """Return the numbers of deliveries by state, and other figures of the inbox."""
         ...
 
-    def dump(self, which: Filter) -> AsyncIterator[StoredDelivery]:
+    def dump(self, which: Filter) -> AsyncIterator[StoredDelivery | DamagedDelivery]:
         """Yield the deliveries that match a filter, with all that is stored about them, in order of receipt.
 
-        However long that takes, no other operation has to wait; each delivery is yielded as it is at that moment.
+        However long that takes, no other operation has to wait; each delivery is yielded as it is at that moment. One
+        that is damaged does not keep the others from being yielded.
 
         Args:
             which: the filter.

@@ -65,8 +65,8 @@ async def _are_all(is_own: Callable[[StoredDelivery], bool], inbox: Inbox, name:
         stored = await inbox.get(summary.id)
         if stored is not None and not is_own(stored):
             return False
-    async for stored in inbox.dump(Filter(receiver=name, states=[State.WAITING])):
-        if not is_own(stored):
+    async for waiting in inbox.dump(Filter(receiver=name, states=[State.WAITING])):
+        if isinstance(waiting, StoredDelivery) and not is_own(waiting):
             return False
     return True
 

@@ -201,6 +201,15 @@ class StoredDelivery(NamedTuple):
     """Its ordering key, or None."""
 
 
+class DamagedDelivery(NamedTuple):
+    """A stored delivery that cannot be read, since its row is not what was written."""
+
+    id: str
+    """Id of the delivery, as far as it can be read."""
+    reason: str
+    """What is damaged."""
+
+
 class Filter(NamedTuple):
     """A choice of deliveries; every field that is given narrows it further."""
 

@@ -14,7 +14,7 @@ from webhook_receiver import ConfigurationError
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
 from webhook_receiver.inbox.postgres import PostgresInbox
 from webhook_receiver.inbox.postgres.leases import NEVER, NotYet
-from webhook_receiver.inbox.records import Claim, Duplicate, Filter, Stored
+from webhook_receiver.inbox.records import Claim, DamagedDelivery, Duplicate, Filter, Stored, StoredDelivery
 from webhook_receiver.testing.inbox_suite import (
     DEAD,
     LEASE,
@@ -215,6 +215,18 @@ async def test_a_delivery_that_was_changed_is_never_handed_out(
     assert (record.id, record.due, record.leased) == ("d-1", None, False)
     with pytest.raises(InboxDamaged):
         await inbox.get("d-1")
+
+
+async def test_a_dump_goes_on_past_a_damaged_delivery(inbox: PostgresInbox, postgres_url: str) -> None:
+    await put(inbox, "d-1", "d-2", "d-3")
+    execute(postgres_url, "UPDATE webhook_receiver.delivery SET body = 'other' WHERE id = 'd-2'")
+    first, second, third = [each async for each in inbox.dump(Filter())]
+    assert isinstance(first, StoredDelivery)
+    assert isinstance(third, StoredDelivery)
+    assert isinstance(second, DamagedDelivery)
+    assert (first.summary.id, second.id, third.summary.id) == ("d-1", "d-2", "d-3")
+    with pytest.raises(InboxDamaged, match="d-2"):
+        await inbox.get("d-2")
 
 
 async def test_no_two_kept_deliveries_have_one_key_whoever_puts_them(inbox: PostgresInbox, postgres_url: str) -> None:

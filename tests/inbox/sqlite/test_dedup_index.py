@@ -13,7 +13,7 @@ from webhook_receiver.errors import InboxError
 from webhook_receiver.inbox import Duplicate, Filter, Stored
 from webhook_receiver.inbox.sqlite import dedup_cache, dedup_index
 from webhook_receiver.inbox.sqlite.connection import WriterConnection
-from webhook_receiver.testing.inbox_suite import ALL, NOW, claim, entry, finish, put
+from webhook_receiver.testing.inbox_suite import ALL, NOW, claim, dumped, entry, finish, put
 
 MANY, BUCKETS = 8, 16
 
@@ -133,10 +133,10 @@ async def test_what_is_loaded_is_known_and_knows_what_is_held_in_memory(inboxes:
     inbox, other = inboxes
     receiver = await MemoryInbox().open()
     await new(receiver, 0, 1)
-    dumped = [kept async for kept in receiver.dump(ALL)]
+    deliveries = await dumped(receiver)
     await receiver.close()
     await put(inbox, "another", key=b"1")
-    assert await other.load(dumped, NOW) == 1
+    assert await other.load(deliveries, NOW) == 1
     await duplicates(inbox, 0)
     assert await put(inbox, "again", key=b"1") == [Duplicate("another")]
     assert await finish(inbox) == ["d-0", "another"]

@@ -15,6 +15,7 @@ from .. import forks
 from ..dedup import PutJob
 from ..records import (
     Claim,
+    DamagedDelivery,
     DeliverySummary,
     Duplicate,
     Entry,
@@ -260,7 +261,7 @@ class PostgresInbox:
         """Return the time by the server's clock, in Unix seconds."""
         return await self._ask(queries.server_time)
 
-    async def dump(self, which: Filter) -> AsyncIterator[StoredDelivery]:
+    async def dump(self, which: Filter) -> AsyncIterator[StoredDelivery | DamagedDelivery]:
         """See `Inbox`."""
         seq = None
         while True:
@@ -270,7 +271,7 @@ class PostgresInbox:
             if len(page) < _STEP:
                 return
 
-    async def _page(self, which: Filter, seq: int | None) -> list[tuple[int, StoredDelivery]]:
+    async def _page(self, which: Filter, seq: int | None) -> list[tuple[int, StoredDelivery | DamagedDelivery]]:
         return await self._ask(lambda connection: queries.after(connection, which, seq, _STEP))
 
     async def load(self, deliveries: Sequence[StoredDelivery], now: float) -> int:

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...errors import AmbiguousId
+from ...errors import AmbiguousId, InboxDamaged
 from .. import rows
-from ..records import MOST_EXPECTED_DEAD, DeliverySummary, FailedAttempt, Filter, State, Stats, StoredDelivery
+from ..records import (
+    MOST_EXPECTED_DEAD,
+    DamagedDelivery,
+    DeliverySummary,
+    FailedAttempt,
+    Filter,
+    State,
+    Stats,
+    StoredDelivery,
+)
 from .rows import DELIVERY, SUMMARY, PostgresConnection, all_unescaped, ask, escaped, summary, unescaped
 
 
@@ -63,12 +72,17 @@ def get(connection: PostgresConnection, beginning: str) -> StoredDelivery | None
     ).fetchall()
     if len(found) > 1 and found[0][1] != begins:
         raise AmbiguousId(f"several deliveries have ids that begin with {beginning!r}: give more of it")
-    return _stored_deliveries(connection, [found[0][0]])[0][1] if found else None
+    if not found:
+        return None
+    ((_, stored),) = _stored_deliveries(connection, [found[0][0]])
+    if isinstance(stored, DamagedDelivery):
+        raise InboxDamaged(stored.reason)
+    return stored
 
 
 def after(
     connection: PostgresConnection, which: Filter, seq: int | None, limit: int
-) -> list[tuple[int, StoredDelivery]]:
+) -> list[tuple[int, StoredDelivery | DamagedDelivery]]:
     """Return up to `limit` deliveries that match a filter, after row `seq`, each with its row's number."""
     where, arguments = where_clause(which)
     found = ask(
@@ -80,7 +94,9 @@ def after(
     return _stored_deliveries(connection, [each for (each,) in found])
 
 
-def _stored_deliveries(connection: PostgresConnection, seqs: Sequence[int]) -> list[tuple[int, StoredDelivery]]:
+def _stored_deliveries(
+    connection: PostgresConnection, seqs: Sequence[int]
+) -> list[tuple[int, StoredDelivery | DamagedDelivery]]:
     attempts: dict[int, list[FailedAttempt]] = {}
     for seq, *attempt in ask(
         connection,
@@ -98,14 +114,17 @@ def _stored_deliveries(connection: PostgresConnection, seqs: Sequence[int]) -> l
     return [(row[-1], _stored_delivery(all_unescaped(row[:-1]), attempts.get(row[-1], []))) for row in found]
 
 
-def _stored_delivery(row: tuple[Any, ...], attempts: Sequence[FailedAttempt]) -> StoredDelivery:
-    return StoredDelivery(
-        summary=rows.summary(row[len(rows.COLUMNS) :]),
-        delivery=rows.delivery(row),
-        attempts=attempts,
-        key=row[4],
-        ordering_key=row[6],
-    )
+def _stored_delivery(row: tuple[Any, ...], attempts: Sequence[FailedAttempt]) -> StoredDelivery | DamagedDelivery:
+    try:
+        return StoredDelivery(
+            summary=rows.summary(row[len(rows.COLUMNS) :]),
+            delivery=rows.delivery(row),
+            attempts=attempts,
+            key=row[4],
+            ordering_key=row[6],
+        )
+    except InboxDamaged as damage:
+        return DamagedDelivery(row[0], str(damage))
 
 
 def paused(connection: PostgresConnection) -> frozenset[str]:

@@ -18,6 +18,7 @@ from .. import forks
 from ..dedup import PutJob
 from ..records import (
     Claim,
+    DamagedDelivery,
     DeliverySummary,
     Duplicate,
     Entry,
@@ -29,7 +30,7 @@ from ..records import (
     StoredDelivery,
 )
 from ..registration import Registration
-from . import file_guard, insert, leases, maintenance, queries, staging
+from . import backup, file_guard, insert, leases, maintenance, queries, staging
 from .connection import Inode, Reader, WriterConnection, connect
 from .file_guard import IntegrityCheck
 from .schema import migrate, version_of
@@ -235,7 +236,7 @@ class SQLiteInbox:
         """See `Inbox`."""
         return await self._read_whole(queries.stats)
 
-    async def dump(self, which: Filter) -> AsyncIterator[StoredDelivery]:
+    async def dump(self, which: Filter) -> AsyncIterator[StoredDelivery | DamagedDelivery]:
         """See `Inbox`."""
         await self._flush()
         seq = None
@@ -260,6 +261,46 @@ class SQLiteInbox:
             InboxUnavailable: the file cannot be written to, or there is no room for the copy that this makes.
         """
         await asyncio.to_thread(self._vacuum)
+
+    async def backup(
+        self, file: str | os.PathLike[str], progress: Callable[[int, int], None] = lambda copied, pages: None
+    ) -> None:
+        """Copy the inbox, while it is in use, to a file of its own: all that was acknowledged until now is in it.
+
+        The copy is private (mode 0600), and replaces what has its name only when it is whole. Nobody waits for it.
+
+        Args:
+            file: the copy; its folder has to be there.
+            progress: called in another thread with the number of pages that are copied, and of all pages.
+
+        Raises:
+            ConfigurationError: the file is the inbox itself.
+            InboxUnavailable: the inbox cannot be read, or the copy cannot be written.
+            InboxDamaged: SQLite finds the inbox damaged.
+        """
+        await asyncio.to_thread(self._backup, Path(file), progress)
+
+    def _backup(self, file: Path, progress: Callable[[int, int], None]) -> None:
+        try:
+            connection = self._connect()
+        except (sqlite3.OperationalError, OSError) as error:
+            raise InboxUnavailable(f"the inbox cannot be read: {error}") from None
+        with closing(connection):
+            backup.backup(connection, file, progress)
+
+    async def check_integrity(self) -> None:
+        """Wait for the end of the check of the whole file, which began when the inbox was opened.
+
+        Raises:
+            InboxDamaged: the file is damaged.
+            InboxUnavailable: the inbox is not open, or the file cannot be read.
+        """
+        if self._check is None or self._writer is None:
+            raise InboxUnavailable("the inbox is not open")
+        try:
+            await asyncio.to_thread(self._check.wait, None)
+        except sqlite3.Error as error:
+            raise InboxUnavailable(f"the inbox cannot be read: {error}") from None
 
     def _open_once(self) -> None:
         with _opening:

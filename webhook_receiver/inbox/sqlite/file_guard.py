@@ -402,8 +402,8 @@ class IntegrityCheck:
         self._thread = threading.Thread(target=self._run, name="webhook-inbox-check", daemon=True)
         self._thread.start()
 
-    def wait(self, seconds: float) -> None:
-        """Wait until the check has ended, but no longer than `seconds`.
+    def wait(self, seconds: float | None) -> None:
+        """Wait until the check has ended, but no longer than `seconds` if that is given.
 
         Raises:
             InboxDamaged: the check has found damage by then.

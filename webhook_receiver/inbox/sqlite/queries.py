@@ -6,9 +6,18 @@ from collections.abc import Sequence
 from sqlite3 import Connection
 from typing import Any
 
-from ...errors import AmbiguousId, InboxError
+from ...errors import AmbiguousId, InboxDamaged, InboxError
 from .. import rows
-from ..records import MOST_EXPECTED_DEAD, DeliverySummary, FailedAttempt, Filter, State, Stats, StoredDelivery
+from ..records import (
+    MOST_EXPECTED_DEAD,
+    DamagedDelivery,
+    DeliverySummary,
+    FailedAttempt,
+    Filter,
+    State,
+    Stats,
+    StoredDelivery,
+)
 
 _MOST_IDS = 30_000  # a statement of SQLite's may have 32,766 arguments, and more only where it was built so
 
@@ -76,7 +85,9 @@ def get(connection: Connection, beginning: str) -> StoredDelivery | None:
     return _stored_delivery(connection, found[0][0]) if found else None
 
 
-def after(connection: Connection, which: Filter, seq: int | None, limit: int) -> list[tuple[int, StoredDelivery]]:
+def after(
+    connection: Connection, which: Filter, seq: int | None, limit: int
+) -> list[tuple[int, StoredDelivery | DamagedDelivery]]:
     """Return up to `limit` deliveries that match a filter, after row `seq`, each with its row's number."""
     where, arguments = where_clause(which)
     found = connection.execute(
@@ -84,7 +95,15 @@ def after(connection: Connection, which: Filter, seq: int | None, limit: int) ->
         "ORDER BY p.seq LIMIT ?",
         [*arguments, seq, seq, limit],
     ).fetchall()
-    return [(each, _stored_delivery(connection, each)) for (each,) in found]
+    return [(each, _as_far_as_read(connection, each)) for (each,) in found]
+
+
+def _as_far_as_read(connection: Connection, seq: int) -> StoredDelivery | DamagedDelivery:
+    try:
+        return _stored_delivery(connection, seq)
+    except InboxDamaged as damage:
+        (id,) = connection.execute("SELECT id FROM delivery WHERE seq = ?", (seq,)).fetchone()
+        return DamagedDelivery(id, str(damage))
 
 
 def _stored_delivery(connection: Connection, seq: int) -> StoredDelivery:
