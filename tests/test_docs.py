@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import importlib
 import importlib.metadata
 import json
@@ -24,7 +25,7 @@ import pytest
 
 import webhook_receiver
 from tests.helpers import ROOT, printed, running, serving
-from webhook_receiver import errors, senders
+from webhook_receiver import SQLiteInbox, errors, senders
 from webhook_receiver.errors import DISTRIBUTION
 from webhook_receiver.simulator import Simulator, simulator_app
 
@@ -152,11 +153,12 @@ HOSTED = [line for line in COMMANDS if line.endswith(" main:app")]
 SERVED = lines_with("serve", "send")
 LOOPED = lines_with("dev", "order", "faults", "inbox ls", "webhooks", "backfill")
 MIGRATING = lines_with("inbox migrate")
+COPIED = lines_with("inbox backup", "inbox check")
 CAUGHT = lines_with("capture", "explain", "to-test")
 
 
 def test_every_command_line_is_run_here() -> None:
-    assert sorted(HOSTED + SERVED + LOOPED + MIGRATING + CAUGHT) == sorted(COMMANDS)
+    assert sorted(HOSTED + SERVED + LOOPED + MIGRATING + COPIED + CAUGHT) == sorted(COMMANDS)
     for name in BESIDE:
         set_up = [line for line in lines(ALL[name]) if line.startswith("python3 -m venv")]
         assert set(lines(ALL[name])) - {*set_up} <= set(COMMANDS)
@@ -241,6 +243,14 @@ def test_the_tables_are_made_for_a_role_that_may_make_none(tmp_path: Path, empty
     done = shell(line, tmp_path, "")
     assert done.returncode == 0, done.stdout + done.stderr
     assert shell(line, tmp_path, "").stdout == "the tables are up to date\n"
+
+
+async def test_an_inbox_is_copied_and_its_copy_is_checked(tmp_path: Path) -> None:
+    inbox = await SQLiteInbox(tmp_path / "hooks.db").open()
+    for line in COPIED:
+        done = await asyncio.to_thread(shell, line, tmp_path, "")
+        assert done.returncode == 0, done.stdout + done.stderr
+    await inbox.close()
 
 
 def test_a_request_is_caught_explained_and_made_a_test_of(tmp_path: Path) -> None:
