@@ -25,7 +25,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from ..inbox.base import Inbox
 from ..inbox.postgres import jobs
-from ..inbox.postgres.connection import PREPARE, Server, translated
+from ..inbox.postgres.connection import Server, translated
 from ..inbox.postgres.leases import NEVER, NotYet
 from ..inbox.records import Claim, Settlement, State
 from ..options import WorkerOptions
@@ -315,7 +315,7 @@ class RetryingConnector(PsycopgConnector):
         await self.pool.close()
 
     async def _configure(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        await connection.execute(PREPARE, [self._server.schema])
+        await connection.execute("SELECT set_config('search_path', quote_ident(%s), false)", [self._server.schema])
         # What becomes of a job need not survive a crash of the server: what became of the delivery does, and a job
         # that is run again finds that out.
         await connection.execute("SET synchronous_commit = off")

@@ -119,3 +119,34 @@ async def test_a_schema_with_jobs_of_somebody_elses_is_left_as_it_is(empty_datab
 async def test_a_server_that_is_away_is_reported_when_the_tables_are_made() -> None:
     with pytest.raises(InboxUnavailable, match="refused"):
         await PostgresInbox("postgresql://127.0.0.1:1/inbox").migrate()
+
+
+async def test_a_schema_of_somebody_elses_is_said_to_be_that(empty_database: str, role: str) -> None:
+    execute(empty_database, "CREATE SCHEMA webhook_receiver")
+    theirs = empty_database.replace("postgres@", f"{role}@")
+    with pytest.raises(ConfigurationError, match="belongs to the role postgres, and this role may not make tables in"):
+        await PostgresInbox(theirs).migrate()
+    execute(empty_database, f"GRANT USAGE ON SCHEMA webhook_receiver TO {role}")
+    with pytest.raises(ConfigurationError, match="belongs to the role postgres, and this role may not make tables in"):
+        await PostgresInbox(theirs).migrate()
+    execute(empty_database, f"DROP OWNED BY {role}")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "CREATE TABLE webhook_receiver.migration (version integer)",
+        "CREATE TABLE webhook_receiver.migration AS SELECT '0001_initial' AS name",
+        "CREATE TABLE webhook_receiver.migration AS SELECT 1 AS name",
+    ],
+)
+async def test_a_table_of_migrations_that_is_anothers_is_left_as_it_is(empty_database: str, table: str) -> None:
+    execute(empty_database, f"CREATE SCHEMA webhook_receiver; {table}")
+    before = execute(empty_database, "SELECT * FROM migration")
+    inbox = PostgresInbox(empty_database)
+    for rejected in (inbox.migrate(), inbox.open()):
+        with pytest.raises(
+            ConfigurationError, match=r"a table named migration that is not the inbox's: .*\?schema=NAME"
+        ):
+            await rejected
+    assert execute(empty_database, "SELECT * FROM migration") == before

@@ -145,7 +145,9 @@ class PostgresInbox:
 
     def _check_ready(self) -> None:
         with self.server.connect() as connection:
+            self.server.connect().close()  # beside this one: a pooler that shares one session shows
             check_ready(connection, self.server)
+            insert.check_round_trip(connection)
             if connection.execute("SELECT current_setting('fsync')").fetchone() == ("off",):
                 logger.warning("%s runs with fsync = off: what it has committed may not survive", self.server)
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import secrets
+import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from threading import Event, Timer
 from typing import Any
 
 import psycopg
@@ -12,11 +17,29 @@ from procrastinate.exceptions import ConnectorException
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ...errors import ConfigurationError, InboxError, InboxUnavailable
-from .rows import PostgresConnection
+from .rows import PostgresConnection, ask
 
 # Parameters of libpq unless the URL has others: a server that is gone without a word is noticed
 # (postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS).
 _DEFAULTS: Mapping[str, Any] = {"connect_timeout": 5, "tcp_user_timeout": 15_000, "keepalives_idle": 15}
+PATIENCE = 5.0
+"""Seconds to wait for a session: a pooler such as PgBouncer takes the connection and may have none to give."""
+
+_SETTINGS: Mapping[str, str] = {
+    "client_encoding": "UTF8",
+    "default_transaction_isolation": "read committed",
+    "idle_session_timeout": "0",  # a connection is held for the next delivery
+    # The form of values as text. What is stored is written and read in binary; this is for whatever is not.
+    "array_nulls": "on",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+    "transform_null_equals": "off",
+}
+"""The settings of every session, whatever the role, the database or PGOPTIONS say
+(postgresql.org/docs/current/runtime-config-client.html)."""
+_SESSION = "webhook_receiver.session"
+"""A setting of our own that names the session: who finds one has the session of somebody else."""
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _USER_IN_URL = re.compile(r"postgres(?:ql)?://(?:[^@/]*@)?")
 _PORTS = re.compile(r"[0-9,]*")
@@ -44,13 +67,19 @@ class Server:
             raise ConfigurationError(f"a schema's name is made of a-z, 0-9 and _, not {self.schema!r:.80}")
         try:
             given = conninfo_to_dict(self.url)
-            conninfo = make_conninfo("", **{**_DEFAULTS, "application_name": "webhook-receiver", **given})
+            ours = {"application_name": "webhook-receiver", "client_encoding": "UTF8"}
+            conninfo = make_conninfo("", **{**_DEFAULTS, **ours, **given})
         except psycopg.Error:  # whose message may quote the password
             given, conninfo = {}, None
         if conninfo is None or self._is_split_amiss(given):
             raise ConfigurationError(
                 "the URL of the PostgreSQL server cannot be read: it is postgresql://user:password@host/database, with "
                 "%XX for characters that mean something in a URL, and with parameters of libpq's or of the inbox's"
+            )
+        encoding = str(given.get("client_encoding", "UTF8"))
+        if encoding.upper().replace("-", "") != "UTF8":
+            raise ConfigurationError(
+                f"the inbox exchanges texts in UTF8, not in {encoding!r:.40}: leave client_encoding out of the URL"
             )
         object.__setattr__(self, "_conninfo", conninfo)
 
@@ -75,23 +104,77 @@ class Server:
         """Return a connection that commits each statement, and each `transaction()` as a whole.
 
         Raises:
+            ConfigurationError: the session cannot be one of the inbox's, whatever is tried.
             psycopg.Error: the server cannot be reached, or rejects the connection.
         """
         connection = psycopg.connect(self._conninfo, autocommit=True)
+        gave_up = Event()
+
+        def give_up() -> None:
+            gave_up.set()
+            cut(connection)
+
+        timer = Timer(PATIENCE, give_up)
+        timer.start()
         try:
-            connection.execute(PREPARE, [self.schema])
-        except BaseException:
+            self._prepare(connection)
+        except BaseException as error:
             connection.close()
+            if gave_up.is_set() and isinstance(error, psycopg.OperationalError):
+                raise psycopg.OperationalError(
+                    f"no session is free within {PATIENCE:g} s, as when all of a pooler's are taken"
+                ) from None
             raise
+        finally:
+            timer.cancel()
         return connection
 
+    def _prepare(self, connection: PostgresConnection) -> None:
+        """Set the schema and the settings, and see that they stay set.
 
-PREPARE = """
-SELECT set_config('search_path', quote_ident(%s), false),
-    CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', false) END
-"""
-"""The first statement on every connection: it sets the schema, and makes commits survive the loss of power, whatever
-the role's default (postgresql.org/docs/current/runtime-config-wal.html#GUC-SYNCHRONOUS-COMMIT)."""
+        A commit has to survive the loss of power, whatever the role's default
+        (postgresql.org/docs/current/runtime-config-wal.html#GUC-SYNCHRONOUS-COMMIT).
+        """
+        if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
+            raise ConfigurationError(
+                f"the database keeps texts as {encoding}: the inbox needs one that is made with ENCODING 'UTF8'"
+            )
+        session = secrets.token_hex(8)
+        wanted = {**_SETTINGS, _SESSION: session}
+        (before,) = ask(connection, "SELECT current_setting(%s, true)", [_SESSION]).fetchone() or (None,)
+        ask(
+            connection,
+            "SELECT set_config('search_path', quote_ident(%s), false), "
+            "CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) "
+            "END UNION ALL SELECT set_config(name, value, false), NULL FROM unnest(%s::text[], %s::text[]) "
+            "AS wanted(name, value) WHERE name = %s OR current_setting(name, true) <> value",
+            [self.schema, [*wanted], [*wanted.values()], _SESSION],
+        )
+        found = dict(
+            ask(
+                connection,
+                "SELECT name, current_setting(name, true) FROM unnest(%s::text[]) AS name",
+                [[*wanted, "session_replication_role"]],
+            ).fetchall()
+        )
+        if before or found[_SESSION] != session:
+            raise ConfigurationError(
+                "the PostgreSQL server is behind a pooler that gives one session to several clients: PgBouncer needs "
+                "pool_mode = session, and server_reset_query = DISCARD ALL"
+            )
+        if found["session_replication_role"] == "replica":
+            raise ConfigurationError(
+                "session_replication_role is replica, by which foreign keys do not hold: the inbox needs origin"
+            )
+        unlike = [name for name, value in _SETTINGS.items() if found[name] not in (value, None)]
+        if unlike:
+            raise ConfigurationError(f"the PostgreSQL server does not take these settings: {', '.join(unlike)}")
+
+
+def cut(connection: PostgresConnection) -> None:
+    """Shut down a connection, from whatever thread: whoever waits for the server has an error."""
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as open_one:
+        open_one.shutdown(socket.SHUT_RDWR)
 
 
 def translated(error: Exception) -> Exception:

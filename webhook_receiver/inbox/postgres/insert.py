@@ -6,15 +6,18 @@ result for each request.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ...delivery import Delivery, new_id
+from ...errors import ConfigurationError
 from .. import rows
 from ..dedup import Candidate, PutJob, is_duplicate
 from ..records import REPLAYED_BY_DUPLICATES, Duplicate, Entry, State, Stored
 from . import jobs
 from .replay import requeue
-from .rows import PostgresConnection, all_unescaped, ask, columns, delivery_row, escaped
+from .rows import DELIVERY, PostgresConnection, all_unescaped, ask, columns, delivery_row, escaped
 
 _TYPES = (
     *("text", "text", "text", "text", "bytea", "text", "text"),
@@ -51,6 +54,45 @@ def put(connection: PostgresConnection, puts: Sequence[PutJob]) -> list[Stored |
     for index, each, candidate in duplicates:  # only now: the first ones may be among the new deliveries
         results[index] = _duplicate(connection, each, candidate)
     return results
+
+
+_ODD = "d'\"\\%\n\u65e5\u672c\U0001f6f0"  # what an encoding or an escape could damage
+
+
+def check_round_trip(connection: PostgresConnection) -> None:
+    """Insert a delivery and read it back, in a transaction that is rolled back: what is stored has to be what was put.
+
+    Where nothing may be written there is nothing to check: a role that reads, or a standby.
+
+    Raises:
+        ConfigurationError: something else was read.
+    """
+    (may_write,) = ask(
+        connection,
+        "SELECT NOT current_setting('transaction_read_only')::boolean AND has_table_privilege('delivery', 'INSERT')",
+    ).fetchone() or (False,)
+    if not may_write:
+        return
+    row = delivery_row(
+        Entry(
+            Delivery(new_id(), _ODD, ((b"x", bytes(range(11, 256))),), bytes(range(256)), 0.1 + 0.2, 1, True, "http"),
+            event=_ODD,
+            key=bytes(range(256)),
+            identity=_ODD,
+            ordering_key="NULL",
+        )
+    )
+    seq = secrets.randbelow(2**62) - 2**63  # where no row is: each process that starts has one of its own
+    with connection.transaction(force_rollback=True):
+        insert(connection, [(row, True)], seq)
+        found = ask(connection, f"SELECT {DELIVERY} FROM delivery d WHERE seq = %s", [seq]).fetchone()
+    if found != row:
+        read = found or (None,) * len(row)
+        names = [name for name, one, other in zip(rows.COLUMNS, row, read, strict=True) if one != other]
+        raise ConfigurationError(
+            f"what the PostgreSQL server was given to store is not what it gives back (in {', '.join(names)}): "
+            "deliveries would be damaged"
+        )
 
 
 def lock_dedup_hashes(connection: PostgresConnection, entries: Iterable[Entry]) -> None:
@@ -154,9 +196,7 @@ def insert(
         seqs: list[int] = sorted(seq for (seq,) in found.fetchall())
     else:
         seqs = [*range(first, first + len(new))]
-    # Bodies and headers as they are (%b), not as hexadecimal text.
-    kinds = ["%b" if column in ("headers", "body") else "%s" for column in rows.COLUMNS]
-    placeholders = ", ".join(f"{kind}::{type}[]" for kind, type in zip(kinds, _TYPES, strict=True))
+    placeholders = ", ".join(f"%s::{type}[]" for type in _TYPES)
     ask(
         connection,
         f"INSERT INTO delivery (seq, {', '.join(rows.COLUMNS)}, current) "

@@ -50,7 +50,7 @@ def save_progress(
     return [
         ask(
             connection,
-            "UPDATE progress SET handlers = %s WHERE seq = %s AND lease = %s",
+            "UPDATE progress SET handlers = %s::jsonb WHERE seq = %s AND lease = %s",
             [rows.progress_json(handlers), *lease],
         ).rowcount
         == 1

@@ -115,7 +115,7 @@ def restart_waits(connection: PostgresConnection, now: float) -> None:
             text = rows.progress_json(handlers)
         ask(
             connection,
-            "UPDATE progress SET due = due - %s, since = %s, handlers = %s WHERE seq = %s",
+            "UPDATE progress SET due = due - %s, since = %s, handlers = %s::jsonb WHERE seq = %s",
             [shift, now, text, seq],
         )
     jobs.replace(connection, [seq for _, _, seq in found])
@@ -181,7 +181,7 @@ def _load_one(connection: PostgresConnection, seq: int, stored: StoredDelivery, 
     ask(
         connection,
         "INSERT INTO progress (seq, source, line, state, due, since, handlers, reason, settled) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s)",
         all_escaped(
             (
                 *(

@@ -25,8 +25,8 @@ def requeue(connection: PostgresConnection, seqs: Sequence[int], now: float, han
         handlers = reset_for_replay(State(state), progress(text), handler)
         ask(
             connection,
-            "UPDATE progress SET state = 'waiting', due = 0, since = %s, lease = NULL, crashes = 0, handlers = %s, "
-            "held = NULL, reason = NULL, settled = NULL WHERE seq = %s",
+            "UPDATE progress SET state = 'waiting', due = 0, since = %s, lease = NULL, crashes = 0, "
+            "handlers = %s::jsonb, held = NULL, reason = NULL, settled = NULL WHERE seq = %s",
             [now, progress_json(handlers), seq],
         )
         requeued.append(seq)

@@ -23,8 +23,12 @@ _ESCAPE = "\uffff"  # a noncharacter, which no text that programs exchange shoul
 def ask(
     connection: PostgresConnection, statement: str, arguments: Sequence[Any] = ()
 ) -> psycopg.Cursor[tuple[Any, ...]]:
-    """Return the cursor of a statement; its text holds no value of a user's."""
-    return connection.execute(statement.encode(), arguments or None)
+    """Return the cursor of a statement; its text holds no value of a user's.
+
+    Arguments and results are binary, whose form depends on no setting of the session
+    (postgresql.org/docs/current/protocol-overview.html#PROTOCOL-FORMAT-CODES).
+    """
+    return connection.execute(statement.replace("%s", "%b").encode(), arguments or None, binary=True)
 
 
 def escaped(text: str) -> str:
@@ -63,5 +67,11 @@ def summary(row: Sequence[Any]) -> DeliverySummary:
 
 
 def columns(table: Sequence[Sequence[Any]], count: int) -> list[list[Any]]:
-    """Return the columns of a table, for `unnest`."""
-    return [[row[at] for row in table] for at in range(count)]
+    """Return the columns of a table, for `unnest`; numbers of one column have one type."""
+    return [_alike([row[at] for row in table]) for at in range(count)]
+
+
+def _alike(column: list[Any]) -> list[Any]:
+    if any(isinstance(cell, float) for cell in column):
+        return [None if cell is None else float(cell) for cell in column]
+    return column

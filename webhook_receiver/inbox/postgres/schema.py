@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import psycopg
@@ -90,6 +91,7 @@ MIGRATIONS = (FIRST, SECOND)
 """The scripts, each of which migrates the tables from the version that is its index. Released ones never change."""
 
 _STEPS = "CREATE TABLE migration (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
+_IS_STEP = re.compile(r"inbox \d+|procrastinate .*").fullmatch
 _ALONE = 0x57484B52  # "WHKR": the advisory lock of a migration
 
 
@@ -106,7 +108,6 @@ def migrate(server: Server, role: str | None = None) -> list[str]:
     with server.connect() as connection, connection.transaction():
         ask(connection, "SELECT pg_advisory_xact_lock(%s)", [_ALONE])
         try:
-            _check_encoding(connection)
             steps = _migrate(connection, server)
             if role is not None:
                 _grant(connection, server.schema, role)
@@ -121,22 +122,30 @@ def _migrate(connection: PostgresConnection, server: Server) -> list[str]:
     # Only what is missing is made: a role that may not make it may ask whether all is up to date.
     if not _is_there(connection, "regnamespace", server.schema):
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(server.schema)))
-    if not _is_there(connection, "regclass", "migration"):
-        ask(connection, _STEPS)
-    done = _steps_done(connection)
+    done = _steps_done(connection, server)
     _check_not_newer(done, server)
     missing = [name for name in _steps() if name not in done]
+    if missing:
+        _check_may_make(connection, server)
+    if not _is_there(connection, "regclass", "migration"):
+        _run(connection, _STEPS)
     if not done:
-        ask(connection, SchemaManager.get_schema())
-        ask(connection, "\n".join(MIGRATIONS))
+        _run(connection, SchemaManager.get_schema())
+        _run(connection, "\n".join(MIGRATIONS))
     else:
         for name in missing:
-            ask(connection, _steps()[name])
+            _run(connection, _steps()[name])
         for role in _users(connection) if missing else ():
             _grant(connection, server.schema, role)
     if missing:
         ask(connection, "INSERT INTO migration (name) SELECT unnest(%s::text[])", [missing])
     return missing
+
+
+def _run(connection: PostgresConnection, script: str) -> None:
+    """Run the statements of a script; only without arguments may there be several
+    (postgresql.org/docs/current/protocol-flow.html)."""
+    connection.execute(script.encode())
 
 
 def _is_there(connection: PostgresConnection, kind: str, name: str) -> bool:
@@ -155,7 +164,7 @@ def check_ready(connection: PostgresConnection, server: Server) -> None:
             f"this role may not use the schema {server.schema} of the PostgreSQL server: its owner runs  "
             "webhook-receiver inbox migrate URL --grant ROLE"
         )
-    done = _steps_done(connection) if _is_there(connection, "regclass", "migration") else set[str]()
+    done = _steps_done(connection, server)
     _check_not_newer(done, server)
     if set(_steps()) - done:
         what = "has older tables" if done else "has no tables of the inbox"
@@ -172,8 +181,33 @@ def _steps() -> dict[str, str]:
     return steps | {f"inbox {number}": step for number, step in enumerate(MIGRATIONS, 1)}
 
 
-def _steps_done(connection: PostgresConnection) -> set[str]:
-    return {name for (name,) in ask(connection, "SELECT name FROM migration").fetchall()}
+def _steps_done(connection: PostgresConnection, server: Server) -> set[str]:
+    if not _is_there(connection, "regclass", "migration"):
+        return set()
+    try:
+        found = [str(name) for (name,) in ask(connection, "SELECT name FROM migration").fetchall()]
+    except psycopg.errors.UndefinedColumn:
+        found = ["not the name of a step"]
+    if not all(map(_IS_STEP, found)):
+        raise ConfigurationError(
+            f"the schema {server.schema} has a table named migration that is not the inbox's: give the inbox a schema "
+            "of its own by ?schema=NAME"
+        )
+    return set(found)
+
+
+def _check_may_make(connection: PostgresConnection, server: Server) -> None:
+    owner = ask(
+        connection,
+        "SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = %s AND NOT has_schema_privilege(oid, "
+        "'CREATE')",
+        [server.schema],
+    ).fetchone()
+    if owner is not None:
+        raise ConfigurationError(
+            f"the schema {server.schema} belongs to the role {owner[0]}, and this role may not make tables in it: "
+            "migrate as that role, or give the inbox a schema of its own by ?schema=NAME"
+        )
 
 
 def _check_not_newer(done: set[str], server: Server) -> None:
@@ -182,12 +216,6 @@ def _check_not_newer(done: set[str], server: Server) -> None:
             f"the schema {server.schema} was made by a newer webhook-receiver or procrastinate ({', '.join(unknown)}): "
             "install those versions again"
         )
-
-
-def _check_encoding(connection: PostgresConnection) -> None:
-    (encoding,) = ask(connection, "SELECT current_setting('server_encoding')").fetchone() or [None]
-    if encoding != "UTF8":
-        raise ConfigurationError(f"the database keeps texts as {encoding}: the inbox needs one with ENCODING 'UTF8'")
 
 
 def _users(connection: PostgresConnection) -> list[str]:

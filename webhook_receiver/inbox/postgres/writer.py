@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,9 +14,9 @@ from typing import Any, TypeVar
 import psycopg
 from procrastinate.exceptions import ConnectorException
 
-from ...errors import InboxUnavailable
+from ...errors import ConfigurationError, InboxUnavailable
 from ..futures import resolve
-from .connection import translated
+from .connection import cut, translated
 from .rows import PostgresConnection
 
 Request = TypeVar("Request")
@@ -99,8 +97,7 @@ class Writer:
             began, connection = self._began, self._connection
             if began is None or connection is None or time.monotonic() - began < self._patience:
                 return
-            with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as open_one:
-                open_one.shutdown(socket.SHUT_RDWR)
+            cut(connection)
 
     def _run(self) -> None:
         going_on = True
@@ -149,7 +146,7 @@ class Writer:
         try:
             connection = self._connection
             if connection is None:
-                connection = self._connection = self._connect()
+                connection = self._connection = self._connected()
                 self._began = time.monotonic()
             with connection.transaction():
                 for operation, indexes in groups.items():
@@ -163,6 +160,12 @@ class Writer:
             raise
         self._began = None
         return results
+
+    def _connected(self) -> PostgresConnection:
+        try:
+            return self._connect()
+        except ConfigurationError as error:  # it was right when the inbox was opened, and may be again
+            raise InboxUnavailable(str(error)) from None
 
     def _disconnect(self) -> None:
         with self._cutting:
