@@ -350,28 +350,21 @@ def _dotted(path: Path) -> str:
 _SPACE = b" \t\r\n"  # the white space of JSON (RFC 8259, section 2)
 
 
-def document(
-    body: bytes,
-    headers: Headers,
-    decode: Callable[[bytes], bytes] | None = None,
-    event_header: bytes | None = None,
-    event_members: Mapping[str, frozenset[str]] = _NO_MEMBERS,
+def named_document(
+    body: bytes, headers: Headers, event_header: bytes | None, event_members: Mapping[str, frozenset[str]] = _NO_MEMBERS
 ) -> bytes:
-    """Return the document in a body, by the rules of a sender.
+    """Return a document with its event's name in it, by the rules of a sender.
 
     Args:
-        body: the bytes of the body, as received.
+        body: the bytes of the document.
         headers: the headers of the request.
-        decode: the sender's function, see `Sender.decode`; None if the body is the document.
         event_header: the name of the header with the event's name, in lower case; None if the document has it.
         event_members: the members by which the document tells its event, see `Sender.event_members`.
 
     Raises:
-        NoEventName: `decode` failed, or see `with_event_name`.
+        NoEventName: see `with_event_name`.
         NotAnEvent: the document tells another event than the header.
     """
-    if decode is not None:
-        body = _decoded(body, decode)
     if event_header is None:
         return body
     named = with_event_name(body, headers, event_header)
@@ -397,7 +390,18 @@ def _check_event_name(body: bytes, headers: Headers, header: bytes, members: Map
         raise NotAnEvent(f"the body tells another event than the header {header.decode()}, which no signature covers")
 
 
-def _decoded(body: bytes, decode: Callable[[bytes], bytes]) -> bytes:
+def document(body: bytes, decode: Callable[[bytes], bytes] | None) -> bytes:
+    """Return the document in a body.
+
+    Args:
+        body: the bytes of the body, as received.
+        decode: the sender's function, see `Sender.decode`; None if the body is the document.
+
+    Raises:
+        NoEventName: `decode` failed.
+    """
+    if decode is None:
+        return body
     try:
         decoded: object = decode(body)
     except Exception as error:

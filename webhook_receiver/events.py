@@ -92,7 +92,7 @@ class UnknownEvent(Event, frozen=True):
     """
 
     body: Any = None
-    """The document's `body`; of an event without a name the whole document, or None if the bytes are no JSON."""
+    """The document's `body`; of an event without a name the whole document, decoded; None if it is no JSON."""
 
 
 class OrderBody(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):

@@ -33,7 +33,7 @@ from .errors import (
     RequestError,
     VerificationError,
 )
-from .event_registry import EventRegistry, NoEventName, document
+from .event_registry import EventRegistry, NoEventName, document, named_document
 from .events import Event, UnknownEvent, parsed_paths
 from .inbox.base import Inbox
 from .inbox.records import Duplicate
@@ -284,9 +284,8 @@ class WebhookReceiver(Router):
             NotAnEvent: the body is no event.
         """
         try:
-            return self._registry.parse(
-                document(body, headers, self._decode, self._event_header, self.sender.event_members)
-            )
+            body = document(body, self._decode)
+            return self._registry.parse(named_document(body, headers, self._event_header, self.sender.event_members))
         except NoEventName as error:
             why = str(error)
         unnamed = UnknownEvent(event="", body=parsed(body))

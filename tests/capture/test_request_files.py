@@ -127,6 +127,14 @@ def test_a_har_body_may_be_in_base64() -> None:
     assert from_har(har(postData={"text": b64encode(BODY).decode(), "encoding": "base64"})).body == BODY
 
 
+@pytest.mark.parametrize("text", [None, ""])
+def test_a_har_may_have_the_fields_of_a_form_alone(text: str | None) -> None:
+    fields = [{"name": "payload", "value": '{"a": "é"}'}, {"name": "b", "value": ""}]
+    saved = from_har(har(postData={"params": fields, "text": text}))
+    assert saved.body == b"payload=%7B%22a%22%3A+%22%C3%A9%22%7D&b="
+    assert "its escapes may be others" in saved.notes[0]
+
+
 def test_of_several_entries_one_has_to_be_named() -> None:
     whole = {"log": {"entries": [har(url=f"/{number}") for number in (1, 2, 3)]}}
     assert [from_har(whole, number).target for number in (1, 3, -1, -3)] == ["/1", "/3", "/3", "/1"]
@@ -165,6 +173,7 @@ def test_what_a_har_cannot_know_is_told() -> None:
         (har(method=1), "method"),
         (har(postData=1), "postData"),
         (har(postData={"params": []}), "no text"),
+        (har(postData={"params": [{"name": "SECRET"}]}), "value in a HAR is a text"),
         (har(postData={"text": "SECRET!", "encoding": "base64"}), "not base64"),
     ],
 )

@@ -204,6 +204,27 @@ async def test_an_id_in_a_document_is_a_text_or_a_number(id: object, caplog: pyt
     assert ("delivery_id failed" in caplog.text) is not (is_id or is_none)
 
 
+@pytest.mark.parametrize("wrap", [lambda text: text, lambda text: urlencode({"payload": text})])
+async def test_an_id_in_a_form_counts_as_in_its_json_with_a_name_and_without(wrap: Any) -> None:
+    hooks, ran = handling(slack("s"), "parcel")
+    hooks.fallback(lambda event: ran.append(event.body["event_id"]))
+    async with hooks:
+        for name in ({"event": "parcel"}, {}):
+            for left in (2, 1):
+                document = json.dumps({**name, "event_id": f"Ev{len(name)}", "left": left})
+                await deliver(hooks, wrap(document).encode())
+    assert ran == ["parcel", "Ev0"]
+
+
+async def test_an_id_among_the_fields_of_a_form_counts() -> None:
+    hooks, ran = handling(replace(slack("s"), delivery_id_path="trigger_id"))
+    hooks.fallback(lambda event: ran.append(event.body["command"]))
+    async with hooks:
+        for text in ("a", "b"):
+            await deliver(hooks, urlencode({"command": "/weather", "trigger_id": "1.2", "text": text}).encode())
+    assert ran == ["/weather"]
+
+
 async def test_a_second_notice_of_one_fact_with_another_body_is_news() -> None:
     hooks, ran = handling(Sender(name="acme", scheme=HMACBody("s", signature="x-sig"), facts=("none",)), Paid)
     async with hooks:

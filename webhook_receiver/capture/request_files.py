@@ -7,6 +7,7 @@ import re
 from base64 import b64decode
 from dataclasses import dataclass
 from typing import Any, cast
+from urllib.parse import urlencode
 
 import h11
 
@@ -161,6 +162,11 @@ def _posted(posted: object) -> tuple[bytes, tuple[str, ...]]:
         return b"", ("the HAR has no postData: an empty body, or one that was not saved",)
     data = _mapping(posted, "postData in a HAR is a JSON object")
     text = data.get("text")
+    if text in (None, "") and isinstance(params := data.get("params"), list) and params:
+        fields = [_pair(each) for each in cast("list[object]", params)]
+        return urlencode(fields, errors="surrogatepass").encode(), (
+            "the HAR has the form's fields, not its bytes: its escapes may be others",
+        )
     if not isinstance(text, str):
         raise ValueError("postData has no text: the body's bytes are not in this HAR; save them as raw HTTP instead")
     encoding = data.get("encoding") or data.get("_encoding")

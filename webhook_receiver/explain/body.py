@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from hashlib import sha256
 
+from .form import FORM_AS_JSON, FORM_RESERIALISED, FORM_UNWRAPPED, form_around, form_before, form_of_json
 from .trial import Case, Cause, Suspicion, fields
 
 _MAX_DECOMPRESSED = 10_000_000  # bytes
@@ -185,6 +186,9 @@ _BEFORE = (
     (BOM_ADDED, _bom_added),
     (CHARSET, _charset),  # before what parses JSON, which may be in UTF-16
     (RESERIALISED, _reserialised),
+    (FORM_RESERIALISED, form_before),
+    (FORM_UNWRAPPED, form_around),
+    (FORM_AS_JSON, form_of_json),
     (QUOTED, _quoted),
     (UNQUOTED, _unquoted),
     (BASE64, _base64),

@@ -35,6 +35,7 @@ from ..senders.preset import Make
 from ..senders.up42.signature import UNNAMED, UP42Signature
 from ..signatures.secrets import Secrets
 from .body import body_suspicions
+from .document import document_hints
 from .header import header_suspicions
 from .secret import scheme_suspicions, secret_suspicions
 from .trial import (
@@ -220,7 +221,7 @@ def _explain(case: Case, now: float, times: list[float]) -> Explanation:
             () if verdict.verified.body else ("the signature does not cover the body: anyone could have changed it",)
         )
         steps = tuple(Step(what, "passed") for _, what in _STEPS[: None if verdict.verified.body else -1])
-        return Explanation(True, True, None, verdict.verified.by, now, steps, hints=noticed)
+        return Explanation(True, True, None, verdict.verified.by, now, steps, hints=(*noticed, *document_hints(case)))
     in_time = _in_time(case, verdict, times)
     causes = _causes(case, in_time, now)
     by = in_time.verified.by if in_time.verified is not None else None
@@ -232,7 +233,7 @@ def _explain(case: Case, now: float, times: list[float]) -> Explanation:
         now=now,
         steps=tuple(_named(step, listed_names(case.headers)) for step in _steps(verdict, in_time)),
         causes=tuple(causes),
-        hints=tuple(hints(case, known=bool(causes))),
+        hints=(*hints(case, known=bool(causes)), *(document_hints(case) if in_time.ok else ())),
     )
 
 

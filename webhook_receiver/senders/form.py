@@ -10,7 +10,8 @@ _FORM = re.compile(rb"""[^\x00-\x20"<=[{][^\x00-\x20"<>=]*=""")
 """The begin of a form: names and "=" (URL Living Standard, section 5, application/x-www-form-urlencoded), also such as
 are not escaped. JSON has "=" inside of texts alone, behind a quotation mark, which no form has in its first names."""
 
-_MOST_FIELDS = 1000
+MOST_FIELDS = 1000
+"""Fields of a form that is read; one with more is no form."""
 
 
 def form_document(body: bytes, field: str = "payload") -> bytes:
@@ -30,7 +31,7 @@ def form_document(body: bytes, field: str = "payload") -> bytes:
         return body
     text = body.decode("utf-8", "surrogateescape")  # escaped or not, and in UTF-8 or not
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, errors="surrogateescape", max_num_fields=_MOST_FIELDS)
+        pairs = parse_qsl(text, keep_blank_values=True, errors="surrogateescape", max_num_fields=MOST_FIELDS)
     except ValueError:  # too many fields
         return body
     fields: dict[str, list[str]] = {}
