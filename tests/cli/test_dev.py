@@ -327,3 +327,24 @@ def test_mistakes_are_told_before_anything_starts(tmp_path: Path) -> None:
     tmp_path.joinpath("hooks.dev.db").mkdir()
     done = run("dev", "app:hooks", *_on_free_ports(), cwd=tmp_path)
     assert (done.returncode, "app:hooks cannot start:" in done.stderr) == (1, True)
+
+
+TWO = """
+from contextlib import asynccontextmanager
+from starlette.applications import Starlette
+from webhook_receiver import WebhookReceiver
+one, two = (WebhookReceiver(secret="s", inbox="sqlite:///hooks.db") for _ in "12")
+@asynccontextmanager
+async def lifespan(app):
+    async with one, two:
+        yield
+app = Starlette(routes=[one.route("/1"), two.route("/2")], lifespan=lifespan)
+"""
+
+
+def test_two_receivers_of_one_name_are_told_in_a_sentence_before_anything_starts(tmp_path: Path) -> None:
+    tmp_path.joinpath("app.py").write_text(TWO, encoding="utf-8")
+    done = run("dev", "app:app", *_on_free_ports(), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("app:app cannot start: a receiver named 'up42' runs on this inbox already")
+    assert done.stderr.count("\n") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -16,10 +17,13 @@ from typing import Any
 
 import httpx
 import pytest
+import starlette
 
+import webhook_receiver
 from tests.cli.test_commands import COMMAND, run
 from tests.helpers import ROOT, SECRET, printed, running, signed
 from webhook_receiver.cli.connections import MAX_HEAD
+from webhook_receiver.cli.serve import StartFailure
 
 MODULE = f"""
 import threading
@@ -302,3 +306,38 @@ def test_an_inbox_that_cannot_be_is_told_in_a_sentence_before_anything_is_served
     assert complaint.format(here=tmp_path) in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
     assert sys.executable not in done.stderr
+
+
+RAISED = (
+    "Traceback (most recent call last):\n"
+    f'  File "{starlette.__file__}", line 1, in lifespan\n'
+    "    async with self.lifespan_context(app) as maybe_state:\n"
+    f'  File "{webhook_receiver.__file__}", line 2, in start\n'
+    "    await self.open()\n"
+    '  File "/srv/app.py", line 3, in lifespan\n'
+    "    connect()\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("webhook_receiver.errors.ConfigurationError: give\nnames\n", "cannot start: give\nnames"),
+        ("webhook_receiver.errors.InboxUnavailable: away\n", "cannot start: away"),
+        (
+            "RuntimeError: no database\n",
+            "Traceback (most recent call last):\n"
+            '  File "/srv/app.py", line 3, in lifespan\n    connect()\nRuntimeError: no database',
+        ),
+    ],
+)
+def test_an_app_that_cannot_start_is_told_without_the_frames_of_libraries(error: str, said: str) -> None:
+    record = logging.LogRecord("uvicorn.error", logging.ERROR, "", 0, RAISED + error, (), None)
+    assert StartFailure().filter(record)
+    assert record.getMessage() == said
+
+
+def test_any_other_line_of_the_server_is_left_as_it_is() -> None:
+    record = logging.LogRecord("uvicorn.error", logging.INFO, "", 0, "port %d", (80,), None)
+    assert StartFailure().filter(record)
+    assert record.getMessage() == "port 80"

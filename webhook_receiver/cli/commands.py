@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -149,9 +148,12 @@ def serve_command(
     ] = None,
     root_path: Annotated[str, typer.Option(help="The path prefix that a proxy strips.")] = "",
     ssl_certfile: Annotated[
-        Path | None, typer.Option(exists=True, help="Serve TLS with the certificate in this file.")
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Serve TLS with the certificate in this file."),
     ] = None,
-    ssl_keyfile: Annotated[Path | None, typer.Option(exists=True, help="The file of the certificate's key.")] = None,
+    ssl_keyfile: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="The file of the certificate's key.")
+    ] = None,
     ssl_keyfile_password: Annotated[
         str | None, typer.Option(envvar="SSL_KEY_PASSWORD", help="The key's password.")
     ] = None,
@@ -160,6 +162,7 @@ def serve_command(
     import asyncio
 
     from . import serve
+    from .addresses import check_address, check_socket
     from .app_loader import load
     from .connections import checked_limit
 
@@ -167,18 +170,12 @@ def serve_command(
         raise typer.BadParameter("--reload works with one process only", param_hint="--workers")
     options.check_certificate(ssl_certfile, ssl_keyfile, ssl_keyfile_password)
     connections = checked_limit(max_connections)
+    check_address(host, port) if uds is None else check_socket(uds)
     hooks = load(target)  # here too, so that a mistake is reported at once and in a sentence
     try:
-        asyncio.run(serve.try_inbox(hooks))
+        asyncio.run(serve.try_inboxes(hooks))
     except (ConfigurationError, InboxError) as error:
         raise fail(f"{target} cannot start: {error}") from None
-    try:
-        if uds is None:
-            serve.try_address(host, port)
-    except OSError as error:
-        raise fail(
-            f"cannot listen on port {port} of {host}: {os.strerror(error.errno or 0)}; take another --port"
-        ) from None
     scheme = "https" if ssl_certfile else "http"
     address = f"[{host}]" if ":" in host else host
     at = f"at {scheme}://{address}:{port}{path}" if port else f"at {path}, on a free port"

@@ -94,8 +94,7 @@ def run(
         by_secret = f" --secret-file {shlex.quote(str(secret_file.absolute()))}"
     targets = _targets(plan, by_secret, f"WEBHOOK_SECRET={SECRET} " if given is None and not unsigned else "")
     try:
-        for each in targets:
-            asyncio.run(serve.try_inbox(each.hooks))
+        asyncio.run(serve.try_inboxes(*(each.hooks for each in targets)))
         asyncio.run(_run(plan, targets, as_json=as_json))
     except (ConfigurationError, InboxError) as error:
         raise fail(f"{module} cannot start: {error}") from None

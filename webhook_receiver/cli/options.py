@@ -87,8 +87,13 @@ def check_certificate(certfile: Path | None, keyfile: Path | None, password: str
 
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certfile, keyfile, password or "")
-    except OSError as error:  # an SSLError is one
-        raise BadParameter(f"cannot serve TLS with it: {error}", param_hint="--ssl-certfile") from None
+    except ssl.SSLError as error:
+        why = "one of the files holds no certificate and no key in PEM, or the key's password is another"
+        if error.reason == "KEY_VALUES_MISMATCH":
+            why = "the key is not that of the certificate"
+        raise BadParameter(f"cannot serve TLS: {why}", param_hint="--ssl-certfile") from None
+    except OSError as error:
+        raise BadParameter(f"cannot serve TLS: {error.strerror}", param_hint="--ssl-certfile") from None
 
 
 def read(file: str) -> bytes:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import errno
 import logging
 import multiprocessing
 import os
+import re
 import signal
-import socket
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from copy import deepcopy
 from inspect import signature
 from math import ceil
@@ -28,6 +28,8 @@ from typer import BadParameter
 from uvicorn.config import LOGGING_CONFIG
 from uvicorn.supervisors import Multiprocess
 
+from ..errors import ConfigurationError
+from ..inbox.names import check_name, claim_name, release_name
 from ..options import WorkerOptions
 from ..receiver import WebhookReceiver
 from .app_loader import inbox_of, load
@@ -188,31 +190,23 @@ def health_server(hooks: WebhookReceiver, host: str, port: int) -> uvicorn.Serve
     return uvicorn.Server(uvicorn.Config(app, lifespan="off", access_log=False, ws="none", **options))
 
 
-def try_address(host: str, port: int) -> None:
-    """Listen on an address for a moment, so that one that is taken is reported before it is said to be served.
+async def try_inboxes(*receivers: WebhookReceiver) -> None:
+    """Open and close the inboxes of receivers that will run beside each other, so that an error is reported before
+    anything is served.
 
     Raises:
-        OSError: another process has it, or this user may not listen on it. What else is wrong is left to the server.
+        ConfigurationError: an inbox is misconfigured, or a receiver's name in it is another one's.
+        InboxError: an inbox cannot be used now.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        socket.create_server((host, port), family=family).close()
-    except OSError as error:
-        if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            raise
-
-
-async def try_inbox(hooks: WebhookReceiver) -> None:
-    """Open and close the receiver's inbox, so that an error is reported before anything is served.
-
-    Raises:
-        ConfigurationError: the inbox is misconfigured, or the receiver's name in it is another sender's.
-        InboxError: the inbox cannot be used now.
-    """
-    inbox = inbox_of(hooks)
-    if inbox is not None:
-        await hooks.runtime.open()
-        await inbox.close()
+    async with AsyncExitStack() as opened:
+        for hooks in receivers:
+            inbox = inbox_of(hooks)
+            if inbox is not None:
+                check_name(hooks.runtime, inbox, hooks.name)
+                opened.push_async_callback(inbox.close)
+                await hooks.runtime.open()
+                claim_name(hooks.runtime, inbox, hooks.name)
+                opened.callback(release_name, hooks.runtime)
 
 
 class CutOff(logging.Filter):
@@ -221,6 +215,32 @@ class CutOff(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether a record is none of them."""
         return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
+class StartFailure(logging.Filter):
+    """Leaves out what nobody reads of the traceback of an app that could not start: the frames of libraries.
+
+    The error of a misconfigured receiver is a sentence, which needs no frames at all.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Shorten the record; return True."""
+        message = record.getMessage()
+        if message.startswith("Traceback (most recent call last)"):
+            record.msg, record.args = _shortened(message), ()
+        return True
+
+
+_FRAME = re.compile(r'^  File "(.+?)", line \d+(?:, in .*)?\n(?:    .*\n)*', re.MULTILINE)
+_OWN_ERROR = re.compile(rf"^{re.escape(ConfigurationError.__module__)}\.\w+: ", re.MULTILINE)
+_LIBRARIES = ("<frozen", sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), str(Path(__file__).parents[1]))
+
+
+def _shortened(traceback: str) -> str:
+    *_, said = _OWN_ERROR.split(traceback)
+    if said != traceback:
+        return f"cannot start: {said.strip()}"
+    return _FRAME.sub(lambda frame: "" if frame[1].startswith(_LIBRARIES) else frame[0], traceback).rstrip()
 
 
 class Upgrades(logging.Filter):
@@ -236,6 +256,7 @@ def log_config() -> dict[str, Any]:
     config = deepcopy(LOGGING_CONFIG)
     config["loggers"]["webhook_receiver"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
     config["filters"] = {"cut off": {"()": f"{__name__}.CutOff"}, "upgrades": {"()": f"{__name__}.Upgrades"}}
-    config["loggers"]["uvicorn.error"]["filters"] = ["cut off", "upgrades"]
+    config["filters"]["start failure"] = {"()": f"{__name__}.StartFailure"}
+    config["loggers"]["uvicorn.error"]["filters"] = [*config["filters"]]
     config["loggers"]["psycopg.pool"] = {"level": "ERROR"}  # the receiver logs once that the server is away
     return config

@@ -32,9 +32,12 @@ def worker(
     import logging.config
 
     from ..inbox.memory import MemoryInbox
+    from .addresses import check_address
     from .app_loader import inbox_of, load
     from .serve import health_server, leave_threads_behind, log_config
 
+    if health_port is not None:
+        check_address(health_host, health_port, prefix="--health-")
     hooks = load(target)
     inbox = inbox_of(hooks)
     if inbox is None or isinstance(inbox, MemoryInbox):

@@ -48,12 +48,10 @@ def _about_event(sender: Sender, case: Case) -> Iterator[str]:
 
 def _about_form(sender: Sender, body: bytes) -> Iterator[str]:
     """Yield in which field of a form its JSON is, or why it is in none."""
-    decode: object = sender.decode
-    field = "payload"
-    if isinstance(decode, partial):
-        decode, field = decode.func, str(decode.keywords.get("field", field))
-    if decode is not form_document or form_document(body) == body:
+    decode = partial(sender.decode or bytes)  # which flattens a partial of the sender's own
+    if decode.func is not form_document or form_document(body) == body:
         return
+    field = str(decode.keywords.get("field", "payload"))
     fields = fields_of(body)
     values = [value for name, value in fields if name == field]
     if not values:
