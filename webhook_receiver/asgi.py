@@ -76,13 +76,17 @@ def request_head(scope: Scope, url: str | None) -> RequestHead:
     """
     target = scope.get("raw_path") or _quoted(scope["path"])
     if target[:1] != b"/":
-        target = _AUTHORITY.sub(b"", target, count=1) or b"/"
+        target = _without_authority(target)
     if scope.get("query_string"):
         target = b"%b?%b" % (target, scope["query_string"])
     # As RequestHead(...) does it, in half the time.
     headers = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
     parts = (scope["method"], target, headers, url)
     return tuple.__new__(RequestHead, parts)  # pyright: ignore[reportUnknownMemberType]
+
+
+def _without_authority(target: bytes) -> bytes:
+    return _AUTHORITY.sub(b"", target, count=1) or b"/"
 
 
 def _quoted(path: str) -> bytes:
@@ -314,7 +318,7 @@ class _AnyFormRoute(Route):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         if scope["path"][:1] != "/":
-            path = _AUTHORITY.sub(b"", scope["path"].encode(errors="surrogateescape"), count=1) or b"/"
+            path = _without_authority(scope["path"].encode(errors="surrogateescape"))
             scope = {**scope, "path": path.decode(errors="surrogateescape")}
         return super().matches(scope)
 
