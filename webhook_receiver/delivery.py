@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from struct import Struct
 from typing import NamedTuple, Self, cast
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -120,15 +121,17 @@ def new_id(now: float | None = None) -> str:
     """
     second = int(time.time() if now is None else now) & 0xFFFFFFFF
     count = next(_count)
-    return f"{second:08x}{count & 0xFFFF:04x}{count >> 16 & 0xFFFF:04x}{_process}"
+    # A format such as {second:08x} would take twice the time of all of this.
+    return _ID.pack(second, count & 0xFFFF, count >> 16 & 0xFFFF, _process).hex()
 
 
 def _start_ids() -> None:
     global _process, _count
-    _process, _count = os.urandom(8).hex(), itertools.count()
+    _process, _count = os.urandom(8), itertools.count()
 
 
-_process, _count = "", itertools.count()
+_ID = Struct(">IHH8s")
+_process, _count = b"", itertools.count()
 _start_ids()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_ids)

@@ -163,7 +163,8 @@ class WebhookReceiver(Router):
         if scope["type"] != "http":
             await self._other(scope, receive, send)
             return
-        check_asyncio()
+        if not self._started:  # else it was checked then
+            check_asyncio()
         head, body = request_head(scope, self._public_url), None
         try:
             if head.method != "POST":
