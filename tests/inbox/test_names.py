@@ -255,6 +255,51 @@ async def test_of_receivers_that_share_an_inbox_the_last_one_closes_it(tmp_path:
     await inbox.close()
 
 
+@pytest.mark.parametrize("fails", ["register", "paused"], ids=["before it has a name", "after it has one"])
+async def test_a_receiver_whose_start_fails_closes_its_inbox_and_may_start_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    inbox = SQLiteInbox(tmp_path / "hooks.db")
+    hooks = receiver(inbox, [])
+
+    async def fail(*given: object) -> None:
+        raise InboxUnavailable("the inbox is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(inbox, fails, fail)
+        with pytest.raises(InboxUnavailable, match="is away"):
+            await hooks.__aenter__()
+    with pytest.raises(InboxUnavailable, match="not open"):
+        await inbox.stats()
+    async with receiver(f"sqlite:///{tmp_path}/hooks.db", []) as other:  # the name is free
+        assert other.name == "up42"
+    async with hooks:
+        await deliver_to(hooks)
+
+
+async def test_a_receiver_whose_start_fails_leaves_an_inbox_open_on_which_another_runs(tmp_path: Path) -> None:
+    inbox = SQLiteInbox(tmp_path / "hooks.db")
+    async with receiver(inbox, []) as first:
+        for second in (receiver(inbox, []), receiver(inbox, [], github("s"), name="up42")):
+            with pytest.raises(ConfigurationError, match="up42"):
+                await second.__aenter__()
+        await deliver_to(first)
+
+
+async def test_a_second_start_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with receiver(f"sqlite:///{tmp_path}/hooks.db", []) as hooks:
+
+        async def fail() -> None:
+            raise InboxUnavailable("the inbox is away")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(hooks.inbox, "paused", fail)
+            with pytest.raises(InboxUnavailable, match="is away"):
+                await hooks.__aenter__()
+        await deliver_to(hooks)
+        assert (await hooks.health()).state == "working"
+
+
 async def test_one_after_the_other_may_have_one_name(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/hooks.db"
     for _ in range(2):
@@ -284,6 +329,7 @@ async def test_a_name_belongs_to_one_sender_as_long_as_deliveries_of_it_are_stor
         ConfigurationError, match=r"'partner' belongs to the sender up42.*sender is github.*name=.*purge"
     ):
         await second.__aenter__()
+    await second.inbox.open()
     await second.inbox.purge(Filter(receiver="partner"), NOW, limit=10)
     async with second:
         assert second.name == "partner"

@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context
 from dataclasses import replace
 
@@ -157,7 +158,8 @@ class Runtime:
         try:
             await self._start()
         except BaseException:
-            self._starts -= 1
+            with suppress(InboxError):  # which would hide why it did not start
+                await self.stop()
             raise
 
     def set_to_work(self, concurrency: int | None = None) -> None:
