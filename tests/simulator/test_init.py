@@ -10,7 +10,7 @@ import pytest
 
 @pytest.mark.parametrize("missing", ["httpx", "pydantic_settings"])
 def test_a_missing_extra_is_named(missing: str) -> None:
-    code = f"import sys; sys.modules['{missing}'] = None; import webhook_receiver.simulator"
+    code = f"import sys; sys.modules['{missing}'] = None; from webhook_receiver.simulator import simulator_app"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     said = f"webhook_receiver.simulator needs {missing}: install it with  pip install 'asgi-webhook-receiver[standard]'"
     assert said in done.stderr
