@@ -55,7 +55,7 @@ def test_waits_are_spread_over_their_whole_span_so_that_handlers_do_not_come_bac
     assert max(waits) > 72
 
 
-@given(st.floats(0, 10), st.floats(10, 1000), st.integers(1, 200), st.integers(0, 200))
+@given(st.just(0.0) | st.floats(1e-9, 10), st.floats(10, 1000), st.integers(1, 200), st.integers(0, 200))
 def test_a_backoff_lasts_half_of_its_longest_waits(first: float, longest: float, attempts: int, made: int) -> None:
     backoff = Backoff(first, longest, attempts)
     waits = [min(longest, first * 2.0**number) for number in range(attempts - 1)]
