@@ -24,6 +24,7 @@ import psycopg
 import pytest
 
 import webhook_receiver
+from tests.commands import COMMAND, run
 from tests.helpers import ROOT, printed, running, serving
 from webhook_receiver import SQLiteInbox, errors, senders
 from webhook_receiver.errors import DISTRIBUTION
@@ -315,21 +316,13 @@ def prepared(line: str, url: str) -> list[str]:
     words = shlex.split(line.replace("http://127.0.0.1:8000", url))
     words = [word for word in words if not word.startswith("WEBHOOK_SECRET=")]
     assert words[0] == ".venv/bin/webhook-receiver"
-    return [sys.executable, "-m", "webhook_receiver", *words[1:]]
+    return [*COMMAND, *words[1:]]
 
 
 def shell(line: str, cwd: Path, url: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command, _, fallback = line.partition(" || ")
     given = dict(re.findall(r"^(WEBHOOK_SECRET)=(\S+)", line))
-    done = subprocess.run(
-        prepared(command, url),
-        cwd=cwd,
-        env=TERMINAL | given | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run(*prepared(command, url)[len(COMMAND) :], cwd=cwd, env=TERMINAL | given | environment)
     return subprocess.CompletedProcess(done.args, int(not done.returncode)) if fallback else done
 
 

@@ -23,6 +23,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from tests.commands import run
 from tests.helpers import ROOT, printed, running, serving
 from webhook_receiver import HMACBody, Scheme, StandardWebhooks, WebhookReceiver
 from webhook_receiver.delivery import RequestHead
@@ -46,8 +47,7 @@ def line_with(process: subprocess.Popen[str], text: str) -> str:
 
 
 def send(url: str, *options: str, secret: str = "try-me") -> int:
-    command = [sys.executable, "-m", "webhook_receiver", "send", url, "--secret", secret, *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60, check=False).returncode
+    return run("send", url, "--secret", secret, *options, cwd=ROOT).returncode
 
 
 def test_the_quickstart(tmp_path: Path) -> None:
@@ -92,8 +92,9 @@ def test_what_is_to_happen_exactly_once_does_so_although_the_handler_runs_twice(
 
 
 def inbox_command(*words: str) -> str:
-    command = [sys.executable, "-m", "webhook_receiver", "inbox", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60, check=True, text=True).stdout
+    done = run("inbox", *words, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_the_starlette_app(tmp_path: Path) -> None:

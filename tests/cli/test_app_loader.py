@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from tests.cli.test_commands import COMMAND
+from tests.commands import COMMAND
 from webhook_receiver.cli import serve
 from webhook_receiver.cli.app_loader import load
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_commands import COMMAND, on_a_terminal
+from tests.cli.test_commands import on_a_terminal
 from tests.cli.test_inbox import records
+from tests.commands import run
 from tests.helpers import ROOT, SECRET, printed, running
 from tests.orders import Simulator
 from webhook_receiver import State
@@ -35,14 +36,11 @@ def backfill(tmp_path: Path, url: str) -> Command:
     """Return the command, in a directory with a receiver in it, with the right to ask the API."""
     tmp_path.joinpath("app.py").write_text(MODULE, encoding="utf-8")
 
-    def run(*arguments: str, target: str = "app:hooks", **variables: str) -> subprocess.CompletedProcess[str]:
+    def backfill(*arguments: str, target: str = "app:hooks", **variables: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "UP42_URL": url, "UP42_TOKEN": "t", **variables}
-        command = [*COMMAND, "backfill", target, *arguments]
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path, env=environment
-        )
+        return run("backfill", target, *arguments, cwd=tmp_path, env=environment)
 
-    return run
+    return backfill
 
 
 def test_it_puts_what_is_missing_and_leaves_the_handlers_to_the_server(

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.cli.test_commands import COMMAND, run
+from tests.commands import COMMAND, run
 from tests.helpers import NOW, ROOT, SECRET, order, signed
 from webhook_receiver import HMACBody, UP42Signature
 from webhook_receiver.capture.server import Captured, serve

@@ -23,6 +23,7 @@ import pytest
 import trustme
 import typer
 
+from tests.commands import COMMAND, run
 from tests.helpers import ROOT, SECRET, noting, order, printed, running, serving
 from webhook_receiver import Event, OrderFulfilled, Unsigned, WebhookReceiver
 from webhook_receiver.cli import send as sending
@@ -33,8 +34,6 @@ from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders.stripe import stripe
 from webhook_receiver.simulator.payloads import signed
 
-COMMAND = [sys.executable, "-m", "webhook_receiver"]
-
 MODULE = """
 from webhook_receiver import OrderFulfilled, WebhookReceiver
 hooks = WebhookReceiver(secret="{secret}")
@@ -42,10 +41,6 @@ hooks = WebhookReceiver(secret="{secret}")
 async def download(order: OrderFulfilled) -> None:
     print("downloading", order.order_id, flush=True)
 """
-
-
-def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, check=False, **options)
 
 
 def on_a_terminal(*arguments: str, columns: int = 120) -> tuple[int, str]:

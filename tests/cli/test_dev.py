@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.cli.test_commands import COMMAND, run
+from tests.commands import COMMAND, run
 from tests.helpers import ROOT, SECRET, printed
 
 MODULE = """

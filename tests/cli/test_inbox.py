@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.cli.test_commands import COMMAND, on_a_terminal
+from tests.cli.test_commands import on_a_terminal
+from tests.commands import COMMAND, run
 from tests.helpers import ROOT
 from webhook_receiver import Delivery, SQLiteInbox
 from webhook_receiver.cli.commands import app
@@ -45,10 +46,7 @@ def inbox_command(*arguments: str, **options: Any) -> Result:
 
 def outside(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command in a process of its own, which nobody can be asked from."""
-    given: dict[str, Any] = {"stdin": subprocess.DEVNULL, "env": {**os.environ, "PYTHONPATH": str(ROOT)}, **options}
-    return subprocess.run(
-        [*COMMAND, "inbox", *arguments], capture_output=True, text=True, timeout=60, check=False, **given
-    )
+    return run("inbox", *arguments, **{"env": {**os.environ, "PYTHONPATH": str(ROOT)}, **options})
 
 
 def answering(answer: str, *arguments: str, group: str = "inbox") -> tuple[int, str]:

@@ -20,7 +20,7 @@ import pytest
 import starlette
 
 import webhook_receiver
-from tests.cli.test_commands import COMMAND, run
+from tests.commands import COMMAND, run
 from tests.helpers import ROOT, SECRET, printed, running, signed
 from webhook_receiver.cli.connections import MAX_HEAD
 from webhook_receiver.cli.serve import StartFailure

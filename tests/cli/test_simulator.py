@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.cli.test_commands import COMMAND
 from tests.cli.test_order import check, invoke
+from tests.commands import COMMAND
 from tests.helpers import ROOT, SECRET, printed
 from tests.simulator.playing import Real, catching, receiving, token
 from webhook_receiver.senders.up42.models import USER_INFO

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import COMMAND
 from tests.cli.test_inbox import IDS, answering, entry, inbox_command, on, outside, path, records, url
+from tests.commands import COMMAND
 from webhook_receiver import SQLiteInbox
 from webhook_receiver.inbox import State, StoredDelivery
 from webhook_receiver.testing import inbox_suite

@@ -17,8 +17,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tests.api import AT, PASSWORD, WEBHOOK, Api, data, failed
-from tests.cli.test_commands import COMMAND, on_a_terminal
+from tests.cli.test_commands import on_a_terminal
 from tests.cli.test_inbox import answering
+from tests.commands import COMMAND
 from tests.helpers import serving
 from webhook_receiver.cli.commands import app
 
