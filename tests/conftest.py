@@ -16,10 +16,23 @@ settings.register_profile("here", deadline=None, max_examples=100)
 settings.register_profile("long", deadline=None, max_examples=400)
 settings.load_profile("here")
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each of some hundred processes would compile the package anew
+
 
 def pytest_xdist_auto_num_workers() -> int:
     """Return one worker more than there are processors, since many tests wait for processes of their own."""
     return (os.cpu_count() or 1) + 1
+
+
+LONG = ("tests/faults/", "tests/cli/", "tests/test_docs.py", "tests/test_examples.py", "tests/test_typing.py")
+"""Where the tests are that take seconds, since they have processes of their own."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have each worker begin with its share of the long tests, so that none is left to wait for at the end."""
+    workers = getattr(config, "workerinput", {"workercount": 1})["workercount"]
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    items[:] = [item for number in range(workers) for item in items[number::workers]]
 
 
 @pytest.fixture(scope="session")
