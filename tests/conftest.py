@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
@@ -16,6 +17,8 @@ settings.register_profile("here", deadline=None, max_examples=100)
 settings.register_profile("long", deadline=None, max_examples=400)
 settings.load_profile("here")
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a background job of a shell: processes of tests end by it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each of some hundred processes would compile the package anew
 
 

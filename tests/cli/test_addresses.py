@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer import Exit
 
-from tests.cli.test_commands import run
+from tests.commands import run
 from webhook_receiver.cli.addresses import check_address, check_socket
 
 NOT_OURS = "192.0.2.1"  # of RFC 5737, for documents
