@@ -46,7 +46,8 @@ def inbox_command(*arguments: str, **options: Any) -> Result:
 
 def outside(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command in a process of its own, which nobody can be asked from."""
-    return run("inbox", *arguments, **{"env": {**os.environ, "PYTHONPATH": str(ROOT)}, **options})
+    given: dict[str, Any] = {"env": {**os.environ, "PYTHONPATH": str(ROOT)}, **options}
+    return run("inbox", *arguments, **given)
 
 
 def answering(answer: str, *arguments: str, group: str = "inbox") -> tuple[int, str]:
