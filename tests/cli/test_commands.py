@@ -572,10 +572,20 @@ def test_send_rejects_what_makes_no_sense_before_it_sends(arguments: list[str], 
     assert complaint in " ".join(done.stderr.split())
 
 
-HEAVY = ["httpx", "rich", "starlette", "uvicorn", "webhook_receiver.receiver", "webhook_receiver.senders"]
+HEAVY = [
+    "asyncio",
+    "httpx",
+    "pydantic",
+    "rich",
+    "starlette",
+    "uvicorn",
+    "webhook_receiver.receiver",
+    "webhook_receiver.senders",
+]
 GROUPS = {"inbox": "ls", "order": "create", "webhooks": "ensure"}
 LISTED = typer.main.get_command(app)
 NAMES: list[str] = list(getattr(LISTED, "commands", ()))
+EVERY = [[], *([name] for name in NAMES), *([group, name] for group in GROUPS for name in loaded(group).commands)]
 
 
 @pytest.mark.parametrize("command", ["", *(f"{name} {GROUPS.get(name, '')}".strip() for name in NAMES)])
@@ -603,6 +613,22 @@ def test_the_help_fits_a_terminal_of_80_columns_and_is_cut_nowhere(command: str)
     assert max(map(len, shown.splitlines())) <= 80
     assert not any(line.endswith("...") for line in shown.splitlines() if not line.startswith("Usage: "))
     assert "\x1b" not in shown
+
+
+def test_the_help_of_every_command_calls_values_by_names_and_is_as_wide_as_can_be_read() -> None:
+    code = (
+        f"from webhook_receiver.cli.commands import app\nfor each in {EVERY}: app([*each, '-h'], standalone_mode=False)"
+    )
+    pages: dict[int, str] = {}
+    for columns in (60, 80, 200):
+        environment = {**os.environ, "COLUMNS": str(columns)}
+        pages[columns] = subprocess.check_output([sys.executable, "-c", code], text=True, env=environment)
+        assert max(map(len, pages[columns].splitlines())) <= min(columns, 100)
+    assert len(pages[60].splitlines()) > len(pages[80].splitlines()) > len(pages[200].splitlines())
+    assert re.search(r"<\w|list\[|range|\{|\[\[", pages[80]) is None
+    assert "--port PORT" in pages[80]
+    assert "inbox pause [OPTIONS] WHERE HANDLER" in pages[80]
+    assert "inbox replay [OPTIONS] WHERE [ID]..." in pages[80]
 
 
 def test_help_version_and_completion_are_there() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 
 from ..errors import DISTRIBUTION, ConfigurationError, InboxError
 from . import options, output
@@ -46,7 +47,7 @@ _PLACES: Mapping[str, tuple[str, str]] = {
 """The module and the name of a command where they are not both its own name."""
 
 
-class Commands(TyperGroup):
+class Commands(options.Group):
     """The group of all commands. A command's module is imported when the command is called: most are slow to import."""
 
     def __init__(self, **given: Any) -> None:
@@ -70,7 +71,47 @@ def loaded(name: str) -> Any:
         alone.add_typer(found, name=name)
     else:
         alone.command(name)(found)
-    return typer.main.get_group(alone).commands[name]
+    command = typer.main.get_group(alone).commands[name]
+    _name_values(command)
+    return command
+
+
+_LAST_WORDS: Mapping[str, str] = {
+    **dict.fromkeys(("count", "concurrency", "connections", "limit", "size", "workers"), "N"),
+    **dict.fromkeys(("assets", "copies", "reorder", "seed", "after"), "N"),
+    **dict.fromkeys(("certfile", "keyfile"), "FILE"),
+    **dict.fromkeys(("since", "before", "than", "timeout", "in", "pace"), "TIME"),
+    **dict.fromkeys(("late", "drip"), "SECONDS"),
+    "retry": "TIMES",
+    "uds": "PATH",
+    "lose": "SHARE",
+    "to": "SECRET",
+}
+"""What the help calls the value of an option, by the last word of the option's name, where that is not the word."""
+
+
+def _name_values(command: Any) -> None:
+    """Let the help call values by what they are, such as PORT, and not by their types in Python."""
+    for below in getattr(command, "commands", {}).values():
+        _name_values(below)
+    for each in command.params:
+        if each.param_type_name == "argument":
+            each.get_help_record = partial(_argument_help, each.get_help_record, each.metavar)
+            more = "..." if each.nargs != 1 else ""
+            usage = each.metavar if each.required else f"[{each.metavar}]"
+            each.get_usage_pieces = partial(_argument_usage, usage + more)
+        elif each.metavar is None and not each.is_flag:
+            word = max(each.opts, key=len).rpartition("-")[2]
+            each.metavar = _LAST_WORDS.get(word, word.upper())
+
+
+def _argument_help(record: Callable[[Any], tuple[str, str] | None], name: str, ctx: Any) -> tuple[str, str] | None:
+    found = record(ctx)
+    return None if found is None else (name, found[1])
+
+
+def _argument_usage(usage: str, ctx: object) -> list[str]:
+    return [usage]
 
 
 app = typer.Typer(
@@ -79,7 +120,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,  # boxes leave half of a narrow terminal to the text, and are slow to import
     pretty_exceptions_show_locals=False,  # they may hold a secret
-    context_settings={"help_option_names": ["-h", "--help"]},  # of the commands, too
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},  # of the commands, too
 )
 
 
@@ -140,7 +181,10 @@ def serve_command(
     reload: Annotated[bool, typer.Option("--reload", help="Restart when a file changes.")] = False,
     http: Annotated[
         options.Parser,
-        typer.Option(help="The parser of HTTP; httptools is faster, for behind a proxy that bounds trailers."),
+        typer.Option(
+            metavar="h11|httptools",
+            help="The parser of HTTP; httptools is faster, for behind a proxy that bounds trailers.",
+        ),
     ] = options.PARSER,
     max_connections: Annotated[
         int | None,
@@ -204,7 +248,9 @@ def send_command(
     url: Annotated[
         str,
         typer.Argument(
-            callback=options.checked_url, help="The receiver's URL, such as http://127.0.0.1:8000/webhooks."
+            callback=options.checked_url,
+            metavar="URL",
+            help="The receiver's URL, such as http://127.0.0.1:8000/webhooks.",
         ),
     ],
     event: Annotated[str | None, typer.Option(help="The event's name; order.status for UP42.")] = None,
@@ -231,7 +277,7 @@ def send_command(
     concurrency: Annotated[int, typer.Option(min=1, max=1000, help="The number sent at once.")] = 1,
     forge: Annotated[bool, typer.Option("--forge", help="Sign with a wrong secret.")] = False,
     stale: Annotated[bool, typer.Option("--stale", help="Sign with a time an hour ago.")] = False,
-    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds to wait for a response.")] = 30,
+    timeout: Annotated[float, typer.Option(min=0.001, metavar="SECONDS", help="Seconds to wait for a response.")] = 30,
     insecure: Annotated[bool, typer.Option("--insecure", help="Do not check the TLS certificate.")] = False,
     as_json: Json = False,
 ) -> None:

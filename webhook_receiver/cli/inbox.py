@@ -27,10 +27,10 @@ from .inbox_option import (
     WhereCommand,
     run,
 )
-from .options import Json, Yes, confirm, moment, span_of
+from .options import Group, Json, Yes, confirm, moment, span_of
 from .output import fail
 
-inbox = typer.Typer(help="List, replay, purge and move the deliveries in an inbox.", no_args_is_help=True)
+inbox = typer.Typer(cls=Group, help="List, replay, purge and move the deliveries in an inbox.", no_args_is_help=True)
 
 UNFINISHED = (State.WAITING, State.DEAD, State.UNHANDLED)
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, cast
 
 import typer
 from typer import BadParameter
+from typer.core import TyperGroup
 
 from ..errors import ConfigurationError
 from ..options import seconds
@@ -26,6 +27,19 @@ PARSER: Parser = "h11"
 """The parser that bounds trailers and pipelined requests, and reads a request that offers an upgrade."""
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")]
+
+
+class Group(TyperGroup):
+    """A group of commands that does not import pydantic to find out that none of its flags is given, as typer does."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the group's options, whose flags have a default."""
+        found = super().get_params(ctx)
+        for each in cast("list[Any]", found):
+            if each.is_flag and each.default is None:
+                each.default = False
+        return found
+
 
 SECRET_VARIABLE = "WEBHOOK_SECRET"  # noqa: S105 - its name
 

@@ -8,10 +8,10 @@ import typer
 
 from ..errors import ConfigurationError
 from . import output
-from .options import Json, span_of
+from .options import Group, Json, span_of
 from .output import fail
 
-order = typer.Typer(help="Create, move and list orders in the simulator.", no_args_is_help=True)
+order = typer.Typer(cls=Group, help="Create, move and list orders in the simulator.", no_args_is_help=True)
 
 SimulatorUrl = Annotated[
     str, typer.Option("--simulator", envvar="UP42_URL", metavar="URL", help="The simulator's URL.")
@@ -109,7 +109,7 @@ def walk(
 
 @order.command()
 def deliveries(
-    order_id: Annotated[str | None, typer.Argument(metavar="[ORDER]", help="Only deliveries of this order.")] = None,
+    order_id: Annotated[str | None, typer.Argument(metavar="ORDER", help="Only deliveries of this order.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="The largest number to list.")] = 100,
     simulator: SimulatorUrl = HERE,
     as_json: Json = False,

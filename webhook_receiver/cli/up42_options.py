@@ -9,7 +9,8 @@ import typer
 
 Address = Annotated[str | None, typer.Option("--api", metavar="URL", help="The API's URL; else UP42_URL.")]
 InRegion = Annotated[
-    Literal["eu", "sa"] | None, typer.Option("--region", help="UP42's region; else UP42_REGION, else eu.")
+    Literal["eu", "sa"] | None,
+    typer.Option("--region", metavar="eu|sa", help="UP42's region; else UP42_REGION, else eu."),
 ]
 Workspace = Annotated[
     str | None, typer.Option("--workspace", help="The workspace's id; else UP42_WORKSPACE_ID, else your own.")

@@ -9,10 +9,11 @@ import typer
 
 from ..errors import WebhookError
 from . import options, output
-from .options import Json, Yes, confirm
+from .options import Group, Json, Yes, confirm
 from .up42_options import Address, InRegion, SecretFile, ShowSecret, Workspace
 
 webhooks = typer.Typer(
+    cls=Group,
     help="Manage the webhooks of a workspace. Credentials: UP42_USERNAME and UP42_PASSWORD, or UP42_TOKEN.",
     no_args_is_help=True,
 )
