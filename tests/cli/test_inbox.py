@@ -492,6 +492,34 @@ def test_the_environment_may_name_the_inbox(path: Path, url: str) -> None:
     assert "WHERE" in inbox_command("ls", "--help", env=environment).stdout
 
 
+@pytest.mark.parametrize("name", ["out.db", "out.sqlite3", "out.jsonl", "out:2026-11-28"])
+def test_beside_an_inbox_in_the_environment_a_file_is_the_one_to_write_or_read_whatever_its_suffix(
+    path: Path, url: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+    other = {"WEBHOOK_INBOX": f"sqlite:///{path.with_name('other.db')}"}
+    assert inbox_command("export", name, "--all", env={"WEBHOOK_INBOX": url}).stderr == "6 deliveries exported\n"
+    assert inbox_command("import", name, env=other).stdout == "6 deliveries loaded, 0 were there already\n"
+    assert len(inbox_command("ls", env=other).stdout.splitlines()) == 6
+    missing = inbox_command("import", f"no-{name}", env=other)
+    assert missing.exit_code == 2
+    assert "cannot read no-out" in missing.stderr
+
+
+def test_beside_an_inbox_in_the_environment_another_one_that_is_there_can_be_named(
+    path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+    other = {"WEBHOOK_INBOX": "sqlite:///other.db"}
+    on(path.with_name("other.db"), lambda inbox: inbox.stats())
+    for where in ("hooks.db", url):
+        assert len(inbox_command("export", where, "--all", env=other).stdout.splitlines()) == 7
+        assert inbox_command("export", where, "out.db", "--force", env=other).exit_code == 0
+    missing = inbox_command("export", "missing.db", "out.jsonl", env=other)
+    assert "there is no inbox at" in missing.stderr
+    assert not path.with_name("missing.db").exists()
+
+
 @pytest.mark.parametrize(
     ("where", "complaint"),
     [

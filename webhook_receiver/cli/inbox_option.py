@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,10 @@ Where = Annotated[
         metavar="WHERE", envvar=VARIABLE, help="The inbox: a URL such as sqlite:///hooks.db, its file, or module:hooks."
     ),
 ]
-States = Annotated[list[State] | None, typer.Option("--state", help="Only deliveries in this state; may be repeated.")]
+States = Annotated[
+    list[State] | None,
+    typer.Option("--state", help=f"Only deliveries in this state: {', '.join(State)}; may be repeated."),
+]
 Dead = Annotated[bool, typer.Option("--dead", help="Only dead deliveries.")]
 EventName = Annotated[str | None, typer.Option("--event", help="Only deliveries of this event.")]
 ReceiverName = Annotated[str | None, typer.Option("--receiver", help="Only deliveries to this receiver.")]
@@ -55,11 +59,11 @@ class WhereCommand(TyperCommand):
             if param.param_type_name == "argument" and param.required and param.nargs == 1
         ]
         where = given.get("where")
-        return (
-            isinstance(where, str)
-            and (":" in where or _is_file(where))
-            and all(isinstance(each, str) for each in required)
-        )
+        if not isinstance(where, str) or not all(isinstance(each, str) for each in required):
+            return False
+        if "file" in given and not isinstance(given["file"], str):
+            return _is_inbox(where)  # and not the file to write or to read, whatever its suffix
+        return ":" in where or _is_file(where)
 
 
 class Opened(Protocol):
@@ -157,6 +161,8 @@ async def _run(where: str, work: Callable[[InboxTarget], Awaitable[R]], create: 
         await target.inbox.close()
 
 
+_SQLITE = b"SQLite format 3\0"
+"""How a SQLite file begins (sqlite.org/fileformat2.html, section 1.3.1)."""
 _SUFFIXES = (".db", ".sqlite", ".sqlite3")
 
 
@@ -165,6 +171,17 @@ def _is_file(where: str) -> bool:
     if Path(where).is_file():
         return not where.endswith(".py")
     return where.endswith(_SUFFIXES) and ":" not in where and not Path(f"{where.replace('.', '/')}.py").is_file()
+
+
+def _is_inbox(where: str) -> bool:
+    """Return whether WHERE is a URL, a receiver, or the file of an inbox that is there."""
+    if "://" in where or re.fullmatch(r"[\w./-]+:[^\W\d]\w*", where):
+        return True
+    try:
+        with Path(where).open("rb") as file:
+            return file.read(len(_SQLITE)) == _SQLITE
+    except (OSError, ValueError):
+        return False
 
 
 def _found(where: str, create: bool) -> InboxTarget:
