@@ -233,3 +233,15 @@ async def test_of_a_kept_delivery_it_says_what_is_known(tmp_path: Path) -> None:
     assert (document["id"], document["verified_by"], document["body_verified"]) == (id, 1, True)
     missing = await anyio.to_thread.run_sync(lambda: explain("--inbox", url, "nothing"))
     assert (missing.exit_code, "there is no delivery 'nothing'" in missing.stderr) == (1, True)
+
+
+def test_a_host_that_is_nowhere_in_the_request_is_found_by_the_url_that_the_sender_posts_to() -> None:
+    saved = str(Path(__file__).parents[1] / "explain" / "requests" / "nginx-host.http")
+    at = ("--secret", SECRET, "--now", "signed")
+    told = explain(saved, *at)
+    assert "cause: " not in told.stdout
+    assert "is tried if you give the URL that the sender posts to (--url, url=)" in told.stdout
+    found = explain(saved, *at, "--url", "https://hooks.example.com/webhooks")
+    assert "cause: the host was replaced" in found.stdout
+    assert "--url" not in found.stdout
+    assert explain(saved, *at, "--url", "no url").exit_code == 2

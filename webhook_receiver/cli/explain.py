@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Json
+from .options import Json, checked_url_or_none
 from .request_options import Entry, RequestText, SecretFiles, SecretTexts, SenderName
 
 
@@ -18,6 +18,10 @@ def explain(
     now: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="The time to verify at: Unix seconds, a date, 2h (ago), or signed."),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(callback=checked_url_or_none, help="The URL that the sender posts to, if it is not REQUEST's."),
     ] = None,
     entry: Entry = None,
     inbox: Annotated[
@@ -34,4 +38,4 @@ def explain(
 
     if inbox is not None:
         raise typer.Exit(explain_report.of_delivery(inbox, request, as_json=as_json))
-    raise typer.Exit(explain_report.of_request(request, secret, secret_file, scheme, now, entry, as_json=as_json))
+    raise typer.Exit(explain_report.of_request(request, secret, secret_file, scheme, now, url, entry, as_json=as_json))

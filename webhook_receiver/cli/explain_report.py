@@ -33,6 +33,7 @@ def of_request(
     secret_file: list[Path] | None,
     sender: str | None,
     now: str | None,
+    url: str | None,
     entry: int | None,
     *,
     as_json: bool,
@@ -52,7 +53,7 @@ def of_request(
             now=clock(now),
             method=found.method,
             target=found.target,
-            url=found.url,
+            url=url or found.url,
         )
     except ConfigurationError as error:
         raise typer.BadParameter(str(error), param_hint="--secret") from None

@@ -195,6 +195,8 @@ def _about_changed(case: Case) -> Iterator[str]:
     for name in listed_names(case.headers):
         known = habit(name, absent=False)
         if present.count(name) == 1 and known is not None:
+            if name == b"host" and case.head.url is None:
+                yield "the host that was signed is tried if you give the URL that the sender posts to (--url, url=)"
             yield f"the header {printable(name)} is signed, and may be another one now: {known}"
 
 
