@@ -193,7 +193,8 @@ def test_ls_on_a_narrow_terminal_has_a_line_for_each_and_ids_that_can_be_typed(t
 
     on(path, fill)
     code, shown = on_a_terminal("inbox", "ls", f"sqlite:///{path}", columns=80)
-    heading, *lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+    heading, *lines, hint = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+    assert hint == "why: inbox show WHERE ID; handle it again: inbox replay WHERE ID"
     assert (code, heading.split()) == (0, ["id", "received", "event", "identity", "state", "next"])
     assert len(lines) == len(ids)
     assert max(map(len, [heading, *lines])) <= 80
@@ -222,10 +223,20 @@ def test_ls_on_a_narrow_terminal_leaves_room_for_what_is_next(tmp_path: Path, re
 
     on(path, fill)
     _, shown = on_a_terminal("inbox", "ls", f"sqlite:///{path}", columns=80)
-    heading, *lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+    heading, *lines, hint = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+    assert hint == "why: inbox show WHERE ID; handle it again: inbox replay WHERE ID"
     assert max(map(len, [heading, *lines])) <= 80
     assert len(lines) == 4
     assert all(re.search(r"ec728f00… \S.* dead +app:download:", line) for line in lines), lines
+
+
+def test_on_a_terminal_a_list_of_none_says_so_and_numbers_of_dead_ones_say_what_to_do(url: str) -> None:
+    _, shown = on_a_terminal("inbox", "ls", url, "--event", "none of them", columns=80)
+    assert shown.splitlines()[1:] == ["(none)"]
+    _, shown = on_a_terminal("inbox", "stats", url, columns=80)
+    assert "the dead ones: inbox ls WHERE --dead; handle them again: inbox replay WHERE --dead" in shown
+    assert "WHERE" not in inbox_command("stats", url).stdout
+    assert inbox_command("ls", url, "--event", "none of them").stdout == ""
 
 
 def test_ls_shows_of_an_id_what_no_other_one_is_or_begins_with(tmp_path: Path) -> None:

@@ -58,6 +58,15 @@ def show_summaries(summaries: Sequence[DeliverySummary], now: float, short: Mapp
     headings = ["id", "received", *(["receiver"] if several else []), "event", "identity", "state", "next"]
     rows = [_row(summary, now, short, several=several) for summary in summaries]
     output.table(headings, rows, shortest={"event": 8, "receiver": 8, "identity": 12})
+    if any(summary.state in (State.DEAD, State.UNHANDLED) for summary in summaries):
+        _suggest("why", "show WHERE ID", "handle it again", "replay WHERE ID")
+
+
+def _suggest(*steps: str) -> None:
+    """Print what can be done next, to a person: pairs of what it is for, and a command of `inbox`."""
+    if output.is_terminal():
+        pairs = zip(steps[::2], steps[1::2], strict=True)
+        output.say("; ".join(f"{what}: inbox {command}" for what, command in pairs), "dim")
 
 
 def _row(summary: DeliverySummary, now: float, short: Mapping[str, str], *, several: bool) -> list[str | Text]:
@@ -216,6 +225,8 @@ def show_stats(stats: Stats, now: float) -> None:
     rows += [(f"paused: {printable(name)}", f"for {span(now - since)}") for name, since in stats.paused.items()]
     rows += [_extra(name, value) for name, value in stats.extra.items()]
     output.table(("what", "number"), rows)
+    if stats.counts[State.DEAD]:
+        _suggest("the dead ones", "ls WHERE --dead", "handle them again", "replay WHERE --dead")
 
 
 def _extra(name: str, value: object) -> tuple[str, str]:

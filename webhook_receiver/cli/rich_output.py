@@ -43,6 +43,8 @@ def table(
     for cells in texts:
         drawn.add_row(*cells)
     console.print(drawn)
+    if not texts:
+        console.print("(none)")
 
 
 def _fit(headings: Sequence[str], rows: Sequence[Sequence[Text]], shortest: Mapping[str, int]) -> None:
