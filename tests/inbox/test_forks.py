@@ -232,3 +232,17 @@ assert goes_on.wait(10)
 print(len(checks), asyncio.run(receive(2)))
 """
     assert run(script, f"sqlite:///{tmp_path}/hooks.db") == ["child: 202", "2 202"]
+
+
+def test_a_receiver_that_has_started_imports_nothing_whose_lock_a_child_would_wait_for(inbox: str) -> None:
+    script = """
+async def main():
+    async with hooks:
+        before = set(sys.modules)
+        await live(1)
+        await hooks.health()
+        print(sorted(set(sys.modules) - before))
+
+asyncio.run(main())
+"""
+    assert run(script, inbox) == ["[]"]

@@ -1,7 +1,8 @@
 """Forks: what has threads, connections or locks is told before and after `os.fork()`, by which it would be broken.
 
 A thread does not live on in the child, a lock that another thread holds is never released there, and a connection to
-SQLite must not be carried over (sqlite.org/howtocorrupt.html, section 2.6). So the child begins anew.
+SQLite must not be carried over (sqlite.org/howtocorrupt.html, section 2.6). So the child begins anew. Nor does the lock
+of a module that another thread imports just then: so nothing is imported once a receiver has started.
 """
 
 from __future__ import annotations

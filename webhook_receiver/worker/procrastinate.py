@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString, Protocol, TypeVar
 
 import procrastinate
+import procrastinate.builtin_tasks  # pyright: ignore[reportUnusedImport] - else imported while we run, see `forks`
 import psycopg
 from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.connector import Notify
