@@ -21,7 +21,7 @@ import pytest
 
 from tests.helpers import NOW, signed
 from tests.postgres import execute
-from tests.working import about, durable, settled
+from tests.working import about, durable, settled, until
 from webhook_receiver import (
     ConfigurationError,
     Event,
@@ -34,8 +34,9 @@ from webhook_receiver import (
     WebhookReceiver,
 )
 from webhook_receiver.delivery import RequestHead
-from webhook_receiver.inbox.names import check_name, claim_name, release_name
+from webhook_receiver.inbox.names import check_name, claim_name, release_name, unclaimed
 from webhook_receiver.inbox.postgres import PostgresInbox, schema
+from webhook_receiver.inbox.records import Settlement
 from webhook_receiver.senders import Sender
 from webhook_receiver.senders.github import github
 from webhook_receiver.senders.shopify import shopify
@@ -62,6 +63,12 @@ async def old_database(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> 
     execute(empty_database, (OLD / "hooks.sql").read_text())
     await PostgresInbox(empty_database).migrate()
     return empty_database
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def lasting(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an inbox that lasts."""
+    return f"sqlite:///{tmp_path}/hooks.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
 
 
 def rows_of(url: str) -> list[tuple[Any, ...]]:
@@ -358,6 +365,46 @@ async def test_another_scheme_under_a_name_is_a_line_in_the_log(
             pass
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert said == ["up42 verified its deliveries by UP42Signature until now, and does so by HMACBody"]
+
+
+async def test_a_renamed_receiver_hears_of_what_waits_under_its_old_name(
+    lasting: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhook_receiver.runtime._UNTIL_ALL_RUN", 0)
+    async with receiver(lasting, [], name="old", work=False) as before:
+        await deliver_to(before)
+    async with receiver(lasting, [], name="new", clock=lambda: NOW + 7200):
+        await until(lambda: "deliveries of a receiver 'old'" in caplog.text)
+    assert "WebhookReceiver(name='old') gives it back" in caplog.text
+
+
+async def test_unclaimed_is_only_what_has_been_due_for_an_hour_under_a_name_not_running_here(
+    lasting: str,
+) -> None:
+    async with receiver(lasting, [], name="old", work=False) as here:
+        await deliver_to(here)
+        assert await unclaimed(here.inbox, NOW + 7200) == []
+    async with receiver(lasting, [], name="new", work=False) as new:
+        assert await unclaimed(new.inbox, NOW + 7200) == ["old"]
+        assert await unclaimed(new.inbox, NOW + 3600) == []
+        (claim,) = await new.inbox.claim("old", 1, 30, NOW + 7190)  # as another process does
+        assert await unclaimed(new.inbox, NOW + 7200) == []
+        assert await unclaimed(new.inbox, NOW + 7190 + 30 + 3601) == ["old"]  # whose process died
+        await new.inbox.settle(Settlement(claim, State.DONE, {}), NOW + 7200)
+        assert await unclaimed(new.inbox, NOW + 72000) == []
+
+
+async def test_what_waits_for_a_paused_handler_or_its_next_attempt_is_not_unclaimed(lasting: str) -> None:
+    async with receiver(lasting, [], name="old", work=False) as old:
+        for order in ("o-1", "o-2"):
+            await deliver_to(old, order)
+    async with receiver(lasting, [], name="new", work=False) as new:
+        paused, retried = await new.inbox.claim("old", 2, 30, NOW)
+        await new.inbox.pause("download", NOW)
+        waits = Settlement(paused, State.WAITING, {}, paused_by="download")
+        await new.inbox.settle(waits, NOW)
+        await new.inbox.settle(Settlement(retried, State.WAITING, {}, due=NOW + 72000), NOW)
+        assert await unclaimed(new.inbox, NOW + 7200) == []
 
 
 async def test_a_backfill_of_a_receiver_that_is_not_started_uses_the_name_in_the_inbox(old_file: str) -> None:

@@ -16,6 +16,8 @@ from .registration import NOBODY, Registration
 logger = logging.getLogger("webhook_receiver")
 
 _LATEST = 20  # deliveries that tell whose the finished ones are
+_OLDEST = 100  # deliveries that tell whose are not claimed: these never go, so they are the oldest
+_LONG = 3600.0  # seconds after which one that is due and not claimed may never be
 
 
 async def registered_name(inbox: Inbox, mine: Registration, is_own: Callable[[StoredDelivery], bool]) -> str:
@@ -69,6 +71,24 @@ async def _are_all(is_own: Callable[[StoredDelivery], bool], inbox: Inbox, name:
         if isinstance(waiting, StoredDelivery) and not is_own(waiting):
             return False
     return True
+
+
+async def unclaimed(inbox: Inbox, now: float) -> list[str]:
+    """Return the names under which deliveries have been due for an hour, and no process claims them.
+
+    It may be that no receiver has such a name any more. One that runs in this process is none of them.
+
+    Args:
+        inbox: the inbox, which is open.
+        now: the time in Unix seconds.
+
+    Raises:
+        InboxError: the inbox failed.
+    """
+    long_ago = now - _LONG
+    waiting = await inbox.find(Filter(states=[State.WAITING], before=long_ago), limit=_OLDEST, newest_first=False)
+    here = {running.name for running in [*_running.values()] if running.address == inbox.address}
+    return sorted({each.receiver for each in waiting if each.due is not None and each.due < long_ago} - here)
 
 
 class _Running(NamedTuple):

@@ -18,7 +18,7 @@ from ..errors import ConfigurationError, InboxError, InboxUnavailable, NotAnEven
 from ..events import Event, OrderStatusChanged, parsed_paths
 from ..inbox import forks, from_url
 from ..inbox.base import Inbox
-from ..inbox.names import check_name, claim_name, is_shared, registered_name, release_name
+from ..inbox.names import check_name, claim_name, is_shared, registered_name, release_name, unclaimed
 from ..inbox.records import Duplicate, State, Stored, StoredDelivery
 from ..inbox.registration import Registration
 from ..logs import DeadLetterLog, log_failure, warn_if_disabled
@@ -45,6 +45,10 @@ _WITHOUT_LOOP = (
     "so handlers of stored deliveries are cut off, and retried only when another request comes. Only store them here, "
     "WebhookReceiver(..., work=False), and handle them by `webhook-receiver worker` on the same inbox"
 )
+
+
+_UNTIL_ALL_RUN = 60.0
+"""Seconds after a start in which other receivers start, too, and claim what is theirs."""
 
 
 class Runtime:
@@ -112,6 +116,7 @@ class Runtime:
         self._worker: Worker | None = None
         self._opened = False
         self._starts = 0  # that were not stopped yet
+        self.tasks.add(self._tell_unclaimed)
         self._warnings: set[str] = set()
         """The warnings about how the receiver is hosted that were logged, each once."""
         forks.tell(self)
@@ -242,6 +247,19 @@ class Runtime:
                 self._worker.start(paused)
                 current_default_thread_limiter().total_tokens += self.options.concurrency  # beside those of the host's
         self.tasks.start()
+
+    async def _tell_unclaimed(self) -> None:
+        await asyncio.sleep(_UNTIL_ALL_RUN)
+        try:
+            for name in await unclaimed(self.inbox, self.clock()):
+                logger.warning(
+                    "the inbox has deliveries of a receiver %r that have been due for over an hour, and no process "
+                    "claims them: let it run; if it has another name now, WebhookReceiver(name=%r) gives it back",
+                    name,
+                    name,
+                )
+        except Exception as error:
+            log_failure(f"{self.name}: the inbox failed", error)
 
     async def _paused(self) -> frozenset[str]:
         """Return the names of the paused handlers; a pause under a handler's old name becomes one under its own."""
