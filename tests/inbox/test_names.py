@@ -206,6 +206,34 @@ async def test_two_receivers_of_one_name_on_one_inbox_are_rejected_in_one_proces
         assert (await first.receive(signed(body, secret=SECRET), body)).response.status == 202
 
 
+@pytest.mark.parametrize("host", ["localhost", "[::ffff:127.0.0.1]", "127.1"])
+async def test_two_of_one_name_are_rejected_however_the_address_of_their_server_is_written(
+    postgres_url: str, host: str
+) -> None:
+    assert "127.0.0.1" in postgres_url
+    async with receiver(postgres_url, []) as first:
+        second = receiver(postgres_url.replace("127.0.0.1", host), [])
+        assert second.inbox.address != first.inbox.address
+        with pytest.raises(ConfigurationError, match="a receiver named 'up42' runs on this inbox already"):
+            await second.__aenter__()
+        await deliver_to(first)
+
+
+async def test_two_databases_of_one_server_have_a_receiver_of_one_name_each(
+    postgres_url: str, empty_database: str
+) -> None:
+    await PostgresInbox(empty_database).migrate()
+    async with receiver(postgres_url, []) as first, receiver(empty_database, []) as second:
+        assert first.name == second.name == "up42"
+
+
+async def test_two_schemas_of_one_database_have_a_receiver_of_one_name_each(postgres_url: str) -> None:
+    other = PostgresInbox(postgres_url, schema="other")
+    await other.migrate()
+    async with receiver(postgres_url, []) as first, receiver(other, []) as second:
+        assert first.name == second.name == "up42"
+
+
 async def test_one_that_nobody_started_is_answered_503_for_not_200(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -87,12 +87,17 @@ async def unclaimed(inbox: Inbox, now: float) -> list[str]:
     """
     long_ago = now - _LONG
     waiting = await inbox.find(Filter(states=[State.WAITING], before=long_ago), limit=_OLDEST, newest_first=False)
-    here = {running.name for running in [*_running.values()] if running.address == inbox.address}
+    here = {running.name for running in [*_running.values()] if running.places & _places(inbox)}
     return sorted({each.receiver for each in waiting if each.due is not None and each.due < long_ago} - here)
 
 
+def _places(inbox: Inbox) -> frozenset[str]:
+    """Return the address of an inbox, and what its server says it is: one server may have several addresses."""
+    return frozenset((inbox.address, getattr(inbox, "place", inbox.address)))
+
+
 class _Running(NamedTuple):
-    address: str
+    places: frozenset[str]
     name: str
     inbox: Inbox
     loop: asyncio.AbstractEventLoop
@@ -108,9 +113,9 @@ def check_name(owner: object, inbox: Inbox, name: str) -> None:
     Raises:
         ConfigurationError: one does: each would take the other's deliveries.
     """
-    here = (inbox.address, name)
+    here = _places(inbox)
     for other, running in [*_running.items()]:
-        if other is not owner and running[:2] == here and not running.loop.is_closed():
+        if other is not owner and running.name == name and running.places & here and not running.loop.is_closed():
             raise ConfigurationError(
                 f"a receiver named {name!r} runs on this inbox already, and each would take the other's deliveries: "
                 "give them names, WebhookReceiver(name=...); without one a receiver has the name of its sender"
@@ -120,7 +125,7 @@ def check_name(owner: object, inbox: Inbox, name: str) -> None:
 def claim_name(owner: object, inbox: Inbox, name: str) -> None:
     """Claim a name for a runtime that starts in the running event loop, until `release_name`; see `check_name`."""
     check_name(owner, inbox, name)
-    _running[owner] = _Running(inbox.address, name, inbox, asyncio.get_running_loop())
+    _running[owner] = _Running(_places(inbox), name, inbox, asyncio.get_running_loop())
 
 
 def release_name(owner: object) -> None:

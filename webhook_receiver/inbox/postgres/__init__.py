@@ -85,6 +85,8 @@ class PostgresInbox:
         self._timeout = timeout
         self._writers: tuple[Writer, Writer, Writer] | None = None
         """The writers for puts, for leases, and for everything else: no kind of work waits for another kind."""
+        self.place = self.address
+        """The place of the tables as the server says it, once it was asked: by whichever address it was reached."""
         self._opening = Lock()
         self._latest = float("-inf")
         """The latest Unix time that was passed to a claim, in seconds: a clock that is set back shows here."""
@@ -147,6 +149,7 @@ class PostgresInbox:
         with self.server.connect() as connection:
             self.server.connect().close()  # beside this one: a pooler that shares one session shows
             check_ready(connection, self.server)
+            self.place = f"{queries.database(connection)} {self.server.schema}"
             insert.check_round_trip(connection)
             if connection.execute("SELECT current_setting('fsync')").fetchone() == ("off",):
                 logger.warning("%s runs with fsync = off: what it has committed may not survive", self.server)

@@ -165,6 +165,16 @@ def stats(connection: PostgresConnection) -> Stats:
     )
 
 
+def database(connection: PostgresConnection) -> str:
+    """Return a text that only this database of this run of the server has; every role may ask for it."""
+    asked = """
+        SELECT concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()), oid) FROM pg_database
+        WHERE datname = current_database()
+    """
+    (found,) = ask(connection, asked).fetchone() or ("",)
+    return str(found)
+
+
 def server_time(connection: PostgresConnection) -> float:
     """Return the time by the server's clock, in Unix seconds."""
     (now,) = ask(connection, "SELECT extract(epoch FROM clock_timestamp())::double precision").fetchone() or (0.0,)
