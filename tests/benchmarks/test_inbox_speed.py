@@ -70,7 +70,9 @@ def _until_handled(file: Path) -> None:
     deadline = time.monotonic() + 60
     with closing(sqlite3.connect(file)) as connection:
         while connection.execute(
-            "SELECT 1 FROM journal UNION ALL SELECT 1 FROM progress WHERE state <> 'done' LIMIT 1"
+            "SELECT 1 FROM delivery, position WHERE seq > tracked "
+            "AND NOT EXISTS (SELECT 1 FROM progress WHERE progress.seq = delivery.seq) "
+            "UNION ALL SELECT 1 FROM progress WHERE state <> 'done' LIMIT 1"
         ).fetchone():
             time.sleep(0.002)  # it is the time until then that is measured
             assert time.monotonic() < deadline, "the worker does not come to an end"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import lzma
 import os
 import pty
 import re
@@ -428,6 +429,17 @@ def test_stats_for_people_and_programs(path: Path, url: str) -> None:
     assert document["bytes"] == path.stat().st_size
     assert rows["size of the file"] == f"{document['bytes'] / 1024:,.0f} KiB"
     assert rows["unused within it"] == f"{document['free_bytes'] / 1024:,.0f} KiB"
+
+
+@pytest.mark.parametrize(("options", "copies"), [([], ["hooks.db.schema-4.bak"]), (["--no-backup"], [])])
+def test_a_file_of_an_older_version_is_copied_before_it_is_migrated_unless_that_is_not_wanted(
+    tmp_path: Path, options: list[str], copies: list[str]
+) -> None:
+    old = Path(__file__).parents[1] / "inbox" / "old" / "schema-4.db.xz"
+    tmp_path.joinpath("hooks.db").write_bytes(lzma.decompress(old.read_bytes()))
+    url = f"sqlite:///{tmp_path}/hooks.db?min_free=0"
+    assert inbox_command("migrate", url, *options).stdout == "the tables are up to date\n"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["hooks.db", *copies]
 
 
 def test_vacuum_says_what_it_gave_back(path: Path, url: str) -> None:

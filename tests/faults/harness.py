@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.helpers import ROOT, signed
-from webhook_receiver.inbox.sqlite import staging
 
 
 class Server:
@@ -159,9 +158,12 @@ def states(inbox: Path) -> dict[str, int]:
     """Return how many deliveries are in which state."""
     connection = sqlite3.connect(inbox)
     try:
-        found = dict(connection.execute("SELECT state, count(*) FROM progress GROUP BY state").fetchall())
-        fresh = len([*staging.read(connection)])
-        return found | ({"waiting": found.get("waiting", 0) + fresh} if fresh else {})
+        return dict(
+            connection.execute(
+                "SELECT coalesce(state, 'waiting') AS state, count(*) FROM delivery LEFT JOIN progress USING (seq) "
+                "GROUP BY 1"
+            ).fetchall()
+        )
     finally:
         connection.close()
 

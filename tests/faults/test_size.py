@@ -18,7 +18,7 @@ from webhook_receiver.delivery import Delivery
 from webhook_receiver.inbox import Entry, Filter, State
 from webhook_receiver.inbox.dedup import PutJob
 from webhook_receiver.inbox.records import Settlement
-from webhook_receiver.inbox.sqlite import insert, staging
+from webhook_receiver.inbox.sqlite import insert, tracking
 from webhook_receiver.inbox.sqlite.connection import connect
 
 BATCH = 500
@@ -73,7 +73,7 @@ async def filled(path: Path, size: int) -> None:
     connection.execute("BEGIN")
     for first in range(0, size, BATCH):
         insert.put(connection, [PutJob(entry(number), 1000.0, 0.0) for number in range(first, first + BATCH)])
-        staging.flush_all(connection)
+        tracking.track(connection, tracking.oldest(connection, BATCH), {})
     connection.execute("UPDATE progress SET state = 'done', due = NULL, settled = 1000 WHERE seq % 2 = 0")
     connection.execute("COMMIT")
     connection.close()

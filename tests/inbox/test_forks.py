@@ -210,21 +210,22 @@ def test_a_process_that_forks_while_its_file_is_checked_checks_it_afterwards(tmp
 from webhook_receiver.inbox.sqlite import file_guard
 from threading import Event
 checks, checking, goes_on = [], Event(), Event()
-damage = file_guard.staging.damage
+class Slow(file_guard.IntegrityCheck):
+    def __init__(self, connect, name):
+        super().__init__(lambda: slow(connect()), name)
 
 def slow(connection):
     checks.append(os.getpid())
     checking.set()
     if len(checks) == 1:
-        connection.set_progress_handler(lambda: goes_on.wait(0.001), 1)  # keeps it busy until it is interrupted
-        connection.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n")
+        connection.set_progress_handler(lambda: goes_on.wait(0.01), 1)  # keeps it busy until it is interrupted
     else:
         goes_on.set()
-    return damage(connection)
+    return connection
 
-file_guard.staging.damage = slow
 import webhook_receiver.inbox.sqlite as store
 store._PATIENCE = 0.01
+store.IntegrityCheck = Slow
 asyncio.run(hooks.inbox.open())
 assert checking.wait(10)
 child(lambda: receive(1))

@@ -119,15 +119,21 @@ class Migrates(Protocol):
 def migrate(
     where: Where,
     grant: Annotated[str | None, typer.Option(metavar="ROLE", help="Let this database role use the tables.")] = None,
+    backup: Annotated[
+        bool, typer.Option("--backup/--no-backup", help="Copy a SQLite file of an older version first, beside it.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
-    """Create or update the tables of an inbox on PostgreSQL. Safe to repeat, and to run at the same time."""
+    """Create or update the tables of an inbox. Safe to repeat, and to run at the same time."""
+    from ..inbox.sqlite import SQLiteInbox
 
     async def work(target: InboxTarget) -> list[str]:
         if isinstance(target.inbox, Migrates):
             return await target.inbox.migrate(grant)
         if grant is not None:
             raise ConfigurationError("only an inbox on PostgreSQL has roles: leave out --grant")
+        if isinstance(target.inbox, SQLiteInbox):
+            target.inbox.backs_up = backup
         await target.inbox.open()  # which does it
         return []
 

@@ -1,7 +1,7 @@
 """The rows of a SQLite inbox, made of deliveries and handler states and read back; a checksum shows damage.
 
-The names of the columns are those of the first version: `source` holds `Delivery.receiver`, `origin` holds
-`Delivery.via`, `held` holds `paused_by`, `order_key` holds the ordering key, and `line` its hash.
+The names of the columns are those of the first version: `source` of a delivery holds `Delivery.receiver`, `origin`
+holds `Delivery.via`, `held` holds `paused_by`, `order_key` holds the ordering key, and `line` its hash.
 """
 
 from __future__ import annotations

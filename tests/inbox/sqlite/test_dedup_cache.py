@@ -55,28 +55,3 @@ def test_what_was_removed_is_found_no_more_unless_that_is_taken_back() -> None:
     assert cache.find([7, 8]) == []
     undo()
     assert cache.find([7, 8, 9]) == [(7, 1), (7, 2), (8, 3)]
-
-
-def test_an_id_is_known_until_it_is_flushed() -> None:
-    cache = DedupCache(0)
-    cache.add_ids(["d-1", "d-2"], 2)
-    cache.add_ids(["d-3"], 3)
-    assert cache.may_be_staged(["d-9", "d-2"])
-    cache.flushed = 1
-    cache.forget_ids()
-    assert cache.may_be_staged(["d-1"]), "part of what shared a commit is still there"
-    cache.flushed = 2
-    cache.forget_ids()
-    assert not cache.may_be_staged(["d-1", "d-2"])
-    assert cache.may_be_staged(["d-3"])
-
-
-def test_an_id_that_is_put_again_stays_known_when_that_is_taken_back() -> None:
-    cache = DedupCache(0)
-    cache.add_ids(["d-1", "d-2"], 2)
-    undo = cache.add_ids(["d-2", "d-3"], 4)
-    undo()
-    assert [cache.may_be_staged([id]) for id in ("d-1", "d-2", "d-3")] == [True, True, False]
-    cache.flushed = 2
-    cache.forget_ids()
-    assert cache.ids == {}

@@ -38,7 +38,7 @@ async def duplicates(inbox: SQLiteInbox, *numbers: int) -> None:
 
 def merged(file: sqlite3.Connection) -> tuple[int, int]:
     """Return up to which row the file's table is complete, and how many rows it has."""
-    complete, rows = file.execute("SELECT merged, (SELECT count(*) FROM lookup) FROM arrived").fetchone()
+    complete, rows = file.execute("SELECT merged, (SELECT count(*) FROM lookup) FROM position").fetchone()
     return complete, rows
 
 

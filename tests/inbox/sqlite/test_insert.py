@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from webhook_receiver.errors import InboxError
 from webhook_receiver.inbox import Filter, Stored
 from webhook_receiver.inbox.dedup import PutJob
-from webhook_receiver.inbox.sqlite import dedup_index, insert, leases, maintenance, staging
+from webhook_receiver.inbox.sqlite import dedup_index, insert, leases, maintenance, ordering, tracking
 from webhook_receiver.inbox.sqlite.connection import WriterConnection, connect
 from webhook_receiver.inbox.sqlite.schema import migrate
 from webhook_receiver.testing.inbox_suite import NOW, entry
@@ -20,7 +20,9 @@ from webhook_receiver.testing.inbox_suite import NOW, entry
 Step = tuple[str, list[int]]
 
 PUTS = st.tuples(st.just("put"), st.lists(st.integers(0, 3), min_size=1, max_size=2))
-OTHERS: st.SearchStrategy[Step] = st.tuples(st.sampled_from(["claim", "unpack", "purge", "look"]), st.just([]))
+OTHERS: st.SearchStrategy[Step] = st.tuples(
+    st.sampled_from(["claim", "track", "track one", "purge", "look"]), st.just([])
+)
 TRANSACTION = st.tuples(st.integers(0, 1), st.lists(st.one_of(PUTS, OTHERS), max_size=3), st.booleans())
 
 keys = count()
@@ -32,8 +34,7 @@ class OnPurpose(Exception):
 
 def kept(connection: WriterConnection) -> list[str]:
     """Return the ids that the file has, whatever the connection holds in memory."""
-    rows = connection.execute("SELECT id FROM delivery").fetchall()
-    return sorted([id for (id,) in rows] + [each.row[0] for each in staging.read(connection)])
+    return sorted(id for (id,) in connection.execute("SELECT id FROM delivery").fetchall())
 
 
 def take(connection: WriterConnection, step: str, numbers: list[int]) -> None:
@@ -50,12 +51,21 @@ def take(connection: WriterConnection, step: str, numbers: list[int]) -> None:
             raise OnPurpose
     elif step == "claim":
         leases.claim(connection, [leases.ClaimJob("hooks", 1, 60.0, NOW)])
-    elif step == "unpack":
-        staging.flush(connection, 2)
+    elif step == "track":
+        tracking.track(connection, tracking.oldest(connection, 2), {})
+    elif step == "track one":
+        for (seq,) in connection.execute("SELECT max(seq) FROM delivery HAVING max(seq) NOTNULL").fetchall():
+            ordering.requeue(connection, seq, NOW)
     elif step == "purge":
         maintenance.purge(connection, [maintenance.PurgeJob(Filter(), NOW + 61, 2)])
     else:
         dedup_index.refresh(connection)
+
+
+def assert_each_has_progress_or_is_found(connection: WriterConnection) -> None:
+    untracked = {each.seq for each in tracking.oldest(connection, 1000)}
+    found = connection.execute("SELECT seq FROM delivery EXCEPT SELECT seq FROM progress").fetchall()
+    assert untracked == {seq for (seq,) in found}
 
 
 def transaction(connection: WriterConnection, steps: list[Step], *, commits: bool) -> None:
@@ -69,7 +79,8 @@ def transaction(connection: WriterConnection, steps: list[Step], *, commits: boo
         connection.execute("COMMIT")
         connection.committed()
     except OnPurpose:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         connection.rolled_back()
         assert kept(connection) == before
 
@@ -86,4 +97,4 @@ def test_each_id_is_kept_once_whatever_is_rolled_back_and_whoever_else_writes(
             connection.execute("PRAGMA synchronous = OFF")  # nobody pulls the plug here
         for which, steps, commits in transactions:
             transaction(connections[which], steps, commits=commits)
-        staging.flush_all(connections[0])
+            assert_each_has_progress_or_is_found(connections[1 - which])

@@ -14,14 +14,13 @@ from webhook_receiver.inbox.sqlite import schema
 from webhook_receiver.testing.inbox_suite import claim, entry, put
 
 TABLES = [
-    "arrived",
     "attempt",
     "delivery",
     "heartbeat",
     "holder",
-    "journal",
     "lookup",
     "paused",
+    "position",
     "progress",
     "receiver",
 ]

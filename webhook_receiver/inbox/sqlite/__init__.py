@@ -30,10 +30,10 @@ from ..records import (
     StoredDelivery,
 )
 from ..registration import Registration
-from . import backup, file_guard, insert, leases, maintenance, queries, staging
+from . import backup, file_guard, insert, leases, maintenance, queries
 from .connection import Inode, Reader, WriterConnection, connect
 from .file_guard import IntegrityCheck
-from .schema import migrate, version_of
+from .schema import LAST, migrate, version_of
 from .writer import SQLiteOperation, Writer
 
 logger = logging.getLogger("webhook_receiver")
@@ -57,6 +57,8 @@ class SQLiteInbox:
         min_free: bytes that the disk must have free; with less, `put` raises InboxUnavailable before the disk is full.
         busy_timeout: seconds to wait for another process that writes (sqlite.org/c3ref/busy_timeout.html).
         create: whether a file that does not exist is created.
+        backup: whether a file of an older version is copied before its tables change, to `hooks.db.schema-4.bak` beside
+            `hooks.db` if it has the schema 4.
 
     Raises:
         ConfigurationError: the settings cannot work.
@@ -74,6 +76,7 @@ class SQLiteInbox:
         min_free: int = 64 * 1024 * 1024,
         busy_timeout: float = 5.0,
         create: bool = True,
+        backup: bool = True,
     ) -> None:
         if not (window > 0 and retention >= window):
             raise ConfigurationError(
@@ -91,6 +94,7 @@ class SQLiteInbox:
         self._file_guard = file_guard.FileGuard(self.path, min_free)
         self._busy_timeout = busy_timeout
         self._create = create
+        self.backs_up = backup
         self._writer: Writer | None = None
         self._reader: Reader | None = None
         self._check: IntegrityCheck | None = None
@@ -212,20 +216,18 @@ class SQLiteInbox:
         self, which: Filter, *, limit: int | None = None, newest_first: bool = True
     ) -> Sequence[DeliverySummary]:
         """See `Inbox`."""
-        return await self._read_whole(partial(queries.find, which=which, limit=limit, newest_first=newest_first))
+        return await self._read(partial(queries.find, which=which, limit=limit, newest_first=newest_first))
 
     async def get(self, id: str) -> StoredDelivery | None:
         """See `Inbox`."""
-        return await self._read_whole(partial(queries.get, beginning=id))
+        return await self._read(partial(queries.get, beginning=id))
 
     async def replay(self, ids: Sequence[str], now: float, *, handler: str | None = None) -> int:
         """See `Inbox`."""
-        await self._flush()
         return await self._write(maintenance.replay, maintenance.ReplayJob(ids, now, handler))
 
     async def purge(self, which: Filter, now: float, *, limit: int) -> int:
         """See `Inbox`."""
-        await self._flush(or_warn=True)  # on a full disk, this is what makes room
         return await self._write(maintenance.purge, maintenance.PurgeJob(which, now, limit))
 
     async def expire(self, now: float) -> int:
@@ -234,12 +236,11 @@ class SQLiteInbox:
 
     async def stats(self) -> Stats:
         """See `Inbox`."""
-        return await self._read_whole(queries.stats)
+        return await self._read(queries.stats)
 
     async def dump(self, which: Filter) -> AsyncIterator[StoredDelivery | DamagedDelivery]:
         """See `Inbox`."""
-        await self._flush()
-        seq = None
+        seq = -(2**63)
         while True:
             page = await self._read(partial(queries.after, which=which, seq=seq, limit=_STEP))
             for seq, delivery in page:  # noqa: B007 - the last one is where the next page begins
@@ -250,7 +251,6 @@ class SQLiteInbox:
     async def load(self, deliveries: Sequence[StoredDelivery], now: float) -> int:
         """See `Inbox`."""
         self._file_guard.check_free_space()
-        await self._flush()
         return await self._write(maintenance.load, (deliveries, now, self._window))
 
     async def vacuum(self) -> None:
@@ -330,17 +330,27 @@ class SQLiteInbox:
     def _make_ready(self, check_nothing_lost: Callable[[], None]) -> None:
         self._file_guard.forget()
         noted = self._file_guard.noted_last()
+        size = 0 if self._file_guard.has_log() else self.path.stat().st_size
         with closing(self._connect()) as connection:
             self._file_guard.check_writable()
             version_of(connection, str(self.path))  # with this, SQLite takes up the log
+            if size % connection.execute("PRAGMA page_size").fetchone()[0]:
+                raise sqlite3.DatabaseError("it ends within a page")  # of which SQLite would take the rest for zeros
             try:
                 check_nothing_lost()
-                migrate(connection, str(self.path))
-                self._file_guard.check_last(noted, *connection.execute("SELECT last FROM arrived").fetchone())
+                migrate(connection, str(self.path), self._copy if self.backs_up else None)
+                self._file_guard.check_last(noted, *connection.execute(f"SELECT {LAST} FROM position").fetchone())
             except InboxDamaged:
                 self._file_guard.forget_last()  # from now on, the marker tells
                 raise
             self._file_guard.remember()
+
+    def _copy(self, version: int) -> None:
+        """Copy the file before its tables change from those of this version."""
+        copy = file_guard.beside(self.path, f".schema-{version}.bak")
+        self._file_guard.check_room(self.path.stat().st_size, copy.name)
+        self._backup(copy, lambda copied, pages: None)
+        logger.info("%s has the schema %d and gets a newer one; a copy of it is %s", self.path, version, copy)
 
     def _connect(self) -> WriterConnection:
         self._file_guard.check_not_replaced()
@@ -373,21 +383,6 @@ class SQLiteInbox:
         if self._writer is None:
             raise InboxUnavailable("the inbox is not open")
         return self._writer.submit(operation, job)
-
-    async def _flush(self, *, or_warn: bool = False) -> None:
-        """Move the deliveries that are staged now to their own rows, in steps that are too short to delay a writer."""
-        last = await self._read(staging.last_seq)
-        try:
-            while last is not None and await self._write(staging.flush_until, last):
-                pass
-        except InboxUnavailable as error:
-            if not or_warn:
-                raise
-            logger.warning("%s: what was put lately is not looked at: %s", self, error)
-
-    async def _read_whole(self, ask: Callable[[sqlite3.Connection], R]) -> R:
-        await self._flush(or_warn=True)
-        return await self._read(ask)
 
     async def _read(self, ask: Callable[[sqlite3.Connection], R]) -> R:
         if self._reader is None:

@@ -31,16 +31,12 @@ class WriterConnection(sqlite3.Connection):
     def committed(self) -> None:
         """Keep what the transaction changed in memory, now that it is committed."""
         self.undo = ()
-        if self.dedup_cache is not None:
-            self.dedup_cache.forget_ids()
 
     def rolled_back(self) -> None:
         """Take back what the transaction changed in memory, now that it is rolled back."""
         for undo in reversed(self.undo):
             undo()
         self.undo = ()
-        if self.dedup_cache is not None:
-            self.dedup_cache.flushed = -(2**63)  # until the next refresh reads it, nothing is forgotten
 
 
 def connect(path: str | os.PathLike[str], timeout: float = 0) -> WriterConnection:

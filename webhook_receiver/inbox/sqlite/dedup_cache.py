@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _BITS = 6  # of a hash say in which part of all it is
@@ -30,7 +30,7 @@ def grouped(found: Iterable[HashEntry]) -> RowsByHash:
 
 
 class DedupCache:
-    """The hashes of the latest deliveries, and hashes of the ids of those that may be staged.
+    """The hashes of the latest deliveries.
 
     Args:
         merged: the last row that the table `lookup` has.
@@ -47,12 +47,6 @@ class DedupCache:
         """Two generations of buckets: new hashes go to the young ones; the old ones are being merged into the table."""
         self.next_bucket, self.until = BUCKETS, merged
         """The number of the old bucket that is merged next, and the last row in the old ones."""
-        self.flushed = merged
-        """The row up to which no delivery is staged any more."""
-        self.ids: dict[int, int] = {}
-        """Python's hash of each id, and the row up to which it was put last: an id that was purged may be put again."""
-        self.staged_batches: deque[tuple[int, list[int]]] = deque()
-        """The hashes of the ids that were put together, and the last row of each such batch, the oldest batch first."""
 
     def find(self, hashes: Iterable[int]) -> list[HashEntry]:
         """Return the entries that have one of these hashes."""
@@ -97,34 +91,6 @@ class DedupCache:
             self.add({hash: seqs for hash, seqs in remaining.items() if seqs})
         if self.until <= until:
             self.old, self.next_bucket = buckets(), BUCKETS
-
-    def add_ids(self, new: Iterable[str], last: int) -> Callable[[], None]:
-        """Add ids that are staged, up to row `last`; return a function that takes that back."""
-        id_hashes = [*map(hash, new)]
-        before = {id_hash: self.ids[id_hash] for id_hash in id_hashes if id_hash in self.ids}
-        self.ids.update(dict.fromkeys(id_hashes, last))
-        self.staged_batches.append((last, id_hashes))
-
-        def undo() -> None:
-            self.staged_batches.remove((last, id_hashes))
-            self._forget(last, id_hashes)
-            self.ids.update(before)
-
-        return undo
-
-    def forget_ids(self) -> None:
-        """Drop the ids that are staged no more, now that this is committed."""
-        while self.staged_batches and self.staged_batches[0][0] <= self.flushed:
-            self._forget(*self.staged_batches.popleft())
-
-    def _forget(self, last: int, id_hashes: Iterable[int]) -> None:
-        for id_hash in id_hashes:
-            if self.ids.get(id_hash) == last:
-                del self.ids[id_hash]
-
-    def may_be_staged(self, ids: Iterable[str]) -> bool:
-        """Return whether one of these ids may be staged; ids with equal hashes may mislead."""
-        return not self.ids.keys().isdisjoint(map(hash, ids))
 
     def snapshot(self) -> Callable[[], None]:
         """Return a function that restores all attributes, but not the contents of the buckets."""

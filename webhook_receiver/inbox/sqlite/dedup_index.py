@@ -3,7 +3,7 @@
 Hashes come in no order: to write each one at its place in a large table takes a page of the file for nearly every
 delivery, the more surely the more is stored. So each connection that writes caches the hashes of the latest deliveries.
 From there they are merged into the table `lookup` many at a time, one bucket with each commit, so that many of them
-share a page. The table `arrived` says up to which row `lookup` is complete; the hashes of later rows are read by each
+share a page. The table `position` says up to which row `lookup` is complete; the hashes of later rows are read by each
 new connection.
 """
 
@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import partial
-from itertools import chain
 
 from .. import rows
-from . import staging
+from . import schema
 from .connection import WriterConnection
 from .dedup_cache import BUCKETS, Bucket, DedupCache, HashEntry, RowsByHash, buckets, grouped
 
@@ -23,39 +22,25 @@ _MANY = 65_536  # deliveries that are held in memory, before they are merged: to
 
 def refresh(connection: WriterConnection) -> DedupCache:
     """Return the cache, with what other connections have put; call it first in each transaction that uses the index."""
-    last, merged, flushed = connection.execute("SELECT last, merged, unpacked FROM arrived").fetchone()
+    last, merged = connection.execute(f"SELECT {schema.LAST}, merged FROM position").fetchone()
     cache = connection.dedup_cache
     if cache is None:
         cache = connection.dedup_cache = DedupCache(merged)
         connection.undo += (partial(setattr, connection, "dedup_cache", None),)
-        _load(connection, cache, merged, flushed)
+        _load(connection, cache, merged)
     elif cache.seen < last:
-        _load(connection, cache, max(cache.seen, merged), cache.seen)
+        _load(connection, cache, max(cache.seen, merged))
     if cache.merged < merged:  # by another process
         cache.forget(merged)
-    cache.last, cache.merged, cache.flushed, cache.seen = last, merged, flushed, last
+    cache.last, cache.merged, cache.seen = last, merged, last
     return cache
 
 
-def _load(connection: WriterConnection, cache: DedupCache, after: int, known: int) -> None:
-    """Add the hashes of the deliveries after row `after`, and the ids of those after row `known`.
-
-    The ids include deliveries that this transaction has flushed: they are staged again if it fails.
-    """
-    stored = connection.execute(
-        "SELECT seq, id, source, event, key, identity FROM delivery WHERE seq > ?", (min(after, known),)
-    )
-    staged = ((seq, row[0], row[1], *row[3:6]) for seq, row, *_ in staging.read(connection, known))
-    ids: list[str] = []
-    hashed: list[HashEntry] = []
-    last = known
-    for last, id, *duplicate_by in chain(stored.fetchall(), staged):
-        if last > known:
-            ids.append(id)
-        if last > after and (found := rows.dedup_hash(*duplicate_by)) is not None:
-            hashed.append((found, last))
-    cache.add(grouped(hashed))
-    cache.add_ids(ids, last)
+def _load(connection: WriterConnection, cache: DedupCache, after: int) -> None:
+    """Add the hashes of the deliveries after row `after`."""
+    stored = connection.execute("SELECT seq, source, event, key, identity FROM delivery WHERE seq > ?", (after,))
+    hashed = ((rows.dedup_hash(*duplicate_by), seq) for seq, *duplicate_by in stored.fetchall())
+    cache.add(grouped((hash, seq) for hash, seq in hashed if hash is not None))
 
 
 def candidates(connection: WriterConnection, cache: DedupCache, hashes: Collection[int]) -> list[HashEntry]:
@@ -77,7 +62,7 @@ def add(connection: WriterConnection, cache: DedupCache, new: RowsByHash, last: 
         cache.next_bucket += 1
         if cache.next_bucket == BUCKETS:
             cache.old, cache.merged = buckets(), cache.until
-            connection.execute("UPDATE arrived SET merged = ?", (cache.merged,))
+            connection.execute("UPDATE position SET merged = ?", (cache.merged,))
 
 
 def _merge(connection: WriterConnection, bucket: Bucket) -> None:

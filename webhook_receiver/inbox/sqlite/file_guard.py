@@ -19,7 +19,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from ...errors import ConfigurationError, InboxDamaged, InboxUnavailable
-from . import staging
+from . import tracking
 from .connection import Files, Inode, WriterConnection
 
 logger = logging.getLogger("webhook_receiver")
@@ -214,13 +214,29 @@ class FileGuard:
         now = time.monotonic()
         if now < self._seen_free + 0.1 and not at_once:
             return
-        try:
-            free = shutil.disk_usage(self._path.parent).free
-        except OSError as error:
-            raise InboxUnavailable(f"the disk of the inbox cannot be looked at: {error}") from None
+        free = self._free()
         if free < self._min_free:
             raise InboxUnavailable(f"the disk of the inbox has {free} bytes free, less than min_free={self._min_free}")
         self._seen_free = now
+
+    def check_room(self, size: int, copy: str) -> None:
+        """Check that the disk has room for a copy of `size` bytes, named `copy`, and `min_free` besides.
+
+        Raises:
+            InboxUnavailable: it has not, or the disk cannot be looked at.
+        """
+        free = self._free()
+        if free < size + self._min_free:
+            raise InboxUnavailable(
+                f"the disk has no room for the copy {copy}: {free} bytes are free, it takes {size}, and "
+                f"min_free={self._min_free} are to be left; make room, or run  inbox migrate ... --no-backup"
+            )
+
+    def _free(self) -> int:
+        try:
+            return shutil.disk_usage(self._path.parent).free
+        except OSError as error:
+            raise InboxUnavailable(f"the disk of the inbox cannot be looked at: {error}") from None
 
 
 _LAST = b"user.webhook_receiver.last"
@@ -458,7 +474,7 @@ class IntegrityCheck:
                 self._connection = connection
             if not self._stopped:
                 (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-                self._damage = staging.damage(connection) if found == "ok" else found
+                self._damage = tracking.damage(connection) if found == "ok" else found
         finally:
             with self._connecting:
                 self._connection = None

@@ -1,4 +1,4 @@
-"""Putting deliveries into a SQLite inbox: new deliveries are staged, and duplicates are recognized.
+"""Putting deliveries into a SQLite inbox: each is written to the table `delivery` once, and duplicates are recognized.
 
 Like every operation of the writer, `put` takes the connection and a list of jobs inside a transaction, and returns a
 result for each job. The statements take all rows of a batch together: each call of SQLite releases Python's global
@@ -7,22 +7,32 @@ lock, and to get it back from a busy event loop can take longer than the work it
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Collection, Sequence
+from math import isnan
+from types import NoneType
 from typing import Any
 
 from ...errors import InboxError
 from .. import rows
 from ..dedup import Candidate, PutJob, is_duplicate
 from ..records import REPLAYED_BY_DUPLICATES, Duplicate, State, Stored
-from . import dedup_index, ordering, staging
+from . import dedup_index, ordering
 from .connection import WriterConnection
 from .dedup_cache import DedupCache, HashEntry
 
 _AT_ONCE = 1024  # candidates to look at with one statement
+_RECEIVED, _BY = (rows.COLUMNS.index(column) for column in ("received", "verified_by"))
+_TEXT, _TEXT_OR_NONE = {str}, {str, NoneType}
+_KINDS: Sequence[set[Any]] = (
+    *(_TEXT, _TEXT, _TEXT, _TEXT_OR_NONE, {bytes, NoneType}, _TEXT_OR_NONE, _TEXT_OR_NONE),
+    *({float}, {bytes}, {bytes}, {int, NoneType}, {int}),
+)
+"""The types of the values of `rows.COLUMNS` but for the checksum; SQLite would convert others."""
 
 
 def put(connection: WriterConnection, jobs: Sequence[PutJob]) -> list[Stored | Duplicate]:
-    """Stage the new deliveries, and return a result for each job.
+    """Store the new deliveries, and return a result for each job.
 
     Raises:
         InboxError: an id that is stored already, or a value that no file can hold; nothing of the batch is stored.
@@ -53,10 +63,10 @@ def put(connection: WriterConnection, jobs: Sequence[PutJob]) -> list[Stored | D
             hashes_of_new.setdefault(found, []).append(last)
         results.append(Stored(job.entry.delivery.id))
     if new:
-        _stage(connection, cache, new, last)
+        _insert(connection, new, before + 1)
         dedup_index.add(connection, cache, hashes_of_new, last)
     for index, job, candidate in duplicates:  # only now: the first ones may be among the new deliveries
-        results[index] = _duplicate(connection, cache, job, candidate)
+        results[index] = _duplicate(connection, job, candidate)
     return results
 
 
@@ -68,19 +78,13 @@ def _known(
     # An identity may have a thousand deliveries: most of them are not even read.
     keys = None if any(job.entry.delivery.via == "backfill" for job in jobs) else {job.entry.key for job in jobs}
     known: dict[int, list[Candidate]] = {}
-    flushed = [each for each in candidates if each[1] <= cache.flushed]
-    for start in range(0, len(flushed), _AT_ONCE):
-        for hash, *row in _flushed(connection, flushed[start : start + _AT_ONCE], keys):
+    for start in range(0, len(candidates), _AT_ONCE):
+        for hash, *row in _stored(connection, candidates[start : start + _AT_ONCE], keys):
             known.setdefault(hash, []).append(Candidate(*row))
-    hashes_of = {seq: hash for hash, seq in candidates if seq > cache.flushed}
-    for seq, values in staging.find(connection, hashes_of):
-        found = Candidate._make((seq, *values[:6], values[7]))
-        if keys is None or found.key in keys or found.via == "backfill":
-            known.setdefault(hashes_of[seq], []).append(found)
     return known
 
 
-def _flushed(
+def _stored(
     connection: WriterConnection, candidates: Sequence[HashEntry], keys: Collection[bytes | None] | None
 ) -> list[tuple[Any, ...]]:
     candidates, asked = rows.padded(candidates), rows.padded(keys or ())
@@ -93,30 +97,52 @@ def _flushed(
     ).fetchall()
 
 
-def _stage(connection: WriterConnection, cache: DedupCache, new: Sequence[PutJob], last: int) -> None:
-    ids = [job.entry.delivery.id for job in new]
-    asked = rows.padded(ids)
-    stored = connection.execute(f"SELECT id FROM delivery WHERE id IN ({rows.placeholders(asked)})", asked).fetchone()
-    staged_ids = {each.row[0] for each in staging.read(connection)} if cache.may_be_staged(ids) else set[str]()
-    if stored is not None or not staged_ids.isdisjoint(ids) or len({*ids}) < len(ids):
-        raise InboxError("the inbox has a delivery with this id already")
-    staging.append(connection, new, last)
-    if last - cache.flushed > staging.MOST_STAGED:
-        staging.flush(connection, len(new))
-        (cache.flushed,) = connection.execute("SELECT unpacked FROM arrived").fetchone()
-    connection.undo += (cache.add_ids(ids, last),)
+def _insert(connection: WriterConnection, new: Sequence[PutJob], first: int) -> None:
+    """Insert the rows of deliveries; `first` is the number of the first of them.
+
+    Raises:
+        InboxError: an id is stored already, or a value is of a type or size that no row could hold.
+        UnicodeEncodeError: a text holds a lone surrogate.
+    """
+    numbered = [*enumerate(_plain([rows.values_of(job.entry) for job in new]), first)]
+    table = [(seq, *row, rows.checksum(row)) for seq, row in numbered]
+    try:
+        rows.insert(connection, f"delivery (seq, {', '.join(rows.COLUMNS)})", table)
+    except sqlite3.IntegrityError as error:
+        if error.sqlite_errorname != "SQLITE_CONSTRAINT_UNIQUE":
+            raise
+        raise InboxError("the inbox has a delivery with this id already") from None
+    dead = [
+        (seq, row[1], rows.order_key_hash(row[1], row[6]), State.DEAD, 0.0, job.now, job.entry.dead, job.now)
+        for (seq, row), job in zip(numbered, new, strict=True)
+        if job.entry.dead is not None
+    ]
+    rows.insert(connection, "progress (seq, receiver, line, state, due, since, reason, settled)", dead)
 
 
-def _duplicate(connection: WriterConnection, cache: DedupCache, job: PutJob, candidate: Candidate) -> Duplicate:
-    by_backfill = job.entry.delivery.via == "backfill"
-    if candidate.seq > cache.flushed:
-        ((_, values),) = staging.find(connection, [candidate.seq])
-        if values[-1] is None or by_backfill:
-            return Duplicate(candidate.id)
-        staging.requeue(connection, candidate.seq)
-        return Duplicate(candidate.id, replayed=True)
-    (state,) = connection.execute("SELECT state FROM progress WHERE seq = ?", (candidate.seq,)).fetchone()
-    if State(state) not in REPLAYED_BY_DUPLICATES or by_backfill:
+def _plain(table: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return the rows with plain values, as a file gives them back: no members of enums."""
+    if not _are_plain(table):
+        table = [tuple(map(_plain_value, row)) for row in table]
+        if not _are_plain(table):
+            raise InboxError("the inbox does not take it: one of its values is of a kind that no delivery has")
+    if any(isnan(row[_RECEIVED]) or not -(2**63) < (row[_BY] or 0) < 2**63 for row in table):
+        raise InboxError("the inbox does not take it: one of its numbers is none that a file can hold")
+    return table
+
+
+def _plain_value(value: Any) -> Any:
+    return str.__str__(value) if isinstance(value, str) else int(value) if isinstance(value, int) else value
+
+
+def _are_plain(table: list[tuple[Any, ...]]) -> bool:
+    columns = zip(*table, strict=True)
+    return all(kinds.issuperset(map(type, column)) for kinds, column in zip(_KINDS, columns, strict=True))
+
+
+def _duplicate(connection: WriterConnection, job: PutJob, candidate: Candidate) -> Duplicate:
+    found = connection.execute("SELECT state FROM progress WHERE seq = ?", (candidate.seq,)).fetchone()
+    if found is None or State(found[0]) not in REPLAYED_BY_DUPLICATES or job.entry.delivery.via == "backfill":
         return Duplicate(candidate.id)
     ordering.requeue(connection, candidate.seq, job.now)
     return Duplicate(candidate.id, replayed=True)

@@ -15,11 +15,13 @@ from ...errors import InboxDamaged
 from ...logs import fields
 from .. import rows
 from ..records import Claim, HandlerState, Settlement, State
-from . import ordering, staging
+from . import ordering, tracking
+from .tracking import UntrackedDelivery
 
 logger = logging.getLogger("webhook_receiver")
 
-_STEPS = 8  # of staged deliveries with one claim: other processes wait meanwhile
+_STEPS = 8  # of untracked deliveries with one claim: other processes wait meanwhile
+_FEWEST = 64  # untracked deliveries to look at with one step
 
 
 class ClaimJob(NamedTuple):
@@ -43,7 +45,7 @@ class OneByOne(Exception):
 
 
 def claim(connection: Connection, jobs: Sequence[ClaimJob]) -> list[tuple[list[Claim], bool]]:
-    """Claim the deliveries that are due, and then staged ones, which are younger.
+    """Claim the deliveries that are due, and then untracked ones, which are younger.
 
     Returns:
         For each job its claims, and whether to call again at once, since there may be more.
@@ -53,15 +55,18 @@ def claim(connection: Connection, jobs: Sequence[ClaimJob]) -> list[tuple[list[C
 
 def _claim_both(connection: Connection, job: ClaimJob) -> tuple[list[Claim], bool]:
     claims = _claim(connection, job)
-    if len(claims) == job.limit:
-        return claims, False
-    staged = staging.remove_oldest(connection, job.limit - len(claims), job.receiver)
-    claims += _claim_staged(connection, job, staged)
     for _ in range(_STEPS):
-        # If that was not enough, some were of other receivers, or wait for an older delivery.
-        if not staged or len(claims) == job.limit or not staging.flush(connection, staging.FLUSH_STEP):
+        wanted = job.limit - len(claims)
+        if not wanted:
             return claims, False
-        claims += _claim(connection, job._replace(limit=job.limit - len(claims)))
+        asked = min(max(wanted, _FEWEST), tracking.AT_ONCE)
+        found = tracking.oldest(connection, asked)
+        taken = _first(found, job.receiver, wanted)
+        claims += _claim_untracked(connection, job, taken)
+        if len(taken) == len(found) < asked:
+            tracking.complete(connection)
+            return claims, False
+        # If that was not enough, some were of other receivers, or wait for an older delivery.
     return claims, not claims
 
 
@@ -71,7 +76,7 @@ def _claim(connection: Connection, job: ClaimJob) -> list[Claim]:
     while len(acquired) < job.limit:
         found: list[tuple[int, int | None, bool]] = connection.execute(
             "SELECT seq, CASE state WHEN 'waiting' THEN line END, lease IS NOT NULL FROM progress "
-            "WHERE source = ? AND due <= ? ORDER BY due, seq LIMIT ?",
+            "WHERE receiver = ? AND due <= ? ORDER BY due, seq LIMIT ?",
             (job.receiver, job.now, job.limit),
         ).fetchall()
         if any(
@@ -96,6 +101,12 @@ def _lease(connection: Connection, job: ClaimJob, seqs: Sequence[int]) -> list[C
         f"WHERE seq IN ({rows.placeholders(seqs)})",
         (token, until, job.now, *seqs),
     )
+    return _claims(connection, job, seqs, token)
+
+
+def _claims(connection: Connection, job: ClaimJob, seqs: Sequence[int], token: int) -> list[Claim]:
+    """Return the claims of deliveries that have this lease now; those that turn out to be damaged become DEAD."""
+    seqs = rows.padded(seqs)
     claims: list[Claim] = []
     for row in connection.execute(
         f"SELECT {rows.DELIVERY}, p.state, p.handlers, p.crashes, p.reason, p.seq "
@@ -115,20 +126,30 @@ def _lease(connection: Connection, job: ClaimJob, seqs: Sequence[int]) -> list[C
     return claims
 
 
-def _claim_staged(connection: Connection, job: ClaimJob, staged: Sequence[staging.StagedDelivery]) -> list[Claim]:
-    """Claim staged deliveries, which are written to rows of their own with their leases."""
-    mine = [each for each in staged if each.row[1] == job.receiver]
-    due: list[ordering.DueDelivery] = [(each.seq, each.order_key_hash if each.dead is None else None) for each in mine]
-    acquired = {*ordering.acquire(connection, due, job.now)}
-    token, until = secrets.randbits(62), job.now + job.lease
-    blocked: staging.Wait = (None, job.now, None)
-    waits = {seq: (until, job.now, token) if seq in acquired else blocked for seq, _ in due}
-    staging.insert_rows(connection, staged, waits)
-    return [
-        Claim(rows.delivery_of(row), State.WAITING if dead is None else State.DEAD, {}, 0, dead, Lease(seq, token))
-        for seq, row, _, dead, _ in mine
-        if seq in acquired
+def _first(found: Sequence[UntrackedDelivery], receiver: str, wanted: int) -> Sequence[UntrackedDelivery]:
+    """Return the first deliveries, of which no more than `wanted` can be claimed: one of each ordering key."""
+    ordered: set[int] = set()
+    for place, each in enumerate(found):
+        if each.receiver == receiver and each.order_key_hash not in ordered:
+            if not wanted:
+                return found[:place]
+            wanted -= 1
+            if each.order_key_hash is not None:
+                ordered.add(each.order_key_hash)
+    return found
+
+
+def _claim_untracked(connection: Connection, job: ClaimJob, taken: Sequence[UntrackedDelivery]) -> list[Claim]:
+    """Claim untracked deliveries, which are tracked with their leases; those of other receivers are tracked, too."""
+    due: list[ordering.DueDelivery] = [
+        (each.seq, each.order_key_hash) for each in taken if each.receiver == job.receiver
     ]
+    acquired = {*ordering.acquire(connection, due, job.now)}
+    token = secrets.randbits(62)
+    leased: tracking.Wait = (job.now + job.lease, job.now, token)
+    blocked: tracking.Wait = (None, job.now, None)
+    tracking.track(connection, taken, {seq: leased if seq in acquired else blocked for seq, _ in due})
+    return _claims(connection, job, [*acquired], token) if acquired else []
 
 
 def renew(connection: Connection, jobs: Sequence[tuple[Sequence[Claim], float, float]]) -> list[None]:

@@ -14,11 +14,11 @@ from ...errors import InboxDamaged
 from .. import rows
 from ..records import Entry, Filter, State, StoredDelivery
 from ..registration import Registration, settled
-from . import dedup_index, ordering, staging
+from . import dedup_index, ordering, schema, tracking
 from .connection import WriterConnection
 from .dedup_cache import DedupCache
 from .leases import insert_attempts
-from .queries import where_clause
+from .queries import matching
 
 
 class ReplayJob(NamedTuple):
@@ -51,8 +51,11 @@ def register(connection: WriterConnection, jobs: Sequence[Registration]) -> list
 
 def _register(connection: WriterConnection, given: Registration) -> Registration:
     def holds(receiver: str) -> bool:
-        stored = connection.execute("SELECT 1 FROM progress WHERE source = ? LIMIT 1", (receiver,)).fetchone()
-        return stored is not None or any(each.row[1] == receiver for each in staging.read(connection))
+        stored = connection.execute(
+            tracking.of_all("SELECT 1 FROM {progress} p WHERE p.receiver = :receiver") + " LIMIT 1",
+            {"receiver": receiver},
+        )
+        return stored.fetchone() is not None
 
     known = [
         Registration(name, sender, scheme, bool(by_default))
@@ -85,7 +88,6 @@ def _resume(connection: WriterConnection, handler: str) -> bool:
 
 def replay(connection: WriterConnection, jobs: Sequence[ReplayJob]) -> list[int]:
     """Replay deliveries; return the number of them for each job."""
-    staging.flush_all(connection)
     return [
         sum(
             ordering.requeue(connection, seq, job.now, job.handler)
@@ -102,20 +104,19 @@ def purge(connection: WriterConnection, jobs: Sequence[PurgeJob]) -> list[int]:
 
 
 def _purge(connection: WriterConnection, job: PurgeJob) -> int:
+    columns = "d.seq, d.source, d.event, d.key, d.identity, p.line"
     if job.settled_before is None:
-        where, arguments = where_clause(job.which)
-        where += " AND (p.lease IS NULL OR p.due IS NULL OR p.due <= ?)"
-        arguments.append(job.now)
+        select, arguments = matching(job.which, columns, "(p.lease IS NULL OR p.due IS NULL OR p.due <= :a)", a=job.now)
     else:
-        where, arguments = "p.state = 'done' AND p.settled < ?", [job.settled_before]
-    found = connection.execute(
-        "SELECT d.seq, d.source, d.event, d.key, d.identity, p.line FROM progress p JOIN delivery d USING (seq) "
-        f"WHERE {where} LIMIT ?",
-        [*arguments, job.limit],
-    ).fetchall()
+        select, arguments = matching(
+            Filter(states=[State.DONE]), columns, "p.state = 'done' AND p.settled < :a", a=job.settled_before
+        )
+    found = connection.execute(f"{select} LIMIT :limit", arguments | {"limit": job.limit}).fetchall()
     cache = dedup_index.refresh(connection)
     dedup_index.remove(connection, cache, [(rows.dedup_hash(*row[1:5]), row[0]) for row in found])
     gone = [row[0] for row in found]
+    if gone:
+        connection.execute(f"UPDATE position SET last = {schema.LAST}")
     for table in ("attempt", "progress", "delivery"):
         connection.executemany(f"DELETE FROM {table} WHERE seq = ?", [(seq,) for seq in gone])
     ordering.release(connection, gone)
@@ -151,7 +152,6 @@ def load(connection: WriterConnection, jobs: Sequence[tuple[Sequence[StoredDeliv
 
 def _load(connection: WriterConnection, dumped: Sequence[StoredDelivery], now: float, window: float) -> int:
     # Rows that are not there leave gaps, which mean nothing.
-    staging.flush_all(connection)
     cache = dedup_index.refresh(connection)
     (first,) = connection.execute("SELECT coalesce(min(seq), 1) FROM delivery").fetchone()
     seq = min(first, 1) - len(dumped) - 1
@@ -184,7 +184,7 @@ def _load_one(connection: WriterConnection, seq: int, stored: StoredDelivery, no
         *(rows.progress_json(summary.handlers), summary.reason, summary.settled),
     )
     connection.execute(
-        "INSERT INTO progress (seq, source, line, state, due, since, handlers, reason, settled) "
+        "INSERT INTO progress (seq, receiver, line, state, due, since, handlers, reason, settled) "
         f"{rows.values([progress])}",
         progress,
     )
@@ -208,6 +208,6 @@ def _duplicate_of(connection: WriterConnection, cache: DedupCache, stored: Store
 
 
 def _requeue_dead(connection: WriterConnection, seq: int, now: float) -> None:
-    (state,) = connection.execute("SELECT state FROM progress WHERE seq = ?", (seq,)).fetchone()
-    if state == State.DEAD:
+    found = connection.execute("SELECT state FROM progress WHERE seq = ?", (seq,)).fetchone()
+    if found == (State.DEAD,):
         ordering.requeue(connection, seq, now)

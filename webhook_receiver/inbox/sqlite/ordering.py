@@ -14,6 +14,7 @@ from sqlite3 import Connection
 
 from .. import rows
 from ..records import State, reset_for_replay
+from . import tracking
 
 DueDelivery = tuple[int, int | None]
 """The row of a delivery that is due, and the hash of its ordering key (None without one)."""
@@ -117,6 +118,7 @@ def unblock_next(connection: Connection, order_key_hashes: Sequence[int]) -> Non
 
 def requeue(connection: Connection, seq: int, now: float, handler: str | None = None) -> bool:
     """Make a stored delivery WAITING again, as `Inbox.replay` says; return False if it is just being handled."""
+    tracking.track_out_of_turn(connection, seq)
     state, text, leased = connection.execute(
         "SELECT state, handlers, lease IS NOT NULL AND due > ? FROM progress WHERE seq = ?", (now, seq)
     ).fetchone()

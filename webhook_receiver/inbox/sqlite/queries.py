@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from sqlite3 import Connection
 from typing import Any
 
@@ -18,53 +18,65 @@ from ..records import (
     Stats,
     StoredDelivery,
 )
+from . import tracking
 
 _MOST_IDS = 30_000  # a statement of SQLite's may have 32,766 arguments, and more only where it was built so
 
 
-def where_clause(which: Filter) -> tuple[str, list[Any]]:
-    """Return the SQL condition of a filter, on table aliases d (delivery) and p (progress), and its arguments.
+def matching(which: Filter, columns: str, condition: str = "1", **values: Any) -> tuple[str, dict[str, Any]]:
+    """Return a query of the deliveries that match a filter and a condition, and its arguments.
+
+    Args:
+        which: the filter.
+        columns: what is selected, of table aliases d (delivery) and p (progress).
+        condition: what else they match, as SQL with named arguments.
+        values: these arguments.
 
     Raises:
         InboxError: the filter has too many ids.
     """
-    conditions: list[str] = ["1"]
-    arguments: list[Any] = []
+    conditions: list[str] = [condition]
+    arguments = {**values}
 
-    def also(condition: str, *values: Any) -> None:
-        conditions.append(condition)
-        arguments.extend(values)
+    def named(value: Any) -> str:
+        name = f"v{len(arguments)}"
+        arguments[name] = value
+        return f":{name}"
+
+    def all_named(values: Iterable[Any]) -> str:
+        return ",".join(map(named, values))
 
     if which.ids is not None:
         if len(which.ids) > _MOST_IDS:
             raise InboxError(f"the inbox looks for {_MOST_IDS:,} ids at once, not for {len(which.ids):,}: ask in parts")
-        also(f"d.id IN ({rows.placeholders(which.ids)})", *which.ids)
+        conditions.append(f"d.id IN ({all_named(which.ids)})")
     if which.states is not None:
-        also(f"p.state IN ({rows.placeholders(which.states)})", *which.states)
+        conditions.append(f"p.state IN ({all_named(which.states)})")
     if which.receiver is not None:
-        also("p.source = ?", which.receiver)
+        conditions.append(f"p.receiver = {named(which.receiver)}")
     if which.event is not None:
-        also("d.event = ?", which.event)
+        conditions.append(f"d.event = {named(which.event)}")
     if which.since is not None:
-        also("d.received >= ?", which.since)
+        conditions.append(f"d.received >= {named(which.since)}")
     if which.before is not None:
-        also("d.received < ?", which.before)
+        conditions.append(f"d.received < {named(which.before)}")
     if which.handler is not None:
-        also(
-            "EXISTS (SELECT 1 FROM json_each(p.handlers) WHERE key = ? AND json_extract(value, '$[0]') <> 'done')",
-            which.handler,
+        conditions.append(
+            "EXISTS (SELECT 1 FROM json_each(p.handlers) "
+            f"WHERE key = {named(which.handler)} AND json_extract(value, '$[0]') <> 'done')"
         )
-    return " AND ".join(conditions), arguments
+    select = f"SELECT {columns} FROM {{progress}} p JOIN delivery d USING (seq) WHERE {' AND '.join(conditions)}"
+    if which.handler is not None or (which.states is not None and State.WAITING not in which.states):
+        return select.format(progress="progress"), arguments  # no untracked delivery matches
+    return tracking.of_all(select), arguments
 
 
 def find(connection: Connection, which: Filter, limit: int | None, newest_first: bool) -> list[DeliverySummary]:
     """Return the summaries of the deliveries that match a filter; `limit` None is all of them."""
-    where, arguments = where_clause(which)
+    select, arguments = matching(which, f"{rows.SUMMARY}, p.seq AS place")
     order = "DESC" if newest_first else "ASC"
     found = connection.execute(
-        f"SELECT {rows.SUMMARY} FROM progress p JOIN delivery d USING (seq) WHERE {where} "
-        f"ORDER BY p.seq {order} LIMIT ?",
-        [*arguments, -1 if limit is None else limit],
+        f"{select} ORDER BY place {order} LIMIT :limit", arguments | {"limit": -1 if limit is None else limit}
     )
     return [rows.summary(row) for row in found.fetchall()]
 
@@ -86,16 +98,12 @@ def get(connection: Connection, beginning: str) -> StoredDelivery | None:
 
 
 def after(
-    connection: Connection, which: Filter, seq: int | None, limit: int
+    connection: Connection, which: Filter, seq: int, limit: int
 ) -> list[tuple[int, StoredDelivery | DamagedDelivery]]:
     """Return up to `limit` deliveries that match a filter, after row `seq`, each with its row's number."""
-    where, arguments = where_clause(which)
-    found = connection.execute(
-        f"SELECT p.seq FROM progress p JOIN delivery d USING (seq) WHERE {where} AND (? IS NULL OR p.seq > ?) "
-        "ORDER BY p.seq LIMIT ?",
-        [*arguments, seq, seq, limit],
-    ).fetchall()
-    return [(each, _as_far_as_read(connection, each)) for (each,) in found]
+    select, arguments = matching(which, "p.seq AS place", "p.seq > :after", after=seq)
+    found = connection.execute(f"{select} ORDER BY place LIMIT :limit", arguments | {"limit": limit})
+    return [(each, _as_far_as_read(connection, each)) for (each,) in found.fetchall()]
 
 
 def _as_far_as_read(connection: Connection, seq: int) -> StoredDelivery | DamagedDelivery:
@@ -108,8 +116,10 @@ def _as_far_as_read(connection: Connection, seq: int) -> StoredDelivery | Damage
 
 def _stored_delivery(connection: Connection, seq: int) -> StoredDelivery:
     row = connection.execute(
-        f"SELECT {rows.DELIVERY}, {rows.SUMMARY} FROM delivery d JOIN progress p USING (seq) WHERE seq = ?",
-        (seq,),
+        tracking.of_all(
+            f"SELECT {rows.DELIVERY}, {rows.SUMMARY} FROM {{progress}} p JOIN delivery d USING (seq) WHERE p.seq = :seq"
+        ),
+        {"seq": seq},
     ).fetchone()
     width = len(rows.COLUMNS)
     attempts = connection.execute(
@@ -132,16 +142,19 @@ def paused(connection: Connection) -> frozenset[str]:
 
 def stats(connection: Connection) -> Stats:
     """Return the figures of the inbox."""
-    unfinished: Sequence[tuple[str, int]] = connection.execute(
-        "SELECT state, count(*) FROM progress WHERE state <> 'done' GROUP BY state"
-    ).fetchall()
-    counts = {State(state): count for state, count in unfinished}
+    counts = {
+        State(state): count
+        for query in ("state <> 'done' GROUP BY state", "state = 'done' GROUP BY state")  # each has an index
+        for state, count in connection.execute(f"SELECT state, count(*) FROM progress WHERE {query}").fetchall()
+    }
     (everything,) = connection.execute("SELECT count(*) FROM delivery").fetchone()
+    untracked = everything - sum(counts.values())
     (running,) = connection.execute(
         "SELECT count(*) FROM progress WHERE state = 'waiting' AND due IS NOT NULL AND lease IS NOT NULL"
     ).fetchone()
+    waiting = tracking.of_all("SELECT min(p.seq) AS place FROM {progress} p WHERE p.state = 'waiting'")
     (oldest,) = connection.execute(
-        "SELECT received FROM delivery WHERE seq = (SELECT min(seq) FROM progress WHERE state = 'waiting')"
+        f"SELECT received FROM delivery WHERE seq = (SELECT min(place) FROM ({waiting}))"
     ).fetchone() or (None,)
     dying = connection.execute(  # "<> 'done'" lets SQLite use the index
         "SELECT min(json_extract(h.value, '$[5]')) AS expected FROM progress p, "
@@ -155,7 +168,7 @@ def stats(connection: Connection) -> Stats:
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     (size,) = connection.execute("PRAGMA page_size").fetchone()
     return Stats(
-        counts={state: counts.get(state, 0) for state in State} | {State.DONE: everything - sum(counts.values())},
+        counts={state: counts.get(state, 0) + (untracked if state is State.WAITING else 0) for state in State},
         running=running,
         oldest_waiting=oldest,
         expected_dead=[expected for (expected,) in dying.fetchall()],

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from functools import cache
 
 from ...errors import ConfigurationError
+from . import journal
 
 APPLICATION = 0x57484B52  # "WHKR", by which a file is known as ours (sqlite.org/pragma.html#pragma_application_id)
 
@@ -84,7 +86,7 @@ CREATE TABLE arrived (
 INSERT INTO arrived SELECT 1, max(0, coalesce(max(seq), 0)), max(0, coalesce(max(seq), 0)) FROM delivery;
 """
 
-# Staged deliveries have no rows in `delivery` and `progress` yet: see staging.py.
+# What was put lately was in no other table: see journal.py.
 THIRD = """
 CREATE TABLE journal (
     last INTEGER PRIMARY KEY,  -- the `seq` of the last of its deliveries, which the others come before
@@ -105,16 +107,35 @@ CREATE TABLE receiver (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH)
+# A program of before fails at `journal` and `arrived` when it puts, and at `source` when it claims: what it would write
+# nobody would read. It can still settle what it has claimed.
+FIFTH = """
+CREATE TABLE position (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    last INTEGER NOT NULL,    -- no delivery that was removed had a higher number: none is used again
+    merged INTEGER NOT NULL,  -- up to this row, `lookup` is complete
+    tracked INTEGER NOT NULL  -- up to this row, each delivery has a row in `progress`: see tracking.py
+) STRICT;
+INSERT INTO position SELECT 1, last, merged, unpacked FROM arrived;
+DROP TABLE arrived;
+DROP TABLE journal;
+ALTER TABLE progress RENAME COLUMN source TO receiver;
+"""
+
+LAST = "max(last, coalesce((SELECT max(seq) FROM delivery), 0))"
+"""The number of the last delivery that there ever was, as an expression on the table `position`."""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
 """The scripts, each of which migrates a file from the version that is its index. Released ones never change."""
 
 
-def migrate(connection: sqlite3.Connection, path: str) -> None:
+def migrate(connection: sqlite3.Connection, path: str, copy: Callable[[int], None] | None = None) -> None:
     """Bring the file to the newest version; if several processes call this at once, one of them does each step.
 
     Args:
         connection: a connection to the file, outside a transaction.
         path: the file's name, for messages.
+        copy: called with the version of an older file before it is changed, while nobody can write to it.
 
     Raises:
         ConfigurationError: see `version_of`.
@@ -128,7 +149,11 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
         check_definitions(connection, MIGRATIONS[:version])
         if version == len(MIGRATIONS):
             return
+        if version and copy is not None:
+            copy(version)
         for script in MIGRATIONS[version:]:
+            if script is FIFTH:
+                journal.move(connection)
             execute(connection, script)
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")

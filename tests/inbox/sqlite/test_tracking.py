@@ -1,23 +1,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import pickle
 import sqlite3
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import pytest
 
 from webhook_receiver import SQLiteInbox
-from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
+from webhook_receiver.errors import InboxError
 from webhook_receiver.inbox import Duplicate, Filter, Stored
-from webhook_receiver.inbox.sqlite import dedup_index, staging
-from webhook_receiver.inbox.sqlite.connection import WriterConnection
+from webhook_receiver.inbox.sqlite import dedup_index, tracking
 from webhook_receiver.testing.inbox_suite import (
     ALL,
     DEAD,
@@ -44,38 +39,34 @@ async def together(inbox: SQLiteInbox, *ids: str, **said: Any) -> list[Stored | 
     return await asyncio.gather(*[inbox.put(entry(id, **said), NOW) for id in ids], return_exceptions=True)
 
 
-def staged_ids(file: sqlite3.Connection) -> list[str]:
-    return [each.row[0] for each in staging.read(file)]
+def untracked(file: sqlite3.Connection) -> list[str]:
+    """Return the ids of the deliveries that a claim would find by their numbers alone."""
+    seqs = [each.seq for each in tracking.oldest(file, 1000)]
+    return [file.execute("SELECT id FROM delivery WHERE seq = ?", (seq,)).fetchone()[0] for seq in seqs]
 
 
-def parts(file: sqlite3.Connection) -> int:
-    """Return how many rows the staging table has."""
-    return int(file.execute("SELECT count(*) FROM journal").fetchone()[0])
+def tracked_until(file: sqlite3.Connection) -> int:
+    """Return the row up to which each delivery has progress."""
+    return int(file.execute("SELECT tracked FROM position").fetchone()[0])
 
 
 IDS = [f"d-{number}" for number in range(10)]
 
 
-async def test_what_shares_a_commit_shares_a_row(inbox: SQLiteInbox, file: sqlite3.Connection) -> None:
-    assert await together(inbox, *IDS) == [Stored(id) for id in IDS]
-    assert (staged_ids(file), parts(file)) == (IDS, 1)
-    assert file.execute("SELECT count(*) FROM delivery").fetchone() == (0,)
-
-
-async def test_staged_deliveries_are_claimed_a_few_at_a_time_by_whoever_asks(
+async def test_untracked_deliveries_are_claimed_a_few_at_a_time_by_whoever_asks(
     inboxes: list[SQLiteInbox], file: sqlite3.Connection
 ) -> None:
     here, there = inboxes
     await together(here, *IDS)
     assert [*await claim(here, 3)] == IDS[:3]
     assert [*await claim(there, 4)] == IDS[3:7]
-    assert (staged_ids(file), parts(file)) == (IDS[7:], 1)
+    assert (untracked(file), tracked_until(file)) == (IDS[7:], 7)
     assert [*await claim(here)] == IDS[7:]
-    assert parts(file) == 0
+    assert (untracked(file), tracked_until(file)) == ([], 10)
     assert await claim(there) == {}
 
 
-async def test_what_is_due_already_is_claimed_before_what_is_staged(inbox: SQLiteInbox) -> None:
+async def test_what_is_due_already_is_claimed_before_what_is_untracked(inbox: SQLiteInbox) -> None:
     await together(inbox, "d-0", "d-1")
     claimed = await claim(inbox, 1)
     await put(inbox, "d-2")
@@ -124,30 +115,107 @@ async def test_what_is_no_event_is_dead_and_claimed_as_such(inbox: SQLiteInbox) 
     assert [(each.state, each.reason) for each in claimed.values()] == [(DEAD, "no event"), (WAITING, None)]
 
 
-async def test_staged_deliveries_can_be_looked_at_and_changed_like_any_other(
+async def test_untracked_deliveries_are_changed_like_any_other(
     inboxes: list[SQLiteInbox], file: sqlite3.Connection
 ) -> None:
     here, there = inboxes
     await together(here, *IDS)
-    assert await listed(there) == IDS
-    assert staged_ids(file) == []
-    await together(here, "d-10", "d-11")
-    assert (await there.stats()).counts[WAITING] == 12
-    await together(here, "d-12")
-    assert (await kept(there, "d-12")).delivery == entry("d-12").delivery
-    await together(here, "d-13", "d-14")
-    assert await there.purge(Filter(ids=["d-13"]), NOW, limit=10) == 1
-    await together(here, "d-15")
-    assert await there.replay(["d-15"], NOW) == 1
-    assert await finish(here) == [*IDS, "d-10", "d-11", "d-12", "d-14", "d-15"]
+    assert (await there.stats()).counts[WAITING] == 10
+    assert (await kept(there, "d-2")).delivery == entry("d-2").delivery
+    assert await there.purge(Filter(ids=["d-3"]), NOW, limit=10) == 1
+    assert await there.replay(["d-5"], NOW) == 1
+    assert untracked(file) == [id for id in IDS if id not in ("d-3", "d-5")]
+    assert sorted(await finish(here)) == [id for id in IDS if id != "d-3"]
 
 
-async def test_to_look_takes_no_more_than_what_was_there(
-    inbox: SQLiteInbox, file: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+async def test_reading_sees_what_was_put_and_writes_nothing(
+    inbox: SQLiteInbox, path: Path, file: sqlite3.Connection
 ) -> None:
-    monkeypatch.setattr(staging, "FLUSH_STEP", 2)
     await together(inbox, *IDS)
-    assert await listed(inbox) == IDS
+    await claim(inbox, 4)
+    await put(inbox, "d-10", dead="no event")
+    before = path.with_name("hooks.db-wal").stat().st_size, file.execute("PRAGMA data_version").fetchone()
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as other:
+        assert other.execute("SELECT count(*) FROM delivery").fetchone() == (11,)
+    assert await listed(inbox) == [*IDS, "d-10"]
+    assert [each.id for each in await inbox.find(ALL, limit=3)] == ["d-10", "d-9", "d-8"]
+    assert [each.id for each in await inbox.find(Filter(states=[WAITING]), limit=2)] == ["d-9", "d-8"]
+    assert [each.id for each in await inbox.find(Filter(states=[DEAD]))] == ["d-10"]
+    assert [each.summary.id for each in await dumped(inbox)] == [*IDS, "d-10"]
+    summary = (await kept(inbox, "d-7")).summary
+    assert (summary.state, summary.due, summary.leased, summary.handlers) == (WAITING, 0.0, False, {})
+    stats = await inbox.stats()
+    assert (stats.counts[WAITING], stats.counts[DEAD], stats.running) == (10, 1, 4)
+    assert (path.with_name("hooks.db-wal").stat().st_size, file.execute("PRAGMA data_version").fetchone()) == before
+
+
+async def test_what_is_locked_is_read_all_the_same(path: Path, file: sqlite3.Connection) -> None:
+    inbox = await SQLiteInbox(path, min_free=0, busy_timeout=0).open()
+    await put(inbox, "d-0", "d-1")
+    file.execute("BEGIN IMMEDIATE")
+    assert await listed(inbox) == ["d-0", "d-1"]
+    assert [each.summary.id for each in await dumped(inbox)] == ["d-0", "d-1"]
+    file.execute("ROLLBACK")
+    await inbox.close()
+
+
+@pytest.mark.parametrize("handler", [None, "module:handler"])
+async def test_a_replay_out_of_turn_passes_no_older_one_of_its_ordering_key(
+    inbox: SQLiteInbox, file: sqlite3.Connection, handler: str | None
+) -> None:
+    await together(inbox, *IDS[:3], ordering_key="o-1")
+    await together(inbox, *IDS[3:6], ordering_key="o-2")
+    assert await inbox.replay(["d-2", "d-5"], NOW, handler=handler) == 2
+    assert [*await claim(inbox)] == ["d-0", "d-3"]
+
+
+async def test_a_dead_one_that_is_replayed_before_any_claim_passes_no_older_one_of_its_ordering_key(
+    inbox: SQLiteInbox, file: sqlite3.Connection
+) -> None:
+    await together(inbox, "d-0", "d-1", ordering_key="o-1")
+    await inbox.put(entry("d-2", ordering_key="o-1", key=b"2")._replace(dead="no event"), NOW)
+    assert await put(inbox, "again", ordering_key="o-1", key=b"2") == [Duplicate("d-2", replayed=True)]
+    for id in ("d-0", "d-1", "d-2"):
+        assert await finish(inbox) == [id]
+
+
+async def test_a_replay_without_ordering_key_tracks_that_one_alone(
+    inbox: SQLiteInbox, file: sqlite3.Connection
+) -> None:
+    await together(inbox, *IDS)
+    assert await inbox.replay(["d-5"], NOW, handler="module:handler") == 1
+    assert (untracked(file), tracked_until(file)) == ([id for id in IDS if id != "d-5"], 0)
+    assert sorted(await claim(inbox)) == IDS
+    assert tracked_until(file) == 10
+
+
+async def test_what_is_dead_at_once_is_not_looked_at_again_by_each_claim(
+    inbox: SQLiteInbox, file: sqlite3.Connection
+) -> None:
+    await together(inbox, *IDS, dead="no event")
+    assert tracked_until(file) == 0
+    assert await claim(inbox, receiver="another") == {}
+    assert tracked_until(file) == 10
+
+
+async def test_a_delivery_that_was_changed_before_any_claim_is_never_handed_out(
+    inbox: SQLiteInbox, file: sqlite3.Connection
+) -> None:
+    await together(inbox, *IDS[:3], ordering_key="o-1")
+    file.execute("UPDATE delivery SET body = x'00' WHERE id = 'd-0'")
+    assert await claim(inbox) == {}
+    assert [*await claim(inbox)] == ["d-1"], "the next one of its ordering key goes on"
+    (dead,) = await inbox.find(Filter(states=[DEAD]))
+    assert (dead.id, "not what was put" in str(dead.reason)) == ("d-0", True)
+
+
+async def test_the_number_of_a_removed_delivery_is_not_used_again(path: Path, file: sqlite3.Connection) -> None:
+    for number in range(3):
+        inbox = await SQLiteInbox(path, min_free=0).open()
+        await put(inbox, f"d-{number}")
+        assert file.execute("SELECT seq FROM delivery").fetchall() == [(number + 1,)]
+        assert await inbox.purge(ALL, NOW, limit=1) == 1
+        await inbox.close()
 
 
 @pytest.mark.parametrize("looked_at", [False, True])
@@ -174,46 +242,12 @@ async def test_a_text_that_no_file_can_hold_is_rejected_alone_and_at_once(inbox:
     assert await listed(inbox) == ["d-0", "d-2"]
 
 
-async def test_while_nobody_looks_or_claims_the_staging_table_stays_bounded(
-    inbox: SQLiteInbox, file: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(staging, "MOST_STAGED", 20)
-    for start in range(0, 100, 5):
-        await together(inbox, *[f"d-{number}" for number in range(start, start + 5)])
-        assert len(staged_ids(file)) <= 20
-    assert len(staged_ids(file)) == 20
-    assert await finish(inbox) == [f"d-{number}" for number in range(100)]
-
-
-async def test_a_duplicate_of_a_staged_delivery_is_known(inboxes: list[SQLiteInbox]) -> None:
+async def test_a_duplicate_of_an_untracked_delivery_is_known(inboxes: list[SQLiteInbox]) -> None:
     here, there = inboxes
     assert await put(here, "d-0", key=b"k", identity="o-1") == [Stored("d-0")]
     assert await put(there, "d-1", key=b"k", identity="o-1") == [Duplicate("d-0")]
     assert await put(here, "d-2", key=b"k", identity="o-1") == [Duplicate("d-0")]
     assert await finish(there) == ["d-0"]
-
-
-async def test_a_staged_row_that_was_changed_is_read_by_nobody(inbox: SQLiteInbox, file: sqlite3.Connection) -> None:
-    await together(inbox, *IDS)
-    file.execute("UPDATE journal SET packed = CAST(replace(packed, 'd-3', 'd-4') AS BLOB)")
-    for ask in (claim(inbox), inbox.find(ALL), inbox.stats(), inbox.get("d-0"), inbox.replay(["d-0"], NOW)):
-        with pytest.raises(InboxDamaged, match="what is kept in its journal is not what was put"):
-            await ask
-
-
-async def test_a_staged_row_that_would_run_something_is_rejected(
-    inbox: SQLiteInbox, file: sqlite3.Connection, tmp_path: Path
-) -> None:
-    class Harm:
-        def __reduce__(self) -> tuple[Any, ...]:
-            return os.mkdir, (str(tmp_path / "harmed"),)
-
-    await together(inbox, *IDS)
-    packed = pickle.dumps([Harm()], 5)
-    file.execute("UPDATE journal SET packed = ?, checksum = ?", (packed, crc32(packed)))
-    with pytest.raises(InboxDamaged, match="what is kept in its journal is not what was put"):
-        await claim(inbox)
-    assert not (tmp_path / "harmed").exists()
 
 
 class Colour(StrEnum):
@@ -252,7 +286,7 @@ async def test_what_no_row_could_hold_is_rejected_alone_and_at_once(
     assert [*await claim(inbox)] == ["d-0", "d-2"]
 
 
-async def test_a_staged_id_is_known_by_whoever_connects_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_id_is_known_by_whoever_connects_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dedup_index, "_MANY", 1)
     async with AsyncExitStack() as stack:
         first = await SQLiteInbox(path, min_free=0).open()
@@ -266,35 +300,16 @@ async def test_a_staged_id_is_known_by_whoever_connects_anew(path: Path, monkeyp
         assert len(await claim(second, 1000)) == 100
 
 
-def flush_and_fail(connection: WriterConnection, jobs: Sequence[None]) -> list[None]:
-    staging.flush_all(connection)
-    dedup_index.refresh(connection)
-    raise InboxError("on purpose")
-
-
-@pytest.mark.parametrize("whose", [0, 1])
-async def test_a_staged_id_is_known_after_a_flush_that_failed(inboxes: list[SQLiteInbox], whose: int) -> None:
-    inbox, *_ = inboxes
-    await put(inbox, "d-0")
-    await put(inboxes[whose], "d-1")
-    with pytest.raises(InboxError, match="on purpose"):
-        await inbox._write(flush_and_fail, None)
-    await inbox.pause("handler", NOW)  # which is committed, and asks for none of this
-    with pytest.raises(InboxError, match="this id"):
-        await put(inbox, "d-1")
-    assert [*await claim(inbox)] == ["d-0", "d-1"]
-
-
-async def test_duplicates_and_claims_of_others_flush_nothing(
+async def test_duplicates_and_claims_of_others_take_nothing_away(
     inbox: SQLiteInbox, file: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging, "FLUSH_STEP", 10)
-    for number in range(20):
+    monkeypatch.setattr(tracking, "AT_ONCE", 5)
+    for number in range(100):
         await put(inbox, f"d-{number}", key=b"%d" % number, identity="o-1")
     assert await put(inbox, "again", key=b"3", identity="o-1") == [Duplicate("d-3")]
-    assert len(staged_ids(file)) == 20
+    assert len(untracked(file)) == 100
     assert await claim(inbox, receiver="another") == {}
-    assert [*await claim(inbox)] == [f"d-{number}" for number in range(20)]
+    assert sorted(await claim(inbox, 100)) == sorted(f"d-{number}" for number in range(100))
 
 
 async def test_an_identity_with_thousands_of_deliveries_is_looked_up_quickly(inbox: SQLiteInbox) -> None:
@@ -313,35 +328,7 @@ async def test_an_identity_with_thousands_of_deliveries_is_looked_up_quickly(inb
         ) == [Stored(f"new-{n}") for n in range(12)]
 
 
-async def test_large_bodies_are_staged_and_flushed_a_few_at_a_time(
-    inbox: SQLiteInbox, file: sqlite3.Connection
-) -> None:
-    bodies = [bytes([number]) * 300_000 for number in range(10)]
-    await asyncio.gather(*[inbox.put(entry(f"d-{n}", body=body), NOW) for n, body in enumerate(bodies)])
-    assert parts(file) == 3
-    claimed = await claim(inbox)
-    assert [each.delivery.body for each in claimed.values()] == bodies[: len(claimed)]
-    assert await listed(inbox) == IDS
-
-
-async def test_what_is_locked_is_read_as_far_as_it_has_rows(
-    path: Path, file: sqlite3.Connection, caplog: pytest.LogCaptureFixture
-) -> None:
-    inbox = await SQLiteInbox(path, min_free=0, busy_timeout=0).open()
-    await put(inbox, "d-0")
-    assert await listed(inbox) == ["d-0"]
-    await put(inbox, "d-1")
-    file.execute("BEGIN IMMEDIATE")
-    assert await listed(inbox) == ["d-0"]
-    assert "what was put lately is not looked at" in caplog.text
-    with pytest.raises(InboxUnavailable):
-        await dumped(inbox)
-    file.execute("ROLLBACK")
-    assert await listed(inbox) == ["d-0", "d-1"]
-    await inbox.close()
-
-
-async def test_a_duplicate_of_a_dead_staged_delivery_replays_it_and_flushes_nothing(
+async def test_a_duplicate_of_a_dead_untracked_delivery_replays_it_alone(
     inbox: SQLiteInbox, file: sqlite3.Connection
 ) -> None:
     await together(inbox, "d-0", "d-1", dead="no event", key=None)
@@ -349,19 +336,9 @@ async def test_a_duplicate_of_a_dead_staged_delivery_replays_it_and_flushes_noth
     await together(inbox, "d-3", "d-4")
     again = await asyncio.gather(*[inbox.put(entry(id, key=b"2"), NOW) for id in ("d-5", "d-6")])
     assert again == [Duplicate("d-2", replayed=True), Duplicate("d-2")]
-    assert staged_ids(file) == [f"d-{number}" for number in range(5)]
+    assert untracked(file) == ["d-3", "d-4"]
     states = {id: claimed.state for id, claimed in (await claim(inbox)).items()}
     assert states == {"d-0": DEAD, "d-1": DEAD, "d-2": WAITING, "d-3": WAITING, "d-4": WAITING}
-
-
-async def test_a_duplicate_of_a_dead_delivery_is_known_when_the_same_commit_flushes_it(
-    inbox: SQLiteInbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(staging, "MOST_STAGED", 2)
-    await put(inbox, "d-0", key=b"0", dead="no event")
-    await put(inbox, "d-1")
-    outcomes = await asyncio.gather(*[inbox.put(entry(id, key=key), NOW) for id, key in (("d-2", None), ("x", b"0"))])
-    assert outcomes == [Stored("d-2"), Duplicate("d-0", replayed=True)]
 
 
 async def test_puts_that_fail_take_no_memory(inboxes: list[SQLiteInbox]) -> None:
