@@ -10,6 +10,7 @@ import pty
 import re
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -487,6 +488,17 @@ def test_an_inbox_may_be_named_by_its_file(path: Path, url: str, monkeypatch: py
     elsewhere = {"WEBHOOK_INBOX": "sqlite:///elsewhere.db"}
     assert inbox_command("show", "hooks.db", "aa", env=elsewhere).exit_code == 0
     assert inbox_command("ls", "missing.db").exit_code == 1
+
+
+@pytest.mark.parametrize("command", ["ls", "stats"])
+def test_an_inbox_that_is_named_by_its_file_needs_no_receiver_and_no_app(path: Path, command: str) -> None:
+    code = (
+        "import sys; from webhook_receiver.cli.commands import app\n"
+        f"app(['inbox', {command!r}, {str(path)!r}], standalone_mode=False)\n"
+        "print([name for name in ('webhook_receiver.receiver', 'starlette', 'uvicorn', 'httpx') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_receiver_names_its_inbox_its_source_and_its_handlers(path: Path) -> None:

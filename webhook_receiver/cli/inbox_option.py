@@ -187,13 +187,14 @@ def _is_inbox(where: str) -> bool:
 def _found(where: str, create: bool) -> InboxTarget:
     from ..inbox.memory import MemoryInbox
     from ..inbox.sqlite import SQLiteInbox
-    from .app_loader import inbox_of, load
 
     if "://" in where:
         target = InboxTarget(from_url(where, create=create), None)
     elif _is_file(where):
         target = InboxTarget(SQLiteInbox(where, create=create), None)
     else:
+        from .app_loader import inbox_of, load  # with the receiver, which a file does not need
+
         hooks = load(where, otherwise=", and no URL or file of an inbox")
         inbox = inbox_of(hooks)
         if inbox is None:
