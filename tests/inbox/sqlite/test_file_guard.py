@@ -84,6 +84,28 @@ def test_each_of_the_files_that_a_connection_has_open_has_to_be_there(made: Path
         guard.check_not_replaced()
 
 
+def test_files_that_were_all_away_are_right_again_once_the_same_are_back(made: Path) -> None:
+    folder, away = made.parent / "inbox", made.parent / "away"
+    folder.mkdir()
+    guard = FileGuard(folder / made.name, 0)
+    for ending in ("", "-wal", "-shm"):
+        beside(folder / made.name, ending).touch()
+    guard.remember()
+    before = guard.files()
+    folder.rename(away)
+    with pytest.raises(InboxDamaged, match=r"hooks\.db and .*-wal and .*-shm were removed"):
+        guard.check_open_files(before)
+    with pytest.raises(InboxDamaged):
+        guard.check_not_replaced()
+    shutil.copytree(away, folder)  # others of the same names
+    with pytest.raises(InboxDamaged):
+        guard.check_not_replaced()
+    shutil.rmtree(folder)
+    away.rename(folder)
+    guard.check_not_replaced()
+    guard.check_open_files(before)
+
+
 def test_the_last_delivery_is_noted_at_the_file_itself(made: Path, tmp_path: Path) -> None:
     guard = FileGuard(made, 0)
     assert guard.noted_last() == 0

@@ -369,6 +369,31 @@ async def test_a_log_that_is_removed_while_it_is_in_use_is_noticed_and_its_deliv
     await inbox.close()
 
 
+async def test_files_that_were_all_away_during_a_commit_are_used_again_once_they_are_put_back(
+    inbox: SQLiteInbox, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def move(there: str, back: str) -> None:
+        for ending in ("", "-wal", "-shm"):
+            os.rename(f"{path}{ending}{there}", f"{path}{ending}{back}")
+
+    await put(inbox, "d-1")
+    guard = inbox._file_guard
+    check = guard.check_open_files
+    with monkeypatch.context() as patched:
+        patched.setattr(guard, "check_open_files", lambda files: (move("", ".moved"), check(files)))
+        with pytest.raises(InboxDamaged, match="removed or replaced"):
+            await put(inbox, "d-2")
+    with pytest.raises(InboxDamaged, match="removed or replaced"):
+        await put(inbox, "d-3")
+    move(".moved", "")
+    await put(inbox, "d-4")
+    assert [*await listed(inbox)] == ["d-1", "d-2", "d-4"], "the second was committed, and never acknowledged"
+    await inbox.close()
+    again = await SQLiteInbox(path, min_free=0).open()
+    assert [*await listed(again)] == ["d-1", "d-2", "d-4"]
+    await again.close()
+
+
 async def test_a_log_in_the_place_of_ours_is_noticed_and_nothing_is_written(inbox: SQLiteInbox, path: Path) -> None:
     await put(inbox, "d-1")
     for ending in ("-wal", "-shm"):

@@ -42,6 +42,8 @@ class FileGuard:
         self._file: Inode | None = None
         self._lost: Sequence[str] = ()
         """The names of the files that were removed or replaced under a connection."""
+        self._ours: Files | None = None
+        """The files of that connection."""
         self._seen_free = float("-inf")
         self._last = 0
 
@@ -113,12 +115,16 @@ class FileGuard:
         """Check that the remembered file is still there: what is written to one that was replaced would be lost.
 
         Raises:
-            InboxDamaged: another file is there now, or none; or `check_open_files` has raised it before.
+            InboxDamaged: another file is there now, or none; or `check_open_files` has raised it before, unless all
+                files were away together and were put back since, as with a folder that is renamed.
         """
         if self._file is not None and _inode(self._names[0]) != self._file:
             raise self._replaced(self._names[:1])
         if self._lost:
-            raise self._replaced(self._lost)
+            # Who had found a part of them there may have gone on with that.
+            if len(self._lost) < len(self._names) or self.files() != self._ours:
+                raise self._replaced(self._lost)
+            self._lost = ()
 
     def check_open_files(self, files: Files) -> None:
         """Check that the files that a connection has open are there by their names.
@@ -130,6 +136,7 @@ class FileGuard:
         if there != files or None in files:
             pairs = zip(self._names, files, there, strict=True)
             self._lost = [name for name, ours, now in pairs if ours is None or ours != now]
+            self._ours = files
             raise self._replaced(self._lost)
 
     def _replaced(self, names: Sequence[str]) -> InboxDamaged:
