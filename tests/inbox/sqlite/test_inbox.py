@@ -18,6 +18,7 @@ from tests.helpers import ROOT
 from webhook_receiver import ConfigurationError, SQLiteInbox
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
 from webhook_receiver.inbox.records import DamagedDelivery, Filter, Stored, StoredDelivery
+from webhook_receiver.inbox.sqlite.connection import Files
 from webhook_receiver.testing.inbox_suite import (
     ALL,
     DAY,
@@ -379,8 +380,13 @@ async def test_files_that_were_all_away_during_a_commit_are_used_again_once_they
     await put(inbox, "d-1")
     guard = inbox._file_guard
     check = guard.check_open_files
+
+    def check_when_away(files: Files) -> None:
+        move("", ".moved")
+        check(files)
+
     with monkeypatch.context() as patched:
-        patched.setattr(guard, "check_open_files", lambda files: (move("", ".moved"), check(files)))
+        patched.setattr(guard, "check_open_files", check_when_away)
         with pytest.raises(InboxDamaged, match="removed or replaced"):
             await put(inbox, "d-2")
     with pytest.raises(InboxDamaged, match="removed or replaced"):
