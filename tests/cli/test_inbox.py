@@ -386,6 +386,20 @@ def test_purge_removes_what_is_chosen_and_waiting_ones_only_by_name(
     assert set(records(path)) == left
 
 
+def test_many_are_replayed_and_removed_page_by_page(path: Path, url: str) -> None:
+    async def many(inbox: SQLiteInbox) -> None:
+        now = time.time()
+        await asyncio.gather(*[inbox.put(entry(f"many{number:03}")._replace(dead="no"), now) for number in range(450)])
+
+    on(path, many)
+    done = inbox_command("replay", url, "--dead", "--yes", "--json")
+    assert json.loads(done.stdout) == {"replayed": 452}
+    assert json.loads(inbox_command("stats", url, "--json").stdout)["counts"]["dead"] == 0
+    done = inbox_command("purge", url, "--state", "waiting", "--yes", "--json")
+    assert json.loads(done.stdout) == {"removed": 454}
+    assert set(records(path)) == {"bb02", "cc03"}
+
+
 def test_purge_never_removes_what_is_leased_and_asks_before_it_removes(path: Path, url: str) -> None:
     on(path, lambda inbox: inbox.claim("webhooks", 9, 600, time.time()))
     nobody = outside("purge", url, "--state", "waiting")

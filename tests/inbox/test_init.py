@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from webhook_receiver import ConfigurationError, MemoryInbox, SQLiteInbox
-from webhook_receiver.inbox import Inbox, from_url
+from webhook_receiver.inbox import Inbox, State, from_url
 from webhook_receiver.testing.inbox_suite import DAY, listed, put
 
 
@@ -37,7 +37,7 @@ def test_a_memory_url_names_no_file(url: str) -> None:
 def test_settings_follow_with_units() -> None:
     inbox = from_url("sqlite:///hooks.db?window=2d&retention=90d&min_free=1000000&busy_timeout=1.5s")
     assert isinstance(inbox, SQLiteInbox)
-    assert (inbox._window, inbox._retention, inbox._file_guard._min_free, inbox._busy_timeout) == (
+    assert (inbox._window, inbox._retention[State.DONE], inbox._file_guard._min_free, inbox._busy_timeout) == (
         2 * DAY,
         90 * DAY,
         1_000_000,
@@ -45,13 +45,13 @@ def test_settings_follow_with_units() -> None:
     )
     in_memory = from_url("memory://?window=1h&retention=2h")
     assert isinstance(in_memory, MemoryInbox)
-    assert (in_memory._window, in_memory._retention) == (3600, 7200)
+    assert (in_memory._window, in_memory._retention[State.DONE]) == (3600, 7200)
 
 
 def test_without_settings_duplicates_are_known_for_a_week_and_what_is_done_is_kept_for_a_month() -> None:
     inbox = from_url("sqlite:///hooks.db")
     assert isinstance(inbox, SQLiteInbox)
-    assert (inbox._window, inbox._retention) == (7 * DAY, 30 * DAY)
+    assert (inbox._window, inbox._retention) == (7 * DAY, {State.DONE: 30 * DAY, State.UNHANDLED: 30 * DAY})
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,12 @@ def test_without_settings_duplicates_are_known_for_a_week_and_what_is_done_is_ke
         ("memory:///file.db", "names no file"),
         (
             "sqlite:///hooks.db?retension=90d",
-            "no setting 'retension'; it has window, retention, min_free, busy_timeout",
+            "no setting 'retension'; it has window, retention, .*, min_free, busy_timeout",
         ),
-        ("memory://?min_free=1", "no setting 'min_free'; it has window, retention$"),
+        (
+            "memory://?min_free=1",
+            "no setting 'min_free'; it has window, retention, unhandled_retention, dead_retention$",
+        ),
         ("sqlite:///hooks.db?window=soon", "window='soon' cannot be read: 'soon' is not a span of time such as"),
         ("sqlite:///hooks.db?window=", "window='' cannot be read"),
         ("sqlite:///hooks.db?min_free=1GB", "min_free='1GB' cannot be read"),

@@ -1,16 +1,19 @@
-"""Operations on many deliveries: by their ids, a chunk at a time, with a progress bar."""
+"""Operations on many deliveries, a page at a time, so that an inbox may have any number of them."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+from ..inbox import DeliverySummary, Filter, Inbox, State
 from . import output
 from .inbox_option import InboxTarget
 from .listing import deliveries
 from .output import fail
 from .rich_output import progress_bar
 
-CHUNK = 200
+PAGE = 200
 """Deliveries in one transaction."""
 
 
@@ -27,15 +30,67 @@ async def named(target: InboxTarget, ids: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(stored.summary.id for _, stored in found if stored is not None))
 
 
-async def by_chunks(what: str, ids: Sequence[str], do: Callable[[Sequence[str]], Awaitable[int]]) -> int:
-    """Call `do` with one chunk of ids after the other, under a progress bar; return the sum of its results."""
+async def pages(inbox: Inbox, which: Filter) -> AsyncIterator[Sequence[DeliverySummary]]:
+    """Yield the deliveries that match a filter, the oldest first, a page at a time."""
+    after: str | None = None
+    while page := await inbox.find(which, limit=PAGE, newest_first=False, after=after):
+        yield page
+        after = page[-1].id
+
+
+async def counts(inbox: Inbox, which: Filter, *, leased: bool = True) -> Counter[State]:
+    """Return the number of deliveries in each state among those that match a filter.
+
+    Args:
+        inbox: the open inbox.
+        which: the filter.
+        leased: whether those under a lease count.
+    """
+    found: Counter[State] = Counter()
+    async for page in pages(inbox, which):
+        found.update(summary.state for summary in page if leased or not summary.leased)
+    return found
+
+
+async def chunks(ids: Sequence[str]) -> AsyncIterator[Sequence[str]]:
+    """Yield ids, a page at a time."""
+    for begin in range(0, len(ids), PAGE):
+        yield ids[begin : begin + PAGE]
+
+
+async def ids_of(inbox: Inbox, which: Filter) -> AsyncIterator[Sequence[str]]:
+    """Yield the ids of the deliveries that match a filter, the oldest first, a page at a time."""
+    async for page in pages(inbox, which):
+        yield [summary.id for summary in page]
+
+
+async def by_pages(
+    what: str, total: int, ids: AsyncIterator[Sequence[str]], do: Callable[[Sequence[str]], Awaitable[int]]
+) -> int:
+    """Call `do` with one page of ids after the other, under a progress bar; return the sum of its results."""
     count = 0
     with progress_bar() as bar:
-        task = bar.add_task(what, total=len(ids), visible=len(ids) > CHUNK)
-        for begin in range(0, len(ids), CHUNK):
-            some = ids[begin : begin + CHUNK]
+        task = bar.add_task(what, total=total, visible=total > PAGE)
+        async for some in ids:
             count += await do(some)
             bar.advance(task, len(some))
+    return count
+
+
+async def purge_all(inbox: Inbox, which: Filter, total: int) -> int:
+    """Remove the deliveries that match a filter, under a progress bar; return the number of them.
+
+    Args:
+        inbox: the open inbox.
+        which: the filter.
+        total: the expected number.
+    """
+    count = 0
+    with progress_bar() as bar:
+        task = bar.add_task("removing", total=total, visible=total > PAGE)
+        while removed := await inbox.purge(which, time.time(), limit=PAGE):
+            count += removed
+            bar.advance(task, removed)
     return count
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ..inbox import DamagedDelivery, DeliverySummary, Filter, State, StoredDelivery
+from ..inbox import DamagedDelivery, DeliverySummary, State, StoredDelivery
 from . import maintenance, output
 from .inbox_option import (
     Before,
@@ -117,7 +117,7 @@ def replay(
     waiting ones.
     """
     from . import listing
-    from .bulk import by_chunks, named, report
+    from .bulk import by_pages, chunks, counts, ids_of, named, report
 
     start = moment(since)
     if bool(ids) == bool(dead or unhandled or event or receiver or (handler and not ids) or start is not None):
@@ -127,23 +127,26 @@ def replay(
     async def work(target: InboxTarget) -> int:
         if handler is not None and target.hooks is not None:
             target.hooks.name_of(handler)  # raises if there is none of this name
+
+        def again(some: Sequence[str]) -> Awaitable[int]:
+            return target.inbox.replay(some, time.time(), handler=handler)
+
         if ids:
             chosen = await named(target, ids)
-        else:
-            which = target.filter(
-                states=states or set(State) - {State.WAITING},
-                event=event,
-                receiver=receiver,
-                handler=handler,
-                since=start,
-            )
-            found = await target.inbox.find(which, newest_first=False)
-            if found:
-                confirm(f"Replay {listing.counted(found)}?", yes=yes)
-            chosen = [summary.id for summary in found]
-        return await by_chunks(
-            "replaying", chosen, lambda some: target.inbox.replay(some, time.time(), handler=handler)
+            return await by_pages("replaying", len(chosen), chunks(chosen), again)
+        # Those that came until now: one that is replayed may end as it was while the others still are.
+        which = target.filter(
+            states=states or set(State) - {State.WAITING},
+            event=event,
+            receiver=receiver,
+            handler=handler,
+            since=start,
+            before=time.time(),
         )
+        found = await counts(target.inbox, which)
+        if found:
+            confirm(f"Replay {listing.counted(found)}?", yes=yes)
+        return await by_pages("replaying", found.total(), ids_of(target.inbox, which), again)
 
     count = run(where, work)
     report(count, "replayed", as_json=as_json)
@@ -169,30 +172,26 @@ def purge(
     waiting.
     """
     from . import listing
-    from .bulk import by_chunks, named, report
+    from .bulk import counts, named, purge_all, report
 
     age = None if older_than is None else span_of(older_than, "--older-than")
     state = [*(state or ()), *((State.DEAD,) if dead else ())]
     if not (ids or state or event or age is not None):
         raise typer.BadParameter("say which: ids, --state, --dead, --older-than or --event", param_hint="ID")
-    before = None if age is None else time.time() - age
+    before = time.time() - (age or 0.0)  # what comes from now on is not removed
     states = state or [each for each in State if each is not State.WAITING]
 
     async def work(target: InboxTarget) -> int:
         chosen = await named(target, ids) if ids else None
         which = target.filter(ids=chosen, states=states, event=event, receiver=receiver, before=before)
-        found = [summary for summary in await target.inbox.find(which, newest_first=False) if not summary.leased]
-        if chosen and len(found) < len(chosen):
-            spared = listing.deliveries(len(chosen) - len(found))
+        found = await counts(target.inbox, which, leased=False)
+        if chosen and found.total() < len(chosen):
+            spared = listing.deliveries(len(chosen) - found.total())
             output.warn(f"{spared} spared: being handled now, or not matched by the options (--state waiting?)")
-        if found:
-            confirm(f"Remove {listing.counted(found)} for good?", yes=yes)
-
-        def remove(some: Sequence[str]) -> Awaitable[int]:
-            # The states again: deliveries replayed since are not removed.
-            return target.inbox.purge(Filter(ids=some, states=states), time.time(), limit=len(some))
-
-        return await by_chunks("removing", [summary.id for summary in found], remove)
+        if not found:
+            return 0
+        confirm(f"Remove {listing.counted(found)} for good?", yes=yes)
+        return await purge_all(target.inbox, which, found.total())
 
     report(run(where, work), "removed", as_json=as_json)
 

@@ -119,13 +119,10 @@ def at(moment: float) -> str:
         return f"{moment:g}"  # a clock that was far off
 
 
-def counted(summaries: Sequence[DeliverySummary]) -> str:
+def counted(states: Counter[State]) -> str:
     """Return the number of deliveries in words, and how many are in each state."""
-    if not summaries:
-        return "no deliveries"
-    states = Counter(summary.state for summary in summaries)
     parts = ", ".join(f"{states[state]} {state}" for state in State if states[state])
-    return f"{deliveries(len(summaries))} ({parts})"
+    return f"{deliveries(states.total())} ({parts})"
 
 
 def deliveries(count: int) -> str:

@@ -44,8 +44,9 @@ class Inbox(Protocol):
     was received within the window (the store's own setting; it ends at the `now` of `put`). If the younger one is put
     with a `lasting` key, none has, however old: the key is known as long as the older one is stored, which is for the
     retention at least. No two of one receiver have the same event and identity if one of them came by backfill,
-    whenever that was. A delivery with neither key nor identity is never a duplicate. All that holds when they are put
-    at the same moment, from whichever processes.
+    whenever that was. What was purged counts as stored in all this until the window has passed it, but for what is
+    loaded. A delivery with neither key nor identity is never a duplicate. All that holds when they are put at the same
+    moment, from whichever processes.
 
     **Eligibility.** A delivery may be claimed when its `due` time has come and no lease on it is running, and either it
     is WAITING and no older delivery of the same receiver and ordering key is, or it is DEAD and has a `due` time. A
@@ -229,7 +230,7 @@ class Inbox(Protocol):
         ...
 
     async def find(
-        self, which: Filter, *, limit: int | None = None, newest_first: bool = True
+        self, which: Filter, *, limit: int | None = None, newest_first: bool = True, after: str | None = None
     ) -> Sequence[DeliverySummary]:
         """Return the summaries of the deliveries that match a filter.
 
@@ -237,6 +238,10 @@ class Inbox(Protocol):
             which: the filter.
             limit: the largest number of summaries; None for all.
             newest_first: whether they come in reverse order of receipt.
+            after: the id of the delivery behind which they begin, such as the last one of the page before.
+
+        Raises:
+            InboxError: no delivery has the id `after`, or not any more.
         """
         ...
 
@@ -270,6 +275,8 @@ class Inbox(Protocol):
     async def purge(self, which: Filter, now: float, *, limit: int) -> int:
         """Remove deliveries for good, never one under a running lease; return the number of removed deliveries.
 
+        What their duplicates are known by is kept until the window has passed them (see Uniqueness).
+
         Args:
             which: the filter that says which deliveries.
             now: the time in Unix seconds.
@@ -280,7 +287,8 @@ class Inbox(Protocol):
     async def expire(self, now: float) -> int:
         """Remove a small number of the deliveries that are past their retention; return how many, 0 if none is left.
 
-        Only a DONE delivery is removed, once it was settled longer ago than the retention (the store's own setting).
+        A finished delivery is removed once it was settled longer ago than the retention of its state (the store's own
+        settings). What is kept of purged ones is removed, and counted, too, once the window has passed it.
 
         Args:
             now: the time in Unix seconds.

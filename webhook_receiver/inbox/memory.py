@@ -19,6 +19,8 @@ class MemoryInbox(SQLiteInbox):
     Args:
         window: seconds for which a duplicate of a delivery is recognized.
         retention: seconds for which a done delivery is kept; at least `window`.
+        unhandled_retention: seconds for which an unhandled one is kept; None for ever.
+        dead_retention: seconds for which a dead one is kept; None for ever.
 
     Raises:
         ConfigurationError: the settings cannot work.
@@ -26,8 +28,22 @@ class MemoryInbox(SQLiteInbox):
 
     _lasts = False
 
-    def __init__(self, *, window: float = 7 * DAY, retention: float = 30 * DAY) -> None:
-        super().__init__(":memory:", window=window, retention=retention, min_free=0)
+    def __init__(
+        self,
+        *,
+        window: float = 7 * DAY,
+        retention: float = 30 * DAY,
+        unhandled_retention: float | None = 30 * DAY,
+        dead_retention: float | None = None,
+    ) -> None:
+        super().__init__(
+            ":memory:",
+            window=window,
+            retention=retention,
+            unhandled_retention=unhandled_retention,
+            dead_retention=dead_retention,
+            min_free=0,
+        )
 
     def __repr__(self) -> str:
         return "<MemoryInbox>"

@@ -549,11 +549,6 @@ class InboxSuite:
         await finish(inbox, DEAD)
         assert await put(inbox, "d-1", key=b"k", identity="o-1") == [Duplicate("b-1", replayed=True)]
 
-    async def test_what_was_purged_is_not_known_any_more(self, inbox: Inbox) -> None:
-        await put(inbox, "d-1", key=b"k", identity="o-1")
-        await inbox.purge(ALL, NOW, limit=10)
-        assert await put(inbox, "d-2", key=b"k", identity="o-1") == [Stored("d-2")]
-
     # Ordering
 
     async def test_one_delivery_of_a_key_at_a_time_and_other_keys_beside_it(self, inbox: Inbox) -> None:
@@ -889,8 +884,33 @@ class InboxSuite:
                 await inbox.purge(Filter(ids=[state.value]), NOW, limit=1)
         await put(inbox, "waiting", now=NOW)
         assert await inbox.expire(NOW + self.retention - 1) == 0
-        assert await inbox.expire(NOW + self.retention + 1) == 1
-        assert await listed(inbox) == ["unhandled", "dead", "waiting"]
+        assert await inbox.expire(NOW + self.retention + 1) == 2
+        assert await listed(inbox) == ["dead", "waiting"]
+
+    async def test_what_was_purged_is_known_until_the_window_has_passed_it(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", key=b"k", identity="o-1")
+        await put(inbox, "d-2", key=b"l", dead="no event")
+        await finish(inbox, DONE)
+        assert await inbox.purge(ALL, NOW, limit=9) == 2
+        late = NOW + self.window
+        assert await inbox.expire(late) == 0
+        assert await put(inbox, "d-3", key=b"k", identity="o-1", now=late) == [Duplicate("d-1")]
+        assert await put(inbox, "d-3", key=b"l", now=late) == [Duplicate("d-2")], "nothing is left to replay"
+        assert await put(inbox, "d-3", identity="o-1", via="backfill", now=late) == [Duplicate("d-1")]
+        assert (await listed(inbox), await inbox.get("d-1")) == ([], None)
+        assert await put(inbox, "d-3", key=b"k", identity="o-1", now=late + 1) == [Stored("d-3")]
+        assert await put(inbox, "d-4", key=b"l", now=late + 1) == [Stored("d-4")]
+        assert await inbox.expire(late + 1) == 2
+        assert await inbox.expire(late + 1) == 0
+
+    async def test_what_was_purged_may_be_loaded_again_and_purged_again(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2", key=b"k")
+        dump = await dumped(inbox)
+        for _ in range(2):
+            assert await inbox.purge(ALL, NOW, limit=9) == 1
+            assert await inbox.load(dump, NOW) == 1
+        await finish(inbox, DEAD)
+        assert await put(inbox, "d-3", key=b"k") == [Duplicate("d-1", replayed=True)]
 
     async def test_expire_takes_small_steps_until_nothing_is_left(self, inbox: Inbox) -> None:
         ids = [f"d-{number}" for number in range(300)]
@@ -904,6 +924,20 @@ class InboxSuite:
         assert await listed(inbox) == []
 
     # Looking
+
+    async def test_summaries_are_found_page_by_page(self, inbox: Inbox) -> None:
+        ids = [f"d-{number}" for number in range(7)]
+        for id in ids:
+            await put(inbox, id, receiver="others" if id == "d-3" else "hooks")
+        await claim(inbox, 2)
+        which = Filter(receiver="hooks")
+        for newest_first in (False, True):
+            seen = await listed(inbox, which, limit=2, newest_first=newest_first)
+            while page := await listed(inbox, which, limit=2, newest_first=newest_first, after=seen[-1]):
+                seen += page
+            assert seen == sorted({*ids} - {"d-3"}, reverse=newest_first)
+        with pytest.raises(InboxError, match="d-9"):
+            await listed(inbox, after="d-9")
 
     async def test_summaries_are_found_in_order_of_receipt(self, inbox: Inbox) -> None:
         await put(inbox, "d-2", "d-1", "d-3")

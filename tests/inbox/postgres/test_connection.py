@@ -7,7 +7,7 @@ from procrastinate.exceptions import ConnectorException
 from tests.postgres import execute
 from webhook_receiver import ConfigurationError
 from webhook_receiver.errors import InboxError, InboxUnavailable
-from webhook_receiver.inbox import from_url
+from webhook_receiver.inbox import State, from_url
 from webhook_receiver.inbox.postgres import DAY, PostgresInbox
 from webhook_receiver.inbox.postgres.connection import Server, translated
 
@@ -18,7 +18,7 @@ def test_a_url_names_an_inbox_its_settings_and_what_is_libpqs() -> None:
     )
     assert isinstance(inbox, PostgresInbox)
     assert inbox.server.schema == "hooks"
-    assert (inbox._window, inbox._retention, inbox._timeout) == (2 * DAY, 9 * DAY, 2)
+    assert (inbox._window, inbox._retention[State.DONE], inbox._timeout) == (2 * DAY, 9 * DAY, 2)
     assert "sslmode=verify-full" in inbox.server.conninfo
     assert "p@ss" in inbox.server.conninfo
     assert repr(inbox) == "<PostgresInbox postgresql://db/hooks?schema=hooks>"

@@ -19,7 +19,7 @@ from webhook_receiver.testing.inbox_suite import claim, put
 
 async def test_the_tables_are_made_once_and_then_again_is_nothing(empty_database: str) -> None:
     inbox = PostgresInbox(empty_database)
-    assert (await inbox.migrate())[-1] == "inbox 2"
+    assert (await inbox.migrate())[-1] == "inbox 3"
     assert await inbox.migrate() == []
     await inbox.open()
     assert await put(inbox, "d-1") == [Stored("d-1")]
@@ -44,10 +44,10 @@ async def test_several_inboxes_share_a_database_in_schemas_of_their_own(empty_da
 
 
 async def test_newer_tables_are_rejected(postgres_url: str) -> None:
-    execute(postgres_url, "INSERT INTO migration VALUES ('inbox 3')")
+    execute(postgres_url, "INSERT INTO migration VALUES ('inbox 4')")
     inbox = PostgresInbox(postgres_url)
     for rejected in (inbox.open(), inbox.migrate()):
-        with pytest.raises(ConfigurationError, match=r"made by a newer webhook-receiver or procrastinate \(inbox 3\)"):
+        with pytest.raises(ConfigurationError, match=r"made by a newer webhook-receiver or procrastinate \(inbox 4\)"):
             await rejected
 
 
@@ -58,7 +58,7 @@ async def test_older_tables_are_reported_and_brought_to_the_newest_version(
     inbox = PostgresInbox(postgres_url)
     with pytest.raises(ConfigurationError, match="has older tables: run  webhook-receiver inbox migrate URL"):
         await inbox.open()
-    assert await inbox.migrate() == ["inbox 3"]
+    assert await inbox.migrate() == ["inbox 4"]
     assert execute(postgres_url, "SELECT count(*) FROM another") == [(0,)]
 
 

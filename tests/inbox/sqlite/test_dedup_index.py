@@ -13,9 +13,10 @@ from webhook_receiver.errors import InboxError
 from webhook_receiver.inbox import Duplicate, Filter, Stored
 from webhook_receiver.inbox.sqlite import dedup_cache, dedup_index
 from webhook_receiver.inbox.sqlite.connection import WriterConnection
-from webhook_receiver.testing.inbox_suite import ALL, NOW, claim, dumped, entry, finish, put
+from webhook_receiver.testing.inbox_suite import ALL, DAY, NOW, claim, dumped, entry, finish, put
 
 MANY, BUCKETS = 8, 16
+LATER = NOW + 8 * DAY  # when the window has passed, and what is purged is known no more
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +111,7 @@ async def test_what_another_process_has_put_in_the_place_of_what_it_removed_is_k
 ) -> None:
     here, there = inboxes
     await new(here, 0, 1)
-    assert await there.purge(Filter(ids=["d-1"]), NOW, limit=1) == 1
+    assert await there.purge(Filter(ids=["d-1"]), LATER, limit=1) == 1
     await new(there, 2)
     await duplicates(here, 2)
     await new(here, 1)
@@ -121,8 +122,8 @@ async def test_what_was_removed_is_no_duplicate_of_anything_also_when_it_is_merg
 ) -> None:
     here, there = inboxes
     await new(here, 0, 1)
-    assert await there.purge(Filter(ids=["d-0"]), NOW, limit=1) == 1
-    assert await here.purge(Filter(ids=["d-1"]), NOW, limit=1) == 1
+    assert await there.purge(Filter(ids=["d-0"]), LATER, limit=1) == 1
+    assert await here.purge(Filter(ids=["d-1"]), LATER, limit=1) == 1
     await new(here, *range(2, 2 * BUCKETS))
     assert merged(file)[0] > 2
     await new(here, 0, 1)

@@ -486,6 +486,8 @@ async def test_it_is_opened_once_by_many(path: Path) -> None:
         {"window": -1},
         {"window": 2 * DAY, "retention": DAY},
         {"retention": float("nan")},
+        {"unhandled_retention": 0},
+        {"dead_retention": float("nan")},
         {"min_free": -1},
         {"busy_timeout": -1},
         {"busy_timeout": 1e9},

@@ -57,7 +57,7 @@ def take(connection: WriterConnection, step: str, numbers: list[int]) -> None:
         for (seq,) in connection.execute("SELECT max(seq) FROM delivery HAVING max(seq) NOTNULL").fetchall():
             ordering.requeue(connection, seq, NOW)
     elif step == "purge":
-        maintenance.purge(connection, [maintenance.PurgeJob(Filter(), NOW + 61, 2)])
+        maintenance.purge(connection, [maintenance.PurgeJob(Filter(), NOW + 61, 2, NOW)])
     else:
         dedup_index.refresh(connection)
 

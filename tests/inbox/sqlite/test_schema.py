@@ -22,6 +22,7 @@ TABLES = [
     "paused",
     "position",
     "progress",
+    "purged",
     "receiver",
 ]
 

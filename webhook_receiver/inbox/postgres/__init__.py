@@ -27,6 +27,7 @@ from ..records import (
     StoredDelivery,
 )
 from ..registration import Registration
+from ..retention import retention_of
 from . import insert, leases, maintenance, queries
 from .connection import Server, translated
 from .rows import PostgresConnection
@@ -54,6 +55,8 @@ class PostgresInbox:
         schema: the schema of the tables.
         window: seconds for which a duplicate of a delivery is recognized.
         retention: seconds for which a done delivery is kept; at least `window`.
+        unhandled_retention: seconds for which an unhandled one is kept; None for ever.
+        dead_retention: seconds for which a dead one is kept; None for ever.
         timeout: seconds after which a server that does not answer counts as away.
 
     Raises:
@@ -70,18 +73,15 @@ class PostgresInbox:
         schema: str = SCHEMA,
         window: float = 7 * DAY,
         retention: float = 30 * DAY,
+        unhandled_retention: float | None = 30 * DAY,
+        dead_retention: float | None = None,
         timeout: float = 5.0,
     ) -> None:
-        if not (window > 0 and retention >= window):
-            raise ConfigurationError(
-                f"an inbox's window is above 0 seconds, and its retention no shorter: window={window:g} s with "
-                f"retention={retention:g} s does not work"
-            )
+        self._retention = retention_of(window, retention, unhandled_retention, dead_retention)
         if not 0 < timeout < 86_400:
             raise ConfigurationError(f"an inbox's timeout is above 0 seconds and below a day, not {timeout!r}")
         self.server = Server(url, schema)
         self._window = window
-        self._retention = retention
         self._timeout = timeout
         self._writers: tuple[Writer, Writer, Writer] | None = None
         """The writers for puts, for leases, and for everything else: no kind of work waits for another kind."""
@@ -228,10 +228,10 @@ class PostgresInbox:
         return await self._ask(queries.paused)
 
     async def find(
-        self, which: Filter, *, limit: int | None = None, newest_first: bool = True
+        self, which: Filter, *, limit: int | None = None, newest_first: bool = True, after: str | None = None
     ) -> Sequence[DeliverySummary]:
         """See `Inbox`."""
-        return await self._ask(lambda connection: queries.find(connection, which, limit, newest_first))
+        return await self._ask(lambda connection: queries.find(connection, which, limit, newest_first, after))
 
     async def get(self, id: str) -> StoredDelivery | None:
         """See `Inbox`."""
@@ -243,11 +243,21 @@ class PostgresInbox:
 
     async def purge(self, which: Filter, now: float, *, limit: int) -> int:
         """See `Inbox`."""
-        return await self._ask(lambda connection: maintenance.purge(connection, which, now, limit))
+        since = now - self._window
+        return await self._ask(lambda connection: maintenance.purge(connection, which, now, limit, since))
 
     async def expire(self, now: float) -> int:
         """See `Inbox`."""
-        return await self._ask(lambda connection: maintenance.expire(connection, now - self._retention, _STEP))
+        since = now - self._window
+
+        def expire(connection: PostgresConnection) -> int:
+            removed = [
+                maintenance.purge(connection, Filter(states=[state]), now, _STEP, since, now - seconds)
+                for state, seconds in self._retention.items()
+            ]
+            return sum(removed) + maintenance.forget(connection, since, _STEP)
+
+        return await self._ask(expire)
 
     async def stats(self) -> Stats:
         """See `Inbox`."""

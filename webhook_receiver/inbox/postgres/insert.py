@@ -119,20 +119,25 @@ def _known(connection: PostgresConnection, entries: Sequence[Entry]) -> list[Can
     ]
     if not keys and not identities:
         return []
+    # What is stored, again after a load maybe, goes before what was purged.
     found = ask(
         connection,
-        "SELECT d.seq, d.id, d.source, d.origin, d.event, d.key, d.identity, d.received "
-        "FROM unnest(%s::text[], %s::bytea[]) AS k(source, key) "
-        "JOIN delivery d ON d.source = k.source AND d.key = k.key AND d.current "
-        "UNION SELECT d.seq, d.id, d.source, d.origin, d.event, d.key, d.identity, d.received "
-        "FROM unnest(%s::text[], %s::text[], %s::boolean[]) AS s(source, identity, backfill) "
-        # An identity may have a thousand deliveries: most of them are not even read.
-        "JOIN delivery d ON d.source = s.source AND left(d.identity, 200) = left(s.identity, 200) "
-        "AND d.identity = s.identity AND (d.origin = 'backfill' OR s.backfill) "
-        "ORDER BY 1",
-        [*columns(keys, 2), *columns(identities, 3)],
+        f"{_candidates('delivery', 'AND d.current')} UNION {_candidates('purged')} ORDER BY 1, 2",
+        [*columns(keys, 2), *columns(identities, 3)] * 2,
     )
-    return [Candidate(*all_unescaped(row)) for row in found.fetchall()]
+    return [Candidate(*all_unescaped(row[1:])) for row in found.fetchall()]
+
+
+def _candidates(table: str, also: str = "") -> str:
+    columns = f"SELECT '{table}', d.seq, d.id, d.source, d.origin, d.event, d.key, d.identity, d.received "
+    return (
+        f"{columns} FROM unnest(%s::text[], %s::bytea[]) AS k(source, key) "
+        f"JOIN {table} d ON d.source = k.source AND d.key = k.key {also} "
+        f"UNION {columns} FROM unnest(%s::text[], %s::text[], %s::boolean[]) AS s(source, identity, backfill) "
+        # An identity may have a thousand deliveries: most of them are not even read.
+        f"JOIN {table} d ON d.source = s.source AND left(d.identity, 200) = left(s.identity, 200) "
+        "AND d.identity = s.identity AND (d.origin = 'backfill' OR s.backfill)"
+    )
 
 
 def _duplicate(connection: PostgresConnection, each: PutJob, candidate: Candidate) -> Duplicate:

@@ -77,20 +77,28 @@ def replay(connection: PostgresConnection, ids: Sequence[str], now: float, handl
     return requeue(connection, [seq for (seq,) in found.fetchall()], now, handler)
 
 
-def purge(connection: PostgresConnection, which: Filter, now: float, limit: int) -> int:
-    """Remove deliveries for good; return how many."""
+def purge(
+    connection: PostgresConnection,
+    which: Filter,
+    now: float,
+    limit: int,
+    since: float,
+    settled_before: float | None = None,
+) -> int:
+    """Remove deliveries for good; return how many.
+
+    Args:
+        connection: the connection, inside a transaction.
+        which: the filter.
+        now: the time in Unix seconds.
+        limit: the largest number of deliveries.
+        since: the Unix time in seconds at which the deduplication window began.
+        settled_before: a Unix time in seconds; only deliveries that were settled before it.
+    """
     where, arguments = where_clause(which)
-    return _remove(
-        connection, f"{where} AND (p.lease IS NULL OR p.due IS NULL OR p.due <= %s)", [*arguments, now], limit
-    )
-
-
-def expire(connection: PostgresConnection, settled_before: float, limit: int) -> int:
-    """Remove up to `limit` done deliveries that were settled before a Unix time in seconds; return how many."""
-    return _remove(connection, "p.state = 'done' AND p.settled < %s", [settled_before], limit)
-
-
-def _remove(connection: PostgresConnection, where: str, arguments: Sequence[object], limit: int) -> int:
+    where, arguments = f"{where} AND (p.lease IS NULL OR p.due IS NULL OR p.due <= %s)", [*arguments, now]
+    if settled_before is not None:
+        where, arguments = f"{where} AND p.settled < %s", [*arguments, settled_before]
     found = ask(
         connection,
         f"SELECT p.seq, p.job, p.state FROM progress p JOIN delivery d USING (seq) WHERE {where} "
@@ -98,7 +106,22 @@ def _remove(connection: PostgresConnection, where: str, arguments: Sequence[obje
         [*arguments, limit],
     ).fetchall()
     jobs.cancel(connection, [job for _, job, state in found if state != State.DONE])
-    return ask(connection, "DELETE FROM delivery WHERE seq = ANY(%s)", [[seq for seq, _, _ in found]]).rowcount
+    return ask(
+        connection,
+        "WITH gone AS (DELETE FROM delivery WHERE seq = ANY(%s) RETURNING *), known AS (INSERT INTO purged "
+        "SELECT seq, id, source, origin, event, key, identity, received FROM gone "
+        "WHERE received >= %s AND (key IS NOT NULL OR identity IS NOT NULL)) SELECT 1 FROM gone",
+        [[seq for seq, _, _ in found], since],
+    ).rowcount
+
+
+def forget(connection: PostgresConnection, since: float, limit: int) -> int:
+    """Remove what is kept of up to `limit` purged deliveries that were received before a Unix time; return how many."""
+    return ask(
+        connection,
+        "DELETE FROM purged WHERE seq IN (SELECT seq FROM purged WHERE received < %s LIMIT %s)",
+        [since, limit],
+    ).rowcount
 
 
 def restart_waits(connection: PostgresConnection, now: float) -> None:
@@ -138,7 +161,9 @@ def load(connection: PostgresConnection, dumped: Sequence[StoredDelivery], now: 
     """Store deliveries that another inbox dumped, before all that are stored already; return how many."""
     ask(connection, "SELECT pg_advisory_xact_lock(%s)", [_LOADING])
     lock_dedup_hashes(connection, [_entry(stored) for stored in dumped])
-    (first,) = ask(connection, "SELECT coalesce(min(seq), 1) FROM delivery").fetchone() or (1,)
+    (first,) = ask(
+        connection, "SELECT coalesce(least((SELECT min(seq) FROM delivery), (SELECT min(seq) FROM purged)), 1)"
+    ).fetchone() or (1,)
     seq = min(first, 1) - len(dumped) - 1  # rows that are not there leave gaps, which mean nothing
     loaded = 0
     to_handle: list[int] = []

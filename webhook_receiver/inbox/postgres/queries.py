@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...errors import AmbiguousId, InboxDamaged
+from ...errors import AmbiguousId, InboxDamaged, InboxError
 from .. import rows
 from ..records import (
     MOST_EXPECTED_DEAD,
@@ -46,9 +46,20 @@ def where_clause(which: Filter) -> tuple[str, list[Any]]:
     return " AND ".join(conditions), arguments
 
 
-def find(connection: PostgresConnection, which: Filter, limit: int | None, newest_first: bool) -> list[DeliverySummary]:
-    """Return the summaries of the deliveries that match a filter; `limit` None is all of them."""
+def find(
+    connection: PostgresConnection, which: Filter, limit: int | None, newest_first: bool, after: str | None
+) -> list[DeliverySummary]:
+    """Return the summaries of the deliveries that match a filter; `limit` None is all of them.
+
+    Raises:
+        InboxError: no delivery has the id `after`.
+    """
     where, arguments = where_clause(which)
+    if after is not None:
+        begin = ask(connection, "SELECT seq FROM delivery WHERE id = %s", [escaped(after)]).fetchone()
+        if begin is None:
+            raise InboxError(f"there is no delivery {after!r:.80} from which to go on")
+        where, arguments = f"{where} AND p.seq {'<' if newest_first else '>'} %s", [*arguments, begin[0]]
     order = "DESC" if newest_first else "ASC"
     found = ask(
         connection,

@@ -87,7 +87,26 @@ CREATE TABLE receiver (
 );
 """
 
-MIGRATIONS = (FIRST, SECOND)
+THIRD = """
+-- What duplicates of purged deliveries are known by, until the window has passed them.
+CREATE TABLE purged (
+    seq bigint PRIMARY KEY,
+    id text COLLATE "C" NOT NULL,
+    source text NOT NULL,
+    origin text NOT NULL,
+    event text,
+    key bytea,
+    identity text,
+    received double precision NOT NULL
+);
+CREATE INDEX purged_key ON purged (source, key) WHERE key IS NOT NULL;
+CREATE INDEX purged_identity ON purged (source, left(identity, 200), origin) WHERE identity IS NOT NULL;
+CREATE INDEX purged_received ON purged (received);
+DROP INDEX progress_settled;
+CREATE INDEX progress_settled ON progress (state, settled) WHERE settled IS NOT NULL;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD)
 """The scripts, each of which migrates the tables from the version that is its index. Released ones never change."""
 
 _STEPS = "CREATE TABLE migration (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"

@@ -30,6 +30,7 @@ from ..records import (
     StoredDelivery,
 )
 from ..registration import Registration
+from ..retention import retention_of
 from . import backup, file_guard, insert, leases, maintenance, queries
 from .connection import Inode, Reader, WriterConnection, connect
 from .file_guard import IntegrityCheck
@@ -54,6 +55,8 @@ class SQLiteInbox:
         path: the file; it is created if it does not exist, readable for its owner only. Its folder is not created.
         window: seconds for which a duplicate of a delivery is recognized.
         retention: seconds for which a done delivery is kept; at least `window`.
+        unhandled_retention: seconds for which an unhandled one is kept; None for ever.
+        dead_retention: seconds for which a dead one is kept; None for ever.
         min_free: bytes that the disk must have free; with less, `put` raises InboxUnavailable before the disk is full.
         busy_timeout: seconds to wait for another process that writes (sqlite.org/c3ref/busy_timeout.html).
         create: whether a file that does not exist is created.
@@ -73,16 +76,14 @@ class SQLiteInbox:
         *,
         window: float = 7 * DAY,
         retention: float = 30 * DAY,
+        unhandled_retention: float | None = 30 * DAY,
+        dead_retention: float | None = None,
         min_free: int = 64 * 1024 * 1024,
         busy_timeout: float = 5.0,
         create: bool = True,
         backup: bool = True,
     ) -> None:
-        if not (window > 0 and retention >= window):
-            raise ConfigurationError(
-                f"an inbox's window is above 0 seconds, and its retention no shorter: window={window:g} s with "
-                f"retention={retention:g} s does not work"
-            )
+        self._retention = retention_of(window, retention, unhandled_retention, dead_retention)
         if min_free < 0 or not 0 <= busy_timeout < 2**31 / 1000:
             raise ConfigurationError(
                 f"min_free is a number of bytes and busy_timeout of seconds, not {min_free!r} and {busy_timeout!r}"
@@ -90,7 +91,7 @@ class SQLiteInbox:
         if sqlite3.sqlite_version_info < (3, 38):
             raise ConfigurationError(f"the inbox needs SQLite 3.38, this Python has {sqlite3.sqlite_version}")
         self.path = Path(path).resolve()  # as SQLite does: its log is beside the file, not beside a link to it
-        self._window, self._retention = window, retention
+        self._window = window
         self._file_guard = file_guard.FileGuard(self.path, min_free)
         self._busy_timeout = busy_timeout
         self._create = create
@@ -213,10 +214,10 @@ class SQLiteInbox:
         return await self._read(queries.paused)
 
     async def find(
-        self, which: Filter, *, limit: int | None = None, newest_first: bool = True
+        self, which: Filter, *, limit: int | None = None, newest_first: bool = True, after: str | None = None
     ) -> Sequence[DeliverySummary]:
         """See `Inbox`."""
-        return await self._read(partial(queries.find, which=which, limit=limit, newest_first=newest_first))
+        return await self._read(partial(queries.find, which=which, limit=limit, newest_first=newest_first, after=after))
 
     async def get(self, id: str) -> StoredDelivery | None:
         """See `Inbox`."""
@@ -228,11 +229,18 @@ class SQLiteInbox:
 
     async def purge(self, which: Filter, now: float, *, limit: int) -> int:
         """See `Inbox`."""
-        return await self._write(maintenance.purge, maintenance.PurgeJob(which, now, limit))
+        return await self._write(maintenance.purge, maintenance.PurgeJob(which, now, limit, now - self._window))
 
     async def expire(self, now: float) -> int:
         """See `Inbox`."""
-        return await self._write(maintenance.purge, maintenance.PurgeJob(Filter(), now, _STEP, now - self._retention))
+        since = now - self._window
+        jobs = [
+            maintenance.PurgeJob(Filter(states=[state]), now, _STEP, since, now - seconds)
+            for state, seconds in self._retention.items()
+        ]
+        return sum([await self._write(maintenance.purge, job) for job in jobs]) + await self._write(
+            maintenance.forget, (since, _STEP)
+        )
 
     async def stats(self) -> Stats:
         """See `Inbox`."""

@@ -37,8 +37,12 @@ def refresh(connection: WriterConnection) -> DedupCache:
 
 
 def _load(connection: WriterConnection, cache: DedupCache, after: int) -> None:
-    """Add the hashes of the deliveries after row `after`."""
-    stored = connection.execute("SELECT seq, source, event, key, identity FROM delivery WHERE seq > ?", (after,))
+    """Add the hashes of the deliveries after row `after`, and of those of them that were purged and are still known."""
+    stored = connection.execute(
+        "SELECT seq, source, event, key, identity FROM delivery WHERE seq > :after "
+        "UNION ALL SELECT seq, source, event, key, identity FROM purged WHERE seq > :after",
+        {"after": after},
+    )
     hashed = ((rows.dedup_hash(*duplicate_by), seq) for seq, *duplicate_by in stored.fetchall())
     cache.add(grouped((hash, seq) for hash, seq in hashed if hash is not None))
 

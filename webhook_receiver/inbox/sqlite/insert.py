@@ -89,12 +89,16 @@ def _stored(
 ) -> list[tuple[Any, ...]]:
     candidates, asked = rows.padded(candidates), rows.padded(keys or ())
     may_repeat = "1" if keys is None else f"(d.key IN ({rows.placeholders(asked)}) OR d.origin = 'backfill')"
-    return connection.execute(
-        "SELECT hash, d.seq, d.id, d.source, d.origin, d.event, d.key, d.identity, d.received "
-        # CROSS, for SQLite would read the whole table instead.
-        f"FROM {rows.as_table(('hash', 'seq'), candidates)} CROSS JOIN delivery d USING (seq) WHERE {may_repeat}",
-        [*rows.flat(candidates), *asked],
-    ).fetchall()
+    arguments = [*rows.flat(candidates), *asked]
+    found: list[tuple[Any, ...]] = []
+    for table in ("delivery", "purged"):  # what is stored again by a load goes before what was purged
+        found += connection.execute(
+            "SELECT hash, d.seq, d.id, d.source, d.origin, d.event, d.key, d.identity, d.received "
+            # CROSS, for SQLite would read the whole table instead.
+            f"FROM {rows.as_table(('hash', 'seq'), candidates)} CROSS JOIN {table} d USING (seq) WHERE {may_repeat}",
+            arguments,
+        ).fetchall()
+    return found
 
 
 def _insert(connection: WriterConnection, new: Sequence[PutJob], first: int) -> None:

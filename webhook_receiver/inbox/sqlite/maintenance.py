@@ -35,6 +35,8 @@ class PurgeJob(NamedTuple):
     which: Filter
     now: float
     limit: int
+    since: float
+    """The Unix time in seconds at which the deduplication window began."""
     settled_before: float | None = None
 
 
@@ -104,16 +106,21 @@ def purge(connection: WriterConnection, jobs: Sequence[PurgeJob]) -> list[int]:
 
 
 def _purge(connection: WriterConnection, job: PurgeJob) -> int:
-    columns = "d.seq, d.source, d.event, d.key, d.identity, p.line"
-    if job.settled_before is None:
-        select, arguments = matching(job.which, columns, "(p.lease IS NULL OR p.due IS NULL OR p.due <= :a)", a=job.now)
-    else:
-        select, arguments = matching(
-            Filter(states=[State.DONE]), columns, "p.state = 'done' AND p.settled < :a", a=job.settled_before
-        )
+    columns = "d.seq, d.source, d.event, d.key, d.identity, p.line, d.received"
+    free = "(p.lease IS NULL OR p.due IS NULL OR p.due <= :now)"
+    select, arguments = (
+        matching(job.which, columns, free, now=job.now)
+        if job.settled_before is None
+        else matching(job.which, columns, f"{free} AND p.settled < :end", now=job.now, end=job.settled_before)
+    )
     found = connection.execute(f"{select} LIMIT :limit", arguments | {"limit": job.limit}).fetchall()
     cache = dedup_index.refresh(connection)
-    dedup_index.remove(connection, cache, [(rows.dedup_hash(*row[1:5]), row[0]) for row in found])
+    hashes = [(rows.dedup_hash(*row[1:5]), row[0], row[6] >= job.since) for row in found]
+    dedup_index.remove(connection, cache, [(hash, seq) for hash, seq, is_known in hashes if not is_known])
+    connection.executemany(
+        "INSERT INTO purged SELECT seq, id, source, origin, event, key, identity, received FROM delivery WHERE seq = ?",
+        [(seq,) for hash, seq, is_known in hashes if is_known and hash is not None],
+    )
     gone = [row[0] for row in found]
     if gone:
         connection.execute(f"UPDATE position SET last = {schema.LAST}")
@@ -124,6 +131,24 @@ def _purge(connection: WriterConnection, job: PurgeJob) -> int:
         connection, [row[5] for row in found if row[5] is not None]
     )  # as well, for deliveries that were unblocked, but not claimed
     return len(gone)
+
+
+def forget(connection: WriterConnection, jobs: Sequence[tuple[float, int]]) -> list[int]:
+    """Remove what is kept of purged deliveries that the window has passed; return the number of them for each job.
+
+    Each job is the Unix time in seconds at which the window began, and the largest number to remove.
+    """
+    return [_forget(connection, since, limit) for since, limit in jobs]
+
+
+def _forget(connection: WriterConnection, since: float, limit: int) -> int:
+    found = connection.execute(
+        "SELECT seq, source, event, key, identity FROM purged WHERE received < ? LIMIT ?", (since, limit)
+    ).fetchall()
+    cache = dedup_index.refresh(connection)
+    dedup_index.remove(connection, cache, [(rows.dedup_hash(*row[1:]), row[0]) for row in found])
+    connection.executemany("DELETE FROM purged WHERE seq = ?", [(row[0],) for row in found])
+    return len(found)
 
 
 def restart_waits(connection: WriterConnection, jobs: Sequence[float]) -> list[None]:
@@ -153,7 +178,9 @@ def load(connection: WriterConnection, jobs: Sequence[tuple[Sequence[StoredDeliv
 def _load(connection: WriterConnection, dumped: Sequence[StoredDelivery], now: float, window: float) -> int:
     # Rows that are not there leave gaps, which mean nothing.
     cache = dedup_index.refresh(connection)
-    (first,) = connection.execute("SELECT coalesce(min(seq), 1) FROM delivery").fetchone()
+    (first,) = connection.execute(
+        "SELECT coalesce(min(seq), 1) FROM (SELECT min(seq) AS seq FROM delivery UNION ALL SELECT min(seq) FROM purged)"
+    ).fetchone()
     seq = min(first, 1) - len(dumped) - 1
     loaded = 0
     for stored in dumped:

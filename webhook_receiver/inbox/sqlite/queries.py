@@ -71,9 +71,22 @@ def matching(which: Filter, columns: str, condition: str = "1", **values: Any) -
     return tracking.of_all(select), arguments
 
 
-def find(connection: Connection, which: Filter, limit: int | None, newest_first: bool) -> list[DeliverySummary]:
-    """Return the summaries of the deliveries that match a filter; `limit` None is all of them."""
-    select, arguments = matching(which, f"{rows.SUMMARY}, p.seq AS place")
+def find(
+    connection: Connection, which: Filter, limit: int | None, newest_first: bool, after: str | None
+) -> list[DeliverySummary]:
+    """Return the summaries of the deliveries that match a filter; `limit` None is all of them.
+
+    Raises:
+        InboxError: no delivery has the id `after`.
+    """
+    columns = f"{rows.SUMMARY}, p.seq AS place"
+    if after is None:
+        select, arguments = matching(which, columns)
+    else:
+        begin = connection.execute("SELECT seq FROM delivery WHERE id = ?", (after,)).fetchone()
+        if begin is None:
+            raise InboxError(f"there is no delivery {after!r:.80} from which to go on")
+        select, arguments = matching(which, columns, f"p.seq {'<' if newest_first else '>'} :begin", begin=begin[0])
     order = "DESC" if newest_first else "ASC"
     found = connection.execute(
         f"{select} ORDER BY place {order} LIMIT :limit", arguments | {"limit": -1 if limit is None else limit}

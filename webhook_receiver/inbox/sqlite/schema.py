@@ -117,6 +117,20 @@ CREATE TABLE position (
     tracked INTEGER NOT NULL  -- up to this row, each delivery has a row in `progress`: see tracking.py
 ) STRICT;
 INSERT INTO position SELECT 1, last, merged, unpacked FROM arrived;
+-- What duplicates of purged deliveries are known by, until the window has passed them.
+CREATE TABLE purged (
+    seq INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,
+    source TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    event TEXT,
+    key BLOB,
+    identity TEXT,
+    received REAL NOT NULL
+) STRICT;
+CREATE INDEX purged_received ON purged (received);
+DROP INDEX finished;
+CREATE INDEX finished ON progress (state, settled) WHERE settled IS NOT NULL;
 DROP TABLE arrived;
 DROP TABLE journal;
 ALTER TABLE progress RENAME COLUMN source TO receiver;

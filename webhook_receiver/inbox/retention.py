@@ -1,0 +1,33 @@
+"""How long finished deliveries are kept, by their state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..errors import ConfigurationError
+from .records import State
+
+
+def retention_of(window: float, done: float, unhandled: float | None, dead: float | None) -> Mapping[State, float]:
+    """Return the retention of each state that has one, in seconds.
+
+    Args:
+        window: seconds for which duplicates are recognized.
+        done: seconds for which a done delivery is kept.
+        unhandled: seconds for which an unhandled one is kept; None for ever.
+        dead: seconds for which a dead one is kept; None for ever.
+
+    Raises:
+        ConfigurationError: one is no positive number, or done deliveries would be forgotten within the window.
+    """
+    if not (window > 0 and done >= window):
+        raise ConfigurationError(
+            f"an inbox's window is above 0 seconds, and its retention no shorter: window={window:g} s with "
+            f"retention={done:g} s does not work"
+        )
+    others = {"unhandled_retention": unhandled, "dead_retention": dead}
+    for name, seconds in others.items():
+        if seconds is not None and not seconds > 0:
+            raise ConfigurationError(f"{name} is a number of seconds above 0, or None for ever, not {seconds!r}")
+    found = {State.DONE: done, State.UNHANDLED: unhandled, State.DEAD: dead}
+    return {state: seconds for state, seconds in found.items() if seconds is not None}
