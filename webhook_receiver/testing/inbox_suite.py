@@ -99,7 +99,8 @@ async def kept(inbox: Inbox, id: str) -> StoredDelivery:
 
 async def listed(inbox: Inbox, which: Filter = ALL, **how: Any) -> list[str]:
     """Return the ids of the deliveries that match a filter, the oldest first unless `how` says otherwise."""
-    return [summary.id for summary in await inbox.find(which, **({"newest_first": False} | how))]
+    how.setdefault("newest_first", False)
+    return [summary.id for summary in await inbox.find(which, **how)]
 
 
 async def dumped(inbox: Inbox, which: Filter = ALL) -> list[StoredDelivery]:
