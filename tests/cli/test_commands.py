@@ -274,7 +274,7 @@ def test_serve_says_what_is_wrong_with_its_target(tmp_path: Path, target: str, c
     )
     tmp_path.joinpath("ends.py").write_text("raise SystemExit(4)", encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "300"}
-    done = run("serve", target, cwd=tmp_path, env=environment)
+    done = run("serve", target, "--port", "0", cwd=tmp_path, env=environment)
     assert (done.returncode, done.stdout) == (2, "")
     assert complaint in " ".join(done.stderr.split())
     assert "URL" not in done.stderr  # which `serve` does not take
