@@ -118,10 +118,14 @@ def unblock_next(connection: Connection, order_key_hashes: Sequence[int]) -> Non
 
 def requeue(connection: Connection, seq: int, now: float, handler: str | None = None) -> bool:
     """Make a stored delivery WAITING again, as `Inbox.replay` says; return False if it is just being handled."""
-    tracking.track_out_of_turn(connection, seq)
-    state, text, leased = connection.execute(
-        "SELECT state, handlers, lease IS NOT NULL AND due > ? FROM progress WHERE seq = ?", (now, seq)
+    found = connection.execute(
+        "SELECT state, handlers, lease IS NOT NULL AND due > ?, line FROM progress WHERE seq = ?", (now, seq)
     ).fetchone()
+    if found is None:
+        return True  # it is not tracked yet: it waits, and is due
+    state, text, leased, order_key_hash = found
+    if order_key_hash is not None:
+        tracking.track_older(connection, seq)
     if state == State.WAITING and leased:
         return False  # it is being handled just now
     handlers = reset_for_replay(State(state), rows.progress(text), handler)

@@ -4,15 +4,15 @@ A put writes a delivery's row in `delivery`, and nothing else. Its row in `progr
 to say: that it is leased, blocked, dead or finished. The table `position` has the row up to which all deliveries are
 tracked, so that the others are found by a range of numbers, however many deliveries there are.
 
-A tracked delivery is never found before an untracked one of its ordering key: where one is tracked out of turn, all
-older ones are tracked first.
+They are tracked in the order of receipt, so that none is found before an older one of its ordering key. Out of turn
+only those are that are dead when they are put; before such a one is replayed, all older ones are tracked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from sqlite3 import Connection
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .. import rows
 from . import schema
@@ -95,17 +95,7 @@ def damage(connection: Connection) -> str | None:
     return None if found is None else "it has deliveries without progress, which no worker would find"
 
 
-def track_out_of_turn(connection: Connection, seq: int) -> None:
-    """Give the delivery in row `seq` its row in `progress` if it has none, and all older ones if that may matter."""
-    found = connection.execute(
-        "SELECT source, order_key FROM delivery WHERE seq = ? AND seq > (SELECT tracked FROM position)", (seq,)
-    ).fetchone()
-    if found is None:
-        return
-    receiver, ordering_key = found
-    if ordering_key is None:
-        row: tuple[Any, ...] = (seq, receiver, "waiting", 0.0)
-        rows.insert(connection, "progress (seq, receiver, state, due)", [row], otherwise="IGNORE")
-        return
-    while older := [each for each in oldest(connection, AT_ONCE) if each.seq <= seq]:
+def track_older(connection: Connection, seq: int) -> None:
+    """Track all deliveries that are older than the one in row `seq`."""
+    while older := [each for each in oldest(connection, AT_ONCE) if each.seq < seq]:
         track(connection, older, {})
