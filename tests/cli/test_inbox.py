@@ -648,11 +648,47 @@ def test_backup_copies_an_inbox_in_use_and_overwrites_only_when_told(path: Path,
     assert (done.exit_code, done.stdout) == (0, f"{copy.stat().st_size} bytes copied to {copy}\n")
     assert inbox_command("ls", str(copy)).stdout == inbox_command("ls", url).stdout
     again = inbox_command("backup", url, str(copy))
-    assert (again.exit_code, again.stderr) == (1, f"{copy} is there already: --force overwrites it\n")
+    said = "is there already, an inbox with 6 deliveries. Is the order right? The inbox comes first, then its copy."
+    assert (again.exit_code, again.stderr) == (1, f"{copy} {said} --force overwrites it\n")
     told = json.loads(inbox_command("backup", url, str(copy), "--force", "--json").stdout)
     assert told == {"file": str(copy), "bytes": copy.stat().st_size}
     nowhere = inbox_command("backup", url, str(path.with_name("no") / "copy.db"))
     assert (nowhere.exit_code, "No such file or directory" in nowhere.stderr) == (1, True)
+
+
+def test_backup_says_what_the_file_is_before_it_offers_to_overwrite_it(path: Path, url: str) -> None:
+    text, other = path.with_name("text"), path.with_name("other.db")
+    text.write_text("mine")
+    with sqlite3.connect(other) as outsider:
+        outsider.execute("CREATE TABLE mine (one)")
+    outsider.close()
+    for file, said in [
+        (text, "is there already: --force overwrites it"),
+        (other, "is there already, a SQLite database. Is the order right?"),
+        (path, "is the inbox itself: choose another name for the copy"),
+        (path.parent, "is a folder: name a file in it for the copy"),
+    ]:
+        before = file.is_file() and file.read_bytes()
+        done = inbox_command("backup", url, str(file))
+        assert (done.exit_code, done.stderr.startswith(f"{file} {said}")) == (1, True), done.stderr
+        assert (file.is_file() and file.read_bytes()) == before
+
+
+def test_neither_backup_nor_export_replaces_an_inbox_in_use_whatever_they_are_told(path: Path, url: str) -> None:
+    other = path.with_name("other.db")
+    assert inbox_command("backup", url, str(other)).exit_code == 0
+
+    async def in_use(inbox: SQLiteInbox) -> tuple[Result, Result]:
+        assert await inbox.replay(["aa01"], time.time()) == 1
+        backup = await asyncio.to_thread(inbox_command, "backup", str(other), str(path), "--force")
+        return backup, await asyncio.to_thread(inbox_command, "export", str(other), str(path), "--force")
+
+    backup, export = on(path, in_use)
+    assert (backup.exit_code, export.exit_code) == (1, 1)
+    assert "hooks.db-wal" in backup.stderr
+    assert "Is the order right? The inbox comes first, then its copy" in backup.stderr
+    assert export.stderr.startswith(f"{path} is an inbox with 6 deliveries, which no export replaces")
+    assert len(inbox_command("ls", url).stdout.splitlines()) == len(inbox_command("ls", str(other)).stdout.splitlines())
 
 
 def test_check_names_what_is_damaged_and_exits_with_1(path: Path, url: str) -> None:

@@ -85,6 +85,17 @@ def test_an_export_overwrites_only_when_told_and_leaves_no_half_a_file(path: Pat
     assert {each.name for each in path.parent.iterdir()} == {"hooks.db", "file.jsonl"}
 
 
+def test_an_export_never_overwrites_a_database_or_a_folder(path: Path, url: str) -> None:
+    other = path.with_name("other.db")
+    with closing(sqlite3.connect(other)) as outsider:
+        outsider.execute("CREATE TABLE mine (one)")
+    for file, said in [(path, "an inbox with 6 deliveries"), (other, "a SQLite database"), (path.parent, "a folder")]:
+        before = file.is_file() and file.read_bytes()
+        done = inbox_command("export", url, str(file), "--force")
+        assert (done.exit_code, done.stderr.startswith(f"{file} is {said}")) == (1, True), done.stderr
+        assert (file.is_file() and file.read_bytes()) == before
+
+
 def test_an_export_goes_on_past_what_is_damaged_and_names_it(path: Path, url: str) -> None:
     file = path.with_name("file.jsonl")
     assert len(records(path)) == 6

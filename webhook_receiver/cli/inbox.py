@@ -229,8 +229,8 @@ def export(
     from . import listing, transfer
 
     file = None if file == Path("-") else file
-    if file is not None and file.exists() and not force:
-        raise fail(f"{file} is there already: --force overwrites it")
+    if file is not None:
+        transfer.check_target(file, force=force)
     states = state or (list(State) if everything else list(UNFINISHED))
     start, end = moment(since), moment(before)
 

@@ -14,7 +14,6 @@ from ..inbox.records import DEAD_LETTER_HANDLER, DamagedDelivery, Filter
 from . import output
 from .inbox_option import HandlerArgument, InboxTarget, Where, run
 from .options import Json
-from .output import fail
 
 _MOST_LOOKED_AT = 1000  # deliveries, the newest
 
@@ -58,19 +57,27 @@ def backup(
 ) -> None:
     """Copy an inbox in a SQLite file while it is in use. All that was acknowledged until now is in the copy."""
     from ..inbox.sqlite import SQLiteInbox
+    from ..inbox.sqlite.backup import check_target, contents
     from .rich_output import progress_bar
-
-    if file.exists() and not force:
-        raise fail(f"{file} is there already: --force overwrites it")
 
     async def work(target: InboxTarget) -> None:
         if not isinstance(target.inbox, SQLiteInbox):
             raise ConfigurationError("this copies a SQLite file: PostgreSQL has pg_dump and its own backups")
+        check_target(target.inbox.path, file)
+        if file.exists() and not force:
+            found = contents(file)
+            if found is None:
+                raise ConfigurationError(f"{file} is there already: --force overwrites it")
+            raise ConfigurationError(
+                f"{file} is there already, {found}. Is the order right? The inbox comes first, then its copy. "
+                "--force overwrites it"
+            )
+        await target.inbox.open()  # after that: it may migrate the file
         with progress_bar() as bar:
             task = bar.add_task("copying", total=None)
             await target.inbox.backup(file, lambda copied, pages: bar.update(task, completed=copied, total=pages))
 
-    run(where, work)
+    run(where, work, is_opened=False)
     size = file.stat().st_size
     output.say_json({"file": str(file), "bytes": size}) if as_json else output.say(f"{size} bytes copied to {file}")
 

@@ -16,6 +16,7 @@ from ..errors import InboxError
 from ..inbox import DamagedDelivery, Filter, Inbox, StoredDelivery
 from ..inbox.json_format import HEADER, check_header, from_document, to_document
 from ..inbox.whole_file import whole_file
+from .output import fail
 from .rich_output import progress_bar
 
 CHUNK = 200
@@ -24,6 +25,22 @@ CHUNK = 200
 
 class BadLine(ValueError):
     """A line of an export that cannot be read."""
+
+
+def check_target(file: Path, *, force: bool) -> None:
+    """Check that an export may be written to `file`, in place of what is there only if `force`.
+
+    Raises:
+        typer.Exit: it may not; the message was printed.
+    """
+    from ..inbox.sqlite.backup import contents
+
+    if file.is_dir():
+        raise fail(f"{file} is a folder: name a file in it for the export")
+    if file.is_file() and (found := contents(file)) is not None:
+        raise fail(f"{file} is {found}, which no export replaces. The inbox comes first, then the file to write")
+    if file.exists() and not force:
+        raise fail(f"{file} is there already: --force overwrites it")
 
 
 async def write(inbox: Inbox, which: Filter, total: int, file: Path | None) -> tuple[int, list[DamagedDelivery]]:

@@ -82,6 +82,69 @@ async def test_the_inbox_itself_is_no_copy(inbox: SQLiteInbox, tmp_path: Path) -
     assert await listed(inbox) == ["d-1"]
 
 
+@pytest.mark.parametrize("name", ["other.db", "link.db"])
+async def test_no_copy_replaces_an_inbox_in_use(inbox: SQLiteInbox, tmp_path: Path, name: str) -> None:
+    other = await SQLiteInbox(tmp_path / "other.db", min_free=0).open()
+    (tmp_path / "link.db").symlink_to("other.db")
+    await put(other, "d-1")
+    with pytest.raises(
+        ConfigurationError, match=r"has other.db-wal and other.db-shm beside it.*order.*move other.db, "
+    ):
+        await inbox.backup(tmp_path / name)
+    await put(other, "d-2")
+    assert await listed(other) == ["d-1", "d-2"]
+    await other.close()
+    await inbox.backup(tmp_path / name)
+    another = await opened(tmp_path / name)
+    assert await listed(another) == []
+    await another.close()
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal"])
+async def test_no_copy_is_made_beside_the_log_of_another_file(inbox: SQLiteInbox, tmp_path: Path, ending: str) -> None:
+    (tmp_path / f"copy.db{ending}").touch()
+    with pytest.raises(ConfigurationError, match=f"has copy.db{ending} beside it"):
+        await inbox.backup(tmp_path / "copy.db")
+    assert not (tmp_path / "copy.db").exists()
+
+
+@pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+async def test_no_copy_replaces_a_database_that_is_read_without_a_log(
+    inbox: SQLiteInbox, tmp_path: Path, mode: str
+) -> None:
+    await put(inbox, "d-1")
+    file = tmp_path / "copy.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as reader:
+        reader.execute(f"PRAGMA journal_mode = {mode}")
+        reader.execute("CREATE TABLE mine (one)")
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM mine").fetchall()
+        for log in tmp_path.glob("copy.db-*"):
+            log.unlink()
+        before = file.read_bytes()
+        with pytest.raises(ConfigurationError, match=r"copy.db is open in a process"):
+            await inbox.backup(file)
+        assert file.read_bytes() == before
+    await inbox.backup(file)
+    assert {*os.listdir(tmp_path)} == {"hooks.db", "hooks.db-wal", "hooks.db-shm", "copy.db"}
+
+
+async def test_no_copy_replaces_what_comes_into_use_meanwhile(inbox: SQLiteInbox, tmp_path: Path) -> None:
+    (tmp_path / "copy.db").write_bytes(b"")
+    with pytest.raises(ConfigurationError, match="beside it"):
+        await inbox.backup(tmp_path / "copy.db", lambda *_: (tmp_path / "copy.db-wal").touch())
+    assert (tmp_path / "copy.db").read_bytes() == b""
+    assert not [*tmp_path.glob(".*")]
+
+
+async def test_a_copy_replaces_a_file_that_is_no_database_but_no_folder(inbox: SQLiteInbox, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="is a folder"):
+        await inbox.backup(tmp_path)
+    (tmp_path / "copy.db").write_text("mine")
+    await inbox.backup(tmp_path / "copy.db")
+    await (await opened(tmp_path / "copy.db")).close()
+
+
 async def test_a_copy_that_cannot_be_written_is_told_and_nothing_is_left(inbox: SQLiteInbox, tmp_path: Path) -> None:
     with pytest.raises(InboxUnavailable, match="No such file or directory"):
         await inbox.backup(tmp_path / "no" / "copy.db")

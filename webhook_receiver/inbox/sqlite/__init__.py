@@ -275,14 +275,15 @@ class SQLiteInbox:
     ) -> None:
         """Copy the inbox, while it is in use, to a file of its own: all that was acknowledged until now is in it.
 
-        The copy is private (mode 0600), and replaces what has its name only when it is whole. Nobody waits for it.
+        The copy is private (mode 0600), and replaces what has its name only when it is whole. It never replaces a
+        database in use. Nobody waits for it.
 
         Args:
             file: the copy; its folder has to be there.
             progress: called in another thread with the number of pages that are copied, and of all pages.
 
         Raises:
-            ConfigurationError: the file is the inbox itself.
+            ConfigurationError: the file is the inbox itself, a folder, or a database in use.
             InboxUnavailable: the inbox cannot be read, or the copy cannot be written.
             InboxDamaged: SQLite finds the inbox damaged.
         """

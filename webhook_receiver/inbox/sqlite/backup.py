@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from ...errors import ConfigurationError, InboxDamaged, InboxUnavailable
 from ..whole_file import whole_file
+from .file_guard import beside
+from .schema import APPLICATION, MIGRATIONS
 
 _PAGES = 256  # copied between two calls of `progress`: a MiB
+_LOGS = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a database in use, and takes up with the next one
 
 
 def backup(connection: sqlite3.Connection, file: Path, progress: Callable[[int, int], None]) -> None:
@@ -22,13 +25,12 @@ def backup(connection: sqlite3.Connection, file: Path, progress: Callable[[int, 
         progress: called with the number of pages that are copied, and of all pages.
 
     Raises:
-        ConfigurationError: the copy would be the inbox itself.
+        ConfigurationError: the copy cannot have this name; see `check_target`.
         InboxUnavailable: the inbox cannot be read, or the copy not written.
         InboxDamaged: SQLite finds the inbox damaged.
     """
     (source,) = [name for _, schema, name in connection.execute("PRAGMA database_list") if schema == "main"]
-    if file.exists() and file.samefile(source):
-        raise ConfigurationError(f"{file} is the inbox itself: choose another name for the copy")
+    check_target(Path(source), file)
     try:
         with whole_file(file) as temporary, closing(sqlite3.connect(temporary, isolation_level=None)) as copy:
             # Inside a transaction the copy is of one moment; else it begins anew whenever another connection commits.
@@ -38,9 +40,77 @@ def backup(connection: sqlite3.Connection, file: Path, progress: Callable[[int, 
                 connection.backup(copy, pages=_PAGES, progress=lambda _, left, pages: progress(pages - left, pages))
             finally:
                 connection.execute("ROLLBACK")
+            check_target(Path(source), file)  # again: somebody may use it by now
     except OSError as error:
         raise InboxUnavailable(f"the copy {file} cannot be written: {error.strerror}") from None
     except sqlite3.OperationalError as error:
         raise InboxUnavailable(f"the inbox cannot be copied to {file}: {error}") from None
     except sqlite3.DatabaseError as error:
         raise InboxDamaged(f"the inbox is damaged: {error}") from None
+
+
+def check_target(source: Path, file: Path) -> None:
+    """Check that a copy of the inbox at `source` may take the name `file`.
+
+    A database in use must not be replaced: what its log has is lost, and the log of the one destroys the other
+    (sqlite.org/howtocorrupt.html, sections 1.4 and 2.4).
+
+    Raises:
+        ConfigurationError: it is the inbox itself, a folder, or a database in use, or a log is left beside it.
+    """
+    if file.is_dir():
+        raise ConfigurationError(f"{file} is a folder: name a file in it for the copy")
+    if file.exists() and file.samefile(source):
+        raise ConfigurationError(f"{file} is the inbox itself: choose another name for the copy")
+    real = file.resolve()  # SQLite's log is beside the file, not beside a link to it
+    names = dict.fromkeys([file.absolute(), real])
+    logs = [f"{each.name}{ending}" for each in names for ending in _LOGS if beside(each, ending).exists()]
+    if logs or _is_open(real):
+        why = f"has {' and '.join(logs)} beside it" if logs else "is open in a process"
+        raise ConfigurationError(
+            f"{file} {why}, as a database in use, so no copy may replace it. Is the order right? The inbox comes first, "
+            f"then its copy. To have the copy by this name, stop what uses the file, and move {real.name}, "
+            f"{real.name}-wal and {real.name}-shm away together"
+        )
+
+
+def _is_open(file: Path) -> bool:
+    """Whether the file is a database that a connection has open, of this process or another."""
+    # Not by open(): to close a file that this process has open in SQLite ends its locks.
+    if not file.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=0, isolation_level=None)) as one:
+            one.execute("PRAGMA locking_mode = EXCLUSIVE")  # without it, a reader in WAL mode is not noticed
+            one.execute("BEGIN EXCLUSIVE")
+            one.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    except sqlite3.DatabaseError:
+        pass  # no database
+    return False
+
+
+def contents(file: Path) -> str | None:
+    """Return in words what the file is, if it is a SQLite database: an inbox with its number of deliveries, or another
+    one; None if it is none.
+
+    Args:
+        file: a file that nobody has open; what a log beside it has is not looked at.
+    """
+    count: int | None = None
+    try:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?immutable=1", uri=True)) as connection:
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            (pages,) = connection.execute("PRAGMA page_count").fetchone()
+            if application == APPLICATION and version == len(MIGRATIONS):  # an older one has some in a journal
+                with suppress(sqlite3.Error):
+                    (count,) = connection.execute("SELECT count(*) FROM delivery").fetchone()
+    except sqlite3.Error:
+        return None
+    if not pages:
+        return None
+    if application != APPLICATION:
+        return "a SQLite database"
+    return "an inbox" if count is None else f"an inbox with {count} {'delivery' if count == 1 else 'deliveries'}"
