@@ -457,6 +457,29 @@ def test_a_file_of_an_older_version_is_copied_before_it_is_migrated_unless_that_
     assert sorted(each.name for each in tmp_path.iterdir()) == ["hooks.db", *copies]
 
 
+def test_the_copy_that_a_migration_left_is_looked_into_under_another_name_alone(tmp_path: Path) -> None:
+    old = lzma.decompress((Path(__file__).parents[1] / "inbox" / "old" / "schema-4.db.xz").read_bytes())
+    copy = tmp_path / "hooks.db.schema-4.bak"
+    copy.write_bytes(old)
+    for command in ("ls", "stats", "check", "migrate", "export"):
+        done = inbox_command(command, f"sqlite:///{copy}?min_free=0")
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"{copy} is the copy of hooks.db that was made before its tables changed")
+        assert f"copy it under another name first:  cp {copy} look.db" in done.stderr
+        assert "To go back to it, stop what uses hooks.db" in done.stderr
+    assert copy.read_bytes() == old
+    assert [each.name for each in tmp_path.iterdir()] == [copy.name]
+    look = tmp_path / "look.db"
+    look.write_bytes(old)
+    assert inbox_command("ls", f"sqlite:///{look}?min_free=0").exit_code == 0
+
+
+def test_a_copy_of_that_name_whose_tables_are_of_now_is_an_inbox_as_any_other(path: Path) -> None:
+    copy = path.with_name("hooks.db.schema-5.bak")
+    assert inbox_command("backup", str(path), str(copy)).exit_code == 0
+    assert inbox_command("ls", str(copy)).stdout == inbox_command("ls", str(path)).stdout
+
+
 def test_vacuum_says_what_it_gave_back(path: Path, url: str) -> None:
     on(path, lambda inbox: inbox.put(entry("big0", body=bytes(500_000))._replace(dead="big"), time.time()))
     assert inbox_command("purge", url, "big0", "--yes").exit_code == 0
@@ -579,6 +602,8 @@ def test_beside_an_inbox_in_the_environment_another_one_that_is_there_can_be_nam
         ("memory://", "an inbox in memory is in its own process"),
         ("sqlite:///{here}/text.db", "{here}/text.db is not an inbox, or is damaged"),
         ("sqlite:///{here}/other.db", "{here}/other.db is a database of another program"),
+        ("{here}/empty.db", "{here}/empty.db is empty, and no inbox"),
+        ("{here}/no-tables.db", "{here}/no-tables.db is empty, and no inbox"),
         ("sqlite:///{here}/kept-from-us.db", "the inbox {here}/kept-from-us.db cannot be opened: "),
     ],
 )
@@ -587,14 +612,26 @@ def test_an_inbox_that_is_none_is_told_in_a_sentence_and_never_made(tmp_path: Pa
     with sqlite3.connect(tmp_path / "other.db") as other:
         other.execute("CREATE TABLE mine (x)")
     other.close()
-    tmp_path.joinpath("kept-from-us.db").touch()
+    tmp_path.joinpath("empty.db").touch()
+    with sqlite3.connect(tmp_path / "no-tables.db") as other:
+        other.execute("VACUUM")
+    other.close()
+    assert tmp_path.joinpath("no-tables.db").stat().st_size == 4096
+    on(tmp_path / "kept-from-us.db", lambda inbox: inbox.stats())
     tmp_path.joinpath("kept-from-us.db-shm").mkdir()  # as good as a file that only another user may read
-    for command in (["ls"], ["stats"], ["vacuum"], ["export"], ["purge", "--state", "done"], ["replay", "--dead"]):
+    size = tmp_path.joinpath("empty.db").stat().st_size
+    commands = (
+        *(["ls"], ["stats"], ["check"], ["vacuum"], ["export"], ["purge", "--state", "done"], ["replay", "--dead"]),
+        ["backup", str(tmp_path / "copy.db")],
+    )
+    for command in commands:
         done = inbox_command(command[0], where.format(here=tmp_path), *command[1:])
         assert (done.exit_code, done.stdout) == (1, "")
         assert complaint.format(here=tmp_path) in done.stderr
         assert len(done.stderr.splitlines()) == 1
     assert not tmp_path.joinpath("none.db").exists()
+    assert not tmp_path.joinpath("copy.db").exists()
+    assert tmp_path.joinpath("empty.db").stat().st_size == size == 0
 
 
 def test_a_file_that_is_missing_is_no_module_and_import_creates_it(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import closing
@@ -34,7 +35,7 @@ from ..retention import retention_of
 from . import backup, file_guard, insert, leases, maintenance, queries
 from .connection import Inode, Reader, WriterConnection, connect
 from .file_guard import IntegrityCheck
-from .schema import LAST, migrate, version_of
+from .schema import LAST, MIGRATIONS, migrate, version_of
 from .writer import SQLiteOperation, Writer
 
 logger = logging.getLogger("webhook_receiver")
@@ -45,6 +46,7 @@ DAY = 86_400.0  # seconds
 _PATIENCE = 2.0  # seconds that the check of the whole file may hold up the start; then it goes on beside
 _opening = RLock()  # a thread that forks takes it for each inbox
 _open_here: list[Inode | None] = []  # the files of the inboxes that are open in this process
+_COPY_NAME = re.compile(r"(.+)\.schema-\d+\.bak")  # see `SQLiteInbox._copy`
 _STEP = 200  # rows that are tidied away at a time: a few milliseconds, which no put notices
 
 
@@ -59,7 +61,7 @@ class SQLiteInbox:
         dead_retention: seconds for which a dead one is kept; None for ever.
         min_free: bytes that the disk must have free; with less, `put` raises InboxUnavailable before the disk is full.
         busy_timeout: seconds to wait for another process that writes (sqlite.org/c3ref/busy_timeout.html).
-        create: whether a file that does not exist is created.
+        create: whether a file that does not exist is created, and an empty one is made an inbox.
         backup: whether a file of an older version is copied before its tables change, to `hooks.db.schema-4.bak` beside
             `hooks.db` if it has the schema 4.
 
@@ -342,7 +344,16 @@ class SQLiteInbox:
         size = 0 if self._file_guard.has_log() else self.path.stat().st_size
         with closing(self._connect()) as connection:
             self._file_guard.check_writable()
-            version_of(connection, str(self.path))  # with this, SQLite takes up the log
+            version = version_of(connection, str(self.path))  # with this, SQLite takes up the log
+            if not version and not self._create:
+                raise ConfigurationError(f"{self.path} is empty, and no inbox")
+            if version < len(MIGRATIONS) and (of := _COPY_NAME.fullmatch(self.path.name)):
+                raise ConfigurationError(
+                    f"{self.path} is the copy of {of[1]} that was made before its tables changed, and to open it here "
+                    f"would change them, too. To look into it, copy it under another name first:  cp {self.path} "
+                    f"look.db. To go back to it, stop what uses {of[1]}, move that with its -wal and -shm away, copy "
+                    f"this one to {of[1]}, and install the version of webhook-receiver that you had then"
+                )
             if size % connection.execute("PRAGMA page_size").fetchone()[0]:
                 raise sqlite3.DatabaseError("it ends within a page")  # of which SQLite would take the rest for zeros
             try:

@@ -68,8 +68,8 @@ def check_target(source: Path, file: Path) -> None:
     if logs or _is_open(real):
         why = f"has {' and '.join(logs)} beside it" if logs else "is open in a process"
         raise ConfigurationError(
-            f"{file} {why}, as a database in use, so no copy may replace it. Is the order right? The inbox comes first, "
-            f"then its copy. To have the copy by this name, stop what uses the file, and move {real.name}, "
+            f"{file} {why}, as a database in use, so no copy may replace it. Is the order right? The inbox comes "
+            f"first, then its copy. To have the copy by this name, stop what uses the file, and move {real.name}, "
             f"{real.name}-wal and {real.name}-shm away together"
         )
 

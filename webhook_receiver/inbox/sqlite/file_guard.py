@@ -70,7 +70,7 @@ class FileGuard:
         if self._path.is_file() and self._path.stat().st_nlink > 1:
             raise ConfigurationError(
                 f"{self._path} has a second name (a hard link), and each name has a log of its own: what is written by "
-                "the one destroys what the other has. Remove one name; to have a copy, use  sqlite3 ... .backup"
+                "the one destroys what the other has. Remove one name; to have a copy:  inbox backup"
             )
 
     def make_private(self) -> None:
