@@ -728,6 +728,33 @@ def test_neither_backup_nor_export_replaces_an_inbox_in_use_whatever_they_are_to
     assert len(inbox_command("ls", url).stdout.splitlines()) == len(inbox_command("ls", str(other)).stdout.splitlines())
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE progress SET handlers = '{' WHERE seq = (SELECT seq FROM delivery WHERE id = 'dd04')",
+        "UPDATE delivery SET body = x'00' WHERE id = 'dd04'",
+    ],
+)
+def test_what_is_damaged_is_listed_with_the_others_and_can_be_purged(path: Path, url: str, change: str) -> None:
+    with sqlite3.connect(path) as outsider:
+        assert outsider.execute(change).rowcount == 1
+    outsider.close()
+    lines = inbox_command("ls", url).stdout.splitlines()
+    assert len(lines) == 6
+    if "handlers" in change:
+        (line,) = [line for line in lines if line.startswith("dd04")]
+        assert line.endswith(
+            "damaged: what is kept of the handlers' progress is not what was written: the file was damaged"
+        )
+        told = [json.loads(line) for line in inbox_command("ls", url, "--json").stdout.splitlines()]
+        assert [each["id"] for each in told if "handlers' progress" in each.get("damage", "")] == ["dd04"]
+        assert "  next          damaged: what is kept of the handlers'" in inbox_command("show", url, "dd04").stdout
+    assert inbox_command("stats", url).exit_code == 0
+    assert inbox_command("purge", url, "--event", "none", "--yes").stdout == "0 deliveries removed\n"
+    assert inbox_command("purge", url, "dd04", "--yes").stdout == "1 delivery removed\n"
+    assert inbox_command("check", url).stdout == "5 deliveries checked, none damaged\n"
+
+
 def test_check_names_what_is_damaged_and_exits_with_1(path: Path, url: str) -> None:
     whole = inbox_command("check", url)
     assert (whole.exit_code, whole.stdout) == (0, "6 deliveries checked, none damaged\n")

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+from ..errors import InboxDamaged
 from ..inbox import DeliverySummary, Filter, Inbox, State
 from . import output
 from .inbox_option import InboxTarget
@@ -23,11 +24,21 @@ async def named(target: InboxTarget, ids: Sequence[str]) -> list[str]:
     Raises:
         typer.Exit: one is unknown; nothing was done to any.
     """
-    found = [(each, await target.inbox.get(each)) for each in dict.fromkeys(ids)]
-    unknown = [each for each, stored in found if stored is None]
+    found = {each: await _full_id(target.inbox, each) for each in ids}
+    unknown = [each for each, id in found.items() if id is None]
     if unknown:
         raise fail(f"there is no delivery {', '.join(map(repr, unknown))}; nothing was done")
-    return list(dict.fromkeys(stored.summary.id for _, stored in found if stored is not None))
+    return list(dict.fromkeys(id for id in found.values() if id is not None))
+
+
+async def _full_id(inbox: Inbox, beginning: str) -> str | None:
+    try:
+        stored = await inbox.get(beginning)
+    except InboxDamaged:  # by its whole id it is found nevertheless
+        if not await inbox.find(Filter(ids=[beginning])):
+            raise
+        return beginning
+    return None if stored is None else stored.summary.id
 
 
 async def pages(inbox: Inbox, which: Filter) -> AsyncIterator[Sequence[DeliverySummary]]:

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from rich.text import Text
 
 from ..delivery import Delivery
-from ..errors import AmbiguousId
+from ..errors import AmbiguousId, InboxDamaged
 from ..inbox import DamagedDelivery, DeliverySummary, FailedAttempt, HandlerState, Inbox, State, Stats, StoredDelivery
 from . import output
 from .output import printable
@@ -43,6 +43,8 @@ async def _names(inbox: Inbox, beginning: str, id: str) -> bool:
         stored = await inbox.get(beginning)
     except AmbiguousId:
         return False
+    except InboxDamaged:
+        return True  # it is the only one that begins so
     return stored is not None and stored.summary.id == id
 
 
@@ -91,6 +93,8 @@ def identity(summary: DeliverySummary) -> str:
 
 def what_is_next(summary: DeliverySummary, now: float) -> str:
     """Return what a delivery waits for, or the reason of its state."""
+    if summary.damage is not None:
+        return f"damaged: {summary.damage}"
     if summary.leased and summary.due is not None:
         return f"leased for {span(summary.due - now)}" if summary.due > now else "due now: its lease has ended"
     if summary.state is not State.WAITING:

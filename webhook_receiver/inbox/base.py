@@ -234,6 +234,8 @@ class Inbox(Protocol):
     ) -> Sequence[DeliverySummary]:
         """Return the summaries of the deliveries that match a filter.
 
+        One whose stored states of handlers are damaged is among them, with `DeliverySummary.damage`.
+
         Args:
             which: the filter.
             limit: the largest number of summaries; None for all.
@@ -253,6 +255,8 @@ class Inbox(Protocol):
 
         Raises:
             AmbiguousId: several ids begin so, and none of them is this one.
+            InboxDamaged: the delivery is damaged; if only the stored states of its handlers are, it is returned, with
+                `DeliverySummary.damage`.
         """
         ...
 
@@ -260,10 +264,10 @@ class Inbox(Protocol):
         """Make stored deliveries WAITING again, so that their handlers run once more; return the number of them.
 
         Of a DEAD delivery those handlers run again that are not DONE; of a DONE or UNHANDLED one all handlers that
-        match it then; with `handler` only that one. A WAITING delivery is due at once, unless it is under a running
-        lease: then it is left alone. The count of attempts goes on; `since_replay`, `crashes` and the times of the
-        handlers begin anew; the states of dead-letter handlers are dropped. What was verified at receipt is not
-        verified again.
+        match it then, and so of one whose stored states of handlers are damaged; with `handler` only that one. A
+        WAITING delivery is due at once, unless it is under a running lease: then it is left alone. The count of
+        attempts goes on; `since_replay`, `crashes` and the times of the handlers begin anew; the states of dead-letter
+        handlers are dropped. What was verified at receipt is not verified again.
 
         Args:
             ids: the ids of the deliveries; those that are not stored are passed over, and not counted.

@@ -74,9 +74,14 @@ class _Document(_StrictModel, frozen=True):
     attempts: list[_Attempt]
 
 
+_FIELDS = [name for name in DeliverySummary._fields if name != "damage"]  # what is damaged is not exported
+
+
 def summary_document(summary: DeliverySummary) -> dict[str, Any]:
     """Return a summary as a JSON object."""
-    document = {name: getattr(summary, name) for name in DeliverySummary._fields}
+    document = {name: getattr(summary, name) for name in _FIELDS}
+    if summary.damage is not None:
+        document["damage"] = summary.damage
     return document | {"handlers": {name: each._asdict() for name, each in summary.handlers.items()}}
 
 
@@ -101,7 +106,7 @@ def from_document(document: object) -> StoredDelivery:
         found = _Document.model_validate(document)
     except ValidationError as error:
         raise ValueError(reason(error, _Document)) from None
-    known = {name: getattr(found, name) for name in DeliverySummary._fields}
+    known = {name: getattr(found, name) for name in _FIELDS}
     known["handlers"] = {name: HandlerState(**dict(each)) for name, each in found.handlers.items()}
     return StoredDelivery(
         summary=DeliverySummary(**known),

@@ -184,6 +184,9 @@ class DeliverySummary(NamedTuple):
     """Index of the secret that verified it; None if it came unverified, or by backfill."""
     body_verified: bool
     """Whether the body is known to be the sender's; see `Delivery.body_verified`."""
+    damage: str | None = None
+    """What is wrong with the stored states of its handlers, which are unknown then, so that `handlers` is empty; None
+    if nothing is."""
 
 
 class StoredDelivery(NamedTuple):

@@ -139,12 +139,30 @@ def progress(text: str | None) -> dict[str, HandlerState]:
     if text is None:
         return {}
     try:
-        found = json.loads(text)
-        return {name: HandlerState(State(values[0]), *values[1:]) for name, values in found.items()}
+        return {name: _handler_state(values) for name, values in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError, LookupError):
         raise InboxDamaged(
             "what is kept of the handlers' progress is not what was written: the file was damaged"
         ) from None
+
+
+_TYPES = (State, int, int, int | float, bool, int | float | None)
+"""The types of the fields of `HandlerState`."""
+
+
+def _handler_state(values: list[Any]) -> HandlerState:
+    found = HandlerState(State(values[0]), *values[1:])
+    if not all(map(isinstance, found, _TYPES)):
+        raise TypeError
+    return found
+
+
+def known_progress(text: str | None) -> dict[str, HandlerState]:
+    """Return the states of all handlers as `progress` does, and none if they are damaged."""
+    try:
+        return progress(text)
+    except InboxDamaged:
+        return {}
 
 
 def text(data: bytes) -> str:
@@ -154,7 +172,13 @@ def text(data: bytes) -> str:
 
 
 def summary(row: tuple[Any, ...]) -> DeliverySummary:
-    """Return the summary in a row of SUMMARY."""
+    """Return the summary in a row of SUMMARY; one damaged row does not keep the others from being listed."""
+    handlers: dict[str, HandlerState] = {}
+    damage: str | None = None
+    try:
+        handlers = progress(row[12])
+    except InboxDamaged as error:
+        damage = str(error)
     return DeliverySummary(
         id=row[0],
         receiver=row[1],
@@ -168,9 +192,10 @@ def summary(row: tuple[Any, ...]) -> DeliverySummary:
         paused_by=row[9],
         reason=row[10],
         settled=row[11],
-        handlers=progress(row[12]),
+        handlers=handlers,
         verified_by=row[13],
         body_verified=bool(row[14]),
+        damage=damage,
     )
 
 

@@ -229,6 +229,35 @@ async def test_a_dump_goes_on_past_a_damaged_delivery(inbox: PostgresInbox, post
         await inbox.get("d-2")
 
 
+@pytest.mark.parametrize(
+    "handlers", ["5", "[1]", '{"h": "waiting"}', '{"h": ["waiting", 1, 1, "soon", false, "later"]}', '{"h": ["lost"]}']
+)
+async def test_damaged_states_of_handlers_are_told_and_keep_no_other_delivery_from_being_read(
+    inbox: PostgresInbox, postgres_url: str, handlers: str
+) -> None:
+    await put(inbox, "d-1", "d-2")
+    execute(
+        postgres_url,
+        f"UPDATE webhook_receiver.progress SET handlers = '{handlers}' "
+        "WHERE seq = (SELECT seq FROM webhook_receiver.delivery WHERE id = 'd-1')",
+    )
+    first, second = await inbox.find(Filter(), newest_first=False)
+    assert (first.id, first.handlers, second.id, second.damage) == ("d-1", {}, "d-2", None)
+    assert "handlers' progress" in str(first.damage)
+    shown = await inbox.get("d-1")
+    assert shown is not None
+    assert shown.summary == first
+    assert (await inbox.stats()).expected_dead == []
+    assert await listed(inbox, Filter(handler="other")) == []
+    damaged, other = [each async for each in inbox.dump(Filter())]
+    assert damaged == ("d-1", first.damage)
+    assert isinstance(other, StoredDelivery)
+    assert await inbox.replay(["d-1", "d-2"], NOW) == 2
+    (again,) = await inbox.find(Filter(ids=["d-1"]))
+    assert (again.handlers, again.damage) == ({}, None)
+    assert await inbox.purge(Filter(ids=["d-1"]), NOW, limit=5) == 1
+
+
 async def test_no_two_kept_deliveries_have_one_key_whoever_puts_them(inbox: PostgresInbox, postgres_url: str) -> None:
     await put(inbox, "d-1", key=b"k")
     with pytest.raises(psycopg.errors.UniqueViolation):

@@ -529,6 +529,39 @@ async def test_a_delivery_that_was_changed_is_never_handed_out(
     assert [*await claim(inbox)] == ["d-2"], "those behind it go on"
 
 
+@pytest.mark.parametrize(
+    "handlers", ["{", "5", "[1]", '{"h": "waiting"}', '{"h": ["waiting", 1, 1, "soon", false]}', '{"h": ["lost"]}', ""]
+)
+async def test_damaged_states_of_handlers_are_told_and_keep_no_other_delivery_from_being_read(
+    inbox: SQLiteInbox, path: Path, handlers: str
+) -> None:
+    await put(inbox, "d-1", "d-2", "d-3")
+    for each in (await claim(inbox, 2)).values():
+        await settle(inbox, each, DEAD, reason="no use")
+    with raw(path) as other:
+        other.execute(
+            "UPDATE progress SET state = 'waiting', handlers = ? "
+            "WHERE seq = (SELECT seq FROM delivery WHERE id = 'd-1')",
+            [handlers],
+        )
+    first, second, third = await inbox.find(ALL, newest_first=False)
+    assert [each.id for each in (first, second, third)] == ["d-1", "d-2", "d-3"]
+    assert (first.handlers, second.damage, third.damage) == ({}, None, None)
+    assert "handlers' progress" in str(first.damage)
+    shown = await inbox.get("d-1")
+    assert shown is not None
+    assert shown.summary == first
+    assert (await inbox.stats()).counts[DEAD] == 1
+    assert await listed(inbox, Filter(handler="other")) == []
+    damaged, *others = [each async for each in inbox.dump(ALL)]
+    assert damaged == ("d-1", first.damage)
+    assert len(others) == 2
+    assert await inbox.replay(["d-1", "d-2"], NOW) == 2
+    (again,) = await inbox.find(Filter(ids=["d-1"]))
+    assert (again.handlers, again.damage) == ({}, None)
+    assert await inbox.purge(Filter(ids=["d-1"]), NOW, limit=5) == 1
+
+
 async def test_a_page_that_was_changed_is_noticed_when_the_file_is_opened(path: Path) -> None:
     inbox = await SQLiteInbox(path, min_free=0).open()
     await put(inbox, *[f"d-{number}" for number in range(200)])

@@ -85,9 +85,9 @@ def get(connection: PostgresConnection, beginning: str) -> StoredDelivery | None
         raise AmbiguousId(f"several deliveries have ids that begin with {beginning!r}: give more of it")
     if not found:
         return None
-    ((_, stored),) = _stored_deliveries(connection, [found[0][0]])
-    if isinstance(stored, DamagedDelivery):
-        raise InboxDamaged(stored.reason)
+    ((_, _, stored),) = _stored_deliveries(connection, [found[0][0]])
+    if isinstance(stored, InboxDamaged):
+        raise stored
     return stored
 
 
@@ -102,12 +102,22 @@ def after(
         "AND (%s::bigint IS NULL OR p.seq > %s) ORDER BY p.seq LIMIT %s",
         [*arguments, seq, seq, limit],
     ).fetchall()
-    return _stored_deliveries(connection, [each for (each,) in found])
+    return [
+        (seq, _as_far_as_read(id, stored))
+        for seq, id, stored in _stored_deliveries(connection, [each for (each,) in found])
+    ]
+
+
+def _as_far_as_read(id: str, stored: StoredDelivery | InboxDamaged) -> StoredDelivery | DamagedDelivery:
+    if isinstance(stored, InboxDamaged):
+        return DamagedDelivery(id, str(stored))
+    return stored if stored.summary.damage is None else DamagedDelivery(id, stored.summary.damage)
 
 
 def _stored_deliveries(
     connection: PostgresConnection, seqs: Sequence[int]
-) -> list[tuple[int, StoredDelivery | DamagedDelivery]]:
+) -> list[tuple[int, str, StoredDelivery | InboxDamaged]]:
+    """Return the number, the id and what is stored of each of these rows, or the error that says how it is damaged."""
     attempts: dict[int, list[FailedAttempt]] = {}
     for seq, *attempt in ask(
         connection,
@@ -122,10 +132,13 @@ def _stored_deliveries(
         "WHERE seq = ANY(%s) ORDER BY seq",
         [[*seqs]],
     ).fetchall()
-    return [(row[-1], _stored_delivery(all_unescaped(row[:-1]), attempts.get(row[-1], []))) for row in found]
+    return [
+        (row[-1], unescaped(row[0]), _stored_delivery(all_unescaped(row[:-1]), attempts.get(row[-1], [])))
+        for row in found
+    ]
 
 
-def _stored_delivery(row: tuple[Any, ...], attempts: Sequence[FailedAttempt]) -> StoredDelivery | DamagedDelivery:
+def _stored_delivery(row: tuple[Any, ...], attempts: Sequence[FailedAttempt]) -> StoredDelivery | InboxDamaged:
     try:
         return StoredDelivery(
             summary=rows.summary(row[len(rows.COLUMNS) :]),
@@ -135,7 +148,7 @@ def _stored_delivery(row: tuple[Any, ...], attempts: Sequence[FailedAttempt]) ->
             ordering_key=row[6],
         )
     except InboxDamaged as damage:
-        return DamagedDelivery(row[0], str(damage))
+        return damage
 
 
 def paused(connection: PostgresConnection) -> frozenset[str]:
@@ -155,9 +168,12 @@ def stats(connection: PostgresConnection) -> Stats:
     ).fetchone() or (0, None)
     dying = ask(
         connection,
-        "SELECT min((h.value ->> 5)::double precision) AS expected FROM progress p, jsonb_each(p.handlers) h "
-        "WHERE p.state = 'waiting' AND p.held IS NULL AND h.value ->> 0 = 'waiting' AND h.value ->> 5 IS NOT NULL "
-        "GROUP BY p.seq ORDER BY expected LIMIT %s",
+        # With CASE, what is damaged is passed over.
+        "SELECT min(CASE jsonb_typeof(h.value -> 5) WHEN 'number' THEN (h.value ->> 5)::double precision END) "
+        "AS expected FROM progress p, "
+        "jsonb_each(CASE jsonb_typeof(p.handlers) WHEN 'object' THEN p.handlers END) h "
+        "WHERE p.state = 'waiting' AND p.held IS NULL AND h.value ->> 0 = 'waiting' "
+        "AND jsonb_typeof(h.value -> 5) = 'number' GROUP BY p.seq ORDER BY expected LIMIT %s",
         [MOST_EXPECTED_DEAD],
     )
     size, jobs = ask(

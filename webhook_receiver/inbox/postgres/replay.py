@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..records import State, reset_for_replay
-from ..rows import progress, progress_json
+from ..rows import known_progress, progress_json
 from . import jobs
 from .rows import PostgresConnection, ask
 
@@ -22,7 +22,7 @@ def requeue(connection: PostgresConnection, seqs: Sequence[int], now: float, han
     for seq, state, text, leased in found:
         if state == State.WAITING and leased:
             continue
-        handlers = reset_for_replay(State(state), progress(text), handler)
+        handlers = reset_for_replay(State(state), known_progress(text), handler)
         ask(
             connection,
             "UPDATE progress SET state = 'waiting', due = 0, since = %s, lease = NULL, crashes = 0, "

@@ -128,7 +128,7 @@ def requeue(connection: Connection, seq: int, now: float, handler: str | None = 
         tracking.track_older(connection, seq)
     if state == State.WAITING and leased:
         return False  # it is being handled just now
-    handlers = reset_for_replay(State(state), rows.progress(text), handler)
+    handlers = reset_for_replay(State(state), rows.known_progress(text), handler)
     connection.execute(
         "UPDATE progress SET state = 'waiting', due = 0, since = ?, lease = NULL, crashes = 0, handlers = ?, "
         "held = NULL, reason = NULL, settled = NULL WHERE seq = ?",

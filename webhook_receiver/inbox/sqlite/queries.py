@@ -22,6 +22,10 @@ from . import tracking
 
 _MOST_IDS = 30_000  # a statement of SQLite's may have 32,766 arguments, and more only where it was built so
 
+# What is damaged is passed over: without CASE, SQLite may call a function before it looks at the condition.
+_HANDLERS = "json_each(CASE WHEN json_valid(p.handlers) THEN p.handlers END)"
+_VALUES = "CASE h.type WHEN 'array' THEN h.value END"
+
 
 def matching(which: Filter, columns: str, condition: str = "1", **values: Any) -> tuple[str, dict[str, Any]]:
     """Return a query of the deliveries that match a filter and a condition, and its arguments.
@@ -62,8 +66,8 @@ def matching(which: Filter, columns: str, condition: str = "1", **values: Any) -
         conditions.append(f"d.received < {named(which.before)}")
     if which.handler is not None:
         conditions.append(
-            "EXISTS (SELECT 1 FROM json_each(p.handlers) "
-            f"WHERE key = {named(which.handler)} AND json_extract(value, '$[0]') <> 'done')"
+            f"EXISTS (SELECT 1 FROM {_HANDLERS} h "
+            f"WHERE h.key = {named(which.handler)} AND json_extract({_VALUES}, '$[0]') <> 'done')"
         )
     select = f"SELECT {columns} FROM {{progress}} p JOIN delivery d USING (seq) WHERE {' AND '.join(conditions)}"
     if which.handler is not None or (which.states is not None and State.WAITING not in which.states):
@@ -121,10 +125,12 @@ def after(
 
 def _as_far_as_read(connection: Connection, seq: int) -> StoredDelivery | DamagedDelivery:
     try:
-        return _stored_delivery(connection, seq)
+        stored = _stored_delivery(connection, seq)
     except InboxDamaged as damage:
         (id,) = connection.execute("SELECT id FROM delivery WHERE seq = ?", (seq,)).fetchone()
         return DamagedDelivery(id, str(damage))
+    summary = stored.summary
+    return stored if summary.damage is None else DamagedDelivery(summary.id, summary.damage)
 
 
 def _stored_delivery(connection: Connection, seq: int) -> StoredDelivery:
@@ -170,10 +176,10 @@ def stats(connection: Connection) -> Stats:
         f"SELECT received FROM delivery WHERE seq = (SELECT min(place) FROM ({waiting}))"
     ).fetchone() or (None,)
     dying = connection.execute(  # "<> 'done'" lets SQLite use the index
-        "SELECT min(json_extract(h.value, '$[5]')) AS expected FROM progress p, "
-        "json_each(CASE WHEN json_valid(p.handlers) THEN p.handlers END) h "
+        f"SELECT min(json_extract({_VALUES}, '$[5]')) AS expected FROM progress p, {_HANDLERS} h "
         "WHERE p.state = 'waiting' AND p.state <> 'done' AND p.held IS NULL "
-        "AND json_extract(h.value, '$[0]') = 'waiting' GROUP BY p.seq HAVING expected IS NOT NULL "
+        f"AND json_extract({_VALUES}, '$[0]') = 'waiting' AND json_type({_VALUES}, '$[5]') IN ('real', 'integer') "
+        "GROUP BY p.seq HAVING expected IS NOT NULL "
         "ORDER BY expected LIMIT ?",
         (MOST_EXPECTED_DEAD,),
     )
