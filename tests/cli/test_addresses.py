@@ -85,6 +85,16 @@ def test_a_path_that_can_be_no_socket_is_told_and_left_alone(
     assert tmp_path.joinpath("a file").read_text(encoding="utf-8") == "mine"
 
 
+@pytest.mark.parametrize("goal", ["gone.sock", "no/such/folder.sock", "link.sock"])
+def test_a_link_to_nothing_is_told_and_left_alone(goal: str, capsys: pytest.CaptureFixture[str]) -> None:
+    link = Path("link.sock")
+    link.symlink_to(goal)
+    with pytest.raises(Exit):
+        check_socket("link.sock")
+    assert f"cannot listen on link.sock: it is a link to {goal}, where nothing is; remove the link" in complaint(capsys)
+    assert link.is_symlink()
+
+
 def test_a_socket_that_another_process_listens_on_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket(socket.AF_UNIX) as other:
         other.bind("taken.sock")

@@ -68,6 +68,15 @@ def test_a_mistake_that_comes_while_it_is_served_is_a_line_too(
     assert said.format(file=mistaken) in record.getMessage()
 
 
+@pytest.mark.parametrize("target", ["mistaken.hooks", "mistaken/hooks", "mistaken.other", "mistaken.hooks:app"])
+def test_a_dot_in_place_of_the_colon_is_told(target: str, mistaken: Path) -> None:
+    mistaken.write_text("hooks = 1", encoding="utf-8")
+    with pytest.raises(typer.BadParameter) as raised:
+        load(target)
+    assert raised.value.message.startswith("there is no module 'mistaken.")
+    assert raised.value.message.endswith(": did you mean mistaken:hooks?") == ("other" not in target)
+
+
 @pytest.mark.parametrize("command", [["serve"], ["inbox", "ls"]])
 def test_a_command_prints_no_line_of_a_module_that_cannot_be_imported(command: list[str], mistaken: Path) -> None:
     mistaken.write_text(next(iter(MISTAKES)), encoding="utf-8")

@@ -599,6 +599,8 @@ def test_beside_an_inbox_in_the_environment_another_one_that_is_there_can_be_nam
         ("mysql://user:word@host/x", "'mysql' is no kind of inbox"),
         ("{here}/none.db", "there is no inbox at {here}/none.db"),
         ("{here}/none.sqlite3", "there is no inbox at {here}/none.sqlite3"),
+        ("{here}/folder.db", "{here}/folder.db is a folder: name the inbox's file in it"),
+        ("sqlite:///{here}", "{here} is a folder: name the inbox's file in it"),
         ("memory://", "an inbox in memory is in its own process"),
         ("sqlite:///{here}/text.db", "{here}/text.db is not an inbox, or is damaged"),
         ("sqlite:///{here}/other.db", "{here}/other.db is a database of another program"),
@@ -613,6 +615,7 @@ def test_an_inbox_that_is_none_is_told_in_a_sentence_and_never_made(tmp_path: Pa
         other.execute("CREATE TABLE mine (x)")
     other.close()
     tmp_path.joinpath("empty.db").touch()
+    tmp_path.joinpath("folder.db").mkdir()
     with sqlite3.connect(tmp_path / "no-tables.db") as other:
         other.execute("VACUUM")
     other.close()
@@ -677,6 +680,25 @@ def test_what_an_option_cannot_mean_is_rejected(url: str, arguments: list[str], 
     done = inbox_command(arguments[0], url, *arguments[1:])
     assert done.exit_code == 2
     assert complaint in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "example"),
+    [
+        (["ls"], "inbox ls hooks.db"),
+        (["show"], "inbox show hooks.db ID"),
+        (["show", "aa01"], "inbox show hooks.db ID"),
+        (["pause", "app:alert"], "inbox pause hooks.db HANDLER"),
+        (["import"], "inbox import hooks.db"),
+        (["backup", "copy.db"], "inbox backup hooks.db FILE"),
+    ],
+)
+def test_without_an_inbox_it_is_said_what_where_is(arguments: list[str], example: str) -> None:
+    done = inbox_command(*arguments, env={"WEBHOOK_INBOX": "", "COLUMNS": "300"})
+    said = " ".join(done.stderr.split())
+    assert done.exit_code == 2
+    assert f"WHERE comes first, and is the inbox: its file, its URL, or module:hooks, such as {example} ." in said
+    assert "if WEBHOOK_INBOX is set to it" in said
 
 
 def test_backup_copies_an_inbox_in_use_and_overwrites_only_when_told(path: Path, url: str) -> None:

@@ -56,6 +56,16 @@ def test_it_says_where_it_is_delivers_and_ends_with_0_on_ctrl_c(tmp_path: Path) 
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize("ended", [signal.SIGTERM, signal.SIGINT])
+def test_its_state_is_one_file_once_it_has_ended(tmp_path: Path, ended: signal.Signals) -> None:
+    with started(tmp_path, "--state", "state.json", "--webhook", "http://127.0.0.1:9/x") as (_, _, process):
+        process.send_signal(ended)
+        assert process.wait(30) in (0, -ended)
+    assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
+    with started(tmp_path, "--state", "state.json") as (_, said, _):
+        assert "to http://127.0.0.1:9/x" in said
+
+
 def test_each_failed_attempt_is_shown_with_what_is_next(tmp_path: Path) -> None:
     with (
         catching(500, 500) as (_, hook),

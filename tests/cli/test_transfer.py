@@ -96,6 +96,25 @@ def test_an_export_never_overwrites_a_database_or_a_folder(path: Path, url: str)
         assert (file.is_file() and file.read_bytes()) == before
 
 
+def test_an_import_of_an_inbox_is_told_what_comes_first(path: Path, url: str) -> None:
+    copy, lines = path.with_name("copy.db"), path.with_name("lines.jsonl")
+    assert inbox_command("backup", url, str(copy)).exit_code == 0
+    exported(url, lines)
+    for where in (str(path), url):
+        direct = inbox_command("import", where, str(copy))
+        assert (direct.exit_code, direct.stdout) == (1, "")
+        assert direct.stderr == (
+            f"{copy} is an inbox with 6 deliveries: first  inbox export {copy} file.jsonl --all  and then import that\n"
+        )
+    before = lines.read_bytes()
+    swapped = inbox_command("import", str(lines), str(copy))
+    assert (swapped.exit_code, swapped.stdout, lines.read_bytes()) == (1, "", before)
+    assert swapped.stderr == (
+        f"{copy} is an inbox with 6 deliveries, and {lines} is none. The inbox comes first:  "
+        f"inbox import {copy} {lines}\n"
+    )
+
+
 def test_an_export_goes_on_past_what_is_damaged_and_names_it(path: Path, url: str) -> None:
     file = path.with_name("file.jsonl")
     assert len(records(path)) == 6

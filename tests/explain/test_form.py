@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.helpers import NOW
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.explain import Explanation, explain
+from webhook_receiver.explain.body import body_suspicions
 from webhook_receiver.explain.form import form_of_json
 from webhook_receiver.explain.trial import Case
 from webhook_receiver.senders.github import signature as github
@@ -133,6 +134,13 @@ def test_a_form_that_is_damaged_beyond_that_is_not_explained_by_it() -> None:
     found = explained(FORM + b"x", FORM)
     assert found.causes == ()
     assert found.error == "BadSignature"
+
+
+@pytest.mark.parametrize("body", [b'{"a":' * 200, b"[" * 1000, json.dumps([{"a": "b"}] * 100).encode(), FORM * 50])
+def test_of_a_long_body_not_every_change_is_tried(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webhook_receiver.explain.body._MOST_TRIED", 10_000)
+    tried = [before.body for _, before in body_suspicions(Case(RequestHead.of({}), body, "s", github))]
+    assert 0 < sum(map(len, tried)) <= 10_000
 
 
 @given(st.dictionaries(st.text(), st.text(st.characters()) | st.lists(st.text()) | st.integers()))

@@ -72,13 +72,20 @@ def _imported(target: str, otherwise: str = "") -> tuple[ModuleType, str | None]
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise _not_imported(module_name, error) from None  # it is there, but imports one that is not
         raise typer.BadParameter(
-            f"there is no module {module_name!r} in {here} or among the installed packages"
+            f"there is no module {module_name!r} in {here} or among the installed packages{_instead(module_name)}"
         ) from None
     except ConfigurationError as error:
         raise typer.BadParameter(f"{module_name} is not configured correctly: {error}") from None
     except (Exception, SystemExit) as error:
         raise _not_imported(module_name, error) from None
     return module, name
+
+
+def _instead(module_name: str) -> str:
+    """Return what may be meant by `module.hooks`, if that is there; `module` was imported on the way to it."""
+    package, _, name = module_name.rpartition(".")
+    found = package in sys.modules and hasattr(sys.modules[package], name)
+    return f": did you mean {package}:{name}?" if found else ""
 
 
 def _not_there(module: ModuleType, name: str, found: object, wanted: str) -> typer.BadParameter:

@@ -266,6 +266,7 @@ def import_(
     """
     from . import listing, transfer
 
+    transfer.check_source(file, where)
     with transfer.seekable(file) as lines:
         try:
             begins, count = transfer.checked(lines)

@@ -48,16 +48,29 @@ class WhereCommand(TyperCommand):
         where = os.environ.get(VARIABLE)
         if where and not {"-h", "--help"} & {*args} and not self._names_inbox(ctx, args):
             args = [where, *args]
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            if not error.message:  # an argument is missing
+                others = [f" {param.metavar}" for param in self._required(ctx) if param.name != "where"]
+                error.message = (
+                    "WHERE comes first, and is the inbox: its file, its URL, or module:hooks, such as  "
+                    f"inbox {self.name} hooks.db{''.join(others)}  . It may be left out if {VARIABLE} is set to it."
+                )
+            raise
+
+    def _required(self, ctx: Any) -> list[Any]:
+        """Return the arguments that are required, and take one value."""
+        return [
+            param
+            for param in self.get_params(ctx)
+            if param.param_type_name == "argument" and param.required and param.nargs == 1
+        ]
 
     def _names_inbox(self, ctx: Any, args: list[str]) -> bool:
         """Whether the first argument may be a WHERE, which an id or a file hardly is, and no other one is missing."""
         given, _, _ = self.make_parser(ctx).parse_args([*args])
-        required: list[object] = [
-            given.get(param.name or "")
-            for param in self.get_params(ctx)
-            if param.param_type_name == "argument" and param.required and param.nargs == 1
-        ]
+        required: list[object] = [given.get(param.name or "") for param in self._required(ctx)]
         where = given.get("where")
         if not isinstance(where, str) or not all(isinstance(each, str) for each in required):
             return False

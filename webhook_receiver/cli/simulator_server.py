@@ -23,10 +23,15 @@ class _Server(uvicorn.Server):
     """A server that prints its address only once it listens: from then on Ctrl-C ends it."""
 
     introduce: Callable[[], None]
+    close: Callable[[], None]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.introduce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        self.close()  # now: uvicorn goes on to raise the signal again, by which SIGTERM ends the process
 
 
 def serve(simulated: Simulator, listener: socket.socket, *, as_json: bool) -> None:
@@ -34,6 +39,7 @@ def serve(simulated: Simulator, listener: socket.socket, *, as_json: bool) -> No
     config = uvicorn.Config(simulator_app(simulated), lifespan="on", log_level="warning", access_log=False, ws="none")
     server = _Server(config)
     server.introduce = partial(_introduce, simulated, _address(listener), as_json=as_json)
+    server.close = simulated.close
     try:
         server.run(sockets=[listener])
     except KeyboardInterrupt:

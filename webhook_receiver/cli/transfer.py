@@ -43,6 +43,25 @@ def check_target(file: Path, *, force: bool) -> None:
         raise fail(f"{file} is there already: --force overwrites it")
 
 
+def check_source(file: str, where: str) -> None:
+    """Check that what `import` is to read is no database: an inbox is exported first, or the order is wrong.
+
+    Args:
+        file: the file to read.
+        where: the inbox that it is to be loaded into.
+
+    Raises:
+        typer.Exit: it is one; the message was printed.
+    """
+    from ..inbox.sqlite.backup import contents
+
+    if not Path(file).is_file() or (found := contents(Path(file))) is None:
+        return
+    if Path(where).is_file() and contents(Path(where)) is None:
+        raise fail(f"{file} is {found}, and {where} is none. The inbox comes first:  inbox import {file} {where}")
+    raise fail(f"{file} is {found}: first  inbox export {file} file.jsonl --all  and then import that")
+
+
 async def write(inbox: Inbox, which: Filter, total: int, file: Path | None) -> tuple[int, list[DamagedDelivery]]:
     """Write the deliveries that match a filter to a file, or to standard output.
 

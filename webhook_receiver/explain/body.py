@@ -15,6 +15,7 @@ from .form import FORM_AS_JSON, FORM_RESERIALISED, FORM_UNWRAPPED, form_around, 
 from .trial import Case, Cause, Suspicion, fields
 
 _MAX_DECOMPRESSED = 10_000_000  # bytes
+_MOST_TRIED = 250_000_000  # bytes of all bodies: all changes of some megabyte, which take some seconds
 _BOM = b"\xef\xbb\xbf"
 _RAW = "verify the bytes as they came (request.body(), hooks.receive), before anything parses them"
 
@@ -69,10 +70,14 @@ TOO_LONG = Cause(
 
 
 def body_suspicions(case: Case) -> Iterator[Suspicion]:
-    """Yield each change that the body may have suffered, with the request as it was before."""
+    """Yield each change that the body may have suffered, with the request as it was before; of a long one, not all."""
     seen = {sha256(case.body).digest()}  # not the bodies: there may be hundreds of some megabytes
+    left = _MOST_TRIED
     for cause, bodies in _BEFORE:
         for body in bodies(case):
+            left -= len(body)
+            if left < 0:
+                return
             if (digest := sha256(body).digest()) not in seen:
                 seen.add(digest)
                 yield cause, replace(case, body=body)

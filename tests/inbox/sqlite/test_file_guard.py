@@ -17,7 +17,7 @@ import pytest
 from tests.helpers import ROOT
 from webhook_receiver.errors import ConfigurationError, InboxDamaged, InboxUnavailable
 from webhook_receiver.inbox.sqlite import file_guard
-from webhook_receiver.inbox.sqlite.file_guard import FileGuard
+from webhook_receiver.inbox.sqlite.file_guard import FileGuard, IntegrityCheck
 
 
 @pytest.fixture
@@ -44,6 +44,19 @@ def test_a_file_that_was_removed_or_replaced_is_noticed(made: Path) -> None:
         guard.check_not_replaced()
     guard.forget()
     guard.check_not_replaced()
+
+
+def test_what_sqlite_says_of_damage_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "hooks.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE one (two)")
+        connection.execute("PRAGMA writable_schema = 1")
+        connection.execute("UPDATE sqlite_schema SET rootpage = 3 WHERE name = 'one'")
+        connection.execute("CREATE TABLE three (four)")
+    with pytest.raises(InboxDamaged) as raised:
+        IntegrityCheck(lambda: sqlite3.connect(file, check_same_thread=False), file).wait(None)
+    assert "\n" not in str(raised.value)
+    assert str(raised.value).startswith(f"{file} is damaged (")
 
 
 def test_a_folder_in_whose_place_there_is_a_file_now_is_noticed(tmp_path: Path) -> None:
@@ -174,7 +187,7 @@ CHECK = """
 import sys
 from pathlib import Path
 from webhook_receiver.errors import ConfigurationError
-from webhook_receiver.inbox.sqlite.file_guard import FileGuard
+from webhook_receiver.inbox.sqlite.file_guard import FileGuard, IntegrityCheck
 try:
     FileGuard(Path(sys.argv[1]).resolve(), 0).check_path(create=True)
 except ConfigurationError as error:

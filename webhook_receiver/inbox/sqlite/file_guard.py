@@ -54,11 +54,13 @@ class FileGuard:
         log with the container, and one of two names loses what the other has (sqlite.org/howtocorrupt.html, 2.5).
 
         Raises:
-            ConfigurationError: its folder does not exist, or `create` is False and the file does not exist; the file
-                is mounted by itself, or has a second name.
+            ConfigurationError: it is a folder, its folder does not exist, or `create` is False and the file does not
+                exist; the file is mounted by itself, or has a second name.
         """
         if not create and not self._path.exists():
             raise ConfigurationError(f"there is no inbox at {self._path}")
+        if self._path.is_dir():
+            raise ConfigurationError(f"{self._path} is a folder: name the inbox's file in it")
         if not self._path.parent.is_dir():
             raise ConfigurationError(f"there is no folder {self._path.parent} for the inbox {self._path.name}: make it")
         mounts = _mounts()
@@ -481,7 +483,7 @@ class IntegrityCheck:
                 self._connection = connection
             if not self._stopped:
                 (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-                self._damage = tracking.damage(connection) if found == "ok" else found
+                self._damage = tracking.damage(connection) if found == "ok" else ": ".join(found.splitlines())
         finally:
             with self._connecting:
                 self._connection = None
