@@ -444,8 +444,11 @@ async def _ignore(_: Event) -> None: ...
 def test_send_signs_as_a_sender_by_its_name(others: Path) -> None:
     hooks = receivers_in(others)
     with serving(hooks["hub"]) as url:
-        for options in (["--event", "push", "--set", "ref=main"], ["--event", "ping"]):
-            assert run("send", url, "--sender", "github", "--secret", "the hub's", *options).returncode == 0
+        for options, bare in ((["push", "--set", "ref=main"], False), (["ping"], True)):
+            done = run("send", url, "--sender", "github", "--secret", "the hub's", "--event", *options)
+            assert (done.returncode, "only what every event of this sender has" in done.stdout) == (0, bare)
+        own = run("send", url, "--hooks", "others:hub", cwd=others)
+        assert (own.returncode, "only what" in own.stdout) == (0, False)
         wrong = run("send", url, "--secret", "the hub's")
         assert "It was signed as UP42 does: --sender NAME, or --hooks MODULE:HOOKS" in wrong.stdout
         wrong = run("send", url, "--hooks", "others:money", "--event", "push", cwd=others)

@@ -291,6 +291,7 @@ def send_command(
     from ..delivery import RequestHead
     from ..simulator import payloads
     from . import send
+    from .notification import UP42
 
     notifier = send.notifier(hooks, sender, secret, secret_file)
     if data is not None and (status or order_id or (event and notifier.sender.event_header is None)):
@@ -325,4 +326,6 @@ def send_command(
         output.say_json(summary.as_json())
     else:
         send.show(summary, unauthorized=None if forge or stale else notifier.unauthorized)
+        if hooks is None and given is None and not change and notifier.sender.name != UP42:
+            output.say(send.BARE, "dim")
     raise typer.Exit(code)

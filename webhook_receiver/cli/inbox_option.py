@@ -54,8 +54,8 @@ class WhereCommand(TyperCommand):
             if not error.message:  # an argument is missing
                 others = [f" {param.metavar}" for param in self._required(ctx) if param.name != "where"]
                 error.message = (
-                    "WHERE comes first, and is the inbox: its file, its URL, or module:hooks, such as  "
-                    f"inbox {self.name} hooks.db{''.join(others)}  . It may be left out if {VARIABLE} is set to it."
+                    "WHERE is the inbox: its file, its URL, or module:hooks. It comes first, or is the value of "
+                    f"{VARIABLE}:  inbox {self.name} hooks.db{''.join(others)}"
                 )
             raise
 

@@ -34,6 +34,12 @@ HINTS = {
     405: _ELSEWHERE,
 }
 
+BARE = (
+    "the event has only what every event of this sender has, and a handler may need more: --set KEY=VALUE or --data "
+    "FILE gives it, and --hooks MODULE:HOOKS makes all that a handler's event class asks for"
+)
+"""What is said of an event that was made of nothing but its name."""
+
 
 @dataclass
 class Summary:
