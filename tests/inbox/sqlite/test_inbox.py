@@ -449,7 +449,7 @@ async def test_vacuum_does_not_wait_for_ever_for_another_writer(inbox: SQLiteInb
 async def test_a_place_where_no_file_can_be_is_reported_when_it_is_opened(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"there is no folder .*none for the inbox hooks\.db: make it"):
         await SQLiteInbox(tmp_path / "none" / "hooks.db").open()
-    with pytest.raises(InboxUnavailable, match="cannot be opened: unable to open"):
+    with pytest.raises(ConfigurationError, match="is a folder: name the inbox's file in it"):
         await SQLiteInbox(tmp_path).open()
     with pytest.raises(ConfigurationError, match="there is no inbox at"):
         await SQLiteInbox(tmp_path / "hooks.db", create=False).open()
