@@ -82,6 +82,13 @@ async def fail_in_a_task_group() -> None:
         group.create_task(fail())
 
 
+def cancel_own_task() -> None:
+    """Cancel the task that runs this; the next await in it raises the cancellation."""
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+
+
 async def until(holds: Callable[[], bool]) -> None:
     """Wait until a condition holds."""
     async with asyncio.timeout(PATIENCE):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Literal
@@ -20,6 +20,7 @@ from tests.working import (
     Clock,
     Faulty,
     about,
+    cancel_own_task,
     deliver,
     durable,
     fail_in_a_task_group,
@@ -422,6 +423,78 @@ async def test_a_handler_that_takes_too_long_fails_although_a_task_group_has_fai
         ("slow", "TimeoutError"),
         ("cancelled", "CancelledError"),
     ]
+
+
+async def _cancel_at_once() -> None:
+    cancel_own_task()
+    await asyncio.sleep(0)
+
+
+async def _cancel_later() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().call_soon(task.cancel)
+    await asyncio.Event().wait()
+
+
+async def _cancel_twice() -> None:
+    try:
+        await _cancel_at_once()
+    finally:
+        cancel_own_task()
+
+
+@pytest.mark.parametrize("cancel", [_cancel_at_once, _cancel_later, _cancel_twice])
+async def test_a_handler_that_cancels_its_own_task_has_failed_and_the_others_run(
+    cancel: Callable[[], Awaitable[None]], caplog: pytest.LogCaptureFixture
+) -> None:
+    hooks, ran = durable(concurrency=1, backoff=AT_ONCE), list[str]()
+
+    @hooks.on(Event, name="cancelling")
+    async def cancelling(event: Event) -> None:
+        ran.append("cancelling")
+        await cancel()
+
+    @hooks.on(Event, name="other")
+    async def other(event: Event) -> None:
+        await asyncio.sleep(0)
+        ran.append("other")
+
+    async with hooks:
+        kept = await settled(hooks, await deliver(hooks), State.DEAD)
+    assert [(each.handler, each.error) for each in kept.attempts] == [("cancelling", "CancelledError")] * 3
+    assert (ran.count("cancelling"), ran.count("other")) == (3, 1)
+    assert "cancelling failed" in caplog.text
+
+
+async def test_a_handler_that_cancels_its_own_task_is_backed_off() -> None:
+    hooks = durable()
+
+    @hooks.on(Event, name="again")
+    async def again(event: Event) -> None:
+        await _cancel_at_once()
+
+    async with hooks:
+        kept = await waiting(hooks, await deliver(hooks))
+    assert (kept.summary.due or 0) > NOW
+    assert kept.summary.handlers["again"].attempts == 1
+
+
+async def test_a_dead_letter_handler_that_cancels_its_own_task_has_failed() -> None:
+    hooks = durable(backoff=AT_ONCE)
+
+    @hooks.on(Event, name="hopeless")
+    async def hopeless(event: Event) -> None:
+        raise GiveUp("no")
+
+    @hooks.on_dead
+    async def alert(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> None:
+        await _cancel_at_once()
+
+    async with hooks:
+        id = await deliver(hooks)
+        kept = await kept_until(hooks, id, lambda record: record.state is State.DEAD and record.due is None)
+    assert [each.error for each in kept.attempts] == ["GiveUp: no"] + ["CancelledError"] * 3
 
 
 async def test_an_async_handler_that_takes_too_long_fails_and_the_others_run(caplog: pytest.LogCaptureFixture) -> None:

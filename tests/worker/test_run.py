@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from tests.helpers import NOW
-from tests.working import fail_in_a_task_group
 from webhook_receiver import Delivery, Event, GiveUp, Retry, UnknownEvent
 from webhook_receiver.redaction import storable
 from webhook_receiver.routing import Handler
@@ -72,39 +70,6 @@ async def test_a_cancellation_of_the_handlers_own_making_is_a_failure() -> None:
     assert isinstance(await outcome(handler), asyncio.CancelledError)
 
 
-async def test_a_task_group_that_failed_before_makes_no_cancellation_one_from_outside() -> None:
-    async def grouped(event: Event) -> None:
-        await fail_in_a_task_group()
-
-    async def handler(event: Event) -> None:
-        await _cancelled()
-
-    assert isinstance(await outcome(grouped), ExceptionGroup)
-    assert isinstance(await outcome(handler), asyncio.CancelledError)
-    assert isinstance(await outcome(grouped), ExceptionGroup)
-
-
-async def test_a_cancellation_from_outside_goes_through_after_a_task_group_that_failed() -> None:
-    started = asyncio.Event()
-
-    async def handler(event: Event) -> None:
-        with suppress(ExceptionGroup):
-            await fail_in_a_task_group()
-        started.set()
-        await asyncio.Event().wait()
-
-    async def both() -> None:
-        with suppress(ExceptionGroup):
-            await fail_in_a_task_group()
-        await outcome(handler)
-
-    task = asyncio.create_task(both())
-    await started.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-
 async def _cancelled() -> None:
     future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     future.cancel()
@@ -138,20 +103,6 @@ async def test_a_retry_of_the_users_own_that_says_no_time_is_one_at_once() -> No
     raised = await outcome(raising(Again()))
     assert isinstance(raised, Retry)
     assert raised.after == 0
-
-
-async def test_a_cancellation_from_outside_goes_through() -> None:
-    started = asyncio.Event()
-
-    async def handler(event: Event) -> None:
-        started.set()
-        await asyncio.Event().wait()
-
-    task = asyncio.create_task(outcome(handler))
-    await started.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
 
 
 @given(st.text(st.characters(exclude_categories=())))

@@ -186,7 +186,7 @@ class Driver:
             return await settlement
         finally:
             if settlement.cancelled():
-                in_flight.task.cancel()
+                in_flight.cut_off()
 
     async def _run(self, in_flight: InFlight, settlement: asyncio.Future[Settlement | None]) -> None:
         try:

@@ -39,9 +39,14 @@ keeps the states reached so far, and that this handler is running.
   claim records `ProcessEnded` as its failed attempt. A handler that kills the process thus ends DEAD.
 - After the last attempt, before the settlement is committed: as between two attempts. After it: nothing is lost.
 
-A process that stops in good order waits for the attempt, and then cancels the task: the attempt is uncounted (`undo`),
+A process that stops in good order waits for the attempt, and then cuts the task off: the attempt is uncounted (`undo`),
 and what was reached until then is settled. So it is when a save fails, and the rest is due a little later. When a save
 says that the lease is lost nothing is settled, since another worker has the delivery.
+
+**Cancellation.** Whoever cancels the task for the worker says so: `InFlight.cut_off`, or the timeout. Any other
+cancellation is a failed attempt: the handler cancels its own task, or waits for one that was cancelled. What it came to
+is settled at once, and the other handlers run under the next claim, for the event loop may be about to end. One that
+the handler swallowed, or never came to, is taken back before the next handler runs.
 
 **Timeouts.** When an attempt's time is up, its task is cancelled. What ends then is recorded: a TimeoutError if the
 cancellation came through, success if the handler returned after all. A plain function's thread cannot be stopped; it
@@ -64,6 +69,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
@@ -80,7 +86,7 @@ from ..senders.order_check import OrderCheck
 from .attempt_log import AttemptLog
 from .circuit_breaker import CircuitBreakers
 from .context import InOwnContext
-from .middleware import Start, cancellations, inside
+from .middleware import Start, cancellations, current_task, inside
 from .progress import DeliveryProgress, ProcessEnded, Runnable
 
 logger = logging.getLogger("webhook_receiver")
@@ -142,10 +148,15 @@ class InFlight:
         self.timeout = 0.0
         """The seconds that the attempt may take."""
         self.timed_out = False
-        self.cancellations = 0
-        """The cancellations of the task before its time was up; see `middleware.cancellations`."""
+        self.is_cut_off = False
+        """Whether its worker has cancelled it, since it stops or has given the delivery back."""
         self.abandoned = False
         """Whether a handler ignored that its time was up, and the delivery was settled without it."""
+
+    def cut_off(self) -> None:
+        """Cancel the task for the worker. A cancellation by anybody else is a failed attempt of the handler."""
+        self.is_cut_off = True
+        self.task.cancel()
 
 
 class LeaseLost(Exception):
@@ -280,6 +291,8 @@ class Executor:
 
     async def _attempt(self, in_flight: InFlight, progress: DeliveryProgress, handler: Runnable, start: Start) -> None:
         """Run one handler, if it is due and nothing keeps it from running."""
+        if in_flight.is_cut_off:
+            raise asyncio.CancelledError  # which the handler before has swallowed
         now = self._clock()
         if not progress.is_due(handler, now) or handler.name in self.paused:
             return
@@ -312,6 +325,8 @@ class Executor:
         else:
             self._attempt_log.add(error, in_flight.claim.delivery.id, handler.name, number)
             progress.failed(handler, error, in_flight.started, self._clock())
+        if isinstance(error, asyncio.CancelledError):
+            raise error  # maybe the event loop ends, and waits for this task: the others run under another claim
 
     async def _run(
         self, in_flight: InFlight, handler: Runnable, start: Callable[[], Awaitable[object]]
@@ -319,23 +334,25 @@ class Executor:
         """Run an attempt within its timeout; return what it raised, None if the handler is done."""
         in_flight.handler, in_flight.started, in_flight.timed_out = handler, self._clock(), False
         in_flight.timeout = self._options.timeout if handler.timeout is None else handler.timeout
+        before = cancellations()
         self._timeouts.begin(in_flight, in_flight.timeout)
         try:
             alone = in_flight.progress is not None and len(in_flight.progress.handlers) == 1
-            error = await run(start, alone=alone)
-        except asyncio.CancelledError:
-            if not in_flight.timed_out or in_flight.task.cancelling() > in_flight.cancellations + 1:
-                raise
-            error = _late(in_flight)
+            error = await run(start if alone else partial(InOwnContext, start))
         finally:
             self._timeouts.end(in_flight)
             in_flight.handler = None
-        if in_flight.timed_out:
-            in_flight.task.uncancel()
+        if isinstance(error, asyncio.CancelledError):
+            if in_flight.is_cut_off:
+                raise error
+            if in_flight.timed_out:
+                error = _late(in_flight)
+        if (leaked := cancellations() - before) > 0:
+            await take_back(leaked)
         return error
 
     def _time_is_up(self, in_flight: InFlight) -> None:
-        in_flight.timed_out, in_flight.cancellations = True, in_flight.task.cancelling()
+        in_flight.timed_out = True
         in_flight.task.cancel()
         loop = asyncio.get_running_loop()
         grace = min(_GRACE, in_flight.timeout)
@@ -376,33 +393,41 @@ def _log(settlement: Settlement, event: Event, handlers: Sequence[Handler]) -> N
         logger.info("delivery %s: %s: %s: %s", id, type(event).__name__, names, settlement.state, extra=extra)
 
 
-async def run(start: Callable[[], Awaitable[object]], *, alone: bool = False) -> BaseException | None:
+async def run(start: Callable[[], Awaitable[object]]) -> BaseException | None:
     """Run one attempt; return what it raised, None if the handler is done.
+
+    A cancellation is returned, too: only the caller can know whether it is the handler's own.
 
     Args:
         start: calls the handler, inside its middleware.
-        alone: whether no other handler runs in this task: the attempt then needs no copy of its context.
 
     Raises:
-        asyncio.CancelledError: the task was cancelled from outside.
         KeyboardInterrupt, GeneratorExit: the process or this coroutine ends.
     """
-    before = cancellations()
     try:
         try:
-            await (start() if alone else InOwnContext(start))
+            await start()
         except BaseExceptionGroup as group:  # a task group wraps whatever its body raises
             if (signal := _only_signal(group)) is not None:
                 raise signal from None
             raise
     except (KeyboardInterrupt, GeneratorExit):
         raise  # the process ends, or this coroutine does
-    except BaseException as raised:
-        # Whoever stops us cancels us. A cancellation of the handler's own making is a failure, as is sys.exit().
-        if isinstance(raised, asyncio.CancelledError) and cancellations() > before:
-            raise
+    except BaseException as raised:  # sys.exit() is a failure, too
         return raised
     return None
+
+
+async def take_back(count: int) -> None:
+    """Take back so many cancellations of the current task, so that what runs in it next has none of them.
+
+    Args:
+        count: at least 1.
+    """
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)  # one that came without an await is still to be raised, and uncancel() leaves it so
+    for _ in range(count):
+        current_task().uncancel()
 
 
 def _only_signal(group: BaseExceptionGroup[BaseException]) -> HandlerSignal | None:

@@ -19,14 +19,18 @@ from ..redaction import summary
 from ..routing import Middleware
 
 
+def current_task() -> asyncio.Task[Any]:
+    """Return the current task: an attempt runs in one, always."""
+    return asyncio.current_task()  # type: ignore[return-value]
+
+
 def cancellations() -> int:
     """Return how often the current task was cancelled, as far as that was not taken back.
 
     Only what comes on top during an attempt is of that attempt: before Python 3.12.4 a task group whose task has failed
     cancels the task around it, and does not take that back (github.com/python/cpython/issues/117407).
     """
-    task = asyncio.current_task()
-    return 0 if task is None else task.cancelling()
+    return current_task().cancelling()
 
 
 Start = Callable[[int], Awaitable[object]]

@@ -108,7 +108,7 @@ class Worker:
         self._log_wait()
         for in_flight in await self._still_running(self._options.stop):
             self._log_cut_off(in_flight)
-            in_flight.task.cancel()
+            in_flight.cut_off()
         await self._still_running(_PATIENCE)
         for task in others:
             task.cancel()
@@ -142,7 +142,7 @@ class Worker:
     async def _release_unbegun(self, ready: Sequence[InFlight]) -> None:
         """Release deliveries that were claimed, but have not begun."""
         for in_flight in ready:
-            in_flight.task.cancel()
+            in_flight.cut_off()
             self._remove(in_flight)  # which its task does not say if it never began
             self._prefetch.begin()  # nothing is worth claiming ahead just now
         await self._release([in_flight.claim for in_flight in ready])
