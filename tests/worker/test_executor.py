@@ -467,6 +467,22 @@ async def test_a_handler_that_cancels_its_own_task_has_failed_and_the_others_run
     assert "cancelling failed" in caplog.text
 
 
+@pytest.mark.parametrize("plain", [True, False])
+@pytest.mark.parametrize("others", [0, 1])
+async def test_a_handler_that_raises_what_closes_a_coroutine_has_failed(others: int, plain: bool) -> None:
+    hooks = durable(backoff=AT_ONCE)
+    for place in range(others):
+        hooks.on(Event, name=f"other {place}")(failing([], "other"))
+
+    async def closing(event: Event) -> None:
+        raise GeneratorExit
+
+    hooks.on(Event, name="closing")(failing([], "", *[GeneratorExit()] * 3) if plain else closing)
+    async with hooks:
+        kept = await settled(hooks, await deliver(hooks), State.DEAD)
+    assert [(each.handler, each.error) for each in kept.attempts] == [("closing", "GeneratorExit")] * 3
+
+
 async def test_a_handler_that_cancels_its_own_task_is_backed_off() -> None:
     hooks = durable()
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -89,10 +89,56 @@ async def test_what_pydantic_would_quote_of_the_body_is_not_in_the_log(caplog: p
     assert "hush-hush" not in caplog.text
 
 
-@pytest.mark.parametrize("error", [SystemExit(3), BaseExceptionGroup("many", [SystemExit()])])
+@pytest.mark.parametrize(
+    "error",
+    [SystemExit(3), GeneratorExit(), BaseExceptionGroup("many", [SystemExit()])],
+    ids=lambda error: type(error).__name__,
+)
 async def test_no_handler_ends_the_server(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
     assert await outcome(raising(error)) is error
     assert "the handler failed" in caplog.text
+
+
+async def test_an_async_handler_that_raises_what_closes_a_coroutine_has_failed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def handler(event: Event) -> None:
+        await asyncio.sleep(0)
+        raise GeneratorExit
+
+    assert isinstance(await outcome(handler), GeneratorExit)
+    assert "the handler failed" in caplog.text
+
+
+@pytest.mark.parametrize("within", [True, False])
+def test_a_run_that_is_closed_ends_there(within: bool) -> None:
+    """Closed in a step of another task, as garbage is, or when no event loop runs any more."""
+    ended: list[str] = []
+
+    async def handler(event: Event) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("handler")
+
+    async def work() -> None:
+        await outcome(handler)
+        ended.append("goes on")
+
+    async def begin() -> Coroutine[Any, Any, None]:
+        working = work()
+        asyncio.get_running_loop().create_task(_step(working))
+        await asyncio.sleep(0)
+        if within:
+            working.close()
+        return working
+
+    asyncio.run(begin()).close()
+    assert ended == ["handler"]
+
+
+async def _step(coroutine: Coroutine[Any, Any, None]) -> None:
+    coroutine.send(None)
 
 
 async def test_a_retry_of_the_users_own_that_says_no_time_is_one_at_once() -> None:

@@ -123,8 +123,12 @@ async def call(function: Function, arguments: tuple[object, ...], *, is_async: b
         TypeError: it handed back what is not done and cannot be awaited.
         BaseException: whatever the function raises.
     """
-    # A thread cannot be stopped: when its time is up nobody waits for it any more.
-    result = await (function(*arguments) if is_async else run_sync(function, *arguments, abandon_on_cancel=True))
+    if is_async:
+        result = await function(*arguments)
+    else:  # A thread cannot be stopped: when its time is up nobody waits for it any more.
+        result, raised = await run_sync(_call_in_thread, function, arguments, abandon_on_cancel=True)
+        if raised is not None:
+            raise raised
     while result is not None:
         _reject_undone(result)
         if isinstance(result, ThreadFuture):
@@ -134,6 +138,14 @@ async def call(function: Function, arguments: tuple[object, ...], *, is_async: b
         before, result = result, await result
         if result is before:  # as a pool of connections does, which is awaited to be opened
             return
+
+
+def _call_in_thread(function: Function, arguments: tuple[object, ...]) -> tuple[object, GeneratorExit | None]:
+    """Call a function; return what it returned, and a GeneratorExit, which a future would close its waiter by."""
+    try:
+        return function(*arguments), None
+    except GeneratorExit as error:
+        return None, error
 
 
 def _reject_undone(result: object) -> None:

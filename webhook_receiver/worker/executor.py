@@ -402,8 +402,9 @@ async def run(start: Callable[[], Awaitable[object]]) -> BaseException | None:
         start: calls the handler, inside its middleware.
 
     Raises:
-        KeyboardInterrupt, GeneratorExit: the process or this coroutine ends.
+        KeyboardInterrupt, GeneratorExit: the process ends, or this coroutine is closed.
     """
+    task = current_task()
     try:
         try:
             await start()
@@ -411,11 +412,21 @@ async def run(start: Callable[[], Awaitable[object]]) -> BaseException | None:
             if (signal := _only_signal(group)) is not None:
                 raise signal from None
             raise
-    except (KeyboardInterrupt, GeneratorExit):
-        raise  # the process ends, or this coroutine does
+    except KeyboardInterrupt:
+        raise  # the process ends
     except BaseException as raised:  # sys.exit() is a failure, too
+        if isinstance(raised, GeneratorExit) and not _runs_in(task):
+            raise  # this coroutine is closed
         return raised
     return None
+
+
+def _runs_in(task: asyncio.Task[Any]) -> bool:
+    """Whether this is a step of a task. A coroutine that is closed is no step of its own task's."""
+    try:
+        return asyncio.current_task() is task
+    except RuntimeError:
+        return False  # no event loop runs
 
 
 async def take_back(count: int) -> None:
