@@ -483,6 +483,49 @@ async def test_a_handler_that_raises_what_closes_a_coroutine_has_failed(others: 
     assert [(each.handler, each.error) for each in kept.attempts] == [("closing", "GeneratorExit")] * 3
 
 
+async def _leave_it() -> None:
+    cancel_own_task()
+
+
+async def _swallow_it() -> None:
+    with suppress(asyncio.CancelledError):
+        await _cancel_at_once()
+
+
+async def _swallow_and_leave_it() -> None:
+    await _swallow_it()
+    cancel_own_task()
+
+
+async def _fail_with_it() -> None:
+    cancel_own_task()
+    raise GiveUp("no")
+
+
+@pytest.mark.parametrize("leak", [_leave_it, _swallow_it, _swallow_and_leave_it, _fail_with_it])
+async def test_a_cancellation_that_a_handler_leaves_in_its_task_does_not_fail_the_next_one(
+    leak: Callable[[], Awaitable[None]],
+) -> None:
+    hooks, seen = durable(), list[int]()
+
+    @hooks.on(Event, name="leaking")
+    async def leaking(event: Event) -> None:
+        await leak()
+
+    @hooks.on(Event, name="next", timeout=0.05, backoff=Backoff(attempts=1))
+    async def late(event: Event) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        seen.append(task.cancelling())
+        await asyncio.Event().wait()
+
+    async with hooks:
+        kept = await settled(hooks, await deliver(hooks), State.DEAD)
+    errors = [each.error for each in kept.attempts if each.handler == "next"]
+    assert errors == ["TimeoutError: it took more than 0.05 s"]
+    assert seen == [0]
+
+
 async def test_a_handler_that_cancels_its_own_task_is_backed_off() -> None:
     hooks = durable()
 
