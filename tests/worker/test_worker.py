@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.working import (
     Clock,
     Faulty,
     about,
+    cancel_own_task,
     deliver,
     durable,
     kept_until,
@@ -559,3 +561,80 @@ if sys.version_info >= (3, 12):  # which brought tasks that begin before whoever
                 await settled(hooks, id, State.DONE)
         loop.set_task_factory(None)
         assert sorted(filter(None, handled)) == sorted(f"o-{number}" for number in range(20))
+
+
+@pytest.mark.parametrize("itself", [True, False])
+async def test_a_worker_whose_tasks_a_handler_cancels_says_so_and_goes_on(
+    itself: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhook_receiver.worker.worker._UNTIL_RESTART", 0)
+    hooks, ran, outside = durable(backoff=AT_ONCE), list[str](), asyncio.all_tasks()
+
+    @hooks.on(OrderFulfilled, name="cancelling")
+    async def cancelling(order: OrderFulfilled) -> None:
+        ran.append(order.order_id or "")
+        if order.order_id == "o-1":
+            for task in asyncio.all_tasks() - outside - {asyncio.current_task()}:
+                task.cancel()
+            if itself:
+                cancel_own_task()
+                await asyncio.sleep(0)
+
+    async with hooks:
+        await settled(hooks, await deliver(hooks), State.DEAD if itself else State.DONE)
+        assert (await hooks.health()).state == "working"
+        await settled(hooks, await deliver(hooks, about("o-2")))
+    assert ran == ["o-1"] * (3 if itself else 1) + ["o-2"]
+    for name in ("claim", "renew", "refresh_paused", "expire"):
+        said = f"up42: a task of the worker's ({name}) was cancelled, and not by the worker: it starts again"
+        assert said in caplog.text
+
+
+@pytest.mark.parametrize("place", range(4))
+async def test_each_task_of_a_worker_that_is_cancelled_starts_again(
+    place: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhook_receiver.worker.worker._UNTIL_RESTART", 0)
+    hooks = durable()
+    hooks.on(OrderFulfilled)(lambda order: None)
+
+    def restarted(times: int) -> bool:
+        return caplog.text.count("it starts again") == times
+
+    async with hooks:
+        worker = hooks._runtime._worker
+        assert worker is not None
+        for times in (1, 2):
+            worker._tasks[place].cancel()
+            await until(partial(restarted, times))
+        assert not any(task.done() for task in worker._tasks)
+        await settled(hooks, await deliver(hooks))
+
+
+async def test_a_worker_that_stops_starts_no_task_again(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhook_receiver.worker.worker._UNTIL_RESTART", 0)
+    hooks = durable()
+    hooks.on(OrderFulfilled)(lambda order: None)
+    async with hooks:
+        worker = hooks._runtime._worker
+        assert worker is not None
+        for task in worker._tasks:
+            task.cancel()
+    await asyncio.sleep(0)
+    assert all(task.done() for task in worker._tasks)
+    assert "starts again" not in caplog.text
+
+
+def test_an_event_loop_that_ends_before_its_worker_is_no_reason_to_start_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hooks = durable()
+    hooks.on(OrderFulfilled)(lambda order: None)
+
+    async def leave() -> None:
+        await hooks.__aenter__()
+
+    asyncio.run(leave())
+    assert "starts again" not in caplog.text

@@ -115,7 +115,7 @@ class JobWorker(Worker):
     def start(self, paused: frozenset[str] = frozenset()) -> None:
         """See `Worker`."""
         super().start(paused)
-        self._tasks.append(self.loop.create_task(self._repeat(self._rescue)))
+        self._tasks.append(self._begin(self._rescue))
 
     def wake(self) -> None:
         """See `Worker`."""

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
 
 from ..errors import InboxError
 from ..inbox.base import Inbox
@@ -23,6 +24,7 @@ _MOST_UNSETTLED = 512  # deliveries that have been handled; with more of them no
 _PATIENCE = 1.0  # seconds for a cancelled handler to end when the process stops
 _PAUSE = 1.0  # seconds between two tries, at most, while the inbox fails
 _SECONDS_BETWEEN_EXPIRY = 60.0
+_UNTIL_RESTART = 0.5  # seconds
 
 
 class Worker:
@@ -70,13 +72,13 @@ class Worker:
         """
         self._executor.paused = paused
         loops = (self._claim, self._renew, self._refresh_paused, self._expire)
-        self._tasks = [self.loop.create_task(self._repeat(run)) for run in loops]
+        self._tasks = [self._begin(run) for run in loops]
         self._watchdog = Watchdog(self.loop, self._executor.handler_of)
 
     @property
     def is_working(self) -> bool:
         """Whether the worker claims deliveries, now or when it is woken."""
-        return not (self._stopping.is_set() or self.loop.is_closed() or any(task.done() for task in self._tasks))
+        return not (self._stopping.is_set() or self.loop.is_closed())
 
     def wake(self) -> None:
         """Look for deliveries at once, since one was put. May be called from another loop's thread."""
@@ -152,6 +154,25 @@ class Worker:
             await self._inbox.release(claims, self._clock())
         except Exception as error:
             logger.error("%s: leases are not released, they end by themselves: %s", self._receiver, error)
+
+    def _begin(self, run: Callable[[], Awaitable[float]]) -> asyncio.Task[None]:
+        """Begin to repeat a function in a task of its own, which is replaced if somebody cancels it."""
+        task = self.loop.create_task(self._repeat(run), context=self._context.copy())
+        task.add_done_callback(partial(self._restart, run))
+        return task
+
+    def _restart(self, run: Callable[[], Awaitable[float]], ended: asyncio.Task[None]) -> None:
+        if self._stopping.is_set():
+            return
+        # A little later, since an event loop that ends cancels all tasks, and has no use for new ones.
+        self.loop.call_later(_UNTIL_RESTART, self._replace, run, ended, context=self._context)
+
+    def _replace(self, run: Callable[[], Awaitable[float]], ended: asyncio.Task[None]) -> None:
+        if self._stopping.is_set():
+            return
+        said = "%s: a task of the worker's (%s) was cancelled, and not by the worker: it starts again"
+        logger.error(said, self._receiver, run.__name__.strip("_"))
+        self._tasks[self._tasks.index(ended)] = self._begin(run)
 
     async def _repeat(self, run: Callable[[], Awaitable[float]]) -> None:
         """Call a function again and again, after as many seconds as it returns; log only its first failure in a row."""
