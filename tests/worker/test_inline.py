@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import pytest
 
 from tests.helpers import NOW
-from tests.working import cancel_own_task, fail_in_a_task_group
+from tests.working import fail_in_a_task_group
 from webhook_receiver import Attempt, CallNext, Delivery, Event, GiveUp, Retry, UnknownEvent
 from webhook_receiver.responses import FAILED, HANDLED
 from webhook_receiver.routing import Handler, Middleware
@@ -103,59 +102,6 @@ async def test_a_cancellation_of_a_handlers_own_making_is_answered_although_a_ta
     made = [Handler("grouped", grouped, Event), Handler("cancelled", cancelled, Event)]
     assert await handle(made, EVENT, DELIVERY, LOG) is FAILED
     assert await handle(made, EVENT, DELIVERY, LOG) is FAILED, "another delivery in the same task"
-
-
-async def cancel_and_wait(event: Event) -> None:
-    cancel_own_task()
-    await asyncio.sleep(0)
-
-
-async def cancel_twice(event: Event) -> None:
-    try:
-        await cancel_and_wait(event)
-    finally:
-        cancel_own_task()
-
-
-async def cancel_after_a_wait(event: Event) -> None:
-    await asyncio.sleep(0)
-    await cancel_and_wait(event)
-
-
-async def cancel_after_a_timeout(event: Event) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(0):
-            await asyncio.Event().wait()
-    await asyncio.sleep(0)
-    await cancel_and_wait(event)
-
-
-@pytest.mark.parametrize("function", [cancel_and_wait, cancel_twice, cancel_after_a_wait, cancel_after_a_timeout])
-async def test_a_handler_that_cancels_its_own_task_has_failed_and_the_request_goes_on(
-    function: Callable[[Event], Awaitable[None]], caplog: pytest.LogCaptureFixture
-) -> None:
-    ran: list[str] = []
-
-    async def other(event: Event) -> None:
-        await asyncio.sleep(0)
-        ran.append("other")
-
-    made = [Handler("cancelling", function, Event), Handler("other", other, Event)]
-    assert await handle(made, EVENT, DELIVERY, LOG) is FAILED
-    assert ran == ["other"]
-    assert "cancelling failed" in caplog.text
-    await asyncio.sleep(0)  # no cancellation is left in the task
-    task = asyncio.current_task()
-    assert task is not None
-    assert task.cancelling() == 0
-
-
-async def test_a_handler_that_cancels_its_own_task_and_returns_is_done() -> None:
-    async def function(event: Event) -> None:
-        cancel_own_task()
-
-    assert await handle([Handler("cancelling", function, Event)], EVENT, DELIVERY, LOG) is HANDLED
-    await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("before", [None, "a task group", "a timeout"])

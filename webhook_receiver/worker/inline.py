@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, cast
 
 from ..delivery import Attempt, Delivery
 from ..errors import GiveUp, Retry
@@ -17,8 +16,8 @@ from ..routing import Handler, Middleware
 from ..senders.order_check import OrderCheck
 from .attempt_log import AttemptLog
 from .context import InOwnContext
-from .executor import run, take_back
-from .middleware import cancellations, current_task, run_inside
+from .executor import run
+from .middleware import cancellations, run_inside
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -48,9 +47,7 @@ async def handle(
         middlewares: run round each handler, the first outermost.
     """
     if handlers and order_check is not None and order_check.is_about(event, delivery):
-        error = await run(own := OwnCancellations(partial(order_check.call, event)))
-        if own.count or isinstance(error, asyncio.CancelledError):
-            await own.take_back(error)
+        error = await _run(partial(order_check.call, event))
         if error is not None:
             log.add(error, delivery.id, order_check.name, 1)
             return HANDLED if isinstance(error, GiveUp) else retry_after(_LATER)
@@ -59,10 +56,7 @@ async def handle(
         start: Callable[[], Awaitable[object]] = partial(handler.call, event, delivery, 1)
         if middlewares:
             start = partial(run_inside, middlewares, Attempt(delivery, handler.name, 1), start)
-        own = OwnCancellations(start if len(handlers) == 1 else partial(InOwnContext, start))
-        error = await run(own)
-        if own.count or isinstance(error, asyncio.CancelledError):
-            await own.take_back(error)
+        error = await _run(start if len(handlers) == 1 else partial(InOwnContext, start))
         if error is not None:
             log.add(error, delivery.id, handler.name, 1)
             raised.append(error)
@@ -73,73 +67,18 @@ async def handle(
     return _response(raised) if raised else HANDLED
 
 
-class OwnCancellations:
-    """The start of an attempt that counts how often the handler's own code cancels the task that runs it.
+async def _run(start: Callable[[], Awaitable[object]]) -> BaseException | None:
+    """Run an attempt; return what it raised.
 
-    The host cancels a request while its handler waits; so what comes while the handler's code runs is its own. A task
-    of its own for the handler would tell them apart, too, but cost more than the rest of the request.
-
-    Args:
-        start: calls the handler, inside its middleware.
+    Raises:
+        asyncio.CancelledError: the task of the request was cancelled: by the host, as a rule, which wants no response.
+            A handler that cancels it cannot be told from that.
     """
-
-    __slots__ = ("_awaited", "_before", "_start", "_steps", "count")
-
-    def __init__(self, start: Callable[[], Awaitable[object]]) -> None:
-        self._start = start
-        self.count = 0
-
-    def __call__(self) -> Awaitable[object]:
-        """Run the handler until it waits for the first time. Most never do, and cost no generator."""
-        cancelling = current_task().cancelling
-        self._before = before = cancelling()
-        self._steps: Any = self._start().__await__()
-        try:
-            self._awaited = next(self._steps)
-        except StopIteration:
-            return _DONE
-        finally:
-            if (now := cancelling()) != before:
-                self._add(now - before)
-        return self
-
-    def __await__(self) -> Generator[Any, Any, object]:
-        cancelling, steps, awaited = current_task().cancelling, self._steps, self._awaited
-        thrown: BaseException | None = None
-        before = cancelling()
-        try:
-            while True:
-                try:
-                    yield awaited  # asyncio sends nothing
-                except BaseException as error:
-                    thrown = error
-                before = cancelling()
-                awaited = next(steps) if thrown is None else steps.throw(thrown)
-                thrown = None
-                self._add(cancelling() - before)
-        except StopIteration:
-            return None
-        finally:
-            self._add(cancelling() - before)
-            del thrown, self._steps, self._awaited  # or an error, its frames and this would hold one another
-
-    async def take_back(self, error: BaseException | None) -> None:
-        """Take back the handler's own cancellations; raise the error if it is a cancellation by somebody else."""
-        if isinstance(error, asyncio.CancelledError) and cancellations() - self._before > self.count:
-            raise error
-        if self.count:  # the others are the host's
-            await take_back(self.count)
-
-    def _add(self, more: int) -> None:
-        self.count = max(0, self.count + more)  # asyncio.timeout takes back one that its timer has made
-
-
-class _Done:
-    def __await__(self) -> Generator[Any, Any, None]:
-        return cast("Generator[Any, Any, None]", iter(()))
-
-
-_DONE = _Done()
+    before = cancellations()
+    error = await run(start)
+    if isinstance(error, asyncio.CancelledError) and cancellations() > before:
+        raise error
+    return error
 
 
 def _response(raised: list[BaseException]) -> Response:
