@@ -715,6 +715,13 @@ def test_backup_copies_an_inbox_in_use_and_overwrites_only_when_told(path: Path,
     assert (nowhere.exit_code, "No such file or directory" in nowhere.stderr) == (1, True)
 
 
+def test_a_name_that_no_file_can_have_is_told(path: Path, url: str) -> None:
+    for command in ("backup", "export"):
+        done = inbox_command(command, url, str(path.with_name("x" * 300)))
+        assert (done.exit_code, "File name too long" in done.stderr) == (1, True)
+        assert len(done.stderr.splitlines()) == 1
+
+
 def test_backup_says_what_the_file_is_before_it_offers_to_overwrite_it(path: Path, url: str) -> None:
     text, other = path.with_name("text"), path.with_name("other.db")
     text.write_text("mine")

@@ -60,12 +60,12 @@ def check_socket(path: str) -> None:
             printed.
     """
     place = Path(path)
-    if place.is_symlink() and not place.exists():
-        raise fail(
-            f"cannot listen on {path}: it is a link to {place.readlink()}, where nothing is; remove the link, or give "
-            "--uds the path itself"
-        )
     try:
+        if place.is_symlink() and not place.exists():
+            raise fail(
+                f"cannot listen on {path}: it is a link to {place.readlink()}, where nothing is; remove the link, or "
+                "give --uds the path itself"
+            )
         if place.exists() and not stat.S_ISSOCK(place.stat().st_mode):
             raise fail(f"cannot listen on {path}: it is there, and no socket; give --uds a path where nothing is")
         with closing(socket.socket(socket.AF_UNIX)) as listener:

@@ -229,8 +229,6 @@ def export(
     from . import listing, transfer
 
     file = None if file == Path("-") else file
-    if file is not None:
-        transfer.check_target(file, force=force)
     states = state or (list(State) if everything else list(UNFINISHED))
     start, end = moment(since), moment(before)
 
@@ -241,6 +239,8 @@ def export(
         return await transfer.write(target.inbox, which, total, file)
 
     try:
+        if file is not None:
+            transfer.check_target(file, force=force)
         count, damaged = run(where, work)
     except OSError as error:
         raise fail(f"cannot write {file or 'the standard output'}: {error.strerror}") from None
@@ -266,8 +266,8 @@ def import_(
     """
     from . import listing, transfer
 
-    transfer.check_source(file, where)
     with transfer.seekable(file) as lines:
+        transfer.check_source(file, where)
         try:
             begins, count = transfer.checked(lines)
         except transfer.BadLine as error:

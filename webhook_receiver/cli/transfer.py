@@ -55,9 +55,9 @@ def check_source(file: str, where: str) -> None:
     """
     from ..inbox.sqlite.backup import contents
 
-    if not Path(file).is_file() or (found := contents(Path(file))) is None:
+    if file == "-" or not Path(file).is_file() or (found := contents(Path(file))) is None:
         return
-    if Path(where).is_file() and contents(Path(where)) is None:
+    if "://" not in where and Path(where).is_file() and contents(Path(where)) is None:
         raise fail(f"{file} is {found}, and {where} is none. The inbox comes first:  inbox import {file} {where}")
     raise fail(f"{file} is {found}: first  inbox export {file} file.jsonl --all  and then import that")
 

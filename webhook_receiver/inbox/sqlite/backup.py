@@ -57,7 +57,15 @@ def check_target(source: Path, file: Path) -> None:
 
     Raises:
         ConfigurationError: it is the inbox itself, a folder, or a database in use, or a log is left beside it.
+        InboxUnavailable: it cannot be looked at.
     """
+    try:
+        _check_target(source, file)
+    except OSError as error:
+        raise InboxUnavailable(f"the copy {file} cannot be written: {error.strerror}") from None
+
+
+def _check_target(source: Path, file: Path) -> None:
     if file.is_dir():
         raise ConfigurationError(f"{file} is a folder: name a file in it for the copy")
     if file.exists() and file.samefile(source):
