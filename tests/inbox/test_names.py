@@ -435,6 +435,33 @@ async def test_what_waits_for_a_paused_handler_or_its_next_attempt_is_not_unclai
         assert await unclaimed(new.inbox, NOW + 7200) == []
 
 
+async def test_unclaimed_is_found_behind_any_number_that_wait_under_a_name_running_here(lasting: str) -> None:
+    async with receiver(lasting, [], name="new", work=False) as new:
+        for number in range(101):
+            await deliver_to(new, f"n-{number}")
+        claims = await new.inbox.claim("new", 50, 30, NOW)
+        for claim in claims:
+            await new.inbox.settle(Settlement(claim, State.WAITING, {}, due=NOW + 72000), NOW)
+    for name in ("old", "older"):
+        async with receiver(lasting, [], name=name, work=False) as before:
+            for number in range(3):
+                await deliver_to(before, f"{name}-{number}")
+    async with receiver(lasting, [], name="new", work=False) as new:
+        assert await unclaimed(new.inbox, NOW + 7200) == ["old", "older"]
+
+
+async def test_unclaimed_is_found_behind_the_retries_of_a_name_that_runs_elsewhere(lasting: str) -> None:
+    async with receiver(lasting, [], name="elsewhere", work=False) as elsewhere:
+        for number in range(101):
+            await deliver_to(elsewhere, f"e-{number}")
+        for claim in await elsewhere.inbox.claim("elsewhere", 101, 30, NOW):
+            await elsewhere.inbox.settle(Settlement(claim, State.WAITING, {}, due=NOW + 72000), NOW)
+    async with receiver(lasting, [], name="old", work=False) as old:
+        await deliver_to(old)
+    async with receiver(lasting, [], name="new", work=False) as new:
+        assert await unclaimed(new.inbox, NOW + 7200) == ["old"]
+
+
 async def test_a_backfill_of_a_receiver_that_is_not_started_uses_the_name_in_the_inbox(old_file: str) -> None:
     hooks = receiver(old_file, [])
     await hooks.runtime.open()

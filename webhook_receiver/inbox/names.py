@@ -16,7 +16,6 @@ from .registration import NOBODY, Registration
 logger = logging.getLogger("webhook_receiver")
 
 _LATEST = 20  # deliveries that tell whose the finished ones are
-_OLDEST = 100  # deliveries that tell whose are not claimed: these never go, so they are the oldest
 _LONG = 3600.0  # seconds after which one that is due and not claimed may never be
 
 
@@ -85,10 +84,13 @@ async def unclaimed(inbox: Inbox, now: float) -> list[str]:
     Raises:
         InboxError: the inbox failed.
     """
-    long_ago = now - _LONG
-    waiting = await inbox.find(Filter(states=[State.WAITING], before=long_ago), limit=_OLDEST, newest_first=False)
     here = {running.name for running in [*_running.values()] if running.places & _places(inbox)}
-    return sorted({each.receiver for each in waiting if each.due is not None and each.due < long_ago} - here)
+    found: set[str] = set()
+    overdue = Filter(states=[State.WAITING], before=now - _LONG, due_before=now - _LONG)
+    # One at a time, so that none is hidden behind the many of another.
+    while oldest := await inbox.find(overdue._replace(not_receivers=here | found), limit=1, newest_first=False):
+        found.add(oldest[0].receiver)
+    return sorted(found)
 
 
 def _places(inbox: Inbox) -> frozenset[str]:

@@ -230,6 +230,10 @@ class Filter(NamedTuple):
     """Unix time in seconds; deliveries received then or later."""
     before: float | None = None
     """Unix time in seconds; deliveries received earlier."""
+    due_before: float | None = None
+    """Unix time in seconds; deliveries that were due earlier, or under a lease whose time was up earlier."""
+    not_receivers: Collection[str] | None = None
+    """Names of receivers; deliveries of none of them."""
 
 
 @dataclass(frozen=True, slots=True)

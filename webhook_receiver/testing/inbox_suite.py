@@ -993,6 +993,27 @@ class InboxSuite:
             with pytest.raises(AmbiguousId):
                 await inbox.get(several)
 
+    async def test_deliveries_are_found_by_when_they_were_due_and_by_whose_they_are_not(self, inbox: Inbox) -> None:
+        await put(inbox, "fresh", "retried", "held", "done", "leased")
+        claims = await claim(inbox)
+        for id, due in (("fresh", NOW), ("retried", NOW + 60)):
+            await settle(inbox, claims[id], WAITING, due=due)
+        await inbox.pause("h", NOW)
+        await settle(inbox, claims["held"], WAITING, paused_by="h")
+        await settle(inbox, claims["done"], DONE)
+        await put(inbox, "theirs", receiver="others")
+
+        async def found(**which: Any) -> set[str]:
+            return {each.id for each in await inbox.find(Filter(**which))}
+
+        assert await found(due_before=NOW + 1) == {"fresh", "theirs"}
+        assert await found(due_before=NOW + 61) == {"fresh", "retried", "leased", "theirs"}
+        assert await found(due_before=NOW + 61, not_receivers=["others"]) == {"fresh", "retried", "leased"}
+        assert await found(due_before=NOW + 61, not_receivers=["hooks"]) == {"theirs"}
+        assert await found(due_before=NOW + 61, not_receivers=["hooks", "others"]) == set()
+        assert len(await found(not_receivers=[])) == 6
+        assert await found(due_before=NOW + 61, states=[DEAD, DONE]) == set()
+
     async def test_stats_say_how_it_stands(self, inbox: Inbox) -> None:
         empty = await inbox.stats()
         assert (empty.counts, empty.running, empty.oldest_waiting) == (dict.fromkeys(State, 0), 0, None)

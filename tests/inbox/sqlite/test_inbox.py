@@ -18,6 +18,7 @@ from tests.helpers import ROOT
 from webhook_receiver import ConfigurationError, SQLiteInbox
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
 from webhook_receiver.inbox.records import DamagedDelivery, Filter, Stored, StoredDelivery
+from webhook_receiver.inbox.sqlite import queries
 from webhook_receiver.inbox.sqlite.connection import Files
 from webhook_receiver.testing.inbox_suite import (
     ALL,
@@ -613,6 +614,19 @@ async def test_what_every_delivery_needs_reads_no_table_from_end_to_end(inbox: S
     assert of_untracked.splitlines()[0] == "SEARCH delivery USING INTEGER PRIMARY KEY (rowid>?)"
     assert "ORDER BY" not in of_untracked, "it is found in order"
     assert (await kept(inbox, "d-1")).summary.state is WAITING
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+async def test_what_is_due_is_found_by_its_index(path: Path, inbox: SQLiteInbox, newest_first: bool) -> None:
+    await put(inbox, "d-1", "d-2", "d-3")
+    for each in (await claim(inbox)).values():
+        await settle(inbox, each, WAITING, due=NOW)
+    which, asked = Filter(states=[WAITING], due_before=NOW + 1, not_receivers={"others"}), list[str]()
+    with raw(path) as other:
+        other.set_trace_callback(asked.append)
+        found = queries.find(other, which, 2, newest_first, None)
+    assert [each.id for each in found] == (["d-3", "d-2"] if newest_first else ["d-1", "d-2"])
+    assert "SCAN p USING INDEX ready" in plans(path, asked).splitlines()
 
 
 async def test_thousands_of_ids_are_looked_for_and_what_cannot_be_is_rejected(tmp_path: Path) -> None:

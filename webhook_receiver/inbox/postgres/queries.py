@@ -41,6 +41,10 @@ def where_clause(which: Filter) -> tuple[str, list[Any]]:
         also("d.received >= %s", which.since)
     if which.before is not None:
         also("d.received < %s", which.before)
+    if which.due_before is not None:
+        also("p.due < %s AND p.state <> 'done'", which.due_before)  # what is done is never due, and in no index
+    if which.not_receivers is not None:
+        also("p.source <> ALL(%s)", [escaped(each) for each in which.not_receivers])
     if which.handler is not None:
         also("p.handlers -> %s ->> 0 <> 'done'", which.handler)
     return " AND ".join(conditions), arguments

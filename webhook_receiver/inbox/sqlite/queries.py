@@ -64,6 +64,10 @@ def matching(which: Filter, columns: str, condition: str = "1", **values: Any) -
         conditions.append(f"d.received >= {named(which.since)}")
     if which.before is not None:
         conditions.append(f"d.received < {named(which.before)}")
+    if which.due_before is not None:
+        conditions.append(f"p.due < {named(which.due_before)}")
+    if which.not_receivers is not None:
+        conditions.append(f"p.receiver NOT IN ({all_named(which.not_receivers)})")
     if which.handler is not None:
         conditions.append(
             f"EXISTS (SELECT 1 FROM {_HANDLERS} h "
@@ -92,6 +96,8 @@ def find(
             raise InboxError(f"there is no delivery {after!r:.80} from which to go on")
         select, arguments = matching(which, columns, f"p.seq {'<' if newest_first else '>'} :begin", begin=begin[0])
     order = "DESC" if newest_first else "ASC"
+    if which.due_before is not None:  # read what is due by its index, not all there is in the order of the result
+        select, order = f"SELECT * FROM ({select})", f"+ 0 {order}"
     found = connection.execute(
         f"{select} ORDER BY place {order} LIMIT :limit", arguments | {"limit": -1 if limit is None else limit}
     )
