@@ -21,7 +21,7 @@ import pytest
 
 from tests.helpers import NOW, signed
 from tests.postgres import execute
-from tests.working import about, durable, settled, until
+from tests.working import Clock, about, durable, settled, until
 from webhook_receiver import (
     ConfigurationError,
     Event,
@@ -404,6 +404,47 @@ async def test_a_renamed_receiver_hears_of_what_waits_under_its_old_name(
     async with receiver(lasting, [], name="new", clock=lambda: NOW + 7200):
         await until(lambda: "deliveries of a receiver 'old'" in caplog.text)
     assert "WebhookReceiver(name='old') gives it back" in caplog.text
+
+
+async def looked(clock: Clock) -> None:
+    """Wait until somebody who does nothing else has acted on what the clock says, and looks at it again."""
+    looks = clock.looks
+    await until(lambda: clock.looks > looks + 1)
+
+
+async def test_a_receiver_renamed_in_a_restart_hears_of_what_waits_once_it_is_an_hour_old_and_every_hour(
+    lasting: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhook_receiver.runtime._UNTIL_ALL_RUN", 0)
+    clock = Clock()
+    async with receiver(lasting, [], name="old", work=False) as before:
+        for number in range(3):
+            await deliver_to(before, f"o-{number}")
+    async with receiver(lasting, [], name="new", work=False, clock=clock):
+        for hour, (minutes, times) in enumerate([(0, 0), (61, 1), (59, 1), (2, 2), (-300, 2), (361, 3)]):
+            clock.move(60 * minutes)
+            await looked(clock)
+            assert caplog.text.count("deliveries of a receiver 'old'") == times, f"step {hour}"
+    assert "WebhookReceiver(name='old') gives it back" in caplog.text
+
+
+async def test_what_is_unclaimed_is_told_no_more_once_its_receiver_has_it_or_this_one_stops(
+    lasting: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhook_receiver.runtime._UNTIL_ALL_RUN", 0)
+    clock, ran = Clock(), list[str]()
+    async with receiver(lasting, [], name="old", work=False) as before:
+        await deliver_to(before)
+    async with receiver(lasting, [], name="new", work=False, clock=clock):
+        clock.move(7200)
+        await until(lambda: caplog.text.count("deliveries of a receiver 'old'") == 1)
+        async with receiver(lasting, ran, name="old", clock=clock):
+            await until(lambda: len(ran) == 1)
+        clock.move(7200)
+        await looked(clock)
+    clock.move(7200)
+    await asyncio.sleep(0)
+    assert caplog.text.count("deliveries of a receiver 'old'") == 1
 
 
 async def test_unclaimed_is_only_what_has_been_due_for_an_hour_under_a_name_not_running_here(

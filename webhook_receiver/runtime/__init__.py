@@ -49,6 +49,7 @@ _WITHOUT_LOOP = (
 
 _UNTIL_ALL_RUN = 60.0
 """Seconds after a start in which other receivers start, too, and claim what is theirs."""
+_HOUR = 3600.0
 
 
 class Runtime:
@@ -249,9 +250,18 @@ class Runtime:
         self.tasks.start()
 
     async def _tell_unclaimed(self) -> None:
-        await asyncio.sleep(_UNTIL_ALL_RUN)
+        """Warn of what nobody claims: soon after the start, and then every hour by the receiver's clock."""
+        told: float | None = None
+        while True:
+            await asyncio.sleep(_UNTIL_ALL_RUN)
+            now = self.clock()
+            if told is None or abs(now - told) >= _HOUR:  # a clock may be set back
+                told = now
+                await self._tell_unclaimed_at(now)
+
+    async def _tell_unclaimed_at(self, now: float) -> None:
         try:
-            for name in await unclaimed(self.inbox, self.clock()):
+            for name in await unclaimed(self.inbox, now):
                 logger.warning(
                     "the inbox has deliveries of a receiver %r that have been due for over an hour, and no process "
                     "claims them: let it run; if it has another name now, WebhookReceiver(name=%r) gives it back",
