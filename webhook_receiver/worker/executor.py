@@ -69,7 +69,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
@@ -86,7 +85,7 @@ from ..senders.order_check import OrderCheck
 from .attempt_log import AttemptLog
 from .circuit_breaker import CircuitBreakers
 from .context import InOwnContext
-from .middleware import Start, cancellations, current_task, inside
+from .middleware import Start, cancellations, current_task, inside, take_back
 from .progress import DeliveryProgress, ProcessEnded, Runnable
 
 logger = logging.getLogger("webhook_receiver")
@@ -427,18 +426,6 @@ def _runs_in(task: asyncio.Task[Any]) -> bool:
         return asyncio.current_task() is task
     except RuntimeError:
         return False  # no event loop runs
-
-
-async def take_back(count: int) -> None:
-    """Take back so many cancellations of the current task, so that what runs in it next has none of them.
-
-    Args:
-        count: at least 1.
-    """
-    with suppress(asyncio.CancelledError):
-        await asyncio.sleep(0)  # one that came without an await is still to be raised, and uncancel() leaves it so
-    for _ in range(count):
-        current_task().uncancel()
 
 
 def _only_signal(group: BaseExceptionGroup[BaseException]) -> HandlerSignal | None:

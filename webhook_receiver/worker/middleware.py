@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -31,6 +32,18 @@ def cancellations() -> int:
     cancels the task around it, and does not take that back (github.com/python/cpython/issues/117407).
     """
     return current_task().cancelling()
+
+
+async def take_back(count: int) -> None:
+    """Take back so many cancellations of the current task, so that what runs in it next has none of them.
+
+    Args:
+        count: at least 1.
+    """
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(0)  # one that came without an await is still to be raised, and uncancel() leaves it so
+    for _ in range(count):
+        current_task().uncancel()
 
 
 Start = Callable[[int], Awaitable[object]]
