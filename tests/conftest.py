@@ -23,8 +23,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each of some hundred proce
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return one worker more than there are processors, since many tests wait for processes of their own."""
-    return (os.cpu_count() or 1) + 1
+    """Return two workers more than there are processors, since many tests wait for processes of their own."""
+    return (os.cpu_count() or 1) + 2
 
 
 LONG = ("tests/faults/", "tests/cli/", "tests/test_docs.py", "tests/test_examples.py", "tests/test_typing.py")

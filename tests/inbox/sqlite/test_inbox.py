@@ -632,11 +632,9 @@ async def test_what_is_due_is_found_by_its_index(path: Path, inbox: SQLiteInbox,
 async def test_thousands_of_ids_are_looked_for_and_what_cannot_be_is_rejected(tmp_path: Path) -> None:
     inbox = await SQLiteInbox(tmp_path / "hooks.db", min_free=0).open()
     await put(inbox, "d-0", "d-1")
-    many = [f"d-{number}" for number in range(1, 30_001)]
+    many = [f"d-{number}" for number in range(1, 100_001)]
     assert [record.id for record in await inbox.find(Filter(ids=many))] == ["d-1"]
-    for ask in (inbox.find(Filter(ids=[*many, "d-0"])), inbox.purge(Filter(ids=[*many, "d-0"]), NOW, limit=1)):
-        with pytest.raises(InboxError, match="30,000 ids at once, not for 30,001"):
-            await ask
+    assert await inbox.purge(Filter(ids=["d-2", *many[5:]]), NOW, limit=1) == 0
     with pytest.raises(InboxError, match="cannot look for that"):
         await inbox.get("\ud800")
     with pytest.raises(InboxError, match="cannot look for that"):
