@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
@@ -42,11 +41,12 @@ async def _full_id(inbox: Inbox, beginning: str) -> str | None:
 
 
 async def pages(inbox: Inbox, which: Filter) -> AsyncIterator[Sequence[DeliverySummary]]:
-    """Yield the deliveries that match a filter, the oldest first, a page at a time."""
-    after: str | None = None
-    while page := await inbox.find(which, limit=PAGE, newest_first=False, after=after):
+    """Yield the deliveries that match a filter, the oldest first, a page at a time; each may be removed then."""
+    page = await inbox.find(which, limit=PAGE, newest_first=False)
+    while page:
+        following = await inbox.find(which, limit=PAGE, newest_first=False, after=page[-1].id)
         yield page
-        after = page[-1].id
+        page = following
 
 
 async def counts(inbox: Inbox, which: Filter, *, leased: bool = True) -> Counter[State]:
@@ -85,23 +85,6 @@ async def by_pages(
         async for some in ids:
             count += await do(some)
             bar.advance(task, len(some))
-    return count
-
-
-async def purge_all(inbox: Inbox, which: Filter, total: int) -> int:
-    """Remove the deliveries that match a filter, under a progress bar; return the number of them.
-
-    Args:
-        inbox: the open inbox.
-        which: the filter.
-        total: the expected number.
-    """
-    count = 0
-    with progress_bar() as bar:
-        task = bar.add_task("removing", total=total, visible=total > PAGE)
-        while removed := await inbox.purge(which, time.time(), limit=PAGE):
-            count += removed
-            bar.advance(task, removed)
     return count
 
 

@@ -107,12 +107,10 @@ def purge(connection: WriterConnection, jobs: Sequence[PurgeJob]) -> list[int]:
 
 def _purge(connection: WriterConnection, job: PurgeJob) -> int:
     columns = "d.seq, d.source, d.event, d.key, d.identity, p.line, d.received"
-    free = "(p.lease IS NULL OR p.due IS NULL OR p.due <= :now)"
-    select, arguments = (
-        matching(job.which, columns, free, now=job.now)
-        if job.settled_before is None
-        else matching(job.which, columns, f"{free} AND p.settled < :end", now=job.now, end=job.settled_before)
-    )
+    condition = "(p.lease IS NULL OR p.due IS NULL OR p.due <= :now)"
+    if job.settled_before is not None:
+        condition += " AND p.settled < :end"
+    select, arguments = matching(job.which, columns, condition, now=job.now, end=job.settled_before)
     found = connection.execute(f"{select} LIMIT :limit", arguments | {"limit": job.limit}).fetchall()
     cache = dedup_index.refresh(connection)
     hashes = [(rows.dedup_hash(*row[1:5]), row[0], row[6] >= job.since) for row in found]
