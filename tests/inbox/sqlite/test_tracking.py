@@ -208,6 +208,16 @@ async def test_a_delivery_that_was_changed_before_any_claim_is_never_handed_out(
     assert (dead.id, "not what was put" in str(dead.reason)) == ("d-0", True)
 
 
+async def test_a_delivery_whose_receiver_was_changed_before_any_claim_is_dead(
+    inbox: SQLiteInbox, file: sqlite3.Connection
+) -> None:
+    await together(inbox, *IDS[:3])
+    file.execute("UPDATE delivery SET source = 'hooms' WHERE id = 'd-1'")
+    assert sorted(await claim(inbox)) == ["d-0", "d-2"]
+    (dead,) = await inbox.find(Filter(states=[DEAD]))
+    assert (dead.id, "not what was put" in str(dead.reason)) == ("d-1", True)
+
+
 async def test_the_number_of_a_removed_delivery_is_not_used_again(path: Path, file: sqlite3.Connection) -> None:
     for number in range(3):
         inbox = await SQLiteInbox(path, min_free=0).open()

@@ -149,7 +149,22 @@ def _claim_untracked(connection: Connection, job: ClaimJob, taken: Sequence[Untr
     leased: tracking.Wait = (job.now + job.lease, job.now, token)
     blocked: tracking.Wait = (None, job.now, None)
     tracking.track(connection, taken, {seq: leased if seq in acquired else blocked for seq, _ in due})
+    _bury_damaged(connection, [each.seq for each in taken if each.receiver != job.receiver], job.now)
     return _claims(connection, job, [*acquired], token) if acquired else []
+
+
+def _bury_damaged(connection: Connection, seqs: Sequence[int], now: float) -> None:
+    """Make those of these deliveries DEAD that are damaged: no receiver may have the name that such a one has now."""
+    some = rows.padded(seqs)
+    for *row, seq in connection.execute(
+        f"SELECT {rows.DELIVERY}, d.seq FROM delivery d WHERE d.seq IN ({rows.placeholders(some)})", some
+    ).fetchall():
+        try:
+            rows.delivery(tuple(row))
+        except InboxDamaged as damage:
+            extra = fields(delivery_id=row[0], reason=str(damage))
+            logger.error("delivery %s is dead: %s", row[0], damage, extra=extra)
+            ordering.bury(connection, seq, str(damage), now)
 
 
 def renew(connection: Connection, jobs: Sequence[tuple[Sequence[Claim], float, float]]) -> list[None]:
