@@ -118,9 +118,7 @@ def _claims(connection: Connection, job: ClaimJob, seqs: Sequence[int], token: i
         try:
             delivery, progress = rows.delivery(row), rows.progress(handlers)
         except InboxDamaged as damage:
-            extra = fields(delivery_id=row[0], reason=str(damage))
-            logger.error("delivery %s is dead: %s", row[0], damage, extra=extra)
-            ordering.bury(connection, seq, str(damage), job.now)
+            _bury(connection, seq, row[0], damage, job.now)
             continue
         claims.append(Claim(delivery, State(state), progress, crashes, reason, Lease(seq, token)))
     return claims
@@ -149,7 +147,8 @@ def _claim_untracked(connection: Connection, job: ClaimJob, taken: Sequence[Untr
     leased: tracking.Wait = (job.now + job.lease, job.now, token)
     blocked: tracking.Wait = (None, job.now, None)
     tracking.track(connection, taken, {seq: leased if seq in acquired else blocked for seq, _ in due})
-    _bury_damaged(connection, [each.seq for each in taken if each.receiver != job.receiver], job.now)
+    if others := [each.seq for each in taken if each.receiver != job.receiver]:
+        _bury_damaged(connection, others, job.now)
     return _claims(connection, job, [*acquired], token) if acquired else []
 
 
@@ -162,9 +161,14 @@ def _bury_damaged(connection: Connection, seqs: Sequence[int], now: float) -> No
         try:
             rows.delivery(tuple(row))
         except InboxDamaged as damage:
-            extra = fields(delivery_id=row[0], reason=str(damage))
-            logger.error("delivery %s is dead: %s", row[0], damage, extra=extra)
-            ordering.bury(connection, seq, str(damage), now)
+            _bury(connection, seq, row[0], damage, now)
+
+
+def _bury(connection: Connection, seq: int, delivery_id: str, damage: InboxDamaged, now: float) -> None:
+    logger.error(
+        "delivery %s is dead: %s", delivery_id, damage, extra=fields(delivery_id=delivery_id, reason=str(damage))
+    )
+    ordering.bury(connection, seq, str(damage), now)
 
 
 def renew(connection: Connection, jobs: Sequence[tuple[Sequence[Claim], float, float]]) -> list[None]:
