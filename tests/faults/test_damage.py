@@ -155,7 +155,7 @@ async def test_a_file_that_was_damaged_is_rejected_at_every_start(closed: Path, 
             await SQLiteInbox(path, min_free=0).open()
 
 
-@pytest.mark.parametrize("text", [b"checksum INTEGER", b"'waiting' AND due", b"held) WHERE", b"TABLE heartbeat"])
+@pytest.mark.parametrize("text", [b"checksum INTEGER", b"'waiting' AND line", b"held) WHERE", b"TABLE heartbeat"])
 async def test_a_file_in_whose_definitions_a_byte_was_changed_is_rejected_at_every_start(
     closed: Path, tmp_path: Path, text: bytes
 ) -> None:

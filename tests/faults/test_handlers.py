@@ -41,7 +41,8 @@ def test_a_handler_that_kills_its_process_ends_dead_and_takes_no_other_along(tmp
             moment(0.02)
         deaths = [run for run in runs(tmp_path) if run.order == "killer" and run.handler == "on_loop"]
         print(f"{restarts} restarts, {len(deaths)} runs of the killer")
-        assert 2 <= len(deaths) <= 3
+        # The first death is not counted if it was born leased: nothing had been written about it.
+        assert 2 <= len(deaths) <= 4
         assert ended(tmp_path) >= {(f"innocent-{number}", 1) for number in range(20)}
         assert states(server.inbox) == {"dead": 1, "done": 21}
         assert "tests.faults.app:on_loop failed: ProcessEnded: the process ended while it ran" in server.said()

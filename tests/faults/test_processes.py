@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from itertools import groupby
 from pathlib import Path
 
 from tests.faults.harness import Answer, Connection, Server, delivery, ended, runs, states
@@ -64,3 +65,36 @@ def test_four_processes_on_one_file_answer_all_and_handle_each_delivery_once(tmp
         by_process = Counter(run.process for run in found)
         print(f"runs by process: {dict(by_process)}")
         assert len(by_process) >= 2, "one process has kept all the work to itself"
+
+
+def test_two_processes_that_put_for_one_key_in_turns_never_handle_two_of_it_at_once(tmp_path: Path) -> None:
+    connections, count = 8, 30
+
+    async def send_in_turns(port: int, connection: int) -> list[int]:
+        sender, answers = Connection(port), list[int]()
+        for number in range(count):
+            answer = await sender.ask(delivery(f"o-{number % 3}", connection * 1000 + number, does="end at once"))
+            assert isinstance(answer, Answer)
+            answers.append(answer.status)
+        await sender.close()
+        return answers
+
+    async def send_all(*ports: int) -> list[list[int]]:
+        return await asyncio.gather(*(send_in_turns(ports[each % len(ports)], each) for each in range(connections)))
+
+    with Server(tmp_path, worker={"lease": 10.0, "poll": 0.05}) as server:
+        other = Server(tmp_path, worker={"lease": 10.0, "poll": 0.05})
+        other.start()
+        try:
+            answers = asyncio.run(send_all(server.port, other.port))
+            assert {status for each in answers for status in each} == {202}
+            server.wait_for(lambda: states(server.inbox) == {"done": connections * count}, "the end of it all", 60)
+            server.stop()
+            other.stop()
+        finally:
+            other.__exit__()
+        found = runs(tmp_path)
+        assert len({run.process for run in found}) == 2
+        for order in ("o-0", "o-1", "o-2"):
+            numbers = [number for number, _ in groupby(run.number for run in found if run.order == order)]
+            assert len(numbers) == len({*numbers}), "one is begun after the other has ended, retries and all"

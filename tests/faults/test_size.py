@@ -73,7 +73,8 @@ async def filled(path: Path, size: int) -> None:
     connection.execute("BEGIN")
     for first in range(0, size, BATCH):
         insert.put(connection, [PutJob(entry(number), 1000.0, 0.0) for number in range(first, first + BATCH)])
-        tracking.track(connection, tracking.oldest(connection, BATCH), {})
+        tracking.track(connection, tracking.untracked(connection, first))
+        tracking.advance(connection, first + BATCH, at_once=True)
     connection.execute("UPDATE progress SET state = 'done', due = NULL, settled = 1000 WHERE seq % 2 = 0")
     connection.execute("COMMIT")
     connection.close()

@@ -9,6 +9,7 @@ from typing import NamedTuple, Self
 from urllib.parse import quote
 
 from ..redaction import storable
+from .owner import Owner
 from .records import Entry
 
 
@@ -21,10 +22,13 @@ class PutJob(NamedTuple):
     since: float
     """Unix time at which the deduplication window began, in seconds; minus infinity for a lasting key."""
 
+    owner: Owner | None = None
+    """Who the delivery may be born to; None for nobody."""
+
     @classmethod
-    def of(cls, entry: Entry, now: float, window: float) -> Self:
+    def of(cls, entry: Entry, now: float, window: float, owner: Owner | None = None) -> Self:
         """Return the job for the arguments of `put`, and the window in seconds."""
-        return cls(entry, now, float("-inf") if entry.lasting else now - window)
+        return cls(entry, now, float("-inf") if entry.lasting else now - window, owner)
 
 
 class Candidate(NamedTuple):

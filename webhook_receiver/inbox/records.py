@@ -103,6 +103,8 @@ class Stored(NamedTuple):
 
     id: str
     """Id of the delivery."""
+    leased: bool = False
+    """Whether it was born leased: a worker of this process has it already."""
 
 
 class Duplicate(NamedTuple):
@@ -129,6 +131,8 @@ class Claim(NamedTuple):
     """Reason why the delivery is DEAD, or None."""
     lease: Hashable
     """Token of the lease; only the store that gave it reads it."""
+    has_ordering_key: bool = True
+    """Whether another delivery may be claimed as soon as this one is finished; True also if the store cannot tell."""
 
 
 class Settlement(NamedTuple):

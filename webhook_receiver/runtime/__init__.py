@@ -303,7 +303,7 @@ class Runtime:
             raise
         except Exception as error:
             raise _failed(f"delivery {delivery.id}: the inbox failed", error, delivery_id=delivery.id) from None
-        if self._worker is not None and not (isinstance(stored, Duplicate) and not stored.replayed):
+        if self._worker is not None and not (stored.leased if isinstance(stored, Stored) else not stored.replayed):
             self._worker.wake()
         return stored
 

@@ -36,7 +36,8 @@ keeps the states reached so far, and that this handler is running.
 - Before an attempt, or between two: what was run since the claim, or the last save, is forgotten, and runs again under
   the same numbers. That is the "at least once" of this package, and what `Attempt.idempotency_key` is for.
 - During an attempt, the first time: the same. Afterwards: the saved progress says which handler ran, and the next
-  claim records `ProcessEnded` as its failed attempt. A handler that kills the process thus ends DEAD.
+  claim records `ProcessEnded` as its failed attempt. A handler that kills the process thus ends DEAD. The first
+  death of a delivery that was born leased is not counted: nothing had been written about it.
 - After the last attempt, before the settlement is committed: as between two attempts. After it: nothing is lost.
 
 A process that stops in good order waits for the attempt, and then cuts the task off: the attempt is uncounted (`undo`),
@@ -136,6 +137,8 @@ class InFlight:
         """A newer lease on the delivery, claimed while this one was in flight."""
         self.was_ready = False
         """Whether it waited for a slot already when the leases were renewed last."""
+        self.leaves_nothing = False
+        """Whether it is settled, and neither it nor another delivery is due because of that."""
         self.has_begun = False
         self.has_slot = False
         self.progress: DeliveryProgress | None = None

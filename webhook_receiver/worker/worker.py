@@ -11,7 +11,8 @@ from contextvars import copy_context
 from functools import partial
 
 from ..errors import InboxError
-from ..inbox.base import Inbox
+from ..inbox.base import DirectInbox, Inbox
+from ..inbox.owner import Owner
 from ..inbox.records import Claim, Settlement, State
 from ..logs import DeadLetterLog, fields, log_failure
 from ..options import WorkerOptions
@@ -61,6 +62,13 @@ class Worker:
         self.loop = asyncio.get_running_loop()
         """The event loop of the worker."""
         self._prefetch = Prefetch(self.loop.time)
+        self._claimed_ahead = 0
+        """How many deliveries were to be claimed ahead at the latest claim."""
+        self._direct_inbox = inbox if isinstance(inbox, DirectInbox) else None
+        self._owner: Owner | None = None
+        """What the inbox hands deliveries over to that this process puts; None before, and where it does not."""
+        self._is_hungry = False
+        """Whether the inbox had no more to claim than there was room for."""
         self._tasks: list[asyncio.Task[None]] = []
         self._context = copy_context()
 
@@ -115,6 +123,7 @@ class Worker:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        await self._disown()
         self._watchdog.stop()
         for name in self._executor.stop():
             said = "%s: %s does not end, and is left behind; its lease ends by itself"
@@ -195,23 +204,78 @@ class Worker:
 
     async def _claim(self) -> float:
         """Claim as many deliveries as there is room for, then wait until there may be more."""
-        wanted = self._options.concurrency + self._prefetch.ahead() - self._unfinished
+        self._claimed_ahead = self._prefetch.ahead()
+        wanted = self._options.concurrency + self._claimed_ahead - self._unfinished
+        wanted -= 0 if self._owner is None else self._owner.on_their_way
         self._changed.clear()
         if wanted <= 0 or len(self._in_flight) - self._unfinished > _MOST_UNSETTLED:
+            self._is_hungry = False  # until a claim says what has come meanwhile
             await self._changed.wait()  # until one of ours has ended
             return 0
         self._prefetch.begin()
+        owner = self._owner
+        before = 0 if owner is None else owner.handed
         claims = await self._inbox.claim(self._receiver, wanted, self._options.lease, self._clock())
         if self._stopping.is_set():
             await self._release(claims)
             return 0
         for claim in claims:
             self._add(claim)
-        if len(claims) < wanted:
+        self._is_hungry = (len(claims) if owner is None else owner.handed - before) < wanted
+        if self._is_hungry:
             timer = self.loop.call_later(self._options.poll, self._changed.set)
             await self._changed.wait()
             timer.cancel()
         return 0
+
+    def _room(self) -> int:
+        """Return how many deliveries may be born to this worker now. Called in any thread."""
+        if self._stopping.is_set() or len(self._in_flight) - self._unfinished > _MOST_UNSETTLED:
+            return 0
+        return self._options.concurrency + self._claimed_ahead - self._unfinished
+
+    def _take(self, owner: Owner, claims: Sequence[Claim]) -> bool:
+        """Take deliveries that are born to this worker; return False if its loop is closed. Called in any thread."""
+        try:
+            # Claims that share the commit are older, and their task goes on in the next turn of the loop.
+            self.loop.call_soon_threadsafe(self.loop.call_soon, self._add_born, owner, claims)
+        except RuntimeError:
+            return False
+        return True
+
+    def _add_born(self, owner: Owner, claims: Sequence[Claim]) -> None:
+        owner.taken += len(claims)
+        for claim in claims:
+            if owner is self._owner and not self._stopping.is_set():
+                self._add(claim)
+            else:
+                owner.in_hand.discard(claim.delivery.id)
+
+    async def _keep_owner(self) -> None:
+        """Renew the sign of life of this worker; begin one if there is none, or the last one has ended."""
+        if self._direct_inbox is None:
+            return
+        if self._owner is not None:
+            owner = self._owner
+            if await self._direct_inbox.own(owner, self._options.lease, self._clock()):
+                return
+            self._owner = None
+            for in_flight in [each for each in self._open if not each.has_begun]:
+                if in_flight.claim.delivery.id in owner.in_hand:  # which others may have by now
+                    in_flight.task.cancel()
+                    self._remove(in_flight)
+        if not self._stopping.is_set():
+            owner = Owner(self._receiver, self._room, self._take)
+            if await self._direct_inbox.own(owner, self._options.lease, self._clock()):
+                self._owner = owner
+
+    async def _disown(self) -> None:
+        owner, self._owner = self._owner, None
+        if owner is not None and self._direct_inbox is not None:
+            try:
+                await self._direct_inbox.disown(owner)
+            except Exception as error:
+                logger.error("%s: its sign of life is left to end by itself: %s", self._receiver, error)
 
     def _add(self, claim: Claim) -> None:
         ours = self._in_flight.get(claim.delivery.id)
@@ -255,19 +319,22 @@ class Worker:
             self._slots.release()
             self._unfinished -= 1
             self._prefetch.count()
-            if self._unfinished < self._options.concurrency:
+            if self._unfinished < self._options.concurrency and not self._is_hungry:
                 self._changed.set()
 
     def _remove(self, in_flight: InFlight) -> None:
         if in_flight not in self._open:
             return  # it was given back
         self._open.discard(in_flight)
+        if self._owner is not None:
+            self._owner.in_hand.discard(in_flight.claim.delivery.id)
         self._unfinished -= not in_flight.has_begun
         if self._in_flight.get(in_flight.claim.delivery.id) is in_flight:
             del self._in_flight[in_flight.claim.delivery.id]
             if in_flight.next is not None and not self._stopping.is_set():
                 self._add(in_flight.next)
-        self._changed.set()
+        if not (self._is_hungry and in_flight.leaves_nothing):
+            self._changed.set()
 
     def _abandon(self, in_flight: InFlight, settlement: Settlement) -> None:
         """Settle a delivery whose handler ignores that its time is up, and let another delivery run."""
@@ -277,12 +344,16 @@ class Worker:
 
     async def _settle(self, in_flight: InFlight, settlement: Settlement) -> None:
         settled = await self._try_to_settle(settlement)
+        if settled is False:
+            await asyncio.sleep(0)  # a claim of ours that shared the commit may have it
         claim, newer = in_flight.claim, in_flight.next
         if settled is False and newer and (newer.state, newer.handlers) == (claim.state, claim.handlers):
             # Its lease ended under our hands, but no other worker had it meanwhile: the settlement counts.
             settlement, in_flight.next = settlement._replace(claim=newer), None
             settled = await self._try_to_settle(settlement)
         if settled:
+            left = settlement.due is not None or settlement.paused_by is not None or claim.has_ordering_key
+            in_flight.leaves_nothing = not left
             self._log_end(settlement)
         elif settled is False:
             id = settlement.claim.delivery.id
@@ -327,6 +398,7 @@ class Worker:
         for in_flight in deliveries:
             in_flight.was_ready = True
         leases = [in_flight.next or in_flight.claim for in_flight in self._in_flight.values()]
+        await self._keep_owner()
         await self._inbox.renew(leases, self._options.lease, self._clock())
         return self._options.lease / 3
 

@@ -296,9 +296,9 @@ def crashed(live: sqlite3.Connection, path: Path, tmp_path: Path) -> Path:
 
 def reopen(path: Path) -> int:
     """Open it as the inbox does; return how many rows are there."""
-    with file_guard.opening(path, alone=True) as check_nothing_lost, closing(connect(path)) as connection:
+    with file_guard.opening(path, alone=True) as opened, closing(connect(path)) as connection:
         (rows,) = connection.execute("SELECT count(*) FROM kept").fetchone()
-        check_nothing_lost()
+        opened.check_nothing_lost()
     return int(rows)
 
 
@@ -356,7 +356,7 @@ def test_a_log_that_is_in_the_database_already_may_be_lost(live: sqlite3.Connect
 def test_a_file_that_somebody_has_open_is_not_looked_into(live: sqlite3.Connection, path: Path) -> None:
     live.execute("BEGIN IMMEDIATE")
     look = "import sys; from pathlib import Path; from webhook_receiver.inbox.sqlite import file_guard\n"
-    look += "with file_guard.opening(Path(sys.argv[1]), alone=True) as reject_loss: reject_loss()"
+    look += "with file_guard.opening(Path(sys.argv[1]), alone=True) as opened: opened.check_nothing_lost()"
     subprocess.run([sys.executable, "-c", look, path], check=True)
     begin = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
     other = subprocess.run([sys.executable, "-c", begin, path], capture_output=True, text=True, check=False)
@@ -375,6 +375,6 @@ def test_a_file_that_somebody_has_open_is_not_looked_into(live: sqlite3.Connecti
 )
 def test_an_index_that_is_not_whole_tells_nothing(path: Path, content: bytes) -> None:
     beside(path, "-shm").write_bytes(content)
-    with file_guard.opening(path, alone=True) as check_nothing_lost:
-        check_nothing_lost()
+    with file_guard.opening(path, alone=True) as opened:
+        opened.check_nothing_lost()
     assert not beside(path, "-damaged").exists()

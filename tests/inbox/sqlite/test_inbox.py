@@ -610,8 +610,8 @@ async def test_what_every_delivery_needs_reads_no_table_from_end_to_end(inbox: S
     scanned = {step for step in plan.splitlines() if step.startswith("SCAN")}
     tables = ("delivery", "progress", "d", "p", "attempt", "lookup")
     assert not {step for step in scanned if step.split()[1] in tables}
-    of_untracked = plans(path, [each for each in asked if each.startswith("SELECT seq, source, order_key")])
-    assert of_untracked.splitlines()[0] == "SEARCH delivery USING INTEGER PRIMARY KEY (rowid>?)"
+    of_untracked = plans(path, [each for each in asked if each.startswith("SELECT d.seq, d.id, d.source")])
+    assert of_untracked.splitlines()[0] == "SEARCH d USING INTEGER PRIMARY KEY (rowid>?)"
     assert "ORDER BY" not in of_untracked, "it is found in order"
     assert (await kept(inbox, "d-1")).summary.state is WAITING
 

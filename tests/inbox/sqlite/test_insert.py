@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from webhook_receiver.errors import InboxError
 from webhook_receiver.inbox import Filter, Stored
 from webhook_receiver.inbox.dedup import PutJob
-from webhook_receiver.inbox.sqlite import dedup_index, insert, leases, maintenance, ordering, tracking
+from webhook_receiver.inbox.sqlite import dedup_index, insert, leases, maintenance, tracking
 from webhook_receiver.inbox.sqlite.connection import WriterConnection, connect
 from webhook_receiver.inbox.sqlite.schema import migrate
 from webhook_receiver.testing.inbox_suite import NOW, entry
@@ -52,10 +52,10 @@ def take(connection: WriterConnection, step: str, numbers: list[int]) -> None:
     elif step == "claim":
         leases.claim(connection, [leases.ClaimJob("hooks", 1, 60.0, NOW)])
     elif step == "track":
-        tracking.track(connection, tracking.oldest(connection, 2), {})
+        tracking.track(connection, tracking.untracked(connection, -1, 2))
     elif step == "track one":
-        for (seq,) in connection.execute("SELECT max(seq) FROM delivery HAVING max(seq) NOTNULL").fetchall():
-            ordering.requeue(connection, seq, NOW)
+        found = connection.execute("SELECT id FROM delivery ORDER BY seq DESC LIMIT 1").fetchall()
+        maintenance.replay(connection, [maintenance.ReplayJob([id for (id,) in found], NOW, None)])
     elif step == "purge":
         maintenance.purge(connection, [maintenance.PurgeJob(Filter(), NOW + 61, 2, NOW)])
     else:
@@ -63,7 +63,7 @@ def take(connection: WriterConnection, step: str, numbers: list[int]) -> None:
 
 
 def assert_each_has_progress_or_is_found(connection: WriterConnection) -> None:
-    untracked = {each.seq for each in tracking.oldest(connection, 1000)}
+    untracked = {each.seq for each in tracking.untracked(connection, tracking.tracked_until(connection))}
     found = connection.execute("SELECT seq FROM delivery EXCEPT SELECT seq FROM progress").fetchall()
     assert untracked == {seq for (seq,) in found}
 

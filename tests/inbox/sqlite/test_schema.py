@@ -19,6 +19,7 @@ TABLES = [
     "heartbeat",
     "holder",
     "lookup",
+    "owner",
     "paused",
     "position",
     "progress",

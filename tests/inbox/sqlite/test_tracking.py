@@ -41,13 +41,17 @@ async def together(inbox: SQLiteInbox, *ids: str, **said: Any) -> list[Stored | 
 
 def untracked(file: sqlite3.Connection) -> list[str]:
     """Return the ids of the deliveries that a claim would find by their numbers alone."""
-    seqs = [each.seq for each in tracking.oldest(file, 1000)]
-    return [file.execute("SELECT id FROM delivery WHERE seq = ?", (seq,)).fetchone()[0] for seq in seqs]
+    return [each.id for each in tracking.untracked(file, tracking.tracked_until(file))]
 
 
 def tracked_until(file: sqlite3.Connection) -> int:
     """Return the row up to which each delivery has progress."""
     return int(file.execute("SELECT tracked FROM position").fetchone()[0])
+
+
+@pytest.fixture(autouse=True)
+def progress_is_noted_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking, "_MANY_BEHIND", 0)
 
 
 IDS = [f"d-{number}" for number in range(10)]

@@ -163,7 +163,7 @@ def _insert(connection: PostgresConnection, new: Sequence[PutJob]) -> None:
     seqs = insert(connection, [(delivery_row(each.entry), True) for each in new])
     progress: list[tuple[Any, ...]] = []
     new_jobs: list[jobs.NewJob] = []
-    for seq, (entry, now, _) in zip(seqs, new, strict=True):
+    for seq, (entry, now, *_) in zip(seqs, new, strict=True):
         receiver, dead = entry.delivery.receiver, entry.dead
         state, settled = (State.WAITING, None) if dead is None else (State.DEAD, now)
         order_key_hash = rows.order_key_hash(receiver, entry.ordering_key)

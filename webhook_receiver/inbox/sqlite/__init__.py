@@ -1,4 +1,42 @@
-"""An inbox in a SQLite file: durable, with no server to run; several processes of one machine may share it."""
+"""An inbox in a SQLite file: durable, with no server to run; several processes of one machine may share it.
+
+Theory of operation
+-------------------
+
+**Two tables.** `delivery` has what came, and is the journal: one row for each delivery, written once, by its put.
+`progress` has what became of it, under the same `seq`: to settle must not write the body again. So the common way costs
+two writes, a row here and a row there.
+
+**A WAITING delivery** is one of these at every commit:
+
+- free: no row in `progress`, and no owner, or one whose sign of life in the table `owner` has ended. It is due;
+- born leased: no row in `progress`, its owner is alive and has it in hand: see `owners.py`;
+- tracked: its row in `progress` alone says how it waits. That is leased (`lease`, until `due`), due at a time, blocked
+  by an older one of its ordering key (neither `due` nor `held`), or held by a paused handler (`held`).
+
+**Who writes what, and when.**
+
+| what | writes |
+| --- | --- |
+| put | the row in `delivery`, with its owner if it is born leased; a row in `progress` if it is dead at once |
+| claim | rows in `progress` for what was free, with the lease, and for what is before it; else their leases |
+| settle | the row in `progress` of a born lease, or what has become of a claimed one |
+| renew | the sign of life; rows in `progress` for all that is in the worker's hands just then |
+| replay, load | rows in `progress` for these, and for what is untracked of their ordering keys |
+| find, get, stats, dump | nothing |
+
+`position` is one row: up to which `seq` all deliveries are tracked, so that a claim finds the others by a range of the
+primary key, and up to which `lookup` has the hashes of duplicates (see `dedup_index.py`). `holder` has the delivery
+that goes first of each ordering key (see `ordering.py`); a born lease holds its key without a row there.
+
+**One thread writes**, many jobs in each transaction; a job that fails is done again alone. Only when a commit may be
+acknowledged are results set, and then what was born leased is handed to its worker, by this thread: the task that put
+it may be gone.
+
+**What a crash leaves behind.** All that was committed. Claimed deliveries are under their leases until these end, and
+the next claim counts the crash. Those that were born leased are free as soon as the sign of life has ended, or the next
+process is the first to open the file; no crash is counted.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +55,7 @@ from typing import Any, Self, TypeVar
 from ...errors import ConfigurationError, InboxDamaged, InboxUnavailable
 from .. import forks
 from ..dedup import PutJob
+from ..owner import Owner
 from ..records import (
     Claim,
     DamagedDelivery,
@@ -32,7 +71,7 @@ from ..records import (
 )
 from ..registration import Registration
 from ..retention import retention_of
-from . import backup, file_guard, insert, leases, maintenance, queries
+from . import backup, file_guard, insert, leases, maintenance, owners, queries
 from .connection import Inode, Reader, WriterConnection, connect
 from .file_guard import IntegrityCheck
 from .schema import LAST, MIGRATIONS, migrate, version_of
@@ -102,6 +141,8 @@ class SQLiteInbox:
         self._reader: Reader | None = None
         self._check: IntegrityCheck | None = None
         self._latest = float("-inf")  # that a claim was asked for: a clock that is set back shows here
+        self._owners: dict[str, Owner] = {}
+        """The worker of this process that what is put may be born to, by the receiver's name."""
         self._resume: list[Callable[[], None]] = []
         """What is to be called in the parent after the fork that is under way."""
         forks.tell(self)
@@ -122,6 +163,7 @@ class SQLiteInbox:
 
     async def close(self) -> None:
         """See `Inbox`."""
+        self._owners = {}
         writer, self._writer = self._writer, None
         if writer is not None:
             await writer.close()
@@ -158,6 +200,7 @@ class SQLiteInbox:
         if self._writer is not None:
             _open_here.remove(self._file_guard.remembered)
         self._writer = self._reader = self._check = None
+        self._owners = {}  # whose worker is not here
         self._resume = []
         _opening.release()
 
@@ -173,16 +216,37 @@ class SQLiteInbox:
     async def put(self, entry: Entry, now: float) -> Stored | Duplicate:
         """See `Inbox`."""
         self._file_guard.check_free_space()
-        return await self._write(insert.put, PutJob.of(entry, now, self._window))
+        owner = self._owners.get(entry.delivery.receiver)
+        return await self._write(insert.put, PutJob.of(entry, now, self._window, owner))
+
+    async def own(self, owner: Owner, lease: float, now: float) -> bool:
+        """See `DirectInbox`."""
+        goes_on = await self._write(owners.own, owners.OwnJob(owner, lease, now))
+        if goes_on:
+            self._owners[owner.receiver] = owner
+        elif self._owners.get(owner.receiver) is owner:
+            del self._owners[owner.receiver]
+        return goes_on
+
+    async def disown(self, owner: Owner) -> None:
+        """See `DirectInbox`."""
+        if self._owners.get(owner.receiver) is owner:
+            del self._owners[owner.receiver]
+        await self._write(owners.disown, owner)
 
     async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
         """See `Inbox`."""
         if now < self._latest - 1 or self._latest == float("-inf"):
             await self._write(maintenance.restart_waits, now)
         self._latest = now
-        claims, look_again = await self._write(leases.claim, leases.ClaimJob(receiver, limit, lease, now))
+        owner = self._owners.get(receiver)
+        job = leases.ClaimJob(receiver, limit, lease, now, owner, 0 if owner is None else owner.handed)
+        look_again = True
+        claims: Sequence[Claim] = ()
         while look_again:
-            claims, look_again = await self._write(leases.claim, leases.ClaimJob(receiver, limit, lease, now))
+            claims, look_again = await self._write(leases.claim, job)
+        if owner is not None:
+            owner.taken += len(claims)
         return claims
 
     async def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
@@ -192,7 +256,7 @@ class SQLiteInbox:
 
     async def save_progress(self, claim: Claim, handlers: Mapping[str, HandlerState], now: float) -> bool:
         """See `Inbox`."""
-        return await self._write(leases.save_progress, (claim, handlers))
+        return await self._write(leases.save_progress, (claim, handlers, now))
 
     async def settle(self, settlement: Settlement, now: float) -> bool:
         """See `Inbox`."""
@@ -327,8 +391,8 @@ class SQLiteInbox:
         try:
             self._file_guard.make_private()
             alone = self._file_guard.files()[0] not in _open_here
-            with file_guard.opening(self.path, alone=alone) as check_nothing_lost:
-                self._make_ready(check_nothing_lost)
+            with file_guard.opening(self.path, alone=alone) as opening:
+                self._make_ready(opening)
             self._check = IntegrityCheck(self._connect, self.path)
             self._check.wait(_PATIENCE)
         except sqlite3.OperationalError as error:
@@ -338,7 +402,7 @@ class SQLiteInbox:
         except OSError as error:
             raise InboxUnavailable(f"the inbox {self.path} cannot be opened: {error.strerror}") from None
 
-    def _make_ready(self, check_nothing_lost: Callable[[], None]) -> None:
+    def _make_ready(self, opening: file_guard.Opening) -> None:
         self._file_guard.forget()
         noted = self._file_guard.noted_last()
         size = 0 if self._file_guard.has_log() else self.path.stat().st_size
@@ -354,11 +418,13 @@ class SQLiteInbox:
                     f"look.db. To go back to it, stop what uses {of[1]}, move that with its -wal and -shm away, copy "
                     f"this one to {of[1]}, and install the version of webhook-receiver that you had then"
                 )
+            dead = owners.tokens(connection) if version == len(MIGRATIONS) and opening.is_first else []
             if size % connection.execute("PRAGMA page_size").fetchone()[0]:
                 raise sqlite3.DatabaseError("it ends within a page")  # of which SQLite would take the rest for zeros
             try:
-                check_nothing_lost()
+                opening.check_nothing_lost()
                 migrate(connection, str(self.path), self._copy if self.backs_up else None)
+                owners.remove(connection, dead)
                 self._file_guard.check_last(noted, *connection.execute(f"SELECT {LAST} FROM position").fetchone())
             except InboxDamaged:
                 self._file_guard.forget_last()  # from now on, the marker tells

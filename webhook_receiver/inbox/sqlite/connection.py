@@ -23,10 +23,15 @@ class WriterConnection(sqlite3.Connection):
 
     dedup_cache: DedupCache | None = None
     """The cache of the latest deliveries; None until a transaction needs it."""
+    nothing_free_until: int = -(2**63)
+    """The row up to which no untracked delivery was free when it was looked at last, by this connection."""
     files: Files | None = None
     """The files that it has open; None if it is in memory."""
     undo: tuple[Callable[[], object], ...] = ()
     """Functions that take back, the last one first, what the transaction under way has changed in memory."""
+
+    after_commit: tuple[Callable[[bool], object], ...] = ()
+    """Functions to call once the transaction under way is committed, with whether that may be acknowledged."""
 
     def committed(self) -> None:
         """Keep what the transaction changed in memory, now that it is committed."""
@@ -36,7 +41,7 @@ class WriterConnection(sqlite3.Connection):
         """Take back what the transaction changed in memory, now that it is rolled back."""
         for undo in reversed(self.undo):
             undo()
-        self.undo = ()
+        self.undo = self.after_commit = ()
 
 
 def connect(path: str | os.PathLike[str], timeout: float = 0) -> WriterConnection:

@@ -316,8 +316,17 @@ class Committed(NamedTuple):
     other_salt: int
 
 
+class Opening(NamedTuple):
+    """What is known of a database while SQLite opens it."""
+
+    check_nothing_lost: Callable[[], None]
+    """Raises InboxDamaged if SQLite has gone on with less than was committed before."""
+    is_first: bool
+    """Whether nobody else had it open: whoever has written to it has ended."""
+
+
 @contextmanager
-def opening(path: Path, *, alone: bool) -> Generator[Callable[[], None]]:
+def opening(path: Path, *, alone: bool) -> Generator[Opening]:
     """Detect the loss of committed data while SQLite opens the database at `path` in the body of this context.
 
     The body lets SQLite open the database, then calls the function that it was given.
@@ -328,12 +337,14 @@ def opening(path: Path, *, alone: bool) -> Generator[Callable[[], None]]:
             file that SQLite has locked ends the locks of the whole process (sqlite.org/howtocorrupt.html, section 2.2).
 
     Yields:
-        A function that raises InboxDamaged if SQLite has gone on with less than was committed before.
+        The function to call, and whether this is the first process on the database.
     """
+    has_index = beside(path, "-shm").exists()
     index = _index_of_nobody(path) if alone else None
     try:
         before = None if index is None else _committed(index)
-        yield lambda: _compare(path, before, None if index is None else _committed(index))
+        is_first = alone and (index is not None or not has_index)
+        yield Opening(lambda: _compare(path, before, None if index is None else _committed(index)), is_first)
     finally:
         if index is not None:
             os.close(index)

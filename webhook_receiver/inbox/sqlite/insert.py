@@ -16,10 +16,12 @@ from typing import Any
 from ...errors import InboxError
 from .. import rows
 from ..dedup import Candidate, PutJob, is_duplicate
+from ..owner import Owner
 from ..records import REPLAYED_BY_DUPLICATES, Duplicate, State, Stored
-from . import dedup_index, ordering
+from . import dedup_index, ordering, tracking
 from .connection import WriterConnection
 from .dedup_cache import DedupCache, HashEntry
+from .owners import born, hand_over
 
 _AT_ONCE = 1024  # candidates to look at with one statement
 _RECEIVED, _BY = (rows.COLUMNS.index(column) for column in ("received", "verified_by"))
@@ -63,8 +65,11 @@ def put(connection: WriterConnection, jobs: Sequence[PutJob]) -> list[Stored | D
             hashes_of_new.setdefault(found, []).append(last)
         results.append(Stored(job.entry.delivery.id))
     if new:
-        _insert(connection, new, before + 1)
+        owners = born(connection, new, before)
+        _insert(connection, new, before + 1, owners)
         dedup_index.add(connection, cache, hashes_of_new, last)
+        leased = {job.entry.delivery.id for job, owner in zip(new, owners, strict=True) if owner is not None}
+        results = [Stored(each.id, leased=True) if each.id in leased else each for each in results]
     for index, job, candidate in duplicates:  # only now: the first ones may be among the new deliveries
         results[index] = _duplicate(connection, job, candidate)
     return results
@@ -101,17 +106,20 @@ def _stored(
     return found
 
 
-def _insert(connection: WriterConnection, new: Sequence[PutJob], first: int) -> None:
-    """Insert the rows of deliveries; `first` is the number of the first of them.
+def _insert(connection: WriterConnection, new: Sequence[PutJob], first: int, owners: Sequence[Owner | None]) -> None:
+    """Insert the rows of deliveries; `first` is the number of the first of them, `owners` what each is born to.
 
     Raises:
         InboxError: an id is stored already, or a value is of a type or size that no row could hold.
         UnicodeEncodeError: a text holds a lone surrogate.
     """
     numbered = [*enumerate(_plain([rows.values_of(job.entry) for job in new]), first)]
-    table = [(seq, *row, rows.checksum(row)) for seq, row in numbered]
+    table = [
+        (seq, *row, rows.checksum(row), None if owner is None else owner.token)
+        for (seq, row), owner in zip(numbered, owners, strict=True)
+    ]
     try:
-        rows.insert(connection, f"delivery (seq, {', '.join(rows.COLUMNS)})", table)
+        rows.insert(connection, f"delivery (seq, {', '.join(rows.COLUMNS)}, owner)", table)
     except sqlite3.IntegrityError as error:
         if error.sqlite_errorname != "SQLITE_CONSTRAINT_UNIQUE":
             raise
@@ -122,6 +130,8 @@ def _insert(connection: WriterConnection, new: Sequence[PutJob], first: int) -> 
         if job.entry.dead is not None
     ]
     rows.insert(connection, "progress (seq, receiver, line, state, due, since, reason, settled)", dead)
+    for owner in {owner for owner in owners if owner is not None}:
+        hand_over(connection, owner, [each for each, its in zip(numbered, owners, strict=True) if its is owner])
 
 
 def _plain(table: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
@@ -148,5 +158,6 @@ def _duplicate(connection: WriterConnection, job: PutJob, candidate: Candidate) 
     found = connection.execute("SELECT state FROM progress WHERE seq = ?", (candidate.seq,)).fetchone()
     if found is None or State(found[0]) not in REPLAYED_BY_DUPLICATES or job.entry.delivery.via == "backfill":
         return Duplicate(candidate.id)
+    tracking.track_out_of_turn(connection, [candidate.seq])
     ordering.requeue(connection, candidate.seq, job.now)
     return Duplicate(candidate.id, replayed=True)

@@ -14,14 +14,17 @@ from typing import Any, NamedTuple
 from ...errors import InboxDamaged
 from ...logs import fields
 from .. import rows
+from ..owner import Owner
 from ..records import Claim, HandlerState, Settlement, State
-from . import ordering, tracking
+from . import ordering, owners, schema, tracking
+from .connection import WriterConnection
+from .owners import BornLease
 from .tracking import UntrackedDelivery
 
 logger = logging.getLogger("webhook_receiver")
 
 _STEPS = 8  # of untracked deliveries with one claim: other processes wait meanwhile
-_FEWEST = 64  # untracked deliveries to look at with one step
+_FEWEST = 256  # untracked deliveries to look at with one step
 
 
 class ClaimJob(NamedTuple):
@@ -31,6 +34,10 @@ class ClaimJob(NamedTuple):
     limit: int
     lease: float
     now: float
+    owner: Owner | None = None
+    """Who claims, if what is put may be born to it."""
+    counted: int = 0
+    """How many were handed to the owner, or claimed, when it asked: what came since has taken some of the room."""
 
 
 class Lease(NamedTuple):
@@ -44,30 +51,50 @@ class OneByOne(Exception):
     """Raised when a batch cannot be done as one: the writer then does each of its jobs by itself."""
 
 
-def claim(connection: Connection, jobs: Sequence[ClaimJob]) -> list[tuple[list[Claim], bool]]:
+def claim(connection: WriterConnection, jobs: Sequence[ClaimJob]) -> list[tuple[list[Claim], bool]]:
     """Claim the deliveries that are due, and then untracked ones, which are younger.
 
     Returns:
         For each job its claims, and whether to call again at once, since there may be more.
     """
-    return [_claim_both(connection, job) for job in jobs]
+    results: list[tuple[list[Claim], bool]] = []
+    for job in jobs:
+        came = 0 if job.owner is None else job.owner.handed - job.counted
+        claims, look_again = _claim_both(connection, job._replace(limit=max(0, job.limit - came)))
+        if job.owner is not None:
+            connection.undo += (job.owner.count(len(claims)),)
+        results.append((claims, look_again))
+    return results
 
 
-def _claim_both(connection: Connection, job: ClaimJob) -> tuple[list[Claim], bool]:
+def _claim_both(connection: WriterConnection, job: ClaimJob) -> tuple[list[Claim], bool]:
     claims = _claim(connection, job)
-    for _ in range(_STEPS):
-        wanted = job.limit - len(claims)
-        if not wanted:
-            return claims, False
-        asked = min(max(wanted, _FEWEST), tracking.AT_ONCE)
-        found = tracking.oldest(connection, asked)
-        taken = _first(found, job.receiver, wanted)
-        claims += _claim_untracked(connection, job, taken)
-        if len(taken) == len(found) < asked:
-            tracking.complete(connection)
-            return claims, False
-        # If that was not enough, some were of other receivers, or wait for an older delivery.
-    return claims, not claims
+    after = tracking.tracked_until(connection)
+    born: list[UntrackedDelivery] = []  # which go on without being tracked
+    try:
+        for _ in range(_STEPS):
+            wanted = job.limit - len(claims)
+            if not wanted:
+                return claims, False
+            asked = min(max(wanted, _FEWEST), tracking.AT_ONCE)
+            found = tracking.untracked(connection, after, asked)
+            taken = _first(found, job, wanted)
+            claims += _claim_untracked(connection, job, taken, born)
+            if len(taken) == len(found) < asked:
+                (after,) = connection.execute(f"SELECT {schema.LAST} FROM position").fetchone()
+                owners.nothing_is_free(connection, after)
+                return claims, False
+            after = taken[-1].seq
+            # If that was not enough, some were of other receivers, or wait for an older delivery.
+        if not claims:  # so that the next look begins behind them
+            tracking.track_leased(connection, born)
+            born = []
+        return claims, not claims
+    finally:
+        behind = [each for each in born if each.seq < after - tracking.MOST_BEHIND]
+        tracking.track_leased(connection, behind)
+        first = next((each.seq for each in born[len(behind) :]), after + 1)
+        tracking.advance(connection, min(after, first - 1))
 
 
 def _claim(connection: Connection, job: ClaimJob) -> list[Claim]:
@@ -120,15 +147,15 @@ def _claims(connection: Connection, job: ClaimJob, seqs: Sequence[int], token: i
         except InboxDamaged as damage:
             _bury(connection, seq, row[0], damage, job.now)
             continue
-        claims.append(Claim(delivery, State(state), progress, crashes, reason, Lease(seq, token)))
+        claims.append(Claim(delivery, State(state), progress, crashes, reason, Lease(seq, token), row[6] is not None))
     return claims
 
 
-def _first(found: Sequence[UntrackedDelivery], receiver: str, wanted: int) -> Sequence[UntrackedDelivery]:
+def _first(found: Sequence[UntrackedDelivery], job: ClaimJob, wanted: int) -> Sequence[UntrackedDelivery]:
     """Return the first deliveries, of which no more than `wanted` can be claimed: one of each ordering key."""
     ordered: set[int] = set()
     for place, each in enumerate(found):
-        if each.receiver == receiver and each.order_key_hash not in ordered:
+        if each.receiver == job.receiver and each.order_key_hash not in ordered and not each.is_leased(job.now):
             if not wanted:
                 return found[:place]
             wanted -= 1
@@ -137,17 +164,35 @@ def _first(found: Sequence[UntrackedDelivery], receiver: str, wanted: int) -> Se
     return found
 
 
-def _claim_untracked(connection: Connection, job: ClaimJob, taken: Sequence[UntrackedDelivery]) -> list[Claim]:
-    """Claim untracked deliveries, which are tracked with their leases; those of other receivers are tracked, too."""
+def _claim_untracked(
+    connection: Connection, job: ClaimJob, taken: Sequence[UntrackedDelivery], born: list[UntrackedDelivery]
+) -> list[Claim]:
+    """Claim untracked deliveries, which are tracked with their leases; those of other receivers are tracked, too.
+
+    Args:
+        connection: the connection, inside a transaction.
+        job: the call.
+        taken: the deliveries, the oldest first.
+        born: those before them that are under born leases; it is brought up to date.
+    """
+    free = [each for each in taken if not each.is_leased(job.now)]
+    born += [each for each in taken if each.is_leased(job.now)]
+    if not free:
+        return []
+    keys = {each.order_key_hash for each in free if each.order_key_hash is not None}
+    holding = [each for each in born if each.order_key_hash in keys]
+    if holding:
+        tracking.track_leased(connection, holding)
+        born[:] = [each for each in born if each.order_key_hash not in keys]
     due: list[ordering.DueDelivery] = [
-        (each.seq, each.order_key_hash) for each in taken if each.receiver == job.receiver
+        (each.seq, each.order_key_hash) for each in free if each.receiver == job.receiver
     ]
     acquired = {*ordering.acquire(connection, due, job.now)}
     token = secrets.randbits(62)
     leased: tracking.Wait = (job.now + job.lease, job.now, token)
     blocked: tracking.Wait = (None, job.now, None)
-    tracking.track(connection, taken, {seq: leased if seq in acquired else blocked for seq, _ in due})
-    if others := [each.seq for each in taken if each.receiver != job.receiver]:
+    tracking.track(connection, free, {seq: leased if seq in acquired else blocked for seq, _ in due})
+    if others := [each.seq for each in free if each.receiver != job.receiver]:
         _bury_damaged(connection, others, job.now)
     return _claims(connection, job, [*acquired], token) if acquired else []
 
@@ -174,7 +219,7 @@ def _bury(connection: Connection, seq: int, delivery_id: str, damage: InboxDamag
 def renew(connection: Connection, jobs: Sequence[tuple[Sequence[Claim], float, float]]) -> list[None]:
     """Extend leases; the jobs are the arguments of `Inbox.renew`."""
     for claims, lease, now in jobs:
-        leases = rows.padded([_lease_of(claim) for claim in claims])
+        leases = rows.padded([_lease_of(claim)[:2] for claim in claims])
         connection.execute(
             f"UPDATE progress SET due = ?, since = ? FROM {rows.as_table(Lease._fields, leases)} AS mine "
             "WHERE progress.seq = mine.seq AND progress.lease = mine.token",
@@ -187,7 +232,9 @@ def release(connection: Connection, jobs: Sequence[Sequence[Claim]]) -> list[Non
     """End leases as if they had never been given; the jobs are the arguments of `Inbox.release`."""
     for claims in jobs:
         leases = [_lease_of(claim) for claim in claims]
-        padded = rows.padded(leases)
+        freed = (State.WAITING, 0.0, None, None, None, None, None, None)
+        owners.insert(connection, [(*each, *freed) for each in leases if isinstance(each, BornLease)])
+        padded = rows.padded([each[:2] for each in leases])
         connection.execute(
             f"UPDATE progress SET due = 0, lease = NULL FROM {rows.as_table(Lease._fields, padded)} AS mine "
             "WHERE progress.seq = mine.seq AND progress.lease = mine.token",
@@ -198,16 +245,26 @@ def release(connection: Connection, jobs: Sequence[Sequence[Claim]]) -> list[Non
     return [None] * len(jobs)
 
 
-def save_progress(connection: Connection, jobs: Sequence[tuple[Claim, Mapping[str, HandlerState]]]) -> list[bool]:
+def save_progress(
+    connection: Connection, jobs: Sequence[tuple[Claim, Mapping[str, HandlerState], float]]
+) -> list[bool]:
     """Store the states of the handlers of claimed deliveries; return for each whether its lease still counts."""
-    return [
-        connection.execute(
-            "UPDATE progress SET handlers = ? WHERE seq = ? AND lease = ?",
-            (rows.progress_json(handlers), *_lease_of(claim)),
-        ).rowcount
-        == 1
-        for claim, handlers in jobs
-    ]
+    return [_save_progress(connection, _lease_of(claim), handlers, now) for claim, handlers, now in jobs]
+
+
+def _save_progress(
+    connection: Connection, lease: Lease | BornLease, handlers: Mapping[str, HandlerState], now: float
+) -> bool:
+    if isinstance(lease, BornLease):
+        until, since = connection.execute(
+            "SELECT until, since FROM owner WHERE token = ?", (lease.token,)
+        ).fetchone() or (now, now)
+        noted = (State.WAITING, until, since, lease.token, None, None, None, None)
+        owners.insert(connection, [(*lease, *noted)])
+    saved = connection.execute(
+        "UPDATE progress SET handlers = ? WHERE seq = ? AND lease = ?", (rows.progress_json(handlers), *lease[:2])
+    )
+    return saved.rowcount == 1
 
 
 def settle(connection: Connection, jobs: Sequence[tuple[Settlement, float]]) -> list[bool]:
@@ -218,30 +275,42 @@ def settle(connection: Connection, jobs: Sequence[tuple[Settlement, float]]) -> 
     """
     paused = _paused(connection, {settlement.paused_by for settlement, _ in jobs if settlement.paused_by is not None})
     table: list[tuple[Any, ...]] = []
+    born: list[tuple[Any, ...]] = []
     for (claim, state, progress, due, paused_by, reason, _), now in jobs:
         if paused_by is not None and paused_by not in paused:
             due, paused_by = 0.0, None
         finished = None if state is State.WAITING else now
-        table.append((*_lease_of(claim), state, due, now, rows.progress_json(progress), paused_by, reason, finished))
-    columns = ("seq", "token", "state", "due", "now", "handlers", "held", "reason", "settled")
-    padded = rows.padded(table)
-    ended = connection.execute(
-        "UPDATE OR ROLLBACK progress SET state = o.state, due = o.due, since = o.now, lease = NULL, "
-        "handlers = o.handlers, crashes = CASE o.state WHEN 'waiting' THEN crashes ELSE 0 END, "
-        "held = o.held, reason = o.reason, settled = coalesce(o.settled, progress.settled) "
-        f"FROM {rows.as_table(columns, padded)} AS o WHERE progress.seq = o.seq AND progress.lease = o.token",
-        rows.flat(padded),
-    ).rowcount
-    if ended < len(jobs):
+        lease, handlers = _lease_of(claim), rows.progress_json(progress)
+        table.append((*lease[:2], state, due, now, handlers, paused_by, reason, finished))
+        if isinstance(lease, BornLease):
+            born.append((*lease, state, due, now, None, handlers, paused_by, reason, finished))
+    inserted = owners.insert(connection, born)
+    rest = [row for row in table if row[0] not in inserted] if inserted else table
+    if len(inserted) + _update(connection, rest) < len(jobs):
         if len(jobs) > 1:
             raise OneByOne
         return [False]
     _insert_attempts(connection, [settlement for settlement, _ in jobs if settlement.attempts])
-    ordering.release(connection, [row[0] for row in table if row[2] is not State.WAITING])
-    for row in table:
+    ordering.release(connection, [row[0] for row in rest if row[2] is not State.WAITING])
+    for row in rest:
         if row[2] is State.WAITING:
             ordering.yield_to_older(connection, row[0])
     return [True] * len(jobs)
+
+
+def _update(connection: Connection, table: Sequence[tuple[Any, ...]]) -> int:
+    """End leases with what became of the deliveries; return how many of them still counted."""
+    if not table:
+        return 0
+    columns = ("seq", "token", "state", "due", "now", "handlers", "held", "reason", "settled")
+    return connection.execute(
+        "UPDATE OR ROLLBACK progress SET state = o.state, due = o.due, since = o.now, lease = NULL, "
+        "handlers = o.handlers, crashes = CASE o.state WHEN 'waiting' THEN crashes ELSE 0 END, "
+        "held = o.held, reason = o.reason, settled = coalesce(o.settled, progress.settled) "
+        f"FROM {rows.as_table(columns, rows.padded(table))} AS o "
+        "WHERE progress.seq = o.seq AND progress.lease = o.token",
+        rows.flat(rows.padded(table)),
+    ).rowcount
 
 
 def _paused(connection: Connection, handlers: set[str]) -> set[str]:
@@ -268,7 +337,7 @@ def insert_attempts(connection: Connection, seq: int, attempts: Iterable[Sequenc
         )
 
 
-def _lease_of(claim: Claim) -> Lease:
+def _lease_of(claim: Claim) -> Lease | BornLease:
     lease = claim.lease
-    assert isinstance(lease, Lease), "a claim of another inbox"  # noqa: S101
+    assert isinstance(lease, Lease | BornLease), "a claim of another inbox"  # noqa: S101
     return lease

@@ -90,14 +90,17 @@ def _resume(connection: WriterConnection, handler: str) -> bool:
 
 def replay(connection: WriterConnection, jobs: Sequence[ReplayJob]) -> list[int]:
     """Replay deliveries; return the number of them for each job."""
-    return [
-        sum(
-            ordering.requeue(connection, seq, job.now, job.handler)
-            for identifier in dict.fromkeys(job.ids)
-            for (seq,) in connection.execute("SELECT seq FROM delivery WHERE id = ?", (identifier,)).fetchall()
-        )
-        for job in jobs
+    return [_replay(connection, job) for job in jobs]
+
+
+def _replay(connection: WriterConnection, job: ReplayJob) -> int:
+    seqs = [
+        seq
+        for identifier in dict.fromkeys(job.ids)
+        for (seq,) in connection.execute("SELECT seq FROM delivery WHERE id = ?", (identifier,)).fetchall()
     ]
+    tracking.track_out_of_turn(connection, seqs)
+    return sum(ordering.requeue(connection, seq, job.now, job.handler) for seq in seqs)
 
 
 def purge(connection: WriterConnection, jobs: Sequence[PurgeJob]) -> list[int]:
@@ -152,6 +155,7 @@ def _forget(connection: WriterConnection, since: float, limit: int) -> int:
 def restart_waits(connection: WriterConnection, jobs: Sequence[float]) -> list[None]:
     """Restart every wait that began in the future, since the clock was set back; a job is a Unix time in seconds."""
     for now in jobs:
+        connection.execute("UPDATE owner SET until = until - since + ?, since = ? WHERE since > ?", (now, now, now))
         found = connection.execute(
             "SELECT since - ?, handlers, seq FROM progress WHERE due > ? AND since > ?", (now, now, now)
         ).fetchall()
@@ -180,15 +184,17 @@ def _load(connection: WriterConnection, dumped: Sequence[StoredDelivery], now: f
         "SELECT coalesce(min(seq), 1) FROM (SELECT min(seq) AS seq FROM delivery UNION ALL SELECT min(seq) FROM purged)"
     ).fetchone()
     seq = min(first, 1) - len(dumped) - 1
-    loaded = 0
+    loaded, new = 0, list[int]()
     for stored in dumped:
         seq += 1
         duplicate = _duplicate_of(connection, cache, stored, window)
         if duplicate is None:
             _load_one(connection, seq, stored, now)
             loaded += 1
+            new.append(seq)
         elif stored.summary.state is State.WAITING:
             _requeue_dead(connection, duplicate, now)
+    tracking.track_out_of_turn(connection, new)
     return loaded
 
 
@@ -235,4 +241,5 @@ def _duplicate_of(connection: WriterConnection, cache: DedupCache, stored: Store
 def _requeue_dead(connection: WriterConnection, seq: int, now: float) -> None:
     found = connection.execute("SELECT state FROM progress WHERE seq = ?", (seq,)).fetchone()
     if found == (State.DEAD,):
+        tracking.track_out_of_turn(connection, [seq])
         ordering.requeue(connection, seq, now)

@@ -117,15 +117,16 @@ def unblock_next(connection: Connection, order_key_hashes: Sequence[int]) -> Non
 
 
 def requeue(connection: Connection, seq: int, now: float, handler: str | None = None) -> bool:
-    """Make a stored delivery WAITING again, as `Inbox.replay` says; return False if it is just being handled."""
+    """Make a stored delivery WAITING again, as `Inbox.replay` says; return False if it is just being handled.
+
+    `tracking.track_out_of_turn` comes first.
+    """
     found = connection.execute(
-        "SELECT state, handlers, lease IS NOT NULL AND due > ?, line FROM progress WHERE seq = ?", (now, seq)
+        "SELECT state, handlers, lease IS NOT NULL AND due > ? FROM progress WHERE seq = ?", (now, seq)
     ).fetchone()
-    if found is None:
-        return True  # it is not tracked yet: it waits, and is due
-    state, text, leased, order_key_hash = found
-    if order_key_hash is not None:
-        tracking.track_older(connection, seq)
+    if found is None:  # it waits, and is due unless it is born leased
+        return tracking.end_born_lease(connection, seq, now)
+    state, text, leased = found
     if state == State.WAITING and leased:
         return False  # it is being handled just now
     handlers = reset_for_replay(State(state), rows.known_progress(text), handler)

@@ -172,9 +172,10 @@ def stats(connection: Connection) -> Stats:
     }
     (everything,) = connection.execute("SELECT count(*) FROM delivery").fetchone()
     untracked = everything - sum(counts.values())
-    (running,) = connection.execute(
-        "SELECT count(*) FROM progress WHERE state = 'waiting' AND due IS NOT NULL AND lease IS NOT NULL"
-    ).fetchone()
+    leased = tracking.of_all(
+        "SELECT 1 FROM {progress} p WHERE p.state = 'waiting' AND p.due IS NOT NULL AND p.lease IS NOT NULL"
+    )
+    (running,) = connection.execute(f"SELECT count(*) FROM ({leased})").fetchone()
     waiting = tracking.of_all("SELECT min(p.seq) AS place FROM {progress} p WHERE p.state = 'waiting'")
     (oldest,) = connection.execute(
         f"SELECT received FROM delivery WHERE seq = (SELECT min(place) FROM ({waiting}))"

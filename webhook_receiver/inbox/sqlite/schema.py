@@ -136,10 +136,21 @@ DROP TABLE journal;
 ALTER TABLE progress RENAME COLUMN source TO receiver;
 """
 
+SIXTH = """
+CREATE TABLE owner (
+    token INTEGER PRIMARY KEY,
+    since REAL NOT NULL,  -- when its sign of life was renewed last
+    until REAL NOT NULL   -- when that ends
+) STRICT;
+ALTER TABLE delivery ADD COLUMN owner INTEGER;  -- the worker that it was born to, which counts until it has progress
+DROP INDEX behind;
+CREATE INDEX in_line ON progress (line, seq) WHERE state = 'waiting' AND line IS NOT NULL;
+"""
+
 LAST = "max(last, coalesce((SELECT max(seq) FROM delivery), 0))"
 """The number of the last delivery that there ever was, as an expression on the table `position`."""
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
 """The scripts, each of which migrates a file from the version that is its index. Released ones never change."""
 
 

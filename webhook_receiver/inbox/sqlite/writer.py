@@ -8,6 +8,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
@@ -52,6 +53,8 @@ class Writer:
         self._submitted: SimpleQueue[list[_Submitted] | None] = SimpleQueue()
         self._gathered: dict[asyncio.AbstractEventLoop, list[_Submitted]] = {}
         """The jobs that were submitted in each event loop, and are handed to the thread soon."""
+        self._after_commit: list[Callable[[], object]] = []
+        """What is left to do for the transactions that were committed and may be acknowledged."""
         self._closed = False
         self._closing = threading.Lock()
         self._working = threading.Lock()
@@ -138,6 +141,9 @@ class Writer:
             with self._working:
                 results = self._run_batch(batch)
             resolve(zip((each.future for each in batch), results, strict=True))
+            after_commit, self._after_commit = self._after_commit, []
+            for each in after_commit:
+                each()
         self._disconnect()
 
     def _run_batch(self, batch: list[_Submitted]) -> list[Any]:
@@ -176,8 +182,18 @@ class Writer:
                     connection.execute("ROLLBACK")
                 connection.rolled_back()
             raise
-        self._confirm(connection)
+        try:
+            self._confirm(connection)
+        except BaseException:
+            self._leave(connection, acknowledged=False)
+            raise
+        self._leave(connection, acknowledged=True)
         return results
+
+    def _leave(self, connection: WriterConnection, *, acknowledged: bool) -> None:
+        """Leave what is to be done after a commit until its results are set."""
+        self._after_commit += [partial(each, acknowledged) for each in connection.after_commit]
+        connection.after_commit = ()
 
     def _begin(self) -> WriterConnection:
         try:
