@@ -205,6 +205,17 @@ class Inbox(Protocol):
         """
         ...
 
+    def watch(self, receiver: str, poll: float) -> AsyncIterator[None]:
+        """Yield whenever deliveries of a receiver may have become due, by whichever process, and every `poll` seconds.
+
+        A store that hears of it yields at once, another one at the next poll. It never raises an error of the store's.
+
+        Args:
+            receiver: the name of the receiver.
+            poll: the longest wait between two times, in seconds.
+        """
+        ...
+
     async def pause(self, handler: str, now: float) -> None:
         """Pause a handler for all processes until it is resumed; to pause it twice has no effect.
 

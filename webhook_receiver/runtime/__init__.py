@@ -27,7 +27,6 @@ from ..routing import old_names
 from ..senders import Order, Orders, OrdersApi, Sender
 from ..senders.backfill import Backfill, ProgressCallback, backfill
 from ..signatures import Verified
-from ..worker import worker_for
 from ..worker.attempt_log import AttemptLog
 from ..worker.executor import Dispatcher, no_event
 from ..worker.worker import Worker
@@ -243,7 +242,7 @@ class Runtime:
                 self._warn_once(f"%s runs on AWS Lambda, which stands still between two requests, {_WITHOUT_LOOP}")
             paused = await self._paused()  # before anything is claimed
             if self._worker is None or not self._worker.is_working:  # it may be since a moment ago
-                self._worker = worker_for(self.inbox, self.name, self.dispatcher, self.options, self.clock)
+                self._worker = Worker(self.inbox, self.name, self.dispatcher, self.options, self.clock)
                 self._worker.start(paused)
                 current_default_thread_limiter().total_tokens += self.options.concurrency  # beside those of the host's
         self.tasks.start()

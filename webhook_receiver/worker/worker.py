@@ -69,7 +69,7 @@ class Worker:
             paused: the names of the handlers that must not run.
         """
         self._executor.paused = paused
-        loops = (self._claim, self._renew, self._refresh_paused, self._expire)
+        loops = (self._claim, self._watch, self._renew, self._refresh_paused, self._expire)
         self._tasks = [self.loop.create_task(self._repeat(run)) for run in loops]
         self._watchdog = Watchdog(self.loop, self._executor.handler_of)
 
@@ -179,18 +179,22 @@ class Worker:
         if wanted <= 0 or len(self._in_flight) - self._unfinished > _MOST_UNSETTLED:
             await self._changed.wait()  # until one of ours has ended
             return 0
-        self._prefetch.begin()
         claims = await self._inbox.claim(self._receiver, wanted, self._options.lease, self._clock())
+        self._prefetch.begin()
         if self._stopping.is_set():
             await self._release(claims)
             return 0
         for claim in claims:
             self._add(claim)
         if len(claims) < wanted:
-            timer = self.loop.call_later(self._options.poll, self._changed.set)
             await self._changed.wait()
-            timer.cancel()
         return 0
+
+    async def _watch(self) -> float:
+        """Look for deliveries whenever another process may have put some."""
+        async for _ in self._inbox.watch(self._receiver, self._options.poll):
+            self._changed.set()
+        return self._options.poll
 
     def _add(self, claim: Claim) -> None:
         ours = self._in_flight.get(claim.delivery.id)
@@ -348,14 +352,18 @@ class Prefetch:
 
     def begin(self) -> None:
         """Restart the count now."""
-        self._began = self._clock()
+        self._began = self._latest = self._clock()
         self._finished = 0
 
     def count(self) -> None:
         """Count one more finished delivery."""
         self._finished += 1
+        self._latest = self._clock()
 
     def ahead(self) -> int:
-        """Return the number of deliveries that will be finished within SOON seconds if the rate stays the same."""
-        seconds = max(self._clock() - self._began, 0.001)  # the clock of some event loops goes by milliseconds
+        """Return the number of deliveries that will be finished within SOON seconds if the rate stays the same.
+
+        The rate is that while there was something to finish: how far away the inbox is says nothing about handlers.
+        """
+        seconds = max(self._latest - self._began, 0.001)  # the clock of some event loops goes by milliseconds
         return min(round(self._finished / seconds * SOON), MOST_AHEAD)

@@ -13,22 +13,15 @@ from tests.postgres import database, execute
 from webhook_receiver import ConfigurationError
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
 from webhook_receiver.inbox.postgres import PostgresInbox
-from webhook_receiver.inbox.postgres.leases import NEVER, NotYet
-from webhook_receiver.inbox.records import Claim, DamagedDelivery, Duplicate, Filter, Stored, StoredDelivery
+from webhook_receiver.inbox.records import DamagedDelivery, Duplicate, Filter, Stored, StoredDelivery
 from webhook_receiver.testing.inbox_suite import (
     DEAD,
-    LEASE,
     NOW,
-    WAITING,
     Make,
     SharedInboxSuite,
     claim,
-    dumped,
     entry,
-    finish,
-    listed,
     put,
-    settle,
 )
 
 
@@ -66,121 +59,6 @@ async def test_what_the_server_has_no_room_for_is_rejected_alone(inbox: Postgres
     puts = [inbox.put(entry(f"d-{each}", ordering_key=long if each == 2 else None), NOW) for each in range(5)]
     found = await asyncio.gather(*puts, return_exceptions=True)
     assert [type(each) for each in found] == [Stored, Stored, InboxError, Stored, Stored]
-
-
-def jobs(url: str) -> list[tuple[Any, ...]]:
-    """Return the delivery, the state, the lock and the time of every job, the first to be run first."""
-    return execute(
-        url,
-        "SELECT d.id, j.status::text, j.lock, j.scheduled_at FROM webhook_receiver.procrastinate_jobs j "
-        "JOIN webhook_receiver.delivery d ON d.seq = (j.args ->> 'seq')::bigint ORDER BY j.priority DESC, j.id",
-    )
-
-
-# Jobs
-
-
-async def test_a_delivery_and_its_job_are_kept_together(inbox: PostgresInbox, postgres_url: str) -> None:
-    await put(inbox, "d-1")
-    await put(inbox, "d-2", "d-3", ordering_key="o-1")
-    (one, *others) = jobs(postgres_url)
-    assert one == ("d-1", "todo", None, None)
-    assert [job[:2] for job in others] == [("d-2", "todo"), ("d-3", "todo")]
-    assert others[0][2] == others[1][2] != None  # noqa: E711 - the lock is there, and the same
-
-
-async def test_what_is_not_kept_has_no_job(inbox: PostgresInbox, postgres_url: str) -> None:
-    await put(inbox, "d-1", key=b"k")
-    assert await put(inbox, "d-2", key=b"k") == [Duplicate("d-1")]
-    with pytest.raises(InboxError):
-        await inbox.put(entry("d-1"), NOW)
-    assert [job[0] for job in jobs(postgres_url)] == ["d-1"]
-    assert execute(postgres_url, "SELECT count(*) FROM webhook_receiver.procrastinate_jobs") == [(1,)]
-
-
-async def test_without_room_for_the_job_the_delivery_is_not_kept(inbox: PostgresInbox, postgres_url: str) -> None:
-    execute(postgres_url, "ALTER TABLE webhook_receiver.procrastinate_jobs ADD CHECK (priority < -1000)")
-    with pytest.raises(InboxError):
-        await inbox.put(entry("d-1"), NOW)
-    assert await listed(inbox) == []
-
-
-async def test_an_older_one_that_is_replayed_has_its_job_before_those_behind_it(
-    inbox: PostgresInbox, postgres_url: str
-) -> None:
-    await put(inbox, "d-1", "d-2", "d-3", ordering_key="o-1")
-    await finish(inbox, DEAD)
-    await inbox.replay(["d-1"], NOW)
-    assert [job[0] for job in jobs(postgres_url)] == ["d-1", "d-2", "d-3"], "one each, the old one of d-1 is withdrawn"
-
-
-async def test_what_is_loaded_has_its_job_before_what_is_there(
-    inbox: PostgresInbox, postgres_address: str, postgres_template: str
-) -> None:
-    await put(inbox, "d-1", "d-2", ordering_key="o-1")
-    with database(postgres_address, postgres_template) as url:
-        another = await PostgresInbox(url).open()
-        await put(another, "e-1", ordering_key="o-1")
-        await another.load(await dumped(inbox), NOW)
-        await another.close()
-        assert [job[0] for job in jobs(url)] == ["d-1", "d-2", "e-1"]
-
-
-async def test_what_is_purged_leaves_no_job_that_would_hold_up_its_ordering_key(
-    inbox: PostgresInbox, postgres_url: str
-) -> None:
-    await put(inbox, "d-1", "d-2", ordering_key="o-1")
-    await inbox.purge(Filter(ids=["d-1"]), NOW, limit=1)
-    assert [job[0] for job in jobs(postgres_url)] == ["d-2"]
-    assert execute(postgres_url, "SELECT count(*) FROM webhook_receiver.procrastinate_jobs") == [(1,)]
-
-
-async def test_a_job_takes_the_lease_on_its_delivery_alone(inbox: PostgresInbox, postgres_url: str) -> None:
-    await put(inbox, "d-1", "d-2")
-    (_, second) = seqs_and_jobs(postgres_url)
-    claimed = await inbox.claim_for_job(*second, LEASE, NOW)
-    assert isinstance(claimed, Claim)
-    assert claimed.delivery.id == "d-2"
-    assert await inbox.claim_for_job(*second, LEASE, NOW) == NotYet(NOW + LEASE), "it is leased until then"
-    assert await settle(inbox, claimed)
-    assert await inbox.claim_for_job(*second, LEASE, NOW) is None, "nothing is left to do"
-
-
-async def test_a_job_hears_what_its_delivery_waits_for(inbox: PostgresInbox, postgres_url: str) -> None:
-    await put(inbox, "d-1", "d-2", "d-3", ordering_key="o-1")
-    first, second, third = seqs_and_jobs(postgres_url)
-    assert await inbox.claim_for_job(*second, LEASE, NOW) == NotYet(0, needs_own_lock=True), "another one goes first"
-    await settle(inbox, taken(await inbox.claim_for_job(*first, LEASE, NOW)), WAITING, due=NOW + 50)
-    assert await inbox.claim_for_job(*first, LEASE, NOW) == NotYet(NOW + 50), "it waits for its retry"
-    await inbox.pause("h", NOW)
-    again = taken(await inbox.claim_for_job(*first, LEASE, NOW + 50))
-    await settle(inbox, again, WAITING, paused_by="h", now=NOW + 50)
-    assert await inbox.claim_for_job(*first, LEASE, NOW + 51) == NotYet(NEVER), "it waits until its handler is resumed"
-    await inbox.resume("h")
-    assert await inbox.claim_for_job(*first, LEASE, NOW + 51) is None, "another job has it now"
-    (first, *_) = seqs_and_jobs(postgres_url)
-    assert isinstance(await inbox.claim_for_job(*first, LEASE, NOW + 51), Claim)
-    await inbox.purge(Filter(ids=["d-3"]), NOW, limit=1)
-    assert await inbox.claim_for_job(*third, LEASE, NOW) is None, "it is gone"
-
-
-async def test_a_delivery_that_lost_its_job_gets_another_one(inbox: PostgresInbox, postgres_url: str) -> None:
-    await put(inbox, "d-1", "d-2", "d-3")
-    await settle(inbox, (await claim(inbox, 1))["d-1"])
-    execute(postgres_url, "DELETE FROM webhook_receiver.procrastinate_jobs")
-    assert await inbox.restore_jobs("another", NOW + 61) == 0
-    assert await inbox.restore_jobs("hooks", NOW + 61) == 2
-    assert [job[0] for job in jobs(postgres_url)] == ["d-2", "d-3"]
-    assert await inbox.restore_jobs("hooks", NOW + 61) == 0
-
-
-def seqs_and_jobs(url: str) -> list[tuple[int, int]]:
-    return [(seq, job) for seq, job in execute(url, "SELECT seq, job FROM webhook_receiver.progress ORDER BY seq")]
-
-
-def taken(found: object) -> Claim:
-    assert isinstance(found, Claim)
-    return found
 
 
 # Durability

@@ -13,7 +13,6 @@ from threading import Event, Timer
 from typing import Any
 
 import psycopg
-from procrastinate.exceptions import ConnectorException
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ...errors import ConfigurationError, InboxError, InboxUnavailable
@@ -25,7 +24,7 @@ _DEFAULTS: Mapping[str, Any] = {"connect_timeout": 5, "tcp_user_timeout": 15_000
 PATIENCE = 5.0
 """Seconds to wait for a session: a pooler such as PgBouncer takes the connection and may have none to give."""
 
-_SETTINGS: Mapping[str, str] = {
+_SETTINGS: dict[str, str] = {
     "client_encoding": "UTF8",
     "default_transaction_isolation": "read committed",
     "idle_session_timeout": "0",  # a connection is held for the next delivery
@@ -38,6 +37,11 @@ _SETTINGS: Mapping[str, str] = {
 }
 """The settings of every session, whatever the role, the database or PGOPTIONS say
 (postgresql.org/docs/current/runtime-config-client.html)."""
+_BY_INDEX: dict[str, str] = {
+    f"enable_{way}": "off" for way in ("hashjoin", "mergejoin", "seqscan", "bitmapscan", "sort", "material")
+}
+"""Planner settings by which rows are found by their index and no more are read than wanted, also where statistics are
+old, as those of a queue always are (postgresql.org/docs/current/runtime-config-query.html)."""
 _SESSION = "webhook_receiver.session"
 """A setting of our own that names the session: who finds one has the session of somebody else."""
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -100,8 +104,11 @@ class Server:
         """The connection string for libpq, which may hold the password."""
         return self._conninfo
 
-    def connect(self) -> PostgresConnection:
+    def connect(self, *, by_index: bool = False) -> PostgresConnection:
         """Return a connection that commits each statement, and each `transaction()` as a whole.
+
+        Args:
+            by_index: whether its statements are about few rows out of many.
 
         Raises:
             ConfigurationError: the session cannot be one of the inbox's, whatever is tried.
@@ -117,7 +124,7 @@ class Server:
         timer = Timer(PATIENCE, give_up)
         timer.start()
         try:
-            self._prepare(connection)
+            self._prepare(connection, _SETTINGS | _BY_INDEX if by_index else _SETTINGS)
         except BaseException as error:
             connection.close()
             if gave_up.is_set() and isinstance(error, psycopg.OperationalError):
@@ -129,7 +136,7 @@ class Server:
             timer.cancel()
         return connection
 
-    def _prepare(self, connection: PostgresConnection) -> None:
+    def _prepare(self, connection: PostgresConnection, settings: Mapping[str, str]) -> None:
         """Set the schema and the settings, and see that they stay set.
 
         A commit has to survive the loss of power, whatever the role's default
@@ -140,7 +147,7 @@ class Server:
                 f"the database keeps texts as {encoding}: the inbox needs one that is made with ENCODING 'UTF8'"
             )
         session = secrets.token_hex(8)
-        wanted = {**_SETTINGS, _SESSION: session}
+        wanted = {**settings, _SESSION: session}
         (before,) = ask(connection, "SELECT current_setting(%s, true)", [_SESSION]).fetchone() or (None,)
         ask(
             connection,
@@ -166,7 +173,7 @@ class Server:
             raise ConfigurationError(
                 "session_replication_role is replica, by which foreign keys do not hold: the inbox needs origin"
             )
-        unlike = [name for name, value in _SETTINGS.items() if found[name] not in (value, None)]
+        unlike = [name for name, value in settings.items() if found[name] not in (value, None)]
         if unlike:
             raise ConfigurationError(f"the PostgreSQL server does not take these settings: {', '.join(unlike)}")
 
@@ -179,8 +186,6 @@ def cut(connection: PostgresConnection) -> None:
 
 def translated(error: Exception) -> Exception:
     """Return the InboxError that an error of psycopg means; any other error as it is. No message holds stored data."""
-    if isinstance(error, ConnectorException) and isinstance(error.__cause__, psycopg.Error):
-        error = error.__cause__
     if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
         return InboxUnavailable("the inbox has no tables: webhook-receiver inbox migrate makes them")
     rejected = psycopg.DataError | psycopg.IntegrityError | psycopg.errors.ProgramLimitExceeded | UnicodeError

@@ -160,11 +160,11 @@ def stats(connection: PostgresConnection) -> Stats:
         "GROUP BY p.seq ORDER BY expected LIMIT %s",
         [MOST_EXPECTED_DEAD],
     )
-    size, jobs = ask(
+    (size,) = ask(
         connection,
-        "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint, (SELECT count(*) FROM procrastinate_jobs) "
+        "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint "
         "FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace",
-    ).fetchone() or (0, 0)
+    ).fetchone() or (0,)
     paused_by = ask(connection, "SELECT handler, since FROM paused ORDER BY handler").fetchall()
     return Stats(
         counts=counts,
@@ -172,7 +172,7 @@ def stats(connection: PostgresConnection) -> Stats:
         oldest_waiting=oldest,
         expected_dead=[expected for (expected,) in dying.fetchall()],
         paused={unescaped(name): since for name, since in paused_by},
-        extra={"bytes": size, "jobs": jobs},
+        extra={"bytes": size},
     )
 
 
@@ -184,9 +184,3 @@ def database(connection: PostgresConnection) -> str:
     """
     (found,) = ask(connection, asked).fetchone() or ("",)
     return str(found)
-
-
-def server_time(connection: PostgresConnection) -> float:
-    """Return the time by the server's clock, in Unix seconds."""
-    (now,) = ask(connection, "SELECT extract(epoch FROM clock_timestamp())::double precision").fetchone() or (0.0,)
-    return float(now)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import psycopg
 
@@ -12,6 +12,10 @@ from ..records import DeliverySummary, Entry
 
 PostgresConnection = psycopg.Connection[tuple[Any, ...]]
 """A connection of psycopg whose rows are tuples."""
+Request = TypeVar("Request")
+Result = TypeVar("Result")
+PostgresOperation = Callable[[PostgresConnection, Sequence[Request]], Sequence[Result]]
+"""A function that does a batch of requests inside a transaction, and returns a result for each of them."""
 
 DELIVERY = rows.DELIVERY
 SUMMARY = rows.SUMMARY.replace("p.handlers", "p.handlers::text")

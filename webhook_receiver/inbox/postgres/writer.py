@@ -5,24 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
-from procrastinate.exceptions import ConnectorException
 
 from ...errors import ConfigurationError, InboxUnavailable
 from ..futures import resolve
 from .connection import cut, translated
-from .rows import PostgresConnection
-
-Request = TypeVar("Request")
-Result = TypeVar("Result")
-PostgresOperation = Callable[[PostgresConnection, Sequence[Request]], Sequence[Result]]
-"""A function that does a batch of requests inside a transaction, and returns a result for each of them."""
+from .rows import PostgresConnection, PostgresOperation, Request, Result
 
 _TRIES = 5  # of a transaction that others got in the way of
 
@@ -42,10 +36,19 @@ class Writer:
         connect: opens the connection; called again after an error that has ended it.
         most: the largest number of requests in one transaction.
         patience: seconds for a transaction; when the server takes longer, the connection is given up.
+        at_once: the operations that are a transaction by themselves, and get none around them.
     """
 
-    def __init__(self, name: str, connect: Callable[[], PostgresConnection], most: int, patience: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        connect: Callable[[], PostgresConnection],
+        most: int,
+        patience: float,
+        at_once: Collection[PostgresOperation[Any, Any]] = (),
+    ) -> None:
         self._connect = connect
+        self._at_once = at_once
         self._most = most
         self._patience = patience
         self._connection: PostgresConnection | None = None
@@ -111,48 +114,42 @@ class Writer:
                     break
                 submitted = self._submitted.get()
             going_on = submitted is not None
-            resolve(zip((each.future for each in batch), self._run_batch(batch), strict=True))
+            groups: dict[PostgresOperation[Any, Any], list[_Submitted]] = {}
+            for each in batch:
+                groups.setdefault(each.operation, []).append(each)
+            for operation, group in groups.items():
+                results = self._run_group(operation, [each.request for each in group])
+                resolve(zip((each.future for each in group), results, strict=True))
         self._disconnect()
 
-    def _run_batch(self, batch: list[_Submitted]) -> list[Any]:
+    def _run_group(self, operation: PostgresOperation[Any, Any], requests: list[Any]) -> list[Any]:
         """Return a result or an exception for each request; a request that fails must not fail the others."""
-        if not batch:
-            return []
         try:
-            return self._try(batch)
+            return self._try(operation, requests)
         except Exception as error:
             found = translated(error)
-            if len(batch) == 1 or isinstance(found, InboxUnavailable):
-                return [found] * len(batch)
-            return [result for each in batch for result in self._run_batch([each])]
+            if len(requests) == 1 or isinstance(found, InboxUnavailable):
+                return [found] * len(requests)
+            return [result for each in requests for result in self._run_group(operation, [each])]
 
-    def _try(self, batch: list[_Submitted]) -> list[Any]:
+    def _try(self, operation: PostgresOperation[Any, Any], requests: list[Any]) -> list[Any]:
         for left in reversed(range(_TRIES)):
             try:
-                return self._transaction(batch)
-            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, ConnectorException) as error:
-                cause = error.__cause__ if isinstance(error, ConnectorException) else error
-                others = psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure
-                if not left or not isinstance(cause, others):
+                return self._transaction(operation, requests)
+            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+                if not left:
                     raise
         raise AssertionError("unreachable")
 
-    def _transaction(self, batch: list[_Submitted]) -> list[Any]:
-        groups: dict[PostgresOperation[Any, Any], list[int]] = {}
-        for index, each in enumerate(batch):
-            groups.setdefault(each.operation, []).append(index)
-        results: list[Any] = [None] * len(batch)
+    def _transaction(self, operation: PostgresOperation[Any, Any], requests: list[Any]) -> list[Any]:
         self._began = time.monotonic()
         try:
             connection = self._connection
             if connection is None:
                 connection = self._connection = self._connected()
                 self._began = time.monotonic()
-            with connection.transaction():
-                for operation, indexes in groups.items():
-                    found = operation(connection, [batch[index].request for index in indexes])
-                    for index, result in zip(indexes, found, strict=True):
-                        results[index] = result
+            with nullcontext() if operation in self._at_once else connection.transaction():
+                results = [*operation(connection, requests)]
         except BaseException as error:
             self._began = None
             if isinstance(translated(error) if isinstance(error, Exception) else error, InboxUnavailable):

@@ -201,6 +201,12 @@ class SQLiteInbox:
         if claims:
             await self._write(leases.release, claims)
 
+    async def watch(self, receiver: str, poll: float) -> AsyncIterator[None]:
+        """See `Inbox`. No process hears of another one."""
+        while True:
+            await asyncio.sleep(poll)
+            yield
+
     async def pause(self, handler: str, now: float) -> None:
         """See `Inbox`."""
         await self._write(maintenance.pause, (handler, now))
