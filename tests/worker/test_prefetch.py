@@ -50,6 +50,15 @@ def test_the_wait_for_more_of_them_does_not_count() -> None:
     assert found.ahead() == round(SOON / 0.1)
 
 
+def test_an_inbox_that_is_far_away_is_asked_for_more() -> None:
+    clock = Counter()
+    found = Prefetch(clock)
+    found.begin(0.2)
+    clock.now += 0.01
+    found.count()
+    assert found.ahead() == round((SOON + 0.2) / 0.01)
+
+
 def test_what_was_before_does_not_count_once_it_begins_anew() -> None:
     found = pace(100, 1)
     found.begin()

@@ -419,9 +419,11 @@ class Runtime:
             log_failure(f"{self.name}: the inbox failed", error)
             return failing(f"the inbox failed: {type(error).__name__}")
         oldest = stats.oldest_waiting
+        problem = None if self._worker is None else self._worker.problem
         return Health(
             ok=True,
-            state="working" if self.is_started() else "not started",
+            state="not started" if not self.is_started() else "working" if problem is None else "stalled",
+            problem=problem,
             waiting=stats.counts[State.WAITING],
             oldest_waiting_seconds=None if oldest is None else max(0.0, self.clock() - oldest),
             unhandled=stats.counts[State.UNHANDLED],

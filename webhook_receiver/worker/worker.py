@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -23,6 +24,8 @@ _MOST_UNSETTLED = 512  # deliveries that have been handled; with more of them no
 _PATIENCE = 1.0  # seconds for a cancelled handler to end when the process stops
 _PAUSE = 1.0  # seconds between two tries, at most, while the inbox fails
 _SECONDS_BETWEEN_EXPIRY = 60.0
+_MOST_FAILURES = 5  # in a row that are logged, each with another message
+_LONG_CLAIM = 5.0  # seconds for which claiming may fail, as while a server restarts, until the health says so
 
 
 class Worker:
@@ -54,6 +57,9 @@ class Worker:
         """The lock for deliveries with which the process died twice: none of them may take another one along."""
         self._unfinished = 0
         """The number of deliveries that are ready or running: one that is only being settled needs no room."""
+        self._claiming_since: float | None = None
+        """The monotonic time at which the claim began that has not succeeded yet."""
+        self._claim_error: str | None = None
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
         self.loop = asyncio.get_running_loop()
@@ -72,6 +78,14 @@ class Worker:
         loops = (self._claim, self._watch, self._renew, self._refresh_paused, self._expire)
         self._tasks = [self.loop.create_task(self._repeat(run)) for run in loops]
         self._watchdog = Watchdog(self.loop, self._executor.handler_of)
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing has been claimed for long although there is room; None if something was, or is not due."""
+        since = self._claiming_since
+        if since is None or time.monotonic() - since < _LONG_CLAIM:
+            return None
+        return f"nothing was claimed for {time.monotonic() - since:.0f} s: {self._claim_error or 'no answer'}"
 
     @property
     def is_working(self) -> bool:
@@ -154,20 +168,22 @@ class Worker:
             logger.error("%s: leases are not released, they end by themselves: %s", self._receiver, error)
 
     async def _repeat(self, run: Callable[[], Awaitable[float]]) -> None:
-        """Call a function again and again, after as many seconds as it returns; log only its first failure in a row."""
-        failing = False
+        """Call a function again and again, after as many seconds as it returns; log its failures in a row once each."""
+        failing = set[str]()
         while not self._stopping.is_set() or run == self._renew:
             try:
                 seconds = await run()
                 if failing:
                     logger.info("%s: the inbox works again", self._receiver)
-                failing = False
+                failing.clear()
             except Exception as error:
-                if not failing and isinstance(error, InboxError):
-                    logger.error("%s: %s", self._receiver, error)
+                said = str(error)
+                if said not in failing and len(failing) < _MOST_FAILURES and isinstance(error, InboxError):
+                    logger.error("%s: %s", self._receiver, said)
                 elif not failing:
                     log_failure(f"{self._receiver}: the worker stumbled, and goes on", error)
-                failing, seconds = True, min(self._options.poll, _PAUSE)
+                failing.add(said)
+                seconds = min(self._options.poll, _PAUSE)
             # Leases are renewed while it stops, too.
             if seconds:
                 await (asyncio.sleep(seconds) if run == self._renew else self._sleep(seconds))
@@ -179,8 +195,15 @@ class Worker:
         if wanted <= 0 or len(self._in_flight) - self._unfinished > _MOST_UNSETTLED:
             await self._changed.wait()  # until one of ours has ended
             return 0
-        claims = await self._inbox.claim(self._receiver, wanted, self._options.lease, self._clock())
-        self._prefetch.begin()
+        asked = time.monotonic()
+        self._claiming_since = self._claiming_since or asked
+        try:
+            claims = await self._inbox.claim(self._receiver, wanted, self._options.lease, self._clock())
+        except Exception as error:
+            self._claim_error = str(error)
+            raise
+        self._claiming_since = None
+        self._prefetch.begin(time.monotonic() - asked)
         if self._stopping.is_set():
             await self._release(claims)
             return 0
@@ -350,8 +373,9 @@ class Prefetch:
         self._clock = clock
         self.begin()
 
-    def begin(self) -> None:
-        """Restart the count now."""
+    def begin(self, away: float = 0.0) -> None:
+        """Restart the count now; the inbox is so many seconds away."""
+        self._away = away
         self._began = self._latest = self._clock()
         self._finished = 0
 
@@ -361,9 +385,10 @@ class Prefetch:
         self._latest = self._clock()
 
     def ahead(self) -> int:
-        """Return the number of deliveries that will be finished within SOON seconds if the rate stays the same.
+        """Return the number of deliveries that will be finished within SOON seconds if the rate stays the same, and
+        while the next ones are claimed.
 
         The rate is that while there was something to finish: how far away the inbox is says nothing about handlers.
         """
         seconds = max(self._latest - self._began, 0.001)  # the clock of some event loops goes by milliseconds
-        return min(round(self._finished / seconds * SOON), MOST_AHEAD)
+        return min(round(self._finished / seconds * (SOON + self._away)), MOST_AHEAD)

@@ -38,7 +38,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from threading import Lock
 from typing import Any, Self, TypeVar
 
@@ -64,7 +63,7 @@ from ..registration import Registration
 from ..retention import retention_of
 from . import insert, leases, maintenance, queries
 from .announcement import listening
-from .connection import Server, translated
+from .connection import MOST_CONNECTIONS, NoConnection, Server, translated
 from .rows import PostgresConnection, PostgresOperation
 from .schema import check_ready, migrate
 from .writer import Writer
@@ -84,6 +83,9 @@ _SLOWLY = 12  # times as long as a put may take an operation on many deliveries
 
 class PostgresInbox:
     """An inbox in a schema of a PostgreSQL database. Fulfils `Inbox`.
+
+    A process takes up to four connections, as it needs them: for puts, for leases, for everything else, and one that
+    listens. Where the server allows it fewer, it shares them and polls; one is enough.
 
     Its tables are made by `migrate`, or by `webhook-receiver inbox migrate URL`, and never when it is opened.
 
@@ -172,18 +174,24 @@ class PostgresInbox:
         with self._opening:
             if self._writers is None:
                 _translating(self._check_ready)
-                connect, by_index = self.server.connect, partial(self.server.connect, by_index=True)
-                one = Writer("webhook-inbox-insert", connect, _MOST, self._timeout)
-                two = Writer("webhook-inbox-leases", by_index, _MOST_SETTLED, self._timeout, leases.AT_ONCE)
-                three = Writer("webhook-inbox-maintenance", connect, 1, self._timeout * _SLOWLY)
+                connect = self.server.connect
+                one = Writer("webhook-inbox-insert", connect, _MOST, self._timeout, leases.AT_ONCE)
+                two = Writer("webhook-inbox-leases", connect, _MOST_SETTLED, self._timeout, leases.AT_ONCE)
+                three = Writer("webhook-inbox-maintenance", connect, 1, self._timeout * _SLOWLY, leases.AT_ONCE)
+                one.others, two.others, three.others = (two, three), (three, one), (two, one)
                 self._writers = one, two, three
 
     def _check_ready(self) -> None:
         with self.server.connect() as connection:
-            self.server.connect().close()  # beside this one: a pooler that shares one session shows
+            with suppress(NoConnection):
+                self.server.connect().close()  # beside this one: a pooler that shares one session shows
             check_ready(connection, self.server)
             self.place = f"{queries.database(connection)} {self.server.schema}"
             insert.check_round_trip(connection)
+            allowed = queries.connections_allowed(connection)
+            if allowed < MOST_CONNECTIONS:
+                said = "%s allows this role %d connections: a process takes up to %d, and is slower with fewer"
+                logger.warning(said, self.server, allowed, MOST_CONNECTIONS)
             if connection.execute("SELECT current_setting('fsync')").fetchone() == ("off",):
                 logger.warning("%s runs with fsync = off: what it has committed may not survive", self.server)
 
@@ -284,11 +292,13 @@ class PostgresInbox:
     async def watch(self, receiver: str, poll: float) -> AsyncIterator[None]:
         """See `Inbox`. Without a connection that listens it polls."""
         while True:
-            with suppress(psycopg.Error, OSError):
+            try:
                 async with listening(self.server, receiver) as listener:
                     while True:
                         yield
                         await listener.wait(poll)
+            except (psycopg.Error, OSError) as error:
+                logger.info("%s: nothing listens for now, and deliveries are found by polling: %s", receiver, error)
             for _ in range(max(1, round(_LISTENS_AGAIN / poll))):
                 yield
                 await asyncio.sleep(poll)

@@ -20,11 +20,13 @@ from .rows import PostgresConnection, ask
 
 # Parameters of libpq unless the URL has others: a server that is gone without a word is noticed
 # (postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS).
+MOST_CONNECTIONS = 4
+"""Connections of a process, at most: for puts, for leases, for everything else, and one that listens."""
 _DEFAULTS: Mapping[str, Any] = {"connect_timeout": 5, "tcp_user_timeout": 15_000, "keepalives_idle": 15}
 PATIENCE = 5.0
 """Seconds to wait for a session: a pooler such as PgBouncer takes the connection and may have none to give."""
 
-_SETTINGS: dict[str, str] = {
+_SETTINGS: Mapping[str, str] = {
     "client_encoding": "UTF8",
     "default_transaction_isolation": "read committed",
     "idle_session_timeout": "0",  # a connection is held for the next delivery
@@ -37,16 +39,19 @@ _SETTINGS: dict[str, str] = {
 }
 """The settings of every session, whatever the role, the database or PGOPTIONS say
 (postgresql.org/docs/current/runtime-config-client.html)."""
-_BY_INDEX: dict[str, str] = {
-    f"enable_{way}": "off" for way in ("hashjoin", "mergejoin", "seqscan", "bitmapscan", "sort", "material")
-}
-"""Planner settings by which rows are found by their index and no more are read than wanted, also where statistics are
-old, as those of a queue always are (postgresql.org/docs/current/runtime-config-query.html)."""
 _SESSION = "webhook_receiver.session"
 """A setting of our own that names the session: who finds one has the session of somebody else."""
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _USER_IN_URL = re.compile(r"postgres(?:ql)?://(?:[^@/]*@)?")
 _PORTS = re.compile(r"[0-9,]*")
+
+
+# How the server, and PgBouncer, say that all connections are taken (errcodes 53300; pgbouncer.org/config.html).
+_TOO_MANY = re.compile(r"too many (clients|connections)|remaining connection slots|max_client_conn|no more connections")
+
+
+class NoConnection(psycopg.OperationalError):
+    """All connections that this role, the database, the server or a pooler allows are taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +109,20 @@ class Server:
         """The connection string for libpq, which may hold the password."""
         return self._conninfo
 
-    def connect(self, *, by_index: bool = False) -> PostgresConnection:
+    def connect(self) -> PostgresConnection:
         """Return a connection that commits each statement, and each `transaction()` as a whole.
-
-        Args:
-            by_index: whether its statements are about few rows out of many.
 
         Raises:
             ConfigurationError: the session cannot be one of the inbox's, whatever is tried.
+            NoConnection: the server has none left.
             psycopg.Error: the server cannot be reached, or rejects the connection.
         """
-        connection = psycopg.connect(self._conninfo, autocommit=True)
+        try:
+            connection = psycopg.connect(self._conninfo, autocommit=True)
+        except psycopg.OperationalError as error:
+            if _TOO_MANY.search(str(error)):  # libpq does not tell the class of an error of the start
+                raise NoConnection(_primary_message(error)) from None
+            raise
         gave_up = Event()
 
         def give_up() -> None:
@@ -124,11 +132,11 @@ class Server:
         timer = Timer(PATIENCE, give_up)
         timer.start()
         try:
-            self._prepare(connection, _SETTINGS | _BY_INDEX if by_index else _SETTINGS)
+            self._prepare(connection)
         except BaseException as error:
             connection.close()
             if gave_up.is_set() and isinstance(error, psycopg.OperationalError):
-                raise psycopg.OperationalError(
+                raise NoConnection(
                     f"no session is free within {PATIENCE:g} s, as when all of a pooler's are taken"
                 ) from None
             raise
@@ -136,7 +144,7 @@ class Server:
             timer.cancel()
         return connection
 
-    def _prepare(self, connection: PostgresConnection, settings: Mapping[str, str]) -> None:
+    def _prepare(self, connection: PostgresConnection) -> None:
         """Set the schema and the settings, and see that they stay set.
 
         A commit has to survive the loss of power, whatever the role's default
@@ -147,7 +155,7 @@ class Server:
                 f"the database keeps texts as {encoding}: the inbox needs one that is made with ENCODING 'UTF8'"
             )
         session = secrets.token_hex(8)
-        wanted = {**settings, _SESSION: session}
+        wanted = {**_SETTINGS, _SESSION: session}
         (before,) = ask(connection, "SELECT current_setting(%s, true)", [_SESSION]).fetchone() or (None,)
         ask(
             connection,
@@ -173,7 +181,7 @@ class Server:
             raise ConfigurationError(
                 "session_replication_role is replica, by which foreign keys do not hold: the inbox needs origin"
             )
-        unlike = [name for name, value in settings.items() if found[name] not in (value, None)]
+        unlike = [name for name, value in _SETTINGS.items() if found[name] not in (value, None)]
         if unlike:
             raise ConfigurationError(f"the PostgreSQL server does not take these settings: {', '.join(unlike)}")
 
@@ -188,6 +196,11 @@ def translated(error: Exception) -> Exception:
     """Return the InboxError that an error of psycopg means; any other error as it is. No message holds stored data."""
     if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
         return InboxUnavailable("the inbox has no tables: webhook-receiver inbox migrate makes them")
+    if isinstance(error, NoConnection):
+        return InboxUnavailable(
+            f"the PostgreSQL server has no connection left: a process takes up to {MOST_CONNECTIONS}, and gets by with "
+            f"fewer ({_primary_message(error)})"
+        )
     rejected = psycopg.DataError | psycopg.IntegrityError | psycopg.errors.ProgramLimitExceeded | UnicodeError
     if isinstance(error, rejected):
         return InboxError(f"the inbox does not take it: {_primary_message(error)}")

@@ -135,6 +135,12 @@ def insert_attempts(connection: PostgresConnection, seq: int, attempts: Sequence
 
 logger = logging.getLogger("webhook_receiver")
 
+_BY_INDEX = "SELECT " + ", ".join(
+    f"set_config('enable_{way}', 'off', true)"
+    for way in ("hashjoin", "mergejoin", "seqscan", "bitmapscan", "sort", "material")
+)
+"""Planner settings of a claim: rows are found by their index and no more are read than wanted, also where statistics
+are old, as those of a queue always are (postgresql.org/docs/current/runtime-config-query.html)."""
 _FREE = "webhook_receiver.free"
 """The setting by which the first statement of a claim tells the second one which rows it found."""
 
@@ -173,6 +179,7 @@ def claim(connection: PostgresConnection, requests: Sequence[ClaimJob]) -> list[
     (postgresql.org/docs/current/libpq-pipeline-mode.html#LIBPQ-PIPELINE-SENDING).
     """
     with connection.pipeline():
+        ask(connection, _BY_INDEX)
         leased = [_lease(connection, request) for request in requests]
         found = [sorted(cursor.fetchall(), key=lambda row: row[-2]) for cursor in leased]
     return [_claims(connection, request, taken) for request, taken in zip(requests, found, strict=True)]

@@ -176,6 +176,16 @@ def stats(connection: PostgresConnection) -> Stats:
     )
 
 
+def connections_allowed(connection: PostgresConnection) -> int:
+    """Return how many connections the server, the database and the role allow at once."""
+    asked = """
+        SELECT least(current_setting('max_connections')::integer, nullif(rolconnlimit, -1), nullif(datconnlimit, -1))
+        FROM pg_roles, pg_database WHERE rolname = session_user AND datname = current_database()
+    """
+    (found,) = ask(connection, asked).fetchone() or (0,)
+    return int(found)
+
+
 def database(connection: PostgresConnection) -> str:
     """Return a text that only this database of this run of the server has; every role may ask for it."""
     asked = """

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -15,9 +16,12 @@ import psycopg
 
 from ...errors import ConfigurationError, InboxUnavailable
 from ..futures import resolve
-from .connection import cut, translated
+from .connection import MOST_CONNECTIONS, NoConnection, cut, translated
 from .rows import PostgresConnection, PostgresOperation, Request, Result
 
+logger = logging.getLogger("webhook_receiver")
+
+_SECONDS_BETWEEN_TRIES = 30.0  # to get a connection where none was left
 _TRIES = 5  # of a transaction that others got in the way of
 
 
@@ -55,6 +59,15 @@ class Writer:
         self._began: float | None = None
         """The monotonic time at which the transaction under way began, in seconds; None between transactions."""
         self._submitted: SimpleQueue[_Submitted | None] = SimpleQueue()
+        self.others: Sequence[Writer] = ()
+        """The writers whose connections this one may use while it gets none of its own."""
+        self._using = threading.Lock()
+        self._borrowed: Writer | None = None
+        """The writer whose connection this one used lately."""
+        self._connects_again = float("-inf")
+        """The monotonic time before which no connection is asked for, since there was none."""
+        self._rejection = ""
+        """What the server said then."""
         self._closed = False
         self._closing = threading.Lock()
         self._cutting = threading.Lock()
@@ -81,7 +94,7 @@ class Writer:
             async with asyncio.timeout(2 * self._patience):  # another one may be under way
                 return await future
         except TimeoutError:
-            self._cut()
+            (self._borrowed or self)._cut(self._patience)
             raise InboxUnavailable(f"the PostgreSQL server did not answer within {2 * self._patience:g} s") from None
 
     async def close(self) -> None:
@@ -92,13 +105,13 @@ class Writer:
                 self._submitted.put(None)
         while self._thread.is_alive():
             await asyncio.to_thread(self._thread.join, self._patience)
-            self._cut()
+            (self._borrowed or self)._cut(self._patience)
 
-    def _cut(self) -> None:
+    def _cut(self, patience: float) -> None:
         """Shut down a connection whose transaction takes too long; the thread gets an error then."""
         with self._cutting:
             began, connection = self._began, self._connection
-            if began is None or connection is None or time.monotonic() - began < self._patience:
+            if began is None or connection is None or time.monotonic() - began < patience:
                 return
             cut(connection)
 
@@ -120,7 +133,8 @@ class Writer:
             for operation, group in groups.items():
                 results = self._run_group(operation, [each.request for each in group])
                 resolve(zip((each.future for each in group), results, strict=True))
-        self._disconnect()
+        with self._using:
+            self._disconnect()
 
     def _run_group(self, operation: PostgresOperation[Any, Any], requests: list[Any]) -> list[Any]:
         """Return a result or an exception for each request; a request that fails must not fail the others."""
@@ -135,13 +149,36 @@ class Writer:
     def _try(self, operation: PostgresOperation[Any, Any], requests: list[Any]) -> list[Any]:
         for left in reversed(range(_TRIES)):
             try:
-                return self._transaction(operation, requests)
+                return self._somewhere(operation, requests)
             except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
                 if not left:
                     raise
         raise AssertionError("unreachable")
 
+    def _somewhere(self, operation: PostgresOperation[Any, Any], requests: list[Any]) -> list[Any]:
+        """Run a transaction on a connection of its own, or of another writer where the server has no more."""
+        try:
+            found = self._transaction(operation, requests)
+        except NoConnection as error:
+            for other in self.others:
+                if other._connection is not None:
+                    if time.monotonic() >= self._connects_again:
+                        self._rejection, self._connects_again = str(error), time.monotonic() + _SECONDS_BETWEEN_TRIES
+                    if self._borrowed is None:
+                        said = "no connection is left for %s, which shares another one: a process takes up to %d (%s)"
+                        logger.warning(said, self._thread.name, MOST_CONNECTIONS, error)
+                    self._borrowed = other
+                    return other._transaction(operation, requests)
+            raise
+        self._borrowed = None
+        return found
+
     def _transaction(self, operation: PostgresOperation[Any, Any], requests: list[Any]) -> list[Any]:
+        with self._using:
+            found: list[Any] = self._commit(operation, requests)
+        return found
+
+    def _commit(self, operation: PostgresOperation[Any, Any], requests: list[Any]) -> list[Any]:
         self._began = time.monotonic()
         try:
             connection = self._connection
@@ -159,6 +196,8 @@ class Writer:
         return results
 
     def _connected(self) -> PostgresConnection:
+        if time.monotonic() < self._connects_again and any(other._connection for other in self.others):
+            raise NoConnection(self._rejection)
         try:
             return self._connect()
         except ConfigurationError as error:  # it was right when the inbox was opened, and may be again
