@@ -282,3 +282,24 @@ async def test_no_more_handlers_run_at_once_than_there_may(make: Make) -> None:
         for id in [await deliver(hooks, about(f"o-{number}")) for number in range(12)]:
             await settled(hooks, id)
     assert most == 2
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+async def test_a_step_of_the_clock_makes_no_retry_wait_as_long_as_the_step(postgres_url: str, step: float) -> None:
+    stepped = 0.0
+    hooks = durable(postgres_url, clock=lambda: time.time() + stepped, poll=0.1, backoff=SOON)
+    attempts: list[int] = []
+
+    @hooks.on(OrderFulfilled)
+    async def fail_twice(order: OrderFulfilled, attempt: Attempt) -> None:
+        nonlocal stepped
+        attempts.append(attempt.number)
+        if attempt.number == 1:
+            stepped = step
+        if attempt.number < 3:
+            raise Retry(after=0.2)
+
+    async with hooks, asyncio.timeout(30):
+        for id in [await deliver(hooks, about(f"o-{number}")) for number in range(3)]:
+            await settled(hooks, id)
+    assert sorted(attempts) == [1, 1, 1, 2, 2, 2, 3, 3, 3]

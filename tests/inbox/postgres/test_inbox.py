@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -12,16 +12,19 @@ import pytest
 from tests.postgres import database, execute
 from webhook_receiver import ConfigurationError
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
-from webhook_receiver.inbox.postgres import PostgresInbox
-from webhook_receiver.inbox.records import DamagedDelivery, Duplicate, Filter, Stored, StoredDelivery
+from webhook_receiver.inbox.postgres import PostgresInbox, queries
+from webhook_receiver.inbox.postgres.rows import PostgresConnection, ask
+from webhook_receiver.inbox.records import DamagedDelivery, Duplicate, Filter, State, Stored, StoredDelivery
 from webhook_receiver.testing.inbox_suite import (
     DEAD,
+    LEASE,
     NOW,
     Make,
     SharedInboxSuite,
     claim,
     entry,
     put,
+    settle,
 )
 
 
@@ -174,3 +177,119 @@ async def test_a_server_that_does_not_answer_in_time_is_away(postgres_url: str) 
 def test_settings_that_cannot_work_are_rejected(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         PostgresInbox("postgresql://127.0.0.1/inbox", **settings)
+
+
+# Figures
+
+
+async def assert_counted(inbox: PostgresInbox, url: str) -> None:
+    """The figures are those of the rows."""
+    stats = await inbox.stats()
+    states = dict(execute(url, "SELECT state, count(*) FROM progress GROUP BY state"))
+    assert {state.value: number for state, number in stats.counts.items() if number} == states
+    leased = "SELECT count(*) FROM progress WHERE lease IS NOT NULL AND state = 'waiting'"
+    assert execute(url, leased) == [(stats.running,)]
+    oldest = "SELECT min(received) FROM delivery JOIN progress USING (seq) WHERE state = 'waiting'"
+    assert execute(url, oldest) == [(stats.oldest_waiting,)]
+
+
+async def test_the_figures_are_right_whatever_happens(inbox: PostgresInbox, postgres_url: str) -> None:
+    seed = random.Random(1)
+    for number in range(60):
+        ordering_key = seed.choice([None, "o-1", "o-2"])
+        receiver = seed.choice(["hooks", "another"])
+        await inbox.put(
+            entry(f"d-{number}", receiver=receiver, ordering_key=ordering_key, received=NOW + number), NOW + number
+        )
+    now = NOW + 100.0
+    for step in range(60):
+        now += seed.choice([1, LEASE])
+        for found in await inbox.claim(seed.choice(["hooks", "another"]), seed.randrange(6), LEASE, now):
+            state = seed.choice([State.DONE, State.DEAD, State.UNHANDLED, State.WAITING, None])
+            if state is not None:
+                await settle(inbox, found, state, due=now + 50 if state is State.WAITING else None, now=now)
+        ids = [f"d-{number}" for number in seed.sample(range(60), 3)]
+        match step % 6:
+            case 0:
+                await inbox.replay(ids, now)
+            case 1:
+                await inbox.purge(Filter(ids=ids[:1]), now, limit=1)
+            case 2:
+                await inbox.check()
+            case 3:
+                await inbox.expire(now)
+            case _:
+                pass
+        await assert_counted(inbox, postgres_url)
+
+
+async def test_two_that_add_the_figures_up_at_once_lose_none(inbox: PostgresInbox, postgres_url: str) -> None:
+    another = await PostgresInbox(postgres_url).open()
+    for number in range(10):
+        await asyncio.gather(
+            *[each.put(entry(f"d-{number}-{at}"), NOW) for at, each in enumerate((inbox, another))],
+            *[each.check() for each in (inbox, another) for _ in range(3)],
+        )
+    await assert_counted(inbox, postgres_url)
+    await another.close()
+
+
+async def test_the_figures_take_no_longer_with_many_deliveries(inbox: PostgresInbox, postgres_url: str) -> None:
+    await put(inbox, "d-1")
+    fill(postgres_url, 30_000)
+    await inbox.check()  # after which the tally is added up
+    asked = asked_by_stats()
+    plans = await inbox._ask(lambda connection: [explained(connection, each) for each in asked])
+    assert len(plans) > 3
+    for plan in plans:
+        assert max(rows_read(plan)) < 100, plan
+
+
+def fill(url: str, count: int) -> None:
+    """Put many older deliveries past the inbox: of each kind that there may be many of."""
+    numbers = f"generate_series(1, {count}) AS n"
+    execute(
+        url,
+        "INSERT INTO delivery SELECT -n, 'f-' || n, source, origin, event, NULL, NULL, NULL, received, "
+        f"headers, body, verified_by, body_verified, checksum, true FROM delivery, {numbers} WHERE id = 'd-1'",
+    )
+    execute(
+        url,
+        "INSERT INTO progress (seq, source, state, due) SELECT -n, 'hooks', "
+        "(ARRAY['waiting', 'dead', 'done', 'unhandled'])[1 + n %% 4], CASE n %% 4 WHEN 0 THEN 0 END "
+        f"FROM {numbers}",
+    )
+
+
+def asked_by_stats() -> list[tuple[str, Sequence[Any]]]:
+    """Return the statements of `stats`."""
+    asked: list[tuple[str, Sequence[Any]]] = []
+
+    class Nothing:
+        def fetchall(self) -> list[Any]:
+            return []
+
+        def fetchone(self) -> None:
+            return None
+
+    def note(connection: PostgresConnection, statement: str, arguments: Sequence[Any] = ()) -> Any:
+        asked.append((statement, arguments))
+        return Nothing()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(queries, "ask", note)
+        queries.stats(None)  # type: ignore[arg-type]
+    return asked
+
+
+def explained(connection: PostgresConnection, asked: tuple[str, Sequence[Any]]) -> Any:
+    statement, arguments = asked
+    ((plan,),) = ask(connection, f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", arguments).fetchall()
+    return plan[0]["Plan"]
+
+
+def rows_read(plan: Any) -> list[float]:
+    """Return how many rows each step of a plan has read; those of the catalogue do not count."""
+    passed = sum(value for name, value in plan.items() if name.startswith("Rows Removed"))
+    read = 0 if str(plan.get("Relation Name", "")).startswith("pg_") else (plan["Actual Rows"] + passed)
+    return [read * plan["Actual Loops"], *[rows for each in plan.get("Plans", []) for rows in rows_read(each)]]

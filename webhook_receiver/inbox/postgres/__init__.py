@@ -277,6 +277,7 @@ class PostgresInbox:
         since = now - self._window
 
         def expire(connection: PostgresConnection) -> int:
+            maintenance.add_up(connection)
             removed = [
                 maintenance.purge(connection, Filter(states=[state]), now, _STEP, since, now - seconds)
                 for state, seconds in self._retention.items()

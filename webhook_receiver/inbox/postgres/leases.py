@@ -17,6 +17,7 @@ from ...logs import fields
 from .. import rows
 from ..records import Claim, HandlerState, Settlement, State
 from .rows import (
+    BY_INDEX,
     DELIVERY,
     PostgresConnection,
     PostgresOperation,
@@ -135,12 +136,6 @@ def insert_attempts(connection: PostgresConnection, seq: int, attempts: Sequence
 
 logger = logging.getLogger("webhook_receiver")
 
-_BY_INDEX = "SELECT " + ", ".join(
-    f"set_config('enable_{way}', 'off', true)"
-    for way in ("hashjoin", "mergejoin", "seqscan", "bitmapscan", "sort", "material")
-)
-"""Planner settings of a claim: rows are found by their index and no more are read than wanted, also where statistics
-are old, as those of a queue always are (postgresql.org/docs/current/runtime-config-query.html)."""
 _FREE = "webhook_receiver.free"
 """The setting by which the first statement of a claim tells the second one which rows it found."""
 
@@ -152,7 +147,7 @@ _ITS_TURN = (
     "AND o.state = 'waiting' ORDER BY o.seq LIMIT 1) AND (SELECT o.seq FROM progress o WHERE o.line = p.line "
     "AND o.state = 'waiting' AND o.seq > p.seq AND o.lease IS NOT NULL AND o.due > %s LIMIT 1) IS NULL))"
 )
-_OPEN = "p.state IN ('waiting', 'dead') AND p.due <= %s"
+_OPEN = "p.open AND p.due <= %s"
 
 
 class ClaimJob(NamedTuple):
@@ -171,7 +166,7 @@ class Lease(NamedTuple):
     token: int
 
 
-def claim(connection: PostgresConnection, requests: Sequence[ClaimJob]) -> list[list[Claim]]:
+def claim(connection: PostgresConnection, requests: Sequence[ClaimJob], again: int = 3) -> list[list[Claim]]:
     """Claim the deliveries that are due; return the claims for each request.
 
     The first statement finds them and locks their ordering keys, and the second one sees what is true under the locks.
@@ -179,17 +174,22 @@ def claim(connection: PostgresConnection, requests: Sequence[ClaimJob]) -> list[
     (postgresql.org/docs/current/libpq-pipeline-mode.html#LIBPQ-PIPELINE-SENDING).
     """
     with connection.pipeline():
-        ask(connection, _BY_INDEX)
+        ask(connection, BY_INDEX)
         leased = [_lease(connection, request) for request in requests]
         found = [sorted(cursor.fetchall(), key=lambda row: row[-2]) for cursor in leased]
-    return [_claims(connection, request, taken) for request, taken in zip(requests, found, strict=True)]
+    results = [_claims(connection, request, taken) for request, taken in zip(requests, found, strict=True)]
+    if again and any(len(claims) < len(taken) for claims, taken in zip(results, found, strict=True)):
+        rest = [each._replace(limit=each.limit - len(claims)) for each, claims in zip(requests, results, strict=True)]
+        more = claim(connection, rest, again - 1)  # those behind a damaged one are free now
+        results = [claims + others for claims, others in zip(results, more, strict=True)]
+    return results
 
 
 def _lease(connection: PostgresConnection, request: ClaimJob) -> psycopg.Cursor[tuple[Any, ...]]:
     now, token = request.now, secrets.randbits(62)
     ask(
         connection,
-        f"WITH free AS MATERIALIZED (SELECT p.seq, p.line FROM progress p WHERE p.source = %s AND p.state <> 'done' "
+        f"WITH free AS MATERIALIZED (SELECT p.seq, p.line FROM progress p WHERE p.source = %s "
         f"AND {_OPEN} AND {_ITS_TURN} ORDER BY p.seq LIMIT %s FOR UPDATE SKIP LOCKED), "
         # In one order everywhere, so that no two wait for each other.
         "locked AS MATERIALIZED (SELECT pg_advisory_xact_lock(line) FROM (SELECT DISTINCT line FROM free "
@@ -215,24 +215,19 @@ def _lease(connection: PostgresConnection, request: ClaimJob) -> psycopg.Cursor[
 
 
 def _claims(connection: PostgresConnection, request: ClaimJob, found: Sequence[tuple[Any, ...]]) -> list[Claim]:
-    """Return the claims of leased rows; a damaged one is DEAD instead, and those behind it may be claimed."""
+    """Return the claims of leased rows; a damaged one is DEAD instead."""
     claims: list[Claim] = []
-    damaged = 0
     for row in found:
         state, handlers, crashes, reason, *lease = row[-6:]
         try:
             delivery, progress = rows.delivery(all_unescaped(row[:-6])), rows.progress(handlers)
         except InboxDamaged as damage:
-            damaged += 1
             extra = fields(delivery_id=row[0], reason=str(damage))
             logger.error("delivery %s is dead: %s", row[0], damage, extra=extra)
             _bury(connection, lease[0], str(damage), request.now)
             continue
         reason = None if reason is None else unescaped(reason)
         claims.append(Claim(delivery, State(state), progress, crashes, reason, Lease(*lease)))
-    if damaged:
-        (more,) = claim(connection, [request._replace(limit=request.limit - len(claims))])
-        claims += more
     return claims
 
 

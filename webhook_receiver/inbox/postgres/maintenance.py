@@ -26,9 +26,19 @@ _REGISTERING = 0x57484B54  # and of a registration
 
 
 def beat(connection: PostgresConnection, requests: Sequence[None]) -> Sequence[None]:
-    """Write to the table `heartbeat`, so that there is something to commit."""
+    """Write to the table `heartbeat`, so that there is something to commit, and add the tally up."""
     ask(connection, "UPDATE heartbeat SET beats = beats + 1")
+    add_up(connection)
     return requests
+
+
+def add_up(connection: PostgresConnection) -> None:
+    """Replace the rows of the tally by one for each kind of them."""
+    ask(
+        connection,
+        "WITH old AS (DELETE FROM tally RETURNING *) INSERT INTO tally SELECT state, leased, sum(count) FROM old "
+        "GROUP BY 1, 2 HAVING sum(count) <> 0",
+    )
 
 
 def register(connection: PostgresConnection, given: Registration) -> Registration:
@@ -125,7 +135,7 @@ def restart_waits(connection: PostgresConnection, now: float) -> None:
     """Restart every wait that began in the future, since the clock was set back to `now`, a Unix time in seconds."""
     found = ask(
         connection,
-        "SELECT since - %s, handlers::text, seq FROM progress WHERE state <> 'done' AND due > %s AND since > %s "
+        "SELECT since - %s, handlers::text, seq FROM progress WHERE open AND due > %s AND since > %s "
         "ORDER BY seq FOR UPDATE",
         [now, now, now + _APART],
     ).fetchall()

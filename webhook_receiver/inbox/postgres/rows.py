@@ -21,6 +21,13 @@ DELIVERY = rows.DELIVERY
 SUMMARY = rows.SUMMARY.replace("p.handlers", "p.handlers::text")
 """The columns of a `DeliverySummary`, of table aliases d (delivery) and p (progress)."""
 
+BY_INDEX = "SELECT " + ", ".join(
+    f"set_config('enable_{way}', 'off', true)"
+    for way in ("hashjoin", "mergejoin", "seqscan", "bitmapscan", "sort", "material")
+)
+"""The statement after which, until the transaction ends, rows are found by their index and none is read in vain.
+So it is also where statistics are old, as those of a queue always are
+(postgresql.org/docs/current/runtime-config-query.html)."""
 _ESCAPE = "\uffff"  # a noncharacter, which no text that programs exchange should hold (Unicode 16, 23.7)
 
 

@@ -138,7 +138,47 @@ UPDATE delivery AS d SET key = n.key, current = d.current AND NOT EXISTS (
 ) AS n WHERE n.seq = d.seq;
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH)
+FIFTH = r"""
+-- When the first of the waiting handlers is expected to be dead.
+CREATE FUNCTION expected_dead(handlers jsonb) RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT min((h.value ->> 5)::double precision) FROM jsonb_each(handlers) h WHERE h.value ->> 0 = 'waiting'
+$$;
+ALTER TABLE progress
+    ADD COLUMN open boolean GENERATED ALWAYS AS (state = 'waiting' OR (state = 'dead' AND due IS NOT NULL)) STORED,
+    ADD COLUMN dies double precision
+        GENERATED ALWAYS AS (CASE WHEN state = 'waiting' AND held IS NULL THEN expected_dead(handlers) END) STORED;
+DROP INDEX progress_unfinished;
+CREATE INDEX progress_open ON progress (source, seq) WHERE open;
+CREATE INDEX progress_dies ON progress (dies) WHERE dies IS NOT NULL;
+
+-- How many rows there are of each kind: the sum of what each statement has changed, which is added up now and then.
+CREATE TABLE tally (state text NOT NULL, leased boolean NOT NULL, count bigint NOT NULL)
+    WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+CREATE FUNCTION tally_new() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN
+    INSERT INTO tally SELECT state, lease IS NOT NULL, count(*) FROM new_rows GROUP BY 1, 2;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION tally_old() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN
+    INSERT INTO tally SELECT state, lease IS NOT NULL, -count(*) FROM old_rows GROUP BY 1, 2;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION tally_changed() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN
+    INSERT INTO tally SELECT state, leased, sum(change) FROM (
+        SELECT state, lease IS NOT NULL AS leased, 1 AS change FROM new_rows
+        UNION ALL SELECT state, lease IS NOT NULL, -1 FROM old_rows
+    ) AS changes GROUP BY 1, 2 HAVING sum(change) <> 0;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER tally_new AFTER INSERT ON progress REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION tally_new();
+CREATE TRIGGER tally_old AFTER DELETE ON progress REFERENCING OLD TABLE AS old_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION tally_old();
+CREATE TRIGGER tally_changed AFTER UPDATE ON progress REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION tally_changed();
+INSERT INTO tally SELECT state, lease IS NOT NULL, count(*) FROM progress GROUP BY 1, 2;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
 """The scripts, each of which migrates the tables from the version that is its index. Released ones never change."""
 
 _STEPS = "CREATE TABLE migration (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
