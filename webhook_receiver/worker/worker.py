@@ -7,7 +7,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from contextvars import copy_context
 
 from ..errors import InboxError
@@ -215,8 +215,9 @@ class Worker:
 
     async def _watch(self) -> float:
         """Look for deliveries whenever another process may have put some."""
-        async for _ in self._inbox.watch(self._receiver, self._options.poll):
-            self._changed.set()
+        async with aclosing(self._inbox.watch(self._receiver, self._options.poll)) as watching:
+            async for _ in watching:
+                self._changed.set()
         return self._options.poll
 
     def _add(self, claim: Claim) -> None:

@@ -76,6 +76,8 @@ async def test_a_process_takes_no_more_than_it_says(role: Role, stack: AsyncExit
     hooks = await stack.enter_async_context(working(role.url))
     await settled(hooks, await deliver(hooks))
     await hooks.health()
+    await until(lambda: role.has() >= connection.MOST_CONNECTIONS)
+    await hooks.health()
     assert role.has() == connection.MOST_CONNECTIONS == 4
 
 

@@ -36,7 +36,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from threading import Lock
 from typing import Any, Self, TypeVar
@@ -75,7 +75,7 @@ R = TypeVar("R")
 DAY = 86_400.0  # seconds
 SCHEMA = "webhook_receiver"
 _MOST = 128  # requests in one transaction: each may take an advisory lock, of which a server has some thousands
-_MOST_SETTLED = 1024
+_MOST_SETTLED = 1024  # settlements in one statement
 _LISTENS_AGAIN = 5.0  # seconds after which a connection that listens is opened again
 _STEP = 200  # rows that are read or tidied away at a time
 _SLOWLY = 12  # times as long as a put may take an operation on many deliveries
@@ -290,16 +290,20 @@ class PostgresInbox:
         """See `Inbox`."""
         return await self._ask(queries.stats)
 
-    async def watch(self, receiver: str, poll: float) -> AsyncIterator[None]:
+    async def watch(self, receiver: str, poll: float) -> AsyncGenerator[None, None]:
         """See `Inbox`. Without a connection that listens it polls."""
+        failing = False
         while True:
             try:
                 async with listening(self.server, receiver) as listener:
+                    failing = False
                     while True:
                         yield
                         await listener.wait(poll)
             except (psycopg.Error, OSError) as error:
-                logger.info("%s: nothing listens for now, and deliveries are found by polling: %s", receiver, error)
+                if not failing:
+                    logger.info("%s: nothing listens, so deliveries are found by polling: %s", receiver, error)
+                failing = True
             for _ in range(max(1, round(_LISTENS_AGAIN / poll))):
                 yield
                 await asyncio.sleep(poll)

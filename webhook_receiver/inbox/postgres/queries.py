@@ -33,6 +33,8 @@ def where_clause(which: Filter) -> tuple[str, list[Any]]:
         also("d.id = ANY(%s)", [escaped(each) for each in which.ids])
     if which.states is not None:
         also("p.state = ANY(%s)", [state.value for state in which.states])
+        if {*which.states} == {State.WAITING}:
+            also("p.open")  # by whose index they are found among those that are finished
     if which.receiver is not None:
         also("p.source = %s", escaped(which.receiver))
     if which.event is not None:

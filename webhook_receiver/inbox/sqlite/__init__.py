@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -201,7 +201,7 @@ class SQLiteInbox:
         if claims:
             await self._write(leases.release, claims)
 
-    async def watch(self, receiver: str, poll: float) -> AsyncIterator[None]:
+    async def watch(self, receiver: str, poll: float) -> AsyncGenerator[None, None]:
         """See `Inbox`. No process hears of another one."""
         while True:
             await asyncio.sleep(poll)
