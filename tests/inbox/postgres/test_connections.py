@@ -167,7 +167,8 @@ async def test_one_that_shares_goes_on_with_its_own_when_it_gets_one(
     assert role.has() == 1
     role.may_have(3)
     assert await settle(inbox, found["d-1"])
-    assert await listed(inbox) == ["d-1", "d-2"]
+    assert await put(inbox, "d-3") == [Stored("d-3")]
+    assert await listed(inbox) == ["d-1", "d-2", "d-3"]
     assert role.has() == 3
     await inbox.close()
 

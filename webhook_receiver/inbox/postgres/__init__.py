@@ -173,16 +173,17 @@ class PostgresInbox:
     def _open_once(self) -> None:
         with self._opening:
             if self._writers is None:
-                _translating(self._check_ready)
-                connect = self.server.connect
+                connect, ready = self.server.connect, _translating(self._connect_ready)
                 one = Writer("webhook-inbox-insert", connect, _MOST, self._timeout, leases.AT_ONCE)
                 two = Writer("webhook-inbox-leases", connect, _MOST_SETTLED, self._timeout, leases.AT_ONCE)
-                three = Writer("webhook-inbox-maintenance", connect, 1, self._timeout * _SLOWLY, leases.AT_ONCE)
+                three = Writer("webhook-inbox-rest", connect, 1, self._timeout * _SLOWLY, leases.AT_ONCE, ready)
                 one.others, two.others, three.others = (two, three), (three, one), (two, one)
                 self._writers = one, two, three
 
-    def _check_ready(self) -> None:
-        with self.server.connect() as connection:
+    def _connect_ready(self) -> PostgresConnection:
+        """Return a connection to a server that was found fit."""
+        connection = self.server.connect()
+        try:
             with suppress(NoConnection):
                 self.server.connect().close()  # beside this one: a pooler that shares one session shows
             check_ready(connection, self.server)
@@ -194,6 +195,10 @@ class PostgresInbox:
                 logger.warning(said, self.server, allowed, MOST_CONNECTIONS)
             if connection.execute("SELECT current_setting('fsync')").fetchone() == ("off",):
                 logger.warning("%s runs with fsync = off: what it has committed may not survive", self.server)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     async def close(self) -> None:
         """See `Inbox`."""

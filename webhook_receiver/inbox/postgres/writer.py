@@ -41,6 +41,7 @@ class Writer:
         most: the largest number of requests in one transaction.
         patience: seconds for a transaction; when the server takes longer, the connection is given up.
         at_once: the operations that are a transaction by themselves, and get none around them.
+        connection: a connection that is open already.
     """
 
     def __init__(
@@ -50,12 +51,13 @@ class Writer:
         most: int,
         patience: float,
         at_once: Collection[PostgresOperation[Any, Any]] = (),
+        connection: PostgresConnection | None = None,
     ) -> None:
         self._connect = connect
         self._at_once = at_once
         self._most = most
         self._patience = patience
-        self._connection: PostgresConnection | None = None
+        self._connection = connection
         self._began: float | None = None
         """The monotonic time at which the transaction under way began, in seconds; None between transactions."""
         self._submitted: SimpleQueue[_Submitted | None] = SimpleQueue()
