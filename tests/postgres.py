@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gzip
 import importlib.util
 import os
 import shutil
@@ -219,3 +220,10 @@ def migrated(url: str, role: str | None = None) -> str:
     """Make the tables of an inbox in a database, for a role to use; return its URL."""
     migrate(Server(url, "webhook_receiver"), role)
     return url
+
+
+def load_version_2(url: str) -> None:
+    """Make what an older version left, with jobs of procrastinate's: see tests/inbox/postgres/test_old.py."""
+    file = Path(__file__).parent / "inbox" / "old" / "hooks-2.sql.gz"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(b"SET check_function_bodies = off;" + gzip.decompress(file.read_bytes()))

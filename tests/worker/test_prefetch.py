@@ -17,8 +17,8 @@ def pace(finished: int, seconds: float) -> Prefetch:
     clock = Counter()
     found = Prefetch(clock)
     for _ in range(finished):
+        clock.now += seconds / finished
         found.count()
-    clock.now += seconds
     return found
 
 
@@ -29,6 +29,7 @@ def test_nothing_is_worth_claiming_ahead_before_anything_was_finished() -> None:
 
 def test_slow_handlers_get_nothing_ahead() -> None:
     assert pace(16, 16).ahead() == 0
+    assert pace(1, 1).ahead() == 0
 
 
 def test_as_many_are_worth_claiming_ahead_as_will_be_finished_soon() -> None:
@@ -38,6 +39,24 @@ def test_as_many_are_worth_claiming_ahead_as_will_be_finished_soon() -> None:
 def test_handlers_that_end_at_once_get_many_but_not_more_than_a_limit_also_where_the_clock_stands_still() -> None:
     assert pace(16, 0.001).ahead() == MOST_AHEAD
     assert pace(16, 0).ahead() == MOST_AHEAD
+
+
+def test_the_wait_for_more_of_them_does_not_count() -> None:
+    clock = Counter()
+    found = Prefetch(clock)
+    clock.now += 0.1
+    found.count()
+    clock.now += 10
+    assert found.ahead() == round(SOON / 0.1)
+
+
+def test_an_inbox_that_is_far_away_is_asked_for_more() -> None:
+    clock = Counter()
+    found = Prefetch(clock)
+    found.begin(0.2)
+    clock.now += 0.01
+    found.count()
+    assert found.ahead() == round((SOON + 0.2) / 0.01)
 
 
 def test_what_was_before_does_not_count_once_it_begins_anew() -> None:

@@ -45,7 +45,6 @@ from webhook_receiver.events import order_id_of
 from webhook_receiver.inbox import Claim, Entry
 from webhook_receiver.options import WorkerOptions
 from webhook_receiver.runtime import background
-from webhook_receiver.worker import procrastinate
 from webhook_receiver.worker import worker as worker_module
 
 
@@ -532,7 +531,6 @@ async def test_a_worker_that_has_nothing_to_wait_for_says_nothing(caplog: pytest
 def test_a_stop_takes_no_longer_than_containers_give_a_process() -> None:
     requests, tasks, threads = 1.0, background._STOP_TIMEOUT, serve._PATIENCE
     assert requests + tasks + WorkerOptions().stop + worker_module._PATIENCE + threads <= 10
-    assert WorkerOptions().stop + worker_module._PATIENCE + procrastinate._SLACK + tasks + threads <= 10
 
 
 async def test_a_worker_leaves_no_task_behind() -> None:

@@ -6,7 +6,7 @@ A receiver puts deliveries into an inbox, and a worker claims them from it. A st
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Protocol, Self, runtime_checkable
 
 from .owner import Owner
@@ -203,6 +203,17 @@ class Inbox(Protocol):
         Args:
             claims: the claimed deliveries.
             now: the time in Unix seconds.
+        """
+        ...
+
+    def watch(self, receiver: str, poll: float) -> AsyncGenerator[None, None]:
+        """Yield whenever deliveries of a receiver may have become due, by whichever process, and every `poll` seconds.
+
+        A store that hears of it yields at once, another one at the next poll. It never raises an error of the store's.
+
+        Args:
+            receiver: the name of the receiver.
+            poll: the longest wait between two times, in seconds.
         """
         ...
 

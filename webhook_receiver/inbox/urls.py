@@ -93,7 +93,7 @@ def _postgres(url: str) -> Inbox:
     try:
         from .postgres import PostgresInbox
     except ImportError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("psycopg", "psycopg_pool", "procrastinate"):
+        if error.name is None or error.name.partition(".")[0] not in ("psycopg", "psycopg_binary"):
             raise
         raise ConfigurationError(needs("an inbox on PostgreSQL", error.name, "postgres")) from None
     address, _, query = url.partition("?")

@@ -27,7 +27,6 @@ from ..routing import old_names
 from ..senders import Order, Orders, OrdersApi, Sender
 from ..senders.backfill import Backfill, ProgressCallback, backfill
 from ..signatures import Verified
-from ..worker import worker_for
 from ..worker.attempt_log import AttemptLog
 from ..worker.executor import Dispatcher, no_event
 from ..worker.worker import Worker
@@ -244,7 +243,7 @@ class Runtime:
                 self._warn_once(f"%s runs on AWS Lambda, which stands still between two requests, {_WITHOUT_LOOP}")
             paused = await self._paused()  # before anything is claimed
             if self._worker is None or not self._worker.is_working:  # it may be since a moment ago
-                self._worker = worker_for(self.inbox, self.name, self.dispatcher, self.options, self.clock)
+                self._worker = Worker(self.inbox, self.name, self.dispatcher, self.options, self.clock)
                 self._worker.start(paused)
                 current_default_thread_limiter().total_tokens += self.options.concurrency  # beside those of the host's
         self.tasks.start()
@@ -430,9 +429,11 @@ class Runtime:
             log_failure(f"{self.name}: the inbox failed", error)
             return failing(f"the inbox failed: {type(error).__name__}")
         oldest = stats.oldest_waiting
+        problem = None if self._worker is None else self._worker.problem
         return Health(
             ok=True,
-            state="working" if self.is_started() else "not started",
+            state="not started" if not self.is_started() else "working" if problem is None else "stalled",
+            problem=problem,
             waiting=stats.counts[State.WAITING],
             oldest_waiting_seconds=None if oldest is None else max(0.0, self.clock() - oldest),
             unhandled=stats.counts[State.UNHANDLED],

@@ -20,9 +20,10 @@ class Health:
     ok: bool
     """Whether deliveries can be stored; without an inbox, always True."""
     state: str
-    """The state: "working", "not started" (deliveries are stored and wait for a worker), or "failing"."""
+    """The state: "working", "not started" (deliveries are stored and wait for a worker), "stalled" (they are stored,
+    and the worker gets none of them from the inbox), or "failing"."""
     problem: str | None = None
-    """The reason for "failing"; else None."""
+    """The reason for "failing" or "stalled"; else None."""
     waiting: int | None = 0
     """Number of deliveries that wait for a handler, a retry included."""
     oldest_waiting_seconds: float | None = None

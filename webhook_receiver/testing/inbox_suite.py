@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -1013,6 +1014,11 @@ class InboxSuite:
         assert await found(due_before=NOW + 61, not_receivers=["hooks", "others"]) == set()
         assert len(await found(not_receivers=[])) == 6
         assert await found(due_before=NOW + 61, states=[DEAD, DONE]) == set()
+
+    async def test_who_watches_looks_at_each_poll(self, inbox: Inbox) -> None:
+        async with asyncio.timeout(30), aclosing(inbox.watch("hooks", 0.001)) as watching:
+            for _ in range(3):
+                await anext(watching)
 
     async def test_stats_say_how_it_stands(self, inbox: Inbox) -> None:
         empty = await inbox.stats()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from contextvars import copy_context
 from functools import partial
 
@@ -26,6 +27,8 @@ _PATIENCE = 1.0  # seconds for a cancelled handler to end when the process stops
 _PAUSE = 1.0  # seconds between two tries, at most, while the inbox fails
 _SECONDS_BETWEEN_EXPIRY = 60.0
 _UNTIL_RESTART = 0.5  # seconds
+_MOST_FAILURES = 5  # in a row that are logged, each with another message
+_LONG_CLAIM = 5.0  # seconds for which claiming may fail, as while a server restarts, until the health says so
 
 
 class Worker:
@@ -57,6 +60,9 @@ class Worker:
         """The lock for deliveries with which the process died twice: none of them may take another one along."""
         self._unfinished = 0
         """The number of deliveries that are ready or running: one that is only being settled needs no room."""
+        self._claiming_since: float | None = None
+        """The monotonic time at which the claim began that has not succeeded yet."""
+        self._claim_error: str | None = None
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
         self.loop = asyncio.get_running_loop()
@@ -79,9 +85,17 @@ class Worker:
             paused: the names of the handlers that must not run.
         """
         self._executor.paused = paused
-        loops = (self._claim, self._renew, self._refresh_paused, self._expire)
+        loops = (self._claim, self._watch, self._renew, self._refresh_paused, self._expire)
         self._tasks = [self._begin(run) for run in loops]
         self._watchdog = Watchdog(self.loop, self._executor.handler_of)
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing has been claimed for long although there is room; None if something was, or is not due."""
+        since = self._claiming_since
+        if since is None or time.monotonic() - since < _LONG_CLAIM:
+            return None
+        return f"nothing was claimed for {time.monotonic() - since:.0f} s: {self._claim_error or 'no answer'}"
 
     @property
     def is_working(self) -> bool:
@@ -184,20 +198,22 @@ class Worker:
         self._tasks[self._tasks.index(ended)] = self._begin(run)
 
     async def _repeat(self, run: Callable[[], Awaitable[float]]) -> None:
-        """Call a function again and again, after as many seconds as it returns; log only its first failure in a row."""
-        failing = False
+        """Call a function again and again, after as many seconds as it returns; log its failures in a row once each."""
+        failing = set[str]()
         while not self._stopping.is_set() or run == self._renew:
             try:
                 seconds = await run()
                 if failing:
                     logger.info("%s: the inbox works again", self._receiver)
-                failing = False
+                failing.clear()
             except Exception as error:
-                if not failing and isinstance(error, InboxError):
-                    logger.error("%s: %s", self._receiver, error)
+                said = str(error)
+                if said not in failing and len(failing) < _MOST_FAILURES and isinstance(error, InboxError):
+                    logger.error("%s: %s", self._receiver, said)
                 elif not failing:
                     log_failure(f"{self._receiver}: the worker stumbled, and goes on", error)
-                failing, seconds = True, min(self._options.poll, _PAUSE)
+                failing.add(said)
+                seconds = min(self._options.poll, _PAUSE)
             # Leases are renewed while it stops, too.
             if seconds:
                 await (asyncio.sleep(seconds) if run == self._renew else self._sleep(seconds))
@@ -212,10 +228,17 @@ class Worker:
             self._is_hungry = False  # until a claim says what has come meanwhile
             await self._changed.wait()  # until one of ours has ended
             return 0
-        self._prefetch.begin()
         owner = self._owner
         before = 0 if owner is None else owner.handed
-        claims = await self._inbox.claim(self._receiver, wanted, self._options.lease, self._clock())
+        asked = time.monotonic()
+        self._claiming_since = self._claiming_since or asked
+        try:
+            claims = await self._inbox.claim(self._receiver, wanted, self._options.lease, self._clock())
+        except Exception as error:
+            self._claim_error = str(error)
+            raise
+        self._claiming_since = None
+        self._prefetch.begin(time.monotonic() - asked)
         if self._stopping.is_set():
             await self._release(claims)
             return 0
@@ -223,9 +246,7 @@ class Worker:
             self._add(claim)
         self._is_hungry = (len(claims) if owner is None else owner.handed - before) < wanted
         if self._is_hungry:
-            timer = self.loop.call_later(self._options.poll, self._changed.set)
             await self._changed.wait()
-            timer.cancel()
         return 0
 
     def _room(self) -> int:
@@ -276,6 +297,13 @@ class Worker:
                 await self._direct_inbox.disown(owner)
             except Exception as error:
                 logger.error("%s: its sign of life is left to end by itself: %s", self._receiver, error)
+
+    async def _watch(self) -> float:
+        """Look for deliveries whenever another process may have put some."""
+        async with aclosing(self._inbox.watch(self._receiver, self._options.poll)) as watching:
+            async for _ in watching:
+                self._changed.set()
+        return self._options.poll
 
     def _add(self, claim: Claim) -> None:
         ours = self._in_flight.get(claim.delivery.id)
@@ -439,16 +467,22 @@ class Prefetch:
         self._clock = clock
         self.begin()
 
-    def begin(self) -> None:
-        """Restart the count now."""
-        self._began = self._clock()
+    def begin(self, away: float = 0.0) -> None:
+        """Restart the count now; the inbox is so many seconds away."""
+        self._away = away
+        self._began = self._latest = self._clock()
         self._finished = 0
 
     def count(self) -> None:
         """Count one more finished delivery."""
         self._finished += 1
+        self._latest = self._clock()
 
     def ahead(self) -> int:
-        """Return the number of deliveries that will be finished within SOON seconds if the rate stays the same."""
-        seconds = max(self._clock() - self._began, 0.001)  # the clock of some event loops goes by milliseconds
-        return min(round(self._finished / seconds * SOON), MOST_AHEAD)
+        """Return the number of deliveries that will be finished within SOON seconds if the rate stays the same, and
+        while the next ones are claimed.
+
+        The rate is that while there was something to finish: how far away the inbox is says nothing about handlers.
+        """
+        seconds = max(self._latest - self._began, 0.001)  # the clock of some event loops goes by milliseconds
+        return min(round(self._finished / seconds * (SOON + self._away)), MOST_AHEAD)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from procrastinate.exceptions import ConnectorException
 
 from tests.postgres import execute
 from webhook_receiver import ConfigurationError
@@ -86,10 +85,6 @@ def test_errors_of_the_server_are_translated_to_ours(error: Exception, kind: typ
     found = translated(error)
     assert type(found) is kind
     assert said in str(found)
-    wrapped = ConnectorException()
-    wrapped.__cause__ = error
-    if isinstance(error, psycopg.Error):
-        assert str(translated(wrapped)) == str(found)
 
 
 def test_other_errors_stay_as_they_are() -> None:

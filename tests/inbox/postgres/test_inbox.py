@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -12,20 +12,17 @@ import pytest
 from tests.postgres import database, execute
 from webhook_receiver import ConfigurationError
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
-from webhook_receiver.inbox.postgres import PostgresInbox
-from webhook_receiver.inbox.postgres.leases import NEVER, NotYet
-from webhook_receiver.inbox.records import Claim, DamagedDelivery, Duplicate, Filter, Stored, StoredDelivery
+from webhook_receiver.inbox.postgres import PostgresInbox, queries
+from webhook_receiver.inbox.postgres.rows import PostgresConnection, ask
+from webhook_receiver.inbox.records import DamagedDelivery, Duplicate, Filter, State, Stored, StoredDelivery
 from webhook_receiver.testing.inbox_suite import (
     DEAD,
     LEASE,
     NOW,
-    WAITING,
     Make,
     SharedInboxSuite,
     claim,
-    dumped,
     entry,
-    finish,
     listed,
     put,
     settle,
@@ -66,121 +63,6 @@ async def test_what_the_server_has_no_room_for_is_rejected_alone(inbox: Postgres
     puts = [inbox.put(entry(f"d-{each}", ordering_key=long if each == 2 else None), NOW) for each in range(5)]
     found = await asyncio.gather(*puts, return_exceptions=True)
     assert [type(each) for each in found] == [Stored, Stored, InboxError, Stored, Stored]
-
-
-def jobs(url: str) -> list[tuple[Any, ...]]:
-    """Return the delivery, the state, the lock and the time of every job, the first to be run first."""
-    return execute(
-        url,
-        "SELECT d.id, j.status::text, j.lock, j.scheduled_at FROM webhook_receiver.procrastinate_jobs j "
-        "JOIN webhook_receiver.delivery d ON d.seq = (j.args ->> 'seq')::bigint ORDER BY j.priority DESC, j.id",
-    )
-
-
-# Jobs
-
-
-async def test_a_delivery_and_its_job_are_kept_together(inbox: PostgresInbox, postgres_url: str) -> None:
-    await put(inbox, "d-1")
-    await put(inbox, "d-2", "d-3", ordering_key="o-1")
-    (one, *others) = jobs(postgres_url)
-    assert one == ("d-1", "todo", None, None)
-    assert [job[:2] for job in others] == [("d-2", "todo"), ("d-3", "todo")]
-    assert others[0][2] == others[1][2] != None  # noqa: E711 - the lock is there, and the same
-
-
-async def test_what_is_not_kept_has_no_job(inbox: PostgresInbox, postgres_url: str) -> None:
-    await put(inbox, "d-1", key=b"k")
-    assert await put(inbox, "d-2", key=b"k") == [Duplicate("d-1")]
-    with pytest.raises(InboxError):
-        await inbox.put(entry("d-1"), NOW)
-    assert [job[0] for job in jobs(postgres_url)] == ["d-1"]
-    assert execute(postgres_url, "SELECT count(*) FROM webhook_receiver.procrastinate_jobs") == [(1,)]
-
-
-async def test_without_room_for_the_job_the_delivery_is_not_kept(inbox: PostgresInbox, postgres_url: str) -> None:
-    execute(postgres_url, "ALTER TABLE webhook_receiver.procrastinate_jobs ADD CHECK (priority < -1000)")
-    with pytest.raises(InboxError):
-        await inbox.put(entry("d-1"), NOW)
-    assert await listed(inbox) == []
-
-
-async def test_an_older_one_that_is_replayed_has_its_job_before_those_behind_it(
-    inbox: PostgresInbox, postgres_url: str
-) -> None:
-    await put(inbox, "d-1", "d-2", "d-3", ordering_key="o-1")
-    await finish(inbox, DEAD)
-    await inbox.replay(["d-1"], NOW)
-    assert [job[0] for job in jobs(postgres_url)] == ["d-1", "d-2", "d-3"], "one each, the old one of d-1 is withdrawn"
-
-
-async def test_what_is_loaded_has_its_job_before_what_is_there(
-    inbox: PostgresInbox, postgres_address: str, postgres_template: str
-) -> None:
-    await put(inbox, "d-1", "d-2", ordering_key="o-1")
-    with database(postgres_address, postgres_template) as url:
-        another = await PostgresInbox(url).open()
-        await put(another, "e-1", ordering_key="o-1")
-        await another.load(await dumped(inbox), NOW)
-        await another.close()
-        assert [job[0] for job in jobs(url)] == ["d-1", "d-2", "e-1"]
-
-
-async def test_what_is_purged_leaves_no_job_that_would_hold_up_its_ordering_key(
-    inbox: PostgresInbox, postgres_url: str
-) -> None:
-    await put(inbox, "d-1", "d-2", ordering_key="o-1")
-    await inbox.purge(Filter(ids=["d-1"]), NOW, limit=1)
-    assert [job[0] for job in jobs(postgres_url)] == ["d-2"]
-    assert execute(postgres_url, "SELECT count(*) FROM webhook_receiver.procrastinate_jobs") == [(1,)]
-
-
-async def test_a_job_takes_the_lease_on_its_delivery_alone(inbox: PostgresInbox, postgres_url: str) -> None:
-    await put(inbox, "d-1", "d-2")
-    (_, second) = seqs_and_jobs(postgres_url)
-    claimed = await inbox.claim_for_job(*second, LEASE, NOW)
-    assert isinstance(claimed, Claim)
-    assert claimed.delivery.id == "d-2"
-    assert await inbox.claim_for_job(*second, LEASE, NOW) == NotYet(NOW + LEASE), "it is leased until then"
-    assert await settle(inbox, claimed)
-    assert await inbox.claim_for_job(*second, LEASE, NOW) is None, "nothing is left to do"
-
-
-async def test_a_job_hears_what_its_delivery_waits_for(inbox: PostgresInbox, postgres_url: str) -> None:
-    await put(inbox, "d-1", "d-2", "d-3", ordering_key="o-1")
-    first, second, third = seqs_and_jobs(postgres_url)
-    assert await inbox.claim_for_job(*second, LEASE, NOW) == NotYet(0, needs_own_lock=True), "another one goes first"
-    await settle(inbox, taken(await inbox.claim_for_job(*first, LEASE, NOW)), WAITING, due=NOW + 50)
-    assert await inbox.claim_for_job(*first, LEASE, NOW) == NotYet(NOW + 50), "it waits for its retry"
-    await inbox.pause("h", NOW)
-    again = taken(await inbox.claim_for_job(*first, LEASE, NOW + 50))
-    await settle(inbox, again, WAITING, paused_by="h", now=NOW + 50)
-    assert await inbox.claim_for_job(*first, LEASE, NOW + 51) == NotYet(NEVER), "it waits until its handler is resumed"
-    await inbox.resume("h")
-    assert await inbox.claim_for_job(*first, LEASE, NOW + 51) is None, "another job has it now"
-    (first, *_) = seqs_and_jobs(postgres_url)
-    assert isinstance(await inbox.claim_for_job(*first, LEASE, NOW + 51), Claim)
-    await inbox.purge(Filter(ids=["d-3"]), NOW, limit=1)
-    assert await inbox.claim_for_job(*third, LEASE, NOW) is None, "it is gone"
-
-
-async def test_a_delivery_that_lost_its_job_gets_another_one(inbox: PostgresInbox, postgres_url: str) -> None:
-    await put(inbox, "d-1", "d-2", "d-3")
-    await settle(inbox, (await claim(inbox, 1))["d-1"])
-    execute(postgres_url, "DELETE FROM webhook_receiver.procrastinate_jobs")
-    assert await inbox.restore_jobs("another", NOW + 61) == 0
-    assert await inbox.restore_jobs("hooks", NOW + 61) == 2
-    assert [job[0] for job in jobs(postgres_url)] == ["d-2", "d-3"]
-    assert await inbox.restore_jobs("hooks", NOW + 61) == 0
-
-
-def seqs_and_jobs(url: str) -> list[tuple[int, int]]:
-    return [(seq, job) for seq, job in execute(url, "SELECT seq, job FROM webhook_receiver.progress ORDER BY seq")]
-
-
-def taken(found: object) -> Claim:
-    assert isinstance(found, Claim)
-    return found
 
 
 # Durability
@@ -325,3 +207,119 @@ async def test_a_server_that_does_not_answer_in_time_is_away(postgres_url: str) 
 def test_settings_that_cannot_work_are_rejected(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         PostgresInbox("postgresql://127.0.0.1/inbox", **settings)
+
+
+# Figures
+
+
+async def assert_counted(inbox: PostgresInbox, url: str) -> None:
+    """The figures are those of the rows."""
+    stats = await inbox.stats()
+    states = dict(execute(url, "SELECT state, count(*) FROM progress GROUP BY state"))
+    assert {state.value: number for state, number in stats.counts.items() if number} == states
+    leased = "SELECT count(*) FROM progress WHERE lease IS NOT NULL AND state = 'waiting'"
+    assert execute(url, leased) == [(stats.running,)]
+    oldest = "SELECT min(received) FROM delivery JOIN progress USING (seq) WHERE state = 'waiting'"
+    assert execute(url, oldest) == [(stats.oldest_waiting,)]
+
+
+async def test_the_figures_are_right_whatever_happens(inbox: PostgresInbox, postgres_url: str) -> None:
+    seed = random.Random(1)
+    for number in range(60):
+        ordering_key = seed.choice([None, "o-1", "o-2"])
+        receiver = seed.choice(["hooks", "another"])
+        await inbox.put(
+            entry(f"d-{number}", receiver=receiver, ordering_key=ordering_key, received=NOW + number), NOW + number
+        )
+    now = NOW + 100.0
+    for step in range(60):
+        now += seed.choice([1, LEASE])
+        for found in await inbox.claim(seed.choice(["hooks", "another"]), seed.randrange(6), LEASE, now):
+            state = seed.choice([State.DONE, State.DEAD, State.UNHANDLED, State.WAITING, None])
+            if state is not None:
+                await settle(inbox, found, state, due=now + 50 if state is State.WAITING else None, now=now)
+        ids = [f"d-{number}" for number in seed.sample(range(60), 3)]
+        match step % 6:
+            case 0:
+                await inbox.replay(ids, now)
+            case 1:
+                await inbox.purge(Filter(ids=ids[:1]), now, limit=1)
+            case 2:
+                await inbox.check()
+            case 3:
+                await inbox.expire(now)
+            case _:
+                pass
+        await assert_counted(inbox, postgres_url)
+
+
+async def test_two_that_add_the_figures_up_at_once_lose_none(inbox: PostgresInbox, postgres_url: str) -> None:
+    another = await PostgresInbox(postgres_url).open()
+    for number in range(10):
+        await asyncio.gather(
+            *[each.put(entry(f"d-{number}-{at}"), NOW) for at, each in enumerate((inbox, another))],
+            *[each.check() for each in (inbox, another) for _ in range(3)],
+        )
+    await assert_counted(inbox, postgres_url)
+    await another.close()
+
+
+async def test_the_figures_take_no_longer_with_many_deliveries(inbox: PostgresInbox, postgres_url: str) -> None:
+    await put(inbox, "d-1")
+    fill(postgres_url, 30_000)
+    await inbox.check()  # after which the tally is added up
+    asked = asked_by_stats()
+    plans = await inbox._ask(lambda connection: [explained(connection, each) for each in asked])
+    assert len(plans) > 3
+    for plan in plans:
+        assert max(rows_read(plan)) < 100, plan
+
+
+def fill(url: str, count: int) -> None:
+    """Put many older deliveries past the inbox: of each kind that there may be many of."""
+    numbers = f"generate_series(1, {count}) AS n"
+    execute(
+        url,
+        "INSERT INTO delivery SELECT -n, 'f-' || n, source, origin, event, NULL, NULL, NULL, received, "
+        f"headers, body, verified_by, body_verified, checksum, true FROM delivery, {numbers} WHERE id = 'd-1'",
+    )
+    execute(
+        url,
+        "INSERT INTO progress (seq, source, state, due) SELECT -n, 'hooks', "
+        "(ARRAY['waiting', 'dead', 'done', 'unhandled'])[1 + n %% 4], CASE n %% 4 WHEN 0 THEN 0 END "
+        f"FROM {numbers}",
+    )
+
+
+def asked_by_stats() -> list[tuple[str, Sequence[Any]]]:
+    """Return the statements of `stats`."""
+    asked: list[tuple[str, Sequence[Any]]] = []
+
+    class Nothing:
+        def fetchall(self) -> list[Any]:
+            return []
+
+        def fetchone(self) -> None:
+            return None
+
+    def note(connection: PostgresConnection, statement: str, arguments: Sequence[Any] = ()) -> Any:
+        asked.append((statement, arguments))
+        return Nothing()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(queries, "ask", note)
+        queries.stats(None)  # type: ignore[arg-type]
+    return asked
+
+
+def explained(connection: PostgresConnection, asked: tuple[str, Sequence[Any]]) -> Any:
+    statement, arguments = asked
+    ((plan,),) = ask(connection, f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", arguments).fetchall()
+    return plan[0]["Plan"]
+
+
+def rows_read(plan: Any) -> list[float]:
+    """Return how many rows each step of a plan has read; those of the catalogue do not count."""
+    passed = sum(value for name, value in plan.items() if name.startswith("Rows Removed"))
+    read = 0 if str(plan.get("Relation Name", "")).startswith("pg_") else (plan["Actual Rows"] + passed)
+    return [read * plan["Actual Loops"], *[rows for each in plan.get("Plans", []) for rows in rows_read(each)]]

@@ -19,7 +19,7 @@ from webhook_receiver.testing.inbox_suite import claim, put
 
 async def test_the_tables_are_made_once_and_then_again_is_nothing(empty_database: str) -> None:
     inbox = PostgresInbox(empty_database)
-    assert (await inbox.migrate())[-1] == "inbox 3"
+    assert (await inbox.migrate()) == ["inbox 1", "inbox 2", "inbox 3", "inbox 4", "inbox 5"]
     assert await inbox.migrate() == []
     await inbox.open()
     assert await put(inbox, "d-1") == [Stored("d-1")]
@@ -44,10 +44,10 @@ async def test_several_inboxes_share_a_database_in_schemas_of_their_own(empty_da
 
 
 async def test_newer_tables_are_rejected(postgres_url: str) -> None:
-    execute(postgres_url, "INSERT INTO migration VALUES ('inbox 4')")
+    execute(postgres_url, "INSERT INTO migration VALUES ('inbox 99')")
     inbox = PostgresInbox(postgres_url)
     for rejected in (inbox.open(), inbox.migrate()):
-        with pytest.raises(ConfigurationError, match=r"made by a newer webhook-receiver or procrastinate \(inbox 4\)"):
+        with pytest.raises(ConfigurationError, match=r"made by a newer webhook-receiver \(inbox 99\)"):
             await rejected
 
 
@@ -58,7 +58,7 @@ async def test_older_tables_are_reported_and_brought_to_the_newest_version(
     inbox = PostgresInbox(postgres_url)
     with pytest.raises(ConfigurationError, match="has older tables: run  webhook-receiver inbox migrate URL"):
         await inbox.open()
-    assert await inbox.migrate() == ["inbox 4"]
+    assert await inbox.migrate() == ["inbox 6"]
     assert execute(postgres_url, "SELECT count(*) FROM another") == [(0,)]
 
 
@@ -109,11 +109,17 @@ async def test_a_role_that_is_not_there_is_reported(empty_database: str) -> None
         await PostgresInbox(empty_database).open()
 
 
-async def test_a_schema_with_jobs_of_somebody_elses_is_left_as_it_is(empty_database: str) -> None:
-    execute(empty_database, "CREATE TABLE public.procrastinate_jobs (id integer)")
-    with pytest.raises(ConfigurationError, match='public cannot be made: relation "procrastinate_jobs" already exists'):
+async def test_a_schema_with_a_table_of_somebody_elses_is_left_as_it_is(empty_database: str) -> None:
+    execute(empty_database, "CREATE TABLE public.attempt (id integer)")
+    with pytest.raises(ConfigurationError, match='public cannot be made: relation "attempt" already exists'):
         await PostgresInbox(empty_database, schema="public").migrate()
     assert execute(empty_database, "SELECT to_regclass('public.migration')") == [(None,)]
+
+
+async def test_jobs_of_somebody_elses_stay_beside_new_tables(empty_database: str) -> None:
+    execute(empty_database, "CREATE TABLE public.procrastinate_jobs AS SELECT 'theirs' AS task_name")
+    await PostgresInbox(empty_database, schema="public").migrate()
+    assert execute(empty_database, "SELECT * FROM public.procrastinate_jobs") == [("theirs",)]
 
 
 async def test_a_server_that_is_away_is_reported_when_the_tables_are_made() -> None:

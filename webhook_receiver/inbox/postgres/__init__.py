@@ -1,10 +1,43 @@
-"""An inbox in a PostgreSQL database: many machines share it, and procrastinate's workers run its jobs."""
+"""An inbox in a PostgreSQL database, which many machines share.
+
+# Theory of operation
+
+PostgreSQL itself is the engine: row locks that are skipped, advisory locks, NOTIFY. `delivery` is written once, by the
+put; `progress` is what changes, and has one row for each delivery.
+
+| state | `progress` says | who ends it |
+| --- | --- | --- |
+| due | waiting or dead, no lease, `due` has come | a claim |
+| leased | a lease, and its end as `due` | the worker settles or releases it; else the next claim after the end |
+| waits | waiting, `due` in the future | the clock |
+| held | waiting, `held` names a handler | a resume |
+| finished | done, dead or unhandled, no `due` | a replay |
+
+**Put.** One transaction for all that arrive during the commit before: lock the hashes by which they could be
+duplicates, look for those, insert into both tables, announce.
+
+**Claim.** Two statements in one round trip, as one transaction: the first one locks up to N due rows, passing those
+that others have locked, and their ordering keys; the second one sees under these locks which of them still go first,
+and writes the leases. No more is claimed than is finished within 0.05 s, and what waits for a slot is released before
+its lease ends.
+
+**Settle.** One statement for all that have ended since the last one; under a lease that has ended it changes nothing.
+
+**Wake.** What makes a row due announces its receiver in the same transaction; each worker has a connection that
+listens. An announcement may be lost, so workers also poll.
+
+**Crash.** A process leaves leases, which end by themselves, and the next claim counts it; nothing else has to be
+repaired. The server leaves what was committed.
+
+Why no job queue is beneath it, by measurement: docs/how-far-it-goes.md.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from threading import Lock
 from typing import Any, Self, TypeVar
 
@@ -29,10 +62,11 @@ from ..records import (
 from ..registration import Registration
 from ..retention import retention_of
 from . import insert, leases, maintenance, queries
-from .connection import Server, translated
-from .rows import PostgresConnection
+from .announcement import listening
+from .connection import MOST_CONNECTIONS, NoConnection, Server, translated
+from .rows import PostgresConnection, PostgresOperation
 from .schema import check_ready, migrate
-from .writer import PostgresOperation, Writer
+from .writer import Writer
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -41,12 +75,17 @@ R = TypeVar("R")
 DAY = 86_400.0  # seconds
 SCHEMA = "webhook_receiver"
 _MOST = 128  # requests in one transaction: each may take an advisory lock, of which a server has some thousands
+_MOST_SETTLED = 1024  # settlements in one statement
+_LISTENS_AGAIN = 5.0  # seconds after which a connection that listens is opened again
 _STEP = 200  # rows that are read or tidied away at a time
 _SLOWLY = 12  # times as long as a put may take an operation on many deliveries
 
 
 class PostgresInbox:
-    """An inbox in a schema of a PostgreSQL database, beside procrastinate's jobs. Fulfils `Inbox`.
+    """An inbox in a schema of a PostgreSQL database. Fulfils `Inbox`.
+
+    A process takes up to four connections, as it needs them: for puts, for leases, for everything else, and one that
+    listens. Where the server allows it fewer, it shares them and polls; one is enough.
 
     Its tables are made by `migrate`, or by `webhook-receiver inbox migrate URL`, and never when it is opened.
 
@@ -62,9 +101,6 @@ class PostgresInbox:
     Raises:
         ConfigurationError: the settings cannot work.
     """
-
-    engine = "procrastinate"
-    """The kind of worker that handles the deliveries, see `worker_for`."""
 
     def __init__(
         self,
@@ -137,22 +173,32 @@ class PostgresInbox:
     def _open_once(self) -> None:
         with self._opening:
             if self._writers is None:
-                _translating(self._check_ready)
-                kinds = (("insert", _MOST, 1), ("leases", _MOST, 1), ("maintenance", 1, _SLOWLY))
-                one, two, three = [
-                    Writer(f"webhook-inbox-{name}", self.server.connect, most, self._timeout * times)
-                    for name, most, times in kinds
-                ]
+                connect, ready = self.server.connect, _translating(self._connect_ready)
+                one = Writer("webhook-inbox-insert", connect, _MOST, self._timeout, leases.AT_ONCE)
+                two = Writer("webhook-inbox-leases", connect, _MOST_SETTLED, self._timeout, leases.AT_ONCE)
+                three = Writer("webhook-inbox-rest", connect, 1, self._timeout * _SLOWLY, leases.AT_ONCE, ready)
+                one.others, two.others, three.others = (two, three), (three, one), (two, one)
                 self._writers = one, two, three
 
-    def _check_ready(self) -> None:
-        with self.server.connect() as connection:
-            self.server.connect().close()  # beside this one: a pooler that shares one session shows
+    def _connect_ready(self) -> PostgresConnection:
+        """Return a connection to a server that was found fit."""
+        connection = self.server.connect()
+        try:
+            with suppress(NoConnection):
+                self.server.connect().close()  # beside this one: a pooler that shares one session shows
             check_ready(connection, self.server)
             self.place = f"{queries.database(connection)} {self.server.schema}"
             insert.check_round_trip(connection)
+            allowed = queries.connections_allowed(connection)
+            if allowed < MOST_CONNECTIONS:
+                said = "%s allows this role %d connections: a process takes up to %d, and is slower with fewer"
+                logger.warning(said, self.server, allowed, MOST_CONNECTIONS)
             if connection.execute("SELECT current_setting('fsync')").fetchone() == ("off",):
                 logger.warning("%s runs with fsync = off: what it has committed may not survive", self.server)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     async def close(self) -> None:
         """See `Inbox`."""
@@ -176,21 +222,6 @@ class PostgresInbox:
         """See `Inbox`."""
         await self._watch_clock(now)
         return await self._writer(1).submit(leases.claim, leases.ClaimJob(receiver, limit, lease, now))
-
-    async def claim_for_job(self, seq: int, job: int, lease: float, now: float) -> Claim | leases.NotYet | None:
-        """Claim one delivery for its job.
-
-        Args:
-            seq: the row of the delivery.
-            job: the id of procrastinate's job.
-            lease: the length of the lease, in seconds.
-            now: the time in Unix seconds.
-
-        Returns:
-            The claim; or until when the job has to wait; or None if the job has nothing left to do.
-        """
-        await self._watch_clock(now)
-        return await self._writer(1).submit(leases.claim_for_job, leases.ClaimForJob(seq, job, lease, now))
 
     async def _watch_clock(self, now: float) -> None:
         if now < self._latest - 1 or self._latest == float("-inf"):
@@ -251,6 +282,7 @@ class PostgresInbox:
         since = now - self._window
 
         def expire(connection: PostgresConnection) -> int:
+            maintenance.add_up(connection)
             removed = [
                 maintenance.purge(connection, Filter(states=[state]), now, _STEP, since, now - seconds)
                 for state, seconds in self._retention.items()
@@ -263,18 +295,23 @@ class PostgresInbox:
         """See `Inbox`."""
         return await self._ask(queries.stats)
 
-    async def restore_jobs(self, receiver: str, now: float) -> int:
-        """Create the missing jobs of deliveries that are overdue; return how many.
-
-        Args:
-            receiver: the name of the receiver.
-            now: the time in Unix seconds.
-        """
-        return await self._ask(lambda connection: maintenance.restore_jobs(connection, receiver, now))
-
-    async def server_time(self) -> float:
-        """Return the time by the server's clock, in Unix seconds."""
-        return await self._ask(queries.server_time)
+    async def watch(self, receiver: str, poll: float) -> AsyncGenerator[None, None]:
+        """See `Inbox`. Without a connection that listens it polls."""
+        failing = False
+        while True:
+            try:
+                async with listening(self.server, receiver) as listener:
+                    failing = False
+                    while True:
+                        yield
+                        await listener.wait(poll)
+            except (psycopg.Error, OSError) as error:
+                if not failing:
+                    logger.info("%s: nothing listens, so deliveries are found by polling: %s", receiver, error)
+                failing = True
+            for _ in range(max(1, round(_LISTENS_AGAIN / poll))):
+                yield
+                await asyncio.sleep(poll)
 
     async def dump(self, which: Filter) -> AsyncIterator[StoredDelivery | DamagedDelivery]:
         """See `Inbox`."""

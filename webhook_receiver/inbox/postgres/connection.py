@@ -13,7 +13,6 @@ from threading import Event, Timer
 from typing import Any
 
 import psycopg
-from procrastinate.exceptions import ConnectorException
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ...errors import ConfigurationError, InboxError, InboxUnavailable
@@ -21,6 +20,8 @@ from .rows import PostgresConnection, ask
 
 # Parameters of libpq unless the URL has others: a server that is gone without a word is noticed
 # (postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS).
+MOST_CONNECTIONS = 4
+"""Connections of a process, at most: for puts, for leases, for everything else, and one that listens."""
 _DEFAULTS: Mapping[str, Any] = {"connect_timeout": 5, "tcp_user_timeout": 15_000, "keepalives_idle": 15}
 PATIENCE = 5.0
 """Seconds to wait for a session: a pooler such as PgBouncer takes the connection and may have none to give."""
@@ -43,6 +44,14 @@ _SESSION = "webhook_receiver.session"
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _USER_IN_URL = re.compile(r"postgres(?:ql)?://(?:[^@/]*@)?")
 _PORTS = re.compile(r"[0-9,]*")
+
+
+# How the server, and PgBouncer, say that all connections are taken (errcodes 53300; pgbouncer.org/config.html).
+_TOO_MANY = re.compile(r"too many (clients|connections)|remaining connection slots|max_client_conn|no more connections")
+
+
+class NoConnection(psycopg.OperationalError):
+    """All connections that this role, the database, the server or a pooler allows are taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +114,15 @@ class Server:
 
         Raises:
             ConfigurationError: the session cannot be one of the inbox's, whatever is tried.
+            NoConnection: the server has none left.
             psycopg.Error: the server cannot be reached, or rejects the connection.
         """
-        connection = psycopg.connect(self._conninfo, autocommit=True)
+        try:
+            connection = psycopg.connect(self._conninfo, autocommit=True)
+        except psycopg.OperationalError as error:
+            if _TOO_MANY.search(str(error)):  # libpq does not tell the class of an error of the start
+                raise NoConnection(_primary_message(error)) from None
+            raise
         gave_up = Event()
 
         def give_up() -> None:
@@ -121,7 +136,7 @@ class Server:
         except BaseException as error:
             connection.close()
             if gave_up.is_set() and isinstance(error, psycopg.OperationalError):
-                raise psycopg.OperationalError(
+                raise NoConnection(
                     f"no session is free within {PATIENCE:g} s, as when all of a pooler's are taken"
                 ) from None
             raise
@@ -179,10 +194,13 @@ def cut(connection: PostgresConnection) -> None:
 
 def translated(error: Exception) -> Exception:
     """Return the InboxError that an error of psycopg means; any other error as it is. No message holds stored data."""
-    if isinstance(error, ConnectorException) and isinstance(error.__cause__, psycopg.Error):
-        error = error.__cause__
     if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
         return InboxUnavailable("the inbox has no tables: webhook-receiver inbox migrate makes them")
+    if isinstance(error, NoConnection):
+        return InboxUnavailable(
+            f"the PostgreSQL server has no connection left: a process takes up to {MOST_CONNECTIONS}, and gets by with "
+            f"fewer ({_primary_message(error)})"
+        )
     rejected = psycopg.DataError | psycopg.IntegrityError | psycopg.errors.ProgramLimitExceeded | UnicodeError
     if isinstance(error, rejected):
         return InboxError(f"the inbox does not take it: {_primary_message(error)}")

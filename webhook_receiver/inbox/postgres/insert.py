@@ -1,4 +1,4 @@
-"""Putting deliveries into a PostgreSQL inbox: new ones are inserted with their jobs, and duplicates are recognized.
+"""Putting deliveries into a PostgreSQL inbox: new ones are inserted, and duplicates are recognized.
 
 Like every operation of a writer, `put` takes the connection and a list of requests inside a transaction, and returns a
 result for each request.
@@ -15,7 +15,7 @@ from ...errors import ConfigurationError
 from .. import rows
 from ..dedup import Candidate, PutJob, is_duplicate
 from ..records import REPLAYED_BY_DUPLICATES, Duplicate, Entry, State, Stored
-from . import jobs
+from .announcement import ANNOUNCE
 from .replay import requeue
 from .rows import DELIVERY, PostgresConnection, all_unescaped, ask, columns, delivery_row, escaped
 
@@ -27,7 +27,7 @@ _TYPES = (
 
 
 def put(connection: PostgresConnection, puts: Sequence[PutJob]) -> list[Stored | Duplicate]:
-    """Insert the new deliveries with their jobs, and return a result for each request."""
+    """Insert the new deliveries, and return a result for each request."""
     lock_dedup_hashes(connection, [each.entry for each in puts])
     known = _known(connection, [each.entry for each in puts])
     results: list[Stored | Duplicate] = []
@@ -162,23 +162,20 @@ def _outdate(connection: PostgresConnection, seqs: Sequence[int]) -> None:
 def _insert(connection: PostgresConnection, new: Sequence[PutJob]) -> None:
     seqs = insert(connection, [(delivery_row(each.entry), True) for each in new])
     progress: list[tuple[Any, ...]] = []
-    new_jobs: list[jobs.NewJob] = []
     for seq, (entry, now, *_) in zip(seqs, new, strict=True):
         receiver, dead = entry.delivery.receiver, entry.dead
         state, settled = (State.WAITING, None) if dead is None else (State.DEAD, now)
         order_key_hash = rows.order_key_hash(receiver, entry.ordering_key)
-        new_jobs.append(jobs.NewJob(seq, receiver, order_key_hash, state))
         # Due at 0 and not now: a clock that is set back must not make a new delivery wait.
         progress.append(
             (seq, escaped(receiver), order_key_hash, state, 0.0, now, None if dead is None else escaped(dead), settled)
         )
-    made = jobs.create(connection, new_jobs)
     ask(
         connection,
-        "INSERT INTO progress (seq, source, line, state, due, since, reason, settled, job) SELECT * FROM unnest("
+        "INSERT INTO progress (seq, source, line, state, due, since, reason, settled) SELECT * FROM unnest("
         "%s::bigint[], %s::text[], %s::bigint[], %s::text[], %s::double precision[], %s::double precision[], "
-        "%s::text[], %s::double precision[], %s::bigint[])",
-        [*columns(progress, 8), made],
+        f"%s::text[], %s::double precision[]) RETURNING {ANNOUNCE}",
+        columns(progress, 8),
     )
 
 

@@ -7,14 +7,27 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
+
+import psycopg
 
 from ...errors import InboxDamaged
 from ...logs import fields
 from .. import rows
 from ..records import Claim, HandlerState, Settlement, State
-from .rows import DELIVERY, PostgresConnection, all_escaped, all_unescaped, ask, columns, escaped, unescaped
+from .rows import (
+    BY_INDEX,
+    DELIVERY,
+    PostgresConnection,
+    PostgresOperation,
+    all_escaped,
+    all_unescaped,
+    ask,
+    columns,
+    escaped,
+    unescaped,
+)
 
 
 def renew(connection: PostgresConnection, renewals: Sequence[tuple[Sequence[Claim], float, float]]) -> list[None]:
@@ -60,33 +73,41 @@ def save_progress(
 
 
 def settle(connection: PostgresConnection, settlements: Sequence[tuple[Settlement, float]]) -> list[bool]:
-    """Settle claimed deliveries; return for each whether its lease still counted."""
-    paused = _paused(connection, {each.paused_by for each, _ in settlements if each.paused_by is not None})
+    """Settle claimed deliveries by one statement; return for each whether its lease still counted."""
     table: dict[Lease, tuple[Any, ...]] = {}
     by_lease: dict[Lease, Settlement] = {}
+    attempts: list[tuple[Any, ...]] = []
     for settlement, now in settlements:
         (lease,) = leases_of([settlement.claim])
         if lease in by_lease:
             continue  # of two under one lease the first one counts
-        paused_by = settlement.paused_by if settlement.paused_by in paused else None
-        due = 0.0 if settlement.paused_by is not None and paused_by is None else settlement.due
         finished = None if settlement.state is State.WAITING else now
         handlers = rows.progress_json(settlement.handlers)
-        values = all_escaped((settlement.state.value, due, now, handlers, paused_by, settlement.reason, finished))
-        by_lease[lease], table[lease] = settlement, (*lease, *values)
+        values = (settlement.state.value, settlement.due, now, handlers, settlement.paused_by, settlement.reason)
+        by_lease[lease], table[lease] = settlement, (*lease, *all_escaped(values), finished)
+        attempts += _attempt_rows(lease.seq, settlement.attempts)
     found = ask(
         connection,
-        "UPDATE progress SET state = o.state, due = o.due, since = o.now, lease = NULL, "
+        # Shared, so that a resume meanwhile waits for this transaction, and then finds the waiting deliveries.
+        "WITH stopped AS MATERIALIZED (SELECT handler FROM paused WHERE handler = ANY(%s) FOR SHARE), "
+        "o AS (SELECT n.*, s.handler AS held FROM unnest(%s::bigint[], %s::bigint[], %s::text[], "
+        "%s::double precision[], %s::double precision[], %s::text[], %s::text[], %s::text[], %s::double precision[]) "
+        "AS n(seq, token, state, due, now, handlers, paused_by, reason, settled) "
+        "LEFT JOIN stopped s ON s.handler = n.paused_by), "
+        "ended AS (UPDATE progress SET state = o.state, lease = NULL, since = o.now, "
+        "due = CASE WHEN o.paused_by IS NOT NULL AND o.held IS NULL THEN 0 ELSE o.due END, "
         "handlers = o.handlers::jsonb, crashes = CASE o.state WHEN 'waiting' THEN crashes ELSE 0 END, "
         "held = o.held, reason = o.reason, settled = coalesce(o.settled, progress.settled) "
-        "FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::double precision[], %s::double precision[], "
-        "%s::text[], %s::text[], %s::text[], %s::double precision[]) "
-        "AS o(seq, token, state, due, now, handlers, held, reason, settled) "
-        "WHERE progress.seq = o.seq AND progress.lease = o.token RETURNING o.seq, o.token",
-        columns([*table.values()], 9),
+        "FROM o WHERE progress.seq = o.seq AND progress.lease = o.token RETURNING o.seq, o.token), "
+        f"failed AS ({_INSERT_ATTEMPTS} JOIN ended USING (seq)) "
+        "SELECT seq, token FROM ended",
+        [
+            [*{row[6] for row in table.values()} - {None}],
+            *columns([*table.values()], 9),
+            *columns(attempts, 9),
+        ],
     )
     ended = {Lease(*row) for row in found.fetchall()}
-    insert_attempts(connection, {lease.seq: by_lease[lease].attempts for lease in ended if by_lease[lease].attempts})
     results: list[bool] = []
     for settlement, _ in settlements:
         (lease,) = leases_of([settlement.claim])
@@ -94,48 +115,39 @@ def settle(connection: PostgresConnection, settlements: Sequence[tuple[Settlemen
     return results
 
 
-def _paused(connection: PostgresConnection, handlers: set[str]) -> set[str]:
-    if not handlers:
-        return set()
-    # Shared, so that a resume meanwhile waits for this transaction, and then finds the waiting deliveries.
-    found = ask(
-        connection,
-        "SELECT handler FROM paused WHERE handler = ANY(%s) FOR SHARE",
-        [[escaped(each) for each in handlers]],
-    )
-    return {unescaped(name) for (name,) in found.fetchall()}
+_INSERT_ATTEMPTS = (
+    "INSERT INTO attempt SELECT n.seq, n.place + (SELECT coalesce(max(a.place), 0) FROM attempt a "
+    "WHERE a.seq = n.seq), n.handler, n.number, n.started, n.seconds, n.outcome, n.error, n.traceback "
+    "FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::bigint[], %s::double precision[], "
+    "%s::double precision[], %s::text[], %s::text[], %s::text[]) "
+    "AS n(seq, place, handler, number, started, seconds, outcome, error, traceback)"
+)
 
 
-def insert_attempts(connection: PostgresConnection, attempts: Mapping[int, Sequence[Sequence[object]]]) -> None:
-    """Store failed attempts by the rows of their deliveries, after those that are stored already."""
-    table = [
-        (seq, place, *all_escaped(attempt))
-        for seq, several in attempts.items()
-        for place, attempt in enumerate(several, 1)
-    ]
-    if table:
-        ask(
-            connection,
-            "INSERT INTO attempt SELECT n.seq, n.place + (SELECT coalesce(max(a.place), 0) FROM attempt a "
-            "WHERE a.seq = n.seq), n.handler, n.number, n.started, n.seconds, n.outcome, n.error, n.traceback "
-            "FROM unnest(%s::bigint[], %s::integer[], %s::text[], %s::bigint[], %s::double precision[], "
-            "%s::double precision[], %s::text[], %s::text[], %s::text[]) "
-            "AS n(seq, place, handler, number, started, seconds, outcome, error, traceback)",
-            columns(table, 9),
-        )
+def _attempt_rows(seq: int, attempts: Sequence[Sequence[object]]) -> list[tuple[Any, ...]]:
+    return [(seq, place, *all_escaped(attempt)) for place, attempt in enumerate(attempts, 1)]
+
+
+def insert_attempts(connection: PostgresConnection, seq: int, attempts: Sequence[Sequence[object]]) -> None:
+    """Store failed attempts of the delivery in a row, after those that are stored already."""
+    if attempts:
+        ask(connection, _INSERT_ATTEMPTS, columns(_attempt_rows(seq, attempts), 9))
 
 
 logger = logging.getLogger("webhook_receiver")
 
-NEVER = float("inf")
+_FREE = "webhook_receiver.free"
+"""The setting by which the first statement of a claim tells the second one which rows it found."""
 
 # Whether no delivery of its ordering key goes before a delivery p, at the time of the argument: an older one that
-# waits, or a younger one that is just being handled.
+# waits, or a younger one that is just being handled. By subqueries that are asked for one delivery after the other: a
+# join would read all that wait.
 _ITS_TURN = (
-    "(p.state = 'dead' OR p.line IS NULL OR NOT EXISTS (SELECT 1 FROM progress o WHERE o.line = p.line "
-    "AND o.state = 'waiting' AND (o.seq < p.seq OR (o.seq > p.seq AND o.lease IS NOT NULL AND o.due > %s))))"
+    "(p.state = 'dead' OR p.line IS NULL OR (p.seq = (SELECT o.seq FROM progress o WHERE o.line = p.line "
+    "AND o.state = 'waiting' ORDER BY o.seq LIMIT 1) AND (SELECT o.seq FROM progress o WHERE o.line = p.line "
+    "AND o.state = 'waiting' AND o.seq > p.seq AND o.lease IS NOT NULL AND o.due > %s LIMIT 1) IS NULL))"
 )
-_OPEN = "p.state IN ('waiting', 'dead') AND p.due <= %s"
+_OPEN = "p.open AND p.due <= %s"
 
 
 class ClaimJob(NamedTuple):
@@ -147,24 +159,6 @@ class ClaimJob(NamedTuple):
     now: float
 
 
-class ClaimForJob(NamedTuple):
-    """A call of `PostgresInbox.claim_for_job`."""
-
-    seq: int
-    job: int
-    lease: float
-    now: float
-
-
-class NotYet(NamedTuple):
-    """The answer to a job whose delivery cannot be claimed yet."""
-
-    due: float
-    """Unix time in seconds at which to try again; NEVER: not until the job is replaced."""
-    needs_own_lock: bool = False
-    """Whether another delivery of the key goes first although its job comes later: this job must not keep the lock."""
-
-
 class Lease(NamedTuple):
     """A lease: the row of the delivery, and the fencing token that `progress.lease` holds while the lease counts."""
 
@@ -172,94 +166,69 @@ class Lease(NamedTuple):
     token: int
 
 
-def claim(connection: PostgresConnection, requests: Sequence[ClaimJob]) -> list[list[Claim]]:
-    """Claim the deliveries that are due; return the claims for each request."""
-    return [_claim(connection, request) for request in requests]
+def claim(connection: PostgresConnection, requests: Sequence[ClaimJob], again: int = 3) -> list[list[Claim]]:
+    """Claim the deliveries that are due; return the claims for each request.
 
-
-def _claim(connection: PostgresConnection, request: ClaimJob) -> list[Claim]:
-    claims: list[Claim] = []
-    while (limit := request.limit - len(claims)) > 0:
-        found = ask(
-            connection,
-            f"SELECT p.seq FROM progress p WHERE p.source = %s AND p.state <> 'done' AND {_OPEN} AND {_ITS_TURN} "
-            "ORDER BY p.seq LIMIT %s",
-            [escaped(request.receiver), request.now, request.now, limit],
-        ).fetchall()
-        taken, damaged = _lease(connection, [seq for (seq,) in found], request.lease, request.now)
-        claims += taken.values()
-        if len(found) < limit and not damaged:
-            break  # else others took some of them meanwhile, or those behind are free now
-    return claims
-
-
-def claim_for_job(connection: PostgresConnection, requests: Sequence[ClaimForJob]) -> list[Claim | NotYet | None]:
-    """Claim the deliveries of jobs; return for each a claim, or until when to wait, or None for a needless job."""
-    claims: dict[int, Claim] = {}
-    named = {request.seq: request.job for request in requests}
-    now = max(request.now for request in requests)  # all together, for they were asked for within moments
-    for lease in {request.lease for request in requests}:
-        seqs = [request.seq for request in requests if request.lease == lease]
-        claims |= _lease(connection, seqs, lease, now, named)[0]
-    results: list[Claim | NotYet | None] = []
-    for request in requests:
-        claimed = claims.pop(request.seq, None)
-        results.append(claimed if claimed is not None else _not_yet(connection, request))
+    The first statement finds them and locks their ordering keys, and the second one sees what is true under the locks.
+    They go to the server together, as one transaction
+    (postgresql.org/docs/current/libpq-pipeline-mode.html#LIBPQ-PIPELINE-SENDING).
+    """
+    with connection.pipeline():
+        ask(connection, BY_INDEX)
+        leased = [_lease(connection, request) for request in requests]
+        found = [sorted(cursor.fetchall(), key=lambda row: row[-2]) for cursor in leased]
+    results = [_claims(connection, request, taken) for request, taken in zip(requests, found, strict=True)]
+    if again and any(len(claims) < len(taken) for claims, taken in zip(results, found, strict=True)):
+        rest = [each._replace(limit=each.limit - len(claims)) for each, claims in zip(requests, results, strict=True)]
+        more = claim(connection, rest, again - 1)  # those behind a damaged one are free now
+        results = [claims + others for claims, others in zip(results, more, strict=True)]
     return results
 
 
-def _not_yet(connection: PostgresConnection, request: ClaimForJob) -> NotYet | None:
-    found = ask(
+def _lease(connection: PostgresConnection, request: ClaimJob) -> psycopg.Cursor[tuple[Any, ...]]:
+    now, token = request.now, secrets.randbits(62)
+    ask(
         connection,
-        f"SELECT p.job, p.state, p.due, {_ITS_TURN} FROM progress p WHERE p.seq = %s",
-        [request.now, request.seq],
-    ).fetchone()
-    if found is None:
-        return None
-    job, state, due, its_turn = found
-    if job != request.job or (due is None and state != State.WAITING) or state in (State.DONE, State.UNHANDLED):
-        return None
-    return NotYet(NEVER if due is None else due, needs_own_lock=not its_turn)
-
-
-def _lease(
-    connection: PostgresConnection, seqs: Sequence[int], lease: float, now: float, jobs: Mapping[int, int] | None = None
-) -> tuple[dict[int, Claim], bool]:
-    """Lease these rows, as far as they are free; return the claims by row, and whether a row was damaged."""
-    if not seqs:
-        return {}, False
-    lock_ordering_keys(connection, seqs)
-    token, until = secrets.randbits(62), now + lease
-    found = ask(
+        f"WITH free AS MATERIALIZED (SELECT p.seq, p.line FROM progress p WHERE p.source = %s "
+        f"AND {_OPEN} AND {_ITS_TURN} ORDER BY p.seq LIMIT %s FOR UPDATE SKIP LOCKED), "
+        # In one order everywhere, so that no two wait for each other.
+        "locked AS MATERIALIZED (SELECT pg_advisory_xact_lock(line) FROM (SELECT DISTINCT line FROM free "
+        "WHERE line IS NOT NULL ORDER BY line) AS lines) "
+        f"SELECT set_config('{_FREE}', (SELECT coalesce(array_agg(seq), '{{}}')::text FROM free), true), "
+        "(SELECT count(*) FROM locked)",
+        [escaped(request.receiver), now, now, request.limit],
+    )
+    return ask(
         connection,
-        # The former holder of the ordering key, whose lease is up, loses its lease.
         "WITH mine AS MATERIALIZED (SELECT p.seq, p.line, p.state FROM progress p "
-        "LEFT JOIN unnest(%s::bigint[], %s::bigint[]) AS t(seq, job) ON t.seq = p.seq "
-        f"WHERE p.seq = ANY(%s) AND (t.job IS NULL OR t.job = p.job) AND {_OPEN} AND {_ITS_TURN}), "
+        f"WHERE p.seq = ANY(current_setting('{_FREE}')::bigint[]) AND {_OPEN} AND {_ITS_TURN}), "
+        # The former holder of the ordering key, whose lease is up, loses its lease.
         "ended AS (UPDATE progress o SET due = 0, lease = NULL, crashes = o.crashes + 1 FROM mine "
         "WHERE o.line = mine.line AND mine.state = 'waiting' AND o.state = 'waiting' AND o.lease IS NOT NULL "
         "AND o.seq <> mine.seq) "
         # A lease that is still there was never settled: its worker died, or was too slow.
         "UPDATE progress p SET crashes = p.crashes + (p.lease IS NOT NULL)::integer, lease = %s, due = %s, since = %s "
-        f"FROM mine, delivery d WHERE p.seq = mine.seq AND d.seq = mine.seq AND {_OPEN} "
-        f"RETURNING {DELIVERY}, p.state, p.handlers::text, p.crashes, p.reason, p.seq",
-        [*columns([*(jobs or {}).items()], 2), [*seqs], now, now, token, until, now, now],
+        f"FROM mine, delivery d WHERE p.seq = mine.seq AND d.seq = mine.seq "
+        f"RETURNING {DELIVERY}, p.state, p.handlers::text, p.crashes, p.reason, p.seq, p.lease",
+        [now, now, token, now + request.lease, now],
     )
-    claims: dict[int, Claim] = {}
-    damaged = False
-    for row in sorted(found.fetchall(), key=lambda row: row[-1]):
-        state, handlers, crashes, reason, seq = row[-5:]
+
+
+def _claims(connection: PostgresConnection, request: ClaimJob, found: Sequence[tuple[Any, ...]]) -> list[Claim]:
+    """Return the claims of leased rows; a damaged one is DEAD instead."""
+    claims: list[Claim] = []
+    for row in found:
+        state, handlers, crashes, reason, *lease = row[-6:]
         try:
-            delivery, progress = rows.delivery(all_unescaped(row[:-5])), rows.progress(handlers)
+            delivery, progress = rows.delivery(all_unescaped(row[:-6])), rows.progress(handlers)
         except InboxDamaged as damage:
-            damaged = True
             extra = fields(delivery_id=row[0], reason=str(damage))
             logger.error("delivery %s is dead: %s", row[0], damage, extra=extra)
-            _bury(connection, seq, str(damage), now)
+            _bury(connection, lease[0], str(damage), request.now)
             continue
         reason = None if reason is None else unescaped(reason)
-        claims[seq] = Claim(delivery, State(state), progress, crashes, reason, Lease(seq, token))
-    return claims, damaged
+        claims.append(Claim(delivery, State(state), progress, crashes, reason, Lease(*lease)))
+    return claims
 
 
 def lock_ordering_keys(connection: PostgresConnection, seqs: Sequence[int]) -> None:
@@ -290,3 +259,7 @@ def leases_of(claims: Sequence[Claim]) -> list[Lease]:
     leases = [claim.lease for claim in claims]
     assert all(isinstance(lease, Lease) for lease in leases), "a claim of another inbox"  # noqa: S101
     return [lease for lease in leases if isinstance(lease, Lease)]
+
+
+AT_ONCE: Collection[PostgresOperation[Any, Any]] = (claim, settle)
+"""The operations that need no transaction around them, being one: each goes to the server in one turn."""

@@ -13,7 +13,7 @@ from ...errors import InboxDamaged
 from .. import rows
 from ..records import Entry, Filter, State, StoredDelivery
 from ..registration import Registration, settled
-from . import jobs
+from .announcement import ANNOUNCE
 from .insert import insert, lock_dedup_hashes
 from .leases import insert_attempts
 from .queries import where_clause
@@ -21,15 +21,24 @@ from .replay import requeue
 from .rows import PostgresConnection, all_escaped, all_unescaped, ask, delivery_row, escaped
 
 _APART = 60.0  # seconds by which the clocks of machines that share an inbox may differ
-_MENDED = 1000  # deliveries at a time
 _LOADING = 0x57484B53  # the advisory lock of a load
 _REGISTERING = 0x57484B54  # and of a registration
 
 
 def beat(connection: PostgresConnection, requests: Sequence[None]) -> Sequence[None]:
-    """Write to the table `heartbeat`, so that there is something to commit."""
+    """Write to the table `heartbeat`, so that there is something to commit, and add the tally up."""
     ask(connection, "UPDATE heartbeat SET beats = beats + 1")
+    add_up(connection)
     return requests
+
+
+def add_up(connection: PostgresConnection) -> None:
+    """Replace the rows of the tally by one for each kind of them."""
+    ask(
+        connection,
+        "WITH old AS (DELETE FROM tally RETURNING *) INSERT INTO tally SELECT state, leased, sum(count) FROM old "
+        "GROUP BY 1, 2 HAVING sum(count) <> 0",
+    )
 
 
 def register(connection: PostgresConnection, given: Registration) -> Registration:
@@ -62,12 +71,11 @@ def resume(connection: PostgresConnection, handler: str) -> bool:
     """Resume a handler, and make the deliveries that waited for it due; return whether it was paused."""
     name = escaped(handler)
     ended = ask(connection, "DELETE FROM paused WHERE handler = %s", [name]).rowcount
-    found = ask(
+    ask(
         connection,
-        "UPDATE progress SET held = NULL, due = 0 WHERE held = %s AND lease IS NULL RETURNING seq",
+        f"UPDATE progress SET held = NULL, due = 0 WHERE held = %s AND lease IS NULL RETURNING {ANNOUNCE}",
         [name],
     )
-    jobs.replace(connection, [seq for (seq,) in found.fetchall()])
     return ended == 1
 
 
@@ -101,17 +109,16 @@ def purge(
         where, arguments = f"{where} AND p.settled < %s", [*arguments, settled_before]
     found = ask(
         connection,
-        f"SELECT p.seq, p.job, p.state FROM progress p JOIN delivery d USING (seq) WHERE {where} "
+        f"SELECT p.seq FROM progress p JOIN delivery d USING (seq) WHERE {where} "
         "ORDER BY p.seq LIMIT %s FOR UPDATE OF p",
         [*arguments, limit],
     ).fetchall()
-    jobs.cancel(connection, [job for _, job, state in found if state != State.DONE])
     return ask(
         connection,
         "WITH gone AS (DELETE FROM delivery WHERE seq = ANY(%s) RETURNING *), known AS (INSERT INTO purged "
         "SELECT seq, id, source, origin, event, key, identity, received FROM gone "
         "WHERE received >= %s AND (key IS NOT NULL OR identity IS NOT NULL)) SELECT 1 FROM gone",
-        [[seq for seq, _, _ in found], since],
+        [[seq for (seq,) in found], since],
     ).rowcount
 
 
@@ -128,7 +135,7 @@ def restart_waits(connection: PostgresConnection, now: float) -> None:
     """Restart every wait that began in the future, since the clock was set back to `now`, a Unix time in seconds."""
     found = ask(
         connection,
-        "SELECT since - %s, handlers::text, seq FROM progress WHERE state <> 'done' AND due > %s AND since > %s "
+        "SELECT since - %s, handlers::text, seq FROM progress WHERE open AND due > %s AND since > %s "
         "ORDER BY seq FOR UPDATE",
         [now, now, now + _APART],
     ).fetchall()
@@ -141,20 +148,6 @@ def restart_waits(connection: PostgresConnection, now: float) -> None:
             "UPDATE progress SET due = due - %s, since = %s, handlers = %s::jsonb WHERE seq = %s",
             [shift, now, text, seq],
         )
-    jobs.replace(connection, [seq for _, _, seq in found])
-
-
-def restore_jobs(connection: PostgresConnection, receiver: str, now: float) -> int:
-    """Create the missing jobs of a receiver's deliveries that are due for long, whoever lost them; return how many."""
-    found = ask(
-        connection,
-        "SELECT p.seq FROM progress p WHERE p.source = %s AND p.state <> 'done' AND p.due <= %s AND NOT EXISTS "
-        "(SELECT 1 FROM procrastinate_jobs j WHERE j.id = p.job AND j.status IN ('todo', 'doing')) "
-        "ORDER BY p.seq LIMIT %s FOR UPDATE OF p SKIP LOCKED",
-        [escaped(receiver), now - _APART, _MENDED],
-    ).fetchall()
-    jobs.replace(connection, [seq for (seq,) in found])
-    return len(found)
 
 
 def load(connection: PostgresConnection, dumped: Sequence[StoredDelivery], now: float, window: float) -> int:
@@ -166,20 +159,14 @@ def load(connection: PostgresConnection, dumped: Sequence[StoredDelivery], now: 
     ).fetchone() or (1,)
     seq = min(first, 1) - len(dumped) - 1  # rows that are not there leave gaps, which mean nothing
     loaded = 0
-    to_handle: list[int] = []
     for stored in dumped:
         seq += 1
         duplicate = _duplicate_of(connection, stored, window)
         if duplicate is None:
             _load_one(connection, seq, stored, now)
             loaded += 1
-            if stored.summary.state is State.WAITING or (
-                stored.summary.state is State.DEAD and stored.summary.due is not None
-            ):
-                to_handle.append(seq)
         elif stored.summary.state is State.WAITING:
             _requeue_dead(connection, duplicate, now)
-    jobs.replace(connection, to_handle)
     return loaded
 
 
@@ -206,7 +193,7 @@ def _load_one(connection: PostgresConnection, seq: int, stored: StoredDelivery, 
     ask(
         connection,
         "INSERT INTO progress (seq, source, line, state, due, since, handlers, reason, settled) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s)",
+        f"VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s) RETURNING {ANNOUNCE}",
         all_escaped(
             (
                 *(
@@ -220,7 +207,7 @@ def _load_one(connection: PostgresConnection, seq: int, stored: StoredDelivery, 
             )
         ),
     )
-    insert_attempts(connection, {seq: stored.attempts})
+    insert_attempts(connection, seq, stored.attempts)
 
 
 def _duplicate_of(connection: PostgresConnection, stored: StoredDelivery, window: float) -> int | None:

@@ -17,7 +17,7 @@ from ..records import (
     Stats,
     StoredDelivery,
 )
-from .rows import DELIVERY, SUMMARY, PostgresConnection, all_unescaped, ask, escaped, summary, unescaped
+from .rows import BY_INDEX, DELIVERY, SUMMARY, PostgresConnection, all_unescaped, ask, escaped, summary, unescaped
 
 
 def where_clause(which: Filter) -> tuple[str, list[Any]]:
@@ -33,6 +33,8 @@ def where_clause(which: Filter) -> tuple[str, list[Any]]:
         also("d.id = ANY(%s)", [escaped(each) for each in which.ids])
     if which.states is not None:
         also("p.state = ANY(%s)", [state.value for state in which.states])
+        if {*which.states} == {State.WAITING}:
+            also("p.open")  # by whose index they are found among those that are finished
     if which.receiver is not None:
         also("p.source = %s", escaped(which.receiver))
     if which.event is not None:
@@ -160,31 +162,40 @@ def paused(connection: PostgresConnection) -> frozenset[str]:
     return frozenset(unescaped(name) for (name,) in ask(connection, "SELECT handler FROM paused").fetchall())
 
 
-def stats(connection: PostgresConnection) -> Stats:
-    """Return the figures of the inbox."""
-    counts: dict[State, int] = dict.fromkeys(State, 0)
-    for state, count in ask(connection, "SELECT state, count(*) FROM progress GROUP BY state").fetchall():
-        counts[State(state)] = count
-    (running, oldest) = ask(
-        connection,
-        "SELECT count(*) FILTER (WHERE lease IS NOT NULL AND due IS NOT NULL), (SELECT received FROM delivery "
-        "WHERE seq = (SELECT min(seq) FROM progress WHERE state = 'waiting')) FROM progress WHERE state = 'waiting'",
-    ).fetchone() or (0, None)
-    dying = ask(
-        connection,
-        # With CASE, what is damaged is passed over.
-        "SELECT min(CASE jsonb_typeof(h.value -> 5) WHEN 'number' THEN (h.value ->> 5)::double precision END) "
-        "AS expected FROM progress p, "
-        "jsonb_each(CASE jsonb_typeof(p.handlers) WHEN 'object' THEN p.handlers END) h "
-        "WHERE p.state = 'waiting' AND p.held IS NULL AND h.value ->> 0 = 'waiting' "
-        "AND jsonb_typeof(h.value -> 5) = 'number' GROUP BY p.seq ORDER BY expected LIMIT %s",
-        [MOST_EXPECTED_DEAD],
+# The receivers that have rows which may be claimed: one look into the index for each.
+_SOURCES = """
+    WITH RECURSIVE sources AS (
+        (SELECT source FROM progress WHERE open ORDER BY source LIMIT 1)
+        UNION ALL SELECT
+            (SELECT p.source FROM progress p WHERE p.open AND p.source > s.source ORDER BY p.source LIMIT 1)
+        FROM sources s WHERE s.source IS NOT NULL
     )
-    size, jobs = ask(
+"""
+
+
+def stats(connection: PostgresConnection) -> Stats:
+    """Return the figures of the inbox, in a time that does not depend on how many deliveries it has."""
+    ask(connection, BY_INDEX)
+    counts: dict[State, int] = dict.fromkeys(State, 0)
+    running = 0
+    tally = ask(connection, "SELECT state, leased, sum(count)::bigint FROM tally GROUP BY state, leased").fetchall()
+    for state, leased, count in tally:
+        counts[State(state)] += count
+        running += count if leased and state == State.WAITING else 0
+    (oldest,) = ask(
         connection,
-        "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint, (SELECT count(*) FROM procrastinate_jobs) "
+        f"{_SOURCES} SELECT min(d.received) FROM sources s CROSS JOIN LATERAL (SELECT p.seq FROM progress p "
+        "WHERE p.source = s.source AND p.open AND p.state = 'waiting' ORDER BY p.seq LIMIT 1) AS first "
+        "JOIN delivery d USING (seq)",
+    ).fetchone() or (None,)
+    dying = ask(
+        connection, "SELECT dies FROM progress WHERE dies IS NOT NULL ORDER BY dies LIMIT %s", [MOST_EXPECTED_DEAD]
+    )
+    (size,) = ask(
+        connection,
+        "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint "
         "FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace",
-    ).fetchone() or (0, 0)
+    ).fetchone() or (0,)
     paused_by = ask(connection, "SELECT handler, since FROM paused ORDER BY handler").fetchall()
     return Stats(
         counts=counts,
@@ -192,8 +203,18 @@ def stats(connection: PostgresConnection) -> Stats:
         oldest_waiting=oldest,
         expected_dead=[expected for (expected,) in dying.fetchall()],
         paused={unescaped(name): since for name, since in paused_by},
-        extra={"bytes": size, "jobs": jobs},
+        extra={"bytes": size},
     )
+
+
+def connections_allowed(connection: PostgresConnection) -> int:
+    """Return how many connections the server, the database and the role allow at once."""
+    asked = """
+        SELECT least(current_setting('max_connections')::integer, nullif(rolconnlimit, -1), nullif(datconnlimit, -1))
+        FROM pg_roles, pg_database WHERE rolname = session_user AND datname = current_database()
+    """
+    (found,) = ask(connection, asked).fetchone() or (0,)
+    return int(found)
 
 
 def database(connection: PostgresConnection) -> str:
@@ -204,9 +225,3 @@ def database(connection: PostgresConnection) -> str:
     """
     (found,) = ask(connection, asked).fetchone() or ("",)
     return str(found)
-
-
-def server_time(connection: PostgresConnection) -> float:
-    """Return the time by the server's clock, in Unix seconds."""
-    (now,) = ask(connection, "SELECT extract(epoch FROM clock_timestamp())::double precision").fetchone() or (0.0,)
-    return float(now)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..records import State, reset_for_replay
 from ..rows import known_progress, progress_json
-from . import jobs
+from .announcement import ANNOUNCE
 from .rows import PostgresConnection, ask
 
 
@@ -26,9 +26,8 @@ def requeue(connection: PostgresConnection, seqs: Sequence[int], now: float, han
         ask(
             connection,
             "UPDATE progress SET state = 'waiting', due = 0, since = %s, lease = NULL, crashes = 0, "
-            "handlers = %s::jsonb, held = NULL, reason = NULL, settled = NULL WHERE seq = %s",
+            f"handlers = %s::jsonb, held = NULL, reason = NULL, settled = NULL WHERE seq = %s RETURNING {ANNOUNCE}",
             [now, progress_json(handlers), seq],
         )
         requeued.append(seq)
-    jobs.replace(connection, requeued)
     return len(requeued)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import psycopg
 
@@ -12,11 +12,22 @@ from ..records import DeliverySummary, Entry
 
 PostgresConnection = psycopg.Connection[tuple[Any, ...]]
 """A connection of psycopg whose rows are tuples."""
+Request = TypeVar("Request")
+Result = TypeVar("Result")
+PostgresOperation = Callable[[PostgresConnection, Sequence[Request]], Sequence[Result]]
+"""A function that does a batch of requests inside a transaction, and returns a result for each of them."""
 
 DELIVERY = rows.DELIVERY
 SUMMARY = rows.SUMMARY.replace("p.handlers", "p.handlers::text")
 """The columns of a `DeliverySummary`, of table aliases d (delivery) and p (progress)."""
 
+BY_INDEX = "SELECT " + ", ".join(
+    f"set_config('enable_{way}', 'off', true)"
+    for way in ("hashjoin", "mergejoin", "seqscan", "bitmapscan", "sort", "material")
+)
+"""The statement after which, until the transaction ends, rows are found by their index and none is read in vain.
+So it is also where statistics are old, as those of a queue always are
+(postgresql.org/docs/current/runtime-config-query.html)."""
 _ESCAPE = "\uffff"  # a noncharacter, which no text that programs exchange should hold (Unicode 16, 23.7)
 
 

@@ -1,12 +1,10 @@
-"""The tables of a PostgreSQL inbox, beside procrastinate's; migrations go forward only."""
+"""The tables of a PostgreSQL inbox; migrations go forward only."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import psycopg
-from procrastinate.schema import SchemaManager
 from psycopg import sql
 
 from ...errors import ConfigurationError
@@ -49,7 +47,7 @@ CREATE TABLE progress (
     held text,
     reason text,
     settled double precision,
-    job bigint             -- procrastinate's job that is to handle it
+    job bigint
 ) WITH (fillfactor = 70);
 CREATE INDEX progress_unfinished ON progress (source, seq) WHERE state <> 'done';
 CREATE INDEX progress_line ON progress (line, seq) WHERE state = 'waiting' AND line IS NOT NULL;
@@ -73,9 +71,6 @@ CREATE TABLE paused (handler text PRIMARY KEY, since double precision NOT NULL);
 
 CREATE TABLE heartbeat (one integer PRIMARY KEY CHECK (one = 1), beats bigint NOT NULL);
 INSERT INTO heartbeat VALUES (1, 0);
-
--- Otherwise to fetch a job reads all jobs of its ordering key.
-CREATE INDEX procrastinate_jobs_of_a_line ON procrastinate_jobs (lock) WHERE lock IS NOT NULL;
 """
 
 SECOND = """
@@ -106,7 +101,85 @@ DROP INDEX progress_settled;
 CREATE INDEX progress_settled ON progress (state, settled) WHERE settled IS NOT NULL;
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD)
+FOURTH = r"""
+-- Each delivery had a job of procrastinate's. Its tables go, unless somebody has put other jobs into them.
+DO $$
+DECLARE
+    old record;
+BEGIN
+    IF NOT EXISTS (SELECT FROM migration WHERE name LIKE 'procrastinate %') THEN
+        RETURN;
+    END IF;
+    DROP INDEX procrastinate_jobs_of_a_line;
+    IF EXISTS (SELECT FROM procrastinate_jobs WHERE task_name <> 'webhook_receiver.handle') THEN
+        DELETE FROM procrastinate_jobs WHERE task_name = 'webhook_receiver.handle';
+        RETURN;
+    END IF;
+    DROP TABLE procrastinate_periodic_defers, procrastinate_events, procrastinate_jobs, procrastinate_workers CASCADE;
+    FOR old IN SELECT oid::regprocedure AS name FROM pg_proc
+        WHERE pronamespace = current_schema()::regnamespace AND proname LIKE 'procrastinate\_%'
+    LOOP
+        EXECUTE 'DROP FUNCTION ' || old.name || ' CASCADE';
+    END LOOP;
+    FOR old IN SELECT oid::regtype AS name FROM pg_type WHERE typnamespace = current_schema()::regnamespace
+        AND typname LIKE 'procrastinate\_%' AND typtype IN ('e', 'c')
+    LOOP
+        EXECUTE 'DROP TYPE ' || old.name || ' CASCADE';
+    END LOOP;
+END $$;
+DELETE FROM migration WHERE name LIKE 'procrastinate %';
+ALTER TABLE progress DROP COLUMN job;
+-- With standard_conforming_strings = off the keys were stored as hexadecimal text.
+UPDATE delivery AS d SET key = n.key, current = d.current AND NOT EXISTS (
+    SELECT FROM delivery o WHERE o.source = d.source AND o.key = n.key AND o.current
+) FROM (
+    SELECT seq, decode(substr(encode(key, 'escape'), 4), 'hex') AS key FROM delivery
+    WHERE encode(key, 'escape') ~ '^\\\\x([0-9a-f]{2})+$'
+) AS n WHERE n.seq = d.seq;
+"""
+
+FIFTH = r"""
+-- When the first of the waiting handlers is expected to be dead. With CASE, what is damaged is passed over.
+CREATE FUNCTION expected_dead(handlers jsonb) RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT min(CASE jsonb_typeof(h.value -> 5) WHEN 'number' THEN (h.value ->> 5)::double precision END)
+    FROM jsonb_each(CASE jsonb_typeof(handlers) WHEN 'object' THEN handlers END) h WHERE h.value ->> 0 = 'waiting'
+$$;
+ALTER TABLE progress
+    ADD COLUMN open boolean GENERATED ALWAYS AS (state = 'waiting' OR (state = 'dead' AND due IS NOT NULL)) STORED,
+    ADD COLUMN dies double precision
+        GENERATED ALWAYS AS (CASE WHEN state = 'waiting' AND held IS NULL THEN expected_dead(handlers) END) STORED;
+DROP INDEX progress_unfinished;
+CREATE INDEX progress_open ON progress (source, seq) WHERE open;
+CREATE INDEX progress_dies ON progress (dies) WHERE dies IS NOT NULL;
+
+-- How many rows there are of each kind: the sum of what each statement has changed, which is added up now and then.
+CREATE TABLE tally (state text NOT NULL, leased boolean NOT NULL, count bigint NOT NULL)
+    WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+CREATE FUNCTION tally_new() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN
+    INSERT INTO tally SELECT state, lease IS NOT NULL, count(*) FROM new_rows GROUP BY 1, 2;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION tally_old() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN
+    INSERT INTO tally SELECT state, lease IS NOT NULL, -count(*) FROM old_rows GROUP BY 1, 2;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION tally_changed() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN
+    INSERT INTO tally SELECT state, leased, sum(change) FROM (
+        SELECT state, lease IS NOT NULL AS leased, 1 AS change FROM new_rows
+        UNION ALL SELECT state, lease IS NOT NULL, -1 FROM old_rows
+    ) AS changes GROUP BY 1, 2 HAVING sum(change) <> 0;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER tally_new AFTER INSERT ON progress REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION tally_new();
+CREATE TRIGGER tally_old AFTER DELETE ON progress REFERENCING OLD TABLE AS old_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION tally_old();
+CREATE TRIGGER tally_changed AFTER UPDATE ON progress REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION tally_changed();
+INSERT INTO tally SELECT state, lease IS NOT NULL, count(*) FROM progress GROUP BY 1, 2;
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
 """The scripts, each of which migrates the tables from the version that is its index. Released ones never change."""
 
 _STEPS = "CREATE TABLE migration (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
@@ -148,14 +221,10 @@ def _migrate(connection: PostgresConnection, server: Server) -> list[str]:
         _check_may_make(connection, server)
     if not _is_there(connection, "regclass", "migration"):
         _run(connection, _STEPS)
-    if not done:
-        _run(connection, SchemaManager.get_schema())
-        _run(connection, "\n".join(MIGRATIONS))
-    else:
-        for name in missing:
-            _run(connection, _steps()[name])
-        for role in _users(connection) if missing else ():
-            _grant(connection, server.schema, role)
+    for name in missing:
+        _run(connection, _steps()[name])
+    for role in _users(connection) if missing else ():
+        _grant(connection, server.schema, role)
     if missing:
         ask(connection, "INSERT INTO migration (name) SELECT unnest(%s::text[])", [missing])
     return missing
@@ -194,10 +263,8 @@ def check_ready(connection: PostgresConnection, server: Server) -> None:
 
 
 def _steps() -> dict[str, str]:
-    """Return every migration by its name: first procrastinate's, then the inbox's."""
-    theirs = sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))
-    steps = {f"procrastinate {path.stem}": path.read_text(encoding="utf-8") for path in theirs}
-    return steps | {f"inbox {number}": step for number, step in enumerate(MIGRATIONS, 1)}
+    """Return every migration by its name."""
+    return {f"inbox {number}": step for number, step in enumerate(MIGRATIONS, 1)}
 
 
 def _steps_done(connection: PostgresConnection, server: Server) -> set[str]:
@@ -230,10 +297,10 @@ def _check_may_make(connection: PostgresConnection, server: Server) -> None:
 
 
 def _check_not_newer(done: set[str], server: Server) -> None:
-    if unknown := sorted(done - set(_steps())):
+    if unknown := sorted(name for name in done - set(_steps()) if name.startswith("inbox ")):
         raise ConfigurationError(
-            f"the schema {server.schema} was made by a newer webhook-receiver or procrastinate ({', '.join(unknown)}): "
-            "install those versions again"
+            f"the schema {server.schema} was made by a newer webhook-receiver ({', '.join(unknown)}): install that "
+            "version again"
         )
 
 

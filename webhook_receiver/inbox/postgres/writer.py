@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
-from procrastinate.exceptions import ConnectorException
 
 from ...errors import ConfigurationError, InboxUnavailable
 from ..futures import resolve
-from .connection import cut, translated
-from .rows import PostgresConnection
+from .connection import MOST_CONNECTIONS, NoConnection, cut, translated
+from .rows import PostgresConnection, PostgresOperation, Request, Result
 
-Request = TypeVar("Request")
-Result = TypeVar("Result")
-PostgresOperation = Callable[[PostgresConnection, Sequence[Request]], Sequence[Result]]
-"""A function that does a batch of requests inside a transaction, and returns a result for each of them."""
+logger = logging.getLogger("webhook_receiver")
 
+_SECONDS_BETWEEN_TRIES = 30.0  # to get a connection where none was left
 _TRIES = 5  # of a transaction that others got in the way of
 
 
@@ -42,16 +40,36 @@ class Writer:
         connect: opens the connection; called again after an error that has ended it.
         most: the largest number of requests in one transaction.
         patience: seconds for a transaction; when the server takes longer, the connection is given up.
+        at_once: the operations that are a transaction by themselves, and get none around them.
+        connection: a connection that is open already.
     """
 
-    def __init__(self, name: str, connect: Callable[[], PostgresConnection], most: int, patience: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        connect: Callable[[], PostgresConnection],
+        most: int,
+        patience: float,
+        at_once: Collection[PostgresOperation[Any, Any]] = (),
+        connection: PostgresConnection | None = None,
+    ) -> None:
         self._connect = connect
+        self._at_once = at_once
         self._most = most
         self._patience = patience
-        self._connection: PostgresConnection | None = None
+        self._connection = connection
         self._began: float | None = None
         """The monotonic time at which the transaction under way began, in seconds; None between transactions."""
         self._submitted: SimpleQueue[_Submitted | None] = SimpleQueue()
+        self.others: Sequence[Writer] = ()
+        """The writers whose connections this one may use while it gets none of its own."""
+        self._using = threading.Lock()
+        self._borrowed: Writer | None = None
+        """The writer whose connection this one used lately."""
+        self._connects_again = float("-inf")
+        """The monotonic time before which no connection is asked for, since there was none."""
+        self._rejection = ""
+        """What the server said then."""
         self._closed = False
         self._closing = threading.Lock()
         self._cutting = threading.Lock()
@@ -78,7 +96,7 @@ class Writer:
             async with asyncio.timeout(2 * self._patience):  # another one may be under way
                 return await future
         except TimeoutError:
-            self._cut()
+            (self._borrowed or self)._cut(self._patience)
             raise InboxUnavailable(f"the PostgreSQL server did not answer within {2 * self._patience:g} s") from None
 
     async def close(self) -> None:
@@ -89,13 +107,13 @@ class Writer:
                 self._submitted.put(None)
         while self._thread.is_alive():
             await asyncio.to_thread(self._thread.join, self._patience)
-            self._cut()
+            (self._borrowed or self)._cut(self._patience)
 
-    def _cut(self) -> None:
+    def _cut(self, patience: float) -> None:
         """Shut down a connection whose transaction takes too long; the thread gets an error then."""
         with self._cutting:
             began, connection = self._began, self._connection
-            if began is None or connection is None or time.monotonic() - began < self._patience:
+            if began is None or connection is None or time.monotonic() - began < patience:
                 return
             cut(connection)
 
@@ -111,48 +129,66 @@ class Writer:
                     break
                 submitted = self._submitted.get()
             going_on = submitted is not None
-            resolve(zip((each.future for each in batch), self._run_batch(batch), strict=True))
-        self._disconnect()
+            groups: dict[PostgresOperation[Any, Any], list[_Submitted]] = {}
+            for each in batch:
+                groups.setdefault(each.operation, []).append(each)
+            for operation, group in groups.items():
+                results = self._run_group(operation, [each.request for each in group])
+                resolve(zip((each.future for each in group), results, strict=True))
+        with self._using:
+            self._disconnect()
 
-    def _run_batch(self, batch: list[_Submitted]) -> list[Any]:
+    def _run_group(self, operation: PostgresOperation[Any, Any], requests: list[Any]) -> list[Any]:
         """Return a result or an exception for each request; a request that fails must not fail the others."""
-        if not batch:
-            return []
         try:
-            return self._try(batch)
+            return self._try(operation, requests)
         except Exception as error:
             found = translated(error)
-            if len(batch) == 1 or isinstance(found, InboxUnavailable):
-                return [found] * len(batch)
-            return [result for each in batch for result in self._run_batch([each])]
+            if len(requests) == 1 or isinstance(found, InboxUnavailable):
+                return [found] * len(requests)
+            return [result for each in requests for result in self._run_group(operation, [each])]
 
-    def _try(self, batch: list[_Submitted]) -> list[Any]:
+    def _try(self, operation: PostgresOperation[Any, Any], requests: list[Any]) -> list[Any]:
         for left in reversed(range(_TRIES)):
             try:
-                return self._transaction(batch)
-            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, ConnectorException) as error:
-                cause = error.__cause__ if isinstance(error, ConnectorException) else error
-                others = psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure
-                if not left or not isinstance(cause, others):
+                return self._somewhere(operation, requests)
+            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+                if not left:
                     raise
         raise AssertionError("unreachable")
 
-    def _transaction(self, batch: list[_Submitted]) -> list[Any]:
-        groups: dict[PostgresOperation[Any, Any], list[int]] = {}
-        for index, each in enumerate(batch):
-            groups.setdefault(each.operation, []).append(index)
-        results: list[Any] = [None] * len(batch)
+    def _somewhere(self, operation: PostgresOperation[Any, Any], requests: list[Any]) -> list[Any]:
+        """Run a transaction on a connection of its own, or of another writer where the server has no more."""
+        try:
+            found = self._transaction(operation, requests)
+        except NoConnection as error:
+            for other in self.others:
+                if other._connection is not None:
+                    if time.monotonic() >= self._connects_again:
+                        self._rejection, self._connects_again = str(error), time.monotonic() + _SECONDS_BETWEEN_TRIES
+                    if self._borrowed is None:
+                        said = "no connection is left for %s, which shares another one: a process takes up to %d (%s)"
+                        logger.warning(said, self._thread.name, MOST_CONNECTIONS, error)
+                    self._borrowed = other
+                    return other._transaction(operation, requests)
+            raise
+        self._borrowed = None
+        return found
+
+    def _transaction(self, operation: PostgresOperation[Any, Any], requests: list[Any]) -> list[Any]:
+        with self._using:
+            found: list[Any] = self._commit(operation, requests)
+        return found
+
+    def _commit(self, operation: PostgresOperation[Any, Any], requests: list[Any]) -> list[Any]:
         self._began = time.monotonic()
         try:
             connection = self._connection
             if connection is None:
                 connection = self._connection = self._connected()
                 self._began = time.monotonic()
-            with connection.transaction():
-                for operation, indexes in groups.items():
-                    found = operation(connection, [batch[index].request for index in indexes])
-                    for index, result in zip(indexes, found, strict=True):
-                        results[index] = result
+            with nullcontext() if operation in self._at_once else connection.transaction():
+                results = [*operation(connection, requests)]
         except BaseException as error:
             self._began = None
             if isinstance(translated(error) if isinstance(error, Exception) else error, InboxUnavailable):
@@ -162,6 +198,8 @@ class Writer:
         return results
 
     def _connected(self) -> PostgresConnection:
+        if time.monotonic() < self._connects_again and any(other._connection for other in self.others):
+            raise NoConnection(self._rejection)
         try:
             return self._connect()
         except ConfigurationError as error:  # it was right when the inbox was opened, and may be again

@@ -45,7 +45,7 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -266,6 +266,12 @@ class SQLiteInbox:
         """See `Inbox`."""
         if claims:
             await self._write(leases.release, claims)
+
+    async def watch(self, receiver: str, poll: float) -> AsyncGenerator[None, None]:
+        """See `Inbox`. No process hears of another one."""
+        while True:
+            await asyncio.sleep(poll)
+            yield
 
     async def pause(self, handler: str, now: float) -> None:
         """See `Inbox`."""

@@ -1,4 +1,4 @@
-"""The worker on PostgreSQL: each test is a receiver, a real database, and procrastinate between them."""
+"""The worker on PostgreSQL: each test is a receiver and a real database."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ from webhook_receiver import (
     Unsigned,
     WebhookReceiver,
 )
-from webhook_receiver.inbox.postgres import PostgresInbox
 from webhook_receiver.testing.inbox_suite import entry
-from webhook_receiver.worker.procrastinate import JobWorker
+from webhook_receiver.worker.worker import Worker
 
 SOON = Backoff(first=0.2, longest=0.2, attempts=5)
 
@@ -56,19 +55,11 @@ async def ran(make: Make) -> AsyncIterator[tuple[WebhookReceiver, list[str | Non
         yield hooks, orders
 
 
-def count_jobs(url: str) -> int:
-    """Return how many jobs will run, or do; those that were withdrawn while they ran are marked as failed."""
-    return int(execute(url, "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')")[0][0])
-
-
-async def test_a_delivery_is_handled_and_its_job_is_gone(
-    ran: tuple[WebhookReceiver, list[str | None]], postgres_url: str
-) -> None:
+async def test_a_delivery_is_handled(ran: tuple[WebhookReceiver, list[str | None]]) -> None:
     hooks, orders = ran
     id = await deliver(hooks)
     await settled(hooks, id)
     assert orders == ["o-1"]
-    await until(lambda: count_jobs(postgres_url) == 0)
 
 
 async def test_what_another_process_has_put_wakes_the_worker(make: Make) -> None:
@@ -122,9 +113,7 @@ async def test_a_retry_comes_at_its_time_and_nobody_of_its_order_passes_it(make:
     assert seen == [(1, 1), (1, 2), (2, 1), (2, 2)]
 
 
-async def test_of_three_handlers_only_the_one_that_failed_runs_again_and_then_it_is_dead(
-    make: Make, postgres_url: str
-) -> None:
+async def test_of_three_handlers_only_the_one_that_failed_runs_again_and_then_it_is_dead(make: Make) -> None:
     hooks = make(backoff=AT_ONCE)
     seen: list[str] = []
     heard: list[str] = []
@@ -145,7 +134,6 @@ async def test_of_three_handlers_only_the_one_that_failed_runs_again_and_then_it
     async with hooks:
         id = await deliver(hooks)
         await settled(hooks, id, State.DEAD)
-        await until(lambda: count_jobs(postgres_url) == 0)
     assert (seen, heard) == (["good", "bad", "bad", "bad"], [id])
 
 
@@ -190,7 +178,7 @@ async def test_a_replayed_one_runs_again_at_once_although_it_waits_for_its_retry
 
 
 async def test_what_waits_for_a_paused_handler_runs_when_it_is_resumed(
-    ran: tuple[WebhookReceiver, list[str | None]], postgres_url: str
+    ran: tuple[WebhookReceiver, list[str | None]],
 ) -> None:
     hooks, orders = ran
     (name,) = [handler.name for handler in hooks.handlers]
@@ -203,7 +191,6 @@ async def test_what_waits_for_a_paused_handler_runs_when_it_is_resumed(
     for id in (first, second):
         await settled(hooks, id)
     assert len(orders) == 2
-    await until(lambda: count_jobs(postgres_url) == 0)
 
 
 async def test_when_it_stops_what_has_not_ended_is_left_to_others(make: Make, postgres_url: str) -> None:
@@ -220,94 +207,15 @@ async def test_when_it_stops_what_has_not_ended_is_left_to_others(make: Make, po
     async with hooks:
         id = await deliver(hooks)
         await begun.wait()
-    assert execute(postgres_url, "SELECT status::text FROM procrastinate_jobs") == [("todo",)]
-    assert execute(postgres_url, "SELECT count(*) FROM procrastinate_workers") == [(0,)]
+    assert execute(postgres_url, "SELECT state, due, lease, crashes FROM progress") == [("waiting", 0, None, 0)]
     async with hooks:
         await settled(hooks, id)
     assert attempts == [1, 1], "a run that was interrupted does not count"
 
 
-async def test_jobs_of_a_worker_that_died_run_again(make: Make, postgres_url: str) -> None:
-    keeper = only_keeping(postgres_url)
-    async with keeper:
-        id = await deliver(keeper)
-    execute(
-        postgres_url,
-        "WITH dead AS (INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour') "
-        "RETURNING id) UPDATE procrastinate_jobs SET status = 'doing', worker_id = (SELECT id FROM dead)",
-    )
-    hooks = make()
-    orders: list[str | None] = []
-
-    @hooks.on(OrderFulfilled)
-    async def note(order: OrderFulfilled) -> None:
-        orders.append(order.order_id)
-
-    async with hooks:
-        await settled(hooks, id)
-    assert orders == ["o-1"]
-
-
 def only_keeping(url: str) -> WebhookReceiver:
     """Return a receiver that only keeps."""
     return WebhookReceiver(inbox=url, scheme=Unsigned(), work=False)
-
-
-async def test_a_job_that_a_worker_never_heard_of_runs_after_all(make: Make, postgres_url: str) -> None:
-    hooks = make(lease=0.6)
-    orders: list[str | None] = []
-
-    @hooks.on(OrderFulfilled)
-    async def note(order: OrderFulfilled) -> None:
-        orders.append(order.order_id)
-
-    async with hooks:
-        await settled(hooks, await deliver(hooks, about("o-0")))
-        worker = hooks._runtime._worker
-        assert isinstance(worker, JobWorker)
-        assert worker._fetcher is not None
-        # As if the server had given it the job, and its answer were lost.
-        execute(
-            postgres_url,
-            "CREATE FUNCTION given() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.status = 'doing'; "
-            f"NEW.worker_id = {worker._fetcher.worker_id}; RETURN NEW; END $$; "
-            "CREATE TRIGGER given BEFORE INSERT ON procrastinate_jobs FOR EACH ROW EXECUTE FUNCTION given()",
-        )
-        id = await deliver(hooks, about("o-1"))
-        await settled(hooks, id)
-    assert orders == ["o-0", "o-1"]
-
-
-async def test_a_worker_that_the_others_took_for_dead_begins_anew(
-    ran: tuple[WebhookReceiver, list[str | None]], postgres_url: str
-) -> None:
-    hooks, orders = ran
-    await settled(hooks, await deliver(hooks, about("o-0")))
-    execute(postgres_url, "DELETE FROM procrastinate_workers")
-    await settled(hooks, await deliver(hooks, about("o-1")))
-    assert orders == ["o-0", "o-1"]
-    assert execute(postgres_url, "SELECT count(*) FROM procrastinate_workers") == [(1,)]
-
-
-async def test_a_job_that_another_worker_has_done_meanwhile_ends_without_a_word(
-    make: Make, postgres_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    hooks = make()
-    began, goes_on = asyncio.Event(), asyncio.Event()
-
-    @hooks.on(OrderFulfilled)
-    async def wait(order: OrderFulfilled) -> None:
-        began.set()
-        await goes_on.wait()
-
-    async with hooks:
-        id = await deliver(hooks)
-        await began.wait()
-        execute(postgres_url, "DELETE FROM procrastinate_jobs")
-        goes_on.set()
-        await settled(hooks, id)
-    gc.collect()  # which tells of errors that nobody has seen
-    assert "never retrieved" not in caplog.text
 
 
 async def test_it_stops_without_the_server_and_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
@@ -352,7 +260,7 @@ async def test_a_receiver_that_only_keeps_may_be_set_to_work(postgres_url: str) 
     hooks.set_to_work(3)
     async with hooks:
         worker = hooks._runtime._worker
-        assert isinstance(worker, JobWorker)
+        assert isinstance(worker, Worker)
         assert worker._options.concurrency == 3
         await settled(hooks, await deliver(hooks))
     assert orders == ["o-1"]
@@ -376,8 +284,22 @@ async def test_no_more_handlers_run_at_once_than_there_may(make: Make) -> None:
     assert most == 2
 
 
-async def test_the_inbox_brings_its_worker(postgres_url: str, make: Make) -> None:
-    hooks = make()
-    assert isinstance(hooks.inbox, PostgresInbox)
-    async with hooks:
-        assert isinstance(hooks._runtime._worker, JobWorker)
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+async def test_a_step_of_the_clock_makes_no_retry_wait_as_long_as_the_step(postgres_url: str, step: float) -> None:
+    stepped = 0.0
+    hooks = durable(postgres_url, clock=lambda: time.time() + stepped, poll=0.1, backoff=SOON)
+    attempts: list[int] = []
+
+    @hooks.on(OrderFulfilled)
+    async def fail_twice(order: OrderFulfilled, attempt: Attempt) -> None:
+        nonlocal stepped
+        attempts.append(attempt.number)
+        if attempt.number == 1:
+            stepped = step
+        if attempt.number < 3:
+            raise Retry(after=0.2)
+
+    async with hooks, asyncio.timeout(30):
+        for id in [await deliver(hooks, about(f"o-{number}")) for number in range(3)]:
+            await settled(hooks, id)
+    assert sorted(attempts) == [1, 1, 1, 2, 2, 2, 3, 3, 3]
