@@ -16,6 +16,7 @@ from webhook_receiver.inbox import Entry, Stored
 from webhook_receiver.inbox.owner import Owner
 from webhook_receiver.inbox.records import Claim
 from webhook_receiver.testing.inbox_suite import entry
+from webhook_receiver.worker.worker import SOON
 
 
 def no_key(event: Event) -> None:
@@ -73,6 +74,34 @@ async def test_what_is_put_while_the_worker_is_idle_is_handled_without_a_claim()
             await settled(hooks, id)
         assert inbox.born == ran == ids
         assert inbox.calls["claim"] == claims
+
+
+async def test_a_settlement_is_followed_by_a_claim_only_if_another_delivery_waits_for_its_ordering_key() -> None:
+    inbox, ran, go_on = Counting(), list[str](), asyncio.Event()
+    hooks = durable(inbox, poll=3600)
+
+    @hooks.on(Event)
+    async def handle(event: Event, attempt: Attempt) -> None:
+        ran.append(attempt.delivery.id)
+        await go_on.wait()
+
+    async with hooks:
+        await until(lambda: hooks._runtime._worker is not None and hooks._runtime._worker._owner is not None)
+        await until(lambda: hooks._runtime._worker is not None and hooks._runtime._worker._is_hungry)
+        claims = inbox.calls["claim"]
+        go_on.set()
+        ids = [await deliver(hooks, about(number)) for number in range(5)]
+        for id in ids:
+            await settled(hooks, id)
+        assert (inbox.born, inbox.calls["claim"]) == (ids, claims)
+        go_on.clear()
+        first, second = [
+            await deliver(hooks, about(9, status=status)) for status in ("FULFILLED", "FAILED_PERMANENTLY")
+        ]
+        await until(lambda: ran[5:] == [first])
+        go_on.set()
+        await settled(hooks, second)
+        assert ran[5:] == [first, second]
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
@@ -136,7 +165,7 @@ async def test_what_has_not_begun_is_left_to_others_when_the_sign_of_life_has_en
         inbox.faults["claim"] = InboxUnavailable("on purpose")
         calls = inbox.calls["claim"]
         await until(lambda: inbox.calls["claim"] > calls)
-        worker._claimed_ahead = 5  # as after quick handlers
+        worker._prefetch._rate = 5 / SOON  # as after quick handlers
         ids = [await deliver(hooks, about(number)) for number in range(2)]
         assert inbox.born == ids
         await until(lambda: ran == ids[:1])

@@ -13,8 +13,8 @@ class Counter:
         return self.now
 
 
-def pace(finished: int, seconds: float) -> Prefetch:
-    clock = Counter()
+def pace(finished: int, seconds: float, clock: Counter | None = None) -> Prefetch:
+    clock = clock or Counter()
     found = Prefetch(clock)
     for _ in range(finished):
         clock.now += seconds / finished
@@ -43,23 +43,24 @@ def test_handlers_that_end_at_once_get_many_but_not_more_than_a_limit_also_where
 
 def test_the_wait_for_more_of_them_does_not_count() -> None:
     clock = Counter()
-    found = Prefetch(clock)
-    clock.now += 0.1
-    found.count()
+    found = pace(16, 0.16, clock)
     clock.now += 10
-    assert found.ahead() == round(SOON / 0.1)
+    assert found.ahead() == round(SOON / 0.01)
+    found.begin()
+    assert found.ahead() == round(SOON / 0.01)
+    for _ in range(16):
+        clock.now += 0.005
+        found.count()
+    assert found.ahead() == round(SOON / 0.005)
 
 
 def test_an_inbox_that_is_far_away_is_asked_for_more() -> None:
-    clock = Counter()
-    found = Prefetch(clock)
-    found.begin(0.2)
-    clock.now += 0.01
-    found.count()
+    found = pace(16, 0.16)
+    found.away = 0.2
     assert found.ahead() == round((SOON + 0.2) / 0.01)
 
 
-def test_what_was_before_does_not_count_once_it_begins_anew() -> None:
+def test_a_rate_that_is_forgotten_counts_no_more() -> None:
     found = pace(100, 1)
-    found.begin()
+    found.reset()
     assert found.ahead() == 0

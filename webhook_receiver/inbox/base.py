@@ -359,6 +359,9 @@ class DirectInbox(Inbox, Protocol):
     Whoever completes the commit hands the delivery over, not the caller of `put`, who may have been cancelled. No more
     are born leased than the owner has room for, and a claim takes as many fewer as were born meanwhile. None is while
     an older delivery of its ordering key is waiting, or an older one of any is due.
+
+    `watch` yields at once also when an operation of this process has made a delivery due: a settlement the next one of
+    its ordering key, a replay, a resume, a release.
     """
 
     async def own(self, owner: Owner, lease: float, now: float) -> bool:

@@ -62,7 +62,9 @@ class MemoryInbox(SQLiteInbox):
         return connection
 
     def _connect_writer(self) -> WriterConnection:
-        return self._connect()
+        connection = self._connect()
+        connection.announce = self._announce
+        return connection
 
     async def _read(self, ask: Callable[[sqlite3.Connection], R]) -> R:
         return await self._write(lambda connection, jobs: [ask(connection) for _ in jobs], None)

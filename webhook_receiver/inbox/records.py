@@ -93,6 +93,8 @@ class Entry(NamedTuple):
     """Deliveries of one receiver and ordering key are handled one at a time, in order of receipt. None for no order."""
     dead: str | None = None
     """Reason why the delivery is DEAD at once, since its body is no event; None otherwise."""
+    parsed: object = None
+    """The event, which is not stored: a worker that gets the delivery from memory need not parse it again."""
     lasting: bool = False
     """Whether the key counts against all that is stored, and not only within the window: a copy that somebody captured
     would verify at any time."""
@@ -133,6 +135,8 @@ class Claim(NamedTuple):
     """Token of the lease; only the store that gave it reads it."""
     has_ordering_key: bool = True
     """Whether another delivery may be claimed as soon as this one is finished; True also if the store cannot tell."""
+    parsed: object = None
+    """`Entry.parsed` of a delivery that comes from memory; None for one that was read."""
 
 
 class Settlement(NamedTuple):

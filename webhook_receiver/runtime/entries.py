@@ -56,6 +56,7 @@ class EntryBuilder:
             self._key(delivery, event, verified, counted, may_repeat=identity is not None),
             None if counted is None else identity_text(counted),
             self._ordering_key(delivery, event, identity),
+            parsed=event,
             lasting=lasting,
         )
 

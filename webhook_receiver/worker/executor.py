@@ -244,7 +244,8 @@ class Executor:
         if in_flight.claim.state is State.DEAD:
             return await self._notify(in_flight)
         try:
-            event = self._dispatcher.parse(delivery.body, delivery.headers)
+            parsed = in_flight.claim.parsed
+            event = parsed if isinstance(parsed, Event) else self._dispatcher.parse(delivery.body, delivery.headers)
         except Exception as error:
             if not isinstance(error, NotAnEvent):
                 log_failure(f"delivery {delivery.id}: a validator failed", error, delivery_id=delivery.id)

@@ -68,7 +68,6 @@ class Worker:
         self.loop = asyncio.get_running_loop()
         """The event loop of the worker."""
         self._prefetch = Prefetch(self.loop.time)
-        self._claimed_ahead = 0
         """How many deliveries were to be claimed ahead at the latest claim."""
         self._direct_inbox = inbox if isinstance(inbox, DirectInbox) else None
         self._owner: Owner | None = None
@@ -169,7 +168,7 @@ class Worker:
         for in_flight in ready:
             in_flight.cut_off()
             self._remove(in_flight)  # which its task does not say if it never began
-            self._prefetch.begin()  # nothing is worth claiming ahead just now
+            self._prefetch.reset()
         await self._release([in_flight.claim for in_flight in ready])
 
     async def _release(self, claims: Sequence[Claim]) -> None:
@@ -220,8 +219,7 @@ class Worker:
 
     async def _claim(self) -> float:
         """Claim as many deliveries as there is room for, then wait until there may be more."""
-        self._claimed_ahead = self._prefetch.ahead()
-        wanted = self._options.concurrency + self._claimed_ahead - self._unfinished
+        wanted = self._options.concurrency + self._prefetch.ahead() - self._unfinished
         wanted -= 0 if self._owner is None else self._owner.on_their_way
         self._changed.clear()
         if wanted <= 0 or len(self._in_flight) - self._unfinished > _MOST_UNSETTLED:
@@ -238,7 +236,7 @@ class Worker:
             self._claim_error = str(error)
             raise
         self._claiming_since = None
-        self._prefetch.begin(time.monotonic() - asked)
+        self._prefetch.away = time.monotonic() - asked
         if self._stopping.is_set():
             await self._release(claims)
             return 0
@@ -253,7 +251,7 @@ class Worker:
         """Return how many deliveries may be born to this worker now. Called in any thread."""
         if self._stopping.is_set() or len(self._in_flight) - self._unfinished > _MOST_UNSETTLED:
             return 0
-        return self._options.concurrency + self._claimed_ahead - self._unfinished
+        return self._options.concurrency + self._prefetch.ahead() - self._unfinished
 
     def _take(self, owner: Owner, claims: Sequence[Claim]) -> bool:
         """Take deliveries that are born to this worker; return False if its loop is closed. Called in any thread."""
@@ -310,6 +308,8 @@ class Worker:
         if ours is not None:  # it is settled and due again; or its lease ended, as when the clock jumps
             ours.next = claim
             return
+        if not self._unfinished:
+            self._prefetch.begin()
         in_flight = self._in_flight[claim.delivery.id] = InFlight(claim)
         self._unfinished += 1
         self._open.add(in_flight)
@@ -380,7 +380,8 @@ class Worker:
             settlement, in_flight.next = settlement._replace(claim=newer), None
             settled = await self._try_to_settle(settlement)
         if settled:
-            left = settlement.due is not None or settlement.paused_by is not None or claim.has_ordering_key
+            left = settlement.due is not None or settlement.paused_by is not None
+            left = left or (claim.has_ordering_key and self._direct_inbox is None)
             in_flight.leaves_nothing = not left
             self._log_end(settlement)
         elif settled is False:
@@ -451,6 +452,7 @@ class Worker:
 
 SOON = 0.05  # seconds: what will be finished within them is claimed ahead
 MOST_AHEAD = 256  # deliveries, however fast they are finished
+_ENOUGH = 16  # finished deliveries that tell a rate
 
 
 class Prefetch:
@@ -465,24 +467,29 @@ class Prefetch:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self.away = 0.0
+        """How many seconds away the inbox is."""
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the rate: nothing is worth claiming ahead just now."""
+        self._rate = 0.0
         self.begin()
 
-    def begin(self, away: float = 0.0) -> None:
-        """Restart the count now; the inbox is so many seconds away."""
-        self._away = away
-        self._began = self._latest = self._clock()
+    def begin(self) -> None:
+        """Restart the count: there is something to finish again, and the time until now says nothing about handlers."""
+        self._began = self._clock()
         self._finished = 0
 
     def count(self) -> None:
         """Count one more finished delivery."""
         self._finished += 1
-        self._latest = self._clock()
+        seconds = max(self._clock() - self._began, 0.001)  # the clock of some event loops goes by milliseconds
+        if self._finished == _ENOUGH or seconds >= SOON:
+            self._rate = self._finished / seconds
+            self.begin()
 
     def ahead(self) -> int:
         """Return the number of deliveries that will be finished within SOON seconds if the rate stays the same, and
-        while the next ones are claimed.
-
-        The rate is that while there was something to finish: how far away the inbox is says nothing about handlers.
-        """
-        seconds = max(self._latest - self._began, 0.001)  # the clock of some event loops goes by milliseconds
-        return min(round(self._finished / seconds * (SOON + self._away)), MOST_AHEAD)
+        while the next ones are claimed."""
+        return min(round(self._rate * (SOON + self.away)), MOST_AHEAD)

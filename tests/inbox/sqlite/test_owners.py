@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -486,3 +487,31 @@ async def test_what_a_killed_process_had_in_hand_is_taken_at_once_and_is_no_cras
     assert (total, crashes) == (count, 0)
     assert len(await inbox.find(Filter(states=[WAITING]), limit=10)) == 10
     await inbox.close()
+
+
+async def test_who_watches_hears_of_what_becomes_due_in_this_process(inbox: SQLiteInbox) -> None:
+    await put(inbox, "d-1", "d-2", ordering_key="o-1")
+    await put(inbox, "d-3", "d-4", "d-5")
+    claims = await claim(inbox)
+    await inbox.pause("h", NOW)
+    await settle(inbox, claims["d-4"], WAITING, paused_by="h")
+
+    async with asyncio.timeout(30), aclosing(inbox.watch("hooks", 3600)) as watching:
+        hears = asyncio.ensure_future(anext(watching))
+        await asyncio.sleep(0)
+        assert await settle(inbox, claims["d-5"])
+        await inbox.save_progress(claims["d-1"], {}, NOW)
+        await inbox.check()
+        assert not hears.done()
+        assert await settle(inbox, claims["d-1"])  # d-2 is next
+        await hears
+        for makes_due in (
+            lambda: inbox.release([claims["d-3"]], NOW),
+            lambda: inbox.replay(["d-1"], NOW),
+            lambda: inbox.resume("h"),
+        ):
+            hears = asyncio.ensure_future(anext(watching))
+            await asyncio.sleep(0)
+            assert not hears.done()
+            await makes_due()
+            await hears

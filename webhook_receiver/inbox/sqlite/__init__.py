@@ -46,7 +46,7 @@ import os
 import re
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from threading import RLock
@@ -143,6 +143,8 @@ class SQLiteInbox:
         self._latest = float("-inf")  # that a claim was asked for: a clock that is set back shows here
         self._owners: dict[str, Owner] = {}
         """The worker of this process that what is put may be born to, by the receiver's name."""
+        self._watchers: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        """Who watches, in which event loop."""
         self._resume: list[Callable[[], None]] = []
         """What is to be called in the parent after the fork that is under way."""
         forks.tell(self)
@@ -269,9 +271,23 @@ class SQLiteInbox:
 
     async def watch(self, receiver: str, poll: float) -> AsyncGenerator[None, None]:
         """See `Inbox`. No process hears of another one."""
-        while True:
-            await asyncio.sleep(poll)
-            yield
+        watcher = asyncio.get_running_loop(), asyncio.Event()
+        self._watchers.add(watcher)
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(poll):
+                        await watcher[1].wait()
+                watcher[1].clear()
+                yield
+        finally:
+            self._watchers.discard(watcher)
+
+    def _announce(self, acknowledged: bool) -> None:
+        """Wake those who watch. Called in the writer's thread."""
+        for loop, due in [*self._watchers]:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(due.set)
 
     async def pause(self, handler: str, now: float) -> None:
         """See `Inbox`."""
@@ -452,6 +468,7 @@ class SQLiteInbox:
         connection = self._connect()
         connection.execute("SELECT 1 FROM sqlite_schema").fetchall()  # with this, SQLite opens the log
         connection.files = self._file_guard.files()
+        connection.announce = self._announce
         return connection
 
     def _guard(self) -> None:

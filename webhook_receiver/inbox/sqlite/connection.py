@@ -32,6 +32,13 @@ class WriterConnection(sqlite3.Connection):
 
     after_commit: tuple[Callable[[bool], object], ...] = ()
     """Functions to call once the transaction under way is committed, with whether that may be acknowledged."""
+    announce: Callable[[bool], object] | None = None
+    """What has the workers of this process look for deliveries, if anybody is to: one of `after_commit`."""
+
+    def made_due(self) -> None:
+        """Have the workers of this process look once the transaction is committed, since a delivery became due."""
+        if self.announce is not None and self.announce not in self.after_commit:
+            self.after_commit += (self.announce,)
 
     def committed(self) -> None:
         """Keep what the transaction changed in memory, now that it is committed."""

@@ -131,7 +131,8 @@ def _insert(connection: WriterConnection, new: Sequence[PutJob], first: int, own
     ]
     rows.insert(connection, "progress (seq, receiver, line, state, due, since, reason, settled)", dead)
     for owner in {owner for owner in owners if owner is not None}:
-        hand_over(connection, owner, [each for each, its in zip(numbered, owners, strict=True) if its is owner])
+        own = [(seq, job.entry) for seq, (job, its) in enumerate(zip(new, owners, strict=True), first) if its is owner]
+        hand_over(connection, owner, own)
 
 
 def _plain(table: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

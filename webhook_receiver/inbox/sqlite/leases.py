@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from sqlite3 import Connection
 from typing import Any, NamedTuple
 
 from ...errors import InboxDamaged
@@ -97,7 +96,7 @@ def _claim_both(connection: WriterConnection, job: ClaimJob) -> tuple[list[Claim
         tracking.advance(connection, min(after, first - 1))
 
 
-def _claim(connection: Connection, job: ClaimJob) -> list[Claim]:
+def _claim(connection: WriterConnection, job: ClaimJob) -> list[Claim]:
     acquired: list[int] = []
     # Blocked deliveries are not found again, so that another query finds others.
     while len(acquired) < job.limit:
@@ -119,7 +118,7 @@ def _claim(connection: Connection, job: ClaimJob) -> list[Claim]:
     return _lease(connection, job, acquired) if acquired else []
 
 
-def _lease(connection: Connection, job: ClaimJob, seqs: Sequence[int]) -> list[Claim]:
+def _lease(connection: WriterConnection, job: ClaimJob, seqs: Sequence[int]) -> list[Claim]:
     token, until = secrets.randbits(62), job.now + job.lease
     seqs = rows.padded(seqs)
     connection.execute(
@@ -131,7 +130,7 @@ def _lease(connection: Connection, job: ClaimJob, seqs: Sequence[int]) -> list[C
     return _claims(connection, job, seqs, token)
 
 
-def _claims(connection: Connection, job: ClaimJob, seqs: Sequence[int], token: int) -> list[Claim]:
+def _claims(connection: WriterConnection, job: ClaimJob, seqs: Sequence[int], token: int) -> list[Claim]:
     """Return the claims of deliveries that have this lease now; those that turn out to be damaged become DEAD."""
     seqs = rows.padded(seqs)
     claims: list[Claim] = []
@@ -165,7 +164,7 @@ def _first(found: Sequence[UntrackedDelivery], job: ClaimJob, wanted: int) -> Se
 
 
 def _claim_untracked(
-    connection: Connection, job: ClaimJob, taken: Sequence[UntrackedDelivery], born: list[UntrackedDelivery]
+    connection: WriterConnection, job: ClaimJob, taken: Sequence[UntrackedDelivery], born: list[UntrackedDelivery]
 ) -> list[Claim]:
     """Claim untracked deliveries, which are tracked with their leases; those of other receivers are tracked, too.
 
@@ -197,7 +196,7 @@ def _claim_untracked(
     return _claims(connection, job, [*acquired], token) if acquired else []
 
 
-def _bury_damaged(connection: Connection, seqs: Sequence[int], now: float) -> None:
+def _bury_damaged(connection: WriterConnection, seqs: Sequence[int], now: float) -> None:
     """Make those of these deliveries DEAD that are damaged: no receiver may have the name that such a one has now."""
     some = rows.padded(seqs)
     for *row, seq in connection.execute(
@@ -209,14 +208,14 @@ def _bury_damaged(connection: Connection, seqs: Sequence[int], now: float) -> No
             _bury(connection, seq, row[0], damage, now)
 
 
-def _bury(connection: Connection, seq: int, delivery_id: str, damage: InboxDamaged, now: float) -> None:
+def _bury(connection: WriterConnection, seq: int, delivery_id: str, damage: InboxDamaged, now: float) -> None:
     logger.error(
         "delivery %s is dead: %s", delivery_id, damage, extra=fields(delivery_id=delivery_id, reason=str(damage))
     )
     ordering.bury(connection, seq, str(damage), now)
 
 
-def renew(connection: Connection, jobs: Sequence[tuple[Sequence[Claim], float, float]]) -> list[None]:
+def renew(connection: WriterConnection, jobs: Sequence[tuple[Sequence[Claim], float, float]]) -> list[None]:
     """Extend leases; the jobs are the arguments of `Inbox.renew`."""
     for claims, lease, now in jobs:
         leases = rows.padded([_lease_of(claim)[:2] for claim in claims])
@@ -228,7 +227,7 @@ def renew(connection: Connection, jobs: Sequence[tuple[Sequence[Claim], float, f
     return [None] * len(jobs)
 
 
-def release(connection: Connection, jobs: Sequence[Sequence[Claim]]) -> list[None]:
+def release(connection: WriterConnection, jobs: Sequence[Sequence[Claim]]) -> list[None]:
     """End leases as if they had never been given; the jobs are the arguments of `Inbox.release`."""
     for claims in jobs:
         leases = [_lease_of(claim) for claim in claims]
@@ -242,18 +241,19 @@ def release(connection: Connection, jobs: Sequence[Sequence[Claim]]) -> list[Non
         )
         for lease in leases:
             ordering.yield_to_older(connection, lease.seq)
+        connection.made_due()
     return [None] * len(jobs)
 
 
 def save_progress(
-    connection: Connection, jobs: Sequence[tuple[Claim, Mapping[str, HandlerState], float]]
+    connection: WriterConnection, jobs: Sequence[tuple[Claim, Mapping[str, HandlerState], float]]
 ) -> list[bool]:
     """Store the states of the handlers of claimed deliveries; return for each whether its lease still counts."""
     return [_save_progress(connection, _lease_of(claim), handlers, now) for claim, handlers, now in jobs]
 
 
 def _save_progress(
-    connection: Connection, lease: Lease | BornLease, handlers: Mapping[str, HandlerState], now: float
+    connection: WriterConnection, lease: Lease | BornLease, handlers: Mapping[str, HandlerState], now: float
 ) -> bool:
     if isinstance(lease, BornLease):
         until, since = connection.execute(
@@ -267,7 +267,7 @@ def _save_progress(
     return saved.rowcount == 1
 
 
-def settle(connection: Connection, jobs: Sequence[tuple[Settlement, float]]) -> list[bool]:
+def settle(connection: WriterConnection, jobs: Sequence[tuple[Settlement, float]]) -> list[bool]:
     """Settle claimed deliveries; return for each whether its lease still counted.
 
     Raises:
@@ -295,10 +295,12 @@ def settle(connection: Connection, jobs: Sequence[tuple[Settlement, float]]) -> 
     for row in rest:
         if row[2] is State.WAITING:
             ordering.yield_to_older(connection, row[0])
+    if any(row[2] is not None and row[0] in inserted and row[3] is not State.WAITING for row in born):
+        owners.call_next(connection)
     return [True] * len(jobs)
 
 
-def _update(connection: Connection, table: Sequence[tuple[Any, ...]]) -> int:
+def _update(connection: WriterConnection, table: Sequence[tuple[Any, ...]]) -> int:
     """End leases with what became of the deliveries; return how many of them still counted."""
     if not table:
         return 0
@@ -313,7 +315,7 @@ def _update(connection: Connection, table: Sequence[tuple[Any, ...]]) -> int:
     ).rowcount
 
 
-def _paused(connection: Connection, handlers: set[str]) -> set[str]:
+def _paused(connection: WriterConnection, handlers: set[str]) -> set[str]:
     if not handlers:
         return set()
     found = connection.execute(
@@ -322,12 +324,12 @@ def _paused(connection: Connection, handlers: set[str]) -> set[str]:
     return {name for (name,) in found.fetchall()}
 
 
-def _insert_attempts(connection: Connection, settlements: Iterable[Settlement]) -> None:
+def _insert_attempts(connection: WriterConnection, settlements: Iterable[Settlement]) -> None:
     for settlement in settlements:
         insert_attempts(connection, _lease_of(settlement.claim).seq, settlement.attempts)
 
 
-def insert_attempts(connection: Connection, seq: int, attempts: Iterable[Sequence[object]]) -> None:
+def insert_attempts(connection: WriterConnection, seq: int, attempts: Iterable[Sequence[object]]) -> None:
     """Store failed attempts of the delivery in row `seq`, after those that are stored already."""
     for attempt in attempts:
         connection.execute(

@@ -85,6 +85,7 @@ def resume(connection: WriterConnection, jobs: Sequence[str]) -> list[bool]:
 def _resume(connection: WriterConnection, handler: str) -> bool:
     ended = connection.execute("DELETE FROM paused WHERE handler = ?", (handler,)).rowcount
     connection.execute("UPDATE progress SET held = NULL, due = 0 WHERE held = ? AND lease IS NULL", (handler,))
+    connection.made_due()
     return ended == 1
 
 

@@ -10,17 +10,17 @@ deliveries wait for a key.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from sqlite3 import Connection
 
 from .. import rows
 from ..records import State, reset_for_replay
 from . import tracking
+from .connection import WriterConnection
 
 DueDelivery = tuple[int, int | None]
 """The row of a delivery that is due, and the hash of its ordering key (None without one)."""
 
 
-def acquire(connection: Connection, due: Sequence[DueDelivery], now: float) -> list[int]:
+def acquire(connection: WriterConnection, due: Sequence[DueDelivery], now: float) -> list[int]:
     """Return the rows that may be claimed now, with their ordering keys acquired; block the others.
 
     Args:
@@ -50,7 +50,7 @@ def acquire(connection: Connection, due: Sequence[DueDelivery], now: float) -> l
     return acquired
 
 
-def _holders(connection: Connection, order_key_hashes: set[int], now: float) -> dict[int, tuple[int, bool]]:
+def _holders(connection: WriterConnection, order_key_hashes: set[int], now: float) -> dict[int, tuple[int, bool]]:
     """Return the holder of each of these ordering keys, and whether a lease on it is running."""
     if not order_key_hashes:
         return {}
@@ -63,7 +63,7 @@ def _holders(connection: Connection, order_key_hashes: set[int], now: float) -> 
     return {order_key_hash: (seq, bool(leased)) for order_key_hash, seq, leased in found.fetchall()}
 
 
-def block(connection: Connection, seqs: Sequence[int]) -> None:
+def block(connection: WriterConnection, seqs: Sequence[int]) -> None:
     """Block deliveries until the holder of their ordering key releases it; a lease whose time is up ends."""
     seqs = rows.padded(seqs)
     connection.execute(
@@ -74,7 +74,7 @@ def block(connection: Connection, seqs: Sequence[int]) -> None:
     )
 
 
-def release(connection: Connection, released: Sequence[int]) -> None:
+def release(connection: WriterConnection, released: Sequence[int]) -> None:
     """Release the ordering keys that these rows hold, and make the next delivery of each key due."""
     if not released:
         return
@@ -86,7 +86,7 @@ def release(connection: Connection, released: Sequence[int]) -> None:
         unblock_next(connection, [order_key_hash for (order_key_hash,) in found])
 
 
-def yield_to_older(connection: Connection, seq: int) -> bool:
+def yield_to_older(connection: WriterConnection, seq: int) -> bool:
     """Yield an ordering key to an older delivery that has become due for it; return whether there was one.
 
     The holder in row `seq` is not being handled now; it is blocked, and the oldest blocked delivery becomes due.
@@ -103,20 +103,22 @@ def yield_to_older(connection: Connection, seq: int) -> bool:
     return True
 
 
-def unblock_next(connection: Connection, order_key_hashes: Sequence[int]) -> None:
+def unblock_next(connection: WriterConnection, order_key_hashes: Sequence[int]) -> None:
     """Make the oldest blocked delivery of each of these ordering keys due."""
     if not order_key_hashes:
         return
     order_key_hashes = rows.padded(order_key_hashes)
-    connection.execute(
+    unblocked = connection.execute(
         "UPDATE OR ROLLBACK progress SET due = 0 WHERE seq IN (SELECT min(seq) FROM progress "
         f"WHERE line IN ({rows.placeholders(order_key_hashes)}) "
         "AND state = 'waiting' AND due IS NULL AND held IS NULL GROUP BY line)",
         order_key_hashes,
     )
+    if unblocked.rowcount:
+        connection.made_due()
 
 
-def requeue(connection: Connection, seq: int, now: float, handler: str | None = None) -> bool:
+def requeue(connection: WriterConnection, seq: int, now: float, handler: str | None = None) -> bool:
     """Make a stored delivery WAITING again, as `Inbox.replay` says; return False if it is just being handled.
 
     `tracking.track_out_of_turn` comes first.
@@ -135,10 +137,11 @@ def requeue(connection: Connection, seq: int, now: float, handler: str | None = 
         "held = NULL, reason = NULL, settled = NULL WHERE seq = ?",
         (now, rows.progress_json(handlers), seq),
     )
+    connection.made_due()
     return True
 
 
-def bury(connection: Connection, seq: int, reason: str, now: float) -> None:
+def bury(connection: WriterConnection, seq: int, reason: str, now: float) -> None:
     """Make a delivery DEAD for good: no claim finds it, and its ordering key is released."""
     connection.execute(
         "UPDATE progress SET state = 'dead', due = NULL, lease = NULL, held = NULL, handlers = NULL, reason = ?, "

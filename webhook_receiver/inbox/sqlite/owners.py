@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from .. import rows
 from ..dedup import PutJob
 from ..owner import Owner
-from ..records import Claim, State
+from ..records import Claim, Entry, State
 from . import schema, tracking
 from .connection import WriterConnection
 
@@ -105,6 +105,13 @@ def nothing_is_free(connection: WriterConnection, until: int) -> None:
     connection.nothing_free_until = until
 
 
+def call_next(connection: WriterConnection) -> None:
+    """Have the workers look, if one of those that are free may wait for an ordering key that a born lease held."""
+    (last,) = connection.execute(f"SELECT {schema.LAST} FROM position").fetchone()
+    if connection.nothing_free_until < last:
+        connection.made_due()
+
+
 def born(connection: WriterConnection, new: Sequence[PutJob], last: int) -> list[Owner | None]:
     """Return for each new delivery the owner that it is born to, or None; `last` is the last row that there is.
 
@@ -153,19 +160,20 @@ def _busy(connection: Connection, order_key_hashes: set[int], last: int) -> set[
     return waiting | {each.order_key_hash for each in tracking.untracked(connection, tracked) if each.order_key_hash}
 
 
-def hand_over(connection: WriterConnection, owner: Owner, table: Sequence[tuple[int, Sequence[Any]]]) -> None:
-    """Hand deliveries over to their owner once they are committed: the number and the row of each."""
+def hand_over(connection: WriterConnection, owner: Owner, new: Sequence[tuple[int, Entry]]) -> None:
+    """Hand deliveries over to their owner once they are committed: the number of the row and the entry of each."""
     claims = [
         Claim(
-            rows.delivery_of(row),
+            entry.delivery,
             State.WAITING,
             {},
             0,
             None,
-            BornLease(seq, owner.token, rows.order_key_hash(row[1], row[6])),
-            row[6] is not None,
+            BornLease(seq, owner.token, rows.order_key_hash(entry.delivery.receiver, entry.ordering_key)),
+            entry.ordering_key is not None,
+            entry.parsed,
         )
-        for seq, row in table
+        for seq, entry in new
     ]
 
     def committed(acknowledged: bool) -> None:
