@@ -1,4 +1,7 @@
-"""A load: keep-alive connections that each send one request after the other, as fast as they are answered."""
+"""A load: keep-alive connections that each send one request after the other, as fast as they are answered.
+
+It ends when its time is up, or its requests are.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +27,18 @@ class Rate:
 class _Connection(asyncio.Protocol):
     """Sends the next request whenever a whole answer has come; every answer has the first one's length."""
 
-    def __init__(self, requests: Iterator[bytes], status: bytes, deadline: float) -> None:
+    def __init__(self, requests: Iterator[bytes], status: str, deadline: float) -> None:
         self.answered = 0
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._requests = requests
-        self._status = status
+        self._status = b"HTTP/1.1 " + status.encode()
         self._deadline = deadline
         self._length = 0
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own are none by class
-        self._transport.write(next(self._requests))
+        self._next()
 
     def data_received(self, data: bytes) -> None:
         self._received = self._received + data if self._received else data
@@ -43,14 +46,20 @@ class _Connection(asyncio.Protocol):
             self._length = _whole(self._received)
         if not self._length or len(self._received) < self._length:
             return
-        if not self._received.startswith(b"HTTP/1.1 " + self._status):
-            self.closed.set_exception(AssertionError(self._received[:200]))
+        if not self._received.startswith(self._status):
+            self.closed.set_exception(AssertionError(f"it answered {self._received[:200]!r}"))
+            self._transport.abort()
+            return
         self._received = b""
         self.answered += 1
-        if time.monotonic() < self._deadline:
-            self._transport.write(next(self._requests))
-        else:
+        self._next()
+
+    def _next(self) -> None:
+        request = next(self._requests, None) if time.monotonic() < self._deadline else None
+        if request is None:
             self._transport.close()
+        else:
+            self._transport.write(request)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.closed.done():
@@ -62,6 +71,8 @@ def _whole(answer: bytes) -> int:
     head, end, _ = answer.partition(b"\r\n\r\n")
     if not end:
         return 0
+    if b"\r\ntransfer-encoding: chunked" in head.lower():
+        return len(answer) if answer.endswith(b"\r\n0\r\n\r\n") else 0
     lengths = [line[16:] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length: ")]
     length = len(head) + 4 + (int(lengths[0]) if lengths else 0)
     return length if len(answer) >= length else 0
@@ -75,12 +86,12 @@ async def run(
     port: int,
     requests: Iterator[bytes],
     *,
-    status: int,
+    status: str,
     connections: int,
     seconds: float,
     stay_awake: bool = False,
 ) -> Rate:
-    """Load the server on the loopback's `port` and return what it answered.
+    """Load the server on the loopback's `port` and return what it answered; each answer's status begins so.
 
     A server pays for waking a load that sleeps, inside the system call that sends the answer: some
     microseconds on a virtual machine. The faster it is, the more seldom does the load get to sleep, so that a
@@ -91,11 +102,7 @@ async def run(
         _stay_awake(loop)
     start = time.monotonic()
     protocols = [
-        (
-            await loop.create_connection(
-                lambda: _Connection(requests, str(status).encode(), start + seconds), "127.0.0.1", port
-            )
-        )[1]
+        (await loop.create_connection(lambda: _Connection(requests, status, start + seconds), "127.0.0.1", port))[1]
         for _ in range(connections)
     ]
     async with asyncio.timeout(seconds + 30):

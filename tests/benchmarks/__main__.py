@@ -1,0 +1,96 @@
+"""Measures this package, beside peers and beside another revision: `python -m tests.benchmarks` in a checkout."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from rich.console import Console
+
+from . import in_process, over_http, processes, report, with_postgres
+from .environments import cache, of_revision
+from .figures import Found
+from .runner import CPU, Session
+
+MEASURES: dict[str, Callable[[Session], Found]] = {
+    "requests": over_http.requests,
+    "kept-16": over_http.kept_16,
+    "kept-64": over_http.kept_64,
+    "put": in_process.put,
+    "whole": in_process.whole,
+    "worker": in_process.worker,
+    "postgres": with_postgres.beside,
+    "postgres-distant": with_postgres.distant,
+    "start": processes.start,
+    "idle": processes.idle,
+    "memory": in_process.memory,
+    "imports": processes.imports,
+    "commands": processes.commands,
+    "full": in_process.full,
+}
+MINUTES = 9.0
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m tests.benchmarks", description=__doc__)
+    add = parser.add_argument
+    add("--list", action="store_true", help="list the measures, and measure nothing")
+    add("--only", nargs="+", metavar="NAME", choices=MEASURES, help="measure only these")
+    add("--rounds", type=int, metavar="N", help="the number of rounds of each measure, in place of its own")
+    add("--minutes", type=float, default=MINUTES, metavar="N", help="begin no round after this (default: %(default)g)")
+    add("--smoke", action="store_true", help="one small round of each, without peers: see that everything runs")
+    add("--against", metavar="REV", help="measure this revision of the repository, too, in an environment of its own")
+    add("--no-peers", action="store_true", help="measure no peers")
+    add("--strict", action="store_true", help="end with 1 if a target is missed")
+    add("--json", type=Path, metavar="FILE", help="write everything that was found to this file")
+    add("--svg", type=Path, metavar="FILE", help="write the chart of `requests` to this file")
+    add("--cache", type=Path, metavar="FOLDER", default=cache(), help="environments of others (default: %(default)s)")
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    asked = parser().parse_args(arguments)
+    console, status = Console(soft_wrap=True, highlight=False), Console(stderr=True, highlight=False)
+    if asked.list:
+        for name, measure in MEASURES.items():
+            console.print(f"{name:18} {measure.__doc__}")
+        return 0
+    before = None if asked.against is None else lru_cache(lambda: of_revision(asked.against, asked.cache))
+    about = report.machine() | ({} if asked.against is None else {"against": asked.against})
+    everything: dict[str, Found] = {}
+    with status.status("") as shown:
+        session = Session(
+            rounds=asked.rounds,
+            smoke=asked.smoke,
+            peers=not asked.no_peers and not asked.smoke,
+            cache=asked.cache,
+            before=before,
+            deadline=time.monotonic() + asked.minutes * 60,
+            progress=shown.update if status.is_terminal else lambda said: None,
+        )
+        for name in asked.only or MEASURES:
+            if everything and time.monotonic() > session.deadline:
+                status.print(f"{name}: no time left; --only {name} measures it alone")
+                continue
+            begin = time.monotonic()
+            everything[name] = MEASURES[name](session)
+            status.print(f"{name}: {time.monotonic() - begin:.0f} s")
+            report.show(console, everything[name], judges=not asked.smoke)
+    console.print(", ".join(f"{what}: {value}" for what, value in about.items()))
+    if asked.json:
+        asked.json.write_text(report.as_json(about, everything))
+    if asked.svg:
+        asked.svg.write_text(report.as_svg(about, everything["requests"], CPU, over_http.RECEIVER))
+    broken = [name for found in everything.values() for name in found.missing]
+    missed = report.missed(everything)
+    if asked.strict and missed:
+        status.print("missed: " + "; ".join(missed))
+    return 1 if (asked.smoke and broken) or (asked.strict and missed) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

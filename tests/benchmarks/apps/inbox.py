@@ -1,0 +1,262 @@
+"""Jobs in one process, without HTTP: `python -m apps.inbox JOB ARGUMENTS`. Each prints its figures as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import sys
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+from starlette.types import Message, Scope
+
+from webhook_receiver import Delivery, WebhookReceiver
+from webhook_receiver.delivery import new_id
+from webhook_receiver.inbox import (
+    DeliverySummary,
+    Entry,
+    Filter,
+    HandlerState,
+    Inbox,
+    Settlement,
+    State,
+    StoredDelivery,
+    from_url,
+)
+
+from .receiver import body, headers, ran, receiver
+
+Figures = dict[str, float]
+CALLERS = 64
+NAME = "benchmark"
+orders = count(1)
+
+
+def entries(number: int) -> list[Entry]:
+    """Return entries of so many new orders, as a receiver would put them."""
+    made: list[Entry] = []
+    for order in islice(orders, number):
+        said = body(order)
+        delivery = Delivery(new_id(), NAME, HEADERS, said, time.time(), 0, True)
+        made.append(Entry(delivery, "order.status", sha256(said).digest(), f"{order} FULFILLED", f"order {order}"))
+    return made
+
+
+HEADERS = ((b"host", b"127.0.0.1"), (b"content-type", b"application/json"), (b"content-length", b"600"))
+
+
+class Stopwatch:
+    """What this process took since it was made, for each of so many deliveries."""
+
+    def __init__(self) -> None:
+        self._cpu, self._written, self._start = time.process_time(), _written(), time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._start
+
+    def cpu(self, deliveries: int) -> Figures:
+        return {"CPU µs": (time.process_time() - self._cpu) / deliveries * 1e6}
+
+    def bytes(self, deliveries: int) -> Figures:
+        return {"bytes written": (_written() - self._written) / deliveries}
+
+
+def _written() -> int:
+    """Return the bytes that this process has handed to the system to be written."""
+    lines = Path("/proc/self/io").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("wchar")).split()[1])
+
+
+def resident() -> float:
+    """Return the MiB of memory of this process."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in status if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+async def together(callers: int, things: Iterable[Any], do: Callable[[Any], Awaitable[object]]) -> None:
+    """Do something for each thing, with so many callers at once."""
+    left = iter(things)
+
+    async def caller() -> None:
+        for each in left:
+            await do(each)
+
+    await asyncio.gather(*(caller() for _ in range(callers)))
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncGenerator[Inbox]:
+    inbox = await from_url(url).open()
+    try:
+        yield inbox
+    finally:
+        await inbox.close()
+
+
+async def put_all(inbox: Inbox, made: Iterable[Entry], callers: int = CALLERS) -> None:
+    await together(callers, made, lambda entry: inbox.put(entry, entry.delivery.received))
+
+
+async def put(url: str, number: str, callers: str) -> Figures:
+    """Put with so many callers, each one delivery at a time."""
+    made = entries(int(number))
+    async with opened(url) as inbox:
+        await put_all(inbox, entries(len(made) // 10), int(callers))
+        watch = Stopwatch()
+        await put_all(inbox, made, int(callers))
+        return {**watch.cpu(len(made)), "puts/s": len(made) / watch.seconds}
+
+
+async def single(file: str, number: str) -> Figures:
+    """Keep bodies in the plainest way that is as durable: an insert and a commit each."""
+    made = [(entry.delivery.id, entry.delivery.body) for entry in entries(int(number))]
+    connection = sqlite3.connect(file, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("CREATE TABLE delivery (seq INTEGER PRIMARY KEY, id TEXT UNIQUE, body BLOB)")
+    watch = Stopwatch()
+    for row in made:
+        connection.execute("INSERT INTO delivery (id, body) VALUES (?, ?)", row)
+    return {**watch.cpu(len(made)), "puts/s": len(made) / watch.seconds}
+
+
+async def whole(url: str, number: str, callers: str) -> Figures:
+    """Receive and handle, all in this process, with so many callers."""
+    many = int(number)
+    hooks = receiver(inbox=url)
+    async with hooks:
+        await _receive(hooks, many // 10, int(callers))
+        watch = Stopwatch()
+        await _receive(hooks, many, int(callers))
+        return {**watch.bytes(many), **watch.cpu(many)}
+
+
+async def _receive(hooks: WebhookReceiver, number: int, callers: int) -> None:
+    """Have a receiver acknowledge new deliveries; return when they are handled, and that is committed."""
+    before = ran.count
+    await together(callers, islice(orders, number), lambda order: _call(hooks, body(order)))
+    while ran.count < before + number:  # noqa: ASYNC110 - a handler that told it would be measured, too
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.05)  # for the commit of the last ones
+
+
+async def _call(hooks: WebhookReceiver, said: bytes) -> None:
+    scope: Scope = {"type": "http", "method": "POST", "path": "/", "root_path": "", "headers": list(headers(said))}
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": said, "more_body": False}
+
+    async def send(message: Message) -> None:
+        assert message.get("status", 202) == 202, message
+
+    await hooks(scope, receive, send)
+
+
+async def worker(url: str, number: str) -> Figures:
+    """Have empty handlers run by one worker for deliveries that wait already."""
+    many = int(number)
+    hooks = receiver(inbox=url)
+    async with opened(url) as inbox:
+        made = entries(many)
+        watch = Stopwatch()
+        await put_all(inbox, made)
+        put_each_second = many / watch.seconds
+    watch = Stopwatch()
+    async with hooks:
+        while ran.count < many:  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.002)
+        while (await hooks.inbox.stats()).counts.get(State.DONE, 0) < many:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.005)
+        return {"handled/s": many / watch.seconds, **watch.cpu(many), "puts/s": put_each_second}
+
+
+async def memory(url: str, number: str) -> Figures:
+    """Receive and handle a great many; return the memory after a sixth of them, and after all."""
+    many = int(number)
+    hooks = receiver(inbox=url)
+    figures: Figures = {}
+    async with hooks:
+        for part in range(6):
+            await _receive(hooks, many // 6, CALLERS)
+            if part in (0, 5):
+                figures[f"MiB after {many // 6 * (part + 1):,}"] = resident()
+    return figures
+
+
+def finished(number: int) -> Iterator[StoredDelivery]:
+    """Yield deliveries that were handled."""
+    done = {"download": HandlerState(State.DONE, 1, 1)}
+    for entry in entries(number):
+        delivery = entry.delivery
+        summary = DeliverySummary(
+            id=delivery.id,
+            receiver=NAME,
+            via="http",
+            event=entry.event,
+            identity=entry.identity,
+            received=delivery.received,
+            state=State.DONE,
+            due=None,
+            leased=False,
+            paused_by=None,
+            reason=None,
+            settled=delivery.received,
+            handlers=done,
+            verified_by=0,
+            body_verified=True,
+        )
+        yield StoredDelivery(summary, delivery, (), entry.key, entry.ordering_key)
+
+
+async def full(folder: str, number: str, turns: str) -> Figures:
+    """Put, claim and settle in a file with many handled deliveries, in turns with an empty one; look at the full one.
+
+    An operation's figure is the sum over all turns: some put has to pay for the index of what was put before.
+    """
+    found = {"": dict[str, float](), "empty ": dict[str, float]()}
+    async with opened(f"sqlite:///{folder}/full.db?min_free=0") as inbox:
+        for loaded in range(0, int(number), 10_000):
+            await inbox.load([*finished(min(10_000, int(number) - loaded))], time.time())
+        for turn in range(int(turns)):
+            async with opened(f"sqlite:///{folder}/empty-{turn}.db?min_free=0") as empty:
+                for kind, one in (("empty ", empty), ("", inbox)):
+                    for what, took in (await _turn(one, 5_000)).items():
+                        found[kind][what] = found[kind].get(what, 0.0) + took
+    figures = {what: took / found["empty "][what] for what, took in found[""].items()}
+    hooks = receiver(inbox=f"sqlite:///{folder}/full.db?min_free=0", work=False)
+    async with hooks:
+        for what, look in {
+            "ls ms": lambda: hooks.inbox.find(Filter(), limit=50),
+            "stats ms": hooks.inbox.stats,
+            "readiness ms": hooks.health,
+        }.items():
+            start = time.perf_counter()
+            await look()
+            figures[what] = (time.perf_counter() - start) * 1e3
+    return figures
+
+
+async def _turn(inbox: Inbox, number: int) -> Figures:
+    """Return the CPU that some puts took, and their claims and settlements."""
+    made = entries(number)
+    watch = Stopwatch()
+    await put_all(inbox, made)
+    figures = {"put, of an empty file": watch.cpu(1)["CPU µs"]}
+    done = {"download": HandlerState(State.DONE, 1, 1)}
+    watch = Stopwatch()
+    while claims := await inbox.claim(NAME, 256, 30, time.time()):
+        await asyncio.gather(*(inbox.settle(Settlement(claim, State.DONE, done), time.time()) for claim in claims))
+    return figures | {"claim and settle, of an empty file": watch.cpu(1)["CPU µs"]}
+
+
+JOBS = {job.__name__: job for job in (put, single, whole, worker, memory, full)}
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(JOBS[sys.argv[1]](*sys.argv[2:]))))

@@ -1,0 +1,106 @@
+"""What an inbox in a SQLite file costs in one process, without HTTP."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from .environments import THIS, Environment
+from .figures import Cell, Found, Target
+from .runner import BEFORE, CORES, CPU, Session, job, on_core, told
+
+Job = Callable[[Path], dict[str, float]]
+"""Runs a job once, in a folder of its own."""
+
+
+def put(session: Session) -> Found:
+    """Puts of one caller, and of 64, beside one insert for each commit."""
+    found = Found("Put into a SQLite file, in process", "one insert a commit")
+    few, many = str(session.some(1_000)), str(session.some(10_000))
+    jobs: dict[str, Job] = {}
+    for before, build in session.builds(found).items():
+        jobs[f"one caller{before}"] = _job(build, "put", few, "1")
+        jobs[f"64 callers{before}"] = _job(build, "put", many, "64")
+    jobs["one insert a commit"] = lambda folder: job(THIS, "inbox", "single", f"{folder}/plain.db", few)
+    run_in_turns(session, found, jobs, rounds=5)
+    of, to = (Cell(f"one caller{before}", CPU) for before in ("", BEFORE))
+    found.targets = [Target("CPU of a put, one caller, of the build before", of, to, "at most", 0.8)]
+    return found
+
+
+def whole(session: Session) -> Found:
+    """Received, kept and handled in one process: CPU and bytes."""
+    found = Found("Received, kept and handled, in process")
+    jobs: dict[str, Job] = {}
+    for before, build in session.builds(found).items():
+        jobs[f"one caller{before}"] = _job(build, "whole", str(session.some(700)), "1")
+        jobs[f"64 callers{before}"] = _job(build, "whole", str(session.some(7_000)), "64")
+    run_in_turns(session, found, jobs, rounds=5)
+    for callers in ("one caller", "64 callers"):
+        of, to = (Cell(callers + before, "bytes written") for before in ("", BEFORE))
+        says = f"bytes for each delivery, {callers}, of the build before"
+        found.targets.append(Target(says, of, to, "at most", 0.6))
+    return found
+
+
+def worker(session: Session) -> Found:
+    """Empty handlers of what waits already, run by one worker and committed."""
+    found = Found("Empty handlers, run and committed")
+    builds = session.builds(found)
+    jobs = {f"worker{before}": _job(build, "worker", str(session.some(10_000))) for before, build in builds.items()}
+    run_in_turns(session, found, jobs, rounds=5)
+    rates = [Cell(f"worker{before}", "handled/s") for before in ("", BEFORE)]
+    cpu = [Cell(f"worker{before}", CPU) for before in (BEFORE, "")]
+    found.targets = [
+        Target("handled a second, of the build before", rates[0], rates[1], "at least", 1.8),
+        Target("CPU of the build before, of this one", cpu[0], cpu[1], "at least", 1.8),
+    ]
+    return found
+
+
+def full(session: Session) -> Found:
+    """What operations cost with 1,000,000 handled deliveries in the file, beside an empty one."""
+    rows, turns = session.some(1_000_000), 1 if session.smoke else session.rounds or 15
+    found = Found(f"With {rows:,} handled deliveries in the file")
+    run_in_turns(
+        session,
+        found,
+        {"SQLite": lambda folder: job(THIS, "inbox", "full", str(folder), str(rows), str(turns))},
+        rounds=1,
+    )
+    for unit, value in {
+        "put, of an empty file": 1.2,
+        "claim and settle, of an empty file": 1.2,
+        "ls ms": 100,
+        "stats ms": 100,
+        "readiness ms": 100,
+    }.items():
+        found.targets.append(Target(unit, Cell("SQLite", unit), None, "at most", value))
+    return found
+
+
+def memory(session: Session) -> Found:
+    """Memory over 300,000 deliveries."""
+    found = Found("Memory of a receiver that keeps and handles")
+    many = session.some(300_000) // 6 * 6
+    run_in_turns(session, found, {"receiver": _job(THIS, "memory", str(many))}, rounds=1)
+    first, last = (Cell("receiver", f"MiB after {part:,}") for part in (many // 6, many))
+    found.targets = [
+        Target(f"MiB after {many:,} deliveries, of those after {many // 6:,}", last, first, "at most", 1.1)
+    ]
+    return found
+
+
+def _job(build: Environment, name: str, *arguments: str) -> Job:
+    return lambda folder: job(build, "inbox", name, f"sqlite:///{folder}/inbox.db?min_free=0", *arguments)
+
+
+def run_in_turns(session: Session, found: Found, jobs: Mapping[str, Job], *, rounds: int) -> None:
+    """Run jobs in turns, and add to `found` what each round gave."""
+    left = dict(jobs)
+    with on_core(max(CORES)):
+        for _ in session.turns(found.title, rounds):
+            for name in [*left]:
+                with told(found, name, left), tempfile.TemporaryDirectory() as folder:
+                    found.add(name, left[name](Path(folder)))
