@@ -5,7 +5,6 @@ Their apps are in `apps`; each counts the runs of its handler, and signs by the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,12 +32,12 @@ class Peer:
     fresh: int = 0
 
     def candidate(self, cache: Path, *arguments: str) -> Candidate:
-        return Candidate(self.app, arguments, self._environment(cache), fresh=self.fresh)
+        return Candidate(self.app, arguments, lambda: self.environment(cache), fresh=self.fresh)
 
-    def _environment(self, cache: Path) -> Callable[[], Environment]:
+    def environment(self, cache: Path) -> Environment:
         if self.app == "octokit":
-            return lambda: of_node(self.app, self.requirements, cache)
-        return lambda: of_packages(self.requirements, self.app, cache)
+            return of_node(self.app, self.requirements, cache)
+        return of_packages(self.requirements, self.app, cache)
 
 
 PEERS = {
@@ -50,10 +49,11 @@ PEERS = {
 }
 """Receivers whose handlers run before, or beside, the response, and that keep nothing."""
 
+PROCRASTINATE = "FastAPI + procrastinate"
 DURABLE_PEERS = {
     "hookrelay, SQLite": Peer("relay", (*SERVER, "hookrelay[fastapi,sqlite]==0.4.0"), 25, 400),
     "hookspool": Peer("spool", ("hookspool==0.2.0",), 25, 100),
-    "FastAPI + procrastinate": Peer(
+    PROCRASTINATE: Peer(
         "by_hand",
         (
             *SERVER,

@@ -14,18 +14,20 @@ from typing import Any
 
 from tests.postgres import database, postgres
 
-from .environments import THIS, Environment
+from .environments import Environment
 from .figures import Cell, Found, Target
 from .in_process import Job, run_in_turns
-from .runner import BEFORE, CORES, Session, job, on_core
+from .peers import DURABLE_PEERS, PROCRASTINATE
+from .runner import BEFORE, CORES, Session, job, on_core, told
 
+ALONE = "procrastinate by itself"
 EACH_WAY = 0.005  # seconds
 
 
 def beside(session: Session) -> Found:
     """Kept, and handled by one worker, with the server on the same machine; procrastinate by itself."""
-    found = Found("PostgreSQL beside the worker", "procrastinate by itself")
-    _measure(session, found, session.some(1_500), rounds=3, alone=True)
+    found = Found("PostgreSQL beside the worker", ALONE)
+    _measure(session, found, session.some(1_500), rounds=3, alone=session.peers)
     of, to = (Cell(f"one worker{before}", "handled/s") for before in ("", BEFORE))
     kept, before = (Cell(f"one worker{before}", "puts/s") for before in ("", BEFORE))
     found.targets = [
@@ -65,14 +67,14 @@ def _measure(
 
         for before, build in session.builds(found).items():
             url = stack.enter_context(database(server.address))
-            subprocess.run(
-                [*build.command, "webhook_receiver", "inbox", "migrate", url], check=True, capture_output=True
-            )
-            slow = seconds and before  # a round trip for each
-            template = url.rpartition("/")[2]
-            jobs[f"one worker{before}"] = run(template, number // 10 if slow else number, build, "inbox", "worker")
+            migrate = [*build.command, "webhook_receiver", "inbox", "migrate", url]
+            subprocess.run(migrate, cwd=build.folder, check=True, capture_output=True)
+            count = number // 10 if seconds and before else number  # that one took a round trip for each
+            jobs[f"one worker{before}"] = run(url.rpartition("/")[2], count, build, "inbox", "worker")
         if alone:
-            jobs["procrastinate by itself"] = run("template1", number, THIS, "procrastinate_alone")
+            with told(found, ALONE):
+                theirs = DURABLE_PEERS[PROCRASTINATE].environment(session.cache)
+                jobs[ALONE] = run("template1", number // 5, theirs, "procrastinate_alone")
         run_in_turns(session, found, jobs, rounds=rounds)
 
 

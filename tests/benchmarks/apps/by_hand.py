@@ -41,7 +41,6 @@ def main(url: str) -> None:
     connector = procrastinate.PsycopgConnector(conninfo=url, min_size=4, max_size=32)
     jobs = procrastinate.App(connector=connector)
 
-    @jobs.task(name="handle")
     async def handle(id: str) -> None:
         async with connector.pool.connection() as connection:
             rows = await connection.execute("SELECT body FROM kept WHERE id = %s", (id,))
@@ -49,6 +48,8 @@ def main(url: str) -> None:
         assert row is not None
         json.loads(row[0])
         ran.count += 1
+
+    task = jobs.task(name="handle")(handle)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -75,7 +76,7 @@ def main(url: str) -> None:
         async with connector.pool.connection() as connection, connection.transaction():
             kept = await connection.execute(KEEP, (id, body))
             if kept.rowcount:
-                await handle.configure(connection=connection).defer_async(id=id)
+                await task.configure(connection=connection).defer_async(id=id)
         return Response(status_code=202)
 
     serve(app, requests(), ran, lifespan="on")

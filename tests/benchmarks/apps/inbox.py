@@ -7,12 +7,11 @@ import json
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from itertools import count, islice
 from pathlib import Path
-from typing import Any
 
 from starlette.types import Message, Scope
 
@@ -30,10 +29,9 @@ from webhook_receiver.inbox import (
     from_url,
 )
 
+from .jobs import CALLERS, Figures, Stopwatch, together
 from .receiver import body, headers, ran, receiver
 
-Figures = dict[str, float]
-CALLERS = 64
 NAME = "benchmark"
 orders = count(1)
 
@@ -51,44 +49,10 @@ def entries(number: int) -> list[Entry]:
 HEADERS = ((b"host", b"127.0.0.1"), (b"content-type", b"application/json"), (b"content-length", b"600"))
 
 
-class Stopwatch:
-    """What this process took since it was made, for each of so many deliveries."""
-
-    def __init__(self) -> None:
-        self._cpu, self._written, self._start = time.process_time(), _written(), time.perf_counter()
-
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self._start
-
-    def cpu(self, deliveries: int) -> Figures:
-        return {"CPU µs": (time.process_time() - self._cpu) / deliveries * 1e6}
-
-    def bytes(self, deliveries: int) -> Figures:
-        return {"bytes written": (_written() - self._written) / deliveries}
-
-
-def _written() -> int:
-    """Return the bytes that this process has handed to the system to be written."""
-    lines = Path("/proc/self/io").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("wchar")).split()[1])
-
-
 def resident() -> float:
     """Return the MiB of memory of this process."""
     status = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in status if line.startswith("VmRSS")).split()[1]) / 1024
-
-
-async def together(callers: int, things: Iterable[Any], do: Callable[[Any], Awaitable[object]]) -> None:
-    """Do something for each thing, with so many callers at once."""
-    left = iter(things)
-
-    async def caller() -> None:
-        for each in left:
-            await do(each)
-
-    await asyncio.gather(*(caller() for _ in range(callers)))
 
 
 @asynccontextmanager

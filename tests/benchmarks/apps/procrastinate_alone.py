@@ -9,21 +9,21 @@ import time
 
 import procrastinate
 
-from .inbox import CALLERS, Figures, Stopwatch, together
+from .jobs import CALLERS, Figures, Stopwatch, together
 
 
 async def main(url: str, number: str) -> Figures:
     jobs = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=url, min_size=4, max_size=32))
 
-    @jobs.task(name="empty")
     async def empty(number: int) -> None:
         pass
 
+    task = jobs.task(name="empty")(empty)
     many = int(number)
     async with jobs.open_async():
         await jobs.schema_manager.apply_schema_async()
         start = time.perf_counter()
-        await together(CALLERS, range(many), lambda each: empty.defer_async(number=each))
+        await together(CALLERS, range(many), lambda each: task.defer_async(number=each))
         deferred = many / (time.perf_counter() - start)
         watch = Stopwatch()
         await jobs.run_worker_async(wait=False, concurrency=16, install_signal_handlers=False)
