@@ -66,7 +66,9 @@ def _kept(session: Session, connections: int, *, peers: bool) -> Found:
             server = stack.enter_context(postgres(max_connections=200))
             ours, theirs = (stack.enter_context(database(server.address)) for _ in range(2))
             arguments = {"relay": f"{folder}/relay.db", "spool": f"{folder}/spool", "by_hand": theirs}
-            candidates[f"{HANDLED}, PostgreSQL"] = Candidate("receiver", ("handled", migrated(ours)), fresh=1_000)
+            candidates[f"{HANDLED}, PostgreSQL"] = Candidate(
+                "receiver", ("handled", migrated(ours)), fresh=session.some(1_000)
+            )
             candidates |= {
                 name: peer.candidate(session.cache, arguments[peer.app]) for name, peer in DURABLE_PEERS.items()
             }

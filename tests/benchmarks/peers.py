@@ -51,8 +51,8 @@ PEERS = {
 
 PROCRASTINATE = "FastAPI + procrastinate"
 DURABLE_PEERS = {
-    "hookrelay, SQLite": Peer("relay", (*SERVER, "hookrelay[fastapi,sqlite]==0.4.0"), 25, 400),
-    "hookspool": Peer("spool", ("hookspool==0.2.0",), 25, 100),
+    "hookrelay, SQLite": Peer("relay", (*SERVER, "hookrelay[fastapi,sqlite]==0.4.0"), 25, 150),
+    "hookspool": Peer("spool", ("hookspool==0.2.0",), 25, 50),
     PROCRASTINATE: Peer(
         "by_hand",
         (
@@ -63,7 +63,7 @@ DURABLE_PEERS = {
             "psycopg[binary,pool]==3.3.9",
         ),
         25,
-        300,
+        150,
     ),
 }
 """Receivers that keep what they acknowledge, and whose handlers run afterwards."""

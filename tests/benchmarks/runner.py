@@ -7,6 +7,7 @@ processes that do a candidate's work, user and system, from the kernel's clock o
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import subprocess
@@ -29,7 +30,7 @@ from .figures import Found
 CORES = os.sched_getaffinity(0)
 PATIENCE = 60.0
 """Seconds for a process to start, or to handle what it has acknowledged."""
-RATE, CPU = "requests/s", "CPU µs"
+RATE, CPU, ANSWERED = "requests/s", "CPU µs", "answered"
 
 
 class Broke(Exception):
@@ -50,10 +51,10 @@ class Session:
     """The folder with the environments of others."""
     before: Callable[[], Environment] | None
     """Makes the environment of the build to compare with."""
-    deadline: float
-    """Time of the monotonic clock after which no other round begins."""
     progress: Callable[[str], None]
     """Is told what is being done."""
+    deadline: float = math.inf
+    """Time of the monotonic clock after which the measure that is under way begins no other round."""
 
     def some(self, count: int) -> int:
         """Return how many of something to take: few for a smoke test."""
@@ -64,7 +65,6 @@ class Session:
         rounds = 1 if self.smoke else self.rounds or rounds
         for number in range(rounds):
             if number and time.monotonic() > self.deadline:
-                self.progress(f"{what}: no time left after {number} of {rounds} rounds")
                 return
             self.progress(f"{what}: round {number + 1} of {rounds}")
             yield number
@@ -193,13 +193,14 @@ def load_in_turns(
             with told(found, name):
                 environment = candidate.environment()
                 server = stack.enter_context(serving(environment, candidate.app, *candidate.arguments))
-                _round(server, candidate, connections, 0.05 if session.smoke else 1.0, warm=True)
+                _warm_up(server, candidate, connections, 20 if session.smoke else 3_000)
                 servers[name] = server
         for _ in session.turns(found.title, rounds):
             for name, server in [*servers.items()]:
                 with told(found, name, servers):
                     length = 0.05 if session.smoke else seconds
-                    found.add(name, _round(server, candidates[name], connections, length))
+                    figures = _round(server, candidates[name], connections, length)
+                    found.add(name, {unit: figures[unit] for unit in (RATE, CPU)})
 
 
 @contextmanager
@@ -213,10 +214,16 @@ def told(found: Found, name: str, left: dict[str, Any] | None = None) -> Generat
             del left[name]
 
 
-def _round(
-    server: Server, candidate: Candidate, connections: int, seconds: float, *, warm: bool = False
-) -> dict[str, float]:
-    fresh = min(candidate.fresh, 20) if warm else candidate.fresh
+def _warm_up(server: Server, candidate: Candidate, connections: int, answers: float) -> None:
+    """Have what compiles as it runs compiled, which takes a few thousand requests, but no longer than 3 s."""
+    for _ in range(6):
+        answers -= _round(server, candidate, connections, 0.5)[ANSWERED]
+        if answers <= 0 or candidate.fresh:
+            return
+
+
+def _round(server: Server, candidate: Candidate, connections: int, seconds: float) -> dict[str, float]:
+    fresh = candidate.fresh
     requests: Iterable[bytes] = server.requests(fresh) if fresh else repeat(server.requests(1)[0])
     ran, cpu, start = server.ran(), server.cpu(), time.monotonic()
     answered = uvloop.run(
@@ -234,7 +241,7 @@ def _round(
         took = max(took, _until_ran(server, ran + answered) - start)
     if candidate.fresh:
         _until_quiet(server)
-    return {RATE: answered / took, CPU: (server.cpu() - cpu) / answered * 1e6}
+    return {RATE: answered / took, CPU: (server.cpu() - cpu) / answered * 1e6, ANSWERED: answered}
 
 
 def _until_ran(server: Server, count: int) -> float:
