@@ -22,7 +22,7 @@ from .figures import Cell, Found, Spread, Target
 
 
 def machine() -> dict[str, Any]:
-    """Return what the figures depend on: where and when they were measured."""
+    """Return what the figures depend on: where and when they were measured, and what else ran there at the time."""
     model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True)
     return {
@@ -32,7 +32,7 @@ def machine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "python": sys.version.split()[0],
         "system": f"{platform.system()} {platform.release()}",
-        "load average": " ".join(f"{load:.1f}" for load in os.getloadavg()),
+        "load average": f"{os.getloadavg()[0]:.1f}",
     }
 
 
@@ -123,48 +123,69 @@ def as_json(about: Mapping[str, Any], everything: Mapping[str, Found]) -> str:
 
 
 WIDTH, NAMES, BARS = 760, 240, 380
-ROW, HEAD = 26, 58
+ROW, HEAD, FOOT = 26, 58, 30
+STYLE = """<style>text{fill:#333}.bar{fill:#90a4ae}.own{fill:#1565c0}.line{stroke:#333;stroke-width:1.5}
+@media(prefers-color-scheme:dark){text{fill:#ddd}.own{fill:#64b5f6}.line{stroke:#ddd}}</style>"""
 
 
-def as_svg(about: Mapping[str, Any], found: Found, unit: str, ours: str) -> str:
-    """Return a chart of the candidates' figures in a unit: bars of medians, and lines from the smallest to the largest.
+def as_svg(about: Mapping[str, Any], everything: Sequence[Found], unit: str, ours: Sequence[str]) -> str:
+    """Return a chart of figures in a unit, of which less is better, a part for each measure.
+
+    Bars are medians, lines go from the smallest to the largest value.
 
     Args:
         about: what the figures depend on.
-        found: what was found.
-        unit: the unit, of which less is better.
-        ours: the beginning of the names of this package's own.
+        everything: what the measures found.
+        unit: the unit.
+        ours: the beginnings of the names of this package's own candidates.
     """
-    rows = [(name, Spread.of(row[unit])) for name, row in found.rows.items() if unit in row]
-    rows.sort(key=lambda row: row[1].median)
-    scale = BARS / max(spread.high for _, spread in rows)
-    height = HEAD + ROW * len(rows) + 40
-    says = ", ".join(f"{name} {_said(spread)}" for name, spread in rows)
-    where = f"{about['processor']}, {about['cores']} cores, Python {about['python']}, {about['measured'][:10]}"
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="t d"',
-        ' font-family="system-ui, sans-serif" font-size="13">',
-        f'<title id="t">{escape(found.title)}: {escape(unit)} for each request</title>',
-        f'<desc id="d">{escape(says)}</desc>',
-        "<style>text{fill:#333}.bar{fill:#90a4ae}.own{fill:#1565c0}.line{stroke:#333;stroke-width:1.5}",
-        "@media(prefers-color-scheme:dark){text{fill:#ddd}.own{fill:#64b5f6}.line{stroke:#ddd}}</style>",
-        f'<text x="0" y="18" font-size="15" font-weight="600">{escape(found.title)}</text>',
-        f'<text x="0" y="38">{escape(unit)} for each request, less is better; the line goes from the least to the most'
-        " of a round</text>",
-    ]
-    for number, (name, spread) in enumerate(rows):
-        top = HEAD + ROW * number
-        length, low, high = (spread.median * scale, NAMES + spread.low * scale, NAMES + spread.high * scale)
-        kind = "own" if name.startswith(ours) else "bar"
-        middle = top + ROW / 2 - 3
-        parts += [
-            f'<text x="{NAMES - 8}" y="{middle + 4:.1f}" text-anchor="end">{escape(name)}</text>',
-            f'<rect class="{kind}" x="{NAMES}" y="{top}" width="{length:.1f}" height="{ROW - 8}" rx="2"/>',
-            f'<path class="line" d="M{low:.1f} {middle:.1f}H{high:.1f}"/>',
-            f'<text x="{high + 8:.1f}" y="{middle + 4:.1f}">{_number(spread.median)}</text>',
+    parts: list[str] = []
+    described: list[str] = []
+    top = 0
+    for found in everything:
+        rows = [(name, Spread.of(row[unit])) for name, row in found.rows.items() if unit in row]
+        rows.sort(key=lambda row: row[1].median)
+        described.append(f"{found.title}: " + ", ".join(f"{name} {_said(spread)}" for name, spread in rows))
+        parts += _heading(found.title, unit, top)
+        scale = BARS / max(spread.high for _, spread in rows)
+        for number, (name, spread) in enumerate(rows):
+            kind = "own" if name.startswith(tuple(ours)) else "bar"
+            parts += _bar(name, spread, kind, scale, top + HEAD + ROW * number)
+        top += HEAD + ROW * len(rows) + FOOT
+    where = ", ".join(f"{about[what]}{behind}" for what, behind in BENEATH.items())
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top}" role="img" aria-labelledby="t d"',
+            ' font-family="system-ui, sans-serif" font-size="13">',
+            f'<title id="t">{escape(unit)} for each request</title>',
+            f'<desc id="d">{escape("; ".join(described))}</desc>',
+            STYLE,
+            *parts,
+            f'<text x="0" y="{top - 6}" font-size="11">{escape(where)}</text>',
+            "</svg>\n",
         ]
-    parts += [f'<text x="0" y="{height - 10}" font-size="11">{escape(where)}</text>', "</svg>"]
-    return "\n".join(parts) + "\n"
+    )
+
+
+BENEATH = {"processor": "", "cores": " cores", "load average": " processes busy before it", "measured": ""}
+
+
+def _heading(title: str, unit: str, top: int) -> list[str]:
+    said = f"{unit} for each request, less is better; the line goes from the least to the most of a round"
+    return [
+        f'<text x="0" y="{top + 18}" font-size="15" font-weight="600">{escape(title)}</text>',
+        f'<text x="0" y="{top + 38}">{escape(said)}</text>',
+    ]
+
+
+def _bar(name: str, spread: Spread, kind: str, scale: float, top: int) -> list[str]:
+    middle, low, high = top + ROW / 2 - 3, NAMES + spread.low * scale, NAMES + spread.high * scale
+    return [
+        f'<text x="{NAMES - 8}" y="{middle + 4:.1f}" text-anchor="end">{escape(name)}</text>',
+        f'<rect class="{kind}" x="{NAMES}" y="{top}" width="{spread.median * scale:.1f}" height="{ROW - 8}" rx="2"/>',
+        f'<path class="line" d="M{low:.1f} {middle:.1f}H{high:.1f}"/>',
+        f'<text x="{high + 8:.1f}" y="{middle + 4:.1f}">{_number(spread.median)}</text>',
+    ]
 
 
 def missed(everything: Mapping[str, Found]) -> Sequence[str]:

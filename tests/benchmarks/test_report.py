@@ -15,7 +15,13 @@ from .figures import Cell, Found, Spread, Target
 from .report import as_json, as_svg, judged, missed, show
 
 OURS, PEER = Cell("this package", "CPU µs"), Cell("<peer>", "CPU µs")
-ABOUT: dict[str, Any] = {"processor": "a & b", "cores": 2, "python": "3.11", "measured": "2026-01-01T00:00"}
+ABOUT: dict[str, Any] = {
+    "processor": "a & b",
+    "cores": 2,
+    "python": "3.11",
+    "load average": "0.1",
+    "measured": "2026-01-01T00:00",
+}
 
 
 @pytest.fixture
@@ -74,12 +80,13 @@ def test_the_json_has_each_rounds_values_and_says_what_was_missed(found: Found) 
 
 
 def test_the_chart_is_svg_with_a_bar_and_a_description_for_each_candidate(found: Found) -> None:
-    chart = ElementTree.fromstring(as_svg(ABOUT, found, "CPU µs", "this"))
+    chart = ElementTree.fromstring(as_svg(ABOUT, [found, found], "CPU µs", ["this"]))
     names = {"svg": "http://www.w3.org/2000/svg"}
-    assert len(chart.findall("svg:rect", names)) == 2
+    assert len(chart.findall("svg:rect", names)) == 4
     description = chart.find("svg:desc", names)
     assert description is not None
-    assert description.text == "this package 10.0 (10.0 to 30.0), <peer> 40.0 (20.0 to 90.0)"
+    said = "Without an inbox: this package 10.0 (10.0 to 30.0), <peer> 40.0 (20.0 to 90.0)"
+    assert description.text == f"{said}; {said}"
 
 
 def test_every_measure_is_listed_with_what_it_measures(capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,3 +94,9 @@ def test_every_measure_is_listed_with_what_it_measures(capsys: pytest.CaptureFix
     listed = [line.split(None, 1) for line in capsys.readouterr().out.splitlines()]
     assert [name for name, _ in listed] == [*MEASURES]
     assert all(said.strip().endswith(".") for _, said in listed)
+
+
+def test_a_chart_of_what_is_not_measured_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--only", "idle", "--svg", "chart.svg"])
+    assert "--svg needs one of requests, kept-16" in capsys.readouterr().err
