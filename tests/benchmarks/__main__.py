@@ -75,25 +75,26 @@ def main(arguments: Sequence[str]) -> int:
     if asked.svg and not set(CHARTED) & {*names}:
         parsing.error(f"--svg needs one of {', '.join(CHARTED)}")
     end = time.monotonic() + asked.minutes * 60
-    with status.status("") as shown:
-        session = Session(
-            rounds=asked.rounds,
-            smoke=asked.smoke,
-            peers=not asked.no_peers and not asked.smoke,
-            cache=asked.cache,
-            before=before,
-            progress=shown.update if status.is_terminal else lambda said: None,
-        )
-        for number, name in enumerate(names):
-            begin = time.monotonic()
-            if everything and begin > end:
-                status.print(f"{name}: no time left; --only {name} measures it alone")
-                continue
-            shares = [SHARES.get(each, 1) for each in names[number:]]
-            session.deadline = begin + (end - begin) * shares[0] / sum(shares)
+    session = Session(
+        rounds=asked.rounds,
+        smoke=asked.smoke,
+        peers=not asked.no_peers and not asked.smoke,
+        cache=asked.cache,
+        before=before,
+    )
+    for number, name in enumerate(names):
+        begin = time.monotonic()
+        if everything and begin > end:
+            status.print(f"{name}: no time left; --only {name} measures it alone")
+            continue
+        shares = [SHARES.get(each, 1) for each in names[number:]]
+        session.deadline = begin + (end - begin) * shares[0] / sum(shares)
+        with status.status(name, refresh_per_second=2) as shown:  # more often would be measured, too
+            if status.is_terminal:
+                session.progress = shown.update
             everything[name] = MEASURES[name](session)
-            status.print(f"{name}: {time.monotonic() - begin:.0f} s")
-            report.show(console, everything[name], judges=not asked.smoke)
+        status.print(f"{name}: {time.monotonic() - begin:.0f} s")
+        report.show(console, everything[name], judges=not asked.smoke)
     console.print(", ".join(f"{what}: {value}" for what, value in about.items()))
     if asked.json:
         asked.json.write_text(report.as_json(about, everything))

@@ -62,13 +62,14 @@ def judged(found: Found, target: Target) -> str:
 
 
 def _table(found: Found) -> Table:
-    table = Table(title=found.title, title_justify="left")
+    beneath = None if found.base is None else f"ratios are to {found.base}"
+    table = Table(title=found.title, title_justify="left", caption=beneath, caption_justify="left")
     table.add_column("")
     units = found.units
     for unit in units:
         table.add_column(unit, justify="right")
         if found.base is not None:
-            table.add_column("of the first" if found.base == next(iter(found.rows), None) else "ratio", justify="right")
+            table.add_column("ratio", justify="right")
     for candidate in found.rows:
         cells = [Cell(candidate, unit) for unit in units]
         columns = [[_said(found.spread(cell)), _of_base(found, cell, "")] for cell in cells]

@@ -51,7 +51,7 @@ class Session:
     """The folder with the environments of others."""
     before: Callable[[], Environment] | None
     """Makes the environment of the build to compare with."""
-    progress: Callable[[str], None]
+    progress: Callable[[str], object] = lambda said: None
     """Is told what is being done."""
     deadline: float = math.inf
     """Time of the monotonic clock after which the measure that is under way begins no other round."""
