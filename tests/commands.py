@@ -1,11 +1,10 @@
-"""The command line in processes of its own, forked off one that has imported it: imports are most of a command's time.
+"""The command line in processes of its own, forked off one that has imported it.
 
 Only what is about a start itself, a terminal or a signal runs `COMMAND`.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -14,33 +13,39 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import webhook_receiver
+from tests.forks import close, code_of, fork
 
 COMMAND = [sys.executable, "-m", "webhook_receiver"]
 PATIENCE = 60.0  # seconds for a command to end
 
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(
-    [f"webhook_receiver.cli.{name}" for name in ("commands", "send", "order", "inbox", "backfill", "serve", "dev_loop")]
-)
-
 
 def run(
-    *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None, input: str = ""
+    *arguments: str,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    input: str = "",
+    kill_after: float | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m webhook_receiver` with these arguments, as `subprocess.run` does."""
+    """Run `python -m webhook_receiver` with these arguments, as `subprocess.run` does.
+
+    Args:
+        kill_after: the seconds after which it is killed, if it has not ended.
+    """
     with TemporaryDirectory(prefix="command-") as folder:
         stdin, stdout, stderr = (Path(folder, name) for name in ("stdin", "stdout", "stderr"))
         stdin.write_text(input, encoding="utf-8")
         streams = (stdin, stdout, stderr)
-        process = _forks.Process(target=_main, args=(arguments, cwd or Path.cwd(), dict(env or os.environ), streams))
-        process.start()
-        process.join(PATIENCE)
-        if process.exitcode is None:
+        for each in (stdout, stderr):
+            each.touch()  # it may be killed before it opens them
+        process = fork(_main, arguments, cwd or Path.cwd(), dict(env or os.environ), streams)
+        if kill_after is not None and code_of(process, kill_after) is None:
             process.kill()
-            process.join()
+        code = code_of(process, PATIENCE)
+        if code is None:
+            process.kill()
+            code_of(process, PATIENCE)
             raise subprocess.TimeoutExpired([*COMMAND, *arguments], PATIENCE)
-        code = process.exitcode
-        process.close()
+        close(process)
         return subprocess.CompletedProcess(
             [*COMMAND, *arguments], code, stdout.read_text(encoding="utf-8"), stderr.read_text(encoding="utf-8")
         )

@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ import uvicorn
 
 from tests.helpers import SECRET
 from tests.orders import Client
-from webhook_receiver import Attempt, OrderStatusChanged, Retry, SQLiteInbox, WebhookReceiver
+from webhook_receiver import Attempt, GiveUp, OrderStatusChanged, Retry, SQLiteInbox, WebhookReceiver
+from webhook_receiver.inbox.owner import Owner
 from webhook_receiver.options import Backoff, Breaker, WorkerOptions
+from webhook_receiver.senders.up42 import up42
 
 FOLDER = Path(os.environ.get("FAULTS_FOLDER", "."))
 OPTIONS: dict[str, Any] = {
@@ -36,6 +39,8 @@ OPTIONS: dict[str, Any] = {
     "worker": {"lease": 1.0, "poll": 0.1},
     "max_file": None,  # bytes, as if the disk were full
     "api": None,  # the address of an orders API to backfill from
+    "name": None,  # of the receiver
+    "late": None,  # seconds that the process may stand still without a word of it in the file `late`
 } | json.loads(os.environ.get("FAULTS_OPTIONS", "{}"))
 OPTIONS["inbox"] = {"min_free": 0} | OPTIONS["inbox"]
 
@@ -52,9 +57,29 @@ def now() -> float:
         return time.time()
 
 
+
+
+class Inbox(SQLiteInbox):
+    """An inbox that notes whose sign of life is which, as the file `owners` has it."""
+
+    async def own(self, owner: Owner, lease: float, now: float) -> bool:
+        if owner.seen is None:
+            append("owners", f"{owner.token} {os.getpid()}\n")
+        return await super().own(owner, lease, now)
+
+
+def decode(body: bytes) -> bytes:
+    """Return an order's news instead of the body that all deliveries in older files have."""
+    if not body.startswith(b'{"n"'):
+        return body
+    number = json.loads(body)["n"]
+    return json.dumps({"event": "order.status", "body": {"orderId": "old", "status": f"S{number}"}}).encode()
+
+
 hooks = WebhookReceiver(
-    secret=SECRET,
-    inbox=OPTIONS["url"] or SQLiteInbox(FOLDER / "hooks.db", **OPTIONS["inbox"]),
+    sender=replace(up42(SECRET), decode=decode),
+    name=OPTIONS["name"],
+    inbox=OPTIONS["url"] or Inbox(FOLDER / "hooks.db", **OPTIONS["inbox"]),
     work=OPTIONS["work"],
     worker=WorkerOptions(
         backoff=Backoff(**OPTIONS["backoff"]), breaker=Breaker(failures=1_000_000), **OPTIONS["worker"]
@@ -67,14 +92,22 @@ if OPTIONS["api"] is not None:
     hooks.backfill_every(OPTIONS["interval"], Client(api), since=3600)
 
 
-def ran(event: OrderStatusChanged, attempt: Attempt, what: str) -> None:
-    """Note it in a line that is written at once and whole."""
-    number = (event.body.model_extra or {}).get("number", 0)
-    handler = attempt.handler.rpartition(":")[2]
-    line = f"{time.monotonic()} {os.getpid()} {handler} {event.order_id} {number} {attempt.number} {what}\n"
-    file = os.open(FOLDER / "ran", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+def append(name: str, line: str) -> None:
+    """Append a line to a file of the folder, at once and whole."""
+    file = os.open(FOLDER / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.write(file, line.encode())
     os.close(file)
+
+
+def ran(event: OrderStatusChanged, attempt: Attempt, what: str) -> None:
+    """Note what a handler does."""
+    number = (event.body.model_extra or {}).get("number", 0)
+    order = event.order_id
+    if order == "old":  # of an older file, whose ids say what becomes of which
+        order, _, number = attempt.delivery.id.rpartition("-")
+        number = int(number)
+    handler = attempt.handler.rpartition(":")[2]
+    append("ran", f"{time.monotonic()} {os.getpid()} {handler} {order} {number} {attempt.number} {what}\n")
 
 
 def does(event: OrderStatusChanged) -> str:
@@ -117,11 +150,42 @@ def in_thread(event: OrderStatusChanged, attempt: Attempt) -> None:
 async def at_second_try(event: OrderStatusChanged, attempt: Attempt) -> None:
     ran(event, attempt, "begin")
     if attempt.number == 1 and does(event) != "end at once":
+        ran(event, attempt, "fail")
         raise OSError("not the first time") if event.body.status.endswith("7") else Retry(after=0.01)
+    if does(event) == "give up once" and (mark := gave_up(event)) is not None:
+        ran(event, attempt, "give up")
+        mark.touch()
+        raise GiveUp("until it is replayed")
     ran(event, attempt, "end")
+
+
+def gave_up(event: OrderStatusChanged) -> Path | None:
+    """Return the file that says that this has been given up; None if it is there."""
+    mark = FOLDER / f"gave-up-{event.order_id}-{event.body.status}"
+    return None if mark.exists() else mark
+
+
+def note_when_late() -> None:
+    """Note when this process got no time for so long that its leases may have ended."""
+    before = time.monotonic()
+    while True:
+        time.sleep(0.05)
+        now = time.monotonic()
+        if now - before > OPTIONS["late"]:
+            append("late", f"{os.getpid()} {before} {now}\n")
+        before = now
+
+
+def serve(listener: socket.socket) -> None:
+    """Serve until a signal ends that."""
+    if OPTIONS["late"] is not None:
+        threading.Thread(target=note_when_late, daemon=True).start()
+    config = uvicorn.Config(hooks, lifespan="on", log_level="warning", access_log=False)
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    config = uvicorn.Config("tests.faults.app:hooks", lifespan="on", log_level="warning", access_log=False)
-    uvicorn.Server(config).run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
+    from tests.faults import app  # whose handlers have the names that they have elsewhere
+
+    app.serve(socket.socket(fileno=int(sys.argv[1])))

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -233,6 +233,12 @@ class Sender:
     orders: int = 16
     budget: float = float("inf")
     """How many deliveries may be acknowledged until more are allowed: what is sent has to be handled, too."""
+    others: Sequence[int] = ()
+    """The ports of other processes, any of which takes the next request."""
+    unordered: int = 0
+    """How many more deliveries are sent at once, each of which is about an order of its own."""
+    deadly: int = 0
+    """How many more orders there are, of which each is given up until it is replayed."""
     in_doubt: bool = False
     """Whether what was rejected may have been kept: the inbox is elsewhere, and was cut off before it could tell."""
     acknowledged: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
@@ -258,23 +264,27 @@ class Sender:
         assert not self._thread.is_alive(), "the sender gets no answer any more"
 
     async def _send_all(self) -> None:
-        await asyncio.gather(*(self._send(f"o-{order}") for order in range(self.orders)))
+        orders = [f"o-{order}" for order in range(self.orders)] + [f"d-{order}" for order in range(self.deadly)]
+        alone = [f"u-{order}" for order in range(self.unordered)]
+        await asyncio.gather(*(self._send(order, order in alone) for order in [*orders, *alone]))
 
-    async def _send(self, order: str) -> None:
-        connection = Connection(self.port)
+    async def _send(self, order: str, alone: bool) -> None:
+        connections = [Connection(port) for port in (self.port, *self.others)]
         number = 0
         while not self._stop.is_set():
             if len(self.acknowledged) >= self.budget:
                 await asyncio.sleep(0.01)
                 continue
             number += 1
-            await self._deliver(connection, order, number)
-        await connection.close()
+            await self._deliver(connections, f"{order}-{number}" if alone else order, number)
+        for connection in connections:
+            await connection.close()
 
-    async def _deliver(self, connection: Connection, order: str, number: int) -> None:
-        request = delivery(order, number)
+    async def _deliver(self, connections: Sequence[Connection], order: str, number: int) -> None:
+        request = delivery(order, number, **({"does": "give up once"} if order.startswith("d-") else {}))
         expected = {202}
         while True:
+            connection = random.choice(connections)
             began = time.monotonic()
             answer = await connection.ask(request)
             if answer is None:
@@ -294,7 +304,7 @@ class Sender:
                     self.acknowledged.append((order, number))
                 break
         if random.random() < 0.1:
-            await self._repeat(connection, order, number, request)
+            await self._repeat(random.choice(connections), order, number, request)
 
     async def _repeat(self, connection: Connection, order: str, number: int, request: bytes) -> None:
         answer = await connection.ask(request)
