@@ -23,6 +23,7 @@ from typing import Any
 import httpx
 import uvicorn
 
+from tests.faults.harness import name_of_old
 from tests.helpers import SECRET
 from tests.orders import Client
 from webhook_receiver import Attempt, GiveUp, OrderStatusChanged, Retry, SQLiteInbox, WebhookReceiver
@@ -57,8 +58,6 @@ def now() -> float:
         return time.time()
 
 
-
-
 class Inbox(SQLiteInbox):
     """An inbox that notes whose sign of life is which, as the file `owners` has it."""
 
@@ -73,7 +72,8 @@ def decode(body: bytes) -> bytes:
     if not body.startswith(b'{"n"'):
         return body
     number = json.loads(body)["n"]
-    return json.dumps({"event": "order.status", "body": {"orderId": "old", "status": f"S{number}"}}).encode()
+    news = {"orderId": "old", "status": f"S{number}", "does": "end at once"}
+    return json.dumps({"event": "order.status", "body": news}).encode()
 
 
 hooks = WebhookReceiver(
@@ -104,8 +104,7 @@ def ran(event: OrderStatusChanged, attempt: Attempt, what: str) -> None:
     number = (event.body.model_extra or {}).get("number", 0)
     order = event.order_id
     if order == "old":  # of an older file, whose ids say what becomes of which
-        order, _, number = attempt.delivery.id.rpartition("-")
-        number = int(number)
+        order, number = name_of_old(attempt.delivery.id)
     handler = attempt.handler.rpartition(":")[2]
     append("ran", f"{time.monotonic()} {os.getpid()} {handler} {order} {number} {attempt.number} {what}\n")
 

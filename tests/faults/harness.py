@@ -154,6 +154,13 @@ def delivery(order: str, number: int, *, now: float | None = None, **body: Any) 
     return b"\r\n".join([*lines, b"", content])
 
 
+def name_of_old(id: str) -> tuple[str, int]:
+    """Return the order and the number of a delivery in `tests/inbox/old/schema-4.db.xz`, by its id."""
+    kind, _, number = id.rpartition("-")
+    key = int(number) // 8 if int(number) % 2 == 0 else f"{number}-alone"  # half of them have an ordering key
+    return f"{kind}/{key}", int(number)
+
+
 def states(inbox: Path) -> dict[str, int]:
     """Return how many deliveries are in which state."""
     connection = sqlite3.connect(inbox)
@@ -197,6 +204,15 @@ class Connection:
             await self.close()
             return None
 
+    async def give_up_on(self, request: bytes) -> None:
+        """Send a request, and go away without waiting for the answer."""
+        with suppress(OSError):
+            self._streams = self._streams or await asyncio.open_connection("127.0.0.1", self._port)
+            self._streams[1].write(request)
+            await self._streams[1].drain()
+            await asyncio.sleep(random.uniform(0, 0.005))
+        await self.close()
+
     async def close(self) -> None:
         """Close it."""
         streams, self._streams = self._streams, None
@@ -239,6 +255,8 @@ class Sender:
     """How many more deliveries are sent at once, each of which is about an order of its own."""
     deadly: int = 0
     """How many more orders there are, of which each is given up until it is replayed."""
+    impatient: float = 0
+    """The part of the requests whose sender goes away, and sends them again."""
     in_doubt: bool = False
     """Whether what was rejected may have been kept: the inbox is elsewhere, and was cut off before it could tell."""
     acknowledged: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
@@ -281,8 +299,11 @@ class Sender:
             await connection.close()
 
     async def _deliver(self, connections: Sequence[Connection], order: str, number: int) -> None:
-        request = delivery(order, number, **({"does": "give up once"} if order.startswith("d-") else {}))
+        request = delivery(order, number, does="give up once" if order.startswith("d-") else "sleep")
         expected = {202}
+        if random.random() < self.impatient:
+            await random.choice(connections).give_up_on(request)
+            expected = {202, 200}
         while True:
             connection = random.choice(connections)
             began = time.monotonic()

@@ -6,6 +6,7 @@ was allowed is no matter of seconds: what is noted as done was committed, and mu
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import time
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from tests.faults.harness import Run, runs
+from tests.faults.harness import Run, name_of_old, runs
 from webhook_receiver import SQLiteInbox
 
 HANDLERS = ("on_loop", "in_thread", "at_second_try")
@@ -75,6 +76,8 @@ WHEN (NEW.state <> OLD.state OR NEW.handlers IS DISTINCT FROM OLD.handlers) EXEC
 
 Name = tuple[str, int]
 """The order that a delivery is about, and the number of this news of it."""
+Away = Mapping[int, Sequence[tuple[float, float]]]
+"""From when to when each process stood still, or was killed."""
 
 
 class Change(NamedTuple):
@@ -98,8 +101,7 @@ class Evidence:
     """All that is known after a run of tests with a database."""
 
     acknowledged: set[Name]
-    away: Mapping[int, Sequence[tuple[float, float]]]
-    """From when to when each process stood still, or was killed."""
+    away: Away
     runs: list[Run]
     names: dict[int, Name] = field(default_factory=dict[int, Name])
     """All deliveries that ever were in the inbox, by row."""
@@ -124,10 +126,14 @@ class Evidence:
         )
 
 
-async def begin_sqlite(path: Path) -> None:
+def begin_sqlite(path: Path) -> None:
     """Make a SQLite file, or take an older one, and have it note what becomes of its deliveries."""
-    if not path.exists():
+
+    async def make() -> None:
         await (await SQLiteInbox(path).open()).close()
+
+    if not path.exists():
+        asyncio.run(make())
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(_SQLITE)
 
@@ -138,7 +144,7 @@ def begin_postgres(url: str) -> None:
         connection.execute(_POSTGRES)
 
 
-def collect_sqlite(folder: Path, acknowledged: Iterable[Name], away: Mapping[int, list[tuple[float, float]]]) -> Evidence:
+def collect_sqlite(folder: Path, acknowledged: Iterable[Name], away: Away) -> Evidence:
     """Return what a SQLite file and its processes have noted."""
     with closing(sqlite3.connect(folder / "hooks.db")) as connection:
 
@@ -152,9 +158,7 @@ def collect_sqlite(folder: Path, acknowledged: Iterable[Name], away: Mapping[int
         return evidence
 
 
-def collect_postgres(
-    folder: Path, url: str, acknowledged: Iterable[Name], away: Mapping[int, list[tuple[float, float]]]
-) -> Evidence:
+def collect_postgres(folder: Path, url: str, acknowledged: Iterable[Name], away: Away) -> Evidence:
     """Return what a database and the processes at work on it have noted."""
     with psycopg.connect(url, options="-c search_path=webhook_receiver,public") as connection:
         return _collect(
@@ -165,7 +169,7 @@ def collect_postgres(
 def _collect(
     folder: Path,
     acknowledged: Iterable[Name],
-    away: Mapping[int, list[tuple[float, float]]],
+    away: Away,
     read: Any,
     order: str,
 ) -> Evidence:
@@ -194,8 +198,7 @@ def name_of(id: str, body: bytes) -> Name:
     """Return what a delivery is called in the handlers' notes."""
     document = json.loads(body)
     if "n" in document:  # in an older file
-        kind, _, number = id.rpartition("-")
-        return kind, int(number)
+        return name_of_old(id)
     return document["body"]["orderId"], document["body"]["number"]
 
 
@@ -221,8 +224,8 @@ def _lost(evidence: Evidence) -> list[str]:
                 found.append(f"{name} was purged, and was not dead: {last}")
         elif seq not in evidence.there:
             found.append(f"{name} is lost: its row {seq} is gone")
-        elif name[0] in OLD:
-            if last is None or last.state != OLD[name[0]]:
+        elif (state := OLD.get(name[0].partition("/")[0])) is not None:
+            if last is None or last.state != state:
                 found.append(f"{name} was finished before it all began, and is {last}")
         elif last is None or last.state not in FINAL:
             found.append(f"{name} is not finished: {last}")

@@ -120,6 +120,9 @@ class Operator:
         self._stop.wait(self._chosen.uniform(0, 0.3))
         self.give("resume", handler, mortal=False)
 
+    def _migrate(self) -> None:
+        self.give("migrate")
+
     def _check(self) -> None:
         self.give("check")
 
@@ -147,7 +150,9 @@ class Operator:
     def _compare(self, what: str, before: set[Name], found: set[Name]) -> None:
         missing = {name for name in before - found if not name[0].startswith("d-")}  # which may be purged
         if missing:
-            self.wrong.append(f"{what}: {len(missing)} are missing that were acknowledged before: {sorted(missing)[:5]}")
+            self.wrong.append(
+                f"{what}: {len(missing)} are missing that were acknowledged before: {sorted(missing)[:5]}"
+            )
 
 
 def _name(body: bytes) -> Name:
@@ -190,6 +195,16 @@ class Storm:
         for victim in self.victims:
             victim.start()
 
+    def rage_at(self, sender: Sender, kills: int, longest_life: float, seconds: float) -> float:
+        """Kill the processes while a sender sends no more than can be handled; return how many seconds it took."""
+        began = time.monotonic()
+
+        def allow_more() -> None:
+            sender.budget = len(sender.acknowledged) + 30
+
+        self.rage(kills, longest_life, began + seconds, allow_more)
+        return time.monotonic() - began
+
     def rage(self, kills: int, longest_life: float, until: float, each: Callable[[], None] = lambda: None) -> None:
         """Kill the processes again and again, all of them running at the end.
 
@@ -217,12 +232,12 @@ class Storm:
             self._still[number] = False
             victim.go_on()
             return self._chosen.uniform(0, longest_life)
-        if die < 0.04 and not self._still[number]:
+        if die < 0.08 and not self._still[number]:
             self._still[number] = True
             self.standstills += 1
             victim.stand_still()
             return self._chosen.uniform(0.2, 1.8) * LEASE
-        if die < 0.08 and not self._still[number]:
+        if die < 0.12 and not self._still[number]:
             victim.stop()
             self.stops += 1
         else:
@@ -231,7 +246,7 @@ class Storm:
             self.kills += 1
         victim.start()
         life = self._chosen.random()
-        return longest_life * (life**2 if life < 0.8 else life)  # short ones are of the start
+        return longest_life * (life**2 if life < 0.5 else life)  # short ones are of the start
 
     def stop(self) -> None:
         for victim in self.victims:
@@ -241,7 +256,8 @@ class Storm:
 def told(storm: Storm, sender: Sender, operator: Operator) -> str:
     """Return the figures of it all."""
     return (
-        f"{storm.kills} kills, {storm.standstills} standstills, {storm.stops} stops; {operator.killed} commands killed, "
-        f"{dict(operator.ran)}; {len(sender.acknowledged)} acknowledged, {sender.unanswered} unanswered, "
+        f"{storm.kills} kills, {storm.standstills} standstills, {storm.stops} stops; "
+        f"{operator.killed} commands killed, {dict(operator.ran)}; "
+        f"{len(sender.acknowledged)} acknowledged, {sender.unanswered} unanswered, "
         f"{sender.rejected} rejected, {sender.repeated} repeated"
     )

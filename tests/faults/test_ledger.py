@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import sqlite3
@@ -24,7 +23,7 @@ def peaceful(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Evidence]:
     folder = tmp_path_factory.mktemp("peaceful")
     with Storm(folder, seeded(), count=1) as storm:
         (server,) = storm.victims
-        asyncio.run(begin_sqlite(server.inbox))
+        begin_sqlite(server.inbox)
         server.start()
         with Sender(server.port, 4, unordered=4, deadly=1) as sender:
             server.wait_for(lambda: len(sender.acknowledged) > 60, "answers")
@@ -143,9 +142,7 @@ def test_two_of_one_order_that_run_at_once_are_found(peaceful: tuple[Path, Evide
     assert "was begun while another one of its order ran" in fault
 
 
-def test_a_crash_that_is_counted_for_what_had_not_begun_is_found(
-    peaceful: tuple[Path, Evidence], folder: Path
-) -> None:
+def test_a_crash_that_is_counted_for_what_had_not_begun_is_found(peaceful: tuple[Path, Evidence], folder: Path) -> None:
     # As if its owner had ended before the delivery had a row in `progress`.
     execute(
         folder,

@@ -1,17 +1,16 @@
 """Several processes on a PostgreSQL server, all of which are killed, stopped and cut off: nothing acknowledged is lost.
 
-FAULTS_SEED=... repeats the moments of an earlier run as well as they can be.
+The long form, and what FAULTS_KILLS, FAULTS_SECONDS and FAULTS_SEED do, are as in test_kills.py.
 """
 
 from __future__ import annotations
 
-import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -19,11 +18,35 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.faults.harness import Sender, Server, ask, delivery, moment, runs
-from tests.faults.test_kills import HANDLERS, SLACK, assert_order, doubled
+from tests.faults.harness import Run, Sender, Server, ask, delivery, moment, runs
+from tests.faults.ledger import HANDLERS, SLACK, begin_postgres, collect_postgres, faults
+from tests.faults.storm import Operator, Storm, kills, seconds, seeded, told
 from tests.postgres import Postgres, execute, free_port, migrated, postgres
 
 LEASE = 1.0  # seconds
+COMMANDS = ("replay", "replay", "purge", "pause", "check", "stats", "export")
+
+
+def doubled(found: list[Run]) -> list[Run]:
+    """Return the ends of runs after which the same handler ran again for the same delivery."""
+    last: dict[tuple[str, str, int], Run] = {}
+    again: list[Run] = []
+    for run in found:
+        which = (run.handler, run.order, run.number)
+        if run.what == "begin" and which in last:
+            again.append(last.pop(which))
+        elif run.what == "end":
+            last[which] = run
+    return again
+
+
+def assert_order(found: list[Run]) -> None:
+    """All runs for a delivery are before all runs for the next one of its order."""
+    numbers: dict[str, list[int]] = defaultdict(list)
+    for run in found:
+        numbers[run.order].append(run.number)
+    for order, ran in numbers.items():
+        assert ran == sorted(ran), order
 
 
 class Worker(Server):
@@ -149,31 +172,41 @@ def sending(cluster: Cluster, orders: int = 6) -> Generator[Sender]:
         cluster.receiver.wait_for(lambda: len(sender.acknowledged) >= sender.budget, "an answer", 60)
 
 
-def chosen() -> random.Random:
-    seed = int(os.environ.get("FAULTS_SEED") or random.randrange(10**6))
-    print(f"FAULTS_SEED={seed}")
-    return random.Random(seed)
-
-
-def test_receivers_and_workers_are_killed_at_random(make: Callable[..., Cluster]) -> None:
-    survive_kills(make(workers=2), kills=8)
+def test_what_was_acknowledged_is_handled_in_spite_of_12_kills(tmp_path: Path) -> None:
+    survive(tmp_path, kills=12, longest_life=2.0, seconds=30)
 
 
 @pytest.mark.faults
-def test_receivers_and_workers_are_killed_at_random_100_times(make: Callable[..., Cluster]) -> None:
-    survive_kills(make(workers=3), kills=100)
+def test_what_was_acknowledged_is_handled_in_spite_of_300_kills(tmp_path: Path) -> None:
+    survive(tmp_path, kills=kills(300), longest_life=2.0, seconds=seconds(600))
 
 
-def survive_kills(cluster: Cluster, kills: int) -> None:
-    random = chosen()
-    with sending(cluster) as sender:
-        for _ in range(kills):
-            sender.budget = len(sender.acknowledged) + 40
-            moment(random.uniform(0.1, 2.0))
-            victim = random.choice([cluster.receiver, *cluster.workers])
-            victim.kill()
-            victim.start()
-    cluster.assert_all_handled(sender, rejected=False)
+def survive(folder: Path, *, kills: int, longest_life: float, seconds: float) -> None:
+    """Kill three receivers that also handle, again and again, while somebody works with the inbox."""
+    chosen = seeded()
+    with postgres() as server:
+        execute(f"{server.address}/postgres", "CREATE DATABASE inbox")
+        execute(f"{server.address}/postgres", "CREATE ROLE app LOGIN")
+        url = migrated(f"{server.address}/inbox", "app")
+        begin_postgres(url)
+        reached = f"postgresql://app@127.0.0.1:{server.port}/inbox"
+        with Storm(folder, chosen, count=3, url=reached) as storm:
+            first, *others = storm.victims
+            storm.start()
+            ports = [each.port for each in others]
+            sender = Sender(first.port, 5, 0, others=ports, unordered=8, deadly=2, impatient=0.05, in_doubt=True)
+            operator = Operator(folder, reached, sender.acknowledged, chosen, COMMANDS)
+            with sender, operator:
+                took = storm.rage_at(sender, kills, longest_life, seconds)
+            operator.resume()
+            first.wait_for(lambda: "waiting" not in states(url), "the end of it all", 120)
+            operator.give("check", mortal=False)
+            storm.stop()
+        evidence = collect_postgres(folder, url, sender.acknowledged, storm.away)
+        print(f"{told(storm, sender, operator)}; {took:.1f} s; {evidence.told()}; {states(url)}")
+        wrong = [*sender.wrong, *operator.wrong, *faults(evidence)]
+        assert not wrong, "\n".join(wrong[:50])
+        assert len(evidence.acknowledged) > kills
 
 
 def test_two_hosts_that_share_nothing_but_the_server(make: Callable[..., Cluster]) -> None:
