@@ -130,6 +130,9 @@ async def on_loop(event: OrderStatusChanged, attempt: Attempt) -> None:
                     await asyncio.Event().wait()
                 except asyncio.CancelledError:
                     ran(event, attempt, "swallowed")
+        case "wait":
+            while not FOLDER.joinpath("go").exists():
+                await asyncio.sleep(0.01)
         case "block":
             time.sleep(2.5)  # noqa: ASYNC251 - what must not be done
         case _:

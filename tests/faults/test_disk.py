@@ -8,6 +8,7 @@ import resource
 import shutil
 import sqlite3
 import subprocess
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,6 +85,75 @@ def test_a_full_disk_is_answered_503_and_with_space_again_it_goes_on(tmp_path: P
         assert "the inbox cannot be written to" in server.said()
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, resource.getrlimit(resource.RLIMIT_FSIZE))
         goes_on(server, acknowledged)
+
+
+def limit(server: Server, size: int) -> None:
+    """Let none of a process's files grow beyond so many bytes, as if the disk were full."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, most))
+
+
+def full_between_put_and_settle(server: Server) -> list[tuple[str, int]]:
+    """Fill the disk while handlers run, and have them end; return what is not settled, once the worker has said so."""
+    before = [("o-0", number) for number in range(1, 13)]
+    for order, number in before:
+        assert ask(server.port, delivery(order, number, does="end at once", filler=LARGE)) == STORED
+    server.wait_for(lambda: states(server.inbox) == {"done": len(before)}, "its log of some length")
+    running = [(f"w-{number}", number) for number in range(1, 9)]
+    for order, number in running:
+        assert ask(server.port, delivery(order, number, does="wait")) == STORED
+    server.wait_for(lambda: begun(server.folder, "on_loop").keys() >= {*running}, "the begin of all")
+    limit(server, 64_000)  # less than the log has already, and more than the handlers write
+    server.folder.joinpath("go").touch()
+    server.wait_for(lambda: server.said().count("is not settled") == len(running), "word of all settlements")
+    assert ask(server.port, delivery("o-0", 13)) == UNAVAILABLE
+    return running
+
+
+def begun(folder: Path, handler: str) -> Counter[tuple[str, int]]:
+    """Return how often a handler has begun with each delivery."""
+    return Counter((run.order, run.number) for run in runs(folder) if (run.handler, run.what) == (handler, "begin"))
+
+
+def assert_each_handled(folder: Path, running: list[tuple[str, int]], times: int) -> None:
+    """Assert that what was running has been so many times, and all else once."""
+    for handler in ("on_loop", "in_thread"):
+        for which, count in begun(folder, handler).items():
+            assert count == (times if which in running else 1), (handler, which)
+    for which in running:  # it fails at first, which was to be settled when the disk was full
+        assert begun(folder, "at_second_try")[which] == times + 1
+
+
+def test_a_disk_that_is_full_between_put_and_settle_has_nothing_run_again(tmp_path: Path) -> None:
+    with Server(tmp_path, worker={"lease": 30.0, "poll": 0.1}) as server:
+        running = full_between_put_and_settle(server)
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, resource.getrlimit(resource.RLIMIT_FSIZE))
+        goes_on(server, [*running, *(("o-0", number) for number in range(1, 13))])
+    assert_each_handled(tmp_path, running, 1)
+
+
+@pytest.mark.parametrize("how", ["kill", "stop"])
+def test_who_ends_while_the_disk_is_full_has_only_what_was_running_run_again(tmp_path: Path, how: str) -> None:
+    with Server(tmp_path) as server:
+        running = full_between_put_and_settle(server)
+        server.kill() if how == "kill" else server.stop()
+        server.start()
+        goes_on(server, [*running, *(("o-0", number) for number in range(1, 13))])
+    assert_each_handled(tmp_path, running, 2)
+
+
+def test_what_another_process_has_taken_while_the_disk_was_full_is_not_settled_again(tmp_path: Path) -> None:
+    with Server(tmp_path) as server, Server(tmp_path) as other:
+        other.kill()
+        running = full_between_put_and_settle(server)
+        other.start()  # which may write all it wants
+        total = len(running) + 12
+        server.wait_for(lambda: states(server.inbox) == {"done": total}, "the handling by another process")
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, resource.getrlimit(resource.RLIMIT_FSIZE))
+        server.wait_for(lambda: server.said().count("its lease was lost") == len(running), "word of what was lost")
+        other.stop()
+        goes_on(server, [*running, *(("o-0", number) for number in range(1, 13))])
+    assert_each_handled(tmp_path, running, 2)
 
 
 if may_mount():  # the test above needs no such right
