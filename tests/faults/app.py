@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import os
+import random
 import resource
 import signal
 import socket
@@ -130,8 +131,10 @@ async def on_loop(event: OrderStatusChanged, attempt: Attempt) -> None:
                     await asyncio.Event().wait()
                 except asyncio.CancelledError:
                     ran(event, attempt, "swallowed")
+        case "sleep":
+            await asyncio.sleep(random.uniform(0, 0.05))
         case "wait":
-            while not FOLDER.joinpath("go").exists():
+            while not FOLDER.joinpath("go").exists():  # noqa: ASYNC110 - another process makes it
                 await asyncio.sleep(0.01)
         case "block":
             time.sleep(2.5)  # noqa: ASYNC251 - what must not be done

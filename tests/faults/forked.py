@@ -51,13 +51,18 @@ class Forked(Server):
         self._fork = fork(_serve, self.listener, self.folder, self._options)
 
     def kill(self) -> None:
-        self._goes()
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        if self.is_alive:  # its number may be another one's by now
+            self._goes()
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
         self._wait()
 
-    def stop(self) -> None:
+    def end_soon(self) -> None:
+        """Have it begin to end itself, as a supervisor does."""
         os.kill(self.pid, signal.SIGTERM)
+
+    def stop(self) -> None:
+        self.end_soon()
         code = self._wait()
         # It may have been told to end before it knew what to do then.
         assert code in (0, -signal.SIGTERM), f"ended with {code}:\n{self.said()[-5000:]}"

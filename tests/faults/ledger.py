@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -173,6 +174,9 @@ def _collect(
     read: Any,
     order: str,
 ) -> Evidence:
+    # So that what is found can be looked into afterwards, without those who noted it.
+    known = {"acknowledged": [*acknowledged], "away": away, "offset": time.monotonic() - time.time()}
+    (folder / "known.json").write_text(json.dumps(known), encoding="utf-8")
     offset = time.monotonic() - time.time()
     all_away = {process: [*spans] for process, spans in away.items()}
     for process, since, until in _lines(folder / "late"):
@@ -270,17 +274,20 @@ def _twice(evidence: Evidence) -> list[str]:
         count = bisect(times.get(seq, []), run.at - ROUNDED)
         if _is_behind(evidence, run.process, seq, run.at):
             continue
-        if count and (changes[count - 1].state in FINAL or changes[count - 1].handlers.get(run.handler) == "done"):
-            found.append(f"{run} was begun after it was settled as {changes[count - 1]}")
+        # The latest one before it began, and those of about the same time.
+        maybe = changes[max(0, count - 1) : bisect(times.get(seq, []), run.at + ROUNDED)]
+        if count and all(each.state in FINAL or each.handlers.get(run.handler) == "done" for each in maybe):
+            found.append(f"{run} was begun after it was settled as {maybe[0]}")
         elif which in latest:
             before = latest[which]
             again = bisect(times.get(seq, []), before.at)
             is_replayed = any(
                 one.state in FINAL and two.state == "waiting"
-                for one, two in zip(changes[max(0, again - 1) : count], changes[again:count], strict=False)
+                for one, two in pairwise([*changes[max(0, again - 1) : max(0, count - 1)], *maybe])
             )
             until = min(run.at, before.at + SLACK)
-            if not is_replayed and not _was_away(evidence, before.process, before.at - ROUNDED, until):
+            was_in_flight = _was_away(evidence, before.process, before.at - ROUNDED, until)
+            if not (is_replayed or was_in_flight or _is_behind(evidence, before.process, seq, before.at)):
                 found.append(f"{run} was run again after {before}, although that process was there all the time")
     return found
 

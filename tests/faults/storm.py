@@ -200,7 +200,7 @@ class Storm:
         began = time.monotonic()
 
         def allow_more() -> None:
-            sender.budget = len(sender.acknowledged) + 30
+            sender.budget = len(sender.acknowledged) + 50
 
         self.rage(kills, longest_life, began + seconds, allow_more)
         return time.monotonic() - began
@@ -232,15 +232,18 @@ class Storm:
             self._still[number] = False
             victim.go_on()
             return self._chosen.uniform(0, longest_life)
-        if die < 0.08 and not self._still[number]:
+        if die < 0.1 and not self._still[number]:
             self._still[number] = True
             self.standstills += 1
             victim.stand_still()
-            return self._chosen.uniform(0.2, 1.8) * LEASE
-        if die < 0.12 and not self._still[number]:
+            return self._chosen.uniform(0.5, 2.0) * LEASE
+        if die < 0.13 and not self._still[number]:
             victim.stop()
             self.stops += 1
         else:
+            if die < 0.17 and not self._still[number]:
+                victim.end_soon()
+                moment(self._chosen.uniform(0, 0.1))
             self._still[number] = False
             victim.kill()
             self.kills += 1

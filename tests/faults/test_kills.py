@@ -41,7 +41,7 @@ def survive(folder: Path, *, kills: int, longest_life: float, seconds: float) ->
         begin_sqlite(first.inbox)
         storm.start()
         sender = Sender(
-            first.port, 6, budget=0, others=[second.port], unordered=8, deadly=2, impatient=0.05, in_doubt=True
+            first.port, 6, budget=0, others=[second.port], unordered=16, deadly=2, impatient=0.05, in_doubt=True
         )
         operator = Operator(folder, str(first.inbox), sender.acknowledged, chosen, COMMANDS)
         with sender, operator:

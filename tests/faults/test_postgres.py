@@ -194,7 +194,7 @@ def survive(folder: Path, *, kills: int, longest_life: float, seconds: float) ->
             first, *others = storm.victims
             storm.start()
             ports = [each.port for each in others]
-            sender = Sender(first.port, 5, 0, others=ports, unordered=8, deadly=2, impatient=0.05, in_doubt=True)
+            sender = Sender(first.port, 5, 0, others=ports, unordered=16, deadly=2, impatient=0.05, in_doubt=True)
             operator = Operator(folder, reached, sender.acknowledged, chosen, COMMANDS)
             with sender, operator:
                 took = storm.rage_at(sender, kills, longest_life, seconds)
