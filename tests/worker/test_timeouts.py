@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.working import PATIENCE
-from webhook_receiver.worker.executor import Timeouts
+from webhook_receiver.worker.timeouts import Timeouts
 
 said: ContextVar[str] = ContextVar("said", default="nothing")
 
