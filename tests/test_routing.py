@@ -32,6 +32,7 @@ from webhook_receiver import (
     Router,
     UnknownEvent,
 )
+from webhook_receiver.options import Limits, Rate
 from webhook_receiver.routing import DeadLetterHandler, Handler, Route, name_of
 
 if TYPE_CHECKING:
@@ -1019,3 +1020,75 @@ async def test_a_router_that_cannot_be_included_leaves_nothing_behind() -> None:
 def test_what_is_included_is_a_router(given: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"include\(...\) takes a router"):
         Router().include(given)
+
+
+def test_limits_are_options_of_every_decorator_that_registers_a_handler() -> None:
+    router = Router()
+
+    @router.on(OrderFulfilled, concurrency=2, rate="10/s")
+    def one(event: OrderFulfilled) -> None: ...
+
+    @router.on_fulfilled(concurrency=3)
+    def two(event: OrderFulfilled) -> None: ...
+
+    @router.on_failed_permanently(rate="100/min")
+    def three(event: OrderFailedPermanently) -> None: ...
+
+    @router.fallback(concurrency=1)
+    def four(event: Event) -> None: ...
+
+    @router.on_dead(rate="1000/h")
+    def five(delivery: Delivery, attempts: Sequence[object]) -> None: ...
+
+    @router.on_fulfilled()
+    def six(event: OrderFulfilled) -> None: ...
+
+    assert [handler.limits for handler in router.handlers] == [
+        Limits(2, Rate(10, 1)),
+        Limits(3, None),
+        Limits(None, Rate(100, 60)),
+        None,
+        Limits(1, None),
+    ]
+    assert [handler.limits for handler in router.dead_letter_handlers] == [Limits(None, Rate(1000, 3600))]
+    hooks = Router()
+    hooks.include(router)
+    assert [handler.limits for handler in hooks.handlers] == [handler.limits for handler in router.handlers]
+
+
+@pytest.mark.parametrize("rate", [0, 10, 1.5, True, "", "fast", "10", "0/s", "-1/s", "1.5/s", "10/fortnight", "10/10s"])
+@pytest.mark.parametrize("kind", ["on", "on_fulfilled", "fallback", "on_dead"])
+def test_a_rate_that_is_none_fails_at_once_and_the_form_is_shown(kind: str, rate: Any) -> None:
+    decorator: Any = getattr(Router(), kind)
+    given = (OrderFulfilled,) if kind == "on" else ()
+    with pytest.raises(ConfigurationError, match='rate="10/s", rate="100/min" or rate="1000/h", not '):
+        decorator(*given, rate=rate)
+
+
+@pytest.mark.parametrize("concurrency", [0, -1, 1.5, True, False, "2", float("inf")])
+@pytest.mark.parametrize("kind", ["on", "on_fulfilled", "fallback", "on_dead"])
+def test_a_concurrency_that_is_none_fails_at_once_and_the_form_is_shown(kind: str, concurrency: Any) -> None:
+    decorator: Any = getattr(Router(), kind)
+    given = (OrderFulfilled,) if kind == "on" else ()
+    with pytest.raises(ConfigurationError, match="1 or more, such as concurrency=2, not "):
+        decorator(*given, concurrency=concurrency)
+
+
+def test_one_handler_of_several_events_has_one_limit() -> None:
+    router = Router()
+
+    def handle(event: Event) -> None: ...
+
+    router.on(OrderFulfilled, concurrency=1)(handle)
+    with pytest.raises(ConfigurationError, match="is one handler for several events: give it the same concurrency"):
+        router.on(OrderFailedPermanently)(handle)
+    router.on(OrderFailedPermanently, concurrency=1)(handle)
+    assert len(router.handlers) == 2
+
+
+def test_a_decorator_with_limits_is_told_apart_from_one_with_other_options() -> None:
+    decorator: Any = Router().on_fulfilled
+    with pytest.raises(ConfigurationError, match=r"given to on\(\.\.\.\), as in @hooks.on\(OrderFulfilled, timeout="):
+        decorator(concurrency=1, timeout=3)
+    with pytest.raises(ConfigurationError, match=r"as in @hooks.on\(OrderFulfilled, concurrency="):
+        decorator(lambda event: None, concurrency=1)

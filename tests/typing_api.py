@@ -99,6 +99,14 @@ def rest_with_parentheses(event: Event, attempt: Attempt) -> str:
     return attempt.handler
 
 
+@hooks.on_fulfilled(concurrency=2, rate="10/s")
+def limited(order: OrderFulfilled) -> None: ...
+
+
+@hooks.on_dead(rate="10/min")
+def hears_seldom(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> None: ...
+
+
 @hooks.on_dead()
 def mourn_with_parentheses(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> int:
     return len(attempts)
@@ -176,3 +184,7 @@ hooks.middleware(without_next)  # type: ignore[type-var]
 hooks.middleware(next_with_argument)  # type: ignore[type-var]
 hooks.middleware()(not_async)  # type: ignore[type-var]
 hooks.on_dead()(hears_events)  # type: ignore[type-var]
+hooks.on(OrderFulfilled, concurrency="2")  # type: ignore[call-overload]
+hooks.on_fulfilled(rate=10)  # type: ignore[call-overload]
+hooks.fallback(rate="10/s")(too_narrow)  # type: ignore[arg-type]
+hooks.on_dead(concurrency=1)(hears_events)  # type: ignore[type-var]

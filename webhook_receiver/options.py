@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 from .errors import ConfigurationError
 
@@ -107,6 +107,57 @@ class Breaker:
 
 
 BREAKER = Breaker()
+
+
+class Rate(NamedTuple):
+    """A rate: in any time of so many seconds, no more than so many runs begin."""
+
+    runs: int
+    seconds: float
+
+
+class Limits(NamedTuple):
+    """The limits of a handler in one process; None for no limit."""
+
+    concurrency: int | None
+    """The number of its runs at once."""
+    rate: Rate | None
+    """The number of its runs that begin in a time."""
+
+
+_RATE = re.compile(
+    r"(\d{1,9})\s*(?:/|per\s)\s*(s|sec|seconds?|m|min|minutes?|h|hours?|d|days?)", re.ASCII | re.IGNORECASE
+)
+
+
+def limits(concurrency: int | None, rate: str | None) -> Limits | None:
+    """Return the limits of a handler as they were registered, None if there are none.
+
+    Args:
+        concurrency: the number of its runs at once.
+        rate: a text such as "10/s", "100/min" or "1000/h".
+
+    Raises:
+        ConfigurationError: one of them is of another type, or out of its range.
+    """
+    given: object = concurrency
+    if given is not None and (not isinstance(given, int) or isinstance(given, bool) or given < 1):
+        raise ConfigurationError(
+            f"concurrency=... of a handler is the number of its runs at once, 1 or more, such as concurrency=2, "
+            f"not {given!r}"
+        )
+    found = None if rate is None else _rate(rate)
+    return None if concurrency is None and found is None else Limits(concurrency, found)
+
+
+def _rate(given: object) -> Rate:
+    found = _RATE.fullmatch(given.strip()) if isinstance(given, str) else None
+    if found is None or int(found[1]) == 0:
+        raise ConfigurationError(
+            'rate=... of a handler is a text with a whole number of runs, 1 or more, and a time, such as rate="10/s", '
+            f'rate="100/min" or rate="1000/h", not {given!r}'
+        )
+    return Rate(int(found[1]), _UNITS[found[2][0].lower()])
 
 
 @dataclass(frozen=True, slots=True)

@@ -461,8 +461,9 @@ class WebhookReceiver(Router):
             return self._stored, event, None
         assert event is not None  # noqa: S101 - for the type checkers
         dispatcher = self._runtime.dispatcher
-        handlers, log = dispatcher.match(event), self._runtime.attempt_log
-        return await handle(handlers, event, delivery, log, self.order_check, dispatcher.middlewares), event, None
+        handlers, log, limiters = dispatcher.match(event), self._runtime.attempt_log, self._runtime.limiters
+        response = await handle(handlers, event, delivery, log, self.order_check, dispatcher.middlewares, limiters)
+        return response, event, None
 
     def _reject(self, error: RequestError | VerificationError | InboxError) -> Response:
         self._runtime.rejections.add(error)

@@ -7,12 +7,14 @@ from contextlib import suppress
 import pytest
 
 from tests.helpers import NOW
-from tests.working import fail_in_a_task_group
+from tests.working import Clock, fail_in_a_task_group, until
 from webhook_receiver import Attempt, CallNext, Delivery, Event, GiveUp, Retry, UnknownEvent
+from webhook_receiver.options import Limits, Rate
 from webhook_receiver.responses import FAILED, HANDLED
 from webhook_receiver.routing import Handler, Middleware
 from webhook_receiver.worker.attempt_log import AttemptLog
 from webhook_receiver.worker.inline import handle
+from webhook_receiver.worker.limits import Limiters
 
 EVENT = UnknownEvent(event="an event")
 DELIVERY = Delivery("d-1", "webhooks", [], b"", NOW, 0, True)
@@ -124,3 +126,52 @@ async def test_a_request_that_the_host_cancels_is_cancelled(before: str | None) 
     with pytest.raises(asyncio.CancelledError):
         await request
     assert request.cancelling() >= 1, "it is the host's to take back"
+
+
+async def test_a_handler_at_its_limit_is_answered_at_once_and_none_is_run() -> None:
+    go_on = asyncio.Event()
+    ran: list[str] = []
+
+    async def first(event: Event) -> None:
+        ran.append("first")
+
+    async def slow(event: Event) -> None:
+        ran.append("slow")
+        await go_on.wait()
+
+    made = [Handler("first", first, Event), Handler("slow", slow, Event, limits=Limits(1, None))]
+    limiters = Limiters()
+    running = asyncio.create_task(handle(made, EVENT, DELIVERY, LOG, limiters=limiters))
+    await until(lambda: "slow" in ran)
+    answer = await handle(made, EVENT, DELIVERY, LOG, limiters=limiters)
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert ran == ["first", "slow"]
+    go_on.set()
+    assert await running is HANDLED
+    assert await handle(made, EVENT, DELIVERY, LOG, limiters=limiters) is HANDLED
+
+
+async def test_a_rate_is_answered_with_the_time_to_wait() -> None:
+    clock = Clock()
+    limiters = Limiters(clock)
+    limited = [Handler("it", lambda event: None, Event, limits=Limits(None, Rate(2, 60)))]
+    statuses = [(await handle(limited, EVENT, DELIVERY, LOG, limiters=limiters)).status for _ in range(3)]
+    assert statuses == [204, 204, 503]
+    answer = await handle(limited, EVENT, DELIVERY, LOG, limiters=limiters)
+    assert 24 <= int(answer.headers["retry-after"]) <= 60
+    clock.move(60)
+    assert await handle(limited, EVENT, DELIVERY, LOG, limiters=limiters) is HANDLED
+
+
+async def test_a_request_that_is_cancelled_ends_its_turn() -> None:
+    async def never(event: Event) -> None:
+        await asyncio.Event().wait()
+
+    limiters = Limiters()
+    made = [Handler("it", never, Event, limits=Limits(1, None))]
+    task = asyncio.create_task(handle(made, EVENT, DELIVERY, LOG, limiters=limiters))
+    await asyncio.sleep(0)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert isinstance(limiters.take_all({"it": Limits(1, None)}), list)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.helpers import NOW
 from webhook_receiver import Backoff, Delivery, GiveUp, Retry, Unconfirmed
 from webhook_receiver.inbox.records import Claim, HandlerState, State
+from webhook_receiver.options import Limits
 from webhook_receiver.worker.progress import DeliveryProgress, ProcessEnded
 
 DELIVERY = Delivery("d-1", "webhooks", (), b"{}", NOW, None, False)
@@ -20,6 +21,7 @@ class Named:
     name: str
     backoff: Backoff | None = None
     timeout: float | None = None
+    limits: Limits | None = None
 
 
 A, B, FIRST = Named("a"), Named("b"), Named("first")

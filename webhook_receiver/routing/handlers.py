@@ -19,7 +19,7 @@ from ..delivery import Attempt, Delivery
 from ..errors import ConfigurationError
 from ..events import Event, UnknownEvent
 from ..inbox.records import DEAD_LETTER_HANDLER
-from ..options import Backoff
+from ..options import Backoff, Limits
 from .parameters import reject_generator, reject_uncallable, takes_attempt
 
 Function = Callable[..., Any]
@@ -46,6 +46,8 @@ class Handler:
     """The waits between attempts after a failure; the receiver's own if None."""
     timeout: float | None = None
     """Seconds that one run may take; the worker's own if None."""
+    limits: Limits | None = None
+    """How many runs there may be at once, and in a time; None for no limits."""
     takes_attempt: bool = field(init=False)
     is_async: bool = field(init=False)
 
@@ -74,11 +76,12 @@ class DeadLetterHandler:
     timeout: float | None = None
     """None: a run has the worker's own time."""
 
-    def __init__(self, name: str, function: Function) -> None:
+    def __init__(self, name: str, function: Function, limits: Limits | None = None) -> None:
         reject_generator(name, function)
         reject_uncallable(name, function, "a dead delivery and the list of its attempts")
         self.name = name
         self.function = function
+        self.limits = limits
         self.is_async = _is_async(function)
 
     def call(self, delivery: Delivery, attempts: Sequence[object], number: int) -> Awaitable[object]:

@@ -13,7 +13,7 @@ from ..errors import ConfigurationError
 from ..event_registry import EventRegistry
 from ..events import Event, OrderFailedPermanently, OrderFulfilled, OrderStatus, UnknownEvent
 from ..inbox.records import DEAD_LETTER_HANDLER, FailedAttempt
-from ..options import Backoff, is_name, is_number
+from ..options import Backoff, Limits, is_name, is_number, limits
 from .handlers import CallNext, DeadLetterHandler, Function, Handler, Middleware, Predicate, Route, name_of
 
 E = TypeVar("E", bound=Event)
@@ -50,13 +50,21 @@ AnyMiddleware = TypeVar("AnyMiddleware", bound=Callable[[Attempt, CallNext], Cor
 
 
 class HandlerDecorator(Generic[E]):
-    """A decorator that registers a handler and returns it as it came, with its type."""
+    """A decorator that registers a handler and returns it as it came, with its type.
 
-    def __init__(self, register: Callable[[Function], None]) -> None:
+    Called without a handler it returns a decorator, with the limits of `Router.on` if it is given any, as in
+    `@hooks.fallback(concurrency=2, rate="10/s")`.
+
+    Raises:
+        ConfigurationError: the handler or a limit cannot work.
+    """
+
+    def __init__(self, register: Callable[[Function, Limits | None], None], limits: Limits | None = None) -> None:
         self._register = register
+        self._limits = limits
 
     @overload
-    def __call__(self) -> Self: ...
+    def __call__(self, *, concurrency: int | None = None, rate: str | None = None) -> Self: ...
     # The last two are for mypy, which sees no P in what it knows as a mere Callable, and say better what is wrong.
     @overload
     def __call__(self, handler: TakesEvent[E, P, R]) -> Callable[P, R]: ...  # pyright: ignore[reportOverlappingOverload]
@@ -66,15 +74,19 @@ class HandlerDecorator(Generic[E]):
     def __call__(self, handler: Callable[[E], R]) -> Callable[[E], R]: ...  # pyright: ignore[reportOverlappingOverload]
     @overload
     def __call__(self, handler: Callable[[E, Attempt], R]) -> Callable[[E, Attempt], R]: ...  # pyright: ignore[reportOverlappingOverload]
-    def __call__(self, *handler: Function, **options: object) -> Any:
-        if options:
+    def __call__(
+        self, *handler: Function, concurrency: int | None = None, rate: str | None = None, **options: object
+    ) -> Any:
+        given = limits(concurrency, rate)
+        if options or (given and (handler or self._limits)):
+            name = min(options, default="rate" if rate else "concurrency")
             raise ConfigurationError(
-                f"the options of a handler are given to on(...), as in @hooks.on(OrderFulfilled, {min(options)}=...)"
+                f"the options of a handler are given to on(...), as in @hooks.on(OrderFulfilled, {name}=...)"
             )
         if not handler:  # written with parentheses
-            return self
+            return type(self)(self._register, given) if given else self
         (function,) = handler
-        self._register(function)
+        self._register(function, self._limits)
         return function
 
 
@@ -111,6 +123,8 @@ class Router:
         name: str | None = None,
         backoff: Backoff | None = None,
         timeout: float | None = None,
+        concurrency: int | None = None,
+        rate: str | None = None,
     ) -> HandlerDecorator[E]: ...
     @overload
     def on(
@@ -121,6 +135,8 @@ class Router:
         name: str | None = None,
         backoff: Backoff | None = None,
         timeout: float | None = None,
+        concurrency: int | None = None,
+        rate: str | None = None,
     ) -> HandlerDecorator[UnknownEvent]: ...
     def on(
         self,
@@ -130,6 +146,8 @@ class Router:
         name: str | None = None,
         backoff: Backoff | None = None,
         timeout: float | None = None,
+        concurrency: int | None = None,
+        rate: str | None = None,
     ) -> HandlerDecorator[Any]:
         """Return a decorator that registers a handler for an event: a class and its subclasses, or a name.
 
@@ -142,6 +160,8 @@ class Router:
             name: the handler's name, where `module:qualname` will not do.
             backoff: when it is run again after a failure, the worker's own if left out; with an inbox only.
             timeout: seconds that one attempt may take, the worker's own if left out; with an inbox only.
+            concurrency: the largest number of its runs at once, in one process.
+            rate: the largest number of its runs that begin in a time, in one process: "10/s", "100/min" or "1000/h".
 
         Raises:
             ConfigurationError: the route or the handler's signature cannot work, or its name is taken.
@@ -159,7 +179,10 @@ class Router:
             raise ConfigurationError(f"where=... takes a plain function of the event, not {kind}")
         check_options(name, backoff, timeout)
         return HandlerDecorator(
-            lambda function: self._add(Handler(name or name_of(function), function, event, where, backoff, timeout))
+            lambda function, limits: self._add(
+                Handler(name or name_of(function), function, event, where, backoff, timeout, limits)
+            ),
+            limits(concurrency, rate),
         )
 
     @property
@@ -178,26 +201,38 @@ class Router:
 
         That is also an authentic body that is no event: an `UnknownEvent` with an empty name.
         """
-        return HandlerDecorator(lambda function: self._add_fallback(Handler(name_of(function), function, Event)))
+        return HandlerDecorator(
+            lambda function, limits: self._add_fallback(Handler(name_of(function), function, Event, limits=limits))
+        )
 
     @overload
-    def on_dead(self) -> Callable[[HearsOfDead], HearsOfDead]: ...
+    def on_dead(
+        self, *, concurrency: int | None = None, rate: str | None = None
+    ) -> Callable[[HearsOfDead], HearsOfDead]: ...
     @overload
     def on_dead(self, function: HearsOfDead, /) -> HearsOfDead: ...
-    def on_dead(self, *handler: Function) -> Any:
-        """Register a dead-letter handler: `@hooks.on_dead`. It needs an inbox.
+    def on_dead(self, *handler: Function, concurrency: int | None = None, rate: str | None = None) -> Any:
+        """Register a dead-letter handler: `@hooks.on_dead`, or `@hooks.on_dead(rate="10/min")`. It needs an inbox.
 
         It gets the delivery and its failed attempts, after it is settled that the delivery is dead; at least once,
         and again by the worker's `Backoff` if it fails itself.
 
+        Args:
+            function: the handler.
+            concurrency: the largest number of its runs at once, in one process.
+            rate: the largest number of its runs that begin in a time, in one process: "10/s", "100/min" or "1000/h".
+
         Raises:
-            ConfigurationError: it cannot be called with these two, or its name is taken.
+            ConfigurationError: it cannot be called with these two, its name is taken, or a limit cannot work.
         """
-        if not handler:  # written with parentheses
-            return self.on_dead
-        (function,) = handler
-        self._add_dead_letter_handler(DeadLetterHandler(DEAD_LETTER_HANDLER + name_of(function), function))
-        return function
+        given = limits(concurrency, rate)
+
+        def register(function: Function) -> Function:
+            name = DEAD_LETTER_HANDLER + name_of(function)
+            self._add_dead_letter_handler(DeadLetterHandler(name, function, given))
+            return function
+
+        return register(*handler) if handler else register  # written with parentheses
 
     @overload
     def middleware(self) -> Callable[[AnyMiddleware], AnyMiddleware]: ...
@@ -345,6 +380,11 @@ class Router:
                 }
                 why = f" (one of the module {', one of '.join(sorted(modules))})" if len(modules) > 1 else ""
                 raise ConfigurationError(f"two handlers are named {handler.name}{why}: give one of them name=...")
+            if same and other.name == handler.name and other.limits != handler.limits:
+                raise ConfigurationError(
+                    f"{handler.name} is one handler for several events: give it the same concurrency=... and rate=... "
+                    "for each of them, or a name=... for each"
+                )
 
 
 def _check_name(event: str) -> None:

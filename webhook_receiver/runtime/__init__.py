@@ -29,6 +29,7 @@ from ..senders.backfill import Backfill, ProgressCallback, backfill
 from ..signatures import Verified
 from ..worker.attempt_log import AttemptLog
 from ..worker.executor import Dispatcher, no_event
+from ..worker.limits import Limiters
 from ..worker.worker import Worker
 from .background import BackgroundTasks
 from .counters import RejectionCounter, SecretUsage
@@ -107,6 +108,8 @@ class Runtime:
         self.secret_usage = SecretUsage(self.name)
         self.attempt_log = AttemptLog(clock)
         self.dead_letter_log = DeadLetterLog(clock)
+        self.limiters = Limiters(time.monotonic if clock is time.time else clock)
+        """The limits of handlers that run before the response; a worker has its own."""
         self.tasks = BackgroundTasks()
         self._inbox = from_url(inbox) if isinstance(inbox, str) else inbox
         self.keeps = self._inbox is not None

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeGuard
 from ..delivery import Delivery
 from ..errors import ApiError, GiveUp, Unconfirmed
 from ..events import Event, OrderStatus, OrderStatusChanged
-from ..options import Backoff
+from ..options import Backoff, Limits
 from .base import OrdersApi
 
 NAME = "confirm the order"
@@ -35,6 +35,7 @@ class OrderCheck(NamedTuple):
     name: str = NAME
     backoff: Backoff | None = None
     timeout: float | None = None
+    limits: Limits | None = None
 
     def is_about(self, event: Event, delivery: Delivery) -> TypeGuard[OrderStatusChanged]:
         """Return whether the check applies: to an event with an order's id, in a body that no signature covers."""

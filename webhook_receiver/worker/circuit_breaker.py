@@ -31,12 +31,15 @@ class CircuitBreaker:
         """Whether it is open: the handler is not run, except to try."""
         return self._open_until is not None
 
+    def remaining(self, now: float) -> float:
+        """Return the seconds for which the handler must not run; 0 if it may, or a try is due."""
+        wait = 0 if self._open_until is None else self._open_until - now
+        return wait if 0 < wait <= self._breaker.seconds else 0  # more than that: the clock was set back
+
     def wait(self, now: float) -> float:
         """Return the seconds for which the handler must not run; 0: the caller runs it, and records how that ended."""
-        if self._open_until is None:
-            return 0
-        wait = self._open_until - now
-        if 0 < wait <= self._breaker.seconds:  # more than that: the clock was set back
+        wait = self.remaining(now)
+        if wait or self._open_until is None:
             return wait
         self._open_until = now + self._breaker.seconds  # should this try never tell how it went, another one follows
         return 0

@@ -18,13 +18,14 @@ that is tried again runs only what is left. The delivery becomes DONE when all i
 them is; DEAD when none is WAITING and one is DEAD. The order check decides alone until it is DONE: if it ends DEAD, so
 does the delivery, and no handler has run.
 
-**An attempt**, in this order: the breaker is asked (if it is open, the handler is postponed and nothing is counted); a
-number is given; the run is saved in the inbox if a process died with this delivery before; the timeout begins; the
-middleware runs, the first registered outermost, and inside it the handler, on the loop or in a thread; the timeout
-ends; the breaker and `DeliveryProgress` record how it ended. A handler that returns is DONE. With `Retry` it is
-WAITING for that long, with any other exception by its `Backoff`, and in both cases DEAD when its attempts are used up;
-with `GiveUp` it is DEAD at once. The order check is an attempt, too, but no handler of the user's: no middleware runs
-round it. Dead-letter handlers have middleware, but no breaker: they have nothing else to wait for.
+**An attempt**, in this order: a handler with limits waits for its turn, without a slot (if that would take long it is
+postponed and nothing is counted, see `limits.py`); the breaker is asked (if it is open, likewise); a number is given;
+the run is saved in the inbox if a process died with this delivery before; the timeout begins; the middleware runs, the
+first registered outermost, and inside it the handler, on the loop or in a thread; the timeout ends; the breaker and
+`DeliveryProgress` record how it ended. A handler that returns is DONE. With `Retry` it is WAITING for that long, with
+any other exception by its `Backoff`, and in both cases DEAD when its attempts are used up; with `GiveUp` it is DEAD at
+once. The order check is an attempt, too, but no handler of the user's: no middleware runs round it. Dead-letter
+handlers have middleware, but no breaker: they have nothing else to wait for.
 
 **What is written, and when.** Progress is kept in memory and written at once, by the settlement: the state of each
 handler, the failed attempts, and when the delivery is due again. So the common delivery costs no write but this one.
@@ -79,12 +80,13 @@ from ..events import Event
 from ..inbox.base import Inbox
 from ..inbox.records import Claim, Settlement, State
 from ..logs import fields, log_failure
-from ..options import WorkerOptions
+from ..options import Limits, WorkerOptions
 from ..routing import DeadLetterHandler, Handler, Middleware
 from ..senders.order_check import OrderCheck
 from .attempt_log import AttemptLog
 from .circuit_breaker import CircuitBreakers
 from .context import InOwnContext
+from .limits import Turn, Turns
 from .middleware import Start, cancellations, current_task, inside, take_back
 from .progress import DeliveryProgress, ProcessEnded, Runnable
 from .timeouts import Timeouts
@@ -174,6 +176,7 @@ class Executor:
         options: the timeouts, backoff and circuit breaker of handlers that have none of their own.
         clock: returns the time in Unix seconds.
         abandon: called with a delivery in flight and its settlement when a handler ignores that its time is up.
+        turns: the turns of handlers with limits; None to run them without.
     """
 
     def __init__(
@@ -183,6 +186,7 @@ class Executor:
         options: WorkerOptions,
         clock: Callable[[], float],
         abandon: Callable[[InFlight, Settlement], None],
+        turns: Turns[InFlight] | None = None,
     ) -> None:
         self.paused: frozenset[str] = frozenset()
         self._inbox = inbox
@@ -190,6 +194,7 @@ class Executor:
         self._options = options
         self._clock = clock
         self._abandon = abandon
+        self._turns = turns
         self._breakers = CircuitBreakers(options.breaker)
         self._attempt_log = AttemptLog(clock)
         self._running: dict[asyncio.Task[Any] | None, InFlight] = {}
@@ -305,21 +310,31 @@ class Executor:
             progress.failed(handler, ended, now, now)
             if not progress.is_due(handler, now):
                 return
+        turn = None
+        if handler.limits is not None and self._turns is not None:
+            turn = await self._turn(self._turns, handler.limits, in_flight, progress, handler)
+            if turn is None:
+                return
+            now = self._clock()
         breaker = self._breakers.of(handler.name)
-        if breaker is not None and (wait := breaker.wait(now)):
-            progress.postpone(handler, now + wait)
-            return
-        number = progress.begin(handler)
         try:
-            if progress.is_careful and not await self._inbox.save_progress(in_flight.claim, progress.states, now):
-                raise LeaseLost
-            error = await self._run(in_flight, handler, partial(start, number))
-        except BaseException:
-            if not in_flight.abandoned:
-                progress.undo(handler)
-                if breaker is not None:
-                    breaker.undecided()
-            raise
+            if breaker is not None and (wait := breaker.wait(now)):
+                progress.postpone(handler, now + wait)
+                return
+            number = progress.begin(handler)
+            try:
+                if progress.is_careful and not await self._inbox.save_progress(in_flight.claim, progress.states, now):
+                    raise LeaseLost
+                error = await self._run(in_flight, handler, partial(start, number))
+            except BaseException:
+                if not in_flight.abandoned:
+                    progress.undo(handler)
+                    if breaker is not None:
+                        breaker.undecided()
+                raise
+        finally:
+            if turn is not None:
+                turn.end()
         if in_flight.abandoned:
             return
         self._record_in_breaker(handler, error)
@@ -330,6 +345,27 @@ class Executor:
             progress.failed(handler, error, in_flight.started, self._clock())
         if isinstance(error, asyncio.CancelledError):
             raise error  # maybe the event loop ends, and waits for this task: the others run under another claim
+
+    async def _turn(
+        self, turns: Turns[InFlight], limits: Limits, in_flight: InFlight, progress: DeliveryProgress, handler: Runnable
+    ) -> Turn | None:
+        """Return a turn that has begun; None if the handler is not to run now, and waits without an attempt."""
+        breaker = self._breakers.of(handler.name)
+        if breaker is not None and (wait := breaker.remaining(self._clock())):  # nobody waits in the line for nothing
+            progress.postpone(handler, self._clock() + wait)
+            return None
+        turn = await turns.take(handler.name, limits, in_flight)
+        if not isinstance(turn, Turn):
+            progress.postpone(handler, self._clock() + turn)
+            return None
+        breaker = self._breakers.of(handler.name)
+        wait = 0 if breaker is None else breaker.remaining(self._clock())
+        if wait or handler.name in self.paused:  # since a moment ago
+            progress.postpone(handler, self._clock() + wait)
+            turn.end()
+            return None
+        turn.begin()
+        return turn
 
     async def _run(
         self, in_flight: InFlight, handler: Runnable, start: Callable[[], Awaitable[object]]

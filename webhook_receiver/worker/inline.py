@@ -17,6 +17,7 @@ from ..senders.order_check import OrderCheck
 from .attempt_log import AttemptLog
 from .context import InOwnContext
 from .executor import run
+from .limits import Limiters
 from .middleware import cancellations, run_inside
 
 logger = logging.getLogger("webhook_receiver")
@@ -32,11 +33,13 @@ async def handle(
     log: AttemptLog,
     order_check: OrderCheck | None = None,
     middlewares: Sequence[Middleware] = (),
+    limiters: Limiters | None = None,
 ) -> Response:
     """Run all handlers once, one after the other; return the response to the sender.
 
     It is 204 when each is done or has given up, 503 when one is to run again later or the order is not confirmed yet,
-    and 500 when one failed. Nothing bounds their time but the server's own timeouts.
+    and 500 when one failed. Nothing bounds their time but the server's own timeouts. If one of them is at its limit,
+    none is run, and the response is 503: a sender that waits does not know for how long.
 
     Args:
         handlers: those that match the event, in the order in which they run.
@@ -45,7 +48,18 @@ async def handle(
         log: logs the attempts that fail.
         order_check: the check that comes first where the body is not verified; no middleware runs round it.
         middlewares: run round each handler, the first outermost.
+        limiters: those of the handlers with limits; None to run them without.
     """
+    limited = {handler.name: handler.limits for handler in handlers if handler.limits is not None}
+    if limited and limiters is not None:
+        turns = limiters.take_all(limited)
+        if not isinstance(turns, list):
+            return retry_after(turns)
+        try:
+            return await handle(handlers, event, delivery, log, order_check, middlewares)
+        finally:
+            for turn in turns:
+                turn.end()
     if handlers and order_check is not None and order_check.is_about(event, delivery):
         error = await _run(partial(order_check.call, event))
         if error is not None:

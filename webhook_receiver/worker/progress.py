@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ..errors import GiveUp, Retry, Unconfirmed
 from ..inbox.records import Claim, FailedAttempt, HandlerState, Settlement, State
-from ..options import Backoff
+from ..options import Backoff, Limits
 from ..redaction import frames, summary
 from ..routing import old_names
 
@@ -17,7 +17,7 @@ _LONGEST_TRACEBACK = 8192  # characters that are kept of each
 
 
 class Runnable(Protocol):
-    """A handler as the rules see it: a name, and its own backoff and timeout, in seconds, if it has any."""
+    """A handler as the rules see it: a name, and its own backoff, timeout in seconds, and limits, if it has any."""
 
     @property
     def name(self) -> str: ...
@@ -25,6 +25,8 @@ class Runnable(Protocol):
     def backoff(self) -> Backoff | None: ...
     @property
     def timeout(self) -> float | None: ...
+    @property
+    def limits(self) -> Limits | None: ...
 
 
 class ProcessEnded(Exception):

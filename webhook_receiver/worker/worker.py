@@ -18,6 +18,7 @@ from ..inbox.records import Claim, Settlement, State
 from ..logs import DeadLetterLog, fields, log_failure
 from ..options import WorkerOptions
 from .executor import Dispatcher, Executor, InFlight
+from .limits import Turns
 from .watchdog import Watchdog
 
 logger = logging.getLogger("webhook_receiver")
@@ -50,7 +51,8 @@ class Worker:
         self._options = options
         self._clock = clock
         self._dead_letter_log = DeadLetterLog(clock)
-        self._executor = Executor(inbox, handlers, options, clock, self._abandon)
+        self._turns = Turns(self._give_slot_back, self._take_slot)
+        self._executor = Executor(inbox, handlers, options, clock, self._abandon, self._turns)
         self._in_flight: dict[str, InFlight] = {}
         """The deliveries that we have a lease on, by id: ready, running or being settled."""
         self._open: set[InFlight] = set()
@@ -125,6 +127,7 @@ class Worker:
         """Claim no more, wait up to `options.stop` seconds for running handlers, cancel them, release the rest."""
         self._stopping.set()
         self._changed.set()
+        self._turns.stop()
         claiming, *others = self._tasks
         await self._release_unbegun([in_flight for in_flight in self._open if not in_flight.has_begun])
         await asyncio.wait([claiming])
@@ -222,7 +225,7 @@ class Worker:
         wanted = self._options.concurrency + self._prefetch.ahead() - self._unfinished
         wanted -= 0 if self._owner is None else self._owner.on_their_way
         self._changed.clear()
-        if wanted <= 0 or len(self._in_flight) - self._unfinished > _MOST_UNSETTLED:
+        if wanted <= 0 or self._unsettled() > _MOST_UNSETTLED:
             self._is_hungry = False  # until a claim says what has come meanwhile
             await self._changed.wait()  # until one of ours has ended
             return 0
@@ -247,9 +250,13 @@ class Worker:
             await self._changed.wait()
         return 0
 
+    def _unsettled(self) -> int:
+        """Return how many deliveries have been handled, and are to be settled. Called in any thread."""
+        return len(self._in_flight) - self._unfinished - self._turns.waiting
+
     def _room(self) -> int:
         """Return how many deliveries may be born to this worker now. Called in any thread."""
-        if self._stopping.is_set() or len(self._in_flight) - self._unfinished > _MOST_UNSETTLED:
+        if self._stopping.is_set() or self._unsettled() > _MOST_UNSETTLED:
             return 0
         return self._options.concurrency + self._prefetch.ahead() - self._unfinished
 
@@ -343,12 +350,21 @@ class Worker:
 
     def _free_slot(self, in_flight: InFlight) -> None:
         if in_flight.has_slot:
-            in_flight.has_slot = False
-            self._slots.release()
-            self._unfinished -= 1
             self._prefetch.count()
-            if self._unfinished < self._options.concurrency and not self._is_hungry:
-                self._changed.set()
+            self._give_slot_back(in_flight)
+
+    def _give_slot_back(self, in_flight: InFlight) -> None:
+        in_flight.has_slot = False
+        self._slots.release()
+        self._unfinished -= 1
+        if self._unfinished < self._options.concurrency and not self._is_hungry:
+            self._changed.set()
+
+    async def _take_slot(self, in_flight: InFlight) -> None:
+        """Wait for a slot for a delivery that has given its own back."""
+        await self._slots.acquire()
+        in_flight.has_slot = True
+        self._unfinished += 1
 
     def _remove(self, in_flight: InFlight) -> None:
         if in_flight not in self._open:
