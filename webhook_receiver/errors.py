@@ -146,6 +146,10 @@ class InboxDamaged(InboxError):
     """Stored deliveries were changed or lost from outside; the message says which, and what to do."""
 
 
+class PollLeaseLost(InboxError):
+    """Another process polls the source now, or the poll was released: nothing is stored, and this one ends."""
+
+
 class AmbiguousId(InboxError):
     """Several deliveries have ids that begin as the one that was asked for."""
 

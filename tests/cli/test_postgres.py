@@ -51,7 +51,7 @@ def command(*arguments: str) -> Result:
 def test_the_tables_are_made_once(empty_database: str) -> None:
     done = command("migrate", empty_database, "--json")
     assert done.exit_code == 0
-    assert json.loads(done.stdout)["steps"][-1] == "inbox 5"
+    assert json.loads(done.stdout)["steps"][-1] == "inbox 6"
     assert command("migrate", empty_database).stdout == "the tables are up to date\n"
     assert json.loads(command("stats", empty_database, "--json").stdout)["counts"]["waiting"] == 0
 

@@ -18,6 +18,8 @@ from .records import (
     Entry,
     Filter,
     HandlerState,
+    Poll,
+    PollLease,
     Settlement,
     Stats,
     Stored,
@@ -33,10 +35,10 @@ class Inbox(Protocol):
     All times are Unix seconds from the caller's clock; a store reads no clock for its rules. Operations may be called
     from several tasks, and from several event loops in several threads.
 
-    **Durability.** What `put`, `settle`, `save_progress`, `replay`, `pause`, `resume` and `load` have returned from
-    survives `kill -9` of every process and the loss of power. An operation that raised has not happened, or has
-    happened whole; the caller may call it again. A failing operation fails alone, also where many share one commit. So
-    does one that is cancelled, and it may have happened.
+    **Durability.** What `put`, `put_all`, `settle`, `save_progress`, `replay`, `pause`, `resume` and `load` have
+    returned from survives `kill -9` of every process and the loss of power. An operation that raised has not happened,
+    or has happened whole; the caller may call it again. A failing operation fails alone, also where many share one
+    commit. So does one that is cancelled, and it may have happened.
 
     **Receivers.** Deliveries are stored under the name of their receiver, and the inbox remembers whose they are: the
     sender of each name that was registered. It never takes a name from a sender while it holds deliveries under it.
@@ -66,6 +68,12 @@ class Inbox(Protocol):
     or unhandled, or purged, the next one may be. An older delivery that is replayed or loaded goes first, but not while
     another one of its ordering key is under a running lease; the one that it overtakes goes after it, and may lose its
     `due` time. All other deliveries are claimed as they become due, the older first.
+
+    **Polls.** A source that is polled, such as an API that lists events, has a name for each receiver, and a cursor:
+    the text from which the next poll goes on. One process at a time polls a source, under a lease, which is fenced like
+    that of a delivery: it has ended once it was released or another one was given, and from then on its holder stores
+    nothing and moves no cursor. So a process that was stopped, and goes on when another one polls, sets nothing back. A
+    lease whose time is up counts until then. A cursor moves only together with the deliveries that it has passed.
 
     **Errors.** Every operation may raise InboxUnavailable (try again), InboxDamaged (the stored data cannot be
     trusted), or another InboxError for a value that the store does not take, such as an id that is stored already.
@@ -141,6 +149,74 @@ class Inbox(Protocol):
         Raises:
             InboxError: an id that is stored already, or a value that the store does not take.
         """
+        ...
+
+    async def put_all(
+        self, entries: Sequence[Entry], cursor: str | None, poll: PollLease, now: float
+    ) -> Sequence[Stored | Duplicate]:
+        """Store the deliveries of a page of a source, and the cursor behind them: all of it, or nothing if this raises.
+
+        Each delivery is stored, or passed over as a duplicate, as by `put`; so is one that repeats another of the page.
+        None of them is born leased. One call is one commit, for which others may have to wait: a caller pages, with
+        some thousand deliveries in a call at most.
+
+        Args:
+            entries: the deliveries, in order; all of them of the receiver of the lease.
+            cursor: where the next poll goes on; None for the beginning.
+            poll: the lease on the source.
+            now: the time in Unix seconds; the deduplication window ends here.
+
+        Returns:
+            The result of each delivery, as of `put`.
+
+        Raises:
+            PollLeaseLost: the lease has ended.
+            InboxError: as of `put`, for any of the deliveries; or one of them is another receiver's.
+        """
+        ...
+
+    async def lease_poll(self, receiver: str, source: str, lease: float, now: float) -> PollLease | None:
+        """Take the lease on a source, and its cursor with it.
+
+        Args:
+            receiver: the name of the receiver.
+            source: the name of the source.
+            lease: the length of the lease, in seconds.
+            now: the time in Unix seconds.
+
+        Returns:
+            The lease; None if another one is running.
+        """
+        ...
+
+    async def renew_poll(self, poll: PollLease, lease: float, now: float) -> bool:
+        """Extend the lease on a source.
+
+        Args:
+            poll: the lease.
+            lease: seconds from `now` after which it ends.
+            now: the time in Unix seconds.
+
+        Returns:
+            False if it has ended; then nothing is changed.
+        """
+        ...
+
+    async def release_poll(self, poll: PollLease, now: float, error: str | None = None) -> bool:
+        """End the lease on a source, and remember how the poll went; the cursor stays.
+
+        Args:
+            poll: the lease.
+            now: the time in Unix seconds.
+            error: why the poll failed, of which the first `MOST_OF_AN_ERROR` characters are kept; None if it did not.
+
+        Returns:
+            False if it has ended already; then nothing is changed.
+        """
+        ...
+
+    async def polls(self) -> Sequence[Poll]:
+        """Return how it stands with each source that a lease was ever taken on, by receiver and source."""
         ...
 
     async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:

@@ -11,6 +11,8 @@ from ..delivery import Delivery
 
 MOST_EXPECTED_DEAD = 1000
 """Number of deliveries in `Stats.expected_dead`, at most."""
+MOST_OF_AN_ERROR = 500
+"""Characters of the error of a poll that are kept."""
 DEAD_LETTER_HANDLER = "on_dead "
 """The beginning of the names under which the states of dead-letter handlers are stored; a replay drops these states."""
 
@@ -156,6 +158,38 @@ class Settlement(NamedTuple):
     """Reason why the delivery is DEAD or UNHANDLED."""
     attempts: Sequence[FailedAttempt] = ()
     """Failed attempts under this claim, to be stored."""
+
+
+class PollLease(NamedTuple):
+    """A lease on a source of one receiver: whoever holds it alone polls the source until the lease ends."""
+
+    receiver: str
+    """Name of the receiver."""
+    source: str
+    """Name of the source, which is one of this receiver's."""
+    cursor: str | None
+    """Where the poll goes on: the cursor of the latest `put_all`; None before the first one."""
+    token: Hashable
+    """Token of the lease; only the store that gave it reads it."""
+
+
+class Poll(NamedTuple):
+    """How it stands with a source that is polled."""
+
+    receiver: str
+    """Name of the receiver."""
+    source: str
+    """Name of the source."""
+    cursor: str | None
+    """The cursor of the latest `put_all`; None before the first one."""
+    leased: bool
+    """Whether it is under a lease; a lease whose time is up counts until another one is given."""
+    until: float | None
+    """Unix time in seconds at which that lease ends; None without one."""
+    succeeded: float | None
+    """Unix time in seconds of the latest release without an error; None if there was none."""
+    error: str | None
+    """The error of the latest release, of `MOST_OF_AN_ERROR` characters at most; None if it had none."""
 
 
 class DeliverySummary(NamedTuple):

@@ -109,6 +109,11 @@ def dedup_hash(receiver: str, event: str | None, key: bytes | None, identity: st
     return None if key is None else _hash(f"{receiver}\0{key.hex()}")
 
 
+def receiver_hash(receiver: str) -> int:
+    """Return the 64-bit hash of a receiver's name."""
+    return _hash(receiver)
+
+
 @lru_cache(maxsize=4096)  # it is asked for at the put, at the claim and at the settlement
 def order_key_hash(receiver: str, ordering_key: str | None) -> int | None:
     """Return the 64-bit hash of a receiver and an ordering key; None for a delivery without an ordering key."""

@@ -26,16 +26,19 @@ from typing import Any
 import pytest
 
 from ..delivery import Delivery
-from ..errors import AmbiguousId, InboxError, InboxUnavailable
+from ..errors import AmbiguousId, InboxError, InboxUnavailable, PollLeaseLost
 from ..inbox.base import Inbox
 from ..inbox.records import (
     DEAD_LETTER_HANDLER,
+    MOST_OF_AN_ERROR,
     Claim,
     Duplicate,
     Entry,
     FailedAttempt,
     Filter,
     HandlerState,
+    Poll,
+    PollLease,
     Settlement,
     State,
     Stored,
@@ -89,6 +92,13 @@ async def finish(inbox: Inbox, state: State = DONE, *, now: float = NOW, **more:
     for each in claims.values():
         assert await settle(inbox, each, state, now=now, **more)
     return [*claims]
+
+
+async def poll(inbox: Inbox, source: str = "api", *, now: float = NOW, receiver: str = "hooks") -> PollLease:
+    """Take the lease on a source, and assert that nobody else has it."""
+    lease = await inbox.lease_poll(receiver, source, LEASE, now)
+    assert lease is not None
+    return lease
 
 
 async def kept(inbox: Inbox, id: str) -> StoredDelivery:
@@ -550,6 +560,213 @@ class InboxSuite:
         await put(inbox, "b-1", via="backfill", identity="o-1")
         await finish(inbox, DEAD)
         assert await put(inbox, "d-1", key=b"k", identity="o-1") == [Duplicate("b-1", replayed=True)]
+
+    # Polls
+
+    async def test_a_page_and_the_cursor_behind_it_are_stored_together(self, inbox: Inbox) -> None:
+        lease = await poll(inbox)
+        assert (lease.receiver, lease.source, lease.cursor) == ("hooks", "api", None)
+        page = [entry(f"d-{number}", key=b"%d" % number, via="backfill") for number in range(3)]
+        assert await inbox.put_all(page, "page 1", lease, NOW) == [Stored("d-0"), Stored("d-1"), Stored("d-2")]
+        assert await inbox.put_all([], "page 2", lease, NOW) == []
+        assert await inbox.release_poll(lease, NOW)
+        assert [*await claim(inbox)] == ["d-0", "d-1", "d-2"]
+        assert (await poll(inbox)).cursor == "page 2"
+
+    async def test_a_cursor_may_go_back_to_the_beginning(self, inbox: Inbox) -> None:
+        lease = await poll(inbox)
+        await inbox.put_all([], "page 1", lease, NOW)
+        await inbox.put_all([], None, lease, NOW)
+        await inbox.release_poll(lease, NOW)
+        assert (await poll(inbox)).cursor is None
+
+    async def test_a_source_is_polled_by_one_at_a_time_and_others_beside_it(self, inbox: Inbox) -> None:
+        found = await asyncio.gather(*[inbox.lease_poll("hooks", "api", LEASE, NOW) for _ in range(20)])
+        assert len([each for each in found if each is not None]) == 1
+        await poll(inbox, "another")
+        await poll(inbox, receiver="others")
+        assert await inbox.lease_poll("hooks", "api", LEASE, NOW + LEASE - 1) is None
+        await poll(inbox, now=NOW + LEASE)
+
+    async def test_a_released_poll_may_begin_again_at_once(self, inbox: Inbox) -> None:
+        for _ in range(2):
+            lease = await poll(inbox)
+            assert await inbox.release_poll(lease, NOW)
+            assert not await inbox.release_poll(lease, NOW)
+            with pytest.raises(PollLeaseLost):
+                await inbox.put_all([entry("d-1")], "page 1", lease, NOW)
+        assert await listed(inbox) == []
+
+    async def test_a_renewed_poll_ends_later(self, inbox: Inbox) -> None:
+        lease = await poll(inbox)
+        assert await inbox.renew_poll(lease, LEASE, NOW + 20)
+        assert await inbox.lease_poll("hooks", "api", LEASE, NOW + LEASE) is None
+        await poll(inbox, now=NOW + 20 + LEASE)
+
+    async def test_a_poll_whose_time_is_up_counts_until_another_begins(self, inbox: Inbox) -> None:
+        lease, later = await poll(inbox), NOW + LEASE + 1
+        assert await inbox.put_all([entry("d-1")], "page 1", lease, later) == [Stored("d-1")]
+        assert await inbox.renew_poll(lease, LEASE, later)
+        assert await inbox.lease_poll("hooks", "api", LEASE, later) is None
+
+    @pytest.mark.parametrize("is_over", [False, True], ids=["while the other one polls", "when that has ended"])
+    async def test_who_was_stopped_while_another_polled_stores_nothing_and_sets_nothing_back(
+        self, inbox: Inbox, is_over: bool
+    ) -> None:
+        stopped, later = await poll(inbox), NOW + LEASE
+        await inbox.put_all([], "page 1", stopped, NOW)
+        other = await poll(inbox, now=later)
+        assert other.cursor == "page 1"
+        await inbox.put_all([entry("d-2")], "page 2", other, later)
+        if is_over:
+            await inbox.release_poll(other, later)
+        with pytest.raises(PollLeaseLost, match="'api'"):
+            await inbox.put_all([entry("d-1")], "page 1b", stopped, later)
+        with pytest.raises(PollLeaseLost):
+            await inbox.put_all([], None, stopped, NOW)
+        assert not await inbox.renew_poll(stopped, 9 * LEASE, later)
+        assert not await inbox.release_poll(stopped, later, "too late")
+        assert await listed(inbox) == ["d-2"]
+        (found,) = await inbox.polls()
+        assert (found.cursor, found.error) == ("page 2", None)
+        assert is_over or await inbox.put_all([], "page 3", other, later) == []
+
+    async def test_a_strange_lease_on_a_source_stores_nothing(self, inbox: Inbox) -> None:
+        lease = await poll(inbox)
+        for strange in (
+            lease._replace(token=0),
+            lease._replace(token="another's"),
+            lease._replace(source="another"),
+        ):
+            with pytest.raises(InboxError):
+                await inbox.put_all([entry("d-1")], "page 1", strange, NOW)
+        assert await listed(inbox) == []
+        assert [each.cursor for each in await inbox.polls()] == [None]
+
+    @pytest.mark.parametrize(
+        "bad",
+        [entry("taken"), entry("d-0"), entry("d-9", identity="\ud800"), entry("d-9", receiver="others")],
+        ids=["stored already", "twice in the page", "no text", "another receiver's"],
+    )
+    async def test_a_page_with_one_that_cannot_be_stored_is_not_stored_at_all(self, inbox: Inbox, bad: Entry) -> None:
+        await put(inbox, "taken")
+        lease = await poll(inbox)
+        await inbox.put_all([], "page 1", lease, NOW)
+        with pytest.raises(InboxError):
+            await inbox.put_all([entry("d-0", key=b"k"), bad, entry("d-2")], "page 2", lease, NOW)
+        assert await listed(inbox) == ["taken"]
+        assert [each.cursor for each in await inbox.polls()] == ["page 1"]
+        assert await put(inbox, "d-3", key=b"k") == [Stored("d-3")], "nor is it known"
+
+    async def test_a_failing_page_fails_alone(self, inbox: Inbox) -> None:
+        await put(inbox, "taken")
+        lease = await poll(inbox)
+        found = await asyncio.gather(
+            inbox.put(entry("d-1"), NOW),
+            inbox.put_all([entry("d-2"), entry("taken")], "page 1", lease, NOW),
+            inbox.put_all([entry("d-3")], "page 1", lease._replace(token=0), NOW),
+            inbox.put_all([entry("d-4")], "page 2", lease, NOW),
+            return_exceptions=True,
+        )
+        assert (found[0], found[3]) == (Stored("d-1"), [Stored("d-4")])
+        assert isinstance(found[1], InboxError)
+        assert isinstance(found[2], PollLeaseLost)
+        assert sorted(await listed(inbox)) == ["d-1", "d-4", "taken"]
+
+    async def test_duplicates_in_a_page_are_passed_over_as_by_put(self, inbox: Inbox) -> None:
+        await put(inbox, "by-key", key=b"k")
+        await put(inbox, "by-identity", identity="o-1 FULFILLED")
+        await put(inbox, "dead", event=None, key=b"dead", dead="not JSON")
+        page = [
+            entry("d-1", key=b"k"),
+            entry("d-2", key=b"new"),
+            entry("d-3", identity="o-1 FULFILLED", via="backfill"),
+            entry("d-4", key=b"new"),
+            entry("d-5", event=None, key=b"dead", via="backfill"),
+            entry("d-6", event=None, key=b"dead"),
+            entry("d-7", event=None, key=b"dead"),
+            entry("d-8"),
+            entry("d-9"),
+        ]
+        assert await inbox.put_all(page, "page 1", await poll(inbox), NOW) == [
+            Duplicate("by-key"),
+            Stored("d-2"),
+            Duplicate("by-identity"),
+            Duplicate("d-2"),
+            Duplicate("dead"),
+            Duplicate("dead", replayed=True),
+            Duplicate("dead"),
+            Stored("d-8"),
+            Stored("d-9"),
+        ]
+
+    async def test_a_page_may_be_long(self, inbox: Inbox) -> None:
+        lease = await poll(inbox)
+        page = [entry(f"d-{number}", identity=f"o-{number % 2000}", via="backfill") for number in range(3000)]
+        found = await inbox.put_all(page, "page 1", lease, NOW)
+        assert found == [Stored(f"d-{n}") if n < 2000 else Duplicate(f"d-{n - 2000}") for n in range(3000)]
+        assert await inbox.put_all(page, "page 2", lease, NOW) == [Duplicate(f"d-{n % 2000}") for n in range(3000)]
+        assert await listed(inbox) == [f"d-{number}" for number in range(2000)]
+
+    async def test_what_a_page_stores_keeps_its_order(self, inbox: Inbox) -> None:
+        await put(inbox, "d-0", ordering_key="o-1")
+        page = [entry("d-1", ordering_key="o-1"), entry("d-2", ordering_key="o-2"), entry("d-3", ordering_key="o-1")]
+        await inbox.put_all(page, None, await poll(inbox), NOW)
+        assert [await finish(inbox) for _ in range(3)] == [["d-0", "d-2"], ["d-1"], ["d-3"]]
+
+    async def test_of_a_page_and_puts_at_the_same_moment_each_happening_is_stored_once(self, inbox: Inbox) -> None:
+        await self._race(inbox, inbox)
+
+    async def _race(self, inbox: Inbox, other: Inbox) -> None:
+        """Put what happened through one, by pages and each by itself, and through the other."""
+        lease = await poll(inbox)
+        for turn in range(5):
+            happened = [f"o-{turn}-{number}" for number in range(40)]
+            page = [entry(f"page-{each}", identity=each, key=each.encode(), via="backfill") for each in happened]
+            puts = [other.put(entry(f"put-{each}", identity=each, key=each.encode()), NOW) for each in happened]
+            paged, *each_put = await asyncio.gather(inbox.put_all(page, f"{turn}", lease, NOW), *puts)
+            for one, two in zip(paged, each_put, strict=True):
+                assert {isinstance(one, Stored), isinstance(two, Stored)} == {True, False}, (one, two)
+                assert one.id == two.id
+
+    async def test_polls_tell_how_it_stands_with_each_source(self, inbox: Inbox) -> None:
+        assert await inbox.polls() == []
+        running = await poll(inbox, "b", now=NOW)
+        await inbox.put_all([], "page 1", running, NOW)
+        failed = await poll(inbox, "a")
+        await inbox.release_poll(failed, NOW + 1)
+        failed = await poll(inbox, "a")
+        await inbox.release_poll(failed, NOW + 2, "the API is down")
+        await poll(inbox, receiver="first")
+        assert await inbox.polls() == [
+            Poll("first", "api", None, True, NOW + LEASE, None, None),
+            Poll("hooks", "a", None, False, None, NOW + 1, "the API is down"),
+            Poll("hooks", "b", "page 1", True, NOW + LEASE, None, None),
+        ]
+        await inbox.release_poll(await poll(inbox, "a", now=NOW + 3), NOW + 4)
+        assert (await inbox.polls())[1] == Poll("hooks", "a", None, False, None, NOW + 4, None)
+
+    @pytest.mark.parametrize("text", ["o-1\x00", "ключ 鍵", "'; DROP TABLE poll; --", "", "%_\\"])
+    async def test_any_text_may_be_a_source_and_a_cursor(self, inbox: Inbox, text: str) -> None:
+        lease = await poll(inbox, text, receiver=text)
+        await inbox.put_all([], text, lease, NOW)
+        assert await inbox.release_poll(lease, NOW, text)
+        assert await inbox.polls() == [Poll(text, text, text, False, None, None, text)]
+        assert (await poll(inbox, text, receiver=text)).cursor == text
+
+    @pytest.mark.parametrize("character", ["a", "鍵", "\0", "\ud800", "\uffff"])
+    async def test_of_a_long_error_of_a_poll_the_beginning_is_kept(self, inbox: Inbox, character: str) -> None:
+        await inbox.release_poll(await poll(inbox), NOW, character * 9999)
+        (found,) = await inbox.polls()
+        assert found.error is not None
+        assert len(found.error) == MOST_OF_AN_ERROR
+
+    async def test_a_clock_that_is_set_back_makes_no_poll_wait_longer_than_meant(self, inbox: Inbox) -> None:
+        await poll(inbox)
+        past = NOW - 365 * DAY
+        assert await inbox.lease_poll("hooks", "api", LEASE, past) is None
+        assert await inbox.lease_poll("hooks", "api", LEASE, past + LEASE - 1) is None
+        await poll(inbox, now=past + LEASE)
 
     # Ordering
 
@@ -1262,6 +1479,9 @@ class InboxSuite:
         for _ in range(2):
             for operation in (
                 lambda: inbox.put(entry("d-1"), NOW),
+                lambda: inbox.lease_poll("hooks", "api", LEASE, NOW),
+                lambda: inbox.put_all([], None, PollLease("hooks", "api", None, 1), NOW),
+                lambda: inbox.polls(),
                 lambda: inbox.claim("hooks", 1, LEASE, NOW),
                 lambda: inbox.find(ALL),
                 lambda: inbox.get("d-1"),
@@ -1384,6 +1604,24 @@ class SharedInboxSuite(InboxSuite):
         mine = (await claim(other, now=NOW + LEASE))["d-1"]
         assert not await settle(inbox, lost, DEAD)
         assert await settle(other, mine)
+
+    async def test_a_poll_lost_to_the_other_stores_nothing(self, inbox: Inbox, other: Inbox) -> None:
+        stopped = await poll(inbox)
+        assert await other.lease_poll("hooks", "api", LEASE, NOW) is None
+        mine, later = await poll(other, now=NOW + LEASE), NOW + LEASE
+        found = await asyncio.gather(
+            *[inbox.put_all([entry(f"lost-{n}")], "old", stopped, later) for n in range(5)],
+            *[other.put_all([entry(f"d-{n}")], "new", mine, later) for n in range(5)],
+            return_exceptions=True,
+        )
+        assert [type(each) for each in found] == [PollLeaseLost] * 5 + [list] * 5
+        assert sorted(await listed(inbox)) == [f"d-{n}" for n in range(5)]
+        assert [each.cursor for each in await inbox.polls()] == ["new"]
+
+    async def test_of_a_page_and_puts_through_both_each_happening_is_stored_once(
+        self, inbox: Inbox, other: Inbox
+    ) -> None:
+        await self._race(inbox, other)
 
     async def test_a_pause_is_one_for_both(self, inbox: Inbox, other: Inbox) -> None:
         await inbox.pause("h", NOW)

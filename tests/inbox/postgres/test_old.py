@@ -33,7 +33,7 @@ def old_database(empty_database: str) -> str:
 
 async def test_none_is_lost_and_none_handled_twice(old_database: str) -> None:
     inbox = PostgresInbox(old_database)
-    assert await inbox.migrate() == ["inbox 3", "inbox 4", "inbox 5"]
+    assert await inbox.migrate() == ["inbox 3", "inbox 4", "inbox 5", "inbox 6"]
     await inbox.open()
     assert Counter(kind(each.id) for each in await inbox.find(Filter())) == dict.fromkeys(KINDS, 100)
     now, ran = NOW + 100, Counter[str]()

@@ -16,6 +16,8 @@ put; `progress` is what changes, and has one row for each delivery.
 **Put.** One transaction for all that arrive during the commit before: lock the hashes by which they could be
 duplicates, look for those, insert into both tables, announce.
 
+A page of a poll is put under one lock of its receiver, which every put of that shares.
+
 **Claim.** Two statements in one round trip, as one transaction: the first one locks up to N due rows, passing those
 that others have locked, and their ordering keys; the second one sees under these locks which of them still go first,
 and writes the leases. No more is claimed than is finished within 0.05 s, and what waits for a slot is released before
@@ -46,6 +48,7 @@ import psycopg
 from ...errors import ConfigurationError, InboxUnavailable
 from .. import forks
 from ..dedup import PutJob
+from ..polls import PutAllJob
 from ..records import (
     Claim,
     DamagedDelivery,
@@ -54,6 +57,8 @@ from ..records import (
     Entry,
     Filter,
     HandlerState,
+    Poll,
+    PollLease,
     Settlement,
     Stats,
     Stored,
@@ -61,7 +66,7 @@ from ..records import (
 )
 from ..registration import Registration
 from ..retention import retention_of
-from . import insert, leases, maintenance, queries
+from . import insert, leases, maintenance, polls, queries
 from .announcement import listening
 from .connection import MOST_CONNECTIONS, NoConnection, Server, translated
 from .rows import PostgresConnection, PostgresOperation
@@ -217,6 +222,29 @@ class PostgresInbox:
     async def put(self, entry: Entry, now: float) -> Stored | Duplicate:
         """See `Inbox`."""
         return await self._writer(0).submit(insert.put, PutJob.of(entry, now, self._window))
+
+    async def put_all(
+        self, entries: Sequence[Entry], cursor: str | None, poll: PollLease, now: float
+    ) -> Sequence[Stored | Duplicate]:
+        """See `Inbox`."""
+        job = PutAllJob.of(entries, cursor, poll, now, self._window)
+        return await self._ask(lambda connection: polls.put_all(connection, job))
+
+    async def lease_poll(self, receiver: str, source: str, lease: float, now: float) -> PollLease | None:
+        """See `Inbox`."""
+        return await self._ask(lambda connection: polls.lease(connection, receiver, source, lease, now))
+
+    async def renew_poll(self, poll: PollLease, lease: float, now: float) -> bool:
+        """See `Inbox`."""
+        return await self._ask(lambda connection: polls.renew(connection, poll, lease, now))
+
+    async def release_poll(self, poll: PollLease, now: float, error: str | None = None) -> bool:
+        """See `Inbox`."""
+        return await self._ask(lambda connection: polls.release(connection, poll, now, error))
+
+    async def polls(self) -> Sequence[Poll]:
+        """See `Inbox`."""
+        return await self._ask(polls.polls)
 
     async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
         """See `Inbox`."""

@@ -7,7 +7,8 @@ result for each request.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ...delivery import Delivery, new_id
@@ -17,7 +18,7 @@ from ..dedup import Candidate, PutJob, is_duplicate
 from ..records import REPLAYED_BY_DUPLICATES, Duplicate, Entry, State, Stored
 from .announcement import ANNOUNCE
 from .replay import requeue
-from .rows import DELIVERY, PostgresConnection, all_unescaped, ask, columns, delivery_row, escaped
+from .rows import DELIVERY, PostgresConnection, all_unescaped, ask, columns, delivery_row, escaped, unescaped
 
 _TYPES = (
     *("text", "text", "text", "text", "bytea", "text", "text"),
@@ -29,31 +30,49 @@ _TYPES = (
 def put(connection: PostgresConnection, puts: Sequence[PutJob]) -> list[Stored | Duplicate]:
     """Insert the new deliveries, and return a result for each request."""
     lock_dedup_hashes(connection, [each.entry for each in puts])
-    known = _known(connection, [each.entry for each in puts])
+    return put_locked(connection, puts)
+
+
+def put_locked(connection: PostgresConnection, puts: Sequence[PutJob]) -> list[Stored | Duplicate]:
+    """Insert the new ones of deliveries whose duplicates nobody else can put now; return a result for each."""
+    stored = _known(connection, [each.entry for each in puts])
+    known = defaultdict[_Known, dict[int, Candidate]](dict)
+    for place, candidate in enumerate(stored):
+        for by in _known_by(candidate.receiver, candidate.event, candidate.key, candidate.identity):
+            known[by][place] = candidate
     results: list[Stored | Duplicate] = []
     new: list[PutJob] = []
     duplicates: list[tuple[int, PutJob, Candidate]] = []
-    for each in puts:
-        duplicate = next((candidate for candidate in known if is_duplicate(each, candidate)), None)
-        if duplicate is not None:
-            duplicates.append((len(results), each, duplicate))
-            results.append(Duplicate(duplicate.id))
-            continue
+    for place, each in enumerate(puts, len(stored)):
         entry, delivery = each.entry, each.entry.delivery
-        if entry.key is not None or entry.identity is not None:
-            known.append(Candidate.of(0, entry))
+        known_by = [*_known_by(delivery.receiver, entry.event, entry.key, entry.identity)]
+        alike = {at: one for by in known_by for at, one in known[by].items() if is_duplicate(each, one)}
+        if alike:
+            first = alike[min(alike)]
+            duplicates.append((len(results), each, first))
+            results.append(Duplicate(first.id))
+            continue
+        for by in known_by:
+            known[by][place] = Candidate.of(0, entry)
         new.append(each)
         results.append(Stored(delivery.id))
     if new:
-        keys = {(each.entry.delivery.receiver, each.entry.key) for each in new}
-        _outdate(
-            connection,
-            [each.seq for each in known if each.seq and (each.receiver, each.key) in keys],
-        )
+        keys = {(each.entry.delivery.receiver, each.entry.key) for each in new if each.entry.key is not None}
+        _outdate(connection, [each.seq for each in stored if (each.receiver, each.key) in keys])
         _insert(connection, new)
-    for index, each, candidate in duplicates:  # only now: the first ones may be among the new deliveries
-        results[index] = _duplicate(connection, each, candidate)
+    _replay(connection, duplicates, results)  # only now: the first ones may be among the new deliveries
     return results
+
+
+_Known = tuple[str, bytes] | tuple[str, str | None, str]
+
+
+def _known_by(receiver: str, event: str | None, key: bytes | None, identity: str | None) -> Iterator[_Known]:
+    """Yield what a delivery is known by to its duplicates."""
+    if key is not None:
+        yield receiver, key
+    if identity is not None:
+        yield receiver, event, identity
 
 
 _ODD = "d'\"\\%\n\u65e5\u672c\U0001f6f0"  # what an encoding or an escape could damage
@@ -98,15 +117,28 @@ def check_round_trip(connection: PostgresConnection) -> None:
 def lock_dedup_hashes(connection: PostgresConnection, entries: Iterable[Entry]) -> None:
     """Lock the hashes by which these entries could be duplicates, until the transaction ends.
 
-    The locks are advisory (postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS).
+    The locks are advisory (postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS). Those of the receivers
+    are shared, for whoever puts more at once than a server has locks: see `lock_receiver`.
     """
-    hashes = {rows.dedup_hash(each.delivery.receiver, each.event, each.key, each.identity) for each in entries} - {None}
+    receivers, hashes = set[int](), set[int]()
+    for each in entries:
+        receiver = each.delivery.receiver
+        hash = rows.dedup_hash(receiver, each.event, each.key, each.identity)
+        if hash is not None:
+            receivers.add(rows.receiver_hash(receiver))
+            hashes.add(hash)
     if hashes:  # in one order everywhere, so that no two wait for each other
         ask(
             connection,
-            "SELECT pg_advisory_xact_lock(hash) FROM unnest(%s::bigint[]) AS hash",
-            [sorted(filter(None, hashes))],
+            "SELECT CASE WHEN shared THEN pg_advisory_xact_lock_shared(hash) ELSE pg_advisory_xact_lock(hash) END "
+            "FROM unnest(%s::bigint[], %s::boolean[]) AS locks(hash, shared)",
+            [[*sorted(receivers), *sorted(hashes)], [True] * len(receivers) + [False] * len(hashes)],
         )
+
+
+def lock_receiver(connection: PostgresConnection, receiver: str) -> None:
+    """Lock all hashes by which deliveries of a receiver could be duplicates, until the transaction ends."""
+    ask(connection, "SELECT pg_advisory_xact_lock(%s)", [rows.receiver_hash(receiver)])
 
 
 def _known(connection: PostgresConnection, entries: Sequence[Entry]) -> list[Candidate]:
@@ -140,17 +172,26 @@ def _candidates(table: str, also: str = "") -> str:
     )
 
 
-def _duplicate(connection: PostgresConnection, each: PutJob, candidate: Candidate) -> Duplicate:
+def _replay(
+    connection: PostgresConnection,
+    duplicates: Sequence[tuple[int, PutJob, Candidate]],
+    results: list[Stored | Duplicate],
+) -> None:
+    """Replay what is to be handled again because of a duplicate: the place of its result, its job, and whose it is."""
+    duplicates = [each for each in duplicates if each[1].entry.delivery.via != "backfill"]
+    if not duplicates:
+        return
     found = ask(
         connection,
-        "SELECT p.seq, p.state FROM progress p JOIN delivery d USING (seq) WHERE d.id = %s",
-        [escaped(candidate.id)],
+        "SELECT d.id, p.seq FROM progress p JOIN delivery d USING (seq) WHERE d.id = ANY(%s) AND p.state = ANY(%s)",
+        [[*{escaped(candidate.id) for _, _, candidate in duplicates}], [*REPLAYED_BY_DUPLICATES]],
     )
-    seq, state = found.fetchone() or (0, State.DONE)
-    if State(state) not in REPLAYED_BY_DUPLICATES or each.entry.delivery.via == "backfill":
-        return Duplicate(candidate.id)
-    requeue(connection, [seq], each.now)
-    return Duplicate(candidate.id, replayed=True)
+    again = {unescaped(id): seq for id, seq in found.fetchall()}
+    for index, each, candidate in duplicates:
+        seq = again.pop(candidate.id, None)
+        if seq is not None:
+            requeue(connection, [seq], each.now)
+            results[index] = Duplicate(candidate.id, replayed=True)
 
 
 def _outdate(connection: PostgresConnection, seqs: Sequence[int]) -> None:

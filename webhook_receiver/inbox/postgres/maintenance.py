@@ -20,7 +20,7 @@ from .queries import where_clause
 from .replay import requeue
 from .rows import PostgresConnection, all_escaped, all_unescaped, ask, delivery_row, escaped
 
-_APART = 60.0  # seconds by which the clocks of machines that share an inbox may differ
+APART = 60.0  # seconds by which the clocks of machines that share an inbox may differ
 _LOADING = 0x57484B53  # the advisory lock of a load
 _REGISTERING = 0x57484B54  # and of a registration
 
@@ -137,7 +137,7 @@ def restart_waits(connection: PostgresConnection, now: float) -> None:
         connection,
         "SELECT since - %s, handlers::text, seq FROM progress WHERE open AND due > %s AND since > %s "
         "ORDER BY seq FOR UPDATE",
-        [now, now, now + _APART],
+        [now, now, now + APART],
     ).fetchall()
     for shift, text, seq in found:
         with suppress(InboxDamaged):  # the next claim reports it

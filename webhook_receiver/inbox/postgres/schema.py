@@ -179,7 +179,21 @@ CREATE TRIGGER tally_changed AFTER UPDATE ON progress REFERENCING OLD TABLE AS o
 INSERT INTO tally SELECT state, lease IS NOT NULL, count(*) FROM progress GROUP BY 1, 2;
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH)
+SIXTH = """
+CREATE TABLE poll (
+    receiver text COLLATE "C" NOT NULL,
+    source text COLLATE "C" NOT NULL,
+    cursor text,
+    token bigint,                -- of the lease that is running, or was not released; else null
+    since double precision,      -- when that was given or renewed last
+    until double precision,      -- when it ends
+    succeeded double precision,  -- when a poll ended without an error last
+    error text,                  -- of the poll that ended last
+    PRIMARY KEY (receiver, source)
+);
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
 """The scripts, each of which migrates the tables from the version that is its index. Released ones never change."""
 
 _STEPS = "CREATE TABLE migration (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"

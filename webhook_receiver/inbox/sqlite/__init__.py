@@ -56,6 +56,7 @@ from ...errors import ConfigurationError, InboxDamaged, InboxUnavailable
 from .. import forks
 from ..dedup import PutJob
 from ..owner import Owner
+from ..polls import PutAllJob
 from ..records import (
     Claim,
     DamagedDelivery,
@@ -64,6 +65,8 @@ from ..records import (
     Entry,
     Filter,
     HandlerState,
+    Poll,
+    PollLease,
     Settlement,
     Stats,
     Stored,
@@ -71,7 +74,7 @@ from ..records import (
 )
 from ..registration import Registration
 from ..retention import retention_of
-from . import backup, file_guard, insert, leases, maintenance, owners, queries
+from . import backup, file_guard, insert, leases, maintenance, owners, polls, queries
 from .connection import Inode, Reader, WriterConnection, connect
 from .file_guard import IntegrityCheck
 from .schema import LAST, MIGRATIONS, migrate, version_of
@@ -220,6 +223,29 @@ class SQLiteInbox:
         self._file_guard.check_free_space()
         owner = self._owners.get(entry.delivery.receiver)
         return await self._write(insert.put, PutJob.of(entry, now, self._window, owner))
+
+    async def put_all(
+        self, entries: Sequence[Entry], cursor: str | None, poll: PollLease, now: float
+    ) -> Sequence[Stored | Duplicate]:
+        """See `Inbox`."""
+        self._file_guard.check_free_space()
+        return await self._write(polls.put_all, PutAllJob.of(entries, cursor, poll, now, self._window))
+
+    async def lease_poll(self, receiver: str, source: str, lease: float, now: float) -> PollLease | None:
+        """See `Inbox`."""
+        return await self._write(polls.lease, polls.LeaseJob(receiver, source, lease, now))
+
+    async def renew_poll(self, poll: PollLease, lease: float, now: float) -> bool:
+        """See `Inbox`."""
+        return await self._write(polls.renew, (poll, lease, now))
+
+    async def release_poll(self, poll: PollLease, now: float, error: str | None = None) -> bool:
+        """See `Inbox`."""
+        return await self._write(polls.release, (poll, now, error))
+
+    async def polls(self) -> Sequence[Poll]:
+        """See `Inbox`."""
+        return await self._read(polls.polls)
 
     async def own(self, owner: Owner, lease: float, now: float) -> bool:
         """See `DirectInbox`."""

@@ -70,8 +70,7 @@ def put(connection: WriterConnection, jobs: Sequence[PutJob]) -> list[Stored | D
         dedup_index.add(connection, cache, hashes_of_new, last)
         leased = {job.entry.delivery.id for job, owner in zip(new, owners, strict=True) if owner is not None}
         results = [Stored(each.id, leased=True) if each.id in leased else each for each in results]
-    for index, job, candidate in duplicates:  # only now: the first ones may be among the new deliveries
-        results[index] = _duplicate(connection, job, candidate)
+    _replay(connection, duplicates, results)  # only now: the first ones may be among the new deliveries
     return results
 
 
@@ -155,10 +154,19 @@ def _are_plain(table: list[tuple[Any, ...]]) -> bool:
     return all(kinds.issuperset(map(type, column)) for kinds, column in zip(_KINDS, columns, strict=True))
 
 
-def _duplicate(connection: WriterConnection, job: PutJob, candidate: Candidate) -> Duplicate:
-    found = connection.execute("SELECT state FROM progress WHERE seq = ?", (candidate.seq,)).fetchone()
-    if found is None or State(found[0]) not in REPLAYED_BY_DUPLICATES or job.entry.delivery.via == "backfill":
-        return Duplicate(candidate.id)
-    tracking.track_out_of_turn(connection, [candidate.seq])
-    ordering.requeue(connection, candidate.seq, job.now)
-    return Duplicate(candidate.id, replayed=True)
+def _replay(
+    connection: WriterConnection, duplicates: Sequence[tuple[int, PutJob, Candidate]], results: list[Stored | Duplicate]
+) -> None:
+    """Replay what is to be handled again because of a duplicate: the place of its result, its job, and whose it is."""
+    duplicates = [each for each in duplicates if each[1].entry.delivery.via != "backfill"]
+    if not duplicates:
+        return
+    asked = rows.padded({candidate.seq for _, _, candidate in duplicates})
+    found = connection.execute(f"SELECT seq, state FROM progress WHERE seq IN ({rows.placeholders(asked)})", asked)
+    again = {seq for seq, state in found.fetchall() if State(state) in REPLAYED_BY_DUPLICATES}
+    for index, job, candidate in duplicates:
+        if candidate.seq in again:
+            again.remove(candidate.seq)
+            tracking.track_out_of_turn(connection, [candidate.seq])
+            ordering.requeue(connection, candidate.seq, job.now)
+            results[index] = Duplicate(candidate.id, replayed=True)

@@ -145,6 +145,17 @@ CREATE TABLE owner (
 ALTER TABLE delivery ADD COLUMN owner INTEGER;  -- the worker that it was born to, which counts until it has progress
 DROP INDEX behind;
 CREATE INDEX in_line ON progress (line, seq) WHERE state = 'waiting' AND line IS NOT NULL;
+CREATE TABLE poll (
+    receiver TEXT NOT NULL,
+    source TEXT NOT NULL,
+    cursor TEXT,
+    token INTEGER,   -- of the lease that is running, or was not released; else null
+    since REAL,      -- when that was given or renewed last: a lease that began in the future cannot be measured
+    until REAL,      -- when it ends
+    succeeded REAL,  -- when a poll ended without an error last
+    error TEXT,      -- of the poll that ended last
+    PRIMARY KEY (receiver, source)
+) STRICT, WITHOUT ROWID;
 """
 
 LAST = "max(last, coalesce((SELECT max(seq) FROM delivery), 0))"

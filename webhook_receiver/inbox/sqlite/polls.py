@@ -1,0 +1,104 @@
+"""Polls in a SQLite inbox: the lease on a source, its cursor, and the deliveries that are put together with that."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..dedup import PutJob
+from ..polls import PutAllJob, kept, lost, new_token
+from ..records import Duplicate, Poll, PollLease, Stored
+from .connection import WriterConnection
+from .insert import put
+
+_AT_ONCE = 256  # entries that are looked up and inserted together: a statement takes a limited number of values
+_THIS_LEASE = "receiver = ? AND source = ? AND token = ?"
+
+
+class LeaseJob(NamedTuple):
+    """A call of `Inbox.lease_poll`; `lease` is in seconds, `now` in Unix seconds."""
+
+    receiver: str
+    source: str
+    lease: float
+    now: float
+
+
+def lease(connection: WriterConnection, jobs: Sequence[LeaseJob]) -> list[PollLease | None]:
+    """Take leases on sources; return for each the lease, or None if another one is running."""
+    return [_lease(connection, job) for job in jobs]
+
+
+def _lease(connection: WriterConnection, job: LeaseJob) -> PollLease | None:
+    receiver, source, lease, now = job
+    connection.execute(
+        "UPDATE poll SET until = until - since + ?, since = ? WHERE receiver = ? AND source = ? AND since > ?",
+        (now, now, receiver, source, now),  # the clock was set back
+    )
+    token = new_token()
+    taken = connection.execute(
+        "INSERT INTO poll (receiver, source, token, since, until) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET token = excluded.token, since = excluded.since, until = excluded.until "
+        "WHERE token IS NULL OR until <= excluded.since RETURNING cursor",
+        (receiver, source, token, now, now + lease),
+    ).fetchone()
+    return None if taken is None else PollLease(receiver, source, taken[0], token)
+
+
+def renew(connection: WriterConnection, jobs: Sequence[tuple[PollLease, float, float]]) -> list[bool]:
+    """Renew leases; return for each whether it goes on.
+
+    Each job is the lease, its length in seconds, and the time in Unix seconds.
+    """
+    return [_update(connection, poll, "since = ?, until = ?", now, now + lease) for poll, lease, now in jobs]
+
+
+def release(connection: WriterConnection, jobs: Sequence[tuple[PollLease, float, str | None]]) -> list[bool]:
+    """End leases; return for each whether it had not ended already.
+
+    Each job is the lease, the time in Unix seconds, and why the poll failed.
+    """
+    return [
+        _update(
+            connection,
+            poll,
+            "token = NULL, since = NULL, until = NULL, succeeded = coalesce(?, succeeded), error = ?",
+            now if error is None else None,
+            kept(error),
+        )
+        for poll, now, error in jobs
+    ]
+
+
+def put_all(connection: WriterConnection, jobs: Sequence[PutAllJob]) -> list[list[Stored | Duplicate]]:
+    """Store pages of deliveries, each with its cursor; return for each the results of its deliveries.
+
+    Raises:
+        PollLeaseLost: a lease has ended; nothing of the batch is stored.
+        InboxError: as `insert.put`; nothing of the batch is stored.
+    """
+    return [_put_all(connection, *job) for job in jobs]
+
+
+def _put_all(
+    connection: WriterConnection, puts: Sequence[PutJob], cursor: str | None, poll: PollLease
+) -> list[Stored | Duplicate]:
+    if not _update(connection, poll, "cursor = ?", cursor):
+        raise lost(poll)
+    starts = range(0, len(puts), _AT_ONCE)
+    return [result for start in starts for result in put(connection, puts[start : start + _AT_ONCE])]
+
+
+def _update(connection: WriterConnection, poll: PollLease, change: str, *values: object) -> bool:
+    """Change the row of a source if the lease on it has not ended; return whether that is so."""
+    arguments = (*values, poll.receiver, poll.source, poll.token)
+    return connection.execute(f"UPDATE poll SET {change} WHERE {_THIS_LEASE}", arguments).rowcount == 1
+
+
+def polls(connection: sqlite3.Connection) -> list[Poll]:
+    """Return how it stands with each source."""
+    found = connection.execute(
+        "SELECT receiver, source, cursor, token IS NOT NULL, until, succeeded, error FROM poll ORDER BY 1, 2"
+    )
+    return [Poll(receiver, source, cursor, bool(leased), *rest) for receiver, source, cursor, leased, *rest in found]
