@@ -185,6 +185,7 @@ class WebhookReceiver(Router):
         except NotAnEvent as error:
             self._runtime.rejections.add(error)
             response = not_an_event(error)
+        self._runtime.counters.add("answered", response.status)
         await response.send(send)
 
     async def receive(
@@ -208,6 +209,11 @@ class WebhookReceiver(Router):
         if not isinstance(body, bytes):
             raise TypeError(f"receive() takes the body's bytes as they came, not {type(body).__name__}")
         check_asyncio()
+        receipt = await self._receipt(headers, body, method, target)
+        self._runtime.counters.add("answered", receipt.response.status)
+        return receipt
+
+    async def _receipt(self, headers: AnyHeaders | None, body: bytes, method: str, target: str | bytes) -> Receipt:
         delivery = None
         try:
             if method != "POST":

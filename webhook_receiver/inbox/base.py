@@ -18,6 +18,7 @@ from .records import (
     Entry,
     Filter,
     HandlerState,
+    Metric,
     Poll,
     PollLease,
     Settlement,
@@ -74,6 +75,10 @@ class Inbox(Protocol):
     that of a delivery: it has ended once it was released or another one was given, and from then on its holder stores
     nothing and moves no cursor. So a process that was stopped, and goes on when another one polls, sets nothing back. A
     lease whose time is up counts until then. A cursor moves only together with the deliveries that it has passed.
+
+    **Counts.** Each process counts what happens in it, and adds that to the counts of the inbox about once a minute.
+    They are figures for people, and nothing depends on them: a crash loses the last minute of its process, and what a
+    call that raised has added all the same is added again.
 
     **Errors.** Every operation may raise InboxUnavailable (try again), InboxDamaged (the stored data cannot be
     trusted), or another InboxError for a value that the store does not take, such as an id that is stored already.
@@ -217,6 +222,24 @@ class Inbox(Protocol):
 
     async def polls(self) -> Sequence[Poll]:
         """Return how it stands with each source that a lease was ever taken on, by receiver and source."""
+        ...
+
+    async def count(self, counts: Mapping[Metric, int], now: float) -> None:
+        """Add to the counts of a minute, in one commit; several processes add up.
+
+        Args:
+            counts: what was counted, and how often; of each receiver no more than `MOST_COUNTED` different `what`.
+            now: a Unix time in the minute, in seconds.
+        """
+        ...
+
+    async def counted(self, since: float, until: float) -> Mapping[Metric, int]:
+        """Return the sums of what was counted in the minutes that began in a span of time.
+
+        Args:
+            since: the begin of the span, in Unix seconds.
+            until: its end, which is not in it.
+        """
         ...
 
     async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
@@ -380,7 +403,8 @@ class Inbox(Protocol):
         """Remove a small number of the deliveries that are past their retention; return how many, 0 if none is left.
 
         A finished delivery is removed once it was settled longer ago than the retention of its state (the store's own
-        settings). What is kept of purged ones is removed, and counted, too, once the window has passed it.
+        settings). What is kept of purged ones is removed, and counted, too, once the window has passed it; so are the
+        counts of minutes that began longer ago than `COUNTS_RETENTION`.
 
         Args:
             now: the time in Unix seconds.

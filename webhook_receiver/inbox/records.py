@@ -13,6 +13,12 @@ MOST_EXPECTED_DEAD = 1000
 """Number of deliveries in `Stats.expected_dead`, at most."""
 MOST_OF_AN_ERROR = 500
 """Characters of the error of a poll that are kept."""
+LATENCY_BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""The largest latency in each bucket but the tenth, in seconds; that has what took longer."""
+MOST_COUNTED = 200
+"""Number of different `Metric.what` that a process counts in a minute for a receiver, at most, `OTHER` among them."""
+OTHER = "other"
+"""What everything beyond that is counted as."""
 DEAD_LETTER_HANDLER = "on_dead "
 """The beginning of the names under which the states of dead-letter handlers are stored; a replay drops these states."""
 
@@ -158,6 +164,17 @@ class Settlement(NamedTuple):
     """Reason why the delivery is DEAD or UNHANDLED."""
     attempts: Sequence[FailedAttempt] = ()
     """Failed attempts under this claim, to be stored."""
+
+
+class Metric(NamedTuple):
+    """What is counted, by the minute."""
+
+    receiver: str
+    """Name of the receiver."""
+    what: str
+    """What is counted, such as "answered 202": see the table in the guide, or `OTHER`."""
+    bucket: int | None = None
+    """Of something that takes time, its bucket from 0 to 9: see `LATENCY_BUCKETS`. None for what takes none."""
 
 
 class PollLease(NamedTuple):

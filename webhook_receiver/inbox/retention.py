@@ -1,4 +1,4 @@
-"""How long finished deliveries are kept, by their state."""
+"""How long finished deliveries are kept, by their state, and counts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from ..errors import ConfigurationError
 from .records import State
+
+COUNTS_RETENTION = 90 * 86_400.0
+"""Seconds for which the counts of a minute are kept."""
 
 
 def retention_of(window: float, done: float, unhandled: float | None, dead: float | None) -> Mapping[State, float]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import replace
+from time import perf_counter
 
 from anyio.to_thread import current_default_thread_limiter
 
@@ -18,11 +19,14 @@ from ..errors import ConfigurationError, InboxError, InboxUnavailable, NotAnEven
 from ..events import Event, OrderStatusChanged, parsed_paths
 from ..inbox import forks, from_url
 from ..inbox.base import Inbox
+from ..inbox.counters import Counters, bucket_of
+from ..inbox.counting import MINUTE
 from ..inbox.names import check_name, claim_name, is_shared, registered_name, release_name, unclaimed
 from ..inbox.records import Duplicate, State, Stored, StoredDelivery
 from ..inbox.registration import Registration
 from ..logs import DeadLetterLog, log_failure, warn_if_disabled
 from ..options import WorkerOptions, is_name
+from ..redaction import summary
 from ..routing import old_names
 from ..senders import Order, Orders, OrdersApi, Sender
 from ..senders.backfill import Backfill, ProgressCallback, backfill
@@ -50,6 +54,7 @@ _WITHOUT_LOOP = (
 _UNTIL_ALL_RUN = 60.0
 """Seconds after a start in which other receivers start, too, and claim what is theirs."""
 _HOUR = 3600.0
+_COUNTS_TIMEOUT = 1.0  # seconds that the counts of the last minute may hold up a stop
 
 
 class Runtime:
@@ -104,8 +109,9 @@ class Runtime:
         self.dispatcher = dispatcher
         self.options = options or WorkerOptions()
         self.clock = clock
-        self.rejections = RejectionCounter(self.name, clock)
-        self.secret_usage = SecretUsage(self.name)
+        self.counters = Counters(clock)
+        self.rejections = RejectionCounter(self.name, clock, self.counters)
+        self.secret_usage = SecretUsage(self.name, self.counters)
         self.attempt_log = AttemptLog(clock)
         self.dead_letter_log = DeadLetterLog(clock)
         self.limiters = Limiters(time.monotonic if clock is time.time else clock)
@@ -120,6 +126,7 @@ class Runtime:
         self._opened = False
         self._starts = 0  # that were not stopped yet
         self.tasks.add(self._tell_unclaimed)
+        self.tasks.add(self._write_counts)
         self._warnings: set[str] = set()
         """The warnings about how the receiver is hosted that were logged, each once."""
         forks.tell(self)
@@ -146,6 +153,7 @@ class Runtime:
         self._worker, self._opened, self._starts = None, False, 0
         release_name(self)
         self.tasks.forget()
+        self.counters.clear()
 
     async def start(self) -> None:
         """Open the inbox, if there is one, and start the worker. Starts are counted: further ones change nothing.
@@ -201,6 +209,9 @@ class Runtime:
             if worker is not None and worker.loop is asyncio.get_running_loop():  # else its loop ended, and so has it
                 await worker.stop()
                 current_default_thread_limiter().total_tokens -= self.options.concurrency
+            with suppress(Exception):
+                async with asyncio.timeout(_COUNTS_TIMEOUT):
+                    await self.counters.write(self.inbox, self.name)
         finally:
             release_name(self)  # not before, since until then it needs the inbox to be open
             if not is_shared(self, self.inbox):
@@ -246,7 +257,7 @@ class Runtime:
                 self._warn_once(f"%s runs on AWS Lambda, which stands still between two requests, {_WITHOUT_LOOP}")
             paused = await self._paused()  # before anything is claimed
             if self._worker is None or not self._worker.is_working:  # it may be since a moment ago
-                self._worker = Worker(self.inbox, self.name, self.dispatcher, self.options, self.clock)
+                self._worker = Worker(self.inbox, self.name, self.dispatcher, self.options, self.clock, self.counters)
                 self._worker.start(paused)
                 current_default_thread_limiter().total_tokens += self.options.concurrency  # beside those of the host's
         self.tasks.start()
@@ -272,6 +283,20 @@ class Runtime:
                 )
         except Exception as error:
             log_failure(f"{self.name}: the inbox failed", error)
+
+    async def _write_counts(self) -> None:
+        """Write what was counted at the end of each minute."""
+        fails = False
+        while True:
+            await asyncio.sleep(MINUTE - self.clock() % MINUTE)
+            try:
+                await self.counters.write(self.inbox, self.name)
+                fails = False
+            except Exception as error:
+                if not fails:
+                    said = "%s: the counts of the last minute are not written, and are added to the next: %s"
+                    logger.warning(said, self.name, summary(error))
+                fails = True
 
     async def _paused(self) -> frozenset[str]:
         """Return the names of the paused handlers; a pause under a handler's old name becomes one under its own."""
@@ -299,12 +324,15 @@ class Runtime:
         Raises:
             InboxError: the delivery is not stored.
         """
+        began = perf_counter()
         try:
             stored = await self.inbox.put(self._entries.build(delivery, event, verified, dead), delivery.received)
         except InboxError:
             raise
         except Exception as error:
             raise _failed(f"delivery {delivery.id}: the inbox failed", error, delivery_id=delivery.id) from None
+        took = bucket_of(perf_counter() - began)
+        self.counters.add("stored" if isinstance(stored, Stored) else "duplicate", bucket=took)
         if self._worker is not None and not (stored.leased if isinstance(stored, Stored) else not stored.replayed):
             self._worker.wake()
         return stored

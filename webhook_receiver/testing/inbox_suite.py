@@ -30,6 +30,7 @@ from ..errors import AmbiguousId, InboxError, InboxUnavailable, PollLeaseLost
 from ..inbox.base import Inbox
 from ..inbox.records import (
     DEAD_LETTER_HANDLER,
+    MOST_COUNTED,
     MOST_OF_AN_ERROR,
     Claim,
     Duplicate,
@@ -37,6 +38,7 @@ from ..inbox.records import (
     FailedAttempt,
     Filter,
     HandlerState,
+    Metric,
     Poll,
     PollLease,
     Settlement,
@@ -45,6 +47,7 @@ from ..inbox.records import (
     StoredDelivery,
 )
 from ..inbox.registration import Registration
+from ..inbox.retention import COUNTS_RETENTION
 
 Make = Callable[[str], Inbox]
 
@@ -724,7 +727,9 @@ class InboxSuite:
             happened = [f"o-{turn}-{number}" for number in range(40)]
             page = [entry(f"page-{each}", identity=each, key=each.encode(), via="backfill") for each in happened]
             puts = [other.put(entry(f"put-{each}", identity=each, key=each.encode()), NOW) for each in happened]
-            paged, *each_put = await asyncio.gather(inbox.put_all(page, f"{turn}", lease, NOW), *puts)
+            putting = asyncio.gather(*puts)
+            paged = await inbox.put_all(page, f"{turn}", lease, NOW)
+            each_put = await putting
             for one, two in zip(paged, each_put, strict=True):
                 assert {isinstance(one, Stored), isinstance(two, Stored)} == {True, False}, (one, two)
                 assert one.id == two.id
@@ -1142,6 +1147,81 @@ class InboxSuite:
         assert sum(steps) == 300
         assert await listed(inbox) == []
 
+    # Counts
+
+    async def test_what_is_counted_in_a_minute_adds_up(self, inbox: Inbox) -> None:
+        minute = NOW - NOW % 60
+        done, slow, hooks = Metric("hooks", "done h", 3), Metric("hooks", "done h", 9), Metric("hooks", "answered 202")
+        others = Metric("others", "answered 202")
+        await inbox.count({done: 2, slow: 1, hooks: 5}, minute)
+        await inbox.count({done: 1, hooks: 1, others: 1}, minute + 59.5)
+        await inbox.count({}, minute)
+        await inbox.count({hooks: 100}, minute + 60)
+        await inbox.count({hooks: 1000}, minute - 0.5)
+        assert await inbox.counted(minute, minute + 60) == {done: 3, slow: 1, hooks: 6, others: 1}
+        assert await inbox.counted(minute - 60, minute + 120) == {done: 3, slow: 1, hooks: 1106, others: 1}
+
+    async def test_minutes_belong_to_the_span_in_which_they_began(self, inbox: Inbox) -> None:
+        minute, one = NOW - NOW % 60, Metric("hooks", "answered 202")
+        await inbox.count({one: 1}, minute + 30)
+        for since, until, expected in (
+            (minute, minute + 1, {one: 1}),
+            (minute - 0.5, minute + 0.5, {one: 1}),
+            (minute + 0.5, minute + 60, {}),
+            (minute - 60, minute, {}),
+        ):
+            assert await inbox.counted(since, until) == expected
+
+    async def test_what_is_counted_at_the_same_moment_adds_up(self, inbox: Inbox) -> None:
+        await self._count_beside(inbox, inbox)
+
+    async def _count_beside(self, inbox: Inbox, other: Inbox) -> None:
+        """Count the same through two, in another order each, and beside a put."""
+        metrics = [Metric("hooks", f"answered {status}", status % 10) for status in range(200, 240)]
+        orders = [metrics, metrics[::-1]]
+        await asyncio.gather(
+            *[each.count(dict.fromkeys(orders[n % 2], n), NOW) for n in range(10) for each in (inbox, other)],
+            inbox.put(entry("d-1"), NOW),
+        )
+        assert await inbox.counted(NOW - 60, NOW + 60) == dict.fromkeys(metrics, 2 * sum(range(10)))
+        assert await listed(other) == ["d-1"]
+
+    @pytest.mark.parametrize("text", ["o-1\x00", "ключ 鍵", "'; DROP TABLE counter; --", "", "%_\\"])
+    async def test_anything_may_be_counted(self, inbox: Inbox, text: str) -> None:
+        counts = {Metric(text, text): 1, Metric(text, text, 0): 2, Metric("hooks", text): 3, Metric(text, "a"): 4}
+        await inbox.count(counts, NOW)
+        assert await inbox.counted(NOW - 60, NOW) == counts
+
+    async def test_a_full_minute_of_a_receiver_may_be_counted(self, inbox: Inbox) -> None:
+        counts = {Metric("hooks", f"done {n}", b): n + 1 for n in range(MOST_COUNTED) for b in [None, *range(10)]}
+        for _ in range(2):
+            await inbox.count(counts, NOW)
+        assert await inbox.counted(NOW - 60, NOW) == {metric: 2 * number for metric, number in counts.items()}
+
+    async def test_what_cannot_be_counted_fails_alone(self, inbox: Inbox) -> None:
+        one = Metric("hooks", "answered 202")
+        found = await asyncio.gather(
+            inbox.put(entry("d-1"), NOW),
+            inbox.count({one: 1, Metric("hooks", "\ud800"): 1}, NOW),
+            inbox.count({one: 10}, NOW),
+            return_exceptions=True,
+        )
+        assert (found[0], type(found[1]), found[2]) == (Stored("d-1"), InboxError, None)
+        assert await inbox.counted(NOW - 60, NOW) == {one: 10}
+
+    async def test_expire_removes_counts_past_their_retention_in_small_steps(self, inbox: Inbox) -> None:
+        minute = NOW - NOW % 60
+        last, metrics = minute + COUNTS_RETENTION, [Metric("hooks", f"done {n}") for n in range(MOST_COUNTED)]
+        for number in range(3):
+            await inbox.count(dict.fromkeys(metrics, 1), minute + number * 60)
+        assert await inbox.expire(last) == 0
+        removed = 0
+        while step := await inbox.expire(last + 61):
+            assert step <= MOST_COUNTED
+            removed += step
+        assert removed == 2 * MOST_COUNTED
+        assert await inbox.counted(0, last) == dict.fromkeys(metrics, 1)
+
     # Looking
 
     async def test_summaries_are_found_page_by_page(self, inbox: Inbox) -> None:
@@ -1482,6 +1562,8 @@ class InboxSuite:
                 lambda: inbox.lease_poll("hooks", "api", LEASE, NOW),
                 lambda: inbox.put_all([], None, PollLease("hooks", "api", None, 1), NOW),
                 lambda: inbox.polls(),
+                lambda: inbox.count({Metric("hooks", "answered 202"): 1}, NOW),
+                lambda: inbox.counted(0, NOW),
                 lambda: inbox.claim("hooks", 1, LEASE, NOW),
                 lambda: inbox.find(ALL),
                 lambda: inbox.get("d-1"),
@@ -1622,6 +1704,9 @@ class SharedInboxSuite(InboxSuite):
         self, inbox: Inbox, other: Inbox
     ) -> None:
         await self._race(inbox, other)
+
+    async def test_the_counts_of_both_add_up(self, inbox: Inbox, other: Inbox) -> None:
+        await self._count_beside(inbox, other)
 
     async def test_a_pause_is_one_for_both(self, inbox: Inbox, other: Inbox) -> None:
         await inbox.pause("h", NOW)

@@ -73,11 +73,13 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from time import perf_counter
 from typing import Any, Protocol, cast
 
 from ..errors import HandlerSignal, InboxError, NotAnEvent
 from ..events import Event
 from ..inbox.base import Inbox
+from ..inbox.counters import Counters, bucket_of
 from ..inbox.records import Claim, Settlement, State
 from ..logs import fields, log_failure
 from ..options import Limits, WorkerOptions
@@ -93,6 +95,7 @@ from .timeouts import Timeouts
 
 logger = logging.getLogger("webhook_receiver")
 
+_OUTCOMES = {State.DONE: "done", State.WAITING: "retry", State.DEAD: "dead"}
 _GRACE = 5.0  # seconds that a handler has to end when its time is up and it was cancelled
 
 
@@ -177,6 +180,7 @@ class Executor:
         clock: returns the time in Unix seconds.
         abandon: called with a delivery in flight and its settlement when a handler ignores that its time is up.
         turns: the turns of handlers with limits; None to run them without.
+        counters: count the attempts by how they ended, and how long they took.
     """
 
     def __init__(
@@ -187,6 +191,7 @@ class Executor:
         clock: Callable[[], float],
         abandon: Callable[[InFlight, Settlement], None],
         turns: Turns[InFlight] | None = None,
+        counters: Counters | None = None,
     ) -> None:
         self.paused: frozenset[str] = frozenset()
         self._inbox = inbox
@@ -195,6 +200,7 @@ class Executor:
         self._clock = clock
         self._abandon = abandon
         self._turns = turns
+        self._counters = Counters(clock) if counters is None else counters
         self._breakers = CircuitBreakers(options.breaker)
         self._attempt_log = AttemptLog(clock)
         self._running: dict[asyncio.Task[Any] | None, InFlight] = {}
@@ -308,6 +314,7 @@ class Executor:
             ended = ProcessEnded("the process ended while it ran")
             self._attempt_log.add(ended, in_flight.claim.delivery.id, handler.name, progress.of(handler).attempts)
             progress.failed(handler, ended, now, now)
+            self._count(progress, handler)
             if not progress.is_due(handler, now):
                 return
         turn = None
@@ -321,7 +328,7 @@ class Executor:
             if breaker is not None and (wait := breaker.wait(now)):
                 progress.postpone(handler, now + wait)
                 return
-            number = progress.begin(handler)
+            number, began = progress.begin(handler), perf_counter()
             try:
                 if progress.is_careful and not await self._inbox.save_progress(in_flight.claim, progress.states, now):
                     raise LeaseLost
@@ -343,6 +350,7 @@ class Executor:
         else:
             self._attempt_log.add(error, in_flight.claim.delivery.id, handler.name, number)
             progress.failed(handler, error, in_flight.started, self._clock())
+        self._count(progress, handler, bucket_of(perf_counter() - began))
         if isinstance(error, asyncio.CancelledError):
             raise error  # maybe the event loop ends, and waits for this task: the others run under another claim
 
@@ -408,7 +416,11 @@ class Executor:
         in_flight.abandoned = True
         self._record_in_breaker(handler, error)
         progress.failed(handler, error, started, self._clock())
+        self._count(progress, handler, bucket_of(in_flight.timeout))
         self._abandon(in_flight, self._reached(progress))
+
+    def _count(self, progress: DeliveryProgress, handler: Runnable, bucket: int | None = None) -> None:
+        self._counters.add(_OUTCOMES[progress.of(handler).state], handler.name, bucket)
 
     def _record_in_breaker(self, handler: Runnable, error: BaseException | None) -> None:
         if not isinstance(handler, DeadLetterHandler):  # which has nothing else to wait for

@@ -13,6 +13,7 @@ from functools import partial
 
 from ..errors import InboxError
 from ..inbox.base import DirectInbox, Inbox
+from ..inbox.counters import Counters
 from ..inbox.owner import Owner
 from ..inbox.records import Claim, Settlement, State
 from ..logs import DeadLetterLog, fields, log_failure
@@ -41,10 +42,17 @@ class Worker:
         handlers: the dispatcher, which parses a delivery and knows the handlers that match it.
         options: the settings of the worker.
         clock: returns the time in Unix seconds.
+        counters: count the attempts of the handlers.
     """
 
     def __init__(
-        self, inbox: Inbox, receiver: str, handlers: Dispatcher, options: WorkerOptions, clock: Callable[[], float]
+        self,
+        inbox: Inbox,
+        receiver: str,
+        handlers: Dispatcher,
+        options: WorkerOptions,
+        clock: Callable[[], float],
+        counters: Counters,
     ) -> None:
         self._inbox = inbox
         self._receiver = receiver
@@ -52,7 +60,7 @@ class Worker:
         self._clock = clock
         self._dead_letter_log = DeadLetterLog(clock)
         self._turns = Turns(self._give_slot_back, self._take_slot)
-        self._executor = Executor(inbox, handlers, options, clock, self._abandon, self._turns)
+        self._executor = Executor(inbox, handlers, options, clock, self._abandon, self._turns, counters)
         self._in_flight: dict[str, InFlight] = {}
         """The deliveries that we have a lease on, by id: ready, running or being settled."""
         self._open: set[InFlight] = set()

@@ -57,6 +57,7 @@ from ..records import (
     Entry,
     Filter,
     HandlerState,
+    Metric,
     Poll,
     PollLease,
     Settlement,
@@ -65,8 +66,8 @@ from ..records import (
     StoredDelivery,
 )
 from ..registration import Registration
-from ..retention import retention_of
-from . import insert, leases, maintenance, polls, queries
+from ..retention import COUNTS_RETENTION, retention_of
+from . import counting, insert, leases, maintenance, polls, queries
 from .announcement import listening
 from .connection import MOST_CONNECTIONS, NoConnection, Server, translated
 from .rows import PostgresConnection, PostgresOperation
@@ -246,6 +247,14 @@ class PostgresInbox:
         """See `Inbox`."""
         return await self._ask(polls.polls)
 
+    async def count(self, counts: Mapping[Metric, int], now: float) -> None:
+        """See `Inbox`."""
+        await self._ask(lambda connection: counting.count(connection, counts, now))
+
+    async def counted(self, since: float, until: float) -> Mapping[Metric, int]:
+        """See `Inbox`."""
+        return await self._ask(lambda connection: counting.counted(connection, since, until))
+
     async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
         """See `Inbox`."""
         await self._watch_clock(now)
@@ -315,7 +324,8 @@ class PostgresInbox:
                 maintenance.purge(connection, Filter(states=[state]), now, _STEP, since, now - seconds)
                 for state, seconds in self._retention.items()
             ]
-            return sum(removed) + maintenance.forget(connection, since, _STEP)
+            removed.append(maintenance.forget(connection, since, _STEP))
+            return sum(removed) + counting.forget(connection, now - COUNTS_RETENTION, _STEP)
 
         return await self._ask(expire)
 

@@ -191,6 +191,14 @@ CREATE TABLE poll (
     error text,                  -- of the poll that ended last
     PRIMARY KEY (receiver, source)
 );
+CREATE TABLE counter (
+    minute bigint NOT NULL,   -- its begin, in Unix seconds by 60
+    receiver text COLLATE "C" NOT NULL,
+    what text COLLATE "C" NOT NULL,
+    bucket integer NOT NULL,  -- of a latency; -1 for what has none
+    count bigint NOT NULL,
+    PRIMARY KEY (minute, receiver, what, bucket)
+);
 """
 
 MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)

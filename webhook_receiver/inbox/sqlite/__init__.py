@@ -43,7 +43,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import closing, suppress
@@ -65,6 +64,7 @@ from ..records import (
     Entry,
     Filter,
     HandlerState,
+    Metric,
     Poll,
     PollLease,
     Settlement,
@@ -73,8 +73,8 @@ from ..records import (
     StoredDelivery,
 )
 from ..registration import Registration
-from ..retention import retention_of
-from . import backup, file_guard, insert, leases, maintenance, owners, polls, queries
+from ..retention import COUNTS_RETENTION, retention_of
+from . import backup, counting, file_guard, insert, leases, maintenance, owners, polls, queries
 from .connection import Inode, Reader, WriterConnection, connect
 from .file_guard import IntegrityCheck
 from .schema import LAST, MIGRATIONS, migrate, version_of
@@ -88,7 +88,6 @@ DAY = 86_400.0  # seconds
 _PATIENCE = 2.0  # seconds that the check of the whole file may hold up the start; then it goes on beside
 _opening = RLock()  # a thread that forks takes it for each inbox
 _open_here: list[Inode | None] = []  # the files of the inboxes that are open in this process
-_COPY_NAME = re.compile(r"(.+)\.schema-\d+\.bak")  # see `SQLiteInbox._copy`
 _STEP = 200  # rows that are tidied away at a time: a few milliseconds, which no put notices
 
 
@@ -247,6 +246,14 @@ class SQLiteInbox:
         """See `Inbox`."""
         return await self._read(polls.polls)
 
+    async def count(self, counts: Mapping[Metric, int], now: float) -> None:
+        """See `Inbox`."""
+        await self._write(counting.count, (counts, now))
+
+    async def counted(self, since: float, until: float) -> Mapping[Metric, int]:
+        """See `Inbox`."""
+        return await self._read(partial(counting.counted, since=since, until=until))
+
     async def own(self, owner: Owner, lease: float, now: float) -> bool:
         """See `DirectInbox`."""
         goes_on = await self._write(owners.own, owners.OwnJob(owner, lease, now))
@@ -352,9 +359,9 @@ class SQLiteInbox:
             maintenance.PurgeJob(Filter(states=[state]), now, _STEP, since, now - seconds)
             for state, seconds in self._retention.items()
         ]
-        return sum([await self._write(maintenance.purge, job) for job in jobs]) + await self._write(
-            maintenance.forget, (since, _STEP)
-        )
+        removed = [await self._write(maintenance.purge, job) for job in jobs]
+        removed.append(await self._write(maintenance.forget, (since, _STEP)))
+        return sum(removed) + await self._write(counting.forget, (now - COUNTS_RETENTION, _STEP))
 
     async def stats(self) -> Stats:
         """See `Inbox`."""
@@ -459,13 +466,8 @@ class SQLiteInbox:
             version = version_of(connection, str(self.path))  # with this, SQLite takes up the log
             if not version and not self._create:
                 raise ConfigurationError(f"{self.path} is empty, and no inbox")
-            if version < len(MIGRATIONS) and (of := _COPY_NAME.fullmatch(self.path.name)):
-                raise ConfigurationError(
-                    f"{self.path} is the copy of {of[1]} that was made before its tables changed, and to open it here "
-                    f"would change them, too. To look into it, copy it under another name first:  cp {self.path} "
-                    f"look.db. To go back to it, stop what uses {of[1]}, move that with its -wal and -shm away, copy "
-                    f"this one to {of[1]}, and install the version of webhook-receiver that you had then"
-                )
+            if version < len(MIGRATIONS):
+                backup.check_is_no_copy(self.path)
             dead = owners.tokens(connection) if version == len(MIGRATIONS) and opening.is_first else []
             if size % connection.execute("PRAGMA page_size").fetchone()[0]:
                 raise sqlite3.DatabaseError("it ends within a page")  # of which SQLite would take the rest for zeros
@@ -481,7 +483,7 @@ class SQLiteInbox:
 
     def _copy(self, version: int) -> None:
         """Copy the file before its tables change from those of this version."""
-        copy = file_guard.beside(self.path, f".schema-{version}.bak")
+        copy = backup.before_migration(self.path, version)
         self._file_guard.check_room(self.path.stat().st_size, copy.name)
         self._backup(copy, lambda copied, pages: None)
         logger.info("%s has the schema %d and gets a newer one; a copy of it is %s", self.path, version, copy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -14,6 +15,29 @@ from .schema import APPLICATION, MIGRATIONS
 
 _PAGES = 256  # copied between two calls of `progress`: a MiB
 _LOGS = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a database in use, and takes up with the next one
+
+_COPY_NAME = re.compile(r"(.+)\.schema-\d+\.bak")  # see `before_migration`
+
+
+def before_migration(path: Path, version: int) -> Path:
+    """Return the name of the copy of an inbox that is made before its tables change from those of this version."""
+    return beside(path, f".schema-{version}.bak")
+
+
+def check_is_no_copy(path: Path) -> None:
+    """Check that a file whose tables are about to change is no copy that was made before they change.
+
+    Raises:
+        ConfigurationError: it is, by its name.
+    """
+    of = _COPY_NAME.fullmatch(path.name)
+    if of is not None:
+        raise ConfigurationError(
+            f"{path} is the copy of {of[1]} that was made before its tables changed, and to open it here would change "
+            f"them, too. To look into it, copy it under another name first:  cp {path} look.db. To go back to it, stop "
+            f"what uses {of[1]}, move that with its -wal and -shm away, copy this one to {of[1]}, and install the "
+            "version of webhook-receiver that you had then"
+        )
 
 
 def backup(connection: sqlite3.Connection, file: Path, progress: Callable[[int, int], None]) -> None:

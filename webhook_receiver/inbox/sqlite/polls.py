@@ -12,7 +12,7 @@ from ..records import Duplicate, Poll, PollLease, Stored
 from .connection import WriterConnection
 from .insert import put
 
-_AT_ONCE = 256  # entries that are looked up and inserted together: a statement takes a limited number of values
+_AT_ONCE = 1024  # entries that are looked up and inserted together: a statement takes a limited number of values
 _THIS_LEASE = "receiver = ? AND source = ? AND token = ?"
 
 

@@ -156,6 +156,14 @@ CREATE TABLE poll (
     error TEXT,      -- of the poll that ended last
     PRIMARY KEY (receiver, source)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE counter (
+    minute INTEGER NOT NULL,  -- its begin, in Unix seconds by 60
+    receiver TEXT NOT NULL,
+    what TEXT NOT NULL,
+    bucket INTEGER NOT NULL,  -- of a latency; -1 for what has none
+    count INTEGER NOT NULL,
+    PRIMARY KEY (minute, receiver, what, bucket)
+) STRICT, WITHOUT ROWID;
 """
 
 LAST = "max(last, coalesce((SELECT max(seq) FROM delivery), 0))"
