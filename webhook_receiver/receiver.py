@@ -185,7 +185,7 @@ class WebhookReceiver(Router):
         except NotAnEvent as error:
             self._runtime.rejections.add(error)
             response = not_an_event(error)
-        self._runtime.counters.add("answered", response.status)
+        self._runtime.counters.answered[response.status] += 1
         await response.send(send)
 
     async def receive(
@@ -210,7 +210,7 @@ class WebhookReceiver(Router):
             raise TypeError(f"receive() takes the body's bytes as they came, not {type(body).__name__}")
         check_asyncio()
         receipt = await self._receipt(headers, body, method, target)
-        self._runtime.counters.add("answered", receipt.response.status)
+        self._runtime.counters.answered[receipt.response.status] += 1
         return receipt
 
     async def _receipt(self, headers: AnyHeaders | None, body: bytes, method: str, target: str | bytes) -> Receipt:

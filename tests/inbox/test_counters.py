@@ -3,13 +3,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook_receiver import InboxUnavailable, MemoryInbox
-from webhook_receiver.inbox.counters import Counters, bucket_of
+from webhook_receiver.inbox.counters import UNTIMED, Counters, bucket_of
 from webhook_receiver.inbox.records import LATENCY_BUCKETS, MOST_COUNTED, OTHER, Metric
 
 HOUR = 3600.0
@@ -40,21 +41,30 @@ def test_a_latency_belongs_to_one_of_ten_buckets(seconds: float, bucket: int) ->
 
 
 async def test_what_was_counted_is_written_once_under_the_minute_in_which_that_began() -> None:
-    now, inbox = HOUR, Kept()
-    counters = Counters(lambda: now)
-    counters.add("answered", 202)
-    counters.add("answered", 202)
-    counters.add("done", "handler", 3)
-    counters.add("stored", bucket=0)
+    now, inbox, rejected = HOUR, Kept(), {"BadSignature": 5}
+    counters = Counters(lambda: now, {"rejected": rejected})
+    counters.answered[202] += 2
+    counters.attempts["done", "handler"][3] += 1
+    counters.attempts["dead", "handler"][UNTIMED] += 1
+    counters.stored[0] += 1
     now += 60
     await counters.write(inbox, "hooks")
     await counters.write(inbox, "hooks")
-    counters.add("answered", 202)
+    counters.answered[202] += 1
+    rejected["BadSignature"] += 1
     await counters.write(inbox, "renamed")
-    answered = Metric("hooks", "answered 202")
     assert inbox.written == [
-        ({answered: 2, Metric("hooks", "done handler", 3): 1, Metric("hooks", "stored", 0): 1}, HOUR),
-        ({Metric("renamed", "answered 202"): 1}, HOUR + 60),
+        (
+            {
+                Metric("hooks", "answered 202"): 2,
+                Metric("hooks", "done handler", 3): 1,
+                Metric("hooks", "dead handler"): 1,
+                Metric("hooks", "stored", 0): 1,
+                Metric("hooks", "rejected BadSignature"): 5,
+            },
+            HOUR,
+        ),
+        ({Metric("renamed", "answered 202"): 1, Metric("renamed", "rejected BadSignature"): 1}, HOUR + 60),
     ]
 
 
@@ -64,7 +74,7 @@ async def test_what_is_not_written_is_added_to_the_next_minute(fault: BaseExcept
     counters = Counters(lambda: now)
     inbox.fault = fault
     for _ in range(3):
-        counters.add("answered", 202)
+        counters.answered[202] += 1
         now += 60
         with pytest.raises(type(fault)):
             await counters.write(inbox, "hooks")
@@ -76,38 +86,37 @@ async def test_what_is_not_written_is_added_to_the_next_minute(fault: BaseExcept
 
 async def test_a_child_of_a_fork_does_not_write_what_its_parent_has_counted() -> None:
     inbox, counters = Kept(), Counters(lambda: HOUR)
-    counters.add("answered", 202)
-    counters.clear()
+    counters.answered[202] += 1
+    counters.forget()
+    counters.answered[202] += 1
     await counters.write(inbox, "hooks")
-    assert inbox.written == []
+    assert inbox.written == [({Metric("hooks", "answered 202"): 1}, HOUR)]
 
 
 names = st.text(max_size=3) | st.integers(0, 400).map(str)
-added = st.tuples(st.sampled_from(["done", "rejected"]), names, st.none() | st.integers(0, 9))
+attempts = st.tuples(st.sampled_from(["done", "retry"]), names, st.integers(0, UNTIMED))
 
 
-@given(st.lists(st.lists(added, max_size=5) | st.booleans(), max_size=20), st.integers(0, 2 * MOST_COUNTED))
-def test_whatever_is_counted_and_fails_nothing_is_lost_and_nothing_grows_beyond_its_bounds(
-    steps: list[list[tuple[str, str, int | None]] | bool], many: int
+@given(st.lists(st.lists(attempts, max_size=5) | st.booleans(), max_size=20), st.integers(0, 2 * MOST_COUNTED))
+def test_whatever_is_counted_and_fails_nothing_is_lost_and_nothing_goes_beyond_its_bounds(
+    steps: list[list[tuple[str, str, int]] | bool], many: int
 ) -> None:
     inbox, counters = Kept(), Counters(lambda: HOUR)
     expected = Counter[int | None]()
 
     async def run() -> None:
         for number in range(many):
-            counters.add("many", number)
+            counters.answered[number] += 1
             expected[None] += 1
         for step in [*steps, True]:
             if isinstance(step, bool):
                 inbox.fault = None if step else InboxUnavailable("full")
-                try:
+                with suppress(InboxUnavailable):
                     await counters.write(inbox, "hooks")
-                except InboxUnavailable:
-                    assert not step
             else:
-                for each in step:
-                    counters.add(*each)
-                    expected[each[2]] += 1
+                for outcome, handler, bucket in step:
+                    counters.attempts[outcome, handler][bucket] += 1
+                    expected[None if bucket == UNTIMED else bucket] += 1
 
     asyncio.run(run())
     found = Counter[int | None]()
@@ -123,8 +132,8 @@ async def test_what_is_beyond_the_bound_is_counted_as_other() -> None:
     inbox, counters = Kept(), Counters(lambda: HOUR)
     for number in range(MOST_COUNTED + 5):
         for bucket in (1, 2):
-            counters.add("done", number, bucket)
-    counters.add("done", 0, 1)
+            counters.attempts["done", f"{number}"][bucket] += 1
+    counters.attempts["done", "0"][1] += 1
     await counters.write(inbox, "hooks")
     ((counts, _),) = inbox.written
     assert counts[Metric("hooks", "done 0", 1)] == 2

@@ -8,16 +8,13 @@ from tests.helpers import NOW, order, signed
 from tests.working import Clock
 from webhook_receiver import BadSignature, Event, StaleSignature, Unsigned, UP42Signature, WebhookReceiver
 from webhook_receiver.errors import MethodNotAllowed
-from webhook_receiver.inbox.counters import Counters
 from webhook_receiver.runtime.counters import RejectionCounter, SecretUsage
-
-COUNTERS = Counters(lambda: 0.0)
 
 
 def test_each_reason_is_counted_and_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     time = 1000.0
-    rejections = RejectionCounter("webhooks", lambda: time, COUNTERS)
+    rejections = RejectionCounter("webhooks", lambda: time)
     for _ in range(5):
         rejections.add(BadSignature("no secret gives it"))
     rejections.add(StaleSignature("too old"))
@@ -36,7 +33,7 @@ def test_each_reason_is_counted_and_logged_once_a_minute(caplog: pytest.LogCaptu
 
 def test_a_bad_signature_is_a_warning_and_a_get_is_not(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    rejections = RejectionCounter("webhooks", lambda: 0.0, COUNTERS)
+    rejections = RejectionCounter("webhooks", lambda: 0.0)
     rejections.add(BadSignature("no secret gives it"))
     rejections.add(MethodNotAllowed("POST only"))
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
@@ -46,7 +43,7 @@ BODY = order()
 
 
 def test_an_old_secret_is_warned_of_once_an_hour_and_each_by_itself(caplog: pytest.LogCaptureFixture) -> None:
-    rotation = SecretUsage("webhooks", COUNTERS)
+    rotation = SecretUsage("webhooks")
     for seconds in (0, 1, 3599):
         rotation.note(1, NOW + seconds)
     rotation.note(2, NOW + 3599)
@@ -61,7 +58,7 @@ def test_it_is_said_once_when_an_old_secret_was_not_used_for_a_day_although_the_
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    rotation = SecretUsage("webhooks", COUNTERS)
+    rotation = SecretUsage("webhooks")
     for by, seconds in ((0, 0), (1, 0), (0, 86_399)):
         rotation.note(by, NOW + seconds)
     assert len(caplog.records) == 1

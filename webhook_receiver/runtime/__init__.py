@@ -109,9 +109,9 @@ class Runtime:
         self.dispatcher = dispatcher
         self.options = options or WorkerOptions()
         self.clock = clock
-        self.counters = Counters(clock)
-        self.rejections = RejectionCounter(self.name, clock, self.counters)
-        self.secret_usage = SecretUsage(self.name, self.counters)
+        self.rejections = RejectionCounter(self.name, clock)
+        self.secret_usage = SecretUsage(self.name)
+        self.counters = Counters(clock, {"rejected": self.rejections.counts, "secret": self.secret_usage.counts})
         self.attempt_log = AttemptLog(clock)
         self.dead_letter_log = DeadLetterLog(clock)
         self.limiters = Limiters(time.monotonic if clock is time.time else clock)
@@ -153,7 +153,7 @@ class Runtime:
         self._worker, self._opened, self._starts = None, False, 0
         release_name(self)
         self.tasks.forget()
-        self.counters.clear()
+        self.counters.forget()
 
     async def start(self) -> None:
         """Open the inbox, if there is one, and start the worker. Starts are counted: further ones change nothing.
@@ -331,8 +331,8 @@ class Runtime:
             raise
         except Exception as error:
             raise _failed(f"delivery {delivery.id}: the inbox failed", error, delivery_id=delivery.id) from None
-        took = bucket_of(perf_counter() - began)
-        self.counters.add("stored" if isinstance(stored, Stored) else "duplicate", bucket=took)
+        numbers = self.counters.stored if isinstance(stored, Stored) else self.counters.duplicates
+        numbers[bucket_of(perf_counter() - began)] += 1
         if self._worker is not None and not (stored.leased if isinstance(stored, Stored) else not stored.replayed):
             self._worker.wake()
         return stored

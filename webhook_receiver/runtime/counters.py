@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from ..errors import InboxError, MethodNotAllowed, WebhookError
-from ..inbox.counters import Counters
 from ..logs import LineLimit, fields, warn_if_disabled
 
 logger = logging.getLogger("webhook_receiver")
@@ -22,22 +21,19 @@ class RejectionCounter:
     Args:
         receiver: the receiver's name.
         clock: returns the time in Unix seconds.
-        counters: the counters that are written to the inbox, which count them, too.
     """
 
-    def __init__(self, receiver: str, clock: Callable[[], float], counters: Counters) -> None:
+    def __init__(self, receiver: str, clock: Callable[[], float]) -> None:
         self.counts: Counter[str] = Counter()
         """The number of rejected requests by the name of the error's class."""
         self.receiver = receiver
         """The receiver's name."""
         self._limit = LineLimit(clock)
-        self._counters = counters
 
     def add(self, error: WebhookError) -> None:
         """Count an error, and log it unless many lines about the same error were written within the last minute."""
         reason = type(error).__name__
         self.counts[reason] += 1
-        self._counters.add("rejected", reason)
         more = self._limit.left_out(reason)
         if more is None:
             return
@@ -60,15 +56,13 @@ class SecretUsage:
 
     Args:
         receiver: the receiver's name.
-        counters: the counters that are written to the inbox, which count them, too.
     """
 
-    def __init__(self, receiver: str, counters: Counters) -> None:
+    def __init__(self, receiver: str) -> None:
         self.counts: Counter[int] = Counter()
         """The number of deliveries verified, by the index of the secret."""
         self.receiver = receiver
         """The receiver's name."""
-        self._counters = counters
         self._used: dict[int, float] = {}
         """The last use of each old secret, in Unix seconds."""
         self._warned: dict[int, float] = {}
@@ -76,7 +70,6 @@ class SecretUsage:
     def note(self, by: int, now: float) -> None:
         """Count a delivery verified by the secret of index `by` at the Unix time `now`; warn hourly of an old one."""
         self.counts[by] += 1
-        self._counters.add("secret", by)
         if by == 0:
             if self._used:
                 self._tell_unused(now)

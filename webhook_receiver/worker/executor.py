@@ -79,7 +79,7 @@ from typing import Any, Protocol, cast
 from ..errors import HandlerSignal, InboxError, NotAnEvent
 from ..events import Event
 from ..inbox.base import Inbox
-from ..inbox.counters import Counters, bucket_of
+from ..inbox.counters import UNTIMED, Counters, bucket_of
 from ..inbox.records import Claim, Settlement, State
 from ..logs import fields, log_failure
 from ..options import Limits, WorkerOptions
@@ -419,8 +419,8 @@ class Executor:
         self._count(progress, handler, bucket_of(in_flight.timeout))
         self._abandon(in_flight, self._reached(progress))
 
-    def _count(self, progress: DeliveryProgress, handler: Runnable, bucket: int | None = None) -> None:
-        self._counters.add(_OUTCOMES[progress.of(handler).state], handler.name, bucket)
+    def _count(self, progress: DeliveryProgress, handler: Runnable, bucket: int = UNTIMED) -> None:
+        self._counters.attempts[_OUTCOMES[progress.of(handler).state], handler.name][bucket] += 1
 
     def _record_in_breaker(self, handler: Runnable, error: BaseException | None) -> None:
         if not isinstance(handler, DeadLetterHandler):  # which has nothing else to wait for
