@@ -16,8 +16,8 @@ from typer.testing import CliRunner, Result
 
 from tests.faults.harness import Sender, Server, moment, runs
 from tests.faults.harness import states as states_of_file
-from tests.faults.test_kills import HANDLERS, assert_order, doubled
-from tests.faults.test_postgres import begun, states
+from tests.faults.ledger import HANDLERS
+from tests.faults.test_postgres import assert_order, begun, doubled, states
 from tests.helpers import ROOT, printed
 from tests.postgres import execute, migrated, postgres
 from webhook_receiver.cli.commands import app
