@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.helpers import ROOT, signed
+
+HANDLERS = ("on_loop", "in_thread", "at_second_try")
+"""The handlers of `app.py`."""
 
 
 class Server:
@@ -137,6 +141,28 @@ def runs(folder: Path) -> list[Run]:
         at, process, handler, order, number, attempt, what = line.split(" ", 6)
         found.append(Run(float(at), int(process), handler, order, int(number), int(attempt), what))
     return found
+
+
+def doubled(found: list[Run]) -> list[Run]:
+    """Return the ends of runs after which the same handler ran again for the same delivery."""
+    last: dict[tuple[str, str, int], Run] = {}
+    again: list[Run] = []
+    for run in found:
+        which = (run.handler, run.order, run.number)
+        if run.what == "begin" and which in last:
+            again.append(last.pop(which))
+        elif run.what == "end":
+            last[which] = run
+    return again
+
+
+def assert_order(found: list[Run]) -> None:
+    """All runs for a delivery are before all runs for the next one of its order."""
+    numbers: dict[str, list[int]] = defaultdict(list)
+    for run in found:
+        numbers[run.order].append(run.number)
+    for order, ran in numbers.items():
+        assert ran == sorted(ran), order
 
 
 def ended(folder: Path, handler: str = "on_loop") -> set[tuple[str, int]]:

@@ -21,13 +21,10 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from tests.faults.harness import Run, name_of_old, runs
+from tests.faults.harness import HANDLERS, Run, name_of_old, runs
 from webhook_receiver import SQLiteInbox
 
-HANDLERS = ("on_loop", "in_thread", "at_second_try")
 FINAL = ("done", "dead", "unhandled")
-OLD = {"done": "done", "unhandled": "unhandled", "dead": "dead", "nothing": "dead"}
-"""What is finished in an older file, by the beginning of its id."""
 SLACK = 1.0
 """Seconds within which what has run is certainly settled."""
 ROUNDED = 0.005
@@ -228,9 +225,9 @@ def _lost(evidence: Evidence) -> list[str]:
                 found.append(f"{name} was purged, and was not dead: {last}")
         elif seq not in evidence.there:
             found.append(f"{name} is lost: its row {seq} is gone")
-        elif (state := OLD.get(name[0].partition("/")[0])) is not None:
-            if last is None or last.state != state:
-                found.append(f"{name} was finished before it all began, and is {last}")
+        elif changes and changes[0].state in FINAL:
+            if len(changes) > 1:
+                found.append(f"{name} was finished before it all began, and then it was {changes[1:]}")
         elif last is None or last.state not in FINAL:
             found.append(f"{name} is not finished: {last}")
         elif last.state == "done":

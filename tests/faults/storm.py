@@ -17,8 +17,8 @@ from pathlib import Path
 
 from tests import commands
 from tests.faults.forked import Forked
-from tests.faults.harness import Sender, moment
-from tests.faults.ledger import HANDLERS, Name
+from tests.faults.harness import HANDLERS, Sender, ask, moment
+from tests.faults.ledger import Name
 
 LEASE = 1.0  # seconds
 SLOW = 0.3
@@ -172,7 +172,7 @@ class Storm:
 
     def __init__(self, folder: Path, chosen: random.Random, count: int = 2, **options: object) -> None:
         self.victims = [Forked(folder, **{**OPTIONS, **options}) for _ in range(count)]
-        self.kills = self.stops = self.standstills = 0
+        self.kills = self.stops = self.standstills = self.restarts = 0
         self._chosen = chosen
         self._busy = [0.0] * count
         """When the next thing befalls each of the processes."""
@@ -223,10 +223,21 @@ class Storm:
             if self._still[number]:
                 self._still[number] = False
                 victim.go_on()
+        for victim in self.victims:
+            while ask(victim.port, b"GET / HTTP/1.1\r\nhost: receiver\r\n\r\n", 5) is None:
+                self._start_again(victim)
+
+    def _start_again(self, victim: Forked) -> None:
+        """Start a process again that could not start, as a supervisor does: one that stands still may have the lock."""
+        if not victim.is_alive:
+            assert "cannot start" in victim.said()[-5000:], victim.said()[-5000:]
+            self.restarts += 1
+            victim.start()
 
     def _befall(self, number: int, longest_life: float) -> float:
         """Do something to a process; return the seconds until the next time."""
         victim = self.victims[number]
+        self._start_again(victim)
         die = self._chosen.random()
         if self._still[number] and die < 0.8:
             self._still[number] = False
@@ -259,7 +270,8 @@ class Storm:
 def told(storm: Storm, sender: Sender, operator: Operator) -> str:
     """Return the figures of it all."""
     return (
-        f"{storm.kills} kills, {storm.standstills} standstills, {storm.stops} stops; "
+        f"{storm.kills} kills, {storm.standstills} standstills, {storm.stops} stops, "
+        f"{storm.restarts} starts in vain; "
         f"{operator.killed} commands killed, {dict(operator.ran)}; "
         f"{len(sender.acknowledged)} acknowledged, {sender.unanswered} unanswered, "
         f"{sender.rejected} rejected, {sender.repeated} repeated"

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -18,35 +17,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.faults.harness import Run, Sender, Server, ask, delivery, moment, runs
-from tests.faults.ledger import HANDLERS, SLACK, begin_postgres, collect_postgres, faults
+from tests.faults.harness import HANDLERS, Sender, Server, ask, assert_order, delivery, doubled, moment, runs
+from tests.faults.ledger import SLACK, begin_postgres, collect_postgres, faults
 from tests.faults.storm import Operator, Storm, kills, seconds, seeded, told
 from tests.postgres import Postgres, execute, free_port, migrated, postgres
 
 LEASE = 1.0  # seconds
 COMMANDS = ("replay", "replay", "purge", "pause", "check", "stats", "export")
-
-
-def doubled(found: list[Run]) -> list[Run]:
-    """Return the ends of runs after which the same handler ran again for the same delivery."""
-    last: dict[tuple[str, str, int], Run] = {}
-    again: list[Run] = []
-    for run in found:
-        which = (run.handler, run.order, run.number)
-        if run.what == "begin" and which in last:
-            again.append(last.pop(which))
-        elif run.what == "end":
-            last[which] = run
-    return again
-
-
-def assert_order(found: list[Run]) -> None:
-    """All runs for a delivery are before all runs for the next one of its order."""
-    numbers: dict[str, list[int]] = defaultdict(list)
-    for run in found:
-        numbers[run.order].append(run.number)
-    for order, ran in numbers.items():
-        assert ran == sorted(ran), order
 
 
 class Worker(Server):
