@@ -26,6 +26,7 @@ from webhook_receiver import Delivery, SQLiteInbox
 from webhook_receiver.cli.commands import app
 from webhook_receiver.delivery import new_id
 from webhook_receiver.inbox import DeliverySummary, Entry, FailedAttempt, Filter, HandlerState, Settlement, State
+from webhook_receiver.inbox.records import Metric
 
 R = TypeVar("R")
 
@@ -444,6 +445,52 @@ def test_stats_for_people_and_programs(path: Path, url: str) -> None:
     assert document["bytes"] == path.stat().st_size
     assert rows["size of the file"] == f"{document['bytes'] / 1024:,.0f} KiB"
     assert rows["unused within it"] == f"{document['free_bytes'] / 1024:,.0f} KiB"
+
+
+def test_stats_tell_what_was_counted_lately_and_how_polls_stand(path: Path, url: str) -> None:
+    before = json.loads(inbox_command("stats", url, "--json").stdout)
+    assert (before["last_hour"], before["last_day"], before["polls"]) == ({}, {}, [])
+
+    async def fill(inbox: SQLiteInbox) -> None:
+        now = time.time()
+        for ago, number in ((60, 1), (7200, 10), (2 * 86_400, 100)):
+            handled = {
+                Metric("hooks", "done app:book\x1b", 3): 97 * number,
+                Metric("hooks", "done app:book\x1b", 7): number,
+            }
+            await inbox.count({Metric("hooks", "answered 202"): number} | handled, now - ago)
+        lease = await inbox.lease_poll("hooks", "api", 60, now)
+        assert lease is not None
+        await inbox.put_all([], "page\x1b 7", lease, now)
+        await inbox.release_poll(lease, now - 300)
+        lease = await inbox.lease_poll("hooks", "api", 60, now)
+        assert lease is not None
+        await inbox.release_poll(lease, now, "the API is down")
+
+    on(path, fill)
+    lines = [line.split("\t") for line in inbox_command("stats", url).stdout.splitlines()]
+    assert lines[-3:] == [
+        ["hooks: api", "failed", "5 min ago", r"page\x1b 7", "the API is down"],
+        ["answered 202", "1", "11", "-"],
+        [r"done app:book\x1b", "98", "1078", "at most 0.03 s"],
+    ]
+    document = json.loads(inbox_command("stats", url, "--json").stdout)
+    done = {"count": 98, "latency": [0, 0, 0, 97, 0, 0, 0, 1, 0, 0]}
+    assert document["last_hour"] == {"hooks": {"answered 202": {"count": 1}, "done app:book\x1b": done}}
+    assert document["last_day"]["hooks"]["answered 202"] == {"count": 11}
+    assert len(document["latency_buckets"]) == 9
+    (poll,) = document["polls"]
+    assert (poll["cursor"], poll["error"], poll["leased"]) == ("page\x1b 7", "the API is down", False)
+
+
+def test_of_several_receivers_it_is_said_whose_each_count_is(path: Path, url: str) -> None:
+    async def fill(inbox: SQLiteInbox) -> None:
+        counts = {Metric(receiver, "stored", 9): 1 for receiver in ("one", "two")}
+        await inbox.count(counts, time.time())
+
+    on(path, fill)
+    lines = [line.split("\t") for line in inbox_command("stats", url).stdout.splitlines()]
+    assert lines[-2:] == [[f"{name}: stored", "1", "1", "more than 10 s"] for name in ("one", "two")]
 
 
 @pytest.mark.parametrize(("options", "copies"), [([], ["hooks.db.schema-4.bak"]), (["--no-backup"], [])])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -28,7 +28,7 @@ MINUTE = NOW - NOW % 60
 
 
 @asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[Inbox]:
+async def opened(path: Path) -> AsyncGenerator[Inbox]:
     inbox = await SQLiteInbox(path).open()
     yield inbox
     await inbox.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Protocol, runtime_checkable
 
@@ -10,7 +11,7 @@ import typer
 
 from ..errors import ConfigurationError
 from ..inbox.base import Inbox
-from ..inbox.records import DEAD_LETTER_HANDLER, DamagedDelivery, Filter
+from ..inbox.records import DEAD_LETTER_HANDLER, DamagedDelivery, Filter, Poll, Stats
 from . import output
 from .inbox_option import HandlerArgument, InboxTarget, Where, run
 from .options import Json
@@ -19,18 +20,33 @@ _MOST_LOOKED_AT = 1000  # deliveries, the newest
 
 
 def stats(where: Where, as_json: Json = False) -> None:
-    """Show the numbers of deliveries by state, and paused handlers."""
-    from . import listing
+    """Show numbers of deliveries, paused handlers, and counts.
 
-    found = run(where, lambda target: target.inbox.stats())
+    The counts are those of the last hour and day, as the processes write them each minute.
+    """
+    from . import counts, listing
+
     now = time.time()
+
+    async def work(target: InboxTarget) -> tuple[Stats, Sequence[Poll], counts.Spans]:
+        inbox = target.inbox
+        return await inbox.stats(), await inbox.polls(), await counts.lately(inbox, now)
+
+    found, polls, lately = run(where, work)
     if not as_json:
         listing.show_stats(found, now)
+        counts.show_polls(polls, now)
+        counts.show(lately)
         return
     oldest = None if found.oldest_waiting is None else max(0.0, now - found.oldest_waiting)
-    counts = {"counts": dict(found.counts), "running": found.running, "oldest_waiting_seconds": oldest}
-    counts["dead_within_hour"] = found.dead_within_hour(now)
-    output.say_json(counts | {"paused": dict(found.paused)} | dict(found.extra))
+    numbers: dict[str, object] = {
+        "counts": dict(found.counts),
+        "running": found.running,
+        "oldest_waiting_seconds": oldest,
+    }
+    numbers["dead_within_hour"] = found.dead_within_hour(now)
+    numbers |= {"paused": dict(found.paused)} | dict(found.extra) | {"polls": [each._asdict() for each in polls]}
+    output.say_json(numbers | counts.documents(lately))
 
 
 def vacuum(where: Where, as_json: Json = False) -> None:

@@ -1,0 +1,93 @@
+"""`inbox stats`: what was counted in the last hour and day, and the polls, for people and for programs."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.text import Text
+
+from ..inbox.base import Inbox
+from ..inbox.counting import MINUTE
+from ..inbox.records import LATENCY_BUCKETS, Metric, Poll
+from . import output
+from .listing import span
+from .output import printable
+
+Spans = Mapping[str, Mapping[Metric, int]]
+"""What was counted, by the name of the span of time."""
+
+_SPANS = {"last_hour": 3600.0, "last_day": 86_400.0}  # in seconds
+_MOST = 0.95  # of the latencies: the share that is told of
+
+
+async def lately(inbox: Inbox, now: float) -> Spans:
+    """Return what an inbox has counted in each span up to `now`, a Unix time in seconds."""
+    return {name: await inbox.counted(now - seconds, now + MINUTE) for name, seconds in _SPANS.items()}
+
+
+def documents(spans: Spans) -> dict[str, Any]:
+    """Return what was counted as JSON: for each span, receiver and metric a number, and the latencies by bucket."""
+    found: dict[str, Any] = {"latency_buckets": LATENCY_BUCKETS}
+    for name, counts in spans.items():
+        found[name] = {
+            receiver: {
+                what: {"count": buckets.total()} | ({"latency": _latency(buckets)} if {*buckets} - {None} else {})
+                for what, buckets in sorted(by_what.items())
+            }
+            for receiver, by_what in sorted(_grouped(counts).items())
+        }
+    return found
+
+
+def _grouped(counts: Mapping[Metric, int]) -> Mapping[str, Mapping[str, Counter[int | None]]]:
+    """Return the counts by receiver, what was counted, and bucket."""
+    found = defaultdict[str, dict[str, Counter[int | None]]](dict)
+    for metric, number in counts.items():
+        found[metric.receiver].setdefault(metric.what, Counter())[metric.bucket] += number
+    return found
+
+
+def _latency(buckets: Counter[int | None]) -> list[int]:
+    return [buckets[bucket] for bucket in range(len(LATENCY_BUCKETS) + 1)]
+
+
+def show(spans: Spans) -> None:
+    """Print what was counted, each metric a line; nothing if nothing was."""
+    grouped = [_grouped(counts) for counts in spans.values()]
+    metrics = sorted({(receiver, what) for each in grouped for receiver, by_what in each.items() for what in by_what})
+    several = len({receiver for receiver, _ in metrics}) > 1
+    rows: list[Sequence[str | Text]] = []
+    for receiver, what in metrics:
+        found = [each.get(receiver, {}).get(what, Counter[int | None]()) for each in grouped]
+        name = f"{printable(receiver)}: " * several + printable(what)
+        rows.append((name, *[f"{buckets.total()}" for buckets in found], _took(found[-1])))
+    if rows:
+        output.table(("counted", *[name.replace("_", " ") for name in spans], f"{_MOST:.0%} took"), rows)
+
+
+def _took(buckets: Counter[int | None]) -> str:
+    """Return how long most of what was timed took, as far as its buckets say it."""
+    latency = _latency(buckets)
+    wanted, seen = sum(latency) * _MOST, 0
+    if not wanted:
+        return "-"
+    for bound, number in zip(LATENCY_BUCKETS, latency, strict=False):
+        seen += number
+        if seen >= wanted:
+            return f"at most {bound:g} s"
+    return f"more than {LATENCY_BUCKETS[-1]:g} s"
+
+
+def show_polls(polls: Sequence[Poll], now: float) -> None:
+    """Print how it stands with each source that is polled; nothing if none is."""
+    rows: list[Sequence[str | Text]] = []
+    for each in polls:
+        worked = "never" if each.succeeded is None else f"{span(now - each.succeeded)} ago"
+        state = "running" if each.leased else "failed" if each.error is not None else "waits"
+        cursor = "-" if each.cursor is None else printable(each.cursor)
+        error = "" if each.error is None else printable(each.error)
+        rows.append((f"{printable(each.receiver)}: {printable(each.source)}", state, worked, cursor, error))
+    if rows:
+        output.table(("poll", "state", "last success", "cursor", "error"), rows, shortest={"cursor": 8})
