@@ -17,6 +17,8 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from tests.faults.harness import name_of_old
 from tests.helpers import SECRET
 from tests.orders import Client
 from webhook_receiver import Attempt, GiveUp, OrderStatusChanged, Retry, SQLiteInbox, WebhookReceiver
+from webhook_receiver.inbox import Claim
 from webhook_receiver.inbox.owner import Owner
 from webhook_receiver.options import Backoff, Breaker, WorkerOptions
 from webhook_receiver.senders.up42 import up42
@@ -65,7 +68,31 @@ class Inbox(SQLiteInbox):
     async def own(self, owner: Owner, lease: float, now: float) -> bool:
         if owner.seen is None:
             append("owners", f"{owner.token} {os.getpid()}\n")
-        return await super().own(owner, lease, now)
+        with noted_if_slow():
+            return await super().own(owner, lease, now)
+
+    async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
+        with noted_if_slow():
+            return await super().claim(receiver, limit, lease, now)
+
+    async def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
+        with noted_if_slow():
+            await super().renew(claims, lease, now)
+
+
+@contextmanager
+def noted_if_slow() -> Generator[None]:
+    """Note a commit that takes so long, on a busy disk, that the lease it is about may have ended by then."""
+    before = time.monotonic()
+    yield
+    note_late(before)
+
+
+def note_late(since: float) -> None:
+    """Note it if this process has waited since a monotonic time for so long that its leases may have ended."""
+    now = time.monotonic()
+    if OPTIONS["late"] is not None and now - since > OPTIONS["late"]:
+        append("late", f"{os.getpid()} {since} {now}\n")
 
 
 def decode(body: bytes) -> bytes:
@@ -175,10 +202,8 @@ def note_when_late() -> None:
     before = time.monotonic()
     while True:
         time.sleep(0.05)
-        now = time.monotonic()
-        if now - before > OPTIONS["late"]:
-            append("late", f"{os.getpid()} {before} {now}\n")
-        before = now
+        note_late(before)
+        before = time.monotonic()
 
 
 def serve(listener: socket.socket) -> None:
