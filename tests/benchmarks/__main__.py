@@ -6,15 +6,17 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from contextlib import suppress
 from pathlib import Path
+from subprocess import SubprocessError
 
 from rich.console import Console
 
 from . import in_process, over_http, processes, report, with_postgres
-from .environments import cache, of_revision
+from .environments import Unavailable, cache, of_revision
 from .figures import Found
-from .runner import CPU, Session
+from .peers import DURABLE_PEERS, PEERS
+from .runner import CPU, Broke, Session
 
 MEASURES: dict[str, Callable[[Session], Found]] = {
     "requests": over_http.requests,
@@ -27,15 +29,17 @@ MEASURES: dict[str, Callable[[Session], Found]] = {
     "postgres-distant": with_postgres.distant,
     "start": processes.start,
     "idle": processes.idle,
-    "memory": in_process.memory,
     "imports": processes.imports,
     "commands": processes.commands,
     "full": in_process.full,
+    "memory": in_process.memory,
 }
-SHARES = {"requests": 3, "kept-16": 3, "kept-64": 2, "full": 4}
+SHARES = {"requests": 3, "kept-16": 3, "kept-64": 2, "full": 4, "memory": 3}
 """How much of the time is a measure's, where it is not 1. What one leaves is for those behind it."""
+PEERED = {"requests", "kept-16", "postgres"}
 CHARTED = ("requests", "kept-16")
-MINUTES = 9.0
+MINUTES, GRACE = 9.0, 50.0
+"""Minutes after which no round begins, and the seconds that what runs then has to end."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -68,20 +72,23 @@ def main(arguments: Sequence[str]) -> int:
         for name, measure in MEASURES.items():
             console.print(f"{name:18} {measure.__doc__}")
         return 0
-    before = None if asked.against is None else lru_cache(lambda: of_revision(asked.against, asked.cache))
     about = report.machine() | ({} if asked.against is None else {"against": asked.against})
     everything: dict[str, Found] = {}
     names = [*(asked.only or MEASURES)]
     if asked.svg and not set(CHARTED) & {*names}:
         parsing.error(f"--svg needs one of {', '.join(CHARTED)}")
+    peers = not asked.no_peers and not asked.smoke
+    with status.status("making the environments of others, once"):
+        if peers and PEERED & {*names}:
+            for peer in (*PEERS.values(), *DURABLE_PEERS.values()):
+                with suppress(Unavailable):  # which the measure tells
+                    peer.environment(asked.cache)
+        try:
+            before = None if asked.against is None else of_revision(asked.against, asked.cache)
+        except Unavailable as error:
+            parsing.error(f"--against {asked.against}: {error}")
     end = time.monotonic() + asked.minutes * 60
-    session = Session(
-        rounds=asked.rounds,
-        smoke=asked.smoke,
-        peers=not asked.no_peers and not asked.smoke,
-        cache=asked.cache,
-        before=before,
-    )
+    session = Session(asked.rounds, asked.smoke, peers, asked.cache, before, deadline=end, end=end + GRACE)
     for number, name in enumerate(names):
         begin = time.monotonic()
         if everything and begin > end:
@@ -92,7 +99,10 @@ def main(arguments: Sequence[str]) -> int:
         with status.status(name, refresh_per_second=2) as shown:  # more often would be measured, too
             if status.is_terminal:
                 session.progress = shown.update
-            everything[name] = MEASURES[name](session)
+            try:
+                everything[name] = MEASURES[name](session)
+            except (Unavailable, Broke, OSError, SubprocessError) as error:
+                everything[name] = Found(name, missing={"all of it": str(error)})
         status.print(f"{name}: {time.monotonic() - begin:.0f} s")
         report.show(console, everything[name], judges=not asked.smoke)
     console.print(", ".join(f"{what}: {value}" for what, value in about.items()))

@@ -58,7 +58,7 @@ def of_packages(requirements: Sequence[str], name: str, folder: Path) -> Environ
 
 def of_revision(revision: str, folder: Path) -> Environment:
     """Return a virtual environment with this repository as of a revision, and the dependencies that are used here."""
-    commit = _run("git", "-C", ROOT, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").strip()
+    commit = _run("git", "-C", ROOT, "rev-parse", "--verify", f"{revision}^{{commit}}").strip()
     used = _run(sys.executable, "-m", "pip", "freeze", "--exclude-editable", "--disable-pip-version-check")
 
     def make(made: Path) -> None:

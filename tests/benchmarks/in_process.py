@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .environments import THIS, Environment
 from .figures import Cell, Found, Target
-from .runner import BEFORE, CORES, CPU, Session, job, on_core, told
+from .runner import BEFORE, CORES, CPU, Session, on_core, told
 
 Job = Callable[[Path], dict[str, float]]
 """Runs a job once, in a folder of its own."""
@@ -19,10 +19,10 @@ def put(session: Session) -> Found:
     found = Found("Put into a SQLite file, in process", "one insert a commit")
     few, many = str(session.some(1_000)), str(session.some(10_000))
     jobs: dict[str, Job] = {}
-    for before, build in session.builds(found).items():
-        jobs[f"one caller{before}"] = _job(build, "put", few, "1")
-        jobs[f"64 callers{before}"] = _job(build, "put", many, "64")
-    jobs["one insert a commit"] = lambda folder: job(THIS, "inbox", "single", f"{folder}/plain.db", few)
+    for before, build in session.builds.items():
+        jobs[f"one caller{before}"] = _job(session, build, "put", few, "1")
+        jobs[f"64 callers{before}"] = _job(session, build, "put", many, "64")
+    jobs["one insert a commit"] = lambda folder: session.job(THIS, "inbox", "single", f"{folder}/plain.db", few)
     run_in_turns(session, found, jobs, rounds=5)
     of, to = (Cell(f"one caller{before}", CPU) for before in ("", BEFORE))
     found.targets = [Target("CPU of a put, one caller, of the build before", of, to, "at most", 0.8)]
@@ -33,9 +33,9 @@ def whole(session: Session) -> Found:
     """Received, kept and handled in one process: CPU and bytes."""
     found = Found("Received, kept and handled, in process")
     jobs: dict[str, Job] = {}
-    for before, build in session.builds(found).items():
-        jobs[f"one caller{before}"] = _job(build, "whole", str(session.some(700)), "1")
-        jobs[f"64 callers{before}"] = _job(build, "whole", str(session.some(7_000)), "64")
+    for before, build in session.builds.items():
+        jobs[f"one caller{before}"] = _job(session, build, "whole", str(session.some(700)), "1")
+        jobs[f"64 callers{before}"] = _job(session, build, "whole", str(session.some(7_000)), "64")
     run_in_turns(session, found, jobs, rounds=5)
     for callers in ("one caller", "64 callers"):
         of, to = (Cell(callers + before, "bytes written") for before in ("", BEFORE))
@@ -47,8 +47,8 @@ def whole(session: Session) -> Found:
 def worker(session: Session) -> Found:
     """Empty handlers of what waits already, run by one worker and committed."""
     found = Found("Empty handlers, run and committed")
-    builds = session.builds(found)
-    jobs = {f"worker{before}": _job(build, "worker", str(session.some(10_000))) for before, build in builds.items()}
+    many = str(session.some(10_000))
+    jobs = {f"worker{before}": _job(session, build, "worker", many) for before, build in session.builds.items()}
     run_in_turns(session, found, jobs, rounds=5)
     rates = [Cell(f"worker{before}", "handled/s") for before in ("", BEFORE)]
     cpu = [Cell(f"worker{before}", CPU) for before in (BEFORE, "")]
@@ -66,7 +66,7 @@ def full(session: Session) -> Found:
     run_in_turns(
         session,
         found,
-        {"SQLite": lambda folder: job(THIS, "inbox", "full", str(folder), str(rows), str(turns))},
+        {"SQLite": lambda folder: session.job(THIS, "inbox", "full", str(folder), str(rows), str(turns))},
         rounds=1,
     )
     for unit, value in {
@@ -84,7 +84,7 @@ def memory(session: Session) -> Found:
     """Memory over 300,000 deliveries."""
     found = Found("Memory of a receiver that keeps and handles")
     many = session.some(300_000) // 6 * 6
-    run_in_turns(session, found, {"receiver": _job(THIS, "memory", str(many))}, rounds=1)
+    run_in_turns(session, found, {"receiver": _job(session, THIS, "memory", str(many))}, rounds=1)
     first, last = (Cell("receiver", f"MiB after {part:,}") for part in (many // 6, many))
     found.targets = [
         Target(f"MiB after {many:,} deliveries, of those after {many // 6:,}", last, first, "at most", 1.1)
@@ -92,8 +92,8 @@ def memory(session: Session) -> Found:
     return found
 
 
-def _job(build: Environment, name: str, *arguments: str) -> Job:
-    return lambda folder: job(build, "inbox", name, f"sqlite:///{folder}/inbox.db?min_free=0", *arguments)
+def _job(session: Session, build: Environment, name: str, *arguments: str) -> Job:
+    return lambda folder: session.job(build, "inbox", name, f"sqlite:///{folder}/inbox.db?min_free=0", *arguments)
 
 
 def run_in_turns(session: Session, found: Found, jobs: Mapping[str, Job], *, rounds: int) -> None:

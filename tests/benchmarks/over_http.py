@@ -25,7 +25,7 @@ def requests(session: Session) -> Found:
     """Requests without an inbox: verified, parsed, handled, answered."""
     found = Found("Without an inbox, over HTTP", FLOOR)
     candidates = {FLOOR: Candidate("floor")}
-    for before, environment in session.builds(found).items():
+    for before, environment in session.builds.items():
         candidates[RECEIVER + before] = _receiver(environment, "1")
     candidates |= {
         "this package, 1,000 events": Candidate("receiver", ("1000",)),
@@ -58,7 +58,7 @@ def _kept(session: Session, connections: int, *, peers: bool) -> Found:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         candidates = {FLOOR: Candidate("floor")}
-        for before, environment in session.builds(found).items():
+        for before, environment in session.builds.items():
             for name, what in ((KEPT, "kept"), (HANDLED, "handled")):
                 url = f"sqlite:///{folder}/{what}{before.strip()}.db?min_free=0"
                 candidates[name + before] = _receiver(environment, what, url, fresh=session.some(FRESH))

@@ -18,7 +18,7 @@ from tests.postgres import free_port
 
 from .environments import THIS
 from .figures import Cell, Found, Target
-from .runner import CORES, PATIENCE, Broke, Session, job, on_core, serving, told
+from .runner import CORES, PATIENCE, Broke, Session, on_core, serving, told
 
 FLOOR = "floor: Starlette and a model"
 PROGRAMS = {
@@ -104,7 +104,7 @@ def start(session: Session) -> Found:
     with tempfile.TemporaryDirectory() as folder:
         full = Path(folder, "full.db")
         session.progress(f"{found.title}: putting them")
-        job(THIS, "inbox", "put", f"sqlite:///{full}?min_free=0", str(many), "64")
+        session.job(THIS, "inbox", "put", f"sqlite:///{full}?min_free=0", str(many), "64")
         for number in session.turns(found.title, 3):
             for name, waiting in (("none waiting", False), (full_name, True)):
                 with told(found, name):

@@ -7,7 +7,6 @@ processes that do a candidate's work, user and system, from the kernel's clock o
 from __future__ import annotations
 
 import json
-import math
 import os
 import select
 import subprocess
@@ -49,12 +48,14 @@ class Session:
     """Whether peers are measured, too."""
     cache: Path
     """The folder with the environments of others."""
-    before: Callable[[], Environment] | None
-    """Makes the environment of the build to compare with."""
+    before: Environment | None
+    """The environment of the build to compare with."""
+    deadline: float
+    """Time of the monotonic clock after which the measure that is under way begins no other round."""
+    end: float
+    """Time of the monotonic clock at which a job that still runs is ended."""
     progress: Callable[[str], object] = lambda said: None
     """Is told what is being done."""
-    deadline: float = math.inf
-    """Time of the monotonic clock after which the measure that is under way begins no other round."""
 
     def some(self, count: int) -> int:
         """Return how many of something to take: few for a smoke test."""
@@ -69,19 +70,37 @@ class Session:
             self.progress(f"{what}: round {number + 1} of {rounds}")
             yield number
 
-    def builds(self, found: Found) -> dict[str, Environment]:
-        """Return the environments of this build, and of the one to compare with."""
-        builds = {"": THIS}
-        if self.before is not None:
-            try:
-                builds[BEFORE] = self.before()
-            except Unavailable as error:
-                found.missing[BEFORE.strip()] = str(error)
-        return builds
+    @property
+    def builds(self) -> dict[str, Environment]:
+        """The environments of this build and of the one to compare with, by what is behind a candidate's name."""
+        return {"": THIS} if self.before is None else {"": THIS, BEFORE: self.before}
+
+    def job(self, environment: Environment, app: str, *arguments: str) -> dict[str, float]:
+        """Run a job, as `apps` has it, on the first core; return the figures that it prints as JSON."""
+        with on_core(min(CORES)):
+            process = subprocess.Popen(
+                [*environment.command, f"apps.{app}", *arguments],
+                cwd=environment.folder,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        try:
+            said, errors = process.communicate(timeout=max(self.end - time.monotonic(), 1))
+        except subprocess.TimeoutExpired as error:
+            raise Broke("there was no time left for it to end") from error
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+        if process.returncode:
+            raise Broke(f"it ended with {process.returncode}: {(errors.strip().splitlines() or [''])[-1][:200]}")
+        figures: dict[str, float] = json.loads(said.splitlines()[-1])
+        return figures
 
 
 BEFORE = " before"
-"""Behind a candidate's name: the same of the build to compare with."""
+"""Behind the name of a candidate of the build to compare with."""
 
 
 class Server:
@@ -263,28 +282,6 @@ def _until_quiet(server: Server) -> None:
         time.sleep(0.05)
         if server.cpu() - before < 0.005:
             return
-
-
-def job(environment: Environment, app: str, *arguments: str) -> dict[str, float]:
-    """Run a job, as `apps` has it, on the first core; return the figures that it prints as JSON."""
-    with on_core(min(CORES)):
-        process = subprocess.Popen(
-            [*environment.command, f"apps.{app}", *arguments],
-            cwd=environment.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    try:
-        said, errors = process.communicate(timeout=10 * PATIENCE)
-    except subprocess.TimeoutExpired as error:
-        process.kill()
-        process.communicate()
-        raise Broke("it did not end within ten minutes") from error
-    if process.returncode:
-        raise Broke(f"it ended with {process.returncode}: {(errors.strip().splitlines() or [''])[-1][:200]}")
-    figures: dict[str, float] = json.loads(said.splitlines()[-1])
-    return figures
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from .environments import Environment
 from .figures import Cell, Found, Target
 from .in_process import Job, run_in_turns
 from .peers import DURABLE_PEERS, PROCRASTINATE
-from .runner import BEFORE, CORES, Session, job, on_core, told
+from .runner import BEFORE, CORES, Session, on_core, told
 
 ALONE = "procrastinate by itself"
 EACH_WAY = 0.005  # seconds
@@ -61,11 +61,11 @@ def _measure(
             def in_new_database(folder: Path) -> dict[str, float]:
                 with database(server.address, template) as url:
                     reached = url.replace(f":{server.port}/", f":{port}/")
-                    return job(build, *what, reached, str(count))
+                    return session.job(build, *what, reached, str(count))
 
             return in_new_database
 
-        for before, build in session.builds(found).items():
+        for before, build in session.builds.items():
             url = stack.enter_context(database(server.address))
             migrate = [*build.command, "webhook_receiver", "inbox", "migrate", url]
             subprocess.run(migrate, cwd=build.folder, check=True, capture_output=True)
