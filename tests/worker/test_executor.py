@@ -50,6 +50,7 @@ from webhook_receiver import (
 )
 from webhook_receiver.delivery import new_id
 from webhook_receiver.inbox import Entry, Inbox
+from webhook_receiver.inbox.counters import UNTIMED, bucket_of
 
 
 def failing(ran: list[str], name: str, *errors: BaseException) -> Callable[[Event], None]:
@@ -628,6 +629,12 @@ async def test_a_handler_that_ignores_its_time_is_left_behind(caplog: pytest.Log
         assert ran == ["stubborn", "other"]
         assert [each.error for each in kept.attempts] == ["TimeoutError: it took more than 0.05 s"]
         assert "stubborn ignores that its time is up" in caplog.text
+        attempts = hooks.runtime.counters.attempts
+        assert {key: sum(numbers) for key, numbers in attempts.items()} == {
+            ("dead", "stubborn"): 1,
+            ("done", "other"): 1,
+        }
+        assert attempts["dead", "stubborn"][bucket_of(0.05)] == 1
 
 
 async def test_a_plain_handler_that_takes_too_long_is_left_to_its_thread() -> None:
@@ -834,6 +841,7 @@ async def test_a_run_that_was_noted_and_never_ended_is_a_failed_attempt(caplog: 
         (3, "dead", "ProcessEnded: the process ended while it ran")
     ]
     assert f"delivery {id}: deadly failed: ProcessEnded: the process ended while it ran" in caplog.text
+    assert hooks.runtime.counters.attempts["dead", "deadly"][UNTIMED] == 1
     assert ran == []
 
 
