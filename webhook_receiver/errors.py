@@ -23,6 +23,7 @@ WebhookError
 ├── InboxError                  when the inbox did not do what was asked                      503
 │   ├── InboxUnavailable        when it cannot commit now: locked, disk full, gone
 │   ├── InboxDamaged            when what it holds was changed or lost from outside
+│   ├── PollLeaseLost           when another process polls the source now
 │   └── AmbiguousId             when several ids begin as the one that was asked for
 └── ApiError                    when the sender's API did not do what it was asked
 

@@ -63,7 +63,7 @@ class MemoryInbox(SQLiteInbox):
 
     def _connect_writer(self) -> WriterConnection:
         connection = self._connect()
-        connection.announce = self._announce
+        connection.announce = self._watchers.wake
         return connection
 
     async def _read(self, ask: Callable[[sqlite3.Connection], R]) -> R:

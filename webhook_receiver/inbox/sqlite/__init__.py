@@ -45,7 +45,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from threading import RLock
@@ -78,6 +78,7 @@ from . import backup, counting, file_guard, insert, leases, maintenance, owners,
 from .connection import Inode, Reader, WriterConnection, connect
 from .file_guard import IntegrityCheck
 from .schema import LAST, MIGRATIONS, migrate, version_of
+from .watchers import Watchers
 from .writer import SQLiteOperation, Writer
 
 logger = logging.getLogger("webhook_receiver")
@@ -145,8 +146,7 @@ class SQLiteInbox:
         self._latest = float("-inf")  # that a claim was asked for: a clock that is set back shows here
         self._owners: dict[str, Owner] = {}
         """The worker of this process that what is put may be born to, by the receiver's name."""
-        self._watchers: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
-        """Who watches, in which event loop."""
+        self._watchers = Watchers()
         self._resume: list[Callable[[], None]] = []
         """What is to be called in the parent after the fork that is under way."""
         forks.tell(self)
@@ -302,25 +302,9 @@ class SQLiteInbox:
         if claims:
             await self._write(leases.release, claims)
 
-    async def watch(self, receiver: str, poll: float) -> AsyncGenerator[None, None]:
+    def watch(self, receiver: str, poll: float) -> AsyncGenerator[None, None]:
         """See `Inbox`. No process hears of another one."""
-        watcher = asyncio.get_running_loop(), asyncio.Event()
-        self._watchers.add(watcher)
-        try:
-            while True:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(poll):
-                        await watcher[1].wait()
-                watcher[1].clear()
-                yield
-        finally:
-            self._watchers.discard(watcher)
-
-    def _announce(self, acknowledged: bool) -> None:
-        """Wake those who watch. Called in the writer's thread."""
-        for loop, due in [*self._watchers]:
-            with suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(due.set)
+        return self._watchers.watch(poll)
 
     async def pause(self, handler: str, now: float) -> None:
         """See `Inbox`."""
@@ -496,7 +480,7 @@ class SQLiteInbox:
         connection = self._connect()
         connection.execute("SELECT 1 FROM sqlite_schema").fetchall()  # with this, SQLite opens the log
         connection.files = self._file_guard.files()
-        connection.announce = self._announce
+        connection.announce = self._watchers.wake
         return connection
 
     def _guard(self) -> None:
