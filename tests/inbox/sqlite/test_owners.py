@@ -515,3 +515,21 @@ async def test_who_watches_hears_of_what_becomes_due_in_this_process(inbox: SQLi
             assert not hears.done()
             await makes_due()
             await hears
+
+
+async def test_a_duplicate_of_what_is_born_leased_in_the_same_commit_is_told_as_one(inbox: SQLiteInbox) -> None:
+    hands = await hired(inbox)
+    found = await asyncio.gather(*[inbox.put(entry(f"d-{number}", key=b"k"), NOW) for number in range(5)])
+    assert found == [Stored("d-0", leased=True), *[Duplicate("d-0")] * 4]
+    await inbox.check()
+    assert [*hands.claims] == ["d-0"]
+
+
+async def test_nothing_of_a_page_of_a_poll_is_born_leased(inbox: SQLiteInbox) -> None:
+    hands = await hired(inbox)
+    lease = await inbox.lease_poll("hooks", "api", LEASE, NOW)
+    assert lease is not None
+    assert await inbox.put_all([entry("d-1"), entry("d-2")], "page 1", lease, NOW) == [Stored("d-1"), Stored("d-2")]
+    assert await put(inbox, "d-3") == [Stored("d-3")], "nor is a younger one, before they are claimed"
+    assert hands.claims == {}
+    assert [*await claim(inbox)] == ["d-1", "d-2", "d-3"]

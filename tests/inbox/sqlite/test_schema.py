@@ -15,12 +15,14 @@ from webhook_receiver.testing.inbox_suite import claim, entry, put
 
 TABLES = [
     "attempt",
+    "counter",
     "delivery",
     "heartbeat",
     "holder",
     "lookup",
     "owner",
     "paused",
+    "poll",
     "position",
     "progress",
     "purged",

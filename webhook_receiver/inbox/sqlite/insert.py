@@ -69,7 +69,9 @@ def put(connection: WriterConnection, jobs: Sequence[PutJob]) -> list[Stored | D
         _insert(connection, new, before + 1, owners)
         dedup_index.add(connection, cache, hashes_of_new, last)
         leased = {job.entry.delivery.id for job, owner in zip(new, owners, strict=True) if owner is not None}
-        results = [Stored(each.id, leased=True) if each.id in leased else each for each in results]
+        results = [
+            Stored(each.id, leased=True) if isinstance(each, Stored) and each.id in leased else each for each in results
+        ]
     _replay(connection, duplicates, results)  # only now: the first ones may be among the new deliveries
     return results
 
