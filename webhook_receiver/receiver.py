@@ -280,16 +280,19 @@ class WebhookReceiver(Router):
         """
         return self._runtime.inbox
 
-    def parse(self, body: bytes, headers: Headers = ()) -> Event:
-        """Return the event in a body. What is no event is an unnamed `UnknownEvent` if a handler takes such.
+    def parse(self, body: bytes, headers: Headers = (), part: int = 0) -> Event:
+        """Return an event in a body. What is no event is an unnamed `UnknownEvent` if a handler takes such.
 
         Args:
             body: the bytes of the body, as received.
             headers: the headers of the request, needed if the sender has an `event_header`.
+            part: the number of the event, from 0, where a body holds several.
 
         Raises:
-            NotAnEvent: the body is no event.
+            NotAnEvent: the body is no event, or has no such part.
         """
+        if part:
+            raise NotAnEvent(f"a delivery from {self.sender.name} is one event: there is no part {part} of it")
         try:
             body = document(body, self._decode)
             return self._registry.parse(named_document(body, headers, self._event_header, self.sender.event_members))

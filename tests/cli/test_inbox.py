@@ -13,6 +13,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +27,17 @@ from tests.helpers import ROOT
 from webhook_receiver import Delivery, SQLiteInbox
 from webhook_receiver.cli.commands import app
 from webhook_receiver.delivery import new_id
-from webhook_receiver.inbox import DeliverySummary, Entry, FailedAttempt, Filter, HandlerState, Settlement, State
+from webhook_receiver.inbox import (
+    DeliverySummary,
+    Entry,
+    FailedAttempt,
+    Filter,
+    HandlerState,
+    Part,
+    Settlement,
+    State,
+    Stored,
+)
 from webhook_receiver.inbox.records import Metric
 
 R = TypeVar("R")
@@ -861,3 +873,64 @@ def test_a_handler_that_the_receiver_has_not_is_not_replayed(path: Path) -> None
     path.parent.joinpath("app.py").write_text(MODULE.format(name="webhooks"), encoding="utf-8")
     rejected = outside("replay", "app:hooks", IDS["dead"], "--handler", "nosuch", cwd=path.parent)
     assert (rejected.returncode, rejected.stderr) == (1, "there is no handler nosuch; there is app:download\n")
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Path:
+    """Return an inbox with a request of three parts, of which the second one is done and has lost its body."""
+    path = tmp_path / "parts.db"
+
+    async def fill() -> None:
+        async with AsyncExitStack() as stack:
+            inbox = SQLiteInbox(path, keep_body=1)
+            await inbox.open()
+            stack.push_async_callback(inbox.close)
+            now = time.time() - 60
+            given = entry("aa01", body=b'["a","b","c"]')
+            more = [Part(1, "order.b", b"b", "b"), Part(2, "order.c", b"c", "c", "line")]
+            given = given._replace(delivery=replace(given.delivery, context="00-4bf9-01"), parts=more)
+            assert await inbox.put(given, now) == Stored("aa01")
+            claims = await inbox.claim("webhooks", 9, 60, now)
+            await inbox.release([claims[0], claims[2]], now)
+            await inbox.settle(Settlement(claims[1], State.DONE, {}), now)
+            while await inbox.expire(time.time()):
+                pass
+
+    asyncio.run(fill())
+    return path
+
+
+def test_parts_are_listed_and_shown_each_by_itself(parts: Path) -> None:
+    lines = [line.split("\t") for line in inbox_command("ls", str(parts)).stdout.splitlines()]
+    assert [(line[0], line[2], line[4], line[5]) for line in lines] == [
+        ("aa01.2", "order.c", "waiting", "due now"),
+        ("aa01.1", "order.b", "done", "its body was removed"),
+        ("aa01", "order.status", "waiting", "due now"),
+    ]
+    shown = inbox_command("show", str(parts), "aa01.2", "--body").stdout
+    assert "part          2 of the request aa01" in shown
+    assert "context       00-4bf9-01" in shown
+    assert '"b",' in shown
+    assert inbox_command("show", str(parts), "aa01", "--raw").stdout == '["a","b","c"]'
+    assert json.loads(inbox_command("ls", str(parts), "--json").stdout.splitlines()[0])["part"] == 2
+
+
+def test_what_has_no_body_any_more_is_not_replayed_and_that_is_said(parts: Path) -> None:
+    done = inbox_command("replay", str(parts), "aa01.1", "aa01.2")
+    assert (done.exit_code, done.stdout) == (0, "1 delivery replayed\n")
+    why = "1 delivery passed over: done, and the body was removed since (keep_body)\n"
+    assert done.stderr == why
+    done = inbox_command("replay", str(parts), "--receiver", "webhooks", "--yes", "--json")
+    assert (json.loads(done.stdout), done.stderr) == ({"replayed": 0}, why)
+    shown = inbox_command("show", str(parts), "aa01.1", "--body").stdout
+    assert shown.endswith("headers and body were removed some time after it was done: it cannot be replayed\n")
+    raw = inbox_command("show", str(parts), "aa01.1", "--raw")
+    assert (raw.exit_code, raw.stdout) == (1, "")
+    assert raw.stderr == "the body of aa01.1 was removed some time after it was done (keep_body)\n"
+
+
+def test_a_part_is_purged_by_itself_and_leaves_the_body_to_the_others(parts: Path) -> None:
+    done = inbox_command("purge", str(parts), "aa01", "--state", "waiting", "--yes")
+    assert done.stdout == "1 delivery removed\n"
+    assert inbox_command("show", str(parts), "aa01.2", "--raw").stdout == '["a","b","c"]'
+    assert inbox_command("check", str(parts)).stdout == "2 deliveries checked, none damaged\n"

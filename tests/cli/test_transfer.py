@@ -31,7 +31,7 @@ def exported(url: str, file: Path, *options: str) -> list[str]:
     done = inbox_command("export", url, str(file), *options)
     assert (done.exit_code, done.stdout) == (0, "")
     header, *lines = file.read_text(encoding="ascii").splitlines()
-    assert json.loads(header) == {"format": "webhook-receiver inbox", "version": 2}
+    assert json.loads(header) == {"format": "webhook-receiver inbox", "version": 3}
     assert done.stderr == f"{len(lines)} {'delivery' if len(lines) == 1 else 'deliveries'} exported\n"
     return [json.loads(line)["id"] for line in lines]
 
@@ -185,7 +185,7 @@ def test_both_show_how_far_they_are(path: Path, url: str) -> None:
     [
         (1, "", "line 1: not JSON"),
         (1, "{}", "line 1: this is no export of an inbox"),
-        (1, '{"format": "webhook-receiver inbox", "version": 3}', "line 1: this export has version 3"),
+        (1, '{"format": "webhook-receiver inbox", "version": 4}', "line 1: this export has version 4"),
         (3, "{", "line 3: not JSON"),
         (4, "[" * 100_000, "line 4: not JSON"),
         (5, "{}", "line 5: id: Field required"),
@@ -240,3 +240,53 @@ def test_an_import_that_the_inbox_stops_says_how_far_it_came_and_goes_on_when_ru
     again = inbox_command("import", f"sqlite:///{other}", str(file))
     assert again.stdout == "400 deliveries loaded, 56 were there already\n"
     assert list(records(other)) == list(records(path))
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Path:
+    """Return an inbox with a request of 500 parts between two others."""
+    path = tmp_path / "parts.db"
+
+    async def fill(inbox: SQLiteInbox) -> None:
+        for given in (
+            inbox_suite.batch("first", "a", "b", body=b"of the first"),
+            inbox_suite.batch("many", *(f"m-{number}" for number in range(500)), body=b"x" * 100_000),
+            inbox_suite.entry("last", body=b"of the last"),
+        ):
+            await inbox.put(given, time.time())
+
+    on(path, fill)
+    return path
+
+
+def test_the_body_of_many_parts_is_exported_once_and_comes_back_with_each(parts: Path, tmp_path: Path) -> None:
+    file, other = tmp_path / "parts.jsonl", tmp_path / "other.db"
+    ids = exported(str(parts), file)
+    assert ids == ["first", "first.1", "many", *(f"many.{number}" for number in range(1, 500)), "last"]
+    assert file.stat().st_size < 500_000
+    done = inbox_command("import", str(other), str(file))
+    assert done.stdout == "503 deliveries loaded, 0 were there already\n"
+    assert dumped(other) == dumped(parts)
+    assert other.stat().st_size < 1_000_000
+    assert inbox_command("import", str(other), str(file)).stdout == "0 deliveries loaded, 503 were there already\n"
+
+
+def test_an_export_without_the_first_part_has_the_body_with_the_next_one(parts: Path, tmp_path: Path) -> None:
+    file, other = tmp_path / "parts.jsonl", tmp_path / "other.db"
+    assert exported(str(parts), file, "--event", "b.event") == ["first.1"]
+    assert inbox_command("import", str(other), str(file)).stdout == "1 delivery loaded, 0 were there already\n"
+    assert [each.delivery.body for each in dumped(other)] == [b"of the first"]
+
+
+@pytest.mark.parametrize("left_out", [2, 4])
+def test_a_part_without_the_line_that_has_its_body_is_an_error_that_names_the_line(
+    parts: Path, tmp_path: Path, left_out: int
+) -> None:
+    file, other = tmp_path / "parts.jsonl", tmp_path / "other.db"
+    exported(str(parts), file)
+    lines = file.read_text(encoding="ascii").splitlines(keepends=True)
+    file.write_text("".join(lines[: left_out - 1] + lines[left_out:]), encoding="ascii")
+    done = inbox_command("import", str(other), str(file))
+    why = "body_of: the line that has its headers and its body does not come before it"
+    assert (done.exit_code, done.stderr) == (1, f"line {left_out}: {why}; nothing was loaded\n")
+    assert not other.exists()

@@ -76,7 +76,7 @@ def test_without_settings_duplicates_are_known_for_a_week_and_what_is_done_is_ke
         ),
         (
             "memory://?min_free=1",
-            "no setting 'min_free'; it has window, retention, unhandled_retention, dead_retention$",
+            "no setting 'min_free'; it has window, retention, unhandled_retention, dead_retention, keep_body$",
         ),
         ("sqlite:///hooks.db?window=soon", "window='soon' cannot be read: 'soon' is not a span of time such as"),
         ("sqlite:///hooks.db?window=", "window='' cannot be read"),

@@ -3,13 +3,19 @@ from __future__ import annotations
 import pytest
 
 from webhook_receiver import ConfigurationError, MemoryInbox
-from webhook_receiver.testing.inbox_suite import ALL, InboxSuite, Make, listed, put
+from webhook_receiver.testing.inbox_suite import ALL, InboxSuite, Make, RemovedBodiesSuite, listed, put
 
 
 class TestMemoryInbox(InboxSuite):
     @pytest.fixture
     def make(self) -> Make:
         return lambda _: MemoryInbox()
+
+
+class TestRemovedBodies(RemovedBodiesSuite):
+    @pytest.fixture
+    def make(self) -> Make:
+        return lambda _: MemoryInbox(keep_body=self.keep_body)
 
 
 async def test_it_forgets_everything_when_it_is_closed() -> None:

@@ -29,6 +29,8 @@ DELIVERIES = st.builds(
     verified_by=st.none() | st.integers(0, 5),
     body_verified=st.booleans(),
     via=TEXT,
+    part=st.integers(0, 9),
+    context=st.none() | TEXT,
 )
 ENTRIES = st.builds(
     Entry,
@@ -68,6 +70,7 @@ def test_another_value_in_any_column_is_noticed(entry: Entry, data: st.DataObjec
         9: st.binary(max_size=50),
         10: st.none() | st.integers(0, 9),
         11: st.integers(0, 1),
+        12: st.integers(0, 9),
     }
     other = data.draw(like.get(column, (st.none() | TEXT)).filter(lambda value: repr(value) != repr(row[column])))
     with pytest.raises(InboxDamaged, match="not what was put"):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -41,15 +42,18 @@ from webhook_receiver import (
     GiveUp,
     HandlerState,
     InboxUnavailable,
+    MemoryInbox,
     OrderFailedPermanently,
     OrderFulfilled,
     Retry,
     State,
     UnknownEvent,
+    Unsigned,
     WebhookReceiver,
+    WorkerOptions,
 )
-from webhook_receiver.delivery import new_id
-from webhook_receiver.inbox import Entry, Inbox
+from webhook_receiver.delivery import Headers, new_id
+from webhook_receiver.inbox import Entry, Inbox, Part
 from webhook_receiver.inbox.counters import UNTIMED, bucket_of
 
 
@@ -315,6 +319,46 @@ async def test_what_is_no_event_any_more_becomes_a_dead_letter_with_the_reason(
     assert second.summary.reason == "a validator failed with KeyError"
     assert "hush" not in first.summary.reason
     assert f"delivery {broken}: a validator failed" in caplog.text
+
+
+class Batches(WebhookReceiver):
+    """A receiver whose sender has a list of events in each body."""
+
+    def parse(self, body: bytes, headers: Headers = (), part: int = 0) -> Event:
+        return super().parse(json.dumps(json.loads(body)[part]).encode(), headers)
+
+
+async def test_a_handler_gets_the_event_of_its_part_and_each_part_is_retried_by_itself() -> None:
+    clock, ran = Clock(), list[str]()
+    hooks = Batches(
+        inbox=MemoryInbox(), scheme=Unsigned(), worker=WorkerOptions(backoff=AT_ONCE, poll=0.01), clock=clock
+    )
+
+    @hooks.on(UnknownEvent)
+    def handler(event: UnknownEvent, attempt: Attempt) -> None:
+        ran.append(f"{attempt.delivery.id} {event.event} {attempt.number}")
+        if event.event == "b" and attempt.number == 1:
+            raise ValueError
+
+    body = json.dumps([{"event": name} for name in "abc"]).encode()
+    delivery = Delivery("d-1", hooks.name, (), body, clock(), None, False)
+    await hooks.inbox.open()
+    await hooks.inbox.put(Entry(delivery, "a", parts=[Part(1, "b"), Part(2, "c")]), clock())
+    async with hooks:
+        for id in ("d-1", "d-1.1", "d-1.2"):
+            await settled(hooks, id, State.DONE)
+    assert sorted(ran) == ["d-1 a 1", "d-1.1 b 1", "d-1.1 b 2", "d-1.2 c 1"]
+
+
+async def test_a_part_that_the_body_does_not_have_is_dead_with_the_reason() -> None:
+    hooks = durable()
+    hooks.on(UnknownEvent)(lambda event: None)
+    async with hooks:
+        delivery = Delivery("d-1", "up42", (), b'{"event": "x"}', NOW, None, False)
+        await hooks.inbox.put(Entry(delivery, "x", parts=[Part(1, "x")]), NOW)
+        await settled(hooks, "d-1", State.DONE)
+        dead = await settled(hooks, "d-1.1", State.DEAD)
+    assert dead.summary.reason == "a delivery from up42 is one event: there is no part 1 of it"
 
 
 async def test_a_predicate_that_raises_fails_as_its_handler_would() -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ..inbox import DamagedDelivery, DeliverySummary, State, StoredDelivery
+from ..inbox import DamagedDelivery, DeliverySummary, Filter, State, StoredDelivery
 from . import maintenance, output
 from .inbox_option import (
     Before,
@@ -87,6 +87,8 @@ def show(
     stored = run(where, work)
     if stored is None:
         raise fail(f"there is no delivery {id!r}")
+    if raw and stored.summary.body_removed:
+        raise fail(f"the body of {stored.summary.id} was removed some time after it was done (keep_body)")
     if raw:
         sys.stdout.buffer.write(stored.delivery.body)
         sys.stdout.buffer.flush()
@@ -124,12 +126,16 @@ def replay(
         raise typer.BadParameter("give ids, or a selection such as --dead: one of the two", param_hint="ID")
     states = [state for state, wanted in ((State.DEAD, dead), (State.UNHANDLED, unhandled)) if wanted]
 
+    emptied = 0  # how many cannot be handled
+
     async def work(target: InboxTarget) -> int:
         if handler is not None and target.hooks is not None:
             target.hooks.name_of(handler)  # raises if there is none of this name
 
-        def again(some: Sequence[str]) -> Awaitable[int]:
-            return target.inbox.replay(some, time.time(), handler=handler)
+        async def again(some: Sequence[str]) -> int:
+            nonlocal emptied
+            emptied += sum(summary.body_removed for summary in await target.inbox.find(Filter(ids=some)))
+            return await target.inbox.replay(some, time.time(), handler=handler)
 
         if ids:
             chosen = await named(target, ids)
@@ -149,6 +155,8 @@ def replay(
         return await by_pages("replaying", found.total(), ids_of(target.inbox, which), again)
 
     count = run(where, work)
+    if emptied:
+        output.warn(f"{listing.deliveries(emptied)} passed over: done, and the body was removed since (keep_body)")
     report(count, "replayed", as_json=as_json)
 
 
@@ -274,10 +282,10 @@ def import_(
     with transfer.seekable(file) as lines:
         transfer.check_source(file, where)
         try:
-            begins, count = transfer.checked(lines)
+            chunks, count = transfer.checked(lines)
         except transfer.BadLine as error:
             raise fail(f"{error}; nothing was loaded") from None
-        new = run(where, lambda target: transfer.load(target.inbox, lines, begins, count, time.time()), create=True)
+        new = run(where, lambda target: transfer.load(target.inbox, lines, chunks, count, time.time()), create=True)
     if as_json:
         output.say_json({"new": new, "already_there": count - new})
     else:

@@ -98,7 +98,7 @@ def what_is_next(summary: DeliverySummary, now: float) -> str:
     if summary.leased and summary.due is not None:
         return f"leased for {span(summary.due - now)}" if summary.due > now else "due now: its lease has ended"
     if summary.state is not State.WAITING:
-        return summary.reason or "-"
+        return summary.reason or ("its body was removed" if summary.body_removed else "-")
     if summary.paused_by is not None:
         return f"waits: {summary.paused_by} is paused"
     if summary.due is None:
@@ -153,6 +153,9 @@ def show_delivery(stored: StoredDelivery, now: float, *, body: bool) -> None:
     told: dict[tuple[str, str], int] = {}
     for attempt in stored.attempts:
         _show_attempt(attempt, told.setdefault((attempt.handler, attempt.traceback), attempt.number))
+    if summary.body_removed:
+        output.say("headers and body were removed some time after it was done: it cannot be replayed", "bold")
+        return
     output.say("headers", "bold")
     for header, value in delivery.headers:
         output.say(printable(f"  {header.decode('latin-1')}: {value.decode('latin-1')}"))
@@ -164,12 +167,16 @@ def show_delivery(stored: StoredDelivery, now: float, *, body: bool) -> None:
 def _facts(stored: StoredDelivery, now: float) -> Iterator[tuple[str, str]]:
     summary = stored.summary
     yield "receiver", summary.receiver
+    if summary.part:
+        yield "part", f"{summary.part} of the request {stored.delivery.request_id}"
     yield "event", summary.event or "none: the body is no event"
     yield "identity", identity(summary)
     yield "received", f"{at(summary.received)}, {span(now - summary.received)} ago, by {summary.via}"
     yield "verified", _audit(stored.delivery)
     if stored.ordering_key is not None:
         yield "ordering key", stored.ordering_key
+    if stored.delivery.context is not None:
+        yield "context", stored.delivery.context
     yield "next", what_is_next(summary, now)
     if summary.settled is not None:
         yield "settled", at(summary.settled)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import typer
 
 from ..errors import InboxError
 from ..inbox import DamagedDelivery, Filter, Inbox, StoredDelivery
-from ..inbox.json_format import HEADER, check_header, from_document, to_document
+from ..inbox.json_format import HEADER, check_header, from_document, has_body, may_share, to_document
 from ..inbox.whole_file import whole_file
 from .output import fail
 from .rich_output import progress_bar
@@ -76,6 +76,7 @@ async def write(inbox: Inbox, which: Filter, total: int, file: Path | None) -> t
     """
     written = 0
     damaged: list[DamagedDelivery] = []
+    latest: StoredDelivery | None = None  # whose line has its body
     with _written(file) as lines, progress_bar() as bar:
         task = bar.add_task("exporting", total=total)
         lines.write(_line(HEADER))
@@ -83,7 +84,11 @@ async def write(inbox: Inbox, which: Filter, total: int, file: Path | None) -> t
             if isinstance(stored, DamagedDelivery):
                 damaged.append(stored)
             else:
-                lines.write(_line(to_document(stored)))
+                if latest is None or not may_share(stored, latest):
+                    lines.write(_line(to_document(stored)))
+                    latest = stored
+                else:
+                    lines.write(_line(to_document(stored, latest)))
                 written += 1
             bar.advance(task)
     return written, damaged
@@ -122,8 +127,17 @@ def seekable(file: str) -> Generator[IO[bytes]]:
             yield copy
 
 
-def checked(lines: IO[bytes]) -> tuple[list[int], int]:
-    """Check every line; return the offset of each chunk in bytes, and the number of deliveries.
+class Chunk(NamedTuple):
+    """The lines of deliveries that are loaded in one transaction."""
+
+    begin: int
+    """Offset of the first one, in bytes."""
+    body: int | None
+    """Offset of the line that has the body of the first one if that has none itself; None if there is no such line."""
+
+
+def checked(lines: IO[bytes]) -> tuple[list[Chunk], int]:
+    """Check every line; return the chunks, and the number of deliveries.
 
     Raises:
         BadLine: a line cannot be read; the message names it.
@@ -132,21 +146,33 @@ def checked(lines: IO[bytes]) -> tuple[list[int], int]:
         check_header(_parsed(lines.readline()))
     except ValueError as error:
         raise BadLine(f"line 1: {error}") from None
-    begins: list[int] = []
-    count, begin = 0, lines.tell()
-    for number, line in enumerate(iter(lines.readline, b""), 2):
-        try:
-            from_document(_parsed(line))
-        except ValueError as error:
-            raise BadLine(f"line {number}: {error}") from None
-        if count % CHUNK == 0:
-            begins.append(begin)
-        count += 1
-        begin += len(line)
-    return begins, count
+    chunks: list[Chunk] = []
+    count, begin, body = 0, lines.tell(), None
+    try:
+        for _, is_whole in _deliveries(iter(lines.readline, b"")):
+            if count % CHUNK == 0:
+                chunks.append(Chunk(begin, body))
+            count += 1
+            begin, body = lines.tell(), begin if is_whole else body
+    except ValueError as error:
+        raise BadLine(f"line {count + 2}: {error}") from None
+    return chunks, count
 
 
-async def load(inbox: Inbox, lines: IO[bytes], begins: list[int], count: int, now: float) -> int:
+def _deliveries(lines: Iterable[bytes], latest: StoredDelivery | None = None) -> Iterator[tuple[StoredDelivery, bool]]:
+    """Yield the delivery of each line, and whether its body is there; `latest` is that of the last such line before.
+
+    Raises:
+        ValueError: the line cannot be read.
+    """
+    for line in lines:
+        document = _parsed(line)
+        stored, is_whole = from_document(document, latest), has_body(document)
+        latest = stored if is_whole else latest
+        yield stored, is_whole
+
+
+async def load(inbox: Inbox, lines: IO[bytes], chunks: Sequence[Chunk], count: int, now: float) -> int:
     """Load the checked lines; return the number of new deliveries.
 
     The last chunk goes first, since an inbox takes loaded deliveries for older than all that it has.
@@ -157,8 +183,8 @@ async def load(inbox: Inbox, lines: IO[bytes], begins: list[int], count: int, no
     new = 0
     with progress_bar() as bar:
         task = bar.add_task("importing", total=count)
-        for begin in reversed(begins):
-            chunk = _chunk(lines, begin)
+        for each in reversed(chunks):
+            chunk = _chunk(lines, each)
             try:
                 new += await inbox.load(chunk, now)
             except InboxError as error:
@@ -167,10 +193,14 @@ async def load(inbox: Inbox, lines: IO[bytes], begins: list[int], count: int, no
     return new
 
 
-def _chunk(lines: IO[bytes], begin: int) -> list[StoredDelivery]:
-    lines.seek(begin)
-    some: Iterable[bytes] = (lines.readline() for _ in range(CHUNK))
-    return [from_document(_parsed(line)) for line in some if line]
+def _chunk(lines: IO[bytes], chunk: Chunk) -> list[StoredDelivery]:
+    latest: StoredDelivery | None = None
+    if chunk.body is not None:
+        lines.seek(chunk.body)
+        ((latest, _),) = _deliveries([lines.readline()])
+    lines.seek(chunk.begin)
+    some = [line for _ in range(CHUNK) if (line := lines.readline())]
+    return [stored for stored, _ in _deliveries(some, latest)]
 
 
 def _parsed(line: bytes) -> object:

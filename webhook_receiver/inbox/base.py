@@ -70,6 +70,13 @@ class Inbox(Protocol):
     another one of its ordering key is under a running lease; the one that it overtakes goes after it, and may lose its
     `due` time. All other deliveries are claimed as they become due, the older first.
 
+    **Parts.** One request may bring several events. Each is a delivery by itself in all that is said here: part 0 has
+    the id of the request, part n has that id, a dot and n. They count as received in the order in which they were put.
+    Their headers and body are stored once, and stay as long as one of them does that has not lost them.
+
+    **Removed bodies.** A store may remove the headers and the body of a DONE delivery before the delivery itself, some
+    time after it was settled (the store's own setting). Nothing else changes, but it cannot be replayed any more.
+
     **Polls.** A source that is polled, such as an API that lists events, has a name for each receiver, and a cursor:
     the text from which the next poll goes on. One process at a time polls a source, under a lease, which is fenced like
     that of a delivery: it has ended once it was released or another one was given, and from then on its holder stores
@@ -144,15 +151,20 @@ class Inbox(Protocol):
         after all deliveries that are stored already. If it is a duplicate (see Uniqueness), nothing is stored; if the
         delivery that it duplicates is DEAD or UNHANDLED and this one did not come by backfill, that one is replayed.
 
+        All that holds for each part of the entry. Those that are no duplicates are stored, all or none of them; of two
+        that are duplicates of each other the first one is.
+
         Args:
             entry: the delivery, and what its event says about it.
             now: the time in Unix seconds; the deduplication window ends here.
 
         Returns:
-            `Stored` with the delivery's id, or `Duplicate` with the id of the delivery that is stored already.
+            `Stored` with the delivery's id, or `Duplicate` with the id of the delivery that is stored already. Of
+            several parts `Stored` if any is new; it says which ones are not.
 
         Raises:
-            InboxError: an id that is stored already, or a value that the store does not take.
+            InboxError: an id that is stored already, or a value that the store does not take, such as a context of more
+                than `MOST_CONTEXT` characters, or a part whose number is below 1.
         """
         ...
 
@@ -381,7 +393,8 @@ class Inbox(Protocol):
         handlers are dropped. What was verified at receipt is not verified again.
 
         Args:
-            ids: the ids of the deliveries; those that are not stored are passed over, and not counted.
+            ids: the ids of the deliveries; those that are not stored, or have no body any more, are passed over, and
+                not counted.
             now: the time in Unix seconds.
             handler: the name of the only handler that is to run; None for all of them.
         """
@@ -389,6 +402,8 @@ class Inbox(Protocol):
 
     async def purge(self, which: Filter, now: float, *, limit: int) -> int:
         """Remove deliveries for good, never one under a running lease; return the number of removed deliveries.
+
+        What other parts share with them stays with these.
 
         What their duplicates are known by is kept until the window has passed them (see Uniqueness).
 
@@ -404,7 +419,8 @@ class Inbox(Protocol):
 
         A finished delivery is removed once it was settled longer ago than the retention of its state (the store's own
         settings). What is kept of purged ones is removed, and counted, too, once the window has passed it; so are the
-        counts of minutes that began longer ago than `COUNTS_RETENTION`.
+        counts of minutes that began longer ago than `COUNTS_RETENTION`, and the bodies of DONE deliveries, if the store
+        removes them earlier.
 
         Args:
             now: the time in Unix seconds.
@@ -433,7 +449,8 @@ class Inbox(Protocol):
         They count as received before all deliveries that are stored already, in the order in which they are given.
         Neither leases nor pauses are taken over: a delivery that was leased, or waited for a paused handler, is due at
         once. So may be one that waits for its retry, since the times of its handlers are stored; but no younger
-        delivery of its ordering key passes it. All of them are stored, or none when this raises.
+        delivery of its ordering key passes it. The parts of one request share a body again, if theirs are the same. All
+        of them are stored, or none when this raises.
 
         Args:
             deliveries: the deliveries, as `dump` yields them.

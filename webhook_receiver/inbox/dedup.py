@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import NamedTuple, Self
 from urllib.parse import quote
 
+from ..delivery import Delivery
+from ..errors import InboxError
 from ..redaction import storable
 from .owner import Owner
-from .records import Entry
+from .records import Duplicate, Entry, Stored
 
 
 class PutJob(NamedTuple):
@@ -24,11 +27,61 @@ class PutJob(NamedTuple):
 
     owner: Owner | None = None
     """Who the delivery may be born to; None for nobody."""
+    shares: str | None = None
+    """What all jobs have that share a body, one for each part of an entry; None for an entry without parts."""
 
     @classmethod
     def of(cls, entry: Entry, now: float, window: float, owner: Owner | None = None) -> Self:
         """Return the job for the arguments of `put`, and the window in seconds."""
         return cls(entry, now, float("-inf") if entry.lasting else now - window, owner)
+
+
+def put_parts(
+    jobs: Sequence[PutJob], put: Callable[[Sequence[PutJob]], list[Stored | Duplicate]]
+) -> list[Stored | Duplicate]:
+    """Put entries with parts, each part by a job of its own; return the result of each entry.
+
+    Args:
+        jobs: the jobs, of entries with parts or without.
+        put: does the jobs of all parts in one transaction.
+
+    Raises:
+        InboxError: the number of a part is none.
+    """
+    if not any(job.entry.parts for job in jobs):
+        return put(jobs)
+    by_part = [_by_part(job) for job in jobs]
+    results = iter(put([part for parts in by_part for part in parts]))
+    return [_whole([*islice(results, len(parts))], parts) for parts in by_part]
+
+
+def _by_part(job: PutJob) -> list[PutJob]:
+    whole, entry = job.entry.delivery, job.entry
+    if not entry.parts:
+        return [job]
+    entries = [entry._replace(parts=())]
+    for number, event, key, identity, ordering_key, dead in entry.parts:
+        if not 0 < number < 2**31:
+            raise InboxError(f"a part of a delivery has a number from 1 on, not {number!r:.20}")
+        delivery = Delivery(
+            *(f"{whole.id}.{number}", whole.receiver, whole.headers, whole.body, whole.received),
+            *(whole.verified_by, whole.body_verified, whole.via, number, whole.context),
+        )
+        entries.append(Entry(delivery, event, key, identity, ordering_key, dead, lasting=entry.lasting))
+    return [job._replace(entry=each, shares=whole.id) for each in entries]
+
+
+def _whole(results: Sequence[Stored | Duplicate], parts: Sequence[PutJob]) -> Stored | Duplicate:
+    """Return the result of an entry from those of its parts."""
+    if len(results) == 1:
+        return results[0]
+    known = {
+        part.entry.delivery.part: each for each, part in zip(results, parts, strict=True) if isinstance(each, Duplicate)
+    }
+    new = [each for each in results if isinstance(each, Stored)]
+    if new:
+        return Stored(new[0].id, all(each.leased for each in new), known)
+    return Duplicate(results[0].id, any(each.replayed for each in known.values()))
 
 
 class Candidate(NamedTuple):

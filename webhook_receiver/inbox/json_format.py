@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from typing import Annotated, Any, NoReturn
+from dataclasses import replace
+from typing import Annotated, Any, NoReturn, cast
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, Field, FiniteFloat, ValidationError
 
@@ -12,10 +13,13 @@ from ..delivery import Delivery
 from ..redaction import reason
 from .records import DeliverySummary, FailedAttempt, HandlerState, State, StoredDelivery
 
-HEADER: Mapping[str, Any] = {"format": "webhook-receiver inbox", "version": 2}
+HEADER: Mapping[str, Any] = {"format": "webhook-receiver inbox", "version": 3}
 """The first line of an export: the name of the format, and the version of the documents that follow."""
-_READS = (1, 2)
-"""The versions that are read. Version 1 has other names for four members: source, origin, held and order_key."""
+_READS = (1, 2, 3)
+"""The versions that are read. Version 1 has other names for four members: source, origin, held and order_key. Parts,
+contexts and removed bodies came with version 3."""
+_SHARED = "body_of"
+"""The member with the id of another delivery, in place of headers and body: those are on its line, before this one."""
 
 
 def _storable(text: str) -> str:
@@ -71,6 +75,9 @@ class _Document(_StrictModel, frozen=True):
     ordering_key: Text | None = Field(validation_alias=AliasChoices("ordering_key", "order_key"))
     headers: list[tuple[Text, Text]]
     body: Text
+    part: Count = 0
+    context: Text | None = None
+    body_removed: bool = False
     attempts: list[_Attempt]
 
 
@@ -85,23 +92,60 @@ def summary_document(summary: DeliverySummary) -> dict[str, Any]:
     return document | {"handlers": {name: each._asdict() for name, each in summary.handlers.items()}}
 
 
-def to_document(stored: StoredDelivery) -> dict[str, Any]:
-    """Return a stored delivery as a JSON object: the body in base64, the headers as latin-1 text."""
-    return summary_document(stored.summary) | {
+def to_document(stored: StoredDelivery, sharing: StoredDelivery | None = None) -> dict[str, Any]:
+    """Return a stored delivery as a JSON object: the body in base64, the headers as latin-1 text.
+
+    Args:
+        stored: the delivery.
+        sharing: another part of the same request that has the same headers and body; the document names it instead.
+    """
+    delivery = stored.delivery
+    document = summary_document(stored.summary) | {
         "key": None if stored.key is None else stored.key.hex(),
         "ordering_key": stored.ordering_key,
-        "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in stored.delivery.headers],
-        "body": b64encode(stored.delivery.body).decode("ascii"),
+        "context": delivery.context,
         "attempts": [attempt._asdict() for attempt in stored.attempts],
     }
+    if sharing is not None:
+        return document | {_SHARED: sharing.delivery.id}
+    headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in delivery.headers]
+    return document | {"headers": headers, "body": b64encode(delivery.body).decode("ascii")}
 
 
-def from_document(document: object) -> StoredDelivery:
+def may_share(stored: StoredDelivery, other: StoredDelivery) -> bool:
+    """Return whether two deliveries are parts of one request, with the same headers and body."""
+    one, two = stored.delivery, other.delivery
+    return (one.request_id, one.receiver, one.headers, one.body) == (
+        two.request_id,
+        two.receiver,
+        two.headers,
+        two.body,
+    )
+
+
+def has_body(document: object) -> bool:
+    """Return whether a document has the headers and the body itself, and names no other delivery that has them."""
+    return not (isinstance(document, dict) and _SHARED in document)
+
+
+def from_document(document: object, sharing: StoredDelivery | None = None) -> StoredDelivery:
     """Return the stored delivery of a JSON object that `to_document` made.
+
+    Args:
+        document: the object.
+        sharing: the delivery of the last document before that has a body.
 
     Raises:
         ValueError: the object is no such document; the message says why, and quotes nothing of it.
     """
+    if isinstance(document, dict) and _SHARED in document:
+        document = cast("dict[str, Any]", document)
+        if sharing is None or document[_SHARED] != sharing.delivery.id:
+            _reject(f"{_SHARED}: the line that has its headers and its body does not come before it")
+        own = {name: value for name, value in document.items() if name != _SHARED}
+        headers, body = sharing.delivery.headers, sharing.delivery.body
+        stored = from_document(own | {"headers": [], "body": ""})
+        return stored._replace(delivery=replace(stored.delivery, headers=headers, body=body))
     try:
         found = _Document.model_validate(document)
     except ValidationError as error:
@@ -119,6 +163,8 @@ def from_document(document: object) -> StoredDelivery:
             verified_by=found.verified_by,
             body_verified=found.body_verified,
             via=found.via,
+            part=found.part,
+            context=found.context,
         ),
         attempts=[FailedAttempt(**dict(attempt)) for attempt in found.attempts],
         key=None if found.key is None else _key(found.key),
@@ -137,7 +183,7 @@ def check_header(header: object) -> None:
     version: object = header.get("version")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     if version not in _READS:
         raise ValueError(
-            f"this export has version {version!r:.20}; this webhook-receiver reads {' and '.join(map(str, _READS))}"
+            f"this export has version {version!r:.20}; this webhook-receiver reads {_READS[0]} to {_READS[-1]}"
         )
 
 

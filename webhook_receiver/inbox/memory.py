@@ -21,6 +21,7 @@ class MemoryInbox(SQLiteInbox):
         retention: seconds for which a done delivery is kept; at least `window`.
         unhandled_retention: seconds for which an unhandled one is kept; None for ever.
         dead_retention: seconds for which a dead one is kept; None for ever.
+        keep_body: seconds for which the headers and the body of a done one are kept; None for as long as the delivery.
 
     Raises:
         ConfigurationError: the settings cannot work.
@@ -35,6 +36,7 @@ class MemoryInbox(SQLiteInbox):
         retention: float = 30 * DAY,
         unhandled_retention: float | None = 30 * DAY,
         dead_retention: float | None = None,
+        keep_body: float | None = None,
     ) -> None:
         super().__init__(
             ":memory:",
@@ -42,6 +44,7 @@ class MemoryInbox(SQLiteInbox):
             retention=retention,
             unhandled_retention=unhandled_retention,
             dead_retention=dead_retention,
+            keep_body=keep_body,
             min_free=0,
         )
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ..delivery import Delivery
 
+MOST_CONTEXT = 1024
+"""Number of characters of a `Delivery.context`, at most."""
 MOST_EXPECTED_DEAD = 1000
 """Number of deliveries in `Stats.expected_dead`, at most."""
 MOST_OF_AN_ERROR = 500
@@ -82,6 +85,23 @@ class FailedAttempt(NamedTuple):
     """Traceback as text, or an empty text."""
 
 
+class Part(NamedTuple):
+    """One more event of a delivery that holds several; what of it differs from the delivery's own entry."""
+
+    number: int
+    """Number of the part, from 1; the first event is part 0, the delivery itself."""
+    event: str | None = None
+    """As `Entry.event`."""
+    key: bytes | None = None
+    """As `Entry.key`."""
+    identity: str | None = None
+    """As `Entry.identity`."""
+    ordering_key: str | None = None
+    """As `Entry.ordering_key`."""
+    dead: str | None = None
+    """As `Entry.dead`."""
+
+
 class Entry(NamedTuple):
     """A delivery to put into an inbox, and what its event says about it."""
 
@@ -106,24 +126,30 @@ class Entry(NamedTuple):
     lasting: bool = False
     """Whether the key counts against all that is stored, and not only within the window: a copy that somebody captured
     would verify at any time."""
+    parts: Sequence[Part] = ()
+    """Further events of the delivery, in order."""
 
 
 class Stored(NamedTuple):
     """Result of `put` for a new delivery, which is committed."""
 
     id: str
-    """Id of the delivery."""
+    """Id of the delivery; of the first part that was stored, where there are several."""
     leased: bool = False
-    """Whether it was born leased: a worker of this process has it already."""
+    """Whether it was born leased, with all its parts: a worker of this process has it already."""
+    known: Mapping[int, Duplicate] = MappingProxyType({})
+    """The parts of the delivery that the inbox had already, so that they were not stored, by their numbers."""
 
 
 class Duplicate(NamedTuple):
-    """Result of `put` for a duplicate: nothing was stored, since the inbox has the delivery under another id."""
+    """Result of `put` for a duplicate: nothing was stored, since the inbox has the delivery under another id, and each
+    of its parts."""
 
     id: str
     """Id of the delivery that is stored."""
     replayed: bool = False
-    """Whether that delivery was DEAD or UNHANDLED, and is WAITING again because of this duplicate."""
+    """Whether that delivery, or one of its parts, was DEAD or UNHANDLED, and is WAITING again because of this
+    duplicate."""
 
 
 class Claim(NamedTuple):
@@ -243,6 +269,10 @@ class DeliverySummary(NamedTuple):
     """Index of the secret that verified it; None if it came unverified, or by backfill."""
     body_verified: bool
     """Whether the body is known to be the sender's; see `Delivery.body_verified`."""
+    part: int = 0
+    """Number of the part of a request that it is; see `Delivery.part`."""
+    body_removed: bool = False
+    """Whether its headers and body were removed some time after it was done; then it cannot be replayed."""
     damage: str | None = None
     """What is wrong with the stored states of its handlers, which are unknown then, so that `handlers` is empty; None
     if nothing is."""

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 from zlib import crc32
 
 from ..delivery import Delivery, Headers
-from ..errors import InboxDamaged
-from .records import DeliverySummary, Entry, HandlerState, State
+from ..errors import InboxDamaged, InboxError
+from .records import MOST_CONTEXT, DeliverySummary, Entry, HandlerState, State
 
 Item = TypeVar("Item")
 
@@ -26,14 +26,24 @@ _as_json = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would ma
 
 COLUMNS = (
     *("id", "source", "origin", "event", "key", "identity", "order_key"),
-    *("received", "headers", "body", "verified_by", "body_verified", "checksum"),
+    *("received", "headers", "body", "verified_by", "body_verified", "part", "context", "checksum"),
 )
-"""The columns of the table `delivery` but for `seq`, in the order of the functions below."""
-DELIVERY = ", ".join(f"d.{column}" for column in COLUMNS)
-"""The columns of a delivery, of table alias d."""
+"""The columns of the table `delivery` that make a delivery, in the order of the functions below."""
+_IN_ANOTHER_ROW = ("headers", "body")  # of a part, whose row has `body_of`
+
+
+def _column(name: str) -> str:
+    if name not in _IN_ANOTHER_ROW:
+        return f"d.{name}"
+    other = f"(SELECT b.{name} FROM delivery b WHERE b.seq = d.body_of)"
+    return f"CASE WHEN d.body_of IS NULL THEN d.{name} ELSE coalesce({other}, d.{name}) END"
+
+
+DELIVERY = ", ".join(map(_column, COLUMNS))
+"""The columns of a delivery, of table alias d; a part has the headers and the body of the row that has them."""
 SUMMARY = (
     "d.id, d.source, d.origin, d.event, d.identity, d.received, p.state, p.due, p.lease IS NOT NULL, p.held, p.reason, "
-    "p.settled, p.handlers, d.verified_by, d.body_verified"
+    "p.settled, p.handlers, d.verified_by, d.body_verified, d.part, p.body_removed"
 )
 """The columns of a `DeliverySummary`, of table aliases d (delivery) and p (progress)."""
 
@@ -45,11 +55,17 @@ def delivery_row(entry: Entry) -> tuple[Any, ...]:
 
 
 def values_of(entry: Entry) -> tuple[Any, ...]:
-    """Return the values of COLUMNS but for the checksum."""
+    """Return the values of COLUMNS but for the checksum.
+
+    Raises:
+        InboxError: the context is too long.
+    """
     delivery, event, key, identity, ordering_key, *_ = entry
     received = float(delivery.received) + 0.0  # a file gives minus zero back as zero
     headers, verified = encode_headers(delivery.headers), int(bool(delivery.body_verified))
-    body, by = delivery.body, delivery.verified_by
+    body, by, context = delivery.body, delivery.verified_by, delivery.context
+    if context is not None and len(context) > MOST_CONTEXT:
+        raise InboxError(f"the context of a delivery has at most {MOST_CONTEXT} characters, not {len(context)}")
     return (
         delivery.id,
         delivery.receiver,
@@ -63,13 +79,43 @@ def values_of(entry: Entry) -> tuple[Any, ...]:
         body,
         by,
         verified,
+        delivery.part,
+        context,
     )
 
 
 def checksum(row: Sequence[Any]) -> int:
-    """Return the CRC-32 of a row's values; another value in any column changes it."""
+    """Return the CRC-32 of a row's values; another value in any column changes it.
+
+    A part's row counts with the headers and the body that are in another row.
+    """
     small = ascii((*row[:8], *row[10:12], len(row[8])))  # not repr, which differs with the version of Unicode
+    part, context = row[12:14]
+    if part or context is not None:  # older rows have neither
+        small += ascii((part, context))
     return crc32(row[9], crc32(row[8], crc32(small.encode("ascii"))))
+
+
+def without_body(row: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the values of COLUMNS, or the first of them, with empty headers and an empty body."""
+    return (*row[:8], b"", b"", *row[10:])
+
+
+def checksum_without_body(row: Sequence[Any]) -> int:
+    """Return the checksum that a row gets when its headers and its body are removed; one that is damaged stays so."""
+    return checksum(without_body(row)) if checksum(row) == row[14] else row[14]
+
+
+def bodies_of(seqs: Sequence[int], shares: Sequence[str | None]) -> list[int | None]:
+    """Return for each new row the row that has its headers and body; None for the row itself.
+
+    Args:
+        seqs: the rows, in order.
+        shares: what all rows have that share a body; None for a row that shares none.
+    """
+    first: dict[str, int] = {}
+    found = [seq if each is None else first.setdefault(each, seq) for seq, each in zip(seqs, shares, strict=True)]
+    return [None if other == seq else other for seq, other in zip(seqs, found, strict=True)]
 
 
 def delivery(row: tuple[Any, ...]) -> Delivery:
@@ -78,14 +124,15 @@ def delivery(row: tuple[Any, ...]) -> Delivery:
     Raises:
         InboxDamaged: the row does not match its checksum.
     """
-    if checksum(row) != row[12]:
+    if checksum(row) != row[14]:
         raise InboxDamaged(f"what is kept of the delivery {row[0]!r:.80} is not what was put: the file was damaged")
     return delivery_of(row)
 
 
 def delivery_of(row: Sequence[Any]) -> Delivery:
     """Return the delivery of a row that begins with COLUMNS, and whose checksum is known to match."""
-    return Delivery(row[0], row[1], decode_headers(row[8]), row[9], row[7], row[10], bool(row[11]), row[2])
+    id, receiver, via, _, _, _, _, received, headers, body, by, verified, part, context, *_ = row
+    return Delivery(id, receiver, decode_headers(headers), body, received, by, bool(verified), via, part, context)
 
 
 def encode_headers(headers: Headers) -> bytes:
@@ -201,6 +248,8 @@ def summary(row: tuple[Any, ...]) -> DeliverySummary:
         handlers=handlers,
         verified_by=row[13],
         body_verified=bool(row[14]),
+        part=row[15],
+        body_removed=bool(row[16]),
         damage=damage,
     )
 

@@ -19,12 +19,13 @@ _SETTINGS: dict[str, Callable[[str], float | int | str]] = {
     "retention": seconds,
     "unhandled_retention": seconds,
     "dead_retention": seconds,
+    "keep_body": seconds,
     "min_free": int,
     "busy_timeout": seconds,
     "timeout": seconds,
     "schema": str,
 }
-_OF_MEMORY = ("window", "retention", "unhandled_retention", "dead_retention")
+_OF_MEMORY = ("window", "retention", "unhandled_retention", "dead_retention", "keep_body")
 _OF_SQLITE = (*_OF_MEMORY, "min_free", "busy_timeout")
 _OF_POSTGRES = (*_OF_MEMORY, "timeout", "schema")
 _FORMS = "an inbox's URL is sqlite:///file.db (four slashes before an absolute path), postgresql://... or memory://"

@@ -236,9 +236,11 @@ class Runtime:
         was then. Without a header that names the event, every sender's would look alike: it was UP42's by default."""
         if self.sender.event_header is None and self.sender.name != "up42":
             return False
-        event = stored.summary.event
+        event, delivery = stored.summary.event, stored.delivery
+        if event is None or stored.summary.body_removed:
+            return True
         try:
-            return event is None or self.dispatcher.parse(stored.delivery.body, stored.delivery.headers).event == event
+            return self.dispatcher.parse(delivery.body, delivery.headers, delivery.part).event == event
         except NotAnEvent:
             return False
         except Exception as error:  # in a user's validator, to which the event came

@@ -81,9 +81,9 @@ class Watching:
         self._hooks = hooks
         self._note = note
 
-    def parse(self, body: bytes, headers: Headers = ()) -> Event:
-        """Return the event in a body, or raise NotAnEvent."""
-        return self._hooks.parse(body, headers)
+    def parse(self, body: bytes, headers: Headers = (), part: int = 0) -> Event:
+        """Return an event in a body, or raise NotAnEvent."""
+        return self._hooks.parse(body, headers, part)
 
     def match(self, event: Event) -> tuple[Handler, ...]:
         """Return the handlers of an event, in the order in which they run."""
@@ -113,8 +113,9 @@ class Watching:
             raise
         finally:
             if not attempt.handler.startswith(DEAD_LETTER_HANDLER):
-                event = self._hooks.parse(attempt.delivery.body, attempt.delivery.headers)
-                self._note(Run(attempt.handler, attempt.number, attempt.delivery.id, event, error))
+                delivery = attempt.delivery
+                event = self._hooks.parse(delivery.body, delivery.headers, delivery.part)
+                self._note(Run(attempt.handler, attempt.number, delivery.id, event, error))
 
     @property
     def order_check(self) -> OrderCheck | None:

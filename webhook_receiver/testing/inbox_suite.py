@@ -20,6 +20,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 from random import Random
 from typing import Any
 
@@ -30,6 +31,7 @@ from ..errors import AmbiguousId, InboxError, InboxUnavailable, PollLeaseLost
 from ..inbox.base import Inbox
 from ..inbox.records import (
     DEAD_LETTER_HANDLER,
+    MOST_CONTEXT,
     MOST_COUNTED,
     MOST_OF_AN_ERROR,
     Claim,
@@ -39,6 +41,7 @@ from ..inbox.records import (
     Filter,
     HandlerState,
     Metric,
+    Part,
     Poll,
     PollLease,
     Settlement,
@@ -71,6 +74,15 @@ def entry(
     """Return an entry to put. `fields` are other fields of the entry, such as its identity and ordering key."""
     headers = ((b"content-type", b"application/json"), (b"x-b", b""), (b"x-b", b"\xe9:1"))
     return Entry(Delivery(id, receiver, headers, body, received, 0, True, via), event, **fields)
+
+
+def batch(id: str, *keys: str, by_key: bool = True, **fields: Any) -> Entry:
+    """Return an entry with a part for each of these texts, which is its event, identity, and key unless `by_key` is
+    False."""
+    events = [(f"{key}.event", key.encode() if by_key else None, key) for key in keys]
+    first, *others = events
+    parts = [Part(number, *each) for number, each in enumerate(others, 1)]
+    return entry(id, event=first[0], key=first[1], identity=first[2], parts=parts, **fields)
 
 
 async def put(inbox: Inbox, *ids: str, now: float = NOW, **fields: Any) -> list[Stored | Duplicate]:
@@ -244,13 +256,8 @@ class Course:
         self.now += self.random.choice([1, 5, LEASE])
 
 
-class InboxSuite:
-    """The contract of an inbox, as tests. The two attributes are settings of the store under test."""
-
-    window = 7 * DAY
-    """Seconds for which the store under test recognizes a duplicate."""
-    retention = 30 * DAY
-    """Seconds for which the store under test keeps a done delivery."""
+class _OnTwoStores:
+    """The inboxes that tests are about."""
 
     @pytest.fixture
     def make(self) -> Make:
@@ -268,6 +275,15 @@ class InboxSuite:
         another = await make("another").open()
         yield another
         await another.close()
+
+
+class InboxSuite(_OnTwoStores):
+    """The contract of an inbox, as tests. The two attributes are settings of the store under test."""
+
+    window = 7 * DAY
+    """Seconds for which the store under test recognizes a duplicate."""
+    retention = 30 * DAY
+    """Seconds for which the store under test keeps a done delivery."""
 
     # Putting and claiming
 
@@ -332,6 +348,189 @@ class InboxSuite:
         await put(inbox, *ids)
         claims = await asyncio.gather(*[claim(inbox, 3) for _ in range(20)])
         assert sorted(id for each in claims for id in each) == ids
+
+    # Parts
+
+    async def test_each_part_is_a_delivery_by_itself_with_the_body_of_all(self, inbox: Inbox) -> None:
+        given = batch("d-1", "a", "b", "c", body=b"[1, 2, 3]", ordering_key="first")
+        assert await inbox.put(given, NOW) == Stored("d-1")
+        assert await listed(inbox) == ["d-1", "d-1.1", "d-1.2"]
+        claims = await claim(inbox)
+        assert [*claims] == ["d-1", "d-1.1", "d-1.2"]
+        for part, (id, name) in enumerate(zip(claims, "abc", strict=True)):
+            expected = replace(given.delivery, id=id, part=part)
+            stored = await kept(inbox, id)
+            assert claims[id].delivery == stored.delivery == expected
+            assert (stored.summary.part, stored.summary.event, stored.summary.identity) == (part, f"{name}.event", name)
+            assert (stored.key, stored.ordering_key) == (name.encode(), None if part else "first")
+            assert stored.delivery.request_id == "d-1"
+
+    async def test_each_part_is_settled_replayed_and_dead_by_itself(self, inbox: Inbox) -> None:
+        parts = [Part(1, "b", ordering_key="o"), Part(2, "c", ordering_key="o"), Part(7, dead="no event")]
+        await inbox.put(entry("d-1", parts=parts), NOW)
+        claims = await claim(inbox)
+        assert {*claims} == {"d-1", "d-1.1", "d-1.7"}, "d-1.2 waits for its turn"
+        assert (claims["d-1.7"].state, claims["d-1.7"].reason) == (DEAD, "no event")
+        await settle(inbox, claims["d-1"])
+        await settle(inbox, claims["d-1.7"], DEAD, reason="no event")
+        assert await claim(inbox) == {}
+        await settle(inbox, claims["d-1.1"], WAITING, due=NOW + 60)
+        assert await claim(inbox) == {}
+        assert await inbox.replay(["d-1"], NOW) == 1
+        assert await finish(inbox) == ["d-1"]
+        assert await finish(inbox, now=NOW + 60) == ["d-1.1"]
+        assert await finish(inbox, now=NOW + 60) == ["d-1.2"]
+        assert (await kept(inbox, "d-1.7")).summary.state is DEAD
+
+    @pytest.mark.parametrize("known", [{"a"}, {"b"}, {"c"}, {"a", "b"}, {"a", "c"}, {"b", "c"}])
+    async def test_parts_that_are_known_are_passed_over(self, inbox: Inbox, known: set[str]) -> None:
+        for name in sorted(known):
+            await inbox.put(batch(f"old-{name}", name, body=b"of before"), NOW)
+        given = batch("d-1", "a", "b", "c", body=b"of all")
+        ids = {name: id for name, id in zip("abc", ("d-1", "d-1.1", "d-1.2"), strict=True) if name not in known}
+        passed = {number: Duplicate(f"old-{name}") for number, name in enumerate("abc") if name in known}
+        assert await inbox.put(given, NOW) == Stored(min(ids.values()), known=passed)
+        assert await listed(inbox) == [*(f"old-{name}" for name in sorted(known)), *ids.values()]
+        claims = await claim(inbox)
+        for id in ids.values():
+            assert (await kept(inbox, id)).delivery.body == claims[id].delivery.body == b"of all"
+        assert {claims[f"old-{name}"].delivery.body for name in known} == {b"of before"}
+
+    async def test_a_request_of_which_all_parts_are_known_is_a_duplicate(self, inbox: Inbox) -> None:
+        await inbox.put(batch("d-1", "a", "b"), NOW)
+        assert await inbox.put(batch("d-2", "b", "a"), NOW) == Duplicate("d-1.1")
+        assert await listed(inbox) == ["d-1", "d-1.1"]
+
+    async def test_a_duplicate_replays_the_parts_that_are_dead(self, inbox: Inbox) -> None:
+        await inbox.put(batch("d-1", "a", "b", "c"), NOW)
+        claims = await claim(inbox)
+        await settle(inbox, claims["d-1"])
+        await settle(inbox, claims["d-1.1"], DEAD)
+        await settle(inbox, claims["d-1.2"], UNHANDLED)
+        assert await inbox.put(batch("d-2", "a", "b"), NOW) == Duplicate("d-1", replayed=True)
+        known = {1: Duplicate("d-1.2", replayed=True)}
+        assert await inbox.put(batch("d-3", "new", "c"), NOW) == Stored("d-3", known=known)
+        assert [*await claim(inbox)] == ["d-1.1", "d-1.2", "d-3"]
+
+    async def test_of_two_parts_that_are_duplicates_of_each_other_the_first_is_stored(self, inbox: Inbox) -> None:
+        stored = await inbox.put(batch("d-1", "a", "b", "a", "b"), NOW)
+        assert stored == Stored("d-1", known={2: Duplicate("d-1"), 3: Duplicate("d-1.1")})
+        assert await listed(inbox) == ["d-1", "d-1.1"]
+
+    async def test_the_backfill_of_one_part_is_known_and_the_reverse(self, inbox: Inbox) -> None:
+        await inbox.put(batch("d-1", "a", "b", by_key=False), NOW)
+        again = entry("d-2", via="backfill", event="b.event", identity="b")
+        assert await inbox.put(again, NOW + 99 * DAY) == Duplicate("d-1.1")
+        await inbox.put(entry("d-3", via="backfill", event="c.event", identity="c"), NOW)
+        stored = await inbox.put(batch("d-4", "x", "c", by_key=False), NOW)
+        assert stored == Stored("d-4", known={1: Duplicate("d-3")})
+
+    @pytest.mark.parametrize("parts", [[Part(0)], [Part(-1)], [Part(1), Part(1)], [Part(2**40)], [Part(1, "\ud800")]])
+    async def test_of_parts_of_which_one_cannot_be_stored_none_is(self, inbox: Inbox, parts: list[Part]) -> None:
+        with pytest.raises(InboxError):
+            await inbox.put(entry("d-1", parts=parts), NOW)
+        assert await listed(inbox) == []
+        await put(inbox, "d-1")
+
+    async def test_requests_with_parts_and_without_come_at_the_same_moment(self, inbox: Inbox) -> None:
+        entries = [batch(f"d-{n}", f"a-{n}", f"b-{n}", "of all") if n % 2 else entry(f"d-{n}") for n in range(20)]
+        results = await asyncio.gather(*[inbox.put(each, NOW) for each in entries])
+        assert [each.id for each in results] == [f"d-{n}" for n in range(20)]
+        known = [each.known for each in results if isinstance(each, Stored) and each.known]
+        assert len(known) == 9, "the last part of one request is that of all others"
+        assert len(await listed(inbox)) == 10 + 20 + 1
+
+    @pytest.mark.parametrize("order", [*permutations(range(3))])
+    async def test_whichever_part_is_purged_the_others_keep_the_body(
+        self, inbox: Inbox, order: tuple[int, ...]
+    ) -> None:
+        ids = ["d-1", "d-1.1", "d-1.2"]
+        await inbox.put(batch("d-1", "a", "b", "c", body=b"of all"), NOW)
+        left = [*ids]
+        for number in order:
+            assert await inbox.purge(Filter(ids=[ids[number]]), NOW, limit=9) == 1
+            left.remove(ids[number])
+            assert [each.delivery.body for each in await dumped(inbox)] == [b"of all"] * len(left)
+            claims = await claim(inbox)
+            assert [each.delivery.body for each in claims.values()] == [b"of all"] * len(left)
+            await inbox.release([*claims.values()], NOW)
+            assert [(await kept(inbox, id)).delivery.body for id in left] == [b"of all"] * len(left)
+        assert await listed(inbox) == []
+
+    async def test_parts_that_are_purged_together_leave_the_body_to_one_that_stays(self, inbox: Inbox) -> None:
+        for id in ("d-1", "d-2"):
+            await inbox.put(batch(id, f"{id} a", f"{id} b", f"{id} c", f"{id} d", body=id.encode()), NOW)
+        some = ["d-1", "d-1.1", "d-1.3", "d-2", "d-2.2", "d-2.3"]
+        assert await inbox.purge(Filter(ids=some), NOW, limit=9) == 6
+        assert {id: each.delivery.body for id, each in (await claim(inbox)).items()} == {
+            "d-1.2": b"d-1",
+            "d-2.1": b"d-2",
+        }
+
+    async def test_a_part_that_expires_leaves_the_body_to_the_others(self, inbox: Inbox) -> None:
+        await inbox.put(batch("d-1", "a", "b", body=b"of all"), NOW)
+        await settle(inbox, (await claim(inbox, 1))["d-1"])
+        later = NOW + self.retention + 1
+        while await inbox.expire(later):
+            pass
+        assert {id: each.delivery.body for id, each in (await claim(inbox, now=later)).items()} == {"d-1.1": b"of all"}
+
+    async def test_what_a_purged_part_is_known_by_stays(self, inbox: Inbox) -> None:
+        await inbox.put(batch("d-1", "a", "b"), NOW)
+        await finish(inbox)
+        await inbox.purge(ALL, NOW, limit=9)
+        assert await inbox.put(batch("d-2", "a", "b", "c"), NOW) == Stored(
+            "d-2.2", known={0: Duplicate("d-1"), 1: Duplicate("d-1.1")}
+        )
+
+    @pytest.mark.parametrize("at_once", [1, 2, 9])
+    async def test_parts_are_dumped_and_loaded_in_their_order(self, inbox: Inbox, another: Inbox, at_once: int) -> None:
+        await inbox.put(batch("d-1", "a", "b", "c", "d", body=b"of all"), NOW)
+        await inbox.put(batch("d-2", "e", "f"), NOW)
+        await settle(inbox, (await claim(inbox, 1))["d-1"])
+        before = await dumped(inbox)
+        chunks = [before[start : start + at_once] for start in range(0, len(before), at_once)]
+        for chunk in reversed(chunks):
+            assert await another.load(chunk, NOW) == len(chunk)
+        assert [each.delivery for each in await dumped(another)] == [each.delivery for each in before]
+        assert await another.load(before, NOW) == 0
+        assert await another.put(batch("d-3", "d", "c", "b", "a", "e", "f"), NOW) == Duplicate("d-1.3")
+        for purged in (["d-1.3"], ["d-1"], ["d-1.1"], ["d-2"]):
+            assert await another.purge(Filter(ids=purged), NOW, limit=9) == 1
+        assert {id: each.delivery.body for id, each in (await claim(another)).items()} == {
+            "d-1.2": b"of all",
+            "d-2.1": before[-1].delivery.body,
+        }
+
+    async def test_loaded_parts_whose_bodies_differ_keep_their_own(self, inbox: Inbox, another: Inbox) -> None:
+        await inbox.put(batch("d-1", "a", "b"), NOW)
+        one, two = await dumped(inbox)
+        await another.load([one, two._replace(delivery=replace(two.delivery, body=b"another"))], NOW)
+        assert [each.delivery.body for each in await dumped(another)] == [one.delivery.body, b"another"]
+
+    # Contexts
+
+    async def test_a_context_comes_back_and_makes_no_duplicate_another_delivery(
+        self, inbox: Inbox, another: Inbox
+    ) -> None:
+        context = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        given = batch("d-1", "a", "b")
+        await inbox.put(given._replace(delivery=replace(given.delivery, context=context)), NOW)
+        assert await inbox.put(batch("d-2", "a", "b"), NOW) == Duplicate("d-1")
+        await another.load(await dumped(inbox), NOW)
+        for store in (inbox, another):
+            assert {each.delivery.context for each in (await claim(store)).values()} == {context}
+            assert {each.delivery.context for each in await dumped(store)} == {context}
+        await put(inbox, "d-3")
+        assert (await kept(inbox, "d-3")).delivery.context is None
+
+    async def test_a_context_is_of_bounded_length(self, inbox: Inbox) -> None:
+        given = entry("d-1")
+        longest = replace(given.delivery, context="\u9375" * MOST_CONTEXT)
+        with pytest.raises(InboxError, match=f"at most {MOST_CONTEXT} characters, not {MOST_CONTEXT + 1}"):
+            await inbox.put(given._replace(delivery=replace(longest, context=f"x{longest.context}")), NOW)
+        await inbox.put(given._replace(delivery=longest), NOW)
+        assert (await claim(inbox))["d-1"].delivery == longest
 
     # Leases
 
@@ -1735,3 +1934,78 @@ class SharedInboxSuite(InboxSuite):
         await inbox.open()
         assert await listed(inbox) == ["d-1"]
         assert [*await claim(inbox)] == ["d-1"]
+
+
+class RemovedBodiesSuite(_OnTwoStores):
+    """The contract of an inbox that removes the bodies of DONE deliveries before these, as tests."""
+
+    keep_body = DAY
+    """Seconds for which the store under test keeps such a body: less than half of its retention."""
+
+    async def test_the_body_of_a_done_delivery_goes_before_the_delivery(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2", "d-3", now=NOW)
+        claims = await claim(inbox)
+        await settle(inbox, claims["d-1"], handlers={"h": HandlerState(DONE, 2, 2)})
+        await settle(inbox, claims["d-2"], DEAD)
+        await settle(inbox, claims["d-3"], UNHANDLED)
+        before = {each.summary.id: each for each in await dumped(inbox)}
+        assert await inbox.expire(NOW + self.keep_body - 1) == 0
+        assert {each.summary.id: each for each in await dumped(inbox)} == before
+        assert await inbox.expire(NOW + self.keep_body + 1) == 1
+        assert await inbox.expire(NOW + self.keep_body + 1) == 0
+        one = before.pop("d-1")
+        emptied = one._replace(
+            summary=one.summary._replace(body_removed=True), delivery=replace(one.delivery, headers=(), body=b"")
+        )
+        assert await kept(inbox, "d-1") == emptied
+        assert await dumped(inbox) == [emptied, *before.values()]
+        assert await inbox.find(Filter(ids=["d-1"])) == [emptied.summary]
+
+    async def test_a_delivery_without_a_body_is_not_replayed(self, inbox: Inbox) -> None:
+        later = NOW + self.keep_body + 1
+        await put(inbox, "d-1", "d-2")
+        await finish(inbox)
+        await put(inbox, "d-3")
+        while await inbox.expire(later):
+            pass
+        assert await inbox.replay(["d-1", "d-2", "d-3"], later) == 1
+        assert await finish(inbox, now=later) == ["d-3"]
+        assert await inbox.replay(["d-3"], later) == 1
+
+    async def test_a_duplicate_of_a_delivery_without_a_body_is_known(self, inbox: Inbox, another: Inbox) -> None:
+        later = NOW + self.keep_body + 1
+        old = entry("d-1", key=b"k", identity="o", lasting=True)
+        await inbox.put(old, NOW)
+        await finish(inbox)
+        while await inbox.expire(later):
+            pass
+        await another.load(await dumped(inbox), later)
+        for store in (inbox, another):
+            assert await store.put(old._replace(delivery=replace(old.delivery, id="d-2")), later) == Duplicate("d-1")
+            assert (await kept(store, "d-1")).summary.body_removed
+            assert await store.replay(["d-1"], later) == 0
+
+    @pytest.mark.parametrize("order", [*permutations(("d-1", "d-1.1", "d-1.2"))])
+    async def test_a_part_that_is_not_done_has_its_body_whichever_others_are(
+        self, inbox: Inbox, order: tuple[str, ...]
+    ) -> None:
+        await inbox.put(batch("d-1", "a", "b", "c", body=b"of all"), NOW)
+        claims, now = await claim(inbox), NOW
+        for number, id in enumerate(order):
+            assert await settle(inbox, claims[id], now=now)
+            now += self.keep_body + 1
+            await inbox.expire(now)
+            bodies = {each.summary.id: each.delivery.body for each in await dumped(inbox)}
+            assert bodies == {each: b"" if each in order[: number + 1] else b"of all" for each in order}
+
+    async def test_many_bodies_are_removed_a_few_at_a_time(self, inbox: Inbox) -> None:
+        later = NOW + self.keep_body + 1
+        await inbox.put(batch("d-1", *(f"k-{number}" for number in range(500))), NOW)
+        claims = await claim(inbox, 499)
+        await asyncio.gather(*[settle(inbox, each) for each in claims.values()])
+        calls = 0
+        while removed := await inbox.expire(later):
+            assert removed < 499, "no put has to wait for long"
+            calls += 1
+        assert calls > 1
+        assert [each.summary.id for each in await dumped(inbox) if each.delivery.body] == ["d-1.499"]

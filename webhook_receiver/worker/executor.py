@@ -102,8 +102,8 @@ _GRACE = 5.0  # seconds that a handler has to end when its time is up and it was
 class Dispatcher(Protocol):
     """A receiver as the executor sees it: its events, handlers and middleware."""
 
-    def parse(self, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> Event:
-        """Return the event that a body is, or raise NotAnEvent."""
+    def parse(self, body: bytes, headers: Sequence[tuple[bytes, bytes]] = (), part: int = 0) -> Event:
+        """Return the event that a part of a body is, or raise NotAnEvent."""
         ...
 
     def match(self, event: Event) -> Sequence[Handler]:
@@ -256,7 +256,10 @@ class Executor:
             return await self._notify(in_flight)
         try:
             parsed = in_flight.claim.parsed
-            event = parsed if isinstance(parsed, Event) else self._dispatcher.parse(delivery.body, delivery.headers)
+            if isinstance(parsed, Event):
+                event = parsed
+            else:
+                event = self._dispatcher.parse(delivery.body, delivery.headers, delivery.part)
         except Exception as error:
             if not isinstance(error, NotAnEvent):
                 log_failure(f"delivery {delivery.id}: a validator failed", error, delivery_id=delivery.id)

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import ExitStack, suppress
+from functools import cache
 from typing import Any
 
 import psycopg
@@ -20,6 +21,7 @@ from webhook_receiver.testing.inbox_suite import (
     LEASE,
     NOW,
     Make,
+    RemovedBodiesSuite,
     SharedInboxSuite,
     claim,
     entry,
@@ -29,18 +31,23 @@ from webhook_receiver.testing.inbox_suite import (
 )
 
 
+@pytest.fixture
+def url(postgres_address: str, postgres_template: str) -> Generator[Callable[[str], str]]:
+    """A function that returns the URL of the database of a name."""
+    with ExitStack() as stack:
+        yield cache(lambda name: stack.enter_context(database(postgres_address, postgres_template)))
+
+
 class TestPostgresInbox(SharedInboxSuite):
     @pytest.fixture
-    def make(self, postgres_address: str, postgres_template: str) -> Generator[Make]:
-        with ExitStack() as stack:
-            urls: dict[str, str] = {}
+    def make(self, url: Callable[[str], str]) -> Make:
+        return lambda name: PostgresInbox(url(name))
 
-            def make(name: str) -> PostgresInbox:
-                if name not in urls:
-                    urls[name] = stack.enter_context(database(postgres_address, postgres_template))
-                return PostgresInbox(urls[name])
 
-            yield make
+class TestRemovedBodies(RemovedBodiesSuite):
+    @pytest.fixture
+    def make(self, url: Callable[[str], str]) -> Make:
+        return lambda name: PostgresInbox(url(name), keep_body=self.keep_body)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from webhook_receiver.testing.inbox_suite import claim, put
 
 async def test_the_tables_are_made_once_and_then_again_is_nothing(empty_database: str) -> None:
     inbox = PostgresInbox(empty_database)
-    assert (await inbox.migrate()) == ["inbox 1", "inbox 2", "inbox 3", "inbox 4", "inbox 5", "inbox 6"]
+    assert (await inbox.migrate()) == [f"inbox {step}" for step in range(1, len(schema.MIGRATIONS) + 1)]
     assert await inbox.migrate() == []
     await inbox.open()
     assert await put(inbox, "d-1") == [Stored("d-1")]
@@ -58,7 +58,7 @@ async def test_older_tables_are_reported_and_brought_to_the_newest_version(
     inbox = PostgresInbox(postgres_url)
     with pytest.raises(ConfigurationError, match="has older tables: run  webhook-receiver inbox migrate URL"):
         await inbox.open()
-    assert await inbox.migrate() == ["inbox 7"]
+    assert await inbox.migrate() == [f"inbox {len(schema.MIGRATIONS)}"]
     assert execute(postgres_url, "SELECT count(*) FROM another") == [(0,)]
 
 

@@ -27,6 +27,7 @@ from webhook_receiver.testing.inbox_suite import (
     NOW,
     WAITING,
     Make,
+    RemovedBodiesSuite,
     SharedInboxSuite,
     claim,
     dumped,
@@ -43,6 +44,12 @@ class TestSQLiteInbox(SharedInboxSuite):
     @pytest.fixture
     def make(self, tmp_path: Path) -> Make:
         return lambda name: SQLiteInbox(tmp_path / f"{name}.db", min_free=0)
+
+
+class TestRemovedBodies(RemovedBodiesSuite):
+    @pytest.fixture
+    def make(self, tmp_path: Path) -> Make:
+        return lambda name: SQLiteInbox(tmp_path / f"{name}.db", min_free=0, keep_body=self.keep_body)
 
 
 @pytest.fixture
@@ -489,6 +496,7 @@ async def test_it_is_opened_once_by_many(path: Path) -> None:
         {"retention": float("nan")},
         {"unhandled_retention": 0},
         {"dead_retention": float("nan")},
+        {"keep_body": 0},
         {"min_free": -1},
         {"busy_timeout": -1},
         {"busy_timeout": 1e9},

@@ -126,9 +126,11 @@ async def test_a_file_of_the_first_version_keeps_its_deliveries_and_knows_their_
     with monkeypatch.context() as patched, closing(sqlite3.connect(path, isolation_level=None)) as first:
         patched.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
         schema.migrate(first, "hooks.db")
-        row = (1, *rows.delivery_row(old))
-        first.execute(f"INSERT INTO delivery (seq, {', '.join(rows.COLUMNS)}) {rows.values([row])}", row)
-        first.execute("INSERT INTO progress (seq, source, state, due) VALUES (1, ?, 'waiting', 0)", (row[2],))
+        row = dict(zip(rows.COLUMNS, rows.delivery_row(old), strict=True))
+        del row["part"], row["context"]
+        values = (1, *row.values())
+        first.execute(f"INSERT INTO delivery (seq, {', '.join(row)}) {rows.values([values])}", values)
+        first.execute("INSERT INTO progress (seq, source, state, due) VALUES (1, 'hooks', 'waiting', 0)")
         first.execute("INSERT INTO lookup VALUES (?, 1)", (hashed,))
     inbox = await SQLiteInbox(path, min_free=0).open()
     assert await put(inbox, "d-2", key=b"k-1", identity="o-1") == [Duplicate("d-1")]

@@ -25,6 +25,10 @@ its lease ends.
 
 **Settle.** One statement for all that have ended since the last one; under a lease that has ended it changes nothing.
 
+**Parts.** Each event of a request is a row by itself; the headers and the body are in the row of the first one that was
+new, which the others name (`body_of`). When that row goes they move to the oldest one that stays: see `bodies.py`. An
+advisory lock lets one transaction at a time move them.
+
 **Wake.** What makes a row due announces its receiver in the same transaction; each worker has a connection that
 listens. An announcement may be lost, so workers also poll.
 
@@ -66,8 +70,8 @@ from ..records import (
     StoredDelivery,
 )
 from ..registration import Registration
-from ..retention import COUNTS_RETENTION, retention_of
-from . import counting, insert, leases, maintenance, polls, queries
+from ..retention import COUNTS_RETENTION, check_span, retention_of
+from . import bodies, counting, insert, leases, maintenance, polls, queries
 from .announcement import listening
 from .connection import MOST_CONNECTIONS, NoConnection, Server, translated
 from .rows import PostgresConnection, PostgresOperation
@@ -102,6 +106,7 @@ class PostgresInbox:
         retention: seconds for which a done delivery is kept; at least `window`.
         unhandled_retention: seconds for which an unhandled one is kept; None for ever.
         dead_retention: seconds for which a dead one is kept; None for ever.
+        keep_body: seconds for which the headers and the body of a done one are kept; None for as long as the delivery.
         timeout: seconds after which a server that does not answer counts as away.
 
     Raises:
@@ -117,9 +122,12 @@ class PostgresInbox:
         retention: float = 30 * DAY,
         unhandled_retention: float | None = 30 * DAY,
         dead_retention: float | None = None,
+        keep_body: float | None = None,
         timeout: float = 5.0,
     ) -> None:
         self._retention = retention_of(window, retention, unhandled_retention, dead_retention)
+        check_span("keep_body", keep_body)
+        self._keep_body = keep_body
         if not 0 < timeout < 86_400:
             raise ConfigurationError(f"an inbox's timeout is above 0 seconds and below a day, not {timeout!r}")
         self.server = Server(url, schema)
@@ -324,6 +332,8 @@ class PostgresInbox:
                 maintenance.purge(connection, Filter(states=[state]), now, _STEP, since, now - seconds)
                 for state, seconds in self._retention.items()
             ]
+            if self._keep_body is not None:
+                removed.append(bodies.remove(connection, now - self._keep_body))
             removed.append(maintenance.forget(connection, since, _STEP))
             return sum(removed) + counting.forget(connection, now - COUNTS_RETENTION, _STEP)
 

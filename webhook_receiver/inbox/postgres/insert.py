@@ -9,12 +9,13 @@ from __future__ import annotations
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from ...delivery import Delivery, new_id
 from ...errors import ConfigurationError
 from .. import rows
-from ..dedup import Candidate, PutJob, is_duplicate
+from ..dedup import Candidate, PutJob, is_duplicate, put_parts
 from ..records import REPLAYED_BY_DUPLICATES, Duplicate, Entry, State, Stored
 from .announcement import ANNOUNCE
 from .replay import requeue
@@ -22,19 +23,27 @@ from .rows import DELIVERY, PostgresConnection, all_unescaped, ask, columns, del
 
 _TYPES = (
     *("text", "text", "text", "text", "bytea", "text", "text"),
-    *("double precision", "bytea", "bytea", "integer", "integer", "bigint"),
+    *("double precision", "bytea", "bytea", "integer", "integer", "integer", "text", "bigint"),
 )
 """The types of `rows.COLUMNS`, in SQL."""
 
 
 def put(connection: PostgresConnection, puts: Sequence[PutJob]) -> list[Stored | Duplicate]:
     """Insert the new deliveries, and return a result for each request."""
-    lock_dedup_hashes(connection, [each.entry for each in puts])
-    return put_locked(connection, puts)
+    return put_parts(puts, partial(_put, connection))
 
 
 def put_locked(connection: PostgresConnection, puts: Sequence[PutJob]) -> list[Stored | Duplicate]:
     """Insert the new ones of deliveries whose duplicates nobody else can put now; return a result for each."""
+    return put_parts(puts, partial(_put_locked, connection))
+
+
+def _put(connection: PostgresConnection, puts: Sequence[PutJob]) -> list[Stored | Duplicate]:
+    lock_dedup_hashes(connection, [each.entry for each in puts])
+    return _put_locked(connection, puts)
+
+
+def _put_locked(connection: PostgresConnection, puts: Sequence[PutJob]) -> list[Stored | Duplicate]:
     stored = _known(connection, [each.entry for each in puts])
     known = defaultdict[_Known, dict[int, Candidate]](dict)
     for place, candidate in enumerate(stored):
@@ -55,7 +64,7 @@ def put_locked(connection: PostgresConnection, puts: Sequence[PutJob]) -> list[S
         for by in known_by:
             known[by][place] = Candidate.of(0, entry)
         new.append(each)
-        results.append(Stored(delivery.id))
+        results.append(Stored(entry.delivery.id))
     if new:
         keys = {(each.entry.delivery.receiver, each.entry.key) for each in new if each.entry.key is not None}
         _outdate(connection, [each.seq for each in stored if (each.receiver, each.key) in keys])
@@ -103,7 +112,7 @@ def check_round_trip(connection: PostgresConnection) -> None:
     )
     seq = secrets.randbelow(2**62) - 2**63  # where no row is: each process that starts has one of its own
     with connection.transaction(force_rollback=True):
-        insert(connection, [(row, True)], seq)
+        insert(connection, [(row, True)], first=seq)
         found = ask(connection, f"SELECT {DELIVERY} FROM delivery d WHERE seq = %s", [seq]).fetchone()
     if found != row:
         read = found or (None,) * len(row)
@@ -201,7 +210,7 @@ def _outdate(connection: PostgresConnection, seqs: Sequence[int]) -> None:
 
 
 def _insert(connection: PostgresConnection, new: Sequence[PutJob]) -> None:
-    seqs = insert(connection, [(delivery_row(each.entry), True) for each in new])
+    seqs = insert(connection, [(delivery_row(each.entry), True) for each in new], [each.shares for each in new])
     progress: list[tuple[Any, ...]] = []
     for seq, (entry, now, *_) in zip(seqs, new, strict=True):
         receiver, dead = entry.delivery.receiver, entry.dead
@@ -221,13 +230,20 @@ def _insert(connection: PostgresConnection, new: Sequence[PutJob]) -> None:
 
 
 def insert(
-    connection: PostgresConnection, new: Sequence[tuple[tuple[Any, ...], bool]], first: int | None = None
+    connection: PostgresConnection,
+    new: Sequence[tuple[tuple[Any, ...], bool]],
+    shares: Sequence[str | None] = (),
+    *,
+    body_of: int | None = None,
+    first: int | None = None,
 ) -> list[int]:
     """Insert rows of deliveries; return their row numbers, which are their places in the order of receipt.
 
     Args:
         connection: the connection, inside a transaction.
         new: the rows, each with whether no later delivery has its deduplication key.
+        shares: for each row what all those have that share its body.
+        body_of: a row that has the body of all; None if none has.
         first: the number of the first row; None to come after all rows that there are.
     """
     if first is None:
@@ -239,11 +255,13 @@ def insert(
         seqs: list[int] = sorted(seq for (seq,) in found.fetchall())
     else:
         seqs = [*range(first, first + len(new))]
+    others = rows.bodies_of(seqs, shares) if any(shares) else [body_of] * len(new)
+    table = [row if other is None else rows.without_body(row) for (row, _), other in zip(new, others, strict=True)]
     placeholders = ", ".join(f"%s::{type}[]" for type in _TYPES)
     ask(
         connection,
-        f"INSERT INTO delivery (seq, {', '.join(rows.COLUMNS)}, current) "
-        f"SELECT * FROM unnest(%s::bigint[], {placeholders}, %s::boolean[])",
-        [seqs, *columns([row for row, _ in new], len(rows.COLUMNS)), [current for _, current in new]],
+        f"INSERT INTO delivery (seq, {', '.join(rows.COLUMNS)}, current, body_of) "
+        f"SELECT * FROM unnest(%s::bigint[], {placeholders}, %s::boolean[], %s::bigint[])",
+        [seqs, *columns(table, len(rows.COLUMNS)), [current for _, current in new], others],
     )
     return seqs

@@ -13,6 +13,7 @@ from ...errors import InboxDamaged
 from .. import rows
 from ..records import Entry, Filter, State, StoredDelivery
 from ..registration import Registration, settled
+from . import bodies
 from .announcement import ANNOUNCE
 from .insert import insert, lock_dedup_hashes
 from .leases import insert_attempts
@@ -21,8 +22,7 @@ from .replay import requeue
 from .rows import PostgresConnection, all_escaped, all_unescaped, ask, delivery_row, escaped
 
 APART = 60.0  # seconds by which the clocks of machines that share an inbox may differ
-_LOADING = 0x57484B53  # the advisory lock of a load
-_REGISTERING = 0x57484B54  # and of a registration
+_REGISTERING = 0x57484B54  # the advisory lock of a registration
 
 
 def beat(connection: PostgresConnection, requests: Sequence[None]) -> Sequence[None]:
@@ -103,22 +103,26 @@ def purge(
         since: the Unix time in seconds at which the deduplication window began.
         settled_before: a Unix time in seconds; only deliveries that were settled before it.
     """
+    bodies.lock(connection)
     where, arguments = where_clause(which)
     where, arguments = f"{where} AND (p.lease IS NULL OR p.due IS NULL OR p.due <= %s)", [*arguments, now]
     if settled_before is not None:
-        where, arguments = f"{where} AND p.settled < %s", [*arguments, settled_before]
+        where = f"{where} AND p.settled < %s AND p.body_removed IN (false, true)"  # so that the index serves
+        arguments = [*arguments, settled_before]
     found = ask(
         connection,
         f"SELECT p.seq FROM progress p JOIN delivery d USING (seq) WHERE {where} "
         "ORDER BY p.seq LIMIT %s FOR UPDATE OF p",
         [*arguments, limit],
     ).fetchall()
+    gone = [seq for (seq,) in found]
+    bodies.hand_on(connection, gone)
     return ask(
         connection,
         "WITH gone AS (DELETE FROM delivery WHERE seq = ANY(%s) RETURNING *), known AS (INSERT INTO purged "
         "SELECT seq, id, source, origin, event, key, identity, received FROM gone "
         "WHERE received >= %s AND (key IS NOT NULL OR identity IS NOT NULL)) SELECT 1 FROM gone",
-        [[seq for (seq,) in found], since],
+        [gone, since],
     ).rowcount
 
 
@@ -152,7 +156,7 @@ def restart_waits(connection: PostgresConnection, now: float) -> None:
 
 def load(connection: PostgresConnection, dumped: Sequence[StoredDelivery], now: float, window: float) -> int:
     """Store deliveries that another inbox dumped, before all that are stored already; return how many."""
-    ask(connection, "SELECT pg_advisory_xact_lock(%s)", [_LOADING])
+    bodies.lock(connection)  # which no two loads have at once, either
     lock_dedup_hashes(connection, [_entry(stored) for stored in dumped])
     (first,) = ask(
         connection, "SELECT coalesce(least((SELECT min(seq) FROM delivery), (SELECT min(seq) FROM purged)), 1)"
@@ -186,14 +190,15 @@ def _load_one(connection: PostgresConnection, seq: int, stored: StoredDelivery, 
         "SELECT 1 FROM delivery WHERE source = %s AND key = %s AND current",
         [escaped(summary.receiver), stored.key],
     ).fetchone()
-    insert(connection, [(delivery_row(_entry(stored)), bool(outdated) or is_known is None)], seq)
+    row, body_of = delivery_row(_entry(stored)), bodies.stored_with(connection, stored.delivery)
+    insert(connection, [(row, bool(outdated) or is_known is None)], body_of=body_of, first=seq)
     order_key_hash = rows.order_key_hash(summary.receiver, stored.ordering_key)
     # A delivery that was leased, or waited for a paused handler, is to be found at once.
     at_once = summary.leased or (summary.state is State.WAITING and summary.due is None)
     ask(
         connection,
-        "INSERT INTO progress (seq, source, line, state, due, since, handlers, reason, settled) "
-        f"VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s) RETURNING {ANNOUNCE}",
+        "INSERT INTO progress (seq, source, line, state, due, since, handlers, reason, settled, body_removed) "
+        f"VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s) RETURNING {ANNOUNCE}",
         all_escaped(
             (
                 *(
@@ -203,7 +208,7 @@ def _load_one(connection: PostgresConnection, seq: int, stored: StoredDelivery, 
                     summary.state.value,
                 ),
                 *(0 if at_once else summary.due, now, rows.progress_json(summary.handlers)),
-                *(summary.reason, summary.settled),
+                *(summary.reason, summary.settled, summary.body_removed),
             )
         ),
     )

@@ -11,11 +11,12 @@ from .rows import PostgresConnection, ask
 
 
 def requeue(connection: PostgresConnection, seqs: Sequence[int], now: float, handler: str | None = None) -> int:
-    """Make these rows WAITING again, except those that are just being handled; return how many. See `Inbox.replay`."""
+    """Make these rows WAITING again, except those that are just being handled, or have no body any more; return how
+    many. See `Inbox.replay`."""
     found = ask(
         connection,
         "SELECT seq, state, handlers::text, lease IS NOT NULL AND due > %s FROM progress WHERE seq = ANY(%s) "
-        "ORDER BY seq FOR UPDATE",
+        "AND NOT body_removed ORDER BY seq FOR UPDATE",
         [now, [*seqs]],
     ).fetchall()
     requeued: list[int] = []

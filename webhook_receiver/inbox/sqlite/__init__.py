@@ -25,6 +25,9 @@ two writes, a row here and a row there.
 | replay, load | rows in `progress` for these, and for what is untracked of their ordering keys |
 | find, get, stats, dump | nothing |
 
+**Parts.** Each event of a request is a row by itself; the headers and the body are in the row of the first one that was
+new, which the others name (`body_of`). When that row goes they move to the oldest one that stays: see `bodies.py`.
+
 `position` is one row: up to which `seq` all deliveries are tracked, so that a claim finds the others by a range of the
 primary key, and up to which `lookup` has the hashes of duplicates (see `dedup_index.py`). `holder` has the delivery
 that goes first of each ordering key (see `ordering.py`); a born lease holds its key without a row there.
@@ -73,8 +76,8 @@ from ..records import (
     StoredDelivery,
 )
 from ..registration import Registration
-from ..retention import COUNTS_RETENTION, retention_of
-from . import backup, counting, file_guard, insert, leases, maintenance, owners, polls, queries
+from ..retention import COUNTS_RETENTION, check_span, retention_of
+from . import backup, bodies, counting, file_guard, insert, leases, maintenance, owners, polls, queries
 from .connection import Inode, Reader, WriterConnection, connect
 from .file_guard import IntegrityCheck
 from .schema import LAST, MIGRATIONS, migrate, version_of
@@ -101,6 +104,7 @@ class SQLiteInbox:
         retention: seconds for which a done delivery is kept; at least `window`.
         unhandled_retention: seconds for which an unhandled one is kept; None for ever.
         dead_retention: seconds for which a dead one is kept; None for ever.
+        keep_body: seconds for which the headers and the body of a done one are kept; None for as long as the delivery.
         min_free: bytes that the disk must have free; with less, `put` raises InboxUnavailable before the disk is full.
         busy_timeout: seconds to wait for another process that writes (sqlite.org/c3ref/busy_timeout.html).
         create: whether a file that does not exist is created, and an empty one is made an inbox.
@@ -122,12 +126,15 @@ class SQLiteInbox:
         retention: float = 30 * DAY,
         unhandled_retention: float | None = 30 * DAY,
         dead_retention: float | None = None,
+        keep_body: float | None = None,
         min_free: int = 64 * 1024 * 1024,
         busy_timeout: float = 5.0,
         create: bool = True,
         backup: bool = True,
     ) -> None:
         self._retention = retention_of(window, retention, unhandled_retention, dead_retention)
+        check_span("keep_body", keep_body)
+        self._keep_body = keep_body
         if min_free < 0 or not 0 <= busy_timeout < 2**31 / 1000:
             raise ConfigurationError(
                 f"min_free is a number of bytes and busy_timeout of seconds, not {min_free!r} and {busy_timeout!r}"
@@ -344,6 +351,8 @@ class SQLiteInbox:
             for state, seconds in self._retention.items()
         ]
         removed = [await self._write(maintenance.purge, job) for job in jobs]
+        if self._keep_body is not None:
+            removed.append(await self._write(bodies.remove, bodies.RemoveJob(now - self._keep_body, _STEP)))
         removed.append(await self._write(maintenance.forget, (since, _STEP)))
         return sum(removed) + await self._write(counting.forget, (now - COUNTS_RETENTION, _STEP))
 

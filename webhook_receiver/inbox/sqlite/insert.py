@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Sequence
+from functools import partial
 from math import isnan
 from types import NoneType
 from typing import Any
 
 from ...errors import InboxError
 from .. import rows
-from ..dedup import Candidate, PutJob, is_duplicate
+from ..dedup import Candidate, PutJob, is_duplicate, put_parts
 from ..owner import Owner
 from ..records import REPLAYED_BY_DUPLICATES, Duplicate, State, Stored
 from . import dedup_index, ordering, tracking
@@ -28,7 +29,7 @@ _RECEIVED, _BY = (rows.COLUMNS.index(column) for column in ("received", "verifie
 _TEXT, _TEXT_OR_NONE = {str}, {str, NoneType}
 _KINDS: Sequence[set[Any]] = (
     *(_TEXT, _TEXT, _TEXT, _TEXT_OR_NONE, {bytes, NoneType}, _TEXT_OR_NONE, _TEXT_OR_NONE),
-    *({float}, {bytes}, {bytes}, {int, NoneType}, {int}),
+    *({float}, {bytes}, {bytes}, {int, NoneType}, {int}, {int}, _TEXT_OR_NONE),
 )
 """The types of the values of `rows.COLUMNS` but for the checksum; SQLite would convert others."""
 
@@ -39,6 +40,10 @@ def put(connection: WriterConnection, jobs: Sequence[PutJob]) -> list[Stored | D
     Raises:
         InboxError: an id that is stored already, or a value that no file can hold; nothing of the batch is stored.
     """
+    return put_parts(jobs, partial(_put, connection))
+
+
+def _put(connection: WriterConnection, jobs: Sequence[PutJob]) -> list[Stored | Duplicate]:
     hashes = [
         rows.dedup_hash(job.entry.delivery.receiver, job.entry.event, job.entry.key, job.entry.identity) for job in jobs
     ]
@@ -116,11 +121,17 @@ def _insert(connection: WriterConnection, new: Sequence[PutJob], first: int, own
     """
     numbered = [*enumerate(_plain([rows.values_of(job.entry) for job in new]), first)]
     table = [
-        (seq, *row, rows.checksum(row), None if owner is None else owner.token)
+        (seq, *row, rows.checksum(row), None if owner is None else owner.token, None)
         for (seq, row), owner in zip(numbered, owners, strict=True)
     ]
+    if any(job.shares for job in new):
+        others = rows.bodies_of([row[0] for row in table], [job.shares for job in new])
+        table = [
+            row if other is None else (row[0], *rows.without_body(row[1:-1]), other)
+            for row, other in zip(table, others, strict=True)
+        ]
     try:
-        rows.insert(connection, f"delivery (seq, {', '.join(rows.COLUMNS)}, owner)", table)
+        rows.insert(connection, f"delivery (seq, {', '.join(rows.COLUMNS)}, owner, body_of)", table)
     except sqlite3.IntegrityError as error:
         if error.sqlite_errorname != "SQLITE_CONSTRAINT_UNIQUE":
             raise

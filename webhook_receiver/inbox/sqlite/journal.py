@@ -11,7 +11,11 @@ from zlib import crc32
 
 from .. import rows
 
-_COLUMNS = len(rows.COLUMNS)  # one is the checksum, which is not in the journal, and one more is the reason to be dead
+_COLUMNS = (
+    *("id", "source", "origin", "event", "key", "identity", "order_key"),
+    *("received", "headers", "body", "verified_by", "body_verified", "checksum"),
+)
+"""Those of `delivery` then. The checksum is not in the journal, and one more is: the reason to be dead."""
 
 
 def move(connection: Connection) -> None:
@@ -32,8 +36,8 @@ def move(connection: Connection) -> None:
         numbered = [(seq, row) for seq, row in enumerate(found, last - len(found) + 1) if seq > moved]
         rows.insert(
             connection,
-            f"delivery (seq, {', '.join(rows.COLUMNS)})",
-            [(seq, *row[:-1], rows.checksum(row[:-1])) for seq, row in numbered],
+            f"delivery (seq, {', '.join(_COLUMNS)})",
+            [(seq, *row[:-1], rows.checksum((*row[:-1], 0, None))) for seq, row in numbered],
         )
         rows.insert(
             connection,
@@ -47,11 +51,11 @@ def move(connection: Connection) -> None:
 
 
 def _unpacked(packed: bytes, checksum: int) -> list[tuple[Any, ...]]:
-    """Return the values of `rows.COLUMNS` but for the checksum, and the reason to be dead, of each delivery."""
+    """Return the values of the columns but for the checksum, and the reason to be dead, of each delivery."""
     try:
         if crc32(packed) == checksum:
             found = _Unpickler(BytesIO(packed)).load()
-            if {len(each) for each in found} == {_COLUMNS}:
+            if {len(each) for each in found} == {len(_COLUMNS)}:
                 return list(found)
     except Exception:  # noqa: S110 - whatever it is, it was never put
         pass

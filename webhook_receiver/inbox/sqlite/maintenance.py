@@ -14,7 +14,7 @@ from ...errors import InboxDamaged
 from .. import rows
 from ..records import Entry, Filter, State, StoredDelivery
 from ..registration import Registration, settled
-from . import dedup_index, ordering, schema, tracking
+from . import bodies, dedup_index, ordering, schema, tracking
 from .connection import WriterConnection
 from .dedup_cache import DedupCache
 from .leases import insert_attempts
@@ -113,7 +113,7 @@ def _purge(connection: WriterConnection, job: PurgeJob) -> int:
     columns = "d.seq, d.source, d.event, d.key, d.identity, p.line, d.received"
     condition = "(p.lease IS NULL OR p.due IS NULL OR p.due <= :now)"
     if job.settled_before is not None:
-        condition += " AND p.settled < :end"
+        condition += " AND p.settled < :end AND p.body_removed IN (0, 1)"  # so that the index serves
     select, arguments = matching(job.which, columns, condition, now=job.now, end=job.settled_before)
     found = connection.execute(f"{select} LIMIT :limit", arguments | {"limit": job.limit}).fetchall()
     cache = dedup_index.refresh(connection)
@@ -126,6 +126,7 @@ def _purge(connection: WriterConnection, job: PurgeJob) -> int:
     gone = [row[0] for row in found]
     if gone:
         connection.execute(f"UPDATE position SET last = {schema.LAST}")
+    bodies.hand_on(connection, gone)
     for table in ("attempt", "progress", "delivery"):
         connection.executemany(f"DELETE FROM {table} WHERE seq = ?", [(seq,) for seq in gone])
     ordering.release(connection, gone)
@@ -202,8 +203,10 @@ def _load(connection: WriterConnection, dumped: Sequence[StoredDelivery], now: f
 def _load_one(connection: WriterConnection, seq: int, stored: StoredDelivery, now: float) -> None:
     summary, key = stored.summary, stored.key
     entry = Entry(stored.delivery, summary.event, key, summary.identity, stored.ordering_key)
-    row = (seq, *rows.delivery_row(entry))
-    connection.execute(f"INSERT INTO delivery (seq, {', '.join(rows.COLUMNS)}) {rows.values([row])}", row)
+    values = rows.delivery_row(entry)
+    body_of = bodies.stored_with(connection, stored.delivery)
+    row = (seq, *(values if body_of is None else rows.without_body(values)), body_of)
+    connection.execute(f"INSERT INTO delivery (seq, {', '.join(rows.COLUMNS)}, body_of) {rows.values([row])}", row)
     found = rows.dedup_hash(summary.receiver, summary.event, key, summary.identity)
     if found is not None:
         dedup_index.add_older(connection, (found, seq))
@@ -213,10 +216,10 @@ def _load_one(connection: WriterConnection, seq: int, stored: StoredDelivery, no
     at_once = summary.leased or (summary.state is State.WAITING and (summary.due is None or order_key_hash is not None))
     progress = (
         *(seq, summary.receiver, order_key_hash, summary.state, 0 if at_once else summary.due, now),
-        *(rows.progress_json(summary.handlers), summary.reason, summary.settled),
+        *(rows.progress_json(summary.handlers), summary.reason, summary.settled, summary.body_removed),
     )
     connection.execute(
-        "INSERT INTO progress (seq, receiver, line, state, due, since, handlers, reason, settled) "
+        "INSERT INTO progress (seq, receiver, line, state, due, since, handlers, reason, settled, body_removed) "
         f"{rows.values([progress])}",
         progress,
     )

@@ -119,18 +119,19 @@ def unblock_next(connection: WriterConnection, order_key_hashes: Sequence[int]) 
 
 
 def requeue(connection: WriterConnection, seq: int, now: float, handler: str | None = None) -> bool:
-    """Make a stored delivery WAITING again, as `Inbox.replay` says; return False if it is just being handled.
+    """Make a stored delivery WAITING again, as `Inbox.replay` says; return False if it is just being handled, or has no
+    body any more.
 
     `tracking.track_out_of_turn` comes first.
     """
     found = connection.execute(
-        "SELECT state, handlers, lease IS NOT NULL AND due > ? FROM progress WHERE seq = ?", (now, seq)
+        "SELECT state, handlers, body_removed, lease IS NOT NULL AND due > ? FROM progress WHERE seq = ?", (now, seq)
     ).fetchone()
     if found is None:  # it waits, and is due unless it is born leased
         return tracking.end_born_lease(connection, seq, now)
-    state, text, leased = found
-    if state == State.WAITING and leased:
-        return False  # it is being handled just now
+    state, text, body_removed, leased = found
+    if body_removed or (state == State.WAITING and leased):
+        return False  # there is nothing to handle any more, or it is being handled just now
     handlers = reset_for_replay(State(state), rows.known_progress(text), handler)
     connection.execute(
         "UPDATE progress SET state = 'waiting', due = 0, since = ?, lease = NULL, crashes = 0, handlers = ?, "

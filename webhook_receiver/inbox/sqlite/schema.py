@@ -164,6 +164,13 @@ CREATE TABLE counter (
     count INTEGER NOT NULL,
     PRIMARY KEY (minute, receiver, what, bucket)
 ) STRICT, WITHOUT ROWID;
+ALTER TABLE delivery ADD COLUMN part INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE delivery ADD COLUMN context TEXT;
+ALTER TABLE delivery ADD COLUMN body_of INTEGER;  -- the row that has its headers and body; null: this one
+CREATE INDEX shared ON delivery (body_of) WHERE body_of IS NOT NULL;
+ALTER TABLE progress ADD COLUMN body_removed INTEGER NOT NULL DEFAULT 0;
+DROP INDEX finished;
+CREATE INDEX finished ON progress (state, body_removed, settled) WHERE settled IS NOT NULL;
 """
 
 LAST = "max(last, coalesce((SELECT max(seq) FROM delivery), 0))"

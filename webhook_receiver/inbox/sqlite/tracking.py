@@ -27,7 +27,8 @@ _MANY_BEHIND = 256  # rows by which `position` may be behind, so that not every 
 _IS_UNTRACKED = "NOT EXISTS (SELECT 1 FROM progress WHERE progress.seq = d.seq)"
 _UNTRACKED = (
     "(SELECT d.seq, d.source AS receiver, NULL AS line, 'waiting' AS state, coalesce(o.until, 0.0) AS due, "
-    "o.token AS lease, NULL AS handlers, NULL AS held, NULL AS reason, NULL AS settled "
+    "o.token AS lease, NULL AS handlers, NULL AS held, NULL AS reason, NULL AS settled, "
+    "0 AS body_removed "
     "FROM delivery d LEFT JOIN owner o ON o.token = d.owner "
     f"WHERE d.seq > (SELECT tracked FROM position) AND {_IS_UNTRACKED})"
 )
