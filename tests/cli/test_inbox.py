@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -141,6 +141,33 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def url(path: Path) -> str:
     return f"sqlite:///{path}"
+
+
+def test_waits_are_told_by_the_clock_of_the_inbox_and_ages_by_unix_time(tmp_path: Path) -> None:
+    path = tmp_path / "hooks.db"
+
+    async def fill(inbox: SQLiteInbox) -> None:
+        now = inbox.clock()
+        await inbox.put(entry(IDS["waiting"], ago=130), now)
+        (claim,) = await inbox.claim("webhooks", 9, 60, now)
+        handlers = {"app:alert": HandlerState(attempts=1, since_replay=1, due=now + 3000, expected_dead=now + 3000)}
+        await inbox.settle(Settlement(claim, State.WAITING, handlers, due=now + 3000), now)
+
+    asyncio.run(set_back(path))
+    on(path, fill)
+    assert "due in 49 min" in inbox_command("ls", f"sqlite:///{path}").output
+    shown = inbox_command("show", f"sqlite:///{path}", IDS["waiting"]).output
+    assert "2 min ago" in shown
+    assert shown.count("due in 49 min") == 2
+    assert json.loads(inbox_command("stats", f"sqlite:///{path}", "--json").output)["dead_within_hour"] == 1
+
+
+async def set_back(path: Path) -> None:
+    """Let the clock of an inbox be two hours behind, as if the system's had been set ahead since."""
+    await (await SQLiteInbox(path).open()).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE clock SET booted = booted - 7200")
+        connection.commit()
 
 
 def test_ls_shows_what_there_is_the_newest_first(url: str) -> None:

@@ -16,7 +16,7 @@ from webhook_receiver.inbox import Entry, Stored
 from webhook_receiver.inbox.owner import Owner
 from webhook_receiver.inbox.records import Claim
 from webhook_receiver.testing.inbox_suite import entry
-from webhook_receiver.worker.worker import SOON
+from webhook_receiver.worker.prefetch import SOON
 
 
 def no_key(event: Event) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from webhook_receiver.worker.worker import MOST_AHEAD, SOON, Prefetch
+from webhook_receiver.worker.prefetch import MOST_AHEAD, SOON, Prefetch
 
 
 class Counter:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,7 @@ from webhook_receiver import (
     Event,
     GiveUp,
     InboxUnavailable,
+    OrderFailedPermanently,
     OrderFulfilled,
     Retry,
     SQLiteInbox,
@@ -328,13 +330,13 @@ class ByRenewal(SQLiteInbox):
 
     def __init__(self, path: Path, clock: Clock) -> None:
         super().__init__(path)
-        self.clock = clock
+        self.moved = clock
         self.renewals = 0
 
     async def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
         await super().renew(claims, lease, now)
         if claims:
-            self.clock.move(lease * 2 / 3)
+            self.moved.move(lease * 2 / 3)
             self.renewals += 1
 
 
@@ -636,3 +638,27 @@ def test_an_event_loop_that_ends_before_its_worker_is_no_reason_to_start_again(
 
     asyncio.run(leave())
     assert "starts again" not in caplog.text
+
+
+async def test_a_system_clock_that_was_set_changes_no_wait_and_is_what_people_read() -> None:
+    hooks = durable(clock=time.time)
+    inbox: Any = hooks.inbox
+    inbox._clock.booted -= 7200  # the system's clock was set ahead since the inbox has its own
+
+    @hooks.on(OrderFulfilled, name="later")
+    async def fail(event: OrderFulfilled) -> None:
+        raise ValueError("odd")
+
+    @hooks.on(OrderFailedPermanently, name="never")
+    async def never(event: OrderFailedPermanently) -> None:
+        raise GiveUp("no")
+
+    async with hooks:
+        stored = await waiting(hooks, await deliver(hooks))
+        assert stored.summary.due is not None
+        assert 0 < stored.summary.due - inbox.clock() <= 10
+        assert abs(stored.attempts[0].started - time.time()) < 60
+        dead = await settled(hooks, await deliver(hooks, about(2, "FAILED_PERMANENTLY")), State.DEAD)
+        assert dead.summary.settled is not None
+        assert abs(dead.summary.settled - time.time()) < 60
+        assert (await hooks.health()).dead_within_hour == 1

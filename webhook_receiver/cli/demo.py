@@ -150,7 +150,7 @@ class Demo:
     async def replay(self, title: str) -> Result:
         """Replay the dead letters of a handler that gave up; return the result."""
         dead = [each for each in await self._summaries() if each.state is State.DEAD and each.event is not None]
-        await self.inbox.replay([summary.id for summary in dead], time.time())
+        await self.inbox.replay([summary.id for summary in dead], self.inbox.clock())
         await self._until_finished()
         states = [_state(summary) for summary in await self._summaries() if summary.id in {each.id for each in dead}]
         expected = "download: done, 2 attempts"

@@ -55,18 +55,18 @@ def ls(
     states = {*(state or ()), *((State.DEAD,) if dead else ())}
     start, end = moment(since), moment(before)
 
-    async def work(target: InboxTarget) -> tuple[Sequence[DeliverySummary], dict[str, str]]:
+    async def work(target: InboxTarget) -> tuple[Sequence[DeliverySummary], dict[str, str], listing.Now]:
         which = target.filter(states=states, event=event, receiver=receiver, handler=handler, since=start, before=end)
         found = await target.inbox.find(which, limit=limit)
         shown = [] if as_json or not output.is_terminal() else [summary.id for summary in found]
-        return found, await listing.short_ids(target.inbox, shown)
+        return found, await listing.short_ids(target.inbox, shown), listing.Now.at(target.inbox)
 
-    summaries, short = run(where, work)
+    summaries, short, now = run(where, work)
     if as_json:
         for summary in summaries:
             output.say_json(summary_document(summary))
     else:
-        listing.show_summaries(summaries, time.time(), short)
+        listing.show_summaries(summaries, now, short)
 
 
 @inbox.command("show", cls=WhereCommand)
@@ -81,10 +81,10 @@ def show(
     from ..inbox.json_format import to_document
     from . import listing
 
-    async def work(target: InboxTarget) -> StoredDelivery | None:
-        return await target.inbox.get(id)
+    async def work(target: InboxTarget) -> tuple[StoredDelivery | None, listing.Now]:
+        return await target.inbox.get(id), listing.Now.at(target.inbox)
 
-    stored = run(where, work)
+    stored, now = run(where, work)
     if stored is None:
         raise fail(f"there is no delivery {id!r}")
     if raw and stored.summary.body_removed:
@@ -95,7 +95,7 @@ def show(
     elif as_json:
         output.say_json(to_document(stored))
     else:
-        listing.show_delivery(stored, time.time(), body=body)
+        listing.show_delivery(stored, now, body=body)
 
 
 @inbox.command("replay", cls=WhereCommand)
@@ -135,7 +135,7 @@ def replay(
         async def again(some: Sequence[str]) -> int:
             nonlocal emptied
             emptied += sum(summary.body_removed for summary in await target.inbox.find(Filter(ids=some)))
-            return await target.inbox.replay(some, time.time(), handler=handler)
+            return await target.inbox.replay(some, target.inbox.clock(), handler=handler)
 
         if ids:
             chosen = await named(target, ids)
@@ -202,7 +202,7 @@ def purge(
 
         def remove(some: Sequence[str]) -> Awaitable[int]:
             # All of the filter again: deliveries replayed since are not removed.
-            return target.inbox.purge(which._replace(ids=some), time.time(), limit=len(some))
+            return target.inbox.purge(which._replace(ids=some), target.inbox.clock(), limit=len(some))
 
         return await by_pages("removing", found.total(), ids_of(target.inbox, which), remove)
 
@@ -285,7 +285,11 @@ def import_(
             chunks, count = transfer.checked(lines)
         except transfer.BadLine as error:
             raise fail(f"{error}; nothing was loaded") from None
-        new = run(where, lambda target: transfer.load(target.inbox, lines, chunks, count, time.time()), create=True)
+        new = run(
+            where,
+            lambda target: transfer.load(target.inbox, lines, chunks, count, target.inbox.clock()),
+            create=True,
+        )
     if as_json:
         output.say_json({"new": new, "already_there": count - new})
     else:

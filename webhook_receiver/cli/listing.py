@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple, Self
 from urllib.parse import unquote
 
 from rich.text import Text
@@ -48,12 +50,26 @@ async def _names(inbox: Inbox, beginning: str, id: str) -> bool:
     return stored is not None and stored.summary.id == id
 
 
-def show_summaries(summaries: Sequence[DeliverySummary], now: float, short: Mapping[str, str]) -> None:
+class Now(NamedTuple):
+    """The present time."""
+
+    unix: float
+    """In Unix seconds."""
+    clock: float
+    """By the clock of the inbox."""
+
+    @classmethod
+    def at(cls, inbox: Inbox) -> Self:
+        """Return the present time at an inbox, which is open."""
+        return cls(time.time(), inbox.clock())
+
+
+def show_summaries(summaries: Sequence[DeliverySummary], now: Now, short: Mapping[str, str]) -> None:
     """Print a table of deliveries, with the receiver only if there are several; on a terminal a line for each.
 
     Args:
         summaries: the deliveries.
-        now: the present time, in Unix seconds.
+        now: the present time.
         short: the beginnings of ids that are shown on a terminal, by the ids.
     """
     several = len({summary.receiver for summary in summaries}) > 1
@@ -71,9 +87,9 @@ def _suggest(*steps: str) -> None:
         output.say("; ".join(f"{what}: inbox {command}" for what, command in pairs), "dim")
 
 
-def _row(summary: DeliverySummary, now: float, short: Mapping[str, str], *, several: bool) -> list[str | Text]:
+def _row(summary: DeliverySummary, now: Now, short: Mapping[str, str], *, several: bool) -> list[str | Text]:
     on_terminal = output.is_terminal()
-    received = f"{span(now - summary.received)} ago" if on_terminal else at(summary.received)
+    received = f"{span(now.unix - summary.received)} ago" if on_terminal else at(summary.received)
     receiver = [printable(summary.receiver)] if several else []
     event = "-" if summary.event is None else printable(summary.event)
     about = identity(summary)
@@ -83,7 +99,7 @@ def _row(summary: DeliverySummary, now: float, short: Mapping[str, str], *, seve
         )
     state = Text(summary.state, STYLES[summary.state])
     id = short.get(summary.id, summary.id)
-    return [id, received, *receiver, event, about, state, printable(what_is_next(summary, now))]
+    return [id, received, *receiver, event, about, state, printable(what_is_next(summary, now.clock))]
 
 
 def identity(summary: DeliverySummary) -> str:
@@ -92,7 +108,7 @@ def identity(summary: DeliverySummary) -> str:
 
 
 def what_is_next(summary: DeliverySummary, now: float) -> str:
-    """Return what a delivery waits for, or the reason of its state."""
+    """Return what a delivery waits for at a time by the clock of the inbox, or the reason of its state."""
     if summary.damage is not None:
         return f"damaged: {summary.damage}"
     if summary.leased and summary.due is not None:
@@ -142,14 +158,14 @@ def warn_of_damage(damaged: Sequence[DamagedDelivery]) -> None:
         output.warn(f"and {len(damaged) - _MOST_DAMAGED} more: --json names all", "red")
 
 
-def show_delivery(stored: StoredDelivery, now: float, *, body: bool) -> None:
+def show_delivery(stored: StoredDelivery, now: Now, *, body: bool) -> None:
     """Print all the details of a delivery, and its body if `body`."""
     summary, delivery = stored.summary, stored.delivery
     output.say(f"{summary.id}  {summary.state}", f"bold {STYLES[summary.state]}")
     for fact, said in _facts(stored, now):
         output.say(f"  {fact:14}{printable(said)}")
     for name, handler in summary.handlers.items():
-        output.say(f"handler {printable(name)}: {_handler_state(handler, now)}", STYLES[handler.state])
+        output.say(f"handler {printable(name)}: {_handler_state(handler, now.clock)}", STYLES[handler.state])
     told: dict[tuple[str, str], int] = {}
     for attempt in stored.attempts:
         _show_attempt(attempt, told.setdefault((attempt.handler, attempt.traceback), attempt.number))
@@ -164,20 +180,20 @@ def show_delivery(stored: StoredDelivery, now: float, *, body: bool) -> None:
         output.say(_pretty(delivery.body))
 
 
-def _facts(stored: StoredDelivery, now: float) -> Iterator[tuple[str, str]]:
+def _facts(stored: StoredDelivery, now: Now) -> Iterator[tuple[str, str]]:
     summary = stored.summary
     yield "receiver", summary.receiver
     if summary.part:
         yield "part", f"{summary.part} of the request {stored.delivery.request_id}"
     yield "event", summary.event or "none: the body is no event"
     yield "identity", identity(summary)
-    yield "received", f"{at(summary.received)}, {span(now - summary.received)} ago, by {summary.via}"
+    yield "received", f"{at(summary.received)}, {span(now.unix - summary.received)} ago, by {summary.via}"
     yield "verified", _audit(stored.delivery)
     if stored.ordering_key is not None:
         yield "ordering key", stored.ordering_key
     if stored.delivery.context is not None:
         yield "context", stored.delivery.context
-    yield "next", what_is_next(summary, now)
+    yield "next", what_is_next(summary, now.clock)
     if summary.settled is not None:
         yield "settled", at(summary.settled)
 
@@ -219,18 +235,18 @@ def _pretty(body: bytes) -> str:
     return "\n".join(printable(line) for line in text.splitlines())
 
 
-def show_stats(stats: Stats, now: float) -> None:
+def show_stats(stats: Stats, now: Now) -> None:
     """Print the statistics of an inbox."""
     rows: list[tuple[str, str | Text]] = [
         (state, Text(f"{count}", STYLES[state] if count else "")) for state, count in stats.counts.items()
     ]
     rows.append(("running", f"{stats.running}"))
     if stats.oldest_waiting is not None:
-        rows.append(("oldest waiting", f"received {span(now - stats.oldest_waiting)} ago"))
-    if soon := stats.dead_within_hour(now):
-        first = span(stats.expected_dead[0] - now)
+        rows.append(("oldest waiting", f"received {span(now.unix - stats.oldest_waiting)} ago"))
+    if soon := stats.dead_within_hour(now.clock):
+        first = span(stats.expected_dead[0] - now.clock)
         rows.append(("dead within an hour", Text(f"{soon}, the first in {first}, if they go on failing", "red")))
-    rows += [(f"paused: {printable(name)}", f"for {span(now - since)}") for name, since in stats.paused.items()]
+    rows += [(f"paused: {printable(name)}", f"for {span(now.unix - since)}") for name, since in stats.paused.items()]
     rows += [_extra(name, value) for name, value in stats.extra.items()]
     output.table(("what", "number"), rows)
     if stats.counts[State.DEAD]:

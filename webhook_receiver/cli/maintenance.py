@@ -26,25 +26,25 @@ def stats(where: Where, as_json: Json = False) -> None:
     """
     from . import counts, listing
 
-    now = time.time()
-
-    async def work(target: InboxTarget) -> tuple[Stats, Sequence[Poll], counts.Spans]:
+    async def work(target: InboxTarget) -> tuple[Stats, Sequence[Poll], counts.Spans, listing.Now]:
         inbox = target.inbox
-        return await inbox.stats(), await inbox.polls(), await counts.lately(inbox, now)
+        found = await inbox.stats()
+        now = listing.Now.at(inbox)
+        return found, await inbox.polls(), await counts.lately(inbox, now.unix), now
 
-    found, polls, lately = run(where, work)
+    found, polls, lately, now = run(where, work)
     if not as_json:
         listing.show_stats(found, now)
-        counts.show_polls(polls, now)
+        counts.show_polls(polls, now.unix)
         counts.show(lately)
         return
-    oldest = None if found.oldest_waiting is None else max(0.0, now - found.oldest_waiting)
+    oldest = None if found.oldest_waiting is None else max(0.0, now.unix - found.oldest_waiting)
     numbers: dict[str, object] = {
         "counts": dict(found.counts),
         "running": found.running,
         "oldest_waiting_seconds": oldest,
     }
-    numbers["dead_within_hour"] = found.dead_within_hour(now)
+    numbers["dead_within_hour"] = found.dead_within_hour(now.clock)
     numbers |= {"paused": dict(found.paused)} | dict(found.extra) | {"polls": [each._asdict() for each in polls]}
     output.say_json(numbers | counts.documents(lately))
 

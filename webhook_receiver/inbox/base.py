@@ -33,8 +33,13 @@ from .registration import Registration
 class Inbox(Protocol):
     """A store of deliveries, and of what is left to do for each of them.
 
-    All times are Unix seconds from the caller's clock; a store reads no clock for its rules. Operations may be called
-    from several tasks, and from several event loops in several threads.
+    **Clocks.** Times are seconds from the caller, and a store reads no clock for its rules. There are two clocks. Unix
+    time is for what people read, and for windows and retentions: when a delivery was received, an attempt began, a
+    delivery was finished, a handler was paused. The clock of the inbox (`clock`) is for whatever is a duration: leases,
+    signs of life, and when a delivery is due. It was Unix time once, and no step of the system's clock changes it; all
+    processes that share a store have the same one, as far as they can.
+
+    Operations may be called from several tasks, and from several event loops in several threads.
 
     **Durability.** What `put`, `put_all`, `settle`, `save_progress`, `replay`, `pause`, `resume` and `load` have
     returned from survives `kill -9` of every process and the loss of power. An operation that raised has not happened,
@@ -56,7 +61,8 @@ class Inbox(Protocol):
     is WAITING and no older delivery of the same receiver and ordering key is, or it is DEAD and has a `due` time. A
     lease that was neither settled, released nor renewed in time ends by itself, and that is the whole repair after a
     crash: the next claim of the delivery counts it in `crashes`, until the delivery is finished or replayed. When the
-    clock turns out to have been set back, a wait that began in what is now the future begins anew.
+    clock turns out to have been set back, as after the machine has booted, a wait that began in what is now the future
+    begins anew.
 
     **Leases.** At most one lease on a delivery is running; it runs until `due`. Leases are fenced: a settlement,
     progress, a renewal or a release under a lease that has ended changes nothing. A lease has ended when it was settled
@@ -94,6 +100,13 @@ class Inbox(Protocol):
     @property
     def address(self) -> str:
         """The address of the store, without a secret: two inboxes with the same address are on the same store."""
+        ...
+
+    def clock(self) -> float:
+        """Return the time in seconds by which leases run and deliveries are due; once the inbox is open.
+
+        It is what Unix time was at some moment, and the seconds since, measured steadily.
+        """
         ...
 
     async def open(self) -> Self:
@@ -199,7 +212,7 @@ class Inbox(Protocol):
             receiver: the name of the receiver.
             source: the name of the source.
             lease: the length of the lease, in seconds.
-            now: the time in Unix seconds.
+            now: the time by the clock of the inbox.
 
         Returns:
             The lease; None if another one is running.
@@ -212,7 +225,7 @@ class Inbox(Protocol):
         Args:
             poll: the lease.
             lease: seconds from `now` after which it ends.
-            now: the time in Unix seconds.
+            now: the time by the clock of the inbox.
 
         Returns:
             False if it has ended; then nothing is changed.
@@ -263,7 +276,7 @@ class Inbox(Protocol):
             receiver: the name of the receiver whose deliveries are claimed.
             limit: the largest number of deliveries to claim.
             lease: the length of each lease, in seconds.
-            now: the time in Unix seconds.
+            now: the time by the clock of the inbox.
 
         Returns:
             The claimed deliveries, at most `limit`.
@@ -276,7 +289,7 @@ class Inbox(Protocol):
         Args:
             claims: the claimed deliveries; those whose lease has ended are passed over.
             lease: seconds from `now` after which each lease ends.
-            now: the time in Unix seconds.
+            now: the time by the clock of the inbox.
         """
         ...
 
@@ -286,7 +299,7 @@ class Inbox(Protocol):
         Args:
             claim: the claimed delivery.
             handlers: the state of each handler, by its name.
-            now: the time in Unix seconds.
+            now: the time by the clock of the inbox.
 
         Returns:
             False if the lease has ended; then nothing is stored.
@@ -301,7 +314,7 @@ class Inbox(Protocol):
 
         Args:
             settlement: what became of the claimed delivery.
-            now: the time in Unix seconds.
+            now: the time by the clock of the inbox.
 
         Returns:
             False if the lease had ended already; then nothing is stored.
@@ -313,7 +326,7 @@ class Inbox(Protocol):
 
         Args:
             claims: the claimed deliveries.
-            now: the time in Unix seconds.
+            now: the time by the clock of the inbox.
         """
         ...
 
@@ -395,7 +408,7 @@ class Inbox(Protocol):
         Args:
             ids: the ids of the deliveries; those that are not stored, or have no body any more, are passed over, and
                 not counted.
-            now: the time in Unix seconds.
+            now: the time by the clock of the inbox.
             handler: the name of the only handler that is to run; None for all of them.
         """
         ...
@@ -409,7 +422,7 @@ class Inbox(Protocol):
 
         Args:
             which: the filter that says which deliveries.
-            now: the time in Unix seconds.
+            now: the time by the clock of the inbox; the window ends here.
             limit: the largest number of deliveries to remove.
         """
         ...
@@ -454,7 +467,7 @@ class Inbox(Protocol):
 
         Args:
             deliveries: the deliveries, as `dump` yields them.
-            now: the time in Unix seconds.
+            now: the time by the clock of the inbox.
         """
         ...
 
@@ -490,7 +503,7 @@ class DirectInbox(Inbox, Protocol):
         Args:
             owner: the worker.
             lease: seconds from `now` after which the sign of life ends.
-            now: the time in Unix seconds.
+            now: the time by the clock of the inbox.
 
         Returns:
             False if it has ended, and stays so: a new owner is needed.

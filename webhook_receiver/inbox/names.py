@@ -72,7 +72,7 @@ async def _are_all(is_own: Callable[[StoredDelivery], bool], inbox: Inbox, name:
     return True
 
 
-async def unclaimed(inbox: Inbox, now: float) -> list[str]:
+async def unclaimed(inbox: Inbox, now: float, clock: float) -> list[str]:
     """Return the names under which deliveries have been due for an hour, and no process claims them.
 
     It may be that no receiver has such a name any more. One that runs in this process is none of them.
@@ -80,13 +80,14 @@ async def unclaimed(inbox: Inbox, now: float) -> list[str]:
     Args:
         inbox: the inbox, which is open.
         now: the time in Unix seconds.
+        clock: the time by the clock of the inbox.
 
     Raises:
         InboxError: the inbox failed.
     """
     here = {running.name for running in [*_running.values()] if running.places & _places(inbox)}
     found: set[str] = set()
-    overdue = Filter(states=[State.WAITING], before=now - _LONG, due_before=now - _LONG)
+    overdue = Filter(states=[State.WAITING], before=now - _LONG, due_before=clock - _LONG)
     # One at a time, so that none is hidden behind the many of another.
     while oldest := await inbox.find(overdue._replace(not_receivers=here | found), limit=1, newest_first=False):
         found.add(oldest[0].receiver)

@@ -15,12 +15,20 @@ class Owner:
         receiver: the name of the receiver whose deliveries the worker handles.
         room: returns how many deliveries the worker would take now. Called in any thread.
         take: hands claims to the worker, and returns at once; False if it has ended. Called in any thread.
+        clock: returns the time by which its leases run, in seconds. Called in any thread.
     """
 
-    def __init__(self, receiver: str, room: Callable[[], int], take: Callable[[Owner, Sequence[Claim]], bool]) -> None:
+    def __init__(
+        self,
+        receiver: str,
+        room: Callable[[], int],
+        take: Callable[[Owner, Sequence[Claim]], bool],
+        clock: Callable[[], float],
+    ) -> None:
         self.token = secrets.randbits(62)
         """What stands with each delivery that is born leased."""
         self.receiver = receiver
+        self.clock = clock
         self.in_hand: set[str] = set()
         """The ids of the deliveries that were handed to the worker, and that it has not let go of."""
         self.handed = self.taken = 0

@@ -53,12 +53,12 @@ class HandlerState(NamedTuple):
     since_replay: int = 0
     """Number of attempts since the delivery was put or last replayed; these count against `Backoff.attempts`."""
     due: float = 0
-    """Unix time in seconds before which a waiting handler does not run."""
+    """Time in seconds, by the clock of the inbox, before which a waiting handler does not run."""
     running: bool = False
     """Whether an attempt was begun and saved as begun, because an earlier one ended with its process."""
     expected_dead: float | None = None
-    """Unix time in seconds at which a waiting handler that has failed is expected to have used up its attempts, if all
-    of them fail; else None."""
+    """Time in seconds, by the clock of the inbox, at which a waiting handler that has failed is expected to have used
+    up its attempts, if all of them fail; else None."""
 
     def moved(self, seconds: float) -> HandlerState:
         """Return the state with its times this many seconds earlier, as when the clock is set back."""
@@ -183,13 +183,16 @@ class Settlement(NamedTuple):
     handlers: Mapping[str, HandlerState]
     """State of each handler, by its name."""
     due: float | None = None
-    """Unix time in seconds at which the delivery may be claimed again; None if no time makes it eligible."""
+    """Time in seconds, by the clock of the inbox, at which the delivery may be claimed again; None if none makes it
+    eligible."""
     paused_by: str | None = None
     """With state WAITING: name of a paused handler whose `resume` makes the delivery due at once."""
     reason: str | None = None
     """Reason why the delivery is DEAD or UNHANDLED."""
     attempts: Sequence[FailedAttempt] = ()
     """Failed attempts under this claim, to be stored."""
+    finished: float | None = None
+    """Unix time in seconds for `DeliverySummary.settled`, unless it is WAITING; None for that which `settle` gets."""
 
 
 class Metric(NamedTuple):
@@ -228,7 +231,7 @@ class Poll(NamedTuple):
     leased: bool
     """Whether it is under a lease; a lease whose time is up counts until another one is given."""
     until: float | None
-    """Unix time in seconds at which that lease ends; None without one."""
+    """Time in seconds, by the clock of the inbox, at which that lease ends; None without one."""
     succeeded: float | None
     """Unix time in seconds of the latest release without an error; None if there was none."""
     error: str | None
@@ -253,8 +256,8 @@ class DeliverySummary(NamedTuple):
     state: State
     """State of the delivery."""
     due: float | None
-    """Unix time in seconds at which it may be claimed, or its lease ends; None while it waits for an older delivery
-    or for a paused handler, and when it is finished."""
+    """Time in seconds, by the clock of the inbox, at which it may be claimed, or its lease ends; None while it waits
+    for an older delivery or for a paused handler, and when it is finished."""
     leased: bool
     """Whether it is under a lease; a lease whose time is up counts until another one is given."""
     paused_by: str | None
@@ -320,7 +323,8 @@ class Filter(NamedTuple):
     before: float | None = None
     """Unix time in seconds; deliveries received earlier."""
     due_before: float | None = None
-    """Unix time in seconds; deliveries that were due earlier, or under a lease whose time was up earlier."""
+    """Time in seconds, by the clock of the inbox; deliveries that were due earlier, or under a lease whose time was up
+    earlier."""
     not_receivers: Collection[str] | None = None
     """Names of receivers; deliveries of none of them."""
 
@@ -336,15 +340,19 @@ class Stats:
     oldest_waiting: float | None
     """Unix time in seconds at which the oldest WAITING delivery was received; None if none waits."""
     expected_dead: Sequence[float] = ()
-    """Unix times in seconds at which WAITING deliveries that have failed are expected to be dead if they go on failing,
-    the first one first, and no more than `MOST_EXPECTED_DEAD`. None waits for a paused handler."""
+    """Times in seconds, by the clock of the inbox, at which WAITING deliveries that have failed are expected to be dead
+    if they go on failing, the first one first, no more than `MOST_EXPECTED_DEAD`. None waits for a paused handler."""
     paused: Mapping[str, float] = field(default_factory=dict[str, float])
     """Names of the paused handlers, and the Unix time in seconds since which each is paused."""
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Figures that only this kind of store has, such as its size in bytes."""
 
     def dead_within_hour(self, now: float) -> int:
-        """Return the number of WAITING deliveries that are expected to be dead an hour after `now`, in Unix seconds."""
+        """Return the number of WAITING deliveries that are expected to be dead an hour after `now`.
+
+        Args:
+            now: the time by the clock of the inbox.
+        """
         return sum(expected <= now + 3600 for expected in self.expected_dead)
 
 

@@ -142,6 +142,10 @@ class Runtime:
             raise ConfigurationError(f'{self.name} has no inbox: inbox="sqlite:///hooks.db" gives it one')
         return self._inbox
 
+    def inbox_clock(self) -> float:
+        """Return the time by which leases run and deliveries are due; by the receiver's own clock if it has one."""
+        return self.inbox.clock() if self.clock is time.time else self.clock()
+
     def before_fork(self) -> None:
         """See `Forkable`: there is nothing to do."""
 
@@ -259,7 +263,10 @@ class Runtime:
                 self._warn_once(f"%s runs on AWS Lambda, which stands still between two requests, {_WITHOUT_LOOP}")
             paused = await self._paused()  # before anything is claimed
             if self._worker is None or not self._worker.is_working:  # it may be since a moment ago
-                self._worker = Worker(self.inbox, self.name, self.dispatcher, self.options, self.clock, self.counters)
+                clock = self.inbox.clock if self.clock is time.time else self.clock
+                self._worker = Worker(
+                    self.inbox, self.name, self.dispatcher, self.options, clock, self.clock, self.counters
+                )
                 self._worker.start(paused)
                 current_default_thread_limiter().total_tokens += self.options.concurrency  # beside those of the host's
         self.tasks.start()
@@ -269,14 +276,14 @@ class Runtime:
         told: float | None = None
         while True:
             await asyncio.sleep(_UNTIL_ALL_RUN)
-            now = self.clock()
+            now = self.inbox_clock()
             if told is None or abs(now - told) >= _HOUR:  # a clock may be set back
                 told = now
                 await self._tell_unclaimed_at(now)
 
     async def _tell_unclaimed_at(self, now: float) -> None:
         try:
-            for name in await unclaimed(self.inbox, now):
+            for name in await unclaimed(self.inbox, self.clock(), now):
                 logger.warning(
                     "the inbox has deliveries of a receiver %r that have been due for over an hour, and no process "
                     "claims them: let it run; if it has another name now, WebhookReceiver(name=%r) gives it back",
@@ -472,7 +479,7 @@ class Runtime:
             unhandled=stats.counts[State.UNHANDLED],
             dead=stats.counts[State.DEAD],
             paused=tuple(stats.paused),
-            dead_within_hour=stats.dead_within_hour(self.clock()),
+            dead_within_hour=stats.dead_within_hour(self.inbox_clock()),
         )
 
 

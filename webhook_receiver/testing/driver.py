@@ -147,7 +147,8 @@ class Driver:
     def restart(self) -> None:
         """Forget all that is not in the inbox, as a process does that dies and is started again."""
         self._settlement: asyncio.Future[Settlement | None] | None = None
-        self._executor = Executor(self._inbox, self._dispatcher, self._options, self._clock, self._abandon)
+        clock = self._clock
+        self._executor = Executor(self._inbox, self._dispatcher, self._options, clock, clock, self._abandon)
 
     async def handle_due(self) -> None:
         """Handle the deliveries that are due, one after the other."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -289,6 +290,11 @@ class InboxSuite(_OnTwoStores):
 
     async def test_it_is_an_inbox(self, inbox: Inbox) -> None:
         assert isinstance(inbox, Inbox)
+
+    async def test_its_clock_goes_on_steadily(self, inbox: Inbox) -> None:
+        first, began = inbox.clock(), time.monotonic()
+        second = inbox.clock()
+        assert first <= second <= first + (time.monotonic() - began) + 1
 
     async def test_what_was_put_comes_back_as_it_was(self, inbox: Inbox) -> None:
         given = entry("d-1", body=b"\x00\xff\r\n", key=b"k\x00", identity="o-1 FULFILLED", ordering_key="o-1")
@@ -596,6 +602,13 @@ class InboxSuite(_OnTwoStores):
         assert await settle(inbox, claims["d-1"], now=NOW + 2 * LEASE)
         assert await inbox.save_progress(claims["d-2"], {"h": HandlerState()}, NOW + 2 * LEASE)
         assert [*await claim(inbox, now=NOW + 2 * LEASE)] == ["d-2"]
+
+    async def test_a_settlement_says_at_which_unix_time_it_is_finished(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2")
+        claims = await claim(inbox)
+        assert await settle(inbox, claims["d-1"], finished=NOW + 3600, now=NOW + 7)
+        assert await settle(inbox, claims["d-2"], WAITING, due=NOW + 100, finished=NOW + 3600, now=NOW + 7)
+        assert [(await kept(inbox, id)).summary.settled for id in ("d-1", "d-2")] == [NOW + 3600, None]
 
     async def test_of_two_that_settle_at_once_under_one_lease_one_gets_false(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", "d-2")
@@ -1840,6 +1853,11 @@ class SharedInboxSuite(InboxSuite):
         other = await make("one").open()
         yield other
         await other.close()
+
+    async def test_both_have_the_same_clock(self, inbox: Inbox, other: Inbox) -> None:
+        await inbox.stats()
+        await other.stats()
+        assert abs(inbox.clock() - other.clock()) < 5
 
     async def test_what_one_has_put_the_other_sees_and_claims(self, inbox: Inbox, other: Inbox) -> None:
         await put(inbox, "d-1", "d-2")

@@ -151,7 +151,7 @@ class InFlight:
         self.handler: Runnable | None = None
         """The handler that is running."""
         self.started = 0.0
-        """The begin of the attempt, in Unix seconds."""
+        """The begin of the attempt, by the clock of the inbox."""
         self.timeout = 0.0
         """The seconds that the attempt may take."""
         self.timed_out = False
@@ -177,7 +177,8 @@ class Executor:
         inbox: where progress is saved before an attempt begins, if need be.
         dispatcher: the receiver, which has the handlers.
         options: the timeouts, backoff and circuit breaker of handlers that have none of their own.
-        clock: returns the time in Unix seconds.
+        clock: returns the time by which deliveries are due, in seconds.
+        unix: returns the time in Unix seconds, for what is kept of attempts.
         abandon: called with a delivery in flight and its settlement when a handler ignores that its time is up.
         turns: the turns of handlers with limits; None to run them without.
         counters: count the attempts by how they ended, and how long they took.
@@ -189,6 +190,7 @@ class Executor:
         dispatcher: Dispatcher,
         options: WorkerOptions,
         clock: Callable[[], float],
+        unix: Callable[[], float],
         abandon: Callable[[InFlight, Settlement], None],
         turns: Turns[InFlight] | None = None,
         counters: Counters | None = None,
@@ -198,9 +200,10 @@ class Executor:
         self._dispatcher = dispatcher
         self._options = options
         self._clock = clock
+        self._unix = unix
         self._abandon = abandon
         self._turns = turns
-        self._counters = Counters(clock) if counters is None else counters
+        self._counters = Counters(unix) if counters is None else counters
         self._breakers = CircuitBreakers(options.breaker)
         self._attempt_log = AttemptLog(clock)
         self._running: dict[asyncio.Task[Any] | None, InFlight] = {}
@@ -248,7 +251,7 @@ class Executor:
 
     def _reached(self, progress: DeliveryProgress) -> Settlement:
         """Return the settlement of what was reached so far."""
-        return progress.settlement(self._clock(), self.paused, notify=bool(self._dispatcher.dead_letter_handlers))
+        return progress.settlement(self._unix(), self.paused, notify=bool(self._dispatcher.dead_letter_handlers))
 
     async def _settlement(self, in_flight: InFlight) -> Settlement | None:
         delivery = in_flight.claim.delivery
@@ -264,7 +267,8 @@ class Executor:
             if not isinstance(error, NotAnEvent):
                 log_failure(f"delivery {delivery.id}: a validator failed", error, delivery_id=delivery.id)
             progress = DeliveryProgress(in_flight.claim, (), self._options.backoff)
-            return progress.buried(no_event(error), notify=bool(self._dispatcher.dead_letter_handlers))
+            notify = bool(self._dispatcher.dead_letter_handlers)
+            return progress.buried(no_event(error), notify=notify, now=self._unix())
         handlers = self._dispatcher.match(event)
         progress = in_flight.progress = DeliveryProgress(in_flight.claim, handlers, self._options.backoff)
         check = self._dispatcher.order_check
@@ -316,7 +320,7 @@ class Executor:
         if progress.of(handler).running:
             ended = ProcessEnded("the process ended while it ran")
             self._attempt_log.add(ended, in_flight.claim.delivery.id, handler.name, progress.of(handler).attempts)
-            progress.failed(handler, ended, now, now)
+            self._failed(progress, handler, ended, now)
             self._count(progress, handler)
             if not progress.is_due(handler, now):
                 return
@@ -352,7 +356,7 @@ class Executor:
             progress.done(handler)
         else:
             self._attempt_log.add(error, in_flight.claim.delivery.id, handler.name, number)
-            progress.failed(handler, error, in_flight.started, self._clock())
+            self._failed(progress, handler, error, in_flight.started)
         self._count(progress, handler, bucket_of(perf_counter() - began))
         if isinstance(error, asyncio.CancelledError):
             raise error  # maybe the event loop ends, and waits for this task: the others run under another claim
@@ -418,12 +422,16 @@ class Executor:
         logger.error("delivery %s: %s ignores that its time is up", id, handler.name, extra=extra)
         in_flight.abandoned = True
         self._record_in_breaker(handler, error)
-        progress.failed(handler, error, started, self._clock())
+        self._failed(progress, handler, error, started)
         self._count(progress, handler, bucket_of(in_flight.timeout))
         self._abandon(in_flight, self._reached(progress))
 
     def _count(self, progress: DeliveryProgress, handler: Runnable, bucket: int = UNTIMED) -> None:
         self._counters.attempts[_OUTCOMES[progress.of(handler).state], handler.name][bucket] += 1
+
+    def _failed(self, progress: DeliveryProgress, handler: Runnable, error: BaseException, started: float) -> None:
+        now = self._clock()
+        progress.failed(handler, error, started, now, self._unix() - now)
 
     def _record_in_breaker(self, handler: Runnable, error: BaseException | None) -> None:
         if not isinstance(handler, DeadLetterHandler):  # which has nothing else to wait for

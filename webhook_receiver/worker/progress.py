@@ -53,6 +53,7 @@ class DeliveryProgress:
         """Whether each attempt is to be noted before it begins, since a process died with this delivery before."""
         self._backoff = backoff
         self._first: Runnable | None = None
+        self._now: float | None = None
         self._old_names = (
             old_names([handler.name for handler in handlers], claim.handlers) if claim.handlers else _NO_NAMES
         )
@@ -102,25 +103,28 @@ class DeliveryProgress:
         self.states[self.name_of(handler)] = HandlerState(State.DONE, each.attempts, each.since_replay)
 
     def postpone(self, handler: Runnable, due: float) -> None:
-        """Let a handler wait until `due`, in Unix seconds, without an attempt."""
+        """Let a handler wait until `due`, by the clock of the inbox, without an attempt."""
         each = self.of(handler)
         dead = None if each.expected_dead is None else max(due, each.expected_dead)
         self.states[self.name_of(handler)] = each._replace(due=due, expected_dead=dead)
 
     def delay(self, due: float) -> None:
-        """Let all that wait, wait until `due` at least, in Unix seconds."""
+        """Let all that wait, wait until `due` at least, by the clock of the inbox."""
         for handler in (*self.handlers, *((self._first,) if self._first else ())):
             if self.of(handler).state is State.WAITING:
                 self.postpone(handler, max(due, self.of(handler).due))
 
-    def failed(self, handler: Runnable, error: BaseException, started: float, now: float) -> HandlerState:
+    def failed(
+        self, handler: Runnable, error: BaseException, started: float, now: float, ahead: float = 0.0
+    ) -> HandlerState:
         """Record a failed attempt; return the handler's state after it: it is to run again at its time, or is dead.
 
         Args:
             handler: the handler that failed.
             error: what it raised; `Retry` and `GiveUp` mean what they say.
-            started: when the attempt began, in Unix seconds.
-            now: the time in Unix seconds.
+            started: when the attempt began, by the clock of the inbox.
+            now: the time by that clock.
+            ahead: the seconds that Unix time is ahead of it.
         """
         each = self.of(handler)
         backoff = handler.backoff or self._backoff
@@ -149,7 +153,7 @@ class DeliveryProgress:
             FailedAttempt(
                 handler=handler.name,
                 number=each.attempts,
-                started=started,
+                started=started + ahead,
                 seconds=max(0.0, now - started),
                 outcome="dead" if is_last else "retry",
                 error=said,
@@ -159,7 +163,14 @@ class DeliveryProgress:
         return after
 
     def settlement(self, now: float, paused: Collection[str] = (), *, notify: bool = False) -> Settlement:
-        """Return the settlement of what was reached by `now`; `notify`: whether there are dead-letter handlers."""
+        """Return the settlement of what was reached by `now`.
+
+        Args:
+            now: the time in Unix seconds.
+            paused: the names of the handlers that are paused.
+            notify: whether there are dead-letter handlers.
+        """
+        self._now = now
         if self._claim.state is State.DEAD:
             return self._noticed()
         if self._first is not None and (first := self.of(self._first)).state is not State.DONE:
@@ -186,14 +197,15 @@ class DeliveryProgress:
         dues = [self.of(handler).due for handler in self.handlers if self.of(handler).state is State.WAITING]
         return self._settle(State.DEAD, due=min(dues, default=None), reason=self._claim.reason)
 
-    def buried(self, reason: str, *, notify: bool) -> Settlement:
+    def buried(self, reason: str, *, notify: bool, now: float | None = None) -> Settlement:
         """Return the settlement of a delivery that is dead for this reason; due if there are dead-letter handlers."""
+        self._now = self._now if now is None else now
         return self._settle(State.DEAD, due=0 if notify else None, reason=reason)
 
     def _settle(
         self, state: State, *, due: float | None = None, paused_by: str | None = None, reason: str | None = None
     ) -> Settlement:
-        return Settlement(self._claim, state, self.states, due, paused_by, reason, self.attempts)
+        return Settlement(self._claim, state, self.states, due, paused_by, reason, self.attempts, self._now)
 
     def _why_dead(self, dead: Sequence[str]) -> str:
         last = {attempt.handler: attempt.error for attempt in self.attempts}

@@ -20,6 +20,7 @@ from ..logs import DeadLetterLog, fields, log_failure
 from ..options import WorkerOptions
 from .executor import Dispatcher, Executor, InFlight
 from .limits import Turns
+from .prefetch import Prefetch
 from .watchdog import Watchdog
 
 logger = logging.getLogger("webhook_receiver")
@@ -41,7 +42,8 @@ class Worker:
         receiver: the receiver's name.
         handlers: the dispatcher, which parses a delivery and knows the handlers that match it.
         options: the settings of the worker.
-        clock: returns the time in Unix seconds.
+        clock: returns the time by which leases run and deliveries are due, in seconds.
+        unix: returns the time in Unix seconds.
         counters: count the attempts of the handlers.
     """
 
@@ -52,15 +54,17 @@ class Worker:
         handlers: Dispatcher,
         options: WorkerOptions,
         clock: Callable[[], float],
+        unix: Callable[[], float],
         counters: Counters,
     ) -> None:
         self._inbox = inbox
         self._receiver = receiver
         self._options = options
         self._clock = clock
+        self._unix = unix
         self._dead_letter_log = DeadLetterLog(clock)
         self._turns = Turns(self._give_slot_back, self._take_slot)
-        self._executor = Executor(inbox, handlers, options, clock, self._abandon, self._turns, counters)
+        self._executor = Executor(inbox, handlers, options, clock, unix, self._abandon, self._turns, counters)
         self._in_flight: dict[str, InFlight] = {}
         """The deliveries that we have a lease on, by id: ready, running or being settled."""
         self._open: set[InFlight] = set()
@@ -299,7 +303,7 @@ class Worker:
                     in_flight.task.cancel()
                     self._remove(in_flight)
         if not self._stopping.is_set():
-            owner = Owner(self._receiver, self._room, self._take)
+            owner = Owner(self._receiver, self._room, self._take, self._clock)
             if await self._direct_inbox.own(owner, self._options.lease, self._clock()):
                 self._owner = owner
 
@@ -466,54 +470,9 @@ class Worker:
 
     async def _expire(self) -> float:
         """Remove deliveries past their retention, a small number at a time."""
-        return 0.05 if await self._inbox.expire(self._clock()) else _SECONDS_BETWEEN_EXPIRY
+        return 0.05 if await self._inbox.expire(self._unix()) else _SECONDS_BETWEEN_EXPIRY
 
     async def _sleep(self, seconds: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
-
-
-SOON = 0.05  # seconds: what will be finished within them is claimed ahead
-MOST_AHEAD = 256  # deliveries, however fast they are finished
-_ENOUGH = 16  # finished deliveries that tell a rate
-
-
-class Prefetch:
-    """The number of deliveries to claim ahead, by the rate at which deliveries are finished.
-
-    To claim and settle many together costs far less than a few at a time. So a worker whose handlers end at once claims
-    many ahead, and one whose handlers are slow claims none ahead: another process may run them meanwhile.
-
-    Args:
-        clock: returns the time in seconds, from any starting point.
-    """
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self.away = 0.0
-        """How many seconds away the inbox is."""
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the rate: nothing is worth claiming ahead just now."""
-        self._rate = 0.0
-        self.begin()
-
-    def begin(self) -> None:
-        """Restart the count: there is something to finish again, and the time until now says nothing about handlers."""
-        self._began = self._clock()
-        self._finished = 0
-
-    def count(self) -> None:
-        """Count one more finished delivery."""
-        self._finished += 1
-        seconds = max(self._clock() - self._began, 0.001)  # the clock of some event loops goes by milliseconds
-        if self._finished == _ENOUGH or seconds >= SOON:
-            self._rate = self._finished / seconds
-            self.begin()
-
-    def ahead(self) -> int:
-        """Return the number of deliveries that will be finished within SOON seconds if the rate stays the same, and
-        while the next ones are claimed."""
-        return min(round(self._rate * (SOON + self.away)), MOST_AHEAD)

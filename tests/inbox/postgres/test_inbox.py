@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import ExitStack, suppress
 from functools import cache
@@ -70,6 +71,23 @@ async def test_what_the_server_has_no_room_for_is_rejected_alone(inbox: Postgres
     puts = [inbox.put(entry(f"d-{each}", ordering_key=long if each == 2 else None), NOW) for each in range(5)]
     found = await asyncio.gather(*puts, return_exceptions=True)
     assert [type(each) for each in found] == [Stored, Stored, InboxError, Stored, Stored]
+
+
+async def test_its_clock_is_the_servers_of_the_first_connection_whatever_this_machines_says(
+    inbox: PostgresInbox, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 3600)
+    off = await PostgresInbox(postgres_url).open()
+    await off.stats()
+    await inbox.stats()
+    assert abs(off.clock() - inbox.clock()) < 5
+    began = off.clock() - off._clock.uptime()
+    await off.close()
+    await off.open()
+    await off.stats()
+    assert off.clock() - off._clock.uptime() == pytest.approx(began, abs=1e-3), "it is measured once"
+    await off.close()
 
 
 # Durability

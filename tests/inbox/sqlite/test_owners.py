@@ -52,11 +52,12 @@ class Hands:
     """A worker, as far as an inbox knows it, and what it was handed."""
 
     room: int = 100
+    now: float = NOW
     claims: dict[str, Claim] = field(default_factory=dict[str, Claim])
     owner: Owner = field(init=False)
 
     def __post_init__(self) -> None:
-        self.owner = Owner("hooks", lambda: self.room, self.take)
+        self.owner = Owner("hooks", lambda: self.room, self.take, lambda: self.now)
 
     def take(self, owner: Owner, claims: Sequence[Claim]) -> bool:
         owner.taken += len(claims)
@@ -73,7 +74,7 @@ async def put(inbox: SQLiteInbox, *ids: str, **said: Any) -> list[Stored | Dupli
 
 async def hired(inbox: SQLiteInbox, room: int = 100, now: float = NOW) -> Hands:
     """Return a worker of this process whose sign of life has begun, and who finds nothing to claim."""
-    hands = Hands(room)
+    hands = Hands(room, now)
     assert await inbox.own(hands.owner, LEASE, now)
     assert await claim(inbox, now=now) == {}
     return hands
@@ -124,9 +125,10 @@ async def test_no_more_is_born_leased_than_there_is_room_for_and_nothing_passes_
 async def test_what_is_due_again_is_not_passed(inbox: SQLiteInbox) -> None:
     await put(inbox, "d-0")
     claimed = (await claim(inbox))["d-0"]
-    await hired(inbox)
+    hands = await hired(inbox)
     await settle(inbox, claimed, WAITING, due=NOW + 5)
     assert await put(inbox, "d-1") == [Stored("d-1", leased=True)]
+    hands.now = NOW + 5
     assert await put(inbox, "d-2", now=NOW + 5) == [Stored("d-2")]
 
 
@@ -174,6 +176,7 @@ async def test_a_late_settlement_that_nobody_overtook_counts(inbox: SQLiteInbox)
 async def test_a_sign_of_life_that_has_ended_is_never_renewed_and_nothing_is_born_to_it(inbox: SQLiteInbox) -> None:
     hands = await hired(inbox)
     await put(inbox, "d-0")
+    hands.now = LATER
     assert await inbox.put(entry("d-1"), LATER) == Stored("d-1"), "it has ended"
     assert not await inbox.own(hands.owner, LEASE, LATER)
     assert not await inbox.own(hands.owner, LEASE, NOW)
@@ -354,6 +357,7 @@ class Direct(Course):
     async def put(self) -> None:
         place = self.random.randrange(len(self.inboxes))
         hands, now = self.hands[place], self.now
+        hands.now = now
         hands.room = self.random.choice([0, 1, 5])
         id = f"{self.random.choice('abx')}-{self.random.getrandbits(64):x}"
         stored = await self.inboxes[place].put(entry(id, ordering_key=None if id[0] == "x" else id[0]), now)

@@ -15,6 +15,7 @@ from webhook_receiver.testing.inbox_suite import claim, entry, put
 
 TABLES = [
     "attempt",
+    "clock",
     "counter",
     "delivery",
     "heartbeat",

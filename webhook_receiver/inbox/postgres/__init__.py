@@ -32,6 +32,11 @@ advisory lock lets one transaction at a time move them.
 **Wake.** What makes a row due announces its receiver in the same transaction; each worker has a connection that
 listens. An announcement may be lost, so workers also poll.
 
+**Clock.** Each process asks for the server's time when it connects first, and counts the seconds since by a steady
+clock of its own: neither a step of its machine's clock nor one of the server's changes what it does. But those that
+connect before and after a step of the server's differ by that, until they are started again: for the ones that are
+ahead the leases of the others end early, and retries are due early.
+
 **Crash.** A process leaves leases, which end by themselves, and the next claim counts it; nothing else has to be
 repaired. The server leaves what was committed.
 
@@ -51,6 +56,7 @@ import psycopg
 
 from ...errors import ConfigurationError, InboxUnavailable
 from .. import forks
+from ..clock import InboxClock
 from ..dedup import PutJob
 from ..polls import PutAllJob
 from ..records import (
@@ -138,6 +144,9 @@ class PostgresInbox:
         self.place = self.address
         """The place of the tables as the server says it, once it was asked: by whichever address it was reached."""
         self._opening = Lock()
+        self._clock = InboxClock()
+        self._is_measured = False
+        """Whether the clock is that of the server, as it was when this process connected first."""
         self._latest = float("-inf")
         """The latest Unix time that was passed to a claim, in seconds: a clock that is set back shows here."""
         forks.tell(self)
@@ -149,6 +158,10 @@ class PostgresInbox:
     def address(self) -> str:
         """See `Inbox`."""
         return str(self.server)
+
+    def clock(self) -> float:
+        """See `Inbox`. It is what the server's clock was when this process connected first, and the seconds since."""
+        return self._clock()
 
     def before_fork(self) -> None:
         """See `Forkable`."""
@@ -202,6 +215,8 @@ class PostgresInbox:
                 self.server.connect().close()  # beside this one: a pooler that shares one session shows
             check_ready(connection, self.server)
             self.place = f"{queries.database(connection)} {self.server.schema}"
+            if not self._is_measured:
+                self._clock.booted, self._is_measured = queries.booted(connection, self._clock.uptime), True
             insert.check_round_trip(connection)
             allowed = queries.connections_allowed(connection)
             if allowed < MOST_CONNECTIONS:

@@ -81,7 +81,7 @@ def settle(connection: PostgresConnection, settlements: Sequence[tuple[Settlemen
         (lease,) = leases_of([settlement.claim])
         if lease in by_lease:
             continue  # of two under one lease the first one counts
-        finished = None if settlement.state is State.WAITING else now
+        finished = None if settlement.state is State.WAITING else settlement.finished or now
         handlers = rows.progress_json(settlement.handlers)
         values = (settlement.state.value, settlement.due, now, handlers, settlement.paused_by, settlement.reason)
         by_lease[lease], table[lease] = settlement, (*lease, *all_escaped(values), finished)

@@ -21,7 +21,7 @@ from .queries import where_clause
 from .replay import requeue
 from .rows import PostgresConnection, all_escaped, all_unescaped, ask, delivery_row, escaped
 
-APART = 60.0  # seconds by which the clocks of machines that share an inbox may differ
+APART = 60.0  # seconds by which what two processes know of the server's clock may differ
 _REGISTERING = 0x57484B54  # the advisory lock of a registration
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...errors import AmbiguousId, InboxDamaged, InboxError
@@ -215,6 +215,14 @@ def connections_allowed(connection: PostgresConnection) -> int:
     """
     (found,) = ask(connection, asked).fetchone() or (0,)
     return int(found)
+
+
+def booted(connection: PostgresConnection, uptime: Callable[[], float]) -> float:
+    """Return the Unix time in seconds, by the server's clock, at which `uptime` was 0."""
+    asked = uptime()
+    found = ask(connection, "SELECT extract(epoch FROM clock_timestamp())::double precision").fetchone()
+    assert found is not None  # noqa: S101 - for the type checkers
+    return float(found[0]) - (asked + uptime()) / 2
 
 
 def database(connection: PostgresConnection) -> str:

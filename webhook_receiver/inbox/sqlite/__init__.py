@@ -24,6 +24,7 @@ two writes, a row here and a row there.
 | renew | the sign of life; rows in `progress` for all that is in the worker's hands just then |
 | replay, load | rows in `progress` for these, and for what is untracked of their ordering keys |
 | find, get, stats, dump | nothing |
+| open | the row in `clock`, if it is the first one since the machine has booted |
 
 **Parts.** Each event of a request is a row by itself; the headers and the body are in the row of the first one that was
 new, which the others name (`body_of`). When that row goes they move to the oldest one that stays: see `bodies.py`.
@@ -48,7 +49,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from threading import RLock
@@ -56,6 +57,7 @@ from typing import Any, Self, TypeVar
 
 from ...errors import ConfigurationError, InboxDamaged, InboxUnavailable
 from .. import forks
+from ..clock import InboxClock, boot_id
 from ..dedup import PutJob
 from ..owner import Owner
 from ..polls import PutAllJob
@@ -150,6 +152,7 @@ class SQLiteInbox:
         self._writer: Writer | None = None
         self._reader: Reader | None = None
         self._check: IntegrityCheck | None = None
+        self._clock = InboxClock()
         self._latest = float("-inf")  # that a claim was asked for: a clock that is set back shows here
         self._owners: dict[str, Owner] = {}
         """The worker of this process that what is put may be born to, by the receiver's name."""
@@ -165,6 +168,10 @@ class SQLiteInbox:
     def address(self) -> str:
         """See `Inbox`."""
         return str(self.path)
+
+    def clock(self) -> float:
+        """See `Inbox`. All processes of one boot of the machine that have opened the file have the same."""
+        return self._clock()
 
     async def open(self) -> Self:
         """See `Inbox`."""
@@ -382,7 +389,7 @@ class SQLiteInbox:
         Raises:
             InboxUnavailable: the file cannot be written to, or there is no room for the copy that this makes.
         """
-        await asyncio.to_thread(self._vacuum)
+        await asyncio.to_thread(backup.vacuum, self._connect)
 
     async def backup(
         self, file: str | os.PathLike[str], progress: Callable[[int, int], None] = lambda copied, pages: None
@@ -401,15 +408,7 @@ class SQLiteInbox:
             InboxUnavailable: the inbox cannot be read, or the copy cannot be written.
             InboxDamaged: SQLite finds the inbox damaged.
         """
-        await asyncio.to_thread(self._backup, Path(file), progress)
-
-    def _backup(self, file: Path, progress: Callable[[int, int], None]) -> None:
-        try:
-            connection = self._connect()
-        except (sqlite3.OperationalError, OSError) as error:
-            raise InboxUnavailable(f"the inbox cannot be read: {error}") from None
-        with closing(connection):
-            backup.backup(connection, file, progress)
+        await asyncio.to_thread(backup.backup, self._connect, Path(file), progress)
 
     async def check_integrity(self) -> None:
         """Wait for the end of the check of the whole file, which began when the inbox was opened.
@@ -468,6 +467,8 @@ class SQLiteInbox:
                 opening.check_nothing_lost()
                 migrate(connection, str(self.path), self._copy if self.backs_up else None)
                 owners.remove(connection, dead)
+                with suppress(sqlite3.OperationalError):  # what cannot be written to is only read
+                    self._clock.booted = maintenance.booted(connection, boot_id(), self._clock.booted)
                 self._file_guard.check_last(noted, *connection.execute(f"SELECT {LAST} FROM position").fetchone())
             except InboxDamaged:
                 self._file_guard.forget_last()  # from now on, the marker tells
@@ -478,7 +479,7 @@ class SQLiteInbox:
         """Copy the file before its tables change from those of this version."""
         copy = backup.before_migration(self.path, version)
         self._file_guard.check_room(self.path.stat().st_size, copy.name)
-        self._backup(copy, lambda copied, pages: None)
+        backup.backup(self._connect, copy)
         logger.info("%s has the schema %d and gets a newer one; a copy of it is %s", self.path, version, copy)
 
     def _connect(self) -> WriterConnection:
@@ -518,11 +519,3 @@ class SQLiteInbox:
         if self._reader is None:
             raise InboxUnavailable("the inbox is not open")
         return await asyncio.to_thread(self._reader.ask, ask)
-
-    def _vacuum(self) -> None:
-        try:
-            with closing(self._connect()) as connection:
-                connection.execute("VACUUM")
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.OperationalError as error:
-            raise InboxUnavailable(f"the inbox cannot be vacuumed: {error}") from None

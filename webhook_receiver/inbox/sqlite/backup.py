@@ -40,11 +40,15 @@ def check_is_no_copy(path: Path) -> None:
         )
 
 
-def backup(connection: sqlite3.Connection, file: Path, progress: Callable[[int, int], None]) -> None:
+def backup(
+    connect: Callable[[], sqlite3.Connection],
+    file: Path,
+    progress: Callable[[int, int], None] = lambda copied, pages: None,
+) -> None:
     """Copy all that is committed now to a file of its own, which replaces what has its name.
 
     Args:
-        connection: a connection to the inbox's file.
+        connect: returns a connection to the inbox's file.
         file: the copy.
         progress: called with the number of pages that are copied, and of all pages.
 
@@ -53,6 +57,15 @@ def backup(connection: sqlite3.Connection, file: Path, progress: Callable[[int, 
         InboxUnavailable: the inbox cannot be read, or the copy not written.
         InboxDamaged: SQLite finds the inbox damaged.
     """
+    try:
+        connection = connect()
+    except (sqlite3.OperationalError, OSError) as error:
+        raise InboxUnavailable(f"the inbox cannot be read: {error}") from None
+    with closing(connection):
+        _backup(connection, file, progress)
+
+
+def _backup(connection: sqlite3.Connection, file: Path, progress: Callable[[int, int], None]) -> None:
     (source,) = [name for _, schema, name in connection.execute("PRAGMA database_list") if schema == "main"]
     check_target(Path(source), file)
     try:
@@ -121,6 +134,23 @@ def _is_open(file: Path) -> bool:
     except sqlite3.DatabaseError:
         pass  # no database
     return False
+
+
+def vacuum(connect: Callable[[], sqlite3.Connection]) -> None:
+    """Rewrite an inbox's file without the space of removed deliveries.
+
+    Args:
+        connect: returns a connection to it.
+
+    Raises:
+        InboxUnavailable: the file cannot be written to.
+    """
+    try:
+        with closing(connect()) as connection:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.OperationalError as error:
+        raise InboxUnavailable(f"the inbox cannot be vacuumed: {error}") from None
 
 
 def contents(file: Path) -> str | None:

@@ -276,10 +276,10 @@ def settle(connection: WriterConnection, jobs: Sequence[tuple[Settlement, float]
     paused = _paused(connection, {settlement.paused_by for settlement, _ in jobs if settlement.paused_by is not None})
     table: list[tuple[Any, ...]] = []
     born: list[tuple[Any, ...]] = []
-    for (claim, state, progress, due, paused_by, reason, _), now in jobs:
+    for (claim, state, progress, due, paused_by, reason, _, finished), now in jobs:
         if paused_by is not None and paused_by not in paused:
             due, paused_by = 0.0, None
-        finished = None if state is State.WAITING else now
+        finished = None if state is State.WAITING else finished or now
         lease, handlers = _lease_of(claim), rows.progress_json(progress)
         table.append((*lease[:2], state, due, now, handlers, paused_by, reason, finished))
         if isinstance(lease, BornLease):

@@ -154,6 +154,28 @@ def _forget(connection: WriterConnection, since: float, limit: int) -> int:
     return len(found)
 
 
+def booted(connection: WriterConnection, boot: str | None, now: float) -> float:
+    """Return the Unix time in seconds at which the machine has booted, as the first process says that asks.
+
+    Args:
+        connection: the connection, outside a transaction.
+        boot: the id of this boot, None if it is unknown: then every process has its own opinion.
+        now: when that was by the system's clock of now.
+    """
+    if boot is None:
+        return now
+    asked = "SELECT booted FROM clock WHERE boot = ?"
+    found = connection.execute(asked, (boot,)).fetchone()
+    if found is None:
+        connection.execute(
+            "INSERT INTO clock VALUES (1, ?, ?) ON CONFLICT (one) DO UPDATE SET boot = excluded.boot, "
+            "booted = excluded.booted WHERE boot <> excluded.boot",
+            (boot, now),
+        )
+        found = connection.execute(asked, (boot,)).fetchone()
+    return now if found is None else float(found[0])
+
+
 def restart_waits(connection: WriterConnection, jobs: Sequence[float]) -> list[None]:
     """Restart every wait that began in the future, since the clock was set back; a job is a Unix time in seconds."""
     for now in jobs:

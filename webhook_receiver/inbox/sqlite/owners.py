@@ -120,10 +120,11 @@ def born(connection: WriterConnection, new: Sequence[PutJob], last: int) -> list
     rooms: dict[Owner, int] = {}
     for job in new if connection.nothing_free_until == last else ():
         if job.owner is not None and job.owner not in rooms:
+            now = job.owner.clock()
             alive = connection.execute(
                 "SELECT 1 FROM owner WHERE token = ? AND until > ? "
                 "AND NOT EXISTS (SELECT 1 FROM progress WHERE receiver = ? AND due <= ?)",
-                (job.owner.token, job.now, job.owner.receiver, job.now),
+                (job.owner.token, now, job.owner.receiver, now),
             ).fetchone()
             rooms[job.owner] = 0 if alive is None else job.owner.room()
     if not any(rooms.values()):

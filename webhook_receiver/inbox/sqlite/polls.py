@@ -17,7 +17,7 @@ _THIS_LEASE = "receiver = ? AND source = ? AND token = ?"
 
 
 class LeaseJob(NamedTuple):
-    """A call of `Inbox.lease_poll`; `lease` is in seconds, `now` in Unix seconds."""
+    """A call of `Inbox.lease_poll`; `lease` is in seconds, `now` the time by the clock of the inbox."""
 
     receiver: str
     source: str

@@ -142,6 +142,11 @@ CREATE TABLE owner (
     since REAL NOT NULL,  -- when its sign of life was renewed last
     until REAL NOT NULL   -- when that ends
 ) STRICT;
+CREATE TABLE clock (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    boot TEXT NOT NULL,   -- the id of the boot of the machine
+    booted REAL NOT NULL  -- when that was, in Unix seconds, by the first process that opened the file since
+) STRICT;
 ALTER TABLE delivery ADD COLUMN owner INTEGER;  -- the worker that it was born to, which counts until it has progress
 DROP INDEX behind;
 CREATE INDEX in_line ON progress (line, seq) WHERE state = 'waiting' AND line IS NOT NULL;

@@ -1,0 +1,73 @@
+"""A receiver in a process whose system's clock steps: `python -m tests.faults.stepped FOLDER INBOX COUNT`.
+
+It handles what is in the inbox until its input ends, and before that it keeps COUNT deliveries that take a while, and
+one that is tried again. The file `shift` says by how many seconds the clock is off; `ran` is what the handlers did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+
+FOLDER, INBOX, COUNT = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+SYSTEM = time.time
+
+
+def stepped() -> float:
+    """Return the time as a system says whose clock was set."""
+    return SYSTEM() + float(FOLDER.joinpath("shift").read_text(encoding="ascii"))
+
+
+time.time = stepped  # before anybody asks for it
+
+from tests.working import about  # noqa: E402
+from webhook_receiver import (  # noqa: E402
+    Attempt,
+    OrderFailedPermanently,
+    OrderFulfilled,
+    Retry,
+    Unsigned,
+    WebhookReceiver,
+)
+from webhook_receiver.options import WorkerOptions  # noqa: E402
+
+hooks = WebhookReceiver(
+    inbox=INBOX, scheme=Unsigned(), name="stepped", worker=WorkerOptions(lease=1.0, poll=0.1, concurrency=4, stop=0)
+)
+
+
+def ran(what: str, attempt: Attempt) -> None:
+    """Note it in a line that is written at once and whole."""
+    file = os.open(FOLDER / "ran", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.write(file, f"{time.monotonic()} {what} {attempt.delivery.id} {attempt.number}\n".encode())
+    os.close(file)
+
+
+@hooks.on(OrderFulfilled, name="slow")
+async def slow(event: OrderFulfilled, attempt: Attempt) -> None:
+    ran("begin", attempt)
+    await asyncio.sleep(0.8)
+    ran("end", attempt)
+
+
+@hooks.on(OrderFailedPermanently, name="later")
+async def later(event: OrderFailedPermanently, attempt: Attempt) -> None:
+    ran("later", attempt)
+    if attempt.number == 1:
+        raise Retry(after=4)
+
+
+async def main() -> None:
+    async with hooks:
+        for number in range(COUNT):
+            if number == 0:
+                await hooks.receive({}, about("later", "FAILED_PERMANENTLY"))
+            await hooks.receive({}, about(f"slow-{number}"))
+        print("kept", flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+asyncio.run(main())

@@ -1,0 +1,48 @@
+"""The clock of an inbox: Unix time as it was once, and the seconds since, which no step of the system's clock changes.
+
+By it leases run, signs of life end, and retries are due. A step of the system's clock (by NTP, an operator, a virtual
+machine that was resumed) would end leases that are running, or let retries wait as long as the step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+# With the time for which the machine was suspended, as Unix time has it, and the same for all processes of one boot
+# (man7.org/linux/man-pages/man2/clock_gettime.2.html). Where there is none, processes have nothing in common.
+_BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def uptime() -> float:
+    """Return the seconds since a moment that stays the same while this process runs."""
+    return time.monotonic() if _BOOTTIME is None else time.clock_gettime(_BOOTTIME)
+
+
+def boot_id() -> str | None:
+    """Return the id of this boot of the machine, since when `uptime` counts; None if nobody knows."""
+    if _BOOTTIME is None:
+        return None
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip() or None
+    except (OSError, ValueError):
+        return None
+
+
+class InboxClock:
+    """A clock that goes as steadily as `uptime` does, from Unix time at a moment on.
+
+    Args:
+        uptime: returns the seconds since any moment, steadily.
+    """
+
+    def __init__(self, uptime: Callable[[], float] = uptime) -> None:
+        self.uptime = uptime
+        self.booted = time.time() - uptime()
+        """The Unix time at which `uptime` was 0; by the system's clock of now, until the inbox knows better."""
+
+    def __call__(self) -> float:
+        """Return the time in seconds."""
+        return self.booted + self.uptime()
