@@ -8,7 +8,10 @@ import pytest
 from tests.helpers import NOW
 from webhook_receiver import MemoryInbox, SQLiteInbox
 from webhook_receiver.inbox import clock
-from webhook_receiver.inbox.clock import InboxClock, boot_id, uptime
+from webhook_receiver.inbox.clock import InboxClock, LeaseTime, boot_id, uptime
+from webhook_receiver.inbox.owner import Owner
+from webhook_receiver.inbox.sqlite import leases, owners
+from webhook_receiver.testing.inbox_suite import LEASE, claim, put
 
 
 class Machine:
@@ -92,3 +95,28 @@ def test_the_machine_tells_which_boot_it_is_and_for_how_long_it_is_up(monkeypatc
     monkeypatch.setattr(clock, "_BOOTTIME", None)
     assert boot_id() is None
     assert abs(uptime() - time.monotonic()) < 60
+
+
+def test_a_lease_begins_when_it_was_asked_for_unless_much_of_it_would_be_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    up = 5000.0
+    monkeypatch.setattr(clock, "uptime", lambda: up)
+    asked = LeaseTime.of(NOW, 60)
+    up += 14
+    assert asked.begun().now == NOW
+    up += 2
+    assert asked.begun() == asked._replace(now=NOW + 16)
+
+
+async def test_who_had_to_wait_gets_no_lease_that_is_over_and_renews_none(tmp_path: Path) -> None:
+    inbox = await SQLiteInbox(tmp_path / "hooks.db", min_free=0).open()
+    late = LeaseTime(NOW, LEASE, uptime() - LEASE - 10)  # as when the process was stopped after the call
+    await put(inbox, "d-1")
+    (claims, _) = await inbox._write(leases.claim, leases.ClaimJob("hooks", 5, late))
+    assert [each.delivery.id for each in claims] == ["d-1"]
+    assert await claim(inbox, now=NOW + LEASE + 5) == {}
+    await inbox._write(leases.renew, (claims, late))
+    assert await claim(inbox, now=NOW + LEASE + 5) == {}
+    owner = Owner("hooks", lambda: 5, lambda owner, claims: True, lambda: NOW)
+    assert await inbox.own(owner, LEASE, NOW)
+    assert not await inbox._write(owners.own, owners.OwnJob(owner, late)), "it has ended meanwhile"
+    await inbox.close()

@@ -48,6 +48,7 @@ from webhook_receiver.inbox import Claim, Entry
 from webhook_receiver.options import WorkerOptions
 from webhook_receiver.runtime import background
 from webhook_receiver.worker import worker as worker_module
+from webhook_receiver.worker.prefetch import Prefetch
 
 
 class Blocking:
@@ -378,6 +379,35 @@ async def test_what_a_dead_worker_had_is_claimed_when_its_lease_has_ended() -> N
         clock.move(1)
         await settled(hooks, id)
     assert len(ran) == 1
+
+
+@pytest.mark.parametrize("born", [True, False])
+async def test_what_has_not_begun_when_its_lease_is_over_is_left_to_who_comes_first(
+    born: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, inbox, ran = Clock(), Faulty(), list[str]()
+    monkeypatch.setattr(Prefetch, "ahead", lambda self: 5)
+    hooks = durable(inbox, clock=clock, concurrency=1, poll=3600, ordering_key=lambda event: None)
+
+    @hooks.on(Event)
+    async def handle(event: Event, attempt: Attempt) -> None:
+        ran.append(attempt.delivery.id)
+        if len(ran) == 1:
+            clock.move(2 * LEASE)  # as a process is stopped and goes on
+            taken.update({each.delivery.id for each in await Faulty.claim(inbox, hooks.name, 10, LEASE, clock())})
+
+    taken, ids = set[str](), ["d-1", "d-2", "d-3"]
+    for id in () if born else ids:
+        await inbox.open()
+        await inbox.put(Entry(Delivery(id, hooks.name, (), about(id), NOW, 0, True), "order.status"), NOW)
+    async with hooks:
+        if born:
+            await until(lambda: hooks._runtime._worker is not None and hooks._runtime._worker._is_hungry)
+            ids = await asyncio.gather(*[deliver(hooks, about(number)) for number in range(3)])
+        await until(lambda: bool(taken))
+        await until(lambda: not hooks._runtime._worker._in_flight if hooks._runtime._worker else False)
+    assert ran == ids[:1]
+    assert taken >= {*ids[1:]}
 
 
 async def test_deliveries_with_which_the_process_died_twice_run_one_at_a_time() -> None:

@@ -70,6 +70,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -140,6 +141,8 @@ class InFlight:
         self.claim = claim
         self.next: Claim | None = None
         """A newer lease on the delivery, claimed while this one was in flight."""
+        self.leased_until = math.inf
+        """Until when its lease is sure to run, by the clock of the inbox."""
         self.was_ready = False
         """Whether it waited for a slot already when the leases were renewed last."""
         self.leaves_nothing = False

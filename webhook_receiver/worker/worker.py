@@ -84,6 +84,8 @@ class Worker:
         self._prefetch = Prefetch(self.loop.time)
         """How many deliveries were to be claimed ahead at the latest claim."""
         self._direct_inbox = inbox if isinstance(inbox, DirectInbox) else None
+        self._owned_until = 0.0
+        """Until when its sign of life is sure to go on, by the clock of the inbox."""
         self._owner: Owner | None = None
         """What the inbox hands deliveries over to that this process puts; None before, and where it does not."""
         self._is_hungry = False
@@ -243,10 +245,10 @@ class Worker:
             return 0
         owner = self._owner
         before = 0 if owner is None else owner.handed
-        asked = time.monotonic()
+        asked, now = time.monotonic(), self._clock()
         self._claiming_since = self._claiming_since or asked
         try:
-            claims = await self._inbox.claim(self._receiver, wanted, self._options.lease, self._clock())
+            claims = await self._inbox.claim(self._receiver, wanted, self._options.lease, now)
         except Exception as error:
             self._claim_error = str(error)
             raise
@@ -256,7 +258,7 @@ class Worker:
             await self._release(claims)
             return 0
         for claim in claims:
-            self._add(claim)
+            self._add(claim, now + self._options.lease)
         self._is_hungry = (len(claims) if owner is None else owner.handed - before) < wanted
         if self._is_hungry:
             await self._changed.wait()
@@ -285,7 +287,7 @@ class Worker:
         owner.taken += len(claims)
         for claim in claims:
             if owner is self._owner and not self._stopping.is_set():
-                self._add(claim)
+                self._add(claim, self._owned_until)
             else:
                 owner.in_hand.discard(claim.delivery.id)
 
@@ -294,8 +296,9 @@ class Worker:
         if self._direct_inbox is None:
             return
         if self._owner is not None:
-            owner = self._owner
-            if await self._direct_inbox.own(owner, self._options.lease, self._clock()):
+            owner, now = self._owner, self._clock()
+            if await self._direct_inbox.own(owner, self._options.lease, now):
+                self._owned_until = now + self._options.lease
                 return
             self._owner = None
             for in_flight in [each for each in self._open if not each.has_begun]:
@@ -303,9 +306,9 @@ class Worker:
                     in_flight.task.cancel()
                     self._remove(in_flight)
         if not self._stopping.is_set():
-            owner = Owner(self._receiver, self._room, self._take, self._clock)
-            if await self._direct_inbox.own(owner, self._options.lease, self._clock()):
-                self._owner = owner
+            owner, now = Owner(self._receiver, self._room, self._take, self._clock), self._clock()
+            if await self._direct_inbox.own(owner, self._options.lease, now):
+                self._owner, self._owned_until = owner, now + self._options.lease
 
     async def _disown(self) -> None:
         owner, self._owner = self._owner, None
@@ -322,14 +325,15 @@ class Worker:
                 self._changed.set()
         return self._options.poll
 
-    def _add(self, claim: Claim) -> None:
+    def _add(self, claim: Claim, leased_until: float) -> None:
         ours = self._in_flight.get(claim.delivery.id)
         if ours is not None:  # it is settled and due again; or its lease ended, as when the clock jumps
-            ours.next = claim
+            ours.next, ours.leased_until = claim, leased_until
             return
         if not self._unfinished:
             self._prefetch.begin()
         in_flight = self._in_flight[claim.delivery.id] = InFlight(claim)
+        in_flight.leased_until = leased_until
         self._unfinished += 1
         self._open.add(in_flight)
         # The task may have begun, or ended, when this returns.
@@ -356,9 +360,16 @@ class Worker:
         await self._slots.acquire()
         in_flight.has_begun = in_flight.has_slot = True
         try:
+            if self._is_late(in_flight):
+                await self._release([in_flight.claim])
+                return None
             return await self._executor.handle(in_flight)
         finally:
             self._free_slot(in_flight)
+
+    def _is_late(self, in_flight: InFlight) -> bool:
+        """Return whether another process may have the delivery, as after this one was stopped for a while."""
+        return in_flight.leased_until <= self._clock()
 
     def _free_slot(self, in_flight: InFlight) -> None:
         if in_flight.has_slot:
@@ -388,7 +399,7 @@ class Worker:
         if self._in_flight.get(in_flight.claim.delivery.id) is in_flight:
             del self._in_flight[in_flight.claim.delivery.id]
             if in_flight.next is not None and not self._stopping.is_set():
-                self._add(in_flight.next)
+                self._add(in_flight.next, in_flight.leased_until)
         if not (self._is_hungry and in_flight.leaves_nothing):
             self._changed.set()
 
@@ -451,12 +462,17 @@ class Worker:
     async def _renew(self) -> float:
         """Renew the leases, and release deliveries that wait for a slot so long that another worker may have one."""
         deliveries = [*self._in_flight.values()]
-        await self._release_unbegun([each for each in deliveries if each.was_ready and not each.has_begun])
+        await self._release_unbegun(
+            [each for each in deliveries if not each.has_begun and (each.was_ready or self._is_late(each))]
+        )
         for in_flight in deliveries:
             in_flight.was_ready = True
-        leases = [in_flight.next or in_flight.claim for in_flight in self._in_flight.values()]
         await self._keep_owner()
-        await self._inbox.renew(leases, self._options.lease, self._clock())
+        deliveries, now = [*self._in_flight.values()], self._clock()
+        await self._inbox.renew([each.next or each.claim for each in deliveries], self._options.lease, now)
+        for in_flight in deliveries:
+            if in_flight.has_begun or not self._is_late(in_flight):
+                in_flight.leased_until = now + self._options.lease
         return self._options.lease / 3
 
     async def _refresh_paused(self) -> float:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from webhook_receiver.errors import InboxError
 from webhook_receiver.inbox import Filter, Stored
+from webhook_receiver.inbox.clock import LeaseTime
 from webhook_receiver.inbox.dedup import PutJob
 from webhook_receiver.inbox.sqlite import dedup_index, insert, leases, maintenance, tracking
 from webhook_receiver.inbox.sqlite.connection import WriterConnection, connect
@@ -50,7 +51,7 @@ def take(connection: WriterConnection, step: str, numbers: list[int]) -> None:
                 insert.put(connection, jobs)
             raise OnPurpose
     elif step == "claim":
-        leases.claim(connection, [leases.ClaimJob("hooks", 1, 60.0, NOW)])
+        leases.claim(connection, [leases.ClaimJob("hooks", 1, LeaseTime.of(NOW, 60.0))])
     elif step == "track":
         tracking.track(connection, tracking.untracked(connection, -1, 2))
     elif step == "track one":

@@ -56,7 +56,7 @@ import psycopg
 
 from ...errors import ConfigurationError, InboxUnavailable
 from .. import forks
-from ..clock import InboxClock
+from ..clock import InboxClock, LeaseTime
 from ..dedup import PutJob
 from ..polls import PutAllJob
 from ..records import (
@@ -281,7 +281,7 @@ class PostgresInbox:
     async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
         """See `Inbox`."""
         await self._watch_clock(now)
-        return await self._writer(1).submit(leases.claim, leases.ClaimJob(receiver, limit, lease, now))
+        return await self._writer(1).submit(leases.claim, leases.ClaimJob(receiver, limit, LeaseTime.of(now, lease)))
 
     async def _watch_clock(self, now: float) -> None:
         if now < self._latest - 1 or self._latest == float("-inf"):
@@ -291,7 +291,7 @@ class PostgresInbox:
     async def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
         """See `Inbox`."""
         if claims:
-            await self._writer(1).submit(leases.renew, (claims, lease, now))
+            await self._writer(1).submit(leases.renew, (claims, LeaseTime.of(now, lease)))
 
     async def save_progress(self, claim: Claim, handlers: Mapping[str, HandlerState], now: float) -> bool:
         """See `Inbox`."""

@@ -15,6 +15,7 @@ import psycopg
 from ...errors import InboxDamaged
 from ...logs import fields
 from .. import rows
+from ..clock import LeaseTime
 from ..records import Claim, HandlerState, Settlement, State
 from .rows import (
     BY_INDEX,
@@ -30,9 +31,10 @@ from .rows import (
 )
 
 
-def renew(connection: PostgresConnection, renewals: Sequence[tuple[Sequence[Claim], float, float]]) -> list[None]:
-    """Extend leases; the requests are the arguments of `Inbox.renew`."""
-    for claims, lease, now in renewals:
+def renew(connection: PostgresConnection, renewals: Sequence[tuple[Sequence[Claim], LeaseTime]]) -> list[None]:
+    """Extend leases; the requests are the claims, and what they get."""
+    for claims, time in renewals:
+        now, lease, _ = time.begun()
         leases = leases_of(claims)
         lock_ordering_keys(connection, [each.seq for each in leases])
         ask(
@@ -151,12 +153,21 @@ _OPEN = "p.open AND p.due <= %s"
 
 
 class ClaimJob(NamedTuple):
-    """A call of `Inbox.claim`; `lease` is in seconds, `now` in Unix seconds."""
+    """A call of `Inbox.claim`."""
 
     receiver: str
     limit: int
-    lease: float
-    now: float
+    time: LeaseTime
+
+    @property
+    def lease(self) -> float:
+        """The length of each lease in seconds."""
+        return self.time.lease
+
+    @property
+    def now(self) -> float:
+        """The time by the clock of the inbox."""
+        return self.time.now
 
 
 class Lease(NamedTuple):
@@ -173,6 +184,7 @@ def claim(connection: PostgresConnection, requests: Sequence[ClaimJob], again: i
     They go to the server together, as one transaction
     (postgresql.org/docs/current/libpq-pipeline-mode.html#LIBPQ-PIPELINE-SENDING).
     """
+    requests = [request._replace(time=request.time.begun()) for request in requests]
     with connection.pipeline():
         ask(connection, BY_INDEX)
         leased = [_lease(connection, request) for request in requests]

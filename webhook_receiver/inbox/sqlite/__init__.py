@@ -57,7 +57,7 @@ from typing import Any, Self, TypeVar
 
 from ...errors import ConfigurationError, InboxDamaged, InboxUnavailable
 from .. import forks
-from ..clock import InboxClock, boot_id
+from ..clock import InboxClock, LeaseTime, boot_id
 from ..dedup import PutJob
 from ..owner import Owner
 from ..polls import PutAllJob
@@ -270,7 +270,7 @@ class SQLiteInbox:
 
     async def own(self, owner: Owner, lease: float, now: float) -> bool:
         """See `DirectInbox`."""
-        goes_on = await self._write(owners.own, owners.OwnJob(owner, lease, now))
+        goes_on = await self._write(owners.own, owners.OwnJob(owner, LeaseTime.of(now, lease)))
         if goes_on:
             self._owners[owner.receiver] = owner
         elif self._owners.get(owner.receiver) is owner:
@@ -289,7 +289,8 @@ class SQLiteInbox:
             await self._write(maintenance.restart_waits, now)
         self._latest = now
         owner = self._owners.get(receiver)
-        job = leases.ClaimJob(receiver, limit, lease, now, owner, 0 if owner is None else owner.handed)
+        handed = 0 if owner is None else owner.handed
+        job = leases.ClaimJob(receiver, limit, LeaseTime.of(now, lease), owner, handed)
         look_again = True
         claims: Sequence[Claim] = ()
         while look_again:
@@ -301,7 +302,7 @@ class SQLiteInbox:
     async def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
         """See `Inbox`."""
         if claims:
-            await self._write(leases.renew, (claims, lease, now))
+            await self._write(leases.renew, (claims, LeaseTime.of(now, lease)))
 
     async def save_progress(self, claim: Claim, handlers: Mapping[str, HandlerState], now: float) -> bool:
         """See `Inbox`."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ...errors import InboxDamaged
 from ...logs import fields
 from .. import rows
+from ..clock import LeaseTime
 from ..owner import Owner
 from ..records import Claim, HandlerState, Settlement, State
 from . import ordering, owners, schema, tracking
@@ -27,16 +28,25 @@ _FEWEST = 256  # untracked deliveries to look at with one step
 
 
 class ClaimJob(NamedTuple):
-    """A call of `Inbox.claim`; `lease` is in seconds, `now` in Unix seconds."""
+    """A call of `Inbox.claim`."""
 
     receiver: str
     limit: int
-    lease: float
-    now: float
+    time: LeaseTime
     owner: Owner | None = None
     """Who claims, if what is put may be born to it."""
     counted: int = 0
     """How many were handed to the owner, or claimed, when it asked: what came since has taken some of the room."""
+
+    @property
+    def lease(self) -> float:
+        """The length of each lease in seconds."""
+        return self.time.lease
+
+    @property
+    def now(self) -> float:
+        """The time by the clock of the inbox."""
+        return self.time.now
 
 
 class Lease(NamedTuple):
@@ -59,7 +69,8 @@ def claim(connection: WriterConnection, jobs: Sequence[ClaimJob]) -> list[tuple[
     results: list[tuple[list[Claim], bool]] = []
     for job in jobs:
         came = 0 if job.owner is None else job.owner.handed - job.counted
-        claims, look_again = _claim_both(connection, job._replace(limit=max(0, job.limit - came)))
+        job = job._replace(limit=max(0, job.limit - came), time=job.time.begun())
+        claims, look_again = _claim_both(connection, job)
         if job.owner is not None:
             connection.undo += (job.owner.count(len(claims)),)
         results.append((claims, look_again))
@@ -215,9 +226,10 @@ def _bury(connection: WriterConnection, seq: int, delivery_id: str, damage: Inbo
     ordering.bury(connection, seq, str(damage), now)
 
 
-def renew(connection: WriterConnection, jobs: Sequence[tuple[Sequence[Claim], float, float]]) -> list[None]:
-    """Extend leases; the jobs are the arguments of `Inbox.renew`."""
-    for claims, lease, now in jobs:
+def renew(connection: WriterConnection, jobs: Sequence[tuple[Sequence[Claim], LeaseTime]]) -> list[None]:
+    """Extend leases; the jobs are the claims, and what they get."""
+    for claims, time in jobs:
+        now, lease, _ = time.begun()
         leases = rows.padded([_lease_of(claim)[:2] for claim in claims])
         connection.execute(
             f"UPDATE progress SET due = ?, since = ? FROM {rows.as_table(Lease._fields, leases)} AS mine "

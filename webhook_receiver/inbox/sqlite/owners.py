@@ -15,6 +15,7 @@ from sqlite3 import Connection
 from typing import Any, NamedTuple
 
 from .. import rows
+from ..clock import LeaseTime
 from ..dedup import PutJob
 from ..owner import Owner
 from ..records import Claim, Entry, State
@@ -34,19 +35,18 @@ class BornLease(NamedTuple):
 
 
 class OwnJob(NamedTuple):
-    """A call of `DirectInbox.own`; `lease` is in seconds, `now` in Unix seconds."""
+    """A call of `DirectInbox.own`."""
 
     owner: Owner
-    lease: float
-    now: float
+    time: LeaseTime
 
 
 def own(connection: WriterConnection, jobs: Sequence[OwnJob]) -> list[bool]:
     """Begin or renew signs of life; return for each whether it goes on."""
-    return [_own(connection, *job) for job in jobs]
+    return [_own(connection, owner, *time.begun()[:2]) for owner, time in jobs]
 
 
-def _own(connection: WriterConnection, owner: Owner, lease: float, now: float) -> bool:
+def _own(connection: WriterConnection, owner: Owner, now: float, lease: float) -> bool:
     (last,) = connection.execute(f"SELECT {schema.LAST} FROM position").fetchone()
     if owner.seen is None:
         connection.execute("DELETE FROM owner WHERE until <= ?", (now,))
