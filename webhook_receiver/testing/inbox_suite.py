@@ -923,6 +923,13 @@ class InboxSuite(_OnTwoStores):
         assert await inbox.put_all(page, "page 2", lease, NOW) == [Duplicate(f"d-{n % 2000}") for n in range(3000)]
         assert await listed(inbox) == [f"d-{number}" for number in range(2000)]
 
+    async def test_a_page_may_have_deliveries_of_several_parts(self, inbox: Inbox) -> None:
+        await put(inbox, "known", key=b"k-1")
+        whole = entry("d-1", key=b"k-0", parts=[Part(1, "b", b"k-1"), Part(2, "c", b"k-2")])
+        found = await inbox.put_all([whole, entry("d-2", key=b"k-2")], "page 1", await poll(inbox), NOW)
+        assert found == [Stored("d-1", known={1: Duplicate("known")}), Duplicate("d-1.2")]
+        assert await listed(inbox) == ["known", "d-1", "d-1.2"]
+
     async def test_what_a_page_stores_keeps_its_order(self, inbox: Inbox) -> None:
         await put(inbox, "d-0", ordering_key="o-1")
         page = [entry("d-1", ordering_key="o-1"), entry("d-2", ordering_key="o-2"), entry("d-3", ordering_key="o-1")]

@@ -354,15 +354,13 @@ class SQLiteInbox:
     async def expire(self, now: float) -> int:
         """See `Inbox`."""
         since = now - self._window
-        jobs = [
-            maintenance.PurgeJob(Filter(states=[state]), now, _STEP, since, now - seconds)
-            for state, seconds in self._retention.items()
-        ]
-        removed = [await self._write(maintenance.purge, job) for job in jobs]
+        ends = {state: now - seconds for state, seconds in self._retention.items()}
+        jobs = [maintenance.PurgeJob(Filter(states=[state]), now, _STEP, since, end) for state, end in ends.items()]
+        removed = sum([await self._write(maintenance.purge, job) for job in jobs])
         if self._keep_body is not None:
-            removed.append(await self._write(bodies.remove, bodies.RemoveJob(now - self._keep_body, _STEP)))
-        removed.append(await self._write(maintenance.forget, (since, _STEP)))
-        return sum(removed) + await self._write(counting.forget, (now - COUNTS_RETENTION, _STEP))
+            removed += await self._write(bodies.remove, bodies.RemoveJob(now - self._keep_body, _STEP))
+        removed += await self._write(counting.forget, (now - COUNTS_RETENTION, _STEP))
+        return removed + await self._write(maintenance.forget, (since, _STEP))
 
     async def stats(self) -> Stats:
         """See `Inbox`."""
