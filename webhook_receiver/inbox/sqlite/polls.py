@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ..dedup import PutJob
@@ -12,7 +12,7 @@ from ..records import Duplicate, Poll, PollLease, Stored
 from .connection import WriterConnection
 from .insert import put
 
-_AT_ONCE = 1024  # entries that are looked up and inserted together: a statement takes a limited number of values
+_AT_ONCE = 1024  # deliveries that are looked up and inserted together: a statement takes a limited number of values
 _THIS_LEASE = "receiver = ? AND source = ? AND token = ?"
 
 
@@ -86,8 +86,20 @@ def _put_all(
 ) -> list[Stored | Duplicate]:
     if not _update(connection, poll, "cursor = ?", cursor):
         raise lost(poll)
-    starts = range(0, len(puts), _AT_ONCE)
-    return [result for start in starts for result in put(connection, puts[start : start + _AT_ONCE])]
+    return [result for some in _steps(puts) for result in put(connection, some)]
+
+
+def _steps(puts: Sequence[PutJob]) -> Iterator[list[PutJob]]:
+    step: list[PutJob] = []
+    size = 0
+    for job in puts:
+        step.append(job)
+        size += 1 + len(job.entry.parts)
+        if size >= _AT_ONCE:
+            yield step
+            step, size = [], 0
+    if step:
+        yield step
 
 
 def _update(connection: WriterConnection, poll: PollLease, change: str, *values: object) -> bool:
