@@ -286,9 +286,7 @@ def import_(
         except transfer.BadLine as error:
             raise fail(f"{error}; nothing was loaded") from None
         new = run(
-            where,
-            lambda target: transfer.load(target.inbox, lines, chunks, count, target.inbox.clock()),
-            create=True,
+            where, lambda target: transfer.load(target.inbox, lines, chunks, count, target.inbox.clock()), create=True
         )
     if as_json:
         output.say_json({"new": new, "already_there": count - new})

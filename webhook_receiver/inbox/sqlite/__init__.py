@@ -49,7 +49,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from threading import RLock
@@ -466,8 +466,7 @@ class SQLiteInbox:
                 opening.check_nothing_lost()
                 migrate(connection, str(self.path), self._copy if self.backs_up else None)
                 owners.remove(connection, dead)
-                with suppress(sqlite3.OperationalError):  # what cannot be written to is only read
-                    self._clock.booted = maintenance.booted(connection, boot_id(), self._clock.booted)
+                self._clock.booted = maintenance.booted(connection, boot_id(), self._clock.booted)
                 self._file_guard.check_last(noted, *connection.execute(f"SELECT {LAST} FROM position").fetchone())
             except InboxDamaged:
                 self._file_guard.forget_last()  # from now on, the marker tells

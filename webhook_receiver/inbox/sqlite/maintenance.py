@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from sqlite3 import OperationalError
 from typing import NamedTuple
 
 from ...errors import InboxDamaged
@@ -167,11 +168,12 @@ def booted(connection: WriterConnection, boot: str | None, now: float) -> float:
     asked = "SELECT booted FROM clock WHERE boot = ?"
     found = connection.execute(asked, (boot,)).fetchone()
     if found is None:
-        connection.execute(
-            "INSERT INTO clock VALUES (1, ?, ?) ON CONFLICT (one) DO UPDATE SET boot = excluded.boot, "
-            "booted = excluded.booted WHERE boot <> excluded.boot",
-            (boot, now),
-        )
+        with suppress(OperationalError):  # what cannot be written to is only read
+            connection.execute(
+                "INSERT INTO clock VALUES (1, ?, ?) ON CONFLICT (one) DO UPDATE SET boot = excluded.boot, "
+                "booted = excluded.booted WHERE boot <> excluded.boot",
+                (boot, now),
+            )
         found = connection.execute(asked, (boot,)).fetchone()
     return now if found is None else float(found[0])
 
