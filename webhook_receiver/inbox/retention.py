@@ -28,17 +28,20 @@ def retention_of(window: float, done: float, unhandled: float | None, dead: floa
             f"an inbox's window is above 0 seconds, and its retention no shorter: window={window:g} s with "
             f"retention={done:g} s does not work"
         )
-    check_span("unhandled_retention", unhandled)
-    check_span("dead_retention", dead)
-    found = {State.DONE: done, State.UNHANDLED: unhandled, State.DEAD: dead}
+    found = {
+        State.DONE: done,
+        State.UNHANDLED: checked_span("unhandled_retention", unhandled),
+        State.DEAD: checked_span("dead_retention", dead),
+    }
     return {state: seconds for state, seconds in found.items() if seconds is not None}
 
 
-def check_span(name: str, seconds: float | None) -> None:
-    """Check the setting `name`, a number of seconds or None for ever.
+def checked_span(name: str, seconds: float | None) -> float | None:
+    """Return the setting `name`, a number of seconds or None for ever.
 
     Raises:
         ConfigurationError: it is no positive number.
     """
     if seconds is not None and not seconds > 0:
         raise ConfigurationError(f"{name} is a number of seconds above 0, or None for ever, not {seconds!r}")
+    return seconds

@@ -788,6 +788,16 @@ class InboxSuite(_OnTwoStores):
         assert [*await claim(inbox)] == ["d-0", "d-1", "d-2"]
         assert (await poll(inbox)).cursor == "page 2"
 
+    async def test_parts_are_put_with_a_page_as_they_are_without_one(self, inbox: Inbox) -> None:
+        lease = await poll(inbox)
+        page = [batch("d-1", "a", "b", body=b"one"), entry("d-2"), batch("d-3", "a", "c", body=b"two")]
+        known = {0: Duplicate("d-1")}
+        assert await inbox.put_all(page, "page 1", lease, NOW) == [
+            *(Stored("d-1"), Stored("d-2"), Stored("d-3.1", known=known))
+        ]
+        bodies = {id: each.delivery.body for id, each in (await claim(inbox)).items()}
+        assert bodies == {"d-1": b"one", "d-1.1": b"one", "d-2": page[1].delivery.body, "d-3.1": b"two"}
+
     async def test_a_cursor_may_go_back_to_the_beginning(self, inbox: Inbox) -> None:
         lease = await poll(inbox)
         await inbox.put_all([], "page 1", lease, NOW)

@@ -76,7 +76,7 @@ from ..records import (
     StoredDelivery,
 )
 from ..registration import Registration
-from ..retention import COUNTS_RETENTION, check_span, retention_of
+from ..retention import COUNTS_RETENTION, checked_span, retention_of
 from . import bodies, counting, insert, leases, maintenance, polls, queries
 from .announcement import listening
 from .connection import MOST_CONNECTIONS, NoConnection, Server, translated
@@ -132,8 +132,7 @@ class PostgresInbox:
         timeout: float = 5.0,
     ) -> None:
         self._retention = retention_of(window, retention, unhandled_retention, dead_retention)
-        check_span("keep_body", keep_body)
-        self._keep_body = keep_body
+        self._keep_body = checked_span("keep_body", keep_body)
         if not 0 < timeout < 86_400:
             raise ConfigurationError(f"an inbox's timeout is above 0 seconds and below a day, not {timeout!r}")
         self.server = Server(url, schema)

@@ -78,7 +78,7 @@ from ..records import (
     StoredDelivery,
 )
 from ..registration import Registration
-from ..retention import COUNTS_RETENTION, check_span, retention_of
+from ..retention import COUNTS_RETENTION, checked_span, retention_of
 from . import backup, bodies, counting, file_guard, insert, leases, maintenance, owners, polls, queries
 from .connection import Inode, Reader, WriterConnection, connect
 from .file_guard import IntegrityCheck
@@ -135,8 +135,7 @@ class SQLiteInbox:
         backup: bool = True,
     ) -> None:
         self._retention = retention_of(window, retention, unhandled_retention, dead_retention)
-        check_span("keep_body", keep_body)
-        self._keep_body = keep_body
+        self._keep_body = checked_span("keep_body", keep_body)
         if min_free < 0 or not 0 <= busy_timeout < 2**31 / 1000:
             raise ConfigurationError(
                 f"min_free is a number of bytes and busy_timeout of seconds, not {min_free!r} and {busy_timeout!r}"
