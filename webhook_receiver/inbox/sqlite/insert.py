@@ -25,7 +25,9 @@ from .dedup_cache import DedupCache, HashEntry
 from .owners import born, hand_over
 
 _AT_ONCE = 1024  # candidates to look at with one statement
-_RECEIVED, _BY = (rows.COLUMNS.index(column) for column in ("received", "verified_by"))
+_RECEIVED, _BY, _PART, _CONTEXT = map(rows.COLUMNS.index, ("received", "verified_by", "part", "context"))
+_COMMON = ", ".join(("seq", *rows.COLUMNS[:_PART], "checksum", "owner"))
+"""The columns of all deliveries; the others are left out where none of a batch has a value, which saves a twentieth."""
 _TEXT, _TEXT_OR_NONE = {str}, {str, NoneType}
 _KINDS: Sequence[set[Any]] = (
     *(_TEXT, _TEXT, _TEXT, _TEXT_OR_NONE, {bytes, NoneType}, _TEXT_OR_NONE, _TEXT_OR_NONE),
@@ -120,18 +122,24 @@ def _insert(connection: WriterConnection, new: Sequence[PutJob], first: int, own
         UnicodeEncodeError: a text holds a lone surrogate.
     """
     numbered = [*enumerate(_plain([rows.values_of(job.entry) for job in new]), first)]
-    table = [
-        (seq, *row, rows.checksum(row), None if owner is None else owner.token, None)
-        for (seq, row), owner in zip(numbered, owners, strict=True)
-    ]
-    if any(job.shares for job in new):
-        others = rows.bodies_of([row[0] for row in table], [job.shares for job in new])
-        table = [
-            row if other is None else (row[0], *rows.without_body(row[1:-1]), other)
-            for row, other in zip(table, others, strict=True)
-        ]
+    columns, table = (
+        _COMMON,
+        [
+            (seq, *row[:_PART], rows.checksum(row), None if owner is None else owner.token)
+            for (seq, row), owner in zip(numbered, owners, strict=True)
+        ],
+    )
+    if any([row[_PART] or row[_CONTEXT] is not None for _, row in numbered]):  # noqa: C419 - a generator takes longer
+        others = rows.bodies_of([seq for seq, _ in numbered], [job.shares for job in new])
+        columns, table = (
+            f"{_COMMON}, part, context, body_of",
+            [
+                (*(row if other is None else (row[0], *rows.without_body(row[1:]))), *values[_PART:], other)
+                for row, (_, values), other in zip(table, numbered, others, strict=True)
+            ],
+        )
     try:
-        rows.insert(connection, f"delivery (seq, {', '.join(rows.COLUMNS)}, owner, body_of)", table)
+        rows.insert(connection, f"delivery ({columns})", table)
     except sqlite3.IntegrityError as error:
         if error.sqlite_errorname != "SQLITE_CONSTRAINT_UNIQUE":
             raise
