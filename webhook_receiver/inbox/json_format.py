@@ -142,9 +142,10 @@ def from_document(document: object, sharing: StoredDelivery | None = None) -> St
         document = cast("dict[str, Any]", document)
         if sharing is None or document[_SHARED] != sharing.delivery.id:
             _reject(f"{_SHARED}: the line that has its headers and its body does not come before it")
-        own = {name: value for name, value in document.items() if name != _SHARED}
+        own: dict[str, Any] = {name: value for name, value in document.items() if name != _SHARED}
+        own["headers"], own["body"] = [], ""
         headers, body = sharing.delivery.headers, sharing.delivery.body
-        stored = from_document(own | {"headers": [], "body": ""})
+        stored = from_document(own)
         return stored._replace(delivery=replace(stored.delivery, headers=headers, body=body))
     try:
         found = _Document.model_validate(document)
