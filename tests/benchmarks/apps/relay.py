@@ -3,6 +3,9 @@
 It has no schemes of signatures: the check is the HMAC of the body that its documentation names.
 """
 
+# pyright: reportMissingImports=false
+# It runs in an environment of its own.
+
 from __future__ import annotations
 
 import asyncio

@@ -1,5 +1,8 @@
 """slack_bolt's async app by its own ASGI adapter. The request is signed by slack_sdk."""
 
+# pyright: reportMissingImports=false
+# It runs in an environment of its own.
+
 from __future__ import annotations
 
 import time
