@@ -5,6 +5,7 @@ Only what is about a start itself, a terminal or a signal runs `COMMAND`.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -55,6 +56,7 @@ def _main(arguments: tuple[str, ...], cwd: Path, environment: dict[str, str], st
     """Be what `python -m webhook_receiver` is, in the process that was forked."""
     from webhook_receiver.cli import main
 
+    vars(multiprocessing.current_process())["_config"]["daemon"] = False  # a command may start processes
     for number, (path, mode) in enumerate(zip(streams, (os.O_RDONLY, os.O_WRONLY, os.O_WRONLY), strict=True)):
         opened = os.open(path, mode | os.O_CREAT)
         os.dup2(opened, number)

@@ -183,6 +183,10 @@ def handling(directory: Path, *options: str) -> Generator[subprocess.Popen[str]]
     try:
         if "Uvicorn running" not in printed(process, "Application startup complete"):
             printed(process, "Uvicorn running")
+        for _ in range(1000):  # several workers say so before they listen
+            with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.01)
         assert run("send", f"http://127.0.0.1:{port}/webhooks", "--secret", SECRET).returncode == 0
         printed(process, "begun")
         yield process
