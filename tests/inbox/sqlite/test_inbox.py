@@ -17,14 +17,17 @@ import pytest
 from tests.helpers import ROOT
 from webhook_receiver import ConfigurationError, SQLiteInbox
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
-from webhook_receiver.inbox.records import DamagedDelivery, Filter, Stored, StoredDelivery
+from webhook_receiver.inbox.records import DamagedDelivery, Filter, State, Stored, StoredDelivery
 from webhook_receiver.inbox.sqlite import queries
 from webhook_receiver.inbox.sqlite.connection import Files
 from webhook_receiver.testing.inbox_suite import (
     ALL,
     DAY,
     DEAD,
+    DONE,
+    LEASE,
     NOW,
+    UNHANDLED,
     WAITING,
     Make,
     RemovedBodiesSuite,
@@ -651,3 +654,47 @@ async def test_thousands_of_ids_are_looked_for_and_what_cannot_be_is_rejected(tm
         await inbox.claim("hooks", 2**63, 30.0, NOW)
     assert len(await inbox.find(Filter())) == 2
     await inbox.close()
+
+
+async def test_what_is_counted_is_what_there_is_whatever_becomes_of_the_deliveries(
+    path: Path, inbox: SQLiteInbox, tmp_path: Path
+) -> None:
+    async def check() -> None:
+        with raw(path) as other:
+            found = dict(other.execute("SELECT state, count(*) FROM progress GROUP BY state").fetchall())
+            (everything,) = other.execute("SELECT count(*) FROM delivery").fetchone()
+        counts = (await inbox.stats()).counts
+        tracked = {state: found.get(state, 0) for state in State if state is not WAITING}
+        assert counts == {**tracked, WAITING: everything - sum(tracked.values())}
+
+    await check()
+    await put(inbox, *[f"d-{number}" for number in range(9)])
+    await inbox.put(entry("dead", dead="no event"), NOW)
+    await check()
+    claims = await claim(inbox)
+    await check()
+    for id, state in (("d-0", DONE), ("d-1", DEAD), ("d-2", UNHANDLED), ("d-3", DONE), ("d-4", WAITING)):
+        await settle(inbox, claims[id], state, due=NOW if state is WAITING else None)
+        await check()
+    assert await inbox.replay(["d-1", "d-3"], NOW) == 2
+    await check()
+    assert await inbox.purge(Filter(ids=["d-0", "d-2", "d-3", "d-5", "d-8"]), NOW + LEASE + 1, limit=9) == 5
+    await check()
+    stored = [each async for each in inbox.dump(Filter())]
+    other = await SQLiteInbox(tmp_path / "other.db", min_free=0).open()
+    assert await other.load([each for each in stored if isinstance(each, StoredDelivery)], NOW) == len(stored)
+    assert (await other.stats()).counts == (await inbox.stats()).counts
+    await other.close()
+
+
+async def test_figures_and_health_read_no_table_from_end_to_end(path: Path, inbox: SQLiteInbox) -> None:
+    await put(inbox, "d-1", "d-2")
+    await settle(inbox, (await claim(inbox))["d-1"])
+    asked = list[str]()
+    with raw(path) as other:
+        other.set_trace_callback(asked.append)
+        queries.stats(other)
+    steps = plans(path, [each for each in asked if not each.startswith("PRAGMA")]).splitlines()
+    tables = ("d", "p", "progress", "delivery")
+    scanned = {step for step in steps if step.startswith("SCAN") and step.split()[1] in tables}
+    assert scanned == {"SCAN progress USING INDEX leased"}, "there are as many as run"

@@ -28,6 +28,7 @@ TABLES = [
     "progress",
     "purged",
     "receiver",
+    "tally",
 ]
 
 

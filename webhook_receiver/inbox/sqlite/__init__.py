@@ -91,7 +91,7 @@ logger = logging.getLogger("webhook_receiver")
 R = TypeVar("R")
 
 DAY = 86_400.0  # seconds
-_PATIENCE = 2.0  # seconds that the check of the whole file may hold up the start; then it goes on beside
+_PATIENCE = 0.5  # seconds that the check of the whole file may hold up the start; then it goes on beside
 _opening = RLock()  # a thread that forks takes it for each inbox
 _open_here: list[Inode | None] = []  # the files of the inboxes that are open in this process
 _STEP = 200  # rows that are tidied away at a time: a few milliseconds, which no put notices

@@ -136,7 +136,14 @@ DROP TABLE journal;
 ALTER TABLE progress RENAME COLUMN source TO receiver;
 """
 
-SIXTH = """
+_DIES = """UPDATE progress SET dies = (
+        SELECT min(json_extract(CASE h.type WHEN 'array' THEN h.value END, '$[5]'))
+        FROM json_each(CASE WHEN json_valid(NEW.handlers) THEN NEW.handlers END) h
+        WHERE json_extract(CASE h.type WHEN 'array' THEN h.value END, '$[0]') = 'waiting'
+        AND json_type(CASE h.type WHEN 'array' THEN h.value END, '$[5]') IN ('real', 'integer')
+    ) WHERE seq = NEW.seq;"""
+
+SIXTH = f"""
 CREATE TABLE owner (
     token INTEGER PRIMARY KEY,
     since REAL NOT NULL,  -- when its sign of life was renewed last
@@ -176,6 +183,40 @@ CREATE INDEX shared ON delivery (body_of) WHERE body_of IS NOT NULL;
 ALTER TABLE progress ADD COLUMN body_removed INTEGER NOT NULL DEFAULT 0;
 DROP INDEX finished;
 CREATE INDEX finished ON progress (state, body_removed, settled) WHERE settled IS NOT NULL;
+CREATE INDEX leased ON progress (seq) WHERE lease IS NOT NULL;
+
+-- How many deliveries are stored, and how many are finished, by state: all others wait.
+CREATE TABLE tally (what TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO tally SELECT 'stored', count(*) FROM delivery UNION ALL SELECT 'done', count(*) FROM progress
+    WHERE state = 'done' UNION ALL SELECT 'unhandled', count(*) FROM progress WHERE state = 'unhandled'
+    UNION ALL SELECT 'dead', count(*) FROM progress WHERE state = 'dead';
+CREATE TRIGGER stored AFTER INSERT ON delivery BEGIN
+    UPDATE tally SET count = count + 1 WHERE what = 'stored';
+END;
+CREATE TRIGGER removed AFTER DELETE ON delivery BEGIN
+    UPDATE tally SET count = count - 1 WHERE what = 'stored';
+END;
+CREATE TRIGGER finished_at_once AFTER INSERT ON progress WHEN NEW.state <> 'waiting' BEGIN
+    UPDATE tally SET count = count + 1 WHERE what = NEW.state;
+END;
+CREATE TRIGGER forgotten AFTER DELETE ON progress WHEN OLD.state <> 'waiting' BEGIN
+    UPDATE tally SET count = count - 1 WHERE what = OLD.state;
+END;
+CREATE TRIGGER changed AFTER UPDATE OF state ON progress WHEN NEW.state <> OLD.state BEGIN
+    UPDATE tally SET count = count + (what = NEW.state) - (what = OLD.state) WHERE what IN (NEW.state, OLD.state);
+END;
+
+-- When the first of the handlers that wait is expected to be dead. With CASE, what is damaged is passed over.
+ALTER TABLE progress ADD COLUMN dies REAL;
+CREATE INDEX dying ON progress (dies) WHERE dies IS NOT NULL AND held IS NULL AND state = 'waiting';
+CREATE TRIGGER waits AFTER INSERT ON progress WHEN NEW.state = 'waiting' AND NEW.handlers IS NOT NULL BEGIN
+    {_DIES}
+END;
+CREATE TRIGGER waits_on AFTER UPDATE OF handlers, state ON progress
+WHEN NEW.state = 'waiting' AND coalesce(NEW.handlers, OLD.handlers) IS NOT NULL BEGIN
+    {_DIES}
+END;
+UPDATE progress SET handlers = handlers WHERE state = 'waiting' AND handlers IS NOT NULL;
 """
 
 LAST = "max(last, coalesce((SELECT max(seq) FROM delivery), 0))"
@@ -240,7 +281,7 @@ def version_of(connection: sqlite3.Connection, path: str) -> int:
 
 
 def check_definitions(connection: sqlite3.Connection, scripts: tuple[str, ...]) -> None:
-    """Check that each table and index of these scripts is defined in the file as they have defined it.
+    """Check that each table, index and trigger of these scripts is defined in the file as they have defined it.
 
     SQLite does not check their text beyond its grammar, so a changed byte in it is another name or another condition.
     The text stays as it was given, in every version of SQLite (sqlite.org/schematab.html). Others' are left alone.
@@ -249,12 +290,12 @@ def check_definitions(connection: sqlite3.Connection, scripts: tuple[str, ...]) 
         sqlite3.DatabaseError: one is missing, or another.
     """
     for name in sorted(dict(definitions_of(scripts) - definitions(connection))):
-        raise sqlite3.DatabaseError(f"the definition of its table or index {name!r} is not what was written")
+        raise sqlite3.DatabaseError(f"the definition of its table, index or trigger {name!r} is not what was written")
 
 
 @cache
 def definitions_of(scripts: tuple[str, ...]) -> frozenset[tuple[str, str]]:
-    """Return the name and the text of each table and index that scripts define."""
+    """Return the name and the text of each table, index and trigger that scripts define."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         for script in scripts:
             execute(connection, script)

@@ -25,6 +25,8 @@ MOST_BEHIND = 1024
 
 _MANY_BEHIND = 256  # rows by which `position` may be behind, so that not every commit writes to it
 _IS_UNTRACKED = "NOT EXISTS (SELECT 1 FROM progress WHERE progress.seq = d.seq)"
+ALL_UNTRACKED = f"FROM delivery d WHERE d.seq > (SELECT tracked FROM position) AND {_IS_UNTRACKED}"
+"""Of a query of the untracked deliveries, as table alias d."""
 _UNTRACKED = (
     "(SELECT d.seq, d.source AS receiver, NULL AS line, 'waiting' AS state, coalesce(o.until, 0.0) AS due, "
     "o.token AS lease, NULL AS handlers, NULL AS held, NULL AS reason, NULL AS settled, "
