@@ -137,6 +137,9 @@ def delivery_of(row: Sequence[Any]) -> Delivery:
 
 def encode_headers(headers: Headers) -> bytes:
     """Return headers as bytes, one header a line; a newline in a value becomes a space (RFC 9110, section 5.5)."""
+    encoded = b"\n".join([b"%b:%b" % header for header in headers])
+    if encoded.count(b"\n") < max(len(headers), 1):
+        return encoded
     return b"\n".join([b"%b:%b" % (name, value.replace(b"\n", b" ")) for name, value in headers])
 
 

@@ -23,7 +23,7 @@ AT_ONCE = 1024
 MOST_BEHIND = 1024
 """How far behind the last delivery a born lease may be before it is tracked: what is between is looked at again."""
 
-_MANY_BEHIND = 256  # rows by which `position` may be behind, so that not every commit writes to it
+_MANY_BEHIND = 128  # rows by which `position` may be behind, so that not every commit writes to it
 _IS_UNTRACKED = "NOT EXISTS (SELECT 1 FROM progress WHERE progress.seq = d.seq)"
 ALL_UNTRACKED = f"FROM delivery d WHERE d.seq > (SELECT tracked FROM position) AND {_IS_UNTRACKED}"
 """Of a query of the untracked deliveries, as table alias d."""
