@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from typer import Exit
+
+# By these, rich takes what is no terminal for one (rich.readthedocs.io/en/latest/console.html#environment-variables).
+_TERMINAL = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+
+
+def _is_plain(stream: TextIO) -> bool:
+    """Whether what is printed has no colours for sure. Then rich is not imported: it takes 5 MiB of a server."""
+    return not stream.isatty() and not any(map(os.environ.get, _TERMINAL))
 
 
 def say(text: str, style: str = "") -> None:
     """Print a line without markup or wrapping, so that a command in it can be copied."""
+    if _is_plain(sys.stdout):
+        print(text, flush=True)  # noqa: T201
+        return
     from rich.text import Text
 
     from .rich_output import console
@@ -23,6 +36,9 @@ def say(text: str, style: str = "") -> None:
 
 def warn(text: str, style: str = "") -> None:
     """Print a line on stderr, as `say` does."""
+    if _is_plain(sys.stderr):
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
+        return
     from rich.text import Text
 
     from .rich_output import stderr
