@@ -19,7 +19,7 @@ import pytest
 
 from tests.helpers import ROOT
 from webhook_receiver import SQLiteInbox
-from webhook_receiver.errors import InboxDamaged
+from webhook_receiver.errors import InboxDamaged, InboxUnavailable
 from webhook_receiver.inbox import Duplicate, Filter, HandlerState, Stored
 from webhook_receiver.inbox.base import DirectInbox
 from webhook_receiver.inbox.owner import Owner
@@ -120,6 +120,33 @@ async def test_no_more_is_born_leased_than_there_is_room_for_and_nothing_passes_
     assert await put(inbox, "d-6") == [Stored("d-6", leased=True)]
     hands.room = 0
     assert await put(inbox, "d-7") == [Stored("d-7")]
+
+
+async def test_puts_and_claims_that_a_full_disk_keeps_from_being_committed_take_no_room(
+    inbox: SQLiteInbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hands = await hired(inbox, room=2)
+
+    def execute(connection: WriterConnection, sql: str, *arguments: Any) -> sqlite3.Cursor:
+        if sql == "COMMIT":
+            raise sqlite3.OperationalError("database or disk is full")
+        return sqlite3.Connection.execute(connection, sql, *arguments)
+
+    with monkeypatch.context() as full:
+        full.setattr(WriterConnection, "execute", execute)
+        for each in "ab":
+            with pytest.raises(InboxUnavailable, match="disk is full"):
+                await inbox.put(entry(each), NOW)
+    assert (hands.owner.room(), hands.owner.in_hand) == (2, set())
+    await put(inbox, "d-0", receiver="another")  # the new connection knows of nothing that is free
+    await put(inbox, "d-1")
+    with monkeypatch.context() as full:
+        full.setattr(WriterConnection, "execute", execute)
+        with pytest.raises(InboxUnavailable, match="disk is full"):
+            await claim(inbox)
+    assert hands.owner.room() == 2
+    assert [*await claim(inbox)] == ["d-1"]
+    assert await put(inbox, "d-2") == [Stored("d-2", leased=True)]
 
 
 async def test_what_is_due_again_is_not_passed(inbox: SQLiteInbox) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -228,6 +229,33 @@ async def test_after_an_error_of_the_database_it_takes_another_connection(rig: R
     assert await rig.writer.submit(keep, "c") == 1
     assert rig.kept == ["a", "c"]
     assert len(rig.connections) == 2
+
+
+async def test_what_a_transaction_changed_in_memory_is_taken_back_when_its_commit_fails(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[str] = []
+    told: list[bool] = []
+
+    def count(connection: WriterConnection, jobs: Sequence[str]) -> list[int]:
+        counted.extend(jobs)
+        connection.undo += (counted.pop,)
+        connection.after_commit += (told.append,)
+        return keep(connection, jobs)
+
+    def execute(connection: WriterConnection, sql: str, *arguments: Any) -> sqlite3.Cursor:
+        if sql == "COMMIT":
+            raise sqlite3.OperationalError("database or disk is full")
+        return sqlite3.Connection.execute(connection, sql, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(WriterConnection, "execute", execute)
+        with pytest.raises(InboxUnavailable, match="disk is full"):
+            await rig.writer.submit(count, "a")
+    assert (counted, told) == ([], [])
+    assert await rig.writer.submit(count, "b") == 1
+    await rig.writer.close()  # which also ends what comes after a commit
+    assert (counted, told, rig.kept) == (["b"], [True], ["b"])
 
 
 async def test_a_damaged_file_is_reported_as_such(tmp_path: Path) -> None:

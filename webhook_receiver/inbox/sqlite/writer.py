@@ -175,6 +175,7 @@ class Writer:
         except BaseException as error:
             if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
                 self._disconnect()  # it rolls back, too; the next one starts with a connection that is whole
+                connection.rolled_back()  # not all of what a transaction changes in memory goes with its connection
                 if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
                     raise _translated(error) from None
             else:
