@@ -159,6 +159,40 @@ async def test_what_is_due_again_is_not_passed(inbox: SQLiteInbox) -> None:
     assert await put(inbox, "d-2", now=NOW + 5) == [Stored("d-2")]
 
 
+async def test_a_put_and_a_settlement_cost_the_same_however_many_wait_for_their_ordering_key(
+    inbox: SQLiteInbox,
+) -> None:
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    costs: list[int] = []
+    for key, number in (("few", 50), ("many", 5000)):
+        for start in range(0, number, 1000):
+            some = range(start, min(start + 1000, number))
+            await asyncio.gather(*[inbox.put(entry(f"{key}-{n}", ordering_key=key), NOW) for n in some])
+        (first,) = (await claim(inbox)).values()
+        hands = Hands()
+        assert await inbox.own(hands.owner, LEASE, NOW)
+        while await claim(inbox) or (await inbox.find(Filter(due_before=NOW + 1), limit=1)):
+            pass
+        assert inbox._writer is not None
+        assert inbox._writer._connection is not None
+        inbox._writer._connection.set_progress_handler(count, 100)
+        steps = 0
+        await put(inbox, f"{key}-last", ordering_key=key)
+        assert await settle(inbox, first)
+        costs.append(steps)
+        inbox._writer._connection.set_progress_handler(None, 0)
+        await settle(inbox, (await claim(inbox))[f"{key}-1"])
+        await inbox.purge(ALL, NOW, limit=10_000)
+        await inbox.disown(hands.owner)
+    assert costs[1] < 2 * costs[0] + 20, costs
+
+
 async def test_what_is_dead_or_another_receivers_is_born_to_nobody(inbox: SQLiteInbox) -> None:
     await hired(inbox)
     assert await put(inbox, "d-0", dead="no event") == [Stored("d-0")]

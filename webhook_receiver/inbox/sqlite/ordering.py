@@ -108,10 +108,10 @@ def unblock_next(connection: WriterConnection, order_key_hashes: Sequence[int]) 
     if not order_key_hashes:
         return
     order_key_hashes = rows.padded(order_key_hashes)
-    unblocked = connection.execute(
-        "UPDATE OR ROLLBACK progress SET due = 0 WHERE seq IN (SELECT min(seq) FROM progress "
-        f"WHERE line IN ({rows.placeholders(order_key_hashes)}) "
-        "AND state = 'waiting' AND due IS NULL AND held IS NULL GROUP BY line)",
+    unblocked = connection.execute(  # the index gives the first one at once: a key may have thousands that wait
+        "UPDATE OR ROLLBACK progress SET due = 0 WHERE seq IN (SELECT (SELECT p.seq FROM progress p "
+        "WHERE p.line = o.line AND p.state = 'waiting' AND p.line IS NOT NULL AND p.due IS NULL AND p.held IS NULL "
+        f"ORDER BY p.seq LIMIT 1) FROM {rows.as_table(('line',), [(each,) for each in order_key_hashes])} AS o)",
         order_key_hashes,
     )
     if unblocked.rowcount:

@@ -154,8 +154,10 @@ def _busy(connection: WriterConnection, order_key_hashes: set[int], last: int) -
     if last - tracked > _MOST_LOOKED_AT:
         return order_key_hashes
     asked = rows.padded(order_key_hashes)
-    found = connection.execute(
-        f"SELECT line FROM progress WHERE line IN ({rows.placeholders(asked)}) AND state = 'waiting'", asked
+    found = connection.execute(  # one look into the index for each: a key may have thousands that wait
+        f"SELECT o.line FROM {rows.as_table(('line',), [(each,) for each in asked])} AS o WHERE EXISTS "
+        "(SELECT 1 FROM progress p WHERE p.line = o.line AND p.state = 'waiting' AND p.line IS NOT NULL)",
+        asked,
     )
     waiting = {line for (line,) in found.fetchall()}
     untracked = tracking.untracked(connection, tracked)
