@@ -193,6 +193,22 @@ async def test_a_put_and_a_settlement_cost_the_same_however_many_wait_for_their_
     assert costs[1] < 2 * costs[0] + 20, costs
 
 
+async def test_a_claim_that_is_cancelled_takes_no_room_and_is_given_back(inbox: SQLiteInbox) -> None:
+    hands = await hired(inbox, room=2)
+    hands.room = 0
+    await put(inbox, "d-1", "d-2")
+    hands.room = 2
+    claiming = asyncio.create_task(inbox.claim("hooks", 2, LEASE, NOW))
+    await asyncio.sleep(0)  # it has asked
+    claiming.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await claiming
+    for _ in range(3):  # it is committed, and then it is given back
+        await inbox.check()
+    assert hands.owner.room() == 2
+    assert {id: each.crashes for id, each in (await claim(inbox)).items()} == {"d-1": 0, "d-2": 0}
+
+
 async def test_what_is_dead_or_another_receivers_is_born_to_nobody(inbox: SQLiteInbox) -> None:
     await hired(inbox)
     assert await put(inbox, "d-0", dead="no event") == [Stored("d-0")]

@@ -290,13 +290,9 @@ class SQLiteInbox:
         owner = self._owners.get(receiver)
         handed = 0 if owner is None else owner.handed
         job = leases.ClaimJob(receiver, limit, LeaseTime.of(now, lease), owner, handed)
-        look_again = True
-        claims: Sequence[Claim] = ()
-        while look_again:
-            claims, look_again = await self._write(leases.claim, job)
-        if owner is not None:
-            owner.taken += len(claims)
-        return claims
+        if self._writer is None:
+            raise InboxUnavailable("the inbox is not open")
+        return await leases.claimed(self._writer, job)
 
     async def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
         """See `Inbox`."""

@@ -5,12 +5,14 @@ As in `insert`, every function does a batch of jobs inside a transaction.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-from ...errors import InboxDamaged
+from ...errors import InboxDamaged, InboxUnavailable
 from ...logs import fields
 from .. import rows
 from ..clock import LeaseTime
@@ -20,6 +22,7 @@ from . import ordering, owners, schema, tracking
 from .connection import WriterConnection
 from .owners import BornLease
 from .tracking import UntrackedDelivery
+from .writer import Writer
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -58,6 +61,32 @@ class Lease(NamedTuple):
 
 class OneByOne(Exception):
     """Raised when a batch cannot be done as one: the writer then does each of its jobs by itself."""
+
+
+async def claimed(writer: Writer, job: ClaimJob) -> Sequence[Claim]:
+    """Claim by a writer. What is claimed for a caller that is cancelled meanwhile is given back: nobody has it."""
+
+    def give_back(asked: asyncio.Future[tuple[list[Claim], bool]]) -> None:
+        if asked.cancelled() or asked.exception() is not None:
+            return
+        claims, _ = asked.result()
+        if job.owner is not None:
+            job.owner.taken += len(claims)
+        with suppress(InboxUnavailable):  # then the leases end by themselves
+            writer.submit(release, claims).add_done_callback(lambda released: released.exception())
+
+    look_again = True
+    claims: list[Claim] = []
+    while look_again:
+        asked = writer.submit(claim, job)
+        try:
+            claims, look_again = await asyncio.shield(asked)
+        except asyncio.CancelledError:
+            asked.add_done_callback(give_back)
+            raise
+    if job.owner is not None:
+        job.owner.taken += len(claims)
+    return claims
 
 
 def claim(connection: WriterConnection, jobs: Sequence[ClaimJob]) -> list[tuple[list[Claim], bool]]:
