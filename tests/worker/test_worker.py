@@ -414,6 +414,31 @@ async def test_what_has_not_begun_when_its_lease_is_over_is_left_to_who_comes_fi
     assert taken >= {*ids[1:]}
 
 
+@pytest.mark.parametrize("renewed", [False, True])
+async def test_what_waits_for_its_turn_until_its_lease_is_over_is_left_to_who_comes_first(renewed: bool) -> None:
+    clock, inbox, ran, release = Clock(), Faulty(), list[str](), asyncio.Event()
+    hooks = durable(inbox, clock=clock, poll=3600, ordering_key=lambda event: None)
+
+    @hooks.on(Event, concurrency=1)
+    async def handle(event: Event, attempt: Attempt) -> None:
+        ran.append(attempt.delivery.id)
+        await release.wait()
+
+    async with hooks:
+        ids = [await deliver(hooks, about(number)) for number in range(2)]
+        worker = hooks._runtime._worker
+        await until(lambda: worker is not None and worker._turns.waiting == 1)
+        assert worker is not None
+        clock.move(2 * LEASE)  # as a process is stopped and goes on
+        taken = await Faulty.claim(inbox, hooks.name, 10, LEASE, clock())
+        if renewed:
+            await worker._renew()
+        release.set()
+        await until(lambda: not worker._in_flight)
+    assert ran == ids[:1]
+    assert {each.delivery.id for each in taken} == {*ids}
+
+
 async def test_deliveries_with_which_the_process_died_twice_run_one_at_a_time() -> None:
     clock = Clock()
     blocking = Blocking(clock=clock)

@@ -19,7 +19,8 @@ them is; DEAD when none is WAITING and one is DEAD. The order check decides alon
 does the delivery, and no handler has run.
 
 **An attempt**, in this order: a handler with limits waits for its turn, without a slot (if that would take long it is
-postponed and nothing is counted, see `limits.py`); the breaker is asked (if it is open, likewise); a number is given;
+postponed and nothing is counted, see `limits.py`; likewise if the lease is over by then, for another process may have
+the delivery); the breaker is asked (if it is open, likewise); a number is given;
 the run is saved in the inbox if a process died with this delivery before; the timeout begins; the middleware runs, the
 first registered outermost, and inside it the handler, on the loop or in a thread; the timeout ends; the breaker and
 `DeliveryProgress` record how it ended. A handler that returns is DONE. With `Retry` it is WAITING for that long, with
@@ -378,7 +379,8 @@ class Executor:
             return None
         breaker = self._breakers.of(handler.name)
         wait = 0 if breaker is None else breaker.remaining(self._clock())
-        if wait or handler.name in self.paused:  # since a moment ago
+        late = in_flight.leased_until <= self._clock()  # another process may have it, if this one was stopped meanwhile
+        if wait or late or handler.name in self.paused:  # since a moment ago
             progress.postpone(handler, self._clock() + wait)
             turn.end()
             return None

@@ -471,7 +471,7 @@ class Worker:
         deliveries, now = [*self._in_flight.values()], self._clock()
         await self._inbox.renew([each.next or each.claim for each in deliveries], self._options.lease, now)
         for in_flight in deliveries:
-            if in_flight.has_begun or not self._is_late(in_flight):
+            if not self._is_late(in_flight):  # else nobody knows whether it is still ours
                 in_flight.leased_until = now + self._options.lease
         return self._options.lease / 3
 
