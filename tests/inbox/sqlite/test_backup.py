@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from webhook_receiver import ConfigurationError, SQLiteInbox
-from webhook_receiver.errors import InboxUnavailable
+from webhook_receiver.errors import InboxDamaged, InboxUnavailable
 from webhook_receiver.testing.inbox_suite import DEAD, claim, dumped, finish, listed, put, settle
 
 
@@ -156,3 +156,16 @@ async def test_the_check_of_the_whole_file_is_waited_for(inbox: SQLiteInbox) -> 
     await inbox.close()
     with pytest.raises(InboxUnavailable):
         await inbox.check_integrity()
+
+
+@pytest.mark.parametrize("change", ["count = count + 1", "count = -1", "what = what || 'x'"])
+@pytest.mark.parametrize("what", ["stored", "done", "unhandled", "dead"])
+async def test_counts_that_are_damaged_are_told(inbox: SQLiteInbox, tmp_path: Path, what: str, change: str) -> None:
+    await inbox.check_integrity()
+    with closing(sqlite3.connect(tmp_path / "hooks.db", isolation_level=None)) as file:
+        file.execute(f"UPDATE tally SET {change} WHERE what = ?", (what,))
+    with pytest.raises(InboxDamaged, match="its counts of deliveries"):
+        await inbox.check_integrity()
+    if "-1" in change or (what == "stored" and "x" in change):
+        with pytest.raises(InboxDamaged, match="its counts of deliveries cannot be"):
+            await inbox.stats()

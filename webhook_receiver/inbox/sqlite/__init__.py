@@ -405,7 +405,7 @@ class SQLiteInbox:
         await asyncio.to_thread(backup.backup, self._connect, Path(file), progress)
 
     async def check_integrity(self) -> None:
-        """Wait for the end of the check of the whole file, which began when the inbox was opened.
+        """Wait for the end of the check of the whole file, which began when the inbox was opened, and check its counts.
 
         Raises:
             InboxDamaged: the file is damaged.
@@ -417,6 +417,7 @@ class SQLiteInbox:
             await asyncio.to_thread(self._check.wait, None)
         except sqlite3.Error as error:
             raise InboxUnavailable(f"the inbox cannot be read: {error}") from None
+        await self._read(queries.check_tally)
 
     def _open_once(self) -> None:
         with _opening:

@@ -175,11 +175,37 @@ def paused(connection: Connection) -> frozenset[str]:
     return frozenset(name for (name,) in connection.execute("SELECT handler FROM paused").fetchall())
 
 
-def stats(connection: Connection) -> Stats:
-    """Return the figures of the inbox, in a time that does not depend on how many deliveries it has."""
+def check_tally(connection: Connection) -> None:
+    """Check that what is counted is what is there; this reads the indexes.
+
+    Raises:
+        InboxDamaged: it is not.
+    """
+    counted: dict[str, int] = dict(connection.execute("SELECT what, count FROM tally").fetchall())
+    found = connection.execute("SELECT state, count(*) FROM progress WHERE state <> 'done' GROUP BY state").fetchall()
+    found += connection.execute("SELECT 'done', count(*) FROM progress WHERE state = 'done'").fetchall()
+    found += connection.execute("SELECT 'stored', count(*) FROM delivery").fetchall()
+    there = {what: count for what, count in found if what != State.WAITING}
+    if counted != dict.fromkeys(("done", "unhandled", "dead", "stored"), 0) | there:
+        raise InboxDamaged("the inbox is damaged: its counts of deliveries are not those of what is there")
+
+
+def _counts(connection: Connection) -> dict[State, int]:
     tally: dict[str, int] = dict(connection.execute("SELECT what, count FROM tally").fetchall())
     counts = {state: tally.get(state, 0) for state in State}
-    counts[State.WAITING] = tally["stored"] - sum(counts.values())
+    counts[State.WAITING] = tally.get("stored", -1) - sum(counts.values())
+    if min(counts.values()) < 0:
+        raise InboxDamaged("the inbox is damaged: its counts of deliveries cannot be")
+    return counts
+
+
+def stats(connection: Connection) -> Stats:
+    """Return the figures of the inbox, in a time that does not depend on how many deliveries it has.
+
+    Raises:
+        InboxDamaged: one of the counts that are kept cannot be.
+    """
+    counts = _counts(connection)
     (running,) = connection.execute(
         "SELECT (SELECT count(*) FROM progress INDEXED BY leased "
         "WHERE lease IS NOT NULL AND state = 'waiting' AND due IS NOT NULL) + (SELECT count(*) FROM "
