@@ -17,7 +17,7 @@ import pytest
 from tests.helpers import ROOT
 from webhook_receiver import ConfigurationError, SQLiteInbox
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
-from webhook_receiver.inbox.records import DamagedDelivery, Filter, State, Stored, StoredDelivery
+from webhook_receiver.inbox.records import DamagedDelivery, Filter, HandlerState, State, Stored, StoredDelivery
 from webhook_receiver.inbox.sqlite import queries
 from webhook_receiver.inbox.sqlite.connection import Files
 from webhook_receiver.testing.inbox_suite import (
@@ -539,6 +539,19 @@ async def test_a_delivery_that_was_changed_is_never_handed_out(
     assert (first.id, "'d-1' is not what was put" in first.reason) == ("d-1", True)
     assert isinstance(second, StoredDelivery)
     assert [*await claim(inbox)] == ["d-2"], "those behind it go on"
+
+
+async def test_what_is_dead_since_it_was_damaged_is_not_expected_to_be_dead_when_it_is_replayed(
+    inbox: SQLiteInbox, path: Path
+) -> None:
+    await put(inbox, "d-1")
+    failing = HandlerState(WAITING, 1, 1, NOW, expected_dead=NOW + 50)
+    await settle(inbox, (await claim(inbox))["d-1"], WAITING, due=NOW, handlers={"a": failing})
+    assert (await inbox.stats()).expected_dead == [NOW + 50]
+    change(path, "UPDATE delivery SET body = x'00'")
+    assert await claim(inbox) == {}
+    assert await inbox.replay(["d-1"], NOW) == 1
+    assert (await inbox.stats()).expected_dead == [], "no handler of it has failed"
 
 
 @pytest.mark.parametrize(

@@ -145,9 +145,8 @@ def requeue(connection: WriterConnection, seq: int, now: float, handler: str | N
 def bury(connection: WriterConnection, seq: int, reason: str, now: float) -> None:
     """Make a delivery DEAD for good: no claim finds it, and its ordering key is released."""
     connection.execute(
-        "UPDATE progress SET state = 'dead', due = NULL, lease = NULL, held = NULL, handlers = NULL, reason = ?, "
-        "settled = ? "
-        "WHERE seq = ?",
+        "UPDATE progress SET state = 'dead', due = NULL, lease = NULL, held = NULL, handlers = NULL, dies = NULL, "
+        "reason = ?, settled = ? WHERE seq = ?",
         (reason, now, seq),
     )
     release(connection, [seq])
