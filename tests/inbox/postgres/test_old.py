@@ -7,8 +7,11 @@ one is dead, and on_dead has not heard of it yet; a "leased" one was being handl
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import Counter
 
+import psycopg
 import pytest
 
 from tests.postgres import execute, load_version_2
@@ -75,6 +78,36 @@ async def test_what_the_older_version_runs_fails_and_says_why(old_database: str)
         assert isinstance(translated(raised.value), InboxUnavailable), "which is answered 503"
     assert execute(old_database, "SELECT count(*) FROM pg_class WHERE relname LIKE 'procrastinate%%'") == [(0,)]
     assert execute(old_database, "SELECT count(*) FROM pg_proc WHERE proname LIKE 'procrastinate%%'") == [(0,)]
+
+
+def until_one_waits(url: str) -> None:
+    while execute(url, "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation IS NOT NULL") == [(0,)]:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("tables", [("delivery", "progress"), ("progress", "delivery")], ids=["put", "settle"])
+async def test_what_the_older_version_does_meanwhile_is_waited_for(old_database: str, tables: tuple[str, str]) -> None:
+    with psycopg.connect(old_database) as theirs:
+        # Which of two that wait for each other is given up: not this one.
+        theirs.execute("SET deadlock_timeout = '1min'")
+        theirs.execute("SET lock_timeout = '20s'")
+        theirs.execute(f"LOCK TABLE webhook_receiver.{tables[0]} IN ROW EXCLUSIVE MODE".encode())
+        ours = asyncio.create_task(PostgresInbox(old_database).migrate())
+        await asyncio.to_thread(until_one_waits, old_database)
+        await asyncio.to_thread(
+            theirs.execute, f"LOCK TABLE webhook_receiver.{tables[1]} IN ROW EXCLUSIVE MODE".encode()
+        )
+        theirs.commit()
+    assert await ours
+
+
+async def test_a_time_for_statements_does_not_end_a_migration(old_database: str) -> None:
+    with psycopg.connect(old_database) as theirs:
+        theirs.execute("LOCK TABLE webhook_receiver.delivery IN ROW EXCLUSIVE MODE")
+        ours = asyncio.create_task(PostgresInbox(f"{old_database}?options=-cstatement_timeout%3D200").migrate())
+        await asyncio.sleep(0.5)
+        theirs.commit()
+    assert await ours
 
 
 async def test_jobs_that_others_have_put_there_stay(old_database: str) -> None:

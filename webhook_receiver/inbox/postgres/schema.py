@@ -211,6 +211,18 @@ MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
 """The scripts, each of which migrates the tables from the version that is its index. Released ones never change."""
 
 _STEPS = "CREATE TABLE migration (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
+_TRIES = 5  # of a migration whose locks others got in the way of
+# What the processes use of each version, in the order in which a put does.
+_USED = (
+    "delivery",
+    "progress",
+    "procrastinate_jobs",
+    "procrastinate_events",
+    "attempt",
+    "paused",
+    "heartbeat",
+    "purged",
+)
 _IS_STEP = re.compile(r"inbox \d+|procrastinate .*").fullmatch
 _ALONE = 0x57484B52  # "WHKR": the advisory lock of a migration
 
@@ -225,16 +237,25 @@ def migrate(server: Server, role: str | None = None) -> list[str]:
         ConfigurationError: the schema is newer than this code, or the server does not allow it.
         psycopg.OperationalError: the server cannot be reached.
     """
-    with server.connect() as connection, connection.transaction():
-        ask(connection, "SELECT pg_advisory_xact_lock(%s)", [_ALONE])
-        try:
-            steps = _migrate(connection, server)
-            if role is not None:
-                _grant(connection, server.schema, role)
-        except psycopg.ProgrammingError as error:  # not allowed, a name that is taken, a role that is not there
-            raise ConfigurationError(
-                f"the schema {server.schema} cannot be made: {error.diag.message_primary}"
-            ) from None
+    with server.connect() as connection:
+        for left in reversed(range(_TRIES)):
+            try:
+                with connection.transaction():
+                    return _migrate_and_grant(connection, server, role)
+            except psycopg.errors.DeadlockDetected:
+                if not left:
+                    raise
+    raise AssertionError("unreachable")
+
+
+def _migrate_and_grant(connection: PostgresConnection, server: Server, role: str | None) -> list[str]:
+    ask(connection, "SELECT pg_advisory_xact_lock(%s)", [_ALONE])
+    try:
+        steps = _migrate(connection, server)
+        if role is not None:
+            _grant(connection, server.schema, role)
+    except psycopg.ProgrammingError as error:  # not allowed, a name that is taken, a role that is not there
+        raise ConfigurationError(f"the schema {server.schema} cannot be made: {error.diag.message_primary}") from None
     return steps
 
 
@@ -247,6 +268,9 @@ def _migrate(connection: PostgresConnection, server: Server) -> list[str]:
     missing = [name for name in _steps() if name not in done]
     if missing:
         _check_may_make(connection, server)
+        _run(connection, "SET LOCAL statement_timeout = 0")  # to change a table of millions takes its time
+    if missing and done:
+        _lock(connection)
     if not _is_there(connection, "regclass", "migration"):
         _run(connection, _STEPS)
     for name in missing:
@@ -256,6 +280,22 @@ def _migrate(connection: PostgresConnection, server: Server) -> list[str]:
     if missing:
         ask(connection, "INSERT INTO migration (name) SELECT unnest(%s::text[])", [missing])
     return missing
+
+
+def _lock(connection: PostgresConnection) -> None:
+    """Keep all others out of the tables, before any is changed: older processes may be using them.
+
+    A step that came to the next table only after a while would meet a put that has that one and waits for the last.
+    """
+    found = ask(
+        connection,
+        "SELECT n.name FROM unnest(%s::text[]) WITH ORDINALITY AS n(name, place) JOIN pg_class c ON c.relname = n.name "
+        "WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' ORDER BY n.place",
+        [[*_USED]],
+    ).fetchall()
+    if found:
+        names = sql.SQL(", ").join([sql.Identifier(name) for (name,) in found])
+        connection.execute(sql.SQL("LOCK TABLE {}").format(names))
 
 
 def _run(connection: PostgresConnection, script: str) -> None:
