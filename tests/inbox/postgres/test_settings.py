@@ -119,6 +119,16 @@ async def test_nor_does_one_of_the_environment(postgres_url: str, monkeypatch: p
     await go_round(postgres_url)
 
 
+async def test_no_claim_is_compiled(postgres_url: str, postgres_address: str) -> None:
+    changed = postgres_url.rpartition("/")[2]
+    execute(f"{postgres_address}/postgres", f"ALTER DATABASE {changed} SET jit_above_cost = 0")
+    with PostgresInbox(postgres_url).server.connect() as connection:
+        plan = connection.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) SELECT 1").fetchone()
+        assert plan is not None
+        assert "JIT" not in plan[0][0]
+        assert connection.execute("SHOW jit").fetchone() == ("off",)
+
+
 async def test_what_was_only_read_amiss_is_whole_again(
     postgres_url: str, postgres_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
