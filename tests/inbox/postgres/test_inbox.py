@@ -16,7 +16,15 @@ from webhook_receiver import ConfigurationError
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
 from webhook_receiver.inbox.postgres import PostgresInbox, queries
 from webhook_receiver.inbox.postgres.rows import PostgresConnection, ask
-from webhook_receiver.inbox.records import DamagedDelivery, Duplicate, Filter, State, Stored, StoredDelivery
+from webhook_receiver.inbox.records import (
+    DamagedDelivery,
+    Duplicate,
+    FailedAttempt,
+    Filter,
+    State,
+    Stored,
+    StoredDelivery,
+)
 from webhook_receiver.testing.inbox_suite import (
     DEAD,
     LEASE,
@@ -348,3 +356,30 @@ def rows_read(plan: Any) -> list[float]:
     passed = sum(value for name, value in plan.items() if name.startswith("Rows Removed"))
     read = 0 if str(plan.get("Relation Name", "")).startswith("pg_") else (plan["Actual Rows"] + passed)
     return [read * plan["Actual Loops"], *[rows for each in plan.get("Plans", []) for rows in rows_read(each)]]
+
+
+async def test_to_load_many_that_are_new_takes_few_round_trips(
+    inbox: PostgresInbox, url: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put(inbox, "d-0", "d-1", "d-2", "d-3")
+    for number, found in enumerate((await claim(inbox)).values()):
+        failed = FailedAttempt("h", 1, NOW, 0.1, "dead", "it failed", "")
+        assert await settle(inbox, found, *([DEAD] if number % 2 else []), reason="it failed", attempts=[failed])
+    await put(inbox, *(f"d-{number}" for number in range(4, 50)), ordering_key="o")
+    dumped = [stored async for stored in inbox.dump(Filter()) if isinstance(stored, StoredDelivery)]
+    other = await PostgresInbox(url("another")).open()
+    asked = 0
+
+    def counted(*arguments: Any, **named: Any) -> object:
+        nonlocal asked
+        asked += 1
+        return original(*arguments, **named)
+
+    original = psycopg.Connection.execute
+    monkeypatch.setattr(psycopg.Connection, "execute", counted)
+    assert await other.load(dumped, NOW) == 50
+    assert asked < 15
+    assert await other.load(dumped, NOW) == 0
+    assert [stored async for stored in other.dump(Filter())] == dumped
+    assert [*await claim(other, 50)] == ["d-4"]
+    await other.close()

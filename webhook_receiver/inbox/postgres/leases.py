@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import psycopg
@@ -130,10 +130,11 @@ def _attempt_rows(seq: int, attempts: Sequence[Sequence[object]]) -> list[tuple[
     return [(seq, place, *all_escaped(attempt)) for place, attempt in enumerate(attempts, 1)]
 
 
-def insert_attempts(connection: PostgresConnection, seq: int, attempts: Sequence[Sequence[object]]) -> None:
-    """Store failed attempts of the delivery in a row, after those that are stored already."""
-    if attempts:
-        ask(connection, _INSERT_ATTEMPTS, columns(_attempt_rows(seq, attempts), 9))
+def insert_attempts(connection: PostgresConnection, attempts: Iterable[tuple[int, Sequence[Sequence[object]]]]) -> None:
+    """Store failed attempts of the deliveries in some rows, after those that are stored already."""
+    table = [row for seq, some in attempts for row in _attempt_rows(seq, some)]
+    if table:
+        ask(connection, _INSERT_ATTEMPTS, columns(table, 9))
 
 
 logger = logging.getLogger("webhook_receiver")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from ...errors import InboxDamaged
 from .. import rows
@@ -19,7 +20,7 @@ from .insert import insert, lock_dedup_hashes
 from .leases import insert_attempts
 from .queries import where_clause
 from .replay import requeue
-from .rows import PostgresConnection, all_escaped, all_unescaped, ask, delivery_row, escaped
+from .rows import PostgresConnection, all_escaped, all_unescaped, ask, columns, delivery_row, escaped
 
 APART = 60.0  # seconds by which what two processes know of the server's clock may differ
 _REGISTERING = 0x57484B54  # the advisory lock of a registration
@@ -162,6 +163,9 @@ def load(connection: PostgresConnection, dumped: Sequence[StoredDelivery], now: 
         connection, "SELECT coalesce(least((SELECT min(seq) FROM delivery), (SELECT min(seq) FROM purged)), 1)"
     ).fetchone() or (1,)
     seq = min(first, 1) - len(dumped) - 1  # rows that are not there leave gaps, which mean nothing
+    if _are_all_new(connection, dumped):
+        _load_all(connection, seq + 1, dumped, now)
+        return len(dumped)
     loaded = 0
     for stored in dumped:
         seq += 1
@@ -178,6 +182,51 @@ def _entry(stored: StoredDelivery) -> Entry:
     return Entry(stored.delivery, stored.summary.event, stored.key, stored.summary.identity, stored.ordering_key)
 
 
+def _are_all_new(connection: PostgresConnection, dumped: Sequence[StoredDelivery]) -> bool:
+    """Return whether neither the inbox nor the others have anything that one of these has to be compared with."""
+    requests = [escaped(stored.delivery.request_id) for stored in dumped]
+    keys = [(escaped(stored.summary.receiver), stored.key) for stored in dumped if stored.key is not None]
+    ids = {stored.delivery.id for stored in dumped}
+    if len(ids) < len(dumped) or len({*requests}) < len(requests) or len({*keys}) < len(keys):
+        return False
+    found = ask(
+        connection,
+        "SELECT EXISTS (SELECT FROM unnest(%s::text[]) AS r(id) JOIN delivery d "
+        """ON d.id = r.id OR (d.id > r.id || '.' COLLATE "C" AND d.id < r.id || '/' COLLATE "C")) """  # "/" is next
+        "OR EXISTS (SELECT FROM unnest(%s::text[], %s::bytea[]) AS k(source, key) "
+        "JOIN delivery d ON d.source = k.source AND d.key = k.key)",
+        [requests, *columns(keys, 2)],
+    )
+    return found.fetchone() == (False,)
+
+
+def _load_all(connection: PostgresConnection, first: int, dumped: Sequence[StoredDelivery], now: float) -> None:
+    """Store deliveries of which nothing is known, in a few round trips, however many they are."""
+    insert(connection, [(delivery_row(_entry(stored)), True) for stored in dumped], first=first)
+    progress = [_progress_row(seq, stored, now) for seq, stored in enumerate(dumped, first)]
+    ask(
+        connection,
+        f"INSERT INTO progress ({_PROGRESS}) SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[], "
+        "%s::double precision[], %s::double precision[], %s::text[]::jsonb[], %s::text[], %s::double precision[], "
+        f"%s::boolean[]) RETURNING {ANNOUNCE}",
+        columns(progress, 10),
+    )
+    insert_attempts(connection, ((seq, stored.attempts) for seq, stored in enumerate(dumped, first)))
+
+
+_PROGRESS = "seq, source, line, state, due, since, handlers, reason, settled, body_removed"
+
+
+def _progress_row(seq: int, stored: StoredDelivery, now: float) -> tuple[Any, ...]:
+    summary = stored.summary
+    order_key_hash = rows.order_key_hash(summary.receiver, stored.ordering_key)
+    # A delivery that was leased, or waited for a paused handler, is to be found at once.
+    at_once = summary.leased or (summary.state is State.WAITING and summary.due is None)
+    due, handlers = 0 if at_once else summary.due, rows.progress_json(summary.handlers)
+    row = (seq, summary.receiver, order_key_hash, summary.state.value, due, now, handlers)
+    return all_escaped((*row, summary.reason, summary.settled, summary.body_removed))
+
+
 def _load_one(connection: PostgresConnection, seq: int, stored: StoredDelivery, now: float) -> None:
     summary = stored.summary
     outdated = ask(
@@ -192,27 +241,13 @@ def _load_one(connection: PostgresConnection, seq: int, stored: StoredDelivery, 
     ).fetchone()
     row, body_of = delivery_row(_entry(stored)), bodies.stored_with(connection, stored.delivery)
     insert(connection, [(row, bool(outdated) or is_known is None)], body_of=body_of, first=seq)
-    order_key_hash = rows.order_key_hash(summary.receiver, stored.ordering_key)
-    # A delivery that was leased, or waited for a paused handler, is to be found at once.
-    at_once = summary.leased or (summary.state is State.WAITING and summary.due is None)
     ask(
         connection,
-        "INSERT INTO progress (seq, source, line, state, due, since, handlers, reason, settled, body_removed) "
+        f"INSERT INTO progress ({_PROGRESS}) "
         f"VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb, %s, %s, %s) RETURNING {ANNOUNCE}",
-        all_escaped(
-            (
-                *(
-                    seq,
-                    summary.receiver,
-                    order_key_hash,
-                    summary.state.value,
-                ),
-                *(0 if at_once else summary.due, now, rows.progress_json(summary.handlers)),
-                *(summary.reason, summary.settled, summary.body_removed),
-            )
-        ),
+        _progress_row(seq, stored, now),
     )
-    insert_attempts(connection, seq, stored.attempts)
+    insert_attempts(connection, [(seq, stored.attempts)])
 
 
 def _duplicate_of(connection: PostgresConnection, stored: StoredDelivery, window: float) -> int | None:
