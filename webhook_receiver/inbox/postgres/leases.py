@@ -160,16 +160,6 @@ class ClaimJob(NamedTuple):
     limit: int
     time: LeaseTime
 
-    @property
-    def lease(self) -> float:
-        """The length of each lease in seconds."""
-        return self.time.lease
-
-    @property
-    def now(self) -> float:
-        """The time by the clock of the inbox."""
-        return self.time.now
-
 
 class Lease(NamedTuple):
     """A lease: the row of the delivery, and the fencing token that `progress.lease` holds while the lease counts."""
@@ -199,7 +189,7 @@ def claim(connection: PostgresConnection, requests: Sequence[ClaimJob], again: i
 
 
 def _lease(connection: PostgresConnection, request: ClaimJob) -> psycopg.Cursor[tuple[Any, ...]]:
-    now, token = request.now, secrets.randbits(62)
+    now, token = request.time.now, secrets.randbits(62)
     ask(
         connection,
         f"WITH free AS MATERIALIZED (SELECT p.seq, p.line FROM progress p WHERE p.source = %s "
@@ -223,7 +213,7 @@ def _lease(connection: PostgresConnection, request: ClaimJob) -> psycopg.Cursor[
         "UPDATE progress p SET crashes = p.crashes + (p.lease IS NOT NULL)::integer, lease = %s, due = %s, since = %s "
         f"FROM mine, delivery d WHERE p.seq = mine.seq AND d.seq = mine.seq "
         f"RETURNING {DELIVERY}, p.state, p.handlers::text, p.crashes, p.reason, p.seq, p.lease",
-        [now, now, token, now + request.lease, now],
+        [now, now, token, now + request.time.lease, now],
     )
 
 
@@ -237,7 +227,7 @@ def _claims(connection: PostgresConnection, request: ClaimJob, found: Sequence[t
         except InboxDamaged as damage:
             extra = fields(delivery_id=row[0], reason=str(damage))
             logger.error("delivery %s is dead: %s", row[0], damage, extra=extra)
-            _bury(connection, lease[0], str(damage), request.now)
+            _bury(connection, lease[0], str(damage), request.time.now)
             continue
         reason = None if reason is None else unescaped(reason)
         claims.append(Claim(delivery, State(state), progress, crashes, reason, Lease(*lease)))

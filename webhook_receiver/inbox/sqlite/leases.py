@@ -41,16 +41,6 @@ class ClaimJob(NamedTuple):
     counted: int = 0
     """How many were handed to the owner, or claimed, when it asked: what came since has taken some of the room."""
 
-    @property
-    def lease(self) -> float:
-        """The length of each lease in seconds."""
-        return self.time.lease
-
-    @property
-    def now(self) -> float:
-        """The time by the clock of the inbox."""
-        return self.time.now
-
 
 class Lease(NamedTuple):
     """A lease: the row of the delivery, and the fencing token that `progress.lease` holds while the lease counts."""
@@ -143,7 +133,7 @@ def _claim(connection: WriterConnection, job: ClaimJob) -> list[Claim]:
         found: list[tuple[int, int | None, bool]] = connection.execute(
             "SELECT seq, CASE state WHEN 'waiting' THEN line END, lease IS NOT NULL FROM progress "
             "WHERE receiver = ? AND due <= ? ORDER BY due, seq LIMIT ?",
-            (job.receiver, job.now, job.limit),
+            (job.receiver, job.time.now, job.limit),
         ).fetchall()
         if any(
             ordering.yield_to_older(connection, seq)
@@ -152,20 +142,20 @@ def _claim(connection: WriterConnection, job: ClaimJob) -> list[Claim]:
         ):
             continue  # a lease has ended by itself, and an older one of its ordering key became due meanwhile
         due: list[ordering.DueDelivery] = [(seq, order_key_hash) for seq, order_key_hash, _ in found]
-        acquired = ordering.acquire(connection, due, job.now)
+        acquired = ordering.acquire(connection, due, job.time.now)
         if len(due) < job.limit:
             break
     return _lease(connection, job, acquired) if acquired else []
 
 
 def _lease(connection: WriterConnection, job: ClaimJob, seqs: Sequence[int]) -> list[Claim]:
-    token, until = secrets.randbits(62), job.now + job.lease
+    token, until = secrets.randbits(62), job.time.now + job.time.lease
     seqs = rows.padded(seqs)
     connection.execute(
         # A lease that is still there was never settled: its worker died, or was too slow.
         "UPDATE OR ROLLBACK progress SET crashes = crashes + (lease IS NOT NULL), lease = ?, due = ?, since = ? "
         f"WHERE seq IN ({rows.placeholders(seqs)})",
-        (token, until, job.now, *seqs),
+        (token, until, job.time.now, *seqs),
     )
     return _claims(connection, job, seqs, token)
 
@@ -184,7 +174,7 @@ def _claims(connection: WriterConnection, job: ClaimJob, seqs: Sequence[int], to
         try:
             delivery, progress = rows.delivery(row), rows.progress(handlers)
         except InboxDamaged as damage:
-            _bury(connection, seq, row[0], damage, job.now)
+            _bury(connection, seq, row[0], damage, job.time.now)
             continue
         claims.append(Claim(delivery, State(state), progress, crashes, reason, Lease(seq, token), row[6] is not None))
     return claims
@@ -194,7 +184,7 @@ def _first(found: Sequence[UntrackedDelivery], job: ClaimJob, wanted: int) -> Se
     """Return the first deliveries, of which no more than `wanted` can be claimed: one of each ordering key."""
     ordered: set[int] = set()
     for place, each in enumerate(found):
-        if each.receiver == job.receiver and each.order_key_hash not in ordered and not each.is_leased(job.now):
+        if each.receiver == job.receiver and each.order_key_hash not in ordered and not each.is_leased(job.time.now):
             if not wanted:
                 return found[:place]
             wanted -= 1
@@ -214,8 +204,8 @@ def _claim_untracked(
         taken: the deliveries, the oldest first.
         born: those before them that are under born leases; it is brought up to date.
     """
-    free = [each for each in taken if not each.is_leased(job.now)]
-    born += [each for each in taken if each.is_leased(job.now)]
+    free = [each for each in taken if not each.is_leased(job.time.now)]
+    born += [each for each in taken if each.is_leased(job.time.now)]
     if not free:
         return []
     keys = {each.order_key_hash for each in free if each.order_key_hash is not None}
@@ -226,13 +216,13 @@ def _claim_untracked(
     due: list[ordering.DueDelivery] = [
         (each.seq, each.order_key_hash) for each in free if each.receiver == job.receiver
     ]
-    acquired = {*ordering.acquire(connection, due, job.now)}
+    acquired = {*ordering.acquire(connection, due, job.time.now)}
     token = secrets.randbits(62)
-    leased: tracking.Wait = (job.now + job.lease, job.now, token)
-    blocked: tracking.Wait = (None, job.now, None)
+    leased: tracking.Wait = (job.time.now + job.time.lease, job.time.now, token)
+    blocked: tracking.Wait = (None, job.time.now, None)
     tracking.track(connection, free, {seq: leased if seq in acquired else blocked for seq, _ in due})
     if others := [each.seq for each in free if each.receiver != job.receiver]:
-        _bury_damaged(connection, others, job.now)
+        _bury_damaged(connection, others, job.time.now)
     return _claims(connection, job, [*acquired], token) if acquired else []
 
 
