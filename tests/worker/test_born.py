@@ -13,6 +13,7 @@ from tests.helpers import NOW
 from tests.working import LEASE, Clock, Faulty, about, deliver, durable, settled, until
 from webhook_receiver import Attempt, Event, InboxUnavailable, MemoryInbox, SQLiteInbox, WebhookReceiver
 from webhook_receiver.inbox import Entry, Stored
+from webhook_receiver.inbox.futures import resolve
 from webhook_receiver.inbox.owner import Owner
 from webhook_receiver.inbox.records import Claim
 from webhook_receiver.testing.inbox_suite import entry
@@ -221,3 +222,28 @@ def test_a_worker_whose_loop_has_ended_keeps_nothing_for_longer_than_its_lease(t
 
     asyncio.run(begin())
     asyncio.run(go_on())
+
+
+async def test_what_is_claimed_is_begun_before_what_is_born_in_the_same_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    hooks, came = durable(Counting(), poll=3600), list[str]()
+    async with hooks:
+        worker = hooks._runtime._worker
+        assert worker is not None
+        monkeypatch.setattr(worker, "_add_born", lambda owner, claims: came.append("born"))
+        asked: asyncio.Future[None] = worker.loop.create_future()
+
+        async def claim() -> None:
+            await asyncio.shield(asked)
+            came.append("claimed")
+
+        claiming = asyncio.create_task(claim())
+        await asyncio.sleep(0)
+
+        def commit() -> None:
+            resolve([(asked, None)])
+            worker._take(Owner(hooks.name, lambda: 1, worker._take, lambda: NOW), [])
+
+        await asyncio.to_thread(commit)
+        await claiming
+        await until(lambda: len(came) == 2)
+    assert came == ["claimed", "born"]

@@ -277,8 +277,9 @@ class Worker:
     def _take(self, owner: Owner, claims: Sequence[Claim]) -> bool:
         """Take deliveries that are born to this worker; return False if its loop is closed. Called in any thread."""
         try:
-            # Claims that share the commit are older, and their task goes on in the next turn of the loop.
-            self.loop.call_soon_threadsafe(self.loop.call_soon, self._add_born, owner, claims)
+            # Claims that share the commit are older. Their task goes on two turns of the loop later: it is shielded.
+            two_turns_later = partial(self.loop.call_soon, self.loop.call_soon, self._add_born, owner, claims)
+            self.loop.call_soon_threadsafe(two_turns_later)
         except RuntimeError:
             return False
         return True
