@@ -278,8 +278,8 @@ class Worker:
         """Take deliveries that are born to this worker; return False if its loop is closed. Called in any thread."""
         try:
             # Claims that share the commit are older. Their task goes on two turns of the loop later: it is shielded.
-            two_turns_later = partial(self.loop.call_soon, self.loop.call_soon, self._add_born, owner, claims)
-            self.loop.call_soon_threadsafe(two_turns_later)
+            soon, add = self.loop.call_soon, self._add_born
+            self.loop.call_soon_threadsafe(lambda: soon(lambda: soon(add, owner, claims)))
         except RuntimeError:
             return False
         return True
