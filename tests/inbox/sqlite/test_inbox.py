@@ -19,7 +19,7 @@ from webhook_receiver import ConfigurationError, SQLiteInbox
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
 from webhook_receiver.inbox.records import DamagedDelivery, Filter, HandlerState, State, Stored, StoredDelivery
 from webhook_receiver.inbox.sqlite import queries
-from webhook_receiver.inbox.sqlite.connection import Files
+from webhook_receiver.inbox.sqlite.connection import Files, patiently
 from webhook_receiver.testing.inbox_suite import (
     ALL,
     DAY,
@@ -711,3 +711,20 @@ async def test_figures_and_health_read_no_table_from_end_to_end(path: Path, inbo
     tables = ("d", "p", "progress", "delivery")
     scanned = {step for step in steps if step.startswith("SCAN") and step.split()[1] in tables}
     assert scanned == {"SCAN progress USING INDEX leased"}, "there are as many as run"
+
+
+def test_a_file_that_is_locked_for_a_moment_is_waited_for_and_one_that_stays_so_is_not() -> None:
+    busy, tries = sqlite3.OperationalError("database is locked"), list[int]()
+    busy.sqlite_errorcode = sqlite3.SQLITE_BUSY_RECOVERY
+
+    def locked_at_first() -> str:
+        tries.append(len(tries))
+        if len(tries) < 3:
+            raise busy
+        return "open"
+
+    assert patiently(locked_at_first, 30) == "open"
+    tries.clear()
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        patiently(locked_at_first, 0)
+    assert len(tries) == 1

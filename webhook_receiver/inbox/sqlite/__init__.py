@@ -80,7 +80,7 @@ from ..records import (
 from ..registration import Registration
 from ..retention import COUNTS_RETENTION, checked_span, retention_of
 from . import backup, bodies, counting, file_guard, insert, leases, maintenance, owners, polls, queries
-from .connection import Inode, Reader, WriterConnection, connect
+from .connection import Inode, Reader, WriterConnection, connect, patiently
 from .file_guard import IntegrityCheck
 from .schema import LAST, MIGRATIONS, migrate, version_of
 from .watchers import Watchers
@@ -432,9 +432,7 @@ class SQLiteInbox:
         self._file_guard.check_path(create=self._create)
         try:
             self._file_guard.make_private()
-            alone = self._file_guard.files()[0] not in _open_here
-            with file_guard.opening(self.path, alone=alone) as opening:
-                self._make_ready(opening)
+            patiently(self._make_ready, self._busy_timeout)
             self._check = IntegrityCheck(self._connect, self.path)
             self._check.wait(_PATIENCE)
         except sqlite3.OperationalError as error:
@@ -444,7 +442,12 @@ class SQLiteInbox:
         except OSError as error:
             raise InboxUnavailable(f"the inbox {self.path} cannot be opened: {error.strerror}") from None
 
-    def _make_ready(self, opening: file_guard.Opening) -> None:
+    def _make_ready(self) -> None:
+        alone = self._file_guard.files()[0] not in _open_here
+        with file_guard.opening(self.path, alone=alone) as opening:
+            self._make_ready_in(opening)
+
+    def _make_ready_in(self, opening: file_guard.Opening) -> None:
         self._file_guard.forget()
         noted = self._file_guard.noted_last()
         size = 0 if self._file_guard.has_log() else self.path.stat().st_size

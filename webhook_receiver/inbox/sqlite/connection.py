@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from threading import Lock
 from typing import TypeVar
@@ -11,6 +12,8 @@ from typing import TypeVar
 from ...errors import InboxDamaged, InboxError, InboxUnavailable
 from .. import rows
 from .dedup_cache import DedupCache
+
+_BETWEEN_TRIES = 0.05  # seconds
 
 Inode = tuple[int, int]
 """The device and the inode number of a file."""
@@ -82,6 +85,25 @@ def connect(path: str | os.PathLike[str], timeout: float = 0) -> WriterConnectio
 
 
 R = TypeVar("R")
+
+
+def patiently(call: Callable[[], R], seconds: float) -> R:
+    """Call a function, and again while it finds the file locked, for up to so many seconds.
+
+    SQLite waits for most locks by itself, but not for those of a process that opens, recovers or leaves the file
+    (sqlite.org/wal.html#sometimes_queries_return_sqlite_busy_in_wal_mode).
+
+    Raises:
+        sqlite3.OperationalError: it is locked still, or something else is wrong.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return call()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(_BETWEEN_TRIES)
 
 
 class Reader:
