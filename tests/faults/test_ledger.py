@@ -144,6 +144,9 @@ def test_two_of_one_order_that_run_at_once_are_found(peaceful: tuple[Path, Evide
 
 def test_a_crash_that_is_counted_for_what_had_not_begun_is_found(peaceful: tuple[Path, Evidence], folder: Path) -> None:
     # As if its owner had ended before the delivery had a row in `progress`.
+    token = (folder / "owners").read_text().split()[0]
+    born = "(SELECT seq FROM delivery ORDER BY owner IS NULL LIMIT 1)"
+    execute(folder, f"UPDATE delivery SET owner = coalesce(owner, {token}) WHERE seq = {born}")
     execute(
         folder,
         "INSERT INTO noted_crash SELECT seq, (SELECT min(at) FROM noted_delivery) - 1, owner FROM delivery "
