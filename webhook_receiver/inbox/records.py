@@ -167,8 +167,6 @@ class Claim(NamedTuple):
     """Reason why the delivery is DEAD, or None."""
     lease: Hashable
     """Token of the lease; only the store that gave it reads it."""
-    has_ordering_key: bool = True
-    """Whether another delivery may be claimed as soon as this one is finished; True also if the store cannot tell."""
     parsed: object = None
     """`Entry.parsed` of a delivery that comes from memory; None for one that was read."""
 

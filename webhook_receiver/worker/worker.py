@@ -421,7 +421,7 @@ class Worker:
             settled = await self._try_to_settle(settlement)
         if settled:
             left = settlement.due is not None or settlement.paused_by is not None
-            left = left or (claim.has_ordering_key and self._direct_inbox is None)
+            left = left or self._direct_inbox is None  # which tells of the next one of an ordering key by `watch`
             in_flight.leaves_nothing = not left
             self._log_end(settlement)
         elif settled is False:

@@ -47,7 +47,7 @@ def hand_on(connection: PostgresConnection, leaving: Sequence[int]) -> None:
 
 
 def remove(connection: PostgresConnection, settled_before: float) -> int:
-    """Remove the headers and bodies of some deliveries that were done before a Unix time; return of how many."""
+    """Remove headers and bodies of some deliveries that were done before a Unix time; return how many had them."""
     lock(connection)
     found = ask(
         connection,

@@ -176,7 +176,7 @@ def _claims(connection: WriterConnection, job: ClaimJob, seqs: Sequence[int], to
         except InboxDamaged as damage:
             _bury(connection, seq, row[0], damage, job.time.now)
             continue
-        claims.append(Claim(delivery, State(state), progress, crashes, reason, Lease(seq, token), row[6] is not None))
+        claims.append(Claim(delivery, State(state), progress, crashes, reason, Lease(seq, token)))
     return claims
 
 

@@ -176,7 +176,6 @@ def hand_over(connection: WriterConnection, owner: Owner, new: Sequence[tuple[in
             0,
             None,
             BornLease(seq, owner.token, rows.order_key_hash(entry.delivery.receiver, entry.ordering_key)),
-            entry.ordering_key is not None,
             entry.parsed,
         )
         for seq, entry in new

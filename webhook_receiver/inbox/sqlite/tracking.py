@@ -25,14 +25,15 @@ MOST_BEHIND = 1024
 
 _MANY_BEHIND = 128  # rows by which `position` may be behind, so that not every commit writes to it
 _IS_UNTRACKED = "NOT EXISTS (SELECT 1 FROM progress WHERE progress.seq = d.seq)"
-ALL_UNTRACKED = f"FROM delivery d WHERE d.seq > (SELECT tracked FROM position) AND {_IS_UNTRACKED}"
+_WHERE_UNTRACKED = f"WHERE d.seq > (SELECT tracked FROM position) AND {_IS_UNTRACKED}"
+ALL_UNTRACKED = f"FROM delivery d {_WHERE_UNTRACKED}"
 """Of a query of the untracked deliveries, as table alias d."""
 _UNTRACKED = (
     "(SELECT d.seq, d.source AS receiver, NULL AS line, 'waiting' AS state, coalesce(o.until, 0.0) AS due, "
     "o.token AS lease, NULL AS handlers, NULL AS held, NULL AS reason, NULL AS settled, "
     "0 AS body_removed "
     "FROM delivery d LEFT JOIN owner o ON o.token = d.owner "
-    f"WHERE d.seq > (SELECT tracked FROM position) AND {_IS_UNTRACKED})"
+    f"{_WHERE_UNTRACKED})"
 )
 
 
@@ -124,10 +125,9 @@ def track_leased(connection: Connection, born: Collection[UntrackedDelivery]) ->
     rows.insert(connection, "holder (line, seq)", holders, otherwise="REPLACE")
 
 
-def advance(connection: Connection, to: int, *, at_once: bool = False) -> None:
-    """Note that all deliveries up to row `to` are tracked, if that is worth a write to the table, or `at_once`."""
-    behind = 0 if at_once else _MANY_BEHIND
-    connection.execute("UPDATE position SET tracked = ? WHERE tracked < ?", (to, to - behind))
+def advance(connection: Connection, to: int) -> None:
+    """Note that all deliveries up to row `to` are tracked, if that is worth a write to the table."""
+    connection.execute("UPDATE position SET tracked = ? WHERE tracked < ?", (to, to - _MANY_BEHIND))
 
 
 def track_out_of_turn(connection: Connection, seqs: Collection[int]) -> None:
