@@ -195,3 +195,14 @@ def printed(process: subprocess.Popen[str], text: str) -> str:
     finally:
         patience.cancel()
     raise AssertionError(f"{text!r} was never printed:\n{seen}")
+
+
+def child(script: str, *arguments: object) -> subprocess.Popen[str]:
+    """Run a script in another process; it goes on when it is written to, and says what it has done."""
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.harness import Sender, states
-from tests.faults.ledger import begin_sqlite, collect_sqlite, faults
+from tests.faults.ledger import Evidence, begin_sqlite, collect_sqlite, faults
 from tests.faults.storm import Operator, Storm, kills, seconds, seeded, told
 
 OLD = Path(__file__).parents[1] / "inbox" / "old" / "schema-4.db.xz"
@@ -47,14 +47,21 @@ def survive(folder: Path, *, kills: int, longest_life: float, seconds: float) ->
         with sender, operator:
             took = storm.rage_at(sender, kills, longest_life, seconds)
         operator.resume()
-        first.wait_for(lambda: "waiting" not in states(first.inbox), "the end of it all", 120)
-        operator.give("check", mortal=False)
-        storm.stop()
-        evidence = collect_sqlite(folder, sender.acknowledged, storm.away)
-        print(f"{told(storm, sender, operator)}; {took:.1f} s; {evidence.told()}; {states(first.inbox)}")
-        wrong = [*sender.wrong, *operator.wrong, *faults(evidence)]
-        assert not wrong, "\n".join(wrong[:50])
+        evidence = seen_to_its_end(storm, sender, operator, folder, f"{took:.1f} s")
         assert len(evidence.acknowledged) > kills
+
+
+def seen_to_its_end(storm: Storm, sender: Sender, operator: Operator, folder: Path, took: str) -> Evidence:
+    """Wait until nothing waits any more, end the storm, and return what was found once nothing of it is wrong."""
+    first, _ = storm.victims
+    first.wait_for(lambda: "waiting" not in states(first.inbox), "the end of it all", 120)
+    operator.give("check", mortal=False)
+    storm.stop()
+    evidence = collect_sqlite(folder, sender.acknowledged, storm.away)
+    print(f"{told(storm, sender, operator)}; {took}; {evidence.told()}; {states(first.inbox)}")
+    wrong = [*sender.wrong, *operator.wrong, *faults(evidence)]
+    assert not wrong, "\n".join(wrong[:50])
+    return evidence
 
 
 def test_an_older_file_is_migrated_in_spite_of_8_kills(tmp_path: Path) -> None:
@@ -94,13 +101,7 @@ def survive_in_migration(folder: Path, chosen: random.Random, *, kills: int, who
         with sender, operator:
             storm.rage(kills, 0.3, time.monotonic() + 60)
         operator.give("resume", "handler", mortal=False)
-        first.wait_for(lambda: "waiting" not in states(first.inbox), "the end of it all", 120)
-        operator.give("check", mortal=False)
-        storm.stop()
-        evidence = collect_sqlite(folder, sender.acknowledged, storm.away)
-        print(f"{told(storm, sender, operator)}; {evidence.told()}; {states(first.inbox)}")
-        wrong = [*sender.wrong, *operator.wrong, *faults(evidence)]
-        assert not wrong, "\n".join(wrong[:50])
+        evidence = seen_to_its_end(storm, sender, operator, folder, "an older file")
         assert len(evidence.names) == 10_000 + len(evidence.acknowledged)
         with closing(sqlite3.connect(first.inbox.with_name("hooks.db.schema-4.bak"))) as copy:
             assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -24,6 +24,15 @@ def no_key(event: Event) -> None:
     """The ordering key of events that have none."""
 
 
+def note(hooks: WebhookReceiver, ran: list[str], go_on: asyncio.Event) -> None:
+    """Register a handler that notes the delivery's id, and then waits until it may go on."""
+
+    @hooks.on(Event)
+    async def handle(event: Event, attempt: Attempt) -> None:
+        ran.append(attempt.delivery.id)
+        await go_on.wait()
+
+
 class Counting(Faulty):
     """An inbox that notes what was born leased, and which owners it had."""
 
@@ -81,10 +90,7 @@ async def test_a_settlement_is_followed_by_a_claim_only_if_another_delivery_wait
     inbox, ran, go_on = Counting(), list[str](), asyncio.Event()
     hooks = durable(inbox, poll=3600)
 
-    @hooks.on(Event)
-    async def handle(event: Event, attempt: Attempt) -> None:
-        ran.append(attempt.delivery.id)
-        await go_on.wait()
+    note(hooks, ran, go_on)
 
     async with hooks:
         await until(lambda: hooks._runtime._worker is not None and hooks._runtime._worker._owner is not None)
@@ -110,10 +116,7 @@ async def test_no_more_are_born_to_a_worker_than_it_has_free_slots(concurrency: 
     inbox, running, go_on = Counting(), list[str](), asyncio.Event()
     hooks = durable(inbox, concurrency=concurrency, ordering_key=no_key)
 
-    @hooks.on(Event)
-    async def handle(event: Event, attempt: Attempt) -> None:
-        running.append(attempt.delivery.id)
-        await go_on.wait()
+    note(hooks, running, go_on)
 
     async with hooks:
         await ready(hooks, inbox)
@@ -131,10 +134,7 @@ async def test_when_its_sign_of_life_has_ended_a_worker_takes_a_new_one_and_hand
     clock, inbox, ran, go_on = Clock(), Counting(), list[str](), asyncio.Event()
     hooks = durable(inbox, clock=clock, lease=0.3, ordering_key=no_key)
 
-    @hooks.on(Event)
-    async def handle(event: Event, attempt: Attempt) -> None:
-        ran.append(attempt.delivery.id)
-        await go_on.wait()
+    note(hooks, ran, go_on)
 
     async with hooks:
         await ready(hooks, inbox)
@@ -154,10 +154,7 @@ async def test_what_has_not_begun_is_left_to_others_when_the_sign_of_life_has_en
     clock, inbox, ran, go_on = Clock(), Counting(), list[str](), asyncio.Event()
     hooks = durable(inbox, clock=clock, lease=0.3, concurrency=1, ordering_key=no_key)
 
-    @hooks.on(Event)
-    async def handle(event: Event, attempt: Attempt) -> None:
-        ran.append(attempt.delivery.id)
-        await go_on.wait()
+    note(hooks, ran, go_on)
 
     async with hooks:
         await ready(hooks, inbox)

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from hypothesis import HealthCheck, given, settings
 
@@ -34,12 +34,18 @@ async def _run(url: str, steps: list[tuple[str, list[str]]]) -> None:
         await Course(inbox, bodies_in(url)).run(steps)
 
 
-async def test_parts_that_are_purged_by_several_processes_at_once_leave_the_body_to_the_last(postgres_url: str) -> None:
+@asynccontextmanager
+async def several(url: str, number: int) -> AsyncGenerator[list[PostgresInbox]]:
     async with AsyncExitStack() as stack:
-        inboxes = [PostgresInbox(postgres_url) for _ in range(3)]
+        inboxes = [PostgresInbox(url) for _ in range(number)]
         for inbox in inboxes:
             await inbox.open()
             stack.push_async_callback(inbox.close)
+        yield inboxes
+
+
+async def test_parts_that_are_purged_by_several_processes_at_once_leave_the_body_to_the_last(postgres_url: str) -> None:
+    async with several(postgres_url, 3) as inboxes:
         ids = [f"d-{number}" for number in range(40)]
         for id in ids:
             await inboxes[0].put(batch(id, *(f"{id} {part}" for part in range(4)), body=id.encode()), NOW)
@@ -52,11 +58,7 @@ async def test_parts_that_are_purged_by_several_processes_at_once_leave_the_body
 
 
 async def test_parts_that_are_loaded_while_others_are_purged_have_their_body(postgres_url: str) -> None:
-    async with AsyncExitStack() as stack:
-        inboxes = [PostgresInbox(postgres_url) for _ in range(2)]
-        for inbox in inboxes:
-            await inbox.open()
-            stack.push_async_callback(inbox.close)
+    async with several(postgres_url, 2) as inboxes:
         one, two = inboxes
         for number in range(30):
             id = f"d-{number}"

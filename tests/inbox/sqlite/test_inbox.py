@@ -4,8 +4,6 @@ import asyncio
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import closing
@@ -14,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import ROOT
+from tests.helpers import child
 from webhook_receiver import ConfigurationError, SQLiteInbox
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
 from webhook_receiver.inbox.records import DamagedDelivery, Filter, HandlerState, State, Stored, StoredDelivery
@@ -70,17 +68,6 @@ async def inbox(path: Path) -> AsyncIterator[SQLiteInbox]:
 def raw(path: Path) -> closing[sqlite3.Connection]:
     """A connection of another program's, which commits at once."""
     return closing(sqlite3.connect(path, isolation_level=None, timeout=0))
-
-
-def child(script: str, *arguments: object) -> subprocess.Popen[str]:
-    """Run a script in another process; it goes on when it is written to, and says what it has done."""
-    return subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
 
 
 # Durability

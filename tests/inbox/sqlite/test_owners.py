@@ -4,8 +4,6 @@ import asyncio
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -17,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers import ROOT
+from tests.helpers import child
 from webhook_receiver import SQLiteInbox
 from webhook_receiver.errors import InboxDamaged, InboxUnavailable
 from webhook_receiver.inbox import Duplicate, Filter, HandlerState, Stored
@@ -502,21 +500,11 @@ asyncio.run(main())
 """
 
 
-def run(script: str, *arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
 @pytest.mark.skipif(os.name != "posix", reason="this system cannot stop a process")
 async def test_a_process_that_was_stopped_past_its_lease_overwrites_nothing_when_it_goes_on(
     inbox: SQLiteInbox, path: Path, file: sqlite3.Connection
 ) -> None:
-    with run(STOPPED, path) as process:
+    with child(STOPPED, path) as process:
         assert process.stdout is not None
         assert await asyncio.to_thread(process.stdout.readline) == "put\n"
         process.send_signal(signal.SIGSTOP)
@@ -551,7 +539,7 @@ asyncio.run(main(int(sys.argv[2])))
 
 @pytest.mark.parametrize("count", [2_000, pytest.param(50_000, marks=pytest.mark.faults)])
 async def test_what_a_killed_process_had_in_hand_is_taken_at_once_and_is_no_crash(path: Path, count: int) -> None:
-    with run(MANY, path, count) as process:
+    with child(MANY, path, count) as process:
         said, _ = await asyncio.to_thread(process.communicate)
         assert said == "put\n"
     began = time.monotonic()
