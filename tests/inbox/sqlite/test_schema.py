@@ -74,6 +74,18 @@ def test_an_older_file_takes_only_the_steps_that_it_lacks(
     assert schema.version_of(connection, "hooks.db") == len(schema.MIGRATIONS)
 
 
+def test_who_finds_an_older_file_waits_long_for_another_process_that_migrates_it(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        schema.migrate(connection, "hooks.db")
+    for waits in (120_000, 0):  # the first finds an older file, and the second does not
+        connection.execute("PRAGMA busy_timeout = 0")
+        schema.migrate(connection, "hooks.db")
+        assert connection.execute("PRAGMA busy_timeout").fetchone() == (waits,)
+
+
 def test_a_step_that_fails_leaves_the_file_as_it_was(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -222,6 +222,8 @@ UPDATE progress SET handlers = handlers WHERE state = 'waiting' AND handlers IS 
 LAST = "max(last, coalesce((SELECT max(seq) FROM delivery), 0))"
 """The number of the last delivery that there ever was, as an expression on the table `position`."""
 
+_MIGRATES = 120  # seconds to wait for another process that migrates the file
+
 MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
 """The scripts, each of which migrates a file from the version that is its index. Released ones never change."""
 
@@ -238,7 +240,9 @@ def migrate(connection: sqlite3.Connection, path: str, copy: Callable[[int], Non
         ConfigurationError: see `version_of`.
         sqlite3.DatabaseError: the file's tables and indexes are not those of its version.
     """
-    version_of(connection, path)  # another program's file must not change even so much
+    version = version_of(connection, path)  # another program's file must not change even so much
+    if 0 < version < len(MIGRATIONS):  # another process may be at it, which copies the whole file first
+        connection.execute(f"PRAGMA busy_timeout = {_MIGRATES * 1000}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("BEGIN IMMEDIATE")
     try:
