@@ -1,6 +1,9 @@
 """FastAPI and procrastinate by hand: a row of one's own with a unique key and a job, in one transaction, and the worker
 in the same process. `python -m apps.by_hand URL` of an empty PostgreSQL database."""
 
+# procrastinate is in an environment of its own, where the type checker does not look.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import asyncio

@@ -1,5 +1,8 @@
 """procrastinate by itself: jobs that are deferred one by one, then run: `python -m apps.procrastinate_alone URL N`."""
 
+# procrastinate is in an environment of its own, where the type checker does not look.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import asyncio
