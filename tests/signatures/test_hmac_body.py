@@ -118,7 +118,7 @@ def test_a_header_that_is_missing_or_repeated_is_named() -> None:
         ({"signed": "{timestamp}"}, r"needs \{body\} exactly once"),
         ({"signed": "{body}{body}"}, r"needs \{body\} exactly once"),
         ({"signed": "{body"}, "cannot be read"),
-        ({"signed": "{body}{url}"}, "not 'url'"),
+        ({"signed": "{body}{uri}"}, "not 'uri'"),
         ({"signed": "{body}{}"}, "not ''"),
         ({"signed": "{body!r}"}, "has a field with a format"),
         ({"signed": "{timestamp}.{body}"}, "name its header"),

@@ -37,7 +37,7 @@ from ..signatures.secrets import Secrets
 from .body import body_suspicions
 from .document import document_hints
 from .header import header_suspicions
-from .secret import scheme_suspicions, secret_suspicions
+from .secret import key_suspicions, scheme_suspicions, secret_suspicions
 from .trial import (
     Case,
     Cause,
@@ -96,6 +96,7 @@ _STEPS: tuple[tuple[tuple[type[VerificationError], ...], str], ...] = (
 _SUSPICIONS: tuple[Callable[[Case], Iterator[Suspicion]], ...] = (
     scheme_suspicions,
     secret_suspicions,
+    key_suspicions,
     header_suspicions,
     body_suspicions,
 )

@@ -249,9 +249,15 @@ def _encodings(text: bytes) -> Iterator[bytes]:
     bare = text.strip(b":")
     plain = bare.replace(b" ", b"+").translate(bytes.maketrans(b"-_", b"+/"))
     padded = plain.rstrip(b"=") + b"=" * (-len(plain.rstrip(b"=")) % 4)
-    yield from (bare, b":%b:" % bare, plain, padded, bare.lower())
+    yield from (bare, b":%b:" % bare, plain, padded, *_variants(padded), bare.lower())
     with suppress(ValueError):
-        raw = bytes.fromhex(bare.decode("ascii"))
-        yield from (b2a_base64(raw, newline=False), b":%b:" % b2a_base64(raw, newline=False))
+        raw = b2a_base64(bytes.fromhex(bare.decode("ascii")), newline=False)
+        yield from (raw, b":%b:" % raw, *_variants(raw))
     with suppress(Base64Error):
         yield a2b_base64(padded, strict_mode=True).hex().encode()
+
+
+def _variants(base64: bytes) -> Iterator[bytes]:
+    """Yield base64 without its padding, and as base64url with and without."""
+    url = base64.translate(bytes.maketrans(b"+/", b"-_"))
+    yield from (base64.rstrip(b"="), url, url.rstrip(b"="))

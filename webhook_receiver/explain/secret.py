@@ -6,9 +6,12 @@ from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from typing import Any
 from urllib.parse import unquote
 
 from ..senders.registry import preset_of, presets
+from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secret, masked
 from .trial import Case, Cause, Suspicion
 
@@ -32,6 +35,17 @@ def secret_suspicions(case: Case) -> Iterator[Suspicion]:
             if secret and secret not in seen:
                 seen.add(secret)
                 yield cause, replace(case, secrets=[Secret.verbatim(secret)])
+
+
+def key_suspicions(case: Case) -> Iterator[Suspicion]:
+    """Yield the request with the key in another form, where the scheme is an `HMACBody` with options."""
+    make: Any = case.make
+    if isinstance(make, partial) and make.func is HMACBody:
+        for form in ("text", "hex", "base64"):
+            cause = Cause(
+                "key-form", f"the key is the secret as {form}, which the scheme was not told", f'say key="{form}"'
+            )
+            yield cause, replace(case, make=partial[HMACBody](make, key=form))
 
 
 def scheme_suspicions(case: Case) -> Iterator[Suspicion]:

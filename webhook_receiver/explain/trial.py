@@ -11,6 +11,7 @@ from ..delivery import Headers, RequestHead
 from ..errors import ConfigurationError, StaleSignature, VerificationError
 from ..senders.preset import Make
 from ..senders.registry import preset_of, recognize
+from ..signatures.encoding import TIME_FORMATS
 from ..signatures.scheme import Verified
 from ..signatures.secrets import Secrets, masked
 from .proxy import NO_BODY, habit
@@ -18,7 +19,9 @@ from .proxy import NO_BODY, habit
 MILLISECONDS_FROM = 1e11
 """The number from which on a time means milliseconds: in Unix seconds it is the year 5138."""
 
-_TIME = re.compile(rb"(?<![0-9A-Za-z+/])[0-9]{10,16}(?![0-9A-Za-z+/=])")
+_TIME = re.compile(
+    rb"(?<![0-9A-Za-z+/])(?:[0-9]{10,16}(?![0-9A-Za-z+/=])|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,21}(?:Z|[+-][0-9:]{4,5}))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +109,23 @@ def verifying_time(case: Case, now: float) -> float | None:
 
 
 def stated_times(headers: Headers) -> Iterator[float]:
-    """Yield the times that the headers state, as numbers: Unix seconds, or by mistake milliseconds."""
+    """Yield the times that the headers state, in Unix seconds; one in milliseconds as it is, too, for a mistake."""
     seen: set[bytes] = set()
     for name, value in headers:
         if b"signature" in name or b"timestamp" in name:
-            for digits in _TIME.findall(value[:4096])[:4]:
-                if digits not in seen and len(seen) < 8:
-                    seen.add(digits)
-                    yield float(digits)
+            for text in _TIME.findall(value[:4096])[:4]:
+                if text not in seen and len(seen) < 8:
+                    seen.add(text)
+                    yield from _times(text)
+
+
+def _times(text: bytes) -> Iterator[float]:
+    if not text.isdigit():
+        time = TIME_FORMATS["rfc3339"].read(text)
+        yield from () if time is None else (time,)
+        return
+    number = float(text)
+    yield from (number / 1000, number) if number > MILLISECONDS_FROM else (number,)
 
 
 def listed_names(headers: Headers) -> list[bytes]:
@@ -212,4 +224,7 @@ def _about_headers(case: Case) -> Iterator[str]:
         if absent:
             yield f"without {' and '.join(absent)} nothing can be verified: it was lost on the way, or not saved"
     if any(time > MILLISECONDS_FROM for time in stated_times(case.headers)):
-        yield "it states a time of 13 digits or more: milliseconds, where seconds are meant"
+        yield (
+            "it states a time of 13 digits or more, in milliseconds: a scheme that reads seconds takes "
+            'timestamp_format="milliseconds", if the sender means it'
+        )

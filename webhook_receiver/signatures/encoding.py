@@ -1,9 +1,13 @@
-"""Readers of header values that schemes share: a header that must be unique, a time, a signature in base64."""
+"""Readers of header values that schemes share: a header that must be unique, a time, a signature in hex or base64."""
 
 from __future__ import annotations
 
+import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 from ..delivery import Headers
 from ..errors import ConfigurationError, MalformedSignature, MissingSignature, StaleSignature
@@ -50,7 +54,7 @@ def seconds(value: bytes, name: str) -> int:
     return int(value)
 
 
-def reject_stale(signed: int, now: float, tolerance: float) -> None:
+def reject_stale(signed: float, now: float, tolerance: float) -> None:
     """Reject an authentic signature whose time is too far from the present.
 
     Args:
@@ -91,3 +95,125 @@ def is_base64(text: bytes) -> bool:
         return bool(a2b_base64(text, strict_mode=True))
     except Base64Error:
         return False
+
+
+_TO_URL = bytes.maketrans(b"+/", b"-_")
+_FROM_URL = bytes.maketrans(b"-_+/", b"+/**")
+_HEX = b"0123456789abcdef"
+
+
+class Encoding(NamedTuple):
+    """An encoding of signatures (RFC 4648)."""
+
+    what: str
+    """Its name in errors."""
+    encode: Callable[[bytes], bytes]
+    """A function of a signature's bytes that returns their one right spelling."""
+    is_encoded: Callable[[bytes], bool]
+    """A function that returns whether a text is of the encoding and not empty: a wrong signature is `BadSignature`, any
+    other text malformed."""
+    any_case: bool = False
+    """Whether upper case is as right as lower case."""
+
+
+def _to_hex(data: bytes) -> bytes:
+    return data.hex().encode()
+
+
+def _is_hex(text: bytes) -> bool:
+    return bool(text) and not text.strip(_HEX)
+
+
+def _is_hex_of_any_case(text: bytes) -> bool:
+    return _is_hex(text.lower())
+
+
+def _to_base64url(data: bytes) -> bytes:
+    return to_base64(data).translate(_TO_URL)
+
+
+def _is_base64url(text: bytes) -> bool:
+    return is_base64(text.translate(_FROM_URL))
+
+
+def _unpadded(name: str, encoding: Encoding) -> Encoding:
+    def encode(data: bytes) -> bytes:
+        return encoding.encode(data).rstrip(b"=")
+
+    def is_encoded(text: bytes) -> bool:
+        return b"=" not in text and encoding.is_encoded(text + b"=" * (-len(text) % 4))
+
+    return Encoding(name, encode, is_encoded)
+
+
+_BASE64 = Encoding("base64", to_base64, is_base64)
+_BASE64URL = Encoding("base64url", _to_base64url, _is_base64url)
+ENCODINGS = {
+    "hex": Encoding("hex", _to_hex, _is_hex),
+    "hex-any-case": Encoding("hex", _to_hex, _is_hex_of_any_case, any_case=True),
+    "base64": _BASE64,
+    "base64-unpadded": _unpadded("base64 without padding", _BASE64),
+    "base64url": _BASE64URL,
+    "base64url-unpadded": _unpadded("base64url without padding", _BASE64URL),
+}
+"""The encodings of signatures, by name."""
+
+
+class TimeFormat(NamedTuple):
+    """A way to state a time, in which no time begins or ends another one that is valid at the same moment."""
+
+    what: str
+    """What a text of the format is, for errors."""
+    write: Callable[[float], bytes]
+    """A function of Unix seconds that returns the text."""
+    read: Callable[[bytes], float | None]
+    """A function of the text that returns Unix seconds, or None for a text that is no such time."""
+
+
+_RFC3339 = re.compile(
+    rb"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,12})?(Z|[+-][0-9]{2}:?[0-9]{2})"
+)
+
+
+def _read_digits(text: bytes, longest: int) -> int | None:
+    """Return a number without zeros in front, which would let its digits begin elsewhere."""
+    return int(text) if text.isdigit() and len(text) <= longest and (text[0] != 48 or text == b"0") else None
+
+
+def _read_seconds(text: bytes) -> float | None:
+    return _read_digits(text, _MAX_DIGITS)
+
+
+def _write_seconds(now: float) -> bytes:
+    return b"%d" % int(now)
+
+
+def _read_milliseconds(text: bytes) -> float | None:
+    found = _read_digits(text, _MAX_DIGITS + 3)
+    return None if found is None else found / 1000
+
+
+def _write_milliseconds(now: float) -> bytes:
+    return b"%d" % int(now * 1000)
+
+
+def _read_rfc3339(text: bytes) -> float | None:
+    if len(text) > 64 or not (found := _RFC3339.fullmatch(text)):
+        return None
+    day, clock, fraction, zone = (part.decode() for part in found.groups(b""))
+    try:
+        return datetime.fromisoformat(f"{day}T{clock}{fraction[:7]}{zone}").timestamp()
+    except ValueError:  # a 30 February, or a leap second
+        return None
+
+
+def _write_rfc3339(now: float) -> bytes:
+    return datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+
+
+TIME_FORMATS = {
+    "seconds": TimeFormat("a time in whole Unix seconds", _write_seconds, _read_seconds),
+    "milliseconds": TimeFormat("a time in whole Unix milliseconds", _write_milliseconds, _read_milliseconds),
+    "rfc3339": TimeFormat("a time by RFC 3339, such as 2026-01-31T12:00:00Z", _write_rfc3339, _read_rfc3339),
+}
+"""The formats of a time of signing, by name."""

@@ -1,0 +1,110 @@
+"""The forms of a body that senders sign in place of its bytes: for `HMACBody(body_form=...)`.
+
+Each is a function of the body's bytes that returns the bytes to sign, and raises ValueError for a body that has no such
+form. Two bodies of one form say the same; a handler gets the body as it came.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from ..errors import ConfigurationError, needs
+
+BodyForm = Callable[[bytes], bytes]
+"""A function of a body that returns the bytes that the sender signs, or raises ValueError without quoting the body."""
+
+MAX_UNPACKED = 16 * 1024 * 1024
+"""The bytes that a packed body may have when it is unpacked: more are a bomb."""
+
+_GZIP = b"\x1f\x8b"
+_BEYOND_ASCII = re.compile("[^\0-\x7f]")
+
+
+def gunzipped(body: bytes) -> bytes:
+    """Return a body without its gzip (RFC 1952) of one member, which its first two bytes tell; any other body as it is.
+
+    Raises:
+        ValueError: the gzip is damaged, or has more than 16 MiB in it.
+    """
+    if not body.startswith(_GZIP):
+        return body
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        unpacked = unpacker.decompress(body, MAX_UNPACKED + 1)
+    except zlib.error:
+        raise ValueError("the body's gzip is damaged") from None
+    if len(unpacked) > MAX_UNPACKED:
+        raise ValueError(f"the body has more than {MAX_UNPACKED} bytes when it is unpacked")
+    if not unpacker.eof or unpacker.unused_data:
+        raise ValueError("the body's gzip ends too early, or something stands behind it")
+    return unpacked
+
+
+def escaped(body: bytes) -> bytes:
+    r"""Return a text in UTF-8 with each character beyond ASCII as `\uXXXX`, in lower case, as JSON may have it.
+
+    Raises:
+        ValueError: the body is not UTF-8.
+    """
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise ValueError("the body is not UTF-8") from None
+    return _BEYOND_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text).encode()
+
+
+def canonical_json(body: bytes) -> bytes:
+    """Return a body of JSON in its canonical form (RFC 8785). Needs the extra `[rfc8785]`.
+
+    Raises:
+        ValueError: the body is no JSON, or I-JSON (RFC 7493) does not allow it: a name that is there twice, a whole
+            number that a double would change, or half a surrogate.
+        ConfigurationError: the extra is missing.
+    """
+    dump = _canonical()
+    try:
+        return dump(
+            json.loads(
+                body.decode(),
+                object_pairs_hook=_without_duplicates,
+                parse_int=_whole_number,
+                parse_constant=_no_number,
+            )
+        )
+    except (ValueError, RecursionError):  # whose texts quote the body
+        raise ValueError("the body has no canonical form: it is no JSON, or none that RFC 8785 allows") from None
+
+
+@cache
+def _canonical() -> Callable[[Any], bytes]:
+    try:
+        import rfc8785
+    except ImportError:
+        raise ConfigurationError(needs("canonical JSON", "an extra", "rfc8785")) from None
+    return rfc8785.dumps
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is there twice")
+    return found
+
+
+def _whole_number(text: str) -> int | float:
+    """Return a whole number; from 2 to the 53rd on a double, if its canonical spelling is this very one."""
+    double = float(text)
+    if abs(double) < 2**53:
+        return int(text)
+    if _canonical()(double) != text.encode():
+        raise ValueError("a double would change the number")
+    return double
+
+
+def _no_number(text: str) -> float:
+    raise ValueError("NaN and Infinity are no JSON")

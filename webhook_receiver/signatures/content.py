@@ -1,0 +1,275 @@
+"""The signed content of a request: a template of parts, such as "{timestamp}.{body}", and its bytes for one request.
+
+A stranger who holds a signed request must not be able to read the same content in another way, such as with an id that
+takes over a part of the body. So each part whose length is open has to have a separator on the side of the body, which
+its value may not contain, or a neighbour whose border is known: a time, the URL, the secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from string import Formatter
+from typing import NamedTuple
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from ..delivery import RequestHead
+from ..errors import ConfigurationError, MalformedSignature, MissingSignature
+from .encoding import only
+
+_BODIES = ("body", "form")
+_CLOSED = ("timestamp", "url", "secret")
+"""The parts whose borders are known whatever stands beside them."""
+_ALWAYS = (*_BODIES, "timestamp", "id", "secret")
+"""The parts that are always signed."""
+_OPEN = ("id", "header", "method", "path", "query", "target")
+"""The parts that a stranger could end elsewhere."""
+_KNOWN = (*_BODIES, *_CLOSED, *_OPEN)
+_MAX_FIELDS = 1000  # of a form
+
+
+class Part(NamedTuple):
+    """A part of the template: a literal, or a field such as {header:x-nonce?}."""
+
+    name: str
+    """The field's name; an empty text for a literal."""
+    literal: bytes = b""
+    header: bytes = b""
+    optional: bool = False
+    separator: bytes = b""
+    """The text on the side of the body that the value may not contain; empty where the border is known without."""
+    is_before_body: bool = False
+
+    def __str__(self) -> str:
+        return "{" + self.name + (f":{self.header.decode()}" if self.header else "") + "}"
+
+
+class Content(NamedTuple):
+    """The signed content of a request without its body; None stands for the secret. Its repr shows nothing of it."""
+
+    before: list[bytes | None]
+    after: list[bytes | None]
+
+    def __repr__(self) -> str:
+        return f"<Content of {len(self.before) + len(self.after)} parts>"
+
+
+_NOTHING = Content([], [])
+_Parts = list[bytes | Part]
+
+
+class Template:
+    """The template of the signed content, read once.
+
+    Args:
+        signed: one template, or several: an item with an optional part is left out where that is absent.
+        joined_by: the text between the items.
+        given: the names of "timestamp" and "id" that have a place.
+
+    Raises:
+        ConfigurationError: the template cannot work, or would leave open where a part ends.
+    """
+
+    def __init__(self, signed: str | Sequence[str], joined_by: str, given: set[str]) -> None:
+        texts = [signed] if isinstance(signed, str) else list(signed)
+        items = [list(_parsed(text)) for text in texts]
+        fields = [part.name for item in items for part in item if part.name]
+        if sum(fields.count(name) for name in _BODIES) != 1:
+            raise ConfigurationError(
+                "signed=... needs {body} exactly once, or {form}: otherwise the signature would not prove the body"
+            )
+        if lacking := next((name for name in ("timestamp", "id") if name in fields and name not in given), None):
+            raise ConfigurationError(f"signed=... has {{{lacking}}}, so name its header: {lacking}=...")
+        if "id" in given and "id" not in fields:
+            raise ConfigurationError(
+                "an id that is not signed proves nothing: put {id} into signed=..., or say Sender(delivery_id=...)"
+            )
+        if "timestamp" in given and "timestamp" not in fields:
+            raise ConfigurationError("a timestamp that is not signed proves nothing: put {timestamp} into signed=...")
+        for item in items:
+            if any(part.optional for part in item) and any(part.name in _ALWAYS for part in item):
+                raise ConfigurationError(
+                    "an optional part of signed=... stands in an item of a list, without the body, the time, the id "
+                    'and the secret, which would be left out with it: signed=["{header:x-nonce?}", "{body}"]'
+                )
+        self._joined_by = joined_by.encode()
+        self._items = _delimited(items, self._joined_by)
+        has_optional = any(part.optional for item in items for part in item)
+        self._layout = None if has_optional else _layout(self._items, self._joined_by)
+        self.is_body_alone = self._layout == ([], []) and fields == ["body"]
+        """Whether nothing but the body's bytes is signed."""
+        self.is_form = "form" in fields
+        """Whether the fields of a form are signed in place of the body's bytes."""
+        self.has_secret = "secret" in fields
+        """Whether the secret is a part of the content, which is hashed without a key."""
+        self.needs_url = "url" in fields
+        """Whether the URL that the sender posts to is signed."""
+
+    def read(self, head: RequestHead, timestamp: bytes, id: bytes) -> Content:
+        """Return the content of a request without its body.
+
+        Args:
+            head: the head of the request.
+            timestamp: the value of the time of signing.
+            id: the value of the sender's id.
+
+        Raises:
+            MissingSignature: a signed header, the query or the URL is absent.
+            MalformedSignature: a header is there more than once, or a part contains its separator.
+        """
+        if self.is_body_alone:
+            return _NOTHING
+        before, after = self._layout or _layout(
+            [item for item in self._items if not any(_is_absent(part, head) for part in item)], self._joined_by
+        )
+        return Content(
+            [part if isinstance(part, bytes) else _value(part, head, timestamp, id) for part in before],
+            [part if isinstance(part, bytes) else _value(part, head, timestamp, id) for part in after],
+        )
+
+
+def _layout(items: list[list[Part]], joined_by: bytes) -> tuple[_Parts, _Parts]:
+    """Return the parts in front of the body, and those behind it: the text of a literal, or a field."""
+    parts: list[Part] = []
+    for item in items:
+        parts += [Part("", joined_by), *item] if parts and joined_by else item
+    body = next(at for at, part in enumerate(parts) if part.name in _BODIES)
+    bare: _Parts = [part if part.name else part.literal for part in parts]
+    return bare[:body], bare[body + 1 :]
+
+
+def _is_absent(part: Part, head: RequestHead) -> bool:
+    if not part.optional:
+        return False
+    return b"?" not in head.target if part.name == "query" else all(name != part.header for name, _ in head.headers)
+
+
+def _parsed(text: str) -> Iterator[Part]:
+    """Yield the parts of a template.
+
+    Raises:
+        ConfigurationError: it cannot be read, or has an unknown field.
+    """
+    try:
+        cut = [*Formatter().parse(text)]
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(f"signed={text!r} cannot be read: {error}") from None
+    for literal, field, spec, conversion in cut:
+        if literal:
+            yield Part("", literal.encode())
+        if field is None:
+            continue
+        name, spec = field.removesuffix("?"), spec or ""
+        header = spec.removesuffix("?").strip().lower()
+        if name not in _KNOWN:
+            known = ", ".join("{" + each + "}" for each in _KNOWN)
+            raise ConfigurationError(f"signed=... knows {known} and {{header:NAME}}, not {field!r}")
+        if conversion or (name == "header") != bool(header) or not header.isascii():
+            raise ConfigurationError(
+                f"signed={text!r} has a field with a format: write {{body}}, {{timestamp}} and {{id}} without one, "
+                "and a header as {header:x-nonce}"
+            )
+        optional = field.endswith("?") or spec.endswith("?")
+        if optional and name not in ("query", "header"):
+            raise ConfigurationError(f"signed=... has {{{field}}}, but only a header and the query can be absent")
+        yield Part(name, header=header.encode(), optional=optional)
+
+
+def _delimited(items: list[list[Part]], joined_by: bytes) -> list[list[Part]]:
+    """Return the items with the separator of each part whose length is open.
+
+    Raises:
+        ConfigurationError: such a part has none.
+    """
+    flat: list[tuple[int, Part]] = []
+    for number, item in enumerate(items):
+        if flat and joined_by:
+            flat.append((-1, Part("", joined_by)))
+        flat += [(number, part) for part in item]
+    body = next(at for at, (_, part) in enumerate(flat) if part.name in _BODIES)
+    delimited: list[list[Part]] = [[] for _ in items]
+    for at, (number, part) in enumerate(flat):
+        if part.name in _OPEN:
+            beside, other = flat[at + 1 if at < body else at - 1]
+            is_vague = beside not in (-1, number) and any(each.optional for each in items[beside])
+            is_method = part.name == "method" and at < body and other.name in ("path", "target")
+            if is_vague or not (other.literal or other.name in _CLOSED or is_method):
+                raise ConfigurationError(
+                    f"signed=... needs a separator {'behind' if at < body else 'in front of'} {part}, such as a full "
+                    "stop: without one, where its value ends is open"
+                )
+            part = part._replace(separator=other.literal, is_before_body=at < body)
+        if number >= 0:
+            delimited[number].append(part)
+    return delimited
+
+
+def _value(part: Part, head: RequestHead, timestamp: bytes, id: bytes) -> bytes | None:
+    """Return the value of a field in a request; None for the secret."""
+    if part.name == "timestamp":
+        return timestamp
+    if part.name == "secret":
+        return None
+    if part.name == "url":
+        if head.url is None:
+            raise MissingSignature(
+                "the signature covers the URL that the sender posts to, and none is known: say "
+                'WebhookReceiver(public_url="https://example.com/webhooks")'
+            )
+        return head.url.encode("utf-8", "surrogatepass")
+    if part.name == "id":
+        value = id
+    elif part.name == "header":
+        value = only(head.headers, part.header)
+    elif part.name == "method":
+        value = head.method.encode("utf-8", "surrogatepass")
+        if not value.isalpha():
+            raise MalformedSignature("the method of the request is none")
+    else:
+        value = _of_url(part.name, head)
+    if part.separator and not _is_delimited(value, part):
+        side = "behind" if part.is_before_body else "in front of"
+        raise MalformedSignature(f"the value of {part} contains the separator that stands {side} {part} in signed=...")
+    return value
+
+
+def _of_url(name: str, head: RequestHead) -> bytes:
+    path, mark, query = head.target.partition(b"?")
+    if name == "query":
+        if not mark:
+            raise MissingSignature("the query of the URL is signed, and the request has none")
+        return query
+    if head.url is not None:
+        path = _path(head.url)
+    return path if name == "path" else path + mark + query
+
+
+@lru_cache(maxsize=64)
+def _path(url: str) -> bytes:
+    return (urlsplit(url).path or "/").encode("utf-8", "surrogatepass")
+
+
+def _is_delimited(value: bytes, part: Part) -> bool:
+    """Return whether the separator, read from the far side of the body, is met at the value's end and not before."""
+    if part.is_before_body:
+        return (value + part.separator).find(part.separator) == len(value)
+    return (part.separator + value).rfind(part.separator) == 0
+
+
+def form_content(body: bytes) -> bytes:
+    """Return the names and values of a form's fields (application/x-www-form-urlencoded) as one text.
+
+    The fields are sorted by name, then value; a field that is there twice with the same value counts once.
+
+    Raises:
+        ValueError: the form has more than 1000 fields.
+    """
+    fields = body.split(b"&", _MAX_FIELDS)
+    if len(fields) > _MAX_FIELDS:
+        raise ValueError(f"the form has more than {_MAX_FIELDS} fields")
+    pairs = {tuple(map(_unescaped, field.partition(b"=")[::2])) for field in fields if field}
+    return b"".join(part for pair in sorted(pairs) for part in pair)
+
+
+def _unescaped(text: bytes) -> bytes:
+    return unquote_to_bytes(text.replace(b"+", b" "))
