@@ -79,6 +79,7 @@ def test_the_package_works_without_any_extra() -> None:
     blocked = [
         "cryptography",
         "http_message_signatures",
+        "rfc8785",
         "httpx",
         "uvicorn",
         "typer",

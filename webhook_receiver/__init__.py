@@ -58,6 +58,7 @@ _HOMES = {
     ".signatures": "Scheme Secret",
     ".signatures.any_of": "AnyOf",
     ".signatures.hmac_body": "HMACBody",
+    ".signatures.public_key_body": "PublicKeyBody",
     ".signatures.rfc9421": "HTTPMessageSignature",
     ".signatures.standard": "StandardWebhooks",
     ".signatures.unsigned": "Unsigned",

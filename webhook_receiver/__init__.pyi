@@ -56,6 +56,7 @@ from .senders.up42.signature import UP42Signature
 from .signatures import Scheme, Secret
 from .signatures.any_of import AnyOf
 from .signatures.hmac_body import HMACBody
+from .signatures.public_key_body import PublicKeyBody
 from .signatures.rfc9421 import HTTPMessageSignature
 from .signatures.standard import StandardWebhooks
 from .signatures.unsigned import Unsigned
@@ -100,6 +101,7 @@ __all__ = [
     "OrderStatus",
     "OrderStatusChanged",
     "OrdersApi",
+    "PublicKeyBody",
     "Receipt",
     "RequestError",
     "Response",

@@ -112,6 +112,8 @@ class Encoding(NamedTuple):
     is_encoded: Callable[[bytes], bool]
     """A function that returns whether a text is of the encoding and not empty: a wrong signature is `BadSignature`, any
     other text malformed."""
+    decode: Callable[[bytes], bytes | None]
+    """A function of a text that returns the bytes of the signature, or None for a text that is not of the encoding."""
     any_case: bool = False
     """Whether upper case is as right as lower case."""
 
@@ -122,6 +124,10 @@ def _to_hex(data: bytes) -> bytes:
 
 def _is_hex(text: bytes) -> bool:
     return bool(text) and not text.strip(_HEX)
+
+
+def _from_hex(text: bytes) -> bytes | None:
+    return bytes.fromhex(text.decode()) if _is_hex(text) and len(text) % 2 == 0 else None
 
 
 def _is_hex_of_any_case(text: bytes) -> bool:
@@ -136,6 +142,17 @@ def _is_base64url(text: bytes) -> bool:
     return is_base64(text.translate(_FROM_URL))
 
 
+def _from_base64(text: bytes) -> bytes | None:
+    try:
+        return a2b_base64(text, strict_mode=True)
+    except Base64Error:
+        return None
+
+
+def _from_base64url(text: bytes) -> bytes | None:
+    return _from_base64(text.translate(_FROM_URL))
+
+
 def _unpadded(name: str, encoding: Encoding) -> Encoding:
     def encode(data: bytes) -> bytes:
         return encoding.encode(data).rstrip(b"=")
@@ -143,14 +160,17 @@ def _unpadded(name: str, encoding: Encoding) -> Encoding:
     def is_encoded(text: bytes) -> bool:
         return b"=" not in text and encoding.is_encoded(text + b"=" * (-len(text) % 4))
 
-    return Encoding(name, encode, is_encoded)
+    def decode(text: bytes) -> bytes | None:
+        return None if b"=" in text else encoding.decode(text + b"=" * (-len(text) % 4))
+
+    return Encoding(name, encode, is_encoded, decode)
 
 
-_BASE64 = Encoding("base64", to_base64, is_base64)
-_BASE64URL = Encoding("base64url", _to_base64url, _is_base64url)
+_BASE64 = Encoding("base64", to_base64, is_base64, _from_base64)
+_BASE64URL = Encoding("base64url", _to_base64url, _is_base64url, _from_base64url)
 ENCODINGS = {
-    "hex": Encoding("hex", _to_hex, _is_hex),
-    "hex-any-case": Encoding("hex", _to_hex, _is_hex_of_any_case, any_case=True),
+    "hex": Encoding("hex", _to_hex, _is_hex, _from_hex),
+    "hex-any-case": Encoding("hex", _to_hex, _is_hex_of_any_case, _from_hex, any_case=True),
     "base64": _BASE64,
     "base64-unpadded": _unpadded("base64 without padding", _BASE64),
     "base64url": _BASE64URL,

@@ -1,0 +1,237 @@
+"""The base of the schemes whose signature covers parts of a request, put together by a template.
+
+All options are read when the scheme is made: the template of the signed content, the places, and the keys. For a
+request the head gives the content around the body and the signatures that it claims; the body then completes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Literal, NamedTuple
+from uuid import uuid4
+
+from ..delivery import Headers, RequestHead
+from ..errors import BadSignature, ConfigurationError, MalformedSignature, MissingSignature
+from .body_forms import BodyForm
+from .content import Content, Template, form_content
+from .encoding import ENCODINGS, TIME_FORMATS, Encoding, checked_tolerance, missing, reject_stale
+from .places import ITEM_SEPARATORS, MAX_SIGNATURES, ItemSeparator, Place, written
+from .scheme import BodyCheck, Verified
+from .secrets import Keyring, Secret, Secrets, masked
+
+EncodingName = Literal["hex", "hex-any-case", "base64", "base64-unpadded", "base64url", "base64url-unpadded"]
+TimeFormatName = Literal["seconds", "milliseconds", "rfc3339"]
+ContentParts = list[bytes | None]
+"""The parts of the signed content, with None for the secret; one part if the secret is not in it."""
+
+_PADDING = b"\0\0\0\0"
+"""Bytes that are in all that can be appended to a hashed text without knowing its beginning: the padding of SHA (FIPS
+180-4, section 5.1) ends in a length of 64 bits or more, whose upper half is zero."""
+
+
+class ContentKey(NamedTuple):
+    """A key of a scheme over parts of a request."""
+
+    by: int
+    """The index of its secret."""
+    sign: Callable[[ContentParts], bytes] | None
+    """A function of the content that returns its signature as it is sent, with the prefix; None for a public key."""
+    verifies: Callable[[ContentParts, list[bytes]], bool]
+    """A function of the content, and of signatures as they came, that returns whether one of them is right."""
+
+
+class ContentScheme:
+    """The base of `HMACBody` and `PublicKeyBody`, which say what the options mean.
+
+    Args:
+        make_key: a function of a secret's index, the secret, the encoding of signatures, the prefix in front of them,
+            and whether the secret is a part of the content; it returns the key.
+
+    Raises:
+        ConfigurationError: a secret or an option cannot work, or an extra is missing.
+    """
+
+    def __init__(
+        self,
+        secrets: Secrets,
+        make_key: Callable[[int, Secret, Encoding, bytes, bool], ContentKey],
+        *,
+        signature: str | Sequence[str],
+        prefix: str,
+        encoding: EncodingName,
+        item_separator: ItemSeparator,
+        signed: str | Sequence[str],
+        joined_by: str,
+        timestamp: str | None,
+        timestamp_format: TimeFormatName,
+        id: str | None,
+        key_id: str | None,
+        key_ids: Sequence[str],
+        body_form: BodyForm | None,
+        tolerance: float,
+    ) -> None:
+        secrets = masked(secrets)
+        check_choice("encoding", encoding, tuple(ENCODINGS))
+        check_choice("item_separator", item_separator, ITEM_SEPARATORS)
+        check_choice("timestamp_format", timestamp_format, tuple(TIME_FORMATS))
+        places = [signature] if isinstance(signature, str) or not isinstance(signature, Sequence) else signature
+        self._signatures = [Place.of(place, item_separator) for place in places]
+        self._timestamp, self._id, self._key_id = (
+            None if place is None else Place.of(place, item_separator) for place in (timestamp, id, key_id)
+        )
+        used = [*self._signatures, *(place for place in (self._timestamp, self._id, self._key_id) if place)]
+        if not self._signatures or len(set(used)) < len(used):
+            raise ConfigurationError("signature, timestamp, id and key_id have places of their own")
+        if len(self._signatures) > 1 and len(secrets) > len(self._signatures):
+            raise ConfigurationError(f"{len(secrets)} secrets for {len(self._signatures)} places: one has one secret")
+        self._key_ids = [each.encode() for each in key_ids]
+        if len(self._key_ids) != (0 if key_id is None else len(secrets)) or len({*key_ids}) < len(key_ids):
+            raise ConfigurationError("key_ids has an id for each secret, in their order, and key_id is its place")
+        self._prefix = prefix.encode()
+        self._encoding = ENCODINGS[encoding]
+        self._time_format = TIME_FORMATS[timestamp_format]
+        self._tolerance = checked_tolerance(tolerance)
+        given = {name for name, place in (("timestamp", timestamp), ("id", id)) if place is not None}
+        self._template = Template(signed, joined_by, given)
+        self.needs_url = self._template.needs_url
+        """Whether the URL that the sender posts to is signed. See `Scheme`."""
+        self._body_form = _checked_form(body_form)
+        self._changes_body = body_form is not None or self._template.is_form or self._template.has_secret
+        self._is_body_alone = self._template.is_body_alone and body_form is None
+
+        def key_of(by: int, secret: Secret) -> ContentKey:
+            return make_key(by, secret, self._encoding, self._prefix, self._template.has_secret)
+
+        self._keyring = Keyring(secrets, key_of)
+        self.secret_count = len(self._keyring)
+
+    def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
+        """Return the head with the headers that prove the delivery. Its id stays; without one, a random id is added.
+
+        Raises:
+            ConfigurationError: every secret has expired or the first one is a public key, the id or the body cannot be
+                signed, or the head lacks a part that has to be signed.
+        """
+        key = self._keyring.first(now)
+        if key.sign is None:
+            raise ConfigurationError("cannot sign with a public key: give the private one")
+        time = self._time_format.write(now)
+        has_id = self._id is None or any(name == self._id.header for name, _ in head.headers)
+        try:
+            id = b"" if self._id is None else self._id.value(head.headers) if has_id else uuid4().hex.encode()
+            parts = self._parts(self._template.read(head, time, id), body)
+        except (MalformedSignature, MissingSignature) as error:
+            raise ConfigurationError(f"cannot sign: {error}") from None
+        stated = [] if self._id is None or has_id else [(self._id, id)]
+        if self._timestamp is not None:
+            stated.append((self._timestamp, time))
+        if self._key_id is not None:
+            stated.append((self._key_id, self._key_ids[key.by]))
+        stated.append((self._signatures[key.by if len(self._signatures) > 1 else 0], key.sign(parts)))
+        return head.with_headers(*written(stated))
+
+    def verify(self, head: RequestHead, now: float) -> BodyCheck:
+        """Read the headers; return the check of the signature, which covers the body. See `Scheme`."""
+        headers = head.headers
+        claims = self._claimed(headers)
+        time, signed_at = b"", None
+        if self._timestamp is not None:
+            time = self._timestamp.value(headers)
+            signed_at = self._time_format.read(time)
+            if signed_at is None:
+                raise MalformedSignature(f"{self._timestamp} is not {self._time_format.what}")
+        id = None if self._id is None else self._id.value(headers)
+        chosen = None if self._key_id is None else self._chosen(self._key_id.value(headers))
+        content = self._template.read(head, time, id or b"")
+        return partial(self._check, claims, content, signed_at, id, chosen, now)
+
+    def _check(
+        self,
+        claims: list[list[bytes]],
+        content: Content,
+        signed_at: float | None,
+        id: bytes | None,
+        chosen: int | None,
+        now: float,
+        body: bytes,
+    ) -> Verified:
+        parts: ContentParts = [body] if self._is_body_alone else self._parts(content, body)
+        for by, _, verifies in self._keyring.at(now):
+            claimed = claims[by if len(claims) > 1 else 0]
+            if not claimed or (chosen is not None and chosen != by):
+                continue
+            if verifies(parts, claimed):
+                if signed_at is not None:
+                    reject_stale(signed_at, now, self._tolerance)
+                text = None if id is None else id.decode("latin-1")
+                return Verified(by, body=not self._template.is_form, id=text, fresh=signed_at is not None)
+        raise self._keyring.mismatch(now)
+
+    def _parts(self, content: Content, body: bytes) -> ContentParts:
+        if self._changes_body:
+            body = self._formed(body)
+        parts = [*content.before, body, *content.after]
+        return parts if self._template.has_secret else [b"".join(parts)]  # type: ignore[arg-type]
+
+    def _claimed(self, headers: Headers) -> list[list[bytes]]:
+        """Return the signatures at each place, of which one at least has to be there."""
+        if len(self._signatures) == 1:
+            return [self._claimed_at(self._signatures[0], headers)]
+        present = {name for name, _ in headers}
+        claimed = [self._claimed_at(place, headers) if place.header in present else [] for place in self._signatures]
+        if not any(claimed):
+            raise missing(self._signatures[0].header, headers)
+        return claimed
+
+    def _claimed_at(self, place: Place, headers: Headers) -> list[bytes]:
+        claimed = place.values(headers)
+        if not any(map(self._is_signature, claimed)) or len(claimed) > MAX_SIGNATURES:
+            raise MalformedSignature(f"{place} holds no signature: {self._prefix.decode()}, then {self._encoding.what}")
+        if self._encoding.any_case:
+            length = len(self._prefix)
+            return [each[:length] + each[length:].lower() for each in claimed]
+        return claimed
+
+    def _is_signature(self, claimed: bytes) -> bool:
+        return claimed.startswith(self._prefix) and self._encoding.is_encoded(claimed[len(self._prefix) :])
+
+    def _chosen(self, key_id: bytes) -> int:
+        try:
+            return self._key_ids.index(key_id)
+        except ValueError:
+            raise BadSignature(f"{self._key_id} names a key that the receiver does not have") from None
+
+    def _formed(self, body: bytes) -> bytes:
+        """Return the bytes that are signed in the place of a body."""
+        try:
+            if self._body_form is not None:
+                body = self._body_form(body)
+            if self._template.is_form:
+                body = form_content(body)
+        except ValueError as error:
+            raise MalformedSignature(f"the body is not signed in the declared form: {error}") from None
+        if self._template.has_secret and _PADDING in body:
+            raise MalformedSignature("the body has zero bytes, as one that was appended to without the secret has")
+        return body
+
+
+def check_choice(option: str, given: object, choices: Sequence[str]) -> None:
+    """Reject a value of an option that is none of its choices.
+
+    Raises:
+        ConfigurationError: the value is none of them.
+    """
+    if given not in choices:
+        raise ConfigurationError(f"{option} is one of {', '.join(map(repr, choices))}, not {given!r}")
+
+
+def _checked_form(body_form: BodyForm | None) -> BodyForm | None:
+    """Return a body's form unchanged, having tried it, so that a missing extra is told at the start."""
+    if body_form is not None:
+        if not callable(body_form):
+            raise ConfigurationError(f"body_form is a function of a body, such as gunzipped, not {body_form!r}")
+        with suppress(ValueError):
+            body_form(b"{}")
+    return body_form

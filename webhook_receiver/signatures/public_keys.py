@@ -1,0 +1,122 @@
+"""Public and private keys in the forms in which senders show them. Imported on use, for it needs `cryptography`."""
+
+from __future__ import annotations
+
+from binascii import Error as Base64Error
+from binascii import a2b_base64
+from collections.abc import Callable
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+
+from ..errors import ConfigurationError
+from .secrets import Secret
+
+_MIN_RSA = 2048  # bits, by NIST SP 800-131A
+_KINDS: dict[str, tuple[type[Any], type[Any], tuple[Any, ...], str]] = {
+    "ed25519": (ed25519.Ed25519PublicKey, ed25519.Ed25519PrivateKey, (), ""),
+    "rsa-v1_5-sha256": (rsa.RSAPublicKey, rsa.RSAPrivateKey, (padding.PKCS1v15(), hashes.SHA256()), ""),
+    "rsa-v1_5-sha512": (rsa.RSAPublicKey, rsa.RSAPrivateKey, (padding.PKCS1v15(), hashes.SHA512()), ""),
+    "ecdsa-p256-sha256": (
+        ec.EllipticCurvePublicKey,
+        ec.EllipticCurvePrivateKey,
+        (ec.ECDSA(hashes.SHA256()),),
+        "secp256r1",
+    ),
+    "ecdsa-p384-sha384": (
+        ec.EllipticCurvePublicKey,
+        ec.EllipticCurvePrivateKey,
+        (ec.ECDSA(hashes.SHA384()),),
+        "secp384r1",
+    ),
+}
+"""The classes of the public and the private key, the arguments of signing, and the curve, by algorithm."""
+
+
+def functions_of(
+    secret: Secret, algorithm: str
+) -> tuple[Callable[[bytes], bytes] | None, Callable[[bytes, bytes], bool]]:
+    """Return the function that signs a content, None for a public key, and the one that verifies (signature, content).
+
+    Args:
+        secret: the key as PEM, or as DER or the bytes of ed25519 in hex or base64.
+        algorithm: one of the algorithms of `PublicKeyBody`.
+
+    Raises:
+        ConfigurationError: the text is no key, or one for another algorithm, or a short one.
+    """
+    public_class, private_class, arguments, curve = _KINDS[algorithm]
+    key = _loaded(secret.get_secret_value(), algorithm == "ed25519")
+    private = key if isinstance(key, private_class) else None
+    public = key if private is None else private.public_key()
+    if not isinstance(public, public_class) or (curve and public.curve.name != curve):
+        raise ConfigurationError(
+            f"a key is no key of {algorithm}, or cannot be read: give PEM, or DER in hex or base64"
+        )
+    if isinstance(public, rsa.RSAPublicKey) and public.key_size < _MIN_RSA:
+        raise ConfigurationError(f"a key of RSA has {public.key_size} bits; a safe one has {_MIN_RSA} or more")
+
+    def sign(content: bytes) -> bytes:
+        assert private is not None  # noqa: S101 - for the type checkers
+        signature: bytes = private.sign(content, *arguments)
+        return signature
+
+    def verify(signature: bytes, content: bytes) -> bool:
+        try:
+            public.verify(signature, content, *arguments)
+        except InvalidSignature:
+            return False
+        return True
+
+    return None if private is None else sign, verify
+
+
+def _loaded(text: str, is_ed25519: bool) -> Any:
+    """Return the key in a text; None for a text that is none."""
+    data = text.encode()
+    is_pem = data.startswith(b"-----BEGIN")
+    if not is_pem:
+        data = _decoded("".join(text.split()))
+        if is_ed25519 and len(data) == 32:
+            return ed25519.Ed25519PublicKey.from_public_bytes(data)
+    for load in _PEM if is_pem else _DER:
+        try:
+            return load(data)
+        except (ValueError, TypeError, UnsupportedAlgorithm):  # whose texts may quote the key
+            continue
+    return None
+
+
+def _pem_certificate(data: bytes) -> Any:
+    return x509.load_pem_x509_certificate(data).public_key()
+
+
+def _der_certificate(data: bytes) -> Any:
+    return x509.load_der_x509_certificate(data).public_key()
+
+
+def _pem_private_key(data: bytes) -> Any:
+    return serialization.load_pem_private_key(data, password=None)
+
+
+def _der_private_key(data: bytes) -> Any:
+    return serialization.load_der_private_key(data, password=None)
+
+
+_PEM: tuple[Callable[[bytes], Any], ...] = (serialization.load_pem_public_key, _pem_certificate, _pem_private_key)
+_DER: tuple[Callable[[bytes], Any], ...] = (serialization.load_der_public_key, _der_certificate, _der_private_key)
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        pass
+    plain = text.replace("-", "+").replace("_", "/").rstrip("=")
+    try:
+        return a2b_base64(plain + "=" * (-len(plain) % 4), strict_mode=True)
+    except (Base64Error, ValueError):
+        return b""
