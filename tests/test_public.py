@@ -80,6 +80,7 @@ def test_the_package_works_without_any_extra() -> None:
         "cryptography",
         "http_message_signatures",
         "rfc8785",
+        "jwt",
         "httpx",
         "uvicorn",
         "typer",

@@ -57,6 +57,7 @@ _HOMES = {
     ".senders.up42": "JobStatusChanged UP42Signature",
     ".signatures": "Scheme Secret",
     ".signatures.any_of": "AnyOf",
+    ".signatures.bearer_jwt": "BearerJWT",
     ".signatures.hmac_body": "HMACBody",
     ".signatures.public_key_body": "PublicKeyBody",
     ".signatures.rfc9421": "HTTPMessageSignature",

@@ -55,6 +55,7 @@ from .senders.up42 import JobStatusChanged
 from .senders.up42.signature import UP42Signature
 from .signatures import Scheme, Secret
 from .signatures.any_of import AnyOf
+from .signatures.bearer_jwt import BearerJWT
 from .signatures.hmac_body import HMACBody
 from .signatures.public_key_body import PublicKeyBody
 from .signatures.rfc9421 import HTTPMessageSignature
@@ -69,6 +70,7 @@ __all__ = [
     "Backfill",
     "Backoff",
     "BadSignature",
+    "BearerJWT",
     "BodyMismatch",
     "Breaker",
     "CallNext",

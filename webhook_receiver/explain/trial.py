@@ -11,7 +11,7 @@ from ..delivery import Headers, RequestHead
 from ..errors import ConfigurationError, StaleSignature, VerificationError
 from ..senders.preset import Make
 from ..senders.registry import preset_of, recognize
-from ..signatures.encoding import TIME_FORMATS
+from ..signatures.encoding import ENCODINGS, TIME_FORMATS
 from ..signatures.scheme import Verified
 from ..signatures.secrets import Secrets, masked
 from .proxy import NO_BODY, habit
@@ -22,6 +22,8 @@ MILLISECONDS_FROM = 1e11
 _TIME = re.compile(
     rb"(?<![0-9A-Za-z+/])(?:[0-9]{10,16}(?![0-9A-Za-z+/=])|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,21}(?:Z|[+-][0-9:]{4,5}))"
 )
+_TOKEN = re.compile(rb"(?<![\w.-])eyJ[\w-]+\.([\w-]+)\.[\w-]+")
+_ISSUED = re.compile(rb'"iat"\s*:\s*([0-9]{9,12})(?![0-9])')
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ def verifying_time(case: Case, now: float) -> float | None:
 
 def stated_times(headers: Headers) -> Iterator[float]:
     """Yield the times that the headers state, in Unix seconds; one in milliseconds as it is, too, for a mistake."""
+    yield from _token_times(headers)
     seen: set[bytes] = set()
     for name, value in headers:
         if b"signature" in name or b"timestamp" in name:
@@ -117,6 +120,15 @@ def stated_times(headers: Headers) -> Iterator[float]:
                 if text not in seen and len(seen) < 8:
                     seen.add(text)
                     yield from _times(text)
+
+
+def _token_times(headers: Headers) -> Iterator[float]:
+    """Yield the time of issue that each token (JWT) in the first 64 headers states."""
+    for found in map(_TOKEN.search, (value[:16384] for _, value in headers[:64])):
+        payload = None if found is None else ENCODINGS["base64url-unpadded"].decode(found[1])
+        issued = _ISSUED.search(payload or b"")
+        if issued is not None:
+            yield float(issued[1])
 
 
 def _times(text: bytes) -> Iterator[float]:
@@ -217,7 +229,10 @@ def _about_headers(case: Case) -> Iterator[str]:
     other = recognize(case.headers)
     if other is not None and other is not given:
         yield f"its headers are those of {other.title}"
-    elif not any(b"signature" in name or b"hmac" in name for name in fields(case.headers)):
+    elif not any(
+        b"signature" in name or b"hmac" in name or _TOKEN.search(value[:16384])
+        for name, value in fields(case.headers).items()
+    ):
         yield "no header has a signature: the sender has no secret, a proxy dropped the header, or it was not saved"
     elif given is not None:
         absent = [name for name in given.headers if name.encode() not in fields(case.headers)]

@@ -36,10 +36,8 @@ _KINDS: dict[str, tuple[type[Any], type[Any], tuple[Any, ...], str]] = {
 """The classes of the public and the private key, the arguments of signing, and the curve, by algorithm."""
 
 
-def functions_of(
-    secret: Secret, algorithm: str
-) -> tuple[Callable[[bytes], bytes] | None, Callable[[bytes, bytes], bool]]:
-    """Return the function that signs a content, None for a public key, and the one that verifies (signature, content).
+def pair_of(secret: Secret, algorithm: str) -> tuple[Any, Any]:
+    """Return the public key in a secret, and the private one or None.
 
     Args:
         secret: the key as PEM, or as DER or the bytes of ed25519 in hex or base64.
@@ -48,7 +46,7 @@ def functions_of(
     Raises:
         ConfigurationError: the text is no key, or one for another algorithm, or a short one.
     """
-    public_class, private_class, arguments, curve = _KINDS[algorithm]
+    public_class, private_class, _, curve = _KINDS[algorithm]
     key = _loaded(secret.get_secret_value(), algorithm == "ed25519")
     private = key if isinstance(key, private_class) else None
     public = key if private is None else private.public_key()
@@ -58,6 +56,23 @@ def functions_of(
         )
     if isinstance(public, rsa.RSAPublicKey) and public.key_size < _MIN_RSA:
         raise ConfigurationError(f"a key of RSA has {public.key_size} bits; a safe one has {_MIN_RSA} or more")
+    return public, private
+
+
+def functions_of(
+    secret: Secret, algorithm: str
+) -> tuple[Callable[[bytes], bytes] | None, Callable[[bytes, bytes], bool]]:
+    """Return the function that signs a content, None for a public key, and the one that verifies (signature, content).
+
+    Args:
+        secret: the key; see `pair_of`.
+        algorithm: one of the algorithms of `PublicKeyBody`.
+
+    Raises:
+        ConfigurationError: the text is no such key.
+    """
+    public, private = pair_of(secret, algorithm)
+    arguments = _KINDS[algorithm][2]
 
     def sign(content: bytes) -> bytes:
         assert private is not None  # noqa: S101 - for the type checkers

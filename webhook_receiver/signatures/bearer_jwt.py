@@ -1,0 +1,233 @@
+"""The scheme of senders that send a signed token (JWT, RFC 7519), in some cases with the body's hash in a claim."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import partial
+from math import isfinite
+from typing import Any, Literal, NamedTuple, cast, get_args
+
+from ..delivery import RequestHead
+from ..errors import (
+    BadSignature,
+    BodyMismatch,
+    ConfigurationError,
+    MalformedSignature,
+    StaleSignature,
+    VerificationError,
+    needs,
+)
+from .content_scheme import check_choice
+from .encoding import ENCODINGS, only
+from .scheme import BodyCheck, Verified
+from .secrets import Keyring, Secret, Secrets, is_same, masked
+
+TokenAlgorithm = Literal["HS256", "HS384", "HS512", "RS256", "ES256", "EdDSA"]
+HashEncoding = Literal["hex", "base64", "base64url"]
+
+_MAX_TOKEN = 16_384  # bytes
+_LIFETIME = 300  # seconds, of a token of our own
+
+
+class _Key(NamedTuple):
+    by: int
+    public: Any
+    private: Any
+
+    def __repr__(self) -> str:
+        return f"<key {self.by}>"
+
+
+class BearerJWT:
+    """A scheme that verifies a token (JWT, RFC 7519) in a header. Needs the extra `[jwt]`.
+
+    The times that a token states are checked by the receiver's clock: `exp`, `nbf` and `iat`. Without `body_claim` the
+    token says nothing of the body, so `Verified.body` is False.
+
+    Args:
+        keys: one key or several; the first signs, any verifies. A key is the secret of an HMAC, or PEM: a public key, a
+            certificate, or a private key, which signs as well.
+        algorithm: the one algorithm of all tokens (RFC 7518, section 3.1): "HS256", "HS384", "HS512", "RS256", "ES256"
+            or "EdDSA". No token can choose another one.
+        header: the header with the token.
+        prefix: the text in front of the token, in any case of letters; an empty text for none.
+        issuer: the issuer (`iss`) that a token has to have; several if any will do; None for any.
+        audience: the audience (`aud`) that a token has to be for; None for tokens that name none.
+        body_claim: the claim with the hash of the body, such as "payload_hash".
+        body_hash: the hash function: "sha256" or "sha512".
+        body_encoding: the encoding of the hash: "hex" of either case, "base64" or "base64url", padded or not.
+        id_claim: the claim with the sender's id of the delivery, which stays the same when the delivery is sent again.
+        max_age: the number of seconds after `iat` in which a token is valid, which then has to have one; None for no
+            limit but that of `exp`.
+        leeway: the number of seconds that the sender's clock may be behind or ahead of ours.
+
+    Raises:
+        ConfigurationError: a key or an option cannot work, or the extra is missing.
+    """
+
+    def __init__(
+        self,
+        keys: Secrets,
+        *,
+        algorithm: TokenAlgorithm,
+        header: str = "authorization",
+        prefix: str = "Bearer ",
+        issuer: str | Sequence[str] | None = None,
+        audience: str | None = None,
+        body_claim: str | None = None,
+        body_hash: Literal["sha256", "sha512"] = "sha256",
+        body_encoding: HashEncoding = "hex",
+        id_claim: str | None = None,
+        max_age: float | None = None,
+        leeway: float = 60,
+    ) -> None:
+        keys = masked(keys)
+        check_choice("algorithm", algorithm, get_args(TokenAlgorithm))
+        check_choice("body_hash", body_hash, ("sha256", "sha512"))
+        check_choice("body_encoding", body_encoding, get_args(HashEncoding))
+        for name, span in (("max_age", max_age), ("leeway", leeway)):
+            if span is not None and (not isinstance(span, int | float) or not isfinite(span) or span < 0):
+                raise ConfigurationError(f"{name} is a number of seconds from 0 on, not {span!r}")
+        try:
+            from . import jws
+        except ImportError:
+            raise ConfigurationError(needs("a token (JWT)", "an extra", "jwt")) from None
+        self._jws = jws.Tokens(algorithm)
+        self._algorithm: TokenAlgorithm = algorithm
+        self._header = header.lower().encode()
+        self._prefix = prefix.lower().encode()
+        self._word = prefix.encode()
+        self._issuers = [issuer] if isinstance(issuer, str) else None if issuer is None else [*issuer]
+        self._audience = audience
+        self._body_claim = body_claim
+        self._body_hash = body_hash
+        self._body_encoding: HashEncoding = body_encoding
+        self._id_claim = id_claim
+        self._max_age = max_age
+        self._leeway = leeway
+        self._keyring = Keyring(keys, self._key)
+        self.secret_count = len(self._keyring)
+
+    def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
+        """Return the head with a token that is valid for five minutes.
+
+        Raises:
+            ConfigurationError: every key has expired, or the first one is a public key.
+        """
+        key = self._keyring.first(now)
+        if key.private is None:
+            raise ConfigurationError("cannot sign with a public key: give the private one")
+        claims: dict[str, Any] = {"iat": int(now), "exp": int(now) + _LIFETIME}
+        if self._issuers:
+            claims["iss"] = self._issuers[0]
+        if self._audience is not None:
+            claims["aud"] = self._audience
+        if self._body_claim is not None:
+            claims[self._body_claim] = self._hashed(body).decode()
+        if self._id_claim is not None:
+            claims[self._id_claim] = hashlib.sha256(body).hexdigest()
+        token = self._jws.sign(json.dumps(claims).encode(), key.private)
+        return head.with_headers((self._header, self._word + token))
+
+    def verify(self, head: RequestHead, now: float) -> BodyCheck:
+        """Verify the token and its times; return the check of the body by its hash. See `Scheme.verify`."""
+        value = only(head.headers, self._header)
+        if not value.lower().startswith(self._prefix):
+            raise MalformedSignature(f"{self._header.decode()} does not begin with {self._word.decode().strip()}")
+        token = value[len(self._prefix) :]
+        if len(token) > _MAX_TOKEN or token.count(b".") != 2 or not all(map(_is_segment, token.split(b"."))):
+            raise MalformedSignature(f"{self._header.decode()} holds no signed token (JWT)")
+        by, claims = self._decoded(token, now)
+        self._reject_others(claims)
+        self._reject_other_times(claims, now)
+        id = None if self._id_claim is None else claims.get(self._id_claim)
+        if self._id_claim is not None and (not isinstance(id, str) or not id):
+            raise MalformedSignature(f"the token has no text as {self._id_claim}")
+        verified = Verified(by, body=self._body_claim is not None, id=id, fresh=self._max_age is not None)
+        claimed = None if self._body_claim is None else claims.get(self._body_claim)
+        return partial(self._check, verified, claimed)
+
+    def _check(self, verified: Verified, claimed: object, body: bytes) -> Verified:
+        if self._body_claim is None:
+            return verified
+        if not isinstance(claimed, str):
+            raise BodyMismatch(f"the token has no hash of the body as {self._body_claim}")
+        spelt = claimed.lower() if self._body_encoding == "hex" else claimed.rstrip("=")
+        if not is_same(self._hashed(body).rstrip(b"="), spelt.encode("utf-8", "surrogatepass")):
+            raise BodyMismatch(f"the body is not the one whose hash the token has as {self._body_claim}")
+        return verified
+
+    def _decoded(self, token: bytes, now: float) -> tuple[int, dict[str, Any]]:
+        """Return the index of the key that a token is signed with, and its claims.
+
+        Raises:
+            VerificationError: it is signed with no key of ours, or by another algorithm, or holds no claims.
+        """
+        for key in self._keyring.at(now):
+            payload = self._jws.verify(token, key.public)
+            if payload is None:
+                continue
+            if isinstance(payload, VerificationError):
+                raise payload
+            return key.by, _claims(payload)
+        raise self._keyring.mismatch(now)
+
+    def _reject_others(self, claims: dict[str, Any]) -> None:
+        """Reject a token of another issuer, or for another audience."""
+        if self._issuers is not None and claims.get("iss") not in self._issuers:
+            raise BadSignature("the token is of another issuer (iss) than issuer=... says")
+        named: Any = claims.get("aud")
+        audiences: list[Any] = [] if named is None else [*named] if isinstance(named, list) else [named]
+        if self._audience not in (audiences or [None]):
+            raise BadSignature("the token is for another audience (aud) than audience=... says, or for none")
+
+    def _reject_other_times(self, claims: dict[str, Any], now: float) -> None:
+        times = {name: claims[name] for name in ("iat", "nbf", "exp") if name in claims}
+        for name, time in times.items():
+            if isinstance(time, bool) or not isinstance(time, int | float) or not abs(time) < 1e15:
+                raise MalformedSignature(f"the token's {name} is no time in Unix seconds")
+        if self._max_age is not None and "iat" not in times:
+            raise MalformedSignature("the token has no iat, which max_age=... asks for")
+        if now >= times.get("exp", float("inf")) + self._leeway:
+            raise StaleSignature("the token has expired, by its own exp")
+        if max(times.get("iat", now), times.get("nbf", now)) > now + self._leeway:
+            raise StaleSignature(f"the token is of the future, by our clock; allowed are {self._leeway:g} s")
+        if self._max_age is not None and now > times["iat"] + self._max_age + self._leeway:
+            raise StaleSignature(f"the token is older than {self._max_age:g} s, by its iat")
+
+    def _hashed(self, body: bytes) -> bytes:
+        return ENCODINGS[self._body_encoding].encode(hashlib.new(self._body_hash, body).digest())
+
+    def _key(self, by: int, secret: Secret) -> _Key:
+        text = secret.get_secret_value()
+        if self._algorithm.startswith("HS"):
+            if text.startswith("-----BEGIN"):
+                raise ConfigurationError(f"{self._algorithm} takes a secret, and this is a key in PEM")
+            return _Key(by, text.encode(), text.encode())
+        from . import public_keys
+
+        public, private = public_keys.pair_of(secret, _KINDS[self._algorithm])
+        return _Key(by, public, private)
+
+
+_KINDS = {"RS256": "rsa-v1_5-sha256", "ES256": "ecdsa-p256-sha256", "EdDSA": "ed25519"}
+"""The algorithms by their names in `PublicKeyBody`."""
+_SEGMENT = ENCODINGS["base64url-unpadded"]
+
+
+def _claims(payload: bytes) -> dict[str, Any]:
+    try:
+        claims: object = json.loads(payload)
+    except (ValueError, RecursionError):  # whose texts quote the token
+        claims = None
+    if not isinstance(claims, dict):
+        raise MalformedSignature("the token holds no claims (RFC 7519)")
+    return cast("dict[str, Any]", claims)
+
+
+def _is_segment(text: bytes) -> bool:
+    """Return whether a part of a token is base64url in its one spelling, and not empty."""
+    data = _SEGMENT.decode(text)
+    return data is not None and data != b"" and _SEGMENT.encode(data) == text
