@@ -436,6 +436,7 @@ def test_a_form_of_ones_own_is_a_function() -> None:
         ({"item_separator": "-"}, "item_separator is one of"),
         ({"timestamp_format": "minutes"}, "timestamp_format is one of"),
         ({"key": "raw"}, 'key is "text", "hex", "base64" or a KeyForm'),
+        ({"key_ids": "k", "key_id": "x-key"}, "key_ids has an id for each secret"),
         ({"key_ids": ["k1"]}, "key_ids has an id for each secret"),
         ({"key_id": "x-key"}, "key_ids has an id for each secret"),
         ({"body_form": "gunzipped"}, "body_form is a function"),
@@ -591,6 +592,17 @@ def test_explain_reads_the_times_that_senders_write(format: Any) -> None:
     late = explain(headers, BODY, "key", make=make, now=NOW + 4000)
     assert late.authentic
     assert [cause.name for cause in late.causes] == ["stale"]
+
+
+def test_explain_takes_the_time_of_the_signature_before_that_of_a_proxys_token() -> None:
+    make = partial(
+        HMACBody, signature="x-signature", timestamp="x-timestamp", timestamp_format="rfc3339",
+        signed="{timestamp}{body}",
+    )  # fmt: skip
+    signed = make("key").sign(RequestHead.of({}), BODY, NOW).headers
+    headers = {name.decode(): value.decode() for name, value in signed}
+    token = ".".join(urlsafe_b64encode(each).decode().rstrip("=") for each in (b'{"a":1}', b'{"iat":1765433999}', b"x"))
+    assert explain({"x-oidc-data": token, **headers}, BODY, "key", make=make, now=None).now == NOW
 
 
 @pytest.mark.parametrize("encoding", ["base64-unpadded", "base64url", "base64url-unpadded"])

@@ -112,7 +112,6 @@ def verifying_time(case: Case, now: float) -> float | None:
 
 def stated_times(headers: Headers) -> Iterator[float]:
     """Yield the times that the headers state, in Unix seconds; one in milliseconds as it is, too, for a mistake."""
-    yield from _token_times(headers)
     seen: set[bytes] = set()
     for name, value in headers:
         if b"signature" in name or b"timestamp" in name:
@@ -120,6 +119,7 @@ def stated_times(headers: Headers) -> Iterator[float]:
                 if text not in seen and len(seen) < 8:
                     seen.add(text)
                     yield from _times(text)
+    yield from _token_times(headers)
 
 
 def _token_times(headers: Headers) -> Iterator[float]:

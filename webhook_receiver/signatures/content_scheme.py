@@ -86,6 +86,7 @@ class ContentScheme:
             raise ConfigurationError("signature, timestamp, id and key_id have places of their own")
         if len(self._signatures) > 1 and len(secrets) > len(self._signatures):
             raise ConfigurationError(f"{len(secrets)} secrets for {len(self._signatures)} places: one has one secret")
+        key_ids = [] if isinstance(key_ids, str) else [*key_ids]
         self._key_ids = [each.encode() for each in key_ids]
         if len(self._key_ids) != (0 if key_id is None else len(secrets)) or len({*key_ids}) < len(key_ids):
             raise ConfigurationError("key_ids has an id for each secret, in their order, and key_id is its place")
