@@ -338,6 +338,16 @@ def test_each_header_has_a_secret_of_its_own() -> None:
         verified(scheme, {"x-other": one})
 
 
+def test_each_item_of_a_header_may_have_a_secret_of_its_own() -> None:
+    scheme = HMACBody(["one", "two"], signature=["x-sig:a", "x-sig:b"])
+    one, two = hexed(BODY, b"one"), hexed(BODY, b"two")
+    for value, by in [(b"a=%b" % one, 0), (b"b=%b" % two, 1), (b"a=00,b=%b" % two, 1), (b"b=00, a=%b" % one, 0)]:
+        assert scheme.verify(came([(b"x-sig", value)]), NOW)(BODY).by == by
+    for value in (b"a=%b" % two, b"b=%b" % one, b"c=%b" % one, b""):
+        with pytest.raises(VerificationError):
+            verified(scheme, {"x-sig": value})
+
+
 # other forms of the body
 
 

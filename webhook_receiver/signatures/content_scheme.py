@@ -181,7 +181,10 @@ class ContentScheme:
         if len(self._signatures) == 1:
             return [self._claimed_at(self._signatures[0], headers)]
         present = {name for name, _ in headers}
-        claimed = [self._claimed_at(place, headers) if place.header in present else [] for place in self._signatures]
+        claimed = [
+            self._claimed_at(place, headers) if place.header in present and place.values(headers) else []
+            for place in self._signatures
+        ]
         if not any(claimed):
             raise missing(self._signatures[0].header, headers)
         return claimed
