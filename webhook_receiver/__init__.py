@@ -61,6 +61,7 @@ _HOMES = {
     ".signatures.hmac_body": "HMACBody",
     ".signatures.public_key_body": "PublicKeyBody",
     ".signatures.rfc9421": "HTTPMessageSignature",
+    ".signatures.shared_secret": "BasicAuth BodySecret HeaderSecret QuerySecret",
     ".signatures.standard": "StandardWebhooks",
     ".signatures.unsigned": "Unsigned",
 }

@@ -59,6 +59,7 @@ from .signatures.bearer_jwt import BearerJWT
 from .signatures.hmac_body import HMACBody
 from .signatures.public_key_body import PublicKeyBody
 from .signatures.rfc9421 import HTTPMessageSignature
+from .signatures.shared_secret import BasicAuth, BodySecret, HeaderSecret, QuerySecret
 from .signatures.standard import StandardWebhooks
 from .signatures.unsigned import Unsigned
 
@@ -71,7 +72,9 @@ __all__ = [
     "Backoff",
     "BadSignature",
     "BearerJWT",
+    "BasicAuth",
     "BodyMismatch",
+    "BodySecret",
     "Breaker",
     "CallNext",
     "ConfigurationError",
@@ -87,6 +90,7 @@ __all__ = [
     "HTTPMessageSignature",
     "HandlerSignal",
     "HandlerState",
+    "HeaderSecret",
     "Health",
     "Inbox",
     "InboxDamaged",
@@ -104,6 +108,7 @@ __all__ = [
     "OrderStatusChanged",
     "OrdersApi",
     "PublicKeyBody",
+    "QuerySecret",
     "Receipt",
     "RequestError",
     "Response",

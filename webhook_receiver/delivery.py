@@ -248,10 +248,16 @@ def _is_stored(name: bytes) -> bool:
     return re.search(_NOT_STORED, name) is None
 
 
-def kept_headers(headers: Headers) -> Headers:
+def kept_headers(headers: Headers, secret: frozenset[bytes] = frozenset()) -> Headers:
     """Return the headers to store: all but those whose names suggest a credential, a signature or the request's target,
     and those whose values begin as credentials do.
 
     Nobody needs these once the delivery is verified.
+
+    Args:
+        headers: the headers of a request.
+        secret: the names, in lower case, of further headers that hold a secret.
     """
+    if secret:
+        headers = [pair for pair in headers if pair[0] not in secret]
     return tuple([pair for pair in headers if _is_stored(pair[0]) and not pair[1].startswith(_CREDENTIALS)])

@@ -48,6 +48,7 @@ from .senders import OrderingKey, OrdersApi, Sender, checked_api, sender_for
 from .senders.backfill import SLACK, Backfill, ProgressCallback, backfill_at_intervals, moment, span
 from .senders.order_check import OrderCheck
 from .signatures import Scheme, Verified
+from .signatures.scheme import secret_headers, www_authenticate
 from .signatures.secrets import Secrets, masked
 from .worker.executor import no_event
 from .worker.inline import handle
@@ -131,7 +132,8 @@ class WebhookReceiver(Router):
         self._bodies = BodyReader(max_body, body_timeout, max_bodies)
         self._stored = accepted(sender.responses.stored)
         self._duplicate = accepted(sender.responses.duplicate)
-        self._rejections = rejections(sender.responses.rejected)
+        self._rejections = rejections(sender.responses.rejected, www_authenticate(sender.scheme))
+        self._secret_headers = secret_headers(sender.scheme)
         self._runtime = Runtime(name, sender, self, inbox=inbox, options=worker, clock=clock, work=work)
         self._runtimes = [self._runtime]
         """The receiver's own runtime, and those that replace it in turn."""
@@ -198,7 +200,7 @@ class WebhookReceiver(Router):
             body: the bytes as received; a body that was parsed and serialized again does not verify.
             method: the request's method; the response to any but "POST" is 405.
             target: the request's target (RFC 9112, section 3.2): its path, percent-encoded as sent, and the query
-                behind `?`. `Unsigned(token_in_path=...)` needs it.
+                behind `?`. `Unsigned(token_in_path=...)` and `QuerySecret` need it.
 
         Returns:
             The response, and the delivery and event if the request was accepted. Rejections are no exceptions.
@@ -444,7 +446,7 @@ class WebhookReceiver(Router):
     def _delivery(self, headers: Headers, body: bytes, verified: Verified, now: float) -> Delivery:
         if verified.by is not None:
             self._runtime.secret_usage.note(verified.by, now)
-        stored = kept_headers(headers) if self._runtime.keeps else tuple(headers)
+        stored = kept_headers(headers, self._secret_headers) if self._runtime.keeps else tuple(headers)
         return Delivery(new_id(now), self.name, stored, body, now, verified.by, verified.body)
 
     async def _handle(self, delivery: Delivery, verified: Verified) -> tuple[Response, Event | None, str | None]:

@@ -139,13 +139,14 @@ def not_an_event(error: NotAnEvent) -> Response:
     return problem(422, "not-an-event", "The body is not an event", detail=str(error))
 
 
-def rejections(rejected_status: int) -> Mapping[type[WebhookError], Response]:
+def rejections(rejected_status: int, asked_for: str = "Signature") -> Mapping[type[WebhookError], Response]:
     """Return the response to each kind of error.
 
     Args:
         rejected_status: the HTTP status for a signature that is rejected.
+        asked_for: the value of the header WWW-Authenticate of a 401.
     """
-    authenticate = {"www_authenticate": "Signature"} if rejected_status == 401 else {}  # RFC 9110, 15.5.2
+    authenticate = {"www_authenticate": asked_for} if rejected_status == 401 else {}  # RFC 9110, 15.5.2
     return {
         InboxError: problem(
             503, "inbox-unavailable", "The delivery cannot be stored now; please send it again", retry_after="10"

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import traceback
+from typing import Any
 
 import pytest
 
 from tests.helpers import NOW, came, order, signed
+from tests.working import durable
 from webhook_receiver import (
     BadSignature,
     ConfigurationError,
+    MalformedSignature,
     MissingSignature,
     UnexpectedSignature,
     Unsigned,
 )
-from webhook_receiver.delivery import RequestHead
+from webhook_receiver.delivery import Headers, RequestHead
 from webhook_receiver.signatures import Verified
 
 
@@ -94,6 +97,44 @@ def test_no_header_tells_the_path_and_a_signature_is_rejected_with_the_token_too
 def test_a_token_that_can_be_guessed_or_changes_in_a_url_is_rejected(token: str) -> None:
     with pytest.raises(ConfigurationError, match=r"secret|token_urlsafe"):
         Unsigned(token_in_path=token)
+
+
+@pytest.mark.parametrize("token", [None, TOKEN])
+@pytest.mark.parametrize(
+    ("headers", "id"),
+    [
+        ([(b"x-id", b"7")], "7"),
+        ([(b"x-id", "é".encode())], "Ã©"),
+        ([(b"x-id", b"")], None),
+        ([(b"id", b"7")], None),
+        ([], None),
+    ],
+)
+def test_the_senders_id_is_in_a_header(headers: Headers, id: str | None, token: str | None) -> None:
+    scheme = Unsigned(token_in_path=token, id="X-Id")
+    verified = scheme.verify(came(headers, target=f"/in/{TOKEN}".encode()), NOW)(b"")
+    assert (verified.id, verified.body, verified.fresh) == (id, False, False)
+
+
+async def test_two_deliveries_with_one_id_are_one_and_without_an_id_equal_bodies_are() -> None:
+    hooks = durable("memory://", scheme=Unsigned(id="x-id"), work=False)
+    sent: list[tuple[dict[str, str], bytes]] = [
+        *(({"x-id": "7"}, b'{"event": "a"}'), ({"x-id": "7"}, b'{"event": "a", "again": true}')),
+        *(({"x-id": "8"}, b'{"event": "a"}'), ({"x-id": ""}, b'{"event": "a"}'), ({"x-id": ""}, b'{"event": "b"}')),
+    ]
+    async with hooks:
+        assert [(await hooks.receive(*each)).response.status for each in sent] == [202, 200, 202, 202, 202]
+
+
+def test_an_id_that_is_there_twice_is_none() -> None:
+    with pytest.raises(MalformedSignature, match="the header x-id is there more than once"):
+        Unsigned(id="x-id").verify(came([(b"x-id", b"7"), (b"x-id", b"8")]), NOW)
+
+
+@pytest.mark.parametrize("id", ["", "x id", "é", 7])
+def test_an_id_that_no_header_has_is_rejected(id: Any) -> None:
+    with pytest.raises(ConfigurationError, match="id is the name of a header"):
+        Unsigned(id=id)
 
 
 def test_no_traceback_shows_the_token() -> None:

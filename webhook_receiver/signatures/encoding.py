@@ -39,6 +39,22 @@ def only(headers: Headers, name: bytes) -> bytes:
     return values[0]
 
 
+def header_name(argument: str, name: str) -> bytes:
+    """Return the name of a header in lower case, as ASGI has it.
+
+    Args:
+        argument: the argument that the name was given as, for the error.
+        name: the name, in any case.
+
+    Raises:
+        ConfigurationError: no header can have the name.
+    """
+    given: object = name
+    if not isinstance(given, str) or not given.isascii() or not given.replace("-", "").replace("_", "").isalnum():
+        raise ConfigurationError(f'{argument} is the name of a header, such as "X-Acme-Id", not {given!r}')
+    return name.lower().encode()
+
+
 def seconds(value: bytes, name: str) -> int:
     """Return a time, in Unix seconds, that a header states.
 

@@ -30,8 +30,14 @@ BodyCheck = Callable[[bytes], Verified]
 class Scheme(Protocol):
     """A way to sign and verify a delivery. A scheme does no I/O and reads no clock: `now` is in Unix seconds.
 
-    A scheme whose signatures cover the URL that the sender posts to may have one more attribute, the bool `needs_url`:
-    True where the scheme itself was given no URL, so that a receiver cannot be made without `public_url=...`.
+    A scheme may have more attributes:
+
+    - `needs_url`, a bool, of a scheme whose signatures cover the URL that the sender posts to: True where the scheme
+      itself was given no URL, so that a receiver cannot be made without `public_url=...`.
+    - `secret_headers`, a frozenset of bytes: the names, in lower case, of headers that hold a secret itself. An inbox
+      stores none of them. Headers whose names suggest a secret, such as Authorization, need not be among them.
+    - `www_authenticate`, a str: the value of the header WWW-Authenticate of a 401 (RFC 9110, section 11.6.1);
+      "Signature" without it.
     """
 
     @property
@@ -69,6 +75,16 @@ class Scheme(Protocol):
             VerificationError: the head does not prove the delivery. No other error is raised, whatever the head holds.
         """
         ...
+
+
+def secret_headers(scheme: Scheme) -> frozenset[bytes]:
+    """Return the names of the headers that hold a secret of a scheme. See `Scheme`."""
+    return getattr(scheme, "secret_headers", frozenset())
+
+
+def www_authenticate(scheme: Scheme) -> str:
+    """Return the value of WWW-Authenticate that asks for the proof of a scheme. See `Scheme`."""
+    return getattr(scheme, "www_authenticate", "Signature")
 
 
 _MEMBERS = {

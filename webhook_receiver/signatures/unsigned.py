@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_to_bytes
 
-from ..delivery import RequestHead
+from ..delivery import Headers, RequestHead
 from ..errors import (
     BadSignature,
     ConfigurationError,
     MissingSignature,
     UnexpectedSignature,
 )
+from .encoding import header_name, only
 from .scheme import BodyCheck, Verified
 from .secrets import Keyring, Secret, Secrets, is_same, masked
 
@@ -27,15 +28,20 @@ class Unsigned:
         token_in_path: the last part of the URL that the sender posts to, which nobody can guess; several tokens for
             rotation. Its route is `hooks.route("/webhooks/{token}")`. A token is weaker than a signature: who reads a
             log of URLs knows it, and it does not prove the body. It is for a sender that can do no better.
+        id: the header with the sender's id of the delivery, the same when it is sent again: two deliveries with the
+            same id are one, whatever else differs. A delivery without it, or with an empty one, has none. Who is let in
+            can write any id, also that of a delivery to come, which is then a duplicate.
 
     Raises:
-        ConfigurationError: a token has less than 22 characters, or one that would be escaped in a URL (RFC 3986).
+        ConfigurationError: a token has less than 22 characters, or one that would be escaped in a URL (RFC 3986); or
+            `id` is no name of a header.
     """
 
-    def __init__(self, *, token_in_path: Secrets | None = None) -> None:
+    def __init__(self, *, token_in_path: Secrets | None = None, id: str | None = None) -> None:
         token_in_path = None if token_in_path is None else masked(token_in_path)
         self._keyring = None if token_in_path is None else Keyring(token_in_path, _key)
         self.secret_count = 0 if self._keyring is None else len(self._keyring)
+        self._id = None if id is None else header_name("id", id)
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
         """Return the head unchanged; with tokens, a head whose path ends in the first one.
@@ -61,15 +67,28 @@ class Unsigned:
             UnexpectedSignature: the name of a header contains "signature" or "hmac".
             MissingSignature: the path has no last part.
             BadSignature: the last part of the path is no token of the receiver's.
+            MalformedSignature: the header `id` is there more than once.
         """
         for name, _ in head.headers:
             if b"signature" in name or b"hmac" in name:
                 raise UnexpectedSignature(
                     "the delivery is signed, but the receiver has scheme=Unsigned(): give it the sender's secret"
                 )
-        return _unverified if self._keyring is None else self._check_token(self._keyring, head, now)
+        by = None if self._keyring is None else self._check_token(self._keyring, head, now)
+        verified = Verified(by, body=False, id=self._sent_id(head.headers))
+        return lambda body: verified
 
-    def _check_token(self, keyring: Keyring[tuple[int, Secret]], head: RequestHead, now: float) -> BodyCheck:
+    def _sent_id(self, headers: Headers) -> str | None:
+        """Return the sender's id of a delivery; None without one.
+
+        Raises:
+            MalformedSignature: the header is there more than once.
+        """
+        if self._id is None or not any(name == self._id for name, _ in headers):
+            return None
+        return only(headers, self._id).decode("latin-1") or None
+
+    def _check_token(self, keyring: Keyring[tuple[int, Secret]], head: RequestHead, now: float) -> int:
         claimed = head.path.rstrip(b"/").rpartition(b"/")[2]
         if not claimed:
             raise MissingSignature(
@@ -78,18 +97,13 @@ class Unsigned:
         by = self._index_of(keyring, claimed, now)
         if by is None:
             raise BadSignature("the path does not end in a token of the receiver's")
-        verified = Verified(by, body=False)
-        return lambda body: verified
+        return by
 
     @staticmethod
     def _index_of(keyring: Keyring[tuple[int, Secret]], claimed: bytes, now: float) -> int | None:
         """Return the index of a token, which may be percent-encoded (RFC 3986, section 6.2.2.2); None for no token."""
         claimed = unquote_to_bytes(claimed)
         return next((by for by, token in keyring.at(now) if is_same(_bytes(token), claimed)), None)
-
-
-def _unverified(body: bytes) -> Verified:
-    return Verified(by=None, body=False)
 
 
 def _key(by: int, secret: Secret) -> tuple[int, Secret]:

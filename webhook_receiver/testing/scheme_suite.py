@@ -280,7 +280,9 @@ class SchemeSuite:
                 assert not any(text in f"{error} {error!r}" for text in hidden)
                 assert error.__context__ is None or error.__suppress_context__
                 frames = traceback.TracebackException.from_exception(error, capture_locals=True).stack
-                shown = "".join(f"{frame.locals}" for frame in frames if "/tests/" not in frame.filename)
+                # The frames of tests hold the request, which has a secret itself where the scheme signs nothing.
+                own = [frame for frame in frames if frame.filename != __file__ and "/tests/" not in frame.filename]
+                shown = "".join(f"{frame.locals}" for frame in own)
                 assert not any(secret in shown for secret in self.secrets)
 
 

@@ -93,7 +93,8 @@ def sign(
 ) -> dict[str, str]:
     """Return the headers of a signed request, for httpx or a test client. The body is `encode(what)`.
 
-    For `Unsigned(token_in_path=...)` the headers prove nothing: a client has to post to a URL that ends in the token.
+    For `Unsigned(token_in_path=...)` and `QuerySecret` the headers prove nothing: a client has to post to a URL with
+    the token or secret.
 
     Args:
         what: an event, a dict, or the bytes themselves.
@@ -161,15 +162,19 @@ def forged_head(
     names = {name for name, _ in given.headers}
     proofs = {name for name, _ in signed.headers} - names
     if signed.target == given.target and not proofs:
-        raise ConfigurationError(f"{type(scheme).__name__} signs nothing: there is nothing to forge, all are let in")
+        who = "the body has to hold the secret" if scheme.secret_count else "all are let in"
+        raise ConfigurationError(f"{type(scheme).__name__} signs nothing: there is nothing to forge, {who}")
     # The wrong digits, in the form that the scheme expects.
     wrong = [
         (name, _wrong(value) if name in proofs and not name.endswith(_NO_PROOF) else value)
         for name, value in signed.headers
     ]
-    return signed._replace(
-        headers=wrong, target=signed.target if signed.target == given.target else _elsewhere(signed.target)
-    )
+    forged = signed._replace(headers=wrong)
+    if signed.path != given.path:
+        return forged._replace(target=_elsewhere(signed.target))
+    if signed.target != given.target:
+        return forged._replace(target=signed.target + b"0")  # the secret is at the end of the query
+    return forged
 
 
 def readable(head: RequestHead) -> dict[str, str]:
