@@ -36,8 +36,8 @@ from typing import Any
 _HOMES = {
     ".delivery": "Attempt Delivery",
     ".errors": (
-        "AmbiguousId ApiError BadSignature BodyMismatch ConfigurationError GiveUp HandlerSignal InboxDamaged "
-        "InboxError InboxUnavailable MalformedSignature MissingSignature NotAnEvent RequestError Retry "
+        "AddressNotAllowed AmbiguousId ApiError BadSignature BodyMismatch ConfigurationError GiveUp HandlerSignal "
+        "InboxDamaged InboxError InboxUnavailable MalformedSignature MissingSignature NotAnEvent RequestError Retry "
         "StaleSignature Unconfirmed UnexpectedSignature VerificationError WebhookError"
     ),
     ".events": (
@@ -56,6 +56,7 @@ _HOMES = {
     ".senders.backfill": "Backfill",
     ".senders.up42": "JobStatusChanged UP42Signature",
     ".signatures": "Scheme Secret",
+    ".signatures.allow_from": "AllowFrom",
     ".signatures.any_of": "AnyOf",
     ".signatures.bearer_jwt": "BearerJWT",
     ".signatures.hmac_body": "HMACBody",

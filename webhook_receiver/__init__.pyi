@@ -1,5 +1,6 @@
 from .delivery import Attempt, Delivery
 from .errors import (
+    AddressNotAllowed,
     AmbiguousId,
     ApiError,
     BadSignature,
@@ -54,6 +55,7 @@ from .senders.backfill import Backfill
 from .senders.up42 import JobStatusChanged
 from .senders.up42.signature import UP42Signature
 from .signatures import Scheme, Secret
+from .signatures.allow_from import AllowFrom
 from .signatures.any_of import AnyOf
 from .signatures.bearer_jwt import BearerJWT
 from .signatures.hmac_body import HMACBody
@@ -64,6 +66,8 @@ from .signatures.standard import StandardWebhooks
 from .signatures.unsigned import Unsigned
 
 __all__ = [
+    "AddressNotAllowed",
+    "AllowFrom",
     "AmbiguousId",
     "AnyOf",
     "ApiError",

@@ -81,7 +81,8 @@ def request_head(scope: Scope, url: str | None) -> RequestHead:
         target = b"%b?%b" % (target, scope["query_string"])
     # As RequestHead(...) does it, in half the time.
     headers = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
-    parts = (scope["method"], target, headers, url)
+    client = scope.get("client")
+    parts = (scope["method"], target, headers, url, client[0] if client else None)
     return tuple.__new__(RequestHead, parts)  # pyright: ignore[reportUnknownMemberType]
 
 

@@ -81,6 +81,9 @@ class RequestHead(NamedTuple):
     url: str | None = None
     """The absolute URL that the sender posts to, as the sender knows it: `WebhookReceiver(public_url=...)`. None if
     it was not given. Behind a proxy the request itself does not hold it."""
+    client: str | None = None
+    """The address of the peer, as the server tells it: of a proxy, where there is one. None if it is not known, as with
+    a Unix socket."""
 
     def __repr__(self) -> str:
         # The fields hold tokens and signatures, and a traceback may show local variables.
@@ -88,7 +91,13 @@ class RequestHead(NamedTuple):
 
     @classmethod
     def of(
-        cls, headers: AnyHeaders | None, *, method: str = "POST", target: str | bytes = b"/", url: str | None = None
+        cls,
+        headers: AnyHeaders | None,
+        *,
+        method: str = "POST",
+        target: str | bytes = b"/",
+        url: str | None = None,
+        client: str | None = None,
     ) -> Self:
         """Return the head of a request from headers in any form.
 
@@ -97,8 +106,9 @@ class RequestHead(NamedTuple):
             method: the method, in upper case.
             target: the path, with the query behind `?` where there is one; text becomes bytes as in `header_pairs`.
             url: the absolute URL that the sender posts to, if it is known.
+            client: the address of the peer, if it is known.
         """
-        return cls(method, _to_bytes(target), header_pairs(headers), url)
+        return cls(method, _to_bytes(target), header_pairs(headers), url, client)
 
     def with_headers(self, *more: tuple[bytes, bytes]) -> Self:
         """Return the head with more headers behind its own; the names in lower case."""

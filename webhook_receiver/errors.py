@@ -16,7 +16,8 @@ WebhookError
 │   ├── BadSignature            when no secret gives this signature
 │   ├── StaleSignature          when it was signed too long ago or ahead of our clock, if authentically
 │   ├── BodyMismatch            when the signature does not cover the body that came with it
-│   └── UnexpectedSignature     when it is signed, but the receiver was told that nothing is
+│   ├── UnexpectedSignature     when it is signed, but the receiver was told that nothing is
+│   └── AddressNotAllowed       when it comes from none of the sender's networks
 ├── NotAnEvent                  when an authentic body is not JSON or not an event            422
 ├── MiddlewareError             when a middleware returns, but its handler has not            500
 ├── Unconfirmed                 when the sender's API does not say yet what a delivery says   503
@@ -121,6 +122,10 @@ class BodyMismatch(VerificationError):
 
 class UnexpectedSignature(VerificationError):
     """The request is signed, but the receiver's scheme is `Unsigned()`: its sender has a secret."""
+
+
+class AddressNotAllowed(VerificationError):
+    """The request comes from none of the networks of `AllowFrom`, or from an address that is not known."""
 
 
 class NotAnEvent(WebhookError):

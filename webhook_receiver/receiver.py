@@ -191,7 +191,13 @@ class WebhookReceiver(Router):
         await response.send(send)
 
     async def receive(
-        self, headers: AnyHeaders | None, body: bytes, *, method: str = "POST", target: str | bytes = b"/"
+        self,
+        headers: AnyHeaders | None,
+        body: bytes,
+        *,
+        method: str = "POST",
+        target: str | bytes = b"/",
+        client: str | None = None,
     ) -> Receipt:
         """Handle one request as the app does, without ASGI: for a Lambda function, another framework's view, a test.
 
@@ -201,6 +207,7 @@ class WebhookReceiver(Router):
             method: the request's method; the response to any but "POST" is 405.
             target: the request's target (RFC 9112, section 3.2): its path, percent-encoded as sent, and the query
                 behind `?`. `Unsigned(token_in_path=...)` and `QuerySecret` need it.
+            client: the address of the peer, which `AllowFrom` needs; None if it is not known.
 
         Returns:
             The response, and the delivery and event if the request was accepted. Rejections are no exceptions.
@@ -211,17 +218,19 @@ class WebhookReceiver(Router):
         if not isinstance(body, bytes):
             raise TypeError(f"receive() takes the body's bytes as they came, not {type(body).__name__}")
         check_asyncio()
-        receipt = await self._receipt(headers, body, method, target)
+        receipt = await self._receipt(headers, body, method, target, client)
         self._runtime.counters.answered[receipt.response.status] += 1
         return receipt
 
-    async def _receipt(self, headers: AnyHeaders | None, body: bytes, method: str, target: str | bytes) -> Receipt:
+    async def _receipt(
+        self, headers: AnyHeaders | None, body: bytes, method: str, target: str | bytes, client: str | None
+    ) -> Receipt:
         delivery = None
         try:
             if method != "POST":
                 raise MethodNotAllowed(f"{self.name} takes POST only")
             now = self._runtime.clock()
-            head = RequestHead.of(headers, method=method, target=target, url=self._public_url)
+            head = RequestHead.of(headers, method=method, target=target, url=self._public_url, client=client)
             self._bodies.check_headers(head.headers)
             check = self._scheme.verify(head, now)
             self._bodies.check_body(head.headers, body)

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from ..asgi import BodyReader
 from ..delivery import AnyHeaders, RequestHead
 from ..errors import (
+    AddressNotAllowed,
     BadSignature,
     BodyMismatch,
     BodyTooLarge,
@@ -164,6 +165,7 @@ def explain(
     method: str = "POST",
     target: str | bytes = b"/",
     url: str | None = None,
+    client: str | None = None,
     max_body: int = MAX_BODY,
 ) -> Explanation:
     """Explain why a request is accepted or rejected. The scheme decides; causes are found by trial.
@@ -178,12 +180,14 @@ def explain(
         method: the request's method, for a scheme whose signatures cover it.
         target: the request's target, its path and query as sent, for a scheme that reads it.
         url: the absolute URL that the sender posted to, for a scheme whose signatures cover it or the host.
+        client: the address of the peer, for a scheme that reads it.
         max_body: the receiver's largest body, in bytes.
 
     Raises:
         ConfigurationError: the scheme cannot be made of these secrets.
     """
-    case = Case(RequestHead.of(headers, method=method, target=target, url=url), body, secrets, make)
+    head = RequestHead.of(headers, method=method, target=target, url=url, client=client)
+    case = Case(head, body, secrets, make)
     times = list(stated_times(case.headers))
     if now is None:
         now = next((time for time in times if not isinstance(verify(case, time).error, StaleSignature)), 0.0)
@@ -248,6 +252,10 @@ def _in_time(case: Case, verdict: Verdict, times: list[float]) -> Verdict:
 
 def _steps(verdict: Verdict, in_time: Verdict) -> Iterator[Step]:
     """Yield all steps; those behind a stale signature have the result that they would have had in time."""
+    if isinstance(verdict.error, AddressNotAllowed):
+        yield Step("it comes from an allowed address", "failed", str(verdict.error))
+        yield from (Step(what, "not reached") for _, what in _STEPS)
+        return
     failed = _position(verdict)
     then = len(_STEPS) if in_time.ok else _position(in_time)
     for index, (_, what) in enumerate(_STEPS):

@@ -225,7 +225,7 @@ class Rehearsal:
 
     async def _receive(self, head: RequestHead, body: bytes) -> Receipt:
         await self._open()
-        return await self.hooks.receive(head.headers, body, method=head.method, target=head.target)
+        return await self.hooks.receive(head.headers, body, method=head.method, target=head.target, client=head.client)
 
     async def _drive(self, act: Callable[[Driver], Awaitable[None]]) -> list[Run]:
         await self._open()

@@ -98,6 +98,8 @@ class SchemeSuite:
     """The path of a request, with the query behind `?`."""
     url: str | None = None
     """The absolute URL of a request, for a scheme that takes it from the receiver; else None."""
+    client: str | None = None
+    """The address of the peer of a request, for a scheme that reads it; else None."""
     body = b'{"event": "parcel.lost", "body": {"number": 7}}'
     uncovered: frozenset[str] = frozenset()
     """The names of headers that the scheme adds and that its signature does not cover."""
@@ -124,7 +126,9 @@ class SchemeSuite:
 
     def head(self, given: Mapping[str, str] | None = None) -> RequestHead:
         """Return the head of a request before it is signed."""
-        return RequestHead.of(self.given if given is None else given, target=self.target, url=self.url)
+        return RequestHead.of(
+            self.given if given is None else given, target=self.target, url=self.url, client=self.client
+        )
 
     def signed(self, body: bytes | None = None, *, secrets: Sequence[str] = (), now: float = NOW) -> Headers:
         """Return the headers of a signed request. The suite is for schemes that sign by headers."""

@@ -1,0 +1,279 @@
+"""Networks that a sender delivers from, and what a stranger may write to seem to be in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.helpers import NOW, noting, serving
+from webhook_receiver import (
+    AddressNotAllowed,
+    AllowFrom,
+    AnyOf,
+    BadSignature,
+    BasicAuth,
+    ConfigurationError,
+    HMACBody,
+    HTTPMessageSignature,
+    Scheme,
+    Unsigned,
+    WebhookReceiver,
+)
+from webhook_receiver.delivery import RequestHead
+from webhook_receiver.explain import explain
+from webhook_receiver.testing import rehearse
+from webhook_receiver.testing.scheme_suite import HOSTILE_VALUES, SchemeSuite
+
+THEIRS = ["203.0.113.0/24", "2001:db8:7::/48", "198.51.100.7"]
+PROXIES = ["10.0.0.0/8", "fd00::/8"]
+EVENT = b'{"event": "parcel.lost"}'
+XFF = "x-forwarded-for"
+
+
+class TestAllowFrom(SchemeSuite):
+    client = "203.0.113.9"
+
+    def scheme(self, secrets: Sequence[str]) -> Scheme:
+        return AllowFrom(THEIRS, HMACBody(secrets, signature="x-sig"))
+
+
+class TestAllowFromBehindAProxy(TestAllowFrom):
+    given = {"content-type": "application/json", XFF: "203.0.113.9"}
+    client = "10.0.0.1"
+
+    def scheme(self, secrets: Sequence[str]) -> Scheme:
+        return AllowFrom(THEIRS, HMACBody(secrets, signature="x-sig"), trusted_proxies=PROXIES)
+
+    def test_without_any_of_its_headers_it_rejects(self) -> None:
+        self.reject([])
+
+
+def is_let_in(scheme: AllowFrom, client: str | None, *reported: str, header: str = XFF) -> bool:
+    """Return whether a request from a client is let in, with what is reported in headers."""
+    head = RequestHead.of([(header, each) for each in reported], client=client)
+    try:
+        assert not scheme.verify(head, NOW)(EVENT).body
+    except AddressNotAllowed:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "client",
+    ["203.0.113.0", "203.0.113.255", "198.51.100.7", "2001:db8:7::1", "::ffff:203.0.113.9", "::ffff:cb00:7109"],
+)
+def test_a_peer_in_the_networks_is_let_in(client: str) -> None:
+    assert is_let_in(AllowFrom(THEIRS, Unsigned()), client)
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        *("203.0.112.255", "203.0.114.0", "198.51.100.8", "2001:db8:8::", "::ffff:203.0.114.9", "::203.0.113.9"),
+        *("64:ff9b::203.0.113.9", "testclient", "localhost", "203.0.113", "203.0.113.09", "3405803785", " 203.0.113.9"),
+        *("", None, "unix", "unix:/run/hooks.sock", "[2001:db8:7::1]", "203.0.113.9:443", "é", "\ud800"),
+    ],
+)
+def test_any_other_peer_is_rejected(client: str | None) -> None:
+    assert not is_let_in(AllowFrom(THEIRS, Unsigned()), client)
+
+
+@pytest.mark.parametrize("network", ["::ffff:203.0.113.0/120", "::ffff:203.0.113.9"])
+@pytest.mark.parametrize("client", ["203.0.113.9", "::ffff:203.0.113.9"])
+def test_a_network_of_ipv4_in_ipv6_is_one_of_ipv4(network: str, client: str) -> None:
+    assert is_let_in(AllowFrom([network], Unsigned()), client)
+
+
+def test_the_zone_of_a_link_local_address_is_no_part_of_it() -> None:
+    assert is_let_in(AllowFrom(["fe80::/10"], Unsigned()), "fe80::1%eth0")
+
+
+@pytest.mark.parametrize("header", [XFF, "x-real-ip", "forwarded", "cf-connecting-ip", "client-ip"])
+def test_without_a_trusted_proxy_no_header_says_who_it_is(header: str) -> None:
+    scheme = AllowFrom(THEIRS, Unsigned())
+    assert not is_let_in(scheme, "192.0.2.1", "203.0.113.9", header=header)
+    assert is_let_in(scheme, "203.0.113.9", "192.0.2.1", header=header)
+
+
+@pytest.mark.parametrize(
+    "reported",
+    [
+        ["203.0.113.9"],
+        ["192.0.2.1, 203.0.113.9"],
+        ["192.0.2.1", "203.0.113.9"],
+        ["nonsense,203.0.113.9,10.1.1.1, fd00::2 "],
+        ["203.0.113.9:50123"],
+        ["[2001:db8:7::1]:443", "10.1.1.1:80"],
+        ["[2001:db8:7::1]"],
+        ["2001:db8:7::1"],
+        ["::ffff:203.0.113.9", "::ffff:10.0.0.2"],
+    ],
+)
+@pytest.mark.parametrize("client", ["10.0.0.1", "::ffff:10.0.0.1", "fd00::1"])
+def test_a_trusted_proxy_reports_the_sender(client: str, reported: list[str]) -> None:
+    assert is_let_in(AllowFrom(THEIRS, Unsigned(), trusted_proxies=PROXIES), client, *reported)
+
+
+@pytest.mark.parametrize(
+    "reported",
+    [
+        [],
+        [""],
+        ["192.0.2.1"],
+        ["203.0.113.9, 192.0.2.1"],
+        ["203.0.113.9", "192.0.2.1"],
+        ["203.0.113.9, 192.0.2.1, 10.0.0.2"],
+        ["203.0.113.9,"],
+        ["203.0.113.9, unknown"],
+        ["203.0.113.9, 10.0.0.2, _hidden, 10.0.0.3"],
+        ["203.0.113.9 192.0.2.1"],
+        ["203.0.113.9:"],
+        ["203.0.113.9:x"],
+        ["203.0.113.9:80:80"],
+        ["[203.0.113.9]:80"],
+        ["[2001:db8:7::1]x"],
+        ["[2001:db8:7::1"],
+        ["10.0.0.2"],
+        ["203.0.113.9" + ",10.0.0.2" * 20_000],
+        ["for=203.0.113.9"],
+    ],
+)
+def test_what_a_stranger_wrote_before_the_proxy_counts_for_nothing(reported: list[str]) -> None:
+    assert not is_let_in(AllowFrom(THEIRS, Unsigned(), trusted_proxies=PROXIES), "10.0.0.1", *reported)
+
+
+@pytest.mark.parametrize("value", HOSTILE_VALUES)
+def test_whatever_is_reported_only_rejections_come_out(value: bytes) -> None:
+    scheme = AllowFrom(THEIRS, Unsigned(), trusted_proxies=[*PROXIES, "unix"])
+    for client in ("10.0.0.1", None):
+        for reported in (value, b"203.0.113.9," + value, b"203.0.113.9;" + value):
+            head = RequestHead.of([(XFF.encode(), reported)], client=client)
+            with pytest.raises(AddressNotAllowed):
+                scheme.verify(head, NOW)
+
+
+def test_a_proxy_that_reports_nothing_is_the_sender_itself() -> None:
+    both = AllowFrom(["10.0.0.1"], Unsigned(), trusted_proxies=PROXIES)
+    assert is_let_in(both, "10.0.0.1")
+    assert not is_let_in(both, "10.0.0.2")
+    assert not is_let_in(both, "10.0.0.1", "192.0.2.1")
+
+
+def test_another_header_is_the_only_one_that_counts() -> None:
+    scheme = AllowFrom(THEIRS, Unsigned(), trusted_proxies=PROXIES, header="X-Real-IP")
+    assert is_let_in(scheme, "10.0.0.1", "203.0.113.9", header="x-real-ip")
+    assert not is_let_in(scheme, "10.0.0.1", "203.0.113.9")
+
+
+@pytest.mark.parametrize("client", [None, "", "unix", "unix:/run/hooks.sock"])
+def test_a_proxy_by_a_unix_socket_is_trusted_if_that_is_said(client: str | None) -> None:
+    scheme = AllowFrom(THEIRS, Unsigned(), trusted_proxies=["unix", *PROXIES])
+    assert is_let_in(scheme, client, "192.0.2.1, 203.0.113.9, 10.0.0.2")
+    assert not is_let_in(scheme, client, "203.0.113.9, 192.0.2.1")
+    assert not is_let_in(scheme, client)
+    assert not is_let_in(AllowFrom(THEIRS, Unsigned(), trusted_proxies=PROXIES), client, "203.0.113.9")
+
+
+def test_the_scheme_behind_it_decides_then_and_is_not_asked_before() -> None:
+    scheme = AllowFrom(THEIRS, BasicAuth("pw", username="u"))
+    signed = scheme.sign(RequestHead.of({}), EVENT, NOW)
+    assert signed.client == "203.0.113.0"
+    assert scheme.verify(signed, NOW)(EVENT).by == 0
+    with pytest.raises(BadSignature):
+        scheme.verify(AllowFrom(THEIRS, BasicAuth("x", username="u")).sign(RequestHead.of({}), EVENT, NOW), NOW)
+    with pytest.raises(AddressNotAllowed, match=r"it came from 192\.0\.2\.1, which is in none"):
+        scheme.verify(signed._replace(client="192.0.2.1"), NOW)
+
+
+def test_what_the_scheme_behind_it_needs_is_known() -> None:
+    url = HTTPMessageSignature({"k": "secret"}, components=["@target-uri"])
+    with pytest.raises(ConfigurationError, match="public_url="):
+        WebhookReceiver(scheme=AllowFrom(THEIRS, url))
+    scheme = AllowFrom(THEIRS, BasicAuth(["a", "b"], username="u"))
+    assert (scheme.secret_count, scheme.www_authenticate[:5]) == (2, "Basic")
+    assert AnyOf(scheme, HMACBody("c", signature="x-sig")).secret_count == 3
+
+
+@pytest.mark.parametrize(
+    ("networks", "options"),
+    [
+        *(([], {}), ("203.0.113.0/24", {}), (["203.0.113.9/24"], {}), (["acme.example"], {}), ([""], {}), ([7], {})),
+        *((None, {}), (["unix"], {}), (THEIRS, {"trusted_proxies": "unix"}), (THEIRS, {"trusted_proxies": ["*"]})),
+        *((THEIRS, {"trusted_proxies": None}), (THEIRS, {"header": "x y"}), (THEIRS, {"scheme": Unsigned})),
+    ],
+)
+def test_networks_that_cannot_be_are_rejected(networks: Any, options: Any) -> None:
+    given: dict[str, Any] = {"networks": networks, "scheme": Unsigned(), **options}
+    with pytest.raises(ConfigurationError):
+        AllowFrom(**given)
+
+
+# requests
+
+
+@pytest.mark.parametrize("allowed", ["127.0.0.1", "192.0.2.1"])
+async def test_over_tcp_the_peer_is_who_connects(allowed: str) -> None:
+    noted = noting(scheme=AllowFrom([allowed], Unsigned()))
+    with serving(noted.hooks, proxy_headers=False) as url:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            answer = await http.post(url, content=EVENT, headers={"X-Forwarded-For": "192.0.2.1"})
+    assert (answer.status_code, len(noted.events)) == ((204, 1) if allowed == "127.0.0.1" else (401, 0))
+
+
+async def test_over_tcp_a_trusted_proxy_reports_who_it_is() -> None:
+    noted = noting(scheme=AllowFrom(THEIRS, Unsigned(), trusted_proxies=["127.0.0.0/8"]))
+    statuses: list[int] = []
+    with serving(noted.hooks, proxy_headers=False) as url:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            for reported in ("203.0.113.9", "192.0.2.1, 203.0.113.9", "203.0.113.9, 192.0.2.1"):
+                answer = await http.post(url, content=EVENT, headers={"X-Forwarded-For": reported})
+                statuses.append(answer.status_code)
+            statuses.append((await http.post(url, content=EVENT)).status_code)
+    assert statuses == [204, 204, 401, 401]
+
+
+@pytest.mark.parametrize(("trusted", "status"), [(["unix"], 204), ([], 401)])
+async def test_over_a_unix_socket_only_a_trusted_proxy_reports(
+    trusted: list[str], status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the path of a socket is short
+    noted = noting(scheme=AllowFrom(THEIRS, Unsigned(), trusted_proxies=trusted))
+    with serving(noted.hooks, uds="hooks.sock", proxy_headers=False):
+        async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds="hooks.sock")) as http:
+            answer = await http.post("http://hooks/", content=EVENT, headers={"X-Forwarded-For": "203.0.113.9"})
+            stranger = await http.post("http://hooks/", content=EVENT, headers={"X-Forwarded-For": "192.0.2.1"})
+    assert (answer.status_code, stranger.status_code) == (status, 401)
+
+
+async def test_without_asgi_the_address_is_told() -> None:
+    noted = noting(scheme=AllowFrom(THEIRS, Unsigned()))
+    statuses = [
+        (await noted.hooks.receive({}, EVENT, client=each)).response.status
+        for each in ("203.0.113.9", "192.0.2.1", None)
+    ]
+    assert statuses == [204, 401, 401]
+    assert noted.hooks.rejected == {"AddressNotAllowed": 2}
+
+
+async def test_a_rehearsal_delivers_from_an_allowed_address() -> None:
+    with rehearse(WebhookReceiver(scheme=AllowFrom(THEIRS, BasicAuth("pw", username="u")), inbox="memory://")) as hooks:
+        assert (await hooks.send({"event": "parcel.lost"})).response.status == 202
+        assert isinstance((await hooks.send_forged({"event": "parcel.lost"})).error, BadSignature)
+
+
+def test_explain_says_that_the_address_is_not_allowed() -> None:
+    def make(secrets: Any) -> Scheme:
+        return AllowFrom(THEIRS, HMACBody(secrets, signature="x-sig"))
+
+    headers = make("pw").sign(RequestHead.of({}), EVENT, NOW).headers
+    assert explain(headers, EVENT, "pw", make=make, now=NOW, client="203.0.113.9").ok
+    wrong = explain(headers, EVENT, "pw", make=make, now=NOW, client="192.0.2.1")
+    assert (wrong.ok, wrong.error, wrong.failed and wrong.failed.what) == (
+        *(False, "AddressNotAllowed"),
+        "it comes from an allowed address",
+    )
+    assert [step.state for step in wrong.steps] == ["failed", *["not reached"] * 5]
