@@ -587,8 +587,21 @@ def test_the_target_is_the_path_and_query_as_sent_or_percent_encoded_anew(known:
     headers = [(b"x-a", b"1")]
     scope: Scope = {"type": "http", "method": "PUT", "path": "/a/bé \udcff:@~", "headers": headers, **known}
     head = request_head(scope, "https://hooks.example.com/in")
-    assert head == ("PUT", target, headers, "https://hooks.example.com/in")
+    assert head == ("PUT", target, headers, "https://hooks.example.com/in", None)
     assert type(head) is RequestHead
+
+
+@pytest.mark.parametrize(
+    ("told", "client"),
+    [
+        ({"client": ("203.0.113.9", 50123)}, "203.0.113.9"),
+        ({"client": ["2001:db8::1", None]}, "2001:db8::1"),
+        ({"client": None}, None),
+        ({}, None),
+    ],
+)
+def test_the_client_is_the_peer_that_the_server_tells(told: Any, client: str | None) -> None:
+    assert request_head({"method": "POST", "path": "/", "headers": [], **told}, None).client == client
 
 
 def test_headers_are_taken_once_and_without_the_white_space_around_them() -> None:
