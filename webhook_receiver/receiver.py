@@ -46,6 +46,7 @@ from .runtime import Health, Runtime
 from .runtime.health import health_route
 from .senders import OrderingKey, OrdersApi, Sender, checked_api, sender_for
 from .senders.backfill import SLACK, Backfill, ProgressCallback, backfill_at_intervals, moment, span
+from .senders.challenges import Challenged, challenged, methods_of
 from .senders.order_check import OrderCheck
 from .signatures import Scheme, Verified
 from .signatures.scheme import secret_headers, www_authenticate
@@ -126,13 +127,15 @@ class WebhookReceiver(Router):
         """The order check before the handlers of a delivery whose body is not verified; None without `confirm=`."""
         self._public_url = None if public_url is None else checked_url(public_url)
         check_has_url(sender.scheme, self._public_url)
-        self._scheme = sender.scheme
+        self._scheme = challenged(sender.scheme, sender.challenges)
+        self._methods = methods_of(sender.challenges)
         self._decode = sender.decode
         self._event_header = None if sender.event_header is None else sender.event_header.lower().encode()
         self._bodies = BodyReader(max_body, body_timeout, max_bodies)
         self._stored = accepted(sender.responses.stored)
         self._duplicate = accepted(sender.responses.duplicate)
-        self._rejections = rejections(sender.responses.rejected, www_authenticate(sender.scheme))
+        asked_for = www_authenticate(sender.scheme)
+        self._rejections = rejections(sender.responses.rejected, asked_for, allow=", ".join(self._methods))
         self._secret_headers = secret_headers(sender.scheme)
         self._runtime = Runtime(name, sender, self, inbox=inbox, options=worker, clock=clock, work=work)
         self._runtimes = [self._runtime]
@@ -143,7 +146,9 @@ class WebhookReceiver(Router):
     def __repr__(self) -> str:
         if not hasattr(self, "_runtime"):
             return f"<{type(self).__name__}, unfinished>"  # in a traceback of its constructor
-        return f"<{type(self).__name__} {self.name!r}: {len(self.handlers)} handlers, {type(self._scheme).__name__}>"
+        return (
+            f"<{type(self).__name__} {self.name!r}: {len(self.handlers)} handlers, {type(self.sender.scheme).__name__}>"
+        )
 
     @property
     def name(self) -> str:
@@ -169,8 +174,8 @@ class WebhookReceiver(Router):
             check_asyncio()
         head, body = request_head(scope, self._public_url), None
         try:
-            if head.method != "POST":
-                raise MethodNotAllowed(f"{self.name} takes POST only")
+            if head.method not in self._methods:
+                raise MethodNotAllowed(f"{self.name} takes {', '.join(self._methods)} only")
             now = self._runtime.clock()
             self._bodies.check_headers(head.headers)
             check = self._scheme.verify(head, now)
@@ -180,8 +185,8 @@ class WebhookReceiver(Router):
             if not self._runtime.is_started():
                 await self._runtime.start_late()  # only then its name in the inbox is known
             response, _, _ = await self._handle(self._delivery(head.headers, body, verified, now), verified)
-        except (RequestError, VerificationError, InboxError) as error:
-            response = self._reject(error)
+        except (Challenged, RequestError, VerificationError, InboxError) as error:
+            response = error.response if isinstance(error, Challenged) else self._reject(error)
             if body is None and not await self._bodies.drain(error, head.headers, receive):
                 response = response.closing(scope)
         except NotAnEvent as error:
@@ -204,7 +209,7 @@ class WebhookReceiver(Router):
         Args:
             headers: the request's headers, as a mapping or pairs; None if there are none.
             body: the bytes as received; a body that was parsed and serialized again does not verify.
-            method: the request's method; the response to any but "POST" is 405.
+            method: the request's method; the response to any but "POST" and those of challenges is 405.
             target: the request's target (RFC 9112, section 3.2): its path, percent-encoded as sent, and the query
                 behind `?`. `Unsigned(token_in_path=...)` and `QuerySecret` need it.
             client: the address of the peer, which `AllowFrom` needs; None if it is not known.
@@ -227,8 +232,8 @@ class WebhookReceiver(Router):
     ) -> Receipt:
         delivery = None
         try:
-            if method != "POST":
-                raise MethodNotAllowed(f"{self.name} takes POST only")
+            if method not in self._methods:
+                raise MethodNotAllowed(f"{self.name} takes {', '.join(self._methods)} only")
             now = self._runtime.clock()
             head = RequestHead.of(headers, method=method, target=target, url=self._public_url, client=client)
             self._bodies.check_headers(head.headers)
@@ -239,6 +244,8 @@ class WebhookReceiver(Router):
                 await self._runtime.start_late()  # only then its name in the inbox is known
             delivery = self._delivery(head.headers, body, verified, now)
             response, event, duplicate_of = await self._handle(delivery, verified)
+        except Challenged as challenge:
+            return Receipt(challenge.response)
         except (RequestError, VerificationError, InboxError) as error:
             return Receipt(self._reject(error), error=error.with_traceback(None))
         except NotAnEvent as error:

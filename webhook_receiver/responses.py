@@ -139,12 +139,15 @@ def not_an_event(error: NotAnEvent) -> Response:
     return problem(422, "not-an-event", "The body is not an event", detail=str(error))
 
 
-def rejections(rejected_status: int, asked_for: str = "Signature") -> Mapping[type[WebhookError], Response]:
+def rejections(
+    rejected_status: int, asked_for: str = "Signature", *, allow: str = "POST"
+) -> Mapping[type[WebhookError], Response]:
     """Return the response to each kind of error.
 
     Args:
         rejected_status: the HTTP status for a signature that is rejected.
         asked_for: the value of the header WWW-Authenticate of a 401.
+        allow: the methods that the receiver takes, as the header Allow of a 405 has them.
     """
     authenticate = {"www_authenticate": asked_for} if rejected_status == 401 else {}  # RFC 9110, 15.5.2
     return {
@@ -152,7 +155,7 @@ def rejections(rejected_status: int, asked_for: str = "Signature") -> Mapping[ty
             503, "inbox-unavailable", "The delivery cannot be stored now; please send it again", retry_after="10"
         ),
         VerificationError: problem(rejected_status, "rejected", "The signature was rejected", **authenticate),
-        MethodNotAllowed: problem(405, "method-not-allowed", "Deliveries come by POST", allow="POST"),
+        MethodNotAllowed: problem(405, "method-not-allowed", "Deliveries come by POST", allow=allow),
         InvalidContentLength: problem(400, "invalid-content-length", "Content-Length is not a number"),
         BodyTooLarge: problem(413, "body-too-large", "The body is too large"),
         BodyIncomplete: problem(400, "body-incomplete", "The body ended too early"),

@@ -27,7 +27,7 @@ from webhook_receiver.explain import explain
 from webhook_receiver.inbox import from_url
 from webhook_receiver.senders.registry import MODULES, preset_of, presets, recognize
 
-NEUTRAL = {"__init__", "base", "backfill", "form", "order_check", "preset", "registry"}
+NEUTRAL = {"__init__", "base", "backfill", "challenges", "form", "order_check", "preset", "registry"}
 
 Install = Callable[[str, str], None]
 

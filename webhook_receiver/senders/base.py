@@ -18,6 +18,9 @@ A receiver has one sender, and reads from it, in this order, for each request:
 7. `ordering_key`: deliveries with the same key are handled one at a time, in order of receipt.
 8. `responses`: the HTTP status for each outcome.
 
+Before 2, and where the sender does not sign them before 1, `challenges` may answer a request: none of it is stored or
+handled then.
+
 The sender's API is read apart from that: by a backfill, through `orders`, for the orders that ended; and by an order
 check (`WebhookReceiver(confirm=...)`), for the status of one order before its handlers run.
 
@@ -41,6 +44,7 @@ from ..events import Event, OrderStatus, Path, identity_of, order_id_of, parsed_
 from ..responses import ResponseStatuses
 from ..signatures import Scheme
 from ..signatures.scheme import complaint
+from .challenges import Challenge
 
 OrderingKey = Callable[[Any], object]
 """A function of an event that returns its ordering key, such as the id of an order, as a text or anything that `str`
@@ -193,6 +197,9 @@ class Sender:
     """The functions that backfill orders from the sender's API; None if it has no such API."""
     responses: ResponseStatuses = field(default_factory=ResponseStatuses)
     """The HTTP statuses of the responses."""
+    challenges: tuple[Challenge, ...] = ()
+    """What the sender asks to see that the URL is the receiver's, such as `echo("query:challenge", ...)`: see
+    `webhook_receiver.senders.challenges`. Of several that fit a request, the first one is answered."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self.name):
@@ -234,6 +241,7 @@ class Sender:
             if not isinstance(getattr(self, part), kind):
                 given = type(getattr(self, part)).__name__
                 raise ConfigurationError(f"the {part} of the sender {self.name} cannot be of the type {given}")
+        self._check_tuple("challenges", Challenge, "challenges, such as ping(methods=('HEAD',), signed=False)")
         _check_responses(self.responses)
         if self.decode is not None and not callable(self.decode):
             raise ConfigurationError(

@@ -1,0 +1,396 @@
+"""Challenges: who is answered what, and that nothing else gets past the scheme, is stored or handled by one."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.helpers import NOW, Noted, noting, serving
+from tests.working import durable
+from webhook_receiver import (
+    ConfigurationError,
+    HMACBody,
+    QuerySecret,
+    Response,
+    Scheme,
+    Sender,
+    Unsigned,
+    WebhookReceiver,
+)
+from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders.challenges import Challenge, cloudevents, echo, ping, token_hmac
+from webhook_receiver.senders.slack import slack
+
+SECRET = "a secret of theirs"
+SCHEME = HMACBody(SECRET, signature="x-sig")
+EVENT = b'{"event": "parcel.lost"}'
+
+META = echo(
+    "query:hub.challenge",
+    methods=("GET",),
+    where={"query:hub.mode": "subscribe"},
+    signed=False,
+    scheme=QuerySecret("verify-me", parameter="hub.verify_token"),
+)
+GRAPH = echo("query:validationToken", signed=False)
+OKTA = echo("header:X-Okta-Verification-Challenge", methods=("GET",), key="verification", signed=False)
+SLACK = echo("body:challenge", where={"body:type": "url_verification"}, key="challenge")
+TWITCH = echo("body:challenge", where={"header:Message-Type": "webhook_callback_verification"})
+MONDAY = echo("body:challenge", key="challenge", signed=False)
+ZOOM = token_hmac(
+    "body:payload.plainToken",
+    SECRET,
+    where={"body:event": "endpoint.url_validation"},
+    key="encryptedToken",
+    token_key="plainToken",
+)
+X = token_hmac(
+    "query:crc_token", SECRET, methods=("GET",), key="response_token", prefix="sha256=", encoding="base64", signed=False
+)
+DISCORD = ping(where={"body:type": 1}, document={"type": 1})
+FIGMA = ping(where={"body:event_type": "PING"}, signed=False)
+TRELLO = ping(methods=("HEAD", "GET"), signed=False)
+
+
+def receiver(*challenges: Challenge, scheme: Scheme = SCHEME, **options: Any) -> Noted:
+    return noting(sender=Sender(name="acme", scheme=scheme, facts=("made up",), challenges=challenges), **options)
+
+
+async def asked(
+    noted: Noted,
+    body: bytes = b"",
+    *,
+    method: str = "POST",
+    target: str = "/",
+    headers: Mapping[str, str] | None = None,
+    signed: bool = False,
+) -> Response:
+    """Return the response to a request, after a check that no handler ran for it."""
+    head = RequestHead.of(headers or {}, method=method, target=target)
+    if signed:
+        head = noted.hooks.sender.scheme.sign(head, body, NOW)
+    before = len(noted.events)
+    receipt = await noted.hooks.receive(head.headers, body, method=method, target=head.target)
+    assert (len(noted.events), receipt.delivery) == (before, None)
+    return receipt.response
+
+
+def as_text(response: Response) -> str:
+    """Return the text of an answer, after a check that no browser takes it for HTML."""
+    assert response.status == 200
+    assert dict(response.headers) == {
+        "content-type": "text/plain; charset=utf-8",
+        "content-length": str(len(response.body)),
+        "x-content-type-options": "nosniff",
+    }
+    return response.body.decode()
+
+
+def as_json(response: Response) -> Any:
+    assert response.status == 200
+    assert dict(response.headers) == {
+        "content-type": "application/json",
+        "content-length": str(len(response.body)),
+        "x-content-type-options": "nosniff",
+    }
+    return json.loads(response.body)
+
+
+# what is answered
+
+
+async def test_the_value_of_a_query_is_sent_back_to_who_knows_the_token() -> None:
+    noted, target = receiver(META), "/in?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token="
+    assert as_text(await asked(noted, method="GET", target=f"{target}verify-me")) == "1158201444"
+    for wrong in (f"{target}verify-you", target.removesuffix("&hub.verify_token=")):
+        assert (await asked(noted, method="GET", target=wrong)).status == 401
+    assert (await asked(noted, method="GET", target=target.replace("sub", "unsub") + "verify-me")).status == 405
+
+
+@pytest.mark.parametrize("body", [b"", b" ", b"{}"])
+async def test_a_validation_token_comes_by_post_and_is_sent_back_decoded(body: bytes) -> None:
+    target = "/?validationToken=Validation%3a+Testing+caf%C3%A9+%3cb%3e"
+    assert as_text(await asked(receiver(GRAPH), body, target=target)) == "Validation: Testing café <b>"
+
+
+async def test_the_value_of_a_header_is_sent_back_as_json() -> None:
+    headers = {"x-okta-verification-challenge": "abc"}
+    assert as_json(await asked(receiver(OKTA), method="GET", headers=headers)) == {"verification": "abc"}
+
+
+async def test_a_signed_challenge_in_the_body_is_sent_back() -> None:
+    body = b'{"type": "url_verification", "challenge": "3eZbrw1aB", "token": "x"}'
+    assert as_json(await asked(receiver(SLACK), body, signed=True)) == {"challenge": "3eZbrw1aB"}
+    headers = {"Message-Type": "webhook_callback_verification"}
+    assert as_text(await asked(receiver(TWITCH), body, headers=headers, signed=True)) == "3eZbrw1aB"
+
+
+async def test_an_unsigned_challenge_in_the_body_is_sent_back() -> None:
+    assert as_json(await asked(receiver(MONDAY), b'{"challenge": "abc"}')) == {"challenge": "abc"}
+
+
+async def test_a_token_is_sent_back_with_its_hmac() -> None:
+    body = b'{"event": "endpoint.url_validation", "payload": {"plainToken": "qgg8vlvZRS6UYooatFL8Aw"}}'
+    digest = hmac.new(SECRET.encode(), b"qgg8vlvZRS6UYooatFL8Aw", "sha256")
+    assert as_json(await asked(receiver(ZOOM), body, signed=True)) == {
+        "plainToken": "qgg8vlvZRS6UYooatFL8Aw",
+        "encryptedToken": digest.hexdigest(),
+    }
+    response = as_json(await asked(receiver(X), method="GET", target="/?crc_token=qgg8vlvZRS6UYooatFL8Aw"))
+    assert response == {"response_token": f"sha256={b64encode(digest.digest()).decode()}"}
+
+
+async def test_pings_and_probes_are_answered() -> None:
+    assert as_json(await asked(receiver(DISCORD), b'{"type": 1}', signed=True)) == {"type": 1}
+    assert (await asked(receiver(FIGMA), b'{"event_type": "PING", "passcode": "x"}')).status == 200
+    for method in ("HEAD", "GET"):
+        response = await asked(receiver(TRELLO), method=method)
+        assert (response.status, response.body) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    ("challenge", "asking", "allowed"),
+    [
+        (cloudevents("eventgrid.azure.net"), {}, {"webhook-allowed-rate": "*"}),
+        (
+            cloudevents("EventGrid.azure.net", "b", rate=120),
+            {"WebHook-Request-Rate": "200"},
+            {"webhook-allowed-rate": "120"},
+        ),
+        (cloudevents("*"), {"WebHook-Request-Callback": "http://127.0.0.1:1/"}, {"webhook-allowed-origin": "*"}),
+    ],
+)
+async def test_cloudevents_are_asked_for_by_options(
+    challenge: Challenge, asking: dict[str, str], allowed: dict[str, str]
+) -> None:
+    headers = {"WebHook-Request-Origin": "eventgrid.azure.net", **asking}
+    response = await asked(receiver(challenge), method="OPTIONS", headers=headers)
+    assert (response.status, response.headers["allow"]) == (200, "POST")
+    assert response.headers["webhook-allowed-origin"].lower() in ("eventgrid.azure.net", "*")
+    assert response.headers.items() >= allowed.items()
+
+
+@pytest.mark.parametrize("origin", [None, "", "evil.example", "eventgrid.azure.net, evil.example", "*"])
+async def test_another_origin_is_not_allowed(origin: str | None) -> None:
+    headers = {} if origin is None else {"WebHook-Request-Origin": origin}
+    noted = receiver(cloudevents("eventgrid.azure.net"))
+    response = await asked(noted, method="OPTIONS", headers=headers)
+    assert (response.status, response.headers["allow"]) == (405, "POST, OPTIONS")
+    assert "webhook-allowed-origin" not in response.headers
+
+
+async def test_slack_is_answered_without_a_word() -> None:
+    noted = noting(sender=slack(SECRET))
+    body = b'{"type": "url_verification", "challenge": "3eZbrw1aB"}'
+    assert as_json(await asked(noted, body, signed=True)) == {"challenge": "3eZbrw1aB"}
+    assert (await asked(noted, body)).status == 401
+
+
+# what is not
+
+
+@pytest.mark.parametrize(
+    ("challenge", "body", "headers"),
+    [
+        (SLACK, b'{"type": "url_verification", "challenge": "abc"}', {}),
+        (TWITCH, b'{"challenge": "abc"}', {"message-type": "webhook_callback_verification"}),
+        (ZOOM, b'{"event": "endpoint.url_validation", "payload": {"plainToken": "abc"}}', {}),
+        (DISCORD, b'{"type": 1}', {}),
+    ],
+)
+async def test_a_challenge_that_the_sender_signs_is_not_answered_unsigned(
+    challenge: Challenge, body: bytes, headers: dict[str, str]
+) -> None:
+    for signature in ({}, {"x-sig": "0" * 64}):
+        noted = receiver(challenge)
+        assert (await asked(noted, body, headers={**headers, **signature})).status == 401
+        assert sum(noted.hooks.rejected.values()) == 1
+    for each in (GRAPH, FIGMA):  # another challenge that is not signed does not let it in
+        assert (await asked(receiver(each, challenge), body, headers=headers)).status == 401
+
+
+@pytest.mark.parametrize("challenge", [META, GRAPH, OKTA, SLACK, TWITCH, MONDAY, ZOOM, X, DISCORD, FIGMA, TRELLO])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/",
+        "/?validationToken=abc&hub.mode=subscribe&hub.challenge=1&hub.verify_token=verify-me&crc_token=abc",
+    ],
+)
+async def test_a_challenge_is_no_way_round_the_signature_for_a_delivery(challenge: Challenge, target: str) -> None:
+    noted = receiver(challenge)
+    headers = {"x-okta-verification-challenge": "abc", "message-type": "webhook_callback_verification"}
+    for body in (EVENT, b'{"event": "parcel.lost", "challenge": "abc"}', b"[" * 100_000):
+        assert (await asked(noted, body, target=target, headers=headers)).status == 401
+    for method in ("PUT", "DELETE", "\ud800"):
+        assert (await asked(noted, EVENT, target=target, headers=headers, method=method)).status == 405
+
+
+@pytest.mark.parametrize("challenge", [META, GRAPH, OKTA, SLACK, MONDAY, ZOOM, X, DISCORD, FIGMA, TRELLO])
+@pytest.mark.parametrize("scheme", [SCHEME, Unsigned()], ids=["signed", "unsigned"])
+async def test_a_delivery_is_not_taken_for_a_challenge(challenge: Challenge, scheme: Scheme) -> None:
+    noted = receiver(challenge, scheme=scheme)
+    bodies = [
+        *(EVENT, b'{"event": "parcel.lost", "challenge": "abc"}', b'{"event": "parcel.lost", "type": true}'),
+        *(b'{"event": "parcel.lost", "type": "1"}', b'{"event": "url_verification", "challenge": "abc"}'),
+    ]
+    for body in bodies:
+        head = scheme.sign(
+            RequestHead.of({"x-okta-verification-challenge": "a"}, target="/?validationToken=a"), body, NOW
+        )
+        assert (await noted.hooks.receive(head.headers, body, target=head.target)).response.status == 204
+    assert len(noted.events) == len(bodies)
+
+
+async def test_a_delivery_that_fails_the_scheme_of_a_challenge_is_still_one() -> None:
+    challenge = echo(
+        "body:challenge", where={"body:event": "a"}, signed=False, scheme=QuerySecret("pw", parameter="token")
+    )
+    noted, body = receiver(challenge), b'{"event": "a", "challenge": "abc"}'
+    head = SCHEME.sign(RequestHead.of({}), body, NOW)
+    assert (await noted.hooks.receive(head.headers, body)).response.status == 204
+    assert (await asked(noted, body)).status == 401
+    assert as_text(await asked(noted, body, target="/?token=pw")) == "abc"
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["", "a" * 4097, "a" * 1_000_000, "%00", "a%0Ab", "%1b[2J", "%ff", "%E2%80%AE", "a&validationToken=b"],
+)
+async def test_a_token_that_is_endless_twice_there_or_has_control_characters_is_none(token: str) -> None:
+    response = await asked(receiver(GRAPH), target=f"/?validationToken={token}")
+    assert response.status == 401
+    body = json.dumps({"challenge": token if len(token) > 4096 else "a\x1b[2J"}).encode()
+    assert (await asked(receiver(MONDAY), body)).status == 401
+
+
+@pytest.mark.parametrize("token", ["<script>alert(1)</script>", '"><img src=x>', "a" * 4096, "é☃"])
+async def test_markup_is_text(token: str) -> None:
+    target = str(httpx.URL("/", params={"validationToken": token}))
+    assert as_text(await asked(receiver(GRAPH), target=target)) == token
+    assert as_json(await asked(receiver(MONDAY), json.dumps({"challenge": token}).encode())) == {"challenge": token}
+
+
+@pytest.mark.parametrize("token", ['{"event": "a"}', "1765433012.abc", "v0:1765433012:abc", "a=b", "a b", "[]", "é"])
+async def test_nobody_gets_the_hmac_of_what_a_scheme_signs(token: str) -> None:
+    target = str(httpx.URL("/", params={"crc_token": token}))
+    assert (await asked(receiver(X), method="GET", target=target)).status == 405
+
+
+@pytest.mark.parametrize("body", [b"null", b"[1]", b'{"challenge": ' * 5000, b'{"challenge": 7}', b"\xff", b'"abc"'])
+async def test_a_body_that_holds_no_challenge_is_none(body: bytes) -> None:
+    assert (await asked(receiver(MONDAY), body)).status == 401
+
+
+async def test_a_body_that_is_too_large_is_rejected_as_ever() -> None:
+    noted = receiver(MONDAY, max_body=1000)
+    assert (await asked(noted, b'{"challenge": "%b"}' % (b"a" * 1000))).status == 413
+    assert (await asked(noted, b'{"challenge": "a"}', headers={"content-encoding": "gzip"})).status == 415
+
+
+async def test_nothing_of_a_challenge_is_stored() -> None:
+    sender = replace(slack(SECRET), challenges=(*slack(SECRET).challenges, GRAPH, TRELLO))
+    hooks = durable("memory://", sender=sender, work=False)
+    body = b'{"type": "url_verification", "challenge": "3eZbrw1aB"}'
+    async with hooks:
+        head = sender.scheme.sign(RequestHead.of({}), body, NOW)
+        statuses = [
+            (await hooks.receive(head.headers, body)).response.status,
+            (await hooks.receive({}, b"", target="/?validationToken=a")).response.status,
+            (await hooks.receive({}, b"", method="HEAD")).response.status,
+        ]
+        assert (statuses, sum((await hooks.inbox.stats()).counts.values())) == ([200, 200, 200], 0)
+
+
+# misuse
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: echo("challenge"),
+        lambda: echo("path:a"),
+        lambda: echo("body:a..b"),
+        lambda: echo("query:"),
+        lambda: echo("query:a", methods=("get",)),
+        lambda: echo("query:a", methods=()),
+        lambda: echo("query:a", where={"type": "a"}),
+        lambda: echo("query:a", where={"body:type": True}),
+        lambda: echo("query:a", where={"body:type": None}),  # type: ignore[dict-item]
+        lambda: echo("query:a", scheme=HMACBody),  # type: ignore[arg-type]
+        lambda: ping(),
+        lambda: ping(methods=("HEAD",), status=302),
+        lambda: token_hmac("query:a", "", key="b"),
+        lambda: token_hmac("query:a", "s", key="b", encoding="base32"),  # type: ignore[arg-type]
+        lambda: cloudevents(),
+        lambda: cloudevents("a\r\nb"),
+        lambda: cloudevents("a", rate=0),
+        lambda: Challenge(answer=7),  # type: ignore[arg-type]
+        lambda: receiver(challenges=[GRAPH]),
+        lambda: receiver(ping),  # type: ignore[arg-type]
+    ],
+)
+def test_a_challenge_that_cannot_work_is_rejected(make: Any) -> None:
+    with pytest.raises((ConfigurationError, TypeError)):
+        make()
+
+
+# over HTTP
+
+
+@pytest.mark.parametrize("http", ["h11", "httptools"])
+async def test_challenges_are_answered_over_http(http: str) -> None:
+    noted = receiver(META, GRAPH, SLACK, MONDAY, TRELLO, cloudevents("*"))
+    signed = b'{"type": "url_verification", "challenge": "abc"}'
+    head = SCHEME.sign(RequestHead.of({}), signed, NOW)
+    origin = {"webhook-request-origin": "a.example"}
+    meta = "/?hub.mode=subscribe&hub.challenge=115&hub.verify_token="
+    with serving(noted.hooks, http=http) as url:
+        async with httpx.AsyncClient(trust_env=False, base_url=url) as client:
+            responses = [
+                await client.get(f"{meta}verify-me"),
+                await client.get(f"{meta}verify-you"),
+                await client.head("/"),
+                await client.post("/?validationToken=a%20b"),
+                await client.post("/", content=signed, headers=[*head.headers]),
+                await client.post("/", content=signed),
+                await client.post("/", content=b'{"challenge": "a"}'),
+                await client.options("/", headers=origin),
+                await client.request("GET", f"{meta}verify-me", content=b"a" * 100_000),
+                await client.put("/", content=EVENT),
+            ]
+    assert [(each.status_code, each.text[:15]) for each in responses] == [
+        (200, "115"),
+        (401, responses[1].text[:15]),
+        (200, ""),
+        (200, "a b"),
+        (200, '{"challenge": "'),
+        (401, responses[5].text[:15]),
+        (200, '{"challenge": "'),
+        (200, ""),
+        (200, "115"),
+        (405, responses[9].text[:15]),
+    ]
+    assert responses[9].headers["allow"] == "POST, GET, HEAD, OPTIONS"
+    assert noted.events == []
+
+
+async def test_a_challenge_of_your_own_is_a_function() -> None:
+    def answer(head: RequestHead, body: bytes, now: float) -> Response | None:
+        return Response(200, {"content-length": "2"}, b"ok") if head.path == b"/are-you-there" else None
+
+    noted = receiver(Challenge(answer=answer, methods=("GET",), signed=False))
+    assert (await asked(noted, method="GET", target="/are-you-there")).body == b"ok"
+    assert (await asked(noted, method="GET", target="/")).status == 405
+
+
+def test_a_receiver_without_challenges_has_its_scheme_as_it_is() -> None:
+    hooks = WebhookReceiver(scheme=SCHEME)
+    assert hooks._scheme is SCHEME  # a request costs no more
