@@ -34,12 +34,13 @@ from webhook_receiver import (
     Secret,
     StoredDelivery,
     VerificationError,
+    WebhookReceiver,
 )
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.explain import explain
 from webhook_receiver.senders.form import form_document
 from webhook_receiver.signatures import Verified
-from webhook_receiver.testing import forge, sign
+from webhook_receiver.testing import forge, rehearse, sign
 from webhook_receiver.testing.scheme_suite import HOSTILE_VALUES, SchemeSuite
 from webhook_receiver.testing.wire import forged_head, signed_head
 
@@ -203,6 +204,12 @@ def test_signing_writes_the_parameter_and_a_forger_has_another(target: str, sign
         scheme.verify(forged, NOW)
     with pytest.raises(ConfigurationError, match="by its URL"):
         forge(EVENT, scheme)
+
+
+async def test_a_receiver_by_a_query_is_rehearsed() -> None:
+    with rehearse(WebhookReceiver(scheme=QuerySecret(NEW, parameter="token"), inbox="memory://")) as hooks:
+        assert (await hooks.send({"event": "a"})).response.status == 202
+        assert isinstance((await hooks.send_forged({"event": "a"})).error, BadSignature)
 
 
 # the body

@@ -40,6 +40,7 @@ MAX_CHALLENGE = 16 * 1024
 """The number of bytes that the body and the query of a challenge may have; a longer one is none."""
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+=*")
+_UNESCAPED = re.compile(r"[A-Za-z0-9_.-]+")
 _PLACES = ("query", "header", "body")
 
 
@@ -340,10 +341,16 @@ class _Request:
         if any(isinstance(value, bool) or not isinstance(value, str | int) for _, value in self._where):
             raise ConfigurationError("where has texts and whole numbers as values")
         self._place = None if place is None else _place(place)
+        # Each delivery is asked whether it is a challenge: most are known by this not to be one, unparsed.
+        texts = [each for (kind, keys), value in self._where if kind == "body" for each in (keys[-1], value)]
+        texts += self._place[1] if self._place is not None and self._place[0] == "body" else []
+        self._in_body = [each.encode() for each in texts if isinstance(each, str) and _UNESCAPED.fullmatch(each)]
 
     def matches(self, head: RequestHead, body: bytes) -> bool:
         """Return whether the values are in their places."""
-        return all(_value_at(each, head, body) == value for each, value in self._where)
+        return all(each in body for each in self._in_body) and all(
+            _value_at(each, head, body) == value for each, value in self._where
+        )
 
     def token(self, head: RequestHead, body: bytes) -> str | None:
         """Return the token; None for a request that is no challenge."""
