@@ -17,6 +17,7 @@ from webhook_receiver import (
     BadSignature,
     BasicAuth,
     ConfigurationError,
+    HeaderSecret,
     HMACBody,
     HTTPMessageSignature,
     Scheme,
@@ -210,6 +211,27 @@ def test_networks_that_cannot_be_are_rejected(networks: Any, options: Any) -> No
     given: dict[str, Any] = {"networks": networks, "scheme": Unsigned(), **options}
     with pytest.raises(ConfigurationError):
         AllowFrom(**given)
+
+
+@pytest.mark.parametrize(
+    ("client", "fingerprint", "status"),
+    [
+        ("127.0.0.1", "120a010e00a743d4", 204),
+        ("127.0.0.1", "5d8e9b5a4b7c1f00", 401),
+        ("127.0.0.1", None, 401),
+        ("203.0.113.9", "120a010e00a743d4", 401),
+        (None, "120a010e00a743d4", 401),
+    ],
+)
+async def test_a_certificate_counts_as_the_proxy_reports_it(
+    client: str | None, fingerprint: str | None, status: int
+) -> None:
+    certificate = HeaderSecret(["120a010e00a743d4", "the next one"], header="X-Client-Fingerprint")
+    noted = noting(scheme=AllowFrom(["127.0.0.1"], certificate))
+    headers = {} if fingerprint is None else {"X-Client-Fingerprint": fingerprint}
+    for forwarded in ({}, {"X-Forwarded-For": "127.0.0.1"}):
+        receipt = await noted.hooks.receive({**headers, **forwarded}, EVENT, client=client)
+        assert receipt.response.status == status
 
 
 # requests
