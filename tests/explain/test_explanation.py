@@ -373,6 +373,30 @@ def test_what_cannot_be_undone_is_a_hint_and_no_cause(sent: Sent, said: str) -> 
     assert any(said in hint for hint in found.hints)
 
 
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        (
+            {"method": "GET", "target": "/in?hub.mode=subscribe&hub.challenge=do-not-show-me"},
+            "'hub.challenge' in its query",
+        ),
+        ({"target": "/?validation%54oken=do-not-show-me"}, "'validationToken' in its query"),
+        ({"method": "OPTIONS", "headers": {"WebHook-Request-Origin": "a"}}, "its header webhook-request-origin"),
+        ({"body": b'{"type": "url_verification", "challenge" : "do-not-show-me"}'}, "'challenge' in its body"),
+    ],
+)
+def test_a_request_that_may_be_a_challenge_is_told_of(options: dict[str, Any], where: str) -> None:
+    given: dict[str, Any] = {"headers": {}, "body": b"", "secrets": SECRET, "now": NOW, **options}
+    text = str(explain(**given))
+    assert f"it may be a challenge ({where}): say how the sender wants it answered, by Sender(challenges=...)" in text
+    assert "do-not-show-me" not in text
+
+
+@pytest.mark.parametrize("body", [b'{"event": "a"}', b'{"challenges": 1}', b'"' * 100_000, b'"challenge"' * 9_000])
+def test_a_delivery_is_not_told_to_be_a_challenge(body: bytes) -> None:
+    assert "challenge" not in str(explain({}, body, SECRET, now=NOW, target="/in?challenges=1&x"))
+
+
 def test_secrets_that_no_scheme_takes_are_rejected() -> None:
     with pytest.raises(ConfigurationError, match="empty"):
         replace(GOOD, secrets="").explain()

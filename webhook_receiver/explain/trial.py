@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from ..delivery import Headers, RequestHead
 from ..errors import ConfigurationError, StaleSignature, VerificationError
@@ -156,6 +157,12 @@ def printable(header: bytes) -> str:
     return "".join(chr(byte) if 32 < byte < 127 else "?" for byte in header[:60])
 
 
+_ASKED_BY_QUERY = ("hub.challenge", "validationToken", "crc_token", "challenge")
+_ASKED_BY_HEADER = (b"x-okta-verification-challenge", b"webhook-request-origin")
+_ASKED_BY_BODY = re.compile(rb'"(challenge|plainToken|validationCode)"\s*+:\s*+"')
+"""What challenges of senders have, and deliveries seldom do."""
+_MAX_CHALLENGE = 16 * 1024  # bytes
+
 _PROXIES = (b"via", b"x-forwarded-for", b"forwarded", b"x-amzn-trace-id", b"cf-ray", b"x-envoy-external-address")
 
 
@@ -168,7 +175,7 @@ def hints(case: Case, *, known: bool) -> Iterator[str]:
     """
     certain = list(_about_body(case))
     if not known:
-        certain += [*_about_absent(case), *_about_headers(case)]
+        certain += [*_about_challenge(case), *_about_absent(case), *_about_headers(case)]
     yield from certain
     if known:
         return
@@ -181,6 +188,18 @@ def hints(case: Case, *, known: bool) -> Iterator[str]:
     if not certain:
         why = "if it is not that" if changed else "no usual change explains it"
         yield f"{why}: check the secret first, then look at the request as it comes (capture)"
+
+
+def _about_challenge(case: Case) -> Iterator[str]:
+    """Yield that a request looks like one by which a sender sees that a URL is the receiver's."""
+    query = {
+        unquote(pair.partition("=")[0]) for pair in case.head.target.decode("latin-1").partition("?")[2].split("&")
+    }
+    found = [f"{each!r} in its query" for each in _ASKED_BY_QUERY if each in query]
+    found += [f"its header {each.decode()}" for each in _ASKED_BY_HEADER if each in fields(case.headers)]
+    found += [f"{each.decode()!r} in its body" for each in _ASKED_BY_BODY.findall(case.body[:_MAX_CHALLENGE])]
+    if found:
+        yield f"it may be a challenge ({found[0]}): say how the sender wants it answered, by Sender(challenges=...)"
 
 
 def _about_body(case: Case) -> Iterator[str]:
