@@ -52,9 +52,9 @@ class Forked(Server):
 
     def kill(self) -> None:
         if self.is_alive:  # its number may be another one's by now
-            self._goes()
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
+            self._went()
         self._wait()
 
     def end_soon(self) -> None:
@@ -70,15 +70,16 @@ class Forked(Server):
 
     def stand_still(self) -> None:
         """Keep it from doing anything until it goes on."""
-        self._goes()
         os.kill(self.pid, signal.SIGSTOP)
+        self._went()
 
     def go_on(self) -> None:
         since, _ = self.away[self.pid].pop()
         os.kill(self.pid, signal.SIGCONT)
         self.away[self.pid].append((since, time.monotonic()))
 
-    def _goes(self) -> None:
+    def _went(self) -> None:
+        # Not before it is hit: on a busy machine it may go on for a while until then.
         self.away.setdefault(self.pid, []).append((time.monotonic(), ALIVE))
 
     def _wait(self) -> int | None:
