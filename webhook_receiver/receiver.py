@@ -24,7 +24,7 @@ from .asgi import (
     request_head,
     slash_or_not,
 )
-from .delivery import AnyHeaders, Delivery, Headers, RequestHead, kept_headers, new_id
+from .delivery import AnyHeaders, Headers, RequestHead
 from .errors import (
     ConfigurationError,
     InboxError,
@@ -36,23 +36,20 @@ from .errors import (
 from .event_registry import EventRegistry, NoEventName, document, named_document
 from .events import Event, UnknownEvent, parsed_paths
 from .inbox.base import Inbox
-from .inbox.records import Duplicate
 from .json_repair import parsed
-from .logs import log_failure
 from .options import WorkerOptions
-from .responses import FAILED, Receipt, Response, accepted, not_an_event, rejections
+from .responses import Receipt, Response, rejections
 from .routing import Function, Router
 from .runtime import Health, Runtime
 from .runtime.health import health_route
+from .runtime.intake import Intake
 from .senders import OrderingKey, OrdersApi, Sender, checked_api, sender_for
 from .senders.backfill import SLACK, Backfill, ProgressCallback, backfill_at_intervals, moment, span
 from .senders.challenges import Challenged, challenged, methods_of
 from .senders.order_check import OrderCheck
-from .signatures import Scheme, Verified
-from .signatures.scheme import secret_headers, www_authenticate
+from .signatures import Scheme
+from .signatures.scheme import www_authenticate
 from .signatures.secrets import Secrets, masked
-from .worker.executor import no_event
-from .worker.inline import handle
 
 MAX_BODY = 1024 * 1024  # bytes; an order's notification has some hundred
 BODY_TIMEOUT = 30.0  # seconds
@@ -132,11 +129,9 @@ class WebhookReceiver(Router):
         self._decode = sender.decode
         self._event_header = None if sender.event_header is None else sender.event_header.lower().encode()
         self._bodies = BodyReader(max_body, body_timeout, max_bodies)
-        self._stored = accepted(sender.responses.stored)
-        self._duplicate = accepted(sender.responses.duplicate)
+        self._intake = Intake(sender)
         asked_for = www_authenticate(sender.scheme)
         self._rejections = rejections(sender.responses.rejected, asked_for, allow=", ".join(self._methods))
-        self._secret_headers = secret_headers(sender.scheme)
         self._runtime = Runtime(name, sender, self, inbox=inbox, options=worker, clock=clock, work=work)
         self._runtimes = [self._runtime]
         """The receiver's own runtime, and those that replace it in turn."""
@@ -166,33 +161,14 @@ class WebhookReceiver(Router):
         return dict(self._runtime.secret_usage.counts)
 
     async def __call__(self, scope: Scope, receive: AppReceive, send: Send) -> None:
-        """Handle one ASGI connection. The order of the checks makes a stranger's request cheap."""
+        """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self._other(scope, receive, send)
             return
         if not self._started:  # else it was checked then
             check_asyncio()
-        head, body = request_head(scope, self._public_url), None
-        try:
-            if head.method not in self._methods:
-                raise MethodNotAllowed(f"{self.name} takes {', '.join(self._methods)} only")
-            now = self._runtime.clock()
-            self._bodies.check_headers(head.headers)
-            check = self._scheme.verify(head, now)
-            body = await self._bodies.read(receive)
-            self._bodies.check_body(head.headers, body)
-            verified = check(body)
-            if not self._runtime.is_started():
-                await self._runtime.start_late()  # only then its name in the inbox is known
-            response, _, _ = await self._handle(self._delivery(head.headers, body, verified, now), verified)
-        except (Challenged, RequestError, VerificationError, InboxError) as error:
-            response = error.response if isinstance(error, Challenged) else self._reject(error)
-            if body is None and not await self._bodies.drain(error, head.headers, receive):
-                response = response.closing(scope)
-        except NotAnEvent as error:
-            self._runtime.rejections.add(error)
-            response = not_an_event(error)
-        self._runtime.counters.answered[response.status] += 1
+        receipt, ended = await self._receipt(request_head(scope, self._public_url), receive)
+        response = receipt.response if ended else receipt.response.closing(scope)
         await response.send(send)
 
     async def receive(
@@ -223,35 +199,42 @@ class WebhookReceiver(Router):
         if not isinstance(body, bytes):
             raise TypeError(f"receive() takes the body's bytes as they came, not {type(body).__name__}")
         check_asyncio()
-        receipt = await self._receipt(headers, body, method, target, client)
-        self._runtime.counters.answered[receipt.response.status] += 1
+        head = RequestHead.of(headers, method=method, target=target, url=self._public_url, client=client)
+        receipt, _ = await self._receipt(head, body)
         return receipt
 
-    async def _receipt(
-        self, headers: AnyHeaders | None, body: bytes, method: str, target: str | bytes, client: str | None
-    ) -> Receipt:
-        delivery = None
+    async def _receipt(self, head: RequestHead, source: bytes | Receive) -> tuple[Receipt, bool]:
+        """Return the outcome of one request, and whether its body was read to the end.
+
+        The order of the checks makes a stranger's request cheap.
+
+        Args:
+            head: the head of the request.
+            source: the body, or ASGI's function to receive it.
+        """
+        runtime, ended = self._runtime, True
+        body = source if isinstance(source, bytes) else None
         try:
-            if method not in self._methods:
+            if head.method not in self._methods:
                 raise MethodNotAllowed(f"{self.name} takes {', '.join(self._methods)} only")
-            now = self._runtime.clock()
-            head = RequestHead.of(headers, method=method, target=target, url=self._public_url, client=client)
+            now = runtime.clock()
             self._bodies.check_headers(head.headers)
             check = self._scheme.verify(head, now)
+            if not isinstance(source, bytes):
+                body = await self._bodies.read(source)
+            assert body is not None  # noqa: S101 - for the type checkers
             self._bodies.check_body(head.headers, body)
             verified = check(body)
-            if not self._runtime.is_started():
-                await self._runtime.start_late()  # only then its name in the inbox is known
-            delivery = self._delivery(head.headers, body, verified, now)
-            response, event, duplicate_of = await self._handle(delivery, verified)
-        except Challenged as challenge:
-            return Receipt(challenge.response)
-        except (RequestError, VerificationError, InboxError) as error:
-            return Receipt(self._reject(error), error=error.with_traceback(None))
-        except NotAnEvent as error:
-            self._runtime.rejections.add(error)
-            return Receipt(not_an_event(error), delivery, error=error.with_traceback(None))
-        return Receipt(response, delivery, event, duplicate_of=duplicate_of)
+            receipt = await self._intake.take(runtime, head, body, verified, now)
+        except (Challenged, RequestError, VerificationError, InboxError) as error:
+            if isinstance(error, Challenged):
+                receipt = Receipt(error.response)
+            else:
+                receipt = Receipt(self._reject(error), error=error.with_traceback(None))
+            if body is None and not isinstance(source, bytes):
+                ended = await self._bodies.drain(error, head.headers, source)
+        runtime.counters.answered[receipt.response.status] += 1
+        return receipt, ended
 
     def route(self, path: str) -> Route:
         """Return a Starlette route to the receiver, for `path` with and without a slash at the end.
@@ -458,39 +441,6 @@ class WebhookReceiver(Router):
             await live(self, self.name, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})  # before it is accepted: the server responds with 403
-
-    def _delivery(self, headers: Headers, body: bytes, verified: Verified, now: float) -> Delivery:
-        if verified.by is not None:
-            self._runtime.secret_usage.note(verified.by, now)
-        stored = kept_headers(headers, self._secret_headers) if self._runtime.keeps else tuple(headers)
-        return Delivery(new_id(now), self.name, stored, body, now, verified.by, verified.body)
-
-    async def _handle(self, delivery: Delivery, verified: Verified) -> tuple[Response, Event | None, str | None]:
-        """Store a verified delivery, or run its handlers; return the response, the event, and whose duplicate it is."""
-        event, dead = None, None
-        try:
-            event = self.parse(delivery.body, delivery.headers)
-        except NotAnEvent as error:
-            if not self._runtime.keeps:
-                raise
-            dead = no_event(error)
-        except Exception as error:  # in a user's validator
-            log_failure(f"delivery {delivery.id}: a validator failed", error, delivery_id=delivery.id)
-            if not self._runtime.keeps:
-                return FAILED, None, None
-            dead = no_event(error)
-        if self._runtime.keeps:
-            put = await self._runtime.put(delivery, event, verified, dead)
-            if isinstance(put, Duplicate):
-                return self._duplicate, event, put.id
-            if dead is not None:
-                self._runtime.dead_letter_log.add(delivery.id, dead)
-            return self._stored, event, None
-        assert event is not None  # noqa: S101 - for the type checkers
-        dispatcher = self._runtime.dispatcher
-        handlers, log, limiters = dispatcher.match(event), self._runtime.attempt_log, self._runtime.limiters
-        response = await handle(handlers, event, delivery, log, self.order_check, dispatcher.middlewares, limiters)
-        return response, event, None
 
     def _reject(self, error: RequestError | VerificationError | InboxError) -> Response:
         self._runtime.rejections.add(error)
