@@ -25,9 +25,10 @@ from webhook_receiver.cli.commands import app
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.explain import explain
 from webhook_receiver.inbox import from_url
-from webhook_receiver.senders.registry import MODULES, preset_of, presets, recognize
+from webhook_receiver.senders.catalogue import MODULES
+from webhook_receiver.senders.registry import preset_of, presets, recognize
 
-NEUTRAL = {"__init__", "base", "backfill", "challenges", "form", "order_check", "preset", "registry"}
+NEUTRAL = {"__init__", "base", "backfill", "challenges", "form", "order_check", "page", "preset", "registry"}
 
 Install = Callable[[str, str], None]
 
@@ -70,8 +71,13 @@ ENTRY = """
 
 def test_every_module_of_a_sender_is_in_the_registry() -> None:
     folder = Path(str(registry.__file__)).parent
-    modules = {each.stem for each in folder.iterdir() if each.suffix in ("", ".py")} - NEUTRAL - {"__pycache__"}
+    modules = {f"..{name}" for name in modules_in(folder) - NEUTRAL - {"catalogue"}}
+    modules |= {f".{name}" for name in modules_in(folder / "catalogue") - {"__init__", "row"}}
     assert modules == set(MODULES)
+
+
+def modules_in(folder: Path) -> set[str]:
+    return {each.stem for each in folder.iterdir() if each.suffix in ("", ".py")} - {"__pycache__"}
 
 
 @pytest.mark.parametrize("name", [*presets()])
@@ -82,7 +88,7 @@ def test_a_preset_makes_a_sender_of_its_name_that_says_where_its_rules_come_from
     assert sender.facts
     assert type(sender.scheme) is type(preset.make(preset.example))
     assert preset_of(preset.make) is preset
-    assert WebhookReceiver(sender=sender).sender is sender
+    assert WebhookReceiver(sender=sender, public_url="https://example.com/in").sender is sender
     assert preset.example not in repr(sender)
 
 

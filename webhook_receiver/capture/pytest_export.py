@@ -18,6 +18,8 @@ from ..senders.up42.signature import DIGEST_HEADERS, SIGNED_BY_DEFAULT, UP42Sign
 from .request_files import SavedRequest
 
 _WIDTH = 80  # bytes of the body a line
+_URL = "https://example.com/webhooks"
+"""The URL that the sender posts to, for schemes that sign it: a request does not tell it."""
 _TRANSPORT = (
     *("accept", "accept-encoding", "connection", "content-length", "expect", "forwarded", "host", "transfer-encoding"),
     *("user-agent", "via"),
@@ -32,7 +34,7 @@ from webhook_receiver.delivery import RequestHead
 from {module} import {function}
 
 SIGNED_AT = {now!r}
-SENDER = {sender}
+{url}SENDER = {sender}
 HEADERS = [
 {headers}]
 BODY = (
@@ -41,13 +43,13 @@ BODY = (
 
 def test_{test}() -> None:
     events: list[Event] = []
-    hooks = WebhookReceiver(sender=SENDER, clock=lambda: SIGNED_AT)
+    hooks = WebhookReceiver(sender=SENDER, {public_url}clock=lambda: SIGNED_AT)
 
     @hooks.on(Event)
     def note(event: Event) -> None:
         events.append(event)
 
-    signed = SENDER.scheme.sign(RequestHead.of(HEADERS), BODY, SIGNED_AT)
+    signed = SENDER.scheme.sign(RequestHead.of(HEADERS{head_url}), BODY, SIGNED_AT)
     receipt = asyncio.run(hooks.receive(signed.headers, BODY))
 
     assert receipt.response.status == {status}
@@ -85,11 +87,14 @@ def as_test(request: SavedRequest, known: Preset, *, checked: bool) -> str:
     return _TEMPLATE.format(
         title=f"A captured delivery. The signature that it came with {how}; here it is made again.",
         names=", ".join(sorted(["Event", "WebhookReceiver", *(["UP42Signature"] if "UP42Signature" in code else [])])),
-        module=known.sender.__module__,
+        module=known.module,
         function=known.function,
         imports="from dataclasses import replace\n" if code.startswith("replace(") else "",
         sender=code,
         now=now,
+        url=f'URL = "{_URL}"\n' if _needs_url(sender) else "",
+        public_url="public_url=URL, " if _needs_url(sender) else "",
+        head_url=", url=URL" if _needs_url(sender) else "",
         headers="".join(f"    ({_text(name)}, {_text(value)}),\n" for name, value in headers),
         body="".join(f"    {request.body[at : at + _WIDTH]!r}\n" for at in range(0, len(request.body) or 1, _WIDTH)),
         test="the_captured_delivery_is_taken" if status < 300 else "the_captured_delivery_is_no_event",
@@ -117,16 +122,20 @@ def _sender(headers: Headers, known: Preset) -> tuple[Sender, str]:
     return known.sender(known.example), known.code
 
 
+def _needs_url(sender: Sender) -> bool:
+    return getattr(sender.scheme, "needs_url", False)
+
+
 async def _deliver(sender: Sender, headers: Headers, body: bytes, now: float) -> tuple[int, list[str]]:
     """Return the status of the response and the classes of the events that the test will see."""
     events: list[str] = []
-    hooks = WebhookReceiver(sender=sender, clock=lambda: now)
+    hooks = WebhookReceiver(sender=sender, public_url=_URL, clock=lambda: now)
 
     @hooks.on(Event)
     def note(event: Event) -> None:
         events.append(type(event).__name__)
 
-    receipt = await hooks.receive(sender.scheme.sign(RequestHead.of(headers), body, now).headers, body)
+    receipt = await hooks.receive(sender.scheme.sign(RequestHead.of(headers, url=_URL), body, now).headers, body)
     if receipt.response.status not in (204, 422):
         raise ConfigurationError(f"the request, signed again, is rejected: {receipt.error}")
     return receipt.response.status, events

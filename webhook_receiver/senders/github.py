@@ -9,6 +9,7 @@ from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secrets
 from .base import Sender
 from .form import form_document
+from .page import Page
 from .preset import Preset
 
 
@@ -121,4 +122,27 @@ def github(secret: Secrets) -> Sender:
     )
 
 
-PRESETS = (Preset("github", "GitHub", github, signature, ("x-hub-signature-256",)),)
+PRESETS = (
+    Preset(
+        "github",
+        "GitHub",
+        github,
+        signature,
+        ("x-hub-signature-256",),
+        marks=("x-github-event", "x-github-delivery", "x-github-hook-id"),
+        page=Page(
+            trade="code hosts",
+            docs="docs.github.com/en/webhooks",
+            setup=(
+                "In the repository or organization, Settings, Webhooks, Add webhook: the URL, a content type, a secret "
+                "of your own, and the events."
+            ),
+            answer="Any 2xx within 10 seconds. Nothing is sent again by itself: redeliver it by hand or by the API.",
+            traps=(
+                "Event name and delivery id are in headers that are not signed.",
+                "No time is signed: a copy of a delivery is told by its id alone.",
+                "With the content type that its form preselects, the JSON is in the field payload of a form.",
+            ),
+        ),
+    ),
+)

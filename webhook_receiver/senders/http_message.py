@@ -12,6 +12,7 @@ from ..signatures.any_of import AnyOf
 from ..signatures.rfc9421 import Algorithm, HTTPMessageSignature
 from ..signatures.secrets import Secrets, masked
 from .base import Sender
+from .page import Page
 from .preset import Make, Preset
 
 _KEY = "key-1"
@@ -69,5 +70,11 @@ PRESETS = (
         signature,
         ("signature-input", "signature"),
         made_for=_made_for,
+        page=Page(
+            trade="specifications",
+            docs="www.rfc-editor.org/rfc/rfc9421",
+            setup="The service says the key, its name (keyid) and the algorithm.",
+            traps=("What is signed, each sender chooses: without content-digest the body is not.",),
+        ),
     ),
 )

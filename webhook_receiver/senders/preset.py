@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from ..delivery import Headers
 from ..signatures import Scheme
 from ..signatures.secrets import Secrets
 from .base import Sender
+from .page import Page
 
 Make = Callable[[Secrets], Scheme]
 """A function that makes a scheme of secrets: a scheme's class, or a `functools.partial` of it with options."""
 
 
-class Preset(NamedTuple):
-    """The entry of a sender in the registry, for commands, `explain` and tests."""
+@dataclass(frozen=True, eq=False)
+class Preset:
+    """The entry of a sender in the registry, for commands, `explain`, the guide and tests."""
 
     name: str
     """The name on the command line, such as "github"."""
@@ -25,14 +27,25 @@ class Preset(NamedTuple):
     """The function that makes the sender of secrets. A generated test imports it by its module and name."""
     make: Make
     """The function that makes the sender's scheme of secrets."""
-    headers: tuple[str, ...]
-    """The names, in lower case, of the headers that all requests have; by the first a request is recognized."""
+    headers: tuple[str, ...] = ()
+    """The names, in lower case, of the headers that prove a request; by the first a request is recognized. None for a
+    sender whose proof is in no header of its own."""
     within: bytes = b""
     """A part of the value of the first header, where another sender has headers of the same names; else empty."""
     example: str = "a-secret-for-tests"
     """A valid secret for tests."""
     made_for: Callable[[Headers], Make] | None = None
     """A function of a request's headers that returns what makes the scheme, where they name the key; else None."""
+    marks: tuple[str, ...] = field(default=(), kw_only=True)
+    """The names, in lower case, of headers that prove nothing and that no other sender has: they tell its requests from
+    others with the same `headers`."""
+    page: Page | None = field(default=None, kw_only=True)
+    """The page of the sender; None without one."""
+
+    @property
+    def module(self) -> str:
+        """The name of the module that the function is imported from."""
+        return self.sender.__module__
 
     @property
     def function(self) -> str:
@@ -50,5 +63,14 @@ class Preset(NamedTuple):
 
     def fits(self, headers: Headers) -> bool:
         """Return whether a request with these headers may come from the sender."""
-        first = self.headers[0].encode()
+        first = self.headers[0].encode() if self.headers else b""
         return any(name == first and self.within in value for name, value in headers)
+
+    def likeness(self, headers: Headers) -> tuple[int, int]:
+        """Return how like the sender's a request with these headers is: of two presets that fit, the greater is right.
+
+        A sender with marks is the one if one of them is there, and is none if not.
+        """
+        present = {name for name, _ in headers}
+        marks = sum(mark.encode() in present for mark in self.marks)
+        return (marks or -bool(self.marks), sum(name.encode() in present for name in self.headers))

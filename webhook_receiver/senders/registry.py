@@ -19,9 +19,6 @@ logger = logging.getLogger("webhook_receiver")
 GROUP = "webhook_receiver.senders"
 """The group of entry points by which other packages add senders."""
 
-MODULES = ("up42", "standard_webhooks", "github", "stripe", "slack", "shopify", "http_message")
-"""The modules of this package's senders, in the order in which `recognize` compares a request with each."""
-
 
 @cache
 def presets() -> Mapping[str, Preset]:
@@ -31,7 +28,9 @@ def presets() -> Mapping[str, Preset]:
     """
     from importlib.metadata import entry_points  # slow to import, as some of these modules are
 
-    own = [preset for module in MODULES for preset in import_module(f".{module}", __package__).PRESETS]
+    from . import catalogue
+
+    own = [preset for module in catalogue.MODULES for preset in import_module(module, catalogue.__name__).PRESETS]
     found: dict[str, Preset] = {preset.name: preset for preset in own}
     for entry in entry_points(group=GROUP):
         if (preset := _loaded(entry.name, entry.load)) is None:
@@ -53,15 +52,19 @@ def _loaded(name: str, load: Callable[[], object]) -> Preset | None:
     except Exception as error:  # whatever the other package raises when it is imported
         logger.error("the entry point %s of %s is left out: it raised %s", name, GROUP, type(error).__name__)
         return None
-    if isinstance(preset, Preset) and preset.headers:
+    if isinstance(preset, Preset):
         return preset
     logger.error("the entry point %s of %s is left out: it names no Preset, but %r", name, GROUP, type(preset))
     return None
 
 
 def recognize(headers: Headers) -> Preset | None:
-    """Return the preset of the sender whose requests have such headers; None if no preset fits."""
-    return next((preset for preset in presets().values() if preset.fits(headers)), None)
+    """Return the preset of the sender whose requests have such headers; None if no preset fits.
+
+    Senders of one specification have the same headers, such as all that deliver through Svix: then it is the first.
+    """
+    fitting = (preset for preset in presets().values() if preset.fits(headers))
+    return max(fitting, key=lambda preset: preset.likeness(headers), default=None)
 
 
 def preset_of(make: Make) -> Preset | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secrets
 from .base import Sender
+from .page import Page
 from .preset import Preset
 
 
@@ -31,4 +32,22 @@ def shopify(secret: Secrets) -> Sender:
     )
 
 
-PRESETS = (Preset("shopify", "Shopify", shopify, signature, ("x-shopify-hmac-sha256",)),)
+PRESETS = (
+    Preset(
+        "shopify",
+        "Shopify",
+        shopify,
+        signature,
+        ("x-shopify-hmac-sha256",),
+        page=Page(
+            trade="shops",
+            docs="shopify.dev/docs/apps/build/webhooks/subscribe/https",
+            setup=(
+                "In the app's shopify.app.toml or by the Admin API, subscribe the URL to topics. The key is the app's "
+                "client secret."
+            ),
+            answer="Any 2xx within 5 seconds; else it is sent again up to 8 times in 4 hours.",
+            traps=("Topic, shop and id are in headers that are not signed, and no time is.",),
+        ),
+    ),
+)

@@ -7,6 +7,7 @@ from ..signatures.secrets import Secrets
 from .base import Sender
 from .challenges import echo
 from .form import form_document
+from .page import Page
 from .preset import Preset
 
 
@@ -53,4 +54,22 @@ def slack(secret: Secrets, *, tolerance: float = 300) -> Sender:
     )
 
 
-PRESETS = (Preset("slack", "Slack", slack, signature, ("x-slack-signature", "x-slack-request-timestamp")),)
+PRESETS = (
+    Preset(
+        "slack",
+        "Slack",
+        slack,
+        signature,
+        ("x-slack-signature", "x-slack-request-timestamp"),
+        page=Page(
+            trade="chat",
+            docs="docs.slack.dev/apis/events-api",
+            setup=(
+                "In the app's settings at api.slack.com/apps: the URL under Event Subscriptions, the signing secret "
+                "under Basic Information. The receiver has to run when you save the URL, which is a challenge."
+            ),
+            answer="Any 2xx within 3 seconds; else an event is sent again up to 3 times.",
+            traps=("Slash commands and interactions are forms, and each has a URL of its own in the settings.",),
+        ),
+    ),
+)

@@ -7,6 +7,7 @@ from functools import partial
 from ..signatures.secrets import Secrets
 from ..signatures.standard import StandardWebhooks
 from .base import Sender
+from .page import Page
 from .preset import Preset
 
 _FACTS = (
@@ -48,6 +49,25 @@ PRESETS = (
         StandardWebhooks,
         _headers("webhook"),
         example=_EXAMPLE,
+        page=Page(
+            trade="specifications",
+            docs="standardwebhooks.com",
+            setup="Each service that follows it shows a secret for each endpoint, mostly behind whsec_.",
+            answer="Any 2xx. The specification has senders wait 15 to 30 seconds, and send again for days.",
+        ),
     ),
-    Preset("svix", "Svix", svix, _svix_signature, _headers("svix"), example=_EXAMPLE),
+    Preset(
+        "svix",
+        "Svix",
+        svix,
+        _svix_signature,
+        _headers("svix"),
+        example=_EXAMPLE,
+        page=Page(
+            trade="specifications",
+            docs="docs.svix.com/receiving/verifying-payloads/how",
+            setup="In the portal of a service that sends by Svix, add an endpoint; its page shows the secret.",
+            answer="Any 2xx within 15 seconds; else it is sent again for about 28 hours.",
+        ),
+    ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secrets
 from .base import Sender
+from .page import Page
 from .preset import Preset
 
 
@@ -45,4 +46,25 @@ def stripe(secret: Secrets, *, tolerance: float = 300) -> Sender:
     )
 
 
-PRESETS = (Preset("stripe", "Stripe", stripe, signature, ("stripe-signature",)),)
+PRESETS = (
+    Preset(
+        "stripe",
+        "Stripe",
+        stripe,
+        signature,
+        ("stripe-signature",),
+        page=Page(
+            trade="payments",
+            docs="docs.stripe.com/webhooks",
+            setup=(
+                "In Workbench, the tab Webhooks, add a destination with the URL and the events; it shows the signing "
+                "secret, whsec_..., which is the key as it stands."
+            ),
+            answer="Any 2xx, quickly. In live mode an event is sent again for up to 3 days.",
+            traps=(
+                "Events may come in any order.",
+                "Each endpoint has a secret of its own, and so has `stripe listen`.",
+            ),
+        ),
+    ),
+)

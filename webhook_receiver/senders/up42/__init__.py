@@ -13,6 +13,7 @@ from ...events import parsed_paths
 from ...signatures import Scheme
 from ...signatures.secrets import Secrets
 from ..base import Sender
+from ..page import Page
 from ..preset import Preset
 from .events import EVENTS, ORDER_ID_PATHS, STATUSES, JobStatusChanged
 from .orders_api import ORDERS
@@ -56,4 +57,22 @@ def up42(
     )
 
 
-PRESETS = (Preset("up42", "UP42", up42, UP42Signature, ("signature-input", "signature"), b"up42-sig"),)
+PRESETS = (
+    Preset(
+        "up42",
+        "UP42",
+        up42,
+        UP42Signature,
+        ("signature-input", "signature"),
+        b"up42-sig",
+        page=Page(
+            trade="business",
+            docs="docs.up42.com",
+            setup=(
+                "`webhook-receiver webhooks ensure`, or the API, creates a webhook of a workspace with the URL, a "
+                "secret of your own and the events."
+            ),
+            traps=("It publishes neither its list of signed headers nor the fields of its payload.",),
+        ),
+    ),
+)

@@ -1,0 +1,93 @@
+"""The catalogue: a typed function for each sender, loaded when it is used, and a page for each."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+from subprocess import run
+
+import pytest
+
+from webhook_receiver import Sender
+from webhook_receiver.senders import catalogue
+from webhook_receiver.senders.page import Page
+from webhook_receiver.senders.preset import Preset
+from webhook_receiver.senders.registry import presets
+
+PRESETS = [*presets().values()]
+every = pytest.mark.parametrize("known", PRESETS, ids=lambda known: known.name)
+
+
+def page_of(known: Preset) -> Page:
+    assert known.page is not None
+    return known.page
+
+
+@every
+def test_a_sender_is_imported_from_the_catalogue_as_a_function_of_secrets(known: Preset) -> None:
+    function = getattr(catalogue, known.function)
+    assert function is known.sender
+    assert getattr(import_module(known.module), known.function) is function
+    assert next(iter(inspect.signature(function).parameters)) == "secret"
+    assert inspect.getdoc(function)
+    sender = function([known.example])
+    assert isinstance(sender, Sender)
+    assert sender.name == known.name
+
+
+def test_the_catalogue_names_every_sender_of_its_modules_and_no_other() -> None:
+    assert sorted(known.function for known in PRESETS) == sorted(catalogue.__all__)
+    assert set(catalogue.__all__) <= set(dir(catalogue))
+    with pytest.raises(AttributeError, match="has no attribute 'nobody'"):
+        _ = catalogue.nobody  # type: ignore[attr-defined]
+
+
+def test_type_checkers_know_the_same_names() -> None:
+    stub = ast.parse(Path(str(catalogue.__file__)).with_suffix(".pyi").read_text(encoding="utf-8"))
+    imported = {alias.name for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    functions = {node.name: ast.unparse(node) for node in stub.body if isinstance(node, ast.FunctionDef)}
+    assert {*imported, *functions} - {"Secrets", "Sender"} == {*catalogue.__all__}
+    rows = {name for name in functions if inspect.getmodule(getattr(catalogue, name)) is catalogue}
+    assert rows == set(functions)
+    assert all(text == f"def {name}(secret: Secrets) -> Sender:\n    ..." for name, text in functions.items())
+
+
+def test_importing_the_package_or_one_sender_loads_no_other() -> None:
+    code = """
+import sys
+import webhook_receiver
+from webhook_receiver import Sender
+assert not [name for name in sys.modules if name.startswith("webhook_receiver.senders.catalogue")]
+from webhook_receiver.senders.catalogue import razorpay
+print(sorted(name for name in sys.modules if name.startswith("webhook_receiver.senders.catalogue.")))
+assert "webhook_receiver.senders.github" not in sys.modules
+"""
+    done = run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr == ""
+    assert done.stdout.strip() == str([f"webhook_receiver.senders.catalogue.{name}" for name in ("payments", "row")])
+
+
+@every
+def test_a_page_is_plain_sentences_that_name_their_sources(known: Preset) -> None:
+    page = page_of(known)
+    for text in filter(None, (page.setup, page.answer, *page.traps)):
+        assert text == text.strip()
+        assert text.endswith(".")
+        assert text.isprintable()
+        assert text.isascii()
+    assert page.setup
+    assert re.fullmatch(r"[a-z0-9.-]+\.[a-z]+(/\S*)?", page.docs)
+    assert all(text == text.strip() for text in known.sender(known.example).facts)
+
+
+@every
+def test_a_page_says_by_which_code_of_others_it_was_verified_or_that_it_was_not(known: Preset) -> None:
+    verified = page_of(known).verified
+    if verified != "by documentation":
+        package, date = verified
+        assert re.search(r"\w+ [0-9]+\.[0-9]", package)
+        assert re.fullmatch(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}", date)

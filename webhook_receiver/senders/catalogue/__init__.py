@@ -1,0 +1,46 @@
+"""The catalogue: a function for each sender that comes with the package, by name.
+
+    from webhook_receiver.senders.catalogue import razorpay
+
+    hooks = WebhookReceiver(sender=razorpay(Secret.from_env("RAZORPAY_SECRET")), inbox="sqlite:///hooks.db")
+
+Each takes a secret or several, and returns a `Sender`; `webhook-receiver senders show razorpay` tells all about it. A
+module is imported when one of its names is used. `__init__.pyi` has the names for type checkers.
+
+Senders with options or events of their own have a module each. All others are a value in a table, in modules by trade.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "..up42": "up42",
+    "..standard_webhooks": "standard_webhooks svix",
+    "..github": "github",
+    "..stripe": "stripe",
+    "..slack": "slack",
+    "..shopify": "shopify",
+    "..http_message": "http_message",
+    ".payments": "razorpay square",
+}
+"""The modules, and the functions of each, in the order in which `recognize` prefers one of two senders alike."""
+_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+MODULES = tuple(_HOMES)
+"""The modules, relative to this one: each has `PRESETS`."""
+
+__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll] - the stub has them as a list
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(_HOME[name], __name__)
+    found = globals()[name] = next(preset.sender for preset in module.PRESETS if preset.function == name)
+    return found
