@@ -147,9 +147,11 @@ class Faulty(MemoryInbox):
         self._meet("put")
         return await super().put(entry, now)
 
-    async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
+    async def claim(
+        self, receiver: str, limit: int, lease: float, now: float, unix: float | None = None
+    ) -> Sequence[Claim]:
         self._meet("claim")
-        return await super().claim(receiver, limit, lease, now)
+        return await super().claim(receiver, limit, lease, now, unix)
 
     async def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
         self._meet("renew")

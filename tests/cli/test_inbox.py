@@ -455,6 +455,23 @@ def test_purge_never_removes_what_is_leased_and_asks_before_it_removes(path: Pat
     assert inbox_command("purge", url, "aa", "--yes").stderr.startswith("1 delivery spared: being handled now, or not")
 
 
+@pytest.mark.parametrize("days", [-20, 0, 20])
+def test_what_is_purged_is_known_for_the_window_in_unix_time_wherever_the_clock_of_the_inbox_is(
+    path: Path, url: str, days: int
+) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE clock SET booted = booted + ?", (days * 86_400,))
+        connection.commit()
+    on(path, lambda inbox: inbox.put(entry("young"), time.time()))
+    on(path, lambda inbox: inbox.put(entry("old", ago=8 * 86_400), time.time()))
+    assert inbox_command("purge", url, "young", "old", "--state", "waiting", "--yes").stdout == "2 deliveries removed\n"
+
+    async def purged(inbox: SQLiteInbox) -> list[tuple[str]]:
+        return await inbox._read(lambda connection: connection.execute("SELECT id FROM purged").fetchall())
+
+    assert on(path, purged) == [("young",)]
+
+
 def test_what_will_be_dead_soon_is_shown(path: Path, url: str) -> None:
     assert json.loads(inbox_command("stats", url, "--json").stdout)["dead_within_hour"] == 0
 

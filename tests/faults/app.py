@@ -71,9 +71,11 @@ class Inbox(SQLiteInbox):
         with noted_if_slow():
             return await super().own(owner, lease, now)
 
-    async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
+    async def claim(
+        self, receiver: str, limit: int, lease: float, now: float, unix: float | None = None
+    ) -> Sequence[Claim]:
         with noted_if_slow():
-            return await super().claim(receiver, limit, lease, now)
+            return await super().claim(receiver, limit, lease, now, unix)
 
     async def renew(self, claims: Sequence[Claim], lease: float, now: float) -> None:
         with noted_if_slow():

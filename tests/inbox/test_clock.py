@@ -111,7 +111,7 @@ async def test_who_had_to_wait_gets_no_lease_that_is_over_and_renews_none(tmp_pa
     inbox = await SQLiteInbox(tmp_path / "hooks.db", min_free=0).open()
     late = LeaseTime(NOW, LEASE, uptime() - LEASE - 10)  # as when the process was stopped after the call
     await put(inbox, "d-1")
-    (claims, _) = await inbox._write(leases.claim, leases.ClaimJob("hooks", 5, late))
+    (claims, _) = await inbox._write(leases.claim, leases.ClaimJob("hooks", 5, late, NOW))
     assert [each.delivery.id for each in claims] == ["d-1"]
     assert await claim(inbox, now=NOW + LEASE + 5) == {}
     await inbox._write(leases.renew, (claims, late))

@@ -185,7 +185,7 @@ BROKEN = """
     from webhook_receiver.testing.inbox_suite import InboxSuite
 
     class Forgetful(MemoryInbox):
-        async def claim(self, source, limit, lease, now):
+        async def claim(self, source, limit, lease, now, unix=None):
             return []
 
     class TestMyInbox(InboxSuite):

@@ -54,8 +54,10 @@ class Counting(Faulty):
             self.owners.append(owner)
         return goes_on
 
-    async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
-        claims = await super().claim(receiver, limit, lease, now)
+    async def claim(
+        self, receiver: str, limit: int, lease: float, now: float, unix: float | None = None
+    ) -> Sequence[Claim]:
+        claims = await super().claim(receiver, limit, lease, now, unix)
         self.crashes += [each.crashes for each in claims]
         return claims
 

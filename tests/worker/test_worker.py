@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,15 +41,17 @@ from webhook_receiver import (
     Retry,
     SQLiteInbox,
     State,
+    Unsigned,
     WebhookReceiver,
 )
 from webhook_receiver.cli import serve
 from webhook_receiver.delivery import new_id
 from webhook_receiver.events import order_id_of
-from webhook_receiver.inbox import Claim, Entry
+from webhook_receiver.inbox import Claim, DeliverySummary, Entry, Filter
 from webhook_receiver.inbox import clock as inbox_clock
 from webhook_receiver.options import WorkerOptions
 from webhook_receiver.runtime import background
+from webhook_receiver.testing.inbox_suite import put
 from webhook_receiver.worker import worker as worker_module
 from webhook_receiver.worker.prefetch import Prefetch
 
@@ -453,11 +457,28 @@ async def test_deliveries_with_which_the_process_died_twice_run_one_at_a_time() 
     assert (blocking.most, sorted(blocking.began)) == (1, sorted(ids))
 
 
+async def test_a_damaged_delivery_was_settled_in_unix_time_wherever_the_clock_of_the_inbox_is(tmp_path: Path) -> None:
+    inbox = await SQLiteInbox(tmp_path / "hooks.db").open()
+    await put(inbox, "d-1", receiver="webhooks")
+    await inbox.close()
+    with closing(sqlite3.connect(tmp_path / "hooks.db")) as file:
+        file.execute("UPDATE delivery SET body = x'00'")
+        file.execute("UPDATE clock SET booted = booted - 7200")  # as if the system's had been set ahead since
+        file.commit()
+    found: Sequence[DeliverySummary] = ()
+    async with WebhookReceiver(inbox=inbox, scheme=Unsigned(), name="webhooks") as hooks, asyncio.timeout(PATIENCE):
+        while not found:
+            found = await hooks.inbox.find(Filter(states=[State.DEAD]))
+    assert [abs((each.settled or 0) - time.time()) < PATIENCE for each in found] == [True]
+
+
 class Generous(SQLiteInbox):
     """A file that hands out more than is asked for, so that much is claimed ahead."""
 
-    async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
-        return await super().claim(receiver, limit + 10, lease, now)
+    async def claim(
+        self, receiver: str, limit: int, lease: float, now: float, unix: float | None = None
+    ) -> Sequence[Claim]:
+        return await super().claim(receiver, limit + 10, lease, now, unix)
 
 
 async def test_what_was_claimed_ahead_of_slow_handlers_is_given_back(tmp_path: Path) -> None:

@@ -202,7 +202,8 @@ def purge(
 
         def remove(some: Sequence[str]) -> Awaitable[int]:
             # All of the filter again: deliveries replayed since are not removed.
-            return target.inbox.purge(which._replace(ids=some), target.inbox.clock(), limit=len(some))
+            chosen, now = which._replace(ids=some), target.inbox.clock()
+            return target.inbox.purge(chosen, now, limit=len(some), unix=time.time())
 
         return await by_pages("removing", found.total(), ids_of(target.inbox, which), remove)
 

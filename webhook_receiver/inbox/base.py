@@ -37,9 +37,8 @@ class Inbox(Protocol):
     time is for what people read, and for windows and retentions: when a delivery was received, an attempt began, a
     delivery was finished, a handler was paused. The clock of the inbox (`clock`) is for whatever is a duration: leases,
     signs of life, and when a delivery is due. It was Unix time once, and no step of the system's clock changes it; all
-    processes that share a store have the same one, as far as they can.
-
-    Operations may be called from several tasks, and from several event loops in several threads.
+    processes that share a store have the same one, as far as they can. Operations may be called from several tasks, and
+    from several event loops in several threads.
 
     **Durability.** What `put`, `put_all`, `settle`, `save_progress`, `replay`, `pause`, `resume` and `load` have
     returned from survives `kill -9` of every process and the loss of power. An operation that raised has not happened,
@@ -267,16 +266,19 @@ class Inbox(Protocol):
         """
         ...
 
-    async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
+    async def claim(
+        self, receiver: str, limit: int, lease: float, now: float, unix: float | None = None
+    ) -> Sequence[Claim]:
         """Claim eligible deliveries, the older first, each under a new lease.
 
         A stored delivery that turns out to be damaged is not returned; it becomes DEAD with a reason that says so.
 
         Args:
-            receiver: the name of the receiver whose deliveries are claimed.
+            receiver: the name of the receiver.
             limit: the largest number of deliveries to claim.
             lease: the length of each lease, in seconds.
             now: the time by the clock of the inbox.
+            unix: the time in Unix seconds, at which a damaged delivery was settled; None for a caller of one clock.
 
         Returns:
             The claimed deliveries, at most `limit`.
@@ -413,17 +415,16 @@ class Inbox(Protocol):
         """
         ...
 
-    async def purge(self, which: Filter, now: float, *, limit: int) -> int:
+    async def purge(self, which: Filter, now: float, *, limit: int, unix: float | None = None) -> int:
         """Remove deliveries for good, never one under a running lease; return the number of removed deliveries.
 
-        What other parts share with them stays with these.
-
-        What their duplicates are known by is kept until the window has passed them (see Uniqueness).
+        What other parts share with them stays. What duplicates are known by is kept until the window has passed it.
 
         Args:
             which: the filter that says which deliveries.
-            now: the time by the clock of the inbox; the window ends here.
+            now: the time by the clock of the inbox.
             limit: the largest number of deliveries to remove.
+            unix: the time in Unix seconds, at which the window ends; None for a caller of one clock.
         """
         ...
 
@@ -431,9 +432,9 @@ class Inbox(Protocol):
         """Remove a small number of the deliveries that are past their retention; return how many, 0 if none is left.
 
         A finished delivery is removed once it was settled longer ago than the retention of its state (the store's own
-        settings). What is kept of purged ones is removed, and counted, too, once the window has passed it; so are the
-        counts of minutes that began longer ago than `COUNTS_RETENTION`, and the bodies of DONE deliveries, if the store
-        removes them earlier.
+        settings); but none under a lease, even if its time is up. What is kept of purged ones is removed, and counted,
+        too, once the window has passed it; so are the counts of minutes that began longer ago than `COUNTS_RETENTION`,
+        and the bodies of DONE deliveries, if the store removes them earlier.
 
         Args:
             now: the time in Unix seconds.

@@ -1314,6 +1314,25 @@ class InboxSuite(_OnTwoStores):
         assert await inbox.purge(ALL, NOW + LEASE - 1, limit=10) == 0
         assert await inbox.purge(ALL, NOW + LEASE, limit=10) == 1
 
+    async def test_purge_spares_leases_by_the_clock_of_the_inbox_whatever_unix_time_says(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1")
+        await claim(inbox)
+        for unix in (NOW - LEASE, NOW, NOW + 2 * LEASE):
+            assert await inbox.purge(ALL, NOW + LEASE - 1, limit=10, unix=unix) == 0
+        assert await inbox.purge(ALL, NOW + LEASE, limit=10, unix=NOW - LEASE) == 1
+
+    async def test_the_window_of_what_is_purged_ends_in_unix_time_whatever_the_clock_of_the_inbox_says(
+        self, inbox: Inbox
+    ) -> None:
+        for key, clock in ((b"ahead", NOW + 9 * self.window), (b"behind", NOW - 9 * self.window)):
+            await put(inbox, f"{key!r}", key=key)
+            assert await inbox.purge(ALL, clock, limit=9, unix=NOW + self.window) == 1
+            assert await put(inbox, "again", key=key) == [Duplicate(f"{key!r}")]
+            await put(inbox, "old", key=key, now=NOW + self.window + 1)
+            assert await inbox.purge(ALL, clock, limit=9, unix=NOW + 2 * self.window + 2) == 1
+            assert await put(inbox, f"{key!r}", key=key, now=NOW + self.window + 1) == [Stored(f"{key!r}")]
+            await inbox.purge(ALL, clock, limit=9)
+
     async def test_purge_unblocks_the_next_of_the_ordering_key(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", "d-2", "d-3", ordering_key="o-1")
         await settle(inbox, (await claim(inbox))["d-1"], WAITING, due=NOW + 99)

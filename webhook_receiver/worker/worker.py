@@ -248,7 +248,7 @@ class Worker:
         asked, now = time.monotonic(), self._clock()
         self._claiming_since = self._claiming_since or asked
         try:
-            claims = await self._inbox.claim(self._receiver, wanted, self._options.lease, now)
+            claims = await self._inbox.claim(self._receiver, wanted, self._options.lease, now, self._unix())
         except Exception as error:
             self._claim_error = str(error)
             raise

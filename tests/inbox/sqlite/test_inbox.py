@@ -506,6 +506,16 @@ def change(path: Path, statement: str) -> None:
         assert other.execute(statement).rowcount == 1
 
 
+async def test_what_a_dead_letter_handler_hears_of_is_not_expired_however_late_unix_time_is(path: Path) -> None:
+    inbox = await SQLiteInbox(path, min_free=0, dead_retention=1.0).open()
+    await put(inbox, "d-1", dead="not JSON")
+    hearing = await claim(inbox)
+    assert await inbox.expire(NOW + 2 * LEASE) == 0, "the system's clock was set, and the lease goes on"
+    assert await settle(inbox, hearing["d-1"], DEAD)
+    assert await inbox.expire(NOW + 2 * LEASE) == 1
+    await inbox.close()
+
+
 @pytest.mark.parametrize(
     "changed", ["body = x'00'", "headers = x'00'", "event = NULL", "received = received + 1", "verified_by = NULL"]
 )
@@ -514,10 +524,11 @@ async def test_a_delivery_that_was_changed_is_never_handed_out(
 ) -> None:
     await put(inbox, "d-1", "d-2", ordering_key="o-1")
     change(path, f"UPDATE delivery SET {changed} WHERE id = 'd-1'")
-    assert await claim(inbox) == {}
+    assert await inbox.claim("hooks", 9, LEASE, NOW, NOW + 3600) == []
     assert "delivery d-1 is dead: what is kept of the delivery 'd-1' is not what was put" in caplog.text
     (record,) = await inbox.find(Filter(states=[DEAD]))
     assert (record.id, record.due, record.leased) == ("d-1", None, False)
+    assert record.settled == NOW + 3600, "in Unix time"
     assert "the file was damaged" in str(record.reason)
     with pytest.raises(InboxDamaged, match="'d-1' is not what was put"):
         await inbox.get("d-1")

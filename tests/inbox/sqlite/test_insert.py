@@ -51,7 +51,7 @@ def take(connection: WriterConnection, step: str, numbers: list[int]) -> None:
                 insert.put(connection, jobs)
             raise OnPurpose
     elif step == "claim":
-        leases.claim(connection, [leases.ClaimJob("hooks", 1, LeaseTime.of(NOW, 60.0))])
+        leases.claim(connection, [leases.ClaimJob("hooks", 1, LeaseTime.of(NOW, 60.0), NOW)])
     elif step == "track":
         tracking.track(connection, tracking.untracked(connection, -1, 2))
     elif step == "track one":

@@ -277,10 +277,13 @@ class PostgresInbox:
         """See `Inbox`."""
         return await self._ask(lambda connection: counting.counted(connection, since, until))
 
-    async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
+    async def claim(
+        self, receiver: str, limit: int, lease: float, now: float, unix: float | None = None
+    ) -> Sequence[Claim]:
         """See `Inbox`."""
         await self._watch_clock(now)
-        return await self._writer(1).submit(leases.claim, leases.ClaimJob(receiver, limit, LeaseTime.of(now, lease)))
+        job = leases.ClaimJob(receiver, limit, LeaseTime.of(now, lease), now if unix is None else unix)
+        return await self._writer(1).submit(leases.claim, job)
 
     async def _watch_clock(self, now: float) -> None:
         if now < self._latest - 1 or self._latest == float("-inf"):
@@ -331,9 +334,9 @@ class PostgresInbox:
         """See `Inbox`."""
         return await self._ask(lambda connection: maintenance.replay(connection, ids, now, handler))
 
-    async def purge(self, which: Filter, now: float, *, limit: int) -> int:
+    async def purge(self, which: Filter, now: float, *, limit: int, unix: float | None = None) -> int:
         """See `Inbox`."""
-        since = now - self._window
+        since = (now if unix is None else unix) - self._window
         return await self._ask(lambda connection: maintenance.purge(connection, which, now, limit, since))
 
     async def expire(self, now: float) -> int:
@@ -343,7 +346,7 @@ class PostgresInbox:
         def expire(connection: PostgresConnection) -> int:
             maintenance.add_up(connection)
             removed = [
-                maintenance.purge(connection, Filter(states=[state]), now, _STEP, since, now - seconds)
+                maintenance.purge(connection, Filter(states=[state]), None, _STEP, since, now - seconds)
                 for state, seconds in self._retention.items()
             ]
             if self._keep_body is not None:

@@ -159,6 +159,8 @@ class ClaimJob(NamedTuple):
     receiver: str
     limit: int
     time: LeaseTime
+    unix: float
+    """The time of the call in Unix seconds."""
 
 
 class Lease(NamedTuple):
@@ -227,7 +229,7 @@ def _claims(connection: PostgresConnection, request: ClaimJob, found: Sequence[t
         except InboxDamaged as damage:
             extra = fields(delivery_id=row[0], reason=str(damage))
             logger.error("delivery %s is dead: %s", row[0], damage, extra=extra)
-            _bury(connection, lease[0], str(damage), request.time.now)
+            _bury(connection, lease[0], str(damage), request.unix)
             continue
         reason = None if reason is None else unescaped(reason)
         claims.append(Claim(delivery, State(state), progress, crashes, reason, Lease(*lease)))
@@ -247,13 +249,13 @@ def lock_ordering_keys(connection: PostgresConnection, seqs: Sequence[int]) -> N
     )
 
 
-def _bury(connection: PostgresConnection, seq: int, reason: str, now: float) -> None:
+def _bury(connection: PostgresConnection, seq: int, reason: str, unix: float) -> None:
     """Make a delivery DEAD for good: no claim finds it."""
     ask(
         connection,
         "UPDATE progress SET state = 'dead', due = NULL, lease = NULL, held = NULL, handlers = NULL, reason = %s, "
         "settled = %s WHERE seq = %s",
-        [escaped(reason), now, seq],
+        [escaped(reason), unix, seq],
     )
 
 

@@ -89,7 +89,7 @@ def replay(connection: PostgresConnection, ids: Sequence[str], now: float, handl
 def purge(
     connection: PostgresConnection,
     which: Filter,
-    now: float,
+    now: float | None,
     limit: int,
     since: float,
     settled_before: float | None = None,
@@ -99,14 +99,14 @@ def purge(
     Args:
         connection: the connection, inside a transaction.
         which: the filter.
-        now: the time in Unix seconds.
+        now: the time by the clock of the inbox, when a lease may be up; None to spare what is under one.
         limit: the largest number of deliveries.
         since: the Unix time in seconds at which the deduplication window began.
         settled_before: a Unix time in seconds; only deliveries that were settled before it.
     """
     bodies.lock(connection)
     where, arguments = where_clause(which)
-    where, arguments = f"{where} AND (p.lease IS NULL OR p.due IS NULL OR p.due <= %s)", [*arguments, now]
+    where, arguments = f"{where} AND (p.lease IS NULL OR p.due <= %s)", [*arguments, now]
     if settled_before is not None:
         where = f"{where} AND p.settled < %s AND p.body_removed IN (false, true)"  # so that the index serves
         arguments = [*arguments, settled_before]

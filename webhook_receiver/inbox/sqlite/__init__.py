@@ -156,8 +156,7 @@ class SQLiteInbox:
         self._owners: dict[str, Owner] = {}
         """The worker of this process that what is put may be born to, by the receiver's name."""
         self._watchers = Watchers()
-        self._resume: list[Callable[[], None]] = []
-        """What is to be called in the parent after the fork that is under way."""
+        self._resume: list[Callable[[], None]] = []  # what the parent calls after the fork that is under way
         forks.tell(self)
 
     def __repr__(self) -> str:
@@ -282,14 +281,16 @@ class SQLiteInbox:
             del self._owners[owner.receiver]
         await self._write(owners.disown, owner)
 
-    async def claim(self, receiver: str, limit: int, lease: float, now: float) -> Sequence[Claim]:
+    async def claim(
+        self, receiver: str, limit: int, lease: float, now: float, unix: float | None = None
+    ) -> Sequence[Claim]:
         """See `Inbox`."""
         if now < self._latest - 1 or self._latest == float("-inf"):
             await self._write(maintenance.restart_waits, now)
         self._latest = now
         owner = self._owners.get(receiver)
         handed = 0 if owner is None else owner.handed
-        job = leases.ClaimJob(receiver, limit, LeaseTime.of(now, lease), owner, handed)
+        job = leases.ClaimJob(receiver, limit, LeaseTime.of(now, lease), now if unix is None else unix, owner, handed)
         if self._writer is None:
             raise InboxUnavailable("the inbox is not open")
         return await leases.claimed(self._writer, job)
@@ -342,15 +343,16 @@ class SQLiteInbox:
         """See `Inbox`."""
         return await self._write(maintenance.replay, maintenance.ReplayJob(ids, now, handler))
 
-    async def purge(self, which: Filter, now: float, *, limit: int) -> int:
+    async def purge(self, which: Filter, now: float, *, limit: int, unix: float | None = None) -> int:
         """See `Inbox`."""
-        return await self._write(maintenance.purge, maintenance.PurgeJob(which, now, limit, now - self._window))
+        since = (now if unix is None else unix) - self._window
+        return await self._write(maintenance.purge, maintenance.PurgeJob(which, now, limit, since))
 
     async def expire(self, now: float) -> int:
         """See `Inbox`."""
         since = now - self._window
         ends = {state: now - seconds for state, seconds in self._retention.items()}
-        jobs = [maintenance.PurgeJob(Filter(states=[state]), now, _STEP, since, end) for state, end in ends.items()]
+        jobs = [maintenance.PurgeJob(Filter(states=[state]), None, _STEP, since, end) for state, end in ends.items()]
         removed = sum([await self._write(maintenance.purge, job) for job in jobs])
         if self._keep_body is not None:
             removed += await self._write(bodies.remove, bodies.RemoveJob(now - self._keep_body, _STEP))

@@ -36,6 +36,8 @@ class ClaimJob(NamedTuple):
     receiver: str
     limit: int
     time: LeaseTime
+    unix: float
+    """The time of the call in Unix seconds."""
     owner: Owner | None = None
     """Who claims, if what is put may be born to it."""
     counted: int = 0
@@ -174,7 +176,7 @@ def _claims(connection: WriterConnection, job: ClaimJob, seqs: Sequence[int], to
         try:
             delivery, progress = rows.delivery(row), rows.progress(handlers)
         except InboxDamaged as damage:
-            _bury(connection, seq, row[0], damage, job.time.now)
+            _bury(connection, seq, row[0], damage, job.unix)
             continue
         claims.append(Claim(delivery, State(state), progress, crashes, reason, Lease(seq, token)))
     return claims
@@ -222,11 +224,11 @@ def _claim_untracked(
     blocked: tracking.Wait = (None, job.time.now, None)
     tracking.track(connection, free, {seq: leased if seq in acquired else blocked for seq, _ in due})
     if others := [each.seq for each in free if each.receiver != job.receiver]:
-        _bury_damaged(connection, others, job.time.now)
+        _bury_damaged(connection, others, job.unix)
     return _claims(connection, job, [*acquired], token) if acquired else []
 
 
-def _bury_damaged(connection: WriterConnection, seqs: Sequence[int], now: float) -> None:
+def _bury_damaged(connection: WriterConnection, seqs: Sequence[int], unix: float) -> None:
     """Make those of these deliveries DEAD that are damaged: no receiver may have the name that such a one has now."""
     some = rows.padded(seqs)
     for *row, seq in connection.execute(
@@ -235,14 +237,14 @@ def _bury_damaged(connection: WriterConnection, seqs: Sequence[int], now: float)
         try:
             rows.delivery(tuple(row))
         except InboxDamaged as damage:
-            _bury(connection, seq, row[0], damage, now)
+            _bury(connection, seq, row[0], damage, unix)
 
 
-def _bury(connection: WriterConnection, seq: int, delivery_id: str, damage: InboxDamaged, now: float) -> None:
+def _bury(connection: WriterConnection, seq: int, delivery_id: str, damage: InboxDamaged, unix: float) -> None:
     logger.error(
         "delivery %s is dead: %s", delivery_id, damage, extra=fields(delivery_id=delivery_id, reason=str(damage))
     )
-    ordering.bury(connection, seq, str(damage), now)
+    ordering.bury(connection, seq, str(damage), unix)
 
 
 def renew(connection: WriterConnection, jobs: Sequence[tuple[Sequence[Claim], LeaseTime]]) -> list[None]:

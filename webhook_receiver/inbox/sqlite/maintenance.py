@@ -34,7 +34,8 @@ class PurgeJob(NamedTuple):
     """A call of `Inbox.purge`, or of `Inbox.expire` if `settled_before` is given, a Unix time in seconds."""
 
     which: Filter
-    now: float
+    now: float | None
+    """The time by the clock of the inbox, when a lease may be up; None to spare what is under one."""
     limit: int
     since: float
     """The Unix time in seconds at which the deduplication window began."""
@@ -112,7 +113,7 @@ def purge(connection: WriterConnection, jobs: Sequence[PurgeJob]) -> list[int]:
 
 def _purge(connection: WriterConnection, job: PurgeJob) -> int:
     columns = "d.seq, d.source, d.event, d.key, d.identity, p.line, d.received"
-    condition = "(p.lease IS NULL OR p.due IS NULL OR p.due <= :now)"
+    condition = "(p.lease IS NULL OR p.due <= :now)"
     if job.settled_before is not None:
         condition += " AND p.settled < :end AND p.body_removed IN (0, 1)"  # so that the index serves
     select, arguments = matching(job.which, columns, condition, now=job.now, end=job.settled_before)

@@ -142,11 +142,18 @@ def requeue(connection: WriterConnection, seq: int, now: float, handler: str | N
     return True
 
 
-def bury(connection: WriterConnection, seq: int, reason: str, now: float) -> None:
-    """Make a delivery DEAD for good: no claim finds it, and its ordering key is released."""
+def bury(connection: WriterConnection, seq: int, reason: str, unix: float) -> None:
+    """Make a delivery DEAD for good: no claim finds it, and its ordering key is released.
+
+    Args:
+        connection: the connection, inside a transaction.
+        seq: the row of the delivery.
+        reason: why it is dead.
+        unix: the time in Unix seconds.
+    """
     connection.execute(
         "UPDATE progress SET state = 'dead', due = NULL, lease = NULL, held = NULL, handlers = NULL, dies = NULL, "
         "reason = ?, settled = ? WHERE seq = ?",
-        (reason, now, seq),
+        (reason, unix, seq),
     )
     release(connection, [seq])
