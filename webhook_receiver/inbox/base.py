@@ -161,18 +161,18 @@ class Inbox(Protocol):
 
         The delivery is WAITING and due at once, or DEAD and due at once if `entry.dead` says so. It counts as received
         after all deliveries that are stored already. If it is a duplicate (see Uniqueness), nothing is stored; if the
-        delivery that it duplicates is DEAD or UNHANDLED and this one did not come by backfill, that one is replayed.
+        delivery that it duplicates is DEAD or UNHANDLED and this one did not come by backfill, that one is replayed,
+        also while a dead-letter handler of it runs, whose lease ends.
 
-        All that holds for each part of the entry. Those that are no duplicates are stored, all or none of them; of two
-        that are duplicates of each other the first one is.
+        So with each part of the entry. Those that are no duplicates are stored, all or none; of two alike the first is.
 
         Args:
             entry: the delivery, and what its event says about it.
             now: the time in Unix seconds; the deduplication window ends here.
 
         Returns:
-            `Stored` with the delivery's id, or `Duplicate` with the id of the delivery that is stored already. Of
-            several parts `Stored` if any is new; it says which ones are not.
+            `Stored` with the delivery's id, or `Duplicate` with the id of the one that is stored already. Of several
+            parts `Stored` if any is new; it says which ones are not.
 
         Raises:
             InboxError: an id that is stored already, or a value that the store does not take, such as a context of more

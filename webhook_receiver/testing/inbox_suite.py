@@ -736,6 +736,19 @@ class InboxSuite(_OnTwoStores):
         assert claimed.handlers == {"a": HandlerState(DONE, 1, 1), "b": HandlerState(WAITING, 3, 0)}
         assert await put(inbox, "d-3", key=b"k") == [Duplicate("d-1")]
 
+    @pytest.mark.parametrize("unix", [NOW - 3600, NOW, NOW + 3600])
+    async def test_a_duplicate_replays_a_dead_one_also_while_somebody_hears_of_it_whatever_unix_time_says(
+        self, inbox: Inbox, unix: float
+    ) -> None:
+        await put(inbox, "d-1", key=b"k", dead="not JSON")
+        hearing = (await claim(inbox))["d-1"]
+        assert await put(inbox, "d-2", key=b"k", now=unix) == [Duplicate("d-1", replayed=True)]
+        assert not await settle(inbox, hearing, DEAD)
+        again = (await claim(inbox))["d-1"]
+        assert again.state is WAITING
+        assert await put(inbox, "d-3", key=b"k", now=unix) == [Duplicate("d-1")], "it is being handled"
+        assert await settle(inbox, again)
+
     async def test_a_duplicate_of_an_unhandled_one_replays_it(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", key=b"k", ordering_key="o-1")
         await finish(inbox, UNHANDLED, reason="no handler matches")

@@ -298,6 +298,27 @@ async def test_the_figures_are_right_whatever_happens(inbox: PostgresInbox, post
         await assert_counted(inbox, postgres_url)
 
 
+def wait_for_lock(url: str) -> None:
+    """Wait until somebody waits for a lock."""
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    while execute(url, asked) == [(0,)]:
+        pass
+
+
+async def test_a_duplicate_leaves_what_others_replay_and_lease_meanwhile_to_them(
+    inbox: PostgresInbox, postgres_url: str
+) -> None:
+    await put(inbox, "d-1", key=b"k", dead="not JSON")
+    options = "-c search_path=webhook_receiver"
+    with psycopg.connect(postgres_url, options=options) as other:
+        other.execute("UPDATE progress SET state = 'waiting', lease = 1, due = %s", (NOW + LEASE,))
+        putting = asyncio.create_task(put(inbox, "d-2", key=b"k", now=NOW + 3600))  # the system's clock was set ahead
+        await asyncio.to_thread(wait_for_lock, postgres_url)
+        other.commit()
+    assert await putting == [Duplicate("d-1")]
+    assert execute(postgres_url, "SELECT lease, due FROM progress") == [(1, NOW + LEASE)]
+
+
 async def test_two_that_add_the_figures_up_at_once_lose_none(inbox: PostgresInbox, postgres_url: str) -> None:
     another = await PostgresInbox(postgres_url).open()
     for number in range(10):

@@ -192,7 +192,9 @@ def _replay(
         return
     found = ask(
         connection,
-        "SELECT d.id, p.seq FROM progress p JOIN delivery d USING (seq) WHERE d.id = ANY(%s) AND p.state = ANY(%s)",
+        # Locked, so that what somebody else replays just now, and leases, is left to him.
+        "SELECT d.id, p.seq FROM progress p JOIN delivery d USING (seq) WHERE d.id = ANY(%s) AND p.state = ANY(%s) "
+        "ORDER BY p.seq FOR UPDATE OF p",
         [[*{escaped(candidate.id) for _, _, candidate in duplicates}], [*REPLAYED_BY_DUPLICATES]],
     )
     again = {unescaped(id): seq for id, seq in found.fetchall()}
