@@ -29,7 +29,7 @@ from webhook_receiver import (
 )
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.explain import explain
-from webhook_receiver.signatures.body_forms import MAX_UNPACKED, canonical_json, escaped, gunzipped
+from webhook_receiver.signatures.body_forms import MAX_UNPACKED, canonical_json, escaped, gunzipped, sha256_hex
 from webhook_receiver.signatures.hmac_keys import KeyForm
 from webhook_receiver.testing.scheme_suite import HOSTILE_VALUES, NOW, SchemeSuite
 
@@ -360,6 +360,16 @@ def test_a_packed_body_is_signed_unpacked() -> None:
     for hostile in (b"\x1f\x8b", packed[:-1], packed + b"x", packed + packed, packed[:-8] + bytes(8), bomb):
         with pytest.raises(MalformedSignature, match="not signed in the declared form"):
             verified(scheme, {"x-sig": hexed(BODY)}, hostile)
+
+
+def test_a_body_is_signed_by_its_hash() -> None:
+    scheme = HMACBody("key", signature="x-sig", signed="{url}?bodySHA256={body}", body_form=sha256_hex)
+    content = f"{URL}?bodySHA256={hashlib.sha256(BODY).hexdigest()}".encode()
+    assert verified(scheme, {"x-sig": hexed(content)}, url=URL)
+    assert scheme.verify(came([(b"x-sig", hexed(content))], url=URL), NOW)(BODY).body
+    for body in (BODY + b" ", b"", hashlib.sha256(BODY).hexdigest().encode()):
+        with pytest.raises(BadSignature):
+            verified(scheme, {"x-sig": hexed(content)}, body, url=URL)
 
 
 def test_a_body_is_signed_in_ascii() -> None:

@@ -285,7 +285,41 @@ def test_nobody_but_who_makes_the_body_puts_the_secret_into_it() -> None:
         forge({"token": "pw"}, scheme)
 
 
-@pytest.mark.parametrize("options", [{"member": ""}, {"member": "a..b"}, {"member": 7}, {"member": "a", "decode": 7}])
+def test_each_item_of_an_array_has_it() -> None:
+    scheme = BodySecret([Secret("new"), Secret("old")], member="value[].clientState")
+
+    def text(*secrets: Any) -> bytes:
+        return json.dumps({"value": [{"clientState": secret} for secret in secrets]}).encode()
+
+    assert [body(text(*secrets), scheme).by for secrets in (("new",), ("old", "old"), ("old", "new"))] == [0, 1, 1]
+    for wrong in (text(), text("new", "xx"), text("xx", "new"), text("new", None), text("new", ["new"])):
+        with pytest.raises(VerificationError):
+            body(wrong, scheme)
+    for wrong in (
+        b'{"value": {"clientState": "new"}}',
+        b'{"value": [["new"]]}',
+        b'{"value": [{"clientState": "new"}, 7]}',
+    ):
+        with pytest.raises(VerificationError):
+            body(wrong, scheme)
+    assert sign(json.loads(text("new", "new")), scheme)
+    for wrong in (text("new", "old"), text()):
+        with pytest.raises(ConfigurationError, match="put the secret into the body"):
+            sign(json.loads(wrong), scheme)
+
+
+def test_the_items_of_arrays_in_arrays_have_it_and_an_array_of_texts() -> None:
+    assert body(b'{"a": [{"b": [{"c": "pw"}]}, {"b": [{"c": "pw"}]}]}', BodySecret("pw", member="a[].b[].c")).by == 0
+    assert body(b'{"a": ["pw", "pw"]}', BodySecret("pw", member="a[]")).by == 0
+    for wrong in (b'{"a": [{"b": []}]}', b'{"a": [{"b": [{"c": "pw"}]}, {"b": []}]}', b'{"a": "pw"}'):
+        with pytest.raises(VerificationError):
+            body(wrong, BodySecret("pw", member="a[].b[].c"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"member": ""}, {"member": "a..b"}, {"member": "[].b"}, {"member": 7}, {"member": "a", "decode": 7}],
+)
 def test_a_place_in_the_body_that_cannot_be_is_rejected(options: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"member is a place|decode is a function"):
         BodySecret("pw", **options)

@@ -6,6 +6,7 @@ form. Two bodies of one form say the same; a handler gets the body as it came.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import zlib
@@ -78,6 +79,11 @@ def canonical_json(body: bytes) -> bytes:
         )
     except (ValueError, RecursionError):  # whose texts quote the body
         raise ValueError("the body has no canonical form: it is no JSON, or none that RFC 8785 allows") from None
+
+
+def sha256_hex(body: bytes) -> bytes:
+    """Return the SHA-256 of a body in hex of lower case, for senders that sign the hash in its place."""
+    return hashlib.sha256(body).hexdigest().encode()
 
 
 @cache

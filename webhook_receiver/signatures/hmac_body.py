@@ -61,7 +61,8 @@ class HMACBody(ContentScheme):
         key_id: the place of the id of the key that the sender signed with; that key alone verifies.
         key_ids: the ids of the secrets, in their order.
         body_form: a function of the body that returns the bytes to sign in its place, or raises ValueError:
-            `gunzipped`, `escaped` or `canonical_json` of `webhook_receiver.signatures.body_forms`, or one of your own.
+            `gunzipped`, `escaped`, `canonical_json` or `sha256_hex` of `webhook_receiver.signatures.body_forms`, or one
+            of your own.
         tolerance: the number of seconds that the sender's clock may be behind or ahead of ours; without `timestamp`,
             it means nothing.
 

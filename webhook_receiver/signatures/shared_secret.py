@@ -10,7 +10,7 @@ import json
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from urllib.parse import quote, unquote_to_bytes
 
 from ..delivery import RequestHead
@@ -19,7 +19,8 @@ from .encoding import header_name
 from .scheme import BodyCheck, Verified
 from .secrets import Keyring, Secret, Secrets, is_same, masked
 
-T = TypeVar("T")
+_EACH = "[]"
+"""Behind the name of an array: each of its items."""
 
 Key = tuple[int, bytes]
 """The index of a secret, and what a request has in its place."""
@@ -56,7 +57,9 @@ class HeaderSecret:
 
     def verify(self, head: RequestHead, now: float) -> BodyCheck:
         """Reject a delivery without the secret in its header. See `Scheme.verify`."""
-        verified = _verified(self._keyring, self._claims, head, f"the header {self._header.decode()}", now)
+        verified = _verified(
+            self._keyring, _found(self._keyring, self._claims(head), now), f"the header {self._header.decode()}", now
+        )
         return lambda body: verified
 
     def _claims(self, head: RequestHead) -> Iterator[list[bytes]]:
@@ -93,7 +96,9 @@ class BasicAuth:
 
     def verify(self, head: RequestHead, now: float) -> BodyCheck:
         """Reject a delivery without the user name and password. See `Scheme.verify`."""
-        verified = _verified(self._keyring, _basic_claims, head, "Basic in the header authorization", now)
+        verified = _verified(
+            self._keyring, _found(self._keyring, _basic_claims(head), now), "Basic in the header authorization", now
+        )
         return lambda body: verified
 
 
@@ -133,7 +138,12 @@ class QuerySecret:
 
     def verify(self, head: RequestHead, now: float) -> BodyCheck:
         """Reject a delivery without the secret in its query. See `Scheme.verify`."""
-        verified = _verified(self._keyring, self._claims, head, f"the parameter {self._parameter!r} in the query", now)
+        verified = _verified(
+            self._keyring,
+            _found(self._keyring, self._claims(head), now),
+            f"the parameter {self._parameter!r} in the query",
+            now,
+        )
         return lambda body: verified
 
     def _claims(self, head: RequestHead) -> Iterator[list[bytes]]:
@@ -151,7 +161,8 @@ class BodySecret:
 
     Args:
         secrets: one secret or several; any verifies. Sending is up to who makes the body.
-        member: the place of the secret, such as "token" or "header.token".
+        member: the place of the secret, such as "token" or "header.token"; or "value[].token", if each item of an array
+            has it: one item without it, or with another one, and the delivery is rejected.
         decode: the sender's function that returns the JSON in a body, such as `form_document`; None if the body is it.
 
     Raises:
@@ -161,7 +172,7 @@ class BodySecret:
     def __init__(self, secrets: Secrets, *, member: str, decode: Callable[[bytes], bytes] | None = None) -> None:
         secrets = masked(secrets)
         given: object = member
-        if not isinstance(given, str) or not all(given.split(".")):
+        if not isinstance(given, str) or not all(name.removesuffix(_EACH) for name in given.split(".")):
             raise ConfigurationError(f'member is a place in the body, such as "token" or "meta.token", not {given!r}')
         if decode is not None and not callable(decode):
             raise ConfigurationError("decode is a function of a body, such as form_document")
@@ -177,13 +188,20 @@ class BodySecret:
             ConfigurationError: the body has no secret, or another one than the first.
         """
         self._keyring.first(now)
-        if _found(self._keyring, self._claims(body), now)[1] not in {by for by, _ in self._keyring.at(now)[:1]}:
+        found = {_found(self._keyring, [claim], now)[1] for claim in self._claims(body)}
+        if found != {by for by, _ in self._keyring.at(now)[:1]}:
             raise ConfigurationError(f"cannot sign: put the secret into the body, as its {self._member!r}")
         return head
 
     def verify(self, head: RequestHead, now: float) -> BodyCheck:
         """Return the check of the body; the head proves nothing. See `Scheme.verify`."""
-        return lambda body: _verified(self._keyring, self._claims, body, f"{self._member!r} in the body", now)
+        return lambda body: _verified(self._keyring, self._found(body, now), f"{self._member!r} in the body", now)
+
+    def _found(self, body: bytes, now: float) -> tuple[int, int | None]:
+        """Return what `_found` does, of all items as of one: the index of the oldest secret, None if one is wrong."""
+        found = [_found(self._keyring, [claim], now)[1] for claim in self._claims(body)]
+        right = [by for by in found if by is not None]
+        return min(len(found), 1), max(right) if right and len(right) == len(found) else None
 
     def _claims(self, body: bytes) -> list[list[bytes]]:
         try:
@@ -193,27 +211,24 @@ class BodySecret:
             value: Any = json.loads(text, strict=False, parse_int=str, parse_float=str)
         except Exception:  # of no JSON, of too deep nesting, or whatever `decode` raises on a stranger's body
             return []
-        for name in self._member.split("."):
-            value = cast("Mapping[str, Any]", value).get(name) if isinstance(value, Mapping) else None
-        return [[value.encode(errors="surrogatepass")]] if isinstance(value, str) else []
+        found = dict.fromkeys(_texts(value, self._member.split(".")))
+        return [] if None in found else [[text.encode(errors="surrogatepass")] for text in found if text is not None]
 
 
-def _verified(
-    keyring: Keyring[Key], read: Callable[[T], Iterable[list[bytes]]], given: T, what: str, now: float
-) -> Verified:
+def _verified(keyring: Keyring[Key], found: tuple[int, int | None], what: str, now: float) -> Verified:
     """Return the result of a comparison of the secrets with what a request has in their place.
 
     Args:
         keyring: the secrets.
-        read: a function that returns each value in that place, in the spellings that it may stand for.
-        given: the head or body that it reads.
+        found: the number of values in that place, and the index of the secret that they are; see `_found`. No frame of
+            an error may have the values themselves.
         what: the name of the place, for errors.
         now: the time of receipt, in Unix seconds.
 
     Raises:
         VerificationError: there is no value, more than one, or a wrong one.
     """
-    count, by = _found(keyring, read(given), now)  # no frame of an error may have what was found
+    count, by = found
     if not count:
         raise MissingSignature(f"there is no secret: {what}")
     if count > 1:
@@ -232,6 +247,17 @@ def _found(keyring: Keyring[Key], claims: Iterable[list[bytes]], now: float) -> 
         count += 1
         by = next((by for by, key in keyring.at(now) if any(is_same(key, each) for each in spellings)), None)
     return count, by
+
+
+def _texts(value: Any, names: list[str]) -> Iterator[str | None]:
+    """Yield the text at a place of a document, of an array that of each item; None where there is no text."""
+    for at, name in enumerate(names):
+        value = cast("Mapping[str, Any]", value).get(name.removesuffix(_EACH)) if isinstance(value, Mapping) else None
+        if name.endswith(_EACH):
+            for item in cast("list[object]", value) if isinstance(value, list) and value else [None]:
+                yield from _texts(item, names[at + 1 :])
+            return
+    yield value if isinstance(value, str) else None
 
 
 def _pairs(head: RequestHead) -> list[bytes]:
