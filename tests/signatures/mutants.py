@@ -25,6 +25,8 @@ class Request:
     """How many seconds ago."""
     changes: int = 0
     """In how many places it was changed."""
+    url: str = ""
+    """Where it was sent, if that was changed."""
 
     def text(self) -> dict[str, str]:
         """Return the headers as the libraries take them."""

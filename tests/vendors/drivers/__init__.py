@@ -1,0 +1,1 @@
+"""What runs beside the libraries, in environments that have nothing of this project."""

@@ -1,0 +1,66 @@
+"""The two environments with all of these libraries, one of Python and one of Node, made once in a cache."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from .library import Library
+
+CLOCK = "time-machine==3.6.0"
+"""Stops the clock of the libraries for Python, which take no other."""
+DRIVERS = Path(__file__).parent / "drivers"
+
+
+def cache() -> Path:
+    """Return the folder of the cache, by the rules of the XDG Base Directory Specification 0.8."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "webhook-receiver-vendors"
+
+
+def command(language: str, libraries: Iterable[Library]) -> list[str]:
+    """Return the command that starts the driver of a language, in an environment with these libraries.
+
+    Workers of tests share the environment: the first one makes it, or installs what is missing.
+    """
+    packages = sorted({each.requirement for each in libraries if each.language == language})
+    home = cache() / language.lower()
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with home.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        note = home / "recipe.txt"
+        recipe = "\n".join([sys.version, *packages])
+        if not note.exists() or note.read_text(encoding="utf-8") != recipe:
+            (_install_python if language == "Python" else _install_node)(home, packages)
+            note.write_text(recipe, encoding="utf-8")
+        if language == "Python":
+            return [str(home / "bin" / "python"), str(DRIVERS / "python_driver.py")]
+        # Modules are looked for beside the script that imports them.
+        script = DRIVERS / "node_driver.mjs"
+        if not (home / script.name).exists() or (home / script.name).read_bytes() != script.read_bytes():
+            shutil.copy(script, home)
+        return ["node", "--no-warnings", str(home / script.name)]
+
+
+def _install_python(home: Path, packages: list[str]) -> None:
+    if not (home / "bin" / "python").exists():  # such as of a Python that is gone
+        shutil.rmtree(home, ignore_errors=True)
+        _run(sys.executable, "-m", "venv", str(home))
+    _run(str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-compile", CLOCK, *packages)
+
+
+def _install_node(home: Path, packages: list[str]) -> None:
+    home.mkdir(exist_ok=True)
+    if not (home / "package.json").exists():
+        (home / "package.json").write_text('{"type": "module", "private": true}', encoding="utf-8")
+    _run("npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(home), *packages)
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, f"{' '.join(command[:4])} failed: {done.stderr[-2000:]}"
