@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, cast
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from ..delivery import RequestHead
 from ..errors import ConfigurationError, MethodNotAllowed, VerificationError
@@ -30,6 +30,10 @@ __all__ = ["Answer", "Challenge", "as_json", "cloudevents", "echo", "ping", "pla
 Answer = Callable[[RequestHead, bytes, float], Response | None]
 """A pure function of a head, a body and the time in Unix seconds that returns the answer to a challenge; None for a
 request that is none."""
+
+Ask = Callable[[RequestHead, str], tuple[RequestHead, bytes]]
+"""A function of the head of a request and a token that returns the head and the body of the challenge with that token,
+without its proof."""
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT")
 """The methods that a challenge may have."""
@@ -60,6 +64,8 @@ class Challenge:
     """Whether it counts only if the sender's scheme verifies it; False for a sender that does not sign it."""
     scheme: Scheme | None = None
     """The scheme that verifies it in any case, such as `QuerySecret(token, parameter="hub.verify_token")`; or None."""
+    ask: Ask | None = None
+    """The function that makes such a challenge, by the first of its methods, for tests; None if nobody can."""
 
     def __post_init__(self) -> None:
         methods: object = self.methods
@@ -188,8 +194,9 @@ def echo(
     def answer(head: RequestHead, token: str, now: float) -> Response:
         return plain(token) if key is None else as_json({key: token})
 
-    reader = partial(_answer_token, _Request(place, where), answer)
-    return Challenge(answer=reader, methods=methods, signed=signed, scheme=scheme)
+    request = _Request(place, where)
+    reader = partial(_answer_token, request, answer)
+    return Challenge(answer=reader, methods=methods, signed=signed, scheme=scheme, ask=request.ask)
 
 
 def token_hmac(
@@ -237,8 +244,9 @@ def token_hmac(
         text = prefix + (digest.hex() if encoding == "hex" else b64encode(digest).decode())
         return as_json({key: text} if token_key is None else {token_key: token, key: text})
 
-    reader = partial(_answer_token, _Request(place, where), answer)
-    return Challenge(answer=reader, methods=methods, signed=signed, scheme=scheme)
+    request = _Request(place, where)
+    reader = partial(_answer_token, request, answer)
+    return Challenge(answer=reader, methods=methods, signed=signed, scheme=scheme, ask=request.ask)
 
 
 def ping(
@@ -275,6 +283,7 @@ def ping(
         methods=methods,
         signed=signed,
         scheme=scheme,
+        ask=fits.ask,
     )
 
 
@@ -302,7 +311,11 @@ def cloudevents(*origins: str, rate: int | None = None) -> Challenge:
         asked = [value.lower() for name, value in head.headers if name == b"webhook-request-origin"]
         return responses.get(asked[0], responses.get(b"*")) if len(asked) == 1 and asked[0] else None
 
-    return Challenge(answer=answer, methods=("OPTIONS",), signed=False)
+    def ask(head: RequestHead, token: str) -> tuple[RequestHead, bytes]:
+        origin = b"example.com" if origins[0] == "*" else origins[0].encode()
+        return head.with_headers((b"webhook-request-origin", origin)), b""
+
+    return Challenge(answer=answer, methods=("OPTIONS",), signed=False, ask=ask)
 
 
 def plain(text: str) -> Response:
@@ -366,6 +379,24 @@ class _Request:
         found = _value_at(self._place, head, body)
         is_token = isinstance(found, str) and 0 < len(found) <= MAX_TOKEN and found.isprintable()
         return found if isinstance(found, str) and is_token else None
+
+    def ask(self, head: RequestHead, token: str) -> tuple[RequestHead, bytes]:
+        """Return a head with the values and a token in their places, and the body with them. See `Ask`."""
+        document: dict[str, Any] = {}
+        query: list[tuple[str, str]] = []
+        headers: list[tuple[bytes, bytes]] = []
+        for (kind, (*way, name)), value in [*self._where, *([] if self._place is None else [(self._place, token)])]:
+            if kind == "body":
+                inner = document
+                for key in way:
+                    inner = inner.setdefault(key, {})
+                inner[name] = value
+            elif kind == "query":
+                query.append((name, str(value)))
+            else:
+                headers.append((name.encode(), str(value).encode()))
+        target = b"?".join(filter(None, [head.target, urlencode(query).encode()]))
+        return head._replace(target=target).with_headers(*headers), json.dumps(document).encode() if document else b""
 
 
 def _answer_token(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("webhook_receiver.testing.inbox_suite", "webhook_receiver.testing.scheme_suite")
+pytest.register_assert_rewrite(*(f"webhook_receiver.testing.{kind}_suite" for kind in ("inbox", "scheme", "sender")))
 
 
 @pytest.fixture

@@ -12,10 +12,11 @@ from uuid import uuid4
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from ..delivery import RequestHead
+from ..delivery import RequestHead, header_pairs
 from ..errors import ConfigurationError
 from ..events import Event, wire_names
 from ..senders import Sender
+from ..senders.challenges import Challenge
 from ..signatures import Scheme
 
 Sendable = Event | Mapping[str, Any] | bytes
@@ -175,6 +176,43 @@ def forged_head(
     if signed.target != given.target:
         return forged._replace(target=signed.target + b"0")  # the secret is at the end of the query
     return forged
+
+
+def challenge(
+    asked: Challenge,
+    scheme: Scheme,
+    *,
+    token: str,
+    now: float | None = None,
+    target: str = "/",
+    url: str | None = None,
+    client: str | None = None,
+) -> tuple[RequestHead, bytes]:
+    """Return the head and the body of a challenge, proven as the sender does.
+
+    Args:
+        asked: one of `Sender.challenges`.
+        scheme: the sender's scheme.
+        token: what is to be sent back, where the challenge has such.
+        now: the time of signing, in Unix seconds; the present time if None.
+        target: the path of the request, without a query.
+        url: the absolute URL of the request, for a scheme that signs it and was given none itself.
+        client: the address of the peer, for a scheme that reads it.
+
+    Raises:
+        ConfigurationError: nobody can make the challenge, or the scheme cannot sign it.
+    """
+    if asked.ask is None:
+        raise ConfigurationError("nobody can make this challenge: give it Challenge(ask=...)")
+    now = time.time() if now is None else now
+    head = RequestHead.of({}, method=asked.methods[0], target=target, url=url, client=client)
+    head, body = asked.ask(head, token)
+    if body:
+        head = head._replace(headers=[*header_pairs(JSON), *head.headers])
+    for each in (scheme if asked.signed else None, asked.scheme):
+        if each is not None:
+            head = each.sign(head, body, now)
+    return head, body
 
 
 def readable(head: RequestHead) -> dict[str, str]:
