@@ -208,17 +208,22 @@ def test_a_file_that_another_process_has_locked_is_answered_503_until_it_lets_go
         goes_on(server, [("o-1", 1)])
 
 
-def test_what_was_begun_while_the_file_was_locked_is_settled_afterwards_and_not_run_again(tmp_path: Path) -> None:
+def test_what_was_begun_while_the_file_was_locked_goes_on_afterwards_and_nothing_is_run_again(tmp_path: Path) -> None:
     with Server(tmp_path, inbox={"busy_timeout": 0.2}) as server:
         assert ask(server.port, delivery("o-1", 1, does="block")) == STORED
         server.wait_for(lambda: tmp_path.joinpath("ran").exists(), "its begin")
         lock = sqlite3.connect(server.inbox, isolation_level=None, timeout=10)
         lock.execute("BEGIN IMMEDIATE")
-        server.wait_for(lambda: ended(tmp_path, "in_thread"), "its end")
+        server.wait_for(lambda: "is not settled" in server.said(), "word of it")
+        assert [(run.handler, run.what) for run in runs(tmp_path)] == [("on_loop", "begin"), ("on_loop", "end")], (
+            "its lease is over, and nobody knows whether another process has it"
+        )
         lock.execute("ROLLBACK")
         lock.close()
         goes_on(server, [("o-1", 1)])
-        assert [run.what for run in runs(tmp_path) if run[2:4] == ("on_loop", "o-1")] == ["begin", "end"]
+        for handler in ("on_loop", "in_thread", "at_second_try"):
+            of_it = [run.what for run in runs(tmp_path) if (run.handler, run.order) == (handler, "o-1")]
+            assert of_it == [*(["begin", "fail"] if handler == "at_second_try" else []), "begin", "end"]
 
 
 def without_override() -> None:

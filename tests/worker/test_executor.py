@@ -53,8 +53,9 @@ from webhook_receiver import (
     WorkerOptions,
 )
 from webhook_receiver.delivery import Headers, new_id
-from webhook_receiver.inbox import Entry, Inbox, Part
+from webhook_receiver.inbox import Claim, Entry, Inbox, Part
 from webhook_receiver.inbox.counters import UNTIMED, bucket_of
+from webhook_receiver.worker.worker import Worker
 
 
 def failing(ran: list[str], name: str, *errors: BaseException) -> Callable[[Event], None]:
@@ -83,6 +84,12 @@ async def keep(inbox: Inbox, body: bytes, *, event: str | None = "order.status")
     delivery = Delivery(new_id(), "up42", (), body, NOW, None, False)
     await inbox.put(Entry(delivery, event), NOW)
     return delivery.id
+
+
+def worker_of(hooks: WebhookReceiver) -> Worker:
+    worker = hooks._runtime._worker
+    assert worker is not None
+    return worker
 
 
 async def tried(hooks: WebhookReceiver, id: str, handler: str, times: int, due: float | None = None) -> None:
@@ -956,6 +963,86 @@ async def test_a_lease_that_was_lost_is_noticed_before_a_careful_run(caplog: pyt
         await tried(hooks, id, "first", 1)  # the run that was noted has failed
         clock.move(10)
         await settled(hooks, id)
+
+
+@pytest.mark.parametrize("born", [False, True])
+@pytest.mark.parametrize("taken", [False, True])
+async def test_a_later_handler_begins_after_the_lease_is_over_only_if_nobody_has_the_delivery(
+    born: bool, taken: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, ran, others = Clock(), list[str](), list[Claim]()
+    hooks = durable(clock=clock, poll=3600)
+
+    @hooks.on(Event, name="first")
+    async def first(event: Event) -> None:
+        ran.append("first")
+        if len(ran) == 1:
+            clock.move(2 * LEASE)  # as a process is stopped and goes on
+            others.extend(await hooks.inbox.claim("up42", 1, LEASE, clock()) if taken else [])
+
+    hooks.on(Event, name="second")(failing(ran, "second"))
+    hooks.on(Event, name="third", concurrency=1)(failing(ran, "third"))
+    await hooks.inbox.open()
+    id = "" if born else await keep(hooks.inbox, about())
+    async with hooks:
+        if born:
+            await until(lambda: worker_of(hooks)._is_hungry)
+            id = await deliver(hooks)
+        if taken:
+            await until(lambda: "its lease was lost, another worker has it" in caplog.text)
+            assert ran == ["first"]
+            await hooks.inbox.release(others, clock())
+            worker_of(hooks).wake()
+        await settled(hooks, id)
+    assert ran == ["first"] * taken + ["first", "second", "third"]
+
+
+async def test_while_the_inbox_fails_no_handler_begins_after_the_lease_is_over() -> None:
+    clock, inbox, ran = Clock(), Faulty(), list[str]()
+    hooks = durable(inbox, clock=clock)
+
+    @hooks.on(Event, name="first")
+    async def first(event: Event) -> None:
+        ran.append("first")
+        clock.move(2 * LEASE)
+        inbox.faults |= dict.fromkeys(["renew", "settle"], InboxUnavailable("database is locked"))
+
+    hooks.on(Event, name="second")(failing(ran, "second"))
+    async with hooks:
+        id = await deliver(hooks)
+        await until(lambda: inbox.calls["settle"] > 1)
+        assert ran == ["first"]
+        inbox.faults.clear()
+        await kept_until(hooks, id, lambda kept: not kept.leased)
+        clock.move(1)
+        kept = await settled(hooks, id)
+    assert ran == ["first", "second"]
+    assert kept.summary.handlers == {name: HandlerState(State.DONE, 1, 1) for name in ran}, "nothing was counted"
+
+
+async def test_a_dead_letter_handler_begins_after_the_lease_is_over_only_if_nobody_has_the_delivery() -> None:
+    clock, heard, others = Clock(), list[str](), list[Claim]()
+    hooks = durable(clock=clock, poll=3600)
+
+    @hooks.on_dead
+    async def first(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> None:
+        heard.append("first")
+        if len(heard) == 1:
+            clock.move(2 * LEASE)
+            others.extend(await hooks.inbox.claim("up42", 1, LEASE, clock()))
+
+    @hooks.on_dead
+    async def second(delivery: Delivery, attempts: Sequence[FailedAttempt]) -> None:
+        heard.append("second")
+
+    async with hooks:
+        await deliver(hooks, b"no event")
+        await until(lambda: bool(others) and not worker_of(hooks)._in_flight)
+        assert heard == ["first"]
+        await hooks.inbox.release(others, clock())
+        worker_of(hooks).wake()
+        await until(lambda: "second" in heard)
+    assert heard == ["first", "first", "second"]
 
 
 async def test_what_was_handled_is_logged_with_the_outcome(caplog: pytest.LogCaptureFixture) -> None:

@@ -19,9 +19,9 @@ them is; DEAD when none is WAITING and one is DEAD. The order check decides alon
 does the delivery, and no handler has run.
 
 **An attempt**, in this order: a handler with limits waits for its turn, without a slot (if that would take long it is
-postponed and nothing is counted, see `limits.py`; likewise if the lease is over by then, for another process may have
-the delivery); the breaker is asked (if it is open, likewise); a number is given;
-the run is saved in the inbox if a process died with this delivery before; the timeout begins; the middleware runs, the
+postponed and nothing is counted, see `limits.py`); the breaker is asked (if it is open, likewise); if the lease may be
+over, for the process was stopped or the inbox has failed, it is renewed; a number is given; the run is saved in the
+inbox if that was so, or a process died with this delivery before; the timeout begins; the middleware runs, the
 first registered outermost, and inside it the handler, on the loop or in a thread; the timeout ends; the breaker and
 `DeliveryProgress` record how it ended. A handler that returns is DONE. With `Retry` it is WAITING for that long, with
 any other exception by its `Backoff`, and in both cases DEAD when its attempts are used up; with `GiveUp` it is DEAD at
@@ -30,8 +30,10 @@ handlers have middleware, but no breaker: they have nothing else to wait for.
 
 **What is written, and when.** Progress is kept in memory and written at once, by the settlement: the state of each
 handler, the failed attempts, and when the delivery is due again. So the common delivery costs no write but this one.
-The exception is `Inbox.save_progress`, before each attempt, once a lease on the delivery has ended without a word: it
-keeps the states reached so far, and that this handler is running.
+The exception is `Inbox.save_progress`, before each attempt, once a lease on the delivery has ended without a word, or
+may have: it keeps the states reached so far, and that this handler is running. What it says is also how an executor
+knows that no other process has the delivery: no handler begins beside those of another one. While the inbox fails
+nobody knows, and the rest waits.
 
 **What a crash leaves behind.** Nothing repairs it: the lease ends, and the next claim counts it in `crashes`.
 
@@ -339,6 +341,10 @@ class Executor:
             if breaker is not None and (wait := breaker.wait(now)):
                 progress.postpone(handler, now + wait)
                 return
+            if in_flight.leased_until <= now:  # another process may have it
+                progress.is_careful = True
+                await self._inbox.renew([in_flight.claim], self._options.lease, now)
+                in_flight.leased_until = now + self._options.lease
             number, began = progress.begin(handler), perf_counter()
             try:
                 if progress.is_careful and not await self._inbox.save_progress(in_flight.claim, progress.states, now):
@@ -379,8 +385,7 @@ class Executor:
             return None
         breaker = self._breakers.of(handler.name)
         wait = 0 if breaker is None else breaker.remaining(self._clock())
-        late = in_flight.leased_until <= self._clock()  # another process may have it, if this one was stopped meanwhile
-        if wait or late or handler.name in self.paused:  # since a moment ago
+        if wait or handler.name in self.paused:  # since a moment ago
             progress.postpone(handler, self._clock() + wait)
             turn.end()
             return None

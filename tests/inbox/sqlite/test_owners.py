@@ -248,6 +248,18 @@ async def test_a_late_settlement_that_nobody_overtook_counts(inbox: SQLiteInbox)
     assert (await kept(inbox, "d-1")).summary.state is DONE
 
 
+@pytest.mark.parametrize("ordering_key", [None, "o-1"])
+async def test_a_late_renewal_that_nobody_overtook_counts(inbox: SQLiteInbox, ordering_key: str | None) -> None:
+    hands = await hired(inbox)
+    await put(inbox, "d-1", ordering_key=ordering_key)
+    await inbox.renew([hands.claims["d-1"]], LEASE, LATER)
+    assert await claim(inbox, now=LATER + LEASE - 1) == {}
+    await put(inbox, "d-2", ordering_key=ordering_key, now=LATER)
+    assert [*await claim(inbox, now=LATER)] == ([] if ordering_key else ["d-2"])
+    assert await settle(inbox, hands.claims["d-1"], now=LATER)
+    assert [*await claim(inbox, now=LATER)] == (["d-2"] if ordering_key else [])
+
+
 async def test_a_sign_of_life_that_has_ended_is_never_renewed_and_nothing_is_born_to_it(inbox: SQLiteInbox) -> None:
     hands = await hired(inbox)
     await put(inbox, "d-0")

@@ -251,7 +251,11 @@ def renew(connection: WriterConnection, jobs: Sequence[tuple[Sequence[Claim], Le
     """Extend leases; the jobs are the claims, and what they get."""
     for claims, time in jobs:
         now, lease, _ = time.begun()
-        leases = rows.padded([_lease_of(claim)[:2] for claim in claims])
+        found = [_lease_of(claim) for claim in claims]
+        until = (State.WAITING, now + lease, now)
+        born = [(*each, *until, each.token, None, None, None, None) for each in found if isinstance(each, BornLease)]
+        owners.insert(connection, born)
+        leases = rows.padded([each[:2] for each in found])
         connection.execute(
             f"UPDATE progress SET due = ?, since = ? FROM {rows.as_table(Lease._fields, leases)} AS mine "
             "WHERE progress.seq = mine.seq AND progress.lease = mine.token",
