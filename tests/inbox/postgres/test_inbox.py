@@ -4,8 +4,9 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from functools import cache
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -14,8 +15,9 @@ import pytest
 from tests.postgres import database, execute
 from webhook_receiver import ConfigurationError
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
-from webhook_receiver.inbox.postgres import PostgresInbox, queries
-from webhook_receiver.inbox.postgres.rows import PostgresConnection, ask
+from webhook_receiver.inbox.clock import LeaseTime
+from webhook_receiver.inbox.postgres import PostgresInbox, leases, queries
+from webhook_receiver.inbox.postgres.rows import BY_INDEX, PostgresConnection, ask
 from webhook_receiver.inbox.records import (
     DamagedDelivery,
     Duplicate,
@@ -334,7 +336,7 @@ async def test_the_figures_take_no_longer_with_many_deliveries(inbox: PostgresIn
     await put(inbox, "d-1")
     fill(postgres_url, 30_000)
     await inbox.check()  # after which the tally is added up
-    asked = asked_by_stats()
+    asked = asked_by(queries, queries.stats)
     plans = await inbox._ask(lambda connection: [explained(connection, each) for each in asked])
     assert len(plans) > 3
     for plan in plans:
@@ -357,8 +359,25 @@ def fill(url: str, count: int) -> None:
     )
 
 
-def asked_by_stats() -> list[tuple[str, Sequence[Any]]]:
-    """Return the statements of `stats`."""
+async def test_a_claim_looks_once_for_who_goes_first_of_a_key_that_many_wait_for(
+    inbox: PostgresInbox, postgres_url: str
+) -> None:
+    ids = [f"d-{number}" for number in range(600)]
+    await asyncio.gather(*[inbox.put(entry(id, ordering_key=f"o-{id[-1]}"), NOW) for id in ids])
+    assert [*await claim(inbox)] == ids[:10]
+    execute(postgres_url, "ANALYZE progress")  # as the server does by itself once there are many
+    job = leases.ClaimJob("hooks", 100, LeaseTime.of(NOW, LEASE), NOW)
+    _, find, _ = asked_by(leases, lambda connection: leases.claim(connection, [job]))
+
+    def plan_of(connection: PostgresConnection) -> Any:
+        ask(connection, BY_INDEX)
+        return explained(connection, find)
+
+    assert max(looks(await inbox._ask(plan_of))) <= 10
+
+
+def asked_by(module: ModuleType, work: Callable[[Any], object]) -> list[tuple[str, Sequence[Any]]]:
+    """Return the statements of a function of a module."""
     asked: list[tuple[str, Sequence[Any]]] = []
 
     class Nothing:
@@ -373,8 +392,8 @@ def asked_by_stats() -> list[tuple[str, Sequence[Any]]]:
         return Nothing()
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(queries, "ask", note)
-        queries.stats(None)  # type: ignore[arg-type]
+        patched.setattr(module, "ask", note)
+        work(SimpleNamespace(pipeline=nullcontext))
     return asked
 
 
@@ -382,6 +401,12 @@ def explained(connection: PostgresConnection, asked: tuple[str, Sequence[Any]]) 
     statement, arguments = asked
     ((plan,),) = ask(connection, f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", arguments).fetchall()
     return plan[0]["Plan"]
+
+
+def looks(plan: Any) -> list[int]:
+    """Return how often each step of a plan was taken that looks into a table."""
+    own = [plan["Actual Loops"]] if "Relation Name" in plan else []
+    return own + [count for each in plan.get("Plans", []) for count in looks(each)]
 
 
 def rows_read(plan: Any) -> list[float]:
