@@ -39,6 +39,7 @@ NEUTRAL = {
     "base",
     "backfill",
     "catalogue",
+    "challenge_request",
     "challenges",
     "form",
     "order_check",

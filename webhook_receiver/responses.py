@@ -29,7 +29,7 @@ from .events import Event
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An HTTP response, built once and sent many times.
+    """An HTTP response, built once and sent many times. Its repr shows neither headers nor body.
 
     Args:
         status: the HTTP status.
@@ -38,8 +38,8 @@ class Response:
     """
 
     status: int
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    body: bytes = field(default=b"", repr=False)
     _raw: tuple[tuple[bytes, bytes], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

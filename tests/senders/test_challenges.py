@@ -5,14 +5,13 @@ from __future__ import annotations
 import hmac
 import json
 from base64 import b64encode
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.helpers import NOW, Noted, noting, serving
+from tests.helpers import NOW, noting, serving
 from tests.working import durable
 from webhook_receiver import (
     ConfigurationError,
@@ -20,7 +19,6 @@ from webhook_receiver import (
     QuerySecret,
     Response,
     Scheme,
-    Sender,
     Unsigned,
     WebhookReceiver,
 )
@@ -28,9 +26,7 @@ from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders.challenges import Challenge, cloudevents, echo, ping, token_hmac
 from webhook_receiver.senders.slack import slack
 
-SECRET = "a secret of theirs"
-SCHEME = HMACBody(SECRET, signature="x-sig")
-EVENT = b'{"event": "parcel.lost"}'
+from .asking import EVENT, SCHEME, SECRET, asked, receiver
 
 META = echo(
     "query:hub.challenge",
@@ -57,29 +53,6 @@ X = token_hmac(
 DISCORD = ping(where={"body:type": 1}, document={"type": 1})
 FIGMA = ping(where={"body:event_type": "PING"}, signed=False)
 TRELLO = ping(methods=("HEAD", "GET"), signed=False)
-
-
-def receiver(*challenges: Challenge, scheme: Scheme = SCHEME, **options: Any) -> Noted:
-    return noting(sender=Sender(name="acme", scheme=scheme, facts=("made up",), challenges=challenges), **options)
-
-
-async def asked(
-    noted: Noted,
-    body: bytes = b"",
-    *,
-    method: str = "POST",
-    target: str = "/",
-    headers: Mapping[str, str] | None = None,
-    signed: bool = False,
-) -> Response:
-    """Return the response to a request, after a check that no handler ran for it."""
-    head = RequestHead.of(headers or {}, method=method, target=target)
-    if signed:
-        head = noted.hooks.sender.scheme.sign(head, body, NOW)
-    before = len(noted.events)
-    receipt = await noted.hooks.receive(head.headers, body, method=method, target=head.target)
-    assert (len(noted.events), receipt.delivery) == (before, None)
-    return receipt.response
 
 
 def as_text(response: Response) -> str:

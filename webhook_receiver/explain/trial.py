@@ -157,9 +157,9 @@ def printable(header: bytes) -> str:
     return "".join(chr(byte) if 32 < byte < 127 else "?" for byte in header[:60])
 
 
-_ASKED_BY_QUERY = ("hub.challenge", "validationToken", "crc_token", "challenge")
-_ASKED_BY_HEADER = (b"x-okta-verification-challenge", b"webhook-request-origin")
-_ASKED_BY_BODY = re.compile(rb'"(challenge|plainToken|validationCode)"\s*+:\s*+"')
+_ASKED_BY_QUERY = ("hub.challenge", "validationToken", "crc_token", "challenge", "bt_challenge")
+_ASKED_BY_HEADER = (b"x-okta-verification-challenge", b"webhook-request-origin", b"x-hook-secret")
+_ASKED_BY_BODY = re.compile(rb'"(challenge|plainToken|validationCode|verification_token)"\s*+:\s*+"')
 """What challenges of senders have, and deliveries seldom do."""
 _MAX_CHALLENGE = 16 * 1024  # bytes
 

@@ -1,9 +1,11 @@
 """Challenges: what a sender asks to see that a URL is the receiver's, and what it is answered.
 
 A challenge is a pure function of a request. It stores nothing and runs no handler, and lets nobody in: what is no
-challenge goes the way of every request. Answers are short texts or JSON, never HTML, whatever a stranger has sent.
+challenge goes the way of every request. Answers are short texts or JSON, never HTML, whatever a stranger has sent. The
+one challenge with an effect is `learn`, which hands over a secret that the sender tells.
 
-A place in a request is a text such as "query:hub.challenge", "header:x-hook-secret" or "body:payload.plainToken".
+A place in a request is a text such as "query:hub.challenge", "header:x-hook-secret", "form:ssl_check" or
+"body:payload.plainToken"; in an array of one item, "0" is the item.
 """
 
 from __future__ import annotations
@@ -12,20 +14,21 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, cast
-from urllib.parse import parse_qsl, urlencode
+from typing import Any, Literal
 
 from ..delivery import RequestHead
-from ..errors import ConfigurationError, MethodNotAllowed, VerificationError
+from ..errors import ConfigurationError, InboxError, MethodNotAllowed, VerificationError
+from ..logs import log_failure
 from ..responses import Response
 from ..signatures import BodyCheck, Scheme, Verified
+from ..signatures.hmac_keys import KeyForm
 from ..signatures.scheme import complaint
 from ..signatures.secrets import Keyring, Secret, Secrets, mac, masked
+from .challenge_request import MAX_CHALLENGE, ChallengeRequest, Where
 
-__all__ = ["Answer", "Challenge", "as_json", "cloudevents", "echo", "ping", "plain", "token_hmac"]
+__all__ = ["Answer", "Challenge", "Keep", "as_json", "cloudevents", "echo", "learn", "ping", "plain", "token_hmac"]
 
 Answer = Callable[[RequestHead, bytes, float], Response | None]
 """A pure function of a head, a body and the time in Unix seconds that returns the answer to a challenge; None for a
@@ -35,22 +38,21 @@ Ask = Callable[[RequestHead, str], tuple[RequestHead, bytes]]
 """A function of the head of a request and a token that returns the head and the body of the challenge with that token,
 without its proof."""
 
+Keep = Callable[[Secret, float], bool]
+"""A function of a secret that a sender tells, and the time in Unix seconds, such as `LearntSecret.keep`. It returns
+whether the secret is kept now; False for one that nobody waits for."""
+
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT")
 """The methods that a challenge may have."""
 
-MAX_TOKEN = 4096
-"""The number of characters that a token may have; a request with a longer one is no challenge."""
-MAX_CHALLENGE = 16 * 1024
-"""The number of bytes that the body and the query of a challenge may have; a longer one is none."""
-
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+=*")
-_UNESCAPED = re.compile(r"[A-Za-z0-9_.-]+")
-_PLACES = ("query", "header", "body")
+_SECRET = re.compile(r"[!-~]{1,1024}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Challenge:
-    """A challenge of a sender, and its proof. `echo`, `token_hmac`, `ping` and `cloudevents` make the usual ones.
+    """A challenge of a sender, and its proof. `echo`, `token_hmac`, `ping`, `learn` and `cloudevents` make the
+    usual ones.
 
     Raises:
         ConfigurationError: a part cannot work.
@@ -112,7 +114,7 @@ class ChallengedScheme:
         try:
             check = self._scheme.verify(head, now)
         except VerificationError as error:
-            if not self._is_unsigned:
+            if not self._is_unsigned or _is_too_long(head):
                 raise
             return partial(self._check_unsigned, head, now, error.with_traceback(None))
         return partial(self._check, head, now, check)
@@ -155,6 +157,14 @@ class ChallengedScheme:
             raise Challenged(response)
 
 
+def _is_too_long(head: RequestHead) -> bool:
+    """Return whether a body is too long for a challenge, by its Content-Length: it need not be read."""
+    return any(
+        name == b"content-length" and (len(value) > 9 or (value.isdigit() and int(value) > MAX_CHALLENGE))
+        for name, value in head.headers
+    )
+
+
 def challenged(scheme: Scheme, challenges: Sequence[Challenge]) -> Scheme | ChallengedScheme:
     """Return a sender's scheme with its challenges before it; the scheme itself if there are none."""
     return ChallengedScheme(scheme, challenges) if challenges else scheme
@@ -169,7 +179,7 @@ def echo(
     place: str,
     *,
     methods: tuple[str, ...] = ("POST",),
-    where: Mapping[str, str | int] | None = None,
+    where: Where | None = None,
     key: str | None = None,
     signed: bool = True,
     scheme: Scheme | None = None,
@@ -194,7 +204,7 @@ def echo(
     def answer(head: RequestHead, token: str, now: float) -> Response:
         return plain(token) if key is None else as_json({key: token})
 
-    request = _Request(place, where)
+    request = ChallengeRequest(place, where)
     reader = partial(_answer_token, request, answer)
     return Challenge(answer=reader, methods=methods, signed=signed, scheme=scheme, ask=request.ask)
 
@@ -203,29 +213,35 @@ def token_hmac(
     place: str,
     secrets: Secrets,
     *,
-    key: str,
+    key: str | None = None,
     methods: tuple[str, ...] = ("POST",),
-    where: Mapping[str, str | int] | None = None,
+    where: Where | None = None,
     token_key: str | None = None,
     prefix: str = "",
+    hash: Literal["sha256", "sha1"] = "sha256",
     encoding: Literal["hex", "base64"] = "hex",
+    key_form: KeyForm | None = None,
+    pattern: str | None = None,
     signed: bool = True,
     scheme: Scheme | None = None,
 ) -> Challenge:
-    """Return a challenge that is answered by the HMAC-SHA-256 of a token in it, with the first secret, as JSON.
+    """Return a challenge that is answered by the HMAC of a token in it, with the first secret: as JSON, or plain text.
 
     The secret is often that of the sender's scheme, so the token must not be what the scheme signs: one with other
     characters than those of base64 and base64url is none. No JSON is made of these alone, and no time before a body.
 
     Args:
         place: the place of the token, such as "body:payload.plainToken".
-        secrets: one secret or several, as UTF-8.
-        key: the key of the HMAC in the JSON object.
+        secrets: one secret or several.
+        key: the key of the HMAC in the JSON object; None for plain text.
         methods: the methods that it comes by.
         where: further places, and the values that they must have. See `echo`.
         token_key: the key of the token itself in the JSON object; None to leave it out.
         prefix: the text in front of the HMAC, such as "sha256=".
+        hash: the hash function: "sha256" or "sha1".
         encoding: the encoding of the HMAC.
+        key_form: the form of the HMAC's key in the secret; None for its UTF-8 bytes.
+        pattern: a regular expression of the whole token, such as "[0-9a-f]{20,32}"; another token is none.
         signed: whether the sender signs it. See `Challenge`.
         scheme: a scheme for it alone. See `Challenge`.
 
@@ -234,17 +250,28 @@ def token_hmac(
     """
     if encoding not in ("hex", "base64"):
         raise ConfigurationError(f'encoding is "hex" or "base64", not {encoding!r}')
-    keyring = Keyring(masked(secrets), _mac)
+    if hash not in ("sha256", "sha1"):
+        raise ConfigurationError(f'hash is "sha256" or "sha1", not {hash!r}')
+    if key is None and token_key is not None:
+        raise ConfigurationError("token_key=... needs key=..., the key of the HMAC in the same JSON object")
+    try:
+        is_token = re.compile(pattern).fullmatch if pattern is not None else _BASE64.fullmatch
+    except (re.error, TypeError):
+        raise ConfigurationError(f"pattern is a regular expression of tokens, not {pattern!r}") from None
+    form = key_form or KeyForm()
+    keyring = Keyring(masked(secrets), lambda by, secret: mac(form.bytes_of(secret), hash))
 
     def answer(head: RequestHead, token: str, now: float) -> Response | None:
         keys = keyring.at(now)
-        if not keys or not _BASE64.fullmatch(token):
+        if not keys or not _BASE64.fullmatch(token) or not is_token(token):
             return None
         digest = keys[0](token.encode())
         text = prefix + (digest.hex() if encoding == "hex" else b64encode(digest).decode())
+        if key is None:
+            return plain(text)
         return as_json({key: text} if token_key is None else {token_key: token, key: text})
 
-    request = _Request(place, where)
+    request = ChallengeRequest(place, where)
     reader = partial(_answer_token, request, answer)
     return Challenge(answer=reader, methods=methods, signed=signed, scheme=scheme, ask=request.ask)
 
@@ -252,7 +279,8 @@ def token_hmac(
 def ping(
     *,
     methods: tuple[str, ...] = ("POST",),
-    where: Mapping[str, str | int] | None = None,
+    where: Where | None = None,
+    only: tuple[str, ...] | None = None,
     status: int = 200,
     document: Mapping[str, Any] | None = None,
     signed: bool = True,
@@ -261,8 +289,10 @@ def ping(
     """Return a challenge that is always answered the same way, such as a probe by HEAD, or Discord's PING.
 
     Args:
-        methods: the methods that it comes by; one by POST needs `where`.
+        methods: the methods that it comes by; one by POST needs `where` or `only`.
         where: places, and the values that they must have, such as {"body:type": 1}.
+        only: the members of the JSON object, or the fields of the form, that the body may have, such as
+            ("form:webhook_id",): it has one of them at least, and no others. None for any.
         status: the status of the answer: any 2xx.
         document: the JSON object of the answer; None for an empty one.
         signed: whether the sender signs it. See `Challenge`.
@@ -273,9 +303,11 @@ def ping(
     """
     if not isinstance(status, int) or not 200 <= status <= 299:
         raise ConfigurationError(f"the status of a ping's answer is from 200 to 299, not {status!r}")
-    if "POST" in methods and not where:
-        raise ConfigurationError("a ping by POST needs where=...: otherwise every delivery would be one, and be lost")
-    fits = _Request(None, where)
+    if "POST" in methods and not where and only is None:
+        raise ConfigurationError(
+            "a ping by POST needs where=... or only=...: otherwise every delivery would be one, and be lost"
+        )
+    fits = ChallengeRequest(None, where, only)
     empty = Response(status, {} if status in (204, 205) else {"content-length": "0"})
     response = empty if document is None else as_json(document, status)
     return Challenge(
@@ -285,6 +317,56 @@ def ping(
         scheme=scheme,
         ask=fits.ask,
     )
+
+
+def learn(place: str, keep: Keep, *, scheme: Scheme | None = None) -> Challenge:
+    """Return the challenge by which a sender tells the secret that it signs with from then on, in an unsigned POST.
+
+    It is answered by the same header if the secret came in one, else by an empty response; both only if the secret was
+    kept. A stranger could tell a secret, too: so `keep` must take one only while the user waits for it, as
+    `LearntSecret.keep` does, and `scheme` may demand a token of the user's own in the URL.
+
+    By POST, a secret in a header counts only with an empty body or `{}`, and one in the body only where the body has
+    nothing else. It has 1 to 1,024 visible characters of ASCII.
+
+    Args:
+        place: the place of the secret, such as "header:x-hook-secret" or "body:verification_token".
+        keep: a function that keeps the secret. It is called on the event loop; if it raises, the response is 503.
+        scheme: a scheme for it alone, such as `QuerySecret(token, parameter="token")`. Nothing is kept unless it
+            verifies.
+
+    Raises:
+        ConfigurationError: a part cannot work.
+    """
+    if scheme is not None and (wrong := complaint(scheme)):
+        raise ConfigurationError(f"the scheme=... of a challenge {wrong}")
+    if not callable(keep):
+        raise ConfigurationError("keep is a function of a secret and the time, such as LearntSecret(path).keep")
+    kind, _, name = place.partition(":") if isinstance(place, str) else ("", "", "")
+    if kind == "query":
+        raise ConfigurationError("a secret in the query would be in the logs of servers: no sender tells it there")
+
+    request = ChallengeRequest(place)
+
+    def answer(head: RequestHead, body: bytes, now: float) -> Response | None:
+        token = request.token(head, body)
+        if token is None or not _SECRET.fullmatch(token):
+            return None
+        if scheme is not None:  # here, since nothing may be kept before
+            try:
+                scheme.verify(head, now)(body)
+            except VerificationError:
+                return None
+        try:
+            is_kept = keep(Secret.verbatim(token), now)
+        except Exception as error:  # in a user's function, or of a full disk
+            log_failure("the secret that the sender told cannot be kept", error)
+            raise InboxError("the secret that the sender told cannot be kept") from None
+        if not is_kept:
+            return None
+        return Response(200, {**({name.lower(): token} if kind == "header" else {}), "content-length": "0"})
+
+    return Challenge(answer=answer, signed=False, ask=request.ask)
 
 
 def cloudevents(*origins: str, rate: int | None = None) -> Challenge:
@@ -333,74 +415,8 @@ def _answer(kind: str, body: bytes, status: int) -> Response:
     return Response(status, fields, body)
 
 
-class _Request:
-    """What a request must have to be a challenge: values in some places, and a token in one.
-
-    Args:
-        place: the place of the token; None without one.
-        where: the places of the values.
-
-    Raises:
-        ConfigurationError: a place is none, or a value is no text or number.
-    """
-
-    def __init__(self, place: str | None, where: Mapping[str, str | int] | None) -> None:
-        given: object = where
-        if where is not None and not isinstance(given, Mapping):
-            raise ConfigurationError(
-                f'where is a mapping of places to values, such as {{"body:type": 1}}, not {given!r}'
-            )
-        self._where = [(_place(each), value) for each, value in (where or {}).items()]
-        if any(isinstance(value, bool) or not isinstance(value, str | int) for _, value in self._where):
-            raise ConfigurationError("where has texts and whole numbers as values")
-        self._place = None if place is None else _place(place)
-        # Each delivery is asked whether it is a challenge: most are known by this not to be one, unparsed.
-        texts = [each for (kind, keys), value in self._where if kind == "body" for each in (keys[-1], value)]
-        texts += self._place[1] if self._place is not None and self._place[0] == "body" else []
-        self._in_body = [each.encode() for each in texts if isinstance(each, str) and _UNESCAPED.fullmatch(each)]
-
-    def matches(self, head: RequestHead, body: bytes) -> bool:
-        """Return whether the values are in their places."""
-        return all(each in body for each in self._in_body) and all(
-            _value_at(each, head, body) == value for each, value in self._where
-        )
-
-    def token(self, head: RequestHead, body: bytes) -> str | None:
-        """Return the token; None for a request that is no challenge."""
-        if self._place is None or not self.matches(head, body):
-            return None
-        if head.method == "POST":
-            kind, path = self._place
-            if kind == "body":
-                if not self._where and (len(path) > 1 or len(_document(body)) > 1):
-                    return None
-            elif body.strip() not in (b"", b"{}"):
-                return None
-        found = _value_at(self._place, head, body)
-        is_token = isinstance(found, str) and 0 < len(found) <= MAX_TOKEN and found.isprintable()
-        return found if isinstance(found, str) and is_token else None
-
-    def ask(self, head: RequestHead, token: str) -> tuple[RequestHead, bytes]:
-        """Return a head with the values and a token in their places, and the body with them. See `Ask`."""
-        document: dict[str, Any] = {}
-        query: list[tuple[str, str]] = []
-        headers: list[tuple[bytes, bytes]] = []
-        for (kind, (*way, name)), value in [*self._where, *([] if self._place is None else [(self._place, token)])]:
-            if kind == "body":
-                inner = document
-                for key in way:
-                    inner = inner.setdefault(key, {})
-                inner[name] = value
-            elif kind == "query":
-                query.append((name, str(value)))
-            else:
-                headers.append((name.encode(), str(value).encode()))
-        target = b"?".join(filter(None, [head.target, urlencode(query).encode()]))
-        return head._replace(target=target).with_headers(*headers), json.dumps(document).encode() if document else b""
-
-
 def _answer_token(
-    request: _Request,
+    request: ChallengeRequest,
     answer: Callable[[RequestHead, str, float], Response | None],
     head: RequestHead,
     body: bytes,
@@ -408,51 +424,3 @@ def _answer_token(
 ) -> Response | None:
     token = request.token(head, body)
     return None if token is None else answer(head, token, now)
-
-
-def _place(text: str) -> tuple[str, tuple[str, ...]]:
-    """Return a place as its kind and the keys that lead to it.
-
-    Raises:
-        ConfigurationError: the text is no place.
-    """
-    kind, _, name = text.partition(":") if isinstance(text, str) else ("", "", "")
-    keys = tuple(name.split(".")) if kind == "body" else (name.lower() if kind == "header" else name,)
-    if kind not in _PLACES or not all(keys):
-        raise ConfigurationError(f'a place is such as "query:token", "header:x-token" or "body:a.token", not {text!r}')
-    return kind, keys
-
-
-def _value_at(place: tuple[str, tuple[str, ...]], head: RequestHead, body: bytes) -> str | int | None:
-    """Return the value in a place, if it is there once, and is a text or whole number; else None."""
-    kind, keys = place
-    if kind == "body":
-        value: Any = _document(body)
-        for key in keys:
-            value = cast("Mapping[str, Any]", value).get(key) if isinstance(value, Mapping) else None
-        return value if isinstance(value, str | int) and not isinstance(value, bool) else None
-    if kind == "header":
-        name = keys[0].encode("latin-1", "replace")
-        found = [value.decode("latin-1") for each, value in head.headers if each == name]
-    else:
-        query = head.target.partition(b"?")[2]
-        pairs: list[tuple[str, str]] = []
-        if len(query) <= MAX_CHALLENGE:
-            with suppress(ValueError):
-                pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict")
-        found = [value for each, value in pairs if each == keys[0]]
-    return found[0] if len(found) == 1 else None
-
-
-def _document(body: bytes) -> Mapping[str, Any]:
-    """Return the JSON object in a body; an empty one for any other body."""
-    if 2 < len(body) <= MAX_CHALLENGE:
-        with suppress(ValueError, RecursionError):
-            document: object = json.loads(body)
-            if isinstance(document, dict):
-                return cast("Mapping[str, Any]", document)
-    return {}
-
-
-def _mac(by: int, secret: Secret) -> Callable[[bytes], bytes]:
-    return mac(secret.get_secret_value().encode())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secrets
 from .base import Sender
-from .challenges import echo
+from .challenges import echo, ping
 from .form import form_document
 from .page import Page
 from .preset import Preset
@@ -44,12 +44,16 @@ def slack(secret: Secrets, *, tolerance: float = 300) -> Sender:
         facts=(
             "docs.slack.dev/authentication/verifying-requests-from-slack, read in November 2026",
             "signatures compared with slack_sdk, see tests/signatures/test_peers.py",
-            "slack_bolt 1.30.0, @slack/bolt 5.1.0: url_verification is signed, and answered by its challenge as JSON",
+            "slack_bolt 1.30.0, @slack/bolt 5.1.0: url_verification is signed, and answered by its challenge as JSON; "
+            "the form ssl_check=1 with a token is not signed, and answered by 200",
             "docs.slack.dev/interactivity/handling-user-interaction: a form with JSON in its field payload",
             "docs.slack.dev/interactivity/implementing-slash-commands: a form of plain fields",
         ),
         decode=form_document,
-        challenges=(echo("body:challenge", where={"body:type": "url_verification"}, key="challenge"),),
+        challenges=(
+            echo("body:challenge", where={"body:type": "url_verification"}, key="challenge"),
+            ping(where={"form:ssl_check": "1"}, only=("form:ssl_check", "form:token"), signed=False),
+        ),
         delivery_id_path="event_id",  # docs.slack.dev/apis/events-api
     )
 
