@@ -12,6 +12,7 @@ from subprocess import run
 
 import pytest
 
+from tests.senders import pages
 from webhook_receiver import Sender
 from webhook_receiver.senders import catalogue
 from webhook_receiver.senders.page import Page
@@ -91,3 +92,10 @@ def test_a_page_says_by_which_code_of_others_it_was_verified_or_that_it_was_not(
         package, date = verified
         assert re.search(r"\w+ [0-9]+\.[0-9]", package)
         assert re.fullmatch(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}", date)
+
+
+def test_the_pages_of_the_guide_are_those_of_the_profiles() -> None:
+    written = pages.pages()
+    assert {file: file.read_text(encoding="utf-8") for file in pages.FOLDER.glob("*")} == written, (
+        "run `.venv/bin/python -m tests.senders.pages`"
+    )

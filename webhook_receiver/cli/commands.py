@@ -22,6 +22,7 @@ SUMMARIES: Mapping[str, str] = {
     "serve": "Serve a receiver with uvicorn.",
     "worker": "Run a receiver's handlers without serving requests.",
     "send": "Deliver one notification or many.",
+    "senders": "List the senders that are known, or show all about one.",
     "inbox": "List, replay, purge and move the deliveries in an inbox.",
     "webhooks": "Manage the webhooks of a workspace.",
     "backfill": "Put missed orders into the inbox.",
@@ -262,7 +263,12 @@ def send_command(
     ] = None,
     sender: Annotated[
         str | None,
-        typer.Option(callback=options.checked_sender, metavar="NAME", help="Sign as this sender, such as github."),
+        typer.Option(
+            callback=options.checked_sender,
+            autocompletion=options.sender_names,
+            metavar="NAME",
+            help="Sign as this sender, such as github.",
+        ),
     ] = None,
     secret: Annotated[
         str | None, typer.Option(envvar=options.SECRET_VARIABLE, help="The secret to sign with; unsigned if left out.")

@@ -67,11 +67,24 @@ def checked_url_or_none(url: str | None) -> str | None:
 def checked_sender(name: str | None) -> str | None:
     """Return the name of a sender, if the registry has it."""
     if name is not None:
+        from difflib import get_close_matches
+
         from ..senders.registry import presets
 
-        if name not in presets():
-            raise BadParameter(f"{name!r} is none of {', '.join(presets())}")
+        if name not in (known := presets()):
+            spelt = {each.casefold(): preset.name for preset in known.values() for each in (preset.title, preset.name)}
+            near = [spelt[each] for each in get_close_matches(name.casefold(), spelt)]
+            near += [each for each in known if name and each.startswith(name.casefold())]
+            meant = f"did you mean {' or '.join(dict.fromkeys(near))}? " if near else ""
+            raise BadParameter(f"there is no sender {name!r}: {meant}`webhook-receiver senders` lists all")
     return name
+
+
+def sender_names(incomplete: str) -> list[tuple[str, str]]:
+    """Return the names of senders that begin so, each with its title, for the completion of a shell."""
+    from ..senders.registry import presets
+
+    return [(name, preset.title) for name, preset in presets().items() if name.startswith(incomplete)]
 
 
 def checked_path(path: str) -> str:

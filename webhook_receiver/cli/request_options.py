@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import SECRET_VARIABLE, checked_sender
+from .options import SECRET_VARIABLE, checked_sender, sender_names
 
 RequestText = Annotated[
     str, typer.Argument(metavar="REQUEST", help="A file of raw HTTP or HAR, or a curl command; - is stdin.")
@@ -28,6 +28,7 @@ SenderName = Annotated[
     typer.Option(
         "--sender",
         callback=checked_sender,
+        autocompletion=sender_names,
         metavar="NAME",
         help="Whose delivery it is, such as github; else the one whose headers these are.",
     ),

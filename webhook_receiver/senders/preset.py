@@ -39,6 +39,8 @@ class Preset:
     marks: tuple[str, ...] = field(default=(), kw_only=True)
     """The names, in lower case, of headers that prove nothing and that no other sender has: they tell its requests from
     others with the same `headers`."""
+    body: bytes = field(default=b"{}", kw_only=True)
+    """A body for tests that can be signed with the secret for tests."""
     page: Page | None = field(default=None, kw_only=True)
     """The page of the sender; None without one."""
 

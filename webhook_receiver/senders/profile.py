@@ -1,0 +1,206 @@
+"""The profile of a sender: its page, with what is read from the sender itself, for commands and the guide.
+
+What a delivery proves is tried: the scheme signs a request with the secret for tests and verifies it later and later.
+So no profile says another thing than what is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..delivery import RequestHead
+from ..errors import VerificationError
+from ..signatures import Scheme
+from .base import Sender
+from .page import Page
+from .preset import Preset
+
+URL = "https://example.com/webhooks"
+"""The URL that a sender posts to, in examples."""
+
+_NOW = 1_765_433_012.0
+_LONGEST = 2**20
+"""The seconds up to which it is tried whether a delivery still verifies."""
+
+_KINDS = {
+    "BasicAuth": "a user name and a password in the header Authorization",
+    "BearerJWT": "a signed token (JWT)",
+    "BodySecret": "a secret in the body",
+    "HMACBody": "an HMAC by a secret that you share",
+    "HTTPMessageSignature": "an HTTP message signature (RFC 9421)",
+    "HeaderSecret": "a secret in a header",
+    "PublicKeyBody": "a signature by the sender's private key",
+    "QuerySecret": "a secret in the URL's query",
+    "StandardWebhooks": "an HMAC by a secret that you share, or ed25519 (Standard Webhooks)",
+    "UP42Signature": "an HTTP message signature by a secret that you share (RFC 9421)",
+    "Unsigned": "nothing",
+}
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a delivery proves."""
+
+    scheme: str
+    """The name of the scheme's class."""
+    body: bool
+    """Whether the body is covered."""
+    tolerance: int | None
+    """The seconds after its signing for which a delivery verifies; None if no time is covered."""
+    id: bool
+    """Whether the sender's id of the delivery is covered."""
+    url: bool
+    """Whether the URL that the sender posts to is covered."""
+    secret: bool
+    """Whether a secret or a key is needed."""
+
+    @property
+    def covered(self) -> str:
+        """What is covered, in a few words."""
+        parts = ("body", self.body), ("time", self.tolerance is not None), ("id", self.id), ("URL", self.url)
+        covered = ", ".join(name for name, is_covered in parts if is_covered)
+        return covered or ("who sent it" if self.secret else "nothing")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """All that is known of a sender."""
+
+    preset: Preset
+    page: Page
+    sender: Sender
+    proof: Proof
+
+    @property
+    def verified(self) -> str:
+        """How sure it is, in words."""
+        if isinstance(self.page.verified, str):
+            return self.page.verified
+        package, date = self.page.verified
+        return f"verified against {package} on {date}"
+
+    @property
+    def code(self) -> list[str]:
+        """The lines of Python that make a receiver."""
+        function = self.preset.function
+        return [
+            f"from webhook_receiver.senders.catalogue import {function}",
+            "",
+            "hooks = WebhookReceiver(",
+            f'    sender={function}(Secret.from_env("WEBHOOK_SECRET")),',
+            *([f'    public_url="{URL}",'] if self.proof.url else []),
+            '    inbox="sqlite:///hooks.db",',
+            ")",
+        ]
+
+    def sections(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield the headings of the profile, each with its sentences."""
+        yield "register", [self.page.setup]
+        yield "proof", [*self._proof()]
+        yield "answer", [*self._answer()]
+        yield "events", [*self._events()]
+        if self.page.traps:
+            yield "traps", [*self.page.traps]
+        yield "sources", [*self.sender.facts]
+        yield "how sure", [self.verified]
+
+    def _proof(self) -> Iterator[str]:
+        proof = self.proof
+        yield f"A delivery proves itself by {_KINDS.get(proof.scheme, proof.scheme)}."
+        if proof.body:
+            yield "The body is covered: nobody can have changed it."
+        elif proof.secret:
+            yield "The body is not covered: who has seen one delivery can make any other, so the URL has to be https."
+        else:
+            yield "Anybody can deliver: allow the sender's networks alone, by AllowFrom, or ask its API what happened."
+        if proof.tolerance is not None:
+            yield f"The time is covered: {proof.tolerance} seconds after its signing, a delivery is too old."
+        elif proof.secret:
+            yield "No time is covered: a copy of a delivery proves itself at any time."
+        if proof.url:
+            yield "The URL is covered: say public_url as the sender has it."
+
+    def _answer(self) -> Iterator[str]:
+        stored, duplicate, rejected = self.sender.responses
+        yield f"The receiver answers {stored} to what is stored, {duplicate} to a duplicate, {rejected} to a stranger."
+        if self.page.answer:
+            yield self.page.answer
+        asked = list(dict.fromkeys(method for each in self.sender.challenges for method in each.methods))
+        if asked:
+            yield f"Challenges by {' and '.join(asked)} are answered by the receiver, and reach no handler."
+
+    def _events(self) -> Iterator[str]:
+        sender = self.sender
+        if sender.event_header is not None:
+            yield f"The event's name is in the header {sender.event_header}."
+        if sender.events:
+            yield f"Classes: {', '.join(each.__name__ for each in sender.events)}."
+        if self.proof.id:
+            yield "A delivery that is sent again is known by its id, which is covered."
+        elif sender.delivery_id_path is not None:
+            yield f"A delivery that is sent again is known by {sender.delivery_id_path} in the body."
+        elif sender.delivery_id is not None:
+            yield f"A delivery that is sent again is known by an equal body; {sender.delivery_id} is not covered."
+        else:
+            yield "Nothing tells a delivery that is sent again, unless an event's class has an id or an identity."
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the profile as a JSON object."""
+        preset, page, sender, proof = self.preset, self.page, self.sender, self.proof
+        return {
+            "name": preset.name,
+            "title": preset.title,
+            "trade": page.trade,
+            "docs": f"https://{page.docs}",
+            "module": preset.module,
+            "function": preset.function,
+            "headers": [*preset.headers],
+            "register": page.setup,
+            "proof": {**vars(proof)},
+            "answer": page.answer,
+            "statuses": sender.responses._asdict(),
+            "challenges": list(dict.fromkeys(method for each in sender.challenges for method in each.methods)),
+            "event_header": sender.event_header,
+            "events": [each.__name__ for each in sender.events],
+            "delivery_id": sender.delivery_id,
+            "delivery_id_path": sender.delivery_id_path,
+            "traps": [*page.traps],
+            "facts": [*sender.facts],
+            "verified": None if isinstance(page.verified, str) else [*page.verified],
+        }
+
+
+def profile_of(preset: Preset) -> Profile:
+    """Return the profile of a sender; of one of another package without a page, what is read from the sender."""
+    page = preset.page or Page(trade="specifications", docs="", setup="Its package says how to register.")
+    sender = preset.sender(preset.example)
+    return Profile(preset, page, sender, _proof_of(preset, sender.scheme))
+
+
+def _proof_of(preset: Preset, scheme: Scheme) -> Proof:
+    given = {"content-type": "application/json", **dict.fromkeys(preset.marks, "1")}
+    head = scheme.sign(RequestHead.of(given, target="/webhooks", url=URL), preset.body, _NOW)
+    verified = scheme.verify(head, _NOW)(preset.body)
+    return Proof(
+        type(scheme).__name__,
+        verified.body,
+        _tolerance(scheme, head, preset.body) if verified.fresh else None,
+        verified.id is not None,
+        getattr(scheme, "needs_url", False),
+        scheme.secret_count > 0,
+    )
+
+
+def _tolerance(scheme: Scheme, head: RequestHead, body: bytes) -> int:
+    """Return the seconds after its signing for which a delivery verifies."""
+    least, most = 0, _LONGEST
+    while least + 1 < most:
+        age = (least + most) // 2
+        try:
+            scheme.verify(head, _NOW + age)(body)
+            least = age
+        except VerificationError:
+            most = age
+    return least
