@@ -24,6 +24,12 @@ _HOMES = {
     "..shopify": "shopify",
     "..http_message": "http_message",
     ".payments": "razorpay square",
+    ".code_hosts": "gitlab forgejo gitea bitbucket jira sentry vercel netlify trigger_dev pagerduty",
+    ".chat": "telegram line viber webex stream intercom",
+    ".business": (
+        "hubspot zendesk box trello calendly typeform cal_com sanity kontent_ai elevenlabs knock docusign clickup "
+        "dropbox figma"
+    ),
 }
 """The modules, and the functions of each, in the order in which `recognize` prefers one of two senders alike."""
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}

@@ -1,0 +1,337 @@
+"""Services of a business that a row each tells: projects, customers, documents, content."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ...signatures.any_of import AnyOf
+from ...signatures.body_forms import escaped
+from ...signatures.hmac_body import HMACBody
+from ...signatures.secrets import Secrets
+from ...signatures.shared_secret import BodySecret
+from ..base import Sender
+from ..challenges import echo, ping
+from ..page import Page
+from .row import row
+
+
+def _box(secrets: Secrets) -> AnyOf:
+    """Return Box's scheme: a key for each header, over the body as it is or in ASCII."""
+    scheme = partial(
+        HMACBody,
+        secrets,
+        signature=["box-signature-primary", "box-signature-secondary"],
+        encoding="base64",
+        signed="{body}{timestamp}",
+        timestamp="box-delivery-timestamp",
+        timestamp_format="rfc3339",
+        tolerance=600,
+    )
+    return AnyOf(scheme(), scheme(body_form=escaped))
+
+
+PRESETS = (
+    row(
+        "hubspot",
+        "HubSpot",
+        partial(
+            HMACBody,
+            signature="x-hubspot-signature-v3",
+            encoding="base64",
+            signed="{method}{url}{body}{timestamp}",
+            timestamp="x-hubspot-request-timestamp",
+            timestamp_format="milliseconds",
+        ),
+        partial(
+            Sender,
+            facts=(
+                "hubspot-api-client 12.0.0 for Python and @hubspot/api-client 14.0.1 for Node, run in November 2026: "
+                "their v3",
+            ),
+        ),
+        ("x-hubspot-signature-v3", "x-hubspot-request-timestamp"),
+        page=Page(
+            trade="business",
+            docs="developers.hubspot.com/docs/api/webhooks/validating-requests",
+            setup="In the app's settings, Webhooks: the target URL. The secret is the app's client secret.",
+            traps=(
+                "It sends the older signatures v1 and v2 as well, which are plain hashes: they are not looked at.",
+                "The URL is signed as the app's settings have it.",
+                "A delivery is an array of events.",
+            ),
+        ),
+    ),
+    row(
+        "zendesk",
+        "Zendesk",
+        partial(
+            HMACBody,
+            signature="x-zendesk-webhook-signature",
+            encoding="base64",
+            signed="{timestamp}{body}",
+            timestamp="x-zendesk-webhook-signature-timestamp",
+            timestamp_format="rfc3339",
+        ),
+        partial(
+            Sender,
+            facts=("n8n-nodes-base 2.41.2 (of a third party), run in November 2026",),
+            delivery_id="X-Zendesk-Webhook-Invocation-Id",
+        ),
+        ("x-zendesk-webhook-signature", "x-zendesk-webhook-signature-timestamp"),
+        page=Page(
+            trade="business",
+            docs="developer.zendesk.com/documentation/webhooks",
+            setup="In the Admin Center, Apps and integrations, Webhooks: the URL; it shows the signing secret.",
+            traps=("The id of the delivery is in a header that is not signed.",),
+        ),
+    ),
+    row(
+        "box",
+        "Box",
+        _box,
+        partial(
+            Sender,
+            facts=("boxsdk 10.18.0 for Python and box-node-sdk 10.12.0 for Node, run in November 2026",),
+            delivery_id="Box-Delivery-Id",
+        ),
+        ("box-signature-primary", "box-delivery-timestamp"),
+        page=Page(
+            trade="business",
+            docs="developer.box.com/guides/webhooks/v2/signatures-v2",
+            setup=(
+                "In the developer console, the app's Webhooks: the URL and the triggers, and under Manage signature "
+                "keys the primary key and the secondary key, to be given in this order."
+            ),
+            traps=(
+                "Each key has a header of its own.",
+                "Its libraries take a body that is signed with what is beyond ASCII in it escaped, so both forms "
+                "verify.",
+                "The id of the delivery is in a header that is not signed.",
+            ),
+        ),
+    ),
+    row(
+        "trello",
+        "Trello",
+        partial(HMACBody, signature="x-trello-webhook", hash="sha1", encoding="base64", signed="{body}{url}"),
+        partial(
+            Sender,
+            facts=("n8n-nodes-base 2.41.2 (of a third party), run in November 2026",),
+            delivery_id_path="action.id",
+            challenges=(ping(methods=("HEAD",), signed=False),),
+        ),
+        ("x-trello-webhook",),
+        page=Page(
+            trade="business",
+            docs="developer.atlassian.com/cloud/trello/guides/rest-api/webhooks",
+            setup="Create a webhook by the API, with the URL as callbackURL. The secret is that of the API's key.",
+            traps=(
+                "It signs by SHA-1.",
+                "The URL is signed as callbackURL has it.",
+                "Creating a webhook asks for the URL by HEAD.",
+            ),
+        ),
+    ),
+    row(
+        "calendly",
+        "Calendly",
+        partial(
+            HMACBody,
+            signature="calendly-webhook-signature:v1",
+            timestamp="calendly-webhook-signature:t",
+            signed="{timestamp}.{body}",
+        ),
+        partial(Sender, facts=("n8n-nodes-base 2.41.2 (of a third party), run in November 2026",)),
+        ("calendly-webhook-signature",),
+        page=Page(
+            trade="business",
+            docs="developer.calendly.com/api-docs/overview-of-webhooks",
+            setup="Create a webhook subscription by the API, with the URL and a signing_key of your own.",
+        ),
+    ),
+    row(
+        "typeform",
+        "Typeform",
+        partial(HMACBody, signature="typeform-signature", prefix="sha256=", encoding="base64"),
+        partial(
+            Sender,
+            facts=("n8n-nodes-base 2.41.2 (of a third party), run in November 2026",),
+            delivery_id_path="event_id",
+        ),
+        ("typeform-signature",),
+        page=Page(
+            trade="business",
+            docs="developer.typeform.com/webhooks",
+            setup="In the form, Connect, Webhooks: the URL, and under Edit a secret of your own.",
+            traps=("Its signature begins as GitHub's does, but is base64.",),
+        ),
+    ),
+    row(
+        "cal-com",
+        "Cal.com",
+        partial(HMACBody, signature="x-cal-signature-256"),
+        partial(Sender, facts=("n8n-nodes-base 2.41.2 (of a third party), run in November 2026",)),
+        ("x-cal-signature-256",),
+        page=Page(
+            trade="business",
+            docs="cal.com/docs/core-features/webhooks",
+            setup="In Settings, Developer, Webhooks: the subscriber URL, the events, and a secret of your own.",
+        ),
+    ),
+    row(
+        "sanity",
+        "Sanity",
+        partial(
+            HMACBody,
+            signature="sanity-webhook-signature:v1",
+            encoding="base64url-unpadded",
+            timestamp="sanity-webhook-signature:t",
+            timestamp_format="milliseconds",
+            signed="{timestamp}.{body}",
+        ),
+        partial(
+            Sender,
+            facts=(
+                "@sanity/webhook 4.0.4 for Node, run in November 2026",
+                "sanity.io/docs/content-lake/webhooks: the header with the id",
+            ),
+            delivery_id="Idempotency-Key",
+        ),
+        ("sanity-webhook-signature",),
+        page=Page(
+            trade="business",
+            docs="www.sanity.io/docs/content-lake/webhooks",
+            setup="In the project's API settings, GROQ-powered webhooks: the URL, a projection, a secret of your own.",
+            traps=(
+                "A body is what your projection makes: it has a name of an event only if the projection gives one.",
+                "The id of the delivery is in a header that is not signed.",
+            ),
+        ),
+    ),
+    row(
+        "kontent-ai",
+        "Kontent.ai",
+        partial(HMACBody, signature="x-kontent-ai-signature", encoding="base64"),
+        partial(
+            Sender,
+            facts=(
+                "@kontent-ai/webhook-helper 3.0.3 for Node, run in November 2026",
+                "kontent.ai/learn/docs/webhooks: the header",
+            ),
+        ),
+        ("x-kontent-ai-signature",),
+        page=Page(
+            trade="business",
+            docs="kontent.ai/learn/docs/webhooks",
+            setup="In the environment's settings, Webhooks: the URL; it shows the secret.",
+            traps=("A delivery is a batch of notifications.",),
+        ),
+    ),
+    row(
+        "elevenlabs",
+        "ElevenLabs",
+        partial(
+            HMACBody,
+            signature="elevenlabs-signature:v0",
+            timestamp="elevenlabs-signature:t",
+            signed="{timestamp}.{body}",
+            tolerance=1800,
+        ),
+        partial(Sender, facts=("elevenlabs 2.78.0 for Python and 2.73.0 for Node, run in November 2026",)),
+        ("elevenlabs-signature",),
+        page=Page(
+            trade="business",
+            docs="elevenlabs.io/docs/product-guides/administration/webhooks",
+            setup="In the workspace's settings, Webhooks: the URL; the secret is shown once.",
+            traps=("The secret counts as it is shown, with wsec_ in front.", "Its libraries allow half an hour."),
+        ),
+    ),
+    row(
+        "knock",
+        "Knock",
+        partial(
+            HMACBody,
+            signature="x-knock-signature:s",
+            encoding="base64",
+            timestamp="x-knock-signature:t",
+            timestamp_format="milliseconds",
+            signed="{timestamp}.{body}",
+        ),
+        partial(Sender, facts=("docs.knock.app/developer-tools/outbound-webhooks, read in November 2026",)),
+        ("x-knock-signature",),
+        page=Page(
+            trade="business",
+            docs="docs.knock.app/developer-tools/outbound-webhooks",
+            setup="In the dashboard, Developers, Webhooks: the URL and the events; it shows the signing secret.",
+            answer="A 200 or 204.",
+        ),
+    ),
+    row(
+        "docusign",
+        "DocuSign",
+        partial(HMACBody, signature=["x-docusign-signature-1", "x-docusign-signature-2"], encoding="base64"),
+        partial(Sender, facts=("developers.docusign.com/platform/webhooks/connect/validate, read in November 2026",)),
+        ("x-docusign-signature-1",),
+        page=Page(
+            trade="business",
+            docs="developers.docusign.com/platform/webhooks/connect",
+            setup=(
+                "In the account's settings, Connect: a configuration with the URL, the events and Include HMAC "
+                "Signature, and under Connect Keys a secret, or two in their order."
+            ),
+            traps=("Each key has a header of its own, by its number.",),
+        ),
+    ),
+    row(
+        "clickup",
+        "ClickUp",
+        partial(HMACBody, signature="x-signature"),
+        partial(Sender, facts=("developer.clickup.com/docs/webhooksignature, read in November 2026",)),
+        ("x-signature",),
+        page=Page(
+            trade="business",
+            docs="developer.clickup.com/docs/webhooks",
+            setup="Create a webhook by the API, with the URL and the events; the response has the secret.",
+        ),
+    ),
+    row(
+        "dropbox",
+        "Dropbox",
+        partial(HMACBody, signature="x-dropbox-signature"),
+        partial(
+            Sender,
+            facts=("www.dropbox.com/developers/reference/webhooks, read in November 2026",),
+            challenges=(echo("query:challenge", methods=("GET",), signed=False),),
+        ),
+        ("x-dropbox-signature",),
+        page=Page(
+            trade="business",
+            docs="www.dropbox.com/developers/reference/webhooks",
+            setup="In the App Console, the app's Webhook URIs: the URL. The secret is the app's secret.",
+            answer="Within 10 seconds.",
+            traps=("A delivery names accounts with changes, and no event: ask the API for what has changed.",),
+        ),
+    ),
+    row(
+        "figma",
+        "Figma",
+        partial(BodySecret, member="passcode"),
+        partial(
+            Sender,
+            facts=(
+                "developers.figma.com/docs/rest-api/webhooks-events and webhooks-security, read in November 2026",
+                "n8n-nodes-base 2.41.2 (of a third party), run in November 2026: the PING",
+            ),
+            challenges=(ping(where={"body:event_type": "PING"}),),
+        ),
+        page=Page(
+            trade="business",
+            docs="developers.figma.com/docs/rest-api/webhooks",
+            setup="Create a webhook by the API, with the URL as endpoint and a passcode of your own.",
+            traps=(
+                "The passcode is a member of the body: it proves neither the rest of it nor the time.",
+                "A 400 stops the webhook, which is to be the answer to a wrong passcode; ours is 401.",
+            ),
+        ),
+    ),
+)

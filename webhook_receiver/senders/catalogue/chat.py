@@ -1,0 +1,133 @@
+"""Chats and their bots that a row each tells."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ...signatures.body_forms import gunzipped
+from ...signatures.hmac_body import HMACBody
+from ...signatures.shared_secret import HeaderSecret
+from ..base import Sender
+from ..challenges import ping
+from ..page import Page
+from .row import row
+
+PRESETS = (
+    row(
+        "telegram",
+        "Telegram",
+        partial(HeaderSecret, header="x-telegram-bot-api-secret-token"),
+        partial(
+            Sender,
+            facts=("python-telegram-bot 22.8 and aiogram 3.31.0 for Python, run in November 2026",),
+            delivery_id_path="update_id",
+        ),
+        ("x-telegram-bot-api-secret-token",),
+        page=Page(
+            trade="chat",
+            docs="core.telegram.org/bots/api#setwebhook",
+            setup="Call setWebhook of the bot's API with the URL and a secret_token of your own.",
+            traps=("The secret token is sent as it is: it proves neither the body nor the time.",),
+        ),
+    ),
+    row(
+        "line",
+        "LINE",
+        partial(HMACBody, signature="x-line-signature", encoding="base64"),
+        partial(
+            Sender,
+            facts=("line-bot-sdk 3.27.0 for Python and @line/bot-sdk 11.2.0 for Node, run in November 2026",),
+        ),
+        ("x-line-signature",),
+        page=Page(
+            trade="chat",
+            docs="developers.line.biz/en/docs/messaging-api/receiving-messages",
+            setup="In the console, the channel's Messaging API: the webhook URL. The secret is the channel secret.",
+            traps=(
+                "The console checks the URL by a signed delivery without events.",
+                "A delivery may hold several events; each has an id, and says whether it was sent before.",
+            ),
+        ),
+    ),
+    row(
+        "viber",
+        "Viber",
+        partial(HMACBody, signature="x-viber-content-signature"),
+        partial(
+            Sender,
+            facts=("viberbot 1.0.12 for Python and viber-bot 1.0.18 for Node, run in November 2026",),
+            delivery_id_path="message_token",
+            challenges=(ping(where={"body:event": "webhook"}),),
+        ),
+        ("x-viber-content-signature",),
+        page=Page(
+            trade="chat",
+            docs="developers.viber.com/docs/api/rest-bot-api",
+            setup="Call set_webhook of the API with the URL. The secret is the bot's authentication token.",
+            traps=("While set_webhook runs it sends the event webhook, which has to be answered by 200.",),
+        ),
+    ),
+    row(
+        "webex",
+        "Webex",
+        partial(HMACBody, signature="x-spark-signature", hash="sha1"),
+        partial(
+            Sender,
+            facts=("n8n-nodes-base 2.41.2 (of a third party), run in November 2026",),
+            delivery_id_path="id",
+        ),
+        ("x-spark-signature",),
+        page=Page(
+            trade="chat",
+            docs="developer.webex.com/docs/api/guides/webhooks",
+            setup="Create a webhook by the API, with the URL as targetUrl and a secret of your own.",
+            traps=("It signs by SHA-1.",),
+        ),
+    ),
+    row(
+        "stream",
+        "Stream",
+        partial(HMACBody, signature="x-signature", body_form=gunzipped),
+        partial(
+            Sender,
+            facts=(
+                "stream-chat 4.33.0 for Python and 9.53.0 for Node, run in November 2026",
+                "getstream.io/chat/docs: the header with the id",
+            ),
+            decode=gunzipped,
+            delivery_id="X-Webhook-Id",
+        ),
+        ("x-signature",),
+        marks=("x-webhook-id",),
+        page=Page(
+            trade="chat",
+            docs="getstream.io/chat/docs/python/webhooks_overview",
+            setup="In the dashboard, the app's chat overview: the webhook URL. The secret is the app's API secret.",
+            traps=(
+                "A body may be packed by gzip, which its first two bytes tell; it is signed unpacked.",
+                "The id of the delivery is in a header that is not signed.",
+            ),
+        ),
+    ),
+    row(
+        "intercom",
+        "Intercom",
+        partial(HMACBody, signature="x-hub-signature", prefix="sha1=", hash="sha1"),
+        partial(
+            Sender,
+            facts=(
+                "developers.intercom.com/intercom-api-reference/v1.0/reference/signed-notifications, read in 11/2026",
+            ),
+            delivery_id_path="id",
+            challenges=(ping(methods=("HEAD",), signed=False),),
+        ),
+        ("x-hub-signature",),
+        within=b"sha1=",
+        page=Page(
+            trade="chat",
+            docs="developers.intercom.com/docs/webhooks",
+            setup="In the Developer Hub, Webhooks: the URL and the topics. The secret is the app's client secret.",
+            traps=("It signs by SHA-1.", "Saving the URL asks for it by HEAD."),
+        ),
+    ),
+)
