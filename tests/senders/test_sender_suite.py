@@ -12,6 +12,12 @@ from webhook_receiver.senders.registry import presets
 from webhook_receiver.testing.sender_suite import SenderSuite
 
 SPELT_FREELY = {"up42": frozenset({"signature"})}  # any label will do
+IN_THE_BODY = {
+    "figma": b'{"event_type": "FILE_UPDATE", "passcode": "%b"}',
+    "microsoft-graph": b'{"value": [{"clientState": "%b"}]}',
+}
+"""The bodies of senders whose secret is in them."""
+A_PLACE_EACH = {"box", "docusign"}
 
 
 @pytest.mark.parametrize("name", [*presets()])
@@ -23,7 +29,16 @@ class TestCatalogue(SenderSuite):
         self.secrets = (first, first[:-1] + ("B" if first[-1] != "B" else "C"))
         self.spelt_freely = SPELT_FREELY.get(name, frozenset())
         tolerance = inspect.signature(self.preset.sender).parameters.get("tolerance")
+        self.body = self.body_of(self.secrets)
         self.past = self.future = None if tolerance is None else tolerance.default
 
     def sender(self, secrets: Sequence[str]) -> Sender:
         return self.preset.sender(secrets)
+
+    def body_of(self, secrets: Sequence[str]) -> bytes:
+        return IN_THE_BODY[self.preset.name] % secrets[0].encode() if self.preset.name in IN_THE_BODY else self.body
+
+    async def test_while_the_secret_is_changed_both_are_taken(self) -> None:
+        if self.preset.name in A_PLACE_EACH:
+            pytest.skip("each secret signs at a place of its own, so none is told without the other")
+        await super().test_while_the_secret_is_changed_both_are_taken()

@@ -14,6 +14,10 @@ from .page import Page
 Make = Callable[[Secrets], Scheme]
 """A function that makes a scheme of secrets: a scheme's class, or a `functools.partial` of it with options."""
 
+LATE = 43_200
+"""Seconds, half a day: the tolerance for senders whose own libraries look at no time. What is sent again may have the
+time of the first attempt, and what comes twice is told by its id or its body."""
+
 
 @dataclass(frozen=True, eq=False)
 class Preset:

@@ -86,6 +86,10 @@ class SenderSuite:
         """Return the sender under test with these secrets; the first has to sign."""
         raise NotImplementedError
 
+    def body_of(self, secrets: Sequence[str]) -> bytes:
+        """Return the body of a delivery with these secrets; of `secrets` it is `body`. Override it if it has them."""
+        return self.body
+
     def receiver(self, *, now: float = NOW, secrets: Sequence[str] = (), **options: Any) -> Handled:
         """Return a receiver of the sender whose clock stands still, and what its one handler gets."""
         sender = self.sender(secrets or self.secrets)
@@ -108,8 +112,10 @@ class SenderSuite:
         Raises:
             ConfigurationError: the sender sends no such body.
         """
-        sender = self.sender(secrets or self.secrets)
-        return sender.scheme.sign(self.head(secrets), self.body if body is None else body, now)
+        secrets = secrets or self.secrets
+        return self.sender(secrets).scheme.sign(
+            self.head(secrets), self.body_of(secrets) if body is None else body, now
+        )
 
     def ask(self, asked: Challenge) -> tuple[RequestHead, bytes]:
         """Return the head and the body of a challenge. Override it for a challenge that has no `ask`."""
@@ -194,8 +200,10 @@ class SenderSuite:
 
     async def test_somebody_else_with_another_secret_is_rejected(self) -> None:
         if self.sender(self.secrets).scheme.secret_count:
-            head = self.request(secrets=self.secrets[1:])
-            await self.reject(self.receiver(secrets=self.secrets[:1]), head)
+            others = self.secrets[1:]
+            await self.reject(
+                self.receiver(secrets=self.secrets[:1]), self.request(secrets=others), self.body_of(others)
+            )
 
     # secrets and time
 
@@ -203,7 +211,7 @@ class SenderSuite:
         handled = self.receiver()
         if handled.hooks.sender.scheme.secret_count:
             for by, secret in enumerate(self.secrets):
-                receipt = await self.accept(handled, self.request(secrets=[secret]))
+                receipt = await self.accept(handled, self.request(secrets=[secret]), self.body_of([secret]))
                 assert receipt.delivery is not None
                 assert receipt.delivery.verified_by == by
             assert handled.hooks.verified == {0: 1, 1: 1}

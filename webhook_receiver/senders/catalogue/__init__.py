@@ -25,11 +25,16 @@ _HOMES = {
     "..http_message": "http_message",
     ".payments": "razorpay square",
     ".code_hosts": "gitlab forgejo gitea bitbucket jira sentry vercel netlify trigger_dev pagerduty",
-    ".chat": "telegram line viber webex stream intercom",
+    ".chat": "telegram line viber webex stream intercom discord",
     ".business": (
         "hubspot zendesk box trello calendly typeform cal_com sanity kontent_ai elevenlabs knock docusign clickup "
-        "dropbox figma"
+        "dropbox figma linear notion workos"
     ),
+    ".telephony": "twilio vonage livekit",
+    ".clouds": "clerk seam openai replicate liveblocks okta auth0 microsoft_graph",
+    "..zoom": "zoom",
+    "..twitch": "twitch",
+    "..meta": "meta",
 }
 """The modules, and the functions of each, in the order in which `recognize` prefers one of two senders alike."""
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}

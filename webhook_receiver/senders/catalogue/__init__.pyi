@@ -2,20 +2,26 @@ from ...signatures.secrets import Secrets
 from ..base import Sender
 from ..github import github
 from ..http_message import http_message
+from ..meta import meta
 from ..shopify import shopify
 from ..slack import slack
 from ..standard_webhooks import standard_webhooks, svix
 from ..stripe import stripe
+from ..twitch import twitch
 from ..up42 import up42
+from ..zoom import zoom
 
 MODULES: tuple[str, ...]
 
 __all__ = [
+    "auth0",
     "bitbucket",
     "box",
     "cal_com",
     "calendly",
+    "clerk",
     "clickup",
+    "discord",
     "docusign",
     "dropbox",
     "elevenlabs",
@@ -31,10 +37,20 @@ __all__ = [
     "knock",
     "kontent_ai",
     "line",
+    "linear",
+    "liveblocks",
+    "livekit",
+    "meta",
+    "microsoft_graph",
     "netlify",
+    "notion",
+    "okta",
+    "openai",
     "pagerduty",
     "razorpay",
+    "replicate",
     "sanity",
+    "seam",
     "sentry",
     "shopify",
     "slack",
@@ -46,12 +62,17 @@ __all__ = [
     "telegram",
     "trello",
     "trigger_dev",
+    "twilio",
+    "twitch",
     "typeform",
     "up42",
     "vercel",
     "viber",
+    "vonage",
     "webex",
+    "workos",
     "zendesk",
+    "zoom",
 ]
 
 # payments
@@ -71,6 +92,7 @@ def trigger_dev(secret: Secrets) -> Sender: ...
 def vercel(secret: Secrets) -> Sender: ...
 
 # chat
+def discord(secret: Secrets) -> Sender: ...
 def intercom(secret: Secrets) -> Sender: ...
 def line(secret: Secrets) -> Sender: ...
 def stream(secret: Secrets) -> Sender: ...
@@ -90,7 +112,25 @@ def figma(secret: Secrets) -> Sender: ...
 def hubspot(secret: Secrets) -> Sender: ...
 def knock(secret: Secrets) -> Sender: ...
 def kontent_ai(secret: Secrets) -> Sender: ...
+def linear(secret: Secrets) -> Sender: ...
+def notion(secret: Secrets) -> Sender: ...
 def sanity(secret: Secrets) -> Sender: ...
 def trello(secret: Secrets) -> Sender: ...
 def typeform(secret: Secrets) -> Sender: ...
+def workos(secret: Secrets) -> Sender: ...
 def zendesk(secret: Secrets) -> Sender: ...
+
+# telephony
+def livekit(secret: Secrets) -> Sender: ...
+def twilio(secret: Secrets) -> Sender: ...
+def vonage(secret: Secrets) -> Sender: ...
+
+# clouds
+def auth0(secret: Secrets) -> Sender: ...
+def clerk(secret: Secrets) -> Sender: ...
+def liveblocks(secret: Secrets) -> Sender: ...
+def microsoft_graph(secret: Secrets) -> Sender: ...
+def okta(secret: Secrets) -> Sender: ...
+def openai(secret: Secrets) -> Sender: ...
+def replicate(secret: Secrets) -> Sender: ...
+def seam(secret: Secrets) -> Sender: ...

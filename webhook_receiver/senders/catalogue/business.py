@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from ...responses import ResponseStatuses
 from ...signatures.any_of import AnyOf
 from ...signatures.body_forms import escaped
 from ...signatures.hmac_body import HMACBody
@@ -12,6 +13,7 @@ from ...signatures.shared_secret import BodySecret
 from ..base import Sender
 from ..challenges import echo, ping
 from ..page import Page
+from ..preset import LATE
 from .row import row
 
 
@@ -71,6 +73,7 @@ PRESETS = (
             signed="{timestamp}{body}",
             timestamp="x-zendesk-webhook-signature-timestamp",
             timestamp_format="rfc3339",
+            tolerance=LATE,
         ),
         partial(
             Sender,
@@ -188,6 +191,7 @@ PRESETS = (
             timestamp="sanity-webhook-signature:t",
             timestamp_format="milliseconds",
             signed="{timestamp}.{body}",
+            tolerance=LATE,
         ),
         partial(
             Sender,
@@ -256,6 +260,7 @@ PRESETS = (
             timestamp="x-knock-signature:t",
             timestamp_format="milliseconds",
             signed="{timestamp}.{body}",
+            tolerance=LATE,
         ),
         partial(Sender, facts=("docs.knock.app/developer-tools/outbound-webhooks, read in November 2026",)),
         ("x-knock-signature",),
@@ -320,9 +325,9 @@ PRESETS = (
             Sender,
             facts=(
                 "developers.figma.com/docs/rest-api/webhooks-events and webhooks-security, read in November 2026",
-                "n8n-nodes-base 2.41.2 (of a third party), run in November 2026: the PING",
+                "n8n-nodes-base 2.41.2 (of a third party), run in November 2026: a PING is answered by 200",
             ),
-            challenges=(ping(where={"body:event_type": "PING"}),),
+            responses=ResponseStatuses(stored=200),
         ),
         page=Page(
             trade="business",
@@ -330,8 +335,75 @@ PRESETS = (
             setup="Create a webhook by the API, with the URL as endpoint and a passcode of your own.",
             traps=(
                 "The passcode is a member of the body: it proves neither the rest of it nor the time.",
+                "Creating a webhook sends an event PING at once.",
                 "A 400 stops the webhook, which is to be the answer to a wrong passcode; ours is 401.",
             ),
+        ),
+    ),
+    row(
+        "linear",
+        "Linear",
+        partial(HMACBody, signature="linear-signature"),
+        partial(
+            Sender,
+            facts=("@linear/sdk 98.0.0 for Node, run in November 2026",),
+            delivery_id="Linear-Delivery",
+        ),
+        ("linear-signature",),
+        page=Page(
+            trade="business",
+            docs="linear.app/developers/webhooks",
+            setup="In the workspace's settings, API, Webhooks: the URL and the events; it shows the signing secret.",
+            traps=(
+                "The time is a member of the body, webhookTimestamp: it is signed, but not looked at.",
+                "The id of the delivery is in a header that is not signed.",
+            ),
+        ),
+    ),
+    row(
+        "notion",
+        "Notion",
+        partial(HMACBody, signature="x-notion-signature", prefix="sha256=", encoding="hex-any-case"),
+        partial(
+            Sender,
+            facts=(
+                "@notionhq/client 5.26.0 for Node, run in November 2026",
+                "developers.notion.com/reference/webhooks, read in November 2026",
+            ),
+            delivery_id_path="id",
+        ),
+        ("x-notion-signature",),
+        page=Page(
+            trade="business",
+            docs="developers.notion.com/reference/webhooks",
+            setup=(
+                "In the integration's settings, Webhooks: the URL. Notion posts a verification_token to it, once and "
+                "unsigned: take it by webhook-receiver capture, and paste it into the settings. It is the secret."
+            ),
+            traps=("A delivery tells that something changed: ask the API for what it is now.",),
+        ),
+    ),
+    row(
+        "workos",
+        "WorkOS",
+        partial(
+            HMACBody,
+            signature="workos-signature:v1",
+            timestamp="workos-signature:t",
+            timestamp_format="milliseconds",
+            signed="{timestamp}.{body}",
+            tolerance=180,
+        ),
+        partial(
+            Sender,
+            facts=("workos 10.6.0 for Python and @workos-inc/node 11.0.0 for Node, run in November 2026",),
+            delivery_id_path="id",
+        ),
+        ("workos-signature",),
+        page=Page(
+            trade="business",
+            docs="workos.com/docs/events/data-syncing/webhooks",
+            setup="In the dashboard, Webhooks: the endpoint URL and the events; it shows the signing secret.",
         ),
     ),
 )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
+from ...responses import ResponseStatuses
 from ...signatures.body_forms import gunzipped
 from ...signatures.hmac_body import HMACBody
+from ...signatures.public_key_body import PublicKeyBody
 from ...signatures.shared_secret import HeaderSecret
 from ..base import Sender
 from ..challenges import ping
 from ..page import Page
+from ..preset import LATE
 from .row import row
 
 PRESETS = (
@@ -128,6 +131,45 @@ PRESETS = (
             docs="developers.intercom.com/docs/webhooks",
             setup="In the Developer Hub, Webhooks: the URL and the topics. The secret is the app's client secret.",
             traps=("It signs by SHA-1.", "Saving the URL asks for it by HEAD."),
+        ),
+    ),
+    row(
+        "discord",
+        "Discord",
+        partial(
+            PublicKeyBody,
+            algorithm="ed25519",
+            signature="x-signature-ed25519",
+            encoding="hex-any-case",
+            timestamp="x-signature-timestamp",
+            signed="{timestamp}{body}",
+            tolerance=LATE,
+        ),
+        partial(
+            Sender,
+            facts=(
+                "discord-interactions 0.4.0 for Python and 4.4.0 for Node, run in November 2026",
+                "docs.discord.com/developers/events/webhook-events, read in November 2026",
+            ),
+            responses=ResponseStatuses(stored=204, duplicate=204),
+            challenges=(ping(where={"body:type": 0}, status=204),),
+        ),
+        ("x-signature-ed25519", "x-signature-timestamp"),
+        example="302e020100300506032b657004220420612d7365637265742d666f722d74657374732d2d2d2d2d2d2d2d2d2d2d2d2d2d",
+        page=Page(
+            trade="chat",
+            docs="docs.discord.com/developers/events/webhook-events",
+            setup=(
+                "In the app's settings, Webhooks: the URL as endpoint, and the events. The secret is the public key "
+                "under General Information."
+            ),
+            answer="A 204 within 3 seconds.",
+            traps=(
+                "This is for webhook events. Interactions want a reply in the body, and their number 1 is a ping, "
+                "while that of webhook events is an event.",
+                "Saving the URL sends requests with wrong signatures, too, which have to be rejected.",
+                "Events are not sent in their order.",
+            ),
         ),
     ),
 )

@@ -1,0 +1,153 @@
+"""Clouds and services for builders of software that a row each tells."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ...signatures.shared_secret import BodySecret, HeaderSecret
+from ...signatures.standard import StandardWebhooks
+from ..base import Sender
+from ..challenges import echo
+from ..page import Page
+from .row import row
+
+_EXAMPLE = "whsec_YS1zZWNyZXQtZm9yLXRlc3Rz"
+_WEBHOOK = ("webhook-signature", "webhook-id", "webhook-timestamp")
+_SVIX = ("svix-signature", "svix-id", "svix-timestamp")
+
+PRESETS = (
+    row(
+        "clerk",
+        "Clerk",
+        partial(StandardWebhooks, headers="svix"),
+        partial(Sender, facts=("@clerk/backend 3.25.0 for Node, run in November 2026",)),
+        _SVIX,
+        example=_EXAMPLE,
+        page=Page(
+            trade="clouds",
+            docs="clerk.com/docs/webhooks/overview",
+            setup="In the dashboard, Webhooks, Add Endpoint: the URL and the events; it shows the signing secret.",
+        ),
+    ),
+    row(
+        "seam",
+        "Seam",
+        partial(StandardWebhooks, headers="svix"),
+        partial(Sender, facts=("@seamapi/webhook 1.5.0 for Node, run in November 2026",)),
+        _SVIX,
+        example=_EXAMPLE,
+        page=Page(
+            trade="clouds",
+            docs="docs.seam.co/latest/developer-tools/webhooks",
+            setup="In the console, Developer, Webhooks: the URL and the events; it shows the secret.",
+        ),
+    ),
+    row(
+        "openai",
+        "OpenAI",
+        partial(StandardWebhooks),
+        partial(Sender, facts=("openai 3.51.0 for Python and 7.55.0 for Node, run in November 2026",)),
+        _WEBHOOK,
+        example=_EXAMPLE,
+        page=Page(
+            trade="clouds",
+            docs="platform.openai.com/docs/guides/webhooks",
+            setup="In the project's settings, Webhooks: the URL and the events; the secret is shown once.",
+        ),
+    ),
+    row(
+        "replicate",
+        "Replicate",
+        partial(StandardWebhooks),
+        partial(Sender, facts=("replicate 1.0.7 for Python and 1.4.0 for Node, run in November 2026",)),
+        _WEBHOOK,
+        example=_EXAMPLE,
+        page=Page(
+            trade="clouds",
+            docs="replicate.com/docs/topics/webhooks",
+            setup="Name the URL as webhook when you start a prediction. The API tells the account's signing secret.",
+            traps=("An event has no name; its status tells what happened.",),
+        ),
+    ),
+    row(
+        "liveblocks",
+        "Liveblocks",
+        partial(StandardWebhooks),
+        partial(
+            Sender, facts=("liveblocks 3.23.0 for Python and @liveblocks/node 3.24.2 for Node, run in November 2026",)
+        ),
+        _WEBHOOK,
+        example=_EXAMPLE,
+        page=Page(
+            trade="clouds",
+            docs="liveblocks.io/docs/platform/webhooks",
+            setup="In the dashboard, the project's Webhooks: the URL and the events; it shows the signing secret.",
+        ),
+    ),
+    row(
+        "okta",
+        "Okta",
+        partial(HeaderSecret, header="authorization"),
+        partial(
+            Sender,
+            facts=("developer.okta.com/docs/concepts/event-hooks, read in November 2026",),
+            challenges=(
+                echo("header:x-okta-verification-challenge", methods=("GET",), key="verification", signed=False),
+            ),
+        ),
+        page=Page(
+            trade="clouds",
+            docs="developer.okta.com/docs/concepts/event-hooks",
+            setup=(
+                "In the Admin Console, Workflow, Event Hooks: the URL, Authorization as authentication field, and a "
+                "secret of your own; then Verify."
+            ),
+            answer="Within 3 seconds.",
+            traps=(
+                "The secret is sent as it is: it proves neither the body nor the time.",
+                "A secret for HTTP Basic is to be given as it is sent: Basic, a space, and the base64.",
+            ),
+        ),
+    ),
+    row(
+        "auth0",
+        "Auth0",
+        partial(HeaderSecret, header="authorization"),
+        partial(Sender, facts=("auth0.com/docs/customize/log-streams/custom-log-streams, read in November 2026",)),
+        page=Page(
+            trade="clouds",
+            docs="auth0.com/docs/customize/log-streams/custom-log-streams",
+            setup=(
+                "In the dashboard, Monitoring, Streams, Custom Webhook: the payload URL, a secret of your own as "
+                "authorization token, and a content format of JSON arrays or objects."
+            ),
+            traps=(
+                "The token is sent as it is: it proves neither the body nor the time.",
+                "JSON lines are no JSON: choose another content format.",
+            ),
+        ),
+    ),
+    row(
+        "microsoft-graph",
+        "Microsoft Graph",
+        partial(BodySecret, member="value[].clientState"),
+        partial(
+            Sender,
+            facts=("n8n-nodes-base 2.41.2 (of a third party), run in November 2026: its trigger of Teams",),
+            challenges=(echo("query:validationToken", signed=False),),
+        ),
+        page=Page(
+            trade="clouds",
+            docs="learn.microsoft.com/graph/change-notifications-delivery-webhooks",
+            setup=(
+                "Create a subscription by the API, with the URL as notificationUrl and a clientState of your own. The "
+                "receiver has to run then and whenever it is renewed."
+            ),
+            traps=(
+                "The clientState is a member of each notification: it proves neither the rest of the body nor the "
+                "time.",
+                "A delivery is a batch.",
+            ),
+        ),
+    ),
+)

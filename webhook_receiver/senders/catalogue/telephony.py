@@ -1,0 +1,79 @@
+"""Telephony that a row each tells."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ...signatures.any_of import AnyOf
+from ...signatures.bearer_jwt import BearerJWT
+from ...signatures.body_forms import sha256_hex
+from ...signatures.hmac_body import HMACBody
+from ...signatures.secrets import Secrets
+from ..base import Sender
+from ..form import form_document
+from ..page import Page
+from .row import row
+
+
+def _twilio(secrets: Secrets) -> AnyOf:
+    """Return Twilio's scheme: over the URL, and the fields of a form, or the hash of another body in the query."""
+    scheme = partial(HMACBody, secrets, signature="x-twilio-signature", hash="sha1", encoding="base64")
+    hashed = (scheme(signed="{url}" + mark + "bodySHA256={body}", body_form=sha256_hex) for mark in "?&")
+    return AnyOf(scheme(signed="{url}{form}"), *hashed)
+
+
+PRESETS = (
+    row(
+        "twilio",
+        "Twilio",
+        _twilio,
+        partial(
+            Sender,
+            facts=("twilio 9.13.0 for Python and 6.2.0 for Node, run in November 2026",),
+            decode=form_document,
+        ),
+        ("x-twilio-signature",),
+        page=Page(
+            trade="telephony",
+            docs="www.twilio.com/docs/usage/webhooks/webhooks-security",
+            setup="In the console, the URL of a number or service, by POST. The secret is the account's auth token.",
+            traps=(
+                "It signs by SHA-1.",
+                "The URL is signed as the console has it: scheme, slash, port and query count.",
+                "Of a form, the border between a name and its value is not signed.",
+                "JSON is signed by its hash, which is in the query as bodySHA256; that is not part of the public URL.",
+            ),
+        ),
+    ),
+    row(
+        "vonage",
+        "Vonage",
+        partial(BearerJWT, algorithm="HS256", body_claim="payload_hash", id_claim="jti"),
+        partial(Sender, facts=("vonage-jwt 1.1.5 for Python and @vonage/jwt 1.17.1 for Node, run in November 2026",)),
+        page=Page(
+            trade="telephony",
+            docs="developer.vonage.com/en/getting-started/concepts/webhooks",
+            setup="In the dashboard, the application's webhook URLs. The secret is the account's signature secret.",
+            traps=(
+                "Webhooks of the SMS API are signed otherwise, by members of the body: they are rejected.",
+                "Its library for Python takes no token whose time is a second ahead.",
+            ),
+        ),
+    ),
+    row(
+        "livekit",
+        "LiveKit",
+        partial(BearerJWT, algorithm="HS256", prefix="", body_claim="sha256", body_encoding="base64"),
+        partial(
+            Sender,
+            facts=("livekit-api 1.2.2 for Python and livekit-server-sdk 2.19.2 for Node, run in November 2026",),
+            delivery_id_path="id",
+        ),
+        page=Page(
+            trade="telephony",
+            docs="docs.livekit.io/home/server/webhooks",
+            setup="In the project's settings, Webhooks: the URL and an API key. The secret is that of the key.",
+            traps=("The token stands in Authorization alone, without Bearer.",),
+        ),
+    ),
+)

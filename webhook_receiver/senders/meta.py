@@ -1,0 +1,71 @@
+"""The sender Meta, with WhatsApp, Messenger and Instagram: an HMAC over the body, and a token at registration."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ..signatures.hmac_body import HMACBody
+from ..signatures.secrets import Secrets
+from ..signatures.shared_secret import QuerySecret
+from .base import Sender
+from .challenges import echo
+from .page import Page
+from .preset import Preset
+
+_signature = partial(HMACBody, signature="x-hub-signature-256", prefix="sha256=")
+
+
+def meta(secret: Secrets, *, verify_token: Secrets | None = None) -> Sender:
+    """Return the sender Meta.
+
+    Args:
+        secret: the app's secret, or several while it is changed.
+        verify_token: the text that you give beside the URL, which Meta sends when it asks for the URL; several while it
+            is changed. None for a receiver whose URL is registered already: such a request is then rejected.
+
+    Raises:
+        ConfigurationError: a secret cannot work.
+    """
+    asked = ()
+    if verify_token is not None:
+        asked = (
+            echo(
+                "query:hub.challenge",
+                methods=("GET",),
+                where={"query:hub.mode": "subscribe"},
+                signed=False,
+                scheme=QuerySecret(verify_token, parameter="hub.verify_token"),
+            ),
+        )
+    return Sender(
+        name="meta",
+        scheme=_signature(secret),
+        facts=(
+            "pywa 4.5.0 for Python, whatsapp-api-js 6.3.0 and @great-detail/whatsapp 9.2.0 for Node (of third "
+            "parties), run in November 2026",
+        ),
+        challenges=asked,
+    )
+
+
+PRESETS = (
+    Preset(
+        "meta",
+        "Meta (WhatsApp, Messenger, Instagram)",
+        meta,
+        _signature,
+        ("x-hub-signature-256",),
+        page=Page(
+            trade="chat",
+            docs="developers.facebook.com/docs/graph-api/webhooks/getting-started",
+            setup=(
+                "In the app's dashboard, Webhooks: the URL, a verify token of your own, and the fields; say "
+                "meta(secret, verify_token=...). The secret is the app's secret. The receiver has to run when you save."
+            ),
+            traps=(
+                "The signature is that of GitHub.",
+                "A delivery is a batch at two levels: entry, and changes or messaging in each.",
+            ),
+        ),
+    ),
+)
