@@ -303,7 +303,7 @@ def test_credentials_and_the_way_are_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("headers", "code", "complaint"),
     [
-        ([(b"x", b"y")], 2, "its headers are no known scheme's"),
+        ([(b"x", b"y")], 2, "it is no known sender's: say whose it is, with --sender"),
         (
             [(b"signature-input", b'up42-sig=("date");created=1765433012'), (b"signature", b"up42-sig=AAAA")],
             1,

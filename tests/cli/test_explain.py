@@ -10,8 +10,13 @@ from typer.testing import CliRunner, Result
 
 from tests.cli.test_commands import on_a_terminal
 from tests.helpers import NOW, SECRET, noting, order, signed
-from webhook_receiver import UP42Signature
+from webhook_receiver import HMACBody, Scheme, Sender, UP42Signature
+from webhook_receiver.cli import request as request_module
 from webhook_receiver.cli.commands import app
+from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders import registry
+from webhook_receiver.senders.preset import Preset
+from webhook_receiver.signatures.secrets import Secrets, masked
 
 BODY = order()
 AT = ("--now", f"{NOW:.0f}")
@@ -40,7 +45,7 @@ def test_a_good_request_ends_with_0(file: str) -> None:
     assert done.exit_code == 0
     assert done.stdout.splitlines() == [
         f"POST /webhooks, 6 headers, {len(BODY)} bytes of body",
-        "checked as UP42; its headers are those of UP42",
+        "taken for UP42, by its headers and body",
         "passed: the headers are those of the scheme",
         "passed: they can be read",
         "passed: one of the secrets gives this signature",
@@ -245,3 +250,41 @@ def test_a_host_that_is_nowhere_in_the_request_is_found_by_the_url_that_the_send
     assert "cause: the host was replaced" in found.stdout
     assert "--url" not in found.stdout
     assert explain(saved, *at, "--url", "no url").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "secret", "says"),
+    [
+        ([], "theirs", "taken for Second, since the secret verifies it so"),
+        ([], "wrong", "taken for First, by its headers and body; Second would send the same: --sender NAME says whose"),
+        (["--sender", "second"], "theirs", "checked as Second, as you say"),
+        (["--sender", "third"], "theirs", "checked as Third, as you say; it looks like one of First or Second"),
+    ],
+)
+def test_of_several_senders_with_such_requests_the_secret_tells_whose_it_is(
+    options: list[str], secret: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {
+        "first": of_one_header("first", prefix_of_key="not-"),
+        "second": of_one_header("second"),
+        "third": of_one_header("third", signature="x-third"),
+    }
+    for module in (registry, request_module):
+        monkeypatch.setattr(module, "presets", lambda: known)
+    head = known["second"].make("theirs").sign(RequestHead.of({}), BODY, NOW)
+    path = tmp_path / "request"
+    path.write_bytes(b"\r\n".join([b"POST /in HTTP/1.1", *(b"%b: %b" % pair for pair in head.headers), b"", BODY]))
+    done = explain(str(path), *options, "--secret", secret)
+    assert says in done.stdout, done.output
+    document = json.loads(explain(str(path), *options, "--secret", secret, "--json").stdout)
+    assert document["likely"] == ["first", "second"]
+
+
+def of_one_header(name: str, *, signature: str = "x-signature", prefix_of_key: str = "") -> Preset:
+    def make(secret: Secrets) -> Scheme:
+        return HMACBody([prefix_of_key + each.get_secret_value() for each in masked(secret)], signature=signature)
+
+    def sender(secret: Secrets) -> Sender:
+        return Sender(name=name, scheme=make(secret), facts=("made up",))
+
+    return Preset(name, name.title(), sender, make, (signature,))

@@ -14,8 +14,9 @@ from typing import Any
 
 import h11
 
-from ..delivery import Headers
-from ..senders.registry import recognize
+from ..delivery import RequestHead
+from ..senders.preset import Preset
+from ..senders.registry import alike, candidates
 
 LARGEST = 16 * 1024 * 1024
 """The largest request, head and body together, in bytes; the response to a larger one is 413, and it is not saved."""
@@ -35,8 +36,8 @@ class Captured:
     """The size of head and body together, in bytes."""
     method: str = ""
     target: str = ""
-    scheme: str | None = None
-    """The title of the scheme that has these headers; None if none is recognised."""
+    senders: tuple[Preset, ...] = ()
+    """The senders that it looks like, the likeliest first; of several, all are as likely."""
     complaint: str = ""
     """The reason why the request is incomplete or was not written; empty if there is none."""
 
@@ -47,7 +48,8 @@ class Captured:
             "size": self.size,
             "method": self.method,
             "target": self.target,
-            "scheme": self.scheme,
+            "scheme": self.senders[0].title if self.senders else None,
+            "senders": [each.name for each in self.senders],
             "complaint": self.complaint,
         }
 
@@ -117,6 +119,7 @@ class _Incoming:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, largest: int) -> None:
         self.raw = bytearray()
+        self._body = bytearray()
         self.status = 0
         """The status of the response; 0 for a complete request."""
         self.complaint = ""
@@ -139,7 +142,9 @@ class _Incoming:
                     return
                 elif event is h11.NEED_DATA:
                     await self._more()
-                elif not isinstance(event, h11.Data):
+                elif isinstance(event, h11.Data):
+                    self._body += event.data
+                else:
                     self._wrong(400, "the connection ended before the request did")
         except h11.RemoteProtocolError as error:
             self._wrong(400, str(error).partition(":")[0])  # behind it is what came
@@ -168,14 +173,14 @@ class _Incoming:
                 complaint = f"it cannot be written: {error.strerror}"
         if self._request is None:
             return Captured(file, len(self.raw), complaint=complaint)
-        headers: Headers = list(self._request.headers)
-        known = recognize(headers)
+        method, target = self._request.method.decode("latin-1"), self._request.target
+        head = RequestHead(method, target, list(self._request.headers))
         return Captured(
             file,
             len(self.raw),
-            self._request.method.decode("latin-1"),
-            self._request.target.decode("latin-1"),
-            None if known is None else known.title,
+            method,
+            target.decode("latin-1"),
+            (*alike(candidates(head, bytes(self._body))),),
             complaint,
         )
 

@@ -48,12 +48,12 @@ def capture(
             output.say_json(captured.as_json())
             return
         request = f"{captured.method} {captured.target[:200]}" if captured.method else "no HTTP request"
-        whose = captured.scheme or "no known scheme"
+        whose = output.listed([each.title for each in captured.senders]) or "no known sender"
         line = f"{captured.file or '-'}  {request}  {captured.size} bytes  {whose}"
         if captured.complaint:
             output.say(output.printable(f"{line}  {captured.complaint}"), "red")
         else:
-            output.say(output.printable(line), "green" if captured.scheme else "")
+            output.say(output.printable(line), "green" if captured.senders else "")
 
     try:
         asyncio.run(serve(host, port, to, status=status, ready=ready, report=report))
@@ -80,14 +80,14 @@ def to_test(
     """
     from ..capture.pytest_export import as_test
     from ..explain import explain
-    from ..senders.registry import recognize
     from .request import chosen_sender, read_request, read_secrets
 
     found = read_request(request, entry)
-    if scheme is None and recognize(found.headers) is None:
-        raise typer.BadParameter("its headers are no known scheme's: say which, with --scheme", param_hint="--scheme")
-    known = chosen_sender(scheme, found)
     secrets = read_secrets(secret, secret_file)
+    chosen = chosen_sender(scheme, found, secrets)
+    if chosen.by == "default":
+        raise typer.BadParameter("it is no known sender's: say whose it is, with --sender", param_hint="--sender")
+    known = chosen.preset
     if (
         secrets
         and not explain(
@@ -102,6 +102,9 @@ def to_test(
         ).authentic
     ):
         raise fail("it does not verify with this secret: see  webhook-receiver explain  with the same arguments")
+    if chosen.by == "request" and len(chosen.likely) > 1:
+        others = output.listed([each.title for each in chosen.likely[1:]])
+        output.warn(f"it is taken for one of {known.title}; {others} would send the same: --sender NAME says whose")
     try:
         code = as_test(found, known, checked=bool(secrets))
     except ValueError as error:

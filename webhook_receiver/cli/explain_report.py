@@ -12,12 +12,10 @@ from ..errors import ConfigurationError, StaleSignature
 from ..explain import Explanation
 from ..explain import explain as explained
 from ..inbox import StoredDelivery
-from ..senders.preset import Preset
-from ..senders.registry import recognize
 from . import output
 from .inbox_option import InboxTarget, run
-from .output import fail
-from .request import chosen_sender, clock, read_request, read_secrets
+from .output import fail, listed
+from .request import Chosen, chosen_sender, clock, read_request, read_secrets
 
 _STYLES = {"passed": "green", "failed": "red", "not reached": "dim"}
 _MARKS = {"passed": "\N{CHECK MARK}", "failed": "\N{BALLOT X}", "not reached": "\N{MIDDLE DOT}"}
@@ -43,7 +41,8 @@ def of_request(
     if not secrets:
         raise typer.BadParameter("give the receiver's secret: --secret, --secret-file or WEBHOOK_SECRET")
     found = read_request(request, entry)
-    known = chosen_sender(sender, found)
+    chosen = chosen_sender(sender, found, secrets)
+    known = chosen.preset
     try:
         result = explained(
             found.headers,
@@ -58,23 +57,22 @@ def of_request(
     except ConfigurationError as error:
         raise typer.BadParameter(str(error), param_hint="--secret") from None
     if as_json:
-        output.say_json(_document(found, known, result))
+        output.say_json(_document(found, chosen, result))
     else:
-        _show(found, known, result)
+        _show(found, chosen, result)
     return 0 if result.ok else 1
 
 
-def _document(request: SavedRequest, known: Preset, result: Explanation) -> dict[str, Any]:
+def _document(request: SavedRequest, chosen: Chosen, result: Explanation) -> dict[str, Any]:
     about = {"method": request.method, "target": request.target, "size": len(request.body)}
-    return {**about, "notes": [*request.notes], "scheme": known.name, **result.as_json()}
+    whose = {"scheme": chosen.preset.name, "chosen_by": chosen.by, "likely": [each.name for each in chosen.likely]}
+    return {**about, "notes": [*request.notes], **whose, **result.as_json()}
 
 
-def _show(request: SavedRequest, known: Preset, result: Explanation) -> None:
-    theirs = recognize(request.headers)
-    whose = "no known scheme's" if theirs is None else f"those of {theirs.title}"
+def _show(request: SavedRequest, chosen: Chosen, result: Explanation) -> None:
     head = f"{request.method} {request.target}, {len(request.headers)} headers, {len(request.body)} bytes of body"
     output.say(output.printable(head), "bold")
-    output.say(f"checked as {known.title}; its headers are {whose}")
+    output.say(_whose(chosen))
     for note in request.notes:
         output.say(f"note: {output.printable(note)}", "yellow")
     for step in result.steps:
@@ -89,6 +87,23 @@ def _show(request: SavedRequest, known: Preset, result: Explanation) -> None:
         output.say(f"note: {_indented(hint)}", "yellow")
     if result.error == StaleSignature.__name__:
         output.say("for a saved request, verify as of the time it was signed: --now signed")
+
+
+def _whose(chosen: Chosen) -> str:
+    """Return the sentence that says whose request it was taken for, and why."""
+    title = chosen.preset.title
+    likely = listed([each.title for each in chosen.likely if each is not chosen.preset])
+    match chosen.by:
+        case "name":
+            others = f"; it looks like one of {likely}" if likely and chosen.preset not in chosen.likely else ""
+            return f"checked as {title}, as you say{others}"
+        case "secret":
+            return f"taken for {title}, since the secret verifies it so"
+        case "request":
+            others = f"; {likely} would send the same: --sender NAME says whose it is" if likely else ""
+            return f"taken for {title}, by its headers and body{others}"
+        case "default":
+            return f"checked as {title}: its headers and body are no known sender's; --sender NAME says whose it is"
 
 
 def _indented(text: str) -> str:

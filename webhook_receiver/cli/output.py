@@ -88,6 +88,14 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """Return names as a text, such as "A, B or C"; of more than `most`, the number of the others."""
+    if len(names) > most + 1:
+        names = [*names[:most], f"{len(names) - most} others"]
+    *others, last = names or [""]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 INCOMPLETE = 3
 """The exit code of a command that has done all but what is damaged. 1 is a failure, and 2 a mistake in its use."""
 

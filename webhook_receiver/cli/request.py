@@ -6,15 +6,19 @@ import os
 import re
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import typer
 
 from ..capture.curl import from_curl, is_curl
 from ..capture.request_files import SavedRequest, from_har, from_http, parse_json
+from ..delivery import RequestHead
 from ..errors import ConfigurationError
+from ..explain.trial import Case, verifying_time
 from ..senders.preset import Preset
-from ..senders.registry import presets, recognize
+from ..senders.registry import alike, candidates, presets
 from ..signatures import Secret
 from .options import SECRET_VARIABLE, moment
 
@@ -77,11 +81,41 @@ def read_secrets(texts: list[str] | None, files: list[Path] | None) -> list[Secr
         raise typer.BadParameter(str(error), param_hint="--secret") from None
 
 
-def chosen_sender(name: str | None, request: SavedRequest) -> Preset:
-    """Return the preset of this name, else the one whose headers the request has, else the first, UP42."""
+_MOST_TRIED = 16
+"""The number of likely senders that are tried with the secret."""
+
+
+class Chosen(NamedTuple):
+    """The sender that a request is taken to be of."""
+
+    preset: Preset
+    """The sender."""
+    likely: list[Preset]
+    """The senders that its headers and body are those of, the likeliest first; of several, all are as likely."""
+    by: Literal["name", "secret", "request", "default"]
+    """What it was chosen by: the name that was given, the secret, which verifies it, the request, or nothing."""
+
+
+def chosen_sender(name: str | None, request: SavedRequest, secrets: Sequence[Secret] = ()) -> Chosen:
+    """Return the sender of this name, else the one that the request is like, else the first, UP42.
+
+    Args:
+        name: the sender's name; None to find it.
+        request: the request.
+        secrets: the secrets that are known: of several likely senders, the one counts whose request they verify.
+    """
     known = presets()
-    named = None if name is None else known.get(name)
-    return named or recognize(request.headers) or next(iter(known.values()))
+    head = RequestHead(request.method, request.target.encode("latin-1", "replace"), request.headers, request.url)
+    found = candidates(head, request.body)
+    likely = alike(found)
+    if name is not None:
+        return Chosen(known[name], likely, "name")
+    if len(found) > 1 and secrets:
+        for each in found[:_MOST_TRIED]:
+            case = Case(head, request.body, secrets, each.preset.make_for(head.headers))
+            if verifying_time(case, 0.0) is not None:
+                return Chosen(each.preset, likely, "request" if likely == [each.preset] else "secret")
+    return Chosen(likely[0], likely, "request") if likely else Chosen(next(iter(known.values())), likely, "default")
 
 
 def clock(text: str | None) -> float | None:

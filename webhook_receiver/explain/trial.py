@@ -245,7 +245,7 @@ def _about_changed(case: Case) -> Iterator[str]:
 
 def _about_headers(case: Case) -> Iterator[str]:
     given = preset_of(case.make)
-    other = recognize(case.headers)
+    other = recognize(case.headers, case.body)
     if other is not None and other is not given:
         yield f"its headers are those of {other.title}"
     elif not any(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secrets
@@ -98,6 +99,76 @@ EVENT_MEMBERS: Mapping[str, frozenset[str]] = MappingProxyType(
 """The members by which GitHub's documents tell their events: those that its schemas require, and no other event has."""
 
 
+_REPOSITORY: Mapping[str, Any] = {
+    "id": 35129377,
+    "name": "parcels",
+    "full_name": "octocat/parcels",
+    "private": False,
+    "owner": {"login": "octocat", "id": 583231},
+    "html_url": "https://github.com/octocat/parcels",
+    "default_branch": "main",
+}
+_USER: Mapping[str, Any] = {"login": "octocat", "id": 583231, "type": "User"}
+_COMMIT: Mapping[str, Any] = {
+    "id": "0d1a26e67d8f5eaf1f6ba5c57fc3c7d91ac0fd1c",
+    "message": "Find lost parcels",
+    "timestamp": "2026-11-24T12:03:08+01:00",
+    "author": {"name": "Mona Lisa", "email": "mona@example.com", "username": "octocat"},
+    "added": [],
+    "removed": [],
+    "modified": ["README.md"],
+}
+
+SAMPLES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "push": {
+            "ref": "refs/heads/main",
+            "before": "6113728f27ae82c7b1a177c8d03f9e96e0adf246",
+            "after": _COMMIT["id"],
+            "created": False,
+            "deleted": False,
+            "forced": False,
+            "commits": [_COMMIT],
+            "head_commit": _COMMIT,
+            "repository": _REPOSITORY,
+            "pusher": {"name": "octocat", "email": "mona@example.com"},
+            "sender": _USER,
+        },
+        "pull_request": {
+            "action": "opened",
+            "number": 2,
+            "pull_request": {
+                "id": 279147437,
+                "number": 2,
+                "state": "open",
+                "title": "Find lost parcels",
+                "user": _USER,
+                "head": {"ref": "lost", "sha": _COMMIT["id"]},
+                "base": {"ref": "main", "sha": "6113728f27ae82c7b1a177c8d03f9e96e0adf246"},
+                "draft": False,
+                "merged": False,
+            },
+            "repository": _REPOSITORY,
+            "sender": _USER,
+        },
+        "issues": {
+            "action": "opened",
+            "issue": {"id": 444500041, "number": 1, "title": "A parcel is lost", "state": "open", "user": _USER},
+            "repository": _REPOSITORY,
+            "sender": _USER,
+        },
+        "ping": {
+            "zen": "Keep it logically awesome.",
+            "hook_id": 109948940,
+            "hook": {"type": "Repository", "id": 109948940, "name": "web", "active": True, "events": ["push"]},
+            "repository": _REPOSITORY,
+            "sender": _USER,
+        },
+    }
+)
+"""Some of the members that docs.github.com/en/webhooks/webhook-events-and-payloads has, read in November 2026."""
+
+
 def github(secret: Secrets) -> Sender:
     """Return the sender GitHub.
 
@@ -130,6 +201,7 @@ PRESETS = (
         signature,
         ("x-hub-signature-256",),
         marks=("x-github-event", "x-github-delivery", "x-github-hook-id"),
+        samples=SAMPLES,
         page=Page(
             trade="code hosts",
             docs="docs.github.com/en/webhooks",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..delivery import Headers
 from ..signatures import Scheme
@@ -45,6 +46,8 @@ class Preset:
     others with the same `headers`."""
     body: bytes = field(default=b"{}", kw_only=True)
     """A body for tests that can be signed with the secret for tests."""
+    samples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]], kw_only=True)
+    """Small documents like the sender's own, by the event's name, the most usual one first. Its values are made up."""
     page: Page | None = field(default=None, kw_only=True)
     """The page of the sender; None without one."""
 

@@ -6,12 +6,24 @@ captures and tests read the registry, so a sender that is added once is known ev
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
+from typing import Any, NamedTuple, cast
 
-from ..delivery import Headers
+from ..delivery import Headers, RequestHead
+from ..errors import (
+    AddressNotAllowed,
+    ConfigurationError,
+    MalformedSignature,
+    MissingSignature,
+    UnexpectedSignature,
+    VerificationError,
+)
+from ..events import parsed_paths, value_at
+from .base import Sender
 from .preset import Make, Preset
 
 logger = logging.getLogger("webhook_receiver")
@@ -58,13 +70,112 @@ def _loaded(name: str, load: Callable[[], object]) -> Preset | None:
     return None
 
 
-def recognize(headers: Headers) -> Preset | None:
-    """Return the preset of the sender whose requests have such headers; None if no preset fits.
+class Candidate(NamedTuple):
+    """A sender that a request may come from."""
 
-    Senders of one specification have the same headers, such as all that deliver through Svix: then it is the first.
+    preset: Preset
+    """The sender."""
+    likeness: tuple[int, ...]
+    """How like the sender's the request is: of two candidates, the greater is likelier."""
+
+
+def candidates(head: RequestHead, body: bytes = b"") -> list[Candidate]:
+    """Return the senders that a request may come from, the likeliest first.
+
+    What counts is, in this order: the headers that only this sender has; whether its scheme can read the proof, whoever
+    made it; what else the sender's requests have, in headers and body; and how many of the headers with the proof are
+    there. Of several that are alike in all of that, such as those that deliver through Svix, all are as likely.
+
+    Args:
+        head: the head of the request; the URL is made of the header Host where it is not known.
+        body: the body's bytes as received.
     """
-    fitting = (preset for preset in presets().values() if preset.fits(headers))
-    return max(fitting, key=lambda preset: preset.likeness(headers), default=None)
+    if head.url is None:
+        host = next((value for name, value in head.headers if name == b"host"), b"localhost")
+        head = head._replace(url=f"https://{host.decode('latin-1')}{head.target.decode('latin-1')}")
+    found = [each for preset in presets().values() if (each := _candidate(preset, head, body)) is not None]
+    return sorted(found, key=lambda each: each.likeness, reverse=True)
+
+
+def alike(found: Sequence[Candidate]) -> list[Preset]:
+    """Return the likeliest of these candidates, and those that are as likely."""
+    return [each.preset for each in found if each.likeness == found[0].likeness]
+
+
+def recognize(headers: Headers, body: bytes = b"") -> Preset | None:
+    """Return the preset of the sender whose requests are such; None if no preset fits. See `candidates`."""
+    found = candidates(RequestHead("POST", b"/", headers), body)
+    return found[0].preset if found else None
+
+
+_READABLE, _MALFORMED, _ABSENT = 2, 1, 0
+"""What a scheme says of a request that somebody else has signed."""
+_SHARED = {"authorization"}
+"""Headers that requests have for other reasons, too."""
+
+
+def _candidate(preset: Preset, head: RequestHead, body: bytes) -> Candidate | None:
+    sender = _sample(preset)
+    if sender is None:
+        return None
+    fits = preset.fits(head.headers)
+    marks, headers = preset.likeness(head.headers)
+    form = _form(preset, sender, head, body)
+    shape = _shape(preset, sender, head.headers, body)
+    is_told = marks > 0 or shape >= _NAMED or (not preset.headers and shape > 0 and form == _READABLE)
+    if fits and form < _READABLE and preset.headers[0] in _SHARED:
+        fits = False
+    return Candidate(preset, (marks, form, shape, headers)) if fits or is_told else None
+
+
+@cache
+def _sample(preset: Preset) -> Sender | None:
+    """Return the sender with the secret for tests; None where that needs an extra that is not installed."""
+    try:
+        return preset.sender(preset.example)
+    except ConfigurationError:
+        return None
+
+
+def _form(preset: Preset, sender: Sender, head: RequestHead, body: bytes) -> int:
+    scheme = sender.scheme if preset.made_for is None else preset.make_for(head.headers)(preset.example)
+    try:
+        scheme.verify(head, 0.0)(body)
+    except (MissingSignature, UnexpectedSignature, AddressNotAllowed):
+        return _ABSENT
+    except MalformedSignature:
+        return _MALFORMED
+    except VerificationError:
+        return _READABLE
+    return _ABSENT  # it lets everybody in
+
+
+_NAMED = 4
+"""The points for a request that names its sender as the one who made it."""
+
+
+def _shape(preset: Preset, sender: Sender, headers: Headers, body: bytes) -> int:
+    """Return points for what a sender's requests have besides their proof."""
+    present = dict(headers)
+    points = sum(
+        name is not None and name.lower().encode() in present for name in (sender.event_header, sender.delivery_id)
+    )
+    agent = present.get(b"user-agent", b"").decode("latin-1").lower()
+    if any(len(name) > 3 and name in agent for name in (preset.name, preset.title.lower())):
+        points += _NAMED
+    document = _document(sender, body)
+    if sender.delivery_id_path is not None:
+        points += value_at(document, parsed_paths([sender.delivery_id_path])[0]) is not None
+    return points + any(sample.keys() <= document.keys() for sample in preset.samples.values())
+
+
+def _document(sender: Sender, body: bytes) -> dict[str, Any]:
+    """Return the JSON object in a body; an empty one for any other body."""
+    try:
+        found: object = json.loads(body if sender.decode is None else sender.decode(body))
+    except Exception:  # whatever `decode` raises on a stranger's body, or JSON that is none
+        return {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def preset_of(make: Make) -> Preset | None:

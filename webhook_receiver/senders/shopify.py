@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secrets
 from .base import Sender
@@ -32,6 +35,38 @@ def shopify(secret: Secrets) -> Sender:
     )
 
 
+_LINE = {"id": 866550311766439020, "title": "A parcel", "quantity": 1, "price": "199.00", "sku": "PARCEL-1"}
+
+SAMPLES: Mapping[str, Mapping[str, Any]] = {
+    "orders/create": {
+        "id": 820982911946154508,
+        "admin_graphql_api_id": "gid://shopify/Order/820982911946154508",
+        "name": "#1001",
+        "email": "mona@example.com",
+        "created_at": "2026-11-24T12:03:08+01:00",
+        "currency": "EUR",
+        "total_price": "199.00",
+        "financial_status": "paid",
+        "line_items": [_LINE],
+    },
+    "products/update": {
+        "id": 788032119674292922,
+        "title": "A parcel",
+        "vendor": "Acme",
+        "status": "active",
+        "updated_at": "2026-11-24T12:03:08+01:00",
+        "variants": [{"id": 642667041472713922, "sku": "PARCEL-1", "price": "199.00"}],
+    },
+    "app/uninstalled": {
+        "id": 548380009,
+        "name": "Super Toys",
+        "email": "super@supertoys.com",
+        "domain": None,
+        "myshopify_domain": "super-toys.myshopify.com",
+    },
+}
+"""Some of the members that shopify.dev/docs/api/webhooks has, read in November 2026."""
+
 PRESETS = (
     Preset(
         "shopify",
@@ -39,6 +74,7 @@ PRESETS = (
         shopify,
         signature,
         ("x-shopify-hmac-sha256",),
+        samples=SAMPLES,
         page=Page(
             trade="shops",
             docs="shopify.dev/docs/apps/build/webhooks/subscribe/https",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secrets
 from .base import Sender
@@ -58,6 +61,34 @@ def slack(secret: Secrets, *, tolerance: float = 300) -> Sender:
     )
 
 
+SAMPLES: Mapping[str, Mapping[str, Any]] = {
+    "event_callback": {
+        "token": "XXYYZZ",
+        "team_id": "T061EG9R6",
+        "api_app_id": "A0FFV41KK",
+        "event": {
+            "type": "app_mention",
+            "user": "U061F7AUR",
+            "text": "<@U0LAN0Z89> where is my parcel?",
+            "ts": "1764000188.000200",
+            "channel": "C061EG9SL",
+            "event_ts": "1764000188.000200",
+        },
+        "type": "event_callback",
+        "event_id": "Ev9UQ52YNA",
+        "event_time": 1764000188,
+        "authed_users": ["U061F7AUR"],
+    },
+    "app_rate_limited": {
+        "token": "XXYYZZ",
+        "type": "app_rate_limited",
+        "team_id": "T061EG9R6",
+        "minute_rate_limited": 1764000180,
+        "api_app_id": "A0FFV41KK",
+    },
+}
+"""Some of the members that docs.slack.dev/apis/events-api has, read in November 2026."""
+
 PRESETS = (
     Preset(
         "slack",
@@ -65,6 +96,7 @@ PRESETS = (
         slack,
         signature,
         ("x-slack-signature", "x-slack-request-timestamp"),
+        samples=SAMPLES,
         page=Page(
             trade="chat",
             docs="docs.slack.dev/apis/events-api",

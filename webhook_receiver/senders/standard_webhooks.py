@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from ..signatures.secrets import Secrets
 from ..signatures.standard import StandardWebhooks
@@ -41,6 +43,20 @@ def _headers(prefix: str) -> tuple[str, str, str]:
     return (f"{prefix}-signature", f"{prefix}-id", f"{prefix}-timestamp")
 
 
+SAMPLES: Mapping[str, Mapping[str, Any]] = {
+    "contact.created": {
+        "type": "contact.created",
+        "timestamp": "2022-11-03T20:26:10.344522Z",
+        "data": {
+            "id": "1f81eb52-5198-4599-803e-771906343485",
+            "type": "contact",
+            "first_name": "John",
+            "last_name": "Smith",
+        },
+    }
+}
+"""An event in the form that the specification recommends: a type, a time and data."""
+
 PRESETS = (
     Preset(
         "standard-webhooks",
@@ -49,6 +65,7 @@ PRESETS = (
         StandardWebhooks,
         _headers("webhook"),
         example=_EXAMPLE,
+        samples=SAMPLES,
         page=Page(
             trade="specifications",
             docs="standardwebhooks.com",
@@ -63,6 +80,7 @@ PRESETS = (
         _svix_signature,
         _headers("svix"),
         example=_EXAMPLE,
+        samples=SAMPLES,
         page=Page(
             trade="specifications",
             docs="docs.svix.com/receiving/verifying-payloads/how",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secrets
 from .base import Sender
@@ -46,6 +49,47 @@ def stripe(secret: Secrets, *, tolerance: float = 300) -> Sender:
     )
 
 
+SAMPLES: Mapping[str, Mapping[str, Any]] = {
+    name: {
+        "id": "evt_1NG8Du2eZvKYlo2CUI79vXWy",
+        "object": "event",
+        "api_version": "2025-09-30.clover",
+        "created": 1764000188,
+        "data": {"object": about},
+        "livemode": False,
+        "pending_webhooks": 1,
+        "request": {"id": None, "idempotency_key": None},
+        "type": name,
+    }
+    for name, about in {
+        "payment_intent.succeeded": {
+            "id": "pi_3MtwBwLkdIwHu7ix28a3tqPa",
+            "object": "payment_intent",
+            "amount": 2000,
+            "amount_received": 2000,
+            "currency": "eur",
+            "status": "succeeded",
+        },
+        "checkout.session.completed": {
+            "id": "cs_test_a11YYufWQzNY63zpQ6QSNRQhkUpVph4WRmzW0zWJO2znZKdVujZ0N0S22u",
+            "object": "checkout.session",
+            "amount_total": 2000,
+            "currency": "eur",
+            "payment_status": "paid",
+            "status": "complete",
+        },
+        "charge.refunded": {
+            "id": "ch_3MmlLrLkdIwHu7ix0snN0B15",
+            "object": "charge",
+            "amount": 2000,
+            "amount_refunded": 2000,
+            "currency": "eur",
+            "refunded": True,
+        },
+    }.items()
+}
+"""Some of the members that docs.stripe.com/api/events/object has, read in November 2026."""
+
 PRESETS = (
     Preset(
         "stripe",
@@ -53,6 +97,7 @@ PRESETS = (
         stripe,
         signature,
         ("stripe-signature",),
+        samples=SAMPLES,
         page=Page(
             trade="payments",
             docs="docs.stripe.com/webhooks",

@@ -1,0 +1,117 @@
+"""Whose request it is, where headers overlap: by marks, by what a scheme can read, and by the body."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tests.helpers import NOW
+from webhook_receiver import BasicAuth, BodySecret, HMACBody, Sender, Unsigned
+from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders import registry
+from webhook_receiver.senders.preset import Make, Preset
+from webhook_receiver.senders.registry import alike, candidates, presets, recognize
+
+
+def preset(name: str, make: Make, headers: tuple[str, ...] = (), *, parts: Any = None, **more: Any) -> Preset:
+    def sender(secret: Any) -> Sender:
+        return Sender(name=name, scheme=make(secret), facts=("made up",), **(parts or {}))
+
+    return Preset(name, name.title(), sender, make, headers, **more)
+
+
+HUB = partial(HMACBody, signature="x-hub-signature-256", prefix="sha256=")
+
+KNOWN = [
+    preset("codehub", HUB, ("x-hub-signature-256",), marks=("x-codehub-event",), parts={"event_header": "X-A"}),
+    preset("social", HUB, ("x-hub-signature-256",), samples={"a": {"object": "page", "entry": []}}),
+    preset("chat", HUB, ("x-hub-signature-256",), parts={"delivery_id_path": "chat_id"}),
+    preset("hexer", partial(HMACBody, signature="x-signature"), ("x-signature",)),
+    preset("coder", partial(HMACBody, signature="x-signature", encoding="base64"), ("x-signature",)),
+    preset("bodied", partial(BodySecret, member="token"), parts={"delivery_id_path": "number"}),
+    preset("basic", partial(BasicAuth, username="basic"), parts={"event_header": "X-Basic-Event"}),
+    preset("open", lambda secret: Unsigned(), marks=("x-open-event",)),
+]
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "presets", lambda: {each.name: each for each in KNOWN})
+
+
+def named(body: bytes = b"{}", **headers: str) -> list[str]:
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    return [each.preset.name for each in candidates(RequestHead.of(given), body)]
+
+
+def of(name: str, body: bytes) -> dict[str, str]:
+    """Return the headers of a request of a sender, signed with somebody's secret."""
+    make = next(each.make for each in KNOWN if each.name == name)
+    signed = make("somebody's").sign(RequestHead.of({}), body, NOW)
+    return {name.decode().replace("-", "_"): value.decode() for name, value in signed.headers}
+
+
+def test_who_has_headers_of_its_own_is_the_one_if_they_are_there_and_none_if_not() -> None:
+    body = json.dumps({"object": "page", "entry": [], "chat_id": 7}).encode()
+    assert named(body, **of("codehub", body), x_codehub_event="push")[0] == "codehub"
+    assert named(body, **of("codehub", body))[-1] == "codehub"
+
+
+@pytest.mark.parametrize(
+    ("document", "first"), [({"object": "page", "entry": [], "time": 1}, "social"), ({"chat_id": 7}, "chat")]
+)
+def test_of_two_with_the_same_proof_the_body_tells_the_one(document: dict[str, Any], first: str) -> None:
+    body = json.dumps(document).encode()
+    assert named(body, **of("social", body))[0] == first
+
+
+@pytest.mark.parametrize("name", ["hexer", "coder"])
+def test_of_two_with_the_same_header_the_one_counts_that_can_read_it(name: str) -> None:
+    assert named(b"{}", **of(name, b"{}"))[0] == name
+
+
+def test_what_nothing_tells_apart_is_alike() -> None:
+    found = candidates(RequestHead.of({"x-hub-signature-256": "sha256=" + "0" * 64}), b"[]")
+    assert [each.name for each in alike(found)] == ["social", "chat"]
+    assert alike([]) == []
+
+
+def test_a_user_agent_may_name_the_sender() -> None:
+    assert named(user_agent="Hexer/1.0 (+https://example.com)") == ["hexer"]
+    assert named(user_agent="curl/8.0") == []
+
+
+def test_a_sender_without_a_header_of_its_own_is_known_by_its_proof_and_something_else() -> None:
+    assert named(b'{"token": "theirs", "number": 7}') == ["bodied"]
+    assert named(b'{"number": 7}') == []
+    assert named(authorization="Basic YTpi", x_basic_event="a") == ["basic"]
+    assert named(authorization="Basic YTpi") == named(x_basic_event="a") == []
+    assert named(x_open_event="a") == ["open"]
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"[" * 100_000, b"[]", b'"text"', b"a=1&a=2", b"<xml/>"])
+def test_whatever_a_stranger_sends_is_looked_at_without_an_error(body: bytes) -> None:
+    assert named(body, **of("codehub", body))
+
+
+class TestOfThisPackage:
+    @pytest.fixture(autouse=True)
+    def known(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(registry, "presets", presets)
+
+    @pytest.mark.parametrize(
+        ("name", "event", "document"),
+        [(name, event, sample) for name, known in presets().items() for event, sample in known.samples.items()],
+    )
+    def test_a_sample_is_known_as_its_senders_although_nobody_knows_the_secret(
+        self, name: str, event: str, document: dict[str, Any]
+    ) -> None:
+        preset = presets()[name]
+        sender, body = preset.sender(preset.example), json.dumps(document).encode()
+        headers = {} if sender.event_header is None else {sender.event_header: event}
+        head = sender.scheme.sign(RequestHead.of(headers, url="https://example.com/in"), body, NOW)
+        assert preset in alike(candidates(head, body))
+        assert recognize(head.headers, body) in alike(candidates(head, body))
