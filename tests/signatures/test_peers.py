@@ -7,6 +7,7 @@ Where the two differ over a thousand changed requests, the difference is listed 
 from __future__ import annotations
 
 import random
+import re
 from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Callable
@@ -81,7 +82,7 @@ class Peer:
 # Standard Webhooks, and Svix
 
 
-def standard(prefix: Any, library: Any, **options: Any) -> Peer:
+def standard(prefix: Any, library: Any, scheme: Scheme | None = None, **options: Any) -> Peer:
     names = [f"{prefix}-{part}" for part in ("id", "timestamp", "signature")]
 
     def sign(body: bytes, ago: int) -> Pairs:
@@ -92,8 +93,8 @@ def standard(prefix: Any, library: Any, **options: Any) -> Peer:
     def why_only_they(request: Request) -> str | None:
         if not request.header(names[1]).isdigit():
             return "it reads the time as a float and signs what that is cut to: 1765433012. and 1_765_433_012 will do"
-        if "." in request.header(names[0]):
-            return "it takes an id with a full stop, which the specification forbids"
+        if re.search(r"\.\d{10,12}(\.|$)", request.header(names[0])):
+            return "it takes an id that holds a time between full stops, which may be a part of another content"
         claims = [claimed for part in request.header(names[2]).split(" ") for _, _, claimed in [part.partition(",")]]
         if any(b64encode(b64decode(claimed)).decode() != claimed for claimed in claims):
             return "it decodes base64 leniently, and stops at the first padding"
@@ -105,7 +106,7 @@ def standard(prefix: Any, library: Any, **options: Any) -> Peer:
         return None
 
     return Peer(
-        StandardWebhooks(WHSEC, headers=prefix),
+        scheme or StandardWebhooks(WHSEC, headers=prefix),
         sign,
         lambda request: library.verify(request.body, request.text(), **options),
         names,
@@ -236,7 +237,17 @@ def messages(algorithm: Any, name: Any, private: Any, text: str) -> Peer:
 
 PEERS = {
     "standardwebhooks": standard("webhook", standardwebhooks.webhooks.Webhook(WHSEC), json_parse=False),
+    "standardwebhooks, raw": standard(
+        "webhook",
+        standardwebhooks.webhooks.Webhook(SECRET.encode()),
+        StandardWebhooks(SECRET, key="text"),
+        json_parse=False,
+    ),
+    "standardwebhooks, unpadded": standard(
+        "webhook", standardwebhooks.webhooks.Webhook(WHSEC.rstrip("=")), json_parse=False
+    ),
     "svix": standard("svix", svix.webhooks.Webhook(WHSEC)),
+    "svix, webhook-": standard("webhook", svix.webhooks.Webhook(WHSEC), StandardWebhooks(WHSEC, headers="svix")),
     "stripe": Peer(
         stripe_sender.signature(SECRET),
         by_stripe,

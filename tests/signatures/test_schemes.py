@@ -59,6 +59,20 @@ class TestStripe(SchemeSuite):
         return stripe.signature(secrets)
 
 
+class TestStandardWebhooksOfTexts(TestStandardWebhooks):
+    secrets = ["a secret of theirs", "polar_whs_another", "and one more"]
+
+    def scheme(self, secrets: Sequence[str]) -> Scheme:
+        return StandardWebhooks(secrets, key="text")
+
+
+class TestStandardWebhooksOfBothForms(TestStandardWebhooks):
+    secrets = [whsec("a"), "a secret without a prefix", WHSK[0]]
+
+    def scheme(self, secrets: Sequence[str]) -> Scheme:
+        return StandardWebhooks(secrets, key="prefixed")
+
+
 class TestSlack(SchemeSuite):
     past = future = 300
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import subprocess
 import sys
 from base64 import b64encode
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.helpers import came
-from webhook_receiver import BadSignature, ConfigurationError, MalformedSignature, StandardWebhooks
+from webhook_receiver import BadSignature, ConfigurationError, MalformedSignature, MissingSignature, StandardWebhooks
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.errors import needs
 
@@ -61,7 +62,9 @@ def test_what_is_no_secret_of_the_kind_is_rejected_at_once_and_not_shown(secret:
     assert (secret.partition("_")[2] or "not base64") not in str(rejected.value)
 
 
-@pytest.mark.parametrize("options", [{"headers": "other"}, {"tolerance": 0}, {"tolerance": float("nan")}])
+@pytest.mark.parametrize(
+    "options", [{"headers": "other"}, {"key": "hex"}, {"tolerance": 0}, {"tolerance": float("nan")}]
+)
 def test_options_that_cannot_work_are_rejected(options: Any) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         StandardWebhooks(SECRET, **options)
@@ -107,16 +110,80 @@ def test_signing_makes_an_id_unless_there_is_one() -> None:
         dict(StandardWebhooks(SECRET).sign(RequestHead.of({"Webhook-Id": "mine"}), BODY, NOW).headers)[b"webhook-id"]
         == b"mine"
     )
-    with pytest.raises(ConfigurationError, match="full stop"):
-        StandardWebhooks(SECRET).sign(RequestHead.of({"webhook-id": "a.b"}), BODY, NOW)
+    for id in ("", "a.1674087231", "a.1674087231.b"):
+        with pytest.raises(ConfigurationError, match="full stop"):
+            StandardWebhooks(SECRET).sign(RequestHead.of({"webhook-id": id}), BODY, NOW)
 
 
-def test_an_id_cannot_take_over_a_part_of_the_body() -> None:
-    head = StandardWebhooks(SECRET).sign(RequestHead.of({"webhook-id": "a"}), b"1674087231.{}", NOW)
-    id, time, signature = head.headers
-    moved = [(id[0], b"a.1674087231"), time, signature]
+@pytest.mark.parametrize("id", ["a", "a.b", "1674087231", "1674087231.000100"])
+@pytest.mark.parametrize("rest", [b"{}", b'{"event": "a"}', b"", b"1674087231.{}"])
+def test_an_id_cannot_take_over_a_part_of_the_body(id: str, rest: bytes) -> None:
+    head = StandardWebhooks(SECRET).sign(RequestHead.of({"webhook-id": id}), b"1674087231.%b" % rest, NOW)
+    (name, _), time, signature = head.headers
+    moved = [(name, b"%b.1674087231" % id.encode()), time, signature]
     with pytest.raises(MalformedSignature, match="full stop"):
-        StandardWebhooks(SECRET).verify(came(moved), NOW)
+        StandardWebhooks(SECRET).verify(came(moved), NOW)(rest)
+
+
+def test_an_id_has_any_visible_characters() -> None:
+    visible = "".join(map(chr, range(0x21, 0x7F)))
+    for id in (visible, "evt.1", "1674087231.000100", "a.b.c", "evt.1674087231000", "...", ".1674087231a"):
+        head = StandardWebhooks(SECRET).sign(RequestHead.of([("webhook-id", id)]), BODY, NOW)
+        assert StandardWebhooks(SECRET).verify(head, NOW)(BODY).id == id
+
+
+@pytest.mark.parametrize("headers", ["webhook", "svix"])
+def test_headers_of_either_prefix_are_read(headers: Any) -> None:
+    names = [f"{prefix}-{part}".encode() for prefix in ("webhook", "svix") for part in ("id", "timestamp", "signature")]
+    for prefix in ("webhook", "svix"):
+        signed = StandardWebhooks(SECRET, headers=prefix).sign(RequestHead.of({}), BODY, NOW).headers
+        assert [name for name, _ in signed] == [name for name in names if name.startswith(prefix.encode())]
+        assert StandardWebhooks(SECRET, headers=headers).verify(came(signed), NOW)(BODY).id
+        with pytest.raises(MalformedSignature, match="more than once"):
+            StandardWebhooks(SECRET, headers=headers).verify(came([*signed, signed[1]]), NOW)
+
+
+def test_its_own_prefix_goes_before_the_other_one() -> None:
+    right = StandardWebhooks(SECRET).sign(RequestHead.of({}), BODY, NOW).headers
+    wrong = StandardWebhooks(whsec("b"), headers="svix").sign(RequestHead.of({}), BODY, NOW).headers
+    for both in ([*right, *wrong], [*wrong, *right]):
+        assert StandardWebhooks(SECRET).verify(came(both), NOW)(BODY).by == 0
+        with pytest.raises(BadSignature):
+            StandardWebhooks(SECRET, headers="svix").verify(came(both), NOW)(BODY)
+    with pytest.raises(MissingSignature, match="webhook-id"):
+        StandardWebhooks(SECRET).verify(came([(b"content-type", b"application/json")]), NOW)
+
+
+TEXTS = ["polar_whs_7Xw1ZxT9b0QF", "a secret of theirs", "whsec_7Xw1ZxT9b0QF", "whpk_é", "YWJj"]
+
+
+@pytest.mark.parametrize("secret", TEXTS)
+def test_a_secret_may_be_its_text(secret: str) -> None:
+    scheme = StandardWebhooks(secret, key="text")
+    headers = scheme.sign(RequestHead.of({"webhook-id": "a"}), BODY, NOW).headers
+    expected = hmac.digest(secret.encode(), b"a.%d.%b" % (NOW, BODY), "sha256")
+    assert dict(headers)[b"webhook-signature"] == b"v1," + b64encode(expected)
+    assert scheme.verify(came(headers), NOW)(BODY).by == 0
+
+
+@pytest.mark.parametrize("secret", [*TEXTS, SECRET, *WHSK[:1]])
+def test_a_secret_may_be_its_text_where_it_has_no_prefix(secret: str) -> None:
+    has_prefix = secret.startswith(("whsec_", "whsk_"))
+    as_such = StandardWebhooks(secret, key="base64" if has_prefix else "text")
+    if secret == "whpk_é":
+        with pytest.raises(ConfigurationError, match="base64"):
+            StandardWebhooks(secret, key="prefixed")
+        return
+    scheme = StandardWebhooks(secret, key="prefixed")
+    head = RequestHead.of({"webhook-id": "a"})
+    assert scheme.sign(head, BODY, NOW) == as_such.sign(head, BODY, NOW)
+
+
+@pytest.mark.parametrize("padding", ["", "=", "==", "===", "===="])
+def test_a_secret_has_any_padding(padding: str) -> None:
+    for text in ("YWJjZA", "YWJjZGU", "YWJjZGVm"):
+        signed = StandardWebhooks(f"whsec_{text}{'=' * (-len(text) % 4)}").sign(RequestHead.of({}), BODY, NOW)
+        assert StandardWebhooks(f"whsec_{text}{padding}").verify(signed, NOW)(BODY).body
 
 
 def test_without_the_extra_it_says_which_one_is_missing() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from ..signatures.secrets import Secrets
 from ..signatures.standard import StandardWebhooks
@@ -20,22 +20,25 @@ _EXAMPLE = "whsec_YS1zZWNyZXQtZm9yLXRlc3Rz"
 _svix_signature = partial(StandardWebhooks, headers="svix")
 
 
-def standard_webhooks(secret: Secrets, *, tolerance: float = 300) -> Sender:
+def standard_webhooks(
+    secret: Secrets, *, key: Literal["base64", "text", "prefixed"] = "base64", tolerance: float = 300
+) -> Sender:
     """Return a sender that follows Standard Webhooks; `dataclasses.replace(..., name=...)` gives it its name.
 
     Args:
         secret: the secret as the sender shows it, or several while it is changed; see `StandardWebhooks`.
+        key: the form of the key in the secret; see `StandardWebhooks`.
         tolerance: seconds that the sender's clock may be behind or ahead of ours.
 
     Raises:
         ConfigurationError: a secret or the tolerance cannot work.
     """
-    scheme = StandardWebhooks(secret, tolerance=tolerance)
+    scheme = StandardWebhooks(secret, key=key, tolerance=tolerance)
     return Sender(name="standard-webhooks", scheme=scheme, facts=_FACTS)
 
 
 def svix(secret: Secrets, *, tolerance: float = 300) -> Sender:
-    """Return a sender that delivers through Svix. The arguments are those of `standard_webhooks`."""
+    """Return a sender that delivers through Svix. The arguments are as those of `standard_webhooks`."""
     return Sender(name="svix", scheme=_svix_signature(secret, tolerance=tolerance), facts=_FACTS)
 
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal, NamedTuple
 from uuid import uuid4
 
-from ..delivery import RequestHead
-from ..errors import ConfigurationError, MalformedSignature, needs
+from ..delivery import Headers, RequestHead
+from ..errors import ConfigurationError, MalformedSignature, MissingSignature, needs
+from .content_scheme import check_choice
 from .encoding import checked_tolerance, is_base64, only, reject_stale, seconds, to_base64
 from .scheme import BodyCheck, Verified
 from .secrets import Keyring, Secret, Secrets, is_same, mac, masked
 
 _PREFIXES = ("whsec", "whpk", "whsk", "")
 _MAX_SIGNATURES = 16  # in one header; each may cost us an ed25519 check
+_FAMILIES = ("webhook", "svix")
+_TIME_IN_ID = re.compile(rb"\.[0-9]{10,12}(?:\.|\Z)")
 
 
 class _Key(NamedTuple):
@@ -31,14 +35,21 @@ class _Key(NamedTuple):
 class StandardWebhooks:
     """A scheme that signs and verifies by the specification of Standard Webhooks, version 1.0.0.
 
-    The signed content is `id.timestamp.body`, so an id with a full stop is rejected. `Verified.id` is the header
-    `webhook-id`, the sender's id of the delivery: it stays the same when the delivery is sent again.
+    As the libraries standardwebhooks 1.1.0 and svix 2.9.1 it takes headers of either prefix, secrets with any padding
+    or none, and ids with full stops.
+
+    The signed content is `id.timestamp.body`. An id that holds a time between full stops is rejected, since it could
+    be a part of another content. `Verified.id` is the header `webhook-id`, the sender's id of the delivery: it stays
+    the same when the delivery is sent again.
 
     Args:
         secrets: one secret or several, as the sender shows them: base64 behind `whsec_` or no prefix (HMAC-SHA256,
             `v1`), behind `whpk_` (an ed25519 public key, `v1a`) or `whsk_` (a private one). ed25519 needs the
             extra `[ed25519]`.
-        headers: the prefix of the three headers: "webhook" or "svix".
+        headers: the prefix of the three headers that it signs with and reads first: "webhook" or "svix". One that is
+            absent is read with the other prefix.
+        key: the form of the keys in the secrets: "base64"; "text" for the UTF-8 bytes of the whole secret, as of
+            Increase and Polar; or "prefixed" for base64 behind a prefix and else for the text, as of OpenAI.
         tolerance: the number of seconds that the sender's clock may be behind or ahead of ours.
 
     Raises:
@@ -46,50 +57,57 @@ class StandardWebhooks:
     """
 
     def __init__(
-        self, secrets: Secrets, *, headers: Literal["webhook", "svix"] = "webhook", tolerance: float = 300
+        self,
+        secrets: Secrets,
+        *,
+        headers: Literal["webhook", "svix"] = "webhook",
+        key: Literal["base64", "text", "prefixed"] = "base64",
+        tolerance: float = 300,
     ) -> None:
         secrets = masked(secrets)
-        if headers not in ("webhook", "svix"):
-            raise ConfigurationError(f'headers is "webhook" or "svix", not {headers!r}')
-        self._id, self._timestamp, self._signature = (
-            f"{headers}-{part}".encode() for part in ("id", "timestamp", "signature")
+        check_choice("headers", headers, _FAMILIES)
+        check_choice("key", key, ("base64", "text", "prefixed"))
+        families = sorted(_FAMILIES, key=lambda each: each != headers)
+        self._ids, self._timestamps, self._signatures = (
+            [f"{each}-{part}".encode() for each in families] for part in ("id", "timestamp", "signature")
         )
         self._tolerance = checked_tolerance(tolerance)
-        self._keyring = Keyring(secrets, _key)
+        self._keyring = Keyring(secrets, partial(_key, key))
         self.secret_count = len(self._keyring)
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
         """Return the head with the three headers of the scheme. Its id stays; without one, a random id is added.
 
         Raises:
-            ConfigurationError: the first secret is a public key, or the id has a full stop.
+            ConfigurationError: the first secret is a public key, or the id is empty or holds a time.
         """
         key = self._keyring.first(now)
         if key.sign is None:
             raise ConfigurationError("cannot sign with a public key: give the private one, whsk_...")
-        id = dict(head.headers).get(self._id)
+        name = self._ids[0]
+        id = dict(head.headers).get(name)
         if id is None:
             id = b"msg_" + uuid4().hex.encode()
-            head = head.with_headers((self._id, id))
-        if not id or b"." in id:
-            raise ConfigurationError(f"cannot sign: {self._id.decode()} is empty or has a full stop")
+            head = head.with_headers((name, id))
+        if not id or _TIME_IN_ID.search(id):
+            raise ConfigurationError(f"cannot sign: {name.decode()} is empty or holds a time between full stops")
         signature = b"%b,%b" % (key.version, key.sign(b"%b.%d.%b" % (id, int(now), body)))
-        return head.with_headers((self._timestamp, b"%d" % int(now)), (self._signature, signature))
+        return head.with_headers((self._timestamps[0], b"%d" % int(now)), (self._signatures[0], signature))
 
     def verify(self, head: RequestHead, now: float) -> BodyCheck:
         """Read the three headers; return the check of the signature, which covers the body. See `Scheme.verify`."""
         headers = head.headers
-        id = only(headers, self._id)
-        time = only(headers, self._timestamp)
-        signatures = only(headers, self._signature).split(b" ", _MAX_SIGNATURES)
-        if not id or b"." in id:
-            raise MalformedSignature(f"{self._id.decode()} is empty or has a full stop")
-        signed_at = seconds(time, self._timestamp.decode())
+        id = _value(headers, self._ids)
+        time = _value(headers, self._timestamps)
+        signatures = _value(headers, self._signatures).split(b" ", _MAX_SIGNATURES)
+        if not id or (b"." in id and _TIME_IN_ID.search(id)):
+            raise MalformedSignature(f"{self._ids[0].decode()} is empty or holds a time between full stops")
+        signed_at = seconds(time, self._timestamps[0].decode())
         if len(signatures) > _MAX_SIGNATURES:
             raise MalformedSignature(f"more than {_MAX_SIGNATURES} signatures")
         claims = [(version, claimed) for version, _, claimed in (each.partition(b",") for each in signatures)]
         if not any(version in (b"v1", b"v1a") and is_base64(claimed) for version, claimed in claims):
-            raise MalformedSignature(f"{self._signature.decode()} holds no v1,base64 and no v1a,base64")
+            raise MalformedSignature(f"{self._signatures[0].decode()} holds no v1,base64 and no v1a,base64")
         return partial(self._check, id, time, signed_at, claims, now)
 
     def _check(
@@ -104,11 +122,22 @@ class StandardWebhooks:
         raise self._keyring.mismatch(now)
 
 
-def _key(by: int, secret: Secret) -> _Key:
+def _value(headers: Headers, names: Sequence[bytes]) -> bytes:
+    """Return the value of a header that must be there once, by the first of its names that is there."""
+    try:
+        return only(headers, names[0])
+    except MissingSignature:
+        if not any(name == names[1] for name, _ in headers):
+            raise
+    return only(headers, names[1])
+
+
+def _key(form: str, by: int, secret: Secret) -> _Key:
     prefix, _, _ = secret.get_secret_value().rpartition("_")
-    if prefix in ("whsk", "whpk"):
+    is_text = form == "text" or (form == "prefixed" and (not prefix or prefix not in _PREFIXES))
+    if prefix in ("whsk", "whpk") and not is_text:
         return _ed25519_key(by, secret, is_private=prefix == "whsk")
-    digest = mac(_decoded(secret))
+    digest = mac(secret.get_secret_value().encode() if is_text else _decoded(secret))
 
     def sign(content: bytes) -> bytes:
         return to_base64(digest(content))
@@ -129,7 +158,7 @@ def _decoded(secret: Secret) -> bytes:
     if not decoded:
         raise ConfigurationError(
             "a secret of Standard Webhooks is base64, behind whsec_, whpk_, whsk_ or no prefix; this one is not: "
-            "are there quotes or white space around it?"
+            "are there quotes or white space around it? For a sender that signs with its text there is the option key"
         )
     return decoded
 
