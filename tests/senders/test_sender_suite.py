@@ -12,11 +12,6 @@ from webhook_receiver.senders.registry import presets
 from webhook_receiver.testing.sender_suite import SenderSuite
 
 SPELT_FREELY = {"up42": frozenset({"signature"})}  # any label will do
-IN_THE_BODY = {
-    "figma": b'{"event_type": "FILE_UPDATE", "passcode": "%b"}',
-    "microsoft-graph": b'{"value": [{"clientState": "%b"}]}',
-}
-"""The bodies of senders whose secret is in them."""
 A_PLACE_EACH = {"box", "docusign"}
 
 
@@ -36,7 +31,8 @@ class TestCatalogue(SenderSuite):
         return self.preset.sender(secrets)
 
     def body_of(self, secrets: Sequence[str]) -> bytes:
-        return IN_THE_BODY[self.preset.name] % secrets[0].encode() if self.preset.name in IN_THE_BODY else self.body
+        example = self.preset.example.encode()
+        return self.preset.body.replace(example, secrets[0].encode()) if example in self.preset.body else self.body
 
     async def test_while_the_secret_is_changed_both_are_taken(self) -> None:
         if self.preset.name in A_PLACE_EACH:

@@ -8,7 +8,7 @@ from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secrets
 from ..signatures.shared_secret import QuerySecret
 from .base import Sender
-from .challenges import echo
+from .challenges import Challenge, echo
 from .page import Page
 from .preset import Preset
 
@@ -26,7 +26,7 @@ def meta(secret: Secrets, *, verify_token: Secrets | None = None) -> Sender:
     Raises:
         ConfigurationError: a secret cannot work.
     """
-    asked = ()
+    asked: tuple[Challenge, ...] = ()
     if verify_token is not None:
         asked = (
             echo(

@@ -25,6 +25,7 @@ _LONGEST = 2**20
 """The seconds up to which it is tried whether a delivery still verifies."""
 
 _KINDS = {
+    "AnyOf": "one of several signatures, each by a secret that you share",
     "BasicAuth": "a user name and a password in the header Authorization",
     "BearerJWT": "a signed token (JWT)",
     "BodySecret": "a secret in the body",

@@ -73,7 +73,6 @@ PRESETS = (
             answer="Any 2xx within 10 seconds.",
             traps=(
                 "A revocation has the name of the revoked event, and no member event: subscription.status says why.",
-                "The name of the event is in a header that is not signed.",
             ),
         ),
     ),

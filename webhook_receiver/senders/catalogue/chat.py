@@ -30,7 +30,6 @@ PRESETS = (
             trade="chat",
             docs="core.telegram.org/bots/api#setwebhook",
             setup="Call setWebhook of the bot's API with the URL and a secret_token of your own.",
-            traps=("The secret token is sent as it is: it proves neither the body nor the time.",),
         ),
     ),
     row(
@@ -106,10 +105,7 @@ PRESETS = (
             trade="chat",
             docs="getstream.io/chat/docs/python/webhooks_overview",
             setup="In the dashboard, the app's chat overview: the webhook URL. The secret is the app's API secret.",
-            traps=(
-                "A body may be packed by gzip, which its first two bytes tell; it is signed unpacked.",
-                "The id of the delivery is in a header that is not signed.",
-            ),
+            traps=("A body may be packed by gzip, which its first two bytes tell; it is signed unpacked.",),
         ),
     ),
     row(
@@ -118,9 +114,7 @@ PRESETS = (
         partial(HMACBody, signature="x-hub-signature", prefix="sha1=", hash="sha1"),
         partial(
             Sender,
-            facts=(
-                "developers.intercom.com/intercom-api-reference/v1.0/reference/signed-notifications, read in 11/2026",
-            ),
+            facts=("intercom-developer-hub.readme.io/reference/signed-notifications, read in November 2026",),
             delivery_id_path="id",
             challenges=(ping(methods=("HEAD",), signed=False),),
         ),

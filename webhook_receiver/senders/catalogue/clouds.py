@@ -103,10 +103,7 @@ PRESETS = (
                 "secret of your own; then Verify."
             ),
             answer="Within 3 seconds.",
-            traps=(
-                "The secret is sent as it is: it proves neither the body nor the time.",
-                "A secret for HTTP Basic is to be given as it is sent: Basic, a space, and the base64.",
-            ),
+            traps=("A secret for HTTP Basic is to be given as it is sent: Basic, a space, and the base64.",),
         ),
     ),
     row(
@@ -121,10 +118,7 @@ PRESETS = (
                 "In the dashboard, Monitoring, Streams, Custom Webhook: the payload URL, a secret of your own as "
                 "authorization token, and a content format of JSON arrays or objects."
             ),
-            traps=(
-                "The token is sent as it is: it proves neither the body nor the time.",
-                "JSON lines are no JSON: choose another content format.",
-            ),
+            traps=("JSON lines are no JSON: choose another content format.",),
         ),
     ),
     row(
@@ -136,6 +130,7 @@ PRESETS = (
             facts=("n8n-nodes-base 2.41.2 (of a third party), run in November 2026: its trigger of Teams",),
             challenges=(echo("query:validationToken", signed=False),),
         ),
+        body=b'{"value": [{"clientState": "a-secret-for-tests"}]}',
         page=Page(
             trade="clouds",
             docs="learn.microsoft.com/graph/change-notifications-delivery-webhooks",
@@ -143,11 +138,7 @@ PRESETS = (
                 "Create a subscription by the API, with the URL as notificationUrl and a clientState of your own. The "
                 "receiver has to run then and whenever it is renewed."
             ),
-            traps=(
-                "The clientState is a member of each notification: it proves neither the rest of the body nor the "
-                "time.",
-                "A delivery is a batch.",
-            ),
+            traps=("A delivery is a batch.",),
         ),
     ),
 )

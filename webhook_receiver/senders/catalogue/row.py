@@ -30,7 +30,7 @@ def row(
         sender: the sender without its name and scheme, such as `partial(Sender, facts=("Acme's handbook",))`.
         headers: the names, in lower case, of the headers that prove a request.
         page: what a person has to know.
-        told: the other fields of `Preset`: `within`, `example`, `marks`.
+        told: the other fields of `Preset`: `within`, `example`, `marks`, `body`.
     """
 
     def function(secret: Secrets) -> Sender:
