@@ -27,7 +27,6 @@ from webhook_receiver import (
     OrderStatusChanged,
     UnknownEvent,
 )
-from webhook_receiver.event_registry import with_event_name
 from webhook_receiver.events import OrderBody
 
 
@@ -430,62 +429,6 @@ def test_a_class_that_names_one_that_is_nowhere_is_rejected() -> None:
 
     with pytest.raises(ConfigurationError, match="Unfinished is not fully defined: name 'NotThere'"):
         up42_registry(Unfinished)
-
-
-HEADERS = [(b"content-type", b"application/json"), (b"x-event", b"push")]
-
-
-@pytest.mark.parametrize(
-    "body", ["{}", " {\n} ", '{"a": 1}', '\t{"a": {"event": "other"}}\r\n', '{"event": "other"}', '{"a": "}"}']
-)
-def test_the_name_is_as_if_it_were_in_the_body(body: str) -> None:
-    assert json.loads(with_event_name(body.encode(), HEADERS, b"x-event")) == json.loads(body) | {"event": "push"}
-
-
-values = st.none() | st.integers() | st.text(max_size=5) | st.dictionaries(st.text(max_size=5), st.text(max_size=5))
-
-
-@given(st.dictionaries(st.text(max_size=5), values, max_size=4), st.text(min_size=1, max_size=9))
-def test_whatever_the_object_and_the_name_are(document: dict[str, Any], name: str) -> None:
-    wire = name.encode("utf-8", "surrogatepass")
-    found = json.loads(with_event_name(json.dumps(document).encode(), [(b"x-event", wire)], b"x-event"))
-    assert found == document | {"event": wire.decode("latin-1")}
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b"7", b'"{}"', b"{", b"}", b"\xef\xbb\xbf[]", b"a{}", b"{}a"])
-def test_what_is_no_object_is_no_event(body: bytes) -> None:
-    with pytest.raises(NotAnEvent, match="no JSON object"):
-        with_event_name(body, HEADERS, b"x-event")
-
-
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_a_body_in_another_encoding_gets_its_event_from_the_header(encoding: str) -> None:
-    assert json.loads(with_event_name('{"a": "é"}'.encode(encoding), HEADERS, b"x-event")) == {
-        "a": "é",
-        "event": "push",
-    }
-
-
-def is_json(text: bytes) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
-
-
-@given(st.text('{}[]",:a1\\ ', max_size=12).map(lambda inner: f"{{{inner}}}".encode()))
-@example(b'{"a":"}')
-@example(b'{"a":1,}')
-@example(b'{"a":1}{"a":1}')
-def test_what_is_no_json_does_not_become_any(body: bytes) -> None:
-    assert is_json(with_event_name(body, HEADERS, b"x-event")) == is_json(body)
-
-
-@pytest.mark.parametrize("headers", [[], [(b"x-event", b"")], [(b"x-events", b"push")]])
-def test_a_delivery_without_the_header_is_no_event(headers: list[tuple[bytes, bytes]]) -> None:
-    with pytest.raises(NotAnEvent, match="no header x-event"):
-        with_event_name(b"{}", headers, b"x-event")
 
 
 def test_a_status_in_the_senders_spelling_goes_through_the_validators_of_its_class() -> None:

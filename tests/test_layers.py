@@ -41,11 +41,13 @@ NEUTRAL = {
     "catalogue",
     "challenge_request",
     "challenges",
+    "event_names",
     "form",
     "order_check",
     "page",
     "preset",
     "registry",
+    "split",
 }
 VENDORS = {each.stem for each in PACKAGE.joinpath("senders").iterdir()} - NEUTRAL | {
     f"catalogue.{each.stem}" for each in PACKAGE.joinpath("senders/catalogue").iterdir()

@@ -203,6 +203,17 @@ class Delivery:
     def __repr__(self) -> str:
         return f"<Delivery {self.id} to {self.receiver!r} at {self.received_at:%Y-%m-%d %H:%M:%S} UTC>"
 
+    def as_part(self, number: int) -> Delivery:
+        """Return a further part of the request that this delivery is the first one of.
+
+        Args:
+            number: the number of the part, from 1.
+        """
+        return Delivery(
+            *(f"{self.id}.{number}", self.receiver, self.headers, self.body, self.received),
+            *(self.verified_by, self.body_verified, self.via, number, self.context),
+        )
+
     @property
     def received_at(self) -> datetime:
         """The time of receipt by the receiver's clock, as a datetime in UTC."""

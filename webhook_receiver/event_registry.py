@@ -9,7 +9,7 @@ the class is an error; a document that no class claims becomes an `UnknownEvent`
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum
 from functools import partial
@@ -26,9 +26,8 @@ from pydantic import (
     ValidationError,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import CoreSchema, SchemaValidator, core_schema, from_json
+from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
-from .delivery import Headers
 from .errors import ConfigurationError, NotAnEvent
 from .events import (
     ORDER_EVENTS,
@@ -40,8 +39,7 @@ from .events import (
     UnknownEvent,
     wire_names,
 )
-from .json_repair import parsed, repaired
-from .logs import log_failure
+from .json_repair import repaired
 from .redaction import reason
 
 Value = str | int
@@ -345,108 +343,3 @@ def _describe(discriminators: Discriminators) -> str:
 
 def _dotted(path: Path) -> str:
     return ".".join(map(str, path))
-
-
-_SPACE = b" \t\r\n"  # the white space of JSON (RFC 8259, section 2)
-
-
-def named_document(
-    body: bytes, headers: Headers, event_header: bytes | None, event_members: Mapping[str, frozenset[str]] = _NO_MEMBERS
-) -> bytes:
-    """Return a document with its event's name in it, by the rules of a sender.
-
-    Args:
-        body: the bytes of the document.
-        headers: the headers of the request.
-        event_header: the name of the header with the event's name, in lower case; None if the document has it.
-        event_members: the members by which the document tells its event, see `Sender.event_members`.
-
-    Raises:
-        NoEventName: see `with_event_name`.
-        NotAnEvent: the document tells another event than the header.
-    """
-    if event_header is None:
-        return body
-    named = with_event_name(body, headers, event_header)
-    _check_event_name(body, headers, event_header, event_members)
-    return named
-
-
-def _check_event_name(body: bytes, headers: Headers, header: bytes, members: Mapping[str, frozenset[str]]) -> None:
-    """Reject a name in a header, which few signatures cover, if the document, which they do, tells another one.
-
-    Raises:
-        NotAnEvent: it does. The error does not quote the name, which may be a stranger's.
-    """
-    name = next(value for key, value in headers if key == header).decode("latin-1")
-    document = _object(body)
-    if members:
-        told = next((each for each in members.values() if each and each <= document.keys()), None)
-        contradicts = told is not None and members.get(name, told) != told
-    else:
-        own = document.get("event")
-        contradicts = isinstance(own, str) and own != name
-    if contradicts:
-        raise NotAnEvent(f"the body tells another event than the header {header.decode()}, which no signature covers")
-
-
-def document(body: bytes, decode: Callable[[bytes], bytes] | None) -> bytes:
-    """Return the document in a body.
-
-    Args:
-        body: the bytes of the body, as received.
-        decode: the sender's function, see `Sender.decode`; None if the body is the document.
-
-    Raises:
-        NoEventName: `decode` failed.
-    """
-    if decode is None:
-        return body
-    try:
-        decoded: object = decode(body)
-    except Exception as error:
-        log_failure("the sender's decode failed", error)
-        decoded = error
-    if isinstance(decoded, bytes):
-        return decoded
-    raise NoEventName(f"the sender's decode gave no bytes, but {type(decoded).__name__}")
-
-
-def with_event_name(body: bytes, headers: Headers, header: bytes) -> bytes:
-    """Return a body whose `event` is the value of a header, whatever `event` it had.
-
-    The document is not parsed here, since the registry parses it: the name becomes its last member, and of members with
-    the same name the last counts.
-
-    Args:
-        body: the bytes of a JSON object.
-        headers: the headers of the request.
-        header: the name of the header with the event's name, in lower case.
-
-    Raises:
-        NoEventName: the header is absent, or the body is no JSON object.
-    """
-    name = next((value for key, value in headers if key == header), None)
-    if not name:
-        raise NoEventName(f"there is no header {header.decode()} with the event's name")
-    document = body.strip(_SPACE)
-    if not _is_object(document):
-        document = repaired(body).strip(_SPACE)
-        if not _is_object(document):
-            raise NoEventName("the body is no JSON object")
-    members = document[1:-1]
-    comma = b"," if members.strip(_SPACE) else b""
-    return b'{%b%b"event":%b}' % (members, comma, json.dumps(name.decode("latin-1")).encode())
-
-
-def _object(body: bytes) -> dict[str, object]:
-    """Return the JSON object in a body; an empty one for any other body, which is no event anyway."""
-    try:
-        found = from_json(body, cache_strings="keys")
-    except ValueError:
-        found = parsed(body)
-    return cast("dict[str, object]", found) if isinstance(found, dict) else {}
-
-
-def _is_object(document: bytes) -> bool:
-    return document[:1] == b"{" and document[-1:] == b"}"

@@ -29,23 +29,23 @@ from .errors import (
     ConfigurationError,
     InboxError,
     MethodNotAllowed,
-    NotAnEvent,
     RequestError,
     VerificationError,
 )
-from .event_registry import EventRegistry, NoEventName, document, named_document
-from .events import Event, UnknownEvent, parsed_paths
+from .event_registry import EventRegistry
+from .events import Event, parsed_paths
 from .inbox.base import Inbox
-from .json_repair import parsed
 from .options import WorkerOptions
 from .responses import Receipt, Response, rejections
 from .routing import Function, Router
 from .runtime import Health, Runtime
 from .runtime.health import health_route
 from .runtime.intake import Intake
+from .runtime.parser import Parser
 from .senders import OrderingKey, OrdersApi, Sender, checked_api, sender_for
 from .senders.backfill import SLACK, Backfill, ProgressCallback, backfill_at_intervals, moment, span
 from .senders.challenges import Challenged, challenged, methods_of
+from .senders.event_names import EventNames
 from .senders.order_check import OrderCheck
 from .signatures import Scheme
 from .signatures.scheme import www_authenticate
@@ -126,10 +126,10 @@ class WebhookReceiver(Router):
         check_has_url(sender.scheme, self._public_url)
         self._scheme = challenged(sender.scheme, sender.challenges)
         self._methods = methods_of(sender.challenges)
-        self._decode = sender.decode
-        self._event_header = None if sender.event_header is None else sender.event_header.lower().encode()
+        names = EventNames(sender.event_name, sender.event_header, sender.event_members)
+        self._parser = Parser(sender, names, self._registry, self.match)
         self._bodies = BodyReader(max_body, body_timeout, max_bodies)
-        self._intake = Intake(sender)
+        self._intake = Intake(sender, names)
         asked_for = www_authenticate(sender.scheme)
         self._rejections = rejections(sender.responses.rejected, asked_for, allow=", ".join(self._methods))
         self._runtime = Runtime(name, sender, self, inbox=inbox, options=worker, clock=clock, work=work)
@@ -286,23 +286,26 @@ class WebhookReceiver(Router):
 
         Args:
             body: the bytes of the body, as received.
-            headers: the headers of the request, needed if the sender has an `event_header`.
+            headers: the headers of the request, needed if they have the event's name. Of a name in the URL, the
+                headers of the delivery.
             part: the number of the event, from 0, where a body holds several.
 
         Raises:
             NotAnEvent: the body is no event, or has no such part.
         """
-        if part:
-            raise NotAnEvent(f"a delivery from {self.sender.name} is one event: there is no part {part} of it")
-        try:
-            body = document(body, self._decode)
-            return self._registry.parse(named_document(body, headers, self._event_header, self.sender.event_members))
-        except NoEventName as error:
-            why = str(error)
-        unnamed = UnknownEvent(event="", body=parsed(body))
-        if self.match(unnamed):
-            return unnamed
-        raise NotAnEvent(why)
+        return self._parser.parse(body, headers, part)
+
+    def parse_all(self, body: bytes, headers: Headers = ()) -> list[Event | Exception]:
+        """Return all events in a body, in order: one, unless the sender has a `split`; none of an empty batch.
+
+        Args:
+            body: the bytes of the body, as received.
+            headers: the headers of the request, needed if they have the event's name.
+
+        Returns:
+            The events; for a part that is none the error with which `parse` ends.
+        """
+        return self._parser.parse_all(body, headers)
 
     def set_to_work(self, concurrency: int | None = None) -> None:
         """Run the handlers in this process, whatever `work` says, as a worker process does. Before the start only.

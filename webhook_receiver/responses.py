@@ -83,11 +83,13 @@ class Receipt(NamedTuple):
     delivery: Delivery | None = None
     """The delivery; None when the request was rejected."""
     event: Event | None = None
-    """The event; None when the request was rejected, or its body is no event."""
+    """The event, of several the first one; None when the request was rejected, or its body is no event."""
     error: WebhookError | None = None
     """The error for which the request was rejected, or its body is no event."""
     duplicate_of: str | None = None
     """The id of the stored delivery that this one is a duplicate of; None if it is none."""
+    events: tuple[Event, ...] = ()
+    """The events, where the request brings several; parts that are none are left out."""
 
     def __repr__(self) -> str:
         # Without the event, whose repr shows the body.

@@ -7,9 +7,10 @@ from functools import partial
 from urllib.parse import unquote_plus
 
 from ..errors import NotAnEvent
-from ..event_registry import NoEventName, document, named_document
+from ..event_registry import NoEventName
 from ..json_repair import parsed
 from ..senders import Sender
+from ..senders.event_names import EventNames, decoded
 from ..senders.form import form_document
 from ..senders.registry import preset_of
 from .form import fields_of
@@ -34,15 +35,21 @@ def document_hints(case: Case) -> Iterator[str]:
 
 def _about_event(sender: Sender, case: Case) -> Iterator[str]:
     """Yield why a receiver finds no event, whatever its classes."""
-    header = None if sender.event_header is None else sender.event_header.lower().encode()
+    names = EventNames(sender.event_name, sender.event_header, sender.event_members)
     try:
-        found = named_document(document(case.body, sender.decode), case.headers, header, sender.event_members)
+        document = decoded(case.body, sender.decode)
+        parts = [document] if sender.split is None else sender.split.parts(document)
+        found = [names.named(each, case.headers) for each in parts]
     except NoEventName as error:
         yield f"a receiver finds no event in it, so only a fallback handler takes it: {error}"
     except NotAnEvent as error:
         yield f"a receiver finds no event in it: {error}"
     else:
-        if not _is_object(found):
+        if not parts:
+            yield "the body is an empty batch: a receiver acknowledges it, and stores and handles nothing"
+        elif len(parts) > 1:
+            yield f"the body is a batch of {len(parts)} events"
+        if not all(map(_is_object, found)):
             yield "a receiver finds no event in it, so only a fallback handler takes it: it is no JSON object"
 
 

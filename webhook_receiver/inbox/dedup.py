@@ -9,7 +9,6 @@ from itertools import islice
 from typing import NamedTuple, Self
 from urllib.parse import quote
 
-from ..delivery import Delivery
 from ..errors import InboxError
 from ..redaction import storable
 from .owner import Owner
@@ -60,14 +59,11 @@ def _by_part(job: PutJob) -> list[PutJob]:
     if not entry.parts:
         return [job]
     entries = [entry._replace(parts=())]
-    for number, event, key, identity, ordering_key, dead in entry.parts:
+    for number, event, key, identity, ordering_key, dead, parsed in entry.parts:
         if not 0 < number < 2**31:
             raise InboxError(f"a part of a delivery has a number from 1 on, not {number!r:.20}")
-        delivery = Delivery(
-            *(f"{whole.id}.{number}", whole.receiver, whole.headers, whole.body, whole.received),
-            *(whole.verified_by, whole.body_verified, whole.via, number, whole.context),
-        )
-        entries.append(Entry(delivery, event, key, identity, ordering_key, dead, lasting=entry.lasting))
+        part = whole.as_part(number)
+        entries.append(Entry(part, event, key, identity, ordering_key, dead, parsed, entry.lasting))
     return [job._replace(entry=each, shares=whole.id) for each in entries]
 
 

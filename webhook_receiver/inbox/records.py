@@ -100,6 +100,8 @@ class Part(NamedTuple):
     """As `Entry.ordering_key`."""
     dead: str | None = None
     """As `Entry.dead`."""
+    parsed: object = None
+    """As `Entry.parsed`."""
 
 
 class Entry(NamedTuple):

@@ -22,7 +22,7 @@ from ..inbox.base import Inbox
 from ..inbox.counters import Counters, bucket_of
 from ..inbox.counting import MINUTE
 from ..inbox.names import check_name, claim_name, is_shared, registered_name, release_name, unclaimed
-from ..inbox.records import Duplicate, State, Stored, StoredDelivery
+from ..inbox.records import Duplicate, Entry, State, Stored, StoredDelivery
 from ..inbox.registration import Registration
 from ..logs import DeadLetterLog, log_failure, warn_if_disabled
 from ..options import WorkerOptions, is_name
@@ -30,7 +30,6 @@ from ..redaction import summary
 from ..routing import old_names
 from ..senders import Order, Orders, OrdersApi, Sender
 from ..senders.backfill import Backfill, ProgressCallback, backfill
-from ..signatures import Verified
 from ..worker.attempt_log import AttemptLog
 from ..worker.executor import Dispatcher, no_event
 from ..worker.limits import Limiters
@@ -120,7 +119,8 @@ class Runtime:
         self._inbox = from_url(inbox) if isinstance(inbox, str) else inbox
         self.keeps = self._inbox is not None
         """Whether there is an inbox."""
-        self._entries = EntryBuilder(self.name, sender)
+        self.entries = EntryBuilder(self.name, sender)
+        """The rules by which deliveries become entries of the inbox."""
         self._work = work
         self._worker: Worker | None = None
         self._opened = False
@@ -233,7 +233,7 @@ class Runtime:
         name = await registered_name(self.inbox, mine, self._is_own)
         if name != self.name:
             self.name = self.rejections.receiver = self.secret_usage.receiver = name
-            self._entries = EntryBuilder(name, self.sender)
+            self.entries = EntryBuilder(name, self.sender)
 
     def _is_own(self, stored: StoredDelivery) -> bool:
         """Return whether a delivery of an older version can be the sender's: read by its rules, it is the event that it
@@ -316,16 +316,11 @@ class Runtime:
             await self.inbox.resume(old)
         return paused.union(renamed).difference(renamed.values())
 
-    async def put(
-        self, delivery: Delivery, event: Event | None, verified: Verified | None = None, dead: str | None = None
-    ) -> Stored | Duplicate:
+    async def put(self, entry: Entry) -> Stored | Duplicate:
         """Store a delivery, and return once it would survive a crash.
 
         Args:
-            delivery: the verified delivery.
-            event: its event; None with `dead`.
-            verified: the result of its verification; None for a delivery that came by backfill.
-            dead: the reason why the body is no event, which makes the delivery dead; else None.
+            entry: the delivery, as `entries` builds it.
 
         Returns:
             `Stored`, or `Duplicate` with the id of the delivery that is stored already.
@@ -333,16 +328,17 @@ class Runtime:
         Raises:
             InboxError: the delivery is not stored.
         """
+        delivery = entry.delivery
         began = perf_counter()
         try:
-            stored = await self.inbox.put(self._entries.build(delivery, event, verified, dead), delivery.received)
+            stored = await self.inbox.put(entry, delivery.received)
         except InboxError:
             raise
         except Exception as error:
             raise _failed(f"delivery {delivery.id}: the inbox failed", error, delivery_id=delivery.id) from None
         numbers = self.counters.stored if isinstance(stored, Stored) else self.counters.duplicates
         numbers[bucket_of(perf_counter() - began)] += 1
-        if self._worker is not None and not (stored.leased if isinstance(stored, Stored) else not stored.replayed):
+        if self._worker is not None and _is_due(stored):
             self._worker.wake()
         return stored
 
@@ -428,7 +424,7 @@ class Runtime:
                 return None
             # The order was read from the sender's API, so an order check has nothing to confirm.
             delivery = Delivery(new_id(), self.name, (), body, self.clock(), None, True, "backfill")
-            return isinstance(await self.put(delivery, event), Stored)
+            return isinstance(await self.put(self.entries.build(delivery, [event])), Stored)
 
         return await backfill(orders.changed_since(api, begin, workspace_id), store, progress)
 
@@ -487,6 +483,12 @@ def _failed(what: str, error: Exception, delivery_id: str | None = None) -> Inbo
     """Log an error of an inbox that is none of ours, and return the one to raise."""
     log_failure(what, error, delivery_id=delivery_id)
     return InboxError(f"the inbox failed: {type(error).__name__}")
+
+
+def _is_due(put: Stored | Duplicate) -> bool:
+    """Whether a put has made a delivery, or a part of one, due that no worker of this process has yet."""
+    replayed = put.known.values() if isinstance(put, Stored) else (put,)
+    return (isinstance(put, Stored) and not put.leased) or any(each.replayed for each in replayed)
 
 
 def check_without_inbox(dispatcher: Dispatcher) -> None:

@@ -4,18 +4,25 @@ A deduplication key is built of what nobody but the sender can change. It is a d
 signature covers that, or the body has it; else of the body's bytes, as of any body that is no event. A header that no
 signature covers is never in it, except for the event's name where the body alone does not tell two events from each
 other.
+
+Of a sender that delivers several events at once, an event's own id comes first: it is the same in whatever request the
+event is sent again. Without one, a part is known by what the request is known by, and by its number.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..delivery import Delivery
 from ..events import Event, OrderStatusChanged, UnknownEvent, identity_of, order_id_of, parsed_paths, value_at
 from ..inbox.dedup import digester, identity_text
-from ..inbox.records import Entry
+from ..inbox.records import Entry, Part
 from ..logs import log_failure
 from ..redaction import storable
 from ..senders import Sender
+from ..senders.event_names import EventNames
 from ..signatures import Verified
+from ..worker.executor import no_event
 
 
 class EntryBuilder:
@@ -30,33 +37,61 @@ class EntryBuilder:
         self._sender = sender
         self._digest = digester(receiver)
         self._id_path = None if sender.delivery_id_path is None else parsed_paths([sender.delivery_id_path])[0]
-        self._name_is_signed = sender.event_header is None
+        self._name_is_signed = EventNames(sender.event_name, sender.event_header).are_in_body
         # A stranger's name in a header makes an event of another class, or of none, and with it another identity.
         self._identity_counts = self._name_is_signed or sender.orders is not None
 
-    def build(
-        self, delivery: Delivery, event: Event | None, verified: Verified | None = None, dead: str | None = None
-    ) -> Entry:
+    def build(self, delivery: Delivery, found: Sequence[Event | Exception], verified: Verified | None = None) -> Entry:
         """Return the entry of a delivery.
 
         Args:
             delivery: the delivery.
-            event: its event; None with `dead`.
+            found: its events, in order, one at least; for a part that is none the error that says why.
             verified: the result of its verification; None for a delivery that came by backfill.
-            dead: the reason why the body is no event, else None.
+        """
+        entry = self._entry(delivery, found[0], verified)
+        if len(found) == 1:
+            return entry
+        body = self._digest(delivery.body)  # once for all parts, which would take the square of its length
+        parts = [self._entry(delivery, each, verified, number, body) for number, each in enumerate(found[1:], 1)]
+        return entry._replace(
+            parts=[
+                Part(number, each.event, each.key, each.identity, each.ordering_key, each.dead, each.parsed)
+                for number, each in enumerate(parts, 1)
+            ]
+        )
+
+    def _entry(
+        self,
+        delivery: Delivery,
+        found: Event | Exception,
+        verified: Verified | None,
+        part: int = 0,
+        body: bytes | None = None,
+    ) -> Entry:
+        """Return the entry of one part.
+
+        Args:
+            delivery: the delivery.
+            found: the event of the part, or why it is none.
+            verified: the result of the verification.
+            part: the number of the part.
+            body: what the body counts as in keys, for a further part; None for the body itself.
         """
         lasting = verified is not None and not verified.fresh
-        if event is None:
-            return Entry(delivery, key=self._key_without_event(delivery, verified), dead=dead, lasting=lasting)
-        identity = self._identity(delivery, event)
+        body = delivery.body if body is None else body
+        if not isinstance(found, Event):
+            key = self._of_part(part, self._key_without_event(body, verified))
+            return Entry(delivery, key=key, dead=no_event(found), lasting=lasting)
+        identity = self._identity(delivery, found)
         counted = identity if self._identity_counts else None
         return Entry(
             delivery,
-            event.event,
-            self._key(delivery, event, verified, counted, may_repeat=identity is not None),
+            found.event,
+            self._key(delivery, found, verified, counted, part, body, may_repeat=identity is not None),
             None if counted is None else identity_text(counted),
-            self._ordering_key(delivery, event, identity),
-            parsed=event,
+            self._ordering_key(delivery, found, identity),
+            parsed=found,
             lasting=lasting,
         )
 
@@ -66,31 +101,47 @@ class EntryBuilder:
         event: Event,
         verified: Verified | None,
         identity: list[str] | None,
+        part: int,
+        body: bytes,
         *,
         may_repeat: bool,
     ) -> bytes | None:
-        id = self._id(delivery, event, verified)
-        if id is None:
-            if not may_repeat and self._sender.delivery_id is None and self._id_path is None:
-                return None  # two such bodies may be equal, and tell of two things
-            if self._name_is_signed:
-                return self._digest(delivery.body)
-            # Where the body tells its event, whoever changes the name gets a duplicate.
-            name = "" if identity is None and self._sender.event_members else event.event
-            return self._digest(name, delivery.body)
-        name = event.event if self._name_is_signed or identity is not None else ""
-        return self._digest(id, name, *map(storable, identity or ()))
+        id, is_of_part = self._id(delivery, event, verified)
+        if id is not None:
+            name = event.event if self._name_is_signed or identity is not None else ""
+            key = self._digest(id, name, *map(storable, identity or ()))
+            return key if is_of_part else self._of_part(part, key)
+        if not may_repeat and self._sender.delivery_id is None and self._id_path is None:
+            return None  # two such bodies may be equal, and tell of two things
+        if self._name_is_signed:
+            return self._of_part(part, self._digest(body))
+        # Where the body tells its event, whoever changes the name gets a duplicate.
+        name = "" if identity is None and self._sender.event_members else event.event
+        return self._of_part(part, self._digest(name, body))
 
-    def _key_without_event(self, delivery: Delivery, verified: Verified | None) -> bytes:
+    def _key_without_event(self, body: bytes, verified: Verified | None) -> bytes:
         if verified is not None and verified.id is not None:
             return self._digest(verified.id)
         # Never that of an event: a stranger's wrong name in a header must not make a duplicate of the right one.
-        return self._digest("", "", delivery.body)
+        return self._digest("", "", body)
 
-    def _id(self, delivery: Delivery, event: Event, verified: Verified | None) -> str | None:
-        """Return the sender's id of a delivery, signed or in the body; None without one."""
-        if verified is None or verified.id is not None:
-            return None if verified is None else verified.id
+    def _of_part(self, part: int, key: bytes) -> bytes:
+        """Return the key of a part by what is the same for all parts of a request."""
+        return self._digest("part", str(part), key) if part else key
+
+    def _id(self, delivery: Delivery, event: Event, verified: Verified | None) -> tuple[str | None, bool]:
+        """Return the sender's id of an event, signed or in the body, and whether it is its own, and not the request's.
+
+        The one of the request comes first, unless the sender may send its events again in another request.
+        """
+        if verified is None:
+            return None, False
+        if verified.id is not None and self._sender.split is None:
+            return verified.id, False
+        own = self._own_id(delivery, event)
+        return (verified.id, False) if own is None else (own, True)
+
+    def _own_id(self, delivery: Delivery, event: Event) -> str | None:
         try:
             id: object = event.delivery_id
             if id is None and self._id_path is not None:

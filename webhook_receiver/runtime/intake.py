@@ -1,17 +1,19 @@
-"""The intake: what becomes of a verified request. Its event is stored, or its handlers run before the response."""
+"""The intake: what becomes of a verified request. Its events are stored, or their handlers run before the response."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from ..delivery import Delivery, RequestHead, kept_headers, new_id
 from ..errors import NotAnEvent
 from ..events import Event
 from ..inbox.records import Duplicate
 from ..logs import log_failure
-from ..responses import FAILED, Receipt, accepted, not_an_event
+from ..responses import FAILED, HANDLED, Receipt, Response, accepted, not_an_event
 from ..senders import Sender
+from ..senders.event_names import EventNames
 from ..signatures import Verified
 from ..signatures.scheme import secret_headers
-from ..worker.executor import no_event
 from ..worker.inline import handle
 from . import Runtime
 
@@ -21,12 +23,14 @@ class Intake:
 
     Args:
         sender: the sender, which says what is answered.
+        names: the rule by which its events get their names.
     """
 
-    def __init__(self, sender: Sender) -> None:
+    def __init__(self, sender: Sender, names: EventNames) -> None:
         self._stored = accepted(sender.responses.stored)
         self._duplicate = accepted(sender.responses.duplicate)
         self._secret_headers = secret_headers(sender.scheme)
+        self._names = names
 
     async def take(self, runtime: Runtime, head: RequestHead, body: bytes, verified: Verified, now: float) -> Receipt:
         """Store what a request brings, or run its handlers; return the response to it.
@@ -45,37 +49,70 @@ class Intake:
             await runtime.start_late()  # only then its name in the inbox is known
         if verified.by is not None:
             runtime.secret_usage.note(verified.by, now)
-        headers = kept_headers(head.headers, self._secret_headers) if runtime.keeps else tuple(head.headers)
+        headers = self._names.headers(head)
+        headers = kept_headers(headers, self._secret_headers) if runtime.keeps else tuple(headers)
         delivery = Delivery(new_id(now), runtime.name, headers, body, now, verified.by, verified.body)
-        event, dead = None, None
-        try:
-            event = runtime.dispatcher.parse(body, headers)
-        except NotAnEvent as error:
-            if not runtime.keeps:
-                runtime.rejections.add(error)
-                return Receipt(not_an_event(error), delivery, error=error.with_traceback(None))
-            dead = no_event(error)
-        except Exception as error:  # in a user's validator
-            log_failure(f"delivery {delivery.id}: a validator failed", error, delivery_id=delivery.id)
-            if not runtime.keeps:
-                return Receipt(FAILED, delivery)
-            dead = no_event(error)
+        found = runtime.dispatcher.parse_all(body, headers)
+        _log_failed_validators(delivery, found)
         if runtime.keeps:
-            return await self._store(runtime, delivery, event, verified, dead)
-        assert event is not None  # noqa: S101 - for the type checkers
-        dispatcher = runtime.dispatcher
-        handlers, log, limiters = dispatcher.match(event), runtime.attempt_log, runtime.limiters
-        response = await handle(
-            handlers, event, delivery, log, dispatcher.order_check, dispatcher.middlewares, limiters
-        )
-        return Receipt(response, delivery, event)
+            return await self._store(runtime, delivery, found, verified)
+        return await _handle(runtime, delivery, found)
 
     async def _store(
-        self, runtime: Runtime, delivery: Delivery, event: Event | None, verified: Verified, dead: str | None
+        self, runtime: Runtime, delivery: Delivery, found: Sequence[Event | Exception], verified: Verified
     ) -> Receipt:
-        put = await runtime.put(delivery, event, verified, dead)
+        events = tuple([each for each in found if isinstance(each, Event)])
+        if not found:
+            return Receipt(self._stored, delivery)
+        entry = runtime.entries.build(delivery, found, verified)
+        put = await runtime.put(entry)
+        event = events[0] if events else None
         if isinstance(put, Duplicate):
-            return Receipt(self._duplicate, delivery, event, duplicate_of=put.id)
-        if dead is not None:
-            runtime.dead_letter_log.add(delivery.id, dead)
-        return Receipt(self._stored, delivery, event)
+            return Receipt(self._duplicate, delivery, event, duplicate_of=put.id, events=events)
+        if len(events) < len(found):
+            if entry.dead is not None and 0 not in put.known:
+                runtime.dead_letter_log.add(delivery.id, entry.dead)
+            for part in entry.parts:
+                if part.dead is not None and part.number not in put.known:
+                    runtime.dead_letter_log.add(f"{delivery.id}.{part.number}", part.dead)
+        return Receipt(self._stored, delivery, event, events=events)
+
+
+async def _handle(runtime: Runtime, delivery: Delivery, found: Sequence[Event | Exception]) -> Receipt:
+    """Run the handlers of all parts, one after the other; one that fails, or is no event, does not stop the next."""
+    dispatcher = runtime.dispatcher
+    check, middlewares, log, limiters = (
+        *(dispatcher.order_check, dispatcher.middlewares),
+        *(runtime.attempt_log, runtime.limiters),
+    )
+    responses: list[Response] = []
+    no_event: NotAnEvent | None = None
+    for number, each in enumerate(found):
+        if isinstance(each, Event):
+            part = delivery.as_part(number) if number else delivery
+            handlers = dispatcher.match(each)
+            responses.append(await handle(handlers, each, part, log, check, middlewares, limiters))
+        elif isinstance(each, NotAnEvent):
+            if no_event is None:
+                no_event = each
+                runtime.rejections.add(each)
+                responses.append(not_an_event(each))
+        else:
+            responses.append(FAILED)
+    events = tuple([each for each in found if isinstance(each, Event)])
+    response = max(responses, key=_urgency, default=HANDLED)
+    error = no_event if response.status == 422 else None
+    return Receipt(response, delivery, events[0] if events else None, error=error, events=events)
+
+
+def _urgency(response: Response) -> tuple[int, int]:
+    """Return which of the responses to the parts is that to the whole: a failure, the longest wait, then no event."""
+    rank = {500: 3, 503: 2, 422: 1}.get(response.status, 0)
+    return rank, int(response.headers.get("retry-after", 0))
+
+
+def _log_failed_validators(delivery: Delivery, found: Sequence[Event | Exception]) -> None:
+    failed = [each for each in found if not isinstance(each, Event | NotAnEvent)]
+    if failed:  # of ten thousand parts one traceback is enough
+        more = f", for {len(failed)} of its parts" if len(failed) > 1 else ""
+        log_failure(f"delivery {delivery.id}: a validator failed{more}", failed[0], delivery_id=delivery.id)

@@ -11,6 +11,7 @@ from ..errors import ConfigurationError
 from ..signatures import Scheme
 from ..signatures.secrets import Secrets
 from .base import Decode, Identity, Order, OrderingKey, Orders, OrdersApi, Sender, check_scheme, checked_api
+from .split import Split
 
 __all__ = [
     "Decode",
@@ -20,6 +21,7 @@ __all__ = [
     "Orders",
     "OrdersApi",
     "Sender",
+    "Split",
     "checked_api",
     "default_sender",
 ]

@@ -7,16 +7,18 @@ A receiver has one sender, and reads from it, in this order, for each request:
 1. `scheme`: whether the delivery proves itself, first by its head (method, target, headers), then by its body. No part
    of the request is trusted before that.
 2. `decode`: the JSON document in a body that is none itself, such as a form. The receiver keeps the body as it came.
-3. `event_header`: the header with the event's name, if the body has none. The name becomes the document's `event`.
-4. `events`, `statuses`: the classes that a document may become, and the sender's spellings of order statuses. One pass
+3. `split`: the events in a document that holds several. Each is a document of its own from here on, with handlers,
+   retries and duplicates of its own; all are committed together or none.
+4. `event_name`, `event_header`: the place of the event's name, if it is not the document's `event`. It becomes that.
+5. `events`, `statuses`: the classes that a document may become, and the sender's spellings of order statuses. One pass
    over the body's bytes decides the class and builds the event; a document of no class is an `UnknownEvent`.
-5. `order_id_paths`: the places of an order's id in a document. The event has these places, and looks when it is asked.
-6. `delivery_id_path`, `delivery_id`, `identity`: how a duplicate is recognized. Two pushes are the same delivery if
+6. `order_id_paths`: the places of an order's id in a document. The event has these places, and looks when it is asked.
+7. `delivery_id_path`, `delivery_id`, `identity`: how a duplicate is recognized. Two pushes are the same delivery if
    they have the same id: one that the scheme verified, or else one in the body, where the event's class or this path
    says; else, if the sender has ids or the event an identity, if the bodies are equal. A push and a backfilled delivery
    are the same if their identities are equal. See runtime/entries.py.
-7. `ordering_key`: deliveries with the same key are handled one at a time, in order of receipt.
-8. `responses`: the HTTP status for each outcome.
+8. `ordering_key`: deliveries with the same key are handled one at a time, in order of receipt.
+9. `responses`: the HTTP status for each outcome.
 
 Before 2, and where the sender does not sign them before 1, `challenges` may answer a request: none of it is stored or
 handled then.
@@ -45,6 +47,8 @@ from ..responses import ResponseStatuses
 from ..signatures import Scheme
 from ..signatures.scheme import complaint
 from .challenges import Challenge
+from .event_names import check_event_name
+from .split import Split
 
 OrderingKey = Callable[[Any], object]
 """A function of an event that returns its ordering key, such as the id of an order, as a text or anything that `str`
@@ -167,6 +171,15 @@ class Sender:
     decode: Decode | None = None
     """The function that returns the JSON document in a body, such as `form_document`; None if the body is JSON. JSON in
     UTF-16, with a byte order mark or half surrogates needs none."""
+    split: Split | None = None
+    """The place of the events in a document, such as `Split("events.*")`; None if each delivery is one event."""
+    event_name: str | tuple[str, ...] = ()
+    """The place of the event's name, where that is not `event` in the document: "type" or "meta.event_name" there,
+    "header:x-topic", "query:topic", "path:-1" for the last part of the URL's path, or "text:ping" for one name of all
+    events. Several places are joined by a template, such as "{resource_type}.{action}". Of a tuple, the first that is
+    there counts. The value in a URL is stored with the delivery. Few signatures cover a header or the URL.
+
+    The name becomes `event`. An object that the document has there becomes its `body`, if it has none."""
     event_header: str | None = None
     """The header with the event's name, such as "X-GitHub-Event"; None if the body has it. Few signatures cover it, so
     a body that tells another event is none: by a text `event` in it, or by `event_members`."""
@@ -218,6 +231,12 @@ class Sender:
                 raise ConfigurationError(f"the events of the sender {self.name} are event classes, not {cls!r}")
         for part in ("event_header", "delivery_id"):
             _check_header(part, getattr(self, part))
+        check_event_name(self.event_name, self.scheme)
+        if self.event_name and self.event_header is not None:
+            raise ConfigurationError(
+                f"the sender {self.name} has event_name and event_header: give one of them, "
+                f'as in event_name=("header:{self.event_header}", "type")'
+            )
         if self.delivery_id_path is not None and not (isinstance(self.delivery_id_path, str) and self.delivery_id_path):
             raise ConfigurationError(
                 f'delivery_id_path is a place in documents, such as "id" or "meta.id", not {self.delivery_id_path!r}'
@@ -237,7 +256,7 @@ class Sender:
             isinstance(text, str) and isinstance(status, OrderStatus) for text, status in self.statuses.items()
         ):
             raise ConfigurationError(f"the statuses of the sender {self.name} are a mapping of texts to OrderStatus")
-        for part, kind in (("orders", Orders | None), ("responses", ResponseStatuses)):
+        for part, kind in (("orders", Orders | None), ("responses", ResponseStatuses), ("split", Split | None)):
             if not isinstance(getattr(self, part), kind):
                 given = type(getattr(self, part)).__name__
                 raise ConfigurationError(f"the {part} of the sender {self.name} cannot be of the type {given}")

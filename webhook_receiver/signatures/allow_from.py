@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from ..delivery import RequestHead
 from ..errors import AddressNotAllowed, ConfigurationError
 from .encoding import header_name
-from .scheme import BodyCheck, Scheme, complaint, secret_headers, www_authenticate
+from .scheme import BodyCheck, Scheme, complaint, secret_headers, secret_places, www_authenticate
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -64,6 +64,8 @@ class AllowFrom:
         """Whether the scheme behind needs the URL that the sender posts to. See `Scheme`."""
         self.secret_headers = secret_headers(scheme)
         """The headers that hold a secret of the scheme behind. See `Scheme`."""
+        self.secret_places = secret_places(scheme)
+        """The places in the URL that hold a secret of the scheme behind. See `Scheme`."""
         self.www_authenticate = www_authenticate(scheme)
         """What a 401 asks for, by the scheme behind. See `Scheme`."""
 

@@ -17,7 +17,7 @@ from ..errors import (
     UnexpectedSignature,
     VerificationError,
 )
-from .scheme import BodyCheck, Scheme, Verified, complaint, secret_headers, www_authenticate
+from .scheme import BodyCheck, Scheme, Verified, complaint, secret_headers, secret_places, www_authenticate
 
 _PRECEDENCE = (BodyMismatch, StaleSignature, BadSignature, MalformedSignature, UnexpectedSignature, MissingSignature)
 """The errors, the most telling first: a scheme that a delivery does not concern says only that something is missing."""
@@ -56,6 +56,8 @@ class AnyOf:
         """Whether a scheme needs the URL that the sender posts to, and was not given it. See `Scheme`."""
         self.secret_headers = frozenset[bytes]().union(*map(secret_headers, schemes))
         """The headers that hold a secret of any scheme. See `Scheme`."""
+        self.secret_places = frozenset[str]().union(*map(secret_places, schemes))
+        """The places in the URL that hold a secret of any scheme. See `Scheme`."""
         self.www_authenticate = ", ".join(dict.fromkeys(map(www_authenticate, schemes)))
         """What a 401 asks for, by any scheme. See `Scheme`."""
 

@@ -36,6 +36,8 @@ class Scheme(Protocol):
       itself was given no URL, so that a receiver cannot be made without `public_url=...`.
     - `secret_headers`, a frozenset of bytes: the names, in lower case, of headers that hold a secret itself. An inbox
       stores none of them. Headers whose names suggest a secret, such as Authorization, need not be among them.
+    - `secret_places`, a frozenset of str: the places in the URL that hold a secret itself, such as "query:token", or
+      "path:-1" for the end of its path. An inbox stores nothing of them.
     - `www_authenticate`, a str: the value of the header WWW-Authenticate of a 401 (RFC 9110, section 11.6.1);
       "Signature" without it.
     """
@@ -80,6 +82,11 @@ class Scheme(Protocol):
 def secret_headers(scheme: Scheme) -> frozenset[bytes]:
     """Return the names of the headers that hold a secret of a scheme. See `Scheme`."""
     return getattr(scheme, "secret_headers", frozenset())
+
+
+def secret_places(scheme: Scheme) -> frozenset[str]:
+    """Return the places in the URL that hold a secret of a scheme. See `Scheme`."""
+    return getattr(scheme, "secret_places", frozenset())
 
 
 def www_authenticate(scheme: Scheme) -> str:

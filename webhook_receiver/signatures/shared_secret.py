@@ -123,6 +123,8 @@ class QuerySecret:
             raise ConfigurationError(f'parameter is the name of one in the query, such as "token", not {given!r}')
         self._parameter = parameter
         self._name = parameter.encode()
+        self.secret_places = frozenset({f"query:{parameter}"})
+        """The place in the URL that holds the secret. See `Scheme`."""
         self._keyring = Keyring(secrets, _plain_key)
         self.secret_count = len(self._keyring)
 

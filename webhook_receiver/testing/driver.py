@@ -85,6 +85,10 @@ class Watching:
         """Return an event in a body, or raise NotAnEvent."""
         return self._hooks.parse(body, headers, part)
 
+    def parse_all(self, body: bytes, headers: Headers) -> list[Event | Exception]:
+        """Return all events in a body, and an error for each part that is none."""
+        return self._hooks.parse_all(body, headers)
+
     def match(self, event: Event) -> tuple[Handler, ...]:
         """Return the handlers of an event, in the order in which they run."""
         return self._hooks.match(event)

@@ -110,6 +110,10 @@ class Dispatcher(Protocol):
         """Return the event that a part of a body is, or raise NotAnEvent."""
         ...
 
+    def parse_all(self, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> Sequence[Event | Exception]:
+        """Return the events that a body holds, in order; for a part that is none the error of `parse`."""
+        ...
+
     def match(self, event: Event) -> Sequence[Handler]:
         """Return the handlers of an event, in the order in which they run."""
         ...

@@ -1,0 +1,112 @@
+"""The parser: the events in a body, by the rules of a sender."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..delivery import Headers
+from ..errors import NotAnEvent
+from ..event_registry import EventRegistry, NoEventName
+from ..events import Event, UnknownEvent
+from ..json_repair import parsed
+from ..senders import Sender, Split
+from ..senders.event_names import EventNames, decoded
+
+
+class Parser:
+    """The parser of the bodies of one receiver.
+
+    Args:
+        sender: the sender, whose rules these are.
+        names: the rule by which its events get their names.
+        registry: the classes of events.
+        match: a function that returns the handlers of an event. What is no event is one without a name if it has any.
+    """
+
+    def __init__(
+        self,
+        sender: Sender,
+        names: EventNames,
+        registry: EventRegistry,
+        match: Callable[[Event], Sequence[object]],
+    ) -> None:
+        self._decode = sender.decode
+        self._split = sender.split
+        self._names = names
+        self._registry = registry
+        self._match = match
+        self._latest: tuple[bytes, list[bytes]] | None = None
+        """The latest body that was split, and its parts: a worker reads one part after the other."""
+
+    def parse(self, body: bytes, headers: Headers, part: int = 0) -> Event:
+        """Return one event in a body. See `WebhookReceiver.parse`."""
+        if self._split is None and not part:
+            return self._whole(body, headers)
+        parts = [body] if self._split is None else self._parts(body, self._split)
+        if parts is None:
+            return self._whole(body, headers)
+        if not 0 <= part < len(parts):
+            raise NotAnEvent(f"the body has no part {part}: the number of its events is {len(parts)}")
+        return self._event(parts[part], headers)
+
+    def parse_all(self, body: bytes, headers: Headers) -> list[Event | Exception]:
+        """Return all events in a body, in order; for a part that is none the error with which `parse` would end."""
+        try:
+            parts = None if self._split is None else self._parts(body, self._split)
+        except NotAnEvent as error:
+            return [error.with_traceback(None)]
+        if parts is None:
+            return [_caught(self._whole, body, headers)]
+        return [_caught(self._event, part, headers) for part in parts]
+
+    def _parts(self, body: bytes, split: Split) -> list[bytes] | None:
+        """Return the parts of a body; None if it has no document.
+
+        Raises:
+            NotAnEvent: there are too many.
+        """
+        if self._latest is not None and self._latest[0] == body:
+            return self._latest[1]
+        try:
+            parts = split.parts(decoded(body, self._decode))
+        except NoEventName:
+            return None
+        if len(parts) > 1:
+            self._latest = body, parts
+        return parts
+
+    def _whole(self, body: bytes, headers: Headers) -> Event:
+        try:
+            document = decoded(body, self._decode)
+        except NoEventName as error:
+            why = str(error)
+        else:
+            return self._event(document, headers)
+        return self._unnamed(body, why)
+
+    def _event(self, document: bytes, headers: Headers) -> Event:
+        try:
+            return self._registry.parse(self._names.named(document, headers))
+        except NoEventName as error:
+            why = str(error)
+        return self._unnamed(document, why)  # out here, where no other error is the context of its own
+
+    def _unnamed(self, document: bytes, why: str) -> Event:
+        """Return the unnamed event that a document is, if a handler takes such.
+
+        Raises:
+            NotAnEvent: none does.
+        """
+        unnamed = UnknownEvent(event="", body=parsed(document))
+        if self._match(unnamed):
+            return unnamed
+        raise NotAnEvent(why)
+
+
+def _caught(parse: Callable[[bytes, Headers], Event], body: bytes, headers: Headers) -> Event | Exception:
+    try:
+        return parse(body, headers)
+    except NotAnEvent as error:
+        return error.with_traceback(None)
+    except Exception as error:  # in a user's validator
+        return error
