@@ -46,6 +46,7 @@ NEUTRAL = {
     "order_check",
     "page",
     "preset",
+    "profile",
     "registry",
     "split",
 }

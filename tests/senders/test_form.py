@@ -150,7 +150,7 @@ async def test_what_slack_sends_reaches_its_handler(body: bytes, cls: type[Event
 async def test_a_form_of_slack_that_no_class_claims_reaches_the_fallback() -> None:
     hooks, got = WebhookReceiver(sender=slack("s"), clock=lambda: NOW), list[Any]()
     hooks.fallback(got.append)
-    body = b"ssl_check=1&token=t"
+    body = b"command=%2Fimage&token=t"
     receipt = await hooks.receive(hooks.sender.scheme.sign(RequestHead.of(FORM), body, NOW).headers, body)
     assert receipt.response.status == 204
     assert got == [receipt.event]

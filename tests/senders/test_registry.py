@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.helpers import NOW, order
+from tests.test_layers import NEUTRAL
 from webhook_receiver import (
     ConfigurationError,
     Event,
@@ -27,8 +28,6 @@ from webhook_receiver.explain import explain
 from webhook_receiver.inbox import from_url
 from webhook_receiver.senders.catalogue import MODULES
 from webhook_receiver.senders.registry import preset_of, presets, recognize
-
-NEUTRAL = {"__init__", "base", "backfill", "challenges", "form", "order_check", "page", "preset", "profile", "registry"}
 
 Install = Callable[[str, str], None]
 
