@@ -16,7 +16,7 @@ from tests.postgres import database, execute
 from webhook_receiver import ConfigurationError
 from webhook_receiver.errors import InboxDamaged, InboxError, InboxUnavailable
 from webhook_receiver.inbox.clock import LeaseTime
-from webhook_receiver.inbox.postgres import PostgresInbox, leases, queries
+from webhook_receiver.inbox.postgres import PostgresInbox, leases, maintenance, queries
 from webhook_receiver.inbox.postgres.rows import BY_INDEX, PostgresConnection, ask
 from webhook_receiver.inbox.records import (
     DamagedDelivery,
@@ -416,7 +416,24 @@ def rows_read(plan: Any) -> list[float]:
     return [read * plan["Actual Loops"], *[rows for each in plan.get("Plans", []) for rows in rows_read(each)]]
 
 
-async def test_to_load_many_that_are_new_takes_few_round_trips(
+async def test_to_load_some_takes_no_longer_with_many_deliveries(inbox: PostgresInbox, postgres_url: str) -> None:
+    await put(inbox, "d-1", key=b"k")
+    (dumped,) = [stored async for stored in inbox.dump(Filter()) if isinstance(stored, StoredDelivery)]
+    fill(postgres_url, 30_000)
+    for work in (
+        lambda connection: maintenance._unrelated(connection, [dumped]),
+        lambda connection: maintenance._duplicate_of(connection, dumped, 60.0),
+    ):
+        (look,) = asked_by(maintenance, work)
+
+        def plan_of(connection: PostgresConnection, look: tuple[str, Sequence[Any]] = look) -> Any:
+            ask(connection, BY_INDEX)
+            return explained(connection, look)
+
+        assert max(rows_read(plan := await inbox._ask(plan_of))) < 100, plan
+
+
+async def test_to_load_many_takes_few_round_trips_also_if_some_are_known(
     inbox: PostgresInbox, url: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await put(inbox, "d-0", "d-1", "d-2", "d-3")
@@ -426,6 +443,8 @@ async def test_to_load_many_that_are_new_takes_few_round_trips(
     await put(inbox, *(f"d-{number}" for number in range(4, 50)), ordering_key="o")
     dumped = [stored async for stored in inbox.dump(Filter()) if isinstance(stored, StoredDelivery)]
     other = await PostgresInbox(url("another")).open()
+    partly = await PostgresInbox(url("partly")).open()
+    await partly.load(dumped[20:21], NOW)
     asked = 0
 
     def counted(*arguments: Any, **named: Any) -> object:
@@ -437,6 +456,11 @@ async def test_to_load_many_that_are_new_takes_few_round_trips(
     monkeypatch.setattr(psycopg.Connection, "execute", counted)
     assert await other.load(dumped, NOW) == 50
     assert asked < 15
+    asked = 0
+    assert await partly.load(dumped, NOW) == 49
+    assert asked < 20
+    assert {stored.summary.id for stored in dumped} == {*await listed(partly)}
+    await partly.close()
     assert await other.load(dumped, NOW) == 0
     assert [stored async for stored in other.dump(Filter())] == dumped
     assert [*await claim(other, 50)] == ["d-4"]

@@ -79,9 +79,9 @@ def stored_with(connection: PostgresConnection, delivery: Delivery) -> int | Non
     found = ask(
         connection,
         "SELECT seq FROM delivery WHERE seq IN (SELECT coalesce(body_of, seq) FROM delivery "
-        "WHERE source = %s AND (id = %s OR (id > %s AND id < %s))) AND headers = %s AND body = %s LIMIT 1",
+        "WHERE source = %s AND id >= %s AND id < %s AND (id = %s OR id > %s)) AND headers = %s AND body = %s LIMIT 1",
         [
-            *(escaped(delivery.receiver), request, f"{request}.", f"{request}/"),  # "/" comes next after "."
+            *(escaped(delivery.receiver), request, f"{request}/", request, f"{request}."),  # "/" comes next after "."
             *(rows.encode_headers(delivery.headers), delivery.body),
         ],
     ).fetchone()

@@ -112,7 +112,7 @@ def check_round_trip(connection: PostgresConnection) -> None:
     )
     seq = secrets.randbelow(2**62) - 2**63  # where no row is: each process that starts has one of its own
     with connection.transaction(force_rollback=True):
-        insert(connection, [(row, True)], first=seq)
+        insert(connection, [(row, True)], at=[seq])
         found = ask(connection, f"SELECT {DELIVERY} FROM delivery d WHERE seq = %s", [seq]).fetchone()
     if found != row:
         read = found or (None,) * len(row)
@@ -237,7 +237,7 @@ def insert(
     shares: Sequence[str | None] = (),
     *,
     body_of: int | None = None,
-    first: int | None = None,
+    at: Sequence[int] | None = None,
 ) -> list[int]:
     """Insert rows of deliveries; return their row numbers, which are their places in the order of receipt.
 
@@ -246,17 +246,16 @@ def insert(
         new: the rows, each with whether no later delivery has its deduplication key.
         shares: for each row what all those have that share its body.
         body_of: a row that has the body of all; None if none has.
-        first: the number of the first row; None to come after all rows that there are.
+        at: the numbers of the rows; None to come after all rows that there are.
     """
-    if first is None:
+    if at is None:
         found = ask(
             connection,
             "SELECT nextval(pg_get_serial_sequence('delivery', 'seq')) FROM generate_series(1, %s)",
             [len(new)],
         )
-        seqs: list[int] = sorted(seq for (seq,) in found.fetchall())
-    else:
-        seqs = [*range(first, first + len(new))]
+        at = sorted(seq for (seq,) in found.fetchall())
+    seqs = [*at]
     others = rows.bodies_of(seqs, shares) if any(shares) else [body_of] * len(new)
     table = [row if other is None else rows.without_body(row) for (row, _), other in zip(new, others, strict=True)]
     placeholders = ", ".join(f"%s::{type}[]" for type in _TYPES)

@@ -6,6 +6,7 @@ As in `queries`, each function is a request by itself, in a transaction of its o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -20,7 +21,7 @@ from .insert import insert, lock_dedup_hashes
 from .leases import insert_attempts
 from .queries import where_clause
 from .replay import requeue
-from .rows import PostgresConnection, all_escaped, all_unescaped, ask, columns, delivery_row, escaped
+from .rows import BY_INDEX, PostgresConnection, all_escaped, all_unescaped, ask, columns, delivery_row, escaped
 
 APART = 60.0  # seconds by which what two processes know of the server's clock may differ
 _REGISTERING = 0x57484B54  # the advisory lock of a registration
@@ -163,15 +164,16 @@ def load(connection: PostgresConnection, dumped: Sequence[StoredDelivery], now: 
         connection, "SELECT coalesce(least((SELECT min(seq) FROM delivery), (SELECT min(seq) FROM purged)), 1)"
     ).fetchone() or (1,)
     seq = min(first, 1) - len(dumped) - 1  # rows that are not there leave gaps, which mean nothing
-    if _are_all_new(connection, dumped):
-        _load_all(connection, seq + 1, dumped, now)
-        return len(dumped)
-    loaded = 0
-    for stored in dumped:
-        seq += 1
+    ask(connection, BY_INDEX)
+    apart = _unrelated(connection, dumped)
+    _load_all(connection, [(seq + place, stored) for place, stored in enumerate(dumped, 1) if place in apart], now)
+    loaded = len(apart)
+    for place, stored in enumerate(dumped, 1):
+        if place in apart:
+            continue
         duplicate = _duplicate_of(connection, stored, window)
         if duplicate is None:
-            _load_one(connection, seq, stored, now)
+            _load_one(connection, seq + place, stored, now)
             loaded += 1
         elif stored.summary.state is State.WAITING:
             _requeue_dead(connection, duplicate, now)
@@ -182,28 +184,37 @@ def _entry(stored: StoredDelivery) -> Entry:
     return Entry(stored.delivery, stored.summary.event, stored.key, stored.summary.identity, stored.ordering_key)
 
 
-def _are_all_new(connection: PostgresConnection, dumped: Sequence[StoredDelivery]) -> bool:
-    """Return whether neither the inbox nor the others have anything that one of these has to be compared with."""
+def _unrelated(connection: PostgresConnection, dumped: Sequence[StoredDelivery]) -> set[int]:
+    """Return the places, from 1 on, of those that neither the inbox nor the others have to be compared with."""
     requests = [escaped(stored.delivery.request_id) for stored in dumped]
-    keys = [(escaped(stored.summary.receiver), stored.key) for stored in dumped if stored.key is not None]
-    ids = {stored.delivery.id for stored in dumped}
-    if len(ids) < len(dumped) or len({*requests}) < len(requests) or len({*keys}) < len(keys):
-        return False
+    keys = [(escaped(stored.summary.receiver), stored.key) for stored in dumped]
     found = ask(
         connection,
-        "SELECT EXISTS (SELECT FROM unnest(%s::text[]) AS r(id) JOIN delivery d "
-        """ON d.id = r.id OR (d.id > r.id || '.' COLLATE "C" AND d.id < r.id || '/' COLLATE "C")) """  # "/" is next
-        "OR EXISTS (SELECT FROM unnest(%s::text[], %s::bytea[]) AS k(source, key) "
-        "JOIN delivery d ON d.source = k.source AND d.key = k.key)",
+        "SELECT n.place FROM unnest(%s::text[], %s::text[], %s::bytea[]) WITH ORDINALITY AS n(id, source, key, place) "
+        "WHERE (SELECT d.seq FROM delivery d WHERE d.id = n.id) IS NOT NULL OR (SELECT d.seq FROM delivery d "
+        # "/" comes next after "."
+        """WHERE d.id > n.id || '.' COLLATE "C" AND d.id < n.id || '/' COLLATE "C" LIMIT 1) IS NOT NULL """
+        f"OR (SELECT d.seq FROM delivery d WHERE {_HAS_KEY} AND d.current LIMIT 1) IS NOT NULL "
+        f"OR (SELECT d.seq FROM delivery d WHERE {_HAS_KEY} AND NOT d.current LIMIT 1) IS NOT NULL",
         [requests, *columns(keys, 2)],
-    )
-    return found.fetchone() == (False,)
+    ).fetchall()
+    stored, often, known = {place for (place,) in found}, Counter(requests), Counter(keys)
+    return {
+        place
+        for place, (request, key) in enumerate(zip(requests, keys, strict=True), 1)
+        if place not in stored and often[request] == 1 and (key[1] is None or known[key] == 1)
+    }
 
 
-def _load_all(connection: PostgresConnection, first: int, dumped: Sequence[StoredDelivery], now: float) -> None:
-    """Store deliveries of which nothing is known, in a few round trips, however many they are."""
-    insert(connection, [(delivery_row(_entry(stored)), True) for stored in dumped], first=first)
-    progress = [_progress_row(seq, stored, now) for seq, stored in enumerate(dumped, first)]
+_HAS_KEY = "d.source = n.source AND d.key = n.key"
+
+
+def _load_all(connection: PostgresConnection, new: Sequence[tuple[int, StoredDelivery]], now: float) -> None:
+    """Store deliveries of which nothing is known in their rows, in a few round trips, however many they are."""
+    if not new:
+        return
+    insert(connection, [(delivery_row(_entry(stored)), True) for _, stored in new], at=[seq for seq, _ in new])
+    progress = [_progress_row(seq, stored, now) for seq, stored in new]
     ask(
         connection,
         f"INSERT INTO progress ({_PROGRESS}) SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[], "
@@ -211,7 +222,7 @@ def _load_all(connection: PostgresConnection, first: int, dumped: Sequence[Store
         f"%s::boolean[]) RETURNING {ANNOUNCE}",
         columns(progress, 10),
     )
-    insert_attempts(connection, ((seq, stored.attempts) for seq, stored in enumerate(dumped, first)))
+    insert_attempts(connection, ((seq, stored.attempts) for seq, stored in new))
 
 
 _PROGRESS = "seq, source, line, state, due, since, handlers, reason, settled, body_removed"
@@ -240,7 +251,7 @@ def _load_one(connection: PostgresConnection, seq: int, stored: StoredDelivery, 
         [escaped(summary.receiver), stored.key],
     ).fetchone()
     row, body_of = delivery_row(_entry(stored)), bodies.stored_with(connection, stored.delivery)
-    insert(connection, [(row, bool(outdated) or is_known is None)], body_of=body_of, first=seq)
+    insert(connection, [(row, bool(outdated) or is_known is None)], body_of=body_of, at=[seq])
     ask(
         connection,
         f"INSERT INTO progress ({_PROGRESS}) "
@@ -256,7 +267,10 @@ def _duplicate_of(connection: PostgresConnection, stored: StoredDelivery, window
     found = ask(
         connection,
         "SELECT seq FROM delivery WHERE id = %s "
-        "UNION ALL SELECT seq FROM delivery WHERE source = %s AND key = %s AND abs(received - %s) <= %s LIMIT 1",
+        "UNION ALL SELECT d.seq FROM (VALUES (%s::text, %s::bytea)) AS n(source, key) "
+        f"JOIN LATERAL (SELECT d.seq, d.received FROM delivery d WHERE {_HAS_KEY} AND d.current "
+        f"UNION ALL SELECT d.seq, d.received FROM delivery d WHERE {_HAS_KEY} AND NOT d.current) AS d ON true "
+        "WHERE abs(d.received - %s) <= %s LIMIT 1",
         [escaped(delivery.id), escaped(delivery.receiver), stored.key, delivery.received, window],
     ).fetchone()
     return None if found is None else found[0]

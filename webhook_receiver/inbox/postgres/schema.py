@@ -202,6 +202,7 @@ CREATE TABLE counter (
 ALTER TABLE delivery ADD COLUMN part integer NOT NULL DEFAULT 0, ADD COLUMN context text,
     ADD COLUMN body_of bigint;  -- the row that has its headers and body; null: this one
 CREATE INDEX delivery_shared ON delivery (body_of) WHERE body_of IS NOT NULL;
+CREATE INDEX delivery_outdated ON delivery (source, key) WHERE NOT current AND key IS NOT NULL;
 ALTER TABLE progress ADD COLUMN body_removed boolean NOT NULL DEFAULT false;
 DROP INDEX progress_settled;
 CREATE INDEX progress_settled ON progress (state, body_removed, settled) WHERE settled IS NOT NULL;
