@@ -876,7 +876,7 @@ def test_what_is_damaged_is_listed_with_the_others_and_can_be_purged(path: Path,
     if "handlers" in change:
         (line,) = [line for line in lines if line.startswith("dd04")]
         assert line.endswith(
-            "damaged: what is kept of the handlers' progress is not what was written: the file was damaged"
+            "damaged: what is kept of the handlers' progress is not what was written: the database was damaged"
         )
         told = [json.loads(line) for line in inbox_command("ls", url, "--json").stdout.splitlines()]
         assert [each["id"] for each in told if "handlers' progress" in each.get("damage", "")] == ["dd04"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -20,7 +21,9 @@ from tests.faults.test_postgres import begun, states
 from tests.helpers import ROOT, printed
 from tests.postgres import execute, migrated, postgres
 from webhook_receiver.cli.commands import app
+from webhook_receiver.inbox.postgres import PostgresInbox
 from webhook_receiver.inbox.postgres.schema import MIGRATIONS
+from webhook_receiver.testing.inbox_suite import put
 
 MODULE = """
 from webhook_receiver import Event, Unsigned, WebhookReceiver
@@ -61,6 +64,21 @@ def test_check_reads_every_delivery_and_backup_is_for_files(postgres_url: str, t
     done = command("backup", postgres_url, str(tmp_path / "copy.db"))
     assert (done.exit_code, "PostgreSQL has pg_dump" in done.stderr) == (1, True)
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("change", ["delivery SET body = 'x'", "progress SET handlers = '[1]'"])
+def test_check_says_of_what_is_damaged_that_the_database_was(postgres_url: str, change: str) -> None:
+    async def fill() -> None:
+        inbox = await PostgresInbox(postgres_url).open()
+        await put(inbox, "d-1")
+        await inbox.close()
+
+    asyncio.run(fill())
+    execute(postgres_url, f"UPDATE {change}")
+    done = command("check", postgres_url)
+    assert (done.exit_code, done.stdout) == (1, "1 delivery checked, 1 damaged\n")
+    assert done.stderr.startswith("d-1 is damaged: what is kept of the ")
+    assert done.stderr.endswith("the database was damaged\n")
 
 
 def test_a_role_that_is_not_there_is_told_without_a_traceback(empty_database: str) -> None:

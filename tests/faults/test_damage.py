@@ -206,7 +206,7 @@ async def test_the_delivery_in_whose_body_a_byte_was_changed_is_dead_and_says_wh
     assert await handled(inbox) == {f"d-{number}" for number in range(COUNT)} - {"d-150"}
     (dead,) = await inbox.find(Filter(states=[State.DEAD]))
     assert dead.id == "d-150"
-    assert dead.reason == "what is kept of the delivery 'd-150' is not what was put: the file was damaged"
+    assert dead.reason == "what is kept of the delivery 'd-150' is not what was put: the database was damaged"
     with pytest.raises(InboxDamaged, match="d-150"):
         await inbox.get("d-150")
     await inbox.close()

@@ -125,7 +125,7 @@ def delivery(row: tuple[Any, ...]) -> Delivery:
         InboxDamaged: the row does not match its checksum.
     """
     if checksum(row) != row[14]:
-        raise InboxDamaged(f"what is kept of the delivery {row[0]!r:.80} is not what was put: the file was damaged")
+        raise InboxDamaged(f"what is kept of the delivery {row[0]!r:.80} is not what was put: the database was damaged")
     return delivery_of(row)
 
 
@@ -198,7 +198,7 @@ def progress(text: str | None) -> dict[str, HandlerState]:
         return {name: _handler_state(values) for name, values in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError, LookupError):
         raise InboxDamaged(
-            "what is kept of the handlers' progress is not what was written: the file was damaged"
+            "what is kept of the handlers' progress is not what was written: the database was damaged"
         ) from None
 
 

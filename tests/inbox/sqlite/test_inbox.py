@@ -529,7 +529,7 @@ async def test_a_delivery_that_was_changed_is_never_handed_out(
     (record,) = await inbox.find(Filter(states=[DEAD]))
     assert (record.id, record.due, record.leased) == ("d-1", None, False)
     assert record.settled == NOW + 3600, "in Unix time"
-    assert "the file was damaged" in str(record.reason)
+    assert "the database was damaged" in str(record.reason)
     with pytest.raises(InboxDamaged, match="'d-1' is not what was put"):
         await inbox.get("d-1")
     first, second = [each async for each in inbox.dump(ALL)]
