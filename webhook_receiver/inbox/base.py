@@ -75,9 +75,9 @@ class Inbox(Protocol):
     another one of its ordering key is under a running lease; the one that it overtakes goes after it, and may lose its
     `due` time. All other deliveries are claimed as they become due, the older first.
 
-    **Parts.** One request may bring several events. Each is a delivery by itself in all that is said here: part 0 has
-    the id of the request, part n has that id, a dot and n. They count as received in the order in which they were put.
-    Their headers and body are stored once, and stay as long as one of them does that has not lost them.
+    **Parts.** One request may bring several events, each a delivery by itself: part 0 has the id of the request, part n
+    has that id, a dot and n. They are received in the order in which they were put. Their headers and body are stored
+    once, stay as long as one of them does that has not lost them, and are in memory once for all claimed together.
 
     **Removed bodies.** A store may remove the headers and the body of a DONE delivery before the delivery itself, some
     time after it was settled (the store's own setting). Nothing else changes, but it cannot be replayed any more.

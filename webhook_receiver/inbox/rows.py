@@ -41,6 +41,8 @@ def _column(name: str) -> str:
 
 DELIVERY = ", ".join(map(_column, COLUMNS))
 """The columns of a delivery, of table alias d; a part has the headers and the body of the row that has them."""
+OWN = ", ".join(f"d.{name}" for name in COLUMNS)
+"""The columns of a delivery as they are in its own row, of table alias d: of most parts without headers and body."""
 SUMMARY = (
     "d.id, d.source, d.origin, d.event, d.identity, d.received, p.state, p.due, p.lease IS NOT NULL, p.held, p.reason, "
     "p.settled, p.handlers, d.verified_by, d.body_verified, d.part, p.body_removed"
@@ -116,6 +118,11 @@ def bodies_of(seqs: Sequence[int], shares: Sequence[str | None]) -> list[int | N
     first: dict[str, int] = {}
     found = [seq if each is None else first.setdefault(each, seq) for seq, each in zip(seqs, shares, strict=True)]
     return [None if other == seq else other for seq, other in zip(seqs, found, strict=True)]
+
+
+def with_body(row: tuple[Any, ...], headers_and_body: tuple[bytes, bytes]) -> tuple[Any, ...]:
+    """Return a row that begins with COLUMNS, with other headers and another body."""
+    return (*row[:8], *headers_and_body, *row[10:])
 
 
 def delivery(row: tuple[Any, ...]) -> Delivery:

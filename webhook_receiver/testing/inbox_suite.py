@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -370,6 +371,22 @@ class InboxSuite(_OnTwoStores):
             assert (stored.summary.part, stored.summary.event, stored.summary.identity) == (part, f"{name}.event", name)
             assert (stored.key, stored.ordering_key) == (name.encode(), None if part else "first")
             assert stored.delivery.request_id == "d-1"
+
+    async def test_parts_that_are_claimed_together_have_one_body_in_memory(self, inbox: Inbox) -> None:
+        size = 1 << 20
+        for number in range(2):
+            parts = [f"{number}-{part}" for part in range(24)]
+            await inbox.put(batch(f"d-{number}", *parts, body=bytes([number]) * size), NOW)
+        tracemalloc.start()
+        try:
+            claims = await claim(inbox)
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert most < 10 * size
+        assert [each.delivery.body[:1] for each in claims.values()] == [b"\0"] * 24 + [b"\1"] * 24
+        for each in claims.values():
+            assert await settle(inbox, each)
 
     async def test_each_part_is_settled_replayed_and_dead_by_itself(self, inbox: Inbox) -> None:
         parts = [Part(1, "b", ordering_key="o"), Part(2, "c", ordering_key="o"), Part(7, dead="no event")]

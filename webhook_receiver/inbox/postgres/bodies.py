@@ -70,6 +70,17 @@ def remove(connection: PostgresConnection, settled_before: float) -> int:
     return len(seqs)
 
 
+def shared(connection: PostgresConnection, seqs: Sequence[int]) -> dict[int, tuple[bytes, bytes]]:
+    """Return the headers and the body of each of these rows, which others may have for it: each goes to us once."""
+    found = ask(
+        connection,
+        "SELECT array_agg(d.seq), b.headers, b.body FROM delivery d "
+        "JOIN delivery b ON b.seq = coalesce(d.body_of, d.seq) WHERE d.seq = ANY(%s) GROUP BY b.seq",
+        [seqs],
+    )
+    return {seq: (headers, body) for some, headers, body in found.fetchall() for seq in some}
+
+
 def stored_with(connection: PostgresConnection, delivery: Delivery) -> int | None:
     """Return the row that has the headers and the body of a delivery, since another part of it is stored; else None.
 

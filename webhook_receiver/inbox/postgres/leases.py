@@ -17,9 +17,9 @@ from ...logs import fields
 from .. import rows
 from ..clock import LeaseTime
 from ..records import Claim, HandlerState, Settlement, State
+from . import bodies
 from .rows import (
     BY_INDEX,
-    DELIVERY,
     PostgresConnection,
     PostgresOperation,
     all_escaped,
@@ -185,8 +185,10 @@ def claim(connection: PostgresConnection, requests: Sequence[ClaimJob], again: i
     with connection.pipeline():
         ask(connection, BY_INDEX)
         leased = [_lease(connection, request) for request in requests]
-        found = [sorted(cursor.fetchall(), key=lambda row: row[-2]) for cursor in leased]
-    results = [_claims(connection, request, taken) for request, taken in zip(requests, found, strict=True)]
+        found = [sorted(cursor.fetchall(), key=lambda row: row[-3]) for cursor in leased]
+    parts = [row[-3] for taken in found for row in taken if row[-1] is not None]
+    shared = bodies.shared(connection, parts) if parts else {}
+    results = [_claims(connection, request, taken, shared) for request, taken in zip(requests, found, strict=True)]
     if again and any(len(claims) < len(taken) for claims, taken in zip(results, found, strict=True)):
         rest = [each._replace(limit=each.limit - len(claims)) for each, claims in zip(requests, results, strict=True)]
         more = claim(connection, rest, again - 1)  # those behind a damaged one are free now
@@ -218,18 +220,24 @@ def _lease(connection: PostgresConnection, request: ClaimJob) -> psycopg.Cursor[
         # A lease that is still there was never settled: its worker died, or was too slow.
         "UPDATE progress p SET crashes = p.crashes + (p.lease IS NOT NULL)::integer, lease = %s, due = %s, since = %s "
         f"FROM mine, delivery d WHERE p.seq = mine.seq AND d.seq = mine.seq "
-        f"RETURNING {DELIVERY}, p.state, p.handlers::text, p.crashes, p.reason, p.seq, p.lease",
+        f"RETURNING {rows.OWN}, p.state, p.handlers::text, p.crashes, p.reason, p.seq, p.lease, d.body_of",
         [now, now, token, now + request.time.lease, now],
     )
 
 
-def _claims(connection: PostgresConnection, request: ClaimJob, found: Sequence[tuple[Any, ...]]) -> list[Claim]:
+def _claims(
+    connection: PostgresConnection,
+    request: ClaimJob,
+    found: Sequence[tuple[Any, ...]],
+    shared: Mapping[int, tuple[bytes, bytes]],
+) -> list[Claim]:
     """Return the claims of leased rows; a damaged one is DEAD instead."""
     claims: list[Claim] = []
     for row in found:
-        state, handlers, crashes, reason, *lease = row[-6:]
+        state, handlers, crashes, reason, *lease, _ = row[-7:]
         try:
-            delivery, progress = rows.delivery(all_unescaped(row[:-6])), rows.progress(handlers)
+            whole = rows.with_body(row, shared[lease[0]]) if lease[0] in shared else row
+            delivery, progress = rows.delivery(all_unescaped(whole[:-7])), rows.progress(handlers)
         except InboxDamaged as damage:
             extra = fields(delivery_id=row[0], reason=str(damage))
             logger.error("delivery %s is dead: %s", row[0], damage, extra=extra)

@@ -8,7 +8,7 @@ twice. The checksum of each row counts with them, wherever they are.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from sqlite3 import Connection
 from typing import NamedTuple
 
@@ -66,6 +66,14 @@ def _remove(connection: Connection, settled_before: float, limit: int) -> int:
     )
     connection.execute(f"UPDATE progress SET body_removed = 1 WHERE seq IN {among}", seqs)
     return len(found)
+
+
+def shared(connection: Connection, holders: Iterable[int | None]) -> dict[int | None, tuple[bytes, bytes]]:
+    """Return the headers and the body that each of these rows has for others; None, for no row, is passed over."""
+    asked = rows.padded({each for each in holders if each is not None})
+    among = f"({rows.placeholders(asked)})"
+    found = connection.execute(f"SELECT seq, headers, body FROM delivery WHERE seq IN {among}", asked) if asked else ()
+    return {seq: (headers, body) for seq, headers, body in found}
 
 
 def stored_with(connection: Connection, delivery: Delivery) -> int | None:

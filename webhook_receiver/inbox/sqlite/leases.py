@@ -18,7 +18,7 @@ from .. import rows
 from ..clock import LeaseTime
 from ..owner import Owner
 from ..records import Claim, HandlerState, Settlement, State
-from . import ordering, owners, schema, tracking
+from . import bodies, ordering, owners, schema, tracking
 from .connection import WriterConnection
 from .owners import BornLease
 from .tracking import UntrackedDelivery
@@ -166,15 +166,18 @@ def _claims(connection: WriterConnection, job: ClaimJob, seqs: Sequence[int], to
     """Return the claims of deliveries that have this lease now; those that turn out to be damaged become DEAD."""
     seqs = rows.padded(seqs)
     claims: list[Claim] = []
-    for row in connection.execute(
-        f"SELECT {rows.DELIVERY}, p.state, p.handlers, p.crashes, p.reason, p.seq "
+    found: list[tuple[Any, ...]] = connection.execute(
+        f"SELECT {rows.OWN}, p.state, p.handlers, p.crashes, p.reason, p.seq, d.body_of "
         "FROM progress p JOIN delivery d USING (seq) "
         f"WHERE p.seq IN ({rows.placeholders(seqs)}) ORDER BY p.seq",
         seqs,
-    ).fetchall():
-        state, handlers, crashes, reason, seq = row[-5:]
+    ).fetchall()
+    shared = bodies.shared(connection, [row[-1] for row in found])  # once in memory for all parts of a request
+    for row in found:
+        state, handlers, crashes, reason, seq, holder = row[-6:]
         try:
-            delivery, progress = rows.delivery(row), rows.progress(handlers)
+            whole = rows.with_body(row, shared[holder]) if holder in shared else row
+            delivery, progress = rows.delivery(whole), rows.progress(handlers)
         except InboxDamaged as damage:
             _bury(connection, seq, row[0], damage, job.unix)
             continue
