@@ -48,6 +48,7 @@ NEUTRAL = {
     "preset",
     "profile",
     "registry",
+    "reply",
     "split",
 }
 VENDORS = {each.stem for each in PACKAGE.joinpath("senders").iterdir()} - NEUTRAL | {

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from starlette.types import Scope, Send
 
@@ -97,6 +97,26 @@ class Receipt(NamedTuple):
             f"Receipt(response={self.response!r}, delivery={self.delivery!r}, error={self.error!r}, "
             f"duplicate_of={self.duplicate_of!r})"
         )
+
+
+def plain(text: str, status: int = 200) -> Response:
+    """Return a response of plain text, which no browser takes for anything else."""
+    return _with_body("text/plain; charset=utf-8", text.encode(), status)
+
+
+def as_json(document: Mapping[str, Any], status: int = 200) -> Response:
+    """Return a response of a JSON object."""
+    return _with_body("application/json", json.dumps(document).encode(), status)
+
+
+def as_xml(text: str, status: int = 200) -> Response:
+    """Return a response of XML, such as Twilio's TwiML. Values in it have to be escaped."""
+    return _with_body("text/xml; charset=utf-8", text.encode(), status)
+
+
+def _with_body(kind: str, body: bytes, status: int) -> Response:
+    fields = {"content-type": kind, "content-length": str(len(body)), "x-content-type-options": "nosniff"}
+    return Response(status, fields, body)
 
 
 def problem(status: int, kind: str, title: str, detail: str | None = None, **headers: str) -> Response:

@@ -16,6 +16,7 @@ from ..signatures import Verified
 from ..signatures.scheme import secret_headers
 from ..worker.inline import handle
 from . import Runtime
+from .replier import Replier
 
 
 class Intake:
@@ -31,6 +32,7 @@ class Intake:
         self._duplicate = accepted(sender.responses.duplicate)
         self._secret_headers = secret_headers(sender.scheme)
         self._names = names
+        self._replier = None if sender.reply is None else Replier(sender.reply)
 
     async def take(self, runtime: Runtime, head: RequestHead, body: bytes, verified: Verified, now: float) -> Receipt:
         """Store what a request brings, or run its handlers; return the response to it.
@@ -45,6 +47,13 @@ class Intake:
         Raises:
             InboxError: it cannot be stored.
         """
+        receipt = await self._take(runtime, head, body, verified, now)
+        if self._replier is None or receipt.event is None or receipt.delivery is None or receipt.response.status >= 300:
+            return receipt
+        response = await self._replier.response(receipt.event, receipt.response, receipt.delivery.id)
+        return receipt._replace(response=response)
+
+    async def _take(self, runtime: Runtime, head: RequestHead, body: bytes, verified: Verified, now: float) -> Receipt:
         if not runtime.is_started():
             await runtime.start_late()  # only then its name in the inbox is known
         if verified.by is not None:

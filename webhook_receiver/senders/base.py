@@ -19,6 +19,7 @@ A receiver has one sender, and reads from it, in this order, for each request:
    are the same if their identities are equal. See runtime/entries.py.
 8. `ordering_key`: deliveries with the same key are handled one at a time, in order of receipt.
 9. `responses`: the HTTP status for each outcome.
+10. `reply`: the body of the response, for a sender that wants one.
 
 Before 2, and where the sender does not sign them before 1, `challenges` may answer a request: none of it is stored or
 handled then.
@@ -48,6 +49,7 @@ from ..signatures import Scheme
 from ..signatures.scheme import complaint
 from .challenges import Challenge
 from .event_names import check_event_name
+from .reply import Reply
 from .split import Split
 
 OrderingKey = Callable[[Any], object]
@@ -210,6 +212,9 @@ class Sender:
     """The functions that backfill orders from the sender's API; None if it has no such API."""
     responses: ResponseStatuses = field(default_factory=ResponseStatuses)
     """The HTTP statuses of the responses."""
+    reply: Reply | None = None
+    """The body of the responses to stored deliveries, made of the event, such as `Reply(lambda event: as_json({}))`;
+    None for an empty one. A sender with `split` has none."""
     challenges: tuple[Challenge, ...] = ()
     """What the sender asks to see that the URL is the receiver's, such as `echo("query:challenge", ...)`: see
     `webhook_receiver.senders.challenges`. Of several that fit a request, the first one is answered."""
@@ -256,10 +261,17 @@ class Sender:
             isinstance(text, str) and isinstance(status, OrderStatus) for text, status in self.statuses.items()
         ):
             raise ConfigurationError(f"the statuses of the sender {self.name} are a mapping of texts to OrderStatus")
-        for part, kind in (("orders", Orders | None), ("responses", ResponseStatuses), ("split", Split | None)):
+        for part, kind in (
+            *(("orders", Orders | None), ("responses", ResponseStatuses)),
+            *(("split", Split | None), ("reply", Reply | None)),
+        ):
             if not isinstance(getattr(self, part), kind):
                 given = type(getattr(self, part)).__name__
                 raise ConfigurationError(f"the {part} of the sender {self.name} cannot be of the type {given}")
+        if self.split is not None and self.reply is not None:
+            raise ConfigurationError(
+                f"the sender {self.name} has split=... and reply=...: a reply is made of one event"
+            )
         self._check_tuple("challenges", Challenge, "challenges, such as ping(methods=('HEAD',), signed=False)")
         _check_responses(self.responses)
         if self.decode is not None and not callable(self.decode):

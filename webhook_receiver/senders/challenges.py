@@ -10,7 +10,6 @@ A place in a request is a text such as "query:hub.challenge", "header:x-hook-sec
 
 from __future__ import annotations
 
-import json
 import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,7 @@ from typing import Any, Literal
 from ..delivery import RequestHead
 from ..errors import ConfigurationError, InboxError, MethodNotAllowed, VerificationError
 from ..logs import log_failure
-from ..responses import Response
+from ..responses import Response, as_json, plain
 from ..signatures import BodyCheck, Scheme, Verified
 from ..signatures.hmac_keys import KeyForm
 from ..signatures.scheme import complaint
@@ -398,21 +397,6 @@ def cloudevents(*origins: str, rate: int | None = None) -> Challenge:
         return head.with_headers((b"webhook-request-origin", origin)), b""
 
     return Challenge(answer=answer, methods=("OPTIONS",), signed=False, ask=ask)
-
-
-def plain(text: str) -> Response:
-    """Return an answer of plain text, which no browser takes for anything else."""
-    return _answer("text/plain; charset=utf-8", text.encode(), 200)
-
-
-def as_json(document: Mapping[str, Any], status: int = 200) -> Response:
-    """Return an answer of a JSON object."""
-    return _answer("application/json", json.dumps(document).encode(), status)
-
-
-def _answer(kind: str, body: bytes, status: int) -> Response:
-    fields = {"content-type": kind, "content-length": str(len(body)), "x-content-type-options": "nosniff"}
-    return Response(status, fields, body)
 
 
 def _answer_token(
