@@ -16,7 +16,7 @@ _FACTS = (
     "the specification of Standard Webhooks, version 1.0.0",
     "signatures compared with standardwebhooks and svix for Python, see tests/signatures/test_peers.py",
 )
-_EXAMPLE = "whsec_YS1zZWNyZXQtZm9yLXRlc3Rz"
+EXAMPLE = "whsec_YS1zZWNyZXQtZm9yLXRlc3Rz"
 _svix_signature = partial(StandardWebhooks, headers="svix")
 
 
@@ -42,7 +42,8 @@ def svix(secret: Secrets, *, tolerance: float = 300) -> Sender:
     return Sender(name="svix", scheme=_svix_signature(secret, tolerance=tolerance), facts=_FACTS)
 
 
-def _headers(prefix: str) -> tuple[str, str, str]:
+def header_names(prefix: str) -> tuple[str, str, str]:
+    """Return the names of the three headers."""
     return (f"{prefix}-signature", f"{prefix}-id", f"{prefix}-timestamp")
 
 
@@ -66,8 +67,8 @@ PRESETS = (
         "Standard Webhooks",
         standard_webhooks,
         StandardWebhooks,
-        _headers("webhook"),
-        example=_EXAMPLE,
+        header_names("webhook"),
+        example=EXAMPLE,
         samples=SAMPLES,
         page=Page(
             trade="specifications",
@@ -81,8 +82,8 @@ PRESETS = (
         "Svix",
         svix,
         _svix_signature,
-        _headers("svix"),
-        example=_EXAMPLE,
+        header_names("svix"),
+        example=EXAMPLE,
         samples=SAMPLES,
         page=Page(
             trade="specifications",

@@ -23,7 +23,10 @@ _HOMES = {
     "..slack": "slack",
     "..shopify": "shopify",
     "..http_message": "http_message",
-    ".payments": "razorpay square",
+    ".payments": (
+        "adyen_platform airwallex checkout coinbase_commerce increase lemon_squeezy lithic mollie paystack polar "
+        "razorpay recurly revolut square wise"
+    ),
     ".code_hosts": "gitlab forgejo gitea bitbucket jira sentry vercel netlify trigger_dev pagerduty",
     ".chat": "telegram line viber webex stream intercom discord",
     ".business": (

@@ -14,13 +14,17 @@ from ..zoom import zoom
 MODULES: tuple[str, ...]
 
 __all__ = [
+    "adyen_platform",
+    "airwallex",
     "auth0",
     "bitbucket",
     "box",
     "cal_com",
     "calendly",
+    "checkout",
     "clerk",
     "clickup",
+    "coinbase_commerce",
     "discord",
     "docusign",
     "dropbox",
@@ -32,23 +36,31 @@ __all__ = [
     "gitlab",
     "http_message",
     "hubspot",
+    "increase",
     "intercom",
     "jira",
     "knock",
     "kontent_ai",
+    "lemon_squeezy",
     "line",
     "linear",
+    "lithic",
     "liveblocks",
     "livekit",
     "meta",
     "microsoft_graph",
+    "mollie",
     "netlify",
     "notion",
     "okta",
     "openai",
     "pagerduty",
+    "paystack",
+    "polar",
     "razorpay",
+    "recurly",
     "replicate",
+    "revolut",
     "sanity",
     "seam",
     "sentry",
@@ -70,14 +82,28 @@ __all__ = [
     "viber",
     "vonage",
     "webex",
+    "wise",
     "workos",
     "zendesk",
     "zoom",
 ]
 
 # payments
+def adyen_platform(secret: Secrets) -> Sender: ...
+def airwallex(secret: Secrets) -> Sender: ...
+def checkout(secret: Secrets) -> Sender: ...
+def coinbase_commerce(secret: Secrets) -> Sender: ...
+def increase(secret: Secrets) -> Sender: ...
+def lemon_squeezy(secret: Secrets) -> Sender: ...
+def lithic(secret: Secrets) -> Sender: ...
+def mollie(secret: Secrets) -> Sender: ...
+def paystack(secret: Secrets) -> Sender: ...
+def polar(secret: Secrets) -> Sender: ...
 def razorpay(secret: Secrets) -> Sender: ...
+def recurly(secret: Secrets) -> Sender: ...
+def revolut(secret: Secrets) -> Sender: ...
 def square(secret: Secrets) -> Sender: ...
+def wise(secret: Secrets) -> Sender: ...
 
 # code hosts
 def bitbucket(secret: Secrets) -> Sender: ...
