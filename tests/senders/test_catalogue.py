@@ -69,7 +69,9 @@ assert "webhook_receiver.senders.github" not in sys.modules
 """
     done = run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == ""
-    assert done.stdout.strip() == str([f"webhook_receiver.senders.catalogue.{name}" for name in ("payments", "row")])
+    assert done.stdout.strip() == str(
+        [f"webhook_receiver.senders.catalogue.{name}" for name in ("examples", "payments", "row")]
+    )
 
 
 @every

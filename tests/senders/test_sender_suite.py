@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import inspect
+from base64 import b64encode
 from collections.abc import Sequence
+from functools import cache
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from webhook_receiver import Sender
+from webhook_receiver.senders.catalogue.examples import P256_KEY, RSA_KEY
 from webhook_receiver.senders.registry import presets
 from webhook_receiver.testing.sender_suite import SenderSuite
 
 SPELT_FREELY = {"up42": frozenset({"signature"})}  # any label will do
 A_PLACE_EACH = {"box", "docusign"}
+
+
+@cache
+def another(secret: str) -> str:
+    """Return another secret of the same kind."""
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+    if secret == RSA_KEY:
+        key = rsa.generate_private_key(65537, 2048)
+    elif secret == P256_KEY:
+        key = ec.generate_private_key(ec.SECP256R1())
+    else:
+        return secret[:-1] + ("B" if secret[-1] != "B" else "C")
+    return b64encode(key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())).decode()
 
 
 @pytest.mark.parametrize("name", [*presets()])
@@ -21,7 +39,7 @@ class TestCatalogue(SenderSuite):
     def choose(self, name: str) -> None:
         self.preset = presets()[name]
         first = self.preset.example
-        self.secrets = (first, first[:-1] + ("B" if first[-1] != "B" else "C"))
+        self.secrets = (first, another(first))
         self.spelt_freely = SPELT_FREELY.get(name, frozenset())
         tolerance = inspect.signature(self.preset.sender).parameters.get("tolerance")
         self.body = self.body_of(self.secrets)

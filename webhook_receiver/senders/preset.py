@@ -75,13 +75,11 @@ class Preset:
         first = self.headers[0].encode() if self.headers else b""
         return any(name == first and self.within in value for name, value in headers)
 
-    def likeness(self, headers: Headers) -> tuple[int, int, int]:
+    def likeness(self, headers: Headers) -> tuple[int, int]:
         """Return how like the sender's a request with these headers is: of two presets that fit, the greater is right.
 
-        A sender with marks is the one if one of them is there, and is none if not; then the one is it of whose headers
-        the fewest are absent.
+        A sender with marks is the one if one of them is there, and is none if not.
         """
         present = {name for name, _ in headers}
         marks = sum(mark.encode() in present for mark in self.marks)
-        proofs = sum(name.encode() in present for name in self.headers)
-        return (marks or -bool(self.marks), proofs - len(self.headers), proofs)
+        return (marks or -bool(self.marks), sum(name.encode() in present for name in self.headers))

@@ -246,7 +246,7 @@ PRESETS = (
             setup="On the page Webhook Endpoints, add one with the URL and the format JSON; its secret key is there.",
             traps=(
                 "XML is not signed: choose JSON.",
-                "The time is in milliseconds, by its text and its libraries; the example in its documentation has seconds.",
+                "The time is in milliseconds, by its libraries; the example in its documentation has seconds.",
                 "For 24 hours after a change of the key there are two signatures in the header.",
             ),
         ),
