@@ -24,6 +24,7 @@ MEASURES: dict[str, Callable[[Session], Found]] = {
     "kept-64": over_http.kept_64,
     "put": in_process.put,
     "whole": in_process.whole,
+    "batch": in_process.batch,
     "worker": in_process.worker,
     "postgres": with_postgres.beside,
     "postgres-distant": with_postgres.distant,

@@ -44,6 +44,21 @@ def whole(session: Session) -> Found:
     return found
 
 
+def batch(session: Session) -> Found:
+    """Batches of 100 events, received, kept and handled in one process, beside single deliveries."""
+    found = Found("Batches of 100 events, kept and handled, in process")
+    jobs: dict[str, Job] = {}
+    many = {"one caller": (str(session.some(1_000)), "1"), "64 callers": (str(session.some(10_000)), "64")}
+    for callers, (number, together) in many.items():
+        jobs[f"single, {callers}"] = _job(session, THIS, "whole", number, together)
+        jobs[f"batches, {callers}"] = _job(session, THIS, "batch", number, together, "100")
+    run_in_turns(session, found, jobs, rounds=5)
+    for callers in many:
+        of, to = (Cell(f"{what}, {callers}", CPU) for what in ("batches", "single"))
+        found.targets.append(Target(f"CPU of an event in a batch, {callers}, of a single one", of, to, "at most", 0.4))
+    return found
+
+
 def worker(session: Session) -> Found:
     """Empty handlers of what waits already, run by one worker and committed."""
     found = Found("Empty handlers, run and committed")

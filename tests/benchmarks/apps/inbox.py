@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from itertools import count, islice
 from pathlib import Path
@@ -28,9 +30,11 @@ from webhook_receiver.inbox import (
     StoredDelivery,
     from_url,
 )
+from webhook_receiver.senders.up42 import up42
 
 from .jobs import CALLERS, Figures, Stopwatch, together
 from .receiver import body, headers, ran, receiver
+from .serving import SECRET
 
 NAME = "benchmark"
 orders = count(1)
@@ -102,10 +106,26 @@ async def whole(url: str, number: str, callers: str) -> Figures:
         return {**watch.bytes(many), **watch.cpu(many)}
 
 
-async def _receive(hooks: WebhookReceiver, number: int, callers: int) -> None:
+async def batch(url: str, number: str, callers: str, size: str) -> Figures:
+    """Receive and handle as `whole` does, with so many events in each delivery."""
+    from webhook_receiver.senders import Split  # which an older build has not
+
+    many = int(number)
+    hooks = receiver(sender=replace(up42(SECRET), split=Split("*")), inbox=url)
+    async with hooks:
+        await _receive(hooks, many // 10, int(callers), int(size))
+        watch = Stopwatch()
+        await _receive(hooks, many, int(callers), int(size))
+        return {**watch.bytes(many), **watch.cpu(many)}
+
+
+async def _receive(hooks: WebhookReceiver, number: int, callers: int, size: int = 1) -> None:
     """Have a receiver acknowledge new deliveries; return when they are handled, and that is committed."""
     before = ran.count
-    await together(callers, islice(orders, number), lambda order: _call(hooks, body(order)))
+    events = map(body, islice(orders, number))
+    batches = (b"[%b]" % b",".join(each) for each in iter(lambda: [*islice(events, size)], []))
+    bodies = events if size == 1 else batches
+    await together(callers, bodies, partial(_call, hooks))
     while ran.count < before + number:  # noqa: ASYNC110 - a handler that told it would be measured, too
         await asyncio.sleep(0.001)
     await asyncio.sleep(0.05)  # for the commit of the last ones
@@ -220,7 +240,7 @@ async def _turn(inbox: Inbox, number: int) -> Figures:
     return figures | {"claim and settle, of an empty file": watch.cpu(1)["CPU µs"]}
 
 
-JOBS = {job.__name__: job for job in (put, single, whole, worker, memory, full)}
+JOBS = {job.__name__: job for job in (put, single, whole, batch, worker, memory, full)}
 
 if __name__ == "__main__":
     print(json.dumps(asyncio.run(JOBS[sys.argv[1]](*sys.argv[2:]))))
