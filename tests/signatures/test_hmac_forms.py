@@ -175,6 +175,9 @@ def test_a_query_that_is_signed_has_to_be_there() -> None:
         (b"ts=%d;h1=%b", {"signature": "x-sig:h1", "timestamp": "x-sig:ts", "item_separator": ";"}),
         (b"t=%d&s=%b", {"signature": "x-sig:s", "timestamp": "x-sig:t", "item_separator": "&"}),
         (b"t=%d, v1=%b", {"signature": "x-sig:v1", "timestamp": "x-sig:t"}),
+        (b"t=%d,v1=%b", {"signature": "x-sig:v1", "timestamp": "x-sig:t", "item_separator": ", "}),
+        (b"%d, %b", {"signature": "x-sig[1]", "timestamp": "x-sig[0]", "item_separator": ", "}),
+        (b"%d %b", {"signature": "x-sig[1]", "timestamp": "x-sig[0]", "item_separator": " "}),
         (b"%d,%b", {"signature": "x-sig[1:]", "timestamp": "x-sig[0]"}),
         (b"%d, 00ff,%b", {"signature": "x-sig[1:]", "timestamp": "x-sig[0]"}),
         (b"%d|%b", {"signature": "X-Sig[1]", "timestamp": "X-Sig[0]", "item_separator": "|"}),
@@ -187,6 +190,15 @@ def test_items_are_parted_as_the_sender_does(value: bytes, options: dict[str, An
     assert scheme.verify(signed, NOW)(BODY).fresh
     with pytest.raises(VerificationError):
         verified(scheme, {"x-sig": value % (NOW + 1, hexed(b"%d." % NOW + BODY))})
+
+
+@pytest.mark.parametrize(
+    ("separator", "written"), [(",", b"t=%d,v1=%b"), (", ", b"t=%d, v1=%b"), (";", b"t=%d;v1=%b"), (" ", b"t=%d v1=%b")]
+)
+def test_items_are_written_as_the_sender_writes_them(separator: Any, written: bytes) -> None:
+    options: dict[str, Any] = {"signature": "x-sig:v1", "timestamp": "x-sig:t", "item_separator": separator}
+    signed = HMACBody("key", signed="{timestamp}.{body}", **options).sign(RequestHead.of({}), BODY, NOW)
+    assert dict(signed.headers)[b"x-sig"] == written % (NOW, hexed(b"%d." % NOW + BODY))
 
 
 def test_a_place_behind_an_item_of_somebody_else_cannot_be_signed_but_verified() -> None:

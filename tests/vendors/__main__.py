@@ -10,22 +10,26 @@ from datetime import UTC, datetime
 
 from . import vectors
 from .asking import asking
-from .comparison import cases
+from .comparison import NOW, cases
 from .proofs import PROOFS
 
 
 def main(names: list[str]) -> int:
-    failed = 0
+    failed = False
     for name in names or PROOFS:
-        with asking(PROOFS[name]) as drivers:
-            judged = [*cases(PROOFS[name], drivers)]
-        unknown = [case for case in judged if not case.is_one and case.why is None]
-        print(f"{name}: {sum(case.here for case in judged)} of {len(judged)} taken, {len(unknown)} differ unexplained")
-        for case in unknown:
-            failed = 1
-            print(f"  here {case.here}, there {case.there}, {case.what}, {case.request.headers} {case.request.body!r}")
+        proof = PROOFS[name]
+        with asking(proof) as drivers:
+            judged = [*cases(proof, drivers)]
+            unknown = [case for case in judged if not case.is_one and case.why is None]
+            print(
+                f"{name}: {sum(case.here for case in judged)} of {len(judged)} taken, {len(unknown)} differ unexplained"
+            )
+            for case in unknown:
+                said = [driver.why(case.request, proof.url, NOW) for driver in drivers]
+                print(f"  here {case.here}, {case.what}: {said}", case.request.headers, case.request.body)
+            failed |= bool(unknown)
         if not unknown:
-            vectors.write(PROOFS[name], judged, datetime.now(UTC).date())
+            vectors.write(proof, judged, datetime.now(UTC).date())
     return failed
 
 

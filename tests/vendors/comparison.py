@@ -13,14 +13,13 @@ from tests.signatures import mutants
 from tests.signatures.mutants import Pairs, Request
 from webhook_receiver import Scheme, VerificationError
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders.registry import presets
 
 from .library import Driver, Library
 
 NOW = 1_765_433_012
 """The time at which all requests are verified."""
 MUTATIONS = 200
-TIMES = (299, 301, -299, -301, 86_400, -86_400)
-"""How many seconds ago genuine requests were signed, beside now."""
 BODIES = (
     b'{"type":"a.b","id":"e-1","data":{}}',
     b'{\n  "type": "a.b",\n  "data": {"price": 1.0, "path": "a\\/b"}\n}\n',
@@ -51,8 +50,8 @@ class Proof:
     """The name of the sender's preset."""
     secret: str
     """The secret with which the libraries verify, and sign."""
-    scheme: Callable[[str], Scheme]
-    """Makes our scheme of that secret."""
+    scheme: Callable[[str], Scheme] | None = None
+    """Makes our scheme of that secret; None for the scheme of the preset."""
     libraries: tuple[Library, ...]
     headers: tuple[str, ...]
     """The headers to change."""
@@ -62,9 +61,23 @@ class Proof:
     """Makes what signs for us, where that takes another secret than verifying."""
     url: str = "https://hooks.example.com/webhooks?a=1&b=2"
     bodies: tuple[bytes, ...] = BODIES
+    tolerance: int = 300
+    """How many seconds the sender's clock may be behind ours; requests are signed just before and just after."""
     changes: tuple[Change, ...] = ()
     """Those that only this sender's requests can have."""
     differences: tuple[Difference, ...] = ()
+
+    def ours(self, *, signs: bool = False) -> Scheme:
+        """Return our scheme, which verifies or signs."""
+        if signs and self.signing is not None:
+            return self.signing(self.secret)
+        return self.scheme(self.secret) if self.scheme else presets()[self.sender].sender(self.secret).scheme
+
+    @property
+    def times(self) -> tuple[int, ...]:
+        """How many seconds ago genuine requests were signed, beside now."""
+        edge = self.tolerance
+        return (edge - 1, edge + 1, 1 - edge, -1 - edge, 864_000, -864_000)
 
     def difference(self, request: Request, library: Library, here: bool) -> str | None:
         """Return why the library's verdict on a request is another one than ours; None if nothing is known of that."""
@@ -114,7 +127,7 @@ def we_take(scheme: Scheme, request: Request, url: str) -> bool:
 
 
 def signed_here(proof: Proof, body: bytes, ago: int) -> Pairs:
-    scheme = (proof.signing or proof.scheme)(proof.secret)
+    scheme = proof.ours(signs=True)
     given = head_of(Request([*_pairs(proof.given)], body, ago), proof.url)
     return [*scheme.sign(given, body, NOW - ago).headers]
 
@@ -126,7 +139,7 @@ def signed_there(driver: Driver, proof: Proof, body: bytes, ago: int) -> Pairs:
 
 def cases(proof: Proof, drivers: list[Driver]) -> Iterator[Case]:
     """Yield the requests of a sender: genuine ones by everybody who signs, then changed ones."""
-    scheme = proof.scheme(proof.secret)
+    scheme = proof.ours()
 
     def judged(what: str, request: Request) -> Case:
         here = we_take(scheme, request, proof.url)
@@ -143,7 +156,7 @@ def cases(proof: Proof, drivers: list[Driver]) -> Iterator[Case]:
     for signer, sign in signers.items():
         for body in proof.bodies:
             yield judged(f"signed {signer}", Request(sign(body, 0), body, 0))
-        for ago in TIMES:
+        for ago in proof.times:
             body = proof.bodies[0]
             when = f"{ago} s ago" if ago > 0 else f"{-ago} s ahead"
             yield judged(f"signed {signer}, {when}", Request(sign(body, ago), body, ago))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 
-from tests.signatures.mutants import Request
+from tests.signatures.mutants import More, Request
 
 from .comparison import Difference
 
@@ -14,6 +15,15 @@ from .comparison import Difference
 def ahead(by: str = "", tolerance: int = 300) -> Difference:
     return Difference(
         "it takes a time in the future, however far", "there", lambda request: request.signed < -tolerance, by
+    )
+
+
+def no_time(by: str = "", tolerance: int = 300) -> Difference:
+    return Difference(
+        "it looks at no time",
+        "there",
+        lambda request: not -tolerance <= request.signed <= tolerance,
+        by,
     )
 
 
@@ -49,20 +59,77 @@ def number_is_float(header: str, by: str = "Python") -> Difference:
     return Difference("it reads the time as a float, and signs what that is cut to", "there", holds, by)
 
 
-def lenient_base64(header: str, by: str = "Python") -> Difference:
-    """The signature is read as Python's `b64decode` reads it, which passes over what is behind the padding."""
+def lenient_base64(header: str, by: str = "") -> Difference:
+    """The signature is a part of a header of Standard Webhooks, in base64 that is read leniently."""
 
     def holds(request: Request) -> bool:
-        for item in request.header(header).split(" "):
-            claimed = item.partition(",")[2]
-            try:
-                if claimed and b64encode(b64decode(claimed)).decode() != claimed:
-                    return True
-            except (Base64Error, ValueError):
-                continue
+        claims = [item.partition(",")[2] for item in request.header(header).split(" ")]
+        return any(not _is_canonical(claimed) for claimed in claims)
+
+    return Difference("it decodes base64 leniently, and passes over what is none", "there", holds, by)
+
+
+def lenient_base64_text(header: str, by: str = "") -> Difference:
+    """The signature is the whole header, read as `b64decode(text)` and `Buffer.from(text, "base64")` read it."""
+    return Difference(
+        "it decodes base64 leniently, and passes over what is none",
+        "there",
+        lambda request: not _is_canonical(request.header(header)),
+        by,
+    )
+
+
+def _is_canonical(text: str) -> bool:
+    try:
+        return b64encode(b64decode(text, validate=True)).decode() == text
+    except (Base64Error, ValueError):
         return False
 
-    return Difference("it decodes base64 leniently, and stops at the first padding", "there", holds, by)
+
+def lenient_hex(header: str, by: str = "Node", *, prefix: str = "") -> Difference:
+    """The signature is read as `Buffer.from(text, "hex")` reads it."""
+    return Difference(
+        "it decodes hex of either case, and passes over what stands behind it",
+        "there",
+        lambda request: re.fullmatch("[0-9a-f]+", request.header(header).removeprefix(prefix)) is None,
+        by,
+    )
+
+
+def upper_hex(header: str, by: str = "") -> Difference:
+    return Difference(
+        "it takes hex in upper case",
+        "there",
+        lambda request: request.header(header).lower() != request.header(header),
+        by,
+    )
+
+
+def lenient_token(header: str, by: str = "") -> Difference:
+    """The base64url of a token is read with padding, or with other characters in it."""
+    return Difference(
+        "it decodes base64url leniently, where a token has just one spelling",
+        "there",
+        lambda request: (
+            re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]{42}[AEIMQUYcgkosw048]", request.header(header).rpartition(" ")[2])
+            is None
+        ),
+        by,
+    )
+
+
+def token_ahead(by: str = "", leeway: int = 60) -> Difference:
+    return Difference("it does not look when a token was issued", "there", lambda request: request.signed < -leeway, by)
+
+
+def token_expired(by: str = "", leeway: int = 60) -> Difference:
+    """Tokens of our own are valid for 300 s."""
+    return Difference(
+        "it grants no leeway, or less, when a token has expired",
+        "here",
+        lambda request: 300 <= request.signed < 300 + leeway,
+        by,
+    )
 
 
 def time_in_id(header: str, by: str = "") -> Difference:
@@ -83,6 +150,24 @@ def more_behind_a_comma(header: str, by: str = "Node") -> Difference:
     )
 
 
+def any_version(header: str, by: str = "") -> Difference:
+    return Difference(
+        "it takes a signature behind any version, not v1 alone",
+        "there",
+        lambda request: any(item.partition(",")[0] != "v1" for item in request.header(header).split(" ")),
+        by,
+    )
+
+
+def whole_header(header: str, by: str = "") -> Difference:
+    return Difference(
+        "it compares the header with one that it makes: nothing else may be in it",
+        "here",
+        lambda request: request.header(header).count(",") > 1,
+        by,
+    )
+
+
 def standard(prefix: str) -> tuple[Difference, ...]:
     """The differences of the libraries of Standard Webhooks, and of those that have copied them."""
     return (
@@ -91,4 +176,19 @@ def standard(prefix: str) -> tuple[Difference, ...]:
         lenient_base64(f"{prefix}-signature"),
         time_in_id(f"{prefix}-id"),
         more_behind_a_comma(f"{prefix}-signature"),
+    )
+
+
+def other_url(request: Request, rng: random.Random, names: list[bytes], more: More) -> None:
+    """Change the URL that a request is sent to, in ways that leave most servers unmoved."""
+    request.url = rng.choice(
+        [
+            "https://hooks.example.com/webhooks",
+            "https://hooks.example.com/webhooks/?a=1&b=2",
+            "https://hooks.example.com/webhooks?b=2&a=1",
+            "https://hooks.example.com/webhooks?a=1&b=3",
+            "http://hooks.example.com/webhooks?a=1&b=2",
+            "https://HOOKS.example.com/webhooks?a=1&b=2",
+            "https://hooks.example.com/Webhooks?a=1&b=2",
+        ]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import fcntl
 import os
 import shutil
@@ -28,6 +29,7 @@ def command(language: str, libraries: Iterable[Library]) -> list[str]:
 
     Workers of tests share the environment: the first one makes it, or installs what is missing.
     """
+    faulthandler.cancel_dump_traceback_later()  # of pytest, which stops a test that hangs: installing takes minutes
     packages = sorted({each.requirement for each in libraries if each.language == language})
     home = cache() / language.lower()
     home.parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ every = pytest.mark.parametrize("proof", PROOFS.values(), ids=PROOFS)
 def test_we_take_what_its_libraries_take(proof: Proof) -> None:
     told = vectors.read(proof.sender)
     assert (told.secret, told.url, told.time, told.libraries) == (proof.secret, proof.url, NOW, [*proof.libraries])
-    scheme = proof.scheme(proof.secret)
+    scheme = proof.ours()
     for case in told.cases:
         assert we_take(scheme, case.request, proof.url) is case.here, case
         assert len(case.there) == len(proof.libraries)

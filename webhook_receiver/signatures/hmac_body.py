@@ -49,7 +49,8 @@ class HMACBody(ContentScheme):
         hash: the hash function: "sha256", "sha512", "sha384" or "sha1".
         encoding: the encoding of the signature: "hex", in lower case; "hex-any-case"; "base64" or "base64url", with
             padding; "base64-unpadded" or "base64url-unpadded".
-        item_separator: the text that parts the items of a header: ",", ";", "&", "|" or " ".
+        item_separator: the text that parts the items of a header: ",", ";", "&", "|" or " "; ", " where the sender
+            writes a space behind the comma, with or without which items are read.
         signed: the template of the signed content, or a list of templates.
         joined_by: the text between the templates of a list.
         timestamp: the place of the time of signing. The time has to be signed.

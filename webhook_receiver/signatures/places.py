@@ -11,8 +11,8 @@ from .encoding import only
 
 MAX_SIGNATURES = 16  # in one header
 
-ItemSeparator = Literal[",", ";", "&", "|", " "]
-ITEM_SEPARATORS = (",", ";", "&", "|", " ")
+ItemSeparator = Literal[",", ", ", ";", "&", "|", " "]
+ITEM_SEPARATORS = (",", ", ", ";", "&", "|", " ")
 
 _PLACE = re.compile(
     r"\s*(?P<header>[^\s:\[\]]+)\s*(?::\s*(?P<item>[^\s=,;&|]+)\s*|\[(?P<position>\d)(?P<onward>:)?\])?"
@@ -28,6 +28,8 @@ class Place(NamedTuple):
     onward: bool
     """Whether the items behind the position are values of this place, too."""
     separator: bytes
+    joint: bytes
+    """What is written between two items: the separator, with a space behind it where the sender writes one."""
 
     @classmethod
     def of(cls, text: str, separator: str) -> Self:
@@ -48,7 +50,9 @@ class Place(NamedTuple):
             )
         header, item, position = found["header"].lower().encode(), found["item"], found["position"]
         at = None if position is None else int(position)
-        return cls(header, None if item is None else item.encode(), at, found["onward"] is not None, separator.encode())
+        joint = separator.encode()
+        parted_by = joint.strip() or joint
+        return cls(header, None if item is None else item.encode(), at, found["onward"] is not None, parted_by, joint)
 
     def values(self, headers: Headers) -> list[bytes]:
         """Return the values at this place, of which an item may have several.
@@ -103,4 +107,4 @@ def _joined(stated: list[tuple[Place, bytes]]) -> bytes:
         if [place.position for place, _ in stated] != [*range(len(stated))]:
             raise ConfigurationError(f"cannot sign: nothing states the items in front of {stated[-1][0]}")
     items = [value if place.item is None else place.item + b"=" + value for place, value in stated]
-    return stated[0][0].separator.join(items)
+    return stated[0][0].joint.join(items)

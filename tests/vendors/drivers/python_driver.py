@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qs
 
 
 class Question:
@@ -143,6 +144,283 @@ def http_message_signatures() -> tuple[Verify, Sign]:
         return {name: value for name, value in signed.headers.items() if name not in asked.headers}
 
     return verify, sign
+
+
+@library("razorpay:razorpay")
+def razorpay() -> Verify:
+    utility = import_module("razorpay.utility").Utility()
+    return lambda asked: utility.verify_webhook_signature(
+        asked.text, asked.header("x-razorpay-signature"), asked.secret
+    )
+
+
+@library("square:squareup")
+def square() -> Verify:
+    verify = import_module("square.utils.webhooks_helper").verify_signature
+    return lambda asked: verify(
+        request_body=asked.text,
+        signature_header=asked.header("x-square-hmacsha256-signature"),
+        signature_key=asked.secret,
+        notification_url=asked.url,
+    )
+
+
+@library("paddle:paddle-python-sdk")
+def paddle() -> tuple[Verify, Sign]:
+    library = import_module("paddle_billing.Notifications")
+    signature = import_module("paddle_billing.Notifications.PaddleSignature").PaddleSignature
+
+    def sign(asked: Question) -> Mapping[str, str]:
+        made = signature.calculate_hmac(asked.secret, f"{asked.time}:{asked.text}".encode()).hexdigest()
+        return {"paddle-signature": f"ts={asked.time};h1={made}"}
+
+    def verify(asked: Question) -> object:
+        request = SimpleNamespace(headers=asked.title_case, body=asked.body)
+        return library.Verifier().verify(request, library.Secret(asked.secret))
+
+    return verify, sign
+
+
+@library("gocardless:gocardless-pro")
+def gocardless() -> Verify:
+    webhooks = import_module("gocardless_pro.webhooks")
+    return lambda asked: webhooks.parse(asked.text, asked.secret, asked.header("webhook-signature"))
+
+
+@library("mollie:mollie-api-py")
+def mollie() -> tuple[Verify, Sign]:
+    validator = import_module("mollie.utils.webhooks.signature_validator").SignatureValidator
+
+    def sign(asked: Question) -> Mapping[str, str]:
+        return {"x-mollie-signature": "sha256=" + validator.create_signature(asked.text, asked.secret)}
+
+    def verify(asked: Question) -> object:
+        return validator(asked.secret).validate_payload(asked.text, asked.header("x-mollie-signature"))
+
+    return verify, sign
+
+
+@library("coinbase-commerce:coinbase-commerce")
+def coinbase_commerce() -> Verify:
+    webhook = import_module("coinbase_commerce.webhook").Webhook
+    return lambda asked: webhook.construct_event(asked.text, asked.header("x-cc-webhook-signature"), asked.secret)
+
+
+@library("adyen-platform:Adyen")
+def adyen_platform() -> Verify:
+    util = import_module("Adyen.util")
+    return lambda asked: util.is_valid_hmac_payload(asked.header("hmacsignature"), asked.secret, asked.body)
+
+
+@library("polar:polar-sdk")
+def polar() -> Verify:
+    webhooks, general = import_module("polar.v2026_04.webhooks"), import_module("polar.webhooks")
+
+    def verify(asked: Question) -> object:
+        try:
+            return webhooks.validate_event(asked.body, asked.headers, asked.secret)
+        except general.PolarWebhookUnknownTypeError:  # verified
+            return True
+
+    return verify
+
+
+@library("lithic:lithic")
+def lithic() -> Verify:
+    webhooks = import_module("lithic").Lithic(api_key="key").webhooks
+    return lambda asked: webhooks.verify_signature(asked.body, asked.headers, secret=asked.secret)
+
+
+@library("increase:increase")
+def increase() -> Verify:
+    events = import_module("increase").Increase(api_key="key")
+    return lambda asked: events.with_options(webhook_secret=asked.secret).events.unwrap(
+        asked.text, headers=asked.headers
+    )
+
+
+@library("paystack:pypaystack2")
+def paystack() -> Verify:
+    client = import_module("pypaystack2").PaystackClient
+    return lambda asked: client(secret_key=asked.secret).is_verified_webhook_payload(
+        asked.body, asked.header("x-paystack-signature")
+    )
+
+
+@library("sendgrid:sendgrid")
+def sendgrid() -> Verify:
+    webhook = import_module("sendgrid.helpers.eventwebhook").EventWebhook
+    prefix = "x-twilio-email-event-webhook"
+    return lambda asked: webhook(asked.secret).verify_signature(
+        asked.text, asked.header(f"{prefix}-signature"), asked.header(f"{prefix}-timestamp")
+    )
+
+
+@library("resend:resend")
+def resend() -> Verify:
+    webhooks = import_module("resend").Webhooks
+
+    def verify(asked: Question) -> object:
+        headers = {part: asked.header(f"svix-{part}") for part in ("id", "timestamp", "signature")}
+        return webhooks.verify({"payload": asked.text, "headers": headers, "webhook_secret": asked.secret})
+
+    return verify
+
+
+@library("discord:discord-interactions")
+def discord() -> Verify:
+    verify_key = import_module("discord_interactions").verify_key
+    return lambda asked: verify_key(
+        asked.body, asked.header("x-signature-ed25519"), asked.header("x-signature-timestamp"), asked.secret
+    )
+
+
+@library("twilio:twilio")
+def twilio() -> tuple[Verify, Sign]:
+    validator = import_module("twilio.request_validator").RequestValidator
+
+    class Fields(dict[str, list[str]]):
+        def getlist(self, name: str) -> list[str]:
+            return self[name]
+
+    def fields(asked: Question) -> Fields:
+        return Fields(parse_qs(asked.text, keep_blank_values=True))
+
+    def sign(asked: Question) -> Mapping[str, str]:
+        return {"x-twilio-signature": validator(asked.secret).compute_signature(asked.url, fields(asked))}
+
+    def verify(asked: Question) -> object:
+        return validator(asked.secret).validate(asked.url, fields(asked), asked.header("x-twilio-signature"))
+
+    return verify, sign
+
+
+@library("line:line-bot-sdk")
+def line() -> Verify:
+    validator = import_module("linebot.v3.webhook").SignatureValidator
+    return lambda asked: validator(asked.secret).validate(asked.text, asked.header("x-line-signature"))
+
+
+@library("meta:pywa")
+def meta() -> Verify:
+    verify = import_module("pywa.utils").webhook_updates_validator
+    return lambda asked: verify(asked.secret, asked.body, asked.header("x-hub-signature-256"))
+
+
+@library("viber:viberbot")
+def viber() -> Verify:
+    library = import_module("viberbot")
+
+    def verify(asked: Question) -> object:
+        configuration = library.BotConfiguration(auth_token=asked.secret, name="bot", avatar="")
+        return library.Api(configuration).verify_signature(asked.body, asked.header("x-viber-content-signature"))
+
+    return verify
+
+
+@library("stream:stream-chat")
+def stream() -> Verify:
+    verify = import_module("stream_chat.webhook").verify_and_parse_webhook
+    return lambda asked: verify(asked.body, asked.header("x-signature"), asked.secret)
+
+
+@library("hubspot:hubspot-api-client")
+def hubspot() -> tuple[Verify, Sign]:
+    signature = import_module("hubspot.utils.signature").Signature
+
+    def sign(asked: Question) -> Mapping[str, str]:
+        time = str(asked.time * 1000)
+        made = signature.get_signature(asked.secret, asked.text, "v3", asked.url, asked.method, time)
+        return {"x-hubspot-request-timestamp": time, "x-hubspot-signature-v3": made}
+
+    def verify(asked: Question) -> object:
+        return signature.is_valid(
+            signature=asked.header("x-hubspot-signature-v3"),
+            client_secret=asked.secret,
+            request_body=asked.text,
+            http_uri=asked.url,
+            http_method=asked.method,
+            signature_version="v3",
+            timestamp=asked.header("x-hubspot-request-timestamp"),
+        )
+
+    return verify, sign
+
+
+@library("box:boxsdk")
+def box() -> Verify:
+    manager = import_module("box_sdk_gen.managers.webhooks").WebhooksManager
+    return lambda asked: manager.validate_message(asked.text, asked.headers, asked.secret)
+
+
+@library("workos:workos")
+def workos() -> Verify:
+    verify_header = import_module("workos.webhooks._verification").verify_header
+    return lambda asked: verify_header(
+        event_body=asked.body, event_signature=asked.header("workos-signature"), secret=asked.secret
+    )
+
+
+@library("openai:openai")
+def openai() -> Verify:
+    webhooks = import_module("openai").OpenAI(api_key="key").webhooks
+    return lambda asked: webhooks.verify_signature(asked.body, asked.headers, secret=asked.secret)
+
+
+@library("replicate:replicate")
+def replicate() -> Verify:
+    library = import_module("replicate.webhook")
+
+    def verify(asked: Question) -> object:
+        secret = library.WebhookSigningSecret(key=asked.secret)
+        return library.Webhooks.validate(headers=asked.headers, body=asked.text, secret=secret, tolerance=300)
+
+    return verify
+
+
+@library("liveblocks:liveblocks")
+def liveblocks() -> Verify:
+    handler = import_module("liveblocks").WebhookHandler
+    return lambda asked: handler(asked.secret).verify_request(headers=asked.headers, raw_body=asked.text)
+
+
+@library("elevenlabs:elevenlabs")
+def elevenlabs() -> Verify:
+    client = import_module("elevenlabs.webhooks_custom").WebhooksClient
+    webhooks = client(client_wrapper=SimpleNamespace())
+    return lambda asked: webhooks.construct_event(asked.text, asked.header("elevenlabs-signature"), asked.secret)
+
+
+@library("qstash:qstash")
+def qstash() -> Verify:
+    receiver = import_module("qstash").Receiver
+    return lambda asked: receiver(asked.secret, asked.secret).verify(
+        signature=asked.header("upstash-signature"), body=asked.text, url=asked.url
+    )
+
+
+@library("livekit:livekit-api")
+def livekit() -> Verify:
+    library = import_module("livekit.api")
+    return lambda asked: library.WebhookReceiver(library.TokenVerifier("key", asked.secret)).receive(
+        asked.text, asked.header("authorization")
+    )
+
+
+@library("vonage:vonage-jwt")
+def vonage() -> Verify:
+    """The body's hash is for the caller to compare, by the documentation of Vonage."""
+    verify_signature = import_module("vonage_jwt").verify_signature
+    jwt, sha256 = import_module("jwt"), import_module("hashlib").sha256
+
+    def verify(asked: Question) -> object:
+        token = asked.header("authorization").removeprefix("Bearer ")
+        if not verify_signature(token, asked.secret):
+            return False
+        claims = jwt.decode(token, options={"verify_signature": False})
+        return claims["payload_hash"] == sha256(asked.body).hexdigest()
+
+    return verify
 
 
 def main() -> None:

@@ -1,0 +1,10 @@
+"""The proofs of all senders whose libraries run here, by the name of the sender."""
+
+from __future__ import annotations
+
+from ..comparison import Proof
+from . import business, chat, general, money
+
+PROOFS: dict[str, Proof] = {
+    proof.sender: proof for proof in (*general.PROOFS, *money.PROOFS, *chat.PROOFS, *business.PROOFS)
+}

@@ -1,0 +1,200 @@
+"""Senders of mail, media, chats and calls."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tests.signatures.keys import pem
+from webhook_receiver import BearerJWT, HMACBody, PublicKeyBody, StandardWebhooks
+from webhook_receiver.signatures.body_forms import gunzipped
+
+from .. import differences
+from ..comparison import Difference, Proof
+from ..library import Library
+
+TEXT = "a-secret-for-tests"
+WHSEC = "whsec_YS1zZWNyZXQtZm9yLXRlc3Rz"
+_ED25519 = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+_P256 = ec.derive_private_key(7, ec.SECP256R1())
+_SENDGRID = "x-twilio-email-event-webhook"
+
+
+def discord(secret: str) -> PublicKeyBody:
+    return PublicKeyBody(
+        secret,
+        algorithm="ed25519",
+        signature="x-signature-ed25519",
+        encoding="hex",
+        timestamp="x-signature-timestamp",
+        signed="{timestamp}{body}",
+    )
+
+
+def sendgrid(secret: str) -> PublicKeyBody:
+    return PublicKeyBody(
+        secret,
+        algorithm="ecdsa-p256-sha256",
+        signature=f"{_SENDGRID}-signature",
+        timestamp=f"{_SENDGRID}-timestamp",
+        signed="{timestamp}{body}",
+    )
+
+
+PROOFS = (
+    Proof(
+        sender="mux",
+        secret=TEXT,
+        scheme=lambda secret: HMACBody(
+            secret, signature="mux-signature:v1", timestamp="mux-signature:t", signed="{timestamp}.{body}"
+        ),
+        libraries=(Library("@mux/mux-node", "15.3.0", "Node", "webhooks.verifySignature"),),
+        headers=("mux-signature",),
+        differences=(differences.ahead(), differences.cut_at_every_equals_sign("mux-signature")),
+    ),
+    Proof(
+        sender="sendgrid",
+        secret=b64encode(_P256.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode(),
+        scheme=sendgrid,
+        signing=lambda public: sendgrid(pem(_P256)),
+        libraries=(
+            Library("sendgrid", "6.12.5", "Python", "EventWebhook.verify_signature"),
+            Library("@sendgrid/eventwebhook", "8.0.0", "Node", "EventWebhook.verifySignature"),
+        ),
+        headers=(f"{_SENDGRID}-signature", f"{_SENDGRID}-timestamp"),
+        differences=(differences.no_time(), differences.lenient_base64_text(f"{_SENDGRID}-signature")),
+    ),
+    Proof(
+        sender="resend",
+        secret=WHSEC,
+        scheme=lambda secret: StandardWebhooks(secret, headers="svix"),
+        libraries=(
+            Library("resend", "2.51.0", "Python", "Webhooks.verify"),
+            Library("resend", "6.38.0", "Node", "webhooks.verify"),
+        ),
+        headers=("svix-id", "svix-timestamp", "svix-signature"),
+        given={"svix-id": "msg_7"},
+        differences=differences.standard("svix"),
+    ),
+    Proof(
+        sender="mailersend",
+        secret=TEXT,
+        scheme=lambda secret: HMACBody(secret, signature="signature"),
+        libraries=(Library("mailersend", "3.4.0", "Node", "MailerSendUtils.verifyWebHook"),),
+        headers=("signature",),
+    ),
+    Proof(
+        sender="discord",
+        secret=_ED25519.public_key().public_bytes_raw().hex(),
+        scheme=discord,
+        signing=lambda public: discord(pem(_ED25519)),
+        libraries=(
+            Library("discord-interactions", "0.4.0", "Python", "verify_key"),
+            Library("discord-interactions", "4.4.0", "Node", "verifyKey"),
+        ),
+        headers=("x-signature-ed25519", "x-signature-timestamp"),
+        differences=(differences.no_time(), differences.upper_hex("x-signature-ed25519")),
+    ),
+    Proof(
+        sender="twilio",
+        secret=TEXT,
+        scheme=lambda secret: HMACBody(
+            secret, signature="x-twilio-signature", hash="sha1", encoding="base64", signed="{url}{form}"
+        ),
+        libraries=(
+            Library("twilio", "9.13.0", "Python", "RequestValidator.validate", signs=True),
+            Library("twilio", "6.2.0", "Node", "validateRequest", signs=True),
+        ),
+        headers=("x-twilio-signature",),
+        bodies=(
+            b"MessageSid=SM1&From=%2B15550001&Body=Hello+there",
+            "Body=é☃&MessageSid=SM1".encode(),
+            b"Body=&Body=a&Body=b&To=%2B1",
+        ),
+        changes=(differences.other_url,),
+    ),
+    Proof(
+        sender="line",
+        secret=TEXT,
+        scheme=lambda secret: HMACBody(secret, signature="x-line-signature", encoding="base64"),
+        libraries=(
+            Library("line-bot-sdk", "3.27.0", "Python", "SignatureValidator.validate"),
+            Library("@line/bot-sdk", "11.2.0", "Node", "validateSignature"),
+        ),
+        headers=("x-line-signature",),
+        differences=(differences.lenient_base64_text("x-line-signature", "Node"),),
+    ),
+    Proof(
+        sender="meta",
+        secret=TEXT,
+        scheme=lambda secret: HMACBody(secret, signature="x-hub-signature-256", prefix="sha256="),
+        libraries=(
+            Library("pywa", "4.5.0", "Python", "utils.webhook_updates_validator", is_official=False),
+            Library("whatsapp-api-js", "6.3.0", "Node", "verifyRequestSignature", is_official=False),
+        ),
+        headers=("x-hub-signature-256",),
+        differences=(
+            differences.lenient_hex("x-hub-signature-256", prefix="sha256="),
+            Difference(
+                "it hashes the body with what is beyond ASCII as \\uXXXX, in which form Meta sends it",
+                "here",
+                lambda request: not request.body.isascii(),
+                "Node",
+            ),
+        ),
+    ),
+    Proof(
+        sender="viber",
+        secret=TEXT,
+        scheme=lambda secret: HMACBody(secret, signature="x-viber-content-signature"),
+        libraries=(
+            Library("viberbot", "1.0.12", "Python", "Api.verify_signature"),
+            Library("viber-bot", "1.0.18", "Node", "MessageValidator.validateMessage"),
+        ),
+        headers=("x-viber-content-signature",),
+    ),
+    Proof(
+        sender="stream",
+        secret=TEXT,
+        scheme=lambda secret: HMACBody(secret, signature="x-signature", body_form=gunzipped),
+        libraries=(
+            Library("stream-chat", "4.33.0", "Python", "verify_and_parse_webhook"),
+            Library("stream-chat", "9.53.0", "Node", "verifyAndParseWebhook"),
+        ),
+        headers=("x-signature",),
+    ),
+    Proof(
+        sender="livekit",
+        secret="a-secret-for-tests-of-32-bytes-or-more",
+        scheme=lambda secret: BearerJWT(
+            secret, algorithm="HS256", prefix="", issuer="key", body_claim="sha256", body_encoding="base64"
+        ),
+        libraries=(
+            Library("livekit-api", "1.2.2", "Python", "WebhookReceiver.receive"),
+            Library("livekit-server-sdk", "2.19.2", "Node", "WebhookReceiver.receive"),
+        ),
+        headers=("authorization",),
+        differences=(
+            differences.token_ahead("Node"),
+            differences.token_expired("Node"),
+            differences.lenient_token("authorization"),
+        ),
+    ),
+    Proof(
+        sender="vonage",
+        secret="a-secret-for-tests-of-32-bytes-or-more",
+        scheme=lambda secret: BearerJWT(secret, algorithm="HS256", body_claim="payload_hash"),
+        libraries=(
+            Library("vonage-jwt", "1.1.5", "Python", "verify_signature"),
+            Library("@vonage/jwt", "1.17.1", "Node", "verifySignature"),
+        ),
+        headers=("authorization",),
+        differences=(
+            differences.token_ahead("Node"),
+            differences.token_expired(),
+            differences.lenient_token("authorization"),
+        ),
+    ),
+)
