@@ -8,6 +8,7 @@ from webhook_receiver import VerificationError
 from webhook_receiver.errors import (
     BodyTooLarge,
     InboxError,
+    KeysUnavailable,
     MethodNotAllowed,
     Overloaded,
     RequestError,
@@ -35,12 +36,13 @@ def test_a_wait_is_rounded_up_to_whole_seconds() -> None:
 
 def test_every_rejection_has_a_response_of_its_own() -> None:
     answers = rejections(401)
-    assert set(answers) == {InboxError, VerificationError, *RequestError.__subclasses__()}
+    assert set(answers) == {InboxError, KeysUnavailable, VerificationError, *RequestError.__subclasses__()}
     assert answers[VerificationError].headers["www-authenticate"] == "Signature"
     assert answers[MethodNotAllowed].headers["allow"] == "POST"
     assert answers[UnsupportedEncoding].headers["accept-encoding"] == "identity"
     assert answers[BodyTooLarge].status == 413
     assert (answers[Overloaded].status, answers[Overloaded].headers["retry-after"]) == (503, "10")
+    assert (answers[KeysUnavailable].status, answers[KeysUnavailable].headers["retry-after"]) == (503, "10")
     assert "www-authenticate" not in rejections(403)[VerificationError].headers
 
 

@@ -37,8 +37,8 @@ _HOMES = {
     ".delivery": "Attempt Delivery",
     ".errors": (
         "AddressNotAllowed AmbiguousId ApiError BadSignature BodyMismatch ConfigurationError GiveUp HandlerSignal "
-        "InboxDamaged InboxError InboxUnavailable MalformedSignature MissingSignature NotAnEvent RequestError Retry "
-        "StaleSignature Unconfirmed UnexpectedSignature VerificationError WebhookError"
+        "InboxDamaged InboxError InboxUnavailable KeysUnavailable MalformedSignature MissingSignature NotAnEvent "
+        "RequestError Retry StaleSignature Unconfirmed UnexpectedSignature VerificationError WebhookError"
     ),
     ".events": (
         "Event FailedPermanentlyBody FulfilledBody OrderBody OrderFailedPermanently OrderFulfilled "
@@ -59,7 +59,9 @@ _HOMES = {
     ".signatures.allow_from": "AllowFrom",
     ".signatures.any_of": "AnyOf",
     ".signatures.bearer_jwt": "BearerJWT",
+    ".signatures.by_request": "SecretsByRequest",
     ".signatures.hmac_body": "HMACBody",
+    ".signatures.jwks": "JWKS",
     ".signatures.public_key_body": "PublicKeyBody",
     ".signatures.rfc9421": "HTTPMessageSignature",
     ".signatures.shared_secret": "BasicAuth BodySecret HeaderSecret QuerySecret",

@@ -11,6 +11,7 @@ from .errors import (
     InboxDamaged,
     InboxError,
     InboxUnavailable,
+    KeysUnavailable,
     MalformedSignature,
     MissingSignature,
     NotAnEvent,
@@ -58,7 +59,9 @@ from .signatures import Scheme, Secret
 from .signatures.allow_from import AllowFrom
 from .signatures.any_of import AnyOf
 from .signatures.bearer_jwt import BearerJWT
+from .signatures.by_request import SecretsByRequest
 from .signatures.hmac_body import HMACBody
+from .signatures.jwks import JWKS
 from .signatures.public_key_body import PublicKeyBody
 from .signatures.rfc9421 import HTTPMessageSignature
 from .signatures.shared_secret import BasicAuth, BodySecret, HeaderSecret, QuerySecret
@@ -100,7 +103,9 @@ __all__ = [
     "InboxDamaged",
     "InboxError",
     "InboxUnavailable",
+    "JWKS",
     "JobStatusChanged",
+    "KeysUnavailable",
     "MalformedSignature",
     "MemoryInbox",
     "MissingSignature",
@@ -122,6 +127,7 @@ __all__ = [
     "SQLiteInbox",
     "Scheme",
     "Secret",
+    "SecretsByRequest",
     "Sender",
     "StaleSignature",
     "StandardWebhooks",

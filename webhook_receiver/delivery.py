@@ -220,6 +220,15 @@ class Delivery:
         return datetime.fromtimestamp(self.received, UTC)
 
     @property
+    def tenant(self) -> str | None:
+        """The tenant by whose secrets it was verified; None where all deliveries have the same. See `SecretsByRequest`.
+
+        It is stored as the last of the headers, `verified=tenant`, which no request can have (RFC 9110, section 5.6.2).
+        """
+        name, value = self.headers[-1] if self.headers else (b"", b"")
+        return value.decode() if name == _TENANT else None
+
+    @property
     def request_id(self) -> str:
         """The id of the request that brought the delivery: its own one, unless it is a further part of that."""
         return self.id.removesuffix(f".{self.part}") if self.part else self.id
@@ -250,7 +259,7 @@ class Attempt(NamedTuple):
 
 
 _NOT_STORED = (
-    rb"authorization|authentication|x-auth(?!or)|cookie|signature|hmac|(^|[-_])sig([-_]|$)|token|secret|passw|passphrase|(api|access)[-_]?key|credential"
+    rb"^verified=|authorization|authentication|x-auth(?!or)|cookie|signature|hmac|(^|[-_])sig([-_]|$)|token|secret|passw|passphrase|(api|access)[-_]?key|credential"
     rb"|(^|[-_])(pass|pwd|bearer)$|^key$"
     # Of a service's clients, such as Azure's; the others name what a notification is about, as Bitbucket's X-Event-Key.
     rb"|(?<!idempotency)(?<!event)(?<!ordering)(?<!partition)(?<!routing)[-_]key$"
@@ -259,6 +268,8 @@ _NOT_STORED = (
     # The target of the request, which a token may be in, as proxies (Envoy, nginx, Traefik, IIS, Azure) hand it on.
     rb"|referr?er$|(original|forwarded|rewrite|replaced|unencoded|request|invoke|matched|raw|full)[-_](path|ur[il])$"
 )
+
+_TENANT = b"verified=tenant"
 
 _CREDENTIALS = (b"eyJ", b'"eyJ', b"Bearer ", b"bearer ", b"BEARER ", b"Basic ", b"basic ", b"BASIC ", b"JWT ")
 """How credentials begin: JWTs (RFC 7519), with the base64 of `{"`, and those of RFC 6750 and RFC 7617."""
@@ -282,3 +293,8 @@ def kept_headers(headers: Headers, secret: frozenset[bytes] = frozenset()) -> He
     if secret:
         headers = [pair for pair in headers if pair[0] not in secret]
     return tuple([pair for pair in headers if _is_stored(pair[0]) and not pair[1].startswith(_CREDENTIALS)])
+
+
+def with_tenant(headers: Headers, tenant: str) -> Headers:
+    """Return the headers of a delivery with the tenant by whose secrets it was verified. See `Delivery.tenant`."""
+    return (*headers, (_TENANT, tenant.encode()))

@@ -18,6 +18,7 @@ WebhookError
 │   ├── BodyMismatch            when the signature does not cover the body that came with it
 │   ├── UnexpectedSignature     when it is signed, but the receiver was told that nothing is
 │   └── AddressNotAllowed       when it comes from none of the sender's networks
+├── KeysUnavailable             when the keys or secrets to verify by cannot be fetched now       503
 ├── NotAnEvent                  when an authentic body is not JSON or not an event            422
 ├── MiddlewareError             when a middleware returns, but its handler has not            500
 ├── Unconfirmed                 when the sender's API does not say yet what a delivery says   503
@@ -126,6 +127,10 @@ class UnexpectedSignature(VerificationError):
 
 class AddressNotAllowed(VerificationError):
     """The request comes from none of the networks of `AllowFrom`, or from an address that is not known."""
+
+
+class KeysUnavailable(WebhookError):
+    """The keys, certificates or secrets that a request is to be verified by cannot be fetched now."""
 
 
 class NotAnEvent(WebhookError):

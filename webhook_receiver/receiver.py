@@ -28,6 +28,7 @@ from .delivery import AnyHeaders, Headers, RequestHead
 from .errors import (
     ConfigurationError,
     InboxError,
+    KeysUnavailable,
     MethodNotAllowed,
     RequestError,
     VerificationError,
@@ -47,7 +48,8 @@ from .senders.backfill import SLACK, Backfill, ProgressCallback, backfill_at_int
 from .senders.challenges import Challenged, challenged, methods_of
 from .senders.event_names import EventNames
 from .senders.order_check import OrderCheck
-from .signatures import Scheme
+from .signatures import BodyCheck, KeysNeeded, Scheme, Verified
+from .signatures.fetching import with_keys
 from .signatures.scheme import www_authenticate
 from .signatures.secrets import Secrets, masked
 
@@ -219,14 +221,20 @@ class WebhookReceiver(Router):
                 raise MethodNotAllowed(f"{self.name} takes {', '.join(self._methods)} only")
             now = runtime.clock()
             self._bodies.check_headers(head.headers)
-            check = self._scheme.verify(head, now)
+            try:
+                check = self._scheme.verify(head, now)
+            except KeysNeeded as needed:
+                check = await with_keys(partial(self._scheme.verify, head, now), needed)
             if not isinstance(source, bytes):
                 body = await self._bodies.read(source)
             assert body is not None  # noqa: S101 - for the type checkers
             self._bodies.check_body(head.headers, body)
-            verified = check(body)
+            try:
+                verified = check(body)
+            except KeysNeeded as needed:
+                verified = await with_keys(partial(_verify_all, self._scheme.verify, head, body, now), needed)
             receipt = await self._intake.take(runtime, head, body, verified, now)
-        except (Challenged, RequestError, VerificationError, InboxError) as error:
+        except (Challenged, RequestError, VerificationError, KeysUnavailable, InboxError) as error:
             if isinstance(error, Challenged):
                 receipt = Receipt(error.response)
             else:
@@ -445,9 +453,15 @@ class WebhookReceiver(Router):
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})  # before it is accepted: the server responds with 403
 
-    def _reject(self, error: RequestError | VerificationError | InboxError) -> Response:
+    def _reject(self, error: RequestError | VerificationError | KeysUnavailable | InboxError) -> Response:
         self._runtime.rejections.add(error)
         return next(self._rejections[cls] for cls in type(error).__mro__ if cls in self._rejections)
+
+
+def _verify_all(
+    verify: Callable[[RequestHead, float], BodyCheck], head: RequestHead, body: bytes, now: float
+) -> Verified:
+    return verify(head, now)(body)
 
 
 def order_check(sender: Sender, confirm: OrdersApi) -> OrderCheck:

@@ -17,6 +17,7 @@ from .errors import (
     BodyTooSlow,
     InboxError,
     InvalidContentLength,
+    KeysUnavailable,
     MethodNotAllowed,
     NotAnEvent,
     Overloaded,
@@ -175,6 +176,9 @@ def rejections(
     return {
         InboxError: problem(
             503, "inbox-unavailable", "The delivery cannot be stored now; please send it again", retry_after="10"
+        ),
+        KeysUnavailable: problem(
+            503, "keys-unavailable", "The delivery cannot be verified now; please send it again", retry_after="10"
         ),
         VerificationError: problem(rejected_status, "rejected", "The signature was rejected", **authenticate),
         MethodNotAllowed: problem(405, "method-not-allowed", "Deliveries come by POST", allow=allow),

@@ -286,8 +286,7 @@ def test_a_cause_is_named_only_because_undoing_it_verifies(name: str) -> None:
         return
     verified = [before for before in undone if verifying_time(before, NOW) is not None]
     assert verified
-    scheme = verified[0].make(verified[0].secrets)
-    assert scheme.verify(came(verified[0].headers), NOW)(verified[0].body)
+    assert verified[0].scheme().verify(came(verified[0].headers), NOW)(verified[0].body)
 
 
 def verify(sent: Sent) -> None:

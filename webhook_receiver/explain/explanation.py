@@ -22,6 +22,7 @@ from ..errors import (
     BodyTooLarge,
     ConfigurationError,
     InvalidContentLength,
+    KeysUnavailable,
     MalformedSignature,
     MethodNotAllowed,
     MissingSignature,
@@ -34,6 +35,7 @@ from ..errors import (
 from ..receiver import BODY_TIMEOUT, MAX_BODY
 from ..senders.preset import Make
 from ..senders.up42.signature import UNNAMED, UP42Signature
+from ..signatures.jwks import JWKS
 from ..signatures.secrets import Secrets
 from .body import body_suspicions
 from .document import document_hints
@@ -87,6 +89,11 @@ _UNREAD: tuple[tuple[type[RequestError], Cause], ...] = (
         ),
     ),
 )
+_KEYS = Cause(
+    "keys-unavailable",
+    "the keys to verify by cannot be fetched: a receiver answers 503, and does not know whether it is authentic",
+    "see to it that they can be; the sender delivers again",
+)
 _STEPS: tuple[tuple[tuple[type[VerificationError], ...], str], ...] = (
     ((MissingSignature, UnexpectedSignature), "the headers are those of the scheme"),
     ((MalformedSignature,), "they can be read"),
@@ -94,6 +101,11 @@ _STEPS: tuple[tuple[tuple[type[VerificationError], ...], str], ...] = (
     ((StaleSignature,), "its time, if it states one, is within the limits"),
     ((BodyMismatch,), "it covers this body"),
 )
+_BEFORE = (
+    (AddressNotAllowed, "it comes from an allowed address"),
+    (KeysUnavailable, "the keys to verify by can be fetched"),
+)
+"""The conditions without which no step is reached."""
 _SUSPICIONS: tuple[Callable[[Case], Iterator[Suspicion]], ...] = (
     scheme_suspicions,
     secret_suspicions,
@@ -158,7 +170,7 @@ class Explanation:
 def explain(
     headers: AnyHeaders,
     body: bytes,
-    secrets: Secrets,
+    secrets: Secrets | JWKS,
     *,
     make: Make = UP42Signature,
     now: float | None,
@@ -170,10 +182,12 @@ def explain(
 ) -> Explanation:
     """Explain why a request is accepted or rejected. The scheme decides; causes are found by trial.
 
+    Keys that the scheme has to fetch are fetched, as by a receiver.
+
     Args:
         headers: the headers of the request as received.
         body: the body's bytes as received.
-        secrets: the receiver's secrets.
+        secrets: the receiver's secrets, or its JWKS.
         make: a function that makes the receiver's scheme of secrets: the scheme's class, or a `functools.partial` of it
             with options.
         now: the time as of which to verify, in Unix seconds; None for the time that the signature states.
@@ -252,10 +266,11 @@ def _in_time(case: Case, verdict: Verdict, times: list[float]) -> Verdict:
 
 def _steps(verdict: Verdict, in_time: Verdict) -> Iterator[Step]:
     """Yield all steps; those behind a stale signature have the result that they would have had in time."""
-    if isinstance(verdict.error, AddressNotAllowed):
-        yield Step("it comes from an allowed address", "failed", str(verdict.error))
-        yield from (Step(what, "not reached") for _, what in _STEPS)
-        return
+    for error, what in _BEFORE:
+        if isinstance(verdict.error, error):
+            yield Step(what, "failed", str(verdict.error))
+            yield from (Step(what, "not reached") for _, what in _STEPS)
+            return
     failed = _position(verdict)
     then = len(_STEPS) if in_time.ok else _position(in_time)
     for index, (_, what) in enumerate(_STEPS):
@@ -283,6 +298,8 @@ def _causes(case: Case, in_time: Verdict, now: float) -> list[Cause]:
     """Return the causes of a rejection: one change, or two together, and in either case a time that is off."""
     if in_time.ok:
         return [stale_cause(case, now)]
+    if isinstance(in_time.error, KeysUnavailable):
+        return [_KEYS]
     of_digest = list(digest_causes(case, in_time))
     if of_digest:
         return [*of_digest, *([stale_cause(case, now)] if isinstance(verify(case, now).error, StaleSignature) else [])]

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeVar, cast
 from urllib.parse import unquote
 
 from ..delivery import Headers, RequestHead
-from ..errors import ConfigurationError, StaleSignature, VerificationError
+from ..errors import ConfigurationError, KeysUnavailable, StaleSignature, VerificationError
 from ..senders.preset import Make
 from ..senders.registry import preset_of, recognize
+from ..signatures import KeysNeeded, Scheme, Verified
 from ..signatures.encoding import ENCODINGS, TIME_FORMATS
-from ..signatures.scheme import Verified
+from ..signatures.fetching import with_keys
+from ..signatures.jwks import JWKS
 from ..signatures.secrets import Secrets, masked
 from .proxy import NO_BODY, habit
+
+R = TypeVar("R")
 
 MILLISECONDS_FROM = 1e11
 """The number from which on a time means milliseconds: in Unix seconds it is the year 5138."""
@@ -39,19 +45,48 @@ class Cause:
     """The remedy, as a clause."""
 
 
+class Fetches:
+    """The fetches of keys that may still be made for one explanation, whose trials are many."""
+
+    def __init__(self, left: int = 8) -> None:
+        self._left = left
+
+    def make(self, needed: KeysNeeded) -> None:
+        """Fetch what a scheme needs.
+
+        Raises:
+            KeysUnavailable: it cannot be fetched, or too many fetches were made.
+        """
+        if not self._left:
+            raise KeysUnavailable("the keys to verify by were fetched too often")
+        self._left -= 1
+        with ThreadPoolExecutor(1) as pool:  # since an event loop may run here
+            pool.submit(lambda: asyncio.run(with_keys(lambda: None, needed))).result()
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Case:
     """A request, and the scheme and secrets to verify it with. Its repr shows no field, since these are secret."""
 
     head: RequestHead
     body: bytes
-    secrets: Secrets
+    secrets: Secrets | JWKS
     make: Make
+    fetches: Fetches = field(default_factory=Fetches)
 
     @property
     def headers(self) -> Headers:
         """The headers of the request's head."""
         return self.head.headers
+
+    def scheme(self) -> Scheme:
+        """Return the scheme, made of the secrets.
+
+        Raises:
+            ConfigurationError: it cannot be made of these.
+        """
+        make = cast("Callable[[Secrets | JWKS], Scheme]", self.make)
+        return make(self.secrets if isinstance(self.secrets, JWKS) else masked(self.secrets))
 
     def with_headers(self, headers: Headers) -> Case:
         """Return a case with other headers."""
@@ -72,7 +107,7 @@ class Verdict(NamedTuple):
     """The verdict of a scheme on a case."""
 
     verified: Verified | None = None
-    error: VerificationError | None = None
+    error: VerificationError | KeysUnavailable | None = None
     before_body: bool = False
     """Whether the scheme rejected the head, before it looked at the body."""
 
@@ -87,15 +122,36 @@ def verify(case: Case, now: float) -> Verdict:
     Raises:
         ConfigurationError: the scheme cannot be made of these secrets.
     """
-    scheme = case.make(masked(case.secrets))
+    scheme = case.scheme()
     try:
-        check = scheme.verify(case.head, now)
-    except VerificationError as error:
+        check = _with_keys(case, lambda: scheme.verify(case.head, now))
+    except (VerificationError, KeysUnavailable) as error:
         return Verdict(error=error, before_body=True)
     try:
         return Verdict(check(case.body))
     except VerificationError as error:
         return Verdict(error=error)
+    except KeysNeeded:
+        pass
+    try:
+        return Verdict(_with_keys(case, lambda: scheme.verify(case.head, now)(case.body)))
+    except (VerificationError, KeysUnavailable) as error:
+        return Verdict(error=error)
+
+
+def _with_keys(case: Case, verify: Callable[[], R]) -> R:
+    """Return the result of a verification, and fetch the keys for it.
+
+    Raises:
+        VerificationError: raised by the verification.
+        KeysUnavailable: the keys cannot be fetched.
+    """
+    while True:
+        try:
+            return verify()
+        except KeysNeeded as needed:
+            missing = needed
+        case.fetches.make(missing)
 
 
 def verifying_time(case: Case, now: float) -> float | None:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
-from ..errors import InboxError, MethodNotAllowed, WebhookError
+from ..errors import InboxError, KeysUnavailable, MethodNotAllowed, WebhookError
 from ..logs import LineLimit, fields, warn_if_disabled
 
 logger = logging.getLogger("webhook_receiver")
@@ -40,7 +40,7 @@ class RejectionCounter:
         with suppress(RuntimeWarning):  # where warnings are errors, too, the sender gets its response
             warn_if_disabled()
         level = logging.INFO if isinstance(error, MethodNotAllowed) else logging.WARNING  # which is not a delivery
-        level = logging.ERROR if isinstance(error, InboxError) else level
+        level = logging.ERROR if isinstance(error, InboxError | KeysUnavailable) else level
         extra = fields(reason=reason)
         logger.log(level, "%s rejected a request: %s: %s%s", self.receiver, reason, error, more, extra=extra)
 

@@ -3,7 +3,7 @@
 A deduplication key is built of what nobody but the sender can change. It is a digest of the sender's own id where the
 signature covers that, or the body has it; else of the body's bytes, as of any body that is no event. A header that no
 signature covers is never in it, except for the event's name where the body alone does not tell two events from each
-other.
+other. Where deliveries have tenants, theirs is in it, and in the ordering key: the ids of two tenants may be the same.
 
 Of a sender that delivers several events at once, an event's own id comes first: it is the same in whatever request the
 event is sent again. Without one, a part is known by what the request is known by, and by its number.
@@ -82,10 +82,10 @@ class EntryBuilder:
         body = delivery.body if body is None else body
         if not isinstance(found, Event):
             key = self._of_part(part, self._key_without_event(body, verified))
-            return Entry(delivery, key=key, dead=no_event(found), lasting=lasting)
+            return self._of_tenant(Entry(delivery, key=key, dead=no_event(found), lasting=lasting), verified)
         identity = self._identity(delivery, found)
         counted = identity if self._identity_counts else None
-        return Entry(
+        entry = Entry(
             delivery,
             found.event,
             self._key(delivery, found, verified, counted, part, body, may_repeat=identity is not None),
@@ -93,6 +93,17 @@ class EntryBuilder:
             self._ordering_key(delivery, found, identity),
             parsed=found,
             lasting=lasting,
+        )
+        return self._of_tenant(entry, verified)
+
+    def _of_tenant(self, entry: Entry, verified: Verified | None) -> Entry:
+        """Return an entry with the tenant in its keys, if there is one."""
+        if verified is None or verified.tenant is None:
+            return entry
+        tenant, key, ordering_key = verified.tenant, entry.key, entry.ordering_key
+        return entry._replace(
+            key=None if key is None else self._digest("tenant", tenant, key),
+            ordering_key=None if ordering_key is None else identity_text([tenant, ordering_key]),
         )
 
     def _key(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..delivery import Delivery, RequestHead, kept_headers, new_id
+from ..delivery import Delivery, RequestHead, kept_headers, new_id, with_tenant
 from ..errors import NotAnEvent
 from ..events import Event
 from ..inbox.records import Duplicate
@@ -60,6 +60,8 @@ class Intake:
             runtime.secret_usage.note(verified.by, now)
         headers = self._names.headers(head)
         headers = kept_headers(headers, self._secret_headers) if runtime.keeps else tuple(headers)
+        if verified.tenant is not None:
+            headers = with_tenant(headers, verified.tenant)
         delivery = Delivery(new_id(now), runtime.name, headers, body, now, verified.by, verified.body)
         found = runtime.dispatcher.parse_all(body, headers)
         _log_failed_validators(delivery, found)

@@ -17,12 +17,18 @@ from ..errors import (
     UnexpectedSignature,
     VerificationError,
 )
+from .fetching import KeysNeeded
 from .scheme import BodyCheck, Scheme, Verified, complaint, secret_headers, secret_places, www_authenticate
 
-_PRECEDENCE = (BodyMismatch, StaleSignature, BadSignature, MalformedSignature, UnexpectedSignature, MissingSignature)
-"""The errors, the most telling first: a scheme that a delivery does not concern says only that something is missing."""
+_PRECEDENCE = (
+    *(KeysNeeded, BodyMismatch, StaleSignature, BadSignature),
+    *(MalformedSignature, UnexpectedSignature, MissingSignature),
+)
+"""The errors, the most telling first: a scheme that a delivery does not concern says only that something is missing.
+One that lacks its keys may accept it yet."""
 
 R = TypeVar("R")
+Rejected = VerificationError | KeysNeeded
 
 
 class AnyOf:
@@ -70,12 +76,13 @@ class AnyOf:
 
         Raises:
             VerificationError: no scheme accepts the head. The error is that of the scheme that got furthest.
+            KeysNeeded: no scheme accepts it, and one does not have its keys yet.
         """
         tries = (partial(_verify, scheme, first, head, now) for first, scheme in self._schemes)
-        checks, errors = _try_all(tries)
+        checks, rejected = _try_all(tries)
         if not checks:
-            raise _most_telling(errors)
-        return partial(_check, checks, errors)
+            raise _most_telling(rejected)
+        return partial(_check, checks, rejected)
 
 
 def _verify(scheme: Scheme, first: int, head: RequestHead, now: float) -> Callable[[bytes], Verified]:
@@ -87,30 +94,30 @@ def _with_offset(verified: Verified, first: int) -> Verified:
     return verified if verified.by is None else verified._replace(by=first + verified.by)
 
 
-def _check(checks: list[BodyCheck], errors: list[VerificationError], body: bytes) -> Verified:
+def _check(checks: list[BodyCheck], errors: list[Rejected], body: bytes) -> Verified:
     rejected = list(errors)
     for check in checks:
         try:
             return check(body)
-        except VerificationError as error:
+        except (VerificationError, KeysNeeded) as error:
             rejected.append(error)
     raise _most_telling(rejected)
 
 
-def _try_all(tries: Iterable[Callable[[], R]]) -> tuple[list[R], list[VerificationError]]:
+def _try_all(tries: Iterable[Callable[[], R]]) -> tuple[list[R], list[Rejected]]:
     done: list[R] = []
-    errors: list[VerificationError] = []
+    errors: list[Rejected] = []
     for each in tries:
         try:
             done.append(each())
-        except VerificationError as error:
+        except (VerificationError, KeysNeeded) as error:
             errors.append(error)
     return done, errors
 
 
-def _most_telling(errors: list[VerificationError]) -> VerificationError:
+def _most_telling(errors: list[Rejected]) -> Rejected:
     return min(errors, key=_rank).with_traceback(None)
 
 
-def _rank(error: VerificationError) -> int:
+def _rank(error: Rejected) -> int:
     return next((rank for rank, cls in enumerate(_PRECEDENCE) if isinstance(error, cls)), len(_PRECEDENCE))

@@ -21,6 +21,7 @@ from ..errors import (
 )
 from .content_scheme import check_choice
 from .encoding import ENCODINGS, only
+from .jwks import JWK, JWKS, JWKSKeyring
 from .scheme import BodyCheck, Verified
 from .secrets import Keyring, Secret, Secrets, is_same, masked
 
@@ -48,7 +49,8 @@ class BearerJWT:
 
     Args:
         keys: one key or several; the first signs, any verifies. A key is the secret of an HMAC, or PEM: a public key, a
-            certificate, or a private key, which signs as well.
+            certificate, or a private key, which signs as well. Or a `JWKS`, the URL at which the sender publishes its
+            public keys; of these, a token's `kid` chooses.
         algorithm: the one algorithm of all tokens (RFC 7518, section 3.1): "HS256", "HS384", "HS512", "RS256", "ES256"
             or "EdDSA". No token can choose another one.
         header: the header with the token.
@@ -69,7 +71,7 @@ class BearerJWT:
 
     def __init__(
         self,
-        keys: Secrets,
+        keys: Secrets | JWKS,
         *,
         algorithm: TokenAlgorithm,
         header: str = "authorization",
@@ -83,7 +85,7 @@ class BearerJWT:
         max_age: float | None = None,
         leeway: float = 60,
     ) -> None:
-        keys = masked(keys)
+        keys = keys if isinstance(keys, JWKS) else masked(keys)
         check_choice("algorithm", algorithm, get_args(TokenAlgorithm))
         check_choice("body_hash", body_hash, ("sha256", "sha512"))
         check_choice("body_encoding", body_encoding, get_args(HashEncoding))
@@ -107,7 +109,9 @@ class BearerJWT:
         self._id_claim = id_claim
         self._max_age = max_age
         self._leeway = leeway
-        self._keyring = Keyring(keys, self._key)
+        if isinstance(keys, JWKS) and algorithm.startswith("HS"):
+            raise ConfigurationError(f"{algorithm} takes a secret, and a JWKS has public keys")
+        self._keyring = JWKSKeyring(keys, self._jwk) if isinstance(keys, JWKS) else Keyring(keys, self._key)
         self.secret_count = len(self._keyring)
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
@@ -164,8 +168,9 @@ class BearerJWT:
 
         Raises:
             VerificationError: it is signed with no key of ours, or by another algorithm, or holds no claims.
+            KeysNeeded: the keys have to be fetched first.
         """
-        for key in self._keyring.at(now):
+        for key in self._keys(token, now):
             payload = self._jws.verify(token, key.public)
             if payload is None:
                 continue
@@ -173,6 +178,15 @@ class BearerJWT:
                 raise payload
             return key.by, _claims(payload)
         raise self._keyring.mismatch(now)
+
+    def _keys(self, token: bytes, now: float) -> Sequence[_Key]:
+        """Return the keys that a token may be signed with: of a JWKS those that its header names."""
+        if not isinstance(self._keyring, JWKSKeyring):
+            return self._keyring.at(now)
+        kid = self._jws.key_id(token)
+        if isinstance(kid, VerificationError):
+            raise kid
+        return self._keyring.at(now) if kid is None else self._keyring.with_id(kid, now)
 
     def _reject_others(self, claims: dict[str, Any]) -> None:
         """Reject a token of another issuer, or for another audience."""
@@ -211,7 +225,16 @@ class BearerJWT:
         public, private = public_keys.pair_of(secret, _KINDS[self._algorithm])
         return _Key(by, public, private)
 
+    def _jwk(self, jwk: JWK) -> _Key | None:
+        from . import public_keys
 
+        if jwk.alg not in (None, *_NAMES[self._algorithm]) or public_keys.complaint(jwk.key, _KINDS[self._algorithm]):
+            return None
+        return _Key(0, jwk.key, None)
+
+
+_NAMES = {"RS256": ("RS256",), "ES256": ("ES256",), "EdDSA": ("EdDSA", "Ed25519")}
+"""The names of the algorithms in a JWKS."""
 _KINDS = {"RS256": "rsa-v1_5-sha256", "ES256": "ecdsa-p256-sha256", "EdDSA": "ed25519"}
 """The algorithms by their names in `PublicKeyBody`."""
 _SEGMENT = ENCODINGS["base64url-unpadded"]

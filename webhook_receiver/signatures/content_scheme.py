@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 from uuid import uuid4
 
 from ..delivery import Headers, RequestHead
@@ -17,9 +17,12 @@ from ..errors import BadSignature, ConfigurationError, MalformedSignature, Missi
 from .body_forms import BodyForm
 from .content import Content, Template, form_content
 from .encoding import ENCODINGS, TIME_FORMATS, Encoding, checked_tolerance, missing, reject_stale
+from .jwks import JWKS, JWKSKeyring
 from .places import ITEM_SEPARATORS, MAX_SIGNATURES, ItemSeparator, Place, written
 from .scheme import BodyCheck, Verified
-from .secrets import Keyring, Secret, Secrets, masked
+from .secrets import Keyring, Secret
+
+S = TypeVar("S", list[Secret], JWKS, list[Secret] | JWKS)
 
 EncodingName = Literal["hex", "hex-any-case", "base64", "base64-unpadded", "base64url", "base64url-unpadded"]
 TimeFormatName = Literal["seconds", "milliseconds", "rfc3339"]
@@ -46,8 +49,9 @@ class ContentScheme:
     """The base of `HMACBody` and `PublicKeyBody`, which say what the options mean.
 
     Args:
-        make_key: a function of a secret's index, the secret, the encoding of signatures, the prefix in front of them,
-            and whether the secret is a part of the content; it returns the key.
+        secrets: the secrets or keys; a JWKS has its keys' ids itself.
+        make_keyring: a function of the secrets, the encoding of signatures, the prefix in front of them, and whether
+            the secret is a part of the content; it returns the keyring.
 
     Raises:
         ConfigurationError: a secret or an option cannot work, or an extra is missing.
@@ -55,8 +59,8 @@ class ContentScheme:
 
     def __init__(
         self,
-        secrets: Secrets,
-        make_key: Callable[[int, Secret, Encoding, bytes, bool], ContentKey],
+        secrets: S,
+        make_keyring: Callable[[S, Encoding, bytes, bool], Keyring[ContentKey] | JWKSKeyring[ContentKey]],
         *,
         signature: str | Sequence[str],
         prefix: str,
@@ -72,7 +76,7 @@ class ContentScheme:
         body_form: BodyForm | None,
         tolerance: float,
     ) -> None:
-        secrets = masked(secrets)
+        count = None if isinstance(secrets, JWKS) else len(secrets)
         check_choice("encoding", encoding, tuple(ENCODINGS))
         check_choice("item_separator", item_separator, ITEM_SEPARATORS)
         check_choice("timestamp_format", timestamp_format, tuple(TIME_FORMATS))
@@ -84,11 +88,13 @@ class ContentScheme:
         used = [*self._signatures, *(place for place in (self._timestamp, self._id, self._key_id) if place)]
         if not self._signatures or len(set(used)) < len(used):
             raise ConfigurationError("signature, timestamp, id and key_id have places of their own")
-        if len(self._signatures) > 1 and len(secrets) > len(self._signatures):
-            raise ConfigurationError(f"{len(secrets)} secrets for {len(self._signatures)} places: one has one secret")
+        if len(self._signatures) > 1 and (count is None or count > len(self._signatures)):
+            raise ConfigurationError(
+                f"{count or 'any number of'} secrets for {len(self._signatures)} places: one has one secret"
+            )
         key_ids = [] if isinstance(key_ids, str) else [*key_ids]
         self._key_ids = [each.encode() for each in key_ids]
-        if len(self._key_ids) != (0 if key_id is None else len(secrets)) or len({*key_ids}) < len(key_ids):
+        if len(self._key_ids) != (0 if key_id is None else count or 0) or len({*key_ids}) < len(key_ids):
             raise ConfigurationError("key_ids has an id for each secret, in their order, and key_id is its place")
         self._prefix = prefix.encode()
         self._encoding = ENCODINGS[encoding]
@@ -101,11 +107,7 @@ class ContentScheme:
         self._body_form = _checked_form(body_form)
         self._changes_body = body_form is not None or self._template.is_form or self._template.has_secret
         self._is_body_alone = self._template.is_body_alone and body_form is None
-
-        def key_of(by: int, secret: Secret) -> ContentKey:
-            return make_key(by, secret, self._encoding, self._prefix, self._template.has_secret)
-
-        self._keyring = Keyring(secrets, key_of)
+        self._keyring = make_keyring(secrets, self._encoding, self._prefix, self._template.has_secret)
         self.secret_count = len(self._keyring)
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
@@ -144,9 +146,9 @@ class ContentScheme:
             if signed_at is None:
                 raise MalformedSignature(f"{self._timestamp} is not {self._time_format.what}")
         id = None if self._id is None else self._id.value(headers)
-        chosen = None if self._key_id is None else self._chosen(self._key_id.value(headers))
         content = self._template.read(head, time, id or b"")
-        return partial(self._check, claims, content, signed_at, id, chosen, now)
+        keys = self._chosen(headers, now)  # last, since these may have to be fetched
+        return partial(self._check, claims, content, signed_at, id, keys, now)
 
     def _check(
         self,
@@ -154,16 +156,14 @@ class ContentScheme:
         content: Content,
         signed_at: float | None,
         id: bytes | None,
-        chosen: int | None,
+        keys: Sequence[ContentKey],
         now: float,
         body: bytes,
     ) -> Verified:
         parts: ContentParts = [body] if self._is_body_alone else self._parts(content, body)
-        for by, _, verifies in self._keyring.at(now):
+        for by, _, verifies in keys:
             claimed = claims[by if len(claims) > 1 else 0]
-            if not claimed or (chosen is not None and chosen != by):
-                continue
-            if verifies(parts, claimed):
+            if claimed and verifies(parts, claimed):
                 if signed_at is not None:
                     reject_stale(signed_at, now, self._tolerance)
                 text = None if id is None else id.decode("latin-1")
@@ -201,11 +201,22 @@ class ContentScheme:
     def _is_signature(self, claimed: bytes) -> bool:
         return claimed.startswith(self._prefix) and self._encoding.is_encoded(claimed[len(self._prefix) :])
 
-    def _chosen(self, key_id: bytes) -> int:
-        try:
-            return self._key_ids.index(key_id)
-        except ValueError:
-            raise BadSignature(f"{self._key_id} names a key that the receiver does not have") from None
+    def _chosen(self, headers: Headers, now: float) -> Sequence[ContentKey]:
+        """Return the keys that may have signed: all, or those that a header names.
+
+        Raises:
+            VerificationError: it names none of ours.
+            KeysNeeded: they have to be fetched first.
+        """
+        if self._key_id is None:
+            return self._keyring.at(now)
+        key_id = self._key_id.value(headers)
+        if isinstance(self._keyring, JWKSKeyring):
+            return self._keyring.with_id(key_id.decode("utf-8", "replace"), now)
+        if key_id not in self._key_ids:
+            raise BadSignature(f"{self._key_id} names a key that the receiver does not have")
+        by = self._key_ids.index(key_id)
+        return [key for key in self._keyring.at(now) if key.by == by]
 
     def _formed(self, body: bytes) -> bytes:
         """Return the bytes that are signed in the place of a body."""

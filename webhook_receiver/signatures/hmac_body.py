@@ -14,7 +14,7 @@ from .content_scheme import ContentKey, ContentParts, ContentScheme, EncodingNam
 from .encoding import Encoding
 from .hmac_keys import KeyForm
 from .places import ItemSeparator
-from .secrets import Secret, Secrets, is_same, mac
+from .secrets import Keyring, Secret, Secrets, is_same, mac, masked
 
 _HASHES = ("sha1", "sha256", "sha384", "sha512")
 
@@ -94,12 +94,14 @@ class HMACBody(ContentScheme):
         check_choice("hash", hash, _HASHES)
         form = key if isinstance(key, KeyForm) else KeyForm(key)
 
-        def make_key(by: int, secret: Secret, encoding: Encoding, prefix: bytes, has_secret: bool) -> ContentKey:
-            return _key(by, form.bytes_of(secret), hash, encoding, prefix, has_secret)
+        def keyring(secrets: list[Secret], encoding: Encoding, prefix: bytes, has_secret: bool) -> Keyring[ContentKey]:
+            return Keyring(
+                secrets, lambda by, secret: _key(by, form.bytes_of(secret), hash, encoding, prefix, has_secret)
+            )
 
         super().__init__(
-            secrets,
-            make_key,
+            masked(secrets),
+            keyring,
             signature=signature,
             prefix=prefix,
             encoding=encoding,

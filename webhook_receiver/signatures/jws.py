@@ -37,6 +37,20 @@ class Tokens:
         """Return the token of a payload, signed with a private key or a secret."""
         return self._jws.encode(payload, key, algorithm=self._algorithm, headers={"typ": "JWT"}).encode()
 
+    def key_id(self, token: bytes) -> str | VerificationError | None:
+        """Return the id of the key (`kid`) that a token names; None if it names none. Nothing of it is proven yet.
+
+        An error is returned, as by `verify`: for another algorithm, since no such token is worth a key.
+        """
+        try:
+            header = jwt.get_unverified_header(token)
+        except Exception:  # whatever the library stumbles over came from a stranger
+            return MalformedSignature("the token cannot be read as a JWT (RFC 7519)")
+        if header.get("alg") != self._algorithm:
+            return BadSignature(f"the token is signed by another algorithm than {self._algorithm}")
+        kid: str | None = header.get("kid")
+        return kid
+
     def verify(self, token: bytes, key: Any) -> bytes | VerificationError | None:
         """Return the payload of a token; None if it is signed with another key.
 

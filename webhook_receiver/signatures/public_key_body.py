@@ -10,8 +10,9 @@ from ..errors import ConfigurationError, needs
 from .body_forms import BodyForm
 from .content_scheme import ContentKey, ContentParts, ContentScheme, EncodingName, TimeFormatName, check_choice
 from .encoding import Encoding
+from .jwks import JWK, JWKS, JWKSKeyring
 from .places import ItemSeparator
-from .secrets import Secret, Secrets
+from .secrets import Keyring, Secret, Secrets, masked
 
 Algorithm = Literal["ed25519", "rsa-v1_5-sha256", "rsa-v1_5-sha512", "ecdsa-p256-sha256", "ecdsa-p384-sha384"]
 
@@ -24,7 +25,7 @@ class PublicKeyBody(ContentScheme):
     is taken: neither its dates nor who signed it count.
 
     Args:
-        keys: one key or several; the first signs, any verifies.
+        keys: one key or several; the first signs, any verifies. Or a `JWKS`, the URL of the sender's keys.
         algorithm: the algorithm of all keys: "ed25519" (RFC 8032); "rsa-v1_5-sha256" or "rsa-v1_5-sha512" (PKCS 1 v1.5,
             RFC 8017), with 2048 bits or more; "ecdsa-p256-sha256" or "ecdsa-p384-sha384" (FIPS 186-5), whose signature
             is ASN.1. No request can choose another one.
@@ -38,7 +39,7 @@ class PublicKeyBody(ContentScheme):
         timestamp_format: the format of that time.
         id: the place of the sender's id of the delivery.
         key_id: the place of the id of the key that the sender signed with; that key alone verifies.
-        key_ids: the ids of the keys, in their order.
+        key_ids: the ids of the keys, in their order; none for a JWKS, which has them itself.
         body_form: a function of the body that returns the bytes to sign in its place.
         tolerance: the number of seconds that the sender's clock may be behind or ahead of ours.
 
@@ -48,7 +49,7 @@ class PublicKeyBody(ContentScheme):
 
     def __init__(
         self,
-        keys: Secrets,
+        keys: Secrets | JWKS,
         *,
         algorithm: Algorithm,
         signature: str | Sequence[str],
@@ -67,8 +68,8 @@ class PublicKeyBody(ContentScheme):
     ) -> None:
         check_choice("algorithm", algorithm, get_args(Algorithm))
         super().__init__(
-            keys,
-            partial(_key, algorithm),
+            keys if isinstance(keys, JWKS) else masked(keys),
+            partial(_keyring, algorithm),
             signature=signature,
             prefix=prefix,
             encoding=encoding,
@@ -85,19 +86,37 @@ class PublicKeyBody(ContentScheme):
         )
 
 
-def _key(
-    algorithm: Algorithm, by: int, secret: Secret, encoding: Encoding, prefix: bytes, has_secret: bool
-) -> ContentKey:
+_NAMES = {
+    "ed25519": ("EdDSA", "Ed25519"),
+    "rsa-v1_5-sha256": ("RS256",),
+    "rsa-v1_5-sha512": ("RS512",),
+    "ecdsa-p256-sha256": ("ES256",),
+    "ecdsa-p384-sha384": ("ES384",),
+}
+"""The names of the algorithms in a JWKS (RFC 7518, section 3.1; RFC 9864)."""
+
+
+def _keyring(
+    algorithm: Algorithm, keys: list[Secret] | JWKS, encoding: Encoding, prefix: bytes, has_secret: bool
+) -> Keyring[ContentKey] | JWKSKeyring[ContentKey]:
     if has_secret:
         raise ConfigurationError("signed=... has {secret}, and a public key is none")
     try:
         from . import public_keys
     except ImportError:
         raise ConfigurationError(needs("a public key", "an extra", "ed25519")) from None
-    private, verify = public_keys.functions_of(secret, algorithm)
-    return ContentKey(
-        by, None if private is None else _signer(private, encoding, prefix), _verifier(verify, encoding, prefix)
-    )
+
+    def of_secret(by: int, secret: Secret) -> ContentKey:
+        public, private = public_keys.pair_of(secret, algorithm)
+        signs = None if private is None else _signer(public_keys.signer_of(private, algorithm), encoding, prefix)
+        return ContentKey(by, signs, _verifier(public_keys.verifier_of(public, algorithm), encoding, prefix))
+
+    def of_jwk(jwk: JWK) -> ContentKey | None:
+        if jwk.alg not in (None, *_NAMES[algorithm]) or public_keys.complaint(jwk.key, algorithm):
+            return None
+        return ContentKey(0, None, _verifier(public_keys.verifier_of(jwk.key, algorithm), encoding, prefix))
+
+    return JWKSKeyring(keys, of_jwk) if isinstance(keys, JWKS) else Keyring(keys, of_secret)
 
 
 def _signer(private: Callable[[bytes], bytes], encoding: Encoding, prefix: bytes) -> Callable[[ContentParts], bytes]:

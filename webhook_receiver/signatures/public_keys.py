@@ -46,38 +46,38 @@ def pair_of(secret: Secret, algorithm: str) -> tuple[Any, Any]:
     Raises:
         ConfigurationError: the text is no key, or one for another algorithm, or a short one.
     """
-    public_class, private_class, _, curve = _KINDS[algorithm]
     key = _loaded(secret.get_secret_value(), algorithm == "ed25519")
-    private = key if isinstance(key, private_class) else None
+    private = key if isinstance(key, _KINDS[algorithm][1]) else None
     public = key if private is None else private.public_key()
-    if not isinstance(public, public_class) or (curve and public.curve.name != curve):
-        raise ConfigurationError(
-            f"a key is no key of {algorithm}, or cannot be read: give PEM, or DER in hex or base64"
-        )
-    if isinstance(public, rsa.RSAPublicKey) and public.key_size < _MIN_RSA:
-        raise ConfigurationError(f"a key of RSA has {public.key_size} bits; a safe one has {_MIN_RSA} or more")
+    if wrong := complaint(public, algorithm):
+        raise ConfigurationError(f"a key {wrong}")
     return public, private
 
 
-def functions_of(
-    secret: Secret, algorithm: str
-) -> tuple[Callable[[bytes], bytes] | None, Callable[[bytes, bytes], bool]]:
-    """Return the function that signs a content, None for a public key, and the one that verifies (signature, content).
+def complaint(public: object, algorithm: str) -> str | None:
+    """Return why an object is no public key of an algorithm, as a predicate; None if it is one."""
+    kind, _, _, curve = _KINDS[algorithm]
+    if not isinstance(public, kind) or (curve and public.curve.name != curve):  # pyright: ignore
+        return f"is no key of {algorithm}, or cannot be read: give PEM, or DER in hex or base64"
+    if isinstance(public, rsa.RSAPublicKey) and public.key_size < _MIN_RSA:
+        return f"of RSA has {public.key_size} bits; a safe one has {_MIN_RSA} or more"
+    return None
 
-    Args:
-        secret: the key; see `pair_of`.
-        algorithm: one of the algorithms of `PublicKeyBody`.
 
-    Raises:
-        ConfigurationError: the text is no such key.
-    """
-    public, private = pair_of(secret, algorithm)
+def signer_of(private: Any, algorithm: str) -> Callable[[bytes], bytes]:
+    """Return the function that signs a content by a private key."""
     arguments = _KINDS[algorithm][2]
 
     def sign(content: bytes) -> bytes:
-        assert private is not None  # noqa: S101 - for the type checkers
         signature: bytes = private.sign(content, *arguments)
         return signature
+
+    return sign
+
+
+def verifier_of(public: Any, algorithm: str) -> Callable[[bytes, bytes], bool]:
+    """Return the function that verifies a signature of a content by a public key."""
+    arguments = _KINDS[algorithm][2]
 
     def verify(signature: bytes, content: bytes) -> bool:
         try:
@@ -86,7 +86,7 @@ def functions_of(
             return False
         return True
 
-    return None if private is None else sign, verify
+    return verify
 
 
 def _loaded(text: str, is_ed25519: bool) -> Any:

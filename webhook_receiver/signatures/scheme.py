@@ -20,6 +20,8 @@ class Verified(NamedTuple):
     fresh: bool = False
     """Whether the signature covers the time of signing, which was checked: a copy of the delivery does not verify for
     long. Otherwise the inbox recognizes a copy for as long as it stores the delivery."""
+    tenant: str | None = None
+    """The tenant by whose secrets it was verified; None where all deliveries have the same secrets."""
 
 
 BodyCheck = Callable[[bytes], Verified]
@@ -75,21 +77,23 @@ class Scheme(Protocol):
 
         Raises:
             VerificationError: the head does not prove the delivery. No other error is raised, whatever the head holds.
+            KeysNeeded: keys have to be fetched first; see `webhook_receiver.signatures.KeysNeeded`. The check of the
+                body may raise it, too. The receiver awaits its function, and verifies the request again.
         """
         ...
 
 
-def secret_headers(scheme: Scheme) -> frozenset[bytes]:
+def secret_headers(scheme: Scheme | None) -> frozenset[bytes]:
     """Return the names of the headers that hold a secret of a scheme. See `Scheme`."""
     return getattr(scheme, "secret_headers", frozenset())
 
 
-def secret_places(scheme: Scheme) -> frozenset[str]:
+def secret_places(scheme: Scheme | None) -> frozenset[str]:
     """Return the places in the URL that hold a secret of a scheme. See `Scheme`."""
     return getattr(scheme, "secret_places", frozenset())
 
 
-def www_authenticate(scheme: Scheme) -> str:
+def www_authenticate(scheme: Scheme | None) -> str:
     """Return the value of WWW-Authenticate that asks for the proof of a scheme. See `Scheme`."""
     return getattr(scheme, "www_authenticate", "Signature")
 

@@ -1,0 +1,378 @@
+"""One endpoint with many tenants, each with secrets of its own, which come from a function of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tests.helpers import NOW
+from webhook_receiver import (
+    AnyOf,
+    BasicAuth,
+    BearerJWT,
+    ConfigurationError,
+    Delivery,
+    Event,
+    Filter,
+    HeaderSecret,
+    HMACBody,
+    KeysUnavailable,
+    MalformedSignature,
+    MissingSignature,
+    Secret,
+    SecretsByRequest,
+    Sender,
+    StandardWebhooks,
+    UnknownEvent,
+    Unsigned,
+    WebhookReceiver,
+)
+from webhook_receiver.delivery import RequestHead
+from webhook_receiver.runtime.entries import EntryBuilder
+from webhook_receiver.senders.github import signature as github_signature
+from webhook_receiver.signatures import Scheme, Verified
+from webhook_receiver.signatures.fetching import INTERVAL
+from webhook_receiver.signatures.jwks import JWKS
+from webhook_receiver.testing.scheme_suite import SchemeSuite
+
+from .key_server import Fetching, jwk, jwks
+from .keys import RSA, whsec
+from .test_jwks import bearer
+
+BODY = b'{"event": "parcel.lost", "id": "7", "order": "o-1"}'
+acme = partial(HMACBody, signature="x-acme-signature")
+
+
+class Tenants:
+    """The user's own table of secrets, and what was asked of it."""
+
+    def __init__(self, **secrets: Any) -> None:
+        self.secrets: dict[str, Any] = secrets
+        self.asked: list[str] = []
+
+    async def secrets_of(self, tenant: str) -> Any:
+        self.asked.append(tenant)
+        found = self.secrets[tenant]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+class Clock:
+    now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def hooks_for(scheme: Scheme, clock: Any = lambda: NOW, **options: Any) -> WebhookReceiver:
+    sender = Sender(
+        name="acme", scheme=scheme, facts=("made up",), delivery_id_path="id", ordering_key=lambda event: event.event
+    )
+    hooks = WebhookReceiver(sender=sender, clock=clock, **options)
+    hooks.on(Event)(lambda event: None)
+    return hooks
+
+
+def by_path(tenants: Tenants, make: Any = acme, **options: Any) -> SecretsByRequest:
+    return SecretsByRequest(tenants.secrets_of, make, tenant="path", **options)
+
+
+async def post(
+    hooks: WebhookReceiver, tenant: str, secret: str, make: Any = acme, body: bytes = BODY, target: str | None = None
+) -> int:
+    head = make(secret).sign(RequestHead.of({}), body, NOW)
+    return (await hooks.receive(head.headers, body, target=target or f"/hooks/{tenant}")).response.status
+
+
+async def test_each_tenant_has_secrets_of_its_own() -> None:
+    tenants = Tenants(a="a's", b=["b's new", "b's old"])
+    hooks = hooks_for(by_path(tenants))
+    assert [await post(hooks, *each) for each in [("a", "a's"), ("b", "b's new"), ("b", "b's old")]] == [204] * 3
+    assert [await post(hooks, *each) for each in [("a", "b's new"), ("b", "a's"), ("c", "a's")]] == [401] * 3
+    assert tenants.asked == ["a", "b", "c"]
+    assert hooks.verified == {0: 2, 1: 1}
+
+
+@pytest.mark.parametrize(
+    ("make", "secret"),
+    [
+        (acme, "secret"),
+        (github_signature, "secret"),
+        (StandardWebhooks, whsec("secret")),
+        (partial(BearerJWT, algorithm="HS256"), "a secret of thirty-two bytes, or more"),
+        (partial(BasicAuth, username="acme"), "secret"),
+        (partial(HeaderSecret, header="x-key"), "secret"),
+    ],
+    ids=["HMACBody", "github", "StandardWebhooks", "BearerJWT", "BasicAuth", "HeaderSecret"],
+)
+async def test_it_is_for_every_scheme(make: Any, secret: str) -> None:
+    hooks = hooks_for(by_path(Tenants(a=secret), make))
+    assert await post(hooks, "a", secret, make) == 204
+    other = whsec("another") if secret.startswith("whsec") else f"another {secret}"
+    assert await post(hooks, "a", other, make) == 401
+
+
+async def test_keys_of_a_tenant_may_have_to_be_fetched_as_well() -> None:
+    fetched: list[str] = []
+
+    async def fetch(url: str) -> bytes:
+        fetched.append(url)
+        return jwks(jwk(RSA[0], kid="a"))
+
+    def make(secrets: list[Secret]) -> Scheme:
+        url = secrets[0].get_secret_value()
+        return BearerJWT(JWKS(url if "/" in url else "https://example.com/", fetch=fetch), algorithm="RS256")
+
+    clock = Clock()
+    hooks = hooks_for(by_path(Tenants(a="https://a.example.com/keys"), make), clock)
+    target = "/hooks/a"
+    good, forged = bearer(RSA[0], kid="a"), bearer(RSA[1], kid="a")
+    assert (await hooks.receive(good, BODY, target=target)).response.status == 204
+    for _ in range(3):
+        clock.now += INTERVAL
+        assert (await hooks.receive(forged, BODY, target=target)).response.status == 401
+    assert fetched == ["https://a.example.com/keys"] * 4, "the keys outlast that the tenant is asked for again"
+
+
+# where the tenant is
+
+
+@pytest.mark.parametrize(
+    ("place", "target", "headers", "tenant"),
+    [
+        ("path", "/hooks/a", {}, "a"),
+        ("path", "/hooks/a/", {}, "a"),
+        ("path", "/hooks/a?b=c", {}, "a"),
+        ("path", "/hooks/M%C3%BCller%20%26%2FCo", {}, "Müller &/Co"),
+        ("header:X-Account", "/", {"x-account": "a"}, "a"),
+        ("header:X-Account", "/", {"x-account": "Müller"}, "Müller"),
+        ("query:account", "/?x=1&account=a+b", {}, "a b"),
+        (lambda head: head.path.split(b"/")[2].decode(), "/hooks/a/orders", {}, "a"),
+    ],
+)
+async def test_a_request_names_its_tenant(place: Any, target: str, headers: Any, tenant: str) -> None:
+    tenants = Tenants(**{tenant: "secret"})
+    hooks = hooks_for(SecretsByRequest(tenants.secrets_of, acme, tenant=place))
+    head = acme("secret").sign(RequestHead.of(headers), BODY, NOW)
+    receipt = await hooks.receive(head.headers, BODY, target=target)
+    assert receipt.response.status == 204
+    assert receipt.delivery is not None
+    assert receipt.delivery.tenant == tenant
+
+
+@pytest.mark.parametrize(
+    ("place", "target", "headers", "error"),
+    [
+        ("path", "/", {}, MissingSignature),
+        ("path", "/" + "a" * 201, {}, MalformedSignature),
+        ("path", "/a%00b", {}, MalformedSignature),
+        ("path", "/%ff", {}, MalformedSignature),
+        ("header:x-account", "/", {}, MissingSignature),
+        ("header:x-account", "/", [("x-account", "a"), ("x-account", "a")], MalformedSignature),
+        ("header:x-account", "/", [(b"x-account", b"\xff")], MalformedSignature),
+        ("query:account", "/", {}, MissingSignature),
+        ("query:account", "/?account=", {}, MissingSignature),
+        ("query:account", "/?account=a&account=b", {}, MalformedSignature),
+        ("query:account", "/?account=%ff", {}, MalformedSignature),
+        ("query:account", "/?" + "a=1&" * 200, {}, MalformedSignature),
+        (lambda head: None, "/", {}, MissingSignature),
+        (lambda head: 7, "/", {}, MalformedSignature),
+        (lambda head: {}[head], "/", {}, MalformedSignature),
+    ],
+)
+async def test_a_request_without_a_tenant_is_rejected(place: Any, target: str, headers: Any, error: Any) -> None:
+    tenants = Tenants()
+    hooks = hooks_for(SecretsByRequest(tenants.secrets_of, acme, tenant=place))
+    receipt = await hooks.receive(headers, BODY, target=target)
+    assert (receipt.response.status, type(receipt.error)) == (401, error)
+    assert tenants.asked == []
+
+
+# the function of secrets
+
+
+async def test_unknown_tenants_are_remembered_and_put_no_known_one_out() -> None:
+    tenants = Tenants(a="secret", nobody=None)
+    hooks = hooks_for(by_path(tenants, max_tenants=2))
+    assert await post(hooks, "a", "secret") == 204
+    for tenant in ("nobody", "x", "y", "y", "nobody"):
+        assert await post(hooks, tenant, "secret") == 401
+    assert await post(hooks, "a", "secret") == 204
+    assert tenants.asked == ["a", "nobody", "x", "y", "nobody"]
+
+
+async def test_a_tenant_that_is_added_counts_after_a_while() -> None:
+    tenants, clock = Tenants(), Clock()
+    hooks = hooks_for(by_path(tenants), clock)
+    assert await post(hooks, "a", "secret") == 401
+    tenants.secrets["a"] = "secret"
+    clock.now += INTERVAL
+    assert await post(hooks, "a", "secret") == 204
+
+
+async def test_a_new_secret_counts_with_the_first_delivery_signed_by_it() -> None:
+    tenants, clock = Tenants(a="old"), Clock()
+    hooks = hooks_for(by_path(tenants), clock)
+    assert await post(hooks, "a", "old") == 204
+    tenants.secrets["a"] = ["new", Secret("old", until=datetime.fromtimestamp(NOW + 100, UTC))]
+    clock.now += INTERVAL
+    assert [await post(hooks, "a", each) for each in ("old", "new", "old", "older")] == [204, 204, 204, 401]
+    assert tenants.asked == ["a", "a"]
+    clock.now += 100
+    assert [await post(hooks, "a", each) for each in ("new", "old")] == [204, 401]
+
+
+async def test_a_secret_that_was_taken_away_does_not_outlast_its_lifetime() -> None:
+    tenants, clock = Tenants(a="old"), Clock()
+    hooks = hooks_for(by_path(tenants, lifetime=60), clock)
+    assert await post(hooks, "a", "old") == 204
+    tenants.secrets["a"] = "new"
+    clock.now += 60
+    assert await post(hooks, "a", "old") == 401
+    del tenants.secrets["a"]
+    clock.now += 60
+    assert await post(hooks, "a", "new") == 401
+
+
+@pytest.mark.parametrize(
+    ("secrets", "why"),
+    [
+        (OSError("postgres://user:password@host"), "cannot be fetched: OSError at .*test_by_request.py:"),
+        (ValueError("password"), "cannot be fetched: ValueError"),
+        ([], "the secrets of a tenant cannot work: the list of secrets is empty"),
+        ("", "cannot work: a secret must not be empty"),
+        (7, "cannot work: a secret is a text, not int"),
+        (["secret"] * 17, "cannot work: a tenant has 1 to 16 secrets, not 17"),
+    ],
+)
+async def test_a_function_that_fails_is_a_503_and_nothing_is_told_of_secrets(
+    secrets: Any, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    hooks = hooks_for(by_path(Tenants(a=secrets)))
+    head = acme("secret").sign(RequestHead.of({}), BODY, NOW)
+    receipt = await hooks.receive(head.headers, BODY, target="/a")
+    assert receipt.response.status == 503
+    assert "retry-after" in receipt.response.headers
+    with pytest.raises(KeysUnavailable, match=why):
+        raise receipt.error  # type: ignore[misc]
+    assert hooks.rejected == {"KeysUnavailable": 1}
+    assert "password" not in f"{caplog.text}{receipt!r}"
+
+
+async def test_a_scheme_that_lets_everybody_in_lets_nobody_in() -> None:
+    def make(secrets: list[Secret]) -> Scheme:
+        return Unsigned() if secrets[0].get_secret_value() == "none" else acme(secrets)
+
+    assert await post(hooks_for(by_path(Tenants(a="none"), make)), "a", "none") == 503
+    with pytest.raises(ConfigurationError, match="with Unsigned would let everybody in"):
+        by_path(Tenants(), lambda secrets: Unsigned())
+
+
+# what becomes of the tenant
+
+
+async def test_a_delivery_keeps_its_tenant(tmp_path: Any) -> None:
+    url = f"sqlite:///{tmp_path}/hooks.db"
+    hooks = hooks_for(by_path(Tenants(Müller="secret")), inbox=url, work=False)
+    async with hooks:
+        assert await post(hooks, "M%C3%BCller", "secret") == 202
+        (found,) = await hooks.inbox.find(Filter())
+        stored = await hooks.inbox.get(found.id)
+    assert stored is not None
+    assert stored.delivery.tenant == "Müller"
+
+
+async def test_no_header_makes_a_tenant() -> None:
+    hooks = hooks_for(acme("secret"), inbox="memory:")
+    head = acme("secret").sign(RequestHead.of({"verified=tenant": "a"}), BODY, NOW)
+    async with hooks:
+        receipt = await hooks.receive(head.headers, BODY)
+    assert receipt.delivery is not None
+    assert receipt.delivery.tenant is None
+
+
+async def test_deliveries_of_two_tenants_are_no_duplicates() -> None:
+    hooks = hooks_for(by_path(Tenants(a="secret", b="secret")), inbox="memory:", work=False)
+    other = b'{"event": 7}'
+    async with hooks:
+        for body in (BODY, other):
+            assert [await post(hooks, tenant, "secret", body=body) for tenant in "aba"] == [202, 202, 200]
+
+
+# beside other schemes
+
+
+async def test_it_may_be_one_of_several() -> None:
+    scheme = AnyOf(by_path(Tenants(a=["a's", "a's other"])), acme("everybody's"))
+    hooks = hooks_for(scheme)
+    assert [await post(hooks, *each) for each in [("a", "a's other"), ("a", "everybody's"), ("b", "x")]] == [
+        204,
+        204,
+        401,
+    ]
+    assert hooks.verified == {1: 1, 16: 1}
+
+
+def test_it_has_what_its_scheme_has() -> None:
+    header = by_path(Tenants(), partial(HeaderSecret, header="x-acme"))
+    assert header.secret_headers == {b"x-acme"}
+    assert by_path(Tenants(), partial(BasicAuth, username="acme")).www_authenticate.startswith("Basic ")
+    assert by_path(Tenants(), partial(acme, signed="{url}\n{body}")).needs_url
+    with pytest.raises(ConfigurationError, match="cover the URL"):
+        hooks_for(by_path(Tenants(), partial(acme, signed="{url}\n{body}")))
+
+
+def test_it_signs_for_a_tenant_whose_secrets_are_at_hand() -> None:
+    with pytest.raises(ConfigurationError, match="names no tenant whose secrets are at hand"):
+        by_path(Tenants(a="secret")).sign(RequestHead.of({}, target="/a"), BODY, NOW)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"tenant": "body:account"},
+        {"tenant": "header:"},
+        {"tenant": "header:a b"},
+        {"tenant": None},
+        {"max_tenants": 0},
+        {"max_tenants": True},
+        {"lifetime": 0},
+        {"timeout": -1},
+        {"make": None},
+        {"make": lambda secrets: None},
+        {"secrets_of": "secret"},
+    ],
+    ids=str,
+)
+def test_what_cannot_work_is_rejected(wrong: Any) -> None:
+    given = {"secrets_of": Tenants().secrets_of, "make": acme, "tenant": "path"} | wrong
+    with pytest.raises(ConfigurationError):
+        SecretsByRequest(given.pop("secrets_of"), given.pop("make"), **given)
+
+
+class TestSecretsByRequest(SchemeSuite):
+    target = "/hooks/a"
+    bits = 2
+
+    def scheme(self, secrets: Sequence[str]) -> Scheme:
+        return Fetching(acme(secrets), by_path(Tenants(a=list(secrets))))
+
+    def test_it_says_how_many_secrets_it_has(self) -> None:
+        assert self.scheme(self.secrets).secret_count == 16
+
+
+def test_deliveries_of_two_tenants_do_not_wait_for_one_another() -> None:
+    sender = hooks_for(by_path(Tenants())).sender
+    event = UnknownEvent(event="parcel.lost", body={})
+    delivery = Delivery("d-1", "acme", (), BODY, NOW, 0, True)
+    entries = [
+        EntryBuilder("acme", sender).build(delivery, [event], Verified(0, body=True, tenant=tenant))
+        for tenant in ("a", "b", None)
+    ]
+    assert [entry.ordering_key for entry in entries] == ["a parcel.lost", "b parcel.lost", "parcel.lost"]
+    assert len({entry.key for entry in entries}) == 3

@@ -1,0 +1,269 @@
+"""What a scheme needs is fetched once for all who wait, within bounds, and by a clock that comes with each request."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import pytest
+
+from webhook_receiver.errors import BadSignature, ConfigurationError, KeysUnavailable
+from webhook_receiver.signatures import fetching
+from webhook_receiver.signatures.fetching import INTERVAL, PAUSE, FetchCache, KeysNeeded, checked_span, with_keys
+
+NOW = 1000.0
+
+
+class Source:
+    """A source of values, each one the number of calls so far; and what it does instead, once told to."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.instead: Callable[[], Awaitable[str | None]] | None = None
+
+    async def load(self, key: str) -> str | None:
+        self.calls.append(key)
+        return f"{key}{len(self.calls)}" if self.instead is None else await self.instead()
+
+    async def fail(self) -> str:
+        raise KeysUnavailable("the source is away")
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+def cache(source: Source, *, size: int = 1, max_stale: float = 0, timeout: float = 5) -> FetchCache[str, str]:
+    return FetchCache(source.load, what="the keys", lifetime=100, max_stale=max_stale, timeout=timeout, size=size)
+
+
+async def got(cache: FetchCache[str, str], key: str = "a", now: float = NOW) -> str | None:
+    """Return a value as a receiver gets it."""
+    get = partial(cache.get, key, now)
+    try:
+        return get()
+    except KeysNeeded as needed:
+        return await with_keys(get, needed)
+
+
+async def test_a_value_is_fetched_once_for_its_lifetime(source: Source) -> None:
+    values = cache(source)
+    assert [await got(values, now=NOW + at) for at in (0, 50, 99)] == ["a1"] * 3
+    assert await got(values, now=NOW + 100) == "a2"
+    assert await got(values, now=NOW) == "a3", "a clock that was set back makes nothing last longer"
+
+
+async def test_all_who_wait_share_one_fetch_that_outlives_each_of_them(source: Source) -> None:
+    values, begun, go = cache(source), asyncio.Event(), asyncio.Event()
+
+    async def slow() -> str:
+        begun.set()
+        await go.wait()
+        return "late"
+
+    source.instead = slow
+    waiting = [asyncio.create_task(got(values)) for _ in range(10)]
+    await begun.wait()
+    waiting[0].cancel()  # its client went away
+    with pytest.raises(asyncio.CancelledError):
+        await waiting[0]
+    go.set()
+    assert await asyncio.gather(*waiting[1:]) == ["late"] * 9
+    assert source.calls == ["a"]
+
+
+async def test_what_there_is_not_is_remembered_for_a_while_and_puts_nothing_out(source: Source) -> None:
+    values = cache(source, size=2)
+    assert await got(values, "known") == "known1"
+
+    async def nothing() -> None:
+        return None
+
+    source.instead = nothing
+    for key in ("b", "c", "d", "d", "d"):
+        assert await got(values, key) is None
+    assert source.calls == ["known", "b", "c", "d"]
+    assert await got(values, "known") == "known1"
+    assert await got(values, "d", NOW + INTERVAL) is None
+    assert source.calls[4:] == ["d"]
+
+
+async def test_the_value_that_was_not_used_for_longest_goes_first(source: Source) -> None:
+    values = cache(source, size=2)
+    for key in ("a", "b", "a", "c", "a"):
+        await got(values, key)
+    assert source.calls == ["a", "b", "c"]
+    assert await got(values, "b") == "b4"
+
+
+async def test_a_value_is_used_beyond_its_lifetime_while_it_cannot_be_fetched(
+    source: Source, caplog: pytest.LogCaptureFixture
+) -> None:
+    values = cache(source, max_stale=200)
+    await got(values)
+    source.instead = source.fail
+    with caplog.at_level(logging.WARNING):
+        assert [await got(values, now=NOW + 100 + at) for at in range(int(INTERVAL))] == ["a1"] * int(INTERVAL)
+    assert len(source.calls) == 2, "and it is tried again no sooner than after the interval"
+    assert caplog.messages == ["the source is away; those of before are used"]
+    assert await got(values, now=NOW + 100 + INTERVAL) == "a1"
+    assert len(source.calls) == 3
+    with pytest.raises(KeysUnavailable, match="the source is away"):
+        await got(values, now=NOW + 300)
+    source.instead = None
+    assert await got(values, now=NOW + 300 + PAUSE) == "a5"
+
+
+async def test_a_failure_is_remembered_for_a_moment(source: Source) -> None:
+    values = cache(source)
+    source.instead = source.fail
+    for _ in range(20):
+        with pytest.raises(KeysUnavailable, match="the source is away"):
+            await got(values)
+    assert len(source.calls) == 1
+    source.instead = None
+    assert await got(values, now=NOW + PAUSE) == "a2"
+
+
+async def test_of_a_failure_no_more_is_told_than_where_it_was(source: Source) -> None:
+    async def leak() -> str:
+        raise RuntimeError("postgres://user:password@host")
+
+    source.instead = leak
+    with pytest.raises(KeysUnavailable, match=r"^the keys cannot be fetched: RuntimeError at .*test_fetching.py:\d+$"):
+        await got(cache(source))
+
+
+async def test_a_fetch_is_bounded_in_time_also_where_the_source_has_time_outs_of_its_own(source: Source) -> None:
+    async def never() -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    async def own() -> str:
+        raise TimeoutError
+
+    source.instead = never
+    with pytest.raises(KeysUnavailable, match=r"^the keys took more than 0.01 s to fetch$"):
+        await got(cache(source, timeout=0.01))
+    source.instead = own
+    with pytest.raises(KeysUnavailable, match="TimeoutError at"):
+        await got(cache(source))
+
+
+async def test_a_fetch_that_cancels_itself_takes_no_request_with_it(source: Source) -> None:
+    async def gives_up() -> str:
+        raise asyncio.CancelledError
+
+    source.instead = gives_up
+    with pytest.raises(KeysUnavailable, match="was cancelled"):
+        await got(cache(source))
+
+
+async def test_requests_that_wait_and_fetches_at_once_are_bounded(source: Source) -> None:
+    go = asyncio.Event()
+
+    async def slow() -> str:
+        await go.wait()
+        return "late"
+
+    source.instead = slow
+    for values, keys, why in [
+        (cache(source), ["a"] * 100, "too many requests wait"),
+        (cache(source, size=100), [str(number) for number in range(40)], "too many fetches"),
+    ]:
+        waiting = [asyncio.create_task(got(values, key)) for key in keys]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        go.set()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        go.clear()
+        most = 64 if len(set(keys)) == 1 else 16
+        assert results[:most] == ["late"] * most
+        assert {str(each).startswith(why) for each in results[most:]} == {True}
+
+
+async def test_a_value_that_did_not_do_is_fetched_again_but_not_at_once(source: Source) -> None:
+    values = cache(source)
+    await got(values)
+    values.renew("a", NOW + INTERVAL - 1)
+    with pytest.raises(KeysNeeded) as needed:
+        values.renew("a", NOW + INTERVAL)
+    await needed.value.fetch()
+    assert values.get("a", NOW + INTERVAL) == "a2"
+    values.renew("a", NOW + INTERVAL)
+    assert len(source.calls) == 2
+
+
+async def test_that_it_cannot_be_fetched_again_is_not_taken_for_an_answer(source: Source) -> None:
+    values = cache(source)
+    await got(values)
+    source.instead = source.fail
+    for now in (NOW + INTERVAL, NOW + INTERVAL + 1):
+        with pytest.raises(KeysNeeded) as needed:
+            values.renew("a", now)
+        with pytest.raises(KeysUnavailable):
+            await needed.value.fetch()
+    assert len(source.calls) == 2
+    assert values.get("a", NOW + INTERVAL) == "a1", "what it does for is verified meanwhile"
+
+
+def test_one_cache_serves_one_event_loop_after_the_other(source: Source) -> None:
+    values = cache(source)
+    begun = asyncio.new_event_loop()
+
+    async def never() -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    source.instead = never
+    left = begun.create_task(got(values))
+    begun.run_until_complete(asyncio.sleep(0))
+    begun.run_until_complete(asyncio.sleep(0))
+    source.instead = None
+    assert asyncio.run(got(values)) == "a2"
+    tasks = asyncio.all_tasks(begun)
+    for task in tasks:
+        task.cancel()
+    begun.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    assert left.cancelled()
+    begun.close()
+
+
+async def test_a_request_waits_for_several_fetches_within_one_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fetch() -> None:
+        rounds.append(1)
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    def again() -> None:
+        raise KeysNeeded(fetch)
+
+    rounds: list[int] = []
+    with pytest.raises(KeysUnavailable, match="others are needed"):
+        await with_keys(again, KeysNeeded(fetch))
+    assert len(rounds) == 3
+    monkeypatch.setattr(fetching, "MAX_WAIT", 0.01)
+    with pytest.raises(KeysUnavailable, match=r"within 0\.01 s"):
+        await with_keys(again, KeysNeeded(never))
+
+
+async def test_what_the_verification_says_then_is_the_result() -> None:
+    async def fetch() -> None:
+        return None
+
+    def wrong() -> None:
+        raise BadSignature("no")
+
+    assert await with_keys(lambda: 7, KeysNeeded(fetch)) == 7
+    with pytest.raises(BadSignature):
+        await with_keys(wrong, KeysNeeded(fetch))
+
+
+def test_a_span_of_time_is_a_number_above_its_least() -> None:
+    assert checked_span("lifetime", 0.5) == 0.5
+    for wrong in (0, -1, float("inf"), float("nan"), True, "5", None):
+        with pytest.raises(ConfigurationError, match="lifetime is a number of seconds above 0"):
+            checked_span("lifetime", wrong)  # type: ignore[arg-type]

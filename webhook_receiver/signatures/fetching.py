@@ -1,0 +1,279 @@
+"""What a scheme needs to have fetched before it can verify a request, such as keys or a tenant's secrets.
+
+Theory of operation
+-------------------
+A scheme does no I/O. One that lacks a key raises `KeysNeeded`, with a function that fetches it into a `FetchCache`; the
+receiver awaits that function and verifies the request again. A request whose keys are at hand never waits, and costs
+nothing more.
+
+A cache has one fetch at a time for each key of its own, however many requests wait for it, and that fetch goes on when
+such a request goes away. Between two fetches of the same key lies an interval, whatever strangers send, and what was
+not found is remembered for as long. All numbers are bounded: of values, of keys that were not found, of fetches at
+once, and of requests that wait. Times are those of the receiver's clock, which comes with each request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from contextvars import Context
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+from ..errors import ConfigurationError, KeysUnavailable
+from ..options import is_number
+from ..redaction import frames_of
+
+logger = logging.getLogger("webhook_receiver")
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+R = TypeVar("R")
+
+INTERVAL = 30.0
+"""The seconds between two fetches of the same value, and for which it is remembered that there is none."""
+PAUSE = 5.0
+"""The seconds after a failed fetch for which no other is tried, where nothing can be used meanwhile."""
+MAX_WAIT = 10.0
+"""The seconds for which a request may wait for all that it needs."""
+
+_MAX_WAITING = 64  # requests, some of which hold a body
+_MAX_FETCHES = 16  # at once
+_ROUNDS = 3  # fetches that one request may need one after the other, such as a tenant's secrets, then his keys
+
+
+class KeysNeeded(Exception):
+    """Raised by a scheme in `verify`, or in its check of the body, for a request whose keys are not at hand.
+
+    Args:
+        fetch: a function that fetches them; it raises KeysUnavailable if it cannot.
+    """
+
+    def __init__(self, fetch: Callable[[], Awaitable[None]]) -> None:
+        super().__init__("the keys to verify by have to be fetched first")
+        self.fetch = fetch
+
+
+async def with_keys(verify: Callable[[], R], needed: KeysNeeded) -> R:
+    """Return the result of a verification, once what it needs was fetched.
+
+    Args:
+        verify: the verification.
+        needed: what it has raised.
+
+    Raises:
+        KeysUnavailable: the keys cannot be fetched, or not in time.
+        VerificationError: raised by the verification.
+    """
+    needed.__traceback__ = None  # it is the context of what is raised from here, and its frames have the request
+    try:
+        async with asyncio.timeout(MAX_WAIT):
+            for _ in range(_ROUNDS):
+                await needed.fetch()
+                try:
+                    return verify()
+                except KeysNeeded as again:
+                    needed = again
+    except TimeoutError:
+        raise KeysUnavailable(f"the keys to verify by were not there within {MAX_WAIT:g} s") from None
+    raise KeysUnavailable("the keys to verify by were fetched, and others are needed now")
+
+
+@dataclass(slots=True, repr=False)
+class _Entry(Generic[V]):
+    """A value that was fetched. Its repr does not show it, since it may be a secret."""
+
+    value: V
+    fetched: float
+    tried: float
+    """The time of the last fetch, also of one that failed."""
+    failure: str | None = None
+    """Why the last fetch failed; None if it did not."""
+
+
+class FetchCache(Generic[K, V]):
+    """Values by keys, fetched when a verification needs them. See the top of this module.
+
+    Args:
+        load: a function of a key that returns its value, or None if there is none. It may raise KeysUnavailable, whose
+            message is told in the log; of any other error no more than its class is told.
+        what: the name of what it loads, for errors, such as "the keys of example.com".
+        lifetime: the seconds after which a value is fetched again.
+        max_stale: the seconds beyond that for which it is used while it cannot be fetched.
+        timeout: the seconds that a fetch may take.
+        size: the number of values that are kept; the one that was not used for longest goes first.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[K], Awaitable[V | None]],
+        *,
+        what: str,
+        lifetime: float,
+        max_stale: float = 0,
+        timeout: float = 5,
+        size: int = 1,
+    ) -> None:
+        self._load = load
+        self._what = what
+        self._lifetime = lifetime
+        self._max_stale = max_stale
+        self._timeout = timeout
+        self._size = size
+        self._known: OrderedDict[K, _Entry[V]] = OrderedDict()
+        self._absent: OrderedDict[K, float] = OrderedDict()
+        """The time at which it was known that there is no value, by key."""
+        self._failed: OrderedDict[K, tuple[float, str]] = OrderedDict()
+        """The time and the reason of a failed fetch of a key without a value."""
+        self._fetches: dict[K, asyncio.Task[str | None]] = {}
+        self._waiting = 0
+
+    def get(self, key: K, now: float) -> V | None:
+        """Return a value; None if it is known that there is none.
+
+        Args:
+            key: its key.
+            now: the time in Unix seconds.
+
+        Raises:
+            KeysNeeded: it has to be fetched first.
+        """
+        entry = self._known.get(key)
+        if entry is not None:
+            is_stale_at_worst = entry.failure is not None and _is_within(INTERVAL, entry.tried, now)
+            if _is_within(self._longest if is_stale_at_worst else self._lifetime, entry.fetched, now):
+                self._known.move_to_end(key)
+                return entry.value
+        elif key in self._absent and _is_within(INTERVAL, self._absent[key], now):
+            return None
+        raise KeysNeeded(partial(self._fetch, key, now, must=False))
+
+    def renew(self, key: K, now: float) -> None:
+        """Have a value fetched again, with which a request did not verify, unless it was fetched just now.
+
+        Args:
+            key: its key.
+            now: the time in Unix seconds.
+
+        Raises:
+            KeysNeeded: it is to be fetched, or that has just failed.
+        """
+        entry = self._known.get(key)
+        if entry is None or entry.failure is not None or not _is_within(INTERVAL, entry.tried, now):
+            raise KeysNeeded(partial(self._fetch, key, now, must=True))
+
+    def last(self, key: K) -> V | None:
+        """Return the value that was fetched last, however old; None if there is none."""
+        entry = self._known.get(key)
+        return None if entry is None else entry.value
+
+    @property
+    def _longest(self) -> float:
+        return self._lifetime + self._max_stale
+
+    async def _fetch(self, key: K, now: float, *, must: bool) -> None:
+        """Fetch a value, or wait for the fetch that is under way.
+
+        Args:
+            key: its key.
+            now: the time in Unix seconds.
+            must: whether a value that is known, and not too old, will not do.
+
+        Raises:
+            KeysUnavailable: it cannot be fetched.
+        """
+        entry = self._known.get(key)
+        is_known = entry is not None and _is_within(self._longest, entry.fetched, now)
+        failed, why = self._failed.get(key, (None, None)) if entry is None else (entry.tried, entry.failure)
+        if failed is not None and why is not None and _is_within(INTERVAL if is_known else PAUSE, failed, now):
+            if must or not is_known:
+                raise KeysUnavailable(why)
+            return
+        if self._waiting >= _MAX_WAITING:
+            raise KeysUnavailable(f"too many requests wait for {self._what}")
+        self._waiting += 1
+        try:
+            task = self._task(key, now)
+            await asyncio.wait([task])  # which leaves it running if this request goes away
+        finally:
+            self._waiting -= 1
+        error = f"the fetch of {self._what} was cancelled" if task.cancelled() else task.result()
+        if error is not None and (must or not is_known):
+            raise KeysUnavailable(error)
+
+    def _task(self, key: K, now: float) -> asyncio.Task[str | None]:
+        """Return the task that fetches a value: the one under way, or a new one."""
+        loop = asyncio.get_running_loop()
+        task = self._fetches.get(key)
+        if task is not None and task.get_loop() is loop:
+            return task
+        for other, each in [*self._fetches.items()]:  # of a loop that is gone, or of the process before a fork
+            if each.get_loop() is not loop:
+                del self._fetches[other]
+        if len(self._fetches) >= _MAX_FETCHES:
+            raise KeysUnavailable(f"too many fetches of {self._what} at once")
+        # In a context of its own, since it is not for the one request that happens to come first.
+        task = self._fetches[key] = loop.create_task(self._run(key, now), context=Context())
+        return task
+
+    async def _run(self, key: K, now: float) -> str | None:
+        """Fetch a value and keep it; return why that failed, None if it did not."""
+        limit = asyncio.timeout(self._timeout)
+        try:
+            async with limit:
+                value = await self._load(key)
+        except KeysUnavailable as error:
+            return self._note_failure(key, now, str(error))
+        except Exception as error:  # of the user's own function, or a library; its text may have a secret
+            if limit.expired():
+                return self._note_failure(key, now, f"{self._what} took more than {self._timeout:g} s to fetch")
+            file, line = frames_of(error)[-1]
+            where = f"{type(error).__name__} at {file}:{line}"
+            return self._note_failure(key, now, f"{self._what} cannot be fetched: {where}")
+        finally:
+            if self._fetches.get(key) is asyncio.current_task():
+                del self._fetches[key]
+        self._failed.pop(key, None)
+        if value is None:
+            self._known.pop(key, None)
+            _put(self._absent, key, now, self._size)
+        else:
+            self._absent.pop(key, None)
+            _put(self._known, key, _Entry(value, now, now), self._size)
+        return None
+
+    def _note_failure(self, key: K, now: float, why: str) -> str:
+        entry = self._known.get(key)
+        if entry is None:
+            _put(self._failed, key, (now, why), self._size)
+            return why
+        entry.tried, entry.failure = now, why
+        if _is_within(self._longest, entry.fetched, now):
+            logger.warning("%s; those of before are used", why)
+        return why
+
+
+def _is_within(span: float, since: float, now: float) -> bool:
+    """Return whether a time is not longer ago than a span, and not of the future: a clock may have been set back."""
+    return since == now or 0 <= now - since < span
+
+
+def _put(table: OrderedDict[K, R], key: K, value: R, size: int) -> None:
+    table[key] = value
+    table.move_to_end(key)
+    while len(table) > size:
+        table.popitem(last=False)
+
+
+def checked_span(name: str, seconds: float, *, least: float = 0) -> float:
+    """Return a number of seconds unchanged.
+
+    Raises:
+        ConfigurationError: it is none, or not above `least`.
+    """
+    if not is_number(seconds) or not least < seconds < float("inf"):
+        raise ConfigurationError(f"{name} is a number of seconds above {least:g}, not {seconds!r}")
+    return seconds
