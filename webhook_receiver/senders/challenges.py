@@ -23,11 +23,24 @@ from ..logs import log_failure
 from ..responses import Response, as_json, plain
 from ..signatures import BodyCheck, Scheme, Verified
 from ..signatures.hmac_keys import KeyForm
+from ..signatures.learnt_secret import LearntSecret
 from ..signatures.scheme import complaint
 from ..signatures.secrets import Keyring, Secret, Secrets, mac, masked
 from .challenge_request import MAX_CHALLENGE, ChallengeRequest, Where
 
-__all__ = ["Answer", "Challenge", "Keep", "as_json", "cloudevents", "echo", "learn", "ping", "plain", "token_hmac"]
+__all__ = [
+    "Answer",
+    "Challenge",
+    "Keep",
+    "as_json",
+    "cloudevents",
+    "echo",
+    "learn",
+    "ping",
+    "plain",
+    "told",
+    "token_hmac",
+]
 
 Answer = Callable[[RequestHead, bytes, float], Response | None]
 """A pure function of a head, a body and the time in Unix seconds that returns the answer to a challenge; None for a
@@ -366,6 +379,19 @@ def learn(place: str, keep: Keep, *, scheme: Scheme | None = None) -> Challenge:
         return Response(200, {**({name.lower(): token} if kind == "header" else {}), "content-length": "0"})
 
     return Challenge(answer=answer, signed=False, ask=request.ask)
+
+
+def told(place: str, secret: Secrets | LearntSecret) -> tuple[Secrets, tuple[Challenge, ...]]:
+    """Return the secrets of a sender that tells its secret, and the challenges by which it does.
+
+    Args:
+        place: the place of the secret, as for `learn`.
+        secret: a `LearntSecret`, or what was told before: then there is no challenge.
+
+    Raises:
+        ConfigurationError: the place cannot work.
+    """
+    return (secret.secret, (learn(place, secret.keep),)) if isinstance(secret, LearntSecret) else (secret, ())
 
 
 def cloudevents(*origins: str, rate: int | None = None) -> Challenge:

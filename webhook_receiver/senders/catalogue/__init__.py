@@ -31,13 +31,16 @@ _HOMES = {
     ".chat": "telegram line viber webex stream intercom discord",
     ".business": (
         "hubspot zendesk box trello calendly typeform cal_com sanity kontent_ai elevenlabs knock docusign clickup "
-        "dropbox figma linear notion workos"
+        "dropbox figma linear workos"
     ),
-    ".telephony": "twilio vonage livekit",
-    ".clouds": "clerk seam openai replicate liveblocks okta auth0 microsoft_graph",
+    ".telephony": "twilio vonage livekit agora",
+    ".clouds": "clerk seam openai replicate liveblocks okta auth0 microsoft_graph azure_event_grid",
     "..zoom": "zoom",
     "..twitch": "twitch",
     "..meta": "meta",
+    "..notion": "notion",
+    "..asana": "asana",
+    "..azure_devops": "azure_devops",
 }
 """The modules, and the functions of each, in the order in which `recognize` prefers one of two senders alike."""
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}

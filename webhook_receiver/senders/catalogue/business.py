@@ -355,29 +355,6 @@ PRESETS = (
         ),
     ),
     row(
-        "notion",
-        "Notion",
-        partial(HMACBody, signature="x-notion-signature", prefix="sha256=", encoding="hex-any-case"),
-        partial(
-            Sender,
-            facts=(
-                "@notionhq/client 5.26.0 for Node, run in November 2026",
-                "developers.notion.com/reference/webhooks, read in November 2026",
-            ),
-            delivery_id_path="id",
-        ),
-        ("x-notion-signature",),
-        page=Page(
-            trade="business",
-            docs="developers.notion.com/reference/webhooks",
-            setup=(
-                "In the integration's settings, Webhooks: the URL. Notion posts a verification_token to it, once and "
-                "unsigned: take it by webhook-receiver capture, and paste it into the settings. It is the secret."
-            ),
-            traps=("A delivery tells that something changed: ask the API for what it is now.",),
-        ),
-    ),
-    row(
         "workos",
         "WorkOS",
         partial(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ...signatures.shared_secret import BodySecret, HeaderSecret
+from ...signatures.shared_secret import BodySecret, HeaderSecret, QuerySecret
 from ...signatures.standard import StandardWebhooks
 from ..base import Sender
 from ..challenges import echo
@@ -139,6 +139,36 @@ PRESETS = (
                 "receiver has to run then and whenever it is renewed."
             ),
             traps=("A delivery is a batch.",),
+        ),
+    ),
+    row(
+        "azure-event-grid",
+        "Azure Event Grid",
+        partial(QuerySecret, parameter="code"),
+        partial(
+            Sender,
+            facts=(
+                "@azure/eventgrid 5.12.0 for Node and azure-eventgrid 4.22.1 for Python, run in November 2026",
+                "learn.microsoft.com/azure/event-grid: the answer to the validation",
+            ),
+            challenges=(
+                echo(
+                    "body:0.data.validationCode",
+                    where={"header:aeg-event-type": "SubscriptionValidation"},
+                    key="validationResponse",
+                ),
+            ),
+        ),
+        marks=("aeg-event-type", "aeg-subscription-name", "aeg-delivery-count"),
+        page=Page(
+            trade="clouds",
+            docs="learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema",
+            setup=(
+                "Create an event subscription with the endpoint type Web Hook, the Event Grid schema, and the URL with "
+                "?code= and a secret of your own behind it. The receiver has to run then."
+            ),
+            answer="Within 30 seconds.",
+            traps=("Nothing is signed: the secret is in the URL.", "A delivery is an array of events."),
         ),
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from ...responses import ResponseStatuses
 from ...signatures.any_of import AnyOf
 from ...signatures.bearer_jwt import BearerJWT
 from ...signatures.body_forms import sha256_hex
@@ -74,6 +75,25 @@ PRESETS = (
             docs="docs.livekit.io/home/server/webhooks",
             setup="In the project's settings, Webhooks: the URL and an API key. The secret is that of the key.",
             traps=("The token stands in Authorization alone, without Bearer.",),
+        ),
+    ),
+    row(
+        "agora",
+        "Agora",
+        partial(HMACBody, signature="agora-signature-v2"),
+        partial(
+            Sender,
+            facts=("docs.agora.io/en/realtime-media: receive notifications, read in November 2026",),
+            delivery_id_path="noticeId",
+            responses=ResponseStatuses(stored=200),
+        ),
+        ("agora-signature-v2",),
+        page=Page(
+            trade="telephony",
+            docs="docs.agora.io/en/realtime-media/video/build/optimize-and-operate/receive-notifications",
+            setup="In the console, the project's Notifications: the URL and the events; it shows the secret.",
+            answer="A 200 with JSON in its body, within 10 seconds; else it is sent again, 3 times.",
+            traps=("It sends a signature by SHA-1 as well, which is not looked at.",),
         ),
     ),
 )

@@ -1,0 +1,61 @@
+"""The sender Asana: an HMAC over the body, by a secret that Asana tells while a webhook is created."""
+
+from __future__ import annotations
+
+from ..signatures.hmac_body import HMACBody
+from ..signatures.learnt_secret import LearntSecret
+from ..signatures.secrets import Secrets
+from .base import Sender
+from .challenges import told
+from .page import Page
+from .preset import Preset
+
+
+def signature(secrets: Secrets) -> HMACBody:
+    """Return Asana's scheme (developers.asana.com/docs/webhooks-guide).
+
+    Args:
+        secrets: the secret that was told in `X-Hook-Secret`, or several.
+    """
+    return HMACBody(secrets, signature="x-hook-signature")
+
+
+def asana(secret: Secrets | LearntSecret) -> Sender:
+    """Return the sender Asana.
+
+    Args:
+        secret: a `LearntSecret`, open while you create the webhook; or the secret that was told before, or several.
+
+    Raises:
+        ConfigurationError: a secret cannot work.
+    """
+    secrets, challenges = told("header:x-hook-secret", secret)
+    return Sender(
+        name="asana",
+        scheme=signature(secrets),
+        facts=("n8n-nodes-base 2.41.2 (of a third party), run in November 2026; asana 5.4.0 for Python, read",),
+        challenges=challenges,
+    )
+
+
+PRESETS = (
+    Preset(
+        "asana",
+        "Asana",
+        asana,
+        signature,
+        ("x-hook-signature",),
+        page=Page(
+            trade="business",
+            docs="developers.asana.com/docs/webhooks-guide",
+            setup=(
+                "Create a webhook by the API, with the URL as target, while a LearntSecret is open and the receiver "
+                "runs: before it answers, Asana tells the secret in the header X-Hook-Secret."
+            ),
+            traps=(
+                "A delivery holds several events, or none: that is a heartbeat.",
+                "Each webhook has its own secret.",
+            ),
+        ),
+    ),
+)
