@@ -14,7 +14,8 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, cast
 
 import pytest
 
@@ -26,6 +27,7 @@ from ..receiver import WebhookReceiver
 from ..responses import Receipt
 from ..senders import Sender
 from ..senders.challenges import Challenge
+from ..signatures import Secret
 from .wire import JSON, challenge, readable, sender_headers
 
 NOW = 1_765_433_012.0
@@ -77,6 +79,8 @@ class SenderSuite:
     """The names of headers that the sender adds and that prove nothing."""
     spelt_freely: frozenset[str] = frozenset()
     """The names of headers in whose values not every character counts, such as a label."""
+    has_places: bool = False
+    """Whether the sender signs with each secret at a place of its own. `sender` has to take `Secret`s, too, then."""
     past: float | None = None
     """The seconds before the present in which a signature is valid; None where the suite has to find a time itself."""
     future: float | None = None
@@ -178,6 +182,10 @@ class SenderSuite:
                 await self.reject(handled, head, self.body[:at] + bytes([byte ^ 1]) + self.body[at + 1 :])
             for body in (self.body[:-1], self.body + b"0", b""):
                 await self.reject(handled, head, body)
+        if self.body != self.body_of(self.secrets[1:]):  # it holds the secret
+            secret = self.secrets[0].encode()
+            for changed in altered(secret):
+                await self.reject(handled, head, self.body.replace(secret, changed))
 
     async def test_every_byte_of_the_proof_counts(self) -> None:
         handled, head = self.receiver(), self.request()
@@ -210,8 +218,10 @@ class SenderSuite:
     async def test_while_the_secret_is_changed_both_are_taken(self) -> None:
         handled = self.receiver()
         if handled.hooks.sender.scheme.secret_count:
+            ended = cast("str", Secret(self.secrets[0], until=datetime.fromtimestamp(0, UTC)))
             for by, secret in enumerate(self.secrets):
-                receipt = await self.accept(handled, self.request(secrets=[secret]), self.body_of([secret]))
+                signing = [ended, secret] if by and self.has_places else [secret]
+                receipt = await self.accept(handled, self.request(secrets=signing), self.body_of([secret]))
                 assert receipt.delivery is not None
                 assert receipt.delivery.verified_by == by
             assert handled.hooks.verified == {0: 1, 1: 1}
