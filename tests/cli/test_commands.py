@@ -335,7 +335,7 @@ def test_send_forges_dates_back_and_leaves_the_signature_out() -> None:
     assert noted.hooks.rejected == {"BadSignature": 1, "StaleSignature": 1, "MissingSignature": 1}
 
 
-IN_BODY = ("stripe", "slack", "standard-webhooks")
+IN_BODY = ("razorpay", "square", "http-message")
 """Senders whose bodies have the event's name."""
 
 OTHERS = """
@@ -364,6 +364,7 @@ class Charged(Event, frozen=True):
 
 scheme = HMACBody("acme's own", signature="x-acme-signature")
 acme = WebhookReceiver(sender=Sender(name="acme", scheme=scheme, facts=("its documents",)))
+named = WebhookReceiver(sender=Sender(name="named", scheme=scheme, facts=("its",), event_header="X-Event"))
 hub = WebhookReceiver(sender=github("the hub's"))
 money = WebhookReceiver(sender=stripe("whsec_the_money"))
 up42 = WebhookReceiver(secret="in the code")
@@ -444,11 +445,11 @@ async def _ignore(_: Event) -> None: ...
 def test_send_signs_as_a_sender_by_its_name(others: Path) -> None:
     hooks = receivers_in(others)
     with serving(hooks["hub"]) as url:
-        for options, bare in ((["push", "--set", "ref=main"], False), (["ping"], True)):
-            done = run("send", url, "--sender", "github", "--secret", "the hub's", "--event", *options)
-            assert (done.returncode, "only what every event of this sender has" in done.stdout) == (0, bare)
+        for options, bare in ((["push", "--set", "ref=main"], False), (["ping"], False), (["star"], True)):
+            done = run("send", url, "--as", "github", "--secret", "the hub's", "--event", *options)
+            assert (done.returncode, "the event has only a name and an id" in done.stdout) == (0, bare)
         own = run("send", url, "--hooks", "others:hub", cwd=others)
-        assert (own.returncode, "only what" in own.stdout) == (0, False)
+        assert (own.returncode, "only a name" in own.stdout) == (0, False)
         wrong = run("send", url, "--secret", "the hub's")
         assert "It was signed as UP42 does: --sender NAME, or --hooks MODULE:HOOKS" in wrong.stdout
         wrong = run("send", url, "--hooks", "others:money", "--event", "push", cwd=others)
@@ -464,10 +465,12 @@ def test_send_signs_as_a_sender_by_its_name(others: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--sender", "github"], "github names the event in the header X-GitHub-Event: say which with --event NAME"),
-        (["--sender", "shopify"], "shopify names the event in the header X-Shopify-Topic: say which with --event NAME"),
+        (["--hooks", "others:named"], "named names the event in the header X-Event: say which with --event NAME"),
         *((["--sender", name], f"{name} names the event in the body: say which with --event NAME") for name in IN_BODY),
-        (["--hooks", "others:money"], "stripe names the event in the body: say which with --event NAME"),
+        (["--hooks", "others:acme", "--challenge"], "acme asks for no answer before it delivers"),
+        (["--sender", "slack", "--challenge", "--forge"], "a challenge has no event, and is not forged"),
+        (["--sender", "github", "--header", "X-A"], "'X-A' is not of the form NAME: VALUE"),
+        (["--sender", "github", "--header", "X A: 7"], "'X A: 7' is not of the form NAME: VALUE"),
         (["--sender", "github", "--event", "push", "--status", "FULFILLED"], "only UP42's notifications have an order"),
         (["--sender", "github", "--secret", "s", "--event", "push", "--stale"], "signatures of github state no time"),
         (

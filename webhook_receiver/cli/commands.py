@@ -254,7 +254,13 @@ def send_command(
             help="The receiver's URL, such as http://127.0.0.1:8000/webhooks.",
         ),
     ],
-    event: Annotated[str | None, typer.Option(help="The event's name; order.status for UP42.")] = None,
+    event: Annotated[
+        str | None,
+        typer.Option(
+            autocompletion=options.event_names,
+            help="The event's name; else the first that is known, such as order.status for UP42.",
+        ),
+    ] = None,
     status: Annotated[str | None, typer.Option(help="body.status for UP42; FULFILLED by default.")] = None,
     order_id: Annotated[str | None, typer.Option(help="body.orderId for UP42; a new one each time by default.")] = None,
     hooks: Annotated[
@@ -264,21 +270,38 @@ def send_command(
     sender: Annotated[
         str | None,
         typer.Option(
+            "--sender",
+            "--as",
             callback=options.checked_sender,
             autocompletion=options.sender_names,
             metavar="NAME",
-            help="Sign as this sender, such as github.",
+            help="Send as this sender does, such as github.",
         ),
     ] = None,
     secret: Annotated[
         str | None, typer.Option(envvar=options.SECRET_VARIABLE, help="The secret to sign with; unsigned if left out.")
     ] = None,
-    secret_file: Annotated[Path | None, typer.Option(help="A file with the secret to sign with.")] = None,
-    data: Annotated[str | None, typer.Option(metavar="FILE", help="Send the bytes of this file; - is stdin.")] = None,
+    secret_file: Annotated[
+        Path | None,
+        typer.Option(help="A file with the secret to sign with; a private key is made there if it is missing."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data", "--body", metavar="FILE", help="Send the bytes of this file, or JSON given as text; - is stdin."
+        ),
+    ] = None,
     change: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Set a member, such as body.order.id=7; JSON, else text."),
     ] = None,
+    header: Annotated[
+        list[str] | None, typer.Option("--header", "-H", metavar="NAME:VALUE", help="Send this header, too.")
+    ] = None,
+    challenge: Annotated[
+        bool,
+        typer.Option("--challenge", help="Ask what the sender asks to see whose the URL is, instead."),
+    ] = False,
     count: Annotated[int, typer.Option(min=1, help="The number of deliveries.")] = 1,
     concurrency: Annotated[int, typer.Option(min=1, max=1000, help="The number sent at once.")] = 1,
     forge: Annotated[bool, typer.Option("--forge", help="Sign with a wrong secret.")] = False,
@@ -289,17 +312,25 @@ def send_command(
 ) -> None:
     """Deliver one notification or many.
 
-    They are UP42's, unless --sender or --hooks names another sender. Exits with 1 if a response was not 2xx.
+    They are UP42's, unless --sender or --hooks names another sender. Exits with 1 if a response was not 2xx, or a
+    challenge was not answered as the sender expects.
     """
     import asyncio
     import time
 
     from ..delivery import RequestHead
     from ..simulator import payloads
+    from . import challenge as challenges
     from . import send
-    from .notification import UP42
 
-    notifier = send.notifier(hooks, sender, secret, secret_file)
+    notifier = send.notifier(hooks, sender, secret, secret_file, send.headers_of(header or ()))
+    if challenge:
+        if any((event, status, order_id, data is not None, change, count > 1, forge, stale)):
+            raise typer.BadParameter("a challenge has no event, and is not forged", param_hint="--challenge")
+        challenges.check_there(notifier)
+        send.show_public_key(notifier)
+        client = send.client(url, timeout, 1, check_tls=not insecure)
+        raise typer.Exit(challenges.run(notifier, url, client, as_json=as_json))
     if data is not None and (status or order_id or (event and notifier.sender.event_header is None)):
         raise typer.BadParameter(
             "a file has its own event, status and order id; change them with --set", param_hint="--data"
@@ -321,6 +352,7 @@ def send_command(
         return notifier.head(body, named, url=url, now=now - 3600 if stale else now, forge=forge), body
 
     make()  # a mistake in the options is reported before anything is sent
+    send.show_public_key(notifier)
     summary = send.Summary()
     client = send.client(url, timeout, concurrency, check_tls=not insecure)
     try:
@@ -332,6 +364,6 @@ def send_command(
         output.say_json(summary.as_json())
     else:
         send.show(summary, unauthorized=None if forge or stale else notifier.unauthorized)
-        if hooks is None and given is None and not change and notifier.sender.name != UP42:
+        if given is None and not change and not notifier.has_own_document(named):
             output.say(send.BARE, "dim")
     raise typer.Exit(code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 from uuid import uuid4
 
@@ -18,11 +18,15 @@ from ..events import Event, OrderStatusChanged
 from ..receiver import WebhookReceiver
 from ..routing.handlers import Route
 from ..senders import Sender
+from ..senders.challenges import Challenge
+from ..senders.preset import Preset
 from ..senders.registry import presets
 from ..signatures import Secret
 from ..simulator import payloads
 from ..testing import make
-from ..testing.wire import encode, forged_head, sender_headers, signed_head
+from ..testing.wire import challenge, encode, forged_head, sender_headers, signed_head
+from . import sample
+from .key_pair import new_key, public_half, signs_with_key
 
 UP42 = "up42"
 """The sender whose notifications are modelled; those of others are made from the event classes of a receiver."""
@@ -33,7 +37,10 @@ class Notifier:
 
     Args:
         sender: the sender.
+        preset: its preset, which has samples; None for a sender of the user's own.
+        secret: the secret that deliveries are signed with, where it is known.
         signs: whether deliveries are signed.
+        headers: more headers of each request.
         routes: the event classes and names of the receiver's handlers, to make events of.
         public_url: the URL that the scheme covers in place of the one that is posted to; None for that one.
         unauthorized: what to look at when the response is 401.
@@ -43,36 +50,48 @@ class Notifier:
         self,
         sender: Sender,
         *,
+        preset: Preset | None = None,
+        secret: Secret | None = None,
         signs: bool = True,
+        headers: Mapping[str, str] | None = None,
         routes: Sequence[Route] = (),
         public_url: str | None = None,
         unauthorized: str,
     ) -> None:
         self.sender = sender
         self.unauthorized = unauthorized
-        self._signs = signs
+        self.signs = signs
+        self._preset = preset
+        self._secret = secret
+        self._headers = dict(headers or {})
         self._public_url = public_url
         self._routes = {name: route for route in routes for name in _names_of(route)}
 
     @classmethod
-    def of_receiver(cls, hooks: WebhookReceiver) -> Notifier:
+    def of_receiver(cls, hooks: WebhookReceiver, headers: Mapping[str, str] | None = None) -> Notifier:
         """Return a notifier of a receiver, with the receiver's own secrets."""
         routes = [handler.route for handler in hooks.handlers]
         return cls(
             hooks.sender,
+            preset=presets().get(hooks.sender.name),
+            headers=headers,
             routes=routes,
             public_url=hooks.public_url,
             unauthorized="is this the receiver that is served there, and with the same secret?",
         )
 
     @classmethod
-    def of_preset(cls, name: str, secret: Secret | None) -> Notifier:
+    def of_preset(cls, name: str, secret: Secret | None, headers: Mapping[str, str] | None = None) -> Notifier:
         """Return a notifier of a sender by its name in the registry, unsigned without a secret.
+
+        A sender that signs with a private key has a new one if there is none.
 
         Raises:
             BadParameter: the secret is none of this sender's.
         """
         preset = presets()[name]
+        if secret is None and signs_with_key(preset):
+            secret = new_key(preset)
         other = "--sender NAME, or --hooks MODULE:HOOKS, signs as another sender does"
         advice = (
             f"it was not signed: give --secret; {other}"
@@ -81,7 +100,14 @@ class Notifier:
         )
         try:
             sender = preset.sender(preset.example if secret is None else secret)
-            return cls(sender, signs=secret is not None, unauthorized=advice)
+            return cls(
+                sender,
+                preset=preset,
+                secret=secret,
+                signs=secret is not None or not sender.scheme.secret_count,
+                headers=headers,
+                unauthorized=advice,
+            )
         except ConfigurationError as error:
             raise BadParameter(str(error), param_hint="--secret") from None
 
@@ -101,11 +127,26 @@ class Notifier:
         except ConfigurationError:  # it cannot sign, which is said when it has to
             return False
 
+    @property
+    def public_key(self) -> list[str]:
+        """The public half of the sender's private key, in its usual forms; nothing for a sender that has none."""
+        return [] if self._secret is None else public_half(self._secret)
+
+    @property
+    def events(self) -> list[str]:
+        """The names of events that are known: those that a handler is there for, else those of the samples."""
+        return [*self._routes] or [*(self._preset.samples if self._preset is not None else ())]
+
     def event_name(self, wanted: str | None) -> str | None:
-        """Return the name of the event to notify of: the wanted one, else the first that a handler is there for."""
+        """Return the name of the event to notify of: the wanted one, else the first that is known."""
         if wanted is None and self.sender.name == UP42:
             return "order.status"
-        return wanted if wanted is not None else next(iter(self._routes), None)
+        return wanted if wanted is not None else next(iter(self.events), None)
+
+    def has_own_document(self, event: str | None) -> bool:
+        """Whether a document is made of more than the event's name."""
+        samples = self._preset.samples if self._preset is not None else {}
+        return self.sender.name == UP42 or event in samples or isinstance(self._routes.get(event or ""), type)
 
     def check_named(self, event: str | None) -> None:
         """Reject an event without a name, which no handler is there for.
@@ -143,11 +184,39 @@ class Notifier:
             return payloads.document(event or "order.status", status or "FULFILLED", order_id, now=time.time())
         elif status or order_id:
             raise BadParameter("only UP42's notifications have an order and its status: use --set", param_hint="--set")
+        elif (known := self._sample(event)) is not None:
+            return known
         else:
             found = _with_new_id(payloads.dump({} if event is None else {"event": event}), self.sender, None)
         if self.sender.event_header is not None:
             found.pop("event", None)  # the header has it
         return found
+
+    def _sample(self, event: str | None) -> dict[str, Any] | None:
+        if self._preset is None:
+            return None
+        return sample.document_of(self._preset, self.sender, event, self._secret)
+
+    def challenge(self, asked: Challenge, *, url: str, token: str, now: float) -> tuple[RequestHead, bytes]:
+        """Return the head and the body of a challenge.
+
+        Args:
+            asked: one of the sender's challenges.
+            url: the URL that it is sent to.
+            token: what is to be sent back, where the challenge has such.
+            now: the time of signing, in Unix seconds.
+
+        Raises:
+            BadParameter: it cannot be made.
+        """
+        target = httpx.URL(url).raw_path.decode()
+        scheme = self.sender.scheme if self.signs else None
+        try:
+            return challenge(
+                asked, scheme, token=token, headers=self._headers, now=now, target=target, url=self._public_url or url
+            )
+        except ConfigurationError as error:
+            raise BadParameter(str(error), param_hint="--challenge") from None
 
     def head(self, body: bytes, event: str | None, *, url: str, now: float, forge: bool = False) -> RequestHead:
         """Return the head of the request that delivers a body.
@@ -164,9 +233,9 @@ class Notifier:
         """
         if self.sender.event_header is not None:
             self.check_named(event)
-        headers = sender_headers(self.sender, event)
+        headers = sender_headers(self.sender, event) | self._headers
         target = httpx.URL(url).raw_path.decode()
-        if not (self._signs or forge):
+        if not (self.signs or forge):
             return RequestHead.of(payloads.JSON | headers, target=target, url=url)
         prove = forged_head if forge else signed_head
         try:

@@ -87,6 +87,15 @@ def sender_names(incomplete: str) -> list[tuple[str, str]]:
     return [(name, preset.title) for name, preset in presets().items() if name.startswith(incomplete)]
 
 
+def event_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of a sender's known events that begin so, for the completion of a shell."""
+    from ..senders.registry import presets
+
+    preset = presets().get(str(ctx.params.get("sender")))
+    known = ["order.status", "job.status"] if preset is None else [*preset.samples]
+    return [name for name in known if name.startswith(incomplete)]
+
+
 def checked_path(path: str) -> str:
     """Return `path`, checked to be one that a receiver can be served at, besides the health check."""
     from ..asgi import slash_or_not
@@ -124,7 +133,9 @@ def check_certificate(certfile: Path | None, keyfile: Path | None, password: str
 
 
 def read(file: str) -> bytes:
-    """Return the bytes of a file, or of the standard input for "-"."""
+    """Return the bytes of a file, of the standard input for "-", or of a text of JSON or XML itself."""
+    if file[:1] in ("{", "[", "<"):
+        return file.encode()
     try:
         return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -16,9 +17,11 @@ import httpx
 import typer
 
 from ..delivery import RequestHead
+from ..senders.registry import presets
 from ..simulator.payloads import Result, post, url_of
 from . import output
 from .app_loader import load
+from .key_pair import kept_key, signs_with_key
 from .notification import UP42, Notifier
 from .rich_output import progress_bar
 from .secret_option import read_secret, typed
@@ -35,8 +38,8 @@ HINTS = {
 }
 
 BARE = (
-    "the event has only what every event of this sender has, and a handler may need more: --set KEY=VALUE or --data "
-    "FILE gives it, and --hooks MODULE:HOOKS makes all that a handler's event class asks for"
+    "the event has only a name and an id, and a handler may need more: --set KEY=VALUE or --data FILE gives it, and "
+    "--hooks MODULE:HOOKS makes all that a handler's event class asks for"
 )
 """What is said of an event that was made of nothing but its name."""
 
@@ -85,17 +88,43 @@ class Summary:
         }
 
 
-def notifier(hooks: str | None, sender: str | None, secret: str | None, secret_file: Path | None) -> Notifier:
+def notifier(
+    hooks: str | None, sender: str | None, secret: str | None, secret_file: Path | None, headers: Mapping[str, str]
+) -> Notifier:
     """Return the notifier that the options of the command ask for.
 
     Raises:
         typer.BadParameter: they do not go together, or cannot be used.
     """
     if hooks is None:
-        return Notifier.of_preset(sender or UP42, read_secret(secret, secret_file))
+        name = sender or UP42
+        if secret_file is not None and signs_with_key(presets()[name]) and kept_key(presets()[name], secret_file):
+            output.warn(f"a new private key is in {secret_file}")
+        return Notifier.of_preset(name, read_secret(secret, secret_file), headers)
     if sender is not None or secret_file is not None or typed(secret):
         raise typer.BadParameter("a receiver has its own sender and secret", param_hint="--hooks")
-    return Notifier.of_receiver(load(hooks))
+    return Notifier.of_receiver(load(hooks), headers)
+
+
+def headers_of(given: Sequence[str]) -> dict[str, str]:
+    """Return headers that are given as texts such as "X-Trace: 7".
+
+    Raises:
+        typer.BadParameter: a text is none, or no header can be such.
+    """
+    found: dict[str, str] = {}
+    for each in given:
+        name, colon, value = each.partition(":")
+        if not colon or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not value.isprintable():
+            raise typer.BadParameter(f"{each!r} is not of the form NAME: VALUE", param_hint="--header")
+        found[name.lower()] = value.strip()
+    return found
+
+
+def show_public_key(notifier: Notifier) -> None:
+    """Print the public half of the sender's key, which the receiver has to be given."""
+    if notifier.public_key:
+        output.warn("\n".join(["the receiver needs the public half of the key:", *notifier.public_key]))
 
 
 def client(url: str, seconds: float, connections: int, *, check_tls: bool) -> httpx.AsyncClient:

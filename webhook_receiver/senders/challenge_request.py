@@ -114,7 +114,9 @@ class ChallengeRequest:
                 inner[name] = value
             else:
                 pairs[kind].append((name, str(value)))
-        target = b"?".join(filter(None, [head.target, urlencode(pairs["query"]).encode()]))
+        target = head.target
+        if pairs["query"]:
+            target += (b"&" if b"?" in target else b"?") + urlencode(pairs["query"]).encode()
         head = head._replace(target=target).with_headers(
             *((name.encode(), value.encode()) for name, value in pairs["header"])
         )

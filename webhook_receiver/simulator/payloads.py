@@ -118,14 +118,22 @@ class Result:
 
 async def post(client: httpx.AsyncClient, url: str, headers: Headers, body: bytes | AsyncIterable[bytes]) -> Result:
     """Post a body once and return the result; redirects are not followed, and a failed connection is a result, too."""
+    result, _ = await exchange(client, "POST", url, headers, body)
+    return result
+
+
+async def exchange(
+    client: httpx.AsyncClient, method: str, url: str, headers: Headers, body: bytes | AsyncIterable[bytes]
+) -> tuple[Result, bytes]:
+    """Send a request as `post` does; return the result, and the beginning of the response's body."""
     start = time.perf_counter()
     try:
-        async with client.stream("POST", url, headers=list(headers), content=body, follow_redirects=False) as response:
+        async with client.stream(method, url, headers=list(headers), content=body, follow_redirects=False) as response:
             said = await _beginning(response)
     except httpx.RequestError as error:
-        return Result(time.perf_counter() - start, reason=f"no response: {str(error) or type(error).__name__}")
+        return Result(time.perf_counter() - start, reason=f"no response: {str(error) or type(error).__name__}"), b""
     seconds = time.perf_counter() - start
-    return Result(seconds, response.status_code, _reason(said), response.headers.get("location"))
+    return Result(seconds, response.status_code, _reason(said), response.headers.get("location")), said
 
 
 async def _beginning(response: httpx.Response) -> bytes:

@@ -180,9 +180,10 @@ def forged_head(
 
 def challenge(
     asked: Challenge,
-    scheme: Scheme,
+    scheme: Scheme | None,
     *,
     token: str,
+    headers: Mapping[str, str] | None = None,
     now: float | None = None,
     target: str = "/",
     url: str | None = None,
@@ -192,10 +193,11 @@ def challenge(
 
     Args:
         asked: one of `Sender.challenges`.
-        scheme: the sender's scheme.
+        scheme: the sender's scheme; None to leave out its proof.
         token: what is to be sent back, where the challenge has such.
+        headers: more headers.
         now: the time of signing, in Unix seconds; the present time if None.
-        target: the path of the request, without a query.
+        target: the path of the request, with the query behind `?`.
         url: the absolute URL of the request, for a scheme that signs it and was given none itself.
         client: the address of the peer, for a scheme that reads it.
 
@@ -205,7 +207,7 @@ def challenge(
     if asked.ask is None:
         raise ConfigurationError("nobody can make this challenge: give it Challenge(ask=...)")
     now = time.time() if now is None else now
-    head = RequestHead.of({}, method=asked.methods[0], target=target, url=url, client=client)
+    head = RequestHead.of(headers, method=asked.methods[0], target=target, url=url, client=client)
     head, body = asked.ask(head, token)
     if body:
         head = head._replace(headers=[*header_pairs(JSON), *head.headers])

@@ -1,0 +1,255 @@
+"""`send` plays any sender: its documents, its challenges, its private key, and a secret in its body."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer import Context
+from typer.testing import CliRunner, Result
+
+from tests.helpers import noting, serving
+from tests.signatures.keys import ED25519, P256, pem
+from webhook_receiver import (
+    BodySecret,
+    HMACBody,
+    MemoryInbox,
+    PublicKeyBody,
+    QuerySecret,
+    Secret,
+    Sender,
+    Unsigned,
+    VerificationError,
+    WebhookReceiver,
+)
+from webhook_receiver.cli import notification, options, sample, send
+from webhook_receiver.cli.commands import app
+from webhook_receiver.cli.notification import Notifier
+from webhook_receiver.senders import registry
+from webhook_receiver.senders.challenges import Challenge, cloudevents, echo, ping, token_hmac
+from webhook_receiver.senders.preset import Make, Preset
+from webhook_receiver.senders.registry import presets
+from webhook_receiver.senders.slack import slack
+from webhook_receiver.simulator import payloads
+
+SAMPLES = [(name, event) for name, known in presets().items() for event in known.samples]
+
+
+def sent(url: str, *arguments: str, **options: Any) -> Result:
+    return CliRunner().invoke(app, ["send", url, *arguments], **options)
+
+
+def of(make: Make, name: str = "acme", *, challenges: Sequence[Challenge] = (), **more: Any) -> Preset:
+    def sender(secret: Any) -> Sender:
+        return Sender(name=name, scheme=make(secret), facts=("made up",), challenges=tuple(challenges))
+
+    return Preset(name, name.title(), sender, make, **more)
+
+
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch) -> Callable[[Preset], None]:
+    """Let the registry have one more preset."""
+
+    def put(known: Preset) -> None:
+        found = {**presets(), known.name: known}
+        for module in (registry, notification, send):
+            monkeypatch.setattr(module, "presets", lambda: found)
+
+    return put
+
+
+@pytest.mark.parametrize(("name", "event"), SAMPLES)
+def test_a_sample_is_taken_and_no_duplicate_of_the_one_before(name: str, event: str) -> None:
+    known = presets()[name]
+    hooks = WebhookReceiver(sender=known.sender(known.example), inbox=MemoryInbox(), work=False)
+    with serving(hooks) as url:
+        done = sent(url, "--as", name, "--event", event, "--count", "2", "--json", "--secret", known.example)
+        assert json.loads(done.stdout)["responses"] == {"202 Accepted": 2}, done.output
+
+
+@pytest.mark.parametrize("name", [*presets()])
+def test_every_sender_is_played_by_its_name_alone_and_forged(name: str) -> None:
+    known, url, now = presets()[name], "https://example.com/in?a=b", time.time()
+    scheme = known.sender(known.example).scheme
+    notifier = Notifier.of_preset(name, Secret(known.example))
+    body = payloads.dump(notifier.document("made", None, None))
+    scheme.verify(notifier.head(body, "made", url=url, now=now), now)(body)
+    if known.example.encode() not in body:
+        forged = notifier.head(body, "made", url=url, now=now, forge=True)
+        with pytest.raises(VerificationError):
+            scheme.verify(forged, now)(body)
+
+
+def test_a_body_may_be_a_text_and_headers_may_be_added_and_signed(play: Callable[[Preset], None]) -> None:
+    make = partial(HMACBody, signature="x-sig", signed="{header:x-trace}.{body}")
+    play(of(make))
+    noted = noting(sender=of(make).sender("theirs"), clock=None)
+    with serving(noted.hooks) as url:
+        text = '{"event": "parcel.lost"}'
+        arguments = ("--as", "acme", "--secret", "theirs", "--body", text)
+        assert sent(url, *arguments, "-H", "X-Trace: 7").stdout.startswith("204 No Content"), text
+        assert "cannot sign: there is no header x-trace" in " ".join(sent(url, *arguments).stderr.split())
+    assert [each.event for each in noted.events] == ["parcel.lost"]
+
+
+def test_a_secret_in_the_body_is_put_there(play: Callable[[Preset], None]) -> None:
+    known = of(
+        partial(BodySecret, member="token"),
+        body=b'{"event": "made", "token": "a-secret-for-tests", "id": "first-number"}',
+    )
+    play(known)
+    noted = noting(sender=known.sender('the"irs'), clock=None)
+    with serving(noted.hooks) as url:
+        for _ in range(2):
+            done = sent(url, "--as", "acme", "--secret", 'the"irs', "--event", "made")
+            assert done.exit_code == 0, done.output
+    first, second = noted.events
+    assert first != second
+
+
+# challenges
+
+EVERY = (
+    echo("query:hub.challenge", methods=("GET",), signed=False, scheme=QuerySecret("verify-me", parameter="token")),
+    echo("body:challenge", where={"body:type": "check"}, key="challenge"),
+    token_hmac("body:plain", "theirs", where={"body:type": "hmac"}, key="encrypted"),
+    ping(methods=("HEAD",), signed=False),
+    cloudevents("*"),
+)
+
+
+def test_every_challenge_is_asked_and_the_answer_compared(play: Callable[[Preset], None]) -> None:
+    known = of(partial(HMACBody, signature="x-sig"), challenges=EVERY)
+    play(known)
+    noted = noting(sender=known.sender("theirs"), clock=None)
+    with serving(noted.hooks) as url:
+        done = sent(f"{url}/in?a=b", "--as", "acme", "--secret", "theirs", "--challenge")
+        lines = done.stdout.splitlines()
+        told = [line.partition(":")[0] for line in lines if "as the sender expects" in line and ", not" not in line]
+        assert told == [f"challenge by {method}" for method in ("GET", "POST", "POST", "HEAD", "OPTIONS")], done.output
+        assert done.exit_code == 0
+    assert noted.events == []
+
+
+def test_a_challenge_that_is_not_answered_is_told_with_what_was_expected() -> None:
+    with serving(noting(scheme=Unsigned(), clock=None).hooks) as url:
+        done = sent(url, "--as", "slack", "--secret", "s", "--challenge")
+        assert (done.exit_code, "not as the sender expects" in done.stdout) == (1, True)
+        assert 'expected: 200, {"challenge": "' in done.stdout
+    unreachable = sent("http://127.0.0.1:9/", "--as", "slack", "--secret", "s", "--challenge", "--json")
+    (played,) = json.loads(unreachable.stdout)["challenges"]
+    assert (unreachable.exit_code, played["status"], played["as_expected"]) == (1, None, False)
+
+
+def test_without_the_secret_a_challenge_is_not_proven() -> None:
+    with serving(noting(sender=slack("s"), clock=None).hooks) as url:
+        done = sent(url, "--as", "slack", "--challenge", "--json")
+        (played,) = json.loads(done.stdout)["challenges"]
+        assert (done.exit_code, played["method"], played["status"]) == (1, "POST", 401)
+
+
+# private keys
+
+
+@pytest.mark.parametrize(
+    ("example", "algorithm", "forms"), [(ED25519[0], "ed25519", 2), (P256[0], "ecdsa-p256-sha256", 1)]
+)
+def test_a_private_key_is_made_where_there_is_none_and_its_public_half_is_told(
+    example: Any, algorithm: Any, forms: int, play: Callable[[Preset], None], tmp_path: Path
+) -> None:
+    known = of(partial(PublicKeyBody, signature="x-sig", algorithm=algorithm), example=pem(example))
+    play(known)
+    file = tmp_path / "key.pem"
+    arguments = ("--as", "acme", "--secret-file", str(file), "--event", "made")
+    first = sent("http://127.0.0.1:9/", *arguments)
+    assert f"a new private key is in {file}" in first.stderr
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    public = first.stderr.partition("the receiver needs the public half of the key:\n")[2].strip()
+    assert "PRIVATE" not in first.stderr + first.stdout
+    *key, end = public.splitlines()[:-1] if forms == 2 else public.splitlines()
+    pems = "\n".join([*key, end])
+    for half in [pems, public.splitlines()[-1]][:forms]:
+        noted = noting(sender=known.sender(half), clock=None)
+        with serving(noted.hooks) as url:
+            again = sent(url, *arguments)
+            assert (again.exit_code, "a new private key" in again.stderr) == (0, False), again.output
+    wrong = sent("http://127.0.0.1:9/", "--as", "acme", "--secret", pems, "--event", "made")
+    assert "cannot sign with a public key: give the private one" in " ".join(wrong.stderr.split())
+
+
+def test_a_key_that_is_made_for_once_is_another_each_time(play: Callable[[Preset], None]) -> None:
+    play(of(partial(PublicKeyBody, signature="x-sig", algorithm="ed25519"), example=pem(ED25519[0])))
+    told = [sent("http://127.0.0.1:9/", "--as", "acme", "--event", "made").stderr for _ in range(2)]
+    assert told[0] != told[1]
+    assert all("the receiver needs the public half" in each for each in told)
+
+
+def test_a_key_that_cannot_be_written_is_told(play: Callable[[Preset], None], tmp_path: Path) -> None:
+    play(of(partial(PublicKeyBody, signature="x-sig", algorithm="ed25519"), example=pem(ED25519[0])))
+    done = sent("http://127.0.0.1:9/", "--as", "acme", "--secret-file", str(tmp_path / "no" / "key"), "--event", "made")
+    assert done.exit_code == 2
+    assert "cannot write" in " ".join(done.stderr.split())
+
+
+# what a shell completes, and new ids
+
+
+def test_a_shell_completes_the_names_of_events() -> None:
+    context = Context(app_command())
+    context.params["sender"] = "github"
+    assert options.event_names(context, "pu") == ["push", "pull_request"]
+    context.params["sender"] = None
+    assert options.event_names(context, "") == ["order.status", "job.status"]
+
+
+def app_command() -> Any:
+    from typer.main import get_command
+
+    return get_command(app)
+
+
+@pytest.mark.parametrize(
+    ("like", "pattern"),
+    [
+        ("evt_1NG8Du2eZvKYlo2CUI79vXWy", r"evt_[0-9A-Za-z]{24}"),
+        ("0d1a26e67d8f5eaf1f6ba5c57fc3c7d91ac0fd1c", r"[0-9a-f]{40}"),
+        ("1f81eb52-5198-4599-803e-771906343485", r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}"),
+        (820982911946154508, r"\d{18}"),
+        (7, r"\d{9}"),
+        ("id-7", r"[0-9a-f-]{36}"),
+        (None, r"[0-9a-f-]{36}"),
+    ],
+)
+def test_a_new_id_is_like_the_old_one(like: object, pattern: str) -> None:
+    ids = {sample.new_id(like) for _ in range(50)}
+    assert len(ids) == 50
+    assert all(re.fullmatch(pattern, str(each)) for each in ids)
+
+
+@pytest.mark.parametrize(
+    ("document", "place", "where"),
+    [
+        ({"id": 7, "a": {"id": 8}}, None, ("id",)),
+        ({"meta": {"number": "x"}, "id": 7}, "meta.number", ("meta", "number")),
+        ({"a": [{"b": {"id": "x"}}]}, None, ("a", 0, "b", "id")),
+        ({"a": 1}, None, ("id",)),
+        ({"a": 1}, "a.b", ("id",)),
+    ],
+)
+def test_a_new_id_is_in_the_senders_place_else_the_first_from_outside_in(
+    document: dict[str, Any], place: str | None, where: tuple[Any, ...]
+) -> None:
+    before = json.dumps(document)
+    made: Any = sample.with_new_id(document, place)
+    assert json.dumps(document) == before
+    assert made != document
+    for key in where[:-1]:
+        made = made[key]
+    assert made.pop(where[-1])

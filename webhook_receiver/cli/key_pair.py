@@ -1,0 +1,84 @@
+"""The key pair of a sender that signs with a private key, for one that is played."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from typer import BadParameter
+
+from ..errors import needs
+from ..senders.preset import Preset
+from ..signatures import Secret
+
+PEM = "-----BEGIN"
+
+
+def signs_with_key(preset: Preset) -> bool:
+    """Whether a sender signs with a private key, whose public half the receiver has."""
+    return preset.example.startswith(PEM)
+
+
+def new_key(preset: Preset) -> Secret:
+    """Return a new private key, of the kind that a sender has."""
+    return Secret(_pem(_new_like(_loaded(preset.example))))
+
+
+def kept_key(preset: Preset, file: Path) -> bool:
+    """Make a key in a file that is not there yet, which only its owner can read; return whether it was made.
+
+    Raises:
+        BadParameter: the file cannot be written.
+    """
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise BadParameter(f"cannot write {file}: {error.strerror}", param_hint="--secret-file") from None
+    with os.fdopen(handle, "w", encoding="ascii") as opened:
+        opened.write(new_key(preset).get_secret_value())
+    return True
+
+
+def public_half(secret: Secret) -> list[str]:
+    """Return the public half of a private key as PEM, and one of ed25519 in hex, too; nothing for any other secret."""
+    text = secret.get_secret_value()
+    if not text.startswith(PEM):
+        return []
+    from cryptography.hazmat.primitives import serialization
+
+    try:
+        public = _loaded(text).public_key()
+    except ValueError:
+        return []
+    pem: bytes = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    raw = [public.public_bytes_raw().hex()] if hasattr(public, "public_bytes_raw") else []
+    return [pem.decode().strip(), *raw]
+
+
+def _loaded(pem: str) -> Any:
+    try:
+        from cryptography.hazmat.primitives import serialization
+    except ImportError:
+        raise BadParameter(needs("a private key", "an extra", "ed25519"), param_hint="--sender") from None
+    return serialization.load_pem_private_key(pem.encode(), password=None)
+
+
+def _new_like(key: Any) -> Any:
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+    if isinstance(key, rsa.RSAPrivateKey):
+        return rsa.generate_private_key(65537, key.key_size)
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return ec.generate_private_key(key.curve)
+    return ed25519.Ed25519PrivateKey.generate()
+
+
+def _pem(key: Any) -> str:
+    from cryptography.hazmat.primitives import serialization
+
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    text: bytes = key.private_bytes(serialization.Encoding.PEM, *form)
+    return text.decode()
