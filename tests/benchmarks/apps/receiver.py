@@ -20,7 +20,7 @@ ran = Ran()
 
 def receiver(events: int = 1, **options: Any) -> WebhookReceiver:
     """Return a receiver with an async handler for each of so many event classes."""
-    who = {} if "sender" in options else {"secret": SECRET}
+    who: dict[str, Any] = {} if "sender" in options else {"secret": SECRET}
     hooks = WebhookReceiver(name="benchmark", **who, **options)
 
     @hooks.on(OrderFulfilled)
