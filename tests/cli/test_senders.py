@@ -81,7 +81,7 @@ def test_a_page_is_wrapped_on_a_terminal(name: str, monkeypatch: pytest.MonkeyPa
         ("gihub", "did you mean github?"),
         ("Stripe", "did you mean stripe"),
         ("standard webhooks", "did you mean standard-webhooks"),
-        ("razor", "did you mean razorpay?"),
+        ("razor", "did you mean razorpay"),
         ("qqqqqqqqqq", "there is no sender 'qqqqqqqqqq': `webhook-receiver senders` lists all"),
         ("", "there is no sender ''"),
     ],
