@@ -209,23 +209,32 @@ class Answer(NamedTuple):
 
 
 class Connection:
-    """A connection that is kept alive; after an error the next request opens another one."""
+    """A connection that is kept alive; after an error the next request opens another one.
 
-    def __init__(self, port: int) -> None:
+    Args:
+        port: of the receiver.
+        patience: seconds after which no answer will come.
+    """
+
+    def __init__(self, port: int, patience: float = 30) -> None:
         self._port = port
+        self._patience = patience
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, request: bytes) -> Answer | None:
         """Send a request; return its answer, None if none came."""
         try:
-            if self._streams is None:
-                self._streams = await asyncio.open_connection("127.0.0.1", self._port)
-            reader, writer = self._streams
-            writer.write(request)
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            length = next((int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"content-length:")), 0)
-            await reader.readexactly(length)
-            return Answer(int(head.split()[1]), b"\r\nretry-after:" in head)
+            async with asyncio.timeout(self._patience):
+                if self._streams is None:
+                    self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+                reader, writer = self._streams
+                writer.write(request)
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                lines = head.split(b"\r\n")
+                await reader.readexactly(
+                    next((int(each[15:]) for each in lines if each.startswith(b"content-length:")), 0)
+                )
+                return Answer(int(head.split()[1]), b"\r\nretry-after:" in head)
         except (OSError, asyncio.IncompleteReadError):
             await self.close()
             return None
@@ -255,12 +264,9 @@ def ask(port: int, request: bytes, seconds: float = 30) -> Answer | None:
     """
 
     async def asked() -> Answer | None:
-        connection = Connection(port)
+        connection = Connection(port, seconds)
         try:
-            async with asyncio.timeout(seconds):
-                return await connection.ask(request)
-        except TimeoutError:
-            return None
+            return await connection.ask(request)
         finally:
             await connection.close()
 
@@ -296,7 +302,8 @@ class Sender:
     _thread: threading.Thread | None = None
 
     def __enter__(self) -> Sender:
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._send_all()))
+        # Not one that pytest would wait for at its own end, if there is no end to it.
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._send_all()), daemon=True)
         self._thread.start()
         return self
 

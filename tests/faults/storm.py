@@ -13,6 +13,7 @@ from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 from tests import commands
@@ -21,6 +22,7 @@ from tests.faults.harness import HANDLERS, Sender, ask, moment
 from tests.faults.ledger import Name
 
 LEASE = 1.0  # seconds
+PATIENCE = 60.0  # seconds for a process to answer once nothing befalls it any more
 SLOW = 0.3
 """The part of its lease for which a process may get no time, before it counts as one that stood still."""
 OPTIONS = {
@@ -71,7 +73,7 @@ class Operator:
         self._chosen = chosen
         self._kinds = kinds
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work)
+        self._thread = threading.Thread(target=self._work, daemon=True)  # which pytest does not wait for at its own end
 
     def __enter__(self) -> Operator:
         self._thread.start()
@@ -224,8 +226,12 @@ class Storm:
                 self._still[number] = False
                 victim.go_on()
         for victim in self.victims:
-            while ask(victim.port, b"GET / HTTP/1.1\r\nhost: receiver\r\n\r\n", 5) is None:
-                self._start_again(victim)
+            victim.wait_for(partial(self._answers, victim), "an answer of each process", PATIENCE)
+
+    def _answers(self, victim: Forked) -> bool:
+        """Return whether a process answers; start it again if it could not start."""
+        self._start_again(victim)
+        return ask(victim.port, b"GET / HTTP/1.1\r\nhost: receiver\r\n\r\n", 5) is not None
 
     def _start_again(self, victim: Forked) -> None:
         """Start a process again that could not start, as a supervisor does: one that stands still may have the lock."""

@@ -268,18 +268,22 @@ async def test_a_receiver_that_only_keeps_may_be_set_to_work(postgres_url: str) 
 
 async def test_no_more_handlers_run_at_once_than_there_may(make: Make) -> None:
     hooks = make(concurrency=2)
-    running, most = 0, 0
+    running, most, go_on = 0, 0, asyncio.Event()
 
     @hooks.on(OrderFulfilled)
     async def count(order: OrderFulfilled) -> None:
         nonlocal running, most
         running += 1
         most = max(most, running)
-        await asyncio.sleep(0.01)
+        await go_on.wait()
+        await asyncio.sleep(0)  # so that others may begin
         running -= 1
 
     async with hooks:
-        for id in [await deliver(hooks, about(f"o-{number}")) for number in range(12)]:
+        ids = [await deliver(hooks, about(f"o-{number}")) for number in range(12)]
+        await until(lambda: running == 2)
+        go_on.set()
+        for id in ids:
             await settled(hooks, id)
     assert most == 2
 
