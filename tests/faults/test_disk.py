@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import random
 import resource
 import shutil
 import sqlite3
@@ -24,7 +25,7 @@ from webhook_receiver.inbox.records import Settlement
 
 STORED = Answer(202, False)
 UNAVAILABLE = Answer(503, True)
-LARGE = "x" * 8192
+LARGE = random.Random(1).randbytes(4096).hex()  # which PostgreSQL cannot compress
 
 
 def may_mount() -> bool:
