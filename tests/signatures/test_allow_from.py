@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,17 @@ class TestAllowFromBehindAProxy(TestAllowFrom):
 
     def scheme(self, secrets: Sequence[str]) -> Scheme:
         return AllowFrom(THEIRS, HMACBody(secrets, signature="x-sig"), trusted_proxies=PROXIES)
+
+    def test_without_any_of_its_headers_it_rejects(self) -> None:
+        self.reject([])
+
+
+class TestAllowFromByForwarded(TestAllowFrom):
+    given = {"content-type": "application/json", "forwarded": 'for="203.0.113.9:50123";proto=https'}
+    client = "10.0.0.1"
+
+    def scheme(self, secrets: Sequence[str]) -> Scheme:
+        return AllowFrom(THEIRS, HMACBody(secrets, signature="x-sig"), trusted_proxies=PROXIES, header="Forwarded")
 
     def test_without_any_of_its_headers_it_rejects(self) -> None:
         self.reject([])
@@ -168,6 +181,95 @@ def test_another_header_is_the_only_one_that_counts() -> None:
     scheme = AllowFrom(THEIRS, Unsigned(), trusted_proxies=PROXIES, header="X-Real-IP")
     assert is_let_in(scheme, "10.0.0.1", "203.0.113.9", header="x-real-ip")
     assert not is_let_in(scheme, "10.0.0.1", "203.0.113.9")
+
+
+FORWARDED = AllowFrom(THEIRS, Unsigned(), trusted_proxies=PROXIES, header="Forwarded")
+
+
+@pytest.mark.parametrize(
+    "reported",
+    [
+        ["for=203.0.113.9"],
+        ["For=203.0.113.9; Proto=https ;by=10.0.0.1"],
+        ["for=192.0.2.1, for=203.0.113.9"],
+        ["for=192.0.2.1,for=203.0.113.9"],
+        ["for=192.0.2.1", "for=203.0.113.9"],
+        ['for="203.0.113.9:50123"'],
+        ["for=203.0.113.9:50123"],
+        ['for="[2001:db8:7::1]:443";host=a', 'for="[fd00::2]"'],
+        ['for="[2001:db8:7::1]"'],
+        ['for="\\2\\03.0.113.9"'],
+        ['by=_a;for=203.0.113.9;host="a, for=192.0.2.1"'],
+        ['for=203.0.113.9;host="a\\", for=192.0.2.1;x=\\"b"'],
+        ["nonsense, for=203.0.113.9, for=10.1.1.1"],
+        ['for="never closed, for=203.0.113.9'],
+        ['host="x;for=192.0.2.1, for=203.0.113.9'],
+        ["for=203.0.113.9;"],
+        ["a" * 100_000 + ", for=203.0.113.9"],
+        ['"' * 100_000 + ", for=203.0.113.9"],
+    ],
+    ids=range(18),
+)
+@pytest.mark.parametrize("client", ["10.0.0.1", "fd00::1"])
+def test_a_trusted_proxy_reports_the_sender_by_the_standard(client: str, reported: list[str]) -> None:
+    assert is_let_in(FORWARDED, client, *reported, header="forwarded")
+
+
+@pytest.mark.parametrize(
+    "reported",
+    [
+        [],
+        [""],
+        ["203.0.113.9"],
+        ["for=192.0.2.1"],
+        ["for=203.0.113.9, for=192.0.2.1"],
+        ["for=203.0.113.9", "for=192.0.2.1"],
+        ["for=203.0.113.9, for=unknown"],
+        ["for=203.0.113.9, for=_hidden"],
+        ["for=203.0.113.9, proto=https"],
+        ["for=203.0.113.9,"],
+        ["for=203.0.113.9, for=192.0.2.1;for=203.0.113.9"],
+        ['for=203.0.113.9, for=192.0.2.1;host="a, for=203.0.113.9"'],
+        ['for=192.0.2.1;host="a, for=203.0.113.9;by=";proto="; x=y"'],
+        ['for=192.0.2.1;host="a\\", for=203.0.113.9, x=\\"b"'],
+        ['for=192.0.2.1;host=", for=203.0.113.9;x=\\""'],
+        ['for=203.0.113.9, for="'],
+        ["for=203.0.113.9 for=203.0.113.9"],
+        ["for = 203.0.113.9"],
+        ["for=203.0.113.9x"],
+        ["for=[203.0.113.9]"],
+        ["for=10.0.0.2"],
+        ["for=203.0.113.9" + ",for=10.0.0.2" * 20_000],
+        ["for=203.0.113.9" + ";x=y" * 20_000],
+        ["," * 100_000],
+        [",a=b;" * 20_000 + '"'],
+        ['"' + ',a="b' * 20_000 + '"'],
+    ],
+    ids=range(26),
+)
+def test_what_a_stranger_wrote_in_forwarded_counts_for_nothing(reported: list[str]) -> None:
+    began = time.process_time()
+    assert not is_let_in(FORWARDED, "10.0.0.1", *reported, header="forwarded")
+    assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize("value", HOSTILE_VALUES)
+def test_whatever_is_in_forwarded_only_rejections_come_out(value: bytes) -> None:
+    for reported in (value, b"for=" + value, b'for="' + value + b'"', b"for=203.0.113.9x" + value):
+        head = RequestHead.of([(b"forwarded", b"for=203.0.113.9, " + reported)], client="10.0.0.1")
+        with pytest.raises(AddressNotAllowed):
+            FORWARDED.verify(head, NOW)
+
+
+def test_whatever_a_stranger_wrote_before_a_proxy_that_address_counts() -> None:
+    rng = random.Random(7)
+    pieces = ["for=203.0.113.9", '"', "\\", ",", ";", " ", "=", 'host="a"', "for=10.0.0.2", "x", "\u00e9"]
+    for _ in range(3000):
+        stranger = "".join(rng.choice(pieces) for _ in range(rng.randrange(12)))
+        quoted = stranger.replace("\\", "\\\\").replace('"', '\\"')
+        proxy = rng.choice([f'for=192.0.2.1;host="{quoted}"', "for=192.0.2.1", f'host="{quoted}";for=192.0.2.1'])
+        with pytest.raises(AddressNotAllowed, match=r"192|no address"):
+            FORWARDED.verify(RequestHead.of([("forwarded", f"{stranger}, {proxy}")], client="10.0.0.1"), NOW)
 
 
 @pytest.mark.parametrize("client", [None, "", "unix", "unix:/run/hooks.sock"])

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from ..delivery import RequestHead
 from ..errors import AddressNotAllowed, ConfigurationError
 from .encoding import header_name
+from .forwarded import reported
 from .scheme import BodyCheck, Scheme, complaint, secret_headers, secret_places, www_authenticate
 
 Address = IPv4Address | IPv6Address
@@ -15,7 +16,6 @@ Network = IPv4Network | IPv6Network
 
 UNIX = "unix"
 """The peer of a Unix socket, which has no address."""
-_MAX_PROXIES = 16  # one behind the other
 _MAPPED = IPv6Network("::ffff:0:0/96")
 
 
@@ -33,7 +33,8 @@ class AllowFrom:
         networks: the networks that the sender publishes, such as "203.0.113.0/24", or single addresses.
         scheme: the scheme behind, such as `Unsigned()` or `BasicAuth(...)`.
         trusted_proxies: the networks of the proxies before the receiver; "unix" for one that comes by a Unix socket.
-        header: the header in which they report, such as "X-Forwarded-For" or "X-Real-IP".
+        header: the header in which they report, such as "X-Forwarded-For" or "X-Real-IP", whose values are parted by
+            commas; or "Forwarded", which is read as RFC 7239 has it.
 
     Raises:
         ConfigurationError: there is no network, one is none, or `scheme` is no scheme.
@@ -94,9 +95,8 @@ class AllowFrom:
         address = self._peer(head)
         if address is not None and not _is_in(address, self._proxies):
             return address
-        reported = b",".join([value for name, value in head.headers if name == self._header])
-        for each in reversed(reported.rsplit(b",", _MAX_PROXIES) if reported else []):
-            address = _reported(each)
+        for each in reported(head.headers, self._header):
+            address = None if each is None else _reported(each)
             if address is None:
                 raise AddressNotAllowed(f"a trusted proxy reports what is no address: {self._header.decode()}")
             if not _is_in(address, self._proxies):
@@ -157,9 +157,8 @@ def _address(text: str) -> Address | None:
     return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
 
-def _reported(text: bytes) -> Address | None:
+def _reported(found: str) -> Address | None:
     """Return an address as proxies report it, also with a port: `192.0.2.1:443`, `[2001:db8::1]:443`; None for none."""
-    found = text.strip(b" \t").decode("latin-1")
     if len(found) > 64:
         return None
     if found.startswith("["):
