@@ -112,6 +112,8 @@ class Profile:
         yield f"A delivery proves itself by {_KINDS.get(proof.scheme, proof.scheme)}."
         if proof.body:
             yield "The body is covered: nobody can have changed it."
+        elif proof.scheme in ("HMACBody", "PublicKeyBody"):
+            yield "The form in the body is covered, but not the border between a name and its value."
         elif proof.secret:
             yield "The body is not covered: who has seen one delivery can make any other, so the URL has to be https."
         else:
@@ -134,8 +136,13 @@ class Profile:
 
     def _events(self) -> Iterator[str]:
         sender = self.sender
+        if sender.split is not None:
+            yield f"A delivery may hold several events, at {sender.split.place}: each is stored and handled by itself."
         if sender.event_header is not None:
             yield f"The event's name is in the header {sender.event_header}."
+        elif sender.event_name:
+            names = [sender.event_name] if isinstance(sender.event_name, str) else sender.event_name
+            yield f"The event's name is {' or else '.join(names)}."
         if sender.events:
             yield f"Classes: {', '.join(each.__name__ for each in sender.events)}."
         if self.proof.id:
@@ -164,6 +171,8 @@ class Profile:
             "statuses": sender.responses._asdict(),
             "challenges": list(dict.fromkeys(method for each in sender.challenges for method in each.methods)),
             "event_header": sender.event_header,
+            "event_name": [sender.event_name] if isinstance(sender.event_name, str) else [*sender.event_name],
+            "split": None if sender.split is None else sender.split.place,
             "events": [each.__name__ for each in sender.events],
             "delivery_id": sender.delivery_id,
             "delivery_id_path": sender.delivery_id_path,

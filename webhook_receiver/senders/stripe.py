@@ -45,6 +45,7 @@ def stripe(secret: Secrets, *, tolerance: float = 300) -> Sender:
             "docs.stripe.com/webhooks, read in November 2026",
             "signatures compared with stripe's Python library, see tests/signatures/test_peers.py",
         ),
+        event_name="type",
         delivery_id_path="id",  # docs.stripe.com/webhooks#handle-duplicate-events
     )
 

@@ -24,9 +24,14 @@ _HOMES = {
     "..shopify": "shopify",
     "..http_message": "http_message",
     ".payments": (
-        "adyen_platform airwallex checkout coinbase_commerce increase lemon_squeezy lithic mollie paystack polar "
-        "razorpay recurly revolut square wise"
+        "adyen_platform airwallex checkout coinbase_commerce gocardless increase lemon_squeezy lithic mollie paystack "
+        "polar razorpay recurly revolut square wise xero"
     ),
+    "..paddle": "paddle",
+    "..chargebee": "chargebee",
+    ".shops": "woocommerce",
+    ".mail": "mailersend mandrill resend sendgrid",
+    ".media": "mux",
     ".code_hosts": "gitlab forgejo gitea bitbucket jira sentry vercel netlify trigger_dev pagerduty",
     ".chat": "telegram line viber webex stream intercom discord",
     ".business": (

@@ -2,10 +2,12 @@ from ...signatures.secrets import Secrets
 from ..asana import asana
 from ..azure_devops import azure_devops
 from ..base import Sender
+from ..chargebee import chargebee
 from ..github import github
 from ..http_message import http_message
 from ..meta import meta
 from ..notion import notion
+from ..paddle import paddle
 from ..shopify import shopify
 from ..slack import slack
 from ..standard_webhooks import standard_webhooks, svix
@@ -18,8 +20,8 @@ MODULES: tuple[str, ...]
 
 __all__ = [
     "adyen_platform",
-    "airwallex",
     "agora",
+    "airwallex",
     "asana",
     "auth0",
     "azure_devops",
@@ -28,6 +30,7 @@ __all__ = [
     "box",
     "cal_com",
     "calendly",
+    "chargebee",
     "checkout",
     "clerk",
     "clickup",
@@ -41,6 +44,7 @@ __all__ = [
     "gitea",
     "github",
     "gitlab",
+    "gocardless",
     "http_message",
     "hubspot",
     "increase",
@@ -54,22 +58,28 @@ __all__ = [
     "lithic",
     "liveblocks",
     "livekit",
+    "mailersend",
+    "mandrill",
     "meta",
     "microsoft_graph",
     "mollie",
+    "mux",
     "netlify",
     "notion",
     "okta",
     "openai",
+    "paddle",
     "pagerduty",
     "paystack",
     "polar",
     "razorpay",
     "recurly",
     "replicate",
+    "resend",
     "revolut",
     "sanity",
     "seam",
+    "sendgrid",
     "sentry",
     "shopify",
     "slack",
@@ -90,7 +100,9 @@ __all__ = [
     "vonage",
     "webex",
     "wise",
+    "woocommerce",
     "workos",
+    "xero",
     "zendesk",
     "zoom",
 ]
@@ -100,6 +112,7 @@ def adyen_platform(secret: Secrets) -> Sender: ...
 def airwallex(secret: Secrets) -> Sender: ...
 def checkout(secret: Secrets) -> Sender: ...
 def coinbase_commerce(secret: Secrets) -> Sender: ...
+def gocardless(secret: Secrets) -> Sender: ...
 def increase(secret: Secrets) -> Sender: ...
 def lemon_squeezy(secret: Secrets) -> Sender: ...
 def lithic(secret: Secrets) -> Sender: ...
@@ -111,6 +124,19 @@ def recurly(secret: Secrets) -> Sender: ...
 def revolut(secret: Secrets) -> Sender: ...
 def square(secret: Secrets) -> Sender: ...
 def wise(secret: Secrets) -> Sender: ...
+def xero(secret: Secrets) -> Sender: ...
+
+# shops
+def woocommerce(secret: Secrets) -> Sender: ...
+
+# mail
+def mailersend(secret: Secrets) -> Sender: ...
+def mandrill(secret: Secrets) -> Sender: ...
+def resend(secret: Secrets) -> Sender: ...
+def sendgrid(secret: Secrets) -> Sender: ...
+
+# media
+def mux(secret: Secrets) -> Sender: ...
 
 # code hosts
 def bitbucket(secret: Secrets) -> Sender: ...

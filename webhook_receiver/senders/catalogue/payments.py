@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
+from ...responses import ResponseStatuses
 from ...signatures.hmac_body import HMACBody
 from ...signatures.public_key_body import PublicKeyBody
 from ...signatures.standard import StandardWebhooks
 from ..base import Sender
 from ..page import Page
+from ..preset import LATE
+from ..split import Split
 from ..standard_webhooks import EXAMPLE, header_names
 from .examples import RSA_KEY
 from .row import row
@@ -20,7 +23,14 @@ PRESETS = (
         "adyen-platform",
         "Adyen for Platforms",
         partial(HMACBody, signature="hmacsignature", encoding="base64", key="hex"),
-        partial(Sender, facts=("Adyen 16.0.0 for Python, @adyen/api-library 32.1.0 for Node, read in November 2026",)),
+        partial(
+            Sender,
+            facts=(
+                "Adyen 16.0.0 for Python, @adyen/api-library 32.1.0 for Node, read in November 2026",
+                "docs.adyen.com/issuing/notification-webhooks, read in November 2026",
+            ),
+            event_name="type",
+        ),
         ("hmacsignature",),
         example="44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056",
         page=Page(
@@ -28,8 +38,9 @@ PRESETS = (
             docs="docs.adyen.com/development-resources/webhooks",
             setup=(
                 "In the Balance Platform Customer Area, add a webhook with the URL, and generate its HMAC key: "
-                "hex of either case, which is shown once."
+                "hex of either case."
             ),
+            answer="Any 2xx within 10 seconds; else what follows is queued, and sent again.",
             traps=(
                 "These are the webhooks of platforms and banking. Those of payments sign some values in the body "
                 "instead, and are not in the catalogue.",
@@ -45,6 +56,7 @@ PRESETS = (
             timestamp="x-timestamp",
             timestamp_format="milliseconds",
             signed="{timestamp}{body}",
+            tolerance=LATE,
         ),
         partial(
             Sender,
@@ -67,6 +79,7 @@ PRESETS = (
         partial(
             Sender,
             facts=("checkout.com/docs/workflows/set-up-your-webhook-receiver, read in November 2026",),
+            event_name="type",
             delivery_id_path="id",
         ),
         ("cko-signature",),
@@ -88,6 +101,7 @@ PRESETS = (
                 "coinbase-commerce 1.0.1 for Python and coinbase-commerce-node 1.0.4, read in November 2026",
                 "docs.cdp.coinbase.com/commerce/api-arcitecture/webhooks-overview, read in November 2026",
             ),
+            event_name="event.type",
             delivery_id_path="event.id",
         ),
         ("x-cc-webhook-signature",),
@@ -102,10 +116,33 @@ PRESETS = (
         ),
     ),
     row(
+        "gocardless",
+        "GoCardless",
+        partial(HMACBody, signature="webhook-signature"),
+        partial(
+            Sender,
+            facts=("gocardless-pro 3.22.0 for Python and gocardless-nodejs 10.1.2, read in November 2026",),
+            split=Split("events.*"),
+            event_name="{resource_type}.{action}",
+            delivery_id_path="id",
+        ),
+        ("webhook-signature",),
+        page=Page(
+            trade="payments",
+            docs="developer.gocardless.com/api-reference/#appendix-webhooks",
+            setup="In the dashboard, Developers, Create, Webhook endpoint: the URL and a secret.",
+            traps=(
+                "A delivery holds several events, each with an id of its own.",
+                "Its header has the name that Standard Webhooks gives another signature.",
+                _NO_TIME,
+            ),
+        ),
+    ),
+    row(
         "increase",
         "Increase",
         partial(StandardWebhooks, key="text"),
-        partial(Sender, facts=("increase 0.552.0 for Python, read in November 2026",)),
+        partial(Sender, facts=("increase 0.552.0 for Python, read in November 2026",), event_name="category"),
         header_names("webhook"),
         page=Page(
             trade="payments",
@@ -121,7 +158,7 @@ PRESETS = (
         partial(
             Sender,
             facts=("@hookflo/tern 4.1.0 for Node (of a third party), read in November 2026",),
-            event_header="X-Event-Name",
+            event_name="meta.event_name",
         ),
         ("x-signature",),
         marks=("x-event-name",),
@@ -129,14 +166,18 @@ PRESETS = (
             trade="payments",
             docs="docs.lemonsqueezy.com/help/webhooks",
             setup="In the store's Settings, Webhooks, add one with the URL and a signing secret of your own.",
-            traps=("The event's name is in an unsigned header, too; the signed one is meta.event_name.",),
+            traps=("The event's name is in the header X-Event-Name, too, which is not signed.",),
         ),
     ),
     row(
         "lithic",
         "Lithic",
         partial(StandardWebhooks),
-        partial(Sender, facts=("lithic 0.133.0 for Python and 0.145.0 for Node, read in November 2026",)),
+        partial(
+            Sender,
+            facts=("lithic 0.133.0 for Python and 0.145.0 for Node, read in November 2026",),
+            event_name="event_type",
+        ),
         header_names("webhook"),
         example=EXAMPLE,
         page=Page(
@@ -152,6 +193,7 @@ PRESETS = (
         partial(
             Sender,
             facts=("mollie-api-py 1.10.20 and mollie-api-typescript 1.12.28, read in November 2026",),
+            event_name="type",
             delivery_id_path="id",
         ),
         ("x-mollie-signature",),
@@ -186,7 +228,11 @@ PRESETS = (
         "polar",
         "Polar",
         partial(StandardWebhooks, key="text"),
-        partial(Sender, facts=("polar-sdk 1.0.2 for Python and @polar-sh/sdk 1.0.1 for Node, read in November 2026",)),
+        partial(
+            Sender,
+            facts=("polar-sdk 1.0.2 for Python and @polar-sh/sdk 1.0.1 for Node, read in November 2026",),
+            event_name="type",
+        ),
         header_names("webhook"),
         page=Page(
             trade="payments",
@@ -290,6 +336,7 @@ PRESETS = (
                 "squareup 46.0.0.20260916 for Python and square 46.0.0 for Node, read in November 2026",
                 "developer.squareup.com/docs/webhooks, read in November 2026",
             ),
+            event_name="type",
             delivery_id_path="event_id",
         ),
         ("x-square-hmacsha256-signature",),
@@ -315,6 +362,7 @@ PRESETS = (
         partial(
             Sender,
             facts=("docs.wise.com/guides/developer/webhooks/event-handling, read in November 2026",),
+            event_name="event_type",
             delivery_id="X-Delivery-Id",
         ),
         ("x-signature-sha256",),
@@ -328,7 +376,33 @@ PRESETS = (
                 "public one, which its documentation has: one for production, another for the sandbox."
             ),
             answer="Any 2xx within 5 seconds; else it is sent up to 25 times more in two weeks.",
-            traps=("The id of the delivery is in a header that is not signed, and no time is signed.",),
+            traps=(
+                "The id in its header is that of the attempt, and not signed; no time is signed.",
+                "Events may come in any order.",
+            ),
+        ),
+    ),
+    row(
+        "xero",
+        "Xero",
+        partial(HMACBody, signature="x-xero-signature", encoding="base64"),
+        partial(
+            Sender,
+            facts=("developer.xero.com/documentation/webhooks/configuring-your-server, read in November 2026",),
+            split=Split("events.*"),
+            event_name="{eventCategory}.{eventType}",
+            responses=ResponseStatuses(stored=200),
+        ),
+        ("x-xero-signature",),
+        page=Page(
+            trade="business",
+            docs="developer.xero.com/documentation/webhooks/configuring-your-server",
+            setup=(
+                "At developer.xero.com, in the app's Webhooks: the URL and the events; the webhooks key is there. The "
+                "receiver has to run when you save it: signed and forged requests without events are sent."
+            ),
+            answer="200 within 5 seconds, and 401 to what is forged; else it is sent again for 24 hours.",
+            traps=("An event tells what has changed by its id alone: ask the API for it.",),
         ),
     ),
 )
