@@ -57,8 +57,8 @@ class Proof:
     """The headers to change."""
     given: Mapping[str, str] = field(default_factory=dict[str, str])
     """The headers that are there before a request is signed."""
-    signing: Callable[[str], Scheme] | None = None
-    """Makes what signs for us, where that takes another secret than verifying."""
+    private: str = ""
+    """The key with which we sign, where the secret is a public one."""
     url: str = "https://hooks.example.com/webhooks?a=1&b=2"
     bodies: tuple[bytes, ...] = BODIES
     tolerance: int = 300
@@ -69,9 +69,8 @@ class Proof:
 
     def ours(self, *, signs: bool = False) -> Scheme:
         """Return our scheme, which verifies or signs."""
-        if signs and self.signing is not None:
-            return self.signing(self.secret)
-        return self.scheme(self.secret) if self.scheme else presets()[self.sender].sender(self.secret).scheme
+        secret = (signs and self.private) or self.secret
+        return self.scheme(secret) if self.scheme else presets()[self.sender].sender(secret).scheme
 
     @property
     def times(self) -> tuple[int, ...]:

@@ -23,7 +23,6 @@ PROOFS = (
     Proof(
         sender="razorpay",
         secret=TEXT,
-        scheme=lambda secret: HMACBody(secret, signature="x-razorpay-signature"),
         libraries=(
             Library("razorpay", "2.0.1", "Python", "utility.verify_webhook_signature"),
             Library("razorpay", "2.9.8", "Node", "validateWebhookSignature"),
@@ -33,9 +32,6 @@ PROOFS = (
     Proof(
         sender="square",
         secret=TEXT,
-        scheme=lambda secret: HMACBody(
-            secret, signature="x-square-hmacsha256-signature", encoding="base64", signed="{url}{body}"
-        ),
         libraries=(
             Library("squareup", "46.0.0.20260916", "Python", "square.utils.webhooks_helper.verify_signature"),
             Library("square", "46.0.0", "Node", "WebhooksHelper.verifySignature"),

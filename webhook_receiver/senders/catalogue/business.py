@@ -362,6 +362,7 @@ PRESETS = (
             signature="workos-signature:v1",
             timestamp="workos-signature:t",
             timestamp_format="milliseconds",
+            item_separator=", ",
             signed="{timestamp}.{body}",
             tolerance=180,
         ),
