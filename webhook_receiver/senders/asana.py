@@ -9,6 +9,7 @@ from .base import Sender
 from .challenges import told
 from .page import Page
 from .preset import Preset
+from .split import Split
 
 
 def signature(secrets: Secrets) -> HMACBody:
@@ -34,6 +35,8 @@ def asana(secret: Secrets | LearntSecret) -> Sender:
         name="asana",
         scheme=signature(secrets),
         facts=("n8n-nodes-base 2.41.2 (of a third party), run in November 2026; asana 5.4.0 for Python, read",),
+        split=Split("events.*"),
+        event_name=("{resource.resource_type}.{action}", "action"),
         challenges=challenges,
     )
 

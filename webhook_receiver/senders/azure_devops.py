@@ -32,6 +32,7 @@ def azure_devops(secret: Secrets, *, username: str = USERNAME) -> Sender:
             "learn.microsoft.com/azure/devops/service-hooks/services/webhooks and service-hooks/events, read in "
             "November 2026",
         ),
+        event_name="eventType",
         delivery_id_path="id",
     )
 

@@ -11,6 +11,7 @@ from .base import Sender
 from .challenges import Challenge, echo
 from .page import Page
 from .preset import Preset
+from .split import Split
 
 _signature = partial(HMACBody, signature="x-hub-signature-256", prefix="sha256=")
 
@@ -44,6 +45,8 @@ def meta(secret: Secrets, *, verify_token: Secrets | None = None) -> Sender:
             "pywa 4.5.0 for Python, whatsapp-api-js 6.3.0 and @great-detail/whatsapp 9.2.0 for Node (of third "
             "parties), run in November 2026",
         ),
+        split=Split("entry.*.changes.*", {"object": "object", "entry_id": "entry.*.id"}),
+        event_name=("field", "text:messaging"),
         challenges=asked,
     )
 

@@ -38,6 +38,7 @@ def notion(secret: Secrets | LearntSecret) -> Sender:
             "@notionhq/client 5.26.0 for Node, run in November 2026",
             "developers.notion.com/reference/v2-webhooks, read in November 2026",
         ),
+        event_name="type",
         delivery_id_path="id",
         challenges=challenges,
     )

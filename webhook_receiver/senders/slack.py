@@ -53,6 +53,7 @@ def slack(secret: Secrets, *, tolerance: float = 300) -> Sender:
             "docs.slack.dev/interactivity/implementing-slash-commands: a form of plain fields",
         ),
         decode=form_document,
+        event_name=("event.type", "command", "type"),
         challenges=(
             echo("body:challenge", where={"body:type": "url_verification"}, key="challenge"),
             ping(where={"form:ssl_check": "1"}, only=("form:ssl_check", "form:token"), signed=False),

@@ -8,6 +8,7 @@ from .base import Sender
 from .challenges import echo
 from .page import Page
 from .preset import Preset
+from .split import Split
 
 
 def signature(secrets: Secrets, *, tolerance: float = 600) -> HMACBody:
@@ -46,6 +47,7 @@ def twitch(secret: Secrets, *, tolerance: float = 600) -> Sender:
             "@twurple/eventsub-http 8.1.4 for Node, twitchAPI 4.5.0 and twitchio 3.3.2 for Python (of third parties), "
             "run in November 2026",
         ),
+        split=Split("events.*", {"subscription": "subscription"}),
         event_header="Twitch-Eventsub-Subscription-Type",
         challenges=(
             echo(

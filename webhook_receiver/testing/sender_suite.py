@@ -158,7 +158,10 @@ class SenderSuite:
 
     async def test_whatever_is_authentic_reaches_a_handler(self) -> None:
         handled = self.receiver()
+        split = handled.hooks.sender.split
         for body in BODIES:
+            if split is not None and not split.parts(body):
+                continue  # without an event it is acknowledged alone
             with suppress(ConfigurationError):  # the sender signs no such body
                 await self.accept(handled, self.request(body), body)
 

@@ -33,7 +33,7 @@ _HOMES = {
     ".mail": "mailersend mandrill resend sendgrid",
     ".media": "mux",
     ".code_hosts": "gitlab forgejo gitea bitbucket jira sentry vercel netlify trigger_dev pagerduty",
-    ".chat": "telegram line viber webex stream intercom discord",
+    ".chat": "line viber webex stream intercom discord",
     ".business": (
         "hubspot zendesk box trello calendly typeform cal_com sanity kontent_ai elevenlabs knock docusign clickup "
         "dropbox figma linear workos"
@@ -43,6 +43,7 @@ _HOMES = {
     "..zoom": "zoom",
     "..twitch": "twitch",
     "..meta": "meta",
+    "..telegram": "telegram",
     "..notion": "notion",
     "..asana": "asana",
     "..azure_devops": "azure_devops",

@@ -14,6 +14,7 @@ from ..base import Sender
 from ..challenges import echo, ping
 from ..page import Page
 from ..preset import LATE
+from ..split import Split
 from .row import row
 
 
@@ -50,6 +51,8 @@ PRESETS = (
                 "hubspot-api-client 12.0.0 for Python and @hubspot/api-client 14.0.1 for Node, run in November 2026: "
                 "their v3",
             ),
+            split=Split("*"),
+            event_name="subscriptionType",
         ),
         ("x-hubspot-signature-v3", "x-hubspot-request-timestamp"),
         page=Page(
@@ -78,6 +81,7 @@ PRESETS = (
         partial(
             Sender,
             facts=("n8n-nodes-base 2.41.2 (of a third party), run in November 2026",),
+            event_name="type",
             delivery_id="X-Zendesk-Webhook-Invocation-Id",
         ),
         ("x-zendesk-webhook-signature", "x-zendesk-webhook-signature-timestamp"),
@@ -94,6 +98,7 @@ PRESETS = (
         partial(
             Sender,
             facts=("boxsdk 10.18.0 for Python and box-node-sdk 10.12.0 for Node, run in November 2026",),
+            event_name="trigger",
             delivery_id="Box-Delivery-Id",
         ),
         ("box-signature-primary", "box-delivery-timestamp"),
@@ -118,6 +123,7 @@ PRESETS = (
         partial(
             Sender,
             facts=("n8n-nodes-base 2.41.2 (of a third party), run in November 2026",),
+            event_name="action.type",
             delivery_id_path="action.id",
             challenges=(ping(methods=("HEAD",), signed=False),),
         ),
@@ -157,6 +163,7 @@ PRESETS = (
         partial(
             Sender,
             facts=("n8n-nodes-base 2.41.2 (of a third party), run in November 2026",),
+            event_name="event_type",
             delivery_id_path="event_id",
         ),
         ("typeform-signature",),
@@ -171,7 +178,9 @@ PRESETS = (
         "cal-com",
         "Cal.com",
         partial(HMACBody, signature="x-cal-signature-256"),
-        partial(Sender, facts=("n8n-nodes-base 2.41.2 (of a third party), run in November 2026",)),
+        partial(
+            Sender, facts=("n8n-nodes-base 2.41.2 (of a third party), run in November 2026",), event_name="triggerEvent"
+        ),
         ("x-cal-signature-256",),
         page=Page(
             trade="business",
@@ -219,6 +228,7 @@ PRESETS = (
                 "@kontent-ai/webhook-helper 3.0.3 for Node, run in November 2026",
                 "kontent.ai/learn/docs/webhooks: the header",
             ),
+            split=Split("notifications.*"),
         ),
         ("x-kontent-ai-signature",),
         page=Page(
@@ -238,7 +248,9 @@ PRESETS = (
             signed="{timestamp}.{body}",
             tolerance=1800,
         ),
-        partial(Sender, facts=("elevenlabs 2.78.0 for Python and 2.73.0 for Node, run in November 2026",)),
+        partial(
+            Sender, facts=("elevenlabs 2.78.0 for Python and 2.73.0 for Node, run in November 2026",), event_name="type"
+        ),
         ("elevenlabs-signature",),
         page=Page(
             trade="business",
@@ -259,7 +271,11 @@ PRESETS = (
             signed="{timestamp}.{body}",
             tolerance=LATE,
         ),
-        partial(Sender, facts=("docs.knock.app/developer-tools/outbound-webhooks, read in November 2026",)),
+        partial(
+            Sender,
+            facts=("docs.knock.app/developer-tools/outbound-webhooks, read in November 2026",),
+            event_name="type",
+        ),
         ("x-knock-signature",),
         page=Page(
             trade="business",
@@ -303,6 +319,7 @@ PRESETS = (
         partial(
             Sender,
             facts=("www.dropbox.com/developers/reference/webhooks, read in November 2026",),
+            event_name="text:list_folder",
             challenges=(echo("query:challenge", methods=("GET",), signed=False),),
         ),
         ("x-dropbox-signature",),
@@ -324,6 +341,7 @@ PRESETS = (
                 "developers.figma.com/docs/rest-api/webhooks-events and webhooks-security, read in November 2026",
                 "n8n-nodes-base 2.41.2 (of a third party), run in November 2026: a PING is answered by 200",
             ),
+            event_name="event_type",
             responses=ResponseStatuses(stored=200),
         ),
         body=b'{"event_type": "FILE_UPDATE", "passcode": "a-secret-for-tests"}',
@@ -344,6 +362,7 @@ PRESETS = (
         partial(
             Sender,
             facts=("@linear/sdk 98.0.0 for Node, run in November 2026",),
+            event_name="{type}.{action}",
             delivery_id="Linear-Delivery",
         ),
         ("linear-signature",),

@@ -8,30 +8,14 @@ from ...responses import ResponseStatuses
 from ...signatures.body_forms import gunzipped
 from ...signatures.hmac_body import HMACBody
 from ...signatures.public_key_body import PublicKeyBody
-from ...signatures.shared_secret import HeaderSecret
 from ..base import Sender
 from ..challenges import ping
 from ..page import Page
 from ..preset import LATE
+from ..split import Split
 from .row import row
 
 PRESETS = (
-    row(
-        "telegram",
-        "Telegram",
-        partial(HeaderSecret, header="x-telegram-bot-api-secret-token"),
-        partial(
-            Sender,
-            facts=("python-telegram-bot 22.8 and aiogram 3.31.0 for Python, run in November 2026",),
-            delivery_id_path="update_id",
-        ),
-        ("x-telegram-bot-api-secret-token",),
-        page=Page(
-            trade="chat",
-            docs="core.telegram.org/bots/api#setwebhook",
-            setup="Call setWebhook of the bot's API with the URL and a secret_token of your own.",
-        ),
-    ),
     row(
         "line",
         "LINE",
@@ -39,6 +23,9 @@ PRESETS = (
         partial(
             Sender,
             facts=("line-bot-sdk 3.27.0 for Python and @line/bot-sdk 11.2.0 for Node, run in November 2026",),
+            split=Split("events.*", {"destination": "destination"}),
+            event_name="type",
+            delivery_id_path="webhookEventId",
         ),
         ("x-line-signature",),
         page=Page(
@@ -58,7 +45,6 @@ PRESETS = (
         partial(
             Sender,
             facts=("viberbot 1.0.12 for Python and viber-bot 1.0.18 for Node, run in November 2026",),
-            delivery_id_path="message_token",
             challenges=(ping(where={"body:event": "webhook"}),),
         ),
         ("x-viber-content-signature",),
@@ -66,7 +52,10 @@ PRESETS = (
             trade="chat",
             docs="developers.viber.com/docs/api/rest-bot-api",
             setup="Call set_webhook of the API with the URL. The secret is the bot's authentication token.",
-            traps=("While set_webhook runs it sends the event webhook, which has to be answered by 200.",),
+            traps=(
+                "While set_webhook runs it sends the event webhook, which has to be answered by 200.",
+                "The message_token is that of the message: events about one message share it.",
+            ),
         ),
     ),
     row(
@@ -76,7 +65,7 @@ PRESETS = (
         partial(
             Sender,
             facts=("n8n-nodes-base 2.41.2 (of a third party), run in November 2026",),
-            delivery_id_path="id",
+            event_name="{resource}.{event}",
         ),
         ("x-spark-signature",),
         page=Page(
@@ -96,6 +85,7 @@ PRESETS = (
                 "stream-chat 4.33.0 for Python and 9.53.0 for Node, run in November 2026",
                 "getstream.io/chat/docs: the header with the id",
             ),
+            event_name="type",
             decode=gunzipped,
             delivery_id="X-Webhook-Id",
         ),
@@ -115,6 +105,7 @@ PRESETS = (
         partial(
             Sender,
             facts=("intercom-developer-hub.readme.io/reference/signed-notifications, read in November 2026",),
+            event_name="topic",
             delivery_id_path="id",
             challenges=(ping(methods=("HEAD",), signed=False),),
         ),
@@ -145,6 +136,7 @@ PRESETS = (
                 "discord-interactions 0.4.0 for Python and 4.4.0 for Node, run in November 2026",
                 "docs.discord.com/developers/events/webhook-events, read in November 2026",
             ),
+            event_name="event.type",
             responses=ResponseStatuses(stored=204, duplicate=204),
             challenges=(ping(where={"body:type": 0}, status=204),),
         ),

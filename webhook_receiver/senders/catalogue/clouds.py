@@ -9,6 +9,7 @@ from ...signatures.standard import StandardWebhooks
 from ..base import Sender
 from ..challenges import echo
 from ..page import Page
+from ..split import Split
 from .row import row
 
 _EXAMPLE = "whsec_YS1zZWNyZXQtZm9yLXRlc3Rz"
@@ -20,7 +21,7 @@ PRESETS = (
         "clerk",
         "Clerk",
         partial(StandardWebhooks, headers="svix"),
-        partial(Sender, facts=("@clerk/backend 3.25.0 for Node, run in November 2026",)),
+        partial(Sender, facts=("@clerk/backend 3.25.0 for Node, run in November 2026",), event_name="type"),
         _SVIX,
         example=_EXAMPLE,
         page=Page(
@@ -33,7 +34,7 @@ PRESETS = (
         "seam",
         "Seam",
         partial(StandardWebhooks, headers="svix"),
-        partial(Sender, facts=("@seamapi/webhook 1.5.0 for Node, run in November 2026",)),
+        partial(Sender, facts=("@seamapi/webhook 1.5.0 for Node, run in November 2026",), event_name="event_type"),
         _SVIX,
         example=_EXAMPLE,
         page=Page(
@@ -46,7 +47,9 @@ PRESETS = (
         "openai",
         "OpenAI",
         partial(StandardWebhooks),
-        partial(Sender, facts=("openai 3.51.0 for Python and 7.55.0 for Node, run in November 2026",)),
+        partial(
+            Sender, facts=("openai 3.51.0 for Python and 7.55.0 for Node, run in November 2026",), event_name="type"
+        ),
         _WEBHOOK,
         example=_EXAMPLE,
         page=Page(
@@ -59,7 +62,9 @@ PRESETS = (
         "replicate",
         "Replicate",
         partial(StandardWebhooks),
-        partial(Sender, facts=("replicate 1.0.7 for Python and 1.4.0 for Node, run in November 2026",)),
+        partial(
+            Sender, facts=("replicate 1.0.7 for Python and 1.4.0 for Node, run in November 2026",), event_name="status"
+        ),
         _WEBHOOK,
         example=_EXAMPLE,
         page=Page(
@@ -74,7 +79,9 @@ PRESETS = (
         "Liveblocks",
         partial(StandardWebhooks),
         partial(
-            Sender, facts=("liveblocks 3.23.0 for Python and @liveblocks/node 3.24.2 for Node, run in November 2026",)
+            Sender,
+            facts=("liveblocks 3.23.0 for Python and @liveblocks/node 3.24.2 for Node, run in November 2026",),
+            event_name="type",
         ),
         _WEBHOOK,
         example=_EXAMPLE,
@@ -91,6 +98,9 @@ PRESETS = (
         partial(
             Sender,
             facts=("developer.okta.com/docs/concepts/event-hooks, read in November 2026",),
+            split=Split("data.events.*"),
+            event_name="eventType",
+            delivery_id_path="uuid",
             challenges=(
                 echo("header:x-okta-verification-challenge", methods=("GET",), key="verification", signed=False),
             ),
@@ -110,7 +120,13 @@ PRESETS = (
         "auth0",
         "Auth0",
         partial(HeaderSecret, header="authorization"),
-        partial(Sender, facts=("auth0.com/docs/customize/log-streams/custom-log-streams, read in November 2026",)),
+        partial(
+            Sender,
+            facts=("auth0.com/docs/customize/log-streams/custom-log-streams, read in November 2026",),
+            split=Split("*"),
+            event_name="data.type",
+            delivery_id_path="log_id",
+        ),
         page=Page(
             trade="clouds",
             docs="auth0.com/docs/customize/log-streams/custom-log-streams",
@@ -128,6 +144,8 @@ PRESETS = (
         partial(
             Sender,
             facts=("n8n-nodes-base 2.41.2 (of a third party), run in November 2026: its trigger of Teams",),
+            split=Split("value.*"),
+            event_name=("changeType", "lifecycleEvent"),
             challenges=(echo("query:validationToken", signed=False),),
         ),
         body=b'{"value": [{"clientState": "a-secret-for-tests"}]}',
@@ -151,6 +169,9 @@ PRESETS = (
                 "@azure/eventgrid 5.12.0 for Node and azure-eventgrid 4.22.1 for Python, run in November 2026",
                 "learn.microsoft.com/azure/event-grid: the answer to the validation",
             ),
+            split=Split("*"),
+            event_name=("eventType", "type"),
+            delivery_id_path="id",
             challenges=(
                 echo(
                     "body:0.data.validationCode",
@@ -162,7 +183,7 @@ PRESETS = (
         marks=("aeg-event-type", "aeg-subscription-name", "aeg-delivery-count"),
         page=Page(
             trade="clouds",
-            docs="learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema",
+            docs="learn.microsoft.com/azure/event-grid/webhook-event-delivery",
             setup=(
                 "Create an event subscription with the endpoint type Web Hook, the Event Grid schema, and the URL with "
                 "?code= and a secret of your own behind it. The receiver has to run then."

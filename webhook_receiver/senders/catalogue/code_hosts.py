@@ -111,6 +111,7 @@ PRESETS = (
         partial(
             Sender,
             facts=("airflow-provider-inbound-webhooks 0.2.0 for Python (of a third party), run in November 2026",),
+            event_name="webhookEvent",
             delivery_id="X-Atlassian-Webhook-Identifier",
         ),
         ("x-hub-signature",),
@@ -133,7 +134,7 @@ PRESETS = (
         partial(
             Sender,
             facts=("docs.sentry.io/integrations/integration-platform/webhooks, read in November 2026",),
-            event_header="Sentry-Hook-Resource",
+            event_name=("{header:Sentry-Hook-Resource}.{action}", "header:Sentry-Hook-Resource"),
             delivery_id="Request-ID",
         ),
         ("sentry-hook-signature",),
@@ -142,7 +143,6 @@ PRESETS = (
             trade="code hosts",
             docs="docs.sentry.io/integrations/integration-platform/webhooks",
             setup="In Settings, Custom Integrations: the webhook URL of one. Its client secret is the secret.",
-            traps=("What happened to the resource is the member action of the body.",),
         ),
     ),
     row(
@@ -155,6 +155,7 @@ PRESETS = (
                 "vercel.com/docs/webhooks, read in November 2026",
                 "third parties differ: @trigger.dev/core 4.8.3 and @hookflo/tern 4.1.0 have SHA-1 and SHA-256",
             ),
+            event_name="type",
             delivery_id_path="id",
         ),
         ("x-vercel-signature",),
@@ -209,6 +210,7 @@ PRESETS = (
         partial(
             Sender,
             facts=("@trigger.dev/sdk 4.8.3 for Node, run in November 2026",),
+            event_name="type",
             delivery_id_path="id",
         ),
         ("x-trigger-signature-hmacsha256",),
@@ -228,6 +230,7 @@ PRESETS = (
                 "docs/webhooks/02-Behavior.md and 04-Signatures.md in github.com/PagerDuty/developer-docs, read in "
                 "November 2026",
             ),
+            event_name="event.event_type",
             delivery_id="X-Webhook-Id",
         ),
         ("x-pagerduty-signature",),

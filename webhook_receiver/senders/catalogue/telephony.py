@@ -13,6 +13,7 @@ from ...signatures.secrets import Secrets
 from ..base import Sender
 from ..form import form_document
 from ..page import Page
+from ..split import Split
 from .row import row
 
 
@@ -31,6 +32,8 @@ PRESETS = (
         partial(
             Sender,
             facts=("twilio 9.13.0 for Python and 6.2.0 for Node, run in November 2026",),
+            split=Split("*"),
+            event_name=("MessageStatus", "CallStatus", "SmsStatus", "type"),
             decode=form_document,
         ),
         ("x-twilio-signature",),
@@ -50,7 +53,11 @@ PRESETS = (
         "vonage",
         "Vonage",
         partial(BearerJWT, algorithm="HS256", body_claim="payload_hash", id_claim="jti"),
-        partial(Sender, facts=("vonage-jwt 1.1.5 for Python and @vonage/jwt 1.17.1 for Node, run in November 2026",)),
+        partial(
+            Sender,
+            facts=("vonage-jwt 1.1.5 for Python and @vonage/jwt 1.17.1 for Node, run in November 2026",),
+            event_name=("status", "message_type"),
+        ),
         page=Page(
             trade="telephony",
             docs="developer.vonage.com/en/getting-started/concepts/webhooks",
@@ -84,13 +91,14 @@ PRESETS = (
         partial(
             Sender,
             facts=("docs.agora.io/en/realtime-media: receive notifications, read in November 2026",),
+            event_name="eventType",
             delivery_id_path="noticeId",
             responses=ResponseStatuses(stored=200),
         ),
         ("agora-signature-v2",),
         page=Page(
             trade="telephony",
-            docs="docs.agora.io/en/realtime-media/video/build/optimize-and-operate/receive-notifications",
+            docs="docs.agora.io/en/realtime-media/media-push/build/receive-notifications",
             setup="In the console, the project's Notifications: the URL and the events; it shows the secret.",
             answer="A 200 with JSON in its body, within 10 seconds; else it is sent again, 3 times.",
             traps=("It sends a signature by SHA-1 as well, which is not looked at.",),

@@ -1,0 +1,66 @@
+"""The sender Telegram: a secret in a header. An event is named by the member that holds it."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import Any, cast
+
+from ..signatures.secrets import Secrets
+from ..signatures.shared_secret import HeaderSecret
+from .base import Sender
+from .page import Page
+from .preset import Preset
+
+_signature = partial(HeaderSecret, header="x-telegram-bot-api-secret-token")
+
+
+def named(body: bytes) -> bytes:
+    """Return an update (core.telegram.org/bots/api#update) with the name of the member beside `update_id` as its event.
+
+    Any other body is returned unchanged.
+    """
+    try:
+        update: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return body
+    document = cast("dict[str, Any]", update) if isinstance(update, dict) else {}
+    kinds = [name for name in document if name != "update_id"]
+    if "update_id" not in document or len(kinds) != 1:
+        return body
+    return json.dumps({**document, "event": kinds[0]}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def telegram(secret: Secrets) -> Sender:
+    """Return the sender Telegram, for the updates of a bot. An event's name is such as "message" or "callback_query".
+
+    Args:
+        secret: the secret_token that was given to setWebhook, or several while it is changed.
+
+    Raises:
+        ConfigurationError: a secret cannot work.
+    """
+    return Sender(
+        name="telegram",
+        scheme=_signature(secret),
+        facts=("python-telegram-bot 22.8 and aiogram 3.31.0 for Python, run in November 2026",),
+        decode=named,
+        delivery_id_path="update_id",
+    )
+
+
+PRESETS = (
+    Preset(
+        "telegram",
+        "Telegram",
+        telegram,
+        _signature,
+        ("x-telegram-bot-api-secret-token",),
+        page=Page(
+            trade="chat",
+            docs="core.telegram.org/bots/api#setwebhook",
+            setup="Call setWebhook of the bot's API with the URL and a secret_token of your own.",
+            traps=("An event's name is that of the member beside update_id, such as message.",),
+        ),
+    ),
+)
