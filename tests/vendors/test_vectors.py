@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pytest
 
+from webhook_receiver.senders.registry import presets
+
 from . import vectors
 from .comparison import NOW, Proof, we_take
 from .proofs import PROOFS
@@ -35,6 +37,12 @@ def test_its_file_has_requests_that_all_take_and_that_nobody_takes(proof: Proof)
     for library in signed:
         assert next(case for case in cases if case.what == f"signed by {library}").is_one
     assert sum(not case.here and not any(case.there) for case in cases) >= 8
+
+
+def test_the_pages_say_by_what_a_sender_was_verified_and_when() -> None:
+    proven = {name: vectors.read(name).verified for name in PROOFS if name in presets()}
+    pages = {name: preset.page.verified for name, preset in presets().items() if preset.page is not None}
+    assert {name: verified for name, verified in pages.items() if verified != "by documentation"} == proven
 
 
 def test_there_is_no_file_without_a_proof() -> None:

@@ -32,10 +32,9 @@ class Vectors(NamedTuple):
     cases: list[Case]
 
     @property
-    def verified(self) -> str:
-        """What a preset says of it."""
-        libraries = ", ".join(f"{each.package} {each.version} ({each.language})" for each in self.libraries)
-        return f"{libraries} on {self.date}"
+    def verified(self) -> tuple[str, str]:
+        """What the page of the sender says of it."""
+        return ", ".join(map(str, self.libraries)), self.date.isoformat()
 
 
 def file_of(sender: str) -> Path:

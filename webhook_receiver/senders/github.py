@@ -215,6 +215,7 @@ PRESETS = (
                 "No time is signed: a copy of a delivery is told by its id alone.",
                 "With the content type that its form preselects, the JSON is in the field payload of a form.",
             ),
+            verified=("gidgethub 6.0.0 (Python), @octokit/webhooks-methods 6.0.0 (Node)", "2026-11-29"),
         ),
     ),
 )

@@ -75,6 +75,7 @@ PRESETS = (
             docs="www.rfc-editor.org/rfc/rfc9421",
             setup="The service says the key, its name (keyid) and the algorithm.",
             traps=("What is signed, each sender chooses: without content-digest the body is not.",),
+            verified=("http-message-signatures 3.0.0 (Python)", "2026-11-29"),
         ),
     ),
 )

@@ -69,6 +69,7 @@ PRESETS = (
                 "The signature is that of GitHub.",
                 "A delivery is a batch at two levels: entry, and changes or messaging in each.",
             ),
+            verified=("pywa 4.5.0 (Python), whatsapp-api-js 6.3.0 (Node)", "2026-11-29"),
         ),
     ),
 )

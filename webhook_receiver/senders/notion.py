@@ -60,6 +60,7 @@ PRESETS = (
                 "the secret."
             ),
             traps=("A delivery tells that something changed: ask the API for what it is now.",),
+            verified=("@notionhq/client 5.26.0 (Node)", "2026-11-28"),
         ),
     ),
 )

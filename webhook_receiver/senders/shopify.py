@@ -84,6 +84,7 @@ PRESETS = (
             ),
             answer="Any 2xx within 5 seconds; else it is sent again up to 8 times in 4 hours.",
             traps=("Topic, shop and id are in headers that are not signed, and no time is.",),
+            verified=("@shopify/shopify-api 15.0.0 (Node)", "2026-11-29"),
         ),
     ),
 )

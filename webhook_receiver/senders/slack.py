@@ -107,6 +107,7 @@ PRESETS = (
             ),
             answer="Any 2xx within 3 seconds; else an event is sent again up to 3 times.",
             traps=("Slash commands and interactions are forms, and each has a URL of its own in the settings.",),
+            verified=("slack_sdk 3.47.0 (Python), @slack/bolt 5.1.0 (Node)", "2026-11-29"),
         ),
     ),
 )

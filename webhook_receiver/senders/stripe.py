@@ -111,6 +111,7 @@ PRESETS = (
                 "Events may come in any order.",
                 "Each endpoint has a secret of its own, and so has `stripe listen`.",
             ),
+            verified=("stripe 16.1.0 (Python), stripe 23.1.0 (Node)", "2026-11-29"),
         ),
     ),
 )

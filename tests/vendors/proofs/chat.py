@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.signatures.keys import pem
-from webhook_receiver import HMACBody, PublicKeyBody, StandardWebhooks
+from webhook_receiver import BearerJWT, HMACBody, PublicKeyBody, StandardWebhooks
 
 from .. import differences
 from ..comparison import Difference, Proof
@@ -149,6 +149,9 @@ PROOFS = (
     Proof(
         sender="livekit",
         secret="a-secret-for-tests-of-32-bytes-or-more",
+        scheme=lambda secret: BearerJWT(
+            secret, algorithm="HS256", prefix="", issuer="key", body_claim="sha256", body_encoding="base64"
+        ),
         libraries=(
             Library("livekit-api", "1.2.2", "Python", "WebhookReceiver.receive"),
             Library("livekit-server-sdk", "2.19.2", "Node", "WebhookReceiver.receive"),

@@ -77,7 +77,6 @@ PROOFS = (
     Proof(
         sender="mollie",
         secret=TEXT,
-        scheme=lambda secret: HMACBody(secret, signature="x-mollie-signature", prefix="sha256="),
         libraries=(
             Library("mollie-api-py", "1.10.20", "Python", "SignatureValidator.validate_payload", signs=True),
             Library("mollie-api-typescript", "1.12.28", "Node", "SignatureValidator.validate", signs=True),
@@ -87,7 +86,6 @@ PROOFS = (
     Proof(
         sender="coinbase-commerce",
         secret=TEXT,
-        scheme=lambda secret: HMACBody(secret, signature="x-cc-webhook-signature"),
         libraries=(
             Library("coinbase-commerce", "1.0.1", "Python", "Webhook.construct_event"),
             Library("coinbase-commerce-node", "1.0.4", "Node", "Webhook.verifyEventBody"),
@@ -102,7 +100,6 @@ PROOFS = (
     Proof(
         sender="adyen-platform",
         secret="44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056",
-        scheme=lambda secret: HMACBody(secret, signature="hmacsignature", encoding="base64", key="hex"),
         libraries=(
             Library("Adyen", "16.0.0", "Python", "util.is_valid_hmac_payload"),
             Library("@adyen/api-library", "32.1.0", "Node", "hmacValidator.validateHMACSignature", signs=True),
@@ -113,7 +110,6 @@ PROOFS = (
     Proof(
         sender="paystack",
         secret=TEXT,
-        scheme=lambda secret: HMACBody(secret, signature="x-paystack-signature", hash="sha512"),
         libraries=(
             Library(
                 *("pypaystack2", "3.4.0", "Python", "PaystackClient.is_verified_webhook_payload"), is_official=False
@@ -124,7 +120,6 @@ PROOFS = (
     Proof(
         sender="polar",
         secret="polar_whs_a-secret-for-tests",
-        scheme=of_text,
         libraries=(
             Library("polar-sdk", "1.0.2", "Python", "webhooks.validate_event"),
             Library("@polar-sh/sdk", "1.0.1", "Node", "webhooks.validateEvent"),
@@ -136,7 +131,6 @@ PROOFS = (
     Proof(
         sender="lithic",
         secret=WHSEC,
-        scheme=StandardWebhooks,
         libraries=(
             Library("lithic", "0.133.0", "Python", "webhooks.verify_signature"),
             Library("lithic", "0.145.0", "Node", "webhooks.verifySignature"),
@@ -148,7 +142,6 @@ PROOFS = (
     Proof(
         sender="increase",
         secret=TEXT,
-        scheme=of_text,
         libraries=(Library("increase", "0.552.0", "Python", "events.unwrap"),),
         headers=WEBHOOK,
         given={"webhook-id": "msg_7"},

@@ -64,6 +64,7 @@ PRESETS = (
                 "The URL is signed as the app's settings have it.",
                 "A delivery is an array of events.",
             ),
+            verified=("hubspot-api-client 12.0.0 (Python), @hubspot/api-client 14.0.1 (Node)", "2026-11-28"),
         ),
     ),
     row(
@@ -114,6 +115,7 @@ PRESETS = (
                 "Its libraries take a body that is signed with what is beyond ASCII in it escaped, so both forms "
                 "verify.",
             ),
+            verified=("boxsdk 10.18.0 (Python), box-node-sdk 10.12.0 (Node)", "2026-11-28"),
         ),
     ),
     row(
@@ -216,6 +218,7 @@ PRESETS = (
             traps=(
                 "A body is what your projection makes: it has a name of an event only if the projection gives one.",
             ),
+            verified=("@sanity/webhook 4.0.4 (Node)", "2026-11-28"),
         ),
     ),
     row(
@@ -236,6 +239,7 @@ PRESETS = (
             docs="kontent.ai/learn/docs/webhooks",
             setup="In the environment's settings, Webhooks: the URL; it shows the secret.",
             traps=("A delivery is a batch of notifications.",),
+            verified=("@kontent-ai/webhook-helper 3.0.3 (Node)", "2026-11-28"),
         ),
     ),
     row(
@@ -257,6 +261,7 @@ PRESETS = (
             docs="elevenlabs.io/docs/product-guides/administration/webhooks",
             setup="In the workspace's settings, Webhooks: the URL; the secret is shown once.",
             traps=("The secret counts as it is shown, with wsec_ in front.", "Its libraries allow half an hour."),
+            verified=("elevenlabs 2.78.0 (Python), @elevenlabs/elevenlabs-js 2.73.0 (Node)", "2026-11-28"),
         ),
     ),
     row(
@@ -371,6 +376,7 @@ PRESETS = (
             docs="linear.app/developers/webhooks",
             setup="In the workspace's settings, API, Webhooks: the URL and the events; it shows the signing secret.",
             traps=("The time is a member of the body, webhookTimestamp: it is signed, but not looked at.",),
+            verified=("@linear/sdk 98.0.0 (Node)", "2026-11-28"),
         ),
     ),
     row(
@@ -395,6 +401,7 @@ PRESETS = (
             trade="business",
             docs="workos.com/docs/events/data-syncing/webhooks",
             setup="In the dashboard, Webhooks: the endpoint URL and the events; it shows the signing secret.",
+            verified=("workos 10.6.0 (Python), @workos-inc/node 11.0.0 (Node)", "2026-11-29"),
         ),
     ),
 )

@@ -36,6 +36,7 @@ PRESETS = (
                 "The console checks the URL by a signed delivery without events.",
                 "A delivery may hold several events; each has an id, and says whether it was sent before.",
             ),
+            verified=("line-bot-sdk 3.27.0 (Python), @line/bot-sdk 11.2.0 (Node)", "2026-11-28"),
         ),
     ),
     row(
@@ -52,10 +53,15 @@ PRESETS = (
             trade="chat",
             docs="developers.viber.com/docs/api/rest-bot-api",
             setup="Call set_webhook of the API with the URL. The secret is the bot's authentication token.",
+<<<<<<< HEAD
             traps=(
                 "While set_webhook runs it sends the event webhook, which has to be answered by 200.",
                 "The message_token is that of the message: events about one message share it.",
             ),
+=======
+            traps=("While set_webhook runs it sends the event webhook, which has to be answered by 200.",),
+            verified=("viberbot 1.0.12 (Python), viber-bot 1.0.18 (Node)", "2026-11-28"),
+>>>>>>> bd194d4 (The pages of the catalogue say which packages of others a sender was verified against, and when)
         ),
     ),
     row(
@@ -96,6 +102,7 @@ PRESETS = (
             docs="getstream.io/chat/docs/python/webhooks_overview",
             setup="In the dashboard, the app's chat overview: the webhook URL. The secret is the app's API secret.",
             traps=("A body may be packed by gzip, which its first two bytes tell; it is signed unpacked.",),
+            verified=("stream-chat 4.33.0 (Python), stream-chat 9.53.0 (Node)", "2026-11-28"),
         ),
     ),
     row(
@@ -156,6 +163,7 @@ PRESETS = (
                 "Saving the URL sends requests with wrong signatures, too, which have to be rejected.",
                 "Events are not sent in their order.",
             ),
+            verified=("discord-interactions 0.4.0 (Python), discord-interactions 4.4.0 (Node)", "2026-11-28"),
         ),
     ),
 )

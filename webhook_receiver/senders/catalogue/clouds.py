@@ -28,6 +28,7 @@ PRESETS = (
             trade="clouds",
             docs="clerk.com/docs/webhooks/overview",
             setup="In the dashboard, Webhooks, Add Endpoint: the URL and the events; it shows the signing secret.",
+            verified=("@clerk/backend 3.25.0 (Node)", "2026-11-29"),
         ),
     ),
     row(
@@ -41,6 +42,7 @@ PRESETS = (
             trade="clouds",
             docs="docs.seam.co/latest/developer-tools/webhooks",
             setup="In the console, Developer, Webhooks: the URL and the events; it shows the secret.",
+            verified=("@seamapi/webhook 1.5.0 (Node)", "2026-11-29"),
         ),
     ),
     row(
@@ -56,6 +58,7 @@ PRESETS = (
             trade="clouds",
             docs="platform.openai.com/docs/guides/webhooks",
             setup="In the project's settings, Webhooks: the URL and the events; the secret is shown once.",
+            verified=("openai 3.51.0 (Python), openai 7.55.0 (Node)", "2026-11-29"),
         ),
     ),
     row(
@@ -72,6 +75,7 @@ PRESETS = (
             docs="replicate.com/docs/topics/webhooks",
             setup="Name the URL as webhook when you start a prediction. The API tells the account's signing secret.",
             traps=("An event has no name; its status tells what happened.",),
+            verified=("replicate 1.0.7 (Python), replicate 1.4.0 (Node)", "2026-11-29"),
         ),
     ),
     row(
@@ -89,6 +93,7 @@ PRESETS = (
             trade="clouds",
             docs="liveblocks.io/docs/platform/webhooks",
             setup="In the dashboard, the project's Webhooks: the URL and the events; it shows the signing secret.",
+            verified=("liveblocks 3.23.0 (Python), @liveblocks/node 3.24.2 (Node)", "2026-11-29"),
         ),
     ),
     row(

@@ -218,6 +218,7 @@ PRESETS = (
             trade="code hosts",
             docs="trigger.dev/docs/troubleshooting-alerts",
             setup="In the project, Alerts, New alert, Webhook: the URL; it shows the secret.",
+            verified=("@trigger.dev/sdk 4.8.3 (Node)", "2026-11-28"),
         ),
     ),
     row(

@@ -45,6 +45,7 @@ PRESETS = (
                 "These are the webhooks of platforms and banking. Those of payments sign some values in the body "
                 "instead, and are not in the catalogue.",
             ),
+            verified=("Adyen 16.0.0 (Python), @adyen/api-library 32.1.0 (Node)", "2026-11-29"),
         ),
     ),
     row(
@@ -113,6 +114,7 @@ PRESETS = (
             traps=(
                 "The event's id is deeper than that of the delivery: event.id stays the same when it is sent again.",
             ),
+            verified=("coinbase-commerce 1.0.1 (Python), coinbase-commerce-node 1.0.4 (Node)", "2026-11-29"),
         ),
     ),
     row(
@@ -149,6 +151,7 @@ PRESETS = (
             docs="increase.com/documentation/webhooks",
             setup="In the dashboard or by the API, create an event subscription with the URL and a secret of your own.",
             traps=("The secret is the key as it stands. Its headers are those of Standard Webhooks.",),
+            verified=("increase 0.552.0 (Python)", "2026-11-29"),
         ),
     ),
     row(
@@ -184,6 +187,7 @@ PRESETS = (
             trade="payments",
             docs="docs.lithic.com/docs/events-api",
             setup="By the API, create an event subscription with the URL; another call returns its secret.",
+            verified=("lithic 0.133.0 (Python), lithic 0.145.0 (Node)", "2026-11-29"),
         ),
     ),
     row(
@@ -206,6 +210,7 @@ PRESETS = (
                 "without one no error, but classic.",
                 _NO_TIME,
             ),
+            verified=("mollie-api-py 1.10.20 (Python), mollie-api-typescript 1.12.28 (Node)", "2026-11-29"),
         ),
     ),
     row(
@@ -222,6 +227,7 @@ PRESETS = (
                 "It signs by SHA-512, with the secret key of the API: keep it as safe as that.",
                 "Nothing tells a delivery that is sent again: data.id is that of the transaction.",
             ),
+            verified=("pypaystack2 3.4.0 (Python)", "2026-11-29"),
         ),
     ),
     row(
@@ -239,6 +245,7 @@ PRESETS = (
             docs="docs.polar.sh/integrate/webhooks",
             setup="In the organization's Settings, Webhooks, add an endpoint with the URL; its secret is polar_whs_...",
             traps=("The secret is the key as it stands, with its prefix. Its headers are those of Standard Webhooks.",),
+            verified=("polar-sdk 1.0.2 (Python), @polar-sh/sdk 1.0.1 (Node)", "2026-11-29"),
         ),
     ),
     row(
@@ -266,6 +273,7 @@ PRESETS = (
                 "After a change of the secret, what is sent again is still signed with the old one.",
                 "The id is in a header that is not signed and that its own libraries do not read.",
             ),
+            verified=("razorpay 2.0.1 (Python), razorpay 2.9.8 (Node)", "2026-11-28"),
         ),
     ),
     row(
@@ -353,6 +361,7 @@ PRESETS = (
                 "count.",
                 _NO_TIME,
             ),
+            verified=("squareup 46.0.0.20260916 (Python), square 46.0.0 (Node)", "2026-11-28"),
         ),
     ),
     row(

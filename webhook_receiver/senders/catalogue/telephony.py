@@ -47,6 +47,7 @@ PRESETS = (
                 "Of a form, the border between a name and its value is not signed.",
                 "JSON is signed by its hash, which is in the query as bodySHA256; that is not part of the public URL.",
             ),
+            verified=("twilio 9.13.0 (Python), twilio 6.2.0 (Node)", "2026-11-29"),
         ),
     ),
     row(
@@ -66,6 +67,7 @@ PRESETS = (
                 "Webhooks of the SMS API are signed otherwise, by members of the body: they are rejected.",
                 "Its library for Python takes no token whose time is a second ahead.",
             ),
+            verified=("vonage-jwt 1.1.5 (Python), @vonage/jwt 1.17.1 (Node)", "2026-11-29"),
         ),
     ),
     row(
@@ -82,6 +84,7 @@ PRESETS = (
             docs="docs.livekit.io/home/server/webhooks",
             setup="In the project's settings, Webhooks: the URL and an API key. The secret is that of the key.",
             traps=("The token stands in Authorization alone, without Bearer.",),
+            verified=("livekit-api 1.2.2 (Python), livekit-server-sdk 2.19.2 (Node)", "2026-11-29"),
         ),
     ),
     row(
