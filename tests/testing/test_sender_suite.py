@@ -24,6 +24,7 @@ from webhook_receiver import (
     Unsigned,
 )
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders import Split
 from webhook_receiver.senders.challenges import Challenge, cloudevents, echo, ping, token_hmac
 from webhook_receiver.signatures import BodyCheck, Verified
 from webhook_receiver.testing.sender_suite import SenderSuite
@@ -66,6 +67,18 @@ class TestOfChallenges(SenderSuite):
             cloudevents("eventgrid.azure.net"),
         )
         return acme(HMACBody(secrets, signature="x-sig"), challenges=challenges)
+
+
+@pytest.mark.parametrize("place", ["*", "events.*", "entry.*.changes.*", "Message", "Message.Records.*"])
+class TestOfBatches(SenderSuite):
+    @pytest.fixture(autouse=True)
+    def choose(self, place: str) -> None:
+        self.place = place
+
+    def sender(self, secrets: Sequence[str]) -> Sender:
+        return acme(
+            HMACBody(secrets, signature="x-sig"), split=Split(self.place), event_name="type", delivery_id_path="id"
+        )
 
 
 @pytest.mark.parametrize(

@@ -210,7 +210,8 @@ def challenge(
     head = RequestHead.of(headers, method=asked.methods[0], target=target, url=url, client=client)
     head, body = asked.ask(head, token)
     if body:
-        head = head._replace(headers=[*header_pairs(JSON), *head.headers])
+        kind = JSON if body[:1] in b"{[" else {"content-type": "application/x-www-form-urlencoded"}
+        head = head._replace(headers=[*header_pairs(kind), *head.headers])
     for each in (scheme if asked.signed else None, asked.scheme):
         if each is not None:
             head = each.sign(head, body, now)

@@ -53,15 +53,11 @@ PRESETS = (
             trade="chat",
             docs="developers.viber.com/docs/api/rest-bot-api",
             setup="Call set_webhook of the API with the URL. The secret is the bot's authentication token.",
-<<<<<<< HEAD
             traps=(
                 "While set_webhook runs it sends the event webhook, which has to be answered by 200.",
                 "The message_token is that of the message: events about one message share it.",
             ),
-=======
-            traps=("While set_webhook runs it sends the event webhook, which has to be answered by 200.",),
             verified=("viberbot 1.0.12 (Python), viber-bot 1.0.18 (Node)", "2026-11-28"),
->>>>>>> bd194d4 (The pages of the catalogue say which packages of others a sender was verified against, and when)
         ),
     ),
     row(
