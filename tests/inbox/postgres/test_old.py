@@ -22,6 +22,7 @@ from webhook_receiver.inbox.postgres.schema import MIGRATIONS
 from webhook_receiver.inbox.records import Duplicate, Filter, State, Stored
 from webhook_receiver.testing.inbox_suite import NOW, entry, settle
 
+STEPS = [f"inbox {step}" for step in range(3, len(MIGRATIONS) + 1)]
 KINDS = ("waiting", "retrying", "held", "dead", "unheard", "leased", "done", "unhandled")
 
 
@@ -36,9 +37,13 @@ def old_database(empty_database: str) -> str:
 
 
 async def test_none_is_lost_and_none_handled_twice(old_database: str) -> None:
-    inbox = PostgresInbox(old_database)
-    assert await inbox.migrate() == [f"inbox {step}" for step in range(3, len(MIGRATIONS) + 1)]
-    await inbox.open()
+    assert await PostgresInbox(old_database).migrate() == STEPS
+    await handle_all(old_database)
+
+
+async def handle_all(url: str) -> None:
+    """Handle what waits since before the migration, and see that none is missing and none was handled before."""
+    inbox = await PostgresInbox(url).open()
     assert Counter(kind(each.id) for each in await inbox.find(Filter())) == dict.fromkeys(KINDS, 100)
     now, ran = NOW + 100, Counter[str]()
     await inbox.resume("h")
