@@ -14,6 +14,7 @@ import pytest
 from tests.helpers import NOW, Noted, noting
 from webhook_receiver import ConfigurationError, HMACBody, QuerySecret, Response, Secret, Sender
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders.asana import asana
 from webhook_receiver.senders.challenges import Keep, learn
 from webhook_receiver.signatures.learnt_secret import LearntSecret
 
@@ -165,6 +166,21 @@ async def test_a_token_in_the_url_may_be_demanded_too(learnt: LearntSecret) -> N
         for target in ("/", "/?token=yours"):
             assert (await tell(noted, OTHER, target=target)).status == 401
         assert (await tell(noted, target="/?token=mine")).status == 200
+
+
+async def test_each_of_several_webhooks_at_one_url_has_its_own_secret(tmp_path: Path) -> None:
+    files = [LearntSecret(tmp_path / name, clock=lambda: NOW) for name in ("a", "b")]
+    noted = noting(sender=asana([*files, "a secret that was told before"]))
+    told = [TOLD, OTHER]
+    for file, secret in zip(files, told, strict=True):
+        with file.open(60):
+            assert (await tell(noted, secret)).headers["x-hook-secret"] == secret
+        assert (await tell(noted, "and of a stranger")).status == 401
+    event = b'{"events": [{"action": "changed", "resource": {"resource_type": "task"}}]}'
+    for secret in (*told, "a secret that was told before"):
+        head = HMACBody(secret, signature="x-hook-signature").sign(RequestHead.of({}), event, NOW)
+        assert (await noted.hooks.receive(head.headers, event)).response.status == 204
+    assert len(noted.events) == 3
 
 
 async def test_a_secret_in_the_body_is_learnt_and_not_sent_back(learnt: LearntSecret, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..signatures.hmac_body import HMACBody
-from ..signatures.learnt_secret import LearntSecret
+from ..signatures.learnt_secret import ToldSecrets
 from ..signatures.secrets import Secrets
 from .base import Sender
 from .challenges import told
@@ -21,11 +21,12 @@ def signature(secrets: Secrets) -> HMACBody:
     return HMACBody(secrets, signature="x-hook-signature")
 
 
-def asana(secret: Secrets | LearntSecret) -> Sender:
+def asana(secret: ToldSecrets) -> Sender:
     """Return the sender Asana.
 
     Args:
-        secret: a `LearntSecret`, open while you create the webhook; or the secret that was told before, or several.
+        secret: a `LearntSecret`, open while you create the webhook, or the secret that was told before; several of both
+            for several webhooks.
 
     Raises:
         ConfigurationError: a secret cannot work.

@@ -23,7 +23,7 @@ from ..logs import log_failure
 from ..responses import Response, as_json, plain
 from ..signatures import BodyCheck, Scheme, Verified
 from ..signatures.hmac_keys import KeyForm
-from ..signatures.learnt_secret import LearntSecret
+from ..signatures.learnt_secret import LearntSecret, ToldSecrets
 from ..signatures.scheme import complaint
 from ..signatures.secrets import Keyring, Secret, Secrets, mac, masked
 from .challenge_request import MAX_CHALLENGE, ChallengeRequest, Where
@@ -381,17 +381,22 @@ def learn(place: str, keep: Keep, *, scheme: Scheme | None = None) -> Challenge:
     return Challenge(answer=answer, signed=False, ask=request.ask)
 
 
-def told(place: str, secret: Secrets | LearntSecret) -> tuple[Secrets, tuple[Challenge, ...]]:
+def told(place: str, secrets: ToldSecrets) -> tuple[Secrets, tuple[Challenge, ...]]:
     """Return the secrets of a sender that tells its secret, and the challenges by which it does.
 
     Args:
         place: the place of the secret, as for `learn`.
-        secret: a `LearntSecret`, or what was told before: then there is no challenge.
+        secrets: a `LearntSecret`, what was told before, for which there is no challenge, or several of both.
 
     Raises:
         ConfigurationError: the place cannot work.
     """
-    return (secret.secret, (learn(place, secret.keep),)) if isinstance(secret, LearntSecret) else (secret, ())
+    if isinstance(secrets, LearntSecret):
+        secrets = [secrets]
+    elif not isinstance(secrets, Sequence) or isinstance(secrets, str):
+        return secrets, ()
+    known = [each.secret if isinstance(each, LearntSecret) else each for each in secrets]
+    return known, tuple(learn(place, each.keep) for each in secrets if isinstance(each, LearntSecret))
 
 
 def cloudevents(*origins: str, rate: int | None = None) -> Challenge:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..signatures.hmac_body import HMACBody
-from ..signatures.learnt_secret import LearntSecret
+from ..signatures.learnt_secret import ToldSecrets
 from ..signatures.secrets import Secrets
 from .base import Sender
 from .challenges import told
@@ -20,7 +20,7 @@ def signature(secrets: Secrets) -> HMACBody:
     return HMACBody(secrets, signature="x-notion-signature", prefix="sha256=", encoding="hex-any-case")
 
 
-def notion(secret: Secrets | LearntSecret) -> Sender:
+def notion(secret: ToldSecrets) -> Sender:
     """Return the sender Notion.
 
     Args:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 from secrets import token_hex
 from tempfile import mkstemp
 from typing import Self
 
+from pydantic import SecretStr
+
 from ..errors import ConfigurationError
-from .secrets import Secret, is_same
+from .secrets import Secret, Secrets, is_same
 
 
 class LearntSecret:
@@ -26,6 +28,9 @@ class LearntSecret:
 
         with learnt.open(60):
             ...  # call the sender's API, which tells the secret before it answers
+
+    Several registrations at one URL, each with a secret of its own, are several files: the scheme gets all secrets, and
+    there is a challenge for each.
 
     Anybody could tell a secret. So one is taken only while it is open, and only one: that closes it. It is open for all
     processes on the file, by a second file beside it that ends in ".open". What was learnt stays until it is opened
@@ -103,6 +108,10 @@ class LearntSecret:
         except OSError:
             return False
         return bool(kept) and is_same(kept, told.encode())
+
+
+ToldSecrets = Secrets | LearntSecret | Sequence[str | SecretStr | LearntSecret]
+"""The secrets of a sender that tells them: a `LearntSecret`, a secret that was told before, or several of both."""
 
 
 def _write(path: Path, text: str, before: Callable[[], None] | None = None) -> None:
