@@ -61,7 +61,8 @@ FIRST = {code: name for name, code in reversed(PROGRAMS.items())}
 """Each program once, by the first place where it stands."""
 USER = {"UP42_USERNAME": "me", "UP42_PASSWORD": "anything"}
 TERMINAL = {**os.environ, **USER, "PYTHONPATH": str(ROOT)}
-ENVIRONMENT = TERMINAL | {"WEBHOOK_SECRET": "try-me"}
+ED25519_KEY = "302e020100300506032b657004220420" + "07" * 32  # a private key of ed25519 as DER (RFC 8410)
+ENVIRONMENT = TERMINAL | {"WEBHOOK_SECRET": "try-me", "ACME_PUBLIC_KEY": ED25519_KEY}
 
 DELIVER = """
 import asyncio, json, time
@@ -69,9 +70,10 @@ import httpx
 from webhook_receiver import State, UP42Signature
 from webhook_receiver.delivery import RequestHead
 
+CLIENT = "192.0.2.7"
 OTHERS = {  # the headers and the document of other senders than UP42
     "github": ({"X-GitHub-Event": "push", "X-GitHub-Delivery": "1"}, {"ref": "refs/heads/main"}),
-    "acme": ({"X-Acme-Event": "parcel.delivered"}, {"number": "P7"}),
+    "acme": ({"X-Acme-Event": "parcel.delivered"}, {"number": "P7", "token": "secret"}),
 }
 
 def signed(path):
@@ -81,13 +83,14 @@ def signed(path):
         scheme, (headers, document) = hooks.sender.scheme, OTHERS[hooks.sender.name]
     body = json.dumps(document).encode()
     head = RequestHead.of({"content-type": "application/json", **headers}, target=path)
-    return body, list(scheme.sign(head, body, time.time()).headers)
+    return body, scheme.sign(head._replace(client=CLIENT), body, time.time())
 
 async def deliver(app, *paths):
-    async with hooks, httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
+    async with hooks, httpx.AsyncClient(transport=httpx.ASGITransport(app, client=(CLIENT, 443))) as client:
         for path in paths:
-            body, headers = signed(path)
-            answer = await client.post(f"http://receiver{path}", content=body, headers=headers)
+            body, head = signed(path)
+            url = f"http://receiver{head.target.decode()}"
+            answer = await client.post(url, content=body, headers=list(head.headers))
             assert answer.status_code == STATUS, (answer.status_code, answer.text)
         if STATUS == 202 and "Retry(after=" not in SOURCE:
             while (await hooks.inbox.stats()).counts[State.WAITING]:

@@ -12,6 +12,7 @@ from subprocess import run
 
 import pytest
 
+from tests.helpers import ROOT
 from tests.senders import pages
 from webhook_receiver import Sender
 from webhook_receiver.senders import catalogue
@@ -101,3 +102,8 @@ def test_the_pages_of_the_guide_are_those_of_the_profiles() -> None:
     assert {file: file.read_text(encoding="utf-8") for file in pages.FOLDER.glob("*")} == written, (
         "run `.venv/bin/python -m tests.senders.pages`"
     )
+
+
+def test_the_guide_says_no_larger_number_of_senders_than_there_are() -> None:
+    assert "has more than 80 of them" in ROOT.joinpath("docs/senders.md").read_text(encoding="utf-8")
+    assert len(PRESETS) > 80

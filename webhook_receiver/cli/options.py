@@ -73,8 +73,8 @@ def checked_sender(name: str | None) -> str | None:
 
         if name not in (known := presets()):
             spelt = {each.casefold(): preset.name for preset in known.values() for each in (preset.title, preset.name)}
-            near = [spelt[each] for each in get_close_matches(name.casefold(), spelt)]
-            near += [each for each in known if name and each.startswith(name.casefold())]
+            near = [each for each in known if name and each.startswith(name.casefold())]
+            near = near or [spelt[each] for each in get_close_matches(name.casefold(), spelt)]
             meant = f"did you mean {' or '.join(dict.fromkeys(near))}? " if near else ""
             raise BadParameter(f"there is no sender {name!r}: {meant}`webhook-receiver senders` lists all")
     return name
