@@ -24,12 +24,12 @@ _HOMES = {
     "..shopify": "shopify",
     "..http_message": "http_message",
     ".payments": (
-        "adyen_platform airwallex checkout coinbase_commerce gocardless increase lemon_squeezy lithic mollie paystack "
-        "polar razorpay recurly revolut square wise xero"
+        "adyen_platform airwallex checkout coinbase_commerce dwolla flutterwave gocardless increase lemon_squeezy "
+        "lithic mollie paystack polar qonto razorpay recurly revolut square wise xero"
     ),
     "..paddle": "paddle",
     "..chargebee": "chargebee",
-    ".shops": "woocommerce",
+    ".shops": "bigcommerce woocommerce",
     ".mail": "mailersend mandrill resend sendgrid",
     ".media": "mux",
     ".code_hosts": "gitlab forgejo gitea bitbucket jira sentry vercel netlify trigger_dev pagerduty",

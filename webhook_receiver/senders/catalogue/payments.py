@@ -7,6 +7,7 @@ from functools import partial
 from ...responses import ResponseStatuses
 from ...signatures.hmac_body import HMACBody
 from ...signatures.public_key_body import PublicKeyBody
+from ...signatures.shared_secret import HeaderSecret
 from ...signatures.standard import StandardWebhooks
 from ..base import Sender
 from ..page import Page
@@ -115,6 +116,48 @@ PRESETS = (
                 "The event's id is deeper than that of the delivery: event.id stays the same when it is sent again.",
             ),
             verified=("coinbase-commerce 1.0.1 (Python), coinbase-commerce-node 1.0.4 (Node)", "2026-11-29"),
+        ),
+    ),
+    row(
+        "dwolla",
+        "Dwolla",
+        partial(HMACBody, signature="x-request-signature-sha-256"),
+        partial(
+            Sender,
+            facts=(
+                "developers.dwolla.com/docs/connect/webhooks/process-validate, read in November 2026",
+                "developers.dwolla.com/guides/webhooks/validating-webhooks.html, read in November 2026",
+            ),
+            event_name="topic",
+            delivery_id_path="id",
+        ),
+        ("x-request-signature-sha-256",),
+        page=Page(
+            trade="payments",
+            docs="developers.dwolla.com/docs/connect/webhooks/process-validate",
+            setup="By the API, create a webhook subscription with the URL and a secret of your own.",
+            answer="Any 2xx within 10 seconds; else it is sent up to 8 times more in 72 hours.",
+            traps=("An event tells what it is about by links alone: ask the API for it.", _NO_TIME),
+        ),
+    ),
+    row(
+        "flutterwave",
+        "Flutterwave",
+        partial(HeaderSecret, header="verif-hash"),
+        partial(
+            Sender,
+            facts=("developer.flutterwave.com/docs/webhooks, read in November 2026",),
+            event_name=("event", "type"),
+        ),
+        ("verif-hash",),
+        page=Page(
+            trade="payments",
+            docs="developer.flutterwave.com/docs/webhooks",
+            setup="In the dashboard, Settings, Webhooks: the URL, and a secret hash of your own.",
+            traps=(
+                "The secret hash is sent as it is, and nothing is signed: ask the API for the transaction before you "
+                "give value for it.",
+            ),
         ),
     ),
     row(
@@ -246,6 +289,26 @@ PRESETS = (
             setup="In the organization's Settings, Webhooks, add an endpoint with the URL; its secret is polar_whs_...",
             traps=("The secret is the key as it stands, with its prefix. Its headers are those of Standard Webhooks.",),
             verified=("polar-sdk 1.0.2 (Python), @polar-sh/sdk 1.0.1 (Node)", "2026-11-29"),
+        ),
+    ),
+    row(
+        "qonto",
+        "Qonto",
+        partial(
+            HMACBody,
+            signature="x-qonto-signature:v1",
+            timestamp="x-qonto-signature:t",
+            signed="{timestamp}.{body}",
+            tolerance=LATE,
+        ),
+        partial(Sender, facts=("docs.qonto.com/api-reference/business-api/webhooks/overview, read in November 2026",)),
+        ("x-qonto-signature",),
+        page=Page(
+            trade="payments",
+            docs="docs.qonto.com/api-reference/business-api/webhooks/overview",
+            setup="By the API, create a webhook subscription with the URL; the call returns its secret.",
+            answer="Any 2xx within 1 second.",
+            traps=("The secret is that of the subscription, not the API's key.",),
         ),
     ),
     row(

@@ -5,12 +5,37 @@ from __future__ import annotations
 from functools import partial
 
 from ...signatures.hmac_body import HMACBody
+from ...signatures.shared_secret import HeaderSecret
 from ..base import Sender
 from ..challenges import ping
 from ..page import Page
 from .row import row
 
 PRESETS = (
+    row(
+        "bigcommerce",
+        "BigCommerce",
+        partial(HeaderSecret, header="x-webhook-token"),
+        partial(
+            Sender,
+            facts=("developer-beta.bigcommerce.com/docs/integrations/webhooks/http, read in November 2026",),
+            event_name="scope",
+        ),
+        ("x-webhook-token",),
+        page=Page(
+            trade="shops",
+            docs="developer.bigcommerce.com/docs/integrations/webhooks",
+            setup=(
+                "By the API, create a webhook with a scope, the URL as destination, on port 443, and a header of your "
+                "own, X-Webhook-Token with a secret of your own. It works a minute later."
+            ),
+            answer="200.",
+            traps=(
+                "The body's hash is no signature. The header of your own is all that proves a delivery.",
+                "An event tells what it is about by its id alone: ask the API for it.",
+            ),
+        ),
+    ),
     row(
         "woocommerce",
         "WooCommerce",
