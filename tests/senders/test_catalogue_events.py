@@ -1,0 +1,198 @@
+"""The events of the catalogue's senders: their names, ids and parts, from documents as the senders have them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.helpers import NOW
+from webhook_receiver import Attempt, Event, WebhookReceiver
+from webhook_receiver.delivery import RequestHead
+from webhook_receiver.events import value_at
+from webhook_receiver.senders.registry import presets
+
+URL = "https://example.com/webhooks"
+SECRET = "a-secret-for-tests"
+
+
+async def events_of(name: str, document: Any, **headers: str) -> list[tuple[str, str | None]]:
+    """Return the names and ids of the events in a delivery of a document."""
+    preset = presets()[name]
+    sender = preset.sender(preset.example)
+    hooks = WebhookReceiver(sender=sender, public_url=URL, clock=lambda: NOW)
+    found: list[tuple[str, str | None]] = []
+
+    @hooks.fallback
+    async def note(event: Event, attempt: Attempt) -> None:
+        path = sender.delivery_id_path
+        id = None if path is None else value_at(event, tuple(path.split(".")))
+        found.append((event.event, None if id is None else str(id)))
+
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    head = sender.scheme.sign(RequestHead.of(given, target="/webhooks", url=URL), body, NOW)
+    receipt = await hooks.receive(head.headers, body, target=head.target)
+    assert 200 <= receipt.response.status <= 299, receipt.error
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "document", "expected"),
+    [
+        ("agora", {"noticeId": "n-1", "eventType": 101, "payload": {}}, [("101", "n-1")]),
+        (
+            "asana",
+            {"events": [{"action": "added", "resource": {"resource_type": "task"}}, {"action": "deleted"}]},
+            [("task.added", None), ("deleted", None)],
+        ),
+        ("asana", {"events": []}, []),
+        (
+            "auth0",
+            [{"log_id": "1", "data": {"type": "s"}}, {"log_id": "2", "data": {"type": "f"}}],
+            [("s", "1"), ("f", "2")],
+        ),
+        ("auth0", {"log_id": "1", "data": {"type": "s"}}, [("s", "1")]),
+        ("azure-devops", {"id": "e-1", "eventType": "git.push", "resource": {}}, [("git.push", "e-1")]),
+        ("azure-event-grid", [{"id": "1", "eventType": "A.B", "data": {}}], [("A.B", "1")]),
+        ("azure-event-grid", [], []),
+        ("box", {"trigger": "FILE.UPLOADED", "source": {}}, [("FILE.UPLOADED", None)]),
+        ("cal-com", {"triggerEvent": "BOOKING_CREATED", "payload": {}}, [("BOOKING_CREATED", None)]),
+        ("calendly", {"event": "invitee.created", "payload": {}}, [("invitee.created", None)]),
+        ("clerk", {"type": "user.created", "data": {}}, [("user.created", None)]),
+        ("clickup", {"event": "taskCreated", "task_id": "c0j"}, [("taskCreated", None)]),
+        ("discord", {"type": 1, "event": {"type": "ENTITLEMENT_CREATE", "data": {}}}, [("ENTITLEMENT_CREATE", None)]),
+        ("docusign", {"event": "envelope-completed", "data": {}}, [("envelope-completed", None)]),
+        ("dropbox", {"list_folder": {"accounts": ["dbid:1"]}}, [("list_folder", None)]),
+        ("elevenlabs", {"type": "post_call_transcription", "data": {}}, [("post_call_transcription", None)]),
+        ("figma", {"event_type": "PING", "passcode": SECRET}, [("PING", None)]),
+        (
+            "hubspot",
+            [{"eventId": 1, "subscriptionType": "deal.creation"}, {"eventId": 1, "subscriptionType": "deal.deletion"}],
+            [("deal.creation", None), ("deal.deletion", None)],
+        ),
+        (
+            "intercom",
+            {"type": "notification_event", "id": "notif_1", "topic": "user.created"},
+            [("user.created", "notif_1")],
+        ),
+        ("jira", {"webhookEvent": "jira:issue_updated", "issue": {}}, [("jira:issue_updated", None)]),
+        ("knock", {"type": "message.sent", "data": {}}, [("message.sent", None)]),
+        (
+            "line",
+            {
+                "destination": "U1",
+                "events": [{"type": "message", "webhookEventId": "a"}, {"type": "follow", "webhookEventId": "b"}],
+            },
+            [("message", "a"), ("follow", "b")],
+        ),
+        ("line", {"destination": "U1", "events": []}, []),
+        ("linear", {"type": "Issue", "action": "update", "data": {}}, [("Issue.update", None)]),
+        ("liveblocks", {"type": "userEntered", "data": {}}, [("userEntered", None)]),
+        ("livekit", {"event": "room_started", "id": "EV_1"}, [("room_started", "EV_1")]),
+        (
+            "meta",
+            {
+                "object": "whatsapp_business_account",
+                "entry": [
+                    {
+                        "id": "1",
+                        "changes": [{"field": "messages", "value": {}}, {"field": "account_update", "value": {}}],
+                    },
+                    {"id": "2", "changes": [{"field": "messages", "value": {}}]},
+                ],
+            },
+            [("messages", None), ("account_update", None), ("messages", None)],
+        ),
+        ("meta", {"object": "page", "entry": [{"id": "1", "messaging": [{}]}]}, [("messaging", None)]),
+        (
+            "microsoft-graph",
+            {
+                "value": [
+                    {"clientState": SECRET, "changeType": "created"},
+                    {"clientState": SECRET, "lifecycleEvent": "missed"},
+                ]
+            },
+            [("created", None), ("missed", None)],
+        ),
+        ("notion", {"id": "e-1", "type": "page.created", "entity": {}}, [("page.created", "e-1")]),
+        (
+            "okta",
+            {"data": {"events": [{"uuid": "u-1", "eventType": "user.lifecycle.create"}]}},
+            [("user.lifecycle.create", "u-1")],
+        ),
+        ("openai", {"type": "response.completed", "data": {}}, [("response.completed", None)]),
+        ("pagerduty", {"event": {"id": "1", "event_type": "incident.triggered"}}, [("incident.triggered", None)]),
+        ("replicate", {"id": "p-1", "status": "succeeded"}, [("succeeded", None)]),
+        ("seam", {"event_type": "device.connected"}, [("device.connected", None)]),
+        (
+            "slack",
+            {"type": "event_callback", "event_id": "Ev1", "event": {"type": "app_mention"}},
+            [("app_mention", "Ev1")],
+        ),
+        ("slack", b"payload=%7B%22type%22%3A%20%22block_actions%22%7D", [("block_actions", None)]),
+        ("slack", b"command=%2Fweather&text=94070", [("/weather", None)]),
+        ("stream", {"type": "message.new", "cid": "messaging:1"}, [("message.new", None)]),
+        ("telegram", {"update_id": 7, "message": {"text": "hi"}}, [("message", "7")]),
+        ("telegram", '{"callback_query": {"data": "é"}, "update_id": 8}'.encode(), [("callback_query", "8")]),
+        ("trello", {"action": {"id": "a-1", "type": "updateCard"}, "model": {}}, [("updateCard", "a-1")]),
+        ("trigger-dev", {"id": "1", "type": "alert.run.failed"}, [("alert.run.failed", "1")]),
+        ("twilio", b"MessageSid=SM1&SmsStatus=received&Body=hi", [("received", None)]),
+        ("twilio", b"MessageSid=SM1&SmsStatus=sent&MessageStatus=delivered", [("delivered", None)]),
+        ("twilio", b"CallSid=CA1&CallStatus=ringing", [("ringing", None)]),
+        ("typeform", {"event_id": "e-1", "event_type": "form_response"}, [("form_response", "e-1")]),
+        ("vercel", {"id": "1", "type": "deployment.created", "payload": {}}, [("deployment.created", "1")]),
+        ("viber", {"event": "seen", "message_token": 7}, [("seen", None)]),
+        ("vonage", {"status": "answered", "uuid": "1"}, [("answered", None)]),
+        ("webex", {"id": "the webhook", "resource": "messages", "event": "created"}, [("messages.created", None)]),
+        ("workos", {"id": "event_1", "event": "dsync.user.created", "data": {}}, [("dsync.user.created", "event_1")]),
+        ("zendesk", {"id": "1", "type": "zen:event-type:ticket.created"}, [("zen:event-type:ticket.created", None)]),
+        ("zoom", {"event": "meeting.started", "payload": {}}, [("meeting.started", None)]),
+    ],
+)
+async def test_an_event_has_the_senders_name_and_id(
+    name: str, document: Any, expected: list[tuple[str, str | None]]
+) -> None:
+    assert await events_of(name, document) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "headers", "expected"),
+    [
+        ("bitbucket", {"x-event-key": "repo:push"}, "repo:push"),
+        ("forgejo", {"x-forgejo-event": "push"}, "push"),
+        ("gitea", {"x-gitea-event": "push"}, "push"),
+        ("gitlab", {"x-gitlab-event": "Push Hook"}, "Push Hook"),
+        ("netlify", {"x-netlify-event": "deploy_created"}, "deploy_created"),
+        ("sentry", {"sentry-hook-resource": "issue"}, "issue.created"),
+        ("twitch", {"twitch-eventsub-subscription-type": "channel.follow"}, "channel.follow"),
+    ],
+)
+async def test_an_event_is_named_by_a_header(name: str, headers: dict[str, str], expected: str) -> None:
+    assert await events_of(name, {"action": "created", "subscription": {}}, **headers) == [(expected, None)]
+
+
+async def test_the_events_of_a_batch_of_twitch_keep_their_subscription() -> None:
+    document = {"subscription": {"status": "enabled"}, "events": [{"id": "1", "data": {}}, {"id": "2", "data": {}}]}
+    named = {"twitch-eventsub-subscription-type": "drop.entitlement.grant"}
+    assert await events_of("twitch", document, **named) == [("drop.entitlement.grant", None)] * 2
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        b"",
+        b"[]",
+        b'"update_id"',
+        b"{}",
+        b'{"update_id": 1}',
+        b'{"update_id": 1, "a": 1, "b": 2}',
+        b'{"message": 1}',
+        b"\xff",
+    ],
+)
+async def test_what_is_no_update_of_telegram_stays_as_it_is(update: bytes) -> None:
+    from webhook_receiver.senders.telegram import named
+
+    assert named(update) == update
