@@ -14,9 +14,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.helpers import NOW
-from webhook_receiver import VerificationError
+from webhook_receiver import ConfigurationError, VerificationError
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders.catalogue.examples import RSA_KEY
 from webhook_receiver.senders.challenges import Challenge
+from webhook_receiver.senders.google_pubsub import google_pubsub
 from webhook_receiver.senders.registry import presets
 
 URL = "https://example.com/webhooks"
@@ -116,6 +118,15 @@ RULES: dict[str, Rule] = {
     "notion": over_the_body("x-notion-signature", prefix=b"sha256="),
     "openai": standard("webhook"),
     "pagerduty": lambda body: {"x-pagerduty-signature": b"v1=%b,v1=%b" % (b"0" * 64, hexed(body))},
+    "qstash": token(
+        "upstash-signature",
+        "",
+        "body",
+        lambda digest: urlsafe_b64encode(digest).decode(),
+        iss="Upstash",
+        sub=URL,
+        exp=int(NOW) + 300,
+    ),
     "replicate": standard("webhook"),
     "sanity": lambda body: {
         "sanity-webhook-signature": b"t=%b,v1=%b"
@@ -171,6 +182,40 @@ def test_what_the_sender_signs_by_its_own_rule_is_taken_and_no_other_body(name: 
     for body in (BODY + b"\n", BODY[:-1], b"", BODY.replace(b"1", b"2")):
         with pytest.raises(VerificationError):
             check(body)
+
+
+def test_the_token_of_monday_is_for_the_url_and_that_of_qstash_too() -> None:
+    for name, claim in (("monday", "aud"), ("qstash", "sub")):
+        scheme = presets()[name].make(SECRET)
+        header = "authorization" if name == "monday" else "upstash-signature"
+        for url in (URL, URL + "/"):
+            given = {"iss": "Upstash"} | {claim: url}
+            rule = token(header, "", "body", lambda digest: urlsafe_b64encode(digest).decode(), **given)
+            if url == URL:
+                assert scheme.verify(head_of(rule(BODY)), NOW)(BODY).by == 0
+            else:
+                with pytest.raises(VerificationError):
+                    scheme.verify(head_of(rule(BODY)), NOW)
+
+
+def test_pub_sub_takes_the_tokens_of_one_service_account() -> None:
+    with pytest.raises(ConfigurationError, match="email="):
+        google_pubsub()
+    assert google_pubsub(email="push@example.com").scheme.secret_count == 1
+    ours = google_pubsub(RSA_KEY, email="push@example.com").scheme
+    theirs = google_pubsub(RSA_KEY, email="push@evil.example.com").scheme
+    head = head_of({})
+    assert ours.verify(ours.sign(head, BODY, NOW), NOW)(BODY).by == 0
+    with pytest.raises(VerificationError, match="another email"):
+        ours.verify(theirs.sign(head, BODY, NOW), NOW)
+    with pytest.raises(VerificationError, match="another aud"):
+        ours.verify(ours.sign(head._replace(url=URL + "/"), BODY, NOW)._replace(url=URL), NOW)
+
+
+def test_monday_gets_its_challenge_back() -> None:
+    (asked,) = challenges("monday")
+    assert answered(asked, b'{"challenge": "c-1"}') == (200, b'{"challenge": "c-1"}')
+    assert asked.answer(head_of({}), b'{"challenge": "c-1", "event": {"type": "create_item"}}', NOW) is None
 
 
 def test_box_signs_a_body_in_ascii_too() -> None:

@@ -32,6 +32,7 @@ from webhook_receiver import (
 )
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.explain import explain
+from webhook_receiver.signatures.bearer_jwt import request_url
 from webhook_receiver.testing.scheme_suite import HOSTILE_VALUES, NOW, SchemeSuite
 
 from .keys import ED25519, P256, P384, RSA, pem, public_pem
@@ -73,6 +74,52 @@ def test_a_token_proves_its_sender_and_the_body() -> None:
 
 def test_without_a_claim_of_the_body_it_is_not_proven() -> None:
     assert verified(scheme(), b"Bearer " + token({"iat": int(NOW)})) == (0, False, None, False)
+
+
+def test_a_token_has_the_claims_that_are_asked_for() -> None:
+    asking = scheme(claims={"email": "push@example.com", "aud": request_url})
+    assert asking.needs_url
+    good = {"email": "push@example.com", "aud": "https://a/in"}
+
+    def by(claims: dict[str, Any], url: str | None = "https://a/in") -> Any:
+        return asking.verify(came([(b"authorization", b"Bearer " + token(claims))], url=url), NOW)(BODY).by
+
+    assert by(good) == 0
+    assert by(good | {"aud": ["https://b/", "https://a/in"]}) == 0
+    for name, wrong in [
+        ("email", "x@example.com"),
+        ("email", None),
+        ("email", ["push@example.com"]),
+        ("aud", "https://a/in/"),
+    ]:
+        with pytest.raises(BadSignature, match=f"another {name}"):
+            by(good | {name: wrong})
+    with pytest.raises(BadSignature, match="another aud, or none"):
+        by({"email": "push@example.com"})
+    with pytest.raises(MissingSignature, match="public_url"):
+        by(good, url=None)
+    assert not scheme(claims={"email": "a"}).needs_url
+
+
+def test_a_claim_is_made_of_the_request_by_a_function_of_ones_own() -> None:
+    asking = scheme(claims={"path": lambda head: head.path.decode()})
+    head = asking.sign(came([], target=b"/in?a=1"), BODY, NOW)
+    assert asking.verify(head, NOW)(BODY).by == 0
+    with pytest.raises(BadSignature, match="another path"):
+        asking.verify(head._replace(target=b"/on"), NOW)
+    with pytest.raises(ConfigurationError, match="cannot sign"):
+        scheme(claims={"sub": request_url}).sign(came([]), BODY, NOW)
+
+
+@pytest.mark.parametrize("claims", [{"sub": 7}, {7: "a"}, "sub", ["sub"], None])
+def test_claims_that_cannot_be_are_rejected(claims: Any) -> None:
+    with pytest.raises(ConfigurationError, match="claims is a mapping"):
+        scheme(claims=claims)
+
+
+def test_the_audience_is_asked_for_once() -> None:
+    with pytest.raises(ConfigurationError, match="give one of them"):
+        scheme(claims={"aud": request_url}, audience="https://a/")
 
 
 def test_a_token_may_stand_alone() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import isfinite
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 from ..delivery import RequestHead
@@ -15,6 +16,7 @@ from ..errors import (
     BodyMismatch,
     ConfigurationError,
     MalformedSignature,
+    MissingSignature,
     StaleSignature,
     VerificationError,
     needs,
@@ -28,8 +30,12 @@ from .secrets import Keyring, Secret, Secrets, is_same, masked
 TokenAlgorithm = Literal["HS256", "HS384", "HS512", "RS256", "ES256", "EdDSA"]
 HashEncoding = Literal["hex", "base64", "base64url"]
 
+HeadClaim = Callable[[RequestHead], str]
+"""A function of a request's head that returns the text which a claim has to have, or raises VerificationError."""
+
 _MAX_TOKEN = 16_384  # bytes
 _LIFETIME = 300  # seconds, of a token of our own
+_NO_CLAIMS: Mapping[str, str | HeadClaim] = MappingProxyType({})
 
 
 class _Key(NamedTuple):
@@ -39,6 +45,20 @@ class _Key(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<key {self.by}>"
+
+
+def request_url(head: RequestHead) -> str:
+    """Return the URL that the sender posts to, by `WebhookReceiver(public_url=...)`: for `BearerJWT(claims=...)`.
+
+    Raises:
+        MissingSignature: none is known.
+    """
+    if head.url is None:
+        raise MissingSignature(
+            "the token states the URL that the sender posts to, and none is known: say "
+            'WebhookReceiver(public_url="https://example.com/webhooks")'
+        )
+    return head.url
 
 
 class BearerJWT:
@@ -57,6 +77,8 @@ class BearerJWT:
         prefix: the text in front of the token, in any case of letters; an empty text for none.
         issuer: the issuer (`iss`) that a token has to have; several if any will do; None for any.
         audience: the audience (`aud`) that a token has to be for; None for tokens that name none.
+        claims: further claims that a token has to have, and the text of each; or a function of the request's head that
+            returns it, such as `request_url`. With "aud" among them, `audience` is None.
         body_claim: the claim with the hash of the body, such as "payload_hash".
         body_hash: the hash function: "sha256" or "sha512".
         body_encoding: the encoding of the hash: "hex" of either case, "base64" or "base64url", padded or not.
@@ -78,6 +100,7 @@ class BearerJWT:
         prefix: str = "Bearer ",
         issuer: str | Sequence[str] | None = None,
         audience: str | None = None,
+        claims: Mapping[str, str | HeadClaim] = _NO_CLAIMS,
         body_claim: str | None = None,
         body_hash: Literal["sha256", "sha512"] = "sha256",
         body_encoding: HashEncoding = "hex",
@@ -103,6 +126,9 @@ class BearerJWT:
         self._word = prefix.encode()
         self._issuers = [issuer] if isinstance(issuer, str) else None if issuer is None else [*issuer]
         self._audience = audience
+        self._claims = _checked_claims(claims, audience)
+        self.needs_url = request_url in self._claims.values()
+        """Whether a token states the URL that the sender posts to. See `Scheme`."""
         self._body_claim = body_claim
         self._body_hash = body_hash
         self._body_encoding: HashEncoding = body_encoding
@@ -128,6 +154,10 @@ class BearerJWT:
             claims["iss"] = self._issuers[0]
         if self._audience is not None:
             claims["aud"] = self._audience
+        try:
+            claims |= {name: _text(wanted, head) for name, wanted in self._claims.items()}
+        except VerificationError as error:
+            raise ConfigurationError(f"cannot sign: {error}") from None
         if self._body_claim is not None:
             claims[self._body_claim] = self._hashed(body).decode()
         if self._id_claim is not None:
@@ -144,7 +174,7 @@ class BearerJWT:
         if len(token) > _MAX_TOKEN or token.count(b".") != 2 or not all(map(_is_segment, token.split(b"."))):
             raise MalformedSignature(f"{self._header.decode()} holds no signed token (JWT)")
         by, claims = self._decoded(token, now)
-        self._reject_others(claims)
+        self._reject_others(claims, head)
         self._reject_other_times(claims, now)
         id = None if self._id_claim is None else claims.get(self._id_claim)
         if self._id_claim is not None and (not isinstance(id, str) or not id):
@@ -188,13 +218,16 @@ class BearerJWT:
             raise kid
         return self._keyring.at(now) if kid is None else self._keyring.with_id(kid, now)
 
-    def _reject_others(self, claims: dict[str, Any]) -> None:
-        """Reject a token of another issuer, or for another audience."""
+    def _reject_others(self, claims: dict[str, Any], head: RequestHead) -> None:
+        """Reject a token of another issuer, for another audience, or with other claims."""
         if self._issuers is not None and claims.get("iss") not in self._issuers:
             raise BadSignature("the token is of another issuer (iss) than issuer=... says")
         named: Any = claims.get("aud")
         audiences: list[Any] = [] if named is None else [*named] if isinstance(named, list) else [named]
-        if self._audience not in (audiences or [None]):
+        for name, wanted in self._claims.items():
+            if _text(wanted, head) not in (audiences if name == "aud" else [claims.get(name)]):
+                raise BadSignature(f"the token has another {name}, or none, than claims=... says")
+        if "aud" not in self._claims and self._audience not in (audiences or [None]):
             raise BadSignature("the token is for another audience (aud) than audience=... says, or for none")
 
     def _reject_other_times(self, claims: dict[str, Any], now: float) -> None:
@@ -237,6 +270,23 @@ _NAMES = {"RS256": ("RS256",), "ES256": ("ES256",), "EdDSA": ("EdDSA", "Ed25519"
 """The names of the algorithms in a JWKS."""
 _KINDS = {"RS256": "rsa-v1_5-sha256", "ES256": "ecdsa-p256-sha256", "EdDSA": "ed25519"}
 """The algorithms by their names in `PublicKeyBody`."""
+
+
+def _checked_claims(claims: Mapping[str, str | HeadClaim], audience: str | None) -> dict[str, str | HeadClaim]:
+    given: object = claims
+    if not isinstance(given, Mapping) or not all(
+        isinstance(name, str) and (isinstance(wanted, str) or callable(wanted)) for name, wanted in claims.items()
+    ):
+        raise ConfigurationError('claims is a mapping such as {"email": "push@example.com", "sub": request_url}')
+    if "aud" in claims and audience is not None:
+        raise ConfigurationError("claims has aud, and so has audience: give one of them")
+    return dict(claims)
+
+
+def _text(wanted: str | HeadClaim, head: RequestHead) -> str:
+    return wanted if isinstance(wanted, str) else wanted(head)
+
+
 _SEGMENT = ENCODINGS["base64url-unpadded"]
 
 

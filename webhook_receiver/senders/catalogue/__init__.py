@@ -36,15 +36,16 @@ _HOMES = {
     ".chat": "line viber webex stream intercom discord",
     ".business": (
         "hubspot zendesk box trello calendly typeform cal_com sanity kontent_ai elevenlabs knock docusign clickup "
-        "dropbox figma linear workos"
+        "dropbox figma linear workos monday"
     ),
     ".telephony": "twilio vonage livekit agora",
-    ".clouds": "clerk seam openai replicate liveblocks okta auth0 microsoft_graph azure_event_grid",
+    ".clouds": "clerk seam openai replicate liveblocks okta auth0 microsoft_graph azure_event_grid qstash",
     "..zoom": "zoom",
     "..twitch": "twitch",
     "..meta": "meta",
     "..telegram": "telegram",
     "..notion": "notion",
+    "..google_pubsub": "google_pubsub",
     "..asana": "asana",
     "..azure_devops": "azure_devops",
 }

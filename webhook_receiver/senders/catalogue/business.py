@@ -6,6 +6,7 @@ from functools import partial
 
 from ...responses import ResponseStatuses
 from ...signatures.any_of import AnyOf
+from ...signatures.bearer_jwt import BearerJWT, request_url
 from ...signatures.body_forms import escaped
 from ...signatures.hmac_body import HMACBody
 from ...signatures.secrets import Secrets
@@ -402,6 +403,29 @@ PRESETS = (
             docs="workos.com/docs/events/data-syncing/webhooks",
             setup="In the dashboard, Webhooks: the endpoint URL and the events; it shows the signing secret.",
             verified=("workos 10.6.0 (Python), @workos-inc/node 11.0.0 (Node)", "2026-11-29"),
+        ),
+    ),
+    row(
+        "monday",
+        "monday.com",
+        partial(BearerJWT, algorithm="HS256", prefix="", claims={"aud": request_url}),
+        partial(
+            Sender,
+            facts=("developer.monday.com/apps/docs/authorization-header and advanced-concepts, read in November 2026",),
+            event_name="event.type",
+            challenges=(echo("body:challenge", key="challenge", signed=False),),
+        ),
+        page=Page(
+            trade="business",
+            docs="developer.monday.com/api-reference/reference/webhooks",
+            setup=(
+                "Create a webhook by the API with a token of an app of yours, with the URL. The secret is the app's "
+                "signing secret. The receiver has to run then."
+            ),
+            traps=(
+                "The token states the URL as the webhook has it.",
+                "Webhooks that are not created by an app are not signed: they are rejected.",
+            ),
         ),
     ),
 )

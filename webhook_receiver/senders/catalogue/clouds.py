@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from ...signatures.bearer_jwt import BearerJWT, request_url
 from ...signatures.shared_secret import BodySecret, HeaderSecret, QuerySecret
 from ...signatures.standard import StandardWebhooks
 from ..base import Sender
@@ -195,6 +196,42 @@ PRESETS = (
             ),
             answer="Within 30 seconds.",
             traps=("Nothing is signed: the secret is in the URL.", "A delivery is an array of events."),
+        ),
+    ),
+    row(
+        "qstash",
+        "Upstash QStash",
+        partial(
+            BearerJWT,
+            algorithm="HS256",
+            header="upstash-signature",
+            prefix="",
+            issuer="Upstash",
+            claims={"sub": request_url},
+            body_claim="body",
+            body_encoding="base64url",
+        ),
+        partial(
+            Sender,
+            facts=(
+                "qstash 3.4.0 for Python and @upstash/qstash 2.12.0 for Node, run in November 2026",
+                "upstash.com/docs/qstash: the header with the id",
+            ),
+            event_name=("event", "type", "text:message"),
+            delivery_id="Upstash-Message-Id",
+        ),
+        ("upstash-signature",),
+        page=Page(
+            trade="clouds",
+            docs="upstash.com/docs/qstash/howto/signature",
+            setup=(
+                "Name the URL as the destination of a message. The secrets are the current signing key and the next "
+                "one, which the console shows."
+            ),
+            traps=(
+                "The URL is stated as the message has it: a slash at its end counts.",
+                "A message is what you have published: one without a member event or type is called message.",
+            ),
         ),
     ),
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from ...responses import ResponseStatuses
+from ...events import Event
+from ...responses import Response, ResponseStatuses, as_json
 from ...signatures.any_of import AnyOf
 from ...signatures.bearer_jwt import BearerJWT
 from ...signatures.body_forms import sha256_hex
@@ -13,6 +14,7 @@ from ...signatures.secrets import Secrets
 from ..base import Sender
 from ..form import form_document
 from ..page import Page
+from ..reply import Reply
 from ..split import Split
 from .row import row
 
@@ -22,6 +24,10 @@ def _twilio(secrets: Secrets) -> AnyOf:
     scheme = partial(HMACBody, secrets, signature="x-twilio-signature", hash="sha1", encoding="base64")
     hashed = (scheme(signed="{url}" + mark + "bodySHA256={body}", body_form=sha256_hex) for mark in "?&")
     return AnyOf(scheme(signed="{url}{form}"), *hashed)
+
+
+def _acknowledge(event: Event) -> Response:
+    return as_json({})
 
 
 PRESETS = (
@@ -97,6 +103,7 @@ PRESETS = (
             event_name="eventType",
             delivery_id_path="noticeId",
             responses=ResponseStatuses(stored=200),
+            reply=Reply(_acknowledge),
         ),
         ("agora-signature-v2",),
         page=Page(
