@@ -6,7 +6,7 @@ import json
 import re
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,12 +32,11 @@ from webhook_receiver import (
 from webhook_receiver.cli import notification, options, sample, send
 from webhook_receiver.cli.commands import app
 from webhook_receiver.cli.notification import Notifier
-from webhook_receiver.senders import registry
-from webhook_receiver.senders.challenges import Challenge, cloudevents, echo, ping, token_hmac
+from webhook_receiver.senders import Split, registry
+from webhook_receiver.senders.challenges import cloudevents, echo, ping, token_hmac
 from webhook_receiver.senders.preset import Make, Preset
 from webhook_receiver.senders.registry import presets
 from webhook_receiver.senders.slack import slack
-from webhook_receiver.simulator import payloads
 
 SAMPLES = [(name, event) for name, known in presets().items() for event in known.samples]
 
@@ -46,9 +45,9 @@ def sent(url: str, *arguments: str, **options: Any) -> Result:
     return CliRunner().invoke(app, ["send", url, *arguments], **options)
 
 
-def of(make: Make, name: str = "acme", *, challenges: Sequence[Challenge] = (), **more: Any) -> Preset:
+def of(make: Make, name: str = "acme", *, parts: dict[str, Any] | None = None, **more: Any) -> Preset:
     def sender(secret: Any) -> Sender:
-        return Sender(name=name, scheme=make(secret), facts=("made up",), challenges=tuple(challenges))
+        return Sender(name=name, scheme=make(secret), facts=("made up",), **(parts or {}))
 
     return Preset(name, name.title(), sender, make, **more)
 
@@ -79,7 +78,7 @@ def test_every_sender_is_played_by_its_name_alone_and_forged(name: str) -> None:
     known, url, now = presets()[name], "https://example.com/in?a=b", time.time()
     scheme = known.sender(known.example).scheme
     notifier = Notifier.of_preset(name, Secret(known.example))
-    body = payloads.dump(notifier.document("made", None, None))
+    body = notifier.body(notifier.document("made", None, None))
     scheme.verify(notifier.head(body, "made", url=url, now=now), now)(body)
     if known.example.encode() not in body:
         forged = notifier.head(body, "made", url=url, now=now, forge=True)
@@ -114,6 +113,31 @@ def test_a_secret_in_the_body_is_put_there(play: Callable[[Preset], None]) -> No
     assert first != second
 
 
+@pytest.mark.parametrize(
+    ("parts", "event"),
+    [
+        ({"event_name": "type"}, "made"),
+        ({"event_name": ("meta.name", "type")}, "made"),
+        ({"event_name": "header:X-Topic"}, "made"),
+        ({"event_name": "query:topic"}, "made"),
+        ({"event_name": "{resource}.{header:X-Action}"}, "thing.made"),
+        ({"event_name": "type", "split": Split("events.*")}, "made"),
+        ({"event_header": "X-Event", "split": Split("*")}, "made"),
+        ({}, "made"),
+    ],
+)
+def test_an_event_has_its_name_where_the_sender_has_it(
+    parts: dict[str, Any], event: str, play: Callable[[Preset], None]
+) -> None:
+    known = of(partial(HMACBody, signature="x-sig"), parts=parts)
+    play(known)
+    noted = noting(sender=known.sender("theirs"), clock=None)
+    with serving(noted.hooks) as url:
+        done = sent(f"{url}/in?a=b", "--as", "acme", "--secret", "theirs", "--event", event)
+        assert done.exit_code == 0, done.output
+    assert [each.event for each in noted.events] == [event]
+
+
 # challenges
 
 EVERY = (
@@ -126,7 +150,7 @@ EVERY = (
 
 
 def test_every_challenge_is_asked_and_the_answer_compared(play: Callable[[Preset], None]) -> None:
-    known = of(partial(HMACBody, signature="x-sig"), challenges=EVERY)
+    known = of(partial(HMACBody, signature="x-sig"), parts={"challenges": EVERY})
     play(known)
     noted = noting(sender=known.sender("theirs"), clock=None)
     with serving(noted.hooks) as url:

@@ -347,7 +347,7 @@ def send_command(
     def make() -> tuple[RequestHead, bytes]:
         body = given
         if body is None:
-            body = payloads.dump(options.changed(notifier.document(named, status, order_id), change or []))
+            body = notifier.body(options.changed(notifier.document(named, status, order_id), change or []))
         now = time.time()
         return notifier.head(body, named, url=url, now=now - 3600 if stale else now, forge=forge), body
 

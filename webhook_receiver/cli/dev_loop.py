@@ -204,7 +204,7 @@ async def _send_one(loop: LocalLoop, target: Target, about: dict[str, Any], *, a
         output.say_json(about)
     try:
         notifier.check_named(event)
-        body = payloads.dump(notifier.document(event, None, None))
+        body = notifier.body(notifier.document(event, None, None))
         head = notifier.head(body, event, url=target.url, now=time.time())
     except typer.BadParameter as error:
         output.warn(f"no test of {hooks.name} can be sent: {error.message}", "yellow")

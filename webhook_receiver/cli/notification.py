@@ -24,7 +24,7 @@ from ..senders.registry import presets
 from ..signatures import Secret
 from ..simulator import payloads
 from ..testing import make
-from ..testing.wire import challenge, encode, forged_head, sender_headers, signed_head
+from ..testing.wire import batch, challenge, encode, forged_head, name_places, sender_headers, signed_head
 from . import sample
 from .key_pair import new_key, public_half, signs_with_key
 
@@ -187,10 +187,21 @@ class Notifier:
         elif (known := self._sample(event)) is not None:
             return known
         else:
-            found = _with_new_id(payloads.dump({} if event is None else {"event": event}), self.sender, None)
+            named: dict[str, Any] = {}
+            for place, text in [] if event is None else name_places(self.sender, event):
+                if ":" not in place:
+                    payloads.put(named, place, text)
+            found = _with_new_id(payloads.dump(named), self.sender, None)
         if self.sender.event_header is not None:
             found.pop("event", None)  # the header has it
         return found
+
+    def body(self, document: dict[str, Any]) -> bytes:
+        """Return the body that delivers a document: of a sender that delivers several, a batch of this one."""
+        body, split = payloads.dump(document), self.sender.split
+        if split is None or split.parts(body) != [body]:
+            return body
+        return json.dumps(batch(split.place.split("."), [document]), separators=(",", ":")).encode()
 
     def _sample(self, event: str | None) -> dict[str, Any] | None:
         if self._preset is None:
@@ -234,6 +245,10 @@ class Notifier:
         if self.sender.event_header is not None:
             self.check_named(event)
         headers = sender_headers(self.sender, event) | self._headers
+        for place, text in [] if event is None else name_places(self.sender, event):
+            kind, _, name = place.partition(":")
+            if kind == "query":
+                url = str(httpx.URL(url).copy_set_param(name, text))
         target = httpx.URL(url).raw_path.decode()
         if not (self.signs or forge):
             return RequestHead.of(payloads.JSON | headers, target=target, url=url)

@@ -32,7 +32,7 @@ from ..senders import Sender
 from ..senders.challenges import Challenge
 from ..senders.event_names import decoded
 from ..signatures import Secret
-from .wire import JSON, challenge, readable, sender_headers
+from .wire import JSON, batch, challenge, readable, sender_headers
 
 NOW = 1_765_433_012.0
 DAY = 86_400.0
@@ -334,14 +334,6 @@ class SenderSuite:
         shown = "\n".join([caplog.text, *map(repr, told)])
         for text in hidden:
             assert text not in shown, f"{len(text)} characters of a secret or a signature are told"
-
-
-def batch(steps: Sequence[str], events: Sequence[Mapping[str, Any]]) -> Any:
-    """Return a document with events at the place that these steps lead to; see `Split`."""
-    if not steps:
-        return events[0] if events else {}
-    step, *rest = steps
-    return [batch(rest, [each]) for each in events] if step == "*" else {step: batch(rest, events)}
 
 
 def with_header(head: RequestHead, at: int, *instead: tuple[bytes, bytes]) -> RequestHead:

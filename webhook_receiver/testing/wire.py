@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from string import Formatter
 from typing import Any, cast
 from uuid import uuid4
 
@@ -75,12 +76,48 @@ def sender_headers(sender: Sender, event: str | None) -> dict[str, str]:
 
     Args:
         sender: the sender.
-        event: the event's name, for the sender's `event_header`; None to leave that out.
+        event: the event's name, for the header that the sender has it in; None to leave that out.
     """
-    headers = {} if sender.event_header is None or event is None else {sender.event_header.lower(): event}
+    headers: dict[str, str] = {}
+    for place, value in [] if event is None else name_places(sender, event):
+        kind, _, name = place.partition(":")
+        if kind == "header":
+            headers[name.lower()] = value
     if isinstance(sender.delivery_id, str):
         headers[sender.delivery_id.lower()] = uuid4().hex
     return headers
+
+
+def name_places(sender: Sender, event: str) -> list[tuple[str, str]]:
+    """Return the places of an event's name, and the text at each; none where the sender gives no event such a name.
+
+    Args:
+        sender: the sender; of several places, the first that it has counts. See `Sender.event_name`.
+        event: the event's name.
+    """
+    if sender.event_header is not None:
+        return [(f"header:{sender.event_header}", event)]
+    given = sender.event_name
+    template = given if isinstance(given, str) else (*given, "event")[0]
+    if "{" not in template:
+        return [(template, event)]
+    places: list[str] = []
+    pattern = ""
+    for literal, name, spec, _ in Formatter().parse(template):
+        pattern += re.escape(literal)
+        if name is not None:
+            places.append(f"{name}:{spec}" if spec else name)
+            pattern += "(.+?)"
+    found = re.fullmatch(pattern, event)
+    return [] if found is None else [*zip(places, found.groups(), strict=True)]
+
+
+def batch(steps: Sequence[str], events: Sequence[Mapping[str, Any]]) -> Any:
+    """Return a document with events at the place that these steps lead to; see `Split`."""
+    if not steps:
+        return events[0] if events else {}
+    step, *rest = steps
+    return [batch(rest, [each]) for each in events] if step == "*" else {step: batch(rest, events)}
 
 
 def sign(
