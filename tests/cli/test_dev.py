@@ -261,6 +261,26 @@ def test_an_app_with_receivers_in_it_is_served_whole_with_its_lifespan(tmp_path:
     ]
 
 
+CHAT = """
+from webhook_receiver import WebhookReceiver
+from webhook_receiver.senders.slack import slack
+
+hooks = WebhookReceiver(sender=slack("the chat's own"), inbox="sqlite:///chat.db")
+
+@hooks.fallback
+async def note(event): ...
+"""
+
+
+def test_another_sender_is_played_with_its_challenges_and_a_sample_of_its_documents(tmp_path: Path) -> None:
+    tmp_path.joinpath("chat.py").write_text(CHAT, encoding="utf-8")
+    with dev(tmp_path, target="chat:hooks") as loop:
+        told = loop.until("note done after ")
+    assert "challenge 1 of 2 by POST: 200 OK in " in told
+    assert "not as the sender expects" not in told
+    assert "a test was sent as slack does, event event_callback: 202 Accepted" in told
+
+
 def test_the_secret_of_the_environment_is_the_simulators_too(tmp_path: Path) -> None:
     module(tmp_path)
     with dev(tmp_path, WEBHOOK_SECRET=SECRET) as loop:

@@ -157,7 +157,10 @@ def test_every_challenge_is_asked_and_the_answer_compared(play: Callable[[Preset
         done = sent(f"{url}/in?a=b", "--as", "acme", "--secret", "theirs", "--challenge")
         lines = done.stdout.splitlines()
         told = [line.partition(":")[0] for line in lines if "as the sender expects" in line and ", not" not in line]
-        assert told == [f"challenge by {method}" for method in ("GET", "POST", "POST", "HEAD", "OPTIONS")], done.output
+        assert told == [
+            f"challenge {number} of 5 by {method}"
+            for number, method in enumerate(("GET", "POST", "POST", "HEAD", "OPTIONS"), 1)
+        ], done.output
         assert done.exit_code == 0
     assert noted.events == []
 
@@ -167,6 +170,8 @@ def test_a_challenge_that_is_not_answered_is_told_with_what_was_expected() -> No
         done = sent(url, "--as", "slack", "--secret", "s", "--challenge")
         assert (done.exit_code, "not as the sender expects" in done.stdout) == (1, True)
         assert 'expected: 200, {"challenge": "' in done.stdout
+        assert "  the receiver says: The signature was rejected" in done.stdout
+        assert done.stdout.splitlines()[-1].startswith("is --secret the one that the receiver has?")
     unreachable = sent("http://127.0.0.1:9/", "--as", "slack", "--secret", "s", "--challenge", "--json")
     played, *_ = json.loads(unreachable.stdout)["challenges"]
     assert (unreachable.exit_code, played["status"], played["as_expected"]) == (1, None, False)

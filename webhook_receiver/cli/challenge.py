@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -83,7 +84,7 @@ def run(notifier: Notifier, url: str, client: httpx.AsyncClient, *, as_json: boo
     if as_json:
         output.say_json({"challenges": [each.as_json() for each in played]})
     else:
-        show(played)
+        show(played, unauthorized=notifier.unauthorized)
     return 0 if all(each.ok for each in played) else 1
 
 
@@ -97,15 +98,22 @@ def check_there(notifier: Notifier) -> None:
         raise BadParameter(f"{notifier.sender.name} asks for no answer before it delivers", param_hint="--challenge")
 
 
-def show(played: Sequence[Played]) -> None:
-    """Print how each challenge was answered."""
-    for each in played:
+def show(played: Sequence[Played], *, unauthorized: str) -> None:
+    """Print how each challenge was answered, and advice on a 401."""
+    for number, each in enumerate(played, 1):
+        which = f" {number} of {len(played)}" if len(played) > 1 else ""
         what = "as the sender expects" if each.ok else "not as the sender expects"
-        line = f"challenge by {each.method}: {each.result.label} in {each.result.seconds * 1000:.1f} ms, {what}"
+        line = f"challenge{which} by {each.method}: {each.result.label} in {each.result.seconds * 1000:.1f} ms, {what}"
         output.say(output.printable(line), "green" if each.ok else "red")
-        said = each.body.decode(errors="replace")[:_LONGEST]
-        if said and each.result.status is not None:
-            output.say(f"  answered: {output.printable(said)}", "dim")
+        if each.result.reason and each.result.status is not None:
+            output.say(output.printable(f"  the receiver says: {each.result.reason}"), "yellow")
+        elif each.body:
+            output.say(f"  answered: {_shown(each.body)}", "dim")
         if not each.ok and each.expected is not None and each.result.status is not None:
-            wanted = output.printable(each.expected.body.decode(errors="replace")[:_LONGEST]) or "an empty body"
-            output.say(f"  expected: {each.expected.status}, {wanted}", "yellow")
+            output.say(f"  expected: {each.expected.status}, {_shown(each.expected.body) or 'an empty body'}", "yellow")
+    if any(each.result.status == HTTPStatus.UNAUTHORIZED for each in played):
+        output.say(unauthorized, "yellow")
+
+
+def _shown(body: bytes) -> str:
+    return output.printable(body.decode(errors="replace")[:_LONGEST])

@@ -364,6 +364,6 @@ def send_command(
         output.say_json(summary.as_json())
     else:
         send.show(summary, unauthorized=None if forge or stale else notifier.unauthorized)
-        if given is None and not change and not notifier.has_own_document(named):
+        if given is None and not change and summary.seconds and not notifier.has_own_document(named):
             output.say(send.BARE, "dim")
     raise typer.Exit(code)

@@ -24,7 +24,7 @@ from ..senders.up42.signature import UP42Signature
 from ..signatures import Secret
 from ..simulator import payloads
 from ..simulator.store import Outgoing, SendAttempt
-from . import app_loader, dev_processes, output, serve
+from . import app_loader, challenge, dev_processes, output, serve
 from .dev_processes import LocalLoop, Plan, ProcessEnded
 from .dev_server import keep_apart, receivers_of
 from .follow import HandlerResult, follow
@@ -202,6 +202,8 @@ async def _send_one(loop: LocalLoop, target: Target, about: dict[str, Any], *, a
     event = notifier.event_name(None)
     if as_json:
         output.say_json(about)
+    if hooks.sender.challenges:
+        await _ask(loop, target, notifier, as_json=as_json)
     try:
         notifier.check_named(event)
         body = notifier.body(notifier.document(event, None, None))
@@ -215,6 +217,19 @@ async def _send_one(loop: LocalLoop, target: Target, about: dict[str, Any], *, a
     else:
         said = f"a test was sent as {hooks.sender.name} does, event {event or '-'}: {result.label}"
         output.say(printable(said), "bold" if result.ok else "bold red")
+
+
+async def _ask(loop: LocalLoop, target: Target, notifier: Notifier, *, as_json: bool) -> None:
+    """Ask what the sender asks before it delivers, and tell how it was answered."""
+    try:
+        played = await challenge.play(notifier, target.url, loop.http)
+    except typer.BadParameter as error:
+        output.warn(f"no challenge of {target.hooks.name} can be sent: {error.message}", "yellow")
+        return
+    if as_json:
+        output.say_json({"url": target.url, "challenges": [each.as_json() for each in played]})
+    else:
+        challenge.show(played, unauthorized=notifier.unauthorized)
 
 
 def _introduce(plan: Plan, targets: Sequence[Target]) -> None:

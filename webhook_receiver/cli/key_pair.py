@@ -8,21 +8,20 @@ from typing import Any
 
 from typer import BadParameter
 
-from ..errors import needs
 from ..senders.preset import Preset
 from ..signatures import Secret
 
-PEM = "-----BEGIN"
+_SHORTEST = 48  # characters of a private key, as base64 of DER
 
 
 def signs_with_key(preset: Preset) -> bool:
     """Whether a sender signs with a private key, whose public half the receiver has."""
-    return preset.example.startswith(PEM)
+    return _private(preset.example) is not None
 
 
 def new_key(preset: Preset) -> Secret:
     """Return a new private key, of the kind that a sender has."""
-    return Secret(_pem(_new_like(_loaded(preset.example))))
+    return Secret(_pem(_new_like(_private(preset.example))))
 
 
 def kept_key(preset: Preset, file: Path) -> bool:
@@ -44,26 +43,26 @@ def kept_key(preset: Preset, file: Path) -> bool:
 
 def public_half(secret: Secret) -> list[str]:
     """Return the public half of a private key as PEM, and one of ed25519 in hex, too; nothing for any other secret."""
-    text = secret.get_secret_value()
-    if not text.startswith(PEM):
+    private = _private(secret.get_secret_value())
+    if private is None:
         return []
     from cryptography.hazmat.primitives import serialization
 
-    try:
-        public = _loaded(text).public_key()
-    except ValueError:
-        return []
+    public = private.public_key()
     pem: bytes = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     raw = [public.public_bytes_raw().hex()] if hasattr(public, "public_bytes_raw") else []
     return [pem.decode().strip(), *raw]
 
 
-def _loaded(pem: str) -> Any:
+def _private(text: str) -> Any:
+    """Return the private key in a text; None for any other text, or without the extra, which the sender asks for."""
+    if len(text) < _SHORTEST:
+        return None
     try:
-        from cryptography.hazmat.primitives import serialization
+        from ..signatures.public_keys import private_key
     except ImportError:
-        raise BadParameter(needs("a private key", "an extra", "ed25519"), param_hint="--sender") from None
-    return serialization.load_pem_private_key(pem.encode(), password=None)
+        return None
+    return private_key(Secret.verbatim(text))
 
 
 def _new_like(key: Any) -> Any:

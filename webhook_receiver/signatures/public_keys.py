@@ -89,6 +89,12 @@ def verifier_of(public: Any, algorithm: str) -> Callable[[bytes, bytes], bool]:
     return verify
 
 
+def private_key(secret: Secret) -> Any:
+    """Return the private key in a secret, as PEM, or as DER in hex or base64; None for any other secret."""
+    key = _loaded(secret.get_secret_value(), False)
+    return key if hasattr(key, "private_bytes") else None
+
+
 def _loaded(text: str, is_ed25519: bool) -> Any:
     """Return the key in a text; None for a text that is none."""
     data = text.encode()
