@@ -11,7 +11,7 @@ import pytest
 from tests.helpers import NOW
 from webhook_receiver import BasicAuth, BodySecret, HMACBody, Sender, Unsigned
 from webhook_receiver.delivery import RequestHead
-from webhook_receiver.senders import registry
+from webhook_receiver.senders import Split, registry
 from webhook_receiver.senders.preset import Make, Preset
 from webhook_receiver.senders.registry import alike, candidates, presets, recognize
 
@@ -31,8 +31,14 @@ KNOWN = [
     preset("chat", HUB, ("x-hub-signature-256",), parts={"delivery_id_path": "chat_id"}),
     preset("hexer", partial(HMACBody, signature="x-signature"), ("x-signature",)),
     preset("coder", partial(HMACBody, signature="x-signature", encoding="base64"), ("x-signature",)),
-    preset("bodied", partial(BodySecret, member="token"), parts={"delivery_id_path": "number"}),
-    preset("basic", partial(BasicAuth, username="basic"), parts={"event_header": "X-Basic-Event"}),
+    preset(
+        "bodied",
+        partial(BodySecret, member="items[].token"),
+        parts={"delivery_id_path": "number", "split": Split("items.*"), "event_name": "{kind}.{header:x-action}"},
+    ),
+    preset(
+        "basic", partial(BasicAuth, username="basic"), parts={"event_header": "X-Basic-Event", "delivery_id_path": "id"}
+    ),
     preset("open", lambda secret: Unsigned(), marks=("x-open-event",)),
 ]
 
@@ -85,16 +91,20 @@ def test_a_user_agent_may_name_the_sender() -> None:
 
 
 def test_a_sender_without_a_header_of_its_own_is_known_by_its_proof_and_something_else() -> None:
-    assert named(b'{"token": "theirs", "number": 7}') == ["bodied"]
-    assert named(b'{"number": 7}') == []
-    assert named(authorization="Basic YTpi", x_basic_event="a") == ["basic"]
-    assert named(authorization="Basic YTpi") == named(x_basic_event="a") == []
+    assert named(b'{"items": [{"token": "theirs", "number": 7}]}') == ["bodied"]
+    assert named(b'{"items": [{"token": "theirs", "kind": "made"}]}') == ["bodied"]
+    assert named(b'{"items": [{"number": 7, "kind": "made"}]}') == []
+    assert named(b'{"id": 7}', authorization="Basic YTpi", x_basic_event="a") == ["basic"]
+    assert named(b'{"id": 7}', authorization="Basic YTpi") == named(x_basic_event="a") == []
     assert named(x_open_event="a") == ["open"]
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff", b"[" * 100_000, b"[]", b'"text"', b"a=1&a=2", b"<xml/>"])
 def test_whatever_a_stranger_sends_is_looked_at_without_an_error(body: bytes) -> None:
     assert named(body, **of("codehub", body))
+
+
+HEX, BASE64 = "0" * 64, "A" * 43 + "="
 
 
 class TestOfThisPackage:
@@ -115,3 +125,67 @@ class TestOfThisPackage:
         head = sender.scheme.sign(RequestHead.of(headers, url="https://example.com/in"), body, NOW)
         assert preset in alike(candidates(head, body))
         assert recognize(head.headers, body) in alike(candidates(head, body))
+
+    @pytest.mark.parametrize(
+        ("headers", "body", "likely"),
+        [
+            (
+                {
+                    "X-GitHub-Event": "push",
+                    "X-GitHub-Delivery": "7",
+                    "X-Hub-Signature": f"sha1={HEX[:40]}",
+                    "X-Hub-Signature-256": f"sha256={HEX}",
+                    "User-Agent": "GitHub-Hookshot/044aadd",
+                },
+                b"{}",
+                ["github"],
+            ),
+            (
+                {"X-GitHub-Event": "push", "X-GitHub-Delivery": "7", "User-Agent": "GitHub-Hookshot/7"},
+                b"{}",
+                ["github"],
+            ),
+            (
+                {"X-Hub-Signature": f"sha256={HEX}", "X-Atlassian-Webhook-Identifier": "7"},
+                b'{"webhookEvent": "jira:issue_created"}',
+                ["jira"],
+            ),
+            (
+                {"X-Hub-Signature": f"sha256={HEX}", "X-Event-Key": "repo:push"},
+                b"{}",
+                ["bitbucket"],
+            ),
+            (
+                {
+                    "X-Gitea-Event": "push",
+                    "X-Gitea-Event-Type": "push",
+                    "X-Gitea-Delivery": "7",
+                    "X-Gitea-Signature": HEX,
+                    "X-GitHub-Event": "push",
+                    "X-GitHub-Delivery": "7",
+                    "X-Hub-Signature-256": f"sha256={HEX}",
+                },
+                b"{}",
+                ["gitea"],
+            ),
+            (
+                {"X-Slack-Signature": f"v0={HEX}", "X-Slack-Request-Timestamp": "1764000188"},
+                b"command=%2Fweather&text=94070",
+                ["slack"],
+            ),
+            ({"User-Agent": "Slackbot 1.0 (+https://api.slack.com/robots)"}, b"{}", ["slack"]),
+            ({"Authorization": "Bearer abc", "User-Agent": "Mozilla/5.0 (X11; Linux x86_64)"}, b"{}", []),
+            ({"Authorization": "Basic YTpi"}, b'{"id": 7}', []),
+            ({"User-Agent": "curl/8.0"}, b'{"event": "made"}', []),
+        ],
+    )
+    def test_requests_as_they_come_are_told_apart(
+        self, headers: dict[str, str], body: bytes, likely: list[str]
+    ) -> None:
+        assert [each.name for each in alike(candidates(RequestHead.of(headers), body))] == likely
+
+    def test_who_delivers_by_the_same_specification_is_told_with_all_others_that_do(self) -> None:
+        headers = {"webhook-id": "msg_1", "webhook-timestamp": "1764000188", "webhook-signature": f"v1,{BASE64}"}
+        likely = [each.name for each in alike(candidates(RequestHead.of(headers), b'{"type": "made"}'))]
+        assert likely[0] == "standard-webhooks"
+        assert {"openai", "lithic"} <= {*likely}

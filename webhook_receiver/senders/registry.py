@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
@@ -122,7 +123,7 @@ def _candidate(preset: Preset, head: RequestHead, body: bytes) -> Candidate | No
     marks, headers = preset.likeness(head.headers)
     form = _form(preset, sender, head, body)
     shape = _shape(preset, sender, head.headers, body)
-    is_told = marks > 0 or shape >= _NAMED or (not preset.headers and shape > 0 and form == _READABLE)
+    is_told = marks > 0 or shape >= _NAMED or (not preset.headers and shape > 1 and form == _READABLE)
     if fits and form < _READABLE and preset.headers[0] in _SHARED:
         fits = False
     return Candidate(preset, (marks, form, shape, headers)) if fits or is_told else None
@@ -163,19 +164,34 @@ def _shape(preset: Preset, sender: Sender, headers: Headers, body: bytes) -> int
     agent = present.get(b"user-agent", b"").decode("latin-1").lower()
     if any(len(name) > 3 and name in agent for name in (preset.name, preset.title.lower())):
         points += _NAMED
-    document = _document(sender, body)
+    document, is_part = _document(sender, body)
+    points += is_part
     if sender.delivery_id_path is not None:
         points += value_at(document, parsed_paths([sender.delivery_id_path])[0]) is not None
+    names = (sender.event_name,) if isinstance(sender.event_name, str) else sender.event_name
+    points += any(_has_name(template, document) for template in names)
     return points + any(sample.keys() <= document.keys() for sample in preset.samples.values())
 
 
-def _document(sender: Sender, body: bytes) -> dict[str, Any]:
-    """Return the JSON object in a body; an empty one for any other body."""
+def _has_name(template: str, document: dict[str, Any]) -> bool:
+    """Return whether a document has all members that a name is made of, see `Sender.event_name`."""
+    places = _NAMES.findall(template) if "{" in template else [template]
+    members = [place for place in places if ":" not in place]
+    return bool(members) and all(value_at(document, path) is not None for path in parsed_paths(members))
+
+
+_NAMES = re.compile(r"{([^{}]+)}")
+
+
+def _document(sender: Sender, body: bytes) -> tuple[dict[str, Any], bool]:
+    """Return the first JSON object in a body, and whether it is where the sender has its events; else an empty one."""
     try:
-        found: object = json.loads(body if sender.decode is None else sender.decode(body))
+        whole = body if sender.decode is None else sender.decode(body)
+        part = whole if sender.split is None else next(iter(sender.split.parts(whole)), b"")
+        found: object = json.loads(part)
     except Exception:  # whatever `decode` raises on a stranger's body, or JSON that is none
-        return {}
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+        return {}, False
+    return (cast("dict[str, Any]", found), part != whole) if isinstance(found, dict) else ({}, False)
 
 
 def preset_of(make: Make) -> Preset | None:
