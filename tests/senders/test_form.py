@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import AliasPath, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from tests.helpers import NOW
 from tests.working import settled
@@ -43,7 +43,7 @@ class Clicked(Event, frozen=True):
 
 
 class Mentioned(Event, frozen=True):
-    event: Literal["app_mention"] = Field(validation_alias=AliasPath("event", "type"))
+    event: Literal["app_mention"]
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from('=&"\\'))
