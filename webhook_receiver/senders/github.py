@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import BaseModel
+
+from ..events import Event
 from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secrets
 from .base import Sender
@@ -169,6 +173,96 @@ SAMPLES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 """Some of the members that docs.github.com/en/webhooks/webhook-events-and-payloads has, read in November 2026."""
 
 
+class _Part(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
+    """A part of GitHub's documents. Fields that it does not declare are in `model_extra`."""
+
+
+class User(_Part, frozen=True):
+    """A user, an organization or an app."""
+
+    id: int
+    login: str
+
+
+class Repository(_Part, frozen=True):
+    """A repository."""
+
+    id: int
+    name: str
+    full_name: str
+    private: bool
+    html_url: str
+
+
+class Commit(_Part, frozen=True):
+    """A commit of a push."""
+
+    id: str
+    message: str
+    timestamp: datetime
+
+
+class Push(Event, frozen=True):
+    """The event `push`: a branch or a tag was pushed, made or deleted."""
+
+    event: Literal["push"]
+    ref: str
+    before: str
+    after: str
+    created: bool
+    deleted: bool
+    forced: bool
+    commits: tuple[Commit, ...]
+    head_commit: Commit | None
+    repository: Repository
+
+
+class PullRequestDetails(_Part, frozen=True):
+    """A pull request."""
+
+    id: int
+    number: int
+    title: str
+    state: str
+
+
+class PullRequest(Event, frozen=True):
+    """The event `pull_request`: what `action` says happened to a pull request."""
+
+    event: Literal["pull_request"]
+    action: str
+    number: int
+    pull_request: PullRequestDetails
+    repository: Repository
+    sender: User
+
+
+class Issue(_Part, frozen=True):
+    """An issue."""
+
+    id: int
+    number: int
+    title: str
+
+
+class Issues(Event, frozen=True):
+    """The event `issues`: what `action` says happened to an issue."""
+
+    event: Literal["issues"]
+    action: str
+    issue: Issue
+    repository: Repository
+    sender: User
+
+
+class Ping(Event, frozen=True):
+    """The event `ping`: the webhook was made."""
+
+    event: Literal["ping"]
+    zen: str
+    hook_id: int
+
+
 def github(secret: Secrets) -> Sender:
     """Return the sender GitHub.
 
@@ -202,6 +296,7 @@ PRESETS = (
         ("x-hub-signature-256",),
         marks=("x-github-event", "x-github-delivery", "x-github-hook-id"),
         samples=SAMPLES,
+        events=(Push, PullRequest, Issues, Ping),
         page=Page(
             trade="code hosts",
             docs="docs.github.com/en/webhooks",

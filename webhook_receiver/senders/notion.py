@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel
+
+from ..events import Event
 from ..signatures.hmac_body import HMACBody
 from ..signatures.learnt_secret import ToldSecrets
 from ..signatures.secrets import Secrets
@@ -18,6 +24,32 @@ def signature(secrets: Secrets) -> HMACBody:
         secrets: the verification token, or several while it is changed.
     """
     return HMACBody(secrets, signature="x-notion-signature", prefix="sha256=", encoding="hex-any-case")
+
+
+class Entity(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
+    """What an event is about."""
+
+    id: str
+    type: str
+
+
+class PageChanged(Event, frozen=True):
+    """The events of pages, such as `page.created`."""
+
+    event: Literal[
+        "page.created",
+        "page.content_updated",
+        "page.properties_updated",
+        "page.moved",
+        "page.deleted",
+        "page.undeleted",
+        "page.locked",
+        "page.unlocked",
+    ]
+    id: str
+    timestamp: datetime
+    workspace_id: str
+    entity: Entity
 
 
 def notion(secret: ToldSecrets) -> Sender:
@@ -51,6 +83,7 @@ PRESETS = (
         notion,
         signature,
         ("x-notion-signature",),
+        events=(PageChanged,),
         page=Page(
             trade="business",
             docs="developers.notion.com/reference/webhooks",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..delivery import Headers
+from ..events import Event
 from ..signatures import Scheme
 from ..signatures.secrets import Secrets
 from .base import Sender
@@ -48,6 +49,11 @@ class Preset:
     """A body for tests that can be signed with the secret for tests."""
     samples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]], kw_only=True)
     """Small documents like the sender's own, by the event's name, the most usual one first. Its values are made up."""
+    trial: Callable[[], tuple[Sender, bytes]] | None = field(default=None, kw_only=True)
+    """A function that returns the sender and the body of a genuine delivery, to try what it proves; None where the
+    secret for tests signs `body`."""
+    events: tuple[type[Event], ...] = field(default=(), kw_only=True)
+    """The classes of the sender's events in its module, for handlers to be registered for."""
     page: Page | None = field(default=None, kw_only=True)
     """The page of the sender; None without one."""
 

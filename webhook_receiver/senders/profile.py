@@ -143,8 +143,9 @@ class Profile:
         elif sender.event_name:
             names = [sender.event_name] if isinstance(sender.event_name, str) else sender.event_name
             yield f"The event's name is {' or else '.join(names)}."
-        if sender.events:
-            yield f"Classes: {', '.join(each.__name__ for each in sender.events)}."
+        classes = sender.events or self.preset.events
+        if classes:
+            yield f"Classes in {classes[0].__module__}: {', '.join(each.__name__ for each in classes)}."
         if self.proof.id:
             yield "A delivery that is sent again is known by its id, which is covered."
         elif sender.delivery_id_path is not None:
@@ -173,7 +174,7 @@ class Profile:
             "event_header": sender.event_header,
             "event_name": [sender.event_name] if isinstance(sender.event_name, str) else [*sender.event_name],
             "split": None if sender.split is None else sender.split.place,
-            "events": [each.__name__ for each in sender.events],
+            "events": [each.__name__ for each in sender.events or preset.events],
             "delivery_id": sender.delivery_id,
             "delivery_id_path": sender.delivery_id_path,
             "traps": [*page.traps],

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import BaseModel
+
+from ..events import Event
 from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secrets
 from .base import Sender
@@ -62,6 +65,35 @@ def slack(secret: Secrets, *, tolerance: float = 300) -> Sender:
     )
 
 
+class Said(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
+    """What was said in a channel. A message of an app or with a subtype may lack its user or text."""
+
+    channel: str
+    ts: str
+    user: str | None = None
+    text: str | None = None
+
+
+class AppMention(Event, frozen=True):
+    """The event `app_mention`: somebody named the app."""
+
+    event: Literal["app_mention"]
+    team_id: str
+    event_id: str
+    event_time: int
+    body: Said
+
+
+class Message(Event, frozen=True):
+    """The event `message`: somebody, maybe the app itself, wrote into a conversation."""
+
+    event: Literal["message"]
+    team_id: str
+    event_id: str
+    event_time: int
+    body: Said
+
+
 SAMPLES: Mapping[str, Mapping[str, Any]] = {
     "event_callback": {
         "token": "XXYYZZ",
@@ -98,6 +130,7 @@ PRESETS = (
         signature,
         ("x-slack-signature", "x-slack-request-timestamp"),
         samples=SAMPLES,
+        events=(AppMention, Message),
         page=Page(
             trade="chat",
             docs="docs.slack.dev/apis/events-api",

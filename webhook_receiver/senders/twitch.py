@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from pydantic import BaseModel
+
+from ..events import Event
 from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secrets
 from .base import Sender
@@ -28,6 +33,33 @@ def signature(secrets: Secrets, *, tolerance: float = 600) -> HMACBody:
         signed="{id}{timestamp}{body}",
         tolerance=tolerance,
     )
+
+
+class Subscription(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
+    """The subscription that an event is of."""
+
+    id: str
+    type: str
+    version: str
+    status: str
+    """"enabled", or in a revocation why it has ended."""
+
+
+class Broadcaster(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
+    """What happened to a broadcaster."""
+
+    broadcaster_user_id: str
+    broadcaster_user_login: str
+    broadcaster_user_name: str
+
+
+class ChannelChanged(Event, frozen=True):
+    """The events `stream.online`, `stream.offline`, `channel.follow` and `channel.update`; or their revocation."""
+
+    event: Literal["stream.online", "stream.offline", "channel.follow", "channel.update"]
+    subscription: Subscription
+    body: Broadcaster | None = None
+    """What happened; None in a revocation."""
 
 
 def twitch(secret: Secrets, *, tolerance: float = 600) -> Sender:
@@ -65,6 +97,7 @@ PRESETS = (
         twitch,
         signature,
         ("twitch-eventsub-message-signature", "twitch-eventsub-message-id", "twitch-eventsub-message-timestamp"),
+        events=(ChannelChanged,),
         page=Page(
             trade="media",
             docs="dev.twitch.tv/docs/eventsub/handling-webhook-events",

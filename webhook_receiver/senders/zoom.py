@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from pydantic import BaseModel
+
+from ..events import Event
 from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secrets
 from .base import Sender
@@ -24,6 +29,29 @@ def signature(secrets: Secrets) -> HMACBody:
         signed="v0:{timestamp}:{body}",
         tolerance=LATE,
     )
+
+
+class Meeting(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
+    """A meeting."""
+
+    id: str | int
+    uuid: str
+
+
+class MeetingPayload(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
+    """What happened to which meeting of which account."""
+
+    account_id: str
+    object: Meeting
+
+
+class MeetingChanged(Event, frozen=True):
+    """The events `meeting.started`, `meeting.ended` and `recording.completed`."""
+
+    event: Literal["meeting.started", "meeting.ended", "recording.completed"]
+    event_ts: int
+    """Milliseconds since 1970."""
+    payload: MeetingPayload
 
 
 def zoom(secret: Secrets) -> Sender:
@@ -58,6 +86,7 @@ PRESETS = (
         zoom,
         signature,
         ("x-zm-signature", "x-zm-request-timestamp"),
+        events=(MeetingChanged,),
         page=Page(
             trade="chat",
             docs="developers.zoom.us/docs/api/webhooks",

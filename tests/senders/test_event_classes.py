@@ -1,0 +1,96 @@
+"""The classes of senders' events take their documents, and keep what they do not declare."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.helpers import NOW
+from webhook_receiver import Event, WebhookReceiver
+from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders import github, notion, slack, twitch, zoom
+from webhook_receiver.senders.registry import presets
+
+_SUBSCRIPTION = {"id": "s-1", "type": "stream.online", "version": "1", "status": "enabled"}
+_BROADCASTER = {"broadcaster_user_id": "1", "broadcaster_user_login": "mona", "broadcaster_user_name": "Mona"}
+_SAID = {"type": "message", "channel": "C1", "ts": "1764000188.000200", "user": "U1", "text": "hi"}
+_CALLBACK = {"type": "event_callback", "team_id": "T1", "event_id": "Ev1", "event_time": 1764000188}
+DOCUMENTS: list[tuple[str, type[Event], Mapping[str, Any], str | None]] = [
+    ("github", github.Push, github.SAMPLES["push"], "push"),
+    ("github", github.PullRequest, github.SAMPLES["pull_request"], "pull_request"),
+    ("github", github.Issues, github.SAMPLES["issues"], "issues"),
+    ("github", github.Ping, github.SAMPLES["ping"], "ping"),
+    ("slack", slack.AppMention, {**_CALLBACK, "event": {**_SAID, "type": "app_mention"}}, None),
+    ("slack", slack.Message, {**_CALLBACK, "event": _SAID}, None),
+    (
+        "slack",
+        slack.Message,
+        {**_CALLBACK, "event": {"type": "message", "channel": "C1", "ts": "1", "bot_id": "B"}},
+        None,
+    ),
+    (
+        "zoom",
+        zoom.MeetingChanged,
+        {
+            "event": "meeting.started",
+            "event_ts": 1764000188000,
+            "payload": {"account_id": "a", "object": {"id": "1234567890", "uuid": "u==", "topic": "Parcels"}},
+        },
+        None,
+    ),
+    ("twitch", twitch.ChannelChanged, {"subscription": _SUBSCRIPTION, "event": _BROADCASTER}, "stream.online"),
+    ("twitch", twitch.ChannelChanged, {"subscription": {**_SUBSCRIPTION, "status": "user_removed"}}, "stream.online"),
+    (
+        "notion",
+        notion.PageChanged,
+        {
+            "id": "e-1",
+            "type": "page.created",
+            "timestamp": "2026-11-24T12:03:08.000Z",
+            "workspace_id": "w-1",
+            "entity": {"id": "p-1", "type": "page"},
+            "attempt_number": 1,
+        },
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "cls", "document", "event"), DOCUMENTS)
+async def test_a_document_becomes_an_event_of_its_class(
+    name: str, cls: type[Event], document: Mapping[str, Any], event: str | None
+) -> None:
+    preset = presets()[name]
+    assert cls in preset.events
+    sender = preset.sender(preset.example)
+    hooks = WebhookReceiver(sender=sender, clock=lambda: NOW)
+    found: list[Event] = []
+
+    @hooks.on(cls)
+    async def take(event: Event) -> None:
+        found.append(event)
+
+    for each in preset.events:
+        if each is not cls:
+            hooks.on(each)(ignore)
+    body = json.dumps({**document, "a_new_member": {"of": ["theirs"]}}).encode()
+    given = {} if event is None or sender.event_header is None else {sender.event_header: event}
+    head = sender.scheme.sign(RequestHead.of(given), body, NOW)
+    receipt = await hooks.receive(head.headers, body)
+    assert receipt.response.status < 300, receipt.error
+    assert [type(each) for each in found] == [cls]
+    assert found[0].model_extra is not None
+    assert found[0].model_extra["a_new_member"] == {"of": ["theirs"]}
+
+
+async def ignore(event: Event) -> None: ...
+
+
+def test_what_happened_is_in_the_body_of_an_event_that_is_named_inside() -> None:
+    revoked = twitch.ChannelChanged.model_validate({"event": "stream.online", "subscription": _SUBSCRIPTION})
+    assert revoked.body is None
+    mention = slack.AppMention.model_validate({**_CALLBACK, "event": "app_mention", "body": _SAID})
+    assert (mention.body.channel, mention.body.text) == ("C1", "hi")
