@@ -30,6 +30,7 @@ _KINDS = {
     "BearerJWT": "a signed token (JWT)",
     "BodySecret": "a secret in the body",
     "HMACBody": "an HMAC by a secret that you share",
+    "HMACFields": "an HMAC by a secret that you share, over values in the body",
     "HTTPMessageSignature": "an HTTP message signature (RFC 9421)",
     "HeaderSecret": "a secret in a header",
     "PublicKeyBody": "a signature by the sender's private key",
@@ -114,6 +115,8 @@ class Profile:
             yield "The body is covered: nobody can have changed it."
         elif proof.scheme in ("HMACBody", "PublicKeyBody"):
             yield "The form in the body is covered, but not the border between a name and its value."
+        elif proof.scheme == "HMACFields":
+            yield "Some values in the body are covered, and the rest is not, so the URL has to be https."
         elif proof.secret:
             yield "The body is not covered: who has seen one delivery can make any other, so the URL has to be https."
         else:

@@ -27,6 +27,8 @@ _HOMES = {
         "adyen_platform airwallex checkout coinbase_commerce dwolla flutterwave gocardless increase lemon_squeezy "
         "lithic mollie paystack polar qonto razorpay recurly revolut square wise xero"
     ),
+    "..adyen": "adyen",
+    "..mailgun": "mailgun",
     "..paddle": "paddle",
     "..chargebee": "chargebee",
     ".shops": "bigcommerce woocommerce",

@@ -1,4 +1,5 @@
 from ...signatures.secrets import Secrets
+from ..adyen import adyen
 from ..asana import asana
 from ..azure_devops import azure_devops
 from ..base import Sender
@@ -6,6 +7,7 @@ from ..chargebee import chargebee
 from ..github import github
 from ..google_pubsub import google_pubsub
 from ..http_message import http_message
+from ..mailgun import mailgun
 from ..meta import meta
 from ..notion import notion
 from ..paddle import paddle
@@ -21,6 +23,7 @@ from ..zoom import zoom
 MODULES: tuple[str, ...]
 
 __all__ = [
+    "adyen",
     "adyen_platform",
     "agora",
     "airwallex",
@@ -65,6 +68,7 @@ __all__ = [
     "liveblocks",
     "livekit",
     "mailersend",
+    "mailgun",
     "mandrill",
     "meta",
     "microsoft_graph",

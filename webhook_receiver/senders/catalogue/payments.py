@@ -43,8 +43,8 @@ PRESETS = (
             ),
             answer="Any 2xx within 10 seconds; else what follows is queued, and sent again.",
             traps=(
-                "These are the webhooks of platforms and banking. Those of payments sign some values in the body "
-                "instead, and are not in the catalogue.",
+                "These are the webhooks of platforms and banking. Those of payments sign some values in the body: see "
+                "adyen.",
             ),
             verified=("Adyen 16.0.0 (Python), @adyen/api-library 32.1.0 (Node)", "2026-11-29"),
         ),

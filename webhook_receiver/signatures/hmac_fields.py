@@ -1,0 +1,225 @@
+"""The scheme of senders that sign some values in the body, and have the signature in the body, too: Mailgun, Adyen.
+
+What is not signed, a stranger who sees one delivery can change. So `Verified.body` is False.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, cast
+
+from ..delivery import RequestHead
+from ..errors import ConfigurationError, MalformedSignature, MissingSignature, VerificationError
+from .content_scheme import EncodingName, check_choice
+from .encoding import ENCODINGS, checked_tolerance, reject_stale, seconds
+from .hmac_keys import KeyForm
+from .scheme import BodyCheck, Verified
+from .secrets import Keyring, Secret, Secrets, is_same, mac, masked
+
+_EACH = "*"
+_HASHES = ("sha1", "sha256", "sha384", "sha512")
+
+
+class _Key(NamedTuple):
+    by: int
+    mac: Callable[[bytes], bytes]
+
+
+class _Place(NamedTuple):
+    """A place in an item, such as "amount.value", or "originalReference?" for one that may be absent."""
+
+    names: tuple[str, ...]
+    is_optional: bool
+
+    @classmethod
+    def of(cls, text: object) -> _Place:
+        if not isinstance(text, str) or not all(text.removesuffix("?").split(".")):
+            raise ConfigurationError(f'a place in the body is such as "signature.token", not {text!r}')
+        return cls(tuple(text.removesuffix("?").split(".")), text.endswith("?"))
+
+    def __str__(self) -> str:
+        return ".".join(self.names)
+
+
+class HMACFields:
+    """A scheme that verifies an HMAC (RFC 2104) over values in the body, by a signature in the body.
+
+    A place is the names of members with dots between them, such as "signature.token". A value is signed as it is
+    written: a text without its quotation marks, a number with its digits, true or false.
+
+    Args:
+        secrets: one secret or several; any verifies. Signing is up to who makes the body.
+        signature: the place of the signature.
+        signed: the places of the signed values, in their order; one with "?" behind it may be absent or null, and is
+            an empty text then.
+        joined_by: the text between the values.
+        items: the place of items that are signed one by one, with "*" for each element of an array, such as
+            "notificationItems.*.NotificationRequestItem": all have to be signed with one secret. All other places are
+            in an item. Empty if the whole document is the one item.
+        hash: the hash function: "sha256", "sha512", "sha384" or "sha1".
+        encoding: the encoding of the signature. See `HMACBody`.
+        key: the form of the key in the secret: "text", "hex", "base64", or a `KeyForm`.
+        timestamp: the place of the time of signing, in Unix seconds, which has to be signed.
+        id: the place of the sender's id of the delivery, which has to be signed. What is sent with the same id is a
+            duplicate, whatever else is in it.
+        tolerance: the number of seconds that the sender's clock may be behind or ahead of ours.
+
+    Raises:
+        ConfigurationError: a secret or an option cannot work.
+    """
+
+    def __init__(
+        self,
+        secrets: Secrets,
+        *,
+        signature: str,
+        signed: Sequence[str],
+        joined_by: str = "",
+        items: str = "",
+        hash: Literal["sha1", "sha256", "sha384", "sha512"] = "sha256",
+        encoding: EncodingName = "hex",
+        key: Literal["text", "hex", "base64"] | KeyForm = "text",
+        timestamp: str | None = None,
+        id: str | None = None,
+        tolerance: float = 300,
+    ) -> None:
+        check_choice("hash", hash, _HASHES)
+        check_choice("encoding", encoding, tuple(ENCODINGS))
+        form = key if isinstance(key, KeyForm) else KeyForm(key)
+        if isinstance(signed, str) or not signed:
+            raise ConfigurationError('signed is a list of places, such as ("signature.timestamp", "signature.token")')
+        for name, place in (("timestamp", timestamp), ("id", id)):
+            if place is not None and (place not in signed or items):
+                raise ConfigurationError(f"{name}={place!r} has to be one of signed=..., and there can be no items")
+        self._signature = _Place.of(signature)
+        self._signed = [_Place.of(place) for place in signed]
+        self._timestamp, self._id = (None if place is None else _Place.of(place) for place in (timestamp, id))
+        self._items = items.split(".") if items else []
+        self._joined_by = joined_by.encode()
+        self._encoding = ENCODINGS[encoding]
+        self._tolerance = checked_tolerance(tolerance)
+
+        def make_key(by: int, secret: Secret) -> _Key:
+            return _Key(by, mac(form.bytes_of(secret), hash))
+
+        self._keyring = Keyring(masked(secrets), make_key)
+        self.secret_count = len(self._keyring)
+
+    def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
+        """Return the head unchanged, if the body is signed with the first secret.
+
+        Raises:
+            ConfigurationError: it is not, or with another secret.
+        """
+        first = self._keyring.first(now)
+        try:
+            by = self._signer(body, now)[0]
+        except VerificationError as error:
+            what = f"cannot sign: put the signature into the body, as its {self._signature}"
+            raise ConfigurationError(f"{what}: {error}") from None
+        if by != first.by:
+            raise ConfigurationError("cannot sign: the body is signed with another secret than the first")
+        return head
+
+    def verify(self, head: RequestHead, now: float) -> BodyCheck:
+        """Return the check of the body; the head proves nothing. See `Scheme.verify`."""
+        return lambda body: self._verified(*self._signer(body, now), now)
+
+    def _signer(self, body: bytes, now: float) -> tuple[int, object]:
+        """Return the index of the secret that a body is signed with, and its first item.
+
+        Raises:
+            VerificationError: it is signed with none.
+        """
+        items = [*_items(_document(body), self._items)]
+        if not items:
+            raise MissingSignature(f"the body has nothing that is signed: {'.'.join(self._items)}")
+        signed = [(self._content(item), self._claimed(item)) for item in items]
+        for key in self._keyring.at(now):
+            if all(is_same(self._encoding.encode(key.mac(content)), claimed) for content, claimed in signed):
+                return key.by, items[0]
+        raise self._keyring.mismatch(now)
+
+    def _verified(self, by: int, item: object, now: float) -> Verified:
+        if self._timestamp is not None:
+            reject_stale(seconds(_value(item, self._timestamp), str(self._timestamp)), now, self._tolerance)
+        id = None if self._id is None else _value(item, self._id).decode("utf-8", "replace")
+        return Verified(by, body=False, id=id or None, fresh=self._timestamp is not None)
+
+    def _content(self, item: object) -> bytes:
+        return self._joined_by.join([_value(item, place) for place in self._signed])
+
+    def _claimed(self, item: object) -> bytes:
+        claimed = _value(item, self._signature)
+        if not claimed:
+            raise MissingSignature(f"the body has no signature: {self._signature}")
+        if not self._encoding.is_encoded(claimed):
+            raise MalformedSignature(f"{self._signature} in the body is no signature: {self._encoding.what}")
+        return claimed.lower() if self._encoding.any_case else claimed
+
+
+def _document(body: bytes) -> object:
+    """Return the document in a body, with each number as the text that it is written as.
+
+    Raises:
+        MalformedSignature: the body is no JSON, or a name is twice in an object.
+    """
+    try:
+        return json.loads(
+            body.decode(json.detect_encoding(body)),
+            strict=False,
+            parse_int=str,
+            parse_float=str,
+            object_pairs_hook=_without_duplicates,
+        )
+    except (ValueError, RecursionError):  # whose texts quote the body
+        raise MalformedSignature("the body is no JSON, or a name is twice in it: nothing in it is signed") from None
+
+
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return an object without names that are there twice: of two, a handler could be given the one that is not signed.
+
+    Raises:
+        ValueError: one is there twice.
+    """
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is there twice")
+    return found
+
+
+def _items(value: Any, place: Sequence[str]) -> Iterator[object]:
+    """Yield the items at a place."""
+    if not place:
+        yield value
+    elif place[0] == _EACH:
+        for each in cast("list[object]", value) if isinstance(value, list) else [None]:
+            yield from _items(each, place[1:])
+    else:
+        yield from _items(_member(value, place[0]), place[1:])
+
+
+def _value(item: object, place: _Place) -> bytes:
+    """Return the value at a place of an item, as it is signed.
+
+    Raises:
+        MissingSignature: there is none.
+        MalformedSignature: it is an object or an array.
+    """
+    value: object = item
+    for name in place.names:
+        value = _member(value, name)
+    if value is None:
+        if not place.is_optional:
+            raise MissingSignature(f"the body has no {place}, which is signed")
+        return b""
+    if isinstance(value, bool):
+        return b"true" if value else b"false"
+    if not isinstance(value, str):
+        raise MalformedSignature(f"{place} in the body is no value that could be signed")
+    return value.encode("utf-8", "surrogatepass")
+
+
+def _member(value: object, name: str) -> object:
+    return cast("Mapping[str, object]", value).get(name) if isinstance(value, Mapping) else None
