@@ -21,7 +21,7 @@ from ..inbox import State
 from ..inbox.sqlite import SQLiteInbox
 from ..receiver import WebhookReceiver
 from ..senders.up42.signature import UP42Signature
-from ..signatures import Secret
+from ..signatures import KeysNeeded, Secret
 from ..simulator import payloads
 from ..simulator.store import Outgoing, SendAttempt
 from . import app_loader, challenge, dev_processes, output, serve
@@ -136,7 +136,7 @@ def _accepts(hooks: WebhookReceiver, secret: Secret) -> bool:
     try:
         head = payloads.signed(body, UP42Signature(secret), now=now)
         hooks.sender.scheme.verify(head, now)(body)
-    except (ConfigurationError, VerificationError):
+    except (ConfigurationError, VerificationError, KeysNeeded):
         return False
     return True
 

@@ -35,6 +35,7 @@ _KINDS = {
     "HeaderSecret": "a secret in a header",
     "PublicKeyBody": "a signature by the sender's private key",
     "QuerySecret": "a secret in the URL's query",
+    "SNSSignature": "a signature by the sender's private key",
     "StandardWebhooks": "an HMAC by a secret that you share, or ed25519 (Standard Webhooks)",
     "UP42Signature": "an HTTP message signature by a secret that you share (RFC 9421)",
     "Unsigned": "nothing",
@@ -189,18 +190,18 @@ class Profile:
 def profile_of(preset: Preset) -> Profile:
     """Return the profile of a sender; of one of another package without a page, what is read from the sender."""
     page = preset.page or Page(trade="specifications", docs="", setup="Its package says how to register.")
-    sender = preset.sender(preset.example)
-    return Profile(preset, page, sender, _proof_of(preset, sender.scheme))
+    sender, body = (preset.sender(preset.example), preset.body) if preset.trial is None else preset.trial()
+    return Profile(preset, page, sender, _proof_of(preset, sender.scheme, body))
 
 
-def _proof_of(preset: Preset, scheme: Scheme) -> Proof:
+def _proof_of(preset: Preset, scheme: Scheme, body: bytes) -> Proof:
     given = {"content-type": "application/json", **dict.fromkeys(preset.marks, "1")}
-    head = scheme.sign(RequestHead.of(given, target="/webhooks", url=URL), preset.body, _NOW)
-    verified = scheme.verify(head, _NOW)(preset.body)
+    head = scheme.sign(RequestHead.of(given, target="/webhooks", url=URL), body, _NOW)
+    verified = scheme.verify(head, _NOW)(body)
     return Proof(
         type(scheme).__name__,
         verified.body,
-        _tolerance(scheme, head, preset.body) if verified.fresh else None,
+        _tolerance(scheme, head, body) if verified.fresh else None,
         verified.id is not None,
         getattr(scheme, "needs_url", False),
         scheme.secret_count > 0,

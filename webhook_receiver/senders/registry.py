@@ -24,6 +24,7 @@ from ..errors import (
     VerificationError,
 )
 from ..events import parsed_paths, value_at
+from ..signatures import KeysNeeded
 from .base import Sender
 from .preset import Make, Preset
 
@@ -146,7 +147,7 @@ def _form(preset: Preset, sender: Sender, head: RequestHead, body: bytes) -> int
         return _ABSENT
     except MalformedSignature:
         return _MALFORMED
-    except VerificationError:
+    except (VerificationError, KeysNeeded):
         return _READABLE
     return _ABSENT  # it lets everybody in
 

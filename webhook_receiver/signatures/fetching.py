@@ -105,6 +105,7 @@ class FetchCache(Generic[K, V]):
         max_stale: the seconds beyond that for which it is used while it cannot be fetched.
         timeout: the seconds that a fetch may take.
         size: the number of values that are kept; the one that was not used for longest goes first.
+        most_fetches: the number of fetches within `INTERVAL`, for keys that strangers can make up; None for no limit.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class FetchCache(Generic[K, V]):
         max_stale: float = 0,
         timeout: float = 5,
         size: int = 1,
+        most_fetches: int | None = None,
     ) -> None:
         self._load = load
         self._what = what
@@ -130,6 +132,9 @@ class FetchCache(Generic[K, V]):
         """The time and the reason of a failed fetch of a key without a value."""
         self._fetches: dict[K, asyncio.Task[str | None]] = {}
         self._waiting = 0
+        self._most_fetches = most_fetches
+        self._begun: list[float] = []
+        """The times of the fetches within the last interval, where their number is limited."""
 
     def get(self, key: K, now: float) -> V | None:
         """Return a value; None if it is known that there is none.
@@ -215,6 +220,11 @@ class FetchCache(Generic[K, V]):
                 del self._fetches[other]
         if len(self._fetches) >= _MAX_FETCHES:
             raise KeysUnavailable(f"too many fetches of {self._what} at once")
+        if self._most_fetches is not None:
+            self._begun = [*(each for each in self._begun if _is_within(INTERVAL, each, now)), now]
+            if len(self._begun) > self._most_fetches:
+                del self._begun[-1]
+                raise KeysUnavailable(f"too many fetches of {self._what} within {INTERVAL:g} s")
         # In a context of its own, since it is not for the one request that happens to come first.
         task = self._fetches[key] = loop.create_task(self._run(key, now), context=Context())
         return task

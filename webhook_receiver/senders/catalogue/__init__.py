@@ -42,6 +42,7 @@ _HOMES = {
     ),
     ".telephony": "twilio vonage livekit agora",
     ".clouds": "clerk seam openai replicate liveblocks okta auth0 microsoft_graph azure_event_grid qstash",
+    "..aws_sns": "aws_sns",
     "..zoom": "zoom",
     "..twitch": "twitch",
     "..meta": "meta",

@@ -1,6 +1,7 @@
 from ...signatures.secrets import Secrets
 from ..adyen import adyen
 from ..asana import asana
+from ..aws_sns import aws_sns
 from ..azure_devops import azure_devops
 from ..base import Sender
 from ..chargebee import chargebee
@@ -29,6 +30,7 @@ __all__ = [
     "airwallex",
     "asana",
     "auth0",
+    "aws_sns",
     "azure_devops",
     "azure_event_grid",
     "bigcommerce",

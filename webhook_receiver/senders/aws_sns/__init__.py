@@ -1,0 +1,201 @@
+"""The sender AWS SNS: messages of topics that are signed in their bodies, and the confirmation of a subscription.
+
+`signature` has the scheme.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import Field
+
+from ...delivery import Attempt
+from ...errors import GiveUp
+from ...events import Event
+from ...signatures import http_get
+from ...signatures.http_get import Fetch
+from ...signatures.secrets import Secrets
+from ..base import Sender
+from ..page import Page
+from ..preset import Preset
+from .signature import (
+    Certificates,
+    SNSSignature,
+    host_of,
+    is_of_host,
+    signed_message,
+)
+
+__all__ = [
+    "Certificates",
+    "Confirmation",
+    "Notification",
+    "SNSSignature",
+    "SubscriptionConfirmation",
+    "UnsubscribeConfirmation",
+    "aws_sns",
+    "confirm",
+    "signed_message",
+]
+
+
+class _Message(Event, frozen=True):
+    """A message of SNS. What AWS does not sign, such as `MessageAttributes`, is in `model_extra`."""
+
+    message_id: str = Field(alias="MessageId")
+    """The id of the message, the same when it is sent again."""
+    topic_arn: str = Field(alias="TopicArn")
+    """The topic."""
+    message: str = Field(alias="Message")
+    """The text of the message."""
+    timestamp: str = Field(alias="Timestamp")
+    """The time at which it was published, by ISO 8601."""
+
+
+class Notification(_Message, frozen=True):
+    """The event `Notification`: what was published to the topic."""
+
+    event: Literal["Notification"]
+    subject: str | None = Field(None, alias="Subject")
+    """The subject; None without one."""
+
+
+class Confirmation(_Message, frozen=True):
+    """What `SubscriptionConfirmation` and `UnsubscribeConfirmation` have in common."""
+
+    token: str = Field(alias="Token", repr=False)
+    """The token of the confirmation."""
+    subscribe_url: str = Field(alias="SubscribeURL", repr=False)
+    """The URL whose request subscribes the receiver's URL to the topic."""
+
+
+class SubscriptionConfirmation(Confirmation, frozen=True):
+    """The event `SubscriptionConfirmation`: somebody wants the topic to be delivered here. See `confirm`."""
+
+    event: Literal["SubscriptionConfirmation"]
+
+
+class UnsubscribeConfirmation(Confirmation, frozen=True):
+    """The event `UnsubscribeConfirmation`: the topic is no longer delivered here."""
+
+    event: Literal["UnsubscribeConfirmation"]
+
+
+async def confirm(event: SubscriptionConfirmation, attempt: Attempt, *, fetch: Fetch = http_get.get) -> None:
+    """Confirm a subscription, as the handler of `SubscriptionConfirmation`: AWS delivers nothing before.
+
+    Nothing is confirmed unless this is registered, `hooks.on(SubscriptionConfirmation)(confirm)`. Then every
+    subscription to one of the receiver's topics is. It requests the signed `SubscribeURL` at AWS, and nothing else. If
+    that fails, it is tried again as every handler is, and without an inbox when AWS delivers again.
+
+    Args:
+        event: the message, which the receiver has verified.
+        attempt: the attempt.
+        fetch: an async function that requests the URL.
+
+    Raises:
+        GiveUp: the message is not verified as a whole, or its URL is none that confirms a subscription to its topic.
+        KeysUnavailable: AWS does not confirm it.
+        TimeoutError: it takes more than ten seconds.
+    """
+    url, topic = event.subscribe_url, event.topic_arn
+    if not attempt.delivery.body_verified:
+        raise GiveUp("the message of AWS SNS is not verified, so its subscription is not confirmed")
+    if not is_of_host(url, host_of(topic)) or not _confirms(url, topic):
+        raise GiveUp("the SubscribeURL of the message is none that confirms a subscription to its topic")
+    async with asyncio.timeout(_TIMEOUT):
+        await fetch(url)
+
+
+_TIMEOUT = 10.0  # seconds
+
+
+def _confirms(url: str, topic: str) -> bool:
+    parts = urlsplit(url)
+    query = parse_qs(parts.query)
+    return parts.path == "/" and query.get("Action") == ["ConfirmSubscription"] and query.get("TopicArn") == [topic]
+
+
+def aws_sns(secret: Secrets, *, certificates: Certificates | None = None) -> Sender:
+    """Return the sender AWS SNS. Needs the extras `[ed25519]` and `[standard]`.
+
+    The events are the messages of SNS. Where the text of a message is an event itself, say so by
+    `dataclasses.replace(aws_sns(topic), split=Split("Message"))`, or "Message.Records.*" for those of S3.
+
+    Args:
+        secret: what a delivery has to be of, in place of a secret, which SNS has none of: the ARN of the topic, or of
+            several.
+        certificates: the certificates of AWS; those that all receivers share if None.
+
+    Raises:
+        ConfigurationError: a topic is no ARN, or an extra is missing.
+    """
+    return Sender(
+        name="aws_sns",
+        scheme=SNSSignature(secret, certificates=certificates),
+        facts=(
+            "docs.aws.amazon.com/sns, 'Verifying the signatures of Amazon SNS messages' and 'HTTP/HTTPS notification "
+            "JSON format', by documentation",
+            "sns-validator 0.3.5 for Node, run in November 2026",
+        ),
+        events=(Notification, SubscriptionConfirmation, UnsubscribeConfirmation),
+        event_name="Type",
+    )
+
+
+def _trial() -> tuple[Sender, bytes]:
+    """Return the sender with a certificate that was made just now, and a message that is signed by its key."""
+    from datetime import UTC, datetime
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(65537, 2048)
+    name = x509.Name([])
+    begin, end = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+    certificate = x509.CertificateBuilder(name, name, key.public_key(), 1, begin, end).sign(key, hashes.SHA256())
+    url = f"https://{host_of(_TOPIC)}/SimpleNotificationService-{'0' * 32}.pem"
+    known = {url: certificate.public_bytes(serialization.Encoding.PEM)}
+    members = {
+        "Type": "Notification",
+        "MessageId": "1",
+        "TopicArn": _TOPIC,
+        "Message": "{}",
+        "Timestamp": "2026-11-29T00:00:00.000Z",
+    }
+    return aws_sns(_TOPIC, certificates=Certificates(known=known)), signed_message(members, key, url)
+
+
+_TOPIC = "arn:aws:sns:eu-central-1:123456789012:orders"
+
+PRESETS = (
+    Preset(
+        "aws_sns",
+        "AWS SNS",
+        aws_sns,
+        SNSSignature,
+        example=_TOPIC,
+        trial=_trial,
+        marks=("x-amz-sns-message-type",),
+        page=Page(
+            trade="clouds",
+            docs="docs.aws.amazon.com/sns/latest/dg",
+            setup=(
+                "Subscribe the URL to the topic, with the protocol HTTPS and without raw message delivery, which signs "
+                "nothing. The receiver is given the ARN of the topic in place of a secret. It confirms a subscription "
+                "only if the handler confirm of webhook_receiver.senders.aws_sns is registered for "
+                "SubscriptionConfirmation."
+            ),
+            answer="Any 2xx. A subscription can be confirmed for three days.",
+            traps=(
+                "SignatureVersion is 1 (SHA-1) unless the topic says 2 (SHA-256).",
+                "MessageAttributes are not signed: body_verified is False for a message that has them.",
+                "The Content-Type is text/plain.",
+                "sns-validator 0.3.5 for Node rejects a genuine UnsubscribeConfirmation.",
+            ),
+        ),
+    ),
+)

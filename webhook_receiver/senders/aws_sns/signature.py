@@ -1,0 +1,317 @@
+"""The signatures of AWS SNS, in the body itself, by the key of a certificate that only AWS can publish.
+
+The signed content is that of Amazon Simple Notification Service, "Verifying the signatures of Amazon SNS messages": the
+names and values of some members, each with a newline behind it, in an order that the type says. No value but that of
+`Message` may have a newline, or a stranger with a copy could move the border between two of them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib.util import find_spec
+from typing import Any, NamedTuple, TypeGuard, cast
+from urllib.parse import urlsplit
+
+from ...delivery import RequestHead
+from ...errors import BadSignature, ConfigurationError, KeysUnavailable, MalformedSignature, MissingSignature, needs
+from ...signatures import BodyCheck, Verified, http_get
+from ...signatures.fetching import FetchCache
+from ...signatures.http_get import Fetch
+from ...signatures.secrets import Secrets, masked
+
+NOTIFICATION = "Notification"
+SUBSCRIPTION = "SubscriptionConfirmation"
+UNSUBSCRIPTION = "UnsubscribeConfirmation"
+
+_CONFIRMATION = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
+_SIGNED: Mapping[str, tuple[str, ...]] = {
+    NOTIFICATION: ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
+    SUBSCRIPTION: _CONFIRMATION,
+    UNSUBSCRIPTION: _CONFIRMATION,
+}
+"""The signed members of a message, in their order, by its type. A `Subject` is left out where there is none."""
+_PROOF = {"SignatureVersion", "Signature", "SigningCertURL"}
+_HASHES = {"1": "SHA1", "2": "SHA256"}
+"""The hash functions of the signature (RSA, PKCS 1 v1.5), by its version."""
+
+_ARN = re.compile(r"arn:(aws|aws-cn|aws-us-gov):sns:([a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}):[0-9]{12}:[A-Za-z0-9_.-]{1,256}")
+_CERTIFICATE = re.compile(r"/SimpleNotificationService-[0-9a-f]{32}\.pem")
+_MOST_FETCHES = 8  # of certificates, within half a minute: AWS changes its own once in months
+_DAY = 86_400.0  # seconds
+_MOST_OF_A_VALUE = 2048  # characters, of all but `Message`
+
+
+def host_of(topic: str) -> str:
+    """Return the host of AWS that signs the messages of a topic: the only one that is ever asked for them.
+
+    Raises:
+        ConfigurationError: the text is no ARN of a topic.
+    """
+    found = _ARN.fullmatch(topic)
+    if found is None:
+        raise ConfigurationError("a topic is an ARN such as arn:aws:sns:eu-central-1:123456789012:orders")
+    return f"sns.{found[2]}.amazonaws.com{'.cn' if found[1] == 'aws-cn' else ''}"
+
+
+def is_of_host(url: object, host: str) -> TypeGuard[str]:
+    """Return whether a URL is one of https at a host, and nothing else: no port, no user, nothing to be read twice."""
+    if not isinstance(url, str) or not url.isascii() or not url.isprintable() or not url.startswith(f"https://{host}/"):
+        return False
+    return not set(url) & set(' \\"<>^`{|}#') and urlsplit(url).netloc == host
+
+
+def is_certificate(url: object, host: str) -> TypeGuard[str]:
+    """Return whether a URL is that of a certificate for signatures at a host of AWS."""
+    return is_of_host(url, host) and _CERTIFICATE.fullmatch(url.removeprefix(f"https://{host}")) is not None
+
+
+class Certificates:
+    """The certificates of AWS, fetched when a message is signed by one that is not known yet. Needs `[ed25519]`.
+
+    Args:
+        fetch: an async function of a URL that returns the document there, or raises KeysUnavailable; by httpx, bounded
+            and without redirects, if None.
+        known: certificates that are at hand, in PEM by their URLs, which are not fetched.
+
+    Raises:
+        ConfigurationError: an extra is missing, or a certificate that is known cannot be read.
+    """
+
+    def __init__(self, fetch: Fetch | None = None, *, known: Mapping[str, bytes] | None = None) -> None:
+        if find_spec("cryptography") is None:
+            raise ConfigurationError(needs("the sender AWS SNS", "an extra", "ed25519"))
+        if fetch is None:
+            http_get.check_client()
+        self._fetch = fetch or http_get.get
+        try:
+            self._known = {url: _read(document) for url, document in (known or {}).items()}
+        except KeysUnavailable as error:
+            raise ConfigurationError(str(error)) from None
+        self._cache = FetchCache[str, _Certificate](
+            self._load,
+            what="a certificate of AWS SNS",
+            lifetime=_DAY,
+            max_stale=30 * _DAY,
+            size=32,
+            most_fetches=_MOST_FETCHES,
+        )
+
+    def get(self, url: str, now: float) -> _Certificate:
+        """Return a certificate.
+
+        Args:
+            url: its URL, which was found to be one of AWS.
+            now: the time in Unix seconds.
+
+        Raises:
+            KeysNeeded: it has to be fetched first.
+        """
+        found = self._known.get(url) or self._cache.get(url, now)
+        assert found is not None, "a certificate is fetched, or that fails"  # noqa: S101 - for the type checkers
+        return found
+
+    async def _load(self, url: str) -> _Certificate:
+        return _read(await self._fetch(url))
+
+
+class _Certificate(NamedTuple):
+    """The key of a certificate, and the Unix times between which it is valid."""
+
+    key: Any
+    begin: float
+    end: float
+
+
+def _read(document: bytes) -> _Certificate:
+    """Return a certificate.
+
+    Raises:
+        KeysUnavailable: the document is none in PEM, or one without a safe key of RSA.
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+    try:
+        certificate = x509.load_pem_x509_certificate(document)
+        key = certificate.public_key()
+    except Exception:  # whatever the library stumbles over
+        raise KeysUnavailable("a certificate of AWS SNS cannot be read") from None
+    if not isinstance(key, RSAPublicKey) or key.key_size < 2048:
+        raise KeysUnavailable("a certificate of AWS SNS has no key of RSA with 2048 bits or more")
+    begin, end = certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
+    return _Certificate(key, begin, end)
+
+
+_shared: list[Certificates] = []
+"""The certificates of all receivers, once one was made."""
+
+
+class SNSSignature:
+    """A scheme that verifies the messages of topics of AWS SNS, by their own signature. Needs `[ed25519]`.
+
+    A message is verified by the certificate at its `SigningCertURL`, which has to be one of the host that AWS has for
+    the region of the topic. It is fetched once a day, within bounds; no other host is asked. `Verified.body` is False
+    for a message with members that AWS does not sign, such as `MessageAttributes`. The time is that of publication, so
+    it does not limit how late a message may come.
+
+    Args:
+        topics: the ARN of the topic, or several: messages of all others are rejected.
+        certificates: the certificates; those that all receivers share if None.
+
+    Raises:
+        ConfigurationError: a topic is none, or an extra is missing.
+    """
+
+    secret_count = 1
+    """The proof is by AWS's keys, whichever topic a message is of. See `Scheme`."""
+
+    def __init__(self, topics: Secrets, *, certificates: Certificates | None = None) -> None:
+        self._hosts = {topic: host_of(topic) for topic in (each.get_secret_value() for each in masked(topics))}
+        if certificates is None:
+            if not _shared:
+                _shared.append(Certificates())
+            certificates = _shared[0]
+        self._certificates = certificates
+
+    def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
+        """Return the head with the headers of SNS, if the body is a message with a signature. AWS alone signs.
+
+        Raises:
+            ConfigurationError: the body is no signed message of a topic; `signed_message` makes one for tests.
+        """
+        try:
+            message = _message(body)
+            self._host(message)
+        except (MissingSignature, MalformedSignature, BadSignature) as error:
+            raise ConfigurationError(
+                f"cannot sign: AWS signs in the body, which signed_message(...) does: {error}"
+            ) from None
+        headers = (("type", "Type"), ("id", "MessageId"), ("topic-arn", "TopicArn"))
+        return head.with_headers(
+            *(
+                (f"x-amz-sns-{'message-' * (name != 'topic-arn')}{name}".encode(), message[member].encode())
+                for name, member in headers
+            )
+        )
+
+    def verify(self, head: RequestHead, now: float) -> BodyCheck:
+        """Return the check of the body; the head proves nothing. See `Scheme.verify`."""
+        return partial(self._check, now)
+
+    def _check(self, now: float, body: bytes) -> Verified:
+        message = _message(body)
+        host = self._host(message)
+        certificate_url, version = message.get("SigningCertURL"), message.get("SignatureVersion")
+        if not isinstance(version, str) or version not in _HASHES:
+            raise MalformedSignature('the SignatureVersion of the message is neither "1" nor "2"')
+        signature = _signature(message.get("Signature"))
+        if not is_certificate(certificate_url, host):
+            raise BadSignature(f"the SigningCertURL of the message is none of a certificate at {host}")
+        certificate = self._certificates.get(certificate_url, now)
+        if not _is_right(certificate.key, signature, content_of(message), _HASHES[version]):
+            raise BadSignature(
+                "the certificate of AWS does not give this signature: the message was changed on the way"
+            )
+        if not certificate.begin <= now <= certificate.end:
+            raise BadSignature("the certificate of AWS is not valid at this time, by our clock")
+        unsigned = message.keys() - {*_SIGNED[message["Type"]], *_PROOF}
+        is_whole = not unsigned or (unsigned == {"UnsubscribeURL"} and is_of_host(message["UnsubscribeURL"], host))
+        return Verified(0, body=is_whole, id=message["MessageId"])
+
+    def _host(self, message: Mapping[str, Any]) -> str:
+        """Return the host of the topic of a message.
+
+        Raises:
+            BadSignature: it is of another topic.
+        """
+        host = self._hosts.get(message["TopicArn"])
+        if host is None:
+            raise BadSignature("the message is of another topic than the receiver's")
+        return host
+
+
+def content_of(message: Mapping[str, Any]) -> bytes:
+    """Return the signed content of a message."""
+    names = [name for name in _SIGNED[message["Type"]] if message.get(name) is not None]
+    return "".join(f"{name}\n{message[name]}\n" for name in names).encode("utf-8", "surrogatepass")
+
+
+def signed_message(members: Mapping[str, Any], key: Any, certificate_url: str, version: str = "2") -> bytes:
+    """Return the body of a message that is signed as AWS does it, for tests with a key of their own.
+
+    Args:
+        members: the members of the message without its proof.
+        key: the private key of RSA, an object of `cryptography`.
+        certificate_url: the URL of its certificate, which the `fetch` of `Certificates` has to know.
+        version: the version of the signature, "1" or "2".
+    """
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+
+    signature = key.sign(content_of(members), PKCS1v15(), getattr(hashes, _HASHES[version])())
+    proof = {
+        "SignatureVersion": version,
+        "Signature": b64encode(signature).decode(),
+        "SigningCertURL": certificate_url,
+    }
+    return json.dumps({**members, **proof}).encode()
+
+
+def _message(body: bytes) -> dict[str, Any]:
+    """Return a message whose signed members are texts that cannot be taken for one another.
+
+    Raises:
+        MissingSignature: the body is no message with a signature.
+        MalformedSignature: a member is not as SNS has it.
+    """
+    try:
+        found: object = json.loads(body, object_pairs_hook=_without_repetition)
+    except (ValueError, RecursionError):  # whose texts quote the body
+        found = None
+    message = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    kind = message.get("Type")
+    if "Signature" not in message or not isinstance(kind, str):
+        raise MissingSignature("the body is no message of AWS SNS with a signature; a raw one has none")
+    if kind not in _SIGNED:
+        raise MalformedSignature("the Type of the message is none that AWS SNS has")
+    for name in _SIGNED[kind]:
+        value: object = message.get(name)
+        if value is None and name == "Subject":
+            continue
+        if not isinstance(value, str) or (name != "Message" and ("\n" in value or len(value) > _MOST_OF_A_VALUE)):
+            raise MalformedSignature(f"the message has no {name}, or one that AWS SNS would not send")
+    return message
+
+
+def _without_repetition(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object whose members have names of their own: of two, another reader may take the other."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a member is there more than once")
+    return found
+
+
+def _signature(text: object) -> bytes:
+    try:
+        signature = b64decode(text if isinstance(text, str) else "", validate=True)
+    except ValueError:
+        signature = b""
+    if not signature or b64encode(signature).decode() != text:
+        raise MalformedSignature("the Signature of the message is not base64")
+    return signature
+
+
+def _is_right(key: Any, signature: bytes, content: bytes, hash: str) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+
+    try:
+        key.verify(signature, content, PKCS1v15(), getattr(hashes, hash)())
+    except InvalidSignature:
+        return False
+    return True
