@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -161,6 +162,31 @@ def test_a_confirmation_is_verified_with_its_token_and_url(kind: str) -> None:
     for member in ("Token", "SubscribeURL", "Message", "Timestamp"):
         with pytest.raises(BadSignature):
             verified(changed(body, **{member: "another"}))
+
+
+VALIDATED = json.loads(Path(__file__).with_name("sns_validator.json").read_text(encoding="utf-8"))
+"""Messages, and what AWS's own validator for Node says of each."""
+
+
+@pytest.mark.parametrize("message", VALIDATED["messages"], ids=lambda each: each["what"])
+def test_the_validator_of_aws_says_the_same(message: dict[str, Any]) -> None:
+    scheme = SNSSignature(TOPIC, certificates=Certificates(known={URL: VALIDATED["certificate"].encode()}))
+    check = scheme.verify(RequestHead.of({}), NOW)
+    # It reads an UnsubscribeConfirmation as a Notification, without its Token, which AWS documents as signed.
+    if message["accepted"] or message["what"].startswith("unsubscribe"):
+        assert check(message["body"].encode()).by == 0
+    else:
+        with pytest.raises(BadSignature):
+            check(message["body"].encode())
+
+
+def test_a_certificate_that_is_at_hand_is_not_fetched() -> None:
+    aws = AWS()
+    known = SNSSignature(TOPIC, certificates=Certificates(aws.fetch, known={URL: certificate()}))
+    assert known.verify(RequestHead.of({}), NOW)(signed()).body
+    assert aws.asked == []
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        Certificates(known={URL: b"none"})
 
 
 def test_what_aws_does_not_sign_makes_the_body_unproven() -> None:

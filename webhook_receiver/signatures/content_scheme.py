@@ -147,7 +147,8 @@ class ContentScheme:
                 raise MalformedSignature(f"{self._timestamp} is not {self._time_format.what}")
         id = None if self._id is None else self._id.value(headers)
         content = self._template.read(head, time, id or b"")
-        keys = self._chosen(headers, now)  # last, since these may have to be fetched
+        # Last, since they may have to be fetched.
+        keys = self._keyring.at(now) if self._key_id is None else self._chosen(self._key_id, headers, now)
         return partial(self._check, claims, content, signed_at, id, keys, now)
 
     def _check(
@@ -201,20 +202,18 @@ class ContentScheme:
     def _is_signature(self, claimed: bytes) -> bool:
         return claimed.startswith(self._prefix) and self._encoding.is_encoded(claimed[len(self._prefix) :])
 
-    def _chosen(self, headers: Headers, now: float) -> Sequence[ContentKey]:
-        """Return the keys that may have signed: all, or those that a header names.
+    def _chosen(self, place: Place, headers: Headers, now: float) -> Sequence[ContentKey]:
+        """Return the keys that a header names.
 
         Raises:
             VerificationError: it names none of ours.
             KeysNeeded: they have to be fetched first.
         """
-        if self._key_id is None:
-            return self._keyring.at(now)
-        key_id = self._key_id.value(headers)
+        key_id = place.value(headers)
         if isinstance(self._keyring, JWKSKeyring):
             return self._keyring.with_id(key_id.decode("utf-8", "replace"), now)
         if key_id not in self._key_ids:
-            raise BadSignature(f"{self._key_id} names a key that the receiver does not have")
+            raise BadSignature(f"{place} names a key that the receiver does not have")
         by = self._key_ids.index(key_id)
         return [key for key in self._keyring.at(now) if key.by == by]
 

@@ -138,7 +138,7 @@ def aws_sns(secret: Secrets, *, certificates: Certificates | None = None) -> Sen
         facts=(
             "docs.aws.amazon.com/sns, 'Verifying the signatures of Amazon SNS messages' and 'HTTP/HTTPS notification "
             "JSON format', by documentation",
-            "sns-validator 0.3.5 for Node, run in November 2026",
+            "sns-validator 0.3.5 for Node, run in November 2026, see tests/senders/test_aws_sns.py",
         ),
         events=(Notification, SubscriptionConfirmation, UnsubscribeConfirmation),
         event_name="Type",
@@ -196,6 +196,7 @@ PRESETS = (
                 "The Content-Type is text/plain.",
                 "sns-validator 0.3.5 for Node rejects a genuine UnsubscribeConfirmation.",
             ),
+            verified=("sns-validator 0.3.5", "2026-11-29"),
         ),
     ),
 )
