@@ -26,7 +26,7 @@ from tests.commands import COMMAND, run
 from tests.helpers import ROOT
 from webhook_receiver import Delivery, SQLiteInbox
 from webhook_receiver.cli.commands import app
-from webhook_receiver.delivery import new_id
+from webhook_receiver.delivery import new_id, with_tenant
 from webhook_receiver.inbox import (
     DeliverySummary,
     Entry,
@@ -932,7 +932,9 @@ def parts(tmp_path: Path) -> Path:
             now = time.time() - 60
             given = entry("aa01", body=b'["a","b","c"]')
             more = [Part(1, "order.b", b"b", "b"), Part(2, "order.c", b"c", "c", "line")]
-            given = given._replace(delivery=replace(given.delivery, context="00-4bf9-01"), parts=more)
+            given = given._replace(
+                delivery=replace(given.delivery, context="00-4bf9-01", headers=with_tenant((), "anna")), parts=more
+            )
             assert await inbox.put(given, now) == Stored("aa01")
             claims = await inbox.claim("webhooks", 9, 60, now)
             await inbox.release([claims[0], claims[2]], now)
@@ -954,6 +956,7 @@ def test_parts_are_listed_and_shown_each_by_itself(parts: Path) -> None:
     shown = inbox_command("show", str(parts), "aa01.2", "--body").stdout
     assert "part          2 of the request aa01" in shown
     assert "context       00-4bf9-01" in shown
+    assert "tenant        anna" in shown
     assert '"b",' in shown
     assert inbox_command("show", str(parts), "aa01", "--raw").stdout == '["a","b","c"]'
     assert json.loads(inbox_command("ls", str(parts), "--json").stdout.splitlines()[0])["part"] == 2

@@ -7,10 +7,11 @@ import importlib.util
 import json
 import ssl
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from typing import Any
 
+import httpx
 import jwt
 import pytest
 import trustme
@@ -28,6 +29,7 @@ from webhook_receiver import (
     WebhookReceiver,
 )
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders.challenges import echo
 from webhook_receiver.signatures import KeysNeeded, Scheme
 from webhook_receiver.signatures.fetching import INTERVAL, with_keys
 from webhook_receiver.signatures.http_get import MAX_DOCUMENT
@@ -362,6 +364,40 @@ def test_a_missing_extra_is_named(module: str, extra: str, monkeypatch: pytest.M
         monkeypatch.setattr(f"webhook_receiver.signatures.{place}.find_spec", without)
     with pytest.raises(ConfigurationError, match=rf"\[{extra}\]"):
         JWKS("https://example.com/keys")
+
+
+# in an app
+
+
+async def test_over_http_the_keys_are_fetched_before_the_body_is_read() -> None:
+    begun = list[str]()
+
+    async def failing() -> bytes:
+        begun.append("fetch")
+        return status("500 Oops")
+
+    async def body() -> AsyncGenerator[bytes]:
+        begun.append("body")
+        yield BODY
+
+    async with serving(failing) as served:
+        hooks = hooks_for(BearerJWT(JWKS(served.url), algorithm="RS256"))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(hooks), base_url="http://receiver") as client:
+            response = await client.post("/", content=body(), headers=bearer(RSA[0], kid="one"))
+            assert (response.status_code, begun[0]) == (503, "fetch")
+            assert response.json()["type"] == "urn:webhook-receiver:problem:keys-unavailable"
+            assert (await client.post("/", content=BODY)).status_code == 401
+
+
+async def test_a_challenge_may_be_proven_by_keys_that_are_fetched() -> None:
+    question = b'{"type": "url_verification", "challenge": "abc"}'
+    proof = {"x-sig": b64encode(ED25519[0].sign(question)).decode()}
+    async with serving(ok(jwks(jwk(ED25519[0])))) as served:
+        asked = echo("body:challenge", where={"body:type": "url_verification"})
+        sender = Sender(name="acme", scheme=keyed(served.url), facts=("made up",), challenges=(asked,))
+        receipt = await noting(sender=sender).hooks.receive(proof, question)
+        assert (receipt.response.status, receipt.response.body) == (200, b"abc")
+        assert (await noting(sender=sender).hooks.receive(signed(), question)).response.status == 401
 
 
 # beside other schemes

@@ -189,6 +189,8 @@ def _facts(stored: StoredDelivery, now: Now) -> Iterator[tuple[str, str]]:
     yield "identity", identity(summary)
     yield "received", f"{at(summary.received)}, {span(now.unix - summary.received)} ago, by {summary.via}"
     yield "verified", _audit(stored.delivery)
+    if stored.delivery.tenant is not None:
+        yield "tenant", stored.delivery.tenant
     if stored.ordering_key is not None:
         yield "ordering key", stored.ordering_key
     if stored.delivery.context is not None:
