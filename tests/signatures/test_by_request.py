@@ -264,6 +264,16 @@ async def test_a_function_that_fails_is_a_503_and_nothing_is_told_of_secrets(
     assert "password" not in f"{caplog.text}{receipt!r}"
 
 
+async def test_a_function_that_is_not_async_is_told() -> None:
+    hooks = hooks_for(SecretsByRequest(lambda tenant: "secret", acme, tenant="path"))  # type: ignore[arg-type, return-value]
+    head = acme("secret").sign(RequestHead.of({}), BODY, NOW)
+    receipt = await hooks.receive(head.headers, BODY, target="/a")
+    assert (receipt.response.status, str(receipt.error)) == (
+        503,
+        "the function of a tenant's secrets has to be async: async def secrets_of(tenant)",
+    )
+
+
 async def test_a_scheme_that_lets_everybody_in_lets_nobody_in() -> None:
     def make(secrets: list[Secret]) -> Scheme:
         return Unsigned() if secrets[0].get_secret_value() == "none" else acme(secrets)

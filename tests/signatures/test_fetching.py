@@ -53,7 +53,19 @@ async def test_a_value_is_fetched_once_for_its_lifetime(source: Source) -> None:
     values = cache(source)
     assert [await got(values, now=NOW + at) for at in (0, 50, 99)] == ["a1"] * 3
     assert await got(values, now=NOW + 100) == "a2"
-    assert await got(values, now=NOW) == "a3", "a clock that was set back makes nothing last longer"
+    assert await got(values, now=NOW - 300) == "a3", "a clock that was set back makes nothing last longer"
+
+
+async def test_a_request_that_took_long_uses_what_was_fetched_meanwhile(source: Source) -> None:
+    values = cache(source, max_stale=100)
+    await got(values)
+    for late in (1, 20, 299):
+        assert await got(values, now=NOW - late) == "a1"
+        values.renew("a", NOW - late)
+    source.instead = source.fail
+    assert await got(values, now=NOW + 150) == "a1"
+    assert await got(values, now=NOW + 120) == "a1"
+    assert source.calls == ["a", "a"]
 
 
 async def test_all_who_wait_share_one_fetch_that_outlives_each_of_them(source: Source) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from inspect import isawaitable
 from secrets import token_hex
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote
@@ -174,7 +175,12 @@ class SecretsByRequest:
 
     async def _load(self, tenant: str) -> _Tenant | None:
         try:
-            given = await self._secrets_of(tenant)
+            found = self._secrets_of(tenant)
+            if not isawaitable(found):
+                raise KeysUnavailable(
+                    "the function of a tenant's secrets has to be async: async def secrets_of(tenant)"
+                )
+            given = await found
         except LookupError:
             given = None
         if given is None:

@@ -40,6 +40,7 @@ PAUSE = 5.0
 MAX_WAIT = 10.0
 """The seconds for which a request may wait for all that it needs."""
 
+_AHEAD = 300.0  # seconds
 _MAX_WAITING = 64  # requests, some of which hold a body
 _MAX_FETCHES = 16  # at once
 _ROUNDS = 3  # fetches that one request may need one after the other, such as a tenant's secrets, then his keys
@@ -267,8 +268,11 @@ class FetchCache(Generic[K, V]):
 
 
 def _is_within(span: float, since: float, now: float) -> bool:
-    """Return whether a time is not longer ago than a span, and not of the future: a clock may have been set back."""
-    return since == now or 0 <= now - since < span
+    """Return whether a time is not longer ago than a span, nor far ahead, as where a clock was set back.
+
+    A request whose body came slowly began before what others have had fetched meanwhile.
+    """
+    return since == now or -_AHEAD <= now - since < span
 
 
 def _put(table: OrderedDict[K, R], key: K, value: R, size: int) -> None:
