@@ -49,7 +49,7 @@ from webhook_receiver.senders.aws_sns import (
 )
 from webhook_receiver.senders.aws_sns.signature import host_of, is_certificate, is_of_host
 from webhook_receiver.senders.split import Split
-from webhook_receiver.signatures import KeysNeeded
+from webhook_receiver.signatures import KeysNeeded, Verified
 from webhook_receiver.testing.sender_suite import SenderSuite
 
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:orders"
@@ -133,7 +133,7 @@ def test_a_notification_is_verified_by_the_members_that_aws_documents(version: s
     )
     proof = {"SignatureVersion": version, "SigningCertURL": URL, "Signature": by_hand(content, hash=hash)}
     body = json.dumps(NOTIFICATION | proof).encode()
-    assert verified(body) == (0, True, NOTIFICATION["MessageId"], False, None)
+    assert verified(body) == Verified(0, body=True, id=NOTIFICATION["MessageId"])
     with pytest.raises(BadSignature, match="does not give this signature"):
         verified(changed(body, SignatureVersion="1" if version == "2" else "2"))
 
@@ -158,7 +158,7 @@ def test_a_confirmation_is_verified_with_its_token_and_url(kind: str) -> None:
     )
     body = signed(SUBSCRIPTION, Type=kind)
     assert json.loads(body)["Signature"] == by_hand(content)
-    assert verified(body) == (0, True, SUBSCRIPTION["MessageId"], False, None)
+    assert verified(body) == Verified(0, body=True, id=SUBSCRIPTION["MessageId"])
     for member in ("Token", "SubscribeURL", "Message", "Timestamp"):
         with pytest.raises(BadSignature):
             verified(changed(body, **{member: "another"}))
