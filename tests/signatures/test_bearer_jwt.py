@@ -112,7 +112,16 @@ def test_a_claim_is_made_of_the_request_by_a_function_of_ones_own() -> None:
         scheme(claims={"sub": request_url}).sign(came([]), BODY, NOW)
 
 
-@pytest.mark.parametrize("claims", [{"sub": 7}, {7: "a"}, "sub", ["sub"], None])
+@pytest.mark.parametrize("wrong", [{"is_verified": 1}, {"is_verified": "true"}, {"level": True}, {"level": "1"}, {}])
+def test_a_claim_has_the_json_type_that_is_asked_for(wrong: dict[str, Any]) -> None:
+    asking = scheme(claims={"is_verified": True, "level": 1})
+    right = {"is_verified": True, "level": 1}
+    assert verified(asking, b"Bearer " + token(right)).by == 0
+    with pytest.raises(BadSignature, match="another"):
+        verified(asking, b"Bearer " + token(right | wrong if wrong else {}))
+
+
+@pytest.mark.parametrize("claims", [{"sub": 7.5}, {"sub": None}, {7: "a"}, "sub", ["sub"], None])
 def test_claims_that_cannot_be_are_rejected(claims: Any) -> None:
     with pytest.raises(ConfigurationError, match="claims is a mapping"):
         scheme(claims=claims)

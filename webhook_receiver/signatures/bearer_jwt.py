@@ -35,7 +35,9 @@ HeadClaim = Callable[[RequestHead], str]
 
 _MAX_TOKEN = 16_384  # bytes
 _LIFETIME = 300  # seconds, of a token of our own
-_NO_CLAIMS: Mapping[str, str | HeadClaim] = MappingProxyType({})
+Wanted = str | bool | int | HeadClaim
+"""The value that a claim has to have, of the same JSON type; or what makes a text of the request's head."""
+_NO_CLAIMS: Mapping[str, Wanted] = MappingProxyType({})
 
 
 class _Key(NamedTuple):
@@ -77,8 +79,9 @@ class BearerJWT:
         prefix: the text in front of the token, in any case of letters; an empty text for none.
         issuer: the issuer (`iss`) that a token has to have; several if any will do; None for any.
         audience: the audience (`aud`) that a token has to be for; None for tokens that name none.
-        claims: further claims that a token has to have, and the text of each; or a function of the request's head that
-            returns it, such as `request_url`. With "aud" among them, `audience` is None.
+        claims: further claims that a token has to have, and the value of each: a text, a bool, an int, or a function of
+            the request's head that returns a text, such as `request_url`. Of a `JWKS` by whose keys others have tokens
+            of their own, they say whose it is. With "aud" among them, `audience` is None.
         body_claim: the claim with the hash of the body, such as "payload_hash".
         body_hash: the hash function: "sha256" or "sha512".
         body_encoding: the encoding of the hash: "hex" of either case, "base64" or "base64url", padded or not.
@@ -100,7 +103,7 @@ class BearerJWT:
         prefix: str = "Bearer ",
         issuer: str | Sequence[str] | None = None,
         audience: str | None = None,
-        claims: Mapping[str, str | HeadClaim] = _NO_CLAIMS,
+        claims: Mapping[str, Wanted] = _NO_CLAIMS,
         body_claim: str | None = None,
         body_hash: Literal["sha256", "sha512"] = "sha256",
         body_encoding: HashEncoding = "hex",
@@ -155,7 +158,7 @@ class BearerJWT:
         if self._audience is not None:
             claims["aud"] = self._audience
         try:
-            claims |= {name: _text(wanted, head) for name, wanted in self._claims.items()}
+            claims |= {name: _value(wanted, head) for name, wanted in self._claims.items()}
         except VerificationError as error:
             raise ConfigurationError(f"cannot sign: {error}") from None
         if self._body_claim is not None:
@@ -225,7 +228,8 @@ class BearerJWT:
         named: Any = claims.get("aud")
         audiences: list[Any] = [] if named is None else [*named] if isinstance(named, list) else [named]
         for name, wanted in self._claims.items():
-            if _text(wanted, head) not in (audiences if name == "aud" else [claims.get(name)]):
+            value, found = _value(wanted, head), audiences if name == "aud" else [claims.get(name)]
+            if not any(each == value and type(each) is type(value) for each in found):  # True is 1, in Python
                 raise BadSignature(f"the token has another {name}, or none, than claims=... says")
         if "aud" not in self._claims and self._audience not in (audiences or [None]):
             raise BadSignature("the token is for another audience (aud) than audience=... says, or for none")
@@ -272,10 +276,10 @@ _KINDS = {"RS256": "rsa-v1_5-sha256", "ES256": "ecdsa-p256-sha256", "EdDSA": "ed
 """The algorithms by their names in `PublicKeyBody`."""
 
 
-def _checked_claims(claims: Mapping[str, str | HeadClaim], audience: str | None) -> dict[str, str | HeadClaim]:
+def _checked_claims(claims: Mapping[str, Wanted], audience: str | None) -> dict[str, Wanted]:
     given: object = claims
     if not isinstance(given, Mapping) or not all(
-        isinstance(name, str) and (isinstance(wanted, str) or callable(wanted)) for name, wanted in claims.items()
+        isinstance(name, str) and (isinstance(wanted, str | int) or callable(wanted)) for name, wanted in claims.items()
     ):
         raise ConfigurationError('claims is a mapping such as {"email": "push@example.com", "sub": request_url}')
     if "aud" in claims and audience is not None:
@@ -283,8 +287,8 @@ def _checked_claims(claims: Mapping[str, str | HeadClaim], audience: str | None)
     return dict(claims)
 
 
-def _text(wanted: str | HeadClaim, head: RequestHead) -> str:
-    return wanted if isinstance(wanted, str) else wanted(head)
+def _value(wanted: Wanted, head: RequestHead) -> str | int:
+    return wanted if isinstance(wanted, str | int) else wanted(head)
 
 
 _SEGMENT = ENCODINGS["base64url-unpadded"]
