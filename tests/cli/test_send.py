@@ -73,7 +73,7 @@ def test_a_sample_is_taken_and_no_duplicate_of_the_one_before(name: str, event: 
         assert json.loads(done.stdout)["responses"] == {"202 Accepted": 2}, done.output
 
 
-@pytest.mark.parametrize("name", [*presets()])
+@pytest.mark.parametrize("name", [name for name, known in presets().items() if known.trial is None])
 def test_every_sender_is_played_by_its_name_alone_and_forged(name: str) -> None:
     known, url, now = presets()[name], "https://example.com/in?a=b", time.time()
     scheme = known.sender(known.example).scheme

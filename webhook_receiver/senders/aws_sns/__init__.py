@@ -196,7 +196,6 @@ PRESETS = (
                 "The Content-Type is text/plain.",
                 "sns-validator 0.3.5 for Node rejects a genuine UnsubscribeConfirmation.",
             ),
-            verified=("sns-validator 0.3.5", "2026-11-29"),
         ),
     ),
 )
