@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.helpers import NOW, noting
-from webhook_receiver import BodySecret, ConfigurationError, PublicKeyBody, QuerySecret, Scheme, Unsigned
+from webhook_receiver import BodySecret, ConfigurationError, PublicKeyBody, QuerySecret, Response, Scheme, Unsigned
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders.challenges import Challenge, cloudevents, echo, ping, token_hmac
 from webhook_receiver.senders.slack import slack
@@ -400,3 +400,46 @@ async def test_what_a_challenge_makes_of_itself_for_tests_is_answered(case: Case
         head = SCHEME.sign(head, body, NOW)
     receipt = await noted.hooks.receive(head.headers, body, method=head.method, target=head.target)
     assert (receipt.response.status, receipt.delivery) == (case.answer[0], None)
+
+
+ECHOES = [
+    *("slack", "meta, whatsapp", "zoom", "twitch", "dropbox", "microsoft graph", "azure event grid", "lark", "monday"),
+    *("okta", "braintree"),
+]
+
+
+async def ask_with(case: Case, token: str) -> Response:
+    """Return the response to a genuine challenge with another token."""
+    assert case.challenge.ask is not None
+    head, body = case.challenge.ask(RequestHead.of({}, method=case.challenge.methods[0]), token)
+    if isinstance(case.challenge.scheme, BodySecret):
+        body = body.replace(b"{", b'{"token": "a token", ', 1)
+    elif case.challenge.scheme is not None:
+        head = case.challenge.scheme.sign(head, body, NOW)
+    head = SCHEME.sign(head, body, NOW) if case.challenge.signed else head
+    noted = receiver(case.challenge, max_body=2_000_000)
+    response = (await noted.hooks.receive(head.headers, body, method=head.method, target=head.target)).response
+    assert case.challenge.signed or noted.events == []  # what the sender signs and is no challenge is a delivery
+    return response
+
+
+@pytest.mark.parametrize("name", ECHOES)
+@pytest.mark.parametrize(
+    "token", ["a" * 4097, "a" * 1_000_000, "a\x00b", "a\r\nset-cookie: b", "\x1b[2J", "a\x85b", ""]
+)
+async def test_no_answer_has_an_endless_token_or_control_characters(name: str, token: str) -> None:
+    response = await ask_with(CASES[name], token)
+    assert response.status in (204, 401, 405, 422)
+    assert len(response.body) < 1000
+    assert not token or token[:3].encode() not in response.body
+
+
+@pytest.mark.parametrize("name", ECHOES)
+@pytest.mark.parametrize("token", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7*7}}", "';--"])
+async def test_markup_is_never_more_than_text(name: str, token: str) -> None:
+    response = await ask_with(CASES[name], token)
+    if response.status == 200:
+        assert response.headers["content-type"] in ("text/plain; charset=utf-8", "application/json")
+        assert response.headers["x-content-type-options"] == "nosniff"
+    else:  # nobody gets the HMAC of it
+        assert name in ("zoom", "braintree")
