@@ -16,7 +16,6 @@ from tests.working import durable
 from webhook_receiver import ConfigurationError, Event, HMACBody, Receipt, Response, Sender, WebhookReceiver
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.responses import as_json, as_xml, plain
-from webhook_receiver.senders.form import form_document
 from webhook_receiver.senders.reply import Reply
 from webhook_receiver.senders.slack import slack
 from webhook_receiver.senders.split import Split
@@ -257,10 +256,7 @@ async def test_slash_commands_are_answered_over_http(http: str) -> None:
     def make(event: Any) -> Response:
         return as_json({"response_type": "ephemeral", "text": f"{event.command} of {event.text}"})
 
-    def decode(body: bytes) -> bytes:
-        return form_document(body).replace(b"{", b'{"event":"command",', 1)
-
-    command = replace(slack(SECRET), reply=Reply(make), decode=decode)
+    command = replace(slack(SECRET), reply=Reply(make))
     noted: Noted = noting(sender=command)
     body = b"token=a&command=%2Fweather&text=94070"
     head = command.scheme.sign(RequestHead.of({"content-type": "application/x-www-form-urlencoded"}), body, NOW)
