@@ -157,3 +157,13 @@ def test_tables_are_written_as_sql() -> None:
     assert rows.flat([(1, 2), (3, 4)]) == [1, 2, 3, 4]
     assert rows.placeholders("abc") == "?,?,?"
     assert rows.placeholders([]) == ""
+
+
+@given(st.lists(st.tuples(st.sampled_from([b"", b"body" * 9, b"x" * 70_000]), st.text(max_size=9)), max_size=8))
+def test_rows_that_share_a_body_have_the_checksums_that_they_have_alone(parts: list[tuple[bytes, str]]) -> None:
+    found = [
+        rows.values_of(Entry(Delivery(id, "a", ((b"a", b"b"),), body, 1.0, None, True, part=number)))
+        for number, (body, id) in enumerate(parts)
+    ]
+    checksum = rows.Checksums().of
+    assert [checksum(row) for row in found] == [rows.checksum_of(row) for row in found]

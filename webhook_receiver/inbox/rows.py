@@ -7,7 +7,7 @@ holds `Delivery.via`, `held` holds `paused_by`, `order_key` holds the ordering k
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from sqlite3 import Connection
@@ -50,10 +50,15 @@ SUMMARY = (
 """The columns of a `DeliverySummary`, of table aliases d (delivery) and p (progress)."""
 
 
-def delivery_row(entry: Entry) -> tuple[Any, ...]:
-    """Return the values of COLUMNS."""
+def delivery_row(entry: Entry, checksum: Callable[[Sequence[Any]], int] | None = None) -> tuple[Any, ...]:
+    """Return the values of COLUMNS.
+
+    Args:
+        entry: the entry.
+        checksum: the function that returns a row's checksum, for many rows that of `Checksums`.
+    """
     row = values_of(entry)
-    return (*row, checksum(row))
+    return (*row, (checksum or checksum_of)(row))
 
 
 def values_of(entry: Entry) -> tuple[Any, ...]:
@@ -86,16 +91,65 @@ def values_of(entry: Entry) -> tuple[Any, ...]:
     )
 
 
-def checksum(row: Sequence[Any]) -> int:
+def checksum_of(row: Sequence[Any]) -> int:
     """Return the CRC-32 of a row's values; another value in any column changes it.
 
     A part's row counts with the headers and the body that are in another row.
     """
+    return crc32(row[9], crc32(row[8], crc32(_small(row))))
+
+
+def _small(row: Sequence[Any]) -> bytes:
     small = ascii((*row[:8], *row[10:12], len(row[8])))  # not repr, which differs with the version of Unicode
     part, context = row[12:14]
     if part or context is not None:  # older rows have neither
         small += ascii((part, context))
-    return crc32(row[9], crc32(row[8], crc32(small.encode("ascii"))))
+    return small.encode("ascii")
+
+
+class Checksums:
+    """Checksums of rows one after the other. What parts of one request share is read once for all of them."""
+
+    def __init__(self) -> None:
+        self._row: Sequence[Any] = ()
+        self._shared: tuple[int, int] | None = None
+        """The CRC-32 of what the row shares, and the factor of one in front of that; None until another shares it."""
+
+    def of(self, row: Sequence[Any]) -> int:
+        """Return the checksum of a row; see `checksum_of`."""
+        before, self._row = self._row, row
+        if not before or row[8:10] != before[8:10]:
+            self._shared = None
+            return checksum_of(row)
+        if self._shared is None:
+            self._shared = crc32(row[9], crc32(row[8])), _factor(len(row[8]) + len(row[9]))
+        crc, factor = self._shared
+        return _product(factor, crc32(_small(row))) ^ crc
+
+
+_POLYNOMIAL = 0xEDB88320  # of CRC-32, its bits reflected
+
+
+def _product(one: int, other: int) -> int:
+    """Return the product of two polynomials modulo that of CRC-32, as zlib's crc32_combine does (zlib 1.2.12)."""
+    product, bit = 0, 1 << 31
+    while bit:
+        if one & bit:
+            product ^= other
+        bit >>= 1
+        other = other >> 1 ^ (_POLYNOMIAL if other & 1 else 0)
+    return product
+
+
+def _factor(size: int) -> int:
+    """Return what the CRC-32 of bytes is multiplied with when so many more come behind them: x to the 8 * size."""
+    factor, power = 1 << 31, 1 << 23  # the polynomials 1 and x to the 8th
+    while size:
+        if size & 1:
+            factor = _product(factor, power)
+        power = _product(power, power)
+        size >>= 1
+    return factor
 
 
 def without_body(row: Sequence[Any]) -> tuple[Any, ...]:
@@ -105,7 +159,7 @@ def without_body(row: Sequence[Any]) -> tuple[Any, ...]:
 
 def checksum_without_body(row: Sequence[Any]) -> int:
     """Return the checksum that a row gets when its headers and its body are removed; one that is damaged stays so."""
-    return checksum(without_body(row)) if checksum(row) == row[14] else row[14]
+    return checksum_of(without_body(row)) if checksum_of(row) == row[14] else row[14]
 
 
 def bodies_of(seqs: Sequence[int], shares: Sequence[str | None]) -> list[int | None]:
@@ -125,8 +179,12 @@ def with_body(row: tuple[Any, ...], headers_and_body: tuple[bytes, bytes]) -> tu
     return (*row[:8], *headers_and_body, *row[10:])
 
 
-def delivery(row: tuple[Any, ...]) -> Delivery:
+def delivery(row: tuple[Any, ...], checksum: Callable[[Sequence[Any]], int] = checksum_of) -> Delivery:
     """Return the delivery of a row that begins with COLUMNS.
+
+    Args:
+        row: the row.
+        checksum: the function that returns its checksum, of many rows that of `Checksums`.
 
     Raises:
         InboxDamaged: the row does not match its checksum.

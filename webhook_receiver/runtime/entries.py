@@ -12,6 +12,7 @@ event is sent again. Without one, a part is known by what the request is known b
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 
 from ..delivery import Delivery
 from ..events import Event, OrderStatusChanged, UnknownEvent, identity_of, order_id_of, parsed_paths, value_at
@@ -138,7 +139,7 @@ class EntryBuilder:
 
     def _of_part(self, part: int, key: bytes) -> bytes:
         """Return the key of a part by what is the same for all parts of a request."""
-        return self._digest("part", str(part), key) if part else key
+        return sha256(b"%d %b" % (part, key)).digest() if part else key
 
     def _id(self, delivery: Delivery, event: Event, verified: Verified | None) -> tuple[str | None, bool]:
         """Return the sender's id of an event, signed or in the body, and whether it is its own, and not the request's.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from ..delivery import Headers
@@ -11,6 +12,8 @@ from ..events import Event, UnknownEvent
 from ..json_repair import parsed
 from ..senders import Sender, Split
 from ..senders.event_names import EventNames, decoded
+
+_MOST_BODIES = 4  # whose parts are remembered
 
 
 class Parser:
@@ -35,8 +38,8 @@ class Parser:
         self._names = names
         self._registry = registry
         self._match = match
-        self._latest: tuple[bytes, list[bytes]] | None = None
-        """The latest body that was split, and its parts: a worker reads one part after the other."""
+        self._latest = deque[tuple[bytes, list[bytes]]](maxlen=_MOST_BODIES)
+        """The latest bodies that were split, and their parts: a worker reads one part after the other."""
 
     def parse(self, body: bytes, headers: Headers, part: int = 0) -> Event:
         """Return one event in a body. See `WebhookReceiver.parse`."""
@@ -65,14 +68,15 @@ class Parser:
         Raises:
             NotAnEvent: there are too many.
         """
-        if self._latest is not None and self._latest[0] == body:
-            return self._latest[1]
+        for of, parts in [*self._latest]:  # another thread may add one
+            if of == body:
+                return parts
         try:
             parts = split.parts(decoded(body, self._decode))
         except NoEventName:
             return None
         if len(parts) > 1:
-            self._latest = body, parts
+            self._latest.append((body, parts))
         return parts
 
     def _whole(self, body: bytes, headers: Headers) -> Event:

@@ -212,7 +212,10 @@ def _outdate(connection: PostgresConnection, seqs: Sequence[int]) -> None:
 
 
 def _insert(connection: PostgresConnection, new: Sequence[PutJob]) -> None:
-    seqs = insert(connection, [(delivery_row(each.entry), True) for each in new], [each.shares for each in new])
+    checksum = rows.Checksums().of
+    seqs = insert(
+        connection, [(delivery_row(each.entry, checksum), True) for each in new], [each.shares for each in new]
+    )
     progress: list[tuple[Any, ...]] = []
     for seq, (entry, now, *_) in zip(seqs, new, strict=True):
         receiver, dead = entry.delivery.receiver, entry.dead

@@ -233,11 +233,12 @@ def _claims(
 ) -> list[Claim]:
     """Return the claims of leased rows; a damaged one is DEAD instead."""
     claims: list[Claim] = []
+    checksum = rows.Checksums().of
     for row in found:
         state, handlers, crashes, reason, *lease, _ = row[-7:]
         try:
             whole = rows.with_body(row, shared[lease[0]]) if lease[0] in shared else row
-            delivery, progress = rows.delivery(all_unescaped(whole[:-7])), rows.progress(handlers)
+            delivery, progress = rows.delivery(all_unescaped(whole[:-7]), checksum), rows.progress(handlers)
         except InboxDamaged as damage:
             extra = fields(delivery_id=row[0], reason=str(damage))
             logger.error("delivery %s is dead: %s", row[0], damage, extra=extra)

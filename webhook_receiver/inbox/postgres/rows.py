@@ -67,9 +67,9 @@ def all_unescaped(row: Sequence[Any]) -> tuple[Any, ...]:
     return tuple([unescaped(cell) if isinstance(cell, str) else cell for cell in row])
 
 
-def delivery_row(entry: Entry) -> tuple[Any, ...]:
-    """Return the values of `rows.COLUMNS`."""
-    return all_escaped(rows.delivery_row(entry))
+def delivery_row(entry: Entry, checksum: Callable[[Sequence[Any]], int] | None = None) -> tuple[Any, ...]:
+    """Return the values of `rows.COLUMNS`; see `rows.delivery_row`."""
+    return all_escaped(rows.delivery_row(entry, checksum))
 
 
 def summary(row: Sequence[Any]) -> DeliverySummary:

@@ -122,10 +122,11 @@ def _insert(connection: WriterConnection, new: Sequence[PutJob], first: int, own
         UnicodeEncodeError: a text holds a lone surrogate.
     """
     numbered = [*enumerate(_plain([rows.values_of(job.entry) for job in new]), first)]
+    checksum = rows.Checksums().of
     columns, table = (
         _COMMON,
         [
-            (seq, *row[:_PART], rows.checksum(row), None if owner is None else owner.token)
+            (seq, *row[:_PART], checksum(row), None if owner is None else owner.token)
             for (seq, row), owner in zip(numbered, owners, strict=True)
         ],
     )

@@ -37,7 +37,7 @@ def move(connection: Connection) -> None:
         rows.insert(
             connection,
             f"delivery (seq, {', '.join(_COLUMNS)})",
-            [(seq, *row[:-1], rows.checksum((*row[:-1], 0, None))) for seq, row in numbered],
+            [(seq, *row[:-1], rows.checksum_of((*row[:-1], 0, None))) for seq, row in numbered],
         )
         rows.insert(
             connection,

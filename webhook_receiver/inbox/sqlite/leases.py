@@ -173,11 +173,12 @@ def _claims(connection: WriterConnection, job: ClaimJob, seqs: Sequence[int], to
         seqs,
     ).fetchall()
     shared = bodies.shared(connection, [row[-1] for row in found])  # once in memory for all parts of a request
+    checksum = rows.Checksums().of
     for row in found:
         state, handlers, crashes, reason, seq, holder = row[-6:]
         try:
             whole = rows.with_body(row, shared[holder]) if holder in shared else row
-            delivery, progress = rows.delivery(whole), rows.progress(handlers)
+            delivery, progress = rows.delivery(whole, checksum), rows.progress(handlers)
         except InboxDamaged as damage:
             _bury(connection, seq, row[0], damage, job.unix)
             continue
