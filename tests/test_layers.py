@@ -41,6 +41,7 @@ NEUTRAL = {
     "catalogue",
     "challenge_request",
     "challenges",
+    "cloudevents",
     "event_names",
     "form",
     "order_check",
@@ -50,6 +51,7 @@ NEUTRAL = {
     "registry",
     "reply",
     "split",
+    "text",
 }
 VENDORS = {each.stem for each in PACKAGE.joinpath("senders").iterdir()} - NEUTRAL | {
     f"catalogue.{each.stem}" for each in PACKAGE.joinpath("senders/catalogue").iterdir()

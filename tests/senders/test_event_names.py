@@ -9,7 +9,22 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from webhook_receiver import NotAnEvent
+from tests.working import durable
+from webhook_receiver import (
+    AnyOf,
+    ConfigurationError,
+    Event,
+    Filter,
+    NotAnEvent,
+    QuerySecret,
+    Scheme,
+    Sender,
+    State,
+    UnknownEvent,
+    Unsigned,
+    WebhookReceiver,
+)
+from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders.event_names import EventNames
 
 
@@ -69,3 +84,159 @@ def test_what_is_no_json_does_not_become_any(body: bytes) -> None:
 def test_a_delivery_without_the_header_is_no_event(headers: list[tuple[bytes, bytes]]) -> None:
     with pytest.raises(NotAnEvent, match="no header x-event"):
         named(b"{}", headers)
+
+
+def named_by(names: str | tuple[str, ...], scheme: Scheme | None = None, **parts: Any) -> Sender:
+    return Sender(name="acme", scheme=scheme or Unsigned(), facts=("this test",), event_name=names, **parts)
+
+
+def event_of(names: str | tuple[str, ...], document: Any, headers: dict[str, str] | None = None) -> Event:
+    hooks = WebhookReceiver(sender=named_by(names))
+    return hooks.parse(json.dumps(document).encode(), RequestHead.of(headers or {}).headers)
+
+
+@pytest.mark.parametrize(
+    ("names", "document", "name"),
+    [
+        ("type", {"type": "a"}, "a"),
+        ("type", {"type": "a", "event": "b"}, "a"),
+        ("event", {"event": "b"}, "b"),
+        ("type", {"type": 7}, "7"),
+        ("meta.event_name", {"meta": {"event_name": "a"}}, "a"),
+        ("items.0.type", {"items": [{"type": "a"}]}, "a"),
+        ("{resource_type}.{action}", {"resource_type": "payments", "action": "paid"}, "payments.paid"),
+        ("{type}/{data.kind}!", {"type": "a", "data": {"kind": "b"}}, "a/b!"),
+        (("eventType", "type"), {"type": "a"}, "a"),
+        (("eventType", "type"), {"type": "a", "eventType": "b"}, "b"),
+        (("{type}.{action}", "type"), {"type": "a"}, "a"),
+        (("type", "text:ping"), {"n": 1}, "ping"),
+        ("text:ping", {"event": "b"}, "ping"),
+        ("header:X-Topic", {}, "orders/create"),
+        ("{header:X-Topic}:{action}", {"action": "a"}, "orders/create:a"),
+        (("event_type", "header:x-topic"), {"event_type": "a"}, "a"),
+    ],
+)
+def test_a_name_is_found_wherever_the_sender_has_it(names: Any, document: Any, name: str) -> None:
+    event = event_of(names, document, {"x-topic": "orders/create"})
+    assert isinstance(event, UnknownEvent)
+    assert event.event == name
+    assert {key: (event.model_extra or {})[key] for key in document if key != "event"} == {
+        key: value for key, value in document.items() if key != "event"
+    }
+
+
+@pytest.mark.parametrize(
+    "document", [{}, {"type": None}, {"type": ""}, {"type": True}, {"type": {}}, [{"type": "a"}], 1]
+)
+def test_without_a_name_there_is_no_event(document: Any) -> None:
+    with pytest.raises(NotAnEvent):
+        event_of("type", document)
+    hooks = WebhookReceiver(sender=named_by("type"))
+    hooks.fallback(lambda event: None)
+    event = hooks.parse(json.dumps(document).encode())
+    assert isinstance(event, UnknownEvent)
+    assert (event.event, event.body) == ("", document)
+
+
+def test_an_object_where_the_name_goes_is_kept_as_the_body() -> None:
+    moved = {"type": "moved", "price": [1, {"event": "x"}]}
+    event = event_of("event.type", {"event": moved, "n": 1})
+    assert isinstance(event, UnknownEvent)
+    assert (event.event, event.body, event.model_extra) == ("moved", moved, {"n": 1})
+    assert getattr(event_of("event.type", {"event": moved, "body": "own"}), "body", None) == "own"
+    assert getattr(event_of("header:x-topic", {"event": [1]}, {"x-topic": "a"}), "body", None) == [1]
+
+
+def test_the_document_contradicts_a_name_that_is_beside_it() -> None:
+    with pytest.raises(NotAnEvent, match="another event than the header x-topic, which no signature covers"):
+        event_of("header:x-topic", {"event": "b"}, {"x-topic": "a"})
+
+
+@pytest.mark.parametrize(
+    ("names", "target", "name"),
+    [
+        ("query:topic", "/hooks?token=hush-hush&topic=orders%2Fpaid", "orders/paid"),
+        ("query:topic", "/hooks?topic=%C3%A9%F0%9F%9B%B0", "é🛰"),
+        ("path:-1", "/hush-hush/orders.paid?x=hush-hush", "orders.paid"),
+        ("path:-2", "/hush-hush/orders/paid%20now/", "orders"),
+        ("{path:-2}.{path:-1}", "/hush-hush/orders/paid%20now/", "orders.paid now"),
+        ("{query:topic}.{action}", "/hooks?topic=a", "a.b"),
+        (("query:topic", "action"), "/hooks?topic=a&topic=c", "b"),
+        (("query:topic", "action"), "/hooks?topic=", "b"),
+        (("query:topic", "action"), "/hooks?topic=%0A", "b"),
+        (("query:topic", "action"), f"/hooks?topic={'a' * 257}", "b"),
+        (("path:-9", "action"), "/hooks", "b"),
+    ],
+)
+@pytest.mark.parametrize("url", ["memory://", "sqlite"])
+async def test_a_name_in_the_url_is_stored_and_nothing_else_of_it(
+    names: Any, target: str, name: str, url: str, tmp_path: Any
+) -> None:
+    url = url if url == "memory://" else f"sqlite:///{tmp_path}/hooks.db"
+    hooks = durable(url, sender=named_by(names), work=False)
+    async with hooks:
+        receipt = await hooks.receive({}, b'{"action": "b"}', target=target)
+        assert receipt.delivery is not None
+        stored = await hooks.inbox.get(receipt.delivery.id)
+    assert stored is not None
+    assert stored.summary.event == name
+    assert hooks.parse(stored.delivery.body, stored.delivery.headers).event == name
+    assert b"hush" not in repr(stored.delivery.headers).encode()
+
+
+async def test_no_header_of_a_request_is_taken_for_a_name_in_the_url() -> None:
+    hooks = durable(sender=named_by("query:topic"), work=False)
+    async with hooks:
+        receipt = await hooks.receive({"query=topic": "forged"}, b"{}", target="/")
+        found = await hooks.inbox.find(Filter())
+    assert receipt.events == ()
+    assert [each.state for each in found] == [State.DEAD]
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        (None, "is a place"),
+        (["type"], "is a place"),
+        (("type", 1), "is a place"),
+        ("", "list such as"),
+        ("a..b", "list such as"),
+        ("cookie:a", "is a place such as"),
+        ("query:", "is a place such as"),
+        ("path:0", "counted from its end"),
+        ("path:1", "counted from its end"),
+        ("path:-x", "counted from its end"),
+        ("{type", "cannot be read"),
+        ("{type!r}", "where only a place may be"),
+        ("{}", "list such as"),
+        ("header:Authorization", "stores nothing of that name"),
+        ("query:token", "stores nothing of that name"),
+        ("{type}.{query:api_key}", "stores nothing of that name"),
+    ],
+)
+def test_a_place_that_cannot_work_is_rejected(names: Any, why: str) -> None:
+    with pytest.raises(ConfigurationError, match=why):
+        named_by(names)
+
+
+TOKEN = "a-token-that-nobody-guesses"
+
+
+@pytest.mark.parametrize(
+    ("names", "scheme"),
+    [
+        ("query:who", QuerySecret("secret", parameter="who")),
+        ("path:-1", Unsigned(token_in_path=TOKEN)),
+        (("type", "{path:-1}.x"), Unsigned(token_in_path=TOKEN)),
+        ("query:who", AnyOf(Unsigned(token_in_path=TOKEN), QuerySecret("secret", parameter="who"))),
+    ],
+)
+def test_the_secret_in_a_url_is_no_name(names: Any, scheme: Scheme) -> None:
+    with pytest.raises(ConfigurationError, match="the secret is there"):
+        named_by(names, scheme)
+    assert named_by("path:-2", scheme).event_name == "path:-2"
+
+
+def test_a_header_is_named_once() -> None:
+    with pytest.raises(ConfigurationError, match="give one of them"):
+        named_by("type", event_header="X-Event")

@@ -267,7 +267,7 @@ def _with_new_id(body: bytes, sender: Sender, cls: type[Event] | None) -> dict[s
     for id in (str(uuid4()), secrets.randbelow(2**31)):
         document: dict[str, Any] = json.loads(body)
         try:
-            payloads.put(document, sender.delivery_id_path or "id", id)
+            payloads.put(document, (*sender.delivery_id_paths, "id")[0], id)
             if cls is not None:
                 cls.model_validate_json(payloads.dump(document))
         except ValueError:

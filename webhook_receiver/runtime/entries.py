@@ -37,7 +37,7 @@ class EntryBuilder:
     def __init__(self, receiver: str, sender: Sender) -> None:
         self._sender = sender
         self._digest = digester(receiver)
-        self._id_path = None if sender.delivery_id_path is None else parsed_paths([sender.delivery_id_path])[0]
+        self._id_paths = parsed_paths(sender.delivery_id_paths)
         self._name_is_signed = EventNames(sender.event_name, sender.event_header).are_in_body
         # A stranger's name in a header makes an event of another class, or of none, and with it another identity.
         self._identity_counts = self._name_is_signed or sender.orders is not None
@@ -123,7 +123,7 @@ class EntryBuilder:
             name = event.event if self._name_is_signed or identity is not None else ""
             key = self._digest(id, name, *map(storable, identity or ()))
             return key if is_of_part else self._of_part(part, key)
-        if not may_repeat and self._sender.delivery_id is None and self._id_path is None:
+        if not may_repeat and self._sender.delivery_id is None and not self._id_paths:
             return None  # two such bodies may be equal, and tell of two things
         if self._name_is_signed:
             return self._of_part(part, self._digest(body))
@@ -156,9 +156,12 @@ class EntryBuilder:
     def _own_id(self, delivery: Delivery, event: Event) -> str | None:
         try:
             id: object = event.delivery_id
-            if id is None and self._id_path is not None:
+            if id is None and self._id_paths:
                 document = event.body if isinstance(event, UnknownEvent) and not event.event else event
-                id = value_at(document, self._id_path)
+                found = [value_at(document, path) for path in self._id_paths]
+                if len(found) > 1:
+                    return None if None in found else identity_text([*map(_id_text, found)])
+                (id,) = found
             return None if id is None else _id_text(id) or None
         except Exception as error:  # in a user's class, or a value that is no id
             what = f"delivery {delivery.id}: its event's delivery_id failed, so a duplicate may not be recognized"

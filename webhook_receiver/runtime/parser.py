@@ -33,19 +33,19 @@ class Parser:
         registry: EventRegistry,
         match: Callable[[Event], Sequence[object]],
     ) -> None:
-        self._decode = sender.decode
+        self._decode, self._envelope = sender.decode, sender.envelope
         self._split = sender.split
         self._names = names
         self._registry = registry
         self._match = match
-        self._latest = deque[tuple[bytes, list[bytes]]](maxlen=_MOST_BODIES)
+        self._latest = deque[tuple[bytes, Headers | None, list[bytes]]](maxlen=_MOST_BODIES)
         """The latest bodies that were split, and their parts: a worker reads one part after the other."""
 
     def parse(self, body: bytes, headers: Headers, part: int = 0) -> Event:
         """Return one event in a body. See `WebhookReceiver.parse`."""
         if self._split is None and not part:
             return self._whole(body, headers)
-        parts = [body] if self._split is None else self._parts(body, self._split)
+        parts = [body] if self._split is None else self._parts(body, headers, self._split)
         if parts is None:
             return self._whole(body, headers)
         if not 0 <= part < len(parts):
@@ -55,33 +55,34 @@ class Parser:
     def parse_all(self, body: bytes, headers: Headers) -> list[Event | Exception]:
         """Return all events in a body, in order; for a part that is none the error with which `parse` would end."""
         try:
-            parts = None if self._split is None else self._parts(body, self._split)
+            parts = None if self._split is None else self._parts(body, headers, self._split)
         except NotAnEvent as error:
             return [error.with_traceback(None)]
         if parts is None:
             return [_caught(self._whole, body, headers)]
         return [_caught(self._event, part, headers) for part in parts]
 
-    def _parts(self, body: bytes, split: Split) -> list[bytes] | None:
+    def _parts(self, body: bytes, headers: Headers, split: Split) -> list[bytes] | None:
         """Return the parts of a body; None if it has no document.
 
         Raises:
             NotAnEvent: there are too many.
         """
-        for of, parts in [*self._latest]:  # another thread may add one
-            if of == body:
+        proven = None if self._envelope is None else headers
+        for of, by, parts in [*self._latest]:  # another thread may add one
+            if of == body and by == proven:
                 return parts
         try:
-            parts = split.parts(decoded(body, self._decode))
+            parts = split.parts(decoded(body, headers, self._decode, self._envelope))
         except NoEventName:
             return None
         if len(parts) > 1:
-            self._latest.append((body, parts))
+            self._latest.append((body, proven, parts))
         return parts
 
     def _whole(self, body: bytes, headers: Headers) -> Event:
         try:
-            document = decoded(body, self._decode)
+            document = decoded(body, headers, self._decode, self._envelope)
         except NoEventName as error:
             why = str(error)
         else:
@@ -93,15 +94,22 @@ class Parser:
             return self._registry.parse(self._names.named(document, headers))
         except NoEventName as error:
             why = str(error)
-        return self._unnamed(document, why)  # out here, where no other error is the context of its own
+        # Out here, where no other error is the context of its own.
+        return self._unnamed(document, why, headers)
 
-    def _unnamed(self, document: bytes, why: str) -> Event:
-        """Return the unnamed event that a document is, if a handler takes such.
+    def _unnamed(self, document: bytes, why: str, headers: Headers = ()) -> Event:
+        """Return the event of a document that has no name as it is: the one in a text of JSON, or one without a name.
 
         Raises:
-            NotAnEvent: none does.
+            NotAnEvent: no handler takes events without a name.
         """
-        unnamed = UnknownEvent(event="", body=parsed(document))
+        inner = found = parsed(document)
+        while isinstance(inner, str) and inner.lstrip()[:1] in ("{", '"'):
+            document = inner.encode(errors="surrogatepass")
+            inner = parsed(document)
+        if inner is not found and isinstance(inner, dict):
+            return self._event(document, headers)
+        unnamed = UnknownEvent(event="", body=found)
         if self._match(unnamed):
             return unnamed
         raise NotAnEvent(why)

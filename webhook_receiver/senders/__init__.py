@@ -10,11 +10,12 @@ from types import ModuleType
 from ..errors import ConfigurationError
 from ..signatures import Scheme
 from ..signatures.secrets import Secrets
-from .base import Decode, Identity, Order, OrderingKey, Orders, OrdersApi, Sender, check_scheme, checked_api
+from .base import Decode, Envelope, Identity, Order, OrderingKey, Orders, OrdersApi, Sender, check_scheme, checked_api
 from .split import Split
 
 __all__ = [
     "Decode",
+    "Envelope",
     "Identity",
     "Order",
     "OrderingKey",

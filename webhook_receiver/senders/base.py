@@ -7,8 +7,9 @@ A receiver has one sender, and reads from it, in this order, for each request:
 1. `scheme`: whether the delivery proves itself, first by its head (method, target, headers), then by its body. No part
    of the request is trusted before that.
 2. `decode`: the JSON document in a body that is none itself, such as a form. The receiver keeps the body as it came.
-3. `split`: the events in a document that holds several. Each is a document of its own from here on, with handlers,
-   retries and duplicates of its own; all are committed together or none.
+3. `envelope`, `split`: what headers add to a document, where they are proven; then the events in a document that holds
+   several. Each is a document of its own from here on, with handlers, retries and duplicates of its own; all are
+   committed together or none.
 4. `event_name`, `event_header`: the place of the event's name, if it is not the document's `event`. It becomes that.
 5. `events`, `statuses`: the classes that a document may become, and the sender's spellings of order statuses. One pass
    over the body's bytes decides the class and builds the event; a document of no class is an `UnknownEvent`.
@@ -39,9 +40,9 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
-from ..delivery import kept_headers
+from ..delivery import Headers, kept_headers
 from ..errors import ConfigurationError
 from ..events import Event, OrderStatus, Path, identity_of, order_id_of, parsed_paths
 from ..responses import ResponseStatuses
@@ -64,6 +65,11 @@ an order's id and status. None for an event without an identity."""
 Decode = Callable[[bytes], bytes]
 """A function of a body that returns the JSON document in it, as bytes; the body unchanged where there is none. It gets
 no headers, since few signatures cover them: a stranger could have a body that he has seen read in another way."""
+
+
+Envelope = Callable[[bytes, Headers], bytes]
+"""A function of a document and the headers of its request that returns the document with what the headers add to it, or
+the document unchanged. Only for a scheme that covers these headers: see `cloudevents`."""
 
 
 class Order(Protocol):
@@ -173,6 +179,10 @@ class Sender:
     decode: Decode | None = None
     """The function that returns the JSON document in a body, such as `form_document`; None if the body is JSON. JSON in
     UTF-16, with a byte order mark or half surrogates needs none."""
+    envelope: Envelope | None = None
+    """The function that adds what headers tell of an event, as in the binary mode of CloudEvents; None for none. The
+    scheme must cover these headers, or prove the request as a whole: otherwise who has seen a delivery could send its
+    body again as another event."""
     split: Split | None = None
     """The place of the events in a document, such as `Split("events.*")`; None if each delivery is one event."""
     event_name: str | tuple[str, ...] = ()
@@ -190,10 +200,10 @@ class Sender:
     {"issue_comment": {"issue", "comment"}, "issues": {"issue"}} the first event counts whose members are all in the
     document, and those with the same members; no other one of the mapping is accepted then. An event without members
     of its own has an empty set. A document that has none of all these members may be of any event."""
-    delivery_id_path: str | None = None
+    delivery_id_path: str | tuple[str, ...] | None = None
     """The place of the sender's id of the event in documents, such as "id" or "meta.event_id"; None if there is none.
-    Two pushes with the same id are one, whatever else differs between them. An event's class may say its own:
-    `Event.delivery_id`."""
+    Of several, such as ("source", "id"), only all together are one id. Two pushes with the same id are one, whatever
+    else differs between them. An event's class may say its own: `Event.delivery_id`."""
     delivery_id: str | None = None
     """The header with the sender's id of the delivery; None if there is none, or if the scheme verifies it
     (`Verified.id`). An id that no signature covers proves nothing, so its value counts for nothing: it says that each
@@ -242,11 +252,11 @@ class Sender:
                 f"the sender {self.name} has event_name and event_header: give one of them, "
                 f'as in event_name=("header:{self.event_header}", "type")'
             )
-        if self.delivery_id_path is not None and not (isinstance(self.delivery_id_path, str) and self.delivery_id_path):
+        if not all(isinstance(each, str) and each for each in self.delivery_id_paths):
             raise ConfigurationError(
                 f'delivery_id_path is a place in documents, such as "id" or "meta.id", not {self.delivery_id_path!r}'
             )
-        parsed_paths([] if self.delivery_id_path is None else [self.delivery_id_path])
+        parsed_paths(self.delivery_id_paths)
         members: object = self.event_members
         if not isinstance(members, Mapping) or not all(
             isinstance(name, str) and isinstance(each, frozenset) for name, each in self.event_members.items()
@@ -278,9 +288,17 @@ class Sender:
             raise ConfigurationError(
                 f"the decode of the sender {self.name} is a function of a body, such as form_document"
             )
+        if self.envelope is not None and not callable(self.envelope):
+            raise ConfigurationError(f"the envelope of the sender {self.name} is a function of a document and headers")
         for part in ("identity", "ordering_key"):
             if not callable(getattr(self, part)):
                 raise ConfigurationError(f"the {part} of the sender {self.name} is a function of an event")
+
+    @property
+    def delivery_id_paths(self) -> tuple[str, ...]:
+        """The places in documents that make the sender's id of an event; none without one."""
+        given: object = self.delivery_id_path
+        return () if given is None else cast("tuple[str, ...]", given if isinstance(given, tuple) else (given,))
 
     def _check_tuple(self, part: str, kind: type, what: str) -> None:
         given: object = getattr(self, part)

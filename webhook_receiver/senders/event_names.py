@@ -227,26 +227,36 @@ def _place(text: str) -> _Place:
     return _Place(kind, name, header.encode("latin-1", "replace"), from_end=from_end)
 
 
-def decoded(body: bytes, decode: Callable[[bytes], bytes] | None) -> bytes:
+def decoded(
+    body: bytes,
+    headers: Headers,
+    decode: Callable[[bytes], bytes] | None,
+    envelope: Callable[[bytes, Headers], bytes] | None,
+) -> bytes:
     """Return the document in a body.
 
     Args:
         body: the bytes of the body, as received.
+        headers: the headers of the delivery.
         decode: the sender's function, see `Sender.decode`; None if the body is the document.
+        envelope: the sender's function, see `Sender.envelope`; None if the headers add nothing.
 
     Raises:
-        NoEventName: `decode` failed.
+        NoEventName: `decode` or `envelope` failed.
     """
-    if decode is None:
+    if decode is None and envelope is None:
         return body
+    what = "decode"
     try:
-        found: object = decode(body)
+        found: object = body if decode is None else decode(body)
+        if isinstance(found, bytes) and envelope is not None:
+            what, found = "envelope", envelope(found, headers)
     except Exception as error:
-        log_failure("the sender's decode failed", error)
+        log_failure(f"the sender's {what} failed", error)
         found = error
     if isinstance(found, bytes):
         return found
-    raise NoEventName(f"the sender's decode gave no bytes, but {type(found).__name__}")
+    raise NoEventName(f"the sender's {what} gave no bytes, but {type(found).__name__}")
 
 
 def _with_name(body: bytes, document: dict[str, object], name: str) -> bytes:

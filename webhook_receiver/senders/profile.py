@@ -153,7 +153,7 @@ class Profile:
         if self.proof.id:
             yield "A delivery that is sent again is known by its id, which is covered."
         elif sender.delivery_id_path is not None:
-            yield f"A delivery that is sent again is known by {sender.delivery_id_path} in the body."
+            yield f"A delivery that is sent again is known by {' and '.join(sender.delivery_id_paths)} in the body."
         elif sender.delivery_id is not None:
             yield f"A delivery that is sent again is known by an equal body; {sender.delivery_id} is not covered."
         else:

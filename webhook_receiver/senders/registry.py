@@ -167,8 +167,8 @@ def _shape(preset: Preset, sender: Sender, headers: Headers, body: bytes) -> int
         points += _NAMED
     document, is_part = _document(sender, body)
     points += is_part
-    if sender.delivery_id_path is not None:
-        points += value_at(document, parsed_paths([sender.delivery_id_path])[0]) is not None
+    if paths := parsed_paths(sender.delivery_id_paths):
+        points += all(value_at(document, path) is not None for path in paths)
     names = (sender.event_name,) if isinstance(sender.event_name, str) else sender.event_name
     points += any(_has_name(template, document) for template in names)
     return points + any(sample.keys() <= document.keys() for sample in preset.samples.values())

@@ -1,0 +1,132 @@
+"""Senders of CloudEvents 1.0.2: structured, batched and, where the headers are proven, binary."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from base64 import b64encode
+from email.message import Message
+from urllib.parse import unquote_to_bytes
+
+from ..delivery import Headers, RequestHead
+from ..errors import ConfigurationError, VerificationError
+from ..json_repair import parsed, repaired
+from ..signatures import Scheme
+from .base import Sender
+from .challenges import cloudevents as handshake
+from .split import Split
+from .text import text_of
+
+_ATTRIBUTE = re.compile(rb"ce-([a-z0-9]+)")
+_QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
+_REQUIRED = ("ce-id", "ce-source", "ce-type")
+
+
+def cloudevents(
+    scheme: Scheme, *, name: str = "cloudevents", origins: tuple[str, ...] = (), binary: bool = False
+) -> Sender:
+    """Return a sender of CloudEvents, one in a request or a batch, with any charset.
+
+    In the binary mode an event's attributes are in headers. Few signatures cover these: who has seen a delivery could
+    send its body again as another event. So it is read only if asked for, from a scheme that covers them, or that
+    covers nothing and proves the request as a whole, such as `BasicAuth`. Otherwise the body alone is the event.
+
+    Args:
+        scheme: how the deliveries prove themselves; CloudEvents itself has no way.
+        name: the sender's name.
+        origins: the origins that may deliver, for the challenge by OPTIONS; none to answer none.
+        binary: whether to read the binary mode.
+
+    Raises:
+        ConfigurationError: `binary`, and the signature covers the body, and not the headers; or a part cannot work.
+    """
+    if binary:
+        _check_covered(scheme)
+    return Sender(
+        name=name,
+        scheme=scheme,
+        facts=(
+            "CloudEvents 1.0.2: HTTP Protocol Binding, sections 3.1 to 3.3; JSON Event Format; HTTP 1.1 Web Hooks",
+            "cloudevents 2.2.0 (PyPI): headers are percent-decoded; a missing time is made up there, and not here",
+        ),
+        envelope=binary_event if binary else None,
+        split=Split("*"),
+        event_name="type",
+        delivery_id_path=("source", "id"),  # together they are unique (CloudEvents 1.0.2, section "id")
+        challenges=(handshake(*origins),) if origins else (),
+    )
+
+
+def binary_event(document: bytes, headers: Headers) -> bytes:
+    """Return the JSON of a CloudEvent in the binary mode (HTTP Protocol Binding, section 3.1); any other one unchanged.
+
+    An attribute whose header an inbox does not store, since its name suggests a secret, is left out.
+
+    Args:
+        document: the body, as received.
+        headers: the headers of the request.
+    """
+    content_type = next((value.decode("latin-1") for name, value in headers if name == b"content-type"), "")
+    found = {
+        match[1].decode(): _attribute(value.decode("latin-1"))
+        for name, value in reversed(headers)  # of two the first counts
+        if (match := _ATTRIBUTE.fullmatch(name)) and match[1] != b"data"
+    }
+    if "specversion" not in found or content_type.lower().startswith("application/cloudevents"):
+        return document
+    if content_type:
+        found["datacontenttype"] = content_type
+    attributes = json.dumps(found)[:-1].encode()
+    return attributes + b"}" if not document else b"%b, %b}" % (attributes, _data(document, content_type))
+
+
+def _data(body: bytes, content_type: str) -> bytes:
+    """Return the member that has the data of an event: JSON as it is, else a text, else base64."""
+    message = Message()
+    message["content-type"] = content_type or "application/json"
+    kind, charset = message.get_content_type(), message.get_content_charset()
+    if kind.endswith(("/json", "+json")):
+        text = repaired(body) if charset in (None, "utf-8") else text_of(body, charset).encode()
+        if text.strip() == b"null" or parsed(text) is not None:
+            return b'"data": ' + text
+    is_text = kind.startswith("text/") or kind.endswith(("/json", "+json", "/xml", "+xml", "/x-www-form-urlencoded"))
+    if is_text:
+        return b'"data": ' + json.dumps(text_of(body, charset)).encode()
+    return b'"data_base64": "' + b64encode(body) + b'"'
+
+
+def _attribute(value: str) -> str:
+    """Return the value of an attribute in a header (HTTP Protocol Binding, section 3.1.3.2)."""
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = _QUOTED_PAIR.sub(r"\1", value[1:-1])
+    found = unquote_to_bytes(value.encode("latin-1", "replace"))
+    try:
+        return found.decode()
+    except UnicodeDecodeError:
+        return found.decode("latin-1")
+
+
+def _check_covered(scheme: Scheme) -> None:
+    """Reject a scheme that covers the body, and not the attributes: by a delivery of its own, with another attribute.
+
+    A scheme that has no key to sign with is not asked.
+    """
+    body, now = b"{}", time.time()
+    sent = RequestHead.of({"host": "localhost", "content-type": "application/json", **dict.fromkeys(_REQUIRED, "a")})
+    try:
+        signed = scheme.sign(sent, body, now)
+        if not scheme.verify(signed, now)(body).body:
+            return
+    except (ConfigurationError, VerificationError):
+        return
+    for name in _REQUIRED:
+        changed = [(key, b"b" if key == name.encode() else value) for key, value in signed.headers]
+        try:
+            scheme.verify(signed._replace(headers=changed), now)(body)
+        except VerificationError:
+            continue
+        raise ConfigurationError(
+            f"binary=True needs a signature over {name}, or nobody knows who wrote it: {type(scheme).__name__} covers "
+            "the body alone; have it cover these headers, or have the sender use the structured mode"
+        )
