@@ -37,7 +37,7 @@ def document_of(preset: Preset, sender: Sender, event: str | None, secret: Secre
     if sample is None:
         held = preset.example if secret is None else secret.get_secret_value()
         sample = _with_secret(preset, json.dumps(held)[1:-1])
-    return with_new_id(sample, sender.delivery_id_path)
+    return with_new_id(sample, next(iter(sender.delivery_id_paths[-1:]), None))
 
 
 def with_new_id(sample: Mapping[str, Any], place: str | None) -> dict[str, Any]:
