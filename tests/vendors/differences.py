@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from base64 import b64decode, b64encode
@@ -69,12 +70,12 @@ def lenient_base64(header: str, by: str = "") -> Difference:
     return Difference("it decodes base64 leniently, and passes over what is none", "there", holds, by)
 
 
-def lenient_base64_text(header: str, by: str = "") -> Difference:
+def lenient_base64_text(header: str, by: str = "", *, prefix: str = "") -> Difference:
     """The signature is the whole header, read as `b64decode(text)` and `Buffer.from(text, "base64")` read it."""
     return Difference(
         "it decodes base64 leniently, and passes over what is none",
         "there",
-        lambda request: not _is_canonical(request.header(header)),
+        lambda request: not _is_canonical(request.header(header).removeprefix(prefix)),
         by,
     )
 
@@ -91,7 +92,7 @@ def lenient_hex(header: str, by: str = "Node", *, prefix: str = "") -> Differenc
     return Difference(
         "it decodes hex of either case, and passes over what stands behind it",
         "there",
-        lambda request: re.fullmatch("[0-9a-f]+", request.header(header).removeprefix(prefix)) is None,
+        lambda request: re.fullmatch("([0-9a-f]{2})+", request.header(header).removeprefix(prefix)) is None,
         by,
     )
 
@@ -166,6 +167,17 @@ def whole_header(header: str, by: str = "") -> Difference:
         lambda request: request.header(header).count(",") > 1,
         by,
     )
+
+
+def no_json(by: str = "") -> Difference:
+    def holds(request: Request) -> bool:
+        try:
+            json.loads(request.body)
+        except ValueError:
+            return True
+        return False
+
+    return Difference("it reads the body as well, which has to be JSON", "here", holds, by)
 
 
 def standard(prefix: str) -> tuple[Difference, ...]:

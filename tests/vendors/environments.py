@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,15 +31,21 @@ def command(language: str, libraries: Iterable[Library]) -> list[str]:
     Workers of tests share the environment: the first one makes it, or installs what is missing.
     """
     faulthandler.cancel_dump_traceback_later()  # of pytest, which stops a test that hangs: installing takes minutes
-    packages = sorted({each.requirement for each in libraries if each.language == language})
+    of_language = [each for each in libraries if each.language == language]
+    packages, alone = (
+        sorted({each.requirement for each in of_language if each.is_alone is yes}) for yes in (False, True)
+    )
     home = cache() / language.lower()
     home.parent.mkdir(parents=True, exist_ok=True)
     with home.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         note = home / "recipe.txt"
-        recipe = "\n".join([sys.version, *packages])
+        recipe = "\n".join([sys.version, *packages, *alone])
         if not note.exists() or note.read_text(encoding="utf-8") != recipe:
-            (_install_python if language == "Python" else _install_node)(home, packages)
+            if language == "Python":
+                _install_python(home, packages)
+            else:
+                _install_node(home, packages, alone)
             note.write_text(recipe, encoding="utf-8")
         if language == "Python":
             return [str(home / "bin" / "python"), str(DRIVERS / "python_driver.py")]
@@ -56,13 +63,18 @@ def _install_python(home: Path, packages: list[str]) -> None:
     _run(str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-compile", CLOCK, *packages)
 
 
-def _install_node(home: Path, packages: list[str]) -> None:
+def _install_node(home: Path, packages: list[str], alone: list[str]) -> None:
     home.mkdir(exist_ok=True)
     if not (home / "package.json").exists():
         (home / "package.json").write_text('{"type": "module", "private": true}', encoding="utf-8")
     _run("npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(home), *packages)
+    for package in alone:
+        file = _run("npm", "pack", "--silent", "--pack-destination", str(home), package).split()[-1]
+        with tarfile.open(home / file) as packed:
+            packed.extractall(home / "alone" / package.rpartition("@")[0], filter="data")
 
 
-def _run(*command: str) -> None:
+def _run(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, f"{' '.join(command[:4])} failed: {done.stderr[-2000:]}"
+    return done.stdout

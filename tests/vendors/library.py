@@ -28,10 +28,15 @@ class Library:
     """Whether it signs, too."""
     is_official: bool = True
     """Whether the sender itself publishes it."""
+    extra: str = ""
+    """The extra of a package for Python that it needs."""
+    is_alone: bool = False
+    """Whether it does without what its package depends on, which would be hundreds of others."""
 
     @property
     def requirement(self) -> str:
-        return f"{self.package}{'==' if self.language == 'Python' else '@'}{self.version}"
+        extra = f"[{self.extra}]" if self.extra else ""
+        return f"{self.package}{extra}{'==' if self.language == 'Python' else '@'}{self.version}"
 
     def __str__(self) -> str:
         return f"{self.package} {self.version} ({self.language})"

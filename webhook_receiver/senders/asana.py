@@ -60,6 +60,7 @@ PRESETS = (
                 "A delivery holds several events, or none: that is a heartbeat.",
                 "Each webhook has its own secret.",
             ),
+            verified=("n8n-nodes-base 2.41.2 (Node)", "2026-11-29"),
         ),
     ),
 )

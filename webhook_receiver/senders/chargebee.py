@@ -49,6 +49,7 @@ PRESETS = (
                 f"authentication: the user name {USERNAME} and a password of your own."
             ),
             traps=("Nothing is signed: who knows the password can make any event.",),
+            verified=("chargebee 3.33.0 (Node)", "2026-11-29"),
         ),
     ),
 )

@@ -90,6 +90,7 @@ PRESETS = (
                 "say tolerance=60.",
                 "Paddle Classic signs in another way, and is not in the catalogue.",
             ),
+            verified=("paddle-python-sdk 1.16.1 (Python), @paddle/paddle-node-sdk 3.10.0 (Node)", "2026-11-29"),
         ),
     ),
 )

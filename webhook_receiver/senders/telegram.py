@@ -61,6 +61,7 @@ PRESETS = (
             docs="core.telegram.org/bots/api#setwebhook",
             setup="Call setWebhook of the bot's API with the URL and a secret_token of your own.",
             traps=("An event's name is that of the member beside update_id, such as message.",),
+            verified=("python-telegram-bot 22.8 (Python)", "2026-11-29"),
         ),
     ),
 )

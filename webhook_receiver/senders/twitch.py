@@ -109,6 +109,7 @@ PRESETS = (
             traps=(
                 "A revocation has the name of the revoked event, and no member event: subscription.status says why.",
             ),
+            verified=("@twurple/eventsub-http 8.1.4 (Node)", "2026-11-29"),
         ),
     ),
 )

@@ -98,6 +98,7 @@ PRESETS = (
                 "The URL is validated again every 72 hours.",
                 "Its own library writes the JSON anew before it verifies, and so rejects some genuine spellings.",
             ),
+            verified=("@zoom/rivet 0.4.0 (Node)", "2026-11-29"),
         ),
     ),
 )

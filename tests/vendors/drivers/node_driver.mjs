@@ -18,7 +18,7 @@ globalThis.Date = class extends Date {
     return now * 1000;
   }
 };
-console.log = console.info = console.warn = console.error; // some libraries print
+console.log = console.info = console.warn = console.debug = console.error; // some libraries print
 
 // What `verify` returns is false, or it throws, for a request that the library does not take.
 const libraries = {
@@ -120,6 +120,13 @@ const libraries = {
     return {
       verify: (asked) => validator.validateHMACSignature(asked.secret, asked.headers["hmacsignature"], asked.text),
       sign: (asked) => ({ hmacsignature: validator.calculateHmac(asked.text, asked.secret) }),
+    };
+  },
+
+  "chargebee:chargebee": async () => {
+    const { basicAuthValidator } = require(inside("chargebee", "cjs/resources/webhook/auth.js"));
+    return {
+      verify: ({ headers, secret }) => basicAuthValidator((user, password) => user === "webhook" && password === secret)(headers),
     };
   },
 
@@ -370,6 +377,42 @@ const libraries = {
     return { verify: ({ secret, headers, text }) => new WebhookReceiver("key", secret).receive(text, headers["authorization"]) };
   },
 
+  "zoom:@zoom/rivet": async () => {
+    const { AwsLambdaReceiver } = require("@zoom/rivet/teamchat");
+    return {
+      verify: async ({ secret, headers, text }) => {
+        const handle = new AwsLambdaReceiver({ webhooksSecretToken: secret }).start();
+        return (await handle({ headers, body: text, isBase64Encoded: false }, {})).statusCode === 200;
+      },
+    };
+  },
+
+  "twitch:@twurple/eventsub-http": async () => {
+    const { EventSubHttpListener } = await import("@twurple/eventsub-http");
+    const part = (headers, name) => headers[`twitch-eventsub-message-${name}`];
+    return {
+      verify: ({ secret, headers, text }) =>
+        EventSubHttpListener.prototype._verifyData.call(
+          { _secret: secret },
+          part(headers, "id"),
+          part(headers, "timestamp"),
+          text,
+          part(headers, "signature"),
+        ),
+    };
+  },
+
+  "lemon-squeezy:@hookflo/tern": () => tern("lemonsqueezy"),
+  "woocommerce:@hookflo/tern": () => tern("woocommerce"),
+
+  "calendly:n8n-nodes-base": () => n8n("Calendly/Calendly"),
+  "typeform:n8n-nodes-base": () => n8n("Typeform/Typeform"),
+  "cal-com:n8n-nodes-base": () => n8n("Cal/Cal"),
+  "trello:n8n-nodes-base": () => n8n("Trello/Trello"),
+  "zendesk:n8n-nodes-base": () => n8n("Zendesk/Zendesk"),
+  "asana:n8n-nodes-base": () => n8n("Asana/Asana"),
+  "netlify:n8n-nodes-base": () => n8n("Netlify/Netlify"),
+
   // The body's hash is for the caller to compare, by the documentation of Vonage.
   "vonage:@vonage/jwt": async () => {
     const { verifySignature } = require("@vonage/jwt");
@@ -384,6 +427,30 @@ const libraries = {
     };
   },
 };
+
+function tern(platform) {
+  const { WebhookVerificationService } = require("@hookflo/tern");
+  return {
+    verify: async ({ method, url, headers, body, secret }) =>
+      (await WebhookVerificationService.verify(new Request(url, { method, headers, body }), { platform, secret })).isValid,
+  };
+}
+
+// A node of n8n verifies in a module apart, with what it is given by the workflow.
+function n8n(path) {
+  const { verifySignature } = require(`./alone/n8n-nodes-base/package/dist/nodes/${path}TriggerHelpers.js`);
+  return {
+    verify: ({ url, headers, body, secret }) =>
+      verifySignature.call({
+        getRequestObject: () => ({ header: (name) => headers[name], rawBody: body }),
+        getHeaderData: () => headers,
+        getWorkflowStaticData: () => ({ webhookSecret: secret, hookSecret: secret }),
+        getNodeParameter: (name, otherwise) => otherwise,
+        getCredentials: async () => ({ oauthSecret: secret }),
+        getNodeWebhookUrl: () => url,
+      }),
+  };
+}
 
 // A module that its package does not export.
 function inside(name, path) {

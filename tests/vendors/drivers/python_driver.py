@@ -423,6 +423,37 @@ def vonage() -> Verify:
     return verify
 
 
+@library("gitlab:gidgetlab")
+def gitlab() -> Verify:
+    event = import_module("gidgetlab.sansio").Event
+    return lambda asked: event.from_http(asked.headers, asked.body, secret=asked.secret)
+
+
+@library("telegram:python-telegram-bot")
+def telegram() -> Verify:
+    handler = import_module("telegram.ext._utils.webhookhandler").TelegramHandler
+
+    def verify(asked: Question) -> object:
+        request = SimpleNamespace(headers=asked.title_case)
+        return handler._validate_post(SimpleNamespace(request=request, secret_token=asked.secret))
+
+    return verify
+
+
+@library("mandrill:django-anymail")
+def mandrill() -> Verify:
+    import_module("django.conf").settings.configure()
+    view = import_module("anymail.webhooks.mandrill").MandrillCombinedWebhookView
+    query_dict = import_module("django.http").QueryDict
+
+    def verify(asked: Question) -> object:
+        meta = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in asked.headers.items()}
+        request = SimpleNamespace(META=meta, POST=query_dict(asked.body))
+        return view(webhook_key=asked.secret, webhook_url=asked.url).validate_request(request)
+
+    return verify
+
+
 def main() -> None:
     """Answer questions until there are none."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")

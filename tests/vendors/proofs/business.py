@@ -9,6 +9,7 @@ from ..library import Library
 TEXT = "a-secret-for-tests"
 WHSEC = "whsec_YS1zZWNyZXQtZm9yLXRlc3Rz"
 WEBHOOK = ("webhook-id", "webhook-timestamp", "webhook-signature")
+N8N = Library("n8n-nodes-base", "2.41.2", "Node", "verifySignature", is_official=False, is_alone=True)
 SVIX = ("svix-id", "svix-timestamp", "svix-signature")
 
 PROOFS = (
@@ -149,5 +150,63 @@ PROOFS = (
         secret=TEXT,
         libraries=(Library("@kontent-ai/webhook-helper", "3.0.3", "Node", "isValidSignatureFromString", signs=True),),
         headers=("x-kontent-ai-signature",),
+    ),
+    Proof(
+        sender="gitlab",
+        secret=TEXT,
+        libraries=(Library("gidgetlab", "2.1.2", "Python", "sansio.Event.from_http", is_official=False),),
+        headers=("x-gitlab-token",),
+        given={"content-type": "application/json", "x-gitlab-event": "Push Hook"},
+        differences=(differences.no_json(),),
+    ),
+    Proof(
+        sender="calendly",
+        secret=TEXT,
+        libraries=(N8N,),
+        headers=("calendly-webhook-signature",),
+    ),
+    Proof(
+        sender="typeform",
+        secret=TEXT,
+        libraries=(N8N,),
+        headers=("typeform-signature",),
+    ),
+    Proof(
+        sender="cal-com",
+        secret=TEXT,
+        libraries=(N8N,),
+        headers=("x-cal-signature-256",),
+    ),
+    Proof(
+        sender="trello",
+        secret=TEXT,
+        libraries=(N8N,),
+        headers=("x-trello-webhook",),
+        changes=(differences.other_url,),
+    ),
+    Proof(
+        sender="zendesk",
+        secret=TEXT,
+        libraries=(N8N,),
+        headers=("x-zendesk-webhook-signature", "x-zendesk-webhook-signature-timestamp"),
+        tolerance=43_200,
+        differences=(differences.no_time(tolerance=43_200),),
+    ),
+    Proof(
+        sender="asana",
+        secret=TEXT,
+        libraries=(N8N,),
+        headers=("x-hook-signature",),
+    ),
+    Proof(
+        sender="netlify",
+        secret="a-secret-for-tests-of-32-bytes-or-more",
+        libraries=(N8N,),
+        headers=("x-webhook-signature",),
+        differences=(
+            differences.token_ahead(),
+            differences.token_expired(),
+            differences.lenient_token("x-webhook-signature"),
+        ),
     ),
 )

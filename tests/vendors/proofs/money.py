@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 
-from webhook_receiver import HMACBody, StandardWebhooks
+from webhook_receiver import StandardWebhooks
 
 from .. import differences
 from ..comparison import BODIES, Proof
@@ -42,14 +42,6 @@ PROOFS = (
     Proof(
         sender="paddle",
         secret=TEXT,
-        scheme=lambda secret: HMACBody(
-            secret,
-            signature="paddle-signature:h1",
-            timestamp="paddle-signature:ts",
-            item_separator=";",
-            signed="{timestamp}:{body}",
-            tolerance=5,
-        ),
         libraries=(
             Library("paddle-python-sdk", "1.16.1", "Python", "Notifications.Verifier.verify", signs=True),
             Library("@paddle/paddle-node-sdk", "3.10.0", "Node", "webhooks.isSignatureValid"),
@@ -61,7 +53,6 @@ PROOFS = (
     Proof(
         sender="gocardless",
         secret=TEXT,
-        scheme=lambda secret: HMACBody(secret, signature="webhook-signature"),
         libraries=(
             Library("gocardless-pro", "3.22.0", "Python", "webhooks.parse"),
             Library("gocardless-nodejs", "10.1.2", "Node", "webhooks.parse"),
@@ -147,5 +138,24 @@ PROOFS = (
         given={"webhook-id": "msg_7"},
         bodies=(*BODIES[:1], *BODIES[2:]),
         differences=differences.standard("webhook"),
+    ),
+    Proof(
+        sender="lemon-squeezy",
+        secret=TEXT,
+        libraries=(Library("@hookflo/tern", "4.1.0", "Node", "WebhookVerificationService.verify", is_official=False),),
+        headers=("x-signature",),
+    ),
+    Proof(
+        sender="woocommerce",
+        secret=TEXT,
+        libraries=(Library("@hookflo/tern", "4.1.0", "Node", "WebhookVerificationService.verify", is_official=False),),
+        headers=("x-wc-webhook-signature",),
+    ),
+    Proof(
+        sender="chargebee",
+        secret=TEXT,
+        libraries=(Library("chargebee", "3.33.0", "Node", "basicAuthValidator"),),
+        headers=("authorization",),
+        differences=(differences.lenient_base64_text("authorization", prefix="Basic "),),
     ),
 )

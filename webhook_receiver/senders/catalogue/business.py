@@ -91,6 +91,7 @@ PRESETS = (
             trade="business",
             docs="developer.zendesk.com/documentation/webhooks",
             setup="In the Admin Center, Apps and integrations, Webhooks: the URL; it shows the signing secret.",
+            verified=("n8n-nodes-base 2.41.2 (Node)", "2026-11-29"),
         ),
     ),
     row(
@@ -140,6 +141,7 @@ PRESETS = (
                 "The URL is signed as callbackURL has it.",
                 "Creating a webhook asks for the URL by HEAD.",
             ),
+            verified=("n8n-nodes-base 2.41.2 (Node)", "2026-11-29"),
         ),
     ),
     row(
@@ -157,6 +159,7 @@ PRESETS = (
             trade="business",
             docs="developer.calendly.com/api-docs/overview-of-webhooks",
             setup="Create a webhook subscription by the API, with the URL and a signing_key of your own.",
+            verified=("n8n-nodes-base 2.41.2 (Node)", "2026-11-29"),
         ),
     ),
     row(
@@ -175,6 +178,7 @@ PRESETS = (
             docs="developer.typeform.com/webhooks",
             setup="In the form, Connect, Webhooks: the URL, and under Edit a secret of your own.",
             traps=("Its signature begins as GitHub's does, but is base64.",),
+            verified=("n8n-nodes-base 2.41.2 (Node)", "2026-11-29"),
         ),
     ),
     row(
@@ -189,6 +193,7 @@ PRESETS = (
             trade="business",
             docs="cal.com/docs/core-features/webhooks",
             setup="In Settings, Developer, Webhooks: the subscriber URL, the events, and a secret of your own.",
+            verified=("n8n-nodes-base 2.41.2 (Node)", "2026-11-29"),
         ),
     ),
     row(

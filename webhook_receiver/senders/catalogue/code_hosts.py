@@ -39,6 +39,7 @@ PRESETS = (
                 "Webhooks that webhooks set off share one X-Gitlab-Event-UUID, so that is no id of a delivery.",
                 "A hook with a signing token is signed by Standard Webhooks: take standard_webhooks for it.",
             ),
+            verified=("gidgetlab 2.1.2 (Python)", "2026-11-29"),
         ),
     ),
     row(
@@ -201,6 +202,7 @@ PRESETS = (
                 "The signature is a token (JWT) without a time: a copy of a delivery is told by its body alone.",
                 "Without a JWS secret token nothing is signed.",
             ),
+            verified=("n8n-nodes-base 2.41.2 (Node)", "2026-11-29"),
         ),
     ),
     row(

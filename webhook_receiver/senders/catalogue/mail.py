@@ -39,6 +39,7 @@ PRESETS = (
                 "Its header has the name that HTTP message signatures (RFC 9421) give another one.",
                 "No time is signed.",
             ),
+            verified=("mailersend 3.4.0 (Node)", "2026-11-29"),
         ),
     ),
     row(
@@ -65,6 +66,7 @@ PRESETS = (
                 "A delivery is a form with an array of events in mandrill_events, which is empty at a test.",
                 "A HEAD asks whether the URL is there.",
             ),
+            verified=("django-anymail 15.2 (Python)", "2026-11-29"),
         ),
     ),
     row(
@@ -80,6 +82,7 @@ PRESETS = (
             trade="mail",
             docs="resend.com/docs/dashboard/webhooks/introduction",
             setup="In the dashboard, Webhooks, Add Webhook: the URL and the events; its page shows the signing secret.",
+            verified=("resend 2.51.0 (Python), resend 6.38.0 (Node)", "2026-11-29"),
         ),
     ),
     row(
@@ -113,6 +116,7 @@ PRESETS = (
                 "A delivery is an array of events, each with an id of its own.",
                 "Every byte counts, also the line break behind the array.",
             ),
+            verified=("sendgrid 6.12.5 (Python), @sendgrid/eventwebhook 8.0.0 (Node)", "2026-11-29"),
         ),
     ),
 )

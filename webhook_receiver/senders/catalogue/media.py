@@ -26,6 +26,7 @@ PRESETS = (
             docs="www.mux.com/docs/core/verify-webhook-signatures",
             setup="In the dashboard, Settings, Webhooks, add one for an environment; it shows the signing secret.",
             traps=("Each environment has webhooks and secrets of its own.",),
+            verified=("@mux/mux-node 15.3.0 (Node)", "2026-11-29"),
         ),
     ),
 )

@@ -181,6 +181,7 @@ PRESETS = (
                 "Its header has the name that Standard Webhooks gives another signature.",
                 _NO_TIME,
             ),
+            verified=("gocardless-pro 3.22.0 (Python), gocardless-nodejs 10.1.2 (Node)", "2026-11-29"),
         ),
     ),
     row(
@@ -213,6 +214,7 @@ PRESETS = (
             docs="docs.lemonsqueezy.com/help/webhooks",
             setup="In the store's Settings, Webhooks, add one with the URL and a signing secret of your own.",
             traps=("The event's name is in the header X-Event-Name, too, which is not signed.",),
+            verified=("@hookflo/tern 4.1.0 (Node)", "2026-11-29"),
         ),
     ),
     row(

@@ -62,6 +62,7 @@ PRESETS = (
             ),
             answer="The ping has to be answered by exactly 200, and is.",
             traps=("Topic and id are in headers that are not signed, and no time is signed.",),
+            verified=("@hookflo/tern 4.1.0 (Node)", "2026-11-29"),
         ),
     ),
 )
