@@ -10,7 +10,7 @@ import pytest
 from tests.helpers import NOW
 from webhook_receiver import Attempt, Event, WebhookReceiver
 from webhook_receiver.delivery import RequestHead
-from webhook_receiver.events import value_at
+from webhook_receiver.events import parsed_paths, value_at
 from webhook_receiver.senders.registry import presets
 
 URL = "https://example.com/webhooks"
@@ -26,9 +26,8 @@ async def events_of(name: str, document: Any, **headers: str) -> list[tuple[str,
 
     @hooks.fallback
     async def note(event: Event, attempt: Attempt) -> None:
-        path = sender.delivery_id_path
-        id = None if path is None else value_at(event, tuple(path.split(".")))
-        found.append((event.event, None if id is None else str(id)))
+        ids = [value_at(event, path) for path in parsed_paths(sender.delivery_id_paths)]
+        found.append((event.event, next((str(id) for id in ids if id is not None), None)))
 
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     given = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -137,16 +137,16 @@ class SenderSuite:
         body, before = self.body if body is None else body, len(handled.bodies)
         receipt = await handled.receive(head, body)
         assert 200 <= receipt.response.status <= 299, f"the sender is answered {receipt.response.status}"
-        assert handled.bodies[before:] == [body] * self.count_of(body), "a handler gets each event as it was sent"
+        assert handled.bodies[before:] == [body] * self.count_of(head, body), "a handler gets each event as it was sent"
         return receipt
 
-    def count_of(self, body: bytes) -> int:
-        """Return the number of events in a body."""
+    def count_of(self, head: RequestHead, body: bytes) -> int:
+        """Return the number of events in a request."""
         sender = self.sender(self.secrets)
         if sender.split is None:
             return 1
         try:
-            return len(sender.split.parts(decoded(body, sender.decode)))
+            return len(sender.split.parts(decoded(body, head.headers, sender.decode, sender.envelope)))
         except NoEventName:
             return 1
 
