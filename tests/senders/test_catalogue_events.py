@@ -30,7 +30,7 @@ async def events_of(name: str, document: Any, **headers: str) -> list[tuple[str,
         found.append((event.event, next((str(id) for id in ids if id is not None), None)))
 
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    given = {"x-lark-request-nonce": "n-1"} | headers
     head = sender.scheme.sign(RequestHead.of(given, target="/webhooks", url=URL), body, NOW)
     receipt = await hooks.receive(head.headers, body, target=head.target)
     assert 200 <= receipt.response.status <= 299, receipt.error
@@ -87,6 +87,15 @@ async def events_of(name: str, document: Any, **headers: str) -> list[tuple[str,
             [("message", "a"), ("follow", "b")],
         ),
         ("line", {"destination": "U1", "events": []}, []),
+        (
+            "lark",
+            {"header": {"event_id": "e-1", "event_type": "im.message.receive_v1"}},
+            [("im.message.receive_v1", "e-1")],
+        ),
+        ("lark", {"uuid": "1", "event": {"type": "message"}}, [("message", None)]),
+        ("discord-interactions", {"id": "1", "type": 2, "data": {"name": "weather"}}, [("weather", "1")]),
+        ("discord-interactions", {"id": "2", "type": 3, "data": {"custom_id": "ok"}}, [("ok", "2")]),
+        ("discord-interactions", {"id": "3", "type": 4}, [("4", "3")]),
         ("linear", {"type": "Issue", "action": "update", "data": {}}, [("Issue.update", None)]),
         ("liveblocks", {"type": "userEntered", "data": {}}, [("userEntered", None)]),
         ("livekit", {"event": "room_started", "id": "EV_1"}, [("room_started", "EV_1")]),

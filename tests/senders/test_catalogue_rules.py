@@ -7,6 +7,8 @@ import hmac
 import json
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from subprocess import run
 from typing import Any
 from urllib.parse import quote
 
@@ -14,11 +16,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.helpers import NOW
-from webhook_receiver import ConfigurationError, VerificationError
+from webhook_receiver import ConfigurationError, Secret, VerificationError
 from webhook_receiver.delivery import RequestHead
-from webhook_receiver.senders.catalogue.examples import RSA_KEY
+from webhook_receiver.senders.catalogue.examples import ED25519_KEY, RSA_KEY
 from webhook_receiver.senders.challenges import Challenge
 from webhook_receiver.senders.google_pubsub import google_pubsub
+from webhook_receiver.senders.lark import lark
 from webhook_receiver.senders.registry import presets
 
 URL = "https://example.com/webhooks"
@@ -68,7 +71,7 @@ def standard(prefix: str) -> Rule:
 
 
 def discord(body: bytes) -> Headers:
-    key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(presets()["discord"].example)[-32:])
+    key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(ED25519_KEY)[-32:])
     return {"x-signature-timestamp": SECONDS, "x-signature-ed25519": key.sign(SECONDS + body).hex().upper().encode()}
 
 
@@ -95,6 +98,7 @@ RULES: dict[str, Rule] = {
     "clerk": standard("svix"),
     "clickup": over_the_body("x-signature"),
     "discord": discord,
+    "discord-interactions": discord,
     "docusign": lambda body: {"x-docusign-signature-1": base64(body), "x-docusign-signature-2": b64encode(bytes(32))},
     "dropbox": over_the_body("x-dropbox-signature"),
     "elevenlabs": lambda body: {"elevenlabs-signature": b"t=%b,v0=%b" % (SECONDS, hexed(SECONDS + b"." + body))},
@@ -109,6 +113,11 @@ RULES: dict[str, Rule] = {
     "jira": over_the_body("x-hub-signature", prefix=b"sha256="),
     "knock": lambda body: {"x-knock-signature": b"t=%b,s=%b" % (MILLISECONDS, base64(MILLISECONDS + b"." + body))},
     "kontent-ai": over_the_body("x-kontent-ai-signature", base64),
+    "lark": lambda body: {
+        "x-lark-request-timestamp": SECONDS,
+        "x-lark-request-nonce": b"n-1",
+        "x-lark-signature": hashlib.sha256(SECONDS + b"n-1" + SECRET.encode() + body).hexdigest().encode(),
+    },
     "line": over_the_body("x-line-signature", base64),
     "linear": over_the_body("linear-signature"),
     "liveblocks": standard("webhook"),
@@ -327,6 +336,58 @@ def test_discord_is_answered_a_ping_and_no_event() -> None:
     assert asked.signed
     assert answered(asked, b'{"version": 1, "application_id": "1", "type": 0}') == (204, b"")
     assert asked.answer(head_of({}), b'{"version": 1, "type": 1, "event": {"type": "QUEST"}}', NOW) is None
+
+
+def test_discord_interactions_are_answered_their_ping() -> None:
+    (asked,) = challenges("discord-interactions")
+    assert asked.signed
+    assert answered(asked, b'{"type": 1, "version": 1}') == (200, b'{"type": 1}')
+    assert asked.answer(head_of({}), b'{"type": 2, "data": {"name": "weather", "type": 1}}', NOW) is None
+
+
+def openssl(text: str, key: bytes = hashlib.sha256(SECRET.encode()).digest()) -> bytes:
+    """Return a body as Lark sends it, by another implementation of AES."""
+    command = ["openssl", "enc", "-aes-256-cbc", "-K", key.hex(), "-iv", "00" * 16]
+    data = run(command, input=text.encode(), capture_output=True, check=True, timeout=60).stdout
+    return json.dumps({"encrypt": b64encode(bytes(16) + data).decode()}).encode()
+
+
+def test_lark_is_answered_its_challenge_if_it_has_the_key() -> None:
+    (asked,) = challenges("lark")
+    told = {"type": "url_verification", "challenge": "c-1", "token": "t"}
+    assert answered(asked, openssl(json.dumps(told))) == (200, b'{"challenge": "c-1"}')
+    for body in (
+        json.dumps(told).encode(),
+        openssl(json.dumps(told), bytes(32)),
+        openssl(json.dumps(told | {"type": "event_callback"})),
+        openssl(json.dumps(told | {"challenge": "x" * 5000})),
+        openssl(json.dumps(told | {"challenge": 7})),
+        openssl("[]"),
+        openssl("no JSON"),
+        b'{"encrypt": "AAAA"}',
+        b'{"encrypt": "' + b"A" * 32 + b'"}',
+        b'{"encrypt": 7}',
+        b'["encrypt"]',
+        b"encrypt",
+    ):
+        assert asked.answer(head_of({}), body, NOW) is None
+
+
+def test_lark_says_which_extra_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webhook_receiver.senders.lark.find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError, match="ed25519"):
+        lark(SECRET)
+
+
+def test_a_body_of_lark_is_read_with_any_of_the_keys() -> None:
+    sender = lark([SECRET, Secret("an older one", until=datetime.fromtimestamp(NOW, UTC))])
+    assert sender.decode is not None
+    document = '{"header": {"event_type": "im.message.receive_v1"}, "word": "é"}'
+    older = hashlib.sha256(b"an older one").digest()
+    assert sender.decode(openssl(document)) == sender.decode(openssl(document, older)) == document.encode()
+    assert sender.decode(document.encode()) == document.encode()
+    other = openssl(document, bytes(32))
+    assert sender.decode(other) == other
 
 
 @pytest.mark.parametrize("name", ["trello", "intercom"])

@@ -19,6 +19,8 @@ from webhook_receiver.testing.sender_suite import SenderSuite
 
 SPELT_FREELY = {"up42": frozenset({"signature"})}  # any label will do
 BY_NO_SECRET = {"aws_sns"}  # which has a suite of its own
+GIVEN = {"lark": {"content-type": "application/json", "x-lark-request-nonce": "n-1"}}
+"""The headers of a request before it is signed, where the sender signs one of them."""
 HAVE_PLACES = {"box", "docusign"}
 SIGNED_IN_THE_BODY = {"adyen", "mailgun"}  # which have suites of their own, in tests/signatures/test_hmac_fields.py
 
@@ -50,6 +52,7 @@ class TestCatalogue(SenderSuite):
         first = self.preset.example
         self.secrets = (first, another(first))
         self.has_places = name in HAVE_PLACES
+        self.given = GIVEN.get(name, self.given)
         self.spelt_freely = SPELT_FREELY.get(name, frozenset())
         tolerance = inspect.signature(self.preset.sender).parameters.get("tolerance")
         self.body = self.body_of(self.secrets)

@@ -35,7 +35,7 @@ _HOMES = {
     ".mail": "mailersend mandrill resend sendgrid",
     ".media": "mux",
     ".code_hosts": "gitlab forgejo gitea bitbucket jira sentry vercel netlify trigger_dev pagerduty",
-    ".chat": "line viber webex stream intercom discord",
+    ".chat": "line viber webex stream intercom discord discord_interactions",
     ".business": (
         "hubspot zendesk box trello calendly typeform cal_com sanity kontent_ai elevenlabs knock docusign clickup "
         "dropbox figma linear workos monday"
@@ -47,6 +47,7 @@ _HOMES = {
     "..twitch": "twitch",
     "..meta": "meta",
     "..telegram": "telegram",
+    "..lark": "lark",
     "..notion": "notion",
     "..google_pubsub": "google_pubsub",
     "..asana": "asana",

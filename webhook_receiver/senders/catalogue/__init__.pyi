@@ -8,6 +8,7 @@ from ..chargebee import chargebee
 from ..github import github
 from ..google_pubsub import google_pubsub
 from ..http_message import http_message
+from ..lark import lark
 from ..mailgun import mailgun
 from ..meta import meta
 from ..notion import notion
@@ -44,6 +45,7 @@ __all__ = [
     "clickup",
     "coinbase_commerce",
     "discord",
+    "discord_interactions",
     "docusign",
     "dropbox",
     "dwolla",
@@ -63,6 +65,7 @@ __all__ = [
     "jira",
     "knock",
     "kontent_ai",
+    "lark",
     "lemon_squeezy",
     "line",
     "linear",
@@ -171,6 +174,7 @@ def vercel(secret: Secrets) -> Sender: ...
 
 # chat
 def discord(secret: Secrets) -> Sender: ...
+def discord_interactions(secret: Secrets) -> Sender: ...
 def intercom(secret: Secrets) -> Sender: ...
 def line(secret: Secrets) -> Sender: ...
 def stream(secret: Secrets) -> Sender: ...

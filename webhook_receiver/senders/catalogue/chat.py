@@ -13,6 +13,7 @@ from ..challenges import ping
 from ..page import Page
 from ..preset import LATE
 from ..split import Split
+from .examples import ED25519_KEY
 from .row import row
 
 PRESETS = (
@@ -144,7 +145,7 @@ PRESETS = (
             challenges=(ping(where={"body:type": 0}, status=204),),
         ),
         ("x-signature-ed25519", "x-signature-timestamp"),
-        example="302e020100300506032b657004220420612d7365637265742d666f722d74657374732d2d2d2d2d2d2d2d2d2d2d2d2d2d",
+        example=ED25519_KEY,
         page=Page(
             trade="chat",
             docs="docs.discord.com/developers/events/webhook-events",
@@ -160,6 +161,44 @@ PRESETS = (
                 "Events are not sent in their order.",
             ),
             verified=("discord-interactions 0.4.0 (Python), discord-interactions 4.4.0 (Node)", "2026-11-28"),
+        ),
+    ),
+    row(
+        "discord-interactions",
+        "Discord interactions",
+        partial(
+            PublicKeyBody,
+            algorithm="ed25519",
+            signature="x-signature-ed25519",
+            encoding="hex-any-case",
+            timestamp="x-signature-timestamp",
+            signed="{timestamp}{body}",
+            tolerance=LATE,
+        ),
+        partial(
+            Sender,
+            facts=("discord-interactions 0.4.0 for Python and 4.4.0 for Node, run in November 2026",),
+            event_name=("data.name", "data.custom_id", "{type}"),
+            delivery_id_path="id",
+            responses=ResponseStatuses(stored=200),
+            challenges=(ping(where={"body:type": 1}, document={"type": 1}),),
+        ),
+        ("x-signature-ed25519", "x-signature-timestamp"),
+        example=ED25519_KEY,
+        page=Page(
+            trade="chat",
+            docs="docs.discord.com/developers/interactions/receiving-and-responding",
+            setup=(
+                "In the app's settings, General Information: the interactions endpoint URL. The secret is the public "
+                "key there. The receiver has to run when you save."
+            ),
+            answer="A reply in the body within 3 seconds: say it by replace(sender, reply=Reply(...)).",
+            traps=(
+                "The URL of webhook events is another one: what is a ping there is an event here, and the other way "
+                "round.",
+                "Saving the URL sends requests with wrong signatures, too, which have to be rejected.",
+                "An event has the name of its command, the custom_id of its component, or the number of its type.",
+            ),
         ),
     ),
 )

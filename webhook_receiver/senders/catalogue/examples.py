@@ -1,4 +1,4 @@
-"""Private keys for tests, as DER in base64: a preset with such a scheme has one as its example. They are no secrets."""
+"""Private keys for tests, as DER in base64 or hex, the examples of presets with such schemes. They are no secrets."""
 
 from __future__ import annotations
 
@@ -26,3 +26,6 @@ P256_KEY = (
     "h6ntUfPM5xpM0TsS3s0kzezMomLSj5MhwKC1GmuER1C0pLJfJhCt50VqgXyFW8M1CQ9qFN57"
 )
 """A key of ECDSA on the curve P-256 (PKCS 8, RFC 5958)."""
+
+ED25519_KEY = "302e020100300506032b657004220420612d7365637265742d666f722d74657374732d2d2d2d2d2d2d2d2d2d2d2d2d2d"
+"""A key of ed25519 (PKCS 8, RFC 8410), in hex."""
