@@ -80,7 +80,7 @@ def test_every_sender_is_played_by_its_name_alone_and_forged(name: str) -> None:
     notifier = Notifier.of_preset(name, Secret(known.example))
     body = notifier.body(notifier.document("made", None, None))
     scheme.verify(notifier.head(body, "made", url=url, now=now), now)(body)
-    if known.example.encode() not in body:
+    if known.example.encode() not in body and not hasattr(scheme, "sign_body"):
         forged = notifier.head(body, "made", url=url, now=now, forge=True)
         with pytest.raises(VerificationError):
             scheme.verify(forged, now)(body)

@@ -188,4 +188,4 @@ class TestOfThisPackage:
         headers = {"webhook-id": "msg_1", "webhook-timestamp": "1764000188", "webhook-signature": f"v1,{BASE64}"}
         likely = [each.name for each in alike(candidates(RequestHead.of(headers), b'{"type": "made"}'))]
         assert likely[0] == "standard-webhooks"
-        assert {"openai", "lithic"} <= {*likely}
+        assert {"openai", "polar"} <= {*likely}

@@ -219,3 +219,16 @@ def test_a_body_that_is_not_signed_with_the_first_secret_cannot_be_sent() -> Non
     with pytest.raises(ConfigurationError, match="put the signature into the body"):
         sender.scheme.sign(HEAD, b"{}", NOW)
     assert mailgun(SECRET).scheme.sign(HEAD, mail(), NOW) == HEAD
+
+
+@pytest.mark.parametrize("name", ["adyen", "mailgun"])
+def test_a_document_is_signed_for_tests_with_a_time_and_an_id_of_its_own(name: str) -> None:
+    preset = presets()[name]
+    scheme = preset.make(preset.example)
+    assert isinstance(scheme, HMACFields)
+    bodies = [scheme.sign_body(preset.body, NOW) for _ in range(2)]
+    assert [scheme.verify(HEAD, NOW)(body).by for body in bodies] == [0, 0]
+    assert (bodies[0] == bodies[1]) == (name == "adyen")
+    for body in (b"", b"[]", b"7", b"not JSON"):
+        with pytest.raises(ConfigurationError, match="cannot sign"):
+            scheme.sign_body(body, NOW)

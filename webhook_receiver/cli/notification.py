@@ -197,11 +197,15 @@ class Notifier:
         return found
 
     def body(self, document: dict[str, Any]) -> bytes:
-        """Return the body that delivers a document: of a sender that delivers several, a batch of this one."""
+        """Return the body that delivers a document: of a sender that delivers several, a batch of this one.
+
+        A sender whose signature is in the body gets it there.
+        """
         body, split = payloads.dump(document), self.sender.split
-        if split is None or split.parts(body) != [body]:
-            return body
-        return json.dumps(batch(split.place.split("."), [document]), separators=(",", ":")).encode()
+        if split is not None and split.parts(body) == [body]:
+            body = json.dumps(batch(split.place.split("."), [document]), separators=(",", ":")).encode()
+        sign_body = getattr(self.sender.scheme, "sign_body", None)
+        return body if sign_body is None or not self.signs else sign_body(body, time.time())
 
     def _sample(self, event: str | None) -> dict[str, Any] | None:
         if self._preset is None:

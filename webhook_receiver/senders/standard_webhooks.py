@@ -34,12 +34,12 @@ def standard_webhooks(
         ConfigurationError: a secret or the tolerance cannot work.
     """
     scheme = StandardWebhooks(secret, key=key, tolerance=tolerance)
-    return Sender(name="standard-webhooks", scheme=scheme, facts=_FACTS)
+    return Sender(name="standard-webhooks", scheme=scheme, facts=_FACTS, event_name="type")
 
 
 def svix(secret: Secrets, *, tolerance: float = 300) -> Sender:
     """Return a sender that delivers through Svix. The arguments are as those of `standard_webhooks`."""
-    return Sender(name="svix", scheme=_svix_signature(secret, tolerance=tolerance), facts=_FACTS)
+    return Sender(name="svix", scheme=_svix_signature(secret, tolerance=tolerance), facts=_FACTS, event_name="type")
 
 
 def header_names(prefix: str) -> tuple[str, str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, cast
+from uuid import uuid4
 
 from ..delivery import RequestHead
 from ..errors import ConfigurationError, MalformedSignature, MissingSignature, VerificationError
@@ -122,6 +123,27 @@ class HMACFields:
             raise ConfigurationError("cannot sign: the body is signed with another secret than the first")
         return head
 
+    def sign_body(self, body: bytes, now: float) -> bytes:
+        """Return a body with the signature in it, and with a time and an id where these are signed, made of a document.
+
+        Raises:
+            ConfigurationError: every secret has expired, or the body is no document that could be signed.
+        """
+        key = self._keyring.first(now)
+        try:
+            document: object = json.loads(body)
+            items = [*_items(document, self._items)]
+            for item in items:
+                for place, value in ((self._timestamp, f"{now:.0f}"), (self._id, uuid4().hex)):
+                    if place is not None:
+                        _put(item, place, value)
+            written = [*_items(_document(json.dumps(document).encode()), self._items)]
+            for item, each in zip(items, written, strict=True):
+                _put(item, self._signature, self._encoding.encode(key.mac(self._content(each))).decode())
+        except (ValueError, VerificationError) as error:
+            raise ConfigurationError(f"cannot sign: {error}") from None
+        return json.dumps(document).encode()
+
     def verify(self, head: RequestHead, now: float) -> BodyCheck:
         """Return the check of the body; the head proves nothing. See `Scheme.verify`."""
         return lambda body: self._verified(*self._signer(body, now), now)
@@ -219,6 +241,19 @@ def _value(item: object, place: _Place) -> bytes:
     if not isinstance(value, str):
         raise MalformedSignature(f"{place} in the body is no value that could be signed")
     return value.encode("utf-8", "surrogatepass")
+
+
+def _put(item: object, place: _Place, value: str) -> None:
+    """Put a value into an item.
+
+    Raises:
+        ValueError: there is no object at the place.
+    """
+    for name in place.names[:-1]:
+        item = cast("dict[str, object]", item).setdefault(name, {}) if isinstance(item, dict) else None
+    if not isinstance(item, dict):
+        raise ValueError(f"the body has no object for {place}")
+    cast("dict[str, object]", item)[place.names[-1]] = value
 
 
 def _member(value: object, name: str) -> object:

@@ -40,6 +40,8 @@ class Scheme(Protocol):
       stores none of them. Headers whose names suggest a secret, such as Authorization, need not be among them.
     - `secret_places`, a frozenset of str: the places in the URL that hold a secret itself, such as "query:token", or
       "path:-1" for the end of its path. An inbox stores nothing of them.
+    - `sign_body`, a method of a scheme whose signature is in the body: it takes a body and the time, and returns the
+      body with the signature in it, for tests and `send`.
     - `www_authenticate`, a str: the value of the header WWW-Authenticate of a 401 (RFC 9110, section 11.6.1);
       "Signature" without it.
     """
