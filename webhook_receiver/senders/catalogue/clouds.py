@@ -49,7 +49,7 @@ PRESETS = (
     row(
         "openai",
         "OpenAI",
-        partial(StandardWebhooks),
+        partial(StandardWebhooks, key="prefixed"),
         partial(
             Sender, facts=("openai 3.51.0 for Python and 7.55.0 for Node, run in November 2026",), event_name="type"
         ),
