@@ -110,7 +110,7 @@ async def test_stripe_repeats_an_event_that_has_no_class() -> None:
 
 
 async def test_stripe_repeats_an_event_that_has_no_name_here() -> None:
-    hooks, ran = handling(stripe("s"), UnknownEvent)
+    hooks, ran = handling(replace(stripe("s"), event_name=()), UnknownEvent)
     async with hooks:
         for id, left in (("evt_9", 2), ("evt_9", 1), ("evt_8", 1)):
             await deliver(hooks, {"id": id, "type": "charge.failed", "pending_webhooks": left})
@@ -206,7 +206,7 @@ async def test_an_id_in_a_document_is_a_text_or_a_number(id: object, caplog: pyt
 
 @pytest.mark.parametrize("wrap", [lambda text: text, lambda text: urlencode({"payload": text})])
 async def test_an_id_in_a_form_counts_as_in_its_json_with_a_name_and_without(wrap: Any) -> None:
-    hooks, ran = handling(slack("s"), "parcel")
+    hooks, ran = handling(replace(slack("s"), event_name=()), "parcel")
     hooks.fallback(lambda event: ran.append(event.body["event_id"]))
     async with hooks:
         for name in ({"event": "parcel"}, {}):
@@ -217,7 +217,7 @@ async def test_an_id_in_a_form_counts_as_in_its_json_with_a_name_and_without(wra
 
 
 async def test_an_id_among_the_fields_of_a_form_counts() -> None:
-    hooks, ran = handling(replace(slack("s"), delivery_id_path="trigger_id"))
+    hooks, ran = handling(replace(slack("s"), event_name=(), delivery_id_path="trigger_id"))
     hooks.fallback(lambda event: ran.append(event.body["command"]))
     async with hooks:
         for text in ("a", "b"):

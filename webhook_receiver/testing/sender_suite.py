@@ -78,7 +78,7 @@ class SenderSuite:
     """The URL that the sender posts to, for a scheme that signs it."""
     client: str | None = None
     """The address of the peer of a request, for a scheme that reads it; else None."""
-    body = b'{"id": "evt-7", "event": "thing.made", "type": "thing.made", "data": {"number": 7}}'
+    body = b'{"id": "evt-7", "event": "thing.made", "type": "thing.made", "action": "made", "n": 7}'
     """The body of a delivery."""
     uncovered: frozenset[str] = frozenset()
     """The names of headers that the sender adds and that prove nothing."""
