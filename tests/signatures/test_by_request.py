@@ -37,7 +37,9 @@ from webhook_receiver.senders.github import signature as github_signature
 from webhook_receiver.signatures import Scheme, Verified
 from webhook_receiver.signatures.fetching import INTERVAL
 from webhook_receiver.signatures.jwks import JWKS
+from webhook_receiver.testing import rehearse
 from webhook_receiver.testing.scheme_suite import SchemeSuite
+from webhook_receiver.testing.wire import signed_head
 
 from .key_server import Fetching, jwk, jwks
 from .keys import RSA, whsec
@@ -337,9 +339,28 @@ def test_it_has_what_its_scheme_has() -> None:
         hooks_for(by_path(Tenants(), partial(acme, signed="{url}\n{body}")))
 
 
-def test_it_signs_for_a_tenant_whose_secrets_are_at_hand() -> None:
-    with pytest.raises(ConfigurationError, match="names no tenant whose secrets are at hand"):
-        by_path(Tenants(a="secret")).sign(RequestHead.of({}, target="/a"), BODY, NOW)
+@pytest.mark.parametrize(("target", "why"), [("/", "names no tenant"), ("/b", "that the receiver does not know")])
+def test_it_signs_for_no_tenant_that_is_not_known(target: str, why: str) -> None:
+    with pytest.raises(ConfigurationError, match=why):
+        signed_head(BODY, by_path(Tenants(a="secret")), target=target)
+
+
+async def test_a_rehearsal_delivers_for_a_tenant() -> None:
+    tenants = Tenants(a="secret", b=["new", "old"])
+    ways: list[tuple[str, dict[str, Any]]] = [
+        ("path", {"target": "/hooks/b"}),
+        ("header:x-account", {"headers": {"x-account": "b"}}),
+    ]
+    for place, more in ways:
+        scheme = SecretsByRequest(tenants.secrets_of, acme, tenant=place)
+        hooks = WebhookReceiver(sender=Sender(name="acme", scheme=scheme, facts=("made up",)))
+        hooks.on(Event)(lambda event: None)
+        with rehearse(hooks) as webhooks:
+            receipt = await webhooks.send(BODY, **more)
+            assert receipt.delivery is not None
+            assert (receipt.response.status, receipt.delivery.tenant) == (204, "b")
+            forged = await webhooks.send_forged(BODY, **more)
+            assert forged.response.status == 401
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from ..senders import Sender
 from ..senders.challenges import Challenge
 from ..senders.preset import Preset
 from ..senders.registry import presets
-from ..signatures import Secret
+from ..signatures import KeysNeeded, Secret
 from ..simulator import payloads
 from ..testing import make
 from ..testing.wire import batch, challenge, encode, forged_head, name_places, sender_headers, signed_head
@@ -124,7 +124,7 @@ class Notifier:
     def _scheme_signs_alike(self, head: RequestHead, now: float, then: float) -> bool:
         try:
             return self.sender.scheme.sign(head, b"", now) == self.sender.scheme.sign(head, b"", then)
-        except ConfigurationError:  # it cannot sign, which is said when it has to
+        except (ConfigurationError, KeysNeeded):  # it cannot sign, which is said when it has to
             return False
 
     @property

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar, cast
 from urllib.parse import unquote
@@ -16,7 +14,7 @@ from ..senders.preset import Make
 from ..senders.registry import preset_of, recognize
 from ..signatures import KeysNeeded, Scheme, Verified
 from ..signatures.encoding import ENCODINGS, TIME_FORMATS
-from ..signatures.fetching import with_keys
+from ..signatures.fetching import fetch_now
 from ..signatures.jwks import JWKS
 from ..signatures.secrets import Secrets, masked
 from .proxy import NO_BODY, habit
@@ -60,8 +58,7 @@ class Fetches:
         if not self._left:
             raise KeysUnavailable("the keys to verify by were fetched too often")
         self._left -= 1
-        with ThreadPoolExecutor(1) as pool:  # since an event loop may run here
-            pool.submit(lambda: asyncio.run(with_keys(lambda: None, needed))).result()
+        fetch_now(needed)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -19,7 +19,7 @@ from ..errors import (
     VerificationError,
 )
 from .encoding import header_name, only
-from .fetching import FetchCache, KeysNeeded, checked_span
+from .fetching import FetchCache, checked_span
 from .scheme import BodyCheck, Scheme, Verified, complaint, secret_headers, secret_places, www_authenticate
 from .secrets import Secret, Secrets, masked
 
@@ -115,16 +115,15 @@ class SecretsByRequest:
         """Return the head as the scheme of the tenant that it names signs it.
 
         Raises:
-            ConfigurationError: it names none whose secrets are at hand, or the scheme cannot sign.
+            ConfigurationError: it names no tenant that is known, or the scheme cannot sign.
+            KeysNeeded: his secrets have to be fetched first.
         """
         try:
             found = self._tenants.get(self._tenant(head), now)
-        except (VerificationError, KeysNeeded):
-            found = None
+        except VerificationError as error:
+            raise ConfigurationError(f"cannot sign: {error}") from None
         if found is None:
-            raise ConfigurationError(
-                "cannot sign: the request names no tenant whose secrets are at hand; sign with a scheme of his secret"
-            )
+            raise ConfigurationError("cannot sign: the request names a tenant that the receiver does not know")
         return found.scheme.sign(head, body, now)
 
     def verify(self, head: RequestHead, now: float) -> BodyCheck:

@@ -18,6 +18,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
@@ -81,6 +82,16 @@ async def with_keys(verify: Callable[[], R], needed: KeysNeeded) -> R:
     except TimeoutError:
         raise KeysUnavailable(f"the keys to verify by were not there within {MAX_WAIT:g} s") from None
     raise KeysUnavailable("the keys to verify by were fetched, and others are needed now")
+
+
+def fetch_now(needed: KeysNeeded) -> None:
+    """Fetch what is needed from code that is not async, whether an event loop runs or not: a test, a command.
+
+    Raises:
+        KeysUnavailable: the keys cannot be fetched, or not in time.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: asyncio.run(with_keys(lambda: None, needed))).result()
 
 
 @dataclass(slots=True, repr=False)

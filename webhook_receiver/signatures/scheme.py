@@ -64,6 +64,7 @@ class Scheme(Protocol):
 
         Raises:
             ConfigurationError: the secret cannot sign, or the head lacks a header that has to be signed.
+            KeysNeeded: the secret has to be fetched first.
         """
         ...
 

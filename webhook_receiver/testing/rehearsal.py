@@ -82,7 +82,7 @@ class Rehearsal:
         self._resources.enter_context(hooks.running_on(runtime))
         return None if inbox is None else Driver(inbox, hooks.name, dispatcher, options, self.clock)
 
-    def request(self, what: Sendable, *, headers: Mapping[str, str] | None = None) -> Request:
+    def request(self, what: Sendable, *, headers: Mapping[str, str] | None = None, target: str = "/") -> Request:
         """Return a signed request for a client: `client.post("/webhooks", **webhooks.request(event))`.
 
         A token in the path is no part of the request: the client has to post to the URL that ends in it.
@@ -90,34 +90,39 @@ class Rehearsal:
         Args:
             what: an event, a dict, or the bytes of any body.
             headers: more headers. The sender's `event_header` gets the name of an event unless it is given here.
+            target: the path of the request, with the query behind `?`, for a sender that reads it.
         """
-        head, body = self._request(what, headers)
+        head, body = self._request(what, headers, target)
         return {"content": body, "headers": readable(head)}
 
-    async def send(self, what: Sendable, *, headers: Mapping[str, str] | None = None) -> Receipt:
+    async def send(self, what: Sendable, *, headers: Mapping[str, str] | None = None, target: str = "/") -> Receipt:
         """Deliver an event, a dict or bytes, signed as the sender does. Return the receipt, as `hooks.receive` does."""
-        return await self._receive(*self._request(what, headers))
+        return await self._receive(*self._request(what, headers, target))
 
-    async def send_twice(self, what: Sendable, *, headers: Mapping[str, str] | None = None) -> tuple[Receipt, Receipt]:
+    async def send_twice(
+        self, what: Sendable, *, headers: Mapping[str, str] | None = None, target: str = "/"
+    ) -> tuple[Receipt, Receipt]:
         """Deliver the same request twice, and return both receipts. The second should be a duplicate."""
-        request = self._request(what, headers)
+        request = self._request(what, headers, target)
         return await self._receive(*request), await self._receive(*request)
 
     async def send_out_of_order(self, *whats: Sendable) -> list[Receipt]:
         """Sign one request a second, and deliver the last one first. Return the receipts in order of delivery."""
         requests: list[tuple[RequestHead, bytes]] = []
         for what in whats:
-            requests.append(self._request(what, None))
+            requests.append(self._request(what, None, "/"))
             self.clock.advance(1)
         return [await self._receive(head, body) for head, body in reversed(requests)]
 
-    async def send_forged(self, what: Sendable, *, headers: Mapping[str, str] | None = None) -> Receipt:
+    async def send_forged(
+        self, what: Sendable, *, headers: Mapping[str, str] | None = None, target: str = "/"
+    ) -> Receipt:
         """Deliver an event, a dict or bytes with a signature by somebody who does not know the secret.
 
         Raises:
             ConfigurationError: the receiver lets everybody in, so there is nothing to forge.
         """
-        return await self._receive(*self._request(what, headers, forged_head))
+        return await self._receive(*self._request(what, headers, target, forged_head))
 
     async def handle_due(self) -> list[Run]:
         """Run the handlers of the deliveries that are due; return the runs."""
@@ -215,13 +220,14 @@ class Rehearsal:
         self,
         what: Sendable,
         headers: Mapping[str, str] | None,
+        target: str,
         prove: Callable[..., RequestHead] = signed_head,
     ) -> tuple[RequestHead, bytes]:
         sender = self.hooks.sender
         named = sender_headers(sender, what.event if isinstance(what, Event) else None)
         given = named | {name.lower(): value for name, value in (headers or {}).items()}
         url = self.hooks.public_url
-        return prove(what, sender.scheme, headers=given, now=self.clock(), url=url), encode(what)
+        return prove(what, sender.scheme, headers=given, now=self.clock(), target=target, url=url), encode(what)
 
     async def _receive(self, head: RequestHead, body: bytes) -> Receipt:
         await self._open()

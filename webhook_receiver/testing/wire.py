@@ -18,7 +18,8 @@ from ..errors import ConfigurationError
 from ..events import Event, wire_names
 from ..senders import Sender
 from ..senders.challenges import Challenge
-from ..signatures import Scheme
+from ..signatures import KeysNeeded, Scheme
+from ..signatures.fetching import fetch_now
 
 Sendable = Event | Mapping[str, Any] | bytes
 """A body to send: an event, a JSON object, or the bytes of any body."""
@@ -178,7 +179,13 @@ def signed_head(
     url: str | None = None,
 ) -> RequestHead:
     """Return the head of a signed request, with its target. The arguments are those of `sign`."""
-    return scheme.sign(_unsigned(headers, target, url), encode(what), time.time() if now is None else now)
+    head, body, now = _unsigned(headers, target, url), encode(what), time.time() if now is None else now
+    try:
+        return scheme.sign(head, body, now)
+    except KeysNeeded as needed:
+        missing = needed
+    fetch_now(missing)
+    return scheme.sign(head, body, now)
 
 
 def forged_head(
