@@ -30,9 +30,7 @@ class Replier:
 
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
-        self._is_async = inspect.iscoroutinefunction(reply.make) or inspect.iscoroutinefunction(
-            getattr(reply.make, "__call__", None)  # noqa: B004 - of an object with an async one
-        )
+        self._is_async = inspect.iscoroutinefunction(reply.make)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads: CapacityLimiter | None = None
 
