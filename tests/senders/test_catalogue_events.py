@@ -27,7 +27,7 @@ async def events_of(name: str, document: Any, **headers: str) -> list[tuple[str,
     @hooks.fallback
     async def note(event: Event, attempt: Attempt) -> None:
         ids = [value_at(event, path) for path in parsed_paths(sender.delivery_id_paths)]
-        found.append((event.event, next((str(id) for id in ids if id is not None), None)))
+        found.append((event.event, " ".join(map(str, ids)) if ids and None not in ids else None))
 
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     given = {"x-lark-request-nonce": "n-1"} | headers
@@ -60,6 +60,12 @@ async def events_of(name: str, document: Any, **headers: str) -> list[tuple[str,
         ("cal-com", {"triggerEvent": "BOOKING_CREATED", "payload": {}}, [("BOOKING_CREATED", None)]),
         ("calendly", {"event": "invitee.created", "payload": {}}, [("invitee.created", None)]),
         ("clerk", {"type": "user.created", "data": {}}, [("user.created", None)]),
+        (
+            "cloudevents",
+            [{"specversion": "1.0", "id": "1", "source": "/a", "type": "parcel.lost"}] * 2,
+            [("parcel.lost", "/a 1"), ("parcel.lost", "/a 1")],
+        ),
+        ("cloudevents", {"specversion": "1.0", "id": "1", "source": "/a", "type": "x"}, [("x", "/a 1")]),
         ("clickup", {"event": "taskCreated", "task_id": "c0j"}, [("taskCreated", None)]),
         ("discord", {"type": 1, "event": {"type": "ENTITLEMENT_CREATE", "data": {}}}, [("ENTITLEMENT_CREATE", None)]),
         ("docusign", {"event": "envelope-completed", "data": {}}, [("envelope-completed", None)]),

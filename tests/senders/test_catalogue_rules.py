@@ -267,6 +267,16 @@ def test_a_sender_that_signs_nothing_is_told_by_its_secret(name: str, headers: H
                 scheme.verify(head_of(wrong), NOW)
 
 
+def test_cloudevents_bear_a_token_in_a_header_or_the_query() -> None:
+    scheme = presets()["cloudevents"].make(SECRET)
+    right = [head_of({"authorization": b"Bearer " + SECRET.encode()}), head_of({}, target=f"/in?access_token={SECRET}")]
+    wrong = [head_of({}), head_of({"authorization": SECRET.encode()}), head_of({}, target="/in?access_token=another")]
+    assert [scheme.verify(head, NOW)(BODY).body for head in right] == [False, False]
+    for head in wrong:
+        with pytest.raises(VerificationError):
+            scheme.verify(head, NOW)
+
+
 def test_each_notification_of_microsoft_graph_has_the_secret() -> None:
     check = presets()["microsoft-graph"].make(SECRET).verify(head_of({}), NOW)
     assert check(json.dumps({"value": [{"clientState": SECRET}, {"clientState": SECRET}]}).encode()).by == 0

@@ -41,7 +41,7 @@ _HOMES = {
         "dropbox figma linear workos monday"
     ),
     ".telephony": "twilio vonage livekit agora",
-    ".clouds": "clerk seam openai replicate liveblocks okta auth0 microsoft_graph azure_event_grid qstash",
+    ".clouds": "clerk seam openai replicate liveblocks okta auth0 microsoft_graph azure_event_grid qstash cloudevents",
     "..aws_sns": "aws_sns",
     "..zoom": "zoom",
     "..twitch": "twitch",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
+from ...signatures.any_of import AnyOf
 from ...signatures.bearer_jwt import BearerJWT, request_url
+from ...signatures.secrets import Secrets
 from ...signatures.shared_secret import BodySecret, HeaderSecret, QuerySecret
 from ...signatures.standard import StandardWebhooks
 from ..base import Sender
 from ..challenges import echo
+from ..cloudevents import cloudevents as sender_of_cloudevents
 from ..page import Page
 from ..split import Split
 from .row import row
@@ -16,6 +19,16 @@ from .row import row
 _EXAMPLE = "whsec_YS1zZWNyZXQtZm9yLXRlc3Rz"
 _WEBHOOK = ("webhook-signature", "webhook-id", "webhook-timestamp")
 _SVIX = ("svix-signature", "svix-id", "svix-timestamp")
+
+
+def _access_token(secrets: Secrets) -> AnyOf:
+    """Return the scheme of "HTTP 1.1 Web Hooks for Event Delivery" 1.0.2, section 3: a token in a header or the "
+    "query."""
+    return AnyOf(
+        HeaderSecret(secrets, header="authorization", prefix="Bearer "),
+        QuerySecret(secrets, parameter="access_token"),
+    )
+
 
 PRESETS = (
     row(
@@ -232,6 +245,21 @@ PRESETS = (
                 "The URL is stated as the message has it: a slash at its end counts.",
                 "A message is what you have published: one without a member event or type is called message.",
             ),
+        ),
+    ),
+    row(
+        "cloudevents",
+        "CloudEvents",
+        _access_token,
+        partial(sender_of_cloudevents, origins=("*",), binary=True),
+        page=Page(
+            trade="specifications",
+            docs="github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md",
+            setup=(
+                "Give the sender the URL and a token of your own, which it sends as a bearer token or as access_token "
+                "in the query. The receiver has to run when the sender asks for the URL by OPTIONS."
+            ),
+            traps=("Any origin may deliver that knows the token: name yours by cloudevents(scheme, origins=...).",),
         ),
     ),
 )
