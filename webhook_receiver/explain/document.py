@@ -37,7 +37,7 @@ def _about_event(sender: Sender, case: Case) -> Iterator[str]:
     """Yield why a receiver finds no event, whatever its classes."""
     names = EventNames(sender.event_name, sender.event_header, sender.event_members)
     try:
-        document = decoded(case.body, case.headers, sender.decode, sender.envelope)
+        document = decoded(case.body, sender.decode, sender.envelope, case.headers)
         parts = [document] if sender.split is None else sender.split.parts(document)
         found = [names.named(each, case.headers) for each in parts]
     except NoEventName as error:

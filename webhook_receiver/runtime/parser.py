@@ -73,7 +73,7 @@ class Parser:
             if of == body and by == proven:
                 return parts
         try:
-            parts = split.parts(decoded(body, headers, self._decode, self._envelope))
+            parts = split.parts(decoded(body, self._decode, self._envelope, headers))
         except NoEventName:
             return None
         if len(parts) > 1:
@@ -82,7 +82,7 @@ class Parser:
 
     def _whole(self, body: bytes, headers: Headers) -> Event:
         try:
-            document = decoded(body, headers, self._decode, self._envelope)
+            document = decoded(body, self._decode, self._envelope, headers)
         except NoEventName as error:
             why = str(error)
         else:

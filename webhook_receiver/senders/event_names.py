@@ -229,17 +229,17 @@ def _place(text: str) -> _Place:
 
 def decoded(
     body: bytes,
-    headers: Headers,
     decode: Callable[[bytes], bytes] | None,
-    envelope: Callable[[bytes, Headers], bytes] | None,
+    envelope: Callable[[bytes, Headers], bytes] | None = None,
+    headers: Headers = (),
 ) -> bytes:
     """Return the document in a body.
 
     Args:
         body: the bytes of the body, as received.
-        headers: the headers of the delivery.
         decode: the sender's function, see `Sender.decode`; None if the body is the document.
         envelope: the sender's function, see `Sender.envelope`; None if the headers add nothing.
+        headers: the headers of the delivery.
 
     Raises:
         NoEventName: `decode` or `envelope` failed.
