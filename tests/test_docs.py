@@ -73,7 +73,7 @@ from webhook_receiver.delivery import RequestHead
 CLIENT = "192.0.2.7"
 OTHERS = {  # the headers and the document of other senders than UP42
     "github": ({"X-GitHub-Event": "push", "X-GitHub-Delivery": "1"}, {"ref": "refs/heads/main"}),
-    "acme": ({"X-Acme-Event": "parcel.delivered"}, {"number": "P7", "token": "secret"}),
+    "acme": ({"X-Acme-Event": "parcel.delivered"}, {"number": "P7", "token": "secret", "field": "feed"}),
 }
 
 def signed(path):
