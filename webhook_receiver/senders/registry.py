@@ -165,7 +165,7 @@ def _shape(preset: Preset, sender: Sender, headers: Headers, body: bytes) -> int
     agent = present.get(b"user-agent", b"").decode("latin-1").lower()
     if any(len(name) > 3 and name in agent for name in (preset.name, preset.title.lower())):
         points += _NAMED
-    document, is_part = _document(sender, body)
+    document, is_part = _document(sender, headers, body)
     points += is_part
     if paths := parsed_paths(sender.delivery_id_paths):
         points += all(value_at(document, path) is not None for path in paths)
@@ -184,13 +184,14 @@ def _has_name(template: str, document: dict[str, Any]) -> bool:
 _NAMES = re.compile(r"{([^{}]+)}")
 
 
-def _document(sender: Sender, body: bytes) -> tuple[dict[str, Any], bool]:
+def _document(sender: Sender, headers: Headers, body: bytes) -> tuple[dict[str, Any], bool]:
     """Return the first JSON object in a body, and whether it is where the sender has its events; else an empty one."""
     try:
         whole = body if sender.decode is None else sender.decode(body)
+        whole = whole if sender.envelope is None else sender.envelope(whole, headers)
         part = whole if sender.split is None else next(iter(sender.split.parts(whole)), b"")
         found: object = json.loads(part)
-    except Exception:  # whatever `decode` raises on a stranger's body, or JSON that is none
+    except Exception:  # whatever a sender's functions raise on a stranger's body, or JSON that is none
         return {}, False
     return (cast("dict[str, Any]", found), part != whole) if isinstance(found, dict) else ({}, False)
 
