@@ -188,7 +188,7 @@ def test_what_a_stranger_wrote_moves_no_cursor(tmp_path: Path) -> None:
         ([""], "cannot read"),
         (["."], "Is a directory"),
         (["curl -F a=b http://x"], "option -F is not understood"),
-        (["FILE", "--sender", "md5"], "is none of up42"),
+        (["FILE", "--sender", "md5"], "there is no sender 'md5'"),
         (["FILE", "--now", "yesterday"], "neither a span of time"),
         (["FILE", "--entry", "1"], "only a HAR has entries"),
         (["FILE", "--secret-file", "missing"], "cannot read a secret from missing"),
@@ -258,7 +258,7 @@ def test_a_host_that_is_nowhere_in_the_request_is_found_by_the_url_that_the_send
         ([], "theirs", "taken for Second, since the secret verifies it so"),
         ([], "wrong", "taken for First, by its headers and body; Second would send the same: --sender NAME says whose"),
         (["--sender", "second"], "theirs", "checked as Second, as you say"),
-        (["--sender", "third"], "theirs", "checked as Third, as you say; it looks like one of First or Second"),
+        (["--sender", "third"], "theirs", "checked as Third, as you say; it looks like a delivery of First or Second"),
     ],
 )
 def test_of_several_senders_with_such_requests_the_secret_tells_whose_it_is(

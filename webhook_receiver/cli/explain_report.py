@@ -95,7 +95,7 @@ def _whose(chosen: Chosen) -> str:
     likely = listed([each.title for each in chosen.likely if each is not chosen.preset])
     match chosen.by:
         case "name":
-            others = f"; it looks like one of {likely}" if likely and chosen.preset not in chosen.likely else ""
+            others = f"; it looks like a delivery of {likely}" if likely and chosen.preset not in chosen.likely else ""
             return f"checked as {title}, as you say{others}"
         case "secret":
             return f"taken for {title}, since the secret verifies it so"

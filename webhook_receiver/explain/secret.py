@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from ..senders.registry import preset_of, presets
+from ..senders.registry import candidates, preset_of
 from ..signatures.hmac_body import HMACBody
 from ..signatures.jwks import JWKS
 from ..signatures.secrets import Secret, masked
@@ -50,9 +50,10 @@ def key_suspicions(case: Case) -> Iterator[Suspicion]:
 
 
 def scheme_suspicions(case: Case) -> Iterator[Suspicion]:
-    """Yield the request with each other scheme that its headers fit, and with the given scheme without its options."""
+    """Yield the request with each other scheme that its headers fit, the likeliest first, and with the given scheme
+    without its options."""
     given = preset_of(case.make)
-    for known in presets().values():
+    for known, _ in candidates(case.head, case.body):
         if known.make != case.make and known.fits(case.headers):
             cause = Cause(
                 "wrong-scheme",

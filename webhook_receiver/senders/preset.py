@@ -78,7 +78,9 @@ class Preset:
 
     def fits(self, headers: Headers) -> bool:
         """Return whether a request with these headers may come from the sender."""
-        first = self.headers[0].encode() if self.headers else b""
+        if not self.headers:
+            return False
+        first = self.headers[0].encode()
         return any(name == first and self.within in value for name, value in headers)
 
     def likeness(self, headers: Headers) -> tuple[int, int]:
