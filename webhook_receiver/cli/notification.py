@@ -6,6 +6,7 @@ import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, get_args
 from uuid import uuid4
 
@@ -256,11 +257,15 @@ class Notifier:
         target = httpx.URL(url).raw_path.decode()
         if not (self.signs or forge):
             return RequestHead.of(payloads.JSON | headers, target=target, url=url)
-        prove = forged_head if forge else signed_head
-        try:
-            return prove(body, self.sender.scheme, headers=headers, now=now, target=target, url=self._public_url or url)
-        except ConfigurationError as error:
-            raise BadParameter(str(error), param_hint="--forge" if forge else "--secret") from None
+        prove = partial(forged_head if forge else signed_head, body, self.sender.scheme, now=now, target=target)
+        marks = {} if self._preset is None else {mark: uuid4().hex for mark in self._preset.marks}
+        why = ""
+        for more in (headers, marks | headers):  # a scheme may sign a header of the sender's own
+            try:
+                return prove(headers=more, url=self._public_url or url)
+            except ConfigurationError as error:
+                why = why or str(error)
+        raise BadParameter(why, param_hint="--forge" if forge else "--secret")
 
 
 def _with_new_id(body: bytes, sender: Sender, cls: type[Event] | None) -> dict[str, Any]:

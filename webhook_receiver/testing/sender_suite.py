@@ -146,7 +146,7 @@ class SenderSuite:
         if sender.split is None:
             return 1
         try:
-            return len(sender.split.parts(decoded(body, head.headers, sender.decode, sender.envelope)))
+            return len(sender.split.parts(decoded(body, sender.decode, sender.envelope, head.headers)))
         except NoEventName:
             return 1
 
