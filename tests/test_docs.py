@@ -154,7 +154,8 @@ def lines_with(*words: str) -> list[str]:
 
 
 HOSTED = [line for line in COMMANDS if line.endswith(" main:app")]
-SERVED = lines_with("serve", "send")
+PLAYED = [line for line in lines_with("send") if " --as " in line]
+SERVED = [line for line in lines_with("serve", "send") if line not in PLAYED]
 LOOPED = lines_with("dev", "order", "faults", "inbox ls", "webhooks", "backfill")
 MIGRATING = lines_with("inbox migrate")
 COPIED = lines_with("inbox backup", "inbox check")
@@ -162,7 +163,7 @@ CAUGHT = lines_with("capture", "explain", "to-test")
 
 
 def test_every_command_line_is_run_here() -> None:
-    assert sorted(HOSTED + SERVED + LOOPED + MIGRATING + COPIED + CAUGHT) == sorted(COMMANDS)
+    assert sorted(HOSTED + SERVED + PLAYED + LOOPED + MIGRATING + COPIED + CAUGHT) == sorted(COMMANDS)
     for name in BESIDE:
         set_up = [line for line in lines(ALL[name]) if line.startswith("python3 -m venv")]
         assert set(lines(ALL[name])) - {*set_up} <= set(COMMANDS)
@@ -186,6 +187,24 @@ def test_what_is_sent_by_hand_is_received(tmp_path: Path) -> None:
         told = "".join(printed(server, "ready to download:") for _ in range(1 + 1 + 100))
         assert "failed for good:" in told or printed(server, "failed for good:")
         assert "ready to download: 7\n" in told
+
+
+@pytest.mark.parametrize("line", PLAYED)
+def test_what_is_sent_as_another_sender_is_received(tmp_path: Path, line: str) -> None:
+    (name,) = re.findall(r"--as (\w+)", line)
+    program = f"""\
+from webhook_receiver import WebhookReceiver
+from webhook_receiver.senders.catalogue import {name}
+
+hooks = WebhookReceiver(sender={name}("try-me"))
+hooks.fallback(lambda event: print("handled:", event.event))
+"""
+    tmp_path.joinpath("quickstart.py").write_text(program, encoding="utf-8")
+    with running(*prepared(SERVED[0], "")[2:], cwd=tmp_path, environment={}) as (url, server):
+        done = shell(line, tmp_path, url)
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        if "--challenge" not in line:
+            printed(server, "handled:")
 
 
 def test_an_app_with_a_receiver_is_started_as_the_guide_says(tmp_path: Path) -> None:

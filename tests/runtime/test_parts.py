@@ -349,18 +349,16 @@ async def test_a_big_batch_is_stored_and_handled(make: Make) -> None:
     assert sorted(noted) == [*range(1, 1001)]
 
 
-def test_a_body_is_split_once_for_all_of_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    split, of = Split("*"), list[int]()
+def test_a_body_is_split_once_for_all_of_its_parts() -> None:
+    decoded_bodies = list[bytes]()
 
-    def three(self: Split, document: bytes) -> list[bytes]:
-        of.append(len(document))
-        return [document] * 3
+    def decode(body: bytes) -> bytes:
+        decoded_bodies.append(body)
+        return body
 
-    monkeypatch.setattr(Split, "parts", three)
-    hooks = WebhookReceiver(sender=batching(decode=lambda body: bytes(body)))
-    assert split == hooks.sender.split
-    for number in range(60):
-        body = bytes(str({number // 3}), "ascii")
-        with suppress(NotAnEvent):
-            hooks.parse(b"[" + body + b"]", (), number % 3)
-    assert len(of) == 20
+    hooks = WebhookReceiver(sender=batching(decode=decode))
+    bodies = [json.dumps([event(number) for number in range(20 * batch, 20 * batch + 20)]).encode() for batch in (0, 1)]
+    for part in range(20):
+        for batch, body in enumerate(bodies):  # as two batches are handled at once
+            assert hooks.parse(bytes(bytearray(body)), (), part).model_extra == event(20 * batch + part)
+    assert decoded_bodies == bodies
