@@ -196,6 +196,13 @@ async def test_an_event_is_named_by_a_header(name: str, headers: dict[str, str],
     assert await events_of(name, {"action": "created", "subscription": {}}, **headers) == [(expected, None)]
 
 
+@pytest.mark.parametrize("name", ["hubspot", "qstash", "sanity", "sentry", "viber", "webex"])
+def test_no_event_is_lost_to_another_with_an_equal_id_or_body(name: str) -> None:
+    """Ids of webhooks and messages, or of no guarantee; and bodies that say the same of two events."""
+    sender = presets()[name].sender(presets()[name].example)
+    assert (sender.delivery_id, sender.delivery_id_path) == (None, None)
+
+
 async def test_the_events_of_a_batch_of_twitch_keep_their_subscription() -> None:
     document = {"subscription": {"status": "enabled"}, "events": [{"id": "1", "data": {}}, {"id": "2", "data": {}}]}
     named = {"twitch-eventsub-subscription-type": "drop.entitlement.grant"}

@@ -212,9 +212,8 @@ PRESETS = (
             Sender,
             facts=(
                 "@sanity/webhook 4.0.4 for Node, run in November 2026",
-                "sanity.io/docs/content-lake/webhooks: the header with the id",
+                "www.sanity.io/docs/content-lake/webhooks: the header idempotency-key",
             ),
-            delivery_id="Idempotency-Key",
         ),
         ("sanity-webhook-signature",),
         page=Page(
@@ -223,6 +222,7 @@ PRESETS = (
             setup="In the project's API settings, GROQ-powered webhooks: the URL, a projection, a secret of your own.",
             traps=(
                 "A body is what your projection makes: it has a name of an event only if the projection gives one.",
+                "What tells a repeat is the header idempotency-key alone: two changes may have equal bodies.",
             ),
             verified=("@sanity/webhook 4.0.4 (Node)", "2026-11-28"),
         ),

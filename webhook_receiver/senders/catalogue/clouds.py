@@ -228,10 +228,9 @@ PRESETS = (
             Sender,
             facts=(
                 "qstash 3.4.0 for Python and @upstash/qstash 2.12.0 for Node, run in November 2026",
-                "upstash.com/docs/qstash: the header with the id",
+                "upstash.com/docs/qstash: the header Upstash-Message-Id",
             ),
             event_name=("event", "type", "text:message"),
-            delivery_id="Upstash-Message-Id",
         ),
         ("upstash-signature",),
         page=Page(
@@ -243,6 +242,7 @@ PRESETS = (
             ),
             traps=(
                 "The URL is stated as the message has it: a slash at its end counts.",
+                "What tells a repeat is the header Upstash-Message-Id alone: two messages may have equal bodies.",
                 "A message is what you have published: one without a member event or type is called message.",
             ),
         ),

@@ -136,7 +136,6 @@ PRESETS = (
             Sender,
             facts=("docs.sentry.io/integrations/integration-platform/webhooks, read in November 2026",),
             event_name=("{header:Sentry-Hook-Resource}.{action}", "header:Sentry-Hook-Resource"),
-            delivery_id="Request-ID",
         ),
         ("sentry-hook-signature",),
         marks=("sentry-hook-resource", "sentry-hook-timestamp"),
