@@ -207,6 +207,25 @@ def test_the_token_of_monday_is_for_the_url_and_that_of_qstash_too() -> None:
                     scheme.verify(head_of(rule(BODY)), NOW)
 
 
+@pytest.mark.parametrize(
+    ("target", "canonical"),
+    [
+        ("/hook/?a=1", "POST&/hook&a=1"),
+        ("/", "POST&/&"),
+        ("/hook?b=2&a=x%20y&a=c&jwt=t&d", "POST&/hook&a=c,x%20y&b=2&d="),
+        ("/a&b?q=%2A(%29~+", "POST&/a%26b&q=%2A%28%29~%20"),
+    ],
+)
+def test_the_token_of_atlassian_connect_states_the_request(target: str, canonical: str) -> None:
+    scheme = presets()["atlassian-connect"].make(SECRET)
+    stated = hashlib.sha256(canonical.encode()).hexdigest()
+    headers = token("authorization", "JWT ", "unused", bytes.hex, iss="tenant", qsh=stated, exp=int(NOW) + 60)(BODY)
+    assert not scheme.verify(head_of(headers, target=target), NOW)(BODY).body
+    for other in ({"target": target + "x"}, {"target": target, "method": "PUT"}):
+        with pytest.raises(VerificationError, match="another qsh"):
+            scheme.verify(head_of(headers, **other), NOW)
+
+
 def test_pub_sub_takes_the_tokens_of_one_service_account() -> None:
     with pytest.raises(ConfigurationError, match="email="):
         google_pubsub()

@@ -34,7 +34,7 @@ _HOMES = {
     ".shops": "bigcommerce woocommerce",
     ".mail": "mailersend mandrill resend sendgrid",
     ".media": "mux",
-    ".code_hosts": "gitlab forgejo gitea bitbucket jira sentry vercel netlify trigger_dev pagerduty",
+    ".code_hosts": "gitlab forgejo gitea bitbucket jira sentry vercel netlify trigger_dev pagerduty atlassian_connect",
     ".chat": "line viber webex stream intercom discord discord_interactions",
     ".business": (
         "hubspot zendesk box trello calendly typeform cal_com sanity kontent_ai elevenlabs knock docusign clickup "
