@@ -83,6 +83,11 @@ async def events_of(name: str, document: Any, **headers: str) -> list[tuple[str,
             [("user.created", "notif_1")],
         ),
         ("jira", {"webhookEvent": "jira:issue_updated", "issue": {}}, [("jira:issue_updated", None)]),
+        (
+            "kontent-ai",
+            {"notifications": [{"data": {}, "message": {"object_type": "content_item", "action": "published"}}]},
+            [("content_item.published", None)],
+        ),
         ("knock", {"type": "message.sent", "data": {}}, [("message.sent", None)]),
         (
             "line",

@@ -235,9 +235,10 @@ PRESETS = (
             Sender,
             facts=(
                 "@kontent-ai/webhook-helper 3.0.3 for Node, run in November 2026",
-                "kontent.ai/learn/docs/webhooks: the header",
+                "kontent.ai/learn/docs/webhooks, and the types of that package: the header, and the members",
             ),
             split=Split("notifications.*"),
+            event_name="{message.object_type}.{message.action}",
         ),
         ("x-kontent-ai-signature",),
         page=Page(
