@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+import tracemalloc
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -248,6 +249,34 @@ async def test_a_batch_with_too_many_events_is_stored_as_one_dead_delivery(make:
         assert await finished(hooks, 1) == [("", State.DEAD)]
         (summary,) = await hooks.inbox.find(Filter())
     assert (receipt.response.status, summary.reason) == (202, "the body has more than 10000 events")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 2**20,
+        b"[" * 2**19 + b"]" * 2**19,
+        b"[" + b"[]," * 340_000 + b"[]]",
+        b'{"events":' * 90_000,
+        b"[" + b'"' * 2**17,
+        b'"' + b"\\" * 2**17 + b'"',
+        b"[{}" + b"," * 2**17,
+    ],
+    ids=len,
+)
+@pytest.mark.parametrize("place", ["*", "events.*"])
+async def test_a_body_that_is_a_bomb_is_one_dead_delivery_in_little_memory(body: bytes, place: str) -> None:
+    hooks = durable(sender=batching(place), work=False)
+    async with hooks:
+        tracemalloc.start()
+        try:
+            receipt = await send(hooks, body)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        (summary,) = await hooks.inbox.find(Filter())
+    assert (receipt.response.status, summary.state) == (202, State.DEAD)
+    assert peak < 100 * 2**20
 
 
 async def test_a_form_with_json_in_a_field_is_a_batch(make: Make) -> None:

@@ -128,6 +128,13 @@ def test_a_body_with_too_many_parts_is_none() -> None:
             Split("*.*" if body.startswith(b"[[0") else "*").parts(body)
 
 
+def test_what_the_parts_get_from_around_them_is_bounded() -> None:
+    body = json.dumps({"account": "x" * 100_000, "events": [{}] * 100}).encode()
+    with pytest.raises(NotAnEvent, match="from around them is too large"):
+        Split("events.*", {"account": "account"}).parts(body)
+    assert len(Split("events.*", {"id": "id"}).parts(body)) == 100
+
+
 @pytest.mark.parametrize("place", ["", ".", "a..b", "a.", ".".join("a" * 17), None, ["*"], b"*"])
 def test_a_place_that_is_none_is_rejected(place: Any) -> None:
     with pytest.raises(ConfigurationError, match="the place of events is"):

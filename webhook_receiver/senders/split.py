@@ -16,6 +16,7 @@ MOST_PARTS = 10_000
 
 _EACH = "*"
 _MOST_STEPS = 16  # of a place
+_MOST_ADDED = 8 * 1024 * 1024  # characters of all members from around the events of one body
 
 _scan = json.JSONDecoder(strict=False).raw_decode  # control characters in texts are let in, for a repair to keep
 _space = re.compile(r"[ \t\r\n]*").match
@@ -67,7 +68,7 @@ class Split:
             document: the bytes of the document.
 
         Raises:
-            NotAnEvent: it has more than `MOST_PARTS` events.
+            NotAnEvent: it has more than `MOST_PARTS` events, or what they get from around them is too large.
         """
         steps = _steps(self.place)
         for read in (bytes, repaired):
@@ -86,11 +87,15 @@ class Split:
 
     def _with_members(self, walk: _Walk, text: str) -> Iterator[bytes]:
         document: Any = json.loads(text, strict=False)
+        added = 0
         places = {name: _steps(place) for name, place in self.members.items()}
         for part, at in zip(walk.parts, walk.places, strict=True):
             if part[:1] == "{" and (at or len(walk.parts) > 1 or part != text.strip()):
                 found = {name: _value_at(document, place, at) for name, place in places.items()}
                 around = json.dumps({name: value for name, value in found.items() if value is not None})[1:-1]
+                added += len(around)
+                if added > _MOST_ADDED:
+                    raise NotAnEvent("what its events would get from around them is too large")
                 # In front: of two members with one name the last counts, which is the event's own.
                 part = f"{{{around}{',' if around and part[1:-1].strip() else ''}{part[1:]}"
             yield part.encode("utf-8", "surrogatepass")
