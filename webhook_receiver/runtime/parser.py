@@ -33,6 +33,7 @@ class Parser:
         registry: EventRegistry,
         match: Callable[[Event], Sequence[object]],
     ) -> None:
+        self._name = sender.name
         self._decode, self._envelope = sender.decode, sender.envelope
         self._split = sender.split
         self._names = names
@@ -43,9 +44,9 @@ class Parser:
 
     def parse(self, body: bytes, headers: Headers, part: int = 0) -> Event:
         """Return one event in a body. See `WebhookReceiver.parse`."""
-        if self._split is None and not part:
-            return self._whole(body, headers)
-        parts = [body] if self._split is None else self._parts(body, headers, self._split)
+        if self._split is None and part:
+            raise NotAnEvent(f"a delivery from {self._name} is one event: there is no part {part} of it")
+        parts = None if self._split is None else self._parts(body, headers, self._split)
         if parts is None:
             return self._whole(body, headers)
         if not 0 <= part < len(parts):
