@@ -11,18 +11,32 @@ import pytest
 from tests.helpers import NOW
 from webhook_receiver import Event, WebhookReceiver
 from webhook_receiver.delivery import RequestHead
-from webhook_receiver.senders import github, notion, slack, twitch, zoom
+from webhook_receiver.senders import github, notion, paddle, shopify, slack, stripe, twitch, zoom
 from webhook_receiver.senders.registry import presets
 
 _SUBSCRIPTION = {"id": "s-1", "type": "stream.online", "version": "1", "status": "enabled"}
 _BROADCASTER = {"broadcaster_user_id": "1", "broadcaster_user_login": "mona", "broadcaster_user_name": "Mona"}
 _SAID = {"type": "message", "channel": "C1", "ts": "1764000188.000200", "user": "U1", "text": "hi"}
 _CALLBACK = {"type": "event_callback", "team_id": "T1", "event_id": "Ev1", "event_time": 1764000188}
+_NOTIFIED = {
+    "event_id": "evt_1",
+    "notification_id": "ntf_1",
+    "occurred_at": "2026-11-24T12:03:08.000000Z",
+    "data": {"id": "txn_1", "status": "completed"},
+}
 DOCUMENTS: list[tuple[str, type[Event], Mapping[str, Any], str | None]] = [
     ("github", github.Push, github.SAMPLES["push"], "push"),
     ("github", github.PullRequest, github.SAMPLES["pull_request"], "pull_request"),
     ("github", github.Issues, github.SAMPLES["issues"], "issues"),
     ("github", github.Ping, github.SAMPLES["ping"], "ping"),
+    ("stripe", stripe.PaymentIntentSucceeded, stripe.SAMPLES["payment_intent.succeeded"], None),
+    ("stripe", stripe.CheckoutSessionCompleted, stripe.SAMPLES["checkout.session.completed"], None),
+    ("stripe", stripe.ChargeRefunded, stripe.SAMPLES["charge.refunded"], None),
+    ("shopify", shopify.OrderChanged, shopify.SAMPLES["orders/create"], "orders/create"),
+    ("shopify", shopify.ProductChanged, shopify.SAMPLES["products/update"], "products/update"),
+    ("shopify", shopify.AppUninstalled, shopify.SAMPLES["app/uninstalled"], "app/uninstalled"),
+    ("paddle", paddle.TransactionCompleted, {**_NOTIFIED, "event_type": "transaction.completed"}, None),
+    ("paddle", paddle.SubscriptionChanged, {**_NOTIFIED, "event_type": "subscription.past_due"}, None),
     ("slack", slack.AppMention, {**_CALLBACK, "event": {**_SAID, "type": "app_mention"}}, None),
     ("slack", slack.Message, {**_CALLBACK, "event": _SAID}, None),
     (

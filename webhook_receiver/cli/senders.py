@@ -28,7 +28,11 @@ def ls(context: typer.Context, as_json: Json = False) -> None:
         for each in profiles:
             output.say_json(each.as_json())
         return
-    rows = [(each.preset.name, each.page.trade, each.proof.covered, each.verified) for each in profiles]
+    short = output.is_terminal()
+    rows = [
+        (each.preset.name, each.page.trade, each.proof.covered, each.verified_on if short else each.verified)
+        for each in profiles
+    ]
     output.table(("name", "trade", "proves", "how sure"), rows, shortest={"trade": 8, "proves": 8})
     if output.is_terminal():
         output.say("all about one: webhook-receiver senders show NAME", "dim")

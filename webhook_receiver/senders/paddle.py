@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Literal
+
+from pydantic import BaseModel
 
 from ..events import Event
 from ..signatures.hmac_body import HMACBody
@@ -13,22 +15,42 @@ from .page import Page
 from .preset import Preset
 
 
-class PaddleEvent(Event, frozen=True):
-    """The members that all of Paddle's events have (developer.paddle.com/webhooks). Name an event by a subclass:
+class PaddleData(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
+    """The entity that an event is about, as it is then."""
 
-    class SubscriptionCreated(PaddleEvent, frozen=True):
-        event: Literal["subscription.created"]
-    """
+    id: str
+    status: str | None = None
+
+
+class PaddleEvent(Event, frozen=True):
+    """The members that all of Paddle's events have (developer.paddle.com/webhooks). Name another event by a subclass
+    with `event: Literal["customer.created"]`."""
 
     event_id: str
     notification_id: str
     occurred_at: datetime
-    data: dict[str, Any]
+    data: PaddleData
 
-    @property
-    def delivery_id(self) -> str:
-        """The event's id: a notification that is sent again has it, too."""
-        return self.event_id
+
+class TransactionCompleted(PaddleEvent, frozen=True):
+    """The event `transaction.completed`: somebody has paid, and all that follows is done."""
+
+    event: Literal["transaction.completed"]
+
+
+class SubscriptionChanged(PaddleEvent, frozen=True):
+    """The events of subscriptions."""
+
+    event: Literal[
+        "subscription.activated",
+        "subscription.canceled",
+        "subscription.created",
+        "subscription.past_due",
+        "subscription.paused",
+        "subscription.resumed",
+        "subscription.trialing",
+        "subscription.updated",
+    ]
 
 
 def signature(secrets: Secrets, *, tolerance: float = 5) -> HMACBody:
@@ -77,6 +99,7 @@ PRESETS = (
         paddle,
         signature,
         ("paddle-signature",),
+        events=(TransactionCompleted, SubscriptionChanged),
         page=Page(
             trade="payments",
             docs="developer.paddle.com/webhooks/respond-to-webhooks",

@@ -85,6 +85,11 @@ class Profile:
         return f"verified against {package} on {date}"
 
     @property
+    def verified_on(self) -> str:
+        """How sure it is, in a few words."""
+        return self.page.verified if isinstance(self.page.verified, str) else f"verified on {self.page.verified[1]}"
+
+    @property
     def code(self) -> list[str]:
         """The lines of Python that make a receiver."""
         function = self.preset.function

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
+from ..events import Event
 from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secrets
 from .base import Sender
@@ -33,6 +34,33 @@ def shopify(secret: Secrets) -> Sender:
         event_header="X-Shopify-Topic",
         delivery_id="X-Shopify-Webhook-Id",
     )
+
+
+class OrderChanged(Event, frozen=True):
+    """The events `orders/create`, `orders/updated`, `orders/paid`, `orders/fulfilled` and `orders/cancelled`."""
+
+    event: Literal["orders/create", "orders/updated", "orders/paid", "orders/fulfilled", "orders/cancelled"]
+    id: int
+    name: str
+    currency: str
+    total_price: str
+    """A decimal number."""
+
+
+class ProductChanged(Event, frozen=True):
+    """The events `products/create` and `products/update`."""
+
+    event: Literal["products/create", "products/update"]
+    id: int
+    title: str
+
+
+class AppUninstalled(Event, frozen=True):
+    """The event `app/uninstalled`: the shop has the app no more, and its token is void."""
+
+    event: Literal["app/uninstalled"]
+    id: int
+    myshopify_domain: str
 
 
 _LINE = {"id": 866550311766439020, "title": "A parcel", "quantity": 1, "price": "199.00", "sku": "PARCEL-1"}
@@ -75,6 +103,7 @@ PRESETS = (
         signature,
         ("x-shopify-hmac-sha256",),
         samples=SAMPLES,
+        events=(OrderChanged, ProductChanged, AppUninstalled),
         page=Page(
             trade="shops",
             docs="shopify.dev/docs/apps/build/webhooks/subscribe/https",

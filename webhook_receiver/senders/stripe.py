@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import BaseModel
+
+from ..events import Event
 from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secrets
 from .base import Sender
@@ -48,6 +51,43 @@ def stripe(secret: Secrets, *, tolerance: float = 300) -> Sender:
         event_name="type",
         delivery_id_path="id",  # docs.stripe.com/webhooks#handle-duplicate-events
     )
+
+
+class StripeData(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
+    """The object that an event is about, as it was then."""
+
+    object: dict[str, Any]
+    previous_attributes: dict[str, Any] | None = None
+    """What changed, with the values before; None for an event that is no change."""
+
+
+class StripeEvent(Event, frozen=True):
+    """The members that all of Stripe's events have (docs.stripe.com/api/events/object). Name another event by a
+    subclass with `event: Literal["customer.created"]`."""
+
+    id: str
+    created: int
+    """Seconds since 1970."""
+    livemode: bool
+    data: StripeData
+
+
+class CheckoutSessionCompleted(StripeEvent, frozen=True):
+    """The event `checkout.session.completed`: somebody has gone through a checkout; see `payment_status` in it."""
+
+    event: Literal["checkout.session.completed"]
+
+
+class PaymentIntentSucceeded(StripeEvent, frozen=True):
+    """The event `payment_intent.succeeded`: a payment was made."""
+
+    event: Literal["payment_intent.succeeded"]
+
+
+class ChargeRefunded(StripeEvent, frozen=True):
+    """The event `charge.refunded`: a charge was refunded, maybe in part."""
+
+    event: Literal["charge.refunded"]
 
 
 SAMPLES: Mapping[str, Mapping[str, Any]] = {
@@ -99,6 +139,7 @@ PRESETS = (
         signature,
         ("stripe-signature",),
         samples=SAMPLES,
+        events=(CheckoutSessionCompleted, PaymentIntentSucceeded, ChargeRefunded),
         page=Page(
             trade="payments",
             docs="docs.stripe.com/webhooks",
