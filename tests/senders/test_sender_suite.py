@@ -19,7 +19,10 @@ from webhook_receiver.testing.sender_suite import SenderSuite
 
 SPELT_FREELY = {"up42": frozenset({"signature"})}  # any label will do
 BY_NO_SECRET = {"aws_sns"}  # which has a suite of its own
-GIVEN = {"lark": {"content-type": "application/json", "x-lark-request-nonce": "n-1"}}
+GIVEN = {
+    "lark": {"content-type": "application/json", "x-lark-request-nonce": "n-1"},
+    "wechat-pay": {"content-type": "application/json", "wechatpay-nonce": "n-1"},
+}
 """The headers of a request before it is signed, where the sender signs one of them."""
 HAVE_PLACES = {"box", "docusign"}
 SIGNED_IN_THE_BODY = {"adyen", "mailgun"}  # which have suites of their own, in tests/signatures/test_hmac_fields.py

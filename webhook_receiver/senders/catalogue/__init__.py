@@ -30,6 +30,7 @@ _HOMES = {
     "..adyen": "adyen",
     "..mailgun": "mailgun",
     "..paddle": "paddle",
+    "..wechat_pay": "wechat_pay",
     "..chargebee": "chargebee",
     ".shops": "bigcommerce woocommerce",
     ".mail": "mailersend mandrill resend sendgrid",

@@ -20,6 +20,7 @@ from ..stripe import stripe
 from ..telegram import telegram
 from ..twitch import twitch
 from ..up42 import up42
+from ..wechat_pay import wechat_pay
 from ..zoom import zoom
 
 MODULES: tuple[str, ...]
@@ -119,6 +120,7 @@ __all__ = [
     "viber",
     "vonage",
     "webex",
+    "wechat_pay",
     "wise",
     "woocommerce",
     "workos",
