@@ -134,16 +134,3 @@ def test_options_that_cannot_work_are_rejected_at_once(options: dict[str, Any], 
     options.setdefault("signature", "x-sig")
     with pytest.raises(ConfigurationError, match=complaint):
         HMACBody("a", **options)
-
-
-@pytest.mark.parametrize(
-    ("signed", "expected"),
-    [
-        ("{body}", set[str]()),
-        ("{header:X-Nonce}\n{body}", {"x-nonce"}),
-        (["{header:x-nonce?}", "{header:x-id}", "{body}"], {"x-id"}),
-    ],
-)
-def test_the_headers_that_are_always_signed_are_told(signed: str | list[str], expected: set[str]) -> None:
-    scheme = HMACBody("secret", signature="x-sig", signed=signed, joined_by="\n")
-    assert scheme.signed_headers == expected

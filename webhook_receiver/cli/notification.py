@@ -234,11 +234,6 @@ class Notifier:
         except ConfigurationError as error:
             raise BadParameter(str(error), param_hint="--challenge") from None
 
-    def _nonces(self) -> dict[str, str]:
-        """Return the headers of the sender's own that it signs, such as a nonce, with random values."""
-        signed: frozenset[str] = getattr(self.sender.scheme, "signed_headers", frozenset())
-        return {} if self._preset is None else {name: uuid4().hex for name in self._preset.marks if name in signed}
-
     def head(self, body: bytes, event: str | None, *, url: str, now: float, forge: bool = False) -> RequestHead:
         """Return the head of the request that delivers a body.
 
@@ -254,7 +249,7 @@ class Notifier:
         """
         if self.sender.event_header is not None:
             self.check_named(event)
-        headers = self._nonces() | sender_headers(self.sender, event) | self._headers
+        headers = sender_headers(self.sender, event) | self._headers
         for place, text in [] if event is None else name_places(self.sender, event):
             kind, _, name = place.partition(":")
             if kind == "query":

@@ -102,10 +102,6 @@ class Template:
         """Whether the fields of a form are signed in place of the body's bytes."""
         self.has_secret = "secret" in fields
         """Whether the secret is a part of the content, which is hashed without a key."""
-        self.headers = frozenset(
-            part.header.decode() for item in items for part in item if part.header and not part.optional
-        )
-        """The names of the headers that are always signed, in lower case."""
         self.needs_url = "url" in fields
         """Whether the URL that the sender posts to is signed."""
 

@@ -104,8 +104,6 @@ class ContentScheme:
         self._template = Template(signed, joined_by, given)
         self.needs_url = self._template.needs_url
         """Whether the URL that the sender posts to is signed. See `Scheme`."""
-        self.signed_headers = self._template.headers
-        """The names of the headers, beside those of the signature, that are always signed, in lower case."""
         self._body_form = _checked_form(body_form)
         self._changes_body = body_form is not None or self._template.is_form or self._template.has_secret
         self._is_body_alone = self._template.is_body_alone and body_form is None
