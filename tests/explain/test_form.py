@@ -103,7 +103,7 @@ def test_a_stale_form_is_read_too() -> None:
     body = urlencode({"payload": json.dumps({"type": "block_actions"})}).encode()
     found = explain(scheme.sign(RequestHead.of({}), body, NOW).headers, body, "s", make=slack, now=NOW + 900)
     assert found.authentic
-    assert found.hints == ("the body is a form: a receiver reads the JSON in its field payload",)
+    assert found.hints[0] == "the body is a form: a receiver reads the JSON in its field payload"
 
 
 @pytest.mark.parametrize("body", [FORM, JSON.encode()])

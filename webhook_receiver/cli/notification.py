@@ -146,8 +146,8 @@ class Notifier:
 
     def has_own_document(self, event: str | None) -> bool:
         """Whether a document is made of more than the event's name."""
-        samples = self._preset.samples if self._preset is not None else {}
-        return self.sender.name == UP42 or event in samples or isinstance(self._routes.get(event or ""), type)
+        is_sample = self._preset is not None and event in self._preset.samples
+        return self.sender.name == UP42 or is_sample or isinstance(self._routes.get(event or ""), type)
 
     def check_named(self, event: str | None) -> None:
         """Reject an event without a name, which no handler is there for.

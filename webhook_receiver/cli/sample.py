@@ -99,4 +99,4 @@ def _first_id(value: Any) -> tuple[dict[str, Any], str] | None:
 def _inner(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
         return cast("dict[str, Any]", value).values()
-    return value if isinstance(value, list) else ()
+    return cast("Iterable[Any]", value) if isinstance(value, list) else ()
