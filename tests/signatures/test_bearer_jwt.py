@@ -112,6 +112,12 @@ def test_a_claim_is_made_of_the_request_by_a_function_of_ones_own() -> None:
         scheme(claims={"sub": request_url}).sign(came([]), BODY, NOW)
 
 
+def test_a_token_of_our_own_states_when_it_begins_and_ends_as_some_libraries_demand() -> None:
+    head = scheme().sign(RequestHead.of({}), BODY, NOW)
+    made = jwt.decode(dict(head.headers)[b"authorization"][7:], options={"verify_signature": False})
+    assert (made["iat"], made["nbf"], made["exp"]) == (NOW, NOW, NOW + 300)
+
+
 @pytest.mark.parametrize("wrong", [{"is_verified": 1}, {"is_verified": "true"}, {"level": True}, {"level": "1"}, {}])
 def test_a_claim_has_the_json_type_that_is_asked_for(wrong: dict[str, Any]) -> None:
     asking = scheme(claims={"is_verified": True, "level": 1})

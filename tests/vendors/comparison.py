@@ -61,8 +61,9 @@ class Proof:
     """The key with which we sign, where the secret is a public one."""
     url: str = "https://hooks.example.com/webhooks?a=1&b=2"
     bodies: tuple[bytes, ...] = BODIES
-    tolerance: int = 300
-    """How many seconds the sender's clock may be behind ours; requests are signed just before and just after."""
+    tolerance: int | None = 300
+    """How many seconds the sender's clock may be behind ours; requests are signed just before and just after. None
+    where a request is signed before it is ours to sign."""
     changes: tuple[Change, ...] = ()
     """Those that only this sender's requests can have."""
     differences: tuple[Difference, ...] = ()
@@ -76,7 +77,7 @@ class Proof:
     def times(self) -> tuple[int, ...]:
         """How many seconds ago genuine requests were signed, beside now."""
         edge = self.tolerance
-        return (edge - 1, edge + 1, 1 - edge, -1 - edge, 864_000, -864_000)
+        return () if edge is None else (edge - 1, edge + 1, 1 - edge, -1 - edge, 864_000, -864_000)
 
     def difference(self, request: Request, library: Library, here: bool) -> str | None:
         """Return why the library's verdict on a request is another one than ours; None if nothing is known of that."""

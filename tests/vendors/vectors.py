@@ -17,7 +17,9 @@ from .library import Library
 
 FOLDER = Path(__file__).parents[1] / "vectors"
 MOST = 40
-"""The requests in a file."""
+"""The requests in a file, about."""
+REJECTED = 8
+"""The requests in a file that nobody takes, at least."""
 
 
 class Vectors(NamedTuple):
@@ -92,7 +94,10 @@ def telling(cases: Sequence[Case]) -> list[Case]:
             first.setdefault((case.here, *case.there, case.why or kind), case)
     # Those that somebody takes say more than those that everybody rejects.
     changed = sorted(first.values(), key=lambda case: not (case.here or any(case.there)))
-    return [*genuine, *changed[: max(12, MOST - len(genuine))]]
+    changed = changed[: max(12, MOST - len(genuine))]
+    rejected = [case for case in cases if case.is_one and not case.here]
+    more = [case for case in rejected if case not in changed]
+    return [*genuine, *changed, *more[: max(0, REJECTED - sum(case in rejected for case in changed))]]
 
 
 def _told(case: Case) -> dict[str, Any]:

@@ -76,6 +76,7 @@ PRESETS = (
                 "between two.",
                 "The same event of the same payment may come again, with its pspReference and its eventCode.",
             ),
+            verified=("Adyen 16.0.0 (Python), @adyen/api-library 32.1.0 (Node)", "2026-11-29"),
         ),
     ),
 )

@@ -71,6 +71,7 @@ PRESETS = (
                 "Its own library allows 15 minutes; here it is half a day, so that what is sent again for hours is "
                 "taken.",
             ),
+            verified=("mailgun 1.10.0 (Python)", "2026-11-29"),
         ),
     ),
 )

@@ -152,7 +152,7 @@ class BearerJWT:
         key = self._keyring.first(now)
         if key.private is None:
             raise ConfigurationError("cannot sign with a public key: give the private one")
-        claims: dict[str, Any] = {"iat": int(now), "exp": int(now) + _LIFETIME}
+        claims: dict[str, Any] = {"iat": int(now), "nbf": int(now), "exp": int(now) + _LIFETIME}
         if self._issuers:
             claims["iss"] = self._issuers[0]
         if self._audience is not None:

@@ -130,6 +130,13 @@ const libraries = {
     };
   },
 
+  "adyen:@adyen/api-library": async () => {
+    const { hmacValidator: HmacValidator } = require("@adyen/api-library");
+    const validator = new HmacValidator();
+    const isRight = ({ NotificationRequestItem: item }, secret) => validator.validateHMAC(item, secret);
+    return { verify: ({ text, secret }) => JSON.parse(text).notificationItems.every((item) => isRight(item, secret)) };
+  },
+
   "polar:@polar-sh/sdk": async () => {
     const { webhooks } = await import("@polar-sh/sdk/2026-04");
     const verify = async (asked) => {
@@ -184,13 +191,8 @@ const libraries = {
     return { verify: (asked) => MailerSendUtils.verifyWebHook(asked.text, asked.headers["signature"], asked.secret) };
   },
 
-  "discord:discord-interactions": async () => {
-    const { verifyKey } = require("discord-interactions");
-    return {
-      verify: ({ body, headers, secret }) =>
-        verifyKey(body, headers["x-signature-ed25519"], headers["x-signature-timestamp"], secret),
-    };
-  },
+  "discord:discord-interactions": () => discord(),
+  "discord-interactions:discord-interactions": () => discord(),
 
   "twilio:twilio": async () => {
     const { validateRequest, getExpectedTwilioSignature } = require("twilio/lib/webhooks/webhooks.js");
@@ -427,6 +429,14 @@ const libraries = {
     };
   },
 };
+
+async function discord() {
+  const { verifyKey } = require("discord-interactions");
+  return {
+    verify: ({ body, headers, secret }) =>
+      verifyKey(body, headers["x-signature-ed25519"], headers["x-signature-timestamp"], secret),
+  };
+}
 
 function tern(platform) {
   const { WebhookVerificationService } = require("@hookflo/tern");

@@ -268,6 +268,7 @@ def resend() -> Verify:
 
 
 @library("discord:discord-interactions")
+@library("discord-interactions:discord-interactions")
 def discord() -> Verify:
     verify_key = import_module("discord_interactions").verify_key
     return lambda asked: verify_key(
@@ -452,6 +453,24 @@ def mandrill() -> Verify:
         return view(webhook_key=asked.secret, webhook_url=asked.url).validate_request(request)
 
     return verify
+
+
+@library("mailgun:mailgun")
+def mailgun() -> Verify:
+    guard = import_module("mailgun.security").SecurityGuard
+
+    def verify(asked: Question) -> object:
+        given = json.loads(asked.body)["signature"]
+        return guard.verify_webhook(asked.secret, given["token"], given["timestamp"], given["signature"])
+
+    return verify
+
+
+@library("adyen:Adyen")
+def adyen() -> Verify:
+    util = import_module("Adyen.util")
+    # It returns None for what is not signed.
+    return lambda asked: util.is_valid_hmac_notification(json.loads(asked.body), asked.secret) is True
 
 
 def main() -> None:

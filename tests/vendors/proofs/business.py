@@ -209,4 +209,19 @@ PROOFS = (
             differences.lenient_token("x-webhook-signature"),
         ),
     ),
+    Proof(
+        sender="qstash",
+        secret="a-secret-for-tests-of-32-bytes-or-more",
+        libraries=(
+            Library("qstash", "3.4.0", "Python", "Receiver.verify"),
+            Library("@upstash/qstash", "2.12.0", "Node", "Receiver.verify"),
+        ),
+        headers=("upstash-signature",),
+        changes=(differences.other_url,),
+        differences=(
+            differences.token_ahead(),
+            differences.token_expired(),
+            differences.lenient_token("upstash-signature"),
+        ),
+    ),
 )

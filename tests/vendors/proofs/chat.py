@@ -59,17 +59,20 @@ PROOFS = (
         libraries=(Library("mailersend", "3.4.0", "Node", "MailerSendUtils.verifyWebHook"),),
         headers=("signature",),
     ),
-    Proof(
-        sender="discord",
-        secret=_ED25519.public_key().public_bytes_raw().hex(),
-        private=pem(_ED25519),
-        libraries=(
-            Library("discord-interactions", "0.4.0", "Python", "verify_key"),
-            Library("discord-interactions", "4.4.0", "Node", "verifyKey"),
-        ),
-        headers=("x-signature-ed25519", "x-signature-timestamp"),
-        tolerance=43_200,
-        differences=(differences.no_time(tolerance=43_200),),
+    *(
+        Proof(
+            sender=sender,
+            secret=_ED25519.public_key().public_bytes_raw().hex(),
+            private=pem(_ED25519),
+            libraries=(
+                Library("discord-interactions", "0.4.0", "Python", "verify_key"),
+                Library("discord-interactions", "4.4.0", "Node", "verifyKey"),
+            ),
+            headers=("x-signature-ed25519", "x-signature-timestamp"),
+            tolerance=43_200,
+            differences=(differences.no_time(tolerance=43_200),),
+        )
+        for sender in ("discord", "discord-interactions")
     ),
     Proof(
         sender="twilio",

@@ -160,7 +160,7 @@ PRESETS = (
                 "Saving the URL sends requests with wrong signatures, too, which have to be rejected.",
                 "Events are not sent in their order.",
             ),
-            verified=("discord-interactions 0.4.0 (Python), discord-interactions 4.4.0 (Node)", "2026-11-28"),
+            verified=("discord-interactions 0.4.0 (Python), discord-interactions 4.4.0 (Node)", "2026-11-29"),
         ),
     ),
     row(
@@ -199,6 +199,7 @@ PRESETS = (
                 "Saving the URL sends requests with wrong signatures, too, which have to be rejected.",
                 "An event has the name of its command, the custom_id of its component, or the number of its type.",
             ),
+            verified=("discord-interactions 0.4.0 (Python), discord-interactions 4.4.0 (Node)", "2026-11-29"),
         ),
     ),
 )

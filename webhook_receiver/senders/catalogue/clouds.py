@@ -245,6 +245,7 @@ PRESETS = (
                 "What tells a repeat is the header Upstash-Message-Id alone: two messages may have equal bodies.",
                 "A message is what you have published: one without a member event or type is called message.",
             ),
+            verified=("qstash 3.4.0 (Python), @upstash/qstash 2.12.0 (Node)", "2026-11-29"),
         ),
     ),
     row(
