@@ -42,7 +42,7 @@ def number_begins(header: str, by: str = "Node") -> Difference:
     return Difference(
         "of the time it reads the digits at the beginning, and signs these",
         "there",
-        lambda request: not request.header(header).isdigit() and request.header(header).strip()[:1].isdigit(),
+        lambda request: not request.header(header).isdigit() and request.header(header).strip().lstrip("+")[:1].isdigit(),
         by,
     )
 
@@ -204,3 +204,12 @@ def other_url(request: Request, rng: random.Random, names: list[bytes], more: Mo
             "https://hooks.example.com/Webhooks?a=1&b=2",
         ]
     )
+
+
+def other_version(request: Request, rng: random.Random, names: list[bytes], more: More) -> None:
+    """Put another version in front of a right signature of Standard Webhooks, or none."""
+    version = rng.choice([b"v2,", b"v1a,", b"v0,", b""])
+    request.headers = [
+        (name, value.replace(b"v1,", version) if name.endswith(b"-signature") else value)
+        for name, value in request.headers
+    ]

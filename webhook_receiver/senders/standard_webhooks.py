@@ -75,7 +75,7 @@ PRESETS = (
             docs="standardwebhooks.com",
             setup="Each service that follows it shows a secret for each endpoint, mostly behind whsec_.",
             answer="Any 2xx. The specification has senders wait 15 to 30 seconds, and send again for days.",
-            verified=("standardwebhooks 1.1.0 (Python), standardwebhooks 1.1.1 (Node)", "2026-11-28"),
+            verified=("standardwebhooks 1.1.0 (Python), standardwebhooks 1.1.1 (Node)", "2026-11-29"),
         ),
     ),
     Preset(
@@ -91,7 +91,7 @@ PRESETS = (
             docs="docs.svix.com/receiving/verifying-payloads/how",
             setup="In the portal of a service that sends by Svix, add an endpoint; its page shows the secret.",
             answer="Any 2xx within 15 seconds; else it is sent again for about 28 hours.",
-            verified=("svix 2.9.1 (Python), svix 1.99.1 (Node)", "2026-11-28"),
+            verified=("svix 2.9.1 (Python), svix 1.99.1 (Node)", "2026-11-29"),
         ),
     ),
 )

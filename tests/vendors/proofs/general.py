@@ -65,6 +65,7 @@ PROOFS = (
         ),
         headers=("webhook-id", "webhook-timestamp", "webhook-signature"),
         given={"webhook-id": "msg_7"},
+        changes=(differences.other_version,),
         differences=differences.standard("webhook"),
     ),
     Proof(
@@ -76,6 +77,7 @@ PROOFS = (
         ),
         headers=("svix-id", "svix-timestamp", "svix-signature"),
         given={"svix-id": "msg_7"},
+        changes=(differences.other_version,),
         differences=differences.standard("svix"),
     ),
     Proof(

@@ -117,6 +117,7 @@ PROOFS = (
         ),
         headers=WEBHOOK,
         given={"webhook-id": "msg_7"},
+        changes=(differences.other_version,),
         differences=differences.standard("webhook"),
     ),
     Proof(
@@ -128,6 +129,7 @@ PROOFS = (
         ),
         headers=WEBHOOK,
         given={"webhook-id": "msg_7"},
+        changes=(differences.other_version,),
         differences=differences.standard("webhook"),
     ),
     Proof(
@@ -137,6 +139,7 @@ PROOFS = (
         headers=WEBHOOK,
         given={"webhook-id": "msg_7"},
         bodies=(*BODIES[:1], *BODIES[2:]),
+        changes=(differences.other_version,),
         differences=differences.standard("webhook"),
     ),
     Proof(
