@@ -7,7 +7,6 @@ import json
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
