@@ -42,7 +42,9 @@ def number_begins(header: str, by: str = "Node") -> Difference:
     return Difference(
         "of the time it reads the digits at the beginning, and signs these",
         "there",
-        lambda request: not request.header(header).isdigit() and request.header(header).strip().lstrip("+")[:1].isdigit(),
+        lambda request: (
+            not request.header(header).isdigit() and request.header(header).strip().lstrip("+")[:1].isdigit()
+        ),
         by,
     )
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..senders.profile import Profile, profile_of
-from ..senders.registry import presets
 from . import options, output
 from .options import Group, Json
+
+if TYPE_CHECKING:
+    from ..senders.profile import Profile
 
 senders = typer.Typer(cls=Group, help="List the senders that are known, or show all about one.")
 
@@ -23,6 +24,9 @@ def ls(context: typer.Context, as_json: Json = False) -> None:
     """List the senders that are known, or show all about one."""
     if context.invoked_subcommand is not None:
         return
+    from ..senders.profile import profile_of
+    from ..senders.registry import presets
+
     profiles = sorted(map(profile_of, presets().values()), key=lambda each: (each.page.trade, each.preset.name))
     if as_json:
         for each in profiles:
@@ -51,7 +55,10 @@ def show(
     ],
     as_json: Json = False,
 ) -> None:
-    """Show how to register at a sender, what it proves, what it must be answered, and its traps."""
+    """Show all about a sender: how to register, what it proves, its traps."""
+    from ..senders.profile import profile_of
+    from ..senders.registry import presets
+
     profile = profile_of(presets()[name])
     if as_json:
         output.say_json(profile.as_json())
