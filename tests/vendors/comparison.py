@@ -54,7 +54,7 @@ class Proof:
     """Makes our scheme of that secret; None for the scheme of the preset."""
     libraries: tuple[Library, ...]
     headers: tuple[str, ...]
-    """The headers to change."""
+    """The headers to change; none where no header proves anything."""
     given: Mapping[str, str] = field(default_factory=dict[str, str])
     """The headers that are there before a request is signed."""
     private: str = ""
@@ -171,7 +171,8 @@ def cases(proof: Proof, drivers: list[Driver]) -> Iterator[Case]:
 def _changed(request: Request, proof: Proof, rng: random.Random) -> list[str]:
     """Change a request in one or two places; return the names of the changes."""
     headers = [name.encode() for name in proof.headers]
-    changes = {change.__name__: change for change in [*GENERAL, *proof.changes]}
+    general = GENERAL if headers else (mutants.flip_body,)
+    changes = {change.__name__: change for change in [*general, *proof.changes]}
     before = replace(request, headers=[*request.headers])
     while True:
         names: list[str] = []

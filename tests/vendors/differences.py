@@ -42,9 +42,7 @@ def number_begins(header: str, by: str = "Node") -> Difference:
     return Difference(
         "of the time it reads the digits at the beginning, and signs these",
         "there",
-        lambda request: (
-            not request.header(header).isdigit() and request.header(header).strip().lstrip("+")[:1].isdigit()
-        ),
+        lambda request: re.fullmatch(r"\s*\+?\d.*\D.*|\s*\+\d+", request.header(header), re.DOTALL) is not None,
         by,
     )
 
