@@ -170,7 +170,8 @@ SAMPLES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         },
     }
 )
-"""Some of the members that docs.github.com/en/webhooks/webhook-events-and-payloads has, read in November 2026."""
+"""A few members each of the documents that docs.github.com/en/webhooks/webhook-events-and-payloads describes; the values
+are made up."""
 
 
 class _Part(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):

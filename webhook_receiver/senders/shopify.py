@@ -93,7 +93,7 @@ SAMPLES: Mapping[str, Mapping[str, Any]] = {
         "myshopify_domain": "super-toys.myshopify.com",
     },
 }
-"""Some of the members that shopify.dev/docs/api/webhooks has, read in November 2026."""
+"""A few members each of the documents that shopify.dev/docs/api/webhooks describes; the values are made up."""
 
 PRESETS = (
     Preset(

@@ -120,7 +120,7 @@ SAMPLES: Mapping[str, Mapping[str, Any]] = {
         "api_app_id": "A0FFV41KK",
     },
 }
-"""Some of the members that docs.slack.dev/apis/events-api has, read in November 2026."""
+"""A few members each of the documents that docs.slack.dev/apis/events-api describes; the values are made up."""
 
 PRESETS = (
     Preset(

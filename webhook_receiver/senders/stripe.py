@@ -129,7 +129,7 @@ SAMPLES: Mapping[str, Mapping[str, Any]] = {
         },
     }.items()
 }
-"""Some of the members that docs.stripe.com/api/events/object has, read in November 2026."""
+"""A few members each of the documents that docs.stripe.com/api/events/object describes; the values are made up."""
 
 PRESETS = (
     Preset(
