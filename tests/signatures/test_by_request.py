@@ -378,7 +378,7 @@ async def test_a_rehearsal_delivers_for_a_tenant() -> None:
         {"make": lambda secrets: None},
         {"secrets_of": "secret"},
     ],
-    ids=str,
+    ids=lambda wrong: str({**wrong, "make": "lambda"} if callable(wrong.get("make")) else wrong),
 )
 def test_what_cannot_work_is_rejected(wrong: Any) -> None:
     given = {"secrets_of": Tenants().secrets_of, "make": acme, "tenant": "path"} | wrong

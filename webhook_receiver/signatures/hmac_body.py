@@ -133,6 +133,9 @@ def _key(by: int, key: bytes, hash: str, encoding: Encoding, prefix: bytes, has_
 
     def verifies(parts: ContentParts, claimed: list[bytes]) -> bool:
         expected = signs(parts)
-        return any(is_same(expected, each) for each in claimed)
+        for each in claimed:  # noqa: SIM110 - any() of a generator costs a tenth of a verification
+            if is_same(expected, each):
+                return True
+        return False
 
     return ContentKey(by, signs, verifies)
