@@ -170,8 +170,8 @@ SAMPLES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         },
     }
 )
-"""A few members each of the documents that docs.github.com/en/webhooks/webhook-events-and-payloads describes; the values
-are made up."""
+"""A few members each of the documents that docs.github.com/en/webhooks/webhook-events-and-payloads describes; the
+values are made up."""
 
 
 class _Part(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
