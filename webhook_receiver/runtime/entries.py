@@ -81,7 +81,7 @@ class EntryBuilder:
         """
         lasting = verified is not None and not verified.fresh
         body = delivery.body if body is None else body
-        if not isinstance(found, Event):
+        if isinstance(found, Exception):
             key = self._of_part(part, self._key_without_event(body, verified))
             return self._of_tenant(Entry(delivery, key=key, dead=no_event(found), lasting=lasting), verified)
         identity = self._identity(delivery, found)
