@@ -107,10 +107,10 @@ _BEFORE = (
 )
 """The conditions without which no step is reached."""
 _SUSPICIONS: tuple[Callable[[Case], Iterator[Suspicion]], ...] = (
-    scheme_suspicions,
     secret_suspicions,
     key_suspicions,
     header_suspicions,
+    scheme_suspicions,  # behind those: some sender has a name for every variant of the given scheme
     body_suspicions,
 )
 _MAX_BODY_FOR_PAIRS = 65_536  # bytes; there are some thousand pairs of changes
