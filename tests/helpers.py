@@ -13,6 +13,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 import uvicorn
@@ -160,8 +161,7 @@ def running(
     *module: str, cwd: Path, environment: Mapping[str, str] | None = None
 ) -> Generator[tuple[str, subprocess.Popen[str]]]:
     """Run `python -m module... --port` on a free port until it says that it is up; stop it as Ctrl-C would."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", *module, "--port", str(port)],
         cwd=cwd,
@@ -179,6 +179,14 @@ def running(
         with suppress(ProcessLookupError):  # a test may have ended it
             os.killpg(process.pid, signal.SIGINT)
         process.communicate(timeout=30)
+
+
+def free_port() -> int:
+    """Return a free port of those that nobody gets who asks for any: another test would have it a moment later."""
+    while True:
+        port = SystemRandom().randrange(15_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def printed(process: subprocess.Popen[str], text: str) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,19 @@ def test_all_senders_are_listed_by_trade_a_line_each() -> None:
     assert sorted(row[0] for row in rows) == sorted(presets())
     assert [row[1] for row in rows] == sorted(row[1] for row in rows)
     assert ["stripe", "payments", "body, time"] in [row[:3] for row in rows]
+
+
+@pytest.mark.parametrize(("command", "code"), [("[]", 0), ("['show', 'sendgrid']", 1)])
+def test_a_sender_whose_extra_is_missing_is_told_in_a_sentence(command: str, code: int) -> None:
+    program = (
+        "import sys; sys.modules['cryptography'] = None\n"
+        f"from webhook_receiver.cli import main; sys.argv[1:] = ['senders', *{command}]; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert "pip install" in done.stderr
+    assert ("\nslack\t" in done.stdout) is (code == 0)
 
 
 def test_the_list_fits_a_terminal_of_80_columns() -> None:

@@ -148,3 +148,19 @@ def test_a_place_that_is_none_is_rejected(place: Any) -> None:
 def test_a_member_that_is_not_around_the_events_is_rejected(members: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"member|place"):
         Split("entry.*.changes.*", members)
+
+
+def test_a_text_around_the_events_is_read_once_for_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = list[str]()
+
+    def noted(text: str, **options: Any) -> Any:
+        read.append(text)
+        return loads(text, **options)
+
+    inner = json.dumps([{"id": number, "changes": [1, 2]} for number in range(50)])
+    document = json.dumps({"object": "page", "entry": inner}).encode()
+    split = Split("entry.*.changes", {"object": "object", "entry_id": "entry.*.id"})
+    loads = json.loads
+    monkeypatch.setattr(json, "loads", noted)
+    assert len(split.parts(document)) == 50
+    assert read.count(inner) <= 2

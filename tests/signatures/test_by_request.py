@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.helpers import NOW
+from tests.helpers import NOW, order
 from webhook_receiver import (
     AnyOf,
     BasicAuth,
@@ -34,6 +35,7 @@ from webhook_receiver import (
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.runtime.entries import EntryBuilder
 from webhook_receiver.senders.github import signature as github_signature
+from webhook_receiver.senders.up42 import up42
 from webhook_receiver.signatures import Scheme, Verified
 from webhook_receiver.signatures.fetching import INTERVAL
 from webhook_receiver.signatures.jwks import JWKS
@@ -407,3 +409,14 @@ def test_deliveries_of_two_tenants_do_not_wait_for_one_another() -> None:
     ]
     assert [entry.ordering_key for entry in entries] == ["a parcel.lost", "b parcel.lost", "parcel.lost"]
     assert len({entry.key for entry in entries}) == 3
+
+
+def test_what_two_tenants_tell_of_is_not_the_same() -> None:
+    sender = replace(up42("secret"), scheme=by_path(Tenants()))
+    event = WebhookReceiver(secret="secret").parse(order())
+    delivery = Delivery("d-1", "up42", (), BODY, NOW, 0, True)
+    entries = [
+        EntryBuilder("up42", sender).build(delivery, [event], Verified(0, body=True, tenant=tenant))
+        for tenant in ("a", "b", None)
+    ]
+    assert [entry.identity for entry in entries] == ["a o-1 FULFILLED", "b o-1 FULFILLED", "o-1 FULFILLED"]

@@ -18,6 +18,7 @@ from webhook_receiver import (
     MissingSignature,
     Sender,
     StaleSignature,
+    WebhookReceiver,
 )
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders.catalogue import adyen, mailgun
@@ -232,3 +233,15 @@ def test_a_document_is_signed_for_tests_with_a_time_and_an_id_of_its_own(name: s
     for body in (b"", b"[]", b"7", b"not JSON"):
         with pytest.raises(ConfigurationError, match="cannot sign"):
             scheme.sign_body(body, NOW)
+
+
+async def test_what_nobody_proves_does_not_make_two_deliveries_of_one_token() -> None:
+    async with WebhookReceiver(sender=mailgun("key"), inbox="memory:", work=False, clock=lambda: NOW) as hooks:
+        statuses = list[int]()
+        proof = {"timestamp": str(int(NOW)), "token": "t" * 50}
+        content = (proof["timestamp"] + proof["token"]).encode()
+        proof["signature"] = hmac.new(b"key", content, "sha256").hexdigest()
+        for event in ("opened", "complained", "opened"):
+            body = json.dumps({"signature": proof, "event-data": {"id": "e-1", "event": event}}).encode()
+            statuses.append((await hooks.receive({"content-type": "application/json"}, body)).response.status)
+    assert statuses == [202, 200, 200]

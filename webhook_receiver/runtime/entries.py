@@ -86,11 +86,12 @@ class EntryBuilder:
             return self._of_tenant(Entry(delivery, key=key, dead=no_event(found), lasting=lasting), verified)
         identity = self._identity(delivery, found)
         counted = identity if self._identity_counts else None
+        tenant = None if verified is None else verified.tenant
         entry = Entry(
             delivery,
             found.event,
             self._key(delivery, found, verified, counted, part, body, may_repeat=identity is not None),
-            None if counted is None else identity_text(counted),
+            None if counted is None else identity_text(counted if tenant is None else [tenant, *counted]),
             self._ordering_key(delivery, found, identity),
             parsed=found,
             lasting=lasting,
@@ -120,8 +121,10 @@ class EntryBuilder:
     ) -> bytes | None:
         id, is_of_part = self._id(delivery, event, verified)
         if id is not None:
-            name = event.event if self._name_is_signed or identity is not None else ""
-            key = self._digest(id, name, *map(storable, identity or ()))
+            # What a body tells that nobody proves would make many deliveries of one proven id.
+            tells = verified is None or verified.body or verified.id is None
+            name = event.event if tells and (self._name_is_signed or identity is not None) else ""
+            key = self._digest(id, name, *map(storable, (identity or ()) if tells else ()))
             return key if is_of_part else self._of_part(part, key)
         if not may_repeat and self._sender.delivery_id is None and not self._id_paths:
             return None  # two such bodies may be equal, and tell of two things

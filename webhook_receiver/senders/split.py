@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, cast
 
 from ..errors import ConfigurationError, NotAnEvent
@@ -87,11 +88,12 @@ class Split:
 
     def _with_members(self, walk: _Walk, text: str) -> Iterator[bytes]:
         document: Any = json.loads(text, strict=False)
+        read = cache(_read)  # once for all parts, which would take the square of their number
         added = 0
         places = {name: _steps(place) for name, place in self.members.items()}
         for part, at in zip(walk.parts, walk.places, strict=True):
             if part[:1] == "{" and (at or len(walk.parts) > 1 or part != text.strip()):
-                found = {name: _value_at(document, place, at) for name, place in places.items()}
+                found = {name: _value_at(document, place, at, read) for name, place in places.items()}
                 around = json.dumps({name: value for name, value in found.items() if value is not None})[1:-1]
                 added += len(around)
                 if added > _MOST_ADDED:
@@ -220,15 +222,20 @@ def _expect(text: str, at: int, character: str) -> None:
         raise ValueError(f"{character} is missing")
 
 
-def _value_at(value: Any, place: tuple[str, ...], indices: tuple[int, ...]) -> Any:
+def _read(text: str) -> Any:
+    """Return the value in a text of JSON; None if it is none."""
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _value_at(value: Any, place: tuple[str, ...], indices: tuple[int, ...], read: Callable[[str], Any]) -> Any:
     """Return the value at a place, whose "*" are the elements of these indices; None without one."""
     left = [*reversed(indices)]
     for step in place:
         if isinstance(value, str) and _json_text(value):
-            try:
-                value = json.loads(value, strict=False)
-            except (ValueError, RecursionError):
-                return None
+            value = read(value)
         if step != _EACH and isinstance(value, dict):
             value = cast("dict[str, Any]", value).get(step)
         elif step == _EACH and isinstance(value, list) and left:

@@ -147,6 +147,7 @@ def aws_sns(secret: Secrets, *, certificates: Certificates | None = None) -> Sen
 
 def _trial() -> tuple[Sender, bytes]:
     """Return the sender with a certificate that was made just now, and a message that is signed by its key."""
+    Certificates()  # tells which extra is missing
     from datetime import UTC, datetime
 
     from cryptography import x509
