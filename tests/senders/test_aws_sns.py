@@ -427,6 +427,21 @@ async def test_the_text_of_a_message_may_be_the_events() -> None:
     assert len(seen) == 2
 
 
+async def test_certificates_that_strangers_make_up_keep_no_genuine_message_out() -> None:
+    aws, now = AWS(), [NOW]
+    hooks = WebhookReceiver(sender=aws.sender(), clock=lambda: now[0])
+    assert (await hooks.receive({}, signed())).response.status == 204
+    now[0] += 86_400
+    genuine, aws.document = aws.document, KeysUnavailable("there is none")
+    for number in range(10):
+        url = f"https://{HOST}/SimpleNotificationService-{number:032x}.pem"
+        assert (await hooks.receive({}, signed(url=url))).response.status == 503
+    assert len(aws.asked) == 1 + 8
+    aws.document = genuine
+    assert (await hooks.receive({}, signed(MessageId="2"))).response.status == 204
+    assert aws.asked[9:] == [URL]
+
+
 # confirming
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -141,6 +142,26 @@ async def test_keys_of_a_tenant_may_have_to_be_fetched_as_well() -> None:
         clock.now += INTERVAL
         assert (await hooks.receive(forged, BODY, target=target)).response.status == 401
     assert fetched == ["https://a.example.com/keys"] * 4, "the keys outlast that the tenant is asked for again"
+
+
+async def test_tenants_that_strangers_make_up_do_not_keep_a_known_one_from_being_asked_for_again() -> None:
+    clock, go = Clock(), asyncio.Event()
+
+    async def secrets_of(tenant: str) -> str | None:
+        if tenant == "a":
+            return "secret"
+        await go.wait()
+        return None
+
+    hooks = hooks_for(SecretsByRequest(secrets_of, acme, tenant="path", lifetime=60), clock)
+    assert await post(hooks, "a", "secret") == 204
+    clock.now += 60
+    names = [f"made-up{number % 20}" for number in range(100)]
+    forged = [asyncio.create_task(post(hooks, name, "secret")) for name in names]
+    await asyncio.wait(forged, return_when=asyncio.FIRST_COMPLETED)
+    assert await post(hooks, "a", "secret") == 204
+    go.set()
+    assert {await each for each in forged} == {401, 503}
 
 
 # where the tenant is

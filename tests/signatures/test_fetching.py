@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -36,8 +37,8 @@ def source() -> Source:
     return Source()
 
 
-def cache(source: Source, *, size: int = 1, max_stale: float = 0, timeout: float = 5) -> FetchCache[str, str]:
-    return FetchCache(source.load, what="the keys", lifetime=100, max_stale=max_stale, timeout=timeout, size=size)
+def cache(source: Source, *, max_stale: float = 0, **options: Any) -> FetchCache[str, str]:
+    return FetchCache(source.load, what="the keys", lifetime=100, max_stale=max_stale, **options)
 
 
 async def got(cache: FetchCache[str, str], key: str = "a", now: float = NOW) -> str | None:
@@ -194,6 +195,90 @@ async def test_requests_that_wait_and_fetches_at_once_are_bounded(source: Source
         most = 64 if len(set(keys)) == 1 else 16
         assert results[:most] == ["late"] * most
         assert {str(each).startswith(why) for each in results[most:]} == {True}
+
+
+async def test_what_strangers_make_up_does_not_keep_a_known_value_from_being_fetched_again(source: Source) -> None:
+    values = cache(source, size=100, most_fetches=8)
+    assert await got(values) == "a1"
+    source.instead = source.fail
+    for number in range(20):
+        with pytest.raises(KeysUnavailable):
+            await got(values, f"forged{number}", NOW + 100)
+    assert len(source.calls) == 1 + 8
+    source.instead = None
+    assert await got(values, now=NOW + 100) == "a10"
+    with pytest.raises(KeysUnavailable, match="too many fetches"):
+        await got(values, "forged", NOW + 100)
+
+
+async def test_what_is_fetched_again_counts_not_among_what_is_new(source: Source) -> None:
+    values = cache(source, size=100, most_fetches=2)
+    for at, key in enumerate("abcd"):
+        await got(values, key, NOW + at * INTERVAL / 2)
+    for key in "abcd":
+        await got(values, key, NOW + 200)
+    assert await got(values, "new", NOW + 200) == "new9"
+
+
+async def test_fetches_of_what_strangers_make_up_leave_room_for_known_values(source: Source) -> None:
+    values, go = cache(source, size=100), asyncio.Event()
+    await got(values)
+
+    async def slow() -> str:
+        await go.wait()
+        return "late"
+
+    source.instead = slow
+    forged = [asyncio.create_task(got(values, f"forged{number}", NOW + 100)) for number in range(16)]
+    forged += [asyncio.create_task(got(values, "forged0", NOW + 100)) for _ in range(64)]
+    await asyncio.wait(forged, return_when=asyncio.FIRST_COMPLETED)  # the ones that are refused
+    genuine = asyncio.create_task(got(values, now=NOW + 100))
+    await asyncio.sleep(0)
+    assert not genuine.done()
+    go.set()
+    assert await genuine == "late"
+    await asyncio.gather(*forged, return_exceptions=True)
+
+
+@pytest.mark.parametrize("keys", [["a"] * 100, [str(number) for number in range(40)]], ids=["requests", "fetches"])
+async def test_a_value_that_is_not_too_old_is_used_where_its_fetch_is_refused(
+    source: Source, keys: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    values, go = cache(source, size=100, max_stale=100), asyncio.Event()
+    known = {key: await got(values, key) for key in keys}
+    most = 64 if len(known) == 1 else 16
+
+    async def slow() -> str:
+        await go.wait()
+        return "late"
+
+    source.instead = slow
+    waiting = [asyncio.create_task(got(values, key, NOW + 100)) for key in keys]
+    done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    assert len(done) == len(keys) - most
+    assert [task.result() for task in waiting[most:]] == [known[key] for key in keys[most:]]
+    assert values.get(keys[-1], NOW + 101) == known[keys[-1]], "and nobody waits for it in the next moment"
+    assert "those of before are used" in caplog.text
+    go.set()
+    assert await asyncio.gather(*waiting[:most]) == ["late"] * most
+    with pytest.raises(KeysNeeded):
+        values.get(keys[-1], NOW + 200 if len(known) == 1 else NOW + 100 + PAUSE)
+
+
+async def test_a_value_that_is_too_old_is_not_used_where_its_fetch_is_refused(source: Source) -> None:
+    values, go = cache(source, max_stale=100), asyncio.Event()
+    await got(values)
+
+    async def slow() -> str:
+        await go.wait()
+        return "late"
+
+    source.instead = slow
+    waiting = [asyncio.create_task(got(values, now=NOW + 200)) for _ in range(65)]
+    done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    assert [str(task.exception()) for task in done] == ["too many requests wait for the keys"]
+    go.set()
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_a_value_that_did_not_do_is_fetched_again_but_not_at_once(source: Source) -> None:

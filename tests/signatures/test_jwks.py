@@ -275,6 +275,28 @@ async def test_a_hundred_deliveries_at_once_are_one_request() -> None:
         assert len(served.paths) == 1
 
 
+async def test_while_a_host_is_slow_those_who_cannot_wait_are_verified_by_known_keys_at_once() -> None:
+    now, go, document = [NOW], asyncio.Event(), ok(jwks(jwk(ED25519[0])))
+    async with serving(document) as served:
+        sender = Sender(name="acme", scheme=keyed(served.url, lifetime=60), facts=("made up",))
+        hooks = WebhookReceiver(sender=sender, clock=lambda: now[0])
+        assert await statuses(hooks, signed()) == [204]
+
+        async def slow() -> bytes:
+            await go.wait()
+            return document
+
+        now[0] += 60
+        served.answer = slow
+        waiting = [asyncio.create_task(hooks.receive(signed(), BODY)) for _ in range(100)]
+        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        assert [task.result().response.status for task in done] == [204] * 36
+        assert await statuses(hooks, signed()) == [204]
+        go.set()
+        assert {receipt.response.status for receipt in await asyncio.gather(*waiting)} == {204}
+        assert len(served.paths) == 2
+
+
 @pytest.mark.parametrize(
     "unfit",
     [

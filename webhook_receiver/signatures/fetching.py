@@ -9,7 +9,9 @@ nothing more.
 A cache has one fetch at a time for each key of its own, however many requests wait for it, and that fetch goes on when
 such a request goes away. Between two fetches of the same key lies an interval, whatever strangers send, and what was
 not found is remembered for as long. All numbers are bounded: of values, of keys that were not found, of fetches at
-once, and of requests that wait. Times are those of the receiver's clock, which comes with each request.
+once, and of requests that wait. Keys with a value have bounds apart from those without, which strangers may have made
+up; and where a bound refuses a fetch, a value that is not too old is used. Times are those of the receiver's clock,
+which comes with each request.
 """
 
 from __future__ import annotations
@@ -42,8 +44,8 @@ MAX_WAIT = 10.0
 """The seconds for which a request may wait for all that it needs."""
 
 _AHEAD = 300.0  # seconds
-_MAX_WAITING = 64  # requests, some of which hold a body
-_MAX_FETCHES = 16  # at once
+_MAX_WAITING = 64  # requests, some of which hold a body, for keys with a value, and as many for those without
+_MAX_FETCHES = 16  # at once, of keys with a value, and as many of those without
 _ROUNDS = 3  # fetches that one request may need one after the other, such as a tenant's secrets, then his keys
 
 
@@ -104,6 +106,8 @@ class _Entry(Generic[V]):
     """The time of the last fetch, also of one that failed."""
     failure: str | None = None
     """Why the last fetch failed; None if it did not."""
+    refused: float | None = None
+    """The time at which a fetch was last refused for load; None if none was since the value was fetched."""
 
 
 class FetchCache(Generic[K, V]):
@@ -117,7 +121,8 @@ class FetchCache(Generic[K, V]):
         max_stale: the seconds beyond that for which it is used while it cannot be fetched.
         timeout: the seconds that a fetch may take.
         size: the number of values that are kept; the one that was not used for longest goes first.
-        most_fetches: the number of fetches within `INTERVAL`, for keys that strangers can make up; None for no limit.
+        most_fetches: the number of fetches within `INTERVAL` of keys without a value, which strangers can make up; None
+            for no limit.
     """
 
     def __init__(
@@ -143,10 +148,11 @@ class FetchCache(Generic[K, V]):
         self._failed: OrderedDict[K, tuple[float, str]] = OrderedDict()
         """The time and the reason of a failed fetch of a key without a value."""
         self._fetches: dict[K, asyncio.Task[str | None]] = {}
-        self._waiting = 0
+        self._waiting = {True: 0, False: 0}
+        """The number of requests that wait for a key with a value, and for one without."""
         self._most_fetches = most_fetches
         self._begun: list[float] = []
-        """The times of the fetches within the last interval, where their number is limited."""
+        """The times of the fetches of keys without a value within the last interval, where their number is limited."""
 
     def get(self, key: K, now: float) -> V | None:
         """Return a value; None if it is known that there is none.
@@ -160,7 +166,9 @@ class FetchCache(Generic[K, V]):
         """
         entry = self._known.get(key)
         if entry is not None:
-            is_stale_at_worst = entry.failure is not None and _is_within(INTERVAL, entry.tried, now)
+            is_stale_at_worst = (entry.failure is not None and _is_within(INTERVAL, entry.tried, now)) or (
+                entry.refused is not None and _is_within(PAUSE, entry.refused, now)
+            )
             if _is_within(self._longest if is_stale_at_worst else self._lifetime, entry.fetched, now):
                 self._known.move_to_end(key)
                 return entry.value
@@ -209,20 +217,32 @@ class FetchCache(Generic[K, V]):
             if must or not is_known:
                 raise KeysUnavailable(why)
             return
-        if self._waiting >= _MAX_WAITING:
-            raise KeysUnavailable(f"too many requests wait for {self._what}")
-        self._waiting += 1
+        has_value = entry is not None
         try:
-            task = self._task(key, now)
+            if self._waiting[has_value] >= _MAX_WAITING:
+                raise KeysUnavailable(f"too many requests wait for {self._what}")
+            task = self._task(key, now, has_value)
+        except KeysUnavailable as refusal:
+            if entry is None or must or not is_known:
+                raise
+            entry.refused = now
+            logger.warning("%s; those of before are used", refusal)
+            return
+        self._waiting[has_value] += 1
+        try:
             await asyncio.wait([task])  # which leaves it running if this request goes away
         finally:
-            self._waiting -= 1
+            self._waiting[has_value] -= 1
         error = f"the fetch of {self._what} was cancelled" if task.cancelled() else task.result()
         if error is not None and (must or not is_known):
             raise KeysUnavailable(error)
 
-    def _task(self, key: K, now: float) -> asyncio.Task[str | None]:
-        """Return the task that fetches a value: the one under way, or a new one."""
+    def _task(self, key: K, now: float, has_value: bool) -> asyncio.Task[str | None]:
+        """Return the task that fetches a value: the one under way, or a new one.
+
+        Raises:
+            KeysUnavailable: there are too many.
+        """
         loop = asyncio.get_running_loop()
         task = self._fetches.get(key)
         if task is not None and task.get_loop() is loop:
@@ -230,9 +250,9 @@ class FetchCache(Generic[K, V]):
         for other, each in [*self._fetches.items()]:  # of a loop that is gone, or of the process before a fork
             if each.get_loop() is not loop:
                 del self._fetches[other]
-        if len(self._fetches) >= _MAX_FETCHES:
+        if sum((other in self._known) is has_value for other in self._fetches) >= _MAX_FETCHES:
             raise KeysUnavailable(f"too many fetches of {self._what} at once")
-        if self._most_fetches is not None:
+        if self._most_fetches is not None and not has_value:
             self._begun = [*(each for each in self._begun if _is_within(INTERVAL, each, now)), now]
             if len(self._begun) > self._most_fetches:
                 del self._begun[-1]
