@@ -6,6 +6,7 @@ import hmac
 import json
 from base64 import b64encode
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,17 +15,24 @@ import pytest
 from tests.helpers import NOW, noting, serving
 from tests.working import durable
 from webhook_receiver import (
+    AddressNotAllowed,
+    AllowFrom,
+    AnyOf,
     ConfigurationError,
     HMACBody,
     QuerySecret,
     Response,
     Scheme,
+    Secret,
+    SecretsByRequest,
     Unsigned,
     WebhookReceiver,
 )
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders.asana import asana
 from webhook_receiver.senders.challenges import Challenge, cloudevents, echo, ping, token_hmac
 from webhook_receiver.senders.slack import slack
+from webhook_receiver.signatures.learnt_secret import LearntSecret
 
 from .asking import EVENT, SCHEME, SECRET, asked, receiver
 
@@ -74,6 +82,63 @@ def as_json(response: Response) -> Any:
         "x-content-type-options": "nosniff",
     }
     return json.loads(response.body)
+
+
+# who is answered
+
+
+def networked(scheme: Scheme) -> dict[str, Scheme]:
+    """Return schemes that let in one network alone."""
+    behind = AllowFrom(["203.0.113.0/24"], scheme)
+    other = AllowFrom(["203.0.113.0/24"], HMACBody("another", signature="x-other"))
+
+    async def secrets_of(tenant: str) -> str:
+        return SECRET
+
+    def tenants(secrets: list[Secret]) -> Scheme:
+        return AllowFrom(["203.0.113.0/24"], HMACBody(secrets, signature="x-sig"))
+
+    return {
+        "AllowFrom": behind,
+        "AnyOf": AnyOf(behind, other),
+        "in one another": AllowFrom(["203.0.0.0/16"], behind),
+        "SecretsByRequest": SecretsByRequest(secrets_of, tenants, tenant=lambda head: "a"),
+    }
+
+
+@pytest.mark.parametrize("kind", networked(SCHEME))
+@pytest.mark.parametrize(
+    ("challenge", "method", "target", "body"),
+    [
+        (MONDAY, "POST", "/", b'{"challenge": "a"}'),
+        (GRAPH, "POST", "/?validationToken=a", b""),
+        (TRELLO, "HEAD", "/", b""),
+        (META, "GET", "/?hub.mode=subscribe&hub.challenge=1&hub.verify_token=verify-me", b""),
+        (cloudevents("*"), "OPTIONS", "/", b""),
+    ],
+)
+async def test_networks_are_checked_before_any_challenge(
+    kind: str, challenge: Challenge, method: str, target: str, body: bytes
+) -> None:
+    hooks = receiver(challenge, scheme=networked(SCHEME)[kind]).hooks
+    headers = {"webhook-request-origin": "example.com"}
+    found: list[Any] = []
+    for client in ("203.0.113.7", "198.51.100.7", None):
+        receipt = await hooks.receive(headers, body, method=method, target=target, client=client)
+        found.append((receipt.response.status, type(receipt.error)))
+    assert found == [(200, type(None)), (401, AddressNotAllowed), (401, AddressNotAllowed)]
+
+
+async def test_a_stranger_elsewhere_tells_no_secret(tmp_path: Path) -> None:
+    learnt = LearntSecret(tmp_path / "secret", clock=lambda: NOW)
+    sender = asana(learnt)
+    hooks = noting(sender=replace(sender, scheme=AllowFrom(["203.0.113.7"], sender.scheme))).hooks
+    with learnt.open(60):
+        told = {"x-hook-secret": "a-secret-of-a-stranger"}
+        receipt = await hooks.receive(told, b"", client="198.51.100.7")
+        assert (receipt.response.status, "x-hook-secret" in receipt.response.headers) == (401, False)
+        told = {"x-hook-secret": "a-secret-of-the-sender"}
+        assert (await hooks.receive(told, b"", client="203.0.113.7")).response.status == 200
 
 
 # what is answered

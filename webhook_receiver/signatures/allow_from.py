@@ -63,6 +63,8 @@ class AllowFrom:
         self.secret_count = scheme.secret_count
         self.needs_url = bool(getattr(scheme, "needs_url", False))
         """Whether the scheme behind needs the URL that the sender posts to. See `Scheme`."""
+        self.has_networks = True
+        """Whether the scheme lets in some networks alone. See `Scheme`."""
         self.secret_headers = secret_headers(scheme)
         """The headers that hold a secret of the scheme behind. See `Scheme`."""
         self.secret_places = secret_places(scheme)

@@ -18,7 +18,16 @@ from ..errors import (
     VerificationError,
 )
 from .fetching import KeysNeeded
-from .scheme import BodyCheck, Scheme, Verified, complaint, secret_headers, secret_places, www_authenticate
+from .scheme import (
+    BodyCheck,
+    Scheme,
+    Verified,
+    complaint,
+    has_networks,
+    secret_headers,
+    secret_places,
+    www_authenticate,
+)
 
 _PRECEDENCE = (
     *(KeysNeeded, BodyMismatch, StaleSignature, BadSignature),
@@ -60,6 +69,8 @@ class AnyOf:
             self.secret_count += scheme.secret_count
         self.needs_url = any(getattr(scheme, "needs_url", False) for scheme in schemes)
         """Whether a scheme needs the URL that the sender posts to, and was not given it. See `Scheme`."""
+        self.has_networks = any(map(has_networks, schemes))
+        """Whether a scheme lets in some networks alone. See `Scheme`."""
         self.secret_headers = frozenset[bytes]().union(*map(secret_headers, schemes))
         """The headers that hold a secret of any scheme. See `Scheme`."""
         self.secret_places = frozenset[str]().union(*map(secret_places, schemes))

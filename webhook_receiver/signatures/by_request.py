@@ -20,7 +20,16 @@ from ..errors import (
 )
 from .encoding import header_name, only
 from .fetching import FetchCache, checked_span
-from .scheme import BodyCheck, Scheme, Verified, complaint, secret_headers, secret_places, www_authenticate
+from .scheme import (
+    BodyCheck,
+    Scheme,
+    Verified,
+    complaint,
+    has_networks,
+    secret_headers,
+    secret_places,
+    www_authenticate,
+)
 from .secrets import Secret, Secrets, masked
 
 MAX_SECRETS = 16
@@ -104,6 +113,8 @@ class SecretsByRequest:
         example = _example(make)
         self.needs_url = bool(getattr(example, "needs_url", False))
         """Whether a tenant's scheme needs the URL that the sender posts to, and was not given it. See `Scheme`."""
+        self.has_networks = has_networks(example)
+        """Whether a tenant's scheme lets in some networks alone. See `Scheme`."""
         self.secret_headers = secret_headers(example)
         """The headers that hold a secret of a tenant's scheme. See `Scheme`."""
         self.secret_places = secret_places(example)
