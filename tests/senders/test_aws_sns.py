@@ -449,8 +449,8 @@ def subscription(**members: Any) -> SubscriptionConfirmation:
     return SubscriptionConfirmation.model_validate({"event": "SubscriptionConfirmation", **SUBSCRIPTION, **members})
 
 
-def attempt(body_verified: bool = True) -> Attempt:
-    return Attempt(Delivery("d-1", "aws_sns", (), b"", NOW, 0, body_verified), "confirm", 1)
+def attempt(body: bytes, body_verified: bool = True) -> Attempt:
+    return Attempt(Delivery("d-1", "aws_sns", (), body, NOW, 0, body_verified), "confirm", 1)
 
 
 async def test_a_subscription_is_confirmed_only_where_that_is_asked_for() -> None:
@@ -513,9 +513,46 @@ async def test_no_other_url_is_requested(url: str) -> None:
         raise AssertionError("it is requested")
 
     with pytest.raises(GiveUp, match="none that confirms"):
-        await confirm(subscription(SubscribeURL=url), attempt(), fetch=fetch)
+        await confirm(subscription(SubscribeURL=url), attempt(signed(SUBSCRIPTION, SubscribeURL=url)), fetch=fetch)
     with pytest.raises(GiveUp, match="not verified"):
-        await confirm(subscription(), attempt(body_verified=False), fetch=fetch)
+        await confirm(subscription(), attempt(signed(SUBSCRIPTION), body_verified=False), fetch=fetch)
+
+
+@pytest.mark.parametrize("topic", [TOPIC, OTHER])
+@pytest.mark.parametrize(("place", "inside"), [("Message", "{}"), ("Message.Records.*", '{{"Records": [{}]}}')])
+async def test_what_somebody_has_published_confirms_nothing(topic: str, place: str, inside: str) -> None:
+    confirmed: list[str] = []
+
+    async def fetch(url: str) -> bytes:
+        confirmed.append(url)
+        return b""
+
+    hooks = WebhookReceiver(sender=replace(AWS().sender(), split=Split(place)), clock=lambda: NOW)
+    given_up: list[str] = []
+
+    @hooks.on(SubscriptionConfirmation)
+    async def confirming(event: SubscriptionConfirmation, attempt: Attempt) -> None:
+        try:
+            await confirm(event, attempt, fetch=fetch)
+        except GiveUp as error:
+            given_up.append(str(error))
+
+    forged = SUBSCRIPTION | {"TopicArn": topic, "SubscribeURL": SUBSCRIPTION["SubscribeURL"].replace(TOPIC, topic)}
+    for members in (forged, json.loads(signed(forged))):
+        text = inside.format(json.dumps(members))
+        assert (await hooks.receive({}, signed(Message=text, MessageId=str(len(members))))).response.status == 204
+    assert (confirmed, len(given_up)) == ([], 2)
+    assert (await hooks.receive({}, signed(SUBSCRIPTION))).response.status == 204
+    assert confirmed == [SUBSCRIPTION["SubscribeURL"]], "one from AWS is confirmed, where its text is no event"
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", json.dumps(SUBSCRIPTION).encode(), signed(TopicArn=OTHER)])
+async def test_a_delivery_that_is_no_confirmation_confirms_nothing(body: bytes) -> None:
+    async def fetch(url: str) -> bytes:
+        raise AssertionError("it is requested")
+
+    with pytest.raises(GiveUp, match="confirm"):
+        await confirm(subscription(), attempt(body), fetch=fetch)
 
 
 def test_no_token_is_shown() -> None:

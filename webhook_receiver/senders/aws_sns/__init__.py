@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from pydantic import Field
 
 from ...delivery import Attempt
-from ...errors import GiveUp
+from ...errors import GiveUp, VerificationError
 from ...events import Event
 from ...signatures import http_get
 from ...signatures.http_get import Fetch
@@ -21,10 +21,12 @@ from ..base import Sender
 from ..page import Page
 from ..preset import Preset
 from .signature import (
+    SUBSCRIPTION,
     Certificates,
     SNSSignature,
     host_of,
     is_of_host,
+    message_of,
     signed_message,
 )
 
@@ -87,8 +89,9 @@ async def confirm(event: SubscriptionConfirmation, attempt: Attempt, *, fetch: F
     """Confirm a subscription, as the handler of `SubscriptionConfirmation`: AWS delivers nothing before.
 
     Nothing is confirmed unless this is registered, `hooks.on(SubscriptionConfirmation)(confirm)`. Then every
-    subscription to one of the receiver's topics is. It requests the signed `SubscribeURL` at AWS, and nothing else. If
-    that fails, it is tried again as every handler is, and without an inbox when AWS delivers again.
+    subscription to one of the receiver's topics is. It requests the signed `SubscribeURL` at AWS, and nothing else: a
+    confirmation inside the text of a message, where `split` makes an event of it, is anybody's who may publish. If the
+    request fails, it is tried again as every handler is, and without an inbox when AWS delivers again.
 
     Args:
         event: the message, which the receiver has verified.
@@ -96,13 +99,20 @@ async def confirm(event: SubscriptionConfirmation, attempt: Attempt, *, fetch: F
         fetch: an async function that requests the URL.
 
     Raises:
-        GiveUp: the message is not verified as a whole, or its URL is none that confirms a subscription to its topic.
+        GiveUp: the delivery is no such message, or not verified as a whole, or its URL is none that confirms a
+            subscription to its topic.
         KeysUnavailable: AWS does not confirm it.
         TimeoutError: it takes more than ten seconds.
     """
-    url, topic = event.subscribe_url, event.topic_arn
     if not attempt.delivery.body_verified:
         raise GiveUp("the message of AWS SNS is not verified, so its subscription is not confirmed")
+    try:
+        message = message_of(attempt.delivery.body)
+    except VerificationError as error:
+        raise GiveUp(f"the delivery is no message of AWS SNS, so no subscription is confirmed: {error}") from None
+    if message["Type"] != SUBSCRIPTION:
+        raise GiveUp("the confirmation is inside a message of AWS SNS, and not signed by it, so it is not confirmed")
+    url, topic = message["SubscribeURL"], message["TopicArn"]
     if not is_of_host(url, host_of(topic)) or not _confirms(url, topic):
         raise GiveUp("the SubscribeURL of the message is none that confirms a subscription to its topic")
     async with asyncio.timeout(_TIMEOUT):

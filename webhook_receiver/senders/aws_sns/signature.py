@@ -184,7 +184,7 @@ class SNSSignature:
             ConfigurationError: the body is no signed message of a topic; `signed_message` makes one for tests.
         """
         try:
-            message = _message(body)
+            message = message_of(body)
             self._host(message)
         except (MissingSignature, MalformedSignature, BadSignature) as error:
             raise ConfigurationError(
@@ -203,7 +203,7 @@ class SNSSignature:
         return partial(self._check, now)
 
     def _check(self, now: float, body: bytes) -> Verified:
-        message = _message(body)
+        message = message_of(body)
         host = self._host(message)
         certificate_url, version = message.get("SigningCertURL"), message.get("SignatureVersion")
         if not isinstance(version, str) or version not in _HASHES:
@@ -261,7 +261,7 @@ def signed_message(members: Mapping[str, Any], key: Any, certificate_url: str, v
     return json.dumps({**members, **proof}).encode()
 
 
-def _message(body: bytes) -> dict[str, Any]:
+def message_of(body: bytes) -> dict[str, Any]:
     """Return a message whose signed members are texts that cannot be taken for one another.
 
     Raises:
