@@ -70,6 +70,12 @@ def frames_of(error: BaseException) -> tuple[tuple[str, int], ...]:
     return tuple((each.filename, each.lineno or 0) for each in traceback.extract_tb(error.__traceback__))
 
 
+def place_of(error: BaseException) -> str:
+    """Return the class of an error, and the file and the line that raised it: what can be told whatever it says."""
+    last = traceback.extract_tb(error.__traceback__, limit=-1)[0]
+    return f"{type(error).__name__} at {last.filename}:{last.lineno}"
+
+
 LEFT_OUT = "(message left out: it may repeat the body)"
 
 _QUOTES = ("input_value=", "errors.pydantic.dev")

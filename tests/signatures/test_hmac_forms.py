@@ -24,8 +24,10 @@ from webhook_receiver import (
     MalformedSignature,
     MissingSignature,
     Scheme,
+    Sender,
     StaleSignature,
     VerificationError,
+    WebhookReceiver,
 )
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.explain import explain
@@ -440,6 +442,43 @@ def test_a_form_of_ones_own_is_a_function() -> None:
     for hostile in (b"{}", b"[]", b"", b"\xff"):
         with pytest.raises(MalformedSignature):
             verified(scheme, {"x-sig": hexed(b"hi")}, hostile)
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b"[]", b"7", b"null", b"", b"\xff", b"[" * 100_000, b'{"payload": 7}', b'{"payload": {"a": 1}}']
+)
+async def test_whatever_a_form_of_ones_own_raises_is_a_rejection(body: bytes) -> None:
+    def payload(body: bytes) -> bytes:
+        return json.loads(body)["payload"].encode()  # type: ignore[no-any-return]
+
+    scheme = HMACBody("key", signature="x-sig", body_form=payload)
+    hooks = WebhookReceiver(sender=Sender(name="acme", scheme=scheme, facts=("made up",)), clock=lambda: NOW)
+    headers = {"x-sig": hexed(b"hi").decode()}
+    receipt = await hooks.receive(headers, body)
+    assert (receipt.response.status, type(receipt.error)) == (401, MalformedSignature)
+    assert (await hooks.receive(headers, b'{"event": "a", "payload": "hi"}')).response.status == 204
+
+
+def test_of_an_error_in_a_form_no_more_is_told_than_where_it_was() -> None:
+    def quoting(body: bytes) -> bytes:
+        raise LookupError(f"not in {body!r}")
+
+    scheme = HMACBody("key", signature="x-sig", body_form=quoting)
+    with pytest.raises(MalformedSignature, match=r"LookupError at .*:[0-9]+$"):
+        verified(scheme, {"x-sig": hexed(b"hi")}, b"a secret text")
+    with pytest.raises(ConfigurationError, match="LookupError"):
+        scheme.sign(RequestHead.of({}), b"a secret text", NOW)
+
+
+def test_a_form_returns_bytes() -> None:
+    def text(body: bytes) -> Any:
+        return body if body == b"{}" else body.decode()
+
+    scheme = HMACBody("key", signature="x-sig", body_form=text)
+    with pytest.raises(MalformedSignature, match="returned str, not bytes"):
+        verified(scheme, {"x-sig": hexed(b"hi")}, b"hi")
+    with pytest.raises(ConfigurationError, match="not str"):
+        HMACBody("key", signature="x-sig", body_form=lambda body: body.decode())  # type: ignore[arg-type,return-value]
 
 
 # what cannot work

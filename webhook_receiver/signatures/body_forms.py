@@ -17,7 +17,8 @@ from typing import Any
 from ..errors import ConfigurationError, needs
 
 BodyForm = Callable[[bytes], bytes]
-"""A function of a body that returns the bytes that the sender signs, or raises ValueError without quoting the body."""
+"""A function of a body that returns the bytes that the sender signs, or raises ValueError without quoting the body.
+Of any other error no more is told than its class and its line."""
 
 MAX_UNPACKED = 16 * 1024 * 1024
 """The bytes that a packed body may have when it is unpacked: more are a bomb."""

@@ -7,13 +7,13 @@ request the head gives the content around the body and the signatures that it cl
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Literal, NamedTuple, TypeVar
 from uuid import uuid4
 
 from ..delivery import Headers, RequestHead
 from ..errors import BadSignature, ConfigurationError, MalformedSignature, MissingSignature
+from ..redaction import place_of
 from .body_forms import BodyForm
 from .content import Content, Template, form_content
 from .encoding import ENCODINGS, TIME_FORMATS, Encoding, checked_tolerance, missing, reject_stale
@@ -221,11 +221,13 @@ class ContentScheme:
         """Return the bytes that are signed in the place of a body."""
         try:
             if self._body_form is not None:
-                body = self._body_form(body)
+                body = _bytes(self._body_form(body))
             if self._template.is_form:
                 body = form_content(body)
         except ValueError as error:
             raise MalformedSignature(f"the body is not signed in the declared form: {error}") from None
+        except Exception as error:  # in a user's function; its text may quote the body
+            raise MalformedSignature(f"the body is not signed in the declared form: {place_of(error)}") from None
         if self._template.has_secret and _PADDING in body:
             raise MalformedSignature("the body has zero bytes, as one that was appended to without the secret has")
         return body
@@ -246,6 +248,19 @@ def _checked_form(body_form: BodyForm | None) -> BodyForm | None:
     if body_form is not None:
         if not callable(body_form):
             raise ConfigurationError(f"body_form is a function of a body, such as gunzipped, not {body_form!r}")
-        with suppress(ValueError):
-            body_form(b"{}")
+        try:
+            formed: object = body_form(b"{}")
+        except ConfigurationError:
+            raise
+        except Exception:  # noqa: S110 - no sender's body
+            pass
+        else:
+            if not isinstance(formed, bytes):
+                raise ConfigurationError(f"body_form returns the bytes to sign, not {type(formed).__name__}")
     return body_form
+
+
+def _bytes(formed: object) -> bytes:
+    if not isinstance(formed, bytes):
+        raise ValueError(f"body_form returned {type(formed).__name__}, not bytes")
+    return formed

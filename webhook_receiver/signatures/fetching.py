@@ -28,7 +28,7 @@ from typing import Generic, TypeVar
 
 from ..errors import ConfigurationError, KeysUnavailable
 from ..options import is_number
-from ..redaction import frames_of
+from ..redaction import place_of
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -272,9 +272,7 @@ class FetchCache(Generic[K, V]):
         except Exception as error:  # of the user's own function, or a library; its text may have a secret
             if limit.expired():
                 return self._note_failure(key, now, f"{self._what} took more than {self._timeout:g} s to fetch")
-            file, line = frames_of(error)[-1]
-            where = f"{type(error).__name__} at {file}:{line}"
-            return self._note_failure(key, now, f"{self._what} cannot be fetched: {where}")
+            return self._note_failure(key, now, f"{self._what} cannot be fetched: {place_of(error)}")
         finally:
             if self._fetches.get(key) is asyncio.current_task():
                 del self._fetches[key]
