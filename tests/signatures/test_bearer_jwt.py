@@ -112,6 +112,20 @@ def test_a_claim_is_made_of_the_request_by_a_function_of_ones_own() -> None:
         scheme(claims={"sub": request_url}).sign(came([]), BODY, NOW)
 
 
+@pytest.mark.parametrize("target", [b"/\xff", b"/"])
+def test_whatever_a_function_for_a_claim_raises_is_a_rejection(target: bytes) -> None:
+    def second(head: RequestHead) -> str:
+        return head.path.decode().split("/")[2]
+
+    asking = scheme(claims={"sub": second})
+    good = asking.sign(came([], target=b"/in/a"), BODY, NOW)
+    assert asking.verify(good, NOW)(BODY).by == 0
+    with pytest.raises(MalformedSignature, match=r"Error at .*:[0-9]+$"):
+        asking.verify(good._replace(target=target), NOW)
+    with pytest.raises(ConfigurationError, match="cannot sign"):
+        asking.sign(came([], target=target), BODY, NOW)
+
+
 def test_a_token_of_our_own_states_when_it_begins_and_ends_as_some_libraries_demand() -> None:
     head = scheme().sign(RequestHead.of({}), BODY, NOW)
     made = jwt.decode(dict(head.headers)[b"authorization"][7:], options={"verify_signature": False})

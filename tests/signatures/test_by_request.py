@@ -164,6 +164,31 @@ async def test_tenants_that_strangers_make_up_do_not_keep_a_known_one_from_being
     assert {await each for each in forged} == {401, 503}
 
 
+async def test_known_keys_of_a_tenant_are_used_at_once_while_their_host_is_slow() -> None:
+    clock, go, fetched = Clock(), asyncio.Event(), list[str]()
+
+    async def fetch(url: str) -> bytes:
+        if fetched:
+            await go.wait()
+        fetched.append(url)
+        return jwks(jwk(RSA[0], kid="a"))
+
+    def make(secrets: list[Secret]) -> Scheme:
+        keys = JWKS("https://a.example.com/keys", lifetime=60, fetch=fetch)
+        return BearerJWT(keys, algorithm="RS256", audience=secrets[0].get_secret_value())
+
+    hooks = hooks_for(by_path(Tenants(a="acme"), make), clock)
+    token = bearer(RSA[0], claims={"aud": "acme"}, kid="a")
+    assert (await hooks.receive(token, BODY, target="/hooks/a")).response.status == 204
+    clock.now += 60
+    waiting = [asyncio.create_task(hooks.receive(token, BODY, target="/hooks/a")) for _ in range(70)]
+    assert {receipt.response.status for receipt in await asyncio.gather(*waiting[64:])} == {204}
+    assert not any(task.done() for task in waiting[:64])
+    go.set()
+    assert {receipt.response.status for receipt in await asyncio.gather(*waiting)} == {204}
+    assert len(fetched) == 2
+
+
 # where the tenant is
 
 

@@ -448,8 +448,8 @@ def test_a_form_of_ones_own_is_a_function() -> None:
     "body", [b"{}", b"[]", b"7", b"null", b"", b"\xff", b"[" * 100_000, b'{"payload": 7}', b'{"payload": {"a": 1}}']
 )
 async def test_whatever_a_form_of_ones_own_raises_is_a_rejection(body: bytes) -> None:
-    def payload(body: bytes) -> bytes:
-        return json.loads(body)["payload"].encode()  # type: ignore[no-any-return]
+    def payload(body: bytes) -> Any:
+        return json.loads(body)["payload"].encode()
 
     scheme = HMACBody("key", signature="x-sig", body_form=payload)
     hooks = WebhookReceiver(sender=Sender(name="acme", scheme=scheme, facts=("made up",)), clock=lambda: NOW)

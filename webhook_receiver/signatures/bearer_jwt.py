@@ -21,6 +21,7 @@ from ..errors import (
     VerificationError,
     needs,
 )
+from ..redaction import place_of
 from .content_scheme import check_choice
 from .encoding import ENCODINGS, only
 from .jwks import JWK, JWKS, JWKSKeyring
@@ -288,7 +289,14 @@ def _checked_claims(claims: Mapping[str, Wanted], audience: str | None) -> dict[
 
 
 def _value(wanted: Wanted, head: RequestHead) -> str | int:
-    return wanted if isinstance(wanted, str | int) else wanted(head)
+    if isinstance(wanted, str | int):
+        return wanted
+    try:
+        return wanted(head)
+    except VerificationError:
+        raise
+    except Exception as error:  # of the user's own function, on whatever a stranger has sent
+        raise MalformedSignature(f"the request has no value for a claim: {place_of(error)}") from None
 
 
 _SEGMENT = ENCODINGS["base64url-unpadded"]
