@@ -40,6 +40,13 @@ async def events_of(name: str, document: Any, **headers: str) -> list[tuple[str,
 @pytest.mark.parametrize(
     ("name", "document", "expected"),
     [
+        (
+            "airwallex",
+            {"id": "evt_1", "name": "payment_intent.succeeded", "data": {}},
+            [("payment_intent.succeeded", "evt_1")],
+        ),
+        ("qonto", {"id": "d-1", "type": "v1/transactions", "data": {}}, [("v1/transactions", "d-1")]),
+        ("recurly", {"id": "a", "object_type": "account", "event_type": "created"}, [("account.created", None)]),
         ("agora", {"noticeId": "n-1", "eventType": 101, "payload": {}}, [("101", "n-1")]),
         (
             "asana",
@@ -199,6 +206,42 @@ async def test_an_event_has_the_senders_name_and_id(
 )
 async def test_an_event_is_named_by_a_header(name: str, headers: dict[str, str], expected: str) -> None:
     assert await events_of(name, {"action": "created", "subscription": {}}, **headers) == [(expected, None)]
+
+
+HAS_EVENT = {
+    *(
+        "calendly",
+        "clickup",
+        "docusign",
+        "livekit",
+        "paystack",
+        "razorpay",
+        "revolut",
+        "up42",
+        "viber",
+        "workos",
+        "zoom",
+    )
+}
+"""Senders whose documents have the name in the member `event`, by their documentation."""
+NO_NAME = {
+    "http-message": "any sender that signs by HTTP Message Signatures",
+    "sanity": "the document is what a projection of the user's makes",
+    "telegram": "its decode puts the name into `event`",
+}
+"""Senders that have no place of the name, and why."""
+
+
+def test_every_sender_has_a_place_of_the_name() -> None:
+    senders = {name: preset.sender(preset.example) for name, preset in presets().items()}
+    unnamed = {name for name, each in senders.items() if not each.event_name and each.event_header is None}
+    assert unnamed == HAS_EVENT | NO_NAME.keys()
+
+
+@pytest.mark.parametrize("name", sorted(HAS_EVENT))
+async def test_a_member_event_is_the_name(name: str) -> None:
+    found = await events_of(name, {"event": "a.b", "id": "1"}, **{"content-type": "application/json"})
+    assert [event for event, _ in found] == ["a.b"]
 
 
 @pytest.mark.parametrize("name", ["hubspot", "qstash", "sanity", "sentry", "viber", "webex"])

@@ -63,6 +63,7 @@ PRESETS = (
         partial(
             Sender,
             facts=("www.airwallex.com/docs/developer-tools/webhooks/listen-for-webhook-events, read in November 2026",),
+            event_name="name",
             delivery_id_path="id",
         ),
         ("x-signature", "x-timestamp"),
@@ -303,7 +304,12 @@ PRESETS = (
             signed="{timestamp}.{body}",
             tolerance=LATE,
         ),
-        partial(Sender, facts=("docs.qonto.com/api-reference/business-api/webhooks/overview, read in November 2026",)),
+        partial(
+            Sender,
+            facts=("docs.qonto.com/api-reference/business-api/webhooks/overview, read in November 2026",),
+            event_name="type",
+            delivery_id_path="id",
+        ),
         ("x-qonto-signature",),
         page=Page(
             trade="payments",
@@ -357,6 +363,7 @@ PRESETS = (
                 "docs.recurly.com/recurly-subscriptions/docs/signature-verification, read in November 2026",
                 "github.com/recurly/recurly-client-ruby, lib/recurly/webhooks.rb: the time is in milliseconds",
             ),
+            event_name="{object_type}.{event_type}",
         ),
         ("recurly-signature",),
         page=Page(
