@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -35,6 +36,11 @@ async def events_of(name: str, document: Any, **headers: str) -> list[tuple[str,
     receipt = await hooks.receive(head.headers, body, target=head.target)
     assert 200 <= receipt.response.status <= 299, receipt.error
     return found
+
+
+def form(events: list[dict[str, Any]]) -> bytes:
+    """Return a delivery of Mandrill's."""
+    return urlencode({"mandrill_events": json.dumps(events)}).encode()
 
 
 @pytest.mark.parametrize(
@@ -176,6 +182,16 @@ async def events_of(name: str, document: Any, **headers: str) -> list[tuple[str,
         ("twilio", b"MessageSid=SM1&SmsStatus=received&Body=hi", [("received", None)]),
         ("twilio", b"MessageSid=SM1&SmsStatus=sent&MessageStatus=delivered", [("delivered", None)]),
         ("twilio", b"CallSid=CA1&CallStatus=ringing", [("ringing", None)]),
+        ("twilio", b"RecordingSid=RE1&CallSid=CA1&RecordingStatus=completed", [("completed", None)]),
+        ("twilio", b"ConferenceSid=CF1&StatusCallbackEvent=participant-join", [("participant-join", None)]),
+        ("twilio", b"ConversationSid=CH1&EventType=onMessageAdded&Body=hi", [("onMessageAdded", None)]),
+        ("twilio", b"Digits=7", [("message", None)]),
+        (
+            "mandrill",
+            form([{"event": "send", "_id": "1"}, {"type": "whitelist", "action": "add", "reject": {}}]),
+            [("send", None), ("whitelist.add", None)],
+        ),
+        ("mandrill", form([{"type": "blacklist", "action": "remove"}]), [("blacklist.remove", None)]),
         ("typeform", {"event_id": "e-1", "event_type": "form_response"}, [("form_response", "e-1")]),
         ("vercel", {"id": "1", "type": "deployment.created", "payload": {}}, [("deployment.created", "1")]),
         ("viber", {"event": "seen", "message_token": 7}, [("seen", None)]),

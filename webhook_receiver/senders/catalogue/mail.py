@@ -48,10 +48,13 @@ PRESETS = (
         partial(HMACBody, signature="x-mandrill-signature", hash="sha1", encoding="base64", signed="{url}{form}"),
         partial(
             Sender,
-            facts=("django-anymail 15.2 for Python (of a third party), read in November 2026",),
+            facts=(
+                "django-anymail 15.2 for Python (of a third party), read in November 2026",
+                "mailchimp.com/developer/transactional/docs/webhooks: events of sync have a type and an action",
+            ),
             decode=partial(form_document, field="mandrill_events"),
             split=Split("*"),
-            event_name="event",
+            event_name=("event", "{type}.{action}"),
             challenges=(ping(methods=("HEAD",), signed=False),),
         ),
         ("x-mandrill-signature",),
@@ -64,6 +67,7 @@ PRESETS = (
                 "It signs by SHA-1: the URL, with query and user name, and then names and values of the form. The "
                 "border between these is not signed.",
                 "A delivery is a form with an array of events in mandrill_events, which is empty at a test.",
+                "An event of sync has no name: it gets one of type and action, such as blacklist.add.",
                 "A HEAD asks whether the URL is there.",
             ),
             verified=("django-anymail 15.2 (Python)", "2026-11-29"),

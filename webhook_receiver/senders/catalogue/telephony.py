@@ -39,7 +39,10 @@ PRESETS = (
             Sender,
             facts=("twilio 9.13.0 for Python and 6.2.0 for Node, run in November 2026",),
             split=Split("*"),
-            event_name=("MessageStatus", "CallStatus", "SmsStatus", "type"),
+            event_name=(
+                *("MessageStatus", "CallStatus", "SmsStatus", "type"),
+                *("EventType", "StatusCallbackEvent", "RecordingStatus", "text:message"),
+            ),
             decode=form_document,
         ),
         ("x-twilio-signature",),
@@ -49,6 +52,8 @@ PRESETS = (
             setup="In the console, the URL of a number or service, by POST. The secret is the account's auth token.",
             traps=(
                 "It signs by SHA-1.",
+                "An event's name is the status, or the event that a form of a conversation, a conference or a room "
+                "names; message where there is none.",
                 "The URL is signed as the console has it: scheme, slash, port and query count.",
                 "Of a form, the border between a name and its value is not signed.",
                 "JSON is signed by its hash, which is in the query as bodySHA256; that is not part of the public URL.",
