@@ -273,6 +273,15 @@ async def test_the_events_of_a_batch_of_twitch_keep_their_subscription() -> None
     assert await events_of("twitch", document, **named) == [("drop.entitlement.grant", None)] * 2
 
 
+@pytest.mark.parametrize("header", ["channel.follow", "stream.online", ""])
+async def test_the_signed_body_of_twitch_names_the_event_not_the_header(header: str) -> None:
+    document = {"subscription": {"type": "channel.ban", "status": "enabled"}, "event": {"user_id": "1"}}
+    named = {"twitch-eventsub-subscription-type": header}
+    assert await events_of("twitch", document, **named) == [("channel.ban", None)]
+    batch = {"subscription": document["subscription"], "events": [{"id": "1"}, {"id": "2"}]}
+    assert await events_of("twitch", batch, **named) == [("channel.ban", None)] * 2
+
+
 @pytest.mark.parametrize(
     "update",
     [

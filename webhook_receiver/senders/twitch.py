@@ -80,7 +80,7 @@ def twitch(secret: Secrets, *, tolerance: float = 600) -> Sender:
             "run in November 2026",
         ),
         split=Split("events.*", {"subscription": "subscription"}),
-        event_header="Twitch-Eventsub-Subscription-Type",
+        event_name=("subscription.type", "header:Twitch-Eventsub-Subscription-Type"),  # the header is not signed
         challenges=(
             echo(
                 "body:challenge",
