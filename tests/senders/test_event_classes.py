@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from tests.helpers import NOW
 from webhook_receiver import Event, WebhookReceiver
+from webhook_receiver.cli.notification import Notifier
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders import github, notion, paddle, shopify, slack, stripe, twitch, zoom
 from webhook_receiver.senders.registry import presets
+from webhook_receiver.testing import encode, make, rehearse
 
 _SUBSCRIPTION = {"id": "s-1", "type": "stream.online", "version": "1", "status": "enabled"}
 _BROADCASTER = {"broadcaster_user_id": "1", "broadcaster_user_login": "mona", "broadcaster_user_name": "Mona"}
@@ -108,3 +111,56 @@ def test_what_happened_is_in_the_body_of_an_event_that_is_named_inside() -> None
     assert revoked.body is None
     mention = slack.AppMention.model_validate({**_CALLBACK, "event": "app_mention", "body": _SAID})
     assert (mention.body.channel, mention.body.text) == ("C1", "hi")
+
+
+MADE = [
+    (preset.name, cls, name)
+    for preset in presets().values()
+    for cls in preset.events
+    for name in get_args(cls.model_fields["event"].annotation)
+]
+
+
+@pytest.mark.parametrize(("sender", "cls", "name"), MADE)
+async def test_a_made_event_reaches_its_handler(sender: str, cls: type[Event], name: str) -> None:
+    preset = presets()[sender]
+    hooks = WebhookReceiver(sender=preset.sender(preset.example))
+    noted: list[Event] = []
+
+    @hooks.on(cls)
+    async def note(event: Event) -> None:
+        noted.append(event)
+
+    with rehearse(hooks) as webhooks:
+        await webhooks.send(make(cls, event=name))
+    assert [(type(each), each.event) for each in noted] == [(cls, name)]
+
+
+@pytest.mark.parametrize(("sender", "cls", "name"), MADE)
+async def test_an_event_that_a_command_sends_reaches_its_handler(sender: str, cls: type[Event], name: str) -> None:
+    preset = presets()[sender]
+    hooks = WebhookReceiver(sender=preset.sender(preset.example))
+    noted: list[Event] = []
+
+    @hooks.on(cls)
+    async def note(event: Event) -> None:
+        noted.append(event)
+
+    notifier = Notifier.of_receiver(hooks)
+    body = notifier.body(notifier.document(name, None, None))
+    head = notifier.head(body, name, url="http://localhost/webhooks", now=time.time())
+    receipt = await hooks.receive(head.headers, body, target=head.target)
+    assert receipt.error is None
+    assert [(type(each), each.event) for each in noted] == [(cls, name)]
+
+
+def test_a_sender_has_an_events_name_in_a_place_of_its_own() -> None:
+    said = {"team_id": "T1", "event_id": "E1", "event_time": 1, "body": {"channel": "C1", "ts": "1"}}
+    event = slack.Message.model_validate({"event": "message", **said})
+    assert json.loads(encode(event, sender=slack.slack("secret"))) == {
+        "team_id": "T1",
+        "event_id": "E1",
+        "event_time": 1,
+        "event": {"channel": "C1", "ts": "1", "type": "message"},
+    }
+    assert json.loads(encode(event)) == {"event": "message", **said}

@@ -25,7 +25,7 @@ from ..senders.registry import presets
 from ..signatures import KeysNeeded, Secret
 from ..simulator import payloads
 from ..testing import make
-from ..testing.wire import batch, challenge, encode, forged_head, name_places, sender_headers, signed_head
+from ..testing.wire import batch, challenge, encode, forged_head, name_places, named_by, sender_headers, signed_head
 from . import sample
 from .key_pair import new_key, public_half, signs_with_key
 
@@ -178,7 +178,8 @@ class Notifier:
         route = self._routes.get(event or "")
         if isinstance(route, type) and not issubclass(route, OrderStatusChanged) and not (status or order_id):
             try:
-                found = _with_new_id(encode(make(route)), self.sender, route)
+                made = make(route, event=event)
+                found = named_by(self.sender, _with_new_id(encode(made), self.sender, route), made.event)
             except ValueError as error:
                 raise BadParameter(f"{error}; or send a file with --data", param_hint="--event") from None
         elif self.sender.name == UP42:

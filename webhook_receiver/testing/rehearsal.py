@@ -226,8 +226,8 @@ class Rehearsal:
         sender = self.hooks.sender
         named = sender_headers(sender, what.event if isinstance(what, Event) else None)
         given = named | {name.lower(): value for name, value in (headers or {}).items()}
-        url = self.hooks.public_url
-        return prove(what, sender.scheme, headers=given, now=self.clock(), target=target, url=url), encode(what)
+        url, body = self.hooks.public_url, encode(what, sender=sender)
+        return prove(body, sender.scheme, headers=given, now=self.clock(), target=target, url=url), body
 
     async def _receive(self, head: RequestHead, body: bytes) -> Receipt:
         await self._open()

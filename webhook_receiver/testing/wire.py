@@ -31,12 +31,14 @@ _CODED = re.compile(rb"[A-Za-z0-9+/_-]{20,}")
 """A stretch of base64 or hex digits."""
 
 
-def encode(what: Sendable) -> bytes:
+def encode(what: Sendable, *, sender: Sender | None = None) -> bytes:
     """Return the bytes of a body.
 
     Args:
         what: an event, of which the fields that were given are encoded, by their names in the sender's documents; a
             JSON object; or bytes, which are returned unchanged.
+        sender: the sender, whose documents have an event's name in a place of their own, as Stripe's in `type`; None
+            for one that has it in `event`.
 
     Raises:
         TypeError: the argument is none of these, or has a value that JSON cannot represent.
@@ -46,7 +48,33 @@ def encode(what: Sendable) -> bytes:
         return what
     if not isinstance(what, Event | Mapping):
         raise TypeError(f"what is sent is an event, a dict or bytes, not {type(what).__name__}")
-    return json.dumps(as_sent(what), separators=(",", ":"), allow_nan=False).encode()
+    document = as_sent(what)
+    if sender is not None and isinstance(what, Event):
+        document = named_by(sender, document, what.event)
+    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+
+
+def named_by(sender: Sender, document: dict[str, Any], event: str) -> dict[str, Any]:
+    """Return the document of an event with its name where the sender has it, instead of in `event`.
+
+    Args:
+        sender: the sender. One with the name in a member of an object `event` has there what the event has as `body`.
+        document: the document.
+        event: the event's name.
+    """
+    places = [(place, text) for place, text in name_places(sender, event) if ":" not in place]
+    if not places or ("event", event) in places:
+        return document
+    named = {key: value for key, value in document.items() if key != "event"}
+    if any(place.startswith("event.") for place, _ in places):
+        named["event"] = named.pop("body", {})
+    for place, text in places:
+        *way, last = place.split(".")
+        holder: Any = named
+        for step in way:
+            holder = holder.setdefault(step, {})
+        holder[last] = text
+    return named
 
 
 def as_sent(value: object) -> Any:
