@@ -8,6 +8,7 @@ import pytest
 
 from tests.working import deliver, durable, settled
 from webhook_receiver import Event, Sender, Unsigned, WebhookReceiver
+from webhook_receiver.senders.cloudevents import binary_event
 from webhook_receiver.senders.text import text_document, text_of
 
 XML = '<?xml version="1.0" encoding="{}"?><a>é</a>'
@@ -67,3 +68,51 @@ async def test_a_text_of_anything_else_goes_to_the_fallback(text: str) -> None:
     hooks.fallback(noted.append)
     await hooks.receive({}, json.dumps(text).encode())
     assert [each.event for each in noted] == [""]
+
+
+@pytest.mark.parametrize(
+    "charset",
+    [
+        *(
+            "utf-8",
+            "UTF8",
+            "utf_16",
+            "UTF-16LE",
+            "utf-32-be",
+            "us-ascii",
+            "ASCII",
+            "ISO-8859-1",
+            "iso8859_15",
+            "latin1",
+        ),
+        *("windows-1252", "cp1251", "KOI8-R", "koi8_u", "Shift_JIS", "EUC-JP", "euc_kr", "GB2312", "GBK", "gb18030"),
+        "Big5",
+    ],
+)
+def test_the_usual_encodings_are_read(charset: str) -> None:
+    assert text_of("<a b='1'>".encode(charset), charset) == "<a b='1'>"
+
+
+@pytest.mark.parametrize(
+    ("charset", "body"),
+    [
+        ("punycode", b"a-caf"),
+        ("idna", b"xn--caf-dma"),
+        ("utf-7", b"+ADw-a+AD4-"),
+        ("utf_7", b"+ADw-a+AD4-"),
+        ("unicode_escape", b"\\x3ca\\x3e"),
+        ("raw-unicode-escape", b"\\u003c"),
+        ("cp037", b"LmL"),
+        ("mbcs", b"a"),
+        ("utf-8-sig", b"a"),
+        ("rot13", b"abc"),
+        ("no-such", b"a"),
+    ],
+)
+def test_another_encoding_does_not_count(charset: str, body: bytes) -> None:
+    assert text_of(body, charset) == body.decode()
+    declared = f"<?xml version='1.0' encoding='{charset}'?>".encode() + body
+    assert text_of(declared) == declared.decode()
+    headers = {"ce-specversion": "1.0", "content-type": f"text/plain; charset={charset}"}
+    event = binary_event(body, [(name.encode(), value.encode()) for name, value in headers.items()])
+    assert json.loads(event)["data"] == body.decode()

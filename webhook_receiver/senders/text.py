@@ -12,6 +12,12 @@ from ..json_repair import parsed
 
 _ENCODING = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 """The encoding that an XML declaration names (XML 1.0, section 4.3.3)."""
+_CHARSET = re.compile(
+    r"(us-?)?ascii|utf-?(8|16|32)(-?(le|be))?|(iso-?8859|latin)-?[0-9]{1,2}|"
+    r"(windows|cp)-?125[0-8]|koi8-?[ru]|shift-?jis|sjis|windows-?31j|cp932|euc-?(jp|kr)|gb-?(2312|k|18030)|big5(-?hkscs)?"
+)
+"""The names of encodings that are read, in lower case: those of texts. Python has others, such as punycode, by which a
+text of one kind would become one of another."""
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -40,7 +46,8 @@ def text_of(body: bytes, charset: str | None = None) -> str:
 
     Args:
         body: the bytes.
-        charset: the name of the encoding; None for the one in an XML declaration, if there is one.
+        charset: the name of the encoding; None for the one in an XML declaration, if there is one. One that is no
+            usual encoding of texts does not count.
     """
     mark = next((each for each in _MARKS if body.startswith(each[0])), None)
     if mark is not None:
@@ -48,7 +55,7 @@ def text_of(body: bytes, charset: str | None = None) -> str:
     declared = _ENCODING.match(body)
     for name in (charset, None if declared is None else declared[1].decode(), "utf-8"):
         try:
-            if name is not None:
+            if name is not None and _CHARSET.fullmatch(name.lower().replace("_", "-")):
                 return body.decode(name)
         except (LookupError, ValueError):
             continue
