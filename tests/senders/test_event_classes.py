@@ -164,3 +164,20 @@ def test_a_sender_has_an_events_name_in_a_place_of_its_own() -> None:
         "event": {"channel": "C1", "ts": "1", "type": "message"},
     }
     assert json.loads(encode(event)) == {"event": "message", **said}
+
+
+async def test_a_document_in_a_field_of_a_form_is_sent_as_one() -> None:
+    preset = presets()["mandrill"]
+    hooks = WebhookReceiver(sender=preset.sender(preset.example), public_url="http://localhost/webhooks")
+    noted: list[str] = []
+
+    @hooks.fallback
+    async def note(event: Event) -> None:
+        noted.append(event.event)
+
+    notifier = Notifier.of_receiver(hooks)
+    body = notifier.body(notifier.document("send", None, None))
+    head = notifier.head(body, "send", url="http://localhost/webhooks", now=time.time())
+    receipt = await hooks.receive(head.headers, body, target=head.target)
+    assert (receipt.error, noted) == (None, ["send"])
+    assert body.startswith(b"mandrill_events=%5B%7B")

@@ -24,6 +24,7 @@ GIVEN = {
     "wechat-pay": {"content-type": "application/json", "wechatpay-nonce": "n-1"},
 }
 """The headers of a request before it is signed, where the sender signs one of them."""
+SEND_FORMS = {"mandrill", "twilio"}  # whose signatures are over the fields of one
 HAVE_PLACES = {"box", "docusign"}
 SIGNED_IN_THE_BODY = {"adyen", "mailgun"}  # which have suites of their own, in tests/signatures/test_hmac_fields.py
 
@@ -66,4 +67,6 @@ class TestCatalogue(SenderSuite):
 
     def body_of(self, secrets: Sequence[str]) -> bytes:
         example = self.preset.example.encode()
+        if self.preset.name in SEND_FORMS:
+            return self.preset.body
         return self.preset.body.replace(example, secrets[0].encode()) if example in self.preset.body else self.body

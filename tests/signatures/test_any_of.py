@@ -10,6 +10,7 @@ from webhook_receiver import (
     BadSignature,
     BodyMismatch,
     ConfigurationError,
+    HMACBody,
     MissingSignature,
     StaleSignature,
     StandardWebhooks,
@@ -74,3 +75,14 @@ def test_what_is_no_scheme_or_lets_everybody_in_is_rejected(schemes: list[Any]) 
     with pytest.raises(ConfigurationError, match="AnyOf") as rejected:
         AnyOf(*schemes)
     assert "do-not-show-me" not in str(rejected.value)
+
+
+def test_it_signs_by_the_first_scheme_that_can_sign_the_body() -> None:
+    form, other = (HMACBody("key", signature="x-sig", signed=signed) for signed in ("{form}", "b:{body}"))
+    scheme, head = AnyOf(form, other), RequestHead.of({})
+    for body, first in [(b"a=1", form), (b'{"a": 1}', other), (b"[1]", other)]:
+        signed = scheme.sign(head, body, NOW)
+        assert signed == first.sign(head, body, NOW)
+        assert scheme.verify(signed, NOW)(body).by == (0 if first is form else 1)
+    with pytest.raises(ConfigurationError, match="no form"):
+        AnyOf(form, form).sign(head, b"[1]", NOW)

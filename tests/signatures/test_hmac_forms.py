@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 from unicodedata import normalize
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given, settings
@@ -144,6 +145,28 @@ def test_a_form_is_signed_by_its_names_and_values_in_order() -> None:
         check(form + b"more=1")
     with pytest.raises(MalformedSignature, match="more than 1000 fields"):
         check(b"a=1&" * 1001)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b'{"a":"b="}', b"[1]", b'"a=b"', b"{a=1}", b"a", b"&&", b"a&b", b"a=b c", b"a=1\n", b" a=1", b"a=\x00"),
+        *(b"a=\x7f", "a=é".encode(), b"a=\xff", b"\xff\xfe=\x00", b"<a b='c'/>", b'<a b="c"/>', b"a=}"),
+    ],
+)
+def test_what_is_no_form_is_not_signed_as_one(body: bytes) -> None:
+    """The content of a genuine form is that of many other bodies, as the borders in it are open."""
+    scheme = HMACBody("key", signature="x-sig", signed="{form}")
+    with pytest.raises(MalformedSignature, match="no form"):
+        verified(scheme, {"x-sig": hexed(body)}, body)
+    with pytest.raises(ConfigurationError, match="no form"):
+        scheme.sign(RequestHead.of({}), body, NOW)
+
+
+@pytest.mark.parametrize("body", [b"", b"=", b"a=", b"a&b=1", b"a[]=1&b=~'()*!", b"a=%22%7B%7D+%00%C3%A9"])
+def test_a_form_of_any_library_is_signed(body: bytes) -> None:
+    scheme = HMACBody("key", signature="x-sig", signed="{form}")
+    assert scheme.verify(scheme.sign(RequestHead.of({}), body, NOW), NOW)(body).by == 0
 
 
 def test_an_absent_part_is_no_empty_part() -> None:
@@ -588,7 +611,7 @@ def test_strangers_get_verification_errors_only(
     make: Callable[[Sequence[str]], HMACBody], headers: list[tuple[bytes, bytes]], data: st.DataObject
 ) -> None:
     scheme = make(["a secret", "another"])
-    genuine = scheme.sign(RequestHead.of(GIVEN, target="/in?a=1"), b"what nobody draws" * 9, NOW)
+    genuine = scheme.sign(RequestHead.of(GIVEN, target="/in?a=1"), b"what=nobody-draws" * 9, NOW)
     if data.draw(st.booleans()):
         headers = [*dict([*genuine.headers, *headers]).items()]
     body, target, method = data.draw(st.binary(max_size=60)), data.draw(st.binary(max_size=9)), data.draw(st.text())
@@ -601,6 +624,8 @@ def test_strangers_get_verification_errors_only(
 @settings(max_examples=40)
 def test_what_is_signed_is_verified(make: Callable[[Sequence[str]], HMACBody], body: bytes) -> None:
     scheme = make(["a secret", "another"])
+    if make is KINDS["form"]:
+        body = urlencode({"a": body}).encode()
     signed = scheme.sign(RequestHead.of(GIVEN, target="/in?a=1"), body, NOW)
     assert scheme.verify(signed, NOW)(body).by == 0
 
@@ -724,6 +749,10 @@ class TestAForm(SchemeSuite):
 
     def scheme(self, secrets: Sequence[str]) -> Scheme:
         return KINDS["form"](secrets)
+
+    @pytest.mark.parametrize("body", [b"", b"=%00", b"a=%FF%FE", b"." * 1_000_000 + b"="])
+    def test_a_body_is_bytes_whatever_they_are(self, body: bytes) -> None:
+        super().test_a_body_is_bytes_whatever_they_are(body)
 
 
 class TestKeysInHex(SchemeSuite):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, get_args
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import httpx
@@ -20,6 +21,7 @@ from ..receiver import WebhookReceiver
 from ..routing.handlers import Route
 from ..senders import Sender
 from ..senders.challenges import Challenge
+from ..senders.form import form_document
 from ..senders.preset import Preset
 from ..senders.registry import presets
 from ..signatures import KeysNeeded, Secret
@@ -201,11 +203,13 @@ class Notifier:
     def body(self, document: dict[str, Any]) -> bytes:
         """Return the body that delivers a document: of a sender that delivers several, a batch of this one.
 
-        A sender whose signature is in the body gets it there.
+        A sender whose signature is in the body gets it there; one whose documents are in a field of a form, a form.
         """
         body, split = payloads.dump(document), self.sender.split
         if split is not None and split.parts(body) == [body]:
             body = json.dumps(batch(split.place.split("."), [document]), separators=(",", ":")).encode()
+        if isinstance(decode := self.sender.decode, partial) and decode.func is form_document:
+            body = urlencode({decode.keywords["field"]: body}).encode()
         sign_body = getattr(self.sender.scheme, "sign_body", None)
         return body if sign_body is None or not self.signs else sign_body(body, time.time())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from ..delivery import RequestHead
 from ..errors import (
@@ -41,7 +41,7 @@ Rejected = VerificationError | KeysNeeded
 
 
 class AnyOf:
-    """A scheme that accepts what any of its schemes accepts, and signs by the first.
+    """A scheme that accepts what any of its schemes accepts, and signs by the first that can.
 
     `Verified.by` is an index of the secrets of all schemes, in their order: with
     `AnyOf(StandardWebhooks([a, b]), UP42Signature(c))`, 2 is c. If all schemes reject a delivery, the error is that of
@@ -79,8 +79,14 @@ class AnyOf:
         """What a 401 asks for, by any scheme. See `Scheme`."""
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
-        """Return the head as the first scheme signs it. See `Scheme.sign`."""
-        return self._schemes[0][1].sign(head, body, now)
+        """Return the head as the first scheme signs it that can sign this body. See `Scheme.sign`."""
+        why: ConfigurationError | None = None
+        for _, scheme in self._schemes:
+            try:
+                return scheme.sign(head, body, now)
+            except ConfigurationError as error:
+                why = why or error
+        raise cast("ConfigurationError", why)
 
     def verify(self, head: RequestHead, now: float) -> BodyCheck:
         """Verify the head by each scheme, and return one check of the body for all that accept it.

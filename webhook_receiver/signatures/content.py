@@ -7,6 +7,7 @@ its value may not contain, or a neighbour whose border is known: a time, the URL
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from string import Formatter
@@ -26,6 +27,8 @@ _OPEN = ("id", "header", "method", "path", "query", "target")
 """The parts that a stranger could end elsewhere."""
 _KNOWN = (*_BODIES, *_CLOSED, *_OPEN)
 _MAX_FIELDS = 1000  # of a form
+_NO_FORM = re.compile(rb'[\x00-\x20"{}\x7f-\xff]')
+"""What a form has escaped (URL Living Standard, section 5.2); other characters some senders leave as they are."""
 
 
 class Part(NamedTuple):
@@ -261,9 +264,14 @@ def form_content(body: bytes) -> bytes:
 
     The fields are sorted by name, then value; a field that is there twice with the same value counts once.
 
+    What no form has as it stands is rejected: with the borders between names and values open, a genuine form could be
+    sent again as JSON with the same content.
+
     Raises:
-        ValueError: the form has more than 1000 fields.
+        ValueError: the body is no form, or one of more than 1000 fields.
     """
+    if body and (b"=" not in body or _NO_FORM.search(body)):
+        raise ValueError("the body is no form: it has no name with a value, or characters that a form has escaped")
     fields = body.split(b"&", _MAX_FIELDS)
     if len(fields) > _MAX_FIELDS:
         raise ValueError(f"the form has more than {_MAX_FIELDS} fields")

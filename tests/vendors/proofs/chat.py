@@ -85,7 +85,7 @@ PROOFS = (
         headers=("x-twilio-signature",),
         bodies=(
             b"MessageSid=SM1&From=%2B15550001&Body=Hello+there",
-            "Body=é☃&MessageSid=SM1".encode(),
+            b"Body=%C3%A9%E2%98%83&MessageSid=SM1",
             b"Body=&Body=a&Body=b&To=%2B1",
         ),
         changes=(differences.other_url,),
@@ -220,7 +220,7 @@ PROOFS = (
         headers=("x-mandrill-signature",),
         bodies=(
             b"mandrill_events=%5B%7B%22event%22%3A%22open%22%7D%5D",
-            "mandrill_events=%5B%5D&name=é☃&empty=".encode(),
+            b"mandrill_events=%5B%5D&name=%C3%A9%E2%98%83&empty=",
         ),
         changes=(differences.other_url,),
     ),

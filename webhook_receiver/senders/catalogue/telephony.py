@@ -46,6 +46,7 @@ PRESETS = (
             decode=form_document,
         ),
         ("x-twilio-signature",),
+        body=b"MessageSid=SM1&MessageStatus=sent",
         page=Page(
             trade="telephony",
             docs="www.twilio.com/docs/usage/webhooks/webhooks-security",
