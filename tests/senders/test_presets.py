@@ -31,12 +31,19 @@ PRESETS = [known for known in presets().values() if known.headers]
 every = pytest.mark.parametrize("known", PRESETS, ids=lambda known: known.name)
 
 
-def signed(known: Preset, body: bytes = BODY) -> Headers:
+def body_of(known: Preset) -> bytes:
+    """Return a body that the sender signs: some sign forms alone."""
+    return known.body if known.name in ("mandrill", "twilio") else BODY
+
+
+def signed(known: Preset, body: bytes | None = None) -> Headers:
+    body = body_of(known) if body is None else body
     given = GIVEN | dict.fromkeys(known.marks, "x-1")
     return known.make(known.example).sign(RequestHead.of(given, url=URL), body, NOW).headers
 
 
-def explained(known: Preset, body: bytes = BODY, *, secret: str | None = None, **options: Any) -> Explanation:
+def explained(known: Preset, body: bytes | None = None, *, secret: str | None = None, **options: Any) -> Explanation:
+    body = body_of(known) if body is None else body
     options = {"make": known.make, "now": NOW, "url": URL, **options}
     return explain(signed(known), body, secret or receivers(known), **options)
 
@@ -55,7 +62,7 @@ def looks(known: Preset) -> tuple[tuple[str, ...], tuple[str, ...], bytes]:
 
 def covers_the_body(known: Preset) -> bool:
     head = RequestHead.of(GIVEN, url=URL)._replace(headers=signed(known))
-    return known.make(known.example).verify(head, NOW)(BODY).body
+    return known.make(known.example).verify(head, NOW)(body_of(known)).body
 
 
 def takes(known: Preset, secret: str) -> bool:
@@ -132,7 +139,7 @@ def test_the_other_scheme_is_named(known: Preset) -> None:
 
 def test_their_tests_pass(tmp_path: Path) -> None:
     for known in PRESETS:
-        code = as_test(SavedRequest("POST", "/", signed(known), BODY), known, checked=True)
+        code = as_test(SavedRequest("POST", "/", signed(known), body_of(known)), known, checked=True)
         tmp_path.joinpath(f"test_{known.function}.py").write_text(code, encoding="utf-8")
     options = ("-q", "-W", "error", "-p", "no:asyncio", "-p", "no:cacheprovider")
     done = run(
