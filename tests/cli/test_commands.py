@@ -436,7 +436,7 @@ def test_send_makes_an_event_that_forbids_what_it_does_not_declare_without_a_new
 
     hooks = WebhookReceiver(sender=stripe("whsec_s"))
     hooks.on(Strict)(_ignore)
-    assert Notifier.of_receiver(hooks).document("strict", None, None) == {"event": "strict"}
+    assert Notifier.of_receiver(hooks).document("strict", None, None) == {"type": "strict"}
 
 
 async def _ignore(_: Event) -> None: ...
