@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from ...responses import ResponseStatuses
 from ...signatures.body_forms import gunzipped
@@ -15,6 +16,16 @@ from ..preset import LATE
 from ..split import Split
 from .examples import ED25519_KEY
 from .row import row
+
+_DISCORD: dict[str, Any] = {
+    "algorithm": "ed25519",
+    "signature": "x-signature-ed25519",
+    "encoding": "hex-any-case",
+    "timestamp": "x-signature-timestamp",
+    "signed": "{timestamp}{body}",
+    "tolerance": LATE,
+}
+"""The options of Discord's signatures, of its webhook events and of its interactions."""
 
 PRESETS = (
     row(
@@ -125,15 +136,7 @@ PRESETS = (
     row(
         "discord",
         "Discord",
-        partial(
-            PublicKeyBody,
-            algorithm="ed25519",
-            signature="x-signature-ed25519",
-            encoding="hex-any-case",
-            timestamp="x-signature-timestamp",
-            signed="{timestamp}{body}",
-            tolerance=LATE,
-        ),
+        partial(PublicKeyBody, **_DISCORD),
         partial(
             Sender,
             facts=(
@@ -166,15 +169,7 @@ PRESETS = (
     row(
         "discord-interactions",
         "Discord interactions",
-        partial(
-            PublicKeyBody,
-            algorithm="ed25519",
-            signature="x-signature-ed25519",
-            encoding="hex-any-case",
-            timestamp="x-signature-timestamp",
-            signed="{timestamp}{body}",
-            tolerance=LATE,
-        ),
+        partial(PublicKeyBody, **_DISCORD),
         partial(
             Sender,
             facts=("discord-interactions 0.4.0 for Python and 4.4.0 for Node, run in November 2026",),
