@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
 import pytest
+from _pytest.logging import LogCaptureHandler
 from hypothesis import settings
 
 from tests.orders import Client, Simulator, client_at, sending
@@ -48,6 +50,15 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [*os.environ]:
         if name.startswith(("WEBHOOK_", "UP42_")) or name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def root_logger() -> Generator[None]:
+    """Let no test set up the logging of those that follow."""
+    root = logging.getLogger()
+    before = root.level, [each for each in root.handlers if not isinstance(each, LogCaptureHandler)]
+    yield
+    assert (root.level, [each for each in root.handlers if not isinstance(each, LogCaptureHandler)]) == before
 
 
 @pytest.fixture

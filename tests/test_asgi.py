@@ -427,7 +427,11 @@ async def test_in_fastapi(noted: Noted) -> None:
 
 
 async def test_in_litestar(noted: Noted) -> None:
-    app = Litestar([asgi("/webhooks", is_mount=True, copy_scope=True)(noted.hooks)], lifespan=[noted.hooks.lifespan])
+    app = Litestar(
+        [asgi("/webhooks", is_mount=True, copy_scope=True)(noted.hooks)],
+        lifespan=[noted.hooks.lifespan],
+        logging_config=None,  # its own would set up the root logger for all tests that follow
+    )
     with serving(app) as url:
         assert (await post(f"{url}/webhooks")).status_code == 204
         assert (await post(f"{url}/webhooks/")).status_code == 204
