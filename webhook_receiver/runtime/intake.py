@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from ..delivery import Delivery, RequestHead, kept_headers, new_id, with_tenant
 from ..errors import NotAnEvent
@@ -64,15 +64,21 @@ class Intake:
             headers = with_tenant(headers, verified.tenant)
         delivery = Delivery(new_id(now), runtime.name, headers, body, now, verified.by, verified.body)
         found = runtime.dispatcher.parse_all(body, headers)
-        _log_failed_validators(delivery, found)
+        events = tuple([each for each in found if not isinstance(each, Exception)])
+        if len(events) < len(found):
+            _log_failed_validators(delivery, found)
         if runtime.keeps:
-            return await self._store(runtime, delivery, found, verified)
-        return await _handle(runtime, delivery, found)
+            return await self._store(runtime, delivery, found, events, verified)
+        return await _handle(runtime, delivery, found, events)
 
     async def _store(
-        self, runtime: Runtime, delivery: Delivery, found: Sequence[Event | Exception], verified: Verified
+        self,
+        runtime: Runtime,
+        delivery: Delivery,
+        found: Sequence[Event | Exception],
+        events: tuple[Event, ...],
+        verified: Verified,
     ) -> Receipt:
-        events = tuple([each for each in found if not isinstance(each, Exception)])
         if not found:
             return Receipt(self._stored, delivery)
         entry = runtime.entries.build(delivery, found, verified)
@@ -89,21 +95,17 @@ class Intake:
         return Receipt(self._stored, delivery, event, events=events)
 
 
-async def _handle(runtime: Runtime, delivery: Delivery, found: Sequence[Event | Exception]) -> Receipt:
+async def _handle(
+    runtime: Runtime, delivery: Delivery, found: Sequence[Event | Exception], events: tuple[Event, ...]
+) -> Receipt:
     """Run the handlers of all parts, one after the other; one that fails, or is no event, does not stop the next."""
-    # isinstance() of a pydantic class costs several times what it costs of an exception.
-    dispatcher = runtime.dispatcher
-    check, middlewares, log, limiters = (
-        *(dispatcher.order_check, dispatcher.middlewares),
-        *(runtime.attempt_log, runtime.limiters),
-    )
+    if len(found) == len(events) == 1:  # as most are
+        return Receipt(await _handle_part(runtime, delivery, events[0]), delivery, events[0], events=events)
     responses: list[Response] = []
     no_event: NotAnEvent | None = None
     for number, each in enumerate(found):
         if not isinstance(each, Exception):
-            part = delivery.as_part(number) if number else delivery
-            handlers = dispatcher.match(each)
-            responses.append(await handle(handlers, each, part, log, check, middlewares, limiters))
+            responses.append(await _handle_part(runtime, delivery.as_part(number) if number else delivery, each))
         elif isinstance(each, NotAnEvent):
             if no_event is None:
                 no_event = each
@@ -111,10 +113,16 @@ async def _handle(runtime: Runtime, delivery: Delivery, found: Sequence[Event | 
                 responses.append(not_an_event(each))
         else:
             responses.append(FAILED)
-    events = tuple([each for each in found if not isinstance(each, Exception)])
-    response = responses[0] if len(responses) == 1 else max(responses, key=_urgency, default=HANDLED)
+    response = max(responses, key=_urgency, default=HANDLED)
     error = no_event if response.status == 422 else None
     return Receipt(response, delivery, events[0] if events else None, error=error, events=events)
+
+
+def _handle_part(runtime: Runtime, delivery: Delivery, event: Event) -> Awaitable[Response]:
+    """Run the handlers of one part before the response."""
+    dispatcher = runtime.dispatcher
+    check, middlewares, handlers = dispatcher.order_check, dispatcher.middlewares, dispatcher.match(event)
+    return handle(handlers, event, delivery, runtime.attempt_log, check, middlewares, runtime.limiters)
 
 
 def _urgency(response: Response) -> tuple[int, int]:
