@@ -50,6 +50,7 @@ NEUTRAL = {
     "profile",
     "registry",
     "reply",
+    "source",
     "split",
     "text",
 }

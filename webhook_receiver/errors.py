@@ -173,16 +173,25 @@ class ApiError(WebhookError):
         status: the HTTP status of the API's response; None when there was no response.
         code: the sender's own code for the error, if any.
         details: whatever else the response says about the error, as parsed from JSON.
+        retry_after: the seconds after which the API asks to be called again, by its `Retry-After` (RFC 9110, section
+            10.2.3) or otherwise; None if it does not say.
     """
 
     def __init__(
-        self, message: str, *, status: int | None = None, code: int | str | None = None, details: object = None
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: int | str | None = None,
+        details: object = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
         self.code = code
         self.details = details
+        self.retry_after = retry_after
 
 
 class HandlerSignal(Exception):

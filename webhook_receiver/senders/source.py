@@ -1,0 +1,82 @@
+"""Sources: what has changed, as a sender's API tells when it is asked. For senders that do not push, or not always.
+
+A source is an async function of a cursor. It returns the changes since, as documents, and the next cursor:
+
+    async def orders(cursor: str | None) -> Changes:
+        page = await client.get("/orders", params={"after": cursor})
+        return Changes([json.dumps(each).encode() for each in page["orders"]], page["next"], more=page["has_more"])
+
+The cursor is a text that the source alone understands; it is None in the first call. The receiver keeps it, in the same
+transaction as the documents before it, and asks again with the last one that it kept. So a source has no state, and may
+be called with an old cursor again: after a crash, or by another process.
+
+A document is the body of a delivery as the sender of the receiver would push it. All rules of that sender apply to it:
+`decode`, `split`, `event_name`, and the identity by which what is pushed and polled is one delivery. A document has no
+headers. To tell a change twice is harmless, and to leave one out loses it, so in doubt a source goes back a little.
+
+A source raises `ApiError` if the API fails, with `retry_after` if the API says when to ask again.
+
+A class may be a source, too: with `__call__`, a `name`, and `cursor_at` if it can begin at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from ..errors import ConfigurationError
+from ..options import is_name
+
+
+class Changes(NamedTuple):
+    """A page of what has changed, by a source."""
+
+    documents: Sequence[bytes]
+    """Bodies of deliveries, in the order in which they are to be handled, the oldest change first; maybe none."""
+    cursor: str
+    """Where the next call goes on: an opaque text, of at most `MOST_OF_A_CURSOR` characters."""
+    more: bool = False
+    """Whether there is another page behind this one, to be asked for at once."""
+
+
+MOST_OF_A_CURSOR = 10_000
+"""Number of characters of a cursor, at most."""
+
+Source = Callable[[str | None], Awaitable[Changes]]
+"""An async function of a cursor, None at first, that returns what has changed since. See the top of this module."""
+
+
+@runtime_checkable
+class StartsAt(Protocol):
+    """A source that can begin at a time, as `webhook-receiver poll --since 2d` asks it to."""
+
+    def cursor_at(self, moment: datetime, /) -> str:
+        """Return the cursor from which on the source tells what has changed at a moment or later.
+
+        Args:
+            moment: the moment, with a time zone.
+        """
+        ...
+
+
+def source_name(source: Source) -> str:
+    """Return the name of a source, under which its cursor is stored: its `name`, or else the function's own.
+
+    Args:
+        source: the source.
+
+    Raises:
+        ConfigurationError: it is no function of a cursor, or has no name.
+    """
+    given: object = source
+    if not callable(given) or isinstance(given, type):
+        what = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
+        raise ConfigurationError(f"a source is an async function of a cursor that returns Changes(...), not {what}")
+    name: object = getattr(given, "name", None) or getattr(given, "__name__", None)
+    if not is_name(name) or name == "<lambda>":
+        raise ConfigurationError(
+            "a source needs a name, under which its cursor is kept: write it as `async def orders(cursor)`, or give "
+            f'its class a `name`, such as "orders", in one line without white space around it; not {name!r}'
+        )
+    return name
