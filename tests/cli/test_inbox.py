@@ -38,7 +38,7 @@ from webhook_receiver.inbox import (
     State,
     Stored,
 )
-from webhook_receiver.inbox.records import Metric
+from webhook_receiver.inbox.records import Metric, PollOutcome
 
 R = TypeVar("R")
 
@@ -521,7 +521,7 @@ def test_stats_tell_what_was_counted_lately_and_how_polls_stand(path: Path, url:
         await inbox.release_poll(lease, now - 300)
         lease = await inbox.lease_poll("hooks", "api", 60, now)
         assert lease is not None
-        await inbox.release_poll(lease, now, "the API is down")
+        await inbox.release_poll(lease, now, PollOutcome("the API is down"))
 
     on(path, fill)
     lines = [line.split("\t") for line in inbox_command("stats", url).stdout.splitlines()]

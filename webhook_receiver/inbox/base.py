@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Protocol, Self, runtime_checkable
 
-from .owner import Owner
 from .records import (
+    SUCCESS,
     Claim,
     DamagedDelivery,
     DeliverySummary,
@@ -21,6 +21,7 @@ from .records import (
     Metric,
     Poll,
     PollLease,
+    PollOutcome,
     Settlement,
     Stats,
     Stored,
@@ -86,7 +87,8 @@ class Inbox(Protocol):
     the text from which the next poll goes on. One process at a time polls a source, under a lease, which is fenced like
     that of a delivery: it has ended once it was released or another one was given, and from then on its holder stores
     nothing and moves no cursor. So a process that was stopped, and goes on when another one polls, sets nothing back. A
-    lease whose time is up counts until then. A cursor moves only together with the deliveries that it has passed.
+    lease whose time is up counts until then. A cursor moves only together with the deliveries that it has passed. The
+    holder says at the end how long nobody is to poll: for a while after a success, and for longer after failures.
 
     **Counts.** Each process counts what happens in it, and adds that to the counts of the inbox about once a minute.
     They are figures for people, and nothing depends on them: a crash loses the last minute of its process, and what a
@@ -204,7 +206,9 @@ class Inbox(Protocol):
         """
         ...
 
-    async def lease_poll(self, receiver: str, source: str, lease: float, now: float) -> PollLease | None:
+    async def lease_poll(
+        self, receiver: str, source: str, lease: float, now: float, *, early: bool = False
+    ) -> PollLease | None:
         """Take the lease on a source, and its cursor with it.
 
         Args:
@@ -212,9 +216,10 @@ class Inbox(Protocol):
             source: the name of the source.
             lease: the length of the lease, in seconds.
             now: the time by the clock of the inbox.
+            early: whether the source is polled also before the wait after the last poll is over.
 
         Returns:
-            The lease; None if another one is running.
+            The lease; None if another one is running, or that wait is not over.
         """
         ...
 
@@ -231,13 +236,16 @@ class Inbox(Protocol):
         """
         ...
 
-    async def release_poll(self, poll: PollLease, now: float, error: str | None = None) -> bool:
+    async def release_poll(
+        self, poll: PollLease, now: float, outcome: PollOutcome = SUCCESS, unix: float | None = None
+    ) -> bool:
         """End the lease on a source, and remember how the poll went; the cursor stays.
 
         Args:
             poll: the lease.
-            now: the time in Unix seconds.
-            error: why the poll failed, of which the first `MOST_OF_AN_ERROR` characters are kept; None if it did not.
+            now: the time by the clock of the inbox.
+            outcome: how the poll went.
+            unix: the time in Unix seconds, at which the poll ended; None for a caller of one clock.
 
         Returns:
             False if it has ended already; then nothing is changed.
@@ -469,52 +477,5 @@ class Inbox(Protocol):
         Args:
             deliveries: the deliveries, as `dump` yields them.
             now: the time by the clock of the inbox.
-        """
-        ...
-
-
-@runtime_checkable
-class DirectInbox(Inbox, Protocol):
-    """An inbox that hands what is put in a worker's own process to that worker, without a claim. A store need not.
-
-    **Born leases.** A delivery may be born leased: from the commit of its put on it is under a lease of its owner, a
-    worker of the same process, and in that worker's hands. It is settled, noted, renewed and released like any claimed
-    one, and fenced like it. So at every commit each WAITING delivery is exactly one of these: free, if nothing was
-    written about it since and it has no owner, or one whose sign of life has ended; born leased, if its owner is alive
-    and nothing was written about it since; or as what was written about it since says, which alone counts from then on.
-
-    The lease runs as long as the owner's sign of life. When that ends, what was not written about is free, and no crash
-    is counted: nobody knows that it had begun. A settlement that comes late counts if nobody has claimed, replayed or
-    purged the delivery meanwhile. A sign of life that has ended is never renewed.
-
-    Whoever completes the commit hands the delivery over, not the caller of `put`, who may have been cancelled. No more
-    are born leased than the owner has room for, and a claim takes as many fewer as were born meanwhile. None is while
-    an older delivery of its ordering key is waiting, or an older one of any is due.
-
-    `watch` yields at once also when an operation of this process has made a delivery due: a settlement the next one of
-    its ordering key, a replay, a resume, a release.
-    """
-
-    async def own(self, owner: Owner, lease: float, now: float) -> bool:
-        """Begin an owner's sign of life at the first call, and renew it at each later one.
-
-        At a renewal everything in the owner's hands gets a lease as if claimed, and what was born to it but is not in
-        its hands is free.
-
-        Args:
-            owner: the worker.
-            lease: seconds from `now` after which the sign of life ends.
-            now: the time by the clock of the inbox.
-
-        Returns:
-            False if it has ended, and stays so: a new owner is needed.
-        """
-        ...
-
-    async def disown(self, owner: Owner) -> None:
-        """End an owner's sign of life; what it has in hand all the same is under its lease until that ends by itself.
-
-        Args:
-            owner: the worker.
         """
         ...

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..errors import InboxError, PollLeaseLost
 from ..redaction import storable
 from .dedup import PutJob
-from .records import MOST_OF_AN_ERROR, Entry, PollLease
+from .records import MOST_OF_AN_ERROR, Entry, PollLease, PollOutcome
 
 
 class PutAllJob(NamedTuple):
@@ -18,6 +18,7 @@ class PutAllJob(NamedTuple):
     puts: Sequence[PutJob]
     cursor: str | None
     poll: PollLease
+    now: float
 
     @classmethod
     def of(cls, entries: Sequence[Entry], cursor: str | None, poll: PollLease, now: float, window: float) -> PutAllJob:
@@ -28,7 +29,42 @@ class PutAllJob(NamedTuple):
         """
         if any(entry.delivery.receiver != poll.receiver for entry in entries):
             raise InboxError(f"a poll of the receiver {poll.receiver!r} stores deliveries of that receiver only")
-        return cls([PutJob.of(entry, now, window) for entry in entries], cursor, poll)
+        return cls([PutJob.of(entry, now, window) for entry in entries], cursor, poll, now)
+
+
+class LeaseJob(NamedTuple):
+    """A call of `Inbox.lease_poll`; `lease` is in seconds, `now` the time by the clock of the inbox."""
+
+    receiver: str
+    source: str
+    lease: float
+    now: float
+    early: bool
+
+
+class ReleaseJob(NamedTuple):
+    """A call of `Inbox.release_poll`."""
+
+    poll: PollLease
+    now: float
+    outcome: PollOutcome
+    unix: float
+
+    @classmethod
+    def of(cls, poll: PollLease, now: float, outcome: PollOutcome, unix: float | None) -> ReleaseJob:
+        """Return the job for the arguments of `release_poll`."""
+        return cls(poll, now, outcome._replace(error=kept(outcome.error)), now if unix is None else unix)
+
+    @property
+    def times(self) -> tuple[float | None, float | None]:
+        """When the wait after the poll begins and ends, by the clock of the inbox; None without one."""
+        wait = self.outcome.wait
+        return (self.now, self.now + wait) if wait else (None, None)
+
+    @property
+    def succeeded(self) -> float | None:
+        """When the poll ended without an error, in Unix seconds; None if it had one."""
+        return self.unix if self.outcome.error is None else None
 
 
 def new_token() -> int:

@@ -217,6 +217,23 @@ class PollLease(NamedTuple):
     """Where the poll goes on: the cursor of the latest `put_all`; None before the first one."""
     token: Hashable
     """Token of the lease; only the store that gave it reads it."""
+    failures: int = 0
+    """Number of polls in a row, up to now, that ended with an error."""
+
+
+class PollOutcome(NamedTuple):
+    """How a poll went: what is remembered when its lease is released."""
+
+    error: str | None = None
+    """Why it failed, of which the first `MOST_OF_AN_ERROR` characters are kept; None if it did not."""
+    wait: float = 0
+    """Seconds from the release before which no other lease on the source is given, but an early one."""
+    stopped: bool = False
+    """Whether it was stopped before it came to an end: then neither a success nor an error is remembered."""
+
+
+SUCCESS = PollOutcome()
+"""The outcome of a poll that did not fail, and after which another one may begin at once."""
 
 
 class Poll(NamedTuple):
@@ -231,11 +248,16 @@ class Poll(NamedTuple):
     leased: bool
     """Whether it is under a lease; a lease whose time is up counts until another one is given."""
     until: float | None
-    """Time in seconds, by the clock of the inbox, at which that lease ends; None without one."""
+    """Time in seconds, by the clock of the inbox, at which that lease ends; without one, before which no other is
+    given, or None if one may be at once."""
     succeeded: float | None
     """Unix time in seconds of the latest release without an error; None if there was none."""
     error: str | None
     """The error of the latest release, of `MOST_OF_AN_ERROR` characters at most; None if it had none."""
+    failures: int = 0
+    """Number of polls in a row, up to now, that ended with an error."""
+    moved: float | None = None
+    """Unix time in seconds at which the cursor became another one; None before the first one."""
 
 
 class DeliverySummary(NamedTuple):

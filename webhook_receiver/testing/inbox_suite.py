@@ -46,6 +46,7 @@ from ..inbox.records import (
     Part,
     Poll,
     PollLease,
+    PollOutcome,
     Settlement,
     State,
     Stored,
@@ -880,7 +881,7 @@ class InboxSuite(_OnTwoStores):
         with pytest.raises(PollLeaseLost):
             await inbox.put_all([], None, stopped, NOW)
         assert not await inbox.renew_poll(stopped, 9 * LEASE, later)
-        assert not await inbox.release_poll(stopped, later, "too late")
+        assert not await inbox.release_poll(stopped, later, PollOutcome("too late"))
         assert await listed(inbox) == ["d-2"]
         (found,) = await inbox.polls()
         assert (found.cursor, found.error) == ("page 2", None)
@@ -1000,27 +1001,63 @@ class InboxSuite(_OnTwoStores):
         failed = await poll(inbox, "a")
         await inbox.release_poll(failed, NOW + 1)
         failed = await poll(inbox, "a")
-        await inbox.release_poll(failed, NOW + 2, "the API is down")
+        await inbox.release_poll(failed, NOW + 2, PollOutcome("the API is down"))
         await poll(inbox, receiver="first")
         assert await inbox.polls() == [
             Poll("first", "api", None, True, NOW + LEASE, None, None),
-            Poll("hooks", "a", None, False, None, NOW + 1, "the API is down"),
-            Poll("hooks", "b", "page 1", True, NOW + LEASE, None, None),
+            Poll("hooks", "a", None, False, None, NOW + 1, "the API is down", 1),
+            Poll("hooks", "b", "page 1", True, NOW + LEASE, None, None, 0, NOW),
         ]
-        await inbox.release_poll(await poll(inbox, "a", now=NOW + 3), NOW + 4)
-        assert (await inbox.polls())[1] == Poll("hooks", "a", None, False, None, NOW + 4, None)
+        await inbox.release_poll(await poll(inbox, "a", now=NOW + 3), NOW + 4, unix=NOW + 9)
+        assert (await inbox.polls())[1] == Poll("hooks", "a", None, False, None, NOW + 9, None)
+
+    async def test_failures_in_a_row_are_counted_until_a_success(self, inbox: Inbox) -> None:
+        for failures in range(3):
+            lease = await poll(inbox)
+            assert lease.failures == failures
+            await inbox.release_poll(lease, NOW, PollOutcome("down"))
+        assert [each.failures for each in await inbox.polls()] == [3]
+        await inbox.release_poll(await poll(inbox), NOW)
+        assert (await poll(inbox)).failures == 0
+
+    async def test_of_a_poll_that_was_stopped_nothing_is_remembered_but_its_cursor(self, inbox: Inbox) -> None:
+        await inbox.release_poll(await poll(inbox), NOW + 1)
+        await inbox.release_poll(await poll(inbox), NOW + 2, PollOutcome("down"))
+        stopped = await poll(inbox)
+        await inbox.put_all([], "page 1", stopped, NOW + 3)
+        assert await inbox.release_poll(stopped, NOW + 4, PollOutcome(stopped=True))
+        assert await inbox.polls() == [Poll("hooks", "api", "page 1", False, None, NOW + 1, "down", 1, NOW + 3)]
+        await poll(inbox)
+
+    async def test_nobody_polls_before_the_wait_after_a_poll_is_over_but_early(self, inbox: Inbox) -> None:
+        for outcome in (PollOutcome(wait=300), PollOutcome("down", wait=300)):
+            await inbox.release_poll(await poll(inbox), NOW + 1, outcome)
+            assert [(each.leased, each.until) for each in await inbox.polls()] == [(False, NOW + 301)]
+            assert await inbox.lease_poll("hooks", "api", LEASE, NOW + 300) is None
+            early = await inbox.lease_poll("hooks", "api", LEASE, NOW + 300, early=True)
+            assert early is not None
+            assert await inbox.lease_poll("hooks", "api", LEASE, NOW + 300, early=True) is None, "two at a time"
+            await inbox.release_poll(early, NOW + 301, PollOutcome(wait=300))
+            await inbox.release_poll(await poll(inbox, now=NOW + 601), NOW)
+
+    async def test_a_cursor_that_stays_the_same_has_not_moved(self, inbox: Inbox) -> None:
+        lease = await poll(inbox)
+        for cursor, now, moved in ((None, 1, None), ("1", 2, 2), ("1", 3, 2), ("2", 4, 4), (None, 5, 5), (None, 6, 5)):
+            await inbox.put_all([], cursor, lease, NOW + now)
+            (found,) = await inbox.polls()
+            assert found.moved == (None if moved is None else NOW + moved)
 
     @pytest.mark.parametrize("text", ["o-1\x00", "ключ 鍵", "'; DROP TABLE poll; --", "", "%_\\"])
     async def test_any_text_may_be_a_source_and_a_cursor(self, inbox: Inbox, text: str) -> None:
         lease = await poll(inbox, text, receiver=text)
         await inbox.put_all([], text, lease, NOW)
-        assert await inbox.release_poll(lease, NOW, text)
-        assert await inbox.polls() == [Poll(text, text, text, False, None, None, text)]
+        assert await inbox.release_poll(lease, NOW, PollOutcome(text))
+        assert await inbox.polls() == [Poll(text, text, text, False, None, None, text, 1, NOW)]
         assert (await poll(inbox, text, receiver=text)).cursor == text
 
     @pytest.mark.parametrize("character", ["a", "鍵", "\0", "\ud800", "\uffff"])
     async def test_of_a_long_error_of_a_poll_the_beginning_is_kept(self, inbox: Inbox, character: str) -> None:
-        await inbox.release_poll(await poll(inbox), NOW, character * 9999)
+        await inbox.release_poll(await poll(inbox), NOW, PollOutcome(character * 9999))
         (found,) = await inbox.polls()
         assert found.error is not None
         assert len(found.error) == MOST_OF_AN_ERROR
@@ -1031,6 +1068,13 @@ class InboxSuite(_OnTwoStores):
         assert await inbox.lease_poll("hooks", "api", LEASE, past) is None
         assert await inbox.lease_poll("hooks", "api", LEASE, past + LEASE - 1) is None
         await poll(inbox, now=past + LEASE)
+
+    async def test_a_clock_that_is_set_back_makes_no_wait_after_a_poll_longer_than_meant(self, inbox: Inbox) -> None:
+        await inbox.release_poll(await poll(inbox), NOW, PollOutcome(wait=300))
+        past = NOW - 365 * DAY
+        assert await inbox.lease_poll("hooks", "api", LEASE, past) is None
+        assert await inbox.lease_poll("hooks", "api", LEASE, past + 299) is None
+        await poll(inbox, now=past + 300)
 
     # Ordering
 

@@ -12,8 +12,9 @@ from contextvars import copy_context
 from functools import partial
 
 from ..errors import InboxError
-from ..inbox.base import DirectInbox, Inbox
+from ..inbox.base import Inbox
 from ..inbox.counters import Counters
+from ..inbox.direct import DirectInbox
 from ..inbox.owner import Owner
 from ..inbox.records import Claim, Settlement, State
 from ..logs import DeadLetterLog, fields, log_failure

@@ -19,7 +19,7 @@ from tests.helpers import child
 from webhook_receiver import SQLiteInbox
 from webhook_receiver.errors import InboxDamaged, InboxUnavailable
 from webhook_receiver.inbox import Duplicate, Filter, HandlerState, Stored
-from webhook_receiver.inbox.base import DirectInbox
+from webhook_receiver.inbox.direct import DirectInbox
 from webhook_receiver.inbox.owner import Owner
 from webhook_receiver.inbox.records import Claim
 from webhook_receiver.inbox.sqlite import tracking

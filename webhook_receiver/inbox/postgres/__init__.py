@@ -58,8 +58,9 @@ from ...errors import ConfigurationError, InboxUnavailable
 from .. import forks
 from ..clock import InboxClock, LeaseTime
 from ..dedup import PutJob
-from ..polls import PutAllJob
+from ..polls import LeaseJob, PutAllJob, ReleaseJob
 from ..records import (
+    SUCCESS,
     Claim,
     DamagedDelivery,
     DeliverySummary,
@@ -70,6 +71,7 @@ from ..records import (
     Metric,
     Poll,
     PollLease,
+    PollOutcome,
     Settlement,
     Stats,
     Stored,
@@ -253,17 +255,23 @@ class PostgresInbox:
         job = PutAllJob.of(entries, cursor, poll, now, self._window)
         return await self._ask(lambda connection: polls.put_all(connection, job))
 
-    async def lease_poll(self, receiver: str, source: str, lease: float, now: float) -> PollLease | None:
+    async def lease_poll(
+        self, receiver: str, source: str, lease: float, now: float, *, early: bool = False
+    ) -> PollLease | None:
         """See `Inbox`."""
-        return await self._ask(lambda connection: polls.lease(connection, receiver, source, lease, now))
+        job = LeaseJob(receiver, source, lease, now, early)
+        return await self._ask(lambda connection: polls.lease(connection, job))
 
     async def renew_poll(self, poll: PollLease, lease: float, now: float) -> bool:
         """See `Inbox`."""
         return await self._ask(lambda connection: polls.renew(connection, poll, lease, now))
 
-    async def release_poll(self, poll: PollLease, now: float, error: str | None = None) -> bool:
+    async def release_poll(
+        self, poll: PollLease, now: float, outcome: PollOutcome = SUCCESS, unix: float | None = None
+    ) -> bool:
         """See `Inbox`."""
-        return await self._ask(lambda connection: polls.release(connection, poll, now, error))
+        job = ReleaseJob.of(poll, now, outcome, unix)
+        return await self._ask(lambda connection: polls.release(connection, job))
 
     async def polls(self) -> Sequence[Poll]:
         """See `Inbox`."""

@@ -5,15 +5,16 @@ As in `queries`, each function is a request by itself, in a transaction of its o
 
 from __future__ import annotations
 
-from ..polls import PutAllJob, kept, lost, new_token
+from ..polls import LeaseJob, PutAllJob, ReleaseJob, lost, new_token
 from ..records import Duplicate, Poll, PollLease, Stored
 from .insert import lock_receiver, put_locked
 from .maintenance import APART
 from .rows import PostgresConnection, all_unescaped, ask, escaped
 
 
-def lease(connection: PostgresConnection, receiver: str, source: str, lease: float, now: float) -> PollLease | None:
-    """Take the lease on a source for `lease` seconds from `now`; return None if another one is running."""
+def lease(connection: PostgresConnection, job: LeaseJob) -> PollLease | None:
+    """Take the lease on a source; return None if another one is running, or the wait after that is not over."""
+    receiver, source, lease, now, early = job
     place, token = [escaped(receiver), escaped(source)], new_token()
     ask(
         connection,
@@ -25,10 +26,14 @@ def lease(connection: PostgresConnection, receiver: str, source: str, lease: flo
         "INSERT INTO poll (receiver, source, token, since, until) VALUES (%s, %s, %s, %s, %s) "
         "ON CONFLICT (receiver, source) DO UPDATE "
         "SET token = excluded.token, since = excluded.since, until = excluded.until "
-        "WHERE poll.token IS NULL OR poll.until <= excluded.since RETURNING cursor",
-        [*place, token, float(now), float(now + lease)],
+        "WHERE poll.until IS NULL OR poll.until <= excluded.since OR (%s AND poll.token IS NULL) "
+        "RETURNING cursor, failures",
+        [*place, token, float(now), float(now + lease), early],
     ).fetchone()
-    return None if taken is None else PollLease(receiver, source, all_unescaped(taken)[0], token)
+    if taken is None:
+        return None
+    cursor, failures = all_unescaped(taken)
+    return PollLease(receiver, source, cursor, token, failures)
 
 
 def renew(connection: PostgresConnection, poll: PollLease, lease: float, now: float) -> bool:
@@ -36,11 +41,14 @@ def renew(connection: PostgresConnection, poll: PollLease, lease: float, now: fl
     return _update(connection, poll, "since = %s, until = %s", now, now + lease)
 
 
-def release(connection: PostgresConnection, poll: PollLease, now: float, error: str | None) -> bool:
+def release(connection: PostgresConnection, job: ReleaseJob) -> bool:
     """End a lease; return whether it had not ended already."""
-    said, succeeded = kept(error), None if error is not None else now
-    change = "token = NULL, since = NULL, until = NULL, succeeded = coalesce(%s, succeeded), error = %s"
-    return _update(connection, poll, change, succeeded, None if said is None else escaped(said))
+    change, values, error = "token = NULL, since = %s, until = %s", [*job.times], job.outcome.error
+    if job.outcome.stopped:
+        return _update(connection, job.poll, change, *values)
+    change += ", succeeded = coalesce(%s, succeeded), error = %s, failures = "
+    change += "0" if error is None else "failures + 1"
+    return _update(connection, job.poll, change, *values, job.succeeded, None if error is None else escaped(error))
 
 
 def put_all(connection: PostgresConnection, job: PutAllJob) -> list[Stored | Duplicate]:
@@ -50,7 +58,8 @@ def put_all(connection: PostgresConnection, job: PutAllJob) -> list[Stored | Dup
         PollLeaseLost: the lease has ended.
     """
     cursor = None if job.cursor is None else escaped(job.cursor)
-    if not _update(connection, job.poll, "cursor = %s", cursor):
+    change = "moved = CASE WHEN cursor IS DISTINCT FROM %s THEN %s ELSE moved END, cursor = %s"
+    if not _update(connection, job.poll, change, cursor, float(job.now), cursor):
         raise lost(job.poll)
     lock_receiver(connection, job.poll.receiver)
     return put_locked(connection, job.puts)
@@ -75,6 +84,7 @@ def polls(connection: PostgresConnection) -> list[Poll]:
     """Return how it stands with each source."""
     found = ask(
         connection,
-        "SELECT receiver, source, cursor, token IS NOT NULL, until, succeeded, error FROM poll ORDER BY 1, 2",
+        "SELECT receiver, source, cursor, token IS NOT NULL, until, succeeded, error, failures, moved FROM poll "
+        "ORDER BY 1, 2",
     )
     return [Poll(*all_unescaped(row)) for row in found.fetchall()]

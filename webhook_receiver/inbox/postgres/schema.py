@@ -208,7 +208,12 @@ DROP INDEX progress_settled;
 CREATE INDEX progress_settled ON progress (state, body_removed, settled) WHERE settled IS NOT NULL;
 """
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
+SEVENTH = """
+ALTER TABLE poll ADD COLUMN failures integer NOT NULL DEFAULT 0;  -- in a row, up to now
+ALTER TABLE poll ADD COLUMN moved double precision;  -- when the cursor became another one
+"""
+
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH)
 """The scripts, each of which migrates the tables from the version that is its index. Released ones never change."""
 
 _STEPS = "CREATE TABLE migration (name text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"

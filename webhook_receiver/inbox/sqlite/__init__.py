@@ -45,7 +45,6 @@ process is the first to open the file; no crash is counted.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
@@ -60,8 +59,9 @@ from .. import forks
 from ..clock import InboxClock, LeaseTime, boot_id
 from ..dedup import PutJob
 from ..owner import Owner
-from ..polls import PutAllJob
+from ..polls import LeaseJob, PutAllJob, ReleaseJob
 from ..records import (
+    SUCCESS,
     Claim,
     DamagedDelivery,
     DeliverySummary,
@@ -72,6 +72,7 @@ from ..records import (
     Metric,
     Poll,
     PollLease,
+    PollOutcome,
     Settlement,
     Stats,
     Stored,
@@ -85,8 +86,6 @@ from .file_guard import IntegrityCheck
 from .schema import LAST, MIGRATIONS, migrate, version_of
 from .watchers import Watchers
 from .writer import SQLiteOperation, Writer
-
-logger = logging.getLogger("webhook_receiver")
 
 R = TypeVar("R")
 
@@ -242,17 +241,21 @@ class SQLiteInbox:
         self._file_guard.check_free_space()
         return await self._write(polls.put_all, PutAllJob.of(entries, cursor, poll, now, self._window))
 
-    async def lease_poll(self, receiver: str, source: str, lease: float, now: float) -> PollLease | None:
+    async def lease_poll(
+        self, receiver: str, source: str, lease: float, now: float, *, early: bool = False
+    ) -> PollLease | None:
         """See `Inbox`."""
-        return await self._write(polls.lease, polls.LeaseJob(receiver, source, lease, now))
+        return await self._write(polls.lease, LeaseJob(receiver, source, lease, now, early))
 
     async def renew_poll(self, poll: PollLease, lease: float, now: float) -> bool:
         """See `Inbox`."""
         return await self._write(polls.renew, (poll, lease, now))
 
-    async def release_poll(self, poll: PollLease, now: float, error: str | None = None) -> bool:
+    async def release_poll(
+        self, poll: PollLease, now: float, outcome: PollOutcome = SUCCESS, unix: float | None = None
+    ) -> bool:
         """See `Inbox`."""
-        return await self._write(polls.release, (poll, now, error))
+        return await self._write(polls.release, ReleaseJob.of(poll, now, outcome, unix))
 
     async def polls(self) -> Sequence[Poll]:
         """See `Inbox`."""
@@ -476,10 +479,7 @@ class SQLiteInbox:
 
     def _copy(self, version: int) -> None:
         """Copy the file before its tables change from those of this version."""
-        copy = backup.before_migration(self.path, version)
-        self._file_guard.check_room(self.path.stat().st_size, copy.name)
-        backup.backup(self._connect, copy)
-        logger.info("%s has the schema %d and gets a newer one; a copy of it is %s", self.path, version, copy)
+        backup.before_migration(self._connect, self.path, self._file_guard, version)
 
     def _connect(self) -> WriterConnection:
         self._file_guard.check_not_replaced()

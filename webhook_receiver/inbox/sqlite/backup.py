@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sqlite3
 from collections.abc import Callable
@@ -10,8 +11,10 @@ from pathlib import Path
 
 from ...errors import ConfigurationError, InboxDamaged, InboxUnavailable
 from ..whole_file import whole_file
-from .file_guard import beside
+from .file_guard import FileGuard, beside
 from .schema import APPLICATION, MIGRATIONS
+
+logger = logging.getLogger("webhook_receiver")
 
 _PAGES = 256  # copied between two calls of `progress`: a MiB
 _LOGS = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a database in use, and takes up with the next one
@@ -19,9 +22,22 @@ _LOGS = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a database in u
 _COPY_NAME = re.compile(r"(.+)\.schema-\d+\.bak")  # see `before_migration`
 
 
-def before_migration(path: Path, version: int) -> Path:
-    """Return the name of the copy of an inbox that is made before its tables change from those of this version."""
-    return beside(path, f".schema-{version}.bak")
+def before_migration(connect: Callable[[], sqlite3.Connection], path: Path, guard: FileGuard, version: int) -> None:
+    """Copy an inbox's file before its tables change from those of this version.
+
+    Args:
+        connect: returns a new connection to the file.
+        path: the file.
+        guard: the guard of the file.
+        version: the version of its schema.
+
+    Raises:
+        InboxUnavailable: there is no room for the copy, or it cannot be written.
+    """
+    copy = beside(path, f".schema-{version}.bak")
+    guard.check_room(path.stat().st_size, copy.name)
+    backup(connect, copy)
+    logger.info("%s has the schema %d and gets a newer one; a copy of it is %s", path, version, copy)
 
 
 def check_is_no_copy(path: Path) -> None:

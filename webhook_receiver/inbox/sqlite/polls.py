@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from ..dedup import PutJob
-from ..polls import PutAllJob, kept, lost, new_token
+from ..polls import LeaseJob, PutAllJob, ReleaseJob, lost, new_token
 from ..records import Duplicate, Poll, PollLease, Stored
 from .connection import WriterConnection
 from .insert import put
@@ -16,22 +15,13 @@ _AT_ONCE = 1024  # deliveries that are looked up and inserted together: a statem
 _THIS_LEASE = "receiver = ? AND source = ? AND token = ?"
 
 
-class LeaseJob(NamedTuple):
-    """A call of `Inbox.lease_poll`; `lease` is in seconds, `now` the time by the clock of the inbox."""
-
-    receiver: str
-    source: str
-    lease: float
-    now: float
-
-
 def lease(connection: WriterConnection, jobs: Sequence[LeaseJob]) -> list[PollLease | None]:
     """Take leases on sources; return for each the lease, or None if another one is running."""
     return [_lease(connection, job) for job in jobs]
 
 
 def _lease(connection: WriterConnection, job: LeaseJob) -> PollLease | None:
-    receiver, source, lease, now = job
+    receiver, source, lease, now, early = job
     connection.execute(
         "UPDATE poll SET until = until - since + ?, since = ? WHERE receiver = ? AND source = ? AND since > ?",
         (now, now, receiver, source, now),  # the clock was set back
@@ -40,10 +30,10 @@ def _lease(connection: WriterConnection, job: LeaseJob) -> PollLease | None:
     taken = connection.execute(
         "INSERT INTO poll (receiver, source, token, since, until) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT DO UPDATE SET token = excluded.token, since = excluded.since, until = excluded.until "
-        "WHERE token IS NULL OR until <= excluded.since RETURNING cursor",
-        (receiver, source, token, now, now + lease),
+        "WHERE until IS NULL OR until <= excluded.since OR (? AND token IS NULL) RETURNING cursor, failures",
+        (receiver, source, token, now, now + lease, early),
     ).fetchone()
-    return None if taken is None else PollLease(receiver, source, taken[0], token)
+    return None if taken is None else PollLease(receiver, source, taken[0], token, taken[1])
 
 
 def renew(connection: WriterConnection, jobs: Sequence[tuple[PollLease, float, float]]) -> list[bool]:
@@ -54,21 +44,18 @@ def renew(connection: WriterConnection, jobs: Sequence[tuple[PollLease, float, f
     return [_update(connection, poll, "since = ?, until = ?", now, now + lease) for poll, lease, now in jobs]
 
 
-def release(connection: WriterConnection, jobs: Sequence[tuple[PollLease, float, str | None]]) -> list[bool]:
-    """End leases; return for each whether it had not ended already.
+def release(connection: WriterConnection, jobs: Sequence[ReleaseJob]) -> list[bool]:
+    """End leases; return for each whether it had not ended already."""
+    return [_release(connection, job) for job in jobs]
 
-    Each job is the lease, the time in Unix seconds, and why the poll failed.
-    """
-    return [
-        _update(
-            connection,
-            poll,
-            "token = NULL, since = NULL, until = NULL, succeeded = coalesce(?, succeeded), error = ?",
-            now if error is None else None,
-            kept(error),
-        )
-        for poll, now, error in jobs
-    ]
+
+def _release(connection: WriterConnection, job: ReleaseJob) -> bool:
+    change, values, error = "token = NULL, since = ?, until = ?", [*job.times], job.outcome.error
+    if job.outcome.stopped:
+        return _update(connection, job.poll, change, *values)
+    change += ", succeeded = coalesce(?, succeeded), error = ?, failures = "
+    change += "0" if error is None else "failures + 1"
+    return _update(connection, job.poll, change, *values, job.succeeded, error)
 
 
 def put_all(connection: WriterConnection, jobs: Sequence[PutAllJob]) -> list[list[Stored | Duplicate]]:
@@ -78,15 +65,14 @@ def put_all(connection: WriterConnection, jobs: Sequence[PutAllJob]) -> list[lis
         PollLeaseLost: a lease has ended; nothing of the batch is stored.
         InboxError: as `insert.put`; nothing of the batch is stored.
     """
-    return [_put_all(connection, *job) for job in jobs]
+    return [_put_all(connection, job) for job in jobs]
 
 
-def _put_all(
-    connection: WriterConnection, puts: Sequence[PutJob], cursor: str | None, poll: PollLease
-) -> list[Stored | Duplicate]:
-    if not _update(connection, poll, "cursor = ?", cursor):
-        raise lost(poll)
-    return [result for some in _steps(puts) for result in put(connection, some)]
+def _put_all(connection: WriterConnection, job: PutAllJob) -> list[Stored | Duplicate]:
+    change = "moved = iif(cursor IS ?, moved, ?), cursor = ?"
+    if not _update(connection, job.poll, change, job.cursor, job.now, job.cursor):
+        raise lost(job.poll)
+    return [result for some in _steps(job.puts) for result in put(connection, some)]
 
 
 def _steps(puts: Sequence[PutJob]) -> Iterator[list[PutJob]]:
@@ -111,6 +97,7 @@ def _update(connection: WriterConnection, poll: PollLease, change: str, *values:
 def polls(connection: sqlite3.Connection) -> list[Poll]:
     """Return how it stands with each source."""
     found = connection.execute(
-        "SELECT receiver, source, cursor, token IS NOT NULL, until, succeeded, error FROM poll ORDER BY 1, 2"
+        "SELECT receiver, source, cursor, token IS NOT NULL, until, succeeded, error, failures, moved FROM poll "
+        "ORDER BY 1, 2"
     )
     return [Poll(receiver, source, cursor, bool(leased), *rest) for receiver, source, cursor, leased, *rest in found]

@@ -219,12 +219,17 @@ END;
 UPDATE progress SET handlers = handlers WHERE state = 'waiting' AND handlers IS NOT NULL;
 """
 
+SEVENTH = """
+ALTER TABLE poll ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;  -- in a row, up to now
+ALTER TABLE poll ADD COLUMN moved REAL;  -- when the cursor became another one
+"""
+
 LAST = "max(last, coalesce((SELECT max(seq) FROM delivery), 0))"
 """The number of the last delivery that there ever was, as an expression on the table `position`."""
 
 _MIGRATES = 120  # seconds to wait for another process that migrates the file
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH)
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH)
 """The scripts, each of which migrates a file from the version that is its index. Released ones never change."""
 
 
