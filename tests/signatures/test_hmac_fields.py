@@ -119,8 +119,8 @@ def test_each_signed_value_counts_and_may_be_another_one_when_it_is_signed(other
 def test_a_value_is_signed_as_it_is_written() -> None:
     assert verified(adyen(KEY), payments(payment(success=True)).replace(b"true", b'"True"')).by == 0
     assert verified(mailgun(SECRET), mail(time=int(NOW))).id == "t-1"
-    scheme = HMACFields(SECRET, signature="s", signed=("a", "b"))
-    digest = hmac.new(SECRET.encode(), b"true1.50", hashlib.sha256).hexdigest()
+    scheme = HMACFields(SECRET, signature="s", signed=("a", "b"), joined_by=":")
+    digest = hmac.new(SECRET.encode(), b"true:1.50", hashlib.sha256).hexdigest()
     assert scheme.verify(HEAD, NOW)(f'{{"a": true, "b": 1.50, "s": "{digest}"}}'.encode()).by == 0
 
 
@@ -189,13 +189,24 @@ def test_the_token_is_the_id_so_that_another_event_with_it_is_a_duplicate() -> N
     assert second.id == first.id
 
 
+@pytest.mark.parametrize(("a", "id"), [("7:x", "y"), ("7", "x:y")])
+def test_no_character_moves_from_a_value_into_the_id(a: str, id: str) -> None:
+    scheme = HMACFields(SECRET, signature="s", signed=("a", "id"), joined_by=":", id="id")
+    digest = hmac.new(SECRET.encode(), b"7:x:y", hashlib.sha256).hexdigest()
+    with pytest.raises(MalformedSignature, match="the text that stands between the values"):
+        scheme.verify(HEAD, NOW)(json.dumps({"a": a, "id": id, "s": digest}).encode())
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
         ({"signed": "a"}, "signed is a list"),
         ({"signed": ()}, "signed is a list"),
-        ({"signed": ("a", "")}, "a place in the body"),
-        ({"signed": ("a", 5)}, "a place in the body"),
+        ({"signed": ("a", ""), "joined_by": ":"}, "a place in the body"),
+        ({"signed": ("a", 5), "joined_by": ":"}, "a place in the body"),
+        ({"signed": ("a", "b")}, "move characters from one to another"),
+        ({"signed": ("a", "t", "b"), "timestamp": "t"}, "move characters from one to another"),
+        ({"signed": ("a", "b?"), "id": "a"}, "move characters from one to another"),
         ({"signature": "a..b"}, "a place in the body"),
         ({"timestamp": "t"}, "has to be one of signed"),
         ({"id": "t"}, "has to be one of signed"),

@@ -2,7 +2,13 @@
 
 A stranger who holds a signed request must not be able to read the same content in another way, such as with an id that
 takes over a part of the body. So each part whose length is open has to have a separator on the side of the body, which
-its value may not contain, or a neighbour whose border is known: a time, the URL, the secret.
+its value may not contain, or the secret as its neighbour, whose place nobody else knows.
+
+Where a sender has no such separator, the border of the body itself has to be known: beside an optional part, and where
+an open part stands beside a time or the URL. There the body has to begin with a mark, one of `{["<` and their
+counterparts, and no part between has one: so in all readings the body begins at the first mark. Behind the body it is
+the other way round. A time begins and ends at a known place: its format has no time that begins or ends another one
+within the tolerance.
 """
 
 from __future__ import annotations
@@ -27,6 +33,8 @@ _OPEN = ("id", "header", "method", "path", "query", "target")
 """The parts that a stranger could end elsewhere."""
 _KNOWN = (*_BODIES, *_CLOSED, *_OPEN)
 _MAX_FIELDS = 1000  # of a form
+_MARK = re.compile(rb'[{}\[\]<>"]')
+"""What a document in JSON or XML begins and ends with, and ids, nonces and paths do not have."""
 _NO_FORM = re.compile(rb'[\x00-\x20"{}\x7f-\xff]')
 """What a form has escaped (URL Living Standard, section 5.2); other characters some senders leave as they are."""
 
@@ -42,6 +50,8 @@ class Part(NamedTuple):
     separator: bytes = b""
     """The text on the side of the body that the value may not contain; empty where the border is known without."""
     is_before_body: bool = False
+    is_vague: bool = False
+    """Whether nothing but a mark tells the body from the value."""
 
     def __str__(self) -> str:
         return "{" + self.name + (f":{self.header.decode()}" if self.header else "") + "}"
@@ -101,6 +111,13 @@ class Template:
         self._layout = None if has_optional else _layout(self._items, self._joined_by)
         self.is_body_alone = self._layout == ([], []) and fields == ["body"]
         """Whether nothing but the body's bytes is signed."""
+        flat = [part for item in self._items for part in item]
+        self._is_vague_before = any(part.is_vague and part.is_before_body for part in flat)
+        self._is_vague_behind = any(part.is_vague and not part.is_before_body for part in flat)
+        self.is_vague = self._is_vague_before or self._is_vague_behind
+        """Whether a mark at its border has to tell the body from its neighbours."""
+        self.has_bare_time = _has_bare_time(items, self._joined_by)
+        """Whether a time stands beside something else than a text of the template."""
         self.is_form = "form" in fields
         """Whether the fields of a form are signed in place of the body's bytes."""
         self.has_secret = "secret" in fields
@@ -129,6 +146,22 @@ class Template:
             [part if isinstance(part, bytes) else _value(part, head, timestamp, id) for part in before],
             [part if isinstance(part, bytes) else _value(part, head, timestamp, id) for part in after],
         )
+
+    def check_border(self, body: bytes) -> None:
+        """Reject a body that its neighbours could begin or end, if nothing but a mark tells it from them.
+
+        Args:
+            body: the body as it is signed.
+
+        Raises:
+            MalformedSignature: the body has no mark at its border.
+        """
+        for is_vague, end in ((self._is_vague_before, body[:1]), (self._is_vague_behind, body[-1:])):
+            if is_vague and end and not _MARK.match(end):
+                raise MalformedSignature(
+                    "the body is neither JSON nor XML from its first byte to its last, and signed=... has no separator "
+                    "that tells where another one begins and ends"
+                )
 
 
 def _layout(items: list[list[Part]], joined_by: bytes) -> tuple[_Parts, _Parts]:
@@ -178,33 +211,83 @@ def _parsed(text: str) -> Iterator[Part]:
         yield Part(name, header=header.encode(), optional=optional)
 
 
-def _delimited(items: list[list[Part]], joined_by: bytes) -> list[list[Part]]:
-    """Return the items with the separator of each part whose length is open.
-
-    Raises:
-        ConfigurationError: such a part has none.
-    """
+def _flat(items: list[list[Part]], joined_by: bytes) -> list[tuple[int, Part]]:
+    """Return all parts in their order, each with the number of its item; -1 for the text between two items."""
     flat: list[tuple[int, Part]] = []
     for number, item in enumerate(items):
         if flat and joined_by:
             flat.append((-1, Part("", joined_by)))
         flat += [(number, part) for part in item]
+    return flat
+
+
+def _delimited(items: list[list[Part]], joined_by: bytes) -> list[list[Part]]:
+    """Return the items with the separator of each part whose length is open, or the note that a mark has to do.
+
+    Raises:
+        ConfigurationError: such a part can have neither.
+    """
+    flat = _flat(items, joined_by)
+    optional = {number for number, item in enumerate(items) if any(part.optional for part in item)}
     body = next(at for at, (_, part) in enumerate(flat) if part.name in _BODIES)
     delimited: list[list[Part]] = [[] for _ in items]
+    vague: list[int] = []
     for at, (number, part) in enumerate(flat):
+        if number in optional:
+            vague.append(at)
         if part.name in _OPEN:
             beside, other = flat[at + 1 if at < body else at - 1]
-            is_vague = beside not in (-1, number) and any(each.optional for each in items[beside])
-            is_method = part.name == "method" and at < body and other.name in ("path", "target")
-            if is_vague or not (other.literal or other.name in _CLOSED or is_method):
+            is_method = part.name == "method" and at < body and other.name in ("path", "target", "url")
+            if (beside != number and beside in optional) or not (other.literal or other.name in _CLOSED or is_method):
                 raise ConfigurationError(
                     f"signed=... needs a separator {'behind' if at < body else 'in front of'} {part}, such as a full "
                     "stop: without one, where its value ends is open"
                 )
-            part = part._replace(separator=other.literal, is_before_body=at < body)
+            if other.name in ("timestamp", "url") and not is_method:
+                vague.append(at)
+            part = part._replace(separator=other.literal)
+        flat[at] = number, part._replace(is_before_body=at < body)
+    if vague and flat[body][1].name == "form":
+        raise ConfigurationError("signed=... has {form}: all parts beside it have to be there, with a separator")
+    for at, (number, part) in enumerate(flat):
+        if min([*vague, body]) <= at <= max([*vague, body]) and at != body:
+            if _MARK.search(part.literal):
+                raise ConfigurationError(
+                    'signed=... has one of {}[]<>" between an optional part, or one without a separator, and the body: '
+                    "such a mark has to tell where the body begins"
+                )
+            part = part._replace(is_vague=True)
         if number >= 0:
             delimited[number].append(part)
+    _check_order(flat, optional)
     return delimited
+
+
+def _check_order(flat: list[tuple[int, Part]], optional: set[int]) -> None:
+    """Reject a time or an id of which a stranger could choose another value by leaving out an optional part.
+
+    Raises:
+        ConfigurationError: it stands between two optional parts, or between two parts without a separator.
+    """
+    body = next(at for at, (_, part) in enumerate(flat) if part.name in _BODIES)
+    for at, (_, part) in enumerate(flat):
+        if part.name not in ("timestamp", "id"):
+            continue
+        side = range(body) if at < body else range(body + 1, len(flat))
+        is_between = all(
+            any(flat[each][0] in optional for each in side if (each < at) is left) for left in (True, False)
+        )
+        beside = [flat[each][1] for each in (at - 1, at + 1) if each in side]
+        if is_between or (part.name == "timestamp" and sum(each.name in _OPEN for each in beside) > 1):
+            raise ConfigurationError(
+                f"signed=... has {part} between two parts that could begin or end elsewhere: so could it"
+            )
+
+
+def _has_bare_time(items: list[list[Part]], joined_by: bytes) -> bool:
+    parts = [part for _, part in _flat(items, joined_by)]
+    at = next((at for at, part in enumerate(parts) if part.name == "timestamp"), None)
+    return at is not None and any(part.name for part in (*parts[max(at - 1, 0) : at], *parts[at + 1 : at + 2]))
 
 
 def _value(part: Part, head: RequestHead, timestamp: bytes, id: bytes) -> bytes | None:
@@ -233,6 +316,8 @@ def _value(part: Part, head: RequestHead, timestamp: bytes, id: bytes) -> bytes 
     if part.separator and not _is_delimited(value, part):
         side = "behind" if part.is_before_body else "in front of"
         raise MalformedSignature(f"the value of {part} contains the separator that stands {side} {part} in signed=...")
+    if part.is_vague and _MARK.search(value):
+        raise MalformedSignature(f'the value of {part} has one of {{}}[]<>", by which the body is told from it')
     return value
 
 

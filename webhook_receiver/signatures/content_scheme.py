@@ -33,6 +33,9 @@ _PADDING = b"\0\0\0\0"
 """Bytes that are in all that can be appended to a hashed text without knowing its beginning: the padding of SHA (FIPS
 180-4, section 5.1) ends in a length of 64 bits or more, whose upper half is zero."""
 
+_LONGEST_TOLERANCE = 100_000_000
+"""Less than a digit more or less changes in a time of seconds."""
+
 
 class ContentKey(NamedTuple):
     """A key of a scheme over parts of a request."""
@@ -104,8 +107,15 @@ class ContentScheme:
         self._template = Template(signed, joined_by, given)
         self.needs_url = self._template.needs_url
         """Whether the URL that the sender posts to is signed. See `Scheme`."""
-        self._body_form = _checked_form(body_form)
-        self._changes_body = body_form is not None or self._template.is_form or self._template.has_secret
+        if self._template.has_bare_time and tolerance > _LONGEST_TOLERANCE:
+            raise ConfigurationError(
+                f"tolerance={tolerance:g} is more than {_LONGEST_TOLERANCE} s, and no separator tells where the time "
+                "in signed=... ends: another time would do as well"
+            )
+        self._body_form = _checked_form(body_form, self._template)
+        self._changes_body = (
+            body_form is not None or self._template.is_form or self._template.has_secret or self._template.is_vague
+        )
         self._is_body_alone = self._template.is_body_alone and body_form is None
         self._keyring = make_keyring(secrets, self._encoding, self._prefix, self._template.has_secret)
         self.secret_count = len(self._keyring)
@@ -230,6 +240,7 @@ class ContentScheme:
             raise MalformedSignature(f"the body is not signed in the declared form: {place_of(error)}") from None
         if self._template.has_secret and _PADDING in body:
             raise MalformedSignature("the body has zero bytes, as one that was appended to without the secret has")
+        self._template.check_border(body)
         return body
 
 
@@ -243,7 +254,7 @@ def check_choice(option: str, given: object, choices: Sequence[str]) -> None:
         raise ConfigurationError(f"{option} is one of {', '.join(map(repr, choices))}, not {given!r}")
 
 
-def _checked_form(body_form: BodyForm | None) -> BodyForm | None:
+def _checked_form(body_form: BodyForm | None, template: Template) -> BodyForm | None:
     """Return a body's form unchanged, having tried it, so that a missing extra is told at the start."""
     if body_form is not None:
         if not callable(body_form):
@@ -257,6 +268,10 @@ def _checked_form(body_form: BodyForm | None) -> BodyForm | None:
         else:
             if not isinstance(formed, bytes):
                 raise ConfigurationError(f"body_form returns the bytes to sign, not {type(formed).__name__}")
+            try:
+                template.check_border(formed)
+            except MalformedSignature as error:
+                raise ConfigurationError(f"body_form does not fit signed=...: {error}") from None
     return body_form
 
 

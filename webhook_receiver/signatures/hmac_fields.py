@@ -54,7 +54,8 @@ class HMACFields:
         signature: the place of the signature.
         signed: the places of the signed values, in their order; one with "?" behind it may be absent or null, and is
             an empty text then.
-        joined_by: the text between the values.
+        joined_by: the text between the values; without one, a single value and the time may be signed. Where there is a
+            time or an id, no value may contain it.
         items: the place of items that are signed one by one, with "*" for each element of an array, such as
             "notificationItems.*.NotificationRequestItem": all have to be signed with one secret. All other places are
             in an item. Empty if the whole document is the one item.
@@ -93,6 +94,11 @@ class HMACFields:
         for name, place in (("timestamp", timestamp), ("id", id)):
             if place is not None and (place not in signed or items):
                 raise ConfigurationError(f"{name}={place!r} has to be one of signed=..., and there can be no items")
+        if not joined_by and sum(place != timestamp for place in signed) > 1:
+            raise ConfigurationError(
+                "without joined_by=..., one value may be signed, and the time in front of it or behind it: where each "
+                "of several ends is open, so that a stranger could move characters from one to another"
+            )
         self._signature = _Place.of(signature)
         self._signed = [_Place.of(place) for place in signed]
         self._timestamp, self._id = (None if place is None else _Place.of(place) for place in (timestamp, id))
@@ -170,7 +176,10 @@ class HMACFields:
         return Verified(by, body=False, id=id or None, fresh=self._timestamp is not None)
 
     def _content(self, item: object) -> bytes:
-        return self._joined_by.join([_value(item, place) for place in self._signed])
+        values = [_value(item, place) for place in self._signed]
+        if (self._id or self._timestamp) and self._joined_by and any(self._joined_by in value for value in values):
+            raise MalformedSignature("a signed value in the body contains the text that stands between the values")
+        return self._joined_by.join(values)
 
     def _claimed(self, item: object) -> bytes:
         claimed = _value(item, self._signature)
