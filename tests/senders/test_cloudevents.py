@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
 
+from tests.signatures.keys import ED25519, WHPK, public_pem
 from tests.working import durable, until
 from webhook_receiver import (
+    AllowFrom,
+    AnyOf,
     BasicAuth,
+    BearerJWT,
     ConfigurationError,
     Event,
     HMACBody,
+    PublicKeyBody,
     Scheme,
+    SecretsByRequest,
     StandardWebhooks,
     UnknownEvent,
     Unsigned,
@@ -28,8 +35,12 @@ HEAD = {"ce-specversion": "1.0", "ce-type": "moved", "ce-source": "/parcels", "c
 
 def signing(*parts: str) -> HMACBody:
     return HMACBody(
-        "secret", signature="x-signature", signed="".join(f"{{header:{each}}}." for each in parts) + "{body}"
+        "secret", signature="x-signature", signed="".join(f"{{header:{each}}}\n" for each in parts) + "{body}"
     )
+
+
+async def lookup(tenant: str) -> str:
+    return "secret"
 
 
 def event_of(body: bytes, headers: dict[str, str] | None = None, **options: Any) -> UnknownEvent:
@@ -127,23 +138,97 @@ def test_data_of_another_kind_is_base64_and_an_empty_body_is_none() -> None:
     assert binary_event(b"{}", structured) == b"{}"
 
 
+CORE = ("ce-specversion", "ce-id", "ce-source", "ce-type", "content-type")
+
+
+class Own:
+    """A scheme of a user's own, over the body, that says nothing of headers."""
+
+    secret_count = 1
+
+    def __init__(self, scheme: Scheme) -> None:
+        self.sign, self.verify = scheme.sign, scheme.verify
+
+
 @pytest.mark.parametrize(
     "scheme",
-    [signing(), StandardWebhooks("whsec_" + "c2VjcmV0" * 4), signing("ce-id", "ce-type"), signing("ce-source")],
+    [
+        signing(),
+        StandardWebhooks("whsec_" + "c2VjcmV0" * 4),
+        StandardWebhooks(WHPK[0]),
+        PublicKeyBody(public_pem(ED25519[0]), algorithm="ed25519", signature="x-signature"),
+        BearerJWT("a secret of 32 characters or more", algorithm="HS256", body_claim="hash"),
+        Own(signing(*CORE)),
+        *(signing(*(each for each in CORE if each != left_out)) for left_out in CORE),
+        AnyOf(signing(*CORE), signing()),
+        AnyOf(BasicAuth("p", username="us"), signing()),
+        AllowFrom(["192.0.2.0/24"], signing()),
+        HMACBody(
+            "secret", signature="x-s", signed=[*(f"{{header:{each}?}}" for each in CORE), "{body}"], joined_by="."
+        ),
+    ],
 )
 def test_attributes_that_no_signature_covers_are_not_read(scheme: Scheme) -> None:
-    with pytest.raises(ConfigurationError, match="binary=True needs a signature over ce-"):
+    with pytest.raises(ConfigurationError, match="binary=True needs a signature over "):
         cloudevents(scheme, binary=True)
     hooks = WebhookReceiver(sender=cloudevents(scheme))
     hooks.fallback(lambda event: None)
     assert hooks.parse(b'{"n": 1}', RequestHead.of(HEAD).headers).event == ""
 
 
-@pytest.mark.parametrize(
-    "scheme", [signing("ce-id", "ce-source", "ce-type"), BasicAuth("p", username="us"), Unsigned()]
-)
-def test_attributes_that_are_proven_are_read(scheme: Scheme) -> None:
-    assert cloudevents(scheme, binary=True).envelope is binary_event
+async def received(scheme: Scheme, signed: dict[str, str], change: dict[str, str | None]) -> tuple[int, object]:
+    """Return the status of a signed delivery with some headers changed afterwards, and what its event holds."""
+    hooks = WebhookReceiver(sender=cloudevents(scheme, binary=True))
+    noted = list[Event]()
+    hooks.fallback(noted.append)
+    body = json.dumps({"data": 1}).encode()
+    signer = PROVEN[0] if isinstance(scheme, SecretsByRequest) else scheme
+    headers = {name.decode(): value.decode() for name, value in signer.sign(RequestHead.of(signed), body, 0).headers}
+    changed = {name: value for name, value in (headers | change).items() if value is not None}
+    receipt = await hooks.receive(changed, body)
+    return receipt.response.status, noted[0].model_extra if noted else None
+
+
+SIGNED = HEAD | {"content-type": "application/json", "ce-subject": "7"}
+TEMPLATE: dict[str, Any] = {
+    "signature": "x-signature",
+    "signed": "".join(f"{{header:{each}}}\n" for each in (*CORE, "ce-subject")) + "{body}",
+}
+PROVEN = [
+    signing(*CORE, "ce-subject"),
+    AnyOf(signing(*CORE, "ce-subject", "x-more"), signing(*CORE, "ce-subject")),
+    SecretsByRequest(lookup, partial(HMACBody, **TEMPLATE), tenant=lambda head: "acme"),
+]
+
+
+@pytest.mark.parametrize("scheme", PROVEN)
+@pytest.mark.parametrize("name", [*CORE, "ce-subject"])
+@pytest.mark.parametrize("value", [None, "application/cloudevents+json"])
+async def test_no_attribute_that_is_covered_is_changed_or_left_out(
+    scheme: Scheme, name: str, value: str | None
+) -> None:
+    assert await received(scheme, SIGNED | {"x-more": ""}, {name: value}) == (401, None)
+
+
+@pytest.mark.parametrize("scheme", PROVEN)
+@pytest.mark.parametrize("name", ["ce-time", "ce-dataschema", "ce-priority"])
+async def test_an_attribute_that_is_added_is_not_read(scheme: Scheme, name: str) -> None:
+    status, event = await received(scheme, SIGNED | {"x-more": ""}, {name: "2025-12-11T06:50:12Z"})
+    assert status == 204
+    assert isinstance(event, dict)
+    assert (event["subject"], event["data"], name.removeprefix("ce-") in event) == ("7", {"data": 1}, False)
+
+
+@pytest.mark.parametrize("scheme", [BasicAuth("p", username="us"), Unsigned()])
+async def test_of_a_request_that_is_proven_as_a_whole_all_attributes_are_read(scheme: Scheme) -> None:
+    _, event = await received(scheme, SIGNED | {"ce-priority": "1"}, {})
+    assert isinstance(event, dict)
+    assert (event["subject"], event["priority"]) == ("7", "1")
+
+
+def test_one_optional_header_is_covered_whether_it_is_there_or_not() -> None:
+    scheme = HMACBody("secret", signature="x-s", signed=["{header:ce-time?}", "{body}"], joined_by=".")
+    assert scheme.covered_headers == {b"ce-time"}
 
 
 async def test_the_origins_are_answered() -> None:

@@ -7,12 +7,14 @@ import re
 import time
 from base64 import b64encode
 from email.message import Message
+from functools import partial
 from urllib.parse import unquote_to_bytes
 
 from ..delivery import Headers, RequestHead
 from ..errors import ConfigurationError, VerificationError
 from ..json_repair import parsed, repaired
-from ..signatures import Scheme
+from ..signatures import KeysNeeded, Scheme
+from ..signatures.scheme import covered_headers
 from .base import Sender
 from .challenges import cloudevents as handshake
 from .split import Split
@@ -20,7 +22,7 @@ from .text import text_of
 
 _ATTRIBUTE = re.compile(rb"ce-([a-z0-9]+)")
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
-_REQUIRED = ("ce-id", "ce-source", "ce-type")
+_REQUIRED = (b"ce-specversion", b"ce-id", b"ce-source", b"ce-type", b"content-type")
 
 
 def cloudevents(
@@ -29,8 +31,9 @@ def cloudevents(
     """Return a sender of CloudEvents, one in a request or a batch, with any charset.
 
     In the binary mode an event's attributes are in headers. Few signatures cover these: who has seen a delivery could
-    send its body again as another event. So it is read only if asked for, from a scheme that covers them, or that
-    covers nothing and proves the request as a whole, such as `BasicAuth`. Otherwise the body alone is the event.
+    send its body again as another event. So it is read only if asked for, from a scheme that covers what makes an event
+    of a request, or that covers nothing and proves the request as a whole, such as `BasicAuth`. Of a scheme that covers
+    headers, the attributes in these are read, and no others. Without `binary`, the body alone is the event.
 
     Args:
         scheme: how the deliveries prove themselves; CloudEvents itself has no way.
@@ -39,10 +42,9 @@ def cloudevents(
         binary: whether to read the binary mode.
 
     Raises:
-        ConfigurationError: `binary`, and the signature covers the body, and not the headers; or a part cannot work.
+        ConfigurationError: `binary`, and the signature covers the body, but not the headers Content-Type,
+            ce-specversion, ce-id, ce-source and ce-type; or a part cannot work.
     """
-    if binary:
-        _check_covered(scheme)
     return Sender(
         name=name,
         scheme=scheme,
@@ -50,7 +52,7 @@ def cloudevents(
             "CloudEvents 1.0.2: HTTP Protocol Binding, sections 3.1 to 3.3; JSON Event Format; HTTP 1.1 Web Hooks",
             "cloudevents 2.2.0 (PyPI): headers are percent-decoded; a missing time is made up there, and not here",
         ),
-        envelope=binary_event if binary else None,
+        envelope=partial(binary_event, covered=_covered(scheme)) if binary else None,
         split=Split("*"),
         event_name="type",
         delivery_id_path=("source", "id"),  # together they are unique (CloudEvents 1.0.2, section "id")
@@ -58,7 +60,7 @@ def cloudevents(
     )
 
 
-def binary_event(document: bytes, headers: Headers) -> bytes:
+def binary_event(document: bytes, headers: Headers, covered: frozenset[bytes] | None = None) -> bytes:
     """Return the JSON of a CloudEvent in the binary mode (HTTP Protocol Binding, section 3.1); any other one unchanged.
 
     An attribute whose header an inbox does not store, since its name suggests a secret, is left out.
@@ -66,12 +68,13 @@ def binary_event(document: bytes, headers: Headers) -> bytes:
     Args:
         document: the body, as received.
         headers: the headers of the request.
+        covered: the names of the headers that are read; None for all.
     """
     content_type = next((value.decode("latin-1") for name, value in headers if name == b"content-type"), "")
     found = {
         match[1].decode(): _attribute(value.decode("latin-1"))
         for name, value in reversed(headers)  # of two the first counts
-        if (match := _ATTRIBUTE.fullmatch(name)) and match[1] != b"data"
+        if (match := _ATTRIBUTE.fullmatch(name)) and match[1] != b"data" and (covered is None or name in covered)
     }
     if "specversion" not in found or content_type.lower().startswith("application/cloudevents"):
         return document
@@ -107,26 +110,34 @@ def _attribute(value: str) -> str:
         return found.decode("latin-1")
 
 
-def _check_covered(scheme: Scheme) -> None:
-    """Reject a scheme that covers the body, and not the attributes: by a delivery of its own, with another attribute.
+def _covered(scheme: Scheme) -> frozenset[bytes] | None:
+    """Return the headers of which a scheme proves the attributes; None for one that covers nothing.
 
-    A scheme that has no key to sign with is not asked.
+    Raises:
+        ConfigurationError: it covers the body, but not all headers that make an event of a request: by a delivery of
+            its own, with another attribute.
     """
-    body, now = b"{}", time.time()
-    sent = RequestHead.of({"host": "localhost", "content-type": "application/json", **dict.fromkeys(_REQUIRED, "a")})
-    try:
-        signed = scheme.sign(sent, body, now)
-        if not scheme.verify(signed, now)(body).body:
-            return
-    except (ConfigurationError, VerificationError):
-        return
-    for name in _REQUIRED:
-        changed = [(key, b"b" if key == name.encode() else value) for key, value in signed.headers]
-        try:
-            scheme.verify(signed._replace(headers=changed), now)(body)
-        except VerificationError:
-            continue
+    covered = covered_headers(scheme)
+    if covered is None:
+        if not _proves_body(scheme):
+            return None
+        covered = frozenset()
+    lacking = [name.decode() for name in _REQUIRED if name not in covered]
+    if lacking:
         raise ConfigurationError(
-            f"binary=True needs a signature over {name}, or nobody knows who wrote it: {type(scheme).__name__} covers "
-            "the body alone; have it cover these headers, or have the sender use the structured mode"
+            f"binary=True needs a signature over {', '.join(lacking)}, or nobody knows who wrote it: have "
+            f"{type(scheme).__name__} cover it; or have the sender use the structured mode. A scheme of your own says "
+            "what it covers as covered_headers"
         )
+    return covered
+
+
+def _proves_body(scheme: Scheme) -> bool:
+    """Return whether what a scheme signs covers the body; False for one that cannot sign."""
+    now = time.time()
+    sent = RequestHead.of({"host": "localhost", **{name.decode(): "a" for name in _REQUIRED}})
+    try:
+        signed = scheme.sign(sent, b"{}", now)
+        return scheme.verify(signed, now)(b"{}").body
+    except (ConfigurationError, VerificationError, KeysNeeded):
+        return False

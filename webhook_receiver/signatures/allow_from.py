@@ -9,7 +9,7 @@ from ..delivery import RequestHead
 from ..errors import AddressNotAllowed, ConfigurationError
 from .encoding import header_name
 from .forwarded import reported
-from .scheme import BodyCheck, Scheme, complaint, secret_headers, secret_places, www_authenticate
+from .scheme import BodyCheck, Scheme, complaint, covered_headers, secret_headers, secret_places, www_authenticate
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -65,6 +65,8 @@ class AllowFrom:
         """Whether the scheme behind needs the URL that the sender posts to. See `Scheme`."""
         self.has_networks = True
         """Whether the scheme lets in some networks alone. See `Scheme`."""
+        self.covered_headers = covered_headers(scheme)
+        """The headers that all signatures of the scheme behind cover. See `Scheme`."""
         self.secret_headers = secret_headers(scheme)
         """The headers that hold a secret of the scheme behind. See `Scheme`."""
         self.secret_places = secret_places(scheme)

@@ -23,6 +23,7 @@ from .scheme import (
     Scheme,
     Verified,
     complaint,
+    covered_headers,
     has_networks,
     secret_headers,
     secret_places,
@@ -71,6 +72,9 @@ class AnyOf:
         """Whether a scheme needs the URL that the sender posts to, and was not given it. See `Scheme`."""
         self.has_networks = any(map(has_networks, schemes))
         """Whether a scheme lets in some networks alone. See `Scheme`."""
+        known = [each for each in map(covered_headers, schemes) if each is not None]
+        self.covered_headers = frozenset.intersection(*known) if known else None
+        """The headers that all signatures cover, by whatever scheme that has some. See `Scheme`."""
         self.secret_headers = frozenset[bytes]().union(*map(secret_headers, schemes))
         """The headers that hold a secret of any scheme. See `Scheme`."""
         self.secret_places = frozenset[str]().union(*map(secret_places, schemes))

@@ -143,6 +143,8 @@ class BearerJWT:
             raise ConfigurationError(f"{algorithm} takes a secret, and a JWKS has public keys")
         self._keyring = JWKSKeyring(keys, self._jwk) if isinstance(keys, JWKS) else Keyring(keys, self._key)
         self.secret_count = len(self._keyring)
+        self.covered_headers = None if body_claim is None else frozenset[bytes]()
+        """No header, if a token covers the body; None if it covers nothing of a request. See `Scheme`."""
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
         """Return the head with a token that is valid for five minutes.

@@ -25,6 +25,7 @@ from .scheme import (
     Scheme,
     Verified,
     complaint,
+    covered_headers,
     has_networks,
     secret_headers,
     secret_places,
@@ -115,6 +116,8 @@ class SecretsByRequest:
         """Whether a tenant's scheme needs the URL that the sender posts to, and was not given it. See `Scheme`."""
         self.has_networks = has_networks(example)
         """Whether a tenant's scheme lets in some networks alone. See `Scheme`."""
+        self.covered_headers = covered_headers(example)
+        """The headers that all signatures of a tenant's scheme cover. See `Scheme`."""
         self.secret_headers = secret_headers(example)
         """The headers that hold a secret of a tenant's scheme. See `Scheme`."""
         self.secret_places = secret_places(example)

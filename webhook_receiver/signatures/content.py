@@ -116,6 +116,11 @@ class Template:
         self._is_vague_behind = any(part.is_vague and not part.is_before_body for part in flat)
         self.is_vague = self._is_vague_before or self._is_vague_behind
         """Whether a mark at its border has to tell the body from its neighbours."""
+        optional = [item for item in items if any(part.optional for part in item)]
+        self.headers = frozenset(
+            part.header for item in items if item not in optional or len(optional) == 1 for part in item if part.header
+        )
+        """The names of the signed headers. Of several optional ones none: the value of one could be that of another."""
         self.has_bare_time = _has_bare_time(items, self._joined_by)
         """Whether a time stands beside something else than a text of the template."""
         self.is_form = "form" in fields

@@ -112,6 +112,8 @@ class ContentScheme:
                 f"tolerance={tolerance:g} is more than {_LONGEST_TOLERANCE} s, and no separator tells where the time "
                 "in signed=... ends: another time would do as well"
             )
+        self.covered_headers = self._template.headers
+        """The headers that all signatures cover. See `Scheme`."""
         self._body_form = _checked_form(body_form, self._template)
         self._changes_body = (
             body_form is not None or self._template.is_form or self._template.has_secret or self._template.is_vague

@@ -112,6 +112,8 @@ class HMACFields:
 
         self._keyring = Keyring(masked(secrets), make_key)
         self.secret_count = len(self._keyring)
+        self.covered_headers = frozenset[bytes]()
+        """No header: a signature covers other things. See `Scheme`."""
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
         """Return the head unchanged, if the body is signed with the first secret.

@@ -89,6 +89,8 @@ class HTTPMessageSignature:
         self._messages = rfc9421_messages.Messages(kind, list(dict.fromkeys(wanted)), url, tag)
         self.needs_url = self._messages.needs_url
         """Whether `components` names a part of the URL, and `url` was left out. See `Scheme`."""
+        self.covered_headers = frozenset(each.lower().encode() for each in wanted if not each.startswith("@"))
+        """The headers that all signatures cover. See `Scheme`."""
         self._keys = rfc9421_messages.Keys
         self._reject_other_body = rfc9421_messages.reject_other_body
         self._id = None if id is None else id.lower().encode()

@@ -42,6 +42,9 @@ class Scheme(Protocol):
       "path:-1" for the end of its path. An inbox stores nothing of them.
     - `sign_body`, a method of a scheme whose signature is in the body: it takes a body and the time, and returns the
       body with the signature in it, for tests and `send`.
+    - `covered_headers`, a frozenset of bytes: the names, in lower case, of headers that all of its signatures cover, so
+      that nobody can add, change or leave out one. Without it, what `sign` makes tells whether the scheme covers
+      anything.
     - `has_networks`, a bool, of a scheme that lets in some networks alone, and raises AddressNotAllowed in `verify`:
       True to have it asked before a challenge by another method than POST, too.
     - `www_authenticate`, a str: the value of the header WWW-Authenticate of a 401 (RFC 9110, section 11.6.1);
@@ -96,6 +99,11 @@ def secret_headers(scheme: Scheme | None) -> frozenset[bytes]:
 def secret_places(scheme: Scheme | None) -> frozenset[str]:
     """Return the places in the URL that hold a secret of a scheme. See `Scheme`."""
     return getattr(scheme, "secret_places", frozenset())
+
+
+def covered_headers(scheme: Scheme | None) -> frozenset[bytes] | None:
+    """Return the names of the headers that all signatures of a scheme cover, if it says so. See `Scheme`."""
+    return getattr(scheme, "covered_headers", None)
 
 
 def has_networks(scheme: Scheme | None) -> bool:

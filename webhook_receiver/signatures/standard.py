@@ -74,6 +74,8 @@ class StandardWebhooks:
         self._tolerance = checked_tolerance(tolerance)
         self._keyring = Keyring(secrets, partial(_key, key))
         self.secret_count = len(self._keyring)
+        self.covered_headers = frozenset[bytes]()
+        """No header: a signature covers other things. See `Scheme`."""
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
         """Return the head with the three headers of the scheme. Its id stays; without one, a random id is added.

@@ -168,6 +168,8 @@ class SNSSignature:
 
     secret_count = 1
     """The proof is by AWS's keys, whichever topic a message is of. See `Scheme`."""
+    covered_headers = frozenset[bytes]()
+    """No header: a signature covers members of the body. See `Scheme`."""
 
     def __init__(self, topics: Secrets, *, certificates: Certificates | None = None) -> None:
         self._hosts = {topic: host_of(topic) for topic in (each.get_secret_value() for each in masked(topics))}
