@@ -18,6 +18,7 @@ from webhook_receiver import (
     AddressNotAllowed,
     AllowFrom,
     AnyOf,
+    BasicAuth,
     ConfigurationError,
     HMACBody,
     QuerySecret,
@@ -127,6 +128,66 @@ async def test_networks_are_checked_before_any_challenge(
         receipt = await hooks.receive(headers, body, method=method, target=target, client=client)
         found.append((receipt.response.status, type(receipt.error)))
     assert found == [(200, type(None)), (401, AddressNotAllowed), (401, AddressNotAllowed)]
+
+
+HOME = "203.0.113.7"
+AWAY = "198.51.100.7"
+
+
+@pytest.mark.parametrize(
+    ("challenge", "method", "target", "body"),
+    [
+        (MONDAY, "POST", "/", b'{"challenge": "a"}'),
+        (GRAPH, "POST", "/?validationToken=a", b""),
+        (TRELLO, "HEAD", "/", b""),
+        (META, "GET", "/?hub.mode=subscribe&hub.challenge=1&hub.verify_token=verify-me", b""),
+        (cloudevents("*"), "OPTIONS", "/", b""),
+    ],
+)
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        AnyOf(AllowFrom(["203.0.113.0/24"], BasicAuth("p", username="us")), SCHEME),
+        AnyOf(SCHEME, AllowFrom(["203.0.113.0/24"], BasicAuth("p", username="us"))),
+        AnyOf(SCHEME, AnyOf(BasicAuth("p", username="us"), AllowFrom(["203.0.113.0/24"], SCHEME))),
+    ],
+)
+async def test_beside_networks_another_scheme_lets_no_unsigned_challenge_in_from_elsewhere(
+    scheme: Scheme, challenge: Challenge, method: str, target: str, body: bytes
+) -> None:
+    hooks = receiver(challenge, scheme=scheme).hooks
+    found = [
+        (await hooks.receive(headers, body, method=method, target=target, client=client)).response.status
+        for headers in ({"webhook-request-origin": "a"}, {"webhook-request-origin": "a", "x-sig": "ab"})
+        for client in (HOME, AWAY, None)
+    ]
+    assert found == [200, 401, 401] * 2
+
+
+@pytest.mark.parametrize(("method", "body"), [("POST", b'{"challenge": "a"}'), ("GET", b"")])
+async def test_a_challenge_that_another_scheme_verifies_may_come_from_elsewhere(method: str, body: bytes) -> None:
+    scheme = AnyOf(AllowFrom(["203.0.113.0/24"], BasicAuth("p", username="us")), SCHEME)
+    place = "body:challenge" if body else "query:token"
+    hooks = receiver(echo(place, methods=(method,)), scheme=scheme).hooks
+    head = SCHEME.sign(RequestHead.of({}, method=method, target="/?token=a"), body, NOW)
+    for headers, status in ((head.headers, 200), ([], 401)):
+        receipt = await hooks.receive(headers, body, method=method, target=head.target, client=AWAY)
+        assert receipt.response.status == status
+
+
+async def test_of_an_unknown_tenant_with_networks_no_challenge_is_answered() -> None:
+    async def secrets_of(tenant: str) -> str | None:
+        return SECRET if tenant == "a" else None
+
+    def tenants(secrets: list[Secret]) -> Scheme:
+        return AllowFrom(["203.0.113.0/24"], HMACBody(secrets, signature="x-sig"))
+
+    hooks = receiver(TRELLO, scheme=SecretsByRequest(secrets_of, tenants, tenant="path")).hooks
+    found = [
+        (await hooks.receive({}, b"", method="HEAD", target=target, client=client)).response.status
+        for target, client in (("/a", HOME), ("/a", AWAY), ("/b", HOME), ("/", HOME))
+    ]
+    assert found == [200, 401, 401, 401]
 
 
 async def test_a_stranger_elsewhere_tells_no_secret(tmp_path: Path) -> None:

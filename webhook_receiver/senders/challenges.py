@@ -3,7 +3,7 @@
 A challenge is a pure function of a request. It stores nothing and runs no handler, and lets nobody in: what is no
 challenge goes the way of every request. Answers are short texts or JSON, never HTML, whatever a stranger has sent. The
 one challenge with an effect is `learn`, which hands over a secret that the sender tells. Where the sender's scheme is
-`AllowFrom`, a challenge has to come from its networks as well.
+`AllowFrom`, or one of several is, an unsigned challenge has to come from its networks.
 
 A place in a request is a text such as "query:hub.challenge", "header:x-hook-secret", "form:ssl_check" or
 "body:payload.plainToken"; in an array of one item, "0" is the item.
@@ -19,13 +19,13 @@ from functools import partial
 from typing import Any, Literal
 
 from ..delivery import RequestHead
-from ..errors import AddressNotAllowed, ConfigurationError, InboxError, MethodNotAllowed, VerificationError
+from ..errors import ConfigurationError, InboxError, MethodNotAllowed, VerificationError
 from ..logs import log_failure
 from ..responses import Response, as_json, plain
 from ..signatures import BodyCheck, Scheme, Verified
 from ..signatures.hmac_keys import KeyForm
 from ..signatures.learnt_secret import LearntSecret, ToldSecrets
-from ..signatures.scheme import complaint, has_networks
+from ..signatures.scheme import check_networks, complaint
 from ..signatures.secrets import Keyring, Secret, Secrets, mac, masked
 from .challenge_request import MAX_CHALLENGE, ChallengeRequest, Where
 
@@ -76,8 +76,8 @@ class Challenge:
     methods: tuple[str, ...] = ("POST",)
     """The methods that it comes by, in upper case."""
     signed: bool = True
-    """Whether it counts only if the sender's scheme verifies it; False for a sender that does not sign it. It comes
-    from the networks of an `AllowFrom` in any case."""
+    """Whether it counts only if the sender's scheme verifies it; False for a sender that does not sign it. Then
+    it has to come from the networks of an `AllowFrom`, if that is the sender's scheme or one of several."""
     scheme: Scheme | None = None
     """The scheme that verifies it in any case, such as `QuerySecret(token, parameter="hub.verify_token")`; or None."""
     ask: Ask | None = None
@@ -112,7 +112,6 @@ class ChallengedScheme:
     def __init__(self, scheme: Scheme, challenges: Sequence[Challenge]) -> None:
         self._scheme = scheme
         self._challenges = challenges
-        self._has_networks = has_networks(scheme)
         self._is_unsigned = any(not each.signed and "POST" in each.methods for each in challenges)
 
     def verify(self, head: RequestHead, now: float) -> BodyCheck:
@@ -125,27 +124,24 @@ class ChallengedScheme:
                 comes from elsewhere than the networks of the scheme.
         """
         if head.method != "POST":
-            if self._has_networks:
-                self._check_networks(head, now)
             self._answer(head, b"", now, None)
+            check_networks(self._scheme, head, now)
             raise MethodNotAllowed("it is no challenge of the sender's, and deliveries come by POST")
         try:
             check = self._scheme.verify(head, now)
-        except AddressNotAllowed:
-            raise
         except VerificationError as error:
-            if not self._is_unsigned or _is_too_long(head):
+            if not self._is_unsigned or _is_too_long(head) or not self._is_inside(head, now):
                 raise
             return partial(self._check_unsigned, head, now, error.with_traceback(None))
         return partial(self._check, head, now, check)
 
-    def _check_networks(self, head: RequestHead, now: float) -> None:
+    def _is_inside(self, head: RequestHead, now: float) -> bool:
+        """Return whether a request comes from the networks of the scheme, if it has some."""
         try:
-            self._scheme.verify(head, now)
-        except AddressNotAllowed:
-            raise
+            check_networks(self._scheme, head, now)
         except VerificationError:
-            pass  # a challenge need not be signed
+            return False
+        return True
 
     def _check(self, head: RequestHead, now: float, check: BodyCheck, body: bytes) -> Verified:
         try:
@@ -167,14 +163,17 @@ class ChallengedScheme:
             Challenged: the request is one.
             VerificationError: it would be one, but is not proven.
         """
+        is_proven = verified is not None
         for each in self._challenges:
-            if head.method not in each.methods or (each.signed and verified is None and head.method == "POST"):
+            if head.method not in each.methods or (each.signed and not is_proven and head.method == "POST"):
+                continue
+            if not each.signed and not is_proven and not self._is_inside(head, now):
                 continue
             response = each.answer(head, body, now)
             if response is None:
                 continue
             try:
-                if each.signed and verified is None:
+                if each.signed and not is_proven:
                     self._scheme.verify(head, now)(body)
                 if each.scheme is not None:
                     each.scheme.verify(head, now)(body)

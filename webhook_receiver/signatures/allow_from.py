@@ -9,7 +9,16 @@ from ..delivery import RequestHead
 from ..errors import AddressNotAllowed, ConfigurationError
 from .encoding import header_name
 from .forwarded import reported
-from .scheme import BodyCheck, Scheme, complaint, covered_headers, secret_headers, secret_places, www_authenticate
+from .scheme import (
+    BodyCheck,
+    Scheme,
+    check_networks,
+    complaint,
+    covered_headers,
+    secret_headers,
+    secret_places,
+    www_authenticate,
+)
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -64,7 +73,7 @@ class AllowFrom:
         self.needs_url = bool(getattr(scheme, "needs_url", False))
         """Whether the scheme behind needs the URL that the sender posts to. See `Scheme`."""
         self.has_networks = True
-        """Whether the scheme lets in some networks alone. See `Scheme`."""
+        """Whether the scheme has networks that it lets in alone. See `Scheme`."""
         self.covered_headers = covered_headers(scheme)
         """The headers that all signatures of the scheme behind cover. See `Scheme`."""
         self.secret_headers = secret_headers(scheme)
@@ -85,10 +94,22 @@ class AllowFrom:
         Raises:
             AddressNotAllowed: the address is in none of the networks, or is not known.
         """
+        self._check_source(head)
+        return self._scheme.verify(head, now)
+
+    def check_networks(self, head: RequestHead, now: float) -> None:
+        """Reject a request from elsewhere, also than the networks of the scheme behind. See `Scheme`.
+
+        Raises:
+            AddressNotAllowed: the address is in none of the networks, or is not known.
+        """
+        self._check_source(head)
+        check_networks(self._scheme, head, now)
+
+    def _check_source(self, head: RequestHead) -> None:
         address = self._source(head)
         if not _is_in(address, self._networks):
             raise AddressNotAllowed(f"it came from {address}, which is in none of the networks of AllowFrom(...)")
-        return self._scheme.verify(head, now)
 
     def _source(self, head: RequestHead) -> Address:
         """Return the address of the first peer, from the receiver on, that is no trusted proxy.

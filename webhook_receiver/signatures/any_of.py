@@ -22,6 +22,7 @@ from .scheme import (
     BodyCheck,
     Scheme,
     Verified,
+    check_networks,
     complaint,
     covered_headers,
     has_networks,
@@ -71,7 +72,7 @@ class AnyOf:
         self.needs_url = any(getattr(scheme, "needs_url", False) for scheme in schemes)
         """Whether a scheme needs the URL that the sender posts to, and was not given it. See `Scheme`."""
         self.has_networks = any(map(has_networks, schemes))
-        """Whether a scheme lets in some networks alone. See `Scheme`."""
+        """Whether a scheme has networks that it lets in alone. See `Scheme`."""
         known = [each for each in map(covered_headers, schemes) if each is not None]
         self.covered_headers = frozenset.intersection(*known) if known else None
         """The headers that all signatures cover, by whatever scheme that has some. See `Scheme`."""
@@ -104,6 +105,18 @@ class AnyOf:
         if not checks:
             raise _most_telling(rejected)
         return partial(_check, checks, rejected)
+
+    def check_networks(self, head: RequestHead, now: float) -> None:
+        """Reject a request from elsewhere than the networks of every scheme that has some. See `Scheme`.
+
+        Raises:
+            VerificationError: it comes from elsewhere, or whose networks count is not known.
+            KeysNeeded: whose networks count has to be fetched first.
+        """
+        tries = (partial(check_networks, each, head, now) for _, each in self._schemes if has_networks(each))
+        inside, rejected = _try_all(tries)
+        if rejected and not inside:
+            raise _most_telling(rejected)
 
 
 def _verify(scheme: Scheme, first: int, head: RequestHead, now: float) -> Callable[[bytes], Verified]:

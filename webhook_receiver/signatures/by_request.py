@@ -24,6 +24,7 @@ from .scheme import (
     BodyCheck,
     Scheme,
     Verified,
+    check_networks,
     complaint,
     covered_headers,
     has_networks,
@@ -115,7 +116,7 @@ class SecretsByRequest:
         self.needs_url = bool(getattr(example, "needs_url", False))
         """Whether a tenant's scheme needs the URL that the sender posts to, and was not given it. See `Scheme`."""
         self.has_networks = has_networks(example)
-        """Whether a tenant's scheme lets in some networks alone. See `Scheme`."""
+        """Whether a tenant's scheme has networks that it lets in alone. See `Scheme`."""
         self.covered_headers = covered_headers(example)
         """The headers that all signatures of a tenant's scheme cover. See `Scheme`."""
         self.secret_headers = secret_headers(example)
@@ -148,9 +149,7 @@ class SecretsByRequest:
             KeysNeeded: his secrets have to be fetched first.
         """
         tenant = self._tenant(head)
-        found = self._tenants.get(tenant, now)
-        if found is None:
-            raise BadSignature("the request names a tenant that the receiver does not know")
+        found = self._known(tenant, now)
         try:
             check = found.scheme.verify(head, now)
         except BadSignature as error:
@@ -159,6 +158,21 @@ class SecretsByRequest:
             return partial(self._check, tenant, check, now)
         self._tenants.renew(tenant, now)
         raise wrong
+
+    def check_networks(self, head: RequestHead, now: float) -> None:
+        """Reject a request from elsewhere than the networks of the tenant that it names. See `Scheme`.
+
+        Raises:
+            VerificationError: it comes from elsewhere, or names no tenant that is known.
+            KeysNeeded: his secrets have to be fetched first.
+        """
+        check_networks(self._known(self._tenant(head), now).scheme, head, now)
+
+    def _known(self, tenant: str, now: float) -> _Tenant:
+        found = self._tenants.get(tenant, now)
+        if found is None:
+            raise BadSignature("the request names a tenant that the receiver does not know")
+        return found
 
     def _check(self, tenant: str, check: BodyCheck, now: float, body: bytes) -> Verified:
         try:

@@ -45,8 +45,8 @@ class Scheme(Protocol):
     - `covered_headers`, a frozenset of bytes: the names, in lower case, of headers that all of its signatures cover, so
       that nobody can add, change or leave out one. Without it, what `sign` makes tells whether the scheme covers
       anything.
-    - `has_networks`, a bool, of a scheme that lets in some networks alone, and raises AddressNotAllowed in `verify`:
-      True to have it asked before a challenge by another method than POST, too.
+    - `has_networks`, a bool, of a scheme with networks that it lets in alone: True to have its method
+      `check_networks(head, now)` asked before a challenge that the sender does not sign. It raises AddressNotAllowed.
     - `www_authenticate`, a str: the value of the header WWW-Authenticate of a 401 (RFC 9110, section 11.6.1);
       "Signature" without it.
     """
@@ -107,8 +107,20 @@ def covered_headers(scheme: Scheme | None) -> frozenset[bytes] | None:
 
 
 def has_networks(scheme: Scheme | None) -> bool:
-    """Return whether a scheme lets in some networks alone. See `Scheme`."""
+    """Return whether a scheme has networks that it lets in alone. See `Scheme`."""
     return bool(getattr(scheme, "has_networks", False))
+
+
+def check_networks(scheme: Scheme, head: RequestHead, now: float) -> None:
+    """Reject a request from elsewhere than the networks of a scheme that has some, whatever else would prove it.
+
+    Raises:
+        VerificationError: it comes from elsewhere, or whose networks count is not known.
+        KeysNeeded: whose networks count has to be fetched first.
+    """
+    check: Callable[[RequestHead, float], None] | None = getattr(scheme, "check_networks", None)
+    if check is not None and has_networks(scheme):
+        check(head, now)
 
 
 def www_authenticate(scheme: Scheme | None) -> str:
