@@ -156,7 +156,7 @@ async def test_tenants_that_strangers_make_up_do_not_keep_a_known_one_from_being
     hooks = hooks_for(SecretsByRequest(secrets_of, acme, tenant="path", lifetime=60), clock)
     assert await post(hooks, "a", "secret") == 204
     clock.now += 60
-    names = [f"made-up{number % 20}" for number in range(100)]
+    names = [f"made-up{number % 80}" for number in range(400)]
     forged = [asyncio.create_task(post(hooks, name, "secret")) for name in names]
     await asyncio.wait(forged, return_when=asyncio.FIRST_COMPLETED)
     assert await post(hooks, "a", "secret") == 204
@@ -287,6 +287,53 @@ async def test_a_secret_that_was_taken_away_does_not_outlast_its_lifetime() -> N
     del tenants.secrets["a"]
     clock.now += 60
     assert await post(hooks, "a", "new") == 401
+
+
+async def test_a_known_tenant_goes_on_with_its_last_secrets_while_the_function_fails() -> None:
+    tenants, clock = Tenants(a="old", b="b's"), Clock()
+    hooks = hooks_for(by_path(tenants, lifetime=60, max_stale=600), clock)
+    assert await post(hooks, "a", "old") == 204
+    tenants.secrets["a"] = tenants.secrets["b"] = OSError("the data base is away")
+    for at, status in ((60, 204), (600, 204), (659, 204), (661, 503)):
+        clock.now = NOW + at
+        assert (at, await post(hooks, "a", "old")) == (at, status)
+        assert await post(hooks, "b", "b's") == 503
+    clock.now = NOW + 700
+    tenants.secrets["a"] = "new"
+    assert [await post(hooks, "a", secret) for secret in ("new", "old")] == [204, 401]
+
+
+async def test_a_tenant_that_is_gone_is_gone_at_once_however_long_its_secrets_would_have_served() -> None:
+    tenants, clock = Tenants(a="old"), Clock()
+    hooks = hooks_for(by_path(tenants, lifetime=60, max_stale=600), clock)
+    assert await post(hooks, "a", "old") == 204
+    tenants.secrets["a"] = None
+    clock.now += 60
+    assert await post(hooks, "a", "old") == 401
+
+
+@pytest.mark.parametrize("names", [["slow"], [f"slow{number}" for number in range(100)]], ids=["one", "many"])
+@pytest.mark.parametrize("were_known", [False, True])
+async def test_slow_tenants_keep_no_other_out(names: list[str], were_known: bool) -> None:
+    go, clock, is_slow = asyncio.Event(), Clock(), not were_known
+
+    async def secrets_of(tenant: str) -> str:
+        if tenant.startswith("slow") and is_slow:
+            await go.wait()
+        return "secret"
+
+    scheme = SecretsByRequest(secrets_of, acme, tenant="path", lifetime=60, max_stale=-0.5)
+    hooks = hooks_for(scheme, clock)
+    if were_known:
+        assert {await post(hooks, name, "secret") for name in [*names, "quick"]} == {204}
+        clock.now, is_slow = NOW + 60, True
+    slow = [asyncio.create_task(post(hooks, name, "secret")) for name in names * (200 // len(names))]
+    await asyncio.wait(slow, return_when=asyncio.FIRST_COMPLETED)  # the ones that are refused
+    clock.now += 2
+    assert await post(hooks, "quick", "secret") == 204
+    assert await post(hooks, "new", "secret") == 204
+    go.set()
+    assert set(await asyncio.gather(*slow)) == {204, 503}
 
 
 @pytest.mark.parametrize(
@@ -422,6 +469,7 @@ async def test_a_rehearsal_delivers_for_a_tenant() -> None:
         {"max_tenants": True},
         {"lifetime": 0},
         {"timeout": -1},
+        {"max_stale": -1},
         {"make": None},
         {"make": lambda secrets: None},
         {"secrets_of": "secret"},

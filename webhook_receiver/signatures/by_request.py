@@ -20,6 +20,7 @@ from ..errors import (
 )
 from .encoding import header_name, only
 from .fetching import FetchCache, checked_span
+from .jwks import DAY
 from .scheme import (
     BodyCheck,
     Scheme,
@@ -61,8 +62,9 @@ class SecretsByRequest:
 
     A tenant's secrets are fetched with his first delivery and kept for `lifetime`. They are fetched again for a
     delivery that does not verify by them, but not within 30 seconds of the last time, so that a new secret counts at
-    once. An unknown tenant is rejected, and remembered for 30 seconds. If the function fails, the response is 503, and
-    the sender delivers again.
+    once. An unknown tenant is rejected, and remembered for 30 seconds. If the function fails, a tenant's last secrets
+    are used for `max_stale` more; without any, the response is 503, and the sender delivers again. So it is where many
+    requests wait for slow calls of it: the one that takes longest is cancelled then, so that others get through.
 
     The tenant is `Delivery.tenant`, and deliveries of two tenants are never duplicates of one another.
 
@@ -75,6 +77,7 @@ class SecretsByRequest:
         tenant: the place of the tenant's name: "path" for the last segment of the path; "header:x-acme-account";
             "query:account"; or a function of the head that returns it, or None.
         lifetime: the seconds for which a tenant's secrets are kept.
+        max_stale: the seconds beyond that for which they are used while the function fails.
         timeout: the seconds that `secrets_of` may take.
         max_tenants: the number of tenants whose secrets are kept.
 
@@ -92,6 +95,7 @@ class SecretsByRequest:
         *,
         tenant: str | Callable[[RequestHead], str | None],
         lifetime: float = 300,
+        max_stale: float = DAY,
         timeout: float = 5,
         max_tenants: int = 1000,
     ) -> None:
@@ -109,6 +113,7 @@ class SecretsByRequest:
             self._load,
             what="the secrets of a tenant",
             lifetime=checked_span("lifetime", lifetime),
+            max_stale=checked_span("max_stale", max_stale, least=-1),
             timeout=checked_span("timeout", timeout),
             size=max_tenants,
         )

@@ -10,8 +10,9 @@ A cache has one fetch at a time for each key of its own, however many requests w
 such a request goes away. Between two fetches of the same key lies an interval, whatever strangers send, and what was
 not found is remembered for as long. All numbers are bounded: of values, of keys that were not found, of fetches at
 once, and of requests that wait. Keys with a value have bounds apart from those without, which strangers may have made
-up; and where a bound refuses a fetch, a value that is not too old is used. Times are those of the receiver's clock,
-which comes with each request.
+up; and where a bound refuses a fetch, a value that is not too old is used. Where there are too many fetches, the oldest
+makes room if it is slow: so slow ones, of whatever keys, keep no other out for long. Times are those of the receiver's
+clock, which comes with each request.
 """
 
 from __future__ import annotations
@@ -44,8 +45,12 @@ MAX_WAIT = 10.0
 """The seconds for which a request may wait for all that it needs."""
 
 _AHEAD = 300.0  # seconds
-_MAX_WAITING = 64  # requests, some of which hold a body, for keys with a value, and as many for those without
-_MAX_FETCHES = 16  # at once, of keys with a value, and as many of those without
+SLOW = 1.0
+"""The seconds after which a fetch may be given up for another one."""
+
+_MAX_WAITING = 64  # requests for one key
+_MAX_WAITING_IN_ALL = 256  # for keys with a value, since these requests may hold a body
+_MAX_FETCHES = 64  # at once, of keys with a value, and as many of those without
 _ROUNDS = 3  # fetches that one request may need one after the other, such as a tenant's secrets, then his keys
 
 
@@ -110,6 +115,18 @@ class _Entry(Generic[V]):
     """The time at which a fetch was last refused for load; None if none was since the value was fetched."""
 
 
+@dataclass(slots=True, eq=False)
+class _UnderWay:
+    """A fetch that is under way."""
+
+    task: asyncio.Task[str | None]
+    begun: float
+    has_value: bool
+    """Whether its key has a value already."""
+    waiting: int = 0
+    """The number of requests that wait for it."""
+
+
 class FetchCache(Generic[K, V]):
     """Values by keys, fetched when a verification needs them. See the top of this module.
 
@@ -147,9 +164,8 @@ class FetchCache(Generic[K, V]):
         """The time at which it was known that there is no value, by key."""
         self._failed: OrderedDict[K, tuple[float, str]] = OrderedDict()
         """The time and the reason of a failed fetch of a key without a value."""
-        self._fetches: dict[K, asyncio.Task[str | None]] = {}
-        self._waiting = {True: 0, False: 0}
-        """The number of requests that wait for a key with a value, and for one without."""
+        self._fetches: dict[K, _UnderWay] = {}
+        """The fetches that are under way, the oldest first."""
         self._most_fetches = most_fetches
         self._begun: list[float] = []
         """The times of the fetches of keys without a value within the last interval, where their number is limited."""
@@ -217,49 +233,68 @@ class FetchCache(Generic[K, V]):
             if must or not is_known:
                 raise KeysUnavailable(why)
             return
-        has_value = entry is not None
         try:
-            if self._waiting[has_value] >= _MAX_WAITING:
-                raise KeysUnavailable(f"too many requests wait for {self._what}")
-            task = self._task(key, now, has_value)
+            fetch = self._under_way(key, now, has_value=entry is not None)
         except KeysUnavailable as refusal:
             if entry is None or must or not is_known:
                 raise
             entry.refused = now
             logger.warning("%s; those of before are used", refusal)
             return
-        self._waiting[has_value] += 1
+        fetch.waiting += 1
         try:
-            await asyncio.wait([task])  # which leaves it running if this request goes away
+            await asyncio.wait([fetch.task])  # which leaves it running if this request goes away
         finally:
-            self._waiting[has_value] -= 1
-        error = f"the fetch of {self._what} was cancelled" if task.cancelled() else task.result()
-        if error is not None and (must or not is_known):
-            raise KeysUnavailable(error)
+            fetch.waiting -= 1
+        error = f"the fetch of {self._what} was given up" if fetch.task.cancelled() else fetch.task.result()
+        if error is not None:
+            if entry is None or must or not is_known:
+                raise KeysUnavailable(error)
+            if fetch.task.cancelled():
+                entry.refused = now
 
-    def _task(self, key: K, now: float, has_value: bool) -> asyncio.Task[str | None]:
-        """Return the task that fetches a value: the one under way, or a new one.
+    def _under_way(self, key: K, now: float, *, has_value: bool) -> _UnderWay:
+        """Return the fetch of a value to wait for: the one under way, or a new one.
 
         Raises:
             KeysUnavailable: there are too many.
         """
         loop = asyncio.get_running_loop()
-        task = self._fetches.get(key)
-        if task is not None and task.get_loop() is loop:
-            return task
         for other, each in [*self._fetches.items()]:  # of a loop that is gone, or of the process before a fork
-            if each.get_loop() is not loop:
+            if each.task.get_loop() is not loop:
                 del self._fetches[other]
-        if sum((other in self._known) is has_value for other in self._fetches) >= _MAX_FETCHES:
-            raise KeysUnavailable(f"too many fetches of {self._what} at once")
+        fetch = self._fetches.get(key)
+        if fetch is not None and fetch.waiting >= _MAX_WAITING:
+            raise KeysUnavailable(f"too many requests wait for {self._what}")
+        beside = [each for each in self._fetches.values() if each.has_value is has_value and each is not fetch]
+        if has_value and sum(each.waiting for each in beside) >= _MAX_WAITING_IN_ALL:
+            self._give_up(beside, now, f"too many requests wait for {self._what}")
+        if fetch is not None:
+            return fetch
+        if len(beside) >= _MAX_FETCHES:
+            self._give_up(beside, now, f"too many fetches of {self._what} at once")
         if self._most_fetches is not None and not has_value:
             self._begun = [*(each for each in self._begun if _is_within(INTERVAL, each, now)), now]
             if len(self._begun) > self._most_fetches:
                 del self._begun[-1]
                 raise KeysUnavailable(f"too many fetches of {self._what} within {INTERVAL:g} s")
         # In a context of its own, since it is not for the one request that happens to come first.
-        task = self._fetches[key] = loop.create_task(self._run(key, now), context=Context())
-        return task
+        task = loop.create_task(self._run(key, now), context=Context())
+        fetch = self._fetches[key] = _UnderWay(task, now, has_value)
+        return fetch
+
+    def _give_up(self, fetches: list[_UnderWay], now: float, why: str) -> None:
+        """Cancel the oldest of some fetches, if it is slow. The requests that wait for it are answered 503.
+
+        Raises:
+            KeysUnavailable: it has just begun.
+        """
+        oldest = fetches.pop(0)
+        if now - oldest.begun < SLOW:
+            raise KeysUnavailable(why)
+        logger.warning("%s; the one that takes longest is given up", why)
+        self._fetches = {key: each for key, each in self._fetches.items() if each is not oldest}
+        oldest.task.cancel()
 
     async def _run(self, key: K, now: float) -> str | None:
         """Fetch a value and keep it; return why that failed, None if it did not."""
@@ -274,7 +309,8 @@ class FetchCache(Generic[K, V]):
                 return self._note_failure(key, now, f"{self._what} took more than {self._timeout:g} s to fetch")
             return self._note_failure(key, now, f"{self._what} cannot be fetched: {place_of(error)}")
         finally:
-            if self._fetches.get(key) is asyncio.current_task():
+            fetch = self._fetches.get(key)
+            if fetch is not None and fetch.task is asyncio.current_task():
                 del self._fetches[key]
         self._failed.pop(key, None)
         if value is None:
