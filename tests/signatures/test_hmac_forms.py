@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 import hmac
 import json
 from base64 import b64encode, urlsafe_b64encode
@@ -299,6 +300,41 @@ def test_any_other_time_is_malformed(time: bytes) -> None:
         verified(rfc3339_scheme(["key"]), headers)
 
 
+def dated(time: bytes, now: float = NOW) -> bool:
+    scheme = HMACBody("key", signature="x-sig", signed="{body}{timestamp}", timestamp="x-time", **HTTP_DATE)
+    return verified(scheme, {"x-sig": hexed(BODY + time), "x-time": time}, now=now)
+
+
+HTTP_DATE: Any = {"timestamp_format": "http-date"}
+
+
+def test_a_date_of_http_is_read() -> None:
+    assert dated(b"Thu, 11 Dec 2025 06:03:32 GMT")
+    for now in (NOW + 301, NOW - 301):
+        with pytest.raises(StaleSignature):
+            dated(b"Thu, 11 Dec 2025 06:03:32 GMT", now)
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        *(b"", b"1765433012", b"2025-12-11T06:03:32Z", b"Thu, 11 Dec 2025 06:03:32", b"Fri, 11 Dec 2025 06:03:32 GMT"),
+        *(b"Thu, 11 Dec 2025 6:03:32 GMT", b"thu, 11 dec 2025 06:03:32 GMT", b"Thursday, 11-Dec-25 06:03:32 GMT"),
+        *(b"Thu Dec 11 06:03:32 2025", b"Thu, 11 Dec 2025 06:03:32 +0000", b"Thu, 11 Dec 2025 06:03:60 GMT"),
+        *(
+            b"Thu,  11 Dec 2025 06:03:32 GMT",
+            b"Thu, 11 Dec 2025 06:03:32 GMT\n",
+            b"\xff",
+            b"Thu, 31 Feb 2025 06:03:32 GMT",
+        ),
+    ],
+    ids=range(15),
+)
+def test_any_other_date_is_malformed(time: bytes) -> None:
+    with pytest.raises(MalformedSignature, match="a date of HTTP"):
+        dated(time)
+
+
 def rfc3339_scheme(secrets: Sequence[str]) -> HMACBody:
     return HMACBody(
         secrets,
@@ -332,6 +368,8 @@ def test_digits_of_an_id_cannot_move_to_the_time_beside_it_nor_back() -> None:
         ("AP+r", KeyForm("base64", prefix="whsec_"), b"\x00\xff\xab"),
         ("pdl_key", "text", b"pdl_key"),
         ("pdl_key", KeyForm(prefix="pdl_"), b"key"),
+        ("signkey-test-a-key", KeyForm(prefix=re.compile(r"signkey-\w+-")), b"a-key"),
+        ("a-signkey-test-key", KeyForm(prefix=re.compile(r"signkey-\w+-")), b"a-signkey-test-key"),
         ("é", KeyForm(nfkd=True), normalize("NFKD", "é").encode()),
         ("private", KeyForm(hash="sha1"), hashlib.sha1(b"private").digest()),
         ("k_00ff", KeyForm("hex", prefix="k_", hash="sha256"), hashlib.sha256(b"\x00\xff").digest()),
@@ -787,7 +825,7 @@ def test_explain_finds_the_form_of_a_key() -> None:
     assert [cause.name for cause in explain(headers, BODY, secret, make=make, now=NOW).causes] == ["key-form"]
 
 
-@pytest.mark.parametrize("format", ["milliseconds", "rfc3339"])
+@pytest.mark.parametrize("format", ["milliseconds", "rfc3339", "http-date"])
 def test_explain_reads_the_times_that_senders_write(format: Any) -> None:
     make = partial(
         HMACBody,

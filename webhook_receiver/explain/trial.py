@@ -25,7 +25,8 @@ MILLISECONDS_FROM = 1e11
 """The number from which on a time means milliseconds: in Unix seconds it is the year 5138."""
 
 _TIME = re.compile(
-    rb"(?<![0-9A-Za-z+/])(?:[0-9]{10,16}(?![0-9A-Za-z+/=])|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,21}(?:Z|[+-][0-9:]{4,5}))"
+    rb"(?<![0-9A-Za-z+/])(?:[0-9]{10,16}(?![0-9A-Za-z+/=])|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,21}(?:Z|[+-][0-9:]{4,5})"
+    rb"|[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT)"
 )
 _TOKEN = re.compile(rb"(?<![\w.-])eyJ[\w-]+\.([\w-]+)\.[\w-]+")
 _ISSUED = re.compile(rb'"iat"\s*:\s*([0-9]{9,12})(?![0-9])')
@@ -187,8 +188,8 @@ def _token_times(headers: Headers) -> Iterator[float]:
 
 def _times(text: bytes) -> Iterator[float]:
     if not text.isdigit():
-        time = TIME_FORMATS["rfc3339"].read(text)
-        yield from () if time is None else (time,)
+        times = (TIME_FORMATS[name].read(text) for name in ("rfc3339", "http-date"))
+        yield from (time for time in times if time is not None)
         return
     number = float(text)
     yield from (number / 1000, number) if number > MILLISECONDS_FROM else (number,)

@@ -25,7 +25,7 @@ from .secrets import Keyring, Secret
 S = TypeVar("S", list[Secret], JWKS, list[Secret] | JWKS)
 
 EncodingName = Literal["hex", "hex-any-case", "base64", "base64-unpadded", "base64url", "base64url-unpadded"]
-TimeFormatName = Literal["seconds", "milliseconds", "rfc3339"]
+TimeFormatName = Literal["seconds", "milliseconds", "rfc3339", "http-date"]
 ContentParts = list[bytes | None]
 """The parts of the signed content, with None for the secret; one part if the secret is not in it."""
 

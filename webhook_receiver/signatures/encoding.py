@@ -7,6 +7,7 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
 from datetime import UTC, datetime
+from email.utils import formatdate, parsedate_to_datetime
 from typing import NamedTuple
 
 from ..delivery import Headers
@@ -247,9 +248,27 @@ def _write_rfc3339(now: float) -> bytes:
     return datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
 
 
+def _read_http_date(text: bytes) -> float | None:
+    """Read a date of RFC 9110, section 5.6.7, in its one spelling: of one length, it cannot begin or end elsewhere."""
+    if len(text) != len("Sat, 31 Jan 2026 12:00:00 GMT"):
+        return None
+    try:
+        found = parsedate_to_datetime(text.decode("latin-1")).timestamp()
+        return found if _write_http_date(found) == text else None
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _write_http_date(now: float) -> bytes:
+    return formatdate(int(now), usegmt=True).encode()
+
+
 TIME_FORMATS = {
     "seconds": TimeFormat("a time in whole Unix seconds", _write_seconds, _read_seconds),
     "milliseconds": TimeFormat("a time in whole Unix milliseconds", _write_milliseconds, _read_milliseconds),
     "rfc3339": TimeFormat("a time by RFC 3339, such as 2026-01-31T12:00:00Z", _write_rfc3339, _read_rfc3339),
+    "http-date": TimeFormat(
+        "a date of HTTP (RFC 9110), such as Sat, 31 Jan 2026 12:00:00 GMT", _write_http_date, _read_http_date
+    ),
 }
 """The formats of a time of signing, by name."""

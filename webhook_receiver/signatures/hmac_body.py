@@ -54,8 +54,8 @@ class HMACBody(ContentScheme):
         signed: the template of the signed content, or a list of templates.
         joined_by: the text between the templates of a list.
         timestamp: the place of the time of signing. The time has to be signed.
-        timestamp_format: the format of that time: "seconds" or "milliseconds", since 1970; or "rfc3339", such as
-            `2026-01-31T12:00:00.5Z`.
+        timestamp_format: the format of that time: "seconds" or "milliseconds", since 1970; "rfc3339", such as
+            `2026-01-31T12:00:00.5Z`; or "http-date", such as `Sat, 31 Jan 2026 12:00:00 GMT`.
         id: the place of the sender's id of the delivery, which stays the same when the delivery is sent again. The id
             has to be signed; one that is not is a part of the sender, `Sender.delivery_id`.
         key: the form of the key in the secret: "text" for its UTF-8 bytes, "hex", "base64", or a `KeyForm`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64
 from dataclasses import dataclass
@@ -23,8 +24,8 @@ class KeyForm:
 
     encoding: Literal["text", "hex", "base64"] = "text"
     """The encoding of the key: its UTF-8 bytes; hex of either case; base64 or base64url, padded or not."""
-    prefix: str = ""
-    """The text in front of the secret that is no part of the key, cut off where it is there."""
+    prefix: str | re.Pattern[str] = ""
+    """The text in front of the secret that is no part of the key, or a pattern of it; cut off where it is there."""
     nfkd: bool = False
     """Whether the text is brought into the form NFKD (Unicode, annex 15) first."""
     hash: Literal["sha1", "sha256", "sha512"] | None = None
@@ -33,6 +34,10 @@ class KeyForm:
     def __post_init__(self) -> None:
         if self.encoding not in ("text", "hex", "base64"):
             raise ConfigurationError(f'key is "text", "hex", "base64" or a KeyForm, not {self.encoding!r}')
+        if not isinstance(self.prefix, str | re.Pattern):
+            raise ConfigurationError(
+                f'the prefix of a key is a text such as "whsec_" or a pattern, not {self.prefix!r}'
+            )
         if self.hash not in (None, "sha1", "sha256", "sha512"):
             raise ConfigurationError(f"hash of a key is sha1, sha256, sha512 or None, not {self.hash!r}")
 
@@ -42,7 +47,11 @@ class KeyForm:
         Raises:
             ConfigurationError: the secret is not in this form, or nothing is left of it.
         """
-        text = secret.get_secret_value().removeprefix(self.prefix)
+        text = secret.get_secret_value()
+        if isinstance(self.prefix, str):
+            text = text.removeprefix(self.prefix)
+        elif found := self.prefix.match(text):
+            text = text[found.end() :]
         try:
             key = _decoded(normalize("NFKD", text) if self.nfkd else text, self.encoding)
         except (Base64Error, ValueError):  # whose texts may quote the secret

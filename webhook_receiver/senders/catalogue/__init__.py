@@ -32,8 +32,8 @@ _HOMES = {
     "..paddle": "paddle",
     "..wechat_pay": "wechat_pay",
     "..chargebee": "chargebee",
-    ".shops": "bigcommerce woocommerce",
-    ".mail": "mailersend mandrill resend sendgrid",
+    ".shops": "bigcommerce woocommerce shopify_events klarna mollie_classic",
+    ".mail": "mailersend mandrill resend sendgrid klaviyo lob postmark",
     ".media": "mux",
     ".code_hosts": "gitlab forgejo gitea bitbucket jira sentry vercel netlify trigger_dev pagerduty atlassian_connect",
     ".chat": "line viber webex stream intercom discord discord_interactions",
@@ -42,7 +42,10 @@ _HOMES = {
         "dropbox figma linear workos monday"
     ),
     ".telephony": "twilio vonage livekit agora",
-    ".clouds": "clerk seam openai replicate liveblocks okta auth0 microsoft_graph azure_event_grid qstash cloudevents",
+    ".clouds": (
+        "clerk seam openai replicate liveblocks okta auth0 microsoft_graph azure_event_grid qstash cloudevents "
+        "azure_web_pubsub inngest apify"
+    ),
     "..aws_sns": "aws_sns",
     "..zoom": "zoom",
     "..twitch": "twitch",

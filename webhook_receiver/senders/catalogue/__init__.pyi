@@ -30,12 +30,14 @@ __all__ = [
     "adyen_platform",
     "agora",
     "airwallex",
+    "apify",
     "asana",
     "atlassian_connect",
     "auth0",
     "aws_sns",
     "azure_devops",
     "azure_event_grid",
+    "azure_web_pubsub",
     "bigcommerce",
     "bitbucket",
     "box",
@@ -64,8 +66,11 @@ __all__ = [
     "http_message",
     "hubspot",
     "increase",
+    "inngest",
     "intercom",
     "jira",
+    "klarna",
+    "klaviyo",
     "knock",
     "kontent_ai",
     "lark",
@@ -75,12 +80,14 @@ __all__ = [
     "lithic",
     "liveblocks",
     "livekit",
+    "lob",
     "mailersend",
     "mailgun",
     "mandrill",
     "meta",
     "microsoft_graph",
     "mollie",
+    "mollie_classic",
     "monday",
     "mux",
     "netlify",
@@ -91,6 +98,7 @@ __all__ = [
     "pagerduty",
     "paystack",
     "polar",
+    "postmark",
     "qonto",
     "qstash",
     "razorpay",
@@ -103,6 +111,7 @@ __all__ = [
     "sendgrid",
     "sentry",
     "shopify",
+    "shopify_events",
     "slack",
     "square",
     "standard_webhooks",
@@ -224,3 +233,12 @@ def openai(secret: Secrets) -> Sender: ...
 def qstash(secret: Secrets) -> Sender: ...
 def replicate(secret: Secrets) -> Sender: ...
 def seam(secret: Secrets) -> Sender: ...
+def shopify_events(secret: Secrets) -> Sender: ...
+def klarna(secret: Secrets) -> Sender: ...
+def mollie_classic(secret: Secrets) -> Sender: ...
+def klaviyo(secret: Secrets) -> Sender: ...
+def lob(secret: Secrets) -> Sender: ...
+def postmark(secret: Secrets) -> Sender: ...
+def azure_web_pubsub(secret: Secrets) -> Sender: ...
+def inngest(secret: Secrets) -> Sender: ...
+def apify(secret: Secrets) -> Sender: ...

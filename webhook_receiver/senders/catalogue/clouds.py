@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
+from ...responses import ResponseStatuses
 from ...signatures.any_of import AnyOf
 from ...signatures.bearer_jwt import BearerJWT, request_url
+from ...signatures.body_forms import canonical_json
+from ...signatures.hmac_body import HMACBody
+from ...signatures.hmac_keys import KeyForm
 from ...signatures.secrets import Secrets
 from ...signatures.shared_secret import BodySecret, HeaderSecret, QuerySecret
 from ...signatures.standard import StandardWebhooks
@@ -27,6 +32,19 @@ def _access_token(secrets: Secrets) -> AnyOf:
     return AnyOf(
         HeaderSecret(secrets, header="authorization", prefix="Bearer "),
         QuerySecret(secrets, parameter="access_token"),
+    )
+
+
+def _inngest(secrets: Secrets) -> HMACBody:
+    """Return Inngest's scheme: over canonical JSON and a time, by the key without its prefix signkey-prod-."""
+    return HMACBody(
+        secrets,
+        signature="x-inngest-signature:s",
+        timestamp="x-inngest-signature:t",
+        item_separator="&",
+        signed="{body}{timestamp}",
+        key=KeyForm(prefix=re.compile(r"signkey-\w+-")),
+        body_form=canonical_json,
     )
 
 
@@ -261,6 +279,80 @@ PRESETS = (
                 "in the query. The receiver has to run when the sender asks for the URL by OPTIONS."
             ),
             traps=("Any origin may deliver that knows the token: name yours by cloudevents(scheme, origins=...).",),
+        ),
+    ),
+    row(
+        "azure-web-pubsub",
+        "Azure Web PubSub",
+        partial(QuerySecret, parameter="code"),
+        partial(sender_of_cloudevents, origins=("*",), binary=True),
+        marks=("ce-awpsversion", "ce-hub", "ce-connectionid"),
+        page=Page(
+            trade="clouds",
+            docs="learn.microsoft.com/azure/azure-web-pubsub/howto-develop-eventhandler",
+            setup=(
+                "In the portal, the hub's event handler: the URL as template, with ?code= and a secret of your own "
+                "behind it, and the events. The receiver has to run when you save it."
+            ),
+            traps=(
+                "ce-signature is the HMAC of the connection's id: it says nothing of the event, and is the same for "
+                "all events of a connection. The secret in the URL is what proves a delivery.",
+                "The event connect, and events of users, wait for a response: it is empty here, so a connection is "
+                "let in as it asked, and a user gets no reply.",
+                "The URL is saved after an OPTIONS was answered, which any origin may ask.",
+            ),
+        ),
+    ),
+    row(
+        "inngest",
+        "Inngest",
+        _inngest,
+        partial(
+            Sender,
+            facts=("inngest 0.5.19 for Python and 4.24.0 for Node, run in November 2026",),
+            split=Split("events.*"),
+            event_name="name",
+            delivery_id_path="id",
+            responses=ResponseStatuses(stored=200),
+        ),
+        ("x-inngest-signature",),
+        example="signkey-test-a-secret-for-tests",
+        page=Page(
+            trade="clouds",
+            docs="www.inngest.com/docs/platform/signing-keys",
+            setup=(
+                "Register a function by a PUT or by a call of its API, with the URL: this is what its own library does "
+                "when it is synchronized. Not confirmed for a receiver without that library. The secret is the "
+                "environment's signing key."
+            ),
+            traps=(
+                "A delivery is a call of a function, and a 200 is its result: Inngest does not wait for a handler, and "
+                "no step is repeated by it.",
+                "JSON is signed in its canonical form (RFC 8785). It needs the extra rfc8785.",
+                "Its library for Python looks at no time, that for Node at 5 minutes.",
+            ),
+        ),
+    ),
+    row(
+        "apify",
+        "Apify",
+        partial(QuerySecret, parameter="token"),
+        partial(
+            Sender,
+            facts=("apify-client 2.25.0 for Python and 3.4.0 for Node, read in November 2026: nothing is signed",),
+            event_name="eventType",
+        ),
+        page=Page(
+            trade="clouds",
+            docs="docs.apify.com/platform/integrations/webhooks",
+            setup=(
+                "In the console, the actor's or the task's Integrations, or by the API: the events, and the URL with "
+                "?token= and a secret of your own behind it. Not confirmed beyond its client for the API."
+            ),
+            traps=(
+                "Nothing is signed: the secret is in the URL.",
+                "The body is what the payload template makes: the event's name is its eventType.",
+            ),
         ),
     ),
 )

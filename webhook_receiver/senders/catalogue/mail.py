@@ -1,11 +1,14 @@
-"""Senders of mail that a row each tells."""
+"""Senders of mail, by wire or on paper, that a row each tells."""
 
 from __future__ import annotations
 
 from functools import partial
 
+from ...signatures.any_of import AnyOf
 from ...signatures.hmac_body import HMACBody
 from ...signatures.public_key_body import PublicKeyBody
+from ...signatures.secrets import Secrets
+from ...signatures.shared_secret import BasicAuth
 from ...signatures.standard import StandardWebhooks
 from ..base import Sender
 from ..challenges import ping
@@ -16,6 +19,20 @@ from ..split import Split
 from ..standard_webhooks import EXAMPLE, header_names
 from .examples import P256_KEY
 from .row import row
+
+
+def _lob(secrets: Secrets) -> AnyOf:
+    """Return Lob's scheme: over a time, which is in milliseconds or seconds, a full stop and the body."""
+    scheme = partial(
+        HMACBody,
+        secrets,
+        signature="lob-signature",
+        timestamp="lob-signature-timestamp",
+        signed="{timestamp}.{body}",
+        tolerance=LATE,
+    )
+    return AnyOf(scheme(timestamp_format="milliseconds"), scheme())
+
 
 PRESETS = (
     row(
@@ -121,6 +138,92 @@ PRESETS = (
                 "Every byte counts, also the line break behind the array.",
             ),
             verified=("sendgrid 6.12.5 (Python), @sendgrid/eventwebhook 8.0.0 (Node)", "2026-11-29"),
+        ),
+    ),
+    row(
+        "klaviyo",
+        "Klaviyo",
+        partial(
+            HMACBody,
+            signature="klaviyo-signature",
+            timestamp="klaviyo-timestamp",
+            timestamp_format="http-date",
+            signed="{body}{timestamp}",
+            tolerance=LATE,
+        ),
+        partial(
+            Sender,
+            facts=(
+                "developers.klaviyo.com/en/docs/working_with_system_webhooks, read in November 2026",
+                "tests of other receivers on GitHub have the time as a date of HTTP; its documentation does not say",
+            ),
+            split=Split("data.*"),
+            event_name="topic",
+            delivery_id_path="external_id",
+        ),
+        ("klaviyo-signature", "klaviyo-timestamp"),
+        marks=("klaviyo-webhook-id",),
+        page=Page(
+            trade="mail",
+            docs="developers.klaviyo.com/en/docs/working_with_system_webhooks",
+            setup=(
+                "Create a webhook by the API, with the URL, the topics, and a secret of your own of 16 characters or "
+                "more. Only apps of partners and customers of its Advanced KDP can."
+            ),
+            traps=(
+                "These are system webhooks. The action Webhook in a flow is not signed.",
+                "A delivery is a batch of up to 1,000 events in data.",
+                "The time is a date of HTTP, and stands right behind the body when both are signed.",
+            ),
+        ),
+    ),
+    row(
+        "lob",
+        "Lob",
+        _lob,
+        partial(
+            Sender,
+            facts=(
+                "help.lob.com/print-and-mail/getting-data-and-results/using-webhooks, read in November 2026",
+                "other receivers on GitHub have the time in milliseconds; not confirmed, so seconds are read as well",
+            ),
+            event_name="event_type.id",
+            delivery_id_path="id",
+        ),
+        ("lob-signature", "lob-signature-timestamp"),
+        page=Page(
+            trade="mail",
+            docs="help.lob.com/print-and-mail/getting-data-and-results/using-webhooks",
+            setup=(
+                "In the dashboard, Webhooks, choose Test or Live, then Create: the URL and the events. Each webhook "
+                "has a secret."
+            ),
+            answer="Any 2xx; else it is sent again.",
+            traps=("Webhooks of the test environment and of the live one are apart, each with its own secret.",),
+        ),
+    ),
+    row(
+        "postmark",
+        "Postmark",
+        partial(BasicAuth, username="postmark"),
+        partial(
+            Sender,
+            facts=("postmark 5.1.0 for Node, read in November 2026: a webhook has HttpAuth and HttpHeaders",),
+            event_name=("RecordType", "text:Inbound"),
+        ),
+        page=Page(
+            trade="mail",
+            docs="postmarkapp.com/developer/webhooks/webhooks-overview",
+            setup=(
+                "In the message stream's Webhooks, or by the API, add one with the URL, the events, and as basic "
+                "authentication the user name postmark and a password of your own."
+            ),
+            traps=(
+                "Nothing is signed: who knows the password can make any event.",
+                "MessageID is the id of the message: events about one message share it, so it tells no repeat.",
+                "Mail that comes in has no RecordType, and gets the name Inbound. It has a webhook of its own, whose "
+                "URL bears the user name and the password: https://postmark:password@example.com/webhooks.",
+            ),
         ),
     ),
 )

@@ -1,15 +1,27 @@
-"""Shops that a row each tells."""
+"""Shops, and what they are paid by, that a row each tells."""
 
 from __future__ import annotations
 
 from functools import partial
 
+from ...signatures.any_of import AnyOf
 from ...signatures.hmac_body import HMACBody
-from ...signatures.shared_secret import HeaderSecret
+from ...signatures.secrets import Secrets
+from ...signatures.shared_secret import HeaderSecret, QuerySecret
 from ..base import Sender
 from ..challenges import ping
+from ..form import form_document
 from ..page import Page
 from .row import row
+
+_NO_TIME = "No time is signed, and no id but the one in the body tells a copy."
+
+
+def _klarna(secrets: Secrets) -> AnyOf:
+    """Return Klarna's scheme: over the body, in hex or base64."""
+    scheme = partial(HMACBody, secrets, signature="klarna-signature")
+    return AnyOf(scheme(), scheme(encoding="base64"))
+
 
 PRESETS = (
     row(
@@ -63,6 +75,95 @@ PRESETS = (
             answer="The ping has to be answered by exactly 200, and is.",
             traps=("Topic and id are in headers that are not signed, and no time is signed.",),
             verified=("@hookflo/tern 4.1.0 (Node)", "2026-11-29"),
+        ),
+    ),
+    row(
+        "shopify-events",
+        "Shopify Events",
+        partial(HMACBody, signature="shopify-hmac-sha256", encoding="base64"),
+        partial(
+            Sender,
+            facts=(
+                "@shopify/shopify-api 15.0.0 for Node, run in November 2026",
+                "shopify.dev/docs/apps/build/events/verify-deliveries, read in November 2026",
+            ),
+            event_name=("{header:Shopify-Topic}.{header:Shopify-Action}", "header:Shopify-Topic"),
+            delivery_id="Shopify-Webhook-Id",
+        ),
+        ("shopify-hmac-sha256",),
+        marks=("shopify-topic", "shopify-handle", "shopify-action"),
+        page=Page(
+            trade="shops",
+            docs="shopify.dev/docs/apps/build/events/verify-deliveries",
+            setup=(
+                "In the app's shopify.app.toml, subscribe the URL to topics of Events. The key is the app's client "
+                "secret."
+            ),
+            traps=(
+                "Events are not the webhooks of before, which come with headers of other names: see shopify.",
+                "Topic, action, shop and id are in headers that are not signed, and no time is.",
+                "An event's name is the topic and the action, such as product.update.",
+                "Events are a preview for developers, in the version unstable of the API.",
+            ),
+        ),
+    ),
+    row(
+        "klarna",
+        "Klarna",
+        _klarna,
+        partial(
+            Sender,
+            facts=(
+                "docs.klarna.com: Set up your webhooks, of the Klarna Network, read in November 2026",
+                "its documentation names HMAC-SHA256 over the body; how the signature is spelt is not confirmed",
+            ),
+            event_name="metadata.event_type",
+            delivery_id_path="metadata.event_id",
+        ),
+        ("klarna-signature",),
+        marks=("klarna-signing-key-id",),
+        page=Page(
+            trade="payments",
+            docs="docs.klarna.com/klarna-network-distribution/acquiring-partner-setup/webhooks",
+            setup=(
+                "By the API, create a signing key, which is shown once, and a webhook with the URL, the events and the "
+                "id of that key. The port of the URL is 443 or 8443."
+            ),
+            answer=(
+                "200, 201, 202 or 204; else it is sent again after 10 seconds, 2 and 15 minutes, and 3, 6 and 12 hours."
+            ),
+            traps=(
+                "Callbacks of its older APIs are not signed, and rejected.",
+                "Hex and base64 are both taken, since its documentation does not say which it is.",
+                _NO_TIME,
+            ),
+        ),
+    ),
+    row(
+        "mollie-classic",
+        "Mollie classic",
+        partial(QuerySecret, parameter="token"),
+        partial(
+            Sender,
+            facts=("mollie-api-python 4.0.0 and @mollie/api-client 4.6.0, read in November 2026: nothing is signed",),
+            decode=form_document,
+            event_name="text:changed",
+        ),
+        body=b"id=tr_5B8cwPMGnU",
+        page=Page(
+            trade="payments",
+            docs="docs.mollie.com/reference/webhooks",
+            setup=(
+                "Each payment, order or other resource that you create by the API names its webhookUrl: the URL with "
+                "?token= and a secret of your own behind it."
+            ),
+            answer="200; else it is sent again.",
+            traps=(
+                "A delivery is a form of an id alone, and says not what has changed: ask the API for it.",
+                "Nothing is signed: the secret is in the URL.",
+                "Each change of one payment comes with the same body, so no delivery is taken for a duplicate.",
+                "Webhooks of the next generation are other ones, and signed: see mollie.",
+            ),
         ),
     ),
 )
