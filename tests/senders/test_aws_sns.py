@@ -370,6 +370,31 @@ async def test_strangers_cannot_make_us_ask_aws_for_ever_and_known_certificates_
     assert (await hooks.receive({}, signed())).response.status == 204
 
 
+async def test_after_a_restart_made_up_certificates_keep_no_genuine_one_out() -> None:
+    aws = AWS()
+    hooks = receiver(aws.sender())
+    genuine, aws.document = aws.document, KeysUnavailable(f"{HOST} answered 404")
+    for number in range(200):
+        url = URL.replace("0a0a", f"{number:04x}")
+        assert (await hooks.receive({}, signed(url=url))).response.status == 503
+    aws.document = genuine
+    answered = [(await hooks.receive({}, signed())).response.status for _ in range(3)]
+    assert answered == [503, 204, 204], (
+        "AWS sends the message again, and no stranger has named its certificate as often"
+    )
+
+
+async def test_who_knows_one_topic_keeps_out_no_topic_of_another_region() -> None:
+    far = TOPIC.replace("eu-central-1", "us-east-1")
+    there = HOST.replace("eu-central-1", "us-east-1")
+    aws = AWS()
+    hooks = receiver(aws_sns([TOPIC, far], certificates=Certificates(aws.fetch)))
+    for number in range(50):
+        await hooks.receive({}, signed(url=URL.replace("0a0a", f"{number:04x}")))
+    message = signed(url=URL.replace(HOST, there), TopicArn=far)
+    assert (await hooks.receive({}, message)).response.status == 204
+
+
 async def test_the_certificate_comes_from_a_server_over_tls() -> None:
     authority = trustme.CA()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

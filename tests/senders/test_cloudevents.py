@@ -194,7 +194,7 @@ TEMPLATE: dict[str, Any] = {
     "signature": "x-signature",
     "signed": "".join(f"{{header:{each}}}\n" for each in (*CORE, "ce-subject")) + "{body}",
 }
-PROVEN = [
+PROVEN: list[Scheme] = [
     signing(*CORE, "ce-subject"),
     AnyOf(signing(*CORE, "ce-subject", "x-more"), signing(*CORE, "ce-subject")),
     SecretsByRequest(lookup, partial(HMACBody, **TEMPLATE), tenant=lambda head: "acme"),

@@ -264,20 +264,40 @@ async def test_what_strangers_make_up_does_not_keep_a_known_value_from_being_fet
     for number in range(20):
         with pytest.raises(KeysUnavailable):
             await got(values, f"forged{number}", NOW + 100)
-    assert len(source.calls) == 1 + 8
+    assert len(source.calls) == 1 + 4
     source.instead = None
-    assert await got(values, now=NOW + 100) == "a10"
+    assert await got(values, now=NOW + 100) == "a6"
     with pytest.raises(KeysUnavailable, match="too many fetches"):
         await got(values, "forged", NOW + 100)
 
 
 async def test_what_is_fetched_again_counts_not_among_what_is_new(source: Source) -> None:
-    values = cache(source, size=100, most_fetches=2)
+    values = cache(source, size=100, most_fetches=4)
     for at, key in enumerate("abcd"):
         await got(values, key, NOW + at * INTERVAL / 2)
     for key in "abcd":
         await got(values, key, NOW + 200)
     assert await got(values, "new", NOW + 200) == "new9"
+
+
+async def test_what_is_asked_for_again_and_again_comes_before_what_strangers_make_up(source: Source) -> None:
+    values = cache(source, size=100, most_fetches=8)
+
+    async def refused(key: str) -> bool:
+        try:
+            return await got(values, key) is None
+        except KeysUnavailable:
+            return True
+
+    forged = [await refused(f"forged{number}") for number in range(200)]
+    assert (forged.count(False), await refused("genuine"), await refused("genuine")) == (4, True, False)
+    others = [await refused(f"other{number}") for number in range(200)]
+    stubborn = [await refused("stubborn") for _ in range(3)]
+    assert (all(others), stubborn) == (True, [True, False, False])
+    for _ in range(5):  # the names that came twice take what is left, and no more
+        await refused("forged100")
+        await refused("forged101")
+    assert len(source.calls) == 8
 
 
 async def test_fetches_of_what_strangers_make_up_leave_room_for_known_values(source: Source) -> None:

@@ -50,6 +50,7 @@ SLOW = 1.0
 
 _MAX_WAITING = 64  # requests for one key
 _MAX_WAITING_IN_ALL = 256  # for keys with a value, since these requests may hold a body
+_MAX_REFUSED = 4096  # keys whose refusals are counted
 _MAX_FETCHES = 64  # at once, of keys with a value, and as many of those without
 _ROUNDS = 3  # fetches that one request may need one after the other, such as a tenant's secrets, then his keys
 
@@ -139,7 +140,8 @@ class FetchCache(Generic[K, V]):
         timeout: the seconds that a fetch may take.
         size: the number of values that are kept; the one that was not used for longest goes first.
         most_fetches: the number of fetches within `INTERVAL` of keys without a value, which strangers can make up; None
-            for no limit.
+            for no limit. The second half of them is for the key that was refused most often: a genuine one comes again
+            and again, while one that is made up is of no more use once it was fetched.
     """
 
     def __init__(
@@ -169,6 +171,8 @@ class FetchCache(Generic[K, V]):
         self._most_fetches = most_fetches
         self._begun: list[float] = []
         """The times of the fetches of keys without a value within the last interval, where their number is limited."""
+        self._refused: OrderedDict[K, int] = OrderedDict()
+        """How often a fetch was refused by that limit, by key."""
 
     def get(self, key: K, now: float) -> V | None:
         """Return a value; None if it is known that there is none.
@@ -274,14 +278,25 @@ class FetchCache(Generic[K, V]):
         if len(beside) >= _MAX_FETCHES:
             self._give_up(beside, now, f"too many fetches of {self._what} at once")
         if self._most_fetches is not None and not has_value:
-            self._begun = [*(each for each in self._begun if _is_within(INTERVAL, each, now)), now]
-            if len(self._begun) > self._most_fetches:
-                del self._begun[-1]
-                raise KeysUnavailable(f"too many fetches of {self._what} within {INTERVAL:g} s")
+            self._count(key, now, self._most_fetches)
         # In a context of its own, since it is not for the one request that happens to come first.
         task = loop.create_task(self._run(key, now), context=Context())
         fetch = self._fetches[key] = _UnderWay(task, now, has_value)
         return fetch
+
+    def _count(self, key: K, now: float, most: int) -> None:
+        """Count a fetch of a key without a value.
+
+        Raises:
+            KeysUnavailable: there were too many within the interval.
+        """
+        self._begun = [each for each in self._begun if _is_within(INTERVAL, each, now)]
+        refused = self._refused.pop(key, 0)
+        is_wanted = 0 < refused >= max(self._refused.values(), default=0)
+        if len(self._begun) >= (most if is_wanted else most - most // 2):
+            _put(self._refused, key, refused + 1, _MAX_REFUSED)
+            raise KeysUnavailable(f"too many fetches of {self._what} within {INTERVAL:g} s")
+        self._begun.append(now)
 
     def _give_up(self, fetches: list[_UnderWay], now: float, why: str) -> None:
         """Cancel the oldest of some fetches, if it is slow. The requests that wait for it are answered 503.

@@ -40,7 +40,7 @@ _HASHES = {"1": "SHA1", "2": "SHA256"}
 
 _ARN = re.compile(r"arn:(aws|aws-cn|aws-us-gov):sns:([a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}):[0-9]{12}:[A-Za-z0-9_.-]{1,256}")
 _CERTIFICATE = re.compile(r"/SimpleNotificationService-[0-9a-f]{32}\.pem")
-_MOST_FETCHES = 8  # of certificates, within half a minute: AWS changes its own once in months
+_MOST_FETCHES = 16  # of certificates of one host, within half a minute: AWS changes its own once in months
 _DAY = 86_400.0  # seconds
 _MOST_OF_A_VALUE = 2048  # characters, of all but `Message`
 
@@ -91,14 +91,8 @@ class Certificates:
             self._known = {url: _read(document) for url, document in (known or {}).items()}
         except KeysUnavailable as error:
             raise ConfigurationError(str(error)) from None
-        self._cache = FetchCache[str, _Certificate](
-            self._load,
-            what="a certificate of AWS SNS",
-            lifetime=_DAY,
-            max_stale=30 * _DAY,
-            size=32,
-            most_fetches=_MOST_FETCHES,
-        )
+        self._caches: dict[str, FetchCache[str, _Certificate]] = {}
+        """The caches of the hosts, of which each has bounds of its own: who knows one topic keeps out no other."""
 
     def get(self, url: str, now: float) -> _Certificate:
         """Return a certificate.
@@ -110,9 +104,21 @@ class Certificates:
         Raises:
             KeysNeeded: it has to be fetched first.
         """
-        found = self._known.get(url) or self._cache.get(url, now)
+        found = self._known.get(url) or self._cache(urlsplit(url).netloc).get(url, now)
         assert found is not None, "a certificate is fetched, or that fails"  # noqa: S101 - for the type checkers
         return found
+
+    def _cache(self, host: str) -> FetchCache[str, _Certificate]:
+        if host not in self._caches:
+            self._caches[host] = FetchCache(
+                self._load,
+                what="a certificate of AWS SNS",
+                lifetime=_DAY,
+                max_stale=30 * _DAY,
+                size=32,
+                most_fetches=_MOST_FETCHES,
+            )
+        return self._caches[host]
 
     async def _load(self, url: str) -> _Certificate:
         return _read(await self._fetch(url))
