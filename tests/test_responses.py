@@ -40,6 +40,7 @@ def test_every_rejection_has_a_response_of_its_own() -> None:
     assert answers[VerificationError].headers["www-authenticate"] == "Signature"
     assert answers[MethodNotAllowed].headers["allow"] == "POST"
     assert answers[UnsupportedEncoding].headers["accept-encoding"] == "identity"
+    assert rejections(401, encodings=("gzip",))[UnsupportedEncoding].headers["accept-encoding"] == "gzip, identity"
     assert answers[BodyTooLarge].status == 413
     assert (answers[Overloaded].status, answers[Overloaded].headers["retry-after"]) == (503, "10")
     assert (answers[KeysUnavailable].status, answers[KeysUnavailable].headers["retry-after"]) == (503, "10")

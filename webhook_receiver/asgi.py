@@ -107,12 +107,15 @@ class BodyReader:
         timeout: seconds that a body may take; up to an eighth more passes before it is given up.
         max_bodies: the number of bytes that all the bodies being read may have together; `MAX_BODIES` if None, or four
             times `max_body` if that is more. A body that comes in one piece is never waited for, and does not count.
+        encodings: the values of Content-Encoding that a body may have.
 
     Raises:
         ConfigurationError: a limit is no positive number, or a single body may have more bytes than all together.
     """
 
-    def __init__(self, max_body: int, timeout: float, max_bodies: int | None = None) -> None:
+    def __init__(
+        self, max_body: int, timeout: float, max_bodies: int | None = None, *, encodings: Sequence[str] = ()
+    ) -> None:
         if not isinstance(max_body, int) or max_body < 1:
             raise ConfigurationError(f"max_body is a number of bytes above 0, not {max_body!r}")
         if not is_number(timeout) or not timeout > 0:
@@ -123,6 +126,7 @@ class BodyReader:
             raise ConfigurationError(
                 f"max_bodies is a number of bytes, no smaller than max_body ({max_body}), not {max_bodies!r}"
             )
+        self._encodings = frozenset((b"", b"identity", *(each.encode() for each in encodings)))
         self._max_body = max_body
         self._most_digits = len(str(max_body))
         self._timeout = timeout
@@ -139,12 +143,12 @@ class BodyReader:
         Raises:
             InvalidContentLength: Content-Length is not a number.
             BodyTooLarge: Content-Length is more than `max_body`.
-            UnsupportedEncoding: the body is compressed.
+            UnsupportedEncoding: the body is compressed in a way that the sender does not declare.
         """
         for name, value in headers:
             if name in _OF_BODIES:  # few are: that is quicker than a dict of all
                 if name == b"content-encoding":
-                    if value.lower() not in (b"", b"identity"):
+                    if value.lower() not in self._encodings:
                         raise UnsupportedEncoding("the body is compressed")
                 elif not value.isdigit():
                     raise InvalidContentLength("Content-Length is not a number")

@@ -130,10 +130,12 @@ class WebhookReceiver(Router):
         self._methods = methods_of(sender.challenges)
         names = EventNames(sender.event_name, sender.event_header, sender.event_members)
         self._parser = Parser(sender, names, self._registry, self.match)
-        self._bodies = BodyReader(max_body, body_timeout, max_bodies)
+        self._bodies = BodyReader(max_body, body_timeout, max_bodies, encodings=sender.content_encodings)
         self._intake = Intake(sender, names)
         asked_for = www_authenticate(sender.scheme)
-        self._rejections = rejections(sender.responses.rejected, asked_for, allow=", ".join(self._methods))
+        self._rejections = rejections(
+            sender.responses.rejected, asked_for, allow=", ".join(self._methods), encodings=sender.content_encodings
+        )
         self._runtime = Runtime(name, sender, self, inbox=inbox, options=worker, clock=clock, work=work)
         self._runtimes = [self._runtime]
         """The receiver's own runtime, and those that replace it in turn."""

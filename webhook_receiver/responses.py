@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any, NamedTuple
@@ -163,7 +163,7 @@ def not_an_event(error: NotAnEvent) -> Response:
 
 
 def rejections(
-    rejected_status: int, asked_for: str = "Signature", *, allow: str = "POST"
+    rejected_status: int, asked_for: str = "Signature", *, allow: str = "POST", encodings: Sequence[str] = ()
 ) -> Mapping[type[WebhookError], Response]:
     """Return the response to each kind of error.
 
@@ -171,6 +171,7 @@ def rejections(
         rejected_status: the HTTP status for a signature that is rejected.
         asked_for: the value of the header WWW-Authenticate of a 401.
         allow: the methods that the receiver takes, as the header Allow of a 405 has them.
+        encodings: the values of Content-Encoding that it takes.
     """
     authenticate = {"www_authenticate": asked_for} if rejected_status == 401 else {}  # RFC 9110, 15.5.2
     return {
@@ -190,6 +191,11 @@ def rejections(
             503, "overloaded", "Too much is being received now; please send it again", retry_after="10"
         ),
         UnsupportedEncoding: problem(
-            415, "unsupported-encoding", "The body must not be compressed", accept_encoding="identity"
+            415,
+            "unsupported-encoding",
+            "The body is compressed in a way that is not taken here"
+            if encodings
+            else "The body must not be compressed",
+            accept_encoding=", ".join((*encodings, "identity")),
         ),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from dataclasses import replace
 from decimal import Decimal
@@ -32,11 +33,14 @@ from webhook_receiver import (
     WebhookReceiver,
 )
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders.catalogue import stream
+from webhook_receiver.senders.form import form_document
 from webhook_receiver.senders.github import EVENT_MEMBERS, github
 from webhook_receiver.senders.shopify import shopify
 from webhook_receiver.senders.slack import slack
 from webhook_receiver.senders.stripe import stripe
 from webhook_receiver.senders.up42 import up42
+from webhook_receiver.signatures.body_forms import canonical_json, escaped, gunzipped
 
 PUSH = {
     "ref": "refs/heads/main",
@@ -427,3 +431,101 @@ async def test_what_is_no_event_is_a_duplicate_only_of_what_is_none() -> None:
         assert await deliver(hooks, PUSH, {"x-github-event": "push"}) == 202
     assert ran == ["push"]
     assert UnknownEvent(event="x").delivery_id is None
+
+
+def packed(level: int, time: int) -> bytes:
+    return gzip.compress(b'{"type": "moved", "n": 1}', level, mtime=time)
+
+
+def lower(body: bytes) -> bytes:
+    return body.lower()
+
+
+FORMS: dict[str, tuple[dict[str, Any], list[bytes], bytes]] = {
+    "gunzipped": (
+        {"body_form": gunzipped},
+        [packed(9, 0), packed(1, 7), gzip.decompress(packed(9, 0))],
+        gzip.compress(b'{"type": "moved", "n": 2}'),
+    ),
+    "escaped": (
+        {"body_form": escaped},
+        ['{"type": "caf\u00e9"}'.encode(), b'{"type": "caf\\u00e9"}'],
+        b'{"type": "cafe"}',
+    ),
+    "canonical JSON": (
+        {"body_form": canonical_json},
+        [b'{"type": "moved", "n": 1}', b'{"n":1.0,"type":"mov\\u0065d"}', b' {"n": 10e-1 , "type": "moved"}'],
+        b'{"n":1,"type":"gone"}',
+    ),
+    "a form": (
+        {"signed": "{form}"},
+        [b"a=1&b=c+d", b"b=c%20d&a=1", b"b=c+d&&a=%31&a=1"],
+        b"a=1b&c+d=",
+    ),
+    "one's own": ({"body_form": lower}, [b'{"type": "moved"}', b'{"TYPE": "Moved"}'], b'{"type": "gone"}'),
+}
+
+
+@pytest.mark.parametrize("kind", FORMS)
+async def test_bodies_of_one_signature_are_duplicates(kind: str) -> None:
+    options, alike, other = FORMS[kind]
+    scheme = HMACBody("secret", signature="x-signature", **options)
+    sender = Sender(name="acme", scheme=scheme, facts=("made up",), event_name="text:x", delivery_id="x-id")
+    hooks, _ = handling(replace(sender, decode=form_or_gzip), "x")
+    copied = scheme.sign(RequestHead.of({}), alike[0], NOW).headers
+    async with hooks:
+        answered = [(await hooks.receive(copied, body)).response.status for body in alike]
+        assert answered == [202, *[200] * (len(alike) - 1)]
+        assert await deliver(hooks, other) == 202
+
+
+def form_or_gzip(body: bytes) -> bytes:
+    return form_document(gunzipped(body))
+
+
+@pytest.mark.parametrize("scheme", [HMACBody("s", signature="x-s", signed="{header:x-topic}\n{body}"), Unsigned()])
+async def test_what_headers_add_to_a_document_tells_it_from_another_one(scheme: Scheme) -> None:
+    def with_topic(document: bytes, headers: Any) -> bytes:
+        return json.dumps({**json.loads(document), "topic": dict(headers)[b"x-topic"].decode()}).encode()
+
+    sender = Sender(
+        name="acme",
+        scheme=scheme,
+        facts=("made up",),
+        event_name="topic",
+        envelope=with_topic,
+        delivery_id="x-id",
+    )
+    hooks, ran = handling(sender, "a", "b")
+    async with hooks:
+        for topic, status in (("a", 202), ("b", 202), ("a", 200)):
+            assert await deliver(hooks, {"n": 1}, {"x-topic": topic}) == status
+        assert await deliver(hooks, b"[", {"x-topic": "a"}) == 202, "what the envelope fails on is known by its bytes"
+        assert await deliver(hooks, b"[", {"x-topic": "a"}) == 200
+    assert ran == ["a", "b"]
+
+
+async def test_stream_delivers_packed_with_a_content_encoding() -> None:
+    hooks, ran = handling(stream("secret"), "message.new")
+    body = gzip.compress(b'{"type": "message.new"}')
+    async with hooks:
+        assert await deliver(hooks, body, {"content-encoding": "GZIP"}) == 202
+        assert await deliver(hooks, gzip.compress(b'{"type": "message.new"}', mtime=7), {}) == 200
+        signed = hooks.sender.scheme.sign(RequestHead.of({"content-encoding": "br"}), body, NOW)
+        receipt = await hooks.receive(signed.headers, body)
+        assert (receipt.response.status, receipt.response.headers["accept-encoding"]) == (415, "gzip, identity")
+    assert ran == ["message.new"]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"content_encodings": "gzip"},
+        {"content_encodings": ("GZIP",), "decode": gunzipped},
+        {"content_encodings": ("gzip",), "decode": None},
+        {"content_encodings": (7,), "decode": gunzipped},
+    ],
+)
+def test_an_encoding_that_nothing_unpacks_is_a_mistake(parts: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="content_encodings"):
+        replace(github("s"), **parts)

@@ -34,6 +34,7 @@ from ..errors import (
 )
 from ..receiver import BODY_TIMEOUT, MAX_BODY
 from ..senders.preset import Make
+from ..senders.registry import preset_of
 from ..senders.up42.signature import UNNAMED, UP42Signature
 from ..signatures.jwks import JWKS
 from ..signatures.secrets import Secrets
@@ -221,7 +222,9 @@ def explain(
 
 def _unread(case: Case, max_body: int) -> tuple[RequestError, Cause] | None:
     """Return why a receiver rejects a request whatever its signature; None if it does not."""
-    reader = BodyReader(max_body, BODY_TIMEOUT)
+    preset = preset_of(case.make)
+    encodings = () if preset is None else preset.sender(preset.example).content_encodings
+    reader = BodyReader(max_body, BODY_TIMEOUT, encodings=encodings)
     try:
         if case.head.method.upper() != "POST":
             raise MethodNotAllowed("it takes POST only")

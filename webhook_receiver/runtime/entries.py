@@ -1,7 +1,8 @@
 """The entries of a receiver's deliveries: by what an inbox recognizes duplicates, and which ones it keeps in order.
 
 A deduplication key is built of what nobody but the sender can change. It is a digest of the sender's own id where the
-signature covers that, or the body has it; else of the body's bytes, as of any body that is no event. A header that no
+signature covers that, or the body has it; else of the body, as of any body that is no event: of its bytes, or of the
+form in which it is signed, with what proven headers add to it. A header that no
 signature covers is never in it, except for the event's name where the body alone does not tell two events from each
 other. Where deliveries have tenants, theirs is in it, and in the ordering key: the ids of two tenants may be the same.
 
@@ -21,7 +22,7 @@ from ..inbox.records import Entry, Part
 from ..logs import log_failure
 from ..redaction import storable
 from ..senders import Sender
-from ..senders.event_names import EventNames
+from ..senders.event_names import EventNames, NoEventName, decoded
 from ..signatures import Verified
 from ..worker.executor import no_event
 
@@ -50,10 +51,11 @@ class EntryBuilder:
             found: its events, in order, one at least; for a part that is none the error that says why.
             verified: the result of its verification; None for a delivery that came by backfill.
         """
-        entry = self._entry(delivery, found[0], verified)
+        body = self._proven(delivery, verified)
+        entry = self._entry(delivery, found[0], verified, 0, body)
         if len(found) == 1:
             return entry
-        body = self._digest(delivery.body)  # once for all parts, which would take the square of its length
+        body = self._digest(body)  # once for all parts, which would take the square of its length
         parts = [self._entry(delivery, each, verified, number, body) for number, each in enumerate(found[1:], 1)]
         return entry._replace(
             parts=[
@@ -67,8 +69,8 @@ class EntryBuilder:
         delivery: Delivery,
         found: Event | Exception,
         verified: Verified | None,
-        part: int = 0,
-        body: bytes | None = None,
+        part: int,
+        body: bytes,
     ) -> Entry:
         """Return the entry of one part.
 
@@ -77,10 +79,9 @@ class EntryBuilder:
             found: the event of the part, or why it is none.
             verified: the result of the verification.
             part: the number of the part.
-            body: what the body counts as in keys, for a further part; None for the body itself.
+            body: what the body counts as in keys.
         """
         lasting = verified is not None and not verified.fresh
-        body = delivery.body if body is None else body
         if isinstance(found, Exception):
             key = self._of_part(part, self._key_without_event(body, verified))
             return self._of_tenant(Entry(delivery, key=key, dead=no_event(found), lasting=lasting), verified)
@@ -97,6 +98,17 @@ class EntryBuilder:
             lasting=lasting,
         )
         return self._of_tenant(entry, verified)
+
+    def _proven(self, delivery: Delivery, verified: Verified | None) -> bytes:
+        """Return what tells a body from others: the form of it that is signed, with what proven headers add to it."""
+        form = None if verified is None else verified.form
+        body = delivery.body if form is None else form
+        if self._sender.envelope is None:
+            return body
+        try:
+            return decoded(body, self._sender.decode, self._sender.envelope, delivery.headers)
+        except NoEventName:
+            return body
 
     def _of_tenant(self, entry: Entry, verified: Verified | None) -> Entry:
         """Return an entry with the tenant in its keys, if there is one."""

@@ -179,6 +179,10 @@ class Sender:
     decode: Decode | None = None
     """The function that returns the JSON document in a body, such as `form_document`; None if the body is JSON. JSON in
     UTF-16, with a byte order mark or half surrogates needs none."""
+    content_encodings: tuple[str, ...] = ()
+    """The values of Content-Encoding that its deliveries may have, such as ("gzip",). The body stays packed: `decode`
+    has to unpack it, as `webhook_receiver.signatures.body_forms.gunzipped` does, and the scheme by `body_form`, if the
+    sender signs it unpacked. Any other value is answered 415."""
     envelope: Envelope | None = None
     """The function that adds what headers tell of an event, as in the binary mode of CloudEvents; None for none. The
     scheme must cover these headers, or prove the request as a whole: otherwise who has seen a delivery could send its
@@ -287,6 +291,16 @@ class Sender:
         if self.decode is not None and not callable(self.decode):
             raise ConfigurationError(
                 f"the decode of the sender {self.name} is a function of a body, such as form_document"
+            )
+        self._check_tuple("content_encodings", str, 'values of Content-Encoding, such as ("gzip",)')
+        if self.content_encodings and self.decode is None:
+            raise ConfigurationError(
+                f"the sender {self.name} has content_encodings, and no decode that unpacks a body: say "
+                "decode=gunzipped, of webhook_receiver.signatures.body_forms"
+            )
+        if not all(re.fullmatch(r"[a-z0-9-]+", each) for each in self.content_encodings):
+            raise ConfigurationError(
+                f"the content_encodings of the sender {self.name} are in lower case, such as ('gzip',)"
             )
         if self.envelope is not None and not callable(self.envelope):
             raise ConfigurationError(f"the envelope of the sender {self.name} is a function of a document and headers")

@@ -349,10 +349,10 @@ def _is_delimited(value: bytes, part: Part) -> bool:
     return (part.separator + value).rfind(part.separator) == 0
 
 
-def form_content(body: bytes) -> bytes:
-    """Return the names and values of a form's fields (application/x-www-form-urlencoded) as one text.
+def form_fields(body: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the names and values of a form's fields (application/x-www-form-urlencoded).
 
-    The fields are sorted by name, then value; a field that is there twice with the same value counts once.
+    They are sorted by name, then value; a field that is there twice with the same value counts once.
 
     What no form has as it stands is rejected: with the borders between names and values open, a genuine form could be
     sent again as JSON with the same content.
@@ -365,8 +365,8 @@ def form_content(body: bytes) -> bytes:
     fields = body.split(b"&", _MAX_FIELDS)
     if len(fields) > _MAX_FIELDS:
         raise ValueError(f"the form has more than {_MAX_FIELDS} fields")
-    pairs = {tuple(map(_unescaped, field.partition(b"=")[::2])) for field in fields if field}
-    return b"".join(part for pair in sorted(pairs) for part in pair)
+    cut = [field.partition(b"=") for field in fields if field]
+    return sorted({(_unescaped(name), _unescaped(value)) for name, _, value in cut})
 
 
 def _unescaped(text: bytes) -> bytes:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal, NamedTuple, TypeVar
+from urllib.parse import urlencode
 from uuid import uuid4
 
 from ..delivery import Headers, RequestHead
 from ..errors import BadSignature, ConfigurationError, MalformedSignature, MissingSignature
 from ..redaction import place_of
 from .body_forms import BodyForm
-from .content import Content, Template, form_content
+from .content import Content, Template, form_fields
 from .encoding import ENCODINGS, TIME_FORMATS, Encoding, checked_tolerance, missing, reject_stale
 from .jwks import JWKS, JWKSKeyring
 from .places import ITEM_SEPARATORS, MAX_SIGNATURES, ItemSeparator, Place, written
@@ -136,7 +137,8 @@ class ContentScheme:
         has_id = self._id is None or any(name == self._id.header for name, _ in head.headers)
         try:
             id = b"" if self._id is None else self._id.value(head.headers) if has_id else uuid4().hex.encode()
-            parts = self._parts(self._template.read(head, time, id), body)
+            content = self._template.read(head, time, id)
+            parts = self._parts(content, self._formed(body)[0] if self._changes_body else body)
         except (MalformedSignature, MissingSignature) as error:
             raise ConfigurationError(f"cannot sign: {error}") from None
         stated = [] if self._id is None or has_id else [(self._id, id)]
@@ -173,6 +175,9 @@ class ContentScheme:
         now: float,
         body: bytes,
     ) -> Verified:
+        form = None
+        if self._changes_body:
+            body, form = self._formed(body)
         parts: ContentParts = [body] if self._is_body_alone else self._parts(content, body)
         for by, _, verifies in keys:
             claimed = claims[by if len(claims) > 1 else 0]
@@ -180,12 +185,10 @@ class ContentScheme:
                 if signed_at is not None:
                     reject_stale(signed_at, now, self._tolerance)
                 text = None if id is None else id.decode("latin-1")
-                return Verified(by, body=not self._template.is_form, id=text, fresh=signed_at is not None)
+                return Verified(by, not self._template.is_form, text, signed_at is not None, form=form)
         raise self._keyring.mismatch(now)
 
     def _parts(self, content: Content, body: bytes) -> ContentParts:
-        if self._changes_body:
-            body = self._formed(body)
         parts = [*content.before, body, *content.after]
         return parts if self._template.has_secret else [b"".join(parts)]  # type: ignore[arg-type]
 
@@ -229,13 +232,15 @@ class ContentScheme:
         by = self._key_ids.index(key_id)
         return [key for key in self._keyring.at(now) if key.by == by]
 
-    def _formed(self, body: bytes) -> bytes:
-        """Return the bytes that are signed in the place of a body."""
+    def _formed(self, body: bytes) -> tuple[bytes, bytes]:
+        """Return the bytes that are signed in the place of a body, and what all bodies with such bytes tell."""
         try:
             if self._body_form is not None:
                 body = _bytes(self._body_form(body))
+            form = body
             if self._template.is_form:
-                body = form_content(body)
+                fields = form_fields(body)
+                body, form = b"".join(part for field in fields for part in field), urlencode(fields).encode()
         except ValueError as error:
             raise MalformedSignature(f"the body is not signed in the declared form: {error}") from None
         except Exception as error:  # in a user's function; its text may quote the body
@@ -243,7 +248,7 @@ class ContentScheme:
         if self._template.has_secret and _PADDING in body:
             raise MalformedSignature("the body has zero bytes, as one that was appended to without the secret has")
         self._template.check_border(body)
-        return body
+        return body, form
 
 
 def check_choice(option: str, given: object, choices: Sequence[str]) -> None:

@@ -22,6 +22,9 @@ class Verified(NamedTuple):
     long. Otherwise the inbox recognizes a copy for as long as it stores the delivery."""
     tenant: str | None = None
     """The tenant by whose secrets it was verified; None where all deliveries have the same secrets."""
+    form: bytes | None = None
+    """What all bodies with this signature have in common, where these are not the same bytes: a body unpacked, or as
+    canonical JSON. Duplicates are known by it. None for the body itself."""
 
 
 BodyCheck = Callable[[bytes], Verified]

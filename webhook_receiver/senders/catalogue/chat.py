@@ -101,6 +101,7 @@ PRESETS = (
             ),
             event_name="type",
             decode=gunzipped,
+            content_encodings=("gzip",),
             delivery_id="X-Webhook-Id",
         ),
         ("x-signature",),
@@ -109,7 +110,10 @@ PRESETS = (
             trade="chat",
             docs="getstream.io/chat/docs/python/webhooks_overview",
             setup="In the dashboard, the app's chat overview: the webhook URL. The secret is the app's API secret.",
-            traps=("A body may be packed by gzip, which its first two bytes tell; it is signed unpacked.",),
+            traps=(
+                "A body may be packed by gzip, with Content-Encoding or without: its first two bytes tell. It is "
+                "signed unpacked, and kept as it came; duplicates are known by what is in it.",
+            ),
             verified=("stream-chat 4.33.0 (Python), stream-chat 9.53.0 (Node)", "2026-11-28"),
         ),
     ),
