@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -120,6 +120,22 @@ class LineLimit:
             left_out = 0 if window is None else window.left_out
             self._windows[kind] = _Window(now)
         return f" ({left_out} more since the last line)" if left_out else ""
+
+
+def log_repeated(id: str, known_as: Sequence[str]) -> None:
+    """Log that events of a delivery are duplicates of others in it, as where a sender gives an id twice.
+
+    Args:
+        id: the id of the delivery.
+        known_as: the ids under which some of its events are stored already.
+    """
+    inside = sum(each.partition(".")[0] == id for each in known_as)
+    if inside:
+        logger.warning(
+            "delivery %s: %s of its events are duplicates of others in it, by their ids, and were not stored",
+            *(id, inside),
+            extra=fields(delivery_id=id),
+        )
 
 
 class DeadLetterLog:

@@ -130,6 +130,25 @@ async def test_a_batch_of_which_some_are_known_keeps_the_new_ones(make: Make) ->
     assert again.duplicate_of == f"{first.delivery.id}.1"
 
 
+async def test_of_equal_ids_in_one_batch_the_first_counts_and_one_line_says_so(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    hooks = make(sender=batching())
+    hooks.fallback(lambda event: None)
+    async with hooks:
+        first = await send(hooks, [event(1, n="secret"), event(2), event(1, n="other"), event(2), event(3)])
+        await finished(hooks, 3)
+        told = [each.getMessage() for each in caplog.records if "duplicates of others in it" in each.getMessage()]
+        await send(hooks, [event(3), event(4)])
+        await finished(hooks, 4)
+    assert first.response.status == 202
+    assert first.delivery is not None
+    assert [each.split(":")[0] for each in told] == [f"delivery {first.delivery.id}"]
+    assert ("2 of its events" in told[0], "secret" in caplog.text) == (True, False)
+    assert caplog.text.count("duplicates of others in it") == 1, "a part of an earlier delivery is no such one"
+    assert sum(hooks.runtime.counters.duplicates) == 3
+
+
 async def test_events_without_an_id_are_known_by_their_request_and_their_number(make: Make) -> None:
     hooks = make(sender=batching(delivery_id_path=None, delivery_id="x-delivery"))
     noted = noting(hooks)

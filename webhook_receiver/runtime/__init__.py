@@ -24,7 +24,7 @@ from ..inbox.counting import MINUTE
 from ..inbox.names import check_name, claim_name, is_shared, registered_name, release_name, unclaimed
 from ..inbox.records import Duplicate, Entry, State, Stored, StoredDelivery
 from ..inbox.registration import Registration
-from ..logs import DeadLetterLog, log_failure, warn_if_disabled
+from ..logs import DeadLetterLog, log_failure, log_repeated, warn_if_disabled
 from ..options import WorkerOptions, is_name
 from ..redaction import summary
 from ..routing import old_names
@@ -337,7 +337,11 @@ class Runtime:
         except Exception as error:
             raise _failed(f"delivery {delivery.id}: the inbox failed", error, delivery_id=delivery.id) from None
         numbers = self.counters.stored if isinstance(stored, Stored) else self.counters.duplicates
-        numbers[bucket_of(perf_counter() - began)] += 1
+        bucket = bucket_of(perf_counter() - began)
+        numbers[bucket] += 1
+        if isinstance(stored, Stored) and stored.known:
+            self.counters.duplicates[bucket] += len(stored.known)
+            log_repeated(delivery.id, [each.id for each in stored.known.values()])
         if self._worker is not None and _is_due(stored):
             self._worker.wake()
         return stored
