@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from abc import ABC
 from contextlib import suppress
 from datetime import datetime
 from enum import Enum, IntEnum, StrEnum
@@ -23,6 +24,7 @@ from webhook_receiver import (
     NotAnEvent,
     OrderFailedPermanently,
     OrderFulfilled,
+    OrderProgress,
     OrderStatus,
     OrderStatusChanged,
     UnknownEvent,
@@ -69,8 +71,8 @@ def parse(document: object, *classes: type[Event]) -> Event:
         ("FULFILLED", OrderFulfilled),
         ("FAILED_PERMANENTLY", OrderFailedPermanently),
         ("FAILED PERMANENTLY", OrderFailedPermanently),
-        ("PLACED", OrderStatusChanged),
-        ("NEVER HEARD OF", OrderStatusChanged),
+        ("PLACED", OrderProgress),
+        ("NEVER HEARD OF", OrderProgress),
     ],
 )
 def test_an_order_becomes_the_class_of_its_status(status: str, cls: type[OrderStatusChanged]) -> None:
@@ -271,6 +273,33 @@ class Kinds(Enum):
 
 
 Paid = TypeAliasType("Paid", Literal["paid"])
+
+
+def test_an_abstract_class_claims_nothing_and_needs_no_name() -> None:
+    class Moved(Event, ABC, frozen=True):
+        pass
+
+    class ShipMoved(Moved, frozen=True):
+        event: Literal["ship.moved"]
+
+    class TrainMoved(Moved, frozen=True):
+        event: Literal["train.moved"]
+
+    registry = up42_registry(Moved, ShipMoved, TrainMoved)
+    assert type(registry.parse(b'{"event": "ship.moved"}')) is ShipMoved
+    assert type(registry.parse(b'{"event": "train.moved"}')) is TrainMoved
+    assert type(registry.parse(b'{"event": "car.moved"}')) is UnknownEvent
+
+
+def test_a_subclass_of_an_abstract_class_is_none_itself() -> None:
+    class Moved(Event, ABC, frozen=True):
+        pass
+
+    class Nameless(Moved, frozen=True):
+        pass
+
+    with pytest.raises(ConfigurationError, match="Nameless does not say which events are its own"):
+        up42_registry(Nameless)
 
 
 def test_a_literal_of_a_plain_enum_is_rejected_since_no_document_has_its_member() -> None:

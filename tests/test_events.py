@@ -10,7 +10,21 @@ import pytest
 from pydantic import AliasChoices, AliasPath, Field, ValidationError, create_model
 
 from tests.helpers import order, up42_registry
-from webhook_receiver import Event, JobStatusChanged, OrderFulfilled, OrderStatus, OrderStatusChanged
+from webhook_receiver import (
+    Event,
+    ImageryEvent,
+    ImageryFailed,
+    ImageryPartlyReady,
+    ImageryProgress,
+    ImageryReady,
+    JobStatusChanged,
+    OrderFulfilled,
+    OrderProgress,
+    OrderStatus,
+    OrderStatusChanged,
+    UnknownEvent,
+    WebhookReceiver,
+)
 from webhook_receiver.events import OrderBody
 from webhook_receiver.senders.up42.events import STATUSES
 
@@ -114,3 +128,54 @@ def test_an_id_that_is_declared_as_a_uuid_is_one() -> None:
     cls: type[OrderStatusChanged] = create_model("Changed", __base__=OrderStatusChanged, body=(body, ...))
     event = cls.model_validate_json(order("PLACED", orderId=UUID_OF_ORDER))
     assert event.with_order_id_paths([("body", "orderId")]).order_id == UUID_OF_ORDER
+
+
+@pytest.mark.parametrize(
+    ("status", "cls"),
+    [
+        ("FULFILLED", ImageryReady),
+        ("FAILED_PERMANENTLY", ImageryFailed),
+        ("FAILED PERMANENTLY", ImageryFailed),
+        ("PLACED", ImageryProgress),
+        ("BEING FULFILLED", ImageryProgress),
+        ("CANCELED", ImageryProgress),
+        ("A WORD OF TOMORROW", ImageryProgress),
+    ],
+)
+def test_an_order_is_told_in_the_words_of_all_providers(status: str, cls: type[ImageryEvent]) -> None:
+    event = up42_registry().parse(order(status))
+    assert isinstance(event, OrderStatusChanged)
+    assert [each for each in OUTCOMES if isinstance(event, each)] == [cls]
+    assert isinstance(event, ImageryEvent)
+    assert event.status == STATUSES.get(status, status)
+    assert (event.order_id, event.items, event.expires_at) == ("o-1", (), None)
+    assert event.document["body"]["orderId"] == "o-1"
+    assert set(event.document) == {"event", "body"}
+
+
+OUTCOMES = (ImageryReady, ImageryPartlyReady, ImageryFailed, ImageryProgress)
+
+
+@pytest.mark.parametrize("cls", [ImageryProgress, OrderProgress, OrderStatusChanged])
+def test_a_status_of_no_class_reaches_the_handlers_of_progress(cls: type[Event]) -> None:
+    hooks = WebhookReceiver(secret="secret")
+    got: list[Event] = []
+    hooks.on(cls)(got.append)
+    for status in ("PLACED", "FULFILLED"):
+        event = hooks.parse(order(status))
+        matching = [handler.function for handler in hooks.match(event)]
+        assert matching == ([got.append] if isinstance(event, cls) else [])
+
+
+def test_an_order_tells_its_sender_and_one_that_nobody_received_tells_none() -> None:
+    event = WebhookReceiver(secret="secret").parse(order())
+    assert isinstance(event, ImageryReady)
+    assert event.provider == "up42"
+    assert copy.copy(event).provider == "up42"
+    assert pickle.loads(pickle.dumps(event)).provider == "up42"
+    assert OrderFulfilled.model_validate_json(order()).provider == ""
+
+
+def test_words_for_all_providers_have_no_documents_of_their_own() -> None:
+    registry = up42_registry(ImageryEvent, *OUTCOMES)
+    assert type(registry.parse(b'{"event": "ImageryReady", "body": {}}')) is UnknownEvent

@@ -6,8 +6,10 @@ one that is not needed, so that a checker that accepts such a line fails.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal, assert_type
+from abc import ABC
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, assert_type
 
 from pydantic import BaseModel
 
@@ -18,6 +20,11 @@ from webhook_receiver import (
     Delivery,
     Event,
     FailedAttempt,
+    ImageryEvent,
+    ImageryFailed,
+    ImageryPartlyReady,
+    ImageryProgress,
+    ImageryReady,
     OrderFailedPermanently,
     OrderFulfilled,
     OrderStatus,
@@ -130,6 +137,34 @@ class ParcelDelivered(Event, frozen=True):
 def celebrate(parcel: ParcelDelivered) -> None: ...
 
 
+images = Router()
+
+
+@images.on(ImageryReady, where=lambda image: image.provider == "planet")
+async def download_from_anybody(image: ImageryReady, attempt: Attempt) -> str:
+    assert_type(image.provider, str)
+    assert_type(image.order_id, str | None)
+    assert_type(image.items, tuple[str, ...])
+    assert_type(image.status, str)
+    assert_type(image.document, Mapping[str, Any])
+    assert_type(image.expires_at, datetime | None)
+    return attempt.handler
+
+
+@images.on(ImageryPartlyReady)
+@images.on(ImageryFailed)
+@images.on(ImageryProgress)
+def whatever_else(image: ImageryEvent) -> None: ...
+
+
+class Moved(Event, ABC, frozen=True):
+    """An abstract class of the user's."""
+
+
+@images.on(Moved)
+def moved(event: Moved) -> None: ...
+
+
 async def the_types_are_kept(order: OrderFulfilled, attempt: Attempt, call_next: CallNext) -> None:
     assert_type(await download(order=order), int)
     assert_type(with_attempt(order, attempt=attempt), str)
@@ -142,11 +177,14 @@ async def the_types_are_kept(order: OrderFulfilled, attempt: Attempt, call_next:
     assert_type(rest_with_parentheses(order, attempt=attempt), str)
     assert_type(mourn_with_parentheses(attempt.delivery, []), int)
     assert_type(await around_with_parentheses(attempt, call_next), str)
+    assert_type(await download_from_anybody(order, attempt=attempt), str)
+    assert_type(whatever_else(order), None)
     assert_type(celebrate(ParcelDelivered(event="parcel.delivered", body=Parcel(number="7"))), None)
 
 
 def wrong_event(order: OrderFailedPermanently) -> None: ...
 def too_narrow(order: OrderFulfilled) -> None: ...
+def takes_one_provider(image: OrderFulfilled) -> None: ...
 def three(order: OrderFulfilled, attempt: Attempt, third: int) -> None: ...
 def wrong_second(order: OrderFulfilled, session: int) -> None: ...
 def nothing() -> None: ...
@@ -188,3 +226,6 @@ hooks.on(OrderFulfilled, concurrency="2")  # type: ignore[call-overload]
 hooks.on_fulfilled(rate=10)  # type: ignore[call-overload]
 hooks.fallback(rate="10/s")(too_narrow)  # type: ignore[arg-type]
 hooks.on_dead(concurrency=1)(hears_events)  # type: ignore[type-var]
+images.on(ImageryReady)(takes_one_provider)  # type: ignore[arg-type]
+images.on(ImageryFailed)(download_from_anybody)  # type: ignore[arg-type]
+images.on(ImageryReady, where=lambda image: image.nonsense)  # type: ignore[attr-defined]

@@ -41,8 +41,9 @@ _HOMES = {
         "RequestError Retry StaleSignature Unconfirmed UnexpectedSignature VerificationError WebhookError"
     ),
     ".events": (
-        "Event FailedPermanentlyBody FulfilledBody OrderBody OrderFailedPermanently OrderFulfilled "
-        "OrderStatus OrderStatusChanged UnknownEvent"
+        "Event FailedPermanentlyBody FulfilledBody ImageryEvent ImageryFailed ImageryPartlyReady ImageryProgress "
+        "ImageryReady OrderBody OrderFailedPermanently OrderFulfilled OrderProgress OrderStatus OrderStatusChanged "
+        "UnknownEvent"
     ),
     ".inbox": "DeliverySummary FailedAttempt Filter HandlerState Inbox State Stats StoredDelivery",
     ".inbox.memory": "MemoryInbox",

@@ -33,10 +33,12 @@ from .events import (
     ORDER_EVENTS,
     Event,
     OrderBody,
+    OrderProgress,
     OrderStatus,
     OrderStatusChanged,
     Path,
     UnknownEvent,
+    is_abstract,
     wire_names,
 )
 from .json_repair import repaired
@@ -57,6 +59,7 @@ class EventRegistry:
         events: the classes that are registered from the start.
         order_id_paths: the places of an order's id in the sender's documents; the first that has one counts.
         statuses: the sender's spellings of order statuses, where they differ from `OrderStatus`.
+        provider: the sender's name, which events of orders tell.
 
     Raises:
         ConfigurationError: as from `add`.
@@ -67,8 +70,10 @@ class EventRegistry:
         events: Sequence[type[Event]] = ORDER_EVENTS,
         order_id_paths: Sequence[Path] = (),
         statuses: Mapping[str, OrderStatus] = _NO_STATUSES,
+        provider: str = "",
     ) -> None:
         self.order_id_paths = order_id_paths
+        self._provider = provider
         self._statuses = dict(statuses)
         self._discriminators: dict[type[Event], Discriminators] = {}
         self._owners: dict[Value, list[type[Event]]] = {}
@@ -82,13 +87,15 @@ class EventRegistry:
             self.add(OrderStatusChanged)  # which has a status in any spelling
 
     def add(self, cls: type[Event]) -> None:
-        """Register a class, so that the documents that it claims become its events.
+        """Register a class, so that the documents that it claims become its events. An abstract one claims none.
 
         Raises:
             ConfigurationError: the class is not fully defined or has no literal `event`, or a class or name that is
                 registered already claims the same documents.
         """
-        if cls in self._discriminators or cls in (Event, UnknownEvent):
+        if cls is OrderProgress:
+            cls = OrderStatusChanged  # whose events it has, see `_validator`
+        if cls in self._discriminators or cls in (Event, UnknownEvent) or is_abstract(cls):
             return
         try:
             cls.model_rebuild()  # nothing, unless it was declared before a class that it names
@@ -119,7 +126,7 @@ class EventRegistry:
             )
         self._discriminators[cls] = discriminators
         if isinstance(body := cls.model_fields.get("body", _NO_FIELD).annotation, type) and issubclass(body, OrderBody):
-            self._about_orders.add(cls)
+            self._about_orders.add(OrderProgress if cls is OrderStatusChanged else cls)
         for value in name:
             self._owners.setdefault(value, []).append(cls)
         self._validator = None
@@ -167,6 +174,7 @@ class EventRegistry:
                 event = self._respelt(body, cast("OrderStatusChanged", event))
                 fields = vars(event)
             fields["_order_id_paths"] = self.order_id_paths  # see `with_order_id_paths`
+            fields["_provider"] = self._provider
         return event
 
     def _read(self, body: bytes) -> Event | None:
@@ -215,6 +223,8 @@ def _validator(discriminators: Mapping[type[Event], Discriminators]) -> SchemaVa
         @classmethod
         def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
             choices = {event: _or_rejected(event, handler) for event in [*discriminators, unknown]}
+            if OrderStatusChanged in choices:  # an event that is of no class below it is progress
+                choices[OrderStatusChanged] = _or_rejected(OrderStatusChanged, handler, OrderProgress)
             known = [_tree(choices, discriminators, list(discriminators), frozenset())] if discriminators else []
             others = [handler.generate_schema(event) for event in unknown_elsewhere]
             return core_schema.union_schema([*known, *others, choices[unknown]], mode="left_to_right")
@@ -225,9 +235,9 @@ def _validator(discriminators: Mapping[type[Event], Discriminators]) -> SchemaVa
     return cast("SchemaValidator", adapter.validator)
 
 
-def _or_rejected(cls: type[Event], handler: GetCoreSchemaHandler) -> CoreSchema:
+def _or_rejected(cls: type[Event], handler: GetCoreSchemaHandler, becomes: type[Event] | None = None) -> CoreSchema:
     rejection = core_schema.no_info_plain_validator_function(partial(_reject, cls))
-    return core_schema.union_schema([handler.generate_schema(cls), rejection], mode="left_to_right")
+    return core_schema.union_schema([handler.generate_schema(becomes or cls), rejection], mode="left_to_right")
 
 
 def _tree(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Literal, Self, cast
@@ -59,6 +61,9 @@ class Event(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
             body: Shipment
 
     Fields of the document that the class does not declare are in `model_extra`, and are attributes, too.
+
+    An abstract class has no documents of its own, and needs no literals: `class Shipment(Event, ABC, frozen=True)`. A
+    handler of it gets the events of its subclasses.
     """
 
     event: str
@@ -95,6 +100,59 @@ class UnknownEvent(Event, frozen=True):
     """The document's `body`; of an event without a name the whole document, decoded; None if it is no JSON."""
 
 
+class ImageryEvent(Event, ABC, frozen=True):
+    """An event about images that were ordered, in the words of all providers of images: the base class of four others.
+
+    Abstract, as these four are: `on(ImageryReady)` gets the events of every provider that is one.
+    """
+
+    @property
+    def provider(self) -> str:
+        """The provider's name, such as "planet"."""
+        return ""
+
+    @property
+    def order_id(self) -> str | None:
+        """The provider's id of the order, as text; None where the document has none."""
+        return None
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The ids or names of the items of the order that the event is about; empty where the document has none."""
+        return ()
+
+    @property
+    def status(self) -> str:
+        """The provider's own word for what happened, such as "DELIVERY_COMPLETED"; empty where it has none."""
+        return ""
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """The provider's document about it, as JSON; of one with several items, the part about this one."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """The time at which the first of the document's download links ends; None where it does not say."""
+        return None
+
+
+class ImageryReady(ImageryEvent, ABC, frozen=True):
+    """What was ordered, or the items of it that the event names, is ready to be downloaded."""
+
+
+class ImageryPartlyReady(ImageryEvent, ABC, frozen=True):
+    """A part of what was ordered is ready, and the provider does not say that the rest will be."""
+
+
+class ImageryFailed(ImageryEvent, ABC, frozen=True):
+    """What was ordered, or the items of it that the event names, has failed for good."""
+
+
+class ImageryProgress(ImageryEvent, ABC, frozen=True):
+    """Any other news of an order, also in a word that is not known: `status` has it."""
+
+
 class OrderBody(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
     """The body of `order.status`. Only `status` is certain; other fields are in `model_extra`."""
 
@@ -106,6 +164,11 @@ class OrderStatusChanged(Event, frozen=True):
 
     event: Literal["order.status"]
     body: OrderBody
+
+    @property
+    def provider(self) -> str:
+        """The name of the sender, if a receiver or `webhook_receiver.testing.make` made the event; else empty."""
+        return str(vars(self).get("_provider", ""))
 
     @property
     def status(self) -> OrderStatus:
@@ -131,13 +194,15 @@ class OrderStatusChanged(Event, frozen=True):
         order_id = self.order_id
         return None if order_id is None else (order_id, self.body.status)
 
-    def with_order_id_paths(self, paths: Sequence[Path]) -> Self:
-        """Set the places of the order's id, and return the event itself.
+    def with_order_id_paths(self, paths: Sequence[Path], provider: str = "") -> Self:
+        """Set the places of the order's id and the sender's name, and return the event itself.
 
         Args:
             paths: the places, as keys and indices; the first that has an id counts.
+            provider: the name of the sender.
         """
         vars(self)["_order_id_paths"] = paths  # no field, but copied and pickled with the fields
+        vars(self)["_provider"] = provider
         return self
 
 
@@ -147,7 +212,7 @@ class FulfilledBody(OrderBody, frozen=True):
     status: Literal[OrderStatus.FULFILLED]
 
 
-class OrderFulfilled(OrderStatusChanged, frozen=True):
+class OrderFulfilled(OrderStatusChanged, ImageryReady, frozen=True):
     """The event `order.status` with the status FULFILLED: all that was ordered is ready to be downloaded."""
 
     body: FulfilledBody
@@ -159,10 +224,14 @@ class FailedPermanentlyBody(OrderBody, frozen=True):
     status: Literal[OrderStatus.FAILED_PERMANENTLY]
 
 
-class OrderFailedPermanently(OrderStatusChanged, frozen=True):
+class OrderFailedPermanently(OrderStatusChanged, ImageryFailed, frozen=True):
     """The event `order.status` with the status FAILED_PERMANENTLY: the order has failed for good, or was cancelled."""
 
     body: FailedPermanentlyBody
+
+
+class OrderProgress(OrderStatusChanged, ImageryProgress, frozen=True):
+    """The event `order.status` with any other status that no class claims. Every such event is one."""
 
 
 ORDER_EVENTS: tuple[type[Event], ...] = (OrderStatusChanged, OrderFulfilled, OrderFailedPermanently)
@@ -171,12 +240,17 @@ ORDER_EVENTS: tuple[type[Event], ...] = (OrderStatusChanged, OrderFulfilled, Ord
 
 def order_id_of(event: Event) -> str | None:
     """Return the id of an event's order, the default ordering key; None for an event about anything else."""
-    return event.order_id if isinstance(event, OrderStatusChanged) else None
+    return event.order_id if isinstance(event, OrderStatusChanged | ImageryEvent) else None
 
 
 def identity_of(event: Event) -> Sequence[str] | None:
     """Return the identity of an event by its class. See `Event.identity`."""
     return event.identity
+
+
+def is_abstract(cls: type[Event]) -> bool:
+    """Return whether a class of events has no documents of its own, as it says by `ABC` among its bases."""
+    return ABC in cls.__bases__
 
 
 def parsed_paths(dotted: Sequence[str]) -> tuple[Path, ...]:

@@ -119,7 +119,8 @@ class WebhookReceiver(Router):
         check_callable("clock", clock, "a function that returns the time in Unix seconds, such as time.time")
         if ordering_key is not None:
             sender = replace(sender, ordering_key=ordering_key)
-        super().__init__(EventRegistry(sender.events, parsed_paths(sender.order_id_paths), sender.statuses))
+        paths = parsed_paths(sender.order_id_paths)
+        super().__init__(EventRegistry(sender.events, paths, sender.statuses, sender.name))
         self.sender = sender
         """The sender of the deliveries."""
         self.order_check = None if confirm is None else order_check(sender, confirm)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import PydanticInvalidForJsonSchema, ValidationError
 
-from ..events import Event, OrderStatusChanged, parsed_paths, wire_names
+from ..events import Event, OrderStatusChanged, is_abstract, parsed_paths, wire_names
 from ..redaction import reason
 from ..senders.up42.events import ORDER_ID_PATHS
 from .wire import as_sent
@@ -51,6 +51,8 @@ def make(cls: type[E], number: int = 1, /, **values: Any) -> E:
     Raises:
         ValueError: a field cannot be filled. The message says which one, and how to give it.
     """
+    if is_abstract(cls):
+        raise ValueError(f"{cls.__name__} is abstract, and no event is one: make one of its subclasses")
     try:
         schema = cls.model_json_schema()
     except PydanticInvalidForJsonSchema as error:
@@ -71,7 +73,7 @@ def make(cls: type[E], number: int = 1, /, **values: Any) -> E:
     try:
         event = cls.model_validate_json(json.dumps(document))
         if isinstance(event, OrderStatusChanged):
-            event.with_order_id_paths(_ORDER_ID_PATHS)
+            event.with_order_id_paths(_ORDER_ID_PATHS, "up42")
     except ValidationError as error:
         raise ValueError(_how_to_give(cls, error)) from None
     if about_order and order_id not in (_FILL, None) and cast("OrderStatusChanged", event).order_id != str(order_id):
