@@ -1,0 +1,417 @@
+"""Changes from listings of orders and jobs, which change while their pages are read. There are two kinds of listings:
+
+`ByChange` is filtered and sorted by the time of the last change. Each page is asked for by the time at which the last
+one ended, not by its number: what changes meanwhile moves to the end, and nothing moves out of sight.
+
+`ByStart` knows only when each job was created. It is read back to the oldest job that had not ended. A few old ones are
+asked for by their ids instead, so that one job of last year does not have all of this year listed.
+
+Both go back a little: clocks are set back, and a change may be listed late. What was told already is left out by a
+memory in the cursor, of ids with statuses. It holds the latest only; what it has forgotten is told again, and is known
+to the inbox by its identity. A status that came and went between two polls is not seen, unless the API has a history.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Any, NamedTuple, cast
+
+from ...errors import ApiError, ConfigurationError
+from ..source import Changes
+from .api import Connection
+
+logger = logging.getLogger("webhook_receiver")
+
+BACK = timedelta(minutes=10)
+"""How far each poll goes back behind the newest change, or the newest job, of the last one."""
+MOST_PAGES = 10
+"""Number of pages that one call reads, at most, unless they have nothing that moves the cursor."""
+PATIENCE = timedelta(days=400)
+"""The age at which a job that has not ended is not asked for any more. Tasking orders may be open for a year."""
+_MOST_STUCK = 100  # pages of one call, at most
+_TICK = timedelta(milliseconds=1)  # a filter may leave out its time itself
+_MOST_TOLD = 500  # entries of the memory
+_MOST_OPEN = 60  # jobs that are asked for by their ids
+_LONGEST_ID = 40  # characters of an id that is kept in the cursor
+_LONGEST_LINK = 2000  # characters of a link that is kept in the cursor
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+class Item(NamedTuple):
+    """An order or a job, as it was listed."""
+
+    id: str
+    """The id."""
+    status: str
+    """The status, as the provider spells it."""
+    at: datetime
+    """When it changed last, for `changed`; when it was created, for `opened`."""
+    whole: dict[str, Any]
+    """The whole object."""
+
+
+class Page(NamedTuple):
+    """A page of a listing."""
+
+    items: Sequence[Item]
+    """The items."""
+    next: str | None = None
+    """What the next page is asked for by; None if this is the last one."""
+
+
+Read = Callable[[Connection, datetime, str | None], Awaitable[Page]]
+"""A function of a connection, the earliest time, and `Page.next`, None for the first page. It returns a page."""
+One = Callable[[Connection, str], Awaitable[Item]]
+"""A function of a connection and an id. It returns the item; an `ApiError` with the status 404 or 410: it is gone."""
+Tell = Callable[[Connection, Item], Awaitable[Sequence[bytes]]]
+"""A function of a connection and an item that is new, or has a new status. It returns the documents about it."""
+
+
+def document_of(whole: object) -> bytes:
+    """Return a JSON value as a document."""
+    return json.dumps(whole, separators=(",", ":")).encode()
+
+
+async def tell_whole(connection: Connection, item: Item) -> Sequence[bytes]:
+    """Return an item's whole object as the only document about it."""
+    return [document_of(item.whole)]
+
+
+def item_of(whole: object, *, id: str, status: str, at: str) -> Item:
+    """Return an item that an API told. One without a time is in the future, so that it moves no cursor, and is told.
+
+    Args:
+        whole: the whole object.
+        id: the place of the id, such as "properties.taskingrequestId".
+        status: the place of the status.
+        at: the place of the time.
+
+    Raises:
+        ApiError: it is no object, or has no id or status.
+    """
+    found: list[str] = []
+    for place in (id, status):
+        value = member(whole, *place.split("."))
+        if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+            raise ApiError(f"the API told something without {place}: is url the address of the right API?")
+        found.append(str(value))
+    try:
+        began = moment(member(whole, *at.split(".")))
+    except ApiError:
+        began = _NEVER
+    return Item(found[0], found[1], began, cast("dict[str, Any]", whole))
+
+
+def ends_with(*statuses: str) -> Callable[[Item], bool]:
+    """Return the function that says whether an item has one of some statuses; upper and lower case count as equal."""
+    words = frozenset(status.casefold() for status in statuses)
+    return lambda item: item.status.casefold() in words
+
+
+def items_of(document: object, *names: str) -> list[Any]:
+    """Return the array at the first of some names in a response, or the response itself if it is one and a name is "".
+
+    Raises:
+        ApiError: there is none.
+    """
+    fields: dict[str, Any] = cast("dict[str, Any]", document) if isinstance(document, dict) else {"": document}
+    for name in names:
+        if isinstance(fields.get(name), list):
+            found: list[Any] = fields[name]
+            return found
+    raise ApiError(f"the response has no array {names[0]!r}: is url the address of the right API?")
+
+
+def next_link(connection: Connection, page: Any) -> str | None:
+    """Return the URL of the next page, by the link with the relation "next" in the page's `links`; None without one.
+
+    Raises:
+        ApiError: it leads to another host, or is no plain link.
+    """
+    links: list[object] = member(page, "links") or []
+    for link in links:
+        if member(link, "rel") == "next":
+            if str(member(link, "method") or "GET").upper() != "GET":
+                raise ApiError("the next page is asked for by another method than GET, which this source does not do")
+            return connection.same_host(member(link, "href"))
+    return None
+
+
+def member(document: object, *names: str) -> Any:
+    """Return what is at a place in a response, by the names of members; None if there is nothing."""
+    for name in names:
+        document = cast("dict[str, object]", document).get(name) if isinstance(document, dict) else None
+    return document
+
+
+def moment(text: object) -> datetime:
+    """Return a time of RFC 3339, in UTC; taken for UTC if it has no time zone.
+
+    Raises:
+        ApiError: the text is no such time.
+    """
+    try:
+        at = datetime.fromisoformat(text if isinstance(text, str) else "")
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ApiError(f"the API told the time {str(text)[:40]!r}, which is none of RFC 3339") from None
+
+
+def text_of(at: datetime) -> str:
+    """Return a time as RFC 3339 in UTC, with microseconds and "Z"."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def cursor_at(begin: datetime) -> str:
+    """Return the cursor of a first call that begins at a time."""
+    return _text({"from": text_of(begin)})
+
+
+def _text(state: Mapping[str, Any]) -> str:
+    return json.dumps({name: value for name, value in state.items() if value}, separators=(",", ":"))
+
+
+def _state(cursor: str) -> dict[str, Any]:
+    """Return the state in a cursor.
+
+    Raises:
+        ConfigurationError: it is no cursor of these sources.
+    """
+    try:
+        state: Any = json.loads(cursor)
+        moment(state["from"])
+    except (ValueError, TypeError, KeyError, ApiError):
+        raise ConfigurationError("the cursor is of another source: give this source a name that was not used") from None
+    return cast("dict[str, Any]", state)
+
+
+def _time(state: Mapping[str, Any], name: str) -> datetime | None:
+    return moment(state[name]) if name in state else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByChange:
+    """A listing that is filtered and sorted by the time of the last change, the oldest first."""
+
+    read: Read
+    """The function that reads a page of what changed at a time or later."""
+    one: One
+    """The function that returns an item by its id."""
+    tell: Tell = tell_whole
+    """The function that makes documents of an item."""
+
+    async def changes(self, connection: Connection, cursor: str, now: datetime) -> Changes:
+        """Return what changed, and the next cursor.
+
+        Args:
+            connection: the connection to the API.
+            cursor: the cursor of the last call, or of `cursor_at`.
+            now: the present time. A change in the future does not move the cursor beyond it.
+
+        Raises:
+            ApiError: the API failed, or too many changes have one time.
+            ConfigurationError: the cursor is of another source.
+        """
+        state = _state(cursor)
+        begin, newest, told = moment(state["from"]), _time(state, "newest"), _Told(state)
+        documents: list[bytes] = []
+        after: str | None = None
+        for _ in range(_MOST_STUCK):
+            page = await self.read(connection, begin - _TICK, after)
+            for item in page.items:
+                if told.is_new(item):
+                    documents += await self.tell(connection, item)
+            times = [item.at for item in page.items]
+            newest = _latest(newest, times, now)
+            after = page.next
+            if after is None:
+                begin = begin if newest is None else newest - BACK
+                return Changes(documents, _text({"from": text_of(begin), "newest": _or_none(newest), **told.kept()}))
+            if times and times == sorted(times) and begin < times[-1] <= now:
+                state = {"from": text_of(times[-1]), "newest": _or_none(newest), **told.kept()}
+                return Changes(documents, _text(state), more=True)
+            # Else all are of one time, or the API does not sort: then only the link leads on.
+        raise ApiError(
+            f"{_MOST_STUCK} pages of changes have one time, or are in the future: the listing cannot be read on"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByStart:
+    """A listing of jobs that can be limited only by the times when they were created, if at all."""
+
+    read: Read
+    """The function that reads a page of jobs that were created at a time or later; older ones do no harm."""
+    one: One
+    """The function that returns a job by its id."""
+    has_ended: Callable[[Item], bool]
+    """The function that says whether nothing comes after a job's status. A new word of tomorrow is no end."""
+    newest_first: bool
+    """Whether the API lists the newest job first. A page that is sorted so and goes back beyond the earliest time is
+    the last one then; else the listing is read to its end."""
+    tell: Tell = tell_whole
+    """The function that makes documents of a job."""
+
+    async def changes(self, connection: Connection, cursor: str, now: datetime) -> Changes:
+        """Return what changed, and the next cursor.
+
+        Args:
+            connection: the connection to the API.
+            cursor: the cursor of the last call, or of `cursor_at`.
+            now: the present time. A job from the future does not move the cursor beyond it.
+
+        Raises:
+            ApiError: the API failed.
+            ConfigurationError: the cursor is of another source.
+        """
+        state = _state(cursor)
+        begin, newest, told, jobs = moment(state["from"]), _time(state, "newest"), _Told(state), _Open(state)
+        found: list[tuple[datetime, bytes]] = []
+        listed: set[str] = set()
+
+        async def take(item: Item) -> None:
+            if told.is_new(item):
+                found.extend([(item.at, document) for document in await self.tell(connection, item)])
+            jobs.note(item, self.has_ended(item))
+
+        after: str | None = state.get("page")
+        for number in range(_MOST_STUCK):
+            try:
+                page = await self.read(connection, begin, after)
+            except ApiError as error:
+                if number or after is None or error.status not in (400, 404, 410):
+                    raise
+                # The link in the cursor has ended: from the front again.
+                page = await self.read(connection, begin, None)
+            for item in page.items:
+                listed.add(item.id)
+                if item.at >= begin or item.id in jobs or not self.has_ended(item):  # else it had before
+                    await take(item)
+            times = [item.at for item in page.items]
+            newest = _latest(newest, times, now)
+            is_last = (
+                self.newest_first and len(times) > 1 and times[-1] < begin and times == sorted(times, reverse=True)
+            )
+            after = None if is_last else page.next
+            if after is None:
+                break
+            if number + 1 >= MOST_PAGES and len(after) <= _LONGEST_LINK:
+                kept = {"from": text_of(begin), "newest": _or_none(newest), "page": after, **jobs.kept(), **told.kept()}
+                return Changes(_in_order(found), _text(kept), more=True)
+        else:
+            raise ApiError(f"the listing has more than {_MOST_STUCK} pages, with links that are too long to be kept")
+        for id in jobs.without(listed):
+            try:
+                item = await self.one(connection, id)
+            except ApiError as error:
+                if error.status not in (404, 410):
+                    raise
+                logger.warning("a job that had not ended is gone from the API: %s", id)
+                jobs.forget(id)
+            else:
+                await take(item)
+        if newest is not None:
+            begin = max(begin, jobs.begin(newest - BACK, now - PATIENCE))
+        kept = {"from": text_of(begin), "newest": _or_none(newest), **jobs.kept(before=begin), **told.kept()}
+        return Changes(_in_order(found), _text(kept))
+
+
+def _latest(newest: datetime | None, times: Sequence[datetime], now: datetime) -> datetime | None:
+    """Return the latest of these times that is not in the future."""
+    return max([at for at in (newest, *times) if at is not None and at <= now], default=newest)
+
+
+def _or_none(at: datetime | None) -> str | None:
+    return None if at is None else text_of(at)
+
+
+def _in_order(found: list[tuple[datetime, bytes]]) -> list[bytes]:
+    """Return the documents, those about the oldest job first."""
+    return [document for _, document in sorted(found, key=lambda each: each[0])]
+
+
+class _Told:
+    """The ids with statuses that were told, the latest of them."""
+
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        text: str = state.get("told", "")
+        self._marks = dict.fromkeys(text[at : at + 8] for at in range(0, len(text), 8))
+
+    def is_new(self, item: Item) -> bool:
+        """Return whether a job has not been told with this status, and take it for told."""
+        what = f"{item.id}\0{item.status}".encode("utf-8", "replace")
+        mark = b64encode(blake2b(what, digest_size=6).digest()).decode()
+        is_new = mark not in self._marks
+        self._marks.pop(mark, None)
+        self._marks[mark] = None  # at the end: it is the latest
+        return is_new
+
+    def kept(self) -> dict[str, str]:
+        """Return what a cursor keeps of it."""
+        return {"told": "".join([*self._marks][-_MOST_TOLD:])}
+
+
+class _Open:
+    """The jobs that had not ended when they were seen last: the oldest of them by id, the others by a time."""
+
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        ids: dict[str, int] = state.get("open", {})
+        self._jobs = {id: _EPOCH + timedelta(seconds=at) for id, at in ids.items()}
+        self._unkept = _time(state, "unkept")
+        """When the oldest job was created that is not kept by its id; None without any."""
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._jobs
+
+    def note(self, item: Item, has_ended: bool) -> None:
+        """Take a job as it is now."""
+        if has_ended:
+            self.forget(item.id)
+        else:
+            self._jobs[item.id] = item.at
+
+    def forget(self, id: str) -> None:
+        """Take a job for ended or gone."""
+        self._jobs.pop(id, None)
+
+    def without(self, listed: set[str]) -> list[str]:
+        """Return the ids of those that were not listed."""
+        return [id for id in self._jobs if id not in listed]
+
+    def begin(self, latest: datetime, earliest: datetime) -> datetime:
+        """Return the time from which on the next listing has all that is not kept by id, `latest` or earlier.
+
+        Args:
+            latest: the time that it has to go back to at least.
+            earliest: the time before which jobs are given up.
+        """
+        self._jobs = {id: at for id, at in self._jobs.items() if at >= earliest}
+        self._drop()
+        return latest if self._unkept is None else min(latest, self._unkept)
+
+    def kept(self, before: datetime | None = None) -> dict[str, Any]:
+        """Return what a cursor keeps of it.
+
+        Args:
+            before: the time from which on the next listing has them anyway; None in the middle of a listing.
+        """
+        self._drop()
+        ids = {id: int((at - _EPOCH).total_seconds()) for id, at in self._jobs.items() if before is None or at < before}
+        return {"open": ids, "unkept": None if before else _or_none(self._unkept)}
+
+    def _drop(self) -> None:
+        """Keep the oldest jobs, and of the others the time of the oldest."""
+        by_age = sorted(self._jobs.items(), key=lambda each: each[1])
+        short = [each for each in by_age if len(json.dumps(each[0])) <= _LONGEST_ID]
+        self._jobs = dict(short[:_MOST_OPEN])
+        rest = [at for id, at in by_age if id not in self._jobs]
+        if rest:
+            self._unkept = rest[0] if self._unkept is None else min(rest[0], self._unkept)

@@ -1,0 +1,146 @@
+"""Planet's APIs of orders, subscriptions and tasking orders, as sources.
+
+Read in the package planet 3.7.0 (`clients/orders.py`, `clients/subscriptions.py`, `models.py`: addresses, filters,
+sorting, `_links.next`) and its tests (documents), and in docs.planet.com (states, notifications). The form of a
+tasking order, its filters and `ordering` are those of third parties: the package has no client for it. Nothing says how
+many orders a page has, whether a filter by an interval includes its ends, or whether links to pages end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from ...errors import ApiError
+from .access import KeyAccess
+from .api import Api, Connection, Query
+from .api_source import ApiSource
+from .listings import ByChange, ByStart, Item, Page, document_of, ends_with, item_of, items_of, member, text_of
+
+URL = "https://api.planet.com"
+_ORDERS = "/compute/ops/orders/v2"
+_SUBSCRIPTIONS = "/subscriptions/v1"
+_TASKING = "/tasking/v2/orders"
+
+_WITH_RESULTS = frozenset({"success", "partial"})
+_TASKING_ENDS = ends_with("FULFILLED", "FAILED", "EXPIRED", "REJECTED", "CANCELLED")  # third parties
+
+
+def planet_orders_source(api_key: str, *, url: str = URL) -> ApiSource:
+    """Return the source that tells the orders of Planet's Orders API whose state changed.
+
+    A document is the notification of a whole order, `{"order_id", "items"}`, with the order's `state` and the whole
+    order as `order`. The items of an order that is ready have links that end, at their `expires_at`.
+
+    Args:
+        api_key: the API key.
+        url: the address of the API.
+
+    Raises:
+        ConfigurationError: the key cannot be in a header, or the address is none of https.
+    """
+    return _source("planet-orders", api_key, url, ByChange(read=_read_orders, one=_order, tell=_tell_order))
+
+
+def planet_subscriptions_source(api_key: str, *, url: str = URL) -> ApiSource:
+    """Return the source that tells the subscriptions of Planet's Subscriptions API whose status changed.
+
+    A document is the subscription as the API has it: the payload of a notification is not published. Which items were
+    delivered is not in it, but in the subscription's results.
+
+    Args:
+        api_key: the API key.
+        url: the address of the API.
+
+    Raises:
+        ConfigurationError: the key cannot be in a header, or the address is none of https.
+    """
+    return _source("planet-subscriptions", api_key, url, ByChange(read=_read_subscriptions, one=_subscription))
+
+
+def planet_tasking_source(api_key: str, *, url: str = URL) -> ApiSource:
+    """Return the source that tells the orders of Planet's Tasking API whose status changed; it has no notifications.
+
+    A document is the order as the API has it.
+
+    Args:
+        api_key: the API key.
+        url: the address of the API.
+
+    Raises:
+        ConfigurationError: the key cannot be in a header, or the address is none of https.
+    """
+    listing = ByStart(read=_read_tasking, one=_tasking_order, has_ended=_TASKING_ENDS, newest_first=True)
+    return _source("planet-tasking", api_key, url, listing)
+
+
+def _source(name: str, api_key: str, url: str, listing: ByChange | ByStart) -> ApiSource:
+    access = KeyAccess(api_key, scheme="api-key", name="api_key")
+    return ApiSource(name=name, api=Api(url=url, access=access), listing=listing)
+
+
+async def _read_orders(connection: Connection, begin: datetime, after: str | None) -> Page:
+    query: Query = {"source_type": "all", "last_modified": f"{text_of(begin)}/..", "sort_by": "last_modified"}
+    page = await (connection.get(after) if after else connection.get(_ORDERS, query))
+    return Page([_order_item(each) for each in items_of(page, "orders")], _next(connection, page))
+
+
+def _order_item(whole: object) -> Item:
+    return item_of(whole, id="id", status="state", at="last_modified")
+
+
+async def _order(connection: Connection, id: str) -> Item:
+    return _order_item(await connection.get(f"{_ORDERS}/{quote(id, safe='')}"))
+
+
+async def _tell_order(connection: Connection, item: Item) -> Sequence[bytes]:
+    results: Any = member(item.whole, "_links", "results")
+    if item.status in _WITH_RESULTS and results is None:  # a listing leaves them out
+        try:
+            item = await _order(connection, item.id)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+        results = member(item.whole, "_links", "results")
+    document = {
+        "order_id": item.id,
+        "items": results or [],
+        "state": item.status,
+        "order": item.whole,
+    }
+    return [document_of(document)]
+
+
+async def _read_subscriptions(connection: Connection, begin: datetime, after: str | None) -> Page:
+    query: Query = {"updated": f"{text_of(begin)}/..", "sort_by": "updated", "page_size": 100}
+    page = await (connection.get(after) if after else connection.get(_SUBSCRIPTIONS, query))
+    return Page([_subscription_item(each) for each in items_of(page, "subscriptions")], _next(connection, page))
+
+
+def _subscription_item(whole: object) -> Item:
+    return item_of(whole, id="id", status="status", at="updated")
+
+
+async def _subscription(connection: Connection, id: str) -> Item:
+    return _subscription_item(await connection.get(f"{_SUBSCRIPTIONS}/{quote(id, safe='')}"))
+
+
+async def _read_tasking(connection: Connection, begin: datetime, after: str | None) -> Page:
+    query: Query = {"ordering": "-created_time", "limit": 100}
+    page = await (connection.get(after) if after else connection.get(f"{_TASKING}/", query))
+    items = [_tasking_item(each) for each in items_of(page, "results")]
+    return Page(items, connection.same_host(page.get("next")))
+
+
+def _tasking_item(whole: object) -> Item:
+    return item_of(whole, id="id", status="status", at="created_time")
+
+
+async def _tasking_order(connection: Connection, id: str) -> Item:
+    return _tasking_item(await connection.get(f"{_TASKING}/{quote(id, safe='')}"))
+
+
+def _next(connection: Connection, page: Any) -> str | None:
+    return connection.same_host(member(page, "_links", "next"))
