@@ -16,10 +16,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.helpers import NOW
-from webhook_receiver import ConfigurationError, Secret, VerificationError
+from webhook_receiver import ConfigurationError, Secret, VerificationError, WebhookReceiver
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders.catalogue import mollie_classic
 from webhook_receiver.senders.catalogue.examples import ED25519_KEY, RSA_KEY
-from webhook_receiver.senders.challenges import Challenge
+from webhook_receiver.senders.challenges import Challenge, echo
 from webhook_receiver.senders.google_pubsub import google_pubsub
 from webhook_receiver.senders.lark import lark
 from webhook_receiver.senders.registry import presets
@@ -28,6 +29,7 @@ URL = "https://example.com/webhooks"
 SECRET = "a-secret-for-tests"
 BODY = '{"id": 1, "word": "é"}'.encode()
 SECONDS, MILLISECONDS, RFC3339 = b"%d" % NOW, b"%d" % (NOW * 1000), b"2025-12-11T06:03:32Z"
+HTTP_DATE = b"Thu, 11 Dec 2025 06:03:32 GMT"
 
 Headers = dict[str, bytes]
 Rule = Callable[[bytes], Headers]
@@ -111,6 +113,8 @@ RULES: dict[str, Rule] = {
     },
     "intercom": over_the_body("x-hub-signature", prefix=b"sha1=", hash="sha1"),
     "jira": over_the_body("x-hub-signature", prefix=b"sha256="),
+    "klarna": over_the_body("klarna-signature", base64),
+    "klaviyo": lambda body: {"klaviyo-timestamp": HTTP_DATE, "klaviyo-signature": hexed(body + HTTP_DATE)},
     "knock": lambda body: {"x-knock-signature": b"t=%b,s=%b" % (MILLISECONDS, base64(MILLISECONDS + b"." + body))},
     "kontent-ai": over_the_body("x-kontent-ai-signature", base64),
     "lark": lambda body: {
@@ -122,6 +126,10 @@ RULES: dict[str, Rule] = {
     "linear": over_the_body("linear-signature"),
     "liveblocks": standard("webhook"),
     "livekit": token("authorization", "", "sha256", lambda digest: b64encode(digest).decode(), exp=int(NOW) + 300),
+    "lob": lambda body: {
+        "lob-signature-timestamp": MILLISECONDS,
+        "lob-signature": hexed(MILLISECONDS + b"." + body),
+    },
     "meta": over_the_body("x-hub-signature-256", prefix=b"sha256="),
     "netlify": token("x-webhook-signature", "", "sha256", bytes.hex, iss="netlify"),
     "notion": over_the_body("x-notion-signature", prefix=b"sha256="),
@@ -143,6 +151,7 @@ RULES: dict[str, Rule] = {
     },
     "seam": standard("svix"),
     "sentry": over_the_body("sentry-hook-signature"),
+    "shopify-events": over_the_body("shopify-hmac-sha256", base64),
     "slack": lambda body: {
         "x-slack-request-timestamp": SECONDS,
         "x-slack-signature": b"v0=" + hexed(b"v0:" + SECONDS + b":" + body),
@@ -251,6 +260,18 @@ def test_box_signs_a_body_in_ascii_too() -> None:
     assert presets()["box"].make(SECRET).verify(head_of(RULES["box"](escaped)), NOW)(BODY).body
 
 
+def test_inngest_signs_json_in_its_canonical_form() -> None:
+    canonical = BODY.replace(b" ", b"")
+    headers = {"x-inngest-signature": b"t=%b&s=%b" % (SECONDS, hexed(canonical + SECONDS))}
+    for key in (f"signkey-prod-{SECRET}", f"signkey-branch-{SECRET}", SECRET):
+        check = presets()["inngest"].make(key).verify(head_of(headers), NOW)
+        assert check(BODY).body
+        assert check(canonical).fresh
+        for body in (BODY.replace(b"1", b"2"), b"", b"{}", b"not JSON"):
+            with pytest.raises(VerificationError):
+                check(body)
+
+
 def test_twilio_signs_the_fields_of_a_form_in_their_order() -> None:
     scheme = presets()["twilio"].make(SECRET)
     content = URL.encode() + b"Bodyhi thereFrom+15Tags1"
@@ -274,6 +295,7 @@ def test_twilio_names_the_hash_behind_a_query_of_the_users_own() -> None:
         ("telegram", {"x-telegram-bot-api-secret-token": SECRET.encode()}),
         ("okta", {"authorization": SECRET.encode()}),
         ("auth0", {"authorization": SECRET.encode()}),
+        ("postmark", {"authorization": b"Basic " + b64encode(b"postmark:" + SECRET.encode())}),
         ("azure-devops", {"authorization": b"Basic " + b64encode(b"webhooks:" + SECRET.encode())}),
     ],
 )
@@ -284,6 +306,32 @@ def test_a_sender_that_signs_nothing_is_told_by_its_secret(name: str, headers: H
         for wrong in ({}, {header: value + b"x"}, {header: value[:-1]}):
             with pytest.raises(VerificationError):
                 scheme.verify(head_of(wrong), NOW)
+
+
+def test_lob_and_klarna_may_write_in_another_way() -> None:
+    lob = {"lob-signature-timestamp": SECONDS, "lob-signature": hexed(SECONDS + b"." + BODY)}
+    assert presets()["lob"].make(SECRET).verify(head_of(lob), NOW)(BODY).fresh
+    assert presets()["klarna"].make(SECRET).verify(head_of({"klarna-signature": hexed(BODY)}), NOW)(BODY).body
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"),
+    [("keap", "token"), ("apify", "token"), ("mollie-classic", "token"), ("azure-web-pubsub", "code")],
+)
+def test_a_sender_that_signs_nothing_has_its_secret_in_the_url(name: str, parameter: str) -> None:
+    scheme = presets()[name].make(SECRET)
+    assert scheme.verify(head_of({}, target=f"/in?{parameter}={SECRET}"), NOW)(BODY).by == 0
+    for target in ("/in", f"/in?{parameter}={SECRET}x", f"/in?{parameter}=", f"/in?other={SECRET}"):
+        with pytest.raises(VerificationError):
+            scheme.verify(head_of({}, target=target), NOW)
+
+
+async def test_each_change_of_a_payment_of_mollie_classic_is_an_event_of_its_own() -> None:
+    url = f"/in?token={SECRET}"
+    async with WebhookReceiver(sender=mollie_classic(SECRET), inbox="memory:", work=False) as hooks:
+        receipts = [await hooks.receive({}, b"id=tr_7", target=url) for _ in range(2)]
+    assert [receipt.response.status for receipt in receipts] == [202, 202]
+    assert [receipt.event.event for receipt in receipts if receipt.event is not None] == ["changed", "changed"]
 
 
 def test_cloudevents_bear_a_token_in_a_header_or_the_query() -> None:
@@ -431,6 +479,18 @@ def test_values_of_the_query_and_of_a_header_come_back() -> None:
     header = {"x-okta-verification-challenge": b"c-1"}
     assert answered(okta, headers=header, method="GET") == (200, b'{"verification": "c-1"}')
     assert answered(graph, target="/in?validationToken=Validation%3A+it%27s") == (200, b"Validation: it's")
+
+
+def test_keap_gets_its_header_back() -> None:
+    (asked,) = challenges("keap")
+    response = asked.answer(head_of({"x-hook-secret": b"s-1"}), b"", NOW)
+    assert response is not None
+    assert (response.status, response.headers["x-hook-secret"], response.body) == (200, "s-1", b"")
+    delivery = b'{"event_key": "contact.add"}'
+    assert asked.answer(head_of({"x-hook-secret": b"s-1"}), delivery, NOW) is None
+    assert asked.answer(head_of({"x-hook-secret": b"two words"}), b"", NOW) is None
+    with pytest.raises(ConfigurationError, match="in a header or by JSON"):
+        echo("header:x-a", header="x-a", key="a")
 
 
 def test_event_grid_gets_its_code_back() -> None:

@@ -26,7 +26,11 @@ GIVEN = {
 """The headers of a request before it is signed, where the sender signs one of them."""
 SEND_FORMS = {"mandrill", "twilio"}  # whose signatures are over the fields of one
 HAVE_PLACES = {"box", "docusign"}
-SIGNED_IN_THE_BODY = {"adyen", "mailgun"}  # which have suites of their own, in tests/signatures/test_hmac_fields.py
+SIGNED_IN_THE_BODY = {
+    "adyen",
+    "mailgun",
+    "braintree",
+}  # which have suites of their own, in tests/signatures/test_hmac_fields.py
 
 
 @cache

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from base64 import b64encode
+from base64 import b64encode, encodebytes
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import parse_qs, urlencode
 
 import pytest
 
@@ -21,11 +22,13 @@ from webhook_receiver import (
     WebhookReceiver,
 )
 from webhook_receiver.delivery import RequestHead
-from webhook_receiver.senders.catalogue import adyen, mailgun
+from webhook_receiver.senders.catalogue import adyen, braintree, mailgun
+from webhook_receiver.senders.challenges import Challenge
 from webhook_receiver.senders.registry import presets
 from webhook_receiver.signatures.hmac_fields import HMACFields
 from webhook_receiver.signatures.scheme import Verified
 from webhook_receiver.testing.sender_suite import NOW, SenderSuite
+from webhook_receiver.testing.wire import challenge
 
 HEAD = RequestHead.of({"content-type": "application/json"})
 SECRET = "a-secret-for-tests"
@@ -214,6 +217,8 @@ def test_no_character_moves_from_a_value_into_the_id(a: str, id: str) -> None:
         ({"hash": "md5"}, "hash is one of"),
         ({"encoding": "rot13"}, "encoding is one of"),
         ({"key": "hex"}, "is not hex"),
+        ({"form": True, "items": "b.*"}, "fields alone"),
+        ({"form": True, "signature": "a.b"}, "fields alone"),
         ({"tolerance": 0}, "tolerance"),
     ],
 )
@@ -244,6 +249,100 @@ def test_a_document_is_signed_for_tests_with_a_time_and_an_id_of_its_own(name: s
     for body in (b"", b"[]", b"7", b"not JSON"):
         with pytest.raises(ConfigurationError, match="cannot sign"):
             scheme.sign_body(body, NOW)
+
+
+# a form
+
+XML = "<notification><kind>check</kind></notification>\n"
+
+
+def notified(*pairs: tuple[str, str], secret: str = SECRET) -> bytes:
+    payload = encodebytes(XML.encode()).decode()
+    digest = hmac.new(hashlib.sha1(secret.encode()).digest(), payload.encode(), "sha1").hexdigest()
+    fields = {"bt_signature": f"a-public-key|{digest}", "bt_payload": payload, **dict(pairs)}
+    return urlencode(fields).encode()
+
+
+class TestBraintree(SenderSuite):
+    secrets = (SECRET, "another-secret-for-tests")
+    body = notified()
+
+    def sender(self, secrets: Sequence[str]) -> Sender:
+        return braintree(secrets, public_key="a-public-key")
+
+    def body_of(self, secrets: Sequence[str]) -> bytes:
+        return notified(secret=secrets[0])
+
+    def ask(self, asked: Challenge) -> tuple[RequestHead, bytes]:
+        return challenge(asked, None, token="7" * 20)
+
+
+def test_a_form_is_signed_by_one_of_its_signatures_whatever_their_labels_are() -> None:
+    sender, right = braintree(SECRET), notified().decode()
+    digest = parse_qs(right)["bt_signature"][0].partition("|")[2]
+    for text in (f"a|{'0' * 40}&b|{digest}", f"b|{digest}&a|{'0' * 40}", f"|{digest}", f"no-label&b|{digest}"):
+        assert verified(sender, notified(("bt_signature", text))) == Verified(0, body=False)
+    for text in (f"a|{'0' * 40}", f"a|b|{digest}&c|{'1' * 40}"):
+        with pytest.raises(BadSignature):
+            verified(sender, notified(("bt_signature", text)))
+    for text in (digest, f"a{digest}", "a|", "&", "|", "&".join([f"a|{digest}"] * 17)):
+        with pytest.raises(MalformedSignature):
+            verified(sender, notified(("bt_signature", text)))
+    with pytest.raises(MissingSignature):
+        verified(sender, notified(("bt_signature", "")))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"bt_signature": "a", "bt_payload": "b"}',
+        notified() + b"&bt_payload=AAAA",
+        b"bt_payload=AAAA&" + notified(),
+        notified() + b"&x=%22{}",
+        notified() + b"&%FF=1",
+        notified() + b"&a=1" * 1000,
+        b"a",
+    ],
+    ids=range(7),
+)
+def test_a_body_that_is_no_form_of_fields_once_each_is_malformed(body: bytes) -> None:
+    with pytest.raises(MalformedSignature, match="no form, or a name is twice"):
+        verified(braintree(SECRET), body)
+
+
+def test_a_form_without_its_fields_is_not_signed() -> None:
+    for body in (b"", b"a=1", b"bt_payload=AAAA"):
+        with pytest.raises(MissingSignature):
+            verified(braintree(SECRET), body)
+
+
+def test_a_form_is_signed_for_tests_as_a_form() -> None:
+    scheme = braintree(SECRET).scheme
+    assert isinstance(scheme, HMACFields)
+    body = scheme.sign_body(b"bt_payload=AAAA%0A", NOW)
+    assert parse_qs(body.decode())["bt_payload"] == ["AAAA\n"]
+    assert scheme.verify(HEAD, NOW)(body).by == 0
+
+
+def test_the_notification_in_a_form_is_a_document_with_its_kind_and_digest() -> None:
+    decode = braintree(SECRET).decode
+    assert decode is not None
+    assert json.loads(decode(notified())) == {
+        "event": "check",
+        "digest": hashlib.sha256(XML.encode()).hexdigest(),
+        "body": XML,
+    }
+    for body in (b"a=1", b"{}", b"bt_payload=?", b"bt_payload=/////w==", b""):
+        assert decode(body) == body
+
+
+def test_braintree_gets_its_challenge_back_with_an_hmac_of_it_if_the_public_key_is_known() -> None:
+    assert braintree(SECRET).challenges == ()
+    (asked,) = braintree(SECRET, public_key="pk").challenges
+    digest = hmac.new(hashlib.sha1(SECRET.encode()).digest(), b"0" * 20, "sha1").hexdigest()
+    response = asked.answer(RequestHead.of({}, method="GET", target=f"/in?bt_challenge={'0' * 20}"), b"", NOW)
+    assert response is not None
+    assert response.body == f"pk|{digest}".encode()
 
 
 async def test_what_nobody_proves_does_not_make_two_deliveries_of_one_token() -> None:

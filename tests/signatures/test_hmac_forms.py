@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import re
 import hmac
 import json
+import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime

@@ -106,14 +106,17 @@ def upper_hex(header: str, by: str = "") -> Difference:
     )
 
 
-def lenient_token(header: str, by: str = "") -> Difference:
+HS256, RS256 = r"[\w-]{42}[AEIMQUYcgkosw048]", r"[\w-]{341}[AQgw]"
+"""The signatures of tokens, by an HMAC of SHA-256 and by a key of 2048 bits, in base64url without padding."""
+
+
+def lenient_token(header: str, by: str = "", signature: str = HS256) -> Difference:
     """The base64url of a token is read with padding, or with other characters in it."""
     return Difference(
         "it decodes base64url leniently, where a token has just one spelling",
         "there",
         lambda request: (
-            re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]{42}[AEIMQUYcgkosw048]", request.header(header).rpartition(" ")[2])
-            is None
+            re.fullmatch(rf"[\w-]+\.[\w-]+\.{signature}", request.header(header).rpartition(" ")[2]) is None
         ),
         by,
     )

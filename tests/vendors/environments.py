@@ -43,24 +43,26 @@ def command(language: str, libraries: Iterable[Library]) -> list[str]:
         recipe = "\n".join([sys.version, *packages, *alone])
         if not note.exists() or note.read_text(encoding="utf-8") != recipe:
             if language == "Python":
-                _install_python(home, packages)
+                _install_python(home, packages, alone)
             else:
                 _install_node(home, packages, alone)
             note.write_text(recipe, encoding="utf-8")
         if language == "Python":
             return [str(home / "bin" / "python"), str(DRIVERS / "python_driver.py")]
         # Modules are looked for beside the script that imports them.
-        script = DRIVERS / "node_driver.mjs"
-        if not (home / script.name).exists() or (home / script.name).read_bytes() != script.read_bytes():
-            shutil.copy(script, home)
-        return ["node", "--no-warnings", str(home / script.name)]
+        for script in DRIVERS.glob("*.mjs"):
+            if not (home / script.name).exists() or (home / script.name).read_bytes() != script.read_bytes():
+                shutil.copy(script, home)
+        return ["node", "--no-warnings", str(home / "node_driver.mjs")]
 
 
-def _install_python(home: Path, packages: list[str]) -> None:
+def _install_python(home: Path, packages: list[str], alone: list[str]) -> None:
     if not (home / "bin" / "python").exists():  # such as of a Python that is gone
         shutil.rmtree(home, ignore_errors=True)
         _run(sys.executable, "-m", "venv", str(home))
-    _run(str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-compile", CLOCK, *packages)
+    install = (str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-compile")
+    _run(*install, CLOCK, *packages)
+    _run(*install, "--no-deps", *alone)
 
 
 def _install_node(home: Path, packages: list[str], alone: list[str]) -> None:

@@ -23,6 +23,7 @@ from ..errors import ConfigurationError, InboxError, MethodNotAllowed, Verificat
 from ..logs import log_failure
 from ..responses import Response, as_json, plain
 from ..signatures import BodyCheck, Scheme, Verified
+from ..signatures.encoding import header_name
 from ..signatures.hmac_keys import KeyForm
 from ..signatures.learnt_secret import LearntSecret, ToldSecrets
 from ..signatures.scheme import check_networks, complaint
@@ -208,10 +209,11 @@ def echo(
     methods: tuple[str, ...] = ("POST",),
     where: Where | None = None,
     key: str | None = None,
+    header: str | None = None,
     signed: bool = True,
     scheme: Scheme | None = None,
 ) -> Challenge:
-    """Return a challenge that is answered by a value of the request itself: as plain text, or as JSON.
+    """Return a challenge that is answered by a value of the request itself: as plain text, as JSON, or in a header.
 
     By POST, a value of the query or a header counts only with an empty body or `{}`, and a value of the body, without
     `where`, only where the body has nothing else: a delivery must not be taken for a challenge.
@@ -221,14 +223,20 @@ def echo(
         methods: the methods that it comes by.
         where: further places, and the values that they must have, such as {"body:type": "url_verification"}.
         key: the key of the value in a JSON object, such as "challenge"; None for plain text.
+        header: the header that has the value in a response without a body, such as "x-hook-secret"; None for a body.
         signed: whether the sender signs it. See `Challenge`.
         scheme: a scheme for it alone. See `Challenge`.
 
     Raises:
         ConfigurationError: a place or another part cannot work.
     """
+    name = "" if header is None else header_name("header", header).decode()
+    if name and key is not None:
+        raise ConfigurationError("a challenge is answered in a header or by JSON: give header=... or key=...")
 
-    def answer(head: RequestHead, token: str, now: float) -> Response:
+    def answer(head: RequestHead, token: str, now: float) -> Response | None:
+        if name:
+            return Response(200, {name: token, "content-length": "0"}) if _SECRET.fullmatch(token) else None
         return plain(token) if key is None else as_json({key: token})
 
     request = ChallengeRequest(place, where)

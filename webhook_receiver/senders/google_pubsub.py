@@ -56,7 +56,7 @@ def google_pubsub(
     return Sender(
         name="google-pubsub",
         scheme=scheme,
-        facts=("google-auth 2.62.2 for Python, run in November 2026",),
+        facts=("google-auth 2.62.2 for Python and google-auth-library 10.5.0 for Node, run in November 2026",),
         event_name=("message.attributes.eventType", "text:message"),
         delivery_id_path="message.messageId",
     )
@@ -81,6 +81,7 @@ PRESETS = (
                 "What was published is in message.data, in base64.",
                 "An event's name is the attribute eventType, as of Cloud Storage, or else message.",
             ),
+            verified=("google-auth 2.62.2 (Python), google-auth-library 10.5.0 (Node)", "2026-11-29"),
         ),
     ),
 )

@@ -148,6 +148,7 @@ PRESETS = (
                 "Without an encrypt key nothing is signed.",
                 "The signature is a plain hash with the key in it, over the encrypted body.",
             ),
+            verified=("lark-oapi 1.7.5 (Python), @larksuiteoapi/node-sdk 1.74.0 (Node)", "2026-11-29"),
         ),
     ),
 )

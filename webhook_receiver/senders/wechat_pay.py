@@ -46,7 +46,7 @@ def wechat_pay(secret: Secrets, *, serials: Sequence[str] = ()) -> Sender:
         name="wechat-pay",
         scheme=signature(secret, serials=serials),
         facts=(
-            "wechatpayv3 2.0.4 for Python and wechatpay-node-v3 2.2.1 (of third parties), read in November 2026",
+            "wechatpayv3 2.0.4 for Python and wechatpay-node-v3 2.2.1 (of third parties), run in November 2026",
             "pay.weixin.qq.com/wiki/doc/apiv3/apis/chapter3_3_5.shtml: 200 or 204",
         ),
         event_name="event_type",
@@ -77,6 +77,7 @@ PRESETS = (
                 "v3.",
                 "The same notification may come several times.",
             ),
+            verified=("wechatpayv3 2.0.4 (Python), wechatpay-node-v3 2.2.1 (Node)", "2026-11-29"),
         ),
     ),
 )

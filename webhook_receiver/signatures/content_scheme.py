@@ -239,7 +239,7 @@ class ContentScheme:
                 body = _bytes(self._body_form(body))
             form = body
             if self._template.is_form:
-                fields = form_fields(body)
+                fields = sorted({*form_fields(body)})  # the same one twice counts once
                 body, form = b"".join(part for field in fields for part in field), urlencode(fields).encode()
         except ValueError as error:
             raise MalformedSignature(f"the body is not signed in the declared form: {error}") from None

@@ -1,4 +1,5 @@
-"""The scheme of senders that sign some values in the body, and have the signature in the body, too: Mailgun, Adyen.
+"""The scheme of senders that sign some values in the body, and have the signature in the body, too: Mailgun, Adyen,
+Braintree.
 
 What is not signed, a stranger who sees one delivery can change. So `Verified.body` is False.
 """
@@ -8,13 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, cast
+from urllib.parse import urlencode
 from uuid import uuid4
 
 from ..delivery import RequestHead
 from ..errors import ConfigurationError, MalformedSignature, MissingSignature, VerificationError
+from .content import form_fields
 from .content_scheme import EncodingName, check_choice
 from .encoding import ENCODINGS, checked_tolerance, reject_stale, seconds
 from .hmac_keys import KeyForm
+from .places import MAX_SIGNATURES
 from .scheme import BodyCheck, Verified
 from .secrets import Keyring, Secret, Secrets, is_same, mac, masked
 
@@ -59,6 +63,10 @@ class HMACFields:
         items: the place of items that are signed one by one, with "*" for each element of an array, such as
             "notificationItems.*.NotificationRequestItem": all have to be signed with one secret. All other places are
             in an item. Empty if the whole document is the one item.
+        form: whether the body is a form, whose fields are the members of the one item, and not JSON.
+        item_separator: the text between several signatures at the place, such as "&"; empty if there is one.
+        label_end: the text that ends a label in front of a signature, such as "|" behind the id of a key; empty if
+            there is none. A label proves nothing, and is not looked at.
         hash: the hash function: "sha256", "sha512", "sha384" or "sha1".
         encoding: the encoding of the signature. See `HMACBody`.
         key: the form of the key in the secret: "text", "hex", "base64", or a `KeyForm`.
@@ -79,6 +87,9 @@ class HMACFields:
         signed: Sequence[str],
         joined_by: str = "",
         items: str = "",
+        form: bool = False,
+        item_separator: str = "",
+        label_end: str = "",
         hash: Literal["sha1", "sha256", "sha384", "sha512"] = "sha256",
         encoding: EncodingName = "hex",
         key: Literal["text", "hex", "base64"] | KeyForm = "text",
@@ -88,7 +99,7 @@ class HMACFields:
     ) -> None:
         check_choice("hash", hash, _HASHES)
         check_choice("encoding", encoding, tuple(ENCODINGS))
-        form = key if isinstance(key, KeyForm) else KeyForm(key)
+        key_form = key if isinstance(key, KeyForm) else KeyForm(key)
         if isinstance(signed, str) or not signed:
             raise ConfigurationError('signed is a list of places, such as ("signature.timestamp", "signature.token")')
         for name, place in (("timestamp", timestamp), ("id", id)):
@@ -99,6 +110,10 @@ class HMACFields:
                 "without joined_by=..., one value may be signed, and the time in front of it or behind it: where each "
                 "of several ends is open, so that a stranger could move characters from one to another"
             )
+        if form and (items or any("." in place for place in (signature, *signed))):
+            raise ConfigurationError("form=True has fields alone: no items, and no places with a full stop")
+        self._is_form = form
+        self._item_separator, self._label_end = item_separator.encode(), label_end.encode()
         self._signature = _Place.of(signature)
         self._signed = [_Place.of(place) for place in signed]
         self._timestamp, self._id = (None if place is None else _Place.of(place) for place in (timestamp, id))
@@ -108,7 +123,7 @@ class HMACFields:
         self._tolerance = checked_tolerance(tolerance)
 
         def make_key(by: int, secret: Secret) -> _Key:
-            return _Key(by, mac(form.bytes_of(secret), hash))
+            return _Key(by, mac(key_form.bytes_of(secret), hash))
 
         self._keyring = Keyring(masked(secrets), make_key)
         self.secret_count = len(self._keyring)
@@ -139,7 +154,7 @@ class HMACFields:
         """
         key = self._keyring.first(now)
         try:
-            document: object = json.loads(body)
+            document: object = dict(_fields(body)) if self._is_form else json.loads(body)
             items = [*_items(document, self._items)]
             for item in items:
                 for place, value in ((self._timestamp, f"{now:.0f}"), (self._id, uuid4().hex)):
@@ -147,10 +162,11 @@ class HMACFields:
                         _put(item, place, value)
             written = [*_items(_document(json.dumps(document).encode()), self._items)]
             for item, each in zip(items, written, strict=True):
-                _put(item, self._signature, self._encoding.encode(key.mac(self._content(each))).decode())
+                signature = self._encoding.encode(key.mac(self._content(each)))
+                _put(item, self._signature, (self._label_end + signature).decode())
         except (ValueError, VerificationError) as error:
             raise ConfigurationError(f"cannot sign: {error}") from None
-        return json.dumps(document).encode()
+        return (urlencode(cast("dict[str, str]", document)) if self._is_form else json.dumps(document)).encode()
 
     def verify(self, head: RequestHead, now: float) -> BodyCheck:
         """Return the check of the body; the head proves nothing. See `Scheme.verify`."""
@@ -162,12 +178,12 @@ class HMACFields:
         Raises:
             VerificationError: it is signed with none.
         """
-        items = [*_items(_document(body), self._items)]
+        items = [*_items(_form(body) if self._is_form else _document(body), self._items)]
         if not items:
             raise MissingSignature(f"the body has nothing that is signed: {'.'.join(self._items)}")
         signed = [(self._content(item), self._claimed(item)) for item in items]
         for key in self._keyring.at(now):
-            if all(is_same(self._encoding.encode(key.mac(content)), claimed) for content, claimed in signed):
+            if all(self._is_right(key, content, claimed) for content, claimed in signed):
                 return key.by, items[0]
         raise self._keyring.mismatch(now)
 
@@ -183,13 +199,21 @@ class HMACFields:
             raise MalformedSignature("a signed value in the body contains the text that stands between the values")
         return self._joined_by.join(values)
 
-    def _claimed(self, item: object) -> bytes:
-        claimed = _value(item, self._signature)
-        if not claimed:
+    def _is_right(self, key: _Key, content: bytes, claimed: list[bytes]) -> bool:
+        expected = self._encoding.encode(key.mac(content))
+        return any(is_same(expected, each) for each in claimed)
+
+    def _claimed(self, item: object) -> list[bytes]:
+        """Return the signatures of an item, without their labels."""
+        text = _value(item, self._signature)
+        if not text:
             raise MissingSignature(f"the body has no signature: {self._signature}")
-        if not self._encoding.is_encoded(claimed):
+        parts = text.split(self._item_separator, MAX_SIGNATURES) if self._item_separator else [text]
+        if self._label_end:
+            parts = [part.partition(self._label_end)[2] for part in parts]
+        if len(parts) > MAX_SIGNATURES or not any(map(self._encoding.is_encoded, parts)):
             raise MalformedSignature(f"{self._signature} in the body is no signature: {self._encoding.what}")
-        return claimed.lower() if self._encoding.any_case else claimed
+        return [part.lower() for part in parts] if self._encoding.any_case else parts
 
 
 def _document(body: bytes) -> object:
@@ -208,6 +232,22 @@ def _document(body: bytes) -> object:
         )
     except (ValueError, RecursionError):  # whose texts quote the body
         raise MalformedSignature("the body is no JSON, or a name is twice in it: nothing in it is signed") from None
+
+
+def _form(body: bytes) -> object:
+    """Return the fields of a form, each of which is there once.
+
+    Raises:
+        MalformedSignature: the body is none, or a name is twice in it.
+    """
+    try:
+        return _without_duplicates([*_fields(body)])
+    except ValueError:
+        raise MalformedSignature("the body is no form, or a name is twice in it: nothing in it is signed") from None
+
+
+def _fields(body: bytes) -> Iterator[tuple[str, object]]:
+    return ((name.decode(), value.decode()) for name, value in form_fields(body))
 
 
 def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -35,9 +35,7 @@ class KeyForm:
         if self.encoding not in ("text", "hex", "base64"):
             raise ConfigurationError(f'key is "text", "hex", "base64" or a KeyForm, not {self.encoding!r}')
         if not isinstance(self.prefix, str | re.Pattern):
-            raise ConfigurationError(
-                f'the prefix of a key is a text such as "whsec_" or a pattern, not {self.prefix!r}'
-            )
+            raise ConfigurationError(f'prefix of a key is a text such as "whsec_", or a pattern, not {self.prefix!r}')
         if self.hash not in (None, "sha1", "sha256", "sha512"):
             raise ConfigurationError(f"hash of a key is sha1, sha256, sha512 or None, not {self.hash!r}")
 

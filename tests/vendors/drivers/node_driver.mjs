@@ -6,6 +6,7 @@
 import { writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
+import { platforms } from "./node_platforms.mjs";
 
 const require = createRequire(import.meta.url);
 
@@ -405,6 +406,7 @@ const libraries = {
   },
 
   "lemon-squeezy:@hookflo/tern": () => tern("lemonsqueezy"),
+  "sentry:@hookflo/tern": () => tern("sentry"),
   "woocommerce:@hookflo/tern": () => tern("woocommerce"),
 
   "calendly:n8n-nodes-base": () => n8n("Calendly/Calendly"),
@@ -485,7 +487,7 @@ async function answered(verify, question) {
   }
 }
 
-const { verify, sign } = await libraries[process.argv[2]]();
+const { verify, sign } = await { ...libraries, ...platforms }[process.argv[2]]();
 for await (const line of createInterface({ input: process.stdin })) {
   const asked = JSON.parse(line);
   const body = Buffer.from(asked.body, "base64");

@@ -478,7 +478,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     sys.stdout = sys.stderr  # some libraries print
     time_machine = import_module("time_machine")
-    asked_for = LIBRARIES[sys.argv[1]]()
+    asked_for = (LIBRARIES | import_module("python_platforms").LIBRARIES)[sys.argv[1]]()
     verify, sign = asked_for if isinstance(asked_for, tuple) else (asked_for, None)
     for line in sys.stdin:
         asked = json.loads(line)

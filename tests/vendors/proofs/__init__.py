@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..comparison import Proof
-from . import business, chat, general, in_body, money
+from . import business, chat, general, in_body, money, platforms
 
 PROOFS: dict[str, Proof] = {
-    proof.sender: proof for proof in (*general.PROOFS, *money.PROOFS, *chat.PROOFS, *business.PROOFS, *in_body.PROOFS)
+    proof.sender: proof for trade in (general, money, chat, business, in_body, platforms) for proof in trade.PROOFS
 }

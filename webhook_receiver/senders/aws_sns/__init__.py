@@ -207,6 +207,10 @@ PRESETS = (
                 "The Content-Type is text/plain.",
                 "sns-validator 0.3.5 for Node rejects a genuine UnsubscribeConfirmation.",
             ),
+            verified=(
+                "aws-sns-message-validator 0.0.5 (Python), sns-validator 0.3.5 (Node), n8n-nodes-base 2.41.2 (Node)",
+                "2026-11-29",
+            ),
         ),
     ),
 )

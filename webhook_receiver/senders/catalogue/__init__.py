@@ -28,6 +28,7 @@ _HOMES = {
         "lithic mollie paystack polar qonto razorpay recurly revolut square wise xero"
     ),
     "..adyen": "adyen",
+    "..braintree": "braintree",
     "..mailgun": "mailgun",
     "..paddle": "paddle",
     "..wechat_pay": "wechat_pay",
@@ -39,7 +40,7 @@ _HOMES = {
     ".chat": "line viber webex stream intercom discord discord_interactions",
     ".business": (
         "hubspot zendesk box trello calendly typeform cal_com sanity kontent_ai elevenlabs knock docusign clickup "
-        "dropbox figma linear workos monday"
+        "dropbox figma linear workos monday keap"
     ),
     ".telephony": "twilio vonage livekit agora",
     ".clouds": (

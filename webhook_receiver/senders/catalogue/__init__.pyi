@@ -4,6 +4,7 @@ from ..asana import asana
 from ..aws_sns import aws_sns
 from ..azure_devops import azure_devops
 from ..base import Sender
+from ..braintree import braintree
 from ..chargebee import chargebee
 from ..github import github
 from ..google_pubsub import google_pubsub
@@ -41,6 +42,7 @@ __all__ = [
     "bigcommerce",
     "bitbucket",
     "box",
+    "braintree",
     "cal_com",
     "calendly",
     "chargebee",
@@ -69,6 +71,7 @@ __all__ = [
     "inngest",
     "intercom",
     "jira",
+    "keap",
     "klarna",
     "klaviyo",
     "knock",
@@ -242,3 +245,4 @@ def postmark(secret: Secrets) -> Sender: ...
 def azure_web_pubsub(secret: Secrets) -> Sender: ...
 def inngest(secret: Secrets) -> Sender: ...
 def apify(secret: Secrets) -> Sender: ...
+def keap(secret: Secrets) -> Sender: ...

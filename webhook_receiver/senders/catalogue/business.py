@@ -10,7 +10,7 @@ from ...signatures.bearer_jwt import BearerJWT, request_url
 from ...signatures.body_forms import escaped
 from ...signatures.hmac_body import HMACBody
 from ...signatures.secrets import Secrets
-from ...signatures.shared_secret import BodySecret
+from ...signatures.shared_secret import BodySecret, QuerySecret
 from ..base import Sender
 from ..challenges import echo, ping
 from ..page import Page
@@ -365,6 +365,7 @@ PRESETS = (
                 "Creating a webhook sends an event PING at once.",
                 "A 400 stops the webhook, which is to be the answer to a wrong passcode; ours is 401.",
             ),
+            verified=("n8n-nodes-base 2.41.2 (Node)", "2026-11-29"),
         ),
     ),
     row(
@@ -431,6 +432,37 @@ PRESETS = (
             traps=(
                 "The token states the URL as the webhook has it.",
                 "Webhooks that are not created by an app are not signed: they are rejected.",
+            ),
+        ),
+    ),
+    row(
+        "keap",
+        "Keap",
+        partial(QuerySecret, parameter="token"),
+        partial(
+            Sender,
+            facts=(
+                "developer.keap.com/rest-hook-documentation, read in November 2026",
+                "n8n-nodes-base 2.41.2 (of a third party), read in November 2026: X-Hook-Secret is sent back",
+            ),
+            event_name="event_key",
+            challenges=(echo("header:x-hook-secret", header="x-hook-secret", signed=False),),
+        ),
+        body=b'{"event_key": "contact.add", "object_type": "contact", "object_keys": [{"id": 7}]}',
+        page=Page(
+            trade="business",
+            docs="developer.keap.com/rest-hook-documentation",
+            setup=(
+                "Create a REST hook by the API, one for each event, with the URL as hookUrl and ?token= and a secret "
+                "of your own behind it. The receiver has to run then."
+            ),
+            answer=(
+                "Any status from 200 to 399 within 30 seconds; else it is sent again 3 times, at last after 30 "
+                "minutes, and then the hook is inactive until it is verified anew. A 410 ends it at once."
+            ),
+            traps=(
+                "Nothing is signed: the secret is in the URL. X-Hook-Secret is a challenge, and no key.",
+                "A delivery names up to 1,000 objects of one event by their ids alone: ask the API for them.",
             ),
         ),
     ),

@@ -78,7 +78,10 @@ PRESETS = (
         partial(HMACBody, signature="x-spark-signature", hash="sha1"),
         partial(
             Sender,
-            facts=("n8n-nodes-base 2.41.2 (of a third party), run in November 2026",),
+            facts=(
+                "webex-node-bot-framework 2.3.14 for Node, run in November 2026",
+                "n8n-nodes-base 2.41.2 (of a third party), read in November 2026",
+            ),
             event_name="{resource}.{event}",
         ),
         ("x-spark-signature",),
@@ -86,7 +89,11 @@ PRESETS = (
             trade="chat",
             docs="developer.webex.com/docs/api/guides/webhooks",
             setup="Create a webhook by the API, with the URL as targetUrl and a secret of your own.",
-            traps=("It signs by SHA-1.",),
+            traps=(
+                "It signs by SHA-1.",
+                "Its library for Node hashes the body as JavaScript writes it anew; here it is the bytes that came.",
+            ),
+            verified=("webex-node-bot-framework 2.3.14 (Node)", "2026-11-29"),
         ),
     ),
     row(

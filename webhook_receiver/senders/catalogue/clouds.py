@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 
 from ...responses import ResponseStatuses
+from ...signatures import Scheme
 from ...signatures.any_of import AnyOf
 from ...signatures.bearer_jwt import BearerJWT, request_url
 from ...signatures.body_forms import canonical_json
@@ -46,6 +48,15 @@ def _inngest(secrets: Secrets) -> HMACBody:
         key=KeyForm(prefix=re.compile(r"signkey-\w+-")),
         body_form=canonical_json,
     )
+
+
+def _web_pubsub(name: str, scheme: Scheme) -> Sender:
+    sender = sender_of_cloudevents(scheme, name=name, origins=("*",), binary=True)
+    facts = (
+        "learn.microsoft.com/azure/azure-web-pubsub/howto-develop-eventhandler, read in November 2026",
+        "@azure/web-pubsub-express 1.1.0 for Node, read in November 2026: it passes the signature on, unverified",
+    )
+    return replace(sender, facts=(*facts, *sender.facts))
 
 
 PRESETS = (
@@ -285,7 +296,7 @@ PRESETS = (
         "azure-web-pubsub",
         "Azure Web PubSub",
         partial(QuerySecret, parameter="code"),
-        partial(sender_of_cloudevents, origins=("*",), binary=True),
+        _web_pubsub,
         marks=("ce-awpsversion", "ce-hub", "ce-connectionid"),
         page=Page(
             trade="clouds",
@@ -331,6 +342,7 @@ PRESETS = (
                 "JSON is signed in its canonical form (RFC 8785). It needs the extra rfc8785.",
                 "Its library for Python looks at no time, that for Node at 5 minutes.",
             ),
+            verified=("inngest 0.5.19 (Python), inngest 4.24.0 (Node)", "2026-11-29"),
         ),
     ),
     row(

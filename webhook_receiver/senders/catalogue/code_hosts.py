@@ -142,6 +142,7 @@ PRESETS = (
                 "Its header is GitHub's old one for SHA-1, with SHA-256 in it.",
                 "Webhooks of a Connect app are not signed so: they bear a token (JWT) that does not cover the body.",
             ),
+            verified=("airflow-provider-inbound-webhooks 0.2.0 (Python)", "2026-11-29"),
         ),
     ),
     row(
@@ -150,7 +151,10 @@ PRESETS = (
         partial(HMACBody, signature="sentry-hook-signature"),
         partial(
             Sender,
-            facts=("docs.sentry.io/integrations/integration-platform/webhooks, read in November 2026",),
+            facts=(
+                "docs.sentry.io/integrations/integration-platform/webhooks, read in November 2026",
+                "@hookflo/tern 4.1.0 for Node (of a third party), run in November 2026",
+            ),
             event_name=("{header:Sentry-Hook-Resource}.{action}", "header:Sentry-Hook-Resource"),
         ),
         ("sentry-hook-signature",),
@@ -159,6 +163,7 @@ PRESETS = (
             trade="code hosts",
             docs="docs.sentry.io/integrations/integration-platform/webhooks",
             setup="In Settings, Custom Integrations: the webhook URL of one. Its client secret is the secret.",
+            verified=("@hookflo/tern 4.1.0 (Node)", "2026-11-29"),
         ),
     ),
     row(

@@ -208,7 +208,10 @@ PRESETS = (
         partial(BasicAuth, username="postmark"),
         partial(
             Sender,
-            facts=("postmark 5.1.0 for Node, read in November 2026: a webhook has HttpAuth and HttpHeaders",),
+            facts=(
+                "postmark 5.1.0 for Node, read in November 2026: a webhook has HttpAuth and HttpHeaders",
+                "django-anymail 15.2 for Python (of a third party), run in November 2026",
+            ),
             event_name=("RecordType", "text:Inbound"),
         ),
         page=Page(
@@ -224,6 +227,7 @@ PRESETS = (
                 "Mail that comes in has no RecordType, and gets the name Inbound. It has a webhook of its own, whose "
                 "URL bears the user name and the password: https://postmark:password@example.com/webhooks.",
             ),
+            verified=("django-anymail 15.2 (Python)", "2026-11-29"),
         ),
     ),
 )

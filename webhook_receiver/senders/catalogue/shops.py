@@ -105,6 +105,7 @@ PRESETS = (
                 "An event's name is the topic and the action, such as product.update.",
                 "Events are a preview for developers, in the version unstable of the API.",
             ),
+            verified=("@shopify/shopify-api 15.0.0 (Node)", "2026-11-29"),
         ),
     ),
     row(
