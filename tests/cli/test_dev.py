@@ -278,7 +278,7 @@ def test_another_sender_is_played_with_its_challenges_and_a_sample_of_its_docume
         told = loop.until("note done after ")
     assert "challenge 1 of 2 by POST: 200 OK in " in told
     assert "not as the sender expects" not in told
-    assert "a test was sent as slack does, event event_callback: 202 Accepted" in told
+    assert "a test was sent as slack does, event app_mention: 202 Accepted" in told
 
 
 def test_the_secret_of_the_environment_is_the_simulators_too(tmp_path: Path) -> None:

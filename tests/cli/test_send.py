@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer import Context
+from typer import BadParameter, Context
 from typer.testing import CliRunner, Result
 
 from tests.helpers import noting, serving
@@ -84,6 +84,55 @@ def test_every_sender_is_played_by_its_name_alone_and_forged(name: str) -> None:
         forged = notifier.head(body, "made", url=url, now=now, forge=True)
         with pytest.raises(VerificationError):
             scheme.verify(forged, now)(body)
+
+
+@pytest.mark.parametrize("event", [None, "made", "thing.made"])
+@pytest.mark.parametrize("name", [name for name, known in presets().items() if known.trial is None])
+async def test_an_event_that_is_sent_by_its_name_is_the_one_that_a_receiver_reads_or_it_is_not_sent(
+    name: str, event: str | None
+) -> None:
+    known, url, now = presets()[name], "https://example.com/in?a=b", time.time()
+    noted = noting(sender=known.sender(known.example), clock=None, public_url=url)
+    notifier = Notifier.of_preset(name, Secret(known.example))
+    sent_as = notifier.event_name(event)
+    if sent_as is None:
+        return  # the command asks for a name
+    body = notifier.body(notifier.document(sent_as, None, None))
+    head = notifier.head(body, sent_as, url=url, now=now)
+    given = known.sender(known.example).event_name
+    template = given if isinstance(given, str) else next(iter(given), "")
+    if event is not None and (name in OWN_NAMES or (event == "made" and template.count("{") == 2)):
+        with pytest.raises(BadParameter, match=r"it is known to send|its names are of the form \{"):
+            notifier.check_read(head, body, sent_as)
+        return
+    notifier.check_read(head, body, sent_as)
+    await noted.hooks.receive(head.headers, body, method=head.method, target=head.target)
+    assert [got.event for got in noted.events] == [sent_as]
+
+
+OWN_NAMES = {"dropbox", "telegram"}
+"""The senders whose events have names of their own only, or names that are keys of what is in the events."""
+
+
+@pytest.mark.parametrize(
+    ("name", "event", "members"),
+    [
+        ("figma", "FILE_DELETE", {"event_type": "FILE_DELETE"}),
+        ("microsoft-graph", "updated", {"changeType": "updated", "resource": "users/7/messages/8"}),
+        ("slack", "app_mention", {"type": "event_callback", "team_id": "T061EG9R6"}),
+        ("telegram", "channel_post", {}),
+    ],
+)
+def test_an_event_that_is_sent_by_its_name_has_what_the_sender_has_beside_it(
+    name: str, event: str, members: dict[str, str]
+) -> None:
+    known = presets()[name]
+    noted = noting(sender=known.sender(known.example), clock=None)
+    with serving(noted.hooks) as url:
+        done = sent(f"{url}/in", "--as", name, "--secret", known.example, "--event", event)
+        assert done.exit_code == 0, done.output
+    (got,) = noted.events
+    assert (got.event, members.items() <= (got.model_extra or {}).items()) == (event, True)
 
 
 def test_a_body_may_be_a_text_and_headers_may_be_added_and_signed(play: Callable[[Preset], None]) -> None:
@@ -236,6 +285,14 @@ def test_a_shell_completes_the_names_of_events() -> None:
     assert options.event_names(context, "pu") == ["push", "pull_request"]
     context.params["sender"] = None
     assert options.event_names(context, "") == ["order.status", "job.status"]
+    for name, begins, names in (
+        ("notion", "page.l", ["page.locked"]),
+        ("telegram", "call", ["callback_query"]),
+        ("dropbox", "", ["list_folder"]),
+        ("figma", "", ["FILE_UPDATE"]),
+    ):
+        context.params["sender"] = name
+        assert options.event_names(context, begins) == names
 
 
 def app_command() -> Any:

@@ -529,3 +529,30 @@ async def test_stream_delivers_packed_with_a_content_encoding() -> None:
 def test_an_encoding_that_nothing_unpacks_is_a_mistake(parts: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="content_encodings"):
         replace(github("s"), **parts)
+
+
+@pytest.mark.parametrize(
+    ("place", "document", "another"),
+    [
+        ("event.id", {"id": 1, "event": {"id": "a", "type": "made"}}, {"id": 2, "event": {"id": "a", "type": "made"}}),
+        (
+            ("source", "event.id"),
+            {"source": "s", "event": {"id": 7, "type": "made"}, "attempt": 1},
+            {"source": "s", "event": {"id": 7, "type": "made"}, "attempt": 2},
+        ),
+        (
+            "body.id",
+            {"event": {"type": "made"}, "body": {"id": 7}, "n": 1},
+            {"event": {"type": "made"}, "body": {"id": 7}},
+        ),
+    ],
+)
+async def test_an_id_in_an_event_that_is_no_name_is_found_although_that_is_its_body_then(
+    place: Any, document: dict[str, Any], another: dict[str, Any]
+) -> None:
+    sender = Sender(name="acme", scheme=Unsigned(), facts=("made up",), event_name="event.type", delivery_id_path=place)
+    hooks, _ = handling(sender, "made")
+    async with hooks:
+        first, again = [await hooks.receive({}, json.dumps(each).encode()) for each in (document, another)]
+    assert first.delivery is not None
+    assert again.duplicate_of == first.delivery.id

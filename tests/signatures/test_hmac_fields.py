@@ -71,6 +71,7 @@ def verified(sender: Sender, body: bytes, now: float = NOW) -> Verified:
 
 class TestMailgun(SenderSuite):
     secrets = (SECRET, "another-secret-for-tests")
+    event = "delivered"
     body = mail()
 
     def sender(self, secrets: Sequence[str]) -> Sender:
@@ -82,6 +83,7 @@ class TestMailgun(SenderSuite):
 
 class TestAdyen(SenderSuite):
     secrets = (KEY, KEY[::-1])
+    event = "AUTHORISATION"
     body = payments(payment())
 
     def sender(self, secrets: Sequence[str]) -> Sender:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -28,6 +29,7 @@ from webhook_receiver.senders import Split
 from webhook_receiver.senders.challenges import Challenge, cloudevents, echo, ping, token_hmac
 from webhook_receiver.signatures import BodyCheck, Verified
 from webhook_receiver.testing.sender_suite import SenderSuite
+from webhook_receiver.testing.wire import batch
 
 TOKENS = ("the-first-of-our-tokens-0123456789", "the-second-of-our-tokens-012345678")
 KEYS = [pem(key) for key in ED25519[:2]]
@@ -74,6 +76,7 @@ class TestOfBatches(SenderSuite):
     @pytest.fixture(autouse=True)
     def choose(self, place: str) -> None:
         self.place = place
+        self.body = json.dumps(batch(place.split("."), [json.loads(self.body)])).encode()
 
     def sender(self, secrets: Sequence[str]) -> Sender:
         return acme(
@@ -153,6 +156,86 @@ async def test_a_scheme_that_breaks_a_rule_fails(
     for name in tests:
         with pytest.raises(AssertionError):
             await getattr(Suite(), f"test_{name}")(*([caplog] if name.endswith("nowhere") else []))
+
+
+def made(**parts: Any) -> Callable[[Sequence[str]], Sender]:
+    return lambda secrets: acme(signature(secrets), **parts)
+
+
+def fails(event: object) -> Any:
+    raise LookupError("no such order")
+
+
+NESTED = b'{"events": [{"id": "evt-7", "type": "thing.made"}]}'
+
+
+@pytest.mark.parametrize(
+    ("make", "body", "test", "sentence"),
+    [
+        (made(), b'{"type": "thing.made"}', "has_events", "has no name, so .*: set the sender's event_name or event_h"),
+        (made(event_name="kind"), b'{"type": "thing.made"}', "has_events", r'have none has event_name="text:NAME"'),
+        (made(event_name="id"), None, "has_events", "an event in `body` is named 'evt-7', not 'thing.made'"),
+        (made(event_name="type"), b"[]", "has_events", "has no name"),
+        (made(decode=fails), None, "has_events", "has no name"),
+        (made(event_name="type"), NESTED, "has_events", "has no name"),
+        (
+            made(event_name="type", split=Split("items.*")),
+            NESTED,
+            "has_events",
+            r"split='items\.\*', has no name.*split",
+        ),
+        (made(split=Split("events.*")), b'{"events": []}', "has_events", r"has no event, at split='events\.\*'"),
+        (made(delivery_id_path="data.id"), None, "id_of_every_event", "there is no 'data.id' in an event in `body`"),
+        (made(delivery_id_path=("source", "id")), None, "id_of_every_event", "there is no 'source'"),
+        (
+            made(delivery_id_path="id", split=Split("events.*"), event_name="type"),
+            b'{"id": "evt-7", "events": [{"type": "thing.made"}]}',
+            "id_of_every_event",
+            "there is no 'id'",
+        ),
+        (made(identity=lambda event: (str(id(event)),)), None, "functions_of", "identity tells .* none matches"),
+        (made(identity=lambda event: None), None, "functions_of", "identity returns None"),
+        (made(identity=lambda event: "evt-7"), None, "functions_of", "return a tuple of texts"),
+        (made(identity=fails), None, "functions_of", "identity failed for an event in `body`, by LookupError: no such"),
+        (made(ordering_key=fails), None, "functions_of", "ordering_key failed"),
+        (
+            lambda secrets: acme(signature(secrets[0]), event_name="type"),
+            None,
+            "while_the_secret",
+            r"of 2 secrets sender\(secrets\) takes 1",
+        ),
+        (
+            lambda secrets: acme(signature(["one", "two"]), event_name="type"),
+            None,
+            "somebody_else",
+            r"sender\(secrets\) signs alike with any secret",
+        ),
+        (
+            made(challenges=(replace(echo("body:challenge"), answer=lambda head, body, now: None),)),
+            None,
+            "every_challenge",
+            "the challenge by POST /webhooks is never answered",
+        ),
+        (
+            made(challenges=(echo("body:challenge"), echo("body:challenge", key="challenge"))),
+            None,
+            "every_challenge",
+            "is another one before it in challenges that fits",
+        ),
+    ],
+)
+async def test_a_broken_sender_fails_with_a_sentence_that_says_what_to_set(
+    make: Callable[[Sequence[str]], Sender], body: bytes | None, test: str, sentence: str
+) -> None:
+    class Suite(SenderSuite):
+        def sender(self, secrets: Sequence[str]) -> Sender:
+            return make(secrets)
+
+    suite = Suite()
+    suite.body = suite.body if body is None else body
+    (name,) = [name for name in dir(suite) if name.startswith("test_") and test in name]
+    with pytest.raises(AssertionError, match=sentence):
+        await getattr(suite, name)()
 
 
 def answering(response: Response) -> Challenge:

@@ -351,7 +351,9 @@ def send_command(
         now = time.time()
         return notifier.head(body, named, url=url, now=now - 3600 if stale else now, forge=forge), body
 
-    make()  # a mistake in the options is reported before anything is sent
+    head, body = make()  # a mistake in the options is reported before anything is sent
+    if data is None and not change:
+        notifier.check_read(head, body, named)
     send.show_public_key(notifier)
     summary = send.Summary()
     client = send.client(url, timeout, concurrency, check_tls=not insecure)

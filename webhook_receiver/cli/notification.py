@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
@@ -21,6 +21,7 @@ from ..receiver import WebhookReceiver
 from ..routing.handlers import Route
 from ..senders import Sender
 from ..senders.challenges import Challenge
+from ..senders.event_names import EventNames
 from ..senders.form import form_document
 from ..senders.preset import Preset
 from ..senders.registry import presets
@@ -68,7 +69,9 @@ class Notifier:
         self._secret = secret
         self._headers = dict(headers or {})
         self._public_url = public_url
-        self._routes = {name: route for route in routes for name in _names_of(route)}
+        self._routes = {
+            name: route for route in routes for name in ([route] if isinstance(route, str) else sample.names_of(route))
+        }
 
     @classmethod
     def of_receiver(cls, hooks: WebhookReceiver, headers: Mapping[str, str] | None = None) -> Notifier:
@@ -137,8 +140,8 @@ class Notifier:
 
     @property
     def events(self) -> list[str]:
-        """The names of events that are known: those that a handler is there for, else those of the samples."""
-        return [*self._routes] or [*(self._preset.samples if self._preset is not None else ())]
+        """The names of events that are known: those that a handler is there for, else those of the preset."""
+        return [*self._routes] or ([] if self._preset is None else sample.event_names(self._preset, self.sender))
 
     def event_name(self, wanted: str | None) -> str | None:
         """Return the name of the event to notify of: the wanted one, else the first that is known."""
@@ -163,6 +166,31 @@ class Notifier:
             raise BadParameter(
                 f"{self.sender.name} names the event in {where}: say which with --event NAME, a name that a handler of "
                 "the receiver is for",
+                param_hint="--event",
+            )
+
+    def check_read(self, head: RequestHead, body: bytes, event: str | None) -> None:
+        """Reject an event that the sender does not name so, such as one of a sender with names of its own only.
+
+        Args:
+            head: the head of a request that was made of the event's name alone.
+            body: its body.
+            event: the event's name.
+
+        Raises:
+            BadParameter: a receiver reads another name in it.
+        """
+        if event is None or self._routes:
+            return
+        headers = EventNames(self.sender.event_name, self.sender.event_header).headers(head)
+        if sample.names_in(self.sender, body, headers) != [event]:
+            given = self.sender.event_name
+            form = given if isinstance(given, str) else next(iter(given), "")
+            known = f"it is known to send {', '.join(self.events)}; " if self.events else ""
+            known = known or (f"its names are of the form {form}; " if "{" in form else "")
+            raise BadParameter(
+                f"{self.sender.name} has no event {event!r} that can be made of its name alone: {known}"
+                "--data FILE sends what is in a file",
                 param_hint="--event",
             )
 
@@ -281,18 +309,11 @@ def _with_new_id(body: bytes, sender: Sender, cls: type[Event] | None) -> dict[s
     for id in (str(uuid4()), secrets.randbelow(2**31)):
         document: dict[str, Any] = json.loads(body)
         try:
-            payloads.put(document, (*sender.delivery_id_paths, "id")[0], id)
+            for place in sender.delivery_id_paths or ("id",):
+                payloads.put(document, place, id)
             if cls is not None:
                 cls.model_validate_json(payloads.dump(document))
         except ValueError:
             continue
         return document
     return dict(json.loads(body))
-
-
-def _names_of(route: Route) -> list[str]:
-    """Return the names of the events that a handler is for; none where it is for all."""
-    if isinstance(route, str):
-        return [route]
-    names = get_args(route.model_fields["event"].annotation)
-    return [str(getattr(name, "value", name)) for name in names]

@@ -90,9 +90,14 @@ def sender_names(incomplete: str) -> list[tuple[str, str]]:
 def event_names(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the names of a sender's known events that begin so, for the completion of a shell."""
     from ..senders.registry import presets
+    from .sample import event_names as names_of
 
-    preset = presets().get(str(ctx.params.get("sender")))
-    known = ["order.status", "job.status"] if preset is None else [*preset.samples]
+    known = ["order.status", "job.status"]
+    if (preset := presets().get(str(ctx.params.get("sender")))) is not None:
+        try:
+            known = names_of(preset, preset.sender(preset.example))
+        except ConfigurationError:  # an extra is missing
+            known = [*preset.samples]
     return [name for name in known if name.startswith(incomplete)]
 
 

@@ -14,15 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import Any
 
 from ..delivery import Delivery
-from ..events import Event, OrderStatusChanged, UnknownEvent, identity_of, order_id_of, parsed_paths, value_at
+from ..event_registry import NoEventName
+from ..events import Event, OrderStatusChanged, Path, UnknownEvent, identity_of, order_id_of, parsed_paths, value_at
 from ..inbox.dedup import digester, identity_text
 from ..inbox.records import Entry, Part
 from ..logs import log_failure
 from ..redaction import storable
 from ..senders import Sender
-from ..senders.event_names import EventNames, NoEventName, decoded
+from ..senders.event_names import EventNames, decoded
 from ..signatures import Verified
 from ..worker.executor import no_event
 
@@ -173,7 +175,7 @@ class EntryBuilder:
             id: object = event.delivery_id
             if id is None and self._id_paths:
                 document = event.body if isinstance(event, UnknownEvent) and not event.event else event
-                found = [value_at(document, path) for path in self._id_paths]
+                found = id_parts(document, self._id_paths)
                 if len(found) > 1:
                     return None if None in found else identity_text([*map(_id_text, found)])
                 (id,) = found
@@ -206,6 +208,18 @@ class EntryBuilder:
             log_failure(what, error, delivery_id=delivery.id)
             return None
         return None if key is None else storable(str(key))
+
+
+def id_parts(event: Event | object, paths: Sequence[Path]) -> list[Any]:
+    """Return the values of the sender's id of an event at these places of its document; None for each that is missing.
+
+    A member `event` of the document that is no text is the event's `body`, unless it has one: see `EventNames.named`.
+    """
+    found = [value_at(event, path) for path in paths]
+    return [
+        value_at(event, ("body", *path[1:])) if value is None and path[0] == "event" and len(path) > 1 else value
+        for value, path in zip(found, paths, strict=True)
+    ]
 
 
 def _id_text(id: object) -> str:

@@ -95,7 +95,7 @@ class Message(Event, frozen=True):
 
 
 SAMPLES: Mapping[str, Mapping[str, Any]] = {
-    "event_callback": {
+    "app_mention": {
         "token": "XXYYZZ",
         "team_id": "T061EG9R6",
         "api_app_id": "A0FFV41KK",

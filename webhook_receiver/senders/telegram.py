@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -49,6 +50,41 @@ def telegram(secret: Secrets) -> Sender:
     )
 
 
+_FROM = {"id": 1111111, "is_bot": False, "first_name": "Ada"}
+_CHAT = {"id": 1111111, "first_name": "Ada", "type": "private"}
+_MESSAGE: Mapping[str, Any] = {
+    "message_id": 1365,
+    "from": _FROM,
+    "chat": _CHAT,
+    "date": 1764000188,
+    "text": "Where is my parcel?",
+}
+_POST: Mapping[str, Any] = {
+    "message_id": 7,
+    "chat": {"id": -1001111111, "title": "Parcels", "type": "channel"},
+    "date": 1764000188,
+    "text": "On its way.",
+}
+SAMPLES: Mapping[str, Mapping[str, Any]] = {
+    kind: {"update_id": 10000, kind: content}
+    for kind, content in {
+        "message": _MESSAGE,
+        "edited_message": {**_MESSAGE, "edit_date": 1764000199},
+        "channel_post": _POST,
+        "edited_channel_post": {**_POST, "edit_date": 1764000199},
+        "callback_query": {"id": "4382bfdwdsb323b2d9", "from": _FROM, "chat_instance": "42", "data": "track"},
+        "inline_query": {"id": "134567890097", "from": _FROM, "query": "parcel", "offset": ""},
+        "my_chat_member": {
+            "chat": _CHAT,
+            "from": _FROM,
+            "date": 1764000188,
+            "old_chat_member": {"user": _FROM, "status": "member"},
+            "new_chat_member": {"user": _FROM, "status": "kicked"},
+        },
+    }.items()
+}
+"""A few members each of the updates that core.telegram.org/bots/api#update describes; the values are made up."""
+
 PRESETS = (
     Preset(
         "telegram",
@@ -56,6 +92,7 @@ PRESETS = (
         telegram,
         _signature,
         ("x-telegram-bot-api-secret-token",),
+        samples=SAMPLES,
         page=Page(
             trade="chat",
             docs="core.telegram.org/bots/api#setwebhook",

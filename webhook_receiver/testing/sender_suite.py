@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, cast
 
 import pytest
@@ -23,11 +24,12 @@ import pytest
 from ..delivery import Attempt, RequestHead
 from ..errors import ConfigurationError
 from ..event_registry import NoEventName
-from ..events import Event
+from ..events import Event, identity_of, parsed_paths
 from ..inbox.memory import MemoryInbox
 from ..inbox.records import Filter
 from ..receiver import WebhookReceiver
 from ..responses import Receipt
+from ..runtime.entries import id_parts
 from ..senders import Sender
 from ..senders.challenges import Challenge
 from ..senders.event_names import decoded
@@ -57,6 +59,7 @@ class Handled:
     hooks: WebhookReceiver
     bodies: list[bytes] = field(default_factory=list[bytes])
     parts: list[int] = field(default_factory=list[int])
+    events: list[Event] = field(default_factory=list[Event])
 
     async def receive(self, head: RequestHead, body: bytes) -> Receipt:
         """Deliver a request, in this process."""
@@ -69,7 +72,8 @@ class SenderSuite:
     secrets: Sequence[str] = ("the first of our secrets", "the second of our secrets")
     """Two secrets, as the sender shows them; of a sender that signs with private keys, those."""
     event: str | None = "thing.made"
-    """The event's name, for a sender that has it in a header; None to leave that out."""
+    """The name of the events in `body`, by which handlers are registered; a sender that has it in a header gets it
+    there. None for a name that is not to be compared."""
     given: Mapping[str, str] = JSON
     """The headers of a request before it is signed, beside those with the event's name and the delivery's id."""
     target: str = "/webhooks"
@@ -79,7 +83,8 @@ class SenderSuite:
     client: str | None = None
     """The address of the peer of a request, for a scheme that reads it; else None."""
     body = b'{"id": "evt-7", "event": "thing.made", "type": "thing.made", "action": "made", "n": 7}'
-    """The body of a delivery."""
+    """The body of a delivery, as the sender sends it: with the event's name, its id, and of a sender with `split` with
+    one event at least."""
     uncovered: frozenset[str] = frozenset()
     """The names of headers that the sender adds and that prove nothing."""
     spelt_freely: frozenset[str] = frozenset()
@@ -108,6 +113,7 @@ class SenderSuite:
         async def take(event: Event, attempt: Attempt) -> None:
             handled.bodies.append(attempt.delivery.body)
             handled.parts.append(attempt.delivery.part)
+            handled.events.append(event)
 
         return handled
 
@@ -136,7 +142,8 @@ class SenderSuite:
         """Deliver a request, and assert that the handler got its bytes."""
         body, before = self.body if body is None else body, len(handled.bodies)
         receipt = await handled.receive(head, body)
-        assert 200 <= receipt.response.status <= 299, f"the sender is answered {receipt.response.status}"
+        status, why = receipt.response.status, receipt.error
+        assert 200 <= status <= 299, f"a genuine delivery is answered {status}: {why or 'its handler failed'}"
         assert handled.bodies[before:] == [body] * self.count_of(head, body), "a handler gets each event as it was sent"
         return receipt
 
@@ -154,8 +161,10 @@ class SenderSuite:
         """Deliver a request, and assert that it is rejected and no handler runs."""
         before = len(handled.bodies)
         receipt = await handled.receive(head, self.body if body is None else body)
-        assert receipt.response.status == handled.hooks.sender.responses.rejected
-        assert handled.bodies[before:] == []
+        assert receipt.response.status == handled.hooks.sender.responses.rejected, (
+            f"what the sender did not send like that is answered {receipt.response.status}, and not rejected"
+        )
+        assert handled.bodies[before:] == [], "what was rejected reached a handler"
         return receipt
 
     def added(self, head: RequestHead) -> list[int]:
@@ -169,6 +178,59 @@ class SenderSuite:
         receipt = await self.accept(self.receiver(), self.request())
         assert receipt.delivery is not None
         assert receipt.delivery.receiver == self.sender(self.secrets).name
+
+    async def test_a_delivery_has_events_and_each_has_its_name(self) -> None:
+        handled = self.receiver()
+        sender = handled.hooks.sender
+        await self.accept(handled, self.request())
+        split = "" if sender.split is None else f", at split={sender.split.place!r},"
+        wrong = f"set the sender's {'split, ' * bool(split)}event_name or event_header, or the suite's body"
+        assert handled.events, f"`body` has no event{split.rstrip(',')}: set the sender's split, or the suite's body"
+        for event in handled.events:
+            assert event.event, (
+                f"an event in `body`{split} has no name, so no handler that is registered by name gets it: {wrong}; "
+                'a sender whose events have none has event_name="text:NAME"'
+            )
+            assert self.event in (None, event.event), (
+                f"an event in `body`{split} is named {event.event!r}, not {self.event!r}: {wrong}; or set the suite's "
+                "event, the name by which a handler is registered"
+            )
+
+    async def test_the_functions_of_the_sender_tell_the_same_of_the_same_event(self) -> None:
+        handled = self.receiver()
+        sender = handled.hooks.sender
+        for _ in range(2):
+            await self.accept(handled, self.request())
+        half = len(handled.events) // 2
+        for first, again in zip(handled.events[:half], handled.events[half:], strict=True):
+            functions: dict[str, Callable[[Any], object]] = {
+                "identity": sender.identity,
+                "ordering_key": sender.ordering_key,
+                "delivery_id": attrgetter("delivery_id"),
+            }
+            for part, of in functions.items():
+                told = _told(part, of, first)
+                assert told == _told(part, of, again), (
+                    f"{part} tells {told!r} of an event, and something else of it when it is sent again: none matches"
+                )
+            if sender.identity is not identity_of:
+                identity = _told("identity", sender.identity, first)
+                assert identity is not None, (
+                    "identity returns None for an event in `body`: leave out the sender's identity, or set the body to "
+                    "one that has it"
+                )
+                assert not isinstance(identity, str), "identity returns one text: return a tuple of texts"
+
+    async def test_the_id_of_every_event_is_where_the_sender_says(self) -> None:
+        handled = self.receiver()
+        await self.accept(handled, self.request())
+        paths = handled.hooks.sender.delivery_id_paths
+        for event in handled.events:
+            for place, value in zip(paths, id_parts(event, parsed_paths(paths)), strict=True):
+                assert value is not None, (
+                    f"there is no {place!r} in an event in `body`, where delivery_id_path says that its id is: set the "
+                    "sender's delivery_id_path, or the suite's body"
+                )
 
     async def test_whatever_is_authentic_reaches_a_handler(self) -> None:
         handled = self.receiver()
@@ -184,11 +246,15 @@ class SenderSuite:
         sender = handled.hooks.sender
         async with handled.hooks:
             first, again = await handled.receive(head, self.body), await handled.receive(head, self.body)
-        assert first.response.status == sender.responses.stored
+        assert first.response.status == sender.responses.stored, (
+            f"a genuine delivery is answered {first.response.status}, not {sender.responses.stored}: {first.error}"
+        )
         verified = sender.scheme.verify(head, NOW)(self.body)
         if verified.id or sender.delivery_id or sender.delivery_id_path:
             assert first.delivery is not None
-            assert (again.response.status, again.duplicate_of) == (sender.responses.duplicate, first.delivery.id)
+            assert (again.response.status, again.duplicate_of) == (sender.responses.duplicate, first.delivery.id), (
+                "the same request, sent again, is no duplicate"
+            )
 
     async def test_every_event_of_a_batch_is_handled_and_known_again(self) -> None:
         split = self.sender(self.secrets).split
@@ -256,6 +322,9 @@ class SenderSuite:
     async def test_somebody_else_with_another_secret_is_rejected(self) -> None:
         if self.sender(self.secrets).scheme.secret_count:
             others = self.secrets[1:]
+            assert self.sender(others).scheme.sign(self.head(), self.body_of(others), NOW) != self.request() or (
+                self.body_of(others) != self.body
+            ), "sender(secrets) signs alike with any secret: it has to give its scheme the secrets that it gets"
             await self.reject(
                 self.receiver(secrets=self.secrets[:1]), self.request(secrets=others), self.body_of(others)
             )
@@ -264,7 +333,11 @@ class SenderSuite:
 
     async def test_while_the_secret_is_changed_both_are_taken(self) -> None:
         handled = self.receiver()
-        if handled.hooks.sender.scheme.secret_count:
+        if count := handled.hooks.sender.scheme.secret_count:
+            assert count >= len(self.secrets), (
+                f"of {len(self.secrets)} secrets sender(secrets) takes {count}, so a secret cannot be changed without "
+                "loss: give the scheme all of them"
+            )
             ended = cast("str", Secret(self.secrets[0], until=datetime.fromtimestamp(0, UTC)))
             for by, secret in enumerate(self.secrets):
                 signing = [ended, secret] if by and self.has_places else [secret]
@@ -293,9 +366,14 @@ class SenderSuite:
         for asked in handled.hooks.sender.challenges:
             head, body = self.ask(asked)
             answer = asked.answer(head, body, NOW)
-            assert answer is not None, "the request is the challenge"
-            assert (await handled.receive(head, body)).response == answer
-            assert 200 <= answer.status <= 299
+            which = f"the challenge by {head.method} {head.target.decode('latin-1')}"
+            assert answer is not None, f"{which} is never answered: its answer takes it for none"
+            given = (await handled.receive(head, body)).response
+            assert given == answer, (
+                f"{which} is answered {given.status}, not as its answer says: is another one before it in challenges "
+                "that fits, or does its scheme reject what it asks?"
+            )
+            assert 200 <= answer.status <= 299, f"{which} is answered {answer.status}, which no sender takes"
             kind = answer.headers.get("content-type", "")
             assert not answer.body or (kind.partition(";")[0] in ("text/plain", "application/json"))
             assert not answer.body or answer.headers.get("x-content-type-options") == "nosniff"
@@ -334,6 +412,18 @@ class SenderSuite:
         shown = "\n".join([caplog.text, *map(repr, told)])
         for text in hidden:
             assert text not in shown, f"{len(text)} characters of a secret or a signature are told"
+
+
+def _told(part: str, of: Callable[[Any], object], event: Event) -> object:
+    """Return what a function of the sender tells of an event.
+
+    Raises:
+        AssertionError: the function failed.
+    """
+    try:
+        return of(event)
+    except Exception as error:
+        raise AssertionError(f"{part} failed for an event in `body`, by {type(error).__name__}: {error}") from error
 
 
 def with_header(head: RequestHead, at: int, *instead: tuple[bytes, bytes]) -> RequestHead:

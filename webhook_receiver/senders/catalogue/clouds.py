@@ -196,7 +196,10 @@ PRESETS = (
             event_name=("changeType", "lifecycleEvent"),
             challenges=(echo("query:validationToken", signed=False),),
         ),
-        body=b'{"value": [{"clientState": "a-secret-for-tests"}]}',
+        body=(
+            b'{"value": [{"subscriptionId": "76222963-cc7b-42d2-882d-8aaa69cb2ba3", "changeType": "created", '
+            b'"clientState": "a-secret-for-tests", "resource": "users/7/messages/8", "id": "first-number"}]}'
+        ),
         page=Page(
             trade="clouds",
             docs="learn.microsoft.com/graph/change-notifications-delivery-webhooks",
@@ -282,6 +285,10 @@ PRESETS = (
         "CloudEvents",
         _access_token,
         partial(sender_of_cloudevents, origins=("*",), binary=True),
+        body=(
+            b'{"specversion": "1.0", "type": "com.example.parcel.lost", "source": "/parcels", "id": "first-number", '
+            b'"data": {"parcel": 7}}'
+        ),
         page=Page(
             trade="specifications",
             docs="github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md",
