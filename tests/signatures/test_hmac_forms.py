@@ -16,6 +16,7 @@ from unicodedata import normalize
 from urllib.parse import urlencode
 
 import pytest
+import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -532,6 +533,55 @@ def test_of_an_error_in_a_form_no_more_is_told_than_where_it_was() -> None:
         verified(scheme, {"x-sig": hexed(b"hi")}, b"a secret text")
     with pytest.raises(ConfigurationError, match="LookupError"):
         scheme.sign(RequestHead.of({}), b"a secret text", NOW)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_escaped_is_what_the_json_of_python_escapes(text: str) -> None:
+    characters = (each if each.isascii() else json.dumps(each)[1:-1] for each in text)
+    assert escaped(text.encode()) == "".join(characters).encode()
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner),
+)
+
+
+@settings(max_examples=200)
+@given(JSON, st.booleans(), st.sampled_from([None, 1]))
+def test_canonical_json_is_that_of_a_library(document: Any, is_ascii: bool, indent: int | None) -> None:
+    body = json.dumps(document, ensure_ascii=is_ascii, indent=indent).encode()
+    assert canonical_json(body) == rfc8785.dumps(json.loads(body))
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("1.0", "-0.0", "0.1", "-1.5", "1e5", "1E-7", "0.00001", "0.000001", "123456789012345680000.0", "5e-324"),
+        *("0.1000000000000000055511151231257827", "1.7976931348623157e308", "100.10", "-0", "9007199254740991"),
+        *("999999999999999.9", "123456789012345.6", "12345678.123456789", "-0.00012", "4.35", "333333333.3333333"),
+    ],
+)
+def test_canonical_json_writes_numbers_as_a_library_does(number: str) -> None:
+    for text in ("[%s]", '{"a":%s}', "%s", " %s ", "[1,-%s]"):
+        if "%s" in text and not (text == "[1,-%s]" and number.startswith("-")):
+            body = (text % number).encode()
+            assert canonical_json(body) == rfc8785.dumps(json.loads(body))
+
+
+def test_a_bomb_is_not_unpacked_beyond_a_hundred_times_its_length() -> None:
+    bomb = gzip.compress(bytes(8 * 1024 * 1024))
+    with pytest.raises(ValueError, match=r"more than 1048576 bytes"):
+        gunzipped(bomb)
+    assert len(bomb) < 10_000
+    usual = gzip.compress(json.dumps([{"id": number, "type": "moved"} for number in range(100_000)]).encode())
+    assert len(gunzipped(usual)) > 2 * 1024 * 1024
+    small = gzip.compress(bytes(1024 * 1024))
+    assert len(gunzipped(small)) == 1024 * 1024
 
 
 def test_a_form_returns_bytes() -> None:

@@ -11,6 +11,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -23,25 +24,35 @@ Of any other error no more is told than its class and its line."""
 MAX_UNPACKED = 16 * 1024 * 1024
 """The bytes that a packed body may have when it is unpacked: more are a bomb."""
 
+MAX_RATIO = 100
+"""How many times as long a packed body may become beyond a megabyte. Documents seldom become twenty times as long, a
+bomb a thousand times: before it is proven, a body costs no more than in proportion to its own length."""
+
 _GZIP = b"\x1f\x8b"
-_BEYOND_ASCII = re.compile("[^\0-\x7f]")
+_ALWAYS_UNPACKED = 1024 * 1024  # bytes
+_BEYOND_BMP = re.compile("[\U00010000-\U0010ffff]+")
+_ASCII = bytes(range(128))
+_UNUSUAL = re.compile(rb"[0-9]{16}|\\u[dD]|[\xf0-\xff]")
+"""Long numbers, and characters beyond the BMP, as themselves or as surrogates: names with them sort in another way."""
 
 
 def gunzipped(body: bytes) -> bytes:
     """Return a body without its gzip (RFC 1952) of one member, which its first two bytes tell; any other body as it is.
 
     Raises:
-        ValueError: the gzip is damaged, or has more than 16 MiB in it.
+        ValueError: the gzip is damaged, or has more than 16 MiB in it, or more than a megabyte that is over 100 times as
+            long.
     """
     if not body.startswith(_GZIP):
         return body
     unpacker = zlib.decompressobj(wbits=31)
+    most = min(MAX_UNPACKED, max(_ALWAYS_UNPACKED, MAX_RATIO * len(body)))
     try:
-        unpacked = unpacker.decompress(body, MAX_UNPACKED + 1)
+        unpacked = unpacker.decompress(body, most + 1)
     except zlib.error:
         raise ValueError("the body's gzip is damaged") from None
-    if len(unpacked) > MAX_UNPACKED:
-        raise ValueError(f"the body has more than {MAX_UNPACKED} bytes when it is unpacked")
+    if len(unpacked) > most:
+        raise ValueError(f"the body has more than {most} bytes when it is unpacked")
     if not unpacker.eof or unpacker.unused_data:
         raise ValueError("the body's gzip ends too early, or something stands behind it")
     return unpacked
@@ -57,7 +68,11 @@ def escaped(body: bytes) -> bytes:
         text = body.decode()
     except UnicodeDecodeError:
         raise ValueError("the body is not UTF-8") from None
-    return _BEYOND_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text).encode()
+    # The codec does what takes a call for each character else, but for those of Latin-1 and beyond the BMP.
+    found = _BEYOND_BMP.sub(lambda found: json.dumps(found[0])[1:-1], text).encode("raw_unicode_escape")
+    for byte in set(found.translate(None, _ASCII)):
+        found = found.replace(bytes((byte,)), b"\\u%04x" % byte)
+    return found
 
 
 def canonical_json(body: bytes) -> bytes:
@@ -69,15 +84,14 @@ def canonical_json(body: bytes) -> bytes:
         ConfigurationError: the extra is missing.
     """
     dump = _canonical()
+    parts = {"object_pairs_hook": _without_duplicates, "parse_constant": _no_number}
     try:
-        return dump(
-            json.loads(
-                body.decode(),
-                object_pairs_hook=_without_duplicates,
-                parse_int=_whole_number,
-                parse_constant=_no_number,
-            )
-        )
+        with suppress(_UnusualNumber):
+            if not _UNUSUAL.search(body):
+                # Of usual numbers and names alone, Python's own JSON is the same, in a third of the time.
+                document = json.loads(body.decode(), parse_float=_usual_number, **parts)
+                return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+        return dump(json.loads(body.decode(), parse_int=_whole_number, **parts))
     except (ValueError, RecursionError):  # whose texts quote the body
         raise ValueError("the body has no canonical form: it is no JSON, or none that RFC 8785 allows") from None
 
@@ -111,6 +125,22 @@ def _whole_number(text: str) -> int | float:
     if _canonical()(double) != text.encode():
         raise ValueError("a double would change the number")
     return double
+
+
+def _usual_number(text: str) -> int | float:
+    """Return a number that Python writes as RFC 8785 has it: a whole one without a point, any other with its digits.
+
+    Raises:
+        _UnusualNumber: it is written with an exponent, by one of the two at least.
+    """
+    double = float(text)
+    if not 1e-4 <= abs(double) < 1e15 and double:
+        raise _UnusualNumber
+    return int(double) if double.is_integer() else double
+
+
+class _UnusualNumber(Exception):
+    """A number is written in another way by Python than by RFC 8785."""
 
 
 def _no_number(text: str) -> float:
