@@ -295,6 +295,11 @@ def kept_headers(headers: Headers, secret: frozenset[bytes] = frozenset()) -> He
     return tuple([pair for pair in headers if _is_stored(pair[0]) and not pair[1].startswith(_CREDENTIALS)])
 
 
+def without_tenant(headers: Headers) -> Headers:
+    """Return the headers of a request without one of the name that tells a tenant, as no server lets it in."""
+    return tuple([pair for pair in headers if pair[0] != _TENANT])
+
+
 def with_tenant(headers: Headers, tenant: str) -> Headers:
     """Return the headers of a delivery with the tenant by whose secrets it was verified. See `Delivery.tenant`."""
     return (*headers, (_TENANT, tenant.encode()))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -394,13 +395,29 @@ async def test_a_delivery_keeps_its_tenant(tmp_path: Any) -> None:
     assert stored.delivery.tenant == "Müller"
 
 
-async def test_no_header_makes_a_tenant() -> None:
-    hooks = hooks_for(acme("secret"), inbox="memory:")
-    head = acme("secret").sign(RequestHead.of({"verified=tenant": "a"}), BODY, NOW)
+@pytest.mark.parametrize("inbox", ["memory:", None])
+@pytest.mark.parametrize("value", [b"a", b"a\x00\x1b", b"\xff", b"a" * 100_000])
+async def test_no_header_makes_a_tenant(inbox: str | None, value: bytes) -> None:
+    hooks = hooks_for(acme("secret"), inbox=inbox)
+    head = acme("secret").sign(RequestHead.of([(b"Verified=Tenant", value)]), BODY, NOW)
     async with hooks:
         receipt = await hooks.receive(head.headers, BODY)
     assert receipt.delivery is not None
     assert receipt.delivery.tenant is None
+
+
+@pytest.mark.parametrize("inbox", ["memory:", None])
+@pytest.mark.parametrize("name", ["a\0", "a\x1b[2J", "a\r\nb", "é\u2028", "a" * 201, "\ud83d", "a\x7f"])
+@pytest.mark.parametrize("place", ["header:x-tenant", "query:tenant", "path", lambda head: head.target.decode()])
+async def test_no_control_character_and_nothing_endless_names_a_tenant(inbox: Any, name: str, place: Any) -> None:
+    tenants = Tenants(**{name: "secret"})
+    hooks = hooks_for(SecretsByRequest(tenants.secrets_of, acme, tenant=place), inbox=inbox)
+    raw = name.encode("utf-8", "surrogatepass")
+    target = f"/{quote(raw)}?tenant={quote(raw)}"
+    head = acme("secret").sign(RequestHead.of([(b"x-tenant", raw)], target=target), BODY, NOW)
+    async with hooks:
+        receipt = await hooks.receive(head.headers, BODY, target=name if callable(place) else target)
+    assert (receipt.response.status, receipt.delivery, tenants.asked) == (401, None, [])
 
 
 async def test_deliveries_of_two_tenants_are_no_duplicates() -> None:

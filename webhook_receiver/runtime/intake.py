@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 
-from ..delivery import Delivery, RequestHead, kept_headers, new_id, with_tenant
+from ..delivery import Delivery, RequestHead, kept_headers, new_id, with_tenant, without_tenant
 from ..errors import NotAnEvent
 from ..events import Event
 from ..inbox.records import Duplicate
@@ -59,7 +59,7 @@ class Intake:
         if verified.by is not None:
             runtime.secret_usage.note(verified.by, now)
         headers = self._names.headers(head)
-        headers = kept_headers(headers, self._secret_headers) if runtime.keeps else tuple(headers)
+        headers = kept_headers(headers, self._secret_headers) if runtime.keeps else without_tenant(headers)
         if verified.tenant is not None:
             headers = with_tenant(headers, verified.tenant)
         delivery = Delivery(new_id(now), runtime.name, headers, body, now, verified.by, verified.body)
