@@ -9,7 +9,8 @@ WebhookError
 │   ├── BodyTooSlow             when the body is not complete within `body_timeout`           408
 │   ├── Overloaded              when the bodies being read have too many bytes together       503
 │   ├── BodyIncomplete          when the body ends too early, or is gone before it is read    400
-│   └── UnsupportedEncoding     when Content-Encoding is other than identity                  415
+│   ├── UnsupportedEncoding     when Content-Encoding is other than the sender declares       415
+│   └── MalformedChallenge      when a challenge of the sender's has a token that is none     400
 ├── VerificationError           when a request is not proven to come from the sender          401
 │   ├── MissingSignature        when a signature header is absent
 │   ├── MalformedSignature      when a signature header cannot be read
@@ -95,6 +96,10 @@ class BodyIncomplete(RequestError):
 
 class UnsupportedEncoding(RequestError):
     """The request's body is compressed; a signature covers the bytes as they were sent."""
+
+
+class MalformedChallenge(RequestError):
+    """The request is a challenge of the sender's, but what it wants back is too long, no text, or not printable."""
 
 
 class VerificationError(WebhookError):

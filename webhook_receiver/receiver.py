@@ -239,7 +239,9 @@ class WebhookReceiver(Router):
             receipt = await self._intake.take(runtime, head, body, verified, now)
         except (Challenged, RequestError, VerificationError, KeysUnavailable, InboxError) as error:
             if isinstance(error, Challenged):
-                receipt = Receipt(error.response)
+                if error.error is not None:
+                    self._runtime.rejections.add(error.error)
+                receipt = Receipt(error.response, error=error.error)
             else:
                 receipt = Receipt(self._reject(error), error=error.with_traceback(None))
             if body is None and not isinstance(source, bytes):

@@ -330,12 +330,9 @@ async def test_a_signed_command_with_the_field_of_the_probe_is_handled() -> None
         [EVENT_GRID],
         EVENT_GRID[0],
         [{**EVENT_GRID[0], "eventType": "Microsoft.Storage.BlobCreated"}],
-        [{**EVENT_GRID[0], "data": {"validationCode": ["a"]}}],
-        [{**EVENT_GRID[0], "data": {"validationCode": "a" * 4097}}],
-        [{**EVENT_GRID[0], "data": {"validationCode": "a\r\nb"}}],
         [{**EVENT_GRID[0], "data": "validationCode"}],
     ],
-    ids=range(9),
+    ids=range(6),
 )
 async def test_a_batch_with_a_validation_in_it_is_no_challenge(body: object) -> None:
     noted = receiver(AZURE, scheme=Unsigned())
@@ -346,7 +343,7 @@ async def test_a_batch_with_a_validation_in_it_is_no_challenge(body: object) -> 
 
 @pytest.mark.parametrize("token", ["", HEX[:19], HEX + "0", HEX.upper(), HEX + "%0A", f"{HEX}&bt_challenge={HEX}"])
 async def test_another_token_than_the_sender_makes_is_not_signed(token: str) -> None:
-    assert (await asked(receiver(BRAINTREE), **get(f"bt_challenge={token}"))).status == 405
+    assert (await asked(receiver(BRAINTREE), **get(f"bt_challenge={token}"))).status == 400
 
 
 @pytest.mark.parametrize("length", ["16385", "1048576", "9" * 400])
@@ -419,7 +416,7 @@ async def ask_with(case: Case, token: str) -> Response:
     head = SCHEME.sign(head, body, NOW) if case.challenge.signed else head
     noted = receiver(case.challenge, max_body=2_000_000)
     response = (await noted.hooks.receive(head.headers, body, method=head.method, target=head.target)).response
-    assert case.challenge.signed or noted.events == []  # what the sender signs and is no challenge is a delivery
+    assert noted.events == []
     return response
 
 
@@ -429,7 +426,7 @@ async def ask_with(case: Case, token: str) -> Response:
 )
 async def test_no_answer_has_an_endless_token_or_control_characters(name: str, token: str) -> None:
     response = await ask_with(CASES[name], token)
-    assert response.status in (204, 401, 405, 422)
+    assert response.status in ((400, 401) if len(token) < 5000 else (400, 401, 405))
     assert len(response.body) < 1000
     assert not token or token[:3].encode() not in response.body
 

@@ -26,12 +26,15 @@ from webhook_receiver import (
     Scheme,
     Secret,
     SecretsByRequest,
+    Sender,
     Unsigned,
     WebhookReceiver,
 )
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.errors import MalformedChallenge
 from webhook_receiver.senders.asana import asana
 from webhook_receiver.senders.challenges import Challenge, cloudevents, echo, ping, token_hmac
+from webhook_receiver.senders.meta import meta
 from webhook_receiver.senders.slack import slack
 from webhook_receiver.signatures.learnt_secret import LearntSecret
 
@@ -380,7 +383,65 @@ async def test_markup_is_text(token: str) -> None:
 @pytest.mark.parametrize("token", ['{"event": "a"}', "1765433012.abc", "v0:1765433012:abc", "a=b", "a b", "[]", "é"])
 async def test_nobody_gets_the_hmac_of_what_a_scheme_signs(token: str) -> None:
     target = str(httpx.URL("/", params={"crc_token": token}))
-    assert (await asked(receiver(X), method="GET", target=target)).status == 405
+    assert (await asked(receiver(X), method="GET", target=target)).status == 400
+
+
+@pytest.mark.parametrize(
+    "token", ["", "a" * 4097, "a" * 20_000, "%00", "%1b[2J", "%ff", "%E2%80%AE", "a&validationToken=b"]
+)
+@pytest.mark.parametrize("scheme", [Unsigned(), Unsigned(token_in_path="a-token-of-22-characters-or-more")])
+@pytest.mark.parametrize("inbox", ["memory://", None])
+async def test_a_malformed_challenge_is_no_delivery_of_a_sender_that_signs_nothing(
+    token: str, scheme: Scheme, inbox: str | None
+) -> None:
+    sender = Sender(name="acme", scheme=scheme, facts=("made up",), challenges=(GRAPH, MONDAY, SLACK, ZOOM))
+    hooks = WebhookReceiver(sender=sender, inbox=inbox, work=inbox is None, clock=lambda: NOW)
+    hooks.fallback(lambda event: None)
+    path = "/in/a-token-of-22-characters-or-more"
+    text = "a" * 20_000 if len(token) > 4096 else f"\x1b{token}"
+    bodies: list[tuple[str, object]] = [
+        (f"?validationToken={token}", None),
+        ("", {"challenge": text}),
+        ("", {"challenge": [text]}),
+        ("", {"challenge": 7}),
+        ("", {"type": "url_verification", "challenge": text, "token": "t"}),
+        ("", {"event": "endpoint.url_validation", "payload": {"plainToken": f"<{text}>"}}),
+    ]
+    async with hooks:
+        for query, document in bodies:
+            body = b"" if document is None else json.dumps(document).encode()
+            receipt = await hooks.receive({}, body, target=path + query)
+            assert (receipt.response.status, receipt.delivery) == (400, None)
+            assert isinstance(receipt.error, MalformedChallenge)
+    assert hooks.rejected == {"MalformedChallenge": len(bodies)}
+
+
+async def test_a_delivery_that_speaks_of_a_challenge_is_still_one() -> None:
+    noted = receiver(SLACK, MONDAY, GRAPH, TWITCH, scheme=Unsigned())
+    bodies: list[object] = [
+        {"event": "a", "text": "challenge url_verification" * 1000},
+        {"event": "a", "type": "message", "challenge": "a" * 20_000},
+        {"event": "a", "type": "url_verification"},
+        {"event": "a", "challenge": 7},
+    ]
+    for each in bodies:
+        receipt = await noted.hooks.receive({}, json.dumps(each).encode(), target="/?validationToken=%00")
+        assert receipt.response.status == 204
+    assert len(noted.events) == len(bodies)
+
+
+async def test_a_wrong_token_has_the_status_that_the_challenge_says() -> None:
+    sender = meta(SECRET, verify_token="verify-me")
+    hooks = noting(sender=sender).hooks
+    target = "/?hub.mode=subscribe&hub.challenge=1&hub.verify_token="
+    found = []
+    for wrong in (target + "verify-you", target.removesuffix("&hub.verify_token="), target + "verify-me"):
+        receipt = await hooks.receive({}, b"", method="GET", target=wrong)
+        found.append((receipt.response.status, type(receipt.error).__name__))
+    assert found == [(403, "BadSignature"), (403, "MissingSignature"), (200, "NoneType")]
+    assert hooks.rejected == {"BadSignature": 1, "MissingSignature": 1}
+    with pytest.raises(ConfigurationError, match="to 499"):
+        replace(META, rejected=200)
 
 
 @pytest.mark.parametrize("body", [b"null", b"[1]", b'{"challenge": ' * 5000, b'{"challenge": 7}', b"\xff", b'"abc"'])

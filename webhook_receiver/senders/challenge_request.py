@@ -12,10 +12,10 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote_plus, urlencode
 
 from ..delivery import RequestHead
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, MalformedChallenge
 
 __all__ = ["Where"]
 
@@ -23,14 +23,16 @@ Where = Mapping[str, str | int]
 """Places, and the values that a request must have there."""
 
 MAX_TOKEN = 4096
-"""The number of characters that a token may have; a request with a longer one is no challenge."""
+"""The number of characters that a token may have; a challenge with a longer one is malformed."""
 MAX_CHALLENGE = 16 * 1024
-"""The number of bytes that the body and the query of a challenge may have; a longer one is none."""
+"""The number of bytes that the body and the query of a challenge may have."""
 
 _UNESCAPED = re.compile(r"[A-Za-z0-9_.-]+")
 _PLACES = ("query", "header", "body", "form")
 _IN_BODY = ("body", "form")
 _Place = tuple[str, tuple[str, ...]]
+_ODD = object()
+"""What stands in a place and is no text or whole number, or is there more than once."""
 
 
 class ChallengeRequest:
@@ -68,6 +70,9 @@ class ChallengeRequest:
 
     def matches(self, head: RequestHead, body: bytes) -> bool:
         """Return whether the values are in their places, and the body has no member that it may not have."""
+        return len(body) <= MAX_CHALLENGE and self._fits(head, body)
+
+    def _fits(self, head: RequestHead, body: bytes) -> bool:
         if not all(each in body for each in self._in_body):
             return False
         if self._only is not None:
@@ -80,10 +85,15 @@ class ChallengeRequest:
     def token(self, head: RequestHead, body: bytes) -> str | None:
         """Return the token; None for a request that is no challenge.
 
+        A challenge with another token than could be sent back is no delivery, either, however it is proven.
+
         By POST, a token in the query or a header counts only with an empty body or `{}`. One in the body counts,
         without `where` and `only`, only where the body has nothing else.
+
+        Raises:
+            MalformedChallenge: the token is no text, too long, not printable, or there more than once.
         """
-        if self._place is None or not self.matches(head, body):
+        if self._place is None or not self._fits(head, body):
             return None
         if head.method == "POST":
             kind, path = self._place
@@ -95,8 +105,11 @@ class ChallengeRequest:
                 if len(path) > 1 or len(members) > 1:
                     return None
         found = _value_at(self._place, head, body)
-        is_token = isinstance(found, str) and 0 < len(found) <= MAX_TOKEN and found.isprintable()
-        return found if isinstance(found, str) and is_token else None
+        if found is None:
+            return None
+        if not isinstance(found, str) or not 0 < len(found) <= MAX_TOKEN or not found.isprintable():
+            raise MalformedChallenge("the token of the challenge is no text, too long or not printable")
+        return found
 
     def ask(self, head: RequestHead, token: str) -> tuple[RequestHead, bytes]:
         """Return a head with the values and a token in their places, and the body with them. See `Ask`."""
@@ -165,8 +178,8 @@ def _with_arrays(value: object) -> object:
     return [inner["0"]] if inner.keys() == {"0"} else inner
 
 
-def _value_at(place: _Place, head: RequestHead, body: bytes) -> str | int | None:
-    """Return the value in a place, if it is there once, and is a text or whole number; else None."""
+def _value_at(place: _Place, head: RequestHead, body: bytes) -> object:
+    """Return the value in a place: a text, a whole number, or `_ODD`; None if there is none."""
     kind, keys = place
     if kind == "body":
         value: Any = _document(body)
@@ -176,27 +189,26 @@ def _value_at(place: _Place, head: RequestHead, body: bytes) -> str | int | None
                 value = items[0] if key == "0" and len(items) == 1 else None
             else:
                 value = cast("Mapping[str, Any]", value).get(key) if isinstance(value, Mapping) else None
-        return value if isinstance(value, str | int) and not isinstance(value, bool) else None
+        return value if value is None or (isinstance(value, str | int) and not isinstance(value, bool)) else _ODD
     if kind == "header":
         name = keys[0].encode("latin-1", "replace")
         found = [value.decode("latin-1") for each, value in head.headers if each == name]
     else:
-        pairs = _pairs(body if kind == "form" else head.target.partition(b"?")[2])
-        found = [value for each, value in pairs if each == keys[0]]
-    return found[0] if len(found) == 1 else None
+        encoded = body if kind == "form" else head.target.partition(b"?")[2]
+        if kind == "query" and len(encoded) > MAX_CHALLENGE:
+            return _ODD if quote_plus(keys[0]).encode() in encoded else None
+        found = [value for each, value in _pairs(encoded) if each == keys[0]]
+    return None if not found else found[0] if len(found) == 1 else _ODD
 
 
 def _pairs(encoded: bytes) -> list[tuple[str, str]]:
-    """Return the names and values of a query or a form; none for one that is too long, or is none."""
-    if len(encoded) <= MAX_CHALLENGE:
-        with suppress(ValueError):
-            return parse_qsl(encoded.decode("ascii"), keep_blank_values=True, errors="strict")
-    return []
+    """Return the names and values of a query or a form, with half surrogates for what is no text."""
+    return parse_qsl(encoded.decode("ascii", "surrogateescape"), keep_blank_values=True, errors="surrogateescape")
 
 
 def _document(body: bytes) -> object:
     """Return the JSON document in a body; None for any other body."""
-    if 2 < len(body) <= MAX_CHALLENGE:
+    if len(body) > 2:
         with suppress(ValueError, RecursionError):
             return json.loads(body)
     return None

@@ -19,9 +19,9 @@ from functools import partial
 from typing import Any, Literal
 
 from ..delivery import RequestHead
-from ..errors import ConfigurationError, InboxError, MethodNotAllowed, VerificationError
+from ..errors import ConfigurationError, InboxError, MalformedChallenge, MethodNotAllowed, VerificationError
 from ..logs import log_failure
-from ..responses import Response, as_json, plain
+from ..responses import Response, as_json, plain, problem
 from ..signatures import BodyCheck, Scheme, Verified
 from ..signatures.encoding import header_name
 from ..signatures.hmac_keys import KeyForm
@@ -81,6 +81,9 @@ class Challenge:
     it has to come from the networks of an `AllowFrom`, if that is the sender's scheme or one of several."""
     scheme: Scheme | None = None
     """The scheme that verifies it in any case, such as `QuerySecret(token, parameter="hub.verify_token")`; or None."""
+    rejected: int | None = None
+    """The status of the response where `scheme` does not verify it, by another method than POST: 403, as of Meta; None
+    for that of a delivery that is rejected."""
     ask: Ask | None = None
     """The function that makes such a challenge, by the first of its methods, for tests; None if nobody can."""
 
@@ -92,14 +95,24 @@ class Challenge:
             raise ConfigurationError("the answer of a challenge is a function of a head, a body and the time")
         if self.scheme is not None and (wrong := complaint(self.scheme)):
             raise ConfigurationError(f"the scheme=... of a challenge {wrong}")
+        if self.rejected is not None and (not isinstance(self.rejected, int) or not 400 <= self.rejected <= 499):
+            raise ConfigurationError(
+                f"the status of a challenge that is rejected is from 400 to 499, not {self.rejected!r}"
+            )
 
 
 class Challenged(Exception):
-    """A request is a challenge, and has an answer: no error, but the end of its way."""
+    """A request is a challenge, and has an answer: no error, but the end of its way.
 
-    def __init__(self, response: Response) -> None:
+    Args:
+        response: the answer.
+        error: why it is a rejection; None for what the sender wants.
+    """
+
+    def __init__(self, response: Response, error: VerificationError | None = None) -> None:
         super().__init__("the request is a challenge")
         self.response = response
+        self.error = error
 
 
 class ChallengedScheme:
@@ -153,7 +166,7 @@ class ChallengedScheme:
         return verified
 
     def _check_unsigned(self, head: RequestHead, now: float, error: VerificationError, body: bytes) -> Verified:
-        if self._is_unsigned:
+        if self._is_unsigned and len(body) <= MAX_CHALLENGE:
             self._answer(head, body, now, None)
         raise error
 
@@ -163,14 +176,20 @@ class ChallengedScheme:
         Raises:
             Challenged: the request is one.
             VerificationError: it would be one, but is not proven.
+            MalformedChallenge: it is one without a token that could be sent back.
         """
+        malformed: MalformedChallenge | None = None
         is_proven = verified is not None
         for each in self._challenges:
             if head.method not in each.methods or (each.signed and not is_proven and head.method == "POST"):
                 continue
             if not each.signed and not is_proven and not self._is_inside(head, now):
                 continue
-            response = each.answer(head, body, now)
+            try:
+                response = each.answer(head, body, now)
+            except MalformedChallenge as error:
+                malformed = error.with_traceback(None)
+                continue
             if response is None:
                 continue
             try:
@@ -178,11 +197,16 @@ class ChallengedScheme:
                     self._scheme.verify(head, now)(body)
                 if each.scheme is not None:
                     each.scheme.verify(head, now)(body)
-            except VerificationError:
+            except VerificationError as error:
                 if head.method == "POST":
                     continue  # as a delivery it may be proven
-                raise
+                if each.rejected is None:
+                    raise
+                denied = problem(each.rejected, "rejected", "The challenge was rejected")
+                raise Challenged(denied, error.with_traceback(None)) from None
             raise Challenged(response)
+        if malformed is not None and (is_proven or head.method != "POST"):
+            raise malformed
 
 
 def _is_too_long(head: RequestHead) -> bool:
@@ -299,7 +323,7 @@ def token_hmac(
     def answer(head: RequestHead, token: str, now: float) -> Response | None:
         keys = keyring.at(now)
         if not keys or not _BASE64.fullmatch(token) or not is_token(token):
-            return None
+            raise MalformedChallenge("the token of the challenge is none of which the sender gets the HMAC")
         digest = keys[0](token.encode())
         text = prefix + (digest.hex() if encoding == "hex" else b64encode(digest).decode())
         if key is None:
@@ -385,8 +409,10 @@ def learn(place: str, keep: Keep, *, scheme: Scheme | None = None) -> Challenge:
 
     def answer(head: RequestHead, body: bytes, now: float) -> Response | None:
         token = request.token(head, body)
-        if token is None or not _SECRET.fullmatch(token):
+        if token is None:
             return None
+        if not _SECRET.fullmatch(token):
+            raise MalformedChallenge("the secret that is told is none of 1 to 1,024 visible characters")
         if scheme is not None:  # here, since nothing may be kept before
             try:
                 scheme.verify(head, now)(body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from ..signatures.hmac_body import HMACBody
@@ -29,15 +30,14 @@ def meta(secret: Secrets, *, verify_token: Secrets | None = None) -> Sender:
     """
     asked: tuple[Challenge, ...] = ()
     if verify_token is not None:
-        asked = (
-            echo(
-                "query:hub.challenge",
-                methods=("GET",),
-                where={"query:hub.mode": "subscribe"},
-                signed=False,
-                scheme=QuerySecret(verify_token, parameter="hub.verify_token"),
-            ),
+        asking = echo(
+            "query:hub.challenge",
+            methods=("GET",),
+            where={"query:hub.mode": "subscribe"},
+            signed=False,
+            scheme=QuerySecret(verify_token, parameter="hub.verify_token"),
         )
+        asked = (replace(asking, rejected=403),)
     return Sender(
         name="meta",
         scheme=_signature(secret),
