@@ -28,7 +28,8 @@ async def events_of(name: str, document: Any, **headers: str) -> list[tuple[str,
     @hooks.fallback
     async def note(event: Event, attempt: Attempt) -> None:
         ids = [value_at(event, path) for path in parsed_paths(sender.delivery_id_paths)]
-        found.append((event.event, " ".join(map(str, ids)) if ids and None not in ids else None))
+        of_class = event.delivery_id
+        found.append((event.event, " ".join(map(str, ids)) if ids and None not in ids else of_class))
 
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     given = {"x-lark-request-nonce": "n-1"} | headers
@@ -138,6 +139,30 @@ def form(events: list[dict[str, Any]]) -> bytes:
             [("messages", None), ("account_update", None), ("messages", None)],
         ),
         ("meta", {"object": "page", "entry": [{"id": "1", "messaging": [{}]}]}, [("messaging", None)]),
+        (
+            "meta",
+            {
+                "object": "instagram",
+                "entry": [
+                    {
+                        "id": "1",
+                        "messaging": [
+                            {"sender": {"id": "2"}, "message": {"mid": "m-1", "text": "hi"}},
+                            {"sender": {"id": "2"}, "postback": {"mid": "m-2", "payload": "YES"}},
+                            {"sender": {"id": "2"}, "postback": {"payload": "NO"}},
+                            {"sender": {"id": "2"}, "read": {"watermark": 7}},
+                            {"sender": {"id": "2"}, "reaction": {"mid": "m-1", "action": "react"}},
+                        ],
+                        "changes": [{"field": "comments", "value": {"id": "c-1"}}],
+                    },
+                    {"id": "2", "standby": [{"message": {"mid": "m-3"}}]},
+                ],
+            },
+            [
+                *(("message", "m-1"), ("postback", "m-2"), ("postback", None), ("read", None), ("reaction", None)),
+                *(("comments", None), ("message", "m-3")),
+            ],
+        ),
         (
             "microsoft-graph",
             {

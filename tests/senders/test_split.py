@@ -52,6 +52,16 @@ RECORDS = json.dumps({"Records": [A, B]})
         ("*.*", [[], []], []),
         ("entry.*.changes.*", {"entry": [{"changes": [A, B]}, {"changes": []}, {"changes": [C]}]}, [A, B, C]),
         ("entry.*.changes.*", {"entry": [{"changes": [A]}, {"messaging": [B]}, 3]}, [A, {"messaging": [B]}, 3]),
+        ("entry.*.a|b.*", {"entry": [{"a": [A], "b": [B]}, {"b": [C]}, {"a": []}, {"c": 1}]}, [A, B, C, {"c": 1}]),
+        ("a|b.*", {"b": [B], "a": [A]}, [B, A]),
+        ("a|b.*", {"b": None, "a": [A]}, [A]),
+        ("a|b.*", {"b": None, "a": 1}, [{"b": None, "a": 1}]),
+        ("a|b.*", {"b": [], "a": []}, []),
+        ("a|b.*", {"b": json.dumps([B]), "a": [A]}, [B, A]),
+        ("a|b.*", b'{"a": [{"id": "x"}], "b": [{"id": "c"}], "a": [{"id": "a"}]}', [C, A]),
+        ("a|b.*", b'{"a": [], "b": [{"id": "c"}], "a": [{"id": "a"}]}', [C, A]),
+        ("a|b.*", b'{"b": [{"id": "x"}, 1], "a": [{"id": "a"}], "b": 1}', [A]),
+        ("a|b|c.*", b'{"a": [1], "b": [2, 3], "c": [4], "b": [], "a": [5]}', [4, 5]),
         ("Message", {"Type": "Notification", "Message": json.dumps(A)}, [A]),
         ("Message", {"Type": "Notification", "Message": "hello"}, [{"Type": "Notification", "Message": "hello"}]),
         ("Message", {"Message": "{no json}"}, [{"Message": "{no json}"}]),
@@ -143,7 +153,16 @@ def test_a_place_that_is_none_is_rejected(place: Any) -> None:
 
 @pytest.mark.parametrize(
     "members",
-    [{"a": "entry.*"}, {"a": "other.*.id"}, {"a": "entry.*.changes.*"}, {"a": ""}, {"": "a"}, ["a"], {"a": 1}],
+    [
+        {"a": "entry.*"},
+        {"a": "other.*.id"},
+        {"a": "entry.*.changes.*"},
+        {"a": "b|c"},
+        {"a": ""},
+        {"": "a"},
+        ["a"],
+        {"a": 1},
+    ],
 )
 def test_a_member_that_is_not_around_the_events_is_rejected(members: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"member|place"):

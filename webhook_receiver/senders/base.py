@@ -191,9 +191,10 @@ class Sender:
     """The place of the events in a document, such as `Split("events.*")`; None if each delivery is one event."""
     event_name: str | tuple[str, ...] = ()
     """The place of the event's name, where that is not `event` in the document: "type" or "meta.event_name" there,
-    "header:x-topic", "query:topic", "path:-1" for the last part of the URL's path, or "text:ping" for one name of all
-    events. Several places are joined by a template, such as "{resource_type}.{action}". Of a tuple, the first that is
-    there counts. The value in a URL is stored with the delivery. Few signatures cover a header or the URL.
+    "has:postback" for the name of a member that is there, "header:x-topic", "query:topic", "path:-1" for the last part
+    of the URL's path, or "text:ping" for one name of all events. Several places are joined by a template, such as
+    "{resource_type}.{action}". Of a tuple, the first that is there counts. The value in a URL is stored with the
+    delivery. Few signatures cover a header or the URL.
 
     The name becomes `event`. An object that the document has there becomes its `body`, if it has none."""
     event_header: str | None = None

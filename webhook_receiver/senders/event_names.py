@@ -25,7 +25,7 @@ MOST_OF_A_VALUE = 256
 
 _SPACE = b" \t\r\n"  # the white space of JSON (RFC 8259, section 2)
 _EVENT = Split("event")
-_KINDS = ("header", "query", "path", "text")
+_KINDS = ("header", "query", "path", "text", "has")
 
 
 class _Place(NamedTuple):
@@ -46,6 +46,8 @@ class _Place(NamedTuple):
             return str(found) if isinstance(found, str | int) and not isinstance(found, bool) and found != "" else None
         if self.kind == "text":
             return self.name
+        if self.kind == "has":
+            return None if value_at(document, self.path) is None else self.name
         found = next((value for key, value in headers if key == self.header), b"")
         return found.decode("latin-1" if self.kind == "header" else "utf-8", "replace") or None
 
@@ -93,7 +95,7 @@ class EventNames:
         self._in_url = [each for each in places if each.kind in ("query", "path")]
         self.url_places = frozenset(f"{each.kind}:{each.name}" for each in self._in_url)
         """The places in the URL, such as "query:topic"."""
-        self.are_in_body = all(each.kind in ("", "text") for each in places)
+        self.are_in_body = all(each.kind in ("", "text", "has") for each in places)
         """Whether the body alone has the names, so that a signature over it covers them."""
         self._may_contradict = not self.are_in_body and not any(each.path == ("event",) for each in places)
 
@@ -198,7 +200,8 @@ def _template(text: str) -> Iterator[_Place]:
 
 def _described(template: Sequence[_Place]) -> str:
     """Return a template in words, such as "header x-github-event"."""
-    found = [f"{each.kind or 'member'} {each.name}".lower() for each in template if each.kind != "text"]
+    kinds = {"": "member", "has": "member"}
+    found = [f"{kinds.get(each.kind, each.kind)} {each.name}".lower() for each in template if each.kind != "text"]
     return " and ".join(found)
 
 
@@ -209,11 +212,14 @@ def _place(text: str) -> _Place:
         return _Place("", text, path=path)
     if kind not in _KINDS or not name:
         raise ConfigurationError(
-            'event_name is a place such as "meta.event_name", "header:x-topic", "query:topic", "path:-1", or '
-            f'"text:ping" for one name, not {text!r}'
+            'event_name is a place such as "meta.event_name", "header:x-topic", "query:topic", "path:-1", '
+            f'"has:postback" for the name of a member, or "text:ping" for one name, not {text!r}'
         )
     if kind == "text":
         return _Place(kind, name)
+    if kind == "has":
+        (path,) = parsed_paths([name])
+        return _Place(kind, name, path=path)
     from_end = 0
     if kind == "path":
         if not (name[:1] == "-" and name[1:].isdecimal() and int(name) < 0):

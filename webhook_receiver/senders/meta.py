@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
+from pydantic import BaseModel
+
+from ..events import Event
 from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secrets
 from ..signatures.shared_secret import QuerySecret
@@ -13,6 +17,40 @@ from .challenges import Challenge, echo
 from .page import Page
 from .preset import Preset
 from .split import Split
+
+_MESSAGING = ("message", "postback", "reaction", "read", "delivery", "optin", "referral", "account_linking")
+"""The members by one of which an event of Messenger or Instagram tells what it is."""
+
+
+class _WithId(BaseModel, frozen=True, extra="allow"):
+    """What has an id of Meta's own, as a message has."""
+
+    mid: str | None = None
+
+
+class MessageReceived(Event, frozen=True):
+    """The event `message` of Messenger or Instagram: a message that somebody sent, or the echo of one of yours."""
+
+    event: Literal["message"]
+    message: _WithId
+
+    @property
+    def delivery_id(self) -> str | None:
+        """The id of the message, the same in whatever batch it comes again."""
+        return self.message.mid
+
+
+class PostbackReceived(Event, frozen=True):
+    """The event `postback` of Messenger or Instagram: somebody pressed a button."""
+
+    event: Literal["postback"]
+    postback: _WithId
+
+    @property
+    def delivery_id(self) -> str | None:
+        """The id of the postback, if it has one, the same in whatever batch it comes again."""
+        return self.postback.mid
+
 
 _signature = partial(HMACBody, signature="x-hub-signature-256", prefix="sha256=")
 
@@ -45,8 +83,9 @@ def meta(secret: Secrets, *, verify_token: Secrets | None = None) -> Sender:
             "pywa 4.5.0 for Python, whatsapp-api-js 6.3.0 and @great-detail/whatsapp 9.2.0 for Node (of third "
             "parties), run in November 2026",
         ),
-        split=Split("entry.*.changes.*", {"object": "object", "entry_id": "entry.*.id"}),
-        event_name=("field", "text:messaging"),
+        events=(MessageReceived, PostbackReceived),
+        split=Split("entry.*.changes|messaging|standby.*", {"object": "object", "entry_id": "entry.*.id"}),
+        event_name=("field", *(f"has:{each}" for each in _MESSAGING), "text:messaging"),
         challenges=asked,
     )
 
@@ -67,7 +106,8 @@ PRESETS = (
             ),
             traps=(
                 "The signature is that of GitHub.",
-                "A delivery is a batch at two levels: entry, and changes or messaging in each.",
+                "A delivery is a batch at two levels: entry, and changes, messaging or standby in each. Those of the "
+                "latter two are named by what they have: message, postback, read.",
             ),
             verified=("pywa 4.5.0 (Python), whatsapp-api-js 6.3.0 (Node)", "2026-11-29"),
         ),

@@ -29,8 +29,9 @@ class Split:
     """The place of the events in a document, for a sender that delivers several at once.
 
     A step of the place is the name of a member, or "*" for each element of an array: "*" is each element of a body that
-    is an array, "events.*" each element of a member, "entry.*.changes.*" each one of nested arrays. A text on the way
-    that holds JSON is read as that JSON: "Message" is the event in the envelope of AWS SNS, "Message.Records.*" are the
+    is an array, "events.*" each element of a member, "entry.*.changes.*" each one of nested arrays. A step with several
+    names, "changes|messaging", is each of these members that is there, in the document's order. A text on the way that
+    holds JSON is read as that JSON: "Message" is the event in the envelope of AWS SNS, "Message.Records.*" are the
     events of S3 in one.
 
     Nothing is left out: where a document does not go on as the place says, what was reached until there is an event, in
@@ -54,8 +55,10 @@ class Split:
             raise ConfigurationError(f'members is a mapping such as {{"page": "entry.*.id"}}, not {members!r}')
         for place in self.members.values():
             found = _steps(place)
-            if found[-1] == _EACH or any(
-                found[: at + 1] != steps[: at + 1] for at, step in enumerate(found) if step == _EACH
+            if (
+                found[-1] == _EACH
+                or any("|" in step for step in found)
+                or any(found[: at + 1] != steps[: at + 1] for at, step in enumerate(found) if step == _EACH)
             ):
                 raise ConfigurationError(
                     f'the place of a member is around the events at {self.place!r}, as "entry.*.id" is around those at '
@@ -170,7 +173,9 @@ class _Walk:
             at, index = _after_space(text, at + 1), index + 1
 
     def _into_object(self, text: str, begin: int, name: str, step: int) -> int:
-        before, goes_on = len(self.parts), False
+        names = name.split("|")
+        before, spans = len(self.parts), dict[str, tuple[int, int]]()
+        goes_on = dict[str, bool]()
         at = _after_space(text, begin + 1)
         while text[at] != "}":
             key, at = _scan(text, at)
@@ -179,15 +184,18 @@ class _Walk:
             at = _after_space(text, at)
             _expect(text, at, ":")
             at = _after_space(text, at + 1)
-            if key == name:  # of two members with one name the last counts
-                self._drop(before)
+            if key in names:
+                if key in spans:  # of two members with one name the last counts
+                    self._drop_span(spans, key)
+                begin_of_parts = len(self.parts)
                 value, end = (None, 0) if text[at] != '"' else _scan(text, at)
                 if isinstance(value, str):
-                    goes_on, at = self._into_text(value, step), end
+                    goes_on[key], at = self._into_text(value, step), end
                 elif text[at] in "{[":
-                    goes_on, at = True, self.into(text, at, step)
+                    goes_on[key], at = True, self.into(text, at, step)
                 else:
-                    goes_on, at = False, _scan(text, at)[1]
+                    goes_on[key], at = False, _scan(text, at)[1]
+                spans[key] = begin_of_parts, len(self.parts)
             else:
                 _, at = _scan(text, at)
             at = _after_space(text, at)
@@ -197,7 +205,7 @@ class _Walk:
             at = _after_space(text, at + 1)
             if text[at] == "}":
                 raise ValueError("there is a comma behind the last member")
-        if not goes_on:
+        if not any(goes_on.values()):
             self._drop(before)
             self._add(text[begin : at + 1])
         return at + 1
@@ -207,6 +215,14 @@ class _Walk:
             raise NotAnEvent(f"the body has more than {MOST_PARTS} events")
         self.parts.append(part)
         self.places.append(self._at)
+
+    def _drop_span(self, spans: dict[str, tuple[int, int]], key: str) -> None:
+        """Drop the parts of one member, and move the spans of those behind it."""
+        begin, end = spans.pop(key)
+        del self.parts[begin:end], self.places[begin:end]
+        for other, (first, last) in spans.items():
+            if first >= end:
+                spans[other] = first - (end - begin), last - (end - begin)
 
     def _drop(self, before: int) -> None:
         del self.parts[before:], self.places[before:]
