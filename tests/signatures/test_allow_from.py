@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
+import re
+import shutil
+import socket
+import ssl
+import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import trustme
 
-from tests.helpers import NOW, noting, serving
+from tests.helpers import NOW, ROOT, free_port, noting, serving
 from webhook_receiver import (
     AddressNotAllowed,
     AllowFrom,
@@ -35,6 +43,9 @@ THEIRS = ["203.0.113.0/24", "2001:db8:7::/48", "198.51.100.7"]
 PROXIES = ["10.0.0.0/8", "fd00::/8"]
 EVENT = b'{"event": "parcel.lost"}'
 XFF = "x-forwarded-for"
+GUIDE = ROOT / "docs" / "signatures-and-secrets.md"
+NGINX = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
+NGINX_TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 class TestAllowFrom(SchemeSuite):
@@ -334,6 +345,76 @@ async def test_a_certificate_counts_as_the_proxy_reports_it(
     for forwarded in ({}, {"X-Forwarded-For": "127.0.0.1"}):
         receipt = await noted.hooks.receive({**headers, **forwarded}, EVENT, client=client)
         assert receipt.response.status == status
+
+
+@contextmanager
+def behind_nginx(upstream: str, server: trustme.LeafCert, folder: Path) -> Generator[str]:
+    """Serve an app by a real nginx over TLS, with the lines that the guide has for client certificates."""
+    assert NGINX is not None
+    (lines,) = re.findall(r"```text\n(ssl_verify_client .*?)```", GUIDE.read_text(), re.DOTALL)
+    server.private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
+    temporary = " ".join(f"{each}_temp_path {folder}/{each};" for each in NGINX_TEMPORARY)
+    port = free_port()
+    (folder / "nginx.conf").write_text(
+        f"""
+        daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;
+        events {{}}
+        http {{
+            access_log off; {temporary}
+            server {{
+                listen 127.0.0.1:{port} ssl;
+                ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.pem;
+                {lines}
+                location / {{ proxy_pass {upstream}; }}
+            }}
+        }}
+        """
+    )
+    process = subprocess.Popen(
+        [NGINX, "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"], stderr=subprocess.PIPE
+    )
+    try:
+        while True:
+            assert process.poll() is None, process.stderr and process.stderr.read().decode()
+            with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+                break
+        yield f"https://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+@pytest.mark.skipif(NGINX is None, reason="needs nginx: apt-get install nginx-light")
+async def test_behind_nginx_a_client_certificate_lets_in_and_no_header_of_the_client_does(tmp_path: Path) -> None:
+    authority, another = trustme.CA(), trustme.CA()
+    ours, theirs = another.issue_cert("sender.example"), another.issue_cert("stranger.example")
+
+    def fingerprint(leaf: trustme.LeafCert) -> str:
+        return hashlib.sha1(ssl.PEM_cert_to_DER_cert(leaf.cert_chain_pems[0].bytes().decode())).hexdigest()
+
+    scheme = AllowFrom(["127.0.0.1"], HeaderSecret(fingerprint(ours), header="X-Client-Fingerprint"))
+    noted = noting(scheme=scheme)
+
+    async def status(leaf: trustme.LeafCert | None, **forged: str) -> int:
+        tls = ssl.create_default_context()
+        authority.configure_trust(tls)
+        if leaf is not None:
+            leaf.configure_cert(tls)
+        headers = {name.replace("__", "-"): value for name, value in forged.items()}
+        async with httpx.AsyncClient(verify=tls, trust_env=False) as http:
+            return (await http.post(url, content=EVENT, headers=headers)).status_code
+
+    right, wrong = fingerprint(ours), fingerprint(theirs)
+    with (
+        serving(noted.hooks, proxy_headers=False) as upstream,
+        behind_nginx(upstream, authority.issue_cert("127.0.0.1"), tmp_path) as url,
+    ):
+        assert [await status(each) for each in (ours, theirs, None)] == [204, 401, 401]
+        assert await status(ours, X__Client__Fingerprint=wrong) == 204
+        for leaf in (theirs, None):
+            assert await status(leaf, X__Client__Fingerprint=right) == 401
+            assert await status(leaf, X_Client_Fingerprint=right) == 401
+    assert len(noted.events) == 2
 
 
 # requests
