@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import subprocess
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -279,6 +280,31 @@ def test_another_sender_is_played_with_its_challenges_and_a_sample_of_its_docume
     assert "challenge 1 of 2 by POST: 200 OK in " in told
     assert "not as the sender expects" not in told
     assert "a test was sent as slack does, event app_mention: 202 Accepted" in told
+
+
+TOPIC = """
+from webhook_receiver import WebhookReceiver
+from webhook_receiver.senders.aws_sns import Notification, aws_sns
+
+hooks = WebhookReceiver(
+    sender=aws_sns("arn:aws:sns:eu-central-1:123456789012:orders"), name="topic", inbox="sqlite:///topic.db"
+)
+
+@hooks.on(Notification)
+async def note(message): ...
+"""
+
+
+def test_a_sender_whose_key_nobody_else_has_is_played_with_one_that_only_this_receiver_trusts(tmp_path: Path) -> None:
+    tmp_path.joinpath("topic.py").write_text(TOPIC, encoding="utf-8")
+    with dev(tmp_path, target="topic:hooks") as loop:
+        told = loop.until("note done after ")
+        assert "a test was sent as aws-sns does, event Notification: 202 Accepted" in told
+        (line,) = [line.strip() for line in told.splitlines() if " --key topic.dev.key" in line]
+        assert line.endswith("send " + f"{loop.url}/webhooks --hooks topic:hooks --key topic.dev.key")
+        (sent,) = [each for each in pasted(told, tmp_path) if " send " in str(each.args)]
+        assert sent.stdout.startswith("202 Accepted"), sent.stderr
+    assert stat.S_IMODE((tmp_path / "topic.dev.key").stat().st_mode) == 0o600
 
 
 def test_the_secret_of_the_environment_is_the_simulators_too(tmp_path: Path) -> None:

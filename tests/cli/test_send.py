@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from httpx import ASGITransport, AsyncClient
 from typer import BadParameter, Context
 from typer.testing import CliRunner, Result
 
@@ -29,14 +30,16 @@ from webhook_receiver import (
     VerificationError,
     WebhookReceiver,
 )
-from webhook_receiver.cli import notification, options, sample, send
+from webhook_receiver.cli import challenge, notification, options, sample, send
 from webhook_receiver.cli.commands import app
 from webhook_receiver.cli.notification import Notifier
 from webhook_receiver.senders import Split, registry
+from webhook_receiver.senders.aws_sns import Certificates, aws_sns
 from webhook_receiver.senders.challenges import cloudevents, echo, ping, token_hmac
 from webhook_receiver.senders.preset import Make, Preset
 from webhook_receiver.senders.registry import presets
 from webhook_receiver.senders.slack import slack
+from webhook_receiver.signatures.learnt_secret import LearntSecret
 
 SAMPLES = [(name, event) for name, known in presets().items() for event in known.samples]
 
@@ -73,12 +76,12 @@ def test_a_sample_is_taken_and_no_duplicate_of_the_one_before(name: str, event: 
         assert json.loads(done.stdout)["responses"] == {"202 Accepted": 2}, done.output
 
 
-@pytest.mark.parametrize("name", [name for name, known in presets().items() if known.trial is None])
+@pytest.mark.parametrize("name", [*presets()])
 def test_every_sender_is_played_by_its_name_alone_and_forged(name: str) -> None:
     known, url, now = presets()[name], "https://example.com/in?a=b", time.time()
-    scheme = known.sender(known.example).scheme
     notifier = Notifier.of_preset(name, Secret(known.example))
-    body = notifier.body(notifier.document("made", None, None))
+    scheme = known.sender(known.example).scheme if known.played is None else notifier.sender.scheme
+    body = notifier.body(notifier.document("made" if known.played is None else None, None, None))
     scheme.verify(notifier.head(body, "made", url=url, now=now), now)(body)
     if known.example.encode() not in body and not hasattr(scheme, "sign_body"):
         forged = notifier.head(body, "made", url=url, now=now, forge=True)
@@ -87,16 +90,21 @@ def test_every_sender_is_played_by_its_name_alone_and_forged(name: str) -> None:
 
 
 @pytest.mark.parametrize("event", [None, "made", "thing.made"])
-@pytest.mark.parametrize("name", [name for name, known in presets().items() if known.trial is None])
+@pytest.mark.parametrize("name", [*presets()])
 async def test_an_event_that_is_sent_by_its_name_is_the_one_that_a_receiver_reads_or_it_is_not_sent(
     name: str, event: str | None
 ) -> None:
     known, url, now = presets()[name], "https://example.com/in?a=b", time.time()
-    noted = noting(sender=known.sender(known.example), clock=None, public_url=url)
     notifier = Notifier.of_preset(name, Secret(known.example))
+    sender = known.sender(known.example) if known.played is None else notifier.sender  # which alone trusts its key
+    noted = noting(sender=sender, clock=None, public_url=url)
     sent_as = notifier.event_name(event)
     if sent_as is None:
         return  # the command asks for a name
+    if name == "aws-sns" and event is not None:
+        with pytest.raises(BadParameter, match="the Type of a message of AWS SNS is one of Notification, Subscription"):
+            notifier.body(notifier.document(sent_as, None, None))
+        return
     body = notifier.body(notifier.document(sent_as, None, None))
     head = notifier.head(body, sent_as, url=url, now=now)
     given = known.sender(known.example).event_name
@@ -110,7 +118,7 @@ async def test_an_event_that_is_sent_by_its_name_is_the_one_that_a_receiver_read
     assert [got.event for got in noted.events] == [sent_as]
 
 
-OWN_NAMES = {"dropbox", "telegram"}
+OWN_NAMES = {"dropbox", "mollie-classic", "telegram"}
 """The senders whose events have names of their own only, or names that are keys of what is in the events."""
 
 
@@ -212,6 +220,77 @@ def test_every_challenge_is_asked_and_the_answer_compared(play: Callable[[Preset
         ], done.output
         assert done.exit_code == 0
     assert noted.events == []
+
+
+ASKING = [name for name, known in presets().items() if known.registering(known.example).challenges]
+
+
+@pytest.mark.parametrize("name", ASKING)
+async def test_every_sender_asks_its_challenges_by_its_name(name: str) -> None:
+    known, token, url = presets()[name], Secret("a token of ours"), "https://example.com/in?a=b"
+    noted = noting(sender=known.registering(known.example, token), clock=None, public_url=url)
+    notifier = Notifier.of_preset(name, Secret(known.example), token=token)
+    async with AsyncClient(transport=ASGITransport(noted.hooks)) as client:
+        played = await challenge.play(notifier, url, client)
+    assert [each.as_json() for each in played if not each.ok] == []
+    assert len(played) == len(noted.hooks.sender.challenges)
+    assert noted.events == []
+
+
+@pytest.mark.parametrize("name", ["asana", "notion"])
+def test_a_secret_that_is_told_is_the_one_that_deliveries_are_signed_with(name: str, tmp_path: Path) -> None:
+    learnt, known = LearntSecret(tmp_path / "secret"), presets()[name]
+    make: Any = known.sender
+    noted = noting(sender=make(learnt), clock=None)
+    with serving(noted.hooks) as url:
+        assert sent(url, "--as", name, "--secret", "theirs", "--challenge").exit_code == 1
+        with learnt.open(60):
+            assert sent(url, "--as", name, "--secret", "theirs", "--challenge").exit_code == 0
+        assert (tmp_path / "secret").read_text(encoding="utf-8") == "theirs"
+        done = sent(url, "--as", name, "--secret", "theirs", "--event", "thing.made")
+        assert (done.exit_code, [each.event for each in noted.events]) == (0, ["thing.made"]), done.output
+        assert sent(url, "--as", name, "--secret", "others", "--event", "thing.made").exit_code == 1
+
+
+def test_the_senders_that_ask_are_the_ones_that_say_so() -> None:
+    assert {"meta", "asana", "notion", "slack", "zoom", "microsoft-graph", "cloudevents"} <= {*ASKING}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--as", "github", "--verify-token", "x", "--challenge"), "github shows no token"),
+        (("--as", "meta", "--verify-token", "", "--challenge"), "empty"),
+        (("--as", "github", "--key", "key.pem"), "the sender has no key beside the secret"),
+    ],
+)
+def test_an_option_that_the_sender_has_no_use_for_is_told(arguments: tuple[str, ...], why: str) -> None:
+    done = sent("http://127.0.0.1:9/", *arguments, "--secret", "s")
+    assert (done.exit_code, why in " ".join(done.stderr.split())) == (2, True), done.stderr
+
+
+def test_aws_sns_is_played_with_a_key_of_its_own_which_a_receiver_is_told_to_trust(tmp_path: Path) -> None:
+    topic, file = "arn:aws:sns:eu-west-1:123456789012:orders", tmp_path / "key.pem"
+    arguments = ("--as", "aws_sns", "--secret", topic, "--key", str(file))
+    first = sent("http://127.0.0.1:9/", *arguments)
+    assert f"a new private key is in {file}" in first.stderr.replace("\n", "")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert "PRIVATE" not in first.stderr + first.stdout
+    code = first.stderr[first.stderr.index("certificate = ") :].replace("  ", "")
+    made: dict[str, Any] = {"aws_sns": aws_sns, "Certificates": Certificates, "topic": topic}
+    certificate, sender = code.strip().rpartition("\n")[::2]
+    exec(certificate, made)
+    noted = noting(sender=eval(sender, made), clock=None)
+    with serving(noted.hooks) as url:
+        for event in ("Notification", "SubscriptionConfirmation", "UnsubscribeConfirmation"):
+            assert sent(url, *arguments, "--event", event).exit_code == 0
+        assert "is in the body: give one" in " ".join(sent(url, *arguments, "--forge").stderr.split())
+        assert sent(url, "--as", "aws-sns", "--secret", topic).exit_code == 1  # another key
+    assert [each.event for each in noted.events] == [
+        "Notification",
+        "SubscriptionConfirmation",
+        "UnsubscribeConfirmation",
+    ]
 
 
 def test_a_challenge_that_is_not_answered_is_told_with_what_was_expected() -> None:

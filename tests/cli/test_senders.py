@@ -14,7 +14,7 @@ from rich.console import Console
 
 from tests.cli.test_commands import on_a_terminal
 from tests.commands import COMMAND, run
-from webhook_receiver.cli import rich_output, senders
+from webhook_receiver.cli import options, rich_output, senders
 from webhook_receiver.senders.registry import presets
 
 
@@ -104,6 +104,30 @@ def test_a_name_that_is_none_is_answered_with_those_near_it(given: str, near: st
     done = run("senders", "show", given)
     assert done.returncode == 2
     assert near in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("name", [preset.function for preset in presets().values() if "_" in preset.function])
+def test_a_sender_is_known_by_the_name_of_its_function_too(name: str) -> None:
+    assert options.checked_sender(name) == name.replace("_", "-") in presets()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("slack", "all about it: webhook-receiver senders show slack"),
+        ("aws_sns", "all about it: webhook-receiver senders show aws-sns"),
+        ("slak", "there is no sender 'slak': did you mean slack"),
+    ],
+)
+def test_a_sender_in_place_of_a_command_is_answered_with_the_command_that_shows_it(given: str, said: str) -> None:
+    done = run("senders", given)
+    assert done.returncode == 2
+    assert said in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_every_sender_has_one_name() -> None:
+    for name, preset in presets().items():
+        assert name == preset.function.replace("_", "-") == preset.sender(preset.example).name
 
 
 @pytest.mark.parametrize(

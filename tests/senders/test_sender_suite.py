@@ -19,7 +19,7 @@ from webhook_receiver.senders.registry import presets
 from webhook_receiver.testing.sender_suite import SenderSuite
 
 SPELT_FREELY = {"up42": frozenset({"signature"})}  # any label will do
-BY_NO_SECRET = {"aws_sns"}  # which has a suite of its own
+BY_NO_SECRET = {"aws-sns"}  # which has a suite of its own
 GIVEN = {
     "lark": {"content-type": "application/json", "x-lark-request-nonce": "n-1"},
     "wechat-pay": {"content-type": "application/json", "wechatpay-nonce": "n-1"},
@@ -63,7 +63,7 @@ def genuine(name: str) -> tuple[str | None, bytes]:
     return event, notifier.body(notifier.document(event, None, None))
 
 
-OWN_EVENTS = {"dropbox", "telegram"}
+OWN_EVENTS = {"dropbox", "mollie-classic", "telegram"}
 
 
 @pytest.mark.parametrize("name", [name for name in presets() if name not in SIGNED_IN_THE_BODY | BY_NO_SECRET])

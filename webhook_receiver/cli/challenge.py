@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,7 +61,7 @@ async def play(notifier: Notifier, url: str, client: httpx.AsyncClient) -> list[
     """
     played: list[Played] = []
     for asked in notifier.sender.challenges:
-        now, token = time.time(), secrets.token_hex(16)
+        now, token = time.time(), notifier.told()
         head, body = notifier.challenge(asked, url=url, token=token, now=now)
         expected = asked.answer(head, body, now) if notifier.signs else None
         result, said = await exchange(client, head.method, url_of(head, url), head.headers, body)

@@ -285,6 +285,13 @@ def send_command(
         Path | None,
         typer.Option(help="A file with the secret to sign with; a private key is made there if it is missing."),
     ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The private key of a sender with one beside --secret, such as aws-sns; made if missing.",
+        ),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -302,6 +309,9 @@ def send_command(
         bool,
         typer.Option("--challenge", help="Ask what the sender asks to see whose the URL is, instead."),
     ] = False,
+    verify_token: Annotated[
+        str | None, typer.Option(help="The token that the sender shows with --challenge, such as Meta's.")
+    ] = None,
     count: Annotated[int, typer.Option(min=1, help="The number of deliveries.")] = 1,
     concurrency: Annotated[int, typer.Option(min=1, max=1000, help="The number sent at once.")] = 1,
     forge: Annotated[bool, typer.Option("--forge", help="Sign with a wrong secret.")] = False,
@@ -323,12 +333,14 @@ def send_command(
     from . import challenge as challenges
     from . import send
 
-    notifier = send.notifier(hooks, sender, secret, secret_file, send.headers_of(header or ()))
+    notifier = send.notifier(
+        hooks, sender, secret, secret_file, send.headers_of(header or ()), key=key, token=verify_token
+    )
     if challenge:
         if any((event, status, order_id, data is not None, change, count > 1, forge, stale)):
             raise typer.BadParameter("a challenge has no event, and is not forged", param_hint="--challenge")
         challenges.check_there(notifier)
-        send.show_public_key(notifier)
+        send.show_what_to_trust(notifier)
         client = send.client(url, timeout, 1, check_tls=not insecure)
         raise typer.Exit(challenges.run(notifier, url, client, as_json=as_json))
     if data is not None and (status or order_id or (event and notifier.sender.event_header is None)):
@@ -354,7 +366,7 @@ def send_command(
     head, body = make()  # a mistake in the options is reported before anything is sent
     if data is None and not change:
         notifier.check_read(head, body, named)
-    send.show_public_key(notifier)
+    send.show_what_to_trust(notifier)
     summary = send.Summary()
     client = send.client(url, timeout, concurrency, check_tls=not insecure)
     try:

@@ -28,6 +28,7 @@ from . import app_loader, challenge, dev_processes, output, serve
 from .dev_processes import LocalLoop, Plan, ProcessEnded
 from .dev_server import keep_apart, receivers_of
 from .follow import HandlerResult, follow
+from .key_pair import key_of_dev
 from .listing import STYLES
 from .notification import UP42, Notifier
 from .output import fail, printable
@@ -127,6 +128,8 @@ def _target(hooks: WebhookReceiver, url: str, plan: Plan, by_secret: str, enviro
         send += by_secret
     elif own is not None and plan.secret is not None:
         send = f"{environment}{send} --hooks {own}"
+        if (key := key_of_dev(hooks)) is not None:
+            send += f" --key {shlex.quote(str(key))}"
     return Target(hooks, url, keep_apart(hooks), send, secret)
 
 

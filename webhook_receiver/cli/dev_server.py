@@ -14,6 +14,7 @@ from ..inbox.sqlite import SQLiteInbox
 from ..receiver import WebhookReceiver
 from ..runtime import Runtime
 from .app_loader import inbox_of, load_app
+from .key_pair import key_of_dev
 from .mounted import Mounted, every_receiver, receivers_in
 from .options import PARSER
 from .serve import beside_health, leave_threads_behind, loaded_again, log_config
@@ -48,6 +49,7 @@ def app() -> ASGIApp:
     served = loaded_again(load_app, os.environ[TARGET])
     for hooks in every_receiver():  # also one whose path is not found: it would work on what is production's
         keep_apart(hooks)
+        key_of_dev(hooks)
     return beside_health(served, os.environ[PATH]) if isinstance(served, WebhookReceiver) else served
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from typer import BadParameter
 
+from ..receiver import WebhookReceiver
+from ..senders.catalogue.examples import RSA_KEY
 from ..senders.preset import Preset
 from ..signatures import Secret
 
@@ -20,24 +23,48 @@ def signs_with_key(preset: Preset) -> bool:
 
 
 def new_key(preset: Preset) -> Secret:
-    """Return a new private key, of the kind that a sender has."""
-    return Secret(_pem(_new_like(_private(preset.example))))
+    """Return a new private key, of the kind that a sender has: of RSA for one whose receivers are not given its key."""
+    return Secret(_pem(_new_like(_private(RSA_KEY if preset.played is not None else preset.example))))
 
 
-def kept_key(preset: Preset, file: Path) -> bool:
+def key_of_dev(hooks: WebhookReceiver) -> Path | None:
+    """Let a receiver trust the key that `dev` signs with, where the sender's own is nobody else's, such as AWS's.
+
+    Returns:
+        The file with the key, in the current folder, which is made if it is missing; None for all other senders.
+    """
+    sign_with = getattr(hooks.sender.scheme, "sign_with", None)
+    if sign_with is None:
+        return None
+    file = Path(f"{hooks.name}.dev.key")
+    _keep(file, lambda: Secret(_pem(_new_like(_private(RSA_KEY)))), "MODULE:HOOKS")
+    sign_with(Secret.from_file(file))
+    return file
+
+
+def kept_key(preset: Preset, file: Path, option: str = "--secret-file") -> bool:
     """Make a key in a file that is not there yet, which only its owner can read; return whether it was made.
+
+    Args:
+        preset: the preset of the sender.
+        file: the file.
+        option: the option that names the file, for the error.
 
     Raises:
         BadParameter: the file cannot be written.
     """
+    return _keep(file, lambda: new_key(preset), option)
+
+
+def _keep(file: Path, make: Callable[[], Secret], option: str) -> bool:
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return False
     except OSError as error:
-        raise BadParameter(f"cannot write {file}: {error.strerror}", param_hint="--secret-file") from None
+        raise BadParameter(f"cannot write {file}: {error.strerror}", param_hint=option) from None
     with os.fdopen(handle, "w", encoding="ascii") as opened:
-        opened.write(new_key(preset).get_secret_value())
+        opened.write(make().get_secret_value())
     return True
 
 

@@ -87,10 +87,25 @@ class Notifier:
         )
 
     @classmethod
-    def of_preset(cls, name: str, secret: Secret | None, headers: Mapping[str, str] | None = None) -> Notifier:
+    def of_preset(
+        cls,
+        name: str,
+        secret: Secret | None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        key: Secret | None = None,
+        token: Secret | None = None,
+    ) -> Notifier:
         """Return a notifier of a sender by its name in the registry, unsigned without a secret.
 
         A sender that signs with a private key has a new one if there is none.
+
+        Args:
+            name: the sender's name.
+            secret: the secret; None if it is not known.
+            headers: more headers of each request.
+            key: the private key of a sender that has one beside the secret; a new one if None.
+            token: the token that the sender shows with its challenges; None if it is not known.
 
         Raises:
             BadParameter: the secret is none of this sender's.
@@ -105,7 +120,9 @@ class Notifier:
             else f"is --secret the one that the receiver has? It was signed as {preset.title} does: {other}"
         )
         try:
-            sender = preset.sender(preset.example if secret is None else secret)
+            sender = preset.registering(preset.example if secret is None else secret, token)
+            if preset.played is not None and secret is not None:
+                sender = preset.played(secret, key or new_key(preset))
             return cls(
                 sender,
                 preset=preset,
@@ -134,9 +151,18 @@ class Notifier:
             return False
 
     @property
-    def public_key(self) -> list[str]:
-        """The public half of the sender's private key, in its usual forms; nothing for a sender that has none."""
-        return [] if self._secret is None else public_half(self._secret)
+    def to_trust(self) -> list[str]:
+        """What the receiver needs besides the secret to verify what is sent, in lines; nothing for most senders."""
+        lines: list[str] = getattr(self.sender.scheme, "to_trust", [])
+        if lines:
+            return ["the receiver trusts no key but the sender's own, unless it is given this certificate:", *lines]
+        half = [] if self._secret is None else public_half(self._secret)
+        return ["the receiver needs the public half of the key:", *half] if half else []
+
+    def told(self) -> str:
+        """Return what a challenge tells: the secret, of a sender that tells it; else a token, another each time."""
+        tells = self._preset is not None and self._preset.tells is not None and self._secret is not None
+        return self._secret.get_secret_value() if tells and self._secret is not None else secrets.token_hex(16)
 
     @property
     def events(self) -> list[str]:
@@ -232,6 +258,9 @@ class Notifier:
         """Return the body that delivers a document: of a sender that delivers several, a batch of this one.
 
         A sender whose signature is in the body gets it there; one whose documents are in a field of a form, a form.
+
+        Raises:
+            BadParameter: the sender signs no such document.
         """
         body, split = payloads.dump(document), self.sender.split
         if split is not None and split.parts(body) == [body]:
@@ -239,7 +268,10 @@ class Notifier:
         if isinstance(decode := self.sender.decode, partial) and decode.func is form_document:
             body = urlencode({decode.keywords["field"]: body}).encode()
         sign_body = getattr(self.sender.scheme, "sign_body", None)
-        return body if sign_body is None or not self.signs else sign_body(body, time.time())
+        try:
+            return body if sign_body is None or not self.signs else sign_body(body, time.time())
+        except ConfigurationError as error:
+            raise BadParameter(str(error), param_hint="--event") from None
 
     def _sample(self, event: str | None) -> dict[str, Any] | None:
         if self._preset is None:
@@ -282,6 +314,9 @@ class Notifier:
         """
         if self.sender.event_header is not None:
             self.check_named(event)
+        if forge and hasattr(self.sender.scheme, "sign_body"):
+            why = f"the signature of {self.sender.name} is in the body: give one that was changed with --data"
+            raise BadParameter(why, param_hint="--forge")
         headers = sender_headers(self.sender, event) | self._headers
         for place, text in [] if event is None else name_places(self.sender, event):
             kind, _, name = place.partition(":")

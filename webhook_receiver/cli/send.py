@@ -17,7 +17,10 @@ import httpx
 import typer
 
 from ..delivery import RequestHead
+from ..errors import ConfigurationError
+from ..senders.preset import Preset
 from ..senders.registry import presets
+from ..signatures import Secret
 from ..simulator.payloads import Result, post, url_of
 from . import output
 from .app_loader import load
@@ -89,9 +92,25 @@ class Summary:
 
 
 def notifier(
-    hooks: str | None, sender: str | None, secret: str | None, secret_file: Path | None, headers: Mapping[str, str]
+    hooks: str | None,
+    sender: str | None,
+    secret: str | None,
+    secret_file: Path | None,
+    headers: Mapping[str, str],
+    *,
+    key: Path | None = None,
+    token: str | None = None,
 ) -> Notifier:
     """Return the notifier that the options of the command ask for.
+
+    Args:
+        hooks: the receiver, as MODULE:HOOKS.
+        sender: the sender's name.
+        secret: the secret.
+        secret_file: the file with it.
+        headers: more headers of each request.
+        key: the file with the private key of a sender that has one beside the secret.
+        token: the token that the sender shows with its challenges.
 
     Raises:
         typer.BadParameter: they do not go together, or cannot be used.
@@ -100,10 +119,52 @@ def notifier(
         name = sender or UP42
         if secret_file is not None and signs_with_key(presets()[name]) and kept_key(presets()[name], secret_file):
             output.warn(f"a new private key is in {secret_file}")
-        return Notifier.of_preset(name, read_secret(secret, secret_file), headers)
-    if sender is not None or secret_file is not None or typed(secret):
+        return Notifier.of_preset(
+            name,
+            read_secret(secret, secret_file),
+            headers,
+            key=None if key is None else _key(presets()[name], key),
+            token=None if token is None else _token(presets()[name], token),
+        )
+    if any(each is not None for each in (sender, secret_file, token)) or typed(secret):
         raise typer.BadParameter("a receiver has its own sender and secret", param_hint="--hooks")
-    return Notifier.of_receiver(load(hooks), headers)
+    receiver = load(hooks)
+    if key is not None:
+        preset = presets().get(receiver.sender.name)
+        given = _key(preset, key)
+        if (sign_with := getattr(receiver.sender.scheme, "sign_with", None)) is not None:
+            sign_with(given)
+    return Notifier.of_receiver(receiver, headers)
+
+
+def _key(preset: Preset | None, file: Path) -> Secret:
+    """Return the private key in a file, which is made there if it is missing.
+
+    Raises:
+        BadParameter: the sender has no key beside the secret, or the file cannot be used.
+    """
+    if preset is None or preset.played is None:
+        raise typer.BadParameter("the sender has no key beside the secret: see --secret-file", param_hint="--key")
+    if kept_key(preset, file, "--key"):
+        output.warn(f"a new private key is in {file}")
+    try:
+        return Secret.from_file(file)
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error), param_hint="--key") from None
+
+
+def _token(preset: Preset, token: str) -> Secret:
+    """Return the token that a sender shows with its challenges.
+
+    Raises:
+        BadParameter: it shows none, or the token is empty.
+    """
+    if preset.asking is None:
+        raise typer.BadParameter(f"{preset.name} shows no token", param_hint="--verify-token")
+    try:
+        return Secret(token)
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error), param_hint="--verify-token") from None
 
 
 def headers_of(given: Sequence[str]) -> dict[str, str]:
@@ -121,10 +182,10 @@ def headers_of(given: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def show_public_key(notifier: Notifier) -> None:
-    """Print the public half of the sender's key, which the receiver has to be given."""
-    if notifier.public_key:
-        output.warn("\n".join(["the receiver needs the public half of the key:", *notifier.public_key]))
+def show_what_to_trust(notifier: Notifier) -> None:
+    """Print the key or certificate of the sender, which the receiver has to be given."""
+    if notifier.to_trust:
+        output.warn("\n".join(notifier.to_trust))
 
 
 def client(url: str, seconds: float, connections: int, *, check_tls: bool) -> httpx.AsyncClient:

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from . import options
 from .options import Group, Json
 
-senders = typer.Typer(cls=Group, help="List the senders that are known, or show all about one.")
+
+class _Senders(Group):
+    """The group, which tells who names a sender in place of a command how all about it is shown."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command of the arguments.
+
+        Raises:
+            BadParameter: the first is the name of a sender, or like one.
+        """
+        name = next(iter(args), "")
+        if name and name[0] != "-" and self.get_command(ctx, name) is None:
+            known = options.checked_sender(name)
+            raise typer.BadParameter(f"all about it: webhook-receiver senders show {known}", param_hint=name)
+        return super().resolve_command(ctx, args)
+
+
+senders = typer.Typer(cls=_Senders, help="List the senders that are known, or show all about one.")
 
 
 @senders.callback(invoke_without_command=True)

@@ -49,6 +49,7 @@ PRESETS = (
         asana,
         signature,
         ("x-hook-signature",),
+        tells="header:x-hook-secret",
         page=Page(
             trade="business",
             docs="developers.asana.com/docs/webhooks-guide",

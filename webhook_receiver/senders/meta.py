@@ -97,6 +97,7 @@ PRESETS = (
         meta,
         _signature,
         ("x-hub-signature-256",),
+        asking=lambda secret, token: meta(secret, verify_token=token),
         page=Page(
             trade="chat",
             docs="developers.facebook.com/docs/graph-api/webhooks/getting-started",

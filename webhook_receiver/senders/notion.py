@@ -83,6 +83,7 @@ PRESETS = (
         notion,
         signature,
         ("x-notion-signature",),
+        tells="body:verification_token",
         events=(PageChanged,),
         page=Page(
             trade="business",

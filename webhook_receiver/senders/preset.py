@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..delivery import Headers
 from ..events import Event
 from ..signatures import Scheme
-from ..signatures.secrets import Secrets
+from ..signatures.secrets import Secret, Secrets
 from .base import Sender
+from .challenges import learn
 from .page import Page
 
 Make = Callable[[Secrets], Scheme]
@@ -49,9 +50,14 @@ class Preset:
     """A body for tests that can be signed with the secret for tests."""
     samples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]], kw_only=True)
     """Small documents like the sender's own, by the event's name, the most usual one first. Its values are made up."""
-    trial: Callable[[], tuple[Sender, bytes]] | None = field(default=None, kw_only=True)
-    """A function that returns the sender and the body of a genuine delivery, to try what it proves; None where the
-    secret for tests signs `body`."""
+    played: Callable[[Secrets, Secret], Sender] | None = field(default=None, kw_only=True)
+    """A function of the secret and a private key that returns a sender that signs with the key, for a sender whose
+    receivers are not given its key; None where the secret signs."""
+    asking: Callable[[Secrets, Secret], Sender] | None = field(default=None, kw_only=True)
+    """A function of the secret and a token of the user's that returns the sender with the challenges that show this
+    token; None for a sender that shows none."""
+    tells: str | None = field(default=None, kw_only=True)
+    """The place where the sender tells its secret while it is registered, as for `learn`; None if it tells none."""
     events: tuple[type[Event], ...] = field(default=(), kw_only=True)
     """The classes of the sender's events in its module, for handlers to be registered for."""
     page: Page | None = field(default=None, kw_only=True)
@@ -71,6 +77,23 @@ class Preset:
     def code(self) -> str:
         """A Python expression that makes the sender with the secret for tests."""
         return f'{self.function}("{self.example}")'
+
+    def registering(self, secret: Secrets, token: Secret | None = None) -> Sender:
+        """Return the sender with the challenges by which it asks whose the URL is.
+
+        Args:
+            secret: the secret. A sender that tells its own is answered as by a receiver that waits for it.
+            token: the token that the user gives beside the URL, for a sender that shows it; one for tests if None.
+
+        Raises:
+            ConfigurationError: the secret cannot work.
+        """
+        if self.asking is not None:
+            return self.asking(secret, token or Secret("a-token-for-tests"))
+        sender = self.sender(secret)
+        if self.tells is not None:
+            return replace(sender, challenges=(learn(self.tells, lambda told, now: True),))
+        return sender
 
     def make_for(self, headers: Headers) -> Make:
         """Return the function that makes the scheme for a request with these headers."""

@@ -195,12 +195,14 @@ class Profile:
 def profile_of(preset: Preset) -> Profile:
     """Return the profile of a sender; of one of another package without a page, what is read from the sender."""
     page = preset.page or Page(trade="specifications", docs="", setup="Its package says how to register.")
-    sender, body = (preset.sender(preset.example), preset.body) if preset.trial is None else preset.trial()
-    return Profile(preset, page, sender, _proof_of(preset, sender.scheme, body))
+    sender = preset.registering(preset.example)
+    return Profile(preset, page, sender, _proof_of(preset, sender.scheme))
 
 
-def _proof_of(preset: Preset, scheme: Scheme, body: bytes) -> Proof:
+def _proof_of(preset: Preset, scheme: Scheme) -> Proof:
     given = {"content-type": "application/json", **dict.fromkeys(preset.marks, "1")}
+    sign_body = getattr(scheme, "sign_body", None)
+    body = preset.body if sign_body is None else sign_body(preset.body, _NOW)
     head = scheme.sign(RequestHead.of(given, target="/webhooks", url=URL), body, _NOW)
     verified = scheme.verify(head, _NOW)(body)
     return Proof(

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import replace
 from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,7 +18,7 @@ from ...errors import GiveUp, VerificationError
 from ...events import Event
 from ...signatures import http_get
 from ...signatures.http_get import Fetch
-from ...signatures.secrets import Secrets
+from ...signatures.secrets import Secret, Secrets
 from ..base import Sender
 from ..page import Page
 from ..preset import Preset
@@ -143,7 +145,7 @@ def aws_sns(secret: Secrets, *, certificates: Certificates | None = None) -> Sen
         ConfigurationError: a topic is no ARN, or an extra is missing.
     """
     return Sender(
-        name="aws_sns",
+        name="aws-sns",
         scheme=SNSSignature(secret, certificates=certificates),
         facts=(
             "docs.aws.amazon.com/sns, 'Verifying the signatures of Amazon SNS messages' and 'HTTP/HTTPS notification "
@@ -155,41 +157,22 @@ def aws_sns(secret: Secrets, *, certificates: Certificates | None = None) -> Sen
     )
 
 
-def _trial() -> tuple[Sender, bytes]:
-    """Return the sender with a certificate that was made just now, and a message that is signed by its key."""
-    Certificates()  # tells which extra is missing
-    from datetime import UTC, datetime
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    key = rsa.generate_private_key(65537, 2048)
-    name = x509.Name([])
-    begin, end = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-    certificate = x509.CertificateBuilder(name, name, key.public_key(), 1, begin, end).sign(key, hashes.SHA256())
-    url = f"https://{host_of(_TOPIC)}/SimpleNotificationService-{'0' * 32}.pem"
-    known = {url: certificate.public_bytes(serialization.Encoding.PEM)}
-    members = {
-        "Type": "Notification",
-        "MessageId": "1",
-        "TopicArn": _TOPIC,
-        "Message": "{}",
-        "Timestamp": "2026-11-29T00:00:00.000Z",
-    }
-    return aws_sns(_TOPIC, certificates=Certificates(known=known)), signed_message(members, key, url)
+def _played(topic: Secrets, key: Secret) -> Sender:
+    """Return the sender as `send` plays it, which signs with a private key of its own."""
+    return replace(aws_sns(topic), scheme=SNSSignature(topic, key=key))
 
 
 _TOPIC = "arn:aws:sns:eu-central-1:123456789012:orders"
 
 PRESETS = (
     Preset(
-        "aws_sns",
+        "aws-sns",
         "AWS SNS",
         aws_sns,
         SNSSignature,
         example=_TOPIC,
-        trial=_trial,
+        played=_played,
+        body=json.dumps({"Type": "Notification", "TopicArn": _TOPIC, "Message": "{}", "id": "first-number"}).encode(),
         marks=("x-amz-sns-message-type",),
         page=Page(
             trade="clouds",
@@ -205,6 +188,7 @@ PRESETS = (
                 "SignatureVersion is 1 (SHA-1) unless the topic says 2 (SHA-256).",
                 "MessageAttributes are not signed: body_verified is False for a message that has them.",
                 "The Content-Type is text/plain.",
+                "Receivers trust AWS alone: one that send --as aws-sns is to reach is given the certificate it prints.",
                 "sns-validator 0.3.5 for Node rejects a genuine UnsubscribeConfirmation.",
             ),
             verified=(

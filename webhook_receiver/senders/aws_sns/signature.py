@@ -11,17 +11,20 @@ import json
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
 from importlib.util import find_spec
 from typing import Any, NamedTuple, TypeGuard, cast
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
+from uuid import uuid4
 
 from ...delivery import RequestHead
 from ...errors import BadSignature, ConfigurationError, KeysUnavailable, MalformedSignature, MissingSignature, needs
 from ...signatures import BodyCheck, Verified, http_get
 from ...signatures.fetching import FetchCache
 from ...signatures.http_get import Fetch
-from ...signatures.secrets import Secrets, masked
+from ...signatures.secrets import Secret, Secrets, masked
 
 NOTIFICATION = "Notification"
 SUBSCRIPTION = "SubscriptionConfirmation"
@@ -152,6 +155,39 @@ def _read(document: bytes) -> _Certificate:
     return _Certificate(key, begin, end)
 
 
+class OwnCertificate:
+    """A private key, and a certificate of it that was made just now, in place of AWS's for tests and `send`.
+
+    Args:
+        key: the key of RSA, in PEM; a new one if None.
+
+    Raises:
+        ConfigurationError: it is no such key.
+    """
+
+    def __init__(self, key: Secret | None = None) -> None:
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes, serialization
+        from cryptography.hazmat.primitives.asymmetric import rsa
+
+        from ...signatures.public_keys import private_key
+
+        self.key: Any = rsa.generate_private_key(65537, 2048) if key is None else private_key(key)
+        if not isinstance(self.key, rsa.RSAPrivateKey):
+            raise ConfigurationError("AWS SNS signs with a private key of RSA, and this is none")
+        name, begin, end = x509.Name([]), datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+        made = x509.CertificateBuilder(name, name, self.key.public_key(), 1, begin, end).sign(self.key, hashes.SHA256())
+        self.pem = made.public_bytes(serialization.Encoding.PEM)
+        """The certificate, in PEM."""
+        self.certificate = _read(self.pem)
+        form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        self._name = sha256(self.key.public_key().public_bytes(*form)).hexdigest()[:32]
+
+    def url(self, host: str) -> str:
+        """Return the URL of the certificate at a host of AWS, where there is none: no other certificate has it."""
+        return f"https://{host}/SimpleNotificationService-{self._name}.pem"
+
+
 _shared: list[Certificates] = []
 """The certificates of all receivers, once one was made."""
 
@@ -167,9 +203,11 @@ class SNSSignature:
     Args:
         topics: the ARN of the topic, or several: messages of all others are rejected.
         certificates: the certificates; those that all receivers share if None.
+        key: a private key of RSA to sign with in place of AWS, for tests and `send`: this scheme alone verifies what it
+            signs. None to make one when there is something to sign.
 
     Raises:
-        ConfigurationError: a topic is none, or an extra is missing.
+        ConfigurationError: a topic is none, the key is none, or an extra is missing.
     """
 
     secret_count = 1
@@ -177,13 +215,68 @@ class SNSSignature:
     covered_headers = frozenset[bytes]()
     """No header: a signature covers members of the body. See `Scheme`."""
 
-    def __init__(self, topics: Secrets, *, certificates: Certificates | None = None) -> None:
+    def __init__(self, topics: Secrets, *, certificates: Certificates | None = None, key: Secret | None = None) -> None:
         self._hosts = {topic: host_of(topic) for topic in (each.get_secret_value() for each in masked(topics))}
         if certificates is None:
             if not _shared:
                 _shared.append(Certificates())
             certificates = _shared[0]
         self._certificates = certificates
+        self._own = None if key is None else OwnCertificate(key)
+
+    def sign_with(self, key: Secret) -> None:
+        """Sign with a private key of RSA in place of AWS, and verify what it signs, as `key` does.
+
+        Raises:
+            ConfigurationError: it is no such key.
+        """
+        self._own = OwnCertificate(key)
+
+    @property
+    def to_trust(self) -> list[str]:
+        """What another receiver needs to verify what this scheme signs, in lines of Python; nothing without a key."""
+        if self._own is None:
+            return []
+        urls = dict.fromkeys(map(self._own.url, self._hosts.values()))
+        pem = self._own.pem.decode().strip()
+        return [
+            f'certificate = b"""{pem}\n"""',
+            *(f'aws_sns(topic, certificates=Certificates(known={{"{url}": certificate}}))' for url in urls),
+        ]
+
+    def sign_body(self, body: bytes, now: float) -> bytes:
+        """Return the body of a message, signed as AWS does it, but by a key of our own. See `Scheme`.
+
+        Args:
+            body: a JSON object with members of the message. One that is missing is made up; a topic of nobody becomes
+                the receiver's, and `id` the id of the message.
+            now: the time of publication, in Unix seconds.
+
+        Raises:
+            ConfigurationError: the body is no JSON object, or its `Type` none that SNS has.
+        """
+        try:
+            given: object = json.loads(body)
+        except (ValueError, RecursionError):
+            given = None
+        if not isinstance(given, dict):
+            raise ConfigurationError("cannot sign: a message of AWS SNS is a JSON object")
+        message = {name: value for name, value in cast("dict[str, Any]", given).items() if name not in _PROOF}
+        if message.setdefault("Type", NOTIFICATION) not in _SIGNED:
+            raise ConfigurationError(f"the Type of a message of AWS SNS is one of {', '.join(_SIGNED)}")
+        message["MessageId"] = str(message.pop("id", None) or message.get("MessageId") or uuid4())
+        if message.get("TopicArn") not in self._hosts:
+            message["TopicArn"] = next(iter(self._hosts))
+        message.setdefault("Message", "{}")
+        stated = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
+        message.setdefault("Timestamp", stated.replace("+00:00", "Z"))
+        host = self._hosts[message["TopicArn"]]
+        if message["Type"] in (SUBSCRIPTION, UNSUBSCRIPTION):
+            token = message.setdefault("Token", uuid4().hex)
+            query = urlencode({"Action": "ConfirmSubscription", "TopicArn": message["TopicArn"], "Token": token})
+            message.setdefault("SubscribeURL", f"https://{host}/?{query}")
+        self._own = self._own or OwnCertificate()
+        return signed_message(message, self._own.key, self._own.url(host))
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
         """Return the head with the headers of SNS, if the body is a message with a signature. AWS alone signs.
@@ -219,7 +312,10 @@ class SNSSignature:
         signature = _signature(message.get("Signature"))
         if not is_certificate(certificate_url, host):
             raise BadSignature(f"the SigningCertURL of the message is none of a certificate at {host}")
-        certificate = self._certificates.get(certificate_url, now)
+        if self._own is not None and certificate_url == self._own.url(host):
+            certificate = self._own.certificate
+        else:
+            certificate = self._certificates.get(certificate_url, now)
         if not _is_right(certificate.key, signature, content_of(message), _HASHES[version]):
             raise BadSignature(
                 "the certificate of AWS does not give this signature: the message was changed on the way"
