@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.helpers import NOW
-from webhook_receiver import BasicAuth, BodySecret, HMACBody, Sender, Unsigned
+from webhook_receiver import BasicAuth, BodySecret, HMACBody, Secret, Sender, Unsigned
+from webhook_receiver.cli.notification import Notifier
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders import Split, registry
 from webhook_receiver.senders.preset import Make, Preset
@@ -104,6 +105,16 @@ def test_whatever_a_stranger_sends_is_looked_at_without_an_error(body: bytes) ->
     assert named(body, **of("codehub", body))
 
 
+LIKE = {
+    name: each
+    for each in (["standard-webhooks", "polar", "openai", "liveblocks"], ["svix", "resend", "clerk"])
+    for name in each[1:]
+}
+"""The senders that deliver by the same specification, with the same headers, and events named by the same member: only
+the values of their events tell them apart."""
+KNOWN_BY_NOTHING = {"mollie-classic"}
+"""The sender whose delivery is a form of an id alone, with the secret in the URL: anybody's may be such."""
+
 HEX, BASE64 = "0" * 64, "A" * 43 + "="
 
 
@@ -183,6 +194,72 @@ class TestOfThisPackage:
         self, headers: dict[str, str], body: bytes, likely: list[str]
     ) -> None:
         assert [each.name for each in alike(candidates(RequestHead.of(headers), body))] == likely
+
+    @pytest.mark.parametrize("name", [*presets()])
+    def test_a_genuine_request_of_every_sender_is_known_as_its_own(self, name: str) -> None:
+        notifier = Notifier.of_preset(name, Secret(presets()[name].example))
+        event = (notifier.events or ["thing.made"])[0]
+        body = notifier.body(notifier.document(event, None, None))
+        head = notifier.head(body, event, url="https://example.com/in", now=NOW)
+        likely = [each.name for each in alike(candidates(head, body))]
+        assert likely == ([] if name in KNOWN_BY_NOTHING else LIKE.get(name, [name]))
+        unsigned = head._replace(url=None)  # as a capture has it, behind a proxy that says no Host
+        assert [each.name for each in alike(candidates(unsigned, body))] == likely
+
+    @pytest.mark.parametrize(
+        ("headers", "body", "first"),
+        [
+            (
+                {
+                    "ce-specversion": "1.0",
+                    "ce-type": "made",
+                    "ce-source": "/s",
+                    "ce-id": "1",
+                    "authorization": "Bearer x",
+                },
+                b"{}",
+                "cloudevents",
+            ),
+            (
+                {"content-type": "application/cloudevents+json; charset=utf-8"},
+                b'{"specversion": "1.0", "type": "made", "source": "/s", "id": "1"}',
+                "cloudevents",
+            ),
+            ({}, b'{"specversion": "1.0", "type": "made", "source": "/s", "id": "1"}', "cloudevents"),
+            (
+                {"content-type": "application/webhook+json", "authorization": "e30.e30.e30"},
+                b'{"event": "room_started", "id": "EV_1", "room": {}}',
+                "livekit",
+            ),
+            (
+                {"authorization": "Bearer e30.e30.e30"},
+                b'{"message": {"data": "e30=", "messageId": "1"}, "subscription": "projects/p/subscriptions/s"}',
+                "google-pubsub",
+            ),
+            ({}, b'{"live": "false", "notificationItems": [{"NotificationRequestItem": {"eventCode": "x"}}]}', "adyen"),
+            (
+                {},
+                b'{"signature": {"token": "t", "timestamp": "1", "signature": "0"}, "event-data": {"event": "failed"}}',
+                "mailgun",
+            ),
+            ({}, b'{"event_type": "PING", "passcode": "p", "timestamp": "t", "webhook_id": "7"}', "figma"),
+            (
+                {"x-pagerduty-signature": f"v1={'0' * 64}", "x-webhook-id": "7"},
+                b'{"event": {"event_type": "incident.triggered"}}',
+                "pagerduty",
+            ),
+            (
+                {"x-signature": "0" * 64, "x-event-name": "order_created"},
+                b'{"meta": {"event_name": "order_created"}, "data": {}}',
+                "lemon-squeezy",
+            ),
+            ({"x-signature": "0" * 64}, b'{"event": "taskCreated", "webhook_id": "7", "task_id": "8"}', "clickup"),
+        ],
+    )
+    def test_a_request_is_known_by_its_headers_or_else_by_the_shape_of_its_body(
+        self, headers: dict[str, str], body: bytes, first: str
+    ) -> None:
+        assert [each.name for each in alike(candidates(RequestHead.of(headers), body))] == [first]
 
     def test_who_delivers_by_the_same_specification_is_told_with_all_others_that_do(self) -> None:
         headers = {"webhook-id": "msg_1", "webhook-timestamp": "1764000188", "webhook-signature": f"v1,{BASE64}"}

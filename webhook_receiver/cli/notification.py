@@ -323,8 +323,24 @@ class Notifier:
             if kind == "query":
                 url = str(httpx.URL(url).copy_set_param(name, text))
         target = httpx.URL(url).raw_path.decode()
+        marks = {} if self._preset is None else _marks(self._preset)
         if not (self.signs or forge):
-            return RequestHead.of(payloads.JSON | headers, target=target, url=url)
+            return RequestHead.of(payloads.JSON | marks | headers, target=target, url=url)
+        prove = partial(forged_head if forge else signed_head, body, self.sender.scheme, now=now, target=target)
+        try:
+            return prove(headers=marks | headers, url=self._public_url or url)
+        except ConfigurationError as error:
+            why = str(error)
+        raise BadParameter(why, param_hint="--forge")
+        headers = sender_headers(self.sender, event) | self._headers
+        for place, text in [] if event is None else name_places(self.sender, event):
+            kind, _, name = place.partition(":")
+            if kind == "query":
+                url = str(httpx.URL(url).copy_set_param(name, text))
+        target = httpx.URL(url).raw_path.decode()
+        marks = {} if self._preset is None else _marks(self._preset)
+        if not (self.signs or forge):
+            return RequestHead.of(payloads.JSON | marks | headers, target=target, url=url)
         prove = partial(forged_head if forge else signed_head, body, self.sender.scheme, now=now, target=target)
         marks = {} if self._preset is None else {mark: uuid4().hex for mark in self._preset.marks}
         why = ""
@@ -334,6 +350,12 @@ class Notifier:
             except ConfigurationError as error:
                 why = why or str(error)
         raise BadParameter(why, param_hint="--forge" if forge else "--secret")
+
+
+def _marks(preset: Preset) -> dict[str, str]:
+    """Return the headers by which a sender's requests are told from those of others, with made-up values."""
+    found = [mark.partition(":") for mark in preset.marks]
+    return {name: value or uuid4().hex for name, _, value in found}
 
 
 def _with_new_id(body: bytes, sender: Sender, cls: type[Event] | None) -> dict[str, Any]:

@@ -94,7 +94,8 @@ def _named(document: dict[str, Any], sender: Sender, event: str | None) -> dict[
     """Return a document whose first event has a name where the sender has it."""
     first = _first_event(document, sender.split)
     if event is not None and any(":" not in place for place, _ in name_places(sender, event)):
-        named = named_by(sender, {**first, "event": event}, event)
+        own = {"body": first["event"]} if isinstance(first.get("event"), dict) else {}
+        named = named_by(sender, {**first, **own, "event": event}, event)
         first.clear()
         first.update(named)
     return document

@@ -63,6 +63,7 @@ PRESETS = (
             b'"pspReference": "7914073381342284", "eventCode": "AUTHORISATION", "merchantAccountCode": "TestMerchant", '
             b'"merchantReference": "TestPayment-1407325143704", "success": "true"}}]}'
         ),
+        shape=("notificationItems.0.NotificationRequestItem",),
         page=Page(
             trade="payments",
             docs="docs.adyen.com/development-resources/webhooks/verify-hmac-signatures",

@@ -43,6 +43,7 @@ PRESETS = (
         "Azure DevOps",
         azure_devops,
         _basic,
+        shape=("publisherId", "eventType", "resource"),
         page=Page(
             trade="code hosts",
             docs="learn.microsoft.com/azure/devops/service-hooks/services/webhooks",

@@ -41,6 +41,7 @@ PRESETS = (
         "Chargebee",
         chargebee,
         signature,
+        shape=("event_type", "content", "api_version"),
         page=Page(
             trade="payments",
             docs="www.chargebee.com/docs/billing/2.0/site-configuration/webhook_settings",

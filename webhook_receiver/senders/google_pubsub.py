@@ -69,6 +69,11 @@ PRESETS = (
         google_pubsub,
         signature,
         example=RSA_KEY,
+        shape=("message.messageId", "subscription"),
+        body=(
+            b'{"message": {"attributes": {"eventType": "OBJECT_FINALIZE"}, "data": "e30=", "messageId": "first-number"'
+            b', "publishTime": "2026-11-29T00:00:00Z"}, "subscription": "projects/parcels/subscriptions/push"}'
+        ),
         page=Page(
             trade="clouds",
             docs="cloud.google.com/pubsub/docs/authenticate-push-subscriptions",

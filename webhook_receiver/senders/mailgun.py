@@ -58,6 +58,7 @@ PRESETS = (
             b'"d5c000d210e1cea6b4abbb7f456b61e3cbc09086815e5693f866898793366163"}, '
             b'"event-data": {"event": "delivered", "id": "e-1"}}'
         ),
+        shape=("signature.token", "event-data"),
         page=Page(
             trade="mail",
             docs="documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks",

@@ -45,7 +45,10 @@ class Preset:
     """A function of a request's headers that returns what makes the scheme, where they name the key; else None."""
     marks: tuple[str, ...] = field(default=(), kw_only=True)
     """The names, in lower case, of headers that prove nothing and that no other sender has: they tell its requests from
-    others with the same `headers`."""
+    others with the same `headers`. One such as "content-type:application/webhook+json" is a part of a value."""
+    shape: tuple[str, ...] = field(default=(), kw_only=True)
+    """The places of members that all of the sender's bodies have, and together no other sender's: of a sender whose
+    headers are those of others, too."""
     body: bytes = field(default=b"{}", kw_only=True)
     """A body for tests that can be signed with the secret for tests."""
     samples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]], kw_only=True)
@@ -112,5 +115,11 @@ class Preset:
         A sender with marks is the one if one of them is there, and is none if not.
         """
         present = {name for name, _ in headers}
-        marks = sum(mark.encode() in present for mark in self.marks)
+        marks = sum(_is_there(mark, headers) for mark in self.marks)
         return (marks or -bool(self.marks), sum(name.encode() in present for name in self.headers))
+
+
+def _is_there(mark: str, headers: Headers) -> bool:
+    """Return whether a header with a mark is there. See `Preset.marks`."""
+    first, _, value = mark.partition(":")
+    return any(name == first.encode() and value.encode() in found for name, found in headers)

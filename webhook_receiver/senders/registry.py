@@ -149,7 +149,7 @@ def _form(preset: Preset, sender: Sender, head: RequestHead, body: bytes) -> int
         return _MALFORMED
     except (VerificationError, KeysNeeded):
         return _READABLE
-    return _ABSENT  # it lets everybody in
+    return _READABLE if scheme.secret_count else _ABSENT  # it lets everybody in
 
 
 _NAMED = 4
@@ -165,8 +165,10 @@ def _shape(preset: Preset, sender: Sender, headers: Headers, body: bytes) -> int
     agent = present.get(b"user-agent", b"").decode("latin-1").lower()
     if any(len(name) > 3 and name in agent for name in (preset.name, preset.title.lower())):
         points += _NAMED
-    document, is_part = _document(sender, headers, body)
+    whole, document, is_part = _document(sender, headers, body)
     points += is_part
+    if preset.shape and all(value_at(whole, path) is not None for path in parsed_paths(preset.shape)):
+        points += _NAMED + len(preset.shape)
     if paths := parsed_paths(sender.delivery_id_paths):
         points += all(value_at(document, path) is not None for path in paths)
     names = (sender.event_name,) if isinstance(sender.event_name, str) else sender.event_name
@@ -184,16 +186,18 @@ def _has_name(template: str, document: dict[str, Any]) -> bool:
 _NAMES = re.compile(r"{([^{}]+)}")
 
 
-def _document(sender: Sender, headers: Headers, body: bytes) -> tuple[dict[str, Any], bool]:
-    """Return the first JSON object in a body, and whether it is where the sender has its events; else an empty one."""
+def _document(sender: Sender, headers: Headers, body: bytes) -> tuple[object, dict[str, Any], bool]:
+    """Return the JSON in a body, the first object in it, and whether that is where the sender has its events."""
     try:
         whole = body if sender.decode is None else sender.decode(body)
         whole = whole if sender.envelope is None else sender.envelope(whole, headers)
         part = whole if sender.split is None else next(iter(sender.split.parts(whole)), b"")
-        found: object = json.loads(part)
+        document, found = json.loads(whole), json.loads(part)
     except Exception:  # whatever a sender's functions raise on a stranger's body, or JSON that is none
-        return {}, False
-    return (cast("dict[str, Any]", found), part != whole) if isinstance(found, dict) else ({}, False)
+        return None, {}, False
+    return (
+        (document, cast("dict[str, Any]", found), part != whole) if isinstance(found, dict) else (document, {}, False)
+    )
 
 
 def preset_of(make: Make) -> Preset | None:

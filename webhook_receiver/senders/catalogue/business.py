@@ -318,6 +318,8 @@ PRESETS = (
         partial(HMACBody, signature="x-signature"),
         partial(Sender, facts=("developer.clickup.com/docs/webhooksignature, read in November 2026",)),
         ("x-signature",),
+        shape=("event", "webhook_id"),
+        body=b'{"event": "taskUpdated", "task_id": "1vj37mc", "webhook_id": "7fa3ec74-69a8-4530-a251-8a13730bd204"}',
         page=Page(
             trade="business",
             docs="developer.clickup.com/docs/webhooks",
@@ -356,7 +358,11 @@ PRESETS = (
             event_name="event_type",
             responses=ResponseStatuses(stored=200),
         ),
-        body=b'{"event_type": "FILE_UPDATE", "passcode": "a-secret-for-tests"}',
+        shape=("passcode", "event_type", "webhook_id"),
+        body=(
+            b'{"event_type": "FILE_UPDATE", "passcode": "a-secret-for-tests", "webhook_id": "22", '
+            b'"timestamp": "2026-11-29T00:00:00Z", "file_key": "first-number"}'
+        ),
         page=Page(
             trade="business",
             docs="developers.figma.com/docs/rest-api/webhooks",
@@ -422,6 +428,8 @@ PRESETS = (
             event_name="event.type",
             challenges=(echo("body:challenge", key="challenge", signed=False),),
         ),
+        shape=("event.type", "event.boardId"),
+        body=b'{"event": {"type": "create_pulse", "boardId": 1771812698, "pulseId": 1772099344, "userId": 9603417}}',
         page=Page(
             trade="business",
             docs="developer.monday.com/api-reference/reference/webhooks",

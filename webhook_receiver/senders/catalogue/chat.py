@@ -112,7 +112,7 @@ PRESETS = (
             delivery_id="X-Webhook-Id",
         ),
         ("x-signature",),
-        marks=("x-webhook-id",),
+        marks=("x-webhook-attempt",),
         page=Page(
             trade="chat",
             docs="getstream.io/chat/docs/python/webhooks_overview",
@@ -160,6 +160,8 @@ PRESETS = (
         ),
         ("x-signature-ed25519", "x-signature-timestamp"),
         example=ED25519_KEY,
+        shape=("application_id", "event.type"),
+        body=b'{"application_id": "1", "type": 1, "event": {"type": "ENTITLEMENT_CREATE", "data": {"id": "7"}}}',
         page=Page(
             trade="chat",
             docs="docs.discord.com/developers/events/webhook-events",
@@ -191,6 +193,8 @@ PRESETS = (
         ),
         ("x-signature-ed25519", "x-signature-timestamp"),
         example=ED25519_KEY,
+        shape=("application_id", "token", "id"),
+        body=b'{"id": "7", "application_id": "1", "type": 2, "token": "made-up", "data": {"name": "track"}}',
         page=Page(
             trade="chat",
             docs="docs.discord.com/developers/interactions/receiving-and-responding",

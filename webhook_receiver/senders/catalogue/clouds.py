@@ -153,6 +153,7 @@ PRESETS = (
                 echo("header:x-okta-verification-challenge", methods=("GET",), key="verification", signed=False),
             ),
         ),
+        shape=("data.events", "cloudEventsVersion"),
         page=Page(
             trade="clouds",
             docs="developer.okta.com/docs/concepts/event-hooks",
@@ -175,6 +176,7 @@ PRESETS = (
             event_name="data.type",
             delivery_id_path="log_id",
         ),
+        shape=("0.log_id", "0.data"),
         page=Page(
             trade="clouds",
             docs="auth0.com/docs/customize/log-streams/custom-log-streams",
@@ -200,6 +202,7 @@ PRESETS = (
             b'{"value": [{"subscriptionId": "76222963-cc7b-42d2-882d-8aaa69cb2ba3", "changeType": "created", '
             b'"clientState": "a-secret-for-tests", "resource": "users/7/messages/8", "id": "first-number"}]}'
         ),
+        shape=("value.0.subscriptionId", "value.0.resource"),
         page=Page(
             trade="clouds",
             docs="learn.microsoft.com/graph/change-notifications-delivery-webhooks",
@@ -289,6 +292,8 @@ PRESETS = (
             b'{"specversion": "1.0", "type": "com.example.parcel.lost", "source": "/parcels", "id": "first-number", '
             b'"data": {"parcel": 7}}'
         ),
+        marks=("ce-specversion", "content-type:application/cloudevents"),
+        shape=("specversion", "type", "source", "id"),
         page=Page(
             trade="specifications",
             docs="github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md",
@@ -361,6 +366,8 @@ PRESETS = (
             facts=("apify-client 2.25.0 for Python and 3.4.0 for Node, read in November 2026: nothing is signed",),
             event_name="eventType",
         ),
+        shape=("eventType", "eventData", "resource"),
+        body=b'{"eventType": "ACTOR.RUN.SUCCEEDED", "eventData": {"actorId": "7"}, "resource": {"id": "8"}}',
         page=Page(
             trade="clouds",
             docs="docs.apify.com/platform/integrations/webhooks",

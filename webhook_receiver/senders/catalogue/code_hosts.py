@@ -280,6 +280,8 @@ PRESETS = (
             facts=("atlassian-jwt 2.0.3 for Node, run in November 2026; atlassian-jwt 3.0.0 for Python, read",),
             event_name=("webhookEvent", "event", "eventType"),
         ),
+        shape=("webhookEvent", "timestamp"),
+        body=b'{"timestamp": 1764000188000, "webhookEvent": "jira:issue_created", "issue": {"id": "10002"}}',
         page=Page(
             trade="code hosts",
             docs="developer.atlassian.com/cloud/jira/platform/understanding-jwt-for-connect-apps",

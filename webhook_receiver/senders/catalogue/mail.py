@@ -214,6 +214,8 @@ PRESETS = (
             ),
             event_name=("RecordType", "text:Inbound"),
         ),
+        shape=("MessageID", "MessageStream"),
+        body=b'{"RecordType": "Delivery", "ServerID": 23, "MessageStream": "outbound", "MessageID": "first-number"}',
         page=Page(
             trade="mail",
             docs="postmarkapp.com/developer/webhooks/webhooks-overview",

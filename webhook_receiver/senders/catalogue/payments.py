@@ -210,6 +210,8 @@ PRESETS = (
         ),
         ("x-signature",),
         marks=("x-event-name",),
+        shape=("meta.event_name", "data"),
+        body=b'{"meta": {"event_name": "order_created"}, "data": {"type": "orders", "id": "1"}}',
         page=Page(
             trade="payments",
             docs="docs.lemonsqueezy.com/help/webhooks",

@@ -71,6 +71,8 @@ PRESETS = (
             facts=("vonage-jwt 1.1.5 for Python and @vonage/jwt 1.17.1 for Node, run in November 2026",),
             event_name=("status", "message_type"),
         ),
+        shape=("message_uuid", "timestamp"),
+        body=b'{"message_uuid": "first-number", "status": "delivered", "timestamp": "2026-11-29T00:00:00Z"}',
         page=Page(
             trade="telephony",
             docs="developer.vonage.com/en/getting-started/concepts/webhooks",
@@ -91,6 +93,7 @@ PRESETS = (
             facts=("livekit-api 1.2.2 for Python and livekit-server-sdk 2.19.2 for Node, run in November 2026",),
             delivery_id_path="id",
         ),
+        marks=("content-type:application/webhook+json",),
         page=Page(
             trade="telephony",
             docs="docs.livekit.io/home/server/webhooks",
