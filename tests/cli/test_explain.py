@@ -52,6 +52,7 @@ def test_a_good_request_ends_with_0(file: str) -> None:
         "passed: its time, if it states one, is within the limits",
         "passed: it covers this body",
         "it verifies, by secret 0 (counted from 0)",
+        "event: order.status",
     ]
 
 

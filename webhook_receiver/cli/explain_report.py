@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from ..capture.request_files import SavedRequest
+from ..delivery import RequestHead
 from ..errors import ConfigurationError, StaleSignature
 from ..explain import Explanation
 from ..explain import explain as explained
+from ..explain.content import AskedFor, Part, challenge_in, parts_of
 from ..inbox import StoredDelivery
 from . import output
 from .inbox_option import InboxTarget, run
 from .output import fail, listed
 from .request import Chosen, chosen_sender, clock, read_request, read_secrets
 
+_LONGEST = 200  # characters of an answer that are shown
 _STYLES = {"passed": "green", "failed": "red", "not reached": "dim"}
 _MARKS = {"passed": "\N{CHECK MARK}", "failed": "\N{BALLOT X}", "not reached": "\N{MIDDLE DOT}"}
 _KEPT = (
@@ -43,7 +47,9 @@ def of_request(
     found = read_request(request, entry)
     chosen = chosen_sender(sender, found, secrets)
     known = chosen.preset
+    head = RequestHead(found.method, found.target.encode("latin-1", "replace"), found.headers, url or found.url)
     try:
+        of = known.registering(secrets)
         result = explained(
             found.headers,
             found.body,
@@ -56,30 +62,79 @@ def of_request(
         )
     except ConfigurationError as error:
         raise typer.BadParameter(str(error), param_hint="--secret") from None
+    asked = challenge_in(of, head, found.body, result.now)
+    if asked is not None and (asked.status is not None or found.method != "POST"):
+        return _show_challenge(found, chosen, asked, as_json=as_json)
+    parts = parts_of(of, head, found.body) if result.authentic else []
     if as_json:
-        output.say_json(_document(found, chosen, result))
+        about = {"challenge": None if asked is None else asked.as_json(), "events": [each.as_json() for each in parts]}
+        output.say_json(_document(found, chosen, result) | about)
     else:
-        _show(found, chosen, result)
+        _show(found, chosen, result, parts, is_challenge=asked is not None)
     return 0 if result.ok else 1
 
 
-def _document(request: SavedRequest, chosen: Chosen, result: Explanation) -> dict[str, Any]:
+def _show_challenge(request: SavedRequest, chosen: Chosen, asked: AskedFor, *, as_json: bool) -> int:
+    """Print that a request is a challenge, and what is answered; return the exit code."""
+    ok = asked.status is not None
+    if as_json:
+        output.say_json(_about(request, chosen) | {"ok": ok, "challenge": asked.as_json(), "events": []})
+        return 0 if ok else 1
+    _say_head(request, chosen)
+    if not ok:
+        _say_unproven(chosen)
+        return 1
+    answer = output.printable(asked.answer[:_LONGEST]) or "an empty body"
+    kind = f" ({asked.content_type})" if asked.content_type else ""
+    output.say(f"it is a challenge, by which {chosen.preset.title} asks whether the URL is yours", "bold green")
+    output.say(f"a receiver answers {asked.status}, {answer}{kind}; nothing is stored, and no handler runs")
+    if chosen.preset.tells is not None:
+        output.say("it does so while it waits for the secret that is told: see LearntSecret.open", "yellow")
+    return 0
+
+
+def _about(request: SavedRequest, chosen: Chosen) -> dict[str, Any]:
     about = {"method": request.method, "target": request.target, "size": len(request.body)}
     whose = {"scheme": chosen.preset.name, "chosen_by": chosen.by, "likely": [each.name for each in chosen.likely]}
-    return {**about, "notes": [*request.notes], **whose, **result.as_json()}
+    return {**about, "notes": [*request.notes], **whose}
 
 
-def _show(request: SavedRequest, chosen: Chosen, result: Explanation) -> None:
+def _document(request: SavedRequest, chosen: Chosen, result: Explanation) -> dict[str, Any]:
+    return _about(request, chosen) | result.as_json()
+
+
+def _say_head(request: SavedRequest, chosen: Chosen) -> None:
     head = f"{request.method} {request.target}, {len(request.headers)} headers, {len(request.body)} bytes of body"
     output.say(output.printable(head), "bold")
     output.say(_whose(chosen))
     for note in request.notes:
         output.say(f"note: {output.printable(note)}", "yellow")
+
+
+def _say_unproven(chosen: Chosen) -> None:
+    """Print that a request is a challenge that has not the proof by which it is answered."""
+    title = chosen.preset.title
+    if chosen.preset.asking is None:
+        output.say(f"it is a challenge of {title}, and would be answered if it were proven", "bold yellow")
+    else:
+        output.say(f"it is a challenge of {title}, which is answered if its token is the receiver's own", "bold yellow")
+
+
+def _show(
+    request: SavedRequest, chosen: Chosen, result: Explanation, parts: Sequence[Part], *, is_challenge: bool
+) -> None:
+    _say_head(request, chosen)
+    if is_challenge:
+        _say_unproven(chosen)
     for step in result.steps:
         # In a pipe the word, for a program that looks for it; on a terminal the mark.
         mark = _MARKS[step.state] if output.is_terminal() else f"{step.state}:"
         output.say(f"{mark} {step.what}{f' - {step.said}' if step.said else ''}", _STYLES[step.state])
     output.say(_verdict(result), "bold green" if result.ok else "bold red")
+    for number, part in enumerate(parts):
+        which = f"event {number} of {len(parts)}" if len(parts) > 1 else "event"
+        id = "" if part.id is None else f", id {part.id}"
+        output.say(output.printable(f"{which}: {part.event or 'without a name'}{id}"))
     for cause in result.causes:
         output.say(f"cause: {cause.what}", "yellow")
         output.say(f"  what to do: {_indented(cause.advice)}")

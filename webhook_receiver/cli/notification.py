@@ -330,26 +330,7 @@ class Notifier:
         try:
             return prove(headers=marks | headers, url=self._public_url or url)
         except ConfigurationError as error:
-            why = str(error)
-        raise BadParameter(why, param_hint="--forge")
-        headers = sender_headers(self.sender, event) | self._headers
-        for place, text in [] if event is None else name_places(self.sender, event):
-            kind, _, name = place.partition(":")
-            if kind == "query":
-                url = str(httpx.URL(url).copy_set_param(name, text))
-        target = httpx.URL(url).raw_path.decode()
-        marks = {} if self._preset is None else _marks(self._preset)
-        if not (self.signs or forge):
-            return RequestHead.of(payloads.JSON | marks | headers, target=target, url=url)
-        prove = partial(forged_head if forge else signed_head, body, self.sender.scheme, now=now, target=target)
-        marks = {} if self._preset is None else {mark: uuid4().hex for mark in self._preset.marks}
-        why = ""
-        for more in (headers, marks | headers):  # a scheme may sign a header of the sender's own
-            try:
-                return prove(headers=more, url=self._public_url or url)
-            except ConfigurationError as error:
-                why = why or str(error)
-        raise BadParameter(why, param_hint="--forge" if forge else "--secret")
+            raise BadParameter(str(error), param_hint="--forge" if forge else "--secret") from None
 
 
 def _marks(preset: Preset) -> dict[str, str]:

@@ -115,7 +115,23 @@ def chosen_sender(name: str | None, request: SavedRequest, secrets: Sequence[Sec
             case = Case(head, request.body, secrets, each.preset.make_for(head.headers))
             if verifying_time(case, 0.0) is not None:
                 return Chosen(each.preset, likely, "request" if likely == [each.preset] else "secret")
-    return Chosen(likely[0], likely, "request") if likely else Chosen(next(iter(known.values())), likely, "default")
+    if likely:
+        return Chosen(likely[0], likely, "request")
+    asking = [each for each in known.values() if _asks(each, head, request.body)]
+    return Chosen(asking[0], asking, "request") if asking else Chosen(next(iter(known.values())), likely, "default")
+
+
+def _asks(preset: Preset, head: RequestHead, body: bytes) -> bool:
+    """Return whether a request is a challenge of a sender that wants something back, whoever made it."""
+    try:
+        challenges = preset.registering(preset.example).challenges
+    except ConfigurationError:  # an extra is missing
+        return False
+    for asked in challenges:
+        answer = asked.answer(head, body, 0.0) if head.method in asked.methods else None
+        if answer is not None and answer.body:
+            return True
+    return False
 
 
 def clock(text: str | None) -> float | None:

@@ -311,14 +311,16 @@ class SNSSignature:
             raise MalformedSignature('the SignatureVersion of the message is neither "1" nor "2"')
         signature = _signature(message.get("Signature"))
         if not is_certificate(certificate_url, host):
-            raise BadSignature(f"the SigningCertURL of the message is none of a certificate at {host}")
+            raise BadSignature(
+                f"the SigningCertURL of the message is none of a certificate at {host}: AWS did not send it"
+            )
         if self._own is not None and certificate_url == self._own.url(host):
             certificate = self._own.certificate
         else:
             certificate = self._certificates.get(certificate_url, now)
         if not _is_right(certificate.key, signature, content_of(message), _HASHES[version]):
             raise BadSignature(
-                "the certificate of AWS does not give this signature: the message was changed on the way"
+                "the certificate of AWS does not give this signature: the message was changed on the way, or is forged"
             )
         if not certificate.begin <= now <= certificate.end:
             raise BadSignature("the certificate of AWS is not valid at this time, by our clock")
@@ -334,7 +336,7 @@ class SNSSignature:
         """
         host = self._hosts.get(message["TopicArn"])
         if host is None:
-            raise BadSignature("the message is of another topic than the receiver's")
+            raise BadSignature("the message is of another topic than the receiver's: give it the ARN of each")
         return host
 
 

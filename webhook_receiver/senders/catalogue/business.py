@@ -456,6 +456,7 @@ PRESETS = (
             event_name="event_key",
             challenges=(echo("header:x-hook-secret", header="x-hook-secret", signed=False),),
         ),
+        shape=("event_key", "object_type", "object_keys"),
         body=b'{"event_key": "contact.add", "object_type": "contact", "object_keys": [{"id": 7}]}',
         page=Page(
             trade="business",
