@@ -24,7 +24,8 @@ from webhook_receiver.senders.up42.models import Asset
 IMAGES = Path(os.environ.get("IMAGES", "images"))
 
 hooks = WebhookReceiver(secret=Secret.from_env("WEBHOOK_SECRET"), inbox="sqlite:///hooks.db")
-hooks.backfill_every(timedelta(minutes=30), WebhooksClient(), since=timedelta(days=7))  # for what was never delivered
+client = WebhooksClient()
+hooks.poll_every(timedelta(minutes=30), hooks.orders(client, since=timedelta(days=7)))  # for what was never delivered
 
 
 @hooks.on(OrderFulfilled, timeout=6 * 3600)

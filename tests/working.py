@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -41,6 +42,16 @@ class Clock:
 
     def move(self, seconds: float) -> None:
         self.now += seconds
+
+
+class Ticking:
+    """A clock that goes on as real time does, from `NOW` on."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+
+    def __call__(self) -> float:
+        return NOW + time.monotonic() - self._since
 
 
 AT_ONCE = Backoff(first=0, longest=0, attempts=3)

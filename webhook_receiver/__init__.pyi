@@ -59,6 +59,7 @@ from .routing import CallNext, Router
 from .runtime import Health
 from .senders import OrdersApi, Sender
 from .senders.backfill import Backfill
+from .senders.source import Changes
 from .senders.up42 import JobStatusChanged
 from .senders.up42.signature import UP42Signature
 from .signatures import Scheme, Secret
@@ -68,6 +69,7 @@ from .signatures.bearer_jwt import BearerJWT
 from .signatures.by_request import SecretsByRequest
 from .signatures.hmac_body import HMACBody
 from .signatures.jwks import JWKS
+from .signatures.no_pushes import NoPushes
 from .signatures.public_key_body import PublicKeyBody
 from .signatures.rfc9421 import HTTPMessageSignature
 from .signatures.shared_secret import BasicAuth, BodySecret, HeaderSecret, QuerySecret
@@ -90,6 +92,7 @@ __all__ = [
     "BodySecret",
     "Breaker",
     "CallNext",
+    "Changes",
     "ConfigurationError",
     "Delivery",
     "DeliverySummary",
@@ -120,6 +123,7 @@ __all__ = [
     "MalformedSignature",
     "MemoryInbox",
     "MissingSignature",
+    "NoPushes",
     "NotAnEvent",
     "OrderBody",
     "OrderFailedPermanently",

@@ -127,7 +127,8 @@ class BodyReader:
                 f"max_bodies is a number of bytes, no smaller than max_body ({max_body}), not {max_bodies!r}"
             )
         self._encodings = frozenset((b"", b"identity", *(each.encode() for each in encodings)))
-        self._max_body = max_body
+        self.max_body = max_body
+        """The largest body, in bytes."""
         self._most_digits = len(str(max_body))
         self._timeout = timeout
         self._left = max_bodies
@@ -152,8 +153,8 @@ class BodyReader:
                         raise UnsupportedEncoding("the body is compressed")
                 elif not value.isdigit():
                     raise InvalidContentLength("Content-Length is not a number")
-                elif len(value) >= self._most_digits and int(value[:20]) > self._max_body:
-                    raise BodyTooLarge(f"Content-Length is more than {self._max_body}")
+                elif len(value) >= self._most_digits and int(value[:20]) > self.max_body:
+                    raise BodyTooLarge(f"Content-Length is more than {self.max_body}")
 
     async def read(self, receive: Receive) -> bytes:
         """Return the request's body. Its size is checked while more of it is to come; see `check_body` for the end.
@@ -250,8 +251,8 @@ class BodyReader:
             raise BodyIncomplete(f"Content-Length announces a body{_NONE_CAME}")
 
     def _check_size(self, body: bytes | bytearray) -> None:
-        if len(body) > self._max_body:
-            raise BodyTooLarge(f"the body has more than {self._max_body} bytes")
+        if len(body) > self.max_body:
+            raise BodyTooLarge(f"the body has more than {self.max_body} bytes")
 
     def _sweep_later(self, loop: asyncio.AbstractEventLoop) -> None:
         self._due.add(loop)

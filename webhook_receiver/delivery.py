@@ -162,12 +162,13 @@ class Delivery:
     received: float
     """The time of receipt by the receiver's clock, in Unix seconds; see `received_at`."""
     verified_by: int | None
-    """The index of the receiver's secret that verified the delivery; None if it came unsigned, or by backfill."""
+    """The index of the receiver's secret that verified the delivery; None if it came unsigned, or was no push."""
     body_verified: bool
     """Whether the body is known to be the sender's: covered by the signature, or read from the sender's API. False only
     if the receiver's scheme accepts that."""
     via: str = "http"
-    """The way that the delivery came: "http", or "backfill" for one that was made of an order in the sender's API."""
+    """The way that the delivery came: "http" for a push, "poll" for a document of a source, or "backfill" for one
+    that `WebhookReceiver.backfill` made of an order in the sender's API."""
     part: int = 0
     """The number of the part of the request that this is, where one request brings several events. Part 0 has the id of
     the request; part n has that id, a dot and n. All have the same headers and body."""

@@ -82,7 +82,7 @@ class Event(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
     def identity(self) -> tuple[str, ...] | None:
         """The texts that two events of one name share if they report the same fact; None for an event without any.
 
-        By it a push and a backfilled delivery tell the same news, so that one of them is a duplicate. Of two pushes
+        By it a push and a polled delivery tell the same news, so that one of them is a duplicate. Of two pushes
         neither is, unless they have the same `delivery_id`, or equal bodies: a second notice of the same fact with
         another body is news. A class of your own may return one: `return (self.body.number, self.body.state)`.
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -40,14 +40,17 @@ from .options import WorkerOptions
 from .responses import Receipt, Response, rejections
 from .routing import Function, Router
 from .runtime import Health, Runtime
+from .runtime.backfill import backfill
 from .runtime.health import health_route
 from .runtime.intake import Intake
 from .runtime.parser import Parser
+from .runtime.poller import Poller
 from .senders import OrderingKey, OrdersApi, Sender, checked_api, sender_for
-from .senders.backfill import SLACK, Backfill, ProgressCallback, backfill_at_intervals, moment, span
+from .senders.backfill import SLACK, Backfill, OrdersSource, ProgressCallback, moment, span
 from .senders.challenges import Challenged, challenged, methods_of
 from .senders.event_names import EventNames
 from .senders.order_check import OrderCheck
+from .senders.source import Source
 from .signatures import BodyCheck, KeysNeeded, Scheme, Verified
 from .signatures.fetching import with_keys
 from .signatures.scheme import www_authenticate
@@ -129,7 +132,7 @@ class WebhookReceiver(Router):
         check_has_url(sender.scheme, self._public_url)
         self._scheme = challenged(sender.scheme, sender.challenges)
         self._methods = methods_of(sender.challenges)
-        names = EventNames(sender.event_name, sender.event_header, sender.event_members)
+        self._names = names = EventNames(sender.event_name, sender.event_header, sender.event_members)
         self._parser = Parser(sender, names, self._registry, self.match)
         self._bodies = BodyReader(max_body, body_timeout, max_bodies, encodings=sender.content_encodings)
         self._intake = Intake(sender, names)
@@ -140,6 +143,7 @@ class WebhookReceiver(Router):
         self._runtime = Runtime(name, sender, self, inbox=inbox, options=worker, clock=clock, work=work)
         self._runtimes = [self._runtime]
         """The receiver's own runtime, and those that replace it in turn."""
+        self._pollers: list[Poller] = []
         self._started: list[Runtime] = []
         """The runtimes that were started and not stopped yet: another one may be in use when it ends."""
 
@@ -415,42 +419,56 @@ class WebhookReceiver(Router):
             InboxError: the inbox failed.
         """
         begin = moment(since, self._runtime.clock()) - SLACK
-        return await self._runtime.backfill(checked_api(client, "backfill(...)"), workspace_id, begin, progress)
+        return await backfill(self._runtime, checked_api(client, "backfill(...)"), workspace_id, begin, progress)
 
-    def backfill_every(
-        self,
-        interval: timedelta | float,
-        client: OrdersApi,
-        *,
-        since: timedelta | float = DAY,
-        workspace_id: str | None = None,
-        at_start: bool = True,
-    ) -> None:
-        """Backfill at intervals while the receiver runs. A run that fails is logged, and the next run catches up.
-
-        Any number of processes may do so on one inbox. Each run looks back `since` beyond the begin of the last
-        successful run, so no order is missed, however long the API is down.
+    def orders(
+        self, client: OrdersApi, *, workspace_id: str | None = None, since: timedelta | float = DAY
+    ) -> OrdersSource:
+        """Return the source of the sender's orders that ended, for `poll_every`.
 
         Args:
-            interval: the time between two runs, as a timedelta or in seconds; a tenth more or less, at random.
             client: a client of the sender's API.
-            since: the time that the first run looks back: longer than the receiver is ever down.
-            workspace_id: the workspace of the orders, as for `backfill`.
-            at_start: whether the first run is at once, not after an interval.
+            workspace_id: the workspace of the webhook and its orders; all that the client's user may read if None.
+            since: the time that the first poll looks back, and each other one behind the latest change that it knows.
 
         Raises:
-            ConfigurationError: the receiver has no inbox, or runs already; or an argument cannot work.
+            ConfigurationError: the sender has no orders, or an argument cannot work.
         """
-        api = checked_api(client, "backfill_every(...)")
-        seconds, back = span(interval, "interval"), span(since, "since") + SLACK
+        api = checked_api(client, "orders(...)")
+        return OrdersSource(self.sender, api, workspace_id, span(since, "since"), self._runtime.clock)
+
+    def poll_every(self, interval: timedelta | float, source: Source) -> None:
+        """Poll a source at intervals while the receiver runs. What it tells, and no push has told, is handled.
+
+        All processes on one inbox poll it together once in an interval. The cursor is in the inbox, so the first poll
+        goes on where the last one ended, however long ago. A poll that fails is in the log and in the health, and is
+        tried again after a while that grows, and not before the API's `Retry-After`.
+
+        Args:
+            interval: the time between two polls, as a timedelta or in seconds; a tenth more or less, at random.
+            source: the source, an async function of a cursor; see `webhook_receiver.senders.source`.
+
+        Raises:
+            ConfigurationError: the receiver has no inbox, or runs already; it polls a source of this name already; its
+                sender names events in a header, which no document has; or an argument cannot work.
+        """
         runtime = self._runtime
-        runtime.orders()
-        run = partial(runtime.backfill, api, workspace_id)
-        runtime.tasks.add(
-            lambda: backfill_at_intervals(
-                run, self.name, interval=seconds, since=back, at_start=at_start, clock=runtime.clock
+        _ = runtime.inbox
+        poller = Poller(runtime, source, span(interval, "interval"), self._bodies.max_body)
+        if poller.name in runtime.sources:
+            raise ConfigurationError(f"{self.name} polls a source {poller.name} already: give this one another name")
+        if not self._names.are_in_body and self.sender.orders is None:
+            raise ConfigurationError(
+                f"the sender {self.sender.name} names its events in a header or the URL, which a source does not return"
             )
-        )
+        runtime.tasks.add(poller.run)
+        runtime.sources.append(poller.name)
+        self._pollers.append(poller)
+
+    @property
+    def pollers(self) -> Sequence[Poller]:
+        """The pollers, one for each source, to poll now: `await hooks.pollers[0].poll(early=True)`."""
+        return tuple(self._pollers)
 
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":

@@ -43,7 +43,7 @@ OPTIONS: dict[str, Any] = {
     "backoff": {"first": 0.05, "longest": 0.2, "attempts": 50},
     "worker": {"lease": 1.0, "poll": 0.1},
     "max_file": None,  # bytes, as if the disk were full
-    "api": None,  # the address of an orders API to backfill from
+    "api": None,  # the address of an orders API to poll
     "name": None,  # of the receiver
     "late": None,  # seconds that the process may stand still without a word of it in the file `late`
 } | json.loads(os.environ.get("FAULTS_OPTIONS", "{}"))
@@ -119,7 +119,7 @@ hooks = WebhookReceiver(
 
 if OPTIONS["api"] is not None:
     api = httpx.AsyncClient(base_url=OPTIONS["api"], trust_env=False)
-    hooks.backfill_every(OPTIONS["interval"], Client(api), since=3600)
+    hooks.poll_every(OPTIONS["interval"], hooks.orders(Client(api), since=3600))
 
 
 def append(name: str, line: str) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from pydantic import field_validator
 
 from tests.helpers import NOW, SECRET
 from tests.orders import Client, Simulator, order
-from tests.working import PATIENCE, Clock, about, deliver, durable, settled, until
+from tests.working import PATIENCE, Clock, Ticking, about, deliver, durable, settled, until
 from webhook_receiver import (
     ApiError,
     Backfill,
@@ -34,7 +35,9 @@ from webhook_receiver import (
     WebhookReceiver,
 )
 from webhook_receiver.events import FulfilledBody
-from webhook_receiver.senders.backfill import SLACK, moment
+from webhook_receiver.senders.backfill import SLACK, OrdersSource, moment
+from webhook_receiver.senders.source import Changes
+from webhook_receiver.senders.standard_webhooks import standard_webhooks
 from webhook_receiver.senders.up42 import up42
 from webhook_receiver.senders.up42.models import Order
 from webhook_receiver.senders.up42.orders_api import TERMINAL, body_of, changed_since
@@ -283,14 +286,14 @@ async def test_without_an_inbox_or_a_client_it_is_rejected(client: Client) -> No
     with pytest.raises(ConfigurationError, match="has no inbox"):
         await bare.backfill(client, since=HOUR)
     with pytest.raises(ConfigurationError, match="has no inbox"):
-        bare.backfill_every(HOUR, client)
+        bare.poll_every(HOUR, OrdersSource(up42(SECRET), client, None, HOUR, lambda: NOW))
     hooks, _ = noting()
     wrong: Any = object()
     with pytest.raises(ConfigurationError, match=r"backfill\(...\) takes a client of the sender's API.*, not object"):
         await hooks.backfill(wrong, since=HOUR)
     uncalled: Any = Client
     with pytest.raises(ConfigurationError, match="not the class Client"):
-        hooks.backfill_every(HOUR, uncalled)
+        hooks.orders(uncalled)
 
 
 async def test_other_workspaces_are_left_out_where_one_is_named(sender: Simulator, client: Client) -> None:
@@ -300,7 +303,7 @@ async def test_other_workspaces_are_left_out_where_one_is_named(sender: Simulato
     async with hooks:
         assert (await hooks.backfill(client, since=HOUR, workspace_id="w-2")).put == 1
         await until(lambda: told == [("o-2", "FULFILLED")])
-    hooks.backfill_every(HOUR, client, workspace_id="w-1")
+    hooks.poll_every(HOUR, hooks.orders(client, workspace_id="w-1"))
     async with hooks:
         await until(lambda: told == [("o-2", "FULFILLED"), ("o-1", "FULFILLED")])
 
@@ -379,10 +382,10 @@ async def test_a_receiver_that_is_not_started_only_keeps_what_it_is_backfilled(
     assert told == [("o-1", "FULFILLED")]
 
 
-async def test_it_is_repeated_for_as_long_as_the_receiver_runs(sender: Simulator, client: Client) -> None:
-    hooks, told = noting()
+async def test_orders_are_polled_for_as_long_as_the_receiver_runs(sender: Simulator, client: Client) -> None:
+    hooks, told = noting(clock=Ticking())
     sender.change("o-1")
-    hooks.backfill_every(0.01, client)
+    hooks.poll_every(0.01, hooks.orders(client))
     async with hooks:
         await until(lambda: len(told) == 1)
         sender.change("o-2", "FAILED_PERMANENTLY")
@@ -393,22 +396,21 @@ async def test_it_is_repeated_for_as_long_as_the_receiver_runs(sender: Simulator
     assert sorted(told) == [("o-1", "FULFILLED"), ("o-2", "FAILED_PERMANENTLY")]
 
 
-async def test_it_ends_with_the_receiver_and_leaves_no_task(sender: Simulator, client: Client) -> None:
+async def test_polls_end_with_the_receiver_and_leave_no_task(sender: Simulator, client: Client) -> None:
     hooks, _ = noting()
-    hooks.backfill_every(timedelta(days=1), client, at_start=False)
+    hooks.poll_every(timedelta(days=1), hooks.orders(client))
     before = asyncio.all_tasks()
     async with hooks, hooks:
         assert asyncio.all_tasks() > before
     assert asyncio.all_tasks() == before
-    assert sender.asked == []
 
 
-async def test_it_starts_with_the_first_delivery_where_the_host_does_not_start_it(
+async def test_polls_start_with_the_first_delivery_where_the_host_does_not_start_it(
     sender: Simulator, client: Client
 ) -> None:
     hooks, told = noting()
     sender.change("o-1")
-    hooks.backfill_every(HOUR, client)
+    hooks.poll_every(HOUR, hooks.orders(client))
     await deliver(hooks, about("o-2"))
     await until(lambda: len(told) == 2)
     await hooks.__aexit__()
@@ -418,15 +420,15 @@ async def test_after_the_start_it_is_too_late_to_ask_for_it(client: Client) -> N
     hooks, _ = noting()
     async with hooks:
         with pytest.raises(ConfigurationError, match="runs already"):
-            hooks.backfill_every(HOUR, client)
-    hooks.backfill_every(HOUR, client)
+            hooks.poll_every(HOUR, hooks.orders(client))
+    hooks.poll_every(HOUR, hooks.orders(client))
 
 
 @pytest.mark.parametrize("interval", [0, -1, "1h", timedelta(0)])
 def test_an_interval_that_is_none_is_rejected(interval: Any) -> None:
     hooks, _ = noting()
     with pytest.raises(ConfigurationError, match="interval is a timedelta or a number of seconds"):
-        hooks.backfill_every(interval, Failing([]))
+        hooks.poll_every(interval, hooks.orders(Failing([])))
 
 
 class Failing:
@@ -453,14 +455,15 @@ async def test_whatever_fails_is_logged_once_per_kind_and_tried_again(caplog: py
     caplog.set_level(logging.INFO)
     down, ours = ApiError("down", status=500), InboxError("full")
     api = Failing([down, down, ApiError("down", status=502), RuntimeError("odd"), RuntimeError("odd"), ours])
-    hooks, _ = noting()
-    hooks.backfill_every(0.001, api)
+    hooks, _ = noting(clock=Ticking())
+    hooks.poll_every(0.001, hooks.orders(api))
     async with hooks:
         await until(lambda: api.begun > 8)
         await deliver(hooks)  # it works as ever
-    said = [record.getMessage() for record in caplog.records if "the backfill" in record.getMessage()]
-    again = "up42: the backfill failed, and is tried again in about 0.001 s"
-    assert said == [f"{again}: down", f"{again}: down", again, f"{again}: full", "up42: the backfill works again"]
+    said = [record.getMessage() for record in caplog.records if "the source orders" in record.getMessage()]
+    said = [re.sub(r"about \S+ s", "about _ s", each) for each in said]
+    again = "up42: the source orders failed, and is asked again in about _ s"
+    assert said == [f"{again}: down", f"{again}: down", again, f"{again}: full", "up42: the source orders works again"]
     assert caplog.text.count("RuntimeError: odd") == 1
 
 
@@ -469,20 +472,65 @@ async def test_after_the_api_was_down_it_looks_back_to_what_was_missed_meanwhile
 ) -> None:
     clock = Clock()
     hooks, told = noting(clock=clock)
-    hooks.backfill_every(0.01, client, since=60)
+    hooks.poll_every(0.01, hooks.orders(client, since=60))
+
+    def asked_again() -> bool:
+        clock.move(0.01)
+        return len(sender.asked) > asked + 1
+
     async with hooks:
-        await until(lambda: len(sender.asked) > 1)
-        sender.failure = 503
-        asked = len(sender.asked)
-        await until(lambda: len(sender.asked) > asked + 1)
+        asked = 0
+        await until(asked_again)
+        sender.failure, asked = 503, len(sender.asked)
+        await until(asked_again)
         clock.move(60)
         sender.change("o-missed", at=clock.now)
         clock.move(7 * 24 * HOUR)
         asked = len(sender.asked)
-        await until(lambda: len(sender.asked) > asked + 1)
+        await until(asked_again)
         sender.failure = None
-        await until(lambda: len(told) == 1)
-        assert told == [("o-missed", "FULFILLED")]
+        await until(lambda: asked_again() and len(told) == 1)
+    assert told == [("o-missed", "FULFILLED")]
+
+
+async def test_the_cursor_of_orders_is_the_time_of_the_latest_change_and_never_in_the_future(
+    sender: Simulator, client: Client
+) -> None:
+    source = OrdersSource(up42(SECRET), client, None, HOUR, lambda: NOW)
+    assert await source(None) == Changes([], cursor_at(NOW))
+    sender.change("o-1", at=NOW - 100)
+    sender.change("o-2", at=NOW - 200)
+    changes = await source(None)
+    assert [json.loads(each)["body"]["orderId"] for each in changes.documents] == ["o-2", "o-1"], "the oldest first"
+    assert changes.cursor == cursor_at(NOW - 100)
+    sender.change("o-of-tomorrow", at=NOW + 24 * HOUR)
+    assert (await source(changes.cursor)).cursor == cursor_at(NOW)
+    sender.orders.clear()
+    assert (await source(changes.cursor)).cursor == changes.cursor, "and does not go back"
+    assert source.cursor_at(datetime.fromtimestamp(NOW, UTC)) == cursor_at(NOW)
+
+
+async def test_a_cursor_that_is_none_of_its_own_is_rejected(client: Client) -> None:
+    source = OrdersSource(up42(SECRET), client, None, HOUR, lambda: NOW)
+    with pytest.raises(ConfigurationError, match="begin anew"):
+        await source("page 7")
+
+
+async def test_the_orders_of_each_workspace_are_a_source_of_their_own(client: Client) -> None:
+    hooks, _ = noting()
+    hooks.poll_every(HOUR, hooks.orders(client, workspace_id="w-1"))
+    hooks.poll_every(HOUR, hooks.orders(client, workspace_id="w-2"))
+    assert [each.name for each in hooks.pollers] == ["orders of w-1", "orders of w-2"]
+
+
+async def test_a_sender_without_orders_has_no_source_of_them(client: Client) -> None:
+    hooks = durable(sender=standard_webhooks(SECRET))
+    with pytest.raises(ConfigurationError, match="standard-webhooks has no orders"):
+        hooks.orders(client)
+
+
+def cursor_at(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat()
 
 
 @pytest.mark.usefixtures("own_processes")

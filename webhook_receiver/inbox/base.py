@@ -52,7 +52,7 @@ class Inbox(Protocol):
     **Uniqueness.** No two stored deliveries of one receiver have the same deduplication key, as long as the older one
     was received within the window (the store's own setting; it ends at the `now` of `put`). If the younger one is put
     with a `lasting` key, none has, however old: the key is known as long as the older one is stored, which is for the
-    retention at least. No two of one receiver have the same event and identity if one of them came by backfill,
+    retention at least. No two of one receiver have the same event and identity if one of them was no push,
     whenever that was. What was purged counts as stored in all this until the window has passed it, but for what is
     loaded. A delivery with neither key nor identity is never a duplicate. All that holds when they are put at the same
     moment, from whichever processes.
@@ -163,7 +163,7 @@ class Inbox(Protocol):
 
         The delivery is WAITING and due at once, or DEAD and due at once if `entry.dead` says so. It counts as received
         after all deliveries that are stored already. If it is a duplicate (see Uniqueness), nothing is stored; if the
-        delivery that it duplicates is DEAD or UNHANDLED and this one did not come by backfill, that one is replayed,
+        delivery that it duplicates is DEAD or UNHANDLED and this one was pushed, that one is replayed,
         also while a dead-letter handler of it runs, whose lease ends.
 
         So with each part of the entry. Those that are no duplicates are stored, all or none; of two alike the first is.

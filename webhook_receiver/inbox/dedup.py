@@ -14,6 +14,9 @@ from ..redaction import storable
 from .owner import Owner
 from .records import Duplicate, Entry, Stored
 
+PUSH = "http"
+"""`Delivery.via` of what the sender pushed; all else was read from its API."""
+
 
 class PutJob(NamedTuple):
     """A call of `Inbox.put`."""
@@ -114,7 +117,7 @@ def is_duplicate(job: PutJob, candidate: Candidate) -> bool:
     """Return whether an entry is a duplicate of a stored delivery.
 
     Both belong to one receiver, and have the same key, received within the window; or the same event and identity, and
-    one of them came by backfill.
+    one of them was no push.
     """
     entry = job.entry
     if candidate.receiver != entry.delivery.receiver:
@@ -122,7 +125,7 @@ def is_duplicate(job: PutJob, candidate: Candidate) -> bool:
     if entry.key is not None and entry.key == candidate.key and candidate.received >= job.since:
         return True
     same = entry.identity is not None and (entry.event, entry.identity) == (candidate.event, candidate.identity)
-    return same and "backfill" in (entry.delivery.via, candidate.via)
+    return same and not (entry.delivery.via == candidate.via == PUSH)
 
 
 _is_plain = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch

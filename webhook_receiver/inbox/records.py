@@ -118,7 +118,7 @@ class Entry(NamedTuple):
     Deliveries with the same key also have the same identity, and if they have one, the same event.
     """
     identity: str | None = None
-    """Text that says what happened; a notification and a backfilled delivery of one happening have the same."""
+    """Text that says what happened; a push and a poll of one happening have the same."""
     ordering_key: str | None = None
     """Deliveries of one receiver and ordering key are handled one at a time, in order of receipt. None for no order."""
     dead: str | None = None
@@ -268,7 +268,7 @@ class DeliverySummary(NamedTuple):
     receiver: str
     """Name of the receiver."""
     via: str
-    """"http" or "backfill"."""
+    """As `Delivery.via`."""
     event: str | None
     """Name of the event; None when the body is no event."""
     identity: str | None
@@ -291,7 +291,7 @@ class DeliverySummary(NamedTuple):
     handlers: Mapping[str, HandlerState]
     """State of each handler that was run, by its name."""
     verified_by: int | None
-    """Index of the secret that verified it; None if it came unverified, or by backfill."""
+    """Index of the secret that verified it; None if it came unverified, or was no push."""
     body_verified: bool
     """Whether the body is known to be the sender's; see `Delivery.body_verified`."""
     part: int = 0

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import replace
@@ -14,30 +15,27 @@ from time import perf_counter
 
 from anyio.to_thread import current_default_thread_limiter
 
-from ..delivery import Delivery, new_id
 from ..errors import ConfigurationError, InboxError, InboxUnavailable, NotAnEvent
-from ..events import Event, OrderStatusChanged, parsed_paths
 from ..inbox import forks, from_url
 from ..inbox.base import Inbox
 from ..inbox.counters import Counters, bucket_of
 from ..inbox.counting import MINUTE
 from ..inbox.names import check_name, claim_name, is_shared, registered_name, release_name, unclaimed
-from ..inbox.records import Duplicate, Entry, State, Stored, StoredDelivery
+from ..inbox.records import Duplicate, Entry, PollLease, State, Stored, StoredDelivery
 from ..inbox.registration import Registration
 from ..logs import DeadLetterLog, log_failure, log_repeated, warn_if_disabled
 from ..options import WorkerOptions, is_name
 from ..redaction import summary
 from ..routing import old_names
-from ..senders import Order, Orders, OrdersApi, Sender
-from ..senders.backfill import Backfill, ProgressCallback, backfill
+from ..senders import Sender
 from ..worker.attempt_log import AttemptLog
-from ..worker.executor import Dispatcher, no_event
+from ..worker.executor import Dispatcher
 from ..worker.limits import Limiters
 from ..worker.worker import Worker
 from .background import BackgroundTasks
 from .counters import RejectionCounter, SecretUsage
 from .entries import EntryBuilder
-from .health import Health, failing
+from .health import Health, failing, polls_of
 
 __all__ = ["BackgroundTasks", "Health", "Runtime"]
 
@@ -110,7 +108,12 @@ class Runtime:
         self.clock = clock
         self.rejections = RejectionCounter(self.name, clock)
         self.secret_usage = SecretUsage(self.name)
-        self.counters = Counters(clock, {"rejected": self.rejections.counts, "secret": self.secret_usage.counts})
+        self.polled = defaultdict[str, int](int)
+        """Numbers of polled documents and failed polls: "stored NAME", "known NAME" and "failed NAME" of a source."""
+        self.sources: list[str] = []
+        """The names of the sources that are polled."""
+        rejected, by_secret = self.rejections.counts, self.secret_usage.counts
+        self.counters = Counters(clock, {"rejected": rejected, "secret": by_secret, "poll": self.polled})
         self.attempt_log = AttemptLog(clock)
         self.dead_letter_log = DeadLetterLog(clock)
         self.limiters = Limiters(time.monotonic if clock is time.time else clock)
@@ -346,6 +349,15 @@ class Runtime:
             self._worker.wake()
         return stored
 
+    async def put_all(
+        self, entries: Sequence[Entry], cursor: str | None, poll: PollLease
+    ) -> Sequence[Stored | Duplicate]:
+        """Store a page of a source and the cursor behind it, as `Inbox.put_all` does, and have it handled."""
+        results = await self.inbox.put_all(entries, cursor, poll, self.clock())
+        if self._worker is not None and any(map(_is_due, results)):
+            self._worker.wake()
+        return results
+
     def is_started(self) -> bool:
         """Return whether deliveries can be stored, and are handled if this process is to do that."""
         if not self.keeps:
@@ -383,62 +395,6 @@ class Runtime:
             warn_if_disabled()
             logger.warning(message, self.name)
 
-    def orders(self) -> Orders:
-        """Return the functions by which the sender's orders are backfilled into the inbox.
-
-        Raises:
-            ConfigurationError: the receiver has no inbox, or its sender no orders.
-        """
-        _ = self.inbox
-        if self.sender.orders is None or not self.sender.order_id_paths:
-            raise ConfigurationError(
-                f"the sender {self.sender.name} has nothing to backfill: give it orders=... and order_id_paths=..."
-            )
-        return self.sender.orders
-
-    async def backfill(
-        self, api: OrdersApi, workspace_id: str | None, begin: float, progress: ProgressCallback | None = None
-    ) -> Backfill:
-        """Store deliveries about the orders that ended and of which the inbox does not know yet.
-
-        Args:
-            api: a client of the sender's API.
-            workspace_id: the workspace of the orders; all that the client's user may read if None.
-            begin: the earliest time of an order's last change, in Unix seconds.
-            progress: a function that is called after each order with the counts so far.
-
-        Raises:
-            ConfigurationError: the receiver has no inbox, or its sender no orders.
-            ApiError: the API failed. Deliveries that were stored until then stay, as with any other error.
-            InboxError: the inbox failed.
-        """
-        orders = self.orders()
-        await self.open()  # by a command, it may be, which leaves the handlers to the process that serves
-        (place, *_) = parsed_paths(self.sender.order_id_paths)
-
-        async def store(order: Order) -> bool | None:
-            try:
-                body = orders.notification(order, place)
-                event = self._event_about(order, body)
-            except ConfigurationError as error:
-                logger.error("%s: an order cannot be backfilled: %s", self.name, error)
-                return None
-            except Exception as error:  # in a user's class, or a validator of it
-                logger.error("%s: an order cannot be backfilled: %s", self.name, no_event(error))
-                return None
-            # The order was read from the sender's API, so an order check has nothing to confirm.
-            delivery = Delivery(new_id(), self.name, (), body, self.clock(), None, True, "backfill")
-            return isinstance(await self.put(self.entries.build(delivery, [event])), Stored)
-
-        return await backfill(orders.changed_since(api, begin, workspace_id), store, progress)
-
-    def _event_about(self, order: Order, body: bytes) -> Event:
-        event = self.dispatcher.parse(body)
-        same = isinstance(event, OrderStatusChanged) and event.order_id == order.id
-        if not same or self.sender.identity(event) is None:
-            raise ConfigurationError("its event has another order id (see order_id_paths), or no identity")
-        return event
-
     async def pause(self, handler: str) -> None:
         """Pause a handler by its name: no process on this inbox runs it until it is resumed."""
         await self.inbox.pause(handler, self.clock())
@@ -463,6 +419,7 @@ class Runtime:
             await self.inbox.open()
             await self.inbox.check()
             stats = await self.inbox.stats()
+            polls = await self.inbox.polls() if self.sources else ()
         except (InboxError, ConfigurationError) as error:
             return failing(str(error))
         except Exception as error:
@@ -480,6 +437,7 @@ class Runtime:
             dead=stats.counts[State.DEAD],
             paused=tuple(stats.paused),
             dead_within_hour=stats.dead_within_hour(self.inbox_clock()),
+            polls=polls_of(self.name, self.sources, polls, self.clock(), self.inbox_clock()),
         )
 
 

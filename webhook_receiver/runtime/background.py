@@ -15,7 +15,7 @@ _STOP_TIMEOUT = 1.0  # seconds for cancelled tasks to end when the receiver stop
 
 
 class BackgroundTasks:
-    """The tasks that run beside a receiver's worker, such as backfills at intervals."""
+    """The tasks that run beside a receiver's worker, such as polls at intervals."""
 
     def __init__(self) -> None:
         self._functions: list[Task] = []
@@ -30,7 +30,7 @@ class BackgroundTasks:
         """
         if self._started:
             raise ConfigurationError(
-                "the receiver runs already: add background tasks, such as backfill_every(...), before it starts"
+                "the receiver runs already: add background tasks, such as poll_every(...), before it starts"
             )
         self._functions.append(task)
 

@@ -6,6 +6,8 @@ form in which it is signed, with what proven headers add to it. A header that no
 signature covers is never in it, except for the event's name where the body alone does not tell two events from each
 other. Where deliveries have tenants, theirs is in it, and in the ordering key: the ids of two tenants may be the same.
 
+What was polled is known by the same: its own id, its identity, or its bytes. Its key lasts.
+
 Of a sender that delivers several events at once, an event's own id comes first: it is the same in whatever request the
 event is sent again. Without one, a part is known by what the request is known by, and by its number.
 """
@@ -51,7 +53,7 @@ class EntryBuilder:
         Args:
             delivery: the delivery.
             found: its events, in order, one at least; for a part that is none the error that says why.
-            verified: the result of its verification; None for a delivery that came by backfill.
+            verified: the result of its verification; None for a delivery that was no push.
         """
         body = self._proven(delivery, verified)
         entry = self._entry(delivery, found[0], verified, 0, body)
@@ -83,7 +85,7 @@ class EntryBuilder:
             part: the number of the part.
             body: what the body counts as in keys.
         """
-        lasting = verified is not None and not verified.fresh
+        lasting = verified is None or not verified.fresh  # a listing tells a change again, however old
         if isinstance(found, Exception):
             key = self._of_part(part, self._key_without_event(body, verified))
             return self._of_tenant(Entry(delivery, key=key, dead=no_event(found), lasting=lasting), verified)
@@ -140,7 +142,7 @@ class EntryBuilder:
             name = event.event if tells and (self._name_is_signed or identity is not None) else ""
             key = self._digest(id, name, *map(storable, (identity or ()) if tells else ()))
             return key if is_of_part else self._of_part(part, key)
-        if not may_repeat and self._sender.delivery_id is None and not self._id_paths:
+        if verified is not None and not may_repeat and self._sender.delivery_id is None and not self._id_paths:
             return None  # two such bodies may be equal, and tell of two things
         if self._name_is_signed:
             return self._of_part(part, self._digest(body))
@@ -163,12 +165,11 @@ class EntryBuilder:
 
         The one of the request comes first, unless the sender may send its events again in another request.
         """
-        if verified is None:
-            return None, False
-        if verified.id is not None and self._sender.split is None:
-            return verified.id, False
+        signed = None if verified is None else verified.id
+        if signed is not None and self._sender.split is None:
+            return signed, False
         own = self._own_id(delivery, event)
-        return (verified.id, False) if own is None else (own, True)
+        return (signed, False) if own is None else (own, True)
 
     def _own_id(self, delivery: Delivery, event: Event) -> str | None:
         try:

@@ -66,7 +66,7 @@ class Intake:
         found = runtime.dispatcher.parse_all(body, headers)
         events = tuple([each for each in found if not isinstance(each, Exception)])
         if len(events) < len(found):
-            _log_failed_validators(delivery, found)
+            log_failed_validators(delivery, found)
         if runtime.keeps:
             return await self._store(runtime, delivery, found, events, verified)
         return await _handle(runtime, delivery, found, events)
@@ -131,7 +131,8 @@ def _urgency(response: Response) -> tuple[int, int]:
     return rank, int(response.headers.get("retry-after", 0))
 
 
-def _log_failed_validators(delivery: Delivery, found: Sequence[Event | Exception]) -> None:
+def log_failed_validators(delivery: Delivery, found: Sequence[Event | Exception]) -> None:
+    """Log it if a validator of the user's failed for a part of a delivery, in another way than to reject it."""
     failed = [each for each in found if isinstance(each, Exception) and not isinstance(each, NotAnEvent)]
     if failed:  # of ten thousand parts one traceback is enough
         more = f", for {len(failed)} of its parts" if len(failed) > 1 else ""

@@ -1,20 +1,16 @@
-"""Backfills: orders whose notifications were missed are read from the sender's API, once or at intervals."""
+"""Orders whose notifications were missed, read from the sender's API: once by a backfill, or by polls of a source."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from ..errors import ApiError, ConfigurationError, WebhookError
-from ..logs import log_failure
-from .base import Order
-
-logger = logging.getLogger("webhook_receiver")
+from ..errors import ConfigurationError
+from ..events import parsed_paths
+from .base import Order, Orders, OrdersApi, Sender
+from .source import Changes
 
 SLACK = 300.0
 """The seconds that a backfill looks back beyond `since`, since the clocks of two machines differ."""
@@ -44,7 +40,9 @@ ProgressCallback = Callable[[Backfill], object]
 """A function that is called after each order with the counts so far."""
 
 
-async def backfill(orders: AsyncGenerator[Order], store: Store, progress: ProgressCallback | None = None) -> Backfill:
+async def store_orders(
+    orders: AsyncGenerator[Order], store: Store, progress: ProgressCallback | None = None
+) -> Backfill:
     """Store orders as deliveries, and return the counts.
 
     Args:
@@ -107,52 +105,78 @@ def span(given: timedelta | float, what: str) -> float:
     return seconds
 
 
-async def backfill_at_intervals(
-    run: Callable[[float], Awaitable[Backfill]],
-    name: str,
-    *,
-    interval: float,
-    since: float,
-    at_start: bool,
-    clock: Callable[[], float],
-) -> None:
-    """Backfill at intervals until the task is cancelled. A run that fails is logged, and the next run catches up.
+def checked_orders(sender: Sender) -> Orders:
+    """Return the functions by which a sender's orders become deliveries.
 
-    Each run looks back `since` seconds beyond the begin of the last successful run, so no order is missed, however long
-    the API is down. Between two runs lie 0.9 to 1.1 intervals, at random, so that processes that were started together
-    do not ask together for ever. The same error in several runs is logged once.
+    Raises:
+        ConfigurationError: the sender has none.
+    """
+    if sender.orders is None or not sender.order_id_paths:
+        raise ConfigurationError(
+            f"the sender {sender.name} has no orders to read: give it orders=... and order_id_paths=..."
+        )
+    return sender.orders
+
+
+class OrdersSource:
+    """The source of a sender's orders that ended, for `WebhookReceiver.poll_every`. Fulfils `Source`.
+
+    Its cursor is the time of the latest change of an order, by the API's clock.
 
     Args:
-        run: the function that backfills from a Unix time on.
-        name: the receiver's name, for the log.
-        interval: the seconds between two runs.
-        since: the seconds that each run looks back; see above.
-        at_start: whether the first run is at once, not after an interval.
+        sender: the sender.
+        api: a client of its API.
+        workspace_id: the workspace of the orders; all that the client's user may read if None.
+        since: seconds before the cursor, and before the first poll, from which on orders are read each time: what the
+            API lists late is found all the same.
         clock: a function that returns the time in Unix seconds.
+
+    Raises:
+        ConfigurationError: the sender has no orders.
     """
-    last, waits, logged = clock(), not at_start, ""
-    while True:
-        if waits:
-            await asyncio.sleep(interval * random.uniform(0.9, 1.1))  # noqa: S311
-        waits, begins = True, clock()
+
+    def __init__(
+        self, sender: Sender, api: OrdersApi, workspace_id: str | None, since: float, clock: Callable[[], float]
+    ) -> None:
+        self.name = "orders" if workspace_id is None else f"orders of {workspace_id}"
+        """The name of the source."""
+        self._orders = checked_orders(sender)
+        (self._place, *_) = parsed_paths(sender.order_id_paths)
+        self._api = api
+        self._workspace_id = workspace_id
+        self._since = since
+        self._clock = clock
+
+    async def __call__(self, cursor: str | None) -> Changes:
+        """Return notifications about the orders that have ended since, the first one first."""
+        now = self._clock()
+        latest = now if cursor is None else self._moment(cursor)
+        orders: list[Order] = []
+        begin = max(0.0, latest - self._since)  # there were no orders before 1970
+        async with aclosing(self._orders.changed_since(self._api, begin, self._workspace_id)) as changed:
+            async for order in changed:
+                orders.append(order)
+        orders.sort(key=_changed)
+        if orders:  # never ahead of our own clock: an order of tomorrow must not hide those of today
+            newest = min(now, _changed(orders[-1]))
+            latest = newest if cursor is None else max(latest, newest)
+        documents = [self._orders.notification(order, self._place) for order in orders]
+        return Changes(documents, self.cursor_at(datetime.fromtimestamp(latest, UTC)))
+
+    def cursor_at(self, moment: datetime, /) -> str:
+        """See `StartsAt`."""
+        return moment.astimezone(UTC).isoformat()
+
+    def _moment(self, cursor: str) -> float:
         try:
-            found = await run(min(last, begins) - since)
-        except Exception as error:
-            kind = f"{type(error).__name__} {error.status}" if isinstance(error, ApiError) else type(error).__name__
-            if kind != logged:
-                _log_failed_run(name, error, interval)
-            logged = kind
-            continue
-        if logged:
-            logger.info("%s: the backfill works again", name)
-        if found.put:
-            logger.info("%s: %d orders were backfilled, %d were there already", name, found.put, found.known)
-        last, logged = begins, ""
+            return datetime.fromisoformat(cursor).timestamp()
+        except ValueError:
+            raise ConfigurationError(
+                f"the source {self.name} has a cursor that is none of its own: begin anew, by  "
+                "webhook-receiver poll module:hooks --once --since 7d"
+            ) from None
 
 
-def _log_failed_run(name: str, error: Exception, interval: float) -> None:
-    what = f"{name}: the backfill failed, and is tried again in about {interval:g} s"
-    if isinstance(error, WebhookError):
-        logger.error("%s: %s", what, error)
-    else:
-        log_failure(what, error)
+def _changed(order: Order) -> float:
+    at = order.updated_at
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()

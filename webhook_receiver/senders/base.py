@@ -16,7 +16,7 @@ A receiver has one sender, and reads from it, in this order, for each request:
 6. `order_id_paths`: the places of an order's id in a document. The event has these places, and looks when it is asked.
 7. `delivery_id_path`, `delivery_id`, `identity`: how a duplicate is recognized. Two pushes are the same delivery if
    they have the same id: one that the scheme verified, or else one in the body, where the event's class or this path
-   says; else, if the sender has ids or the event an identity, if the bodies are equal. A push and a backfilled delivery
+   says; else, if the sender has ids or the event an identity, if the bodies are equal. A push and a polled delivery
    are the same if their identities are equal. See runtime/entries.py.
 8. `ordering_key`: deliveries with the same key are handled one at a time, in order of receipt.
 9. `responses`: the HTTP status for each outcome.
@@ -25,7 +25,7 @@ A receiver has one sender, and reads from it, in this order, for each request:
 Before 2, and where the sender does not sign them before 1, `challenges` may answer a request: none of it is stored or
 handled then.
 
-The sender's API is read apart from that: by a backfill, through `orders`, for the orders that ended; and by an order
+The sender's API is read apart from that: by a poll of a source (see source.py), as that of `orders`; and by an order
 check (`WebhookReceiver(confirm=...)`), for the status of one order before its handlers run.
 
 A sender holds no state. Receivers may share it, `dataclasses.replace` copies it with some parts changed, and a crash
@@ -214,7 +214,7 @@ class Sender:
     (`Verified.id`). An id that no signature covers proves nothing, so its value counts for nothing: it says that each
     delivery is one of its own, so that two with equal bodies are one delivery, sent twice."""
     identity: Identity = identity_of
-    """The function that returns an event's identity: by it a push and a backfilled delivery are the same or not. Two
+    """The function that returns an event's identity: by it a push and a polled delivery are the same or not. Two
     pushes with one identity and different bodies are two."""
     order_id_paths: tuple[str, ...] = ()
     """The places of an order's id in documents, such as ("body.orderId", "body.id"): the first that has one counts."""
@@ -224,7 +224,7 @@ class Sender:
     """The function that returns an event's ordering key: deliveries with the same key are handled one at a time, in
     order of receipt."""
     orders: Orders | None = None
-    """The functions that backfill orders from the sender's API; None if it has no such API."""
+    """The functions that read orders from the sender's API, for a poll or a backfill; None if it has no such API."""
     responses: ResponseStatuses = field(default_factory=ResponseStatuses)
     """The HTTP statuses of the responses."""
     reply: Reply | None = None

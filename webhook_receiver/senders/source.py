@@ -14,18 +14,21 @@ A document is the body of a delivery as the sender of the receiver would push it
 `decode`, `split`, `event_name`, and the identity by which what is pushed and polled is one delivery. A document has no
 headers. To tell a change twice is harmless, and to leave one out loses it, so in doubt a source goes back a little.
 
-A source raises `ApiError` if the API fails, with `retry_after` if the API says when to ask again.
+A source raises `ApiError` if the API fails, with `retry_after` if the API says when to ask again. The errors of httpx
+and requests for a status that is no success are understood, too, with their `Retry-After`.
 
 A class may be a source, too: with `__call__`, a `name`, and `cursor_at` if it can begin at a time.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from ..errors import ConfigurationError
+from ..errors import ApiError, ConfigurationError
 from ..options import is_name
 
 
@@ -80,3 +83,44 @@ def source_name(source: Source) -> str:
             f'its class a `name`, such as "orders", in one line without white space around it; not {name!r}'
         )
     return name
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """Return the seconds that a `Retry-After` header asks to wait (RFC 9110, section 10.2.3); None if it does not.
+
+    Args:
+        value: the header's value, a number of seconds or a date; None without one.
+        now: the present time, in Unix seconds.
+    """
+    text = (value or "").strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            date = parsedate_to_datetime(text)
+            seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
+        except (ValueError, OverflowError):
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def api_error(error: Exception, now: float) -> ApiError | None:
+    """Return an error as an ApiError: it is one, or one of httpx or requests that has a response; None for any other.
+
+    The message of theirs is left out, since it has the URL, which may hold a key.
+
+    Args:
+        error: the error.
+        now: the present time, in Unix seconds.
+    """
+    if isinstance(error, ApiError):
+        return error
+    response: object = getattr(error, "response", None)
+    status: object = getattr(response, "status_code", None)
+    if not isinstance(status, int):
+        return None
+    headers: object = getattr(response, "headers", None)
+    get = getattr(headers, "get", None)
+    value: object = get("retry-after") if callable(get) else None
+    wait = retry_after(value, now) if isinstance(value, str) else None
+    return ApiError(f"the API answered {status}", status=status, retry_after=wait)

@@ -15,7 +15,7 @@ from typing import Any
 from ...delivery import Delivery, new_id
 from ...errors import ConfigurationError
 from .. import rows
-from ..dedup import Candidate, PutJob, is_duplicate, put_parts
+from ..dedup import PUSH, Candidate, PutJob, is_duplicate, put_parts
 from ..records import REPLAYED_BY_DUPLICATES, Duplicate, Entry, State, Stored
 from .announcement import ANNOUNCE
 from .replay import requeue
@@ -154,7 +154,7 @@ def _known(connection: PostgresConnection, entries: Sequence[Entry]) -> list[Can
     """Return the stored deliveries that one of these entries may be a duplicate of."""
     keys = [(escaped(each.delivery.receiver), each.key) for each in entries if each.key is not None]
     identities = [
-        (escaped(each.delivery.receiver), escaped(each.identity), each.delivery.via == "backfill")
+        (escaped(each.delivery.receiver), escaped(each.identity), each.delivery.via != PUSH)
         for each in entries
         if each.identity is not None
     ]
@@ -174,10 +174,10 @@ def _candidates(table: str, also: str = "") -> str:
     return (
         f"{columns} FROM unnest(%s::text[], %s::bytea[]) AS k(source, key) "
         f"JOIN {table} d ON d.source = k.source AND d.key = k.key {also} "
-        f"UNION {columns} FROM unnest(%s::text[], %s::text[], %s::boolean[]) AS s(source, identity, backfill) "
+        f"UNION {columns} FROM unnest(%s::text[], %s::text[], %s::boolean[]) AS s(source, identity, asked) "
         # An identity may have a thousand deliveries: most of them are not even read.
         f"JOIN {table} d ON d.source = s.source AND left(d.identity, 200) = left(s.identity, 200) "
-        "AND d.identity = s.identity AND (d.origin = 'backfill' OR s.backfill)"
+        f"AND d.identity = s.identity AND (d.origin <> '{PUSH}' OR s.asked)"
     )
 
 
@@ -187,7 +187,7 @@ def _replay(
     results: list[Stored | Duplicate],
 ) -> None:
     """Replay what is to be handled again because of a duplicate: the place of its result, its job, and whose it is."""
-    duplicates = [each for each in duplicates if each[1].entry.delivery.via != "backfill"]
+    duplicates = [each for each in duplicates if each[1].entry.delivery.via == PUSH]
     if not duplicates:
         return
     found = ask(

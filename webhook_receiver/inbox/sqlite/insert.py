@@ -16,7 +16,7 @@ from typing import Any
 
 from ...errors import InboxError
 from .. import rows
-from ..dedup import Candidate, PutJob, is_duplicate, put_parts
+from ..dedup import PUSH, Candidate, PutJob, is_duplicate, put_parts
 from ..owner import Owner
 from ..records import REPLAYED_BY_DUPLICATES, Duplicate, State, Stored
 from . import dedup_index, ordering, tracking
@@ -89,7 +89,7 @@ def _known(
     """Return the stored deliveries under these hashes, by hash, that one of the jobs may be a duplicate of."""
     candidates = [*dict.fromkeys(dedup_index.candidates(connection, cache, hashes))]
     # An identity may have a thousand deliveries: most of them are not even read.
-    keys = None if any(job.entry.delivery.via == "backfill" for job in jobs) else {job.entry.key for job in jobs}
+    keys = None if any(job.entry.delivery.via != PUSH for job in jobs) else {job.entry.key for job in jobs}
     known: dict[int, list[Candidate]] = {}
     for start in range(0, len(candidates), _AT_ONCE):
         for hash, *row in _stored(connection, candidates[start : start + _AT_ONCE], keys):
@@ -101,7 +101,7 @@ def _stored(
     connection: WriterConnection, candidates: Sequence[HashEntry], keys: Collection[bytes | None] | None
 ) -> list[tuple[Any, ...]]:
     candidates, asked = rows.padded(candidates), rows.padded(keys or ())
-    may_repeat = "1" if keys is None else f"(d.key IN ({rows.placeholders(asked)}) OR d.origin = 'backfill')"
+    may_repeat = "1" if keys is None else f"(d.key IN ({rows.placeholders(asked)}) OR d.origin <> '{PUSH}')"
     arguments = [*rows.flat(candidates), *asked]
     found: list[tuple[Any, ...]] = []
     for table in ("delivery", "purged"):  # what is stored again by a load goes before what was purged
@@ -180,7 +180,7 @@ def _replay(
     connection: WriterConnection, duplicates: Sequence[tuple[int, PutJob, Candidate]], results: list[Stored | Duplicate]
 ) -> None:
     """Replay what is to be handled again because of a duplicate: the place of its result, its job, and whose it is."""
-    duplicates = [each for each in duplicates if each[1].entry.delivery.via != "backfill"]
+    duplicates = [each for each in duplicates if each[1].entry.delivery.via == PUSH]
     if not duplicates:
         return
     asked = rows.padded({candidate.seq for _, _, candidate in duplicates})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection
 from http import HTTPStatus
 from typing import Any, TypeVar, cast
@@ -11,6 +12,7 @@ import httpx
 from pydantic import TypeAdapter, ValidationError
 
 from ...errors import ApiError
+from ..source import retry_after
 from .models import Problem
 
 T = TypeVar("T")
@@ -92,9 +94,10 @@ def _failed(response: httpx.Response, why: str, problem: Problem | None = None) 
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
     request = response.request
     message = f"{request.method} {request.url.path}: {status} {phrase}".rstrip() + f": {why}"
+    wait = retry_after(response.headers.get("retry-after"), time.time())
     if problem is None:
-        return ApiError(message, status=status)
-    return ApiError(message, status=status, code=problem.code or None, details=problem.details)
+        return ApiError(message, status=status, retry_after=wait)
+    return ApiError(message, status=status, code=problem.code or None, details=problem.details, retry_after=wait)
 
 
 def _problem_of(response: httpx.Response, secrets: Collection[str]) -> ApiError:
