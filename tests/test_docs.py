@@ -156,7 +156,7 @@ def lines_with(*words: str) -> list[str]:
 HOSTED = [line for line in COMMANDS if line.endswith(" main:app")]
 PLAYED = [line for line in lines_with("send") if " --as " in line]
 SERVED = [line for line in lines_with("serve", "send") if line not in PLAYED]
-LOOPED = lines_with("dev", "order", "faults", "inbox ls", "webhooks", "backfill")
+LOOPED = lines_with("dev", "order", "faults", "inbox ls", "webhooks", "backfill", "poll")
 MIGRATING = lines_with("inbox migrate")
 COPIED = lines_with("inbox backup", "inbox check")
 CAUGHT = lines_with("capture", "explain", "to-test")

@@ -25,6 +25,7 @@ SUMMARIES: Mapping[str, str] = {
     "senders": "List the senders that are known, or show all about one.",
     "inbox": "List, replay, purge and move the deliveries in an inbox.",
     "webhooks": "Manage the webhooks of a workspace.",
+    "poll": "Poll the sources of a receiver.",
     "backfill": "Put missed orders into the inbox.",
     "simulator": "Run a simulator of UP42.",
     "order": "Create, move and list orders in the simulator.",
