@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -76,7 +78,9 @@ class Api:
         """
         trust = not is_loopback(httpx.URL(self.url).host)
         try:
-            client = httpx.AsyncClient(timeout=self.timeout, trust_env=trust, follow_redirects=False)
+            client = httpx.AsyncClient(
+                timeout=self.timeout, verify=_certificates(), trust_env=trust, follow_redirects=False
+            )
         except (ImportError, OSError, ValueError) as error:
             raise ConfigurationError(f"the environment's proxy or certificates cannot be used: {error}") from None
         async with client:
@@ -205,6 +209,12 @@ class Connection:
             status=status,
             retry_after=_retry_after(response.headers.get("retry-after", ""), self._api.retry_after_unit),
         )
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Return the certificates that are trusted. To read them takes longer than most requests, so it is done once."""
+    return httpx.create_ssl_context()
 
 
 def _where(method: str, url: str) -> str:

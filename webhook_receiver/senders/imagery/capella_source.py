@@ -18,7 +18,7 @@ from ...errors import ApiError
 from .access import KeyAccess
 from .api import Api, Connection, Query
 from .api_source import ApiSource
-from .listings import ByChange, Item, Page, items_of, moment, text_of
+from .listings import ByChange, Item, Page, items_of, member, moment, text_of
 
 URL = "https://api.capellaspace.com"
 _SIZE = 250  # the least
@@ -54,7 +54,7 @@ async def _read(query: dict[str, Any], connection: Connection, begin: datetime, 
     place: Query = {"page": number, "limit": _SIZE, "sort": "lastStatusTime", "order": "asc"}
     page = await connection.post("/tasks/search", place, body)
     items = [_item(each) for each in items_of(page, "results")]
-    total = page.get("totalPages")
+    total = member(page, "totalPages")
     return Page(items, str(number + 1) if isinstance(total, int) and number < total else None)
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from .access import KeyAccess
 from .api import Api, Connection, Query
 from .api_source import ApiSource
-from .listings import ByStart, Item, Page, ends_with, item_of, items_of
+from .listings import ByStart, Item, Page, ends_with, item_of, items_of, member
 
 URL = "https://hyp3-api.asf.alaska.edu"
 
@@ -36,7 +36,7 @@ def hyp3_jobs_source(token: str, *, url: str = URL) -> ApiSource:
 async def _read(connection: Connection, begin: datetime, after: str | None) -> Page:
     query: Query = {"start": begin.isoformat(timespec="seconds")}
     page = await (connection.get(after) if after else connection.get("/jobs", query))
-    return Page([_item(each) for each in items_of(page, "jobs")], connection.same_host(page.get("next")))
+    return Page([_item(each) for each in items_of(page, "jobs")], connection.same_host(member(page, "next")))
 
 
 async def _one(connection: Connection, id: str) -> Item:

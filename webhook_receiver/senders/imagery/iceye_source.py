@@ -13,7 +13,7 @@ from urllib.parse import quote
 from .access import OAuth2
 from .api import Api, Connection, Query
 from .api_source import ApiSource
-from .listings import ByStart, Item, Page, ends_with, item_of, items_of, text_of
+from .listings import ByStart, Item, Page, ends_with, item_of, items_of, member, text_of
 
 URL = "https://platform.iceye.com/api"
 TOKEN = "https://auth.iceye.com/oauth2/token"  # noqa: S105
@@ -43,7 +43,7 @@ def iceye_tasks_source(client_id: str, client_secret: str, *, url: str = URL, to
 async def _read(connection: Connection, begin: datetime, after: str | None) -> Page:
     query: Query = {"createdAfter": text_of(begin), "limit": 100, **({"cursor": after} if after else {})}
     page = await connection.get(_TASKS, query)
-    token = page.get("cursor")
+    token = member(page, "cursor")
     return Page([_item(each) for each in items_of(page, "data")], str(token) if token else None)
 
 

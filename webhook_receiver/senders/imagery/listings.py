@@ -285,12 +285,12 @@ class ByStart:
         after: str | None = state.get("page")
         for number in range(_MOST_STUCK):
             try:
-                page = await self.read(connection, begin, after)
+                page = await self.read(connection, begin - _TICK, after)
             except ApiError as error:
                 if number or after is None or error.status not in (400, 404, 410):
                     raise
                 # The link in the cursor has ended: from the front again.
-                page = await self.read(connection, begin, None)
+                page = await self.read(connection, begin - _TICK, None)
             for item in page.items:
                 listed.add(item.id)
                 if item.at >= begin or item.id in jobs or not self.has_ended(item):  # else it had before

@@ -96,7 +96,7 @@ async def _order(connection: Connection, id: str) -> Item:
 
 
 async def _tell_order(connection: Connection, item: Item) -> Sequence[bytes]:
-    results: Any = member(item.whole, "_links", "results")
+    results: list[Any] | None = member(item.whole, "_links", "results")
     if item.status in _WITH_RESULTS and results is None:  # a listing leaves them out
         try:
             item = await _order(connection, item.id)
@@ -131,7 +131,7 @@ async def _read_tasking(connection: Connection, begin: datetime, after: str | No
     query: Query = {"ordering": "-created_time", "limit": 100}
     page = await (connection.get(after) if after else connection.get(f"{_TASKING}/", query))
     items = [_tasking_item(each) for each in items_of(page, "results")]
-    return Page(items, connection.same_host(page.get("next")))
+    return Page(items, connection.same_host(member(page, "next")))
 
 
 def _tasking_item(whole: object) -> Item:

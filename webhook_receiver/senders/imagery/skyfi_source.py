@@ -14,7 +14,7 @@ from urllib.parse import quote
 from .access import KeyAccess
 from .api import Api, Connection, Query
 from .api_source import ApiSource
-from .listings import ByStart, Item, Page, document_of, ends_with, item_of, items_of, moment
+from .listings import ByStart, Item, Page, document_of, ends_with, item_of, items_of, member, moment
 
 URL = "https://app.skyfi.com/platform-api"
 _SIZE = 100
@@ -51,7 +51,7 @@ async def _read(connection: Connection, begin: datetime, after: str | None) -> P
     }
     page = await connection.get("/orders", query)
     items = [_item(each) for each in items_of(page, "orders")]
-    total = page.get("total")
+    total = member(page, "total")
     has_more = bool(items) and (not isinstance(total, int) or (number + 1) * _SIZE < total)
     return Page(items, str(number + 1) if has_more else None)
 
@@ -75,5 +75,5 @@ async def _tell(connection: Connection, item: Item) -> Sequence[bytes]:
     order = {name: value for name, value in item.whole.items() if name != "events"}
     events = sorted(items_of(item.whole, "events"), key=lambda event: moment(event.get("timestamp")))
     if not events:  # so that its status is told
-        events = [{"status": item.status, "timestamp": order["createdAt"], "message": None}]
+        events = [{"status": item.status, "timestamp": None, "message": None}]
     return [document_of({"orderInfo": {**order, "status": event.get("status")}, "event": event}) for event in events]
