@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,15 +38,18 @@ class StandIn(ABC):
         got: the requests, tokens left out.
         answers: what is answered in place of the API, in turn: a response, or None for the API's own.
         meanwhile: what happens before each request is answered.
+        tokens_for: the secret without which no token is granted; None to grant one to anybody.
     """
 
     page_size = 2
+    public: frozenset[str] = frozenset()
+    """The paths that are for everybody."""
 
     def __init__(self) -> None:
         self.got: list[Got] = []
         self.answers: list[Response | None] = []
         self.meanwhile: Callable[[Got], object] | None = None
-        self.tokens = 0
+        self.tokens_for: str | None = None
 
     @property
     @abstractmethod
@@ -87,12 +91,14 @@ class StandIn(ABC):
         if self.meanwhile is not None:
             self.meanwhile(got)
         answer = self.answers.pop(0) if self.answers else None
-        if answer is None and not self.lets_in(request.headers):
+        if answer is None and path not in self.public and not self.lets_in(request.headers):
             answer = self.refusal()
         await (answer or Starlette(routes=self.routes))(scope, _again(body), send)
 
     def _token(self, got: Got) -> Response:
-        self.tokens += 1
+        secrets = got.body.decode() + b64decode(got.headers.get("authorization", "").partition(" ")[2]).decode()
+        if self.tokens_for is not None and self.tokens_for not in secrets:
+            return JSONResponse({"error": "invalid_client"}, 401)
         return JSONResponse({"access_token": KEY, "expires_in": 600, "token_type": "Bearer"})
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
 from .base import KEY, StandIn, get, not_found
 
@@ -20,7 +20,11 @@ class Harmony(StandIn):
 
     @property
     def routes(self) -> list[BaseRoute]:
-        return [get("/jobs", self.page), get("/jobs/{id}", self.one)]
+        return [
+            get("/jobs", self.page),
+            get("/jobs/{id}", self.one),
+            Route("/jobs/status", self.statuses, methods=["POST"]),
+        ]
 
     def refusal(self) -> Response:
         return JSONResponse({"code": "harmony.UnauthorizedError", "description": f"Error: no {KEY}"}, 401)
@@ -61,6 +65,13 @@ class Harmony(StandIn):
             href = str(request.url.include_query_params(page=number + 1, limit=size))
             links.append({"href": href, "rel": "next", "type": "application/json", "title": "The next page"})
         return JSONResponse({"count": len(found), "jobs": jobs, "links": links})
+
+    async def statuses(self, request: Request) -> Response:
+        """The statuses of many jobs, as harmony-py asks for them."""
+        found = [self.jobs[id] for id in (await request.json())["jobIDs"]]
+        return JSONResponse(
+            {"jobStatuses": [{name: job[name] for name in ("jobID", "status", "progress")} for job in found]}
+        )
 
     def one(self, request: Request) -> Response:
         found = self.jobs.get(request.path_params["id"])

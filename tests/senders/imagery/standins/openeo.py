@@ -16,6 +16,8 @@ EXPIRES = "2026-01-03T00:00:00Z"
 class OpenEO(StandIn):
     """Jobs with results, whose links are new at each call."""
 
+    public = frozenset({"/", "/.well-known/openeo"})
+
     def __init__(self) -> None:
         super().__init__()
         self.jobs: dict[str, dict[str, Any]] = {}
