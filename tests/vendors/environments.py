@@ -1,4 +1,4 @@
-"""The two environments with all of these libraries, one of Python and one of Node, made once in a cache."""
+"""The environments with libraries of senders, made once in a cache: one of Python, one of Node, and more."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from .library import Library
@@ -36,17 +37,14 @@ def command(language: str, libraries: Iterable[Library]) -> list[str]:
         sorted({each.requirement for each in of_language if each.is_alone is yes}) for yes in (False, True)
     )
     home = cache() / language.lower()
-    home.parent.mkdir(parents=True, exist_ok=True)
-    with home.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        note = home / "recipe.txt"
+    with _locked(home):
         recipe = "\n".join([sys.version, *packages, *alone])
-        if not note.exists() or note.read_text(encoding="utf-8") != recipe:
+        if _is_other(home, recipe):
             if language == "Python":
-                _install_python(home, packages, alone)
+                _install_python(home, [CLOCK, *packages], alone)
             else:
                 _install_node(home, packages, alone)
-            note.write_text(recipe, encoding="utf-8")
+            _note(home).write_text(recipe, encoding="utf-8")
         if language == "Python":
             return [str(home / "bin" / "python"), str(DRIVERS / "python_driver.py")]
         # Modules are looked for beside the script that imports them.
@@ -56,13 +54,47 @@ def command(language: str, libraries: Iterable[Library]) -> list[str]:
         return ["node", "--no-warnings", str(home / "node_driver.mjs")]
 
 
-def _install_python(home: Path, packages: list[str], alone: list[str]) -> None:
+def python_with(name: str, packages: Sequence[str]) -> str:
+    """Return the path of the Python of an environment with these packages alone.
+
+    Args:
+        name: the name of the environment, in the cache.
+        packages: what pip is to install there.
+    """
+    faulthandler.cancel_dump_traceback_later()  # see above
+    home = cache() / f"python-{name}"
+    with _locked(home):
+        recipe = "\n".join([sys.version, *packages])
+        if _is_other(home, recipe):
+            _install_python(home, packages)
+            _note(home).write_text(recipe, encoding="utf-8")
+    return str(home / "bin" / "python")
+
+
+@contextmanager
+def _locked(home: Path) -> Generator[None]:
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with home.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _note(home: Path) -> Path:
+    return home / "recipe.txt"
+
+
+def _is_other(home: Path, recipe: str) -> bool:
+    return not _note(home).exists() or _note(home).read_text(encoding="utf-8") != recipe
+
+
+def _install_python(home: Path, packages: Sequence[str], alone: Sequence[str] = ()) -> None:
     if not (home / "bin" / "python").exists():  # such as of a Python that is gone
         shutil.rmtree(home, ignore_errors=True)
         _run(sys.executable, "-m", "venv", str(home))
     install = (str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-compile")
-    _run(*install, CLOCK, *packages)
-    _run(*install, "--no-deps", *alone)
+    _run(*install, *packages)
+    if alone:
+        _run(*install, "--no-deps", *alone)
 
 
 def _install_node(home: Path, packages: list[str], alone: list[str]) -> None:
