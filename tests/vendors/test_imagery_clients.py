@@ -8,13 +8,20 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from tests.senders.imagery.stage import CASES, Player, at, staging
+from tests.helpers import free_port, printed
+from tests.senders.imagery.stage import CASES, NOW, Player, at, staging
 from tests.senders.imagery.standins.base import KEY
+from webhook_receiver.senders.imagery.access import KeyAccess
+from webhook_receiver.senders.imagery.stapi_source import stapi_orders_source
 
 from .environments import DRIVERS, python_with
 
@@ -60,3 +67,38 @@ async def test_a_client_is_told_what_the_source_tells(name: str, tmp_path: Path)
     assert sorted(map(tuple, seen["listed"])) == sorted(told)
     assert tuple(seen["one"]) == (ended, case.ended)
     assert seen["rejected"]
+
+
+@contextmanager
+def serving_stapi() -> Generator[str]:
+    """Run a server by stapi-fastapi; yield its address."""
+    python, port = python_with("stapi-fastapi", [CLIENTS["stapi"]]), free_port()
+    command = [python, str(DRIVERS / "stapi_server.py"), str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            printed(process, "Uvicorn running")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+async def test_a_real_server_of_stapi_is_read_as_its_stand_in() -> None:
+    with serving_stapi() as url:
+        source = replace(stapi_orders_source(KeyAccess(KEY), url=url), clock=NOW.timestamp)
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+            for number in range(150):  # more than a page
+                made = await client.post(f"/test/o-{number}/accepted", params={"created": at(number / 10 - 60)})
+                made.raise_for_status()
+            first = await source(None)
+            assert sorted(told(first.documents)) == sorted((f"o-{number}", "accepted") for number in range(150))
+            await client.post("/test/o-7/completed", params={"created": at(0)})
+            second = await source(first.cursor)
+            assert told(second.documents) == [("o-7", "completed")]
+            assert told(await source.again("o-7")) == [("o-7", "completed")]
+            assert (await source(second.cursor)).documents == []
+
+
+def told(documents: Sequence[bytes]) -> list[tuple[str, str]]:
+    """Return the ids and statuses in orders of STAPI."""
+    orders = [json.loads(document) for document in documents]
+    return [(order["id"], order["properties"]["status"]["status_code"]) for order in orders]

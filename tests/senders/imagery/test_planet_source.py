@@ -28,6 +28,14 @@ async def test_an_order_that_is_ready_has_its_items_as_a_notification_has_them(s
     assert document["state"] == document["order"]["state"] == "success"
 
 
+async def test_a_partial_order_is_told_with_its_items_and_as_a_whole(stage: Stage) -> None:
+    player = Player(ORDERS, stage)
+    player.there.put("o-1", "partial", at(-1))
+    items, whole = await player.poll()
+    assert [len(items["items"]), len(whole["items"])] == [2, 0]
+    assert items["state"] == whole["state"] == "partial"
+
+
 @pytest.mark.parametrize("state", ["queued", "running", "failed", "cancelled"])
 async def test_an_order_without_items_is_told_by_its_state_and_asks_for_no_more(stage: Stage, state: str) -> None:
     player = Player(ORDERS, stage)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -16,7 +17,7 @@ from webhook_receiver.senders.imagery.api_source import ApiSource
 from webhook_receiver.senders.source import MOST_OF_A_CURSOR, StartsAt, source_name
 
 from .stage import CASES, NOW, Case, Player, Stage, at
-from .standins.base import KEY
+from .standins.base import KEY, Silence
 
 ALL = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 LISTINGS = {name: case for name, case in CASES.items() if not case.is_queue}
@@ -279,6 +280,14 @@ async def test_a_huge_answer_is_given_up(case: Case, stage: Stage, monkeypatch: 
     player.there.answers = [Response(b" " * 100_001)]
     with pytest.raises(ApiError, match="more than 100000 bytes"):
         await player.call()
+
+
+async def test_an_answer_that_does_not_end_is_given_up(stage: Stage) -> None:
+    player = Player(CASES["hyp3"], stage)
+    player.there.answers = [Silence()]
+    source = replace(player.source, api=replace(player.source.api, timeout=0.1))
+    with pytest.raises(ApiError, match=r"no response within 0\.1 s"):
+        await source(None)
 
 
 async def test_a_server_that_is_not_there_is_an_error(stage: Stage) -> None:

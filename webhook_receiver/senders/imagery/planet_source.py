@@ -32,7 +32,8 @@ def planet_orders_source(api_key: str, *, url: str = URL) -> ApiSource:
     """Return the source that tells the orders of Planet's Orders API whose state changed.
 
     A document is the notification of a whole order, `{"order_id", "items"}`, with the order's `state` and the whole
-    order as `order`. The items of an order that is ready have links that end, at their `expires_at`.
+    order as `order`. The items of an order that is ready have links that end, at their `expires_at`. An order in the
+    state partial is told twice, with its items and without, since a notification of items tells no state.
 
     Args:
         api_key: the API key.
@@ -104,13 +105,11 @@ async def _tell_order(connection: Connection, item: Item) -> Sequence[bytes]:
             if error.status != 404:
                 raise
         results = member(item.whole, "_links", "results")
-    document = {
-        "order_id": item.id,
-        "items": results or [],
-        "state": item.status,
-        "order": item.whole,
-    }
-    return [document_of(document)]
+    document = {"order_id": item.id, "items": results or [], "state": item.status, "order": item.whole}
+    documents = [document_of(document)]
+    if item.status == "partial" and results:
+        documents.append(document_of({**document, "items": []}))
+    return documents
 
 
 async def _read_subscriptions(connection: Connection, begin: datetime, after: str | None) -> Page:

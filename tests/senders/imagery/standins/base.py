@@ -93,13 +93,26 @@ class StandIn(ABC):
         answer = self.answers.pop(0) if self.answers else None
         if answer is None and path not in self.public and not self.lets_in(request.headers):
             answer = self.refusal()
-        await (answer or Starlette(routes=self.routes))(scope, _again(body), send)
+        if isinstance(answer, Silence):
+            await answer(scope, receive, send)
+        else:
+            await (answer or Starlette(routes=self.routes))(scope, _again(body), send)
 
     def _token(self, got: Got) -> Response:
         secrets = got.body.decode() + b64decode(got.headers.get("authorization", "").partition(" ")[2]).decode()
         if self.tokens_for is not None and self.tokens_for not in secrets:
             return JSONResponse({"error": "invalid_client"}, 401)
         return JSONResponse({"access_token": KEY, "expires_in": 600, "token_type": "Bearer"})
+
+
+class Silence(Response):
+    """An answer of which only a part ever comes, until the client has gone."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"[", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
 
 def _again(body: bytes) -> Receive:
