@@ -53,6 +53,7 @@ NEUTRAL = {
     "source",
     "split",
     "text",
+    "token",
 }
 VENDORS = {each.stem for each in PACKAGE.joinpath("senders").iterdir()} - NEUTRAL | {
     f"catalogue.{each.stem}" for each in PACKAGE.joinpath("senders/catalogue").iterdir()

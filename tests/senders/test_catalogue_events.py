@@ -266,6 +266,7 @@ HAS_EVENT = {
 }
 """Senders whose documents have the name in the member `event`, by their documentation."""
 NO_NAME = {
+    "braintree": "its decode puts the kind into `event`",
     "http-message": "any sender that signs by HTTP Message Signatures",
     "sanity": "the document is what a projection of the user's makes",
     "telegram": "its decode puts the name into `event`",

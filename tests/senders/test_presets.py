@@ -61,8 +61,9 @@ def looks(known: Preset) -> tuple[tuple[str, ...], tuple[str, ...], bytes]:
 
 
 def covers_the_body(known: Preset) -> bool:
+    """Return whether each byte of the body counts; to a sender of canonical JSON, white space does not."""
     head = RequestHead.of(GIVEN, url=URL)._replace(headers=signed(known))
-    return known.make(known.example).verify(head, NOW)(body_of(known)).body
+    return known.make(known.example).verify(head, NOW)(body_of(known)).body and known.name != "inngest"
 
 
 def takes(known: Preset, secret: str) -> bool:

@@ -27,11 +27,8 @@ GIVEN = {
 """The headers of a request before it is signed, where the sender signs one of them."""
 SEND_FORMS = {"mandrill", "twilio"}  # whose signatures are over the fields of one
 HAVE_PLACES = {"box", "docusign"}
-SIGNED_IN_THE_BODY = {
-    "adyen",
-    "mailgun",
-    "braintree",
-}  # which have suites of their own, in tests/signatures/test_hmac_fields.py
+SIGNED_IN_THE_BODY = {"adyen", "braintree", "kinde", "mailgun"}
+"""Those that have suites of their own, in tests/signatures/test_hmac_fields.py and tests/senders/test_token.py."""
 
 
 @cache
@@ -63,7 +60,7 @@ def genuine(name: str) -> tuple[str | None, bytes]:
     return event, notifier.body(notifier.document(event, None, None))
 
 
-OWN_EVENTS = {"dropbox", "mollie-classic", "telegram"}
+OWN_EVENTS = {"dropbox", "meta", "mollie-classic", "telegram"}
 
 
 @pytest.mark.parametrize("name", [name for name in presets() if name not in SIGNED_IN_THE_BODY | BY_NO_SECRET])

@@ -37,7 +37,14 @@ from webhook_receiver import (
 )
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.explain import explain
-from webhook_receiver.signatures.body_forms import MAX_UNPACKED, canonical_json, escaped, gunzipped, sha256_hex
+from webhook_receiver.signatures.body_forms import (
+    MAX_UNPACKED,
+    canonical_json,
+    crc32_decimal,
+    escaped,
+    gunzipped,
+    sha256_hex,
+)
 from webhook_receiver.signatures.hmac_keys import KeyForm
 from webhook_receiver.testing.scheme_suite import HOSTILE_VALUES, NOW, SchemeSuite
 
@@ -299,6 +306,14 @@ def test_any_other_time_is_malformed(time: bytes) -> None:
     headers = {"x-sig": hexed(b"id-1" + time + BODY), "x-time": time, "x-id": b"id-1"}
     with pytest.raises(MalformedSignature, match="a time by RFC 3339"):
         verified(rfc3339_scheme(["key"]), headers)
+
+
+def test_a_checksum_proves_no_body() -> None:
+    scheme = HMACBody("key", signature="x-sig", body_form=crc32_decimal)
+    check = scheme.verify(came([(b"x-sig", hexed(b"3421780262"))]), NOW)
+    assert not check(b"123456789").body  # the check value of the CRC-32 of ISO 3309
+    with pytest.raises(BadSignature):
+        check(b"123456780")
 
 
 def dated(time: bytes, now: float = NOW) -> bool:

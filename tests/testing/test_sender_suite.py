@@ -76,7 +76,7 @@ class TestOfBatches(SenderSuite):
     @pytest.fixture(autouse=True)
     def choose(self, place: str) -> None:
         self.place = place
-        self.body = json.dumps(batch(place.split("."), [json.loads(self.body)])).encode()
+        self.body = json.dumps(batch(place, [json.loads(self.body)])).encode()
 
     def sender(self, secrets: Sequence[str]) -> Sender:
         return acme(

@@ -264,7 +264,7 @@ class Notifier:
         """
         body, split = payloads.dump(document), self.sender.split
         if split is not None and split.parts(body) == [body]:
-            body = json.dumps(batch(split.place.split("."), [document]), separators=(",", ":")).encode()
+            body = json.dumps(batch(split.place, [document]), separators=(",", ":")).encode()
         if isinstance(decode := self.sender.decode, partial) and decode.func is form_document:
             body = urlencode({decode.keywords["field"]: body}).encode()
         sign_body = getattr(self.sender.scheme, "sign_body", None)

@@ -21,6 +21,7 @@ from ..senders.preset import Preset
 from ..signatures import Secret
 from ..testing.wire import name_places, named_by
 
+_IDS = ("id", "mid")  # the members that most senders have ids in, and the messages of some
 _LEAST = 8  # digits and letters of an id that chance does not make twice
 
 
@@ -80,7 +81,8 @@ def with_new_id(sample: Mapping[str, Any], place: str | None, split: Split | Non
 
     Args:
         sample: the sample.
-        place: the place of the id, such as "meta.id"; the first member `id` if None or absent, wherever it is.
+        place: the place of the id, such as "meta.id"; the first member `id` or `mid` if None or absent, wherever
+            it is.
         split: the place of the events in the sample, the first of which gets the id; None if it is an event itself.
     """
     document = copy.deepcopy(dict(sample))
@@ -108,7 +110,8 @@ def _first_event(document: dict[str, Any], split: Split | None) -> dict[str, Any
         if isinstance(found, list) and step == "*":
             found = next(iter(cast("Sequence[Any]", found)), None)
         else:
-            found = cast("dict[str, Any]", found).get(step) if isinstance(found, dict) else None
+            of = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+            found = next((of[name] for name in step.split("|") if name in of), None)
     return cast("dict[str, Any]", found) if isinstance(found, dict) else document
 
 
@@ -151,12 +154,14 @@ def _holder(document: Any, path: list[str]) -> tuple[dict[str, Any], str] | None
 
 
 def _first_id(value: Any) -> tuple[dict[str, Any], str] | None:
-    """Return the first object that has a text or a number as its `id`, from the outside in, and that key."""
+    """Return the first object that has a text or a number as its id, from the outside in, and that key."""
     level: list[Any] = [value]
     while level:
         for each in level:
-            if isinstance(each, dict) and isinstance(cast("dict[str, Any]", each).get("id"), int | str):
-                return cast("dict[str, Any]", each), "id"
+            of = cast("dict[str, Any]", each) if isinstance(each, dict) else {}
+            for key in _IDS:
+                if isinstance(of.get(key), int | str):
+                    return of, key
         level = [inner for each in level for inner in _inner(each)]
     return None
 

@@ -37,6 +37,7 @@ from ..senders.preset import Make
 from ..senders.registry import preset_of
 from ..senders.up42.signature import UNNAMED, UP42Signature
 from ..signatures.jwks import JWKS
+from ..signatures.keys_by_id import KeysById
 from ..signatures.secrets import Secrets
 from .body import body_suspicions
 from .document import document_hints
@@ -171,7 +172,7 @@ class Explanation:
 def explain(
     headers: AnyHeaders,
     body: bytes,
-    secrets: Secrets | JWKS,
+    secrets: Secrets | JWKS | KeysById,
     *,
     make: Make = UP42Signature,
     now: float | None,
@@ -188,7 +189,7 @@ def explain(
     Args:
         headers: the headers of the request as received.
         body: the body's bytes as received.
-        secrets: the receiver's secrets, or its JWKS.
+        secrets: the receiver's secrets, or its JWKS or `KeysById`.
         make: a function that makes the receiver's scheme of secrets: the scheme's class, or a `functools.partial` of it
             with options.
         now: the time as of which to verify, in Unix seconds; None for the time that the signature states.

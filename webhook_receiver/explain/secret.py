@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from ..senders.registry import candidates, preset_of
 from ..signatures.hmac_body import HMACBody
 from ..signatures.jwks import JWKS
+from ..signatures.keys_by_id import KeysById
 from ..signatures.secrets import Secret, masked
 from .trial import Case, Cause, Suspicion
 
@@ -26,7 +27,7 @@ EXPIRED = Cause(
 
 def secret_suspicions(case: Case) -> Iterator[Suspicion]:
     """Yield each mistake that a secret may have, with the request as it would be without the mistake."""
-    given = [] if isinstance(case.secrets, JWKS) else masked(case.secrets)
+    given = [] if isinstance(case.secrets, JWKS | KeysById) else masked(case.secrets)
     seen = {each.get_secret_value() for each in given}
     for each in given:
         if each.until is not None:

@@ -16,6 +16,7 @@ from ..signatures import KeysNeeded, Scheme, Verified
 from ..signatures.encoding import ENCODINGS, TIME_FORMATS
 from ..signatures.fetching import fetch_now
 from ..signatures.jwks import JWKS
+from ..signatures.keys_by_id import KeysById
 from ..signatures.secrets import Secrets, masked
 from .proxy import NO_BODY, habit
 
@@ -28,6 +29,8 @@ _TIME = re.compile(
     rb"(?<![0-9A-Za-z+/])(?:[0-9]{10,16}(?![0-9A-Za-z+/=])|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,21}(?:Z|[+-][0-9:]{4,5})"
     rb"|[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT)"
 )
+_SIGNATURE, _TIMESTAMP = re.compile(rb"signature|-sig$"), re.compile(rb"timestamp|-time$")
+"""The names of headers with a signature, or with its time."""
 _TOKEN = re.compile(rb"(?<![\w.-])eyJ[\w-]+\.([\w-]+)\.[\w-]+")
 _ISSUED = re.compile(rb'"iat"\s*:\s*([0-9]{9,12})(?![0-9])')
 
@@ -68,7 +71,7 @@ class Case:
 
     head: RequestHead
     body: bytes
-    secrets: Secrets | JWKS
+    secrets: Secrets | JWKS | KeysById
     make: Make
     fetches: Fetches = field(default_factory=Fetches)
 
@@ -83,8 +86,8 @@ class Case:
         Raises:
             ConfigurationError: it cannot be made of these.
         """
-        make = cast("Callable[[Secrets | JWKS], Scheme]", self.make)
-        return make(self.secrets if isinstance(self.secrets, JWKS) else masked(self.secrets))
+        make = cast("Callable[[Secrets | JWKS | KeysById], Scheme]", self.make)
+        return make(self.secrets if isinstance(self.secrets, JWKS | KeysById) else masked(self.secrets))
 
     def with_headers(self, headers: Headers) -> Case:
         """Return a case with other headers."""
@@ -169,7 +172,7 @@ def stated_times(headers: Headers) -> Iterator[float]:
     """Yield the times that the headers state, in Unix seconds; one in milliseconds as it is, too, for a mistake."""
     seen: set[bytes] = set()
     for name, value in headers:
-        if b"signature" in name or b"timestamp" in name:
+        if _SIGNATURE.search(name) or _TIMESTAMP.search(name):
             for text in _TIME.findall(value[:4096])[:4]:
                 if text not in seen and len(seen) < 8:
                     seen.add(text)
@@ -303,7 +306,7 @@ def _about_headers(case: Case) -> Iterator[str]:
     if other is not None and other is not given:
         yield f"its headers are those of {other.title}"
     elif (given is None or given.headers) and not any(
-        b"signature" in name or b"hmac" in name or _TOKEN.search(value[:16384])
+        _SIGNATURE.search(name) or b"hmac" in name or _TOKEN.search(value[:16384])
         for name, value in fields(case.headers).items()
     ):
         yield "no header has a signature: the sender has no secret, a proxy dropped the header, or it was not saved"

@@ -90,16 +90,21 @@ def notification(body: bytes) -> bytes:
     return json.dumps({**named, "digest": sha256(xml.encode()).hexdigest(), "body": xml}).encode()
 
 
+_EXAMPLE = "a-secret-for-tests"
+_BODY = (
+    b"bt_signature=a-public-key%7C7b87b796035a4869173748fd11ec9231bf567d30&bt_payload="
+    b"PG5vdGlmaWNhdGlvbj48a2luZD5jaGVjazwva2luZD48L25vdGlmaWNhdGlvbj4K%0A"
+)
+"""A form that is signed with the secret for tests."""
+
 PRESETS = (
     Preset(
         "braintree",
         "Braintree",
         braintree,
         signature,
-        body=(
-            b"bt_signature=a-public-key%7C7b87b796035a4869173748fd11ec9231bf567d30&bt_payload="
-            b"PG5vdGlmaWNhdGlvbj48a2luZD5jaGVjazwva2luZD48L25vdGlmaWNhdGlvbj4K%0A"
-        ),
+        example=_EXAMPLE,
+        body=_BODY,
         page=Page(
             trade="payments",
             docs="developer.paypal.com/braintree/docs/guides/webhooks",

@@ -97,6 +97,37 @@ PRESETS = (
         meta,
         _signature,
         ("x-hub-signature-256",),
+        samples={
+            "messages": {
+                "object": "whatsapp_business_account",
+                "entry": [
+                    {
+                        "id": "1001",
+                        "changes": [
+                            {
+                                "field": "messages",
+                                "value": {
+                                    "messaging_product": "whatsapp",
+                                    "messages": [{"id": "wamid.1", "type": "text", "text": {"body": "Hello"}}],
+                                },
+                            }
+                        ],
+                    }
+                ],
+            },
+            "message": {
+                "object": "page",
+                "entry": [
+                    {"id": "1002", "messaging": [{"message": {"mid": "m_1", "text": "Hello"}, "sender": {"id": "3"}}]}
+                ],
+            },
+            "postback": {
+                "object": "page",
+                "entry": [
+                    {"id": "1002", "messaging": [{"postback": {"mid": "m_2", "title": "Go"}, "sender": {"id": "3"}}]}
+                ],
+            },
+        },
         asking=lambda secret, token: meta(secret, verify_token=token),
         page=Page(
             trade="chat",

@@ -25,6 +25,7 @@ from ..redaction import place_of
 from .content_scheme import check_choice
 from .encoding import ENCODINGS, only
 from .jwks import JWK, JWKS, JWKSKeyring
+from .keys_by_id import KeysById, KeysByIdKeyring
 from .scheme import BodyCheck, Verified
 from .secrets import Keyring, Secret, Secrets, is_same, masked
 
@@ -73,10 +74,11 @@ class BearerJWT:
     Args:
         keys: one key or several; the first signs, any verifies. A key is the secret of an HMAC, or PEM: a public key, a
             certificate, or a private key, which signs as well. Or a `JWKS`, the URL at which the sender publishes its
-            public keys; of these, a token's `kid` chooses.
+            public keys, or `KeysById`, which fetches one by one; of these, a token's `kid` chooses.
         algorithm: the one algorithm of all tokens (RFC 7518, section 3.1): "HS256", "HS384", "HS512", "RS256", "ES256"
             or "EdDSA". No token can choose another one.
-        header: the header with the token.
+        header: the header with the token; None if the whole body is the token, as of security events (RFC 8417), which
+            then proves the body. Its claims are the document: see `webhook_receiver.senders.token`.
         prefix: the text in front of the token, in any case of letters; an empty text for none.
         issuer: the issuer (`iss`) that a token has to have; several if any will do; None for any.
         audience: the audience (`aud`) that a token has to be for; None for tokens that name none.
@@ -95,12 +97,16 @@ class BearerJWT:
         ConfigurationError: a key or an option cannot work, or the extra is missing.
     """
 
+    sign_body: Callable[[bytes, float], bytes]
+    """Makes a body that is a token with the members of a document as claims; there if the body is the token. It raises
+    ConfigurationError if every key has expired, or the first one is a public key. See `Scheme`."""
+
     def __init__(
         self,
-        keys: Secrets | JWKS,
+        keys: Secrets | JWKS | KeysById,
         *,
         algorithm: TokenAlgorithm,
-        header: str = "authorization",
+        header: str | None = "authorization",
         prefix: str = "Bearer ",
         issuer: str | Sequence[str] | None = None,
         audience: str | None = None,
@@ -112,7 +118,7 @@ class BearerJWT:
         max_age: float | None = None,
         leeway: float = 60,
     ) -> None:
-        keys = keys if isinstance(keys, JWKS) else masked(keys)
+        keys = keys if isinstance(keys, JWKS | KeysById) else masked(keys)
         check_choice("algorithm", algorithm, get_args(TokenAlgorithm))
         check_choice("body_hash", body_hash, ("sha256", "sha512"))
         check_choice("body_encoding", body_encoding, get_args(HashEncoding))
@@ -125,7 +131,13 @@ class BearerJWT:
             raise ConfigurationError(needs("a token (JWT)", "an extra", "jwt")) from None
         self._jws = jws.Tokens(algorithm)
         self._algorithm: TokenAlgorithm = algorithm
-        self._header = header.lower().encode()
+        if header is None and (body_claim is not None or prefix):
+            raise ConfigurationError(
+                'a token that is the body has no hash of it: header=None goes with prefix="" alone'
+            )
+        self._header = None if header is None else header.lower().encode()
+        if header is None:
+            self.sign_body = self._sign_body
         self._prefix = prefix.lower().encode()
         self._word = prefix.encode()
         self._issuers = [issuer] if isinstance(issuer, str) else None if issuer is None else [*issuer]
@@ -139,9 +151,15 @@ class BearerJWT:
         self._id_claim = id_claim
         self._max_age = max_age
         self._leeway = leeway
-        if isinstance(keys, JWKS) and algorithm.startswith("HS"):
+        if isinstance(keys, JWKS | KeysById) and algorithm.startswith("HS"):
             raise ConfigurationError(f"{algorithm} takes a secret, and a JWKS has public keys")
-        self._keyring = JWKSKeyring(keys, self._jwk) if isinstance(keys, JWKS) else Keyring(keys, self._key)
+        self._keyring: Keyring[_Key] | JWKSKeyring[_Key] | KeysByIdKeyring[_Key]
+        if isinstance(keys, JWKS):
+            self._keyring = JWKSKeyring(keys, self._jwk)
+        elif isinstance(keys, KeysById):
+            self._keyring = KeysByIdKeyring(keys, self._jwk)
+        else:
+            self._keyring = Keyring(keys, self._key)
         self.secret_count = len(self._keyring)
         self.covered_headers = None if body_claim is None else frozenset[bytes]()
         """No header, if a token covers the body; None if it covers nothing of a request. See `Scheme`."""
@@ -150,12 +168,36 @@ class BearerJWT:
         """Return the head with a token that is valid for five minutes.
 
         Raises:
-            ConfigurationError: every key has expired, or the first one is a public key.
+            ConfigurationError: every key has expired, the first one is a public key, or the body is the token and is
+                not signed with the first key: `sign_body` makes such a body.
         """
+        if self._header is None:
+            try:
+                by = self.verify(head, now)(body).by
+            except StaleSignature:  # its time is its own
+                return head
+            except VerificationError as error:
+                raise ConfigurationError(f"cannot sign: the body has to be the token: {error}") from None
+            if by:
+                raise ConfigurationError("cannot sign: the body is a token of another key than the first")
+            return head
+        token = self._token({}, head, body, now)
+        return head.with_headers((self._header, self._word + token))
+
+    def _sign_body(self, body: bytes, now: float) -> bytes:
+        try:
+            document: object = json.loads(body)
+        except (ValueError, RecursionError):
+            return body
+        if not isinstance(document, dict):
+            raise ConfigurationError("cannot sign: the claims of a token are a JSON object")
+        return self._token(cast("dict[str, Any]", document), RequestHead.of({}), body, now)
+
+    def _token(self, given: dict[str, Any], head: RequestHead, body: bytes, now: float) -> bytes:
         key = self._keyring.first(now)
         if key.private is None:
             raise ConfigurationError("cannot sign with a public key: give the private one")
-        claims: dict[str, Any] = {"iat": int(now), "nbf": int(now), "exp": int(now) + _LIFETIME}
+        claims: dict[str, Any] = {**given, "iat": int(now), "nbf": int(now), "exp": int(now) + _LIFETIME}
         if self._issuers:
             claims["iss"] = self._issuers[0]
         if self._audience is not None:
@@ -168,17 +210,24 @@ class BearerJWT:
             claims[self._body_claim] = self._hashed(body).decode()
         if self._id_claim is not None:
             claims[self._id_claim] = hashlib.sha256(body).hexdigest()
-        token = self._jws.sign(json.dumps(claims).encode(), key.private)
-        return head.with_headers((self._header, self._word + token))
+        return self._jws.sign(json.dumps(claims).encode(), key.private)
 
     def verify(self, head: RequestHead, now: float) -> BodyCheck:
         """Verify the token and its times; return the check of the body by its hash. See `Scheme.verify`."""
+        if self._header is None:
+            return partial(self._check_body, head, now)
         value = only(head.headers, self._header)
         if not value.lower().startswith(self._prefix):
             raise MalformedSignature(f"{self._header.decode()} does not begin with {self._word.decode().strip()}")
-        token = value[len(self._prefix) :]
+        return self._verified(value[len(self._prefix) :], head, now)
+
+    def _check_body(self, head: RequestHead, now: float, body: bytes) -> Verified:
+        """Verify the token that is the body."""
+        return self._verified(body.strip(b"\r\n"), head, now)(body)._replace(body=True)
+
+    def _verified(self, token: bytes, head: RequestHead, now: float) -> BodyCheck:
         if len(token) > _MAX_TOKEN or token.count(b".") != 2 or not all(map(_is_segment, token.split(b"."))):
-            raise MalformedSignature(f"{self._header.decode()} holds no signed token (JWT)")
+            raise MalformedSignature(f"{(self._header or b'the body').decode()} holds no signed token (JWT)")
         by, claims = self._decoded(token, now)
         self._reject_others(claims, head)
         self._reject_other_times(claims, now)
@@ -217,7 +266,7 @@ class BearerJWT:
 
     def _keys(self, token: bytes, now: float) -> Sequence[_Key]:
         """Return the keys that a token may be signed with: of a JWKS those that its header names."""
-        if not isinstance(self._keyring, JWKSKeyring):
+        if not isinstance(self._keyring, JWKSKeyring | KeysByIdKeyring):
             return self._keyring.at(now)
         kid = self._jws.key_id(token)
         if isinstance(kid, VerificationError):

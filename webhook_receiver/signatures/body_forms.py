@@ -1,7 +1,7 @@
 """The forms of a body that senders sign in place of its bytes: for `HMACBody(body_form=...)`.
 
 Each is a function of the body's bytes that returns the bytes to sign, and raises ValueError for a body that has no such
-form. Two bodies of one form say the same; a handler gets the body as it came.
+form. Two bodies of one form say the same, but for those in `WEAK`; a handler gets the body as it came.
 """
 
 from __future__ import annotations
@@ -99,6 +99,18 @@ def canonical_json(body: bytes) -> bytes:
 def sha256_hex(body: bytes) -> bytes:
     """Return the SHA-256 of a body in hex of lower case, for senders that sign the hash in its place."""
     return hashlib.sha256(body).hexdigest().encode()
+
+
+def crc32_decimal(body: bytes) -> bytes:
+    """Return the CRC-32 of a body as an unsigned decimal number, for senders that sign that in its place.
+
+    It is no proof: for any body there is another one with the same number, so `Verified.body` is False.
+    """
+    return b"%d" % zlib.crc32(body)
+
+
+WEAK = frozenset({crc32_decimal})
+"""The forms that prove no body: another body has the same one, and says something else."""
 
 
 @cache

@@ -15,15 +15,16 @@ from uuid import uuid4
 from ..delivery import Headers, RequestHead
 from ..errors import BadSignature, ConfigurationError, MalformedSignature, MissingSignature
 from ..redaction import place_of
-from .body_forms import BodyForm
+from .body_forms import WEAK, BodyForm
 from .content import Content, Template, form_fields
 from .encoding import ENCODINGS, TIME_FORMATS, Encoding, checked_tolerance, missing, reject_stale
 from .jwks import JWKS, JWKSKeyring
+from .keys_by_id import KeysById, KeysByIdKeyring
 from .places import ITEM_SEPARATORS, MAX_SIGNATURES, ItemSeparator, Place, written
 from .scheme import BodyCheck, Verified
 from .secrets import Keyring, Secret
 
-S = TypeVar("S", list[Secret], JWKS, list[Secret] | JWKS)
+S = TypeVar("S", list[Secret], JWKS, KeysById, list[Secret] | JWKS | KeysById)
 
 EncodingName = Literal["hex", "hex-any-case", "base64", "base64-unpadded", "base64url", "base64url-unpadded"]
 TimeFormatName = Literal["seconds", "milliseconds", "rfc3339", "http-date"]
@@ -49,6 +50,9 @@ class ContentKey(NamedTuple):
     """A function of the content, and of signatures as they came, that returns whether one of them is right."""
 
 
+ContentKeyring = Keyring[ContentKey] | JWKSKeyring[ContentKey] | KeysByIdKeyring[ContentKey]
+
+
 class ContentScheme:
     """The base of `HMACBody` and `PublicKeyBody`, which say what the options mean.
 
@@ -64,7 +68,9 @@ class ContentScheme:
     def __init__(
         self,
         secrets: S,
-        make_keyring: Callable[[S, Encoding, bytes, bool], Keyring[ContentKey] | JWKSKeyring[ContentKey]],
+        make_keyring: Callable[
+            [S, Encoding, bytes, bool], Keyring[ContentKey] | JWKSKeyring[ContentKey] | KeysByIdKeyring[ContentKey]
+        ],
         *,
         signature: str | Sequence[str],
         prefix: str,
@@ -80,7 +86,7 @@ class ContentScheme:
         body_form: BodyForm | None,
         tolerance: float,
     ) -> None:
-        count = None if isinstance(secrets, JWKS) else len(secrets)
+        count = None if isinstance(secrets, JWKS | KeysById) else len(secrets)
         check_choice("encoding", encoding, tuple(ENCODINGS))
         check_choice("item_separator", item_separator, ITEM_SEPARATORS)
         check_choice("timestamp_format", timestamp_format, tuple(TIME_FORMATS))
@@ -100,6 +106,8 @@ class ContentScheme:
         self._key_ids = [each.encode() for each in key_ids]
         if len(self._key_ids) != (0 if key_id is None else count or 0) or len({*key_ids}) < len(key_ids):
             raise ConfigurationError("key_ids has an id for each secret, in their order, and key_id is its place")
+        if isinstance(secrets, KeysById) and key_id is None:
+            raise ConfigurationError("keys by their ids need key_id=..., the place of the id")
         self._prefix = prefix.encode()
         self._encoding = ENCODINGS[encoding]
         self._time_format = TIME_FORMATS[timestamp_format]
@@ -116,6 +124,7 @@ class ContentScheme:
         self.covered_headers = self._template.headers
         """The headers that all signatures cover. See `Scheme`."""
         self._body_form = _checked_form(body_form, self._template)
+        self._proves_body = not self._template.is_form and body_form not in WEAK
         self._changes_body = (
             body_form is not None or self._template.is_form or self._template.has_secret or self._template.is_vague
         )
@@ -185,7 +194,7 @@ class ContentScheme:
                 if signed_at is not None:
                     reject_stale(signed_at, now, self._tolerance)
                 text = None if id is None else id.decode("latin-1")
-                return Verified(by, not self._template.is_form, text, signed_at is not None, form=form)
+                return Verified(by, self._proves_body, text, signed_at is not None, form=form)
         raise self._keyring.mismatch(now)
 
     def _parts(self, content: Content, body: bytes) -> ContentParts:
@@ -225,7 +234,7 @@ class ContentScheme:
             KeysNeeded: they have to be fetched first.
         """
         key_id = place.value(headers)
-        if isinstance(self._keyring, JWKSKeyring):
+        if isinstance(self._keyring, JWKSKeyring | KeysByIdKeyring):
             return self._keyring.with_id(key_id.decode("utf-8", "replace"), now)
         if key_id not in self._key_ids:
             raise BadSignature(f"{place} names a key that the receiver does not have")
@@ -235,9 +244,10 @@ class ContentScheme:
     def _formed(self, body: bytes) -> tuple[bytes, bytes]:
         """Return the bytes that are signed in the place of a body, and what all bodies with such bytes tell."""
         try:
+            form = body
             if self._body_form is not None:
                 body = _bytes(self._body_form(body))
-            form = body
+                form = form if self._body_form in WEAK else body
             if self._template.is_form:
                 fields = sorted({*form_fields(body)})  # the same one twice counts once
                 body, form = b"".join(part for field in fields for part in field), urlencode(fields).encode()

@@ -186,10 +186,11 @@ def _parsed(document: bytes) -> tuple[JWK, ...]:
     members = cast("list[object]", listed) if isinstance(listed, list) else []
     if len(members) > MAX_KEYS:
         raise KeysUnavailable(f"the set of public keys (JWKS) has more than {MAX_KEYS}")
-    return tuple(key for key in map(_key, members) if key is not None)
+    return tuple(key for key in map(parsed_key, members) if key is not None)
 
 
-def _key(member: object) -> JWK | None:
+def parsed_key(member: object) -> JWK | None:
+    """Return a public key for signatures, of a JWK (RFC 7517); None for what is none, or is private."""
     from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
     if not isinstance(member, dict):

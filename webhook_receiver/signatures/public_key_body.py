@@ -8,9 +8,18 @@ from typing import Literal, get_args
 
 from ..errors import ConfigurationError, needs
 from .body_forms import BodyForm
-from .content_scheme import ContentKey, ContentParts, ContentScheme, EncodingName, TimeFormatName, check_choice
+from .content_scheme import (
+    ContentKey,
+    ContentKeyring,
+    ContentParts,
+    ContentScheme,
+    EncodingName,
+    TimeFormatName,
+    check_choice,
+)
 from .encoding import Encoding
 from .jwks import JWK, JWKS, JWKSKeyring
+from .keys_by_id import KeysById, KeysByIdKeyring
 from .places import ItemSeparator
 from .secrets import Keyring, Secret, Secrets, masked
 
@@ -25,7 +34,8 @@ class PublicKeyBody(ContentScheme):
     is taken: neither its dates nor who signed it count.
 
     Args:
-        keys: one key or several; the first signs, any verifies. Or a `JWKS`, the URL of the sender's keys.
+        keys: one key or several; the first signs, any verifies. Or a `JWKS`, the URL of the sender's keys, or
+            `KeysById`, which fetches the one that `key_id` names.
         algorithm: the algorithm of all keys: "ed25519" (RFC 8032); "rsa-v1_5-sha256" or "rsa-v1_5-sha512" (PKCS 1 v1.5,
             RFC 8017), with 2048 bits or more; "ecdsa-p256-sha256" or "ecdsa-p384-sha384" (FIPS 186-5), whose signature
             is ASN.1. No request can choose another one.
@@ -39,7 +49,7 @@ class PublicKeyBody(ContentScheme):
         timestamp_format: the format of that time.
         id: the place of the sender's id of the delivery.
         key_id: the place of the id of the key that the sender signed with; that key alone verifies.
-        key_ids: the ids of the keys, in their order; none for a JWKS, which has them itself.
+        key_ids: the ids of the keys, in their order; none for a JWKS and `KeysById`, which have them themselves.
         body_form: a function of the body that returns the bytes to sign in its place.
         tolerance: the number of seconds that the sender's clock may be behind or ahead of ours.
 
@@ -49,7 +59,7 @@ class PublicKeyBody(ContentScheme):
 
     def __init__(
         self,
-        keys: Secrets | JWKS,
+        keys: Secrets | JWKS | KeysById,
         *,
         algorithm: Algorithm,
         signature: str | Sequence[str],
@@ -68,7 +78,7 @@ class PublicKeyBody(ContentScheme):
     ) -> None:
         check_choice("algorithm", algorithm, get_args(Algorithm))
         super().__init__(
-            keys if isinstance(keys, JWKS) else masked(keys),
+            keys if isinstance(keys, JWKS | KeysById) else masked(keys),
             partial(_keyring, algorithm),
             signature=signature,
             prefix=prefix,
@@ -97,8 +107,8 @@ _NAMES = {
 
 
 def _keyring(
-    algorithm: Algorithm, keys: list[Secret] | JWKS, encoding: Encoding, prefix: bytes, has_secret: bool
-) -> Keyring[ContentKey] | JWKSKeyring[ContentKey]:
+    algorithm: Algorithm, keys: list[Secret] | JWKS | KeysById, encoding: Encoding, prefix: bytes, has_secret: bool
+) -> ContentKeyring:
     if has_secret:
         raise ConfigurationError("signed=... has {secret}, and a public key is none")
     try:
@@ -116,6 +126,8 @@ def _keyring(
             return None
         return ContentKey(0, None, _verifier(public_keys.verifier_of(jwk.key, algorithm), encoding, prefix))
 
+    if isinstance(keys, KeysById):
+        return KeysByIdKeyring(keys, of_jwk)
     return JWKSKeyring(keys, of_jwk) if isinstance(keys, JWKS) else Keyring(keys, of_secret)
 
 

@@ -262,7 +262,7 @@ class SenderSuite:
             return
         one = {"event": "thing.made", "type": "thing.made"}
         events = [{**one, "id": f"evt-{number}", "number": number} for number in range(3)]
-        body, empty = (json.dumps(batch(split.place.split("."), each)).encode() for each in (events, []))
+        body, empty = (json.dumps(batch(split.place, each)).encode() for each in (events, []))
         count = 3 if "*" in split.place.split(".") else 1
         handled, stored = self.receiver(), self.receiver(inbox=MemoryInbox(), work=False)
         try:

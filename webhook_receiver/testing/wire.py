@@ -141,12 +141,12 @@ def name_places(sender: Sender, event: str) -> list[tuple[str, str]]:
     return [] if found is None else [*zip(places, found.groups(), strict=True)]
 
 
-def batch(steps: Sequence[str], events: Sequence[Mapping[str, Any]]) -> Any:
-    """Return a document with events at the place that these steps lead to; see `Split`."""
-    if not steps:
+def batch(place: str, events: Sequence[Mapping[str, Any]]) -> Any:
+    """Return a document with events at a place of `Split`; of a step with several names, at the first."""
+    if not place:
         return events[0] if events else {}
-    step, *rest = steps
-    return [batch(rest, [each]) for each in events] if step == "*" else {step: batch(rest, events)}
+    step, _, rest = place.partition(".")
+    return [batch(rest, [each]) for each in events] if step == "*" else {step.split("|")[0]: batch(rest, events)}
 
 
 def sign(

@@ -119,7 +119,7 @@ _XML = (
 def is_no_base64(request: Request) -> bool:
     """Return whether the Signature in a message is no base64, or not in its one spelling."""
     try:
-        text = json.loads(request.body)["Signature"]
+        text = str(json.loads(request.body)["Signature"])
         return b64encode(b64decode(text, validate=True)).decode() != text
     except (ValueError, KeyError, TypeError):
         return True
@@ -136,9 +136,8 @@ def is_written_anew(request: Request) -> bool:
 
 def other_notification(request: Request, rng: random.Random, names: list[bytes], more: More) -> None:
     """Put another passcode into the body, or none."""
-    document = {"event_type": "PING", "passcode": TEXT}
-    document["passcode"] = rng.choice([TEXT + "x", TEXT[:-1], TEXT.upper(), "", None, 7, [TEXT]])
-    request.body = json.dumps(document).encode()
+    passcode = rng.choice([TEXT + "x", TEXT[:-1], TEXT.upper(), "", None, 7, [TEXT]])
+    request.body = json.dumps({"event_type": "PING", "passcode": passcode}).encode()
 
 
 PROOFS = (

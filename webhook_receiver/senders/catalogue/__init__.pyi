@@ -9,11 +9,14 @@ from ..chargebee import chargebee
 from ..github import github
 from ..google_pubsub import google_pubsub
 from ..http_message import http_message
+from ..kinde import kinde
 from ..lark import lark
 from ..mailgun import mailgun
 from ..meta import meta
 from ..notion import notion
 from ..paddle import paddle
+from ..paypal import paypal
+from ..plaid import plaid
 from ..shopify import shopify
 from ..slack import slack
 from ..standard_webhooks import standard_webhooks, svix
@@ -72,6 +75,7 @@ __all__ = [
     "intercom",
     "jira",
     "keap",
+    "kinde",
     "klarna",
     "klaviyo",
     "knock",
@@ -99,7 +103,9 @@ __all__ = [
     "openai",
     "paddle",
     "pagerduty",
+    "paypal",
     "paystack",
+    "plaid",
     "polar",
     "postmark",
     "qonto",
