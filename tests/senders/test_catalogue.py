@@ -107,3 +107,10 @@ def test_the_pages_of_the_guide_are_those_of_the_profiles() -> None:
 def test_the_guide_says_no_larger_number_of_senders_than_there_are() -> None:
     assert "has more than 90 of them" in ROOT.joinpath("docs/senders.md").read_text(encoding="utf-8")
     assert len(PRESETS) > 90
+
+
+@every
+def test_a_sender_that_takes_200_for_an_answer_gets_200(known: Preset) -> None:
+    sender = known.sender(known.example)
+    if re.match(r"(A )?200(?!, 201, 202)\b", page_of(known).answer):
+        assert (sender.responses.stored, sender.responses.duplicate) == (200, 200)

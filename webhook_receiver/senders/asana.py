@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..responses import ResponseStatuses
 from ..signatures.hmac_body import HMACBody
 from ..signatures.learnt_secret import ToldSecrets
 from ..signatures.secrets import Secrets
@@ -34,6 +35,7 @@ def asana(secret: ToldSecrets) -> Sender:
     secrets, challenges = told("header:x-hook-secret", secret)
     return Sender(
         name="asana",
+        responses=ResponseStatuses(stored=200),
         scheme=signature(secrets),
         facts=("n8n-nodes-base 2.41.2 (of a third party), run in November 2026; asana 5.4.0 for Python, read",),
         split=Split("events.*"),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64decode
+from base64 import b64decode, encodebytes
 from hashlib import sha256
+from typing import Any
+from xml.sax.saxutils import escape
 
 from ..signatures.content import form_fields
 from ..signatures.hmac_fields import HMACFields
@@ -17,7 +19,7 @@ from .page import Page
 from .preset import Preset
 
 _KEY = KeyForm(hash="sha1")
-_KIND = re.compile(r"<kind>\s*([a-z0-9_]{1,100})\s*</kind>")
+_KIND = re.compile(r"<kind>\s*([\w.-]{1,100})\s*</kind>")
 
 
 def signature(secrets: Secrets) -> HMACFields:
@@ -35,7 +37,15 @@ def signature(secrets: Secrets) -> HMACFields:
         signed=("bt_payload",),
         hash="sha1",
         key=_KEY,
+        fields_of=_fields_of,
     )
+
+
+def _fields_of(document: dict[str, Any]) -> dict[str, str]:
+    """Return the fields of a form with a notification, whose kind is the event of a document, for tests."""
+    kind = escape(str(document.get("event", "check")))
+    xml = f"<notification><kind>{kind}</kind><id>{escape(str(document.get('id', '')))}</id></notification>\n"
+    return {"bt_payload": encodebytes(xml.encode()).decode()}
 
 
 def braintree(secret: Secrets, *, public_key: str | None = None) -> Sender:

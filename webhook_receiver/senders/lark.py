@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from ..delivery import RequestHead
 from ..errors import ConfigurationError, needs
-from ..responses import Response, as_json
+from ..responses import Response, ResponseStatuses, as_json
 from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Keyring, Secret, Secrets, masked
 from .base import Decode, Sender
@@ -55,6 +55,7 @@ def lark(secret: Secrets) -> Sender:
     decode = partial(_decrypted, keyring)
     return Sender(
         name="lark",
+        responses=ResponseStatuses(stored=200),
         scheme=signature(secret),
         facts=("lark-oapi 1.7.5 for Python and @larksuiteoapi/node-sdk 1.74.0 for Node, run in November 2026",),
         decode=decode,

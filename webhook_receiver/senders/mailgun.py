@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..responses import ResponseStatuses
 from ..signatures.hmac_fields import HMACFields
 from ..signatures.secrets import Secrets
 from .base import Sender
@@ -38,9 +39,11 @@ def mailgun(secret: Secrets, *, tolerance: float = LATE) -> Sender:
     """
     return Sender(
         name="mailgun",
+        responses=ResponseStatuses(stored=200),
         scheme=signature(secret, tolerance=tolerance),
         facts=(
             "mailgun 1.10.0 for Python, read in November 2026",
+            "documentation.mailgun.com/docs/mailgun/user-manual/webhooks/webhook-retries, read in November 2026",
             "django-anymail 15.2 for Python (of a third party), read in November 2026",
         ),
         event_name="event-data.event",
@@ -65,6 +68,10 @@ PRESETS = (
             setup=(
                 "In the control panel, Send, Sending, Webhooks, add the URL for each event. The key is the account's "
                 "HTTP webhook signing key."
+            ),
+            answer=(
+                "200; else it is sent again for 8 hours, and not at all after a 406. Events of delivery are never sent "
+                "again."
             ),
             traps=(
                 "The event itself is not signed: who has seen one delivery can send another one with its signature. "

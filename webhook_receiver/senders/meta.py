@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from ..events import Event
+from ..responses import ResponseStatuses
 from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secrets
 from ..signatures.shared_secret import QuerySecret
@@ -78,6 +79,7 @@ def meta(secret: Secrets, *, verify_token: Secrets | None = None) -> Sender:
         asked = (replace(asking, rejected=403),)
     return Sender(
         name="meta",
+        responses=ResponseStatuses(stored=200),
         scheme=_signature(secret),
         facts=(
             "pywa 4.5.0 for Python, whatsapp-api-js 6.3.0 and @great-detail/whatsapp 9.2.0 for Node (of third "

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from ..events import Event
+from ..responses import ResponseStatuses
 from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secrets
 from .base import Sender
@@ -82,6 +83,7 @@ def paddle(secret: Secrets, *, tolerance: float = 5) -> Sender:
     """
     return Sender(
         name="paddle",
+        responses=ResponseStatuses(stored=200),
         scheme=signature(secret, tolerance=tolerance),
         facts=(
             "paddle-python-sdk 1.16.1 and @paddle/paddle-node-sdk 3.10.0, read in November 2026",

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from ..events import Event
+from ..responses import ResponseStatuses
 from ..signatures.hmac_body import HMACBody
 from ..signatures.secrets import Secrets
 from .base import Sender
@@ -65,6 +66,7 @@ def zoom(secret: Secrets) -> Sender:
     """
     return Sender(
         name="zoom",
+        responses=ResponseStatuses(stored=200),
         scheme=signature(secret),
         facts=("@zoom/rivet 0.4.0 for Node, run in November 2026",),
         challenges=(

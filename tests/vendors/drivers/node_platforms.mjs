@@ -90,6 +90,18 @@ export const platforms = {
     };
   },
 
+  "kinde:@kinde/webhooks": async () => {
+    const { createPublicKey } = require("node:crypto");
+    const { decodeWebhook } = require("@kinde/webhooks");
+    return {
+      verify: async ({ secret, text }) => {
+        const key = { ...createPublicKey(secret).export({ format: "jwk" }), alg: "RS256", use: "sig" };
+        globalThis.fetch = async () => new Response(JSON.stringify({ keys: [key] }));
+        return (await decodeWebhook(text, "https://acme.kinde.com")) !== null;
+      },
+    };
+  },
+
   "braintree:braintree": async () => {
     const braintree = require("braintree");
     return {

@@ -109,6 +109,23 @@ def postmark() -> Ask:
     return verify
 
 
+def paypal() -> Ask:
+    apps = ["django.contrib.contenttypes", "paypal_checkout"]
+    import_module("django.conf").settings.configure(INSTALLED_APPS=apps)
+    import_module("django").setup()
+    library: Any = import_module("paypal_checkout.webhooks.verify")
+    headers = import_module("django.http.request").HttpHeaders
+
+    def verify(asked: Any) -> object:
+        library.fetch_certificate = lambda url, **options: asked.secret.encode()
+        meta = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in asked.headers.items()}
+        given = library.signature_headers(SimpleNamespace(headers=headers(meta)))
+        config = SimpleNamespace(require_webhook_id=lambda: "WH-1")
+        return library.verify_offline(config=config, headers=given, body=asked.body)
+
+    return verify
+
+
 def braintree() -> Ask:
     library = import_module("braintree")
     environment = library.Environment.Sandbox
@@ -131,4 +148,5 @@ LIBRARIES: dict[str, Callable[[], Any]] = {
     "wechat-pay:wechatpayv3": wechat_pay,
     "postmark:django-anymail": postmark,
     "braintree:braintree": braintree,
+    "paypal:dj-paypal-checkout": paypal,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import random
+import re
 from base64 import b64decode, b64encode, encodebytes
 from datetime import UTC, datetime
 from hashlib import sha1, sha256
@@ -20,9 +21,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.signatures.keys import pem
 from tests.signatures.mutants import More, Request
-from webhook_receiver import Secret
+from webhook_receiver import BearerJWT, Secret
 from webhook_receiver.senders.aws_sns import Certificates, SNSSignature, signed_message
+from webhook_receiver.senders.catalogue import kinde
 from webhook_receiver.senders.catalogue.examples import RSA_KEY
+from webhook_receiver.senders.paypal import signature as paypal_signature
 from webhook_receiver.signatures.public_keys import private_key
 
 from .. import differences
@@ -114,6 +117,13 @@ _XML = (
     "<notification><kind>check</kind><timestamp type='datetime'>2025-12-11T06:03:32Z</timestamp>"
     "<subject>{}</subject></notification>"
 )
+
+
+def kinde_body(document: bytes) -> bytes:
+    """Return a token with the members of a document as claims."""
+    scheme = kinde(RSA_KEY).scheme
+    assert isinstance(scheme, BearerJWT)
+    return scheme.sign_body(document, NOW)
 
 
 def is_no_base64(request: Request) -> bool:
@@ -228,6 +238,51 @@ PROOFS = (
                 "it looks for the signature behind its own public key alone",
                 "here",
                 lambda request: b"a-public-key%7C" not in request.body,
+            ),
+        ),
+    ),
+    Proof(
+        sender="paypal",
+        secret=certificate(),
+        private=pem(_RSA),
+        scheme=lambda secret: paypal_signature(secret, webhook_id="WH-1"),
+        libraries=(
+            Library(
+                *("dj-paypal-checkout", "0.4.0", "Python", "webhooks.verify.verify_offline"),
+                is_official=False,
+                is_alone=True,
+            ),
+        ),
+        headers=("paypal-transmission-sig", "paypal-transmission-id", "paypal-transmission-time"),
+        given={
+            "paypal-transmission-id": "69cd13f0-d67a-11e5-baa3-778b53f4ae55",
+            "paypal-cert-url": "https://api.paypal.com/v1/notifications/certs/CERT-7",
+            "paypal-auth-algo": "SHA256withRSA",
+        },
+        tolerance=43_200,
+        differences=(
+            differences.no_time(tolerance=43_200),
+            differences.lenient_base64_text("paypal-transmission-sig"),
+        ),
+    ),
+    Proof(
+        sender="kinde",
+        secret=_PUBLIC,
+        libraries=(Library("@kinde/webhooks", "1.0.0", "Node", "decodeWebhook"),),
+        headers=(),
+        bodies=(
+            kinde_body(b'{"type":"user.created","event_id":"e-1"}'),
+            kinde_body('{"type":"user.updated","event_id":"e-2","data":{"name":"é☃"}}'.encode()),
+        ),
+        tolerance=None,
+        changes=(other_character,),
+        differences=(
+            Difference(
+                "it decodes base64url leniently, where a token has just one spelling",
+                "there",
+                lambda request: (
+                    re.fullmatch(rf"[\w-]+\.[\w-]+\.{differences.RS256}", request.body.decode("latin-1")) is None
+                ),
             ),
         ),
     ),

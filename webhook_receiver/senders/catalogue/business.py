@@ -126,6 +126,7 @@ PRESETS = (
         partial(HMACBody, signature="x-trello-webhook", hash="sha1", encoding="base64", signed="{body}{url}"),
         partial(
             Sender,
+            responses=ResponseStatuses(stored=200),
             facts=("n8n-nodes-base 2.41.2 (of a third party), run in November 2026",),
             event_name="action.type",
             delivery_id_path="action.id",
@@ -285,6 +286,7 @@ PRESETS = (
         ),
         partial(
             Sender,
+            responses=ResponseStatuses(stored=200),
             facts=("docs.knock.app/developer-tools/outbound-webhooks, read in November 2026",),
             event_name="type",
         ),
@@ -300,7 +302,11 @@ PRESETS = (
         "docusign",
         "DocuSign",
         partial(HMACBody, signature=["x-docusign-signature-1", "x-docusign-signature-2"], encoding="base64"),
-        partial(Sender, facts=("developers.docusign.com/platform/webhooks/connect/validate, read in November 2026",)),
+        partial(
+            Sender,
+            responses=ResponseStatuses(stored=200),
+            facts=("developers.docusign.com/platform/webhooks/connect/validate, read in November 2026",),
+        ),
         ("x-docusign-signature-1",),
         page=Page(
             trade="business",

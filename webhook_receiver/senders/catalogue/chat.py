@@ -34,6 +34,7 @@ PRESETS = (
         partial(HMACBody, signature="x-line-signature", encoding="base64"),
         partial(
             Sender,
+            responses=ResponseStatuses(stored=200),
             facts=("line-bot-sdk 3.27.0 for Python and @line/bot-sdk 11.2.0 for Node, run in November 2026",),
             split=Split("events.*", {"destination": "destination"}),
             event_name="type",
@@ -57,6 +58,7 @@ PRESETS = (
         partial(HMACBody, signature="x-viber-content-signature"),
         partial(
             Sender,
+            responses=ResponseStatuses(stored=200),
             facts=("viberbot 1.0.12 for Python and viber-bot 1.0.18 for Node, run in November 2026",),
             challenges=(ping(where={"body:event": "webhook"}),),
         ),
@@ -130,6 +132,7 @@ PRESETS = (
         partial(HMACBody, signature="x-hub-signature", prefix="sha1=", hash="sha1"),
         partial(
             Sender,
+            responses=ResponseStatuses(stored=200),
             facts=("intercom-developer-hub.readme.io/reference/signed-notifications, read in November 2026",),
             event_name="topic",
             delivery_id_path="id",

@@ -93,14 +93,22 @@ PRESETS = (
         "OpenAI",
         partial(StandardWebhooks, key="prefixed"),
         partial(
-            Sender, facts=("openai 3.51.0 for Python and 7.55.0 for Node, run in November 2026",), event_name="type"
+            Sender,
+            facts=(
+                "openai 3.51.0 for Python and 7.55.0 for Node, run in November 2026",
+                "developers.openai.com/api/reference/resources/webhooks, read in November 2026: the secret",
+            ),
+            event_name="type",
         ),
         _WEBHOOK,
         example=_EXAMPLE,
         page=Page(
             trade="clouds",
             docs="platform.openai.com/docs/guides/webhooks",
-            setup="In the project's settings, Webhooks: the URL and the events; the secret is shown once.",
+            setup=(
+                "In the project's settings, Webhooks, or by the API at /webhook_endpoints: the URL and the events; the "
+                "secret is shown once."
+            ),
             verified=("openai 3.51.0 (Python), openai 7.55.0 (Node)", "2026-11-29"),
         ),
     ),
@@ -145,7 +153,10 @@ PRESETS = (
         partial(HeaderSecret, header="authorization"),
         partial(
             Sender,
-            facts=("developer.okta.com/docs/concepts/event-hooks, read in November 2026",),
+            facts=(
+                "developer.okta.com/docs/concepts/event-hooks, read in November 2026",
+                "help.okta.com/en-us/Content/Topics/automation-hooks/add-event-hooks.htm, read in November 2026",
+            ),
             split=Split("data.events.*"),
             event_name="eventType",
             delivery_id_path="uuid",
@@ -363,20 +374,24 @@ PRESETS = (
         partial(QuerySecret, parameter="token"),
         partial(
             Sender,
-            facts=("apify-client 2.25.0 for Python and 3.4.0 for Node, read in November 2026: nothing is signed",),
+            facts=(
+                "docs.apify.com/webhooks/actions, read in November 2026",
+                "apify-client 2.25.0 for Python and 3.4.0 for Node, read in November 2026: nothing is signed",
+            ),
             event_name="eventType",
         ),
         shape=("eventType", "eventData", "resource"),
         body=b'{"eventType": "ACTOR.RUN.SUCCEEDED", "eventData": {"actorId": "7"}, "resource": {"id": "8"}}',
         page=Page(
             trade="clouds",
-            docs="docs.apify.com/platform/integrations/webhooks",
+            docs="docs.apify.com/webhooks/actions",
             setup=(
                 "In the console, the actor's or the task's Integrations, or by the API: the events, and the URL with "
-                "?token= and a secret of your own behind it. Not confirmed beyond its client for the API."
+                "?token= and a secret of your own behind it. Where the console has it is not confirmed."
             ),
+            answer="Any 2xx; else it is sent again up to 11 times, at last after about 32 hours.",
             traps=(
-                "Nothing is signed: the secret is in the URL.",
+                "Nothing is signed: the secret is in the URL. Its documentation lists its addresses, for AllowFrom.",
                 "The body is what the payload template makes: the event's name is its eventType.",
             ),
         ),

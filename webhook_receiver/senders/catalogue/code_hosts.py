@@ -162,7 +162,10 @@ PRESETS = (
         page=Page(
             trade="code hosts",
             docs="docs.sentry.io/integrations/integration-platform/webhooks",
-            setup="In Settings, Custom Integrations: the webhook URL of one. Its client secret is the secret.",
+            setup=(
+                "In Settings, Developer Settings or Custom Integrations, create an internal integration with the "
+                "webhook URL and the resources. Its client secret is the secret, and is shown for a short time alone."
+            ),
             verified=("@hookflo/tern 4.1.0 (Node)", "2026-11-29"),
         ),
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from ...responses import ResponseStatuses
 from ...signatures.any_of import AnyOf
 from ...signatures.hmac_body import HMACBody
 from ...signatures.public_key_body import PublicKeyBody
@@ -208,8 +209,10 @@ PRESETS = (
         partial(BasicAuth, username="postmark"),
         partial(
             Sender,
+            responses=ResponseStatuses(stored=200),
             facts=(
-                "postmark 5.1.0 for Node, read in November 2026: a webhook has HttpAuth and HttpHeaders",
+                "postmarkapp.com/developer/webhooks/webhooks-overview and postmarkapp.com/support: inbound webhook "
+                "retries, read in November 2026",
                 "django-anymail 15.2 for Python (of a third party), run in November 2026",
             ),
             event_name=("RecordType", "text:Inbound"),
@@ -220,14 +223,16 @@ PRESETS = (
             trade="mail",
             docs="postmarkapp.com/developer/webhooks/webhooks-overview",
             setup=(
-                "In the message stream's Webhooks, or by the API, add one with the URL, the events, and as basic "
-                "authentication the user name postmark and a password of your own."
+                "In the message stream's Webhooks, or by the API, add one with the URL and the events; the user name "
+                "postmark and a password of your own are in the URL: https://postmark:password@example.com/webhooks."
+            ),
+            answer=(
+                "200; mail that comes in is sent again up to 10 times in about 10 hours, and not at all after a 403."
             ),
             traps=(
                 "Nothing is signed: who knows the password can make any event.",
                 "MessageID is the id of the message: events about one message share it, so it tells no repeat.",
-                "Mail that comes in has no RecordType, and gets the name Inbound. It has a webhook of its own, whose "
-                "URL bears the user name and the password: https://postmark:password@example.com/webhooks.",
+                "Mail that comes in has no RecordType, and gets the name Inbound. It has a webhook of its own.",
             ),
             verified=("django-anymail 15.2 (Python)", "2026-11-29"),
         ),

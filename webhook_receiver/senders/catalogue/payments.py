@@ -62,6 +62,7 @@ PRESETS = (
         ),
         partial(
             Sender,
+            responses=ResponseStatuses(stored=200),
             facts=("www.airwallex.com/docs/developer-tools/webhooks/listen-for-webhook-events, read in November 2026",),
             event_name="name",
             delivery_id_path="id",
@@ -100,6 +101,7 @@ PRESETS = (
         partial(HMACBody, signature="x-cc-webhook-signature"),
         partial(
             Sender,
+            responses=ResponseStatuses(stored=200),
             facts=(
                 "coinbase-commerce 1.0.1 for Python and coinbase-commerce-node 1.0.4, read in November 2026",
                 "docs.cdp.coinbase.com/commerce/api-arcitecture/webhooks-overview, read in November 2026",
@@ -147,6 +149,7 @@ PRESETS = (
         partial(HeaderSecret, header="verif-hash"),
         partial(
             Sender,
+            responses=ResponseStatuses(stored=200),
             facts=("developer.flutterwave.com/docs/webhooks, read in November 2026",),
             event_name=("event", "type"),
         ),
@@ -205,6 +208,7 @@ PRESETS = (
         partial(HMACBody, signature="x-signature"),
         partial(
             Sender,
+            responses=ResponseStatuses(stored=200),
             facts=("@hookflo/tern 4.1.0 for Node (of a third party), read in November 2026",),
             event_name="meta.event_name",
         ),
@@ -265,7 +269,11 @@ PRESETS = (
         "paystack",
         "Paystack",
         partial(HMACBody, signature="x-paystack-signature", hash="sha512"),
-        partial(Sender, facts=("pypaystack2 3.4.0 for Python (of a third party), read in November 2026",)),
+        partial(
+            Sender,
+            responses=ResponseStatuses(stored=200),
+            facts=("pypaystack2 3.4.0 for Python (of a third party), read in November 2026",),
+        ),
         ("x-paystack-signature",),
         page=Page(
             trade="payments",

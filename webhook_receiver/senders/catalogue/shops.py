@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from ...responses import ResponseStatuses
 from ...signatures.any_of import AnyOf
 from ...signatures.hmac_body import HMACBody
 from ...signatures.secrets import Secrets
@@ -30,6 +31,7 @@ PRESETS = (
         partial(HeaderSecret, header="x-webhook-token"),
         partial(
             Sender,
+            responses=ResponseStatuses(stored=200),
             facts=("developer-beta.bigcommerce.com/docs/integrations/webhooks/http, read in November 2026",),
             event_name="scope",
         ),
@@ -146,6 +148,7 @@ PRESETS = (
         partial(QuerySecret, parameter="token"),
         partial(
             Sender,
+            responses=ResponseStatuses(stored=200),
             facts=("mollie-api-python 4.0.0 and @mollie/api-client 4.6.0, read in November 2026: nothing is signed",),
             decode=form_document,
             event_name="text:changed",
