@@ -43,7 +43,7 @@ def kinde(secret: Secrets | JWKS | None = None, *, domain: str | None = None) ->
     return Sender(
         name="kinde",
         scheme=signature(secret),
-        facts=("@kinde/webhooks 1.0.0 for Node, read in November 2026",),
+        facts=("@kinde/webhooks 1.0.0 for Node, run in November 2026",),
         decode=claims_document,
         event_name="type",
         delivery_id_path="event_id",
@@ -79,6 +79,7 @@ PRESETS = (
                 "The whole body is a token (JWT), and the event is in its claims.",
                 "The keys are those of the account's domain, which you name: a token's own issuer counts for nothing.",
             ),
+            verified=("@kinde/webhooks 1.0.0 (Node)", "2026-11-29"),
         ),
     ),
 )

@@ -72,7 +72,7 @@ def paypal(secret: Secrets | KeysById | None = None, *, webhook_id: str = "") ->
         name="paypal",
         scheme=signature(certificates() if secret is None else secret, webhook_id=webhook_id),
         facts=(
-            "dj-paypal-checkout 0.4.0 for Python (of a third party) and paypalrestsdk 1.13.3, read in November 2026",
+            "dj-paypal-checkout 0.4.0 for Python (of a third party), run in November 2026; paypalrestsdk 1.13.3, read",
             "developer.paypal.com/api/rest/webhooks/rest, read in November 2026",
         ),
         event_name="event_type",
@@ -104,6 +104,7 @@ PRESETS = (
                 "confirmed: the event has an id of its own.",
                 "Its simulator signs for no webhook of yours: what it sends is rejected.",
             ),
+            verified=("dj-paypal-checkout 0.4.0 (Python)", "2026-11-29"),
         ),
     ),
 )
