@@ -29,10 +29,11 @@ import uvicorn
 from tests.faults.harness import name_of_old
 from tests.helpers import SECRET
 from tests.orders import Client
-from webhook_receiver import Attempt, GiveUp, OrderStatusChanged, Retry, SQLiteInbox, WebhookReceiver
+from webhook_receiver import Attempt, Changes, GiveUp, OrderStatusChanged, Retry, SQLiteInbox, WebhookReceiver
 from webhook_receiver.inbox import Claim
 from webhook_receiver.inbox.owner import Owner
 from webhook_receiver.options import Backoff, Breaker, WorkerOptions
+from webhook_receiver.runtime import poller
 from webhook_receiver.senders.up42 import up42
 
 FOLDER = Path(os.environ.get("FAULTS_FOLDER", "."))
@@ -44,10 +45,15 @@ OPTIONS: dict[str, Any] = {
     "worker": {"lease": 1.0, "poll": 0.1},
     "max_file": None,  # bytes, as if the disk were full
     "api": None,  # the address of an orders API to poll
+    "changes": None,  # the address of a list of changes to poll
+    "interval": 0.5,  # seconds between two polls
+    "poll_lease": 1.0,  # seconds
     "name": None,  # of the receiver
     "late": None,  # seconds that the process may stand still without a word of it in the file `late`
 } | json.loads(os.environ.get("FAULTS_OPTIONS", "{}"))
 OPTIONS["inbox"] = {"min_free": 0} | OPTIONS["inbox"]
+poller.LEASE = OPTIONS["poll_lease"]
+poller.SHORTEST_BACKOFF = poller.LONGEST_BACKOFF = OPTIONS["interval"]
 
 if OPTIONS["max_file"] is not None:
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -120,6 +126,16 @@ hooks = WebhookReceiver(
 if OPTIONS["api"] is not None:
     api = httpx.AsyncClient(base_url=OPTIONS["api"], trust_env=False)
     hooks.poll_every(OPTIONS["interval"], hooks.orders(Client(api), since=3600))
+
+if OPTIONS["changes"] is not None:
+    listing = httpx.AsyncClient(base_url=OPTIONS["changes"], trust_env=False)
+
+    async def changes(cursor: str | None) -> Changes:
+        """Tell what a list of changes has behind a number."""
+        page = (await listing.get("/changes", params={"after": cursor or "0"})).raise_for_status().json()
+        return Changes([json.dumps(each).encode() for each in page["changes"]], str(page["next"]), page["more"])
+
+    hooks.poll_every(OPTIONS["interval"], changes)
 
 
 def append(name: str, line: str) -> None:

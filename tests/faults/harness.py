@@ -14,8 +14,8 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -111,6 +111,18 @@ class Server:
         while not condition():
             assert time.monotonic() < deadline, f"{what} never came:\n{self.said()[-5000:]}"
             moment(0.1)
+
+
+@contextmanager
+def two_servers(folder: Path, **options: object) -> Generator[list[Server]]:
+    """Yield two receivers on one file and one socket."""
+    with ExitStack() as stack:
+        first, second = Server(folder, **options), Server(folder, **options)
+        second.listener.close()
+        second.listener, second.port = first.listener.dup(), first.port
+        for each in (first, second):
+            stack.enter_context(each)
+        yield [first, second]
 
 
 def moment(seconds: float) -> None:

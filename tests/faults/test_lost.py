@@ -1,4 +1,4 @@
-"""A sender that loses notifications, and receivers that are down for a while: backfill finds every order, once."""
+"""A sender that loses notifications, and receivers that are down for a while: polls find every order, once."""
 
 from __future__ import annotations
 
@@ -7,29 +7,16 @@ import random
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from tests.faults.harness import Connection, Server, delivery, ended, runs, states
+from tests.faults.harness import Connection, delivery, ended, runs, states, two_servers
 from tests.orders import Simulator, sending
 
 LOST = 0.3
 """Which part of the notifications never comes."""
-
-
-@contextmanager
-def two_servers(folder: Path, **options: object) -> Generator[list[Server]]:
-    """Yield two receivers on one file and one socket."""
-    with ExitStack() as stack:
-        first, second = Server(folder, **options), Server(folder, **options)
-        second.listener.close()
-        second.listener, second.port = first.listener.dup(), first.port
-        for each in (first, second):
-            stack.enter_context(each)
-        yield [first, second]
 
 
 def end(sender: Simulator, port: int | None, orders: Iterable[int]) -> list[int]:
@@ -80,17 +67,17 @@ def test_every_order_is_handled_once_although_the_sender_loses_some_and_the_rece
         answers += end(sender, port, range(300, total))
         servers[0].wait_for(lambda: states(servers[0].inbox) == {"done": total}, "the end of all orders", 60)
         asked = len(sender.asked)
-        servers[0].wait_for(lambda: len(sender.asked) > asked + 20, "another backfill of all orders")
+        servers[0].wait_for(lambda: len(sender.asked) > asked + 10, "more polls")
         assert states(servers[0].inbox) == {"done": total}
         for each in servers:
             each.stop()
-    assert set(answers) <= {202, 200}  # 200 where the backfill was faster
+    assert set(answers) <= {202, 200}  # 200 where the poll was faster
     connection = sqlite3.connect(tmp_path / "hooks.db")
     found = connection.execute("SELECT identity, origin FROM delivery").fetchall()
     connection.close()
     assert sorted(identity for identity, _ in found) == sorted(f"o-{number} FULFILLED" for number in range(total))
     print(Counter(origin for _, origin in found), Counter(answers))
-    assert {origin for _, origin in found} == {"http", "backfill"}
+    assert {origin for _, origin in found} == {"http", "poll"}
     assert {order for order, _ in ended(tmp_path)} == set(sender.orders)
     if how == "stop":  # after a kill, what was under way is run once more
         begun = Counter(run.order for run in runs(tmp_path) if (run.handler, run.what) == ("on_loop", "begin"))

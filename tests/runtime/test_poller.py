@@ -582,7 +582,7 @@ async def looked_at(clock: Clock) -> None:
 
 
 async def test_a_lease_is_renewed_for_as_long_as_the_source_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(poller, "_RENEWAL", 0.001)
+    monkeypatch.setattr(poller, "LEASE", 0.01)
     clock, go_on = Clock(), asyncio.Event()
 
     async def slow(cursor: str | None) -> Changes:

@@ -354,6 +354,9 @@ class Runtime:
     ) -> Sequence[Stored | Duplicate]:
         """Store a page of a source and the cursor behind it, as `Inbox.put_all` does, and have it handled."""
         results = await self.inbox.put_all(entries, cursor, poll, self.clock())
+        for entry, result in zip(entries, results, strict=True):
+            if isinstance(result, Stored) and result.known:
+                log_repeated(entry.delivery.id, [each.id for each in result.known.values()])
         if self._worker is not None and any(map(_is_due, results)):
             self._worker.wake()
         return results

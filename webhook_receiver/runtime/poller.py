@@ -51,7 +51,6 @@ LONGEST_RETRY_AFTER = 86_400.0
 PAGE_TIMEOUT = 600.0
 """Seconds that a source may take for a page."""
 
-_RENEWAL = LEASE / 3  # seconds
 _SOON = 1.0  # seconds between two looks at a source that another process polls, at least
 _JITTER = (0.9, 1.1)  # of a wait, so that no two processes or sources ask together for ever
 _AT_ONCE = 200  # documents that are put together, which no push notices
@@ -218,7 +217,7 @@ class Poller:
         """Renew the lease until the task is cancelled, or the lease has ended: then putting fails."""
         renewed = True
         while renewed:
-            await asyncio.sleep(_RENEWAL)
+            await asyncio.sleep(LEASE / 3)
             with suppress(InboxError):
                 renewed = await self._runtime.inbox.renew_poll(lease, LEASE, self._runtime.inbox_clock())
 
