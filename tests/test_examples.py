@@ -30,7 +30,7 @@ from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders.github import github
 from webhook_receiver.senders.up42.client import WebhooksClient
 from webhook_receiver.simulator import Simulator, SimulatorOptions, control_api, simulator_app
-from webhook_receiver.simulator.assets_api import content
+from webhook_receiver.simulator.files import content
 
 EXAMPLES = ROOT / "examples"
 SECRETS = {"WEBHOOK_SECRET": "try-me", "PARTNER_SECRET": "try-me-too"}

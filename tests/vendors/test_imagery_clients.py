@@ -19,9 +19,9 @@ import pytest
 
 from tests.helpers import free_port, printed
 from tests.senders.imagery.stage import CASES, NOW, Player, at, staging
-from tests.senders.imagery.standins.base import KEY
 from webhook_receiver.senders.imagery.access import KeyAccess
 from webhook_receiver.senders.imagery.stapi_source import stapi_orders_source
+from webhook_receiver.simulator.providers.base import KEY
 
 from .environments import DRIVERS, python_with
 

@@ -83,11 +83,11 @@ def show(outgoing: Outgoing, made: SendAttempt) -> None:
         f"{time.strftime('%H:%M:%S', time.localtime(made.at))} {outgoing.event} {about} to {made.url}: {response} "
         f"in {made.seconds * 1000:.1f} ms, attempt {made.number}"
     )
-    output.say(output.printable(line + (then if then is not None else f", {outgoing.ended}")), _style(outgoing, made))
+    output.say(output.printable(line + (then if then is not None else f", {outgoing.ended}")), _style(outgoing))
 
 
-def _style(outgoing: Outgoing, made: SendAttempt) -> str:
-    return "green" if made.ok else "yellow" if not outgoing.ended else "red"
+def _style(outgoing: Outgoing) -> str:
+    return {"delivered": "green", "": "yellow"}.get(outgoing.ended, "red")
 
 
 def show_json(outgoing: Outgoing, made: SendAttempt) -> None:

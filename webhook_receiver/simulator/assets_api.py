@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from operator import attrgetter
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from ..errors import ApiError
 from ..senders.up42.models import ASSET, ASSETS, DOWNLOAD, Asset
 from .envelope import Paging, paged, query
+from .files import file_response
 from .simulator import Simulator
 from .tokens import guarded, stamp
 
 FILE = "/_simulator/files/{asset_id}"
-
-_BLOCK = 65_536  # bytes generated at a time
 
 
 class AssetsQuery(Paging):
@@ -92,45 +88,7 @@ async def file(simulator: Simulator, request: Request) -> Response:
         raise ApiError("the URL is not one that this simulator gave", status=403)
     if simulator.clock() >= float(until):
         raise ApiError(f"the URL has expired: ask for a new one at {DOWNLOAD}", status=403)
-    tag = f'"{asset.id}-{asset.size}"'
-    headers = {"accept-ranges": "bytes", "etag": tag, "content-type": asset.content_type}
-    wanted = request.headers.get("range", "")
-    start, end = 0, asset.size
-    status = 200
-    if wanted and request.method == "GET" and request.headers.get("if-range", tag) == tag:
-        found = _range(wanted, asset.size)
-        if found is not None:
-            start, end = found
-            if start >= end:
-                headers["content-range"] = f"bytes */{asset.size}"
-                return Response(status_code=416, headers=headers)
-            status = 206
-            headers["content-range"] = f"bytes {start}-{end - 1}/{asset.size}"
-    headers["content-length"] = str(end - start)
-    if request.method == "HEAD":
-        return Response(status_code=status, headers=headers)
-    return StreamingResponse(content(asset.id, start, end), status, headers)
-
-
-def content(asset_id: str, start: int, end: int) -> Iterator[bytes]:
-    """Yield the bytes of an asset from offset `start` up to `end`; they are derived from its id."""
-    for number in range(start // _BLOCK, -(-end // _BLOCK)):
-        block = hashlib.shake_128(f"{asset_id}/{number}".encode()).digest(_BLOCK)
-        at = number * _BLOCK
-        yield block[max(0, start - at) : end - at]
-
-
-def _range(wanted: str, size: int) -> tuple[int, int] | None:
-    """Return the range's first offset and the one after its last; None if the whole asset is to be sent."""
-    found = re.fullmatch(r"bytes=(?:(\d{1,18})-(\d{1,18})?|-(\d{1,18}))", wanted, re.ASCII)
-    if found is None:
-        return None  # several ranges, another unit, nonsense: a server may ignore those
-    first, final, suffix = found.groups()
-    if suffix is not None:
-        return max(0, size - int(suffix)), size
-    if final is not None and int(final) < int(first):
-        return None
-    return int(first), size if final is None else min(size, int(final) + 1)
+    return file_response(request, asset.id, asset.size, asset.content_type)
 
 
 def _in_utc(moment: datetime) -> datetime:

@@ -58,7 +58,7 @@ async def attempt(
         number=len(outgoing.attempts) + 1,
         at=now,
         seconds=round(result.seconds, 6),
-        url=webhook.url,
+        url=str(httpx.URL(webhook.url).copy_with(userinfo=b"")),
         headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers),
         status=result.status,
         reason=result.reason or location,

@@ -16,8 +16,9 @@ PUT  /_simulator/faults                    set the fault plan of deliveries made
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import ConfigDict, Field
 from starlette.requests import Request
@@ -26,11 +27,13 @@ from starlette.routing import BaseRoute, Route
 
 from ..events import OrderStatus
 from ..senders.up42.models import Resource, SpeltStatus
+from .base import BaseSimulator
 from .envelope import plain, query, read
 from .factories import NewOrders
 from .faults import FaultPlan
 from .simulator import Simulator
-from .tokens import Endpoint
+
+S = TypeVar("S", bound=BaseSimulator)
 
 ROOT = "/_simulator"
 ORDERS = ROOT + "/orders"
@@ -69,21 +72,31 @@ class ListQuery(Resource):
 
 def routes(simulator: Simulator) -> list[BaseRoute]:
     """Return the routes of the control API."""
-
-    def route(path: str, endpoint: Endpoint, method: str = "GET") -> BaseRoute:
-        return Route(path, partial(endpoint, simulator), methods=[method])
-
     return [
-        route(ROOT, overview),
-        route(ORDERS, orders),
-        route(ORDERS, create, "POST"),
-        route(STATUS, move, "POST"),
-        route(WALK, walk, "POST"),
-        route(DELIVERIES, deliveries),
-        route(REPLAY, replay, "POST"),
-        route(FAULTS, faults),
-        route(FAULTS, set_faults, "PUT"),
+        route(simulator, ROOT, overview),
+        route(simulator, ORDERS, orders),
+        route(simulator, ORDERS, create, "POST"),
+        route(simulator, STATUS, move, "POST"),
+        route(simulator, WALK, walk, "POST"),
+        *delivery_routes(simulator),
+        route(simulator, FAULTS, set_faults, "PUT"),
     ]
+
+
+def delivery_routes(simulator: BaseSimulator) -> list[BaseRoute]:
+    """Return the routes about deliveries, which all simulators have."""
+    return [
+        route(simulator, DELIVERIES, deliveries),
+        route(simulator, REPLAY, replay, "POST"),
+        route(simulator, FAULTS, faults),
+    ]
+
+
+def route(
+    simulator: S, path: str, endpoint: Callable[[S, Request], Awaitable[Response]], method: str = "GET"
+) -> BaseRoute:
+    """Return a route to a simulator."""
+    return Route(path, partial(endpoint, simulator), methods=[method])
 
 
 async def overview(simulator: Simulator, request: Request) -> Response:
@@ -123,19 +136,19 @@ async def walk(simulator: Simulator, request: Request) -> Response:
     return JSONResponse([*simulator.walk(request.path_params["order_id"], wanted.to, pace=wanted.pace)], 202)
 
 
-async def deliveries(simulator: Simulator, request: Request) -> Response:
+async def deliveries(simulator: BaseSimulator, request: Request) -> Response:
     """Return deliveries with their attempts, newest first."""
     wanted = query(request, ListQuery)
     found = [each for each in simulator.store.outgoing if wanted.order_id in (None, each.order_id)]
     return JSONResponse(plain(found[::-1][: wanted.limit]))
 
 
-async def replay(simulator: Simulator, request: Request) -> Response:
+async def replay(simulator: BaseSimulator, request: Request) -> Response:
     """Deliver the same body again, and return the new delivery."""
     return JSONResponse(simulator.replay(request.path_params["delivery_id"]).as_json(), 202)
 
 
-async def faults(simulator: Simulator, request: Request) -> Response:
+async def faults(simulator: BaseSimulator, request: Request) -> Response:
     """Return the fault plan."""
     return JSONResponse(simulator.faults.as_json())
 

@@ -14,7 +14,8 @@ from ..errors import ConfigurationError
 class SimulatorOptions:
     """The options of the simulator. All times are seconds.
 
-    What UP42 does when a delivery fails is not known: retries, time-out and what counts as success are modelled.
+    The defaults are those of UP42. What it does when a delivery fails is not known: retries, time-out and what counts
+    as success are modelled.
 
     Raises:
         ConfigurationError: an option is out of its range.
@@ -24,6 +25,8 @@ class SimulatorOptions:
     """The waits before the second, third, ... attempt; after the last attempt a delivery has failed."""
     timeout: float = 10.0
     """The time-out of one attempt."""
+    accepted: frozenset[int] | None = None
+    """The statuses of responses that count as success; any from 200 to 299 if None."""
     concurrency: int = 16
     """The number of attempts made at once."""
     stop: float = 5.0
@@ -46,6 +49,12 @@ class SimulatorOptions:
     """The account id of orders and assets."""
     verify: ssl.SSLContext | None = None
     """The TLS context that checks receivers' certificates; by default the system's authorities are trusted."""
+
+    def accepts(self, status: int | None) -> bool:
+        """Return whether a response with this status counts as success; None, that there was none, does not."""
+        if status is None:
+            return False
+        return 200 <= status <= 299 if self.accepted is None else status in self.accepted
 
     def __post_init__(self) -> None:
         for name in ("timeout", "expires_in", "refresh_expires_in", "download_expires_in"):

@@ -92,12 +92,26 @@ class Scheduler:
 
     def announce(self, document: Document, order_id: str | None = None) -> list[Outgoing]:
         """Deliver a document to every active webhook subscribed to its event; return the deliveries."""
+        event = document["event"]
+        subscribed = [each for each in self._store.webhooks if each.active and event in each.events]
+        return self.deliver(subscribed, event, payloads.dump(document), order_id)
+
+    def deliver(
+        self, webhooks: Sequence[Webhook], event: str, body: bytes, order_id: str | None = None
+    ) -> list[Outgoing]:
+        """Deliver a body to webhooks; return the deliveries.
+
+        Args:
+            webhooks: the webhooks.
+            event: the name of the event, which is shown.
+            body: the bytes of a JSON document.
+            order_id: the id of the order that it is about.
+        """
         faults = self._store.faults
         made: list[Outgoing] = []
-        for webhook in self._store.webhooks:
-            if webhook.active and document["event"] in webhook.events:
-                for _ in range(faults.copies):
-                    made.append(self._made_for(webhook, document, order_id, faults, len(made)))
+        for webhook in webhooks:
+            for _ in range(faults.copies):
+                made.append(self._made_for(webhook, event, body, order_id, faults, len(made)))
         self._store.outgoing.put(*made)
         self._forget_old()
         going = [outgoing.id for outgoing in made if not outgoing.ended]
@@ -145,11 +159,13 @@ class Scheduler:
         tests: list[WebhookTest] = []
         for event in events:
             document = payloads.document(event, _TESTS.get(event, "TEST"), now=started)
-            outgoing = self._made_for(webhook, document, None, NONE, 0).model_copy(update={"test": True})
+            outgoing = self._made_for(webhook, event, payloads.dump(document), None, NONE, 0).model_copy(
+                update={"test": True}
+            )
             self._store.outgoing.put(outgoing)
             await self._attempt(outgoing.id)
             ended = self._store.outgoing.get(outgoing.id) or outgoing
-            tests.append(_test(event, ended.attempts[-1] if ended.attempts else None))
+            tests.append(_test(ended))
         return WebhookTests(
             started_at=datetime.fromtimestamp(started, UTC),
             tests_run=len(tests),
@@ -162,7 +178,7 @@ class Scheduler:
         return newest.number + 1 if newest else 1
 
     def _made_for(
-        self, webhook: Webhook, document: Document, order_id: str | None, faults: FaultPlan, others: int
+        self, webhook: Webhook, event: str, body: bytes, order_id: str | None, faults: FaultPlan, others: int
     ) -> Outgoing:
         """Return a delivery that is not stored yet; neither are the `others` before it, which its number follows."""
         now = self._clock()
@@ -172,9 +188,9 @@ class Scheduler:
             id=str(uuid4()),
             number=number,
             webhook_id=webhook.id,
-            event=document["event"],
+            event=event,
             order_id=order_id,
-            body=payloads.dump(document).decode(),
+            body=body.decode(),
             created=now,
             faults=faults,
             due=None if lost else now,
@@ -247,7 +263,7 @@ class Scheduler:
             self._on_attempt(tried, made)
 
     def _next(self, outgoing: Outgoing, made: SendAttempt) -> dict[str, object]:
-        if made.ok:
+        if self._options.accepts(made.status):
             return {"due": None, "ended": "delivered"}
         if outgoing.test or made.number > len(self._options.retry):
             return {"due": None, "ended": "failed"}
@@ -266,9 +282,11 @@ class Scheduler:
         return webhook
 
 
-def _test(event: str, made: SendAttempt | None) -> WebhookTest:
-    if made is None:
+def _test(ended: Outgoing) -> WebhookTest:
+    event, succeeded = ended.event, ended.ended == "delivered"
+    if not ended.attempts:
         why = "the webhook was deleted meanwhile, or the simulator stops"
         return WebhookTest(event=event, succeeded=False, error=why)
-    error = None if made.ok else made.reason or f"the response was {made.status}"
-    return WebhookTest(event=event, succeeded=made.ok, status=made.status, error=error)
+    made = ended.attempts[-1]
+    error = None if succeeded else made.reason or f"the response was {made.status}"
+    return WebhookTest(event=event, succeeded=succeeded, status=made.status, error=error)

@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self, TypeVar
 
 from ..errors import ApiError
 from ..events import OrderStatus
-from ..logs import log_failure
 from ..senders.up42.models import CANCELABLE, Asset, Order, Webhook
 from ..senders.up42.orders_api import TERMINAL
 from . import payloads
+from .base import BaseSimulator, ignored, known
 from .factories import NewOrders, assets_of
-from .faults import FaultPlan, Sleep
+from .faults import Sleep
 from .options import SimulatorOptions
-from .scheduler import OnAttempt, Scheduler
-from .store import Outgoing, SendAttempt, Store, StoredOrder
+from .scheduler import OnAttempt
+from .store import StoredOrder
 
 USUAL_WAY = (
     OrderStatus.CREATED,
@@ -31,14 +29,8 @@ USUAL_WAY = (
 )
 """The statuses of an order that all goes well with (inferred from the order of the docs' table)."""
 
-M = TypeVar("M")
 
-
-def _ignored(outgoing: Outgoing, attempt: SendAttempt) -> None:
-    """Do nothing: the default of `on_attempt`."""
-
-
-class Simulator:
+class Simulator(BaseSimulator):
     """A simulation of UP42 for one account with one workspace; `simulator_app` serves its API.
 
     Deliveries are made within `async with`, which the app's lifespan enters. From outside of its event loop drive the
@@ -62,42 +54,9 @@ class Simulator:
         state: Path | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Sleep = asyncio.sleep,
-        on_attempt: OnAttempt = _ignored,
+        on_attempt: OnAttempt = ignored,
     ) -> None:
-        self.options = options or SimulatorOptions()
-        self.clock = clock
-        self.store = Store(state)
-        self.scheduler = Scheduler(self.store, self.options, clock=clock, sleep=sleep, on_attempt=on_attempt)
-        self._sleep = sleep
-        self._walks: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> Self:
-        await self.scheduler.__aenter__()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        for walk in self._walks:
-            walk.cancel()
-        await asyncio.gather(*self._walks, return_exceptions=True)
-        await self.scheduler.__aexit__()
-
-    def close(self) -> None:
-        """Close the file that holds the simulator's state."""
-        self.store.close()
-
-    @property
-    def now(self) -> datetime:
-        """The time by the simulator's clock."""
-        return datetime.fromtimestamp(self.clock(), UTC)
-
-    @property
-    def faults(self) -> FaultPlan:
-        """The fault plan of the deliveries that are made from now on; may be set."""
-        return self.store.faults
-
-    @faults.setter
-    def faults(self, faults: FaultPlan) -> None:
-        self.scheduler.use(faults)
+        super().__init__(options or SimulatorOptions(), state=state, clock=clock, sleep=sleep, on_attempt=on_attempt)
 
     def webhook(self, webhook_id: str) -> Webhook:
         """Return a webhook.
@@ -105,7 +64,7 @@ class Simulator:
         Raises:
             ApiError: there is no webhook of this id.
         """
-        return _found(self.store.webhooks.get(webhook_id), "webhook", webhook_id)
+        return known(self.store.webhooks.get(webhook_id), "webhook", webhook_id)
 
     def order(self, order_id: str) -> StoredOrder:
         """Return an order with the number and size of its assets.
@@ -113,7 +72,7 @@ class Simulator:
         Raises:
             ApiError: there is no order of this id.
         """
-        return _found(self.store.orders.get(order_id), "order", order_id)
+        return known(self.store.orders.get(order_id), "order", order_id)
 
     def asset(self, asset_id: str) -> Asset:
         """Return an asset.
@@ -121,23 +80,7 @@ class Simulator:
         Raises:
             ApiError: there is no asset of this id.
         """
-        return _found(self.store.assets.get(asset_id), "asset", asset_id)
-
-    def delivery(self, delivery_id: str) -> Outgoing:
-        """Return a delivery with its attempts.
-
-        Raises:
-            ApiError: there is no delivery of this id.
-        """
-        return _found(self.store.outgoing.get(delivery_id), "delivery", delivery_id)
-
-    def replay(self, delivery_id: str) -> Outgoing:
-        """Deliver the same body again; return the new delivery.
-
-        Raises:
-            ApiError: there is no delivery of this id.
-        """
-        return self.scheduler.replay(self.delivery(delivery_id))
+        return known(self.store.assets.get(asset_id), "asset", asset_id)
 
     def create(self, wanted: NewOrders | None = None) -> list[Order]:
         """Create orders, by default a single CREATED one; return them."""
@@ -192,9 +135,7 @@ class Simulator:
         if to in USUAL_WAY[: begin + 1]:
             raise ApiError(f"the order is {order.status}, and {to} is not ahead of it", status=409)
         way = [*USUAL_WAY[begin + 1 : end], to]
-        task = asyncio.create_task(self._walk(order, way, pace))
-        self._walks.add(task)
-        task.add_done_callback(self._walked)
+        self._walk_on(self._walk(order, way, pace))
         return way
 
     async def _walk(self, order: Order, way: Sequence[OrderStatus], pace: float) -> None:
@@ -204,11 +145,6 @@ class Simulator:
                 return  # the order was moved from elsewhere: this walk is over
             order = self.move(order.id, status)
 
-    def _walked(self, task: asyncio.Task[None]) -> None:
-        self._walks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log_failure("a walk has ended early", error)
-
     def _set(self, kept: StoredOrder, status: OrderStatus) -> Order:
         order = kept.order.model_copy(update={"status": status, "updated_at": self.now})
         if status is OrderStatus.FULFILLED:
@@ -217,9 +153,3 @@ class Simulator:
         if self.options.every_status or status in TERMINAL:
             self.scheduler.announce(payloads.document("order.status", status, order.id, now=self.clock()), order.id)
         return order
-
-
-def _found(found: M | None, what: str, id: str) -> M:
-    if found is None:
-        raise ApiError(f"there is no {what} {id[:64]!r}", status=404)
-    return found

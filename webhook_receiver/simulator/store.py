@@ -37,11 +37,6 @@ class SendAttempt(Resource):
     reason: str = Field(default="", repr=False)
     """The receiver's reason for its response, or why there was no response."""
 
-    @property
-    def ok(self) -> bool:
-        """Whether the receiver accepted the delivery: a status from 200 to 299."""
-        return self.status is not None and 200 <= self.status <= 299
-
 
 class Outgoing(Resource):
     """A delivery to a webhook, with its attempts. The repr does not show the body."""

@@ -33,19 +33,23 @@ from webhook_receiver.senders.imagery.planet_source import (
 from webhook_receiver.senders.imagery.sentinel_hub_source import sentinel_hub_batch_source
 from webhook_receiver.senders.imagery.skyfi_source import skyfi_orders_source
 from webhook_receiver.senders.imagery.stapi_source import stapi_orders_source
+from webhook_receiver.simulator.providers.base import KEY, ProviderApi
+from webhook_receiver.simulator.providers.copernicus import Copernicus
+from webhook_receiver.simulator.providers.planet import PlanetOrders
+from webhook_receiver.simulator.providers.skyfi import SkyFi
 
-from .standins.base import KEY, StandIn
 from .standins.capella import Capella
-from .standins.copernicus import SUBSCRIPTION, CopernicusProduction, CopernicusQueue
+from .standins.copernicus import CopernicusProduction
 from .standins.harmony import Harmony
 from .standins.hyp3 import HyP3
 from .standins.iceye import Iceye
 from .standins.openeo import OpenEO
-from .standins.planet import PlanetOrders, PlanetSubscriptions, PlanetTasking
+from .standins.planet import PlanetSubscriptions, PlanetTasking
 from .standins.sentinel_hub import SentinelHub
-from .standins.skyfi import SkyFi
 from .standins.stapi import Stapi
 
+SUBSCRIPTION = "991c4730-cf6f-432a-9f6c-47be0230ff45"
+"""The id of the PULL subscription that runs."""
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 """The time at which sources are called first."""
 
@@ -59,7 +63,7 @@ def at(minutes: float) -> str:
 class Case:
     """A provider's listing: its stand-in, its source, and the places of what is told."""
 
-    stand_in: type[StandIn]
+    stand_in: Callable[[], ProviderApi]
     source: Callable[[str, str], ApiSource]
     """Returns the source, of the address and of the key."""
     id: str
@@ -98,7 +102,7 @@ CASES: Mapping[str, Case] = {
         *("properties.taskingrequestId", "properties.statusHistory.0.code", "active", "completed"),
     ),
     "copernicus-queue": Case(
-        CopernicusQueue,
+        lambda: Copernicus(SUBSCRIPTION),
         lambda url, key: copernicus_queue_source(_copernicus(url, key), SUBSCRIPTION, url=url),
         *("ProductId", "SubscriptionEvent", "created", "modified"),
         is_queue=True,
@@ -167,6 +171,9 @@ class Player:
         self.there: Any = case.stand_in()
         stage.plays = self.there
         self.now = NOW
+        if "page_size" not in vars(self.there):
+            self.there.page_size = 2  # so that there are pages
+        self.there.clock = lambda: self.now.timestamp()
         self.source = replace(case.source(stage.url, key), clock=lambda: self.now.timestamp(), **changes)
         self.cursor: str | None = None
         self.calls = 0

@@ -12,9 +12,9 @@ from tests.working import Clock
 from webhook_receiver import ApiError, ConfigurationError
 from webhook_receiver.senders.imagery.access import EARLY, OAuth2
 from webhook_receiver.senders.imagery.api import Api
+from webhook_receiver.simulator.providers.base import Got
 
 from .stage import Stage, at
-from .standins.base import Got
 from .standins.iceye import Iceye
 
 SECRET = "a-client-secret"

@@ -9,8 +9,7 @@ from starlette.responses import JSONResponse
 
 from webhook_receiver import ApiError
 
-from .stage import CASES, Player, Stage, at
-from .standins.copernicus import SUBSCRIPTION
+from .stage import CASES, SUBSCRIPTION, Player, Stage, at
 
 QUEUE = CASES["copernicus-queue"]
 
@@ -82,7 +81,7 @@ async def test_an_acknowledgement_that_does_not_work_is_an_error(stage: Stage) -
 
 async def test_a_subscription_that_is_canceled_is_an_error(stage: Stage) -> None:
     player = Player(QUEUE, stage)
-    player.there.is_there = False
+    player.there.subscriptions.clear()
     with pytest.raises(ApiError, match=f"Subscription with id {SUBSCRIPTION} not found") as caught:
         await player.call()
     assert caught.value.status == 404

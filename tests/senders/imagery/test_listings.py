@@ -11,9 +11,9 @@ from starlette.responses import JSONResponse
 
 from webhook_receiver import ApiError
 from webhook_receiver.senders.imagery.listings import moment, text_of
+from webhook_receiver.simulator.providers.base import Got
 
 from .stage import CASES, Player, Stage, at
-from .standins.base import Got
 
 HYP3, HARMONY, OPENEO, STAPI = (CASES[name] for name in ("hyp3", "harmony", "openeo", "stapi"))
 

@@ -15,9 +15,9 @@ from webhook_receiver import ApiError, ConfigurationError
 from webhook_receiver.senders.imagery import api
 from webhook_receiver.senders.imagery.api_source import ApiSource
 from webhook_receiver.senders.source import MOST_OF_A_CURSOR, StartsAt, source_name
+from webhook_receiver.simulator.providers.base import KEY, Silence
 
 from .stage import CASES, NOW, Case, Player, Stage, at
-from .standins.base import KEY, Silence
 
 ALL = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 LISTINGS = {name: case for name, case in CASES.items() if not case.is_queue}

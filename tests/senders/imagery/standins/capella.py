@@ -10,12 +10,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from .base import KEY, StandIn, get, interval, moment, not_found
+from webhook_receiver.simulator.providers.base import KEY, ProviderApi, get, interval, moment, not_found
 
 USER = {"id": "u-1", "organizationId": "org-1", "email": "me@example.com"}
 
 
-class Capella(StandIn):
+class Capella(ProviderApi):
     """Tasking requests; `least` is the least size of a page."""
 
     least = 250

@@ -1,4 +1,4 @@
-"""The Copernicus Data Space Ecosystem, as in eu-cdse/documentation: a PULL subscription, and production orders."""
+"""The Copernicus Data Space Ecosystem's production orders; its subscriptions are in the simulator."""
 
 from __future__ import annotations
 
@@ -8,67 +8,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from .base import StandIn, get, not_found
-
-SUBSCRIPTION = "991c4730-cf6f-432a-9f6c-47be0230ff45"
+from webhook_receiver.simulator.providers.base import ProviderApi, get, not_found
 
 
-class CopernicusQueue(StandIn):
-    """The queue of a PULL subscription: what is acknowledged is gone, and all before it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.queue: list[dict[str, Any]] = []
-        self.is_there = True
-
-    @property
-    def routes(self) -> list[BaseRoute]:
-        return [
-            get("/Subscriptions({id})/Read", self.read),
-            get("/Subscriptions({id})/Ack", self.ack, "POST"),
-        ]
-
-    def put(self, id: str, status: str, at: str, **more: Any) -> None:
-        self.queue.append(
-            {
-                "@odata.context": "$metadata#Notification/$entity",
-                "SubscriptionEvent": status,
-                "ProductId": id,
-                "ProductName": f"{id}.SAFE",
-                "SubscriptionId": SUBSCRIPTION,
-                "NotificationDate": at,
-                "AckId": f"ack {id} {len(self.queue)}+=",
-                "value": {"Id": id, "Name": f"{id}.SAFE"},
-                **more,
-            }
-        )
-
-    def remove(self, id: str) -> None:
-        self.queue = [each for each in self.queue if each["ProductId"] != id]
-
-    def read(self, request: Request) -> Response:
-        top = int(request.query_params.get("$top", 1))
-        if not self.is_there or request.path_params["id"] != SUBSCRIPTION:
-            return self._gone()
-        return JSONResponse(self.queue[: min(top, 20)])
-
-    def ack(self, request: Request) -> Response:
-        if not self.is_there:
-            return self._gone()
-        ids = [each["AckId"] for each in self.queue]
-        found = request.query_params.get("$ackid")
-        if found not in ids:
-            return JSONResponse({"detail": {"message": "unknown ackid", "request_id": "r"}}, 400)
-        number = ids.index(found) + 1
-        del self.queue[:number]
-        length = {"CurrentQueueLength": len(self.queue), "MaxQueueLength": 100000}
-        return JSONResponse({"@odata.context": "$metadata#Notification/$entity", "AckMessagesNum": number, **length})
-
-    def _gone(self) -> Response:
-        return not_found(detail={"message": f"Subscription with id {SUBSCRIPTION} not found.", "request_id": "r"})
-
-
-class CopernicusProduction(StandIn):
+class CopernicusProduction(ProviderApi):
     """Production orders. Pages are those of OData: they are not documented."""
 
     def __init__(self) -> None:

@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from .base import KEY, StandIn, get, not_found
+from webhook_receiver.simulator.providers.base import KEY, ProviderApi, get, not_found
 
 
-class Harmony(StandIn):
+class Harmony(ProviderApi):
     """Jobs, the newest first. A listing has no links to data."""
 
     def __init__(self) -> None:

@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from .base import KEY, StandIn, get, moment, not_found
+from webhook_receiver.simulator.providers.base import KEY, ProviderApi, get, moment, not_found
 
 
-class HyP3(StandIn):
+class HyP3(ProviderApi):
     """Jobs, the newest first. A filter leaves out jobs of a page, which may be empty then."""
 
     def __init__(self) -> None:

@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from .base import KEY, StandIn, get, moment, not_found
+from webhook_receiver.simulator.providers.base import KEY, ProviderApi, get, moment, not_found
 
 
-class Iceye(StandIn):
+class Iceye(ProviderApi):
     """Tasks, with a filter of the time when they were created."""
 
     base = "/tasking/v2/tasks"

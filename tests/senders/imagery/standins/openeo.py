@@ -8,12 +8,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from .base import KEY, StandIn, get, not_found
+from webhook_receiver.simulator.providers.base import KEY, ProviderApi, get, not_found
 
 EXPIRES = "2026-01-03T00:00:00Z"
 
 
-class OpenEO(StandIn):
+class OpenEO(ProviderApi):
     """Jobs with results, whose links are new at each call."""
 
     public = frozenset({"/", "/.well-known/openeo"})

@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from .base import KEY, StandIn, get, moment, not_found
+from webhook_receiver.simulator.providers.base import KEY, ProviderApi, get, moment, not_found
 
 
-class SentinelHub(StandIn):
+class SentinelHub(ProviderApi):
     """Batch processing requests, with pages by `viewtoken`."""
 
     base = "/api/v2/batch/process"

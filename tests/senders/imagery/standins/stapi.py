@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from .base import StandIn, get, not_found
+from webhook_receiver.simulator.providers.base import ProviderApi, get, not_found
 
 
-class Stapi(StandIn):
+class Stapi(ProviderApi):
     """Orders, in the order in which they were made."""
 
     def __init__(self) -> None:
