@@ -69,7 +69,7 @@ def _section(profile: Profile) -> str:
 def _lines(profile: Profile) -> Iterator[str]:
     preset = profile.preset
     yield f"\n## {preset.title}\n\n"
-    yield f"`{profile.code[0]}`: see [its documentation](https://{profile.page.docs}).\n"
+    yield f"`{profile.imported}`: see [its documentation](https://{profile.page.docs}).\n"
     for heading, sentences in profile.sections():
         yield f"\n**{heading.capitalize()}**\n\n"
         yield from map(_item, sentences)

@@ -6,19 +6,25 @@ import ast
 import inspect
 import re
 import sys
+import time
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from subprocess import run
+from typing import Any
 
 import pytest
 
 from tests.helpers import ROOT
 from tests.senders import pages
-from webhook_receiver import Sender
+from webhook_receiver import Secret, Sender, WebhookReceiver
+from webhook_receiver.cli.notification import Notifier
 from webhook_receiver.senders import catalogue
 from webhook_receiver.senders.page import Page
 from webhook_receiver.senders.preset import Preset
+from webhook_receiver.senders.profile import URL, profile_of
 from webhook_receiver.senders.registry import presets
+from webhook_receiver.signatures.learnt_secret import LearntSecret
 
 PRESETS = [*presets().values()]
 every = pytest.mark.parametrize("known", PRESETS, ids=lambda known: known.name)
@@ -114,3 +120,45 @@ def test_a_sender_that_takes_200_for_an_answer_gets_200(known: Preset) -> None:
     sender = known.sender(known.example)
     if re.match(r"(A )?200(?!, 201, 202)\b", page_of(known).answer):
         assert (sender.responses.stored, sender.responses.duplicate) == (200, 200)
+
+
+SIGNED_BY_THEM_ALONE = {"google-pubsub"}  # whose keys are fetched from Google
+
+
+@every
+async def test_the_code_of_a_page_runs_and_takes_a_delivery_and_answers_the_challenges(
+    known: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WEBHOOK_SECRET", known.example)
+    monkeypatch.setenv("VERIFY_TOKEN", "a-token-for-tests")
+    profile, made = profile_of(known), dict[str, Any]()
+    exec("\n".join(profile.code), made)
+    hooks: WebhookReceiver = made["hooks"]
+    notifier = Notifier.of_receiver(hooks) if known.tells is None else Notifier.of_preset(known.name, Secret("theirs"))
+    event = (notifier.events or ["thing.made"])[0] if known.played is None else "Notification"
+    async with hooks:
+        with LearntSecret(tmp_path / f"{known.name}.secret").open(60) if known.tells else nullcontext():
+            for asked in notifier.sender.challenges:
+                head, body = notifier.challenge(asked, url=URL, token=notifier.told()[:32], now=time.time())
+                receipt = await hooks.receive(head.headers, body, method=head.method, target=head.target)
+                assert 200 <= receipt.response.status <= 299, receipt.error
+                assert receipt.delivery is None
+        if known.name not in SIGNED_BY_THEM_ALONE:
+            body = notifier.body(notifier.document(event, None, None))
+            head = notifier.head(body, event, url=URL, now=time.time())
+            receipt = await hooks.receive(head.headers, body, method=head.method, target=head.target)
+            assert receipt.response.status == hooks.sender.responses.stored, receipt.error
+    assert len(hooks.sender.challenges) == len(profile.sender.challenges)
+
+
+@every
+def test_a_trap_says_nothing_else_of_copies_than_the_page_does(known: Preset) -> None:
+    profile = profile_of(known)
+    told = " ".join(dict(profile.sections())["events"])
+    for trap in page_of(known).traps:
+        if re.search(r"\bcopy\b.* by its id\b", trap):
+            assert "is known by its id" in told or "in the body" in told
+        if re.search(r"told by its (equal )?body", trap):
+            assert "is known by an equal body" in told
+        assert not re.search("tells a repeat is", trap), "the page says what tells one"

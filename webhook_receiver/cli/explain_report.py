@@ -67,7 +67,10 @@ def of_request(
         return _show_challenge(found, chosen, asked, as_json=as_json)
     parts = parts_of(of, head, found.body) if result.authentic else []
     if as_json:
-        about = {"challenge": None if asked is None else asked.as_json(), "events": [each.as_json() for each in parts]}
+        about: dict[str, Any] = {
+            "challenge": None if asked is None else asked.as_json(),
+            "events": [each.as_json() for each in parts],
+        }
         output.say_json(_document(found, chosen, result) | about)
     else:
         _show(found, chosen, result, parts, is_challenge=asked is not None)

@@ -263,6 +263,8 @@ class Notifier:
             BadParameter: the sender signs no such document.
         """
         body, split = payloads.dump(document), self.sender.split
+        if self._preset is not None and self._preset.encode is not None:
+            body = self._preset.encode(document)
         if split is not None and split.parts(body) == [body]:
             body = json.dumps(batch(split.place, [document]), separators=(",", ":")).encode()
         if isinstance(decode := self.sender.decode, partial) and decode.func is form_document:

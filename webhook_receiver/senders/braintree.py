@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64decode, encodebytes
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from hashlib import sha256
+from html import escape
 from typing import Any
-from xml.sax.saxutils import escape
+from urllib.parse import urlencode
 
 from ..signatures.content import form_fields
 from ..signatures.hmac_fields import HMACFields
@@ -37,15 +39,7 @@ def signature(secrets: Secrets) -> HMACFields:
         signed=("bt_payload",),
         hash="sha1",
         key=_KEY,
-        fields_of=_fields_of,
     )
-
-
-def _fields_of(document: dict[str, Any]) -> dict[str, str]:
-    """Return the fields of a form with a notification, whose kind is the event of a document, for tests."""
-    kind = escape(str(document.get("event", "check")))
-    xml = f"<notification><kind>{kind}</kind><id>{escape(str(document.get('id', '')))}</id></notification>\n"
-    return {"bt_payload": encodebytes(xml.encode()).decode()}
 
 
 def braintree(secret: Secrets, *, public_key: str | None = None) -> Sender:
@@ -107,6 +101,14 @@ _BODY = (
 )
 """A form that is signed with the secret for tests."""
 
+
+def _form_of(document: Mapping[str, Any]) -> bytes:
+    """Return the form, without its signature, of a notification of the kind `event`."""
+    kind, id = (escape(str(document.get(name, ""))) for name in ("event", "digest"))
+    xml = f"<notification><kind>{kind}</kind><subject><id>{id}</id></subject></notification>\n"
+    return urlencode({"bt_payload": b64encode(xml.encode()) + b"\n"}).encode()
+
+
 PRESETS = (
     Preset(
         "braintree",
@@ -115,7 +117,10 @@ PRESETS = (
         signature,
         example=_EXAMPLE,
         body=_BODY,
+        asking=lambda secret, token: braintree(secret, public_key=token.get_secret_value()),
+        encode=_form_of,
         page=Page(
+            arguments='Secret.from_env("WEBHOOK_SECRET"), public_key="a-token-for-tests"',
             trade="payments",
             docs="developer.paypal.com/braintree/docs/guides/webhooks",
             setup=(

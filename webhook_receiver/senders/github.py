@@ -308,7 +308,7 @@ PRESETS = (
             answer="Any 2xx within 10 seconds. Nothing is sent again by itself: redeliver it by hand or by the API.",
             traps=(
                 "Event name and delivery id are in headers that are not signed.",
-                "No time is signed: a copy of a delivery is told by its id alone.",
+                "No time is signed: a copy of a delivery is told by its equal body, as long as the inbox has it.",
                 "With the content type that its form preselects, the JSON is in the field payload of a form.",
             ),
             verified=("gidgethub 6.0.0 (Python), @octokit/webhooks-methods 6.0.0 (Node)", "2026-11-29"),

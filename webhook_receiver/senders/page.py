@@ -28,6 +28,12 @@ class Page:
     """The trade of the sender."""
     docs: str
     """The address of the sender's own documentation of webhooks, without `https://`."""
+    arguments: str = 'Secret.from_env("WEBHOOK_SECRET")'
+    """The arguments of the sender's function, as Python, for a receiver that is ready to be registered."""
+    imports: tuple[str, ...] = ()
+    """The lines of Python that import what is in `arguments` and `then`, besides `Secret`."""
+    then: tuple[str, ...] = ()
+    """The lines of Python behind the receiver `hooks`, for a sender that has to be handled in some way."""
     setup: str
     """Where the sender takes the URL and shows or takes the secret, in sentences."""
     answer: str = ""

@@ -59,6 +59,9 @@ class Preset:
     asking: Callable[[Secrets, Secret], Sender] | None = field(default=None, kw_only=True)
     """A function of the secret and a token of the user's that returns the sender with the challenges that show this
     token; None for a sender that shows none."""
+    encode: Callable[[Mapping[str, Any]], bytes] | None = field(default=None, kw_only=True)
+    """A function of a document that returns a body that delivers it, for a sender whose bodies are no JSON and become
+    such by `Sender.decode`; None for all others."""
     tells: str | None = field(default=None, kw_only=True)
     """The place where the sender tells its secret while it is registered, as for `learn`; None if it tells none."""
     events: tuple[type[Event], ...] = field(default=(), kw_only=True)

@@ -90,17 +90,26 @@ class Profile:
         return self.page.verified if isinstance(self.page.verified, str) else f"verified on {self.page.verified[1]}"
 
     @property
+    def imported(self) -> str:
+        """The line of Python that imports the sender's function."""
+        return f"from webhook_receiver.senders.catalogue import {self.preset.function}"
+
+    @property
     def code(self) -> list[str]:
-        """The lines of Python that make a receiver."""
-        function = self.preset.function
+        """The lines of Python that make a receiver, ready to be registered: they run as they are."""
+        function, page = self.preset.function, self.page
+        secret = "Secret, " * ("Secret." in page.arguments)
+        then = ["", *page.then] if page.then else []
         return [
-            f"from webhook_receiver.senders.catalogue import {function}",
+            f"from webhook_receiver import {secret}WebhookReceiver",
+            *sorted([self.imported, *page.imports]),
             "",
             "hooks = WebhookReceiver(",
-            f'    sender={function}(Secret.from_env("WEBHOOK_SECRET")),',
+            f"    sender={function}({page.arguments}),",
             *([f'    public_url="{URL}",'] if self.proof.url else []),
             '    inbox="sqlite:///hooks.db",',
             ")",
+            *then,
         ]
 
     def sections(self) -> Iterator[tuple[str, list[str]]]:

@@ -64,8 +64,6 @@ class HMACFields:
             "notificationItems.*.NotificationRequestItem": all have to be signed with one secret. All other places are
             in an item. Empty if the whole document is the one item.
         form: whether the body is a form, whose fields are the members of the one item, and not JSON.
-        fields_of: a function of a JSON object that returns the fields of a form with it, for `sign_body`; None if tests
-            give a form.
         item_separator: the text between several signatures at the place, such as "&"; empty if there is one.
         label_end: the text that ends a label in front of a signature, such as "|" behind the id of a key; empty if
             there is none. A label proves nothing, and is not looked at.
@@ -90,7 +88,6 @@ class HMACFields:
         joined_by: str = "",
         items: str = "",
         form: bool = False,
-        fields_of: Callable[[dict[str, Any]], dict[str, str]] | None = None,
         item_separator: str = "",
         label_end: str = "",
         hash: Literal["sha1", "sha256", "sha384", "sha512"] = "sha256",
@@ -116,7 +113,6 @@ class HMACFields:
         if form and (items or any("." in place for place in (signature, *signed))):
             raise ConfigurationError("form=True has fields alone: no items, and no places with a full stop")
         self._is_form = form
-        self._fields_of = fields_of
         self._item_separator, self._label_end = item_separator.encode(), label_end.encode()
         self._signature = _Place.of(signature)
         self._signed = [_Place.of(place) for place in signed]
@@ -158,7 +154,7 @@ class HMACFields:
         """
         key = self._keyring.first(now)
         try:
-            document: object = self._form_of(body) if self._is_form else json.loads(body)
+            document: object = dict(_fields(body)) if self._is_form else json.loads(body)
             items = [*_items(document, self._items)]
             for item in items:
                 for place, value in ((self._timestamp, f"{now:.0f}"), (self._id, uuid4().hex)):
@@ -171,12 +167,6 @@ class HMACFields:
         except (ValueError, VerificationError) as error:
             raise ConfigurationError(f"cannot sign: {error}") from None
         return (urlencode(cast("dict[str, str]", document)) if self._is_form else json.dumps(document)).encode()
-
-    def _form_of(self, body: bytes) -> dict[str, Any]:
-        """Return the fields of a form, or those that are made of a JSON object."""
-        if self._fields_of is not None and body.startswith(b"{"):
-            return dict(self._fields_of(json.loads(body)))
-        return dict(_fields(body))
 
     def verify(self, head: RequestHead, now: float) -> BodyCheck:
         """Return the check of the body; the head proves nothing. See `Scheme.verify`."""

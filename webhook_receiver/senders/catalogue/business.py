@@ -223,7 +223,7 @@ PRESETS = (
             setup="In the project's API settings, GROQ-powered webhooks: the URL, a projection, a secret of your own.",
             traps=(
                 "A body is what your projection makes: it has a name of an event only if the projection gives one.",
-                "What tells a repeat is the header idempotency-key alone: two changes may have equal bodies.",
+                "The header idempotency-key would tell a repeat, but is not signed; two changes may have equal bodies.",
             ),
             verified=("@sanity/webhook 4.0.4 (Node)", "2026-11-28"),
         ),

@@ -288,7 +288,7 @@ PRESETS = (
             ),
             traps=(
                 "The URL is stated as the message has it: a slash at its end counts.",
-                "What tells a repeat is the header Upstash-Message-Id alone: two messages may have equal bodies.",
+                "The header Upstash-Message-Id would tell a repeat, but is not signed; two bodies may be equal.",
                 "A message is what you have published: one without a member event or type is called message.",
             ),
             verified=("qstash 3.4.0 (Python), @upstash/qstash 2.12.0 (Node)", "2026-11-29"),

@@ -222,7 +222,7 @@ PRESETS = (
                 "its JWS secret token."
             ),
             traps=(
-                "The signature is a token (JWT) without a time: a copy of a delivery is told by its body alone.",
+                "The signature is a token (JWT) without a time, and two deliveries may be equal: no copy is told.",
                 "Without a JWS secret token nothing is signed.",
             ),
             verified=("n8n-nodes-base 2.41.2 (Node)", "2026-11-29"),
