@@ -81,7 +81,7 @@ def _show_challenge(request: SavedRequest, chosen: Chosen, asked: AskedFor, *, a
     """Print that a request is a challenge, and what is answered; return the exit code."""
     ok = asked.status is not None
     if as_json:
-        output.say_json(_about(request, chosen) | {"ok": ok, "challenge": asked.as_json(), "events": []})
+        output.say_json(_about(request, chosen) | {"ok": ok, "challenge": asked.as_json(), "events": list[object]()})
         return 0 if ok else 1
     _say_head(request, chosen)
     if not ok:

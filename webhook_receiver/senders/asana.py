@@ -53,7 +53,7 @@ PRESETS = (
         ("x-hook-signature",),
         tells="header:x-hook-secret",
         page=Page(
-            arguments='LearntSecret("asana.secret")',
+            arguments=('LearntSecret("asana.secret")',),
             imports=("from webhook_receiver.signatures.learnt_secret import LearntSecret",),
             trade="business",
             docs="developers.asana.com/docs/webhooks-guide",

@@ -120,7 +120,7 @@ PRESETS = (
         asking=lambda secret, token: braintree(secret, public_key=token.get_secret_value()),
         encode=_form_of,
         page=Page(
-            arguments='Secret.from_env("WEBHOOK_SECRET"), public_key="a-token-for-tests"',
+            arguments=('Secret.from_env("WEBHOOK_SECRET")', 'public_key="a-token-for-tests"'),
             trade="payments",
             docs="developer.paypal.com/braintree/docs/guides/webhooks",
             setup=(

@@ -75,7 +75,7 @@ PRESETS = (
             b', "publishTime": "2026-11-29T00:00:00Z"}, "subscription": "projects/parcels/subscriptions/push"}'
         ),
         page=Page(
-            arguments='email="push@parcels.iam.gserviceaccount.com"',
+            arguments=('email="push@parcels.iam.gserviceaccount.com"',),
             trade="clouds",
             docs="cloud.google.com/pubsub/docs/authenticate-push-subscriptions",
             setup=(

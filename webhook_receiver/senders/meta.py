@@ -132,7 +132,7 @@ PRESETS = (
         },
         asking=lambda secret, token: meta(secret, verify_token=token),
         page=Page(
-            arguments='Secret.from_env("WEBHOOK_SECRET"), verify_token=Secret.from_env("VERIFY_TOKEN")',
+            arguments=('Secret.from_env("WEBHOOK_SECRET")', 'verify_token=Secret.from_env("VERIFY_TOKEN")'),
             trade="chat",
             docs="developers.facebook.com/docs/graph-api/webhooks/getting-started",
             setup=(

@@ -28,7 +28,7 @@ class Page:
     """The trade of the sender."""
     docs: str
     """The address of the sender's own documentation of webhooks, without `https://`."""
-    arguments: str = 'Secret.from_env("WEBHOOK_SECRET")'
+    arguments: tuple[str, ...] = ('Secret.from_env("WEBHOOK_SECRET")',)
     """The arguments of the sender's function, as Python, for a receiver that is ready to be registered."""
     imports: tuple[str, ...] = ()
     """The lines of Python that import what is in `arguments` and `then`, besides `Secret`."""

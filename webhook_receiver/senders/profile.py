@@ -20,6 +20,8 @@ from .preset import Preset
 URL = "https://example.com/webhooks"
 """The URL that a sender posts to, in examples."""
 
+_WIDEST = 76
+"""The characters of a line of code that fits a terminal."""
 _NOW = 1_765_433_012.0
 _LONGEST = 2**20
 """The seconds up to which it is tried whether a delivery still verifies."""
@@ -98,14 +100,17 @@ class Profile:
     def code(self) -> list[str]:
         """The lines of Python that make a receiver, ready to be registered: they run as they are."""
         function, page = self.preset.function, self.page
-        secret = "Secret, " * ("Secret." in page.arguments)
+        secret = "Secret, " * any(each.startswith("Secret.") for each in page.arguments)
+        made = [f"    sender={function}({', '.join(page.arguments)}),"]
+        if len(made[0]) > _WIDEST:
+            made = [f"    sender={function}(", *(f"        {each}," for each in page.arguments), "    ),"]
         then = ["", *page.then] if page.then else []
         return [
             f"from webhook_receiver import {secret}WebhookReceiver",
             *sorted([self.imported, *page.imports]),
             "",
             "hooks = WebhookReceiver(",
-            f"    sender={function}({page.arguments}),",
+            *made,
             *([f'    public_url="{URL}",'] if self.proof.url else []),
             '    inbox="sqlite:///hooks.db",',
             ")",
