@@ -114,8 +114,8 @@ def test_a_sender_is_known_by_the_name_of_its_function_too(name: str) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("slack", "all about it: webhook-receiver senders show slack"),
-        ("aws_sns", "all about it: webhook-receiver senders show aws-sns"),
+        ("slack", "slack is a sender: `webhook-receiver senders show slack` shows all about it"),
+        ("aws_sns", "`webhook-receiver senders show aws-sns` shows all about it"),
         ("slak", "there is no sender 'slak': did you mean slack"),
     ],
 )

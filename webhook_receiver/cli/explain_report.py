@@ -65,7 +65,7 @@ def of_request(
     asked = challenge_in(of, head, found.body, result.now)
     if asked is not None and (asked.status is not None or found.method != "POST"):
         return _show_challenge(found, chosen, asked, as_json=as_json)
-    parts = parts_of(of, head, found.body) if result.authentic else []
+    parts = parts_of(of, head, found.body) if result.authentic and asked is None else []
     if as_json:
         about: dict[str, Any] = {
             "challenge": None if asked is None else asked.as_json(),

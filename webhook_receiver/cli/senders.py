@@ -22,7 +22,7 @@ class _Senders(Group):
         name = next(iter(args), "")
         if name and name[0] != "-" and self.get_command(ctx, name) is None:
             known = options.checked_sender(name)
-            raise typer.BadParameter(f"all about it: webhook-receiver senders show {known}", param_hint=name)
+            raise typer.BadParameter(f"{name} is a sender: `webhook-receiver senders show {known}` shows all about it")
         return super().resolve_command(ctx, args)
 
 

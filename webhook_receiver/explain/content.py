@@ -59,7 +59,8 @@ def challenge_in(sender: Sender, head: RequestHead, body: bytes, now: float) -> 
     try:
         ChallengedScheme(sender.scheme, sender.challenges).verify(head, now)(body)
     except Challenged as asked:
-        return _answered(asked.response)
+        answer = asked.response
+        return _answered(answer) if answer.status < 300 else AskedFor(None, "", "")
     except (VerificationError, RequestError, KeysNeeded, KeysUnavailable, InboxError):
         pass
     for each in sender.challenges:
