@@ -119,6 +119,7 @@ PRESETS = (
         body=_BODY,
         asking=lambda secret, token: braintree(secret, public_key=token.get_secret_value()),
         encode=_form_of,
+        shape=("digest", "body"),
         page=Page(
             arguments=('Secret.from_env("WEBHOOK_SECRET")', 'public_key="a-token-for-tests"'),
             trade="payments",
