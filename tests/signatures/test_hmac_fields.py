@@ -266,6 +266,7 @@ def notified(*pairs: tuple[str, str], secret: str = SECRET) -> bytes:
 
 
 class TestBraintree(SenderSuite):
+    event = "check"
     secrets = (SECRET, "another-secret-for-tests")
     body = notified()
 
