@@ -132,7 +132,9 @@ class WebhookReceiver(Router):
         check_has_url(sender.scheme, self._public_url)
         self._scheme = challenged(sender.scheme, sender.challenges)
         self._methods = methods_of(sender.challenges)
-        self._names = names = EventNames(sender.event_name, sender.event_header, sender.event_members)
+        self._names = names = EventNames(
+            sender.event_name, sender.event_header, sender.event_members, sender.url_places
+        )
         self._parser = Parser(sender, names, self._registry, self.match)
         self._bodies = BodyReader(max_body, body_timeout, max_bodies, encodings=sender.content_encodings)
         self._intake = Intake(sender, names)

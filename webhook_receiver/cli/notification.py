@@ -21,7 +21,7 @@ from ..receiver import WebhookReceiver
 from ..routing.handlers import Route
 from ..senders import Sender
 from ..senders.challenges import Challenge
-from ..senders.event_names import EventNames
+from ..senders.event_names import EventNames, decoded
 from ..senders.form import form_document
 from ..senders.preset import Preset
 from ..senders.registry import presets
@@ -265,7 +265,7 @@ class Notifier:
         body, split = payloads.dump(document), self.sender.split
         if self._preset is not None and self._preset.encode is not None:
             body = self._preset.encode(document)
-        if split is not None and split.parts(body) == [body]:
+        if split is not None and split.parts(decoded(body, self.sender.decode, self.sender.envelope)) == [body]:
             body = json.dumps(batch(split.place, [document]), separators=(",", ":")).encode()
         if isinstance(decode := self.sender.decode, partial) and decode.func is form_document:
             body = urlencode({decode.keywords["field"]: body}).encode()

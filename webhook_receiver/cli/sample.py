@@ -73,7 +73,7 @@ def document_of(preset: Preset, sender: Sender, event: str | None, secret: Secre
         if not body:
             return None
         sample = _named(body, sender, event)
-    return with_new_id(sample, next(iter(sender.delivery_id_paths[-1:]), None), sender.split)
+    return with_new_id(sample, preset.sample_id or next(iter(sender.delivery_id_paths[-1:]), None), sender.split)
 
 
 def with_new_id(sample: Mapping[str, Any], place: str | None, split: Split | None = None) -> dict[str, Any]:
@@ -149,7 +149,10 @@ def _with_secret(preset: Preset, secret: str) -> dict[str, Any]:
 def _holder(document: Any, path: list[str]) -> tuple[dict[str, Any], str] | None:
     """Return the object that has the last key of a path, and the key; None without one."""
     for key in path[:-1]:
-        document = cast("dict[str, Any]", document).get(key) if isinstance(document, dict) else None
+        if isinstance(document, list) and key.isdecimal():
+            document = next(iter(cast("Sequence[Any]", document)[int(key) :]), None)
+        else:
+            document = cast("dict[str, Any]", document).get(key) if isinstance(document, dict) else None
     return (cast("dict[str, Any]", document), path[-1]) if path and isinstance(document, dict) else None
 
 

@@ -35,7 +35,7 @@ def document_hints(case: Case) -> Iterator[str]:
 
 def _about_event(sender: Sender, case: Case) -> Iterator[str]:
     """Yield why a receiver finds no event, whatever its classes."""
-    names = EventNames(sender.event_name, sender.event_header, sender.event_members)
+    names = EventNames(sender.event_name, sender.event_header, sender.event_members, sender.url_places)
     try:
         document = decoded(case.body, sender.decode, sender.envelope, case.headers)
         parts = [document] if sender.split is None else sender.split.parts(document)

@@ -187,6 +187,9 @@ class Sender:
     """The function that adds what headers tell of an event, as in the binary mode of CloudEvents; None for none. The
     scheme must cover these headers, or prove the request as a whole: otherwise who has seen a delivery could send its
     body again as another event."""
+    url_places: tuple[str, ...] = ()
+    """The places in the URL whose values are for `envelope`, such as ("query:order", "path:-2"): they are stored with
+    the delivery, as headers such as "query=order"."""
     split: Split | None = None
     """The place of the events in a document, such as `Split("events.*")`; None if each delivery is one event."""
     event_name: str | tuple[str, ...] = ()
@@ -251,7 +254,7 @@ class Sender:
                 raise ConfigurationError(f"the events of the sender {self.name} are event classes, not {cls!r}")
         for part in ("event_header", "delivery_id"):
             _check_header(part, getattr(self, part))
-        check_event_name(self.event_name, self.scheme)
+        check_event_name(self.event_name, self.scheme, self.url_places)
         if self.event_name and self.event_header is not None:
             raise ConfigurationError(
                 f"the sender {self.name} has event_name and event_header: give one of them, "

@@ -28,8 +28,8 @@ _EVENT = Split("event")
 _KINDS = ("header", "query", "path", "text", "has")
 
 
-class _Place(NamedTuple):
-    """The place of a value that is a name, or a part of one."""
+class Place(NamedTuple):
+    """The place of a value that is a name, or a part of one. See `place_of`."""
 
     kind: str
     """One of `_KINDS`, or "" for a member of the document."""
@@ -73,6 +73,7 @@ class EventNames:
         event_name: the places of the name, see `Sender.event_name`.
         event_header: the header with the name; None if another place has it.
         event_members: the members by which a document tells its event, see `Sender.event_members`.
+        url_places: further places in the URL whose values are kept, see `Sender.url_places`.
 
     Raises:
         ConfigurationError: a place cannot work.
@@ -83,6 +84,7 @@ class EventNames:
         event_name: str | Sequence[str] = (),
         event_header: str | None = None,
         event_members: Mapping[str, frozenset[str]] | None = None,
+        url_places: Sequence[str] = (),
     ) -> None:
         if event_header is not None:
             event_name = f"header:{event_header}"
@@ -92,7 +94,8 @@ class EventNames:
         self._members = event_members or {}
         self._where = " or ".join(filter(None, (_described(each) for each in self._templates)))
         places = {each for template in self._templates for each in template}
-        self._in_url = [each for each in places if each.kind in ("query", "path")]
+        kept = [each for each in map(place_of, url_places) if each not in places]
+        self._in_url = [each for each in (*places, *kept) if each.kind in ("query", "path")]
         self.url_places = frozenset(f"{each.kind}:{each.name}" for each in self._in_url)
         """The places in the URL, such as "query:topic"."""
         self.are_in_body = all(each.kind in ("", "text", "has") for each in places)
@@ -160,8 +163,8 @@ class EventNames:
             raise NotAnEvent(f"the body tells another event than the {self._where}, which no signature covers")
 
 
-def check_event_name(event_name: object, scheme: Scheme) -> None:
-    """Reject places of names that cannot work, or where the secret of the scheme is.
+def check_event_name(event_name: object, scheme: Scheme, url_places: object = ()) -> None:
+    """Reject places of names, and others in the URL, that cannot work, or where the secret of the scheme is.
 
     Raises:
         ConfigurationError: a place is of the wrong form, no inbox stores what is there, or it is the scheme's.
@@ -172,18 +175,24 @@ def check_event_name(event_name: object, scheme: Scheme) -> None:
         raise ConfigurationError(
             f'event_name is a place such as "type" or "query:topic", or a tuple of some, not {event_name!r}'
         )
-    if found := EventNames(cast("str | tuple[str, ...]", event_name)).url_places & secret_places(scheme):
-        raise ConfigurationError(f"event_name={min(found)!r} cannot work: the secret is there, and no inbox stores it")
+    if not isinstance(url_places, tuple) or not all(
+        isinstance(each, str) and each.partition(":")[0] in ("query", "path")
+        for each in cast("tuple[object, ...]", url_places)
+    ):
+        raise ConfigurationError(f'url_places is a tuple of places such as "query:order", not {url_places!r}')
+    names = EventNames(cast("str | tuple[str, ...]", event_name), url_places=cast("tuple[str, ...]", url_places))
+    if found := names.url_places & secret_places(scheme):
+        raise ConfigurationError(f"{min(found)!r} cannot be read: the secret is there, and no inbox stores it")
 
 
-def _template(text: str) -> Iterator[_Place]:
+def _template(text: str) -> Iterator[Place]:
     """Yield the places of a name: one, or those in the braces of a template and the text between them.
 
     Raises:
         ConfigurationError: a place is of the wrong form, or no inbox stores what is there.
     """
     if "{" not in text and "}" not in text:
-        yield _place(text)
+        yield place_of(text)
         return
     try:
         cut = [*Formatter().parse(text)]
@@ -191,35 +200,40 @@ def _template(text: str) -> Iterator[_Place]:
         raise ConfigurationError(f"event_name={text!r} cannot be read: {error}") from None
     for literal, name, spec, conversion in cut:
         if literal:
-            yield _Place("text", literal)
+            yield Place("text", literal)
         if conversion:
             raise ConfigurationError(f'event_name={text!r} has a "!" in braces, where only a place may be')
         if name is not None:
-            yield _place(f"{name}:{spec}" if spec else name)
+            yield place_of(f"{name}:{spec}" if spec else name)
 
 
-def _described(template: Sequence[_Place]) -> str:
+def _described(template: Sequence[Place]) -> str:
     """Return a template in words, such as "header x-github-event"."""
     kinds = {"": "member", "has": "member"}
     found = [f"{kinds.get(each.kind, each.kind)} {each.name}".lower() for each in template if each.kind != "text"]
     return " and ".join(found)
 
 
-def _place(text: str) -> _Place:
-    kind, colon, name = text.partition(":")
+def place_of(text: str) -> Place:
+    """Return the place that a text names, such as "meta.event_name" or "query:topic". See `Sender.event_name`.
+
+    Raises:
+        ConfigurationError: the text is of the wrong form, or no inbox stores what is there.
+    """
+    kind, colon, name = text.partition(":") if isinstance(text, str) else ("", "", "")
     if not colon:
         (path,) = parsed_paths([text])
-        return _Place("", text, path=path)
+        return Place("", text, path=path)
     if kind not in _KINDS or not name:
         raise ConfigurationError(
             'event_name is a place such as "meta.event_name", "header:x-topic", "query:topic", "path:-1", '
             f'"has:postback" for the name of a member, or "text:ping" for one name, not {text!r}'
         )
     if kind == "text":
-        return _Place(kind, name)
+        return Place(kind, name)
     if kind == "has":
         (path,) = parsed_paths([name])
-        return _Place(kind, name, path=path)
+        return Place(kind, name, path=path)
     from_end = 0
     if kind == "path":
         if not (name[:1] == "-" and name[1:].isdecimal() and int(name) < 0):
@@ -230,7 +244,7 @@ def _place(text: str) -> _Place:
             f"event_name={text!r} cannot work: an inbox stores nothing of that name, since it may be a credential"
         )
     header = name.lower() if kind == "header" else f"{kind}={quote(name, safe='-')}"
-    return _Place(kind, name, header.encode("latin-1", "replace"), from_end=from_end)
+    return Place(kind, name, header.encode("latin-1", "replace"), from_end=from_end)
 
 
 def decoded(

@@ -8,7 +8,17 @@ from typing import Literal, get_args
 from ..errors import ConfigurationError
 
 Trade = Literal[
-    "payments", "shops", "mail", "media", "code hosts", "chat", "telephony", "clouds", "business", "specifications"
+    "images",
+    "payments",
+    "shops",
+    "mail",
+    "media",
+    "code hosts",
+    "chat",
+    "telephony",
+    "clouds",
+    "business",
+    "specifications",
 ]
 """The trade of a sender, by which the list of senders is sorted."""
 TRADES: tuple[Trade, ...] = get_args(Trade)
@@ -38,6 +48,8 @@ class Page:
     """Where the sender takes the URL and shows or takes the secret, in sentences."""
     answer: str = ""
     """The statuses that count as received, the deadline, and when it is sent again, in sentences."""
+    backfill: str = ""
+    """How the sender's API is asked for what was missed, in sentences."""
     traps: tuple[str, ...] = ()
     """What surprises: a sentence or two each."""
     verified: tuple[str, str] | Literal["by documentation"] = "by documentation"

@@ -64,6 +64,8 @@ class Preset:
     such by `Sender.decode`; None for all others."""
     tells: str | None = field(default=None, kw_only=True)
     """The place where the sender tells its secret while it is registered, as for `learn`; None if it tells none."""
+    sample_id: str | None = field(default=None, kw_only=True)
+    """The place in samples that tells one from another, such as "order.id"; that of the sender's ids if None."""
     events: tuple[type[Event], ...] = field(default=(), kw_only=True)
     """The classes of the sender's events in its module, for handlers to be registered for."""
     page: Page | None = field(default=None, kw_only=True)

@@ -123,6 +123,8 @@ class Profile:
         yield "proof", [*self._proof()]
         yield "answer", [*self._answer()]
         yield "events", [*self._events()]
+        if self.page.backfill:
+            yield "backfill", [self.page.backfill]
         if self.page.traps:
             yield "traps", [*self.page.traps]
         yield "sources", [*self.sender.facts]
@@ -130,7 +132,8 @@ class Profile:
 
     def _proof(self) -> Iterator[str]:
         proof = self.proof
-        yield f"A delivery proves itself by {_KINDS.get(proof.scheme, proof.scheme)}."
+        kind = "a secret as the last part of the URL's path" if proof.secret and proof.scheme == "Unsigned" else None
+        yield f"A delivery proves itself by {kind or _KINDS.get(proof.scheme, proof.scheme)}."
         if proof.body:
             yield "The body is covered: nobody can have changed it."
         elif proof.scheme in ("HMACBody", "PublicKeyBody"):
@@ -192,6 +195,7 @@ class Profile:
             "register": page.setup,
             "proof": {**vars(proof)},
             "answer": page.answer,
+            "backfill": page.backfill,
             "statuses": sender.responses._asdict(),
             "challenges": list(dict.fromkeys(method for each in sender.challenges for method in each.methods)),
             "event_header": sender.event_header,

@@ -106,7 +106,7 @@ def alike(found: Sequence[Candidate]) -> list[Preset]:
 
 def recognize(headers: Headers, body: bytes = b"") -> Preset | None:
     """Return the preset of the sender whose requests are such; None if no preset fits. See `candidates`."""
-    found = candidates(RequestHead("POST", b"/", headers), body)
+    found = candidates(RequestHead("POST", b"/webhooks/secret", headers), body)  # which may be one
     return found[0].preset if found else None
 
 
@@ -173,7 +173,35 @@ def _shape(preset: Preset, sender: Sender, headers: Headers, body: bytes) -> int
         points += all(value_at(document, path) is not None for path in paths)
     names = (sender.event_name,) if isinstance(sender.event_name, str) else sender.event_name
     points += any(_has_name(template, document) for template in names)
-    return points + any(sample.keys() <= document.keys() for sample in preset.samples.values())
+    like = [_is_like(sample, each) for sample in preset.samples.values() for each in (document, _parsed(body))]
+    return points + max(like, default=0)
+
+
+def _is_like(sample: Mapping[str, Any], document: Any) -> int:
+    """Return points for the members of a sample that a document has: 1 for those at the top, 2 with those within."""
+    if not isinstance(document, dict) or not sample.keys() <= cast("dict[str, Any]", document).keys():
+        return 0
+    return 1 + _has_members(sample, cast("object", document))
+
+
+def _has_members(sample: object, document: object) -> bool:
+    if isinstance(sample, Mapping):
+        inner = cast("Mapping[str, object]", sample)
+        return isinstance(document, dict) and all(
+            name in document and _has_members(value, cast("object", document[name])) for name, value in inner.items()
+        )
+    if isinstance(sample, list) and sample:
+        return isinstance(document, list) and all(
+            _has_members(cast("list[object]", sample)[0], each) for each in cast("list[object]", document)
+        )
+    return True
+
+
+def _parsed(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _has_name(template: str, document: dict[str, Any]) -> bool:

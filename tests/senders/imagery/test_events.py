@@ -50,7 +50,7 @@ READING = Reading(
     order_id=("order.number", "order"),
     item=("file",),
     expires_at=("until",),
-    id=("order.number", "state.word"),
+    id=(("order.number",), ("state.word",)),
 )
 
 

@@ -157,12 +157,12 @@ def aws_sns(secret: Secrets, *, certificates: Certificates | None = None) -> Sen
     )
 
 
-def _played(topic: Secrets, key: Secret) -> Sender:
+def played(topic: Secrets, key: Secret) -> Sender:
     """Return the sender as `send` plays it, which signs with a private key of its own."""
     return replace(aws_sns(topic), scheme=SNSSignature(topic, key=key))
 
 
-_TOPIC = "arn:aws:sns:eu-central-1:123456789012:orders"
+TOPIC = "arn:aws:sns:eu-central-1:123456789012:orders"
 
 PRESETS = (
     Preset(
@@ -170,9 +170,9 @@ PRESETS = (
         "AWS SNS",
         aws_sns,
         SNSSignature,
-        example=_TOPIC,
-        played=_played,
-        body=json.dumps({"Type": "Notification", "TopicArn": _TOPIC, "Message": "{}", "id": "first-number"}).encode(),
+        example=TOPIC,
+        played=played,
+        body=json.dumps({"Type": "Notification", "TopicArn": TOPIC, "Message": "{}", "id": "first-number"}).encode(),
         marks=("x-amz-sns-message-type",),
         page=Page(
             arguments=('"arn:aws:sns:eu-central-1:123456789012:orders"',),

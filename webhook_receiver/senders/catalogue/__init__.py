@@ -17,6 +17,18 @@ from typing import Any
 
 _HOMES = {
     "..up42": "up42",
+    "..imagery.planet": "planet_orders planet_subscriptions",
+    "..imagery.skyfi": "skyfi skyfi_archive",
+    "..imagery.airbus": "airbus_radar",
+    "..imagery.copernicus": "copernicus",
+    "..imagery.geopera": "geopera",
+    "..imagery.ogc": "ogc_processes pygeoapi_pubsub",
+    "..imagery.iceye": "iceye",
+    "..imagery.maxar": "maxar maxar_sns",
+    "..imagery.arlula": "arlula",
+    "..imagery.skywatch": "skywatch",
+    "..imagery.nasa": "nasa_cmr",
+    "..imagery.platforms": "liveeo eoepca esri geospan amigocloud",
     "..standard_webhooks": "standard_webhooks svix",
     "..github": "github",
     "..stripe": "stripe",

@@ -9,6 +9,18 @@ from ..chargebee import chargebee
 from ..github import github
 from ..google_pubsub import google_pubsub
 from ..http_message import http_message
+from ..imagery.airbus import airbus_radar
+from ..imagery.arlula import arlula
+from ..imagery.copernicus import copernicus
+from ..imagery.geopera import geopera
+from ..imagery.iceye import iceye
+from ..imagery.maxar import maxar, maxar_sns
+from ..imagery.nasa import nasa_cmr
+from ..imagery.ogc import ogc_processes, pygeoapi_pubsub
+from ..imagery.planet import planet_orders, planet_subscriptions
+from ..imagery.platforms import amigocloud, eoepca, esri, geospan, liveeo
+from ..imagery.skyfi import skyfi, skyfi_archive
+from ..imagery.skywatch import skywatch
 from ..kinde import kinde
 from ..lark import lark
 from ..mailgun import mailgun
@@ -33,8 +45,11 @@ __all__ = [
     "adyen",
     "adyen_platform",
     "agora",
+    "airbus_radar",
     "airwallex",
+    "amigocloud",
     "apify",
+    "arlula",
     "asana",
     "atlassian_connect",
     "auth0",
@@ -54,15 +69,20 @@ __all__ = [
     "clickup",
     "cloudevents",
     "coinbase_commerce",
+    "copernicus",
     "discord",
     "discord_interactions",
     "docusign",
     "dropbox",
     "dwolla",
     "elevenlabs",
+    "eoepca",
+    "esri",
     "figma",
     "flutterwave",
     "forgejo",
+    "geopera",
+    "geospan",
     "gitea",
     "github",
     "gitlab",
@@ -70,6 +90,7 @@ __all__ = [
     "google_pubsub",
     "http_message",
     "hubspot",
+    "iceye",
     "increase",
     "inngest",
     "intercom",
@@ -86,19 +107,24 @@ __all__ = [
     "linear",
     "lithic",
     "liveblocks",
+    "liveeo",
     "livekit",
     "lob",
     "mailersend",
     "mailgun",
     "mandrill",
+    "maxar",
+    "maxar_sns",
     "meta",
     "microsoft_graph",
     "mollie",
     "mollie_classic",
     "monday",
     "mux",
+    "nasa_cmr",
     "netlify",
     "notion",
+    "ogc_processes",
     "okta",
     "openai",
     "paddle",
@@ -106,8 +132,11 @@ __all__ = [
     "paypal",
     "paystack",
     "plaid",
+    "planet_orders",
+    "planet_subscriptions",
     "polar",
     "postmark",
+    "pygeoapi_pubsub",
     "qonto",
     "qstash",
     "razorpay",
@@ -121,6 +150,9 @@ __all__ = [
     "sentry",
     "shopify",
     "shopify_events",
+    "skyfi",
+    "skyfi_archive",
+    "skywatch",
     "slack",
     "square",
     "standard_webhooks",

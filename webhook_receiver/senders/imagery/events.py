@@ -11,20 +11,47 @@ from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, cast
 
 from pydantic import BaseModel
 
+from ...delivery import Headers
 from ...errors import NotAnEvent
-from ...events import ImageryEvent, parsed_paths, value_at
+from ...events import Event, ImageryEvent
 from ...json_repair import parsed
+from ...signatures import Scheme
+from ..base import Sender
+from ..event_names import Place, place_of
 from ..split import Split
 from .statuses import Outcome, Statuses
 
 _EACH = Split("*")
 
 Places = tuple[str, ...]
-"""Places of a value in a document, such as ("orderInfo.id", "id"): the first that has one counts."""
+"""Places of a value, in a document or beside it, such as ("orderInfo.id", "query:order"): the first that has one
+counts. They are written as those of `Sender.event_name`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentPlaces:
+    """The places of values in documents that nobody has published, for whoever has seen some.
+
+    Until then the URL says it: `https://example.com/webhooks/SECRET?order=7&status=complete`.
+    """
+
+    status: Places = ("query:status",)
+    """The places of the status; without one it is empty, and the event is progress."""
+    order_id: Places = ("query:order",)
+    """The places of the order's id."""
+    item: Places = ()
+    """The places of the item's id or name."""
+    expires_at: Places = ()
+    """The places of the time at which a download link ends, by RFC 3339."""
+
+
+URL_PLACES = DocumentPlaces()
+"""The places in the URL."""
 
 
 class Imagery(BaseModel, frozen=True, hide_input_in_errors=True):
@@ -92,41 +119,47 @@ class ProviderEvent(ImageryEvent, ABC, frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """The function of a body that returns the document of a `ProviderEvent`, or an array of them: `Sender.decode`.
+    """The function of a body that returns the document of a `ProviderEvent`, or an array of them.
 
-    A body that is no object is left as it is, and so is a part that is none.
+    It is a sender's `envelope`, or its `decode` if no place is beside the document: `sender` makes such a sender. A
+    body that is no object is left as it is, and so is a part that is none.
+
+    Raises:
+        ConfigurationError: a place cannot work.
     """
 
     event: str
     """The first part of the events' names, such as "planet.order"."""
     statuses: Statuses
     """The statuses, by which the last part of a name is told."""
-    status: Places
+    status: Places = ()
     """The places of the status; without one it is empty, and the event is progress."""
-    order_id: Places
+    order_id: Places = ()
     """The places of the order's id."""
     item: Places = ()
     """The places of the item's id or name."""
     expires_at: Places = ()
     """The places of the time at which a download link ends, by RFC 3339."""
-    id: Places = ()
+    id: tuple[Places, ...] = ()
     """The places whose values together are the id of the news; one that is not there, and there is no id."""
     parts: Split | None = None
-    """The place of the items, for a provider that puts several into one document: the result is an array then.
-
-    Raises:
-        ConfigurationError: a place cannot work.
-    """
+    """The place of the items, for a provider that puts several into one document: the result is an array then."""
+    where: tuple[str, str] | None = None
+    """A place and the value there of the documents that are read; others are left as they are. None for all."""
+    reads_all: bool = False
+    """Whether a body that is no object is read as well."""
 
     def __post_init__(self) -> None:
-        for places in (self.status, self.order_id, self.item, self.expires_at, self.id):
-            parsed_paths(places)
+        for text in self._texts():
+            place_of(text)
 
-    def __call__(self, body: bytes) -> bytes:
+    def __call__(self, body: bytes, headers: Headers = ()) -> bytes:
         """Return the document, or the array of documents, that a body becomes."""
         if self.parts is None:
             document: object = parsed(body)
-            return _written(self.read(document)) if isinstance(document, dict) else body
+            if not self._is_read(document, headers):
+                return body
+            return _written(self.read(document, headers))
         try:
             wholes = _EACH.parts(body)
             # Without items it is an event as well, and not without news.
@@ -136,19 +169,19 @@ class Reading:
         found = [parsed(part) for part in parts]
         if found == [None]:
             return body
-        return _written([self.read(each) if isinstance(each, dict) else each for each in found])
+        return _written([self.read(each, headers) if self._is_read(each, headers) else each for each in found])
 
-    def read(self, document: Any) -> dict[str, Any]:
+    def read(self, document: Any, headers: Headers) -> dict[str, Any]:
         """Return the document of the event that a document of the provider, or a part of one, becomes."""
-        status = _text(document, self.status) or ""
-        item = _text(document, self.item)
-        expires_at = _time(_text(document, self.expires_at))
+        status = self._text("status", document, headers) or ""
+        item = self._text("item", document, headers)
+        expires_at = _time(self._text("expires_at", document, headers))
         told = {
-            "order_id": _text(document, self.order_id),
+            "order_id": self._text("order_id", document, headers),
             "items": [] if item is None else [item],
             "status": status,
             "expires_at": None if expires_at is None else expires_at.isoformat(),
-            "id": _id([_text(document, (place,)) for place in self.id]),
+            "id": _id([_first(places, document, headers) for places in self._id_places]),
             "document": document,
         }
         return {"event": f"{self.event}.{self.outcome(status, document)}", "body": told}
@@ -157,17 +190,66 @@ class Reading:
         """Return what a status means, in a document."""
         return self.statuses.outcome(status)
 
+    def sender(self, name: str, scheme: Scheme, events: tuple[type[Event], ...], **parts: Any) -> Sender:
+        """Return the sender whose bodies are read so.
+
+        Args:
+            name: the sender's name.
+            scheme: the sender's scheme.
+            events: the classes of its events.
+            parts: the other parts of `Sender`, such as `facts`.
+
+        Raises:
+            ConfigurationError: a part cannot work.
+        """
+        places = {text: place_of(text) for text in self._texts()}
+        beside = any(place.kind != "" for place in places.values())
+        return Sender(
+            name=name,
+            scheme=scheme,
+            events=events,
+            decode=None if beside else self,
+            envelope=self if beside else None,
+            url_places=tuple(text for text, place in places.items() if place.kind in ("query", "path")),
+            split=None if self.parts is None else _EACH,
+            **parts,
+        )
+
+    def _texts(self) -> list[str]:
+        where = [] if self.where is None else [self.where[0]]
+        ids = [text for places in self.id for text in places]
+        return [*self.status, *self.order_id, *self.item, *self.expires_at, *ids, *where]
+
+    def _is_read(self, document: Any, headers: Headers) -> bool:
+        if not isinstance(document, dict):
+            return self.reads_all
+        known = cast("dict[str, object]", document)
+        if known.keys() >= _MEMBERS and str(known["event"]).startswith(f"{self.event}."):
+            return False
+        return self.where is None or place_of(self.where[0]).value(document, headers) == self.where[1]
+
+    def _text(self, name: str, document: Any, headers: Headers) -> str | None:
+        return _first(self._places[name], document, headers)
+
+    @cached_property
+    def _places(self) -> Mapping[str, Sequence[Place]]:
+        texts = {name: getattr(self, name) for name in ("status", "order_id", "item", "expires_at")}
+        return {name: [*map(place_of, given)] for name, given in texts.items()}
+
+    @cached_property
+    def _id_places(self) -> Sequence[Sequence[Place]]:
+        return [[*map(place_of, given)] for given in self.id]
+
+
+_MEMBERS = {"event", "body"}
+
 
 def _written(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
-def _text(document: Any, places: Places) -> str | None:
-    for path in parsed_paths(places):
-        found = value_at(document, path)
-        if isinstance(found, str | int) and not isinstance(found, bool) and found != "":
-            return str(found)
-    return None
+def _first(places: Sequence[Place], document: Any, headers: Headers) -> str | None:
+    return next((found for place in places if (found := place.value(document, headers)) is not None), None)
 
 
 def _time(text: str | None) -> datetime | None:

@@ -119,18 +119,15 @@ STATUSES: Mapping[str, Statuses] = {
         ),
         source="SkyFi's OpenAPI 2.0.0+8113881; that PROCESSING_COMPLETE is the end without a bucket is inferred",
     ),
-    "maxar-orders": Statuses(
-        ready="SUCCESS",
-        failed="FAIL, ERROR",
-        progress="RECEIVED, IN_PROGRESS, CANCELED, FINAL",
-        source="developers.maxar.com, ordering: notifications; the payload is not known",
-    ),
-    "maxar-tasking": Statuses(
-        ready="FULFILLED",
+    "maxar": Statuses(
+        ready="SUCCESS, FULFILLED",
         partly_ready="PARTIALLY-FULFILLED",
-        failed="FAIL, DENIED, ERROR",
-        progress="INITIAL, ACCEPTED, AWAITING-COLLECTION, IN-PRODUCTION, PARTIAL-DELIVERY, CANCELED",
-        source="developers.maxar.com, tasking v2: notifications; the payload is not known",
+        failed="FAIL, ERROR, DENIED",
+        progress=(
+            "RECEIVED, IN_PROGRESS, CANCELED, FINAL, INITIAL, ACCEPTED, AWAITING-COLLECTION, IN-PRODUCTION, "
+            "PARTIAL-DELIVERY"
+        ),
+        source="developers.maxar.com: notifications of ordering and of tasking v2; the payload is not known",
     ),
     "iceye": Statuses(
         ready="DONE, closed",
@@ -155,9 +152,9 @@ STATUSES: Mapping[str, Statuses] = {
         source="OGC API Processes, statusInfo.yaml",
     ),
     "nasa-cmr": Statuses(
-        ready="New",
-        progress="Update, Delete",
-        source="nasa/Common-Metadata-Repository, subscription: the modes",
+        ready="New, New Notification",
+        progress="Update, Update Notification, Delete, Delete Notification",
+        source="nasa/Common-Metadata-Repository@543a30f, subscription: the modes, and the subjects made of them",
     ),
     "capella": Statuses(
         ready="completed",

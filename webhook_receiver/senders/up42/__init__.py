@@ -66,7 +66,7 @@ PRESETS = (
         ("signature-input", "signature"),
         b"up42-sig",
         page=Page(
-            trade="business",
+            trade="images",
             docs="docs.up42.com",
             setup=(
                 "`webhook-receiver webhooks ensure`, or the API, creates a webhook of a workspace with the URL, a "
