@@ -28,7 +28,6 @@ _HOMES = {
     "..imagery.arlula": "arlula",
     "..imagery.skywatch": "skywatch",
     "..imagery.nasa": "nasa_cmr",
-    "..imagery.platforms": "liveeo eoepca esri geospan amigocloud",
     "..standard_webhooks": "standard_webhooks svix",
     "..github": "github",
     "..stripe": "stripe",
@@ -72,6 +71,7 @@ _HOMES = {
     "..google_pubsub": "google_pubsub",
     "..asana": "asana",
     "..azure_devops": "azure_devops",
+    "..imagery.platforms": "liveeo eoepca esri geospan amigocloud",
 }
 """The modules, and the functions of each, in the order in which `recognize` prefers one of two senders alike."""
 _HOME = {name: module for module, names in _HOMES.items() for name in names.split()}

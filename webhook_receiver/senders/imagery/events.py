@@ -70,7 +70,7 @@ class Imagery(BaseModel, frozen=True, hide_input_in_errors=True):
 class ProviderEvent(ImageryEvent, ABC, frozen=True):
     """The base class of the events of providers that are read by a `Reading`. Their names begin with the provider's."""
 
-    body: Imagery
+    body: Imagery = Imagery()
 
     @property
     def provider(self) -> str:
@@ -224,12 +224,16 @@ class Reading:
         if not isinstance(document, dict):
             return self.reads_all
         known = cast("dict[str, object]", document)
-        if known.keys() >= _MEMBERS and str(known["event"]).startswith(f"{self.event}."):
+        if known.get("event") in self._names:
             return False
         return self.where is None or place_of(self.where[0]).value(document, headers) == self.where[1]
 
     def _text(self, name: str, document: Any, headers: Headers) -> str | None:
         return _first(self._places[name], document, headers)
+
+    @cached_property
+    def _names(self) -> Sequence[str]:
+        return [f"{self.event}.{outcome}" for outcome in Outcome]
 
     @cached_property
     def _places(self) -> Mapping[str, Sequence[Place]]:
@@ -239,9 +243,6 @@ class Reading:
     @cached_property
     def _id_places(self) -> Sequence[Sequence[Place]]:
         return [[*map(place_of, given)] for given in self.id]
-
-
-_MEMBERS = {"event", "body"}
 
 
 def _written(value: object) -> bytes:

@@ -111,6 +111,7 @@ def _played(topic: Secrets, key: Secret) -> Sender:
     return replace(maxar_sns(topic), scheme=SNSSignature(topic, key=key))
 
 
+_MESSAGE = {"Type": "Notification", "TopicArn": TOPIC, "Message": "{}", "id": "first-number"}
 _BACKFILL = "List the orders by start_date and end_date, and the events of one."
 _UNKNOWN = "Its documents are not known. Without places each call is an ImageryProgress without a status."
 
@@ -144,7 +145,7 @@ PRESETS = (
         partial(SNSSignature),
         example=TOPIC,
         played=_played,
-        body=json.dumps({"Type": "Notification", "TopicArn": TOPIC, "Message": "{}", "id": "first-number"}).encode(),
+        body=json.dumps(_MESSAGE).encode(),
         page=Page(
             trade="images",
             docs="developers.maxar.com/docs/ordering/guides/notifications",

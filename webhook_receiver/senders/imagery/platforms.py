@@ -26,8 +26,8 @@ from ..split import Split
 from ..standard_webhooks import EXAMPLE as SVIX_EXAMPLE
 from ..standard_webhooks import header_names
 
-HEADER = "X-Webhook-Secret"
-"""The header with the secret, for a sender that takes any header of yours."""
+_GEOSPAN = "X-Geospan-Secret"
+_AMIGOCLOUD = "X-Amigocloud-Secret"
 
 _svix = partial(StandardWebhooks, headers="svix")
 _NO_WORDS = "Its events are no orders of images, so none is an ImageryReady."
@@ -149,10 +149,10 @@ def esri(secret: Secrets) -> Sender:
     )
 
 
-_header_secret = partial(HeaderSecret, header=HEADER)
+_header_secret = partial(HeaderSecret, header=_GEOSPAN)
 
 
-def geospan(secret: Secrets, *, header: str = HEADER) -> Sender:
+def geospan(secret: Secrets, *, header: str = _GEOSPAN) -> Sender:
     """Return the sender GEOSPAN, whose documents are not known.
 
     Args:
@@ -173,7 +173,7 @@ def geospan(secret: Secrets, *, header: str = HEADER) -> Sender:
     )
 
 
-def amigocloud(secret: Secrets, *, header: str = HEADER) -> Sender:
+def amigocloud(secret: Secrets, *, header: str = _AMIGOCLOUD) -> Sender:
     """Return the sender AmigoCloud.
 
     Args:
@@ -265,11 +265,11 @@ PRESETS = (
         "GEOSPAN",
         geospan,
         _header_secret,
-        (HEADER.lower(),),
+        (_GEOSPAN.lower(),),
         page=Page(
             trade="images",
             docs="docs.geospan.com/gpro/webhooks",
-            setup=f"The sales contact takes the URL, the events and a fixed header, such as {HEADER}, for the account.",
+            setup=f"The sales contact takes the URL, the events and a header, such as {_GEOSPAN}, for the account.",
             answer="Which answers are taken for received is not known.",
             traps=(
                 _NO_WORDS,
@@ -281,12 +281,12 @@ PRESETS = (
         "amigocloud",
         "AmigoCloud",
         amigocloud,
-        partial(HeaderSecret, header=HEADER),
-        (HEADER.lower(),),
+        partial(HeaderSecret, header=_AMIGOCLOUD),
+        (_AMIGOCLOUD.lower(),),
         page=Page(
             trade="images",
             docs="help.amigocloud.com",
-            setup=f"In the settings of the user, Webhooks: the URL and headers of your own, such as {HEADER}.",
+            setup=f"In the settings of the user, Webhooks: the URL and headers of your own, such as {_AMIGOCLOUD}.",
             answer="Which answers are taken for received is not known.",
             traps=(_NO_WORDS, "Of its documents the id alone is known: replace(..., event_name=...) names the events."),
         ),
