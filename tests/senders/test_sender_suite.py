@@ -56,11 +56,13 @@ def genuine(name: str) -> tuple[str | None, bytes]:
     notifier = Notifier.of_preset(name, Secret(known.example))
     if not known.samples and known.body != b"{}":
         return notifier.event_name(None), known.body
-    event = notifier.event_name(None) if name in OWN_EVENTS else "thing.made"
+    event = (notifier.event_name(None) if name in OWN_EVENTS else None) or "thing.made"
     return event, notifier.body(notifier.document(event, None, None))
 
 
-OWN_EVENTS = {"dropbox", "meta", "mollie-classic", "telegram"}
+OF_IMAGERY = {name for name, each in presets().items() if ".imagery." in each.module}
+OWN_EVENTS = {"dropbox", "meta", "mollie-classic", "telegram"} | OF_IMAGERY
+"""The senders whose events have names of their own only."""
 
 
 @pytest.mark.parametrize("name", [name for name in presets() if name not in SIGNED_IN_THE_BODY | BY_NO_SECRET])

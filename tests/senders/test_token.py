@@ -33,6 +33,7 @@ def token(key: str = RSA_KEY, algorithm: str = "RS256", **claims: Any) -> bytes:
 class TestKinde(SenderSuite):
     secrets = KEYS
     given = {"content-type": "application/jwt"}
+    event = "user.created"
     body = token()
 
     def sender(self, secrets: Sequence[str]) -> Sender:
