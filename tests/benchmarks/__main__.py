@@ -12,7 +12,7 @@ from subprocess import SubprocessError
 
 from rich.console import Console
 
-from . import in_process, over_http, processes, report, with_postgres
+from . import in_process, over_http, polling, processes, report, with_postgres
 from .environments import Unavailable, cache, of_revision
 from .figures import Found
 from .peers import DURABLE_PEERS, PEERS
@@ -26,6 +26,7 @@ MEASURES: dict[str, Callable[[Session], Found]] = {
     "whole": in_process.whole,
     "batch": in_process.batch,
     "worker": in_process.worker,
+    "polls": polling.polls,
     "postgres": with_postgres.beside,
     "postgres-distant": with_postgres.distant,
     "start": processes.start,

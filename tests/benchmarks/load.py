@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -18,6 +18,8 @@ class Rate:
 
     answered: int
     seconds: float
+    latencies: Sequence[float] = ()
+    """Seconds from each request to its answer."""
 
     @property
     def per_second(self) -> float:
@@ -29,6 +31,8 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, requests: Iterator[bytes], status: str, deadline: float) -> None:
         self.answered = 0
+        self.latencies: list[float] = []
+        self._asked = 0.0
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._requests = requests
         self._status = b"HTTP/1.1 " + status.encode()
@@ -52,6 +56,7 @@ class _Connection(asyncio.Protocol):
             return
         self._received = b""
         self.answered += 1
+        self.latencies.append(time.monotonic() - self._asked)
         self._next()
 
     def _next(self) -> None:
@@ -59,6 +64,7 @@ class _Connection(asyncio.Protocol):
         if request is None:
             self._transport.close()
         else:
+            self._asked = time.monotonic()
             self._transport.write(request)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -107,4 +113,5 @@ async def run(
     ]
     async with asyncio.timeout(seconds + 30):
         await asyncio.gather(*(protocol.closed for protocol in protocols))
-    return Rate(sum(protocol.answered for protocol in protocols), time.monotonic() - start)
+    latencies = [each for protocol in protocols for each in protocol.latencies]
+    return Rate(len(latencies), time.monotonic() - start, latencies)

@@ -217,12 +217,45 @@ async def test_a_page_of_100_000_changes_is_kept_whole_in_small_steps() -> None:
             return await super().put_all(entries, cursor, poll, now)
 
     hooks = durable(Counting())
-    hooks.poll_every(MINUTES, returning(Changes([about(f"o-{number}") for number in range(100_000)], "end")))
+    changes = [about(f"o-{number}") for number in range(5_000)] * 20
+    hooks.poll_every(MINUTES, returning(Changes(changes, "end")))
     async with opened(hooks) as each:
-        assert await each.poll() == Polled(100_000, 100_000)
-        assert (await hooks.inbox.stats()).counts[State.WAITING] == 100_000
-    assert max(size for size, _ in puts) <= 200
+        assert await each.poll() == Polled(100_000, 5_000, 95_000)
+        assert (await hooks.inbox.stats()).counts[State.WAITING] == 5_000
+    assert max(size for size, _ in puts) <= 100
     assert [cursor for _, cursor in puts if cursor is not None] == ["end"]
+
+
+async def test_what_a_source_tells_again_is_known_without_a_look_unless_it_is_asked_for_what_is_past() -> None:
+    puts = 0
+
+    class Counting(Faulty):
+        async def put_all(self, entries: Sequence[Any], cursor: str | None, poll: Any, now: float) -> Any:
+            nonlocal puts
+            puts += len(entries)
+            return await super().put_all(entries, cursor, poll, now)
+
+    api = Api("o-0", "o-1", "o-2")
+    hooks, _ = polling(api, inbox=Counting())
+    past = datetime.fromtimestamp(NOW, UTC)
+    async with opened(hooks) as each:
+        await each.poll()
+        api.documents.extend(api.documents)
+        assert await each.poll(early=True) == Polled(3, 0, 3)
+        assert puts == 3
+        assert await each.poll(early=True, since=past) == Polled(5, 0, 5)
+        assert puts == 8
+
+
+async def test_of_what_a_source_has_told_only_the_latest_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poller, "_MOST_TOLD", 10)
+    api = Api(*(f"o-{number}" for number in range(30)))
+    hooks, _ = polling(api, inbox=(inbox := Faulty()))
+    async with opened(hooks) as each:
+        await each.poll()
+        api.documents += api.documents[:1] + api.documents[-1:]
+        assert await each.poll(early=True) == Polled(2, 0, 2)
+        assert len(await inbox.find(Filter())) == 30
 
 
 async def test_what_is_no_event_is_a_dead_letter_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -23,7 +23,8 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from itertools import count
+from hashlib import blake2b
+from itertools import count, islice
 from time import perf_counter
 from typing import NamedTuple, cast
 
@@ -53,9 +54,12 @@ PAGE_TIMEOUT = 600.0
 
 _SOON = 1.0  # seconds between two looks at a source that another process polls, at least
 _JITTER = (0.9, 1.1)  # of a wait, so that no two processes or sources ask together for ever
-_AT_ONCE = 200  # documents that are put together, which no push notices
+_AT_ONCE = 100  # documents that are put together, which no push notices
 _BYTES_AT_ONCE = 1024 * 1024
-_STEP = 0.002  # seconds of work after which others get their turn
+_MOST_TOLD = 50_000  # documents that are known without a look into the inbox: some MiB
+_STEP = 0.001  # seconds of work, after which the event loop is left to others
+_REST = 5.0  # for so many times as long as the work took, where others want it
+_BUSY = 0.0002  # seconds that a turn of the event loop takes at least, if others do something in it
 
 
 class Polled(NamedTuple):
@@ -77,6 +81,29 @@ class Polled(NamedTuple):
 
 Progress = Callable[[Polled], object]
 """A function that is called with the counts so far, whenever something was put."""
+
+
+class _Batch:
+    """Documents that are put together."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.digests: list[bytes] = []
+        self.known = 0
+        """Number of documents besides, which the source has told before."""
+        self._size = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further document is to be added."""
+        return len(self.entries) >= _AT_ONCE or self._size >= _BYTES_AT_ONCE
+
+    def add(self, digest: bytes, size: int, entry: Entry | None) -> None:
+        """Add a document; its entry is None if it is an empty batch."""
+        self.digests.append(digest)
+        if entry is not None:
+            self.entries.append(entry)
+            self._size += size
 
 
 class Poller:
@@ -103,6 +130,8 @@ class Poller:
         """The seconds before which nobody polls, by the end of the latest poll of this process."""
         self._logged = ""
         """What kind of error was logged last, unless a poll has succeeded since."""
+        self._told: dict[bytes, None] = {}
+        """The digests of what the source told last, and the inbox has: a listing tells it again."""
         self._invalid = LineLimit(runtime.clock, first=10)
 
     async def run(self, report: Progress | None = None) -> None:
@@ -169,6 +198,7 @@ class Poller:
         renewing = asyncio.create_task(self._renew(lease))
         try:
             if begin is not None:
+                self._told.clear()  # who asks for what is past may have removed it from the inbox
                 await runtime.put_all([], begin, lease)
             polled = await self._pages(lease, lease.cursor if begin is None else begin, progress)
             outcome = PollOutcome(wait=self._interval * random.uniform(*_JITTER))  # noqa: S311
@@ -272,50 +302,59 @@ class Poller:
         self, changes: Changes, before: str | None, lease: PollLease, polled: Polled, progress: Progress | None
     ) -> Polled:
         """Put the documents of a page, and at the end the cursor behind them; return the counts with them added."""
-        entries: list[Entry] = []
-        size, began = 0, perf_counter()
+        batch, told, began = _Batch(), self._told, perf_counter()
         for number, document in enumerate(changes.documents, 1):
-            self._check(document, number)
-            entry = self._entry(document)
-            if entry is not None:
-                entries.append(entry)
-                size += len(document)
-            if len(entries) >= _AT_ONCE or size >= _BYTES_AT_ONCE:
-                polled = await self._put_some(entries, before, lease, polled, progress)
-                entries, size = [], 0
-            if perf_counter() - began > _STEP:
-                await asyncio.sleep(0)
+            if type(document) is not bytes or len(document) > self._max_document:
+                raise ApiError(
+                    f"the source {self.name} returned as document {number} of a page {self._wrong(document)}"
+                )
+            digest = blake2b(document, digest_size=16).digest()
+            if digest in told:
+                batch.known += 1
+            else:
+                batch.add(digest, len(document), self._entry(document))
+                if batch.is_full:
+                    polled = await self._put_batch(batch, before, lease, polled, progress)
+                    batch = _Batch()
+            worked = perf_counter() - began
+            if worked > _STEP:
+                await _let_others_go_first(worked)
                 began = perf_counter()
-        if entries or changes.cursor != before:
-            polled = await self._put_some(entries, changes.cursor, lease, polled, progress)
+        if batch.entries or batch.known or changes.cursor != before:
+            polled = await self._put_batch(batch, changes.cursor, lease, polled, progress)
         return polled
 
-    async def _put_some(
-        self, entries: Sequence[Entry], cursor: str | None, lease: PollLease, polled: Polled, progress: Progress | None
+    async def _put_batch(
+        self, batch: _Batch, cursor: str | None, lease: PollLease, polled: Polled, progress: Progress | None
     ) -> Polled:
-        runtime = self._runtime
+        runtime, entries, told = self._runtime, batch.entries, self._told
         results = await runtime.put_all(entries, cursor, lease)
+        told.update(dict.fromkeys(batch.digests))
+        for digest in [*islice(told, max(0, len(told) - _MOST_TOLD))]:
+            del told[digest]
         new = [entry for entry, result in zip(entries, results, strict=True) if isinstance(result, Stored)]
-        known = len(entries) - len(new)
+        known = len(entries) - len(new) + batch.known
         for what, number in (("stored", len(new)), ("known", known)):
             if number:
                 runtime.polled[f"{what} {self.name}"] += number
         dead = [entry for entry in new if entry.dead is not None]
         for entry in dead:
             runtime.dead_letter_log.add(entry.delivery.id, entry.dead or "")
-        documents, stored, known_before, dead_before = polled
-        polled = Polled(documents + len(entries), stored + len(new), known_before + known, dead_before + len(dead))
+        polled = Polled(
+            polled.documents + len(new) + known,
+            polled.stored + len(new),
+            polled.known + known,
+            polled.dead + len(dead),
+        )
         if progress is not None:
             progress(polled)
         return polled
 
-    def _check(self, document: object, number: int) -> None:
-        """Reject what is no document; the cursor stays before it, so that it is not lost."""
-        what = f"the source {self.name} returned as document {number} of a page"
+    def _wrong(self, document: object) -> str:
+        """Return what is wrong with a document; the cursor stays before it, so that it is not lost."""
         if not isinstance(document, bytes):
-            raise ApiError(f"{what} {type(document).__name__}, and not bytes, the body of a delivery")
-        if len(document) > self._max_document:
-            raise ApiError(f"{what} {len(document)} bytes: WebhookReceiver(max_body=...) allows {self._max_document}")
+            return f"{type(document).__name__}, and not bytes, the body of a delivery"
+        return f"{len(document)} bytes: WebhookReceiver(max_body=...) allows {self._max_document}"
 
     def _entry(self, document: bytes) -> Entry | None:
         """Return the entry of a document; None for an empty batch."""
@@ -324,9 +363,9 @@ class Poller:
         # It was read from the sender's API, so an order check has nothing to confirm.
         delivery = Delivery(new_id(now), runtime.name, (), document, now, None, True, "poll")
         found = runtime.dispatcher.parse_all(document, ())
-        fails = any(isinstance(each, Exception) and not isinstance(each, WebhookError) for each in found)
-        if fails and self._invalid.left_out("") is not None:
-            log_failed_validators(delivery, found)
+        failed = [each for each in found if isinstance(each, Exception) and not isinstance(each, WebhookError)]
+        if failed and self._invalid.left_out("") is not None:
+            log_failed_validators(delivery, failed)
         return runtime.entries.build(delivery, found) if found else None
 
     def _wait_after(self, error: Exception, failures: int) -> float:
@@ -360,6 +399,14 @@ class Poller:
         self._logged = ""
         if polled.stored:
             logger.info("%s: the source %s told %d changes, %d were known", name, self.name, *polled[1:3])
+
+
+async def _let_others_go_first(worked: float) -> None:
+    """Leave the event loop to others after so many seconds of work, and for longer if there are any."""
+    began = perf_counter()
+    await asyncio.sleep(0)
+    if perf_counter() - began > _BUSY:
+        await asyncio.sleep(worked * _REST)
 
 
 def _complaint(found: object) -> str | None:

@@ -69,9 +69,12 @@ def put_all(connection: WriterConnection, jobs: Sequence[PutAllJob]) -> list[lis
 
 
 def _put_all(connection: WriterConnection, job: PutAllJob) -> list[Stored | Duplicate]:
-    change = "moved = iif(cursor IS ?, moved, ?), cursor = ?"
-    if not _update(connection, job.poll, change, job.cursor, job.now, job.cursor):
+    place = (job.poll.receiver, job.poll.source, job.poll.token)
+    held = connection.execute(f"SELECT cursor FROM poll WHERE {_THIS_LEASE}", place).fetchone()
+    if held is None:
         raise lost(job.poll)
+    if held[0] != job.cursor:  # where all is known, nothing is written, and the disk is not waited for
+        _update(connection, job.poll, "moved = ?, cursor = ?", job.now, job.cursor)
     return [result for some in _steps(job.puts) for result in put(connection, some)]
 
 
