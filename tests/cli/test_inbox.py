@@ -517,16 +517,16 @@ def test_stats_tell_what_was_counted_lately_and_how_polls_stand(path: Path, url:
             await inbox.count({Metric("hooks", "answered 202"): number} | handled, now - ago)
         lease = await inbox.lease_poll("hooks", "api", 60, now)
         assert lease is not None
-        await inbox.put_all([], "page\x1b 7", lease, now)
+        await inbox.put_all([], "page\x1b 7", lease, now - 180)
         await inbox.release_poll(lease, now - 300)
         lease = await inbox.lease_poll("hooks", "api", 60, now)
         assert lease is not None
-        await inbox.release_poll(lease, now, PollOutcome("the API is down"))
+        await inbox.release_poll(lease, inbox.clock(), PollOutcome("the API is down", wait=3700), now)
 
     on(path, fill)
     lines = [line.split("\t") for line in inbox_command("stats", url).stdout.splitlines()]
     assert lines[-3:] == [
-        ["hooks: api", "failed", "5 min ago", r"page\x1b 7", "the API is down"],
+        ["hooks: api", "failed", "5 min ago", "in 1 h", "3 min ago", r"page\x1b 7", "the API is down"],
         ["answered 202", "1", "11", "-"],
         [r"done app:book\x1b", "98", "1078", "at most 0.03 s"],
     ]
@@ -537,6 +537,8 @@ def test_stats_tell_what_was_counted_lately_and_how_polls_stand(path: Path, url:
     assert len(document["latency_buckets"]) == 9
     (poll,) = document["polls"]
     assert (poll["cursor"], poll["error"], poll["leased"]) == ("page\x1b 7", "the API is down", False)
+    assert (poll["failures"], round(poll["cursor_age_seconds"], -1)) == (1, 180)
+    assert 3600 < poll["next_poll_seconds"] <= 3700
 
 
 def test_of_several_receivers_it_is_said_whose_each_count_is(path: Path, url: str) -> None:

@@ -33,10 +33,13 @@ def entry(
         (entry(key=b"other"), entry(), 0, False),
         (entry(key=b"other"), entry(via="backfill"), KEPT_AT + 1, True),
         (entry(key=None, via="backfill"), entry(), KEPT_AT + 1, True),
+        (entry(key=None, via="poll"), entry(), KEPT_AT + 1, True),
+        (entry(key=b"other"), entry(via="poll"), KEPT_AT + 1, True),
+        (entry(key=None, via="poll"), entry(via="backfill"), KEPT_AT + 1, True),
         (entry(key=None, via="backfill", event="job.status"), entry(), 0, False),
     ],
 )
-def test_the_same_key_lately_or_the_same_news_by_backfill(
+def test_the_same_key_lately_or_the_same_news_by_a_poll(
     given: Entry, kept: Entry, since: float, is_one: bool
 ) -> None:
     assert is_duplicate(PutJob(given, KEPT_AT, since), Candidate.of(1, kept)) is is_one

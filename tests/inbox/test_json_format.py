@@ -30,7 +30,7 @@ def kepts(draw: st.DrawFn) -> StoredDelivery:
         received=draw(times),
         verified_by=draw(st.none() | st.integers(0, 9)),
         body_verified=draw(st.booleans()),
-        via=draw(st.sampled_from(["http", "backfill"])),
+        via=draw(st.sampled_from(["http", "poll", "backfill"])),
         part=draw(counts),
         context=draw(maybe_texts),
     )

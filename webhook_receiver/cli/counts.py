@@ -12,7 +12,7 @@ from ..inbox.base import Inbox
 from ..inbox.counting import MINUTE
 from ..inbox.records import LATENCY_BUCKETS, Metric, Poll
 from . import output
-from .listing import span
+from .listing import Now, span
 from .output import printable
 
 Spans = Mapping[str, Mapping[Metric, int]]
@@ -80,14 +80,36 @@ def _took(buckets: Counter[int | None]) -> str:
     return f"more than {LATENCY_BUCKETS[-1]:g} s"
 
 
-def show_polls(polls: Sequence[Poll], now: float) -> None:
+def poll_documents(polls: Sequence[Poll], now: Now) -> list[dict[str, Any]]:
+    """Return how it stands with each source as JSON, with what is counted from now."""
+    return [
+        each._asdict() | {"cursor_age_seconds": _age(each.moved, now), "next_poll_seconds": _next(each, now)}
+        for each in polls
+    ]
+
+
+def show_polls(polls: Sequence[Poll], now: Now) -> None:
     """Print how it stands with each source that is polled; nothing if none is."""
     rows: list[Sequence[str | Text]] = []
     for each in polls:
-        worked = "never" if each.succeeded is None else f"{span(now - each.succeeded)} ago"
+        worked = "never" if each.succeeded is None else f"{span(now.unix - each.succeeded)} ago"
         state = "running" if each.leased else "failed" if each.error is not None else "waits"
+        wait, age = _next(each, now), _age(each.moved, now)
+        due = "-" if wait is None else "due" if not wait else f"in {span(wait)}"
         cursor = "-" if each.cursor is None else printable(each.cursor)
+        moved = "-" if age is None else f"{span(age)} ago"
         error = "" if each.error is None else printable(each.error)
-        rows.append((f"{printable(each.receiver)}: {printable(each.source)}", state, worked, cursor, error))
+        name = f"{printable(each.receiver)}: {printable(each.source)}"
+        rows.append((name, state, worked, due, moved, cursor, error))
     if rows:
-        output.table(("poll", "state", "last success", "cursor", "error"), rows, shortest={"cursor": 8})
+        headings = ("poll", "state", "last success", "next", "cursor moved", "cursor", "error")
+        output.table(headings, rows, shortest={"cursor": 8})
+
+
+def _age(at: float | None, now: Now) -> float | None:
+    return None if at is None else max(0.0, now.unix - at)
+
+
+def _next(poll: Poll, now: Now) -> float | None:
+    """Return the seconds to the next poll, 0 if it is due; None while one is running."""
+    return None if poll.leased else max(0.0, (poll.until or now.clock) - now.clock)

@@ -35,7 +35,7 @@ def stats(where: Where, as_json: Json = False) -> None:
     found, polls, lately, now = run(where, work)
     if not as_json:
         listing.show_stats(found, now)
-        counts.show_polls(polls, now.unix)
+        counts.show_polls(polls, now)
         counts.show(lately)
         return
     oldest = None if found.oldest_waiting is None else max(0.0, now.unix - found.oldest_waiting)
@@ -45,7 +45,7 @@ def stats(where: Where, as_json: Json = False) -> None:
         "oldest_waiting_seconds": oldest,
     }
     numbers["dead_within_hour"] = found.dead_within_hour(now.clock)
-    numbers |= {"paused": dict(found.paused)} | dict(found.extra) | {"polls": [each._asdict() for each in polls]}
+    numbers |= {"paused": dict(found.paused)} | dict(found.extra) | {"polls": counts.poll_documents(polls, now)}
     output.say_json(numbers | counts.documents(lately))
 
 

@@ -54,12 +54,13 @@ PAGE_TIMEOUT = 600.0
 
 _SOON = 1.0  # seconds between two looks at a source that another process polls, at least
 _JITTER = (0.9, 1.1)  # of a wait, so that no two processes or sources ask together for ever
-_AT_ONCE = 100  # documents that are put together, which no push notices
+_AT_ONCE, _AT_ONCE_BESIDE_PUSHES = 100, 20  # documents that are put together, which no push notices
 _BYTES_AT_ONCE = 1024 * 1024
 _MOST_TOLD = 50_000  # documents that are known without a look into the inbox: some MiB
 _STEP = 0.001  # seconds of work, after which the event loop is left to others
-_REST = 5.0  # for so many times as long as the work took, where others want it
-_BUSY = 0.0002  # seconds that a turn of the event loop takes at least, if others do something in it
+_REST = 10.0  # for so many times as long as the work took, while pushes come
+_LONGEST_REST = 0.1  # seconds
+_BUSY = 0.2  # seconds after a push in which others are expected
 
 
 class Polled(NamedTuple):
@@ -93,10 +94,9 @@ class _Batch:
         """Number of documents besides, which the source has told before."""
         self._size = 0
 
-    @property
-    def is_full(self) -> bool:
-        """Whether no further document is to be added."""
-        return len(self.entries) >= _AT_ONCE or self._size >= _BYTES_AT_ONCE
+    def is_full(self, most: int) -> bool:
+        """Whether no further document is to be added, of so many at most."""
+        return len(self.entries) >= most or self._size >= _BYTES_AT_ONCE
 
     def add(self, digest: bytes, size: int, entry: Entry | None) -> None:
         """Add a document; its entry is None if it is an empty batch."""
@@ -132,6 +132,8 @@ class Poller:
         """What kind of error was logged last, unless a poll has succeeded since."""
         self._told: dict[bytes, None] = {}
         """The digests of what the source told last, and the inbox has: a listing tells it again."""
+        self._answered = 0  # requests, when that was last looked at
+        self._busy_until = 0.0
         self._invalid = LineLimit(runtime.clock, first=10)
 
     async def run(self, report: Progress | None = None) -> None:
@@ -313,12 +315,12 @@ class Poller:
                 batch.known += 1
             else:
                 batch.add(digest, len(document), self._entry(document))
-                if batch.is_full:
+                if batch.is_full(_AT_ONCE if began > self._busy_until else _AT_ONCE_BESIDE_PUSHES):
                     polled = await self._put_batch(batch, before, lease, polled, progress)
                     batch = _Batch()
             worked = perf_counter() - began
             if worked > _STEP:
-                await _let_others_go_first(worked)
+                await self._let_pushes_go_first(worked)
                 began = perf_counter()
         if batch.entries or batch.known or changes.cursor != before:
             polled = await self._put_batch(batch, changes.cursor, lease, polled, progress)
@@ -349,6 +351,13 @@ class Poller:
         if progress is not None:
             progress(polled)
         return polled
+
+    async def _let_pushes_go_first(self, worked: float) -> None:
+        """Leave the event loop to others after so many seconds of work, and for longer while pushes come."""
+        answered, now = sum(self._runtime.counters.answered.values()), perf_counter()
+        if answered != self._answered:
+            self._answered, self._busy_until = answered, now + _BUSY
+        await asyncio.sleep(min(worked * _REST, _LONGEST_REST) if now < self._busy_until else 0)
 
     def _wrong(self, document: object) -> str:
         """Return what is wrong with a document; the cursor stays before it, so that it is not lost."""
@@ -399,14 +408,6 @@ class Poller:
         self._logged = ""
         if polled.stored:
             logger.info("%s: the source %s told %d changes, %d were known", name, self.name, *polled[1:3])
-
-
-async def _let_others_go_first(worked: float) -> None:
-    """Leave the event loop to others after so many seconds of work, and for longer if there are any."""
-    began = perf_counter()
-    await asyncio.sleep(0)
-    if perf_counter() - began > _BUSY:
-        await asyncio.sleep(worked * _REST)
 
 
 def _complaint(found: object) -> str | None:

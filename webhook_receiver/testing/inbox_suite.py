@@ -784,26 +784,27 @@ class InboxSuite(_OnTwoStores):
         assert found == [Stored("d-1"), Duplicate("d-1", replayed=True), Duplicate("d-1")]
         assert (await claim(inbox))["d-1"].state is WAITING
 
-    async def test_what_was_backfilled_is_a_duplicate_of_what_has_its_identity_and_the_other_way_round(
-        self, inbox: Inbox
+    @pytest.mark.parametrize("via", ["poll", "backfill"])
+    async def test_what_was_polled_is_a_duplicate_of_what_has_its_identity_and_the_other_way_round(
+        self, inbox: Inbox, via: str
     ) -> None:
         await put(inbox, "d-1", key=b"k1", identity="o-1")
         late = NOW + 2 * self.window
-        assert await put(inbox, "b-1", via="backfill", identity="o-1", now=late) == [Duplicate("d-1")]
-        assert await put(inbox, "b-2", via="backfill", identity="o-2") == [Stored("b-2")]
-        assert await put(inbox, "b-3", via="backfill", identity="o-2") == [Duplicate("b-2")]
+        assert await put(inbox, "b-1", via=via, identity="o-1", now=late) == [Duplicate("d-1")]
+        assert await put(inbox, "b-2", via=via, identity="o-2") == [Stored("b-2")]
+        assert await put(inbox, "b-3", via=via, identity="o-2") == [Duplicate("b-2")]
         assert await put(inbox, "d-2", key=b"k2", identity="o-2", now=late) == [Duplicate("b-2")]
         assert await put(inbox, "d-3", identity="o-2", event="order.other") == [Stored("d-3")]
         assert await put(inbox, "d-4", key=b"k4", identity="o-1") == [Stored("d-4")], "both came by HTTP"
 
-    async def test_a_backfilled_duplicate_replays_nothing(self, inbox: Inbox) -> None:
+    async def test_a_polled_duplicate_replays_nothing(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", identity="o-1")
         await finish(inbox, DEAD)
-        assert await put(inbox, "b-1", via="backfill", identity="o-1") == [Duplicate("d-1")]
+        assert await put(inbox, "b-1", via="poll", identity="o-1") == [Duplicate("d-1")]
         assert await claim(inbox) == {}
 
-    async def test_a_notification_of_what_was_backfilled_and_is_dead_replays_it(self, inbox: Inbox) -> None:
-        await put(inbox, "b-1", via="backfill", identity="o-1")
+    async def test_a_push_of_what_was_polled_and_is_dead_replays_it(self, inbox: Inbox) -> None:
+        await put(inbox, "b-1", via="poll", identity="o-1")
         await finish(inbox, DEAD)
         assert await put(inbox, "d-1", key=b"k", identity="o-1") == [Duplicate("b-1", replayed=True)]
 
@@ -812,7 +813,7 @@ class InboxSuite(_OnTwoStores):
     async def test_a_page_and_the_cursor_behind_it_are_stored_together(self, inbox: Inbox) -> None:
         lease = await poll(inbox)
         assert (lease.receiver, lease.source, lease.cursor) == ("hooks", "api", None)
-        page = [entry(f"d-{number}", key=b"%d" % number, via="backfill") for number in range(3)]
+        page = [entry(f"d-{number}", key=b"%d" % number, via="poll") for number in range(3)]
         assert await inbox.put_all(page, "page 1", lease, NOW) == [Stored("d-0"), Stored("d-1"), Stored("d-2")]
         assert await inbox.put_all([], "page 2", lease, NOW) == []
         assert await inbox.release_poll(lease, NOW)
@@ -936,9 +937,9 @@ class InboxSuite(_OnTwoStores):
         page = [
             entry("d-1", key=b"k"),
             entry("d-2", key=b"new"),
-            entry("d-3", identity="o-1 FULFILLED", via="backfill"),
+            entry("d-3", identity="o-1 FULFILLED", via="poll"),
             entry("d-4", key=b"new"),
-            entry("d-5", event=None, key=b"dead", via="backfill"),
+            entry("d-5", event=None, key=b"dead", via="poll"),
             entry("d-6", event=None, key=b"dead"),
             entry("d-7", event=None, key=b"dead"),
             entry("d-8"),
@@ -958,7 +959,7 @@ class InboxSuite(_OnTwoStores):
 
     async def test_a_page_may_be_long(self, inbox: Inbox) -> None:
         lease = await poll(inbox)
-        page = [entry(f"d-{number}", identity=f"o-{number % 2000}", via="backfill") for number in range(3000)]
+        page = [entry(f"d-{number}", identity=f"o-{number % 2000}", via="poll") for number in range(3000)]
         found = await inbox.put_all(page, "page 1", lease, NOW)
         assert found == [Stored(f"d-{n}") if n < 2000 else Duplicate(f"d-{n - 2000}") for n in range(3000)]
         assert await inbox.put_all(page, "page 2", lease, NOW) == [Duplicate(f"d-{n % 2000}") for n in range(3000)]
@@ -985,7 +986,7 @@ class InboxSuite(_OnTwoStores):
         lease = await poll(inbox)
         for turn in range(5):
             happened = [f"o-{turn}-{number}" for number in range(40)]
-            page = [entry(f"page-{each}", identity=each, key=each.encode(), via="backfill") for each in happened]
+            page = [entry(f"page-{each}", identity=each, key=each.encode(), via="poll") for each in happened]
             puts = [other.put(entry(f"put-{each}", identity=each, key=each.encode()), NOW) for each in happened]
             putting = asyncio.gather(*puts)
             paged = await inbox.put_all(page, f"{turn}", lease, NOW)

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from itertools import count
+from typing import overload
 
 from starlette.types import Receive, Scope, Send
 
@@ -21,8 +22,31 @@ from .serving import serve
 
 made: list[int] = []
 """The orders that requests were made for."""
-pages: list[Sequence[bytes]] = [()]
-"""What the source has told, of which only the last page is remembered."""
+bodies: list[bytes] = []
+"""The bodies of the first of them."""
+
+
+class Page(Sequence[bytes]):
+    """Bodies with so many spaces behind each, made one by one: a source that made them all would hold up pushes."""
+
+    def __init__(self, number: int, spaces: int) -> None:
+        self._bodies = bodies[:number]
+        self._spaces = b" " * spaces
+
+    def __len__(self) -> int:
+        return len(self._bodies)
+
+    @overload
+    def __getitem__(self, place: int) -> bytes: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[bytes]: ...
+    def __getitem__(self, place: int | slice) -> bytes | Sequence[bytes]:
+        found = self._bodies[place]
+        return found + self._spaces if isinstance(found, bytes) else [each + self._spaces for each in found]
+
+
+pages = [Page(0, 0)]
+"""What the source tells is the last one."""
 
 
 def orders() -> Iterator[int]:
@@ -46,8 +70,8 @@ def main(url: str) -> None:
             return
         number = int(scope["query_string"])
         if number:
-            pages.append([body(order) + b" " * len(pages) for order in made[:number]])
-            pages[:-1] = [()] * (len(pages) - 1)
+            bodies.extend(map(body, made[len(bodies) : number]))
+            pages.append(Page(number, len(pages)))
         polled = await hooks.pollers[0].poll(early=True)
         answer = json.dumps(None if polled is None else polled.as_json()).encode()
         await send(
