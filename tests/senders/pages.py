@@ -11,11 +11,91 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.helpers import ROOT
+from webhook_receiver.senders import Sender
+from webhook_receiver.senders.imagery.events import Reading
+from webhook_receiver.senders.imagery.statuses import STATUSES
 from webhook_receiver.senders.page import TRADES, Trade
 from webhook_receiver.senders.profile import Profile, profile_of
 from webhook_receiver.senders.registry import presets
 
 FOLDER = ROOT / "docs" / "catalogue"
+IMAGES = ROOT / "docs" / "images.md"
+
+SOURCES = {
+    "planet-orders": "planet_source.planet_orders_source",
+    "planet-subscriptions": "planet_source.planet_subscriptions_source",
+    "skyfi": "skyfi_source.skyfi_orders_source",
+    "copernicus": "copernicus_source.copernicus_queue_source",
+    "iceye": "iceye_source.iceye_tasks_source",
+}
+"""The sources of providers that push, by the names of their senders, in `webhook_receiver.senders.imagery`."""
+
+POLLED = {
+    "ASF HyP3": "hyp3_source.hyp3_jobs_source",
+    "Capella Space": "capella_source.capella_tasks_source",
+    "Copernicus Data Space, on demand": "copernicus_source.copernicus_production_source",
+    "NASA Harmony": "harmony_source.harmony_jobs_source",
+    "openEO": "openeo_source.openeo_jobs_source",
+    "Planet Tasking": "planet_source.planet_tasking_source",
+    "Sentinel Hub, batch": "sentinel_hub_source.sentinel_hub_batch_source",
+    "STAPI": "stapi_source.stapi_orders_source",
+}
+"""The sources of providers that never push."""
+
+_IMAGES = """# Images from many providers
+
+Who orders images from several providers wants one handler: "this image is ready". One router has it, and the receiver
+of each provider includes the router:
+
+```python
+from webhook_receiver import ImageryReady, Router, WebhookReceiver
+from webhook_receiver.senders.catalogue import planet_orders, skyfi, up42
+
+images = Router()
+
+
+@images.on(ImageryReady)
+async def download(image: ImageryReady) -> None:
+    print(image.provider, image.order_id, image.items, image.status, image.expires_at)
+
+
+senders = [up42("secret"), planet_orders("secret"), skyfi("a-path-that-nobody-guesses")]
+receivers = [WebhookReceiver(sender=each, inbox="sqlite:///images.db") for each in senders]
+for each in receivers:
+    each.include(images)
+```
+
+[The vocabulary](events.md#images-from-whichever-provider) has four such classes. `on(PlanetOrderDelivered)`, of
+`webhook_receiver.senders.imagery.planet`, serves one provider alone. Each receiver has a route and a lifespan of its
+own: [Mounting](mounting.md). What a provider's API knows besides is [polled](polling.md).
+
+Where a provider tells several items in one call, as Airbus does, or each in a call of its own, as Planet does, each
+item is one event, and comes once however it is told. No push tells how many items an order has, so there is no event
+for "all of them": ask the API.
+
+Few providers sign. A secret in the URL's path, or a user name and a password in it, end up in logs and tickets: change
+them now and then, as [secrets are](signatures-and-secrets.md).
+
+## Which providers tell you, and how
+
+A provider that pushes has a function of secrets in `webhook_receiver.senders.catalogue`; its page says how to
+register, what is answered, and what nobody has published. One that never does is [polled](polling.md). The sources are
+in `webhook_receiver.senders.imagery`.
+
+"""
+
+_PLACES = """
+Where the words are in the URL, a provider's documents say nothing, as those of OGC API, or are not known. Once you have
+seen one, `places=DocumentPlaces(...)`, of `webhook_receiver.senders.imagery.events`, says where they are.
+
+## Their words
+
+A word that is not here, or is new tomorrow, is an `ImageryProgress`, and `status` has it. OneAtlas, Umbra, EODMS and
+Earth Engine have words here, and no sender or source.
+
+| provider | `ImageryReady` | `ImageryPartlyReady` | `ImageryFailed` | `ImageryProgress` | from |
+| --- | --- | --- | --- | --- | --- |
+"""
 
 _HEAD = """# The catalogue
 
@@ -41,6 +121,41 @@ def pages() -> dict[Path, str]:
         title = f"# {trade.capitalize()}\n\nThe senders of the catalogue whose trade is {trade}.\n"
         written[FOLDER / file_of(trade)] = title + "".join(map(_section, found))
     return written
+
+
+def images() -> str:
+    """Return the text of the page about providers of images."""
+    heading = "| provider | tells | a delivery proves | the words are | source |\n| --- | --- | --- | --- | --- |\n"
+    pushed = [profile_of(preset) for preset in presets().values() if preset.page and preset.page.trade == "images"]
+    rows = [
+        f"| [{each.preset.title}](catalogue/images.md#{_slug(each.preset.title)}) | by push: `{each.preset.function}` "
+        f"| {each.proof.covered} | {_words_are(each.sender)} | {_source(each.preset.name)} |\n"
+        for each in sorted(pushed, key=lambda each: each.preset.title.lower())
+    ]
+    rows += [f"| {title} | if asked | | in the document | `{source}` |\n" for title, source in POLLED.items()]
+    words = [
+        f"| {name} | {each.ready} | {each.partly_ready} | {each.failed} | {each.progress} | {each.source} |\n".replace(
+            "_", "\\_"
+        )
+        for name, each in STATUSES.items()
+    ]
+    return f"{_IMAGES}{heading}{''.join(rows)}{_PLACES}{''.join(words)}"
+
+
+def _words_are(sender: Sender) -> str:
+    """Return where a sender has the words for all providers."""
+    if sender.name == "up42":
+        return "in the document"
+    reading = sender.decode if sender.envelope is None else sender.envelope
+    if not isinstance(reading, Reading):
+        return "none: its events are no orders"
+    return "in the URL" if any(":" in place and place != "text:new" for place in reading.status) else "in the document"
+
+
+def _source(name: str) -> str:
+    if name == "up42":
+        return "`hooks.orders(client)`"
+    return f"`{SOURCES[name]}`" if name in SOURCES else "none"
 
 
 def file_of(trade: Trade) -> str:
@@ -89,7 +204,7 @@ def write() -> None:
     for file in FOLDER.glob("*.md"):
         if file not in written:
             file.unlink()
-    for file, text in written.items():
+    for file, text in {**written, IMAGES: images()}.items():
         file.write_text(text, encoding="utf-8")
 
 

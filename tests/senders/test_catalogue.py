@@ -19,7 +19,7 @@ from tests.helpers import ROOT
 from tests.senders import pages
 from webhook_receiver import Secret, Sender, WebhookReceiver
 from webhook_receiver.cli.notification import Notifier
-from webhook_receiver.senders import catalogue
+from webhook_receiver.senders import catalogue, imagery
 from webhook_receiver.senders.page import Page
 from webhook_receiver.senders.preset import Preset
 from webhook_receiver.senders.profile import URL, profile_of
@@ -108,6 +108,19 @@ def test_the_pages_of_the_guide_are_those_of_the_profiles() -> None:
     assert {file: file.read_text(encoding="utf-8") for file in pages.FOLDER.glob("*")} == written, (
         "run `.venv/bin/python -m tests.senders.pages`"
     )
+    assert pages.IMAGES.read_text(encoding="utf-8") == pages.images(), "run `.venv/bin/python -m tests.senders.pages`"
+
+
+def test_the_page_of_images_names_every_source_and_only_those_that_there_are() -> None:
+    folder = Path(str(imagery.__file__)).parent
+    modules = [import_module(f"{imagery.__name__}.{each.stem}") for each in folder.glob("*_source.py")]
+    found = {
+        f"{module.__name__.rpartition('.')[2]}.{name}"
+        for module in modules
+        for name in vars(module)
+        if name.endswith("_source") and not name.startswith("_")
+    }
+    assert {*pages.SOURCES.values(), *pages.POLLED.values()} == found
 
 
 def test_the_guide_says_no_larger_number_of_senders_than_there_are() -> None:
