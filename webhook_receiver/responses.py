@@ -70,7 +70,7 @@ class ResponseStatuses(NamedTuple):
     """
 
     stored: int = 202
-    """The status for a delivery that is stored now: any 2xx."""
+    """The status for a delivery that is stored now: any 2xx. 200 is that of what is handled without an inbox, too."""
     duplicate: int = 200
     """The status for a duplicate of a stored delivery: any 2xx."""
     rejected: int = 401

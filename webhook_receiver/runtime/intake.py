@@ -30,6 +30,7 @@ class Intake:
     def __init__(self, sender: Sender, names: EventNames) -> None:
         self._stored = accepted(sender.responses.stored)
         self._duplicate = accepted(sender.responses.duplicate)
+        self._handled = self._stored if self._stored.status == 200 else HANDLED  # 200 may be all that counts
         self._secret_headers = secret_headers(sender.scheme)
         self._names = names
         self._replier = None if sender.reply is None else Replier(sender.reply)
@@ -69,7 +70,8 @@ class Intake:
             log_failed_validators(delivery, found)
         if runtime.keeps:
             return await self._store(runtime, delivery, found, events, verified)
-        return await _handle(runtime, delivery, found, events)
+        receipt = await _handle(runtime, delivery, found, events)
+        return receipt._replace(response=self._handled) if receipt.response is HANDLED else receipt
 
     async def _store(
         self,

@@ -24,6 +24,7 @@ from webhook_receiver import (
     ImageryReady,
     MemoryInbox,
     Receipt,
+    ResponseStatuses,
     Sender,
     UnknownEvent,
     VerificationError,
@@ -568,3 +569,21 @@ def test_eoepca_needs_the_account_where_the_cluster_signs_for_all() -> None:
     with pytest.raises(VerificationError, match="sub"):
         sender.scheme.verify(another, NOW)
     assert told(sender, CLOUDEVENT) == [(UnknownEvent, "org.ogc.api.collection.item.create")]
+
+
+@pytest.mark.parametrize(("stored", "answer"), [(200, 200), (201, 204), (202, 204)])
+async def test_who_takes_200_alone_gets_it_without_an_inbox_too(stored: int, answer: int) -> None:
+    hooks = receiver(replace(skyfi(EXAMPLE), responses=ResponseStatuses(stored=stored)))
+    assert (await post(hooks, order("CREATED"))).response.status == answer  # nothing wants it
+    hooks.on(ImageryEvent)(lambda image: None)
+    assert (await post(hooks, order("CREATED"))).response.status == answer
+
+
+async def test_a_handler_that_fails_is_not_answered_200() -> None:
+    hooks = receiver(skyfi(EXAMPLE))
+
+    @hooks.on(ImageryEvent)
+    async def fail(image: ImageryEvent) -> None:
+        raise RuntimeError
+
+    assert (await post(hooks, order("CREATED"))).response.status == 500
