@@ -184,6 +184,40 @@ async def test_a_job_that_has_ended_and_is_started_again_is_told_again(stage: St
     assert await player.told() == [("j-1", "finished")]
 
 
+async def test_a_job_that_has_finished_twice_is_told_twice(stage: Stage) -> None:
+    player = Player(OPENEO, stage)
+    for status in ("finished", "queued", "finished", "queued", "finished"):
+        player.now += timedelta(minutes=1)
+        player.there.put("j-1", status, at(-1))
+        assert await player.told() == [("j-1", status)]
+
+
+@pytest.mark.parametrize("id", ["", ".", ".."])
+async def test_what_is_no_id_is_not_asked_for(stage: Stage, id: str) -> None:
+    player = Player(OPENEO, stage)
+    with pytest.raises(ApiError, match="there is no") as caught:
+        await player.source.again(id)
+    assert caught.value.status == 404
+    assert player.there.got == []
+
+
+@pytest.mark.parametrize("id", ["\ud800", "a/b", "a?b", "ä ö"])
+async def test_an_odd_id_is_asked_for_as_it_is(stage: Stage, id: str) -> None:
+    player = Player(OPENEO, stage)
+    with pytest.raises(ApiError, match="404"):
+        await player.source.again(id)
+
+
+async def test_a_deep_error_is_an_error(stage: Stage) -> None:
+    deep: Any = "deep"
+    for _ in range(300):
+        deep = {"errors": [deep]}
+    player = Player(OPENEO, stage)
+    player.there.answers = [JSONResponse(deep, 500)]
+    with pytest.raises(ApiError, match="500 Internal Server Error: it does not say why"):
+        await player.call()
+
+
 async def test_a_next_page_that_is_posted_for_is_an_error(stage: Stage) -> None:
     player = Player(STAPI, stage)
     link = {"rel": "next", "href": "/orders", "method": "POST", "body": {"token": "x"}}

@@ -17,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
 from typing import Any, cast
+from urllib.parse import quote
 
 import httpx
 
@@ -217,6 +218,17 @@ def _certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
+def part_of_path(id: str) -> str:
+    """Return an id as one part of a URL's path.
+
+    Raises:
+        ApiError: the id is none that an API could have.
+    """
+    if not id.strip("."):  # which lead elsewhere
+        raise ApiError(f"there is no {id!r}", status=404)
+    return quote(id, safe="", errors="replace")
+
+
 def _where(method: str, url: str) -> str:
     """Return what was asked, without the query, which may hold a secret."""
     asked = httpx.URL(url)
@@ -245,17 +257,17 @@ def _retry_after(text: str, unit: float) -> float | None:
     return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - datetime.now(UTC).timestamp())
 
 
-def _message(document: object) -> str:
+def _message(document: object, depth: int = 4) -> str:
     """Return what a document says about an error, in the forms that the providers use, RFC 9457 among them."""
-    if isinstance(document, str):
-        return document
+    if isinstance(document, str) or depth == 0:
+        return document if isinstance(document, str) else ""
     if isinstance(document, list):
-        return "; ".join(_message(each) for each in cast("list[object]", document)[:3])
+        return "; ".join(filter(None, (_message(each, depth - 1) for each in cast("list[object]", document)[:3])))
     if not isinstance(document, dict):
         return ""
     fields = cast("dict[str, object]", document)
     names = ("message", "detail", "description", "title", "error_description", "error", "errors", "general")
-    return next((found for name in names if (found := _message(fields.get(name)))), "")
+    return next((found for name in names if (found := _message(fields.get(name), depth - 1))), "")
 
 
 def _without(said: object, api: Api) -> str:

@@ -12,11 +12,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 from ...errors import ApiError
 from .access import KeyAccess
-from .api import Api, Connection, Query
+from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
 from .listings import ByChange, Item, Page, items_of, member, moment, text_of
 
@@ -59,7 +58,7 @@ async def _read(query: dict[str, Any], connection: Connection, begin: datetime, 
 
 
 async def _one(connection: Connection, id: str) -> Item:
-    return _item(await connection.get(f"/task/{quote(id, safe='')}"))
+    return _item(await connection.get(f"/task/{part_of_path(id)}"))
 
 
 def _item(whole: Any) -> Item:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
 from ...errors import ApiError, ConfigurationError
 from ..source import Changes
 from .access import Access, OAuth2
-from .api import Api, Connection
+from .api import Api, Connection, part_of_path
 from .api_source import ApiSource
 from .listings import ByStart, Item, Page, document_of, ends_with, item_of, items_of, member
 
@@ -82,7 +81,7 @@ class _Queue:
     """
 
     def __init__(self, id: str) -> None:
-        self._place = f"/Subscriptions({quote(id, safe='')})"
+        self._place = f"/Subscriptions({part_of_path(id)})"
 
     async def changes(self, connection: Connection, cursor: str, now: datetime) -> Changes:
         last = _ack_of(cursor)
@@ -124,7 +123,7 @@ async def _read_orders(connection: Connection, begin: datetime, after: str | Non
 
 
 async def _order(connection: Connection, id: str) -> Item:
-    document = await connection.get(f"/ProductionOrders({quote(id, safe='')})")
+    document = await connection.get(f"/ProductionOrders({part_of_path(id)})")
     return _order_item(member(document, "value") or document)
 
 

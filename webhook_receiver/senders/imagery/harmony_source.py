@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from urllib.parse import quote
 
 from .access import KeyAccess
-from .api import Api, Connection, Query
+from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
 from .listings import ByStart, Item, Page, document_of, ends_with, item_of, items_of, member, next_link
 
@@ -45,7 +44,7 @@ async def _read(connection: Connection, begin: datetime, after: str | None) -> P
 
 
 async def _one(connection: Connection, id: str) -> Item:
-    return _item(await connection.get(f"/jobs/{quote(id, safe='')}", {"linktype": "https"}))
+    return _item(await connection.get(f"/jobs/{part_of_path(id)}", {"linktype": "https"}))
 
 
 async def _tell(connection: Connection, item: Item) -> Sequence[bytes]:

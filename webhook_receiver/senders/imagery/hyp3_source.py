@@ -7,10 +7,9 @@ first, `start` is compared with `request_time`, and a page may be empty and have
 from __future__ import annotations
 
 from datetime import datetime
-from urllib.parse import quote
 
 from .access import KeyAccess
-from .api import Api, Connection, Query
+from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
 from .listings import ByStart, Item, Page, ends_with, item_of, items_of, member
 
@@ -40,7 +39,7 @@ async def _read(connection: Connection, begin: datetime, after: str | None) -> P
 
 
 async def _one(connection: Connection, id: str) -> Item:
-    return _item(await connection.get(f"/jobs/{quote(id, safe='')}"))
+    return _item(await connection.get(f"/jobs/{part_of_path(id)}"))
 
 
 def _item(whole: object) -> Item:

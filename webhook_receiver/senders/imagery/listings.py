@@ -7,8 +7,9 @@ one ended, not by its number: what changes meanwhile moves to the end, and nothi
 asked for by their ids instead, so that one job of last year does not have all of this year listed.
 
 Both go back a little: clocks are set back, and a change may be listed late. What was told already is left out by a
-memory in the cursor, of ids with statuses. It holds the latest only; what it has forgotten is told again, and is known
-to the inbox by its identity. A status that came and went between two polls is not seen, unless the API has a history.
+memory in the cursor, of ids with their last statuses. It holds the latest only. What it has forgotten is told again,
+and is known to the inbox by its identity. A status that came and went between two polls is not seen, unless the API has
+a history.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ PATIENCE = timedelta(days=400)
 """The age at which a job that has not ended is not asked for any more. Tasking orders may be open for a year."""
 _MOST_STUCK = 100  # pages of one call, at most
 _TICK = timedelta(milliseconds=1)  # a filter may leave out its time itself
-_MOST_TOLD = 500  # entries of the memory
+_MOST_TOLD = 380  # entries of the memory
 _MOST_OPEN = 60  # jobs that are asked for by their ids
 _LONGEST_ID = 40  # characters of an id that is kept in the cursor
-_LONGEST_LINK = 2000  # characters of a link that is kept in the cursor
+_LONGEST_LINK = 1800  # characters of a link that is kept in the cursor
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -339,24 +340,27 @@ def _in_order(found: list[tuple[datetime, bytes]]) -> list[bytes]:
 
 
 class _Told:
-    """The ids with statuses that were told, the latest of them."""
+    """The ids that were told, the latest of them, each with the status that it was told with last."""
 
     def __init__(self, state: Mapping[str, Any]) -> None:
         text: str = state.get("told", "")
-        self._marks = dict.fromkeys(text[at : at + 8] for at in range(0, len(text), 8))
+        marks = [text[at : at + 12] for at in range(0, len(text), 12)]
+        self._statuses = {mark[:8]: mark[8:] for mark in marks}
 
     def is_new(self, item: Item) -> bool:
-        """Return whether a job has not been told with this status, and take it for told."""
-        what = f"{item.id}\0{item.status}".encode("utf-8", "replace")
-        mark = b64encode(blake2b(what, digest_size=6).digest()).decode()
-        is_new = mark not in self._marks
-        self._marks.pop(mark, None)
-        self._marks[mark] = None  # at the end: it is the latest
+        """Return whether a job was told last with another status, if ever, and take it for told with this one."""
+        id, status = _digest(item.id, 6), _digest(item.status, 3)
+        is_new = self._statuses.pop(id, "") != status
+        self._statuses[id] = status  # at the end: it is the latest
         return is_new
 
     def kept(self) -> dict[str, str]:
         """Return what a cursor keeps of it."""
-        return {"told": "".join([*self._marks][-_MOST_TOLD:])}
+        return {"told": "".join([id + status for id, status in self._statuses.items()][-_MOST_TOLD:])}
+
+
+def _digest(text: str, size: int) -> str:
+    return b64encode(blake2b(text.encode("utf-8", "replace"), digest_size=size).digest()).decode()
 
 
 class _Open:

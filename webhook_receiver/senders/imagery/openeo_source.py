@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from urllib.parse import quote
 
 from ...errors import ApiError
 from .access import KeyAccess
-from .api import Api, Connection, Query
+from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
 from .listings import ByStart, Item, Page, document_of, ends_with, item_of, items_of, next_link
 
@@ -44,14 +43,14 @@ async def _read(connection: Connection, begin: datetime, after: str | None) -> P
 
 
 async def _one(connection: Connection, id: str) -> Item:
-    return _item(await connection.get(f"/jobs/{quote(id, safe='')}"))
+    return _item(await connection.get(f"/jobs/{part_of_path(id)}"))
 
 
 async def _tell(connection: Connection, item: Item) -> Sequence[bytes]:
     if item.status != "finished":
         return [document_of(item.whole)]
     try:
-        results = await connection.get(f"/jobs/{quote(item.id, safe='')}/results")
+        results = await connection.get(f"/jobs/{part_of_path(item.id)}/results")
     except ApiError as error:
         if error.status is None or not 400 <= error.status <= 499 or error.status in (401, 403, 429):
             raise

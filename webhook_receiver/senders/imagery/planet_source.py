@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
 from ...errors import ApiError
 from .access import KeyAccess
-from .api import Api, Connection, Query
+from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
 from .listings import ByChange, ByStart, Item, Page, document_of, ends_with, item_of, items_of, member, text_of
 
@@ -93,7 +92,7 @@ def _order_item(whole: object) -> Item:
 
 
 async def _order(connection: Connection, id: str) -> Item:
-    return _order_item(await connection.get(f"{_ORDERS}/{quote(id, safe='')}"))
+    return _order_item(await connection.get(f"{_ORDERS}/{part_of_path(id)}"))
 
 
 async def _tell_order(connection: Connection, item: Item) -> Sequence[bytes]:
@@ -123,7 +122,7 @@ def _subscription_item(whole: object) -> Item:
 
 
 async def _subscription(connection: Connection, id: str) -> Item:
-    return _subscription_item(await connection.get(f"{_SUBSCRIPTIONS}/{quote(id, safe='')}"))
+    return _subscription_item(await connection.get(f"{_SUBSCRIPTIONS}/{part_of_path(id)}"))
 
 
 async def _read_tasking(connection: Connection, begin: datetime, after: str | None) -> Page:
@@ -138,7 +137,7 @@ def _tasking_item(whole: object) -> Item:
 
 
 async def _tasking_order(connection: Connection, id: str) -> Item:
-    return _tasking_item(await connection.get(f"{_TASKING}/{quote(id, safe='')}"))
+    return _tasking_item(await connection.get(f"{_TASKING}/{part_of_path(id)}"))
 
 
 def _next(connection: Connection, page: Any) -> str | None:

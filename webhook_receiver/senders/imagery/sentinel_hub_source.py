@@ -7,10 +7,9 @@ the package sentinelhub 3.12.0 (addresses, `links`, statuses, `Retry-After` in m
 from __future__ import annotations
 
 from datetime import datetime
-from urllib.parse import quote
 
 from .access import OAuth2
-from .api import Api, Connection, Query
+from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
 from .listings import ByStart, Item, Page, ends_with, item_of, items_of, member
 
@@ -48,7 +47,7 @@ async def _read(connection: Connection, begin: datetime, after: str | None) -> P
 
 
 async def _one(connection: Connection, id: str) -> Item:
-    return _item(await connection.get(f"{_BATCH}/{quote(id, safe='')}"))
+    return _item(await connection.get(f"{_BATCH}/{part_of_path(id)}"))
 
 
 def _item(whole: object) -> Item:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from urllib.parse import quote
 
 from .access import KeyAccess
-from .api import Api, Connection, Query
+from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
 from .listings import ByStart, Item, Page, document_of, ends_with, item_of, items_of, member, moment
 
@@ -57,7 +56,7 @@ async def _read(connection: Connection, begin: datetime, after: str | None) -> P
 
 
 async def _one(connection: Connection, id: str) -> Item:
-    return _item(await connection.get(f"/orders/{quote(id, safe='')}"))
+    return _item(await connection.get(f"/orders/{part_of_path(id)}"))
 
 
 def _item(whole: object) -> Item:

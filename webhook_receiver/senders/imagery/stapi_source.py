@@ -7,10 +7,9 @@ STAPI says nothing of how a listing is sorted, or of how one proves who asks: th
 from __future__ import annotations
 
 from datetime import datetime
-from urllib.parse import quote
 
 from .access import Access
-from .api import Api, Connection, Query
+from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
 from .listings import ByStart, Item, Page, ends_with, item_of, items_of, next_link
 
@@ -41,7 +40,7 @@ async def _read(connection: Connection, begin: datetime, after: str | None) -> P
 
 
 async def _one(connection: Connection, id: str) -> Item:
-    return _item(await connection.get(f"/orders/{quote(id, safe='')}"))
+    return _item(await connection.get(f"/orders/{part_of_path(id)}"))
 
 
 def _item(whole: object) -> Item:
