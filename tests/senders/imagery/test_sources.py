@@ -164,7 +164,7 @@ async def test_a_call_with_an_old_cursor_tells_the_same_again(case: Case, stage:
 async def test_a_cursor_stays_short_with_many_open_jobs_and_nothing_is_left_out(case: Case, stage: Stage) -> None:
     player = Player(case, stage)
     player.there.page_size = 100
-    ids = [f"{number:08d}-4a44-4ab4-8444-0123456789ab" for number in range(700)]
+    ids = [f"{number:08d}-4a44-4ab4-8444-0123456789ab" for number in range(420)]
     for number, id in enumerate(ids):
         player.there.put(id, case.open, at(number / 10 - 100))
     told = await player.told()
