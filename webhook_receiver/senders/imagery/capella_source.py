@@ -26,7 +26,8 @@ _SIZE = 250  # the least
 def capella_tasks_source(api_key: str, *, query: Mapping[str, Any] | None = None, url: str = URL) -> ApiSource:
     """Return the source that tells Capella's tasking requests whose status changed.
 
-    A document is the tasking request as the API has it; the latest entry of its `statusHistory` is what is new.
+    A document is the tasking request as the API has it, with the latest entry of its `statusHistory` as
+    `lastStatusCode` and `lastStatusTime` in its properties, as the API calls them in searches.
 
     Args:
         api_key: the API key.
@@ -66,6 +67,7 @@ def _item(whole: Any) -> Item:
         properties = whole["properties"]
         history = [(moment(each["time"]), str(each["code"])) for each in properties["statusHistory"]]
         at, status = max(history, key=lambda each: each[0])
-        return Item(str(properties["taskingrequestId"]), status, at, whole)
+        latest = {**properties, "lastStatusCode": status, "lastStatusTime": text_of(at)}
+        return Item(str(properties["taskingrequestId"]), status, at, {**whole, "properties": latest})
     except (KeyError, TypeError, ValueError):
         raise ApiError("the API told a tasking request without an id or a statusHistory") from None
