@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -19,12 +20,16 @@ from webhook_receiver import (
     ImageryPartlyReady,
     ImageryProgress,
     ImageryReady,
+    Secret,
     WebhookReceiver,
 )
 from webhook_receiver.runtime.poller import Poller
 from webhook_receiver.senders.base import Sender
 from webhook_receiver.senders.imagery import polled
+from webhook_receiver.senders.imagery.copernicus import copernicus
 from webhook_receiver.senders.imagery.listings import ByStart, Item
+from webhook_receiver.senders.imagery.planet import planet_orders
+from webhook_receiver.senders.imagery.skyfi import skyfi
 from webhook_receiver.senders.imagery.statuses import STATUSES, Outcome
 
 from .stage import CASES, NOW, Player, Stage, at
@@ -34,13 +39,16 @@ SENDERS: dict[str, Callable[[], Sender]] = {
     "copernicus-production": polled.copernicus_production,
     "harmony": polled.harmony_jobs,
     "hyp3": polled.hyp3_jobs,
+    "iceye": polled.iceye_tasks,
     "openeo": polled.openeo_jobs,
+    "planet-subscriptions": polled.planet_subscriptions_polled,
     "planet-tasking": polled.planet_tasking,
     "sentinel-hub": polled.sentinel_hub_batch,
     "stapi": polled.stapi_orders,
 }
 EACH = pytest.mark.parametrize("name", SENDERS)
-FAILED = {name: next(word for word, outcome in STATUSES[name].words() if outcome is Outcome.FAILED) for name in SENDERS}
+WORDS = {name: STATUSES.get(f"{name}-polled", STATUSES[name]) for name in SENDERS}
+FAILED = {name: next(word for word, outcome in WORDS[name].words() if outcome is Outcome.FAILED) for name in SENDERS}
 
 
 class Receiving:
@@ -99,9 +107,10 @@ def test_the_statuses_that_end_a_job_are_those_of_the_table(name: str) -> None:
     listing: Any = CASES[name].source("https://example.com", "a-key").listing
     if not isinstance(listing, ByStart):  # one that tells changes, whatever they are
         return
-    for word, outcome in STATUSES[name].words():
+    for word, outcome in WORDS[name].words():
         has_ended = listing.has_ended(Item("j-1", word, NOW, {}))
-        assert has_ended or outcome is Outcome.PROGRESS, word
+        goes_on = outcome in (Outcome.PROGRESS, Outcome.PARTLY_READY) or word == "closed"  # which is no task's
+        assert has_ended or goes_on, word
         assert not has_ended or outcome is not Outcome.PROGRESS or "cancel" in word.lower(), word
 
 
@@ -161,3 +170,67 @@ async def test_what_is_told_twice_is_handled_once(stage: Stage, tmp_path: Path) 
         again = await Poller(there.hooks.runtime, forgetful, 300, 1_000_000).poll(early=True)
         assert again is not None
         assert (again.documents, again.stored, again.known) == (1, 0, 1)
+
+
+PUSHED = {"planet-orders": planet_orders, "skyfi": skyfi, "copernicus-queue": copernicus}
+SECRET = "a-secret-of-more-than-22-characters"
+
+
+@pytest.mark.parametrize("is_pushed_first", [True, False])
+@pytest.mark.parametrize("name", PUSHED)
+async def test_what_is_pushed_and_polled_is_handled_once(
+    name: str, is_pushed_first: bool, stage: Stage, tmp_path: Path
+) -> None:
+    player, told = Player(CASES[name], stage), list[tuple[str | None, str, tuple[str, ...]]]()
+    sender = PUSHED[name](Secret(SECRET))
+    hooks = WebhookReceiver(sender=sender, inbox=f"sqlite:///{tmp_path}/hooks.db?min_free=0")
+    poller = Poller(hooks.runtime, player.source, 300, 1_000_000)
+
+    @hooks.on(ImageryEvent)
+    async def note(event: ImageryEvent) -> None:
+        told.append((event.order_id, event.status, event.items))
+
+    status = {"planet-orders": "success"}.get(name, CASES[name].ended)
+    player.there.put("o-1", status, at(-1))
+    documents, _, _ = await player.source(None)
+    async with hooks, httpx.AsyncClient(transport=httpx.ASGITransport(hooks)) as client:
+
+        async def push() -> None:
+            for document in documents:
+                pushed = json.loads(document)
+                for beside in ("state", "order"):  # which a push of Planet does not have
+                    pushed.pop(beside, None)
+                auth = httpx.BasicAuth("webhooks", SECRET) if name != "skyfi" else None
+                url = f"http://hooks/{SECRET}" if name == "skyfi" else "http://hooks/"
+                response = await client.post(url, json=pushed, auth=auth)
+                assert response.status_code < 300, response.text
+
+        if is_pushed_first:
+            await push()
+            done = await poller.poll(early=True)
+            assert done is not None
+            assert (done.documents, done.known) == (1, 1)
+        else:
+            done = await poller.poll(early=True)
+            assert done is not None
+            await push()
+        wanted = 2 if name == "planet-orders" else 1  # its items are events of their own
+        await until(lambda: len(told) >= wanted)
+        assert len(told) == wanted
+        assert len(set(told)) == wanted
+
+
+async def test_a_partial_order_of_planet_is_its_items_and_a_partly_ready_order(stage: Stage, tmp_path: Path) -> None:
+    player, told = Player(CASES["planet-orders"], stage), list[ImageryEvent]()
+    sender = planet_orders(Secret(SECRET))
+    hooks = WebhookReceiver(sender=sender, inbox=f"sqlite:///{tmp_path}/hooks.db?min_free=0")
+    hooks.on(ImageryEvent)(told.append)
+    player.there.put("o-1", "partial", at(-1))
+    async with hooks:
+        await Poller(hooks.runtime, player.source, 300, 1_000_000).poll(early=True)
+        await until(lambda: len(told) == 3)
+    assert sorted((kind(event), event.items) for event in told) == [
+        ("ImageryPartlyReady", ()),
+        ("ImageryReady", ("o-1/manifest.json",)),
+        ("ImageryReady", ("o-1/scene.tif",)),
+    ]

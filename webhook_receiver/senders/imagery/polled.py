@@ -8,6 +8,8 @@ from ...events import ImageryEvent, ImageryFailed, ImageryPartlyReady, ImageryPr
 from ...signatures.no_pushes import NoPushes
 from ..base import Sender
 from .events import ProviderEvent, Reading
+from .iceye import IceyeTaskDone, IceyeTaskFailed, IceyeTaskFulfilled, IceyeTaskProgress
+from .planet import PlanetSubscriptionFailed, PlanetSubscriptionProgress, PlanetSubscriptionReady
 from .statuses import STATUSES
 
 
@@ -233,6 +235,16 @@ def hyp3_jobs() -> Sender:
     )
 
 
+def iceye_tasks() -> Sender:
+    """Return the sender ICEYE as it is polled, for `iceye_tasks_source`. What it pushes has another form, not known."""
+    return _sender(
+        "iceye-tasks",
+        Reading(event="iceye.task", statuses=STATUSES["iceye"], status=("status",), order_id=("id",)),
+        (IceyeTaskDone, IceyeTaskFulfilled, IceyeTaskFailed, IceyeTaskProgress),
+        "A third party's copy of the OpenAPI of ICEYE's Tasking API 2.0.0, read in November 2026",
+    )
+
+
 def openeo_jobs() -> Sender:
     """Return the sender openEO, for `openeo_jobs_source`."""
     return _sender(
@@ -246,6 +258,24 @@ def openeo_jobs() -> Sender:
         ),
         (OpenEOJobFinished, OpenEOJobFailed, OpenEOJobProgress),
         "The OpenAPI of openEO 1.2.0, read in November 2026: there are no webhooks",
+    )
+
+
+def planet_subscriptions_polled() -> Sender:
+    """Return the sender Planet Subscriptions as it is polled, for `planet_subscriptions_source`.
+
+    What it pushes has another form, which is not known.
+    """
+    return _sender(
+        "planet-subscriptions-polled",
+        Reading(
+            event="planet.subscription",
+            statuses=STATUSES["planet-subscriptions-polled"],
+            status=("status",),
+            order_id=("id",),
+        ),
+        (PlanetSubscriptionReady, PlanetSubscriptionFailed, PlanetSubscriptionProgress),
+        "planet 3.7.0 for Python, read in November 2026: the statuses of subscriptions",
     )
 
 
@@ -293,7 +323,7 @@ def stapi_orders(name: str = "stapi") -> Sender:
 
 
 def _sender(name: str, reading: Reading, events: tuple[type[ProviderEvent], ...], *facts: str) -> Sender:
-    return Sender(name=name, scheme=NoPushes(), facts=facts, events=events, decode=reading, ordering_key=_order_of)
+    return reading.sender(name, NoPushes(), events, facts=facts, ordering_key=_order_of)
 
 
 def _order_of(event: Any) -> str | None:

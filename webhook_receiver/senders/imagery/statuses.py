@@ -78,6 +78,12 @@ STATUSES: Mapping[str, Statuses] = {
         progress="delivery.match, status.cancelled, status.pending, status.suspended, status.all",
         source="planet 3.7.0 for Python and docs.planet.com: the topics; the payload is not known",
     ),
+    "planet-subscriptions-polled": Statuses(
+        ready="completed",
+        failed="failed, invalid",
+        progress="preparing, pending, running, suspended, cancelled",
+        source="planet 3.7.0 for Python: the statuses of subscriptions; that invalid is final is inferred",
+    ),
     "planet-tasking": Statuses(
         ready="FULFILLED",
         failed="FAILED, EXPIRED, REJECTED",
