@@ -193,16 +193,16 @@ async def test_what_is_pushed_and_polled_is_handled_once(
     status = {"planet-orders": "success"}.get(name, CASES[name].ended)
     player.there.put("o-1", status, at(-1))
     documents, _, _ = await player.source(None)
-    async with hooks, httpx.AsyncClient(transport=httpx.ASGITransport(hooks)) as client:
+    auth = None if name == "skyfi" else httpx.BasicAuth("webhooks", SECRET)
+    async with hooks, httpx.AsyncClient(transport=httpx.ASGITransport(hooks), auth=auth) as client:
 
         async def push() -> None:
             for document in documents:
                 pushed = json.loads(document)
                 for beside in ("state", "order"):  # which a push of Planet does not have
                     pushed.pop(beside, None)
-                auth = httpx.BasicAuth("webhooks", SECRET) if name != "skyfi" else None
                 url = f"http://hooks/{SECRET}" if name == "skyfi" else "http://hooks/"
-                response = await client.post(url, json=pushed, auth=auth)
+                response = await client.post(url, json=pushed)
                 assert response.status_code < 300, response.text
 
         if is_pushed_first:
