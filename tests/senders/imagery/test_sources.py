@@ -12,7 +12,7 @@ import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from webhook_receiver import ApiError, ConfigurationError
-from webhook_receiver.senders.imagery import api
+from webhook_receiver.senders.imagery import api, listings
 from webhook_receiver.senders.imagery.api_source import ApiSource
 from webhook_receiver.senders.source import MOST_OF_A_CURSOR, StartsAt, source_name
 from webhook_receiver.simulator.providers.base import KEY, Silence
@@ -176,6 +176,20 @@ async def test_a_cursor_stays_short_with_many_open_jobs_and_nothing_is_left_out(
     told = await player.told()
     assert {id for id, status in told if status == case.ended} == {*ids}
     assert len(player.cursor or "") <= MOST_OF_A_CURSOR
+
+
+@OF_LISTINGS
+async def test_a_call_that_takes_long_returns_what_it_has_and_the_next_one_goes_on(
+    case: Case, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listings, "_LONGEST_CALL", -1.0)
+    player = Player(case, stage)
+    player.there.page_size = 3
+    for number in range(7):
+        player.there.put(f"j-{number}", case.ended, at(number - 20))
+    assert sorted(await player.told()) == [(f"j-{number}", case.ended) for number in range(7)]
+    assert player.calls >= 7
+    assert await player.told() == []
 
 
 @OF_LISTINGS

@@ -14,6 +14,7 @@ a history.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from base64 import b64encode
@@ -35,6 +36,7 @@ MOST_PAGES = 10
 """Number of pages that one call reads, at most, unless they have nothing that moves the cursor."""
 PATIENCE = timedelta(days=400)
 """The age at which a job that has not ended is not asked for any more. Tasking orders may be open for a year."""
+_LONGEST_CALL = 240.0  # seconds after which a call returns what it has, and goes on in the next one
 _MOST_STUCK = 100  # pages of one call, at most
 _TICK = timedelta(milliseconds=1)  # a filter may leave out its time itself
 _MOST_TOLD = 380  # entries of the memory
@@ -224,10 +226,14 @@ class ByChange:
         state = _state(cursor)
         begin, newest, told = moment(state["from"]), _time(state, "newest"), _Told(state)
         documents: list[bytes] = []
+        is_late = _deadline()
         after: str | None = None
         for _ in range(_MOST_STUCK):
             page = await self.read(connection, begin - _TICK, after)
             for item in page.items:
+                if documents and is_late():
+                    kept = {"from": text_of(begin), "newest": _or_none(newest), **told.kept()}
+                    return Changes(documents, _text(kept), more=True)
                 if told.is_new(item):
                     documents += await self.tell(connection, item)
             times = [item.at for item in page.items]
@@ -283,6 +289,12 @@ class ByStart:
                 found.extend([(item.at, document) for document in await self.tell(connection, item)])
             jobs.note(item, self.has_ended(item))
 
+        def unfinished(after: str | None) -> str:
+            page = after if len(after or "") <= _LONGEST_LINK else None
+            kept = {"from": text_of(begin), "newest": _or_none(newest), "page": page, **jobs.kept(), **told.kept()}
+            return _text(kept)
+
+        is_late = _deadline()
         after: str | None = state.get("page")
         for number in range(_MOST_STUCK):
             try:
@@ -293,6 +305,8 @@ class ByStart:
                 # The link in the cursor has ended: from the front again.
                 page = await self.read(connection, begin - _TICK, None)
             for item in page.items:
+                if found and is_late():
+                    return Changes(_in_order(found), unfinished(after), more=True)
                 listed.add(item.id)
                 if item.at >= begin or item.id in jobs or not self.has_ended(item):  # else it had before
                     await take(item)
@@ -305,8 +319,7 @@ class ByStart:
             if after is None:
                 break
             if number + 1 >= MOST_PAGES and len(after) <= _LONGEST_LINK:
-                kept = {"from": text_of(begin), "newest": _or_none(newest), "page": after, **jobs.kept(), **told.kept()}
-                return Changes(_in_order(found), _text(kept), more=True)
+                return Changes(_in_order(found), unfinished(after), more=True)
         else:
             raise ApiError(f"the listing has more than {_MOST_STUCK} pages, with links that are too long to be kept")
         for id in jobs.without(listed):
@@ -323,6 +336,13 @@ class ByStart:
             begin = max(begin, jobs.begin(newest - BACK, now - PATIENCE))
         kept = {"from": text_of(begin), "newest": _or_none(newest), **jobs.kept(before=begin), **told.kept()}
         return Changes(_in_order(found), _text(kept))
+
+
+def _deadline() -> Callable[[], bool]:
+    """Return the function that says whether a call that begins now has taken too long."""
+    time = asyncio.get_running_loop().time
+    end = time() + _LONGEST_CALL
+    return lambda: time() > end
 
 
 def _latest(newest: datetime | None, times: Sequence[datetime], now: datetime) -> datetime | None:
