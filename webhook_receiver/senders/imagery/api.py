@@ -113,7 +113,7 @@ class Connection:
         return await self._call("GET", place, query, None)
 
     async def post(self, place: str, query: Query | None = None, body: object = None) -> Any:
-        """Return the JSON of the response to a document, as `get` does; the document is sent once.
+        """Return the JSON of the response to a document, as `get` does. It is sent again only with another token.
 
         Args:
             place: the path, or the URL.
