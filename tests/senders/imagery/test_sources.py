@@ -308,6 +308,19 @@ async def test_a_server_that_is_not_there_is_an_error(stage: Stage) -> None:
         await source(None)
 
 
+async def test_a_next_page_whose_link_is_no_url_is_an_error(stage: Stage) -> None:
+    player = Player(CASES["hyp3"], stage)
+    player.there.answers = [JSONResponse({"jobs": [], "next": "http://127.0.0.1:none/jobs"})]
+    with pytest.raises(ApiError, match="the link to the next page is no URL"):
+        await player.call()
+
+
+async def test_a_proxy_of_the_environment_that_cannot_be_used_is_misuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "carrier-pigeon://proxy")
+    with pytest.raises(ConfigurationError, match="the environment's proxy or certificates cannot be used"):
+        await CASES["hyp3"].source("https://images.example.com", KEY)(None)
+
+
 @pytest.mark.parametrize("link", ["https://example.com/jobs?page=2", "//example.com/jobs", "http://me@127.0.0.1/jobs"])
 async def test_a_next_page_elsewhere_is_not_asked_for(stage: Stage, link: str) -> None:
     player = Player(CASES["hyp3"], stage)

@@ -149,12 +149,15 @@ class Connection:
         where = _where(method, url)
         access = self._api.access
         params = None if query is None else cast("dict[str, Any]", query)
-        for again in (True, False):
+
+        async def asked() -> tuple[httpx.Response, bytes]:
             proof = await access.proof(self._post)
             request = self._client.build_request(method, url, params=params, json=body, headers=[proof])
-            response, content = await self._send(request, where)
-            if response.status_code != 401 or not (again and access.rejected()):
-                break
+            return await self._send(request, where)
+
+        response, content = await asked()
+        if response.status_code == 401 and access.rejected():
+            response, content = await asked()
         return self._document(response, content, where)
 
     async def _post(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> tuple[int, bytes]:

@@ -12,7 +12,7 @@ from ...errors import ConfigurationError
 from ...options import is_name
 from ..source import Changes
 from .api import Api, Connection
-from .listings import One, Tell, cursor_at
+from .listings import ByChange, ByStart, cursor_at
 
 
 class Listing(Protocol):
@@ -20,20 +20,6 @@ class Listing(Protocol):
 
     async def changes(self, connection: Connection, cursor: str, now: datetime) -> Changes:
         """Return what has changed since a cursor."""
-        ...
-
-
-class Named(Protocol):
-    """A listing whose items can be asked for one by one, by their ids."""
-
-    @property
-    def one(self) -> One:
-        """The function that returns an item by its id."""
-        ...
-
-    @property
-    def tell(self) -> Tell:
-        """The function that makes documents of an item."""
         ...
 
 
@@ -91,13 +77,11 @@ class ApiSource:
             ApiError: the API failed; with the status 404 if there is no such order.
             ConfigurationError: the API has no listing of orders or jobs, but of notifications.
         """
-        listing: object = self.listing
-        one, tell = getattr(listing, "one", None), getattr(listing, "tell", None)
-        if one is None or tell is None:
+        listing = self.listing
+        if not isinstance(listing, ByChange | ByStart):
             raise ConfigurationError(f"the source {self.name} cannot ask for one of its documents again")
         async with self.api.connected() as connection:
-            documents: Sequence[bytes] = await tell(connection, await one(connection, id))
-            return documents
+            return await listing.tell(connection, await listing.one(connection, id))
 
     def __repr__(self) -> str:
         return f"<ApiSource {self.name}: {self.api.url}>"
