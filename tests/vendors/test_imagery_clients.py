@@ -30,6 +30,7 @@ pytestmark = pytest.mark.vendor
 CLIENTS = {
     "planet-orders": "planet==3.7.0",
     "planet-subscriptions": "planet==3.7.0",
+    "planet-results": "planet==3.7.0",
     "capella": "capella-console-client==0.20.1",
     "hyp3": "hyp3-sdk==7.7.8",
     "harmony": "harmony-py==1.8.0",

@@ -27,6 +27,7 @@ from webhook_receiver.senders.imagery.listings import member
 from webhook_receiver.senders.imagery.openeo_source import openeo_jobs_source
 from webhook_receiver.senders.imagery.planet_source import (
     planet_orders_source,
+    planet_subscription_results_source,
     planet_subscriptions_source,
     planet_tasking_source,
 )
@@ -44,7 +45,7 @@ from .standins.harmony import Harmony
 from .standins.hyp3 import HyP3
 from .standins.iceye import Iceye
 from .standins.openeo import OpenEO
-from .standins.planet import PlanetSubscriptions, PlanetTasking
+from .standins.planet import PlanetResults, PlanetSubscriptions, PlanetTasking
 from .standins.sentinel_hub import SentinelHub
 from .standins.stapi import Stapi
 
@@ -73,6 +74,8 @@ class Case:
     ended: str
     """A status after which none comes."""
     is_queue: bool = False
+    has_ids: bool = True
+    """Whether one can be asked for by its id."""
 
 
 def _copernicus(url: str, key: str) -> Any:
@@ -87,6 +90,12 @@ CASES: Mapping[str, Case] = {
         PlanetSubscriptions,
         lambda url, key: planet_subscriptions_source(key, url=url),
         *("id", "status", "running", "completed"),
+    ),
+    "planet-results": Case(
+        PlanetResults,
+        lambda url, key: planet_subscription_results_source(key, "s-1", url=url),
+        *("result.id", "result.status", "processing", "success"),
+        has_ids=False,
     ),
     "planet-tasking": Case(
         PlanetTasking, lambda url, key: planet_tasking_source(key, url=url), "id", "status", "IN_PROGRESS", "FULFILLED"

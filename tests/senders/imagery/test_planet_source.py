@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from starlette.responses import JSONResponse
 
-from webhook_receiver import ApiError
+from webhook_receiver import ApiError, ConfigurationError
+from webhook_receiver.senders.imagery.planet_source import planet_subscription_results_source
 from webhook_receiver.simulator.providers.base import Got
 
 from .stage import CASES, Player, Stage, at
@@ -134,3 +136,9 @@ async def test_old_tasking_orders_are_not_listed_again_and_again(stage: Stage) -
     player.there.got.clear()
     assert await player.told() == []
     assert player.there.paths == ["/tasking/v2/orders/", "/tasking/v2/orders/o-open"]
+
+
+@pytest.mark.parametrize("id", ["", " s-1", 7, None])
+def test_results_are_those_of_one_subscription(id: Any) -> None:
+    with pytest.raises(ConfigurationError, match="subscription_id is the id of a subscription"):
+        planet_subscription_results_source("a-key", id)

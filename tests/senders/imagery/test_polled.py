@@ -234,3 +234,15 @@ async def test_a_partial_order_of_planet_is_its_items_and_a_partly_ready_order(s
         ("ImageryReady", ("o-1/manifest.json",)),
         ("ImageryReady", ("o-1/scene.tif",)),
     ]
+
+
+async def test_a_result_of_a_subscription_is_an_item_that_is_ready(stage: Stage, tmp_path: Path) -> None:
+    player, told = Player(CASES["planet-results"], stage), list[ImageryEvent]()
+    sender = polled.planet_subscriptions_polled()
+    hooks = WebhookReceiver(sender=sender, inbox=f"sqlite:///{tmp_path}/hooks.db?min_free=0")
+    hooks.on(ImageryReady)(told.append)
+    player.there.put("r-1", "success", at(-1))
+    async with hooks:
+        await Poller(hooks.runtime, player.source, 300, 1_000_000).poll(early=True)
+        await until(lambda: len(told) == 1)
+    assert [(event.provider, event.order_id, event.items) for event in told] == [("planet", "s-1", ("item-of-r-1",))]

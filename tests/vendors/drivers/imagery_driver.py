@@ -71,6 +71,18 @@ def planet_subscriptions(url: str, key: str, id: str) -> tuple[list[Pair], Pair]
     return found
 
 
+@client("planet-results")
+def planet_results(url: str, key: str, id: str) -> tuple[list[Pair], Pair]:
+    async def ask(session: Any) -> tuple[list[Pair], Pair]:
+        subscriptions = import_module("planet").SubscriptionsClient(session, base_url=f"{url}/subscriptions/v1")
+        since = "2020-01-01T00:00:00Z/.."
+        listed = [each async for each in subscriptions.get_results("s-1", limit=0, updated=since)]
+        return _pairs(listed, "id", "status"), next(pair for pair in _pairs(listed, "id", "status") if pair[0] == id)
+
+    found: tuple[list[Pair], Pair] = _planet(url, key, ask)
+    return found
+
+
 @client("capella")
 def capella(url: str, key: str, id: str) -> tuple[list[Pair], Pair]:
     capella = import_module("capella_console_client").CapellaConsoleClient(api_key=key, base_url=url)

@@ -225,26 +225,28 @@ class ByChange:
         """
         state = _state(cursor)
         begin, newest, told = moment(state["from"]), _time(state, "newest"), _Told(state)
-        documents: list[bytes] = []
+        found: list[tuple[datetime, bytes]] = []
         is_late = _deadline()
         after: str | None = None
         for _ in range(_MOST_STUCK):
             page = await self.read(connection, begin - _TICK, after)
             for item in page.items:
-                if documents and is_late():
+                if found and is_late():
                     kept = {"from": text_of(begin), "newest": _or_none(newest), **told.kept()}
-                    return Changes(documents, _text(kept), more=True)
+                    return Changes(_in_order(found), _text(kept), more=True)
                 if told.is_new(item):
-                    documents += await self.tell(connection, item)
+                    found += [(item.at, document) for document in await self.tell(connection, item)]
             times = [item.at for item in page.items]
             newest = _latest(newest, times, now)
             after = page.next
             if after is None:
                 begin = begin if newest is None else newest - BACK
-                return Changes(documents, _text({"from": text_of(begin), "newest": _or_none(newest), **told.kept()}))
+                return Changes(
+                    _in_order(found), _text({"from": text_of(begin), "newest": _or_none(newest), **told.kept()})
+                )
             if times and times == sorted(times) and begin < times[-1] <= now:
                 state = {"from": text_of(times[-1]), "newest": _or_none(newest), **told.kept()}
-                return Changes(documents, _text(state), more=True)
+                return Changes(_in_order(found), _text(state), more=True)
             # Else all are of one time, or the API does not sort: then only the link leads on.
         raise ApiError(
             f"{_MOST_STUCK} pages of changes have one time, or are in the future: the listing cannot be read on"

@@ -1,4 +1,4 @@
-"""Planet's APIs of orders, subscriptions and tasking orders, as sources.
+"""Planet's APIs of orders, subscriptions, their results, and tasking orders, as sources.
 
 Read in the package planet 3.7.0 (`clients/orders.py`, `clients/subscriptions.py`, `models.py`: addresses, filters,
 sorting, `_links.next`) and its tests (documents), and in docs.planet.com (states, notifications). The form of a
@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from ...errors import ApiError
+from ...errors import ApiError, ConfigurationError
+from ...options import is_name
 from .access import KeyAccess
 from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
@@ -48,7 +50,7 @@ def planet_subscriptions_source(api_key: str, *, url: str = URL) -> ApiSource:
     """Return the source that tells the subscriptions of Planet's Subscriptions API whose status changed.
 
     A document is the subscription as the API has it: the payload of a notification is not published. Which items were
-    delivered is not in it, but in the subscription's results.
+    delivered is not in it: see `planet_subscription_results_source`.
 
     Args:
         api_key: the API key.
@@ -58,6 +60,25 @@ def planet_subscriptions_source(api_key: str, *, url: str = URL) -> ApiSource:
         ConfigurationError: the key cannot be in a header, or the address is none of https.
     """
     return _source("planet-subscriptions", api_key, url, ByChange(read=_read_subscriptions, one=_subscription))
+
+
+def planet_subscription_results_source(api_key: str, subscription_id: str, *, url: str = URL) -> ApiSource:
+    """Return the source that tells the results of one subscription whose status changed: the items that it delivers.
+
+    A document is `{"subscription_id", "result"}`, with the result as the API has it.
+
+    Args:
+        api_key: the API key.
+        subscription_id: the subscription's id.
+        url: the address of the API.
+
+    Raises:
+        ConfigurationError: the key cannot be in a header, the id is none, or the address is none of https.
+    """
+    if not isinstance(subscription_id, str) or not is_name(subscription_id):
+        raise ConfigurationError(f"subscription_id is the id of a subscription, not {subscription_id!r}")
+    listing = ByChange(read=partial(_read_results, subscription_id), one=_result, tell=partial(_tell, subscription_id))
+    return _source(f"planet-subscription-{subscription_id}", api_key, url, listing)
 
 
 def planet_tasking_source(api_key: str, *, url: str = URL) -> ApiSource:
@@ -123,6 +144,22 @@ def _subscription_item(whole: object) -> Item:
 
 async def _subscription(connection: Connection, id: str) -> Item:
     return _subscription_item(await connection.get(f"{_SUBSCRIPTIONS}/{part_of_path(id)}"))
+
+
+async def _read_results(subscription_id: str, connection: Connection, begin: datetime, after: str | None) -> Page:
+    query: Query = {"updated": f"{text_of(begin)}/.."}
+    place = f"{_SUBSCRIPTIONS}/{part_of_path(subscription_id)}/results"
+    page = await (connection.get(after) if after else connection.get(place, query))
+    items = [item_of(each, id="id", status="status", at="updated") for each in items_of(page, "results")]
+    return Page(items, _next(connection, page))
+
+
+async def _result(connection: Connection, id: str) -> Item:
+    raise ApiError(f"Planet has no resource of one result, such as {id!r}: its links are in the bucket", status=404)
+
+
+async def _tell(subscription_id: str, connection: Connection, item: Item) -> Sequence[bytes]:
+    return [document_of({"subscription_id": subscription_id, "result": item.whole})]
 
 
 async def _read_tasking(connection: Connection, begin: datetime, after: str | None) -> Page:

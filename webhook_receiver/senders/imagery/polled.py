@@ -262,20 +262,23 @@ def openeo_jobs() -> Sender:
 
 
 def planet_subscriptions_polled() -> Sender:
-    """Return the sender Planet Subscriptions as it is polled, for `planet_subscriptions_source`.
+    """Return the sender Planet Subscriptions as it is polled.
 
-    What it pushes has another form, which is not known.
+    It is for `planet_subscriptions_source` and `planet_subscription_results_source`. What Planet pushes has another
+    form, which is not known.
     """
     return _sender(
         "planet-subscriptions-polled",
         Reading(
             event="planet.subscription",
             statuses=STATUSES["planet-subscriptions-polled"],
-            status=("status",),
-            order_id=("id",),
+            status=("result.status", "status"),
+            order_id=("subscription_id", "id"),
+            item=("result.properties.item_id", "result.id"),
         ),
         (PlanetSubscriptionReady, PlanetSubscriptionFailed, PlanetSubscriptionProgress),
-        "planet 3.7.0 for Python, read in November 2026: the statuses of subscriptions",
+        "planet 3.7.0 for Python, read in November 2026: the statuses of subscriptions and of their results",
+        "That a result has its item's id in properties.item_id is not confirmed; else the result's id counts",
     )
 
 

@@ -79,10 +79,13 @@ STATUSES: Mapping[str, Statuses] = {
         source="planet 3.7.0 for Python and docs.planet.com: the topics; the payload is not known",
     ),
     "planet-subscriptions-polled": Statuses(
-        ready="completed",
+        ready="completed, success",
         failed="failed, invalid",
-        progress="preparing, pending, running, suspended, cancelled",
-        source="planet 3.7.0 for Python: the statuses of subscriptions; that invalid is final is inferred",
+        progress="preparing, pending, running, suspended, cancelled, created, queued, processing",
+        source=(
+            "planet 3.7.0 for Python: the statuses of subscriptions, and of their results; that invalid is final is "
+            "inferred"
+        ),
     ),
     "planet-tasking": Statuses(
         ready="FULFILLED",

@@ -34,6 +34,27 @@ class PlanetSubscriptions(PlanetByChange):
         }
 
 
+class PlanetResults(PlanetByChange):
+    """The results of one subscription. Nothing says how they are sorted: here, in the order in which they were made."""
+
+    base = "/subscriptions/v1/s-1/results"
+    updated = "updated"
+    listed = "results"
+    created = "created"
+
+    def put(self, id: str, status: str, at: str, **more: Any) -> None:
+        known = self.things.get(id, {"created": at})
+        item = {"item_id": f"item-of-{id}", "item_types": ["PSScene"]}
+        self.things[id] = {
+            "id": id,
+            "status": status,
+            "created": known["created"],
+            "updated": at,
+            "properties": item,
+            **more,
+        }
+
+
 class PlanetTasking(Planet):
     """The Tasking API, as third parties have it: pages by `limit` and `offset`, `ordering`, `next`."""
 
