@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
 from typing import Any, cast
@@ -23,6 +22,7 @@ import httpx
 
 from ...errors import ApiError, ConfigurationError
 from ...signatures.http_get import is_loopback
+from ..source import retry_after
 from .access import Access
 
 MOST_OF_A_RESPONSE = 32 * 1024 * 1024
@@ -211,7 +211,7 @@ class Connection:
         raise ApiError(
             f"{what}: {told or 'it does not say why'}",
             status=status,
-            retry_after=_retry_after(response.headers.get("retry-after", ""), self._api.retry_after_unit),
+            retry_after=_wait(response.headers.get("retry-after", ""), self._api.retry_after_unit),
         )
 
 
@@ -249,15 +249,10 @@ async def _bounded(response: httpx.Response, where: str) -> bytes:
     return bytes(content)
 
 
-def _retry_after(text: str, unit: float) -> float | None:
-    """Return the seconds in a `Retry-After` (RFC 9110, section 10.2.3); None without any."""
-    if text.strip().isdecimal():
-        return int(text) * unit
-    try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - datetime.now(UTC).timestamp())
+def _wait(value: str, unit: float) -> float | None:
+    """Return the seconds that a `Retry-After` asks to wait; its numbers are in `unit`, its dates are not."""
+    seconds = retry_after(value, time.time())
+    return seconds if seconds is None or not value.strip().isdigit() else seconds * unit
 
 
 def _message(document: object, depth: int = 4) -> str:
