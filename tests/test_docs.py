@@ -156,14 +156,19 @@ def lines_with(*words: str) -> list[str]:
 HOSTED = [line for line in COMMANDS if line.endswith(" main:app")]
 PLAYED = [line for line in lines_with("send") if " --as " in line]
 SERVED = [line for line in lines_with("serve", "send") if line not in PLAYED]
-LOOPED = lines_with("dev", "order", "faults", "inbox ls", "webhooks", "backfill", "poll")
+ORDERED = [line for line in COMMANDS if "8043" in line]
+LOOPED = [
+    line
+    for line in lines_with("dev", "order", "faults", "inbox ls", "webhooks", "backfill", "poll")
+    if line not in ORDERED
+]
 MIGRATING = lines_with("inbox migrate")
 COPIED = lines_with("inbox backup", "inbox check")
 CAUGHT = lines_with("capture", "explain", "to-test")
 
 
 def test_every_command_line_is_run_here() -> None:
-    assert sorted(HOSTED + SERVED + PLAYED + LOOPED + MIGRATING + COPIED + CAUGHT) == sorted(COMMANDS)
+    assert sorted(HOSTED + SERVED + PLAYED + ORDERED + LOOPED + MIGRATING + COPIED + CAUGHT) == sorted(COMMANDS)
     for name in BESIDE:
         set_up = [line for line in lines(ALL[name]) if line.startswith("python3 -m venv")]
         assert set(lines(ALL[name])) - {*set_up} <= set(COMMANDS)
@@ -236,6 +241,28 @@ def test_the_local_loop_is_lived_as_the_guide_says(tmp_path: Path) -> None:
                 assert len(done.stdout.splitlines()) == 1 + 1 + 3 + 1  # one is the test of the webhook
             if " backfill " in line:
                 assert done.stdout.startswith("5 orders")
+
+
+def test_another_provider_is_played_as_the_guide_says(tmp_path: Path) -> None:
+    start, order = ORDERED
+    (port,) = free_ports(1)
+    process = subprocess.Popen(
+        prepared(start.replace("8043", str(port)), "http://127.0.0.1:9"),
+        cwd=tmp_path,
+        env=TERMINAL | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        printed(process, "order create")
+        done = shell(order.replace("8043", str(port)), tmp_path, "")
+        assert done.returncode == 0, done.stdout + done.stderr
+        id = done.stdout.split("\t")[0]
+        printed(process, f"skyfi STARTED {id} to http://127.0.0.1:9/webhooks/SECRET: no response")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Generator
@@ -19,6 +20,7 @@ from tests.commands import COMMAND
 from tests.helpers import ROOT, SECRET, printed
 from tests.simulator.playing import Real, catching, receiving, token
 from webhook_receiver.senders.up42.models import USER_INFO
+from webhook_receiver.simulator.providers.simulator import PROVIDERS
 
 
 @contextmanager
@@ -34,8 +36,9 @@ def started(directory: Path, *options: str) -> Generator[tuple[str, str, subproc
     )
     try:
         as_json = "--json" in options
-        said = printed(process, "url" if as_json else "UP42_PASSWORD")
-        url = json.loads(said)["url"] if as_json else said.partition("UP42_URL=")[2].splitlines()[0]
+        said = printed(process, "url" if as_json else "order create" if "--as" in options else "UP42_PASSWORD")
+        found = re.search(r"UP42_URL=(\S+)|--simulator (\S+)", said)
+        url = json.loads(said)["url"] if as_json or found is None else found[1] or found[2]
         yield url, said, process
     finally:
         process.send_signal(signal.SIGINT)
@@ -151,3 +154,51 @@ def test_what_cannot_be_is_told_in_a_sentence(
     monkeypatch.chdir(tmp_path)
     nowhere = ("--port", "0", "--host", "203.0.113.1")  # an address that is for examples, so nothing is ever served
     check(invoke("simulator", *nowhere, *options), code, complaint)
+
+
+def test_it_plays_a_provider_whose_orders_advance_by_themselves(tmp_path: Path) -> None:
+    with (
+        catching(200) as (catcher, hook),
+        started(tmp_path, "--as", "skyfi", "--webhook", hook.replace("://", "://me:hush@"), "--pace", "never") as (
+            url,
+            said,
+            process,
+        ),
+    ):
+        assert f"the simulator of skyfi is at {url}, its key is key-0123456789\n" in said
+        assert f"orders that name no URL are told to {hook}\n" in said
+        made = invoke("order", "create", "--simulator", url).stdout
+        order_id = made.split("\t")[0]
+        assert catcher.next().document["orderInfo"]["id"] == order_id
+        assert f"skyfi CREATED {order_id} to {hook}: 200 in " in printed(process, "attempt 1")
+        invoke("order", "fulfill", order_id, "--simulator", url)
+        assert catcher.next().document["event"]["status"] == "PROCESSING_COMPLETE"
+        assert ": 204 in " in printed(process, "attempt 1, again in 1 s")
+        assert "PROCESSING_COMPLETE" in invoke("order", "ls", "--simulator", url).stdout
+        assert "hush" not in said
+
+
+@pytest.mark.parametrize(("provider", "key"), [("planet", "key-0123456789"), ("copernicus", "key-0123456789")])
+def test_a_provider_is_told_to_programs_as_json(tmp_path: Path, provider: str, key: str) -> None:
+    with started(tmp_path, "--json", "--as", provider) as (url, said, _):
+        assert json.loads(said) == {"url": url, "provider": provider, "key": key}
+
+
+def test_all_providers_that_can_be_played_are_offered() -> None:
+    told = invoke("simulator", "--help").output
+    assert "|".join(["up42", *PROVIDERS]) in told
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--as", "maxar"], "'maxar' is not one of 'up42', 'copernicus', 'ogc', 'planet', 'skyfi'"),
+        (["--as", "skyfi", "--state", "x.db"], "only the simulator of UP42 has it"),
+        (["--as", "skyfi", "--every-status"], "only the simulator of UP42 has it"),
+        (["--as", "ogc", "--secret", "s"], "it signs nothing: the URL is the proof"),
+        (["--as", "planet", "--pace", "soon"], "'soon' is not a span of time"),
+        (["--pace", "1s"], "UP42's orders advance by"),
+    ],
+)
+def test_options_that_a_provider_has_no_use_for_are_refused(options: list[str], complaint: str) -> None:
+    check(invoke("simulator", "--port", "0", "--host", "203.0.113.1", *options), 2, complaint)

@@ -27,7 +27,7 @@ SUMMARIES: Mapping[str, str] = {
     "webhooks": "Manage the webhooks of a workspace.",
     "poll": "Poll the sources of a receiver.",
     "backfill": "Put missed orders into the inbox.",
-    "simulator": "Run a simulator of UP42.",
+    "simulator": "Run a simulator of UP42 or of another provider of images.",
     "order": "Create, move and list orders in the simulator.",
     "faults": "Set or show the faults of the simulator's deliveries.",
     "capture": "Save every request to a file, byte for byte.",

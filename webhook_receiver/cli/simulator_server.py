@@ -13,7 +13,9 @@ import uvicorn
 from pydantic import ValidationError
 
 from ..signatures import Secret
-from ..simulator import Simulator, simulator_app
+from ..simulator import ProviderSimulator, Simulator, provider_app, simulator_app
+from ..simulator.attempt import without_credentials
+from ..simulator.providers.base import KEY
 from ..simulator.store import Outgoing, SendAttempt
 from ..simulator.webhooks_api import GivenWebhook, put
 from . import output
@@ -34,11 +36,13 @@ class _Server(uvicorn.Server):
         self.close()  # now: uvicorn goes on to raise the signal again, by which SIGTERM ends the process
 
 
-def serve(simulated: Simulator, listener: socket.socket, *, as_json: bool) -> None:
+def serve(simulated: Simulator | ProviderSimulator, listener: socket.socket, *, as_json: bool) -> None:
     """Serve until Ctrl-C or SIGTERM."""
-    config = uvicorn.Config(simulator_app(simulated), lifespan="on", log_level="warning", access_log=False, ws="none")
+    app = simulator_app(simulated) if isinstance(simulated, Simulator) else provider_app(simulated)
+    config = uvicorn.Config(app, lifespan="on", log_level="warning", access_log=False, ws="none")
     server = _Server(config)
-    server.introduce = partial(_introduce, simulated, _address(listener), as_json=as_json)
+    introduce = partial(_introduce, simulated) if isinstance(simulated, Simulator) else partial(_present, simulated)
+    server.introduce = partial(introduce, _address(listener), as_json=as_json)
     server.close = simulated.close
     try:
         server.run(sockets=[listener])
@@ -72,6 +76,18 @@ def _introduce(simulated: Simulator, url: str, *, as_json: bool) -> None:
     output.say(f"export UP42_URL={url}")
     output.say(f"export UP42_USERNAME={output.printable(user)}")
     output.say(f"export UP42_PASSWORD={'anything' if simulated.options.password is None else '  # as given'}")
+
+
+def _present(simulated: ProviderSimulator, url: str, *, as_json: bool) -> None:
+    provider, webhook = simulated.provider, simulated.api.webhook
+    if as_json:
+        output.say_json({"url": url, "provider": provider, "key": KEY})
+        return
+    output.say(f"the simulator of {provider} is at {url}, its key is {KEY}", "bold")
+    if webhook is not None:
+        output.say(f"orders that name no URL are told to {output.printable(without_credentials(webhook))}")
+    output.say("order something:")
+    output.say(f"{output.program()} order create --simulator {url}", "cyan")
 
 
 def show(outgoing: Outgoing, made: SendAttempt) -> None:

@@ -1,4 +1,4 @@
-"""The simulator: a local test server that plays UP42, to try a receiver out and to test it.
+"""The simulator: a local test server that plays UP42 or another provider, to try a receiver out and to test it.
 
 from webhook_receiver.simulator import Simulator, simulator_app
 
@@ -14,12 +14,15 @@ from typing import Any
 from ..errors import needs
 
 __all__ = ["FaultPlan", "NewOrders", "Simulator", "SimulatorOptions", "simulator_app"]  # pyright: ignore[reportUnsupportedDunderAll] - the stub has them
+__all__ += ["ProviderSimulator", "provider_app"]  # pyright: ignore[reportUnsupportedDunderAll] - as above
 
 _HOMES = {
     "FaultPlan": "faults",
     "NewOrders": "factories",
+    "ProviderSimulator": "providers.simulator",
     "Simulator": "simulator",
     "SimulatorOptions": "options",
+    "provider_app": "providers.app",
     "simulator_app": "app",
 }
 """The public names by their modules. The server is imported when it is used: commands that only send do without it."""

@@ -58,11 +58,17 @@ async def attempt(
         number=len(outgoing.attempts) + 1,
         at=now,
         seconds=round(result.seconds, 6),
-        url=str(httpx.URL(webhook.url).copy_with(userinfo=b"")),
+        url=without_credentials(webhook.url),
         headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers),
         status=result.status,
         reason=result.reason or location,
     )
+
+
+def without_credentials(url: str) -> str:
+    """Return a URL without the user name and the password in it, which are nothing to show."""
+    parsed = httpx.URL(url)
+    return str(parsed.copy_with(userinfo=b"")) if parsed.userinfo else url
 
 
 def _signed(webhook: Webhook, outgoing: Outgoing, scheme: Scheme | None, now: float) -> tuple[RequestHead, bytes]:

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from ...errors import ApiError
 from ..envelope import read_bytes
@@ -201,7 +201,7 @@ class ProviderApi(ABC):
         path = request.url.path
         got = Got(request.method, path, request.query_params, request.headers, body)
         if path.endswith("/token"):
-            await self._token(got)(scope, _again(body), send)
+            await self._token(got)(scope, _again(body, receive), send)
             return
         self.got.append(got)
         del self.got[:-_MOST_GOT]
@@ -213,7 +213,7 @@ class ProviderApi(ABC):
         if isinstance(answer, Silence):
             await answer(scope, receive, send)
         else:
-            await (answer or Starlette(routes=self.routes))(scope, _again(body), send)
+            await (answer or Starlette(routes=self.routes))(scope, _again(body, receive), send)
 
     def _token(self, got: Got) -> Response:
         secrets = got.body.decode() + b64decode(got.headers.get("authorization", "").partition(" ")[2]).decode()
@@ -236,11 +236,16 @@ def _ignored(id: str, status: str) -> None:
     """Do nothing: the default of `changed`."""
 
 
-def _again(body: bytes) -> Receive:
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Return a function that receives a body that was read already, and then what comes behind it."""
+    bodies = [body]
 
-    return receive
+    async def again() -> Message:
+        if bodies:
+            return {"type": "http.request", "body": bodies.pop(), "more_body": False}
+        return await receive()
+
+    return again
 
 
 def get(path: str, handler: Callable[[Request], Response], method: str = "GET") -> Route:

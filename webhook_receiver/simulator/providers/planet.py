@@ -145,7 +145,7 @@ class PlanetOrders(PlanetByChange):
         """Order items."""
         for name, kind in (("name", str), ("products", list)):
             if not isinstance(wanted.get(name), kind):
-                problem = {"field": {name: [{"message": f"{name} is missing"}]}, "general": []}
+                problem: dict[str, Any] = {"field": {name: [{"message": f"{name} is missing"}]}, "general": []}
                 return JSONResponse(problem, 400)
         asked = {name: wanted[name] for name in ("name", "products", "notifications") if name in wanted}
         return JSONResponse(self.short(self.things[self.create(**asked)]), 202)

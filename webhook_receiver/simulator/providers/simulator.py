@@ -130,11 +130,10 @@ class ProviderSimulator(BaseSimulator):
         if last in whole[:begin] or not (status in whole or last not in whole):
             raise ApiError(f"the order is {status}, and {last} is not ahead of it", status=409)
         way = [*whole[begin:end], last]
-        self._walk_on(self._walk(order_id, way, pace))
+        self._walk_on(self._walk(order_id, status, way, pace))
         return way
 
-    async def _walk(self, order_id: str, way: list[str], pace: float) -> None:
-        status = self.orders[order_id]
+    async def _walk(self, order_id: str, status: str, way: list[str], pace: float) -> None:
         for each in way:
             await self._sleep(pace)
             if self.orders.get(order_id) != status:
@@ -149,7 +148,7 @@ class ProviderSimulator(BaseSimulator):
             self.scheduler.deliver([self._webhook(url)], f"{self.provider} {status}", dump(body), id)
         way = [*self.api.way(id)]
         if is_new and self._pace is not None and status in way[:-1]:
-            self._walk_on(self._walk(id, way[way.index(status) + 1 :], self._pace))
+            self._walk_on(self._walk(id, status, way[way.index(status) + 1 :], self._pace))
 
     def _webhook(self, url: str) -> Webhook:
         """Return the webhook for a URL. There is one for each that was notified."""

@@ -7,6 +7,7 @@ waits in between, and the order of the statuses, are modelled. Without a bucket,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -99,11 +100,8 @@ class SkyFi(ProviderApi):
         query = request.query_params
         found = list(self.orders.values())
         column = query.get("sort_columns", "created_at")
-        times = {
-            "created_at": lambda each: each["createdAt"],
-            "last_modified": lambda each: each["events"][-1]["timestamp"],
-        }
-        found.sort(key=lambda each: moment(times[column](each)), reverse=query.get("sort_directions", "desc") == "desc")
+        time_of = _modified if column == "last_modified" else _created
+        found.sort(key=time_of, reverse=query.get("sort_directions", "desc") == "desc")
         number, size = int(query.get("pageNumber", 0)), int(query.get("pageSize", 25))
         if not 1 <= size <= 100:
             return _wrong("query", "pageSize", "is too large")
@@ -130,6 +128,14 @@ class SkyFi(ProviderApi):
             return not_found(detail="Order not found" if found is None else "The order has no image yet")
         token = self.link(id, self.files.get(id, Files()).size, self.time)
         return RedirectResponse(f"{self.url}{_SIGNED}{token}")
+
+
+def _created(order: Mapping[str, Any]) -> datetime:
+    return moment(order["createdAt"])
+
+
+def _modified(order: Mapping[str, Any]) -> datetime:
+    return moment(order["events"][-1]["timestamp"])
 
 
 def _short(order: Mapping[str, Any]) -> dict[str, Any]:
