@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -25,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tests.helpers import ROOT, free_port, printed, serving
 from webhook_receiver.simulator import ProviderSimulator, Simulator, SimulatorOptions, provider_app, simulator_app
 from webhook_receiver.simulator.files import content
+from webhook_receiver.simulator.providers.base import Got
 
 FOLDER = ROOT / "examples" / "imagery"
 FILES = re.compile(r"/_simulator/files/|/signed/|/compute/ops/download/")
@@ -40,12 +42,15 @@ class Slow:
     """Seconds between two pieces."""
     finished: Counter[str] = field(default_factory=Counter[str])
     """The numbers of downloads that came to their end, by what was downloaded."""
+    keys: list[bytes] = field(default_factory=list[bytes])
+    """The keys that were sent to where downloads are, and have no business there."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not FILES.search(scope["path"]):
             await self.app(scope, receive, send)
             return
         tag = ""
+        self.keys += [value for name, value in scope["headers"] if name in (b"x-skyfi-api-key", b"authorization")]
 
         async def slowly(message: Message) -> None:
             nonlocal tag
@@ -67,6 +72,7 @@ class Theatre:
     port: int
     urls: dict[str, str]
     apps: dict[str, Slow]
+    providers: dict[str, ProviderSimulator]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -105,6 +111,7 @@ class Theatre:
             (path,) = [path for found, path in contents.items() if found.startswith(name)]
             assert path.read_bytes() == b"".join(content(unquote(path.name), 0, size)), path
         assert [*self.folder.glob("images/*/*.part")] == []
+        assert [key for app in self.apps.values() for key in app.keys] == []
         assert {tag: times for app in self.apps.values() for tag, times in app.finished.items() if times > 1} == {}
 
 
@@ -115,11 +122,13 @@ def theatre(folder: Path) -> Generator[Theatre]:
     hosts = {"skyfi": f"127.0.0.1:{port}", "planet": f"webhooks:{SETTINGS['PLANET_SECRET']}@127.0.0.1:{port}"}
     paths = {"skyfi": f"/skyfi/{SETTINGS['SKYFI_SECRET']}", "planet": "/planet"}
     apps = {"up42": Slow(simulator_app(Simulator(SimulatorOptions(retry=(0.5,) * 100))))}
-    for name, host in hosts.items():
-        apps[name] = Slow(provider_app(ProviderSimulator(name, pace=0.05, webhook=f"http://{host}{paths[name]}")))
+    providers = {
+        name: ProviderSimulator(name, pace=0.05, webhook=f"http://{host}{paths[name]}") for name, host in hosts.items()
+    }
+    apps |= {name: Slow(provider_app(simulator)) for name, simulator in providers.items()}
     with ExitStack() as stack:
         urls = {name: stack.enter_context(serving(app)) for name, app in apps.items()}
-        yield Theatre(folder, port, urls, apps)
+        yield Theatre(folder, port, urls, apps, providers)
 
 
 def lines_of(process: subprocess.Popen[str], many: int) -> list[str]:
@@ -189,6 +198,28 @@ def test_after_a_kill_nothing_is_downloaded_twice_and_nothing_is_missed(tmp_path
             assert whole.stat().st_ino == left[name].st_ino, "it was appended to, not begun anew"
         played.check(size, f"skyfi/{skyfi}", f"planet/{planet}/scene.tif", "up42/")
         assert len(played.saved()) == 4
+
+
+def test_a_link_that_has_ended_is_asked_for_again(tmp_path: Path) -> None:
+    with theatre(tmp_path) as played:
+        api = played.providers["planet"].api
+        process = played.start()
+        try:
+            api.link_life = timedelta(seconds=-1)
+            asked: list[str] = []
+
+            def renew(got: Got) -> None:
+                if got.path.endswith(f"/{id}") and got.method == "GET":
+                    asked.append(got.path)
+                    api.link_life = timedelta(days=1)
+
+            id = played.create("planet", status="CREATED", assetSize=1 << 20)
+            api.meanwhile = renew
+            assert lines_of(process, 2) == ["saved planet", "saved planet"]
+        finally:
+            ended(process)
+        assert asked
+        played.check(1 << 20, f"planet/{id}/scene.tif")
 
 
 def part_of(folder: Path) -> Path:

@@ -293,8 +293,3 @@ def interval(text: str) -> tuple[datetime, datetime]:
 def not_found(**document: Any) -> Response:
     """Return the answer to who asks for what is not there."""
     return JSONResponse(document or {"message": "there is no such thing"}, 404)
-
-
-def json_of(got: Got) -> Any:
-    """Return the JSON in a request."""
-    return json.loads(got.body)
