@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from ..signatures import Secret
 from ..simulator import ProviderSimulator, Simulator, provider_app, simulator_app
-from ..simulator.attempt import without_credentials
 from ..simulator.providers.base import KEY
 from ..simulator.store import Outgoing, SendAttempt
+from ..simulator.urls import without_credentials
 from ..simulator.webhooks_api import GivenWebhook, put
 from . import output
 

@@ -18,6 +18,7 @@ from . import payloads
 from .faults import Sleep, dripped
 from .payloads import Result
 from .store import Outgoing, SendAttempt
+from .urls import without_credentials
 
 
 async def attempt(
@@ -63,12 +64,6 @@ async def attempt(
         status=result.status,
         reason=result.reason or location,
     )
-
-
-def without_credentials(url: str) -> str:
-    """Return a URL without the user name and the password in it, which are nothing to show."""
-    parsed = httpx.URL(url)
-    return str(parsed.copy_with(userinfo=b"")) if parsed.userinfo else url
 
 
 def _signed(webhook: Webhook, outgoing: Outgoing, scheme: Scheme | None, now: float) -> tuple[RequestHead, bytes]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import uuid4
 
-import httpx
 from pydantic import ConfigDict, Field, SecretStr, field_validator
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,10 +12,10 @@ from starlette.routing import BaseRoute
 
 from ..errors import ApiError
 from ..senders.up42.models import EVENTS, TESTS, WEBHOOK, WEBHOOKS, EventType, Webhook, WebhookInput
-from ..senders.up42.settings import is_local
 from .envelope import data, read
 from .simulator import Simulator
 from .tokens import guarded
+from .urls import reachable
 
 KNOWN_EVENTS = (
     EventType(
@@ -58,14 +57,7 @@ class GivenWebhook(WebhookInput):
     @field_validator("url", mode="after")
     @classmethod
     def _reachable(cls, url: str) -> str:
-        try:
-            parsed = httpx.URL(url)
-        except (httpx.InvalidURL, UnicodeError):
-            raise ValueError("it is not a URL") from None
-        local = parsed.scheme == "http" and is_local(str(parsed))
-        if not parsed.host or not (parsed.scheme == "https" or local) or not 0 < (parsed.port or 443) < 65536:
-            raise ValueError("it begins with https://, or with http:// and a loopback address")
-        return url
+        return reachable(url)
 
     @field_validator("events", mode="after")
     @classmethod

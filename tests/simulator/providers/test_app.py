@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.simulator.playing import catching
-from webhook_receiver import ApiError
+from webhook_receiver import ApiError, ConfigurationError
+from webhook_receiver.simulator import ProviderSimulator
 from webhook_receiver.simulator.providers.simulator import PROVIDERS
 
 from .playing import playing
@@ -101,3 +102,44 @@ def test_a_body_that_is_too_large_is_refused(provider: str) -> None:
 def test_the_order_that_nobody_knows_has_no_status() -> None:
     with playing("ogc") as played, pytest.raises(ApiError, match="there is no order 'o-9'"):
         played.simulator.status("o-9")
+
+
+ORDERS_WITH: dict[str, tuple[str, dict[str, Any], tuple[str, ...], int]] = {
+    "skyfi": ("/order-archive", {"aoi": "POLYGON EMPTY", "archiveId": "a"}, ("webhookUrl",), 422),
+    "planet": ("/compute/ops/orders/v2", {"name": "n", "products": []}, ("notifications", "webhook", "url"), 400),
+    "copernicus": ("/Subscriptions", {}, ("NotificationEndpoint",), 400),
+    "ogc": ("/processes/image/execution", {}, ("subscriber", "successUri"), 400),
+}
+"""Where an order goes, what it has to have, the place of its URL, and the answer to one with a wrong URL."""
+
+
+@ALL
+@pytest.mark.parametrize("url", ["http://example.com/hooks", "ftp://127.0.0.1/", "nonsense", "http://[", 7, ["x"]])
+def test_an_order_with_a_url_that_is_not_delivered_to_is_refused(provider: str, url: object) -> None:
+    path, body, place, status = ORDERS_WITH[provider]
+    nested: Any = url
+    for name in reversed(place[1:]):
+        nested = {name: nested}
+    with playing(provider) as played:
+        answer = played.client.post(path, json={**body, place[0]: nested})
+        assert answer.status_code == status, answer.text
+        assert played.simulator.orders == {}
+
+
+def test_a_default_url_that_is_not_delivered_to_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="begins with https://, or with http:// and a loopback address"):
+        ProviderSimulator("skyfi", webhook="http://example.com/")
+
+
+@pytest.mark.parametrize(
+    ("provider", "path"),
+    [
+        ("skyfi", "/orders?pageNumber=x"),
+        ("skyfi", "/orders?pageSize=-1"),
+        ("planet", "/compute/ops/orders/v2?page_marker=x"),
+        ("planet", "/compute/ops/orders/v2?last_modified=yesterday/.."),
+    ],
+)
+def test_a_query_that_is_none_is_refused(provider: str, path: str) -> None:
+    with playing(provider) as played:
+        assert played.client.get(path).status_code == 422

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import time
 from abc import ABC, abstractmethod
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple, cast
 from uuid import uuid4
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -23,6 +25,7 @@ from ...errors import ApiError
 from ..envelope import read_bytes
 from ..files import file_response
 from ..options import SimulatorOptions
+from ..urls import reachable
 
 KEY = "key-0123456789"
 """The key, token or password that is let in."""
@@ -272,6 +275,27 @@ def post(path: str, handler: Callable[[Request, dict[str, Any]], Response], meth
     return Route(path, endpoint, methods=[method])
 
 
+def url_problem(url: object) -> str:
+    """Return what is wrong with the URL that an order names; an empty text if nothing is, or if it names none."""
+    try:
+        _ = url is None or reachable(url)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def number_of(request: Request, name: str, default: int) -> int:
+    """Return a number in the query, 0 or above.
+
+    Raises:
+        HTTPException: it is none.
+    """
+    text = request.query_params.get(name, str(default))
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise HTTPException(422, f"{name} is not a number")
+    return int(text)
+
+
 def moment(text: str) -> datetime:
     """Return a time of RFC 3339."""
     at = datetime.fromisoformat(text)
@@ -284,10 +308,17 @@ def text_of(at: datetime) -> str:
 
 
 def interval(text: str) -> tuple[datetime, datetime]:
-    """Return the ends of an interval, such as "2026-01-01T00:00:00Z/.."."""
+    """Return the ends of an interval, such as "2026-01-01T00:00:00Z/..".
+
+    Raises:
+        HTTPException: it is none.
+    """
     begin, _, end = text.partition("/")
     least, most = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-    return least if begin == ".." else moment(begin), most if end == ".." else moment(end)
+    try:
+        return least if begin == ".." else moment(begin), most if end == ".." else moment(end)
+    except ValueError:
+        raise HTTPException(422, f"{text[:100]} is not an interval of time") from None
 
 
 def not_found(**document: Any) -> Response:

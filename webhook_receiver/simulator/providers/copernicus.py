@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
 from ..options import SimulatorOptions
-from .base import Notification, ProviderApi, get, not_found, post
+from .base import Notification, ProviderApi, get, not_found, number_of, post, url_problem
 
 _ROOT = "/Subscriptions"
 _ONE = _ROOT + "({id})"
@@ -106,6 +106,8 @@ class Copernicus(ProviderApi):
         """Create a subscription: PUSH with a `NotificationEndpoint`, else PULL."""
         if len(self.subscriptions) >= _MOST:
             return _refused(f"there are {_MOST} subscriptions, and no more is allowed")
+        if problem := url_problem(wanted.get("NotificationEndpoint")):
+            return _refused(f"NotificationEndpoint: {problem}")
         if wanted.get("Status", "running") == "running" and self._running() is not None:
             return _refused("one subscription is running, and no more is allowed")
         return JSONResponse(self._subscribe(str(uuid4()), wanted), 201)
@@ -136,6 +138,8 @@ class Copernicus(ProviderApi):
         found = self.subscriptions.get(request.path_params["id"])
         if found is None:
             return _gone(request)
+        if problem := url_problem(wanted.get("NotificationEndpoint")):
+            return _refused(f"NotificationEndpoint: {problem}")
         if wanted.get("Status") == "cancelled":
             return self.cancel(request)
         if wanted.get("Status") == "running" and self._running() not in (None, found):
@@ -154,7 +158,7 @@ class Copernicus(ProviderApi):
 
     def read(self, request: Request) -> Response:
         """Return the front of the queue."""
-        top = int(request.query_params.get("$top", 1))
+        top = number_of(request, "$top", 1)
         if request.path_params["id"] not in self.subscriptions:
             return _gone(request)
         return JSONResponse(self.queue[: min(top, 20)])

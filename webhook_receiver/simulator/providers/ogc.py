@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
 from ..options import SimulatorOptions
-from .base import Files, Notification, ProviderApi, get, not_found, post
+from .base import Files, Notification, ProviderApi, get, not_found, post, url_problem
 
 PROCESS = "image"
 """The id of the only process."""
@@ -83,6 +83,9 @@ class OgcProcesses(ProviderApi):
             if not isinstance(given.get("successUri"), str):
                 problem = {"code": "MissingParameterValue", "description": "Missing successUri"}
                 return JSONResponse(problem, 400)
+            for name in _URIS.values():
+                if wrong := url_problem(given.get(name)):
+                    return JSONResponse({"code": "InvalidParameterValue", "description": f"{name}: {wrong}"}, 400)
             more["subscriber"] = given
         id = self.create(**more)
         return JSONResponse(self.jobs[id], 201, {"location": f"{self.url}/jobs/{id}"})

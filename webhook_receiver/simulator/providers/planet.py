@@ -16,7 +16,20 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
 from ...senders.imagery.listings import member
-from .base import KEY, Files, Notification, ProviderApi, get, interval, moment, not_found, post, text_of
+from .base import (
+    KEY,
+    Files,
+    Notification,
+    ProviderApi,
+    get,
+    interval,
+    moment,
+    not_found,
+    number_of,
+    post,
+    text_of,
+    url_problem,
+)
 
 _DOWNLOAD = "/compute/ops/download/"
 _MANIFEST = 2000  # bytes
@@ -63,7 +76,7 @@ class PlanetByChange(Planet):
         name, _, direction = query.get("sort_by", "created DESC").partition(" ")
         place = self.updated if name == self.updated else self.created
         found.sort(key=lambda each: moment(each[place]), reverse=direction == "DESC")
-        size, first = int(query.get("page_size", self.page_size)), int(query.get("page_marker", 0))
+        size, first = number_of(request, "page_size", self.page_size), number_of(request, "page_marker", 0)
         size = min(size, self.page_size)
         links = {"_self": str(request.url)}
         if first + size < len(found):
@@ -145,8 +158,9 @@ class PlanetOrders(PlanetByChange):
         """Order items."""
         for name, kind in (("name", str), ("products", list)):
             if not isinstance(wanted.get(name), kind):
-                problem: dict[str, Any] = {"field": {name: [{"message": f"{name} is missing"}]}, "general": []}
-                return JSONResponse(problem, 400)
+                return JSONResponse({"field": {name: [{"message": f"{name} is missing"}]}, "general": []}, 400)
+        if problem := url_problem(member(wanted, "notifications", "webhook", "url")):
+            return JSONResponse({"field": {"notifications": [{"message": problem}]}, "general": []}, 400)
         asked = {name: wanted[name] for name in ("name", "products", "notifications") if name in wanted}
         return JSONResponse(self.short(self.things[self.create(**asked)]), 202)
 

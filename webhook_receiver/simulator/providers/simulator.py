@@ -10,14 +10,14 @@ from uuid import NAMESPACE_URL, uuid5
 
 import httpx
 
-from ...errors import ApiError
+from ...errors import ApiError, ConfigurationError
 from ...senders.up42.models import Webhook
 from ..base import BaseSimulator, ignored, known
 from ..faults import FaultPlan, Sleep
 from ..options import SimulatorOptions
 from ..payloads import dump
 from ..scheduler import OnAttempt
-from .base import Files, ProviderApi
+from .base import Files, ProviderApi, url_problem
 from .copernicus import Copernicus
 from .ogc import OgcProcesses
 from .planet import PlanetOrders
@@ -39,10 +39,13 @@ class ProviderSimulator(BaseSimulator):
         provider: the name of the provider, one of `PROVIDERS`.
         options: the simulator's options; by default the provider's rules.
         pace: the seconds between two statuses of an order; None to advance no order by itself.
-        webhook: the URL that is notified of orders that name none.
+        webhook: the URL that is notified of orders that name none: of https, or of this machine.
         clock: returns the time in Unix seconds; for tests.
         sleep: waits for a number of seconds; for tests.
         on_attempt: called after each attempt of a delivery.
+
+    Raises:
+        ConfigurationError: the URL is none of these.
     """
 
     def __init__(
@@ -56,6 +59,8 @@ class ProviderSimulator(BaseSimulator):
         sleep: Sleep = asyncio.sleep,
         on_attempt: OnAttempt = ignored,
     ) -> None:
+        if problem := url_problem(webhook):
+            raise ConfigurationError(f"the webhook of {provider}: {problem}")
         self.provider = provider
         self.api = PROVIDERS[provider]()
         super().__init__(options or self.api.rules, clock=clock, sleep=sleep, on_attempt=on_attempt)

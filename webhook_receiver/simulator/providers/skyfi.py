@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute
 
 from ..options import SimulatorOptions
-from .base import KEY, Files, Notification, ProviderApi, get, moment, not_found, post
+from .base import KEY, Files, Notification, ProviderApi, get, moment, not_found, number_of, post, url_problem
 
 _SIGNED = "/signed/"
 _GIVEN = ("aoi", "archiveId", "deliveryDriver", "deliveryParams", "label", "orderLabel", "metadata", "webhookUrl")
@@ -102,7 +102,7 @@ class SkyFi(ProviderApi):
         column = query.get("sort_columns", "created_at")
         time_of = _modified if column == "last_modified" else _created
         found.sort(key=time_of, reverse=query.get("sort_directions", "desc") == "desc")
-        number, size = int(query.get("pageNumber", 0)), int(query.get("pageSize", 25))
+        number, size = number_of(request, "pageNumber", 0), number_of(request, "pageSize", 25)
         if not 1 <= size <= 100:
             return _wrong("query", "pageSize", "is too large")
         page = found[number * size : (number + 1) * size]
@@ -118,6 +118,8 @@ class SkyFi(ProviderApi):
         for name in ("aoi", "archiveId"):
             if not isinstance(wanted.get(name), str):
                 return _wrong("body", name, "Field required")
+        if problem := url_problem(wanted.get("webhookUrl")):
+            return _wrong("body", "webhookUrl", problem)
         id = self.create(**{name: wanted[name] for name in _GIVEN if name in wanted})
         return JSONResponse(_short(self.orders[id]), 201)
 
