@@ -54,21 +54,37 @@ def command(language: str, libraries: Iterable[Library]) -> list[str]:
         return ["node", "--no-warnings", str(home / "node_driver.mjs")]
 
 
-def python_with(name: str, packages: Sequence[str]) -> str:
+def python_with(name: str, packages: Sequence[str], base: str = sys.executable) -> str:
     """Return the path of the Python of an environment with these packages alone.
 
     Args:
         name: the name of the environment, in the cache.
         packages: what pip is to install there.
+        base: the path of the Python of which the environment is made.
     """
     faulthandler.cancel_dump_traceback_later()  # see above
     home = cache() / f"python-{name}"
     with _locked(home):
-        recipe = "\n".join([sys.version, *packages])
+        recipe = "\n".join([sys.version if base == sys.executable else base, *packages])
         if _is_other(home, recipe):
-            _install_python(home, packages)
+            _install_python(home, packages, base=base)
             _note(home).write_text(recipe, encoding="utf-8")
     return str(home / "bin" / "python")
+
+
+def newer_python(least: tuple[int, int]) -> str | None:
+    """Return the path of a Python of this version or a newer one; None if none is found on this machine."""
+    if sys.version_info[:2] >= least:
+        return sys.executable
+    names = [f"python{least[0]}.{minor}" for minor in range(least[1], least[1] + 8)]
+    paths = [path for name in names for path in (shutil.which(name), *_pyenv(name)) if path is not None]
+    # A shim of pyenv is there for a version that is not in use, too, and only says so.
+    return next((path for path in paths if subprocess.run([path, "-V"], capture_output=True).returncode == 0), None)
+
+
+def _pyenv(name: str) -> list[str]:
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    return [str(path) for path in sorted(root.glob(f"versions/*/bin/{name}"))]
 
 
 @contextmanager
@@ -87,10 +103,12 @@ def _is_other(home: Path, recipe: str) -> bool:
     return not _note(home).exists() or _note(home).read_text(encoding="utf-8") != recipe
 
 
-def _install_python(home: Path, packages: Sequence[str], alone: Sequence[str] = ()) -> None:
+def _install_python(
+    home: Path, packages: Sequence[str], alone: Sequence[str] = (), *, base: str = sys.executable
+) -> None:
     if not (home / "bin" / "python").exists():  # such as of a Python that is gone
         shutil.rmtree(home, ignore_errors=True)
-        _run(sys.executable, "-m", "venv", str(home))
+        _run(base, "-m", "venv", str(home))
     install = (str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-compile")
     _run(*install, *packages)
     if alone:
