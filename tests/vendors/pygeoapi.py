@@ -17,6 +17,8 @@ import pytest
 from .environments import DRIVERS, newer_python, python_with
 
 VERSION = "0.24.0"
+VERIFIED = dict.fromkeys(("ogc-processes", "pygeoapi-pubsub"), (f"pygeoapi {VERSION} (Python)", "2026-11-29"))
+"""The senders that it is, and when its server was last run against them."""
 PYTHON = (3, 12)
 """The oldest Python on which it runs."""
 COLLECTION = "scenes"

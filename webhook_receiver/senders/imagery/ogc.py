@@ -78,8 +78,8 @@ def ogc_processes(secret: Secrets) -> Sender:
         (JobSucceeded, JobFailed, JobProgress),
         facts=(
             "opengeospatial/ogcapi-processes@4a4a1dc, subscriber.yaml: the three URLs",
-            "geopython/pygeoapi@debd17bd, process/manager/base.py: a success has the results, all others have {}; no "
-            "answer is looked at, and there is one attempt",
+            "pygeoapi 0.24.0, process/manager/base.py, and its server: a success has the results, all others have {}; "
+            "no answer code is looked at, and there is one attempt",
             "ZOO-Project/ZOO-Project@afc0403, service_callback.c: progress has a status document",
         ),
     )
@@ -105,7 +105,7 @@ def pygeoapi_pubsub(secret: Secrets, *, username: str = USERNAME) -> Sender:
         cloudevents(BasicAuth(secret, username=username), name="pygeoapi-pubsub"),
         decode=unquoted,
         facts=(
-            "geopython/pygeoapi@debd17bd, pubsub/http.py and api/pubsub.py: a JSON text with a CloudEvent, and Basic",
+            "pygeoapi 0.24.0, pubsub/http.py, api/pubsub.py, and its server: a JSON text with a CloudEvent, and Basic",
             "CloudEvents 1.0.2",
         ),
     )
@@ -128,10 +128,15 @@ PRESETS = (
             ),
             answer="pygeoapi and ZOO-Project look at no answer, and call once.",
             backfill="GET /jobs/{jobID} tells the status of one job.",
+            verified=("pygeoapi 0.24.0 (Python)", "2026-11-29"),
             traps=(
                 "The body says neither the job nor what happened: {} or the results. order_id is JOB of the URL.",
-                "pygeoapi takes a finished job for failed if successUri cannot be reached, waits without a limit, and "
-                "refuses a URL of a private network unless its configuration allows it.",
+                "pygeoapi takes a finished job for failed if an answer from successUri does not arrive, and calls "
+                "failedUri, too: of two calls about a job the last one counts.",
+                "It does not execute a job if an answer from inProgressUri does not arrive: the job stays accepted.",
+                "Results that are no JSON, such as an image, make a job fail that has a subscriber.",
+                "pygeoapi waits for answers without a limit, and refuses a URL of a private network unless the "
+                "configuration of the process has allow_internal_requests.",
                 "A callback of ZOO-Project that was overtaken by the end is dropped.",
             ),
         ),
@@ -158,12 +163,20 @@ PRESETS = (
             docs="docs.pygeoapi.io/en/latest/pubsub.html",
             setup=(
                 "The operator sets pubsub.broker.url in the server's configuration, with the credentials in it: "
-                f"https://{USERNAME}:SECRET@example.com/webhooks. The channel is a further part of the path."
+                f"https://{USERNAME}:SECRET@example.com/webhooks. A further part of the path names the collection or "
+                "process, such as collections-scenes, so the route is /webhooks/{channel}."
             ),
-            answer="A 4xx or 5xx is logged, and nothing is sent again.",
+            answer=(
+                "Nothing is sent again. After a 4xx or 5xx, or without an answer, whoever changed the item is told "
+                "500, although it is changed; a job is not affected."
+            ),
+            verified=("pygeoapi 0.24.0 (Python)", "2026-11-29"),
             traps=(
                 "The body is a JSON text that holds a CloudEvent.",
-                "org.ogc.api.job.result comes when a job is accepted, too: data.status says which.",
+                "org.ogc.api.job.result has what was answered to the execution: of an asynchronous job that it was "
+                "accepted, and never its end; of another one its results or its error, without its id.",
+                "Results that are no text are not published.",
+                "The event of a new item has the item as it was sent: without an id, if the server gave it one.",
                 "Its events are named by type, and no words for all providers are made of them.",
             ),
         ),
