@@ -43,13 +43,14 @@ from .runtime import Health, Runtime
 from .runtime.backfill import backfill
 from .runtime.health import health_route
 from .runtime.intake import Intake
+from .runtime.links import E, fresh
 from .runtime.parser import Parser
 from .runtime.poller import Poller
 from .senders import OrderingKey, OrdersApi, Sender, checked_api, sender_for
 from .senders.backfill import SLACK, Backfill, OrdersSource, ProgressCallback, moment, span
 from .senders.challenges import Challenged, challenged, methods_of
 from .senders.event_names import EventNames
-from .senders.order_check import OrderCheck
+from .senders.order_check import order_check_of
 from .senders.source import Source
 from .signatures import BodyCheck, KeysNeeded, Scheme, Verified
 from .signatures.fetching import with_keys
@@ -126,7 +127,7 @@ class WebhookReceiver(Router):
         super().__init__(EventRegistry(sender.events, paths, sender.statuses, sender.name))
         self.sender = sender
         """The sender of the deliveries."""
-        self.order_check = None if confirm is None else order_check(sender, confirm)
+        self.order_check = None if confirm is None else order_check_of(sender, confirm)
         """The order check before the handlers of a delivery whose body is not verified; None without `confirm=`."""
         self._public_url = None if public_url is None else checked_url(public_url)
         check_has_url(sender.scheme, self._public_url)
@@ -472,6 +473,18 @@ class WebhookReceiver(Router):
         """The pollers, one for each source, to poll now: `await hooks.pollers[0].poll(early=True)`."""
         return tuple(self._pollers)
 
+    async def fresh(self, event: E) -> E:
+        """Return an event whose download links have not ended: itself, or the same as a source tells it now.
+
+        A handler calls it before it downloads, since it may run late: `event = await hooks.fresh(event)`. The sources
+        are those that the receiver polls.
+
+        Raises:
+            GiveUp: the links have ended (`event.expires_at`), and no source has new ones: the delivery is dead.
+            ApiError: the API failed, so that the handler runs again.
+        """
+        return await fresh(self._runtime, event, [each.source for each in self._pollers])
+
     async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await live(self, self.name, receive, send)
@@ -487,13 +500,6 @@ def _verify_all(
     verify: Callable[[RequestHead, float], BodyCheck], head: RequestHead, body: bytes, now: float
 ) -> Verified:
     return verify(head, now)(body)
-
-
-def order_check(sender: Sender, confirm: OrdersApi) -> OrderCheck:
-    """Return the order check by a client of the sender's API; reject one that has nothing to read."""
-    if sender.orders is None:
-        raise ConfigurationError(f"confirm=... needs a sender with orders=...; {sender.name} has none")
-    return OrderCheck(checked_api(confirm, "confirm=..."))
 
 
 def check_has_url(scheme: Scheme, public_url: str | None) -> None:

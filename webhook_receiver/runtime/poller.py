@@ -123,7 +123,8 @@ class Poller:
         self.name = source_name(source)
         """The name of the source."""
         self._runtime = runtime
-        self._source = source
+        self.source = source
+        """The source."""
         self._interval = interval
         self._max_document = max_document
         self._wait = 0.0
@@ -132,7 +133,7 @@ class Poller:
         """What kind of error was logged last, unless a poll has succeeded since."""
         self._told: dict[bytes, None] = {}
         """The digests of what the source told last, and the inbox has: a listing tells it again."""
-        self._answered = 0  # requests, when that was last looked at
+        self._answered: int = 0  # requests, when that was last looked at
         self._busy_until = 0.0
         self._invalid = LineLimit(runtime.clock, first=10)
 
@@ -237,7 +238,7 @@ class Poller:
         await runtime.inbox.release_poll(lease, runtime.inbox_clock(), outcome, runtime.clock())
 
     def _cursor_at(self, moment: datetime) -> str:
-        source: object = self._source
+        source: object = self.source
         if not isinstance(source, StartsAt):
             raise ConfigurationError(
                 f"the source {self.name} cannot begin at a time: it has no `cursor_at`, a method that returns the "
@@ -280,7 +281,7 @@ class Poller:
         Raises:
             ApiError: it returned none, or too late.
         """
-        given: object = self._source(cursor)
+        given: object = self.source(cursor)
         if not isinstance(given, Awaitable):
             raise ApiError(f"the source {self.name} is not async: write it as `async def`")
         limit = asyncio.timeout(PAGE_TIMEOUT)

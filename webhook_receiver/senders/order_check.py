@@ -6,10 +6,10 @@ import asyncio
 from typing import NamedTuple, TypeGuard
 
 from ..delivery import Delivery
-from ..errors import ApiError, GiveUp, Unconfirmed
+from ..errors import ApiError, ConfigurationError, GiveUp, Unconfirmed
 from ..events import Event, OrderStatus, OrderStatusChanged
 from ..options import Backoff, Limits
-from .base import OrdersApi
+from .base import OrdersApi, Sender, checked_api
 
 NAME = "confirm the order"
 """The name of the order check among the handlers of a stored delivery."""
@@ -68,3 +68,10 @@ class OrderCheck(NamedTuple):
 def _known_or_hidden(status: str) -> str:
     """Return a known status, or a text in place of one that a stranger may have made up."""
     return str(status) if status in OrderStatus.__members__ else "in a status unknown here"
+
+
+def order_check_of(sender: Sender, confirm: OrdersApi) -> OrderCheck:
+    """Return the order check by a client of the sender's API; reject one that has nothing to read."""
+    if sender.orders is None:
+        raise ConfigurationError(f"confirm=... needs a sender with orders=...; {sender.name} has none")
+    return OrderCheck(checked_api(confirm, "confirm=..."))

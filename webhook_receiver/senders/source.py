@@ -17,7 +17,8 @@ headers. To tell a change twice is harmless, and to leave one out loses it, so i
 A source raises `ApiError` if the API fails, with `retry_after` if the API says when to ask again. The errors of httpx
 and requests for a status that is no success are understood, too, with their `Retry-After`.
 
-A class may be a source, too: with `__call__`, a `name`, and `cursor_at` if it can begin at a time.
+A class may be a source, too: with `__call__`, a `name`, `cursor_at` if it can begin at a time, and `again` if it can
+tell one order again.
 """
 
 from __future__ import annotations
@@ -59,6 +60,22 @@ class StartsAt(Protocol):
 
         Args:
             moment: the moment, with a time zone.
+        """
+        ...
+
+
+@runtime_checkable
+class TellsAgain(Protocol):
+    """A source that can tell one of its orders again, as where the download links in a document have ended."""
+
+    async def again(self, id: str, /) -> Sequence[bytes]:
+        """Return the documents about an order as it is now.
+
+        Args:
+            id: the id of the order, as its events have it.
+
+        Raises:
+            ApiError: the API failed; with the status 404 if there is no such order.
         """
         ...
 

@@ -1,0 +1,63 @@
+"""Download links that end: an event that is handled after that, as by a replay, is asked for again through a source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from ..errors import ApiError, ConfigurationError, GiveUp
+from ..events import Event
+from ..senders.source import TellsAgain
+from . import Runtime
+
+E = TypeVar("E", bound=Event)
+
+
+async def fresh(runtime: Runtime, event: E, sources: Sequence[object]) -> E:
+    """Return an event whose download links have not ended: the event itself, or the same news as a source tells it now.
+
+    Args:
+        runtime: the runtime of the receiver.
+        event: the event; one without `expires_at` is returned as it is.
+        sources: the sources to ask, in order; those that cannot tell an order again are passed over.
+
+    Raises:
+        GiveUp: the links have ended, and no source has new ones.
+        ApiError: an API failed, so that the handler runs again.
+    """
+    ends = _ends(event)
+    if ends is None or ends > runtime.clock():
+        return event
+    said = f"its download links ended at {datetime.fromtimestamp(ends, UTC):%Y-%m-%d %H:%M} UTC"
+    order: object = getattr(event, "order_id", None)
+    asked = [each for each in sources if isinstance(each, TellsAgain)]
+    if not asked or not isinstance(order, str):
+        raise GiveUp(f"{said}, and no source of {runtime.name} can be asked for new ones")
+    for source in asked:
+        for document in await _again(source, order):
+            for found in runtime.dispatcher.parse_all(document, ()):
+                if isinstance(found, type(event)) and runtime.sender.identity(found) == runtime.sender.identity(event):
+                    new = _ends(found)
+                    if new is None or new > runtime.clock():
+                        return found
+    raise GiveUp(f"{said}, and the provider has no new ones")
+
+
+async def _again(source: TellsAgain, order: str) -> Sequence[bytes]:
+    try:
+        return await source.again(order)
+    except ApiError as error:
+        if error.status not in (404, 410):
+            raise
+    except ConfigurationError:  # its API has no orders to ask for
+        pass
+    return ()
+
+
+def _ends(event: Event) -> float | None:
+    """Return the Unix time at which the links of an event end; None if it does not say."""
+    ends: object = getattr(event, "expires_at", None)
+    if not isinstance(ends, datetime):
+        return None
+    return (ends if ends.tzinfo else ends.replace(tzinfo=UTC)).timestamp()
