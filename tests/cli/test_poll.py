@@ -19,6 +19,7 @@ from tests.helpers import ROOT, SECRET, printed, running
 from webhook_receiver import State
 
 MODULE = f"""
+import asyncio
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -39,6 +40,9 @@ class Lines:
         lines = path.read_text().splitlines() if path.exists() else []
         if "503" in lines:
             raise ApiError("the API answered 503", status=503)
+        if "hang" in lines:
+            print("it hangs", flush=True)
+            await asyncio.Event().wait()
         if "bug" in lines:
             raise KeyError("hush")
         orders = [b'{{"event": "order.status", "body": {{"id": "%s", "status": "FULFILLED"}}}}' % line.encode()
@@ -150,6 +154,28 @@ def test_without_once_it_polls_until_a_signal_and_gives_the_sources_back(tmp_pat
         assert process.returncode == 0
     finally:
         process.kill()
+    assert poll("--once").returncode == 0, "no lease is in the way"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_130_and_gives_the_sources_back(tmp_path: Path, poll: Command, number: int) -> None:
+    say(tmp_path, "one", "hang")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "webhook_receiver", "poll", "app:hooks", "--once"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        printed(process, "it hangs")
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=30)
+        assert (process.returncode, "Traceback" in said) == (130, False), said
+    finally:
+        process.kill()
+    tmp_path.joinpath("one").write_text("o-1\n", encoding="utf-8")
     assert poll("--once").returncode == 0, "no lease is in the way"
 
 

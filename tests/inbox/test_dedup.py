@@ -39,9 +39,7 @@ def entry(
         (entry(key=None, via="backfill", event="job.status"), entry(), 0, False),
     ],
 )
-def test_the_same_key_lately_or_the_same_news_by_a_poll(
-    given: Entry, kept: Entry, since: float, is_one: bool
-) -> None:
+def test_the_same_key_lately_or_the_same_news_by_a_poll(given: Entry, kept: Entry, since: float, is_one: bool) -> None:
     assert is_duplicate(PutJob(given, KEPT_AT, since), Candidate.of(1, kept)) is is_one
 
 

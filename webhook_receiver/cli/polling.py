@@ -7,6 +7,8 @@ import signal
 from collections.abc import Sequence
 from datetime import datetime
 
+import typer
+
 from ..errors import ConfigurationError, WebhookError
 from ..logs import log_failure
 from ..receiver import WebhookReceiver
@@ -53,7 +55,15 @@ async def poll_once(pollers: Sequence[Poller], begin: datetime | None, *, as_jso
         return True
 
     with progress_bar() as bar:
-        return all(await asyncio.gather(*[poll(each) for each in pollers]))
+        polls = asyncio.gather(*[poll(each) for each in pollers])
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, polls.cancel)
+        try:
+            return all(await polls)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise typer.Exit(130) from None  # by the signal, and the sources are given back
 
 
 class _Report:
