@@ -240,7 +240,12 @@ ORDER_EVENTS: tuple[type[Event], ...] = (OrderStatusChanged, OrderFulfilled, Ord
 
 def order_id_of(event: Event) -> str | None:
     """Return the id of an event's order, the default ordering key; None for an event about anything else."""
-    return event.order_id if isinstance(event, OrderStatusChanged | ImageryEvent) else None
+    return cast("ImageryEvent", event).order_id if _is_about_order(type(event)) else None
+
+
+@lru_cache(maxsize=1024)
+def _is_about_order(cls: type[Event]) -> bool:
+    return issubclass(cls, OrderStatusChanged | ImageryEvent)
 
 
 def identity_of(event: Event) -> Sequence[str] | None:

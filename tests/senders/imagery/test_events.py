@@ -231,3 +231,28 @@ def test_an_event_of_an_order_is_handled_in_the_order_of_its_orders() -> None:
 def test_a_place_that_is_none_is_rejected_at_once() -> None:
     with pytest.raises(ConfigurationError, match=r'a list such as \["order.number"'):
         Reading(event="acme.order", statuses=STATUSES, status=("a..b",), order_id=())
+
+
+def test_a_repr_tells_no_link() -> None:
+    event = parsed({"order": "7", "state": "done", "link": "https://example.com/?token=secret"})
+    assert "secret" not in repr(event)
+    assert "secret" in event.document["link"]
+
+
+@pytest.mark.parametrize("depth", [10, 300, 900])
+@pytest.mark.parametrize("sender", [ACME, IN_PARTS])
+def test_a_document_may_be_nested_deep(depth: int, sender: Sender) -> None:
+    nested = b'{"a":' * depth + b"1" + b"}" * depth
+    (event,) = WebhookReceiver(sender=sender).parse_all(b'{"order": "7", "state": "done", "more": ' + nested + b"}")
+    assert isinstance(event, ImageryReady)
+    assert event.order_id == "7"
+
+
+def test_numbers_that_are_none_elsewhere_stay_what_they_are() -> None:
+    digits = "9" * 5000
+    body = f'{{"order": "7", "state": "done", "nan": NaN, "inf": 1e999, "big": {"9" * 50}, "huge": {digits}}}'
+    event = WebhookReceiver(sender=ACME).parse(body.encode())
+    assert isinstance(event, ImageryReady)
+    document = event.document
+    assert document["nan"] != document["nan"]
+    assert (document["inf"], document["big"], document["huge"]) == (float("inf"), int("9" * 50), digits)

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
+from pydantic_core import from_json, to_json
 
 from ...delivery import Headers
 from ...errors import NotAnEvent
@@ -63,8 +64,8 @@ class Imagery(BaseModel, frozen=True, hide_input_in_errors=True):
     expires_at: datetime | None = None
     id: str | None = None
     """The provider's id of this news, the same when it is sent again; None without one."""
-    document: Any = None
-    """The provider's document."""
+    document: Any = Field(default=None, repr=False)
+    """The provider's document, which may have links that let anybody download."""
 
 
 class ProviderEvent(ImageryEvent, ABC, frozen=True):
@@ -156,7 +157,7 @@ class Reading:
     def __call__(self, body: bytes, headers: Headers = ()) -> bytes:
         """Return the document, or the array of documents, that a body becomes."""
         if self.parts is None:
-            document: object = parsed(body)
+            document: object = _parsed(body)
             if not self._is_read(document, headers):
                 return body
             return _written(self.read(document, headers))
@@ -166,7 +167,7 @@ class Reading:
             parts = [part for whole in wholes for part in self.parts.parts(whole) or [whole]]
         except NotAnEvent:
             return body  # which is none
-        found = [parsed(part) for part in parts]
+        found = [_parsed(part) for part in parts]
         if found == [None]:
             return body
         return _written([self.read(each, headers) if self._is_read(each, headers) else each for each in found])
@@ -226,7 +227,7 @@ class Reading:
         known = cast("dict[str, object]", document)
         if known.get("event") in self._names:
             return False
-        return self.where is None or place_of(self.where[0]).value(document, headers) == self.where[1]
+        return self._where is None or self._where[0].value(document, headers) == self._where[1]
 
     def _text(self, name: str, document: Any, headers: Headers) -> str | None:
         return _first(self._places[name], document, headers)
@@ -234,6 +235,10 @@ class Reading:
     @cached_property
     def _names(self) -> Sequence[str]:
         return [f"{self.event}.{outcome}" for outcome in Outcome]
+
+    @cached_property
+    def _where(self) -> tuple[Place, str] | None:
+        return None if self.where is None else (place_of(self.where[0]), self.where[1])
 
     @cached_property
     def _places(self) -> Mapping[str, Sequence[Place]]:
@@ -245,8 +250,19 @@ class Reading:
         return [[*map(place_of, given)] for given in self.id]
 
 
+def _parsed(body: bytes) -> Any:
+    """Return the value of a body that is JSON, or can be repaired to be; None for any other."""
+    try:
+        return from_json(body, cache_strings="keys")
+    except ValueError:
+        return parsed(body)
+
+
 def _written(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    try:
+        return to_json(value, inf_nan_mode="constants")
+    except ValueError:  # it is nested too deep
+        return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def _first(places: Sequence[Place], document: Any, headers: Headers) -> str | None:
