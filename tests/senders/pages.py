@@ -23,24 +23,28 @@ IMAGES = ROOT / "docs" / "images.md"
 
 SOURCES = {
     "planet-orders": "planet_source.planet_orders_source",
-    "planet-subscriptions": "planet_source.planet_subscriptions_source",
     "skyfi": "skyfi_source.skyfi_orders_source",
     "copernicus": "copernicus_source.copernicus_queue_source",
-    "iceye": "iceye_source.iceye_tasks_source",
 }
 """The sources of providers that push, by the names of their senders, in `webhook_receiver.senders.imagery`."""
 
 POLLED = {
-    "ASF HyP3": "hyp3_source.hyp3_jobs_source",
-    "Capella Space": "capella_source.capella_tasks_source",
-    "Copernicus Data Space, on demand": "copernicus_source.copernicus_production_source",
-    "NASA Harmony": "harmony_source.harmony_jobs_source",
-    "openEO": "openeo_source.openeo_jobs_source",
-    "Planet Tasking": "planet_source.planet_tasking_source",
-    "Sentinel Hub, batch": "sentinel_hub_source.sentinel_hub_batch_source",
-    "STAPI": "stapi_source.stapi_orders_source",
+    "ASF HyP3": ("hyp3_jobs", "hyp3_source.hyp3_jobs_source"),
+    "Capella Space": ("capella_tasks", "capella_source.capella_tasks_source"),
+    "Copernicus Data Space, on demand": ("copernicus_production", "copernicus_source.copernicus_production_source"),
+    "ICEYE, tasks": ("iceye_tasks", "iceye_source.iceye_tasks_source"),
+    "NASA Harmony": ("harmony_jobs", "harmony_source.harmony_jobs_source"),
+    "openEO": ("openeo_jobs", "openeo_source.openeo_jobs_source"),
+    "Planet Subscriptions": ("planet_subscriptions_polled", "planet_source.planet_subscriptions_source"),
+    "Planet Subscriptions, results": (
+        "planet_subscriptions_polled",
+        "planet_source.planet_subscription_results_source",
+    ),
+    "Planet Tasking": ("planet_tasking", "planet_source.planet_tasking_source"),
+    "Sentinel Hub, batch": ("sentinel_hub_batch", "sentinel_hub_source.sentinel_hub_batch_source"),
+    "STAPI": ("stapi_orders", "stapi_source.stapi_orders_source"),
 }
-"""The sources of providers that never push."""
+"""The senders, in `polled`, of what is polled alone, and their sources."""
 
 _IMAGES = """# Images from many providers
 
@@ -79,8 +83,8 @@ them now and then, as [secrets are](signatures-and-secrets.md).
 ## Which providers tell you, and how
 
 A provider that pushes has a function of secrets in `webhook_receiver.senders.catalogue`; its page says how to
-register, what is answered, and what nobody has published. One that never does is [polled](polling.md). The sources are
-in `webhook_receiver.senders.imagery`.
+register, what is answered, and what nobody has published. One that never does is [polled](polling.md): it has a function
+in `webhook_receiver.senders.imagery.polled`. The sources are in `webhook_receiver.senders.imagery`.
 
 """
 
@@ -132,7 +136,10 @@ def images() -> str:
         f"| {each.proof.covered} | {_words_are(each.sender)} | {_source(each.preset.name)} |\n"
         for each in sorted(pushed, key=lambda each: each.preset.title.lower())
     ]
-    rows += [f"| {title} | if asked | | in the document | `{source}` |\n" for title, source in POLLED.items()]
+    rows += [
+        f"| {title} | if asked: `polled.{function}` | | in the document | `{source}` |\n"
+        for title, (function, source) in POLLED.items()
+    ]
     words = [
         f"| {name} | {each.ready} | {each.partly_ready} | {each.failed} | {each.progress} | {each.source} |\n".replace(
             "_", "\\_"

@@ -20,6 +20,7 @@ from tests.senders import pages
 from webhook_receiver import Secret, Sender, WebhookReceiver
 from webhook_receiver.cli.notification import Notifier
 from webhook_receiver.senders import catalogue, imagery
+from webhook_receiver.senders.imagery import polled
 from webhook_receiver.senders.page import Page
 from webhook_receiver.senders.preset import Preset
 from webhook_receiver.senders.profile import URL, profile_of
@@ -120,7 +121,9 @@ def test_the_page_of_images_names_every_source_and_only_those_that_there_are() -
         for name in vars(module)
         if name.endswith("_source") and not name.startswith("_")
     }
-    assert {*pages.SOURCES.values(), *pages.POLLED.values()} == found
+    assert {*pages.SOURCES.values(), *(source for _, source in pages.POLLED.values())} == found
+    for function, _ in pages.POLLED.values():
+        assert isinstance(getattr(polled, function)(), Sender)
 
 
 def test_the_guide_says_no_larger_number_of_senders_than_there_are() -> None:

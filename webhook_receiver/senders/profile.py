@@ -12,6 +12,7 @@ from typing import Any
 
 from ..delivery import RequestHead
 from ..errors import VerificationError
+from ..events import Event
 from ..signatures import Scheme
 from .base import Sender
 from .page import Page
@@ -163,7 +164,8 @@ class Profile:
     def _events(self) -> Iterator[str]:
         sender = self.sender
         if sender.split is not None:
-            yield f"A delivery may hold several events, at {sender.split.place}: each is stored and handled by itself."
+            where = f", at {sender.split.place}" if sender.split.place != "*" else ""
+            yield f"A delivery may hold several events{where}: each is stored and handled by itself."
         if sender.event_header is not None:
             yield f"The event's name is in the header {sender.event_header}."
         elif sender.event_name:
@@ -176,6 +178,8 @@ class Profile:
             yield "A delivery that is sent again is known by its id, which is covered."
         elif sender.delivery_id_path is not None:
             yield f"A delivery that is sent again is known by {' and '.join(sender.delivery_id_paths)} in the body."
+        elif any(each.delivery_id is not Event.delivery_id for each in classes):
+            yield "An event that is sent again is known by the id that it has by its class, or by an equal body."
         elif sender.delivery_id is not None:
             yield f"A delivery that is sent again is known by an equal body; {sender.delivery_id} is not covered."
         else:
