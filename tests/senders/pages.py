@@ -83,7 +83,7 @@ them now and then, as [secrets are](signatures-and-secrets.md).
 ## Which providers tell you, and how
 
 A provider that pushes has a function of secrets in `webhook_receiver.senders.catalogue`; its page says how to
-register, what is answered, and what nobody has published. One that never does is [polled](polling.md): it has a function
+register, what is answered, and what nobody has published. One that never does is [polled](polling.md): its function is
 in `webhook_receiver.senders.imagery.polled`. The sources are in `webhook_receiver.senders.imagery`.
 
 """
