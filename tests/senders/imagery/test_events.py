@@ -83,7 +83,7 @@ def test_a_document_is_told_in_the_words_of_all_providers() -> None:
     assert event.expires_at == datetime(2026, 1, 2, tzinfo=UTC)
     assert event.document == document
     assert event.delivery_id == '["7", "done"]'
-    assert event.identity == ("7", "done", "a.tif")
+    assert event.identity == ('["7", "done"]',)
 
 
 @pytest.mark.parametrize(
@@ -256,3 +256,32 @@ def test_numbers_that_are_none_elsewhere_stay_what_they_are() -> None:
     document = event.document
     assert document["nan"] != document["nan"]
     assert (document["inf"], document["big"], document["huge"]) == (float("inf"), int("9" * 50), digits)
+
+
+DATED = replace(ACME, decode=replace(READING, id=(("file",), ("at",))))
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "same"),
+    [
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00+00:00", True),
+        ("2026-01-01T00:00:00.000Z", "2026-01-01T01:00:00+01:00", True),
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.001Z", False),
+        ("2026-01-01", "2026-01-01T00:00:00Z", False),
+        ("20260101000000", "2026-01-01T00:00:00Z", False),
+        ("2026-99-01T00:00:00Z", "2026-99-01T00:00:00+00:00", False),
+    ],
+)
+def test_news_of_one_time_is_the_same_however_the_time_is_spelt_and_of_two_times_is_not(
+    one: str, two: str, same: bool
+) -> None:
+    hooks = WebhookReceiver(sender=DATED)
+    documents = [{"order": "7", "state": "done", "file": "a", "at": at} for at in (one, two)]
+    first, second = (hooks.parse(json.dumps(each).encode()) for each in documents)
+    assert (first.identity == second.identity) is same
+    assert (first.delivery_id == second.delivery_id) is same
+
+
+def test_news_without_an_id_is_known_by_its_order_its_items_and_its_status() -> None:
+    assert parsed({"order": "7", "state": "done", "file": "a"}).identity == ("7", "done", "a")
+    assert parsed({"file": "a"}).identity == ("", "", "a")

@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -15,6 +16,7 @@ import pytest
 from tests.helpers import NOW
 from webhook_receiver import (
     BearerJWT,
+    Changes,
     ConfigurationError,
     Event,
     ImageryEvent,
@@ -31,6 +33,7 @@ from webhook_receiver import (
     WebhookReceiver,
 )
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.runtime.poller import Poller
 from webhook_receiver.senders.catalogue import (
     airbus_radar,
     amigocloud,
@@ -322,6 +325,25 @@ async def test_a_product_that_copernicus_tells_again_is_known_by_itself() -> Non
     async with hooks:
         found = [await post(hooks, each) for each in (NOTIFICATION, [queued], [NOTIFICATION, later])]
     assert [each.response.status for each in found] == [202, 200, 202]
+
+
+@pytest.mark.parametrize("is_pushed", [False, True])
+async def test_a_product_that_is_modified_at_two_times_is_news_twice_by_push_and_by_poll(
+    is_pushed: bool, tmp_path: Path
+) -> None:
+    dates = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", "2026-01-02T00:00:00.000Z")  # the last two are one time
+    told = [NOTIFICATION | {"SubscriptionEvent": "modified", "NotificationDate": date} for date in dates]
+    hooks = receiver(copernicus("secret"), inbox=f"sqlite:///{tmp_path}/hooks.db?min_free=0", work=False)
+
+    async def queue(cursor: str | None) -> Changes:
+        return Changes([json.dumps(each).encode() for each in told], "1")
+
+    async with hooks:
+        if is_pushed:
+            assert (await post(hooks, told[0])).response.status == 202
+        polled = await Poller(hooks.runtime, queue, 300, 1_000_000).poll(early=True)
+    assert polled is not None
+    assert (polled.stored, polled.known) == ((1, 2) if is_pushed else (2, 1))
 
 
 # geopera

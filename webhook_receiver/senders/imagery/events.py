@@ -7,6 +7,7 @@ What differs between providers is where their documents have the status, the ord
 from __future__ import annotations
 
 import json
+import re
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -111,8 +112,13 @@ class ProviderEvent(ImageryEvent, ABC, frozen=True):
 
     @property
     def identity(self) -> tuple[str, ...] | None:
-        """The order, its items and the status; None without an order and items."""
+        """The id of the news; without one the order, its items and the status; None without any of these.
+
+        The same status of a thing at two times is news twice, where the id has the time.
+        """
         body = self.body
+        if body.id is not None:
+            return (body.id,)
         if body.order_id is None and not body.items:
             return None
         return (body.order_id or "", body.status, *body.items)
@@ -277,9 +283,18 @@ def _time(text: str | None) -> datetime | None:
     return found if found is None or found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
+def _same_time(text: str) -> str:
+    """Return a time by RFC 3339 in one spelling, since a push and an API may use two; any other text as it is."""
+    time = _time(text) if _IS_TIME.match(text) else None
+    return text if time is None else time.astimezone(UTC).isoformat()
+
+
+_IS_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d")
+
+
 def _id(values: Sequence[str | None]) -> str | None:
     """Return the id that several values are together, unlike that of any others; None if one is missing."""
-    found = [value for value in values if value is not None]
+    found = [_same_time(value) for value in values if value is not None]
     if not found or len(found) < len(values):
         return None
     return found[0] if len(found) == 1 else json.dumps(found, ensure_ascii=False)
