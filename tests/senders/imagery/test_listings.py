@@ -10,7 +10,7 @@ import pytest
 from starlette.responses import JSONResponse
 
 from webhook_receiver import ApiError
-from webhook_receiver.senders.imagery.listings import moment, text_of
+from webhook_receiver.senders.imagery.listings import ByStart, moment, text_of
 from webhook_receiver.simulator.providers.base import Got
 
 from .stage import CASES, Player, Stage, at
@@ -92,6 +92,40 @@ async def test_a_job_that_was_created_long_ago_is_asked_for_by_its_id(stage: Sta
     player.there.got.clear()
     assert await player.told() == []
     assert player.there.paths == ["/jobs"]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, case in CASES.items() if isinstance(case.source("https://x.example", "k").listing, ByStart)]
+)
+async def test_an_old_job_that_is_open_is_found_at_first_and_when_the_cursor_is_set_back(
+    name: str, stage: Stage
+) -> None:
+    player = Player(CASES[name], stage)
+    player.there.page_size = 2
+    player.there.put("j-0", player.case.open, at(-90 * 1440))
+    for number in range(1, 7):
+        player.there.put(f"j-{number}", player.case.ended, at(-60 * 1440 + number))
+    assert await player.told() == [("j-0", player.case.open)]
+    player.cursor = player.source.cursor_at(moment(at(-2 * 1440)))
+    assert await player.told() == [("j-0", player.case.open)]
+    player.there.put("j-7", player.case.ended, at(-1))
+    player.there.put("j-0", player.case.ended, at(1))
+    assert {each for each in await player.told() if each[1] == player.case.ended} == {
+        ("j-0", player.case.ended),
+        ("j-7", player.case.ended),
+    }
+
+
+async def test_the_first_call_remembers_over_many_pages_that_it_is_the_first(stage: Stage) -> None:
+    player = Player(HYP3, stage)
+    player.there.page_size = 1
+    player.there.put("j-old", "RUNNING", at(-90 * 1440))
+    for number in range(25):
+        player.there.put(f"j-{number}", "SUCCEEDED", at(-60 * 1440 + number))
+    assert await player.told() == [("j-old", "RUNNING")]
+    assert player.calls == 3
+    assert await player.told() == []
+    assert player.calls == 4
 
 
 async def test_a_job_that_never_ends_is_given_up_after_400_days(stage: Stage) -> None:

@@ -40,7 +40,8 @@ class ApiSource:
     listing: Listing
     """How the API's listing is read."""
     since: timedelta = timedelta(days=1)
-    """How far the first call goes back. Of older ones it tells only what changes later and is listed then."""
+    """How far the first call goes back. Orders and jobs that are older and have not ended are told, too, by an API that
+    has no times of changes; else they are told when they change."""
     clock: Callable[[], float] = time.time
     """Returns the time in Unix seconds."""
 

@@ -3,8 +3,9 @@
 `ByChange` is filtered and sorted by the time of the last change. Each page is asked for by the time at which the last
 one ended, not by its number: what changes meanwhile moves to the end, and nothing moves out of sight.
 
-`ByStart` knows only when each job was created. It is read back to the oldest job that had not ended. A few old ones are
-asked for by their ids instead, so that one job of last year does not have all of this year listed.
+`ByStart` knows only when each job was created. It is read back to the oldest job that had not ended, and at first to
+its end, to find these. A few old ones are asked for by their ids instead, so that one job of last year does not have
+all of this year listed.
 
 Both go back a little: clocks are set back, and a change may be listed late. What was told already is left out by a
 memory in the cursor, of ids with their last statuses. It holds the latest only. What it has forgotten is told again,
@@ -291,21 +292,25 @@ class ByStart:
                 found.extend([(item.at, document) for document in await self.tell(connection, item)])
             jobs.note(item, self.has_ended(item))
 
+        # Nothing is known yet of what is open, also where a cursor of `cursor_at` has taken the place of another one.
+        is_first = newest is None or "first" in state
+        reach = min(begin, now - PATIENCE) if is_first else begin
+
         def unfinished(after: str | None) -> str:
             page = after if len(after or "") <= _LONGEST_LINK else None
-            kept = {"from": text_of(begin), "newest": _or_none(newest), "page": page, **jobs.kept(), **told.kept()}
-            return _text(kept)
+            kept = {"from": text_of(begin), "newest": _or_none(newest), "first": is_first, "page": page}
+            return _text({**kept, **jobs.kept(), **told.kept()})
 
         is_late = _deadline()
         after: str | None = state.get("page")
         for number in range(_MOST_STUCK):
             try:
-                page = await self.read(connection, begin - _TICK, after)
+                page = await self.read(connection, reach - _TICK, after)
             except ApiError as error:
                 if number or after is None or error.status not in (400, 404, 410):
                     raise
                 # The link in the cursor has ended: from the front again.
-                page = await self.read(connection, begin - _TICK, None)
+                page = await self.read(connection, reach - _TICK, None)
             for item in page.items:
                 if found and is_late():
                     return Changes(_in_order(found), unfinished(after), more=True)
@@ -315,7 +320,7 @@ class ByStart:
             times = [item.at for item in page.items]
             newest = _latest(newest, times, now)
             is_last = (
-                self.newest_first and len(times) > 1 and times[-1] < begin and times == sorted(times, reverse=True)
+                self.newest_first and len(times) > 1 and times[-1] < reach and times == sorted(times, reverse=True)
             )
             after = None if is_last else page.next
             if after is None:
