@@ -2,7 +2,7 @@
 
 Read in the package capella-console-client 0.20.1 (`POST /tasks/search`, its pages, `lastStatusTime` and
 `lastStatusCode`, the header of the key) and in a third party's copy of the OpenAPI of tasking-service 1.0.0 (intervals,
-`sort`, `order`). That `lastStatusTime` is a key to sort by is inferred: without it, all pages are read. Whose requests
+`sort`, `order`). That `lastStatusTime` is a key to sort by is not confirmed, so all pages are read. Whose requests
 a search without `userId` finds is not known, so the query is settable. Limits of rates are not known.
 """
 
@@ -38,7 +38,7 @@ def capella_tasks_source(api_key: str, *, query: Mapping[str, Any] | None = None
         ConfigurationError: the key cannot be in a header, or the address is none of https.
     """
     access = KeyAccess(api_key, scheme="ApiKey", name="api_key")
-    listing = ByChange(read=partial(_read, dict(query or {})), one=_one)
+    listing = ByChange(read=partial(_read, dict(query or {})), one=_one, is_sorted=False)
     return ApiSource(name="capella-tasks", api=Api(url=url, access=access), listing=listing)
 
 

@@ -1,7 +1,7 @@
 """Changes from listings of orders and jobs, which change while their pages are read. There are two kinds of listings:
 
-`ByChange` is filtered and sorted by the time of the last change. Each page is asked for by the time at which the last
-one ended, not by its number: what changes meanwhile moves to the end, and nothing moves out of sight.
+`ByChange` is filtered by the time of the last change. If it is sorted by it, too, each page is asked for by the time at
+which the last one ended, not by its number: what changes meanwhile moves to the end, and nothing moves out of sight.
 
 `ByStart` knows only when each job was created. It is read back to the oldest job that had not ended, and at first to
 its end, to find these. A few old ones are asked for by their ids instead, so that one job of last year does not have
@@ -203,12 +203,14 @@ def _time(state: Mapping[str, Any], name: str) -> datetime | None:
 
 @dataclass(frozen=True, kw_only=True)
 class ByChange:
-    """A listing that is filtered and sorted by the time of the last change, the oldest first."""
+    """A listing that is filtered by the time of the last change."""
 
     read: Read
     """The function that reads a page of what changed at a time or later."""
     one: One
     """The function that returns an item by its id."""
+    is_sorted: bool
+    """Whether the API sorts it by these times, the oldest first. Else all pages are read in one call."""
     tell: Tell = tell_whole
     """The function that makes documents of an item."""
 
@@ -245,13 +247,11 @@ class ByChange:
                 return Changes(
                     _in_order(found), _text({"from": text_of(begin), "newest": _or_none(newest), **told.kept()})
                 )
-            if times and times == sorted(times) and begin < times[-1] <= now:
+            if self.is_sorted and times and times == sorted(times) and begin < times[-1] <= now:
                 state = {"from": text_of(times[-1]), "newest": _or_none(newest), **told.kept()}
                 return Changes(_in_order(found), _text(state), more=True)
-            # Else all are of one time, or the API does not sort: then only the link leads on.
-        raise ApiError(
-            f"{_MOST_STUCK} pages of changes have one time, or are in the future: the listing cannot be read on"
-        )
+            # Else all are of one time, or are not sorted: then only the link leads on.
+        raise ApiError(f"{_MOST_STUCK} pages of changes have one time, or no order: the listing cannot be read on")
 
 
 @dataclass(frozen=True, kw_only=True)

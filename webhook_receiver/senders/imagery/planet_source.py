@@ -43,7 +43,9 @@ def planet_orders_source(api_key: str, *, url: str = URL) -> ApiSource:
     Raises:
         ConfigurationError: the key cannot be in a header, or the address is none of https.
     """
-    return _source("planet-orders", api_key, url, ByChange(read=_read_orders, one=_order, tell=_tell_order))
+    return _source(
+        "planet-orders", api_key, url, ByChange(read=_read_orders, one=_order, is_sorted=True, tell=_tell_order)
+    )
 
 
 def planet_subscriptions_source(api_key: str, *, url: str = URL) -> ApiSource:
@@ -59,7 +61,9 @@ def planet_subscriptions_source(api_key: str, *, url: str = URL) -> ApiSource:
     Raises:
         ConfigurationError: the key cannot be in a header, or the address is none of https.
     """
-    return _source("planet-subscriptions", api_key, url, ByChange(read=_read_subscriptions, one=_subscription))
+    return _source(
+        "planet-subscriptions", api_key, url, ByChange(read=_read_subscriptions, one=_subscription, is_sorted=True)
+    )
 
 
 def planet_subscription_results_source(api_key: str, subscription_id: str, *, url: str = URL) -> ApiSource:
@@ -77,7 +81,8 @@ def planet_subscription_results_source(api_key: str, subscription_id: str, *, ur
     """
     if not isinstance(subscription_id, str) or not is_name(subscription_id):
         raise ConfigurationError(f"subscription_id is the id of a subscription, not {subscription_id!r}")
-    listing = ByChange(read=partial(_read_results, subscription_id), one=_result, tell=partial(_tell, subscription_id))
+    read, tell = partial(_read_results, subscription_id), partial(_tell, subscription_id)
+    listing = ByChange(read=read, one=_result, is_sorted=False, tell=tell)
     return _source(f"planet-subscription-{subscription_id}", api_key, url, listing)
 
 
