@@ -141,6 +141,20 @@ async def test_a_job_that_never_ends_is_given_up_after_400_days(stage: Stage) ->
         assert ("/jobs/j-1" in player.there.paths) is (days <= 401)
 
 
+async def test_a_job_that_was_not_found_once_is_asked_for_again(stage: Stage) -> None:
+    player = Player(HYP3, stage)
+    player.there.put("j-1", "RUNNING", at(-60))
+    player.there.put("j-2", "SUCCEEDED", at(-1))
+    await player.poll()
+    for _ in range(4):
+        for _ in range(2):
+            player.there.answers = [None, JSONResponse({"detail": "not found"}, 404)]
+            assert await player.told() == []
+        assert await player.told() == []  # it is there again
+    player.there.put("j-1", "FAILED", at(-60))
+    assert await player.told() == [("j-1", "FAILED")]
+
+
 async def test_a_failure_when_an_open_job_is_asked_for_tells_nothing_yet(stage: Stage) -> None:
     player = Player(HYP3, stage)
     player.there.put("j-1", "RUNNING", at(-60))

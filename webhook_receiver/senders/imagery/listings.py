@@ -41,6 +41,7 @@ _LONGEST_CALL = 240.0  # seconds after which a call returns what it has, and goe
 _MOST_STUCK = 100  # pages of one call, at most
 _TICK = timedelta(milliseconds=1)  # a filter may leave out its time itself
 _MOST_TOLD = 380  # entries of the memory
+_MOST_MISSES = 3  # polls in a row that do not find a job, which may be the API's fault
 _MOST_OPEN = 60  # jobs that are asked for by their ids
 _LONGEST_ID = 40  # characters of an id that is kept in the cursor
 _LONGEST_LINK = 1800  # characters of a link that is kept in the cursor
@@ -335,8 +336,7 @@ class ByStart:
             except ApiError as error:
                 if error.status not in (404, 410):
                     raise
-                logger.warning("a job that had not ended is gone from the API: %s", id)
-                jobs.forget(id)
+                jobs.miss(id)
             else:
                 await take(item)
         if newest is not None:
@@ -395,7 +395,9 @@ class _Open:
 
     def __init__(self, state: Mapping[str, Any]) -> None:
         ids: dict[str, int] = state.get("open", {})
-        self._jobs = {id: _EPOCH + timedelta(seconds=at) for id, at in ids.items()}
+        # A number has the seconds of the time, and the misses as its last digit.
+        self._jobs = {id: _EPOCH + timedelta(seconds=number // 10) for id, number in ids.items()}
+        self._misses = {id: number % 10 for id, number in ids.items()}
         self._unkept = _time(state, "unkept")
         """When the oldest job was created that is not kept by its id; None without any."""
 
@@ -404,14 +406,18 @@ class _Open:
 
     def note(self, item: Item, has_ended: bool) -> None:
         """Take a job as it is now."""
+        self._misses.pop(item.id, None)
         if has_ended:
-            self.forget(item.id)
+            self._jobs.pop(item.id, None)
         else:
             self._jobs[item.id] = item.at
 
-    def forget(self, id: str) -> None:
-        """Take a job for ended or gone."""
-        self._jobs.pop(id, None)
+    def miss(self, id: str) -> None:
+        """Take a job for not found, and in the end for gone."""
+        self._misses[id] = self._misses.get(id, 0) + 1
+        if self._misses[id] == _MOST_MISSES:
+            logger.warning("a job that had not ended is gone from the API: %s", id)
+            del self._jobs[id]
 
     def without(self, listed: set[str]) -> list[str]:
         """Return the ids of those that were not listed."""
@@ -435,8 +441,9 @@ class _Open:
             before: the time from which on the next listing has them anyway; None in the middle of a listing.
         """
         self._drop()
-        ids = {id: int((at - _EPOCH).total_seconds()) for id, at in self._jobs.items() if before is None or at < before}
-        return {"open": ids, "unkept": None if before else _or_none(self._unkept)}
+        ids = {id: at for id, at in self._jobs.items() if before is None or at < before}
+        numbers = {id: int((at - _EPOCH).total_seconds()) * 10 + self._misses.get(id, 0) for id, at in ids.items()}
+        return {"open": numbers, "unkept": None if before else _or_none(self._unkept)}
 
     def _drop(self) -> None:
         """Keep the oldest jobs, and of the others the time of the oldest."""
