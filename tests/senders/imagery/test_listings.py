@@ -232,6 +232,29 @@ async def test_a_job_that_has_ended_and_is_started_again_is_told_again(stage: St
     assert await player.told() == [("j-1", "finished")]
 
 
+async def test_jobs_that_nobody_starts_are_not_waited_for(stage: Stage) -> None:
+    player = Player(OPENEO, stage)
+    for number in range(100):
+        player.there.put(f"j-{number}", "created", at(-600))
+    player.there.put("j-now", "finished", at(-1))
+    assert len(await player.poll()) == 101
+    assert "open" not in json.loads(player.cursor or "")
+    assert await player.told() == []
+    player.now += timedelta(days=9)
+    player.there.put("j-7", "finished", at(9 * 1440 - 1))
+    assert await player.told() == [("j-7", "finished")]
+
+
+async def test_a_back_end_without_the_times_of_changes_is_read_as_well(stage: Stage) -> None:
+    player = Player(OPENEO, stage)
+    for id in ("j-1", "j-2"):
+        player.there.put(id, "created", at(-600), updated=None)
+    player.there.put("j-now", "finished", at(-1))
+    await player.poll()
+    player.there.put("j-1", "finished", at(9), updated=None)
+    assert await player.told() == [("j-1", "finished")]
+
+
 async def test_a_job_that_has_finished_twice_is_told_twice(stage: Stage) -> None:
     player = Player(OPENEO, stage)
     for status in ("finished", "queued", "finished", "queued", "finished"):

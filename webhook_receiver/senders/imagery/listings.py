@@ -58,7 +58,7 @@ class Item(NamedTuple):
     status: str
     """The status, as the provider spells it."""
     at: datetime
-    """When it changed last, for `changed`; when it was created, for `opened`."""
+    """When it changed last. In a `ByStart` that is not read to its end: when it was created."""
     whole: dict[str, Any]
     """The whole object."""
 

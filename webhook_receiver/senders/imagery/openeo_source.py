@@ -13,7 +13,9 @@ from ...errors import ApiError
 from .access import KeyAccess
 from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
-from .listings import ByStart, Item, Page, document_of, ends_with, item_of, items_of, next_link
+from .listings import ByStart, Item, Page, document_of, ends_with, item_of, items_of, member, next_link
+
+_ENDS = ends_with("finished", "error", "canceled")
 
 
 def openeo_jobs_source(token: str, *, url: str, name: str = "openeo-jobs") -> ApiSource:
@@ -31,8 +33,7 @@ def openeo_jobs_source(token: str, *, url: str, name: str = "openeo-jobs") -> Ap
     Raises:
         ConfigurationError: the token cannot be in a header, or the address is none of https.
     """
-    ends = ends_with("finished", "error", "canceled")
-    listing = ByStart(read=_read, one=_one, tell=_tell, has_ended=ends, newest_first=False)
+    listing = ByStart(read=_read, one=_one, tell=_tell, has_ended=_has_ended, newest_first=False)
     return ApiSource(name=name, api=Api(url=url, access=KeyAccess(token)), listing=listing)
 
 
@@ -59,4 +60,11 @@ async def _tell(connection: Connection, item: Item) -> Sequence[bytes]:
 
 
 def _item(whole: object) -> Item:
-    return item_of(whole, id="id", status="status", at="created")
+    # The time of the last status, if the back-end tells it: all pages are read anyway.
+    at = "created" if member(whole, "updated") is None else "updated"
+    return item_of(whole, id="id", status="status", at=at)
+
+
+def _has_ended(item: Item) -> bool:
+    """Return whether nothing comes by itself: many jobs are created and never started."""
+    return _ENDS(item) or (item.status == "created" and member(item.whole, "updated") is not None)

@@ -44,4 +44,5 @@ async def _one(connection: Connection, id: str) -> Item:
 
 
 def _item(whole: object) -> Item:
-    return item_of(whole, id="id", status="properties.status.status_code", at="properties.created")
+    # The time of the last status, which a job that was created long ago may have just now: all pages are read anyway.
+    return item_of(whole, id="id", status="properties.status.status_code", at="properties.status.timestamp")
