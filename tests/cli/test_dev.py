@@ -282,6 +282,31 @@ def test_another_sender_is_played_with_its_challenges_and_a_sample_of_its_docume
     assert "a test was sent as slack does, event app_mention: 202 Accepted" in told
 
 
+IMAGES = """
+from webhook_receiver import ImageryReady, WebhookReceiver
+from webhook_receiver.senders.catalogue import planet_orders, skyfi
+from starlette.applications import Starlette
+
+by_path = WebhookReceiver(sender=skyfi("a-secret-path-for-tests"), name="by path")
+by_url = WebhookReceiver(sender=planet_orders("try-me"), name="by url")
+
+for hooks in (by_path, by_url):
+    hooks.on(ImageryReady)(print)
+
+app = Starlette(routes=[by_path.route("/skyfi/{token}"), by_url.route("/planet")])
+"""
+
+
+def test_providers_of_images_are_tested_and_the_commands_that_play_them_are_told(tmp_path: Path) -> None:
+    tmp_path.joinpath("images.py").write_text(IMAGES, encoding="utf-8")
+    with dev(tmp_path, target="images:app") as loop:
+        told = loop.until("a test was sent as planet-orders does, event planet.order.ready: 204 No Content")
+    assert "a test was sent as skyfi does, event skyfi.order.ready: 200 OK" in told
+    assert f"simulator --as skyfi --port 8043 --webhook {loop.url}/skyfi/SECRET\n" in told
+    host = loop.url.removeprefix("http://")
+    assert f"simulator --as planet --port 8043 --webhook http://webhooks:SECRET@{host}/planet\n" in told
+
+
 TOPIC = """
 from webhook_receiver import WebhookReceiver
 from webhook_receiver.senders.aws_sns import Notification, aws_sns

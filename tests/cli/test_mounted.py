@@ -15,6 +15,9 @@ from starlette.types import ASGIApp
 
 from webhook_receiver import WebhookReceiver
 from webhook_receiver.cli.mounted import every_receiver, receivers_in
+from webhook_receiver.cli.serve import beside_health
+from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders.catalogue import skyfi
 
 MakeApp = Callable[[WebhookReceiver], ASGIApp]
 
@@ -62,6 +65,35 @@ async def test_a_receiver_is_found_where_it_answers(make: MakeApp) -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://host") as client:
         response = await client.post(found.path, content=b"{}")
     assert (response.status_code, dict(hooks.rejected)) == (401, {"MissingSignature": 1})
+
+
+TOKEN = "a-secret-path-for-tests"
+BELOW: dict[str, Callable[[WebhookReceiver], ASGIApp]] = {
+    "a route": lambda hooks: Starlette(routes=[hooks.route("/webhooks/{token}")]),
+    "a route at the root": lambda hooks: Starlette(routes=[hooks.route("/{secret}")]),
+    "a mounted app": lambda hooks: Starlette(routes=[Mount("/a", Starlette(routes=[hooks.route("/b/{token}")]))]),
+    "FastAPI's routes": lambda hooks: FastAPI(routes=[hooks.route("/webhooks/{token}")]),
+    "serve": lambda hooks: beside_health(hooks, "/webhooks"),
+    "serve with a path": lambda hooks: beside_health(hooks, "/webhooks/{token}"),
+    "serve at the root": lambda hooks: beside_health(hooks, "/"),
+}
+
+
+@pytest.mark.parametrize("make", [pytest.param(make, id=name) for name, make in BELOW.items()])
+async def test_a_receiver_whose_secret_is_in_the_path_is_found_where_its_scheme_signs(make: MakeApp) -> None:
+    hooks = WebhookReceiver(sender=skyfi(TOKEN))
+    app = make(hooks)
+    (found,) = receivers_in(app)
+    head = hooks.sender.scheme.sign(RequestHead.of({}, target=found.path or "/"), b"{}", 0)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://host") as client:
+        response = await client.post(head.target.decode(), content=b"{}")
+        stranger = await client.post(f"{found.path}/another-token-of-somebody", content=b"{}")
+    assert (response.status_code, stranger.status_code) == (200, 401)
+
+
+@pytest.mark.parametrize("path", ["/{tenant}/{token}", "/{token}/webhooks"])
+def test_a_path_with_more_to_fill_in_than_the_secret_is_none(path: str) -> None:
+    assert receivers_in(Starlette(routes=[WebhookReceiver(sender=skyfi(TOKEN)).route(path)])) == []
 
 
 def test_receivers_come_in_the_order_of_the_routes_and_each_once() -> None:

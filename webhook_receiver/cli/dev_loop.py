@@ -22,6 +22,7 @@ from ..inbox.sqlite import SQLiteInbox
 from ..receiver import WebhookReceiver
 from ..senders.up42.signature import UP42Signature
 from ..signatures import KeysNeeded, Secret
+from ..signatures.scheme import secret_places
 from ..simulator import payloads
 from ..simulator.store import Outgoing, SendAttempt
 from . import app_loader, challenge, dev_processes, output, serve
@@ -30,10 +31,14 @@ from .dev_server import keep_apart, receivers_of
 from .follow import HandlerResult, follow
 from .key_pair import key_of_dev
 from .listing import STYLES
+from .mounted import TOKEN
 from .notification import UP42, Notifier
 from .output import fail, printable
 from .secret_option import read_secret, typed
 from .simulator_server import document_of, show_json
+
+_PLAYED = {"copernicus": "copernicus", "planet-orders": "planet", "skyfi": "skyfi"}
+"""The providers that `simulator --as` plays and a URL alone tells of, by the names of their senders."""
 
 SECRET = "try-me"  # noqa: S105 - that of a receiver that listens on the loopback, for a while
 """The secret in the environment of the app, if none is given."""
@@ -271,6 +276,18 @@ def _commands(
             "let deliveries go wrong, and well again:",
             [f"{me} faults --copies 2{to}", f"{me} faults --wrong-secret{to}", f"{me} faults --none{to}"],
         )
+    for each in targets:
+        if provider := _PLAYED.get(each.hooks.sender.name):
+            scheme, _, place = each.url.partition("://")
+            has_path = TOKEN in secret_places(each.hooks.sender.scheme)
+            url = f"{each.url}/SECRET" if has_path else f"{scheme}://webhooks:SECRET@{place}"
+            yield (
+                f"play {each.hooks.sender.name}, with its secret for SECRET, and order something:",
+                [
+                    f"{me} simulator --as {provider} --port 8043 --webhook {url}",
+                    f"{me} order create --simulator http://127.0.0.1:8043",
+                ],
+            )
     yield "send one by hand:", [each.send for each in targets]
     if files:
         yield "look into the inbox:", [f"{me} inbox ls {shlex.quote(f'sqlite:///{file}')}" for file in files]

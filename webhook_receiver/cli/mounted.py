@@ -10,6 +10,10 @@ from starlette.routing import Mount
 
 from ..asgi import OPTIONAL_SLASH
 from ..receiver import WebhookReceiver
+from ..signatures.scheme import secret_places
+
+TOKEN = "path:-1"  # noqa: S105 - where it is
+"""The place of a secret that is the last part of the URL's path. See `Scheme`."""
 
 
 class Mounted(NamedTuple):
@@ -17,6 +21,7 @@ class Mounted(NamedTuple):
 
     hooks: WebhookReceiver
     path: str
+    """The path that a sender posts to, without a secret behind it."""
 
 
 def receivers_in(app: object) -> list[Mounted]:
@@ -42,7 +47,11 @@ def _in_routes(app: object, prefix: str) -> Iterator[Mounted]:
         path, inner = _place(route, prefix)
         if not isinstance(inner, WebhookReceiver):
             yield from _in_routes(inner, path)
-        elif "{" not in path:  # which a sender could not fill in
+            continue
+        before, _, last = path.rpartition("/")
+        if last.startswith("{") and TOKEN in secret_places(inner.sender.scheme):
+            path = before  # the scheme puts its secret behind it
+        if "{" not in path:  # which a sender could not fill in
             yield Mounted(inner, f"{path}/" if isinstance(route, Mount) else path)
 
 

@@ -32,8 +32,10 @@ from ..errors import ConfigurationError
 from ..inbox.names import check_name, claim_name, release_name
 from ..options import WorkerOptions
 from ..receiver import WebhookReceiver
+from ..signatures.scheme import secret_places
 from .app_loader import inbox_of, load
 from .connections import checked_limit, within_bounds
+from .mounted import TOKEN
 from .options import PARSER, Parser
 
 logger = logging.getLogger("webhook_receiver")
@@ -171,7 +173,12 @@ def _end_with_parent() -> None:
 
 
 def beside_health(hooks: WebhookReceiver, path: str) -> Starlette:
-    """Return an app with the receiver at `path`, and its health at `/healthz`, and at `/` by OPTIONS."""
+    """Return an app with the receiver at `path`, and its health at `/healthz`, and at `/` by OPTIONS.
+
+    A receiver whose secret is the last part of the URL's path is below `path`.
+    """
+    if TOKEN in secret_places(hooks.sender.scheme) and "{" not in path:
+        path = f"{path.rstrip('/')}/{{token}}"
     health = hooks.health_route(HEALTH)
     return Starlette(routes=[health, hooks.route(path), _probe(health)], lifespan=hooks.lifespan)
 
