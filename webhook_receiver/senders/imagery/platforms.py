@@ -224,8 +224,16 @@ PRESETS = (
                 "The operator has Knative deliver to the URL as a sink. The receiver is given the keys of the cluster, "
                 "as JWKS(...), and the service account whose tokens count."
             ),
-            answer="What the broker is set to.",
-            traps=(_NO_WORDS, "The token says nothing of the body: the URL has to be https."),
+            answer=(
+                "What the broker is set to. Without one, na-webhook-source sends once, and answers 500 to GitHub and "
+                "GitLab after an error of yours."
+            ),
+            traps=(
+                _NO_WORDS,
+                "The token says nothing of the body: the URL has to be https.",
+                "na-webhook-source gives each attempt of GitHub a new id, and leaves GitHub's own id out: what is sent "
+                "again is another event.",
+            ),
         ),
     ),
     Preset(
