@@ -22,7 +22,7 @@ export const platforms = {
     };
   },
 
-  "aws_sns:sns-validator": async () => {
+  "aws-sns:sns-validator": async () => {
     const MessageValidator = require("sns-validator");
     return {
       verify: ({ secret, text }) => {
@@ -38,7 +38,7 @@ export const platforms = {
     };
   },
 
-  "aws_sns:n8n-nodes-base": async () => {
+  "aws-sns:n8n-nodes-base": async () => {
     const { verifySignature } = n8n("Aws/AwsSnsTriggerHelpers");
     return {
       verify: ({ secret, text }) => {

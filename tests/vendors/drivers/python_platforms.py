@@ -142,7 +142,7 @@ def braintree() -> Ask:
 LIBRARIES: dict[str, Callable[[], Any]] = {
     "jira:airflow-provider-inbound-webhooks": jira,
     "lark:lark-oapi": lark,
-    "aws_sns:aws-sns-message-validator": aws_sns,
+    "aws-sns:aws-sns-message-validator": aws_sns,
     "google-pubsub:google-auth": google_pubsub,
     "inngest:inngest": inngest,
     "wechat-pay:wechatpayv3": wechat_pay,

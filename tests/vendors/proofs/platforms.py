@@ -168,7 +168,7 @@ PROOFS = (
         differences=(differences.no_time(tolerance=43_200),),
     ),
     Proof(
-        sender="aws_sns",
+        sender="aws-sns",
         secret=certificate(),
         scheme=lambda secret: SNSSignature(TOPIC, certificates=Certificates(known={CERTIFICATE_URL: secret.encode()})),
         libraries=(
