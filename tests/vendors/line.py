@@ -49,14 +49,15 @@ def line() -> Generator[Line]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
+            receiver = found.receiver  # whoever comes later, is not this request's
             found.requests.put(
                 Request("POST", self.path, {name.lower(): value for name, value in self.headers.items()}, body)
             )
             found.is_open.wait(60)
             self.close_connection = True
-            if found.receiver is None:
+            if receiver is None:
                 return
-            answer = httpx.post(found.receiver + self.path, headers=[*self.headers.items()], content=body)
+            answer = httpx.post(receiver + self.path, headers=[*self.headers.items()], content=body)
             if found.loses_answers:
                 return
             self.send_response(answer.status_code)
