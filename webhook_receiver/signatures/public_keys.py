@@ -23,13 +23,13 @@ _KINDS: dict[str, tuple[type[Any], type[Any], tuple[Any, ...], str]] = {
     "ecdsa-p256-sha256": (
         ec.EllipticCurvePublicKey,
         ec.EllipticCurvePrivateKey,
-        (ec.ECDSA(hashes.SHA256()),),
+        (ec.ECDSA(hashes.SHA256(), deterministic_signing=True),),
         "secp256r1",
     ),
     "ecdsa-p384-sha384": (
         ec.EllipticCurvePublicKey,
         ec.EllipticCurvePrivateKey,
-        (ec.ECDSA(hashes.SHA384()),),
+        (ec.ECDSA(hashes.SHA384(), deterministic_signing=True),),
         "secp384r1",
     ),
 }

@@ -73,7 +73,7 @@ PROOFS = (
         secret=WHSEC,
         libraries=(
             Library("svix", "2.9.1", "Python", "Webhook.verify", signs=True),
-            Library("svix", "1.99.1", "Node", "Webhook.verify", signs=True),
+            Library("svix", "2.5.0", "Node", "Webhook.verify", signs=True),
         ),
         headers=("svix-id", "svix-timestamp", "svix-signature"),
         given={"svix-id": "msg_7"},
