@@ -372,9 +372,14 @@ async def test_a_source_gets_a_bounded_time_for_a_page(monkeypatch: pytest.Monke
             await each.poll()
 
 
-async def test_a_source_that_is_cancelled_from_within_does_not_end_the_polls() -> None:
+async def test_a_source_that_is_cancelled_from_within_or_exits_does_not_end_the_polls() -> None:
     api = Api("o-1")
-    api.errors = [asyncio.CancelledError(), TimeoutError()]
+    api.errors = [
+        asyncio.CancelledError(),
+        TimeoutError(),
+        SystemExit(3),
+        ExceptionGroup("two", [KeyError()]),
+    ]
     hooks, told = polling(api, 0.001, clock=Ticking())
     async with hooks:
         await until(lambda: told == ["o-1"])
@@ -439,11 +444,12 @@ async def test_the_first_wait_is_an_interval_and_a_minute_at_most(interval: floa
         (3, 54, 66),
         (-5, 54, 66),
         (float("nan"), 54, 66),
+        ("soon", 54, 66),
         (1e12, 86_400, 95_040),
         (float("inf"), 86_400, 95_040),
     ],
 )
-async def test_nobody_polls_before_the_api_wants_it_within_a_day(asked: float, at_least: float, at_most: float) -> None:
+async def test_nobody_polls_before_the_api_wants_it_within_a_day(asked: Any, at_least: float, at_most: float) -> None:
     api = Api()
     api.errors = [ApiError("too many", status=429, retry_after=asked)]
     hooks, _ = polling(api)

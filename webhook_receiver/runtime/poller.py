@@ -297,6 +297,8 @@ class Poller:
             if task is None or task.cancelling():
                 raise
             raise ApiError(f"the source {self.name} was cancelled from within") from None  # or it would end the polls
+        except SystemExit:
+            raise ApiError(f"the source {self.name} called sys.exit()") from None  # or it would end the server
         if (wrong := _complaint(found)) is not None:
             raise ApiError(f"the source {self.name} returned {wrong}")
         return cast("Changes", found)
@@ -383,8 +385,8 @@ class Poller:
         wait = min(self._interval, SHORTEST_BACKOFF) * 2.0 ** min(failures, 30)
         wait = min(wait, max(self._interval, LONGEST_BACKOFF)) * random.uniform(*_JITTER)  # noqa: S311
         known = api_error(error, self._runtime.clock())
-        asked = 0.0 if known is None else known.retry_after or 0.0
-        if asked > 0:
+        asked: object = None if known is None else known.retry_after
+        if isinstance(asked, int | float) and asked > 0:
             wait = max(wait, min(asked, LONGEST_RETRY_AFTER) * random.uniform(1, _JITTER[1]))  # noqa: S311
         return wait
 
