@@ -268,3 +268,20 @@ class TestOfThisPackage:
         likely = [each.name for each in alike(candidates(RequestHead.of(headers), b"{}"))]
         assert likely[0] == "standard-webhooks"
         assert {"openai", "polar"} <= {*likely}
+
+    @pytest.mark.parametrize(
+        ("document", "likely"),
+        [
+            ({"order_id": "o", "items": [{"name": "a", "delivery": "b", "location": "c", "expires_at": "d"}]}, True),
+            ({"order_id": "o", "items": []}, True),
+            ({"order_id": "o", "items": [{"sku": "a"}]}, False),
+            ({"order_id": "o", "items": {"sku": "a"}}, False),
+            ({"order_id": "o"}, False),
+        ],
+    )
+    def test_a_sender_that_signs_nothing_is_known_by_the_members_within_its_documents(
+        self, document: dict[str, Any], likely: bool
+    ) -> None:
+        head = RequestHead.of({"authorization": "Basic YTpi"})
+        found = [each.preset.name for each in candidates(head, json.dumps(document).encode())]
+        assert ("planet-orders" in found) is likely

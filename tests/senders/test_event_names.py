@@ -243,3 +243,46 @@ def test_the_secret_in_a_url_is_no_name(names: Any, scheme: Scheme) -> None:
 def test_a_header_is_named_once() -> None:
     with pytest.raises(ConfigurationError, match="give one of them"):
         named_by("type", event_header="X-Event")
+
+
+# further places in the URL
+
+
+def with_places(places: Any, scheme: Scheme | None = None) -> Sender:
+    def told(document: bytes, headers: Any) -> bytes:
+        found = {name.decode(): value.decode() for name, value in headers if b"=" in name}
+        return json.dumps({"event": "made", "body": found}).encode()
+
+    return Sender(name="acme", scheme=scheme or Unsigned(), facts=("made up",), envelope=told, url_places=places)
+
+
+@pytest.mark.parametrize(
+    ("target", "kept"),
+    [
+        ("/hooks/job-7/done/x?order=o%2F1&other=2", {"query=order": "o/1", "path=-2": "done", "path=-3": "job-7"}),
+        ("/x?order=", {}),
+        ("/x?order=1&order=2", {}),
+        (f"/x?order={'9' * 257}", {}),
+    ],
+)
+async def test_what_an_envelope_needs_of_the_url_is_with_the_delivery(target: str, kept: dict[str, str]) -> None:
+    async with durable(sender=with_places(("query:order", "path:-2", "path:-3")), work=False) as hooks:
+        receipt = await hooks.receive([(b"query=order", b"a stranger's")], b"{}", target=target)
+        (stored,) = await hooks.inbox.find(Filter())
+        found = await hooks.inbox.get(stored.id)
+    assert found is not None
+    assert {name.decode(): value.decode() for name, value in found.delivery.headers} == kept
+    assert isinstance(receipt.event, UnknownEvent)
+    assert receipt.event.body == kept
+
+
+@pytest.mark.parametrize("places", ["query:order", ("order",), ("header:x-order",), (7,), ("path:0",), ["query:a"]])
+def test_places_that_are_none_in_the_url_are_rejected(places: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"url_places is a tuple of places|counted from its end"):
+        with_places(places)
+
+
+def test_the_secret_in_a_url_is_not_kept() -> None:
+    for place, scheme in (("path:-1", Unsigned(token_in_path=TOKEN)), ("query:q", QuerySecret("s", parameter="q"))):
+        with pytest.raises(ConfigurationError, match="the secret is there"):
+            with_places((place,), scheme)

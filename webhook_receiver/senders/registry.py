@@ -223,9 +223,11 @@ def _document(sender: Sender, headers: Headers, body: bytes) -> tuple[object, di
         document, found = json.loads(whole), json.loads(part)
     except Exception:  # whatever a sender's functions raise on a stranger's body, or JSON that is none
         return None, {}, False
-    return (
-        (document, cast("dict[str, Any]", found), part != whole) if isinstance(found, dict) else (document, {}, False)
-    )
+    if not isinstance(found, dict):
+        return document, {}, False
+    # A function that makes a document of a document finds events in any.
+    is_part = part != whole and (whole == body or _parsed(body) is None)
+    return document, cast("dict[str, Any]", found), is_part
 
 
 def preset_of(make: Make) -> Preset | None:
