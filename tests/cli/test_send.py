@@ -410,6 +410,8 @@ def test_a_new_id_is_like_the_old_one(like: object, pattern: str) -> None:
         ({"a": [{"b": {"id": "x"}}]}, None, ("a", 0, "b", "id")),
         ({"a": 1}, None, ("id",)),
         ({"a": 1}, "a.b", ("id",)),
+        ({"a": [{"b": "x"}, {"b": "y"}]}, "a.1.b", ("a", 1, "b")),
+        ({"a": [], "id": 7}, "a.0.b", ("id",)),
     ],
 )
 def test_a_new_id_is_in_the_senders_place_else_the_first_from_outside_in(

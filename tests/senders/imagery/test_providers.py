@@ -61,6 +61,7 @@ from webhook_receiver.senders.imagery.events import DocumentPlaces, Reading
 from webhook_receiver.senders.imagery.platforms import EsriSignature
 from webhook_receiver.senders.imagery.schemes import EXAMPLE
 from webhook_receiver.senders.imagery.statuses import Statuses
+from webhook_receiver.senders.profile import profile_of
 from webhook_receiver.senders.registry import presets
 from webhook_receiver.signatures.jwks import JWKS
 
@@ -609,3 +610,14 @@ async def test_a_handler_that_fails_is_not_answered_200() -> None:
         raise RuntimeError
 
     assert (await post(hooks, order("CREATED"))).response.status == 500
+
+
+def test_a_page_says_by_what_an_event_is_known_again_and_how_the_api_is_asked() -> None:
+    told = {name: dict(profile_of(presets()[name]).sections()) for name in ("skyfi", "esri", "planet-orders")}
+    known = "An event that is sent again is known by the id that it has by its class, or by an equal body."
+    assert [known in each["events"] for each in told.values()] == [True, False, True]
+    assert ["backfill" in each for each in told.values()] == [True, False, True]
+    assert "A delivery proves itself by a secret as the last part of the URL's path." in told["skyfi"]["proof"]
+    assert (
+        "A delivery may hold several events: each is stored and handled by itself." in told["planet-orders"]["events"]
+    )
