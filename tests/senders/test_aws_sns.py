@@ -48,6 +48,7 @@ from webhook_receiver.senders.aws_sns import (
     signed_message,
 )
 from webhook_receiver.senders.aws_sns.signature import host_of, is_certificate, is_of_host
+from webhook_receiver.senders.imagery.maxar import maxar_sns
 from webhook_receiver.senders.split import Split
 from webhook_receiver.signatures import KeysNeeded, Verified
 from webhook_receiver.testing.sender_suite import SenderSuite
@@ -650,3 +651,10 @@ class TestAwsSns(SenderSuite):
 
     async def test_a_secret_is_told_nowhere(self, caplog: pytest.LogCaptureFixture) -> None:
         """There is none: a topic is no secret, and the signature is in the body, which is stored."""
+
+
+class TestMaxarBySns(TestAwsSns):
+    """Maxar's notifications are messages of AWS SNS: all that holds for these holds for them."""
+
+    def sender(self, secrets: Sequence[str]) -> Sender:
+        return replace(maxar_sns(list(secrets)), scheme=super().sender(secrets).scheme)

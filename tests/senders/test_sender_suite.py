@@ -19,7 +19,7 @@ from webhook_receiver.senders.registry import presets
 from webhook_receiver.testing.sender_suite import SenderSuite
 
 SPELT_FREELY = {"up42": frozenset({"signature"})}  # any label will do
-BY_NO_SECRET = {"aws-sns", "maxar-sns"}  # whose proof is made by a key of AWS
+BY_NO_SECRET = {"aws-sns", "maxar-sns"}  # which have suites in tests/senders/test_aws_sns.py
 GIVEN = {
     "lark": {"content-type": "application/json", "x-lark-request-nonce": "n-1"},
     "wechat-pay": {"content-type": "application/json", "wechatpay-nonce": "n-1"},
