@@ -41,13 +41,14 @@ class Listed:
         jobs: the status of each job, with the times when it was made and changed.
     """
 
-    def __init__(self, given: list[tuple[str, Any, Any]], by_change: bool, is_sorted: bool) -> None:
+    def __init__(self, given: list[tuple[str, Any, Any]], kind: str) -> None:
         self.now = BEGIN
         self.jobs: dict[str, tuple[str, datetime, datetime]] = {}
         self.left: Iterator[tuple[str, Any, Any]] = iter(given)
         self.size = 2
         self.number = 0
-        self.by_change, self.is_sorted = by_change, is_sorted
+        self.is_filtered, self.is_sorted = kind.startswith("by change"), not kind.endswith("not sorted")
+        self.tells_changes = self.is_filtered or kind == "by the start of a status, not sorted"
 
     def take(self, step: tuple[str, Any, Any]) -> None:
         what, first, second = step
@@ -60,7 +61,7 @@ class Listed:
         elif what == "change" and names:
             name = names[first % len(names)]
             status, made, _ = self.jobs[name]
-            if not has_ended(Item(name, status, made, {})):
+            if self.tells_changes or not has_ended(Item(name, status, made, {})):  # else it is not started again
                 self.jobs[name] = (second, made, self.now)
         elif what == "remove" and names:
             del self.jobs[names[first % len(names)]]
@@ -69,12 +70,12 @@ class Listed:
 
     def item(self, name: str) -> Item:
         status, made, changed = self.jobs[name]
-        return Item(name, status, changed if self.by_change else made, {"id": name, "status": status})
+        return Item(name, status, changed if self.tells_changes else made, {"id": name, "status": status})
 
     async def read(self, connection: Connection, begin: datetime, after: str | None) -> Page:
-        items = [item for item in map(self.item, self.jobs) if item.at >= begin or not self.by_change]
+        items = [item for item in map(self.item, self.jobs) if item.at >= begin or not self.is_filtered]
         if self.is_sorted:
-            items.sort(key=lambda item: item.at, reverse=not self.by_change)
+            items.sort(key=lambda item: item.at, reverse=not self.is_filtered)
         first = int(after or 0)
         page = Page(
             items[first : first + self.size], str(first + self.size) if len(items) > first + self.size else None
@@ -90,12 +91,18 @@ class Listed:
         return self.item(name)
 
 
-@pytest.mark.parametrize("kind", ["by change", "by change, not sorted", "by start", "by start, not sorted"])
+KINDS = [
+    *("by change", "by change, not sorted", "by start", "by start, not sorted"),
+    "by the start of a status, not sorted",
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @settings(deadline=None)
 @given(given=steps)
 async def test_what_is_so_in_the_end_is_told_last(kind: str, given: list[tuple[str, Any, Any]]) -> None:
-    listed = Listed(given, kind.startswith("by change"), not kind.endswith("not sorted"))
-    if listed.by_change:
+    listed = Listed(given, kind)
+    if listed.is_filtered:
         listing: ByChange | ByStart = ByChange(read=listed.read, one=listed.one, is_sorted=listed.is_sorted)
     else:
         listing = ByStart(read=listed.read, one=listed.one, has_ended=has_ended, newest_first=listed.is_sorted)
