@@ -231,27 +231,32 @@ class ByChange:
         begin, newest, told = moment(state["from"]), _time(state, "newest"), _Told(state)
         found: list[tuple[datetime, bytes]] = []
         is_late = _deadline()
+
+        def known(newest: datetime | None) -> dict[str, Any]:
+            return {"newest": _or_none(newest), **told.kept()}
+
         after: str | None = None
         for _ in range(_MOST_STUCK):
             page = await self.read(connection, begin - _TICK, after)
             for item in page.items:
                 if found and is_late():
-                    kept = {"from": text_of(begin), "newest": _or_none(newest), **told.kept()}
-                    return Changes(_in_order(found), _text(kept), more=True)
+                    return Changes(_in_order(found), _text({"from": text_of(begin), **known(newest)}), more=True)
                 if told.is_new(item):
                     found += [(item.at, document) for document in await self.tell(connection, item)]
             times = [item.at for item in page.items]
             newest = _latest(newest, times, now)
-            after = page.next
-            if after is None:
+            is_in_order = self.is_sorted and bool(times) and times == sorted(times) and begin < times[-1] <= now
+            if is_in_order and (page.next or after):
+                # Behind a link, something may have moved out of sight: then the next call asks for what is just later.
+                further = times[-1] if after is None else begin + _TICK + timedelta.resolution
+                return Changes(_in_order(found), _text({"from": text_of(further), **known(newest)}), more=True)
+            if page.next is None:
+                if after and found and not self.is_sorted and "again" not in state:  # for the same reason once more
+                    again = {"from": text_of(begin), **known(newest), "again": True}
+                    return Changes(_in_order(found), _text(again), more=True)
                 begin = begin if newest is None else newest - BACK
-                return Changes(
-                    _in_order(found), _text({"from": text_of(begin), "newest": _or_none(newest), **told.kept()})
-                )
-            if self.is_sorted and times and times == sorted(times) and begin < times[-1] <= now:
-                state = {"from": text_of(times[-1]), "newest": _or_none(newest), **told.kept()}
-                return Changes(_in_order(found), _text(state), more=True)
-            # Else all are of one time, or are not sorted: then only the link leads on.
+                return Changes(_in_order(found), _text({"from": text_of(begin), **known(newest)}))
+            after = page.next  # all are of one time, or are not sorted
         raise ApiError(f"{_MOST_STUCK} pages of changes have one time, or no order: the listing cannot be read on")
 
 
