@@ -36,11 +36,11 @@ from webhook_receiver.senders.imagery.skyfi_source import skyfi_orders_source
 from webhook_receiver.senders.imagery.stapi_source import stapi_orders_source
 from webhook_receiver.simulator.providers.base import KEY, ProviderApi
 from webhook_receiver.simulator.providers.copernicus import Copernicus
+from webhook_receiver.simulator.providers.copernicus_production import CopernicusProduction
 from webhook_receiver.simulator.providers.planet import PlanetOrders
 from webhook_receiver.simulator.providers.skyfi import SkyFi
 
 from .standins.capella import Capella
-from .standins.copernicus import CopernicusProduction
 from .standins.harmony import Harmony
 from .standins.hyp3 import HyP3
 from .standins.iceye import Iceye

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.simulator.playing import catching
+from webhook_receiver.senders.imagery.copernicus_source import copernicus_access, copernicus_production_source
+from webhook_receiver.simulator.providers.base import KEY
 
 from .playing import playing
 
@@ -87,3 +91,32 @@ def test_nothing_fails_there() -> None:
         id = played.create()
         problem = played.ask("POST", f"/_simulator/orders/{id}/status", 409, json={"status": "FAILED_PERMANENTLY"})
         assert problem["error"]["message"] == "nothing fails at copernicus"
+
+
+ORDER = {"WorkflowName": "card_bs", "InputProductReference": {"Reference": "S1A.SAFE"}, "Name": "mine"}
+
+
+async def test_a_production_order_advances_and_is_polled_but_tells_nobody() -> None:
+    with playing("copernicus", pace=1, webhook="http://127.0.0.1:9/") as played:
+        made = played.ask("POST", "/ProductionOrder/OData.CSC.Order", 201, json=ORDER)["value"]
+        assert (made["Status"], made["Name"]) == ("queued", "mine")
+        url = str(played.client.base_url).rstrip("/")
+        access = copernicus_access("me", KEY, token_url=f"{url}/token")
+        source = replace(copernicus_production_source(access, url=url), clock=played.clock)
+        documents: list[Any] = []
+        for _ in range(1000):
+            if documents and documents[-1]["Status"] == "completed":
+                break
+            documents += [json.loads(each) for each in (await source(None)).documents]
+        assert {each["Id"] for each in documents} == {made["Id"]}
+        assert played.ask("GET", "/_simulator/deliveries") == []
+        assert played.waits == [1, 1]
+
+
+def test_a_production_order_may_fail_and_one_without_a_workflow_is_refused() -> None:
+    with playing("copernicus") as played:
+        played.ask("POST", "/ProductionOrder/OData.CSC.Order", 422, json={})
+        id = played.ask("POST", "/ProductionOrder/OData.CSC.Order", 201, json=ORDER)["value"]["Id"]
+        played.move(id, "FAILED_PERMANENTLY")
+        assert played.ask("GET", f"/ProductionOrders({id})")["value"]["Status"] == "failed"
+        played.ask("GET", "/ProductionOrders(7)", 404)

@@ -140,6 +140,10 @@ class ProviderApi(ABC):
         """Return the statuses of an order that all goes well with, in turn."""
         return self.stages
 
+    def failure(self, id: str) -> str:
+        """Return the status of an order that has failed; an empty text for what cannot fail."""
+        return self.failed
+
     def notifications(self, id: str, status: str) -> Sequence[Notification]:
         """Return the notifications of a new status of an order."""
         return ()

@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute
 
 from ..options import SimulatorOptions
 from .base import Notification, ProviderApi, get, not_found, number_of, post, url_problem
+from .copernicus_production import CopernicusProduction
 
 _ROOT = "/Subscriptions"
 _ONE = _ROOT + "({id})"
@@ -29,7 +30,9 @@ _CONTEXT = "$metadata#Notification/$entity"
 
 
 class Copernicus(ProviderApi):
-    """The catalogue's subscriptions. What is put is a product, and its status is the event in the catalogue.
+    """The catalogue's subscriptions, and production orders.
+
+    What is put is a product, unless it is a production order; its status is the event in the catalogue.
 
     Args:
         pull: the id of a PULL subscription that runs already; None for no subscription.
@@ -42,6 +45,10 @@ class Copernicus(ProviderApi):
         super().__init__()
         self.subscriptions: dict[str, dict[str, Any]] = {}
         self.queue: list[dict[str, Any]] = []
+        self.production = CopernicusProduction()
+        """The production orders, which are at the same address here."""
+        self.production.changed = lambda id, status: self.changed(id, status)
+        self.production.clock = lambda: self.clock()
         self._names: dict[str, str] = {}
         self._told: dict[str, str] = {}
         if pull is not None:
@@ -57,9 +64,19 @@ class Copernicus(ProviderApi):
             get(_ONE, self.cancel, "DELETE"),
             get(_ONE + "/Read", self.read),
             get(_ONE + "/Ack", self.ack, "POST"),
+            *self.production.routes,
         ]
 
+    def way(self, id: str) -> Sequence[str]:
+        return self.production.stages if id in self.production.orders else self.stages
+
+    def failure(self, id: str) -> str:
+        return self.production.failed if id in self.production.orders else self.failed
+
     def put(self, id: str, status: str, at: str, **more: Any) -> None:
+        if id in self.production.orders:
+            self.production.put(id, status, at, **more)
+            return
         self._names.setdefault(id, str(more.pop("name", id)))
         self._told[id] = at
         running = self._running()
@@ -73,6 +90,8 @@ class Copernicus(ProviderApi):
         self.queue = [each for each in self.queue if each["ProductId"] != id]
 
     def notifications(self, id: str, status: str) -> Sequence[Notification]:
+        if id in self.production.orders:
+            return ()
         running = self._running()
         if running is None:
             subscription, url, events = str(uuid4()), self.webhook, ["created", "modified", "deleted"]

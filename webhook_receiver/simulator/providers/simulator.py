@@ -105,7 +105,9 @@ class ProviderSimulator(BaseSimulator):
             ApiError: there is no such order, or it cannot fail.
         """
         self.status(order_id)
-        found = {"FULFILLED": self.api.way(order_id)[-1], "FAILED_PERMANENTLY": self.api.failed}.get(status, status)
+        found = {"FULFILLED": self.api.way(order_id)[-1], "FAILED_PERMANENTLY": self.api.failure(order_id)}.get(
+            status, status
+        )
         if not found:
             raise ApiError(f"nothing fails at {self.provider}", status=409)
         return found
