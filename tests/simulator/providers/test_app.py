@@ -143,3 +143,8 @@ def test_a_default_url_that_is_not_delivered_to_is_refused() -> None:
 def test_a_query_that_is_none_is_refused(provider: str, path: str) -> None:
     with playing(provider) as played:
         assert played.client.get(path).status_code == 422
+
+
+def test_a_provider_that_is_not_played_is_told_in_a_sentence() -> None:
+    with pytest.raises(ConfigurationError, match="no player of 'maxar'; there are copernicus, ogc, planet, skyfi"):
+        ProviderSimulator("maxar")

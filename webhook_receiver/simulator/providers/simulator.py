@@ -45,7 +45,7 @@ class ProviderSimulator(BaseSimulator):
         on_attempt: called after each attempt of a delivery.
 
     Raises:
-        ConfigurationError: the URL is none of these.
+        ConfigurationError: there is no such provider, or the URL is none of these.
     """
 
     def __init__(
@@ -59,6 +59,8 @@ class ProviderSimulator(BaseSimulator):
         sleep: Sleep = asyncio.sleep,
         on_attempt: OnAttempt = ignored,
     ) -> None:
+        if provider not in PROVIDERS:
+            raise ConfigurationError(f"there is no player of {provider!r}; there are {', '.join(PROVIDERS)}")
         if problem := url_problem(webhook):
             raise ConfigurationError(f"the webhook of {provider}: {problem}")
         self.provider = provider
