@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import pytest
 
@@ -16,10 +17,12 @@ from webhook_receiver import (
     StandardWebhooks,
     Unsigned,
     UP42Signature,
+    WebhookReceiver,
 )
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders import slack
 from webhook_receiver.senders import stripe as stripe_sender
+from webhook_receiver.senders.registry import presets
 
 from .keys import whsec
 
@@ -86,3 +89,36 @@ def test_it_signs_by_the_first_scheme_that_can_sign_the_body() -> None:
         assert scheme.verify(signed, NOW)(body).by == (0 if first is form else 1)
     with pytest.raises(ConfigurationError, match="no form"):
         AnyOf(form, form).sign(head, b"[1]", NOW)
+
+
+@pytest.mark.parametrize("name", ["twilio", "cloudevents"])
+def test_a_secret_by_which_a_sender_signs_in_several_ways_is_one(name: str) -> None:
+    for secrets in (["new"], ["new", "old"]):
+        scheme = presets()[name].sender(secrets).scheme
+        assert scheme.secret_count == len(secrets)
+
+
+def test_schemes_with_the_same_secrets_tell_the_index_of_the_secret() -> None:
+    def scheme(encoding: Literal["hex", "base64"], secrets: Sequence[str]) -> HMACBody:
+        return HMACBody(secrets, signature="x-sig", encoding=encoding)
+
+    both = AnyOf(scheme("hex", ["new", "old"]), scheme("base64", ["new", "old"]), same_secrets=True)
+    encodings: tuple[Literal["hex", "base64"], ...] = ("hex", "base64")
+    for encoding in encodings:
+        for by, secret in enumerate(("new", "old")):
+            head = scheme(encoding, [secret]).sign(RequestHead.of({}), b"{}", NOW)
+            assert both.verify(head, NOW)(b"{}").by == by
+    with pytest.raises(ConfigurationError, match=r"with \[1, 2\] secrets: give all the same"):
+        AnyOf(scheme("hex", ["new"]), scheme("base64", ["new", "old"]), same_secrets=True)
+
+
+async def test_who_signs_in_the_second_way_is_not_said_to_sign_with_an_old_secret(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hooks = WebhookReceiver(sender=presets()["cloudevents"].sender("token"))
+    hooks.fallback(print)
+    body = b'{"specversion": "1.0", "type": "made", "source": "/s", "id": "1"}'
+    receipt = await hooks.receive({"content-type": "application/json"}, body, target="/?access_token=token")
+    assert receipt.response.status == 204
+    assert hooks.verified == {0: 1}
+    assert "secret" not in caplog.text

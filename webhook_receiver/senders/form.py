@@ -18,7 +18,7 @@ def form_document(body: bytes, field: str = "payload") -> bytes:
     """Return the JSON document in a form: the text of one field, or else an object of all fields.
 
     The value of a field is a text; a list of texts if the name comes more than once. Of several fields that hold JSON,
-    the last one counts.
+    the last one counts. A name or value that is not in UTF-8, such as `M%FCller`, is read as Latin-1.
 
     A body that is no form is returned unchanged. That is decided by the body, not by its Content-Type, which few
     signatures cover: no JSON document begins like a form.
@@ -36,7 +36,19 @@ def form_document(body: bytes, field: str = "payload") -> bytes:
         return body
     fields: dict[str, list[str]] = {}
     for name, value in pairs:
-        fields.setdefault(name, []).append(value)
+        fields.setdefault(_text(name), []).append(value)
     if field in fields:
-        return fields[field][-1].encode(errors="surrogateescape")
-    return json.dumps({name: values if len(values) > 1 else values[0] for name, values in fields.items()}).encode()
+        value = fields[field][-1]
+        # JSON in UTF-16 or UTF-32 has zero bytes; it is repaired where it is read.
+        return value.encode(errors="surrogateescape") if "\0" in value else _text(value).encode()
+    texts = {name: [*map(_text, values)] for name, values in fields.items()}
+    return json.dumps({name: values if len(values) > 1 else values[0] for name, values in texts.items()}).encode()
+
+
+def _text(found: str) -> str:
+    """Return a text; one with bytes that are not UTF-8, which are half surrogates in it, as that of Latin-1."""
+    try:
+        found.encode()
+    except UnicodeEncodeError:
+        return found.encode("utf-8", "surrogateescape").decode("latin-1")
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import accumulate
 from typing import TypeVar, cast
 
 from ..delivery import RequestHead
@@ -51,12 +52,15 @@ class AnyOf:
 
     Args:
         schemes: the schemes, the new one first.
+        same_secrets: whether all have the same secrets, in the same order, as of a sender that signs each kind of body
+            in its own way: `Verified.by` is then an index of these.
 
     Raises:
-        ConfigurationError: no scheme is given, an argument is no scheme, or a scheme lets everybody in.
+        ConfigurationError: no scheme is given, an argument is no scheme, a scheme lets everybody in, or they have not
+            as many secrets as one another where they are to have the same.
     """
 
-    def __init__(self, *schemes: Scheme) -> None:
+    def __init__(self, *schemes: Scheme, same_secrets: bool = False) -> None:
         if not schemes:
             raise ConfigurationError("AnyOf(...) takes schemes, such as AnyOf(new, old)")
         for scheme in schemes:
@@ -64,11 +68,14 @@ class AnyOf:
                 raise ConfigurationError(f"AnyOf(...) {wrong}")
             if scheme.secret_count < 1:
                 raise ConfigurationError(f"AnyOf(...) with {type(scheme).__name__}() would let everybody in")
-        self._schemes: list[tuple[int, Scheme]] = []
-        self.secret_count = 0
-        for scheme in schemes:
-            self._schemes.append((self.secret_count, scheme))
-            self.secret_count += scheme.secret_count
+        counts = [scheme.secret_count for scheme in schemes]
+        if same_secrets and len(set(counts)) > 1:
+            raise ConfigurationError(
+                f"AnyOf(..., same_secrets=True) has schemes with {counts} secrets: give all the same"
+            )
+        starts = [0] * len(counts) if same_secrets else [*accumulate(counts, initial=0)]
+        self._schemes: list[tuple[int, Scheme]] = [*zip(starts, schemes, strict=False)]
+        self.secret_count = counts[0] if same_secrets else sum(counts)
         self.needs_url = any(getattr(scheme, "needs_url", False) for scheme in schemes)
         """Whether a scheme needs the URL that the sender posts to, and was not given it. See `Scheme`."""
         self.has_networks = any(map(has_networks, schemes))

@@ -31,7 +31,7 @@ def _box(secrets: Secrets) -> AnyOf:
         timestamp_format="rfc3339",
         tolerance=600,
     )
-    return AnyOf(scheme(), scheme(body_form=escaped))
+    return AnyOf(scheme(), scheme(body_form=escaped), same_secrets=True)
 
 
 PRESETS = (

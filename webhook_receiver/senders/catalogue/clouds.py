@@ -34,6 +34,7 @@ def _access_token(secrets: Secrets) -> AnyOf:
     return AnyOf(
         HeaderSecret(secrets, header="authorization", prefix="Bearer "),
         QuerySecret(secrets, parameter="access_token"),
+        same_secrets=True,
     )
 
 

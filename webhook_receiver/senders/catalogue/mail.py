@@ -32,7 +32,7 @@ def _lob(secrets: Secrets) -> AnyOf:
         signed="{timestamp}.{body}",
         tolerance=LATE,
     )
-    return AnyOf(scheme(timestamp_format="milliseconds"), scheme())
+    return AnyOf(scheme(timestamp_format="milliseconds"), scheme(), same_secrets=True)
 
 
 PRESETS = (

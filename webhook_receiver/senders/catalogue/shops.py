@@ -21,7 +21,7 @@ _NO_TIME = "No time is signed, and no id but the one in the body tells a copy."
 def _klarna(secrets: Secrets) -> AnyOf:
     """Return Klarna's scheme: over the body, in hex or base64."""
     scheme = partial(HMACBody, secrets, signature="klarna-signature")
-    return AnyOf(scheme(), scheme(encoding="base64"))
+    return AnyOf(scheme(), scheme(encoding="base64"), same_secrets=True)
 
 
 PRESETS = (

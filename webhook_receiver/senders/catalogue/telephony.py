@@ -23,7 +23,7 @@ def _twilio(secrets: Secrets) -> AnyOf:
     """Return Twilio's scheme: over the URL, and the fields of a form, or the hash of another body in the query."""
     scheme = partial(HMACBody, secrets, signature="x-twilio-signature", hash="sha1", encoding="base64")
     hashed = (scheme(signed="{url}" + mark + "bodySHA256={body}", body_form=sha256_hex) for mark in "?&")
-    return AnyOf(scheme(signed="{url}{form}"), *hashed)
+    return AnyOf(scheme(signed="{url}{form}"), *hashed, same_secrets=True)
 
 
 def _acknowledge(event: Event) -> Response:
