@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hmac
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ from webhook_receiver import (
     AddressNotAllowed,
     AllowFrom,
     AnyOf,
+    BadSignature,
     BasicAuth,
     ConfigurationError,
     HMACBody,
@@ -36,6 +38,7 @@ from webhook_receiver.senders.asana import asana
 from webhook_receiver.senders.challenges import Challenge, cloudevents, echo, ping, token_hmac
 from webhook_receiver.senders.meta import meta
 from webhook_receiver.senders.slack import slack
+from webhook_receiver.signatures.hmac_fields import HMACFields
 from webhook_receiver.signatures.learnt_secret import LearntSecret
 
 from .asking import EVENT, SCHEME, SECRET, asked, receiver
@@ -554,3 +557,76 @@ async def test_a_challenge_of_your_own_is_a_function() -> None:
 def test_a_receiver_without_challenges_has_its_scheme_as_it_is() -> None:
     hooks = WebhookReceiver(scheme=SCHEME)
     assert hooks._scheme is SCHEME  # a request costs no more
+
+
+# what a challenge tells anybody proves nothing
+
+FORM = HMACFields(SECRET, form=True, signature="sig", signed=("payload",))
+BATCH = HMACFields(SECRET, items="all.*", signature="sig", signed=("id",))
+OTHER = HMACBody("another", signature="x-other")
+
+
+async def forged(scheme: Scheme, token: str, body: str) -> int:
+    """Return the status of a delivery whose signature a stranger has had told by the challenge."""
+    noted = receiver(X, scheme=scheme)
+    asked_for = await noted.hooks.receive({}, b"", method="GET", target=f"/?crc_token={quote(token, safe='')}")
+    digest = b64decode(as_json(asked_for.response)["response_token"].removeprefix("sha256=")).hex()
+    receipt = await noted.hooks.receive({"x-sig": digest}, body.replace("DIGEST", digest).encode())
+    assert (noted.events, receipt.delivery) == ([], None)
+    return receipt.response.status
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        SCHEME,
+        HMACBody([Secret("a newer one"), Secret(SECRET)], signature="x-sig"),
+        AnyOf(OTHER, SCHEME),
+        AllowFrom(["203.0.113.0/24"], SCHEME),
+    ],
+    ids=["alone", "the older secret", "AnyOf", "AllowFrom"],
+)
+@pytest.mark.parametrize("token", ["12345", "null", "events=", "PG5vdGlmaWNhdGlvbj4", "a" * 4096])
+async def test_a_body_whose_hmac_a_challenge_tells_is_rejected(token: str, scheme: Scheme) -> None:
+    noted = receiver(X, scheme=scheme)
+    came = {"client": "203.0.113.7"}
+    told = await noted.hooks.receive({}, b"", method="GET", target=f"/?crc_token={quote(token, safe='')}", **came)
+    digest = b64decode(as_json(told.response)["response_token"].removeprefix("sha256=")).hex()
+    receipt = await noted.hooks.receive({"x-sig": digest}, token.encode(), **came)
+    assert (receipt.response.status, type(receipt.error), noted.events) == (401, BadSignature, [])
+
+
+@pytest.mark.parametrize(
+    ("scheme", "body"),
+    [
+        (FORM, "payload=0123456789abcdef&sig=DIGEST"),
+        (FORM, "sig=DIGEST&payload=0123456789abcdef&more=1"),
+        (BATCH, '{"all": [{"id": "0123456789abcdef", "sig": "DIGEST"}]}'),
+    ],
+)
+async def test_a_value_whose_hmac_a_challenge_tells_is_rejected_too(scheme: Scheme, body: str) -> None:
+    assert await forged(scheme, "0123456789abcdef", body) == 401
+
+
+async def test_one_forged_item_of_several_is_enough_to_be_rejected() -> None:
+    genuine = hmac.new(SECRET.encode(), b"an id with spaces", "sha256").hexdigest()
+    items = f'{{"id": "an id with spaces", "sig": "{genuine}"}}'
+    assert await forged(BATCH, "abc", f'{{"all": [{items}, {{"id": "abc", "sig": "DIGEST"}}]}}') == 401
+    whole = receiver(X, scheme=BATCH)
+    assert (await whole.hooks.receive({}, f'{{"event": "parcel.lost", "all": [{items}]}}'.encode())).delivery
+
+
+@pytest.mark.parametrize("challenge", [replace(X, signed=True), ZOOM, X])
+async def test_what_is_no_token_is_a_delivery(challenge: Challenge) -> None:
+    noted = receiver(challenge)
+    receipt = await noted.hooks.receive(SCHEME.sign(RequestHead.of({}), EVENT, NOW).headers, EVENT)
+    assert receipt.delivery is not None
+
+
+async def test_a_challenge_with_a_secret_of_its_own_or_a_pattern_leaves_other_deliveries_alone() -> None:
+    own = token_hmac("query:crc_token", "its own", methods=("GET",), signed=False)
+    hexes = token_hmac("query:crc_token", SECRET, methods=("GET",), pattern="[0-9a-f]{20,32}", signed=False)
+    for challenge in (own, hexes):
+        noted = receiver(challenge)
+        signed = SCHEME.sign(RequestHead.of({}), b"12345", NOW).headers
+        assert (await noted.hooks.receive(signed, b"12345")).response.status != 401

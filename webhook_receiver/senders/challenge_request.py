@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qsl, quote_plus, urlencode
 
 from ..delivery import RequestHead
 from ..errors import ConfigurationError, MalformedChallenge
+from ..signatures.secrets import Secret
 
 __all__ = ["Where"]
 
@@ -33,6 +34,19 @@ _IN_BODY = ("body", "form")
 _Place = tuple[str, tuple[str, ...]]
 _ODD = object()
 """What stands in a place and is no text or whole number, or is there more than once."""
+
+
+class Tells(NamedTuple):
+    """What a challenge tells to whoever asks: the HMACs of tokens."""
+
+    secrets: Sequence[Secret]
+    """The secrets of the HMACs."""
+    is_token: Callable[[str], object]
+    """A function of a text that returns whether it is a token, by what is true of it."""
+
+    def have(self, contents: Sequence[bytes]) -> bool:
+        """Return whether one of signed contents is a token: anybody can have been told its HMAC."""
+        return any(len(each) <= MAX_TOKEN and self.is_token(each.decode("latin-1")) for each in contents)
 
 
 class ChallengeRequest:

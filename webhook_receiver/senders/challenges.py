@@ -19,16 +19,23 @@ from functools import partial
 from typing import Any, Literal
 
 from ..delivery import RequestHead
-from ..errors import ConfigurationError, InboxError, MalformedChallenge, MethodNotAllowed, VerificationError
+from ..errors import (
+    BadSignature,
+    ConfigurationError,
+    InboxError,
+    MalformedChallenge,
+    MethodNotAllowed,
+    VerificationError,
+)
 from ..logs import log_failure
 from ..responses import Response, as_json, plain, problem
 from ..signatures import BodyCheck, Scheme, Verified
 from ..signatures.encoding import header_name
 from ..signatures.hmac_keys import KeyForm
 from ..signatures.learnt_secret import LearntSecret, ToldSecrets
-from ..signatures.scheme import check_networks, complaint
+from ..signatures.scheme import check_networks, complaint, has_secret
 from ..signatures.secrets import Keyring, Secret, Secrets, mac, masked
-from .challenge_request import MAX_CHALLENGE, ChallengeRequest, Where
+from .challenge_request import MAX_CHALLENGE, ChallengeRequest, Tells, Where
 
 __all__ = [
     "Answer",
@@ -86,6 +93,9 @@ class Challenge:
     for that of a delivery that is rejected."""
     ask: Ask | None = None
     """The function that makes such a challenge, by the first of its methods, for tests; None if nobody can."""
+    tells: Tells | None = None
+    """The HMACs that it tells; None if it tells none. With a secret of the sender's scheme, a delivery is rejected
+    that is proven by the HMAC of what the challenge takes for a token: anybody could have asked for it."""
 
     def __post_init__(self) -> None:
         methods: object = self.methods
@@ -126,6 +136,11 @@ class ChallengedScheme:
     def __init__(self, scheme: Scheme, challenges: Sequence[Challenge]) -> None:
         self._scheme = scheme
         self._challenges = challenges
+        self._told = [
+            each.tells
+            for each in challenges
+            if each.tells is not None and any(has_secret(scheme, secret) for secret in each.tells.secrets)
+        ]
         self._is_unsigned = any(not each.signed and "POST" in each.methods for each in challenges)
 
     def verify(self, head: RequestHead, now: float) -> BodyCheck:
@@ -163,6 +178,8 @@ class ChallengedScheme:
         except VerificationError as error:
             return self._check_unsigned(head, now, error, body)
         self._answer(head, body, now, verified)
+        if any(each.have(verified.contents) for each in self._told):
+            raise BadSignature("what is signed is a token of the sender's challenge, which tells anybody its HMAC")
         return verified
 
     def _check_unsigned(self, head: RequestHead, now: float, error: VerificationError, body: bytes) -> Verified:
@@ -286,8 +303,10 @@ def token_hmac(
 ) -> Challenge:
     """Return a challenge that is answered by the HMAC of a token in it, with the first secret: as JSON, or plain text.
 
-    The secret is often that of the sender's scheme, so the token must not be what the scheme signs: one with other
-    characters than those of base64 and base64url is none. No JSON is made of these alone, and no time before a body.
+    The secret is often that of the sender's scheme, so what is a token must be no delivery, or a stranger could ask for
+    its signature. A token has the characters of base64 and base64url alone, and fits `pattern`. With a secret of the
+    scheme, a delivery is rejected in which such a token is all that is signed by an HMAC: a body such as `12345` or
+    `events=`. JSON objects, and a time and a full stop before a body, are no tokens.
 
     Args:
         place: the place of the token, such as "body:payload.plainToken".
@@ -318,11 +337,15 @@ def token_hmac(
     except (re.error, TypeError):
         raise ConfigurationError(f"pattern is a regular expression of tokens, not {pattern!r}") from None
     form = key_form or KeyForm()
-    keyring = Keyring(masked(secrets), lambda by, secret: mac(form.bytes_of(secret), hash))
+    secrets = masked(secrets)
+    keyring = Keyring(secrets, lambda by, secret: mac(form.bytes_of(secret), hash))
+
+    def is_told(token: str) -> object:
+        return _BASE64.fullmatch(token) and is_token(token)
 
     def answer(head: RequestHead, token: str, now: float) -> Response | None:
         keys = keyring.at(now)
-        if not keys or not _BASE64.fullmatch(token) or not is_token(token):
+        if not keys or not is_told(token):
             raise MalformedChallenge("the token of the challenge is none of which the sender gets the HMAC")
         digest = keys[0](token.encode())
         text = prefix + (digest.hex() if encoding == "hex" else b64encode(digest).decode())
@@ -332,7 +355,8 @@ def token_hmac(
 
     request = ChallengeRequest(place, where)
     reader = partial(_answer_token, request, answer)
-    return Challenge(answer=reader, methods=methods, signed=signed, scheme=scheme, ask=request.ask)
+    tells = Tells(secrets, is_told)
+    return Challenge(answer=reader, methods=methods, signed=signed, scheme=scheme, ask=request.ask, tells=tells)
 
 
 def ping(

@@ -15,10 +15,12 @@ from .scheme import (
     check_networks,
     complaint,
     covered_headers,
+    has_secret,
     secret_headers,
     secret_places,
     www_authenticate,
 )
+from .secrets import Secret
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -96,6 +98,10 @@ class AllowFrom:
         """
         self._check_source(head)
         return self._scheme.verify(head, now)
+
+    def has_secret(self, secret: Secret) -> bool:
+        """Return whether a secret is one of the scheme behind. See `Scheme`."""
+        return has_secret(self._scheme, secret)
 
     def check_networks(self, head: RequestHead, now: float) -> None:
         """Reject a request from elsewhere, also than the networks of the scheme behind. See `Scheme`.

@@ -27,10 +27,12 @@ from .scheme import (
     complaint,
     covered_headers,
     has_networks,
+    has_secret,
     secret_headers,
     secret_places,
     www_authenticate,
 )
+from .secrets import Secret
 
 _PRECEDENCE = (
     *(KeysNeeded, BodyMismatch, StaleSignature, BadSignature),
@@ -81,7 +83,7 @@ class AnyOf:
         self.has_networks = any(map(has_networks, schemes))
         """Whether a scheme has networks that it lets in alone. See `Scheme`."""
         known = [each for each in map(covered_headers, schemes) if each is not None]
-        self.covered_headers = frozenset.intersection(*known) if known else None
+        self.covered_headers = known[0].intersection(*known) if known else None
         """The headers that all signatures cover, by whatever scheme that has some. See `Scheme`."""
         self.secret_headers = frozenset[bytes]().union(*map(secret_headers, schemes))
         """The headers that hold a secret of any scheme. See `Scheme`."""
@@ -112,6 +114,10 @@ class AnyOf:
         if not checks:
             raise _most_telling(rejected)
         return partial(_check, checks, rejected)
+
+    def has_secret(self, secret: Secret) -> bool:
+        """Return whether a secret is one of any scheme. See `Scheme`."""
+        return any(has_secret(scheme, secret) for _, scheme in self._schemes)
 
     def check_networks(self, head: RequestHead, now: float) -> None:
         """Reject a request from elsewhere than the networks of every scheme that has some. See `Scheme`.

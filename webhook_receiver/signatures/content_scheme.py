@@ -174,6 +174,10 @@ class ContentScheme:
         keys = self._keyring.at(now) if self._key_id is None else self._chosen(self._key_id, headers, now)
         return partial(self._check, claims, content, signed_at, id, keys, now)
 
+    def has_secret(self, secret: Secret) -> bool:
+        """Return whether a secret is one of these. See `Scheme`."""
+        return isinstance(self._keyring, Keyring) and self._keyring.has(secret)
+
     def _check(
         self,
         claims: list[list[bytes]],
@@ -194,7 +198,8 @@ class ContentScheme:
                 if signed_at is not None:
                     reject_stale(signed_at, now, self._tolerance)
                 text = None if id is None else id.decode("latin-1")
-                return Verified(by, self._proves_body, text, signed_at is not None, form=form)
+                contents = (parts[0] or b"",)
+                return Verified(by, self._proves_body, text, signed_at is not None, form=form, contents=contents)
         raise self._keyring.mismatch(now)
 
     def _parts(self, content: Content, body: bytes) -> ContentParts:

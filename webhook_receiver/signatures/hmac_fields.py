@@ -172,8 +172,12 @@ class HMACFields:
         """Return the check of the body; the head proves nothing. See `Scheme.verify`."""
         return lambda body: self._verified(*self._signer(body, now), now)
 
-    def _signer(self, body: bytes, now: float) -> tuple[int, object]:
-        """Return the index of the secret that a body is signed with, and its first item.
+    def has_secret(self, secret: Secret) -> bool:
+        """Return whether a secret is one of these. See `Scheme`."""
+        return self._keyring.has(secret)
+
+    def _signer(self, body: bytes, now: float) -> tuple[int, object, tuple[bytes, ...]]:
+        """Return the index of the secret that a body is signed with, its first item, and the contents of all.
 
         Raises:
             VerificationError: it is signed with none.
@@ -184,14 +188,14 @@ class HMACFields:
         signed = [(self._content(item), self._claimed(item)) for item in items]
         for key in self._keyring.at(now):
             if all(self._is_right(key, content, claimed) for content, claimed in signed):
-                return key.by, items[0]
+                return key.by, items[0], tuple(content for content, _ in signed)
         raise self._keyring.mismatch(now)
 
-    def _verified(self, by: int, item: object, now: float) -> Verified:
+    def _verified(self, by: int, item: object, contents: tuple[bytes, ...], now: float) -> Verified:
         if self._timestamp is not None:
             reject_stale(seconds(_value(item, self._timestamp), str(self._timestamp)), now, self._tolerance)
         id = None if self._id is None else _value(item, self._id).decode("utf-8", "replace")
-        return Verified(by, body=False, id=id or None, fresh=self._timestamp is not None)
+        return Verified(by, body=False, id=id or None, fresh=self._timestamp is not None, contents=contents)
 
     def _content(self, item: object) -> bytes:
         values = [_value(item, place) for place in self._signed]

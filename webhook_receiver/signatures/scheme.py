@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from ..delivery import RequestHead
+from .secrets import Secret
 
 
 class Verified(NamedTuple):
@@ -25,6 +26,9 @@ class Verified(NamedTuple):
     form: bytes | None = None
     """What all bodies with this signature have in common, where these are not the same bytes: a body unpacked, or as
     canonical JSON. Duplicates are known by it. None for the body itself."""
+    contents: tuple[bytes, ...] = ()
+    """The contents of which the delivery has the HMACs, each of which has to be right; empty for another proof. A
+    challenge that tells the HMAC of a token must not tell one of these. See `Challenge.tells`."""
 
 
 BodyCheck = Callable[[bytes], Verified]
@@ -50,6 +54,8 @@ class Scheme(Protocol):
       anything.
     - `has_networks`, a bool, of a scheme with networks that it lets in alone: True to have its method
       `check_networks(head, now)` asked before a challenge that the sender does not sign. It raises AddressNotAllowed.
+    - `has_secret`, a method of a scheme with `Verified.contents`: it takes a `Secret`, and returns whether that is one
+      of its own. Without it, every secret is taken for one.
     - `www_authenticate`, a str: the value of the header WWW-Authenticate of a 401 (RFC 9110, section 11.6.1);
       "Signature" without it.
     """
@@ -124,6 +130,12 @@ def check_networks(scheme: Scheme, head: RequestHead, now: float) -> None:
     check: Callable[[RequestHead, float], None] | None = getattr(scheme, "check_networks", None)
     if check is not None and has_networks(scheme):
         check(head, now)
+
+
+def has_secret(scheme: Scheme, secret: Secret) -> bool:
+    """Return whether a secret is, or may be, one of a scheme. See `Scheme`."""
+    has: Callable[[Secret], bool] | None = getattr(scheme, "has_secret", None)
+    return has is None or has(secret)
 
 
 def www_authenticate(scheme: Scheme | None) -> str:

@@ -48,6 +48,10 @@ class Keyring(Generic[K]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def has(self, secret: Secret) -> bool:
+        """Return whether a secret is one of these."""
+        return any(entry.is_of(secret) for entry in self._entries)
+
     def at(self, now: float) -> Sequence[K]:
         """Return the keys that have not expired at `now`, in Unix seconds, in the order of their secrets."""
         if not self._from <= now < self._to:
@@ -92,6 +96,10 @@ class _Entry(Generic[K]):
         self._secret: Secret = secret
         self._stamp: Stamp = _UNSEEN  # it may have changed since the secret was read
         self._is_broken = False
+
+    def is_of(self, secret: Secret) -> bool:
+        """Return whether the key is made of a secret, or of the same file."""
+        return secret == self._secret or (secret.file is not None and secret.file == self.file)
 
     def reload(self) -> None:
         """Make the key again if the file has changed; log once, and go on with the old key, while it cannot be read."""
