@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -20,6 +21,7 @@ from webhook_receiver import (
     HMACBody,
     PublicKeyBody,
     Scheme,
+    Secret,
     SecretsByRequest,
     StandardWebhooks,
     UnknownEvent,
@@ -28,6 +30,7 @@ from webhook_receiver import (
 )
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders.cloudevents import binary_event, cloudevents
+from webhook_receiver.signatures.public_key_body import Algorithm as PublicKeyAlgorithm
 
 EVENT = {"specversion": "1.0", "type": "moved", "source": "/parcels", "id": "1", "data": {"n": 1}}
 HEAD = {"ce-specversion": "1.0", "ce-type": "moved", "ce-source": "/parcels", "ce-id": "1"}
@@ -150,6 +153,14 @@ class Own:
         self.sign, self.verify = scheme.sign, scheme.verify
 
 
+def by_key(algorithm: PublicKeyAlgorithm) -> Callable[[list[Secret]], Scheme]:
+    return partial(PublicKeyBody, algorithm=algorithm, signature="x-signature")
+
+
+def of_no_form_that_is_known(secrets: list[Secret]) -> Scheme:
+    raise ConfigurationError("that is no secret of a tenant")
+
+
 @pytest.mark.parametrize(
     "scheme",
     [
@@ -163,6 +174,12 @@ class Own:
         AnyOf(signing(*CORE), signing()),
         AnyOf(BasicAuth("p", username="us"), signing()),
         AllowFrom(["192.0.2.0/24"], signing()),
+        AllowFrom(["192.0.2.0/24"], Own(BasicAuth("p", username="us"))),
+        BearerJWT("a secret of 32 characters or more", algorithm="HS256", header=None, prefix=""),
+        *(
+            SecretsByRequest(lookup, make, tenant="path")
+            for make in (*map(by_key, get_args(PublicKeyAlgorithm)), of_no_form_that_is_known)
+        ),
         HMACBody(
             "secret", signature="x-s", signed=[*(f"{{header:{each}?}}" for each in CORE), "{body}"], joined_by="."
         ),

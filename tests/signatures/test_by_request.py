@@ -14,6 +14,7 @@ import pytest
 
 from tests.helpers import NOW, order
 from webhook_receiver import (
+    AllowFrom,
     AnyOf,
     BasicAuth,
     BearerJWT,
@@ -26,6 +27,7 @@ from webhook_receiver import (
     KeysUnavailable,
     MalformedSignature,
     MissingSignature,
+    PublicKeyBody,
     Secret,
     SecretsByRequest,
     Sender,
@@ -36,6 +38,7 @@ from webhook_receiver import (
 )
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.runtime.entries import EntryBuilder
+from webhook_receiver.senders.challenges import echo
 from webhook_receiver.senders.github import signature as github_signature
 from webhook_receiver.senders.up42 import up42
 from webhook_receiver.signatures import Scheme, Verified
@@ -531,3 +534,56 @@ def test_what_two_tenants_tell_of_is_not_the_same() -> None:
         for tenant in ("a", "b", None)
     ]
     assert [entry.identity for entry in entries] == ["a o-1 FULFILLED", "b o-1 FULFILLED", "o-1 FULFILLED"]
+
+
+# what is known of the schemes of all tenants
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        partial(PublicKeyBody, algorithm="ed25519", signature="x-sig"),
+        partial(PublicKeyBody, algorithm="rsa-v1_5-sha256", signature="x-sig"),
+        partial(PublicKeyBody, algorithm="ecdsa-p384-sha384", signature="x-sig", signed="{url}{body}"),
+        lambda keys: AnyOf(BearerJWT(keys, algorithm="ES256"), HeaderSecret("s", header="x-token")),
+        partial(StandardWebhooks, key="prefixed"),
+    ],
+)
+def test_a_scheme_of_public_keys_is_known_as_one_of_texts_is(make: Any) -> None:
+    def behind(keys: list[Secret]) -> Scheme:
+        return AllowFrom(["203.0.113.0/24"], make(keys))
+
+    scheme = by_path(Tenants(), behind)
+    assert scheme.has_networks
+    assert scheme.covered_headers == (None if "lambda" in repr(make) else frozenset())
+    assert scheme.needs_url == ("{url}" in repr(make))
+    assert scheme.secret_headers == (frozenset({b"x-token"}) if "lambda" in repr(make) else frozenset())
+
+
+def of_a_form_of_its_own(secrets: list[Secret]) -> Scheme:
+    if not secrets[0].get_secret_value().startswith("acme-"):
+        raise ConfigurationError("a secret begins with acme-")
+    return AllowFrom(["203.0.113.0/24"], HeaderSecret(secrets, header="x-token"))
+
+
+async def test_without_an_example_a_tenants_own_networks_are_asked_and_nothing_is_taken_for_covered() -> None:
+    scheme = by_path(Tenants(a="acme-7"), of_a_form_of_its_own)
+    assert (scheme.has_networks, scheme.covered_headers) == (True, frozenset())
+    sender = Sender(
+        name="acme", scheme=scheme, facts=("x",), challenges=(echo("query:c", methods=("GET",), signed=False),)
+    )
+    hooks = WebhookReceiver(sender=sender)
+    found = [
+        (await hooks.receive({}, b"", method="GET", target=f"/{tenant}?c=1", client=client)).response.status
+        for tenant, client in (("a", "203.0.113.7"), ("a", "198.51.100.7"), ("b", "203.0.113.7"))
+    ]
+    assert found == [200, 401, 401]
+
+
+def test_an_example_tells_what_no_usual_secret_does() -> None:
+    scheme = SecretsByRequest(Tenants().secrets_of, of_a_form_of_its_own, tenant="path", example="acme-0")
+    assert scheme.has_networks
+    assert scheme.covered_headers is None
+    assert scheme.secret_headers == {b"x-token"}
+    with pytest.raises(ConfigurationError, match="begins with acme-"):
+        SecretsByRequest(Tenants().secrets_of, of_a_form_of_its_own, tenant="path", example="another")

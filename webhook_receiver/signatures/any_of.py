@@ -83,7 +83,7 @@ class AnyOf:
         self.has_networks = any(map(has_networks, schemes))
         """Whether a scheme has networks that it lets in alone. See `Scheme`."""
         known = [each for each in map(covered_headers, schemes) if each is not None]
-        self.covered_headers = known[0].intersection(*known) if known else None
+        self.covered_headers: frozenset[bytes] | None = known[0].intersection(*known) if known else None
         """The headers that all signatures cover, by whatever scheme that has some. See `Scheme`."""
         self.secret_headers = frozenset[bytes]().union(*map(secret_headers, schemes))
         """The headers that hold a secret of any scheme. See `Scheme`."""

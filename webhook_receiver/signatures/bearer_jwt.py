@@ -161,8 +161,8 @@ class BearerJWT:
         else:
             self._keyring = Keyring(keys, self._key)
         self.secret_count = len(self._keyring)
-        self.covered_headers = None if body_claim is None else frozenset[bytes]()
-        """No header, if a token covers the body; None if it covers nothing of a request. See `Scheme`."""
+        self.covered_headers = None if body_claim is None and header is not None else frozenset[bytes]()
+        """No header, if a token covers the body, or is it; None if it covers nothing of a request. See `Scheme`."""
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
         """Return the head with a token that is valid for five minutes.

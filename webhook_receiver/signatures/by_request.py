@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
+from importlib.util import find_spec
 from inspect import isawaitable
 from secrets import token_hex
 from typing import NamedTuple
@@ -72,14 +73,15 @@ class SecretsByRequest:
         secrets_of: an async function of a tenant's name that returns his secret or secrets. None, or a LookupError,
             says that there is no such tenant; whatever else it raises, that it failed.
         make: a function that makes the scheme of a tenant's secrets, such as a scheme's class, or a
-            `functools.partial` of it with options. It is called with a secret that nobody knows first, to learn which
-            headers the scheme has its secrets in, and whether it needs `public_url`.
+            `functools.partial` of it with options. It is called with a secret or a key that nobody knows first, to
+            learn what the scheme covers, where it has its secrets, and whether it has networks or needs `public_url`.
         tenant: the place of the tenant's name: "path" for the last segment of the path; "header:x-acme-account";
             "query:account"; or a function of the head that returns it, or None.
         lifetime: the seconds for which a tenant's secrets are kept.
         max_stale: the seconds beyond that for which they are used while the function fails.
         timeout: the seconds that `secrets_of` may take.
         max_tenants: the number of tenants whose secrets are kept.
+        example: a secret for tests in the form that `make` takes, where that is neither a text nor a key in PEM.
 
     Raises:
         ConfigurationError: an argument cannot work.
@@ -98,6 +100,7 @@ class SecretsByRequest:
         max_stale: float = DAY,
         timeout: float = 5,
         max_tenants: int = 1000,
+        example: Secrets | None = None,
     ) -> None:
         if not callable(secrets_of) or not callable(make):
             raise ConfigurationError(
@@ -117,18 +120,18 @@ class SecretsByRequest:
             timeout=checked_span("timeout", timeout),
             size=max_tenants,
         )
-        example = _example(make)
-        self.needs_url = bool(getattr(example, "needs_url", False))
+        known = _example(make, example)
+        self.needs_url = bool(getattr(known, "needs_url", False))
         """Whether a tenant's scheme needs the URL that the sender posts to, and was not given it. See `Scheme`."""
-        self.has_networks = has_networks(example)
-        """Whether a tenant's scheme has networks that it lets in alone. See `Scheme`."""
-        self.covered_headers = covered_headers(example)
+        self.has_networks = known is None or has_networks(known)
+        """Whether a tenant's scheme has, or may have, networks that it lets in alone. See `Scheme`."""
+        self.covered_headers = covered_headers(known)
         """The headers that all signatures of a tenant's scheme cover. See `Scheme`."""
-        self.secret_headers = secret_headers(example)
+        self.secret_headers = secret_headers(known)
         """The headers that hold a secret of a tenant's scheme. See `Scheme`."""
-        self.secret_places = secret_places(example)
+        self.secret_places = secret_places(known)
         """The places in the URL that hold a secret of a tenant's scheme. See `Scheme`."""
-        self.www_authenticate = www_authenticate(example)
+        self.www_authenticate = www_authenticate(known)
         """What a 401 asks for, by a tenant's scheme. See `Scheme`."""
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
@@ -232,17 +235,34 @@ class SecretsByRequest:
         return _Tenant(secrets, scheme)
 
 
-def _example(make: Callable[[list[Secret]], Scheme]) -> Scheme | None:
-    """Return a scheme of a secret that nobody knows; None if such a secret is in no form that it takes."""
-    try:
-        scheme = make([Secret(token_hex(32))])
-    except ConfigurationError:
-        return None
-    if wrong := complaint(scheme):
-        raise ConfigurationError(f"SecretsByRequest(make=...) {wrong}")
-    if scheme.secret_count < 1:
-        raise ConfigurationError(f"SecretsByRequest(...) with {type(scheme).__name__} would let everybody in")
-    return scheme
+def _example(make: Callable[[list[Secret]], Scheme], given: Secrets | None) -> Scheme | None:
+    """Return a scheme of a secret that nobody knows, or that is given; None if it takes none of the usual forms.
+
+    Raises:
+        ConfigurationError: it is no scheme, lets everybody in, or does not take the secret that is given.
+    """
+    for secret in _unknown() if given is None else [given]:
+        try:
+            scheme = make(masked(secret))
+        except ConfigurationError:
+            if given is not None:
+                raise
+            continue
+        if wrong := complaint(scheme):
+            raise ConfigurationError(f"SecretsByRequest(make=...) {wrong}")
+        if scheme.secret_count < 1:
+            raise ConfigurationError(f"SecretsByRequest(...) with {type(scheme).__name__} would let everybody in")
+        return scheme
+    return None
+
+
+def _unknown() -> Iterator[str]:
+    """Yield secrets that nobody knows, in the usual forms: a text, then private keys in PEM, the slowest last."""
+    yield token_hex(32)
+    if find_spec("cryptography") is not None:
+        from .public_keys import new_keys
+
+        yield from new_keys()
 
 
 def _place(place: str) -> Callable[[RequestHead], str | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from binascii import Error as Base64Error
 from binascii import a2b_base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from cryptography import x509
@@ -34,6 +34,15 @@ _KINDS: dict[str, tuple[type[Any], type[Any], tuple[Any, ...], str]] = {
     ),
 }
 """The classes of the public and the private key, the arguments of signing, and the curve, by algorithm."""
+
+
+def new_keys() -> Iterator[str]:
+    """Yield a new private key of each kind, in PEM; that of RSA, which takes longest, is the last."""
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    yield ed25519.Ed25519PrivateKey.generate().private_bytes(*form).decode()
+    for curve in (ec.SECP256R1(), ec.SECP384R1()):
+        yield ec.generate_private_key(curve).private_bytes(*form).decode()
+    yield rsa.generate_private_key(65537, _MIN_RSA).private_bytes(*form).decode()
 
 
 def pair_of(secret: Secret, algorithm: str) -> tuple[Any, Any]:

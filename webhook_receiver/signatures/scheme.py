@@ -50,8 +50,8 @@ class Scheme(Protocol):
     - `sign_body`, a method of a scheme whose signature is in the body: it takes a body and the time, and returns the
       body with the signature in it, for tests and `send`.
     - `covered_headers`, a frozenset of bytes: the names, in lower case, of headers that all of its signatures cover, so
-      that nobody can add, change or leave out one. Without it, what `sign` makes tells whether the scheme covers
-      anything.
+      that nobody can add, change or leave out one; None if it covers nothing, not even the body, and proves a request
+      as a whole. Without it, it is taken to cover no header.
     - `has_networks`, a bool, of a scheme with networks that it lets in alone: True to have its method
       `check_networks(head, now)` asked before a challenge that the sender does not sign. It raises AddressNotAllowed.
     - `has_secret`, a method of a scheme with `Verified.contents`: it takes a `Secret`, and returns whether that is one
@@ -111,8 +111,8 @@ def secret_places(scheme: Scheme | None) -> frozenset[str]:
 
 
 def covered_headers(scheme: Scheme | None) -> frozenset[bytes] | None:
-    """Return the names of the headers that all signatures of a scheme cover, if it says so. See `Scheme`."""
-    return getattr(scheme, "covered_headers", None)
+    """Return the names of the headers that a scheme covers; None if it covers nothing at all. See `Scheme`."""
+    return getattr(scheme, "covered_headers", frozenset())
 
 
 def has_networks(scheme: Scheme | None) -> bool:

@@ -48,6 +48,8 @@ class HeaderSecret:
         self._header = header_name("header", header)
         self._keyring = Keyring(secrets, partial(_header_key, prefix))
         self.secret_count = len(self._keyring)
+        self.covered_headers = None
+        """It covers nothing of a request. See `Scheme`."""
         self.secret_headers = frozenset({self._header})
         """The headers that hold the secret, in lower case. See `Scheme`."""
 
@@ -89,6 +91,8 @@ class BasicAuth:
             raise ConfigurationError(f"username is a text of visible characters without a colon, not {given!r}")
         self._keyring = Keyring(secrets, partial(_basic_key, username))
         self.secret_count = len(self._keyring)
+        self.covered_headers = None
+        """It covers nothing of a request. See `Scheme`."""
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
         """Return the head with the header Authorization behind its own. See `Scheme.sign`."""
@@ -127,6 +131,8 @@ class QuerySecret:
         """The place in the URL that holds the secret. See `Scheme`."""
         self._keyring = Keyring(secrets, _plain_key)
         self.secret_count = len(self._keyring)
+        self.covered_headers = None
+        """It covers nothing of a request. See `Scheme`."""
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
         """Return the head with the parameter at the end of its query, in place of any that is there.
@@ -182,6 +188,8 @@ class BodySecret:
         self._decode = decode
         self._keyring = Keyring(secrets, _plain_key)
         self.secret_count = len(self._keyring)
+        self.covered_headers = None
+        """It covers nothing of a request. See `Scheme`."""
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
         """Return the head unchanged, if the body has the first secret.

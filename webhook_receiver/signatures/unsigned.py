@@ -41,6 +41,8 @@ class Unsigned:
         token_in_path = None if token_in_path is None else masked(token_in_path)
         self._keyring = None if token_in_path is None else Keyring(token_in_path, _key)
         self.secret_count = 0 if self._keyring is None else len(self._keyring)
+        self.covered_headers = None
+        """It covers nothing of a request. See `Scheme`."""
         self.secret_places = frozenset[str]() if self._keyring is None else frozenset({"path:-1"})
         """The place in the URL that holds the token. See `Scheme`."""
         self._id = None if id is None else header_name("id", id)
