@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.senders.test_sender_suite import another
 from tests.signatures.keys import pem
-from webhook_receiver import BearerJWT, ConfigurationError, MalformedSignature, Secret, Sender, VerificationError
+from webhook_receiver import (
+    BadSignature,
+    BearerJWT,
+    ConfigurationError,
+    MalformedSignature,
+    Secret,
+    Sender,
+    VerificationError,
+)
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders.catalogue import kinde
 from webhook_receiver.senders.catalogue.examples import RSA_KEY
@@ -75,7 +84,7 @@ def test_a_token_in_a_header_is_not_looked_at() -> None:
 def test_a_body_is_signed_for_tests() -> None:
     scheme = kinde(RSA_KEY).scheme
     assert isinstance(scheme, BearerJWT)
-    body = scheme.sign_body(b'{"type": "user.created"}', NOW)
+    body = scheme.sign_body(b'{"type": "user.created", "event_id": "e-1"}', NOW)
     assert json.loads(claims_document(body))["type"] == "user.created"
     assert scheme.sign(HEAD, body, NOW) == HEAD
     assert scheme.sign_body(body, NOW) == body
@@ -98,3 +107,60 @@ def test_a_token_that_is_the_body_has_no_prefix_and_no_hash_of_it(options: dict[
 @pytest.mark.parametrize("body", [b"", b"{}", b"a.b", b"a.b.c", b"a.W10.c", b"a..c", b"a." + b"!" * 9 + b".c", b"\xff"])
 def test_another_body_stays_as_it_is(body: bytes) -> None:
     assert claims_document(body) == body
+
+
+# by the same keys an account signs other tokens
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"azp": "client"},
+        {"scp": ["openid"]},
+        {"scp": None},
+        {"aud": []},
+        {"aud": "api"},
+        *({name: value} for name in ("type", "event_id") for value in (None, "")),
+    ],
+)
+def test_a_token_that_is_none_of_an_event_is_rejected(claims: dict[str, Any]) -> None:
+    with pytest.raises(BadSignature):
+        kinde(RSA_KEY).scheme.verify(HEAD, NOW)(token(**claims))
+
+
+def test_a_token_that_is_the_body_may_be_as_long_as_a_body() -> None:
+    body = token(data={"name": "x" * 500_000})
+    assert kinde(RSA_KEY).scheme.verify(HEAD, NOW)(body).body
+    assert len(claims_document(body)) > 500_000
+
+
+@pytest.mark.parametrize("around", [b"\n%b", b"\r\n%b\n", b" %b", b"%b ", b"%b\t", b"%b\n \n"])
+def test_what_stands_around_a_token_is_neither_proven_nor_read(around: bytes) -> None:
+    body = around % token()
+    with pytest.raises(MalformedSignature):
+        kinde(RSA_KEY).scheme.verify(HEAD, NOW)(body)
+    assert claims_document(body) == body
+
+
+@pytest.mark.parametrize(
+    "written", [b' {"n": 1}', b'\r\n\t{"n": 1}', '{"n": 1}'.encode("utf-16"), b'\xef\xbb\xbf{"n": 1}']
+)
+def test_claims_are_read_as_they_are_verified(written: bytes) -> None:
+    scheme = BearerJWT("a-secret-for-tests-of-32-bytes-or-more", algorithm="HS256", header=None, prefix="")
+    body = jwt.PyJWS().encode(written, "a-secret-for-tests-of-32-bytes-or-more", "HS256").encode()
+    assert scheme.verify(HEAD, NOW)(body).body
+    assert json.loads(claims_document(body)) == {"n": 1}
+
+
+def test_copies_of_one_token_are_one_delivery() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    scheme = BearerJWT(pem(key), algorithm="ES256", header=None, prefix="")
+    body = jwt.encode({"type": "a"}, key, "ES256").encode()
+    content, _, signature = body.rpartition(b".")
+    raw = urlsafe_b64decode(signature + b"==")
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of the curve (FIPS 186-4, D.1.2.3)
+    twin = raw[:32] + (order - int.from_bytes(raw[32:], "big")).to_bytes(32, "big")
+    copies = (body, body + b"\n", body + b"\r\n\r\n", content + b"." + urlsafe_b64encode(twin).rstrip(b"="))
+    assert {scheme.verify(HEAD, NOW)(each).form for each in copies} == {content}
+    other = jwt.encode({"type": "b"}, key, "ES256").encode()
+    assert scheme.verify(HEAD, NOW)(other).form != content

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from ..errors import ConfigurationError
+from ..delivery import RequestHead
+from ..errors import BadSignature, ConfigurationError
 from ..signatures.bearer_jwt import BearerJWT
 from ..signatures.jwks import JWKS
 from ..signatures.secrets import Secrets
@@ -17,13 +19,36 @@ from .token import claims_document
 _DOMAIN = re.compile(r"https://[a-z0-9.-]+")
 
 
-def signature(secrets: Secrets | JWKS) -> BearerJWT:
+_ACCESS = {"azp", "scp"}
+"""Claims of the access tokens that an account signs by the same keys, for its users and machines."""
+
+
+class KindeSignature(BearerJWT):
+    """Kinde's scheme: a token of an event, which no other token of the account can be taken for.
+
+    Args:
+        secrets: the account's keys.
+
+    Raises:
+        ConfigurationError: a key cannot work, or an extra is missing.
+    """
+
+    def __init__(self, secrets: Secrets | JWKS) -> None:
+        super().__init__(secrets, algorithm="RS256", header=None, prefix="")
+
+    def _reject_others(self, claims: dict[str, Any], head: RequestHead) -> None:
+        super()._reject_others(claims, head)
+        if not claims.get("type") or not claims.get("event_id") or _ACCESS & claims.keys():
+            raise BadSignature("the token is none of an event: an event has type and event_id, and no azp or scp")
+
+
+def signature(secrets: Secrets | JWKS) -> KindeSignature:
     """Return Kinde's scheme (docs.kinde.com/integrate/webhooks).
 
     Args:
         secrets: the account's keys.
     """
-    return BearerJWT(secrets, algorithm="RS256", header=None, prefix="")
+    return KindeSignature(secrets)
 
 
 def kinde(secret: Secrets | JWKS | None = None, *, domain: str | None = None) -> Sender:
@@ -78,6 +103,7 @@ PRESETS = (
             traps=(
                 "The whole body is a token (JWT), and the event is in its claims.",
                 "The keys are those of the account's domain, which you name: a token's own issuer counts for nothing.",
+                "The account signs the access tokens of its users by the same keys: these are rejected.",
             ),
             verified=("@kinde/webhooks 1.0.0 (Node)", "2026-11-29"),
         ),

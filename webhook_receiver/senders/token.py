@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from ..signatures.encoding import ENCODINGS
 
-_TOKEN = re.compile(rb"[\w-]+\.([\w-]+)\.[\w-]*\s*", re.ASCII)
+_TOKEN = re.compile(rb"[\w-]+\.([\w-]+)\.[\w-]*[\r\n]*", re.ASCII)
 
 
 def claims_document(body: bytes) -> bytes:
@@ -19,4 +20,7 @@ def claims_document(body: bytes) -> bytes:
     """
     found = _TOKEN.fullmatch(body)
     claims = None if found is None else ENCODINGS["base64url-unpadded"].decode(found[1])
-    return body if claims is None or not claims.startswith(b"{") else claims
+    try:
+        return claims if claims is not None and isinstance(json.loads(claims), dict) else body
+    except (ValueError, RecursionError):
+        return body

@@ -35,7 +35,7 @@ HashEncoding = Literal["hex", "base64", "base64url"]
 HeadClaim = Callable[[RequestHead], str]
 """A function of a request's head that returns the text which a claim has to have, or raises VerificationError."""
 
-_MAX_TOKEN = 16_384  # bytes
+_MAX_TOKEN = 16_384  # bytes, in a header
 _LIFETIME = 300  # seconds, of a token of our own
 Wanted = str | bool | int | HeadClaim
 """The value that a claim has to have, of the same JSON type; or what makes a text of the request's head."""
@@ -78,7 +78,8 @@ class BearerJWT:
         algorithm: the one algorithm of all tokens (RFC 7518, section 3.1): "HS256", "HS384", "HS512", "RS256", "ES256"
             or "EdDSA". No token can choose another one.
         header: the header with the token; None if the whole body is the token, as of security events (RFC 8417), which
-            then proves the body. Its claims are the document: see `webhook_receiver.senders.token`.
+            then proves the body, with line ends behind it or not. Its claims are the document: see
+            `webhook_receiver.senders.token`.
         prefix: the text in front of the token, in any case of letters; an empty text for none.
         issuer: the issuer (`iss`) that a token has to have; several if any will do; None for any.
         audience: the audience (`aud`) that a token has to be for; None for tokens that name none.
@@ -223,10 +224,13 @@ class BearerJWT:
 
     def _check_body(self, head: RequestHead, now: float, body: bytes) -> Verified:
         """Verify the token that is the body."""
-        return self._verified(body.strip(b"\r\n"), head, now)(body)._replace(body=True)
+        token = body.rstrip(b"\r\n")
+        form = token.rpartition(b".")[0]  # one token may have several signatures, and line ends behind it
+        return self._verified(token, head, now)(body)._replace(body=True, form=form)
 
     def _verified(self, token: bytes, head: RequestHead, now: float) -> BodyCheck:
-        if len(token) > _MAX_TOKEN or token.count(b".") != 2 or not all(map(_is_segment, token.split(b"."))):
+        is_long = self._header is not None and len(token) > _MAX_TOKEN  # a body has a limit of its own
+        if is_long or token.count(b".") != 2 or not all(map(_is_segment, token.split(b"."))):
             raise MalformedSignature(f"{(self._header or b'the body').decode()} holds no signed token (JWT)")
         by, claims = self._decoded(token, now)
         self._reject_others(claims, head)
@@ -278,12 +282,12 @@ class BearerJWT:
         if self._issuers is not None and claims.get("iss") not in self._issuers:
             raise BadSignature("the token is of another issuer (iss) than issuer=... says")
         named: Any = claims.get("aud")
-        audiences: list[Any] = [] if named is None else [*named] if isinstance(named, list) else [named]
+        audiences: list[Any] = [*named] if isinstance(named, list) else [named]
         for name, wanted in self._claims.items():
             value, found = _value(wanted, head), audiences if name == "aud" else [claims.get(name)]
             if not any(each == value and type(each) is type(value) for each in found):  # True is 1, in Python
                 raise BadSignature(f"the token has another {name}, or none, than claims=... says")
-        if "aud" not in self._claims and self._audience not in (audiences or [None]):
+        if "aud" not in self._claims and self._audience not in audiences:
             raise BadSignature("the token is for another audience (aud) than audience=... says, or for none")
 
     def _reject_other_times(self, claims: dict[str, Any], now: float) -> None:
