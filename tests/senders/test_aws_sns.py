@@ -198,6 +198,25 @@ def test_what_aws_does_not_sign_makes_the_body_unproven() -> None:
     assert verified(changed(signed(SUBSCRIPTION), Subject="not signed in a confirmation")).body is False
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        f"?Action=ConfirmSubscription&TopicArn={TOPIC}&Token=x",
+        f"?Action=Unsubscribe&SubscriptionArn={TOPIC}2:c9135db0",
+        f"?Action=Unsubscribe&SubscriptionArn={TOPIC}",
+        f"?Action=Unsubscribe&Action=DeleteTopic&SubscriptionArn={TOPIC}:c9135db0",
+        f"?Action=Unsubscribe&SubscriptionArn={TOPIC}:c9135db0&TopicArn={TOPIC}",
+        f"?Action=DeleteTopic&SubscriptionArn={TOPIC}:c9135db0",
+        f"more?Action=Unsubscribe&SubscriptionArn={TOPIC}:c9135db0",
+        "?Action=Unsubscribe",
+        "",
+    ],
+)
+def test_a_url_of_aws_that_does_more_than_end_a_subscription_makes_the_body_unproven(target: str) -> None:
+    assert verified(signed()).body
+    assert verified(changed(signed(), UnsubscribeURL=f"https://{HOST}/{target}")).body is False
+
+
 # what is rejected
 
 

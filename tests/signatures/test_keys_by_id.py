@@ -252,3 +252,23 @@ def test_the_missing_extra_is_named(extra: str, monkeypatch: pytest.MonkeyPatch)
     )
     with pytest.raises(ConfigurationError, match=r"\[jwt\]"):
         KeysById(Told({}), pattern="a")
+
+
+@pytest.mark.parametrize("written", [dict, lambda found: json.dumps(found).encode()])
+@pytest.mark.parametrize(
+    ("expired_at", "is_valid"),
+    [(None, True), (NOW + 1, True), (int(NOW) + 60, True), (NOW - 1, False), (1_560_466_150, False), (0, False)],
+)
+def test_a_key_that_has_expired_counts_no_more(written: Any, expired_at: float | None, is_valid: bool) -> None:
+    scheme = plaid(keys(Told({"key-1": written(jwk(expired_at=expired_at, created_at=1))}))).scheme
+    if is_valid:
+        assert verified(scheme, from_plaid()).body
+    else:
+        with pytest.raises(BadSignature, match="not valid at this time"):
+            verified(scheme, from_plaid())
+
+
+@pytest.mark.parametrize("expired_at", ["1560466150", True, [], {}])
+def test_a_key_whose_end_is_no_time_is_no_key(expired_at: object) -> None:
+    with pytest.raises(KeysUnavailable):
+        verified(plaid(keys(Told({"key-1": jwk(expired_at=expired_at)}))).scheme, from_plaid())

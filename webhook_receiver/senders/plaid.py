@@ -33,7 +33,8 @@ def keys(load: Load) -> KeysById:
 
     Args:
         load: an async function of a key's id that returns the member `key` of the response to
-            `/webhook_verification_key/get`, or None if Plaid knows no such key.
+            `/webhook_verification_key/get`, or None if Plaid knows no such key. One whose `expired_at` is past counts
+            no more, as in the example at support.plaid.com.
     """
     return KeysById(load, pattern="[A-Za-z0-9-]{1,100}")
 

@@ -16,13 +16,14 @@ K = TypeVar("K")
 
 Load = Callable[[str], Awaitable[bytes | Mapping[str, Any] | None]]
 """An async function of a key's id that returns the key: PEM of a public key or a certificate, or a JWK (RFC 7517) as
-JSON or as a mapping; None if there is no such key. It may raise KeysUnavailable."""
+JSON or as a mapping, with the Unix time from which on it does not count as `expired_at`, if there is one (Plaid); None
+if there is no such key. It may raise KeysUnavailable."""
 
 _MOST_FETCHES = 8  # within half a minute, of ids that are not known: strangers can make them up
 
 
 class _Key(NamedTuple):
-    """A key, and the Unix times between which its certificate is valid."""
+    """A key, and the Unix times between which it or its certificate is valid."""
 
     jwk: JWK
     begin: float = float("-inf")
@@ -90,7 +91,7 @@ class KeysById:
         if found is None:
             raise BadSignature("it names a key that the sender does not know")
         if not found.begin <= now <= found.end:
-            raise BadSignature("the certificate of the key that it names is not valid at this time, by our clock")
+            raise BadSignature("the key that it names, or its certificate, is not valid at this time, by our clock")
         return found.jwk
 
     async def _load(self, id: str) -> _Key | None:
@@ -167,5 +168,10 @@ def _read(found: bytes | Mapping[str, Any]) -> _Key | None:
         document: object = json.loads(found) if isinstance(found, bytes) else found
     except (ValueError, RecursionError):
         return None
-    jwk = parsed_key(dict(cast("Mapping[str, Any]", document)) if isinstance(document, Mapping) else None)
-    return None if jwk is None else _Key(jwk)
+    members = dict(cast("Mapping[str, Any]", document)) if isinstance(document, Mapping) else {}
+    found_end: object = members.get("expired_at")
+    if isinstance(found_end, bool) or not isinstance(found_end, int | float | None):
+        return None
+    end = float("inf") if found_end is None else found_end
+    jwk = parsed_key(members)
+    return None if jwk is None else _Key(jwk, end=end)

@@ -16,7 +16,7 @@ from functools import partial
 from hashlib import sha256
 from importlib.util import find_spec
 from typing import Any, NamedTuple, TypeGuard, cast
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from uuid import uuid4
 
 from ...delivery import RequestHead
@@ -325,7 +325,7 @@ class SNSSignature:
         if not certificate.begin <= now <= certificate.end:
             raise BadSignature("the certificate of AWS is not valid at this time, by our clock")
         unsigned = message.keys() - {*_SIGNED[message["Type"]], *_PROOF}
-        is_whole = not unsigned or (unsigned == {"UnsubscribeURL"} and is_of_host(message["UnsubscribeURL"], host))
+        is_whole = not unsigned or (unsigned == {"UnsubscribeURL"} and _is_unsubscription(message, host))
         return Verified(0, body=is_whole, id=message["MessageId"])
 
     def _host(self, message: Mapping[str, Any]) -> str:
@@ -338,6 +338,21 @@ class SNSSignature:
         if host is None:
             raise BadSignature("the message is of another topic than the receiver's: give it the ARN of each")
         return host
+
+
+def _is_unsubscription(message: Mapping[str, Any], host: str) -> bool:
+    """Return whether the UnsubscribeURL of a message, which is not signed, ends a subscription to its topic alone."""
+    url = message["UnsubscribeURL"]
+    if not is_of_host(url, host):
+        return False
+    parts = urlsplit(url)
+    asked = parse_qsl(parts.query, keep_blank_values=True)
+    names = dict(asked)
+    return (
+        (parts.path, len(asked)) == ("/", 2)
+        and names.get("Action") == "Unsubscribe"
+        and names.get("SubscriptionArn", "").startswith(f"{message['TopicArn']}:")
+    )
 
 
 def content_of(message: Mapping[str, Any]) -> bytes:
