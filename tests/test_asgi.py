@@ -127,6 +127,19 @@ async def test_the_bodies_being_read_have_a_limit_together() -> None:
     assert await reader.read(receiving(b"x" * 9, b"")) == b"x" * 9
 
 
+async def test_a_body_that_waits_for_keys_counts_with_those_being_read() -> None:
+    reader = BodyReader(max_body=10, timeout=30, max_bodies=25)
+    with reader.held(b"x" * 10, must=False), reader.held(b"x" * 10, must=False):
+        with pytest.raises(Overloaded, match="max_bodies"), reader.held(b"x" * 10, must=False):
+            pass
+        with pytest.raises(Overloaded):
+            await reader.read(receiving(b"x" * 9, b""))
+        with reader.held(b"x" * 10, must=True):  # its keys are known: no stranger keeps them from being fetched again
+            pass
+        assert await reader.read(receiving(b"x" * 5, b"")) == b"x" * 5
+    assert await reader.read(receiving(b"x" * 9, b"")) == b"x" * 9
+
+
 @pytest.mark.parametrize("then", [[{"type": "http.disconnect"}], [{"type": "http.request", "body": b"x" * 99}]])
 async def test_whatever_becomes_of_a_body_it_counts_no_longer(then: list[Message]) -> None:
     reader = BodyReader(max_body=10, timeout=30, max_bodies=10)

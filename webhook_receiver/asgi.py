@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Annotated, Any, Never, NoReturn
 from urllib.parse import quote, urlsplit
 
@@ -106,7 +106,8 @@ class BodyReader:
         max_body: the largest body, in bytes.
         timeout: seconds that a body may take; up to an eighth more passes before it is given up.
         max_bodies: the number of bytes that all the bodies being read may have together; `MAX_BODIES` if None, or four
-            times `max_body` if that is more. A body that comes in one piece is never waited for, and does not count.
+            times `max_body` if that is more. A body that comes in one piece is never waited for, and does not count
+            until it is `held`.
         encodings: the values of Content-Encoding that a body may have.
 
     Raises:
@@ -207,8 +208,30 @@ class BodyReader:
 
     def _count(self, size: int) -> None:
         if size > self._left:
-            raise Overloaded("the bodies that are being read have too many bytes together (max_bodies)")
+            raise Overloaded(
+                "the bodies that are being read, or wait for keys, have too many bytes together (max_bodies)"
+            )
         self._left -= size
+
+    @contextmanager
+    def held(self, body: bytes, *, must: bool) -> Generator[None]:
+        """Count a body that was read while its verification waits for keys.
+
+        Args:
+            body: the body.
+            must: whether it is held however many others are, since it waits for keys that are known already.
+
+        Raises:
+            Overloaded: all the bodies being read or held have more than `max_bodies` bytes.
+        """
+        if must:
+            self._left -= len(body)
+        else:
+            self._count(len(body))
+        try:
+            yield
+        finally:
+            self._left += len(body)
 
     async def drain(self, error: Exception, headers: Headers, receive: Receive) -> bool:
         """Read and drop what is left of the body of a request that is rejected; return whether it ended.

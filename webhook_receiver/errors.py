@@ -87,7 +87,7 @@ class BodyTooSlow(RequestError):
 
 
 class Overloaded(RequestError):
-    """The bodies being read have more bytes together than the receiver's `max_bodies`."""
+    """The bodies being read, or waiting for keys, have more bytes together than the receiver's `max_bodies`."""
 
 
 class BodyIncomplete(RequestError):

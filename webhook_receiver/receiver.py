@@ -82,8 +82,8 @@ class WebhookReceiver(Router):
             inbox have two names.
         max_body: the largest size of a body, in bytes; the response to a larger one is 413.
         body_timeout: the seconds within which a body must be complete; otherwise the response is 408.
-        max_bodies: the number of bytes that all the bodies being read may have together; the response to one beyond it
-            is 503. 64 MiB, or four times `max_body` if that is more.
+        max_bodies: the number of bytes that all the bodies being read may have together, with those that wait for keys
+            to be fetched; the response to one beyond it is 503. 64 MiB, or four times `max_body` if that is more.
         confirm: a client of the sender's API, such as `WebhooksClient`: where no signature covers the body, the order
             is read from the API before its handlers run. See `OrderCheck`. A delivery that the API contradicts is dead.
             Without an inbox the response is 204 for a confirmed or contradicted delivery, and 503 for "not yet".
@@ -242,7 +242,8 @@ class WebhookReceiver(Router):
             try:
                 verified = check(body)
             except KeysNeeded as needed:
-                verified = await with_keys(partial(_verify_all, self._scheme.verify, head, body, now), needed)
+                with self._bodies.held(body, must=needed.are_known):
+                    verified = await with_keys(partial(_verify_all, self._scheme.verify, head, body, now), needed)
             receipt = await self._intake.take(runtime, head, body, verified, now)
         except (Challenged, RequestError, VerificationError, KeysUnavailable, InboxError) as error:
             if isinstance(error, Challenged):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import ssl
@@ -23,6 +24,7 @@ from cryptography.x509.oid import NameOID
 from tests.helpers import NOW
 from tests.signatures.key_server import Fetching, fetched, ok, serving
 from tests.signatures.keys import P256, RSA
+from tests.working import until
 from webhook_receiver import (
     Attempt,
     BadSignature,
@@ -483,6 +485,35 @@ async def test_certificates_that_strangers_make_up_keep_no_genuine_message_out()
     aws.document = genuine
     assert (await hooks.receive({}, signed(MessageId="2"))).response.status == 204
     assert aws.asked[9:] == [URL]
+
+
+async def test_bodies_that_wait_for_certificates_are_bounded_in_bytes_and_known_ones_go_on() -> None:
+    aws, now, go = AWS(), [NOW], asyncio.Event()
+
+    async def fetch(url: str) -> bytes:
+        aws.asked.append(url)
+        await go.wait()
+        return certificate(end=NOW + 10 * 86_400)
+
+    go.set()
+    scheme = SNSSignature(TOPIC, certificates=Certificates(fetch))
+    sender = replace(aws.sender(), scheme=scheme)
+    hooks = WebhookReceiver(sender=sender, clock=lambda: now[0], max_body=10_000, max_bodies=50_000)
+    hooks.on(Event)(lambda event: None)
+    assert (await hooks.receive({}, signed())).response.status == 204
+    go.clear()
+    now[0] += 86_400
+    large = [signed(url=URL.replace("0a0a", f"{number % 4:04x}"), Message="x" * 8_000) for number in range(20)]
+    posts = [asyncio.create_task(hooks.receive({}, each)) for each in large]
+    await until(lambda: sum(not each.done() for each in posts) == 5)
+    assert {each.result().response.status for each in posts if each.done()} == {503}
+    assert hooks.rejected == {"Overloaded": 15}
+    known = asyncio.create_task(hooks.receive({}, signed(MessageId="2")))
+    await until(lambda: aws.asked[-1] == URL)
+    go.set()
+    assert (await known).response.status == 204
+    assert sorted([(await each).response.status for each in posts]) == [204] * 5 + [503] * 15
+    assert (await hooks.receive({}, signed(MessageId="3", Message="x" * 8_000))).response.status == 204
 
 
 # confirming

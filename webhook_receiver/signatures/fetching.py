@@ -49,7 +49,7 @@ SLOW = 1.0
 """The seconds after which a fetch may be given up for another one."""
 
 _MAX_WAITING = 64  # requests for one key
-_MAX_WAITING_IN_ALL = 256  # for keys with a value, since these requests may hold a body
+_MAX_WAITING_IN_ALL = 256  # for keys with a value; of the others, the receiver bounds the bodies that wait
 _MAX_REFUSED = 4096  # keys whose refusals are counted
 _MAX_FETCHES = 64  # at once, of keys with a value, and as many of those without
 _ROUNDS = 3  # fetches that one request may need one after the other, such as a tenant's secrets, then his keys
@@ -60,11 +60,13 @@ class KeysNeeded(Exception):
 
     Args:
         fetch: a function that fetches them; it raises KeysUnavailable if it cannot.
+        are_known: whether some were fetched before, so that they are none that a stranger made up.
     """
 
-    def __init__(self, fetch: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, fetch: Callable[[], Awaitable[None]], *, are_known: bool = False) -> None:
         super().__init__("the keys to verify by have to be fetched first")
         self.fetch = fetch
+        self.are_known = are_known
 
 
 async def with_keys(verify: Callable[[], R], needed: KeysNeeded) -> R:
@@ -194,7 +196,7 @@ class FetchCache(Generic[K, V]):
                 return entry.value
         elif key in self._absent and _is_within(INTERVAL, self._absent[key], now):
             return None
-        raise KeysNeeded(partial(self._fetch, key, now, must=False))
+        raise KeysNeeded(partial(self._fetch, key, now, must=False), are_known=entry is not None)
 
     def renew(self, key: K, now: float) -> None:
         """Have a value fetched again, with which a request did not verify, unless it was fetched just now.
@@ -208,7 +210,7 @@ class FetchCache(Generic[K, V]):
         """
         entry = self._known.get(key)
         if entry is None or entry.failure is not None or not _is_within(INTERVAL, entry.tried, now):
-            raise KeysNeeded(partial(self._fetch, key, now, must=True))
+            raise KeysNeeded(partial(self._fetch, key, now, must=True), are_known=entry is not None)
 
     def last(self, key: K) -> V | None:
         """Return the value that was fetched last, however old; None if there is none."""
