@@ -401,7 +401,7 @@ async def test_after_a_restart_made_up_certificates_keep_no_genuine_one_out() ->
         assert (await hooks.receive({}, signed(url=url))).response.status == 503
     aws.document = genuine
     answered = [(await hooks.receive({}, signed())).response.status for _ in range(3)]
-    assert answered == [503, 204, 204], "no stranger has named a certificate as often"
+    assert answered == [503, 204, 204], "no stranger names a certificate again"
 
 
 async def test_who_knows_one_topic_keeps_out_no_topic_of_another_region() -> None:

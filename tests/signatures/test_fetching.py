@@ -300,6 +300,45 @@ async def test_what_is_asked_for_again_and_again_comes_before_what_strangers_mak
     assert len(source.calls) == 8
 
 
+@pytest.mark.parametrize(
+    ("rate", "name", "every", "within"),
+    [
+        *((10, lambda n: n % 16, 20, 150), (40, lambda n: n % 40, 20, 330), (20, lambda n: n % 80, 20, 630)),
+        *((5, lambda n: n % 12, 20, 120), (10, lambda n: n % 16, 60, 180), (1, lambda n: n % 80, 20, 630)),
+        *((10, lambda n: n, 20, 60), (50, lambda n: n, 20, 60), (10, lambda n: n // 2, 20, 180)),
+        *((10, lambda n: n // 200, 20, 180), (20, lambda n: n % 6000, 20, 60), (20, lambda n: n % 3000, 20, 60)),
+        *((10, lambda n: n % 40, 300, 1200), (10, lambda n: n // 2, 300, 1200)),
+    ],
+    ids=[
+        *("16 in turn", "40 in turn", "80 in turn", "12, slowly", "a rare delivery", "80, slowly", "new ones"),
+        *("many new ones", "each twice", "each for long", "too many to remember", "rarely again"),
+        *("a back-off against 40 in turn", "a back-off against new ones"),
+    ],
+)
+async def test_however_strangers_make_up_keys_a_genuine_one_gets_its_turn(
+    rate: int, name: Callable[[int], int], every: int, within: int
+) -> None:
+    now = NOW
+
+    async def load(key: str) -> str:
+        if key == "genuine":
+            return "value"
+        raise KeysUnavailable("there is none")
+
+    values = FetchCache(load, what="the keys", lifetime=86_400, size=32, most_fetches=8)
+    for number in range(rate * (40 + within)):
+        now = NOW + number / rate
+        with pytest.raises(KeysUnavailable):
+            await got(values, f"forged{name(number)}", now)
+        if number % (rate * every) == 0 and number >= rate * 40:
+            try:
+                assert await got(values, "genuine", now) == "value"
+            except KeysUnavailable:
+                continue
+            return
+    pytest.fail(f"not within {within} s")
+
+
 async def test_fetches_of_what_strangers_make_up_leave_room_for_known_values(source: Source) -> None:
     values, go = cache(source, size=100), asyncio.Event()
     await got(values)

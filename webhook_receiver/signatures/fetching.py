@@ -25,7 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from ..errors import ConfigurationError, KeysUnavailable
 from ..options import is_number
@@ -50,7 +50,8 @@ SLOW = 1.0
 
 _MAX_WAITING = 64  # requests for one key
 _MAX_WAITING_IN_ALL = 256  # for keys with a value; of the others, the receiver bounds the bodies that wait
-_MAX_REFUSED = 4096  # keys whose refusals are counted
+_MAX_REFUSED = 4096  # keys whose refusals are remembered
+_LEAST_GAP, _MOST_GAP = 10.0, 600.0  # seconds between two refusals of a key, as they count
 _MAX_FETCHES = 64  # at once, of keys with a value, and as many of those without
 _ROUNDS = 3  # fetches that one request may need one after the other, such as a tenant's secrets, then his keys
 
@@ -130,6 +131,18 @@ class _UnderWay:
     """The number of requests that wait for it."""
 
 
+class _Refused(NamedTuple):
+    """The refusals of a key by the limit of fetches: the first time, the last, and the seconds before that one."""
+
+    first: float
+    last: float
+    gap: float | None = None
+
+    def comes_again(self, now: float) -> bool:
+        """Return whether it is likely to: it did, and three times as long has not passed since, as of a back-off."""
+        return self.gap is not None and _is_within(3 * min(max(self.gap, _LEAST_GAP), _MOST_GAP), self.last, now)
+
+
 class FetchCache(Generic[K, V]):
     """Values by keys, fetched when a verification needs them. See the top of this module.
 
@@ -142,8 +155,9 @@ class FetchCache(Generic[K, V]):
         timeout: the seconds that a fetch may take.
         size: the number of values that are kept; the one that was not used for longest goes first.
         most_fetches: the number of fetches within `INTERVAL` of keys without a value, which strangers can make up; None
-            for no limit. The second half of them is for the key that was refused most often: a genuine one comes again
-            and again, while one that is made up is of no more use once it was fetched.
+            for no limit. The second half of them is for keys that are asked for again and again, by the age of their
+            first refusal. One that was fetched in vain begins anew, so that made-up keys, however many take turns,
+            come before a genuine one no more than once each.
     """
 
     def __init__(
@@ -173,8 +187,8 @@ class FetchCache(Generic[K, V]):
         self._most_fetches = most_fetches
         self._begun: list[float] = []
         """The times of the fetches of keys without a value within the last interval, where their number is limited."""
-        self._refused: OrderedDict[K, int] = OrderedDict()
-        """How often a fetch was refused by that limit, by key."""
+        self._refused: OrderedDict[K, _Refused] = OrderedDict()
+        """The refusals by that limit, by key, since the key's last fetch."""
 
     def get(self, key: K, now: float) -> V | None:
         """Return a value; None if it is known that there is none.
@@ -293,12 +307,17 @@ class FetchCache(Generic[K, V]):
             KeysUnavailable: there were too many within the interval.
         """
         self._begun = [each for each in self._begun if _is_within(INTERVAL, each, now)]
-        refused = self._refused.pop(key, 0)
-        is_wanted = 0 < refused >= max(self._refused.values(), default=0)
-        if len(self._begun) >= (most if is_wanted else most - most // 2):
-            _put(self._refused, key, refused + 1, _MAX_REFUSED)
+        left = most - len(self._begun)
+        refused = self._refused.pop(key, None)
+        if left <= most // 2 and (refused is None or not left or left <= self._ahead(refused, now)):
+            refused = _Refused(now, now) if refused is None else _Refused(refused.first, now, now - refused.last)
+            _put(self._refused, key, refused, _MAX_REFUSED)
             raise KeysUnavailable(f"too many fetches of {self._what} within {INTERVAL:g} s")
         self._begun.append(now)
+
+    def _ahead(self, refused: _Refused, now: float) -> int:
+        """Return how many keys were refused before another one, and are likely to come again."""
+        return sum(each.first < refused.first and each.comes_again(now) for each in self._refused.values())
 
     def _give_up(self, fetches: list[_UnderWay], now: float, why: str) -> None:
         """Cancel the oldest of some fetches, if it is slow. The requests that wait for it are answered 503.

@@ -35,7 +35,8 @@ class KeysById:
 
     A key is fetched with the first delivery that names its id, and kept for `lifetime`. Deliveries that need it wait
     meanwhile, and are answered 503 if it cannot be fetched, while one that is known is used for `max_stale` seconds
-    more. Of ids that are not known, 8 are looked up within half a minute, whatever strangers send.
+    more. Of ids that are not known, 8 at most are looked up within half a minute, whatever strangers send; half
+    of them are for those that come again, the one that came first at first.
 
     Args:
         load: an async function of a key's id that returns the key. See `Load`.
