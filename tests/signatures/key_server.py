@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.errors import BadSignature, KeysUnavailable
 from webhook_receiver.signatures import BodyCheck, KeysNeeded, Scheme, Verified
 
 Answer = bytes | Callable[[], Awaitable[bytes]]
@@ -116,7 +117,7 @@ class Fetching:
                 return found(body)
             except KeysNeeded as needed:
                 missing = needed
-            fetched(missing)
+            _fetched_or_rejected(missing)
             return self._verifier.verify(head, now)(body)
 
         return check
@@ -127,5 +128,13 @@ def _fetching(verify: Callable[[], BodyCheck]) -> BodyCheck:
         return verify()
     except KeysNeeded as needed:
         missing = needed
-    fetched(missing)
+    _fetched_or_rejected(missing)
     return verify()
+
+
+def _fetched_or_rejected(needed: KeysNeeded) -> None:
+    """Fetch what is needed; what cannot be verified for lack of it is not verified either."""
+    try:
+        fetched(needed)
+    except KeysUnavailable as error:
+        raise BadSignature(str(error)) from None

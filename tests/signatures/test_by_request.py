@@ -269,6 +269,19 @@ async def test_a_tenant_that_is_added_counts_after_a_while() -> None:
     assert await post(hooks, "a", "secret") == 204
 
 
+async def test_what_changes_just_after_a_fetch_loses_no_delivery() -> None:
+    tenants, clock = Tenants(b="old"), Clock()
+    hooks = hooks_for(by_path(tenants), clock)
+    assert [await post(hooks, *each) for each in (("a", "secret"), ("b", "forged"))] == [401, 401]
+    tenants.secrets.update(a="secret", b="new")
+    clock.now += 1
+    given = ("a", "secret"), ("b", "new"), ("b", "old")
+    assert [await post(hooks, *each) for each in given] == [503, 503, 204], "and nothing is asked within the interval"
+    assert tenants.asked == ["a", "b"]
+    clock.now += INTERVAL
+    assert [await post(hooks, *each) for each in given] == [204, 204, 401]
+
+
 async def test_a_new_secret_counts_with_the_first_delivery_signed_by_it() -> None:
     tenants, clock = Tenants(a="old"), Clock()
     hooks = hooks_for(by_path(tenants), clock)

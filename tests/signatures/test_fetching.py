@@ -105,6 +105,22 @@ async def test_what_there_is_not_is_remembered_for_a_while_and_puts_nothing_out(
     assert source.calls[4:] == ["d"]
 
 
+async def test_that_there_was_none_just_now_is_no_answer_to_what_came_since(source: Source) -> None:
+    values = cache(source)
+
+    async def nothing() -> None:
+        return None
+
+    source.instead = nothing
+    assert await got(values) is None
+    source.instead = None
+    for later in (0.01, INTERVAL - 1):
+        with pytest.raises(KeysUnavailable, match="may be others by now"):
+            await got(values, now=NOW + later)
+    assert source.calls == ["a"]
+    assert await got(values, now=NOW + INTERVAL) == "a2"
+
+
 async def test_the_value_that_was_not_used_for_longest_goes_first(source: Source) -> None:
     values = cache(source, size=2)
     for key in ("a", "b", "a", "c", "a"):
@@ -403,7 +419,13 @@ async def test_a_value_that_is_too_old_is_not_used_where_its_fetch_is_refused(so
 async def test_a_value_that_did_not_do_is_fetched_again_but_not_at_once(source: Source) -> None:
     values = cache(source)
     await got(values)
-    values.renew("a", NOW + INTERVAL - 1)
+    values.renew("a", NOW)  # it was fetched for this very request
+    for later in (0.01, INTERVAL - 1):
+        with pytest.raises(KeysNeeded) as needed:
+            values.renew("a", NOW + later)
+        with pytest.raises(KeysUnavailable, match="may be others by now"):
+            await needed.value.fetch()
+    assert (values.get("a", NOW + 1), len(source.calls)) == ("a1", 1)
     with pytest.raises(KeysNeeded) as needed:
         values.renew("a", NOW + INTERVAL)
     await needed.value.fetch()

@@ -26,6 +26,7 @@ from webhook_receiver import (
     KeysUnavailable,
     PublicKeyBody,
     Sender,
+    StandardWebhooks,
     WebhookReceiver,
 )
 from webhook_receiver.delivery import RequestHead
@@ -36,7 +37,7 @@ from webhook_receiver.signatures.http_get import MAX_DOCUMENT
 from webhook_receiver.testing.scheme_suite import SchemeSuite
 
 from .key_server import Answer, Fetching, jwk, jwks, ok, serving, status
-from .keys import ED25519, P256, P384, RSA, pem
+from .keys import ED25519, P256, P384, RSA, pem, whsec
 
 BODY = b'{"event": "parcel.lost"}'
 
@@ -162,9 +163,42 @@ async def test_a_stranger_does_not_make_us_hammer_the_host() -> None:
         for number in range(50):
             now[0] += 1
             forged = bearer(RSA[1], kid=f"{number}"), bearer(RSA[1], kid="known"), bearer(RSA[1])
-            assert await statuses(hooks, *forged) == [401] * 3
+            assert await statuses(hooks, *forged) == [503 if number % 30 else 401] * 3
         assert len(served.paths) == 2
-        assert hooks.rejected == {"BadSignature": 150}
+        assert hooks.rejected == {"BadSignature": 6, "KeysUnavailable": 144}
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_a_key_that_is_published_after_a_stranger_had_the_set_fetched_loses_no_delivery(named: bool) -> None:
+    now = [NOW]
+    old, new = jwk(RSA[0], kid="old"), jwk(RSA[1], kid="new")
+    async with serving(ok(jwks(old))) as served:
+        scheme = BearerJWT(JWKS(served.url), algorithm="RS256")
+        hooks = WebhookReceiver(sender=Sender(name="acme", scheme=scheme, facts=("made up",)), clock=lambda: now[0])
+        assert await statuses(hooks, bearer(RSA[1], kid="made-up" if named else "old")) == [401]
+        served.answer = ok(jwks(old, new))
+        given = bearer(RSA[1], kid="new") if named else bearer(RSA[1])
+        for now[0] in (NOW + 1, NOW + INTERVAL - 1):
+            receipt = await hooks.receive(given, BODY)
+            assert (receipt.response.status, receipt.response.headers["retry-after"]) == (503, "10")
+            assert await statuses(hooks, bearer(RSA[0], kid="old")) == [204], "and what is known goes on"
+        assert len(served.paths) == 1
+        now[0] = NOW + INTERVAL
+        assert await statuses(hooks, given) == [204]
+
+
+async def test_while_a_set_cannot_be_fetched_again_another_scheme_accepts_its_own() -> None:
+    now = [NOW]
+    async with serving(ok(jwks(jwk(RSA[0], kid="known")))) as served:
+        scheme = AnyOf(BearerJWT(JWKS(served.url), algorithm="RS256"), StandardWebhooks(whsec("a")))
+        hooks = WebhookReceiver(sender=Sender(name="acme", scheme=scheme, facts=("made up",)), clock=lambda: now[0])
+        assert await statuses(hooks, bearer(RSA[0], kid="known")) == [204]
+        now[0] += 1
+        forged = bearer(RSA[1], kid="made-up")
+        own = dict(StandardWebhooks(whsec("a")).sign(RequestHead.of(forged), BODY, NOW).headers)
+        both = {name.decode(): value.decode() for name, value in own.items()}
+        assert await statuses(hooks, forged, both) == [503, 204]
+        assert len(served.paths) == 1
 
 
 @pytest.mark.parametrize(

@@ -62,10 +62,11 @@ class SecretsByRequest:
     """A scheme for one endpoint with many tenants: the secrets are those of the tenant that a request names.
 
     A tenant's secrets are fetched with his first delivery and kept for `lifetime`. They are fetched again for a
-    delivery that does not verify by them, but not within 30 seconds of the last time, so that a new secret counts at
-    once. An unknown tenant is rejected, and remembered for 30 seconds. If the function fails, a tenant's last secrets
-    are used for `max_stale` more; without any, the response is 503, and the sender delivers again. So it is where many
-    requests wait for slow calls of it: the one that takes longest is cancelled then, so that others get through.
+    delivery that does not verify by them, or for an unknown tenant, but not within 30 seconds of the last time: the
+    response is 503 then, and the sender delivers again, so that a new secret or tenant counts without a loss. If the
+    function fails, a tenant's last secrets are used for `max_stale` more; without any, the response is 503, and the
+    sender delivers again. So it is where many requests wait for slow calls of it: the one that takes longest is
+    cancelled then, so that others get through.
 
     The tenant is `Delivery.tenant`, and deliveries of two tenants are never duplicates of one another.
 

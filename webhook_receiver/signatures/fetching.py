@@ -7,13 +7,13 @@ receiver awaits that function and verifies the request again. A request whose ke
 nothing more.
 
 A cache has one fetch at a time for each key of its own, however many requests wait for it, and that fetch goes on when
-such a request goes away. Between two fetches of the same key lies an interval, whatever strangers send, and what was
-not found is remembered for as long. All numbers are bounded: of values, of keys that were not found, of fetches at
-once, and of requests that wait. Keys with a value have bounds apart from those without, which strangers may have made
-up; and where a bound refuses a fetch, a value that is not too old is used. Where there are too many fetches, the oldest
-makes room if it is slow: so slow ones, of whatever keys, keep no other out for long. Times are those of the receiver's
-clock, which comes with each request.
-"""
+such a request goes away. Between two fetches of the same key lies an interval, whatever strangers send. A request that
+needs a newer one within it is not rejected for good, since a stranger may have caused the last fetch just before the
+sender published a key: it is to come again. All numbers are bounded: of values, of keys that were not found, of fetches
+at once, and of requests that wait. Keys with a value have bounds apart from those without, which strangers may have
+made up; and where a bound refuses a fetch, a value that is not too old is used. Where there are too many fetches, the
+oldest makes room if it is slow: so slow ones, of whatever keys, keep no other out for long. Times are those of the
+receiver's clock, which comes with each request. """
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ V = TypeVar("V")
 R = TypeVar("R")
 
 INTERVAL = 30.0
-"""The seconds between two fetches of the same value, and for which it is remembered that there is none."""
+"""The seconds between two fetches of the same value, also of one that there is not."""
 PAUSE = 5.0
 """The seconds after a failed fetch for which no other is tried, where nothing can be used meanwhile."""
 MAX_WAIT = 10.0
@@ -191,7 +191,7 @@ class FetchCache(Generic[K, V]):
         """The refusals by that limit, by key, since the key's last fetch."""
 
     def get(self, key: K, now: float) -> V | None:
-        """Return a value; None if it is known that there is none.
+        """Return a value; None if there is none, as a fetch has told since the request came.
 
         Args:
             key: its key.
@@ -208,22 +208,22 @@ class FetchCache(Generic[K, V]):
             if _is_within(self._longest if is_stale_at_worst else self._lifetime, entry.fetched, now):
                 self._known.move_to_end(key)
                 return entry.value
-        elif key in self._absent and _is_within(INTERVAL, self._absent[key], now):
+        elif key in self._absent and _is_since(self._absent[key], now):
             return None
         raise KeysNeeded(partial(self._fetch, key, now, must=False), are_known=entry is not None)
 
     def renew(self, key: K, now: float) -> None:
-        """Have a value fetched again, with which a request did not verify, unless it was fetched just now.
+        """Have a value fetched again, with which a request did not verify, unless it was since the request came.
 
         Args:
             key: its key.
             now: the time in Unix seconds.
 
         Raises:
-            KeysNeeded: it is to be fetched, or that has just failed.
+            KeysNeeded: it is to be fetched; which fails within the interval, since there may be another value by now.
         """
         entry = self._known.get(key)
-        if entry is None or entry.failure is not None or not _is_within(INTERVAL, entry.tried, now):
+        if entry is None or entry.failure is not None or not _is_since(entry.tried, now):
             raise KeysNeeded(partial(self._fetch, key, now, must=True), are_known=entry is not None)
 
     def last(self, key: K) -> V | None:
@@ -253,6 +253,9 @@ class FetchCache(Generic[K, V]):
             if must or not is_known:
                 raise KeysUnavailable(why)
             return
+        last = self._absent.get(key) if entry is None else entry.tried if must else None
+        if last is not None and not _is_since(last, now) and _is_within(INTERVAL, last, now):
+            raise KeysUnavailable(f"{self._what} may be others by now, and were fetched within {INTERVAL:g} s")
         try:
             fetch = self._under_way(key, now, has_value=entry is not None)
         except KeysUnavailable as refusal:
@@ -366,6 +369,11 @@ class FetchCache(Generic[K, V]):
         if _is_within(self._longest, entry.fetched, now):
             logger.warning("%s; those of before are used", why)
         return why
+
+
+def _is_since(time: float, now: float) -> bool:
+    """Return whether a time is no earlier than that of a request, nor far ahead, as where a clock was set back."""
+    return now <= time <= now + _AHEAD
 
 
 def _is_within(span: float, since: float, now: float) -> bool:

@@ -36,8 +36,8 @@ class JWKS:
 
     They are fetched with the first delivery, and again after `lifetime`, or for a delivery that names a key which is
     not among them, but not within 30 seconds of the last time. Deliveries that need them wait meanwhile, and are
-    answered 503 if they cannot be fetched. Keys that are known are used for `max_stale` seconds more then. Nothing but
-    the URL is requested: no redirect is followed, and no URL in a delivery or a key counts.
+    answered 503 if they cannot be fetched, or not again yet. Keys that are known are used for `max_stale` seconds more
+    then. Nothing but the URL is requested: no redirect is followed, and no URL in a delivery or a key counts.
 
     Args:
         url: the absolute URL, of https, or of http to this machine.
@@ -92,10 +92,10 @@ class JWKS:
         return self._cache.get(None, now) or ()
 
     def renew(self, now: float) -> None:
-        """Have the keys fetched again, unless they were just now.
+        """Have the keys fetched again, unless they were since the request came.
 
         Raises:
-            KeysNeeded: they have to be fetched.
+            KeysNeeded: they have to be fetched, which may be refused.
         """
         self._cache.renew(None, now)
 
