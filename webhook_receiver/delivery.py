@@ -8,7 +8,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from struct import Struct
@@ -205,13 +205,13 @@ class Delivery:
         return f"<Delivery {self.id} to {self.receiver!r} at {self.received_at:%Y-%m-%d %H:%M:%S} UTC>"
 
     def as_part(self, number: int) -> Delivery:
-        """Return a further part of the request that this delivery is the first one of.
+        """Return a further part of the request that this delivery is a part of.
 
         Args:
             number: the number of the part, from 1.
         """
         return Delivery(
-            *(f"{self.id}.{number}", self.receiver, self.headers, self.body, self.received),
+            *(f"{self.request_id}.{number}", self.receiver, self.headers, self.body, self.received),
             *(self.verified_by, self.body_verified, self.via, number, self.context),
         )
 
@@ -228,6 +228,15 @@ class Delivery:
         """
         name, value = self.headers[-1] if self.headers else (b"", b"")
         return value.decode() if name == _TENANT else None
+
+    @property
+    def stored_events(self) -> int | None:
+        """The number of events that the request had when it was stored; None for one event, or of an older version.
+
+        It is stored as the first of the headers, `stored=events`, which no request can have, as none of `tenant`.
+        """
+        name, value = self.headers[0] if self.headers else (b"", b"")
+        return int(value) if name == _EVENTS and value.isdigit() else None
 
     @property
     def request_id(self) -> str:
@@ -260,7 +269,7 @@ class Attempt(NamedTuple):
 
 
 _NOT_STORED = (
-    rb"^verified=|authorization|authentication|x-auth(?!or)|cookie|signature|hmac|(^|[-_])sig([-_]|$)|token|secret|passw|passphrase|(api|access)[-_]?key|credential"
+    rb"^(verified|stored)=|authorization|authentication|x-auth(?!or)|cookie|signature|hmac|(^|[-_])sig([-_]|$)|token|secret|passw|passphrase|(api|access)[-_]?key|credential"
     rb"|(^|[-_])(pass|pwd|bearer)$|^key$"
     # Of a service's clients, such as Azure's; the others name what a notification is about, as Bitbucket's X-Event-Key.
     rb"|(?<!idempotency)(?<!event)(?<!ordering)(?<!partition)(?<!routing)[-_]key$"
@@ -271,6 +280,7 @@ _NOT_STORED = (
 )
 
 _TENANT = b"verified=tenant"
+_EVENTS = b"stored=events"
 
 _CREDENTIALS = (b"eyJ", b'"eyJ', b"Bearer ", b"bearer ", b"BEARER ", b"Basic ", b"basic ", b"BASIC ", b"JWT ")
 """How credentials begin: JWTs (RFC 7519), with the base64 of `{"`, and those of RFC 6750 and RFC 7617."""
@@ -304,3 +314,9 @@ def without_tenant(headers: Headers) -> Headers:
 def with_tenant(headers: Headers, tenant: str) -> Headers:
     """Return the headers of a delivery with the tenant by whose secrets it was verified. See `Delivery.tenant`."""
     return (*headers, (_TENANT, tenant.encode()))
+
+
+def with_events(delivery: Delivery, number: int) -> Delivery:
+    """Return a delivery that says how many events its request has. See `Delivery.stored_events`."""
+    own = [pair for pair in delivery.headers if pair[0] != _EVENTS]
+    return replace(delivery, headers=((_EVENTS, b"%d" % number), *own))

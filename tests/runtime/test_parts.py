@@ -7,6 +7,7 @@ import json
 import time
 import tracemalloc
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -321,6 +322,139 @@ async def test_a_worker_that_did_not_receive_a_batch_reads_its_parts(url: str) -
     async with working:
         await finished(working, 50)
     assert sorted(noted) == [*range(1, 51)]
+
+
+async def stored_by(url: str, sender: Sender, body: bytes, *, fail: bool = False) -> None:
+    """Store a delivery by a receiver with this sender; its handlers are not run, or fail once."""
+    hooks = durable(url, clock=time.time, sender=sender, work=fail)
+
+    @hooks.fallback
+    def handle(event: Event) -> None:
+        raise Retry(after=0.01)
+
+    async with hooks:
+        receipt = await send(hooks, body)
+        assert receipt.response.status == 202
+        if fail:
+            await until(lambda: bool(hooks.runtime.counters.attempts))
+
+
+BATCH = json.dumps({"type": "batch", "events": [event(number) for number in (1, 2, 3)]}).encode()
+
+
+@pytest.mark.parametrize("id_place", [(), "id"])
+@pytest.mark.parametrize("fail", [False, True])
+async def test_what_was_stored_as_one_event_is_handled_as_many_once_the_sender_has_a_split(
+    url: str, id_place: str | tuple[()], *, fail: bool
+) -> None:
+    if url.startswith("memory"):
+        return  # it was closed, and forgot all
+    whole = replace(batching(delivery_id_path=id_place or None), split=None)
+    await stored_by(url, whole, BATCH, fail=fail)
+    hooks = durable(url, clock=time.time, sender=batching("events.*", delivery_id_path=id_place or None))
+    noted = noting(hooks)
+    async with hooks:
+        assert await finished(hooks, 3) == [("", State.DONE), (".1", State.DONE), (".2", State.DONE)]
+        assert sorted(noted) == [1, 2, 3]
+        found = await hooks.inbox.find(Filter())
+        await hooks.inbox.replay([each.id for each in found], hooks.runtime.inbox_clock())
+        await until(lambda: len(noted) == 6)
+        assert len(await finished(hooks, 3)) == 3
+    assert sorted(noted) == [1, 1, 2, 2, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("events", "states"),
+    [
+        ([event(1), event(2), 7], [State.DONE, State.DONE, State.DEAD]),
+        ([7, event(1), event(2)], [State.DEAD, State.DONE, State.DONE]),
+    ],
+)
+async def test_a_dead_letter_of_a_wrong_split_is_replayed_as_all_of_its_events(
+    url: str, events: list[object], states: list[State]
+) -> None:
+    if url.startswith("memory"):
+        return  # it was closed, and forgot all
+    body = json.dumps({"events": events}).encode()
+    wrong = durable(url, clock=time.time, sender=batching("events"))
+    async with wrong:
+        await send(wrong, body)
+        assert await finished(wrong, 1) == [("", State.DEAD)]
+    hooks = durable(url, clock=time.time, sender=batching("events.*"))
+    noted = list[Any]()
+    hooks.on("moved")(lambda event: noted.append(extra("id")(event)))
+    async with hooks:
+        (dead,) = await hooks.inbox.find(Filter())
+        await hooks.inbox.replay([dead.id], hooks.runtime.inbox_clock())
+        assert await finished(hooks, 3) == [*zip(("", ".1", ".2"), states, strict=True)]
+    assert sorted(noted) == [1, 2]
+
+
+async def test_a_batch_that_was_too_large_is_replayed_as_all_of_its_events_by_a_larger_number(url: str) -> None:
+    if url.startswith("memory"):
+        return  # it was closed, and forgot all
+    small, large = (replace(batching(), split=Split("*", most=most)) for most in (1000, 1001))
+    few = durable(url, clock=time.time, sender=small)
+    async with few:
+        await send(few, [event(number) for number in range(1, 1002)])
+        assert await finished(few, 1) == [("", State.DEAD)]
+        (dead,) = await few.inbox.find(Filter())
+        assert dead.reason == "the body has more than 1000 events"
+    hooks = durable(url, clock=time.time, sender=large)
+    noted = noting(hooks)
+    async with hooks:
+        await hooks.inbox.replay([dead.id], hooks.runtime.inbox_clock())
+        await finished(hooks, 1001)
+    assert sorted(noted) == [*range(1, 1002)]
+
+
+async def test_an_event_that_has_come_by_itself_is_not_handled_again_with_a_batch_of_old(url: str) -> None:
+    if url.startswith("memory"):
+        return  # it was closed, and forgot all
+    await stored_by(url, replace(batching(), split=None), BATCH)
+    sender = batching("events.*")
+    await stored_by(url, sender, json.dumps({"events": [event(2)]}).encode())
+    hooks = durable(url, clock=time.time, sender=sender)
+    noted = noting(hooks)
+    async with hooks:
+        await finished(hooks, 3)
+    assert sorted(noted) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("split", [None, Split("other.*"), Split("events")])
+async def test_what_was_stored_as_many_events_is_never_done_as_one(url: str, split: Split | None) -> None:
+    if url.startswith("memory"):
+        return  # it was closed, and forgot all
+    await stored_by(url, batching("events.*"), BATCH)
+    hooks = durable(url, clock=time.time, sender=replace(batching(event_name=("type", "text:list")), split=split))
+    noted = noting(hooks)
+    async with hooks:
+        assert await finished(hooks, 3) == [("", State.DEAD), (".1", State.DEAD), (".2", State.DEAD)]
+        first = (await hooks.inbox.find(Filter(), newest_first=False))[0]
+        assert first.reason is not None
+        assert first.reason.startswith("the delivery was stored as 3 events, and ")
+        assert "replay" in first.reason
+    assert noted == []
+    right = durable(url, clock=time.time, sender=batching("events.*"))
+    noted = noting(right)
+    async with right:
+        ids = [each.id for each in await right.inbox.find(Filter())]
+        await right.inbox.replay(ids, right.runtime.inbox_clock())
+        await finished(right, 3)
+    assert sorted(noted) == [1, 2, 3]
+
+
+async def test_a_batch_of_which_only_the_first_is_new_is_whole(url: str) -> None:
+    if url.startswith("memory"):
+        return  # it was closed, and forgot all
+    sender = batching("events.*")
+    await stored_by(url, sender, json.dumps({"events": [event(2), event(3)]}).encode())
+    await stored_by(url, sender, BATCH)
+    hooks = durable(url, clock=time.time, sender=sender)
+    noted = noting(hooks)
+    async with hooks:
+        assert {state for _, state in await finished(hooks, 3)} == {State.DONE}
+    assert sorted(noted) == [1, 2, 3]
 
 
 def without_inbox(**parts: Any) -> tuple[WebhookReceiver, list[Any]]:

@@ -183,3 +183,9 @@ def test_a_text_around_the_events_is_read_once_for_all_of_them(monkeypatch: pyte
     monkeypatch.setattr(json, "loads", noted)
     assert len(split.parts(document)) == 50
     assert read.count(inner) <= 2
+
+
+@pytest.mark.parametrize("most", [0, -1, True, 1.5, "10"])
+def test_the_most_events_are_a_number_from_one(most: Any) -> None:
+    with pytest.raises(ConfigurationError, match="most is a number of events"):
+        Split("*", most=most)

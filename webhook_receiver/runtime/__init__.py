@@ -15,6 +15,7 @@ from time import perf_counter
 
 from anyio.to_thread import current_default_thread_limiter
 
+from ..delivery import Delivery
 from ..errors import ConfigurationError, InboxError, InboxUnavailable, NotAnEvent
 from ..inbox import forks, from_url
 from ..inbox.base import Inbox
@@ -33,6 +34,7 @@ from ..worker.executor import Dispatcher
 from ..worker.limits import Limiters
 from ..worker.worker import Worker
 from .background import BackgroundTasks
+from .completion import missing
 from .counters import RejectionCounter, SecretUsage
 from .entries import EntryBuilder
 from .health import Health, failing, polls_of
@@ -268,7 +270,8 @@ class Runtime:
             if self._worker is None or not self._worker.is_working:  # it may be since a moment ago
                 clock = self.inbox.clock if self.clock is time.time else self.clock
                 self._worker = Worker(
-                    self.inbox, self.name, self.dispatcher, self.options, clock, self.clock, self.counters
+                    *(self.inbox, self.name, self.dispatcher, self.options, clock, self.clock, self.counters),
+                    self._complete,
                 )
                 self._worker.start(paused)
                 current_default_thread_limiter().total_tokens += self.options.concurrency  # beside those of the host's
@@ -319,11 +322,12 @@ class Runtime:
             await self.inbox.resume(old)
         return paused.union(renamed).difference(renamed.values())
 
-    async def put(self, entry: Entry) -> Stored | Duplicate:
+    async def put(self, entry: Entry, now: float | None = None) -> Stored | Duplicate:
         """Store a delivery, and return once it would survive a crash.
 
         Args:
             entry: the delivery, as `entries` builds it.
+            now: the Unix time in seconds; None for the time of receipt.
 
         Returns:
             `Stored`, or `Duplicate` with the id of the delivery that is stored already.
@@ -334,7 +338,7 @@ class Runtime:
         delivery = entry.delivery
         began = perf_counter()
         try:
-            stored = await self.inbox.put(entry, delivery.received)
+            stored = await self.inbox.put(entry, delivery.received if now is None else now)
         except InboxError:
             raise
         except Exception as error:
@@ -348,6 +352,15 @@ class Runtime:
         if self._worker is not None and _is_due(stored):
             self._worker.wake()
         return stored
+
+    async def _complete(self, delivery: Delivery) -> None:
+        """Store the events of a stored body that are not stored, see `missing`."""
+        if self.sender.split is None and delivery.stored_events is None:  # as most are
+            return
+        found = self.dispatcher.parse_all(delivery.body, delivery.headers)
+        entry = await missing(delivery, found, self.entries, self.inbox)
+        if entry is not None:
+            await self.put(entry, self.clock())
 
     async def put_all(
         self, entries: Sequence[Entry], cursor: str | None, poll: PollLease

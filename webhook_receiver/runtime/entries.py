@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
-from ..delivery import Delivery
+from ..delivery import Delivery, with_events
 from ..event_registry import NoEventName
 from ..events import Event, OrderStatusChanged, Path, UnknownEvent, identity_of, order_id_of, parsed_paths, value_at
 from ..inbox.dedup import digester, identity_text
@@ -62,10 +62,11 @@ class EntryBuilder:
         body = self._digest(body)  # once for all parts, which would take the square of its length
         parts = [self._entry(delivery, each, verified, number, body) for number, each in enumerate(found[1:], 1)]
         return entry._replace(
+            delivery=with_events(delivery, len(found)),
             parts=[
                 Part(number, each.event, each.key, each.identity, each.ordering_key, each.dead, each.parsed)
                 for number, each in enumerate(parts, 1)
-            ]
+            ],
         )
 
     def _entry(

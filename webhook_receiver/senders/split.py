@@ -13,7 +13,7 @@ from ..errors import ConfigurationError, NotAnEvent
 from ..json_repair import repaired
 
 MOST_PARTS = 10_000
-"""The number of events that one body may hold. A body with more is stored as one dead delivery."""
+"""The number of events that one body may hold, unless `Split.most` says another one."""
 
 _EACH = "*"
 _MOST_STEPS = 16  # of a place
@@ -47,9 +47,15 @@ class Split:
     members: Mapping[str, str] = field(default_factory=dict[str, str])
     """The members that each event gets from around it, by name, and the places of their values, such as
     {"page": "entry.*.id"}. A "*" there is the element that the event is in. A member that an event has itself stays."""
+    most: int = MOST_PARTS
+    """The number of events that one body may hold. One with more is stored as one dead delivery, and all of its events
+    are handled if it is replayed with a larger number."""
 
     def __post_init__(self) -> None:
         steps = _steps(self.place)
+        most: object = self.most
+        if not isinstance(most, int) or isinstance(most, bool) or most < 1:
+            raise ConfigurationError(f"most is a number of events, from 1 on, not {most!r}")
         members: object = self.members
         if not isinstance(members, Mapping) or not all(isinstance(name, str) and name for name in self.members):
             raise ConfigurationError(f'members is a mapping such as {{"page": "entry.*.id"}}, not {members!r}')
@@ -72,13 +78,13 @@ class Split:
             document: the bytes of the document.
 
         Raises:
-            NotAnEvent: it has more than `MOST_PARTS` events, or what they get from around them is too large.
+            NotAnEvent: it has more than `most` events, or what they get from around them is too large.
         """
         steps = _steps(self.place)
         for read in (bytes, repaired):
             try:
                 text = read(document).decode()
-                walk = _Walk(steps)
+                walk = _Walk(steps, self.most)
                 end = walk.into(text, _after_space(text, 0))
                 if _after_space(text, end) != len(text):
                     raise ValueError("there is more behind the document")
@@ -111,14 +117,16 @@ class _Walk:
 
     Args:
         steps: the steps of the place.
+        most: the largest number of parts.
     """
 
-    def __init__(self, steps: tuple[str, ...]) -> None:
+    def __init__(self, steps: tuple[str, ...], most: int) -> None:
         self.parts: list[str] = []
         """The texts of the parts."""
         self.places: list[tuple[int, ...]] = []
         """The index of the element that each is in, for each "*" on its way."""
         self._steps = steps
+        self._most = most
         self._at: tuple[int, ...] = ()
 
     def into(self, text: str, begin: int, step: int = 0) -> int:
@@ -211,8 +219,8 @@ class _Walk:
         return at + 1
 
     def _add(self, part: str) -> None:
-        if len(self.parts) == MOST_PARTS:
-            raise NotAnEvent(f"the body has more than {MOST_PARTS} events")
+        if len(self.parts) == self._most:
+            raise NotAnEvent(f"the body has more than {self._most} events")
         self.parts.append(part)
         self.places.append(self._at)
 

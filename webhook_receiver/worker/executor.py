@@ -8,9 +8,10 @@ that returns. Nothing here settles, renews or releases.
 
 **What is run.** The state in the claim decides:
 
-- WAITING: the body is parsed and matched anew, by the code of today. A body that is no event makes the delivery DEAD.
-  No handler for it makes it UNHANDLED. Else the order check runs first, where `confirm=` asks for one and the body is
-  not verified; then the handlers, the most specific first, one after the other. One that fails does not stop the next.
+- WAITING: the body is parsed and matched anew, by the code of today; events in it that an older `split` left out are
+  stored first. One that is no event makes the delivery DEAD. No handler for it makes it UNHANDLED. Else the order check
+  runs first, where `confirm=` asks for one and the body is not verified; then the handlers, the most specific first,
+  one after the other. One that fails does not stop the next.
 - DEAD: the dead-letter handlers run, in order of registration. The delivery stays DEAD whatever becomes of them.
 
 A handler is run if it is WAITING, its `due` has come, it is not paused, and its circuit breaker lets it; so a delivery
@@ -80,6 +81,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any, Protocol, cast
 
+from ..delivery import Delivery
 from ..errors import HandlerSignal, InboxError, NotAnEvent
 from ..events import Event
 from ..inbox.base import Inbox
@@ -192,6 +194,7 @@ class Executor:
         abandon: called with a delivery in flight and its settlement when a handler ignores that its time is up.
         turns: the turns of handlers with limits; None to run them without.
         counters: count the attempts by how they ended, and how long they took.
+        complete: stores the events of a delivery's body that are not stored, or raises NotAnEvent; None to store none.
     """
 
     def __init__(
@@ -204,6 +207,7 @@ class Executor:
         abandon: Callable[[InFlight, Settlement], None],
         turns: Turns[InFlight] | None = None,
         counters: Counters | None = None,
+        complete: Callable[[Delivery], Awaitable[None]] | None = None,
     ) -> None:
         self.paused: frozenset[str] = frozenset()
         self._inbox = inbox
@@ -213,6 +217,7 @@ class Executor:
         self._unix = unix
         self._abandon = abandon
         self._turns = turns
+        self._complete = complete
         self._counters = Counters(unix) if counters is None else counters
         self._breakers = CircuitBreakers(options.breaker)
         self._attempt_log = AttemptLog(clock)
@@ -264,21 +269,21 @@ class Executor:
         return progress.settlement(self._unix(), self.paused, notify=bool(self._dispatcher.dead_letter_handlers))
 
     async def _settlement(self, in_flight: InFlight) -> Settlement | None:
-        delivery = in_flight.claim.delivery
+        delivery, event = in_flight.claim.delivery, in_flight.claim.parsed
         if in_flight.claim.state is State.DEAD:
             return await self._notify(in_flight)
         try:
-            parsed = in_flight.claim.parsed
-            if isinstance(parsed, Event):
-                event = parsed
-            else:
+            if not isinstance(event, Event):
+                if self._complete is not None and not delivery.part:
+                    await self._complete(delivery)
                 event = self._dispatcher.parse(delivery.body, delivery.headers, delivery.part)
+        except InboxError:
+            raise
         except Exception as error:
             if not isinstance(error, NotAnEvent):
                 log_failure(f"delivery {delivery.id}: a validator failed", error, delivery_id=delivery.id)
-            progress = DeliveryProgress(in_flight.claim, (), self._options.backoff)
-            notify = bool(self._dispatcher.dead_letter_handlers)
-            return progress.buried(no_event(error), notify=notify, now=self._unix())
+            progress, now = DeliveryProgress(in_flight.claim, (), self._options.backoff), self._unix()
+            return progress.buried(no_event(error), notify=bool(self._dispatcher.dead_letter_handlers), now=now)
         handlers = self._dispatcher.match(event)
         progress = in_flight.progress = DeliveryProgress(in_flight.claim, handlers, self._options.backoff)
         check = self._dispatcher.order_check

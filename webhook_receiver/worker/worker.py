@@ -11,6 +11,7 @@ from contextlib import aclosing, suppress
 from contextvars import copy_context
 from functools import partial
 
+from ..delivery import Delivery
 from ..errors import InboxError
 from ..inbox.base import Inbox
 from ..inbox.counters import Counters
@@ -46,6 +47,7 @@ class Worker:
         clock: returns the time by which leases run and deliveries are due, in seconds.
         unix: returns the time in Unix seconds.
         counters: count the attempts of the handlers.
+        complete: as of `Executor`.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Worker:
         clock: Callable[[], float],
         unix: Callable[[], float],
         counters: Counters,
+        complete: Callable[[Delivery], Awaitable[None]] | None = None,
     ) -> None:
         self._inbox = inbox
         self._receiver = receiver
@@ -65,7 +68,7 @@ class Worker:
         self._unix = unix
         self._dead_letter_log = DeadLetterLog(clock)
         self._turns = Turns(self._give_slot_back, self._take_slot)
-        self._executor = Executor(inbox, handlers, options, clock, unix, self._abandon, self._turns, counters)
+        self._executor = Executor(inbox, handlers, options, clock, unix, self._abandon, self._turns, counters, complete)
         self._in_flight: dict[str, InFlight] = {}
         """The deliveries that we have a lease on, by id: ready, running or being settled."""
         self._open: set[InFlight] = set()
