@@ -54,6 +54,7 @@ from .senders.order_check import order_check_of
 from .senders.source import Source
 from .signatures import BodyCheck, KeysNeeded, Scheme, Verified
 from .signatures.fetching import with_keys
+from .signatures.forwarded import warn_of_proxy_headers
 from .signatures.scheme import www_authenticate
 from .signatures.secrets import Secrets, masked
 
@@ -283,6 +284,7 @@ class WebhookReceiver(Router):
 
     async def __aenter__(self) -> Self:
         check_asyncio()
+        warn_of_proxy_headers(self.sender.scheme)
         self._registry.build()
         runtime = self._runtime
         await runtime.start()

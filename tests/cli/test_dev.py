@@ -229,6 +229,7 @@ async def lifespan(app):
 app = FastAPI(lifespan=lifespan)
 app.include_router(APIRouter(routes=[orders.route("/in")]), prefix="/api")
 app.mount("/hub", hub)
+app.routes.append(unreached.route("/of/{tenant}"))
 
 @app.get("/hello")
 def hello():
@@ -249,6 +250,7 @@ def test_an_app_with_receivers_in_it_is_served_whole_with_its_lifespan(tmp_path:
         assert "the host has started" in told
         assert f"your receiver is at {loop.url}/api/in" in told
         assert f"your receiver is at {loop.url}/hub/" in told
+        assert "the receiver unreached at /of/{tenant} is served, and not tested or followed here" in told
         assert "the webhook was tested: 1 of 1 succeeded" in told
         assert "a test was sent as github does, event push: 202 Accepted" in told
         assert httpx.get(f"{loop.url}/hello", trust_env=False).json() == "the host's own page"

@@ -14,7 +14,7 @@ from starlette.routing import Host, Mount, Route, Router
 from starlette.types import ASGIApp
 
 from webhook_receiver import WebhookReceiver
-from webhook_receiver.cli.mounted import every_receiver, receivers_in
+from webhook_receiver.cli.mounted import every_receiver, receivers_in, unreached_in
 from webhook_receiver.cli.serve import beside_health
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders.catalogue import skyfi
@@ -112,3 +112,11 @@ def test_a_path_that_a_sender_could_not_fill_in_and_apps_without_routes_have_non
 def test_every_receiver_is_known_also_one_that_is_at_no_path() -> None:
     hooks = WebhookReceiver(secret="try-me")
     assert any(each is hooks for each in every_receiver())
+
+
+@pytest.mark.parametrize("path", ["/of/{tenant}", "/{tenant}/{token}", "/{tenant}/webhooks"])
+def test_a_receiver_at_a_path_with_a_parameter_is_told_apart(path: str) -> None:
+    fixed, open_ = WebhookReceiver(secret="1"), WebhookReceiver(secret="2")
+    app = Starlette(routes=[fixed.route("/in"), open_.route(path), fixed.route("/also/{tenant}")])
+    assert [each.hooks for each in receivers_in(app)] == [fixed]
+    assert [(each.hooks, each.path) for each in unreached_in(app)] == [(open_, path)]

@@ -60,6 +60,30 @@ def test_the_health_is_200_until_nothing_can_be_kept(tmp_path: Path) -> None:
         assert health(url)[0] == 200
 
 
+PROXIED = """
+from webhook_receiver import AllowFrom, Unsigned, WebhookReceiver
+hooks = WebhookReceiver(
+    scheme=AllowFrom(["203.0.113.0/24"], Unsigned(), trusted_proxies=["127.0.0.1"], header="X-Real-IP"),
+    inbox="sqlite:///hooks.db",
+)
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["--http", "httptools"], ["--workers", "2"]])
+def test_the_peer_is_who_connects_whatever_a_stranger_writes_of_himself(tmp_path: Path, options: list[str]) -> None:
+    tmp_path.joinpath("app.py").write_text(PROXIED, encoding="utf-8")
+    with running("webhook_receiver", "serve", "app:hooks", *options, cwd=tmp_path) as (url, _):
+        asked = [
+            httpx.post(f"{url}/webhooks", content=b'{"event": "a"}', headers=headers, trust_env=False).status_code
+            for headers in (
+                {"X-Forwarded-For": "203.0.113.9"},
+                {"X-Forwarded-For": "203.0.113.9:443", "X-Real-IP": "192.0.2.1"},
+                {"X-Real-IP": "203.0.113.9", "X-Forwarded-For": "192.0.2.1"},
+            )
+        ]
+    assert asked == [401, 401, 202]
+
+
 @pytest.mark.parametrize("parser", ["h11", "httptools"])
 def test_a_probe_is_answered_by_the_health_and_not_by_the_receiver(tmp_path: Path, parser: str) -> None:
     module(tmp_path)

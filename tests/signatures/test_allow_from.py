@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import random
 import re
@@ -11,7 +12,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -439,6 +440,38 @@ async def test_over_tcp_a_trusted_proxy_reports_who_it_is() -> None:
                 statuses.append(answer.status_code)
             statuses.append((await http.post(url, content=EVENT)).status_code)
     assert statuses == [204, 204, 401, 401]
+
+
+@pytest.mark.parametrize(
+    ("network", "is_too_large"),
+    [
+        *(("0.0.0.0/0", True), ("0.0.0.0/1", True), ("::/0", True), ("::ffff:0:0/96", True), ("2000::/3", True)),
+        *(("10.0.0.0/8", False), ("fc00::/7", False), ("127.0.0.1", False), ("2001:db8::/32", False)),
+    ],
+)
+def test_a_network_that_holds_strangers_is_no_proxys(network: str, is_too_large: bool) -> None:
+    expected = pytest.raises(ConfigurationError, match="your own proxies") if is_too_large else nullcontext()
+    with expected:
+        AllowFrom(THEIRS, Unsigned(), trusted_proxies=["192.0.2.7", network])
+
+
+@pytest.mark.parametrize(
+    ("scheme", "options", "warns"),
+    [
+        (AllowFrom(THEIRS, Unsigned(), trusted_proxies=PROXIES, header="X-Real-IP"), {}, True),
+        (AnyOf(HMACBody("secret", signature="x-sig"), AllowFrom(THEIRS, BasicAuth("x", username="u"))), {}, True),
+        (AllowFrom(THEIRS, Unsigned()), {"proxy_headers": False}, False),
+        (AllowFrom(THEIRS, Unsigned()), {"forwarded_allow_ips": ""}, False),
+        (HMACBody("secret", signature="x-sig"), {}, False),
+    ],
+)
+def test_a_server_that_takes_the_address_from_a_header_is_warned_of(
+    scheme: Scheme, options: dict[str, Any], warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    gc.collect()  # the servers of other tests
+    with serving(noting(scheme=scheme).hooks, **options):
+        pass
+    assert ("--no-proxy-headers" in caplog.text) is warns
 
 
 @pytest.mark.parametrize(("trusted", "status"), [(["unix"], 204), ([], 401)])

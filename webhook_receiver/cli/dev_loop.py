@@ -31,7 +31,7 @@ from .dev_server import keep_apart, receivers_of
 from .follow import HandlerResult, follow
 from .key_pair import key_of_dev
 from .listing import STYLES
-from .mounted import TOKEN
+from .mounted import TOKEN, unreached_in
 from .notification import UP42, Notifier
 from .output import fail, printable
 from .secret_option import read_secret, typed
@@ -116,7 +116,13 @@ def _targets(plan: Plan, by_secret: str, environment: str) -> list[Target]:
     for name in os.environ.keys() - theirs.keys():
         del os.environ[name]
     os.environ |= theirs
-    mounted = receivers_of(app_loader.load_app(plan.target), plan.path)
+    served = app_loader.load_app(plan.target)
+    mounted = receivers_of(served, plan.path)
+    for each in unreached_in(served):
+        output.warn(
+            f"the receiver {each.hooks.name} at {each.path} is served, and not tested or followed here: its path has a "
+            "parameter, and nothing tells its value"
+        )
     if not mounted:
         raise typer.BadParameter(
             f"there is no receiver among the routes of {plan.target}: give it one with hooks.route(path), or name the "

@@ -36,6 +36,7 @@ def main(target: str, path: str, port: str, reload: str) -> None:
             port=int(port),
             http=PARSER,
             reload=bool(reload),
+            proxy_headers=False,  # as `serve`
             access_log=False,  # `dev` tells of each delivery
             log_config=log_config(),
             app_dir=os.getcwd(),

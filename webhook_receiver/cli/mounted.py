@@ -28,8 +28,15 @@ def receivers_in(app: object) -> list[Mounted]:
     """Return the receivers that an app has at a fixed path, in the order of its routes, each once."""
     found: dict[int, Mounted] = {}
     for each in _in_routes(app, ""):
-        found.setdefault(id(each.hooks), each)
+        if "{" not in each.path:
+            found.setdefault(id(each.hooks), each)
     return [*found.values()]
+
+
+def unreached_in(app: object) -> list[Mounted]:
+    """Return the receivers that an app has at no fixed path, but at one with a parameter that only a sender knows."""
+    reached = {id(each.hooks) for each in receivers_in(app)}
+    return [each for each in _in_routes(app, "") if id(each.hooks) not in reached]
 
 
 def every_receiver() -> list[WebhookReceiver]:
@@ -51,8 +58,7 @@ def _in_routes(app: object, prefix: str) -> Iterator[Mounted]:
         before, _, last = path.rpartition("/")
         if last.startswith("{") and TOKEN in secret_places(inner.sender.scheme):
             path = before  # the scheme puts its secret behind it
-        if "{" not in path:  # which a sender could not fill in
-            yield Mounted(inner, f"{path}/" if isinstance(route, Mount) else path)
+        yield Mounted(inner, f"{path}/" if isinstance(route, Mount) else path)
 
 
 def _place(route: Any, prefix: str) -> tuple[str, object]:

@@ -71,6 +71,7 @@ def run(target: str, path: str, *, parser: Parser, connections: int, **options: 
         "lifespan": "on",
         "access_log": False,  # it would hold paths that strangers chose; the receiver logs its own lines
         "ws": "none",  # so would uvicorn's line about a rejected WebSocket
+        "proxy_headers": False,  # uvicorn would take a stranger's X-Forwarded-For for the address of the peer
         "log_config": log_config(),
         **options,
     }

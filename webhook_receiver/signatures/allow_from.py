@@ -28,6 +28,9 @@ Network = IPv4Network | IPv6Network
 UNIX = "unix"
 """The peer of a Unix socket, which has no address."""
 _MAPPED = IPv6Network("::ffff:0:0/96")
+_LARGEST = {4: 8, 6: 7}
+"""The shortest prefixes of networks that may be proxies' alone, by the version of IP: those of the largest private
+networks, 10.0.0.0/8 (RFC 1918) and fc00::/7 (RFC 4193)."""
 
 
 class AllowFrom:
@@ -48,7 +51,8 @@ class AllowFrom:
             commas; or "Forwarded", which is read as RFC 7239 has it.
 
     Raises:
-        ConfigurationError: there is no network, one is none, or `scheme` is no scheme.
+        ConfigurationError: there is no network, one is none, a trusted one is too large for proxies, or `scheme` is no
+            scheme.
     """
 
     def __init__(
@@ -69,6 +73,12 @@ class AllowFrom:
         if self._trusts_unix:
             proxies = [each for each in trusted_proxies if each != UNIX]
         self._proxies = _parsed("trusted_proxies", proxies)
+        for each in self._proxies:
+            if each.prefixlen < _LARGEST[each.version]:
+                raise ConfigurationError(
+                    f"trusted_proxies has {each}, which holds strangers too, and each of them could write the header: "
+                    "name the addresses or the networks of your own proxies"
+                )
         self._header = header_name("header", header)
         self._scheme = scheme
         self.secret_count = scheme.secret_count

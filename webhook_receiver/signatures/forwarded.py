@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import re
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 from ..delivery import Headers
+from .scheme import Scheme, has_networks
+
+logger = logging.getLogger("webhook_receiver")
 
 MAX_PROXIES = 16
 """The number of proxies one behind the other; what is before the last so many is not looked at."""
@@ -73,3 +80,20 @@ def _pairs(element: str) -> list[tuple[str, str]] | None:
         found.append((key.lower(), _ESCAPED.sub(r"\1", text[1:-1]) if text[0] == '"' else text))
         at = pair.end()
     return found or None
+
+
+def warn_of_proxy_headers(scheme: Scheme) -> None:
+    """Log a warning if a scheme lets in by the peer's address, and uvicorn in this process tells another.
+
+    uvicorn takes it from X-Forwarded-For unless it is told not to, and a stranger may have written that.
+    """
+    module = sys.modules.get("uvicorn.middleware.proxy_headers")
+    if module is None or not has_networks(scheme):
+        return
+    middleware: Any = getattr(module, "ProxyHeadersMiddleware", None)
+    found = [each for each in gc.get_objects() if type(each) is middleware]  # no app is told what wraps it
+    if any("127.0.0.1" in each.trusted_hosts for each in found):
+        logger.warning(
+            "uvicorn takes the peer's address from X-Forwarded-For, so a stranger may choose what AllowFrom(...) sees: "
+            "run it with --no-proxy-headers, and say trusted_proxies=[...] for your own proxies"
+        )
