@@ -224,7 +224,8 @@ PROVEN: list[Scheme] = [
 async def test_no_attribute_that_is_covered_is_changed_or_left_out(
     scheme: Scheme, name: str, value: str | None
 ) -> None:
-    assert await received(scheme, SIGNED | {"x-more": ""}, {name: value}) == (401, None)
+    rejected = 503 if isinstance(scheme, SecretsByRequest) else 401  # a tenant's secret may just have been changed
+    assert await received(scheme, SIGNED | {"x-more": ""}, {name: value}) == (rejected, None)
 
 
 @pytest.mark.parametrize("scheme", PROVEN)

@@ -23,7 +23,7 @@ _ACCESS = {"azp", "scp"}
 """Claims of the access tokens that an account signs by the same keys, for its users and machines."""
 
 
-class KindeSignature(BearerJWT):
+class _EventToken(BearerJWT):
     """Kinde's scheme: a token of an event, which no other token of the account can be taken for.
 
     Args:
@@ -42,13 +42,13 @@ class KindeSignature(BearerJWT):
             raise BadSignature("the token is none of an event: an event has type and event_id, and no azp or scp")
 
 
-def signature(secrets: Secrets | JWKS) -> KindeSignature:
+def signature(secrets: Secrets | JWKS) -> BearerJWT:
     """Return Kinde's scheme (docs.kinde.com/integrate/webhooks).
 
     Args:
         secrets: the account's keys.
     """
-    return KindeSignature(secrets)
+    return _EventToken(secrets)
 
 
 def kinde(secret: Secrets | JWKS | None = None, *, domain: str | None = None) -> Sender:

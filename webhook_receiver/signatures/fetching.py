@@ -13,7 +13,7 @@ sender published a key: it is to come again. All numbers are bounded: of values,
 at once, and of requests that wait. Keys with a value have bounds apart from those without, which strangers may have
 made up; and where a bound refuses a fetch, a value that is not too old is used. Where there are too many fetches, the
 oldest makes room if it is slow: so slow ones, of whatever keys, keep no other out for long. Times are those of the
-receiver's clock, which comes with each request. """
+receiver's clock, which comes with each request."""
 
 from __future__ import annotations
 
