@@ -224,8 +224,10 @@ PROVEN: list[Scheme] = [
 async def test_no_attribute_that_is_covered_is_changed_or_left_out(
     scheme: Scheme, name: str, value: str | None
 ) -> None:
-    rejected = 503 if isinstance(scheme, SecretsByRequest) else 401  # a tenant's secret may just have been changed
-    assert await received(scheme, SIGNED | {"x-more": ""}, {name: value}) == (rejected, None)
+    rejected = {401, 503} if isinstance(scheme, SecretsByRequest) else {401}  # 503 while the secret may be a new one
+    status, event = await received(scheme, SIGNED | {"x-more": ""}, {name: value})
+    assert status in rejected
+    assert event is None
 
 
 @pytest.mark.parametrize("scheme", PROVEN)
