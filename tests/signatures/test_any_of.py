@@ -7,12 +7,14 @@ import pytest
 
 from tests.helpers import NOW, SECRET, came, order, signed
 from webhook_receiver import (
+    AllowFrom,
     AnyOf,
     BadSignature,
     BodyMismatch,
     ConfigurationError,
     HMACBody,
     MissingSignature,
+    Sender,
     StaleSignature,
     StandardWebhooks,
     Unsigned,
@@ -20,6 +22,7 @@ from webhook_receiver import (
     WebhookReceiver,
 )
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.inbox.memory import MemoryInbox
 from webhook_receiver.senders import slack
 from webhook_receiver.senders import stripe as stripe_sender
 from webhook_receiver.senders.registry import presets
@@ -122,3 +125,40 @@ async def test_who_signs_in_the_second_way_is_not_said_to_sign_with_an_old_secre
     assert receipt.response.status == 204
     assert hooks.verified == {0: 1}
     assert "secret" not in caplog.text
+
+
+OLD = HMACBody("s", signature="x-old")
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        StandardWebhooks(whsec("a")),
+        HMACBody("s", signature="x-new", id="x-id", signed="{id}.{body}"),
+        AllowFrom(["203.0.113.0/24"], StandardWebhooks(whsec("a"))),
+        AnyOf(StandardWebhooks(whsec("a")), StandardWebhooks(whsec("b"))),
+    ],
+    ids=["standard", "an id of its own", "within networks", "within another"],
+)
+@pytest.mark.parametrize("ids", [{"delivery_id": "x-id"}, {"delivery_id_path": "id"}], ids=["header", "body"])
+async def test_a_copy_without_what_one_scheme_signs_is_a_duplicate(new: Any, ids: Any) -> None:
+    now = [NOW]
+    sender = Sender(name="acme", scheme=AnyOf(new, OLD), facts=("made up",), event_name="type", **ids)
+    hooks = WebhookReceiver(sender=sender, inbox=MemoryInbox(), clock=lambda: now[0], work=False)
+    hooks.on("paid")(lambda event: None)
+    body = b'{"type": "paid", "id": "7"}'
+    head = OLD.sign(new.sign(RequestHead.of({}), body, NOW), body, NOW)
+    copy = [pair for pair in head.headers if not pair[0].startswith((b"x-new", b"webhook-"))]
+    async with hooks:
+        first = await hooks.receive(head.headers, body, client="203.0.113.7")
+        assert (first.response.status, first.duplicate_of) == (202, None)
+        for now[0] in (NOW, NOW + 30 * 86_400):
+            again = await hooks.receive(copy, body, client="203.0.113.7")
+            assert (again.response.status, again.duplicate_of) == (200, first.delivery and first.delivery.id)
+
+
+def test_ids_count_where_all_schemes_prove_one_or_none_does() -> None:
+    both = AnyOf(StandardWebhooks(whsec("a")), StandardWebhooks(whsec("b")))
+    found = both.verify(both.sign(RequestHead.of({}), BODY, NOW), NOW)(BODY)
+    assert (both.proves_id, bool(found.id), found.is_id_optional, found.fresh) == (True, True, False, True)
+    assert (AnyOf(OLD, OLD).proves_id, AnyOf(both, OLD).proves_id) == (False, False)

@@ -43,6 +43,7 @@ class EntryBuilder:
         self._sender = sender
         self._digest = digester(receiver)
         self._id_paths = parsed_paths(sender.delivery_id_paths)
+        self._has_ids = sender.delivery_id is not None or bool(self._id_paths)
         self._name_is_signed = EventNames(sender.event_name, sender.event_header).are_in_body
         # A stranger's name in a header makes an event of another class, or of none, and with it another identity.
         self._identity_counts = self._name_is_signed or sender.orders is not None
@@ -55,6 +56,8 @@ class EntryBuilder:
             found: its events, in order, one at least; for a part that is none the error that says why.
             verified: the result of its verification; None for a delivery that was no push.
         """
+        if verified is not None and verified.is_id_optional and self._has_ids:
+            verified = verified._replace(id=None)
         body = self._proven(delivery, verified)
         entry = self._entry(delivery, found[0], verified, 0, body)
         if len(found) == 1:
@@ -143,7 +146,7 @@ class EntryBuilder:
             name = event.event if tells and (self._name_is_signed or identity is not None) else ""
             key = self._digest(id, name, *map(storable, (identity or ()) if tells else ()))
             return key if is_of_part else self._of_part(part, key)
-        if verified is not None and not may_repeat and self._sender.delivery_id is None and not self._id_paths:
+        if verified is not None and not may_repeat and not self._has_ids:
             return None  # two such bodies may be equal, and tell of two things
         if self._name_is_signed:
             return self._of_part(part, self._digest(body))

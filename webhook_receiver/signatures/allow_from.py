@@ -16,6 +16,7 @@ from .scheme import (
     complaint,
     covered_headers,
     has_secret,
+    proves_id,
     secret_headers,
     secret_places,
     www_authenticate,
@@ -84,6 +85,8 @@ class AllowFrom:
         self.secret_count = scheme.secret_count
         self.needs_url = bool(getattr(scheme, "needs_url", False))
         """Whether the scheme behind needs the URL that the sender posts to. See `Scheme`."""
+        self.proves_id = proves_id(scheme)
+        """Whether every delivery that it verifies has an id that it proves. See `Scheme`."""
         self.has_networks = True
         """Whether the scheme has networks that it lets in alone. See `Scheme`."""
         self.covered_headers = covered_headers(scheme)

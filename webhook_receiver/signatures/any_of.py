@@ -28,6 +28,7 @@ from .scheme import (
     covered_headers,
     has_networks,
     has_secret,
+    proves_id,
     secret_headers,
     secret_places,
     www_authenticate,
@@ -47,6 +48,10 @@ Rejected = VerificationError | KeysNeeded
 
 class AnyOf:
     """A scheme that accepts what any of its schemes accepts, and signs by the first that can.
+
+    Where some of the schemes prove an id and others do not, a copy without the headers of the former is one delivery
+    with the original: both are known by the id in the body, or by the body. That holds for bodies that all schemes sign
+    as they are: of one signed in a form, such as canonical JSON, another spelling is another delivery.
 
     `Verified.by` is an index of the secrets of all schemes, in their order: with
     `AnyOf(StandardWebhooks([a, b]), UP42Signature(c))`, 2 is c. If all schemes reject a delivery, the error is that of
@@ -82,6 +87,10 @@ class AnyOf:
         """Whether a scheme needs the URL that the sender posts to, and was not given it. See `Scheme`."""
         self.has_networks = any(map(has_networks, schemes))
         """Whether a scheme has networks that it lets in alone. See `Scheme`."""
+        ids = {*map(proves_id, schemes)}
+        self._is_id_optional = len(ids) > 1
+        self.proves_id = False if self._is_id_optional else proves_id(schemes[0])
+        """Whether every delivery that it verifies has an id that it proves. See `Scheme`."""
         known = [each for each in map(covered_headers, schemes) if each is not None]
         self.covered_headers: frozenset[bytes] | None = known[0].intersection(*known) if known else None
         """The headers that all signatures cover, by whatever scheme that has some. See `Scheme`."""
@@ -113,7 +122,7 @@ class AnyOf:
         checks, rejected = _try_all(tries)
         if not checks:
             raise _most_telling(rejected)
-        return partial(_check, checks, rejected)
+        return partial(self._check, checks, rejected)
 
     def has_secret(self, secret: Secret) -> bool:
         """Return whether a secret is one of any scheme. See `Scheme`."""
@@ -131,6 +140,17 @@ class AnyOf:
         if rejected and not inside:
             raise _most_telling(rejected)
 
+    def _check(self, checks: list[BodyCheck], errors: list[Rejected], body: bytes) -> Verified:
+        rejected = list(errors)
+        for check in checks:
+            try:
+                verified = check(body)
+            except (VerificationError, KeysNeeded) as error:
+                rejected.append(error)
+            else:  # what a copy without some headers is not is not counted on, such as its time
+                return verified._replace(is_id_optional=True, fresh=False) if self._is_id_optional else verified
+        raise _most_telling(rejected)
+
 
 def _verify(scheme: Scheme, first: int, head: RequestHead, now: float) -> Callable[[bytes], Verified]:
     check = scheme.verify(head, now)
@@ -139,16 +159,6 @@ def _verify(scheme: Scheme, first: int, head: RequestHead, now: float) -> Callab
 
 def _with_offset(verified: Verified, first: int) -> Verified:
     return verified if verified.by is None else verified._replace(by=first + verified.by)
-
-
-def _check(checks: list[BodyCheck], errors: list[Rejected], body: bytes) -> Verified:
-    rejected = list(errors)
-    for check in checks:
-        try:
-            return check(body)
-        except (VerificationError, KeysNeeded) as error:
-            rejected.append(error)
-    raise _most_telling(rejected)
 
 
 def _try_all(tries: Iterable[Callable[[], R]]) -> tuple[list[R], list[Rejected]]:

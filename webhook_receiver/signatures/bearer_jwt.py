@@ -150,6 +150,8 @@ class BearerJWT:
         self._body_hash = body_hash
         self._body_encoding: HashEncoding = body_encoding
         self._id_claim = id_claim
+        self.proves_id = id_claim is not None
+        """Whether every delivery that it verifies has an id that it proves. See `Scheme`."""
         self._max_age = max_age
         self._leeway = leeway
         if isinstance(keys, JWKS | KeysById) and algorithm.startswith("HS"):

@@ -108,6 +108,8 @@ class ContentScheme:
             raise ConfigurationError("key_ids has an id for each secret, in their order, and key_id is its place")
         if isinstance(secrets, KeysById) and key_id is None:
             raise ConfigurationError("keys by their ids need key_id=..., the place of the id")
+        self.proves_id = id is not None
+        """Whether every delivery that it verifies has an id that it proves. See `Scheme`."""
         self._prefix = prefix.encode()
         self._encoding = ENCODINGS[encoding]
         self._time_format = TIME_FORMATS[timestamp_format]

@@ -127,6 +127,8 @@ class HMACFields:
 
         self._keyring = Keyring(masked(secrets), make_key)
         self.secret_count = len(self._keyring)
+        self.proves_id = id is not None
+        """Whether every delivery that it verifies has an id that it proves. See `Scheme`."""
         self.covered_headers = frozenset[bytes]()
         """No header: a signature covers other things. See `Scheme`."""
 

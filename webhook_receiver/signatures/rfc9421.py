@@ -95,6 +95,8 @@ class HTTPMessageSignature:
         self._reject_other_body = rfc9421_messages.reject_other_body
         self._id = None if id is None else id.lower().encode()
         self._nonce_required = nonce == "required"
+        self.proves_id = id is not None or self._nonce_required
+        """Whether every delivery that it verifies has an id that it proves. See `Scheme`."""
         self._tolerance = checked_tolerance(tolerance)
         names = [*keys]
         self._keyring = Keyring(

@@ -20,9 +20,14 @@ class Verified(NamedTuple):
     """The sender's id of the delivery, the same when the delivery is sent again; None if the scheme verifies none."""
     fresh: bool = False
     """Whether the signature covers the time of signing, which was checked: a copy of the delivery does not verify for
-    long. Otherwise the inbox recognizes a copy for as long as it stores the delivery."""
+    long. Otherwise the inbox recognizes a copy for as long as it stores the delivery, if it knows the sender's
+    deliveries by an id, by what they tell of, or by their bodies: not where a sender has none of these, and two equal
+    bodies may tell of two things. A copy runs the handlers again there."""
     tenant: str | None = None
     """The tenant by whose secrets it was verified; None where all deliveries have the same secrets."""
+    is_id_optional: bool = False
+    """Whether the same delivery may also be verified without its id, by another scheme of an `AnyOf`: a copy may lack
+    the headers that have it. So duplicates are known by an id in the body, or by the body, if the sender has ids."""
     form: bytes | None = None
     """What all bodies with this signature have in common, where these are not the same bytes: a body unpacked, or as
     canonical JSON. Duplicates are known by it. None for the body itself."""
@@ -56,6 +61,7 @@ class Scheme(Protocol):
       `check_networks(head, now)` asked before a challenge that the sender does not sign. It raises AddressNotAllowed.
     - `has_secret`, a method of a scheme with `Verified.contents`: it takes a `Secret`, and returns whether that is one
       of its own. Without it, every secret is taken for one.
+    - `proves_id`, a bool: whether every delivery that it verifies has an id that it proves, as `Verified.id`.
     - `www_authenticate`, a str: the value of the header WWW-Authenticate of a 401 (RFC 9110, section 11.6.1);
       "Signature" without it.
     """
@@ -118,6 +124,11 @@ def covered_headers(scheme: Scheme | None) -> frozenset[bytes] | None:
 def has_networks(scheme: Scheme | None) -> bool:
     """Return whether a scheme has networks that it lets in alone. See `Scheme`."""
     return bool(getattr(scheme, "has_networks", False))
+
+
+def proves_id(scheme: Scheme | None) -> bool | None:
+    """Return whether a scheme proves an id of every delivery; None if it does not say so. See `Scheme`."""
+    return getattr(scheme, "proves_id", None)
 
 
 def check_networks(scheme: Scheme, head: RequestHead, now: float) -> None:

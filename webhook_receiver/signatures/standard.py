@@ -74,6 +74,8 @@ class StandardWebhooks:
         self._tolerance = checked_tolerance(tolerance)
         self._keyring = Keyring(secrets, partial(_key, key))
         self.secret_count = len(self._keyring)
+        self.proves_id = True
+        """The scheme has an id for each. See `Scheme`."""
         self.covered_headers = frozenset[bytes]()
         """No header: a signature covers other things. See `Scheme`."""
 

@@ -212,6 +212,8 @@ class SNSSignature:
 
     secret_count = 1
     """The proof is by AWS's keys, whichever topic a message is of. See `Scheme`."""
+    proves_id = True
+    """A message has an id. See `Scheme`."""
     covered_headers = frozenset[bytes]()
     """No header: a signature covers members of the body. See `Scheme`."""
 
