@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -442,6 +442,18 @@ async def test_deliveries_of_two_tenants_are_no_duplicates() -> None:
     async with hooks:
         for body in (BODY, other):
             assert [await post(hooks, tenant, "secret", body=body) for tenant in "aba"] == [202, 202, 200]
+
+
+async def test_a_function_of_the_head_gives_a_tenant_one_name_however_it_is_spelt() -> None:
+    def tenant(head: RequestHead) -> str:
+        return unquote(head.path.rpartition(b"/")[2].decode()).casefold().rstrip()
+
+    tenants = Tenants(a="secret")
+    hooks = hooks_for(SecretsByRequest(tenants.secrets_of, acme, tenant=tenant), inbox="memory:", work=False)
+    async with hooks:
+        targets = ("/hooks/a", "/hooks/A", "/hooks/a%20")
+        assert [await post(hooks, "a", "secret", target=each) for each in targets] == [202, 200, 200]
+    assert tenants.asked == ["a"]
 
 
 # beside other schemes

@@ -30,6 +30,7 @@ from .scheme import (
     complaint,
     covered_headers,
     has_networks,
+    proves_id,
     secret_headers,
     secret_places,
     www_authenticate,
@@ -72,12 +73,14 @@ class SecretsByRequest:
 
     Args:
         secrets_of: an async function of a tenant's name that returns his secret or secrets. None, or a LookupError,
-            says that there is no such tenant; whatever else it raises, that it failed.
+            says that there is no such tenant; whatever else it raises, that it failed. It has to compare names exactly:
+            one that finds "acme" for "ACME" or "acme " too, as many databases do, makes several tenants of one, and
+            a copy of a delivery under another spelling runs the handlers again.
         make: a function that makes the scheme of a tenant's secrets, such as a scheme's class, or a
             `functools.partial` of it with options. It is called with a secret or a key that nobody knows first, to
             learn what the scheme covers, where it has its secrets, and whether it has networks or needs `public_url`.
         tenant: the place of the tenant's name: "path" for the last segment of the path; "header:x-acme-account";
-            "query:account"; or a function of the head that returns it, or None.
+            "query:account"; or a function of the head that returns it, in the one spelling that counts, or None.
         lifetime: the seconds for which a tenant's secrets are kept.
         max_stale: the seconds beyond that for which they are used while the function fails.
         timeout: the seconds that `secrets_of` may take.
@@ -127,6 +130,11 @@ class SecretsByRequest:
         self.has_networks = known is None or has_networks(known)
         """Whether a tenant's scheme has, or may have, networks that it lets in alone. See `Scheme`."""
         self.covered_headers = covered_headers(known)
+        self.proves_id = proves_id(example)
+        """Whether every delivery that it verifies has an id that it proves. See `Scheme`."""
+        self.has_networks = has_networks(example)
+        """Whether a tenant's scheme has networks that it lets in alone. See `Scheme`."""
+        self.covered_headers = covered_headers(example)
         """The headers that all signatures of a tenant's scheme cover. See `Scheme`."""
         self.secret_headers = secret_headers(known)
         """The headers that hold a secret of a tenant's scheme. See `Scheme`."""
