@@ -130,12 +130,8 @@ class SecretsByRequest:
         self.has_networks = known is None or has_networks(known)
         """Whether a tenant's scheme has, or may have, networks that it lets in alone. See `Scheme`."""
         self.covered_headers = covered_headers(known)
-        self.proves_id = proves_id(example)
+        self.proves_id = proves_id(known)
         """Whether every delivery that it verifies has an id that it proves. See `Scheme`."""
-        self.has_networks = has_networks(example)
-        """Whether a tenant's scheme has networks that it lets in alone. See `Scheme`."""
-        self.covered_headers = covered_headers(example)
-        """The headers that all signatures of a tenant's scheme cover. See `Scheme`."""
         self.secret_headers = secret_headers(known)
         """The headers that hold a secret of a tenant's scheme. See `Scheme`."""
         self.secret_places = secret_places(known)

@@ -25,15 +25,15 @@ class Verified(NamedTuple):
     bodies may tell of two things. A copy runs the handlers again there."""
     tenant: str | None = None
     """The tenant by whose secrets it was verified; None where all deliveries have the same secrets."""
-    is_id_optional: bool = False
-    """Whether the same delivery may also be verified without its id, by another scheme of an `AnyOf`: a copy may lack
-    the headers that have it. So duplicates are known by an id in the body, or by the body, if the sender has ids."""
     form: bytes | None = None
     """What all bodies with this signature have in common, where these are not the same bytes: a body unpacked, or as
     canonical JSON. Duplicates are known by it. None for the body itself."""
     contents: tuple[bytes, ...] = ()
     """The contents of which the delivery has the HMACs, each of which has to be right; empty for another proof. A
     challenge that tells the HMAC of a token must not tell one of these. See `Challenge.tells`."""
+    is_id_optional: bool = False
+    """Whether the same delivery may also be verified without its id, by another scheme of an `AnyOf`: a copy may lack
+    the headers that have it. So duplicates are known by an id in the body, or by the body, if the sender has ids."""
 
 
 BodyCheck = Callable[[bytes], Verified]
