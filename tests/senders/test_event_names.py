@@ -47,7 +47,11 @@ values = st.none() | st.integers() | st.text(max_size=5) | st.dictionaries(st.te
 def test_whatever_the_object_and_the_name_are(document: dict[str, Any], name: str) -> None:
     wire = name.encode("utf-8", "surrogatepass")
     found = json.loads(named(json.dumps(document).encode(), [(b"x-event", wire)]))
-    assert found == document | {"event": wire.decode("latin-1")}
+    own, named_as = document.pop("event", None), wire.decode("latin-1")
+    assert found.pop("event") == named_as
+    if own is not None and own != named_as:
+        assert found.pop("body" if isinstance(own, dict) and "body" not in document else "own_event") == own
+    assert found == document
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"7", b'"{}"', b"{", b"}", b"\xef\xbb\xbf[]", b"a{}", b"{}a"])
@@ -139,6 +143,27 @@ def test_without_a_name_there_is_no_event(document: Any) -> None:
     event = hooks.parse(json.dumps(document).encode())
     assert isinstance(event, UnknownEvent)
     assert (event.event, event.body) == ("", document)
+
+
+@pytest.mark.parametrize(
+    ("document", "kept"),
+    [
+        ({"event": "b"}, {"own_event": "b"}),
+        ({"event": 5}, {"own_event": 5}),
+        ({"event": False}, {"own_event": False}),
+        ({"event": ""}, {"own_event": ""}),
+        ({"event": '{"event": 1}'}, {"own_event": '{"event": 1}'}),
+        ({"event": {"q": 1}, "body": {"z": 2}}, {"body": {"z": 2}, "own_event": {"q": 1}}),
+        ({"event": [1], "body": None}, {"body": None, "own_event": [1]}),
+        ({"event": "b", "own_event": "c"}, {"own_event": "c", "own_own_event": "b"}),
+        ({"event": {"q": 1.50}}, {"body": {"q": 1.5}}),
+        ({"event": "a"}, {}),
+        ({"event": None}, {}),
+    ],
+)
+def test_a_member_event_that_is_not_the_name_stays(document: dict[str, Any], kept: dict[str, Any]) -> None:
+    found = json.loads(EventNames("type").named(json.dumps({"type": "a", **document}).encode(), ()))
+    assert found == {"type": "a", "event": "a", **kept}
 
 
 def test_an_object_where_the_name_goes_is_kept_as_the_body() -> None:
@@ -286,3 +311,14 @@ def test_the_secret_in_a_url_is_not_kept() -> None:
     for place, scheme in (("path:-1", Unsigned(token_in_path=TOKEN)), ("query:q", QuerySecret("s", parameter="q"))):
         with pytest.raises(ConfigurationError, match="the secret is there"):
             with_places((place,), scheme)
+
+
+def test_a_text_event_that_is_something_else_is_told_apart_by_members_or_another_place() -> None:
+    body = b'{"event": "spring sale", "type": "parcel.delivered", "parcel": 1}'
+    headers = [(b"x-topic", b"parcel.delivered")]
+    with pytest.raises(NotAnEvent, match="tells another event than the header"):
+        EventNames(event_header="X-Topic").named(body, headers)
+    members = {"parcel.delivered": frozenset({"parcel"})}
+    for names in (EventNames(event_header="X-Topic", event_members=members), EventNames("type")):
+        found = json.loads(names.named(body, headers))
+        assert (found["event"], found["own_event"]) == ("parcel.delivered", "spring sale")

@@ -62,7 +62,8 @@ json_documents = st.recursive(
         (b"payload=", b""),
         (b"payload=%FC", "\u00fc".encode()),
         (b"payload=%FF%FE%7B%00%7D%00", b"\xff\xfe{\0}\0"),  # as it came: the repair of JSON is not done here
-        (b"payload=1&payload=2", b"2"),
+        (b"payload=1&payload=2", b'{"payload": ["1", "2"]}'),
+        (b"payload=%5B1%5D&a=b&payload=%5B2%5D&payload=", b'{"payload": ["[1]", "[2]", ""], "a": "b"}'),
         ('payload={"city": "Zürich"}'.encode(), '{"city": "Zürich"}'.encode()),
         ("city=Zürich&river=Aare".encode(), b'{"city": "Z\\u00fcrich", "river": "Aare"}'),
         (b"city=Z\xfcrich&town=Z%FCrich", b'{"city": "Z\\u00fcrich", "town": "Z\\u00fcrich"}'),

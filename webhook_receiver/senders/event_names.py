@@ -25,6 +25,7 @@ MOST_OF_A_VALUE = 256
 
 _SPACE = b" \t\r\n"  # the white space of JSON (RFC 8259, section 2)
 _EVENT = Split("event")
+_OWN_EVENT = "own_event"  # where an `event` that is not the name stays
 _KINDS = ("header", "query", "path", "text", "has")
 
 
@@ -118,7 +119,7 @@ class EventNames:
         """Return a document with its event's name in it, as its `event`.
 
         The name becomes its last member, and of members with the same name the last counts. An `event` of its own that
-        is no text becomes the `body`, unless it has one.
+        is an object or an array becomes the `body`, unless it has one; any other one, but null, its `own_event`.
 
         Args:
             body: the bytes of the document.
@@ -280,7 +281,7 @@ def decoded(
 
 
 def _with_name(body: bytes, document: dict[str, object], name: str) -> bytes:
-    """Return a document whose `event` is a name, whatever `event` it had. Only its end is new.
+    """Return a document whose `event` is a name. Another `event` that it had gets another place; only the end is new.
 
     Raises:
         NoEventName: the body is no JSON object.
@@ -292,9 +293,14 @@ def _with_name(body: bytes, document: dict[str, object], name: str) -> bytes:
             raise NoEventName("the body is no JSON object")
     members = text[1:-1]
     comma = b"," if members.strip(_SPACE) else b""
-    own = document.get("event")
-    has_own = isinstance(own, dict | list) and "body" not in document
-    moved = b',"body":' + _EVENT.parts(text)[0] if has_own else b""
+    moved, own = b"", document.get("event")
+    if isinstance(own, dict | list) and "body" not in document:
+        moved = b',"body":' + _EVENT.parts(text)[0]
+    elif own is not None and own != name:
+        place = _OWN_EVENT
+        while place in document:
+            place = f"own_{place}"
+        moved = b',"%b":%b' % (place.encode(), json.dumps(own).encode())
     return b'{%b%b"event":%b%b}' % (members, comma, json.dumps(name).encode(), moved)
 
 

@@ -17,8 +17,9 @@ MOST_FIELDS = 1000
 def form_document(body: bytes, field: str = "payload") -> bytes:
     """Return the JSON document in a form: the text of one field, or else an object of all fields.
 
-    The value of a field is a text; a list of texts if the name comes more than once. Of several fields that hold JSON,
-    the last one counts. A name or value that is not in UTF-8, such as `M%FCller`, is read as Latin-1.
+    The value of a field is a text; a list of texts if the name comes more than once. So it is with the field that holds
+    JSON: where it comes more than once, the document is the object of all fields, and none is lost. A name or value
+    that is not in UTF-8, such as `M%FCller`, is read as Latin-1.
 
     A body that is no form is returned unchanged. That is decided by the body, not by its Content-Type, which few
     signatures cover: no JSON document begins like a form.
@@ -37,8 +38,8 @@ def form_document(body: bytes, field: str = "payload") -> bytes:
     fields: dict[str, list[str]] = {}
     for name, value in pairs:
         fields.setdefault(_text(name), []).append(value)
-    if field in fields:
-        value = fields[field][-1]
+    if len(fields.get(field, ())) == 1:
+        (value,) = fields[field]
         # JSON in UTF-16 or UTF-32 has zero bytes; it is repaired where it is read.
         return value.encode(errors="surrogateescape") if "\0" in value else _text(value).encode()
     texts = {name: [*map(_text, values)] for name, values in fields.items()}

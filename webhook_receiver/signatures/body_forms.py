@@ -29,6 +29,7 @@ MAX_RATIO = 100
 bomb a thousand times: before it is proven, a body costs no more than in proportion to its own length."""
 
 _GZIP = b"\x1f\x8b"
+_MOST_MEMBERS = 100  # of a gzip, since each costs a copy of what is behind it
 _ALWAYS_UNPACKED = 1024 * 1024  # bytes
 _BEYOND_BMP = re.compile("[\U00010000-\U0010ffff]+")
 _ASCII = bytes(range(128))
@@ -37,7 +38,9 @@ _UNUSUAL = re.compile(rb"[0-9]{16}|\\u[dD]|[\xf0-\xff]")
 
 
 def gunzipped(body: bytes) -> bytes:
-    """Return a body without its gzip (RFC 1952) of one member, which its first two bytes tell; any other body as it is.
+    """Return a body without its gzip (RFC 1952), which its first two bytes tell; any other body as it is.
+
+    A gzip of several members is what is in them, one after the other (RFC 1952, section 2.2).
 
     Raises:
         ValueError: the gzip is damaged, or has more than 16 MiB in it, or more than a megabyte and 100 times its own
@@ -45,17 +48,23 @@ def gunzipped(body: bytes) -> bytes:
     """
     if not body.startswith(_GZIP):
         return body
-    unpacker = zlib.decompressobj(wbits=31)
     most = min(MAX_UNPACKED, max(_ALWAYS_UNPACKED, MAX_RATIO * len(body)))
-    try:
-        unpacked = unpacker.decompress(body, most + 1)
-    except zlib.error:
-        raise ValueError("the body's gzip is damaged") from None
-    if len(unpacked) > most:
-        raise ValueError(f"the body has more than {most} bytes when it is unpacked")
-    if not unpacker.eof or unpacker.unused_data:
-        raise ValueError("the body's gzip ends too early, or something stands behind it")
-    return unpacked
+    unpacked, packed, members = bytearray(), body, 0
+    while packed:
+        members += 1
+        unpacker = zlib.decompressobj(wbits=31)
+        if not packed.startswith(_GZIP) or members > _MOST_MEMBERS:
+            raise ValueError(f"something stands behind the body's gzip, or it has more than {_MOST_MEMBERS} members")
+        try:
+            unpacked += unpacker.decompress(packed, most + 1 - len(unpacked))
+        except zlib.error:
+            raise ValueError("the body's gzip is damaged") from None
+        if len(unpacked) > most:
+            raise ValueError(f"the body has more than {most} bytes when it is unpacked")
+        if not unpacker.eof:
+            raise ValueError("the body's gzip ends too early")
+        packed = unpacker.unused_data
+    return bytes(unpacked)
 
 
 def escaped(body: bytes) -> bytes:
