@@ -71,6 +71,33 @@ def test_a_structured_event_is_read_in_any_charset(charset: str) -> None:
     assert not hasattr(event, "time")
 
 
+@pytest.mark.parametrize(
+    ("charset", "text"),
+    [
+        ("iso-8859-1", "Müller"),
+        ("ISO_8859-1", "é"),
+        ("windows-1251", "Привет"),
+        ("koi8-r", "мир"),
+        ("shift_jis", "東京"),
+    ],
+)
+def test_a_structured_event_is_read_by_the_charset_of_a_proven_content_type(charset: str, text: str) -> None:
+    body = json.dumps([EVENT | {"subject": text}], ensure_ascii=False).encode(charset)
+    headers = {"content-type": f"application/cloudevents-batch+json; charset={charset}"}
+    hooks = WebhookReceiver(sender=cloudevents(BasicAuth("password", username="acme"), binary=True))
+    event = hooks.parse(body, RequestHead.of(headers).headers)
+    assert (event.model_extra or {})["subject"] == text
+
+
+@pytest.mark.parametrize("charset", ["iso-8859-1", "koi8-r", "no-such", "punycode"])
+def test_an_unproven_content_type_changes_no_text(charset: str) -> None:
+    body = json.dumps(EVENT | {"subject": "Müller"}, ensure_ascii=False).encode("latin-1")
+    headers = {"content-type": f"application/cloudevents+json; charset={charset}"}
+    hooks = WebhookReceiver(sender=cloudevents(BasicAuth("password", username="acme")))
+    event = hooks.parse(body, RequestHead.of(headers).headers)
+    assert (event.model_extra or {})["subject"] == "Müller"
+
+
 async def test_a_batch_is_its_events_each_known_by_source_and_id() -> None:
     hooks = durable(sender=cloudevents(Unsigned()))
     noted = list[tuple[str, str]]()

@@ -27,7 +27,10 @@ _REQUIRED = (b"ce-specversion", b"ce-id", b"ce-source", b"ce-type", b"content-ty
 def cloudevents(
     scheme: Scheme, *, name: str = "cloudevents", origins: tuple[str, ...] = (), binary: bool = False
 ) -> Sender:
-    """Return a sender of CloudEvents, one in a request or a batch, with any charset.
+    """Return a sender of CloudEvents, one in a request or a batch, with any charset of texts.
+
+    JSON is in UTF-8, UTF-16 or UTF-32 whatever its Content-Type says, and in the charset of that otherwise. Without
+    `binary`, nobody may have proven the Content-Type, so that is then Latin-1.
 
     In the binary mode an event's attributes are in headers. Few signatures cover these: who has seen a delivery could
     send its body again as another event. So it is read only if asked for, from a scheme that covers what makes an event
@@ -51,6 +54,7 @@ def cloudevents(
             "CloudEvents 1.0.2: HTTP Protocol Binding, sections 3.1 to 3.3; JSON Event Format; HTTP 1.1 Web Hooks",
             "cloudevents 2.2.0 (PyPI): headers are percent-decoded; a missing time is made up there, and not here",
         ),
+        decode=None if binary else _in_utf,
         envelope=partial(binary_event, covered=_covered(scheme)) if binary else None,
         split=Split("*"),
         event_name="type",
@@ -60,7 +64,9 @@ def cloudevents(
 
 
 def binary_event(document: bytes, headers: Headers, covered: frozenset[bytes] | None = None) -> bytes:
-    """Return the JSON of a CloudEvent in the binary mode (HTTP Protocol Binding, section 3.1); any other one unchanged.
+    """Return the JSON of a CloudEvent in the binary mode (HTTP Protocol Binding, section 3.1); any other one as it is.
+
+    One in the structured mode that is in no UTF is read by the charset of its Content-Type.
 
     An attribute whose header an inbox does not store, since its name suggests a secret, is left out.
 
@@ -75,7 +81,9 @@ def binary_event(document: bytes, headers: Headers, covered: frozenset[bytes] | 
         for name, value in reversed(headers)  # of two the first counts
         if (match := _ATTRIBUTE.fullmatch(name)) and match[1] != b"data" and (covered is None or name in covered)
     }
-    if "specversion" not in found or content_type.lower().startswith("application/cloudevents"):
+    if content_type.lower().startswith("application/cloudevents"):
+        return _in_utf(document, _kind(content_type)[1] or "latin-1")
+    if "specversion" not in found:
         return document
     if content_type:
         found["datacontenttype"] = content_type
@@ -85,9 +93,7 @@ def binary_event(document: bytes, headers: Headers, covered: frozenset[bytes] | 
 
 def _data(body: bytes, content_type: str) -> bytes:
     """Return the member that has the data of an event: JSON as it is, else a text, else base64."""
-    message = Message()
-    message["content-type"] = content_type or "application/json"
-    kind, charset = message.get_content_type(), message.get_content_charset()
+    kind, charset = _kind(content_type or "application/json")
     if kind.endswith(("/json", "+json")):
         text = repaired(body) if charset in (None, "utf-8") else text_of(body, charset).encode()
         if text.strip() == b"null" or parsed(text) is not None:
@@ -96,6 +102,24 @@ def _data(body: bytes, content_type: str) -> bytes:
     if is_text:
         return b'"data": ' + json.dumps(text_of(body, charset)).encode()
     return b'"data_base64": "' + b64encode(body) + b'"'
+
+
+def _kind(content_type: str) -> tuple[str, str | None]:
+    """Return the media type of a Content-Type, and its charset, if it has one."""
+    message = Message()
+    message["content-type"] = content_type
+    return message.get_content_type(), message.get_content_charset()
+
+
+def _in_utf(document: bytes, charset: str = "latin-1") -> bytes:
+    """Return JSON that is in no UTF in UTF-8, read by a charset; any other one unchanged."""
+    try:
+        document.decode()
+    except UnicodeDecodeError:
+        # UTF-16 and UTF-32 have zero bytes or a byte order mark, and are repaired where JSON is read.
+        if b"\0" not in document and not document.startswith((b"\xff\xfe", b"\xfe\xff")):
+            return text_of(document, charset).encode()
+    return document
 
 
 def _attribute(value: str) -> str:
