@@ -289,3 +289,88 @@ def of_one_header(name: str, *, signature: str = "x-signature", prefix_of_key: s
         return Sender(name=name, scheme=make(secret), facts=("made up",))
 
     return Preset(name, name.title(), sender, make, (signature,))
+
+
+OWN = """
+from webhook_receiver import HMACBody, Sender, WebhookReceiver
+acme = Sender(name="acme", scheme=HMACBody("secret", signature="x-acme-signature"), facts=("x",))
+hooks = WebhookReceiver(sender=acme)
+"""
+
+
+def of_acme(secret: str) -> str:
+    head = HMACBody(secret, signature="x-acme-signature").sign(RequestHead.of({}), b"{}", NOW)
+    (value,) = [value.decode() for name, value in head.headers if name == b"x-acme-signature"]
+    return f"curl http://x/in -H 'X-Acme-Signature: {value}' -d '{{}}'"
+
+
+@pytest.mark.parametrize(("secret", "ok"), [("secret", True), ("another", False)])
+def test_a_sender_of_the_users_own_is_that_of_a_receiver(
+    secret: str, ok: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.joinpath("own_acme.py").write_text(OWN, encoding="utf-8")
+    done = explain(of_acme(secret), "--hooks", "own_acme:hooks")
+    assert done.exit_code == (0 if ok else 1)
+    assert "checked as acme, the sender of your receiver" in done.stdout
+    assert ("it verifies" in done.stdout) is ok
+    document = json.loads(explain(of_acme(secret), "--hooks", "own_acme:hooks", "--json").stdout)
+    assert (document["scheme"], document["chosen_by"], document["ok"]) == ("acme", "receiver", ok)
+
+
+def test_a_request_of_no_known_sender_is_judged_as_nobodys() -> None:
+    done = explain(of_acme("secret"), "--secret", "secret")
+    assert done.exit_code == 1
+    assert "UP42" not in done.stdout
+    assert "it is not known whose it is" in done.stdout
+    assert "--hooks MODULE:HOOKS" in done.stdout
+    document = json.loads(explain(of_acme("secret"), "--secret", "secret", "--json").stdout)
+    assert (document["ok"], document["scheme"], document["steps"]) == (False, None, [])
+
+
+def test_the_sender_is_said_by_either_word(file: str) -> None:
+    assert explain(file, "--secret", SECRET, *AT, "--as", "up42").stdout == (
+        explain(file, "--secret", SECRET, *AT, "--sender", "up42").stdout
+    )
+
+
+@pytest.mark.parametrize("more", [("--sender", "slack"), ("--secret", "x"), ("--now", "2h"), ("--hooks", "app:hooks")])
+def test_a_stored_delivery_is_asked_for_by_its_id_alone(more: tuple[str, str], tmp_path: Path) -> None:
+    done = explain("--inbox", f"sqlite:///{tmp_path}/hooks.db", "id", *more)
+    assert (done.exit_code, "its id alone" in " ".join(done.stderr.split())) == (2, True)
+
+
+@pytest.mark.parametrize("more", [("--sender", "slack"), ("--secret", "x"), ("--verify-token", "x")])
+def test_a_receiver_has_its_own_sender_and_secret(more: tuple[str, str], file: str) -> None:
+    done = explain(file, "--hooks", "app:hooks", *more)
+    assert (done.exit_code, "its own sender and secret" in " ".join(done.stderr.split())) == (2, True)
+
+
+@pytest.mark.parametrize(("url", "asks"), [((), True), (("--url", "https://example.com/in"), False)])
+def test_where_the_signed_url_is_not_known_the_option_that_says_it_is_told(
+    url: tuple[str, ...], asks: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "request.http"
+    path.write_bytes(b"POST /in HTTP/1.1\r\nX-Twilio-Signature: AA==\r\nContent-Length: 3\r\n\r\na=b")
+    shown = explain(str(path), "--secret", "s", *url).stdout
+    assert ("--url https://" in shown) is asks
+
+
+def test_an_unproven_challenge_is_told_once() -> None:
+    asked = """curl http://x/in -H 'Content-Type: application/json' -d '{"type":"url_verification","challenge":"c"}'"""
+    shown = explain(asked, "--secret", "s", "--as", "slack").stdout
+    assert "it is a challenge of Slack, and would be answered if it were proven" in shown
+    assert "it may be a challenge" not in shown
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        ((), "say that by --verify-token"),
+        (("--verify-token", "hammock"), "a receiver answers 200, 1158"),
+        (("--verify-token", "other"), "its token is not the receiver's own"),
+    ],
+)
+def test_a_challenge_with_a_token_is_answered_if_the_token_is_said(token: tuple[str, ...], said: str) -> None:
+    asked = "curl 'http://x/in?hub.mode=subscribe&hub.challenge=1158&hub.verify_token=hammock'"
+    assert said in explain(asked, "--secret", "s", *token).stdout

@@ -23,6 +23,13 @@ def explain(
         str | None,
         typer.Option(callback=checked_url_or_none, help="The URL that the sender posts to, if it is not REQUEST's."),
     ] = None,
+    hooks: Annotated[
+        str | None,
+        typer.Option(metavar="MODULE:HOOKS", help="Your receiver: verify by its own sender, with its own secret."),
+    ] = None,
+    verify_token: Annotated[
+        str | None, typer.Option(help="The token that the sender shows with a challenge, such as Meta's.")
+    ] = None,
     entry: Entry = None,
     inbox: Annotated[
         str | None, typer.Option(metavar="WHERE", help="REQUEST is the id of a delivery in this inbox.")
@@ -35,7 +42,17 @@ def explain(
     the request verifies, with 1 if not.
     """
     from . import explain_report
+    from .request import read_request
 
     if inbox is not None:
+        if any(each is not None for each in (secret, secret_file, scheme, now, url, hooks, verify_token, entry)):
+            raise typer.BadParameter(
+                "a stored delivery is without its signature, and not verified again: give its id alone",
+                param_hint="--inbox",
+            )
         raise typer.Exit(explain_report.of_delivery(inbox, request, as_json=as_json))
-    raise typer.Exit(explain_report.of_request(request, secret, secret_file, scheme, now, url, entry, as_json=as_json))
+    if hooks is not None and any(each is not None for each in (secret, secret_file, scheme, verify_token)):
+        raise typer.BadParameter("a receiver has its own sender and secret", param_hint="--hooks")
+    found = read_request(request, entry)
+    against = explain_report.against(found, hooks, secret, secret_file, scheme, verify_token)
+    raise typer.Exit(explain_report.of_request(found, against, now, url, as_json=as_json))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import typer
 
@@ -14,57 +15,113 @@ from ..errors import ConfigurationError, StaleSignature
 from ..explain import Explanation
 from ..explain import explain as explained
 from ..explain.content import AskedFor, Part, challenge_in, parts_of
+from ..explain.trial import MAYBE_CHALLENGE
 from ..inbox import StoredDelivery
+from ..senders import Sender
+from ..signatures import Secret
 from . import output
+from .app_loader import load
 from .inbox_option import InboxTarget, run
 from .output import fail, listed
-from .request import Chosen, chosen_sender, clock, read_request, read_secrets
+from .request import Chosen, chosen_sender, clock, read_secrets, sender_of
+from .secret_option import token_of
 
 _LONGEST = 200  # characters of an answer that are shown
 _STYLES = {"passed": "green", "failed": "red", "not reached": "dim"}
 _MARKS = {"passed": "\N{CHECK MARK}", "failed": "\N{BALLOT X}", "not reached": "\N{MIDDLE DOT}"}
+_UNKNOWN = (
+    "it is not known whose it is: its headers and body are no known sender's. Say --sender NAME (`webhook-receiver "
+    "senders` lists all), or --hooks MODULE:HOOKS for the sender of your own receiver"
+)
+_NO_URL = "say the URL that the sender posts to, which it signs: --url https://example.com/webhooks"
 _KEPT = (
     "stored headers are without signatures, so nothing can be verified again. What is known is the result at "
     "receipt; rejected requests are never stored: save them with  webhook-receiver capture"
 )
 
 
-def of_request(
-    request: str,
+class Against(NamedTuple):
+    """What a request is verified against."""
+
+    chosen: Chosen
+    """The sender, and what it was chosen by."""
+    sender: Sender
+    """The sender, with its challenges."""
+    secrets: list[Secret]
+    """The secrets; one that counts for nothing where the sender is a receiver's own."""
+    url: str | None = None
+    """The URL that the receiver knows to be its own."""
+    shows_token: bool = False
+    """Whether the token of the sender's challenges is known."""
+
+
+_ITS_OWN = Secret("of the receiver itself")
+
+
+def against(
+    request: SavedRequest,
+    hooks: str | None,
     secret: list[str] | None,
     secret_file: list[Path] | None,
-    sender: str | None,
-    now: str | None,
-    url: str | None,
-    entry: int | None,
-    *,
-    as_json: bool,
-) -> int:
-    """Print the report of a saved request; return the exit code. The arguments are those of the command."""
+    name: str | None,
+    token: str | None,
+) -> Against:
+    """Return what a saved request is verified against.
+
+    Args:
+        request: the request.
+        hooks: the receiver, as MODULE:HOOKS; None if there is none.
+        secret: the secrets, as texts.
+        secret_file: files with secrets.
+        name: the sender's name; None to find it.
+        token: the token that the sender shows with its challenges.
+
+    Raises:
+        typer.BadParameter: there is no secret, or it or the token cannot be used.
+    """
+    if hooks is not None:
+        receiver = load(hooks)
+        return Against(sender_of(receiver), receiver.sender, [_ITS_OWN], receiver.public_url, shows_token=True)
     secrets = read_secrets(secret, secret_file)
     if not secrets:
         raise typer.BadParameter("give the receiver's secret: --secret, --secret-file or WEBHOOK_SECRET")
-    found = read_request(request, entry)
-    chosen = chosen_sender(sender, found, secrets)
-    known = chosen.preset
-    head = RequestHead(found.method, found.target.encode("latin-1", "replace"), found.headers, url or found.url)
+    chosen = chosen_sender(name, request, secrets)
+    shown = None if token is None else token_of(chosen.preset, token)
     try:
-        of = known.registering(secrets)
+        sender = chosen.preset.registering(secrets, shown)
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error), param_hint="--secret") from None
+    return Against(chosen, sender, secrets, shows_token=shown is not None)
+
+
+def of_request(found: SavedRequest, against: Against, now: str | None, url: str | None, *, as_json: bool) -> int:
+    """Print the report of a saved request; return the exit code. The others are arguments of the command."""
+    chosen, of = against.chosen, against.sender
+    if chosen.by == "default":
+        return _show_unknown(found, as_json=as_json)
+    posted_to = url or against.url or found.url
+    head = RequestHead(found.method, found.target.encode("latin-1", "replace"), found.headers, posted_to)
+    try:
         result = explained(
             found.headers,
             found.body,
-            secrets,
-            make=known.make_for(found.headers),
+            against.secrets,
+            make=chosen.preset.make_for(found.headers),
             now=clock(now),
             method=found.method,
             target=found.target,
-            url=url or found.url,
+            url=posted_to,
+            content_encodings=of.content_encodings,
         )
     except ConfigurationError as error:
         raise typer.BadParameter(str(error), param_hint="--secret") from None
     asked = challenge_in(of, head, found.body, result.now)
     if asked is not None and (asked.status is not None or found.method != "POST"):
-        return _show_challenge(found, chosen, asked, as_json=as_json)
+        return _show_challenge(found, against, asked, as_json=as_json)
+    if asked is not None:  # it is said what it is
+        result = replace(result, hints=tuple(each for each in result.hints if not each.startswith(MAYBE_CHALLENGE)))
+    if posted_to is None and getattr(of.scheme, "needs_url", False):
+        result = replace(result, hints=(_NO_URL,))
     parts = parts_of(of, head, found.body) if result.authentic and asked is None else []
     if as_json:
         about: dict[str, Any] = {
@@ -73,19 +130,31 @@ def of_request(
         }
         output.say_json(_document(found, chosen, result) | about)
     else:
-        _show(found, chosen, result, parts, is_challenge=asked is not None)
+        _show(found, against, result, parts, is_challenge=asked is not None)
     return 0 if result.ok else 1
 
 
-def _show_challenge(request: SavedRequest, chosen: Chosen, asked: AskedFor, *, as_json: bool) -> int:
+def _show_unknown(request: SavedRequest, *, as_json: bool) -> int:
+    """Print that a request is no known sender's, so that nothing is verified; return the exit code."""
+    if as_json:
+        about = _about_request(request) | {"scheme": None, "chosen_by": "default", "likely": list[str]()}
+        verdict: dict[str, Any] = {"ok": False, "authentic": False, "error": None, "verified_by": None}
+        output.say_json(about | verdict | {"steps": [], "causes": [], "hints": [_UNKNOWN]})
+        return 1
+    _say_request(request, _UNKNOWN)
+    return 1
+
+
+def _show_challenge(request: SavedRequest, against: Against, asked: AskedFor, *, as_json: bool) -> int:
     """Print that a request is a challenge, and what is answered; return the exit code."""
+    chosen = against.chosen
     ok = asked.status is not None
     if as_json:
         output.say_json(_about(request, chosen) | {"ok": ok, "challenge": asked.as_json(), "events": list[object]()})
         return 0 if ok else 1
     _say_head(request, chosen)
     if not ok:
-        _say_unproven(chosen)
+        _say_unproven(against)
         return 1
     answer = output.printable(asked.answer[:_LONGEST]) or "an empty body"
     kind = f" ({asked.content_type})" if asked.content_type else ""
@@ -96,10 +165,14 @@ def _show_challenge(request: SavedRequest, chosen: Chosen, asked: AskedFor, *, a
     return 0
 
 
-def _about(request: SavedRequest, chosen: Chosen) -> dict[str, Any]:
+def _about_request(request: SavedRequest) -> dict[str, Any]:
     about = {"method": request.method, "target": request.target, "size": len(request.body)}
+    return {**about, "notes": [*request.notes]}
+
+
+def _about(request: SavedRequest, chosen: Chosen) -> dict[str, Any]:
     whose = {"scheme": chosen.preset.name, "chosen_by": chosen.by, "likely": [each.name for each in chosen.likely]}
-    return {**about, "notes": [*request.notes], **whose}
+    return {**_about_request(request), **whose}
 
 
 def _document(request: SavedRequest, chosen: Chosen, result: Explanation) -> dict[str, Any]:
@@ -107,28 +180,36 @@ def _document(request: SavedRequest, chosen: Chosen, result: Explanation) -> dic
 
 
 def _say_head(request: SavedRequest, chosen: Chosen) -> None:
+    _say_request(request, _whose(chosen))
+
+
+def _say_request(request: SavedRequest, whose: str) -> None:
     head = f"{request.method} {request.target}, {len(request.headers)} headers, {len(request.body)} bytes of body"
     output.say(output.printable(head), "bold")
-    output.say(_whose(chosen))
+    output.say(whose)
     for note in request.notes:
         output.say(f"note: {output.printable(note)}", "yellow")
 
 
-def _say_unproven(chosen: Chosen) -> None:
+def _say_unproven(against: Against) -> None:
     """Print that a request is a challenge that has not the proof by which it is answered."""
-    title = chosen.preset.title
-    if chosen.preset.asking is None:
-        output.say(f"it is a challenge of {title}, and would be answered if it were proven", "bold yellow")
+    preset = against.chosen.preset
+    said = f"it is a challenge of {preset.title}"
+    if preset.asking is None:
+        output.say(f"{said}, and would be answered if it were proven", "bold yellow")
+    elif against.shows_token:
+        output.say(f"{said}, and its token is not the receiver's own", "bold yellow")
     else:
-        output.say(f"it is a challenge of {title}, which is answered if its token is the receiver's own", "bold yellow")
+        output.say(f"{said}, which is answered if its token is the receiver's own", "bold yellow")
+        output.say("say that by --verify-token", "yellow")
 
 
 def _show(
-    request: SavedRequest, chosen: Chosen, result: Explanation, parts: Sequence[Part], *, is_challenge: bool
+    request: SavedRequest, against: Against, result: Explanation, parts: Sequence[Part], *, is_challenge: bool
 ) -> None:
-    _say_head(request, chosen)
+    _say_head(request, against.chosen)
     if is_challenge:
-        _say_unproven(chosen)
+        _say_unproven(against)
     for step in result.steps:
         # In a pipe the word, for a program that looks for it; on a terminal the mark.
         mark = _MARKS[step.state] if output.is_terminal() else f"{step.state}:"
@@ -160,8 +241,10 @@ def _whose(chosen: Chosen) -> str:
         case "request":
             others = f"; {likely} would send the same: --sender NAME says whose it is" if likely else ""
             return f"taken for {title}, by its headers and body{others}"
+        case "receiver":
+            return f"checked as {title}, the sender of your receiver"
         case "default":
-            return f"checked as {title}: its headers and body are no known sender's; --sender NAME says whose it is"
+            return _UNKNOWN
 
 
 def _indented(text: str) -> str:

@@ -17,6 +17,7 @@ from ..capture.request_files import SavedRequest, from_har, from_http, parse_jso
 from ..delivery import RequestHead
 from ..errors import ConfigurationError
 from ..explain.trial import Case, verifying_time
+from ..receiver import WebhookReceiver
 from ..senders.preset import Preset
 from ..senders.registry import alike, candidates, presets
 from ..signatures import Secret
@@ -92,8 +93,9 @@ class Chosen(NamedTuple):
     """The sender."""
     likely: list[Preset]
     """The senders that its headers and body are those of, the likeliest first; of several, all are as likely."""
-    by: Literal["name", "secret", "request", "default"]
-    """What it was chosen by: the name that was given, the secret, which verifies it, the request, or nothing."""
+    by: Literal["name", "receiver", "secret", "request", "default"]
+    """What it was chosen by: the name or the receiver that was given, the secret, which verifies it, the request, or
+    nothing: it is not known."""
 
 
 def chosen_sender(name: str | None, request: SavedRequest, secrets: Sequence[Secret] = ()) -> Chosen:
@@ -119,6 +121,15 @@ def chosen_sender(name: str | None, request: SavedRequest, secrets: Sequence[Sec
         return Chosen(likely[0], likely, "request")
     asking = [each for each in known.values() if _asks(each, head, request.body)]
     return Chosen(asking[0], asking, "request") if asking else Chosen(next(iter(known.values())), likely, "default")
+
+
+def sender_of(hooks: WebhookReceiver) -> Chosen:
+    """Return a receiver's own sender as a preset, which is made of no secret: it has the receiver's."""
+    sender = hooks.sender
+    known = presets().get(sender.name)
+    title = sender.name if known is None else known.title
+    preset = Preset(sender.name, title, lambda _: sender, lambda _: sender.scheme)
+    return Chosen(preset, [preset], "receiver")
 
 
 def _asks(preset: Preset, head: RequestHead, body: bytes) -> bool:

@@ -27,6 +27,7 @@ SenderName = Annotated[
     str | None,
     typer.Option(
         "--sender",
+        "--as",
         callback=checked_sender,
         autocompletion=sender_names,
         metavar="NAME",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typer import BadParameter
 
 from ..errors import ConfigurationError
+from ..senders.preset import Preset
 from ..signatures import Secret
 from .options import SECRET_VARIABLE
 
@@ -27,3 +28,17 @@ def read_secret(given: str | None, file: Path | None) -> Secret | None:
 def typed(secret: str | None) -> bool:
     """Whether a secret was given by an option, and not by the environment, which may be set for something else."""
     return secret is not None and secret != os.environ.get(SECRET_VARIABLE)
+
+
+def token_of(preset: Preset, token: str) -> Secret:
+    """Return the token that a sender shows with its challenges.
+
+    Raises:
+        BadParameter: it shows none, or the token is empty.
+    """
+    if preset.asking is None:
+        raise BadParameter(f"{preset.name} shows no token", param_hint="--verify-token")
+    try:
+        return Secret(token)
+    except ConfigurationError as error:
+        raise BadParameter(str(error), param_hint="--verify-token") from None

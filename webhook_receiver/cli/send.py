@@ -27,7 +27,7 @@ from .app_loader import load
 from .key_pair import kept_key, signs_with_key
 from .notification import UP42, Notifier
 from .rich_output import progress_bar
-from .secret_option import read_secret, typed
+from .secret_option import read_secret, token_of, typed
 
 MakeDelivery = Callable[[], tuple[RequestHead, bytes]]
 """Returns the signed head of a request, and its body."""
@@ -124,7 +124,7 @@ def notifier(
             read_secret(secret, secret_file),
             headers,
             key=None if key is None else _key(presets()[name], key),
-            token=None if token is None else _token(presets()[name], token),
+            token=None if token is None else token_of(presets()[name], token),
         )
     if any(each is not None for each in (sender, secret_file, token)) or typed(secret):
         raise typer.BadParameter("a receiver has its own sender and secret", param_hint="--hooks")
@@ -151,20 +151,6 @@ def _key(preset: Preset | None, file: Path) -> Secret:
         return Secret.from_file(file)
     except ConfigurationError as error:
         raise typer.BadParameter(str(error), param_hint="--key") from None
-
-
-def _token(preset: Preset, token: str) -> Secret:
-    """Return the token that a sender shows with its challenges.
-
-    Raises:
-        BadParameter: it shows none, or the token is empty.
-    """
-    if preset.asking is None:
-        raise typer.BadParameter(f"{preset.name} shows no token", param_hint="--verify-token")
-    try:
-        return Secret(token)
-    except ConfigurationError as error:
-        raise typer.BadParameter(str(error), param_hint="--verify-token") from None
 
 
 def headers_of(given: Sequence[str]) -> dict[str, str]:

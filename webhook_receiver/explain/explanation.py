@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -181,6 +181,7 @@ def explain(
     url: str | None = None,
     client: str | None = None,
     max_body: int = MAX_BODY,
+    content_encodings: Sequence[str] | None = None,
 ) -> Explanation:
     """Explain why a request is accepted or rejected. The scheme decides; causes are found by trial.
 
@@ -198,6 +199,8 @@ def explain(
         url: the absolute URL that the sender posted to, for a scheme whose signatures cover it or the host.
         client: the address of the peer, for a scheme that reads it.
         max_body: the receiver's largest body, in bytes.
+        content_encodings: the encodings of bodies that the receiver's sender may use, such as ("gzip",); None for those
+            of the sender that has this scheme.
 
     Raises:
         ConfigurationError: the scheme cannot be made of these secrets.
@@ -208,7 +211,7 @@ def explain(
     if now is None:
         now = next((time for time in times if not isinstance(verify(case, time).error, StaleSignature)), 0.0)
     explanation = _explain(case, now, times)
-    unread = _unread(case, max_body)
+    unread = _unread(case, max_body, content_encodings)
     if unread is None:
         return explanation
     error, cause = unread
@@ -221,10 +224,11 @@ def explain(
     )
 
 
-def _unread(case: Case, max_body: int) -> tuple[RequestError, Cause] | None:
+def _unread(case: Case, max_body: int, encodings: Sequence[str] | None) -> tuple[RequestError, Cause] | None:
     """Return why a receiver rejects a request whatever its signature; None if it does not."""
-    preset = preset_of(case.make)
-    encodings = () if preset is None else preset.sender(preset.example).content_encodings
+    if encodings is None:
+        preset = preset_of(case.make)
+        encodings = () if preset is None else preset.sender(preset.example).content_encodings
     reader = BodyReader(max_body, BODY_TIMEOUT, encodings=encodings)
     try:
         if case.head.method.upper() != "POST":

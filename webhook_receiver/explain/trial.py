@@ -25,6 +25,9 @@ R = TypeVar("R")
 MILLISECONDS_FROM = 1e11
 """The number from which on a time means milliseconds: in Unix seconds it is the year 5138."""
 
+MAYBE_CHALLENGE = "it may be a challenge"
+"""The begin of the hint that a request looks like a challenge."""
+
 _TIME = re.compile(
     rb"(?<![0-9A-Za-z+/])(?:[0-9]{10,16}(?![0-9A-Za-z+/=])|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,21}(?:Z|[+-][0-9:]{4,5})"
     rb"|[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT)"
@@ -256,7 +259,7 @@ def _about_challenge(case: Case) -> Iterator[str]:
     found += [f"its header {each.decode()}" for each in _ASKED_BY_HEADER if each in fields(case.headers)]
     found += [f"{each.decode()!r} in its body" for each in _ASKED_BY_BODY.findall(case.body[:_MAX_CHALLENGE])]
     if found:
-        yield f"it may be a challenge ({found[0]}): say how the sender wants it answered, by Sender(challenges=...)"
+        yield f"{MAYBE_CHALLENGE} ({found[0]}): say how the sender wants it answered, by Sender(challenges=...)"
 
 
 def _about_body(case: Case) -> Iterator[str]:
