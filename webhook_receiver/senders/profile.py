@@ -214,11 +214,15 @@ class Profile:
         }
 
 
+def page_of(preset: Preset) -> Page:
+    """Return the page of a sender, also of one of another package that has none."""
+    return preset.page or Page(trade="specifications", docs="", setup="Its package says how to register.")
+
+
 def profile_of(preset: Preset) -> Profile:
     """Return the profile of a sender; of one of another package without a page, what is read from the sender."""
-    page = preset.page or Page(trade="specifications", docs="", setup="Its package says how to register.")
     sender = preset.registering(preset.example)
-    return Profile(preset, page, sender, _proof_of(preset, sender.scheme))
+    return Profile(preset, page_of(preset), sender, _proof_of(preset, sender.scheme))
 
 
 def _proof_of(preset: Preset, scheme: Scheme) -> Proof:
