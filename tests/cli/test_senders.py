@@ -110,7 +110,8 @@ def test_a_page_is_wrapped_on_a_terminal(name: str, monkeypatch: pytest.MonkeyPa
     ("given", "near"),
     [
         ("gihub", "did you mean github?"),
-        ("Stripe", "did you mean stripe"),
+        ("Strip", "did you mean stripe"),
+        ("foo", "there is no sender 'foo': `webhook-receiver senders` lists all"),
         ("standard webhooks", "did you mean standard-webhooks"),
         ("razor", "did you mean razorpay"),
         ("qqqqqqqqqq", "there is no sender 'qqqqqqqqqq': `webhook-receiver senders` lists all"),
@@ -121,6 +122,11 @@ def test_a_name_that_is_none_is_answered_with_those_near_it(given: str, near: st
     done = run("senders", "show", given)
     assert done.returncode == 2
     assert near in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("name", ["Github", "STRIPE", "AWS_SNS", "Standard-Webhooks"])
+def test_a_sender_is_known_by_its_name_in_capitals_too(name: str) -> None:
+    assert options.checked_sender(name) == name.lower().replace("_", "-") in presets()
 
 
 @pytest.mark.parametrize("name", [preset.function for preset in presets().values() if "_" in preset.function])

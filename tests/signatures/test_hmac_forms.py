@@ -648,6 +648,8 @@ def test_a_form_returns_bytes() -> None:
         ({"signature": "x-a[1"}, "a place is"),
         ({"item_separator": "-"}, "item_separator is one of"),
         ({"timestamp_format": "minutes"}, "timestamp_format is one of"),
+        ({"timestamp_format": "milliseconds"}, "say where that is, by timestamp="),
+        ({"timestamp_format": "rfc3339"}, "say where that is, by timestamp="),
         ({"key": "raw"}, 'key is "text", "hex", "base64" or a KeyForm'),
         ({"key_ids": "k", "key_id": "x-key"}, "key_ids has an id for each secret"),
         ({"key_ids": ["k1"]}, "key_ids has an id for each secret"),

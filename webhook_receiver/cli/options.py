@@ -65,19 +65,19 @@ def checked_url_or_none(url: str | None) -> str | None:
 
 
 def checked_sender(name: str | None) -> str | None:
-    """Return the name of a sender, if the registry has it; that of its function in Python counts, too."""
+    """Return the name of a sender, if the registry has it; that of its function in Python, and capitals, count, too."""
     if name is not None:
         from difflib import get_close_matches
 
         from ..senders.registry import presets
 
         known = presets()
-        if name not in known and (other := name.replace("_", "-")) in known:
+        if name not in known and (other := name.casefold().replace("_", "-")) in known:
             return other
         if name not in known:
             spelt = {each.casefold(): preset.name for preset in known.values() for each in (preset.title, preset.name)}
             near = [each for each in known if name and each.startswith(name.casefold())]
-            near = near or [spelt[each] for each in get_close_matches(name.casefold(), spelt)]
+            near = near or [spelt[each] for each in get_close_matches(name.casefold(), spelt, cutoff=0.65)]
             meant = f"did you mean {' or '.join(dict.fromkeys(near))}? " if near else ""
             raise BadParameter(f"there is no sender {name!r}: {meant}`webhook-receiver senders` lists all")
     return name

@@ -90,6 +90,8 @@ class ContentScheme:
         check_choice("encoding", encoding, tuple(ENCODINGS))
         check_choice("item_separator", item_separator, ITEM_SEPARATORS)
         check_choice("timestamp_format", timestamp_format, tuple(TIME_FORMATS))
+        if timestamp is None and timestamp_format != "seconds":
+            raise ConfigurationError("timestamp_format is the format of a time: say where that is, by timestamp=...")
         places = [signature] if isinstance(signature, str) or not isinstance(signature, Sequence) else signature
         self._signatures = [Place.of(place, item_separator) for place in places]
         self._timestamp, self._id, self._key_id = (
