@@ -14,7 +14,7 @@ from rich.console import Console
 
 from tests.cli.test_commands import on_a_terminal
 from tests.commands import COMMAND, run
-from webhook_receiver.cli import options, rich_output, senders
+from webhook_receiver.cli import options, rich_output
 from webhook_receiver.senders.registry import presets
 
 
@@ -70,7 +70,8 @@ def test_programs_get_one_document_for_each_sender() -> None:
     documents = [json.loads(line) for line in run("senders", "--json").stdout.splitlines()]
     assert sorted(each["name"] for each in documents) == sorted(presets())
     (slack,) = [each for each in documents if each["name"] == "slack"]
-    assert json.loads(run("senders", "show", "slack", "--json").stdout) == slack
+    for command in (("show", "slack", "--json"), ("--json", "show", "slack")):
+        assert json.loads(run("senders", *command).stdout) == slack
     assert slack["proof"] == {
         "scheme": "HMACBody",
         "body": True,
@@ -101,7 +102,7 @@ def test_a_page_is_wrapped_on_a_terminal(name: str, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(rich_output, "console", Console(force_terminal=True, width=80, record=True, file=nowhere))
         monkeypatch.setenv("FORCE_COLOR", "1")
         monkeypatch.setenv("COLUMNS", "80")
-        senders.show(name)
+        sender_report.show(name, as_json=False)
         shown = rich_output.console.export_text()
     assert max(len(line) for line in shown.splitlines() if " " in line.strip()) <= 80  # an address is not broken
 

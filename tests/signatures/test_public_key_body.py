@@ -68,6 +68,9 @@ def der(key: Any) -> bytes:
 FORMS: dict[str, Callable[[Any], str]] = {
     "PEM": public_pem,
     "private PEM": pem,
+    "PEM in one line": lambda key: public_pem(key).replace("\n", "\\n"),
+    "private PEM in one line": lambda key: pem(key).replace("\n", "\\n"),
+    "PEM in one line with returns": lambda key: public_pem(key).replace("\n", "\\r\\n"),
     "certificate": lambda key: certificate(key).public_bytes(serialization.Encoding.PEM).decode(),
     "certificate in base64": lambda key: b64encode(certificate(key).public_bytes(serialization.Encoding.DER)).decode(),
     "DER in hex": lambda key: der(key).hex(),

@@ -36,10 +36,12 @@ def ls(context: typer.Context, as_json: Json = False) -> None:
 
     if context.invoked_subcommand is None:
         sender_report.list_all(as_json)
+    context.obj = as_json
 
 
 @senders.command("show")
 def show(
+    context: typer.Context,
     name: Annotated[
         str,
         typer.Argument(
@@ -54,4 +56,4 @@ def show(
     """Show all about a sender: how to register, what it proves, its traps."""
     from . import sender_report
 
-    sender_report.show(name, as_json)
+    sender_report.show(name, as_json or bool(context.obj))

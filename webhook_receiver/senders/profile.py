@@ -147,6 +147,8 @@ class Profile:
             yield "Anybody can deliver: allow the sender's networks alone, by AllowFrom, or ask its API what happened."
         if proof.tolerance is not None:
             yield f"The time is covered: {proof.tolerance} seconds after its signing, a delivery is too old."
+        elif proof.scheme == "SNSSignature":
+            yield "The time is covered, but not checked: a copy of a delivery proves itself at any time."
         elif proof.secret:
             yield "No time is covered: a copy of a delivery proves itself at any time."
         if proof.url:

@@ -106,8 +106,10 @@ def private_key(secret: Secret) -> Any:
 
 def _loaded(text: str, is_ed25519: bool) -> Any:
     """Return the key in a text; None for a text that is none."""
+    is_pem = text.startswith("-----BEGIN")
+    if is_pem:  # in one line, as variables of the environment have it; no PEM has a backslash
+        text = text.replace("\\r", "").replace("\\n", "\n")
     data = text.encode()
-    is_pem = data.startswith(b"-----BEGIN")
     if not is_pem:
         data = _decoded("".join(text.split()))
         if is_ed25519 and len(data) == 32:
