@@ -14,7 +14,7 @@ from rich.console import Console
 
 from tests.cli.test_commands import on_a_terminal
 from tests.commands import COMMAND, run
-from webhook_receiver.cli import options, rich_output
+from webhook_receiver.cli import options, rich_output, sender_report
 from webhook_receiver.senders.registry import presets
 
 
