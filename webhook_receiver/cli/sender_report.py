@@ -28,7 +28,12 @@ class _Lacking(NamedTuple):
     def as_json(self) -> dict[str, Any]:
         """Return it as a JSON object, with the names that a profile has."""
         preset, page = self.preset, self.page
-        about = {"name": preset.name, "title": preset.title, "trade": page.trade, "docs": f"https://{page.docs}"}
+        about: dict[str, Any] = {
+            "name": preset.name,
+            "title": preset.title,
+            "trade": page.trade,
+            "docs": f"https://{page.docs}",
+        }
         about |= {"module": preset.module, "function": preset.function, "register": page.setup, "proof": None}
         return {**about, "answer": page.answer, "backfill": page.backfill, "traps": [*page.traps], "needs": self.needs}
 
