@@ -63,7 +63,10 @@ def test_a_form_that_was_changed_is_explained_by_that_alone(came: str, was: str,
         (FORM, ["the body is a form: a receiver reads the JSON in its field payload"]),
         (
             b"payload=2&" + FORM,
-            ["the body is a form: a receiver reads the JSON in its field payload, the last of 2"],
+            [
+                "the body is a form with 2 fields payload: a receiver reads an object of its 2 fields; "
+                "let the sender send it once"
+            ],
         ),
         (
             urlencode({"Payload": JSON}).encode(),
@@ -86,7 +89,6 @@ def test_a_form_is_read_as_the_receiver_reads_it(body: bytes, hints: list[str]) 
     ("body", "why"),
     [
         (urlencode({"payload": quote(JSON)}).encode(), "the JSON in payload was escaped twice"),
-        (FORM + b"&payload=2", "the last payload has no JSON object, and one before it has"),
         (b"payload=", "payload is empty"),
         (b"payload=%5B%5D", "payload has no JSON object"),
     ],

@@ -66,7 +66,8 @@ def payments(*items: object) -> bytes:
 
 
 def verified(sender: Sender, body: bytes, now: float = NOW) -> Verified:
-    return sender.scheme.verify(HEAD, now)(body)
+    """Return what is proven of a body, without the signed values."""
+    return sender.scheme.verify(HEAD, now)(body)._replace(contents=())
 
 
 class TestMailgun(SenderSuite):

@@ -135,6 +135,6 @@ async def _deliver(sender: Sender, headers: Headers, body: bytes, now: float) ->
         events.append(type(event).__name__)
 
     receipt = await hooks.receive(sender.scheme.sign(RequestHead.of(headers, url=_URL), body, now).headers, body)
-    if receipt.response.status not in (204, 422):
+    if receipt.response.status not in (200, 204, 422):
         raise ConfigurationError(f"the request, signed again, is rejected: {receipt.error}")
     return receipt.response.status, events

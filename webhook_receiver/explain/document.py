@@ -71,14 +71,17 @@ def _about_form(sender: Sender, body: bytes) -> Iterator[str]:
                 f'decode=functools.partial(form_document, field="{name}")'
             )
         return
-    several = f", the last of {len(values)}" if len(values) > 1 else ""
-    yield f"the body is a form: a receiver reads the JSON in its field {field}{several}"
+    if len(values) > 1:
+        yield (
+            f"the body is a form with {len(values)} fields {field}: a receiver reads an object of its {len(fields)} "
+            "fields; let the sender send it once"
+        )
+        return
+    yield f"the body is a form: a receiver reads the JSON in its field {field}"
     if _is_object(_bytes(values[-1])):
         return
     if _is_object(_bytes(unquote_plus(values[-1]))):
         yield f"the JSON in {field} was escaped twice: let the sender, or what is in between, escape it once"
-    elif any(_is_object(_bytes(value)) for value in values):
-        yield f"the last {field} has no JSON object, and one before it has: let the sender send it once"
     else:
         yield f"{field} {'has no JSON object' if values[-1] else 'is empty'}: look at what the sender puts there"
 
