@@ -55,7 +55,7 @@ from .senders.source import Source
 from .signatures import BodyCheck, KeysNeeded, Scheme, Verified
 from .signatures.fetching import with_keys
 from .signatures.forwarded import warn_of_proxy_headers
-from .signatures.scheme import www_authenticate
+from .signatures.scheme import check_has_url, www_authenticate
 from .signatures.secrets import Secrets, masked
 
 MAX_BODY = 1024 * 1024  # bytes; an order's notification has some hundred
@@ -330,6 +330,10 @@ class WebhookReceiver(Router):
         """
         return self._parser.parse_all(body, headers)
 
+    def number_of_events(self, body: bytes, headers: Headers = ()) -> int:
+        """Return the number of events in a body, as `parse_all` does, but parse none; 1 for a body that is no event."""
+        return self._parser.number_of_events(body, headers)
+
     def set_to_work(self, concurrency: int | None = None) -> None:
         """Run the handlers in this process, whatever `work` says, as a worker process does. Before the start only.
 
@@ -503,15 +507,6 @@ def _verify_all(
     verify: Callable[[RequestHead, float], BodyCheck], head: RequestHead, body: bytes, now: float
 ) -> Verified:
     return verify(head, now)(body)
-
-
-def check_has_url(scheme: Scheme, public_url: str | None) -> None:
-    """Reject a scheme whose signatures cover the URL that the sender posts to, if that is not given."""
-    if public_url is None and getattr(scheme, "needs_url", False):
-        raise ConfigurationError(
-            f"the signatures of {type(scheme).__name__} cover the URL that the sender posts to: say which one that is, "
-            'WebhookReceiver(public_url="https://example.com/webhooks")'
-        )
 
 
 def check_callable(argument: str, given: object, what: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from urllib.parse import urlencode
 
 import pytest
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tests.working import AT_ONCE, PATIENCE, durable, until
 from webhook_receiver import (
@@ -519,6 +519,27 @@ def test_a_part_is_parsed_by_its_number() -> None:
         hooks.parse(b'{"events": []}')
     with pytest.raises(NotAnEvent, match="no part 1"):
         WebhookReceiver(secret="s").parse(body, (), 1)
+
+
+async def test_the_events_of_a_batch_are_parsed_once_to_be_stored_and_once_to_be_handled(url: str) -> None:
+    parsed = list[int]()
+
+    class Moved(Event, frozen=True):
+        event: Literal["moved"]
+        id: int
+
+        @field_validator("id")
+        @classmethod
+        def note(cls, id: int) -> int:
+            parsed.append(id)
+            return id
+
+    hooks = durable(url, clock=time.time, sender=batching(events=(Moved,)))
+    hooks.on(Moved)(lambda event: None)
+    async with hooks:
+        await send(hooks, [event(1), event(2), event(3)])
+        await finished(hooks, 3)
+    assert sorted(parsed) == [1, 1, 2, 2, 3, 3]
 
 
 async def test_a_big_batch_is_stored_and_handled(make: Make) -> None:

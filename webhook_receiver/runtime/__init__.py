@@ -30,7 +30,7 @@ from ..redaction import summary
 from ..routing import old_names
 from ..senders import Sender
 from ..worker.attempt_log import AttemptLog
-from ..worker.executor import Dispatcher
+from ..worker.dispatcher import Dispatcher
 from ..worker.limits import Limiters
 from ..worker.worker import Worker
 from .background import BackgroundTasks
@@ -357,8 +357,7 @@ class Runtime:
         """Store the events of a stored body that are not stored, see `missing`."""
         if self.sender.split is None and delivery.stored_events is None:  # as most are
             return
-        found = self.dispatcher.parse_all(delivery.body, delivery.headers)
-        entry = await missing(delivery, found, self.entries, self.inbox)
+        entry = await missing(delivery, self.dispatcher, self.entries, self.inbox)
         if entry is not None:
             await self.put(entry, self.clock())
 

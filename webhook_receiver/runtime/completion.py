@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ..delivery import Delivery
 from ..errors import NotAnEvent
-from ..events import Event
 from ..inbox.base import Inbox
 from ..inbox.records import Entry, Filter
 from ..signatures import Verified
+from ..worker.dispatcher import Dispatcher
 from .entries import EntryBuilder
 
 
-async def missing(
-    delivery: Delivery, found: Sequence[Event | Exception], entries: EntryBuilder, inbox: Inbox
-) -> Entry | None:
+async def missing(delivery: Delivery, dispatcher: Dispatcher, entries: EntryBuilder, inbox: Inbox) -> Entry | None:
     """Return the further events of a delivery that was stored as one event, and has several by the `split` of now.
 
     What is stored already is left out, so a crash between this and the handlers does no harm.
 
     Args:
         delivery: the first part of a request.
-        found: the events in its body now, in order; for a part that is none the error that says why.
+        dispatcher: the receiver, which tells the events in its body now.
         entries: builds the entries of the receiver.
         inbox: the inbox, where the delivery is stored.
 
@@ -33,15 +29,16 @@ async def missing(
         NotAnEvent: it was stored as several events, and has another number of them now, so nobody knows which is which.
         InboxError: the inbox failed.
     """
-    stored = delivery.stored_events
-    if stored is not None and stored != len(found):
+    stored, number = delivery.stored_events, dispatcher.number_of_events(delivery.body, delivery.headers)
+    if stored is not None and stored != number:
         raise NotAnEvent(
             f"the delivery was stored as {stored} events, and the number of its events by the sender's `split` of now "
-            f"is {len(found)}: run the receiver with the `split` of then, and replay all parts of the delivery"
+            f"is {number}: run the receiver with the `split` of then, and replay all parts of the delivery"
         )
-    if stored is not None or len(found) < 2:
+    if stored is not None or number < 2:
         return None
-    ids = [f"{delivery.id}.{number}" for number in range(1, len(found))]
+    found = dispatcher.parse_all(delivery.body, delivery.headers)
+    ids = [f"{delivery.id}.{part}" for part in range(1, len(found))]
     known = {each.id for each in await inbox.find(Filter(ids=ids))}
     polled = delivery.via != "http"
     verified = None if polled else Verified(delivery.verified_by, delivery.body_verified, tenant=delivery.tenant)

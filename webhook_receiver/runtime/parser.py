@@ -63,6 +63,14 @@ class Parser:
             return [_caught(self._whole, body, headers)]
         return [_caught(self._event, part, headers) for part in parts]
 
+    def number_of_events(self, body: bytes, headers: Headers) -> int:
+        """Return the number of events in a body; see `WebhookReceiver.number_of_events`."""
+        try:
+            parts = None if self._split is None else self._parts(body, headers, self._split)
+        except NotAnEvent:
+            return 1
+        return 1 if parts is None else len(parts)
+
     def _parts(self, body: bytes, headers: Headers, split: Split) -> list[bytes] | None:
         """Return the parts of a body; None if it has no document.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from ..delivery import RequestHead
+from ..errors import ConfigurationError
 from .secrets import Secret
 
 
@@ -183,3 +184,12 @@ def complaint(given: object) -> str | None:
         if not callable(getattr(given, method)):
             return f"takes a scheme, and the {method} of {name} is no method: {_MEMBERS[method]}"
     return None
+
+
+def check_has_url(scheme: Scheme, public_url: str | None) -> None:
+    """Reject a scheme whose signatures cover the URL that the sender posts to, if that is not given."""
+    if public_url is None and getattr(scheme, "needs_url", False):
+        raise ConfigurationError(
+            f"the signatures of {type(scheme).__name__} cover the URL that the sender posts to: say which one that is, "
+            'WebhookReceiver(public_url="https://example.com/webhooks")'
+        )

@@ -15,7 +15,8 @@ from ..options import WorkerOptions
 from ..receiver import WebhookReceiver
 from ..routing import CallNext, DeadLetterHandler, Handler, Middleware
 from ..senders.order_check import OrderCheck
-from ..worker.executor import Dispatcher, Executor, InFlight
+from ..worker.dispatcher import Dispatcher
+from ..worker.executor import Executor, InFlight
 
 
 class Clock:
@@ -88,6 +89,10 @@ class Watching:
     def parse_all(self, body: bytes, headers: Headers) -> list[Event | Exception]:
         """Return all events in a body, and an error for each part that is none."""
         return self._hooks.parse_all(body, headers)
+
+    def number_of_events(self, body: bytes, headers: Headers) -> int:
+        """Return the number of events in a body."""
+        return self._hooks.number_of_events(body, headers)
 
     def match(self, event: Event) -> tuple[Handler, ...]:
         """Return the handlers of an event, in the order in which they run."""

@@ -79,7 +79,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from ..delivery import Delivery
 from ..errors import HandlerSignal, InboxError, NotAnEvent
@@ -89,11 +89,12 @@ from ..inbox.counters import UNTIMED, Counters, bucket_of
 from ..inbox.records import Claim, Settlement, State
 from ..logs import fields, log_failure
 from ..options import Limits, WorkerOptions
-from ..routing import DeadLetterHandler, Handler, Middleware
+from ..routing import DeadLetterHandler, Handler
 from ..senders.order_check import OrderCheck
 from .attempt_log import AttemptLog
 from .circuit_breaker import CircuitBreakers
 from .context import InOwnContext
+from .dispatcher import Dispatcher
 from .limits import Turn, Turns
 from .middleware import Start, cancellations, current_task, inside, take_back
 from .progress import DeliveryProgress, ProcessEnded, Runnable
@@ -103,42 +104,6 @@ logger = logging.getLogger("webhook_receiver")
 
 _OUTCOMES = {State.DONE: "done", State.WAITING: "retry", State.DEAD: "dead"}
 _GRACE = 5.0  # seconds that a handler has to end when its time is up and it was cancelled
-
-
-class Dispatcher(Protocol):
-    """A receiver as the executor sees it: its events, handlers and middleware."""
-
-    def parse(self, body: bytes, headers: Sequence[tuple[bytes, bytes]] = (), part: int = 0) -> Event:
-        """Return the event that a part of a body is, or raise NotAnEvent."""
-        ...
-
-    def parse_all(self, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> Sequence[Event | Exception]:
-        """Return the events that a body holds, in order; for a part that is none the error of `parse`."""
-        ...
-
-    def match(self, event: Event) -> Sequence[Handler]:
-        """Return the handlers of an event, in the order in which they run."""
-        ...
-
-    @property
-    def handlers(self) -> Sequence[Handler]:
-        """All handlers."""
-        ...
-
-    @property
-    def dead_letter_handlers(self) -> Sequence[DeadLetterHandler]:
-        """The dead-letter handlers, in order of registration."""
-        ...
-
-    @property
-    def middlewares(self) -> Sequence[Middleware]:
-        """The middleware round every attempt, the outermost first."""
-        ...
-
-    @property
-    def order_check(self) -> OrderCheck | None:
-        """The order check before the handlers of a delivery whose body is not verified; None without `confirm=`."""
-        ...
 
 
 class InFlight:

@@ -20,7 +20,8 @@ from ..inbox.owner import Owner
 from ..inbox.records import Claim, Settlement, State
 from ..logs import DeadLetterLog, fields, log_failure
 from ..options import WorkerOptions
-from .executor import Dispatcher, Executor, InFlight
+from .dispatcher import Dispatcher
+from .executor import Executor, InFlight
 from .limits import Turns
 from .prefetch import Prefetch
 from .watchdog import Watchdog
