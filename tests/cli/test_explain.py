@@ -318,6 +318,38 @@ def test_a_sender_of_the_users_own_is_that_of_a_receiver(
     assert (document["scheme"], document["chosen_by"], document["ok"]) == ("acme", "receiver", ok)
 
 
+WITH_HANDLERS = """
+from webhook_receiver import Sender, Unsigned, WebhookReceiver
+from webhook_receiver.senders import Split
+acme = Sender(name="acme", scheme=Unsigned(), split=Split("events.*"), event_name="type", facts=("x",))
+hooks = WebhookReceiver(sender=acme)
+hooks.on("moved", name="map")(print)
+hooks.on("moved", name="mail", where=lambda event: event.model_extra["far"])(print)
+"""
+
+
+def test_with_a_receiver_it_says_which_handlers_would_run_for_each_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.joinpath("with_handlers.py").write_text(WITH_HANDLERS, encoding="utf-8")
+    events = [{"type": "moved", "far": True}, {"type": "moved", "far": False}, {"type": "added"}, 7]
+    request = f"curl http://x/in -d '{json.dumps({'events': events})}'"
+    done = explain(request, "--hooks", "with_handlers:hooks")
+    assert done.exit_code == 0
+    assert [line for line in done.stdout.splitlines() if line.startswith(("event", "  "))] == [
+        "event 0 of 4: moved",
+        "  handled by map, mail",
+        "event 1 of 4: moved",
+        "  handled by map",
+        "event 2 of 4: added",
+        "  no handler of the receiver takes it",
+        "event 3 of 4: without a name",
+    ]
+    document = json.loads(explain(request, "--hooks", "with_handlers:hooks", "--json").stdout)
+    assert [each["handlers"] for each in document["events"]] == [["map", "mail"], ["map"], [], None]
+
+
 def test_a_request_of_no_known_sender_is_judged_as_nobodys() -> None:
     done = explain(of_acme("secret"), "--secret", "secret")
     assert done.exit_code == 1

@@ -17,6 +17,7 @@ from ..explain import explain as explained
 from ..explain.content import AskedFor, Part, challenge_in, parts_of
 from ..explain.trial import MAYBE_CHALLENGE
 from ..inbox import StoredDelivery
+from ..receiver import WebhookReceiver
 from ..senders import Sender
 from ..signatures import Secret
 from . import output
@@ -53,6 +54,8 @@ class Against(NamedTuple):
     """The URL that the receiver knows to be its own."""
     shows_token: bool = False
     """Whether the token of the sender's challenges is known."""
+    receiver: WebhookReceiver | None = None
+    """The receiver; None where only a secret is given."""
 
 
 _ITS_OWN = Secret("of the receiver itself")
@@ -81,7 +84,8 @@ def against(
     """
     if hooks is not None:
         receiver = load(hooks)
-        return Against(sender_of(receiver), receiver.sender, [_ITS_OWN], receiver.public_url, shows_token=True)
+        mine = sender_of(receiver)
+        return Against(mine, receiver.sender, [_ITS_OWN], receiver.public_url, shows_token=True, receiver=receiver)
     secrets = read_secrets(secret, secret_file)
     if not secrets:
         raise typer.BadParameter("give the receiver's secret: --secret, --secret-file or WEBHOOK_SECRET")
@@ -122,7 +126,7 @@ def of_request(found: SavedRequest, against: Against, now: str | None, url: str 
         result = replace(result, hints=tuple(each for each in result.hints if not each.startswith(MAYBE_CHALLENGE)))
     if posted_to is None and getattr(of.scheme, "needs_url", False):
         result = replace(result, hints=(_NO_URL,))
-    parts = parts_of(of, head, found.body) if result.authentic and asked is None else []
+    parts = parts_of(of, head, found.body, against.receiver) if result.authentic and asked is None else []
     if as_json:
         about: dict[str, Any] = {
             "challenge": None if asked is None else asked.as_json(),
@@ -219,6 +223,11 @@ def _show(
         which = f"event {number} of {len(parts)}" if len(parts) > 1 else "event"
         id = "" if part.id is None else f", id {part.id}"
         output.say(output.printable(f"{which}: {part.event or 'without a name'}{id}"))
+        if part.handlers is not None:
+            handled = (
+                f"handled by {', '.join(part.handlers)}" if part.handlers else "no handler of the receiver takes it"
+            )
+            output.say(f"  {handled}", "" if part.handlers else "yellow")
     for cause in result.causes:
         output.say(f"cause: {cause.what}", "yellow")
         output.say(f"  what to do: {_indented(cause.advice)}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 from ..delivery import RequestHead
 from ..errors import InboxError, KeysUnavailable, NotAnEvent, RequestError, VerificationError
-from ..events import parsed_paths, value_at
+from ..events import Event, parsed_paths, value_at
+from ..receiver import WebhookReceiver
 from ..responses import Response
 from ..senders import Sender
 from ..senders.challenges import Challenged, ChallengedScheme
@@ -41,6 +42,8 @@ class Part:
     """Its name; None for what is no event."""
     id: str | None
     """The sender's id of it in the body; None without one."""
+    handlers: tuple[str, ...] | None = None
+    """The names of the handlers of a receiver that would run for it; None where there is no receiver, or no event."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the event as a JSON object."""
@@ -73,16 +76,32 @@ def _answered(response: Response) -> AskedFor:
     return AskedFor(response.status, response.headers.get("content-type", ""), response.body.decode("utf-8", "replace"))
 
 
-def parts_of(sender: Sender, head: RequestHead, body: bytes) -> list[Part]:
-    """Return the events in a body, in order, as a receiver reads them; none for an empty batch."""
-    names = EventNames(sender.event_name, sender.event_header, sender.event_members)
+def parts_of(sender: Sender, head: RequestHead, body: bytes, receiver: WebhookReceiver | None = None) -> list[Part]:
+    """Return the events in a body, in order, as a receiver reads them; none for an empty batch.
+
+    Args:
+        sender: the sender.
+        head: the head of the request.
+        body: the body's bytes.
+        receiver: a receiver of the sender, whose handlers are told; None for none.
+    """
+    names = EventNames(sender.event_name, sender.event_header, sender.event_members, sender.url_places)
     headers = names.headers(head)
     try:
         document = decoded(body, sender.decode, sender.envelope, headers)
         parts = [document] if sender.split is None else sender.split.parts(document)
     except NotAnEvent:
         parts = [body]
-    return [_part(sender, names, part, headers) for part in parts]
+    told = [_part(sender, names, part, headers) for part in parts]
+    if receiver is None:
+        return told
+    found = receiver.parse_all(body, headers)
+    return [
+        replace(part, handlers=tuple(handler.name for handler in receiver.match(event)))
+        if isinstance(event, Event)
+        else part
+        for part, event in zip(told, found, strict=True)
+    ]
 
 
 def _part(sender: Sender, names: EventNames, part: bytes, headers: Any) -> Part:
