@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,9 @@ def health(url: str) -> tuple[int, dict[str, Any]]:
     return answer.status_code, answer.json()
 
 
+MOST_TRIES = 100
+
+
 def test_the_health_is_200_until_nothing_can_be_kept(tmp_path: Path) -> None:
     module(tmp_path)
     with running("webhook_receiver", "serve", "app:hooks", cwd=tmp_path) as (url, _):
@@ -57,7 +61,9 @@ def test_the_health_is_200_until_nothing_can_be_kept(tmp_path: Path) -> None:
         assert "was removed or replaced while it was in use" in found["problem"]
         assert run("send", f"{url}/webhooks", "--secret", SECRET).stdout.startswith("503 ")
         tmp_path.joinpath("elsewhere.db").rename(tmp_path / "hooks.db")
-        assert health(url)[0] == 200
+        # An operation that saw it gone a moment ago may close what the next one uses, which is to try again.
+        found = next(found for status, found in map(health, repeat(url, MOST_TRIES)) if status == 200)
+        assert (found["ok"], found["state"], found["problem"]) == (True, "working", None)
 
 
 PROXIED = """

@@ -99,7 +99,9 @@ def test_the_events_of_a_delivery_are_told_each_with_its_name_and_id(name: str, 
         which = f"event {number} of {len(events)}" if len(events) > 1 else "event"
         id = f", id {event['id']}" if event["id"] else ""
         assert line == f"{which}: {event['event'] or 'without a name'}{id}"
-    assert json.loads(explain(file, "--sender", name, "--json").stdout)["events"] == [{**each, "handlers": None} for each in events]
+    assert json.loads(explain(file, "--sender", name, "--json").stdout)["events"] == [
+        {**each, "handlers": None} for each in events
+    ]
 
 
 def test_an_empty_batch_has_no_events_and_what_is_not_authentic_tells_none(tmp_path: Path) -> None:

@@ -66,28 +66,39 @@ def test_four_processes_on_one_file_answer_all_and_handle_each_delivery_once(tmp
         print(f"runs by process: {dict(by_process)}")
 
 
+MOST_ROUNDS = 10
+
+
 def test_two_processes_that_put_for_one_key_in_turns_never_handle_two_of_it_at_once(tmp_path: Path) -> None:
     connections, count = 8, 30
 
-    async def send_in_turns(port: int, connection: int) -> list[int]:
+    async def send_in_turns(port: int, connection: int, begin: int) -> list[int]:
         sender, answers = Connection(port), list[int]()
-        for number in range(count):
+        for number in range(begin, begin + count):
             answer = await sender.ask(delivery(f"o-{number % 3}", connection * 1000 + number, does="end at once"))
             assert isinstance(answer, Answer)
             answers.append(answer.status)
         await sender.close()
         return answers
 
-    async def send_all(*ports: int) -> list[list[int]]:
-        return await asyncio.gather(*(send_in_turns(ports[each % len(ports)], each) for each in range(connections)))
+    async def send_all(begin: int, *ports: int) -> list[list[int]]:
+        return await asyncio.gather(
+            *(send_in_turns(ports[each % len(ports)], each, begin) for each in range(connections))
+        )
 
     with Server(tmp_path, worker={"lease": 10.0, "poll": 0.05}) as server:
         other = Server(tmp_path, worker={"lease": 10.0, "poll": 0.05})
         other.start()
         try:
-            answers = asyncio.run(send_all(server.port, other.port))
-            assert {status for each in answers for status in each} == {202}
-            server.wait_for(lambda: states(server.inbox) == {"done": connections * count}, "the end of it all", 60)
+            for sent in range(
+                count, MOST_ROUNDS * count, count
+            ):  # on a busy machine one of them may handle all of a round
+                answers = asyncio.run(send_all(sent - count, server.port, other.port))
+                assert {status for each in answers for status in each} == {202}
+                everything = {"done": connections * sent}
+                server.wait_for(lambda: states(server.inbox) == everything, "the end of it all", 60)  # noqa: B023
+                if len({run.process for run in runs(tmp_path)}) == 2:
+                    break
             server.stop()
             other.stop()
         finally:
