@@ -102,7 +102,7 @@ def driving(command: Sequence[str], sender: str, library: Library, secret: str) 
             stderr=said,
             text=True,
         )
-        patience = threading.Timer(150, process.kill)
+        patience = threading.Timer(600, process.kill)
         patience.start()
         try:
             with process:
