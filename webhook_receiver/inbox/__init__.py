@@ -7,9 +7,13 @@ names of `webhook_receiver`, `PostgresInbox` is in `webhook_receiver.inbox.postg
 from __future__ import annotations
 
 from .base import Inbox
+from .reader import InboxReader
 from .records import (
+    AuditRecord,
     Claim,
     DamagedDelivery,
+    DeadGroup,
+    DeadLetters,
     DeliverySummary,
     Duplicate,
     Entry,
@@ -17,6 +21,7 @@ from .records import (
     Filter,
     HandlerState,
     Metric,
+    Page,
     Part,
     Poll,
     PollLease,
@@ -26,13 +31,17 @@ from .records import (
     Stats,
     Stored,
     StoredDelivery,
+    Total,
 )
 from .registration import Registration
 from .urls import from_url
 
 __all__ = [
+    "AuditRecord",
     "Claim",
     "DamagedDelivery",
+    "DeadGroup",
+    "DeadLetters",
     "DeliverySummary",
     "Duplicate",
     "Entry",
@@ -40,7 +49,9 @@ __all__ = [
     "Filter",
     "HandlerState",
     "Inbox",
+    "InboxReader",
     "Metric",
+    "Page",
     "Part",
     "Poll",
     "PollLease",
@@ -51,5 +62,6 @@ __all__ = [
     "Stats",
     "Stored",
     "StoredDelivery",
+    "Total",
     "from_url",
 ]

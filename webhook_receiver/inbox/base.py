@@ -6,14 +6,14 @@ A receiver puts deliveries into an inbox, and a worker claims them from it. A st
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Protocol, Self, runtime_checkable
 
+from .reader import InboxReader
 from .records import (
     SUCCESS,
+    AuditRecord,
     Claim,
-    DamagedDelivery,
-    DeliverySummary,
     Duplicate,
     Entry,
     Filter,
@@ -23,7 +23,6 @@ from .records import (
     PollLease,
     PollOutcome,
     Settlement,
-    Stats,
     Stored,
     StoredDelivery,
 )
@@ -31,7 +30,7 @@ from .registration import Registration
 
 
 @runtime_checkable
-class Inbox(Protocol):
+class Inbox(InboxReader, Protocol):
     """A store of deliveries, and of what is left to do for each of them.
 
     **Clocks.** Times are seconds from the caller, and a store reads no clock for its rules. There are two clocks. Unix
@@ -41,10 +40,10 @@ class Inbox(Protocol):
     processes that share a store have the same one, as far as they can. Operations may be called from several tasks, and
     from several event loops in several threads.
 
-    **Durability.** What `put`, `put_all`, `settle`, `save_progress`, `replay`, `pause`, `resume` and `load` have
-    returned from survives `kill -9` of every process and the loss of power. An operation that raised has not happened,
-    or has happened whole; the caller may call it again. A failing operation fails alone, also where many share one
-    commit. So does one that is cancelled, and it may have happened.
+    **Durability.** What `put`, `put_all`, `settle`, `save_progress`, `replay`, `pause`, `resume`, `audit` and `load`
+    have returned from survives `kill -9` of every process and the loss of power. An operation that raised has not
+    happened, or has happened whole; the caller may call it again. A failing operation fails alone, also where many
+    share one commit. So does one that is cancelled, and it may have happened.
 
     **Receivers.** Deliveries are stored under the name of their receiver, and the inbox remembers whose they are: the
     sender of each name that was registered. It never takes a name from a sender while it holds deliveries under it.
@@ -265,12 +264,17 @@ class Inbox(Protocol):
         """
         ...
 
-    async def counted(self, since: float, until: float) -> Mapping[Metric, int]:
-        """Return the sums of what was counted in the minutes that began in a span of time.
+    async def audit(self, record: AuditRecord) -> None:
+        """Store a record of what somebody is about to do with the inbox, and return once it would survive a crash.
+
+        Whoever acts stores it first, so that nothing is done that no record tells of. Records are not dumped: they tell
+        of this inbox, and stay with it.
 
         Args:
-            since: the begin of the span, in Unix seconds.
-            until: its end, which is not in it.
+            record: the record; its number does not count.
+
+        Raises:
+            InboxError: a text or the parameters have more than `MOST_OF_AUDIT` characters, or are no JSON.
         """
         ...
 
@@ -375,37 +379,6 @@ class Inbox(Protocol):
         """Return the names of the handlers that are paused."""
         ...
 
-    async def find(
-        self, which: Filter, *, limit: int | None = None, newest_first: bool = True, after: str | None = None
-    ) -> Sequence[DeliverySummary]:
-        """Return the summaries of the deliveries that match a filter.
-
-        One whose stored states of handlers are damaged is among them, with `DeliverySummary.damage`.
-
-        Args:
-            which: the filter.
-            limit: the largest number of summaries; None for all.
-            newest_first: whether they come in reverse order of receipt.
-            after: the id of the delivery behind which they begin, such as the last one of the page before.
-
-        Raises:
-            InboxError: no delivery has the id `after`, or not any more.
-        """
-        ...
-
-    async def get(self, id: str) -> StoredDelivery | None:
-        """Return one delivery with all that is stored about it, or None if no id begins so.
-
-        Args:
-            id: the delivery's id, or a beginning of it that no other id has.
-
-        Raises:
-            AmbiguousId: several ids begin so, and none of them is this one.
-            InboxDamaged: the delivery is damaged; if only the stored states of its handlers are, it is returned, with
-                `DeliverySummary.damage`.
-        """
-        ...
-
     async def replay(self, ids: Sequence[str], now: float, *, handler: str | None = None) -> int:
         """Make stored deliveries WAITING again, so that their handlers run once more; return the number of them.
 
@@ -441,26 +414,11 @@ class Inbox(Protocol):
 
         A finished delivery is removed once it was settled longer ago than the retention of its state (the store's own
         settings); but none under a lease, even if its time is up. What is kept of purged ones is removed, and counted,
-        too, once the window has passed it; so are the counts of minutes that began longer ago than `COUNTS_RETENTION`,
-        and the bodies of DONE deliveries, if the store removes them earlier.
+        too, once the window has passed it; so are counts older than `COUNTS_RETENTION`, audit records older than
+        `AUDIT_RETENTION`, and the bodies of DONE deliveries, if the store removes them earlier.
 
         Args:
             now: the time in Unix seconds.
-        """
-        ...
-
-    async def stats(self) -> Stats:
-        """Return the numbers of deliveries by state, and other figures of the inbox."""
-        ...
-
-    def dump(self, which: Filter) -> AsyncIterator[StoredDelivery | DamagedDelivery]:
-        """Yield the deliveries that match a filter, with all that is stored about them, in order of receipt.
-
-        However long that takes, no other operation has to wait; each delivery is yielded as it is at that moment. One
-        that is damaged does not keep the others from being yielded.
-
-        Args:
-            which: the filter.
         """
         ...
 

@@ -1,20 +1,23 @@
-"""Counts, as the table `counter` of every store of this package has them."""
+"""Counts, as the tables `counter` and `counter_hour` of every store of this package have them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
+from typing import NamedTuple
 
-from .records import Metric
+from ..errors import InboxError
+from .records import MOST_POINTS, Metric
 
 MINUTE = 60.0  # seconds
+HOUR = 3600.0
 _NO_BUCKET = -1
 
 
-def rows_of(counts: Mapping[Metric, int], now: float) -> list[tuple[int, str, str, int, int]]:
-    """Return the rows that add counts to the minute of a Unix time in seconds: in one order everywhere, so that no two
-    processes wait for each other."""
-    minute = int(now // MINUTE)
+def rows_of(counts: Mapping[Metric, int], now: float, span: float = MINUTE) -> list[tuple[int, str, str, int, int]]:
+    """Return the rows that add counts to the minute of a Unix time in seconds, or to its hour: in one order everywhere,
+    so that no two processes wait for each other."""
+    minute = int(now // span)
     return sorted(
         (minute, receiver, what, _NO_BUCKET if bucket is None else bucket, number)
         for (receiver, what, bucket), number in counts.items()
@@ -32,3 +35,48 @@ def sums_of(table: Iterable[tuple[str, str, int, int]]) -> dict[Metric, int]:
         Metric(receiver, what, None if bucket == _NO_BUCKET else bucket): int(number)
         for receiver, what, bucket, number in table
     }
+
+
+class Steps(NamedTuple):
+    """The steps of a series, and where they are read."""
+
+    table: str
+    """The table that has their counts."""
+    column: str
+    """Its column that says when its rows begin."""
+    first: int
+    """The first row that is read, as that column has it."""
+    end: int
+    """The first row behind them that is not."""
+    size: int
+    """The number of these of each step."""
+    number: int
+    """The number of steps."""
+
+
+def steps_of(since: float, until: float, step: float) -> Steps:
+    """Return the steps of `InboxReader.series`.
+
+    Raises:
+        InboxError: they cannot be.
+    """
+    if step <= 0 or step % MINUTE:
+        raise InboxError(f"a step of a series is one or more whole minutes, not {step!r} s")
+    first = since // step * step
+    number = max(0, ceil((until - first) / step))
+    if number > MOST_POINTS:
+        raise InboxError(
+            f"a series has at most {MOST_POINTS} steps, not {number}: make them longer, or the span shorter"
+        )
+    span, table, column = (MINUTE, "counter", "minute") if step % HOUR else (HOUR, "counter_hour", "hour")
+    begin = int(first // span)
+    return Steps(table, column, begin, max(begin, ceil(until / span)), int(step // span), number)
+
+
+def series_of(table: Iterable[tuple[int, str, str, int, int]], number: int) -> dict[Metric, Sequence[int]]:
+    """Return the counts of rows of the number of the step, receiver, what, bucket and sum, by step."""
+    found: dict[Metric, list[int]] = {}
+    for step, receiver, what, bucket, count in table:
+        metric = Metric(receiver, what, None if bucket == _NO_BUCKET else bucket)
+        found.setdefault(metric, [0] * number)[step] = int(count)
+    return {**found}

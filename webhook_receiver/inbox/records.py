@@ -22,6 +22,16 @@ MOST_COUNTED = 200
 """Number of different `Metric.what` that a process counts in a minute for a receiver, at most, `OTHER` among them."""
 OTHER = "other"
 """What everything beyond that is counted as."""
+LOOK = 0.05
+"""Seconds that a bounded look through deliveries takes by default, about."""
+OUT_OF_ORDER = 3600.0
+"""Seconds by which times of receipt may be out of order for a look by `Filter.since` and `Filter.before`."""
+MOST_POINTS = 20_000
+"""Number of points of a series, at most."""
+MOST_GROUPS = 500
+"""Number of groups of dead letters, at most; those with the most deliveries."""
+MOST_OF_AUDIT = 4096
+"""Characters of the parameters of an audit record as JSON, at most, and of each of its texts."""
 DEAD_LETTER_HANDLER = "on_dead "
 """The beginning of the names under which the states of dead-letter handlers are stored; a replay drops these states."""
 
@@ -349,6 +359,98 @@ class Filter(NamedTuple):
     earlier."""
     not_receivers: Collection[str] | None = None
     """Names of receivers; deliveries of none of them."""
+    id_begins: str | None = None
+    """Beginning of the id."""
+    ordering_key: str | None = None
+    """Ordering key, in full; it is found faster with `receiver`."""
+    handler_states: Collection[State] | None = None
+    """With `handler`: states of that handler, in place of all that are not DONE."""
+    error: str | None = None
+    """What DEAD deliveries died of: the `DeadGroup.error` of `handler`, or of any."""
+
+
+class Page(NamedTuple):
+    """A page of deliveries, and how far a bounded look for them has come."""
+
+    summaries: Sequence[DeliverySummary]
+    """The deliveries, in the order that was asked for."""
+    next: str | None
+    """The cursor with which the next page goes on, also where this one is not full, or empty; None if there is no
+    further delivery that matches. It stays good whatever is removed."""
+    previous: str | None
+    """The cursor with which a page of the other direction goes on before this one; None where this one began at an
+    end and there is nothing on it."""
+    reached: float | None
+    """Unix time in seconds at which the last delivery that was looked at was received; None if `next` is."""
+
+
+class Total(NamedTuple):
+    """Number of deliveries that match a filter."""
+
+    number: int
+    """Their number, as far as they were counted."""
+    is_exact: bool
+    """Whether they were all counted; else there may be more."""
+
+
+class DeadGroup(NamedTuple):
+    """DEAD deliveries of one receiver that died in the same handler of the same error."""
+
+    receiver: str
+    """Name of the receiver."""
+    handler: str | None
+    """Name of the handler; None if no handler had run, as for a body that is no event."""
+    error: str
+    """Class of the exception of the handler's last attempt; for `GiveUp`, whose text is written by hand, and without a
+    handler, the first line, of `MOST_OF_AN_ERROR` characters at most."""
+    number: int
+    """Number of its deliveries, as far as they were counted. One that died in several handlers is in several groups."""
+    newest: str
+    """Id of the delivery that was received last."""
+    received: float
+    """Unix time in seconds at which that was."""
+    example: str
+    """Class and message of the error of that one."""
+
+    @property
+    def filter(self) -> Filter:
+        """The filter for its deliveries."""
+        states = None if self.handler is None else (State.DEAD,)
+        return Filter(
+            states=(State.DEAD,),
+            receiver=self.receiver,
+            handler=self.handler,
+            handler_states=states,
+            error=self.error,
+        )
+
+
+class DeadLetters(NamedTuple):
+    """DEAD deliveries by what they died of, and how far a bounded look for them has come."""
+
+    groups: Sequence[DeadGroup]
+    """The groups, those with the most deliveries first, `MOST_GROUPS` at most."""
+    number: int
+    """Number of deliveries that were looked at."""
+    reached: float | None
+    """Unix time in seconds at which the oldest one that was looked at was received; None if all were."""
+
+
+class AuditRecord(NamedTuple):
+    """Record of what somebody has done with an inbox, for people."""
+
+    at: float
+    """Unix time in seconds."""
+    who: str
+    """Who did it, as the host of the page or command knows it."""
+    action: str
+    """What was done, such as "replay"."""
+    parameters: Mapping[str, Any] = MappingProxyType({})
+    """Parameters of the action, as JSON has them: which deliveries, which handler, for what reason."""
+    deliveries: int | None = None
+    """Number of deliveries that it is about; None if it is about none, or nobody knows how many."""
+    number: int = 0
+    """Number of the record, which the inbox gives; a later one has a higher number."""
 
 
 @dataclass(frozen=True, slots=True)

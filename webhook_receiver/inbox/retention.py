@@ -1,4 +1,4 @@
-"""How long finished deliveries are kept, by their state, and counts."""
+"""How long finished deliveries are kept, by their state, and counts and audit records."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from .records import State
 
 COUNTS_RETENTION = 90 * 86_400.0
 """Seconds for which the counts of a minute are kept."""
+AUDIT_RETENTION = 365 * 86_400.0
+"""Seconds for which an audit record is kept."""
 
 
 def retention_of(window: float, done: float, unhandled: float | None, dead: float | None) -> Mapping[State, float]:

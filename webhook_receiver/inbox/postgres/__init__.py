@@ -60,15 +60,19 @@ from ..clock import InboxClock, LeaseTime
 from ..dedup import PutJob
 from ..polls import LeaseJob, PutAllJob, ReleaseJob
 from ..records import (
+    LOOK,
     SUCCESS,
+    AuditRecord,
     Claim,
     DamagedDelivery,
+    DeadLetters,
     DeliverySummary,
     Duplicate,
     Entry,
     Filter,
     HandlerState,
     Metric,
+    Page,
     Poll,
     PollLease,
     PollOutcome,
@@ -76,10 +80,11 @@ from ..records import (
     Stats,
     Stored,
     StoredDelivery,
+    Total,
 )
 from ..registration import Registration
-from ..retention import COUNTS_RETENTION, checked_span, retention_of
-from . import bodies, counting, insert, leases, maintenance, polls, queries
+from ..retention import AUDIT_RETENTION, COUNTS_RETENTION, checked_span, retention_of
+from . import auditing, bodies, counting, insert, leases, look, maintenance, polls, queries
 from .announcement import listening
 from .connection import MOST_CONNECTIONS, NoConnection, Server, translated
 from .rows import PostgresConnection, PostgresOperation
@@ -285,6 +290,18 @@ class PostgresInbox:
         """See `Inbox`."""
         return await self._ask(lambda connection: counting.counted(connection, since, until))
 
+    async def series(self, since: float, until: float, step: float) -> Mapping[Metric, Sequence[int]]:
+        """See `InboxReader`."""
+        return await self._ask(lambda connection: counting.series(connection, since, until, step))
+
+    async def audit(self, record: AuditRecord) -> None:
+        """See `Inbox`."""
+        await self._ask(lambda connection: auditing.audit(connection, record))
+
+    async def audited(self, *, limit: int, before: int | None = None) -> Sequence[AuditRecord]:
+        """See `InboxReader`."""
+        return await self._ask(lambda connection: auditing.audited(connection, limit, before))
+
     async def claim(
         self, receiver: str, limit: int, lease: float, now: float, unix: float | None = None
     ) -> Sequence[Claim]:
@@ -334,6 +351,26 @@ class PostgresInbox:
         """See `Inbox`."""
         return await self._ask(lambda connection: queries.find(connection, which, limit, newest_first, after))
 
+    async def page(
+        self,
+        which: Filter,
+        *,
+        limit: int,
+        newest_first: bool = True,
+        after: str | None = None,
+        seconds: float = LOOK,
+    ) -> Page:
+        """See `InboxReader`."""
+        return await self._ask(lambda connection: look.page(connection, which, limit, newest_first, after, seconds))
+
+    async def total(self, which: Filter, *, seconds: float = LOOK) -> Total:
+        """See `InboxReader`."""
+        return await self._ask(lambda connection: look.total(connection, which, seconds))
+
+    async def dead_letters(self, which: Filter, *, seconds: float = LOOK) -> DeadLetters:
+        """See `InboxReader`."""
+        return await self._ask(lambda connection: look.dead_letters(connection, which, seconds))
+
     async def get(self, id: str) -> StoredDelivery | None:
         """See `Inbox`."""
         return await self._ask(lambda connection: queries.get(connection, id))
@@ -360,6 +397,7 @@ class PostgresInbox:
             if self._keep_body is not None:
                 removed.append(bodies.remove(connection, now - self._keep_body))
             removed.append(maintenance.forget(connection, since, _STEP))
+            removed.append(auditing.forget(connection, now - AUDIT_RETENTION, _STEP))
             return sum(removed) + counting.forget(connection, now - COUNTS_RETENTION, _STEP)
 
         return await self._ask(expire)

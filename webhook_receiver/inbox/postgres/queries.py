@@ -17,6 +17,7 @@ from ..records import (
     Stats,
     StoredDelivery,
 )
+from .deaths import died_of
 from .rows import BY_INDEX, DELIVERY, SUMMARY, PostgresConnection, all_unescaped, ask, escaped, summary, unescaped
 
 
@@ -47,9 +48,25 @@ def where_clause(which: Filter) -> tuple[str, list[Any]]:
         also("p.due < %s AND p.state <> 'done'", which.due_before)  # what is done is never due, and in no index
     if which.not_receivers is not None:
         also("p.source <> ALL(%s)", [escaped(each) for each in which.not_receivers])
-    if which.handler is not None:
+    if which.id_begins is not None:
+        also("d.id >= %s AND d.id < %s", *_begin(which.id_begins))
+    if which.ordering_key is not None:
+        if which.receiver is not None:  # the row in `progress` tells most others, and is the smaller one to read
+            also("p.line = %s", rows.order_key_hash(which.receiver, which.ordering_key))
+        also("d.order_key = %s", escaped(which.ordering_key))
+    if which.handler is not None and which.handler_states is None:
         also("p.handlers -> %s ->> 0 <> 'done'", which.handler)
+    elif which.handler is not None and which.handler_states is not None:
+        also("p.handlers -> %s ->> 0 = ANY(%s)", which.handler, [state.value for state in which.handler_states])
+    if which.error is not None:
+        own = [] if which.handler is None else [which.handler]
+        also(died_of(handler=which.handler is not None), *own, escaped(which.error))
     return " AND ".join(conditions), arguments
+
+
+def _begin(id: str) -> tuple[str, str]:
+    begins = escaped(id)
+    return begins, f"{begins}\U0010ffff"
 
 
 def find(
@@ -81,13 +98,10 @@ def get(connection: PostgresConnection, beginning: str) -> StoredDelivery | None
     Raises:
         AmbiguousId: several ids begin so.
     """
-    begins = escaped(beginning)
-    found = ask(
-        connection,
-        "SELECT seq, id FROM delivery WHERE id >= %s AND id < %s ORDER BY id LIMIT 2",
-        [begins, f"{begins}\U0010ffff"],
-    ).fetchall()
-    if len(found) > 1 and found[0][1] != begins:
+    begin = _begin(beginning)
+    asked = "SELECT seq, id FROM delivery WHERE id >= %s AND id < %s ORDER BY id LIMIT 2"
+    found = ask(connection, asked, begin).fetchall()
+    if len(found) > 1 and found[0][1] != begin[0]:
         raise AmbiguousId(f"several deliveries have ids that begin with {beginning!r}: give more of it")
     if not found:
         return None
@@ -173,15 +187,21 @@ _SOURCES = """
 """
 
 
-def stats(connection: PostgresConnection) -> Stats:
-    """Return the figures of the inbox, in a time that does not depend on how many deliveries it has."""
-    ask(connection, BY_INDEX)
-    counts: dict[State, int] = dict.fromkeys(State, 0)
+def counts(connection: PostgresConnection) -> tuple[dict[State, int], int]:
+    """Return the number of deliveries in each state, and of those WAITING ones that are under a lease."""
+    found: dict[State, int] = dict.fromkeys(State, 0)
     running = 0
     tally = ask(connection, "SELECT state, leased, sum(count)::bigint FROM tally GROUP BY state, leased").fetchall()
     for state, leased, count in tally:
-        counts[State(state)] += count
+        found[State(state)] += count
         running += count if leased and state == State.WAITING else 0
+    return found, running
+
+
+def stats(connection: PostgresConnection) -> Stats:
+    """Return the figures of the inbox, in a time that does not depend on how many deliveries it has."""
+    ask(connection, BY_INDEX)
+    counted, running = counts(connection)
     (oldest,) = ask(
         connection,
         f"{_SOURCES} SELECT min(d.received) FROM sources s CROSS JOIN LATERAL (SELECT p.seq FROM progress p "
@@ -198,7 +218,7 @@ def stats(connection: PostgresConnection) -> Stats:
     ).fetchone() or (0,)
     paused_by = ask(connection, "SELECT handler, since FROM paused ORDER BY handler").fetchall()
     return Stats(
-        counts=counts,
+        counts=counted,
         running=running,
         oldest_waiting=oldest,
         expected_dead=[expected for (expected,) in dying.fetchall()],

@@ -48,7 +48,6 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from threading import RLock
@@ -56,20 +55,24 @@ from typing import Any, Self, TypeVar
 
 from ...errors import ConfigurationError, InboxDamaged, InboxUnavailable
 from .. import forks
-from ..clock import InboxClock, LeaseTime, boot_id
+from ..clock import InboxClock, LeaseTime
 from ..dedup import PutJob
 from ..owner import Owner
 from ..polls import LeaseJob, PutAllJob, ReleaseJob
 from ..records import (
+    LOOK,
     SUCCESS,
+    AuditRecord,
     Claim,
     DamagedDelivery,
+    DeadLetters,
     DeliverySummary,
     Duplicate,
     Entry,
     Filter,
     HandlerState,
     Metric,
+    Page,
     Poll,
     PollLease,
     PollOutcome,
@@ -77,13 +80,14 @@ from ..records import (
     Stats,
     Stored,
     StoredDelivery,
+    Total,
 )
 from ..registration import Registration
-from ..retention import COUNTS_RETENTION, checked_span, retention_of
-from . import backup, bodies, counting, file_guard, insert, leases, maintenance, owners, polls, queries
+from ..retention import AUDIT_RETENTION, COUNTS_RETENTION, checked_span, retention_of
+from . import auditing, backup, bodies, counting, file_guard, insert, leases, look, maintenance, owners, polls, queries
 from .connection import Inode, Reader, WriterConnection, connect, patiently
 from .file_guard import IntegrityCheck
-from .schema import LAST, MIGRATIONS, migrate, version_of
+from .opening import confirm, make_ready
 from .watchers import Watchers
 from .writer import SQLiteOperation, Writer
 
@@ -269,6 +273,18 @@ class SQLiteInbox:
         """See `Inbox`."""
         return await self._read(partial(counting.counted, since=since, until=until))
 
+    async def series(self, since: float, until: float, step: float) -> Mapping[Metric, Sequence[int]]:
+        """See `InboxReader`."""
+        return await self._read(partial(counting.series, since=since, until=until, step=step))
+
+    async def audit(self, record: AuditRecord) -> None:
+        """See `Inbox`."""
+        await self._write(auditing.audit, record)
+
+    async def audited(self, *, limit: int, before: int | None = None) -> Sequence[AuditRecord]:
+        """See `InboxReader`."""
+        return await self._read(partial(auditing.audited, limit=limit, before=before))
+
     async def own(self, owner: Owner, lease: float, now: float) -> bool:
         """See `DirectInbox`."""
         goes_on = await self._write(owners.own, owners.OwnJob(owner, LeaseTime.of(now, lease)))
@@ -338,6 +354,26 @@ class SQLiteInbox:
         """See `Inbox`."""
         return await self._read(partial(queries.find, which=which, limit=limit, newest_first=newest_first, after=after))
 
+    async def page(
+        self,
+        which: Filter,
+        *,
+        limit: int,
+        newest_first: bool = True,
+        after: str | None = None,
+        seconds: float = LOOK,
+    ) -> Page:
+        """See `InboxReader`."""
+        return await self._read(lambda connection: look.page(connection, which, limit, newest_first, after, seconds))
+
+    async def total(self, which: Filter, *, seconds: float = LOOK) -> Total:
+        """See `InboxReader`."""
+        return await self._read(partial(look.total, which=which, seconds=seconds))
+
+    async def dead_letters(self, which: Filter, *, seconds: float = LOOK) -> DeadLetters:
+        """See `InboxReader`."""
+        return await self._read(partial(look.dead_letters, which=which, seconds=seconds))
+
     async def get(self, id: str) -> StoredDelivery | None:
         """See `Inbox`."""
         return await self._read(partial(queries.get, beginning=id))
@@ -360,6 +396,7 @@ class SQLiteInbox:
         if self._keep_body is not None:
             removed += await self._write(bodies.remove, bodies.RemoveJob(now - self._keep_body, _STEP))
         removed += await self._write(counting.forget, (now - COUNTS_RETENTION, _STEP))
+        removed += await self._write(auditing.forget, (now - AUDIT_RETENTION, _STEP))
         return removed + await self._write(maintenance.forget, (since, _STEP))
 
     async def stats(self) -> Stats:
@@ -429,7 +466,7 @@ class SQLiteInbox:
             if self._writer is None:
                 self._open()
                 self._reader = Reader(self._connect)
-                self._writer = Writer(self._connect_writer, self._guard, self._confirm)
+                self._writer = Writer(self._connect_writer, self._guard, partial(confirm, self._file_guard))
                 _open_here.append(self._file_guard.remembered)
 
     def _open(self) -> None:
@@ -449,37 +486,12 @@ class SQLiteInbox:
 
     def _make_ready(self) -> None:
         alone = self._file_guard.files()[0] not in _open_here
-        with file_guard.opening(self.path, alone=alone) as opening:
-            self._make_ready_in(opening)
-
-    def _make_ready_in(self, opening: file_guard.Opening) -> None:
-        self._file_guard.forget()
-        noted = self._file_guard.noted_last()
-        size = 0 if self._file_guard.has_log() else self.path.stat().st_size
-        with closing(self._connect()) as connection:
-            self._file_guard.check_writable()
-            version = version_of(connection, str(self.path))  # with this, SQLite takes up the log
-            if not version and not self._create:
-                raise ConfigurationError(f"{self.path} is empty, and no inbox")
-            if version < len(MIGRATIONS):
-                backup.check_is_no_copy(self.path)
-            dead = owners.tokens(connection) if version == len(MIGRATIONS) and opening.is_first else []
-            if size % connection.execute("PRAGMA page_size").fetchone()[0]:
-                raise sqlite3.DatabaseError("it ends within a page")  # of which SQLite would take the rest for zeros
-            try:
-                opening.check_nothing_lost()
-                migrate(connection, str(self.path), self._copy if self.backs_up else None)
-                owners.remove(connection, dead)
-                self._clock.booted = maintenance.booted(connection, boot_id(), self._clock.booted)
-                self._file_guard.check_last(noted, *connection.execute(f"SELECT {LAST} FROM position").fetchone())
-            except InboxDamaged:
-                self._file_guard.forget_last()  # from now on, the marker tells
-                raise
-            self._file_guard.remember()
-
-    def _copy(self, version: int) -> None:
-        """Copy the file before its tables change from those of this version."""
-        backup.before_migration(self._connect, self.path, self._file_guard, version)
+        make_ready(
+            *(self._file_guard, self._connect, self._clock),
+            create=self._create,
+            backs_up=self.backs_up,
+            alone=alone,
+        )
 
     def _connect(self) -> WriterConnection:
         self._file_guard.check_not_replaced()
@@ -496,18 +508,6 @@ class SQLiteInbox:
         self._file_guard.check_not_replaced()
         if self._check is not None:
             self._check.check_undamaged()
-
-    def _confirm(self, connection: WriterConnection) -> None:
-        """Let a commit be acknowledged, if it was to the files that are there by their names."""
-        if connection.files is None:
-            return
-        try:
-            self._file_guard.check_open_files(connection.files)
-        except InboxDamaged:
-            self._file_guard.rescue(connection)
-            raise
-        if connection.dedup_cache is not None:
-            self._file_guard.note_last(connection.dedup_cache.last)
 
     def _write(self, operation: SQLiteOperation[Any, R], job: Any) -> asyncio.Future[R]:
         if self._writer is None:

@@ -36,7 +36,8 @@ class FileGuard:
     """
 
     def __init__(self, path: Path, min_free: int) -> None:
-        self._path = path
+        self.path = path
+        """The database."""
         self._min_free = min_free
         self._names = [str(beside(path, ending)) for ending in _ENDINGS]
         self._file: Inode | None = None
@@ -57,21 +58,21 @@ class FileGuard:
             ConfigurationError: it is a folder, its folder does not exist, or `create` is False and the file does not
                 exist; the file is mounted by itself, or has a second name.
         """
-        if not create and not self._path.exists():
-            raise ConfigurationError(f"there is no inbox at {self._path}")
-        if self._path.is_dir():
-            raise ConfigurationError(f"{self._path} is a folder: name the inbox's file in it")
-        if not self._path.parent.is_dir():
-            raise ConfigurationError(f"there is no folder {self._path.parent} for the inbox {self._path.name}: make it")
+        if not create and not self.path.exists():
+            raise ConfigurationError(f"there is no inbox at {self.path}")
+        if self.path.is_dir():
+            raise ConfigurationError(f"{self.path} is a folder: name the inbox's file in it")
+        if not self.path.parent.is_dir():
+            raise ConfigurationError(f"there is no folder {self.path.parent} for the inbox {self.path.name}: make it")
         mounts = _mounts()
         for name in filter(partial(_is_mount_point, mounts), self._names):
             raise ConfigurationError(
                 f"{name} is mounted by itself, so the log beside it, which has the latest deliveries, is not kept with "
-                f"it: mount its folder instead, such as -v ./data:{self._path.parent}"
+                f"it: mount its folder instead, such as -v ./data:{self.path.parent}"
             )
-        if self._path.is_file() and self._path.stat().st_nlink > 1:
+        if self.path.is_file() and self.path.stat().st_nlink > 1:
             raise ConfigurationError(
-                f"{self._path} has a second name (a hard link), and each name has a log of its own: what is written by "
+                f"{self.path} has a second name (a hard link), and each name has a log of its own: what is written by "
                 "the one destroys what the other has. Remove one name; to have a copy:  inbox backup"
             )
 
@@ -84,15 +85,15 @@ class FileGuard:
             OSError: the file cannot be created.
         """
         with suppress(FileExistsError):
-            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL, 0o600))
-        mode = stat.S_IMODE(self._path.stat().st_mode)
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, 0o600))
+        mode = stat.S_IMODE(self.path.stat().st_mode)
         if mode & stat.S_IROTH and os.name == "posix":
             logger.warning(
                 "%s may be read by every user (mode %04o), with all bodies in it; its mode is left as it is:  "
                 "chmod 600 %s*  makes it private",
-                self._path,
+                self.path,
                 mode,
-                self._path,
+                self.path,
             )
 
     def remember(self) -> None:
@@ -145,7 +146,7 @@ class FileGuard:
         was, it_was = ("was", "it was") if len(names) == 1 else ("were", "they were")
         return InboxDamaged(
             f"{' and '.join(names)} {was} removed or replaced while {it_was} in use: stop everything that uses "
-            f"{self._path.name}, and start again"
+            f"{self.path.name}, and start again"
         )
 
     def rescue(self, connection: WriterConnection) -> None:
@@ -176,13 +177,13 @@ class FileGuard:
             self._last = last
             if sys.platform == "linux":
                 with suppress(OSError):
-                    os.setxattr(self._path, _LAST, b"%d" % last)
+                    os.setxattr(self.path, _LAST, b"%d" % last)
 
     def noted_last(self) -> int:
         """Return what `note_last` has noted, in any process; 0 if nothing is noted."""
         if sys.platform == "linux":
             with suppress(OSError, ValueError):
-                return int(os.getxattr(self._path, _LAST))
+                return int(os.getxattr(self.path, _LAST))
         return 0
 
     def forget_last(self) -> None:
@@ -190,7 +191,7 @@ class FileGuard:
         self._last = 0
         if sys.platform == "linux":
             with suppress(OSError):
-                os.removexattr(self._path, _LAST)
+                os.removexattr(self.path, _LAST)
 
     def check_last(self, noted: int, last: int) -> None:
         """Check that the database has the delivery that was noted before SQLite opened it.
@@ -203,7 +204,7 @@ class FileGuard:
             InboxDamaged: the database has not come so far.
         """
         if last < noted:
-            raise _missing(self._path)
+            raise _missing(self.path)
 
     def check_writable(self) -> None:
         """Check that the file may be written to: SQLite would open a read-only file, and fail later.
@@ -211,8 +212,8 @@ class FileGuard:
         Raises:
             InboxUnavailable: the file is read-only.
         """
-        if not os.access(self._path, os.W_OK):
-            raise InboxUnavailable(f"the inbox {self._path} cannot be opened: it is read-only")
+        if not os.access(self.path, os.W_OK):
+            raise InboxUnavailable(f"the inbox {self.path} cannot be opened: it is read-only")
 
     def check_free_space(self, *, at_once: bool = False) -> None:
         """Check that the disk has room, at most ten times a second unless `at_once`.
@@ -243,7 +244,7 @@ class FileGuard:
 
     def _free(self) -> int:
         try:
-            return shutil.disk_usage(self._path.parent).free
+            return shutil.disk_usage(self.path.parent).free
         except OSError as error:
             raise InboxUnavailable(f"the disk of the inbox cannot be looked at: {error}") from None
 

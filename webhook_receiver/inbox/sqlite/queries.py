@@ -19,12 +19,10 @@ from ..records import (
     Stats,
     StoredDelivery,
 )
-from . import tracking
+from . import deaths, tracking
 
-# What is damaged is passed over: without CASE, SQLite may call a function before it looks at the condition.
-_HANDLERS = "json_each(CASE WHEN json_valid(p.handlers) THEN p.handlers END)"
-_VALUES = "CASE h.type WHEN 'array' THEN h.value END"
-
+_OPEN = (State.WAITING, State.DEAD)
+"""The states of a handler that `Filter.handler` is about where it names none."""
 _MOST_LOOKED_AT = 4096  # untracked deliveries, the oldest ones, among which born leases are counted
 
 # The receivers whose tracked deliveries wait: one look into the index for each. "<> 'done'" lets SQLite use it.
@@ -78,15 +76,35 @@ def matching(which: Filter, columns: str, condition: str = "1", **values: Any) -
         conditions.append(f"p.due < {named(which.due_before)}")
     if which.not_receivers is not None:
         conditions.append(f"p.receiver NOT IN ({all_named(which.not_receivers)})")
-    if which.handler is not None:
+    if which.id_begins is not None:
+        conditions.append(begins(named(which.id_begins)))
+    if which.ordering_key is not None:
+        if which.receiver is not None:  # the row in `progress` tells most others, and is the smaller one to read
+            hash = named(rows.order_key_hash(which.receiver, which.ordering_key))
+            conditions.append(f"(p.line = {hash} OR (p.line IS NULL AND p.state = 'waiting'))")
+        conditions.append(f"d.order_key = {named(which.ordering_key)}")
+    handler = None if which.handler is None else named(which.handler)
+    if handler is not None:
+        states = _OPEN if which.handler_states is None else which.handler_states
+        # Most have no handler in these states, which is seen at once in the text.
+        seen = " OR ".join(f"instr(p.handlers, '\"{state.value}\"')" for state in states) or "0"
         conditions.append(
-            f"EXISTS (SELECT 1 FROM {_HANDLERS} h "
-            f"WHERE h.key = {named(which.handler)} AND json_extract({_VALUES}, '$[0]') <> 'done')"
+            f"({seen}) AND EXISTS (SELECT 1 FROM {deaths.HANDLERS} h "
+            f"WHERE h.key = {handler} AND {deaths.STATE} IN ({all_named(states)}))"
         )
+    if which.error is not None:
+        conditions.append(deaths.died_of(named(which.error), handler))
     select = f"SELECT {columns} FROM {{progress}} p JOIN delivery d USING (seq) WHERE {' AND '.join(conditions)}"
-    if which.handler is not None or (which.states is not None and State.WAITING not in which.states):
+    is_tracked = which.handler is not None or which.error is not None
+    if is_tracked or (which.states is not None and State.WAITING not in which.states):
         return select.format(progress="progress"), arguments  # no untracked delivery matches
     return tracking.of_all(select), arguments
+
+
+def begins(begin: str) -> str:
+    """Return the condition that the id of a table alias d begins as an argument says."""
+    # Not LIKE, which takes "A" for "a" and would read the whole table.
+    return f"d.id >= {begin} AND d.id < {begin} || char(0x10FFFF)"
 
 
 def find(
@@ -121,9 +139,8 @@ def get(connection: Connection, beginning: str) -> StoredDelivery | None:
         AmbiguousId: several ids begin so.
     """
     found = connection.execute(
-        # Not LIKE, which takes "A" for "a" and would read the whole table.
-        "SELECT seq, id FROM delivery WHERE id >= ? AND id < ? || char(0x10FFFF) ORDER BY id LIMIT 2",
-        (beginning, beginning),
+        f"SELECT seq, id FROM delivery d WHERE {begins(':begin')} ORDER BY id LIMIT 2",
+        {"begin": beginning},
     ).fetchall()
     if len(found) > 1 and found[0][1] != beginning:
         raise AmbiguousId(f"several deliveries have ids that begin with {beginning!r}: give more of it")
@@ -190,13 +207,18 @@ def check_tally(connection: Connection) -> None:
         raise InboxDamaged("the inbox is damaged: its counts of deliveries are not those of what is there")
 
 
-def _counts(connection: Connection) -> dict[State, int]:
+def counts(connection: Connection) -> dict[State, int]:
+    """Return the number of deliveries in each state.
+
+    Raises:
+        InboxDamaged: one of the counts that are kept cannot be.
+    """
     tally: dict[str, int] = dict(connection.execute("SELECT what, count FROM tally").fetchall())
-    counts = {state: tally.get(state, 0) for state in State}
-    counts[State.WAITING] = tally.get("stored", -1) - sum(counts.values())
-    if min(counts.values()) < 0:
+    found = {state: tally.get(state, 0) for state in State}
+    found[State.WAITING] = tally.get("stored", -1) - sum(found.values())
+    if min(found.values()) < 0:
         raise InboxDamaged("the inbox is damaged: its counts of deliveries cannot be")
-    return counts
+    return found
 
 
 def stats(connection: Connection) -> Stats:
@@ -205,7 +227,6 @@ def stats(connection: Connection) -> Stats:
     Raises:
         InboxDamaged: one of the counts that are kept cannot be.
     """
-    counts = _counts(connection)
     (running,) = connection.execute(
         "SELECT (SELECT count(*) FROM progress INDEXED BY leased "
         "WHERE lease IS NOT NULL AND state = 'waiting' AND due IS NOT NULL) + (SELECT count(*) FROM "
@@ -227,7 +248,7 @@ def stats(connection: Connection) -> Stats:
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     (size,) = connection.execute("PRAGMA page_size").fetchone()
     return Stats(
-        counts=counts,
+        counts=counts(connection),
         running=running,
         oldest_waiting=oldest,
         expected_dead=[expected for (expected,) in dying.fetchall()],

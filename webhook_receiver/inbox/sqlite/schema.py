@@ -224,12 +224,34 @@ ALTER TABLE poll ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;  -- in a row, u
 ALTER TABLE poll ADD COLUMN moved REAL;  -- when the cursor became another one
 """
 
+EIGHTH = """
+CREATE TABLE audit (
+    number INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    who TEXT NOT NULL,
+    action TEXT NOT NULL,
+    parameters TEXT NOT NULL,  -- JSON
+    deliveries INTEGER
+) STRICT;
+CREATE INDEX audit_at ON audit (at);
+-- The sums of `counter`, so that a week is read as fast as an hour.
+CREATE TABLE counter_hour (
+    hour INTEGER NOT NULL,  -- its begin, in Unix seconds by 3600
+    receiver TEXT NOT NULL,
+    what TEXT NOT NULL,
+    bucket INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (hour, receiver, what, bucket)
+) STRICT, WITHOUT ROWID;
+INSERT INTO counter_hour SELECT minute / 60, receiver, what, bucket, sum(count) FROM counter GROUP BY 1, 2, 3, 4;
+"""
+
 LAST = "max(last, coalesce((SELECT max(seq) FROM delivery), 0))"
 """The number of the last delivery that there ever was, as an expression on the table `position`."""
 
 _MIGRATES = 120  # seconds to wait for another process that migrates the file
 
-MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH)
+MIGRATIONS = (FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH, SEVENTH, EIGHTH)
 """The scripts, each of which migrates a file from the version that is its index. Released ones never change."""
 
 

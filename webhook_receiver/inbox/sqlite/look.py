@@ -1,0 +1,132 @@
+"""A bounded look through a SQLite inbox: pages of deliveries, their number, and what the dead ones died of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from sqlite3 import Connection
+from typing import Any
+
+from .. import rows
+from ..deaths import Deaths
+from ..look import Batch, Look, page_of
+from ..records import DeadLetters, DeliverySummary, Filter, Page, State, Total
+from . import tracking
+from .deaths import grouped, groups_of
+from .queries import begins, counts, matching
+
+
+class SQLiteRows:
+    """The rows of the inbox. Fulfils `Rows`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._receivers: dict[State, list[str]] = {}
+
+    def next(self, low: int, high: int, newest_first: bool) -> tuple[int, float] | None:
+        """See `Rows`."""
+        found: tuple[int, float] | None = self._connection.execute(
+            f"SELECT seq, received FROM delivery WHERE seq BETWEEN ? AND ? ORDER BY seq {_order(newest_first)} LIMIT 1",
+            (low, high),
+        ).fetchone()
+        return found
+
+    def named(self, which: Filter, most: int) -> list[int] | None:
+        """See `Rows`."""
+        if which.ids is not None:
+            select, arguments = matching(Filter(ids=which.ids), "p.seq")
+            return [seq for (seq,) in self._connection.execute(select, arguments).fetchall()]
+        if which.id_begins is None:
+            return None
+        found = self._connection.execute(
+            f"SELECT seq FROM delivery d WHERE {begins(':begin')} LIMIT :most",
+            {"begin": which.id_begins, "most": most + 1},
+        ).fetchall()
+        return None if len(found) > most else [seq for (seq,) in found]
+
+    def undone(self, which: Filter, low: int, high: int, newest_first: bool, size: int) -> list[int]:
+        """See `Rows`."""
+        found: list[int] = []
+        order = f"ORDER BY seq {_order(newest_first)} LIMIT ?"
+        for state in which.states or ():
+            for receiver in self._receivers_of(state) if which.receiver is None else [which.receiver]:
+                found += self._rows(
+                    "SELECT seq FROM progress INDEXED BY unfinished WHERE state = ? AND state <> 'done' "
+                    f"AND receiver = ? AND seq BETWEEN ? AND ? {order}",
+                    (state, receiver, low, high, size),
+                )
+            if state is State.WAITING:
+                found += self._rows(
+                    f"SELECT d.seq {tracking.ALL_UNTRACKED} AND d.seq BETWEEN ? AND ? "
+                    f"AND (? IS NULL OR d.source = ?) {order}",
+                    (low, high, which.receiver, which.receiver, size),
+                )
+        return sorted(found, reverse=newest_first)[:size]
+
+    def _rows(self, select: str, arguments: Sequence[Any]) -> list[int]:
+        return [seq for (seq,) in self._connection.execute(select, arguments).fetchall()]
+
+    def _receivers_of(self, state: State) -> list[str]:
+        """Return the receivers of the tracked deliveries in a state: one look into the index for each."""
+        if state not in self._receivers:
+            found: list[str] = []
+            asked = "SELECT min(receiver) FROM progress WHERE state = ? AND state <> 'done'"
+            (name,) = self._connection.execute(asked, (state,)).fetchone()
+            while name is not None:
+                found.append(name)
+                (name,) = self._connection.execute(f"{asked} AND receiver > ?", (state, name)).fetchone()
+            self._receivers[state] = found
+        return self._receivers[state]
+
+
+def _order(newest_first: bool) -> str:
+    return "DESC" if newest_first else "ASC"
+
+
+def _in_batch(which: Filter, columns: str, batch: Batch) -> tuple[str, dict[str, Any]]:
+    if batch.seqs is None:
+        return matching(which, columns, "p.seq BETWEEN :low AND :high", low=batch.low, high=batch.high)
+    return matching(which, columns, "p.seq IN (SELECT value FROM json_each(:seqs))", seqs=json.dumps([*batch.seqs]))
+
+
+def page(
+    connection: Connection, which: Filter, limit: int, newest_first: bool, after: str | None, seconds: float
+) -> Page:
+    """Return a page of the deliveries that match a filter. See `InboxReader.page`."""
+
+    def read(batch: Batch, most: int) -> list[tuple[int, DeliverySummary]]:
+        select, arguments = _in_batch(which, f"{rows.SUMMARY}, p.seq AS place", batch)
+        found = connection.execute(
+            f"{select} ORDER BY place {_order(newest_first)} LIMIT :limit", arguments | {"limit": most}
+        )
+        return [(row[-1], rows.summary(row)) for row in found.fetchall()]
+
+    look = Look(SQLiteRows(connection), which, seconds, newest_first=newest_first, after=after)
+    return page_of(look, limit, read)
+
+
+def total(connection: Connection, which: Filter, seconds: float) -> Total:
+    """Return the number of the deliveries that match a filter. See `InboxReader.total`."""
+    if which._replace(states=None) == Filter():
+        counted = counts(connection)
+        return Total(sum(counted[state] for state in {*(State if which.states is None else which.states)}), True)
+    look = Look(SQLiteRows(connection), which, seconds)
+    number = 0
+    for batch in look:
+        select, arguments = _in_batch(which, "1", batch)
+        number += connection.execute(f"SELECT count(*) FROM ({select})", arguments).fetchone()[0]
+    return Total(number, look.is_complete)
+
+
+def dead_letters(connection: Connection, which: Filter, seconds: float) -> DeadLetters:
+    """Return the dead deliveries that match a filter in groups. See `InboxReader.dead_letters`."""
+    which = which._replace(states=(State.DEAD,))
+    look = Look(SQLiteRows(connection), which, seconds)
+    found: list[Deaths] = []
+    number = 0
+    for batch in look:
+        select, arguments = _in_batch(which, "p.seq", batch)
+        seqs = [seq for (seq,) in connection.execute(select, arguments).fetchall()]
+        number += len(seqs)
+        found += grouped(connection, seqs, which.handler, which.error)
+    return DeadLetters(groups_of(connection, found), number, look.reached())
