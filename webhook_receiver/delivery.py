@@ -65,6 +65,10 @@ def _as_utf8(text: str) -> bytes:
         return text.encode("utf-8", "surrogatepass")
 
 
+EDIT = "edit"
+"""`Delivery.via` of a delivery whose body somebody has edited."""
+
+
 class RequestHead(NamedTuple):
     """A request without its body: the part that a scheme verifies first and signs into. Its repr shows no value.
 
@@ -167,8 +171,9 @@ class Delivery:
     """Whether the body is known to be the sender's: covered by the signature, or read from the sender's API. False only
     if the receiver's scheme accepts that."""
     via: str = "http"
-    """The way that the delivery came: "http" for a push, "poll" for a document of a source, or "backfill" for one
-    that `WebhookReceiver.backfill` made of an order in the sender's API."""
+    """The way that the delivery came: "http" for a push, "poll" for a document of a source, "backfill" for one that
+    `WebhookReceiver.backfill` made of an order in the sender's API, or "edit" for one whose body somebody has edited;
+    see `edited_of`."""
     part: int = 0
     """The number of the part of the request that this is, where one request brings several events. Part 0 has the id of
     the request; part n has that id, a dot and n. All have the same headers and body."""
@@ -214,6 +219,31 @@ class Delivery:
             *(f"{self.request_id}.{number}", self.receiver, self.headers, self.body, self.received),
             *(self.verified_by, self.body_verified, self.via, number, self.context),
         )
+
+    def edited(self, id: str, body: bytes, received: float) -> Delivery:
+        """Return a delivery of an edited body, with the headers of this one. See `edited_of`.
+
+        Args:
+            id: its id.
+            body: its body.
+            received: when it was edited, in Unix seconds.
+        """
+        headers = tuple([pair for pair in self.headers if pair[0] not in (_EVENTS, _EDITED)])
+        headers = ((_EDITED, self.id.encode()), *headers)
+        return Delivery(id, self.receiver, headers, body, received, None, False, EDIT)
+
+    @property
+    def edited_of(self) -> str | None:
+        """The id of the delivery that this one was made of by an edit of its body; None if it was not.
+
+        An edited delivery is verified by nobody, `verified_by` None and `body_verified` False, and is a duplicate of
+        nothing. Its other headers, and its tenant, are those of the delivery that it was made of.
+
+        It is stored among the headers, `edited=of`, and counts only with `via` "edit".
+        """
+        if self.via != EDIT:
+            return None
+        return next((value.decode() for name, value in self.headers if name == _EDITED), None)
 
     @property
     def received_at(self) -> datetime:
@@ -269,7 +299,7 @@ class Attempt(NamedTuple):
 
 
 _NOT_STORED = (
-    rb"^(verified|stored)=|authorization|authentication|x-auth(?!or)|cookie|signature|hmac|(^|[-_])sig([-_]|$)|token|secret|passw|passphrase|(api|access)[-_]?key|credential"
+    rb"^(verified|stored|edited)=|authorization|authentication|x-auth(?!or)|cookie|signature|hmac|(^|[-_])sig([-_]|$)|token|secret|passw|passphrase|(api|access)[-_]?key|credential"
     rb"|(^|[-_])(pass|pwd|bearer)$|^key$"
     # Of a service's clients, such as Azure's; the others name what a notification is about, as Bitbucket's X-Event-Key.
     rb"|(?<!idempotency)(?<!event)(?<!ordering)(?<!partition)(?<!routing)[-_]key$"
@@ -281,6 +311,7 @@ _NOT_STORED = (
 
 _TENANT = b"verified=tenant"
 _EVENTS = b"stored=events"
+_EDITED = b"edited=of"
 
 _CREDENTIALS = (b"eyJ", b'"eyJ', b"Bearer ", b"bearer ", b"BEARER ", b"Basic ", b"basic ", b"BASIC ", b"JWT ")
 """How credentials begin: JWTs (RFC 7519), with the base64 of `{"`, and those of RFC 6750 and RFC 7617."""

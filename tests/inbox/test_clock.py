@@ -20,7 +20,7 @@ class Machine:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.unix, self.up, self.boot = NOW, 5000.0, "first"
         monkeypatch.setattr(time, "time", lambda: self.unix)
-        monkeypatch.setattr("webhook_receiver.inbox.sqlite.boot_id", lambda: self.boot)
+        monkeypatch.setattr("webhook_receiver.inbox.sqlite.opening.boot_id", lambda: self.boot)
         monkeypatch.setattr(InboxClock.__init__, "__defaults__", (lambda: self.up,))
 
     def run(self, seconds: float) -> None:

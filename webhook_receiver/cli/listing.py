@@ -201,6 +201,8 @@ def _facts(stored: StoredDelivery, now: Now) -> Iterator[tuple[str, str]]:
 
 
 def _audit(delivery: Delivery) -> str:
+    if delivery.edited_of is not None:
+        return f"no: somebody has edited the body of {delivery.edited_of}"
     if delivery.via != "http":
         return f"no: it came by {delivery.via}, not from the sender"
     if delivery.verified_by is None:

@@ -8,6 +8,9 @@ other. Where deliveries have tenants, theirs is in it, and in the ordering key: 
 
 What was polled is known by the same: its own id, its identity, or its bytes. Its key lasts.
 
+What somebody has edited is a duplicate of nothing, and nothing is one of it: it has no key and no identity. It keeps
+its place among the deliveries of its ordering key.
+
 Of a sender that delivers several events at once, an event's own id comes first: it is the same in whatever request the
 event is sent again. Without one, a part is known by what the request is known by, and by its number.
 """
@@ -18,7 +21,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
-from ..delivery import Delivery, with_events
+from ..delivery import EDIT, Delivery, with_events
 from ..event_registry import NoEventName
 from ..events import Event, OrderStatusChanged, Path, UnknownEvent, identity_of, order_id_of, parsed_paths, value_at
 from ..inbox.dedup import digester, identity_text
@@ -56,6 +59,8 @@ class EntryBuilder:
             found: its events, in order, one at least; for a part that is none the error that says why.
             verified: the result of its verification; None for a delivery that was no push.
         """
+        if delivery.via == EDIT:
+            return self._edited(delivery, found)
         if verified is not None and verified.is_id_optional and self._has_ids:
             verified = verified._replace(id=None)
         body = self._proven(delivery, verified)
@@ -71,6 +76,24 @@ class EntryBuilder:
                 for number, each in enumerate(parts, 1)
             ],
         )
+
+    def _edited(self, delivery: Delivery, found: Sequence[Event | Exception]) -> Entry:
+        first, *others = [self._edited_entry(delivery, each) for each in found]
+        if not others:
+            return first
+        return first._replace(
+            delivery=with_events(delivery, len(found)),
+            parts=[
+                Part(number, each.event, None, None, each.ordering_key, each.dead, each.parsed)
+                for number, each in enumerate(others, 1)
+            ],
+        )
+
+    def _edited_entry(self, delivery: Delivery, found: Event | Exception) -> Entry:
+        if isinstance(found, Exception):
+            return Entry(delivery, dead=no_event(found))
+        ordering_key = self._ordering_key(delivery, found, self._identity(delivery, found))
+        return self._of_tenant(Entry(delivery, found.event, ordering_key=ordering_key, parsed=found), delivery.tenant)
 
     def _entry(
         self,
@@ -90,12 +113,12 @@ class EntryBuilder:
             body: what the body counts as in keys.
         """
         lasting = verified is None or not verified.fresh  # a listing tells a change again, however old
+        tenant = None if verified is None else verified.tenant
         if isinstance(found, Exception):
             key = self._of_part(part, self._key_without_event(body, verified))
-            return self._of_tenant(Entry(delivery, key=key, dead=no_event(found), lasting=lasting), verified)
+            return self._of_tenant(Entry(delivery, key=key, dead=no_event(found), lasting=lasting), tenant)
         identity = self._identity(delivery, found)
         counted = identity if self._identity_counts else None
-        tenant = None if verified is None else verified.tenant
         entry = Entry(
             delivery,
             found.event,
@@ -105,7 +128,7 @@ class EntryBuilder:
             parsed=found,
             lasting=lasting,
         )
-        return self._of_tenant(entry, verified)
+        return self._of_tenant(entry, tenant)
 
     def _proven(self, delivery: Delivery, verified: Verified | None) -> bytes:
         """Return what tells a body from others: the form of it that is signed, with what proven headers add to it."""
@@ -118,11 +141,11 @@ class EntryBuilder:
         except NoEventName:
             return body
 
-    def _of_tenant(self, entry: Entry, verified: Verified | None) -> Entry:
+    def _of_tenant(self, entry: Entry, tenant: str | None) -> Entry:
         """Return an entry with the tenant in its keys, if there is one."""
-        if verified is None or verified.tenant is None:
+        if tenant is None:
             return entry
-        tenant, key, ordering_key = verified.tenant, entry.key, entry.ordering_key
+        key, ordering_key = entry.key, entry.ordering_key
         return entry._replace(
             key=None if key is None else self._digest("tenant", tenant, key),
             ordering_key=None if ordering_key is None else identity_text([tenant, ordering_key]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple, TypeGuard
 
-from ..delivery import Delivery
+from ..delivery import EDIT, Delivery
 from ..errors import ApiError, ConfigurationError, GiveUp, Unconfirmed
 from ..events import Event, OrderStatus, OrderStatusChanged
 from ..options import Backoff, Limits
@@ -38,8 +38,12 @@ class OrderCheck(NamedTuple):
     limits: Limits | None = None
 
     def is_about(self, event: Event, delivery: Delivery) -> TypeGuard[OrderStatusChanged]:
-        """Return whether the check applies: to an event with an order's id, in a body that no signature covers."""
-        return not delivery.body_verified and isinstance(event, OrderStatusChanged) and event.order_id is not None
+        """Return whether the check applies: to an event with an order's id, in a body that no signature covers.
+
+        What somebody has edited is not checked: the API would contradict it, and whoever may edit it answers for it.
+        """
+        is_unproven = not delivery.body_verified and delivery.via != EDIT
+        return is_unproven and isinstance(event, OrderStatusChanged) and event.order_id is not None
 
     async def call(self, event: OrderStatusChanged) -> None:
         """Read the order, and compare its status with that of the event; return if they are equal.
