@@ -7,6 +7,11 @@ from typing import NamedTuple
 
 from .records import MOST_GROUPS
 
+ENDS = "0123456789'\"`\n"
+"""The characters before which a `DeadGroup.error` ends."""
+TRIMMED = " :;,.=#([{<"
+"""The characters that none ends with."""
+
 
 class Death(NamedTuple):
     """What some deliveries died of."""

@@ -401,8 +401,8 @@ class DeadGroup(NamedTuple):
     handler: str | None
     """Name of the handler; None if no handler had run, as for a body that is no event."""
     error: str
-    """Class of the exception of the handler's last attempt; for `GiveUp`, whose text is written by hand, and without a
-    handler, the first line, of `MOST_OF_AN_ERROR` characters at most."""
+    """Beginning of the error of the handler's last attempt, or of the reason without a handler: the first line up to a
+    digit or a quotation mark, which mostly begin what differs from delivery to delivery."""
     number: int
     """Number of its deliveries, as far as they were counted. One that died in several handlers is in several groups."""
     newest: str

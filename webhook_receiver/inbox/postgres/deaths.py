@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..deaths import Death, Deaths, largest
+from ..deaths import ENDS, TRIMMED, Death, Deaths, largest
 from ..records import DEAD_LETTER_HANDLER, MOST_OF_AN_ERROR, DeadGroup
 from .rows import PostgresConnection, ask, unescaped
 
@@ -17,10 +17,8 @@ _OWN = (
 )
 """The error of the last attempt of a dead handler h; none without an attempt, or without a handler."""
 _SAID = "coalesce(own.error, p.reason, '')"
-_ERROR = (
-    "left(CASE WHEN own.error IS NULL OR left(own.error, 8) = 'GiveUp: ' "
-    f"THEN split_part({_SAID}, E'\\n', 1) ELSE split_part({_SAID}, ':', 1) END, {MOST_OF_AN_ERROR})"
-)
+_QUOTED = ENDS.replace("'", "''")
+_ERROR = f"rtrim(left(substring({_SAID} FROM '^[^{_QUOTED}]*'), {MOST_OF_AN_ERROR}), '{TRIMMED}')"
 """The `DeadGroup.error` of a dead handler h, or of a dead delivery without one."""
 
 

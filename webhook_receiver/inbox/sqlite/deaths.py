@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from sqlite3 import Connection
 
-from ..deaths import Death, Deaths, largest
+from ..deaths import ENDS, TRIMMED, Death, Deaths, largest
 from ..records import DEAD_LETTER_HANDLER, MOST_OF_AN_ERROR, DeadGroup
 
 # What is damaged is passed over: without CASE, SQLite may call a function before it looks at the condition.
@@ -16,17 +16,24 @@ STATE = "json_extract(CASE h.type WHEN 'array' THEN h.value END, '$[0]')"
 """The state of a handler h."""
 
 _DIED = f"{STATE} = 'dead' AND substr(h.key, 1, {len(DEAD_LETTER_HANDLER)}) <> '{DEAD_LETTER_HANDLER}'"
-_OWN = (
-    "(SELECT a.error FROM attempt a WHERE a.seq = p.seq AND a.handler = h.key AND a.outcome = 'dead' "
-    "ORDER BY a.place DESC LIMIT 1)"
+_SAID = (
+    "coalesce((SELECT a.error FROM attempt a WHERE a.seq = p.seq AND a.handler = h.key AND a.outcome = 'dead' "
+    "ORDER BY a.place DESC LIMIT 1), p.reason, '')"
 )
-"""The error of the last attempt of a dead handler h; null without an attempt, or without a handler."""
-_SAID = f"coalesce({_OWN}, p.reason, '')"
-_LINE = f"substr({_SAID}, 1, instr({_SAID} || char(10), char(10)) - 1)"
-_CLASS = f"substr({_SAID}, 1, instr({_SAID} || ':', ':') - 1)"
-_BY_HAND = f"({_OWN} IS NULL OR substr({_OWN}, 1, 8) = 'GiveUp: ')"
-_ERROR = f"substr(CASE WHEN {_BY_HAND} THEN {_LINE} ELSE {_CLASS} END, 1, {MOST_OF_AN_ERROR})"
-"""The `DeadGroup.error` of a dead handler h, or of a dead delivery without one."""
+"""The error of the last attempt of a dead handler h; without that the reason."""
+_ENDS = ", ".join(f"coalesce(nullif(instr(said, char({ord(each)})), 0), {MOST_OF_AN_ERROR + 1})" for each in ENDS)
+_ERROR = f"rtrim(substr(said, 1, min({_ENDS}) - 1), '{TRIMMED}')"
+"""The `DeadGroup.error` of what was `said`."""
+
+
+def _deaths(rows: str) -> str:
+    """Return a subquery of what deliveries died of, from rows of table alias p."""
+    # With LIMIT it is asked by itself, and what was said is not looked up again for each character (optoverview.html,
+    # section 11, at sqlite.org).
+    return (
+        f"(SELECT p.seq, p.receiver, h.key AS handler, {_SAID} AS said FROM {rows} "
+        f"LEFT JOIN {HANDLERS} h ON {_DIED} LIMIT -1)"
+    )
 
 
 def died_of(error: str, handler: str | None) -> str:
@@ -36,19 +43,18 @@ def died_of(error: str, handler: str | None) -> str:
         error: the name of the argument that has the error.
         handler: the name of the argument that has the handler; None for any, and for none.
     """
-    among = "" if handler is None else f"h.key = {handler} AND "
-    return (
-        f"p.state = 'dead' AND EXISTS (SELECT 1 FROM (SELECT 1) LEFT JOIN {HANDLERS} h ON {_DIED} "
-        f"WHERE {among}{_ERROR} = {error})"
-    )
+    among = "" if handler is None else f"handler = {handler} AND "
+    # The columns of p, outside, as a table of one row.
+    row = "(SELECT p.seq, p.receiver, p.handlers, p.reason) AS p"
+    return f"p.state = 'dead' AND EXISTS (SELECT 1 FROM {_deaths(row)} WHERE {among}{_ERROR} = {error})"
 
 
 def grouped(connection: Connection, seqs: Sequence[int], handler: str | None, error: str | None) -> list[Deaths]:
     """Return what the dead deliveries in some rows died of, of one handler and of one error if these are given."""
     found = connection.execute(
-        f"SELECT p.receiver, h.key, {_ERROR} AS error, count(*), max(p.seq) FROM json_each(:seqs) s "
-        f"CROSS JOIN progress p ON p.seq = s.value LEFT JOIN {HANDLERS} h ON {_DIED} "
-        "WHERE (:handler IS NULL OR h.key = :handler) GROUP BY 1, 2, 3 HAVING :error IS NULL OR error = :error",
+        f"SELECT receiver, handler, {_ERROR} AS error, count(*), max(seq) "
+        f"FROM {_deaths('json_each(:seqs) s CROSS JOIN progress p ON p.seq = s.value')} "
+        "WHERE :handler IS NULL OR handler = :handler GROUP BY 1, 2, 3 HAVING :error IS NULL OR error = :error",
         {"seqs": json.dumps([*seqs]), "handler": handler, "error": error},
     )
     return [Deaths(Death(receiver, *of), number, newest) for receiver, *of, number, newest in found.fetchall()]

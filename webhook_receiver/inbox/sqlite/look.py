@@ -21,6 +21,7 @@ class SQLiteRows:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._tracked = tracking.tracked_until(connection)
         self._receivers: dict[State, list[str]] = {}
 
     def next(self, low: int, high: int, newest_first: bool) -> tuple[int, float] | None:
@@ -55,13 +56,23 @@ class SQLiteRows:
                     f"AND receiver = ? AND seq BETWEEN ? AND ? {order}",
                     (state, receiver, low, high, size),
                 )
-            if state is State.WAITING:
+            if state is State.WAITING and high > self._tracked:
                 found += self._rows(
-                    f"SELECT d.seq {tracking.ALL_UNTRACKED} AND d.seq BETWEEN ? AND ? "
+                    f"SELECT d.seq FROM delivery d WHERE d.seq BETWEEN ? AND ? AND {tracking.IS_UNTRACKED} "
                     f"AND (? IS NULL OR d.source = ?) {order}",
-                    (low, high, which.receiver, which.receiver, size),
+                    (max(low, self._tracked + 1), high, which.receiver, which.receiver, size),
                 )
         return sorted(found, reverse=newest_first)[:size]
+
+    def matching(self, which: Filter, columns: str, batch: Batch) -> tuple[str, dict[str, Any]]:
+        """Return a query of the rows in a batch that match a filter, and its arguments."""
+        tracked = batch.high <= self._tracked
+        if batch.seqs is None:
+            among, seqs = "p.seq BETWEEN :low AND :high", None
+        else:
+            among, seqs = "p.seq IN (SELECT value FROM json_each(:seqs))", json.dumps([*batch.seqs])
+        values = {"low": batch.low, "high": batch.high, "seqs": seqs}
+        return matching(which, columns, among, join="CROSS JOIN", tracked=tracked, **values)
 
     def _rows(self, select: str, arguments: Sequence[Any]) -> list[int]:
         return [seq for (seq,) in self._connection.execute(select, arguments).fetchall()]
@@ -83,26 +94,20 @@ def _order(newest_first: bool) -> str:
     return "DESC" if newest_first else "ASC"
 
 
-def _in_batch(which: Filter, columns: str, batch: Batch) -> tuple[str, dict[str, Any]]:
-    if batch.seqs is None:
-        return matching(which, columns, "p.seq BETWEEN :low AND :high", low=batch.low, high=batch.high)
-    return matching(which, columns, "p.seq IN (SELECT value FROM json_each(:seqs))", seqs=json.dumps([*batch.seqs]))
-
-
 def page(
     connection: Connection, which: Filter, limit: int, newest_first: bool, after: str | None, seconds: float
 ) -> Page:
     """Return a page of the deliveries that match a filter. See `InboxReader.page`."""
+    there = SQLiteRows(connection)
 
     def read(batch: Batch, most: int) -> list[tuple[int, DeliverySummary]]:
-        select, arguments = _in_batch(which, f"{rows.SUMMARY}, p.seq AS place", batch)
+        select, arguments = there.matching(which, f"{rows.SUMMARY}, p.seq AS place", batch)
         found = connection.execute(
             f"{select} ORDER BY place {_order(newest_first)} LIMIT :limit", arguments | {"limit": most}
         )
         return [(row[-1], rows.summary(row)) for row in found.fetchall()]
 
-    look = Look(SQLiteRows(connection), which, seconds, newest_first=newest_first, after=after)
-    return page_of(look, limit, read)
+    return page_of(Look(there, which, seconds, newest_first=newest_first, after=after), limit, read)
 
 
 def total(connection: Connection, which: Filter, seconds: float) -> Total:
@@ -110,10 +115,11 @@ def total(connection: Connection, which: Filter, seconds: float) -> Total:
     if which._replace(states=None) == Filter():
         counted = counts(connection)
         return Total(sum(counted[state] for state in {*(State if which.states is None else which.states)}), True)
-    look = Look(SQLiteRows(connection), which, seconds)
+    there = SQLiteRows(connection)
+    look = Look(there, which, seconds)
     number = 0
     for batch in look:
-        select, arguments = _in_batch(which, "1", batch)
+        select, arguments = there.matching(which, "1", batch)
         number += connection.execute(f"SELECT count(*) FROM ({select})", arguments).fetchone()[0]
     return Total(number, look.is_complete)
 
@@ -121,11 +127,12 @@ def total(connection: Connection, which: Filter, seconds: float) -> Total:
 def dead_letters(connection: Connection, which: Filter, seconds: float) -> DeadLetters:
     """Return the dead deliveries that match a filter in groups. See `InboxReader.dead_letters`."""
     which = which._replace(states=(State.DEAD,))
-    look = Look(SQLiteRows(connection), which, seconds)
+    there = SQLiteRows(connection)
+    look = Look(there, which, seconds)
     found: list[Deaths] = []
     number = 0
     for batch in look:
-        select, arguments = _in_batch(which, "p.seq", batch)
+        select, arguments = there.matching(which, "p.seq", batch)
         seqs = [seq for (seq,) in connection.execute(select, arguments).fetchall()]
         number += len(seqs)
         found += grouped(connection, seqs, which.handler, which.error)

@@ -24,8 +24,9 @@ MOST_BEHIND = 1024
 """How far behind the last delivery a born lease may be before it is tracked: what is between is looked at again."""
 
 _MANY_BEHIND = 128  # rows by which `position` may be behind, so that not every commit writes to it
-_IS_UNTRACKED = "NOT EXISTS (SELECT 1 FROM progress WHERE progress.seq = d.seq)"
-_WHERE_UNTRACKED = f"WHERE d.seq > (SELECT tracked FROM position) AND {_IS_UNTRACKED}"
+IS_UNTRACKED = "NOT EXISTS (SELECT 1 FROM progress WHERE progress.seq = d.seq)"
+"""The condition that a delivery, of table alias d, is untracked."""
+_WHERE_UNTRACKED = f"WHERE d.seq > (SELECT tracked FROM position) AND {IS_UNTRACKED}"
 ALL_UNTRACKED = f"FROM delivery d {_WHERE_UNTRACKED}"
 """Of a query of the untracked deliveries, as table alias d."""
 _UNTRACKED = (
@@ -92,7 +93,7 @@ def untracked(
     found = connection.execute(
         "SELECT d.seq, d.id, d.source, d.order_key, d.owner, o.until, o.since, o.token "
         "FROM delivery d LEFT JOIN owner o ON o.token = d.owner "
-        f"WHERE d.seq > ? AND (d.seq < ? OR d.owner IS NOT NULL) AND {_IS_UNTRACKED} ORDER BY d.seq LIMIT ?",
+        f"WHERE d.seq > ? AND (d.seq < ? OR d.owner IS NOT NULL) AND {IS_UNTRACKED} ORDER BY d.seq LIMIT ?",
         (after, born_or_before, limit),
     )
     return [
@@ -141,7 +142,7 @@ def track_out_of_turn(connection: Connection, seqs: Collection[int]) -> None:
     keys: dict[int | None, int] = {}
     for seq in sorted(seqs):
         for receiver, ordering_key in connection.execute(
-            f"SELECT source, order_key FROM delivery d WHERE seq = ? AND order_key IS NOT NULL AND NOT {_IS_UNTRACKED}",
+            f"SELECT source, order_key FROM delivery d WHERE seq = ? AND order_key IS NOT NULL AND NOT {IS_UNTRACKED}",
             (seq,),
         ).fetchall():
             keys[rows.order_key_hash(receiver, ordering_key)] = seq
@@ -168,6 +169,6 @@ def end_born_lease(connection: Connection, seq: int, now: float) -> bool:
 def damage(connection: Connection) -> str | None:
     """Return a sentence about deliveries that no claim would find; None if there are none."""
     found = connection.execute(
-        f"SELECT 1 FROM delivery d WHERE d.seq <= (SELECT tracked FROM position) AND {_IS_UNTRACKED} LIMIT 1"
+        f"SELECT 1 FROM delivery d WHERE d.seq <= (SELECT tracked FROM position) AND {IS_UNTRACKED} LIMIT 1"
     ).fetchone()
     return None if found is None else "it has deliveries without progress, which no worker would find"
