@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from rich.text import Text
 
 from ..inbox.base import Inbox
+from ..inbox.counters import quantile
 from ..inbox.counting import MINUTE
 from ..inbox.records import LATENCY_BUCKETS, Metric, Poll
 from . import output
@@ -69,15 +71,10 @@ def show(spans: Spans) -> None:
 
 def _took(buckets: Counter[int | None]) -> str:
     """Return how long most of what was timed took, as far as its buckets say it."""
-    latency = _latency(buckets)
-    wanted, seen = sum(latency) * _MOST, 0
-    if not wanted:
+    took = quantile(_latency(buckets), _MOST)
+    if took is None:
         return "-"
-    for bound, number in zip(LATENCY_BUCKETS, latency, strict=False):
-        seen += number
-        if seen >= wanted:
-            return f"at most {bound:g} s"
-    return f"more than {LATENCY_BUCKETS[-1]:g} s"
+    return f"at most {took.high:g} s" if isfinite(took.high) else f"more than {took.low:g} s"
 
 
 def poll_documents(polls: Sequence[Poll], now: Now) -> list[dict[str, Any]]:

@@ -86,9 +86,16 @@ def _order(newest_first: bool) -> str:
 
 
 def _in_batch(which: Filter, batch: Batch) -> tuple[str, list[Any]]:
+    begin = which.id_begins
+    if batch.seqs is None and begin is not None:  # as most do: not by the index of ids
+        which = which._replace(id_begins=None)
     where, arguments = where_clause(which)
     if batch.seqs is None:
-        return f"{where} AND p.seq BETWEEN %s AND %s", [*arguments, batch.low, batch.high]
+        if begin is not None:
+            where, arguments = f"{where} AND left(d.id, %s) = %s", [*arguments, len(escaped(begin)), escaped(begin)]
+        # Of both tables, so that either may be the one that is read first.
+        among = "p.seq BETWEEN %s AND %s AND d.seq BETWEEN %s AND %s"
+        return f"{where} AND {among}", [*arguments, *(batch.low, batch.high) * 2]
     return f"{where} AND p.seq = ANY(%s)", [*arguments, [*batch.seqs]]
 
 

@@ -67,12 +67,15 @@ class SQLiteRows:
     def matching(self, which: Filter, columns: str, batch: Batch) -> tuple[str, dict[str, Any]]:
         """Return a query of the rows in a batch that match a filter, and its arguments."""
         tracked = batch.high <= self._tracked
-        if batch.seqs is None:
-            among, seqs = "p.seq BETWEEN :low AND :high", None
-        else:
+        tables, first = "{progress} p CROSS JOIN delivery d", "p"  # of which SQLite reads the first one first
+        by_key = which.ordering_key is not None and which.receiver is None  # else the hash in `progress` tells it
+        if tracked and batch.seqs is None and (which.event is not None or by_key):
+            tables, first = "delivery d CROSS JOIN progress p", "d"  # few have a row in the other one to be read
+        among, seqs = f"{first}.seq BETWEEN :low AND :high", None
+        if batch.seqs is not None:
             among, seqs = "p.seq IN (SELECT value FROM json_each(:seqs))", json.dumps([*batch.seqs])
         values = {"low": batch.low, "high": batch.high, "seqs": seqs}
-        return matching(which, columns, among, join="CROSS JOIN", tracked=tracked, **values)
+        return matching(which, columns, among, tables=tables, tracked=tracked, **values)
 
     def _rows(self, select: str, arguments: Sequence[Any]) -> list[int]:
         return [seq for (seq,) in self._connection.execute(select, arguments).fetchall()]

@@ -37,7 +37,13 @@ _RECEIVERS = """
 
 
 def matching(
-    which: Filter, columns: str, condition: str = "1", *, join: str = "JOIN", tracked: bool = False, **values: Any
+    which: Filter,
+    columns: str,
+    condition: str = "1",
+    *,
+    tables: str = "{progress} p JOIN delivery d",
+    tracked: bool = False,
+    **values: Any,
 ) -> tuple[str, dict[str, Any]]:
     """Return a query of the deliveries that match a filter and a condition, and its arguments.
 
@@ -45,7 +51,7 @@ def matching(
         which: the filter.
         columns: what is selected, of table aliases d (delivery) and p (progress).
         condition: what else they match, as SQL with named arguments.
-        join: how the tables are joined; "CROSS JOIN" to read the rows of progress first.
+        tables: how the tables are joined.
         tracked: whether only tracked deliveries are meant.
         values: these arguments.
     """
@@ -98,7 +104,7 @@ def matching(
         )
     if which.error is not None:
         conditions.append(deaths.died_of(named(which.error), handler))
-    select = f"SELECT {columns} FROM {{progress}} p {join} delivery d USING (seq) WHERE {' AND '.join(conditions)}"
+    select = f"SELECT {columns} FROM {tables} USING (seq) WHERE {' AND '.join(conditions)}"
     tracked = tracked or which.handler is not None or which.error is not None
     if tracked or (which.states is not None and State.WAITING not in which.states):
         return select.replace("{progress}", "progress"), arguments  # no untracked delivery matches
