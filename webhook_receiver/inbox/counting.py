@@ -70,7 +70,8 @@ def steps_of(since: float, until: float, step: float) -> Steps:
         )
     span, table, column = (MINUTE, "counter", "minute") if step % HOUR else (HOUR, "counter_hour", "hour")
     begin = int(first // span)
-    return Steps(table, column, begin, max(begin, ceil(until / span)), int(step // span), number)
+    size = int(step // span)
+    return Steps(table, column, begin, begin + number * size, size, number)
 
 
 def series_of(table: Iterable[tuple[int, str, str, int, int]], number: int) -> dict[Metric, Sequence[int]]:

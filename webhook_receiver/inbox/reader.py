@@ -43,7 +43,7 @@ class InboxReader(Protocol):
 
         Args:
             since: the begin of the span, in Unix seconds; the first step is the one that it is in.
-            until: its end, which is not in it.
+            until: its end; the last step is whole, too, and is the one that has the last moment before it.
             step: the length of a step in seconds: whole minutes. Steps begin at multiples of it in Unix time.
 
         Returns:

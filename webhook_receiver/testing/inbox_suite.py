@@ -36,13 +36,18 @@ from ..inbox.records import (
     MOST_CONTEXT,
     MOST_COUNTED,
     MOST_OF_AN_ERROR,
+    MOST_OF_AUDIT,
+    OUT_OF_ORDER,
+    AuditRecord,
     Claim,
+    DeadGroup,
     Duplicate,
     Entry,
     FailedAttempt,
     Filter,
     HandlerState,
     Metric,
+    Page,
     Part,
     Poll,
     PollLease,
@@ -51,9 +56,10 @@ from ..inbox.records import (
     State,
     Stored,
     StoredDelivery,
+    Total,
 )
 from ..inbox.registration import Registration
-from ..inbox.retention import COUNTS_RETENTION
+from ..inbox.retention import AUDIT_RETENTION, COUNTS_RETENTION
 
 Make = Callable[[str], Inbox]
 
@@ -130,6 +136,15 @@ async def listed(inbox: Inbox, which: Filter = ALL, **how: Any) -> list[str]:
     """Return the ids of the deliveries that match a filter, the oldest first unless `how` says otherwise."""
     how.setdefault("newest_first", False)
     return [summary.id for summary in await inbox.find(which, **how)]
+
+
+async def paged(inbox: Inbox, which: Filter = ALL, **how: Any) -> list[Page]:
+    """Return the pages of the deliveries that match a filter, one after the other."""
+    how = {"limit": 3, "newest_first": False} | how
+    pages = [await inbox.page(which, **how)]
+    while (cursor := pages[-1].next) is not None:
+        pages.append(await inbox.page(which, after=cursor, **how))
+    return pages
 
 
 async def dumped(inbox: Inbox, which: Filter = ALL) -> list[StoredDelivery]:
@@ -1532,6 +1547,37 @@ class InboxSuite(_OnTwoStores):
         assert (found[0], type(found[1]), found[2]) == (Stored("d-1"), InboxError, None)
         assert await inbox.counted(NOW - 60, NOW) == {one: 10}
 
+    async def test_a_series_has_the_sums_of_each_step(self, inbox: Inbox) -> None:
+        hour, one, slow = NOW - NOW % 3600, Metric("hooks", "answered 202"), Metric("hooks", "stored", 3)
+        await inbox.count({one: 1}, hour)
+        await inbox.count({one: 2, slow: 5}, hour + 59)
+        await inbox.count({one: 4}, hour + 60)
+        await inbox.count({one: 8}, hour + 3599)
+        await inbox.count({one: 16}, hour + 3 * 3600)
+        await inbox.count({one: 32}, hour - 1)
+        minutes = await inbox.series(hour, hour + 180, 60)
+        assert minutes == {one: [3, 4, 0], slow: [5, 0, 0]}
+        assert await inbox.series(hour, hour + 4 * 3600, 3600) == {one: [15, 0, 0, 16], slow: [5, 0, 0, 0]}
+        assert await inbox.series(hour + 3600, hour + 3 * 3600, 3600) == {}
+        assert (await inbox.series(hour - 1800, hour + 3600, 1800))[one] == [32, 7, 8]
+        assert await inbox.series(hour, hour, 60) == {}
+
+    async def test_the_steps_of_a_series_begin_at_multiples_of_their_length(self, inbox: Inbox) -> None:
+        hour, one = NOW - NOW % 3600, Metric("hooks", "answered 202")
+        for minute in range(120):
+            await inbox.count({one: 1}, hour + minute * 60)
+        assert await inbox.series(hour + 1, hour + 119, 60) == {one: [1, 1]}
+        assert await inbox.series(hour + 600, hour + 3601, 3600) == {one: [60, 60]}, "whole hours"
+        assert await inbox.series(hour + 600, hour + 3601, 900) == {one: [15, 15, 15, 15, 15]}
+        day = NOW - NOW % DAY
+        assert await inbox.series(NOW, NOW + 1, DAY) == {one: [120]}
+        assert await inbox.series(day - DAY, day + DAY, DAY) == {one: [0, 120]}
+
+    @pytest.mark.parametrize(("until", "step"), [(NOW + 60, 0), (NOW + 60, 30), (NOW + 60, -60), (NOW + 10**8, 60)])
+    async def test_a_series_that_cannot_be_is_an_error(self, inbox: Inbox, until: float, step: float) -> None:
+        with pytest.raises(InboxError, match="series"):
+            await inbox.series(NOW, until, step)
+
     async def test_expire_removes_counts_past_their_retention_in_small_steps(self, inbox: Inbox) -> None:
         minute = NOW - NOW % 60
         last, metrics = minute + COUNTS_RETENTION, [Metric("hooks", f"done {n}") for n in range(MOST_COUNTED)]
@@ -1587,16 +1633,34 @@ class InboxSuite(_OnTwoStores):
             (Filter(handler="g"), ""),
             (Filter(states=[DEAD], receiver="hooks", event="order.status", handler="h"), "a"),
             (Filter(states=[DONE], ids=["a"]), ""),
+            (Filter(id_begins="a"), "a"),
+            (Filter(id_begins=""), "abcd"),
+            (Filter(id_begins="ab"), ""),
+            (Filter(ordering_key="o-1"), "bd"),
+            (Filter(ordering_key="o-1", receiver="hooks"), "b"),
+            (Filter(ordering_key="o"), ""),
+            (Filter(handler="h", handler_states=[DONE]), "b"),
+            (Filter(handler="h", handler_states=[DONE, DEAD]), "ab"),
+            (Filter(handler="g", handler_states=[DEAD, WAITING]), ""),
+            (Filter(handler="h", handler_states=[]), ""),
+            (Filter(error="ValueError: no"), "a"),
+            (Filter(error="ValueError: no", handler="h", states=[DEAD]), "a"),
+            (Filter(error="ValueError: no", handler="g"), ""),
+            (Filter(error="ValueError"), ""),
         ],
     )
     async def test_every_part_of_a_filter_narrows_it(self, inbox: Inbox, which: Filter, expected: str) -> None:
         await put(inbox, "a")
-        await finish(inbox, DEAD, handlers={"h": HandlerState(DEAD, 1, 1), "g": HandlerState(DONE, 1, 1)})
-        await put(inbox, "b", now=NOW + 1)
+        failed = FailedAttempt("h", 1, NOW, 1, "dead", "ValueError: no 'x'")
+        handlers = {"h": HandlerState(DEAD, 1, 1), "g": HandlerState(DONE, 1, 1)}
+        await finish(inbox, DEAD, handlers=handlers, attempts=[failed])
+        await put(inbox, "b", now=NOW + 1, ordering_key="o-1")
         await finish(inbox, handlers={"h": HandlerState(DONE, 1, 1)}, now=NOW + 1)
         await put(inbox, "c", now=NOW + 2, event=None)
-        await put(inbox, "d", now=NOW + 3, receiver="others")
+        await put(inbox, "d", now=NOW + 3, receiver="others", ordering_key="o-1")
         assert await listed(inbox, which) == [*expected]
+        assert [each.id for page in await paged(inbox, which) for each in page.summaries] == [*expected]
+        assert await inbox.total(which, seconds=60) == Total(len(expected), is_exact=True)
         assert [each.summary.id for each in await dumped(inbox, which)] == [*expected]
         assert await inbox.purge(which, NOW, limit=10) == len(expected)
         assert await listed(inbox, which) == []
@@ -1634,6 +1698,257 @@ class InboxSuite(_OnTwoStores):
         assert await found(due_before=NOW + 61, not_receivers=["hooks", "others"]) == set()
         assert len(await found(not_receivers=[])) == 6
         assert await found(due_before=NOW + 61, states=[DEAD, DONE]) == set()
+
+    # Looking in bounded time
+
+    _LOOKS = (
+        *(ALL, Filter(receiver="hooks"), Filter(event="rare"), Filter(id_begins="d-1"), Filter(ids=["d-3", "d-20"])),
+        *(Filter(states=[DEAD]), Filter(states=[WAITING]), Filter(states=[DONE]), Filter(states=[DEAD, WAITING])),
+        *(Filter(states=[UNHANDLED, DEAD], receiver="others"), Filter(states=[WAITING], event="rare")),
+        *(Filter(states=[]), Filter(ids=[]), Filter(handler="h"), Filter(handler="h", handler_states=[DONE])),
+        *(Filter(ordering_key="o-1"), Filter(ordering_key="o-1", receiver="hooks"), Filter(error="because")),
+        *(Filter(since=NOW + 11), Filter(before=NOW + 11), Filter(since=NOW + 5, before=NOW + 9, receiver="hooks")),
+    )
+
+    async def _lived(self, inbox: Inbox, another: Inbox) -> None:
+        """Put deliveries of all kinds into the inbox, and load some."""
+        await put(another, "d-100", "d-101", receiver="others", event="rare", ordering_key="o-1", now=NOW + 8)
+        await inbox.load(await dumped(another), NOW)
+        for number in range(24):
+            receiver = "others" if number % 5 == 0 else "hooks"
+            event = "rare" if number in (2, 20) else "order.status"
+            key = f"o-{number % 3}" if number % 4 else None
+            await put(inbox, f"d-{number}", now=NOW + number, receiver=receiver, event=event, ordering_key=key)
+        claims = {**await claim(inbox, now=NOW + 30), **await claim(inbox, now=NOW + 30, receiver="others")}
+        for number, each in enumerate(claims.values()):
+            state = (DONE, DEAD, UNHANDLED, WAITING)[number % 4]
+            handlers = {"h": HandlerState(state, 1, 1)} if state is not UNHANDLED else {}
+            assert await settle(inbox, each, state, now=NOW + 40, due=None, handlers=handlers, reason="because")
+        await inbox.put(batch("b-1", "x", "y", "z", received=NOW + 50), NOW + 50)
+
+    @pytest.mark.parametrize("newest_first", [False, True])
+    async def test_the_pages_together_have_what_is_found(
+        self, inbox: Inbox, another: Inbox, newest_first: bool
+    ) -> None:
+        await self._lived(inbox, another)
+        for which in self._LOOKS:
+            found = [*await inbox.find(which, newest_first=newest_first)]
+            for limit, seconds in ((1, 0), (3, 60), (100, 0)):
+                pages = await paged(inbox, which, limit=limit, seconds=seconds, newest_first=newest_first)
+                assert [each for page in pages for each in page.summaries] == found, which
+                assert all(len(page.summaries) <= limit for page in pages)
+                assert all((page.reached is None) == (page.next is None) for page in pages)
+            total = await inbox.total(which, seconds=60)
+            assert total == Total(len(found), is_exact=True), which
+
+    async def test_a_page_that_is_just_full_is_the_last_one(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1", "d-2", "d-3")
+        page = await inbox.page(ALL, limit=3, seconds=60)
+        assert ([each.id for each in page.summaries], page.next) == (["d-3", "d-2", "d-1"], None)
+        page = await inbox.page(ALL, limit=2, seconds=60)
+        assert page.next is not None
+        assert page.reached == NOW
+
+    async def test_a_look_without_time_looks_at_some_and_says_how_far_it_came(self, inbox: Inbox) -> None:
+        await asyncio.gather(*[inbox.put(entry(f"d-{each}", received=NOW + each), NOW) for each in range(1500)])
+        (oldest,) = await listed(inbox, limit=1)
+        which = Filter(event="no.such")
+        pages = await paged(inbox, which, seconds=0, newest_first=True)
+        assert not any(page.summaries for page in pages)
+        reached = [page.reached or 0.0 for page in pages[:-1]]
+        assert reached == sorted(reached, reverse=True), "each goes on from the one before"
+        total = await inbox.total(which, seconds=0)
+        assert total.number == 0
+        assert await inbox.total(which, seconds=60) == Total(0, is_exact=True)
+        assert (await kept(inbox, oldest)).summary.received == NOW
+
+    async def test_a_cursor_outlives_the_delivery_that_it_is_from(self, inbox: Inbox) -> None:
+        await put(inbox, *[f"d-{number}" for number in range(6)])
+        first = await inbox.page(ALL, limit=2)
+        await inbox.purge(Filter(ids=["d-4", "d-3", "d-5"]), NOW, limit=9)
+        second = await inbox.page(ALL, limit=2, after=first.next)
+        assert [each.id for each in second.summaries] == ["d-2", "d-1"]
+
+    async def test_a_page_tells_where_what_is_newer_begins(self, inbox: Inbox) -> None:
+        empty = await inbox.page(ALL, limit=2)
+        assert empty == Page([], None, None, None)
+        await put(inbox, "d-1", "d-2", "d-3")
+        first = await inbox.page(ALL, limit=2)
+        second = await inbox.page(ALL, limit=2, after=first.next)
+        back = await inbox.page(ALL, limit=2, after=second.previous, newest_first=False)
+        assert [each.id for each in back.summaries] == ["d-2", "d-3"]
+        await put(inbox, "d-4", "d-5")
+        newer = await inbox.page(ALL, limit=9, after=first.previous, newest_first=False)
+        assert [each.id for each in newer.summaries] == ["d-4", "d-5"]
+
+    @pytest.mark.parametrize("cursor", ["", "d-1", "1.5", "9" * 30, "\u0661", "' OR 1"])
+    async def test_what_is_no_cursor_is_an_error(self, inbox: Inbox, cursor: str) -> None:
+        await put(inbox, "d-1")
+        with pytest.raises(InboxError, match="cursor"):
+            await inbox.page(ALL, limit=2, after=cursor)
+        with pytest.raises(InboxError, match="at least one"):
+            await inbox.page(ALL, limit=0)
+
+    async def test_a_span_of_time_is_found_though_a_clock_was_a_little_wrong(
+        self, inbox: Inbox, another: Inbox
+    ) -> None:
+        await put(another, "loaded-1", "loaded-2", now=NOW + 100)
+        await inbox.load(await dumped(another), NOW)
+        for number in range(20):
+            ahead = OUT_OF_ORDER if number % 7 == 3 else 0
+            await put(inbox, f"d-{number}", now=NOW + number * 600 + ahead)
+        for since in (None, NOW, NOW + 50, NOW + 3000, NOW + 8400, NOW + 10**6):
+            for before in (None, NOW, NOW + 3000, NOW + 3600, NOW + 10**6):
+                which = Filter(since=since, before=before)
+                for newest_first in (False, True):
+                    pages = await paged(inbox, which, newest_first=newest_first, seconds=60)
+                    found = [each.id for page in pages for each in page.summaries]
+                    assert found == await listed(inbox, which, newest_first=newest_first)
+
+    async def test_the_total_of_states_is_exact_however_short_the_time(self, inbox: Inbox, another: Inbox) -> None:
+        await self._lived(inbox, another)
+        counts = (await inbox.stats()).counts
+        for states in ([DEAD], [WAITING, DONE], [*State], [DEAD, DEAD], []):
+            total = await inbox.total(Filter(states=states), seconds=0)
+            assert total == Total(sum(counts[state] for state in {*states}), is_exact=True)
+        assert await inbox.total(ALL, seconds=0) == Total(sum(counts.values()), is_exact=True)
+
+    # What dead letters died of
+
+    async def _die(self, inbox: Inbox, id: str, *errors: tuple[str, str], now: float = NOW, **fields: Any) -> None:
+        """Put a delivery that dies of an error in each of its handlers."""
+        await put(inbox, id, now=now, **fields)
+        (claimed,) = (await claim(inbox, now=now, receiver=fields.get("receiver", "hooks"))).values()
+        tries = [FailedAttempt(name, 1, now, 1, "retry", "OSError: first") for name, _ in errors]
+        last = [FailedAttempt(name, 2, now, 1, "dead", error) for name, error in errors]
+        handlers = {name: HandlerState(DEAD, 2, 2) for name, _ in errors} | {"fine": HandlerState(DONE, 1, 1)}
+        handlers[f"{DEAD_LETTER_HANDLER}tell"] = HandlerState(DEAD, 1, 1)
+        tries += [FailedAttempt(f"{DEAD_LETTER_HANDLER}tell", 1, now, 1, "dead", "KeyError: 'tell'")]
+        await settle(inbox, claimed, DEAD, now=now, handlers=handlers, attempts=[*tries, *last], reason="h: it failed")
+
+    async def test_dead_letters_are_grouped_by_receiver_handler_and_error(self, inbox: Inbox) -> None:
+        await self._die(inbox, "d-1", ("h", "ValueError: order 7 is unknown"))
+        await self._die(inbox, "d-2", ("h", "ValueError: order 12 is unknown"), ("g", "KeyError: 'a'"), now=NOW + 2)
+        await self._die(inbox, "d-3", ("h", "ValueError: order 9"), receiver="others", now=NOW + 3)
+        await put(inbox, "d-5", "d-6")
+        await finish(inbox)
+        await put(inbox, "d-4", dead="the body is no JSON", event=None, now=NOW + 4)
+        found = await inbox.dead_letters(ALL, seconds=60)
+        assert (found.number, found.reached) == (4, None)
+        assert found.groups == [
+            DeadGroup("hooks", "h", "ValueError: order", 2, "d-2", NOW + 2, "ValueError: order 12 is unknown"),
+            DeadGroup("hooks", None, "the body is no JSON", 1, "d-4", NOW + 4, "the body is no JSON"),
+            DeadGroup("others", "h", "ValueError: order", 1, "d-3", NOW + 3, "ValueError: order 9"),
+            DeadGroup("hooks", "g", "KeyError", 1, "d-2", NOW + 2, "KeyError: 'a'"),
+        ]
+        ids = [await listed(inbox, group.filter) for group in found.groups]
+        assert ids == [["d-1", "d-2"], ["d-4"], ["d-3"], ["d-2"]]
+        some = await inbox.dead_letters(Filter(receiver="hooks", handler="h", since=NOW + 1), seconds=60)
+        assert [(group.newest, group.number) for group in some.groups] == [("d-2", 1)]
+
+    async def test_a_group_of_dead_letters_is_replayed_page_by_page(self, inbox: Inbox) -> None:
+        for number in range(7):
+            await self._die(inbox, f"d-{number}", ("h", f"ValueError: {number}"), now=NOW + number)
+        await self._die(inbox, "other", ("h", "KeyError: 1"), now=NOW + 9)
+        (group, _) = (await inbox.dead_letters(ALL, seconds=60)).groups
+        replayed = 0
+        for page in await paged(inbox, group.filter):
+            replayed += await inbox.replay([each.id for each in page.summaries], NOW, handler="h")
+        assert replayed == group.number == 7
+        left = await inbox.dead_letters(ALL, seconds=60)
+        assert [(each.error, each.number) for each in left.groups] == [("KeyError", 1)]
+
+    async def test_what_died_again_died_of_the_last_error(self, inbox: Inbox) -> None:
+        await self._die(inbox, "d-1", ("h", "ValueError: first"))
+        await inbox.replay(["d-1"], NOW)
+        claims = await claim(inbox)
+        last = FailedAttempt("h", 3, NOW, 1, "dead", "KeyError: second")
+        await settle(inbox, claims["d-1"], DEAD, handlers={"h": HandlerState(DEAD, 3, 1)}, attempts=[last])
+        (group,) = (await inbox.dead_letters(ALL, seconds=60)).groups
+        assert (group.error, await listed(inbox, group.filter)) == ("KeyError: second", ["d-1"])
+
+    @pytest.mark.parametrize(
+        ("error", "expected"),
+        [
+            ("ValueError", "ValueError"),
+            ("TimeoutError: it took more than 5 s", "TimeoutError: it took more than"),
+            ("GiveUp: no such order\nsecond line", "GiveUp: no such order"),
+            ('HTTPStatusError: "404 Not Found"', "HTTPStatusError"),
+            ("KeyError: `a`", "KeyError"),
+            ("OSError: [Errno 28] No space", "OSError: [Errno"),
+            ("ключ 鍵: \U0001f6f0 %s \\ 7", "ключ 鍵: \U0001f6f0 %s \\"),
+            ("12 monkeys", ""),
+            ("x" * 700, "x" * MOST_OF_AN_ERROR),
+        ],
+    )
+    async def test_a_group_has_the_beginning_of_its_errors(self, inbox: Inbox, error: str, expected: str) -> None:
+        await self._die(inbox, "d-1", ("h", error))
+        (group,) = (await inbox.dead_letters(ALL, seconds=60)).groups
+        assert (group.error, group.example) == (expected, error)
+        assert await listed(inbox, group.filter) == ["d-1"]
+
+    async def test_a_delivery_whose_last_attempt_is_not_known_died_of_its_reason(self, inbox: Inbox) -> None:
+        await put(inbox, "d-1")
+        await finish(inbox, DEAD, handlers={"h": HandlerState(DEAD, 1, 1)}, reason="h: dead since an attempt of 1970")
+        (group,) = (await inbox.dead_letters(ALL, seconds=60)).groups
+        assert (group.handler, group.error) == ("h", "h: dead since an attempt of")
+        assert await listed(inbox, group.filter) == ["d-1"]
+
+    # Audit records
+
+    async def test_audit_records_are_listed_the_newest_first_page_by_page(self, inbox: Inbox) -> None:
+        assert await inbox.audited(limit=9) == []
+        records = [
+            AuditRecord(NOW + number, "anna", "replay", {"handler": "h", "since": number, "all": None}, number)
+            for number in range(5)
+        ]
+        for record in records:
+            await inbox.audit(record)
+        await inbox.audit(AuditRecord(NOW - 9, "otto", "pause"))
+        seen = [*await inbox.audited(limit=2)]
+        assert seen[0] == AuditRecord(NOW - 9, "otto", "pause", {}, None, seen[0].number)
+        while page := await inbox.audited(limit=2, before=seen[-1].number):
+            seen += page
+        assert [each._replace(number=0) for each in seen[1:]] == records[::-1]
+        numbers = [each.number for each in seen]
+        assert numbers == sorted({*numbers}, reverse=True)
+
+    @pytest.mark.parametrize("text", ["a\x00b", "ключ 鍵", "'; DROP TABLE audit; --", "", "%_\\", "\u202e<script>"])
+    async def test_any_text_may_be_audited(self, inbox: Inbox, text: str) -> None:
+        await inbox.audit(AuditRecord(NOW, text, text, {text: [text, 1.5, True]}))
+        (found,) = await inbox.audited(limit=1)
+        assert (found.who, found.action, found.parameters) == (text, text, {text: [text, 1.5, True]})
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            AuditRecord(NOW, "a" * (MOST_OF_AUDIT + 1), "replay"),
+            AuditRecord(NOW, "anna", "a" * (MOST_OF_AUDIT + 1)),
+            AuditRecord(NOW, "anna", "replay", {"ids": ["a" * 32] * 200}),
+            AuditRecord(NOW, "anna", "replay", {"body": b"bytes"}),
+            AuditRecord(NOW, "anna", "replay", {"since": float("nan")}),
+            AuditRecord(NOW, "\ud800", "replay"),
+        ],
+    )
+    async def test_a_record_that_cannot_be_stored_fails_alone(self, inbox: Inbox, bad: AuditRecord) -> None:
+        good = AuditRecord(NOW, "anna", "replay")
+        found = await asyncio.gather(inbox.audit(good), inbox.audit(bad), inbox.audit(good), return_exceptions=True)
+        assert [type(each) for each in found] == [type(None), InboxError, type(None)]
+        assert len(await inbox.audited(limit=9)) == 2
+
+    async def test_expire_removes_audit_records_past_their_retention(self, inbox: Inbox) -> None:
+        for number in range(3):
+            await inbox.audit(AuditRecord(NOW + number, "anna", f"{number}"))
+        assert await inbox.expire(NOW + AUDIT_RETENTION) == 0
+        assert await inbox.expire(NOW + AUDIT_RETENTION + 1.5) == 2
+        assert [each.action for each in await inbox.audited(limit=9)] == ["2"]
+
+    async def test_audit_records_stay_with_their_inbox(self, inbox: Inbox, another: Inbox) -> None:
+        await put(inbox, "d-1")
+        await inbox.audit(AuditRecord(NOW, "anna", "replay"))
+        await another.load(await dumped(inbox), NOW)
+        assert await another.audited(limit=9) == []
+        assert len(await inbox.audited(limit=9)) == 1
 
     async def test_who_watches_looks_at_each_poll(self, inbox: Inbox) -> None:
         async with asyncio.timeout(30), aclosing(inbox.watch("hooks", 0.001)) as watching:
@@ -1887,6 +2202,12 @@ class InboxSuite(_OnTwoStores):
                 lambda: inbox.polls(),
                 lambda: inbox.count({Metric("hooks", "answered 202"): 1}, NOW),
                 lambda: inbox.counted(0, NOW),
+                lambda: inbox.series(NOW, NOW + 60, 60),
+                lambda: inbox.page(ALL, limit=1),
+                lambda: inbox.total(ALL),
+                lambda: inbox.dead_letters(ALL),
+                lambda: inbox.audit(AuditRecord(NOW, "anna", "replay")),
+                lambda: inbox.audited(limit=1),
                 lambda: inbox.claim("hooks", 1, LEASE, NOW),
                 lambda: inbox.find(ALL),
                 lambda: inbox.get("d-1"),
@@ -2047,11 +2368,13 @@ class SharedInboxSuite(InboxSuite):
     async def test_everything_is_there_when_it_is_opened_again(self, inbox: Inbox, make: Make) -> None:
         before = await self._filled(inbox)
         await inbox.pause("h", NOW)
+        await inbox.audit(AuditRecord(NOW, "anna", "pause", {"handler": "h"}))
         await inbox.close()
         again = await make("one").open()
         try:
             assert await dumped(again) == before
             assert await again.paused() == {"h"}
+            assert [each.parameters for each in await again.audited(limit=9)] == [{"handler": "h"}]
             claims = await claim(again, now=NOW + LEASE)
             assert (claims["leased"].crashes, [*claims]) == (1, ["leased"])
         finally:

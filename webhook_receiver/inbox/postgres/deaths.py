@@ -40,7 +40,7 @@ def grouped(
 ) -> list[Deaths]:
     """Return what the dead deliveries in some rows died of, of one handler and of one error if these are given.
 
-    The texts are escaped.
+    Receivers and errors are escaped; handlers are not, as in the states of handlers.
     """
     found = ask(
         connection,
@@ -62,6 +62,6 @@ def groups_of(connection: PostgresConnection, some: Iterable[Deaths]) -> list[De
             f"LEFT JOIN {_HANDLERS} ON h.key = %s LEFT JOIN {_OWN} WHERE p.seq = %s",
             [handler, newest],
         ).fetchone() or ("", 0.0, "")
-        of = unescaped(receiver), None if handler is None else unescaped(handler), unescaped(error)
+        of = unescaped(receiver), handler, unescaped(error)
         groups.append(DeadGroup(*of, number, unescaped(id), received, unescaped(example)))
     return groups

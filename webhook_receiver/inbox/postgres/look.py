@@ -137,7 +137,6 @@ def total(connection: PostgresConnection, which: Filter, seconds: float) -> Tota
 def dead_letters(connection: PostgresConnection, which: Filter, seconds: float) -> DeadLetters:
     """Return the dead deliveries that match a filter in groups. See `InboxReader.dead_letters`."""
     which = which._replace(states=(State.DEAD,))
-    handler = None if which.handler is None else escaped(which.handler)
     error = None if which.error is None else escaped(which.error)
     look = Look(PostgresRows(connection), which, seconds)
     found: list[Deaths] = []
@@ -146,5 +145,5 @@ def dead_letters(connection: PostgresConnection, which: Filter, seconds: float) 
         where, arguments = _in_batch(which, batch)
         seqs = [seq for (seq,) in ask(connection, f"SELECT p.seq {_FROM} WHERE {where}", arguments).fetchall()]
         number += len(seqs)
-        found += grouped(connection, seqs, handler, error)
+        found += grouped(connection, seqs, which.handler, error)
     return DeadLetters(groups_of(connection, found), number, look.reached())
