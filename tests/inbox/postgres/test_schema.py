@@ -12,9 +12,9 @@ from tests.postgres import execute
 from webhook_receiver import ConfigurationError
 from webhook_receiver.errors import InboxUnavailable
 from webhook_receiver.inbox.postgres import PostgresInbox, schema
-from webhook_receiver.inbox.records import Stored
+from webhook_receiver.inbox.records import Metric, Stored
 from webhook_receiver.inbox.registration import Registration
-from webhook_receiver.testing.inbox_suite import claim, put
+from webhook_receiver.testing.inbox_suite import NOW, claim, put
 
 
 async def test_the_tables_are_made_once_and_then_again_is_nothing(empty_database: str) -> None:
@@ -60,6 +60,24 @@ async def test_older_tables_are_reported_and_brought_to_the_newest_version(
         await inbox.open()
     assert await inbox.migrate() == [f"inbox {len(schema.MIGRATIONS)}"]
     assert execute(postgres_url, "SELECT count(*) FROM another") == [(0,)]
+
+
+async def test_the_counts_of_tables_of_before_are_there_by_the_hour(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = PostgresInbox(empty_database)
+    with monkeypatch.context() as patched:
+        patched.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:7])
+        await inbox.migrate()
+    hour = int(NOW // 3600)
+    rows = [(hour * 60 + 59, 1), (hour * 60, 2), (hour * 60 - 1, 4)]
+    for minute, count in rows:
+        execute(empty_database, "INSERT INTO counter VALUES (%s, 'hooks', 'stored', 2, %s)", minute, count)
+    assert await inbox.migrate() == ["inbox 8"]
+    await inbox.open()
+    found = await inbox.series((hour - 1) * 3600, (hour + 1) * 3600, 3600)
+    assert found == {Metric("hooks", "stored", 2): [4, 3]}
+    await inbox.close()
 
 
 @pytest.fixture

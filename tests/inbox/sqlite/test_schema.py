@@ -15,8 +15,10 @@ from webhook_receiver.testing.inbox_suite import claim, entry, put
 
 TABLES = [
     "attempt",
+    "audit",
     "clock",
     "counter",
+    "counter_hour",
     "delivery",
     "heartbeat",
     "holder",
@@ -84,6 +86,25 @@ def test_who_finds_an_older_file_waits_long_for_another_process_that_migrates_it
         connection.execute("PRAGMA busy_timeout = 0")
         schema.migrate(connection, "hooks.db")
         assert connection.execute("PRAGMA busy_timeout").fetchone() == (waits,)
+
+
+def test_the_counts_of_a_file_of_before_are_there_by_the_hour(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:7])
+        schema.migrate(connection, "hooks.db")
+    counts = [
+        (119, "a", "stored", 2, 1),
+        (120, "a", "stored", 2, 2),
+        (179, "a", "stored", 2, 4),
+        (180, "a", "x", -1, 8),
+    ]
+    connection.executemany("INSERT INTO counter VALUES (?, ?, ?, ?, ?)", counts)
+    schema.migrate(connection, "hooks.db")
+    found = connection.execute("SELECT hour, what, bucket, count FROM counter_hour ORDER BY 1, 2").fetchall()
+    assert found == [(1, "stored", 2, 1), (2, "stored", 2, 6), (3, "x", -1, 8)]
+    assert connection.execute("SELECT count(*) FROM counter").fetchone() == (4,)
 
 
 def test_a_step_that_fails_leaves_the_file_as_it_was(
