@@ -24,6 +24,17 @@ def test_a_delivery_is_immutable_and_shows_neither_headers_nor_body() -> None:
     assert not any("a body" in shown for shown in (repr(attempt), f"{attempt}", json.dumps(attempt, default=repr)))
 
 
+def test_an_edited_delivery_has_another_body_and_is_proven_by_nobody() -> None:
+    first = replace(DELIVERY, part=2, context="trace", headers=((b"stored=events", b"3"), (b"x-a", b"1")))
+    edited = first.edited("d-2", b"another", NOW + 1)
+    assert edited == Delivery(
+        *("d-2", "webhooks", ((b"edited=of", b"d-1"), (b"x-a", b"1")), b"another", NOW + 1, None, False, "edit")
+    )
+    assert (edited.edited_of, first.edited_of, edited.stored_events) == ("d-1", None, None)
+    assert replace(edited, via="http").edited_of is None, "the header alone says nothing"
+    assert edited.edited("d-3", b"", NOW).headers == ((b"edited=of", b"d-2"), (b"x-a", b"1"))
+
+
 def test_a_header_is_found_in_any_case_and_the_first_one_counts() -> None:
     assert DELIVERY.header("X-A") == "1"
     assert DELIVERY.header("x-b") == "é"

@@ -100,7 +100,7 @@ def test_where_an_index_has_the_rows_no_others_are_read(
 def test_a_span_of_time_leaves_out_nothing_that_is_out_of_order_by_less_than_it_may(
     put: list[float], loaded: list[float], data: st.DataObject, newest_first: bool
 ) -> None:
-    times = {number: at for number, at in enumerate(sorted(put), 1)}
+    times = dict(enumerate(sorted(put), 1))
     for number in times:
         times[number] += data.draw(st.sampled_from([0.0, -OUT_OF_ORDER / 2, OUT_OF_ORDER / 2]))
     times |= {-number: at for number, at in enumerate(loaded, 1)}

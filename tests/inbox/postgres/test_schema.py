@@ -116,6 +116,8 @@ async def test_a_role_that_uses_the_tables_may_use_new_ones(
     inbox = await PostgresInbox(empty_database.replace("postgres@", f"{role}@")).open()
     mine = Registration("hooks", "mine", "Unsigned")
     assert await inbox.register(mine) == mine
+    await inbox.audit(AuditRecord(NOW, "anna", "pause"))
+    assert len(await inbox.audited(limit=9)) == 1
     await inbox.close()
     execute(empty_database, f"DROP OWNED BY {role}")
 
