@@ -20,7 +20,8 @@ Public are the names here and, each with the names in its `__all__` or without a
 - `webhook_receiver.senders` and its modules: the senders; `senders.up42.client` has `WebhooksClient`
 - `webhook_receiver.signatures`, `webhook_receiver.explain`: signature schemes, and the causes of a rejected signature
 - `webhook_receiver.inbox`, `inbox.records`, `inbox.postgres`: stores of deliveries, and the contract of an inbox
-- `webhook_receiver.runtime`, `webhook_receiver.delivery`, `webhook_receiver.responses`, `webhook_receiver.errors`
+- `webhook_receiver.runtime`, `runtime.edit`, `webhook_receiver.delivery`, `webhook_receiver.responses`,
+  `webhook_receiver.errors`
 - `webhook_receiver.testing`, `testing.inbox_suite`, `testing.scheme_suite`: the test kit, and suites of tests for
   an inbox or a scheme of your own
 - `webhook_receiver.simulator`: a local server that simulates UP42

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ from webhook_receiver.senders.github import github
 from webhook_receiver.senders.up42 import up42
 
 
-def noting(**options: object) -> tuple[WebhookReceiver, list[Attempt]]:
+def noting(**options: Any) -> tuple[WebhookReceiver, list[Attempt]]:
     """Return a receiver, and the attempts of its handler."""
     hooks, ran = durable(**options), list[Attempt]()
 

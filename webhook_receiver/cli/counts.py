@@ -10,8 +10,8 @@ from typing import Any
 from rich.text import Text
 
 from ..inbox.base import Inbox
-from ..inbox.counters import quantile
 from ..inbox.counting import MINUTE
+from ..inbox.latency import quantile
 from ..inbox.records import LATENCY_BUCKETS, Metric, Poll
 from . import output
 from .listing import Now, span

@@ -7,6 +7,7 @@ names of `webhook_receiver`, `PostgresInbox` is in `webhook_receiver.inbox.postg
 from __future__ import annotations
 
 from .base import Inbox
+from .latency import Bounds, by_bucket, quantile
 from .reader import InboxReader
 from .records import (
     AuditRecord,
@@ -38,6 +39,7 @@ from .urls import from_url
 
 __all__ = [
     "AuditRecord",
+    "Bounds",
     "Claim",
     "DamagedDelivery",
     "DeadGroup",
@@ -63,5 +65,7 @@ __all__ = [
     "Stored",
     "StoredDelivery",
     "Total",
+    "by_bucket",
     "from_url",
+    "quantile",
 ]

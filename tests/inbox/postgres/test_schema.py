@@ -12,7 +12,7 @@ from tests.postgres import execute
 from webhook_receiver import ConfigurationError
 from webhook_receiver.errors import InboxUnavailable
 from webhook_receiver.inbox.postgres import PostgresInbox, schema
-from webhook_receiver.inbox.records import Metric, Stored
+from webhook_receiver.inbox.records import AuditRecord, Metric, Stored
 from webhook_receiver.inbox.registration import Registration
 from webhook_receiver.testing.inbox_suite import NOW, claim, put
 

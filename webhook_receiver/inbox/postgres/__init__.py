@@ -29,6 +29,10 @@ its lease ends.
 new, which the others name (`body_of`). When that row goes they move to the oldest one that stays: see `bodies.py`. An
 advisory lock lets one transaction at a time move them.
 
+**Looks.** A page reads rows in their order for a bounded time, from whichever of the two tables tells most of them: see
+`inbox/look.py`. `progress_undone` has the few that are dead or unhandled, and is none that a put or a settlement of a
+done one writes to.
+
 **Wake.** What makes a row due announces its receiver in the same transaction; each worker has a connection that
 listens. An announcement may be lost, so workers also poll.
 

@@ -23,7 +23,7 @@ two writes, a row here and a row there.
 | settle | the row in `progress` of a born lease, or what has become of a claimed one |
 | renew | the sign of life; rows in `progress` for all that is in the worker's hands just then |
 | replay, load | rows in `progress` for these, and for what is untracked of their ordering keys |
-| find, get, stats, dump | nothing |
+| find, page, get, stats, dump and the like | nothing |
 | open | the row in `clock`, if it is the first one since the machine has booted |
 
 **Parts.** Each event of a request is a row by itself; the headers and the body are in the row of the first one that was
