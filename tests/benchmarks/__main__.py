@@ -12,7 +12,7 @@ from subprocess import SubprocessError
 
 from rich.console import Console
 
-from . import in_process, over_http, polling, processes, report, with_postgres
+from . import in_process, looking, over_http, polling, processes, report, with_postgres
 from .environments import Unavailable, cache, of_revision
 from .figures import Found
 from .peers import DURABLE_PEERS, PEERS
@@ -35,9 +35,12 @@ MEASURES: dict[str, Callable[[Session], Found]] = {
     "commands": processes.commands,
     "full": in_process.full,
     "memory": in_process.memory,
+    "look": looking.look,
 }
 SHARES = {"requests": 3, "kept-16": 3, "kept-64": 2, "full": 4, "memory": 3}
 """How much of the time is a measure's, where it is not 1. What one leaves is for those behind it."""
+COSTLY = {"look"}
+"""What takes minutes to make what it measures: measured by --only, and a little of it by --smoke."""
 PEERED = {"requests", "kept-16", "postgres"}
 CHARTED = ("requests", "kept-16")
 MINUTES, GRACE = 9.0, 50.0
@@ -72,11 +75,11 @@ def main(arguments: Sequence[str]) -> int:
     console, status = Console(soft_wrap=True, highlight=False), Console(stderr=True, highlight=False)
     if asked.list:
         for name, measure in MEASURES.items():
-            console.print(f"{name:18} {measure.__doc__}")
+            console.print(f"{name:18} {measure.__doc__}{' By --only.' if name in COSTLY else ''}")
         return 0
     about = report.machine() | ({} if asked.against is None else {"against": asked.against})
     everything: dict[str, Found] = {}
-    names = [*(asked.only or MEASURES)]
+    names = asked.only or [name for name in MEASURES if asked.smoke or name not in COSTLY]
     if asked.svg and not set(CHARTED) & {*names}:
         parsing.error(f"--svg needs one of {', '.join(CHARTED)}")
     peers = not asked.no_peers and not asked.smoke

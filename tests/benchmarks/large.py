@@ -27,7 +27,7 @@ RARE = 5
 PER_ORDER = 5
 """Number of deliveries of an order, each a fifth of a month after the other."""
 WAITING = 1000
-"""Number of the youngest deliveries, which wait."""
+"""One in so many deliveries waits: the youngest."""
 COUNTS = 50
 """Number of different counts of each minute."""
 WEEK = 7 * 24 * 60
@@ -88,7 +88,7 @@ def _made(each: int, number: int) -> Made:
     key, identity = each.to_bytes(16), f'["{order}","{event}"]'
     entry = Entry(delivery, event, key, identity, order)
     handler = "app.rare:on_order" if rare else f"app.orders:on_{each % 3}"
-    if each >= number - WAITING:
+    if each >= number - number // WAITING:
         return Made(entry, State.WAITING, {}, (), None)
     if each % 100 == 9:
         return Made(entry, State.UNHANDLED, {}, (), "no handler wants it")
