@@ -28,7 +28,7 @@ OUT_OF_ORDER = 3600.0
 """Seconds by which times of receipt may be out of order for a look by `Filter.since` and `Filter.before`."""
 MOST_POINTS = 20_000
 """Number of points of a series, at most."""
-MOST_GROUPS = 500
+MOST_GROUPS = 200
 """Number of groups of dead letters, at most; those with the most deliveries."""
 MOST_OF_AUDIT = 4096
 """Characters of the parameters of an audit record as JSON, at most, and of each of its texts."""

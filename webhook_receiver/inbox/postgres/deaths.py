@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from ..deaths import ENDS, TRIMMED, Death, Deaths, largest
 from ..records import DEAD_LETTER_HANDLER, MOST_OF_AN_ERROR, DeadGroup
-from .rows import PostgresConnection, ask, unescaped
+from .rows import PostgresConnection, ask, columns, unescaped
 
 _HANDLERS = "LATERAL jsonb_each(CASE jsonb_typeof(p.handlers) WHEN 'object' THEN p.handlers END) AS h(key, value)"
 """The handlers of a row of table alias p, and their states, as table alias h."""
@@ -54,14 +54,17 @@ def grouped(
 
 def groups_of(connection: PostgresConnection, some: Iterable[Deaths]) -> list[DeadGroup]:
     """Return the largest groups, with their newest deliveries."""
-    groups: list[DeadGroup] = []
-    for (receiver, handler, error), number, newest in largest(some):
-        id, received, example = ask(
-            connection,
-            f"SELECT d.id, d.received, {_SAID} FROM progress p JOIN delivery d USING (seq) "
-            f"LEFT JOIN {_HANDLERS} ON h.key = %s LEFT JOIN {_OWN} WHERE p.seq = %s",
-            [handler, newest],
-        ).fetchone() or ("", 0.0, "")
-        of = unescaped(receiver), handler, unescaped(error)
-        groups.append(DeadGroup(*of, number, unescaped(id), received, unescaped(example)))
-    return groups
+    groups = largest(some)
+    newest = [(each.newest, each.death.handler) for each in groups]
+    found = ask(
+        connection,
+        f"SELECT n.place, d.id, d.received, {_SAID} FROM unnest(%s::bigint[], %s::text[]) WITH ORDINALITY "
+        "AS n(seq, handler, place) JOIN progress p USING (seq) JOIN delivery d USING (seq) "
+        f"LEFT JOIN {_HANDLERS} ON h.key = n.handler LEFT JOIN {_OWN} ORDER BY n.place",
+        columns(newest, 2),
+    ).fetchall()
+    return [  # of which one may have been purged meanwhile
+        DeadGroup(unescaped(receiver), handler, unescaped(error), number, unescaped(id), received, unescaped(example))
+        for place, id, received, example in found
+        for (receiver, handler, error), number, _ in [groups[place - 1]]
+    ]

@@ -93,9 +93,10 @@ def _in_batch(which: Filter, batch: Batch) -> tuple[str, list[Any]]:
     if batch.seqs is None:
         if begin is not None:
             where, arguments = f"{where} AND left(d.id, %s) = %s", [*arguments, len(escaped(begin)), escaped(begin)]
-        # Of both tables, so that either may be the one that is read first.
-        among = "p.seq BETWEEN %s AND %s AND d.seq BETWEEN %s AND %s"
-        return f"{where} AND {among}", [*arguments, *(batch.low, batch.high) * 2]
+        by_key = which.ordering_key is not None and which.receiver is None  # else the hash in `progress` tells it
+        if which.event is not None or by_key:  # few have a row in `progress` to be read
+            where, arguments = f"{where} AND d.seq BETWEEN %s AND %s", [*arguments, batch.low, batch.high]
+        return f"{where} AND p.seq BETWEEN %s AND %s", [*arguments, batch.low, batch.high]
     return f"{where} AND p.seq = ANY(%s)", [*arguments, [*batch.seqs]]
 
 

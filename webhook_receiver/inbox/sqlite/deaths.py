@@ -62,12 +62,12 @@ def grouped(connection: Connection, seqs: Sequence[int], handler: str | None, er
 
 def groups_of(connection: Connection, some: Iterable[Deaths]) -> list[DeadGroup]:
     """Return the largest groups, with their newest deliveries."""
-    groups: list[DeadGroup] = []
-    for death, number, newest in largest(some):
-        id, received, example = connection.execute(
-            f"SELECT d.id, d.received, {_SAID} FROM progress p JOIN delivery d USING (seq) "
-            f"LEFT JOIN {HANDLERS} h ON h.key = :handler WHERE p.seq = :seq",
-            {"handler": death.handler, "seq": newest},
-        ).fetchone()
-        groups.append(DeadGroup(*death, number, id, received, example))
-    return groups
+    groups = largest(some)
+    newest = [[each.newest, each.death.handler] for each in groups]
+    found = connection.execute(
+        f"SELECT d.id, d.received, {_SAID} FROM json_each(:newest) n "
+        "CROSS JOIN progress p ON p.seq = json_extract(n.value, '$[0]') JOIN delivery d USING (seq) "
+        f"LEFT JOIN {HANDLERS} h ON h.key = json_extract(n.value, '$[1]') ORDER BY n.key",
+        {"newest": json.dumps(newest)},
+    ).fetchall()
+    return [DeadGroup(*death, number, *more) for (death, number, _), more in zip(groups, found, strict=True)]
