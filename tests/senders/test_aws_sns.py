@@ -461,6 +461,18 @@ async def test_a_message_that_comes_again_is_a_duplicate_and_the_same_text_again
     assert answered == [202, 200, 202]
 
 
+@pytest.mark.parametrize("extra", [{"MessageAttributes": {"x": 1}}, {"Unsigned": 1}])
+@pytest.mark.parametrize("split", [None, Split("Message.Records.*")])
+async def test_a_copy_with_a_member_that_nobody_signs_is_a_duplicate(extra: Any, split: Split | None) -> None:
+    hooks = receiver(replace(AWS().sender(), split=split), inbox="memory:", work=False)
+    records = json.dumps({"Records": [{"Type": "put"}, {"Type": "put"}]})
+    first, second = signed(Message=records), signed(Message=records, MessageId="2")
+    async with hooks:
+        bodies = first, changed(first, **extra), changed(second, **extra), second
+        answered = [(await hooks.receive({}, body)).response.status for body in bodies]
+    assert answered == [202, 200, 202, 200]
+
+
 async def test_the_text_of_a_message_may_be_the_events() -> None:
     hooks, seen = (
         WebhookReceiver(sender=replace(AWS().sender(), split=Split("Message.Records.*")), clock=lambda: NOW),

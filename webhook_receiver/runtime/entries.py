@@ -164,11 +164,11 @@ class EntryBuilder:
     ) -> bytes | None:
         id, is_of_part = self._id(delivery, event, verified)
         if id is not None:
-            # What a body tells that nobody proves would make many deliveries of one proven id.
-            tells = verified is None or verified.body or verified.id is None
-            name = event.event if tells and (self._name_is_signed or identity is not None) else ""
-            key = self._digest(id, name, *map(storable, (identity or ()) if tells else ()))
-            return key if is_of_part else self._of_part(part, key)
+            if not is_of_part:
+                # By itself: what else a copy tells may be nobody's proof, in this copy or in the first one.
+                return self._of_part(part, self._digest(id, ""))
+            name = event.event if self._name_is_signed or identity is not None else ""
+            return self._digest(id, name, *map(storable, identity or ()))
         if verified is not None and not may_repeat and not self._has_ids:
             return None  # two such bodies may be equal, and tell of two things
         if self._name_is_signed:
