@@ -391,10 +391,10 @@ def test_zoom_gets_its_token_back_with_an_hmac_of_it() -> None:
 
 def test_twitch_gets_its_challenge_back_as_text() -> None:
     (asked,) = challenges("twitch")
-    headers = {"twitch-eventsub-message-type": b"webhook_callback_verification"}
-    assert answered(asked, b'{"challenge": "pogchamp", "subscription": {}}', headers) == (200, b"pogchamp")
+    pending = b'{"challenge": "pogchamp", "subscription": {"status": "webhook_callback_verification_pending"}}'
+    assert answered(asked, pending) == (200, b"pogchamp")
     assert asked.signed
-    assert asked.answer(head_of({"twitch-eventsub-message-type": b"notification"}), b'{"challenge": "a"}', NOW) is None
+    assert asked.answer(head_of({}), b'{"challenge": "a", "subscription": {"status": "enabled"}}', NOW) is None
 
 
 def test_meta_gets_its_challenge_back_if_it_knows_the_token() -> None:

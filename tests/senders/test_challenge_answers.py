@@ -159,10 +159,10 @@ CASES = {
         signed=True,
     ),
     "twitch": Case(
-        echo("body:challenge", where={"header:twitch-eventsub-message-type": "webhook_callback_verification"}),
+        echo("body:challenge", where={"body:subscription.status": "webhook_callback_verification_pending"}),
         text_answer("pogchamp-kappa-360noscope-vohiyo"),
-        b'{"challenge":"pogchamp-kappa-360noscope-vohiyo","subscription":{"id":"f1c2a387"}}',
-        headers={"Twitch-Eventsub-Message-Type": "webhook_callback_verification"},
+        b'{"challenge":"pogchamp-kappa-360noscope-vohiyo","subscription":'
+        b'{"id":"f1c2a387","status":"webhook_callback_verification_pending"}}',
         signed=True,
     ),
     "trello": Case(ping(methods=("HEAD",), signed=False), EMPTY, method="HEAD"),

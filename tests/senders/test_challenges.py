@@ -38,6 +38,7 @@ from webhook_receiver.senders.asana import asana
 from webhook_receiver.senders.challenges import Challenge, cloudevents, echo, ping, token_hmac
 from webhook_receiver.senders.meta import meta
 from webhook_receiver.senders.slack import slack
+from webhook_receiver.senders.twitch import twitch
 from webhook_receiver.signatures.hmac_fields import HMACFields
 from webhook_receiver.signatures.learnt_secret import LearntSecret
 
@@ -431,6 +432,25 @@ async def test_a_delivery_that_speaks_of_a_challenge_is_still_one() -> None:
         receipt = await noted.hooks.receive({}, json.dumps(each).encode(), target="/?validationToken=%00")
         assert receipt.response.status == 204
     assert len(noted.events) == len(bodies)
+
+
+@pytest.mark.parametrize("kind", ["webhook_callback_verification", "notification", "revocation", None])
+async def test_a_header_that_nobody_signs_makes_no_event_of_twitchs_challenge_and_no_challenge_of_an_event(
+    kind: str | None,
+) -> None:
+    noted = noting(sender=twitch("a secret"))
+    headers = {} if kind is None else {"twitch-eventsub-message-type": kind}
+    subscription = {"id": "s1", "type": "stream.online", "version": "1"}
+
+    def body(status: str) -> bytes:
+        return json.dumps({"challenge": "pogchamp", "subscription": {**subscription, "status": status}}).encode()
+
+    pending = body("webhook_callback_verification_pending")
+    assert (await asked(noted, pending, headers=headers, signed=True)).body == b"pogchamp"
+    enabled = body("enabled")
+    head = noted.hooks.sender.scheme.sign(RequestHead.of(headers), enabled, NOW)
+    assert (await noted.hooks.receive(head.headers, enabled)).response.status == 204
+    assert len(noted.events) == 1
 
 
 async def test_a_wrong_token_has_the_status_that_the_challenge_says() -> None:

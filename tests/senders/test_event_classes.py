@@ -58,6 +58,12 @@ DOCUMENTS: list[tuple[str, type[Event], Mapping[str, Any], str | None]] = [
         },
         None,
     ),
+    (
+        "twitch",
+        twitch.ChannelChanged,
+        {"subscription": {**_SUBSCRIPTION, "status": "enabled"}, "challenge": "x", "event": _BROADCASTER},
+        "stream.online",
+    ),
     ("twitch", twitch.ChannelChanged, {"subscription": _SUBSCRIPTION, "event": _BROADCASTER}, "stream.online"),
     ("twitch", twitch.ChannelChanged, {"subscription": {**_SUBSCRIPTION, "status": "user_removed"}}, "stream.online"),
     (
