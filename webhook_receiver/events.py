@@ -253,6 +253,11 @@ def identity_of(event: Event) -> Sequence[str] | None:
     return event.identity
 
 
+def has_own_id(cls: type[Event]) -> bool:
+    """Return whether a class of events says which id of the sender's its events have."""
+    return cls.delivery_id is not Event.delivery_id
+
+
 def is_abstract(cls: type[Event]) -> bool:
     """Return whether a class of events has no documents of its own, as it says by `ABC` among its bases."""
     return ABC in cls.__bases__

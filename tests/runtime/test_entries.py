@@ -33,14 +33,17 @@ from webhook_receiver import (
     WebhookReceiver,
 )
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders.adyen import adyen
 from webhook_receiver.senders.catalogue import stream
 from webhook_receiver.senders.form import form_document
 from webhook_receiver.senders.github import EVENT_MEMBERS, github
+from webhook_receiver.senders.meta import MessagesChanged, meta
 from webhook_receiver.senders.shopify import shopify
 from webhook_receiver.senders.slack import slack
 from webhook_receiver.senders.stripe import stripe
 from webhook_receiver.senders.up42 import up42
 from webhook_receiver.signatures.body_forms import canonical_json, escaped, gunzipped
+from webhook_receiver.signatures.hmac_fields import HMACFields
 
 PUSH = {
     "ref": "refs/heads/main",
@@ -377,6 +380,80 @@ async def test_a_sender_whose_bodies_may_be_alike_says_that_it_has_no_ids() -> N
         for _ in range(2):
             await deliver(hooks, {"action": "added", "member": {}, "team": {}}, {"x-github-event": "membership"})
     assert ran == ["membership", "membership"]
+
+
+@pytest.mark.parametrize("first", ["false", None])
+async def test_of_one_payment_a_success_after_a_failure_is_news(first: str | None) -> None:
+    def item(success: str | None) -> bytes:
+        told = {"pspReference": "p1", "eventCode": "AUTHORISATION", "amount": {"value": 1130}, "success": success}
+        told = {"additionalData": {}} | {name: value for name, value in told.items() if value is not None}
+        return json.dumps({"notificationItems": [{"NotificationRequestItem": told}]}).encode()
+
+    sender = adyen("44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056")
+    scheme = sender.scheme
+    assert isinstance(scheme, HMACFields)
+    hooks, ran = handling(sender, UnknownEvent)
+    async with hooks:
+        statuses = [
+            await deliver(hooks, scheme.sign_body(item(success), NOW)) for success in (first, "true", first, "true")
+        ]
+    assert (statuses, ran) == ([202, 202, 200, 200], ["AUTHORISATION"] * 2)
+
+
+class Seen(Event, frozen=True):
+    event: Literal["seen"]
+    id: str | None = None
+
+    @property
+    def delivery_id(self) -> str | None:
+        return self.id
+
+
+@pytest.mark.parametrize("body", [{"event": "seen", "at": 1}, {"event": "other", "at": 1}])
+async def test_where_a_class_of_the_sender_has_an_id_what_has_none_is_known_by_an_equal_body(body: object) -> None:
+    acme = Sender(name="acme", scheme=HMACBody("s", signature="x-sig"), facts=("none",), events=(Seen,))
+    hooks, ran = handling(acme, Seen, UnknownEvent)
+    async with hooks:
+        assert [await deliver(hooks, body) for _ in range(2)] == [202, 200]
+    assert len(ran) == 1
+
+
+MESSAGES: list[dict[str, Any]] = [
+    {"messages": [{"id": "wamid.1"}, {"id": "wamid.2"}]},
+    {"statuses": [{"id": "wamid.3", "status": "sent"}]},
+    {"statuses": [{"id": "wamid.3", "status": "read"}]},
+]
+
+
+async def test_a_message_of_whatsapp_is_known_by_its_id_in_whatever_batch() -> None:
+    hooks, ran = handling(meta("s"), MessagesChanged)
+
+    def batch(*values: Any) -> object:
+        changes = [{"field": "messages", "value": value} for value in values]
+        return {"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": changes}]}
+
+    async with hooks:
+        await deliver(hooks, batch(*MESSAGES))
+        assert len(ran) == 3
+        for value in MESSAGES:
+            await deliver(hooks, batch({**value, "metadata": {}}))
+        assert len(ran) == 3
+        for _ in range(2):
+            await deliver(hooks, batch({"messages": [{"id": 7}], "statuses": "odd"}))
+        assert len(ran) == 4
+        await deliver(hooks, batch("odd"))
+    assert len(ran) == 5
+
+
+async def test_a_number_is_one_id_however_the_signed_form_lets_it_be_written() -> None:
+    scheme = HMACBody("s", signature="x-sig", body_form=canonical_json)
+    hooks, ran = handling(Sender(name="acme", scheme=scheme, facts=("none",), delivery_id_path="id"), "paid")
+    async with hooks:
+        statuses = [
+            await deliver(hooks, b'{"event": "paid", "id": %b}' % id)
+            for id in (b"1", b"1.0", b"1e0", b"10e-1", b"1.5", b"15e-1", b"0", b"-0.0")
+        ]
+    assert (statuses, len(ran)) == ([202, 200, 200, 200, 202, 200, 202, 200], 3)
 
 
 async def test_an_id_of_a_signed_header_counts_whatever_the_name_in_a_header_that_is_not() -> None:

@@ -23,7 +23,17 @@ from typing import Any
 
 from ..delivery import EDIT, Delivery, with_events
 from ..event_registry import NoEventName
-from ..events import Event, OrderStatusChanged, Path, UnknownEvent, identity_of, order_id_of, parsed_paths, value_at
+from ..events import (
+    Event,
+    OrderStatusChanged,
+    Path,
+    UnknownEvent,
+    has_own_id,
+    identity_of,
+    order_id_of,
+    parsed_paths,
+    value_at,
+)
 from ..inbox.dedup import digester, identity_text
 from ..inbox.records import Entry, Part
 from ..logs import log_failure
@@ -46,7 +56,7 @@ class EntryBuilder:
         self._sender = sender
         self._digest = digester(receiver)
         self._id_paths = parsed_paths(sender.delivery_id_paths)
-        self._has_ids = sender.delivery_id is not None or bool(self._id_paths)
+        self._has_ids = sender.delivery_id is not None or bool(self._id_paths) or any(map(has_own_id, sender.events))
         self._name_is_signed = EventNames(sender.event_name, sender.event_header).are_in_body
         # A stranger's name in a header makes an event of another class, or of none, and with it another identity.
         self._identity_counts = self._name_is_signed or sender.orders is not None
@@ -256,4 +266,4 @@ def _id_text(id: object) -> str:
         not isinstance(id, int | float) and type(id).__str__ is object.__str__  # it would have its address in memory
     ):
         raise TypeError(f"an id is a text, a number, or has a text of its own, as a UUID has; not {type(id).__name__}")
-    return str(id)
+    return str(int(id) if isinstance(id, float) and id.is_integer() else id)  # 1.0 is the 1 of JSON

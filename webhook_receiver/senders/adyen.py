@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from ..events import Event
 from ..signatures.hmac_fields import HMACFields
 from ..signatures.secrets import Secrets
 from .base import Sender
@@ -31,6 +32,12 @@ signature = partial(
 )
 
 
+def _result(event: Event) -> tuple[str, ...]:
+    """Return an item's identity: of one payment, a success after a failure is news."""
+    item = event.model_extra or {}
+    return str(item.get("pspReference", "")), str(item.get("success", ""))
+
+
 def adyen(secret: Secrets) -> Sender:
     """Return the sender Adyen, for its webhooks of payments. Those of platforms are another sender, `adyen_platform`.
 
@@ -47,6 +54,7 @@ def adyen(secret: Secrets) -> Sender:
         split=Split("notificationItems.*.NotificationRequestItem"),
         event_name="eventCode",
         delivery_id_path="pspReference",
+        identity=_result,
     )
 
 
@@ -75,7 +83,8 @@ PRESETS = (
             traps=(
                 "Eight values of an item are signed, and the rest is not. Nothing parts a colon in one from the colon "
                 "between two.",
-                "The same event of the same payment may come again, with its pspReference and its eventCode.",
+                "The same event of the same payment may come again: it has the same pspReference, eventCode and "
+                "success. With another success it is news.",
             ),
             verified=("Adyen 16.0.0 (Python), @adyen/api-library 32.1.0 (Node)", "2026-11-29"),
         ),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel
 
@@ -53,6 +54,33 @@ class PostbackReceived(Event, frozen=True):
         return self.postback.mid
 
 
+class MessagesChanged(Event, frozen=True):
+    """The event `messages` of WhatsApp, a change: messages that somebody sent, or what became of those of yours."""
+
+    event: Literal["messages"]
+    value: Any = None
+    """The change, with its `messages` or `statuses`."""
+
+    @property
+    def delivery_id(self) -> str | None:
+        """The ids of all its messages, and of all its statuses with these; None where one has none."""
+        messages, statuses = (_items(self.value, name) for name in ("messages", "statuses"))
+        ids = [[_text(each, "id")] for each in messages] + [
+            [_text(each, "id"), _text(each, "status")] for each in statuses
+        ]
+        return json.dumps(ids) if ids and all(map(all, ids)) else None
+
+
+def _items(value: Any, name: str) -> list[Any]:
+    items: object = cast("dict[str, Any]", value).get(name) if isinstance(value, dict) else None
+    return cast("list[Any]", items) if isinstance(items, list) else []
+
+
+def _text(item: Any, name: str) -> str:
+    found: object = cast("dict[str, Any]", item).get(name) if isinstance(item, dict) else None
+    return found if isinstance(found, str) else ""
+
+
 _signature = partial(HMACBody, signature="x-hub-signature-256", prefix="sha256=")
 
 
@@ -85,7 +113,7 @@ def meta(secret: Secrets, *, verify_token: Secrets | None = None) -> Sender:
             "pywa 4.5.0 for Python, whatsapp-api-js 6.3.0 and @great-detail/whatsapp 9.2.0 for Node (of third "
             "parties), run in November 2026",
         ),
-        events=(MessageReceived, PostbackReceived),
+        events=(MessagesChanged, MessageReceived, PostbackReceived),
         split=Split("entry.*.changes|messaging|standby.*", {"object": "object", "entry_id": "entry.*.id"}),
         event_name=("field", *(f"has:{each}" for each in _MESSAGING), "text:messaging"),
         challenges=asked,

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..delivery import RequestHead
 from ..errors import VerificationError
-from ..events import Event
+from ..events import has_own_id, identity_of
 from ..signatures import Scheme
 from .base import Sender
 from .page import Page
@@ -179,8 +179,9 @@ class Profile:
         if self.proof.id:
             yield "A delivery that is sent again is known by its id, which is covered."
         elif sender.delivery_id_path is not None:
-            yield f"A delivery that is sent again is known by {' and '.join(sender.delivery_id_paths)} in the body."
-        elif any(each.delivery_id is not Event.delivery_id for each in classes):
+            identity = "" if sender.identity is identity_of else ", with its event's identity"
+            yield f"A delivery that is sent again is known by {' and '.join(sender.delivery_id_paths)} in the body{identity}."
+        elif any(map(has_own_id, classes)):
             yield "An event that is sent again is known by the id that it has by its class, or by an equal body."
         elif sender.delivery_id is not None:
             yield f"A delivery that is sent again is known by an equal body; {sender.delivery_id} is not covered."
