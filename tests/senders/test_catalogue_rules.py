@@ -16,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.helpers import NOW
-from webhook_receiver import ConfigurationError, Secret, VerificationError, WebhookReceiver
+from webhook_receiver import BadSignature, ConfigurationError, Secret, VerificationError, WebhookReceiver
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders.catalogue import mollie_classic
 from webhook_receiver.senders.catalogue.examples import ED25519_KEY, RSA_KEY
@@ -279,6 +279,18 @@ def test_twilio_signs_the_fields_of_a_form_in_their_order() -> None:
     assert not check(b"Tags=1&From=%2B15&Body=hi+there").body
     with pytest.raises(VerificationError):
         check(b"Tags=1&From=%2B15&Body=hi+you")
+
+
+@pytest.mark.parametrize("url", [URL, URL + "?a=1"])
+def test_a_signed_json_of_twilio_is_no_form_that_reads_like_it(url: str) -> None:
+    named = f"{'&' if '?' in url else '?'}bodySHA256={hashlib.sha256(BODY).hexdigest()}"
+    head = head_of({"x-twilio-signature": base64(f"{url}{named}".encode(), "sha1")})._replace(url=url)
+    verify = presets()["twilio"].make(SECRET).verify
+    assert verify(head, NOW)(BODY).body
+    name, _, value = named.partition("=")
+    for form in (quote(named, safe="") + "=", f"{quote(name, safe='')}={quote('=' + value, safe='')}"):
+        with pytest.raises(BadSignature, match="another kind of body"):
+            verify(head, NOW)(form.encode())
 
 
 def test_twilio_names_the_hash_behind_a_query_of_the_users_own() -> None:

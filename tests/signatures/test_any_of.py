@@ -10,6 +10,7 @@ from webhook_receiver import (
     AllowFrom,
     AnyOf,
     BadSignature,
+    BasicAuth,
     BodyMismatch,
     ConfigurationError,
     HMACBody,
@@ -22,6 +23,7 @@ from webhook_receiver import (
     WebhookReceiver,
 )
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.errors import AddressNotAllowed
 from webhook_receiver.inbox.memory import MemoryInbox
 from webhook_receiver.senders import slack
 from webhook_receiver.senders import stripe as stripe_sender
@@ -52,6 +54,14 @@ def test_the_first_signs() -> None:
 def test_one_may_be_within_another() -> None:
     outer = AnyOf(slack.signature("z"), CHANGE)
     assert outer.verify(came(signed(BODY, secret="old")), NOW)(BODY).by == 4
+
+
+def test_an_address_that_is_not_let_in_is_told_before_a_proof_that_is_missing() -> None:
+    scheme = AnyOf(HMACBody("s", signature="x-sig"), AllowFrom(["192.0.2.0/24"], BasicAuth("p", username="u")))
+    with pytest.raises(AddressNotAllowed):
+        scheme.verify(RequestHead.of({}, client="198.51.100.1"), NOW)
+    with pytest.raises(BadSignature):
+        scheme.verify(RequestHead.of({"x-sig": "0" * 64}, client="198.51.100.1"), NOW)(BODY)
 
 
 def test_the_error_is_that_of_the_scheme_that_came_furthest() -> None:

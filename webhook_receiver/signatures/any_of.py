@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 
 from ..delivery import RequestHead
 from ..errors import (
+    AddressNotAllowed,
     BadSignature,
     BodyMismatch,
     ConfigurationError,
@@ -37,7 +38,7 @@ from .secrets import Secret
 
 _PRECEDENCE = (
     *(KeysNeeded, BodyMismatch, StaleSignature, BadSignature),
-    *(MalformedSignature, UnexpectedSignature, MissingSignature),
+    *(MalformedSignature, AddressNotAllowed, UnexpectedSignature, MissingSignature),
 )
 """The errors, the most telling first: a scheme that a delivery does not concern says only that something is missing.
 One that lacks its keys may accept it yet."""
@@ -122,7 +123,7 @@ class AnyOf:
         checks, rejected = _try_all(tries)
         if not checks:
             raise _most_telling(rejected)
-        return partial(self._check, checks, rejected)
+        return partial(self._check, head, checks, rejected)
 
     def has_secret(self, secret: Secret) -> bool:
         """Return whether a secret is one of any scheme. See `Scheme`."""
@@ -140,21 +141,42 @@ class AnyOf:
         if rejected and not inside:
             raise _most_telling(rejected)
 
-    def _check(self, checks: list[BodyCheck], errors: list[Rejected], body: bytes) -> Verified:
+    def _check(
+        self, head: RequestHead, checks: list[tuple[Scheme, BodyCheck]], errors: list[Rejected], body: bytes
+    ) -> Verified:
         rejected = list(errors)
-        for check in checks:
+        for scheme, check in checks:
             try:
                 verified = check(body)
+                if not verified.body:
+                    self._check_reading(scheme, head, verified)
             except (VerificationError, KeysNeeded) as error:
                 rejected.append(error)
             else:  # what a copy without some headers is not is not counted on, such as its time
                 return verified._replace(is_id_optional=True, fresh=False) if self._is_id_optional else verified
         raise _most_telling(rejected)
 
+    def _check_reading(self, scheme: Scheme, head: RequestHead, verified: Verified) -> None:
+        """Reject a content that another scheme has signed of another body: a form could be made to read like it.
 
-def _verify(scheme: Scheme, first: int, head: RequestHead, now: float) -> Callable[[bytes], Verified]:
+        Raises:
+            BadSignature: it begins as what another one signs in front of the body.
+        """
+        least = len(_start(scheme, head))
+        others = (_start(other, head) for _, other in self._schemes if other is not scheme)
+        if any(len(start) > least and each.startswith(start) for start in others for each in verified.contents):
+            raise BadSignature("what is signed begins as that of another scheme does: it is of another kind of body")
+
+
+def _verify(scheme: Scheme, first: int, head: RequestHead, now: float) -> tuple[Scheme, BodyCheck]:
     check = scheme.verify(head, now)
-    return lambda body: _with_offset(check(body), first)
+    return scheme, lambda body: _with_offset(check(body), first)
+
+
+def _start(scheme: Scheme, head: RequestHead) -> bytes:
+    """Return what a scheme signs in front of the body of such a request. See `Scheme`."""
+    start: Callable[[RequestHead], bytes] | None = getattr(scheme, "content_start", None)
+    return b"" if start is None else start(head)
 
 
 def _with_offset(verified: Verified, first: int) -> Verified:

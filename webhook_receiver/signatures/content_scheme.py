@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import takewhile
 from typing import Literal, NamedTuple, TypeVar
 from urllib.parse import urlencode
 from uuid import uuid4
 
 from ..delivery import Headers, RequestHead
-from ..errors import BadSignature, ConfigurationError, MalformedSignature, MissingSignature
+from ..errors import BadSignature, ConfigurationError, MalformedSignature, MissingSignature, VerificationError
 from ..redaction import place_of
 from .body_forms import WEAK, BodyForm
 from .content import Content, Template, form_fields
@@ -177,6 +178,15 @@ class ContentScheme:
         # Last, since they may have to be fetched.
         keys = self._keyring.at(now) if self._key_id is None else self._chosen(self._key_id, headers, now)
         return partial(self._check, claims, content, signed_at, id, keys, now)
+
+    def content_start(self, head: RequestHead) -> bytes:
+        """Return what is signed in front of the body; nothing where the head lacks a part. See `Scheme`."""
+        try:
+            time, id = (b"" if each is None else each.value(head.headers) for each in (self._timestamp, self._id))
+            before = self._template.read(head, time, id).before
+        except VerificationError:
+            return b""
+        return b"".join(takewhile(lambda part: part is not None, before))  # type: ignore[arg-type]
 
     def has_secret(self, secret: Secret) -> bool:
         """Return whether a secret is one of these. See `Scheme`."""

@@ -62,6 +62,8 @@ class Scheme(Protocol):
       `check_networks(head, now)` asked before a challenge that the sender does not sign. It raises AddressNotAllowed.
     - `has_secret`, a method of a scheme with `Verified.contents`: it takes a `Secret`, and returns whether that is one
       of its own. Without it, every secret is taken for one.
+    - `content_start`, a method of a scheme with `Verified.contents`: it takes a head, and returns the bytes that are
+      signed in front of the body, by which `AnyOf` tells its contents from those of another scheme.
     - `proves_id`, a bool: whether every delivery that it verifies has an id that it proves, as `Verified.id`.
     - `www_authenticate`, a str: the value of the header WWW-Authenticate of a 401 (RFC 9110, section 11.6.1);
       "Signature" without it.
