@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, cast
@@ -71,9 +72,9 @@ class MessagesChanged(Event, frozen=True):
         return json.dumps(ids) if ids and all(map(all, ids)) else None
 
 
-def _items(value: Any, name: str) -> list[Any]:
+def _items(value: Any, name: str) -> Sequence[Any]:
     items: object = cast("dict[str, Any]", value).get(name) if isinstance(value, dict) else None
-    return cast("list[Any]", items) if isinstance(items, list) else []
+    return cast("Sequence[Any]", items) if isinstance(items, list) else []
 
 
 def _text(item: Any, name: str) -> str:

@@ -179,8 +179,8 @@ class Profile:
         if self.proof.id:
             yield "A delivery that is sent again is known by its id, which is covered."
         elif sender.delivery_id_path is not None:
-            identity = "" if sender.identity is identity_of else ", with its event's identity"
-            yield f"A delivery that is sent again is known by {' and '.join(sender.delivery_id_paths)} in the body{identity}."
+            where = "in the body" if sender.identity is identity_of else "in the body, with its event's identity"
+            yield f"A delivery that is sent again is known by {' and '.join(sender.delivery_id_paths)} {where}."
         elif any(map(has_own_id, classes)):
             yield "An event that is sent again is known by the id that it has by its class, or by an equal body."
         elif sender.delivery_id is not None:
