@@ -7,6 +7,7 @@ import re
 import stat
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from webhook_receiver import (
     PublicKeyBody,
     QuerySecret,
     Secret,
+    SecretsByRequest,
     Sender,
     Unsigned,
     VerificationError,
@@ -295,6 +297,22 @@ def test_aws_sns_is_played_with_a_key_of_its_own_which_a_receiver_is_told_to_tru
         "SubscriptionConfirmation",
         "UnsubscribeConfirmation",
     ]
+
+
+def test_why_a_wrong_signature_is_503_just_after_the_secrets_were_fetched_is_told() -> None:
+    async def secrets_of(tenant: str) -> str:
+        return "a secret"
+
+    scheme = SecretsByRequest(
+        secrets_of, partial(HMACBody, signature="x-hub-signature-256", prefix="sha256="), tenant="path"
+    )
+    github = replace(presets()["github"].sender("s"), scheme=scheme)
+    with serving(noting(sender=github).hooks) as url:
+        given = ("--as", "github", "--secret", "a secret", "--event", "push")
+        assert sent(url, *given).output.startswith("2")
+        forged = sent(url, *given, "--forge")
+    assert forged.output.startswith("503")
+    assert "within 30 s of fetching them" in forged.output
 
 
 def test_a_challenge_that_is_not_answered_is_told_with_what_was_expected() -> None:

@@ -13,7 +13,16 @@ import pytest
 from tests.working import until
 from webhook_receiver.errors import BadSignature, ConfigurationError, KeysUnavailable
 from webhook_receiver.signatures import fetching
-from webhook_receiver.signatures.fetching import INTERVAL, PAUSE, SLOW, FetchCache, KeysNeeded, checked_span, with_keys
+from webhook_receiver.signatures.fetching import (
+    INTERVAL,
+    MAX_QUEUED,
+    PAUSE,
+    SLOW,
+    FetchCache,
+    KeysNeeded,
+    checked_span,
+    with_keys,
+)
 
 NOW = 1000.0
 
@@ -200,20 +209,50 @@ async def test_requests_that_wait_and_fetches_at_once_are_bounded(source: Source
         return "late"
 
     source.instead = slow
-    for values, keys, why in [
-        (cache(source), ["a"] * 100, "too many requests wait"),
-        (cache(source, size=100), [str(number) for number in range(100)], "too many fetches"),
+    most = 64 + MAX_QUEUED
+    for values, keys, why, taken in [
+        (cache(source), ["a"] * 100, "too many requests wait", 64),
+        (cache(source, size=most), [str(number) for number in range(most + 36)], "too many fetches", most),
     ]:
         waiting = [asyncio.create_task(got(values, key)) for key in keys]
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         go.set()
         results = await asyncio.gather(*waiting, return_exceptions=True)
         go.clear()
-        assert results[:64] == ["late"] * 64
-        assert {str(each).startswith(why) for each in results[64:]} == {True}
+        assert results[:taken] == ["late"] * taken
+        assert {str(each).startswith(why) for each in results[taken:]} == {True}
 
 
-async def test_the_oldest_fetch_makes_room_if_it_is_slow(source: Source, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("were_known", [False, True])
+async def test_fetches_wait_for_their_turn_and_no_more_run_at_once_than_may(source: Source, were_known: bool) -> None:
+    values, go, running, most = cache(source, size=200), asyncio.Event(), 0, 0
+    keys = [f"k{number}" for number in range(150)]
+    if were_known:
+        for key in keys:
+            await got(values, key)
+        source.calls.clear()
+
+    async def slow() -> str:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await go.wait()
+        await asyncio.sleep(0)
+        running -= 1
+        return "late"
+
+    source.instead = slow
+    waiting = [asyncio.create_task(got(values, key, NOW + 100)) for key in keys]
+    gone = waiting.pop(100)
+    await until(lambda: len(source.calls) == 64)
+    gone.cancel()
+    go.set()
+    assert await asyncio.gather(*waiting) == ["late"] * 149
+    assert most == 64
+    assert source.calls == keys[:100] + keys[101:], "in their order, and none for a request that has gone away"
+
+
+async def test_the_oldest_fetches_make_room_if_they_are_slow(source: Source, caplog: pytest.LogCaptureFixture) -> None:
     values, go = cache(source, size=100), asyncio.Event()
 
     async def slow() -> str:
@@ -223,16 +262,33 @@ async def test_the_oldest_fetch_makes_room_if_it_is_slow(source: Source, caplog:
     source.instead = slow
     waiting = [asyncio.create_task(got(values, f"k{number}", NOW + number / 100)) for number in range(64)]
     await until(lambda: len(source.calls) == 64)
-    with pytest.raises(KeysUnavailable, match="too many fetches"):
-        await got(values, "new", NOW + SLOW - 0.01)
+    queued = asyncio.create_task(got(values, "queued", NOW + SLOW - 0.01))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(source.calls) == 64
     source.instead = None
-    assert await got(values, "new", NOW + SLOW) == "new65"
+    assert await got(values, "new", NOW + SLOW + 0.01) == "new66"
+    assert await queued == "queued65"
     go.set()
     results = await asyncio.gather(*waiting, return_exceptions=True)
-    assert str(results[0]) == "the fetch of the keys was given up"
-    assert results[1:] == ["late"] * 63
-    assert "the one that takes longest is given up" in caplog.text
-    assert await got(values, "k0", NOW + SLOW) == "k066", "it may be tried again at once"
+    assert {str(each) for each in results[:2]} == {"the fetch of the keys was given up"}
+    assert results[2:] == ["late"] * 62
+    assert "2 that take longest are given up" in caplog.text
+    assert await got(values, "k0", NOW + SLOW) == "k067", "it may be tried again at once"
+
+
+async def test_where_it_is_an_answer_that_there_is_none_it_is_one_for_so_long(source: Source) -> None:
+    values = cache(source, absent_for=5)
+
+    async def nothing() -> None:
+        return None
+
+    source.instead = nothing
+    for later in (0, 1, 4.9, 5, 9.9):
+        assert await got(values, now=NOW + later) is None
+    assert source.calls == ["a", "a"]
+    source.instead = None
+    assert await got(values, now=NOW + 10) == "a3"
 
 
 async def test_a_value_that_is_not_too_old_is_used_where_its_fetch_was_given_up(source: Source) -> None:
@@ -249,7 +305,7 @@ async def test_a_value_that_is_not_too_old_is_used_where_its_fetch_was_given_up(
     waiting = [asyncio.create_task(got(values, key, NOW + 100)) for key in keys[:64]]
     await until(lambda: len(source.calls) == 65 + 64)
     source.instead = None
-    assert await got(values, keys[64], NOW + 102) == "k64130"
+    assert await got(values, keys[64], NOW + 100 + SLOW) == "k64130"
     assert await waiting[0] == "k01"
     go.set()
     assert await asyncio.gather(*waiting[1:]) == ["late"] * 63

@@ -378,7 +378,7 @@ def send_command(
     if as_json:
         output.say_json(summary.as_json())
     else:
-        send.show(summary, unauthorized=None if forge or stale else notifier.unauthorized)
+        send.show(summary, unauthorized=None if forge or stale else notifier.unauthorized, forged=forge)
         if given is None and not change and summary.seconds and not notifier.has_own_document(named):
             output.say(send.BARE, "dim")
     raise typer.Exit(code)

@@ -218,12 +218,13 @@ async def send(
             await asyncio.gather(*(work() for _ in range(min(concurrency, count))))
 
 
-def show(summary: Summary, *, unauthorized: str | None) -> None:
+def show(summary: Summary, *, unauthorized: str | None, forged: bool = False) -> None:
     """Print the responses, and advice on the last one that was not 2xx.
 
     Args:
         summary: the responses.
         unauthorized: the advice on a 401; None if it was expected.
+        forged: whether they were signed with a wrong secret.
     """
     if summary.responses.total() == 1 and summary.last is not None:
         style = "green" if summary.last.ok else "red"
@@ -236,11 +237,11 @@ def show(summary: Summary, *, unauthorized: str | None) -> None:
         rate = summary.responses.total() / summary.elapsed if summary.elapsed else 0
         output.say(f"{summary.responses.total()} sent in {summary.elapsed:.2f} s, {rate:,.0f} a second")
     if summary.last_rejected is not None and (unauthorized or summary.last_rejected.status != HTTPStatus.UNAUTHORIZED):
-        for line in _advice(summary.last_rejected, unauthorized):
+        for line in _advice(summary.last_rejected, unauthorized, forged=forged):
             output.say(line, "yellow")
 
 
-def _advice(rejected: Result, unauthorized: str | None) -> Iterator[str]:
+def _advice(rejected: Result, unauthorized: str | None, *, forged: bool) -> Iterator[str]:
     if rejected.status is None:
         certificate = "CERTIFICATE" in rejected.reason
         yield (
@@ -255,6 +256,11 @@ def _advice(rejected: Result, unauthorized: str | None) -> Iterator[str]:
         yield f"it redirects to {rejected.location}"
     if rejected.status == HTTPStatus.UNAUTHORIZED and unauthorized:
         yield unauthorized
+    elif forged and rejected.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        yield (
+            "a receiver that fetches its secrets or keys says so to a wrong signature within 30 s of fetching them, "
+            "since they may be others by now: send it again after that, and it is 401"
+        )
     elif rejected.status in HINTS:
         yield HINTS[rejected.status]
     elif rejected.status >= HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -39,6 +39,8 @@ from .secrets import Secret, Secrets, masked
 
 MAX_SECRETS = 16
 """The number of secrets that a tenant may have."""
+UNKNOWN_FOR = 5.0
+"""The seconds for which a tenant that was not found is unknown, before it is looked up again."""
 MAX_TENANT = 200
 """The number of characters that the name of a tenant may have."""
 
@@ -63,11 +65,12 @@ class SecretsByRequest:
     """A scheme for one endpoint with many tenants: the secrets are those of the tenant that a request names.
 
     A tenant's secrets are fetched with his first delivery and kept for `lifetime`. They are fetched again for a
-    delivery that does not verify by them, or for an unknown tenant, but not within 30 seconds of the last time: the
-    response is 503 then, and the sender delivers again, so that a new secret or tenant counts without a loss. If the
-    function fails, a tenant's last secrets are used for `max_stale` more; without any, the response is 503, and the
-    sender delivers again. So it is where many requests wait for slow calls of it: the one that takes longest is
-    cancelled then, so that others get through.
+    delivery that does not verify by them, but not within 30 seconds of the last time: the response is 503 then, and the
+    sender delivers again, so that a new secret counts without a loss. An unknown tenant is always 401, and is looked up
+    again after 5 seconds. If the function fails, a tenant's last secrets are used for `max_stale` more; without any,
+    the response is 503, and the sender delivers again. At most 64 calls for tenants that are not known run at once, and
+    as many for known ones; 256 more of each wait for their turn, and any other is answered 503. A call that has taken
+    2.5 seconds is cancelled where others wait.
 
     The tenant is `Delivery.tenant`, and deliveries of two tenants are never duplicates of one another.
 
@@ -123,6 +126,7 @@ class SecretsByRequest:
             max_stale=checked_span("max_stale", max_stale, least=-1),
             timeout=checked_span("timeout", timeout),
             size=max_tenants,
+            absent_for=UNKNOWN_FOR,
         )
         known = _example(make, example)
         self.needs_url = bool(getattr(known, "needs_url", False))

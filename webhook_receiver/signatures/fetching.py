@@ -9,10 +9,12 @@ nothing more.
 A cache has one fetch at a time for each key of its own, however many requests wait for it, and that fetch goes on when
 such a request goes away. Between two fetches of the same key lies an interval, whatever strangers send. A request that
 needs a newer one within it is not rejected for good, since a stranger may have caused the last fetch just before the
-sender published a key: it is to come again. All numbers are bounded: of values, of keys that were not found, of fetches
-at once, and of requests that wait. Keys with a value have bounds apart from those without, which strangers may have
-made up; and where a bound refuses a fetch, a value that is not too old is used. Where there are too many fetches, the
-oldest makes room if it is slow: so slow ones, of whatever keys, keep no other out for long. Times are those of the
+sender published a key: it is to come again. Where `absent_for` is given, that there is no value is an answer for so
+long, and then it is looked for again. All numbers are bounded: of values, of keys that were not found, of fetches at
+once, of those that wait for their turn, and of requests that wait. Keys with a value have bounds apart from those
+without, which strangers may have made up; and where no fetch can begin, a value that is not too old is used. Where
+others wait for their turn, the oldest fetches make room if they are slow. So who makes up keys keeps another one out
+only if there are more than wait for their turn, or if theirs take longer than a request waits. Times are those of the
 receiver's clock, which comes with each request."""
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 
@@ -45,7 +47,7 @@ MAX_WAIT = 10.0
 """The seconds for which a request may wait for all that it needs."""
 
 _AHEAD = 300.0  # seconds
-SLOW = 1.0
+SLOW = 2.5
 """The seconds after which a fetch may be given up for another one."""
 
 _MAX_WAITING = 64  # requests for one key
@@ -53,6 +55,8 @@ _MAX_WAITING_IN_ALL = 256  # for keys with a value; of the others, the receiver 
 _MAX_REFUSED = 4096  # keys whose refusals are remembered
 _LEAST_GAP, _MOST_GAP = 10.0, 600.0  # seconds between two refusals of a key, as they count
 _MAX_FETCHES = 64  # at once, of keys with a value, and as many of those without
+MAX_QUEUED = 256
+"""The number of fetches that wait for their turn, of keys with a value, and as many of those without."""
 _ROUNDS = 3  # fetches that one request may need one after the other, such as a tenant's secrets, then his keys
 
 
@@ -123,10 +127,13 @@ class _Entry(Generic[V]):
 class _UnderWay:
     """A fetch that is under way."""
 
-    task: asyncio.Task[str | None]
-    begun: float
     has_value: bool
     """Whether its key has a value already."""
+    begun: float | None = None
+    """The time at which it began; None while it waits for its turn."""
+    turn: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once it is its turn."""
+    task: asyncio.Task[str | None] = field(init=False)
     waiting: int = 0
     """The number of requests that wait for it."""
 
@@ -158,6 +165,8 @@ class FetchCache(Generic[K, V]):
             for no limit. The second half of them is for keys that are asked for again and again, by the age of their
             first refusal. One that was fetched in vain begins anew, so that made-up keys, however many take turns,
             come before a genuine one no more than once each.
+        absent_for: the seconds for which it is an answer that there is no value; None to have such requests come again
+            until `INTERVAL` has passed.
     """
 
     def __init__(
@@ -170,6 +179,7 @@ class FetchCache(Generic[K, V]):
         timeout: float = 5,
         size: int = 1,
         most_fetches: int | None = None,
+        absent_for: float | None = None,
     ) -> None:
         self._load = load
         self._what = what
@@ -184,6 +194,9 @@ class FetchCache(Generic[K, V]):
         """The time and the reason of a failed fetch of a key without a value."""
         self._fetches: dict[K, _UnderWay] = {}
         """The fetches that are under way, the oldest first."""
+        self._now = 0.0
+        """The time of the last request."""
+        self._absent_for = absent_for
         self._most_fetches = most_fetches
         self._begun: list[float] = []
         """The times of the fetches of keys without a value within the last interval, where their number is limited."""
@@ -208,7 +221,9 @@ class FetchCache(Generic[K, V]):
             if _is_within(self._longest if is_stale_at_worst else self._lifetime, entry.fetched, now):
                 self._known.move_to_end(key)
                 return entry.value
-        elif key in self._absent and _is_since(self._absent[key], now):
+        elif (at := self._absent.get(key)) is not None and (
+            _is_since(at, now) or (self._absent_for is not None and _is_within(self._absent_for, at, now))
+        ):
             return None
         raise KeysNeeded(partial(self._fetch, key, now, must=False), are_known=entry is not None)
 
@@ -253,11 +268,12 @@ class FetchCache(Generic[K, V]):
             if must or not is_known:
                 raise KeysUnavailable(why)
             return
-        last = self._absent.get(key) if entry is None else entry.tried if must else None
+        absent = self._absent.get(key) if self._absent_for is None else None
+        last = absent if entry is None else entry.tried if must else None
         if last is not None and not _is_since(last, now) and _is_within(INTERVAL, last, now):
             raise KeysUnavailable(f"{self._what} may be others by now, and were fetched within {INTERVAL:g} s")
         try:
-            fetch = self._under_way(key, now, has_value=entry is not None)
+            fetch = self._under_way(key, now, has_value=entry is not None, may_queue=must or not is_known)
         except KeysUnavailable as refusal:
             if entry is None or must or not is_known:
                 raise
@@ -276,13 +292,13 @@ class FetchCache(Generic[K, V]):
             if fetch.task.cancelled():
                 entry.refused = now
 
-    def _under_way(self, key: K, now: float, *, has_value: bool) -> _UnderWay:
-        """Return the fetch of a value to wait for: the one under way, or a new one.
+    def _under_way(self, key: K, now: float, *, has_value: bool, may_queue: bool) -> _UnderWay:
+        """Return the fetch of a value to wait for: the one under way, or a new one, which may have to wait its turn.
 
         Raises:
             KeysUnavailable: there are too many.
         """
-        loop = asyncio.get_running_loop()
+        loop, self._now = asyncio.get_running_loop(), now
         for other, each in [*self._fetches.items()]:  # of a loop that is gone, or of the process before a fork
             if each.task.get_loop() is not loop:
                 del self._fetches[other]
@@ -291,17 +307,46 @@ class FetchCache(Generic[K, V]):
             raise KeysUnavailable(f"too many requests wait for {self._what}")
         beside = [each for each in self._fetches.values() if each.has_value is has_value and each is not fetch]
         if has_value and sum(each.waiting for each in beside) >= _MAX_WAITING_IN_ALL:
-            self._give_up(beside, now, f"too many requests wait for {self._what}")
+            why = f"too many requests wait for {self._what}"
+            if not self._give_up(beside, 1, why):
+                raise KeysUnavailable(why)
         if fetch is not None:
             return fetch
-        if len(beside) >= _MAX_FETCHES:
-            self._give_up(beside, now, f"too many fetches of {self._what} at once")
+        queued = sum(each.begun is None for each in beside)
+        is_free = len(beside) - queued < _MAX_FETCHES
+        if not is_free:
+            why = f"too many fetches of {self._what} at once"
+            given_up = self._give_up(beside, queued + 1, why)
+            is_free = given_up > queued
+            if not is_free and (not may_queue or queued - given_up >= MAX_QUEUED):
+                raise KeysUnavailable(why)
         if self._most_fetches is not None and not has_value:
             self._count(key, now, self._most_fetches)
+        fetch = self._fetches[key] = _UnderWay(has_value)
         # In a context of its own, since it is not for the one request that happens to come first.
-        task = loop.create_task(self._run(key, now), context=Context())
-        fetch = self._fetches[key] = _UnderWay(task, now, has_value)
+        fetch.task = loop.create_task(self._run(key, fetch), context=Context())
+        if is_free:
+            self._begin(fetch)
         return fetch
+
+    def _begin(self, fetch: _UnderWay) -> None:
+        fetch.begun = self._now
+        fetch.turn.set()
+
+    def _begin_next(self, has_value: bool) -> None:
+        """Begin the fetches whose turn it is. One that nobody waits for any more is left out."""
+        running = sum(each.begun is not None and each.has_value is has_value for each in self._fetches.values())
+        for key, each in [*self._fetches.items()]:
+            if each.has_value is not has_value or each.begun is not None:
+                continue
+            if running >= _MAX_FETCHES:
+                return
+            if each.waiting:
+                self._begin(each)
+                running += 1
+            else:
+                del self._fetches[key]
+                each.task.cancel()
 
     def _count(self, key: K, now: float, most: int) -> None:
         """Count a fetch of a key without a value.
@@ -322,21 +367,33 @@ class FetchCache(Generic[K, V]):
         """Return how many keys were refused before another one, and are likely to come again."""
         return sum(each.first < refused.first and each.comes_again(now) for each in self._refused.values())
 
-    def _give_up(self, fetches: list[_UnderWay], now: float, why: str) -> None:
-        """Cancel the oldest of some fetches, if it is slow. The requests that wait for it are answered 503.
+    def _give_up(self, fetches: list[_UnderWay], most: int, why: str) -> int:
+        """Cancel the oldest of some fetches, if they are slow, and begin those whose turn it is then.
 
-        Raises:
-            KeysUnavailable: it has just begun.
+        The requests that wait for the cancelled ones are answered 503.
+
+        Args:
+            fetches: the fetches, of keys that all have a value or all have none.
+            most: the number of fetches to cancel at most.
+            why: the reason, for the log.
+
+        Returns:
+            The number of fetches that were cancelled.
         """
-        oldest = fetches.pop(0)
-        if now - oldest.begun < SLOW:
-            raise KeysUnavailable(why)
-        logger.warning("%s; the one that takes longest is given up", why)
-        self._fetches = {key: each for key, each in self._fetches.items() if each is not oldest}
-        oldest.task.cancel()
+        begun = sorted((each for each in fetches if each.begun is not None), key=lambda each: each.begun or 0.0)
+        slow = [each for each in begun[:most] if each.begun is not None and self._now - each.begun >= SLOW]
+        if slow:
+            logger.warning("%s; %d that take longest are given up", why, len(slow))
+            self._fetches = {key: each for key, each in self._fetches.items() if each not in slow}
+            for each in slow:
+                each.task.cancel()
+            self._begin_next(slow[0].has_value)
+        return len(slow)
 
-    async def _run(self, key: K, now: float) -> str | None:
-        """Fetch a value and keep it; return why that failed, None if it did not."""
+    async def _run(self, key: K, own: _UnderWay) -> str | None:
+        """Fetch a value when it is its turn, and keep it; return why that failed, None if it did not."""
+        await own.turn.wait()
+        now = self._now if own.begun is None else own.begun
         limit = asyncio.timeout(self._timeout)
         try:
             async with limit:
@@ -348,9 +405,9 @@ class FetchCache(Generic[K, V]):
                 return self._note_failure(key, now, f"{self._what} took more than {self._timeout:g} s to fetch")
             return self._note_failure(key, now, f"{self._what} cannot be fetched: {place_of(error)}")
         finally:
-            fetch = self._fetches.get(key)
-            if fetch is not None and fetch.task is asyncio.current_task():
+            if self._fetches.get(key) is own:
                 del self._fetches[key]
+                self._begin_next(own.has_value)
         self._failed.pop(key, None)
         if value is None:
             self._known.pop(key, None)
