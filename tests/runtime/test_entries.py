@@ -14,7 +14,7 @@ import pytest
 from pydantic import Field
 
 from tests.helpers import NOW
-from tests.working import Clock, durable, kept_until
+from tests.working import Clock, durable, kept_until, until
 from webhook_receiver import (
     AnyOf,
     ConfigurationError,
@@ -33,6 +33,7 @@ from webhook_receiver import (
     WebhookReceiver,
 )
 from webhook_receiver.delivery import RequestHead
+from webhook_receiver.senders import Split
 from webhook_receiver.senders.adyen import adyen
 from webhook_receiver.senders.catalogue import stream
 from webhook_receiver.senders.form import form_document
@@ -209,6 +210,19 @@ async def test_an_id_in_a_document_is_a_text_or_a_number(id: object, caplog: pyt
     is_id = not is_none and isinstance(id, str | int | float) and id is not True
     assert len(ran) == (1 if is_id else 2)
     assert ("delivery_id failed" in caplog.text) is not (is_id or is_none)
+
+
+async def test_however_many_parts_have_an_odd_id_that_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    scheme = HMACBody("s", signature="x-sig")
+    split = Split("events.*")
+    sender = Sender(name="acme", scheme=scheme, facts=("none",), split=split, delivery_id_path="id")
+    hooks, ran = handling(sender, "parcel")
+    async with hooks:
+        await deliver(hooks, {"events": [{"event": "parcel", "id": {"a": n}} for n in range(300)]})
+        await until(lambda: len(ran) == 300)
+    (record,) = (each for each in caplog.records if "delivery_id failed" in each.getMessage())
+    assert "of 300 of its 300 events the delivery_id failed" in record.getMessage()
+    assert record.getMessage().count("TypeError") == 1
 
 
 @pytest.mark.parametrize("wrap", [lambda text: text, lambda text: urlencode({"payload": text})])

@@ -55,6 +55,9 @@ class EntryBuilder:
     def __init__(self, receiver: str, sender: Sender) -> None:
         self._sender = sender
         self._digest = digester(receiver)
+        self._failures: dict[str, tuple[Exception, int]] = {}
+        """What fails in the functions of a sender or an event for the delivery at hand: the first error, and the number
+        of times."""
         self._id_paths = parsed_paths(sender.delivery_id_paths)
         self._has_ids = sender.delivery_id is not None or bool(self._id_paths) or any(map(has_own_id, sender.events))
         self._name_is_signed = EventNames(sender.event_name, sender.event_header).are_in_body
@@ -69,8 +72,14 @@ class EntryBuilder:
             found: its events, in order, one at least; for a part that is none the error that says why.
             verified: the result of its verification; None for a delivery that was no push.
         """
-        if delivery.via == EDIT:
-            return self._edited(delivery, found)
+        self._failures.clear()
+        entry = self._edited(delivery, found) if delivery.via == EDIT else self._build(delivery, found, verified)
+        for what, (error, count) in [*self._failures.items()]:  # one line, however many parts fail
+            which = "its event's" if len(found) == 1 else f"of {count} of its {len(found)} events the"
+            log_failure(f"delivery {delivery.id}: {which} {what}", error, delivery_id=delivery.id)
+        return entry
+
+    def _build(self, delivery: Delivery, found: Sequence[Event | Exception], verified: Verified | None) -> Entry:
         if verified is not None and verified.is_id_optional and self._has_ids:
             verified = verified._replace(id=None)
         body = self._proven(delivery, verified)
@@ -102,7 +111,7 @@ class EntryBuilder:
     def _edited_entry(self, delivery: Delivery, found: Event | Exception) -> Entry:
         if isinstance(found, Exception):
             return Entry(delivery, dead=no_event(found))
-        ordering_key = self._ordering_key(delivery, found, self._identity(delivery, found))
+        ordering_key = self._ordering_key(found, self._identity(found))
         return self._of_tenant(Entry(delivery, found.event, ordering_key=ordering_key, parsed=found), delivery.tenant)
 
     def _entry(
@@ -127,14 +136,14 @@ class EntryBuilder:
         if isinstance(found, Exception):
             key = self._of_part(part, self._key_without_event(body, verified))
             return self._of_tenant(Entry(delivery, key=key, dead=no_event(found), lasting=lasting), tenant)
-        identity = self._identity(delivery, found)
+        identity = self._identity(found)
         counted = identity if self._identity_counts else None
         entry = Entry(
             delivery,
             found.event,
-            self._key(delivery, found, verified, counted, part, body, may_repeat=identity is not None),
+            self._key(found, verified, counted, part, body, may_repeat=identity is not None),
             None if counted is None else identity_text(counted if tenant is None else [tenant, *counted]),
-            self._ordering_key(delivery, found, identity),
+            self._ordering_key(found, identity),
             parsed=found,
             lasting=lasting,
         )
@@ -163,7 +172,6 @@ class EntryBuilder:
 
     def _key(
         self,
-        delivery: Delivery,
         event: Event,
         verified: Verified | None,
         identity: list[str] | None,
@@ -172,7 +180,7 @@ class EntryBuilder:
         *,
         may_repeat: bool,
     ) -> bytes | None:
-        id, is_of_part = self._id(delivery, event, verified)
+        id, is_of_part = self._id(event, verified)
         if id is not None:
             if not is_of_part:
                 # By itself: what else a copy tells may be nobody's proof, in this copy or in the first one.
@@ -197,7 +205,7 @@ class EntryBuilder:
         """Return the key of a part by what is the same for all parts of a request."""
         return sha256(b"%d %b" % (part, key)).digest() if part else key
 
-    def _id(self, delivery: Delivery, event: Event, verified: Verified | None) -> tuple[str | None, bool]:
+    def _id(self, event: Event, verified: Verified | None) -> tuple[str | None, bool]:
         """Return the sender's id of an event, signed or in the body, and whether it is its own, and not the request's.
 
         The one of the request comes first, unless the sender may send its events again in another request.
@@ -205,10 +213,10 @@ class EntryBuilder:
         signed = None if verified is None else verified.id
         if signed is not None and self._sender.split is None:
             return signed, False
-        own = self._own_id(delivery, event)
+        own = self._own_id(event)
         return (signed, False) if own is None else (own, True)
 
-    def _own_id(self, delivery: Delivery, event: Event) -> str | None:
+    def _own_id(self, event: Event) -> str | None:
         try:
             id: object = event.delivery_id
             if id is None and self._id_paths:
@@ -219,22 +227,24 @@ class EntryBuilder:
                 (id,) = found
             return None if id is None else _id_text(id) or None
         except Exception as error:  # in a user's class, or a value that is no id
-            what = f"delivery {delivery.id}: its event's delivery_id failed, so a duplicate may not be recognized"
-            log_failure(what, error, delivery_id=delivery.id)
+            self._note("delivery_id failed, so a duplicate may not be recognized", error)
             return None
 
-    def _identity(self, delivery: Delivery, event: Event) -> list[str] | None:
+    def _note(self, what: str, error: Exception) -> None:
+        first, count = self._failures.get(what, (error, 0))
+        self._failures[what] = first, count + 1
+
+    def _identity(self, event: Event) -> list[str] | None:
         try:
             identity = self._sender.identity(event)
             if isinstance(identity, str):
                 raise TypeError("an identity is a tuple of texts, not one text, whose letters would be taken apart")
             return None if identity is None else [*map(str, identity)]
         except Exception as error:  # in a user's class
-            what = f"delivery {delivery.id}: its event's identity failed, so a duplicate of it is not recognized"
-            log_failure(what, error, delivery_id=delivery.id)
+            self._note("identity failed, so a duplicate of it is not recognized", error)
             return None
 
-    def _ordering_key(self, delivery: Delivery, event: Event, identity: list[str] | None) -> str | None:
+    def _ordering_key(self, event: Event, identity: list[str] | None) -> str | None:
         sender = self._sender
         is_default = sender.ordering_key is order_id_of and sender.identity is identity_of
         if identity and is_default and type(event).identity is OrderStatusChanged.identity:
@@ -242,8 +252,7 @@ class EntryBuilder:
         try:
             key = sender.ordering_key(event)
         except Exception as error:
-            what = f"delivery {delivery.id}: its ordering_key failed, so it is handled in no order"
-            log_failure(what, error, delivery_id=delivery.id)
+            self._note("ordering_key failed, so it is handled in no order", error)
             return None
         return None if key is None else storable(str(key))
 
