@@ -20,10 +20,12 @@ from typer.testing import CliRunner, Result
 from tests.commands import COMMAND, run
 from tests.helpers import NOW, ROOT, SECRET, order, signed
 from webhook_receiver import HMACBody, UP42Signature
+from webhook_receiver.capture import server
 from webhook_receiver.capture.server import Captured, serve
 from webhook_receiver.cli.commands import app
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.senders import github, shopify
+from webhook_receiver.senders.registry import Candidate, candidates
 
 BODY = order(note="é\n'\"")
 HEADERS = signed(BODY)
@@ -153,7 +155,8 @@ async def test_what_is_too_large_or_too_slow_is_told(tmp_path: Path) -> None:
 
     def tell(each: Captured) -> None:
         captured.append(each)
-        told.set()
+        if len(captured) == 2:
+            told.set()
 
     async with anyio.create_task_group() as group:
         group.start_soon(
@@ -172,6 +175,43 @@ async def test_what_is_too_large_or_too_slow_is_told(tmp_path: Path) -> None:
     ]
     assert captured[0].file is None
     assert captured[1].file is not None
+
+
+async def test_the_answer_waits_for_no_guess_and_no_guess_keeps_another_request_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import anyio
+
+    captured, ports, go = list[Captured](), list[int](), threading.Event()
+    listening, told = anyio.Event(), anyio.Event()
+
+    def slow(head: RequestHead, body: bytes) -> list[Candidate]:
+        go.wait(30)
+        return candidates(head, body)
+
+    monkeypatch.setattr(server, "candidates", slow)
+
+    def ready(port: int) -> None:
+        ports.append(port)
+        listening.set()
+
+    def tell(each: Captured) -> None:
+        captured.append(each)
+        if len(captured) == 2:
+            told.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: serve(*("127.0.0.1", 0, tmp_path), status=200, ready=ready, report=tell))
+        await listening.wait()
+        for _ in range(2):
+            with anyio.fail_after(20):
+                assert (await anyio.to_thread.run_sync(exchange, ports[0], raw(BODY)))[:12] == b"HTTP/1.1 200"
+        assert captured == []
+        go.set()
+        with anyio.fail_after(30):
+            await told.wait()
+        group.cancel_scope.cancel()
+    assert [[preset.name for preset in each.senders] for each in captured] == [["up42"], ["up42"]]
 
 
 def test_for_people_each_request_is_a_line_without_control_characters(tmp_path: Path) -> None:

@@ -307,10 +307,10 @@ def test_why_a_wrong_signature_is_503_just_after_the_secrets_were_fetched_is_tol
         secrets_of, partial(HMACBody, signature="x-hub-signature-256", prefix="sha256="), tenant="path"
     )
     github = replace(presets()["github"].sender("s"), scheme=scheme)
-    with serving(noting(sender=github).hooks) as url:
+    with serving(noting(clock=None, sender=github).hooks) as url:
         given = ("--as", "github", "--secret", "a secret", "--event", "push")
-        assert sent(url, *given).output.startswith("2")
-        forged = sent(url, *given, "--forge")
+        assert sent(url + "/acme", *given).output.startswith("2")
+        forged = sent(url + "/acme", *given, "--forge")
     assert forged.output.startswith("503")
     assert "within 30 s of fetching them" in forged.output
 

@@ -44,6 +44,35 @@ KNOWN = [
 ]
 
 
+LENGTHS: list[int] = []
+
+
+def noting_its_length(body: bytes) -> bytes:
+    LENGTHS.append(len(body))
+    return body
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        (b'{"object": "page", "entry": [%b]}' % b",".join([b'{"text": "a"}'] * 20_000), "social"),
+        (b'{"chat_id": 1, "text": "%b"}' % (b"x" * 200_000), "chat"),
+        (b'{"a":' * 50_000, "codehub"),
+        (b"[" * 200_000, "codehub"),
+        (b" " * 3_000_000, "codehub"),
+        (json.dumps({f"a{number}": "x" * 600 for number in range(2_000)}).encode(), "codehub"),
+    ],
+    ids=["items", "text", "objects", "arrays", "nothing", "members"],
+)
+def test_of_a_large_body_a_part_is_read(body: bytes, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = preset("reading", HUB, ("x-hub-signature-256",), parts={"decode": noting_its_length})
+    monkeypatch.setattr(registry, "presets", lambda: {each.name: each for each in [*KNOWN[:3], reading]})
+    LENGTHS.clear()
+    headers = {"x_codehub_event": "push"} if name == "codehub" else {}
+    assert named(body, x_hub_signature_256="sha256=" + "0" * 64, **headers)[0] == name
+    assert max(LENGTHS) <= 65_536
+
+
 @pytest.fixture(autouse=True)
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "presets", lambda: {each.name: each for each in KNOWN})

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -93,18 +93,21 @@ async def serve(
         except asyncio.CancelledError:  # the server ends; Python 3.11's streams would print a traceback of that
             writer.close()
             return
+        captured = incoming.captured(directory) if incoming.raw else None
         try:
-            if incoming.raw:
-                captured = incoming.captured(directory)
-                report(captured)
-                writer.write(
-                    _response(500 if captured.file is None and not incoming.status else incoming.status or status)
-                )
-                await writer.drain()
+            if captured is not None:
+                is_lost = captured.file is None and not incoming.status
+                writer.write(_response(500 if is_lost else incoming.status or status))
             writer.close()
             await writer.wait_closed()
         except OSError:
-            return  # the client has gone; its request is saved
+            pass  # the client has gone; its request is saved
+        if captured is not None:
+            try:
+                senders = await asyncio.to_thread(incoming.senders)  # behind the answer, which it keeps waiting no more
+            except asyncio.CancelledError:  # the server ends
+                senders = ()
+            report(replace(captured, senders=senders))
 
     server = await asyncio.start_server(talk, host, port)
     ready(server.sockets[0].getsockname()[1])
@@ -164,7 +167,7 @@ class _Incoming:
         self.status, self.complaint = status, complaint
 
     def captured(self, directory: Path) -> Captured:
-        """Write the request, complete or not, unless it is too large; return the result."""
+        """Write the request, complete or not, unless it is too large; return the result without its senders."""
         file, complaint = None, self.complaint
         if self.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             try:
@@ -173,16 +176,15 @@ class _Incoming:
                 complaint = f"it cannot be written: {error.strerror}"
         if self._request is None:
             return Captured(file, len(self.raw), complaint=complaint)
-        method, target = self._request.method.decode("latin-1"), self._request.target
-        head = RequestHead(method, target, list(self._request.headers))
-        return Captured(
-            file,
-            len(self.raw),
-            method,
-            target.decode("latin-1"),
-            (*alike(candidates(head, bytes(self._body))),),
-            complaint,
-        )
+        method, target = self._request.method.decode("latin-1"), self._request.target.decode("latin-1")
+        return Captured(file, len(self.raw), method, target, complaint=complaint)
+
+    def senders(self) -> tuple[Preset, ...]:
+        """Return the senders that the request looks like; none for what is no HTTP request."""
+        if self._request is None:
+            return ()
+        head = RequestHead(self._request.method.decode("latin-1"), self._request.target, list(self._request.headers))
+        return (*alike(candidates(head, bytes(self._body))),)
 
 
 def _write(directory: Path, raw: bytes) -> Path:

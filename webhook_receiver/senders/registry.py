@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
+from itertools import islice
 from typing import Any, NamedTuple, cast
 
 from ..delivery import Headers, RequestHead
@@ -88,6 +89,8 @@ def candidates(head: RequestHead, body: bytes = b"") -> list[Candidate]:
     made it; what else the sender's requests have, in headers and body; and how many of the headers with the proof are
     there. Of several that are alike in all of that, such as those that deliver through Svix, all are as likely.
 
+    Of a body of more than 64 KiB a part counts: the first items of its arrays, and the beginning of its texts.
+
     Args:
         head: the head of the request; the URL is made of the header Host where it is not known.
         body: the body's bytes as received.
@@ -95,7 +98,8 @@ def candidates(head: RequestHead, body: bytes = b"") -> list[Candidate]:
     if head.url is None:
         host = next((value for name, value in head.headers if name == b"host"), b"localhost")
         head = head._replace(url=f"https://{host.decode('latin-1')}{head.target.decode('latin-1')}")
-    found = [each for preset in presets().values() if (each := _candidate(preset, head, body)) is not None]
+    read = _Reading(body if len(body) <= _MOST_GUESSED else _cut(body))
+    found = [each for preset in presets().values() if (each := _candidate(preset, head, read)) is not None]
     return sorted(found, key=lambda each: each.likeness, reverse=True)
 
 
@@ -116,14 +120,52 @@ _SHARED = {"authorization"}
 """Headers that requests have for other reasons, too."""
 
 
-def _candidate(preset: Preset, head: RequestHead, body: bytes) -> Candidate | None:
+_MOST_GUESSED = 65_536  # bytes of a body
+_MOST_CUT = 1_048_576  # bytes of a body that is parsed to be cut
+_MOST_ITEMS, _MOST_MEMBERS, _MOST_TEXT, _MOST_DEPTH = 2, 100, 512, 16  # of a body that is cut
+
+
+def _cut(body: bytes) -> bytes:
+    """Return a part of a large body that has its shape; its first bytes where it is no JSON, or too large to look."""
+    document = _parsed(body) if len(body) <= _MOST_CUT else None
+    short = b"" if document is None else json.dumps(_shortened(document, _MOST_DEPTH)).encode()
+    return short if 0 < len(short) <= _MOST_GUESSED else body[:_MOST_GUESSED]
+
+
+def _shortened(value: Any, depth: int) -> Any:
+    if isinstance(value, str):
+        return value[:_MOST_TEXT]
+    if isinstance(value, list):
+        items = cast("Sequence[Any]", value)[:_MOST_ITEMS]
+        return [_shortened(each, depth - 1) for each in items] if depth else []
+    if isinstance(value, dict):
+        members = islice(cast("dict[str, Any]", value).items(), _MOST_MEMBERS)
+        return {name: _shortened(each, depth - 1) for name, each in members} if depth else {}
+    return value
+
+
+class _Reading:
+    """A body that many presets read, and the documents in it, each parsed once."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self._documents: dict[bytes, object] = {}
+
+    def parsed(self, text: bytes) -> object:
+        """Return a document in JSON; None for what is none."""
+        if text not in self._documents:
+            self._documents[text] = _parsed(text)
+        return self._documents[text]
+
+
+def _candidate(preset: Preset, head: RequestHead, read: _Reading) -> Candidate | None:
     sender = _sample(preset)
     if sender is None:
         return None
     fits = preset.fits(head.headers)
     marks, headers = preset.likeness(head.headers)
-    form = _form(preset, sender, head, body)
-    shape = _shape(preset, sender, head.headers, body)
+    form = _form(preset, sender, head, read.body)
+    shape = _shape(preset, sender, head.headers, read)
     is_told = marks > 0 or shape >= _NAMED or (not preset.headers and shape > 1 and form == _READABLE)
     if fits and form < _READABLE and preset.headers[0] in _SHARED:
         fits = False
@@ -156,7 +198,7 @@ _NAMED = 4
 """The points for a request that names its sender as the one who made it."""
 
 
-def _shape(preset: Preset, sender: Sender, headers: Headers, body: bytes) -> int:
+def _shape(preset: Preset, sender: Sender, headers: Headers, read: _Reading) -> int:
     """Return points for what a sender's requests have besides their proof."""
     present = dict(headers)
     points = sum(
@@ -165,7 +207,7 @@ def _shape(preset: Preset, sender: Sender, headers: Headers, body: bytes) -> int
     agent = present.get(b"user-agent", b"").decode("latin-1").lower()
     if any(len(name) > 3 and name in agent for name in (preset.name, preset.title.lower())):
         points += _NAMED
-    whole, document, is_part = _document(sender, headers, body)
+    whole, document, is_part = _document(sender, headers, read)
     points += is_part
     if preset.shape and all(value_at(whole, path) is not None for path in parsed_paths(preset.shape)):
         points += _NAMED + len(preset.shape)
@@ -173,7 +215,8 @@ def _shape(preset: Preset, sender: Sender, headers: Headers, body: bytes) -> int
         points += all(value_at(document, path) is not None for path in paths)
     names = (sender.event_name,) if isinstance(sender.event_name, str) else sender.event_name
     points += any(_has_name(template, document) for template in names)
-    like = [_is_like(sample, each) for sample in preset.samples.values() for each in (document, _parsed(body))]
+    both = (document, read.parsed(read.body))
+    like = [_is_like(sample, each) for sample in preset.samples.values() for each in both]
     return points + max(like, default=0)
 
 
@@ -214,19 +257,20 @@ def _has_name(template: str, document: dict[str, Any]) -> bool:
 _NAMES = re.compile(r"{([^{}]+)}")
 
 
-def _document(sender: Sender, headers: Headers, body: bytes) -> tuple[object, dict[str, Any], bool]:
+def _document(sender: Sender, headers: Headers, read: _Reading) -> tuple[object, dict[str, Any], bool]:
     """Return the JSON in a body, the first object in it, and whether that is where the sender has its events."""
+    body = read.body
     try:
         whole = body if sender.decode is None else sender.decode(body)
         whole = whole if sender.envelope is None else sender.envelope(whole, headers)
         part = whole if sender.split is None else next(iter(sender.split.parts(whole)), b"")
-        document, found = json.loads(whole), json.loads(part)
-    except Exception:  # whatever a sender's functions raise on a stranger's body, or JSON that is none
+    except Exception:  # whatever a sender's functions raise on a stranger's body
         return None, {}, False
+    document, found = read.parsed(whole), read.parsed(part)
     if not isinstance(found, dict):
         return document, {}, False
     # A function that makes a document of a document finds events in any.
-    is_part = part != whole and (whole == body or _parsed(body) is None)
+    is_part = part != whole and (whole == body or read.parsed(body) is None)
     return document, cast("dict[str, Any]", found), is_part
 
 
