@@ -18,13 +18,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers import NOW, SECRET, came
-from webhook_receiver import ConfigurationError, Secret, UP42Signature, VerificationError
+from webhook_receiver import ConfigurationError, HMACBody, Secret, UP42Signature, VerificationError
 from webhook_receiver.delivery import Headers, RequestHead, header_pairs
-from webhook_receiver.explain import Explanation, explain
+from webhook_receiver.explain import Explanation, explain, trial
 from webhook_receiver.explain import explanation as module
 from webhook_receiver.explain.body import body_suspicions
+from webhook_receiver.explain.secret import secret_suspicions
 from webhook_receiver.explain.trial import Case, verifying_time
+from webhook_receiver.senders.catalogue.examples import RSA_KEY
 from webhook_receiver.senders.preset import Make
+from webhook_receiver.senders.registry import Candidate, candidates
 
 DOCUMENT = {
     "event": "order.status",
@@ -463,3 +466,29 @@ def test_the_bodies_that_were_tried_are_not_all_held_at_once() -> None:
         tracemalloc.stop()
     assert tried > 100
     assert most < 40 * len(body)
+
+
+def test_a_request_without_a_cause_is_guessed_at_and_its_schemes_are_made_a_few_times_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    guessed, made = list[bytes](), list[Any]()
+
+    def guess(head: RequestHead, body: bytes) -> list[Candidate]:
+        guessed.append(body)
+        return candidates(head, body)
+
+    def make(secrets: Any) -> HMACBody:
+        made.append(secrets)
+        return HMACBody(secrets, signature="x-hub-signature-256", prefix="sha256=")
+
+    monkeypatch.setattr(trial, "candidates", guess)
+    headers = {"x-hub-signature-256": "sha256=" + "0" * 64, "content-type": "application/json"}
+    found = explain(headers, b'{"a": 1}', "a secret", make=make, now=NOW)
+    assert found.causes == ()
+    assert 0 < len(guessed) < 12
+    assert len(made) == len({secret.get_secret_value() for (secret,) in made})
+
+
+def test_a_private_key_is_not_tried_in_forms_that_no_key_has() -> None:
+    tried = [cause.name for cause, _ in secret_suspicions(Case(RequestHead.of({}), b"", RSA_KEY, UP42Signature))]
+    assert {*tried} <= {"secret-newline", "secret-quotes"}

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from ..senders.registry import candidates, preset_of
+from ..senders.registry import preset_of
 from ..signatures.hmac_body import HMACBody
 from ..signatures.jwks import JWKS
 from ..signatures.keys_by_id import KeysById
@@ -18,6 +18,7 @@ from ..signatures.secrets import Secret, masked
 from .trial import Case, Cause, Suspicion
 
 _PREFIX = "whsec_"
+_LONGEST_TEXT = 512  # characters of a secret that is no key of RSA
 EXPIRED = Cause(
     "secret-expired",
     "the request is signed with a secret that has expired (until=...)",
@@ -54,7 +55,7 @@ def scheme_suspicions(case: Case) -> Iterator[Suspicion]:
     """Yield the request with each other scheme that its headers fit, the likeliest first, and with the given scheme
     without its options."""
     given = preset_of(case.make)
-    for known, _ in candidates(case.head, case.body):
+    for known, _ in case.findings.likely(case.head, case.body):
         if known.make != case.make and known.fits(case.headers):
             cause = Cause(
                 "wrong-scheme",
@@ -79,6 +80,8 @@ def _instead(secret: str) -> Iterator[tuple[Cause, str]]:
     yield from ((more, secret + end) for end in ("\n", "\r\n", " "))
     quotes = Cause("secret-quotes", "the secret is within quotes", "give it without them; a .env file may keep them")
     yield quotes, secret.strip("\"'`").strip()
+    if len(secret) > _LONGEST_TEXT:
+        return  # a private key, which nobody writes down in another way, and which takes long to read
     prefix = Cause("secret-prefix", f"the secret's {_PREFIX} is too much or missing", "give it as the sender uses it")
     yield from ((prefix, secret.removeprefix(_PREFIX)), (prefix, _PREFIX + secret))
     decoded = Cause(

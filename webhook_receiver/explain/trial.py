@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from ..delivery import Headers, RequestHead
 from ..errors import ConfigurationError, KeysUnavailable, StaleSignature, VerificationError
 from ..senders.preset import Make
-from ..senders.registry import preset_of, recognize
+from ..senders.registry import Candidate, candidates, preset_of
 from ..signatures import KeysNeeded, Scheme, Verified
 from ..signatures.encoding import ENCODINGS, TIME_FORMATS
 from ..signatures.fetching import fetch_now
@@ -50,13 +50,48 @@ class Cause:
     """The remedy, as a clause."""
 
 
-class Fetches:
-    """The fetches of keys that may still be made for one explanation, whose trials are many."""
+class Findings:
+    """What the trials of one explanation, which are many, have in common: fetches, schemes and guesses.
+
+    Args:
+        left: the number of fetches of keys that may be made.
+    """
 
     def __init__(self, left: int = 8) -> None:
         self._left = left
+        self._schemes: dict[tuple[int, object], tuple[Make, Scheme | ConfigurationError]] = {}
+        self._likely: dict[tuple[bytes, ...], list[Candidate]] = {}
 
-    def make(self, needed: KeysNeeded) -> None:
+    def scheme(self, make: Make, secrets: Secrets | JWKS | KeysById) -> Scheme:
+        """Return the scheme of some secrets, made once.
+
+        Raises:
+            ConfigurationError: it cannot be made of these.
+        """
+        given = secrets if isinstance(secrets, JWKS | KeysById) else masked(secrets)
+        alike = given if not isinstance(given, list) else (*((each.get_secret_value(), each.until) for each in given),)
+        key = id(make), alike
+        if key not in self._schemes:
+            of = cast("Callable[[Secrets | JWKS | KeysById], Scheme]", make)
+            made: Scheme | ConfigurationError
+            try:
+                made = of(given)
+            except ConfigurationError as error:
+                made = error
+            self._schemes[key] = make, made  # with the function, so that no other one has its id
+        found = self._schemes[key][1]
+        if isinstance(found, ConfigurationError):
+            raise found
+        return found
+
+    def likely(self, head: RequestHead, body: bytes) -> list[Candidate]:
+        """Return the senders that a request may come from, guessed once for each set of headers' names."""
+        names = tuple(name for name, _ in head.headers)
+        if names not in self._likely:
+            self._likely[names] = candidates(head, body)
+        return self._likely[names]
+
+    def fetch(self, needed: KeysNeeded) -> None:
         """Fetch what a scheme needs.
 
         Raises:
@@ -76,7 +111,7 @@ class Case:
     body: bytes
     secrets: Secrets | JWKS | KeysById
     make: Make
-    fetches: Fetches = field(default_factory=Fetches)
+    findings: Findings = field(default_factory=Findings)
 
     @property
     def headers(self) -> Headers:
@@ -89,8 +124,7 @@ class Case:
         Raises:
             ConfigurationError: it cannot be made of these.
         """
-        make = cast("Callable[[Secrets | JWKS | KeysById], Scheme]", self.make)
-        return make(self.secrets if isinstance(self.secrets, JWKS | KeysById) else masked(self.secrets))
+        return self.findings.scheme(self.make, self.secrets)
 
     def with_headers(self, headers: Headers) -> Case:
         """Return a case with other headers."""
@@ -155,7 +189,7 @@ def _with_keys(case: Case, verify: Callable[[], R]) -> R:
             return verify()
         except KeysNeeded as needed:
             missing = needed
-        case.fetches.make(missing)
+        case.findings.fetch(missing)
 
 
 def verifying_time(case: Case, now: float) -> float | None:
@@ -305,7 +339,8 @@ def _about_changed(case: Case) -> Iterator[str]:
 
 def _about_headers(case: Case) -> Iterator[str]:
     given = preset_of(case.make)
-    other = recognize(case.headers, case.body)
+    likely = case.findings.likely(case.head, case.body)
+    other = likely[0].preset if likely else None
     if other is not None and other is not given:
         yield f"its headers are those of {other.title}"
     elif (given is None or given.headers) and not any(
