@@ -27,7 +27,7 @@ from webhook_receiver.explain.secret import secret_suspicions
 from webhook_receiver.explain.trial import Case, verifying_time
 from webhook_receiver.senders.catalogue.examples import RSA_KEY
 from webhook_receiver.senders.preset import Make
-from webhook_receiver.senders.registry import Candidate, candidates
+from webhook_receiver.senders.registry import Candidate, candidates, presets
 
 DOCUMENT = {
     "event": "order.status",
@@ -492,3 +492,35 @@ def test_a_request_without_a_cause_is_guessed_at_and_its_schemes_are_made_a_few_
 def test_a_private_key_is_not_tried_in_forms_that_no_key_has() -> None:
     tried = [cause.name for cause, _ in secret_suspicions(Case(RequestHead.of({}), b"", RSA_KEY, UP42Signature))]
     assert {*tried} <= {"secret-newline", "secret-quotes"}
+
+
+FORM = b"MessageSid=SM1&MessageStatus=sent"
+
+
+@pytest.mark.parametrize(
+    ("signed", "given", "how"),
+    [
+        ("https://e.com/w/", "https://e.com/w", "with a slash at its end"),
+        ("https://e.com/w", "https://e.com/w/", "without the slash at its end"),
+        ("http://e.com/w", "https://e.com/w", "with http"),
+        ("https://e.com:443/w", "https://e.com/w", "with a port"),
+        ("https://e.com/w", "https://e.com:8443/w", "without a port"),
+        ("https://e.com/w", "https://e.com/w?a=1", "without its query"),
+        ("https://e.com/w?a=1", "https://e.com/w", "with the query of the request"),
+    ],
+)
+def test_another_spelling_of_the_url_that_is_signed_is_a_cause(signed: str, given: str, how: str) -> None:
+    preset = presets()["twilio"]
+    head = preset.make("a secret").sign(RequestHead.of({}, url=signed), FORM, NOW)
+    found = explain(head.headers, FORM, "a secret", make=preset.make, now=NOW, url=given, target="/w?a=1")
+    assert [(cause.name, how in cause.what) for cause in found.causes] == [("url", True)]
+    right = explain(head.headers, FORM, "a secret", make=preset.make, now=NOW, url=signed, target="/w?a=1")
+    assert right.ok
+    assert right.hints[0].startswith("the signature covers some of what the body says")
+
+
+def test_a_signature_without_a_prefix_is_told_without_one() -> None:
+    make = partial(HMACBody, signature="x-sig")
+    found = explain({"x-sig": "YWJj" * 11}, b"{}", "a secret", make=make, now=NOW)
+    assert "x-sig holds no signature: hex" in str(found)
+    assert ": , then" not in str(found)

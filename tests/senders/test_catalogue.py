@@ -179,3 +179,21 @@ def test_a_trap_says_nothing_else_of_copies_than_the_page_does(known: Preset) ->
         if re.search(r"told by its (equal )?body", trap):
             assert "is known by an equal body" in told
         assert not re.search("tells a repeat is", trap), "the page says what tells one"
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "never"),
+    [
+        ("twilio", "The form in the body is covered, but not the border", "The body is not covered"),
+        ("twilio", "proves itself by an HMAC by a secret that you share.", "one of several"),
+        ("adyen", "Some values in the body are covered", "The form in the body"),
+        ("cloudevents", "by a secret in a header, or by a secret in the URL's query.", "signature"),
+        ("livekit", "A token says until when it is valid (exp)", "No time is covered"),
+        ("vonage", "Where a token says until when it is valid (exp)", "No time is covered"),
+        ("github", "No time is covered", "exp"),
+    ],
+)
+def test_a_profile_says_what_is_proven_and_no_more(name: str, said: str, never: str) -> None:
+    proof = " ".join(dict(profile_of(presets()[name]).sections())["proof"])
+    assert said in proof
+    assert never not in proof

@@ -32,6 +32,7 @@ from webhook_receiver import (
 )
 from webhook_receiver.delivery import RequestHead
 from webhook_receiver.explain import explain
+from webhook_receiver.senders.registry import presets
 from webhook_receiver.signatures import Verified
 from webhook_receiver.signatures.bearer_jwt import request_url
 from webhook_receiver.testing.scheme_suite import HOSTILE_VALUES, NOW, SchemeSuite
@@ -337,6 +338,31 @@ def test_the_extra_is_named_if_it_is_missing() -> None:
 
 
 hostile = st.binary(max_size=80) | st.sampled_from([each for each in HOSTILE_VALUES if len(each) < 1000])
+
+
+@pytest.mark.parametrize("lacking", ["iat", "exp"])
+def test_a_claim_that_is_required_has_to_be_there(lacking: str) -> None:
+    demanding = scheme(audience="https://a/", required=("iat", "exp"))
+    assert verified(demanding, b"Bearer " + token(GOOD)).by == 0
+    without = {name: value for name, value in GOOD.items() if name != lacking}
+    with pytest.raises(MalformedSignature, match=f"the token has no {lacking}, which required"):
+        verified(demanding, b"Bearer " + token(without))
+    wrong: Any
+    for wrong in ("exp", [7], [""]):
+        with pytest.raises(ConfigurationError, match="required is a tuple"):
+            scheme(required=wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "claims"), [("livekit", {"exp"}), ("qstash", {"exp", "nbf"}), ("google-pubsub", {"iat", "exp"})]
+)
+def test_a_sender_whose_libraries_demand_a_claim_has_it_required(name: str, claims: set[str]) -> None:
+    preset = presets()[name]
+    made = preset.sender(preset.example).scheme
+    assert isinstance(made, BearerJWT)
+    assert {*made.required} == claims
+
+
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),

@@ -115,6 +115,11 @@ _SUSPICIONS: tuple[Callable[[Case], Iterator[Suspicion]], ...] = (
     scheme_suspicions,  # behind those: some sender has a name for every variant of the given scheme
     body_suspicions,
 )
+_UNCOVERED = (
+    "the signature does not cover the body: anyone could have changed it",
+    "the signature covers some of what the body says, and not all of its bytes: anyone could have changed the rest, "
+    "such as where a form's names and values begin",
+)
 _MAX_BODY_FOR_PAIRS = 65_536  # bytes; there are some thousand pairs of changes
 
 
@@ -244,9 +249,7 @@ def _explain(case: Case, now: float, times: list[float]) -> Explanation:
     """Return the explanation of the scheme's verdict."""
     verdict = verify(case, now)
     if verdict.verified is not None:
-        noticed = (
-            () if verdict.verified.body else ("the signature does not cover the body: anyone could have changed it",)
-        )
+        noticed = () if verdict.verified.body else (_UNCOVERED[bool(verdict.verified.contents)],)
         steps = tuple(Step(what, "passed") for _, what in _STEPS[: None if verdict.verified.body else -1])
         return Explanation(True, True, None, verdict.verified.by, now, steps, hints=(*noticed, *document_hints(case)))
     in_time = _in_time(case, verdict, times)

@@ -8,13 +8,14 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from email.utils import formatdate
 from hashlib import sha256, sha512
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from ..senders.registry import preset_of
 from .proxy import EMPTY, HOST, habit
-from .trial import Case, Cause, Suspicion, fields, listed_names, printable, stated_times
+from .trial import Case, Cause, Suspicion, covers_url, fields, listed_names, printable, stated_times
 
 _MAX_COMBINATIONS = 200  # of values of lost headers that are tried
 _TYPES = (
@@ -35,7 +36,7 @@ _PROXY = "tell the proxy to hand it on as it came"
 
 def header_suspicions(case: Case) -> Iterator[Suspicion]:
     """Yield each change that the headers may have suffered, with the request as it was before."""
-    for suspicions in (_renamed, _lost, _repeated, _content_type, _host, _replaced, _spelt, _respelt):
+    for suspicions in (_renamed, _lost, _repeated, _content_type, _host, _url, _replaced, _spelt, _respelt):
         yield from suspicions(case)
 
 
@@ -150,6 +151,37 @@ def _host(case: Case) -> Iterator[Suspicion]:
             yield changed, case.with_header(b"host", host)
         else:
             yield letters if host.lower() == present.lower() else port, case.with_header(b"host", host)
+
+
+def _url(case: Case) -> Iterator[Suspicion]:
+    """Yield the request with another spelling of the URL that the sender posts to, where the signature covers it."""
+    url = case.head.url
+    if url is None or not covers_url(case):
+        return
+    parts = urlsplit(url)
+    other = "http" if parts.scheme == "https" else "https"
+    path, host = parts.path, parts.netloc
+    bare = _without_port(host.encode()).decode()
+    slash = path.removesuffix("/") if path.endswith("/") else path + "/"
+    hosts = {"with a port": f"{bare}:{443 if parts.scheme == 'https' else 80}", "without a port": bare}
+    query = case.head.target.partition(b"?")[2].decode("latin-1")
+    spelt = {
+        f"with {other}": parts._replace(scheme=other),
+        "with a slash at its end" if slash.endswith("/") else "without the slash at its end": parts._replace(
+            path=slash
+        ),
+        **{how: parts._replace(netloc=each) for how, each in hosts.items() if each != host},
+        "without its query": parts._replace(query=""),
+        "with the query of the request": parts._replace(query=query),
+    }
+    for how, each in spelt.items():
+        if each != parts:
+            cause = Cause(
+                "url",
+                f"the sender signed the URL {how}, and the receiver was given another",
+                "say public_url as the sender has it: https or http, port, slash at the end and query count",
+            )
+            yield cause, replace(case, head=case.head._replace(url=each.geturl()))
 
 
 def _without_port(host: bytes) -> bytes:

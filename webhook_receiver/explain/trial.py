@@ -192,6 +192,14 @@ def _with_keys(case: Case, verify: Callable[[], R]) -> R:
         case.findings.fetch(missing)
 
 
+def covers_url(case: Case) -> bool:
+    """Return whether the scheme needs the URL that the sender posts to."""
+    try:
+        return bool(getattr(case.scheme(), "needs_url", False))
+    except ConfigurationError:
+        return False
+
+
 def verifying_time(case: Case, now: float) -> float | None:
     """Return a time at which a case verifies: `now`, else one that its headers state; None if there is none."""
     try:

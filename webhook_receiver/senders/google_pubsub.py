@@ -27,6 +27,7 @@ def signature(secrets: Secrets | JWKS, *, email: str | None = None, audience: st
         secrets,
         algorithm="RS256",
         issuer=("https://accounts.google.com", "accounts.google.com"),
+        required=("iat", "exp"),
         claims={
             "aud": request_url if audience is None else audience,
             **({} if email is None else {"email": email}),

@@ -14,6 +14,8 @@ from ..delivery import RequestHead
 from ..errors import VerificationError
 from ..events import has_own_id, identity_of
 from ..signatures import Scheme
+from ..signatures.any_of import AnyOf
+from ..signatures.bearer_jwt import BearerJWT
 from .base import Sender
 from .page import Page
 from .preset import Preset
@@ -28,7 +30,6 @@ _LONGEST = 2**20
 """The seconds up to which it is tried whether a delivery still verifies."""
 
 _KINDS = {
-    "AnyOf": "one of several signatures, each by a secret that you share",
     "BasicAuth": "a user name and a password in the header Authorization",
     "BearerJWT": "a signed token (JWT)",
     "BodySecret": "a secret in the body",
@@ -57,6 +58,9 @@ class Proof:
     """The seconds after its signing for which a delivery verifies; None if no time is covered."""
     id: bool
     """Whether the sender's id of the delivery is covered."""
+    form: bool
+    """Whether of the body something else is covered than its bytes: such as a form's fields, without the border between
+    a name and its value."""
     url: bool
     """Whether the URL that the sender posts to is covered."""
     secret: bool
@@ -134,13 +138,13 @@ class Profile:
     def _proof(self) -> Iterator[str]:
         proof = self.proof
         kind = "a secret as the last part of the URL's path" if proof.secret and proof.scheme == "Unsigned" else None
-        yield f"A delivery proves itself by {kind or _KINDS.get(proof.scheme, proof.scheme)}."
+        yield f"A delivery proves itself by {kind or _kind(self.sender.scheme)}."
         if proof.body:
             yield "The body is covered: nobody can have changed it."
-        elif proof.scheme in ("HMACBody", "PublicKeyBody"):
-            yield "The form in the body is covered, but not the border between a name and its value."
         elif proof.scheme == "HMACFields":
             yield "Some values in the body are covered, and the rest is not, so the URL has to be https."
+        elif proof.form:
+            yield "The form in the body is covered, but not the border between a name and its value."
         elif proof.secret:
             yield "The body is not covered: who has seen one delivery can make any other, so the URL has to be https."
         else:
@@ -149,6 +153,11 @@ class Profile:
             yield f"The time is covered: {proof.tolerance} seconds after its signing, a delivery is too old."
         elif proof.scheme == "SNSSignature":
             yield "The time is covered, but not checked: a copy of a delivery proves itself at any time."
+        elif isinstance(self.sender.scheme, BearerJWT):
+            if "exp" in self.sender.scheme.required:
+                yield "A token says until when it is valid (exp): a copy of a delivery proves itself up to then."
+            else:
+                yield "Where a token says until when it is valid (exp), a copy of a delivery proves itself up to then."
         elif proof.secret:
             yield "No time is covered: a copy of a delivery proves itself at any time."
         if proof.url:
@@ -217,6 +226,13 @@ class Profile:
         }
 
 
+def _kind(scheme: Scheme) -> str:
+    """Return in words by what a scheme proves a delivery."""
+    if isinstance(scheme, AnyOf):
+        return ", or by ".join(dict.fromkeys(map(_kind, scheme.schemes)))
+    return _KINDS.get(type(scheme).__name__, type(scheme).__name__)
+
+
 def page_of(preset: Preset) -> Page:
     """Return the page of a sender, also of one of another package that has none."""
     return preset.page or Page(trade="specifications", docs="", setup="Its package says how to register.")
@@ -239,6 +255,7 @@ def _proof_of(preset: Preset, scheme: Scheme) -> Proof:
         verified.body,
         _tolerance(scheme, head, body) if verified.fresh else None,
         verified.id is not None,
+        not verified.body and bool(verified.contents),
         getattr(scheme, "needs_url", False),
         scheme.secret_count > 0,
     )

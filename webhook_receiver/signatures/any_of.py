@@ -83,6 +83,8 @@ class AnyOf:
             )
         starts = [0] * len(counts) if same_secrets else [*accumulate(counts, initial=0)]
         self._schemes: list[tuple[int, Scheme]] = [*zip(starts, schemes, strict=False)]
+        self.schemes = schemes
+        """The schemes."""
         self.secret_count = counts[0] if same_secrets else sum(counts)
         self.needs_url = any(getattr(scheme, "needs_url", False) for scheme in schemes)
         """Whether a scheme needs the URL that the sender posts to, and was not given it. See `Scheme`."""

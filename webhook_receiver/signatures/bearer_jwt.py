@@ -89,6 +89,7 @@ class BearerJWT:
         body_claim: the claim with the hash of the body, such as "payload_hash".
         body_hash: the hash function: "sha256" or "sha512".
         body_encoding: the encoding of the hash: "hex" of either case, "base64" or "base64url", padded or not.
+        required: claims that a token has to have, whatever their values, such as ("exp",).
         id_claim: the claim with the sender's id of the delivery, which stays the same when the delivery is sent again.
         max_age: the number of seconds after `iat` in which a token is valid, which then has to have one; None for no
             limit but that of `exp`.
@@ -115,6 +116,7 @@ class BearerJWT:
         body_claim: str | None = None,
         body_hash: Literal["sha256", "sha512"] = "sha256",
         body_encoding: HashEncoding = "hex",
+        required: Sequence[str] = (),
         id_claim: str | None = None,
         max_age: float | None = None,
         leeway: float = 60,
@@ -144,6 +146,10 @@ class BearerJWT:
         self._issuers = [issuer] if isinstance(issuer, str) else None if issuer is None else [*issuer]
         self._audience = audience
         self._claims = _checked_claims(claims, audience)
+        if isinstance(required, str) or not all(isinstance(each, str) and each for each in required):
+            raise ConfigurationError(f'required is a tuple of names of claims, such as ("exp",), not {required!r}')
+        self.required = tuple(required)
+        """The claims that a token has to have, whatever their values."""
         self.needs_url = request_url in self._claims.values()
         """Whether a token states the URL that the sender posts to. See `Scheme`."""
         self._body_claim = body_claim
@@ -235,6 +241,8 @@ class BearerJWT:
         if is_long or token.count(b".") != 2 or not all(map(_is_segment, token.split(b"."))):
             raise MalformedSignature(f"{(self._header or b'the body').decode()} holds no signed token (JWT)")
         by, claims = self._decoded(token, now)
+        if lacking := next((name for name in self.required if claims.get(name) is None), None):
+            raise MalformedSignature(f"the token has no {lacking}, which required=... asks for")
         self._reject_others(claims, head)
         self._reject_other_times(claims, now)
         id = None if self._id_claim is None else claims.get(self._id_claim)

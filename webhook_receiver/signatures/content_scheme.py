@@ -236,7 +236,8 @@ class ContentScheme:
     def _claimed_at(self, place: Place, headers: Headers) -> list[bytes]:
         claimed = place.values(headers)
         if not any(map(self._is_signature, claimed)) or len(claimed) > MAX_SIGNATURES:
-            raise MalformedSignature(f"{place} holds no signature: {self._prefix.decode()}, then {self._encoding.what}")
+            form = f"{self._prefix.decode()}, then {self._encoding.what}" if self._prefix else self._encoding.what
+            raise MalformedSignature(f"{place} holds no signature: {form}")
         if self._encoding.any_case:
             length = len(self._prefix)
             return [each[:length] + each[length:].lower() for each in claimed]

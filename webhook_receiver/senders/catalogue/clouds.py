@@ -270,6 +270,7 @@ PRESETS = (
             claims={"sub": request_url},
             body_claim="body",
             body_encoding="base64url",
+            required=("exp", "nbf"),
         ),
         partial(
             Sender,

@@ -87,7 +87,9 @@ PRESETS = (
     row(
         "livekit",
         "LiveKit",
-        partial(BearerJWT, algorithm="HS256", prefix="", body_claim="sha256", body_encoding="base64"),
+        partial(
+            BearerJWT, algorithm="HS256", prefix="", body_claim="sha256", body_encoding="base64", required=("exp",)
+        ),
         partial(
             Sender,
             facts=("livekit-api 1.2.2 for Python and livekit-server-sdk 2.19.2 for Node, run in November 2026",),
