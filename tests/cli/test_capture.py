@@ -107,6 +107,9 @@ def test_anything_is_taken(tmp_path: Path) -> None:
             assert (told["scheme"], told["size"]) == (None, len(sent))
         assert httpx.get(f"http://127.0.0.1:{port}/?a=b", trust_env=False).status_code == 503
         assert said(process)["target"] == "/?a=b"
+        target = "/?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=ours"
+        httpx.get(f"http://127.0.0.1:{port}{target}", trust_env=False)
+        assert "meta" in said(process)["senders"]
 
 
 def test_a_request_that_is_still_coming_does_not_hold_up_the_end(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import h11
 
 from ..delivery import RequestHead
 from ..senders.preset import Preset
-from ..senders.registry import alike, candidates
+from ..senders.registry import alike, asking, candidates
 
 LARGEST = 16 * 1024 * 1024
 """The largest request, head and body together, in bytes; the response to a larger one is 413, and it is not saved."""
@@ -184,7 +184,8 @@ class _Incoming:
         if self._request is None:
             return ()
         head = RequestHead(self._request.method.decode("latin-1"), self._request.target, list(self._request.headers))
-        return (*alike(candidates(head, bytes(self._body))),)
+        body = bytes(self._body)
+        return (*(alike(candidates(head, body)) or asking(head, body)),)
 
 
 def _write(directory: Path, raw: bytes) -> Path:

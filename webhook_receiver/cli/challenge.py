@@ -18,6 +18,11 @@ from . import output
 from .notification import Notifier
 
 _LONGEST = 60  # characters of an answer that are shown
+_TOLD = (
+    "the receiver takes a secret that it is told only while it waits for one, and only one: give its sender a "
+    "LearntSecret(file), and send this within `with learnt.open(60):`"
+)
+"""The advice on a 401 to a challenge that tells a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ def run(notifier: Notifier, url: str, client: httpx.AsyncClient, *, as_json: boo
     if as_json:
         output.say_json({"challenges": [each.as_json() for each in played]})
     else:
-        show(played, unauthorized=notifier.unauthorized)
+        show(played, unauthorized=_TOLD if notifier.tells else notifier.unauthorized)
     return 0 if all(each.ok for each in played) else 1
 
 

@@ -259,7 +259,8 @@ def send_command(
         str | None,
         typer.Option(
             autocompletion=options.event_names,
-            help="The event's name; else the first that is known, such as order.status for UP42.",
+            help="The event's name; else the first that is known, such as order.status for UP42. Of a sender of which "
+            "none is known, it has to be given.",
         ),
     ] = None,
     status: Annotated[str | None, typer.Option(help="body.status for UP42; FULFILLED by default.")] = None,

@@ -159,10 +159,14 @@ class Notifier:
         half = [] if self._secret is None else public_half(self._secret)
         return ["the receiver needs the public half of the key:", *half] if half else []
 
+    @property
+    def tells(self) -> bool:
+        """Whether a challenge of the sender tells the receiver its secret."""
+        return self._preset is not None and self._preset.tells is not None
+
     def told(self) -> str:
         """Return what a challenge tells: the secret, of a sender that tells it; else a token, another each time."""
-        tells = self._preset is not None and self._preset.tells is not None and self._secret is not None
-        return self._secret.get_secret_value() if tells and self._secret is not None else secrets.token_hex(16)
+        return self._secret.get_secret_value() if self.tells and self._secret is not None else secrets.token_hex(16)
 
     @property
     def events(self) -> list[str]:

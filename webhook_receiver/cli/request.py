@@ -19,7 +19,7 @@ from ..errors import ConfigurationError
 from ..explain.trial import Case, verifying_time
 from ..receiver import WebhookReceiver
 from ..senders.preset import Preset
-from ..senders.registry import alike, candidates, presets
+from ..senders.registry import alike, asking, candidates, presets
 from ..signatures import Secret
 from .options import SECRET_VARIABLE, moment
 
@@ -119,8 +119,8 @@ def chosen_sender(name: str | None, request: SavedRequest, secrets: Sequence[Sec
                 return Chosen(each.preset, likely, "request" if likely == [each.preset] else "secret")
     if likely:
         return Chosen(likely[0], likely, "request")
-    asking = [each for each in known.values() if _asks(each, head, request.body)]
-    return Chosen(asking[0], asking, "request") if asking else Chosen(next(iter(known.values())), likely, "default")
+    likely = asking(head, request.body)
+    return Chosen(likely[0], likely, "request") if likely else Chosen(next(iter(known.values())), [], "default")
 
 
 def sender_of(hooks: WebhookReceiver) -> Chosen:
@@ -130,19 +130,6 @@ def sender_of(hooks: WebhookReceiver) -> Chosen:
     title = sender.name if known is None else known.title
     preset = Preset(sender.name, title, lambda _: sender, lambda _: sender.scheme)
     return Chosen(preset, [preset], "receiver")
-
-
-def _asks(preset: Preset, head: RequestHead, body: bytes) -> bool:
-    """Return whether a request is a challenge of a sender that wants something back, whoever made it."""
-    try:
-        challenges = preset.registering(preset.example).challenges
-    except ConfigurationError:  # an extra is missing
-        return False
-    for asked in challenges:
-        answer = asked.answer(head, body, 0.0) if head.method in asked.methods else None
-        if answer is not None and answer.body:
-            return True
-    return False
 
 
 def clock(text: str | None) -> float | None:

@@ -72,7 +72,8 @@ def document_of(preset: Preset, sender: Sender, event: str | None, secret: Secre
         body = _with_secret(preset, json.dumps(held)[1:-1])
         if not body:
             return None
-        sample = _named(body, sender, event)
+        is_named = names_in(sender, json.dumps(body).encode(), []) == [event]
+        sample = body if is_named else _named(body, sender, event)
     return with_new_id(sample, preset.sample_id or next(iter(sender.delivery_id_paths[-1:]), None), sender.split)
 
 

@@ -19,6 +19,7 @@ from ..delivery import Headers, RequestHead
 from ..errors import (
     AddressNotAllowed,
     ConfigurationError,
+    MalformedChallenge,
     MalformedSignature,
     MissingSignature,
     UnexpectedSignature,
@@ -27,6 +28,7 @@ from ..errors import (
 from ..events import parsed_paths, value_at
 from ..signatures import KeysNeeded
 from .base import Sender
+from .challenge_request import MAX_CHALLENGE
 from .preset import Make, Preset
 
 logger = logging.getLogger("webhook_receiver")
@@ -106,6 +108,27 @@ def candidates(head: RequestHead, body: bytes = b"") -> list[Candidate]:
 def alike(found: Sequence[Candidate]) -> list[Preset]:
     """Return the likeliest of these candidates, and those that are as likely."""
     return [each.preset for each in found if each.likeness == found[0].likeness]
+
+
+def asking(head: RequestHead, body: bytes = b"") -> list[Preset]:
+    """Return the senders that have such a challenge as a request is, with an answer, whoever made it.
+
+    Args:
+        head: the head of the request.
+        body: the body's bytes as received.
+    """
+    if len(body) > MAX_CHALLENGE:
+        return []
+    return [preset for preset in presets().values() if _asks(preset, head, body)]
+
+
+def _asks(preset: Preset, head: RequestHead, body: bytes) -> bool:
+    try:
+        challenges = preset.registering(preset.example).challenges
+        answers = (each.answer(head, body, 0.0) for each in challenges if head.method in each.methods)
+        return any(answer is not None and answer.body for answer in answers)
+    except (ConfigurationError, MalformedChallenge):  # an extra is missing, or it has no token that could be sent back
+        return False
 
 
 def recognize(headers: Headers, body: bytes = b"") -> Preset | None:
