@@ -77,6 +77,7 @@ def test_programs_get_one_document_for_each_sender() -> None:
         "body": True,
         "tolerance": 300,
         "id": False,
+        "form": False,
         "url": False,
         "secret": True,
     }
