@@ -243,7 +243,7 @@ class Delivery:
         """
         if self.via != EDIT:
             return None
-        return next((value.decode() for name, value in self.headers if name == _EDITED), None)
+        return next((value.decode(errors="replace") for name, value in self.headers if name == _EDITED), None)
 
     @property
     def received_at(self) -> datetime:

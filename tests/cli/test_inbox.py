@@ -313,6 +313,14 @@ def test_show_tells_all_and_the_body_only_when_asked(url: str) -> None:
     assert inbox_command("show", url, "dd04", "--raw").stdout_bytes == b'{"n":"\xc3\xa9"}'
 
 
+def test_show_tells_which_delivery_an_edited_one_was_made_of(path: Path) -> None:
+    edited = entry("aa01").delivery.edited("ff07", b'{"n": 2}', time.time())
+    on(path, lambda inbox: inbox.put(Entry(edited, "order.status"), time.time()))
+    shown = inbox_command("show", f"{path}", "ff07").output
+    assert "verified      no: somebody has edited the body of aa01" in shown
+    assert ", by edit" in shown
+
+
 def test_show_tells_equal_tracebacks_of_a_handler_once(path: Path, url: str) -> None:
     async def fail_again(inbox: SQLiteInbox) -> None:
         now = time.time()

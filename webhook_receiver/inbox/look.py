@@ -169,7 +169,7 @@ def _row(cursor: str) -> int:
         row = int(cursor)
     except ValueError:
         row = _LAST + 1
-    if not (cursor.isascii() and _FIRST <= row <= _LAST):
+    if not (cursor.isascii() and _FIRST < row < _LAST):
         raise InboxError(f"{cursor!r:.80} is no cursor of a page")
     return row
 
@@ -203,8 +203,7 @@ def page_of(look: Look, limit: int, read: Callable[[Batch, int], Sequence[tuple[
         found += read(batch, limit + 1 - len(found))
         if len(found) > limit:  # one more says that there is a next page
             break
-    first = look.first if look.first is not None or not found else found[0][0]
-    previous = None if first is None else str(first)
+    previous = None if look.first is None else str(look.first)
     if len(found) > limit:
         (row, last), rest = found[limit - 1], found[:limit]
         return Page([each for _, each in rest], str(row), previous, last.received)
