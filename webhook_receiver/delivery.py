@@ -172,8 +172,8 @@ class Delivery:
     if the receiver's scheme accepts that."""
     via: str = "http"
     """The way that the delivery came: "http" for a push, "poll" for a document of a source, "backfill" for one that
-    `WebhookReceiver.backfill` made of an order in the sender's API, or "edit" for one whose body somebody has edited;
-    see `edited_of`."""
+    `WebhookReceiver.backfill` made of an order in the sender's API, "edit" for one whose body somebody has edited (see
+    `edited_of`), or "order" for one about a whole order, which the receiver made of the deliveries about its items."""
     part: int = 0
     """The number of the part of the request that this is, where one request brings several events. Part 0 has the id of
     the request; part n has that id, a dot and n. All have the same headers and body."""
@@ -312,6 +312,7 @@ _NOT_STORED = (
 _TENANT = b"verified=tenant"
 _EVENTS = b"stored=events"
 _EDITED = b"edited=of"
+_ORDER = b"stored=order"
 
 _CREDENTIALS = (b"eyJ", b'"eyJ', b"Bearer ", b"bearer ", b"BEARER ", b"Basic ", b"basic ", b"BASIC ", b"JWT ")
 """How credentials begin: JWTs (RFC 7519), with the base64 of `{"`, and those of RFC 6750 and RFC 7617."""
@@ -338,8 +339,8 @@ def kept_headers(headers: Headers, secret: frozenset[bytes] = frozenset()) -> He
 
 
 def without_tenant(headers: Headers) -> Headers:
-    """Return the headers of a request without one of the name that tells a tenant, as no server lets it in."""
-    return tuple([pair for pair in headers if pair[0] != _TENANT])
+    """Return the headers of a request without those that a receiver gives a delivery, as no server lets them in."""
+    return tuple([pair for pair in headers if pair[0] != _TENANT and pair[0] != _ORDER])
 
 
 def with_tenant(headers: Headers, tenant: str) -> Headers:
@@ -351,3 +352,17 @@ def with_events(delivery: Delivery, number: int) -> Delivery:
     """Return a delivery that says how many events its request has. See `Delivery.stored_events`."""
     own = [pair for pair in delivery.headers if pair[0] != _EVENTS]
     return replace(delivery, headers=((_EVENTS, b"%d" % number), *own))
+
+
+def headers_of_order(tenant: str | None) -> Headers:
+    """Return the headers of a delivery about a whole order, which the receiver makes itself. See `is_of_order`."""
+    headers: Headers = ((_ORDER, b"1"),)
+    return headers if tenant is None else with_tenant(headers, tenant)
+
+
+def is_of_order(headers: Headers) -> bool:
+    """Return whether a delivery is about a whole order: its body is the receiver's own, and not in the sender's form.
+
+    It is stored as the first of the headers, `stored=order`, which no request can have, as none of `tenant`.
+    """
+    return bool(headers) and headers[0][0] == _ORDER

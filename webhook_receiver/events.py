@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any, Literal, Self, cast
 from uuid import UUID
 
-from pydantic import AliasChoices, BaseModel
+from pydantic import AliasChoices, BaseModel, Field
 from pydantic.fields import FieldInfo
 
 from .errors import ConfigurationError
@@ -136,6 +138,21 @@ class ImageryEvent(Event, ABC, frozen=True):
         """The time at which the first of the document's download links ends; None where it does not say."""
         return None
 
+    @property
+    def item_count(self) -> int | None:
+        """The number of items of the whole order; None where the document does not tell it."""
+        return None
+
+    @property
+    def failed_items(self) -> tuple[str, ...]:
+        """The ids or names of the items of a whole order that have failed; empty for the event of an item."""
+        return ()
+
+    @property
+    def late(self) -> bool:
+        """Whether it tells a whole order again, since an item came, or ended in another way, after it was told."""
+        return False
+
 
 class ImageryReady(ImageryEvent, ABC, frozen=True):
     """What was ordered, or the items of it that the event names, is ready to be downloaded."""
@@ -151,6 +168,106 @@ class ImageryFailed(ImageryEvent, ABC, frozen=True):
 
 class ImageryProgress(ImageryEvent, ABC, frozen=True):
     """Any other news of an order, also in a word that is not known: `status` has it."""
+
+
+class WholeOrderBody(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):
+    """The body of the event of a whole order."""
+
+    provider: str = ""
+    order_id: str
+    items: tuple[str, ...] = ()
+    failed_items: tuple[str, ...] = ()
+    item_count: int | None = None
+    status: str = ""
+    late: bool = False
+    expires_at: datetime | None = None
+    documents: Mapping[str, Any] = Field(default={}, repr=False)
+    """The document of each item, by its id or name; empty if they are too large together. They may have links that let
+    anybody download."""
+
+
+class WholeOrder(ImageryEvent, ABC, frozen=True):
+    """An event about a whole order, which a receiver makes of the events of its items: see `on(..., whole_order=True)`.
+
+    Of one that is ready `items` are all items; of one that is partly ready those that are, and `failed_items` the
+    others that have ended; of one that has failed the items that have.
+    """
+
+    event: str = ""
+    body: WholeOrderBody
+
+    @property
+    def provider(self) -> str:
+        """The provider's name, such as "planet"."""
+        return self.body.provider
+
+    @property
+    def order_id(self) -> str:
+        """The provider's id of the order, as text."""
+        return self.body.order_id
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The ids or names of the items of the order, in the order in which they ended."""
+        return self.body.items
+
+    @property
+    def failed_items(self) -> tuple[str, ...]:
+        """The ids or names of the items that have failed."""
+        return self.body.failed_items
+
+    @property
+    def item_count(self) -> int | None:
+        """The number of items of the order, as it was told last; None if the order has ended without one."""
+        return self.body.item_count
+
+    @property
+    def status(self) -> str:
+        """The provider's own word for how the order ended, or its last item."""
+        return self.body.status
+
+    @property
+    def late(self) -> bool:
+        """Whether it tells the order again, since an item came, or ended in another way, after it was told."""
+        return self.body.late
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """The provider's document about each item, by the item's id or name; empty if they are too large together."""
+        return self.body.documents
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """The time at which the first of the items' download links ends; None where no document says."""
+        return self.body.expires_at
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The order's id, and a digest of its items and of how they ended."""
+        ends = [sorted(self.body.items), sorted(self.body.failed_items)]
+        return (self.body.order_id, sha256(json.dumps(ends).encode()).hexdigest()[:32])
+
+
+class WholeOrderReady(WholeOrder, ImageryReady, frozen=True):
+    """All that was ordered is ready to be downloaded."""
+
+    event: Literal["imagery.order.ready"] = "imagery.order.ready"
+
+
+class WholeOrderPartlyReady(WholeOrder, ImageryPartlyReady, frozen=True):
+    """An order has ended, and a part of what was ordered is ready."""
+
+    event: Literal["imagery.order.partly-ready"] = "imagery.order.partly-ready"
+
+
+class WholeOrderFailed(WholeOrder, ImageryFailed, frozen=True):
+    """An order has ended, and nothing of it is ready."""
+
+    event: Literal["imagery.order.failed"] = "imagery.order.failed"
+
+
+WHOLE_ORDER_EVENTS: tuple[type[WholeOrder], ...] = (WholeOrderReady, WholeOrderPartlyReady, WholeOrderFailed)
+"""The events of whole orders."""
 
 
 class OrderBody(BaseModel, frozen=True, extra="allow", hide_input_in_errors=True):

@@ -46,6 +46,7 @@ from .runtime.intake import Intake
 from .runtime.links import E, fresh
 from .runtime.parser import Parser
 from .runtime.poller import Poller
+from .runtime.whole_orders import WholeOrders, check_whole_orders
 from .senders import OrderingKey, OrdersApi, Sender, checked_api, sender_for
 from .senders.backfill import SLACK, Backfill, OrdersSource, ProgressCallback, moment, span
 from .senders.challenges import Challenged, challenged, methods_of
@@ -125,7 +126,8 @@ class WebhookReceiver(Router):
         if ordering_key is not None:
             sender = replace(sender, ordering_key=ordering_key)
         paths = parsed_paths(sender.order_id_paths)
-        super().__init__(EventRegistry(sender.events, paths, sender.statuses, sender.name))
+        collector = None if sender.order_items == "whole" else WholeOrders(lambda: self._runtime).handler()
+        super().__init__(EventRegistry(sender.events, paths, sender.statuses, sender.name), collector)
         self.sender = sender
         """The sender of the deliveries."""
         self.order_check = None if confirm is None else order_check_of(sender, confirm)
@@ -287,6 +289,7 @@ class WebhookReceiver(Router):
         warn_of_proxy_headers(self.sender.scheme)
         self._registry.build()
         runtime = self._runtime
+        check_whole_orders(runtime, self.handlers, [each.source for each in self._pollers])
         await runtime.start()
         self._started.append(runtime)
         return self

@@ -48,6 +48,8 @@ class Handler:
     """Seconds that one run may take; the worker's own if None."""
     limits: Limits | None = None
     """How many runs there may be at once, and in a time; None for no limits."""
+    whole_order: bool = False
+    """Whether it gets the events of whole orders, and none of their items."""
     takes_attempt: bool = field(init=False)
     is_async: bool = field(init=False)
 

@@ -11,7 +11,18 @@ from ..asgi import Absent
 from ..delivery import Attempt, Delivery
 from ..errors import ConfigurationError
 from ..event_registry import EventRegistry
-from ..events import Event, OrderFailedPermanently, OrderFulfilled, OrderStatus, UnknownEvent
+from ..events import (
+    Event,
+    ImageryEvent,
+    ImageryFailed,
+    ImageryPartlyReady,
+    ImageryReady,
+    OrderFailedPermanently,
+    OrderFulfilled,
+    OrderStatus,
+    UnknownEvent,
+    WholeOrder,
+)
 from ..inbox.records import DEAD_LETTER_HANDLER, FailedAttempt
 from ..options import Backoff, Limits, is_name, is_number, limits
 from .handlers import CallNext, DeadLetterHandler, Function, Handler, Middleware, Predicate, Route, name_of
@@ -25,6 +36,10 @@ _OF_STATUS: dict[OrderStatus, type[Event]] = {
     OrderStatus.FULFILLED: OrderFulfilled,
     OrderStatus.FAILED_PERMANENTLY: OrderFailedPermanently,
 }
+_ENDS = (ImageryReady, ImageryPartlyReady, ImageryFailed)
+"""The events with which an order ends."""
+_OF_WHOLE_ORDERS = (ImageryEvent, *_ENDS)
+"""The routes of handlers of whole orders."""
 HearsOfDead = TypeVar("HearsOfDead", bound=Callable[[Delivery, Sequence[FailedAttempt]], object])
 
 
@@ -98,8 +113,12 @@ _Registered = tuple[
 class Router:
     """A collection of handlers and middleware, in any module, for a receiver to include; a receiver is one itself."""
 
-    def __init__(self, registry: EventRegistry | None = None) -> None:
+    def __init__(self, registry: EventRegistry | None = None, collector: Handler | None = None) -> None:
         self._registry = registry or EventRegistry()
+        self._collector = collector
+        """The handler that makes whole orders of the events of their items; None where each event is of a whole one."""
+        self._of_whole_orders = False
+        """Whether there is a handler of whole orders."""
         self._handlers: list[Handler] = []
         self._fallbacks: list[Handler] = []
         self._dead_letter_handlers: list[DeadLetterHandler] = []
@@ -125,6 +144,7 @@ class Router:
         timeout: float | None = None,
         concurrency: int | None = None,
         rate: str | None = None,
+        whole_order: bool = False,
     ) -> HandlerDecorator[E]: ...
     @overload
     def on(
@@ -148,6 +168,7 @@ class Router:
         timeout: float | None = None,
         concurrency: int | None = None,
         rate: str | None = None,
+        whole_order: bool = False,
     ) -> HandlerDecorator[Any]:
         """Return a decorator that registers a handler for an event: a class and its subclasses, or a name.
 
@@ -162,6 +183,9 @@ class Router:
             timeout: seconds that one attempt may take, the worker's own if left out; with an inbox only.
             concurrency: the largest number of its runs at once, in one process.
             rate: the largest number of its runs that begin in a time, in one process: "10/s", "100/min" or "1000/h".
+            whole_order: True for one event of each whole order, with all of its items, in place of one for each item:
+                for `ImageryReady`, `ImageryPartlyReady`, `ImageryFailed` or, for all three, `ImageryEvent`. Where a
+                sender's events are about items, it needs an inbox, and a document or a source that tells how many.
 
         Raises:
             ConfigurationError: the route or the handler's signature cannot work, or its name is taken.
@@ -178,9 +202,10 @@ class Router:
             kind = "an async function" if callable(where) else type(where).__name__
             raise ConfigurationError(f"where=... takes a plain function of the event, not {kind}")
         check_options(name, backoff, timeout)
+        _check_whole_order(whole_order, event)
         return HandlerDecorator(
             lambda function, limits: self._add(
-                Handler(name or name_of(function), function, event, where, backoff, timeout, limits)
+                Handler(name or name_of(function), function, event, where, backoff, timeout, limits, whole_order)
             ),
             limits(concurrency, rate),
         )
@@ -263,8 +288,9 @@ class Router:
 
     @property
     def handlers(self) -> tuple[Handler, ...]:
-        """All handlers in order of registration, fallbacks last."""
-        return (*self._handlers, *self._fallbacks)
+        """All handlers in order of registration, fallbacks last; behind them the one that collects items, if any."""
+        collector = (self._collector,) if self._of_whole_orders and self._collector is not None else ()
+        return (*self._handlers, *self._fallbacks, *collector)
 
     def name_of(self, handler: str | Function) -> str:
         """Return the name of a handler, given as that or as its function.
@@ -306,6 +332,7 @@ class Router:
                 self._add_middleware(middleware)
         except ConfigurationError:
             self._handlers, self._fallbacks, self._dead_letter_handlers, self.middlewares, self._by_route = before
+            self._of_whole_orders = any(handler.whole_order for handler in self._handlers)
             self._certain.clear()
             raise
         router._included = True
@@ -317,7 +344,8 @@ class Router:
     def match(self, event: Event) -> tuple[Handler, ...]:
         """Return the handlers that would run for `event`, the most specific route first.
 
-        A predicate that raises fails as its handler would: the handler is returned, and raises when it is run.
+        A predicate that raises fails as its handler would: the handler is returned, and raises when it is run. Behind
+        the handlers of an item comes the one that makes whole orders of items, if a handler is for these.
         """
         cls = type(event)
         if cls in self._certain:
@@ -327,12 +355,20 @@ class Router:
             # One without a name is no event, so it is not for those who asked for all events.
             named = self._by_route.get(event.event, []) + candidates
             candidates = named if event.event else self._by_route.get(UnknownEvent, [])
+        is_whole, fallbacks, last = issubclass(cls, WholeOrder), self._fallbacks, []
+        if is_whole:
+            candidates, fallbacks = [handler for handler in candidates if handler.whole_order], []
+        elif self._of_whole_orders and self._collector is not None:
+            candidates = [handler for handler in candidates if not handler.whole_order]
+            last = [self._collector] if issubclass(cls, ImageryEvent) else []
+        elif self._of_whole_orders and not issubclass(cls, _ENDS):
+            candidates = [handler for handler in candidates if not handler.whole_order]
         # By name: a function that is registered for several routes is one handler, and runs once.
         found: dict[str, Handler] = {}
         for handler in candidates:
             if wanting := _if_wanted(handler, event):
                 found.setdefault(handler.name, wanting)
-        matching = tuple(found.values() or self._fallbacks)
+        matching = (*(found.values() or fallbacks), *last)
         if not isinstance(event, UnknownEvent) and all(handler.where is None for handler in candidates):
             self._certain[cls] = matching
         return matching
@@ -344,6 +380,7 @@ class Router:
         else:
             self._registry.add(handler.route)
         self._handlers.append(handler)
+        self._of_whole_orders |= handler.whole_order
         self._by_route.setdefault(handler.route, []).append(handler)
 
     def _add_fallback(self, handler: Handler) -> None:
@@ -400,6 +437,18 @@ def _check_name(event: str) -> None:
         raise ConfigurationError(
             f"on(...) takes an event's name without white space around it, not {str(event)!r}: "
             + (f"@hooks.on({event.strip()!r})" if event.strip() else "@hooks.on(Event) is for all events")
+        )
+
+
+def _check_whole_order(whole_order: object, event: Route) -> None:
+    """Reject a handler of whole orders that would never get one."""
+    if not isinstance(whole_order, bool):
+        raise ConfigurationError(f"whole_order=... is True or False, not {whole_order!r}")
+    if whole_order and event not in _OF_WHOLE_ORDERS:
+        given = event if isinstance(event, str) else event.__name__
+        raise ConfigurationError(
+            "whole_order=True is for ImageryReady, ImageryPartlyReady, ImageryFailed or ImageryEvent, which tell how an "
+            f"order has ended, not for {given}: @hooks.on(ImageryReady, whole_order=True)"
         )
 
 

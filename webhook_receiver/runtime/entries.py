@@ -149,6 +149,11 @@ class EntryBuilder:
         )
         return self._of_tenant(entry, tenant)
 
+    def ordering_key(self, delivery: Delivery, event: Event) -> str | None:
+        """Return the ordering key under which an event of a stored delivery is stored; None without one."""
+        key = self._ordering_key(delivery, event, None)
+        return key if key is None or delivery.tenant is None else identity_text([delivery.tenant, key])
+
     def _proven(self, delivery: Delivery, verified: Verified | None) -> bytes:
         """Return what tells a body from others: the form of it that is signed, with what proven headers add to it."""
         form = None if verified is None else verified.form

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from ..errors import ApiError, ConfigurationError, GiveUp
-from ..events import Event
+from ..events import Event, ImageryEvent, WholeOrder
 from ..senders.source import TellsAgain
 from . import Runtime
+from .whole_orders import unix, with_events
 
 E = TypeVar("E", bound=Event)
 
@@ -27,7 +28,7 @@ async def fresh(runtime: Runtime, event: E, sources: Sequence[object]) -> E:
         ApiError: an API failed, so that the handler runs again.
     """
     ends = _ends(event)
-    if ends is None or ends > runtime.clock():
+    if ends is None or _lasts(event, runtime.clock()):
         return event
     said = f"its download links ended at {datetime.fromtimestamp(ends, UTC):%Y-%m-%d %H:%M} UTC"
     order: object = getattr(event, "order_id", None)
@@ -35,12 +36,15 @@ async def fresh(runtime: Runtime, event: E, sources: Sequence[object]) -> E:
     if not asked or not isinstance(order, str):
         raise GiveUp(f"{said}, and no source of {runtime.name} can be asked for new ones")
     for source in asked:
-        for document in await _again(source, order):
-            for found in runtime.dispatcher.parse_all(document, ()):
-                if isinstance(found, type(event)) and runtime.sender.identity(found) == runtime.sender.identity(event):
-                    new = _ends(found)
-                    if new is None or new > runtime.clock():
-                        return found
+        told = [each for document in await _again(source, order) for each in runtime.dispatcher.parse_all(document, ())]
+        lasting = [each for each in told if isinstance(each, Event) and _lasts(each, runtime.clock())]
+        if isinstance(event, WholeOrder):
+            of_items = {item: each for each in lasting if isinstance(each, ImageryEvent) for item in each.items}
+            if of_items.keys() >= {*event.items}:
+                return cast("E", with_events(event, {item: of_items[item] for item in event.items}))
+        for found in lasting:
+            if isinstance(found, type(event)) and runtime.sender.identity(found) == runtime.sender.identity(event):
+                return found
     raise GiveUp(f"{said}, and the provider has no new ones")
 
 
@@ -55,9 +59,14 @@ async def _again(source: TellsAgain, order: str) -> Sequence[bytes]:
     return ()
 
 
+def _lasts(event: Event, now: float) -> bool:
+    ends = _ends(event)
+    return ends is None or ends > now
+
+
 def _ends(event: Event) -> float | None:
     """Return the Unix time at which the links of an event end; None if it does not say."""
     ends: object = getattr(event, "expires_at", None)
     if not isinstance(ends, datetime):
         return None
-    return (ends if ends.tzinfo else ends.replace(tzinfo=UTC)).timestamp()
+    return unix(ends)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
-from ..delivery import Headers
+from ..delivery import Headers, is_of_order
 from ..errors import NotAnEvent
 from ..event_registry import EventRegistry, NoEventName
-from ..events import Event, UnknownEvent
+from ..events import WHOLE_ORDER_EVENTS, Event, UnknownEvent
 from ..json_repair import parsed
 from ..senders import Sender, Split
 from ..senders.event_names import EventNames, decoded
@@ -44,6 +46,8 @@ class Parser:
 
     def parse(self, body: bytes, headers: Headers, part: int = 0) -> Event:
         """Return one event in a body. See `WebhookReceiver.parse`."""
+        if is_of_order(headers):
+            return _whole_order(body)
         if self._split is None and part:
             raise NotAnEvent(f"a delivery from {self._name} is one event: there is no part {part} of it")
         parts = None if self._split is None else self._parts(body, headers, self._split)
@@ -55,6 +59,8 @@ class Parser:
 
     def parse_all(self, body: bytes, headers: Headers) -> list[Event | Exception]:
         """Return all events in a body, in order; for a part that is none the error with which `parse` would end."""
+        if is_of_order(headers):
+            return [_caught(self.parse, body, headers)]
         try:
             parts = None if self._split is None else self._parts(body, headers, self._split)
         except NotAnEvent as error:
@@ -65,6 +71,8 @@ class Parser:
 
     def number_of_events(self, body: bytes, headers: Headers) -> int:
         """Return the number of events in a body; see `WebhookReceiver.number_of_events`."""
+        if is_of_order(headers):
+            return 1
         try:
             parts = None if self._split is None else self._parts(body, headers, self._split)
         except NotAnEvent:
@@ -122,6 +130,24 @@ class Parser:
         if self._match(unnamed):
             return unnamed
         raise NotAnEvent(why)
+
+
+def _whole_order(body: bytes) -> Event:
+    """Return the event of a whole order, whose body is the receiver's own.
+
+    Raises:
+        NotAnEvent: somebody has changed it.
+    """
+    try:
+        document: object = json.loads(body)
+        named = cast("Mapping[str, object]", document).get("event") if isinstance(document, dict) else None
+        cls = next((each for each in WHOLE_ORDER_EVENTS if each.model_fields["event"].default == named), None)
+        event = None if cls is None else cls.model_validate(document)
+    except (ValueError, RecursionError):
+        event = None
+    if event is None:
+        raise NotAnEvent("the delivery is about a whole order, and its body is not what the receiver wrote")
+    return event
 
 
 def _caught(parse: Callable[[bytes, Headers], Event], body: bytes, headers: Headers) -> Event | Exception:

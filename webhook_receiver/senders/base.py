@@ -40,7 +40,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, cast, get_args, runtime_checkable
 
 from ..delivery import Headers, kept_headers
 from ..errors import ConfigurationError
@@ -70,6 +70,10 @@ no headers, since few signatures cover them: a stranger could have a body that h
 Envelope = Callable[[bytes, Headers], bytes]
 """A function of a document and the headers of its request that returns the document with what the headers add to it, or
 the document unchanged. Only for a scheme that covers these headers: see `cloudevents`."""
+
+
+OrderItems = Literal["whole", "counted", "unknown"]
+"""How a sender tells the items of an order, see `Sender.order_items`."""
 
 
 class Order(Protocol):
@@ -226,6 +230,10 @@ class Sender:
     ordering_key: OrderingKey = order_id_of
     """The function that returns an event's ordering key: deliveries with the same key are handled one at a time, in
     order of receipt."""
+    order_items: OrderItems = "unknown"
+    """How it tells the items of an order: "whole" if each of its events is about a whole order; "counted" if they are
+    about items, and a document tells how many the order has, as `ImageryEvent.item_count`; "unknown" if nothing does.
+    See `Router.on(..., whole_order=True)`."""
     orders: Orders | None = None
     """The functions that read orders from the sender's API, for a poll or a backfill; None if it has no such API."""
     responses: ResponseStatuses = field(default_factory=ResponseStatuses)
@@ -308,6 +316,10 @@ class Sender:
             )
         if self.envelope is not None and not callable(self.envelope):
             raise ConfigurationError(f"the envelope of the sender {self.name} is a function of a document and headers")
+        if self.order_items not in get_args(OrderItems):
+            raise ConfigurationError(
+                f'order_items of the sender {self.name} is "whole", "counted" or "unknown", not {self.order_items!r}'
+            )
         for part in ("identity", "ordering_key"):
             if not callable(getattr(self, part)):
                 raise ConfigurationError(f"the {part} of the sender {self.name} is a function of an event")

@@ -18,7 +18,7 @@ A source raises `ApiError` if the API fails, with `retry_after` if the API says 
 and requests for a status that is no success are understood, too, with their `Retry-After`.
 
 A class may be a source, too: with `__call__`, a `name`, `cursor_at` if it can begin at a time, and `again` if it can
-tell one order again.
+tell one order again. If its documents tell how many items each order has, `tells_item_count = True` says so.
 """
 
 from __future__ import annotations
@@ -78,6 +78,11 @@ class TellsAgain(Protocol):
             ApiError: the API failed; with the status 404 if there is no such order.
         """
         ...
+
+
+def tells_item_count(source: object) -> bool:
+    """Return whether the documents of a source tell how many items an order has, as its attribute says."""
+    return getattr(source, "tells_item_count", False) is True
 
 
 def source_name(source: Source) -> str:

@@ -11,7 +11,7 @@ from ..base import Sender
 from ..page import Page
 from ..preset import Preset
 from ..split import Split
-from .events import ProviderEvent, Reading
+from .events import Places, ProviderEvent, Reading
 from .schemes import USERNAME, basic_or_path
 from .statuses import STATUSES
 
@@ -34,15 +34,17 @@ class AirbusItemProgress(ProviderEvent, ImageryProgress, frozen=True):
     event: Literal["airbus.item.progress"]
 
 
-def airbus_radar(secret: Secrets, *, username: str | None = USERNAME) -> Sender:
+def airbus_radar(secret: Secrets, *, username: str | None = USERNAME, item_count: Places = ()) -> Sender:
     """Return the sender Airbus OneAtlas Radar. Each item is an event of its own.
 
     Args:
         secret: the password in the URL, or several while it is changed; without a user name, the last part of its path.
         username: the user name in the URL; None without one.
+        item_count: the places of the number of items of the whole order, which Airbus does not tell, such as
+            ("query:items",) for `?items=3` in the URL of an order's notifications.
 
     Raises:
-        ConfigurationError: a secret or the user name cannot work.
+        ConfigurationError: a secret, the user name or a place cannot work.
     """
     reading = Reading(
         event="airbus.item",
@@ -50,6 +52,7 @@ def airbus_radar(secret: Secrets, *, username: str | None = USERNAME) -> Sender:
         status=("properties.status",),
         order_id=("properties.orderId", "collection.orderId", "properties.basketId", "collection.basketId"),
         item=("properties.orderItemId", "properties.itemId"),
+        item_count=item_count,
         id=(
             ("properties.orderItemId", "properties.itemId"),
             ("properties.status",),
@@ -106,6 +109,8 @@ PRESETS = (
             backfill="List the items with their status and lastUpdateTime: what was missed never comes again.",
             traps=(
                 "Items that change within a moment come in one call, in any order.",
+                "No call says how many items an order has: ?items=3 in the URL of the order, and "
+                'airbus_radar(secret, item_count=("query:items",)), tells it.',
                 "The header Idempotency-Key is that of a call; an item is known by its id, status and lastUpdateTime.",
             ),
         ),

@@ -42,6 +42,8 @@ class ApiSource:
     since: timedelta = timedelta(days=1)
     """How far the first call goes back. Orders and jobs that are older and have not ended are told, too, by an API that
     has no times of changes; else they are told when they change."""
+    tells_item_count: bool = False
+    """Whether its documents tell how many items each order has, for `Router.on(..., whole_order=True)`."""
     clock: Callable[[], float] = time.time
     """Returns the time in Unix seconds."""
 

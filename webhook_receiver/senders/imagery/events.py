@@ -23,12 +23,13 @@ from ...errors import NotAnEvent
 from ...events import Event, ImageryEvent
 from ...json_repair import parsed
 from ...signatures import Scheme
-from ..base import Sender
+from ..base import OrderItems, Sender
 from ..event_names import Place, place_of
 from ..split import Split
 from .statuses import Outcome, Statuses
 
 _EACH = Split("*")
+_PLACES = ("status", "order_id", "item", "expires_at", "item_count")
 
 Places = tuple[str, ...]
 """Places of a value, in a document or beside it, such as ("orderInfo.id", "query:order"): the first that has one
@@ -50,6 +51,8 @@ class DocumentPlaces:
     """The places of the item's id or name."""
     expires_at: Places = ()
     """The places of the time at which a download link ends, by RFC 3339."""
+    item_count: Places = ()
+    """The places of the number of items of the whole order."""
 
 
 URL_PLACES = DocumentPlaces()
@@ -63,6 +66,8 @@ class Imagery(BaseModel, frozen=True, hide_input_in_errors=True):
     items: tuple[str, ...] = ()
     status: str = ""
     expires_at: datetime | None = None
+    item_count: int | None = None
+    """The number of items of the whole order; None where the document does not tell it."""
     id: str | None = None
     """The provider's id of this news, the same when it is sent again; None without one."""
     document: Any = Field(default=None, repr=False)
@@ -106,6 +111,11 @@ class ProviderEvent(ImageryEvent, ABC, frozen=True):
         return self.body.expires_at
 
     @property
+    def item_count(self) -> int | None:
+        """The number of items of the whole order; None where the document does not tell it."""
+        return self.body.item_count
+
+    @property
     def delivery_id(self) -> str | None:
         """The provider's id of the news; None without one."""
         return self.body.id
@@ -147,6 +157,8 @@ class Reading:
     """The places of the item's id or name."""
     expires_at: Places = ()
     """The places of the time at which a download link ends, by RFC 3339."""
+    item_count: Places = ()
+    """The places of the number of items of the whole order."""
     id: tuple[Places, ...] = ()
     """The places whose values together are the id of the news; one that is not there, and there is no id."""
     parts: Split | None = None
@@ -191,6 +203,9 @@ class Reading:
             "id": _id([_first(places, document, headers) for places in self._id_places]),
             "document": document,
         }
+        item_count = _count(self._text("item_count", document, headers))
+        if item_count is not None:  # else the document stays what it was in earlier versions, of which it is the key
+            told["item_count"] = item_count
         return {"event": f"{self.event}.{self.outcome(status, document)}", "body": told}
 
     def outcome(self, status: str, document: Any) -> Outcome:
@@ -204,12 +219,13 @@ class Reading:
             name: the sender's name.
             scheme: the sender's scheme.
             events: the classes of its events.
-            parts: the other parts of `Sender`, such as `facts`.
+            parts: the other parts of `Sender`, such as `facts`; `order_items` is told by the places if it is left out.
 
         Raises:
             ConfigurationError: a part cannot work.
         """
         places = {text: place_of(text) for text in self._texts()}
+        parts.setdefault("order_items", self.order_items)
         beside = any(place.kind != "" for place in places.values())
         return Sender(
             name=name,
@@ -222,10 +238,17 @@ class Reading:
             **parts,
         )
 
+    @property
+    def order_items(self) -> OrderItems:
+        """How the items of an order are told, as the places show: see `Sender.order_items`."""
+        if self.item_count:
+            return "counted"
+        return "whole" if self.order_id and not self.item and self.parts is None else "unknown"
+
     def _texts(self) -> list[str]:
         where = [] if self.where is None else [self.where[0]]
         ids = [text for places in self.id for text in places]
-        return [*self.status, *self.order_id, *self.item, *self.expires_at, *ids, *where]
+        return [*self.status, *self.order_id, *self.item, *self.expires_at, *self.item_count, *ids, *where]
 
     def _is_read(self, document: Any, headers: Headers) -> bool:
         if not isinstance(document, dict):
@@ -248,7 +271,7 @@ class Reading:
 
     @cached_property
     def _places(self) -> Mapping[str, Sequence[Place]]:
-        texts = {name: getattr(self, name) for name in ("status", "order_id", "item", "expires_at")}
+        texts = {name: getattr(self, name) for name in _PLACES}
         return {name: [*map(place_of, given)] for name, given in texts.items()}
 
     @cached_property
@@ -281,6 +304,12 @@ def _time(text: str | None) -> datetime | None:
     except ValueError:
         return None
     return found if found is None or found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def _count(text: str | None) -> int | None:
+    """Return a number of items, from 1 on; None for any other text."""
+    found = int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 10 else 0
+    return found or None
 
 
 def _same_time(text: str) -> str:

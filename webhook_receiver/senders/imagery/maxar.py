@@ -103,6 +103,7 @@ def maxar_sns(secret: Secrets, *, places: DocumentPlaces = _NO_PLACES) -> Sender
         decode=reading,
         event_name=("Type", "event"),
         events=(*sns.events, *_EVENTS),
+        order_items=reading.order_items,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from ...events import ImageryFailed, ImageryPartlyReady, ImageryProgress, ImageryReady
 from ...signatures.secrets import Secrets
@@ -11,9 +11,9 @@ from ..base import Sender
 from ..page import Page
 from ..preset import Preset
 from ..split import Split
-from .events import URL_PLACES, DocumentPlaces, ProviderEvent, Reading
+from .events import URL_PLACES, DocumentPlaces, Places, ProviderEvent, Reading
 from .schemes import EXAMPLE, USERNAME, basic_or_path, secret_path
-from .statuses import STATUSES
+from .statuses import STATUSES, Outcome
 
 
 class PlanetOrderDelivered(ProviderEvent, ImageryReady, frozen=True):
@@ -58,23 +58,38 @@ class PlanetSubscriptionProgress(ProviderEvent, ImageryProgress, frozen=True):
     event: Literal["planet.subscription.progress"]
 
 
-def planet_orders(secret: Secrets, *, username: str | None = USERNAME) -> Sender:
+COUNT = "item_count"
+"""The member with the number of items, in the documents of `planet_orders_source(key, whole_orders=True)`."""
+
+
+class _Orders(Reading):
+    """The reading of orders. A document that tells the number of items is no further news that they are ready."""
+
+    def outcome(self, status: str, document: Any) -> Outcome:
+        found = super().outcome(status, document)
+        return Outcome.PROGRESS if found is Outcome.READY and COUNT in document else found
+
+
+def planet_orders(secret: Secrets, *, username: str | None = USERNAME, item_count: Places = ()) -> Sender:
     """Return the sender Planet Orders. Each item is an event of its own, also where one call has all of an order's.
 
     Args:
         secret: the password in the URL, or several while it is changed; without a user name, the last part of its path.
         username: the user name in the URL; None without one.
+        item_count: the places of the number of items of the whole order, which Planet does not tell, such as
+            ("query:items",) for `?items=3` in the URL of an order's notifications.
 
     Raises:
-        ConfigurationError: a secret or the user name cannot work.
+        ConfigurationError: a secret, the user name or a place cannot work.
     """
-    reading = Reading(
+    reading = _Orders(
         event="planet.order",
         statuses=STATUSES["planet-orders"],
         status=("delivery", "state"),
         order_id=("order_id", "id"),
         item=("name",),
         expires_at=("expires_at",),
+        item_count=(*item_count, COUNT),
         id=(("order_id",), ("name",), ("delivery",)),
         parts=Split("items.*", {"order_id": "order_id"}),
     )
@@ -82,6 +97,7 @@ def planet_orders(secret: Secrets, *, username: str | None = USERNAME) -> Sender
         "planet-orders",
         basic_or_path(secret, username),
         (PlanetOrderDelivered, PlanetOrderPartlyDelivered, PlanetOrderFailed, PlanetOrderProgress),
+        order_items="counted" if item_count else "unknown",
         facts=(
             "docs.planet.com/develop/apis/orders/notifications, read in November 2026: the URL, its credentials, and "
             "one call for each item unless per_order is true",
@@ -106,6 +122,7 @@ def planet_subscriptions(secret: Secrets, *, places: DocumentPlaces = URL_PLACES
         "planet-subscriptions",
         secret_path(secret),
         (PlanetSubscriptionReady, PlanetSubscriptionFailed, PlanetSubscriptionProgress),
+        order_items="counted" if places.item_count else "unknown",  # for a subscription goes on
         facts=(
             "docs.planet.com/develop/apis/subscriptions/notifications and planet 3.7.0 for Python, read in November "
             "2026: the topics, and that each is delivered in order, at best effort",
@@ -146,7 +163,9 @@ PRESETS = (
             traps=(
                 "Without per_order, each item is a call of its own: a big order is a burst.",
                 "The links in location end at expires_at.",
-                "No call says how many items an order has: the API tells.",
+                "No call says how many items an order has: the API tells, by planet_orders_source(key, "
+                "whole_orders=True), or ?items=3 in the URL of the order, with "
+                'planet_orders(secret, item_count=("query:items",)).',
             ),
         ),
     ),

@@ -9,6 +9,7 @@ many orders a page has, whether a filter by an interval includes its ends, or wh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -19,6 +20,7 @@ from .access import KeyAccess
 from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
 from .listings import ByChange, ByStart, Item, Page, document_of, ends_with, item_of, items_of, member, text_of
+from .planet import COUNT
 
 URL = "https://api.planet.com"
 _ORDERS = "/compute/ops/orders/v2"
@@ -29,7 +31,7 @@ _WITH_RESULTS = frozenset({"success", "partial"})
 _TASKING_ENDS = ends_with("FULFILLED", "FAILED", "EXPIRED", "REJECTED", "CANCELLED")  # third parties
 
 
-def planet_orders_source(api_key: str, *, url: str = URL) -> ApiSource:
+def planet_orders_source(api_key: str, *, url: str = URL, whole_orders: bool = False) -> ApiSource:
     """Return the source that tells the orders of Planet's Orders API whose state changed.
 
     A document is the notification of a whole order, `{"order_id", "items"}`, with the order's `state` and the whole
@@ -39,13 +41,15 @@ def planet_orders_source(api_key: str, *, url: str = URL) -> ApiSource:
     Args:
         api_key: the API key.
         url: the address of the API.
+        whole_orders: True to tell the number of items as well, for `Router.on(..., whole_order=True)`: an order in the
+            state success is told twice then, too, the second time without items and as no more than progress.
 
     Raises:
         ConfigurationError: the key cannot be in a header, or the address is none of https.
     """
-    return _source(
-        "planet-orders", api_key, url, ByChange(read=_read_orders, one=_order, is_sorted=True, tell=_tell_order)
-    )
+    tell = partial(_tell_order, whole_orders=whole_orders)
+    listing = ByChange(read=_read_orders, one=_order, is_sorted=True, tell=tell)
+    return replace(_source("planet-orders", api_key, url, listing), tells_item_count=whole_orders)
 
 
 def planet_subscriptions_source(api_key: str, *, url: str = URL) -> ApiSource:
@@ -121,7 +125,7 @@ async def _order(connection: Connection, id: str) -> Item:
     return _order_item(await connection.get(f"{_ORDERS}/{part_of_path(id)}"))
 
 
-async def _tell_order(connection: Connection, item: Item) -> Sequence[bytes]:
+async def _tell_order(connection: Connection, item: Item, *, whole_orders: bool) -> Sequence[bytes]:
     results: list[Any] | None = member(item.whole, "_links", "results")
     if item.status in _WITH_RESULTS and results is None:  # a listing leaves them out
         try:
@@ -132,8 +136,9 @@ async def _tell_order(connection: Connection, item: Item) -> Sequence[bytes]:
         results = member(item.whole, "_links", "results")
     document = {"order_id": item.id, "items": results or [], "state": item.status, "order": item.whole}
     documents = [document_of(document)]
-    if item.status == "partial" and results:
-        documents.append(document_of({**document, "items": []}))
+    if results and (whole_orders or item.status == "partial"):
+        told = {COUNT: len({member(each, "name") for each in results})} if whole_orders else {}
+        documents.append(document_of({**document, "items": [], **told}))
     return documents
 
 

@@ -79,6 +79,7 @@ def skyfi(secret: Secrets) -> Sender:
         secret_path(secret),
         (SkyFiOrderReady, SkyFiOrderFailed, SkyFiOrderProgress),
         responses=_RESPONSES,
+        order_items="whole",
         facts=(
             f"{_OPENAPI}: the document, the statuses, the deadline, the answer and the retries",
             "Its prose calls orderInfo order_info, so both are read",

@@ -53,6 +53,7 @@ def up42(
         events=EVENTS,
         order_id_paths=tuple(order_id_paths),
         statuses=STATUSES,
+        order_items="whole",
         orders=ORDERS,
     )
 
