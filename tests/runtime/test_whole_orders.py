@@ -15,7 +15,6 @@ import pytest
 
 from tests.working import AT_ONCE, PATIENCE, durable
 from webhook_receiver import (
-    Attempt,
     DeliverySummary,
     Filter,
     ImageryEvent,

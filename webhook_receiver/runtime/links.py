@@ -38,14 +38,21 @@ async def fresh(runtime: Runtime, event: E, sources: Sequence[object]) -> E:
     for source in asked:
         told = [each for document in await _again(source, order) for each in runtime.dispatcher.parse_all(document, ())]
         lasting = [each for each in told if isinstance(each, Event) and _lasts(each, runtime.clock())]
-        if isinstance(event, WholeOrder):
-            of_items = {item: each for each in lasting if isinstance(each, ImageryEvent) for item in each.items}
-            if of_items.keys() >= {*event.items}:
-                return cast("E", with_events(event, {item: of_items[item] for item in event.items}))
+        whole = _whole_again(event, lasting)
+        if whole is not None:
+            return cast("E", whole)
         for found in lasting:
             if isinstance(found, type(event)) and runtime.sender.identity(found) == runtime.sender.identity(event):
                 return found
     raise GiveUp(f"{said}, and the provider has no new ones")
+
+
+def _whole_again(event: Event, told: Sequence[Event]) -> WholeOrder | None:
+    """Return the event of a whole order with what is told of its items now; None if one is missing, or of any other."""
+    found = {item: each for each in told if isinstance(each, ImageryEvent) for item in each.items}
+    if not isinstance(event, WholeOrder) or not found.keys() >= {*event.items}:
+        return None
+    return with_events(event, {item: found[item] for item in event.items})
 
 
 async def _again(source: TellsAgain, order: str) -> Sequence[bytes]:

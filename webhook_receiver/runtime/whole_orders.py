@@ -21,9 +21,11 @@ order that is not remembered is read anew, by whichever process.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -57,6 +59,7 @@ MOST_OF_DOCUMENTS = 16 * 1024 * 1024
 
 _REMEMBERED = 60.0  # seconds for which what was read of an order counts
 _MOST_REMEMBERED = 20_000  # deliveries, of all orders together: some MiB
+_AT_ONCE = 100  # events that are parsed before other tasks go on
 _KINDS: Sequence[type[ImageryEvent]] = (ImageryReady, ImageryPartlyReady, ImageryFailed)
 
 
@@ -114,7 +117,7 @@ def ended(facts: Sequence[Fact]) -> Ended | None:
         return None
     ready = tuple(item for item, fact in by_item.items() if fact.kind is not ImageryFailed)
     failed = tuple(item for item, fact in by_item.items() if fact.kind is ImageryFailed)
-    how = {fact.kind for fact in by_item.values()} | (set() if order is None else {order.kind})
+    how = {fact.kind for fact in (*by_item.values(), *([] if order is None else [order]))}
     status = status if order is None else order.status
     if how == {ImageryReady}:
         return Ended(WholeOrderReady, ready, (), count, status, by_item)
@@ -131,8 +134,8 @@ class _Order:
 
     until: float
     """The time in seconds after which it is read anew."""
-    facts: dict[str, Fact] = field(default_factory=dict[str, Fact])
-    """What its deliveries tell, by their ids, in order of receipt."""
+    facts: dict[str, Fact | None] = field(default_factory=dict[str, "Fact | None"])
+    """What its deliveries tell, by their ids, in order of receipt; None for one that tells nothing."""
     told: set[str] = field(default_factory=set[str])
     """The identities of its deliveries about the whole of it."""
     last: str | None = None
@@ -167,7 +170,8 @@ class WholeOrders:
         if event.order_id is None or key is None or await _is_left_to_another(runtime, delivery, key):
             return
         order = await self._read(runtime, delivery, event, key)
-        found = ended([*order.facts.values()])
+        facts = [fact for fact in order.facts.values() if fact is not None]
+        found = ended(facts)
         if found is None:
             return
         whole = _event(event, event.order_id, found, late=bool(order.told))
@@ -175,7 +179,7 @@ class WholeOrders:
         if identity in order.told or not runtime.dispatcher.match(whole):
             return
         whole = await _with_documents(runtime, whole, found)
-        now, is_verified = runtime.clock(), all(fact.body_verified for fact in order.facts.values())
+        now, is_verified = runtime.clock(), all(fact.body_verified for fact in facts)
         told = whole.body.model_dump(mode="json", exclude={"documents"}) | {"documents": {**whole.document}}
         body = _json({"event": whole.event, "body": told}).encode()
         headers = headers_of_order(delivery.tenant)
@@ -200,11 +204,12 @@ class WholeOrders:
             found = await runtime.inbox.find(which, newest_first=False)
         order.told |= {each.identity for each in found if each.via == VIA and each.identity is not None}
         order.last = found[-1].id if found else order.last
-        new = [each for each in found if each.via != VIA and not each.body_removed]
-        async for id, its, of in _events(runtime, [(each.id, each.part) for each in new]):
+        order.facts |= {each.id: None for each in found if each.via != VIA} | {delivery.id: None}
+        order.facts[delivery.id] = _fact(delivery.id, event, delivery)
+        others = [(each.id, each.part) for each in found if each.via != VIA and not each.body_removed]
+        async for id, its, of in _events(runtime, [each for each in others if each[0] != delivery.id]):
             if of.tenant == delivery.tenant:
                 order.facts[id] = _fact(id, its, of)
-        order.facts.setdefault(delivery.id, _fact(delivery.id, event, delivery))
         self._orders[key] = order
         left = sum(len(each.facts) for each in self._orders.values()) - _MOST_REMEMBERED
         for other in [*self._orders] if left > 0 else ():
@@ -229,8 +234,7 @@ def _is_collected(summary: DeliverySummary) -> bool:
 async def _events(
     runtime: Runtime, deliveries: Sequence[tuple[str, int]]
 ) -> AsyncIterator[tuple[str, ImageryEvent, Delivery]]:
-    """Yield the events of deliveries, given by their ids and parts; each request is read once. What is none is left
-    out."""
+    """Yield the events of deliveries, given by their ids and parts. What is no event of an item is left out."""
     requests = defaultdict[str, list[tuple[str, int]]](list)
     for id, part in deliveries:
         requests[id.removesuffix(f".{part}") if part else id].append((id, part))
@@ -239,9 +243,12 @@ async def _events(
         if stored is None:
             continue
         delivery = stored.delivery
-        events = runtime.dispatcher.parse_all(delivery.body, delivery.headers)
-        for id, part in parts:
-            event = events[part] if part < len(events) else None
+        for number, (id, part) in enumerate(parts, 1):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # requests come first
+            event: object = None
+            with suppress(Exception):  # it is no event by the code of today, or a validator of the user's failed
+                event = runtime.dispatcher.parse(delivery.body, delivery.headers, part)
             if isinstance(event, ImageryEvent):
                 yield id, event, delivery
 
