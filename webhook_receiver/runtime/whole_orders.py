@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 from ..delivery import Attempt, Delivery, headers_of_order, new_id
 from ..errors import ConfigurationError, InboxError
 from ..events import (
+    WHOLE_ORDER_EVENTS,
     ImageryEvent,
     ImageryFailed,
     ImageryPartlyReady,
@@ -60,6 +61,7 @@ MOST_OF_DOCUMENTS = 16 * 1024 * 1024
 _REMEMBERED = 60.0  # seconds for which what was read of an order counts
 _MOST_REMEMBERED = 20_000  # deliveries, of all orders together: some MiB
 _AT_ONCE = 100  # events that are parsed before other tasks go on
+_NAMES = frozenset(each.model_fields["event"].default for each in WHOLE_ORDER_EVENTS)
 _KINDS: Sequence[type[ImageryEvent]] = (ImageryReady, ImageryPartlyReady, ImageryFailed)
 
 
@@ -202,11 +204,11 @@ class WholeOrders:
                 raise
             order = _Order(now + _REMEMBERED)  # what was read last was purged
             found = await runtime.inbox.find(which, newest_first=False)
-        order.told |= {each.identity for each in found if each.via == VIA and each.identity is not None}
+        order.told |= {each.identity for each in found if each.event in _NAMES and each.identity is not None}
         order.last = found[-1].id if found else order.last
-        order.facts |= {each.id: None for each in found if each.via != VIA} | {delivery.id: None}
+        order.facts |= {each.id: None for each in found if each.event not in _NAMES} | {delivery.id: None}
         order.facts[delivery.id] = _fact(delivery.id, event, delivery)
-        others = [(each.id, each.part) for each in found if each.via != VIA and not each.body_removed]
+        others = [(each.id, each.part) for each in found if each.event not in _NAMES and not each.body_removed]
         async for id, its, of in _events(runtime, [each for each in others if each[0] != delivery.id]):
             if of.tenant == delivery.tenant:
                 order.facts[id] = _fact(id, its, of)
@@ -223,7 +225,7 @@ async def _is_left_to_another(runtime: Runtime, delivery: Delivery, key: str) ->
     """Return whether a newer delivery of the order waits to be collected."""
     which = Filter(receiver=runtime.name, ordering_key=key, states={State.WAITING})
     found = await runtime.inbox.find(which, limit=1)
-    return any(each.id != delivery.id and each.via != VIA and not _is_collected(each) for each in found)
+    return any(each.id != delivery.id and each.event not in _NAMES and not _is_collected(each) for each in found)
 
 
 def _is_collected(summary: DeliverySummary) -> bool:

@@ -55,7 +55,8 @@ def matching(
         tracked: whether only tracked deliveries are meant.
         values: these arguments.
     """
-    conditions: list[str] = [condition]
+    conditions: list[str] = [condition, "{of_tracked}"]
+    of_tracked = "1"
     arguments = {**values}
 
     def named(value: Any) -> str:
@@ -90,8 +91,9 @@ def matching(
         conditions.append(begins(named(which.id_begins)))
     if which.ordering_key is not None:
         if which.receiver is not None:  # the row in `progress` tells most others, and is the smaller one to read
-            hash = named(rows.order_key_hash(which.receiver, which.ordering_key))
-            conditions.append(f"(p.line = {hash} OR (p.line IS NULL AND p.state = 'waiting'))")
+            of_tracked = f"p.line = {named(rows.order_key_hash(which.receiver, which.ordering_key))}"
+            if which.states is not None and {*which.states} == {State.WAITING}:
+                of_tracked += " AND p.state = 'waiting'"  # said like this, they are in the index `in_line`
         conditions.append(f"d.order_key = {named(which.ordering_key)}")
     handler = None if which.handler is None else named(which.handler)
     if handler is not None:
@@ -107,8 +109,8 @@ def matching(
     select = f"SELECT {columns} FROM {tables} USING (seq) WHERE {' AND '.join(conditions)}"
     tracked = tracked or which.handler is not None or which.error is not None
     if tracked or (which.states is not None and State.WAITING not in which.states):
-        return select.replace("{progress}", "progress"), arguments  # no untracked delivery matches
-    return tracking.of_all(select), arguments
+        return tracking.of_tracked(select, of_tracked), arguments  # no untracked delivery matches
+    return tracking.of_all(select, of_tracked), arguments
 
 
 def begins(begin: str) -> str:

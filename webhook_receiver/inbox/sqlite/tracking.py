@@ -38,12 +38,22 @@ _UNTRACKED = (
 )
 
 
-def of_all(select: str) -> str:
+def of_all(select: str, condition: str = "1") -> str:
     """Return a query of tracked and untracked deliveries: a SELECT from `{progress}`, run on both kinds.
 
     Its arguments are named, since they are there twice.
+
+    Args:
+        select: the SELECT.
+        condition: a condition on tracked deliveries alone, which replaces `{of_tracked}`.
     """
-    return f"{select.replace('{progress}', 'progress')} UNION ALL {select.replace('{progress}', _UNTRACKED)}"
+    untracked = select.replace("{progress}", _UNTRACKED).replace("{of_tracked}", "1")
+    return f"{of_tracked(select, condition)} UNION ALL {untracked}"
+
+
+def of_tracked(select: str, condition: str = "1") -> str:
+    """Return a query of tracked deliveries, see `of_all`."""
+    return select.replace("{progress}", "progress").replace("{of_tracked}", condition)
 
 
 Wait = tuple[float | None, float | None, int | None]
