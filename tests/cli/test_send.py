@@ -99,6 +99,8 @@ async def test_an_event_that_is_sent_by_its_name_is_the_one_that_a_receiver_read
     name: str, event: str | None
 ) -> None:
     known, url, now = presets()[name], "https://example.com/in?a=b", time.time()
+    if name == "ogc-processes":  # whose URL says it
+        url = "https://example.com/in/job-1/successful?a=b"
     notifier = Notifier.of_preset(name, Secret(known.example))
     sender = known.sender(known.example) if known.played is None else notifier.sender  # which alone trusts its key
     noted = noting(sender=sender, clock=None, public_url=url)
@@ -120,6 +122,13 @@ async def test_an_event_that_is_sent_by_its_name_is_the_one_that_a_receiver_read
     notifier.check_read(head, body, sent_as)
     await noted.hooks.receive(head.headers, body, method=head.method, target=head.target)
     assert [got.event for got in noted.events] == [sent_as]
+
+
+def test_a_status_that_is_in_the_path_is_said_to_be_missing_there() -> None:
+    notifier = Notifier.of_preset("ogc-processes", Secret(presets()["ogc-processes"].example))
+    head = notifier.head(b"{}", "ogc.job.failed", url="https://example.com/webhooks", now=0)
+    with pytest.raises(BadParameter, match=r"the path of --url says what happened, as in .*/JOB/failed"):
+        notifier.check_read(head, b"{}", "ogc.job.failed")
 
 
 OWN_NAMES = {

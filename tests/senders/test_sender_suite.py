@@ -17,6 +17,7 @@ from webhook_receiver.senders.catalogue.examples import P256_KEY, RSA_KEY
 from webhook_receiver.senders.preset import Preset
 from webhook_receiver.senders.registry import presets
 from webhook_receiver.testing.sender_suite import SenderSuite
+from webhook_receiver.testing.wire import named_target
 
 SPELT_FREELY = {"up42": frozenset({"signature"})}  # any label will do
 BY_NO_SECRET = {"aws-sns", "maxar-sns"}  # which have suites in tests/senders/test_aws_sns.py
@@ -25,6 +26,8 @@ GIVEN = {
     "wechat-pay": {"content-type": "application/json", "wechatpay-nonce": "n-1"},
 }
 """The headers of a request before it is signed, where the sender signs one of them."""
+IN_THE_PATH = {"ogc-processes": "/webhooks/job-1/successful"}
+"""The target of the sender that has the event's name in the path, before the secret."""
 SEND_FORMS = {"mandrill", "twilio"}  # whose signatures are over the fields of one
 HAVE_PLACES = {"box", "docusign"}
 SIGNED_IN_THE_BODY = {"adyen", "braintree", "kinde", "mailgun"}
@@ -77,6 +80,8 @@ class TestCatalogue(SenderSuite):
         self.spelt_freely = SPELT_FREELY.get(name, frozenset())
         tolerance = inspect.signature(self.preset.sender).parameters.get("tolerance")
         self.event, self.body = genuine(name)
+        sender = self.preset.sender(first)
+        self.target = IN_THE_PATH.get(name) or named_target(sender, self.event or "", self.target)
         self.body = self.body_of(self.secrets)
         self.past = self.future = None if tolerance is None else tolerance.default
 

@@ -212,12 +212,16 @@ class Notifier:
         """
         if event is None or self._routes:
             return
-        headers = EventNames(self.sender.event_name, self.sender.event_header).headers(head)
+        rule = EventNames(self.sender.event_name, self.sender.event_header, url_places=self.sender.url_places)
+        headers = rule.headers(head)
         if sample.names_in(self.sender, body, headers) != [event]:
             given = self.sender.event_name
             form = given if isinstance(given, str) else next(iter(given), "")
             known = f"it is known to send {', '.join(self.events)}; " if self.events else ""
             known = known or (f"its names are of the form {form}; " if "{" in form else "")
+            path = [text for place, text in name_places(self.sender, event) if place.startswith("path:")]
+            if path:
+                known = f"the path of --url says what happened, as in https://example.com/webhooks/JOB/{path[0]}; "
             raise BadParameter(
                 f"{self.sender.name} has no event {event!r} that can be made of its name alone: {known}"
                 "--data FILE sends what is in a file",

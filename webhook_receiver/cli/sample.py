@@ -19,7 +19,7 @@ from ..senders import Sender, Split
 from ..senders.event_names import EventNames, decoded
 from ..senders.preset import Preset
 from ..signatures import Secret
-from ..testing.wire import name_places, named_by
+from ..testing.wire import is_of_no_word, name_places, named_by
 
 _IDS = ("id", "mid")  # the members that most senders have ids in, and the messages of some
 _LEAST = 8  # digits and letters of an id that chance does not make twice
@@ -32,6 +32,7 @@ def event_names(preset: Preset, sender: Sender) -> list[str]:
     else:
         samples = [*preset.samples]
     classes = [name for cls in sender.events or preset.events for name in names_of(cls)]
+    classes.sort(key=lambda name: is_of_no_word(sender, name))
     template = sender.event_name if isinstance(sender.event_name, str) else next(iter(sender.event_name[-1:]), "")
     kind, _, text = template.partition(":")
     return [*dict.fromkeys([*samples, *classes, *([text] if kind == "text" else [])])]

@@ -23,7 +23,7 @@ from ..responses import Receipt
 from ..routing import Function
 from ..runtime import Runtime
 from .driver import Clock, Driver, Run, Watching
-from .wire import Sendable, encode, forged_head, readable, sender_headers, signed_head
+from .wire import Sendable, encode, forged_head, named_target, readable, sender_headers, signed_head
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -227,6 +227,7 @@ class Rehearsal:
         named = sender_headers(sender, what.event if isinstance(what, Event) else None)
         given = named | {name.lower(): value for name, value in (headers or {}).items()}
         url, body = self.hooks.public_url, encode(what, sender=sender)
+        target = named_target(sender, what.event, target) if isinstance(what, Event) else target
         return prove(body, sender.scheme, headers=given, now=self.clock(), target=target, url=url), body
 
     async def _receive(self, head: RequestHead, body: bytes) -> Receipt:

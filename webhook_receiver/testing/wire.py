@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from string import Formatter
 from typing import Any, cast
+from urllib.parse import urlencode
 from uuid import uuid4
 
 from pydantic import BaseModel
@@ -48,9 +49,13 @@ def encode(what: Sendable, *, sender: Sender | None = None) -> bytes:
         return what
     if not isinstance(what, Event | Mapping):
         raise TypeError(f"what is sent is an event, a dict or bytes, not {type(what).__name__}")
-    document = as_sent(what)
-    if sender is not None and isinstance(what, Event):
-        document = named_by(sender, document, what.event)
+    # A sender whose documents have no names of events may know what they are like.
+    known = None if sender is None or not isinstance(what, Event) else _of_sender(sender, "document_of")
+    document = None if known is None else known(what)
+    if document is None:
+        document = as_sent(what)
+        if sender is not None and isinstance(what, Event):
+            document = named_by(sender, document, what.event)
     return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
 
@@ -126,6 +131,10 @@ def name_places(sender: Sender, event: str) -> list[tuple[str, str]]:
     """
     if sender.event_header is not None:
         return [(f"header:{sender.event_header}", event)]
+    known = _of_sender(sender, "name_places")
+    told: list[tuple[str, str]] = [] if known is None else known(event)
+    if told:
+        return told
     given = sender.event_name
     template = given if isinstance(given, str) else (*given, "event")[0]
     if "{" not in template:
@@ -137,8 +146,28 @@ def name_places(sender: Sender, event: str) -> list[tuple[str, str]]:
         if name is not None:
             places.append(f"{name}:{spec}" if spec else name)
             pattern += "(.+?)"
-    found = re.fullmatch(pattern, event)
-    return [] if found is None else [*zip(places, found.groups(), strict=True)]
+    matched = re.fullmatch(pattern, event)
+    return [] if matched is None else [*zip(places, matched.groups(), strict=True)]
+
+
+def named_target(sender: Sender, event: str, target: str) -> str:
+    """Return the target of a request with an event's name in the query, where the sender has it there."""
+    for place, text in name_places(sender, event):
+        kind, _, name = place.partition(":")
+        if kind == "query" and f"{name}=" not in target:
+            target += ("&" if "?" in target else "?") + urlencode({name: text})
+    return target
+
+
+def is_of_no_word(sender: Sender, event: str) -> bool:
+    """Return whether an event is told by its sender's words, and none is known that tells it."""
+    known = _of_sender(sender, "name_places")
+    return known is not None and not known(event)
+
+
+def _of_sender(sender: Sender, method: str) -> Callable[..., Any] | None:
+    """Return a method of the function that reads a sender's documents; None if it has none such."""
+    return getattr(sender.envelope or sender.decode, method, None)
 
 
 def batch(place: str, events: Sequence[Mapping[str, Any]]) -> Any:

@@ -369,8 +369,14 @@ async def test_what_geopera_sends_again_is_known_by_its_signed_id() -> None:
 
 # ogc
 
+OGC_RESULTS: Sequence[object] = (
+    *({}, {"event": "theirs", "status": "failed"}, [1, 2], "a text", 7, None),
+    {"event": "ogc.job.ready", "body": {"order_id": "job-2", "status": "successful"}},
+    {"event": "ogc.job.failed", "body": {"order_id": "job-2", "status": "failed"}},
+)
 
-@pytest.mark.parametrize("results", [{}, {"event": "theirs", "status": "failed"}, [1, 2], "a text", 7, None])
+
+@pytest.mark.parametrize("results", [*OGC_RESULTS])
 @pytest.mark.parametrize(("word", "kind"), [("successful", READY), ("failed", FAILED), ("running", PROGRESS)])
 async def test_a_callback_of_ogc_is_told_by_its_url_whatever_its_body(
     results: object, word: str, kind: type[Event]

@@ -212,6 +212,43 @@ class Reading:
         """Return what a status means, in a document."""
         return self.statuses.outcome(status)
 
+    def name_places(self, event: str) -> list[tuple[str, str]]:
+        """Return the place of the status, and a word there that makes an event of a name; none for any other name."""
+        kind, _, outcome = event.rpartition(".")
+        if kind != self.event or outcome not in [*Outcome] or not self.status:
+            return []
+        words = [word for word, means in self.statuses.words() if means == outcome]
+        words += [Outcome.PROGRESS.value] if outcome == Outcome.PROGRESS else []  # as any word is that is not known
+        return [(self.status[0], word) for word in words[:1]]
+
+    def document_of(self, event: Event) -> object:
+        """Return a document that becomes an event, as its provider may send it; None if none does.
+
+        What is beside documents, as in the URL, is not in it.
+        """
+        if not isinstance(event, ProviderEvent):
+            return None
+        body = event.body
+        if body.document is not None:
+            return body.document
+        word = next((word for _, word in self.name_places(event.event)), "")
+        values = {
+            "status": body.status or word,
+            "order_id": body.order_id,
+            "item": next(iter(body.items), None),
+            "expires_at": None if body.expires_at is None else body.expires_at.isoformat(),
+        }
+        found = [(places[0], values[name]) for name, places in self._places.items() if places]
+        document: dict[str, Any] = {}
+        for place, value in [*found, *([] if self._where is None else [self._where])]:
+            if value and place.kind == "":
+                *way, last = map(str, place.path)
+                holder = document
+                for step in way:
+                    holder = holder.setdefault(step, {})
+                holder[last] = value
+        return document
+
     def sender(self, name: str, scheme: Scheme, events: tuple[type[Event], ...], **parts: Any) -> Sender:
         """Return the sender whose bodies are read so.
 
@@ -253,17 +290,10 @@ class Reading:
     def _is_read(self, document: Any, headers: Headers) -> bool:
         if not isinstance(document, dict):
             return self.reads_all
-        known = cast("dict[str, object]", document)
-        if known.get("event") in self._names:
-            return False
         return self._where is None or self._where[0].value(document, headers) == self._where[1]
 
     def _text(self, name: str, document: Any, headers: Headers) -> str | None:
         return _first(self._places[name], document, headers)
-
-    @cached_property
-    def _names(self) -> Sequence[str]:
-        return [f"{self.event}.{outcome}" for outcome in Outcome]
 
     @cached_property
     def _where(self) -> tuple[Place, str] | None:
