@@ -192,6 +192,21 @@ async def test_what_has_neither_id_nor_identity_is_known_by_its_bytes_however_la
         assert await each.poll() == Polled(1, 0, 1)
 
 
+async def test_what_is_listed_again_after_the_retention_runs_no_handler_again(tmp_path: Path) -> None:
+    clock = Clock()
+    url = f"sqlite:///{tmp_path}/hooks.db?min_free=0"
+    hooks, told = polling(returning(Changes([about("o-1"), about("o-2")], "1")), inbox=url, clock=clock)
+    async with hooks:
+        await until(lambda: len(told) == 2)  # what was run is settled before the inbox is closed
+    clock.move(40 * 24 * HOUR)
+    hooks, told = polling(returning(Changes([about("o-1"), about("o-2")], "1")), inbox=url, clock=clock)
+    async with opened(hooks) as each:
+        while await hooks.inbox.expire(clock()):
+            pass
+        assert await hooks.inbox.find(Filter()) == []
+        assert await each.poll(early=True) == Polled(2, 0, 2)
+
+
 async def test_a_source_may_go_back_skip_and_repeat() -> None:
     hooks, _ = polling(api := Api("o-1", "o-2", "o-3", "o-4"))
     odd = iter([("0", "2"), ("1", "3"), ("0", "0"), ("0", "4")])

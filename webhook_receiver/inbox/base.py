@@ -53,8 +53,9 @@ class Inbox(InboxReader, Protocol):
     with a `lasting` key, none has, however old: the key is known as long as the older one is stored, which is for the
     retention at least. No two of one receiver have the same event and identity if one of them was no push,
     whenever that was. What was purged counts as stored in all this until the window has passed it, but for what is
-    loaded. A delivery with neither key nor identity is never a duplicate. All that holds when they are put at the same
-    moment, from whichever processes.
+    loaded. Of a receiver that polls, what was purged or has expired counts as stored for `POLLED_RETENTION` from its
+    receipt, whether it was pushed or not: a source may tell again what happened long ago. A delivery with neither key
+    nor identity is never a duplicate. All that holds when they are put at the same moment, from whichever processes.
 
     **Eligibility.** A delivery may be claimed when its `due` time has come and no lease on it is running, and either it
     is WAITING and no older delivery of the same receiver and ordering key is, or it is DEAD and has a `due` time. A
@@ -399,7 +400,8 @@ class Inbox(InboxReader, Protocol):
     async def purge(self, which: Filter, now: float, *, limit: int, unix: float | None = None) -> int:
         """Remove deliveries for good, never one under a running lease; return the number of removed deliveries.
 
-        What other parts share with them stays. What duplicates are known by is kept until the window has passed it.
+        What other parts share with them stays. What duplicates are known by is kept until the window has passed it; of
+        a receiver that polls, for `POLLED_RETENTION` from its receipt.
 
         Args:
             which: the filter that says which deliveries.
@@ -413,9 +415,9 @@ class Inbox(InboxReader, Protocol):
         """Remove a small number of the deliveries that are past their retention; return how many, 0 if none is left.
 
         A finished delivery is removed once it was settled longer ago than the retention of its state (the store's own
-        settings); but none under a lease, even if its time is up. What is kept of purged ones is removed, and counted,
-        too, once the window has passed it; so are counts older than `COUNTS_RETENTION`, audit records older than
-        `AUDIT_RETENTION`, and the bodies of DONE deliveries, if the store removes them earlier.
+        settings); but none under a lease, even if its time is up. What duplicates are known by stays, as by `purge`,
+        and is removed, and counted, too, once its time has passed; so are counts older than `COUNTS_RETENTION`, audit
+        records older than `AUDIT_RETENTION`, and the bodies of DONE deliveries, if the store removes them earlier.
 
         Args:
             now: the time in Unix seconds.

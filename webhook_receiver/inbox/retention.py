@@ -13,6 +13,22 @@ AUDIT_RETENTION = 365 * 86_400.0
 """Seconds for which an audit record is kept."""
 
 
+POLLED_RETENTION = 400 * 86_400.0
+"""Seconds from receipt for which a delivery of a receiver that polls is known, also after it was removed: sources tell
+what changed long ago again, such as each job since the oldest that has not ended."""
+
+
+def known_since(now: float, window: float) -> tuple[float, float]:
+    """Return the Unix times in seconds of receipt from which on removed deliveries are known, and those of a receiver
+    that polls.
+
+    Args:
+        now: the time in Unix seconds.
+        window: seconds for which duplicates are recognized.
+    """
+    return now - window, now - max(window, POLLED_RETENTION)
+
+
 def retention_of(window: float, done: float, unhandled: float | None, dead: float | None) -> Mapping[State, float]:
     """Return the retention of each state that has one, in seconds.
 

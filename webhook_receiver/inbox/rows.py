@@ -32,6 +32,14 @@ COLUMNS = (
 _IN_ANOTHER_ROW = ("headers", "body")  # of a part, whose row has `body_of`
 
 
+RECEIVERS_OF_PURGED = (  # by one look into the index for each
+    "WITH RECURSIVE r(source) AS (SELECT min(source) FROM purged UNION ALL "
+    "SELECT (SELECT min(p.source) FROM purged p WHERE p.source > r.source) FROM r WHERE r.source IS NOT NULL) "
+    "SELECT source FROM r WHERE source IS NOT NULL"
+)
+"""The statement that selects the receivers of purged deliveries."""
+
+
 def _column(name: str) -> str:
     if name not in _IN_ANOTHER_ROW:
         return f"d.{name}"

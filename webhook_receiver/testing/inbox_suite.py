@@ -59,7 +59,7 @@ from ..inbox.records import (
     Total,
 )
 from ..inbox.registration import Registration
-from ..inbox.retention import AUDIT_RETENTION, COUNTS_RETENTION
+from ..inbox.retention import AUDIT_RETENTION, COUNTS_RETENTION, POLLED_RETENTION
 
 Make = Callable[[str], Inbox]
 
@@ -1464,6 +1464,38 @@ class InboxSuite(_OnTwoStores):
         assert await put(inbox, "d-4", key=b"l", now=late + 1) == [Stored("d-4")]
         assert await inbox.expire(late + 1) == 2
         assert await inbox.expire(late + 1) == 0
+
+    @pytest.mark.parametrize("via", ["poll", "http"])
+    @pytest.mark.parametrize("leaves", ["expires", "is purged"])
+    async def test_of_a_receiver_that_polls_what_leaves_is_known_for_much_longer(
+        self, inbox: Inbox, leaves: str, via: str
+    ) -> None:
+        lease = await poll(inbox)
+        for receiver in ("hooks", "others"):
+            await put(inbox, f"{receiver}-1", receiver=receiver, via=via, key=b"k", identity="o-1", lasting=True)
+            for each in (await claim(inbox, receiver=receiver)).values():
+                assert await settle(inbox, each)
+        late = NOW + self.retention + self.window + 1
+        if leaves == "is purged":
+            assert await inbox.purge(ALL, late, limit=9) == 2
+        while await inbox.expire(late):
+            pass
+        assert await listed(inbox) == []
+        for now in (late, NOW + POLLED_RETENTION):
+            while await inbox.expire(now):
+                pass
+            again = [
+                entry("hooks-2", via="poll", received=now, key=b"k", identity="o-1", lasting=True),
+                entry("hooks-3", via="poll", received=now, key=b"m", identity="o-1", lasting=True),
+            ]
+            assert await inbox.put_all(again, "7", lease, now) == [Duplicate("hooks-1"), Duplicate("hooks-1")]
+            pushed = entry("hooks-4", received=now, key=b"k", identity="o-1", lasting=True)
+            assert await inbox.put(pushed, now) == Duplicate("hooks-1")
+        known: dict[str, Any] = {"key": b"k", "identity": "o-1", "lasting": True}
+        assert await put(inbox, "others-2", receiver="others", now=late, **known) == [Stored("others-2")]
+        last = NOW + POLLED_RETENTION + 1
+        assert await inbox.expire(last) == 1
+        assert await put(inbox, "hooks-5", via="poll", now=last, **known) == [Stored("hooks-5")]
 
     async def test_what_was_purged_may_be_loaded_again_and_purged_again(self, inbox: Inbox) -> None:
         await put(inbox, "d-1", "d-2", key=b"k")

@@ -58,7 +58,7 @@ def take(connection: WriterConnection, step: str, numbers: list[int]) -> None:
         found = connection.execute("SELECT id FROM delivery ORDER BY seq DESC LIMIT 1").fetchall()
         maintenance.replay(connection, [maintenance.ReplayJob([id for (id,) in found], NOW, None)])
     elif step == "purge":
-        maintenance.purge(connection, [maintenance.PurgeJob(Filter(), NOW + 61, 2, NOW)])
+        maintenance.purge(connection, [maintenance.PurgeJob(Filter(), NOW + 61, 2, NOW, NOW)])
     else:
         dedup_index.refresh(connection)
 

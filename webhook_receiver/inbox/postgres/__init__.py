@@ -87,7 +87,7 @@ from ..records import (
     Total,
 )
 from ..registration import Registration
-from ..retention import AUDIT_RETENTION, COUNTS_RETENTION, checked_span, retention_of
+from ..retention import AUDIT_RETENTION, COUNTS_RETENTION, checked_span, known_since, retention_of
 from . import auditing, bodies, counting, insert, leases, look, maintenance, polls, queries
 from .announcement import listening
 from .connection import MOST_CONNECTIONS, NoConnection, Server, translated
@@ -385,22 +385,22 @@ class PostgresInbox:
 
     async def purge(self, which: Filter, now: float, *, limit: int, unix: float | None = None) -> int:
         """See `Inbox`."""
-        since = (now if unix is None else unix) - self._window
-        return await self._ask(lambda connection: maintenance.purge(connection, which, now, limit, since))
+        since = known_since(now if unix is None else unix, self._window)
+        return await self._ask(lambda connection: maintenance.purge(connection, which, now, limit, *since))
 
     async def expire(self, now: float) -> int:
         """See `Inbox`."""
-        since = now - self._window
+        since = known_since(now, self._window)
 
         def expire(connection: PostgresConnection) -> int:
             maintenance.add_up(connection)
             removed = [
-                maintenance.purge(connection, Filter(states=[state]), None, _STEP, since, now - seconds)
+                maintenance.purge(connection, Filter(states=[state]), None, _STEP, *since, now - seconds)
                 for state, seconds in self._retention.items()
             ]
             if self._keep_body is not None:
                 removed.append(bodies.remove(connection, now - self._keep_body))
-            removed.append(maintenance.forget(connection, since, _STEP))
+            removed.append(maintenance.forget(connection, *since, _STEP))
             removed.append(auditing.forget(connection, now - AUDIT_RETENTION, _STEP))
             return sum(removed) + counting.forget(connection, now - COUNTS_RETENTION, _STEP)
 

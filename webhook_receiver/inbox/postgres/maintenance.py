@@ -93,6 +93,7 @@ def purge(
     now: float | None,
     limit: int,
     since: float,
+    polled_since: float,
     settled_before: float | None = None,
 ) -> int:
     """Remove deliveries for good; return how many.
@@ -103,6 +104,7 @@ def purge(
         now: the time by the clock of the inbox, when a lease may be up; None to spare what is under one.
         limit: the largest number of deliveries.
         since: the Unix time in seconds at which the deduplication window began.
+        polled_since: the same for receivers that poll, which have a longer one for what is removed.
         settled_before: a Unix time in seconds; only deliveries that were settled before it.
     """
     bodies.lock(connection)
@@ -123,18 +125,24 @@ def purge(
         connection,
         "WITH gone AS (DELETE FROM delivery WHERE seq = ANY(%s) RETURNING *), known AS (INSERT INTO purged "
         "SELECT seq, id, source, origin, event, key, identity, received FROM gone "
-        "WHERE received >= %s AND (key IS NOT NULL OR identity IS NOT NULL)) SELECT 1 FROM gone",
-        [gone, since],
+        "WHERE (received >= %s OR (received >= %s AND source IN (SELECT receiver FROM poll))) "
+        "AND (key IS NOT NULL OR identity IS NOT NULL)) SELECT 1 FROM gone",
+        [gone, since, polled_since],
     ).rowcount
 
 
-def forget(connection: PostgresConnection, since: float, limit: int) -> int:
+def forget(connection: PostgresConnection, since: float, polled_since: float, limit: int) -> int:
     """Remove what is kept of up to `limit` purged deliveries that were received before a Unix time; return how many."""
-    return ask(
-        connection,
-        "DELETE FROM purged WHERE seq IN (SELECT seq FROM purged WHERE received < %s LIMIT %s)",
-        [since, limit],
-    ).rowcount
+    is_polling = "EXISTS (SELECT FROM poll WHERE receiver = r.source)"
+    receivers = ask(connection, f"SELECT r.source, {is_polling} FROM ({rows.RECEIVERS_OF_PURGED}) r").fetchall()
+    removed = 0
+    for receiver, polls in receivers:
+        removed += ask(
+            connection,
+            "DELETE FROM purged WHERE seq IN (SELECT seq FROM purged WHERE source = %s AND received < %s LIMIT %s)",
+            [receiver, polled_since if polls else since, limit - removed],
+        ).rowcount
+    return removed
 
 
 def restart_waits(connection: PostgresConnection, now: float) -> None:

@@ -223,6 +223,8 @@ CREATE TABLE audit (
     deliveries bigint
 );
 CREATE INDEX audit_at ON audit (at);
+DROP INDEX purged_received;
+CREATE INDEX purged_received ON purged (source, received);
 -- The sums of `counter`, so that a week is read as fast as an hour.
 CREATE TABLE counter_hour (
     hour bigint NOT NULL,  -- its begin, in Unix seconds by 3600

@@ -83,7 +83,7 @@ from ..records import (
     Total,
 )
 from ..registration import Registration
-from ..retention import AUDIT_RETENTION, COUNTS_RETENTION, checked_span, retention_of
+from ..retention import AUDIT_RETENTION, COUNTS_RETENTION, checked_span, known_since, retention_of
 from . import auditing, backup, bodies, counting, file_guard, insert, leases, look, maintenance, owners, polls, queries
 from .connection import Inode, Reader, WriterConnection, connect, patiently
 from .file_guard import IntegrityCheck
@@ -384,20 +384,20 @@ class SQLiteInbox:
 
     async def purge(self, which: Filter, now: float, *, limit: int, unix: float | None = None) -> int:
         """See `Inbox`."""
-        since = (now if unix is None else unix) - self._window
-        return await self._write(maintenance.purge, maintenance.PurgeJob(which, now, limit, since))
+        since = known_since(now if unix is None else unix, self._window)
+        return await self._write(maintenance.purge, maintenance.PurgeJob(which, now, limit, *since))
 
     async def expire(self, now: float) -> int:
         """See `Inbox`."""
-        since = now - self._window
+        since = known_since(now, self._window)
         ends = {state: now - seconds for state, seconds in self._retention.items()}
-        jobs = [maintenance.PurgeJob(Filter(states=[state]), None, _STEP, since, end) for state, end in ends.items()]
+        jobs = [maintenance.PurgeJob(Filter(states=[state]), None, _STEP, *since, end) for state, end in ends.items()]
         removed = sum([await self._write(maintenance.purge, job) for job in jobs])
         if self._keep_body is not None:
             removed += await self._write(bodies.remove, bodies.RemoveJob(now - self._keep_body, _STEP))
         removed += await self._write(counting.forget, (now - COUNTS_RETENTION, _STEP))
         removed += await self._write(auditing.forget, (now - AUDIT_RETENTION, _STEP))
-        return removed + await self._write(maintenance.forget, (since, _STEP))
+        return removed + await self._write(maintenance.forget, (*since, _STEP))
 
     async def stats(self) -> Stats:
         """See `Inbox`."""

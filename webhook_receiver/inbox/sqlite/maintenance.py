@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from sqlite3 import OperationalError
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...errors import InboxDamaged
 from .. import rows
@@ -39,6 +39,8 @@ class PurgeJob(NamedTuple):
     limit: int
     since: float
     """The Unix time in seconds at which the deduplication window began."""
+    polled_since: float
+    """The same for receivers that poll, which have a longer one for what is removed."""
     settled_before: float | None = None
 
 
@@ -119,7 +121,9 @@ def _purge(connection: WriterConnection, job: PurgeJob) -> int:
     select, arguments = matching(job.which, columns, condition, now=job.now, end=job.settled_before)
     found = connection.execute(f"{select} LIMIT :limit", arguments | {"limit": job.limit}).fetchall()
     cache = dedup_index.refresh(connection)
-    hashes = [(rows.dedup_hash(*row[1:5]), row[0], row[6] >= job.since) for row in found]
+    polling = _polling(connection)
+    begins = [job.polled_since if row[1] in polling else job.since for row in found]
+    hashes = [(rows.dedup_hash(*row[1:5]), row[0], row[6] >= begin) for row, begin in zip(found, begins, strict=True)]
     dedup_index.remove(connection, cache, [(hash, seq) for hash, seq, is_known in hashes if not is_known])
     connection.executemany(
         "INSERT INTO purged SELECT seq, id, source, origin, event, key, identity, received FROM delivery WHERE seq = ?",
@@ -138,18 +142,28 @@ def _purge(connection: WriterConnection, job: PurgeJob) -> int:
     return len(gone)
 
 
-def forget(connection: WriterConnection, jobs: Sequence[tuple[float, int]]) -> list[int]:
+def _polling(connection: WriterConnection) -> set[str]:
+    """Return the names of the receivers that poll."""
+    return {receiver for (receiver,) in connection.execute("SELECT DISTINCT receiver FROM poll")}
+
+
+def forget(connection: WriterConnection, jobs: Sequence[tuple[float, float, int]]) -> list[int]:
     """Remove what is kept of purged deliveries that the window has passed; return the number of them for each job.
 
-    Each job is the Unix time in seconds at which the window began, and the largest number to remove.
+    Each job is the Unix time in seconds at which the window began, the same for receivers that poll, and the largest
+    number to remove.
     """
-    return [_forget(connection, since, limit) for since, limit in jobs]
+    return [_forget(connection, *job) for job in jobs]
 
 
-def _forget(connection: WriterConnection, since: float, limit: int) -> int:
-    found = connection.execute(
-        "SELECT seq, source, event, key, identity FROM purged WHERE received < ? LIMIT ?", (since, limit)
-    ).fetchall()
+def _forget(connection: WriterConnection, since: float, polled_since: float, limit: int) -> int:
+    polling, found = _polling(connection), list[tuple[Any, ...]]()
+    for (receiver,) in connection.execute(rows.RECEIVERS_OF_PURGED).fetchall():
+        begin = polled_since if receiver in polling else since
+        found += connection.execute(
+            "SELECT seq, source, event, key, identity FROM purged WHERE source = ? AND received < ? LIMIT ?",
+            (receiver, begin, limit - len(found)),
+        ).fetchall()
     cache = dedup_index.refresh(connection)
     dedup_index.remove(connection, cache, [(rows.dedup_hash(*row[1:]), row[0]) for row in found])
     connection.executemany("DELETE FROM purged WHERE seq = ?", [(row[0],) for row in found])

@@ -234,6 +234,8 @@ CREATE TABLE audit (
     deliveries INTEGER
 ) STRICT;
 CREATE INDEX audit_at ON audit (at);
+DROP INDEX purged_received;
+CREATE INDEX purged_received ON purged (source, received);
 -- The sums of `counter`, so that a week is read as fast as an hour.
 CREATE TABLE counter_hour (
     hour INTEGER NOT NULL,  -- its begin, in Unix seconds by 3600
