@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.helpers import serving
 from webhook_receiver.senders.imagery.access import KeyAccess
@@ -152,6 +153,8 @@ class Stage:
     def __init__(self) -> None:
         self.url = ""
         self.plays: ASGIApp | None = None
+        self.date: Callable[[], datetime] = lambda: NOW
+        """Returns the time of its responses."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -161,7 +164,14 @@ class Stage:
             await send({"type": "lifespan.shutdown.complete"})
             return
         assert self.plays is not None
-        await self.plays(scope, receive, send)
+
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                date = format_datetime(self.date(), usegmt=True).encode()
+                message["headers"] = [*message["headers"], (b"date", date)]
+            await send(message)
+
+        await self.plays(scope, receive, dated)
 
 
 @contextmanager
@@ -183,6 +193,7 @@ class Player:
         if "page_size" not in vars(self.there):
             self.there.page_size = 2  # so that there are pages
         self.there.clock = lambda: self.now.timestamp()
+        stage.date = lambda: self.now
         self.source = replace(case.source(stage.url, key), clock=lambda: self.now.timestamp(), **changes)
         self.cursor: str | None = None
         self.calls = 0

@@ -7,17 +7,19 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webhook_receiver import ApiError
-from webhook_receiver.senders.imagery.api import Connection
+from webhook_receiver.senders.imagery.api import Api, Connection
 from webhook_receiver.senders.imagery.listings import ByChange, ByStart, Item, Page, cursor_at, ends_with
 from webhook_receiver.senders.source import MOST_OF_A_CURSOR
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
-NOBODY = cast("Connection", None)
+NOBODY = Connection(cast("Api", None), cast("httpx.AsyncClient", None))
+"""A connection to no API: nothing is asked for by it."""
 STATUSES = ("running", "paused", "done", "failed")
 has_ended = ends_with("done", "failed")
 

@@ -11,8 +11,10 @@ import json
 import ssl
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
 from typing import Any, cast
@@ -99,6 +101,11 @@ class Connection:
     def __init__(self, api: Api, client: httpx.AsyncClient) -> None:
         self._api = api
         self._client = client
+        self._told: datetime | None = None
+
+    def earlier(self, now: datetime) -> datetime:
+        """Return a time, or the API's own of its last response if that is earlier (`Date`, RFC 9110, section 6.6.1)."""
+        return now if self._told is None else min(now, self._told)
 
     async def get(self, place: str, query: Query | None = None) -> Any:
         """Return the JSON at a path of the API, or at a URL that `same_host` returned.
@@ -176,6 +183,7 @@ class Connection:
         try:
             async with asyncio.timeout(self._api.timeout):
                 response = await self._client.send(request, stream=True)
+                self._told = _date(response) or self._told
                 try:
                     return response, await _bounded(response, where)
                 finally:
@@ -247,6 +255,15 @@ async def _bounded(response: httpx.Response, where: str) -> bytes:
         if len(content) > MOST_OF_A_RESPONSE:
             raise ApiError(f"{where}: the response has more than {MOST_OF_A_RESPONSE} bytes: ask for smaller pages")
     return bytes(content)
+
+
+def _date(response: httpx.Response) -> datetime | None:
+    """Return the time at which a response was made, as it says; None if it does not."""
+    for text in response.headers.get_list("date")[-1:]:
+        with suppress(ValueError, OverflowError):
+            found = parsedate_to_datetime(text)
+            return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return None
 
 
 def _wait(value: str, unit: float) -> float | None:

@@ -14,6 +14,8 @@ from ..source import Changes
 from .api import Api, Connection
 from .listings import ByChange, ByStart, cursor_at
 
+_EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)
+
 
 class Listing(Protocol):
     """How a listing is read, such as `ByChange` or `ByStart`."""
@@ -63,7 +65,7 @@ class ApiSource:
         """
         now = datetime.fromtimestamp(self.clock(), UTC)
         async with self.api.connected() as connection:
-            begin = self.cursor_at(now - self.since) if cursor is None else cursor
+            begin = self.cursor_at(now - min(self.since, now - _EARLIEST)) if cursor is None else cursor
             return await self.listing.changes(connection, begin, now)
 
     def cursor_at(self, moment: datetime, /) -> str:

@@ -9,15 +9,17 @@ a search without `userId` finds is not known, so the query is settable. Limits o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from ...errors import ApiError
 from .access import KeyAccess
 from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
-from .listings import ByChange, Item, Page, items_of, member, moment, text_of
+from .entries import all_of
+from .listings import ByChange, Item, Page, item_of, items_of, member, moment, text_of, word_of
 
 URL = "https://api.capellaspace.com"
 _SIZE = 250  # the least
@@ -53,7 +55,7 @@ async def _read(query: dict[str, Any], connection: Connection, begin: datetime, 
     }
     place: Query = {"page": number, "limit": _SIZE, "sort": "lastStatusTime", "order": "asc"}
     page = await connection.post("/tasks/search", place, body)
-    items = [_item(each) for each in items_of(page, "results")]
+    items = all_of(_item, items_of(page, "results"))
     total = member(page, "totalPages")
     return Page(items, str(number + 1) if isinstance(total, int) and number < total else None)
 
@@ -62,12 +64,15 @@ async def _one(connection: Connection, id: str) -> Item:
     return _item(await connection.get(f"/task/{part_of_path(id)}"))
 
 
-def _item(whole: Any) -> Item:
-    try:
-        properties = whole["properties"]
-        history = [(moment(each["time"]), str(each["code"])) for each in properties["statusHistory"]]
-        at, status = max(history, key=lambda each: each[0])
-        latest = {**properties, "lastStatusCode": status, "lastStatusTime": text_of(at)}
-        return Item(str(properties["taskingrequestId"]), status, at, {**whole, "properties": latest})
-    except (KeyError, TypeError, ValueError):
-        raise ApiError("the API told a tasking request without an id or a statusHistory") from None
+def _item(whole: object) -> Item:
+    found = item_of(whole, id="properties.taskingrequestId", status="", at="")
+    entries: object = found.whole["properties"].get("statusHistory")
+    history: list[tuple[datetime, str]] = []
+    for each in cast("list[object]", entries) if isinstance(entries, list) else []:
+        with suppress(ApiError):  # of one that is odd, the others tell
+            history.append((moment(member(each, "time")), word_of(member(each, "code"))))
+    if not history:
+        return found
+    at, status = max(history, key=lambda each: each[0])
+    latest = {**found.whole["properties"], "lastStatusCode": status, "lastStatusTime": text_of(at)}
+    return found._replace(status=status, at=at, whole={**found.whole, "properties": latest})

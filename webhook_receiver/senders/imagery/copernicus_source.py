@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from ...errors import ApiError, ConfigurationError
 from ..source import Changes
 from .access import Access, OAuth2
 from .api import Api, Connection, part_of_path
 from .api_source import ApiSource
+from .entries import OddEntry, all_of
 from .listings import ByStart, Item, Page, document_of, ends_with, item_of, items_of, member
 
 CATALOGUE = "https://catalogue.dataspace.copernicus.eu/odata/v1"
@@ -94,13 +95,25 @@ class _Queue:
                     raise
                 refused = error  # it may be acknowledged already: if the queue has moved on, all is well
         found = items_of(await connection.get(f"{self._place}/Read", {"$top": _SIZE}), "", "value")
-        ids = [member(each, "AckId") for each in found]
+        read = all_of(_notification, found)
+        ids = [id for id, _ in read]
         if refused and last in ids:
             raise refused
-        if not all(isinstance(each, str) for each in ids):
-            raise ApiError("the API told a notification without an AckId")
-        documents = [document_of({name: value for name, value in each.items() if name != "AckId"}) for each in found]
+        documents = [document for _, document in read]
         return Changes(documents, json.dumps({"ack": ids[-1] if ids else ""}), more=len(found) >= _SIZE)
+
+
+def _notification(whole: object) -> tuple[str, bytes]:
+    """Return the id by which a notification is acknowledged, and its document.
+
+    Raises:
+        OddEntry: it has no such id.
+    """
+    id = member(whole, "AckId")
+    if not isinstance(id, str) or not isinstance(whole, dict):
+        raise OddEntry("the API told a notification without an AckId")
+    fields = cast("dict[str, Any]", whole)
+    return id, document_of({name: value for name, value in fields.items() if name != "AckId"})
 
 
 def _ack_of(cursor: str) -> str:
@@ -118,7 +131,7 @@ def _ack_of(cursor: str) -> str:
 
 async def _read_orders(connection: Connection, begin: datetime, after: str | None) -> Page:
     page = await connection.get(after or "/ProductionOrders")
-    items = [_order_item(each) for each in items_of(page, "value", "")]
+    items = all_of(_order_item, items_of(page, "value", ""))
     return Page(items, connection.same_host(member(page, "@odata.nextLink")))
 
 

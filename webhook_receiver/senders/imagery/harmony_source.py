@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
+from ...errors import ApiError
 from .access import KeyAccess
 from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
+from .entries import all_of
 from .listings import ByStart, Item, Page, document_of, ends_with, item_of, items_of, member, next_link
 
 URL = "https://harmony.earthdata.nasa.gov"
@@ -40,7 +43,7 @@ def harmony_jobs_source(token: str, *, url: str = URL) -> ApiSource:
 async def _read(connection: Connection, begin: datetime, after: str | None) -> Page:
     query: Query = {"page": 1, "limit": 100}
     page = await (connection.get(after) if after else connection.get("/jobs", query))
-    return Page([_item(each) for each in items_of(page, "jobs")], next_link(connection, page))
+    return Page(all_of(_item, items_of(page, "jobs")), next_link(connection, page))
 
 
 async def _one(connection: Connection, id: str) -> Item:
@@ -48,9 +51,18 @@ async def _one(connection: Connection, id: str) -> Item:
 
 
 async def _tell(connection: Connection, item: Item) -> Sequence[bytes]:
-    if item.status in _WITH_DATA and not any(member(each, "rel") == "data" for each in items_of(item.whole, "links")):
-        item = await _one(connection, item.id)  # a listing leaves out the links to the data
+    if item.status in _WITH_DATA and not any(member(each, "rel") == "data" for each in _links(item)):
+        try:
+            item = await _one(connection, item.id)  # a listing leaves out the links to the data
+        except ApiError as error:
+            if error.status not in (404, 410):
+                raise
     return [document_of(item.whole)]
+
+
+def _links(item: Item) -> list[Any]:
+    found: object = item.whole.get("links")
+    return found if isinstance(found, list) else []
 
 
 def _item(whole: object) -> Item:

@@ -11,6 +11,7 @@ from datetime import datetime
 from .access import KeyAccess
 from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
+from .entries import all_of
 from .listings import ByStart, Item, Page, ends_with, item_of, items_of, member
 
 URL = "https://hyp3-api.asf.alaska.edu"
@@ -35,7 +36,7 @@ def hyp3_jobs_source(token: str, *, url: str = URL) -> ApiSource:
 async def _read(connection: Connection, begin: datetime, after: str | None) -> Page:
     query: Query = {"start": begin.isoformat(timespec="seconds")}
     page = await (connection.get(after) if after else connection.get("/jobs", query))
-    return Page([_item(each) for each in items_of(page, "jobs")], connection.same_host(member(page, "next")))
+    return Page(all_of(_item, items_of(page, "jobs")), connection.same_host(member(page, "next")))
 
 
 async def _one(connection: Connection, id: str) -> Item:

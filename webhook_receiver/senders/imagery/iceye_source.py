@@ -12,6 +12,7 @@ from datetime import datetime
 from .access import OAuth2
 from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
+from .entries import all_of
 from .listings import ByStart, Item, Page, ends_with, item_of, items_of, member, text_of
 
 URL = "https://platform.iceye.com/api"
@@ -43,7 +44,7 @@ async def _read(connection: Connection, begin: datetime, after: str | None) -> P
     query: Query = {"createdAfter": text_of(begin), "limit": 100, **({"cursor": after} if after else {})}
     page = await connection.get(_TASKS, query)
     token = member(page, "cursor")
-    return Page([_item(each) for each in items_of(page, "data")], str(token) if token else None)
+    return Page(all_of(_item, items_of(page, "data")), str(token) if token else None)
 
 
 async def _one(connection: Connection, id: str) -> Item:

@@ -18,16 +18,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
 from typing import Any, NamedTuple, cast
 
 from ...errors import ApiError, ConfigurationError
 from ..source import Changes
 from .api import Connection
+from .entries import OddEntry, note
+from .memory import Told, Walk
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -40,11 +40,12 @@ PATIENCE = timedelta(days=400)
 _LONGEST_CALL = 240.0  # seconds after which a call returns what it has, and goes on in the next one
 _MOST_STUCK = 100  # pages of one call, at most
 _TICK = timedelta(milliseconds=1)  # a filter may leave out its time itself
-_MOST_TOLD = 380  # entries of the memory
 _MOST_MISSES = 3  # polls in a row that do not find a job, which may be the API's fault
 _MOST_OPEN = 60  # jobs that are asked for by their ids
 _LONGEST_ID = 40  # characters of an id that is kept in the cursor
 _LONGEST_LINK = 1800  # characters of a link that is kept in the cursor
+
+_AHEAD = timedelta(days=1)  # for which a cursor in the future goes back behind the present
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -61,6 +62,8 @@ class Item(NamedTuple):
     """When it changed last. In a `ByStart` that is not read to its end: when it was created."""
     whole: dict[str, Any]
     """The whole object."""
+    run: str = ""
+    """What tells two times with one status apart, of a job that may be started again; empty for others."""
 
 
 class Page(NamedTuple):
@@ -91,7 +94,8 @@ async def tell_whole(connection: Connection, item: Item) -> Sequence[bytes]:
 
 
 def item_of(whole: object, *, id: str, status: str, at: str) -> Item:
-    """Return an item that an API told. One without a time is in the future, so that it moves no cursor, and is told.
+    """Return an item that an API told. One without a time is in the future, so that it moves no cursor, and is told;
+    one without a status is told as well, with none.
 
     Args:
         whole: the whole object.
@@ -100,19 +104,27 @@ def item_of(whole: object, *, id: str, status: str, at: str) -> Item:
         at: the place of the time.
 
     Raises:
-        ApiError: it is no object, or has no id or status.
+        ApiError: it is no object, or has no id.
     """
-    found: list[str] = []
-    for place in (id, status):
-        value = member(whole, *place.split("."))
-        if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-            raise ApiError(f"the API told something without {place}: is url the address of the right API?")
-        found.append(str(value))
+    name = word_of(member(whole, *id.split(".")))
+    if not name:
+        raise OddEntry(f"the API told something without {id}: is url the address of the right API?")
+    began = moment_or_never(member(whole, *at.split(".")))
+    return Item(name, word_of(member(whole, *status.split("."))), began, cast("dict[str, Any]", whole))
+
+
+def word_of(value: object) -> str:
+    """Return an id or a status as text; empty if it is none."""
+    return "" if isinstance(value, bool) or not isinstance(value, str | int) else str(value)
+
+
+def moment_or_never(text: object) -> datetime:
+    """Return a time of RFC 3339, as `moment` does; a time in the future for what is none, as Go's zero time."""
     try:
-        began = moment(member(whole, *at.split(".")))
+        at = moment(text)
     except ApiError:
-        began = _NEVER
-    return Item(found[0], found[1], began, cast("dict[str, Any]", whole))
+        return _NEVER
+    return at if at > _EPOCH else _NEVER
 
 
 def ends_with(*statuses: str) -> Callable[[Item], bool]:
@@ -198,6 +210,26 @@ def _state(cursor: str) -> dict[str, Any]:
     return cast("dict[str, Any]", state)
 
 
+def _begin(state: Mapping[str, Any], now: datetime) -> datetime:
+    """Return the time from which on a cursor goes on. One in the future is of a clock that was ahead."""
+    begin = max(moment(state["from"]), _EPOCH + BACK)
+    return begin if begin <= now else now - _AHEAD
+
+
+def _newest(state: Mapping[str, Any], now: datetime) -> datetime | None:
+    newest = _time(state, "newest")
+    return None if newest is None else min(newest, now)
+
+
+async def _told_by(tell: Tell, connection: Connection, item: Item) -> Sequence[bytes]:
+    """Return the documents about an item; only the item itself if what the API tells besides is odd."""
+    try:
+        return await tell(connection, item)
+    except OddEntry as error:
+        note(f"{error}: {item.id[:100]!r} is told without it")
+        return await tell_whole(connection, item)
+
+
 def _time(state: Mapping[str, Any], name: str) -> datetime | None:
     return moment(state[name]) if name in state else None
 
@@ -228,7 +260,7 @@ class ByChange:
             ConfigurationError: the cursor is of another source.
         """
         state = _state(cursor)
-        begin, newest, told = moment(state["from"]), _time(state, "newest"), _Told(state)
+        begin, newest, told = _begin(state, now), _newest(state, now), Told(state)
         found: list[tuple[datetime, bytes]] = []
         is_late = _deadline()
 
@@ -241,8 +273,8 @@ class ByChange:
             for item in page.items:
                 if found and is_late():
                     return Changes(_in_order(found), _text({"from": text_of(begin), **known(newest)}), more=True)
-                if told.is_new(item):
-                    found += [(item.at, document) for document in await self.tell(connection, item)]
+                if told.is_new(item.id, item.status + item.run):
+                    found += [(item.at, document) for document in await _told_by(self.tell, connection, item)]
             times = [item.at for item in page.items]
             newest = _latest(newest, times, now)
             is_in_order = self.is_sorted and bool(times) and times == sorted(times) and begin < times[-1] <= now
@@ -289,13 +321,13 @@ class ByStart:
             ConfigurationError: the cursor is of another source.
         """
         state = _state(cursor)
-        begin, newest, told, jobs = moment(state["from"]), _time(state, "newest"), _Told(state), _Open(state)
+        begin, newest, told, jobs = _begin(state, now), _newest(state, now), Told(state), _Open(state)
         found: list[tuple[datetime, bytes]] = []
-        listed: set[str] = set()
+        walk = Walk(state, _time(state, "endless"), now)
 
         async def take(item: Item) -> None:
-            if told.is_new(item):
-                found.extend([(item.at, document) for document in await self.tell(connection, item)])
+            if told.is_new(item.id, item.status + item.run):
+                found.extend([(item.at, document) for document in await _told_by(self.tell, connection, item)])
             jobs.note(item, self.has_ended(item))
 
         # Nothing is known yet of what is open, also where a cursor of `cursor_at` has taken the place of another one.
@@ -305,7 +337,7 @@ class ByStart:
         def unfinished(after: str | None) -> str:
             page = after if len(after or "") <= _LONGEST_LINK else None
             kept = {"from": text_of(begin), "newest": _or_none(newest), "first": is_first, "page": page}
-            return _text({**kept, **jobs.kept(), **told.kept()})
+            return _text({**kept, **walk.kept(), **jobs.kept(), **told.kept()})
 
         is_late = _deadline()
         after: str | None = state.get("page")
@@ -320,24 +352,26 @@ class ByStart:
             for item in page.items:
                 if found and is_late():
                     return Changes(_in_order(found), unfinished(after), more=True)
-                listed.add(item.id)
                 if item.at >= begin or item.id in jobs or not self.has_ended(item):  # else it had before
                     await take(item)
+            walk.note({item.id for item in page.items})
             times = [item.at for item in page.items]
             newest = _latest(newest, times, now)
             is_last = (
                 self.newest_first and len(times) > 1 and times[-1] < reach and times == sorted(times, reverse=True)
             )
             after = None if is_last else page.next
-            if after is None:
+            if after is None or walk.is_endless:
                 break
             if number + 1 >= MOST_PAGES and len(after) <= _LONGEST_LINK:
                 return Changes(_in_order(found), unfinished(after), more=True)
         else:
             raise ApiError(f"the listing has more than {_MOST_STUCK} pages, with links that are too long to be kept")
-        for id in jobs.without(listed):
+        for id in jobs.without(walk.listed):
             try:
                 item = await self.one(connection, id)
+            except OddEntry as error:
+                note(f"{error}: {id[:100]!r} is not told")
             except ApiError as error:
                 if error.status not in (404, 410):
                     raise
@@ -345,8 +379,11 @@ class ByStart:
             else:
                 await take(item)
         if newest is not None:
-            begin = max(begin, jobs.begin(newest - BACK, now - PATIENCE))
+            # A clock that is ahead must not give up what is open: the API's own counts, if it tells one.
+            begin = max(begin, jobs.begin(newest - BACK, connection.earlier(now) - PATIENCE))
         kept = {"from": text_of(begin), "newest": _or_none(newest), **jobs.kept(before=begin), **told.kept()}
+        if walk.is_endless:  # which the next call says: what was found is stored first
+            return Changes(_in_order(found), _text({**kept, "endless": text_of(now)}), more=True)
         return Changes(_in_order(found), _text(kept))
 
 
@@ -369,30 +406,6 @@ def _or_none(at: datetime | None) -> str | None:
 def _in_order(found: list[tuple[datetime, bytes]]) -> list[bytes]:
     """Return the documents, those about the oldest job first."""
     return [document for _, document in sorted(found, key=lambda each: each[0])]
-
-
-class _Told:
-    """The ids that were told, the latest of them, each with the status that it was told with last."""
-
-    def __init__(self, state: Mapping[str, Any]) -> None:
-        text: str = state.get("told", "")
-        marks = [text[at : at + 12] for at in range(0, len(text), 12)]
-        self._statuses = {mark[:8]: mark[8:] for mark in marks}
-
-    def is_new(self, item: Item) -> bool:
-        """Return whether a job was told last with another status, if ever, and take it for told with this one."""
-        id, status = _digest(item.id, 6), _digest(item.status, 3)
-        is_new = self._statuses.pop(id, "") != status
-        self._statuses[id] = status  # at the end: it is the latest
-        return is_new
-
-    def kept(self) -> dict[str, str]:
-        """Return what a cursor keeps of it."""
-        return {"told": "".join([id + status for id, status in self._statuses.items()][-_MOST_TOLD:])}
-
-
-def _digest(text: str, size: int) -> str:
-    return b64encode(blake2b(text.encode("utf-8", "replace"), digest_size=size).digest()).decode()
 
 
 class _Open:

@@ -13,6 +13,7 @@ from ...errors import ApiError
 from .access import KeyAccess
 from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
+from .entries import all_of
 from .listings import ByStart, Item, Page, document_of, ends_with, item_of, items_of, member, next_link
 
 _ENDS = ends_with("finished", "error", "canceled")
@@ -40,7 +41,7 @@ def openeo_jobs_source(token: str, *, url: str, name: str = "openeo-jobs") -> Ap
 async def _read(connection: Connection, begin: datetime, after: str | None) -> Page:
     query: Query = {"limit": 100}
     page = await (connection.get(after) if after else connection.get("/jobs", query))
-    return Page([_item(each) for each in items_of(page, "jobs")], next_link(connection, page))
+    return Page(all_of(_item, items_of(page, "jobs")), next_link(connection, page))
 
 
 async def _one(connection: Connection, id: str) -> Item:
@@ -62,7 +63,9 @@ async def _tell(connection: Connection, item: Item) -> Sequence[bytes]:
 def _item(whole: object) -> Item:
     # The time of the last status, if the back-end tells it: all pages are read anyway.
     at = "created" if member(whole, "updated") is None else "updated"
-    return item_of(whole, id="id", status="status", at=at)
+    found = item_of(whole, id="id", status="status", at=at)
+    # A job may be started again, and end between two polls.
+    return found._replace(run=str(member(whole, "updated") or "")) if _ENDS(found) else found
 
 
 def _has_ended(item: Item) -> bool:

@@ -19,6 +19,7 @@ from ...options import is_name
 from .access import KeyAccess
 from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
+from .entries import all_of
 from .listings import ByChange, ByStart, Item, Page, document_of, ends_with, item_of, items_of, member, text_of
 from .planet import COUNT
 
@@ -114,7 +115,7 @@ def _source(name: str, api_key: str, url: str, listing: ByChange | ByStart) -> A
 async def _read_orders(connection: Connection, begin: datetime, after: str | None) -> Page:
     query: Query = {"source_type": "all", "last_modified": f"{text_of(begin)}/..", "sort_by": "last_modified"}
     page = await (connection.get(after) if after else connection.get(_ORDERS, query))
-    return Page([_order_item(each) for each in items_of(page, "orders")], _next(connection, page))
+    return Page(all_of(_order_item, items_of(page, "orders")), _next(connection, page))
 
 
 def _order_item(whole: object) -> Item:
@@ -145,7 +146,7 @@ async def _tell_order(connection: Connection, item: Item, *, whole_orders: bool)
 async def _read_subscriptions(connection: Connection, begin: datetime, after: str | None) -> Page:
     query: Query = {"updated": f"{text_of(begin)}/..", "sort_by": "updated", "page_size": 100}
     page = await (connection.get(after) if after else connection.get(_SUBSCRIPTIONS, query))
-    return Page([_subscription_item(each) for each in items_of(page, "subscriptions")], _next(connection, page))
+    return Page(all_of(_subscription_item, items_of(page, "subscriptions")), _next(connection, page))
 
 
 def _subscription_item(whole: object) -> Item:
@@ -160,8 +161,7 @@ async def _read_results(subscription_id: str, connection: Connection, begin: dat
     query: Query = {"updated": f"{text_of(begin)}/.."}
     place = f"{_SUBSCRIPTIONS}/{part_of_path(subscription_id)}/results"
     page = await (connection.get(after) if after else connection.get(place, query))
-    items = [item_of(each, id="id", status="status", at="updated") for each in items_of(page, "results")]
-    return Page(items, _next(connection, page))
+    return Page(all_of(_subscription_item, items_of(page, "results")), _next(connection, page))
 
 
 async def _result(connection: Connection, id: str) -> Item:
@@ -175,7 +175,7 @@ async def _tell(subscription_id: str, connection: Connection, item: Item) -> Seq
 async def _read_tasking(connection: Connection, begin: datetime, after: str | None) -> Page:
     query: Query = {"ordering": "-created_time", "limit": 100}
     page = await (connection.get(after) if after else connection.get(f"{_TASKING}/", query))
-    items = [_tasking_item(each) for each in items_of(page, "results")]
+    items = all_of(_tasking_item, items_of(page, "results"))
     return Page(items, connection.same_host(member(page, "next")))
 
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any, cast
 
+from ...errors import ApiError
 from .access import KeyAccess
 from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
-from .listings import ByStart, Item, Page, document_of, ends_with, item_of, items_of, member, moment
+from .entries import all_of, note
+from .listings import ByStart, Item, Page, document_of, ends_with, item_of, items_of, member, moment_or_never
 
 URL = "https://app.skyfi.com/platform-api"
 _SIZE = 100
@@ -49,7 +52,7 @@ async def _read(connection: Connection, begin: datetime, after: str | None) -> P
         "pageSize": _SIZE,
     }
     page = await connection.get("/orders", query)
-    items = [_item(each) for each in items_of(page, "orders")]
+    items = all_of(_item, items_of(page, "orders"))
     total = member(page, "total")
     has_more = bool(items) and (not isinstance(total, int) or (number + 1) * _SIZE < total)
     return Page(items, str(number + 1) if has_more else None)
@@ -70,9 +73,18 @@ def _has_ended(item: Item) -> bool:
 
 async def _tell(connection: Connection, item: Item) -> Sequence[bytes]:
     if "events" not in item.whole:  # as in a listing
-        item = await _one(connection, item.id)
+        try:
+            item = await _one(connection, item.id)
+        except ApiError as error:
+            if error.status not in (404, 410):
+                raise
     order = {name: value for name, value in item.whole.items() if name != "events"}
-    events = sorted(items_of(item.whole, "events"), key=lambda event: moment(event.get("timestamp")))
+    found: object = item.whole.get("events")
+    listed = cast("list[object]", found) if isinstance(found, list) else []
+    events = [cast("dict[str, Any]", each) for each in listed if isinstance(each, dict)]
+    if len(events) < len(listed):
+        note(f"the order {item.id[:100]!r} has events that are no objects: they are not told")
+    events.sort(key=lambda event: moment_or_never(event.get("timestamp")))
     if not events:  # so that its status is told
         events = [{"status": item.status, "timestamp": None, "message": None}]
     return [document_of({"orderInfo": {**order, "status": event.get("status")}, "event": event}) for event in events]

@@ -11,6 +11,7 @@ from datetime import datetime
 from .access import Access
 from .api import Api, Connection, Query, part_of_path
 from .api_source import ApiSource
+from .entries import all_of
 from .listings import ByStart, Item, Page, ends_with, item_of, items_of, next_link
 
 _ENDS = ends_with("completed", "rejected", "expired", "failed", "cancelled", "user_cancelled")
@@ -36,7 +37,7 @@ def stapi_orders_source(access: Access, *, url: str, name: str = "stapi-orders")
 async def _read(connection: Connection, begin: datetime, after: str | None) -> Page:
     query: Query = {"limit": 100}
     page = await (connection.get(after) if after else connection.get("/orders", query))
-    return Page([_item(each) for each in items_of(page, "features")], next_link(connection, page))
+    return Page(all_of(_item, items_of(page, "features")), next_link(connection, page))
 
 
 async def _one(connection: Connection, id: str) -> Item:
