@@ -1,9 +1,7 @@
-"""Where the images of an event are downloaded from. Links that have ended are asked for again."""
+"""Where the images of an event are downloaded from."""
 
-import json
 import os
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import httpx
@@ -35,12 +33,8 @@ async def links(event: ImageryReady, web: httpx.AsyncClient) -> AsyncGenerator[L
         if not answer.is_redirect:
             answer.raise_for_status()
         yield Link(order["id"], answer.headers["location"])  # which is asked without the key
-    elif event.provider == "planet":
-        item = event.document
-        if event.expires_at is not None and event.expires_at <= datetime.now(UTC):
-            (document,) = await planet_source.again(event.order_id or "")
-            (item,) = [each for each in json.loads(document)["items"] if each["name"] == item["name"]]
-        yield Link(item["name"], item["location"])
+    elif event.provider == "planet" and event.items:  # else no image is in it
+        yield Link(event.document["name"], event.document["location"])
 
 
 async def _of_up42(order_id: str) -> AsyncGenerator[Link]:

@@ -9,11 +9,11 @@ this program, and order something, each in a terminal of its own, after `. ./set
     ../../.venv/bin/webhook-receiver simulator
     ../../.venv/bin/webhook-receiver simulator --as skyfi --port 8043
     ../../.venv/bin/webhook-receiver simulator --as planet --port 8044
-    ../../.venv/bin/uvicorn receive_imagery:app
+    ../../.venv/bin/uvicorn --no-access-log receive_imagery:app
     ../../.venv/bin/python order_imagery.py http://127.0.0.1:8000
     ../../.venv/bin/webhook-receiver order create --status FULFILLED
 
-Expect `saved ...` for each image, in the folder `images`. With accounts, set their keys, and leave out the addresses.
+SkyFi's secret is in the path, so no access log is to be written. Expect `saved ...` for each image, in the folder `images`. With accounts, set their keys, and leave out the addresses.
 """
 
 import os
@@ -44,6 +44,7 @@ router = Router()
 
 @router.on(ImageryReady, timeout=6 * 3600)
 async def download(event: ImageryReady) -> None:
+    event = await receivers[event.provider].fresh(event)  # with links that have not ended
     async with httpx.AsyncClient(timeout=60) as web:
         async for link in links(event, web):
             if await save(web, link, Path("images", event.provider)):
@@ -59,6 +60,7 @@ def receiver(name: str, **proof: Any) -> WebhookReceiver:
 as_up42 = receiver("up42", secret=SECRET)
 as_skyfi = receiver("skyfi", sender=skyfi(Secret.from_env("SKYFI_SECRET")))
 as_planet = receiver("planet", sender=planet_orders(Secret.from_env("PLANET_SECRET")))
+receivers = {"up42": as_up42, "skyfi": as_skyfi, "planet": as_planet}
 as_up42.poll_every(INTERVAL, as_up42.orders(WebhooksClient()))
 as_skyfi.poll_every(INTERVAL, skyfi_source)
 as_planet.poll_every(INTERVAL, planet_source)

@@ -17,7 +17,7 @@ from .statuses import STATUSES, Outcome
 
 
 class PlanetOrderDelivered(ProviderEvent, ImageryReady, frozen=True):
-    """An item of an order is delivered; of a document without items, the order."""
+    """An item of an order is delivered."""
 
     event: Literal["planet.order.ready"]
 
@@ -63,11 +63,12 @@ COUNT = "item_count"
 
 
 class _Orders(Reading):
-    """The reading of orders. A document that tells the number of items is no further news that they are ready."""
+    """The reading of orders. An order that is ready and tells no items is no news of an image: its links are gone, or
+    it tells the number of items alone."""
 
     def outcome(self, status: str, document: Any) -> Outcome:
         found = super().outcome(status, document)
-        return Outcome.PROGRESS if found is Outcome.READY and COUNT in document else found
+        return Outcome.PROGRESS if found is Outcome.READY and "delivery" not in document else found
 
 
 def planet_orders(secret: Secrets, *, username: str | None = USERNAME, item_count: Places = ()) -> Sender:
@@ -162,6 +163,8 @@ PRESETS = (
             backfill="List the orders by last_modified, and read the results of each.",
             traps=(
                 "Without per_order, each item is a call of its own: a big order is a burst.",
+                "With per_order, one call has the links of all items: some 1,000 items need more than the default "
+                "max_body of 1 MiB. The source tells them by 200.",
                 "The links in location end at expires_at.",
                 "No call says how many items an order has: the API tells, by planet_orders_source(key, "
                 "whole_orders=True), or ?items=3 in the URL of the order, with "

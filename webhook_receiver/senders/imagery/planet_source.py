@@ -28,6 +28,8 @@ _ORDERS = "/compute/ops/orders/v2"
 _SUBSCRIPTIONS = "/subscriptions/v1"
 _TASKING = "/tasking/v2/orders"
 
+_ITEMS = 200  # of a document, which has some 300 KB then
+
 _WITH_RESULTS = frozenset({"success", "partial"})
 _TASKING_ENDS = ends_with("FULFILLED", "FAILED", "EXPIRED", "REJECTED", "CANCELLED")  # third parties
 
@@ -35,9 +37,10 @@ _TASKING_ENDS = ends_with("FULFILLED", "FAILED", "EXPIRED", "REJECTED", "CANCELL
 def planet_orders_source(api_key: str, *, url: str = URL, whole_orders: bool = False) -> ApiSource:
     """Return the source that tells the orders of Planet's Orders API whose state changed.
 
-    A document is the notification of a whole order, `{"order_id", "items"}`, with the order's `state` and the whole
-    order as `order`. The items of an order that is ready have links that end, at their `expires_at`. An order in the
-    state partial is told twice, with its items and without, since a notification of items tells no state.
+    A document is the notification of an order, `{"order_id", "items"}`, with the order's `state` and the order without
+    its results as `order`; of an order with many items there are several. The items of an order that is ready have
+    links that end, at their `expires_at`. An order in the state partial is told twice, with its items and without,
+    since a notification of items tells no state.
 
     Args:
         api_key: the API key.
@@ -127,7 +130,7 @@ async def _order(connection: Connection, id: str) -> Item:
 
 
 async def _tell_order(connection: Connection, item: Item, *, whole_orders: bool) -> Sequence[bytes]:
-    results: list[Any] | None = member(item.whole, "_links", "results")
+    results: object = member(item.whole, "_links", "results")
     if item.status in _WITH_RESULTS and results is None:  # a listing leaves them out
         try:
             item = await _order(connection, item.id)
@@ -135,10 +138,14 @@ async def _tell_order(connection: Connection, item: Item, *, whole_orders: bool)
             if error.status != 404:
                 raise
         results = member(item.whole, "_links", "results")
-    document = {"order_id": item.id, "items": results or [], "state": item.status, "order": item.whole}
-    documents = [document_of(document)]
-    if results and (whole_orders or item.status == "partial"):
-        told = {COUNT: len({member(each, "name") for each in results})} if whole_orders else {}
+    items: list[Any] = results if isinstance(results, list) else []
+    links: object = item.whole.get("_links")
+    order = {**item.whole, "_links": {**links, "results": None}} if isinstance(links, dict) else item.whole
+    document = {"order_id": item.id, "items": [], "state": item.status, "order": order}
+    parts = [items[at : at + _ITEMS] for at in range(0, len(items), _ITEMS)] or [[]]
+    documents = [document_of({**document, "items": part}) for part in parts]
+    if items and (whole_orders or item.status == "partial"):
+        told = {COUNT: len({member(each, "name") for each in items})} if whole_orders else {}
         documents.append(document_of({**document, "items": [], **told}))
     return documents
 
