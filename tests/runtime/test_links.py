@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -176,3 +177,18 @@ async def test_the_links_of_planets_orders_are_asked_for_again_at_their_end() ->
             await until(lambda: len(ends) == 4)
     assert all(end is not None and end < player.now for end in first)
     assert all(end is not None and end > player.now for end in ends[2:])
+
+
+@pytest.mark.parametrize("ends", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+async def test_an_end_beyond_the_calendar_is_one_as_any_other(ends: str) -> None:
+    hooks = durable(sender=planet_orders("secret"), work=False)
+    hooks.poll_every(timedelta(minutes=5), Api(Clock()))
+    item = {"name": "a", "delivery": "success", "expires_at": ends}
+    async with hooks:
+        (event,) = hooks.parse_all(json.dumps({"order_id": "o-1", "items": [item]}).encode())
+        assert isinstance(event, ImageryReady)
+        if ends.startswith("9999"):
+            assert await hooks.fresh(event) is event
+        else:
+            with pytest.raises(GiveUp, match="ended at a time that is in no calendar"):
+                await hooks.fresh(event)

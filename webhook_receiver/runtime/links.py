@@ -30,7 +30,7 @@ async def fresh(runtime: Runtime, event: E, sources: Sequence[object]) -> E:
     ends = _ends(event)
     if ends is None or _lasts(event, runtime.clock()):
         return event
-    said = f"its download links ended at {datetime.fromtimestamp(ends, UTC):%Y-%m-%d %H:%M} UTC"
+    said = f"its download links ended at {_written(ends)}"
     order: object = getattr(event, "order_id", None)
     asked = [each for each in sources if isinstance(each, TellsAgain)]
     if not asked or not isinstance(order, str):
@@ -69,6 +69,13 @@ async def _again(source: TellsAgain, order: str) -> Sequence[bytes]:
 def _lasts(event: Event, now: float) -> bool:
     ends = _ends(event)
     return ends is None or ends > now
+
+
+def _written(unix: float) -> str:
+    try:
+        return f"{datetime.fromtimestamp(unix, UTC):%Y-%m-%d %H:%M} UTC"
+    except (ValueError, OverflowError, OSError):  # the zone of a time can lead out of the calendar
+        return "a time that is in no calendar"
 
 
 def _ends(event: Event) -> float | None:
