@@ -154,7 +154,7 @@ def test_planet_tells_each_item_of_an_order() -> None:
 
 @pytest.mark.parametrize(
     ("state", "kind"),
-    [("success", READY), ("partial", PARTLY), ("failed", FAILED), ("cancelled", PROGRESS), ("queued", PROGRESS)],
+    [("success", PROGRESS), ("partial", PARTLY), ("failed", FAILED), ("cancelled", PROGRESS), ("queued", PROGRESS)],
 )
 def test_planet_tells_an_order_without_items_by_its_state(state: str, kind: type[Event]) -> None:
     assert told(planet_orders("secret"), {"id": "o-1", "state": state}) == [(kind, "o-1", (), state)]
@@ -217,6 +217,17 @@ def test_skyfi_is_ready_when_it_has_delivered_or_without_a_bucket_when_it_has_pr
 ) -> None:
     document = order(status, deliveryDriver=driver, itemId="i-1")
     assert told(skyfi(EXAMPLE), document) == [(kind, "o-1", ("i-1",), status)]
+
+
+@pytest.mark.parametrize("timestamp", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_beyond_the_calendar_leaves_an_event_what_it_is(timestamp: str) -> None:
+    document = order("DELIVERY_COMPLETED")
+    document["event"]["timestamp"] = timestamp
+    assert told(skyfi(EXAMPLE), document) == [(READY, "o-1", (), "DELIVERY_COMPLETED")]
+
+
+def test_a_document_of_skyfi_that_does_not_say_whether_there_is_a_bucket_tells_no_end() -> None:
+    assert told(skyfi(EXAMPLE), order("PROCESSING_COMPLETE")) == [(PROGRESS, "o-1", (), "PROCESSING_COMPLETE")]
 
 
 def test_skyfis_prose_and_its_schema_are_both_read() -> None:

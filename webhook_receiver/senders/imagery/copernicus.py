@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
+from ...delivery import Headers
 from ...events import ImageryProgress, ImageryReady
 from ...signatures.secrets import Secrets
 from ..base import Sender
+from ..event_names import place_of
 from ..page import Page
 from ..preset import Preset
 from ..split import Split
-from .events import ProviderEvent, Reading
+from .events import ProviderEvent, Reading, id_of
 from .schemes import USERNAME, basic_or_path
 from .statuses import STATUSES
 
@@ -28,6 +30,25 @@ class CopernicusProductChanged(ProviderEvent, ImageryProgress, frozen=True):
     event: Literal["copernicus.product.progress"]
 
 
+class _Products(Reading):
+    """The reading of notifications. Several subscriptions, by push or by pull, tell the same of a product."""
+
+    def read(self, document: Any, headers: Headers) -> dict[str, Any]:
+        found = super().read(document, headers)
+        told = found["body"]
+        dates = () if told["status"].casefold() == "created" else (_changed(document, headers),)
+        told["id"] = id_of([*told["items"][:1], told["status"].casefold() or None, *dates]) if told["items"] else None
+        return found
+
+
+def _changed(document: Any, headers: Headers) -> str | None:
+    return next((found for place in _CHANGES if (found := place.value(document, headers)) is not None), None)
+
+
+# The time of the change is the same in all subscriptions; that of the notification is not.
+_CHANGES = [*map(place_of, ("value.ModificationDate", "value.DeletionDate", "NotificationDate"))]
+
+
 def copernicus(secret: Secrets, *, username: str | None = USERNAME) -> Sender:
     """Return the sender Copernicus Data Space, for its push subscriptions. One call may have several notifications.
 
@@ -39,12 +60,11 @@ def copernicus(secret: Secrets, *, username: str | None = USERNAME) -> Sender:
     Raises:
         ConfigurationError: a secret or the user name cannot work.
     """
-    reading = Reading(
+    reading = _Products(
         event="copernicus.product",
         statuses=STATUSES["copernicus"],
         status=("SubscriptionEvent",),
         item=("ProductId",),
-        id=(("SubscriptionId",), ("ProductId",), ("SubscriptionEvent",), ("NotificationDate",)),
         parts=Split("*"),
     )
     return reading.sender(

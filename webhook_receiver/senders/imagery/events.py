@@ -131,7 +131,7 @@ class ProviderEvent(ImageryEvent, ABC, frozen=True):
             return (body.id,)
         if body.order_id is None and not body.items:
             return None
-        return (body.order_id or "", body.status, *body.items)
+        return (body.order_id or "", body.status.casefold(), *body.items)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,7 +200,7 @@ class Reading:
             "items": [] if item is None else [item],
             "status": status,
             "expires_at": None if expires_at is None else expires_at.isoformat(),
-            "id": _id([_first(places, document, headers) for places in self._id_places]),
+            "id": self._id(document, headers),
             "document": document,
         }
         item_count = _count(self._text("item_count", document, headers))
@@ -292,6 +292,15 @@ class Reading:
             return self.reads_all
         return self._where is None or self._where[0].value(document, headers) == self._where[1]
 
+    def _id(self, document: Any, headers: Headers) -> str | None:
+        found: list[str | None] = []
+        for texts, places in zip(self.id, self._id_places, strict=True):
+            value = _first(places, document, headers)
+            # A push and an API may spell a status in two ways.
+            is_status = not {*texts}.isdisjoint(self.status)
+            found.append(value if value is None or not is_status else value.casefold())
+        return id_of(found)
+
     def _text(self, name: str, document: Any, headers: Headers) -> str | None:
         return _first(self._places[name], document, headers)
 
@@ -343,15 +352,21 @@ def _count(text: str | None) -> int | None:
 
 
 def _same_time(text: str) -> str:
-    """Return a time by RFC 3339 in one spelling, since a push and an API may use two; any other text as it is."""
+    """Return a time by RFC 3339 in one spelling, since a push and an API may use two; any other text as it is.
+
+    One of them may tell microseconds, and the other one none beyond milliseconds.
+    """
     time = _time(text) if _IS_TIME.match(text) else None
-    return text if time is None else time.astimezone(UTC).isoformat()
+    try:
+        return text if time is None else time.astimezone(UTC).isoformat(timespec="milliseconds")
+    except OverflowError:  # at an end of the calendar
+        return text
 
 
 _IS_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d")
 
 
-def _id(values: Sequence[str | None]) -> str | None:
+def id_of(values: Sequence[str | None]) -> str | None:
     """Return the id that several values are together, unlike that of any others; None if one is missing."""
     found = [_same_time(value) for value in values if value is not None]
     if not found or len(found) < len(values):

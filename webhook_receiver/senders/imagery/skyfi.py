@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from ...events import ImageryFailed, ImageryProgress, ImageryReady
 from ...responses import ResponseStatuses
 from ...signatures.secrets import Secrets
 from ..base import Sender
-from ..event_names import place_of
 from ..page import Page
 from ..preset import Preset
 from .events import ProviderEvent, Reading
@@ -46,15 +45,15 @@ class SkyFiArchiveImage(ProviderEvent, ImageryReady, frozen=True):
 
 
 class _Orders(Reading):
-    """The reading of orders. An order without a bucket is not delivered, so its end is that of its processing."""
+    """The reading of orders. An order without a bucket is not delivered, so its end is that of its processing; a
+    document that does not say whether there is a bucket tells no end."""
 
     def outcome(self, status: str, document: Any) -> Outcome:
-        if status.upper() == "PROCESSING_COMPLETE" and _DRIVER.value(document, ()) in (None, "NONE"):
+        info: object = document.get("orderInfo")
+        told = cast("dict[str, object]", info) if isinstance(info, dict) else {}
+        if status.upper() == "PROCESSING_COMPLETE" and told.get("deliveryDriver", "") in (None, "NONE"):
             return Outcome.READY
         return super().outcome(status, document)
-
-
-_DRIVER = place_of("orderInfo.deliveryDriver")
 
 
 def skyfi(secret: Secrets) -> Sender:
@@ -70,7 +69,7 @@ def skyfi(secret: Secrets) -> Sender:
         event="skyfi.order",
         statuses=STATUSES["skyfi"],
         status=("event.status", "orderInfo.status"),
-        order_id=("orderInfo.orderId", "orderInfo.id", "order_info.order_id", "order_info.id"),
+        order_id=("orderInfo.id", "order_info.id", "orderInfo.orderId", "order_info.order_id"),
         item=("orderInfo.itemId", "order_info.item_id"),
         id=(("orderInfo.id", "order_info.id"), ("event.status",), ("event.timestamp",)),
     )
@@ -143,7 +142,8 @@ PRESETS = (
             traps=(
                 "Two seconds leave no time for a handler: give the receiver an inbox.",
                 "Code of third parties verifies a header X-SkyFi-Signature: its OpenAPI has none, and no secret.",
-                "An order without a bucket is ready at PROCESSING_COMPLETE, and downloaded from the API.",
+                "An order without a bucket is ready at PROCESSING_COMPLETE, and downloaded from the API: one whose "
+                "deliveryDriver is null or NONE. A document without that member tells no end.",
             ),
         ),
     ),
