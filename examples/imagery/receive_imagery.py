@@ -13,7 +13,8 @@ this program, and order something, each in a terminal of its own, after `. ./set
     ../../.venv/bin/python order_imagery.py http://127.0.0.1:8000
     ../../.venv/bin/webhook-receiver order create --status FULFILLED
 
-SkyFi's secret is in the path, so no access log is to be written. Expect `saved ...` for each image, in the folder `images`. With accounts, set their keys, and leave out the addresses.
+Expect `saved ...` for each image, in the folder `images`. With accounts, set their keys, and leave out the addresses.
+SkyFi's secret is in the path, which an access log would have.
 """
 
 import os

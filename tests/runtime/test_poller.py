@@ -311,7 +311,6 @@ def page(documents: Any, cursor: Any, more: Any = False) -> Any:
         (page({b"{}"}, "1"), "set as documents"),
         (page([b"{}", "{}"], "1"), "as document 2 of a page str, and not bytes"),
         (page([{}], "1"), "as document 1 of a page dict"),
-        (page([b"x" * 1_048_577], "1"), r"1048577 bytes: WebhookReceiver\(max_body=...\) allows 1048576"),
         (page([], None), "NoneType as cursor"),
         (page([], b"1"), "bytes as cursor"),
         (page([], 17), "int as cursor"),
@@ -331,6 +330,35 @@ async def test_what_a_source_must_not_return_is_told_and_the_cursor_stays(given:
         assert (found.cursor, found.leased, found.failures) == (None, False, 1)
         assert found.error is not None
         assert found.error.startswith("the source odd returned ")
+
+
+async def test_a_document_that_is_too_large_is_left_out_and_named_and_the_rest_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    large = about("o-2", note="x" * 1_048_577)
+    asked: list[str | None] = []
+
+    async def source(cursor: str | None) -> Changes:
+        asked.append(cursor)
+        if cursor is None:
+            return Changes([about("o-1"), large, b"x" * 1_048_577, about("o-3")], "1", more=True)
+        return Changes([about(f"o-{len(asked) + 2}")], str(len(asked)))
+
+    hooks, _ = polling(source)
+    said = r"told a document of \d+ bytes about the order 'o-2'; a document of 1048577 bytes: .*\(max_body=...\) allows"
+    async with opened(hooks) as each:
+        with pytest.raises(ApiError, match=said):
+            await each.poll()
+        (found,) = await hooks.inbox.polls()
+        assert (found.cursor, found.failures) == ("2", 1)
+        assert found.error is not None
+        assert "'o-2'" in found.error
+        assert len(await hooks.inbox.find(Filter())) == 3
+        assert await each.poll(early=True) == Polled(1, 1)
+        (found,) = await hooks.inbox.polls()
+        assert (found.cursor, found.failures, found.error) == ("3", 0, None)
+    assert [record.getMessage().count("is left out") for record in caplog.records][:2] == [1, 1]
+    assert "xxx" not in caplog.text
 
 
 async def test_a_source_that_is_not_async_is_told() -> None:

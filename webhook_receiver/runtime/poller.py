@@ -30,6 +30,7 @@ from typing import NamedTuple, cast
 
 from ..delivery import Delivery, new_id
 from ..errors import ApiError, ConfigurationError, InboxError, PollLeaseLost, WebhookError
+from ..events import Event, order_id_of
 from ..inbox.records import Entry, PollLease, PollOutcome, Stored
 from ..logs import LineLimit, log_failure
 from ..redaction import place_of, storable
@@ -57,6 +58,7 @@ _JITTER = (0.9, 1.1)  # of a wait, so that no two processes or sources ask toget
 _AT_ONCE, _AT_ONCE_BESIDE_PUSHES = 100, 20  # documents that are put together, which no push notices
 _BYTES_AT_ONCE = 1024 * 1024
 _MOST_TOLD = 50_000  # documents that are known without a look into the inbox: some MiB
+_MOST_NAMED = 3  # documents that are too large, in the error of a poll
 _STEP = 0.001  # seconds of work, after which the event loop is left to others
 _REST = 10.0  # for so many times as long as the work took, while pushes come
 _LONGEST_REST = 0.1  # seconds
@@ -128,6 +130,8 @@ class Poller:
         self._interval = interval
         self._max_document = max_document
         self._wait = 0.0
+        self._left_out: list[str] = []
+        """What this poll has left out: documents that are too large."""
         """The seconds before which nobody polls, by the end of the latest poll of this process."""
         self._logged = ""
         """What kind of error was logged last, unless a poll has succeeded since."""
@@ -256,6 +260,7 @@ class Poller:
 
     async def _pages(self, lease: PollLease, cursor: str | None, progress: Progress | None) -> Polled:
         polled, seen = Polled(), {cursor}
+        self._left_out.clear()
         for page in count(1):
             changes = await self._ask(cursor)
             polled = await self._put(changes, cursor, lease, polled, progress)
@@ -273,6 +278,8 @@ class Poller:
                 break
             cursor = changes.cursor
             seen.add(cursor)
+        if self._left_out:  # the rest is stored, and the cursor is behind all of it
+            raise ApiError(f"the source {self.name} told {'; '.join(self._left_out)}: {self._how_to_take}")
         return polled
 
     async def _ask(self, cursor: str | None) -> Changes:
@@ -309,10 +316,14 @@ class Poller:
         """Put the documents of a page, and at the end the cursor behind them; return the counts with them added."""
         batch, told, began = _Batch(), self._told, perf_counter()
         for number, document in enumerate(changes.documents, 1):
-            if type(document) is not bytes or len(document) > self._max_document:
+            if type(document) is not bytes:
                 raise ApiError(
-                    f"the source {self.name} returned as document {number} of a page {self._wrong(document)}"
+                    f"the source {self.name} returned as document {number} of a page {type(document).__name__}, and "
+                    "not bytes, the body of a delivery"
                 )
+            if len(document) > self._max_document:
+                self._leave_out(document)
+                continue
             digest = blake2b(document, digest_size=16).digest()
             if digest in told:
                 batch.known += 1
@@ -362,11 +373,27 @@ class Poller:
             self._answered, self._busy_until = answered, now + _BUSY
         await asyncio.sleep(min(worked * _REST, _LONGEST_REST) if now < self._busy_until else 0)
 
-    def _wrong(self, document: object) -> str:
-        """Return what is wrong with a document; the cursor stays before it, so that it is not lost."""
-        if not isinstance(document, bytes):
-            return f"{type(document).__name__}, and not bytes, the body of a delivery"
-        return f"{len(document)} bytes: WebhookReceiver(max_body=...) allows {self._max_document}"
+    def _leave_out(self, document: bytes) -> None:
+        """Note that a document is too large; nothing else waits for it. The error at the end of the poll says so."""
+        what = f"a document of {len(document)} bytes"
+        with suppress(Exception):  # in a user's class
+            events = self._runtime.dispatcher.parse_all(document, ())
+            orders = [order_id_of(each) for each in events if isinstance(each, Event)]
+            order = next(each for each in orders if each is not None)
+            what += f" about the order {storable(order)[:100]!r}"
+        logger.error(
+            "%s: the source %s told %s, which is left out: %s",
+            *(self._runtime.name, self.name, what, self._how_to_take),
+        )
+        if len(self._left_out) < _MOST_NAMED:
+            self._left_out.append(what)
+
+    @property
+    def _how_to_take(self) -> str:
+        return (
+            f"WebhookReceiver(max_body=...) allows {self._max_document}; with more, the command poll --since tells it "
+            "again"
+        )
 
     def _entry(self, document: bytes) -> Entry | None:
         """Return the entry of a document; None for an empty batch."""
