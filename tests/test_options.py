@@ -108,6 +108,7 @@ def test_one_that_could_not_work_is_rejected(settings: dict[str, float]) -> None
         ("2h", 7200),
         ("30d", 2_592_000),
         ("2w", 1_209_600),
+        ("200ms", 0.2),
         (" 7 D ", 604_800),
         ("0.25s", 0.25),
     ],

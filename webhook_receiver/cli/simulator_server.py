@@ -16,7 +16,7 @@ from ..signatures import Secret
 from ..simulator import ProviderSimulator, Simulator, provider_app, simulator_app
 from ..simulator.providers.base import KEY
 from ..simulator.store import Outgoing, SendAttempt
-from ..simulator.urls import without_credentials
+from ..simulator.urls import without_secret
 from ..simulator.webhooks_api import GivenWebhook, put
 from . import output
 
@@ -85,7 +85,7 @@ def _present(simulated: ProviderSimulator, url: str, *, as_json: bool) -> None:
         return
     output.say(f"the simulator of {provider} is at {url}, its key is {KEY}", "bold")
     if webhook is not None:
-        output.say(f"orders that name no URL are told to {output.printable(without_credentials(webhook))}")
+        output.say(f"orders that name no URL are told to {output.printable(without_secret(webhook))}")
     output.say("order something:")
     output.say(f"{output.program()} order create --simulator {url}", "cyan")
 
@@ -96,8 +96,8 @@ def show(outgoing: Outgoing, made: SendAttempt) -> None:
     response = made.reason if made.status is None else f"{made.status} {made.reason}".rstrip()
     then = {"delivered": "", "": f", again in {(outgoing.due or 0) - time.time():.0f} s"}.get(outgoing.ended)
     line = (
-        f"{time.strftime('%H:%M:%S', time.localtime(made.at))} {outgoing.event} {about} to {made.url}: {response} "
-        f"in {made.seconds * 1000:.1f} ms, attempt {made.number}"
+        f"{time.strftime('%H:%M:%S', time.localtime(made.at))} {outgoing.event} {about} to {without_secret(made.url)}: "
+        f"{response} in {made.seconds * 1000:.1f} ms, attempt {made.number}"
     )
     output.say(output.printable(line + (then if then is not None else f", {outgoing.ended}")), _style(outgoing))
 
@@ -113,7 +113,7 @@ def show_json(outgoing: Outgoing, made: SendAttempt) -> None:
 
 def document_of(outgoing: Outgoing, made: SendAttempt) -> dict[str, Any]:
     """Return an attempt as JSON can hold it, without what is long."""
-    document: dict[str, Any] = outgoing.as_json() | made.as_json()
+    document: dict[str, Any] = outgoing.as_json() | made.as_json() | {"url": without_secret(made.url)}
     for long in ("body", "headers", "attempts", "faults"):
         document.pop(long)
     return document | {"id": outgoing.id, "number": outgoing.number, "attempt": made.number}

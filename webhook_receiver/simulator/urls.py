@@ -27,3 +27,13 @@ def without_credentials(url: str) -> str:
     """Return a URL without the user name and the password in it, which are nothing to show."""
     parsed = httpx.URL(url)
     return str(parsed.copy_with(userinfo=b"")) if parsed.userinfo else url
+
+
+def without_secret(url: str) -> str:
+    """Return a URL as a line for people has it: without credentials, and without what may be a secret in its path."""
+    parsed = httpx.URL(without_credentials(url))
+    parts = ["***" if len(part) >= _SHORTEST_SECRET else part for part in parsed.path.split("/")]
+    return str(parsed.copy_with(path="/".join(parts), query=None))
+
+
+_SHORTEST_SECRET = 22  # characters of a secret in a path, see `Unsigned`

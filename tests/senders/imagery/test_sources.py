@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from webhook_receiver import ApiError, ConfigurationError
 from webhook_receiver.senders.imagery import api, listings
 from webhook_receiver.senders.imagery.api_source import ApiSource
+from webhook_receiver.senders.imagery.copernicus_source import copernicus_access, copernicus_queue_source
 from webhook_receiver.senders.source import MOST_OF_A_CURSOR, StartsAt, source_name
 from webhook_receiver.simulator.providers.base import KEY, Silence
 
@@ -242,6 +244,50 @@ async def test_too_many_requests_tell_when_to_ask_again(case: Case, stage: Stage
         with pytest.raises(ApiError, match="429 Too Many Requests: slow down; too many requests") as caught:
             await player.call()
         assert caught.value.retry_after == seconds
+
+
+@pytest.mark.parametrize("name", ["iceye", "sentinel-hub", "copernicus-queue"])
+async def test_too_many_requests_for_a_token_tell_when_to_ask_again(name: str, stage: Stage) -> None:
+    async def slow_down(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["path"] == "/token"
+        await JSONResponse({}, 429, {"retry-after": "7200"})(scope, receive, send)
+
+    player = Player(CASES[name], stage)
+    stage.plays = slow_down
+    with pytest.raises(ApiError, match="the token endpoint answered 429") as caught:
+        await player.call()
+    assert caught.value.retry_after == (7.2 if name == "sentinel-hub" else 7200)
+
+
+@pytest.mark.parametrize("end", ["?key=abc", "#part", "/v1?", "/v1#"])
+def test_an_address_with_a_query_or_a_fragment_is_refused(end: str) -> None:
+    with pytest.raises(ConfigurationError, match="without a query or a fragment"):
+        CASES["stapi"].source(f"https://api.example.com{end}", KEY)
+
+
+async def test_a_path_of_the_address_may_be_a_secret_and_is_shown_nowhere(stage: Stage) -> None:
+    source = CASES["hyp3"].source("http://127.0.0.1:1/s3cr3t-path/api", KEY)
+    assert "s3cr3t" not in repr(source) + repr(source.api) + repr(vars(source))
+    with pytest.raises(ApiError, match=r"GET /jobs at 127\.0\.0\.1: ") as caught:
+        await source(None)
+    assert "s3cr3t" not in str(caught.value)
+    with pytest.raises(ConfigurationError) as refused:
+        CASES["hyp3"].source("ftp://api.example.com/s3cr3t-path", KEY)
+    assert "s3cr3t" not in str(refused.value)
+
+
+@pytest.mark.parametrize("subscription", ["", " ", "..", "a\nb", 7, None])
+def test_a_queue_needs_the_id_of_a_subscription(subscription: Any) -> None:
+    with pytest.raises(ConfigurationError, match="subscription_id is the id of a subscription"):
+        copernicus_queue_source(copernicus_access("me", "pw"), subscription)
+
+
+async def test_a_next_page_that_is_no_text_is_not_asked_for(stage: Stage) -> None:
+    player = Player(CASES["hyp3"], stage)
+    player.there.answers = [JSONResponse({"jobs": [], "next": {"a": 1}})]
+    with pytest.raises(ApiError, match="the link to the next page is no text"):
+        await player.call()
+    assert len(player.there.got) == 1
 
 
 async def test_the_time_to_ask_again_may_be_a_date(stage: Stage) -> None:

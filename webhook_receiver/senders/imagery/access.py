@@ -24,8 +24,17 @@ class Header(NamedTuple):
     value: str
 
 
-Post = Callable[[str, Mapping[str, str], Mapping[str, str]], Awaitable[tuple[int, bytes]]]
-"""A function that posts a form: of a URL, the fields and the headers. It returns the status and the body."""
+class Answer(NamedTuple):
+    """A response to a form."""
+
+    status: int
+    content: bytes
+    retry_after: float | None = None
+    """The seconds that its `Retry-After` asks to wait; None without one."""
+
+
+Post = Callable[[str, Mapping[str, str], Mapping[str, str]], Awaitable[Answer]]
+"""A function that posts a form: of a URL, the fields and the headers."""
 
 
 class Access(Protocol):
@@ -135,10 +144,10 @@ class OAuth2:
     async def proof(self, post: Post) -> Header:
         if self._token is None or self._clock() >= self._renew_at:
             asked_at = self._clock()
-            status, content = await post(self._url, self._form, self._headers)
+            status, content, retry_after = await post(self._url, self._form, self._headers)
             if status != 200:
                 hint = ": the credentials were rejected" if status in (400, 401, 403) else ""
-                raise ApiError(f"the token endpoint answered {status}{hint}", status=status)
+                raise ApiError(f"the token endpoint answered {status}{hint}", status=status, retry_after=retry_after)
             try:
                 granted = _Granted.model_validate_json(content)
                 self._token = _sendable(granted.access_token.get_secret_value(), "the token")

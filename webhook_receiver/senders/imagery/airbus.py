@@ -111,7 +111,8 @@ PRESETS = (
                 "Items that change within a moment come in one call, in any order.",
                 "No call says how many items an order has: ?items=3 in the URL of the order, and "
                 'airbus_radar(secret, item_count=("query:items",)), tells it.',
-                "The header Idempotency-Key is that of a call; an item is known by its id, status and lastUpdateTime.",
+                "The header Idempotency-Key is that of a call; an item is known by its id, status and lastUpdateTime. "
+                "One without that time is known by the bytes of its call alone, so it may come twice.",
             ),
         ),
     ),

@@ -25,7 +25,7 @@ import httpx
 from ...errors import ApiError, ConfigurationError
 from ...signatures.http_get import is_loopback
 from ..source import retry_after
-from .access import Access
+from .access import Access, Answer
 
 MOST_OF_A_RESPONSE = 32 * 1024 * 1024
 """Number of bytes of a response, at most."""
@@ -42,7 +42,7 @@ Query = Mapping[str, str | int | list[str]]
 """The parameters of a query."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Api:
     """A provider's API, and the access to it.
 
@@ -65,12 +65,22 @@ class Api:
         except (httpx.InvalidURL, TypeError):
             url = httpx.URL("")
         if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.host)):
-            raise ConfigurationError(f"url is an address of https, such as https://api.example.com, not {self.url!r}")
+            here = f", not one of {url.scheme} at {url.host}" if url.host else ""
+            raise ConfigurationError(f"url is an address of https, such as https://api.example.com{here}")
         if url.userinfo:
             raise ConfigurationError("url has a user name or password in it, which errors would show")
+        if url.query or url.fragment or "?" in self.url or "#" in self.url:
+            raise ConfigurationError(
+                f"url is an address to which paths are added, without a query or a fragment (? or #): {url.scheme}://"
+                f"{url.host} and a path"
+            )
         seconds: object = self.timeout
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
             raise ConfigurationError(f"timeout is a number of seconds above 0, not {self.timeout!r}")
+
+    def __repr__(self) -> str:
+        url = httpx.URL(self.url)  # whose path may hold a secret
+        return f"<Api at {url.scheme}://{url.host}>"
 
     @asynccontextmanager
     async def connected(self) -> AsyncGenerator[Connection]:
@@ -142,9 +152,11 @@ class Connection:
         """
         if not link:
             return None
+        if not isinstance(link, str):
+            raise ApiError(f"{httpx.URL(self._api.url).host}: the link to the next page is no text")
         here = httpx.URL(self._api.url)
         try:
-            there = here.join(str(link))
+            there = here.join(link)
         except (httpx.InvalidURL, UnicodeError):
             raise ApiError(f"{here.host}: the link to the next page is no URL") from None
         if there.host != here.host or there.userinfo:
@@ -153,7 +165,7 @@ class Connection:
 
     async def _call(self, method: str, place: str, query: Query | None, body: object) -> Any:
         url = place if "://" in place else self._api.url + place
-        where = _where(method, url)
+        where = self._where(method, url)
         access = self._api.access
         params = None if query is None else cast("dict[str, Any]", query)
 
@@ -167,10 +179,10 @@ class Connection:
             response, content = await asked()
         return self._document(response, content, where)
 
-    async def _post(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> tuple[int, bytes]:
+    async def _post(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
         request = self._client.build_request("POST", url, data=form, headers=headers)
-        response, content = await self._send(request, _where("POST", url))
-        return response.status_code, content
+        response, content = await self._send(request, self._where("POST", url))
+        return Answer(response.status_code, content, self._wait(response))
 
     async def _send(self, request: httpx.Request, where: str) -> tuple[httpx.Response, bytes]:
         """Return the response to a request, and its whole body.
@@ -193,6 +205,17 @@ class Connection:
         except httpx.HTTPError as error:
             said = _without(error, self._api) or type(error).__name__
             raise ApiError(f"{where}: {said}: is it up, and is the address right?") from None
+
+    def _wait(self, response: httpx.Response) -> float | None:
+        """Return the seconds that a `Retry-After` asks to wait; its numbers are in the API's unit."""
+        value = response.headers.get("retry-after", "")
+        seconds = retry_after(value, time.time())
+        return seconds if seconds is None or not value.strip().isdigit() else seconds * self._api.retry_after_unit
+
+    def _where(self, method: str, url: str) -> str:
+        """Return what was asked, without the query and the path of the API's address, which may hold a secret."""
+        asked = httpx.URL(url)
+        return f"{method} {asked.path.removeprefix(httpx.URL(self._api.url).path.rstrip('/'))} at {asked.host}"
 
     def _document(self, response: httpx.Response, content: bytes, where: str) -> Any:
         """Return the JSON of a response.
@@ -219,7 +242,7 @@ class Connection:
         raise ApiError(
             f"{what}: {told or 'it does not say why'}",
             status=status,
-            retry_after=_wait(response.headers.get("retry-after", ""), self._api.retry_after_unit),
+            retry_after=self._wait(response),
         )
 
 
@@ -240,12 +263,6 @@ def part_of_path(id: str) -> str:
     return quote(id, safe="", errors="replace")
 
 
-def _where(method: str, url: str) -> str:
-    """Return what was asked, without the query, which may hold a secret."""
-    asked = httpx.URL(url)
-    return f"{method} {asked.path} at {asked.host}"
-
-
 async def _bounded(response: httpx.Response, where: str) -> bytes:
     if response.headers.get("content-encoding", "identity") != "identity":
         raise ApiError(f"{where}: the response has a Content-Encoding that was not asked for")
@@ -264,12 +281,6 @@ def _date(response: httpx.Response) -> datetime | None:
             found = parsedate_to_datetime(text)
             return found if found.tzinfo else found.replace(tzinfo=UTC)
     return None
-
-
-def _wait(value: str, unit: float) -> float | None:
-    """Return the seconds that a `Retry-After` asks to wait; its numbers are in `unit`, its dates are not."""
-    seconds = retry_after(value, time.time())
-    return seconds if seconds is None or not value.strip().isdigit() else seconds * unit
 
 
 def _message(document: object, depth: int = 4) -> str:

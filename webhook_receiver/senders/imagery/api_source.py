@@ -89,4 +89,4 @@ class ApiSource:
             return await listing.tell(connection, await listing.one(connection, id))
 
     def __repr__(self) -> str:
-        return f"<ApiSource {self.name}: {self.api.url}>"
+        return f"<ApiSource {self.name}: {self.api!r}>"

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from ...errors import ApiError, ConfigurationError
+from ...options import is_name
 from ..source import Changes
 from .access import Access, OAuth2
 from .api import Api, Connection, part_of_path
@@ -52,8 +53,10 @@ def copernicus_queue_source(access: Access, subscription_id: str, *, url: str = 
         url: the address of the catalogue.
 
     Raises:
-        ConfigurationError: the address is none of https.
+        ConfigurationError: the address is none of https, or the id is none.
     """
+    if not isinstance(subscription_id, str) or not is_name(subscription_id) or not subscription_id.strip("."):
+        raise ConfigurationError(f"subscription_id is the id of a subscription, not {subscription_id!r}")
     return ApiSource(name="copernicus-queue", api=Api(url=url, access=access), listing=_Queue(subscription_id))
 
 
