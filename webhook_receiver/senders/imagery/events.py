@@ -238,7 +238,7 @@ class Reading:
             "item": next(iter(body.items), None),
             "expires_at": None if body.expires_at is None else body.expires_at.isoformat(),
         }
-        found = [(places[0], values[name]) for name, places in self._places.items() if places]
+        found = [(places[0], values.get(name)) for name, places in self._places.items() if places]
         document: dict[str, Any] = {}
         for place, value in [*found, *([] if self._where is None else [self._where])]:
             if value and place.kind == "":

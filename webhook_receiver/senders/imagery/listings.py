@@ -211,9 +211,10 @@ def _state(cursor: str) -> dict[str, Any]:
 
 
 def _begin(state: Mapping[str, Any], now: datetime) -> datetime:
-    """Return the time from which on a cursor goes on. One in the future is of a clock that was ahead."""
+    """Return the time from which on a cursor goes on. One in the future is of a clock that was ahead; the
+    next page may begin just behind the present."""
     begin = max(moment(state["from"]), _EPOCH + BACK)
-    return begin if begin <= now else now - _AHEAD
+    return begin if begin <= now + BACK else now - _AHEAD
 
 
 def _newest(state: Mapping[str, Any], now: datetime) -> datetime | None:
