@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from ...errors import ApiError, ConfigurationError
 from ...options import is_name
@@ -138,10 +138,11 @@ async def _tell_order(connection: Connection, item: Item, *, whole_orders: bool)
             if error.status != 404:
                 raise
         results = member(item.whole, "_links", "results")
-    items: list[Any] = results if isinstance(results, list) else []
+    items = cast("list[object]", results) if isinstance(results, list) else []
     links: object = item.whole.get("_links")
-    order = {**item.whole, "_links": {**links, "results": None}} if isinstance(links, dict) else item.whole
-    document = {"order_id": item.id, "items": [], "state": item.status, "order": order}
+    others = cast("dict[str, Any]", links) if isinstance(links, dict) else {}
+    order = {**item.whole, "_links": {**others, "results": None}}
+    document: dict[str, Any] = {"order_id": item.id, "items": [], "state": item.status, "order": order}
     parts = [items[at : at + _ITEMS] for at in range(0, len(items), _ITEMS)] or [[]]
     documents = [document_of({**document, "items": part}) for part in parts]
     if items and (whole_orders or item.status == "partial"):
