@@ -22,6 +22,9 @@ class Registration(NamedTuple):
     """Name of the class of the scheme by which it verifies."""
     by_default: bool = False
     """Whether the name is the default of this sender's receivers, not one that was given."""
+    finds_orders: bool = False
+    """Whether it asks for its deliveries by their ordering key, so that the store may make an index of these, which
+    costs all others a little with each delivery. Not remembered: it is False in what `Inbox.register` returns."""
 
 
 def settled(

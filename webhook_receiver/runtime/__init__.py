@@ -234,7 +234,9 @@ class Runtime:
             InboxError: the inbox cannot be opened.
         """
         await self.inbox.open()
-        mine = Registration(self.name, self.sender.name, type(self.sender.scheme).__name__, self._by_default)
+        by_order = self.sender.order_items != "whole" and any(each.whole_order for each in self.dispatcher.handlers)
+        scheme = type(self.sender.scheme).__name__
+        mine = Registration(self.name, self.sender.name, scheme, self._by_default, finds_orders=by_order)
         name = await registered_name(self.inbox, mine, self._is_own)
         if name != self.name:
             self.name = self.rejections.receiver = self.secret_usage.receiver = name

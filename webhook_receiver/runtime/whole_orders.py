@@ -156,6 +156,8 @@ class WholeOrders:
         self._of: Runtime | None = None
         self._orders: dict[str, _Order] = {}
         """What was read of orders, by ordering key; those that were read last come last."""
+        self._size = 0
+        """The number of deliveries of all of them."""
 
     def handler(self) -> Handler:
         """Return the handler of all events of items."""
@@ -191,9 +193,9 @@ class WholeOrders:
     async def _read(self, runtime: Runtime, delivery: Delivery, event: ImageryEvent, key: str) -> _Order:
         """Return what the deliveries of an order tell, the one at hand among them."""
         if runtime is not self._of:
-            self._of, self._orders = runtime, {}
+            self._of, self._orders, self._size = runtime, {}, 0
         now = runtime.inbox_clock()
-        order = self._orders.pop(key, None)
+        order = self._forget(key)
         if order is None or not now <= order.until <= now + _REMEMBERED:
             order = _Order(now + _REMEMBERED)
         which = Filter(receiver=runtime.name, ordering_key=key)
@@ -212,12 +214,21 @@ class WholeOrders:
         async for id, its, of in _events(runtime, [each for each in others if each[0] != delivery.id]):
             if of.tenant == delivery.tenant:
                 order.facts[id] = _fact(id, its, of)
+        self._remember(key, order)
+        return order
+
+    def _remember(self, key: str, order: _Order) -> None:
+        """Remember what was read of an order, and forget those that were read longest ago."""
+        self._size += len(order.facts)
+        if key in self._orders:  # it was read by two tasks at once
+            self._forget(key)
         self._orders[key] = order
-        left = sum(len(each.facts) for each in self._orders.values()) - _MOST_REMEMBERED
-        for other in [*self._orders] if left > 0 else ():
-            left -= len(self._orders.pop(other).facts)
-            if left <= 0:
-                break
+        while self._size > _MOST_REMEMBERED:
+            self._forget(next(iter(self._orders)))
+
+    def _forget(self, key: str) -> _Order | None:
+        order = self._orders.pop(key, None)
+        self._size -= 0 if order is None else len(order.facts)
         return order
 
 

@@ -6,10 +6,13 @@ As in `queries`, each function is a request by itself, in a transaction of its o
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
+
+import psycopg
 
 from ...errors import InboxDamaged
 from .. import rows
@@ -22,6 +25,8 @@ from .leases import insert_attempts
 from .queries import where_clause
 from .replay import requeue
 from .rows import BY_INDEX, PostgresConnection, all_escaped, all_unescaped, ask, columns, delivery_row, escaped
+
+logger = logging.getLogger("webhook_receiver")
 
 APART = 60.0  # seconds by which what two processes know of the server's clock may differ
 _REGISTERING = 0x57484B54  # the advisory lock of a registration
@@ -51,6 +56,9 @@ def register(connection: PostgresConnection, given: Registration) -> Registratio
         return ask(connection, statement, [escaped(receiver)]).fetchone() == (True,)
 
     ask(connection, "SELECT pg_advisory_xact_lock(%s)", [_REGISTERING])
+    if given.finds_orders:
+        _index_ordering_keys(connection)
+        given = given._replace(finds_orders=False)
     stored = ask(connection, "SELECT name, sender, scheme, by_default FROM receiver").fetchall()
     known = [Registration(*all_unescaped(row)) for row in stored]
     found, new = settled(given, {each.receiver: each for each in known}, holds)
@@ -59,9 +67,23 @@ def register(connection: PostgresConnection, given: Registration) -> Registratio
             connection,
             "INSERT INTO receiver VALUES (%s, %s, %s, %s) ON CONFLICT (name) DO UPDATE SET "
             "sender = excluded.sender, scheme = excluded.scheme, by_default = excluded.by_default",
-            all_escaped(new),
+            all_escaped(new[:4]),
         )
     return found
+
+
+def _index_ordering_keys(connection: PostgresConnection) -> None:
+    """Make an index of all ordering keys, unless there is one or the role may not."""
+    if ask(connection, "SELECT to_regclass('progress_of_order') IS NULL").fetchone() != (True,):
+        return  # asked first, since the next statement waits for all who write
+    try:
+        with connection.transaction():
+            ask(connection, "CREATE INDEX IF NOT EXISTS progress_of_order ON progress (line) WHERE line IS NOT NULL")
+    except psycopg.errors.InsufficientPrivilege:
+        logger.warning(
+            "the inbox finds the items of an order the slower the more deliveries it has: let the owner of its schema "
+            "run CREATE INDEX progress_of_order ON progress (line) WHERE line IS NOT NULL"
+        )
 
 
 def pause(connection: PostgresConnection, handler: str, now: float) -> None:

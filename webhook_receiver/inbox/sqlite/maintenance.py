@@ -56,6 +56,12 @@ def register(connection: WriterConnection, jobs: Sequence[Registration]) -> list
 
 
 def _register(connection: WriterConnection, given: Registration) -> Registration:
+    if given.finds_orders:
+        connection.execute(
+            "CREATE INDEX IF NOT EXISTS of_order ON delivery (order_key, source) WHERE order_key IS NOT NULL"
+        )
+        given = given._replace(finds_orders=False)
+
     def holds(receiver: str) -> bool:
         stored = connection.execute(
             tracking.of_all("SELECT 1 FROM {progress} p WHERE p.receiver = :receiver") + " LIMIT 1",
@@ -71,7 +77,7 @@ def _register(connection: WriterConnection, given: Registration) -> Registration
     ]
     found, new = settled(given, {each.receiver: each for each in known}, holds)
     if new is not None:
-        connection.execute("INSERT OR REPLACE INTO receiver VALUES (?, ?, ?, ?)", new)
+        connection.execute("INSERT OR REPLACE INTO receiver VALUES (?, ?, ?, ?)", new[:4])
     return found
 
 
