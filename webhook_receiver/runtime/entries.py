@@ -151,7 +151,7 @@ class EntryBuilder:
 
     def ordering_key(self, delivery: Delivery, event: Event) -> str | None:
         """Return the ordering key under which an event of a stored delivery is stored; None without one."""
-        key = self._ordering_key(delivery, event, None)
+        key = self._ordering_key(event, None)
         return key if key is None or delivery.tenant is None else identity_text([delivery.tenant, key])
 
     def _proven(self, delivery: Delivery, verified: Verified | None) -> bytes:
