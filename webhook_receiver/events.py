@@ -244,7 +244,7 @@ class WholeOrder(ImageryEvent, ABC, frozen=True):
     @property
     def identity(self) -> tuple[str, ...]:
         """The order's id, and a digest of its items and of how they ended."""
-        ends = [sorted(self.body.items), sorted(self.body.failed_items)]
+        ends = [self.event, sorted(self.body.items), sorted(self.body.failed_items)]
         return (self.body.order_id, sha256(json.dumps(ends).encode()).hexdigest()[:32])
 
 
