@@ -157,6 +157,18 @@ async def download_from_anybody(image: ImageryReady, attempt: Attempt) -> str:
 def whatever_else(image: ImageryEvent) -> None: ...
 
 
+@images.on(ImageryReady, whole_order=True, where=lambda image: image.item_count == 3)
+async def download_all(image: ImageryReady, attempt: Attempt) -> int:
+    assert_type(image.item_count, int | None)
+    assert_type(image.failed_items, tuple[str, ...])
+    assert_type(image.late, bool)
+    return attempt.number
+
+
+@images.on(ImageryEvent, whole_order=True)
+def whatever_ends(image: ImageryEvent) -> None: ...
+
+
 class Moved(Event, ABC, frozen=True):
     """An abstract class of the user's."""
 
@@ -179,6 +191,7 @@ async def the_types_are_kept(order: OrderFulfilled, attempt: Attempt, call_next:
     assert_type(await around_with_parentheses(attempt, call_next), str)
     assert_type(await download_from_anybody(order, attempt=attempt), str)
     assert_type(whatever_else(order), None)
+    assert_type(await download_all(order, attempt=attempt), int)
     assert_type(celebrate(ParcelDelivered(event="parcel.delivered", body=Parcel(number="7"))), None)
 
 
@@ -229,3 +242,6 @@ hooks.on_dead(concurrency=1)(hears_events)  # type: ignore[type-var]
 images.on(ImageryReady)(takes_one_provider)  # type: ignore[arg-type]
 images.on(ImageryFailed)(download_from_anybody)  # type: ignore[arg-type]
 images.on(ImageryReady, where=lambda image: image.nonsense)  # type: ignore[attr-defined]
+images.on(ImageryReady, whole_order=True)(takes_one_provider)  # type: ignore[arg-type]
+images.on(ImageryReady, whole_order="yes")  # type: ignore[call-overload]
+images.on("planet.order.ready", whole_order=True)  # type: ignore[call-overload]
