@@ -74,11 +74,70 @@ for each in receivers:
 own: [Mounting](mounting.md). What a provider's API knows besides is [polled](polling.md).
 
 Where a provider tells several items in one call, as Airbus does, or each in a call of its own, as Planet does, each
-item is one event, and comes once however it is told. No push tells how many items an order has, so there is no event
-for "all of them": ask the API.
+item is one event, and comes once however it is told.
 
 Few providers sign. A secret in the URL's path, or a user name and a password in it, end up in logs and tickets: change
 them now and then, as [secrets are](signatures-and-secrets.md).
+
+## One event for a whole order
+
+`whole_order=True` has a handler called once for each order, with all of its items, in place of once for each item. It
+is for `ImageryReady`, `ImageryPartlyReady`, `ImageryFailed`, or all three as `ImageryEvent`:
+
+```python
+from datetime import timedelta
+
+from webhook_receiver import ImageryPartlyReady, ImageryReady, Router, WebhookReceiver
+from webhook_receiver.senders.catalogue import planet_orders, skyfi
+from webhook_receiver.senders.imagery.planet_source import planet_orders_source
+
+orders = Router()
+
+
+@orders.on(ImageryReady, whole_order=True)
+async def mosaic(order: ImageryReady) -> None:
+    print(order.order_id, "is ready:", order.items, "again" if order.late else "")
+
+
+@orders.on(ImageryPartlyReady, whole_order=True)
+async def complain(order: ImageryPartlyReady) -> None:
+    print(order.order_id, "has", order.items, "and not", order.failed_items)
+
+
+planet = WebhookReceiver(sender=planet_orders("secret"), inbox="sqlite:///planet.db")
+planet.poll_every(timedelta(minutes=10), planet_orders_source("the-api-key", whole_orders=True))
+skyfi_hooks = WebhookReceiver(sender=skyfi("a-path-that-nobody-guesses"), inbox="sqlite:///skyfi.db")
+for each in (planet, skyfi_hooks):
+    each.include(orders)
+```
+
+UP42, Geopera, SkyFi, OGC API and all jobs and tasks have an event for each order anyway: it is that one. Others tell
+items, and no push of theirs says how many an order has, so something else has to:
+
+| who tells it | how |
+| --- | --- |
+| Planet's API | `planet_orders_source(key, whole_orders=True)`, polled, as above |
+| the URL of an order's calls | `?items=3`, and `planet_orders(..., item_count=("query:items",))`, or `airbus_radar` so |
+| a document that you have seen | `DocumentPlaces(item_count=("order.size",), item=...)` |
+| your own sender | `order_items="counted"`, and its events' `item_count` |
+| your own source | `tells_item_count = True`, and its events' `item_count` |
+
+Else the receiver does not start, and says what to do. It does not either without an inbox, or with an ordering key of
+your own.
+
+- **Ready** is an order all of whose items are, **partly ready** one of which some are, **failed** one of which none is.
+  An order has ended once as many items have ended as were told last, or once its provider says that it has failed or is
+  ready in part; where nobody tells a number, also once he says that all of it is ready.
+- **An item that comes late**, or ends in another way than before, gives the event again, with all items and `late`.
+- `document` has the document of each item by its name, unless they have more than 16 MiB together, and `expires_at` is
+  the end of the first link. [`await hooks.fresh(order)`](polling.md#download-links-that-end) asks for all links again.
+- **The event is a delivery of its own**, with `via` "order", its own retries, dead letter and replay. It is stored
+  once, whatever is sent again, replayed or killed, and comes behind the handlers of the items, which hear of these as
+  before. The fallback, and handlers without `whole_order`, never get it.
+- **The state is in the inbox**: the deliveries of the order. What its retention has removed before the last item comes
+  is not counted, so it has to be longer than an order takes; so has `keep_body`. A SQLite or PostgreSQL inbox makes an
+  index for it when such a receiver starts for the first time.
+- Each event of an item has one more handler, `webhook_receiver:whole_orders`, which the log and the inbox show.
 
 ## Which providers tell you, and how
 
