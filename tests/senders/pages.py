@@ -117,7 +117,7 @@ items, and no push of theirs says how many an order has, so something else has t
 | who tells it | how |
 | --- | --- |
 | Planet's API | `planet_orders_source(key, whole_orders=True)`, polled, as above |
-| the URL of an order's calls | `?items=3`, and `planet_orders(..., item_count=("query:items",))`, or `airbus_radar` so |
+| the URL of an order's calls | `?items=3`, with `planet_orders(..., item_count=("query:items",))`, or `airbus_radar` |
 | a document that you have seen | `DocumentPlaces(item_count=("order.size",), item=...)` |
 | your own sender | `order_items="counted"`, and its events' `item_count` |
 | your own source | `tells_item_count = True`, and its events' `item_count` |
