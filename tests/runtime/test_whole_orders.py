@@ -157,7 +157,7 @@ async def finished(hooks: WebhookReceiver) -> Sequence[DeliverySummary]:
             if not any(each.leased or each.state is State.WAITING for each in found):
                 assert {each.state for each in found} <= {State.DONE}
                 return found
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.01)  # a look reads all deliveries, and must not hold up the worker
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,8 @@ async def _tell_order(connection: Connection, item: Item, *, whole_orders: bool)
     parts = [items[at : at + _ITEMS] for at in range(0, len(items), _ITEMS)] or [[]]
     documents = [document_of({**document, "items": part}) for part in parts]
     if items and (whole_orders or item.status == "partial"):
-        told = {COUNT: len({member(each, "name") for each in items})} if whole_orders else {}
+        names = {name for each in items if isinstance(name := member(each, "name"), str)}
+        told = {COUNT: len(names)} if whole_orders else {}
         documents.append(document_of({**document, "items": [], **told}))
     return documents
 
