@@ -76,8 +76,14 @@ def steps_of(since: float, until: float, step: float) -> Steps:
 
 def series_of(table: Iterable[tuple[int, str, str, int, int]], number: int) -> dict[Metric, Sequence[int]]:
     """Return the counts of rows of the number of the step, receiver, what, bucket and sum, by step."""
-    found: dict[Metric, list[int]] = {}
-    for step, receiver, what, bucket, count in table:
-        metric = Metric(receiver, what, None if bucket == _NO_BUCKET else bucket)
-        found.setdefault(metric, [0] * number)[step] = int(count)
-    return {**found}
+    found: dict[tuple[str, str, int], list[int]] = {}
+    for step, receiver, what, bucket, count in table:  # a week has some ten thousand
+        key = receiver, what, bucket
+        numbers = found.get(key)
+        if numbers is None:
+            numbers = found[key] = [0] * number
+        numbers[step] += int(count)
+    return {
+        Metric(receiver, what, None if bucket == _NO_BUCKET else bucket): numbers
+        for (receiver, what, bucket), numbers in found.items()
+    }

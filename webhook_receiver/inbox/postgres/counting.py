@@ -43,8 +43,8 @@ def series(connection: PostgresConnection, since: float, until: float, step: flo
     table, column, first, end, size, number = steps_of(since, until, step)
     found = ask(
         connection,
-        f"SELECT ({column} - %s) / %s, receiver, what, bucket, sum(count)::bigint FROM {table} "
-        f"WHERE {column} >= %s AND {column} < %s GROUP BY 1, 2, 3, 4",
+        f"SELECT ({column} - %s) / %s, receiver, what, bucket, {'count' if size == 1 else 'sum(count)::bigint'} "
+        f"FROM {table} WHERE {column} >= %s AND {column} < %s{'' if size == 1 else ' GROUP BY 1, 2, 3, 4'}",
         [first, size, first, end],
     )
     return series_of(

@@ -32,8 +32,8 @@ def series(connection: sqlite3.Connection, since: float, until: float, step: flo
     """Return the sums of what was counted, for each step of a span of time. See `InboxReader.series`."""
     table, column, first, end, size, number = steps_of(since, until, step)
     found = connection.execute(
-        f"SELECT ({column} - ?) / ?, receiver, what, bucket, sum(count) FROM {table} "
-        f"WHERE {column} >= ? AND {column} < ? GROUP BY 1, 2, 3, 4",
+        f"SELECT ({column} - ?) / ?, receiver, what, bucket, {'count' if size == 1 else 'sum(count)'} FROM {table} "
+        f"WHERE {column} >= ? AND {column} < ?{'' if size == 1 else ' GROUP BY 1, 2, 3, 4'}",
         (first, size, first, end),
     )
     return series_of(found, number)
