@@ -383,6 +383,11 @@ class Runtime:
             return self._opened
         return self._worker is not None and self._worker.is_working
 
+    @property
+    def open_breakers(self) -> frozenset[str] | None:
+        """The names of the handlers that this process leaves alone for a while; None if it runs none."""
+        return None if self._worker is None else self._worker.open_breakers
+
     async def start_late(self) -> None:
         """Start with the first delivery, where the host's lifespan did not start the receiver.
 

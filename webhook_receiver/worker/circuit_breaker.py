@@ -76,6 +76,10 @@ class CircuitBreakers:
         """Return the breaker of a handler, by its name; None if it has never failed."""
         return self._by_name.get(handler)
 
+    def open(self) -> frozenset[str]:
+        """Return the names of the handlers that are left alone until they work again."""
+        return frozenset([name for name, each in self._by_name.copy().items() if each.is_open])
+
     def record(self, handler: str, error: BaseException | None, now: float) -> None:
         """Record how an attempt ended, and log when the breaker opens and when it closes.
 

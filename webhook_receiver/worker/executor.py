@@ -184,7 +184,7 @@ class Executor:
         self._turns = turns
         self._complete = complete
         self._counters = Counters(unix) if counters is None else counters
-        self._breakers = CircuitBreakers(options.breaker)
+        self.breakers = CircuitBreakers(options.breaker)
         self._attempt_log = AttemptLog(clock)
         self._running: dict[asyncio.Task[Any] | None, InFlight] = {}
         self._timeouts = Timeouts(self._time_is_up)
@@ -310,7 +310,7 @@ class Executor:
             if turn is None:
                 return
             now = self._clock()
-        breaker = self._breakers.of(handler.name)
+        breaker = self.breakers.of(handler.name)
         try:
             if breaker is not None and (wait := breaker.wait(now)):
                 progress.postpone(handler, now + wait)
@@ -349,7 +349,7 @@ class Executor:
         self, turns: Turns[InFlight], limits: Limits, in_flight: InFlight, progress: DeliveryProgress, handler: Runnable
     ) -> Turn | None:
         """Return a turn that has begun; None if the handler is not to run now, and waits without an attempt."""
-        breaker = self._breakers.of(handler.name)
+        breaker = self.breakers.of(handler.name)
         if breaker is not None and (wait := breaker.remaining(self._clock())):  # nobody waits in the line for nothing
             progress.postpone(handler, self._clock() + wait)
             return None
@@ -357,7 +357,7 @@ class Executor:
         if not isinstance(turn, Turn):
             progress.postpone(handler, self._clock() + turn)
             return None
-        breaker = self._breakers.of(handler.name)
+        breaker = self.breakers.of(handler.name)
         wait = 0 if breaker is None else breaker.remaining(self._clock())
         if wait or handler.name in self.paused:  # since a moment ago
             progress.postpone(handler, self._clock() + wait)
@@ -419,7 +419,7 @@ class Executor:
 
     def _record_in_breaker(self, handler: Runnable, error: BaseException | None) -> None:
         if not isinstance(handler, DeadLetterHandler):  # which has nothing else to wait for
-            self._breakers.record(handler.name, error, self._clock())
+            self.breakers.record(handler.name, error, self._clock())
 
 
 def no_event(error: Exception) -> str:

@@ -118,6 +118,11 @@ class Worker:
         return f"nothing was claimed for {time.monotonic() - since:.0f} s: {self._claim_error or 'no answer'}"
 
     @property
+    def open_breakers(self) -> frozenset[str]:
+        """The names of the handlers whose circuit breakers are open in this process."""
+        return self._executor.breakers.open()
+
+    @property
     def is_working(self) -> bool:
         """Whether the worker claims deliveries, now or when it is woken."""
         return not (self._stopping.is_set() or self.loop.is_closed())

@@ -1,0 +1,40 @@
+"""Dead letters, by what they died of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from ...inbox.records import DeadGroup, Filter, State
+from ..site import View
+from ..summaries import short_name
+
+_LOOK = 0.06  # seconds that dead letters are looked through
+
+
+async def dead(view: View) -> Response:
+    """Show the dead letters in groups."""
+    found = await view.inbox.dead_letters(Filter(receiver=view.asked("receiver") or None), seconds=_LOOK)
+    stats = await view.stats()
+    return await view.page(
+        "dead.html",
+        groups=[(group, query_of(group)) for group in found.groups],
+        looked_at=found.number,
+        reached=found.reached,
+        total=stats.counts[State.DEAD],
+        receiver=view.asked("receiver"),
+        short_name=short_name,
+    )
+
+
+def query_of(group: DeadGroup) -> dict[str, Any]:
+    """Return the members of an address that choose the deliveries of a group."""
+    which = group.filter
+    return {
+        "state": [*(which.states or ())],
+        "receiver": which.receiver,
+        "handler": which.handler,
+        "handler_state": [*(which.handler_states or ())],
+        "error": which.error,
+    }

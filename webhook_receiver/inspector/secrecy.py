@@ -1,0 +1,71 @@
+"""What is never on a page: headers that may hold a credential, and members of a body that do."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from ..delivery import Delivery, kept_headers
+from ..signatures.scheme import Scheme, secret_headers
+from .text import MASK
+
+_NAME = (
+    r"[^\"\\&=]{0,60}?(?:(?:^|[_.\-]|\b)(?:token|secret|passwd|password|passphrase|signature|authorization|credentials?)"
+    r"|[a-z0-9](?:Token|Secret|Password|Signature|ApiKey|AccessKey)|(?:api|access|private|signing)[_\-]?[kK]ey|pwd)"
+)
+_MEMBER = re.compile(rf'("({_NAME})"\s*:\s*)"((?:[^"\\]|\\.)+)"', re.DOTALL)
+"""A member of JSON whose name tells of a credential, and that is a text."""
+_FIELD = re.compile(rf"((?:^|&)({_NAME})=)([^&]+)")
+"""A field of a form of such a name."""
+
+
+class Header(NamedTuple):
+    """A header as it is shown."""
+
+    name: str
+    value: str
+    is_masked: bool
+
+
+def shown_headers(delivery: Delivery, scheme: Scheme | None) -> list[Header]:
+    """Return the headers of a delivery, with the values masked of those that may hold a secret.
+
+    An inbox stores no such header; what was imported, or written by an older version, may have some.
+
+    Args:
+        delivery: the delivery.
+        scheme: the scheme of its receiver, if that is at hand.
+    """
+    found: list[Header] = []
+    secret = secret_headers(scheme)
+    for pair in delivery.headers:
+        if b"=" in pair[0]:  # a note of ours, which no request can have: `Delivery.tenant` and the like
+            continue
+        is_kept = bool(kept_headers([pair], secret))
+        value = pair[1].decode("utf-8", "backslashreplace")
+        found.append(Header(pair[0].decode("latin-1"), value if is_kept else MASK, not is_kept))
+    return found
+
+
+def masked_body(body: bytes, kind: str, scheme: Scheme | None) -> bytes:
+    """Return a body with the values masked of members whose names tell of a credential.
+
+    Args:
+        body: the bytes of the body.
+        kind: the value of Content-Type.
+        scheme: the scheme of its receiver, if that is at hand.
+    """
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        return body
+    if text[:1] in ("{", "["):
+        return _MEMBER.sub(rf'\1"{MASK}"', text).encode()
+    if kind.startswith("application/x-www-form-urlencoded"):
+        return _FIELD.sub(rf"\1{MASK}", text).encode()
+    return body
+
+
+def is_masked(body: bytes, shown: bytes) -> bool:
+    """Return whether something of a body is masked."""
+    return body is not shown and body != shown

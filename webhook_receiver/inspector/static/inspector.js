@@ -1,0 +1,142 @@
+// What the pages do beyond HTML: they follow the inbox while they are seen, ages go on, and text can be copied.
+// Without this everything can be read and done all the same.
+(() => {
+  "use strict";
+
+  const toggle = document.getElementById("live-switch");
+  const OFF = "inspector-live-off";
+  let source = null;
+  let known = toggle ? toggle.dataset.known : "";
+  let again = 0;
+  let owed = false;
+
+  const says = (state, text) => {
+    toggle.dataset.state = state;
+    toggle.querySelector(".live-text").textContent = text;
+  };
+
+  const isSelecting = () => {
+    const selection = document.getSelection();
+    return selection && !selection.isCollapsed;
+  };
+
+  const refresh = () => {
+    const live = document.getElementById("live");
+    if (!live) return;
+    if (isSelecting() || live.querySelector("[data-busy]")) {
+      owed = true; // not under the hands of somebody who copies a text
+      return;
+    }
+    owed = false;
+    window.htmx.trigger(live, "refresh");
+  };
+
+  const close = () => {
+    clearTimeout(again);
+    if (source) source.close();
+    source = null;
+  };
+
+  const open = () => {
+    if (!toggle || source || document.hidden || sessionStorage.getItem(OFF)) return;
+    const url = new URL(toggle.dataset.live, location.href);
+    if (known) url.searchParams.set("known", known);
+    source = new EventSource(url);
+    source.addEventListener("open", () => says("open", "Live"));
+    source.addEventListener("changed", (event) => {
+      known = event.lastEventId;
+      refresh();
+    });
+    source.addEventListener("error", () => {
+      says("cut", "Reconnecting");
+      if (source && source.readyState === EventSource.CLOSED) {
+        close();
+        again = setTimeout(open, 5000);
+      }
+    });
+  };
+
+  if (toggle && window.htmx && document.getElementById("live")) {
+    toggle.hidden = false;
+    const show = () => {
+      const off = Boolean(sessionStorage.getItem(OFF));
+      toggle.setAttribute("aria-pressed", String(!off));
+      if (off) says("off", "Paused");
+    };
+    toggle.addEventListener("click", () => {
+      if (sessionStorage.getItem(OFF)) sessionStorage.removeItem(OFF);
+      else sessionStorage.setItem(OFF, "1");
+      close();
+      show();
+      if (!sessionStorage.getItem(OFF)) {
+        known = "";
+        open();
+      }
+    });
+    document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+    addEventListener("pagehide", close);
+    addEventListener("pageshow", open);
+    document.addEventListener("selectionchange", () => {
+      if (owed && !isSelecting()) refresh();
+    });
+    show();
+    open();
+  }
+
+  // What somebody has opened stays open when the page is refreshed.
+  let opened = new Map();
+  document.addEventListener("htmx:beforeSwap", () => {
+    opened = new Map([...document.querySelectorAll("#live details[id]")].map((each) => [each.id, each.open]));
+  });
+  document.addEventListener("htmx:afterSettle", () => {
+    for (const [id, isOpen] of opened) {
+      const found = document.getElementById(id);
+      if (found) found.open = isOpen;
+    }
+    prepare(document);
+  });
+
+  // Ages go on, in the words of the server.
+  const span = (seconds) => {
+    for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "min"]]) {
+      if (seconds >= size) return `${Math.floor(seconds / size)} ${unit}`;
+    }
+    return `${Math.max(0, Math.round(seconds))} s`;
+  };
+  setInterval(() => {
+    if (document.hidden) return;
+    for (const each of document.querySelectorAll("time[data-age]")) {
+      const seconds = (Date.now() - Date.parse(each.dateTime)) / 1000;
+      if (seconds >= 0 && !isSelecting()) {
+        const text = `${span(seconds)} ago`;
+        if (each.textContent !== text) each.textContent = text;
+      }
+    }
+  }, 5000);
+
+  const prepare = (root) => {
+    for (const button of root.querySelectorAll("button[data-copy]")) {
+      if (!navigator.clipboard || !button.hidden) continue;
+      button.hidden = false;
+      button.addEventListener("click", async () => {
+        const text = document.getElementById(button.dataset.copy).textContent;
+        try {
+          await navigator.clipboard.writeText(text);
+          button.textContent = "Copied";
+        } catch {
+          button.textContent = "Not allowed";
+        }
+        setTimeout(() => (button.textContent = "Copy"), 2000);
+      });
+    }
+    for (const form of root.querySelectorAll("form[data-goes-on]")) {
+      delete form.dataset.goesOn; // a long action goes on by itself
+      setTimeout(() => form.requestSubmit(), 50);
+    }
+  };
+  prepare(document);
+
+  // On a phone the navigation scrolls: to where we are.
+  const here = document.querySelector(".pages a[aria-current]");
+  if (here) here.scrollIntoView({ block: "nearest", inline: "center" });
+})();
