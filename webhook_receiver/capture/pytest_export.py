@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ..delivery import Headers, RequestHead, kept_headers
@@ -56,25 +57,20 @@ def test_{test}() -> None:
 '''
 
 
-def as_test(request: SavedRequest, known: Preset, *, checked: bool) -> str:
+def as_test(request: SavedRequest, known: Preset, *, checked: bool, received: float = 0.0) -> str:
     """Return the source of a pytest module that delivers the request again.
 
     Args:
         request: the captured request.
         known: the preset of its sender.
         checked: whether the original signature was verified; the test says so.
+        received: the time of receipt in Unix seconds, at which it is signed if it states no time.
 
     Raises:
         ValueError: the request cannot be signed again.
     """
-    listed = listed_names(request.headers)
-    proofs = [name.encode() for name in known.headers if not name.endswith("-id")]  # an id is signed as it came
-    headers = [
-        pair
-        for pair in kept_headers(request.headers)
-        if pair[0] not in proofs and _is_senders(pair[0].decode("latin-1"), pair[0] in listed)
-    ]
-    now = next(stated_times(request.headers), 0.0)
+    headers = own_headers(request.headers, known.headers)
+    now = next(stated_times(request.headers), received)
     try:
         sender, code = _sender(request.headers, known)
         if sender.event_header is not None and sender.event_header.lower().encode() not in dict(headers):
@@ -100,6 +96,22 @@ def as_test(request: SavedRequest, known: Preset, *, checked: bool) -> str:
         status=status,
         events=json.dumps(events),
     )
+
+
+def own_headers(headers: Headers, proofs: Sequence[str]) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a request that its sender has chosen, without any that proves it.
+
+    Args:
+        headers: the headers of the request.
+        proofs: the names of the headers that prove a request of this sender.
+    """
+    listed = listed_names(headers)
+    left_out = [name.encode() for name in proofs if not name.endswith("-id")]  # an id is signed as it came
+    return [
+        pair
+        for pair in kept_headers(headers)
+        if pair[0] not in left_out and _is_senders(pair[0].decode("latin-1"), pair[0] in listed)
+    ]
 
 
 def _is_senders(name: str, signed: bool) -> bool:

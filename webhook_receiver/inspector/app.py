@@ -7,6 +7,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
@@ -20,7 +21,7 @@ from ..receiver import WebhookReceiver
 from .access import Auth, Gate, gate_of, stranger
 from .loopback import on_loopback
 from .pages import PAGES
-from .site import STATIC, Inspected, SitePage, Problem, Site, View
+from .site import STATIC, Inspected, Problem, Site, SitePage, View
 
 _HEADERS = {
     "content-security-policy": (
@@ -67,9 +68,7 @@ class Inspector:
         ConfigurationError: there is no `auth`, a receiver has no inbox, or an argument is none of these.
     """
 
-    def __init__(
-        self, hooks: What | Iterable[What], *, auth: Auth | None = None, writable: bool = False
-    ) -> None:
+    def __init__(self, hooks: What | Iterable[What], *, auth: Auth | None = None, writable: bool = False) -> None:
         self._set_up(hooks, gate_of(auth), auth, writable, PAGES)
 
     @classmethod
@@ -137,12 +136,16 @@ class Inspector:
             await found(scope, receive, send)
             return
         scope["webhook_receiver.user"] = found
-        await self._router(scope, receive, send)
+        try:
+            await self._router(scope, receive, send)
+        except HTTPException as error:  # a method that the page does not have, where the host is an app of Starlette's
+            view = View(self.site, 0, request, found)
+            response = view.problem(Problem(error.status_code, error.detail, headers=error.headers))
+            await response(scope, receive, send)
 
     def _route(self, page: SitePage, number: int) -> Route:
-        if page.changes:
-            return Route(page.path, self._endpoint(_changing(page.show), number), methods=["POST"])
-        return Route(page.path, self._endpoint(page.show, number), methods=["GET"])
+        show = _writing(page) if page.writes or page.posts else page.show
+        return Route(page.path, self._endpoint(show, number), methods=["POST" if page.posts else "GET"])
 
     def _endpoint(
         self, show: Callable[[View], Awaitable[Response]], number: int
@@ -215,20 +218,23 @@ def _listed(hooks: object) -> list[Any]:
 
 
 def _not_these(given: object) -> ConfigurationError:
-    fix = 'Inspector(from_url("sqlite:///hooks.db"), auth=...)' if isinstance(given, str) else "Inspector(hooks, auth=...)"
-    return ConfigurationError(
-        f"an Inspector shows receivers or inboxes, as {fix} does; not {type(given).__name__}"
+    fix = (
+        'Inspector(from_url("sqlite:///hooks.db"), auth=...)'
+        if isinstance(given, str)
+        else "Inspector(hooks, auth=...)"
     )
+    return ConfigurationError(f"an Inspector shows receivers or inboxes, as {fix} does; not {type(given).__name__}")
 
 
-def _changing(show: Callable[[View], Awaitable[Response]]) -> Callable[[View], Awaitable[Response]]:
-    """Return a page that changes something, for those who may, and who came from one of our own pages."""
+def _writing(page: SitePage) -> Callable[[View], Awaitable[Response]]:
+    """Return the function of a page that changes something, or leads there: for those who may, and by our own forms."""
 
     async def checked(view: View) -> Response:
         if not view.writable:
             raise Problem(403, "This inspector only shows", "It changes nothing: Inspector(..., writable=True) does.")
-        await view.read_form()
-        return await show(view)
+        if page.posts:
+            await view.read_form()
+        return await page.show(view)
 
     return checked
 

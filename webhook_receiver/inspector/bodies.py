@@ -206,13 +206,11 @@ def _branch(parts: list[str], name: str | None, value: Any, depth: int, left: li
     if not isinstance(value, dict | list) or not value:
         parts.append(f'<div class="leaf">{label}{_leaf(value)}</div>')
         return
-    members: list[tuple[str, Any]] = (
-        [*cast("dict[str, Any]", value).items()]
-        if isinstance(value, dict)
-        else [(f"{index}", each) for index, each in enumerate(cast("list[Any]", value))]
-    )
+    members = _members(cast("dict[str, Any] | list[Any]", value))
     count = f"{len(members):,} {'member' if isinstance(value, dict) else 'item'}{'s' if len(members) != 1 else ''}"
-    parts.append(f'<details{" open" if depth < _OPEN else ""}><summary>{label}<span class="quiet">{count}</span></summary>')
+    parts.append(
+        f'<details{" open" if depth < _OPEN else ""}><summary>{label}<span class="quiet">{count}</span></summary>'
+    )
     for member, each in members:
         if left[0] <= 0:
             left[0] = -1
@@ -220,6 +218,12 @@ def _branch(parts: list[str], name: str | None, value: Any, depth: int, left: li
             break
         _branch(parts, member, each, depth + 1, left)
     parts.append("</details>")
+
+
+def _members(value: dict[str, Any] | list[Any]) -> list[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return [*value.items()]
+    return [(f"{index}", each) for index, each in enumerate(value)]
 
 
 def _leaf(value: Any) -> str:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
 
 from ..inbox.records import Filter, State
 from ..options import seconds
 from .site import Problem
 
-FIELDS = ("id", "event", "receiver", "key", "handler", "error", "since", "before")
+FIELDS = ("only", "id", "event", "receiver", "key", "handler", "error", "since", "before")
 """The fields of a choice that have one value; `state` and `handler_state` may have several."""
+_TOLD = {"only": "delivery", "id": "id begins", "key": "order", "error": "died of"}
 _MOST = 1000  # characters of a field
 
 
@@ -32,7 +35,7 @@ class Choice:
     """Why a field cannot be read, by its name; such a field chooses nothing."""
 
     @property
-    def query(self) -> dict[str, object]:
+    def query(self) -> dict[str, Any]:
         """The members of an address, or fields of a form, that make this choice."""
         return {
             **{name: value for name, value in self.fields.items() if name not in self.wrong},
@@ -41,9 +44,33 @@ class Choice:
         }
 
     @property
+    def encoded(self) -> str:
+        """The same as the query of an address, for a field of a form: whatever is in it, it stays that."""
+        return urlencode(self.query, doseq=True)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The choice in words, for people and for the audit records; moments are the very ones."""
+        found: dict[str, Any] = {_TOLD.get(name, name): value for name, value in self.fields.items()}
+        if self.filter.since is not None:
+            found["since"] = _said(self.filter.since)
+        if self.filter.before is not None:
+            found["before"] = _said(self.filter.before)
+        if self.filter.states is not None and not self.filter.ids:
+            found["state"] = [*self.filter.states]
+        return found
+
+    @property
     def is_all(self) -> bool:
         """Whether every delivery is chosen."""
         return self.filter == Filter()
+
+    def bounded(self, which: Filter) -> Choice:
+        """Return the choice with a narrower filter, whose moments its fields name."""
+        moments = {
+            name: f"@{at!r}" for name, at in (("since", which.since), ("before", which.before)) if at is not None
+        }
+        return replace(self, filter=which, states=[*(which.states or ())], fields={**self.fields, **moments})
 
     def text(self, name: str) -> str:
         """Return the text of a field, as it was given."""
@@ -78,7 +105,8 @@ def choice(given: Mapping[str, Sequence[str]], now: float) -> Choice:
                 wrong[name] = str(error)
     states, handler_states = (_states(given.get(name, ())) for name in ("state", "handler_state"))
     which = Filter(
-        states=states or None,
+        ids=[fields["only"]] if "only" in fields else None,
+        states=tuple(states) or None,
         receiver=fields.get("receiver"),
         event=fields.get("event"),
         handler=fields.get("handler"),
@@ -86,7 +114,7 @@ def choice(given: Mapping[str, Sequence[str]], now: float) -> Choice:
         before=moments.get("before"),
         id_begins=fields.get("id"),
         ordering_key=fields.get("key"),
-        handler_states=handler_states or None if "handler" in fields else None,
+        handler_states=tuple(handler_states) or None if "handler" in fields else None,
         error=fields.get("error"),
     )
     return Choice(fields, states, handler_states, which, wrong)
@@ -94,6 +122,10 @@ def choice(given: Mapping[str, Sequence[str]], now: float) -> Choice:
 
 def _states(given: Sequence[str]) -> list[State]:
     return [state for state in State if state in given]
+
+
+def _said(unix: float) -> str:
+    return datetime.fromtimestamp(unix, UTC).isoformat(timespec="milliseconds")
 
 
 def moment(text: str, now: float) -> float:
@@ -105,10 +137,11 @@ def moment(text: str, now: float) -> float:
     try:
         if text.startswith("@"):
             found = float(text[1:])
-            if math.isfinite(found):
+            if 0 <= found < _LAST:
                 return found
         elif len(text) != 8 or not text.isdigit():  # that is a date, too: 20260301
-            return now - seconds(text)
+            found = now - seconds(text)
+            return max(0.0, found)
     except ValueError:
         pass
     try:
@@ -116,3 +149,6 @@ def moment(text: str, now: float) -> float:
         return (found_at if found_at.tzinfo else found_at.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError, OSError):
         raise ValueError(f"{text[:40]!r} is neither a span of time such as 2h or 30d nor a date") from None
+
+
+_LAST = math.floor(datetime(9999, 12, 31, tzinfo=UTC).timestamp())

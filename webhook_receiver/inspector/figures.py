@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ..inbox.base import Inbox
 from ..inbox.counting import MINUTE
 from ..inbox.records import LATENCY_BUCKETS, Metric
+from .text import NONE
 
 HOUR = 3600.0
 
@@ -77,7 +78,7 @@ class Counts:
                 buckets[bucket] += sum(numbers)
         wanted, seen = sum(buckets) * share, 0
         if not wanted:
-            return "–"
+            return NONE
         for bound, number in zip(LATENCY_BUCKETS, buckets, strict=False):
             seen += number
             if seen >= wanted:

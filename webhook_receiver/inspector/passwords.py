@@ -11,7 +11,7 @@ import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -46,16 +46,21 @@ class _Hash(NamedTuple):
     digest: bytes
 
     @classmethod
-    def of(cls, password: str) -> _Hash:
+    def of(cls, password: str) -> Self:
         salt = secrets.token_bytes(16)
         return cls(_COST, _BLOCK, _PARALLEL, salt, _scrypt(password, _COST, _BLOCK, _PARALLEL, salt))
 
     @classmethod
-    def read(cls, text: str) -> _Hash:
+    def read(cls, text: str) -> Self:
         kind, cost, block, parallel, salt, digest = text.split("$")
         numbers = int(cost), int(block), int(parallel)
         is_power = numbers[0] > 1 and numbers[0] & (numbers[0] - 1) == 0
-        if kind != "scrypt" or not is_power or numbers[0] > _MOST_COST or not all(0 < each < 65 for each in numbers[1:]):
+        if (
+            kind != "scrypt"
+            or not is_power
+            or numbers[0] > _MOST_COST
+            or not all(0 < each < 65 for each in numbers[1:])
+        ):
             raise ValueError
         return cls(*numbers, b64decode(salt, validate=True), b64decode(digest, validate=True))
 
@@ -92,7 +97,7 @@ class PasswordFile:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
         self._stamp = _stamp(self._path)
-        self._users = read_users(self._path)
+        self._users: Mapping[str, _Hash] = read_users(self._path)
         if not self._users:
             raise ConfigurationError(
                 f"{self._path} has no user, so nobody could get in:  webhook-receiver password {self._path} NAME"
@@ -199,7 +204,7 @@ def read_users(path: Path) -> Mapping[str, _Hash]:
             users[name] = _Hash.read(text.strip())
         except ValueError:
             raise ConfigurationError(
-                f"line {number} of {path} is no user of the inspector:  webhook-receiver password {path} NAME  writes one"
+                f"line {number} of {path} is no user: one is written by  webhook-receiver password {path} NAME"
             ) from None
     return users
 
@@ -211,7 +216,9 @@ def write_user(path: Path, name: str, password: str) -> bool:
         ConfigurationError: the name or the password cannot be one, or the file cannot be read or written.
     """
     if not name or not name.isprintable() or ":" in name or name.strip() != name or name.startswith("#"):
-        raise ConfigurationError("a user's name is a text in one line, without a colon, white space around it, or # first")
+        raise ConfigurationError(
+            "a user's name is a text in one line, without a colon, white space around it, or # first"
+        )
     if len(password) < _SHORTEST:
         raise ConfigurationError(f"a password has {_SHORTEST} characters or more")
     users = {**read_users(path)} if path.exists() else {}

@@ -85,8 +85,12 @@ def plot(counts: Counts, begins: Sequence[float], span: Span) -> Plot:
             if number:
                 height = max(height, 1.5)
                 top -= height
-                bars.append(Bar(kind.name, round(left, 3), round(width * (1 - _GAP), 3), round(top, 2), round(height, 2)))
-        said = ", ".join(f"{number:,} {kind.title}" for (kind, _), number in zip(by_kind, numbers, strict=True) if number)
+                bars.append(
+                    Bar(kind.name, round(left, 3), round(width * (1 - _GAP), 3), round(top, 2), round(height, 2))
+                )
+        said = ", ".join(
+            f"{number:,} {kind.title}" for (kind, _), number in zip(by_kind, numbers, strict=True) if number
+        )
         steps.append(
             Step(
                 _label(begin, span, whole=True),

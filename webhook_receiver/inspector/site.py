@@ -58,8 +58,10 @@ class SitePage(NamedTuple):
     """The function."""
     title: str = ""
     """Its name in the navigation; empty for one that is not there."""
-    changes: bool = False
-    """Whether it changes something: by POST, with the token of the form, and only if the inspector is writable."""
+    writes: bool = False
+    """Whether it is there in a writable inspector only, as the confirmation of an action is."""
+    posts: bool = False
+    """Whether it changes something: by POST, with the form that one of our own pages sends. Then it also `writes`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,12 +123,11 @@ class Site:
             lstrip_blocks=True,
             finalize=_harmless,
         )
-        self.templates.filters |= {
-            **{each.__name__: each for each in (text.at, text.iso, text.span, text.exact, text.number, text.size)},
-            "lines": _lines,
-            "cut": text.cut,
-        }
-        self.templates.globals |= {"counted": text.counted, "State": State, "TOKEN": TOKEN, "MASK": text.MASK}
+        words = (text.at, text.iso, text.span, text.exact, text.number, text.size, text.cut)
+        filters: dict[str, Any] = {each.__name__: each for each in words}
+        names: dict[str, Any] = {"counted": text.counted, "State": State, "TOKEN": TOKEN, "MASK": text.MASK}
+        self.templates.filters.update(filters | {"lines": _lines, "as_is": _as_is})
+        self.templates.globals.update(names)
 
     @cached_property
     def version(self) -> str:
@@ -145,6 +146,11 @@ def _harmless(value: object) -> object:
 def _lines(value: str) -> Markup:
     """Return a text of several lines, as a template prints it."""
     return escape(text.visible(value, lines=True))
+
+
+def _as_is(value: object) -> Markup:
+    """Return the value of a field that a form sends back: escaped, and otherwise the very text."""
+    return escape(str(value))
 
 
 class View:
@@ -166,7 +172,7 @@ class View:
         self.now = site.clock()
         """The time of the request, in Unix seconds."""
         self.token, self._is_new = token_of(request)
-        self._form: Mapping[str, list[str]] = {}
+        self._form: Mapping[str, str] = {}
         self._stats: Stats | None = None
 
     @property
@@ -201,12 +207,10 @@ class View:
             path: the page's path.
             query: the members of the query; None and empty ones are left out, and lists have several.
         """
-        given = [
-            (name.rstrip("_"), str(each))
-            for name, value in query.items()
-            for each in (value if isinstance(value, list | tuple) else [value])
-            if each not in (None, "")
-        ]
+        listed: dict[str, list[Any]] = {
+            name: [*value] if isinstance(value, list | tuple) else [value] for name, value in query.items()
+        }
+        given = [(name, f"{each}") for name, several in listed.items() for each in several if each not in (None, "")]
         return self.root + quote(path, safe="/") + (f"?{urlencode(given)}" if given else "")
 
     def static(self, name: str) -> str:
@@ -232,11 +236,7 @@ class View:
 
     def sent(self, name: str, default: str = "") -> str:
         """Return a field of the form."""
-        return self._form.get(name, [default])[0]
-
-    def sent_all(self, name: str) -> list[str]:
-        """Return all values of a field of the form."""
-        return self._form.get(name, [])
+        return self._form.get(name, default)
 
     async def read_form(self) -> None:
         """Read the form that a request sends, and check that one of our own pages has sent it.
@@ -258,10 +258,7 @@ class View:
             pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="surrogateescape")
         except ValueError:
             raise Problem(400, "This is not the form of a page") from None
-        found: dict[str, list[str]] = {}
-        for name, value in pairs:
-            found.setdefault(name, []).append(value)
-        self._form = found
+        self._form = dict(pairs)
         if not has_token(self.request, self.sent(TOKEN)):
             advice = "Load the page again, and let your browser keep its cookie: the form has to come from that page."
             raise Problem(403, "Nothing was done", advice)
@@ -306,4 +303,6 @@ class View:
 
     def redirect(self, path: str, **query: Any) -> Response:
         """Return the response that sends the browser to another page of the inspector, by GET."""
+        if self.request.headers.get("hx-request"):  # htmx would follow a redirect, and show a part of the page
+            return Response(status_code=204, headers={"hx-redirect": self.url(path, **query)})
         return RedirectResponse(self.url(path, **query), 303)

@@ -73,9 +73,7 @@ def row(view: View, summary: DeliverySummary) -> Row:
 
 def handlers_of(summary: DeliverySummary) -> list[HandlerOf]:
     """Return the handlers that were run for a delivery, those that are not done first."""
-    found = [
-        HandlerOf(name, short_name(name), each.state, each.attempts) for name, each in summary.handlers.items()
-    ]
+    found = [HandlerOf(name, short_name(name), each.state, each.attempts) for name, each in summary.handlers.items()]
     return sorted(found, key=lambda each: (each.state is State.DONE, each.name.startswith(DEAD_LETTER_HANDLER)))
 
 

@@ -9,6 +9,8 @@ from functools import lru_cache
 
 MASK = "••••••••"
 """What is shown in place of a secret."""
+NONE = "–"  # noqa: RUF001 - it is typography
+"""What stands for a figure that there is none of."""
 _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 """The categories of characters that a terminal obeys, that turn a line round, or that nobody sees."""
 _SUSPECT = re.compile(
@@ -56,7 +58,7 @@ def cut(text: str, most: int) -> str:
 def at(unix: float | None, *, seconds: bool = True) -> str:
     """Return a Unix time as a date and a time of day in UTC."""
     if unix is None:
-        return "–"
+        return NONE
     try:
         return f"{datetime.fromtimestamp(unix, UTC):%Y-%m-%d %H:%M:%S}"[: None if seconds else -3]
     except (ValueError, OverflowError, OSError):
@@ -74,7 +76,7 @@ def iso(unix: float) -> str:
 def span(seconds: float | None) -> str:
     """Return a span of time as people say it, such as "3 min" or "1.5 s"."""
     if seconds is None:
-        return "–"
+        return NONE
     if seconds < 0:
         return f"-{span(-seconds)}"
     for size, unit in _UNITS:

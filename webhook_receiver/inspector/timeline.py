@@ -86,7 +86,8 @@ def timeline(stored: StoredDelivery, now: float, clock: float) -> Timeline:
         ended = each.started + each.seconds
         outcome = "dead" if each.outcome == "dead" else "retry"
         width = max(0.0, place(ended) - place(each.started))
-        said = f"attempt {each.number} failed after {exact(each.seconds)}, {exact(max(0.0, each.started - begin))} after receipt"
+        since = exact(max(0.0, each.started - begin))
+        said = f"attempt {each.number}, {since} after receipt, failed after {exact(each.seconds)}"
         by_handler.setdefault(each.handler, []).append(Bar(outcome, place(each.started), round(width, 3), said))
         if each.handler in last:
             waits.setdefault(each.handler, []).append(Wait(place(last[each.handler]), place(each.started)))
@@ -100,7 +101,9 @@ def timeline(stored: StoredDelivery, now: float, clock: float) -> Timeline:
             # When it was done is not kept: no later than the delivery was settled.
             if name in last:
                 waits.setdefault(name, []).append(Wait(place(last[name]), place(summary.settled)))
-            bars.append(Bar("done", place(summary.settled), 0, f"done by {exact(summary.settled - begin)} after receipt"))
+            bars.append(
+                Bar("done", place(summary.settled), 0, f"done by {exact(summary.settled - begin)} after receipt")
+            )
         said = "not run again" if state is None else _told(state.state, state.attempts)
         if name in due:
             said += f", next in {exact(due[name] - now)}"

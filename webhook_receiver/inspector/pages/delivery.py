@@ -84,7 +84,9 @@ async def body(view: View) -> Response:
     body = stored.delivery.body
     kind = stored.delivery.header("content-type") or ""
     if is_masked(body, masked_body(body, kind, None if hooks is None else hooks.sender.scheme)):
-        raise Problem(403, "The body holds a credential", "On its own machine:  webhook-receiver inbox show WHERE ID --raw")
+        raise Problem(
+            403, "The body holds a credential", "On its own machine:  webhook-receiver inbox show WHERE ID --raw"
+        )
     headers = {"content-disposition": f'attachment; filename="{stored.summary.id}.body"'}
     return Response(body, media_type="application/octet-stream", headers=headers)
 

@@ -70,7 +70,7 @@ def _rows(view: View, hooks: WebhookReceiver | None, counts: Counts, paused: dic
     rows: list[Row] = []
     for name in [*registered, *after, *sorted(seen - registered.keys() - {*after})]:
         handler = registered.get(name)
-        by_outcome = [counts.total(f"{outcome} {name}") for outcome in _OUTCOMES]
+        done, failed, gave_up = [counts.total(f"{outcome} {name}") for outcome in _OUTCOMES]
         whats = [f"{outcome} {name}" for outcome in _OUTCOMES]
         since = paused.get(name)
         rows.append(
@@ -79,7 +79,9 @@ def _rows(view: View, hooks: WebhookReceiver | None, counts: Counts, paused: dic
                 short_name(name),
                 "dead letters" if name in after or name.startswith(DEAD_LETTER_HANDLER) else _route(handler),
                 _details(handler),
-                *by_outcome,
+                done,
+                failed,
+                gave_up,
                 counts.quantile(whats, 0.5),
                 counts.quantile(whats, 0.95),
                 None if is_open is None else name in is_open,

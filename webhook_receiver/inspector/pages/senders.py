@@ -17,7 +17,7 @@ from .overview import meaning
 class SecretRow(NamedTuple):
     """A secret of a receiver, by its index."""
 
-    index: int
+    place: int
     numbers: Sequence[int]
     """How often it has verified, in each of `SPANS`."""
     said: str
@@ -35,7 +35,6 @@ class SenderRow(NamedTuple):
     docs: str
     """The address of the sender's documentation; empty if it is not known."""
     secrets: Sequence[SecretRow]
-    unsigned: int
     rejected: Sequence[tuple[str, str, Sequence[int]]]
     """For each reason its name, what it means, and the numbers in each of `SPANS`."""
 
@@ -43,10 +42,10 @@ class SenderRow(NamedTuple):
 async def senders(view: View) -> Response:
     """Show the senders of all receivers, and how their secrets are used."""
     counted = [await counts_of(view.inbox, span, view.now) for span in SPANS]
-    names = sorted({*(name for counts, _ in counted for name in counts), *(each.name for each in view.inspected.receivers)})
-    rows = [
-        _row(view, name, [counts.get(name, nothing(len(begins))) for counts, begins in counted]) for name in names
-    ]
+    names = sorted(
+        {*(name for counts, _ in counted for name in counts), *(each.name for each in view.inspected.receivers)}
+    )
+    rows = [_row(view, name, [counts.get(name, nothing(len(begins))) for counts, begins in counted]) for name in names]
     return await view.page("senders.html", rows=rows, spans=SPANS, at_hand=bool(view.inspected.receivers))
 
 
@@ -68,7 +67,6 @@ def _row(view: View, name: str, counts: Sequence[Counts]) -> SenderRow:
         preset.title if preset is not None else "" if hooks is None else hooks.sender.name,
         f"https://{preset.page.docs}" if preset is not None and preset.page is not None else "",
         secrets,
-        0,
         [(reason, meaning(reason), [each.get(reason, 0) for each in reasons]) for reason in reasons[-1]],
     )
 
@@ -76,7 +74,9 @@ def _row(view: View, name: str, counts: Sequence[Counts]) -> SenderRow:
 def _said(index: int, numbers: Sequence[int], week: dict[str, int]) -> str:
     if index == 0:
         others = sum(number for name, number in week.items() if name != "0")
-        return "signs what is sent from here" + ("" if numbers[-1] or not others else "; the sender does not use it yet")
-    return "still used: its sender has not changed to the first one" if numbers[1] else (
-        "used within the last week" if numbers[-1] else "not used for a week: it can be removed"
+        return "the current one" + ("" if numbers[-1] or not others else "; the sender does not use it yet")
+    return (
+        "still used: its sender has not changed to the first one yet"
+        if numbers[1]
+        else ("used within the last week" if numbers[-1] else "not used for a week: it can be removed")
     )

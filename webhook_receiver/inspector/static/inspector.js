@@ -129,10 +129,7 @@
         setTimeout(() => (button.textContent = "Copy"), 2000);
       });
     }
-    for (const form of root.querySelectorAll("form[data-goes-on]")) {
-      delete form.dataset.goesOn; // a long action goes on by itself
-      setTimeout(() => form.requestSubmit(), 50);
-    }
+    for (const button of root.querySelectorAll(".without-script")) button.hidden = true; // htmx goes on by itself
   };
   prepare(document);
 

@@ -1,0 +1,122 @@
+"""A delivery as a curl command."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import NamedTuple
+
+from ..capture.pytest_export import own_headers
+from ..delivery import Delivery, Headers
+from ..errors import ConfigurationError
+from ..receiver import WebhookReceiver
+from ..senders.registry import presets
+from ..simulator.payloads import url_of
+from ..testing.wire import signed_head
+from .site import Problem
+
+_MOST_OF_A_BODY = 32 * 1024
+"""Bytes of a body that stands in the command; a longer one is in a file."""
+_PLACEHOLDER = "SECRET"
+_PLAIN = re.compile(r"[\n\t\x20-\x7e]*")
+
+
+class Command(NamedTuple):
+    """A command."""
+
+    text: str
+    """The command, for a shell such as bash."""
+    file: str
+    """The name of the file with the body that it reads; empty for none."""
+    placeholders: bool
+    """Whether the proof is a secret itself, which is left out."""
+
+
+def command(delivery: Delivery, url: str, hooks: WebhookReceiver | None, now: float) -> Command:
+    """Return the command that sends a delivery again.
+
+    Args:
+        delivery: the delivery.
+        url: the address to send it to.
+        hooks: the receiver whose scheme signs it; None to leave it unsigned.
+        now: the time of signing, in Unix seconds.
+
+    Raises:
+        Problem: the receiver cannot sign.
+    """
+    preset = None if hooks is None else presets().get(hooks.sender.name)
+    headers: Headers = own_headers(
+        [pair for pair in delivery.headers if b"=" not in pair[0]], () if preset is None else preset.headers
+    )
+    placeholders = False
+    if hooks is not None:
+        headers, url, placeholders = _signed(delivery, headers, url, hooks, now)
+    lines = [f"curl {shlex.quote(url)}"]
+    lines += [f"-H {_word(name + b': ' + value)}" for name, value in headers]
+    file = ""
+    if len(delivery.body) > _MOST_OF_A_BODY:
+        file = f"{delivery.id}.body"
+        lines.append(f"--data-binary @{file}")
+    else:
+        lines.append(f"--data-raw {_word(delivery.body)}")
+    return Command(" \\\n  ".join(lines), file, placeholders)
+
+
+def _signed(
+    delivery: Delivery, headers: Headers, url: str, hooks: WebhookReceiver, now: float
+) -> tuple[Headers, str, bool]:
+    """Return the headers and the address of a signed request, and whether a secret was left out of them."""
+    given = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+    target = re.sub(r"^https?://[^/?#]*", "", url) or "/"
+    at = {"headers": given, "target": target, "url": hooks.public_url or url}
+    scheme = hooks.sender.scheme
+    try:
+        head = signed_head(delivery.body, scheme, now=now, **at)  # type: ignore[arg-type]
+        # What neither the body nor the time changes is no signature, but the secret itself.
+        other = signed_head(delivery.body + b" ", scheme, now=now - 1, **at)  # type: ignore[arg-type]
+    except ConfigurationError as error:
+        raise Problem(409, "This cannot be signed here", f"{error}.") from None
+    static = {*other.headers}.intersection(head.headers).difference(headers)
+    known = {name for name, _ in headers} | {b"content-type"}
+    left_out = {name for name, _ in static} - known
+    shown = [(name, _PLACEHOLDER.encode() if name in left_out else value) for name, value in head.headers]
+    if head.target != target.encode():
+        is_secret = head.target == other.target
+        head = head._replace(target=_without(head.target, target.encode())) if is_secret else head
+        return shown, url_of(head, url), is_secret or bool(left_out)
+    return shown, url, bool(left_out)
+
+
+def _without(target: bytes, before: bytes) -> bytes:
+    """Return a signed target with what the scheme has added to it, or put into it, left out."""
+    path, mark, query = target.partition(b"?")
+    path_before = before.partition(b"?")[0]
+    if path != path_before:
+        return path.rpartition(b"/")[0] + b"/" + _PLACEHOLDER.encode() + mark + query
+    names = before.partition(b"?")[2].split(b"&")
+    pairs = [
+        pair if pair in names else pair.partition(b"=")[0] + b"=" + _PLACEHOLDER.encode() for pair in query.split(b"&")
+    ]
+    return path + mark + b"&".join(pairs)
+
+
+def _word(data: bytes) -> str:
+    """Return bytes as one word of bash, in which nothing moves a terminal's cursor."""
+    try:
+        text = data.decode("ascii")
+    except UnicodeDecodeError:
+        text = ""
+    if text and _PLAIN.fullmatch(text):
+        return shlex.quote(text)
+    if not data:
+        return "''"
+    return "$'" + "".join(_escaped(each) for each in data) + "'"
+
+
+def _escaped(byte: int) -> str:
+    char = chr(byte)
+    if char in "\\'":
+        return f"\\{char}"
+    if 0x20 <= byte < 0x7F:
+        return char
+    return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(char, f"\\x{byte:02x}")

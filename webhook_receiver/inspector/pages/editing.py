@@ -1,0 +1,85 @@
+"""Replay with an edited body: a delivery of its own, which says of which one it was made."""
+
+from __future__ import annotations
+
+import hashlib
+
+from starlette.responses import Response
+
+from ...errors import NotAnEvent
+from ...inbox.records import StoredDelivery
+from ...receiver import WebhookReceiver
+from ...runtime.edit import edit
+from ..actions import record
+from ..bodies import editable
+from ..secrecy import is_masked, masked_body
+from ..site import Problem, View
+from ..summaries import SHORT
+from .delivery import stored_of
+
+MOST = 1024 * 1024
+"""Bytes of a body that can be edited on a page."""
+
+
+async def edit_form(view: View) -> Response:
+    """Show the body of a delivery, to be edited."""
+    stored, hooks = await _editable(view)
+    kind = stored.delivery.header("content-type") or ""
+    body = masked_body(stored.delivery.body, kind, hooks.sender.scheme)
+    return await _form(view, stored, editable(body) or "", is_masked=is_masked(stored.delivery.body, body))
+
+
+async def replay_edited(view: View) -> Response:
+    """Store the edited body as a delivery, which its handlers get."""
+    stored, hooks = await _editable(view)
+    text = view.sent("body")
+    if b"\r\n" not in stored.delivery.body:
+        text = text.replace("\r\n", "\n")  # which every browser makes of a newline
+    body = text.encode("utf-8", "surrogateescape")
+    if len(body) > MOST:
+        raise Problem(413, "The body is too large", f"At most {MOST:,} bytes can be edited here.")
+    digest = hashlib.sha256(body).hexdigest()
+    try:
+        hooks.parse_all(body, stored.delivery.headers)
+        parameters = {"delivery": stored.summary.id, "sha256 of the body": digest, "reason": view.sent("reason")[:500]}
+        await record(view, "edit", parameters, 1, view.now)
+        id = await edit(hooks.runtime, stored.summary.id, body)
+    except NotAnEvent as error:
+        return await _form(view, stored, text, wrong=f"{error}.", status=422)
+    return view.redirect(f"/deliveries/{id}")
+
+
+async def _editable(view: View) -> tuple[StoredDelivery, WebhookReceiver]:
+    """Return the delivery and its receiver.
+
+    Raises:
+        Problem: it cannot be edited.
+    """
+    stored = await stored_of(view)
+    hooks = view.inspected.receiver(stored.summary.receiver)
+    if hooks is None:
+        advice = "An edited body has to be read by its receiver:  webhook-receiver inspect module:hooks --writable"
+        raise Problem(409, "The receiver is not at hand", advice)
+    if stored.summary.body_removed:
+        raise Problem(409, "The body was removed", "Some time after it was done: the inbox has keep_body=...")
+    if editable(stored.delivery.body) is None or len(stored.delivery.body) > MOST:
+        raise Problem(
+            409, "This body cannot be edited here", f"It is no text in UTF-8, or has more than {MOST:,} bytes."
+        )
+    return stored, hooks
+
+
+async def _form(
+    view: View, stored: StoredDelivery, text: str, *, wrong: str = "", is_masked: bool = False, status: int = 200
+) -> Response:
+    return await view.page(
+        "edit.html",
+        status=status,
+        id=stored.summary.id,
+        short=stored.summary.id[:SHORT],
+        event=stored.summary.event or "no event",
+        text=text,
+        wrong=wrong,
+        is_masked=is_masked,
+        rows=min(28, max(8, text.count("\n") + 2)),
+    )
