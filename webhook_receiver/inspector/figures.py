@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import NamedTuple
 
 from ..inbox.base import Inbox
+from ..inbox.counters import UNTIMED, quantile
 from ..inbox.counting import MINUTE
-from ..inbox.records import LATENCY_BUCKETS, Metric
+from ..inbox.records import Metric
 from .text import NONE
 
 HOUR = 3600.0
@@ -72,18 +74,14 @@ class Counts:
 
     def quantile(self, whats: Sequence[str], share: float) -> str:
         """Return the latency that a share of what was counted took at most, as far as its buckets tell it."""
-        buckets = [0] * (len(LATENCY_BUCKETS) + 1)
+        buckets = [0] * UNTIMED
         for (what, bucket), numbers in self._counts.items():
             if bucket is not None and what in whats:
                 buckets[bucket] += sum(numbers)
-        wanted, seen = sum(buckets) * share, 0
-        if not wanted:
+        took = quantile(buckets, share)
+        if took is None:
             return NONE
-        for bound, number in zip(LATENCY_BUCKETS, buckets, strict=False):
-            seen += number
-            if seen >= wanted:
-                return f"≤ {_told(bound)}"
-        return f"> {_told(LATENCY_BUCKETS[-1])}"
+        return f"≤ {_told(took.high)}" if isfinite(took.high) else f"> {_told(took.low)}"
 
 
 def _told(seconds: float) -> str:

@@ -9,7 +9,7 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode
@@ -115,19 +115,6 @@ class Site:
         self.pages = pages
         self.writable = writable
         self.clock = clock
-        self.templates = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            finalize=_harmless,
-        )
-        words = (text.at, text.iso, text.span, text.exact, text.number, text.size, text.cut)
-        filters: dict[str, Any] = {each.__name__: each for each in words}
-        names: dict[str, Any] = {"counted": text.counted, "State": State, "TOKEN": TOKEN, "MASK": text.MASK}
-        self.templates.filters.update(filters | {"lines": _lines, "as_is": _as_is})
-        self.templates.globals.update(names)
 
     @cached_property
     def version(self) -> str:
@@ -136,6 +123,25 @@ class Site:
         for file in sorted(STATIC.iterdir()):
             digest.update(file.read_bytes())
         return digest.hexdigest()[:12]
+
+
+@cache
+def _templates() -> Environment:
+    """Return the templates, which are read once in a process."""
+    found = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_harmless,
+    )
+    words = (text.at, text.iso, text.span, text.exact, text.number, text.size, text.cut)
+    filters: dict[str, Any] = {each.__name__: each for each in words}
+    names: dict[str, Any] = {"counted": text.counted, "State": State, "TOKEN": TOKEN, "MASK": text.MASK}
+    found.filters.update(filters | {"lines": _lines, "as_is": _as_is})
+    found.globals.update(names)
+    return found
 
 
 def _harmless(value: object) -> object:
@@ -282,7 +288,7 @@ class View:
 
     def rendered(self, template: str, status: int, values: Mapping[str, Any]) -> Response:
         """Return a page that needs nothing of the inbox."""
-        html = self.site.templates.get_template(template).render(values)
+        html = _templates().get_template(template).render(values)
         response = HTMLResponse(html, status)
         if self._is_new:
             response.set_cookie(

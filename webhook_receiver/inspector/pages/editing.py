@@ -39,10 +39,15 @@ async def replay_edited(view: View) -> Response:
     if len(body) > MOST:
         raise Problem(413, "The body is too large", f"At most {MOST:,} bytes can be edited here.")
     digest = hashlib.sha256(body).hexdigest()
+    found = hooks.parse_all(body, stored.delivery.headers)
     try:
-        hooks.parse_all(body, stored.delivery.headers)
-        parameters = {"delivery": stored.summary.id, "sha256 of the body": digest, "reason": view.sent("reason")[:500]}
-        await record(view, "edit", parameters, 1, view.now)
+        if found and not any(isinstance(each, Exception) for each in found):  # else nothing is stored
+            parameters = {
+                "delivery": stored.summary.id,
+                "sha256 of the body": digest,
+                "reason": view.sent("reason")[:500],
+            }
+            await record(view, "edit", parameters, 1, view.now)
         id = await edit(hooks.runtime, stored.summary.id, body)
     except NotAnEvent as error:
         return await _form(view, stored, text, wrong=f"{error}.", status=422)
