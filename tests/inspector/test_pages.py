@@ -82,6 +82,7 @@ async def test_the_overview_has_the_figures_of_each_receiver_side_by_side(browse
 
 
 async def test_a_plot_has_its_numbers_beside_it(browser: Browser) -> None:
+    page = await browser.get("/")
     for span, begin in {"hour": "06:03", "day": "06:00", "week": "12-11 06:00"}.items():
         page = await browser.get(f"/?span={span}")
         assert page.html.count('<rect class="stored"') == 2

@@ -164,7 +164,7 @@ class Inspector:
             except InboxUnavailable as error:
                 return view.problem(Problem(503, "The inbox does not answer", f"{error}.", {"retry-after": "5"}))
             except (InboxError, ConfigurationError) as error:
-                return view.problem(Problem(500, "The inbox did not take this", f"{error}."))
+                return view.problem(Problem(400, "The inbox did not take this", f"{error}."))
             except Exception as error:
                 log_failure(f"the inspector cannot show {request.scope['path']!r}", error)
                 return view.problem(Problem(500, "This page failed", "The log of the server says why."))

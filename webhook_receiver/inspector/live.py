@@ -13,7 +13,8 @@ from ..logs import log_failure
 
 INTERVAL = 0.4
 """Seconds between two looks at the inbox while somebody watches."""
-_NEWEST = 50  # deliveries that are looked at: those of a page
+NEWEST = 50
+"""Number of the newest deliveries that are looked at: those of a page."""
 _WAITS = (0.0, 0.6, 1.0, 2.0, 4.0)
 """Seconds between two messages while the inbox goes on changing: a busy receiver must not work for its watchers."""
 _QUIET = 8.0  # seconds without a change after which the next one is told at once again
@@ -73,7 +74,7 @@ class Live:
     async def _look(self) -> str:
         """Return a digest of what the newest deliveries and the figures of the inbox are."""
         try:
-            found = await self._inbox.find(Filter(), limit=_NEWEST)
+            found = await self._inbox.find(Filter(), limit=NEWEST)
             stats = await self._inbox.stats()
         except Exception as error:  # a page that is loaded again says so
             if not isinstance(error, InboxError):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import NamedTuple
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple, cast
 
 from ..delivery import Delivery, kept_headers
-from ..signatures.scheme import Scheme, secret_headers
+from ..signatures.scheme import Scheme, secret_headers, secret_members
 from .text import MASK
 
 _NAME = (
@@ -15,6 +17,7 @@ _NAME = (
 )
 _MEMBER = re.compile(rf'("({_NAME})"\s*:\s*)"((?:[^"\\]|\\.)+)"', re.DOTALL)
 """A member of JSON whose name tells of a credential, and that is a text."""
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _FIELD = re.compile(rf"((?:^|&)({_NAME})=)([^&]+)")
 """A field of a form of such a name."""
 
@@ -55,15 +58,41 @@ def masked_body(body: bytes, kind: str, scheme: Scheme | None) -> bytes:
         kind: the value of Content-Type.
         scheme: the scheme of its receiver, if that is at hand.
     """
+    members = secret_members(scheme)
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
-        return body
+        return MASK.encode() if members else body
+    if members:
+        try:
+            secrets = {each for place in members for each in _values(json.loads(text), place.split("."))}
+        except (ValueError, RecursionError):  # in a form, or in what is no JSON: who knows where
+            return MASK.encode()
+        text = _STRING.sub(lambda found: f'"{MASK}"' if _is_one(found[0], secrets) else found[0], text)
     if text[:1] in ("{", "["):
         return _MEMBER.sub(rf'\1"{MASK}"', text).encode()
     if kind.startswith("application/x-www-form-urlencoded"):
         return _FIELD.sub(rf"\1{MASK}", text).encode()
     return body
+
+
+def _values(value: Any, names: Sequence[str]) -> Iterator[str]:
+    """Yield the texts at a place of a document; of an array, those of all items."""
+    if isinstance(value, list):
+        yield from (found for each in cast("Sequence[Any]", value) for found in _values(each, names))
+    elif not names:
+        if isinstance(value, str):
+            yield value
+    elif isinstance(value, dict):
+        yield from _values(cast("dict[str, Any]", value).get(names[0].removesuffix("[]")), names[1:])
+
+
+def _is_one(written: str, secrets: Collection[str]) -> bool:
+    """Return whether a string of JSON is one of these."""
+    try:
+        return json.loads(written) in secrets
+    except ValueError:
+        return False
 
 
 def is_masked(body: bytes, shown: bytes) -> bool:

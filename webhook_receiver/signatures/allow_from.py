@@ -18,6 +18,7 @@ from .scheme import (
     has_secret,
     proves_id,
     secret_headers,
+    secret_members,
     secret_places,
     www_authenticate,
 )
@@ -95,6 +96,8 @@ class AllowFrom:
         """The headers that hold a secret of the scheme behind. See `Scheme`."""
         self.secret_places = secret_places(scheme)
         """The places in the URL that hold a secret of the scheme behind. See `Scheme`."""
+        self.secret_members = secret_members(scheme)
+        """The places in the body that hold a secret of the scheme behind. See `Scheme`."""
         self.www_authenticate = www_authenticate(scheme)
         """What a 401 asks for, by the scheme behind. See `Scheme`."""
 

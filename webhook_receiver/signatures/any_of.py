@@ -31,6 +31,7 @@ from .scheme import (
     has_secret,
     proves_id,
     secret_headers,
+    secret_members,
     secret_places,
     www_authenticate,
 )
@@ -101,6 +102,8 @@ class AnyOf:
         """The headers that hold a secret of any scheme. See `Scheme`."""
         self.secret_places = frozenset[str]().union(*map(secret_places, schemes))
         """The places in the URL that hold a secret of any scheme. See `Scheme`."""
+        self.secret_members = frozenset[str]().union(*map(secret_members, schemes))
+        """The places in the body that hold a secret of any scheme. See `Scheme`."""
         self.www_authenticate = ", ".join(dict.fromkeys(map(www_authenticate, schemes)))
         """What a 401 asks for, by any scheme. See `Scheme`."""
 

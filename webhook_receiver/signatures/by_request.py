@@ -32,6 +32,7 @@ from .scheme import (
     has_networks,
     proves_id,
     secret_headers,
+    secret_members,
     secret_places,
     www_authenticate,
 )
@@ -140,6 +141,8 @@ class SecretsByRequest:
         """The headers that hold a secret of a tenant's scheme. See `Scheme`."""
         self.secret_places = secret_places(known)
         """The places in the URL that hold a secret of a tenant's scheme. See `Scheme`."""
+        self.secret_members = secret_members(known)
+        """The places in the body that hold a secret of a tenant's scheme. See `Scheme`."""
         self.www_authenticate = www_authenticate(known)
         """What a 401 asks for, by a tenant's scheme. See `Scheme`."""
 

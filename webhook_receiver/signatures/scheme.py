@@ -53,6 +53,8 @@ class Scheme(Protocol):
       stores none of them. Headers whose names suggest a secret, such as Authorization, need not be among them.
     - `secret_places`, a frozenset of str: the places in the URL that hold a secret itself, such as "query:token", or
       "path:-1" for the end of its path. An inbox stores nothing of them.
+    - `secret_members`, a frozenset of str: the places in the body that hold a secret itself, such as "auth.token" or
+      "value[].token". An inbox stores the body with it, and a page masks it.
     - `sign_body`, a method of a scheme whose signature is in the body: it takes a body and the time, and returns the
       body with the signature in it, for tests and `send`.
     - `covered_headers`, a frozenset of bytes: the names, in lower case, of headers that all of its signatures cover, so
@@ -117,6 +119,11 @@ def secret_headers(scheme: Scheme | None) -> frozenset[bytes]:
 def secret_places(scheme: Scheme | None) -> frozenset[str]:
     """Return the places in the URL that hold a secret of a scheme. See `Scheme`."""
     return getattr(scheme, "secret_places", frozenset())
+
+
+def secret_members(scheme: Scheme | None) -> frozenset[str]:
+    """Return the places in the body that hold a secret of a scheme. See `Scheme`."""
+    return getattr(scheme, "secret_members", frozenset())
 
 
 def covered_headers(scheme: Scheme | None) -> frozenset[bytes] | None:

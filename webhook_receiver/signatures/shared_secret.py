@@ -190,6 +190,8 @@ class BodySecret:
         self.secret_count = len(self._keyring)
         self.covered_headers = None
         """It covers nothing of a request. See `Scheme`."""
+        self.secret_members = frozenset({member})
+        """The place of the secret in the body. See `Scheme`."""
 
     def sign(self, head: RequestHead, body: bytes, now: float) -> RequestHead:
         """Return the head unchanged, if the body has the first secret.

@@ -13,7 +13,7 @@ from ..site import Problem, View
 _PAGE = 50
 
 
-async def audit(view: View) -> Response:
+async def show(view: View) -> Response:
     """Show audit records, the newest first."""
     before = view.asked("before")
     if before and not before.isdigit():

@@ -13,7 +13,7 @@ from ..summaries import short_name
 _LOOK = 0.06  # seconds that dead letters are looked through
 
 
-async def dead(view: View) -> Response:
+async def show(view: View) -> Response:
     """Show the dead letters in groups."""
     found = await view.inbox.dead_letters(Filter(receiver=view.asked("receiver") or None), seconds=_LOOK)
     stats = await view.stats()

@@ -14,7 +14,7 @@ PAGE = 50
 _LOOK, _COUNT = 0.04, 0.02  # seconds that are looked for a page, and counted
 
 
-async def deliveries(view: View) -> Response:
+async def show(view: View) -> Response:
     """Show deliveries, the newest first."""
     query = view.request.query_params
     chosen = choice({name: query.getlist(name) for name in query}, view.now)

@@ -39,7 +39,7 @@ async def stored_of(view: View) -> StoredDelivery:
     return stored
 
 
-async def delivery(view: View) -> Response:
+async def show(view: View) -> Response:
     """Show one delivery."""
     stored = await stored_of(view)
     summary, found = stored.summary, stored.delivery

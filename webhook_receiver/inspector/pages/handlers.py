@@ -42,7 +42,7 @@ class Row(NamedTuple):
     """Whether a receiver at hand has it, or has it as a dead-letter handler."""
 
 
-async def handlers(view: View) -> Response:
+async def show(view: View) -> Response:
     """Show the handlers of all receivers."""
     span = span_named(view.asked("span") or "day")
     counts, begins = await counts_of(view.inbox, span, view.now)

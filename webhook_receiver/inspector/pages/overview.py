@@ -30,7 +30,7 @@ class Receiver(NamedTuple):
     total: int
 
 
-async def overview(view: View) -> Response:
+async def show(view: View) -> Response:
     """Show how all receivers of the inbox stand."""
     span = span_named(view.asked("span"))
     counts, begins = await counts_of(view.inbox, span, view.now)

@@ -39,7 +39,7 @@ class SenderRow(NamedTuple):
     """For each reason its name, what it means, and the numbers in each of `SPANS`."""
 
 
-async def senders(view: View) -> Response:
+async def show(view: View) -> Response:
     """Show the senders of all receivers, and how their secrets are used."""
     counted = [await counts_of(view.inbox, span, view.now) for span in SPANS]
     names = sorted(
