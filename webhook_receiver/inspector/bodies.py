@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qsl
 
 from markupsafe import Markup, escape
 
-from .text import visible
+from .text import counted, visible
 
 FIRST = 32 * 1024
 """Characters of a body that are shown at first."""
 ALL = 2 * 1024 * 1024
 """Characters that are shown at most, when all is asked for; the rest is in the download."""
 _COLOURED = 256 * 1024  # characters up to which the parts of JSON are told apart
+_PARSED = 128 * 1024  # characters up to which JSON is parsed to show it; more of it takes long
 _MOST_NODES = 1500  # of a tree
 _MOST_OF_A_VALUE = 2000  # characters in a tree
 _OPEN = 2  # levels of a tree that are open at first
@@ -53,8 +54,8 @@ def shown(body: bytes, kind: str, wanted: str = "", *, whole: bool = False) -> S
     document: Any = None
     fields: list[tuple[str, str]] = []
     if text is not None:
-        found, document = _document(text)
-        if found:
+        is_json, document = _document(text, whole=wanted == "tree")
+        if is_json:
             forms += ["pretty", *(["tree"] if isinstance(document, dict | list) and document else [])]
         elif fields := _fields(text, kind):
             forms.append("fields")
@@ -88,9 +89,15 @@ def _text(body: bytes) -> str | None:
         return None
 
 
-def _document(text: str) -> tuple[bool, Any]:
-    """Return whether a text is JSON, and the document; numbers stay as they are written."""
-    if not text[:1].strip() and not text.strip():
+def _document(text: str, *, whole: bool = False) -> tuple[bool, Any]:
+    """Return whether a text is JSON, and the document; numbers stay as they are written.
+
+    A long text is read only if `whole` says so: else what begins as an object or an array is taken for one.
+    """
+    if len(text) > _PARSED and not whole:
+        begin = text[:64].lstrip()[:1]
+        return begin in ("{", "["), {"": ""}
+    if not text.strip():
         return False, None
     try:
         return True, json.loads(text, parse_float=_Number, parse_int=_Number, parse_constant=_Number)
@@ -206,12 +213,11 @@ def _branch(parts: list[str], name: str | None, value: Any, depth: int, left: li
     if not isinstance(value, dict | list) or not value:
         parts.append(f'<div class="leaf">{label}{_leaf(value)}</div>')
         return
-    members = _members(cast("dict[str, Any] | list[Any]", value))
-    count = f"{len(members):,} {'member' if isinstance(value, dict) else 'item'}{'s' if len(members) != 1 else ''}"
+    count = counted(len(cast("Sized", value)), "member" if isinstance(value, dict) else "item")
     parts.append(
         f'<details{" open" if depth < _OPEN else ""}><summary>{label}<span class="quiet">{count}</span></summary>'
     )
-    for member, each in members:
+    for member, each in _members(cast("dict[str, Any] | list[Any]", value)):
         if left[0] <= 0:
             left[0] = -1
             parts.append('<div class="leaf quiet">… more, in the raw form</div>')
@@ -220,10 +226,11 @@ def _branch(parts: list[str], name: str | None, value: Any, depth: int, left: li
     parts.append("</details>")
 
 
-def _members(value: dict[str, Any] | list[Any]) -> list[tuple[str, Any]]:
+def _members(value: dict[str, Any] | list[Any]) -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
-        return [*value.items()]
-    return [(f"{index}", each) for index, each in enumerate(value)]
+        yield from value.items()
+    else:
+        yield from ((f"{index}", each) for index, each in enumerate(value))
 
 
 def _leaf(value: Any) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from starlette.responses import Response
 
 from ...inbox.records import DeliverySummary, Filter, State, StoredDelivery
 from ...receiver import WebhookReceiver
-from ..bodies import shown
+from ...signatures import Scheme
+from ..bodies import Shown, shown
 from ..secrecy import is_masked, masked_body, shown_headers
 from ..site import Problem, View
 from ..summaries import SHORT, row, short_name, told
@@ -47,8 +49,7 @@ async def show(view: View) -> Response:
     scheme = None if hooks is None else hooks.sender.scheme
     kind = found.header("content-type") or ""
     whole = view.asked("all") == "1"
-    body = masked_body(found.body, kind, scheme)
-    form = shown(body, kind, view.asked("form"), whole=whole)
+    body, form = await asyncio.to_thread(_shown, found.body, kind, scheme, view.asked("form"), whole)
     return await view.page(
         "delivery.html",
         stored=stored,
@@ -73,6 +74,12 @@ async def show(view: View) -> Response:
         handlers=_handlers(stored, hooks),
         short_name=short_name,
     )
+
+
+def _shown(given: bytes, kind: str, scheme: Scheme | None, form: str, whole: bool) -> tuple[bytes, Shown]:
+    """Return a body as it may be shown, and one of its forms; in a thread, since that may take long."""
+    body = masked_body(given, kind, scheme)
+    return body, shown(body, kind, form, whole=whole)
 
 
 async def body(view: View) -> Response:
