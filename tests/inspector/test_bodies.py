@@ -175,7 +175,18 @@ def test_what_hides_or_turns_a_line_round_is_written_as_a_mark(given_text: str) 
 
 
 @pytest.mark.parametrize(
-    "kept", ["plain", "Grüße", "日本語", "שלום", "مرحبا", "👨\u200d👩\u200d👧", "می\u200cخواهم", "नमस्ते", ""]
+    "kept",
+    [
+        "plain",
+        "Grüße",
+        "日本語",
+        "שלום",
+        "مرحبا",
+        "👨\u200d👩\u200d👧",
+        "\u0645\u06cc\u200c\u062e",
+        "नमस्ते",
+        "",
+    ],
 )
 def test_the_writing_of_people_stays_as_it_is(kept: str) -> None:
     assert visible(kept) == kept

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl, unquote, urlencode
 
 from starlette.responses import Response
 
@@ -76,34 +76,33 @@ async def _confirm(view: View, action: str) -> Response:
 
 
 async def _act(view: View, action: str) -> Response:
-    began = _moment(view.sent("began")) if view.sent("cursor") else view.now
+    before = dict(parse_qsl(view.sent("goes_on")))  # what the part before has left
+    began = _moment(before.get("began", "")) if before else view.now
     chosen = _chosen(parse_qs(view.sent("which")), began)
-    reason = view.sent("reason").strip()[:MOST_OF_A_REASON]
+    reason = before.get("reason", view.sent("reason").strip())[:MOST_OF_A_REASON]
     if action == "purge" and not reason:
         raise Problem(400, "Nothing was removed", "Say why: the reason is recorded.")
-    handler = view.sent("only_handler").strip() or None
+    handler = before.get("handler", unquote(view.sent("only_handler")).strip()) or None
     if handler is not None:
         _check_handler(view, chosen.filter, handler)
-    total = _count(view.sent("total"))
+    total = _count(before.get("total", view.sent("total")))
     parameters = {**chosen.told, "handler to run": handler, "reason": reason}
     await record(view, action, parameters, total, began)
-    did = await part(view.inbox, action, chosen.filter, view.sent("cursor") or None, view.now, handler)
-    done, seen = _count(view.sent("done")) + did.done, _count(view.sent("seen")) + did.seen
+    did = await part(view.inbox, action, chosen.filter, before.get("cursor"), view.now, handler)
+    done, seen = _count(before.get("done", "0")) + did.done, _count(before.get("seen", "0")) + did.seen
     if did.cursor is None:
-        return view.redirect(
-            "/finished", action=action, count=done, only=chosen.text("only") if action == "replay" else None
-        )
+        one = chosen.text("only") if action == "replay" else None
+        return view.redirect("/finished", action=action, count=done, only=one)
+    total = max(total, seen)
+    after = {"total": total, "done": done, "seen": seen, "began": repr(began), "cursor": did.cursor, "reason": reason}
     return await view.page(
         "progress.html",
         action=action,
         chosen=chosen,
         done=done,
         seen=seen,
-        total=max(total, seen),
-        began=f"{began!r}",
-        cursor=did.cursor,
-        reason=reason,
-        handler=handler or "",
+        total=total,
+        goes_on=urlencode({**after, "handler": handler or ""}),
     )
 
 
