@@ -24,6 +24,7 @@ ROWS = [
     "webhook_receiver explain",
     "capture",
     "testing simulator",
+    "inspector",
     "cli",
 ]
 ROW = {room: row for row, rooms in enumerate(ROWS) for room in rooms.split()}

@@ -24,6 +24,8 @@ SUMMARIES: Mapping[str, str] = {
     "send": "Deliver one notification or many.",
     "senders": "List the senders that are known, or show all about one.",
     "inbox": "List, replay, purge and move the deliveries in an inbox.",
+    "inspect": "Show an inbox in the browser.",
+    "password": "Set a user's password for the inspector.",
     "webhooks": "Manage the webhooks of a workspace.",
     "poll": "Poll the sources of a receiver.",
     "backfill": "Put missed orders into the inbox.",
@@ -45,6 +47,7 @@ _PLACES: Mapping[str, tuple[str, str]] = {
     "send": ("commands", "send_command"),
     "to-test": ("capture", "to_test"),
     "faults": ("order", "faults"),
+    "password": ("inspect", "password"),
 }
 """The module and the name of a command where they are not both its own name."""
 
@@ -192,6 +195,21 @@ def serve_command(
         int | None,
         typer.Option(min=1, help="The largest number of connections of a process; 1000, or fewer by ulimit -n."),
     ] = None,
+    inspector: Annotated[
+        str | None,
+        typer.Option(
+            callback=options.checked_path_or_none,
+            metavar="PATH",
+            help="Mount the inspector here, such as /_webhooks; it needs --inspector-passwords.",
+        ),
+    ] = None,
+    inspector_passwords: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The users of the inspector; `password FILE NAME` writes the file."),
+    ] = None,
+    inspector_writable: Annotated[
+        bool, typer.Option("--inspector-writable", help="Let the inspector replay, purge, pause and edit.")
+    ] = False,
     root_path: Annotated[str, typer.Option(help="The path prefix that a proxy strips.")] = "",
     ssl_certfile: Annotated[
         Path | None,
@@ -217,6 +235,7 @@ def serve_command(
     options.check_certificate(ssl_certfile, ssl_keyfile, ssl_keyfile_password)
     connections = checked_limit(max_connections)
     check_address(host, port) if uds is None else check_socket(uds)
+    options.check_inspector(inspector, inspector_passwords, writable=inspector_writable, path=path)
     hooks = load(target)  # here too, so that a mistake is reported at once and in a sentence
     try:
         asyncio.run(serve.try_inboxes(hooks))
@@ -228,9 +247,14 @@ def serve_command(
     where = f"on the socket {uds} at {path}" if uds else at
     names = ", ".join(handler.name for handler in hooks.handlers) or "none yet"
     output.say(f"{target} receives {where}; handlers: {names}", "bold")
+    if inspector is not None and inspector_passwords is not None:
+        serve.check_inspector(hooks, inspector_passwords)
+        told = "" if inspector_writable else ", which only shows"
+        output.say(f"the inspector is at {inspector.rstrip('/')}/{told}; it asks for a password on TLS or from here")
     serve.run(
         target,
         path,
+        inspector=serve.Mounting.of(inspector, inspector_passwords, writable=inspector_writable),
         parser=http,
         connections=connections,
         host=host,

@@ -197,14 +197,22 @@ def _is_inbox(where: str) -> bool:
         return False
 
 
-def _found(where: str, create: bool) -> InboxTarget:
-    from ..inbox.memory import MemoryInbox
+def inbox_at(where: str, *, create: bool = False) -> Inbox | None:
+    """Return the inbox that a URL or a file names, which is not opened; None if WHERE is a module.
+
+    Raises:
+        ConfigurationError: there is no such inbox, or it is in the memory of another process.
+    """
     from ..inbox.sqlite import SQLiteInbox
 
     if "://" in where:
-        target = InboxTarget(from_url(where, create=create), None)
-    elif _is_file(where):
-        target = InboxTarget(SQLiteInbox(where, create=create), None)
+        return _reached(from_url(where, create=create), create)
+    return _reached(SQLiteInbox(where, create=create), create) if _is_file(where) else None
+
+
+def _found(where: str, create: bool) -> InboxTarget:
+    if (named := inbox_at(where, create=create)) is not None:
+        target = InboxTarget(named, None)
     else:
         from .app_loader import inbox_of, load  # with the receiver, which a file does not need
 
@@ -212,10 +220,21 @@ def _found(where: str, create: bool) -> InboxTarget:
         inbox = inbox_of(hooks)
         if inbox is None:
             raise ConfigurationError(f"{where} has no inbox: nothing is kept")
-        target = InboxTarget(inbox, hooks)
-    inbox = target.inbox
+        target = InboxTarget(_reached(inbox, create), hooks)
+    return target
+
+
+def _reached(inbox: Inbox, create: bool) -> Inbox:
+    """Return an inbox, if this process can reach it.
+
+    Raises:
+        ConfigurationError: it is in the memory of another process, or a file that is not there.
+    """
+    from ..inbox.memory import MemoryInbox
+    from ..inbox.sqlite import SQLiteInbox
+
     if isinstance(inbox, MemoryInbox):
         raise ConfigurationError("an inbox in memory is in its own process, and cannot be reached from here")
     if isinstance(inbox, SQLiteInbox) and not create and not inbox.path.exists():
         raise ConfigurationError(f"there is no inbox at {inbox.path}")
-    return target
+    return inbox

@@ -117,6 +117,40 @@ def checked_path(path: str) -> str:
     return path
 
 
+def checked_path_or_none(path: str | None) -> str | None:
+    """Return `path`, checked to be one that an app can be mounted at, or None."""
+    if path is None:
+        return None
+    if not path.startswith("/") or "{" in path or not path.strip("/") or not path.isprintable():
+        raise BadParameter(f"{path!r} is no path to mount at: give one such as /_webhooks")
+    if path.strip("/") == "healthz":
+        raise BadParameter("the health check is at /healthz: choose another path")
+    return f"/{path.strip('/')}"
+
+
+def check_inspector(inspector: str | None, passwords: Path | None, *, writable: bool, path: str) -> None:
+    """Check that the options of `serve` that are about the inspector go together.
+
+    Args:
+        inspector: the path that it is mounted at.
+        passwords: the file of its users.
+        writable: whether it may change something.
+        path: the path that senders post to.
+    """
+    if inspector is None:
+        if passwords is not None or writable:
+            raise BadParameter("say where it is: --inspector /_webhooks", param_hint="--inspector")
+        return
+    if passwords is None:
+        raise BadParameter(
+            "whoever reaches the server would see every delivery: give --inspector-passwords FILE, which "
+            "`webhook-receiver password FILE NAME` writes",
+            param_hint="--inspector",
+        )
+    if f"{path.rstrip('/')}/".startswith(f"{inspector}/") or f"{inspector}/".startswith(f"{path.rstrip('/')}/"):
+        raise BadParameter(f"senders post to {path}: mount the inspector elsewhere", param_hint="--inspector")
+
+
 async def _nothing(*_: object) -> None:
     """Do nothing: an ASGI app in place of the receiver while its path is checked."""
 

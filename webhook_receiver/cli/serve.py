@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import json
 import logging
 import multiprocessing
 import os
@@ -19,11 +20,13 @@ from copy import deepcopy
 from inspect import signature
 from math import ceil
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.routing import Route
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
 from typer import BadParameter
 from uvicorn.config import LOGGING_CONFIG
 from uvicorn.supervisors import Multiprocess
@@ -37,6 +40,7 @@ from .app_loader import inbox_of, load
 from .connections import checked_limit, within_bounds
 from .mounted import TOKEN
 from .options import PARSER, Parser
+from .output import fail
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -44,13 +48,36 @@ T = TypeVar("T")
 
 TARGET = "WEBHOOK_RECEIVER_TARGET"
 PATH = "WEBHOOK_RECEIVER_PATH"
+INSPECTOR = "WEBHOOK_RECEIVER_INSPECTOR"
 HEALTH = "/healthz"
 _STARTUP_FAILURE = 3  # uvicorn's code, which it has in another module in each version
 _M_MMAP_THRESHOLD = -3  # in glibc's malloc.h
 _PATIENCE = 1.0  # seconds for idle threads to end
 
 
-def run(target: str, path: str, *, parser: Parser, connections: int, **options: Any) -> None:
+class Mounting(NamedTuple):
+    """Where an inspector is mounted, and how."""
+
+    path: str
+    passwords: str
+    """The file of its users."""
+    writable: bool
+
+    @classmethod
+    def of(cls, path: str | None, passwords: Path | None, *, writable: bool) -> Self | None:
+        """Return what the options of the command say; None without an inspector."""
+        return None if path is None or passwords is None else cls(path, str(passwords.absolute()), writable)
+
+
+def run(
+    target: str,
+    path: str,
+    *,
+    parser: Parser,
+    connections: int,
+    inspector: Mounting | None = None,
+    **options: Any,
+) -> None:
     """Serve a receiver until a signal ends it.
 
     Args:
@@ -58,12 +85,14 @@ def run(target: str, path: str, *, parser: Parser, connections: int, **options: 
         path: the path that senders post to.
         parser: uvicorn's parser of HTTP.
         connections: the largest number of connections of a process at a time.
+        inspector: where an inspector is mounted; None for none.
         options: options of uvicorn.
 
     Raises:
         SystemExit: the server cannot start; the code is 1.
     """
-    os.environ |= {TARGET: target, PATH: path}  # for the processes that workers and reload start
+    # For the processes that workers and reload start.
+    os.environ |= {TARGET: target, PATH: path, INSPECTOR: "" if inspector is None else json.dumps(inspector)}
     config: dict[str, Any] = {
         "app": f"{__name__}:app",
         "factory": True,
@@ -135,7 +164,9 @@ def app() -> Starlette:
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
         reconfigure(line_buffering=True)  # so that prints of handlers appear in a container's log at once
     _give_memory_back()
-    return beside_health(loaded_again(load, os.environ[TARGET]), os.environ[PATH])
+    hooks = loaded_again(load, os.environ[TARGET])
+    given = os.environ.get(INSPECTOR)
+    return beside_health(hooks, os.environ[PATH], Mounting(*json.loads(given)) if given else None)
 
 
 def loaded_again(load: Callable[[str], T], target: str) -> T:
@@ -173,15 +204,41 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def beside_health(hooks: WebhookReceiver, path: str) -> Starlette:
-    """Return an app with the receiver at `path`, and its health at `/healthz`, and at `/` by OPTIONS.
+def beside_health(hooks: WebhookReceiver, path: str, inspector: Mounting | None = None) -> Starlette:
+    """Return an app with the receiver at `path`, its health at `/healthz`, and at `/` by OPTIONS, and an inspector.
 
     A receiver whose secret is the last part of the URL's path is below `path`.
     """
     if TOKEN in secret_places(hooks.sender.scheme) and "{" not in path:
         path = f"{path.rstrip('/')}/{{token}}"
     health = hooks.health_route(HEALTH)
-    return Starlette(routes=[health, hooks.route(path), _probe(health)], lifespan=hooks.lifespan)
+    mounted = [] if inspector is None else _mounted(hooks, inspector)
+    return Starlette(routes=[health, hooks.route(path), *mounted, _probe(health)], lifespan=hooks.lifespan)
+
+
+def _mounted(hooks: WebhookReceiver, mounting: Mounting) -> list[BaseRoute]:
+    """Return the routes of an inspector: of what is below its path, and of the path itself."""
+    from ..inspector import Inspector, PasswordFile
+
+    def below(request: Request) -> Response:
+        return RedirectResponse(f"{request.scope.get('root_path', '')}{mounting.path}/", 307)
+
+    inspector = Inspector(hooks, auth=PasswordFile(mounting.passwords), writable=mounting.writable)
+    return [Route(mounting.path, below), Mount(mounting.path, inspector)]
+
+
+def check_inspector(hooks: WebhookReceiver, passwords: Path) -> None:
+    """Check that an inspector of a receiver can be mounted.
+
+    Raises:
+        typer.Exit: it cannot; the message was printed.
+    """
+    from ..inspector import Inspector, PasswordFile
+
+    try:
+        Inspector(hooks, auth=PasswordFile(passwords))
+    except ConfigurationError as error:
+        raise fail(str(error)) from None
 
 
 def _probe(health: Route) -> Route:

@@ -1,0 +1,104 @@
+"""`inspect` and `password`: an inbox in the browser, and the users who may look at it from elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import ConfigurationError, InboxError
+from . import output
+from .inbox_option import VARIABLE
+from .options import Json, Port, check_certificate
+from .output import fail
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+Passwords = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Ask for a name and a password; `password FILE NAME` writes the file."),
+]
+
+
+def inspect(
+    where: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="WHERE", help=f"Inboxes: URLs, files, or module:hooks, which shows more. Else that of {VARIABLE}."
+        ),
+    ] = None,
+    writable: Annotated[
+        bool, typer.Option("--writable", help="Let it replay, purge, pause and edit; else it only shows.")
+    ] = False,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; any but the loopback needs --passwords.")
+    ] = "127.0.0.1",
+    port: Port = 8077,
+    passwords: Passwords = None,
+    root_path: Annotated[str, typer.Option(help="The path prefix that a proxy strips.")] = "",
+    ssl_certfile: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Serve TLS with the certificate in this file."),
+    ] = None,
+    ssl_keyfile: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="The file of the certificate's key.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show an inbox in the browser.
+
+    Every delivery with its attempts and errors, dead letters, handlers, senders. With module:hooks also what only the
+    receiver knows; its handlers are not run here. Ctrl-C stops.
+    """
+    from ..inspector import Inspector, PasswordFile
+    from . import inspect_server
+
+    places = where or ([os.environ[VARIABLE]] if os.environ.get(VARIABLE) else [])
+    if not places:
+        raise typer.BadParameter(
+            f"say what to show: an inbox's file or URL, or module:hooks; or set {VARIABLE}", param_hint="WHERE"
+        )
+    if passwords is None and host not in _LOOPBACK:
+        raise typer.BadParameter(
+            f"at {host} others than you reach it: give --passwords FILE, or leave it at 127.0.0.1", param_hint="--host"
+        )
+    check_certificate(ssl_certfile, ssl_keyfile, None)
+    try:
+        found = [each for place in places for each in inspect_server.found(place)]
+        if passwords is None:
+            inspector = Inspector.on_loopback(found, writable=writable)
+        else:
+            inspector = Inspector(found, auth=PasswordFile(passwords), writable=writable)
+        inspect_server.run(
+            inspector,
+            host,
+            port,
+            root_path=root_path,
+            certificate=None if ssl_certfile is None else (ssl_certfile, ssl_keyfile),
+            as_json=as_json,
+        )
+    except (ConfigurationError, InboxError) as error:
+        raise fail(str(error)) from None
+
+
+def password(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file of users; made if it is missing.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The user's name.")],
+) -> None:
+    """Set a user's password for the inspector.
+
+    It is asked for twice; from a pipe it is the first line. The file holds a hash of it, and only you can read it.
+    """
+    from ..inspector.passwords import write_user
+
+    if sys.stdin.isatty():
+        given = typer.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        given = sys.stdin.readline().rstrip("\r\n")
+    try:
+        is_new = write_user(file, name, given)
+    except ConfigurationError as error:
+        raise fail(str(error)) from None
+    output.say(f"{output.printable(name)} {'was added to' if is_new else 'has a new password in'} {file}")

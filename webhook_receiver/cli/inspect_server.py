@@ -1,0 +1,125 @@
+"""The server of `inspect`: what its arguments name, and the inspector of it until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+import typer
+import uvicorn
+
+from ..errors import ConfigurationError
+from ..inbox.base import Inbox
+from ..inspector import Inspector
+from ..receiver import WebhookReceiver
+from . import output
+from .addresses import check_address
+from .app_loader import inbox_of, load_app
+from .connections import checked_limit, within_bounds
+from .inbox_option import inbox_at
+from .mounted import receivers_in
+from .options import PARSER
+from .serve import log_config
+
+What = WebhookReceiver | Inbox
+
+
+def found(where: str) -> list[What]:
+    """Return what an argument names: an inbox by its URL or file, a receiver, or the receivers that an app has.
+
+    Raises:
+        BadParameter: it names none.
+        ConfigurationError: there is no such inbox, or it is one that only its own process can reach.
+    """
+    if (inbox := inbox_at(where)) is not None:
+        return [inbox]
+    served = load_app(where)
+    receivers = [served] if isinstance(served, WebhookReceiver) else [each.hooks for each in receivers_in(served)]
+    if not receivers:
+        raise typer.BadParameter(f"there is no receiver among the routes of {where}", param_hint="WHERE")
+    kept = [each for each in receivers if inbox_of(each) is not None]
+    if not kept:
+        raise ConfigurationError(f"{where} has no inbox: nothing is kept")
+    return [*kept]
+
+
+class _Server(uvicorn.Server):
+    """A server that says where it is once it listens."""
+
+    told = ""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            output.say(self.told, "bold")
+
+
+def run(
+    inspector: Inspector,
+    host: str,
+    port: int,
+    *,
+    root_path: str,
+    certificate: tuple[Path, Path | None] | None,
+    as_json: bool,
+) -> None:
+    """Serve an inspector until Ctrl-C.
+
+    Args:
+        inspector: the inspector.
+        host: the address to listen on.
+        port: the port; 0 for a free one.
+        root_path: the path prefix that a proxy strips.
+        certificate: the files of a certificate and its key; None to serve without TLS.
+        as_json: whether its address is printed as JSON.
+
+    Raises:
+        ConfigurationError: an inbox can never work.
+        InboxError: an inbox cannot be opened.
+        typer.Exit: it cannot be listened there; the message was printed.
+    """
+    check_address(host, port)
+    asyncio.run(_try(inspector))  # so that what is wrong is told in a sentence
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family) as listener:
+        taken = listener.getsockname()[1]
+        address = f"[{host}]" if ":" in host else host
+        url = f"{'https' if certificate else 'http'}://{address}:{taken}{root_path}/"
+        config = uvicorn.Config(
+            inspector,
+            lifespan="on",
+            access_log=False,
+            ws="none",
+            proxy_headers=False,
+            log_config=log_config(),
+            log_level="warning",
+            root_path=root_path,
+            timeout_graceful_shutdown=1,
+            ssl_certfile=None if certificate is None else certificate[0],
+            ssl_keyfile=None if certificate is None else certificate[1],
+            **within_bounds(PARSER, checked_limit(None)),
+        )
+        server = _Server(config)
+        server.told = _told(inspector, url, as_json=as_json)
+        with suppress(KeyboardInterrupt):  # that is how it is meant to end
+            server.run(sockets=[listener])
+
+
+async def _try(inspector: Inspector) -> None:
+    """Open and close the inboxes of an inspector."""
+    for each in inspector.site.inspected:
+        try:
+            await each.open()
+        finally:
+            await each.inbox.close()
+
+
+def _told(inspector: Inspector, url: str, *, as_json: bool) -> str:
+    names = [each.label for each in inspector.site.inspected]
+    if as_json:
+        return json.dumps({"url": url, "inboxes": names, "writable": inspector.site.writable})
+    how = "" if inspector.site.writable else "; it only shows, and --writable lets it change"
+    return output.printable(f"{', '.join(names)} is at {url}{how}")
