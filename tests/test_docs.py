@@ -20,6 +20,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 
@@ -153,9 +154,10 @@ def lines_with(*words: str) -> list[str]:
     return [line for line in lines if any(f"/webhook-receiver {word} " in line for word in words)]
 
 
+INSPECTED = [line for line in COMMANDS if re.search(r" (inspect|password) | --inspector ", line)]
 HOSTED = [line for line in COMMANDS if line.endswith(" main:app")]
 PLAYED = [line for line in lines_with("send") if " --as " in line]
-SERVED = [line for line in lines_with("serve", "send") if line not in PLAYED]
+SERVED = [line for line in lines_with("serve", "send") if line not in [*PLAYED, *INSPECTED]]
 ORDERED = [line for line in COMMANDS if "8043" in line]
 LOOPED = [
     line
@@ -168,7 +170,9 @@ CAUGHT = lines_with("capture", "explain", "to-test")
 
 
 def test_every_command_line_is_run_here() -> None:
-    assert sorted(HOSTED + SERVED + PLAYED + ORDERED + LOOPED + MIGRATING + COPIED + CAUGHT) == sorted(COMMANDS)
+    assert sorted(HOSTED + SERVED + PLAYED + ORDERED + LOOPED + MIGRATING + COPIED + CAUGHT + INSPECTED) == sorted(
+        COMMANDS
+    )
     for name in BESIDE:
         set_up = [line for line in lines(ALL[name]) if line.startswith("python3 -m venv")]
         assert set(lines(ALL[name])) - {*set_up} <= set(COMMANDS)
@@ -180,6 +184,36 @@ def test_the_two_first_commands(tmp_path: Path) -> None:
         ".venv/bin/python -m pytest",  # what is running just now
     ]
     assert shell(".venv/bin/webhook-receiver demo", tmp_path, "").returncode == 0
+
+
+def test_the_inspector_is_started_as_the_guide_says(tmp_path: Path) -> None:
+    tmp_path.joinpath("quickstart.py").write_text(TEN_LINES, encoding="utf-8")
+    asyncio.run(made(tmp_path / "hooks.db"))
+    inspects = [line for line in INSPECTED if " inspect " in line]
+    for line in inspects:
+        process = subprocess.Popen(
+            [*prepared(line, ""), "--port", "0"],
+            cwd=tmp_path,
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        printed(process, "hooks.db is at http://127.0.0.1:")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    password, serve = [line for line in INSPECTED if line not in inspects]
+    done = run(*prepared(password, "")[len(COMMAND) :], cwd=tmp_path, input="a good password\n")
+    assert done.stdout == "ann was added to inspector.passwd\n"
+    with running(*prepared(serve, "")[2:], cwd=tmp_path, environment={"WEBHOOK_SECRET": "try-me"}) as (url, _):
+        found = httpx.get(f"{url}/_webhooks/", auth=("ann", "a good password"), trust_env=False)
+        assert (found.status_code, "Overview" in found.text) == (200, True)
+
+
+async def made(path: Path) -> None:
+    inbox = await SQLiteInbox(path).open()
+    await inbox.close()
 
 
 def test_what_is_sent_by_hand_is_received(tmp_path: Path) -> None:

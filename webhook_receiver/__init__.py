@@ -24,6 +24,7 @@ Public are the names here and, each with the names in its `__all__` or without a
   `webhook_receiver.errors`
 - `webhook_receiver.testing`, `testing.inbox_suite`, `testing.scheme_suite`: the test kit, and suites of tests for
   an inbox or a scheme of your own
+- `webhook_receiver.inspector`: an inbox as web pages
 - `webhook_receiver.simulator`: a local server that simulates UP42
 
 All other import paths may change in any version.

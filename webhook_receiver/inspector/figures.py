@@ -8,9 +8,9 @@ from math import isfinite
 from typing import NamedTuple
 
 from ..inbox.base import Inbox
-from ..inbox.counters import UNTIMED, quantile
 from ..inbox.counting import MINUTE
-from ..inbox.records import Metric
+from ..inbox.latency import quantile
+from ..inbox.records import LATENCY_BUCKETS, Metric
 from .text import NONE
 
 HOUR = 3600.0
@@ -74,7 +74,7 @@ class Counts:
 
     def quantile(self, whats: Sequence[str], share: float) -> str:
         """Return the latency that a share of what was counted took at most, as far as its buckets tell it."""
-        buckets = [0] * UNTIMED
+        buckets = [0] * (len(LATENCY_BUCKETS) + 1)
         for (what, bucket), numbers in self._counts.items():
             if bucket is not None and what in whats:
                 buckets[bucket] += sum(numbers)
