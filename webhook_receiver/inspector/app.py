@@ -208,7 +208,7 @@ def inspected_of(hooks: What | Iterable[What]) -> list[Inspected]:
             raise _not_these(each)
     if not found:
         raise ConfigurationError("an Inspector shows one receiver or inbox at least: Inspector(hooks, auth=...)")
-    return [Inspected.of(inbox, receivers) for inbox, receivers in found.values()]
+    return [Inspected(inbox, receivers) for inbox, receivers in found.values()]
 
 
 def _listed(hooks: object) -> list[Any]:

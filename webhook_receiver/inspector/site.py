@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,18 +63,15 @@ class SitePage(NamedTuple):
     """Whether it changes something: by POST, with the form that one of our own pages sends. Then it also `writes`."""
 
 
-@dataclass(frozen=True, eq=False)
 class Inspected:
     """An inbox that is inspected, and those of its receivers that are at hand."""
 
-    inbox: Inbox
-    receivers: tuple[WebhookReceiver, ...]
-    live: Live
-
-    @classmethod
-    def of(cls, inbox: Inbox, receivers: Sequence[WebhookReceiver]) -> Inspected:
-        """Return an inbox with its receivers."""
-        return cls(inbox, tuple(receivers), Live(inbox))
+    def __init__(self, inbox: Inbox, receivers: Sequence[WebhookReceiver]) -> None:
+        self.inbox = inbox
+        self.receivers = tuple(receivers)
+        self.live = Live(inbox)
+        self._named: set[int] = set()
+        """The receivers whose names were looked up."""
 
     @property
     def label(self) -> str:
@@ -94,9 +90,11 @@ class Inspected:
             InboxError: it cannot be opened.
             ConfigurationError: it can never work.
         """
-        for hooks in self.receivers:
-            if not hooks.runtime.is_started():
-                await hooks.runtime.open()
+        for number, hooks in enumerate(self.receivers):
+            if number not in self._named:
+                if not hooks.runtime.is_started():
+                    await hooks.runtime.open()
+                self._named.add(number)
         await self.inbox.open()
 
 

@@ -10,7 +10,7 @@ from ...inbox.records import DeadGroup, Filter, State
 from ..site import View
 from ..summaries import short_name
 
-_LOOK = 0.06  # seconds that dead letters are looked through
+_LOOK = 0.04  # seconds that dead letters are looked through
 
 
 async def show(view: View) -> Response:

@@ -11,7 +11,7 @@ from ..summaries import row
 
 PAGE = 50
 """Deliveries on a page."""
-_LOOK, _COUNT = 0.04, 0.02  # seconds that are looked for a page, and counted
+_LOOK, _COUNT = 0.03, 0.01  # seconds that are looked for a page, and counted
 
 
 async def show(view: View) -> Response:
