@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, Playwright, sync_playwright
 
 ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -75,9 +75,13 @@ def tabs_of(browser: Browser) -> Tabs:
         def note(message: str) -> None:
             tab.wrong.append(message)
 
+        def refuse(dialog: Dialog) -> None:
+            note(f"dialog: {dialog.message}")
+            dialog.dismiss()
+
         page.on("console", lambda said: note(f"console: {said.text}") if said.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: note(f"script: {error}"))
-        page.on("dialog", lambda dialog: (note(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("dialog", refuse)
         context.on("request", lambda asked: None if asked.url.startswith(tab.allowed) else note(f"asked {asked.url}"))
         try:
             yield tab

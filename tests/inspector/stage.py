@@ -26,7 +26,7 @@ from webhook_receiver import (
 from webhook_receiver.delivery import Delivery, Headers
 from webhook_receiver.inbox.records import DeliverySummary, Metric
 from webhook_receiver.inspector import Inspector
-from webhook_receiver.inspector.access import COOKIE
+from webhook_receiver.inspector.gate import COOKIE
 from webhook_receiver.senders.github import github
 
 HERE = "http://127.0.0.1:8000"

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webhook_receiver.inspector.bodies import ALL, FIRST, shown
-from webhook_receiver.inspector.text import at, counted, exact, iso, size, span, visible
+from webhook_receiver.inspector.wording import at, counted, exact, iso, size, span, visible
 
 JSON = "application/json"
 

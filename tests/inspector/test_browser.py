@@ -433,7 +433,7 @@ def another_site(html: str) -> Generator[str]:
             self.end_headers()
             self.wfile.write(html.encode())
 
-        def log_message(self, *given: object) -> None: ...
+        def log_message(self, format: str, *args: object) -> None: ...
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)

@@ -18,7 +18,7 @@ from ..errors import AmbiguousId, ConfigurationError, InboxDamaged, InboxError, 
 from ..inbox.base import Inbox
 from ..logs import log_failure
 from ..receiver import WebhookReceiver
-from .access import Auth, Gate, gate_of, stranger
+from .gate import Auth, Gate, gate_of, stranger
 from .loopback import on_loopback
 from .pages import PAGES
 from .site import STATIC, Inspected, Problem, Site, SitePage, View

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from markupsafe import Markup, escape
 
-from .text import counted, visible
+from .wording import counted, visible
 
 FIRST = 32 * 1024
 """Characters of a body that are shown at first."""

@@ -11,7 +11,7 @@ from ..inbox.base import Inbox
 from ..inbox.counting import MINUTE
 from ..inbox.latency import quantile
 from ..inbox.records import LATENCY_BUCKETS, Metric
-from .text import NONE
+from .wording import NONE
 
 HOUR = 3600.0
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .figures import Counts, Span
-from .text import at
+from .wording import at
 
 HEIGHT = 120
 """The height of the bars, in pixels."""

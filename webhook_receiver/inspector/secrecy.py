@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 
 from ..delivery import Delivery, kept_headers
 from ..signatures.scheme import Scheme, secret_headers, secret_members
-from .text import MASK
+from .wording import MASK
 
 _NAME = (
     r"[^\"\\&=]{0,60}?(?:(?:^|[_.\-]|\b)(?:token|secret|passwd|password|passphrase|signature|authorization|credentials?)"

@@ -21,8 +21,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from ..inbox.base import Inbox
 from ..inbox.records import State, Stats
 from ..receiver import WebhookReceiver
-from . import text
-from .access import COOKIE, TOKEN, has_token, token_of
+from . import wording
+from .gate import COOKIE, TOKEN, has_token, token_of
 from .live import Live
 
 HERE = Path(__file__).parent
@@ -134,9 +134,9 @@ def _templates() -> Environment:
         lstrip_blocks=True,
         finalize=_harmless,
     )
-    words = (text.at, text.iso, text.span, text.exact, text.number, text.size, text.cut)
+    words = (wording.at, wording.iso, wording.span, wording.exact, wording.number, wording.size, wording.cut)
     filters: dict[str, Any] = {each.__name__: each for each in words}
-    names: dict[str, Any] = {"counted": text.counted, "State": State, "TOKEN": TOKEN, "MASK": text.MASK}
+    names: dict[str, Any] = {"counted": wording.counted, "State": State, "TOKEN": TOKEN, "MASK": wording.MASK}
     found.filters.update(filters | {"lines": _lines, "as_is": _as_is})
     found.globals.update(names)
     return found
@@ -144,12 +144,12 @@ def _templates() -> Environment:
 
 def _harmless(value: object) -> object:
     """Return what a template prints for a value: of a text nothing that a stranger hides or turns round."""
-    return text.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return wording.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _lines(value: str) -> Markup:
     """Return a text of several lines, as a template prints it."""
-    return escape(text.visible(value, lines=True))
+    return escape(wording.visible(value, lines=True))
 
 
 def _as_is(value: object) -> Markup:
@@ -255,7 +255,7 @@ class View:
             async for chunk in self.request.stream():
                 body += chunk
                 if len(body) > MOST_OF_A_FORM:
-                    raise Problem(413, "The form is too large", f"At most {text.size(MOST_OF_A_FORM)} are taken.")
+                    raise Problem(413, "The form is too large", f"At most {wording.size(MOST_OF_A_FORM)} are taken.")
         except ClientDisconnect:
             raise Problem(400, "The form did not come whole") from None
         try:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..inbox.records import DEAD_LETTER_HANDLER, State, StoredDelivery
 from .summaries import short_name
-from .text import exact
+from .wording import exact
 
 _MOST_BARS = 400  # attempts of a handler that are drawn, the latest
 

@@ -11,7 +11,7 @@ from ...capture.request_files import SavedRequest
 from ...inbox.records import StoredDelivery
 from ...senders.registry import presets
 from ..actions import record
-from ..curl import Command, command
+from ..curl_command import Command, command
 from ..secrecy import is_masked, masked_body
 from ..site import Problem, View
 from ..summaries import SHORT

@@ -27,7 +27,7 @@ from starlette.types import Receive, Scope, Send
 from tests.inspector.stage import HERE, Browser
 from webhook_receiver import ConfigurationError, MemoryInbox, SQLiteInbox, Unsigned, WebhookReceiver
 from webhook_receiver.inspector import Inspector
-from webhook_receiver.inspector.access import COOKIE
+from webhook_receiver.inspector.gate import COOKIE
 from webhook_receiver.inspector.loopback import is_loopback_name
 
 DEAD = "00000003" + "0" * 24
