@@ -15,8 +15,10 @@ INTERVAL = 0.4
 """Seconds between two looks at the inbox while somebody watches."""
 NEWEST = 50
 """Number of the newest deliveries that are looked at: those of a page."""
-_WAITS = (0.0, 0.6, 1.0, 2.0, 4.0)
+_WAITS = (0.0, 0.6, 1.0, 2.0, 3.0, 5.0)
 """Seconds between two messages while the inbox goes on changing: a busy receiver must not work for its watchers."""
+_SLOWER, _LONGEST = 1.3, 2.0
+"""How much longer the wait before the next look becomes with each change, and the longest one, in seconds."""
 _QUIET = 8.0  # seconds without a change after which the next one is told at once again
 
 
@@ -63,13 +65,16 @@ class Live:
                 self._task, self.version = None, ""
 
     async def _watch(self) -> None:
+        wait = INTERVAL
         while True:
             version = await self._look()
-            if version != self.version:
+            is_same = version == self.version
+            wait = INTERVAL if is_same else min(wait * _SLOWER, _LONGEST)  # nobody is told sooner then
+            if not is_same:
                 self.version = version
                 changed, self._changed = self._changed, asyncio.Event()
                 changed.set()
-            await asyncio.sleep(INTERVAL)
+            await asyncio.sleep(wait)
 
     async def _look(self) -> str:
         """Return a digest of what the newest deliveries and the figures of the inbox are."""

@@ -70,6 +70,8 @@ class Inspected:
         self.inbox = inbox
         self.receivers = tuple(receivers)
         self.live = Live(inbox)
+        self.counted: dict[str, tuple[float, Any]] = {}
+        """What was counted in a span of time, by its name, and when that was read: tabs ask for it at once."""
         self._named: set[int] = set()
         """The receivers whose names were looked up."""
 

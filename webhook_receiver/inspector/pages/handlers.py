@@ -45,7 +45,7 @@ class Row(NamedTuple):
 async def show(view: View) -> Response:
     """Show the handlers of all receivers."""
     span = span_named(view.asked("span") or "day")
-    counts, begins = await counts_of(view.inbox, span, view.now)
+    counts, begins = await counts_of(view, span)
     stats = await view.stats()
     paused = dict(stats.paused)
     names = sorted({*counts, *(each.name for each in view.inspected.receivers)})

@@ -33,7 +33,7 @@ class Receiver(NamedTuple):
 async def show(view: View) -> Response:
     """Show how all receivers of the inbox stand."""
     span = span_named(view.asked("span"))
-    counts, begins = await counts_of(view.inbox, span, view.now)
+    counts, begins = await counts_of(view, span)
     names = sorted({*counts, *(each.name for each in view.inspected.receivers)})
     receivers = [_receiver(view, name, counts.get(name, nothing(len(begins))), begins, span) for name in names]
     stats = await view.stats()

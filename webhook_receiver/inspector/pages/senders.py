@@ -41,7 +41,7 @@ class SenderRow(NamedTuple):
 
 async def show(view: View) -> Response:
     """Show the senders of all receivers, and how their secrets are used."""
-    counted = [await counts_of(view.inbox, span, view.now) for span in SPANS]
+    counted = [await counts_of(view, span) for span in SPANS]
     names = sorted(
         {*(name for counts, _ in counted for name in counts), *(each.name for each in view.inspected.receivers)}
     )
