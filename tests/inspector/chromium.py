@@ -12,12 +12,15 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Dialog, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, Playwright, expect, sync_playwright
 
 ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 ]
+PATIENCE = 20_000
+"""Milliseconds that a step may take, on a machine that many tests share."""
+expect.set_options(timeout=PATIENCE)
 WIDTHS = {"phone": 375, "tablet": 768, "desk": 1280}
 
 
@@ -68,7 +71,7 @@ def tabs_of(browser: Browser) -> Tabs:
     @contextmanager
     def opened(url: str, *, width: int = 1280, height: int = 800, quiet: bool = True, **options: Any) -> Generator[Tab]:
         context = browser.new_context(base_url=url, viewport={"width": width, "height": height}, **options)
-        context.set_default_timeout(8000)
+        context.set_default_timeout(PATIENCE)
         tab = Tab(context.new_page(), allowed=(url,))
         page = tab.page
 
