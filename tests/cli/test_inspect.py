@@ -225,3 +225,25 @@ def test_a_receiver_without_an_inbox_cannot_be_inspected_by_serve(folder: Path) 
     options = ["--inspector", "/_webhooks", "--inspector-passwords", "users"]
     done = run("serve", "app:bare", *options, "--port", str(free_port()), cwd=folder, kill_after=30)
     assert (done.returncode, "bare has no inbox" in done.stderr) == (1, True)
+
+
+def test_an_open_page_holds_up_no_stop(folder: Path) -> None:
+    with httpx.Client(trust_env=False) as client, inspecting("hooks.db", cwd=folder) as (url, _):
+        lines = client.send(client.build_request("GET", f"{url}/live"), stream=True).iter_lines()
+        assert any(line.startswith("event: changed") for line in lines)
+        # `inspecting` sends Ctrl-C now, and sees it end with nothing else printed.
+
+
+def test_an_open_page_holds_up_no_stop_of_a_receiver(folder: Path) -> None:
+    run("password", "users", "ann", cwd=folder, input="a good password\n")
+    arguments = ["--inspector", "/_webhooks", "--inspector-passwords", "users"]
+    with (
+        httpx.Client(trust_env=False, auth=("ann", "a good password")) as client,
+        running("webhook_receiver", "serve", "app:hooks", *arguments, cwd=folder) as (url, process),
+    ):
+        lines = client.send(client.build_request("GET", f"{url}/_webhooks/live"), stream=True).iter_lines()
+        assert any(line.startswith("event: changed") for line in lines)
+        os.killpg(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
+        assert "Finished server process" in said
+        assert "ERROR" not in said, said

@@ -18,7 +18,7 @@ ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 ]
-PATIENCE = 20_000
+PATIENCE = 60_000
 """Milliseconds that a step may take, on a machine that many tests share."""
 expect.set_options(timeout=PATIENCE)
 WIDTHS = {"phone": 375, "tablet": 768, "desk": 1280}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
+from anyio import Event
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -44,6 +46,7 @@ _STATIC = {
     "icon.svg": "image/svg+xml",
 }
 _PING = 15  # seconds after which a quiet stream says that it is there
+_GRACE = 0.5  # seconds that an open stream has to end when the server stops
 _RETRY = 2000  # milliseconds after which a browser asks again for a stream that was cut
 
 What = WebhookReceiver | Inbox
@@ -251,10 +254,34 @@ async def _static(request: Request) -> Response:
 async def _live(view: View) -> Response:
     """Return the stream that says when the inbox has changed."""
     known = view.request.headers.get("last-event-id", "") or view.asked("known")
+    stopping = Event()
 
     async def events() -> AsyncGenerator[ServerSentEvent]:
         async with aclosing(view.inspected.live.changes(known)) as versions:
-            async for version in versions:
+            async for version in _until(stopping, versions):
                 yield ServerSentEvent(version, event="changed", id=version, retry=_RETRY)
 
-    return EventSourceResponse(events(), ping=_PING, headers={"cache-control": "no-store"})
+    return EventSourceResponse(
+        events(),
+        ping=_PING,
+        headers={"cache-control": "no-store"},
+        shutdown_event=stopping,
+        shutdown_grace_period=_GRACE,
+    )
+
+
+async def _until(stopping: Event, versions: AsyncGenerator[str]) -> AsyncGenerator[str]:
+    """Yield what a generator does until the server stops, so that the response ends in good order."""
+    stop = asyncio.ensure_future(stopping.wait())
+    step: asyncio.Future[str] = stop.get_loop().create_future()
+    try:
+        while True:
+            step = asyncio.ensure_future(anext(versions))
+            await asyncio.wait({step, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if not step.done():
+                return
+            yield step.result()
+    finally:
+        stop.cancel()
+        step.cancel()
+        await asyncio.wait({step})
