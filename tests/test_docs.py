@@ -87,7 +87,8 @@ def signed(path):
     return body, scheme.sign(head._replace(client=CLIENT), body, time.time())
 
 async def deliver(app, *paths):
-    async with hooks, httpx.AsyncClient(transport=httpx.ASGITransport(app, client=(CLIENT, 443))) as client:
+    host = getattr(getattr(app, "router", None), "lifespan_context", lambda app: hooks)
+    async with host(app), hooks, httpx.AsyncClient(transport=httpx.ASGITransport(app, client=(CLIENT, 443))) as client:
         for path in paths:
             body, head = signed(path)
             url = f"http://receiver{head.target.decode()}"
@@ -259,6 +260,30 @@ def test_an_app_with_a_receiver_is_started_as_the_guide_says(tmp_path: Path) -> 
         line = ".venv/bin/webhook-receiver order create --status FULFILLED"
         assert shell(line, tmp_path, url, UP42_URL=simulator).returncode == 0
         assert shell(f"{SEND} --secret try-me", tmp_path, url).stdout.startswith("202")
+
+
+def test_handlers_get_what_they_depend_on_as_the_guide_says_and_what_fails_is_rolled_back(tmp_path: Path) -> None:
+    failing = """
+
+@hooks.on_failed_permanently
+async def fail(order) -> None:
+    given.get().session.execute("INSERT INTO orders VALUES ('rolled back')")
+    raise RuntimeError("after its insert")
+
+
+@hooks.on_fulfilled
+async def tell(order) -> None:
+    print("booked", flush=True)
+"""
+    tmp_path.joinpath("main.py").write_text(PROGRAMS["docs/mounting-2"] + failing, encoding="utf-8")
+    with running("uvicorn", "main:app", cwd=tmp_path, environment={"WEBHOOK_SECRET": "try-me"}) as (url, server):
+        sent = f"{SEND} --secret try-me --order-id"
+        assert shell(f"{sent} 7", tmp_path, url).stdout.startswith("202")
+        printed(server, "booked")
+        assert httpx.get(f"{url}/orders", trust_env=False).json() == ["7"]
+        assert shell(f"{sent} 8 --status FAILED_PERMANENTLY", tmp_path, url).stdout.startswith("202")
+        printed(server, "after its insert")
+        assert httpx.get(f"{url}/orders", trust_env=False).json() == ["7"]
 
 
 SEND = ".venv/bin/webhook-receiver send http://127.0.0.1:8000/webhooks"

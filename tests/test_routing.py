@@ -618,7 +618,7 @@ class Mistaken:
         (narrower_event, "a.name", "is annotated OrderFulfilled, but gets an UnknownEvent"),
         (wrong_second, OrderFulfilled, "'session' of the handler is annotated int, but gets an Attempt"),
         (Mistaken.method, OrderFulfilled, r"is a method, and nothing fills its 'self': .*\(service.method\)"),
-        (dependency, OrderFulfilled, "'session' of the handler asks for a FastAPI dependency"),
+        (dependency, OrderFulfilled, 'by a middleware, as "Dependencies of handlers" in docs/mounting.md'),
         (annotated_dependency, OrderFulfilled, "'session' of the handler asks for a FastAPI dependency"),
         (not_the_attempt, OrderFulfilled, "'session' of the handler is annotated dict, but gets an Attempt"),
         (annotated_wrong, OrderFulfilled, "'session' of the handler is annotated int, but gets an Attempt"),

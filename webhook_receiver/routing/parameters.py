@@ -166,7 +166,8 @@ def _reject_unfillable(
         if "Depends" in {type(each).__name__ for each in (parameter.default, *_metadata(parameter.annotation))}:
             raise ConfigurationError(
                 f"the parameter {parameter.name!r} of {name} asks for a FastAPI dependency, "
-                "which only FastAPI's own routes get: call it inside the handler"
+                "which only FastAPI's own routes get: give it to the handler by a middleware, as \"Dependencies of "
+                'handlers" in docs/mounting.md shows'
             )
         required = parameter.default is parameter.empty
         if required and (parameter.kind is parameter.KEYWORD_ONLY or parameter in positional[2:]):
