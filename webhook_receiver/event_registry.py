@@ -142,6 +142,16 @@ class EventRegistry:
             raise ConfigurationError(f"the events named {name!r} are of the class {cls}: register for {cls} instead")
         self._names.add(name)
 
+    @property
+    def classes(self) -> tuple[type[Event], ...]:
+        """The classes that documents become, in the order of registration; `UnknownEvent` is none of them."""
+        return tuple(OrderProgress if cls is OrderStatusChanged else cls for cls in self._discriminators)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of events that have no class, and that a handler is registered for."""
+        return frozenset(self._names)
+
     def build(self) -> SchemaValidator:
         """Build the validator of all classes. A receiver does so at its start, so that no delivery waits for it."""
         if self._validator is None:

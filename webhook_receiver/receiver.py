@@ -36,7 +36,7 @@ from .errors import (
 from .event_registry import EventRegistry
 from .events import Event, parsed_paths
 from .inbox.base import Inbox
-from .options import WorkerOptions
+from .options import WorkerOptions, check_callable
 from .responses import Receipt, Response, rejections
 from .routing import Function, Router
 from .runtime import Health, Runtime
@@ -164,6 +164,11 @@ class WebhookReceiver(Router):
     def name(self) -> str:
         """The receiver's name, as given; else the sender's, or "webhooks" on an inbox that has known it as that."""
         return self._runtime.name
+
+    @property
+    def max_body(self) -> int:
+        """The largest size of a body, in bytes."""
+        return self._bodies.max_body
 
     @property
     def rejected(self) -> Mapping[str, int]:
@@ -510,9 +515,3 @@ def _verify_all(
     verify: Callable[[RequestHead, float], BodyCheck], head: RequestHead, body: bytes, now: float
 ) -> Verified:
     return verify(head, now)(body)
-
-
-def check_callable(argument: str, given: object, what: str) -> None:
-    """Reject an argument that is given and is no function."""
-    if given is not None and not callable(given):
-        raise ConfigurationError(f"{argument}=... is {what}, not {given!r}")

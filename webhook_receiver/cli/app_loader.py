@@ -19,6 +19,10 @@ from ..receiver import WebhookReceiver
 from ..redaction import summary
 
 
+class NotLoaded(typer.BadParameter):
+    """The error for a module that is there, and fails when it is imported."""
+
+
 def load(target: str, *, otherwise: str = "") -> WebhookReceiver:
     """Import and return the receiver `module:name`, from the current directory or an installed package.
 
@@ -55,6 +59,11 @@ def load_app(target: str) -> ASGIApp:
     raise _not_there(module, name, found, "a WebhookReceiver or an app")
 
 
+def module_of(target: str) -> ModuleType:
+    """Import and return the module of a target, as `load` does."""
+    return _imported(target)[0]
+
+
 def _imported(target: str, otherwise: str = "") -> tuple[ModuleType, str | None]:
     """Import the module of a target, and return it with the name behind the colon."""
     form = re.fullmatch(r"([^\W\d]\w*(?:[./][^\W\d]\w*)*?)(?:\.py)?(?::([^\W\d]\w*))?", target)
@@ -75,7 +84,7 @@ def _imported(target: str, otherwise: str = "") -> tuple[ModuleType, str | None]
             f"there is no module {module_name!r} in {here} or among the installed packages{_instead(module_name)}"
         ) from None
     except ConfigurationError as error:
-        raise typer.BadParameter(f"{module_name} is not configured correctly: {error}") from None
+        raise NotLoaded(f"{module_name} is not configured correctly: {error}") from None
     except (Exception, SystemExit) as error:
         raise _not_imported(module_name, error) from None
     return module, name
@@ -106,12 +115,12 @@ def target_of(hooks: WebhookReceiver, near: str) -> str | None:
     return None
 
 
-def _not_imported(module_name: str, error: BaseException) -> typer.BadParameter:
+def _not_imported(module_name: str, error: BaseException) -> NotLoaded:
     """Return the error for a module that raised one when it was imported: what and where, without its source."""
     frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith("<frozen ")]
     theirs = [each for each in frames if each.filename not in (__file__, importlib.__file__)]
     places = "".join(f"\n  {each.filename}, line {each.lineno}, in {each.name}" for each in theirs)
-    return typer.BadParameter(f"{module_name} cannot be imported: {summary(error)}{places}")
+    return NotLoaded(f"{module_name} cannot be imported: {summary(error)}{places}")
 
 
 def inbox_of(hooks: WebhookReceiver) -> Inbox | None:

@@ -21,6 +21,7 @@ SUMMARIES: Mapping[str, str] = {
     "dev": "Run your app and a simulator that delivers to it.",
     "serve": "Serve a receiver with uvicorn.",
     "worker": "Run a receiver's handlers without serving requests.",
+    "check": "Tell what is wrong with a receiver, before a deploy.",
     "send": "Deliver one notification or many.",
     "senders": "List the senders that are known, or show all about one.",
     "inbox": "List, replay, purge and move the deliveries in an inbox.",

@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -88,6 +89,19 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
+_WIDEST = 100  # characters of a line of text on a terminal
+
+
+def wrapped(sentence: str) -> list[str]:
+    """Return the lines of an indented sentence: as wide as the terminal, and one in a pipe."""
+    if not is_terminal():
+        return [f"  {sentence}"]
+    width = min(shutil.get_terminal_size().columns, _WIDEST)
+    return textwrap.wrap(
+        sentence, width, initial_indent="  ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+
+
 def listed(names: Sequence[str], most: int = 3) -> str:
     """Return names as a text, such as "A, B or C"; of more than `most`, the number of the others."""
     if len(names) > most + 1:
@@ -98,6 +112,8 @@ def listed(names: Sequence[str], most: int = 3) -> str:
 
 INCOMPLETE = 3
 """The exit code of a command that has done all but what is damaged. 1 is a failure, and 2 a mistake in its use."""
+WARNED = 4
+"""The exit code of a command that has found no error, and something to warn of."""
 
 
 def fail(why: str) -> Exit:

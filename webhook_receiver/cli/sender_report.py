@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import textwrap
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -13,8 +11,6 @@ from ..senders.preset import Preset
 from ..senders.profile import Profile, page_of, profile_of
 from ..senders.registry import presets
 from . import output
-
-_WIDEST = 100  # characters of a line of text on a terminal
 
 
 class _Lacking(NamedTuple):
@@ -108,15 +104,5 @@ def _say_sections(sections: Iterable[tuple[str, list[str]]]) -> None:
         output.say("")
         output.say(heading, "bold")
         for sentence in sentences:
-            for line in _wrapped(output.printable(sentence)):
+            for line in output.wrapped(output.printable(sentence)):
                 output.say(line)
-
-
-def _wrapped(sentence: str) -> list[str]:
-    """Return the lines of a sentence: as wide as the terminal, and one in a pipe."""
-    if not output.is_terminal():
-        return [f"  {sentence}"]
-    width = min(shutil.get_terminal_size().columns, _WIDEST)
-    return textwrap.wrap(
-        sentence, width, initial_indent="  ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-    )

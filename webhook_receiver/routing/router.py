@@ -292,6 +292,24 @@ class Router:
         collector = (self._collector,) if self._of_whole_orders and self._collector is not None else ()
         return (*self._handlers, *self._fallbacks, *collector)
 
+    @property
+    def fallbacks(self) -> tuple[Handler, ...]:
+        """The handlers of what no other handler matches, in order of registration."""
+        return tuple(self._fallbacks)
+
+    @property
+    def known_events(self) -> tuple[type[Event], ...]:
+        """The event classes that documents become: the sender's, and those that handlers are registered for."""
+        return self._registry.classes
+
+    def check_events(self) -> None:
+        """Check that bodies can be parsed into all of these classes, as a receiver does at its start.
+
+        Raises:
+            ConfigurationError: they cannot.
+        """
+        self._registry.build()
+
     def name_of(self, handler: str | Function) -> str:
         """Return the name of a handler, given as that or as its function.
 

@@ -37,6 +37,7 @@ from .background import BackgroundTasks
 from .completion import missing
 from .counters import RejectionCounter, SecretUsage
 from .entries import EntryBuilder
+from .findings import no_handlers
 from .health import Health, failing, polls_of
 
 __all__ = ["BackgroundTasks", "Health", "Runtime"]
@@ -137,6 +138,11 @@ class Runtime:
         forks.tell(self)
 
     @property
+    def works(self) -> bool:
+        """Whether this process runs the handlers."""
+        return self._work or not self.keeps
+
+    @property
     def inbox(self) -> Inbox:
         """The inbox, which is open while the receiver is.
 
@@ -174,12 +180,11 @@ class Runtime:
         warn_if_disabled()
         if not self.keeps:
             check_without_inbox(self.dispatcher)
-            if not self.dispatcher.handlers:
-                logger.warning("%s has no handlers: deliveries are verified, and that is all", self.name)
+        if self.works and (nothing := no_handlers(self.name, self.dispatcher.handlers, keeps=self.keeps)):
+            logger.warning("%s", nothing)
+        if not self.keeps:
             return
         self._starts += 1
-        if self._work and not self.dispatcher.handlers:
-            logger.warning("%s has no handlers: deliveries are stored as unhandled until they are replayed", self.name)
         try:
             await self._start()
         except BaseException:

@@ -236,6 +236,9 @@ class Sender:
     See `Router.on(..., whole_order=True)`."""
     orders: Orders | None = None
     """The functions that read orders from the sender's API, for a poll or a backfill; None if it has no such API."""
+    max_body: int | None = None
+    """The largest body that it delivers, in bytes, by its documentation; None if that does not say. It bounds nothing:
+    `WebhookReceiver(max_body=...)` does, and `webhook-receiver check` compares the two."""
     responses: ResponseStatuses = field(default_factory=ResponseStatuses)
     """The HTTP statuses of the responses."""
     reply: Reply | None = None
@@ -314,6 +317,9 @@ class Sender:
             raise ConfigurationError(
                 f"the content_encodings of the sender {self.name} are in lower case, such as ('gzip',)"
             )
+        size: object = self.max_body
+        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+            raise ConfigurationError(f"the max_body of the sender {self.name} is a number of bytes, not {size!r}")
         if self.envelope is not None and not callable(self.envelope):
             raise ConfigurationError(f"the envelope of the sender {self.name} is a function of a document and headers")
         if self.order_items not in get_args(OrderItems):

@@ -280,11 +280,13 @@ def github(secret: Secrets) -> Sender:
             "docs.github.com/en/webhooks, read in November 2026",
             "signatures compared with gidgethub and octokit, see tests/signatures/test_peers.py",
             "members of documents: the schemas in @octokit/webhooks-schemas 7.6.1",
+            "a body has at most 25 MB: docs.github.com/en/webhooks/webhook-events-and-payloads, under payload cap",
         ),
         decode=form_document,  # of "content type": application/x-www-form-urlencoded, which its form preselects
         event_header="X-GitHub-Event",
         event_members=EVENT_MEMBERS,
         delivery_id="X-GitHub-Delivery",
+        max_body=25_000_000,
     )
 
 

@@ -48,6 +48,11 @@ class Keyring(Generic[K]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def secrets(self) -> Sequence[Secret]:
+        """The secrets, also those that have expired, in their order."""
+        return [entry.secret for entry in self._entries]
+
     def has(self, secret: Secret) -> bool:
         """Return whether a secret is one of these."""
         return any(entry.is_of(secret) for entry in self._entries)
@@ -93,13 +98,13 @@ class _Entry(Generic[K]):
         self.key = make(by, secret)
         self._make = make
         self._by = by
-        self._secret: Secret = secret
+        self.secret: Secret = secret
         self._stamp: Stamp = _UNSEEN  # it may have changed since the secret was read
         self._is_broken = False
 
     def is_of(self, secret: Secret) -> bool:
         """Return whether the key is made of a secret, or of the same file."""
-        return secret == self._secret or (secret.file is not None and secret.file == self.file)
+        return secret == self.secret or (secret.file is not None and secret.file == self.file)
 
     def reload(self) -> None:
         """Make the key again if the file has changed; log once, and go on with the old key, while it cannot be read."""
@@ -114,9 +119,9 @@ class _Entry(Generic[K]):
                 logger.warning("secret %d stays what it was: %s", self._by, error)
             self._is_broken = True
             return
-        if self._is_broken or secret != self._secret:
+        if self._is_broken or secret != self.secret:
             logger.info("secret %d was read again from %s", self._by, self.file)
-        self._is_broken, self._secret = False, secret
+        self._is_broken, self.secret = False, secret
 
 
 def _stamp(file: Path | None) -> Stamp:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import shutil
 import sqlite3
 import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
@@ -21,6 +19,8 @@ from typing import NamedTuple
 from ...errors import ConfigurationError, InboxDamaged, InboxUnavailable
 from . import tracking
 from .connection import Files, Inode, WriterConnection
+from .mounts import mount_of
+from .mounts import mounts as mounts_now
 
 logger = logging.getLogger("webhook_receiver")
 
@@ -49,7 +49,8 @@ class FileGuard:
         self._last = 0
 
     def check_path(self, *, create: bool) -> None:
-        """Check that the file exists or may be created, and that SQLite's log will be where the file is.
+        """Check that the file exists or may be created, and that SQLite's log will be where the file is; warn of a file
+        system of the network.
 
         The log is beside the file, by the name that the file was opened by. So a file that was mounted alone loses its
         log with the container, and one of two names loses what the other has (sqlite.org/howtocorrupt.html, 2.5).
@@ -64,8 +65,8 @@ class FileGuard:
             raise ConfigurationError(f"{self.path} is a folder: name the inbox's file in it")
         if not self.path.parent.is_dir():
             raise ConfigurationError(f"there is no folder {self.path.parent} for the inbox {self.path.name}: make it")
-        mounts = _mounts()
-        for name in filter(partial(_is_mount_point, mounts), self._names):
+        mounts = mounts_now()
+        for name in (each for each in self._names if mount_of(mounts, each).is_alone):
             raise ConfigurationError(
                 f"{name} is mounted by itself, so the log beside it, which has the latest deliveries, is not kept with "
                 f"it: mount its folder instead, such as -v ./data:{self.path.parent}"
@@ -74,6 +75,14 @@ class FileGuard:
             raise ConfigurationError(
                 f"{self.path} has a second name (a hard link), and each name has a log of its own: what is written by "
                 "the one destroys what the other has. Remove one name; to have a copy:  inbox backup"
+            )
+        mount = mount_of(mounts, self._names[0])
+        if mount.is_network:
+            logger.warning(
+                "%s is on a file system of the network (%s), where SQLite's locks and its log cannot be relied on "
+                "(sqlite.org/wal.html): put it on a local disk, or take PostgreSQL for several machines",
+                self.path,
+                mount.kind,
             )
 
     def make_private(self) -> None:
@@ -258,45 +267,6 @@ def _inode(name: str) -> Inode | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_dev, found.st_ino
-
-
-_Mounts = Mapping[tuple[bytes | None, str], bytes]
-"""The id of each mount, by the id of the one that it is mounted in, and its place; None for what is out of sight."""
-
-
-def _mounts() -> _Mounts:
-    """Return what is mounted, file systems, folders and files; nothing where the system does not tell as Linux does.
-
-    The first field of each line is the id, the second that of the mount around it, and the fifth the place, with octal
-    numbers for what would break the line (man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html).
-    """
-    try:
-        lines = [line.split() for line in Path("/proc/self/mountinfo").read_bytes().splitlines()]
-    except OSError:
-        return {}
-    ids = {line[0] for line in lines}
-    return {
-        (
-            around if around in ids and around != id else None,
-            os.fsdecode(_OCTAL.sub(lambda found: bytes([int(found[1], 8)]), place)),
-        ): id
-        for id, around, _, _, place, *_ in lines
-    }
-
-
-def _is_mount_point(mounts: _Mounts, name: str) -> bool:
-    """Whether an absolute path is one of a mount that no later mount of a folder above it covers."""
-    path = Path(name)
-    mount: bytes | None = None
-    is_crossed = False
-    for place in (*reversed(path.parents), path):
-        is_crossed = False
-        while (inner := mounts.get((mount, str(place)))) is not None:
-            mount, is_crossed = inner, True
-    return is_crossed
-
-
-_OCTAL = re.compile(rb"\\([0-3][0-7]{2})")
 
 
 _HEADER = Struct("=12xB3xI28x")  # initialised, frames; twice, in the machine's byte order

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from functools import cache
+from pathlib import Path
 
 from ...errors import ConfigurationError
 from . import journal
@@ -311,6 +312,24 @@ def version_of(connection: sqlite3.Connection, path: str) -> int:
             "install that version again"
         )
     return int(version)
+
+
+_HEADER = 100  # bytes of a database (sqlite.org/fileformat2.html, section 1.3)
+
+
+def older_version(file: Path) -> int | None:
+    """Return the version of an inbox's file whose tables are older than these; None for any other file.
+
+    It is read from the header, without SQLite: to open the file would take up its log. A file that this process has
+    open in SQLite must not be asked for: to close it ends the locks.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with file.open("rb") as opened:
+        header = opened.read(_HEADER)
+    version, application = (int.from_bytes(header[at : at + 4], "big") for at in (60, 68))
+    return version if application == APPLICATION and 0 < version < len(MIGRATIONS) else None
 
 
 def check_definitions(connection: sqlite3.Connection, scripts: tuple[str, ...]) -> None:

@@ -1,0 +1,169 @@
+"""How an app of Starlette or FastAPI hosts its receivers: whether it starts them, and answers at their paths."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from ..receiver import WebhookReceiver
+from ..runtime.findings import Finding
+from .mounted import Mounted, receivers_in, unreached_in
+
+_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+_DEEPEST = 8  # functions inside one another that a lifespan is followed through
+
+
+def hosts_in(module: ModuleType) -> dict[str, object]:
+    """Return the apps with receivers that a module has, by their names there; none that is mounted in another one."""
+    apps: dict[str, object] = {
+        name: each for name, each in vars(module).items() if not isinstance(each, WebhookReceiver) and all_in(each)
+    }
+    inside = {id(part) for each in apps.values() for part in _parts(each)}
+    return {name: each for name, each in apps.items() if id(each) not in inside}
+
+
+def all_in(app: object) -> list[Mounted]:
+    """Return all receivers in an app, also those at a path with a parameter; none for what is no app."""
+    if isinstance(app, type):
+        return []
+    return [*receivers_in(app), *unreached_in(app)]
+
+
+def _parts(app: object) -> Iterator[object]:
+    for route in getattr(app, "routes", ()):
+        part = getattr(route, "app", None)
+        if part is not None:
+            yield part
+            yield from _parts(part)
+
+
+def of_host(app: object, name: str) -> Iterator[tuple[WebhookReceiver, Finding]]:
+    """Yield what is wrong with how an app hosts its receivers, each with the receiver.
+
+    Args:
+        app: the outermost app, whose lifespan the server runs.
+        name: its name, for messages.
+    """
+    for hooks, path in all_in(app):
+        if path.endswith("/") and path != "/" and not _is_registered_with_slash(hooks):
+            bare = path.rstrip("/")
+            yield (
+                hooks,
+                Finding(
+                    "mount",
+                    f"{name} answers POST {bare} by a redirect (307) to {path}, which senders do not follow: "
+                    f'hooks.route("{bare}") in place of Mount("{bare}", hooks) takes both; else register the URL with '
+                    f"its slash, and say so by public_url=...",
+                ),
+            )
+        if not _starts(app, hooks):
+            yield (
+                hooks,
+                Finding(
+                    "lifespan",
+                    f"{name} does not start the receiver in its lifespan: it starts with the first delivery, and after "
+                    "a restart what is stored waits for the next one. Say lifespan=hooks.lifespan, or `async with "
+                    "hooks:` in the lifespan of the outermost app; that of a mounted one is not run",
+                ),
+            )
+
+
+def _is_registered_with_slash(hooks: WebhookReceiver) -> bool:
+    return hooks.public_url is not None and urlsplit(hooks.public_url).path.endswith("/")
+
+
+def _starts(app: object, hooks: WebhookReceiver) -> bool:
+    """Return whether an app's lifespan refers to a receiver; True for an app whose lifespan is not known.
+
+    It is not run: nobody knows what else it does. So whoever takes a receiver from elsewhere is taken for one that does
+    not start it.
+    """
+    while not hasattr(app, "router") and hasattr(app, "app"):  # a middleware, which passes the lifespan on
+        app = getattr(app, "app")  # noqa: B009 - of whatever type it is
+    router = getattr(app, "router", app)
+    lifespan = getattr(router, "lifespan_context", None)
+    return lifespan is None or _Search(hooks).is_in(lifespan)
+
+
+class _Search:
+    """A search for a receiver in what a function refers to: the values of its names, also inside other functions.
+
+    Args:
+        hooks: the receiver.
+    """
+
+    def __init__(self, hooks: WebhookReceiver) -> None:
+        self._hooks = hooks
+        self._seen: set[int] = set()
+
+    def is_in(self, found: object, depth: int = 0) -> bool:
+        """Return whether a value is the receiver, holds it or refers to it."""
+        if found is self._hooks:
+            return True
+        if id(found) in self._seen or depth > _DEEPEST:
+            return False
+        self._seen.add(id(found))
+        return any(self.is_in(each, depth + 1) for each in self._inside(found))
+
+    def _inside(self, found: object) -> Iterator[object]:
+        if isinstance(found, MethodType):
+            yield found.__self__
+            yield found.__func__
+        elif isinstance(found, partial):
+            given = cast("partial[object]", found)
+            yield from (given.func, *given.args, *given.keywords.values())
+        elif isinstance(found, FunctionType):
+            yield from _named_in(found)
+        elif isinstance(found, list | tuple | set | frozenset):
+            yield from cast("Sequence[object]", found)
+        elif isinstance(found, dict):
+            yield from cast("dict[object, object]", found).values()
+        elif (
+            type(found).__name__ == "_DefaultLifespan"
+        ):  # Starlette's and FastAPI's: what on_event("startup") has added
+            router: Any = getattr(found, "_router", None)
+            yield from getattr(router, "on_startup", ())
+        elif callable(found) and not isinstance(found, type) and not _is_of_library(type(found).__module__):
+            yield from getattr(found, "__dict__", {}).values()
+            yield getattr(type(found), "__call__")  # noqa: B004, B009 - the function itself, to look into
+
+
+def _named_in(function: FunctionType) -> Iterator[object]:
+    """Yield the values of the names in a function: of its closure, its module, and of modules that it names."""
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # not filled yet
+            continue
+    yield from function.__defaults__ or ()
+    yield from (function.__kwdefaults__ or {}).values()
+    wrapped: Callable[..., object] | None = getattr(function, "__wrapped__", None)
+    if wrapped is not None:
+        yield wrapped
+    if _is_of_library(function.__module__):  # whose names are its own; what it was given is in its closure
+        return
+    names = {*_names(function.__code__)}
+    values = [function.__globals__[name] for name in names if name in function.__globals__]
+    for value in values:
+        if isinstance(value, ModuleType):
+            yield from (vars(value)[name] for name in names if name in vars(value))
+        else:
+            yield value
+
+
+def _is_of_library(module: str | None) -> bool:
+    """Return whether a module is one of Python's or is installed, and so knows nothing of the user's receivers."""
+    file: str | None = getattr(sys.modules.get(module or ""), "__file__", None)
+    return file is None or file.startswith(_LIBRARIES)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)

@@ -1,0 +1,62 @@
+"""The strength of secrets: which ones a stranger may find by trying, once he has seen a signature."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from .scheme import Scheme
+from .secrets import Keyring, Secret
+
+SHORTEST = 16
+"""Characters below which a secret is short: as letters and digits by chance, as many as these have some 95 bits."""
+_FEWEST = 5  # different characters: even sixteen hexadecimal digits by chance nearly always have more
+
+_PLACEHOLDER = re.compile(
+    r"(?:a|an|the|my|our|your|this|is|in|for|to|me|it|put|here|some|very|not|so|super|top|"
+    r"web|hook|hooks|secret|secrets|sign|signing|signature|key|token|pass|word|phrase|passwd|pwd|"
+    r"change|changeme|replace|todo|test|tests|testing|try|demo|sample|example|default|dummy|fake|placeholder|"
+    r"foo|bar|baz|qwerty|letmein|admin|user|prod|production|dev|development|local|whsec|x|[\d\W_])+",
+    re.IGNORECASE,
+)
+"""Words of which secrets are made that stand in for one, as in documentation."""
+
+
+def weak_secrets(scheme: Scheme) -> Iterator[str]:
+    """Yield a sentence about each secret of a scheme that is easily guessed; none tells anything of the secret.
+
+    Secrets that are not known before a request comes, such as those of `SecretsByRequest`, are left out.
+    """
+    for keyring, of in _keyrings(scheme):
+        for by, secret in enumerate(keyring.secrets):
+            if why := _weakness(secret):
+                yield f"secret {by} of {of} {why}"
+
+
+def are_expired(scheme: Scheme, now: float) -> bool:
+    """Return whether every secret of a scheme has expired at `now`, in Unix seconds."""
+    found = [keyring for keyring, _ in _keyrings(scheme)]
+    return bool(found) and not any(keyring.at(now) for keyring in found)
+
+
+def _weakness(secret: Secret) -> str:
+    text = secret.get_secret_value()
+    if _PLACEHOLDER.fullmatch(text):
+        return "is made of words that stand in for a secret"
+    if len(text) < SHORTEST:
+        return f"has less than {SHORTEST} characters"
+    return f"has less than {_FEWEST} different characters" if len({*text}) < _FEWEST else ""
+
+
+def _keyrings(scheme: object) -> Iterator[tuple[Keyring[Any], str]]:
+    """Yield the keyrings of a scheme and of those inside it, each with the name of the scheme's class."""
+    parts: list[Any] = [*getattr(scheme, "__dict__", {}).values()]
+    for part in parts:
+        if isinstance(part, Keyring):
+            yield part, type(scheme).__name__
+        inside: list[Any] = part if isinstance(part, list) else [part]
+        for each in inside:
+            found: object = each[-1] if isinstance(each, tuple) and each else each  # as AnyOf has them
+            if isinstance(found, Scheme):
+                yield from _keyrings(found)
