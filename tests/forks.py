@@ -14,7 +14,18 @@ _context.set_forkserver_preload(
     [
         *(
             f"webhook_receiver.cli.{name}"
-            for name in ("commands", "send", "order", "inbox", "backfill", "serve", "dev_loop", "bulk", "listing")
+            for name in (
+                "commands",
+                "send",
+                "order",
+                "inbox",
+                "backfill",
+                "serve",
+                "dev_loop",
+                "bulk",
+                "listing",
+                "checks",
+            )
         ),
         *("tests.helpers", "tests.orders", "uvicorn.lifespan.on", "uvicorn.loops.auto", "uvicorn.protocols.http.auto"),
         *("webhook_receiver.inbox.sqlite.backup", "webhook_receiver.inbox.postgres", "psycopg_pool"),

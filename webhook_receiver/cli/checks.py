@@ -208,7 +208,7 @@ async def _of_inbox(hooks: WebhookReceiver, inbox: Inbox, opened: AsyncExitStack
             FileGuard(inbox.path, 0).check_path(create=True)
             _check_writable(inbox.path.parent)
             return []
-        if not any(_open_already()) and (version := older_version(inbox.path)) is not None:
+        if inbox.path.is_file() and not any(_open_already()) and (version := older_version(inbox.path)) is not None:
             return [
                 Finding(
                     "schema",

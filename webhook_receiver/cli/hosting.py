@@ -29,7 +29,7 @@ def hosts_in(module: ModuleType) -> dict[str, object]:
 
 def all_in(app: object) -> list[Mounted]:
     """Return all receivers in an app, also those at a path with a parameter; none for what is no app."""
-    if isinstance(app, type):
+    if isinstance(app, type | ModuleType):
         return []
     return [*receivers_in(app), *unreached_in(app)]
 

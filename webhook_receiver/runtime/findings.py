@@ -73,11 +73,13 @@ def of_handlers(router: Router, *, keeps: bool) -> Iterator[Finding]:
             "no-fallback",
             f"an event that no handler is registered for {becomes}: @hooks.fallback takes what nothing else does",
         )
-    for each in (*router.handlers, *router.dead_letter_handlers):
-        if keeps and _is_of_script(each.name.removeprefix(DEAD_LETTER_HANDLER), each.function):
+    named = [(each.name, each.function) for each in router.handlers]
+    named += [(each.name, each.function) for each in router.dead_letter_handlers]
+    for name, function in named if keeps else ():
+        if _is_of_script(name.removeprefix(DEAD_LETTER_HANDLER), function):
             yield Finding(
                 "main",
-                f"{each.name} is a function of {MAIN}, so its name is another one wherever another program imports "
+                f"{name} is a function of {MAIN}, so its name is another one wherever another program imports "
                 "it, and what it has done is not known there: import it from a module, or give it a name=...",
             )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from .scheme import Scheme
 from .secrets import Keyring, Secret
@@ -51,12 +51,11 @@ def _weakness(secret: Secret) -> str:
 
 def _keyrings(scheme: object) -> Iterator[tuple[Keyring[Any], str]]:
     """Yield the keyrings of a scheme and of those inside it, each with the name of the scheme's class."""
-    parts: list[Any] = [*getattr(scheme, "__dict__", {}).values()]
-    for part in parts:
+    for part in vars(scheme).values() if hasattr(scheme, "__dict__") else ():
         if isinstance(part, Keyring):
-            yield part, type(scheme).__name__
-        inside: list[Any] = part if isinstance(part, list) else [part]
+            yield cast("Any", part), type(scheme).__name__
+        inside: Any = part if isinstance(part, list) else [part]  # pyright: ignore[reportUnknownVariableType]
         for each in inside:
-            found: object = each[-1] if isinstance(each, tuple) and each else each  # as AnyOf has them
+            found = cast("object", each[-1] if isinstance(each, tuple) and each else each)  # as AnyOf has them
             if isinstance(found, Scheme):
                 yield from _keyrings(found)

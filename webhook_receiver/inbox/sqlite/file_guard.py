@@ -92,9 +92,11 @@ class FileGuard:
 
         Raises:
             OSError: the file cannot be created.
+            InboxUnavailable: the file or its folder is read-only.
         """
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, 0o600))
+        self.check_writable()
         mode = stat.S_IMODE(self.path.stat().st_mode)
         if mode & stat.S_IROTH and os.name == "posix":
             logger.warning(
@@ -216,13 +218,17 @@ class FileGuard:
             raise _missing(self.path)
 
     def check_writable(self) -> None:
-        """Check that the file may be written to: SQLite would open a read-only file, and fail later.
+        """Check that the file and its folder may be written to: SQLite would open a read-only file, and fail later.
 
         Raises:
-            InboxUnavailable: the file is read-only.
+            InboxUnavailable: one is read-only.
         """
         if not os.access(self.path, os.W_OK):
             raise InboxUnavailable(f"the inbox {self.path} cannot be opened: it is read-only")
+        if not os.access(self.path.parent, os.W_OK):
+            raise InboxUnavailable(
+                f"the inbox {self.path} cannot be opened: its folder is read-only, and the log is written beside it"
+            )
 
     def check_free_space(self, *, at_once: bool = False) -> None:
         """Check that the disk has room, at most ten times a second unless `at_once`.
